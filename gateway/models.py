@@ -1,0 +1,97 @@
+"""The control plane's nouns: channels to providers, their secrets, and the names they serve."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+from lib.ids import new_id
+
+
+class OnLeave(models.TextChoices):
+    CANCEL = "cancel"
+    DRAIN = "drain"
+
+
+class Channel(models.Model):
+    """One configured way to a provider."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(max_length=120, unique=True)
+    provider = models.CharField(max_length=40)
+    base_url = models.CharField(max_length=500)
+    enabled = models.BooleanField(default=True)
+    priority = models.IntegerField(default=0, help_text="Lower is asked first.")
+    weight = models.PositiveIntegerField(default=1)
+    retries = models.PositiveSmallIntegerField(default=2)
+    on_leave = models.CharField(max_length=8, choices=OnLeave.choices, default=OnLeave.CANCEL)
+    timeouts = models.JSONField(
+        default=dict, help_text="Seconds: connect, first_content, idle, total."
+    )
+    last_test = models.JSONField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ChannelKey(models.Model):
+    """A provider key, sealed for this row (lib/vault.py); it can be replaced, never read back."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    channel = models.ForeignKey(Channel, models.CASCADE, related_name="keys")
+    position = models.PositiveSmallIntegerField()
+    sealed = models.BinaryField()
+    digest = models.BinaryField(
+        max_length=32, help_text="Keyed, to tell whether a new value differs."
+    )
+    last4 = models.CharField(max_length=4)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["channel", "position"], name="channel_key_position_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"…{self.last4}"
+
+
+class Route(models.Model):
+    """A model name, or a pattern of names, that a channel serves."""
+
+    id = models.BigAutoField(primary_key=True)
+    channel = models.ForeignKey(Channel, models.CASCADE, related_name="routes")
+    model = models.CharField(max_length=200)
+    upstream_model = models.CharField(
+        max_length=200, blank=True, default="", help_text="Empty: the same."
+    )
+
+    class Meta:
+        ordering = ["model"]
+        constraints = [models.UniqueConstraint(fields=["channel", "model"], name="route_once")]
+
+    def __str__(self) -> str:
+        return self.model
+
+
+class InstallationSetting(models.Model):
+    """The one row of settings that operators change at run time."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    egress_allow = ArrayField(models.CharField(max_length=50), default=list, blank=True)
+    unpriced_models = models.CharField(
+        max_length=8,
+        choices=[("reject", "reject"), ("free", "free"), ("alert", "alert")],
+        default="reject",
+    )
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_settings_row")]
+
+    def __str__(self) -> str:
+        return "settings"

@@ -1,0 +1,40 @@
+"""Settings from outside: an environment variable, else a file that the installation keeps."""
+
+import os
+from pathlib import Path
+
+
+class ConfigurationError(Exception):
+    """The installation's configuration is wrong; the message names the cause and the next step."""
+
+
+def text(name: str, default: str | None = None) -> str:
+    """The variable's text. ConfigurationError when it is missing and has no default."""
+    value = os.environ.get(name, default)
+    if value is None:
+        raise ConfigurationError(f"{name} is not set. Set it in the environment.")
+    return value
+
+
+def flag(name: str, default: bool = False) -> bool:
+    value = os.environ.get(name)
+    if value is None:
+        return default
+    if value.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if value.lower() in {"", "0", "false", "no", "off"}:
+        return False
+    raise ConfigurationError(f"{name} is {value!r}; it must be 1 or 0.")
+
+
+def kept(name: str, directory: Path) -> str | None:
+    """The variable's text, else what the file of that name in `directory` holds, else None."""
+    value = os.environ.get(name)
+    if value:
+        return value
+    try:
+        return (directory / name).read_text().strip() or None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigurationError(f"{directory / name} cannot be read: {error.strerror}.") from error

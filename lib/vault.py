@@ -1,0 +1,63 @@
+"""Envelope encryption of secrets at rest.
+
+A random data key seals the secret, the key encryption key (KEK) seals the data key. The place where
+the secret is kept (`table|row id|field`) is associated data: a ciphertext that was moved to another
+row does not open. The KEK lives outside the database.
+"""
+
+import base64
+import binascii
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_FORM = b"\x01"
+_NONCE = 12
+_WRAPPED = _NONCE + 32 + 16
+
+
+class VaultError(Exception):
+    """The secret cannot be opened: wrong KEK, wrong place, or damaged bytes."""
+
+
+class Vault:
+    """Seals and opens secrets with one KEK of 32 bytes, given as base64."""
+
+    def __init__(self, kek: str) -> None:
+        try:
+            key = base64.b64decode(kek, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise VaultError("WEIR_KEK is not base64. Make one of 32 random bytes.") from error
+        if len(key) != 32:
+            raise VaultError(f"WEIR_KEK holds {len(key)} bytes; it must hold 32.")
+        self._kek = AESGCM(key)
+
+    def seal(self, secret: str, place: str) -> bytes:
+        data_key = AESGCM.generate_key(256)
+        wrap_nonce, nonce = os.urandom(_NONCE), os.urandom(_NONCE)
+        bound = place.encode()
+        return b"".join(
+            (
+                _FORM,
+                wrap_nonce,
+                self._kek.encrypt(wrap_nonce, data_key, bound),
+                nonce,
+                AESGCM(data_key).encrypt(nonce, secret.encode(), bound),
+            )
+        )
+
+    def open(self, sealed: bytes, place: str) -> str:
+        """The secret sealed for that place. VaultError when it does not open."""
+        if sealed[:1] != _FORM or len(sealed) < 1 + _WRAPPED + _NONCE + 16:
+            raise VaultError("The stored secret has an unknown form.")
+        wrapped, rest = sealed[1 : 1 + _WRAPPED], sealed[1 + _WRAPPED :]
+        bound = place.encode()
+        try:
+            data_key = self._kek.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], bound)
+            return AESGCM(data_key).decrypt(rest[:_NONCE], rest[_NONCE:], bound).decode()
+        except InvalidTag as error:
+            raise VaultError(
+                "The stored secret does not open with this WEIR_KEK. "
+                "Use the one that it was sealed with."
+            ) from error

@@ -1,0 +1,134 @@
+"""What happened: attempts and usage records, both written once and never changed, and their sums.
+
+Attempts and records are partitioned by month on their time-ordered id, and carry the organisation
+in their primary key, so that they can be distributed by it. Hot tables carry no foreign key
+constraints: each would lock the organisation's row once per request.
+"""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Attempt(models.Model):
+    """One request sent to one channel, committed before its first byte leaves us."""
+
+    pk = models.CompositePrimaryKey("organisation_id", "id")
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    id = models.UUIDField()
+    request_id = models.UUIDField()
+    n = models.SmallIntegerField()
+    team_id = models.UUIDField()
+    key_id = models.UUIDField()
+    user_id = models.BigIntegerField(null=True)
+    model = models.CharField(max_length=200)
+    channel_id = models.UUIDField()
+    channel_name = models.CharField(max_length=120)
+    upstream_model = models.CharField(max_length=200)
+    dialect = models.CharField(max_length=12)
+    operation = models.CharField(max_length=24)
+    stream = models.BooleanField()
+    source = models.CharField(max_length=12)
+    price_version_id = models.BigIntegerField(null=True)
+    hold_nano = models.BigIntegerField()
+    admitted_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.model} by {self.channel_name}"
+
+
+class UsageRecord(models.Model):
+    """What one ended attempt used and was charged, at which price version.
+
+    `id` is the attempt's; for a request that was refused before any attempt it is the request's.
+    The record of a request's last attempt is `final`: it tells how the request ended.
+    """
+
+    pk = models.CompositePrimaryKey("organisation_id", "id")
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    id = models.UUIDField()
+    request_id = models.UUIDField()
+    final = models.BooleanField()
+    team_id = models.UUIDField()
+    key_id = models.UUIDField()
+    user_id = models.BigIntegerField(null=True)
+    model = models.CharField(max_length=200)
+    channel_id = models.UUIDField(null=True)
+    channel_name = models.CharField(max_length=120, default="")
+    upstream_model = models.CharField(max_length=200, default="")
+    dialect = models.CharField(max_length=12)
+    operation = models.CharField(max_length=24)
+    stream = models.BooleanField()
+    source = models.CharField(max_length=12)
+    admitted_at = models.DateTimeField()
+    ended_at = models.DateTimeField(db_default=Now())
+    status = models.SmallIntegerField()
+    kind = models.CharField(max_length=40, null=True)  # noqa: DJ001 - no kind is no error
+    message = models.TextField(default="")
+    finish_reason = models.CharField(max_length=40, default="")
+    meters = models.JSONField(default=dict)
+    charge_nano = models.BigIntegerField(default=0)
+    hold_nano = models.BigIntegerField(default=0)
+    basis = models.CharField(max_length=12)
+    price_version_id = models.BigIntegerField(null=True)
+    ttft_ms = models.IntegerField(null=True)
+    total_ms = models.IntegerField()
+    raw_usage = models.JSONField(null=True)
+    flags = ArrayField(models.CharField(max_length=40), default=list)
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.status}"
+
+
+class Rollup(models.Model):
+    """Sums of the records admitted in one quarter of an hour; replaced whole, never incremented (I16)."""
+
+    pk = models.CompositePrimaryKey(
+        "organisation_id", "bucket_at", "team_id", "key_id", "user_id", "model", "channel_id"
+    )
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.DO_NOTHING,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    bucket_at = models.DateTimeField()
+    team_id = models.UUIDField()
+    key_id = models.UUIDField()
+    user_id = models.BigIntegerField(help_text="0 = nobody's key")
+    model = models.CharField(max_length=200)
+    channel_id = models.UUIDField(help_text="the nil id = refused before any channel")
+    requests = models.BigIntegerField()
+    errors = models.BigIntegerField()
+    meters = models.JSONField()
+    charge_nano = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.model} at {self.bucket_at}"
+
+
+class RollupWatermark(models.Model):
+    """How far the rollups have read (transactions before `xid`) and up to when they are complete."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    xid = models.BigIntegerField(default=0)
+    complete_to = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_watermark")]
+
+    def __str__(self) -> str:
+        return f"complete to {self.complete_to}"
