@@ -1,6 +1,7 @@
 """Every response carries a request id, the one that its log lines and error pages show."""
 
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
@@ -8,25 +9,30 @@ from django.utils.decorators import sync_and_async_middleware
 
 from lib.ids import id_text, new_id
 
+Answer = Callable[[HttpRequest], HttpResponseBase]
+AsyncAnswer = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+
 
 @sync_and_async_middleware
-def request_id(
-    get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]],
-) -> Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]:
+def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
     if iscoroutinefunction(get_response):
+        get_async = cast(AsyncAnswer, get_response)
 
         async def answer_async(request: HttpRequest) -> HttpResponseBase:
             request.id = id_text(new_id())  # type: ignore[attr-defined]
-            response = await get_response(request)
-            response["x-request-id"] = request.id  # type: ignore[attr-defined]
-            return response
+            return _marked(request, await get_async(request))
 
         return answer_async
 
+    get = cast(Answer, get_response)
+
     def answer(request: HttpRequest) -> HttpResponseBase:
         request.id = id_text(new_id())  # type: ignore[attr-defined]
-        response = get_response(request)
-        response["x-request-id"] = request.id  # type: ignore[attr-defined, index]
-        return response  # type: ignore[return-value]
+        return _marked(request, get(request))
 
     return answer
+
+
+def _marked(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    response["x-request-id"] = request.id  # type: ignore[attr-defined]
+    return response

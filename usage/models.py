@@ -93,7 +93,7 @@ class UsageRecord(models.Model):
 
 
 class Rollup(models.Model):
-    """Sums of the records admitted in one quarter of an hour; replaced whole, never incremented (I16)."""
+    """Sums of the records admitted in one quarter of an hour; replaced, never incremented (I16)."""
 
     pk = models.CompositePrimaryKey(
         "organisation_id", "bucket_at", "team_id", "key_id", "user_id", "model", "channel_id"
@@ -121,7 +121,7 @@ class Rollup(models.Model):
 
 
 class RollupWatermark(models.Model):
-    """How far the rollups have read (transactions before `xid`) and up to when they are complete."""
+    """How far the rollups have read (transactions before `xid`), up to when they are complete."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     xid = models.BigIntegerField(default=0)

@@ -9,23 +9,24 @@ from django.db import migrations
 from usage.partitions import ensure_at_migration
 
 _INDEXES = {
-    "usage_attempt": "CREATE INDEX attempt_by_request ON usage_attempt (organisation_id, request_id)",
+    "usage_attempt": """
+        CREATE INDEX attempt_by_request ON usage_attempt (organisation_id, request_id)""",
     "usage_usagerecord": """
         CREATE INDEX record_by_request ON usage_usagerecord (organisation_id, request_id);
         CREATE INDEX record_log ON usage_usagerecord (organisation_id, id DESC) WHERE final;
         CREATE INDEX record_by_admission ON usage_usagerecord (admitted_at);
         CREATE INDEX record_by_transaction ON usage_usagerecord (xid)""",
 }
-_TRANSACTION = (
-    "ALTER TABLE usage_usagerecord ADD COLUMN xid xid8 NOT NULL DEFAULT pg_current_xact_id()"
-)
+_TRANSACTION = """
+        ALTER TABLE usage_usagerecord ADD COLUMN xid xid8 NOT NULL DEFAULT pg_current_xact_id()"""
 
 
 def _partition(table: str) -> str:
     return f"""
         ALTER TABLE {table} RENAME TO {table}_plain;
-        CREATE TABLE {table} (LIKE {table}_plain INCLUDING DEFAULTS, PRIMARY KEY (organisation_id, id))
-            PARTITION BY RANGE (id);
+        CREATE TABLE {table} (
+            LIKE {table}_plain INCLUDING DEFAULTS, PRIMARY KEY (organisation_id, id)
+        ) PARTITION BY RANGE (id);
         DROP TABLE {table}_plain;
         CREATE TABLE {table}_other PARTITION OF {table} DEFAULT;
         {_TRANSACTION if table == "usage_usagerecord" else ""};
