@@ -1,0 +1,56 @@
+"""The Celery app. Its broker is a doorbell: tasks carry ids only, and each may run twice or late."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from config.schedule import SCHEDULE  # noqa: E402 - the settings module is named first
+
+# kombu's defaults poll each queue in turn for ten seconds and give up a message only after half an
+# hour; these let an idle worker answer within a tenth of a second.
+_PGMQ: dict[str, Any] = {
+    "init_extension": False,
+    "wait_time_seconds": 0,
+    "polling_interval": 0.1,
+    "visibility_timeout": 600,
+}
+# Without these a task whose worker was killed comes back only after minutes.
+_REDIS: dict[str, Any] = {
+    "visibility_timeout": 600,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+}
+
+
+def _transport_options(broker_url: str) -> dict[str, Any]:
+    if broker_url.startswith("pgmq"):
+        return {**_PGMQ, "conn_string": settings.DATABASE_URL} if broker_url == "pgmq://" else _PGMQ
+    return _REDIS if broker_url.startswith("redis") else {}
+
+
+_broker_url = settings.BROKER_URL or "pgmq://"
+
+app = Celery("weir")
+app.conf.update(
+    broker_url=_broker_url,
+    broker_transport_options=_transport_options(_broker_url),
+    broker_connection_retry_on_startup=True,
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_serializer="json",
+    accept_content=["json"],
+    task_time_limit=240,
+    worker_prefetch_multiplier=4,
+    worker_enable_remote_control=False,
+    worker_send_task_events=False,
+    worker_hijack_root_logger=False,
+    beat_schedule=SCHEDULE,
+    # The schedule is idempotent per slot, so that beat needs no memory between starts.
+    beat_scheduler="celery.beat:Scheduler",
+)
+app.autodiscover_tasks()

@@ -1,0 +1,15 @@
+"""Every periodic task, in one table: name of the task, seconds between two runs."""
+
+from typing import Any
+
+
+def _every(seconds: float, task: str) -> dict[str, Any]:
+    # A run that was not fetched before the next one is due is dropped: the next does its work too.
+    return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+
+
+SCHEDULE = {
+    "roll up usage": _every(2, "usage.tasks.roll_up"),
+    "make partitions ahead": _every(3600, "usage.tasks.make_partitions"),
+    "resolve expired holds": _every(60, "gateway.tasks.resolve_expired_holds"),
+}
