@@ -1,0 +1,95 @@
+"""The form of an API key: prefix, 190 random bits in base62, checksum.
+
+    relay        sk-weir-  + 32 base62 + 6 base62 of CRC32
+    management   sk-weir-m + 32 base62 + 6 base62 of CRC32
+
+The checksum covers everything before it, the kind included. It is no secret: it lets a mistyped or
+guessed key be refused before the database is asked. Keys brought from another system keep their own
+form and have no checksum to break.
+"""
+
+import re
+from enum import Enum
+from typing import Final, Literal
+from zlib import crc32
+
+OWN_PREFIX: Final = "sk-weir-"
+RANDOM_BYTES: Final = 32
+
+KeyFormKind = Literal["relay", "management"]
+
+# Anything that looks like one of our keys, whole, cut or mistyped: logs hide more than is valid.
+KEY_PATTERN: Final = re.compile(r"sk-weir-[0-9A-Za-z]{8,}")
+
+_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_RANDOM_LENGTH: Final = 32
+_CHECKSUM_LENGTH: Final = 6
+_OWN: Final = re.compile(r"sk-weir-m?[0-9A-Za-z]{38}")
+_PREFIXES: Final[dict[KeyFormKind, str]] = {
+    "relay": OWN_PREFIX,
+    "management": OWN_PREFIX + "m",
+}
+# Decisions, configuration as code: any form of 20 characters or more; no space can be inside,
+# because a key travels in a header.
+_FOREIGN: Final = re.compile(r"[!-~]{20,}")
+
+
+class KeyForm(Enum):
+    """What the text of a key tells by itself."""
+
+    OWN = "own"
+    OWN_BROKEN = "own_broken"
+    FOREIGN = "foreign"
+    IMPOSSIBLE = "impossible"
+
+
+def compose(kind: KeyFormKind, random32: bytes) -> str:
+    """The text of a new key from 32 random bytes of the caller's.
+
+    256 random bits are folded onto 62³² (190.5 bits): no key is likelier than another by more than
+    2⁻⁶⁵ of its chance, so the folding shows nothing. Raises ValueError for another number of bytes.
+    """
+    if len(random32) != RANDOM_BYTES:
+        raise ValueError(f"{len(random32)} random bytes: expected {RANDOM_BYTES}")
+    number = int.from_bytes(random32, "big")
+    body = _PREFIXES[kind] + _base62(number, _RANDOM_LENGTH)
+    return body + _checksum(body)
+
+
+def check(text: str) -> KeyForm:
+    """Sort a presented text before anything is looked up.
+
+    OWN: our prefix and a right checksum. OWN_BROKEN: our prefix, anything else: refuse without a
+    look-up. FOREIGN: 20 or more printable ASCII characters: look it up. IMPOSSIBLE: the rest.
+    """
+    if text.startswith(OWN_PREFIX):
+        whole = _OWN.fullmatch(text) is not None
+        if whole and _checksum(text[:-_CHECKSUM_LENGTH]) == text[-_CHECKSUM_LENGTH:]:
+            return KeyForm.OWN
+        return KeyForm.OWN_BROKEN
+    return KeyForm.FOREIGN if _FOREIGN.fullmatch(text) else KeyForm.IMPOSSIBLE
+
+
+def mask(text: str) -> str:
+    """A key as it may be shown: `sk-weir-abc***wxyz`; short texts are hidden whole."""
+    if len(text) < 20:
+        return "***"
+    shown = len(OWN_PREFIX) + 3 if text.startswith(OWN_PREFIX) else 3
+    return f"{text[:shown]}***{text[-4:]}"
+
+
+def mask_keys(text: str) -> str:
+    """`text` with everything that looks like one of our keys masked; for logs and messages."""
+    return KEY_PATTERN.sub(lambda match: mask(match.group()), text)
+
+
+def _base62(number: int, length: int) -> str:
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, 62)
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+def _checksum(body: str) -> str:
+    return _base62(crc32(body.encode("ascii")), _CHECKSUM_LENGTH)

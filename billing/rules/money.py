@@ -1,0 +1,130 @@
+"""USD as integer nano (10⁻⁹ USD): reading, writing and showing.
+
+Inside, money is an int64 of nano; outside it is a decimal string. A float is never accepted, and
+nothing here rounds except the display forms, which round half-even and are for eyes only.
+"""
+
+import re
+from typing import Final
+
+NANO_PER_USD: Final = 1_000_000_000
+INT64_MAX: Final = 2**63 - 1
+INT64_MIN: Final = -(2**63)
+
+_FRACTION_DIGITS: Final = 9
+_DECIMAL: Final = re.compile(r"(-?)([0-9]{1,40})(?:\.([0-9]{1,40}))?")
+_TRUE_MINUS: Final = "\N{MINUS SIGN}"
+# The smallest step that the screen shows: 0.00000001 USD.
+_DISPLAY_STEP_NANO: Final = 10
+_CENT_NANO: Final = NANO_PER_USD // 100
+_CARD_WHOLE_NANO: Final = 100_000 * NANO_PER_USD
+_SIGNIFICANT_DIGITS: Final = 4
+
+
+class MoneyInvalid(ValueError):
+    """A text that is no exact amount; `expected` says in plain words what would have been one."""
+
+    def __init__(self, got: object, expected: str) -> None:
+        super().__init__(f"{got!r} is not an amount: expected {expected}")
+        self.got = got
+        self.expected = expected
+
+
+def round_half_even(numerator: int, denominator: int) -> int:
+    """The integer nearest to numerator over denominator (> 0), ties to the even one."""
+    quotient, remainder = divmod(numerator, denominator)
+    twice = remainder * 2
+    if twice > denominator or (twice == denominator and quotient & 1):
+        return quotient + 1
+    return quotient
+
+
+def parse_scaled(text: str, fraction_digits: int) -> int:
+    """A decimal text times 10^fraction_digits, exactly, within int64.
+
+    Raises MoneyInvalid for anything that is not a plain decimal, for a value that the scale
+    cannot hold exactly, and outside of int64. No exponent, no grouping, no plus, no spaces.
+    """
+    if not isinstance(text, str):
+        raise MoneyInvalid(text, 'a decimal string such as "12.50", not a number')
+    match = _DECIMAL.fullmatch(text)
+    if match is None:
+        raise MoneyInvalid(text, 'a plain decimal such as "12.50"')
+    sign, whole, fraction = match.group(1), match.group(2), (match.group(3) or "").rstrip("0")
+    if len(fraction) > fraction_digits:
+        raise MoneyInvalid(text, f"at most {fraction_digits} digits after the point")
+    scaled = int(whole + fraction.ljust(fraction_digits, "0"))
+    if sign:
+        scaled = -scaled
+    if not INT64_MIN <= scaled <= INT64_MAX:
+        raise MoneyInvalid(text, "an amount that fits 64 bits")
+    return scaled
+
+
+def format_scaled(scaled: int, fraction_digits: int) -> str:
+    """The exact decimal of scaled over 10^fraction_digits: no trailing zeros, ASCII minus."""
+    whole, fraction = divmod(abs(scaled), 10**fraction_digits)
+    tail = str(fraction).rjust(fraction_digits, "0").rstrip("0")
+    sign = "-" if scaled < 0 else ""
+    return f"{sign}{whole}.{tail}" if tail else f"{sign}{whole}"
+
+
+def parse_usd(text: str) -> int:
+    """A decimal string of USD as nano, exactly ("0.0045898" is 4_589_800).
+
+    Raises MoneyInvalid, which says what was expected; at most nine digits after the point count.
+    """
+    return parse_scaled(text, _FRACTION_DIGITS)
+
+
+def format_usd(nano: int) -> str:
+    """Nano as an exact decimal string of USD, for receipts, exports and the API.
+
+    No rounding, no grouping, ASCII minus; whole cents keep two digits ("100.00", "0.0045898"), so
+    that every amount reads as money. `parse_usd` gives the same nano back.
+    """
+    text = format_scaled(nano, _FRACTION_DIGITS)
+    whole, _, fraction = text.partition(".")
+    return f"{whole}.{fraction.ljust(2, '0')}"
+
+
+def display_total(nano: int, symbol: str = "$") -> str:
+    """A total for the screen: grouped, two decimals ("$1,284.07").
+
+    Below one cent it is shown as one request is, because a total that is not zero never reads as
+    zero. `symbol` is "$" or, where that is ambiguous, "US$".
+    """
+    if nano and abs(nano) < _CENT_NANO:
+        return display_request(nano, symbol)
+    return _display(nano, 2, 2, symbol)
+
+
+def display_card(nano: int, symbol: str = "$") -> str:
+    """A total on a card: as `display_total`, but from 100,000 on without decimals."""
+    if abs(nano) >= _CARD_WHOLE_NANO:
+        return _display(nano, 0, 0, symbol)
+    return display_total(nano, symbol)
+
+
+def display_request(nano: int, symbol: str = "$") -> str:
+    """The charge of one request: four significant digits within four to eight decimals.
+
+    Trailing zeros beyond the fourth decimal fall away ("$0.00459"); exact zero is "$0.00"; what is
+    too small to show is "<$0.00000001".
+    """
+    if nano == 0:
+        return f"{symbol}0.00"
+    magnitude = abs(nano)
+    if magnitude < _DISPLAY_STEP_NANO:
+        return f"<{symbol}0.00000001" if nano > 0 else f">{_TRUE_MINUS}{symbol}0.00000001"
+    decimals = _FRACTION_DIGITS - len(str(magnitude)) + _SIGNIFICANT_DIGITS
+    return _display(nano, 4, min(max(decimals, 4), 8), symbol)
+
+
+def _display(nano: int, decimals_min: int, decimals_max: int, symbol: str) -> str:
+    rounded = round_half_even(abs(nano), 10 ** (_FRACTION_DIGITS - decimals_max))
+    whole, fraction = divmod(rounded, 10**decimals_max)
+    digits = str(fraction).rjust(decimals_max, "0") if decimals_max else ""
+    digits = digits[:decimals_min] + digits[decimals_min:].rstrip("0")
+    sign = _TRUE_MINUS if nano < 0 and rounded else ""
+    return f"{sign}{symbol}{whole:,}" + (f".{digits}" if digits else "")

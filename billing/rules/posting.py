@@ -1,0 +1,130 @@
+"""Postings: balanced movements of money, built here and written by the ledger.
+
+A posting is two or more entries that sum to 0 (I1) under an idempotency id that says what it is.
+The books see money from the customer's side: an amount above 0 puts money on an account, below 0
+takes it off. What customers own stands on `customer:*`; what was sold stands on `revenue`; what an
+installation gave its customers to begin with was taken off `equity:opening`. Every account, these
+two included, is kept for each organisation apart, so that no row is shared by all requests.
+
+The life of a hold: placed once (available to held), then resolved exactly once (I6): settled,
+voided or expired.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+AccountKind = Literal[
+    "customer:available",
+    "customer:held",
+    "customer:debt",
+    "revenue",
+    "equity:opening",
+    "platform:loss",
+]
+PostingKind = Literal["opening", "hold", "settle", "void", "expire"]
+
+
+class PostingInvalid(ValueError):
+    """A posting that does not balance, or an amount that has no meaning; a programmer's error."""
+
+
+class Entry(NamedTuple):
+    """One line: so much onto (above 0) or off (below 0) one account of an organisation."""
+
+    account_kind: AccountKind
+    organisation_id: UUID
+    amount_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """Two or more entries that sum to 0. The same idempotency id is the same posting (I8)."""
+
+    idempotency_id: str
+    kind: PostingKind
+    entries: tuple[Entry, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.entries) < 2:
+            raise PostingInvalid(f"{self.idempotency_id}: a posting has two entries or more")
+        if sum(entry.amount_nano for entry in self.entries) != 0:
+            raise PostingInvalid(f"{self.idempotency_id}: entries do not sum to 0")
+
+
+class Resolution(NamedTuple):
+    """A hold's end: the posting, what the customer pays, and what nobody paid.
+
+    `excess_nano` is the part of the charge above the hold. The customer is never charged for it
+    (I13); it is here so that the caller records it (I12).
+    """
+
+    posting: Posting
+    charged_nano: int
+    excess_nano: int
+
+
+def opening_credit(organisation_id: UUID, amount_nano: int) -> Posting:
+    """The credit with which an organisation begins; posted once for each organisation."""
+    if amount_nano <= 0:
+        raise PostingInvalid(f"opening credit of {amount_nano} nano: expected more than 0")
+    return Posting(
+        f"opening:{organisation_id}",
+        "opening",
+        (
+            Entry("equity:opening", organisation_id, -amount_nano),
+            Entry("customer:available", organisation_id, amount_nano),
+        ),
+    )
+
+
+def place_hold(attempt_id: UUID, organisation_id: UUID, amount_nano: int) -> Posting:
+    """Set `amount_nano` (0 for what is free) aside for one attempt, before its first byte."""
+    _refuse_negative(amount_nano)
+    return Posting(
+        f"hold:{attempt_id}",
+        "hold",
+        (
+            Entry("customer:available", organisation_id, -amount_nano),
+            Entry("customer:held", organisation_id, amount_nano),
+        ),
+    )
+
+
+def settle_hold(
+    attempt_id: UUID, organisation_id: UUID, held_nano: int, charge_nano: int
+) -> Resolution:
+    """Resolve a hold by its charge: up to the hold to revenue, the rest back to available."""
+    return _resolve("settle", attempt_id, organisation_id, held_nano, charge_nano)
+
+
+def void_hold(attempt_id: UUID, organisation_id: UUID, held_nano: int) -> Posting:
+    """Resolve a hold whose attempt costs nothing: all of it back to available."""
+    return _resolve("void", attempt_id, organisation_id, held_nano, 0).posting
+
+
+def expire_hold(
+    attempt_id: UUID, organisation_id: UUID, held_nano: int, charge_nano: int = 0
+) -> Resolution:
+    """Resolve a hold that nobody settled in time, by the charge of its last mark (0 without)."""
+    return _resolve("expire", attempt_id, organisation_id, held_nano, charge_nano)
+
+
+def _resolve(
+    kind: PostingKind, attempt_id: UUID, organisation_id: UUID, held_nano: int, charge_nano: int
+) -> Resolution:
+    _refuse_negative(held_nano)
+    _refuse_negative(charge_nano)
+    charged_nano = min(charge_nano, held_nano)
+    entries = [Entry("customer:held", organisation_id, -held_nano)]
+    if charged_nano:
+        entries.append(Entry("revenue", organisation_id, charged_nano))
+    if charged_nano < held_nano or not charged_nano:
+        entries.append(Entry("customer:available", organisation_id, held_nano - charged_nano))
+    posting = Posting(f"{kind}:{attempt_id}", kind, tuple(entries))
+    return Resolution(posting, charged_nano, charge_nano - charged_nano)
+
+
+def _refuse_negative(amount_nano: int) -> None:
+    if amount_nano < 0:
+        raise PostingInvalid(f"{amount_nano} nano: expected 0 or more")

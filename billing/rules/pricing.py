@@ -1,0 +1,268 @@
+"""What a request costs: quantities times rates, exact, rounded once.
+
+    charge = Σ quantity × rate × multiplier
+
+as exact rationals, rounded half-even to 1 nano at the very end (promises.md, shape of the books).
+Rates are integers of nano per million units and the multiplier is in parts per million, so the sum
+is one integer over 10¹² and no fraction is ever built on the way.
+
+Tiers. A tier is reached when *all* input tokens of the request, cached ones included, are strictly
+more than `input_over`. A reached tier lays its rates over those below it; a meter that it does not
+name keeps its rate. In a *whole* tier the entire request is priced so; in a *marginal* tier only
+what stands beyond the threshold: the input is counted in the order of the prompt (the cached prefix
+first, see METERS), and output comes after all input. A version's tiers share one mode.
+
+A quantity on a meter without a rate is never free by accident: the result is Unpriced, and the
+caller quarantines the row (I14).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final, Literal, NamedTuple
+
+from billing.rules.meters import FALLBACKS, INPUT_TOKEN_METERS, find_meter
+from billing.rules.money import INT64_MAX
+
+UNITS_PER_RATE: Final = 1_000_000
+PPM: Final = 1_000_000
+
+_DENOMINATOR: Final = UNITS_PER_RATE * PPM
+_HALF: Final = _DENOMINATOR // 2
+_INPUT_TOKENS: Final = frozenset(INPUT_TOKEN_METERS)
+
+TierMode = Literal["whole", "marginal"]
+Rates = Mapping[str, int]
+
+
+class PriceInvalid(ValueError):
+    """A stored price that cannot be used; the message names the place and what was expected."""
+
+
+class CostLine(NamedTuple):
+    """One meter of a charge; a marginal tier gives one line for each side of its threshold."""
+
+    meter: str
+    quantity: int
+    rate_nano_per_million: int
+    multiplier_ppm: int
+
+    @property
+    def amount_nano(self) -> Fraction:
+        """The exact, unrounded part of this line in nano."""
+        return Fraction(
+            self.quantity * self.rate_nano_per_million * self.multiplier_ppm, _DENOMINATOR
+        )
+
+
+class CostLines(NamedTuple):
+    """A charge: its lines, and its total in nano, rounded once over the exact sum of the lines."""
+
+    lines: tuple[CostLine, ...]
+    total_nano: int
+
+
+class Unpriced(NamedTuple):
+    """No charge can be named (I14): the row is quarantined and its hold kept.
+
+    `reason` is "unpriced_meter" (`meters` have a quantity and no rate), "negative_quantity"
+    (`meters` came out below zero) or "out_of_range" (the sum does not fit 64 bits).
+    """
+
+    reason: Literal["unpriced_meter", "negative_quantity", "out_of_range"]
+    meters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Rates that hold above `input_over` input tokens, fallbacks already filled in."""
+
+    input_over: int
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True)
+class PriceVersion:
+    """The rates of one model in one span of time, ready for use; made by `from_stored`.
+
+    `rates` and every tier's rates are complete: lower tiers and fallback meters are already laid
+    in, so that pricing is one look-up per meter. `tiers` ascend.
+    """
+
+    rates: Rates
+    tiers: tuple[Tier, ...] = ()
+    mode: TierMode = "whole"
+
+    @classmethod
+    def from_stored(cls, stored: Mapping[str, object]) -> "PriceVersion":
+        """Build from the stored form, all rates integer nano per million units:
+
+            {"meters": {"in_text": 150000000, …},
+             "tiers": [{"input_over": 200000, "mode": "whole" | "marginal", "meters": {…}}]}
+
+        `tiers` may be absent. Raises PriceInvalid (MeterUnknown for a name that is no meter).
+        """
+        _refuse_unknown(stored, {"meters", "tiers"}, "price")
+        stated = _read_meters(stored.get("meters"), "meters")
+        tiers: list[Tier] = []
+        modes: set[TierMode] = set()
+        laid = dict(stated)
+        for index, raw in enumerate(_read_list(stored.get("tiers", []))):
+            where = f"tiers[{index}]"
+            _refuse_unknown(raw, {"input_over", "mode", "meters"}, where)
+            input_over = _read_integer(raw.get("input_over"), f"{where}.input_over")
+            if tiers and input_over <= tiers[-1].input_over:
+                raise PriceInvalid(f"{where}.input_over: expected more than the tier before it")
+            mode = raw.get("mode", "whole")
+            if mode not in ("whole", "marginal"):
+                raise PriceInvalid(f'{where}.mode: expected "whole" or "marginal", got {mode!r}')
+            modes.add(mode)
+            laid.update(_read_meters(raw.get("meters"), f"{where}.meters"))
+            tiers.append(Tier(input_over, _with_fallbacks(laid)))
+        if len(modes) > 1:
+            raise PriceInvalid("tiers: expected one mode for all tiers of a version")
+        return cls(_with_fallbacks(stated), tuple(tiers), modes.pop() if modes else "whole")
+
+
+def price(
+    quantities: Mapping[str, int], version: PriceVersion, multiplier_ppm: int = PPM
+) -> CostLines | Unpriced:
+    """The charge of `quantities` (meter: units, none of them counted twice) at `version`.
+
+    `multiplier_ppm` is the plan's, in parts per million. Meters with a quantity of zero have no
+    line. The total is in nano, rounded half-even once. Never raises for what an upstream may
+    report: that is Unpriced.
+    """
+    if version.tiers:
+        reached = _reached(quantities, version)
+        if reached and version.mode == "marginal":
+            return _price_marginal(quantities, version, reached, multiplier_ppm)
+        rates = reached[-1].rates if reached else version.rates
+    else:
+        rates = version.rates
+    # The path of nearly every request: one integer sum, one division.
+    total = 0
+    lines = []
+    for meter, quantity in quantities.items():
+        if quantity > 0:
+            rate = rates.get(meter)
+            if rate is None:
+                return _unpriced(quantities, rates)
+            total += quantity * rate
+            lines.append(CostLine(meter, quantity, rate, multiplier_ppm))
+        elif quantity:
+            return _unpriced(quantities, rates)
+    return _round(lines, total * multiplier_ppm)
+
+
+def price_bound(
+    quantities: Mapping[str, int], version: PriceVersion, multiplier_ppm: int = PPM
+) -> CostLines | Unpriced:
+    """The most that any part of `quantities` can cost: what a hold must cover.
+
+    `quantities` are upper bounds. Every meter is priced at the dearest rate among the tiers that
+    the request could end in, for a tier may also be cheaper than what lies below it.
+    """
+    candidates = [version.rates, *(tier.rates for tier in _reached(quantities, version))]
+    dearest: dict[str, int] = {}
+    for rates in candidates:
+        for meter, rate in rates.items():
+            if rate > dearest.get(meter, -1):
+                dearest[meter] = rate
+    return price(quantities, PriceVersion(dearest), multiplier_ppm)
+
+
+def _reached(quantities: Mapping[str, int], version: PriceVersion) -> tuple[Tier, ...]:
+    input_tokens = 0
+    for meter, quantity in quantities.items():
+        if meter in _INPUT_TOKENS:
+            input_tokens += quantity
+    return tuple(tier for tier in version.tiers if input_tokens > tier.input_over)
+
+
+def _price_marginal(
+    quantities: Mapping[str, int],
+    version: PriceVersion,
+    reached: tuple[Tier, ...],
+    multiplier_ppm: int,
+) -> CostLines | Unpriced:
+    top = reached[-1].rates
+    if any(quantity < 0 for quantity in quantities.values()):
+        return _unpriced(quantities, top)
+    floors = [0, *(tier.input_over for tier in reached)]
+    ceilings = [*floors[1:], sum(quantities.get(meter, 0) for meter in INPUT_TOKEN_METERS)]
+    bands = [version.rates, *(tier.rates for tier in reached)]
+    lines: list[CostLine] = []
+    position = 0
+    for meter in INPUT_TOKEN_METERS:
+        end = position + quantities.get(meter, 0)
+        for floor, ceiling, rates in zip(floors, ceilings, bands, strict=True):
+            inside = min(end, ceiling) - max(position, floor)
+            if inside > 0:
+                # A meter that only the tier names has no rate for what stands beneath it.
+                rate = rates.get(meter)
+                if rate is None:
+                    return _unpriced(quantities, rates)
+                lines.append(CostLine(meter, inside, rate, multiplier_ppm))
+        position = end
+    for meter, quantity in quantities.items():
+        if quantity and meter not in _INPUT_TOKENS:
+            rate = top.get(meter)
+            if rate is None:
+                return _unpriced(quantities, top)
+            lines.append(CostLine(meter, quantity, rate, multiplier_ppm))
+    total = sum(line.quantity * line.rate_nano_per_million for line in lines)
+    return _round(lines, total * multiplier_ppm)
+
+
+def _round(lines: list[CostLine], numerator: int) -> CostLines | Unpriced:
+    total, rest = divmod(numerator, _DENOMINATOR)
+    if rest > _HALF or (rest == _HALF and total & 1):
+        total += 1
+    if total > INT64_MAX:
+        return Unpriced("out_of_range", tuple(line.meter for line in lines))
+    return CostLines(tuple(lines), total)
+
+
+def _unpriced(quantities: Mapping[str, int], rates: Rates) -> Unpriced:
+    negative = tuple(meter for meter, quantity in quantities.items() if quantity < 0)
+    if negative:
+        return Unpriced("negative_quantity", negative)
+    missing = (meter for meter, quantity in quantities.items() if quantity and meter not in rates)
+    return Unpriced("unpriced_meter", tuple(missing))
+
+
+def _with_fallbacks(stated: Rates) -> Rates:
+    rates = dict(stated)
+    for meter, fallback in FALLBACKS.items():
+        if meter not in stated and fallback in stated:
+            rates[meter] = stated[fallback]
+    return rates
+
+
+def _read_meters(raw: object, where: str) -> dict[str, int]:
+    if not isinstance(raw, Mapping):
+        raise PriceInvalid(f"{where}: expected an object of meters, got {raw!r}")
+    rates: dict[str, int] = {}
+    for name, rate in raw.items():
+        find_meter(name)
+        rates[name] = _read_integer(rate, f"{where}.{name}")
+    return rates
+
+
+def _read_list(raw: object) -> list[Mapping[str, object]]:
+    if not isinstance(raw, list) or not all(isinstance(item, Mapping) for item in raw):
+        raise PriceInvalid(f"tiers: expected a list of objects, got {raw!r}")
+    return raw
+
+
+def _read_integer(raw: object, where: str) -> int:
+    if type(raw) is not int or raw < 0:
+        raise PriceInvalid(f"{where}: expected an integer that is not negative, got {raw!r}")
+    return raw
+
+
+def _refuse_unknown(raw: Mapping[str, object], known: set[str], where: str) -> None:
+    unknown = sorted(set(raw) - known)
+    if unknown:
+        raise PriceInvalid(f"{where}: unknown field {unknown[0]!r}")
