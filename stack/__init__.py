@@ -1,0 +1,1 @@
+"""The one-command installation: what `make run` installs, starts, watches and stops."""

@@ -1,0 +1,147 @@
+"""What must hold before anything is started, each with its own message and exit code.
+
+A refusal names the cause and the next step, because it is the first thing a newcomer reads.
+"""
+
+import errno
+import fcntl
+import os
+import socket
+from enum import IntEnum
+from pathlib import Path
+from typing import IO
+
+LAYOUT = 1
+FREE_BYTES_MIN = 256 * 1024**2
+
+
+class Exit(IntEnum):
+    """The exit codes of stack.up; 10 to 19 are those of stack/install.py."""
+
+    DATA_DIR = 20
+    NEWER_DATA = 21
+    PORT = 22
+    NO_SPACE = 23
+    RUNNING = 24
+    CHILD = 25
+
+
+class Refusal(Exception):
+    def __init__(self, code: Exit, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def open_data_dir(directory: Path) -> None:
+    """Make the folders of DATA_DIR, for its owner alone, and see that they can be written."""
+    try:
+        for folder in (directory, directory / "run", directory / "secrets"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = directory / "run" / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise Refusal(
+            Exit.DATA_DIR,
+            f"DATA_DIR {directory} cannot be written: {error.strerror}. "
+            "Give another one: make run DATA_DIR=/a/folder/of/yours",
+        ) from error
+
+
+def check_layout(directory: Path) -> None:
+    """Refuse data that a newer Weir wrote; mark fresh data with the layout of this one."""
+    mark = directory / "layout"
+    try:
+        found = mark.read_text().strip()
+    except FileNotFoundError:
+        mark.write_text(f"{LAYOUT}\n")
+        return
+    if not found.isdecimal() or int(found) > LAYOUT:
+        raise Refusal(
+            Exit.NEWER_DATA,
+            f"{directory} was written by a newer Weir (data layout {found}, this one knows up to "
+            f"{LAYOUT}). Update this checkout, or start fresh with another DATA_DIR.",
+        )
+
+
+def check_space(directory: Path, needed: int = FREE_BYTES_MIN) -> None:
+    found = os.statvfs(directory)
+    free = found.f_bavail * found.f_frsize
+    if free < needed:
+        raise Refusal(
+            Exit.NO_SPACE,
+            f"{directory} has {free // 1024**2} MB free, at least {needed // 1024**2} MB are "
+            "needed. Free some space, or put DATA_DIR on another disk.",
+        )
+
+
+def lock(directory: Path) -> IO[str]:
+    """Hold DATA_DIR for this process until the returned file is closed, or the process ends."""
+    file = (directory / "run" / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read().strip()
+        file.close()
+        raise Refusal(
+            Exit.RUNNING,
+            f"Weir is already running on {directory} (process {holder or 'unknown'}). "
+            f"Stop it first (kill {holder or 'PID'}), or start another one beside it with another "
+            "DATA_DIR and PORT.",
+        ) from error
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def parse_port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise Refusal(Exit.PORT, f"PORT is {text!r}; it must be a number from 1 to 65535.")
+    return int(text)
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse a port that cannot be listened on, and name one that can."""
+    error = _listen_error(host, port)
+    if error is None:
+        return
+    if error.errno == errno.EADDRINUSE:
+        free = next(
+            (other for other in range(port + 1, min(port + 100, 65536)) if port_free(host, other)),
+            None,
+        )
+        hint = f"make run PORT={free}" if free else "make run PORT=NUMBER"
+        raise Refusal(
+            Exit.PORT,
+            f"Port {port} on {host} is taken by another program. Take another one: {hint}",
+        ) from error
+    raise Refusal(
+        Exit.PORT,
+        f"Cannot listen on {host} port {port}: {error.strerror or error}. "
+        "Choose others: make run HOST=127.0.0.1 PORT=8000",
+    ) from error
+
+
+def port_free(host: str, port: int) -> bool:
+    return _listen_error(host, port) is None
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _listen_error(host: str, port: int) -> OSError | None:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(1)
+    except OSError as error:
+        return error
+    return None

@@ -1,0 +1,55 @@
+"""The secrets of one installation: made once, kept in DATA_DIR/secrets, one file each, mode 0600.
+
+A variable of the same name in the environment wins, as in config/settings.py, so that an operator
+can keep them elsewhere.
+"""
+
+import base64
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from accounts.rules import key_format
+
+MAKERS: Mapping[str, Callable[[], str]] = {
+    "SECRET_KEY": lambda: secrets.token_urlsafe(50),
+    "WEIR_KEK": lambda: base64.b64encode(secrets.token_bytes(32)).decode(),
+    "WEIR_KEY_PEPPER": lambda: secrets.token_urlsafe(32),
+    "WEIR_DEMO_KEY": lambda: key_format.compose(
+        "relay", secrets.token_bytes(key_format.RANDOM_BYTES)
+    ),
+    "WEIR_MODEL_KEY": lambda: secrets.token_urlsafe(32),
+}
+
+
+def open_keyring(directory: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Name -> secret, read from the environment or `directory`; the missing ones are made."""
+    return {
+        name: environment.get(name) or _kept(directory / name, make)
+        for name, make in MAKERS.items()
+    }
+
+
+def _kept(path: Path, make: Callable[[], str]) -> str:
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        write_private(path, make() + "\n")
+        return path.read_text().strip()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write the whole file or nothing, readable by its owner alone.
+
+    A half-written WEIR_KEK would lock every channel key away, so the text reaches the disk before
+    the name does.
+    """
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)

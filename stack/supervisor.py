@@ -1,0 +1,341 @@
+"""Start children in order, keep them alive, stop them in reverse order.
+
+One event loop in the main thread owns every child: the kernel ties a child's death to the thread
+that started it (stack/leash.py), so no other thread may start one.
+
+A child that ends is started again after a pause that doubles from 0.5 to 30 seconds and falls back
+once the child has lived for a minute. One that ends three times in a row without ever having been
+established (ready, or alive for some seconds) is taken for badly configured: the whole installation
+ends with its last lines rather than trying for ever.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from stack.postgres import PostgresError, leashed
+
+LINE_BYTES_MAX = 16_384
+TAIL_LINES = 20
+READY_POLL_SECONDS = 0.02
+COLOURS = (36, 32, 33, 35, 34)
+
+
+@dataclass(frozen=True)
+class Child:
+    """One kept process. `stop` asks it to end in good order; `orphan` ends it when we are gone.
+
+    `ready` tells whether the child serves; without one it is established by living long enough.
+    `ready` and `before`, which runs ahead of every start, are called in a thread.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    stop: signal.Signals = signal.SIGTERM
+    orphan: signal.Signals = signal.SIGKILL
+    drop: str = "keep"
+    ready: Callable[[], bool] | None = None
+    before: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds, and how many deaths at the start are too many."""
+
+    pause_first: float = 0.5
+    pause_max: float = 30
+    healthy_after: float = 60
+    established_after: float = 5
+    deaths_max: int = 3
+    ready_within: float = 60
+    stop_within: float = 10
+    stop_reserve: float = 1.5
+
+
+class ChildFailed(Exception):
+    """A child that cannot be brought to serve; with its last lines."""
+
+    def __init__(self, name: str, reason: str, tail: Sequence[str]) -> None:
+        super().__init__(f"{name} {reason}")
+        self.tail = list(tail)
+
+
+class Console:
+    """Lines of the children with aligned names in front; held back until the start is done."""
+
+    def __init__(self, names: Sequence[str], colour: bool) -> None:
+        self.quiet = True
+        self._width = max(map(len, names), default=0)
+        self._colours = dict(zip(names, COLOURS * len(names), strict=False)) if colour else {}
+
+    def show(self, name: str, line: str) -> None:
+        if self.quiet:
+            return
+        label = f"{name:{self._width}} |"
+        if name in self._colours:
+            label = f"\x1b[{self._colours[name]}m{label}\x1b[0m"
+        say(f"{label} {line}")
+
+
+def say(line: str) -> None:
+    # A reader that went away (a closed terminal, a pipe to head) must not end the installation.
+    with suppress(OSError, ValueError):
+        print(line, flush=True)
+
+
+def describe(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    with suppress(ValueError):
+        return signal.Signals(-code).name
+    return f"signal {-code}"
+
+
+class Process:
+    """One run of a command: its exit as a future, its output line by line."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        on_line: Callable[[str], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_line = on_line
+        self._buffer = b""
+        self.exited: asyncio.Future[int] = self._loop.create_future()
+        self._output, output = os.pipe()
+        os.set_blocking(self._output, False)
+        try:
+            self._process = subprocess.Popen(
+                command,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C reaches us alone; we stop them in order
+            )
+        except OSError:
+            os.close(self._output)
+            raise
+        finally:
+            os.close(output)
+        self._loop.add_reader(self._output, self._read)
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def kill_all(self) -> None:
+        """End the child with all that it started itself."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _watch(self) -> None:
+        code = self._process.wait()
+        with suppress(RuntimeError):  # the loop is closed: nobody asks any more
+            self._loop.call_soon_threadsafe(self._end, code)
+
+    def _end(self, code: int) -> None:
+        self.kill_all()
+        self._read()
+        if self._output >= 0:
+            self._close()
+        if not self.exited.done():
+            self.exited.set_result(code)
+
+    def _read(self) -> None:
+        while self._output >= 0:
+            try:
+                chunk = os.read(self._output, 65_536)
+            except BlockingIOError:
+                return
+            if not chunk:
+                self._close()
+                return
+            *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+            for line in lines:
+                self._on_line(line.decode(errors="replace").rstrip())
+            if len(self._buffer) > LINE_BYTES_MAX:
+                self._flush()
+
+    def _flush(self) -> None:
+        if self._buffer:
+            self._on_line(self._buffer.decode(errors="replace").rstrip())
+            self._buffer = b""
+
+    def _close(self) -> None:
+        self._flush()
+        self._loop.remove_reader(self._output)
+        os.close(self._output)
+        self._output = -1
+
+
+class Kept:
+    """A child and what is known of it now."""
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self.process: Process | None = None
+        self.established = asyncio.Event()
+        self.keeper: asyncio.Task[None] | None = None
+
+
+class Supervisor:
+    def __init__(self, console: Console, patience: Patience = Patience()) -> None:
+        self._console = console
+        self._patience = patience
+        self._kept: list[Kept] = []
+        self._stopping = False
+        self._stop_asked = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def supervise(self, story: Coroutine[Any, Any, None]) -> None:
+        """Run `story`, which starts the children, and keep them until a stop is asked for.
+
+        SIGINT, SIGTERM and SIGHUP ask for it, a second one hurries. Returns with every child
+        stopped. Raises what the story raises, or ChildFailed.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self.ask_stop)
+        telling = asyncio.create_task(story)
+        stop = asyncio.create_task(self._stop_asked.wait())
+        waiting: set[asyncio.Future[Any]] = {telling, stop, self._failed}
+        try:
+            while not self._stop_asked.is_set():
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for finished in done:
+                    finished.result()
+        finally:
+            for task in (telling, stop):
+                task.cancel()
+            await asyncio.gather(telling, stop, return_exceptions=True)
+            await self._stop()
+
+    def ask_stop(self) -> None:
+        (self._hurry if self._stop_asked.is_set() else self._stop_asked).set()
+
+    def launch(self, child: Child) -> None:
+        """Start `child` and keep it; does not wait for it."""
+        kept = Kept(child)
+        self._kept.append(kept)
+        kept.keeper = asyncio.create_task(self._keep(kept))
+
+    async def start(self, child: Child) -> None:
+        """Start `child`, keep it, and return when it serves; ChildFailed when it takes too long."""
+        self.launch(child)
+        kept = self._kept[-1]
+        try:
+            async with asyncio.timeout(self._patience.ready_within):
+                await kept.established.wait()
+        except TimeoutError as error:
+            reason = f"was not ready within {self._patience.ready_within:g} s"
+            raise ChildFailed(child.name, reason, kept.tail) from error
+
+    async def run(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str]
+    ) -> list[str]:
+        """Run a command to its end and give its lines. ChildFailed when it does not exit with 0."""
+        lines: list[str] = []
+        process = Process(leashed(list(command)), environment, lines.append)
+        try:
+            code = await asyncio.shield(process.exited)
+        finally:
+            process.kill_all()
+        if code != 0:
+            raise ChildFailed(name, f"ended with {describe(code)}", lines[-TAIL_LINES:])
+        return lines
+
+    async def _keep(self, kept: Kept) -> None:
+        child, patience = kept.child, self._patience
+        loop = asyncio.get_running_loop()
+        pause = patience.pause_first
+        deaths = 0
+        while not self._stopping:
+            started = loop.time()
+            reason = await self._live_once(kept)
+            if self._stopping:
+                return
+            if not kept.established.is_set():
+                deaths += 1
+                if deaths >= patience.deaths_max:
+                    if not self._failed.done():
+                        self._failed.set_exception(ChildFailed(child.name, reason, kept.tail))
+                    return
+            if loop.time() - started >= patience.healthy_after:
+                pause = patience.pause_first
+            say(f"{child.name} {reason}; starting it again in {pause:g} s")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, patience.pause_max)
+
+    async def _live_once(self, kept: Kept) -> str:
+        """One life of the child; how it ended, in words."""
+        child = kept.child
+
+        def on_line(line: str) -> None:
+            kept.tail.append(line)
+            self._console.show(child.name, line)
+
+        try:
+            if child.before is not None:
+                await asyncio.to_thread(child.before)
+            if self._stopping:
+                return "was not started"
+            command = leashed(list(child.command), orphan_signal=child.orphan, drop=child.drop)
+            kept.process = Process(command, child.environment, on_line)
+        except (OSError, PostgresError) as error:
+            on_line(str(error))
+            return "could not be started"
+        establishing = asyncio.create_task(self._establish(kept))
+        code = await asyncio.shield(kept.process.exited)
+        kept.process = None
+        establishing.cancel()
+        return f"ended with {describe(code)}"
+
+    async def _establish(self, kept: Kept) -> None:
+        if kept.child.ready is None:
+            await asyncio.sleep(self._patience.established_after)
+        else:
+            while True:
+                if await asyncio.to_thread(kept.child.ready):
+                    break
+                await asyncio.sleep(READY_POLL_SECONDS)
+        kept.established.set()
+
+    async def _stop(self) -> None:
+        """Stop the children in reverse order, each with its share of the time that is left."""
+        self._stopping = True
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience.stop_within
+        for later, kept in reversed(list(enumerate(self._kept))):
+            left = deadline - loop.time() - later * self._patience.stop_reserve
+            await self._stop_one(kept, max(left, self._patience.stop_reserve))
+
+    async def _stop_one(self, kept: Kept, seconds: float) -> None:
+        process = kept.process
+        if process is not None:
+            process.send(kept.child.stop)
+            hurry = asyncio.create_task(self._hurry.wait())
+            ends: set[asyncio.Future[Any]] = {process.exited, hurry}
+            await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if self._hurry.is_set():
+                await asyncio.wait({process.exited}, timeout=self._patience.pause_first)
+            hurry.cancel()
+            if not process.exited.done():
+                say(f"{kept.child.name} did not stop in time and is killed")
+                process.kill_all()
+                await process.exited
+        if kept.keeper is not None:
+            kept.keeper.cancel()
+            await asyncio.gather(kept.keeper, return_exceptions=True)

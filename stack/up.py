@@ -1,0 +1,279 @@
+"""Start the whole installation, watch over it, and print what a newcomer needs.
+
+    make run [PORT=8000] [HOST=127.0.0.1] [DATA_DIR=.data] [DATABASE_URL=…] [BROKER_URL=…]
+
+An external database or broker takes the place of the embedded one. Exit codes: 0 after a stop that
+was asked for, those of stack.checks.Exit for a refusal, 10 to 19 those of stack/install.py.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import model, postgres, probe
+from stack.checks import (
+    Exit,
+    Refusal,
+    check_layout,
+    check_port,
+    check_space,
+    free_port,
+    lock,
+    open_data_dir,
+    parse_port,
+    port_free,
+)
+from stack.keyring import open_keyring, write_private
+from stack.supervisor import Child, ChildFailed, Console, Supervisor, say
+
+ROOT = Path(__file__).resolve().parent.parent
+DEMO = ROOT / "stack" / "demo.yaml"
+DEMO_EMAIL = "demo@weir.example"
+CHILDREN = ("model", "postgres", "web", "worker", "beat")
+WEB_DRAIN_SECONDS = 4
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this installation is kept and served, from the environment."""
+
+    data: Path
+    host: str
+    port: int
+    database_url: str | None
+    broker_url: str | None
+    started_at: float
+
+    @property
+    def reached(self) -> str:
+        """The address by which this machine reaches the host that is listened on."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.reached}]" if ":" in self.reached else self.reached
+        return f"http://{host}:{self.port}"
+
+
+def read_place() -> Place:
+    environment = os.environ
+    return Place(
+        data=Path(environment.get("DATA_DIR") or ROOT / ".data").absolute(),
+        host=environment.get("HOST") or "127.0.0.1",
+        port=parse_port(environment.get("PORT") or "8000"),
+        database_url=environment.get("DATABASE_URL") or None,
+        broker_url=environment.get("BROKER_URL") or None,
+        started_at=float(environment.get("WEIR_STARTED_AT") or time.time()),
+    )
+
+
+def model_port(data: Path) -> int:
+    """The port that the model had last time, if it is still free: its address then stays."""
+    kept = data / "run" / "model_port"
+    with_last = kept.read_text().strip() if kept.exists() else ""
+    if with_last.isdecimal() and port_free("127.0.0.1", int(with_last)):
+        return int(with_last)
+    port = free_port()
+    kept.write_text(f"{port}\n")
+    return port
+
+
+def python(*arguments: str) -> list[str]:
+    return [sys.executable, *arguments]
+
+
+class Installation:
+    """The story of one start: each part in its order, then the words for the newcomer."""
+
+    def __init__(self, place: Place, supervisor: Supervisor, console: Console) -> None:
+        self.place = place
+        self.supervisor = supervisor
+        self.console = console
+        port = model_port(place.data)
+        self.model_port = port
+        self.environment = {
+            **os.environ,
+            **open_keyring(place.data / "secrets"),
+            "DATA_DIR": str(place.data),
+            "PORT": str(place.port),
+            "HOST": place.host,
+            "STATIC_ROOT": str(place.data / "static"),
+            "WEIR_MODEL_URL": f"http://127.0.0.1:{port}/v1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.cluster: postgres.Cluster | None = None
+
+    async def start(self) -> None:
+        # The model loads while the database is made; only the first token has to wait for both.
+        self.supervisor.launch(self.model_child())
+        await self.start_postgres()
+        sign_in = await self.prepare()
+        await self.supervisor.start(self.web_child())
+        page_at = await asyncio.to_thread(probe.first_page, self.place.reached, self.place.port)
+        self.step("web: the first page is there")
+        token_at = await self.ask_model()
+        for child in (self.worker_child(), self.beat_child()):
+            self.supervisor.launch(child)
+        self.announce(sign_in, page_at, token_at)
+        self.console.quiet = False
+
+    async def start_postgres(self) -> None:
+        url = self.place.database_url
+        if url is None:
+            self.cluster = await asyncio.to_thread(
+                postgres.open_cluster, self.place.data / "postgres"
+            )
+            url = self.cluster.dsn
+            await self.supervisor.start(self.postgres_child(self.cluster))
+            self.step("postgres: ready")
+        self.environment["DATABASE_URL"] = url
+        write_private(self.place.data / "run" / "database_url", url + "\n")
+
+    async def prepare(self) -> str:
+        command = python("-m", "stack.prepare", str(DEMO), DEMO_EMAIL)
+        *steps, last = await self.supervisor.run("prepare", command, self.environment)
+        self.step(f"database: {', '.join(steps)}")
+        sign_in: str = json.loads(last)["sign_in"]
+        return sign_in
+
+    async def ask_model(self) -> float | None:
+        place = self.place
+        try:
+            return await asyncio.to_thread(
+                probe.first_token,
+                place.reached,
+                place.port,
+                self.environment["WEIR_DEMO_KEY"],
+                model.NAME,
+            )
+        except (OSError, ValueError, probe.ProbeFailed) as error:
+            say(f"  the local model has not answered yet: {error}")
+            return None
+
+    def model_child(self) -> Child:
+        return Child("model", python("-m", "stack.model", str(self.model_port)), self.environment)
+
+    def postgres_child(self, cluster: postgres.Cluster) -> Child:
+        return Child(
+            "postgres",
+            cluster.command,
+            self.environment,
+            stop=signal.SIGINT,
+            orphan=signal.SIGINT,
+            drop=cluster.drop,
+            ready=cluster.ready,
+            before=lambda: postgres.end_orphan(cluster.data),
+        )
+
+    def web_child(self) -> Child:
+        place = self.place
+        command = python(
+            *("-m", "uvicorn", "config.asgi:application"),
+            *("--host", place.host, "--port", str(place.port)),
+            *("--loop", "uvloop", "--http", "httptools", "--no-access-log"),
+            *("--no-server-header", "--log-level", "warning"),
+            *("--timeout-graceful-shutdown", str(WEB_DRAIN_SECONDS)),
+        )
+        return Child(
+            "web",
+            command,
+            self.environment,
+            ready=lambda: probe.serves(place.reached, place.port),
+        )
+
+    def worker_child(self) -> Child:
+        command = python(
+            *("-m", "celery", "--app", "config.celery", "--quiet", "worker"),
+            *("--pool", "threads", "--concurrency", "4", "--loglevel", "WARNING"),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+        )
+        return Child("worker", command, self.environment)
+
+    def beat_child(self) -> Child:
+        command = python(
+            *("-m", "celery", "--app", "config.celery", "--quiet", "beat"),
+            *("--loglevel", "WARNING", "--pidfile="),
+        )
+        return Child("beat", command, self.environment)
+
+    def step(self, text: str) -> None:
+        say(f"  {time.time() - self.place.started_at:5.1f} s  {text}")
+
+    def announce(self, sign_in: str, page_at: float, token_at: float | None) -> None:
+        url, key = self.place.url, self.environment["WEIR_DEMO_KEY"]
+        times = f"first page after {page_at - self.place.started_at:.1f} s"
+        if token_at is not None:
+            times += f", first token after {token_at - self.place.started_at:.1f} s"
+        say(f"""
+Weir runs on {url}
+
+  Sign in (the link works once)   {url}{sign_in}
+  Key of the demo organisation    {key}
+
+  curl -N {url}/v1/chat/completions \\
+    -H "Authorization: Bearer {key}" \\
+    -H "Content-Type: application/json" \\
+    -d '{{"model": "{model.NAME}", "stream": true,
+         "messages": [{{"role": "user", "content": "Tell me about rivers."}}]}}'
+
+{times}
+Ctrl-C stops it; the data stays in {self.place.data}
+""")
+
+
+async def stop_with_make(supervisor: Supervisor) -> None:
+    """A killed `make` must not leave us behind: it is what a person would look for and end."""
+    parent = os.getppid()
+    while True:
+        if os.getppid() != parent:
+            supervisor.ask_stop()
+            return
+        await asyncio.sleep(1)
+
+
+async def run(place: Place) -> None:
+    console = Console(CHILDREN, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    supervisor = Supervisor(console)
+    installation = Installation(place, supervisor, console)
+    watch = asyncio.create_task(stop_with_make(supervisor)) if "MAKELEVEL" in os.environ else None
+    try:
+        await supervisor.supervise(installation.start())
+    finally:
+        if watch is not None:
+            watch.cancel()
+        if installation.cluster is not None:
+            postgres.forget_socket(installation.cluster)
+            (place.data / "run" / "database_url").unlink(missing_ok=True)
+
+
+def main() -> int:
+    try:
+        place = read_place()
+        open_data_dir(place.data)
+        check_layout(place.data)
+        check_space(place.data)
+        with lock(place.data):
+            check_port(place.host, place.port)
+            asyncio.run(run(place))
+    except Refusal as refusal:
+        say(f"\n{refusal}")
+        return refusal.code
+    except postgres.PostgresError as error:
+        say(f"\n{error}")
+        return Exit.CHILD
+    except (ChildFailed, probe.ProbeFailed) as failure:
+        for line in getattr(failure, "tail", []):
+            say(f"  | {line}")
+        say(f"\n{failure}. Everything is stopped.")
+        return Exit.CHILD
+    say("Stopped.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
