@@ -1,0 +1,220 @@
+"""The fake's own books: one append-only file of JSON lines, and the rows read from it.
+
+Every line is written with one `write` before the answer goes on, so that a `kill -9` loses
+nothing; a thread of its own puts the file to disk (`fsync`) whenever there is something new.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(slots=True)
+class Row:
+    """One request. Times are nanoseconds of CLOCK_MONOTONIC, which all processes share."""
+
+    seq: int
+    id: str
+    client_request_id: str | None
+    model: str
+    key: str
+    stream: bool
+    sha256: str
+    size: int
+    connection: int
+    fault: str | None
+    prompt_tokens: int
+    planned: int
+    cached_tokens: int
+    accepted_at: int
+    unknown: list[str] = field(default_factory=list)
+    headers: dict[str, str] | None = None
+    body: str | None = None
+    # What the answer came to.
+    accepted: bool = True
+    status: int | None = None
+    emitted: int = 0
+    reasoning_tokens: int = 0
+    reported: dict[str, Any] | None = None
+    reports: int = 0
+    outcome: str = "open"  # open | finished | cut | faulted | refused | lost
+    struck: bool = False
+    first_at: int | None = None
+    ended_at: int | None = None
+    left_at: int | None = None
+    chunk_times: list[int] | None = None
+
+    def usage(self) -> dict[str, Any]:
+        """What this provider counts for the request, in OpenAI's shape; zeros if refused."""
+        prompt = self.prompt_tokens if self.accepted else 0
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": self.emitted,
+            "total_tokens": prompt + self.emitted,
+            "prompt_tokens_details": {"cached_tokens": self.cached_tokens if prompt else 0},
+            "completion_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "usage": self.usage(), "final": self.outcome != "open"}
+
+
+# Fields that change after the accept line; the end line carries them.
+_LATER = (
+    "accepted", "status", "emitted", "reasoning_tokens", "reported", "reports", "outcome",
+    "struck", "first_at", "ended_at", "left_at", "chunk_times",
+)  # fmt: skip
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+class Books:
+    """Used from one thread (the server's loop), except for `fsync`."""
+
+    def __init__(self, path: Path, *, fsync: bool = True) -> None:
+        self.path = path
+        self.rows: dict[int, Row] = {}
+        self.unauthorized = 0
+        self.canary = 0
+        self.version = 0
+        self.watcher: Callable[[], None] = lambda: None
+        self._marks: dict[int, int] = {}
+        self._seen: dict[str, int] = {}
+        self._next = 1
+        self._read()
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._dirty = threading.Event()
+        self._closing = False
+        self._sync_lock = threading.Lock()
+        self._syncer = threading.Thread(target=self._sync_forever, daemon=True) if fsync else None
+        if self._syncer:
+            self._syncer.start()
+
+    def _read(self) -> None:
+        """Take up the file of an earlier life; what was open then is *lost* at its last mark."""
+        if not self.path.exists():
+            return
+        for line in self.path.read_bytes().split(b"\n"):
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue  # the torn last line of a killed writer, or the empty end
+            match event:
+                case {"e": "accept", "row": row}:
+                    self.rows[row["seq"]] = Row(**row)
+                    self._next = max(self._next, row["seq"] + 1)
+                case {"e": "mark", "emitted": marks}:
+                    for seq, emitted in marks.items():
+                        if int(seq) in self.rows:
+                            self.rows[int(seq)].emitted = emitted
+                case {"e": "end", "seq": seq, **later}:
+                    if seq in self.rows:
+                        for name in _LATER:
+                            setattr(self.rows[seq], name, later[name])
+                case {"e": "unauthorized"}:
+                    self.unauthorized += 1
+                case {"e": "canary"}:
+                    self.canary += 1
+                case {"e": "reset"}:
+                    self.rows.clear()
+                    self.unauthorized = self.canary = 0
+        for row in self.rows.values():
+            if row.outcome == "open":
+                row.outcome = "lost"
+
+    def _write(self, event: dict[str, Any]) -> None:
+        os.write(self._file, _line(event))
+        self._dirty.set()
+        self.version += 1
+        self.watcher()
+
+    def _sync_forever(self) -> None:
+        while not self._closing:
+            self._dirty.wait()
+            self._dirty.clear()
+            self.fsync()
+
+    def fsync(self) -> None:
+        """Return when everything written so far is on disk."""
+        with self._sync_lock:
+            if not self._closing:
+                os.fdatasync(self._file)
+
+    def sighting(self, sha256: str) -> int:
+        """How often this body has come, this time included."""
+        self._seen[sha256] = seen = self._seen.get(sha256, 0) + 1
+        return seen
+
+    def next_seq(self) -> int:
+        seq, self._next = self._next, self._next + 1
+        return seq
+
+    def accept(self, row: Row) -> None:
+        self.rows[row.seq] = row
+        first = {
+            name: getattr(row, name) for name in Row.__dataclass_fields__ if name not in _LATER
+        }
+        self._write({"e": "accept", "row": first})
+
+    def mark(self, row: Row) -> None:
+        """Note how far a stream is; `flush_marks` writes all of one loop turn in one line."""
+        self._marks[row.seq] = row.emitted
+
+    def flush_marks(self) -> None:
+        if self._marks:
+            marks, self._marks = self._marks, {}
+            self._write({"e": "mark", "emitted": marks})
+
+    def end(self, row: Row, outcome: str) -> None:
+        row.outcome = outcome
+        row.ended_at = time.monotonic_ns()
+        self._marks.pop(row.seq, None)
+        self._write({"e": "end", "seq": row.seq, **{n: getattr(row, n) for n in _LATER}})
+
+    def note_unauthorized(self) -> None:
+        self.unauthorized += 1
+        self._write({"e": "unauthorized"})
+
+    def note_canary(self) -> None:
+        self.canary += 1
+        self._write({"e": "canary"})
+
+    def reset(self) -> None:
+        self.rows.clear()
+        self._seen.clear()
+        self._marks.clear()
+        self.unauthorized = self.canary = 0
+        self._write({"e": "reset"})
+
+    def by_client_request_id(self, text: str) -> list[Row]:
+        return [row for row in self.rows.values() if row.client_request_id == text]
+
+    def totals(self) -> dict[str, int]:
+        """Counts per outcome, and the sums of tokens that this provider would bill."""
+        names = ("open", "finished", "cut", "faulted", "refused", "lost")
+        totals = dict.fromkeys(names, 0)
+        totals.update(requests=len(self.rows), prompt_tokens=0, cached_tokens=0, emitted=0)
+        for row in self.rows.values():
+            totals[row.outcome] += 1
+            totals["emitted"] += row.emitted
+            if row.accepted:
+                totals["prompt_tokens"] += row.prompt_tokens
+                totals["cached_tokens"] += row.cached_tokens
+        return totals | {"unauthorized": self.unauthorized, "canary": self.canary}
+
+    def close(self) -> None:
+        self.flush_marks()
+        self.fsync()
+        with self._sync_lock:
+            self._closing = True
+            os.close(self._file)
+        self._dirty.set()
+        if self._syncer:
+            self._syncer.join()

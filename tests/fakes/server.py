@@ -1,0 +1,621 @@
+"""The server of the fake upstream: sockets, requests, and the playing of answers."""
+
+import asyncio
+import fnmatch
+import hashlib
+import json
+import socket
+import ssl
+import struct
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import httptools
+
+from tests.fakes.answer import compact, count_prompt, last_user_text
+from tests.fakes.books import Books, Row
+from tests.fakes.chat import CREATED, Ask, answer
+from tests.fakes.directives import parse, wishes_in_model
+from tests.fakes.wire import Answer, Emit, Raw, Signal, Step, refusal, whole
+
+# Every request field that the OpenAI dialect has; others are noted in the row as `unknown`.
+_FIELDS = (
+    "model messages temperature top_p n stream stream_options stop max_tokens "
+    "max_completion_tokens presence_penalty frequency_penalty logit_bias seed user tools "
+    "tool_choice parallel_tool_calls response_format logprobs top_logprobs reasoning_effort "
+    "modalities audio thinking enable_thinking parameters web_search_options search_parameters "
+    "metadata store service_tier prediction verbosity prompt_cache_key prompt_cache_retention "
+    "safety_identifier functions function_call"
+)
+KNOWN_FIELDS = frozenset(_FIELDS.split())
+TURN_BYTES = 32_768
+TURN_STEPS = 256
+RESET_DELAY = 0.02  # seconds for the peer to take in what was sent before a reset
+WAIT_LIMIT = 30.0
+
+
+@dataclass(slots=True)
+class Config:
+    """What the fake is started with."""
+
+    name: str = "fake"
+    keys: tuple[str, ...] = ("sk-fake",)
+    models: tuple[str, ...] = ("fake", "fake-64", "fake-1000")
+    directives: str = ""
+    keep_bodies: bool = False
+
+
+@dataclass(slots=True)
+class Scripted:
+    """Directives that a test has laid out for the next requests of a model pattern."""
+
+    directives: str
+    model: str
+    times: int
+
+
+@dataclass(slots=True)
+class Request:
+    """One request while it is read and answered."""
+
+    target: str = ""
+    method: str = "GET"
+    headers: dict[str, str] = field(default_factory=dict)
+    parts: list[bytes] = field(default_factory=list)
+    keep_alive: bool = True
+    watched: bool = False  # a big upload, read as it comes
+    early: bool = False  # answered before its end (F35)
+
+    @property
+    def body(self) -> bytes:
+        return self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+
+
+class Upstream:
+    """All state of one fake provider; its methods run on the server's loop."""
+
+    def __init__(self, config: Config, books: Books) -> None:
+        self.config = config
+        self.books = books
+        self.scripts: deque[Scripted] = deque()
+        self.held: set[Connection] = set()
+        self.connections: set[Connection] = set()
+        self.opened = 0
+        self._waiting: list[tuple[int, Connection]] = []
+        self._marking = False
+        self._waking = False
+        books.watcher = self._changed
+
+    # ---- news for those who wait
+
+    def note(self, row: Row) -> None:
+        """The row has moved; it is written once in this turn of the loop."""
+        self.books.mark(row)
+        if not self._marking:
+            self._marking = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._marking = False
+        self.books.flush_marks()
+
+    def _changed(self) -> None:
+        if self._waiting and not self._waking:
+            self._waking = True
+            asyncio.get_running_loop().call_later(0.002, self._wake)
+
+    def hold(self, connection: "Connection") -> None:
+        self.held.add(connection)
+        self.books.version += 1
+        self._changed()
+
+    def _wake(self) -> None:
+        self._waking = False
+        waiting, self._waiting = self._waiting, []
+        for version, connection in waiting:
+            if self.books.version > version:
+                connection.play(self._status(), None)
+            elif not connection.gone:
+                self._waiting.append((version, connection))
+
+    def _late(self, connection: "Connection", version: int) -> None:
+        if (version, connection) in self._waiting:
+            self._waiting.remove((version, connection))
+            connection.play(self._status(), None)
+
+    # ---- routes
+
+    def handle(self, connection: "Connection", request: Request) -> None:
+        """Answer a request that has been read to its end."""
+        url = urlsplit(request.target)
+        query = {name: values[-1] for name, values in parse_qs(url.query).items()}
+        path = url.path
+        row: Row | None = None
+        made: Answer | None
+        if path.endswith("/chat/completions"):
+            made, row = self._chat(connection, request)
+        elif path.endswith("/models") and request.method == "GET":
+            made = self._models(request)
+        elif path == "/_canary":
+            self.books.note_canary()
+            made = whole(200, b"{}")
+        elif path.startswith("/_"):
+            made = self._control(connection, request, path, query)
+        else:
+            made = refusal(404, f"Unknown request URL: {request.method} {path}.")
+        if made is not None:
+            connection.play(made, row)
+
+    def _control(
+        self, connection: "Connection", request: Request, path: str, query: dict[str, str]
+    ) -> Answer | None:
+        match request.method, path:
+            case "GET", "/_books":
+                return self._books(query)
+            case "GET", "/_wait":
+                version = int(query.get("version", "0"))
+                if self.books.version > version:
+                    return self._status()
+                self._waiting.append((version, connection))
+                seconds = min(float(query.get("seconds", "5")), WAIT_LIMIT)
+                connection.loop.call_later(seconds, self._late, connection, version)
+                return None
+            case "POST", "/_reset":
+                self.books.reset()
+                self.scripts.clear()
+                return self._status()
+            case "POST", "/_script":
+                wish = json.loads(request.body)
+                scripted = Scripted(wish["directives"], wish["model"], wish["times"])
+                parse([scripted.directives], self.config.name, 1)
+                self.scripts.append(scripted)
+                return self._status()
+            case "POST", "/_release":
+                return self._release(query.get("id"))
+        if request.method == "GET" and path.startswith("/_books/"):
+            return self._look_up(unquote(path.removeprefix("/_books/")), query)
+        return refusal(404, f"Unknown request URL: {path}.")
+
+    def _status(self) -> Answer:
+        return whole(200, compact(self._totals()))
+
+    def _totals(self) -> dict[str, Any]:
+        extra = {
+            "version": self.books.version,
+            "holding": len(self.held),
+            "connections": len(self.connections),
+        }
+        return {"name": self.config.name, **self.books.totals(), **extra}
+
+    def _books(self, query: dict[str, str]) -> Answer:
+        self.books.fsync()
+        since = int(query.get("since", "0"))
+        found: dict[str, Any] = {"totals": self._totals()}
+        if query.get("rows") != "0":
+            rows = self.books.rows.values()
+            found["rows"] = [row.as_json() for row in rows if row.seq > since]
+        return whole(200, compact(found))
+
+    def _look_up(self, client_request_id: str, query: dict[str, str]) -> Answer:
+        rows = self.books.by_client_request_id(client_request_id)
+        if not rows:
+            return refusal(404, f"No request {client_request_id}.", code="not_found")
+        first = rows[0].as_json() | {"count": len(rows)}
+        return whole(200, compact(first))
+
+    def _release(self, client_request_id: str | None) -> Answer:
+        for connection in list(self.held):
+            row = connection.row
+            if client_request_id in (None, row and row.client_request_id):
+                self.held.discard(connection)
+                connection.resume_answer()
+        return self._status()
+
+    def _authorized(self, request: Request) -> str | None:
+        """The key of the request, if it is one of ours."""
+        kind, _, key = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer" and key in self.config.keys:
+            return key
+        self.books.note_unauthorized()
+        return None
+
+    def _models(self, request: Request) -> Answer:
+        if self._authorized(request) is None:
+            return _bad_key()
+        data = [
+            {"id": model, "object": "model", "created": CREATED, "owned_by": self.config.name}
+            for model in self.config.models
+        ]
+        return whole(200, compact({"object": "list", "data": data}))
+
+    # ---- a chat request
+
+    def early_answer(self, request: Request) -> Answer | None:
+        """F35, seen while the body is still coming; None = read on."""
+        if b"#fault=F35" in b"".join(request.parts)[-70_000:]:
+            return refusal(413, "Request body too large.", code="body_too_large")
+        return None
+
+    def _scripted(self, model: str) -> str:
+        for scripted in self.scripts:
+            if fnmatch.fnmatchcase(model, scripted.model):
+                scripted.times -= 1
+                if scripted.times <= 0:
+                    self.scripts.remove(scripted)
+                return scripted.directives
+        return ""
+
+    def _chat(self, connection: "Connection", request: Request) -> tuple[Answer, Row | None]:
+        if request.method != "POST":
+            return refusal(405, "Only POST is allowed here."), None
+        key = self._authorized(request)
+        if key is None:
+            return _bad_key(), None
+        row = self._new_row(connection, request, key)
+        try:
+            body = json.loads(request.body)
+        except ValueError:
+            body = None
+        wrong = _wrong_request(body)
+        if wrong is not None:
+            return self._refuse(row, wrong)
+        messages, stream = body["messages"], bool(body.get("stream"))
+        user_text = last_user_text(messages)
+        texts = (
+            self.config.directives,
+            wishes_in_model(body["model"]),
+            user_text,
+            self._scripted(body["model"]),
+        )
+        try:
+            wish = parse(texts, self.config.name, self.books.sighting(row.sha256))
+        except ValueError as wrong_wish:
+            return self._refuse(row, refusal(400, str(wrong_wish), code="bad_directive"))
+        tools = body.get("tools") or []
+        row.model = body["model"]
+        row.stream = stream
+        row.unknown = sorted(body.keys() - KNOWN_FIELDS)
+        row.prompt_tokens = count_prompt(messages, tools) if wish.prompt is None else wish.prompt
+        row.cached_tokens = min(wish.cached, row.prompt_tokens)
+        row.fault = wish.fault.text if wish.fault else None
+        if wish.times:
+            row.chunk_times = []
+        if wish.keep or self.config.keep_bodies:
+            row.headers = request.headers
+            row.body = request.body.decode("utf-8", "replace")
+        ask = Ask(
+            name=self.config.name,
+            model=body["model"],
+            user_text=user_text,
+            stream=stream,
+            include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
+            choices=body.get("n") or 1,
+            cap=body.get("max_completion_tokens") or body.get("max_tokens"),
+            tools=tools,
+            wish=wish,
+            row=row,
+            reused=connection.served > 0,
+        )
+        made = answer(ask)
+        reasoning = wish.hidden + wish.reasoning * ask.choices
+        made.on_end = lambda: setattr(row, "reasoning_tokens", min(row.emitted, reasoning))
+        self.books.accept(row)
+        return made, row
+
+    def _new_row(self, connection: "Connection", request: Request, key: str) -> Row:
+        seq = self.books.next_seq()
+        return Row(
+            seq=seq,
+            id=f"chatcmpl-{self.config.name}-{seq}",
+            client_request_id=request.headers.get("x-client-request-id"),
+            model="",
+            key=key,
+            stream=False,
+            sha256=hashlib.sha256(request.body).hexdigest(),
+            size=len(request.body),
+            connection=connection.number,
+            fault=None,
+            prompt_tokens=0,
+            planned=0,
+            cached_tokens=0,
+            accepted_at=time.monotonic_ns(),
+        )
+
+    def _refuse(self, row: Row, made: Answer) -> tuple[Answer, Row]:
+        row.accepted = False
+        row.status = 400
+        self.books.accept(row)
+        return made, row
+
+
+def _bad_key() -> Answer:
+    return refusal(401, "Incorrect API key provided.", code="invalid_api_key")
+
+
+def _wrong_request(body: Any) -> Answer | None:
+    """What is wrong with a chat request, as OpenAI would say it."""
+    if not isinstance(body, dict):
+        return refusal(400, "Request body is not valid JSON.")
+    if not isinstance(body.get("model"), str):
+        return refusal(400, "Required parameter 'model' is missing.", param="model")
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        return refusal(400, "Required parameter 'messages' is missing.", param="messages")
+    if not all(isinstance(message, dict) and "role" in message for message in messages):
+        return refusal(400, "Every message needs a role.", param="messages")
+    if body.get("stream_options") is not None and not body.get("stream"):
+        text = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+        return refusal(400, text, param="stream_options")
+    for name in ("max_tokens", "max_completion_tokens", "n"):
+        value = body.get(name)
+        if value is not None and (not isinstance(value, int) or value < 1):
+            return refusal(400, f"Invalid value for '{name}'.", param=name)
+    return None
+
+
+class Connection(asyncio.Protocol):
+    """One client connection; it plays one answer at a time."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self.upstream = upstream
+        self.loop = asyncio.get_running_loop()
+        self.parser = httptools.HttpRequestParser(self)
+        self.number = 0
+        self.served = 0
+        self.gone = False
+        self.row: Row | None = None
+        self._transport: asyncio.Transport
+        self._reading: Request | None = None
+        self._active: Request | None = None
+        self._queue: deque[Request] = deque()
+        self._answer: Answer | None = None
+        self._steps: Iterator[Step] = iter(())
+        self._timer: asyncio.Handle | None = None
+        self._full = False
+        self._stalled = False
+        self._deaf = False  # whatever comes is thrown away
+
+    # ---- the socket
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop has a class of its own
+        self._transport.set_write_buffer_limits(high=TURN_BYTES)
+        self.upstream.opened += 1
+        self.number = self.upstream.opened
+        self.upstream.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._deaf = True
+            if self._active is None:
+                self._active = Request(keep_alive=False)
+                self.play(refusal(400, "This is not HTTP/1.1."), None)
+
+    def eof_received(self) -> bool:
+        self._left()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._left()
+        self.upstream.connections.discard(self)
+
+    def _left(self) -> None:
+        """The client has gone: the answer ends here, and the books say when."""
+        if self.gone:
+            return
+        self.gone = True
+        self.upstream.held.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        row = self.row
+        if row is not None:
+            row.left_at = time.monotonic_ns()
+            self._end("faulted" if row.struck else "cut")
+        self._steps = iter(())
+        self._transport.close()
+
+    def shut(self) -> None:
+        """The server ends: what still runs is cut by us, which is a fault of ours."""
+        if self.row is not None:
+            self._end("lost")
+        self._transport.abort()
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        if self._stalled:
+            self._stalled = False
+            self._pump()
+
+    # ---- the parser's calls
+
+    def on_message_begin(self) -> None:
+        self._reading = Request()
+
+    def on_url(self, url: bytes) -> None:
+        assert self._reading is not None
+        self._reading.target += url.decode("latin-1")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        assert self._reading is not None
+        self._reading.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        request = self._reading
+        assert request is not None
+        request.method = self.parser.get_method().decode()
+        request.keep_alive = self.parser.should_keep_alive()
+        length = request.headers.get("content-length", "")
+        request.watched = not length.isdigit() or int(length) > 65_536
+        if request.headers.get("expect", "").lower() == "100-continue":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        request = self._reading
+        assert request is not None
+        request.parts.append(body)
+        if request.watched and not request.early and self._active is None:
+            early = self.upstream.early_answer(request)
+            if early is not None:
+                request.early = True
+                request.keep_alive = False
+                self._deaf = True
+                self._active = request
+                self.play(early, None)
+
+    def on_message_complete(self) -> None:
+        request, self._reading = self._reading, None
+        assert request is not None
+        if request.early:
+            return
+        if self._active is None:
+            self._active = request
+            self.upstream.handle(self, request)
+        else:
+            self._queue.append(request)
+
+    # ---- the playing
+
+    def play(self, made: Answer, row: Row | None) -> None:
+        """Send an answer; `row` is kept up to date and ended with it."""
+        if self.gone:
+            return
+        self._answer = made
+        self._steps = made.steps
+        self.row = row
+        self._pump()
+
+    def resume_answer(self) -> None:
+        self._timer = self.loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        """Play steps until one asks for a pause, the peer is slow, or the turn is long enough."""
+        if self.gone or self._answer is None:
+            return
+        if self._full:
+            self._stalled = True
+            return
+        parts: list[bytes] = []
+        size = played = 0
+        row, chunked = self.row, self._answer.chunked
+        before = row.emitted if row is not None else 0
+        pause: float | Signal | None = None
+        for step in self._steps:
+            if type(step) is Emit:
+                data = step.data
+                if row is not None:
+                    row.emitted += step.tokens
+                    if row.chunk_times is not None and step.tokens:
+                        row.chunk_times.append(time.monotonic_ns())
+            elif type(step) is bytes:
+                data = step
+            elif type(step) is Raw:
+                parts.append(step.data)
+                size += len(step.data)
+                continue
+            else:
+                assert isinstance(step, float | Signal)
+                pause = step
+                break
+            if chunked:
+                if data:
+                    parts.append(b"%x\r\n%b\r\n" % (len(data), data))
+            else:
+                parts.append(data)
+            size += len(data)
+            played += 1
+            if size >= TURN_BYTES or played >= TURN_STEPS:
+                pause = Signal.FLUSH
+                break
+        else:
+            if chunked:
+                parts.append(b"0\r\n" + self._answer.trailers + b"\r\n")
+        if parts:
+            self._transport.write(b"".join(parts))
+        if row is not None:
+            if row.first_at is None and row.emitted:
+                row.first_at = time.monotonic_ns()
+            if pause is not None and row.emitted != before:
+                self.upstream.note(row)
+        self._rest(pause)
+
+    def _rest(self, pause: float | Signal | None) -> None:
+        """What follows the steps that were just written."""
+        if isinstance(pause, float):
+            self._timer = self.loop.call_later(pause, self._pump)
+        elif pause is Signal.FLUSH:
+            self._timer = self.loop.call_soon(self._pump)
+        elif pause is Signal.HOLD:
+            self.upstream.hold(self)
+        elif pause is Signal.CLOSE:
+            self._over()
+            self._transport.close()
+        elif pause is Signal.RESET:
+            self._timer = self.loop.call_later(RESET_DELAY, self._reset)
+        else:
+            self._done()
+
+    def _reset(self) -> None:
+        self._over()
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+
+    def _over(self) -> None:
+        """The answer has been played as far as it goes."""
+        row = self.row
+        if row is not None:
+            refused = not row.accepted and not row.struck
+            self._end("faulted" if row.struck else "refused" if refused else "finished")
+        self._answer = None
+
+    def _end(self, outcome: str) -> None:
+        row, self.row = self.row, None
+        if row is None:
+            return
+        if self._answer is not None and self._answer.on_end is not None:
+            self._answer.on_end()
+        if row.seq in self.upstream.books.rows:
+            self.upstream.books.end(row, outcome)
+
+    def _done(self) -> None:
+        request, made = self._active, self._answer
+        assert request is not None
+        assert made is not None
+        self._over()
+        self._active = None
+        self.served += 1
+        if request.early:
+            # Half-close and read on, so that the answer is not lost in a reset.
+            self._transport.write_eof()
+        elif made.close_after or not request.keep_alive:
+            self._transport.close()
+        elif self._queue:
+            self._active = self._queue.popleft()
+            self.upstream.handle(self, self._active)
+
+
+async def serve(
+    upstream: Upstream, host: str, port: int, tls: ssl.SSLContext | None = None
+) -> asyncio.Server:
+    """Listen; port 0 takes a free one."""
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(
+        lambda: Connection(upstream), host, port, backlog=4096, ssl=tls, reuse_address=True
+    )
+
+
+def port_of(server: asyncio.Server) -> int:
+    port: int = server.sockets[0].getsockname()[1]
+    return port

@@ -1,0 +1,350 @@
+"""A fake OpenAI-dialect provider that keeps its own books: the judge of ours.
+
+Start:  python -m tests.fakes.upstream --port 0 --books DIR --name a
+        (the port is the first line on stdout; SIGTERM ends it)
+or in a test:  with FakeUpstream(name="a") as fake: ...
+
+Directives steer one answer from within the request. They stand in the last user message
+(`#tokens=500 #delay_ms=5`), in the model name (`fake-64` = 64 tokens, `fake-64+delay_ms=5`), in
+`--directives` or in a script (`fake.script("#fault=F10")`). Later ones win in the order: server,
+model, message, script. A prefix is a condition: `#a.fault=F10` only on the server named a,
+`#1.fault=F10` only the first time that this very body comes, `#a.1.fault=F10` both.
+
+A word is a token (see answer.py). The first word of an answer names the server.
+
+Text      tokens=16 · prompt=N (what it counts as input) · cached=N · reasoning=N (shown, counted)
+          hidden=N (counted, not shown) · tools=N calls with args=4 words · finish=length
+          lang=en|cjk|emoji|mixed · echo (says the user's words again) · uncapped (ignores caps)
+Pace      first_ms=N before the head · delay_ms=N after each write · batch=N tokens in a write
+          hold=N waits after N tokens until released (POST /_release) · times (note each write)
+Bytes     chunk_bytes=N cuts every write (also inside a code point), gap_ms=N between the cuts
+          crlf · nospace (`data:{`) · comments · nodone (no [DONE]) · chunked (plain answer)
+          cut=N / rst=N: connection closed / reset after exactly N bytes of the body
+Usage     usage=auto (final chunk if asked) | always | finish (in the finish chunk) | none | twice
+          early (a low one first) | cumulative (in every chunk) | zero | null
+          negative | float | string | nan | huge | context | cached (above the input)
+Books     keep (body and headers in the row)
+Faults    fault=F13, fault=F14:chunk, fault=F14:chunk@20 (after 20 tokens; else before any content)
+          F5 401 403 · F6 400 413 422 context content · F7 · F8 seconds date junk ms none huge
+          (retry_after=2) · F9 429 402 · F10 500 502 503 504 529 · F11 headers content (wait_ms)
+          F12 (every_ms per byte) · F13 stall comments (wait_ms, every_ms) · F14 eof close short
+          chunk · F15 · F16 · F17 (bytes=N, else endless) · F18 · F19 html json sse
+          F20 gzip deflate bomb (bytes=N unpacked) · F21 302 301 303 307 308 (location=URL)
+          F22 flood giant · F23 error body · F24 200 204 stream · F25 F26 F27 F28 (see usage)
+          F29 · F30 · F31 · F32 reused idle · F33 · F34 (bytes=N) · F35 · F37 both 1xx trailers
+          F38 eof closed.   F1 F3 F4 are in listeners.py.
+          Waiting faults last wait_ms (an hour unless told) and then go on as if nothing was.
+
+Terms: a request that was answered with 2xx, or taken in and then dropped, is *accepted* and
+billed for its input and for what was emitted; an error status or a redirect is billed nothing.
+A token is emitted when the whole event that carries it has been given to the socket; those of a
+plain answer all at once with the last byte of its body. Only visible tokens count for `@N` and
+`hold=N`.
+
+Control   GET /_books[?rows=0][&since=SEQ] · GET /_books/{x-client-request-id} · POST /_reset
+          POST /_script {"directives", "model" pattern, "times"} · POST /_release[?id=…]
+          GET /_wait?version=V&seconds=S answers when the books have changed since V
+"""
+
+import argparse
+import asyncio
+import contextlib
+import http.client
+import json
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import uvloop
+
+from tests.fakes.answer import expected_text
+from tests.fakes.books import Books
+from tests.fakes.server import Config, Upstream, port_of, serve
+
+__all__ = ["FakeUpstream", "expected_text", "main"]
+
+START_LIMIT = 20.0
+
+
+class FakeUpstream:
+    """The fake, running: in a thread of this process, or (`process=True`) in one of its own.
+
+    The books live in `books_dir` (a temporary directory by default) and are read again when a
+    fake of the same name is started there once more.
+    """
+
+    def __init__(
+        self,
+        name: str = "fake",
+        *,
+        keys: tuple[str, ...] = ("sk-fake",),
+        models: tuple[str, ...] = ("fake", "fake-64", "fake-1000"),
+        directives: str = "",
+        keep_bodies: bool = True,
+        fsync: bool = True,
+        books_dir: Path | None = None,
+        port: int = 0,
+        process: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.config = Config(name, keys, models, directives, keep_bodies)
+        self.key = keys[0]
+        self.port = port
+        self._fsync = fsync
+        self._tls = tls
+        self._as_process = process
+        self._temporary = tempfile.TemporaryDirectory() if books_dir is None else None
+        self.books_dir = books_dir or Path(self._temporary.name if self._temporary else ".")
+        self.process: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+
+    @property
+    def origin(self) -> str:
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """What a channel's `base_url` is set to."""
+        return f"{self.origin}/v1"
+
+    # ---- life
+
+    def start(self) -> Self:
+        if self._as_process:
+            self._start_process()
+        else:
+            self._start_thread()
+        return self
+
+    def _start_process(self) -> None:
+        command = [sys.executable, "-m", "tests.fakes.upstream"]
+        command += ["--port", str(self.port), "--books", str(self.books_dir)]
+        command += ["--name", self.config.name, "--directives", self.config.directives]
+        for key in self.config.keys:
+            command += ["--key", key]
+        for model in self.config.models:
+            command += ["--model", model]
+        command += ["--keep-bodies"] if self.config.keep_bodies else []
+        command += [] if self._fsync else ["--no-fsync"]
+        root = Path(__file__).parents[2]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)  # noqa: S603 - our own interpreter
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line.strip().isdigit():
+            self.stop()
+            raise RuntimeError("the fake upstream did not start")
+        self.port = int(line)
+
+    def _start_thread(self) -> None:
+        ready = threading.Event()
+        failure: list[BaseException] = []
+
+        async def live() -> None:
+            books = Books(self.books_dir / f"{self.config.name}.jsonl", fsync=self._fsync)
+            try:
+                self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+                upstream = Upstream(self.config, books)
+                server = await serve(upstream, "127.0.0.1", self.port, self._tls)
+                self.port = port_of(server)
+                ready.set()
+                await self._stop.wait()
+                await _end(server, upstream)
+            finally:
+                books.close()
+
+        def run() -> None:
+            try:
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    runner.run(live())
+            except BaseException as error:
+                failure.append(error)
+                raise
+            finally:
+                ready.set()
+
+        self._thread = threading.Thread(target=run, name=f"fake-{self.config.name}", daemon=True)
+        self._thread.start()
+        ready.wait(START_LIMIT)
+        if failure:
+            raise failure[0]
+
+    def stop(self) -> None:
+        """End it in order; its books stay until the context ends."""
+        if self.process is not None:
+            self.process.terminate()
+            self._reap()
+        if self._thread is not None and self._loop is not None and self._stop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(START_LIMIT)
+            self._thread = None
+
+    def kill(self) -> None:
+        """`kill -9`; only for a fake with a process of its own."""
+        assert self.process is not None
+        self.process.kill()
+        self._reap()
+
+    def _reap(self) -> None:
+        assert self.process is not None
+        self.process.wait(START_LIMIT)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        self.process = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    # ---- questions and orders
+
+    def _call(self, method: str, path: str, body: Any = None, limit: float = 60) -> Any:
+        if self._tls:
+            trusting = ssl.create_default_context()
+            trusting.check_hostname = False
+            trusting.verify_mode = ssl.CERT_NONE
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=limit, context=trusting
+            )
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=limit)
+        with contextlib.closing(connection):
+            connection.request(method, path, None if body is None else json.dumps(body))
+            answer = connection.getresponse()
+            found = json.loads(answer.read())
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise ValueError(found)
+        return found
+
+    def books(self, since: int = 0) -> list[dict[str, Any]]:
+        """All rows, oldest first (`Row` in books.py, and `usage` and `final`)."""
+        rows: list[dict[str, Any]] = self._call("GET", f"/_books?since={since}")["rows"]
+        return rows
+
+    def totals(self) -> dict[str, Any]:
+        """Counts per outcome, sums of tokens, `unauthorized`, `canary`, `holding`."""
+        totals: dict[str, Any] = self._call("GET", "/_books?rows=0")["totals"]
+        return totals
+
+    def row(self, client_request_id: str) -> dict[str, Any] | None:
+        """The row of an attempt id (`count` says how many came with it), or None."""
+        row: dict[str, Any] | None = self._call("GET", f"/_books/{quote(client_request_id)}")
+        return row
+
+    def reset(self) -> None:
+        """Forget rows, scripts and sightings; running answers go on, unbooked."""
+        self._call("POST", "/_reset")
+
+    def script(self, directives: str, *, model: str = "*", times: int = 1) -> None:
+        """Lay directives over the next `times` requests whose model fits the pattern."""
+        self._call("POST", "/_script", {"directives": directives, "model": model, "times": times})
+
+    def release(self, client_request_id: str | None = None) -> None:
+        """Let answers go on that wait at their `#hold`: one, or all."""
+        query = "" if client_request_id is None else f"?id={quote(client_request_id)}"
+        self._call("POST", f"/_release{query}")
+
+    def wait_for(
+        self, holds: Callable[[dict[str, Any]], bool], *, seconds: float = 10.0
+    ) -> dict[str, Any]:
+        """Block until the totals fulfil `holds`; TimeoutError. In async code: asyncio.to_thread."""
+        end = time.monotonic() + seconds
+        totals = self.totals()
+        while not holds(totals):
+            left = end - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"books of {self.config.name} stay at {totals}")
+            path = f"/_wait?version={totals['version']}&seconds={left:.3f}"
+            totals = self._call("GET", path)
+        return totals
+
+    def wait_for_row(
+        self,
+        client_request_id: str,
+        holds: Callable[[dict[str, Any]], bool] = lambda row: bool(row["final"]),
+        *,
+        seconds: float = 10.0,
+    ) -> dict[str, Any]:
+        """Block until the row of an attempt id fulfils `holds` (by default: has ended)."""
+        found: dict[str, Any] = {}
+
+        def look(_: dict[str, Any]) -> bool:
+            found.clear()
+            found.update(self.row(client_request_id) or {})
+            return bool(found) and holds(found)
+
+        self.wait_for(look, seconds=seconds)
+        return found
+
+
+async def _end(server: asyncio.Server, upstream: Upstream) -> None:
+    """Close the listener and cut what still runs."""
+    server.close()
+    for connection in list(upstream.connections):
+        connection.shut()
+    await server.wait_closed()
+
+
+async def _run(args: argparse.Namespace) -> None:
+    books = Books(args.books / f"{args.name}.jsonl", fsync=not args.no_fsync)
+    config = Config(
+        args.name,
+        tuple(args.key or ("sk-fake",)),
+        tuple(args.model or ("fake", "fake-64", "fake-1000")),
+        args.directives,
+        args.keep_bodies,
+    )
+    upstream = Upstream(config, books)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = await serve(upstream, args.host, args.port)
+    sys.stdout.write(f"{port_of(server)}\n")
+    sys.stdout.flush()
+    await stop.wait()
+    await _end(server, upstream)
+    books.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.fakes.upstream")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--books", required=True, type=Path, help="directory of the books")
+    parser.add_argument("--name", default="fake")
+    parser.add_argument("--key", action="append", help="an accepted key; may be repeated")
+    parser.add_argument("--model", action="append", help="a listed model; may be repeated")
+    parser.add_argument("--directives", default="", help="for every request")
+    parser.add_argument("--keep-bodies", action="store_true")
+    parser.add_argument("--no-fsync", action="store_true", help="for load: leave it to the OS")
+    args = parser.parse_args()
+    args.books.mkdir(parents=True, exist_ok=True)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(args))
+
+
+if __name__ == "__main__":
+    main()
