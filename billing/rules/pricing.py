@@ -163,6 +163,8 @@ def price_bound(
     `quantities` are upper bounds. Every meter is priced at the dearest rate among the tiers that
     the request could end in, for a tier may also be cheaper than what lies below it.
     """
+    if not version.tiers:
+        return price(quantities, version, multiplier_ppm)
     candidates = [version.rates, *(tier.rates for tier in _reached(quantities, version))]
     dearest: dict[str, int] = {}
     for rates in candidates:

@@ -1,0 +1,69 @@
+from typing import get_args
+
+import pytest
+
+from accounts.rules.roles import (
+    TABLE,
+    Action,
+    Role,
+    Scope,
+    roles_with,
+    scope_of,
+    widest_scope,
+)
+
+# a: all, o: own, a dot: never. Columns: owner admin billing developer viewer operator.
+MATRIX = """
+keys.read        a a a o . a
+keys.write       a a . . . .
+keys.write_own   o o . o . .
+usage.read       a a a o a a
+requests.read    a a a o a a
+balance.read     a a a . . a
+playground.use   o o . o . .
+playground.read  o o o o o .
+channels.read    . . . . . a
+channels.test    . . . . . a
+models.read      a a a a a a
+"""
+ROLES: tuple[Role, ...] = get_args(Role)
+ACTIONS: tuple[Action, ...] = get_args(Action)
+LETTERS: dict[str, Scope | None] = {"a": "all", "o": "own", ".": None}
+CELLS = [
+    (role, row.split()[0], LETTERS[letter])
+    for row in MATRIX.strip().splitlines()
+    for role, letter in zip(ROLES, row.split()[1:], strict=True)
+]
+
+
+@pytest.mark.parametrize(("role", "action", "scope"), CELLS)
+def test_matrix(role: Role, action: Action, scope: Scope | None) -> None:
+    assert scope_of(role, action) == scope
+
+
+def test_the_matrix_names_every_action_and_role() -> None:
+    assert tuple(TABLE) == ACTIONS
+    assert {(role, action) for role, action, _ in CELLS} == {
+        (role, action) for role in ROLES for action in ACTIONS
+    }
+
+
+@pytest.mark.parametrize(
+    ("roles", "action", "scope"),
+    [
+        ((), "models.read", None),
+        (("viewer",), "keys.write", None),
+        (("developer", "operator"), "keys.read", "all"),
+        (("developer", "operator"), "playground.use", "own"),
+        (("viewer", "operator"), "channels.test", "all"),
+    ],
+)
+def test_several_roles_reach_as_far_as_the_widest(
+    roles: tuple[Role, ...], action: Action, scope: Scope | None
+) -> None:
+    assert widest_scope(roles, action) == scope
+
+
+def test_a_refusal_can_name_the_roles_that_may() -> None:
+    assert roles_with("keys.write") == ("owner", "admin")
+    assert roles_with("channels.read") == ("operator",)
