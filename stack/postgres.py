@@ -94,7 +94,8 @@ class Cluster:
 def open_cluster(directory: Path, *, durable: bool = True) -> Cluster:
     """The cluster kept below `directory`, made when it is not there.
 
-    Only one process may hold `directory`: a server that still runs on it is an orphan and is ended. PostgresError when the cluster cannot be made or is of another major version.
+    Only one process may hold `directory`: a server that still runs on it is an orphan and is
+    ended. PostgresError when the cluster cannot be made or is of another major version.
     """
     drop = unprivileged()
     directory = _place(directory, drop)

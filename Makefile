@@ -1,0 +1,37 @@
+# The verbs of this project. Needed: make, git, and Python 3.11 or newer with its venv module.
+PYTHON ?= python3
+INSTALL = $(PYTHON) stack/install.py
+BIN = .venv/bin
+
+.PHONY: run test check fix python git
+
+# Everything that the hub needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
+run: python
+	@exec $(INSTALL) -- $(BIN)/python -m stack.up
+
+# The whole suite; some of it: make test ARGS="tests/billing -x"
+test: python git
+	@$(INSTALL) --dev
+	@$(BIN)/python -m stack.browser
+	@$(BIN)/pytest -n 2 $(ARGS)
+
+check: python git
+	@$(INSTALL) --dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	git ls-files -z -- '*.html' | xargs -0 $(BIN)/djade --check
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+fix: python git
+	@$(INSTALL) --dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	git ls-files -z -- '*.html' | xargs -0 $(BIN)/djade
+
+python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on PATH. Install Python 3.11 or newer, or name one: make run PYTHON=/path/to/python3" >&2; exit 1; }
+
+git:
+	@command -v git >/dev/null || { echo "git is not on PATH. Install it: the checks ask it for the project's files." >&2; exit 1; }

@@ -1,0 +1,73 @@
+"""Find the Chromium that the tests drive, or install it.
+
+    python -m stack.browser
+
+The system's one is taken if it is there. Else Debian's package is installed (Ubuntu's is a stub for
+another installer), and elsewhere the one that Playwright brings.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def find() -> str | None:
+    """The path of a Chromium on PATH. None: Playwright has its own, or there is none."""
+    return next((path for path in map(shutil.which, NAMES) if path), None)
+
+
+def playwright_has_one() -> bool:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        return Path(playwright.chromium.executable_path).exists()
+
+
+def is_debian() -> bool:
+    try:
+        lines = Path("/etc/os-release").read_text().splitlines()
+    except OSError:
+        return False
+    return "ID=debian" in lines
+
+
+def as_root() -> list[str] | None:
+    """What goes in front of a command to run it as root, unasked; None when nothing can."""
+    if os.geteuid() == 0:
+        return []
+    sudo = shutil.which("sudo")
+    if sudo and subprocess.run([sudo, "-n", "true"], capture_output=True).returncode == 0:
+        return [sudo, "-n"]
+    return None
+
+
+def install() -> None:
+    """Install one. CalledProcessError when that fails."""
+    prefix = as_root()
+    if is_debian() and prefix is not None:
+        apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
+        subprocess.run([*apt, "update"], check=True)
+        subprocess.run([*apt, "install", "-y", "--no-install-recommends", "chromium"], check=True)
+        return
+    playwright = [sys.executable, "-m", "playwright", "install", "chromium"]
+    subprocess.run(playwright, check=True)
+
+
+def main() -> int:
+    if find() or playwright_has_one():
+        return 0
+    print("Installing Chromium, which the tests of the pages drive …", flush=True)
+    try:
+        install()
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"{error}\nInstall Chromium by hand, so that `chromium` is on PATH.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

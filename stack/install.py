@@ -1,0 +1,211 @@
+"""Make .venv and install the locked packages into it; do nothing when that is already so.
+
+    python3 stack/install.py [--dev] [-- COMMAND …]
+
+Runs with the system's Python and its standard library alone. With COMMAND it becomes that command,
+with the time of its own start in WEIR_STARTED_AT. Exit codes: 10 Python too old or too new, 11 no
+venv module, 12 no wheels for this platform, 13 not enough disk space, 14 the installation failed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+BIN = VENV / "bin"
+STAMP = VENV / "weir-installed"
+LOCK = "requirements.lock"
+DEV_LOCK = "requirements-dev.lock"
+UV_LOCK = "stack/uv.lock.txt"
+
+# The versions for which every package of the lock has a wheel.
+PYTHON_MIN = (3, 11)
+PYTHON_BELOW = (3, 15)
+MACHINES = ("x86_64", "amd64", "aarch64", "arm64")
+FREE_BYTES_MIN = 1_500_000_000
+
+WRONG_PYTHON, NO_VENV, NO_WHEELS, NO_SPACE, FAILED = range(10, 15)
+
+
+class Refusal(Exception):
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def check_python(version: tuple[int, ...]) -> None:
+    if not PYTHON_MIN <= version[:2] < PYTHON_BELOW:
+        found = ".".join(str(part) for part in version[:2])
+        raise Refusal(
+            WRONG_PYTHON,
+            f"Python {found} cannot run Weir, which needs 3.11 to 3.14. "
+            "Name another one: make run PYTHON=python3.13",
+        )
+
+
+def check_platform(system: str, machine: str, libc: str) -> None:
+    """`libc` as platform.libc_ver() names it; the wheels for Linux are built for glibc."""
+    if system not in ("Linux", "Darwin") or machine.lower() not in MACHINES:
+        raise Refusal(
+            NO_WHEELS,
+            f"There are no packages for {system} on {machine}; Weir runs on Linux and macOS, "
+            "x86-64 and arm64. Use such a machine, a virtual machine or a container.",
+        )
+    if system == "Linux" and libc != "glibc":
+        raise Refusal(
+            NO_WHEELS,
+            "There are no packages for a Linux without glibc (such as Alpine). "
+            "Use Debian, Ubuntu, Fedora or another distribution with glibc.",
+        )
+
+
+def check_space(directory: Path) -> None:
+    found = os.statvfs(str(directory))
+    free = found.f_bavail * found.f_frsize
+    if free < FREE_BYTES_MIN:
+        raise Refusal(
+            NO_SPACE,
+            f"{directory} has {free // 1_000_000} MB free; the installation needs "
+            f"{FREE_BYTES_MIN // 1_000_000} MB. Free some space and run make again.",
+        )
+
+
+def check_venv() -> None:
+    if not all(importlib.util.find_spec(name) for name in ("venv", "ensurepip")):
+        raise Refusal(
+            NO_VENV,
+            "This Python has no venv module. On Debian and Ubuntu: apt-get install python3-venv",
+        )
+
+
+def stamp(lock: str) -> str:
+    """One line that holds as long as what was installed from `lock` is what would be installed."""
+    version = ".".join(str(part) for part in sys.version_info[:2])
+    digest = hashlib.sha256((ROOT / lock).read_bytes()).hexdigest()
+    return f"{lock} {version} {digest}"
+
+
+def installed(lock: str) -> bool:
+    """Whether `lock` is installed. The development lock holds all of the other one."""
+    try:
+        lines = STAMP.read_text().splitlines()
+    except OSError:
+        return False
+    whole = stamp(LOCK) in lines and (lock == LOCK or stamp(lock) in lines)
+    return whole and (BIN / "python").exists()
+
+
+def install(lock: str) -> None:
+    check_python(sys.version_info[:3])
+    check_platform(platform.system(), platform.machine(), platform.libc_ver()[0])
+    check_space(ROOT)
+    started = time.monotonic()
+    say(f"Installing {lock} into .venv (a first time fetches about 200 MB) …")
+    STAMP.unlink(missing_ok=True)
+    uv = find_uv()
+    if uv is None:
+        uv = make_venv_with_uv()
+    elif not usable():
+        run([uv, "venv", "--clear", "--python", sys.executable, str(VENV)])
+    run([uv, "pip", "install", "--python", str(BIN / "python"), *locked(lock)])
+    done = [stamp(LOCK)] if lock == LOCK else [stamp(LOCK), stamp(lock)]
+    STAMP.write_text("\n".join(done) + "\n")
+    say(f"Installed in {time.monotonic() - started:.1f} s.")
+
+
+def locked(lock: str) -> list[str]:
+    return ["--require-hashes", "--no-deps", "-r", str(ROOT / lock)]
+
+
+def find_uv() -> str | None:
+    """A uv on PATH that runs; a shim of a version manager may be there and lead nowhere."""
+    found = shutil.which("uv")
+    if found is None or subprocess.run([found, "--version"], capture_output=True).returncode != 0:
+        return None
+    return found
+
+
+def usable() -> bool:
+    """Whether .venv is there, with the Python that we are."""
+    ask = "import sys; print(sys.version_info[:2] == ({}, {}))".format(*sys.version_info[:2])
+    try:
+        shown = subprocess.run([str(BIN / "python"), "-c", ask], capture_output=True, text=True)
+    except OSError:
+        return False
+    return shown.stdout.strip() == "True"
+
+
+def make_venv_with_uv() -> str:
+    """A venv with pip, and a uv in it: fetching that and using it is faster than pip by itself."""
+    check_venv()
+    if not usable() or not (BIN / "pip").exists():
+        run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+    if not (BIN / "uv").exists():
+        pip = [str(BIN / "python"), "-m", "pip", "install", "--quiet"]
+        run([*pip, "--disable-pip-version-check", *locked(UV_LOCK)])
+    return str(BIN / "uv")
+
+
+def run(command: list[str]) -> None:
+    """Run a step and pass its words on, but for the list of every package at its end."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=str(ROOT)
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if not line.startswith((" + ", " - ", " ~ ")):
+            say("  " + line.rstrip())
+    if process.wait() != 0:
+        raise Refusal(
+            FAILED,
+            f"{Path(command[0]).name} failed, see above. If it could not reach the package index, "
+            "check the network and its proxy settings, then run make again.",
+        )
+
+
+def compile_catalogues() -> None:
+    """Compile the translations that are newer than what was compiled of them."""
+    texts = list(ROOT.glob("locale/*/LC_MESSAGES/django.po"))
+    if all(fresh(text.with_suffix(".mo"), text) for text in texts):
+        return
+    run([str(BIN / "pybabel"), "--quiet", "compile", "-d", "locale", "-D", "django"])
+
+
+def fresh(made: Path, source: Path) -> bool:
+    return made.exists() and made.stat().st_mtime >= source.stat().st_mtime
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def main(arguments: list[str]) -> int:
+    started_at = time.time()
+    command = arguments[arguments.index("--") + 1 :] if "--" in arguments else []
+    lock = DEV_LOCK if "--dev" in arguments else LOCK
+    try:
+        if not installed(lock):
+            install(lock)
+        compile_catalogues()
+    except Refusal as refusal:
+        sys.stderr.write(f"\n{refusal}\n")
+        return refusal.code
+    except KeyboardInterrupt:
+        return 130
+    if command:
+        os.environ["WEIR_STARTED_AT"] = f"{started_at:.3f}"
+        os.execv(command[0], command)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
