@@ -1,0 +1,406 @@
+"""Who acts, and what they may reach: every page, API operation and object passes through here.
+
+A view is marked with its access class by the decorator that guards it; an object is had only from
+an `access_*` function, which starts from the actor's organisation. What belongs to others looks
+exactly like what does not exist (404). The role x action table itself is pure: `rules/roles.py`.
+"""
+
+import datetime as dt
+import hmac
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeAlias, cast
+
+from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.db import close_old_connections
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import resolve_url
+from django.utils.cache import patch_vary_headers
+from django.utils.http import urlencode
+from django.utils.translation import gettext, gettext_lazy
+from ninja.errors import AuthenticationError, HttpError
+from ninja.security.base import AuthBase
+from ninja.utils import check_csrf
+
+from accounts.models import Key, KeyKind, Membership, Organisation, Role, Team, User
+from accounts.rules import key_format, roles
+from lib import clock
+from lib.ids import parse_id
+
+LAST_ORGANISATION = "organisation"
+
+P = ParamSpec("P")
+SyncPage: TypeAlias = Callable[Concatenate[HttpRequest, "Actor", P], HttpResponseBase]
+AsyncPage: TypeAlias = Callable[Concatenate[HttpRequest, "Actor", P], Awaitable[HttpResponseBase]]
+View: TypeAlias = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts: a person or a key (then also the person it belongs to), and where.
+
+    `role` is the role in `organisation`; None for a model key, which reads only its own scope, and
+    for an operator who is no member there.
+    """
+
+    user: User | None
+    key: Key | None
+    organisation: Organisation | None
+    role: Role | None
+    operator: bool
+
+    @property
+    def held_roles(self) -> tuple[roles.Role, ...]:
+        """The columns of the role x action table that are this actor's."""
+        own = (cast(roles.Role, self.role.value),) if self.role else ()
+        return (*own, "operator") if self.operator else own
+
+    @property
+    def model_key(self) -> Key | None:
+        """The key that confines this actor to its own rows, if one does."""
+        return self.key if self.key and self.key.kind != KeyKind.MANAGEMENT else None
+
+
+SYSTEM = Actor(user=None, key=None, organisation=None, role=None, operator=True)
+"""The installation itself: its command line, its configuration as code, signing up."""
+
+
+MODEL_KEY_ACTIONS: frozenset[roles.Action] = frozenset(
+    {"keys.read", "usage.read", "requests.read", "models.read"}
+)
+"""What a key that calls models may read of itself."""
+
+ROLE_NAMES = {
+    "owner": gettext_lazy("owner"),
+    "admin": gettext_lazy("admin"),
+    "billing": gettext_lazy("billing"),
+    "developer": gettext_lazy("developer"),
+    "viewer": gettext_lazy("viewer"),
+    "operator": gettext_lazy("operator"),
+}
+
+
+class AccessDenied(PermissionDenied):
+    """The actor's role does not reach so far; the text names the role that does."""
+
+
+class KeyConflict(HttpError):
+    """Two carriers of one request hold different keys."""
+
+    def __init__(self) -> None:
+        super().__init__(401, "Two different API keys were sent. Send one.")
+
+
+def scope_of(actor: Actor, action: roles.Action) -> roles.Scope | None:
+    """How far the actor may do `action`: all of the organisation, its own only, or not at all."""
+    if actor.model_key:
+        return "own" if action in MODEL_KEY_ACTIONS else None
+    return roles.widest_scope(actor.held_roles, action)
+
+
+def require(actor: Actor, action: roles.Action) -> None:
+    """Raise AccessDenied, naming the role that is needed, unless the actor may do `action`."""
+    if scope_of(actor, action) is not None:
+        return
+    if actor.model_key:
+        raise AccessDenied(
+            gettext("A model key reads only its own usage. Use a management key for this.")
+        )
+    raise AccessDenied(
+        gettext("You need the %(role)s role for this. An owner of the organisation can grant it.")
+        % {"role": ROLE_NAMES[roles.roles_with(action)[-1]]}
+        if roles.roles_with(action) != ("operator",)
+        else gettext("Only an operator of the installation can do this.")
+    )
+
+
+# Pages ------------------------------------------------------------------------------------------
+
+
+def organisation_page(action: roles.Action) -> Callable[[View], View]:
+    """Guard a view under ``/o/<slug:o>/…`` and call it as ``view(request, actor, **rest)``.
+
+    Not signed in: to the sign-in page and back. Not a member: 404. Not allowed: 403. Works for sync
+    and async views; an async one holds no database connection while it streams.
+    """
+
+    def enter(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
+        slug = kwargs.pop("o")
+        if not isinstance(request.user, User):
+            return _to_sign_in(request)
+        organisation = Organisation.objects.filter(slug=slug).first()
+        membership = Membership.objects.filter(user=request.user, organisation=organisation).first()
+        # An operator may look in without being a member, as far as the table says.
+        if organisation is None or (membership is None and not request.user.operator):
+            raise Http404
+        if request.session.get(LAST_ORGANISATION) != slug:
+            request.session[LAST_ORGANISATION] = slug
+        actor = _person(request.user, organisation, membership)
+        request.actor = actor  # type: ignore[attr-defined]
+        require(actor, action)
+        return actor
+
+    return _guard(f"organisation:{action}", enter)
+
+
+def operator_page(action: roles.Action) -> Callable[[View], View]:
+    """Guard a view of the installation (``/admin/…``): for everybody else it does not exist."""
+
+    def enter(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
+        if not isinstance(request.user, User):
+            return _to_sign_in(request)
+        if not request.user.operator:
+            raise Http404
+        actor = _person(request.user, None, None)
+        request.actor = actor  # type: ignore[attr-defined]
+        require(actor, action)
+        return actor
+
+    return _guard(f"operator:{action}", enter)
+
+
+def signed_in_page(view: View) -> View:
+    """Guard a view of one's own account, which belongs to no organisation."""
+
+    def enter(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
+        if not isinstance(request.user, User):
+            return _to_sign_in(request)
+        return _person(request.user, None, None)
+
+    return _guard("signed-in", enter)(view)
+
+
+def public(view: View) -> View:
+    """Mark a view that anybody may see; tests name every one of them."""
+    return _marked(view, "public")
+
+
+def _marked(view: View, access_class: str) -> View:
+    view.access_class = access_class  # type: ignore[attr-defined]
+    return view
+
+
+def _guard(
+    access_class: str, enter: Callable[[HttpRequest, dict[str, Any]], Actor | HttpResponseBase]
+) -> Callable[[View], View]:
+    def decorate(view: View) -> View:
+        guarded: View
+        if iscoroutinefunction(view):
+
+            @wraps(view)
+            async def guarded_async(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+                entered = await sync_to_async(enter_and_let_go)(request, kwargs)
+                if isinstance(entered, Actor):
+                    entered = cast(HttpResponseBase, await view(request, entered, **kwargs))
+                return _private(entered)
+
+            guarded = guarded_async
+        else:
+
+            @wraps(view)
+            def guarded_sync(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+                entered = enter(request, kwargs)
+                if isinstance(entered, Actor):
+                    entered = cast(HttpResponseBase, view(request, entered, **kwargs))
+                return _private(entered)
+
+            guarded = guarded_sync
+        return _marked(guarded, access_class)
+
+    def enter_and_let_go(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
+        try:
+            return enter(request, kwargs)
+        finally:
+            # The connection of this thread goes back to the pool before the view streams.
+            close_old_connections()
+
+    return decorate
+
+
+def _private(response: HttpResponseBase) -> HttpResponseBase:
+    response["Cache-Control"] = "private, no-store"
+    patch_vary_headers(response, ("HX-Request", "Cookie"))
+    return response
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponseBase:
+    login = resolve_url(settings.LOGIN_URL)
+    htmx = getattr(request, "htmx", None)
+    if htmx:
+        # A fragment's own address is no page to come back to.
+        back = htmx.current_url_abs_path or "/"
+        response = HttpResponse(status=401)
+        response["HX-Redirect"] = f"{login}?{urlencode({'next': back})}"
+        return response
+    return redirect_to_login(request.get_full_path(), login)
+
+
+def _person(
+    user: User,
+    organisation: Organisation | None,
+    membership: Membership | None,
+    key: Key | None = None,
+) -> Actor:
+    role = Role(membership.role) if membership else None
+    return Actor(user, key, organisation, role, user.operator)
+
+
+# The management API -----------------------------------------------------------------------------
+
+
+class ApiAuth(AuthBase):
+    """An API key by any carrier, else the session of the page with its CSRF header."""
+
+    openapi_type = "http"
+    openapi_scheme = "bearer"
+    openapi_description = "An API key: `Authorization: Bearer sk-weir-…`."
+
+    def __call__(self, request: HttpRequest) -> Actor | None:
+        texts = presented_keys(request)
+        if len(texts) > 1:
+            raise KeyConflict
+        if texts:
+            actor = key_actor(texts.pop())
+        elif isinstance(request.user, User):
+            if check_csrf(request):
+                raise HttpError(403, "The CSRF header is missing or wrong. Reload the page.")
+            actor = _session_actor(request, request.user)
+        else:
+            actor = None
+        if actor is None:
+            raise AuthenticationError(
+                message="Incorrect API key provided. Keys are made on the page API keys."
+            )
+        request.actor = actor  # type: ignore[attr-defined]
+        return actor
+
+
+api_auth = ApiAuth()
+
+
+def presented_keys(request: HttpRequest) -> set[str]:
+    """The different key texts in the carriers that clients use; one is what is wanted."""
+    authorization = request.headers.get("authorization", "").strip()
+    scheme, _, rest = authorization.partition(" ")
+    texts = {
+        rest.strip() if scheme.lower() == "bearer" else authorization,
+        request.headers.get("x-api-key", "").strip(),
+        request.headers.get("x-goog-api-key", "").strip(),
+    }
+    return texts - {""}
+
+
+def key_actor(text: str) -> Actor | None:
+    """The actor that a key's text stands for; None for every text that opens nothing.
+
+    A key lives as long as its person: who is switched off or has left the organisation has no
+    living key there.
+    """
+    if key_format.check(text) not in (key_format.KeyForm.OWN, key_format.KeyForm.FOREIGN):
+        return None
+    digest = digest_of(text)
+    key = (
+        Key.objects.select_related("organisation", "team", "user")
+        .filter(digest=digest, revoked_at=None, disabled=False)
+        .first()
+    )
+    if key is None or not hmac.compare_digest(bytes(key.digest), digest):
+        return None
+    if key.expires_at is not None and key.expires_at <= clock.now():
+        return None
+    membership = _living_membership(key)
+    if key.user is not None and membership is None:
+        return None
+    if key.kind != KeyKind.MANAGEMENT:
+        return Actor(key.user, key, key.organisation, role=None, operator=False)
+    if key.user is None or membership is None:
+        return None
+    return _person(key.user, key.organisation, membership, key)
+
+
+def digest_of(text: str) -> bytes:
+    """What is stored of a key: its HMAC-SHA-256 under the installation's pepper."""
+    return key_format.digest(settings.WEIR_KEY_PEPPER or "", text)
+
+
+def _living_membership(key: Key) -> Membership | None:
+    return (
+        Membership.objects.select_related("organisation")
+        .filter(user=key.user_id, user__is_active=True, organisation=key.organisation_id)
+        .first()
+    )
+
+
+def _session_actor(request: HttpRequest, user: User) -> Actor | None:
+    """The person, in the organisation whose page was seen last."""
+    membership = last_membership(request, user)
+    if membership is None and not user.operator:
+        return None
+    return _person(user, membership.organisation if membership else None, membership)
+
+
+def last_membership(request: HttpRequest, user: User) -> Membership | None:
+    """The membership whose pages this session saw last, else the person's first."""
+    mine = list(
+        Membership.objects.select_related("organisation").filter(user=user).order_by("created_at")
+    )
+    last = request.session.get(LAST_ORGANISATION)
+    return next((found for found in mine if found.organisation.slug == last), None) or next(
+        iter(mine), None
+    )
+
+
+# Objects ----------------------------------------------------------------------------------------
+
+
+def visible_keys(actor: Actor) -> QuerySet[Key]:
+    """The keys that the actor may list, newest first; the playground's own is nobody's to see."""
+    require(actor, "keys.read")
+    keys = (
+        Key.objects.filter(organisation=actor.organisation)
+        .exclude(kind=KeyKind.PLAYGROUND)
+        .select_related("user", "team", "organisation")
+        .order_by("-id")
+    )
+    if actor.model_key:
+        return keys.filter(id=actor.model_key.id)
+    if scope_of(actor, "keys.read") == "own":
+        return keys.filter(user=actor.user)
+    return keys
+
+
+def access_key(actor: Actor, id: str | uuid.UUID) -> Key:
+    """One key that the actor may see. Http404 when it is another's or none."""
+    return _one(visible_keys(actor), id)
+
+
+def access_team(actor: Actor, slug: str | None = None) -> Team:
+    """A team of the actor's organisation, by default its first. Http404 when there is none such."""
+    teams = Team.objects.filter(organisation=actor.organisation).order_by("created_at", "id")
+    team = (teams.filter(slug=slug) if slug else teams).first()
+    if team is None:
+        raise Http404
+    return team
+
+
+def _one(keys: QuerySet[Key], id: str | uuid.UUID) -> Key:
+    wanted = parse_id(id) if isinstance(id, str) else id
+    found = keys.filter(id=wanted).first() if wanted else None
+    if found is None:
+        raise Http404
+    return found
+
+
+def key_state(key: Key, now: dt.datetime) -> str:
+    """`active`, `disabled`, `expired` or `revoked`, at the instant given."""
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at is not None and key.expires_at <= now:
+        return "expired"
+    return "disabled" if key.disabled else "active"

@@ -1,0 +1,202 @@
+"""API keys: made, brought, changed, revoked. Each write is audited and heard by every relay."""
+
+import datetime as dt
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
+
+from accounts import audit
+from accounts.access import Actor, digest_of
+from accounts.epoch import bump_epoch
+from accounts.models import Key, KeyKind, Organisation, Team, User
+from accounts.rules import key_format
+from lib import clock
+
+_PREFIX_LENGTH = 12
+_PLAYGROUND = "Playground"
+
+
+class KeyRefused(ValueError):
+    """The key cannot be made so; `field` is the input to correct, the text says why."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+def mint_key(
+    actor: Actor,
+    team: Team,
+    name: str,
+    *,
+    kind: KeyKind = KeyKind.RELAY,
+    user: User | None,
+    model_patterns: Sequence[str] = (),
+    expires_at: dt.datetime | None = None,
+) -> tuple[Key, str]:
+    """A new key and its text, which is not stored and cannot be had again.
+
+    KeyRefused when a living key of the organisation has the name, when the expiry is past, or when
+    a management key would belong to nobody (it does what its person's role allows).
+    """
+    if kind == KeyKind.MANAGEMENT and user is None:
+        raise KeyRefused("user", gettext("A management key belongs to a person."))
+    form: key_format.KeyFormKind = "management" if kind == KeyKind.MANAGEMENT else "relay"
+    text = key_format.compose(form, os.urandom(key_format.RANDOM_BYTES))
+    key = _save(
+        actor,
+        "key.created",
+        Key(
+            organisation=team.organisation,
+            team=team,
+            user=user,
+            name=name,
+            kind=kind,
+            model_patterns=list(model_patterns),
+            created_by=actor.user,
+            expires_at=expires_at,
+        ),
+        text,
+    )
+    return key, text
+
+
+def bring_key(
+    actor: Actor,
+    team: Team,
+    name: str,
+    text: str,
+    *,
+    user: User | None = None,
+    model_patterns: Sequence[str] = (),
+    expires_at: dt.datetime | None = None,
+) -> Key:
+    """A model key whose text comes from elsewhere: another system, or a file of configuration.
+
+    Any form of 20 characters or more; with our own prefix the checksum must be right. KeyRefused
+    for another text, and when the text is a key already.
+    """
+    if key_format.check(text) not in (key_format.KeyForm.OWN, key_format.KeyForm.FOREIGN):
+        raise KeyRefused(
+            "secret",
+            gettext(
+                "The key's text is not usable: 20 printable characters or more without spaces, "
+                "and a right checksum after sk-weir-."
+            ),
+        )
+    key = Key(
+        organisation=team.organisation,
+        team=team,
+        user=user,
+        name=name,
+        model_patterns=list(model_patterns),
+        created_by=actor.user,
+        expires_at=expires_at,
+    )
+    return _save(actor, "key.brought", key, text)
+
+
+def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
+    """Set `name`, `model_patterns`, `expires_at` or `disabled` of a living key.
+
+    What is equal already is left out; with nothing left, nothing is written or audited. KeyRefused
+    when the name is taken.
+    """
+    with transaction.atomic():
+        locked = Key.objects.select_for_update().get(id=key.id)
+        changed = {
+            field: value for field, value in changes.items() if getattr(locked, field) != value
+        }
+        unknown = changed.keys() - {"name", "model_patterns", "expires_at", "disabled"}
+        if unknown:
+            raise TypeError(f"not a changeable field of a key: {', '.join(sorted(unknown))}")
+        if not changed:
+            return locked
+        before = {field: _plain(getattr(locked, field)) for field in changed}
+        for field, value in changed.items():
+            setattr(locked, field, value)
+        with _told_apart(locked.name):
+            locked.save(update_fields=list(changed))
+        after = {field: _plain(value) for field, value in changed.items()}
+        audit.record(actor, locked.organisation, "key.changed", locked, before=before, after=after)
+        bump_epoch()
+    return locked
+
+
+def revoke_key(actor: Actor, key: Key) -> Key:
+    """End a key for good, from the next request on; a key that has ended already stays so."""
+    with transaction.atomic():
+        locked = Key.objects.select_for_update().get(id=key.id)
+        if locked.kind == KeyKind.PLAYGROUND:
+            raise KeyRefused("key", gettext("The playground's own key cannot be revoked."))
+        if locked.revoked_at is None:
+            locked.revoked_at = clock.now()
+            locked.save(update_fields=["revoked_at"])
+            audit.record(actor, locked.organisation, "key.revoked", locked, name=locked.name)
+            bump_epoch()
+    return locked
+
+
+def make_playground_key(organisation: Organisation) -> Key:
+    """The key that stands for the organisation's signed-in members; it has no text to present.
+
+    Belongs to the making of the organisation, in the caller's transaction.
+    """
+    return Key.objects.create(
+        organisation=organisation,
+        team=organisation.teams.order_by("created_at", "id")[0],
+        name=_PLAYGROUND,
+        kind=KeyKind.PLAYGROUND,
+        digest=os.urandom(32),
+        prefix="",
+        last4="",
+    )
+
+
+def playground_key(organisation: Organisation) -> Key:
+    """The organisation's playground key, there since the organisation is."""
+    return Key.objects.get(organisation=organisation, kind=KeyKind.PLAYGROUND)
+
+
+def _save(actor: Actor, action: str, key: Key, text: str) -> Key:
+    if key.expires_at is not None and key.expires_at <= clock.now():
+        raise KeyRefused("expires_at", gettext("The expiry is in the past."))
+    key.digest = digest_of(text)
+    key.prefix, key.last4 = text[:_PREFIX_LENGTH], text[-4:]
+    with transaction.atomic():
+        with _told_apart(key.name):
+            key.save(force_insert=True)
+        audit.record(
+            actor,
+            key.organisation,
+            action,
+            key,
+            name=key.name,
+            kind=str(key.kind),
+            model_patterns=key.model_patterns,
+            expires_at=_plain(key.expires_at),
+        )
+        bump_epoch()
+    return key
+
+
+@contextmanager
+def _told_apart(name: str) -> Iterator[None]:
+    """Tell the database's refusal of a second name or text as KeyRefused; undoes only the save."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        if "live_key_name_once" in str(error):
+            taken = gettext("A key named %(name)s is in use.") % {"name": name}
+            raise KeyRefused("name", taken) from error
+        raise KeyRefused("secret", gettext("This key is in use already.")) from error
+
+
+def _plain(value: object) -> object:
+    return value.isoformat() if isinstance(value, dt.datetime) else value

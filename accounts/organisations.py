@@ -1,0 +1,97 @@
+"""Organisations, their teams and members: one function per write."""
+
+import os
+
+from django.db import IntegrityError, transaction
+from django.utils.text import slugify
+
+from accounts import audit, keys
+from accounts.access import Actor
+from accounts.epoch import bump_epoch
+from accounts.models import Membership, Organisation, Role, Team, User
+
+FIRST_TEAM = "core"
+_SLUG_LENGTH = 50
+
+
+class LastOwner(ValueError):
+    """The change would leave the organisation without an owner."""
+
+
+def create_organisation(name: str, *, owner: User | None, actor: Actor) -> Organisation:
+    """An organisation with one team and the key that its playground is metered by.
+
+    The slug is made from the name; a taken one gets a short random ending.
+    """
+    with transaction.atomic():
+        organisation = _named(name)
+        Team.objects.create(organisation=organisation, name=FIRST_TEAM, slug=FIRST_TEAM)
+        keys.make_playground_key(organisation)
+        if owner is not None:
+            Membership.objects.create(user=owner, organisation=organisation, role=Role.OWNER)
+        audit.record(actor, organisation, "organisation.created", organisation, name=name)
+        bump_epoch()
+    return organisation
+
+
+def create_team(organisation: Organisation, name: str, *, actor: Actor) -> Team:
+    """A further team. IntegrityError when the organisation has one of that slug."""
+    with transaction.atomic():
+        team = Team.objects.create(
+            organisation=organisation, name=name, slug=slugify(name)[:_SLUG_LENGTH] or _ending()
+        )
+        audit.record(actor, organisation, "team.created", team, name=name)
+        bump_epoch()
+    return team
+
+
+def set_member(organisation: Organisation, email: str, role: Role, *, actor: Actor) -> Membership:
+    """Give a person that role; a person who is not known yet signs in by a link or a reset.
+
+    Raises LastOwner instead of demoting the only owner.
+    """
+    with transaction.atomic():
+        user = add_person(email, actor=actor)
+        # The organisation's row is the lock: two owners who demote each other come one by one.
+        Organisation.objects.select_for_update().get(id=organisation.id)
+        owners = Membership.objects.filter(organisation=organisation, role=Role.OWNER)
+        if role != Role.OWNER and owners.exists() and not owners.exclude(user=user).exists():
+            raise LastOwner(f"{email} is the last owner of {organisation.name}.")
+        membership, _ = Membership.objects.update_or_create(
+            user=user, organisation=organisation, defaults={"role": role}
+        )
+        audit.record(actor, organisation, "member.set", user, email=user.email, role=str(role))
+        bump_epoch()
+    return membership
+
+
+def add_person(email: str, *, actor: Actor, name: str = "", operator: bool = False) -> User:
+    """The person of that address, made without a password when not known yet.
+
+    `operator=True` makes the person run the installation; False takes nothing away.
+    """
+    with transaction.atomic():
+        user = User.objects.filter(email__iexact=email).first()
+        if user is None:
+            user = User.objects.create_user(email, name=name, operator=operator)
+            audit.record(actor, None, "user.created", user, email=user.email, operator=operator)
+        elif operator and not user.operator:
+            user.operator = True
+            user.save(update_fields=["operator"])
+            audit.record(actor, None, "user.operator", user, email=user.email)
+    return user
+
+
+def _named(name: str) -> Organisation:
+    slug = slugify(name)[:_SLUG_LENGTH]
+    if slug:
+        try:
+            with transaction.atomic():
+                return Organisation.objects.create(name=name, slug=slug)
+        except IntegrityError:
+            slug += "-"
+    return Organisation.objects.create(name=name, slug=slug + _ending())
+
+
+def _ending() -> str:
+    return os.urandom(4).hex()

@@ -1,0 +1,107 @@
+import datetime as dt
+
+import pytest
+
+from accounts import keys
+from accounts.access import SYSTEM
+from accounts.models import AuditEvent, Epoch, Key, KeyKind
+from accounts.rules import key_format
+from lib import clock
+from tests.cast import Cast, actor, make_key
+
+
+def epoch() -> int:
+    return Epoch.objects.get().n
+
+
+def test_a_minted_key_is_stored_as_a_digest_only(people: Cast) -> None:
+    before = epoch()
+    key, text = keys.mint_key(
+        actor(people.alice, people.acme), people.core, "ci", user=people.alice
+    )
+    assert key_format.check(text) is key_format.KeyForm.OWN
+    stored = Key.objects.values().get(id=key.id)
+    assert bytes(stored["digest"]) == keys.digest_of(text)
+    assert text not in str(stored)
+    assert text.startswith(key.prefix)
+    assert text.endswith(key.last4)
+    assert epoch() == before + 1
+    event = AuditEvent.objects.get(action="key.created")
+    assert event.actor_user_id == people.alice.id
+    assert event.organisation == people.acme
+    assert text not in str(event.detail)
+
+
+def test_a_management_key_looks_different_and_needs_a_person(people: Cast) -> None:
+    _, text = make_key(people.core, kind=KeyKind.MANAGEMENT, user=people.alice)
+    assert text.startswith("sk-weir-m")
+    with pytest.raises(keys.KeyRefused) as refused:
+        make_key(people.core, "other", kind=KeyKind.MANAGEMENT)
+    assert refused.value.field == "user"
+
+
+def test_a_living_name_is_taken_and_a_revoked_one_is_free(people: Cast) -> None:
+    key, _ = make_key(people.core)
+    with pytest.raises(keys.KeyRefused) as refused:
+        make_key(people.core)
+    assert refused.value.field == "name"
+    keys.revoke_key(SYSTEM, key)
+    make_key(people.core)
+
+
+def test_an_expiry_in_the_past_is_refused(people: Cast) -> None:
+    with pytest.raises(keys.KeyRefused) as refused:
+        make_key(people.core, expires_at=clock.now() - dt.timedelta(seconds=1))
+    assert refused.value.field == "expires_at"
+
+
+def test_revoking_is_told_once(people: Cast) -> None:
+    key, _ = make_key(people.core)
+    before = epoch()
+    first = keys.revoke_key(SYSTEM, key)
+    again = keys.revoke_key(SYSTEM, key)
+    assert first.revoked_at == again.revoked_at
+    assert epoch() == before + 1
+    assert AuditEvent.objects.filter(action="key.revoked").count() == 1
+
+
+def test_the_playground_key_cannot_be_revoked(people: Cast) -> None:
+    with pytest.raises(keys.KeyRefused):
+        keys.revoke_key(SYSTEM, keys.playground_key(people.acme))
+
+
+@pytest.mark.parametrize(
+    "text", ["too-short", "with a space inside of it", "sk-weir-" + "a" * 38, "x" * 19]
+)
+def test_a_text_that_cannot_be_a_key_is_not_brought(people: Cast, text: str) -> None:
+    with pytest.raises(keys.KeyRefused) as refused:
+        keys.bring_key(SYSTEM, people.core, "brought", text)
+    assert refused.value.field == "secret"
+
+
+def test_a_brought_key_is_taken_once(people: Cast) -> None:
+    key = keys.bring_key(SYSTEM, people.core, "brought", "old-system-key-0123456789")
+    assert bytes(key.digest) == keys.digest_of("old-system-key-0123456789")
+    with pytest.raises(keys.KeyRefused) as refused:
+        keys.bring_key(SYSTEM, people.core, "again", "old-system-key-0123456789")
+    assert refused.value.field == "secret"
+
+
+def test_a_change_writes_only_what_differs(people: Cast) -> None:
+    key, _ = make_key(people.core)
+    before = epoch()
+    assert keys.change_key(SYSTEM, key, disabled=False, model_patterns=[]) == key
+    assert epoch() == before
+    changed = keys.change_key(SYSTEM, key, disabled=True, model_patterns=["gpt-*"])
+    assert changed.disabled
+    assert epoch() == before + 1
+    assert AuditEvent.objects.get(action="key.changed").detail == {
+        "before": {"disabled": False, "model_patterns": []},
+        "after": {"disabled": True, "model_patterns": ["gpt-*"]},
+    }
+
+
+def test_only_some_fields_change(people: Cast) -> None:
+    key, _ = make_key(people.core)
+    with pytest.raises(TypeError, match="digest"):
+        keys.change_key(SYSTEM, key, digest=b"mine")

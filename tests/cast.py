@@ -1,0 +1,88 @@
+"""The fixed cast: alice owns acme, bob develops there, charlie is a stranger, dora operates."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.test import Client
+
+from accounts import keys, organisations
+from accounts.access import SYSTEM, Actor
+from accounts.models import Key, KeyKind, Organisation, Role, Team, User
+
+PASSWORD = "correct horse battery"
+
+
+@dataclass(frozen=True)
+class Cast:
+    """People with two organisations; `stranger` is charlie's."""
+
+    acme: Organisation
+    core: Team
+    stranger: Organisation
+    alice: User
+    bob: User
+    charlie: User
+    dora: User
+
+
+def person(name: str, *, operator: bool = False) -> User:
+    user = organisations.add_person(
+        f"{name}@example.org", name=name.title(), operator=operator, actor=SYSTEM
+    )
+    user.set_password(PASSWORD)
+    user.save(update_fields=["password"])
+    return user
+
+
+def member(organisation: Organisation, name: str, role: Role) -> User:
+    """One more person of that role in the organisation."""
+    user = person(name)
+    organisations.set_member(organisation, user.email, role, actor=SYSTEM)
+    return user
+
+
+def assemble() -> Cast:
+    """Put the whole cast into the database."""
+    alice, charlie = person("alice"), person("charlie")
+    acme = organisations.create_organisation("Acme", owner=alice, actor=SYSTEM)
+    stranger = organisations.create_organisation("Stranger", owner=charlie, actor=SYSTEM)
+    return Cast(
+        acme=acme,
+        core=acme.teams.get(),
+        stranger=stranger,
+        alice=alice,
+        bob=member(acme, "bob", Role.DEVELOPER),
+        charlie=charlie,
+        dora=person("dora", operator=True),
+    )
+
+
+def actor(user: User, organisation: Organisation | None = None) -> Actor:
+    """The person, acting in the organisation in the role that they have there."""
+    membership = user.memberships.filter(organisation=organisation).first()
+    return Actor(
+        user=user,
+        key=None,
+        organisation=organisation,
+        role=Role(membership.role) if membership else None,
+        operator=user.operator,
+    )
+
+
+def make_key(
+    team: Team, name: str = "ci", *, user: User | None = None, **over: Any
+) -> tuple[Key, str]:
+    """A key of that team and its text; `over` is as for `accounts.keys.mint_key`."""
+    return keys.mint_key(SYSTEM, team, name, user=user, **{"kind": KeyKind.RELAY, **over})
+
+
+def signed_in(user: User) -> Client:
+    """A browser in which that person is signed in; it checks CSRF as a real one would meet it."""
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def with_key(text: str) -> Client:
+    """A program that presents that key."""
+    return Client(headers={"authorization": f"Bearer {text}"})
