@@ -1,0 +1,185 @@
+"""A JSON request body that is read once and never encoded again.
+
+Billing and the upstream must read the same body, so what the client wrote goes on byte for byte:
+the body is parsed for its top level only, and each top-level member is known by the span of its
+bytes. `Body.splice` changes single members and leaves every other byte as it came.
+
+No step looks at single characters in Python: msgspec checks the syntax, comparisons of memory
+find the spans, and nesting and surrogates are counted by whole-body operations.
+"""
+
+import re
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import NoReturn
+
+import msgspec
+
+from gateway.codecs.errors import RequestFault
+
+NESTING_MAX = 64
+MEMBERS_MAX = 1_000
+
+_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_BYTE_AT = re.compile(r"\(byte (\d+)\)")
+_MEMBER_NAME = re.compile(rb'[ \t\r\n]*+("(?:[^"\\]++|\\.)*+")[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL)
+_AFTER_VALUE = re.compile(rb"[ \t\r\n]*+([,}])")
+_TWICE = "a name stands twice in the object"
+_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_BRACKET_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where one top-level member stands: its name from `name_at`, its value `start`:`end`."""
+
+    name_at: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A checked body: its bytes, its top-level members in order, and the place of its `{`."""
+
+    raw: bytes
+    members: Mapping[str, Span]
+    open_at: int
+
+    def value(self, name: str) -> bytes | None:
+        """The bytes of a member's value; None when it is absent or null, which are the same."""
+        span = self.members.get(name)
+        if span is None:
+            return None
+        value = self.raw[span.start : span.end]
+        return None if value == b"null" else value
+
+    def splice(self, edits: Mapping[str, bytes | None]) -> bytes:
+        """The body with members replaced, inserted at the end, or removed (None).
+
+        A removed member takes one neighbouring comma with it; all other bytes stay.
+        """
+        raw, pieces, at, kept = self.raw, [], 0, False
+        spans = list(self.members.items())
+        end = self.open_at + 1
+        for i, (name, span) in enumerate(spans):
+            if name not in edits:
+                kept = True
+            elif (value := edits[name]) is not None:
+                pieces += [raw[at : span.start], value]
+                at, kept = span.end, True
+            else:
+                # With a kept member before it, the comma before goes; else the comma after it.
+                from_at = end if kept else span.name_at
+                follows = not kept and i + 1 < len(spans)
+                pieces.append(raw[at:from_at])
+                at = spans[i + 1][1].name_at if follows else span.end
+            end = span.end
+        pieces.append(raw[at : max(at, end)])
+        for name, value in edits.items():
+            if value is not None and name not in self.members:
+                pieces += [b"," if kept else b"", msgspec.json.encode(name), b":", value]
+                kept = True
+        pieces.append(raw[max(at, end) :])
+        return b"".join(pieces)
+
+
+def read_body(raw: bytes) -> Body:
+    """Check a JSON body and find its top-level members.
+
+    Raises RequestFault: `malformed_json` for anything that is not exactly one JSON text without
+    duplicate top-level names, `invalid_type` when the root is not an object.
+    """
+    try:
+        top = _decoder.decode(raw)
+    except msgspec.ValidationError:
+        _refuse_root(raw)
+    except (msgspec.DecodeError, RecursionError) as fault:
+        _refuse_syntax(raw, fault)
+    _check_text(raw)
+    return _walk(raw, top)
+
+
+def _walk(raw: bytes, top: dict[str, msgspec.Raw]) -> Body:
+    """Find each parsed member in the bytes; where the two differ, a name stands there twice."""
+    if len(top) > MEMBERS_MAX:
+        _refuse(raw, 0, f"more than {MEMBERS_MAX} top-level members")
+    open_at = raw.index(b"{")
+    at, follows, members = open_at + 1, b"}", {}
+    for name, value in top.items():
+        span = _match(raw, at, name, bytes(value))
+        after = _AFTER_VALUE.match(raw, span.end) if span else None
+        if span is None or after is None:
+            _refuse(raw, at, _TWICE)
+        members[name] = span
+        at, follows = after.end(), after[1]
+    if members and follows != b"}":
+        _refuse(raw, at, _TWICE)
+    return Body(raw, members, open_at)
+
+
+def _match(raw: bytes, at: int, name: str, value: bytes) -> Span | None:
+    """The member that stands at `at`, if it is this one."""
+    found = _MEMBER_NAME.match(raw, at)
+    if found is None or msgspec.json.decode(found[1]) != name:
+        return None
+    start = found.end()
+    if not raw.startswith(value, start):
+        return None
+    return Span(found.start(1), start, start + len(value))
+
+
+def _check_text(raw: bytes) -> None:
+    """Refuse what the parser lets through inside values that it only skips."""
+    if not raw.isascii():
+        try:
+            raw.decode()
+        except UnicodeDecodeError as fault:
+            _refuse(raw, fault.start, "invalid UTF-8")
+    if b"\\ud" in raw or b"\\uD" in raw:
+        # Same-length stand-ins keep positions: first escaped backslashes, then whole pairs.
+        plain = _PAIR.sub(b"-" * 12, raw.replace(b"\\\\", b"--"))
+        lone = _SURROGATE.search(plain)
+        if lone is not None:
+            _refuse(raw, lone.start(), "an unpaired surrogate escape")
+    if raw.count(b"[") + raw.count(b"{") > NESTING_MAX and _nesting(raw) > NESTING_MAX:
+        _refuse(raw, 0, f"nesting deeper than {NESTING_MAX}")
+
+
+def _nesting(raw: bytes) -> int:
+    """The depth of a syntactically right text: brackets outside strings, summed up."""
+    plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    brackets = b"".join(plain.split(b'"')[::2]).translate(_BRACKET_STEPS, _NO_BRACKETS)
+    return max(accumulate(array("b", brackets)))
+
+
+def _refuse_root(raw: bytes) -> NoReturn:
+    """The root is no object, unless the text is no JSON at all, which is the earlier check."""
+    try:
+        msgspec.json.decode(raw, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError) as fault:
+        _refuse_syntax(raw, fault)
+    _check_text(raw)
+    raise RequestFault("invalid_type", None, "the body must be a JSON object")
+
+
+def _refuse_syntax(raw: bytes, fault: Exception) -> NoReturn:
+    if isinstance(fault, RecursionError):
+        _refuse(raw, 0, f"nesting deeper than {NESTING_MAX}")
+    if not raw.strip(b" \t\r\n"):
+        _refuse(raw, 0, "the body is empty")
+    found = _BYTE_AT.search(str(fault))
+    if found is None:
+        _refuse(raw, len(raw), "the JSON text is cut")
+    what = str(fault)[: found.start()].removeprefix("JSON is malformed: ").strip()
+    _refuse(raw, int(found[1]), what)
+
+
+def _refuse(raw: bytes, at: int, what: str) -> NoReturn:
+    line = raw.count(b"\n", 0, at) + 1
+    column = len(raw[raw.rfind(b"\n", 0, at) + 1 : at].decode(errors="replace")) + 1
+    raise RequestFault("malformed_json", None, f"{what} at line {line}, column {column}")

@@ -1,0 +1,277 @@
+"""The error taxonomy: every kind that a client can meet, as one table.
+
+A kind is what the code raises and what the usage record stores. A dialect renders it; the
+client's dialect decides the rendering, never the upstream's.
+
+    RequestFault      the client's request is refused before any upstream sees it
+
+Phrases are word for word those of the contract, for clients match on them. A detail inside a
+phrase never holds a whole key: see `mask_value` and `mask_upstream`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+ErrorKind = Literal[
+    "malformed_json",
+    "missing_parameter",
+    "invalid_type",
+    "invalid_value",
+    "context_length_exceeded",
+    "content_filtered",
+    "provider_rejected",
+    "unsupported_capability",
+    "authentication",
+    "key_conflict",
+    "insufficient_balance",
+    "max_cost_exceeded",
+    "model_unpriced",
+    "permission",
+    "model_not_found",
+    "task_not_found",
+    "route_not_found",
+    "method_not_allowed",
+    "conflict",
+    "body_too_large",
+    "unsupported_media_type",
+    "idempotency_mismatch",
+    "rate_limited",
+    "upstream_rate_limited",
+    "client_closed",
+    "internal",
+    "not_implemented",
+    "upstream_error",
+    "upstream_unreachable",
+    "upstream_auth",
+    "upstream_truncated",
+    "upstream_malformed",
+    "no_channel",
+    "overloaded",
+    "server_shutting_down",
+    "timeout",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """One row of the taxonomy.
+
+    `status` is the HTTP status to the client; `type` and `code` are the openai dialect's words;
+    `next_channel` says that another channel may be tried before the commit point; `phrase` is
+    the message, a template over what, model, seconds, size and limit.
+    """
+
+    status: int
+    type: str
+    code: str | None
+    phrase: str
+    next_channel: bool = False
+
+
+_CLIENT = "invalid_request_error"
+_SERVER = "server_error"
+_BAD_SHAPE = "API request failed: Invalid Format: {what}"
+_FAILED = "API request failed: {what}"
+_NO_CONNECTION = "Error: Cannot connect to API server"
+_RATE = "Rate Limit Reached: {what}; retry in {seconds} s"
+
+KINDS: Final[Mapping[ErrorKind, ErrorRow]] = MappingProxyType(
+    {
+        "malformed_json": ErrorRow(400, _CLIENT, None, _BAD_SHAPE),
+        "missing_parameter": ErrorRow(400, _CLIENT, "missing_required_parameter", _BAD_SHAPE),
+        "invalid_type": ErrorRow(400, _CLIENT, "invalid_type", _BAD_SHAPE),
+        "invalid_value": ErrorRow(
+            422, _CLIENT, "invalid_value", "API request failed: Invalid Parameters: {what}"
+        ),
+        "context_length_exceeded": ErrorRow(400, _CLIENT, "context_length_exceeded", _FAILED),
+        "content_filtered": ErrorRow(400, _CLIENT, "content_filter", _FAILED),
+        "provider_rejected": ErrorRow(400, _CLIENT, None, _FAILED),
+        "unsupported_capability": ErrorRow(400, _CLIENT, "unsupported_parameter", _FAILED),
+        "authentication": ErrorRow(
+            401,
+            "authentication_error",
+            "invalid_api_key",
+            "Error: Invalid or unauthorized API key",
+        ),
+        "key_conflict": ErrorRow(
+            401,
+            "authentication_error",
+            "key_conflict",
+            "Error: Two different API keys in one request",
+        ),
+        "insufficient_balance": ErrorRow(
+            402, "insufficient_quota", "insufficient_quota", "Insufficient Balance: {what}"
+        ),
+        "max_cost_exceeded": ErrorRow(
+            402, "insufficient_quota", "max_cost_exceeded", "Insufficient Balance: {what}"
+        ),
+        "model_unpriced": ErrorRow(
+            402, _CLIENT, "model_unpriced", "Insufficient Balance: model {model} has no price"
+        ),
+        "permission": ErrorRow(
+            403, "permission_error", "permission_denied", "The API key may not use {what}"
+        ),
+        "model_not_found": ErrorRow(
+            404,
+            _CLIENT,
+            "model_not_found",
+            "Error: Model {model} does not exist or is not supported",
+        ),
+        "task_not_found": ErrorRow(404, _CLIENT, "task_not_found", "Task {what} does not exist"),
+        "route_not_found": ErrorRow(
+            404, _CLIENT, "unknown_url", "API request failed: Unknown request URL: {what}"
+        ),
+        "method_not_allowed": ErrorRow(
+            405, _CLIENT, "method_not_allowed", "API request failed: Method {what} is not allowed"
+        ),
+        "conflict": ErrorRow(409, _CLIENT, "conflict", _FAILED),
+        "body_too_large": ErrorRow(
+            413,
+            _CLIENT,
+            "request_too_large",
+            "API request failed: Invalid Format: {what} is {size} bytes; the limit is {limit}",
+        ),
+        "unsupported_media_type": ErrorRow(415, _CLIENT, "unsupported_media_type", _BAD_SHAPE),
+        "idempotency_mismatch": ErrorRow(422, _CLIENT, "idempotency_mismatch", _FAILED),
+        "rate_limited": ErrorRow(429, "rate_limit_error", "rate_limit_exceeded", _RATE),
+        "upstream_rate_limited": ErrorRow(
+            429, "rate_limit_error", "rate_limit_exceeded", _RATE, next_channel=True
+        ),
+        "client_closed": ErrorRow(499, _CLIENT, "client_closed", "The client closed the request"),
+        "internal": ErrorRow(500, _SERVER, "internal_error", "API request failed: Server Error"),
+        "not_implemented": ErrorRow(
+            501, "not_implemented_error", "not_implemented", "This API is not implemented."
+        ),
+        "upstream_error": ErrorRow(502, _SERVER, "upstream_error", _FAILED, next_channel=True),
+        "upstream_unreachable": ErrorRow(
+            502, _SERVER, "upstream_unreachable", _NO_CONNECTION, next_channel=True
+        ),
+        "upstream_auth": ErrorRow(
+            502,
+            _SERVER,
+            "upstream_error",
+            "API request failed: the provider refused the request",
+            next_channel=True,
+        ),
+        "upstream_truncated": ErrorRow(
+            502,
+            _SERVER,
+            "upstream_truncated",
+            "API request failed: the provider's answer ended too early",
+            next_channel=True,
+        ),
+        "upstream_malformed": ErrorRow(
+            502,
+            _SERVER,
+            "upstream_malformed",
+            "API request failed: the provider's answer cannot be read",
+            next_channel=True,
+        ),
+        "no_channel": ErrorRow(
+            503,
+            _SERVER,
+            "no_channel_available",
+            "Server Overloaded: no channel is available for model {model}",
+        ),
+        "overloaded": ErrorRow(
+            503,
+            _SERVER,
+            "server_overloaded",
+            "Server Overloaded: try again shortly",
+            next_channel=True,
+        ),
+        "server_shutting_down": ErrorRow(
+            503, _SERVER, "server_shutting_down", "Server Overloaded: the server is shutting down"
+        ),
+        "timeout": ErrorRow(504, _SERVER, "timeout", _NO_CONNECTION, next_channel=True),
+    }
+)
+
+_WHAT_CHARACTERS_MAX = 500
+_VALUE_CHARACTERS_MAX = 64
+# Prefixes under which providers hand out keys; the tail alone would already identify one.
+_KEY = re.compile(
+    r"(?:\b(?:sk|pk|rk|gsk|xai|hf|r8|tgp|nvapi|pplx|ak|key|api)[-_](?=[\w-]*\d)[\w-]{8,}"
+    r"|\bsk-[\w-]{8,}|\bAIza[\w-]{16,}|(?<=[Bb]earer )[\w.~+=-]{8,})"
+)
+_ALREADY_MASKED = re.compile(r"[\w-]*(?:\*{2,}|\u2026)[\w-]*")
+_ACCOUNT = re.compile(r"\b(org|proj|acct|user|team|cus)[-_](?=[\w-]*\d)[\w-]{6,}")
+_TAG = re.compile(r"<[^<>]{0,2000}>?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\s]+")
+
+
+class RequestFault(Exception):
+    """The client's request is wrong; it is answered and never sent on.
+
+    `kind` is a client kind of `KINDS`, `param` the path of the field or None, `message` the
+    whole phrase, ready to be rendered.
+    """
+
+    def __init__(self, kind: ErrorKind, param: str | None, what: str, *, model: str = "") -> None:
+        self.kind: ErrorKind = kind
+        self.param = param
+        self.what = what
+        self.message = message_of(kind, what, model=model)
+        super().__init__(self.message)
+
+
+def message_of(
+    kind: ErrorKind,
+    what: str = "",
+    *,
+    model: str = "",
+    seconds: int = 0,
+    size: int = 0,
+    limit: int = 0,
+) -> str:
+    """Fill in the phrase of `kind`; `what` is clipped and `model` is quoted as a client's value.
+
+    A timeout says after how many seconds, when `seconds` is not 0.
+    """
+    phrase = KINDS[kind].phrase
+    if kind == "timeout" and seconds:
+        phrase += ": timed out after {seconds} s"
+    return phrase.format(
+        what=what[:_WHAT_CHARACTERS_MAX],
+        model=quote_value(model),
+        seconds=seconds,
+        size=size,
+        limit=limit,
+    )
+
+
+def quote_value(value: str) -> str:
+    """A client's value as it may stand in a message: one line, 64 characters, keys masked."""
+    return mask_value(_CONTROL.sub(" ", value))[:_VALUE_CHARACTERS_MAX]
+
+
+def mask_value(text: str) -> str:
+    """Shorten key-like words of the client's own text to `sk-abc***wxyz`."""
+    return _KEY.sub(lambda found: f"{found[0][:6]}***{found[0][-4:]}", text)
+
+
+def mask_upstream(text: str) -> str:
+    """Take out what would identify our account at a provider: keys, key tails, account ids."""
+    text = _KEY.sub("***", text)
+    text = _ALREADY_MASKED.sub("***", text)
+    return _ACCOUNT.sub(r"\1-***", text)
+
+
+def mask_members(value: Any) -> Any:
+    """A decoded JSON value with every text in it masked by `mask_upstream`; names stay."""
+    if isinstance(value, str):
+        return mask_upstream(value)
+    if isinstance(value, list):
+        return [mask_members(item) for item in value]
+    if isinstance(value, dict):
+        return {name: mask_members(item) for name, item in value.items()}
+    return value
+
+
+def clean_upstream(text: str) -> str:
+    """An upstream's message as it may be shown: masked, one line, without markup, clipped."""
+    text = _TAG.sub(" ", text[:8_000])
+    return mask_upstream(_CONTROL.sub(" ", text)).strip()[:_WHAT_CHARACTERS_MAX]

@@ -1,0 +1,1 @@
+"""The openai dialect: chat completions, whole and streamed, with its errors and its usage."""

@@ -1,0 +1,289 @@
+"""Reading and editing a chat completions request of the openai dialect.
+
+Only what the gateway itself acts on is checked: model, stream, the container of the messages, the
+numbers that bound the cost. The provider judges the rest, for the body goes on as it came.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+from gateway.codecs.body import Body, read_body
+from gateway.codecs.errors import RequestFault, quote_value
+
+MediaKind = Literal["image", "audio", "file", "video"]
+
+CHOICES_MAX = 128
+OUTPUT_CAP_MAX = 1_000_000_000
+MODEL_CHARACTERS_MAX = 256
+USER_CHARACTERS_MAX = 256
+
+_CAP_NAMES = ("max_completion_tokens", "max_tokens")
+_MODEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_NO_STORE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_AMOUNT = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?")
+_NANO = Decimal(10**9)
+_AMOUNT_NANO_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFacts:
+    """What the gateway must know of a chat request before it is routed, held and sent.
+
+    `usage_asked` says that the client itself asked for the usage chunk of its stream.
+    `output_cap` is the client's limit in tokens for one choice, None without one.
+    `text_bytes` is the length of the body without its pictures, an upper bound of the tokens of
+    all its text: JSON never spells text shorter than UTF-8 does, and a token has at least a byte.
+    `media` counts the content parts that may cost more tokens than they have bytes, by kind.
+    `audio_asked` says that the answer may hold audio. `max_cost_nano` is our own field.
+    """
+
+    body: Body
+    model: str
+    stream: bool
+    usage_asked: bool
+    output_cap: int | None
+    choices: int
+    user: str
+    text_bytes: int
+    media: Mapping[MediaKind, int]
+    audio_asked: bool
+    max_cost_nano: int | None
+
+
+_NULL = msgspec.Raw(b"null")
+
+
+class _Part(msgspec.Struct):
+    image_url: msgspec.Raw = _NULL
+    input_audio: msgspec.Raw = _NULL
+    file: msgspec.Raw = _NULL
+    video_url: msgspec.Raw = _NULL
+
+
+class _Message(msgspec.Struct):
+    content: msgspec.Raw = _NULL
+
+
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_message = msgspec.json.Decoder(_Message)
+_part = msgspec.json.Decoder(_Part)
+
+
+def read(raw: bytes) -> ChatFacts:
+    """Read a chat request.
+
+    Raises RequestFault in the order of the contract: the JSON text, the root, model, the messages,
+    then types (400), then values (422). Whether the model exists is for the caller to say.
+    """
+    body = read_body(raw)
+    model = _read_model(body)
+    messages = _read_messages(body)
+    stream = _read_bool(body, "stream")
+    usage_asked = stream and _read_usage_asked(body)
+    caps = {name: _read_integer(body, name) for name in _CAP_NAMES}
+    choices = _read_integer(body, "n")
+    max_cost = body.value("max_cost")
+    max_cost_nano = None if max_cost is None else _read_max_cost(max_cost)
+    if not messages:
+        raise RequestFault("invalid_value", "messages", "messages must have at least 1 item")
+    for name in _CAP_NAMES:
+        _check_range(name, caps[name], OUTPUT_CAP_MAX)
+    _check_range("n", choices, CHOICES_MAX)
+    asked, legacy = (caps[name] for name in _CAP_NAMES)
+    media, picture_bytes = _count_media(messages)
+    return ChatFacts(
+        body=body,
+        model=model,
+        stream=stream,
+        usage_asked=usage_asked,
+        output_cap=legacy if asked is None else asked,
+        choices=1 if choices is None else choices,
+        user=_read_user(body),
+        text_bytes=len(raw) - picture_bytes,
+        media=media,
+        audio_asked=body.value("audio") is not None or _names_audio(body),
+        max_cost_nano=max_cost_nano,
+    )
+
+
+def edit(
+    facts: ChatFacts, upstream_model: str, *, ask_usage: bool = True, output_cap: int | None = None
+) -> bytes:
+    """The body for the upstream: the client's bytes with only what must change changed.
+
+    The model gets its upstream name; a stream asks for usage and keeps its other stream options,
+    which are dropped without a stream; our own fields are taken out; `output_cap`, in tokens for
+    one choice, takes the place of the client's cap, or stands as `max_tokens` where there was none.
+    """
+    body = facts.body
+    edits: dict[str, bytes | None] = {}
+    if upstream_model != facts.model:
+        edits["model"] = msgspec.json.encode(upstream_model)
+    if not facts.stream:
+        edits["stream_options"] = None
+    elif ask_usage and not facts.usage_asked:
+        edits["stream_options"] = _ask_usage(body.value("stream_options"))
+    edits["max_cost"] = None
+    if output_cap is not None:
+        present = [name for name in _CAP_NAMES if body.value(name) is not None]
+        edits[present[0] if present else "max_tokens"] = b"%d" % output_cap
+    edits = {name: value for name, value in edits.items() if value or name in body.members}
+    return body.splice(edits) if edits else body.raw
+
+
+def read_amount(text: str) -> int | None:
+    """Nano-USD of a decimal amount of USD such as `0.25`, rounded down; None when it is none."""
+    if not _AMOUNT.fullmatch(text):
+        return None
+    nano = Decimal(text) * _NANO
+    return int(nano) if nano <= _AMOUNT_NANO_MAX else None
+
+
+def _read_model(body: Body) -> str:
+    raw = body.value("model")
+    model = "" if raw is None else msgspec.json.decode(raw)
+    if not isinstance(model, str):
+        raise RequestFault("invalid_type", "model", "model must be a string")
+    if not model:
+        raise RequestFault("missing_parameter", "model", "model is required")
+    if len(model) > MODEL_CHARACTERS_MAX or not _MODEL.fullmatch(model):
+        # No catalogue has such a name, and it must not reach a row or a log.
+        raise RequestFault("model_not_found", "model", "", model=model)
+    return model
+
+
+def _read_messages(body: Body) -> list[msgspec.Raw]:
+    raw = body.value("messages")
+    if raw is None:
+        raise RequestFault("missing_parameter", "messages", "messages is required")
+    try:
+        return _raws.decode(raw)
+    except msgspec.ValidationError:
+        raise RequestFault("invalid_type", "messages", "messages must be an array") from None
+
+
+def _read_bool(body: Body, name: str) -> bool:
+    raw = body.value(name)
+    if raw is None or raw in (b"true", b"false"):
+        return raw == b"true"
+    raise RequestFault("invalid_type", name, f"{name} must be a boolean, not {_quote(raw)}")
+
+
+def _read_integer(body: Body, name: str) -> int | None:
+    """An integer however it is spelled (1.0, 1e3); not a text, a boolean or a fraction."""
+    raw = body.value(name)
+    if raw is None:
+        return None
+    number = _number(raw)
+    if number is None:
+        raise RequestFault("invalid_type", name, f"{name} must be an integer, not {_quote(raw)}")
+    return number
+
+
+def _number(raw: bytes) -> int | None:
+    if not raw[:1].isdigit() and raw[:1] != b"-":
+        return None
+    if len(raw) > 40:
+        # Far out of every range, whatever it is: kept from becoming a slow number.
+        return OUTPUT_CAP_MAX + 1 if raw.isdigit() else None
+    exact = Decimal(raw.decode())
+    if exact.adjusted() > 40:
+        return OUTPUT_CAP_MAX + 1
+    return int(exact) if exact == exact.to_integral_value() else None
+
+
+def _check_range(name: str, number: int | None, most: int) -> None:
+    if number is not None and not 1 <= number <= most:
+        raise RequestFault("invalid_value", name, f"{name} must be between 1 and {most}")
+
+
+def _read_usage_asked(body: Body) -> bool:
+    raw = body.value("stream_options")
+    if raw is None:
+        return False
+    if not raw.startswith(b"{"):
+        raise RequestFault("invalid_type", "stream_options", "stream_options must be an object")
+    asked = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get("include_usage")
+    value = b"null" if asked is None else bytes(asked)
+    if value not in (b"true", b"false", b"null"):
+        raise RequestFault(
+            "invalid_type",
+            "stream_options.include_usage",
+            f"stream_options.include_usage must be a boolean, not {_quote(value)}",
+        )
+    return value == b"true"
+
+
+def _ask_usage(options: bytes | None) -> bytes:
+    if options is None:
+        return b'{"include_usage":true}'
+    members = msgspec.json.decode(options, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode(members | {"include_usage": True})
+
+
+def _read_max_cost(raw: bytes) -> int:
+    value = msgspec.json.decode(raw) if raw.startswith(b'"') else raw.decode()
+    nano = read_amount(value)
+    if nano is None:
+        raise RequestFault("invalid_type", "max_cost", "max_cost must be an amount in USD")
+    return nano
+
+
+def _read_user(body: Body) -> str:
+    """The end user's id as it may stand on a row; what is no text is for the provider to judge."""
+    raw = body.value("user")
+    user = msgspec.json.decode(raw) if raw is not None and raw.startswith(b'"') else ""
+    return _NO_STORE.sub("", user)[:USER_CHARACTERS_MAX]
+
+
+def _names_audio(body: Body) -> bool:
+    raw = body.value("modalities")
+    return raw is not None and "audio" in _texts(msgspec.json.decode(raw))
+
+
+def _texts(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _count_media(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int]:
+    """Count pictures, sounds, files and films, and the bytes of the pictures.
+
+    A part is known by its own members and not by its `type`, which might stand twice and be read
+    otherwise by the provider. Odd shapes are not counted: the provider refuses them.
+    """
+    kinds: Counter[MediaKind] = Counter()
+    picture_bytes = 0
+    for raw in messages:
+        for part in _parts(raw):
+            if _given(part.image_url):
+                kinds["image"] += 1
+                picture_bytes += len(memoryview(part.image_url))
+            kinds["audio"] += _given(part.input_audio)
+            kinds["file"] += _given(part.file)
+            kinds["video"] += _given(part.video_url)
+    return +kinds, picture_bytes
+
+
+def _parts(message: msgspec.Raw) -> list[_Part]:
+    try:
+        content = _message.decode(message).content
+        if bytes(memoryview(content)[:1]) != b"[":
+            return []
+        raws = _raws.decode(content)
+    except msgspec.ValidationError:
+        return []
+    return [_part.decode(part) for part in raws if bytes(memoryview(part)[:1]) == b"{"]
+
+
+def _given(raw: msgspec.Raw) -> bool:
+    return bytes(memoryview(raw)[:5]) != b"null"
+
+
+def _quote(raw: bytes) -> str:
+    return quote_value(raw[:200].decode(errors="replace"))

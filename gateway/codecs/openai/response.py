@@ -1,0 +1,74 @@
+"""Reading a whole (not streamed) chat answer of the openai dialect.
+
+The answer goes to a client of the same dialect byte for byte; it is read for its usage, its finish
+reasons and the size of its text.
+"""
+
+from dataclasses import dataclass
+
+from gateway.codecs.events import BrokenFault, Event, UpstreamError
+from gateway.codecs.openai.errors import read_object
+from gateway.codecs.openai.wire import (
+    OVERLOADED_REASONS,
+    ChoiceReader,
+    ReadFault,
+    error_of,
+    given,
+    read_answer,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAnswer:
+    """What a whole answer says.
+
+    `events` tell it as a stream would have, `usage` is the raw usage object or None (F25). With
+    `error` (F23) or `broken` (F15 no JSON, F16 no UTF-8, F24 empty) the answer is no success, and
+    its bytes are not for the client.
+    """
+
+    events: list[Event]
+    usage: bytes | None
+    text_bytes: int
+    reasoning_bytes: int
+    error: UpstreamError | None = None
+    broken: BrokenFault | None = None
+
+
+def read(raw: bytes) -> ChatAnswer:
+    """Read the body of a 200. Never raises."""
+    if not raw.strip():
+        return _broken("F24")
+    try:
+        raw.decode()
+        answer = read_answer(raw)
+    except UnicodeDecodeError:
+        return _broken("F16")
+    except ReadFault:
+        return _broken("F15")
+    error = error_of(answer, raw)
+    choices = answer.choices or []
+    if error is None and any(choice.finish_reason in OVERLOADED_REASONS for choice in choices):
+        error = b'{"type":"overloaded_error"}'
+    if error is not None:
+        fault = read_object(error)
+        told = UpstreamError(fault.kind, fault.message, fault.code)
+        return ChatAnswer([], None, 0, 0, error=told)
+    if not choices:
+        return _broken("F24")
+    reader = ChoiceReader()
+    events: list[Event] = []
+    usage = given(answer.usage)
+    for choice in choices:
+        reader.read(choice, events)
+        usage = usage or given(choice.usage)
+    return ChatAnswer(
+        events,
+        usage,
+        reader.text_bytes,
+        reader.reasoning_bytes,
+    )
+
+
+def _broken(fault: BrokenFault) -> ChatAnswer:
+    return ChatAnswer([], None, 0, 0, broken=fault)

@@ -1,0 +1,112 @@
+"""Server-sent events, cut into frames without changing a byte.
+
+A frame is everything up to and with the empty line that ends it, so that frames joined again are
+the stream as it came: comments, CR, LF, CRLF, a byte order mark, U+2028 inside text.
+
+Where frames end does not depend on how the bytes were cut into chunks. Therefore a CR at the end
+of what was fed waits for one more byte: it may be half of a CRLF. Each byte is looked at a
+bounded number of times however the stream is fed.
+"""
+
+import re
+
+import msgspec
+
+FRAME_BYTES_MAX = 32 * 1024 * 1024
+
+# Atomic, so that one CRLF is never read as two line ends.
+_EMPTY_LINE = re.compile(rb"(?>\r\n|[\r\n])(?>\r\n|[\r\n])")
+_EMPTY_LINE_BYTES_MAX = 4
+_LINE_END = re.compile(rb"\r\n|[\r\n]")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """One frame: its bytes, its event name ("" when unnamed), its data or None without any."""
+
+    raw: bytes
+    event: str
+    data: bytes | None
+
+
+class FrameSplitter:
+    """Takes bytes as they arrive and gives whole frames.
+
+    When a frame passes `frame_bytes_max`, ended or not, `too_large` becomes true, the frames
+    before it are given, and nothing is read on (F17).
+    """
+
+    def __init__(self, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
+        self.too_large = False
+        self._max = frame_bytes_max
+        self._pending = bytearray()
+        self._searched = 0
+        self._carriage_returns = False
+        self._first = True
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """The frames that are whole now."""
+        if self.too_large:
+            return []
+        self._pending += chunk
+        if b"\r" in chunk:
+            self._carriage_returns = True
+        frames: list[Frame] = []
+        while end := self._next_end():
+            if end > self._max:
+                break
+            frames.append(self._cut(end))
+        if len(self._pending) > self._max and (end or self._searched):
+            self.too_large = True
+            self._pending.clear()
+        return frames
+
+    def end(self) -> Frame | None:
+        """What was left without its empty line, as a frame; None when nothing was."""
+        return self._cut(len(self._pending)) if self._pending else None
+
+    def _next_end(self) -> int:
+        """Where the first pending frame ends, or 0 when it does not yet."""
+        pending = self._pending
+        if self._carriage_returns:
+            found = _EMPTY_LINE.search(pending, self._searched)
+            end = found.end() if found else 0
+            if found and end == len(pending) and pending.endswith(b"\r"):
+                self._searched = found.start()
+                return 0
+        else:
+            end = pending.find(b"\n\n", self._searched) + 2
+            end = 0 if end == 1 else end
+        # An empty line that is still to be completed begins within the last bytes.
+        self._searched = 0 if end else max(0, len(pending) - _EMPTY_LINE_BYTES_MAX + 1)
+        return end
+
+    def _cut(self, end: int) -> Frame:
+        raw = bytes(self._pending[:end])
+        del self._pending[:end]
+        self._searched = 0
+        text = raw
+        if self._first:
+            self._first = False
+            text = raw.removeprefix(_BYTE_ORDER_MARK)
+        # By far the most frames are one line of data, which needs no splitting.
+        if (
+            text.startswith(b"data: ")
+            and text.find(b"\n") == len(text) - 2
+            and not self._carriage_returns
+        ):
+            return Frame(raw, "", text[6:-2])
+        return _read_lines(raw, text)
+
+
+def _read_lines(raw: bytes, text: bytes) -> Frame:
+    """Read the fields of a frame as the standard says; unknown fields are passed over."""
+    event, data = "", []
+    for line in _LINE_END.split(text):
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            data.append(value)
+        elif name == b"event":
+            event = value.decode(errors="replace")
+    return Frame(raw, event, b"\n".join(data) if data else None)

@@ -1,0 +1,22 @@
+"""The small model that an installation brings along, served by llama.cpp for demonstration."""
+
+from gateway.providers.provider import Provider, Quirk
+
+PROVIDER = Provider(
+    name="local",
+    label="Local demo model",
+    dialect="openai",
+    base_url="",
+    needs_secret=False,
+    paths={"chat_completions": "/chat/completions", "models": "/models"},
+    quirks=frozenset(
+        {
+            # Measured with xllamacpp 2026.10: the server drops a connection after a streamed
+            # answer although it announced to keep it.
+            Quirk.NO_CONNECTION_REUSE,
+            # Measured with xllamacpp 2026.10 and SmolLM2-135M-Instruct: the model's template has
+            # no tools; tool_choice is ignored and plain text comes back.
+            Quirk.NO_TOOLS,
+        }
+    ),
+)

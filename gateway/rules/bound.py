@@ -1,0 +1,97 @@
+"""How large a hold must be: the most that a request can cost, before it is sent.
+
+Prices come as a mapping of meter to integer nano per million units, the price of quantities as a
+callable of the caller's, so that this rule rounds nothing itself.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+OUTPUT_CAP_MIN = 16
+BYTES_PER_ESTIMATED_TOKEN = 4
+
+# What plain text may turn out to be on the upstream's bill.
+_TEXT_IN = ("in_text", "in_cache_read", "in_cache_write_5m", "in_cache_write_1h")
+_MEDIA_IN = ("in_audio", "in_audio_cached", "in_image", "in_image_cached")
+_TEXT_OUT = ("out_text", "out_reasoning")
+_AUDIO_OUT = ("out_audio",)
+
+Price = Callable[[Mapping[str, int]], int]
+
+
+def input_tokens_max(
+    text_bytes: int, media: Mapping[str, int], media_tokens_max: Mapping[str, int]
+) -> tuple[int, int]:
+    """Upper bounds (text tokens, media tokens) of a request's input.
+
+    A token of text is at least one byte. A part of another kind counts as the provider's bound for
+    its kind, 0 when the provider knows none.
+    """
+    tokens = sum(count * media_tokens_max.get(kind, 0) for kind, count in media.items())
+    return text_bytes, tokens
+
+
+def worst_quantities(
+    prices: Mapping[str, int],
+    *,
+    text_tokens: int,
+    media_tokens: int,
+    output_tokens: int,
+    audio_asked: bool = False,
+) -> dict[str, int]:
+    """The quantities of the dearest way in which a request could be billed.
+
+    Every bound is put on the dearest meter that it may end on; a meter without a price of its own
+    is not dearer than text, as which it is priced. `output_tokens` counts all choices.
+    """
+    quantities: dict[str, int] = {}
+    outputs = _TEXT_OUT + (_AUDIO_OUT if audio_asked else ())
+    for names, count in (
+        (_TEXT_IN, text_tokens),
+        (_TEXT_IN + _MEDIA_IN, media_tokens),
+        (outputs, output_tokens),
+    ):
+        if count:
+            meter = _dearest(prices, names)
+            quantities[meter] = quantities.get(meter, 0) + count
+    return quantities
+
+
+def shrink_cap(
+    available_nano: int,
+    cap_tokens_max: int,
+    quantities_of: Callable[[int], Mapping[str, int]],
+    price: Price,
+) -> int | None:
+    """The largest output cap, at most `cap_tokens_max`, whose price the balance affords.
+
+    None when not even 16 tokens can be held, or `cap_tokens_max` itself where that is less.
+    `quantities_of(cap)` gives the worst quantities under a cap, `price` their nano; the price may
+    not fall when the cap grows.
+    """
+    low, high = min(OUTPUT_CAP_MIN, cap_tokens_max), cap_tokens_max
+    if price(quantities_of(low)) > available_nano:
+        return None
+    while low < high:
+        middle = (low + high + 1) // 2
+        if price(quantities_of(middle)) <= available_nano:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def estimate_tokens(utf8_bytes: int) -> int:
+    """Tokens of a text whose count no upstream told (F25): four bytes each, rounded up.
+
+    English text of common vocabularies has a little more than four bytes to a token, other scripts
+    fewer characters but more bytes each; the row is marked estimated.
+    """
+    return -(-utf8_bytes // BYTES_PER_ESTIMATED_TOKEN)
+
+
+def _dearest(prices: Mapping[str, int], names: Iterable[str]) -> str:
+    first, *others = names
+    for name in others:
+        if prices.get(name, 0) > prices.get(first, 0):
+            first = name
+    return first

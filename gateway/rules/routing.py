@@ -1,0 +1,107 @@
+"""Which channels may answer for a model, and in which order.
+
+A route that names the model comes before a route whose pattern matches it, a longer pattern
+before a shorter one; among equals a lower priority comes first; among those the order is drawn by
+weight from the caller's seed, so that the same seed always gives the same order.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from itertools import groupby
+
+_MASK = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A channel's readiness to answer for a model name or a pattern with `*`.
+
+    `upstream_model` is the name there, "" for the asked one. `weight` 0 comes after every other
+    weight of the same priority. `retries`: how many further attempts may follow a failure here.
+    """
+
+    channel_id: str
+    model: str
+    upstream_model: str = ""
+    priority: int = 0
+    weight: int = 1
+    retries: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A channel that may be tried, and what the model is called there."""
+
+    channel_id: str
+    upstream_model: str
+    retries: int
+
+
+def matches(pattern: str, model: str) -> bool:
+    """Whether a model name fits a pattern, in which `*` stands for any text."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return pattern == model
+    *middle, last = rest
+    end = len(model) - len(last)
+    if not model.startswith(first) or not model.endswith(last) or len(first) > end:
+        return False
+    at = len(first)
+    for part in middle:
+        at = model.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+def plan(
+    model: str, routes: Iterable[Route], *, seed: int, skip: Collection[str] = ()
+) -> list[Candidate]:
+    """Every channel that may answer for `model`, best first, each once.
+
+    `skip` holds the ids of channels that are out (open breaker, cooling). Empty when none is left.
+    """
+    best: dict[str, Route] = {}
+    for route in routes:
+        if route.channel_id in skip or not matches(route.model, model):
+            continue
+        known = best.get(route.channel_id)
+        if known is None or _rank(route) < _rank(known):
+            best[route.channel_id] = route
+    ordered = sorted(best.values(), key=lambda route: (*_rank(route), route.channel_id))
+    candidates = []
+    for _, equals in groupby(ordered, key=_rank):
+        for route in _draw(list(equals), seed):
+            upstream_model = route.upstream_model or model
+            candidates.append(Candidate(route.channel_id, upstream_model, route.retries))
+    return candidates
+
+
+def _rank(route: Route) -> tuple[bool, int, int]:
+    literal = len(route.model) - route.model.count("*")
+    return ("*" in route.model, -literal, route.priority)
+
+
+def _draw(routes: list[Route], seed: int) -> list[Route]:
+    """Draw one after the other, each with a chance in proportion to its weight."""
+    order = []
+    state = seed & _MASK
+    while routes:
+        total = sum(route.weight for route in routes)
+        state, drawn = _scramble(state)
+        at = drawn % total if total else 0
+        for i, route in enumerate(routes):
+            at -= route.weight
+            if at < 0 or not total:
+                order.append(routes.pop(i))
+                break
+    return order
+
+
+def _scramble(state: int) -> tuple[int, int]:
+    """One step of SplitMix64 (Steele, Lea, Flood 2014): the next state and 64 mixed bits."""
+    state = (state + 0x9E3779B97F4A7C15) & _MASK
+    mixed = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
+    return state, mixed ^ (mixed >> 31)
