@@ -13,7 +13,7 @@ run: python
 test: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.browser
-	@$(BIN)/pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: python git
 	@$(INSTALL) --dev

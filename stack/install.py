@@ -157,14 +157,14 @@ def make_venv_with_uv() -> str:
 
 def run(command: list[str]) -> None:
     """Run a step and pass its words on, but for the list of every package at its end."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=str(ROOT)
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if not line.startswith((" + ", " - ", " ~ ")):
-            say("  " + line.rstrip())
-    if process.wait() != 0:
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if not line.startswith((" + ", " - ", " ~ ")):
+                say("  " + line.rstrip())
+    if process.returncode != 0:
         raise Refusal(
             FAILED,
             f"{Path(command[0]).name} failed, see above. If it could not reach the package index, "

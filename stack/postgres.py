@@ -16,23 +16,27 @@ import hashlib
 import os
 import pwd
 import secrets
-import select
 import shutil
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from stack import leash
+from stack.processes import (
+    CannotStart,
+    alive,
+    command_line,
+    leashed,
+    unprivileged,
+    wait_gone,
+)
 
 MAJOR = "18"
 USER = DATABASE = "weir"
@@ -50,7 +54,7 @@ DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 FLEETING = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-class PostgresError(Exception):
+class PostgresError(CannotStart):
     """The embedded server cannot be made or started; the message ends with its own last words."""
 
 
@@ -83,12 +87,12 @@ class Cluster:
         return [str(self.programs / "postgres"), "-D", str(self.data), *settings]
 
     def ready(self) -> bool:
-        """Whether the server takes connections: the last line that it keeps in postmaster.pid."""
+        """Whether the server takes connections, as it tells in postmaster.pid while it lives."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return len(lines) > 7 and lines[7].strip() == "ready"
+        return len(lines) > 7 and lines[7].strip() == "ready" and alive(int(lines[0]))
 
 
 def open_cluster(directory: Path, *, durable: bool = True) -> Cluster:
@@ -102,7 +106,7 @@ def open_cluster(directory: Path, *, durable: bool = True) -> Cluster:
     data = directory / "data"
     cluster = Cluster(
         data=data,
-        socket_folder=_socket_folder(directory, drop),
+        socket_folder=open_socket_folder(directory, drop),
         programs=_programs(drop),
         password=_password(directory),
         drop=drop,
@@ -175,28 +179,6 @@ def stop(process: "subprocess.Popen[bytes]", seconds: float = 10) -> None:
     process.wait()
 
 
-def leashed(
-    command: list[str], *, orphan_signal: signal.Signals = signal.SIGKILL, drop: str = "keep"
-) -> list[str]:
-    """`command` such that it ends by `orphan_signal` when this process does; see stack/leash.py."""
-    start = [sys.executable, "-I", "-S", leash.__file__]
-    return [*start, str(os.getpid()), str(int(orphan_signal)), drop, "--", *command]
-
-
-@cache
-def unprivileged() -> str:
-    """How a child of this process stops being root; `keep` when it is not root to begin with."""
-    if os.geteuid() != 0:
-        return "keep"
-    if sys.platform == "linux":
-        trial = subprocess.run(
-            leashed(["/bin/true"], drop="namespace"), check=False, capture_output=True
-        )
-        if trial.returncode == 0:
-            return "namespace"
-    return "nobody"
-
-
 def end_orphan(data: Path) -> None:
     """End a server that still runs on `data`, and remove a postmaster.pid that names a stranger.
 
@@ -207,15 +189,15 @@ def end_orphan(data: Path) -> None:
         pid = abs(int(mark.read_text().splitlines()[0]))
     except (OSError, ValueError, IndexError):
         return
-    if not _alive(pid):
+    if not alive(pid):
         return
-    if str(data) not in _command_line(pid):
+    if str(data) not in command_line(pid):
         mark.unlink(missing_ok=True)
         return
     for number, seconds in ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
         with suppress(ProcessLookupError):
             os.kill(pid, number)
-        if _wait_gone(pid, seconds):
+        if wait_gone(pid, seconds):
             return
     raise PostgresError(f"An earlier PostgreSQL (process {pid}) does not end. Stop it by hand.")
 
@@ -306,7 +288,7 @@ def _open_to_others(path: Path) -> bool:
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in (whole, *whole.parents))
 
 
-def _socket_folder(directory: Path, drop: str) -> Path:
+def open_socket_folder(directory: Path, drop: str) -> Path:
     """Below the cluster's folder when the path is short enough, else a private one of our own."""
     folder = directory / "socket"
     if len(os.fsencode(folder / ".s.PGSQL.5432")) > SOCKET_PATH_BYTES_MAX:
@@ -344,46 +326,3 @@ def _own(directory: Path, drop: str) -> None:
     for path in (directory, *directory.rglob("*")):
         if path.lstat().st_uid != uid:
             os.chown(path, uid, gid, follow_symlinks=False)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _command_line(pid: int) -> str:
-    if sys.platform == "linux":
-        try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-        except OSError:
-            return ""
-    shown = subprocess.run(
-        ["ps", "-ww", "-o", "command=", "-p", str(pid)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return shown.stdout
-
-
-def _wait_gone(pid: int, seconds: float) -> bool:
-    if sys.platform == "linux":
-        try:
-            descriptor = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return True
-        try:
-            return bool(select.select([descriptor], [], [], seconds)[0])
-        finally:
-            os.close(descriptor)
-    deadline = time.monotonic() + seconds
-    while _alive(pid):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from stack.postgres import PostgresError, leashed
+from stack.processes import CannotStart, leashed
 
 LINE_BYTES_MAX = 16_384
 TAIL_LINES = 20
@@ -294,7 +294,7 @@ class Supervisor:
                 return "was not started"
             command = leashed(list(child.command), orphan_signal=child.orphan, drop=child.drop)
             kept.process = Process(command, child.environment, on_line)
-        except (OSError, PostgresError) as error:
+        except (OSError, CannotStart) as error:
             on_line(str(error))
             return "could not be started"
         establishing = asyncio.create_task(self._establish(kept))

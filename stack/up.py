@@ -29,6 +29,7 @@ from stack.checks import (
     port_free,
 )
 from stack.keyring import open_keyring, write_private
+from stack.processes import CannotStart
 from stack.supervisor import Child, ChildFailed, Console, Supervisor, say
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -263,7 +264,7 @@ def main() -> int:
     except Refusal as refusal:
         say(f"\n{refusal}")
         return refusal.code
-    except postgres.PostgresError as error:
+    except CannotStart as error:
         say(f"\n{error}")
         return Exit.CHILD
     except (ChildFailed, probe.ProbeFailed) as failure:

@@ -1,0 +1,81 @@
+"""Processes by their pid: started so that they cannot be left behind, asked for, waited for."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+from stack import leash
+
+
+class CannotStart(Exception):
+    """What has to be there before a process can be started is not; the message says what."""
+
+
+def leashed(
+    command: list[str], *, orphan_signal: signal.Signals = signal.SIGKILL, drop: str = "keep"
+) -> list[str]:
+    """`command` such that it ends by `orphan_signal` when this process does; see stack/leash.py."""
+    start = [sys.executable, "-I", "-S", leash.__file__]
+    return [*start, str(os.getpid()), str(int(orphan_signal)), drop, "--", *command]
+
+
+@cache
+def unprivileged() -> str:
+    """How a child of this process stops being root; `keep` when it is not root to begin with."""
+    if os.geteuid() != 0:
+        return "keep"
+    if sys.platform == "linux":
+        trial = subprocess.run(
+            leashed(["/bin/true"], drop="namespace"), check=False, capture_output=True
+        )
+        if trial.returncode == 0:
+            return "namespace"
+    return "nobody"
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def command_line(pid: int) -> str:
+    if sys.platform == "linux":
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            return ""
+    shown = subprocess.run(
+        ["ps", "-ww", "-o", "command=", "-p", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return shown.stdout
+
+
+def wait_gone(pid: int, seconds: float) -> bool:
+    if sys.platform == "linux":
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return True
+        try:
+            return bool(select.select([descriptor], [], [], seconds)[0])
+        finally:
+            os.close(descriptor)
+    deadline = time.monotonic() + seconds
+    while alive(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

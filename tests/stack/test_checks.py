@@ -1,0 +1,104 @@
+import os
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from stack import checks
+from stack.checks import Exit, Refusal
+
+WAIT_SECONDS = 20
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    directory = tmp_path / "data"
+    checks.open_data_dir(directory)
+    return directory
+
+
+def up(**environment: object) -> "subprocess.CompletedProcess[str]":
+    """Run `stack.up` to its refusal."""
+    mine = {name: str(value) for name, value in environment.items()}
+    return subprocess.run(
+        [sys.executable, "-m", "stack.up"],
+        env={**os.environ, **mine},
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+        check=False,
+    )
+
+
+def test_a_taken_port_is_named_with_one_that_is_free(taken_port: int, tmp_path: Path) -> None:
+    done = up(PORT=taken_port, DATA_DIR=tmp_path / "data")
+    assert done.returncode == Exit.PORT
+    assert f"Port {taken_port} on 127.0.0.1 is taken" in done.stdout
+    free = int(done.stdout.rsplit("PORT=", 1)[1])
+    assert checks.port_free("127.0.0.1", free)
+
+
+def test_a_port_that_is_no_port(tmp_path: Path) -> None:
+    done = up(PORT="eighty", DATA_DIR=tmp_path)
+    assert (done.returncode, "'eighty'" in done.stdout) == (Exit.PORT, True)
+
+
+def test_a_host_that_is_not_ours(tmp_path: Path) -> None:
+    done = up(HOST="192.0.2.1", PORT=8000, DATA_DIR=tmp_path / "data")
+    assert done.returncode == Exit.PORT
+    assert "Cannot listen on 192.0.2.1 port 8000" in done.stdout
+
+
+def test_a_data_dir_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    done = up(DATA_DIR=tmp_path / "file" / "data")
+    assert done.returncode == Exit.DATA_DIR
+    assert f"DATA_DIR {tmp_path}/file/data cannot be written: Not a directory" in done.stdout
+
+
+def test_the_data_dir_is_its_owners_alone(data_dir: Path) -> None:
+    assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
+
+
+def test_data_of_a_newer_weir_is_refused_untouched(data_dir: Path) -> None:
+    (data_dir / "layout").write_text(f"{checks.LAYOUT + 1}\n")
+    done = up(DATA_DIR=data_dir)
+    assert done.returncode == Exit.NEWER_DATA
+    assert "was written by a newer Weir (data layout 2, this one knows up to 1)" in done.stdout
+    assert not (data_dir / "postgres").exists()
+
+
+def test_fresh_data_is_marked_and_taken_again(data_dir: Path) -> None:
+    checks.check_layout(data_dir)
+    assert (data_dir / "layout").read_text() == f"{checks.LAYOUT}\n"
+    checks.check_layout(data_dir)
+
+
+def test_a_full_disk(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = SimpleNamespace(f_bavail=1000, f_frsize=1024)
+    monkeypatch.setattr(os, "statvfs", lambda _path: full)
+    with pytest.raises(Refusal, match="0 MB free, at least 256 MB are needed") as refused:
+        checks.check_space(data_dir)
+    assert refused.value.code == Exit.NO_SPACE
+
+
+def test_one_data_dir_has_one_installation(data_dir: Path) -> None:
+    with checks.lock(data_dir):
+        done = up(DATA_DIR=data_dir)
+        assert done.returncode == Exit.RUNNING
+        assert f"already running on {data_dir} (process {os.getpid()})" in done.stdout
+    with checks.lock(data_dir):
+        pass

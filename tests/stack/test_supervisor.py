@@ -1,0 +1,221 @@
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack.processes import wait_gone
+from stack.supervisor import Child, ChildFailed, Console, Patience, Supervisor
+
+HASTY = Patience(pause_first=0.02, pause_max=0.08, established_after=30, stop_within=5)
+WAIT_SECONDS = 20
+
+# Prints a line, then waits until it is told to stop, and says so.
+OBEDIENT = """
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+print("up", flush=True)
+signal.sigwait([signal.SIGTERM])
+print("down", flush=True)
+"""
+STUBBORN = """
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+class Heard(Console):
+    """Keeps what the children say, and lets a test wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__([], colour=False)
+        self.lines: list[tuple[str, str]] = []
+        self._news: asyncio.Queue[None] = asyncio.Queue()
+
+    def show(self, name: str, line: str) -> None:
+        self.lines.append((name, line))
+        self._news.put_nowait(None)
+
+    async def times(self, count: int) -> None:
+        async with asyncio.timeout(WAIT_SECONDS):
+            for _ in range(count):
+                await self._news.get()
+
+
+def child(name: str, program: str) -> Child:
+    return Child(name, [sys.executable, "-S", "-c", program], dict(os.environ))
+
+
+async def test_stops_in_reverse_order() -> None:
+    heard = Heard()
+    supervisor = Supervisor(heard, HASTY)
+
+    async def story() -> None:
+        for name in ("first", "second", "third"):
+            supervisor.launch(child(name, OBEDIENT))
+            await heard.times(1)
+        supervisor.ask_stop()
+
+    await supervisor.supervise(story())
+    assert heard.lines[3:] == [("third", "down"), ("second", "down"), ("first", "down")]
+
+
+async def test_starts_again_after_longer_and_longer_pauses(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    heard = Heard()
+    supervisor = Supervisor(heard, Patience(**{**vars(HASTY), "deaths_max": 99}))
+
+    async def story() -> None:
+        supervisor.launch(child("web", "print('one life'); raise SystemExit(3)"))
+        await heard.times(6)
+        supervisor.ask_stop()
+
+    await supervisor.supervise(story())
+    told = [line for line in capsys.readouterr().out.splitlines() if "exit code 3" in line]
+    pauses = [line.split(" in ")[1] for line in told[:5]]
+    assert pauses == ["0.02 s", "0.04 s", "0.08 s", "0.08 s", "0.08 s"]
+
+
+async def test_a_healthy_life_brings_the_short_pause_back(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    heard = Heard()
+    healthy_at_once = Patience(**{**vars(HASTY), "deaths_max": 99, "healthy_after": 0})
+    supervisor = Supervisor(heard, healthy_at_once)
+
+    async def story() -> None:
+        supervisor.launch(child("web", "print('one life')"))
+        await heard.times(4)
+        supervisor.ask_stop()
+
+    await supervisor.supervise(story())
+    told = [line for line in capsys.readouterr().out.splitlines() if "again" in line]
+    assert {line.split(" in ")[1] for line in told} == {"0.02 s"}
+
+
+async def test_a_child_that_never_serves_ends_it_all_with_its_last_lines() -> None:
+    heard = Heard()
+    supervisor = Supervisor(heard, HASTY)
+
+    async def story() -> None:
+        supervisor.launch(child("steady", OBEDIENT))
+        await heard.times(1)
+        supervisor.launch(child("web", "raise SystemExit('no such setting')"))
+
+    with pytest.raises(ChildFailed, match="web ended with exit code 1") as failed:
+        await supervisor.supervise(story())
+    assert failed.value.tail == ["no such setting"] * HASTY.deaths_max
+    assert ("steady", "down") in heard.lines
+
+
+async def test_a_child_that_has_served_is_never_given_up(tmp_path: Path) -> None:
+    heard = Heard()
+    supervisor = Supervisor(heard, HASTY)
+    lives = tmp_path / "lives"
+    program = f"""
+with open({str(lives)!r}, "a") as file:
+    file.write("x")
+print("up", flush=True)
+"""
+
+    async def story() -> None:
+        command = [sys.executable, "-S", "-c", program]
+        await supervisor.start(Child("web", command, dict(os.environ), ready=lives.exists))
+        while len(lives.read_text()) < HASTY.deaths_max + 2:
+            await heard.times(1)
+        supervisor.ask_stop()
+
+    await supervisor.supervise(story())
+    assert len(lives.read_text()) >= HASTY.deaths_max + 2
+
+
+async def test_kills_what_does_not_stop(capsys: pytest.CaptureFixture[str]) -> None:
+    heard = Heard()
+    supervisor = Supervisor(heard, Patience(stop_within=0.1, stop_reserve=0.1))
+
+    async def story() -> None:
+        supervisor.launch(child("stuck", STUBBORN))
+        await heard.times(1)
+        supervisor.ask_stop()
+
+    await supervisor.supervise(story())
+    assert "stuck did not stop in time and is killed" in capsys.readouterr().out
+
+
+async def test_a_second_signal_hurries() -> None:
+    heard = Heard()
+    supervisor = Supervisor(heard, Patience(pause_first=0.01, stop_within=600))
+
+    async def story() -> None:
+        supervisor.launch(child("stuck", STUBBORN))
+        await heard.times(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    async with asyncio.timeout(WAIT_SECONDS):
+        await supervisor.supervise(story())
+
+
+async def test_a_failed_step_stops_the_children_and_is_told() -> None:
+    heard = Heard()
+    supervisor = Supervisor(heard, HASTY)
+
+    async def story() -> None:
+        supervisor.launch(child("steady", OBEDIENT))
+        await heard.times(1)
+        await supervisor.run(
+            "prepare",
+            [sys.executable, "-S", "-c", "print('no table'); raise SystemExit(7)"],
+            dict(os.environ),
+        )
+
+    with pytest.raises(ChildFailed, match="prepare ended with exit code 7") as failed:
+        await supervisor.supervise(story())
+    assert failed.value.tail == ["no table"]
+    assert heard.lines == [("steady", "up"), ("steady", "down")]
+
+
+KEEPER = """
+import asyncio, os, sys
+from tests.stack.test_supervisor import OBEDIENT, STUBBORN, Heard, HASTY, child
+from stack.supervisor import Supervisor
+
+async def main():
+    heard = Heard()
+    supervisor = Supervisor(heard, HASTY)
+    async def story():
+        for name, program in (("a", OBEDIENT), ("b", STUBBORN)):
+            supervisor.launch(child(name, "import os; print(os.getpid(), flush=True)" + program))
+        await heard.times(4)
+        pids = [line for _, line in heard.lines if line.isdecimal()]
+        print(*pids, flush=True)
+    await supervisor.supervise(story())
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def keeper() -> Iterator["subprocess.Popen[str]"]:
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    with subprocess.Popen(
+        [sys.executable, "-c", KEEPER], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        yield process
+        process.kill()
+
+
+def test_kill_9_leaves_no_child(keeper: "subprocess.Popen[str]") -> None:
+    assert keeper.stdout is not None
+    pids = [int(word) for word in keeper.stdout.readline().split()]
+    assert len(pids) == 2
+    keeper.kill()
+    assert all(wait_gone(pid, WAIT_SECONDS) for pid in pids)
