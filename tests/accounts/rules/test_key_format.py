@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.rules.key_format import KEY_PATTERN, KeyForm, check, compose, mask, mask_keys
+from accounts.rules.key_format import KEY_PATTERN, KeyForm, check, compose, digest, mask, mask_keys
 
 RANDOM = bytes(range(32))
 kinds = st.sampled_from(["relay", "management"])
@@ -116,3 +116,13 @@ def test_no_key_stays_in_a_text(
 
 def test_broken_keys_are_hidden_too() -> None:
     assert mask_keys("got sk-weir-abcdefgh from x") == "got *** from x"
+
+
+def test_digest_is_hmac_sha256_under_the_pepper() -> None:
+    # HMAC as RFC 2104 defines it, written out.
+    pepper = b"pepper".ljust(64, b"\0")
+    inner = sha256(bytes(byte ^ 0x36 for byte in pepper) + b"sk-weir-key").digest()
+    outer = sha256(bytes(byte ^ 0x5C for byte in pepper) + inner).digest()
+
+    assert digest("pepper", "sk-weir-key") == outer
+    assert digest("other", "sk-weir-key") != outer
