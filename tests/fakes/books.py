@@ -88,8 +88,11 @@ class Books:
         self._marks: dict[int, int] = {}
         self._seen: dict[str, int] = {}
         self._next = 1
+        self._torn = False
         self._read()
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        if self._torn:
+            os.write(self._file, b"\n")  # or the next line would be lost with the torn one
         self._dirty = threading.Event()
         self._closing = False
         self._sync_lock = threading.Lock()
@@ -101,7 +104,9 @@ class Books:
         """Take up the file of an earlier life; what was open then is *lost* at its last mark."""
         if not self.path.exists():
             return
-        for line in self.path.read_bytes().split(b"\n"):
+        lines = self.path.read_bytes().split(b"\n")
+        self._torn = lines[-1] != b""
+        for line in lines:
             try:
                 event = json.loads(line)
             except ValueError:

@@ -100,11 +100,10 @@ def answer(ask: Ask) -> Answer:
         return status
     told = plan(ask)
     ask.row.planned = told.count
-    ask.row.status = 200
     early = connection_fault(ask)
     if early is not None:
         return early
-    as_stream = ask.stream != (ask.is_fault("F19", "json", "sse"))
+    as_stream = (ask.stream or ask.is_fault("F19", "sse")) and not ask.is_fault("F19", "json")
     made = _stream_answer(ask, told) if as_stream else _plain_answer(ask, told)
     if ask.is_fault("F37", "both", "trailers"):
         made.trailers = b"x-checksum: 0123456789abcdef\r\nx-late: yes\r\n"
@@ -182,6 +181,7 @@ def connection_fault(ask: Ask) -> Answer | None:
     """F17 plain, F19 html, F20 bomb, F22-F24, F32, F33: None = answer with text after all."""
     wish, row = ask.wish, ask.row
     made: Answer | None = None
+    status: int | None = 200
     match ask.fault:
         case Fault("F17"):
             body = chain([b'data: {"choices":[{"delta":{"content":"'], _endless(wish.bytes))
@@ -196,7 +196,7 @@ def connection_fault(ask: Ask) -> Answer | None:
         case Fault("F23", variant, None) if variant == "body" or not ask.stream:
             made = whole(200, compact(OVERLOADED))
         case Fault("F24", "204"):
-            row.status = 204
+            status = 204
             made = whole(204, b"")
         case Fault("F24", variant, _):
             stream = variant == "stream"
@@ -204,13 +204,14 @@ def connection_fault(ask: Ask) -> Answer | None:
         case Fault("F32", "reused") if ask.reused:
             # The server had closed before the request came: nothing was taken in.
             row.accepted = False
-            row.status = None
+            status = None
             made = Answer(iter((Signal.CLOSE,)))
         case Fault("F33", _, None):
-            row.status = None
+            status = None
             made = Answer(iter((Signal.RESET,)))
     if made is not None:
         row.struck = True
+        row.status = status
     return made
 
 
@@ -376,6 +377,7 @@ def _before_head(ask: Ask) -> Iterator[Step]:
 
 
 def _head(ask: Ask, data: bytes) -> Iterator[Step]:
+    ask.row.status = 200
     if not ask.is_fault("F12"):
         yield Raw(data)
         return

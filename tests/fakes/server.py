@@ -171,7 +171,10 @@ class Upstream:
             case "POST", "/_script":
                 wish = json.loads(request.body)
                 scripted = Scripted(wish["directives"], wish["model"], wish["times"])
-                parse([scripted.directives], self.config.name, 1)
+                try:
+                    parse([scripted.directives], self.config.name, 1)
+                except ValueError as wrong:
+                    return refusal(400, str(wrong), code="bad_directive")
                 self.scripts.append(scripted)
                 return self._status()
             case "POST", "/_release":
@@ -236,7 +239,8 @@ class Upstream:
 
     def early_answer(self, request: Request) -> Answer | None:
         """F35, seen while the body is still coming; None = read on."""
-        if b"#fault=F35" in b"".join(request.parts)[-70_000:]:
+        seam = request.parts[-2][-16:] if len(request.parts) > 1 else b""
+        if b"#fault=F35" in seam + request.parts[-1]:
             return refusal(413, "Request body too large.", code="body_too_large")
         return None
 
@@ -393,6 +397,9 @@ class Connection(asyncio.Protocol):
             return
         try:
             self.parser.feed_data(data)
+        except httptools.HttpParserCallbackError:
+            self._transport.abort()  # a fault of ours: loud, not a 400
+            raise
         except httptools.HttpParserError:
             self._deaf = True
             if self._active is None:

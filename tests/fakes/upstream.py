@@ -139,7 +139,7 @@ class FakeUpstream:
         command += ["--keep-bodies"] if self.config.keep_bodies else []
         command += [] if self._fsync else ["--no-fsync"]
         root = Path(__file__).parents[2]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)  # noqa: S603 - our own interpreter
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line.strip().isdigit():

@@ -1,0 +1,1 @@
+"""The fakes are judges, so they are tried themselves."""
