@@ -1,0 +1,34 @@
+"""Template filters for money: nano USD in, the words of the page out."""
+
+from django import template
+
+from billing.rules.money import display_card, display_request, display_total, format_scaled
+from lib.formatting import MISSING
+
+register = template.Library()
+
+
+@register.filter
+def money_total(nano: int | None) -> str:
+    """A total: grouped, two decimals; a dash when it is not known."""
+    return MISSING if nano is None else display_total(nano)
+
+
+@register.filter
+def money_card(nano: int | None) -> str:
+    """A total on a card: from 100,000 on without decimals."""
+    return MISSING if nano is None else display_card(nano)
+
+
+@register.filter
+def money_request(nano: int | None) -> str:
+    """The charge of one request: four significant digits, never rounded to zero."""
+    return MISSING if nano is None else display_request(nano)
+
+
+@register.filter
+def rate(nano_per_million: int | None) -> str:
+    """A price per million units, exact: ``$0.25 / 1M``; a whole number has no decimals."""
+    if nano_per_million is None:
+        return MISSING
+    return f"${format_scaled(nano_per_million, 9)} / 1M"

@@ -1,0 +1,175 @@
+"""Template tags of the page shell: icons, figures, times. Money has its own library, `money`."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django import template
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, pgettext
+
+from lib import formatting
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str, small: bool = False) -> SafeString:
+    """An icon of the sprite, hidden from readers: the words beside it carry the meaning."""
+    return format_html(
+        '<svg class="{}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
+        "icon icon-sm" if small else "icon",
+        static("img/icons.svg"),
+        name,
+    )
+
+
+@register.filter
+def grouped(number: int | None) -> str:
+    """A count in full, with thousands separators; a dash when it is not known."""
+    return formatting.MISSING if number is None else formatting.grouped(number)
+
+
+@register.filter
+def compact(number: int | None) -> str:
+    """A count for a card: three significant digits with K, M, B."""
+    return formatting.MISSING if number is None else formatting.compact(number)
+
+
+@register.filter
+def percent_of(part: int | None, whole: int | None) -> str:
+    """``part|percent_of:whole``: a share with one decimal."""
+    if part is None or whole is None:
+        return formatting.MISSING
+    return formatting.percent(part, whole)
+
+
+@register.filter
+def share_of(part: int, whole: int) -> str:
+    """``part|share_of:whole``: 0 to 100 with two decimals, as a width inside an SVG bar."""
+    if whole <= 0:
+        return "0"
+    share = Decimal(part) * 100 / whole
+    return str(max(Decimal(0), min(Decimal(100), share)).quantize(Decimal("0.01")))
+
+
+@register.filter
+def duration(milliseconds: int | None) -> str:
+    """Milliseconds as ``842 ms``, ``3.21 s`` or ``1 m 12 s``, units in the page's language."""
+    if milliseconds is None:
+        return formatting.MISSING
+    units = {
+        "ms": pgettext("unit", "ms"),
+        "s": pgettext("unit", "s"),
+        "m": pgettext("unit", "m"),
+    }
+    return " ".join(f"{figure} {units[unit]}" for figure, unit in formatting.duration(milliseconds))
+
+
+@register.filter
+def size(octets: int) -> str:
+    """Bytes in decimal units."""
+    return formatting.data_size(octets)
+
+
+@register.filter
+def cut_id(text: str) -> str:
+    """An id with its middle left out."""
+    return formatting.cut_id(str(text))
+
+
+@register.filter
+def spark(values: list[int]) -> str:
+    """The points of a sparkline, 80 by 24 units."""
+    return formatting.spark_points(values)
+
+
+@register.filter
+def initials(name: str) -> str:
+    """At most two letters for an avatar, from a name or an address."""
+    words = name.split("@")[0].replace(".", " ").split()
+    return "".join(word[0] for word in words[:2])
+
+
+@register.simple_tag
+def delta(now: int, before: int, bad_when: str = "") -> SafeString:
+    """How a figure moved against the compared period; ``bad_when`` is ``up``, ``down`` or empty."""
+    direction, text = formatting.change(now, before)
+    if direction == "none":
+        return format_html('<span class="delta">{}</span>', text)
+    if direction == "new":
+        return format_html('<span class="delta">{}</span>', pgettext("change", "new"))
+    if direction == "same":
+        return format_html('<span class="delta">{}</span>', gettext("no change"))
+    tone = "" if not bad_when else "bad" if direction == bad_when else "ok"
+    words = {"up": gettext("up"), "down": gettext("down")}
+    return format_html(
+        '<span class="delta" data-tone="{}"><span aria-hidden="true">{}</span>'
+        '<span class="sr">{}</span> {}</span>',
+        tone,
+        "▲" if direction == "up" else "▼",
+        words[direction],
+        text,
+    )
+
+
+@register.simple_tag
+def ago(when: datetime | None) -> SafeString:
+    """A moment, relative within a day, else the date; the full time in the title.
+
+    ui.js refreshes it each minute from the ``datetime`` attribute.
+    """
+    if when is None:
+        return format_html("{}", formatting.MISSING)
+    local = timezone.localtime(when)
+    return format_html(
+        '<time datetime="{}" title="{}" data-ago>{}</time>',
+        local.isoformat(timespec="seconds"),
+        date_format(local, "DATETIME_FORMAT"),
+        relative_text(when, timezone.now()),
+    )
+
+
+def relative_text(when: datetime, now: datetime) -> str:
+    """The words of `ago`: ``12 s ago``, ``in 3 h``, or the date when more than a day away."""
+    seconds = int((now - when) / timedelta(seconds=1))
+    size, unit = _largest_unit(abs(seconds))
+    if not unit:
+        return date_format(timezone.localtime(when), "DATE_FORMAT")
+    patterns = _past() if seconds >= 0 else _future()
+    return patterns[unit] % {"n": size}
+
+
+@register.simple_tag
+def ago_patterns() -> str:
+    """The sentences of `ago` for ui.js: three of the past, then three of the future."""
+    return "|".join([*_past().values(), *_future().values()])
+
+
+def _past() -> dict[str, str]:
+    return {
+        "s": gettext("%(n)s s ago"),
+        "min": gettext("%(n)s min ago"),
+        "h": gettext("%(n)s h ago"),
+    }
+
+
+def _future() -> dict[str, str]:
+    return {
+        "s": gettext("in %(n)s s"),
+        "min": gettext("in %(n)s min"),
+        "h": gettext("in %(n)s h"),
+    }
+
+
+def _largest_unit(seconds: int) -> tuple[int, str]:
+    if seconds < 60:
+        return seconds, "s"
+    if seconds < 3600:
+        return seconds // 60, "min"
+    if seconds < 86_400:
+        return seconds // 3600, "h"
+    return 0, ""

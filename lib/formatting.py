@@ -1,0 +1,111 @@
+"""Numbers as people read them on pages: exact integer arithmetic, no locale, no clock.
+
+Money is not here: its display rules stand beside the prices, in billing.
+"""
+
+from decimal import ROUND_HALF_EVEN, Decimal
+
+MINUS = "\N{MINUS SIGN}"
+MISSING = "\N{EN DASH}"
+
+
+def grouped(number: int) -> str:
+    """A count in full: ``1204331`` -> ``1,204,331``; a true minus before negatives."""
+    return f"{number:,}".replace("-", MINUS)
+
+
+def compact(number: int) -> str:
+    """A count for a card, three significant digits: ``1920000000`` -> ``1.92 B``.
+
+    Counts below 10,000 stay exact, so that small figures can be compared with their rows.
+    """
+    size = abs(number)
+    if size < 10_000:
+        return grouped(number)
+    sign = MINUS if number < 0 else ""
+    units = [(10**3, "K"), (10**6, "M"), (10**9, "B"), (10**12, "T")]
+    for index, (one, letter) in enumerate(units):
+        text = _three_digits(Decimal(size) / one)
+        # 999,950 would read "1000 K": the next unit takes over.
+        if Decimal(text) < 1000 or index == len(units) - 1:
+            return f"{sign}{text} {letter}"
+    raise AssertionError("the last unit always returns")
+
+
+def _three_digits(value: Decimal) -> str:
+    places = 2 if value < 10 else 1 if value < 100 else 0
+    text = str(value.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN))
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def duration(milliseconds: int) -> tuple[tuple[str, str], ...]:
+    """A time span as (figure, unit) pairs, unit one of ``ms``, ``s``, ``m``.
+
+    Below 1 s whole milliseconds; below 60 s seconds with two decimals; else minutes and seconds.
+    """
+    if milliseconds < 1000:
+        return ((str(milliseconds), "ms"),)
+    seconds = (Decimal(milliseconds) / 1000).quantize(Decimal("0.01"), rounding=ROUND_HALF_EVEN)
+    if seconds < 60:
+        return ((str(seconds), "s"),)
+    minutes, rest = divmod((milliseconds + 500) // 1000, 60)
+    return ((str(minutes), "m"), (str(rest), "s"))
+
+
+def percent(part: int, whole: int) -> str:
+    """A share with one decimal: ``0.4%``; never rounded to nothing or to all of it."""
+    if whole == 0:
+        return MISSING
+    share = (Decimal(part) * 100 / whole).quantize(Decimal("0.1"), rounding=ROUND_HALF_EVEN)
+    if part and not share:
+        return "<0.1%"
+    if part != whole and share == 100:
+        return ">99.9%"
+    return f"{share}%" if share not in (0, 100) else f"{int(share)}%"
+
+
+def change(now: int, before: int) -> tuple[str, str]:
+    """How a figure moved since the compared period: (direction, text).
+
+    Direction is ``up``, ``down``, ``same``, ``new`` (from nothing) or ``none`` (both nothing).
+    """
+    if before == 0:
+        return ("none", MISSING) if now == 0 else ("new", "")
+    if now == before:
+        return ("same", "0%")
+    return ("up" if now > before else "down", percent(abs(now - before), abs(before)))
+
+
+def data_size(octets: int) -> str:
+    """Bytes in decimal units: ``4200000`` -> ``4.2 MB``."""
+    if octets < 1000:
+        return f"{octets} B"
+    value = Decimal(octets)
+    units = iter(("kB", "MB", "GB", "TB"))
+    unit = ""
+    while value >= 1000 and (larger := next(units, "")):
+        value, unit = value / 1000, larger
+    return f"{value.quantize(Decimal('0.1'), rounding=ROUND_HALF_EVEN)} {unit}".replace(".0 ", " ")
+
+
+def cut_id(text: str) -> str:
+    """The middle of a long id left out, for tables: ``01JCX…4H7Q``."""
+    return text if len(text) <= 12 else f"{text[:5]}\N{HORIZONTAL ELLIPSIS}{text[-4:]}"
+
+
+def spark_points(values: list[int], width: int = 80, height: int = 24) -> str:
+    """The ``points`` of an SVG polyline for a sparkline, scaled to the box, oldest first."""
+    if len(values) < 2:
+        return ""
+    low, high = min(values), max(values)
+    span = (high - low) or 1
+    # One unit of air above and below keeps the line's ends inside the box.
+    return " ".join(
+        f"{_tenth(index * width, len(values) - 1)},"
+        f"{_tenth((high - value) * (height - 2) + span, span)}"
+        for index, value in enumerate(values)
+    )
+
+
+def _tenth(numerator: int, denominator: int) -> str:
+    return str((Decimal(numerator) / denominator).quantize(Decimal("0.1")))

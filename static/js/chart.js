@@ -1,0 +1,251 @@
+// Draws a panel's own table with uPlot. The table stays the truth: its cells carry the figures
+// (data-v) and the words, its row heads carry the links; this file holds no numbers of its own.
+
+// Not imported from ui.js: an import by its plain name would load that file a second time, because
+// the page names it by its hash.
+const say = (text) => { document.getElementById("live").textContent = text; };
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+// light-dark() is resolved only where a property uses it, so a probe element reads the colour.
+function colour(name) {
+  const probe = document.createElement("i");
+  probe.hidden = true;
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const value = getComputedStyle(probe).color;
+  probe.remove();
+  return value;
+}
+const make = (tag, className, text) => {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text !== undefined) element.textContent = text;
+  return element;
+};
+
+// The table: first column = bucket, columns with data-series = stack parts (bottom first),
+// column with data-total = the sum as the server says it.
+function read(table) {
+  const heads = [...table.tHead.rows[0].cells];
+  const rows = [...table.tBodies[0].rows];
+  const scale = Number(table.dataset.scale ?? 1);
+  const total = heads.findIndex((head) => head.hasAttribute("data-total"));
+  const parts = heads.flatMap((head, column) => head.hasAttribute("data-series")
+    ? [{ column, name: head.textContent.trim(), slot: head.dataset.series || "8" }] : []);
+  return {
+    parts,
+    prefix: table.dataset.prefix ?? "",
+    unit: table.dataset.unit ?? "",
+    rows: rows.map((row) => ({
+      name: row.cells[0].textContent.trim(),
+      short: row.cells[0].dataset.short ?? row.cells[0].textContent.trim(),
+      link: row.querySelector("th a, td a"),
+      unfinished: row.hasAttribute("data-unfinished"),
+      total: total < 0 ? "" : row.cells[total].textContent.trim(),
+      texts: parts.map((part) => row.cells[part.column].textContent.trim()),
+      values: parts.map((part) => Number(row.cells[part.column].dataset.v ?? 0) / scale),
+    })),
+  };
+}
+
+function axisText(value, { prefix, unit }) {
+  const size = Math.abs(value);
+  const [by, letter] = size >= 1e9 ? [1e9, " B"] : size >= 1e6 ? [1e6, " M"] : size >= 1e4 ? [1e3, " K"] : [1, ""];
+  const text = (value / by).toLocaleString("en", { maximumSignificantDigits: 4, minimumFractionDigits: prefix && by === 1 && size && size < 10 ? 2 : 0 });
+  return `${prefix}${text}${letter}${unit ? ` ${unit}` : ""}`;
+}
+
+class Panel {
+  constructor(table) {
+    this.table = table;
+    this.panel = table.closest(".panel");
+    this.region = table.closest(".chart-table");
+    this.data = read(table);
+    this.at = null;
+    this.box = make("div", "chart");
+    this.box.tabIndex = 0;
+    this.box.setAttribute("role", "group");
+    this.box.setAttribute("aria-label", table.getAttribute("aria-label") ?? table.caption?.textContent ?? "");
+    this.legend = make("ul", "legend");
+    for (const part of this.data.parts) {
+      const item = make("li");
+      item.append(make("span", `swatch c${part.slot}`), part.name);
+      this.legend.append(item);
+    }
+    this.tip = make("div", "chart-tip");
+    this.tip.hidden = true;
+    this.region.before(this.box, this.legend);
+    this.box.addEventListener("keydown", (event) => this.key(event));
+    this.box.addEventListener("blur", () => this.point(null));
+    this.box.addEventListener("click", (event) => this.go(event));
+    for (const button of this.panel.querySelectorAll("[data-view]")) {
+      button.addEventListener("click", () => this.show(button.dataset.view));
+    }
+    this.draw();
+    this.show("chart");
+    this.watch = new ResizeObserver(() => {
+      const width = this.box.clientWidth;
+      if (width && width !== this.plot.width) this.plot.setSize({ width, height: this.box.clientHeight });
+    });
+    this.watch.observe(this.box);
+  }
+
+  show(view) {
+    this.region.hidden = view !== "table";
+    this.box.hidden = this.legend.hidden = view === "table";
+    for (const button of this.panel.querySelectorAll("[data-view]")) {
+      button.setAttribute("aria-pressed", button.dataset.view === view);
+    }
+  }
+
+  draw() {
+    this.plot?.destroy();
+    const { rows, parts } = this.data;
+    const sums = rows.map((row) => row.values.reduce((sum, value) => sum + value, 0));
+    const [faint, line, surface, text] = ["--faint", "--line", "--surface", "--text"].map(colour);
+    this.fills = parts.map((part) => colour(`--c${part.slot}`));
+    this.surface = surface;
+    this.hover = text;
+    const font = `500 12px ${css("--font")}`;
+    this.plot = new window.uPlot({
+      width: this.box.clientWidth || 600,
+      height: this.box.clientHeight || 256,
+      padding: [12, 4, 0, 0],
+      legend: { show: false },
+      cursor: { x: false, y: false, points: { show: false }, drag: { x: false, y: false } },
+      scales: {
+        x: { time: false, range: () => [-0.5, rows.length - 0.5] },
+        y: { range: (_, low, high) => [0, high > 0 ? high * 1.06 : 1] },
+      },
+      axes: [
+        { stroke: faint, font, size: 28, gap: 6, grid: { show: false }, ticks: { show: false },
+          splits: (plot) => {
+            const step = Math.max(1, Math.ceil(rows.length / Math.max(2, Math.floor(plot.width / 84))));
+            return rows.map((_, index) => index).filter((index) => index % step === 0);
+          },
+          values: (_, at) => at.map((index) => rows[index]?.short ?? "") },
+        { stroke: faint, font, gap: 8, ticks: { show: false }, space: 44,
+          size: (plot, values) => {
+            if (!values) return 48;
+            plot.ctx.font = font; // uPlot scales the font by the pixel ratio only while it draws
+            return Math.ceil(Math.max(...values.map((value) => plot.ctx.measureText(value).width))) + 14;
+          },
+          grid: { stroke: line, width: 1 },
+          values: (_, at) => at.map((value) => axisText(value, this.data)) },
+      ],
+      series: [{}, { points: { show: false }, paths: () => null }],
+      hooks: {
+        draw: [(plot) => this.bars(plot)],
+        setCursor: [(plot) => this.point(plot.cursor.left >= 0 ? Math.round(plot.posToVal(plot.cursor.left, "x")) : null, false)],
+      },
+    }, [rows.map((_, index) => index), sums], this.box);
+    this.box.append(this.tip);
+  }
+
+  bars(plot) {
+    const { ctx, bbox } = plot;
+    const { rows } = this.data;
+    const ratio = devicePixelRatio || 1;
+    const slot = bbox.width / rows.length;
+    const width = Math.max(1, Math.min(slot * 0.68, 44 * ratio));
+    ctx.save();
+    rows.forEach((row, index) => {
+      const left = Math.round(plot.valToPos(index, "x", true) - width / 2);
+      const top = row.values.findLastIndex((value) => value > 0);
+      let base = 0;
+      ctx.globalAlpha = this.at === null || this.at === index ? 1 : 0.45;
+      row.values.forEach((value, part) => {
+        if (value <= 0) return;
+        const y0 = plot.valToPos(base, "y", true);
+        const y1 = plot.valToPos(base + value, "y", true);
+        // A gap of the surface between neighbours: colour is never the only border.
+        const gap = base > 0 && y0 - y1 > 3 * ratio ? ratio : 0;
+        base += value;
+        ctx.beginPath();
+        const radius = part === top ? Math.min(3 * ratio, width / 4, y0 - y1) : 0;
+        ctx.roundRect(left, y1, Math.round(width), Math.max(ratio, y0 - y1 - gap), [radius, radius, 0, 0]);
+        ctx.fillStyle = this.fills[part];
+        ctx.fill();
+        if (row.unfinished) this.hatch(ctx, left, y1, width, y0 - y1 - gap, ratio);
+      });
+    });
+    ctx.restore();
+  }
+
+  hatch(ctx, left, top, width, height, ratio) {
+    ctx.save();
+    ctx.clip();
+    ctx.beginPath();
+    for (let x = left - height; x < left + width; x += 6 * ratio) {
+      ctx.moveTo(x, top + height);
+      ctx.lineTo(x + height, top);
+    }
+    ctx.strokeStyle = this.surface;
+    ctx.lineWidth = 2 * ratio;
+    ctx.stroke();
+    ctx.restore();
+  }
+
+  point(index, spoken = true) {
+    const row = index === null ? undefined : this.data.rows[index];
+    const at = row ? index : null;
+    if (at === this.at) return;
+    this.at = at;
+    this.plot.redraw(false, false);
+    this.tip.hidden = !row;
+    this.box.style.cursor = row?.link ? "pointer" : "";
+    if (!row) return;
+    const head = make("p");
+    head.append(make("span", "", row.name), make("span", "", row.total));
+    this.tip.replaceChildren(head);
+    for (let part = this.data.parts.length - 1; part >= 0; part -= 1) {
+      if (!row.values[part]) continue;
+      const line = make("div");
+      line.append(make("span", `swatch c${this.data.parts[part].slot}`), make("span", "", this.data.parts[part].name), make("span", "", row.texts[part]));
+      this.tip.append(line);
+    }
+    const x = this.plot.valToPos(index, "x") + this.plot.bbox.left / (devicePixelRatio || 1);
+    const room = this.box.clientWidth;
+    const wide = this.tip.offsetWidth;
+    this.tip.style.left = `${Math.max(0, x + 20 + wide > room ? x - wide - 20 : x + 20)}px`;
+    this.tip.style.top = "8px";
+    if (spoken) {
+      const list = this.data.parts.map((part, number) => row.values[number] ? `${part.name} ${row.texts[number]}` : "").filter(Boolean);
+      say(`${row.name}, ${row.total}: ${list.join(", ")}`);
+    }
+  }
+
+  key(event) {
+    const last = this.data.rows.length - 1;
+    const from = this.at ?? (event.key === "ArrowLeft" ? last + 1 : -1);
+    const to = { ArrowLeft: from - 1, ArrowRight: from + 1, Home: 0, End: last }[event.key];
+    if (to !== undefined) {
+      event.preventDefault();
+      this.point(Math.max(0, Math.min(last, to)));
+    } else if (event.key === "Enter") this.go();
+    else if (event.key === "Escape") this.point(null);
+  }
+
+  go() {
+    if (this.at !== null) this.data.rows[this.at].link?.click();
+  }
+
+  end() {
+    this.watch.disconnect();
+    this.plot.destroy();
+  }
+}
+
+const panels = new Map();
+function find() {
+  for (const [table, panel] of panels) {
+    if (!table.isConnected) { panel.end(); panels.delete(table); }
+  }
+  for (const table of document.querySelectorAll('table[data-chart="stacked-bars"]')) {
+    if (!panels.has(table) && table.tBodies[0]?.rows.length) panels.set(table, new Panel(table));
+  }
+}
+const redraw = () => { for (const panel of panels.values()) { panel.at = null; panel.tip.hidden = true; panel.draw(); } };
+document.addEventListener("themechange", () => requestAnimationFrame(redraw));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+document.addEventListener("htmx:after:process", find);
+document.fonts.ready.then(find);

@@ -1,0 +1,220 @@
+// Behaviour of the shell, by data attributes and delegation: fragments need no wiring of their own.
+const $ = (selector, root = document) => root.querySelector(selector);
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+const words = $("#words")?.dataset ?? {};
+const on = (name, act, options) => document.addEventListener(name, act, options);
+export const say = (text) => { const live = $("#live"); if (live) live.textContent = text; };
+
+// Dialogs and drawers -----------------------------------------------------------------------------
+let opener = null;
+export function open(dialog) {
+  if (!dialog) return;
+  if (!dialog.matches(":modal")) {
+    opener = document.activeElement;
+    if (dialog.open) dialog.close();
+    dialog.showModal();
+  }
+  ($("[autofocus]", dialog) ?? $(".dlg-head h2", dialog))?.focus();
+}
+on("close", ({ target }) => {
+  if (!target.matches("dialog.drawer, dialog.dlg")) return;
+  const url = new URL(location.href);
+  if (url.searchParams.has("d")) {
+    url.searchParams.delete("d");
+    history.replaceState(history.state, "", url);
+  }
+  if (opener?.isConnected) opener.focus();
+  if (["drawer", "dialog"].includes(target.id)) target.replaceChildren(); // a secret shown once leaves the page
+}, true);
+on("htmx:after:swap", ({ detail }) => {
+  const target = detail.ctx.target;
+  const dialog = target?.closest?.("dialog");
+  if (dialog?.matches("#drawer, #dialog") && dialog.childElementCount) open(dialog);
+});
+
+// Clicks ------------------------------------------------------------------------------------------
+on("click", (event) => {
+  const { target } = event;
+  const hit = (selector) => target.closest(selector);
+  let found;
+  if (target.matches("dialog.drawer, dialog.dlg")) { // the backdrop
+    const box = target.getBoundingClientRect();
+    const inside = event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
+    if (!inside) target.close();
+  } else if ((found = hit("[data-dialog]")) && $(found.dataset.dialog)) {
+    event.preventDefault();
+    open($(found.dataset.dialog));
+  } else if ((found = hit("[data-dialog-close]"))) found.closest("dialog")?.close();
+  else if ((found = hit("[data-copy], [data-copy-text]"))) copy(found);
+  else if ((found = hit("[data-wrap-toggle]"))) {
+    found.setAttribute("aria-pressed", found.closest(".code").toggleAttribute("data-wrap"));
+  } else if ((found = hit("[data-theme-set]"))) setTheme(found);
+  else if ((found = hit("[data-close]"))) found.closest(".toast")?.remove();
+  else if ((found = hit("[data-retry]"))) window.htmx?.trigger(found.closest("[data-failed]"), "retry");
+  else if ((found = hit("[data-fill]"))) {
+    const box = $("[data-composer] textarea");
+    if (box) { box.value = found.dataset.fill; box.focus(); box.dispatchEvent(new Event("input", { bubbles: true })); }
+  }
+});
+
+async function copy(button) {
+  const source = button.dataset.copy && $(button.dataset.copy);
+  const text = button.dataset.copyText ?? source?.value ?? source?.textContent ?? "";
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch { // no permission, or not a secure context
+    if (source) getSelection().selectAllChildren(source);
+    return;
+  }
+  const label = $("span", button);
+  const before = label?.textContent;
+  if (label) label.textContent = words.copied;
+  button.toggleAttribute("data-done", true);
+  say(words.copied);
+  setTimeout(() => {
+    button.removeAttribute("data-done");
+    if (label) label.textContent = before;
+  }, 1600);
+}
+
+function setTheme(button) {
+  document.documentElement.dataset.theme = button.dataset.themeSet;
+  for (const one of $$("[data-theme-set]")) one.setAttribute("aria-pressed", one === button);
+  document.dispatchEvent(new Event("themechange"));
+}
+
+// A menu stands under its button, inside the window ------------------------------------------------
+on("beforetoggle", ({ target, newState }) => {
+  if (newState !== "open" || !target.matches?.(".menu")) return;
+  const button = $$(`[popovertarget="${target.id}"]`).find((one) => one.offsetParent !== null || one.getClientRects().length);
+  if (!button) return;
+  requestAnimationFrame(() => {
+    const at = button.getBoundingClientRect();
+    const { offsetWidth: width, offsetHeight: height } = target;
+    const left = at.left + width > innerWidth - 8 ? at.right - width : at.left;
+    const below = at.bottom + 4 + height <= innerHeight - 8;
+    target.style.left = `${Math.max(8, Math.min(left, innerWidth - width - 8))}px`;
+    target.style.top = `${below ? at.bottom + 4 : Math.max(8, at.top - height - 4)}px`;
+  });
+}, true);
+
+// Toasts: {"toast": {"text", "tone", "action", "post"}} in HX-Trigger -------------------------------
+function arm(toast) {
+  let left;
+  const start = () => { left = setTimeout(() => toast.remove(), 6000); };
+  const stop = () => clearTimeout(left);
+  for (const name of ["mouseenter", "focusin"]) toast.addEventListener(name, stop);
+  for (const name of ["mouseleave", "focusout"]) toast.addEventListener(name, start);
+  start();
+}
+function raise() {
+  const shelf = $("#toasts");
+  while (shelf.childElementCount > 3) shelf.firstElementChild.remove();
+  if (shelf.matches(":popover-open")) shelf.hidePopover(); // above a dialog opened meanwhile
+  if (shelf.childElementCount) shelf.showPopover();
+}
+export function toast({ text, value, tone = "ok", action, post }) {
+  const one = $("#toast-template").content.firstElementChild.cloneNode(true);
+  one.dataset.tone = tone;
+  $("p", one).textContent = text ?? value;
+  if (action && post) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = action;
+    button.onclick = () => { one.remove(); window.htmx.ajax("POST", post, { source: document.body, swap: "none" }); };
+    $("p", one).after(button);
+  }
+  $("#toasts").append(one);
+  arm(one);
+  raise();
+}
+on("toast", ({ detail }) => toast(detail));
+for (const one of $$("#toasts .toast")) arm(one);
+if ($("#toasts")?.childElementCount) raise();
+
+// Answers that are no fragment never replace one ----------------------------------------------------
+on("htmx:response:error", ({ target, detail: { ctx } }) => {
+  const page = /^\s*<!doctype/i.test(ctx.text ?? "") && !ctx.select;
+  if (ctx.response.status < 500 && !page) return;
+  ctx.swap = "none";
+  failed(target, ctx, words.failed);
+});
+on("htmx:error", ({ target, detail }) => {
+  if (!detail.ctx) return;
+  failed(target, detail.ctx, navigator.onLine === false ? words.offline : detail.ctx.request.method === "GET" ? words.failed : words.unsure);
+});
+function failed(source, ctx, text) {
+  if (source?.getAttribute?.("aria-busy") !== "true") return toast({ text, tone: "bad" });
+  const panel = $("#panel-error").content.firstElementChild.cloneNode(true);
+  const id = ctx.response?.headers?.get("x-request-id");
+  $("p", panel).textContent = id ? `${text} ${id}` : text;
+  source.replaceChildren(panel);
+  source.setAttribute("aria-busy", "false");
+  source.dataset.failed = "";
+  source.addEventListener("retry", () => {
+    source.setAttribute("aria-busy", "true");
+    window.htmx.ajax("GET", ctx.request.action, { source, target: source, swap: ctx.swap === "none" ? "outerHTML" : ctx.swap });
+  }, { once: true });
+}
+
+// Forms: type the name to confirm; focus the first error ---------------------------------------------
+const matches = (form) => $("[name=confirm]", form)?.value.trim() === form.dataset.confirmName;
+const guard = (form) => { $("[type=submit][data-kind=danger]", form).disabled = !matches(form); };
+on("input", ({ target }) => { const form = target.closest("[data-confirm-name]"); if (form) guard(form); });
+
+// Composer ------------------------------------------------------------------------------------------
+on("keydown", (event) => {
+  const { target, key } = event;
+  const composer = target.closest?.("[data-composer]");
+  // isComposing: Enter that ends an input method's word; 229 is what Safari sends for it.
+  if (key === "Enter" && composer && target.matches("textarea") && !event.shiftKey && !event.isComposing && event.keyCode !== 229) {
+    event.preventDefault();
+    const send = $("[data-send]", composer);
+    if (target.value.trim() && !composer.hasAttribute("data-running") && !send?.disabled) composer.requestSubmit(send);
+  } else if (key === "Escape" && !event.defaultPrevented && !event.isComposing && !$("dialog:modal, :popover-open:not(#toasts)")) {
+    const stop = $("[data-running] [data-stop], [data-stop-run]");
+    if (stop && !stop.disabled) stop.click();
+  }
+});
+
+// A log follows its end while the reader is there -----------------------------------------------------
+function follow(log) {
+  if (log.dataset.following !== undefined) return;
+  log.dataset.following = "";
+  const pill = $("[data-to-end]", log.parentElement);
+  const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 48;
+  let pinned = true;
+  const settle = () => {
+    if (pinned && getSelection().isCollapsed) log.scrollTop = log.scrollHeight;
+    if (pill) pill.hidden = atEnd();
+  };
+  log.addEventListener("scroll", () => { pinned = atEnd(); if (pinned && pill) pill.hidden = true; }, { passive: true });
+  pill?.addEventListener("click", () => { pinned = true; log.scrollTop = log.scrollHeight; pill.hidden = true; });
+  new MutationObserver(settle).observe(log, { childList: true, subtree: true, characterData: true });
+  new ResizeObserver(settle).observe(log);
+  settle();
+}
+
+// Relative times --------------------------------------------------------------------------------------
+function refreshTimes() {
+  const patterns = (words.ago ?? "").split("|");
+  for (const one of $$("time[data-ago]")) {
+    const past = (Date.now() - Date.parse(one.dateTime)) / 1000;
+    const [per, index] = Math.abs(past) < 60 ? [1, 0] : Math.abs(past) < 3600 ? [60, 1] : [3600, 2];
+    if (Math.abs(past) >= 86400 || patterns.length < 6) continue;
+    one.textContent = patterns[index + (past < 0 ? 3 : 0)].replace("%(n)s", Math.trunc(Math.abs(past) / per));
+  }
+}
+setInterval(refreshTimes, 60_000);
+
+function ready(root) {
+  for (const one of $$("[data-log]", root)) follow(one);
+  for (const one of $$("[data-confirm-name]", root)) guard(one);
+}
+on("htmx:after:process", ({ target }) => {
+  const root = target.parentElement ?? document;
+  ready(root);
+  if (target !== document.body) $("[aria-invalid=true]", target)?.focus();
+});
+ready(document);
+for (const one of $$("dialog[open]")) open(one);
