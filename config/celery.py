@@ -1,14 +1,15 @@
-"""The Celery app. Its broker is a doorbell: tasks carry ids only, and each may run twice or late."""
+"""The Celery app. Its broker is a doorbell: tasks carry ids only and may run twice or late."""
 
 import os
 from typing import Any
 
 from celery import Celery
 from django.conf import settings
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from config.schedule import SCHEDULE  # noqa: E402 - the settings module is named first
+from config.schedule import SCHEDULE
 
 # kombu's defaults poll each queue in turn for ten seconds and give up a message only after half an
 # hour; these let an idle worker answer within a tenth of a second.
@@ -27,8 +28,12 @@ _REDIS: dict[str, Any] = {
 
 
 def _transport_options(broker_url: str) -> dict[str, Any]:
+    if broker_url == "pgmq://":
+        # pgmq reads a URL with a parser of its own that does not know a socket's folder as host.
+        words: dict[str, Any] = dict(conninfo_to_dict(settings.DATABASE_URL or ""))
+        return {**_PGMQ, "conn_string": make_conninfo(**words)}
     if broker_url.startswith("pgmq"):
-        return {**_PGMQ, "conn_string": settings.DATABASE_URL} if broker_url == "pgmq://" else _PGMQ
+        return _PGMQ
     return _REDIS if broker_url.startswith("redis") else {}
 
 

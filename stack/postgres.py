@@ -7,7 +7,8 @@ that only its owner may enter, with a password besides. Its traps:
   they are; where such namespaces are forbidden (containers) it runs as `nobody`, from folders that
   are open to others, which moves data and programs out of a closed home.
 - SIGTERM waits for every client and so may never end; SIGINT is the fast shutdown.
-- A socket's path is limited to about a hundred bytes.
+- A socket's path is limited to about a hundred bytes; a comma would cut it in two in PostgreSQL's
+  settings, and a space in the connection string of the broker's client.
 - After kill -9 postmaster.pid stays. PostgreSQL itself sorts out a dead process; what it cannot
   tell is an orphan still at work, or a pid that another program has by now.
 """
@@ -15,6 +16,7 @@ that only its owner may enter, with a password besides. Its traps:
 import hashlib
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
@@ -40,13 +42,14 @@ from stack.processes import (
 
 MAJOR = "18"
 USER = DATABASE = "weir"
-SOCKET_PATH_BYTES_MAX = 103  # 104 on macOS with the closing zero, 108 on Linux
+SOCKET_PATH_CHARACTERS_MAX = 103  # 104 on macOS with the closing zero, 108 on Linux
+PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")
 OPEN_FOLDER = Path("/var/lib/weir")
 SETTINGS = {
     "max_connections": "100",
     "shared_buffers": "128MB",
     "jit": "off",  # our statements are short; compiling them costs more than running them
-    "log_checkpoints": "off",
+    "log_min_messages": "fatal",  # refused statements are told to who sent them
     "log_timezone": "UTC",
     "timezone": "UTC",
 }
@@ -96,25 +99,36 @@ class Cluster:
 
 
 def open_cluster(directory: Path, *, durable: bool = True) -> Cluster:
-    """The cluster kept below `directory`, made when it is not there.
+    """The cluster kept below `directory`, ready to be started."""
+    cluster = locate(directory, durable=durable)
+    initialise(cluster)
+    return cluster
 
-    Only one process may hold `directory`: a server that still runs on it is an orphan and is
-    ended. PostgresError when the cluster cannot be made or is of another major version.
-    """
+
+def locate(directory: Path, *, durable: bool = True) -> Cluster:
+    """The places of the cluster below `directory`; its DSN holds from now on."""
     drop = unprivileged()
     directory = _place(directory, drop)
-    data = directory / "data"
-    cluster = Cluster(
-        data=data,
+    return Cluster(
+        data=directory / "data",
         socket_folder=open_socket_folder(directory, drop),
         programs=_programs(drop),
         password=_password(directory),
         drop=drop,
         durable=durable,
     )
-    _own(directory, drop)
+
+
+def initialise(cluster: Cluster) -> None:
+    """Make the cluster's files if they are not there, and leave no server running on them.
+
+    Only one process may hold a cluster: a server that still runs on it is an orphan and is ended.
+    PostgresError when the cluster cannot be made or is of another major version.
+    """
+    data = cluster.data
+    _own(data.parent, cluster.drop)
     if not data.exists():
-        _initialise(cluster, directory)
+        _make(cluster, data.parent)
     found = (data / "PG_VERSION").read_text().strip()
     if found != MAJOR:
         raise PostgresError(
@@ -122,7 +136,6 @@ def open_cluster(directory: Path, *, durable: bool = True) -> Cluster:
             "Use the checkout that made it, or another DATA_DIR."
         )
     end_orphan(data)
-    return cluster
 
 
 @contextmanager
@@ -208,7 +221,7 @@ def forget_socket(cluster: Cluster) -> None:
         shutil.rmtree(cluster.socket_folder, ignore_errors=True)
 
 
-def _initialise(cluster: Cluster, directory: Path) -> None:
+def _make(cluster: Cluster, directory: Path) -> None:
     """Make the cluster beside its place and then move it there: an interrupted one is never met."""
     fresh = directory / "data.fresh"
     shutil.rmtree(fresh, ignore_errors=True)
@@ -289,9 +302,10 @@ def _open_to_others(path: Path) -> bool:
 
 
 def open_socket_folder(directory: Path, drop: str) -> Path:
-    """Below the cluster's folder when the path is short enough, else a private one of our own."""
+    """Below the cluster's folder when its path is fit for that, else a private one of our own."""
     folder = directory / "socket"
-    if len(os.fsencode(folder / ".s.PGSQL.5432")) > SOCKET_PATH_BYTES_MAX:
+    path = str(folder / ".s.PGSQL.5432")
+    if len(path) > SOCKET_PATH_CHARACTERS_MAX or not PLAIN_PATH.fullmatch(path):
         digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
         folder = Path("/tmp") / f"weir-{os.geteuid()}-{digest}"
     folder.mkdir(mode=0o700, exist_ok=True)

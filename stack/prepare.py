@@ -1,8 +1,9 @@
 """Bring the database to what this checkout expects, in one process to save interpreter starts.
 
-    python -m stack.prepare DEMO.yaml EMAIL
+    python -m stack.prepare DEMO.yaml EMAIL SECONDS
 
-Every step may run again: it is done at each start. Its last line is JSON, `{"sign_in": PATH}`: a
+It may be started ahead of the database, for which it waits up to SECONDS. Every step may run again:
+it is done at each start. Its last line is JSON, `{"sign_in": PATH}`: a
 sign-in link for EMAIL that works once.
 """
 
@@ -20,6 +21,19 @@ from django.core.management import call_command
 from pgmq.install import get_embedded_install_sql, get_embedded_sql_version
 
 
+def await_database(dsn: str, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            psycopg.connect(dsn, connect_timeout=5).close()
+        except psycopg.OperationalError as error:
+            if time.monotonic() > deadline:
+                sys.exit(f"The database cannot be reached, check DATABASE_URL: {error}")
+            time.sleep(0.02)
+        else:
+            return
+
+
 def load_queues(dsn: str) -> None:
     """The tables and functions of the embedded broker; its script does not bear a second run."""
     version = get_embedded_sql_version()
@@ -30,16 +44,18 @@ def load_queues(dsn: str) -> None:
             connection.execute(f"COMMENT ON SCHEMA pgmq IS '{version}'".encode())
 
 
-def main(demo: str, email: str) -> None:
+def main(demo: str, email: str, seconds: float) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
+    dsn = os.environ["DATABASE_URL"]
     link = io.StringIO()
     steps: dict[str, Callable[[], object]] = {
-        "queues": lambda: load_queues(os.environ["DATABASE_URL"]),
+        "static files": lambda: call_command("collectstatic", interactive=False, verbosity=0),
+        "database": lambda: await_database(dsn, seconds),
+        "queues": lambda: load_queues(dsn),
         "tables": lambda: call_command("migrate", interactive=False, verbosity=0),
         "catalogue": lambda: call_command("load_catalogue", verbosity=0),
         "demo": lambda: call_command("apply", demo, verbosity=0, stdout=io.StringIO()),
-        "static files": lambda: call_command("collectstatic", interactive=False, verbosity=0),
         "sign-in link": lambda: call_command("sign_in_link", email, stdout=link),
     }
     if settings.BROKER_URL:
@@ -52,4 +68,4 @@ def main(demo: str, email: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(sys.argv[1], sys.argv[2], float(sys.argv[3]))

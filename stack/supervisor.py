@@ -58,6 +58,7 @@ class Patience:
     ready_within: float = 60
     stop_within: float = 10
     stop_reserve: float = 1.5
+    same_signal_within: float = 1
 
 
 class ChildFailed(Exception):
@@ -197,13 +198,14 @@ class Supervisor:
         self._kept: list[Kept] = []
         self._stopping = False
         self._stop_asked = asyncio.Event()
+        self._stop_asked_at = 0.0
         self._hurry = asyncio.Event()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def supervise(self, story: Coroutine[Any, Any, None]) -> None:
         """Run `story`, which starts the children, and keep them until a stop is asked for.
 
-        SIGINT, SIGTERM and SIGHUP ask for it, a second one hurries. Returns with every child
+        SIGINT, SIGTERM and SIGHUP ask for it, a second one later hurries. Returns with every child
         stopped. Raises what the story raises, or ChildFailed.
         """
         loop = asyncio.get_running_loop()
@@ -224,7 +226,13 @@ class Supervisor:
             await self._stop()
 
     def ask_stop(self) -> None:
-        (self._hurry if self._stop_asked.is_set() else self._stop_asked).set()
+        now = asyncio.get_running_loop().time()
+        if not self._stop_asked.is_set():
+            self._stop_asked_at = now
+            self._stop_asked.set()
+        elif now - self._stop_asked_at >= self._patience.same_signal_within:
+            # make passes a SIGTERM on that a whole group of processes may have got already.
+            self._hurry.set()
 
     def launch(self, child: Child) -> None:
         """Start `child` and keep it; does not wait for it."""

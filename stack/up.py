@@ -37,6 +37,9 @@ DEMO = ROOT / "stack" / "demo.yaml"
 DEMO_EMAIL = "demo@weir.example"
 CHILDREN = ("model", "postgres", "web", "worker", "beat")
 WEB_DRAIN_SECONDS = 4
+# How long the first connection to the database is tried.
+EMBEDDED_SECONDS = 60
+EXTERNAL_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,22 @@ class Installation:
         self.cluster: postgres.Cluster | None = None
 
     async def start(self) -> None:
-        # The model loads while the database is made; only the first token has to wait for both.
+        # What takes long begins at once: the model loads, and Django with it, while the database
+        # is made.
         self.supervisor.launch(self.model_child())
-        await self.start_postgres()
-        sign_in = await self.prepare()
+        url = self.place.database_url
+        if url is None:
+            self.cluster = postgres.locate(self.place.data / "postgres")
+            url = self.cluster.dsn
+        self.environment["DATABASE_URL"] = url
+        write_private(self.place.data / "run" / "database_url", url + "\n")
+        preparing = asyncio.create_task(self.prepare())
+        try:
+            if self.cluster is not None:
+                await self.start_postgres(self.cluster)
+            sign_in = await preparing
+        finally:
+            preparing.cancel()
         await self.supervisor.start(self.web_child())
         page_at = await asyncio.to_thread(probe.first_page, self.place.reached, self.place.port)
         self.step("web: the first page is there")
@@ -123,20 +138,14 @@ class Installation:
         self.announce(sign_in, page_at, token_at)
         self.console.quiet = False
 
-    async def start_postgres(self) -> None:
-        url = self.place.database_url
-        if url is None:
-            self.cluster = await asyncio.to_thread(
-                postgres.open_cluster, self.place.data / "postgres"
-            )
-            url = self.cluster.dsn
-            await self.supervisor.start(self.postgres_child(self.cluster))
-            self.step("postgres: ready")
-        self.environment["DATABASE_URL"] = url
-        write_private(self.place.data / "run" / "database_url", url + "\n")
+    async def start_postgres(self, cluster: postgres.Cluster) -> None:
+        await asyncio.to_thread(postgres.initialise, cluster)
+        await self.supervisor.start(self.postgres_child(cluster))
+        self.step("postgres: ready")
 
     async def prepare(self) -> str:
-        command = python("-m", "stack.prepare", str(DEMO), DEMO_EMAIL)
+        patience = EMBEDDED_SECONDS if self.cluster is not None else EXTERNAL_SECONDS
+        command = python("-m", "stack.prepare", str(DEMO), DEMO_EMAIL, str(patience))
         *steps, last = await self.supervisor.run("prepare", command, self.environment)
         self.step(f"database: {', '.join(steps)}")
         sign_in: str = json.loads(last)["sign_in"]
@@ -189,6 +198,8 @@ class Installation:
 
     def worker_child(self) -> Child:
         command = python(
+            # In a container we are root, and it is ours to know.
+            *("-W", "ignore:You're running the worker with superuser"),
             *("-m", "celery", "--app", "config.celery", "--quiet", "worker"),
             *("--pool", "threads", "--concurrency", "4", "--loglevel", "WARNING"),
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),

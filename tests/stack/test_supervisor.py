@@ -152,7 +152,9 @@ async def test_kills_what_does_not_stop(capsys: pytest.CaptureFixture[str]) -> N
 
 async def test_a_second_signal_hurries() -> None:
     heard = Heard()
-    supervisor = Supervisor(heard, Patience(pause_first=0.01, stop_within=600))
+    supervisor = Supervisor(
+        heard, Patience(pause_first=0.01, stop_within=600, same_signal_within=0)
+    )
 
     async def story() -> None:
         supervisor.launch(child("stuck", STUBBORN))
