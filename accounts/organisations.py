@@ -18,13 +18,15 @@ class LastOwner(ValueError):
     """The change would leave the organisation without an owner."""
 
 
-def create_organisation(name: str, *, owner: User | None, actor: Actor) -> Organisation:
+def create_organisation(
+    name: str, *, owner: User | None, actor: Actor, slug: str = ""
+) -> Organisation:
     """An organisation with one team and the key that its playground is metered by.
 
-    The slug is made from the name; a taken one gets a short random ending.
+    Without a slug it is made from the name; a taken one gets a short random ending.
     """
     with transaction.atomic():
-        organisation = _named(name)
+        organisation = _named(name, slug or slugify(name)[:_SLUG_LENGTH])
         Team.objects.create(organisation=organisation, name=FIRST_TEAM, slug=FIRST_TEAM)
         keys.make_playground_key(organisation)
         if owner is not None:
@@ -65,6 +67,25 @@ def set_member(organisation: Organisation, email: str, role: Role, *, actor: Act
     return membership
 
 
+def remove_member(organisation: Organisation, email: str, *, actor: Actor) -> None:
+    """End a membership; the person stays known, and keys of theirs here stop to work.
+
+    Raises LastOwner instead of removing the only owner.
+    """
+    with transaction.atomic():
+        Organisation.objects.select_for_update().get(id=organisation.id)
+        members = Membership.objects.filter(organisation=organisation)
+        membership = members.select_related("user").get(user__email__iexact=email)
+        owners = members.filter(role=Role.OWNER)
+        if membership.role == Role.OWNER and not owners.exclude(id=membership.id).exists():
+            raise LastOwner(f"{email} is the last owner of {organisation.name}.")
+        membership.delete()
+        audit.record(
+            actor, organisation, "member.removed", membership.user, email=membership.user.email
+        )
+        bump_epoch()
+
+
 def add_person(email: str, *, actor: Actor, name: str = "", operator: bool = False) -> User:
     """The person of that address, made without a password when not known yet.
 
@@ -82,8 +103,7 @@ def add_person(email: str, *, actor: Actor, name: str = "", operator: bool = Fal
     return user
 
 
-def _named(name: str) -> Organisation:
-    slug = slugify(name)[:_SLUG_LENGTH]
+def _named(name: str, slug: str) -> Organisation:
     if slug:
         try:
             with transaction.atomic():

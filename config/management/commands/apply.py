@@ -1,0 +1,128 @@
+"""Make the installation equal to a file: see docs/configuration.md for its shape."""
+
+import json
+import os
+import sys
+from argparse import ArgumentParser
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from accounts.access import digest_of
+from config.management.difference import Difference, as_json, compare, summary
+from config.management.loading import Loaded, Unresolved, load
+from config.management.present import organisation_names, present_items
+from config.management.wanted import wanted_items
+from config.management.writing import write
+from config.management.yaml_source import FileInvalid, Problem, path_text
+from gateway.channels import secret_digest
+
+# Two runs at the same time would each write what the other has not seen yet.
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('weir apply'))"
+
+
+class Command(BaseCommand):
+    help = (
+        "Make the installation equal to FILE, in one transaction, and print what changed. "
+        "Applied again, the same file changes nothing."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", metavar="FILE", help="YAML; - reads the standard input")
+        parser.add_argument("--dry-run", action="store_true", help="tell the changes, make none")
+        parser.add_argument(
+            "--prune",
+            action="store_true",
+            help="also remove what the file does not name: channels, prices, members, keys "
+            "(organisations, teams and the shipped catalogue stay)",
+        )
+        parser.add_argument("--json", action="store_true", help="print the changes as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        file, dry_run = options["file"], options["dry_run"]
+        name = "standard input" if file == "-" else file
+        try:
+            loaded = load(_read(file), partial(_resolve, Path(file).parent))
+            difference = _apply(loaded, prune=options["prune"], dry_run=dry_run)
+        except FileInvalid as invalid:
+            self._fail(invalid.problems, name, options["json"])
+        notes = [loaded.source.problem(note.path, note.message) for note in difference.notes]
+        if options["json"]:
+            report = {
+                "dry_run": dry_run,
+                "changes": as_json(difference),
+                "notes": [_as_plain(note, name) for note in notes],
+            }
+            self.stdout.write(json.dumps(report, indent=2, ensure_ascii=False))
+            return
+        self.stdout.write(summary(difference))
+        for note in notes:
+            self.stdout.write(f"note: {note.located(name)}")
+        if dry_run and not difference.nothing:
+            self.stdout.write("nothing was written (--dry-run)")
+
+    def _fail(self, problems: list[Problem], file: str, as_json: bool) -> None:
+        if as_json:
+            report = {"errors": [_as_plain(problem, file) for problem in problems]}
+            self.stdout.write(json.dumps(report, indent=2, ensure_ascii=False))
+        raise CommandError("\n".join(problem.located(file) for problem in problems))
+
+
+def _apply(loaded: Loaded, *, prune: bool, dry_run: bool) -> Difference:
+    with transaction.atomic():
+        with transaction.get_connection().cursor() as cursor:
+            cursor.execute(_LOCK)
+        wanted = wanted_items(
+            loaded,
+            organisations=organisation_names(),
+            key_digest=digest_of,
+            channel_key_digest=secret_digest,
+        )
+        difference = compare(present_items(), wanted, prune=prune)
+        if difference.refused:
+            source = loaded.source
+            raise FileInvalid([source.problem(no.path, no.message) for no in difference.refused])
+        # A dry run writes too, so that what the database refuses is told, and takes it back.
+        write(difference.changes, loaded.source)
+        transaction.set_rollback(dry_run)
+    return difference
+
+
+def _read(file: str) -> str:
+    try:
+        octets = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return octets.decode()
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{file} is not UTF-8 text.") from error
+
+
+def _resolve(directory: Path, reference: str) -> str:
+    """What `env:NAME` or `file:PATH` stands for; paths begin at the file that names them."""
+    kind, _, name = reference.partition(":")
+    if kind == "env":
+        value = os.environ.get(name, "")
+        if not value:
+            raise Unresolved(f"the environment variable {name} is not set")
+        return value
+    try:
+        value = (directory / name).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unresolved(f"the file {name} cannot be read: {error}") from error
+    if not value:
+        raise Unresolved(f"the file {name} is empty")
+    return value
+
+
+def _as_plain(problem: Problem, file: str) -> dict[str, object]:
+    return {
+        "file": file,
+        "line": problem.line,
+        "path": path_text(problem.path),
+        "message": problem.message,
+    }

@@ -1,0 +1,298 @@
+"""What would have to change: pure comparison of what a file wants with what an installation has.
+
+Both sides are items: a thing's identity and its fields. A wanted item has the fields that its file
+states, a present one has all of them.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple, cast
+
+from billing.rules.meters import format_rate
+from billing.rules.money import format_usd
+from config.management.yaml_source import Path
+
+Kind = Literal["settings", "channel", "price", "organisation", "team", "member", "key"]
+Action = Literal["create", "change", "remove"]
+
+# Fields that are set once, when the thing is new; later they are only told to differ.
+_ONCE: Final = {"organisation": frozenset({"credit"})}
+
+
+class Id(NamedTuple):
+    """What a thing is known by: its kind, and its name within what it belongs to."""
+
+    kind: Kind
+    name: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join((self.kind, "/".join(self.name))).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret by its keyed digest; `text` is there only when a file gave it, and never shown."""
+
+    digest: bytes
+    text: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a file says `keep`: the stored secret at this place."""
+
+
+Value = object
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing, wanted or present.
+
+    `defaults` fill what a wanted item leaves out where it is new or pruned. `lasting` marks a
+    present item that pruning leaves alone.
+    """
+
+    id: Id
+    fields: Mapping[str, Value]
+    defaults: Mapping[str, Value] = field(default_factory=dict)
+    path: Path = ()
+    lasting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing to create, change or remove: the fields concerned, before and after."""
+
+    action: Action
+    id: Id
+    before: Mapping[str, Value]
+    after: Mapping[str, Value]
+    path: Path = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A wanted item that cannot be: the field, and why."""
+
+    path: Path
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    changes: tuple[Change, ...]
+    refused: tuple[Refused, ...]
+    notes: tuple[Refused, ...]
+
+    @property
+    def nothing(self) -> bool:
+        return not self.changes
+
+
+def compare(present: Iterable[Item], wanted: Iterable[Item], *, prune: bool) -> Difference:
+    """The changes that make the installation equal to the file, wanted ones in the file's order.
+
+    Without `prune` no present item is removed and no unstated field changes.
+    """
+    there = {item.id: item for item in present}
+    changes: list[Change] = []
+    refused: list[Refused] = []
+    notes: list[Refused] = []
+    named = set()
+    for item in wanted:
+        named.add(item.id)
+        now = there.get(item.id)
+        fields = {**item.defaults, **item.fields} if now is None or prune else dict(item.fields)
+        if item.id.kind == "channel":
+            refused += _settle_channel_keys(item, fields, now)
+        elif item.id.kind == "key":
+            refused += _settle_key(item, fields, now)
+        if now is None:
+            changes.append(Change("create", item.id, {}, fields, item.path))
+            continue
+        for name in _ONCE.get(item.id.kind, frozenset()) & fields.keys():
+            had, asked = now.fields.get(name), fields[name]
+            if had is not None:
+                del fields[name]
+                if asked is not None and asked != had:
+                    told = f"{shown(name, had)} was posted already, and it is posted once only"
+                    notes.append(Refused((*item.path, name), told))
+        differing = {name: value for name, value in fields.items() if now.fields[name] != value}
+        if item.id.kind == "channel" and {"provider", "base_url"} & differing.keys():
+            # The write drops the stored secrets, so that even equal ones are given again.
+            differing["keys"] = fields["keys"]
+        if differing:
+            before = {name: now.fields[name] for name in differing}
+            changes.append(Change("change", item.id, before, differing, item.path))
+    if prune:
+        changes += (
+            Change("remove", item.id, item.fields, {})
+            for item in there.values()
+            if item.id not in named and not item.lasting
+        )
+    return Difference(tuple(changes), tuple(refused), tuple(notes))
+
+
+def _settle_channel_keys(item: Item, fields: dict[str, Value], now: Item | None) -> list[Refused]:
+    """Put stored secrets in the place of `keep`. A new address never sees an old secret."""
+    moved = now is not None and any(
+        fields.get(name, now.fields[name]) != now.fields[name] for name in ("provider", "base_url")
+    )
+    stored = _secrets(now.fields["keys"]) if now is not None and not moved else ()
+    if "keys" not in fields:
+        if moved:
+            fields["keys"] = ()
+        return []
+    refused = []
+    settled: list[Secret] = []
+    for position, secret in enumerate(_secrets(fields["keys"])):
+        if isinstance(secret, Secret):
+            settled.append(secret)
+        elif position < len(stored):
+            settled.append(_known(stored[position]))
+        else:
+            why = (
+                "the channel's address changes, which drops its stored secrets: give this one anew"
+                if moved
+                else "there is no stored secret to keep at this place: give one"
+            )
+            refused.append(Refused((*item.path, "keys", position), why))
+    fields["keys"] = tuple(settled)
+    return refused
+
+
+def _settle_key(item: Item, fields: dict[str, Value], now: Item | None) -> list[Refused]:
+    refused = []
+    if isinstance(fields.get("secret"), Kept):
+        if now is None:
+            why = "there is no key of this name whose secret could be kept: give one"
+            refused.append(Refused((*item.path, "secret"), why))
+        else:
+            del fields["secret"]
+    if now is not None and fields["team"] != now.fields["team"]:
+        why = f"this key belongs to team {now.fields['team']!r}, and a key does not move"
+        refused.append(Refused((*item.path, "name"), why))
+    return refused
+
+
+def _secrets(value: Value) -> tuple[Secret | Kept, ...]:
+    return cast(tuple[Secret | Kept, ...], value)
+
+
+def _known(secret: Secret | Kept) -> Secret:
+    return cast(Secret, secret)
+
+
+# Showing a difference: no secret has a way into these texts ---------------------------------------
+
+
+def summary(difference: Difference) -> str:
+    """The difference as people read it: one line for a thing, one for each field that changes."""
+    lines = []
+    signs = {"create": "+", "change": "~", "remove": "-"}
+    for change in difference.changes:
+        lines.append(f"{signs[change.action]} {change.id}")
+        if change.action != "remove":
+            lines += (f"    {line}" for line in _field_lines(change))
+    if not difference.changes:
+        lines.append("nothing to change")
+    return "\n".join(lines)
+
+
+def as_json(difference: Difference) -> list[dict[str, object]]:
+    """The changes as plain data, for --json."""
+    return [
+        {
+            "action": change.action,
+            "kind": change.id.kind,
+            "name": "/".join(change.id.name),
+            "fields": {
+                name: {
+                    "before": shown(name, change.before.get(name)),
+                    "after": shown(name, change.after.get(name)),
+                }
+                for name in sorted({*change.before, *change.after})
+            },
+        }
+        for change in difference.changes
+    ]
+
+
+def _field_lines(change: Change) -> Iterable[str]:
+    for name, after in change.after.items():
+        before = change.before.get(name)
+        if name == "secret":
+            yield "secret: set" if change.action == "create" else "secret: replaced"
+        elif name == "keys":
+            yield f"keys: {_keys_change(_secrets(before or ()), _secrets(after))}"
+        elif change.action == "create":
+            if after not in (None, "", (), {}):
+                yield f"{name}: {_text(name, after)}"
+        else:
+            yield f"{name}: {_text(name, before)} -> {_text(name, after)}"
+
+
+def _keys_change(before: tuple[Secret | Kept, ...], after: tuple[Secret | Kept, ...]) -> str:
+    new = sum(1 for secret in after if secret not in before)
+    gone = sum(1 for secret in before if secret not in after)
+    parts = [f"{len(after)} stored"]
+    parts += [f"{new} new"] if new else []
+    parts += [f"{gone} dropped"] if gone else []
+    return ", ".join(parts)
+
+
+def _text(name: str, value: Value) -> str:
+    plain = shown(name, value)
+    if isinstance(plain, dict):
+        inner = ", ".join(
+            f"{key}: {_text('', part)}" if part else str(key) for key, part in plain.items()
+        )
+        return f"{{{inner}}}"
+    if isinstance(plain, list):
+        return f"[{', '.join(_text('', part) for part in plain)}]"
+    if isinstance(plain, bool):
+        return str(plain).lower()
+    return "none" if plain in (None, "") else str(plain)
+
+
+def shown(name: str, value: Value) -> object:
+    """A field's value as plain data in the file's own form; secrets become dots."""
+    if isinstance(value, Secret | Kept):
+        return "••••"
+    if name == "credit" and isinstance(value, int):
+        return format_usd(value)
+    if name == "rates" and isinstance(value, Mapping):
+        return rates_as_written(value)
+    if isinstance(value, dt.datetime):
+        return instant_text(value)
+    if isinstance(value, tuple | list):
+        return [shown("", part) for part in value]
+    if isinstance(value, Mapping):
+        return {key: shown("", part) for key, part in value.items()}
+    return value
+
+
+def rates_as_written(stored: Mapping[str, Value]) -> dict[str, object]:
+    """Stored rates in the file's form: decimal strings, tiers only where there are some."""
+    written: dict[str, object] = {"meters": _meters(stored["meters"])}
+    tiers = stored.get("tiers")
+    if isinstance(tiers, list) and tiers:
+        written["tiers"] = [
+            {
+                "input_over": tier["input_over"],
+                "mode": tier.get("mode", "whole"),
+                "meters": _meters(tier["meters"]),
+            }
+            for tier in tiers
+        ]
+    return written
+
+
+def _meters(rates: object) -> dict[str, str]:
+    return {name: format_rate(name, rate) for name, rate in cast(Mapping[str, int], rates).items()}
+
+
+def instant_text(instant: dt.datetime) -> str:
+    return instant.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,314 @@
+"""From the text of an installation file to checked values, or to every problem in it with its line.
+
+Pure but for `resolve`, which the caller hands in: it reads what `env:NAME` and `file:PATH` name.
+"""
+
+import types
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from accounts.rules import key_format
+from billing.rules.meters import parse_rate
+from billing.rules.pricing import PriceInvalid, PriceVersion
+from config.management import shape
+from config.management.yaml_source import FileInvalid, Path, Problem, Source, read_yaml
+from gateway.providers import UnknownProvider, provider_named
+from gateway.providers.provider import BadAddress
+
+Resolve = Callable[[str], str]
+"""What a reference (`env:NAME`, `file:PATH`) stands for. Raises Unresolved."""
+
+_REFERENCES = ("env:", "file:")
+
+
+class Unresolved(ValueError):
+    """A reference names nothing; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A file that is right in itself. `texts` are its references and secrets, read, by place."""
+
+    source: Source
+    installation: shape.Installation
+    texts: dict[Path, str]
+
+    def text(self, *path: str | int) -> str:
+        return self.texts[path]
+
+
+def load(text: str, resolve: Resolve) -> Loaded:
+    """Read, type and check a file. Raises FileInvalid with all problems that can be told at once.
+
+    Those of the form come first: what the values mean is asked only of a well-formed file.
+    """
+    source = read_yaml(text)
+    try:
+        installation = shape.Installation.model_validate(source.data)
+    except ValidationError as error:
+        raise FileInvalid([_form_problem(source, details) for details in error.errors()]) from error
+    checker = _Checker(source, installation, resolve)
+    checker.check()
+    if checker.problems:
+        raise FileInvalid(checker.problems)
+    return Loaded(source, installation, checker.texts)
+
+
+def stored_rates(price: shape.Price) -> dict[str, object]:
+    """The rates of a price in the stored form that billing's pricing reads."""
+    stored: dict[str, object] = {"meters": _rates(price.meters)}
+    if price.tiers:
+        stored["tiers"] = [
+            {"input_over": tier.input_over, "mode": tier.mode, "meters": _rates(tier.meters)}
+            for tier in price.tiers
+        ]
+    return stored
+
+
+def _rates(meters: dict[str, str]) -> dict[str, int]:
+    return {name: parse_rate(name, rate) for name, rate in meters.items()}
+
+
+class _Checker:
+    def __init__(self, source: Source, file: shape.Installation, resolve: Resolve) -> None:
+        self._source = source
+        self._file = file
+        self._resolve = resolve
+        self.texts: dict[Path, str] = {}
+        self.problems: list[Problem] = []
+
+    def check(self) -> None:
+        self._channels()
+        self._prices()
+        self._organisations()
+
+    def _wrong(self, path: Path, message: str) -> None:
+        self.problems.append(self._source.problem(path, message))
+
+    def _once(self, names: Iterator[tuple[str, Path]], what: str) -> None:
+        first: dict[str, Path] = {}
+        for name, path in names:
+            if name in first:
+                line = self._source.line(first[name])
+                self._wrong(path, f"{what} {name!r} stands in line {line} already")
+            else:
+                first[name] = path
+
+    def _read(self, path: Path, text: str) -> str | None:
+        """The text or what it refers to, kept under its place; None where it names nothing."""
+        if text.startswith(_REFERENCES):
+            try:
+                text = self._resolve(text)
+            except Unresolved as error:
+                self._wrong(path, str(error))
+                return None
+        self.texts[path] = text
+        return text
+
+    def _channels(self) -> None:
+        channels = self._file.channels
+        self._once(
+            ((channel.name, ("channels", n, "name")) for n, channel in enumerate(channels)),
+            "a channel named",
+        )
+        for n, channel in enumerate(channels):
+            at = ("channels", n)
+            secrets: list[str | None] = []
+            for position, secret in enumerate(channel.keys):
+                kept = secret == shape.KEEP
+                read = None if kept else self._read((*at, "keys", position), secret)
+                if kept or read is not None:
+                    secrets.append(read)
+            base_url = self._read((*at, "base_url"), channel.base_url)
+            try:
+                provider = provider_named(channel.provider)
+            except UnknownProvider as error:
+                self._wrong((*at, "provider"), str(error))
+                continue
+            if base_url is None:
+                continue
+            base_url = base_url.rstrip("/") or provider.base_url
+            if not base_url:
+                self._wrong(
+                    (*at, "base_url"),
+                    f"provider {provider.name} has no address of its own: expected a base_url",
+                )
+                continue
+            self.texts[(*at, "base_url")] = base_url
+            try:
+                provider.url("chat_completions", base_url)
+            except BadAddress as error:
+                self._wrong((*at, "base_url"), str(error))
+            for position, given in enumerate(secrets):
+                if given is None:
+                    continue
+                try:
+                    provider.headers(given)
+                except BadAddress as error:
+                    self._wrong((*at, "keys", position), str(error))
+
+    def _prices(self) -> None:
+        prices = self._file.prices
+        self._once(
+            (
+                (f"{price.model} from {price.valid_from.isoformat()}", ("prices", n))
+                for n, price in enumerate(prices)
+            ),
+            "a price for",
+        )
+        for n, price in enumerate(prices):
+            if price.valid_to is not None and price.valid_to <= price.valid_from:
+                self._wrong(("prices", n, "valid_to"), "expected a time after valid_from")
+            try:
+                PriceVersion.from_stored(stored_rates(price))
+            except PriceInvalid as error:
+                self._wrong(("prices", n), str(error))
+            for m, other in enumerate(prices):
+                ends = other.valid_to
+                if (
+                    other.model == price.model
+                    and other.valid_from < price.valid_from
+                    and ends is not None
+                    and ends > price.valid_from
+                ):
+                    line = self._source.line(("prices", m))
+                    self._wrong(
+                        ("prices", n, "valid_from"),
+                        f"the price of line {line} for {price.model} is valid until "
+                        f"{ends.isoformat()}: two prices never overlap",
+                    )
+
+    def _organisations(self) -> None:
+        organisations = self._file.organisations
+        self._once(
+            (
+                (organisation.slug or organisation.name, ("organisations", n))
+                for n, organisation in enumerate(organisations)
+            ),
+            "an organisation",
+        )
+        for n, organisation in enumerate(organisations):
+            at = ("organisations", n)
+            self._once(
+                (
+                    (member.email.lower(), (*at, "members", m, "email"))
+                    for m, member in enumerate(organisation.members)
+                ),
+                "a member",
+            )
+            self._once(
+                (
+                    (team.name, (*at, "teams", t, "name"))
+                    for t, team in enumerate(organisation.teams)
+                ),
+                "a team named",
+            )
+            self._once(
+                (
+                    (key.name, (*at, "teams", t, "keys", k, "name"))
+                    for t, team in enumerate(organisation.teams)
+                    for k, key in enumerate(team.keys)
+                ),
+                "a key of this organisation named",
+            )
+        self._key_secrets()
+
+    def _key_secrets(self) -> None:
+        first: dict[str, Path] = {}
+        for n, organisation in enumerate(self._file.organisations):
+            for t, team in enumerate(organisation.teams):
+                for k, key in enumerate(team.keys):
+                    path = ("organisations", n, "teams", t, "keys", k, "secret")
+                    text = None if key.secret == shape.KEEP else self._read(path, key.secret)
+                    if text is None:
+                        continue
+                    form = key_format.check(text)
+                    if form is key_format.KeyForm.IMPOSSIBLE:
+                        self._wrong(
+                            path, "expected 20 printable ASCII characters or more, no spaces"
+                        )
+                    elif form is key_format.KeyForm.OWN_BROKEN:
+                        self._wrong(
+                            path,
+                            f"a key that begins with {key_format.OWN_PREFIX} carries a checksum, "
+                            "and this one's is wrong: it was cut or mistyped",
+                        )
+                    elif text in first:
+                        line = self._source.line(first[text])
+                        self._wrong(path, f"the key of line {line} has the same secret")
+                    else:
+                        first[text] = path
+
+
+# What pydantic says, in words that name what was expected -----------------------------------------
+
+_EXPECTED = {
+    "missing": "this field is missing",
+    "string_type": "expected a text (put it in quotes)",
+    "int_type": "expected a whole number",
+    "bool_type": "expected true or false",
+    "list_type": "expected a list",
+    "dict_type": "expected a mapping of names to values",
+    "model_type": "expected a mapping of fields",
+    "datetime_type": "expected a time such as 2026-01-01T00:00:00Z",
+    "timezone_aware": "expected a time with its zone, such as 2026-01-01T00:00:00Z",
+    "string_too_short": "expected a text that is not empty",
+}
+_FOUND_HIDDEN = frozenset({"missing", "expected"})
+_NEVER_SHOWN = frozenset({"secret", "keys"})
+
+
+def _form_problem(source: Source, details: ErrorDetails) -> Problem:
+    path = tuple(step for step in details["loc"] if step not in _UNION_STEPS)
+    kind = details["type"]
+    if kind == "extra_forbidden":
+        known = ", ".join(_fields_at(path[:-1]))
+        return source.problem(path, f"unknown field: expected one of {known}")
+    message = _EXPECTED.get(kind) or details["msg"]
+    if kind == "literal_error":
+        message = f"expected {details['ctx']['expected']}"
+    elif kind not in _EXPECTED and kind != "expected":
+        message = message.replace("Input should be", "expected").replace(
+            "String should", "expected to"
+        )
+    if kind not in _FOUND_HIDDEN and not _NEVER_SHOWN.intersection(path):
+        message += f", found {_shown(details['input'])}"
+    return source.problem(path, message)
+
+
+# pydantic names the branch of a union in its path; a file has no such step.
+_UNION_STEPS = frozenset({"int", "float", "constrained-str", "literal['']"})
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if value is None:
+        return "nothing"
+    text = str(value) if not isinstance(value, bool) else str(value).lower()
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _fields_at(path: Path) -> tuple[str, ...]:
+    """The names of the fields that may stand at `path`, found by walking the shape's types."""
+    kind: object = shape.Installation
+    for step in path:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = kind.model_fields[str(step)].annotation
+        else:
+            kind = typing.get_args(kind)[-1]
+        kind = _bare(kind)
+    return tuple(cast(type[BaseModel], kind).model_fields)
+
+
+def _bare(kind: object) -> object:
+    while typing.get_origin(kind) in (typing.Annotated, typing.Union, types.UnionType):
+        kind = typing.get_args(kind)[0]
+    return kind

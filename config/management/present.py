@@ -1,0 +1,98 @@
+"""What the installation has, as items to compare, read in one transaction."""
+
+from collections.abc import Iterator
+
+from django.db.models import Prefetch
+
+from accounts.models import Key, KeyKind, Membership, Organisation, Team
+from billing.models import LedgerEntry, PriceVersion
+from billing.prices import CATALOGUE
+from config.management.difference import Id, Item, Secret, Value
+from config.management.wanted import price_id
+from gateway.channels import TIMEOUTS
+from gateway.installation import installation_settings
+from gateway.models import Channel, ChannelKey
+from lib import clock
+
+
+def present_items() -> list[Item]:
+    """Everything that a file can name: neither the shipped catalogue, nor the keys of pages."""
+    return [_settings(), *_channels(), *_prices(), *_organisations()]
+
+
+def organisation_names() -> dict[str, str]:
+    """slug -> name"""
+    return dict(Organisation.objects.values_list("slug", "name"))
+
+
+def _settings() -> Item:
+    settings = installation_settings()
+    fields: dict[str, Value] = {
+        "egress_allow": tuple(settings.egress_allow),
+        "unpriced_models": settings.unpriced_models,
+    }
+    return Item(Id("settings"), fields, lasting=True)
+
+
+def _channels() -> Iterator[Item]:
+    keys = Prefetch("keys", ChannelKey.objects.order_by("position"))
+    for channel in Channel.objects.prefetch_related(keys, "routes").order_by("name"):
+        timeouts = {**TIMEOUTS, **channel.timeouts}
+        fields: dict[str, Value] = {
+            "provider": channel.provider,
+            "base_url": channel.base_url,
+            "keys": tuple(Secret(bytes(key.digest)) for key in channel.keys.all()),
+            "models": {route.model: route.upstream_model for route in channel.routes.all()},
+            "enabled": channel.enabled,
+            "priority": channel.priority,
+            "weight": channel.weight,
+            "retries": channel.retries,
+            "on_leave": channel.on_leave,
+            **{f"timeouts.{name}": timeouts[name] for name in TIMEOUTS},
+        }
+        yield Item(Id("channel", (channel.name,)), fields)
+
+
+def _prices() -> Iterator[Item]:
+    versions = (
+        PriceVersion.objects.select_related("price")
+        .exclude(source__startswith=CATALOGUE)
+        .order_by("price__model", "valid_from")
+    )
+    now = clock.now()
+    for version in versions:
+        fields: dict[str, Value] = {"rates": version.rates, "valid_to": version.valid_to}
+        ended = version.valid_to is not None and version.valid_to <= now
+        yield Item(price_id(version.price.model, version.valid_from), fields, lasting=ended)
+
+
+def _organisations() -> Iterator[Item]:
+    credits = dict(
+        LedgerEntry.objects.filter(posting__kind="opening", account__kind="customer:available")
+        .order_by("id")
+        .values_list("account__organisation_id", "amount_nano")
+    )
+    for organisation in Organisation.objects.order_by("created_at", "id"):
+        fields: dict[str, Value] = {
+            "name": organisation.name,
+            "currency": organisation.currency,
+            "credit": credits.get(organisation.id),
+        }
+        # Organisations and teams hold books and usage: they are never removed.
+        yield Item(Id("organisation", (organisation.slug,)), fields, lasting=True)
+    for team in Team.objects.select_related("organisation").order_by("created_at", "id"):
+        yield Item(Id("team", (team.organisation.slug, team.name)), {}, lasting=True)
+    members = Membership.objects.select_related("organisation", "user")
+    for member in members.order_by("created_at", "id"):
+        fields = {"role": str(member.role), "operator": member.user.operator}
+        yield Item(Id("member", (member.organisation.slug, member.user.email.lower())), fields)
+    keys = Key.objects.filter(revoked_at=None, kind=KeyKind.RELAY)
+    for key in keys.select_related("organisation", "team").order_by("created_at", "id"):
+        fields = {
+            "team": key.team.name,
+            "secret": Secret(bytes(key.digest)),
+            "models": tuple(key.model_patterns),
+            "expires_at": key.expires_at,
+            "disabled": key.disabled,
+        }
+        yield Item(Id("key", (key.organisation.slug, key.name)), fields)

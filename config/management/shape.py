@@ -1,0 +1,166 @@
+"""The shape of an installation file, version 1: what `apply` takes and `export` gives.
+
+A field that a file leaves out says nothing: it keeps its value, and has the default that stands
+here where the thing is new or the file is applied with --prune.
+"""
+
+import ipaddress
+from typing import Annotated, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError
+
+from billing.rules.meters import MeterUnknown, find_meter, parse_rate
+from billing.rules.money import MoneyInvalid, parse_usd
+
+KEEP: Final = "keep"
+"""Where a secret stands: the one that is stored already."""
+
+
+def wrong(message: str) -> PydanticCustomError:
+    """A refusal whose text is shown as it is."""
+    return PydanticCustomError("expected", "{message}", {"message": message})
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise wrong(
+            f'expected a network such as "10.0.0.0/8" or "127.0.0.1/32": {error}'
+        ) from error
+
+
+def _credit(text: str) -> str:
+    try:
+        amount = parse_usd(text)
+    except MoneyInvalid as error:
+        raise wrong(f"expected {error.expected}") from error
+    if amount <= 0:
+        raise wrong("expected an amount above 0; leave the field out for none")
+    return text
+
+
+def _rates(meters: dict[str, str]) -> dict[str, str]:
+    for name, rate in meters.items():
+        try:
+            find_meter(name)
+        except MeterUnknown as error:
+            raise wrong(str(error)) from error
+        try:
+            parse_rate(name, rate)
+        except MoneyInvalid as error:
+            raise wrong(f"{name}: expected {error.expected}, found {error.got!r}") from error
+    return meters
+
+
+def _decimal_text(value: object) -> object:
+    # A YAML number has been through a binary float: an amount is the text that was written.
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise wrong(f'expected a decimal in quotes, such as "0.15", found the number {value}')
+    return value
+
+
+def _none_is_empty(value: object) -> object:
+    """`gpt-4o:` with nothing behind the colon is `gpt-4o: {}`."""
+    return {} if value is None else value
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^\S(.*\S)?$")]
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^\S+$")]
+Secret = Annotated[str, StringConstraints(min_length=1)]
+Decimal = Annotated[str, BeforeValidator(_decimal_text)]
+Seconds = Annotated[int | float, Field(gt=0, le=86_400)]
+Meters = Annotated[dict[str, Decimal], Field(min_length=1), AfterValidator(_rates)]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Settings(Part):
+    egress_allow: list[Annotated[str, AfterValidator(_network)]] = []
+    unpriced_models: Literal["reject", "free", "alert"] = "reject"
+
+
+class Timeouts(Part):
+    connect: Seconds = 3
+    first_content: Seconds = 60
+    idle: Seconds = 60
+    total: Seconds = 1800
+
+
+class Upstream(Part):
+    upstream: ModelName | Literal[""] = ""
+
+
+class Channel(Part):
+    name: Name
+    provider: str
+    base_url: str = ""
+    keys: list[Secret] = []
+    models: dict[ModelName, Annotated[Upstream, BeforeValidator(_none_is_empty)]] = {}
+    enabled: bool = True
+    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
+    weight: Annotated[int, Field(ge=0, le=1_000_000)] = 1
+    retries: Annotated[int, Field(ge=0, le=10)] = 2
+    on_leave: Literal["cancel", "drain"] = "cancel"
+    timeouts: Timeouts = Timeouts()
+
+
+class Tier(Part):
+    input_over: Annotated[int, Field(ge=0)]
+    mode: Literal["whole", "marginal"] = "whole"
+    meters: Meters
+
+
+class Price(Part):
+    model: ModelName
+    valid_from: AwareDatetime
+    valid_to: AwareDatetime | None = None
+    meters: Meters
+    tiers: list[Tier] = []
+
+
+class Key(Part):
+    name: Name
+    secret: Secret = KEEP
+    models: list[ModelName] = []
+    expires_at: AwareDatetime | None = None
+    disabled: bool = False
+
+
+class Team(Part):
+    name: Name
+    keys: list[Key] = []
+
+
+class Member(Part):
+    email: Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
+    role: Literal["owner", "admin", "billing", "developer", "viewer"]
+    operator: Literal[True] | None = None
+
+
+class Organisation(Part):
+    name: Name
+    slug: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=50)] = ""
+    currency: Literal["USD"] = "USD"
+    credit: Annotated[Decimal, AfterValidator(_credit)] | None = None
+    members: list[Member] = []
+    teams: list[Team] = []
+
+
+class Installation(Part):
+    version: Literal[1]
+    settings: Settings = Settings()
+    channels: list[Channel] = []
+    prices: list[Price] = []
+    organisations: list[Organisation] = []

@@ -1,0 +1,155 @@
+"""What a loaded file wants, as items to compare: secrets by digest, prices by stored rates."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from django.utils.text import slugify
+from pydantic import BaseModel
+
+from billing.rules.money import parse_usd
+from config.management import shape
+from config.management.difference import Id, Item, Kept, Secret, Value
+from config.management.loading import Loaded, stored_rates
+from config.management.yaml_source import Path
+
+Digest = Callable[[str], bytes]
+
+
+def wanted_items(
+    loaded: Loaded,
+    *,
+    organisations: Mapping[str, str],
+    key_digest: Digest,
+    channel_key_digest: Digest,
+) -> list[Item]:
+    """Every item of the file, in the order in which they are to be written.
+
+    `organisations` are the present ones, slug -> name: an organisation is known by its slug if the
+    file states one, else by its name.
+    """
+    flattener = _Flattener(loaded, key_digest, channel_key_digest)
+    return list(flattener.items(organisations))
+
+
+def _stated(part: BaseModel, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(part, name) for name in names if name in part.model_fields_set}
+
+
+def _defaults(kind: type[BaseModel], names: Iterable[str]) -> dict[str, Any]:
+    return {name: kind.model_fields[name].default for name in names}
+
+
+class _Flattener:
+    def __init__(self, loaded: Loaded, key_digest: Digest, channel_key_digest: Digest) -> None:
+        self._loaded = loaded
+        self._file = loaded.installation
+        self._key_digest = key_digest
+        self._channel_key_digest = channel_key_digest
+
+    def items(self, organisations: Mapping[str, str]) -> Iterator[Item]:
+        if "settings" in self._file.model_fields_set:
+            yield self._settings(self._file.settings)
+        for n, channel in enumerate(self._file.channels):
+            yield self._channel(channel, ("channels", n))
+        for n, price in enumerate(self._file.prices):
+            yield self._price(price, ("prices", n))
+        for n, organisation in enumerate(self._file.organisations):
+            slug = _slug_of(organisation, organisations)
+            yield from self._organisation(organisation, slug, ("organisations", n))
+
+    def _settings(self, settings: shape.Settings) -> Item:
+        names = ("egress_allow", "unpriced_models")
+        return Item(
+            Id("settings"),
+            _tuples(_stated(settings, names)),
+            _tuples(_defaults(shape.Settings, names)),
+            ("settings",),
+        )
+
+    def _channel(self, channel: shape.Channel, path: Path) -> Item:
+        plain = ("enabled", "priority", "weight", "retries", "on_leave")
+        fields: dict[str, Value] = {"provider": channel.provider, **_stated(channel, plain)}
+        defaults: dict[str, Value] = {"models": {}, "keys": (), **_defaults(shape.Channel, plain)}
+        address = self._loaded.text(*path, "base_url")
+        (fields if "base_url" in channel.model_fields_set else defaults)["base_url"] = address
+        if "models" in channel.model_fields_set:
+            fields["models"] = {name: model.upstream for name, model in channel.models.items()}
+        if "keys" in channel.model_fields_set:
+            fields["keys"] = tuple(
+                Kept() if key == shape.KEEP else self._channel_secret(*path, "keys", n)
+                for n, key in enumerate(channel.keys)
+            )
+        for name, field in shape.Timeouts.model_fields.items():
+            defaults[f"timeouts.{name}"] = field.default
+            if name in channel.timeouts.model_fields_set:
+                fields[f"timeouts.{name}"] = getattr(channel.timeouts, name)
+        return Item(Id("channel", (channel.name,)), fields, defaults, path)
+
+    def _channel_secret(self, *path: str | int) -> Secret:
+        text = self._loaded.text(*path)
+        return Secret(self._channel_key_digest(text), text)
+
+    def _price(self, price: shape.Price, path: Path) -> Item:
+        fields: dict[str, Value] = {"rates": stored_rates(price)}
+        valid_to = price.valid_to
+        if "valid_to" not in price.model_fields_set:
+            # A later price of the same model in the file ends this one.
+            starts = (other.valid_from for other in self._file.prices if other.model == price.model)
+            valid_to = min((start for start in starts if start > price.valid_from), default=None)
+        if valid_to is not None or "valid_to" in price.model_fields_set:
+            fields["valid_to"] = valid_to
+        return Item(price_id(price.model, price.valid_from), fields, {"valid_to": None}, path)
+
+    def _organisation(
+        self, organisation: shape.Organisation, slug: str, path: Path
+    ) -> Iterator[Item]:
+        fields: dict[str, Value] = {"name": organisation.name}
+        fields |= _stated(organisation, ("currency",))
+        if organisation.credit is not None:
+            fields["credit"] = parse_usd(organisation.credit)
+        defaults = _defaults(shape.Organisation, ("currency",))
+        yield Item(Id("organisation", (slug,)), fields, defaults, path)
+        for n, team in enumerate(organisation.teams):
+            yield Item(Id("team", (slug, team.name)), {}, {}, (*path, "teams", n))
+        for n, member in enumerate(organisation.members):
+            role: dict[str, Value] = {"role": member.role}
+            if member.operator:
+                role["operator"] = True
+            email = member.email.lower()
+            yield Item(Id("member", (slug, email)), role, {}, (*path, "members", n))
+        for n, team in enumerate(organisation.teams):
+            for k, key in enumerate(team.keys):
+                yield self._key(key, slug, team.name, (*path, "teams", n, "keys", k))
+
+    def _key(self, key: shape.Key, slug: str, team: str, path: Path) -> Item:
+        names = ("models", "expires_at", "disabled")
+        fields: dict[str, Value] = {"team": team, **_tuples(_stated(key, names))}
+        if key.secret == shape.KEEP:
+            fields["secret"] = Kept()
+        else:
+            text = self._loaded.text(*path, "secret")
+            fields["secret"] = Secret(self._key_digest(text), text)
+        return Item(Id("key", (slug, key.name)), fields, _tuples(_defaults(shape.Key, names)), path)
+
+
+def price_id(model: str, valid_from: dt.datetime) -> Id:
+    instant = valid_from.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    return Id("price", (model, instant))
+
+
+def _slug_of(organisation: shape.Organisation, present: Mapping[str, str]) -> str:
+    if organisation.slug:
+        return organisation.slug
+    named = sorted(slug for slug, name in present.items() if name == organisation.name)
+    if named:
+        return named[0]
+    slug = slugify(organisation.name)
+    # Another organisation has that slug: this one is new, and gets a slug of its own when written.
+    return f"{slug} (new)" if slug in present or not slug else slug
+
+
+def _tuples(fields: Mapping[str, Any]) -> dict[str, Value]:
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }

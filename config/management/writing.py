@@ -1,0 +1,243 @@
+"""Carry out the changes of a difference, each by the one function that its room has for it."""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, cast
+
+from accounts import keys, organisations
+from accounts.access import SYSTEM
+from accounts.models import Key, KeyKind, Organisation, Role, Team
+from billing import prices, wallets
+from billing.models import PriceVersion
+from config.management.difference import Change, Id, Kind, Secret, Value
+from config.management.yaml_source import FileInvalid, Source
+from gateway import channels, installation
+from gateway.channels import ChannelFields
+from gateway.models import Channel
+from usage.models import Attempt, UsageRecord
+
+SOURCE = "file"
+"""The source of a price version that a file states."""
+
+# What must be there before something else refers to it comes first; what frees a name or a span of
+# time comes before what takes it.
+_ORDER: dict[Kind, int] = {
+    "settings": 0,
+    "channel": 1,
+    "price": 2,
+    "organisation": 3,
+    "team": 4,
+    "member": 5,
+    "key": 6,
+}
+
+
+class _Refused(ValueError):
+    """The change is not possible; the text says why and what to do instead."""
+
+
+_REFUSALS = (
+    _Refused,
+    channels.ChannelRefused,
+    prices.PriceRefused,
+    keys.KeyRefused,
+    organisations.LastOwner,
+)
+
+
+def write(changes: tuple[Change, ...], source: Source) -> None:
+    """Write all changes, inside the caller's transaction.
+
+    Raises FileInvalid, which names the line of the change that was refused.
+    """
+    writer = _Writer()
+    for change in sorted(changes, key=_rank):
+        try:
+            writer.write(change)
+        except _REFUSALS as refusal:
+            path = (*change.path, getattr(refusal, "field", ""))
+            path = path if path in source.lines else change.path
+            raise FileInvalid([source.problem(path, str(refusal))]) from refusal
+
+
+def _rank(change: Change) -> tuple[int, int, str]:
+    frees = change.action == "remove" or (change.id.kind == "key" and "secret" in change.before)
+    # Price versions are written in the order of time: each closes the one before it.
+    instant = change.id.name[1] if change.id.kind == "price" else ""
+    return (_ORDER[change.id.kind], 0 if frees else 1, instant)
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self._organisations: dict[str, Organisation] = {}
+
+    def write(self, change: Change) -> None:
+        write = getattr(self, f"_{change.id.kind}")
+        write(change)
+
+    def _settings(self, change: Change) -> None:
+        after = cast(dict[str, Any], change.after)
+        installation.save_settings(SYSTEM, **after)
+
+    def _channel(self, change: Change) -> None:
+        (name,) = change.id.name
+        if change.action == "create":
+            channels.create_channel(SYSTEM, name, _channel_fields(change.after, None))
+            return
+        channel = Channel.objects.get(name=name)
+        if change.action == "remove":
+            channels.remove_channel(SYSTEM, channel)
+        else:
+            channels.change_channel(SYSTEM, channel, _channel_fields(change.after, channel))
+
+    def _price(self, change: Change) -> None:
+        model = change.id.name[0]
+        if change.action == "create":
+            _give_way(change.id)
+        else:
+            version = _version(change.id)
+            if change.action == "change" and "rates" not in change.after:
+                prices.end_price(SYSTEM, version, cast(Any, change.after["valid_to"]))
+                return
+            if _used(version):
+                raise _Refused(
+                    "requests were charged at this price, and it stays as it is. "
+                    "Add a price with a later valid_from instead"
+                )
+            prices.remove_price(SYSTEM, version)
+            if change.action == "remove":
+                return
+        after = cast(dict[str, Any], {"valid_to": None, **change.after})
+        if change.action == "change" and "valid_to" not in change.after:
+            after["valid_to"] = version.valid_to
+        prices.set_price(
+            SYSTEM,
+            model,
+            _instant(change.id),
+            after["rates"],
+            valid_to=after["valid_to"],
+            source=SOURCE,
+        )
+
+    def _organisation(self, change: Change) -> None:
+        (slug,) = change.id.name
+        after = cast(dict[str, Any], change.after)
+        if change.action == "create":
+            self._organisations[slug] = organisations.create_organisation(
+                after["name"], owner=None, actor=SYSTEM, slug="" if "(new)" in slug else slug
+            )
+        elif changed := after.keys() - {"credit"}:
+            raise _Refused(f"the {', '.join(sorted(changed))} of an organisation does not change")
+        if credit := after.get("credit"):
+            wallets.add_opening_credit(self._find(slug), credit, actor="apply")
+
+    def _team(self, change: Change) -> None:
+        slug, name = change.id.name
+        organisation = self._find(slug)
+        # A new organisation brings its first team along.
+        if not organisation.teams.filter(name=name).exists():
+            organisations.create_team(organisation, name, actor=SYSTEM)
+
+    def _member(self, change: Change) -> None:
+        slug, email = change.id.name
+        organisation = self._find(slug)
+        if change.action == "remove":
+            organisations.remove_member(organisation, email, actor=SYSTEM)
+            return
+        if "role" in change.after:
+            role = Role(cast(str, change.after["role"]))
+            organisations.set_member(organisation, email, role, actor=SYSTEM)
+        if change.after.get("operator"):
+            organisations.add_person(email, actor=SYSTEM, operator=True)
+
+    def _key(self, change: Change) -> None:
+        slug, name = change.id.name
+        organisation = self._find(slug)
+        fields = dict(change.after)
+        if change.action != "create":
+            key = Key.objects.get(
+                organisation=organisation, name=name, revoked_at=None, kind=KeyKind.RELAY
+            )
+            if change.action == "remove":
+                keys.revoke_key(SYSTEM, key)
+                return
+            if "secret" not in fields:
+                keys.change_key(SYSTEM, key, **_key_fields(fields))
+                return
+            # Another secret is another key: the old one ends, with its usage under its own id.
+            keys.revoke_key(SYSTEM, key)
+            fields = {
+                "team": key.team.name,
+                "models": tuple(key.model_patterns),
+                "expires_at": key.expires_at,
+                "disabled": key.disabled,
+                **fields,
+            }
+        team = Team.objects.get(organisation=organisation, name=fields["team"])
+        secret = cast(Secret, fields["secret"])
+        key = keys.bring_key(SYSTEM, team, name, secret.text)
+        # Set apart, because a key may be brought that has expired already.
+        keys.change_key(SYSTEM, key, **_key_fields(fields))
+
+    def _find(self, slug: str) -> Organisation:
+        if slug not in self._organisations:
+            self._organisations[slug] = Organisation.objects.get(slug=slug)
+        return self._organisations[slug]
+
+
+def _channel_fields(after: Mapping[str, Value], channel: Channel | None) -> ChannelFields:
+    fields: dict[str, Any] = {}
+    for name, value in after.items():
+        group, _, part = name.partition(".")
+        if part:
+            fields.setdefault(group, {})[part] = value
+        else:
+            fields[name] = value
+    if "keys" in fields:
+        stored = {bytes(key.digest): key for key in channel.keys.all()} if channel else {}
+        fields["keys"] = [
+            secret.text or stored[secret.digest] for secret in cast(tuple[Secret], fields["keys"])
+        ]
+    return cast(ChannelFields, fields)
+
+
+def _key_fields(fields: Mapping[str, Value]) -> dict[str, Any]:
+    names = {"models": "model_patterns", "expires_at": "expires_at", "disabled": "disabled"}
+    return {
+        field: list(cast(tuple[str], fields[name])) if name == "models" else fields[name]
+        for name, field in names.items()
+        if name in fields
+    }
+
+
+def _instant(id: Id) -> dt.datetime:
+    return dt.datetime.fromisoformat(id.name[1])
+
+
+def _version(id: Id) -> PriceVersion:
+    return PriceVersion.objects.select_related("price").get(
+        price__model=id.name[0], valid_from=_instant(id)
+    )
+
+
+def _give_way(id: Id) -> None:
+    """An own price wins over what the shipped catalogue says from the same instant on."""
+    later = PriceVersion.objects.select_related("price").filter(
+        price__model=id.name[0],
+        source__startswith=prices.CATALOGUE,
+        valid_from__gte=_instant(id),
+    )
+    for version in later:
+        if _used(version):
+            raise _Refused(
+                f"requests were charged at the catalogue's price from {version.valid_from:%Y-%m-%d}"
+                ": expected a later valid_from"
+            )
+        prices.remove_price(SYSTEM, version)
+
+
+def _used(version: PriceVersion) -> bool:
+    return any(
+        rows.filter(price_version_id=version.id, admitted_at__gte=version.created_at).exists()
+        for rows in (Attempt.objects.all(), UsageRecord.objects.all())
+    )

@@ -1,0 +1,141 @@
+"""YAML with its line numbers: plain data, and the line on which each value of it stands.
+
+The text is composed to nodes (which know their place) and constructed from there, so that what is
+wrong can be pointed at. Stricter than YAML asks: a name twice in one mapping is refused, since the
+second would silently win, and so is an alias inside of what it names.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import yaml
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a file; `message` says what was expected."""
+
+    line: int
+    path: Path
+    message: str
+
+    def located(self, file: str) -> str:
+        return f"{file}:{self.line}: {path_text(self.path)}: {self.message}"
+
+
+class FileInvalid(Exception):
+    """The file cannot be applied. It carries every problem that was found, in order of lines."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(f"{len(problems)} problems")
+        self.problems = sorted(problems, key=lambda problem: problem.line)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file's data and the lines of its values; line 1 is the first."""
+
+    data: object
+    lines: dict[Path, int]
+
+    def line(self, path: Path) -> int:
+        """The line of a value, or of the nearest thing around it when the value is missing."""
+        while path not in self.lines and path:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+    def problem(self, path: Path, message: str) -> Problem:
+        return Problem(self.line(path), path, message)
+
+
+# A file of more values than this is no configuration; aliases inside aliases reach it quickly.
+_VALUES_MAX: Final = 1_000_000
+
+
+def read_yaml(text: str) -> Source:
+    """Parse one YAML document. Raises FileInvalid when it is not YAML, or not one document."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            raise FileInvalid([Problem(1, (), "expected a mapping, found an empty file")])
+        reader = _Reader(loader)
+        return Source(reader.value(node, ()), reader.lines)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise FileInvalid(
+            [Problem(mark.line + 1 if mark else 1, (), f"not YAML: {error.problem}")]
+        ) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise FileInvalid([Problem(line, (), f"not YAML: {error.reason}")]) from error
+    finally:
+        loader.dispose()
+
+
+def path_text(path: Path) -> str:
+    """A path as people write it: `channels[0].models.gpt-4o`."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            text += f".{step}" if text else step
+    return text or "the file"
+
+
+class _Reader:
+    def __init__(self, loader: yaml.SafeLoader) -> None:
+        self._loader = loader
+        self._around: list[yaml.Node] = []
+        self._flat: set[int] = set()
+        self.lines: dict[Path, int] = {}
+
+    def value(self, node: yaml.Node, path: Path, line: int | None = None) -> object:
+        line = node.start_mark.line + 1 if line is None else line
+        if any(node is around for around in self._around):
+            raise FileInvalid([Problem(line, path, "this alias stands inside of what it names")])
+        if len(self.lines) >= _VALUES_MAX:
+            raise FileInvalid([Problem(line, path, f"more than {_VALUES_MAX} values")])
+        self.lines[path] = line
+        self._around.append(node)
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, path)
+            if isinstance(node, yaml.SequenceNode):
+                return [self.value(item, (*path, n)) for n, item in enumerate(node.value)]
+            return self._scalar(node, path, line)
+        finally:
+            self._around.pop()
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, object]:
+        if id(node) not in self._flat:
+            # Merging (`<<`) puts the merged names first, so that the mapping's own ones win below.
+            self._refuse_twice(node, path)
+            self._loader.flatten_mapping(node)
+            self._flat.add(id(node))
+        result: dict[str, object] = {}
+        for name_node, value_node in node.value:
+            # The text as written: `on:` and `1:` are names here, not a boolean and a number.
+            name, line = name_node.value, name_node.start_mark.line + 1
+            result[name] = self.value(value_node, (*path, name), line)
+        return result
+
+    def _refuse_twice(self, node: yaml.MappingNode, path: Path) -> None:
+        seen = set()
+        for name_node, _ in node.value:
+            line = name_node.start_mark.line + 1
+            if not isinstance(name_node, yaml.ScalarNode):
+                raise FileInvalid([Problem(line, path, "expected a plain name before the colon")])
+            name = name_node.value
+            if name in seen:
+                raise FileInvalid([Problem(line, (*path, name), "this name stands here twice")])
+            seen.add(name)
+
+    def _scalar(self, node: yaml.Node, path: Path, line: int) -> object:
+        try:
+            return self._loader.construct_object(node)
+        except ValueError as error:
+            raise FileInvalid([Problem(line, path, f"not a value: {error}")]) from error

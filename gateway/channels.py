@@ -1,0 +1,164 @@
+"""Channels: each write with its checks, its audit event and the bell for the relays.
+
+A provider's key is sealed for its row and never leaves it again: it can be replaced, not read. A
+channel whose address changes loses its stored keys in the same write, so that no key is ever sent
+to an address that it was not given for.
+"""
+
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts import audit
+from accounts.access import Actor
+from accounts.epoch import bump_epoch
+from gateway.models import Channel, ChannelKey, Route
+from gateway.providers import UnknownProvider, provider_named
+from gateway.providers.provider import BadAddress
+from lib.env import ConfigurationError
+from lib.ids import new_id
+from lib.vault import Vault
+
+TIMEOUTS = {"connect": 3, "first_content": 60, "idle": 60, "total": 1800}
+"""Seconds that a channel has unless it says otherwise."""
+
+
+class ChannelRefused(ValueError):
+    """The channel cannot be so; `field` is the input to correct, the text says why."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+class ChannelFields(TypedDict, total=False):
+    """What a write may set; what it leaves out stays.
+
+    `keys`: a text for a new secret, a ChannelKey for a stored one that stays. `models`: every name
+    or pattern that the channel serves -> upstream name, "" for the same.
+    """
+
+    provider: str
+    base_url: str
+    keys: Sequence[str | ChannelKey]
+    models: Mapping[str, str]
+    enabled: bool
+    priority: int
+    weight: int
+    retries: int
+    on_leave: str
+    timeouts: Mapping[str, float]
+
+
+_PLAIN = ("provider", "base_url", "enabled", "priority", "weight", "retries", "on_leave")
+
+
+def create_channel(actor: Actor, name: str, fields: ChannelFields) -> Channel:
+    """A new channel. Raises ChannelRefused."""
+    return _save(actor, Channel(name=name, timeouts=dict(TIMEOUTS)), fields, "channel.created")
+
+
+def change_channel(actor: Actor, channel: Channel, fields: ChannelFields) -> Channel:
+    """Set the given fields of a channel. Raises ChannelRefused."""
+    with transaction.atomic():
+        locked = Channel.objects.select_for_update().get(id=channel.id)
+        return _save(actor, locked, fields, "channel.changed")
+
+
+def remove_channel(actor: Actor, channel: Channel) -> None:
+    """Remove a channel with its secrets and routes. Usage records keep its name."""
+    with transaction.atomic():
+        audit.record(actor, None, "channel.removed", channel, name=channel.name)
+        channel.delete()
+        bump_epoch()
+
+
+def secret_digest(text: str) -> bytes:
+    """What tells whether a provider's key differs from the stored one, and nothing else."""
+    if not settings.WEIR_KEY_PEPPER:
+        raise ConfigurationError("WEIR_KEY_PEPPER is not set. Set it in the environment.")
+    pepper = settings.WEIR_KEY_PEPPER.encode()
+    return hmac.digest(pepper, b"gateway_channelkey|" + text.encode(), "sha256")
+
+
+def open_secret(key: ChannelKey) -> str:
+    """The secret, to be sent to its channel's provider and nowhere else. Raises VaultError."""
+    return _vault().open(bytes(key.sealed), _place(key))
+
+
+def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) -> Channel:
+    address = (channel.provider, channel.base_url)
+    detail: dict[str, object] = {}
+    with transaction.atomic():
+        for name, value in fields.items():
+            if name in _PLAIN:
+                detail[name] = value
+                setattr(channel, name, value)
+        if "timeouts" in fields:
+            channel.timeouts = {**channel.timeouts, **fields["timeouts"]}
+            detail["timeouts"] = channel.timeouts
+        _check(channel)
+        channel.save()
+        keys: Sequence[str | ChannelKey] | None = fields.get("keys")
+        if address != (channel.provider, channel.base_url):
+            keys = keys or ()
+            if any(isinstance(key, ChannelKey) for key in keys):
+                raise ChannelRefused(
+                    "keys", "The address changes, which drops the stored keys. Give them anew."
+                )
+        if keys is not None:
+            _replace_keys(channel, keys)
+            detail["keys"] = len(keys)
+        if "models" in fields:
+            channel.routes.all().delete()
+            Route.objects.bulk_create(
+                Route(channel=channel, model=model, upstream_model=upstream)
+                for model, upstream in fields["models"].items()
+            )
+            detail["models"] = dict(fields["models"])
+        audit.record(actor, None, action, channel, name=channel.name, **detail)
+        bump_epoch()
+    return channel
+
+
+def _check(channel: Channel) -> None:
+    try:
+        provider = provider_named(channel.provider)
+    except UnknownProvider as error:
+        raise ChannelRefused("provider", str(error)) from error
+    channel.base_url = channel.base_url.rstrip("/") or provider.base_url
+    try:
+        provider.url("chat_completions", channel.base_url)
+    except BadAddress as error:
+        raise ChannelRefused("base_url", str(error)) from error
+
+
+def _replace_keys(channel: Channel, keys: Sequence[str | ChannelKey]) -> None:
+    """Set a channel's keys, in order. A secret that stays is sealed anew for its new row."""
+    texts = [open_secret(key) if isinstance(key, ChannelKey) else key for key in keys]
+    channel.keys.all().delete()
+    provider = provider_named(channel.provider)
+    for position, text in enumerate(texts):
+        try:
+            provider.headers(text)
+        except BadAddress as error:
+            raise ChannelRefused("keys", str(error)) from error
+        key = ChannelKey(id=new_id(), channel=channel, position=position)
+        key.digest = secret_digest(text)
+        key.last4 = text[-4:] if len(text) >= 12 else ""
+        key.sealed = _vault().seal(text, _place(key))
+        key.save(force_insert=True)
+
+
+def _place(key: ChannelKey) -> str:
+    return f"gateway_channelkey|{key.id}|sealed"
+
+
+def _vault() -> Vault:
+    if not settings.WEIR_KEK:
+        raise ConfigurationError("WEIR_KEK is not set. Set it in the environment.")
+    return Vault(settings.WEIR_KEK)

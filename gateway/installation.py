@@ -1,0 +1,41 @@
+"""The installation's own settings: one row, whose defaults hold until somebody writes it."""
+
+from collections.abc import Sequence
+
+from django.db import transaction
+
+from accounts import audit
+from accounts.access import Actor
+from accounts.epoch import bump_epoch
+from gateway.models import InstallationSetting
+from lib.egress import EgressPolicy
+
+
+def installation_settings() -> InstallationSetting:
+    """The settings in force."""
+    return InstallationSetting.objects.first() or InstallationSetting()
+
+
+def egress_policy() -> EgressPolicy:
+    """Which addresses may be reached for channels."""
+    return EgressPolicy(installation_settings().egress_allow)
+
+
+def save_settings(
+    actor: Actor,
+    *,
+    egress_allow: Sequence[str] | None = None,
+    unpriced_models: str | None = None,
+) -> InstallationSetting:
+    """Set what is given; each relay hears of it at the commit."""
+    with transaction.atomic():
+        settings, _ = InstallationSetting.objects.select_for_update().get_or_create(id=1)
+        given = {"egress_allow": egress_allow, "unpriced_models": unpriced_models}
+        changes = {name: value for name, value in given.items() if value is not None}
+        for name, value in changes.items():
+            setattr(settings, name, value if isinstance(value, str) else list(value))
+        settings.full_clean()
+        settings.save()
+        audit.record(actor, None, "settings.changed", settings, **changes)
+        bump_epoch()
+    return settings
