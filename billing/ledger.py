@@ -1,0 +1,68 @@
+"""The only writer of postings outside the relay; the statements are the relay's own."""
+
+import json
+from collections.abc import Mapping
+
+from django.db import connection, transaction
+
+from billing import sql
+from billing.rules.posting import Posting
+from lib.ids import new_id
+
+Row = tuple[object, ...]
+
+
+class PostingConflict(Exception):
+    """The idempotency id is taken by a posting of other content (I8). A defect, never a retry."""
+
+
+def post(posting: Posting, *, actor: str = "", cause: Mapping[str, object] | None = None) -> bool:
+    """Write a posting and move the balances by it, in a transaction.
+
+    False when the same posting was there already: nothing is moved twice. Raises PostingConflict
+    for the same idempotency id with other content, and IntegrityError when an account of a
+    customer would fall below zero (I4).
+    """
+    organisations = {entry.organisation_id for entry in posting.entries}
+    owner = posting.entries[0].organisation_id
+    posting_id = new_id()
+    with transaction.atomic():
+        execute(sql.open_accounts(organisations, {entry.account_kind for entry in posting.entries}))
+        execute(sql.lock_accounts(organisations))
+        head = sql.insert_posting(
+            posting_id,
+            posting.idempotency_id,
+            posting.kind,
+            owner,
+            json.dumps(dict(cause or {})),
+            actor,
+        )
+        if not execute(head):
+            _compare(posting)
+            return False
+        entries = [
+            sql.EntryAsked(entry.organisation_id, entry.account_kind, entry.amount_nano)
+            for entry in posting.entries
+        ]
+        written = execute(sql.insert_entries(posting_id, entries))
+        assert written == [(len(entries),)], "an account is missing"
+    return True
+
+
+def execute(statement: sql.Statement) -> list[Row]:
+    """Run one statement on Django's connection; its rows, none for one that returns none."""
+    text, parameters = statement
+    with connection.cursor() as cursor:
+        cursor.execute(text, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def _compare(posting: Posting) -> None:
+    """Refuse a posting whose idempotency id stands for something else (I8)."""
+    rows = execute(sql.read_posting(posting.idempotency_id))
+    wanted = sorted(
+        (posting.kind, entry.organisation_id, entry.account_kind, entry.amount_nano)
+        for entry in posting.entries
+    )
+    if sorted(rows) != wanted:  # type: ignore[type-var]
+        raise PostingConflict(f"{posting.idempotency_id} stands for another posting")

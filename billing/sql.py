@@ -1,0 +1,356 @@
+"""Every money statement as (text, params): the same for sync and async callers.
+
+The order of locks is one for all: first the accounts, by id (`lock_accounts`), then anything else.
+A transaction that moves money begins with `lock_accounts`; the statement after it then reads with
+a fresh snapshot (READ COMMITTED), so that what it decides on is what it changes. Every statement
+works on a whole batch: parameters are arrays, unnested side by side.
+
+Sources: promises.md, "Billing invariants" (I1 to I14) and "Size of a hold".
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+Statement = tuple[str, dict[str, object]]
+
+
+class HoldAsked(NamedTuple):
+    """One hold to place: `amount_nano` of an organisation's available money, for one attempt.
+
+    `ttl_seconds` is how long the attempt can take at most; after it the sweeper resolves the hold.
+    `posting_id` is a fresh id.
+    """
+
+    attempt_id: UUID
+    posting_id: UUID
+    organisation_id: UUID
+    key_id: UUID
+    amount_nano: int
+    ttl_seconds: int
+
+
+class HoldResolved(NamedTuple):
+    """How one hold ends: `state` is settled (with the charge), voided or expired.
+
+    `charge_nano` above the hold is cut to it (I13).
+    """
+
+    attempt_id: UUID
+    posting_id: UUID
+    organisation_id: UUID
+    state: str
+    charge_nano: int
+
+
+class EntryAsked(NamedTuple):
+    """One line of a posting, by the kind of the account."""
+
+    organisation_id: UUID
+    account_kind: str
+    amount_nano: int
+
+
+def array(values: Iterable[object]) -> str:
+    """An array literal of values whose text needs no quoting: ids, numbers, plain words.
+
+    Written here because the driver's own writer of lists looks at every item several times, and
+    these statements are the hot path.
+    """
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def lock_accounts(organisation_ids: Iterable[UUID]) -> Statement:
+    """Lock all accounts of these organisations until the transaction ends, in the order of ids."""
+    return _LOCK_ACCOUNTS, {"organisations": array(set(organisation_ids))}
+
+
+def open_accounts(organisation_ids: Iterable[UUID], kinds: Iterable[str]) -> Statement:
+    """Make the accounts of these kinds that are missing."""
+    return _OPEN_ACCOUNTS, {
+        "organisations": array(set(organisation_ids)),
+        "kinds": array(kinds),
+    }
+
+
+def place_holds(asked: Sequence[HoldAsked]) -> Statement:
+    """Decide on a batch of holds and place those that are admitted (I5).
+
+    One row per hold that was asked, in their order: (verdict, available_nano). The verdict is
+    `admitted`; `key_gone` when the key is not valid any more by the database's clock; `no_wallet`
+    when the organisation has no accounts yet; else `insufficient`, and `available_nano` is what
+    the wallet still has after this batch.
+
+    Small holds are placed first, so that a sum refuses only what really does not fit.
+    Run `lock_accounts` before it in the same transaction.
+    """
+    attempts, postings, organisations, keys, amounts, ttls = zip(*asked, strict=True)
+    return _PLACE_HOLDS, {
+        "attempts": array(attempts),
+        "postings": array(postings),
+        "organisations": array(organisations),
+        "keys": array(keys),
+        "amounts": array(amounts),
+        "ttls": array(ttls),
+    }
+
+
+def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
+    """Resolve those holds of a batch that are open; the others stay as they are (I6).
+
+    The held money goes to revenue up to the charge, the rest back to available. One row per hold
+    that this statement resolved: (attempt_id, charged_nano, excess_nano); the excess is the part
+    of the charge above the hold, which nobody pays (I13).
+    Run `lock_accounts` before it in the same transaction.
+    """
+    attempts, postings, organisations, states, charges = zip(*resolved, strict=True)
+    return _RESOLVE_HOLDS, {
+        "attempts": array(attempts),
+        "postings": array(postings),
+        "organisations": array(organisations),
+        "states": array(states),
+        "charges": array(charges),
+    }
+
+
+def due_holds(limit: int) -> Statement:
+    """Open holds past their time, oldest first: (attempt_id, organisation_id).
+
+    They are not locked here, for accounts come first; `resolve_holds` looks again.
+    """
+    return _DUE_HOLDS, {"limit": limit}
+
+
+def try_sweep_lock() -> Statement:
+    """(true,) for the one transaction that may sweep; the lock ends with it."""
+    return _TRY_SWEEP_LOCK, {}
+
+
+def insert_posting(
+    posting_id: UUID, idempotency_id: str, kind: str, organisation_id: UUID, cause: str, actor: str
+) -> Statement:
+    """Write a posting's head; no row comes back when its idempotency id is taken (I8).
+
+    `cause` is JSON text.
+    """
+    return _INSERT_POSTING, {
+        "id": posting_id,
+        "idempotency_id": idempotency_id,
+        "kind": kind,
+        "organisation": organisation_id,
+        "cause": cause,
+        "actor": actor,
+    }
+
+
+def insert_entries(posting_id: UUID, entries: Sequence[EntryAsked]) -> Statement:
+    """Write a posting's lines and move the cached balances by them (I3).
+
+    Run `lock_accounts` before it in the same transaction. One row: the number of lines, which is
+    less than asked when an account is missing; the caller must then roll back.
+    """
+    organisations, kinds, amounts = zip(*entries, strict=True)
+    return _INSERT_ENTRIES, {
+        "posting": posting_id,
+        "organisations": array(organisations),
+        "kinds": array(kinds),
+        "amounts": array(amounts),
+    }
+
+
+def read_posting(idempotency_id: str) -> Statement:
+    """A posting's lines: (kind, organisation_id, account_kind, amount_nano), sorted."""
+    return _READ_POSTING, {"idempotency_id": idempotency_id}
+
+
+def read_balances(organisation_id: UUID) -> Statement:
+    """An organisation's accounts: (kind, balance_nano)."""
+    return _READ_BALANCES, {"organisation": organisation_id}
+
+
+_LOCK_ACCOUNTS = """
+    SELECT id FROM billing_account
+    WHERE organisation_id = ANY (%(organisations)s::uuid[])
+    ORDER BY id FOR NO KEY UPDATE"""
+
+_OPEN_ACCOUNTS = """
+    INSERT INTO billing_account (organisation_id, kind, currency, balance_nano)
+    SELECT o.id, kind, o.currency, 0
+    FROM accounts_organisation o, unnest(%(kinds)s::text[]) AS kind
+    WHERE o.id = ANY (%(organisations)s::uuid[])
+    ORDER BY o.id, kind
+    ON CONFLICT DO NOTHING"""
+
+_PLACE_HOLDS = """
+    WITH asked AS (
+        SELECT * FROM unnest(
+            %(attempts)s::uuid[], %(postings)s::uuid[], %(organisations)s::uuid[],
+            %(keys)s::uuid[], %(amounts)s::bigint[], %(ttls)s::int[]
+        ) WITH ORDINALITY AS t
+            (attempt_id, posting_id, organisation_id, key_id, amount_nano, ttl, place)
+    ),
+    -- One row per wallet of the batch; a join to accounts per hold would read them once each.
+    wallet AS (
+        SELECT organisation_id,
+               max(id) FILTER (WHERE kind = 'customer:available') AS available_id,
+               max(id) FILTER (WHERE kind = 'customer:held') AS held_id,
+               max(balance_nano) FILTER (WHERE kind = 'customer:available') AS available_nano
+        FROM billing_account
+        WHERE organisation_id = ANY (%(organisations)s::uuid[])
+        GROUP BY organisation_id
+    ),
+    judged AS (
+        SELECT asked.*, wallet.available_id, wallet.held_id, wallet.available_nano,
+               key.id IS NOT NULL AS key_valid,
+               wallet.available_id IS NOT NULL AND wallet.held_id IS NOT NULL AS wallet_open
+        FROM asked
+        LEFT JOIN accounts_key key
+            ON key.id = asked.key_id AND key.organisation_id = asked.organisation_id
+            AND key.revoked_at IS NULL AND NOT key.disabled
+            AND (key.expires_at IS NULL OR key.expires_at > now())
+        LEFT JOIN wallet ON wallet.organisation_id = asked.organisation_id
+    ),
+    fitted AS (
+        SELECT judged.*,
+               key_valid AND wallet_open AND available_nano >= sum(
+                   CASE WHEN key_valid THEN amount_nano ELSE 0 END
+               ) OVER (PARTITION BY organisation_id ORDER BY amount_nano, place) AS admitted
+        FROM judged
+    ),
+    held AS (
+        INSERT INTO billing_hold (id, organisation_id, amount_nano, state, expires_at)
+        SELECT attempt_id, organisation_id, amount_nano, 'open', now() + ttl * interval '1 second'
+        FROM fitted WHERE admitted
+    ),
+    posted AS (
+        INSERT INTO billing_posting (id, idempotency_id, kind, organisation_id, cause, actor)
+        SELECT posting_id, 'hold:' || attempt_id, 'hold', organisation_id, '{}', ''
+        FROM fitted WHERE admitted
+    ),
+    line AS (
+        SELECT posting_id, available_id AS account_id, -amount_nano AS amount_nano
+        FROM fitted WHERE admitted
+        UNION ALL
+        SELECT posting_id, held_id, amount_nano FROM fitted WHERE admitted
+    ),
+    entered AS (
+        INSERT INTO billing_ledgerentry (posting_id, account_id, amount_nano)
+        SELECT posting_id, account_id, amount_nano FROM line
+    ),
+    moved AS (
+        UPDATE billing_account account
+        SET balance_nano = account.balance_nano + total.amount_nano
+        FROM (
+            SELECT account_id, sum(amount_nano)::bigint AS amount_nano FROM line GROUP BY account_id
+        ) total
+        WHERE account.id = total.account_id
+    )
+    SELECT CASE WHEN admitted THEN 'admitted'
+                WHEN NOT key_valid THEN 'key_gone'
+                WHEN NOT wallet_open THEN 'no_wallet'
+                ELSE 'insufficient' END,
+           (coalesce(available_nano, 0) - coalesce(sum(amount_nano) FILTER (WHERE admitted)
+               OVER (PARTITION BY organisation_id), 0))::bigint
+    FROM fitted ORDER BY place"""
+
+_RESOLVE_HOLDS = """
+    WITH told AS (
+        SELECT * FROM unnest(
+            %(attempts)s::uuid[], %(postings)s::uuid[], %(states)s::text[], %(charges)s::bigint[]
+        ) AS t (attempt_id, posting_id, state, charge_nano)
+    ),
+    resolved AS (
+        UPDATE billing_hold hold SET state = told.state, resolved_at = now()
+        FROM told
+        WHERE hold.id = told.attempt_id AND hold.state = 'open'
+        RETURNING hold.id, hold.organisation_id, hold.amount_nano, hold.state, told.posting_id,
+                  least(told.charge_nano, hold.amount_nano) AS charged_nano,
+                  greatest(told.charge_nano - hold.amount_nano, 0) AS excess_nano
+    ),
+    posted AS (
+        INSERT INTO billing_posting (id, idempotency_id, kind, organisation_id, cause, actor)
+        SELECT posting_id, kind || ':' || id, kind, organisation_id, '{}', ''
+        FROM (
+            SELECT *, CASE state WHEN 'settled' THEN 'settle'
+                                 WHEN 'voided' THEN 'void' ELSE 'expire' END AS kind
+            FROM resolved
+        ) named
+    ),
+    wallet AS (
+        SELECT organisation_id,
+               max(id) FILTER (WHERE kind = 'customer:available') AS available_id,
+               max(id) FILTER (WHERE kind = 'customer:held') AS held_id,
+               max(id) FILTER (WHERE kind = 'revenue') AS revenue_id
+        FROM billing_account
+        WHERE organisation_id = ANY (%(organisations)s::uuid[])
+        GROUP BY organisation_id
+    ),
+    line AS (
+        SELECT posting_id, held_id AS account_id, -amount_nano AS amount_nano
+        FROM resolved JOIN wallet USING (organisation_id)
+        UNION ALL
+        SELECT posting_id, revenue_id, charged_nano
+        FROM resolved JOIN wallet USING (organisation_id) WHERE charged_nano > 0
+        UNION ALL
+        SELECT posting_id, available_id, amount_nano - charged_nano
+        FROM resolved JOIN wallet USING (organisation_id)
+        WHERE charged_nano < amount_nano OR charged_nano = 0
+    ),
+    entered AS (
+        INSERT INTO billing_ledgerentry (posting_id, account_id, amount_nano)
+        SELECT posting_id, account_id, amount_nano FROM line
+    ),
+    moved AS (
+        UPDATE billing_account account
+        SET balance_nano = account.balance_nano + total.amount_nano
+        FROM (
+            SELECT account_id, sum(amount_nano)::bigint AS amount_nano FROM line GROUP BY account_id
+        ) total
+        WHERE account.id = total.account_id
+    )
+    SELECT id, charged_nano, excess_nano FROM resolved"""
+
+_DUE_HOLDS = """
+    SELECT id, organisation_id FROM billing_hold
+    WHERE state = 'open' AND expires_at < now()
+    ORDER BY expires_at LIMIT %(limit)s"""
+
+# Any fixed number serves; it must only differ from other advisory locks of the product.
+_TRY_SWEEP_LOCK = "SELECT pg_try_advisory_xact_lock(8113072025)"
+
+_INSERT_POSTING = """
+    INSERT INTO billing_posting (id, idempotency_id, kind, organisation_id, cause, actor)
+    VALUES (%(id)s, %(idempotency_id)s, %(kind)s, %(organisation)s, %(cause)s::jsonb, %(actor)s)
+    ON CONFLICT (idempotency_id) DO NOTHING RETURNING id"""
+
+_INSERT_ENTRIES = """
+    WITH line AS (
+        SELECT account.id AS account_id, t.amount_nano
+        FROM unnest(%(organisations)s::uuid[], %(kinds)s::text[], %(amounts)s::bigint[])
+            AS t (organisation_id, kind, amount_nano)
+        JOIN billing_account account USING (organisation_id, kind)
+    ),
+    entered AS (
+        INSERT INTO billing_ledgerentry (posting_id, account_id, amount_nano)
+        SELECT %(posting)s, account_id, amount_nano FROM line
+    ),
+    moved AS (
+        UPDATE billing_account account
+        SET balance_nano = account.balance_nano + total.amount_nano
+        FROM (
+            SELECT account_id, sum(amount_nano)::bigint AS amount_nano FROM line GROUP BY account_id
+        ) total
+        WHERE account.id = total.account_id
+    )
+    SELECT count(*) FROM line"""
+
+_READ_POSTING = """
+    SELECT posting.kind, account.organisation_id, account.kind, entry.amount_nano
+    FROM billing_posting posting
+    JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
+    JOIN billing_account account ON account.id = entry.account_id
+    WHERE posting.idempotency_id = %(idempotency_id)s
+    ORDER BY account.organisation_id, account.kind, entry.amount_nano"""
+
+_READ_BALANCES = """
+    SELECT kind, balance_nano FROM billing_account WHERE organisation_id = %(organisation)s"""

@@ -1,0 +1,10 @@
+"""Periodic work of the gateway; each task may run twice, late, or in several processes at once."""
+
+from celery import shared_task
+
+from gateway.sweep import sweep
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def resolve_expired_holds() -> int:
+    return sweep()

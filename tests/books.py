@@ -1,0 +1,64 @@
+"""The invariants of the books as one assertion, for the end of every money test."""
+
+from django.db import connection
+
+# Each query gives the rows that break one invariant (promises.md, "The invariants").
+_INVARIANTS = {
+    "I1 every posting sums to 0": """
+        SELECT posting_id, sum(amount_nano) FROM billing_ledgerentry
+        GROUP BY posting_id HAVING sum(amount_nano) <> 0 OR count(*) < 2""",
+    "I1 every posting has its lines": """
+        SELECT id FROM billing_posting p
+        WHERE NOT EXISTS (SELECT FROM billing_ledgerentry e WHERE e.posting_id = p.id)""",
+    "I3 a cached balance is the sum of its lines": """
+        SELECT a.id, a.balance_nano FROM billing_account a
+        WHERE a.balance_nano <> coalesce(
+            (SELECT sum(e.amount_nano) FROM billing_ledgerentry e WHERE e.account_id = a.id), 0)""",
+    "I4 no customer's balance is negative": """
+        SELECT id FROM billing_account
+        WHERE kind IN ('customer:available', 'customer:held') AND balance_nano < 0""",
+    "I5 every hold has its attempt, every attempt its hold": """
+        SELECT h.id, a.id FROM billing_hold h FULL JOIN usage_attempt a USING (id)
+        WHERE h.id IS NULL OR a.id IS NULL OR h.amount_nano <> a.hold_nano""",
+    "I5 every hold has its posting": """
+        SELECT h.id FROM billing_hold h WHERE NOT EXISTS (
+            SELECT FROM billing_posting p WHERE p.idempotency_id = 'hold:' || h.id)""",
+    "I6 a hold is resolved by exactly one posting": """
+        SELECT h.id, h.state FROM billing_hold h WHERE (h.state <> 'open')::int <> (
+            SELECT count(*) FROM billing_posting p WHERE p.idempotency_id IN (
+                'settle:' || h.id, 'void:' || h.id, 'expire:' || h.id))""",
+    "what is held is the sum of the open holds": """
+        SELECT a.organisation_id FROM billing_account a WHERE a.kind = 'customer:held'
+        AND a.balance_nano <> coalesce((SELECT sum(h.amount_nano) FROM billing_hold h
+            WHERE h.organisation_id = a.organisation_id AND h.state = 'open'), 0)""",
+    "I10 every resolved attempt has one record, and no open one has": """
+        SELECT h.id, h.state FROM billing_hold h WHERE (h.state <> 'open')::int <> (
+            SELECT count(*) FROM usage_usagerecord r
+            WHERE r.organisation_id = h.organisation_id AND r.id = h.id)""",
+    "I10 revenue is the sum of the records": """
+        SELECT a.organisation_id, a.balance_nano FROM billing_account a WHERE a.kind = 'revenue'
+        AND a.balance_nano <> coalesce((SELECT sum(r.charge_nano) FROM usage_usagerecord r
+            WHERE r.organisation_id = a.organisation_id), 0)""",
+    "I13 nothing is charged above its hold": """
+        SELECT id FROM usage_usagerecord WHERE charge_nano > hold_nano""",
+    "a request has one final record at most": """
+        SELECT request_id FROM usage_usagerecord WHERE final
+        GROUP BY request_id HAVING count(*) > 1""",
+}
+
+
+def broken_invariants() -> dict[str, list[tuple[object, ...]]]:
+    """The rows that break an invariant, by invariant; empty when the books are right."""
+    broken = {}
+    for name, query in _INVARIANTS.items():
+        with connection.cursor() as cursor:
+            cursor.execute(query)
+            rows = cursor.fetchmany(5)
+        if rows:
+            broken[name] = rows
+    return broken
+
+
+def assert_books_balance() -> None:
+    """Every invariant holds, over everything that is in the database."""
+    assert broken_invariants() == {}

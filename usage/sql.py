@@ -1,0 +1,237 @@
+"""Attempts and usage records as statements (text, params), for sync and async callers alike.
+
+They run inside the transaction that moves the money: an attempt is opened where its hold is
+placed, a record is written where the hold is resolved (I5, I10).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from uuid import UUID
+
+Statement = tuple[str, dict[str, object]]
+
+
+class AttemptOpened(NamedTuple):
+    """One request that is about to be sent to one channel; the fields are those of the model."""
+
+    organisation_id: UUID
+    id: UUID
+    request_id: UUID
+    n: int
+    team_id: UUID
+    key_id: UUID
+    user_id: int | None
+    model: str
+    channel_id: UUID
+    channel_name: str
+    upstream_model: str
+    dialect: str
+    operation: str
+    stream: bool
+    source: str
+    price_version_id: int | None
+    hold_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt, or a refused request, ended.
+
+    `basis` says where the quantities come from: measured | drained | estimated | absorbed | free |
+    none. `meters` and `raw_usage` are JSON texts; `charge_nano` above the attempt's hold is cut to
+    it in the record as in the books (I13). `total_ms` None = until now, by the database's clock.
+    """
+
+    final: bool
+    status: int
+    kind: str | None = None
+    message: str = ""
+    finish_reason: str = ""
+    meters: str = "{}"
+    charge_nano: int = 0
+    basis: str = "none"
+    ttft_ms: int | None = None
+    total_ms: int | None = None
+    raw_usage: str | None = None
+    flags: Sequence[str] = field(default=())
+
+
+class RecordWritten(NamedTuple):
+    """The end of one attempt; everything else stands in the attempt's row."""
+
+    organisation_id: UUID
+    attempt_id: UUID
+    ending: Ending
+
+
+class Refusal(NamedTuple):
+    """A request that never became an attempt; its record has the request's id."""
+
+    organisation_id: UUID
+    request_id: UUID
+    team_id: UUID
+    key_id: UUID
+    user_id: int | None
+    model: str
+    dialect: str
+    operation: str
+    stream: bool
+    source: str
+    ending: Ending
+
+
+def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
+    """Write the attempts whose holds were placed; run it after `billing.sql.place_holds`."""
+    columns = list(zip(*opened, strict=True))
+    return _OPEN_ATTEMPTS, {
+        "organisations": _plain(columns[0]),
+        "ids": _plain(columns[1]),
+        "requests": _plain(columns[2]),
+        "ns": _plain(columns[3]),
+        "teams": _plain(columns[4]),
+        "keys": _plain(columns[5]),
+        "users": _plain(columns[6]),
+        "models": _quoted(columns[7]),
+        "channels": _plain(columns[8]),
+        "channel_names": _quoted(columns[9]),
+        "upstream_models": _quoted(columns[10]),
+        "dialects": _plain(columns[11]),
+        "operations": _plain(columns[12]),
+        "streams": _plain(columns[13]),
+        "sources": _plain(columns[14]),
+        "price_versions": _plain(columns[15]),
+        "holds": _plain(columns[16]),
+    }
+
+
+def write_records(written: Sequence[RecordWritten]) -> Statement:
+    """Write the records of attempts that ended; one that is there already stays as it is (I10)."""
+    return _WRITE_RECORDS, {
+        "organisations": _plain([record.organisation_id for record in written]),
+        "ids": _plain([record.attempt_id for record in written]),
+        **_endings([record.ending for record in written]),
+    }
+
+
+def write_refusals(refused: Sequence[Refusal]) -> Statement:
+    """Write the records of requests that were refused before any attempt."""
+    columns = list(zip(*refused, strict=True))
+    return _WRITE_REFUSALS, {
+        "organisations": _plain(columns[0]),
+        "requests": _plain(columns[1]),
+        "teams": _plain(columns[2]),
+        "keys": _plain(columns[3]),
+        "users": _plain(columns[4]),
+        "models": _quoted(columns[5]),
+        "dialects": _plain(columns[6]),
+        "operations": _plain(columns[7]),
+        "streams": _plain(columns[8]),
+        "sources": _plain(columns[9]),
+        **_endings(columns[10]),
+    }
+
+
+def _endings(endings: Sequence[Ending]) -> dict[str, object]:
+    return {
+        "finals": _plain([ending.final for ending in endings]),
+        "statuses": _plain([ending.status for ending in endings]),
+        "kinds": _plain([ending.kind for ending in endings]),
+        "messages": _quoted([ending.message for ending in endings]),
+        "finish_reasons": _quoted([ending.finish_reason for ending in endings]),
+        "meters": _quoted([ending.meters for ending in endings]),
+        "charges": _plain([ending.charge_nano for ending in endings]),
+        "bases": _plain([ending.basis for ending in endings]),
+        "ttfts": _plain([ending.ttft_ms for ending in endings]),
+        "totals": _plain([ending.total_ms for ending in endings]),
+        "raw_usages": _quoted([ending.raw_usage for ending in endings]),
+        # An array of arrays would have to be rectangular: flags are words, joined by a comma.
+        "flags": _quoted([",".join(ending.flags) for ending in endings]),
+    }
+
+
+def _plain(values: Iterable[object]) -> str:
+    """An array literal of values whose text needs no quoting; None is null."""
+    return "{" + ",".join(["null" if value is None else str(value) for value in values]) + "}"
+
+
+def _quoted(texts: Iterable[str | None]) -> str:
+    """An array literal of any texts; NUL, which the database has no place for, is left out."""
+    return "{" + ",".join(["null" if text is None else _quote(text) for text in texts]) + "}"
+
+
+def _quote(text: str) -> str:
+    if "\\" in text:
+        text = text.replace("\\", "\\\\")
+    if '"' in text:
+        text = text.replace('"', '\\"')
+    if "\0" in text:
+        text = text.replace("\0", "")
+    return f'"{text}"'
+
+
+_OPEN_ATTEMPTS = """
+    INSERT INTO usage_attempt (
+        organisation_id, id, request_id, n, team_id, key_id, user_id, model, channel_id,
+        channel_name, upstream_model, dialect, operation, stream, source, price_version_id,
+        hold_nano, admitted_at
+    )
+    SELECT t.organisation_id, t.id, t.request_id, t.n, t.team_id, t.key_id, t.user_id, t.model,
+           t.channel_id, t.channel_name, t.upstream_model, t.dialect, t.operation, t.stream,
+           t.source, t.price_version_id, t.hold_nano, now()
+    FROM unnest(
+        %(organisations)s::uuid[], %(ids)s::uuid[], %(requests)s::uuid[], %(ns)s::smallint[],
+        %(teams)s::uuid[], %(keys)s::uuid[], %(users)s::bigint[], %(models)s::text[],
+        %(channels)s::uuid[], %(channel_names)s::text[], %(upstream_models)s::text[],
+        %(dialects)s::text[], %(operations)s::text[], %(streams)s::boolean[], %(sources)s::text[],
+        %(price_versions)s::bigint[], %(holds)s::bigint[]
+    ) AS t (organisation_id, id, request_id, n, team_id, key_id, user_id, model, channel_id,
+            channel_name, upstream_model, dialect, operation, stream, source, price_version_id,
+            hold_nano)
+    JOIN billing_hold hold ON hold.id = t.id"""
+
+_ENDING_ARRAYS = """
+        %(finals)s::boolean[], %(statuses)s::smallint[], %(kinds)s::text[], %(messages)s::text[],
+        %(finish_reasons)s::text[], %(meters)s::jsonb[], %(charges)s::bigint[], %(bases)s::text[],
+        %(ttfts)s::int[], %(totals)s::int[], %(raw_usages)s::jsonb[], %(flags)s::text[]"""
+_ENDING_COLUMNS = """
+        final, status, kind, message, finish_reason, meters, charge_nano, basis, ttft_ms, total_ms,
+        raw_usage, flags"""
+
+_WRITE_RECORDS = f"""
+    INSERT INTO usage_usagerecord (
+        organisation_id, id, request_id, team_id, key_id, user_id, model, channel_id,
+        channel_name, upstream_model, dialect, operation, stream, source, admitted_at, ended_at,
+        hold_nano, price_version_id, {_ENDING_COLUMNS}
+    )
+    SELECT a.organisation_id, a.id, a.request_id, a.team_id, a.key_id, a.user_id, a.model,
+           a.channel_id, a.channel_name, a.upstream_model, a.dialect, a.operation, a.stream,
+           a.source, a.admitted_at, now(), a.hold_nano, a.price_version_id,
+           t.final, t.status, t.kind, t.message, t.finish_reason, t.meters,
+           least(t.charge_nano, a.hold_nano), t.basis, t.ttft_ms,
+           coalesce(t.total_ms, extract(epoch FROM now() - a.admitted_at) * 1000)::int,
+           t.raw_usage, string_to_array(t.flags, ',')
+    FROM unnest(
+        %(organisations)s::uuid[], %(ids)s::uuid[], {_ENDING_ARRAYS}
+    ) AS t (organisation_id, id, {_ENDING_COLUMNS})
+    JOIN usage_attempt a ON a.organisation_id = t.organisation_id AND a.id = t.id
+    ON CONFLICT (organisation_id, id) DO NOTHING"""  # noqa: S608 - only constants are put in
+
+_WRITE_REFUSALS = f"""
+    INSERT INTO usage_usagerecord (
+        organisation_id, id, request_id, team_id, key_id, user_id, model, channel_name,
+        upstream_model, dialect, operation, stream, source, admitted_at, ended_at, hold_nano,
+        {_ENDING_COLUMNS}
+    )
+    SELECT t.organisation_id, t.id, t.id, t.team_id, t.key_id, t.user_id, t.model, '', '',
+           t.dialect, t.operation, t.stream, t.source, now(), now(), 0,
+           t.final, t.status, t.kind, t.message, t.finish_reason, t.meters,
+           t.charge_nano, t.basis, t.ttft_ms, coalesce(t.total_ms, 0),
+           t.raw_usage, string_to_array(t.flags, ',')
+    FROM unnest(
+        %(organisations)s::uuid[], %(requests)s::uuid[], %(teams)s::uuid[], %(keys)s::uuid[],
+        %(users)s::bigint[], %(models)s::text[], %(dialects)s::text[], %(operations)s::text[],
+        %(streams)s::boolean[], %(sources)s::text[], {_ENDING_ARRAYS}
+    ) AS t (organisation_id, id, team_id, key_id, user_id, model, dialect, operation, stream,
+            source, {_ENDING_COLUMNS})
+    ON CONFLICT (organisation_id, id) DO NOTHING"""  # noqa: S608 - only constants are put in
