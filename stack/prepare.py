@@ -3,8 +3,8 @@
     python -m stack.prepare DEMO.yaml EMAIL SECONDS
 
 It may be started ahead of the database, for which it waits up to SECONDS. Every step may run again:
-it is done at each start. Its last line is JSON, `{"sign_in": PATH}`: a
-sign-in link for EMAIL that works once.
+it is done at each start. Its last line is JSON, `{"sign_in": URL}`: a link
+that signs EMAIL in once.
 """
 
 import io

@@ -108,6 +108,7 @@ class Installation:
             "HOST": place.host,
             "STATIC_ROOT": str(place.data / "static"),
             "WEIR_MODEL_URL": f"http://127.0.0.1:{port}/v1",
+            "PUBLIC_URL": os.environ.get("PUBLIC_URL") or place.url,
             "PYTHONUNBUFFERED": "1",
         }
         self.cluster: postgres.Cluster | None = None
@@ -224,7 +225,7 @@ class Installation:
         say(f"""
 Weir runs on {url}
 
-  Sign in (the link works once)   {url}{sign_in}
+  Sign in (the link works once)   {sign_in}
   Key of the demo organisation    {key}
 
   curl -N {url}/v1/chat/completions \\

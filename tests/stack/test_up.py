@@ -1,0 +1,142 @@
+"""The real thing: `stack.up` on fresh data, killed, started again, stopped."""
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from stack import checks, probe, up
+from stack.processes import wait_gone
+
+WAIT_SECONDS = 30
+STOP_SECONDS_MAX = 10
+# What tests/postgres.py sets for the suite is not this installation's.
+FOREIGN = ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "WEIR_KEK", "WEIR_KEY_PEPPER", "MAKELEVEL")
+
+
+class Running(NamedTuple):
+    process: "subprocess.Popen[str]"
+    port: int
+    data: Path
+    told: str
+
+    @property
+    def key(self) -> str:
+        return (self.data / "secrets" / "WEIR_DEMO_KEY").read_text().strip()
+
+
+def environment(data: Path) -> dict[str, str]:
+    mine = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    return {**mine, "DATA_DIR": str(data)}
+
+
+def start(data: Path, port: int) -> Running:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stack.up"],
+        env={**environment(data), "PORT": str(port)},
+        cwd=up.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    told = ""
+    for line in process.stdout:
+        told += line
+        if line.startswith("Ctrl-C"):
+            return Running(process, port, data, told)
+    pytest.fail(f"it ended with {process.wait()}:\n{told}")
+
+
+def end(process: "subprocess.Popen[str]") -> None:
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_SECONDS)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    found = start(tmp_path_factory.mktemp("up") / "data", checks.free_port())
+    yield found
+    end(found.process)
+
+
+def test_tells_a_newcomer_what_is_needed(running: Running) -> None:
+    url = f"http://127.0.0.1:{running.port}"
+    assert f"Weir runs on {url}\n" in running.told
+    assert re.search(r"first page after \d+\.\d s, first token after \d+\.\d s\n", running.told)
+    assert f"curl -N {url}/v1/chat/completions" in running.told
+    assert running.told.count(running.key) == 2
+
+
+def test_the_sign_in_link_works_once(running: Running) -> None:
+    link = re.search(r"Sign in .*http://127\.0\.0\.1:\d+(/\S+)", running.told)
+    assert link is not None
+    status, _ = get(running.port, link[1])
+    assert status in (200, 302)
+
+
+def test_the_key_reaches_the_local_model(running: Running) -> None:
+    started = time.time()
+    arrived = probe.first_token("127.0.0.1", running.port, running.key, "smollm2-135m")
+    assert started < arrived
+
+
+def test_manage_py_finds_the_installation(running: Running) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--check"],
+        env=environment(running.data),
+        cwd=up.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc (2026-11)")
+def test_kill_9_leaves_nothing_and_loses_nothing(running: Running) -> None:
+    """Last in this module: it takes the installation away and brings it back."""
+    pids = children(running.process.pid)
+    assert len(pids) == len(up.CHILDREN)
+    running.process.kill()
+    assert all(wait_gone(pid, WAIT_SECONDS) for pid in pids)
+    assert checks.port_free("127.0.0.1", running.port)
+
+    again = start(running.data, running.port)
+    try:
+        assert again.key == running.key
+        pids = children(again.process.pid)
+        asked_at = time.monotonic()
+        again.process.send_signal(signal.SIGTERM)
+        assert again.process.wait(timeout=WAIT_SECONDS) == 0
+        assert time.monotonic() - asked_at < STOP_SECONDS_MAX
+        assert all(wait_gone(pid, 0) for pid in pids)
+        assert not (running.data / "run" / "database_url").exists()
+    finally:
+        end(again.process)
