@@ -4,8 +4,8 @@ Billing and the upstream must read the same body, so what the client wrote goes 
 the body is parsed for its top level only, and each top-level member is known by the span of its
 bytes. `Body.splice` changes single members and leaves every other byte as it came.
 
-No step looks at single characters in Python: msgspec checks the syntax, comparisons of memory
-find the spans, and nesting and surrogates are counted by whole-body operations.
+No step looks at single characters in Python: msgspec checks the syntax and that surrogates stand in
+pairs, comparisons of memory find the spans, and nesting is counted by whole-body operations.
 """
 
 import re
@@ -27,9 +27,8 @@ _BYTE_AT = re.compile(r"\(byte (\d+)\)")
 _MEMBER_NAME = re.compile(rb'[ \t\r\n]*+("(?:[^"\\]++|\\.)*+")[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL)
 _AFTER_VALUE = re.compile(rb"[ \t\r\n]*+([,}])")
 _TWICE = "a name stands twice in the object"
-_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _BRACKET_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_ROUNDS = 4
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
@@ -140,21 +139,23 @@ def _check_text(raw: bytes) -> None:
             raw.decode()
         except UnicodeDecodeError as fault:
             _refuse(raw, fault.start, "invalid UTF-8")
-    if b"\\ud" in raw or b"\\uD" in raw:
-        # Same-length stand-ins keep positions: first escaped backslashes, then whole pairs.
-        plain = _PAIR.sub(b"-" * 12, raw.replace(b"\\\\", b"--"))
-        lone = _SURROGATE.search(plain)
-        if lone is not None:
-            _refuse(raw, lone.start(), "an unpaired surrogate escape")
-    if raw.count(b"[") + raw.count(b"{") > NESTING_MAX and _nesting(raw) > NESTING_MAX:
+    if raw.count(b"[") + raw.count(b"{") > NESTING_MAX and _nests_too_deep(raw):
         _refuse(raw, 0, f"nesting deeper than {NESTING_MAX}")
 
 
-def _nesting(raw: bytes) -> int:
-    """The depth of a syntactically right text: brackets outside strings, summed up."""
+def _nests_too_deep(raw: bytes) -> bool:
+    """Whether brackets outside strings nest too deep, in a text of right syntax.
+
+    Each of the first rounds takes the innermost level away, which leaves little of most bodies.
+    """
     plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
-    brackets = b"".join(plain.split(b'"')[::2]).translate(_BRACKET_STEPS, _NO_BRACKETS)
-    return max(accumulate(array("b", brackets)))
+    brackets = b"".join(plain.split(b'"')[::2]).translate(None, _NO_BRACKETS)
+    for level in range(_ROUNDS):
+        if len(brackets) <= 2 * (NESTING_MAX - level):
+            return False
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    steps = array("b", brackets.translate(_BRACKET_STEPS))
+    return max(accumulate(steps), default=0) + _ROUNDS > NESTING_MAX
 
 
 def _refuse_root(raw: bytes) -> NoReturn:

@@ -48,10 +48,19 @@ class FrameSplitter:
         """The frames that are whole now."""
         if self.too_large:
             return []
-        self._pending += chunk
+        frames: list[Frame] = []
         if b"\r" in chunk:
             self._carriage_returns = True
-        frames: list[Frame] = []
+        if not self._pending and not self._carriage_returns and len(chunk) <= self._max:
+            # Nearly every chunk begins and ends a frame: cut without a copy into the buffer.
+            at = 0
+            while (end := chunk.find(b"\n\n", at)) >= 0:
+                frames.append(self._frame(chunk[at : end + 2]))
+                at = end + 2
+            chunk = chunk[at:]
+            if not chunk:
+                return frames
+        self._pending += chunk
         while end := self._next_end():
             if end > self._max:
                 break
@@ -85,6 +94,9 @@ class FrameSplitter:
         raw = bytes(self._pending[:end])
         del self._pending[:end]
         self._searched = 0
+        return self._frame(raw)
+
+    def _frame(self, raw: bytes) -> Frame:
         text = raw
         if self._first:
             self._first = False

@@ -1,10 +1,11 @@
 """How large a hold must be: the most that a request can cost, before it is sent.
 
-Prices come as a mapping of meter to integer nano per million units, the price of quantities as a
-callable of the caller's, so that this rule rounds nothing itself.
+The bounds are quantities; `billing.rules.pricing.price_bound` makes them money.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+
+from billing.rules.pricing import PriceVersion
 
 OUTPUT_CAP_MIN = 16
 BYTES_PER_ESTIMATED_TOKEN = 4
@@ -31,7 +32,7 @@ def input_tokens_max(
 
 
 def worst_quantities(
-    prices: Mapping[str, int],
+    version: PriceVersion,
     *,
     text_tokens: int,
     media_tokens: int,
@@ -40,8 +41,8 @@ def worst_quantities(
 ) -> dict[str, int]:
     """The quantities of the dearest way in which a request could be billed.
 
-    Every bound is put on the dearest meter that it may end on; a meter without a price of its own
-    is not dearer than text, as which it is priced. `output_tokens` counts all choices.
+    Every bound is put on the meter, of those that it may end on, that is the dearest in any tier.
+    `output_tokens` counts all choices. `version` must have rates for in_text and out_text.
     """
     quantities: dict[str, int] = {}
     outputs = _TEXT_OUT + (_AUDIO_OUT if audio_asked else ())
@@ -51,7 +52,7 @@ def worst_quantities(
         (outputs, output_tokens),
     ):
         if count:
-            meter = _dearest(prices, names)
+            meter = _dearest(version, names)
             quantities[meter] = quantities.get(meter, 0) + count
     return quantities
 
@@ -89,9 +90,7 @@ def estimate_tokens(utf8_bytes: int) -> int:
     return -(-utf8_bytes // BYTES_PER_ESTIMATED_TOKEN)
 
 
-def _dearest(prices: Mapping[str, int], names: Iterable[str]) -> str:
-    first, *others = names
-    for name in others:
-        if prices.get(name, 0) > prices.get(first, 0):
-            first = name
-    return first
+def _dearest(version: PriceVersion, names: Iterable[str]) -> str:
+    """The dearest meter; the first of equals, which is text."""
+    tables = (version.rates, *(tier.rates for tier in version.tiers))
+    return max(names, key=lambda name: max(rates.get(name, -1) for rates in tables))

@@ -5,9 +5,10 @@ before a shorter one; among equals a lower priority comes first; among those the
 weight from the caller's seed, so that the same seed always gives the same order.
 """
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 
 _MASK = 2**64 - 1
 
@@ -88,14 +89,10 @@ def _draw(routes: list[Route], seed: int) -> list[Route]:
     order = []
     state = seed & _MASK
     while routes:
-        total = sum(route.weight for route in routes)
+        edges = list(accumulate(route.weight for route in routes))
         state, drawn = _scramble(state)
-        at = drawn % total if total else 0
-        for i, route in enumerate(routes):
-            at -= route.weight
-            if at < 0 or not total:
-                order.append(routes.pop(i))
-                break
+        at = bisect_right(edges, drawn % edges[-1]) if edges[-1] else 0
+        order.append(routes.pop(at))
     return order
 
 

@@ -47,7 +47,7 @@ _BY_STATUS: Mapping[int, ErrorKind] = {
     529: "overloaded",
 }
 _REJECTED = frozenset({400, 415, 422})
-_SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?")
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ class _Message(msgspec.Struct):
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _message = msgspec.json.Decoder(_Message)
+_messages = msgspec.json.Decoder(list[_Message])
 _part = msgspec.json.Decoder(_Part)
 
 
@@ -158,14 +159,18 @@ def _read_model(body: Body) -> str:
     return model
 
 
-def _read_messages(body: Body) -> list[msgspec.Raw]:
+def _read_messages(body: Body) -> list[_Message]:
     raw = body.value("messages")
     if raw is None:
         raise RequestFault("missing_parameter", "messages", "messages is required")
     try:
-        return _raws.decode(raw)
+        return _messages.decode(raw)
     except msgspec.ValidationError:
-        raise RequestFault("invalid_type", "messages", "messages must be an array") from None
+        pass
+    if not raw.startswith(b"["):
+        raise RequestFault("invalid_type", "messages", "messages must be an array")
+    items = _raws.decode(raw)
+    return [_message.decode(item) if _starts(item, b"{") else _Message() for item in items]
 
 
 def _read_bool(body: Body, name: str) -> bool:
@@ -251,7 +256,7 @@ def _texts(value: Any) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
-def _count_media(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int]:
+def _count_media(messages: list[_Message]) -> tuple[Counter[MediaKind], int]:
     """Count pictures, sounds, files and films, and the bytes of the pictures.
 
     A part is known by its own members and not by its `type`, which might stand twice and be read
@@ -259,8 +264,8 @@ def _count_media(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int]:
     """
     kinds: Counter[MediaKind] = Counter()
     picture_bytes = 0
-    for raw in messages:
-        for part in _parts(raw):
+    for message in messages:
+        for part in _parts(message.content):
             if _given(part.image_url):
                 kinds["image"] += 1
                 picture_bytes += len(memoryview(part.image_url))
@@ -270,15 +275,14 @@ def _count_media(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int]:
     return +kinds, picture_bytes
 
 
-def _parts(message: msgspec.Raw) -> list[_Part]:
-    try:
-        content = _message.decode(message).content
-        if bytes(memoryview(content)[:1]) != b"[":
-            return []
-        raws = _raws.decode(content)
-    except msgspec.ValidationError:
+def _parts(content: msgspec.Raw) -> list[_Part]:
+    if not _starts(content, b"["):
         return []
-    return [_part.decode(part) for part in raws if bytes(memoryview(part)[:1]) == b"{"]
+    return [_part.decode(part) for part in _raws.decode(content) if _starts(part, b"{")]
+
+
+def _starts(raw: msgspec.Raw, letter: bytes) -> bool:
+    return bytes(memoryview(raw)[:1]) == letter
 
 
 def _given(raw: msgspec.Raw) -> bool:

@@ -11,8 +11,6 @@ account ids inside an error.
 After COMPLETE a cut is no fault. After ENDED, FAILED and BROKEN nothing more is read.
 """
 
-from typing import Any, NamedTuple
-
 import msgspec
 
 from gateway.codecs.errors import mask_members
@@ -40,7 +38,7 @@ from gateway.codecs.sse import FRAME_BYTES_MAX, Frame, FrameSplitter
 DONE_FRAME = b"data: [DONE]\n\n"
 
 
-class Step(NamedTuple):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """One frame: the bytes for a client of the same dialect (b"" for none), and what it says."""
 
     raw: bytes
@@ -110,16 +108,22 @@ class Decoder:
                 raw.decode()
             except UnicodeDecodeError:
                 return self._break("F16")
-        if data is None or not data.strip():
+        if data is None:
             return Step(raw, [])
-        if data.strip() == b"[DONE]":
-            return self._end(marked=True, raw=raw) if self._reader.seen else self._break("F24")
         try:
             answer = read_answer(data)
         except ReadFault:
-            return self._break("F15")
+            return self._read_word(raw, data.strip())
         error = error_of(answer, data)
         return self._read_chunk(frame, answer) if error is None else self._fail(frame, error)
+
+    def _read_word(self, raw: bytes, word: bytes) -> Step:
+        """Data that is no JSON object: nothing, the end marker, or a fault."""
+        if not word:
+            return Step(raw, [])
+        if word != b"[DONE]":
+            return self._break("F15")
+        return self._end(marked=True, raw=raw) if self._reader.seen else self._break("F24")
 
     def _read_chunk(self, frame: Frame, answer: Answer) -> Step:
         raw, usage = frame.raw, None if answer.usage is ABSENT else given(answer.usage)
@@ -167,17 +171,13 @@ class Decoder:
 
 
 def _masked(frame: Frame) -> bytes:
-    """The frame as it came, unless a text in it must be masked: then written anew."""
-    told = _decode_exact(frame.data or b"")
-    masked = mask_members(told)
-    if masked == told:
-        return frame.raw
-    return b"data: " + msgspec.json.encode(masked) + b"\n\n"
+    """The frame as it came, unless a text in it must be masked: then written anew.
 
-
-def _decode_exact(data: bytes) -> Any:
-    """Any JSON; one with numbers out of range is told as nothing at all."""
+    Nothing (b"") when it cannot be looked through; the relay then tells the error in its words.
+    """
     try:
-        return msgspec.json.decode(data)
+        told = msgspec.json.decode(frame.data or b"")
+        masked = mask_members(told)
     except (msgspec.DecodeError, RecursionError):
-        return {"error": None}
+        return b""
+    return frame.raw if masked == told else b"data: " + msgspec.json.encode(masked) + b"\n\n"

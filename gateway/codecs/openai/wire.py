@@ -81,7 +81,7 @@ class Answer(msgspec.Struct, gc=False):
     choices: list[Choice] | None = None
     usage: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
-    object: msgspec.Raw = ABSENT
+    object: str | None = None
 
 
 class ReadFault(Exception):
@@ -106,7 +106,7 @@ def error_of(answer: Answer, data: bytes) -> bytes | None:
     """The raw error object of an answer that is one; None otherwise."""
     if answer.error is not ABSENT and (error := given(answer.error)) is not None:
         return error
-    return data if given(answer.object) == b'"error"' and not answer.choices else None
+    return data if answer.object == "error" and not answer.choices else None
 
 
 def given(raw: msgspec.Raw) -> bytes | None:
@@ -195,7 +195,7 @@ def _read_loosely(data: bytes) -> Answer:
     """Read valid JSON of unexpected types: what can be understood is, the rest is left out."""
     try:
         top = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    except msgspec.ValidationError:
+    except (msgspec.DecodeError, RecursionError):
         raise ReadFault from None
     raw_choices = _value(top.get("choices"))
     choices = raw_choices if isinstance(raw_choices, list) else []
@@ -203,7 +203,7 @@ def _read_loosely(data: bytes) -> Answer:
         choices=[_loose_choice(item) for item in choices if isinstance(item, dict)],
         usage=top.get("usage", ABSENT),
         error=top.get("error", ABSENT),
-        object=top.get("object", ABSENT),
+        object=_text(_value(top.get("object"))),
     )
 
 
@@ -211,7 +211,7 @@ def _value(raw: msgspec.Raw | None) -> Any:
     """Numbers out of every range make a value unreadable, which counts as none."""
     try:
         return None if raw is None else msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 
