@@ -220,8 +220,20 @@ def as_json(difference: Difference) -> list[dict[str, object]]:
     ]
 
 
+# Fields are shown in the order of the file; the others follow.
+_SHOWN_FIRST: Final = (
+    *("name", "provider", "base_url", "keys", "models", "enabled", "priority", "weight"),
+    *("retries", "on_leave", "timeouts.connect", "timeouts.first_content", "timeouts.idle"),
+    *("timeouts.total", "rates", "valid_to", "currency", "credit", "team", "role", "secret"),
+)
+
+
+def _shown_order(field: tuple[str, Value]) -> int:
+    return _SHOWN_FIRST.index(field[0]) if field[0] in _SHOWN_FIRST else len(_SHOWN_FIRST)
+
+
 def _field_lines(change: Change) -> Iterable[str]:
-    for name, after in change.after.items():
+    for name, after in sorted(change.after.items(), key=_shown_order):
         before = change.before.get(name)
         if name == "secret":
             yield "secret: set" if change.action == "create" else "secret: replaced"

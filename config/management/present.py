@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from django.db import connection
 from django.db.models import Prefetch
 
 from accounts.models import Key, KeyKind, Membership, Organisation, Team
@@ -13,6 +14,15 @@ from gateway.channels import TIMEOUTS
 from gateway.installation import installation_settings
 from gateway.models import Channel, ChannelKey
 from lib import clock
+
+
+def lock_installation() -> None:
+    """Wait for other runs that read or write the whole, until this transaction's end.
+
+    Two runs at the same time would each write what the other has not seen yet.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('weir installation'))")
 
 
 def present_items() -> list[Item]:

@@ -4,6 +4,7 @@ A field that a file leaves out says nothing: it keeps its value, and has the def
 here where the thing is new or the file is applied with --prune.
 """
 
+import datetime as dt
 import ipaddress
 from typing import Annotated, Final, Literal
 
@@ -49,6 +50,12 @@ def _credit(text: str) -> str:
     return text
 
 
+def _granted(operator: bool) -> bool:
+    if not operator:
+        raise wrong("expected true; leave the field out for who is no operator")
+    return operator
+
+
 def _rates(meters: dict[str, str]) -> dict[str, str]:
     for name, rate in meters.items():
         try:
@@ -69,6 +76,16 @@ def _decimal_text(value: object) -> object:
     return value
 
 
+def _instant(value: object) -> object:
+    """A time in quotes is a time as well."""
+    if isinstance(value, str):
+        try:
+            return dt.datetime.fromisoformat(value)
+        except ValueError as error:
+            raise wrong("expected a time such as 2026-01-01T00:00:00Z") from error
+    return value
+
+
 def _none_is_empty(value: object) -> object:
     """`gpt-4o:` with nothing behind the colon is `gpt-4o: {}`."""
     return {} if value is None else value
@@ -76,6 +93,7 @@ def _none_is_empty(value: object) -> object:
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^\S(.*\S)?$")]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^\S+$")]
+Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
 Secret = Annotated[str, StringConstraints(min_length=1)]
 Decimal = Annotated[str, BeforeValidator(_decimal_text)]
 Seconds = Annotated[int | float, Field(gt=0, le=86_400)]
@@ -124,8 +142,8 @@ class Tier(Part):
 
 class Price(Part):
     model: ModelName
-    valid_from: AwareDatetime
-    valid_to: AwareDatetime | None = None
+    valid_from: Instant
+    valid_to: Instant | None = None
     meters: Meters
     tiers: list[Tier] = []
 
@@ -134,7 +152,7 @@ class Key(Part):
     name: Name
     secret: Secret = KEEP
     models: list[ModelName] = []
-    expires_at: AwareDatetime | None = None
+    expires_at: Instant | None = None
     disabled: bool = False
 
 
@@ -146,7 +164,7 @@ class Team(Part):
 class Member(Part):
     email: Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
     role: Literal["owner", "admin", "billing", "developer", "viewer"]
-    operator: Literal[True] | None = None
+    operator: Annotated[bool, AfterValidator(_granted)] = False
 
 
 class Organisation(Part):

@@ -9,19 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from accounts.access import digest_of
 from config.management.difference import Difference, as_json, compare, summary
 from config.management.loading import Loaded, Unresolved, load
-from config.management.present import organisation_names, present_items
+from config.management.present import lock_installation, organisation_names, present_items
 from config.management.wanted import wanted_items
 from config.management.writing import write
 from config.management.yaml_source import FileInvalid, Problem, path_text
 from gateway.channels import secret_digest
-
-# Two runs at the same time would each write what the other has not seen yet.
-_LOCK = "SELECT pg_advisory_xact_lock(hashtext('weir apply'))"
 
 
 class Command(BaseCommand):
@@ -48,6 +45,8 @@ class Command(BaseCommand):
         try:
             loaded = load(_read(file), partial(_resolve, Path(file).parent))
             difference = _apply(loaded, prune=options["prune"], dry_run=dry_run)
+        except OperationalError as error:
+            raise CommandError(f"The database cannot be used: {error}") from error
         except FileInvalid as invalid:
             self._fail(invalid.problems, name, options["json"])
         notes = [loaded.source.problem(note.path, note.message) for note in difference.notes]
@@ -74,8 +73,7 @@ class Command(BaseCommand):
 
 def _apply(loaded: Loaded, *, prune: bool, dry_run: bool) -> Difference:
     with transaction.atomic():
-        with transaction.get_connection().cursor() as cursor:
-            cursor.execute(_LOCK)
+        lock_installation()
         wanted = wanted_items(
             loaded,
             organisations=organisation_names(),

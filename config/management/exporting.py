@@ -1,0 +1,106 @@
+"""The installation as a file that `apply` takes, every field stated.
+
+Where a secret cannot be read, `keep` stands in its place.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import yaml
+
+from billing.rules.money import format_usd
+from config.management import shape
+from config.management.difference import Item, Value, instant_text, rates_as_written
+
+Document = dict[str, Any]
+
+
+def document(present: Iterable[Item]) -> Document:
+    """The present items in the file's shape, ready to be written as YAML."""
+    whole: Document = {"version": 1, "settings": {}}
+    whole |= {"channels": [], "prices": [], "organisations": []}
+    organisations: dict[str, Document] = {}
+    teams: dict[tuple[str, str], Document] = {}
+    for item in present:
+        fields = item.fields
+        match item.id.kind:
+            case "settings":
+                whole["settings"] = _plain(fields, ("egress_allow", "unpriced_models"))
+            case "channel":
+                whole["channels"].append(_channel(item.id.name[0], fields))
+            case "price":
+                whole["prices"].append(_price(item.id.name, fields))
+            case "organisation":
+                slug = item.id.name[0]
+                organisations[slug] = _organisation(slug, fields)
+                whole["organisations"].append(organisations[slug])
+            case "team":
+                team: Document = {"name": item.id.name[1], "keys": []}
+                teams[item.id.name[0], item.id.name[1]] = team
+                organisations[item.id.name[0]]["teams"].append(team)
+            case "member":
+                member = {"email": item.id.name[1], "role": fields["role"]}
+                member |= {"operator": True} if fields["operator"] else {}
+                organisations[item.id.name[0]]["members"].append(member)
+            case "key":
+                key = {"name": item.id.name[1], "secret": shape.KEEP}
+                key |= _plain(fields, ("models", "expires_at", "disabled"))
+                teams[item.id.name[0], cast(str, fields["team"])]["keys"].append(key)
+    return whole
+
+
+def as_yaml(whole: Document) -> str:
+    return yaml.dump(
+        whole, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False
+    )
+
+
+def _channel(name: str, fields: Mapping[str, Value]) -> Document:
+    models = cast(dict[str, str], fields["models"])
+    timeouts = {part: fields[f"timeouts.{part}"] for part in shape.Timeouts.model_fields}
+    return {
+        "name": name,
+        "provider": fields["provider"],
+        "base_url": fields["base_url"],
+        "keys": [shape.KEEP] * len(cast(tuple[object], fields["keys"])),
+        "models": {
+            model: {"upstream": upstream} if upstream else {} for model, upstream in models.items()
+        },
+        **_plain(fields, ("enabled", "priority", "weight", "retries", "on_leave")),
+        "timeouts": timeouts,
+    }
+
+
+def _price(name: tuple[str, ...], fields: Mapping[str, Value]) -> Document:
+    model, valid_from = name
+    price: Document = {"model": model, "valid_from": dt.datetime.fromisoformat(valid_from)}
+    price["valid_to"] = fields["valid_to"]
+    return price | rates_as_written(cast(Mapping[str, Value], fields["rates"]))
+
+
+def _organisation(slug: str, fields: Mapping[str, Value]) -> Document:
+    organisation: Document = {"name": fields["name"], "slug": slug, "currency": fields["currency"]}
+    if fields["credit"] is not None:
+        organisation["credit"] = format_usd(cast(int, fields["credit"]))
+    return organisation | {"members": [], "teams": []}
+
+
+def _plain(fields: Mapping[str, Value], names: Iterable[str]) -> Document:
+    return {
+        name: list(value) if isinstance(value := fields[name], tuple) else value for name in names
+    }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Times as people write them, in UTC."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def _represent_instant(dumper: yaml.SafeDumper, instant: dt.datetime) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:timestamp", instant_text(instant))
+
+
+_Dumper.add_representer(dt.datetime, _represent_instant)

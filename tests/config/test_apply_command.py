@@ -1,0 +1,336 @@
+"""The commands as an operator runs them, against a real database."""
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from accounts.access import digest_of
+from accounts.models import AuditEvent, Epoch, Key, Membership, Organisation, Team, User
+from billing.models import PriceVersion
+from billing.rules.pricing import PriceVersion as Rates
+from billing.rules.pricing import price
+from billing.wallets import balance
+from gateway.channels import open_secret
+from gateway.models import Channel, InstallationSetting
+
+pytestmark = pytest.mark.django_db
+
+SECRETS = {
+    "FIRST_PROVIDER_KEY": "sk-provider-one-0123456789",
+    "SECOND_PROVIDER_KEY": "sk-provider-two-0123456789",
+    "CI_KEY": "a-brought-key-of-forty-characters-000001",
+}
+
+WHOLE = """\
+version: 1
+settings:
+  egress_allow: ["127.0.0.1/32"]
+  unpriced_models: alert
+channels:
+  - name: first
+    provider: openai
+    keys: ["env:FIRST_PROVIDER_KEY"]
+    models: {gpt-4o-mini: {}, team-default: {upstream: gpt-4o-mini}, "gpt-5*": {}}
+    timeouts: {connect: 1, idle: 2.5}
+  - name: second
+    provider: openai_compatible
+    base_url: http://127.0.0.1:9/v1
+    keys: ["env:SECOND_PROVIDER_KEY"]
+    models: {gpt-4o-mini: {}}
+    priority: 1
+    weight: 3
+    retries: 0
+    on_leave: drain
+    enabled: false
+prices:
+  - model: gpt-4o-mini
+    valid_from: 2026-01-01T00:00:00Z
+    meters: {in_text: "0.15", out_text: "0.60"}
+  - model: gpt-4o-mini
+    valid_from: 2026-03-01T00:00:00Z
+    meters: {in_text: "0.20", out_text: "0.60"}
+    tiers: [{input_over: 200000, meters: {in_text: "0.40"}}]
+organisations:
+  - name: Acme Works
+    currency: USD
+    credit: "100.00"
+    members:
+      - {email: owner@example.org, role: owner, operator: true}
+      - {email: dev@example.org, role: developer}
+    teams:
+      - name: core
+        keys:
+          - {name: ci, secret: "env:CI_KEY", models: ["gpt-*"]}
+          - {name: old, secret: "an-expired-key-of-twenty", expires_at: 2020-01-01T00:00:00Z}
+      - name: Lab
+        keys:
+          - {name: lab, secret: "file:lab.key", disabled: true}
+"""
+
+
+class Installation:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def apply(self, text: str, *options: str) -> str:
+        (self.directory / "weir.yaml").write_text(text)
+        out = StringIO()
+        call_command("apply", str(self.directory / "weir.yaml"), *options, stdout=out)
+        return out.getvalue()
+
+    def export(self) -> str:
+        out = StringIO()
+        call_command("export", stdout=out)
+        return out.getvalue()
+
+    def refusal(self, text: str, *options: str) -> str:
+        with pytest.raises(CommandError) as caught:
+            self.apply(text, *options)
+        return str(caught.value)
+
+
+@pytest.fixture
+def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    for name, text in SECRETS.items():
+        monkeypatch.setenv(name, text)
+    (tmp_path / "lab.key").write_text("the-key-of-the-lab-in-a-file\n")
+    return Installation(tmp_path)
+
+
+def everything() -> dict[str, int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace "
+            "WHERE relkind = 'r' AND nspname = 'public'"
+        )
+        tables = [row[0] for row in cursor.fetchall()]
+        counts = {}
+        for table in tables:
+            cursor.execute(f'SELECT count(*) FROM "{table}"')
+            counts[table] = cursor.fetchone()[0]
+    return counts
+
+
+def test_one_file_sets_up_all_of_it(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    first, second = Channel.objects.order_by("name")
+    assert first.base_url == "https://api.openai.com/v1"
+    assert first.timeouts == {"connect": 1, "first_content": 60, "idle": 2.5, "total": 1800}
+    assert {route.model: route.upstream_model for route in first.routes.all()} == {
+        "gpt-4o-mini": "",
+        "team-default": "gpt-4o-mini",
+        "gpt-5*": "",
+    }
+    assert (second.priority, second.weight, second.retries) == (1, 3, 0)
+    assert (second.on_leave, second.enabled) == ("drain", False)
+    assert [open_secret(key) for key in second.keys.all()] == [SECRETS["SECOND_PROVIDER_KEY"]]
+    old, new = PriceVersion.objects.order_by("valid_from")
+    assert old.valid_to == new.valid_from
+    charge = price({"in_text": 300_000}, Rates.from_stored(new.rates))
+    assert getattr(charge, "total_nano", None) == 120_000_000
+    organisation = Organisation.objects.get()
+    assert organisation.slug == "acme-works"
+    assert balance(organisation).available_nano == 100_000_000_000
+    roles = {member.user.email: member.role for member in Membership.objects.all()}
+    assert roles == {"owner@example.org": "owner", "dev@example.org": "developer"}
+    assert list(User.objects.filter(operator=True).values_list("email", flat=True)) == [
+        "owner@example.org"
+    ]
+    key = Key.objects.get(digest=digest_of(SECRETS["CI_KEY"]))
+    assert (key.team.name, key.model_patterns, key.disabled) == ("core", ["gpt-*"], False)
+    assert Key.objects.get(name="old").expires_at is not None
+    assert Key.objects.get(digest=digest_of("the-key-of-the-lab-in-a-file")).disabled
+    assert InstallationSetting.objects.get().unpriced_models == "alert"
+
+
+def test_the_same_file_again_changes_nothing(installation: Installation) -> None:
+    assert "+ channel first" in installation.apply(WHOLE)
+    before, epoch = everything(), Epoch.objects.get().n
+    assert installation.apply(WHOLE) == "nothing to change\n"
+    assert installation.apply(WHOLE, "--prune") == "nothing to change\n"
+    assert (everything(), Epoch.objects.get().n) == (before, epoch)
+
+
+def test_a_dry_run_tells_the_difference_and_leaves_no_row(installation: Installation) -> None:
+    before = everything()
+    told = installation.apply(WHOLE, "--dry-run")
+    assert "+ channel first" in told
+    assert "nothing was written" in told
+    assert everything() == before
+
+
+def test_an_export_applied_changes_nothing(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    exported = installation.export()
+    assert "keep" in exported
+    assert installation.apply(exported) == "nothing to change\n"
+    assert installation.apply(exported, "--prune") == "nothing to change\n"
+
+
+def test_an_export_brings_back_what_was_changed(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    exported = installation.export()
+    Channel.objects.filter(name="first").update(priority=9, retries=1)
+    told = installation.apply(exported)
+    assert told.splitlines() == ["~ channel first", "    priority: 9 -> 0", "    retries: 1 -> 2"]
+
+
+def test_without_prune_what_is_not_named_is_not_touched(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    before = everything()
+    assert installation.apply("version: 1\n") == "nothing to change\n"
+    assert (
+        installation.apply("version: 1\norganisations: [{name: Acme Works}]\n")
+        == "nothing to change\n"
+    )
+    assert everything() == before
+
+
+def test_prune_removes_what_is_not_named_and_keeps_the_books(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    less = WHOLE[: WHOLE.index("  - name: second")] + WHOLE[WHOLE.index("organisations:") :]
+    less = less.replace("      - {email: dev@example.org, role: developer}\n", "")
+    less = less[: less.index("      - name: Lab")]
+    told = installation.apply(less, "--prune").splitlines()
+    assert told == [
+        "- channel second",
+        "- price gpt-4o-mini/2026-03-01T00:00:00Z",
+        "- member acme-works/dev@example.org",
+        "- key acme-works/lab",
+    ]
+    assert list(Channel.objects.values_list("name", flat=True)) == ["first"]
+    assert Key.objects.get(name="lab").revoked_at is not None
+    assert Team.objects.filter(name="Lab").exists()
+    assert balance(Organisation.objects.get()).available_nano == 100_000_000_000
+    assert installation.apply(less, "--prune") == "nothing to change\n"
+
+
+def test_secrets_are_in_no_output_and_in_no_audit_event(installation: Installation) -> None:
+    texts = [
+        installation.apply(WHOLE, "--dry-run"),
+        installation.apply(WHOLE, "--json"),
+        installation.apply(WHOLE.replace("env:FIRST", "env:SECOND")),
+        installation.export(),
+        *(str(event.detail) for event in AuditEvent.objects.all()),
+    ]
+    for secret in (*SECRETS.values(), "the-key-of-the-lab-in-a-file", "an-expired-key-of-twenty"):
+        assert all(secret not in text for text in texts)
+
+
+def test_json_names_every_change(installation: Installation) -> None:
+    report = json.loads(installation.apply(WHOLE, "--json"))
+    assert report["dry_run"] is False
+    named = {(change["action"], change["kind"], change["name"]) for change in report["changes"]}
+    assert ("create", "key", "acme-works/ci") in named
+    assert ("change", "settings", "") in named
+    assert json.loads(installation.apply(WHOLE, "--json"))["changes"] == []
+
+
+def test_a_wrong_file_is_told_by_line_and_writes_nothing(
+    installation: Installation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = everything()
+    said = installation.refusal(WHOLE.replace("weight: 3", "weight: heavy"))
+    assert "weir.yaml:17: channels[1].weight: expected a whole number, found heavy" in said
+    said = installation.refusal(WHOLE.replace("env:CI_KEY", "env:NOWHERE"), "--json")
+    assert "the environment variable NOWHERE is not set" in said
+    assert everything() == before
+
+
+def test_what_the_database_refuses_names_the_line_too(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    earlier = """\
+version: 1
+prices:
+  - model: gpt-4o-mini
+    valid_from: 2025-01-01T00:00:00Z
+    meters: {in_text: "1"}
+"""
+    said = installation.refusal(earlier)
+    assert "weir.yaml:3: prices[0]: This price of gpt-4o-mini overlaps another one" in said
+    taken = WHOLE.replace("Acme Works", "Other")
+    assert "organisations[0].teams[0].keys[0].secret: This key is in use" in installation.refusal(
+        taken
+    )
+    assert not Organisation.objects.filter(name="Other").exists()
+
+
+def test_another_secret_is_another_key(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    first = Key.objects.get(name="ci")
+    told = installation.apply(WHOLE.replace("env:CI_KEY", "another-key-of-twenty-characters"))
+    assert told.splitlines() == ["~ key acme-works/ci", "    secret: replaced"]
+    first.refresh_from_db()
+    assert first.revoked_at is not None
+    now = Key.objects.get(name="ci", revoked_at=None)
+    assert (now.digest, now.model_patterns) == (
+        digest_of("another-key-of-twenty-characters"),
+        ["gpt-*"],
+    )
+
+
+def test_two_keys_may_swap_their_secrets_names(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    told = installation.apply(
+        WHOLE.replace("name: ci,", "name: renamed,").replace("env:CI_KEY", "x" * 30)
+    )
+    assert "+ key acme-works/renamed" in told
+
+
+def test_a_channel_that_moves_needs_its_secret_again(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    moved = installation.export().replace("127.0.0.1:9", "127.0.0.1:10")
+    assert "give this one anew" in installation.refusal(moved)
+    installation.apply(WHOLE.replace("127.0.0.1:9", "127.0.0.1:10"))
+    (key,) = Channel.objects.get(name="second").keys.all()
+    assert open_secret(key) == SECRETS["SECOND_PROVIDER_KEY"]
+
+
+def test_a_stored_provider_key_stays_by_keep_beside_a_new_one(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    installation.apply(
+        WHOLE.replace('["env:SECOND_PROVIDER_KEY"]', '[keep, "env:FIRST_PROVIDER_KEY"]')
+    )
+    keys = Channel.objects.get(name="second").keys.all()
+    assert [open_secret(key) for key in keys] == [
+        SECRETS["SECOND_PROVIDER_KEY"],
+        SECRETS["FIRST_PROVIDER_KEY"],
+    ]
+
+
+def test_an_own_price_wins_over_the_shipped_one(installation: Installation) -> None:
+    call_command("load_catalogue", stdout=StringIO())
+    shipped = PriceVersion.objects.filter(price__model="gpt-4o-mini").count()
+    assert shipped
+    installation.apply(WHOLE)
+    sources = list(
+        PriceVersion.objects.filter(price__model="gpt-4o-mini")
+        .order_by("valid_from")
+        .values_list("source", flat=True)
+    )
+    assert sources[-2:] == ["file", "file"]
+    assert "genai-prices" not in installation.export()
+    assert installation.apply(WHOLE, "--prune") == "nothing to change\n"
+
+
+def test_a_price_that_nothing_was_charged_at_is_corrected_in_place(
+    installation: Installation,
+) -> None:
+    installation.apply(WHOLE)
+    told = installation.apply(WHOLE.replace('"0.15"', '"0.16"'))
+    assert "rates: {meters: {in_text: 0.15, out_text: 0.6}} -> " in told
+    first = PriceVersion.objects.order_by("valid_from")[0]
+    assert first.rates["meters"]["in_text"] == 160_000_000
+    assert first.valid_to is not None
+
+
+def test_another_credit_moves_nothing_and_is_told(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    told = installation.apply(WHOLE.replace('"100.00"', '"250.00"'))
+    assert told.startswith("nothing to change\nnote: ")
+    assert "100.00 was posted already" in told
+    assert balance(Organisation.objects.get()).available_nano == 100_000_000_000
