@@ -13,7 +13,7 @@ run: python
 test: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.browser
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: python git
 	@$(INSTALL) --dev
