@@ -165,15 +165,19 @@ def operator_page(action: roles.Action) -> Callable[[View], View]:
     return _guard(f"operator:{action}", enter)
 
 
-def signed_in_page(view: View) -> View:
-    """Guard a view of one's own account, which belongs to no organisation."""
+def signed_in_view(view: View) -> View:
+    """Guard a ready-made view of one's own account, which takes no actor."""
 
     def enter(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
         if not isinstance(request.user, User):
             return _to_sign_in(request)
         return _person(request.user, None, None)
 
-    return _guard("signed-in", enter)(view)
+    @wraps(view)
+    def without_actor(request: HttpRequest, actor: Actor, **kwargs: Any) -> HttpResponseBase:
+        return cast(HttpResponseBase, view(request, **kwargs))
+
+    return _guard("signed-in", enter)(without_actor)
 
 
 def public(view: View) -> View:
@@ -270,7 +274,7 @@ class ApiAuth(AuthBase):
         elif isinstance(request.user, User):
             if check_csrf(request):
                 raise HttpError(403, "The CSRF header is missing or wrong. Reload the page.")
-            actor = _session_actor(request, request.user)
+            actor = session_actor(request, request.user)
         else:
             actor = None
         if actor is None:
@@ -282,6 +286,11 @@ class ApiAuth(AuthBase):
 
 
 api_auth = ApiAuth()
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """The actor that an API operation was entered by."""
+    return cast(Actor, request.auth)  # type: ignore[attr-defined]
 
 
 def presented_keys(request: HttpRequest) -> set[str]:
@@ -337,7 +346,7 @@ def _living_membership(key: Key) -> Membership | None:
     )
 
 
-def _session_actor(request: HttpRequest, user: User) -> Actor | None:
+def session_actor(request: HttpRequest, user: User) -> Actor | None:
     """The person, in the organisation whose page was seen last."""
     membership = last_membership(request, user)
     if membership is None and not user.operator:
@@ -375,9 +384,31 @@ def visible_keys(actor: Actor) -> QuerySet[Key]:
     return keys
 
 
+def living_keys(actor: Actor) -> QuerySet[Key]:
+    """The keys that the actor may list and that open something now, newest first."""
+    keys = visible_keys(actor).filter(revoked_at=None, disabled=False)
+    return keys.exclude(expires_at__lte=clock.now())
+
+
 def access_key(actor: Actor, id: str | uuid.UUID) -> Key:
     """One key that the actor may see. Http404 when it is another's or none."""
     return _one(visible_keys(actor), id)
+
+
+def may_write_key(actor: Actor, key: Key) -> bool:
+    """Whether the actor may change or revoke a key that it sees: its own, or all of them."""
+    if scope_of(actor, "keys.write") == "all":
+        return True
+    own = actor.user is not None and key.user_id == actor.user.id
+    return own and scope_of(actor, "keys.write_own") is not None
+
+
+def writable_key(actor: Actor, id: str | uuid.UUID) -> Key:
+    """One key that the actor may change or revoke. Http404 when unseen, AccessDenied when not."""
+    key = access_key(actor, id)
+    if not may_write_key(actor, key):
+        require(actor, "keys.write")
+    return key
 
 
 def access_team(actor: Actor, slug: str | None = None) -> Team:

@@ -7,14 +7,16 @@ import os
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from django.conf import settings
 from django.db import transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 
 from accounts import audit, organisations
 from accounts.access import SYSTEM, Actor
+from accounts.appearance import recall_appearance
 from accounts.models import SignInLink, User
 from lib import clock
 
@@ -91,8 +93,41 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """Only a path of this site is a place to go on to; `//evil` and other hosts are not."""
         return url.startswith("/") and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
 
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return bool(settings.SIGN_UP)
+
+    def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
+        response: HttpResponse = super().post_login(request, user, **kwargs)
+        recall_appearance(response, user)
+        return response
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        """A link in a mail never takes its host from the request that caused the mail."""
+        return settings.PUBLIC_URL + reverse(
+            "account_reset_password_from_key", kwargs=_parts_of_reset_key(key)
+        )
+
+    def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
+        return settings.PUBLIC_URL + reverse("account_confirm_email", args=[emailconfirmation.key])
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Mails name the installation by its own address, for the same reason."""
+        urls = {
+            "password_reset_url": context.get("password_reset_url")
+            if "password_reset_key" in template_prefix
+            else settings.PUBLIC_URL + reverse("account_reset_password"),
+            "signup_url": settings.PUBLIC_URL + reverse("account_signup"),
+            "public_url": settings.PUBLIC_URL,
+        }
+        super().send_mail(template_prefix, email, {**context, **urls})
+
     def add_message(self, *args: Any, **kwargs: Any) -> None:
         """Being signed in or out is seen on the page; nothing is announced."""
+
+
+def _parts_of_reset_key(key: str) -> dict[str, str]:
+    uidb36, _, rest = key.partition("-")
+    return {"uidb36": uidb36, "key": rest}
 
 
 def _organisation_name(user: User) -> str:

@@ -1,3 +1,17 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from config import views
+from config.api import api
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.root, name="root"),
+    path("", include("accounts.urls")),
+    path("o/<slug:o>/", views.home, name="home"),
+    path("appearance", views.appearance, name="appearance"),
+    path("design/", views.design, name="design"),
+    path("api/v1/", api.urls),
+]
+
+handler403 = "config.views.denied"
+handler404 = "config.views.missing"
+handler500 = "config.views.failed"

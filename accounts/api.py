@@ -1,0 +1,124 @@
+"""The management API of keys. Pages call the same functions."""
+
+import datetime as dt
+from typing import Annotated, Any, Literal
+
+from django.http import HttpRequest
+from ninja import Query, Router, Schema, Status
+from pydantic import AwareDatetime, ConfigDict, Field
+
+from accounts import access, keys
+from accounts.models import Key, KeyKind
+from lib import clock, pagination
+from lib.ids import id_text
+
+router = Router(tags=["Keys"])
+
+Pattern = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
+
+
+class KeyIn(Schema):
+    """A key to be made. It belongs to who makes it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=120, description="Unique among the living keys.")
+    kind: Literal["relay", "management"] = Field(
+        "relay", description="`relay` calls models; `management` does what your role allows."
+    )
+    team: str | None = Field(None, description="Slug of the team; the first team when left out.")
+    models: list[Pattern] = Field(
+        default_factory=list,
+        max_length=100,
+        description="Names or patterns (`gpt-*`) that the key may ask for; empty = all.",
+    )
+    expires_at: AwareDatetime | None = Field(None, description="When the key ends by itself.")
+
+
+class KeyOut(Schema):
+    """A key as everybody sees it after it was made: never its text."""
+
+    id: str
+    name: str
+    kind: str
+    state: Literal["active", "disabled", "expired", "revoked"]
+    prefix: str
+    last4: str
+    team: str
+    owner: str | None = Field(description="E-mail address of the person it belongs to.")
+    models: list[str]
+    created_at: dt.datetime
+    expires_at: dt.datetime | None
+    revoked_at: dt.datetime | None
+
+
+class NewKeyOut(KeyOut):
+    """The answer to making a key, the only one that holds its text."""
+
+    secret: str = Field(description="The key's text. It is not stored and never shown again.")
+
+
+class KeyPage(Schema):
+    items: list[KeyOut]
+    next: str | None
+
+
+class KeyQuery(pagination.PageQuery):
+    state: Literal["living", "all"] = Field("living", description="`living` leaves out revoked.")
+
+
+@router.get("/keys", response=KeyPage, summary="List keys")
+def list_keys(request: HttpRequest, query: Query[KeyQuery]) -> KeyPage:
+    """The keys that you may see, newest first. A model key sees itself."""
+    rows = access.visible_keys(access.actor_of(request))
+    if query.state == "living":
+        rows = rows.filter(revoked_at=None)
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return KeyPage(items=[KeyOut(**_shown(key)) for key in page.items], next=page.next)
+
+
+@router.post("/keys", response={201: NewKeyOut}, summary="Create a key")
+def create_key(request: HttpRequest, body: KeyIn) -> Status[NewKeyOut]:
+    """Make a key of your own. Its text is in this answer and nowhere else."""
+    actor = access.actor_of(request)
+    access.require(actor, "keys.write_own")
+    key, text = keys.mint_key(
+        actor,
+        access.access_team(actor, body.team),
+        body.name,
+        kind=KeyKind(body.kind),
+        user=actor.user,
+        model_patterns=body.models,
+        expires_at=body.expires_at,
+    )
+    return Status(201, NewKeyOut(**_shown(key), secret=text))
+
+
+@router.get("/keys/{id}", response=KeyOut, summary="Show a key")
+def show_key(request: HttpRequest, id: str) -> KeyOut:
+    """One key that you may see."""
+    return KeyOut(**_shown(access.access_key(access.actor_of(request), id)))
+
+
+@router.delete("/keys/{id}", response=KeyOut, summary="Revoke a key")
+def revoke_key(request: HttpRequest, id: str) -> KeyOut:
+    """End a key for good. It fails from the next request on."""
+    actor = access.actor_of(request)
+    return KeyOut(**_shown(keys.revoke_key(actor, access.writable_key(actor, id))))
+
+
+def _shown(key: Key) -> dict[str, Any]:
+    return {
+        "id": id_text(key.id),
+        "name": key.name,
+        "kind": key.kind,
+        "state": access.key_state(key, clock.now()),
+        "prefix": key.prefix,
+        "last4": key.last4,
+        "team": key.team.slug,
+        "owner": key.user.email if key.user else None,
+        "models": key.model_patterns,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+    }

@@ -1,0 +1,46 @@
+from allauth.account import views as allauth
+from django.urls import path, re_path
+
+from accounts import views
+from accounts.access import public, signed_in_view
+
+# allauth looks its pages up by its own names; `login` and `logout` are ours for the same pages.
+urlpatterns = [
+    path("login", public(allauth.login), name="login"),
+    path("login", public(allauth.login), name="account_login"),
+    path("logout", public(allauth.logout), name="logout"),
+    path("logout", public(allauth.logout), name="account_logout"),
+    path("signup", public(allauth.signup), name="account_signup"),
+    path("inactive", public(allauth.account_inactive), name="account_inactive"),
+    path(
+        "password/change", signed_in_view(allauth.password_change), name="account_change_password"
+    ),
+    path("password/set", signed_in_view(allauth.password_set), name="account_set_password"),
+    path("password/reset", public(allauth.password_reset), name="account_reset_password"),
+    path(
+        "password/reset/sent",
+        public(allauth.password_reset_done),
+        name="account_reset_password_done",
+    ),
+    path(
+        "password/reset/done",
+        public(allauth.password_reset_from_key_done),
+        name="account_reset_password_from_key_done",
+    ),
+    # After the two above: a person's id in base 36, a hyphen, and the text of the reset.
+    re_path(
+        r"^password/reset/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[^/]+)$",
+        public(allauth.password_reset_from_key),
+        name="account_reset_password_from_key",
+    ),
+    path(
+        "confirm",
+        public(allauth.email_verification_sent),
+        name="account_email_verification_sent",
+    ),
+    path("confirm/<str:key>", public(allauth.confirm_email), name="account_confirm_email"),
+    path("link/<str:text>", views.sign_in_link, name="sign_in_link"),
+    path("o/<slug:o>/keys", views.key_list, name="keys"),
+    path("o/<slug:o>/keys/new", views.key_create, name="key_create"),
+    path("o/<slug:o>/keys/<str:id>/revoke", views.key_revoke, name="key_revoke"),
+]

@@ -1,0 +1,218 @@
+"""The management API under /api/v1/: every room's router, one form of error, one reference page.
+
+Errors have the shape of OpenAI's API, because that is what the clients of a hub read already.
+"""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, cast
+
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
+from ninja.openapi.docs import DocsBase
+from ninja.parser import Parser
+
+from accounts.access import KeyConflict, api_auth, public, session_actor
+from accounts.api import router as accounts_router
+from accounts.keys import KeyRefused
+from accounts.models import User
+from config import reference
+from lib.pagination import BadCursor
+
+_DEPTH_MAX = 64
+
+
+class StrictParser(Parser):
+    """JSON with one reading only: no key twice in an object, no NaN, no bottomless nesting."""
+
+    def parse_body(self, request: HttpRequest) -> dict[str, Any]:
+        parsed = json.loads(
+            request.body, object_pairs_hook=_without_doubles, parse_constant=_no_constant
+        )
+        _measure(parsed, _DEPTH_MAX)
+        return cast(dict[str, Any], parsed)
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        raise ValueError("a key is there twice")
+    return read
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _measure(value: Any, left: int) -> None:
+    if left == 0:
+        raise ValueError("nested too deeply")
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _measure(inner, left - 1)
+
+
+class Reference(DocsBase):
+    """The operations as a page of ours: readable without scripts, under our own policy."""
+
+    def render_page(self, request: HttpRequest, api: NinjaAPI, **kwargs: Any) -> HttpResponse:
+        if isinstance(request.user, User):
+            request.actor = session_actor(request, request.user)  # type: ignore[attr-defined]
+        sections = reference.sections(cast(dict[str, Any], api.get_openapi_schema()))
+        return render(request, "api.html", {"sections": sections, "nav": "api"})
+
+
+api = NinjaAPI(
+    title="Weir management API",
+    version="1",
+    description="Everything that the pages do. Money is decimal text, times are RFC 3339 in UTC.",
+    auth=api_auth,
+    parser=StrictParser(),
+    docs=Reference(),
+    docs_decorator=public,
+    urls_namespace="api",
+)
+
+
+class UnknownQuery(ValueError):
+    """The query has a field that the operation does not know: a filter that would do nothing."""
+
+
+def _refuse_unknown_query(view: Callable[..., Any]) -> Callable[..., Any]:
+    known = {
+        name
+        for model in view._ninja_operation.models  # type: ignore[attr-defined]
+        if model.__ninja_param_source__ == "query"
+        for name in model.__ninja_flatten_map__
+    }
+
+    @wraps(view)
+    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        unknown = sorted(request.GET.keys() - known)
+        if unknown:
+            raise UnknownQuery(unknown[0])
+        return view(request, *args, **kwargs)
+
+    return checked
+
+
+api.add_decorator(_refuse_unknown_query, mode="operation")
+api.add_router("", accounts_router)
+
+
+# Errors -----------------------------------------------------------------------------------------
+
+
+def error_response(
+    request: HttpRequest,
+    status: int,
+    message: str,
+    *,
+    type: str = "invalid_request_error",
+    code: str | None = None,
+    param: str | None = None,
+) -> HttpResponse:
+    """One error of the management API; the request id stands beside the error object."""
+    return HttpResponse(
+        json.dumps(
+            {
+                "error": {"message": message, "type": type, "param": param, "code": code},
+                "request_id": getattr(request, "id", None),
+            }
+        ),
+        status=status,
+        content_type="application/json",
+    )
+
+
+@api.exception_handler(KeyConflict)
+def _key_conflict(request: HttpRequest, error: KeyConflict) -> HttpResponse:
+    return error_response(
+        request, 401, error.message, type="authentication_error", code="key_conflict"
+    )
+
+
+@api.exception_handler(HttpError)
+def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if error.status_code == 401:
+        response = error_response(
+            request, 401, error.message, type="authentication_error", code="invalid_api_key"
+        )
+        response["WWW-Authenticate"] = "Bearer"
+        return response
+    if error.status_code == 403:
+        return _denied(request, error.message)
+    return error_response(request, error.status_code, error.message)
+
+
+@api.exception_handler(PermissionDenied)
+def _permission_denied(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
+    return _denied(request, str(error))
+
+
+def _denied(request: HttpRequest, message: str) -> HttpResponse:
+    return error_response(request, 403, message, type="permission_error", code="permission_denied")
+
+
+@api.exception_handler(Http404)
+def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
+    return error_response(
+        request, 404, "It does not exist or is not visible to you.", code="not_found"
+    )
+
+
+@api.exception_handler(RequestDataTooBig)
+def _too_big(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    return error_response(request, 413, "The body is too large.", code="request_too_large")
+
+
+@api.exception_handler(UnknownQuery)
+def _unknown_query(request: HttpRequest, error: UnknownQuery) -> HttpResponse:
+    name = str(error)
+    return error_response(
+        request,
+        400,
+        f"Unknown query parameter: {name}.",
+        code="unknown_parameter",
+        param=name,
+    )
+
+
+@api.exception_handler(BadCursor)
+def _bad_cursor(request: HttpRequest, error: BadCursor) -> HttpResponse:
+    return error_response(request, 422, str(error), code="invalid_value", param="cursor")
+
+
+@api.exception_handler(KeyRefused)
+def _key_refused(request: HttpRequest, error: KeyRefused) -> HttpResponse:
+    return error_response(request, 422, error.message, code="invalid_value", param=error.field)
+
+
+@api.exception_handler(ValidationError)
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """The first finding; what has the wrong form is 400, what has a wrong value 422."""
+    first = error.errors[0]
+    kind = str(first["type"])
+    # The location is (source, name of the argument, field, …); callers know only the field.
+    where = [str(part) for part in first["loc"][1:]]
+    param = ".".join(where[1:] if len(where) > 1 else where) or None
+    if kind == "extra_forbidden":
+        return error_response(
+            request, 400, f"Unknown parameter: {param}.", code="unknown_parameter", param=param
+        )
+    if kind == "missing":
+        return error_response(
+            request,
+            400,
+            f"Missing required parameter: {param}.",
+            code="missing_required_parameter",
+            param=param,
+        )
+    message = f"Invalid value for {param}: {first['msg']}."
+    if kind.endswith(("_type", "_parsing")):
+        return error_response(request, 400, message, code="invalid_type", param=param)
+    return error_response(request, 422, message, code="invalid_value", param=param)

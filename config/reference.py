@@ -1,0 +1,142 @@
+"""The reference page of the management API, read from its OpenAPI schema.
+
+Pure: schema in, what the template shows out.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+_METHODS = ("get", "post", "put", "patch", "delete")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One parameter, body field or answer field."""
+
+    name: str
+    type: str
+    required: bool
+    text: str
+    default: str
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation: what to send, what comes back, and how to try it."""
+
+    id: str
+    method: str
+    path: str
+    summary: str
+    text: str
+    parameters: list[Field]
+    body: list[Field]
+    status: str
+    answer: list[Field]
+    curl: str
+
+    @property
+    def curl_id(self) -> str:
+        """The id of the element that holds the example."""
+        return f"curl-{self.id}"
+
+
+@dataclass(frozen=True)
+class Section:
+    """The operations of one tag."""
+
+    id: str
+    title: str
+    operations: list[Operation]
+
+
+def sections(schema: dict[str, Any]) -> list[Section]:
+    """Operations by tag, in the schema's order."""
+    found: dict[str, list[Operation]] = {}
+    for path, methods in schema["paths"].items():
+        for method in _METHODS:
+            if method in methods:
+                operation = methods[method]
+                tag = (operation.get("tags") or ["Other"])[0]
+                found.setdefault(tag, []).append(_operation(schema, path, method, operation))
+    return [Section(tag.lower(), tag, operations) for tag, operations in found.items()]
+
+
+def _operation(
+    schema: dict[str, Any], path: str, method: str, operation: dict[str, Any]
+) -> Operation:
+    content = operation.get("requestBody", {}).get("content", {})
+    body = _fields(schema, content.get("application/json", {}).get("schema", {}))
+    status, response = next(iter(operation["responses"].items()))
+    answer = response.get("content", {}).get("application/json", {}).get("schema", {})
+    return Operation(
+        id=operation["operationId"],
+        method=method.upper(),
+        path=path,
+        summary=operation["summary"],
+        text=operation.get("description", ""),
+        parameters=[
+            _field(schema, parameter["name"], parameter["schema"], parameter.get("required", False))
+            for parameter in operation.get("parameters", [])
+        ],
+        body=body,
+        status=str(status),
+        answer=_fields(schema, answer),
+        curl=_curl(path, method, body),
+    )
+
+
+def _fields(schema: dict[str, Any], node: dict[str, Any]) -> list[Field]:
+    node = _resolved(schema, node)
+    required = node.get("required", [])
+    return [
+        _field(schema, name, inner, name in required)
+        for name, inner in node.get("properties", {}).items()
+    ]
+
+
+def _field(schema: dict[str, Any], name: str, node: dict[str, Any], required: bool) -> Field:
+    default = node.get("default")
+    return Field(
+        name=name,
+        type=_type(schema, node),
+        required=required,
+        text=node.get("description", ""),
+        default="" if default is None else json.dumps(default),
+    )
+
+
+def _type(schema: dict[str, Any], node: dict[str, Any]) -> str:
+    if "$ref" in node:
+        return str(node["$ref"]).rsplit("/", 1)[-1]
+    if "anyOf" in node:
+        return " | ".join(_type(schema, inner) for inner in node["anyOf"])
+    if "enum" in node:
+        return " | ".join(json.dumps(value) for value in node["enum"])
+    if "const" in node:
+        return json.dumps(node["const"])
+    kind = str(node.get("type", "any"))
+    if kind == "array":
+        return f"{_type(schema, node.get('items', {}))}[]"
+    return str(node.get("format", kind)) if kind == "string" else kind
+
+
+def _resolved(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        node = schema["components"]["schemas"][node["$ref"].rsplit("/", 1)[-1]]
+    return node
+
+
+def _curl(path: str, method: str, body: list[Field]) -> str:
+    lines = [
+        "curl" if method == "get" else f"curl -X {method.upper()}",
+        '  -H "Authorization: Bearer $WEIR_KEY"',
+    ]
+    if body:
+        example = {field.name: "…" for field in body if field.required}
+        lines.append(
+            f"  -H 'Content-Type: application/json' -d '{json.dumps(example, ensure_ascii=False)}'"
+        )
+    lines.append(f'  "$WEIR_URL{path}"')
+    return " \\\n".join(lines)

@@ -1,0 +1,124 @@
+"""Pages above the rooms: the root, home, appearance, components, errors (W00, W03, W91, W92)."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import NoReverseMatch, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts import access
+from accounts.access import Actor, operator_page, organisation_page, public
+from accounts.appearance import set_appearance
+from accounts.models import User
+from config.api import error_response
+
+_KEYS_SHOWN = 5
+
+
+@public
+@require_safe
+def root(request: HttpRequest) -> HttpResponseBase:
+    if not isinstance(request.user, User):
+        return redirect("login")
+    membership = access.last_membership(request, request.user)
+    if membership is not None:
+        return redirect("home", membership.organisation.slug)
+    if request.user.operator:
+        return redirect(_first_of("channels", "design"))
+    return render(request, "accounts/no_organisation.html")
+
+
+def _first_of(*names: str) -> str:
+    for name in names:
+        try:
+            return reverse(name)
+        except NoReverseMatch:
+            continue
+    raise NoReverseMatch(", ".join(names))
+
+
+@organisation_page("models.read")
+@require_safe
+def home(request: HttpRequest, actor: Actor) -> HttpResponse:
+    may_see_keys = access.scope_of(actor, "keys.read") is not None
+    return render(
+        request,
+        "home.html",
+        {
+            "nav": "home",
+            "may_see_keys": may_see_keys,
+            "may_create_key": access.scope_of(actor, "keys.write_own") is not None,
+            "keys": access.living_keys(actor)[:_KEYS_SHOWN] if may_see_keys else [],
+            "base_url": f"{settings.PUBLIC_URL}/v1",
+            "curl": _curl(),
+        },
+    )
+
+
+def _curl() -> str:
+    return f'curl {settings.PUBLIC_URL}/v1/models \\\n  -H "Authorization: Bearer $WEIR_KEY"'
+
+
+@public
+@require_POST
+def appearance(request: HttpRequest) -> HttpResponseBase:
+    back = request.POST.get("next", "")
+    # Only a path of this site: `//evil` and other hosts are not (open redirect).
+    safe = back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None)
+    response: HttpResponseBase
+    if getattr(request, "htmx", None):
+        response = HttpResponse(status=204)
+    else:
+        response = redirect(back if safe else "/")
+        response.status_code = 303
+    set_appearance(
+        response,
+        request.user if isinstance(request.user, User) else None,
+        theme=request.POST.get("theme", ""),
+        language=request.POST.get("language", ""),
+    )
+    return response
+
+
+@operator_page("channels.read")
+@require_safe
+def design(request: HttpRequest, actor: Actor) -> HttpResponse:
+    return render(request, "design/page.html", {"nav": "design"})
+
+
+# Errors -----------------------------------------------------------------------------------------
+
+
+def denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _error(request, 403, str(exception), "permission_error", "permission_denied")
+
+
+def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    message = gettext("The form is out of date. Go back, reload the page and send it again.")
+    return _error(request, 403, message, "permission_error", "permission_denied")
+
+
+def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _error(
+        request, 404, "No such page or operation.", "invalid_request_error", "unknown_url"
+    )
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    return _error(request, 500, "The server failed to answer.", "server_error", "internal_error")
+
+
+def _error(request: HttpRequest, status: int, message: str, type: str, code: str) -> HttpResponse:
+    response: HttpResponse
+    if request.path.startswith("/api/"):
+        response = error_response(request, status, message, type=type, code=code)
+    else:
+        context: dict[str, Any] = {"message": message}
+        response = render(request, f"{status}.html", context, status=status)
+    # An error page of a tenant may not be kept by anything between (404 is cacheable otherwise).
+    response["Cache-Control"] = "private, no-store"
+    return response

@@ -1,0 +1,67 @@
+"""Lists of the management API: `limit` and `cursor` in, `{"items": […], "next": …}` out.
+
+Rows are paged by their time-ordered id, newest first: the cursor is the last id that was shown, so
+that a page stays the same while new rows arrive above it.
+"""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from django.db.models import Model, QuerySet
+from ninja import Schema
+from pydantic import ConfigDict, Field
+
+from lib.ids import id_text, parse_id
+
+LIMIT_MAX = 200
+LIMIT = 50
+
+Row = TypeVar("Row")
+RowModel = TypeVar("RowModel", bound=Model)
+
+
+class BadCursor(ValueError):
+    """The cursor is none that a list of ours has given out."""
+
+
+class PageQuery(Schema):
+    """The query of a list; what a list filters by is added in a subclass."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(LIMIT, ge=1, le=LIMIT_MAX, description="Rows of one page.")
+    cursor: str | None = Field(None, description="`next` of the page before.")
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
+    """Some rows, and the cursor of the page after them; None when there is none."""
+
+    items: list[Row]
+    next: str | None
+
+
+def after_id(cursor: str | None) -> uuid.UUID | None:
+    """The id that a cursor holds; None for the first page. Raises BadCursor."""
+    if cursor is None:
+        return None
+    last = parse_id(cursor)
+    if last is None:
+        raise BadCursor("The cursor is not one that a list has given out.")
+    return last
+
+
+def cut(rows: list[Row], limit: int, id_of: Callable[[Row], uuid.UUID]) -> Page[Row]:
+    """A page from at most `limit` + 1 rows: the one too many tells that there is a next page."""
+    items = rows[:limit]
+    return Page(items, id_text(id_of(items[-1])) if len(rows) > limit else None)
+
+
+def page_by_id(rows: QuerySet[RowModel], limit: int, cursor: str | None) -> Page[RowModel]:
+    """One page of rows whose primary key is a time-ordered id, newest first. Raises BadCursor."""
+    last = after_id(cursor)
+    if last is not None:
+        rows = rows.filter(pk__lt=last)
+    return cut(list(rows.order_by("-pk")[: limit + 1]), limit, lambda row: row.pk)
