@@ -1,19 +1,60 @@
 """Which addresses the server may speak to on somebody's behalf (promises.md, "Egress").
 
-Checks are made on resolved addresses, never on the text of a URL.
+Checks are made on resolved addresses, never on the text of a URL: `guarded_client` resolves a name
+once, judges every answer, connects to an address that it judged, and judges the other end of the
+socket once more. It follows no redirect, keeps no cookie and takes nothing from the environment.
+
+    EgressError
+        EgressDenied    the address, the scheme or the form of the URL is not permitted
+        Unresolved      the name has no address
 """
 
+import asyncio
 import ipaddress
-from collections.abc import Iterable
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeAlias
+
+import httpcore
+import httpx
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
+"""The addresses of a host. Raises OSError."""
 
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+# All that was ever given out for the whole world. What the registries set aside inside of it, or
+# what came to be after Python's own table, follows.
+_GLOBAL_V6: Final = ipaddress.IPv6Network("2000::/3")
+_NEVER: Final = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "192.0.0.0/24",  # protocol assignments
+        "192.88.99.0/24",  # the former 6to4 relays
+        "2001::/23",  # protocol assignments, Teredo in it
+        "2001:db8::/32",  # documentation
+        "3fff::/20",  # documentation
+    )
+)
+# A host whose last label is a number is an address to some resolvers: 127.1, 0x7f.1, 2130706433.
+_ENDS_IN_NUMBER: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)
+_HOST: Final = re.compile(r"[0-9a-z_-]+(?:\.[0-9a-z_-]+)*\.?", re.IGNORECASE)
+_AGENT: Final = "Weir"
 
 
-class EgressDenied(Exception):
-    """The address is private, and the operator did not permit it."""
+class EgressError(Exception):
+    """Nothing was sent."""
+
+
+class EgressDenied(EgressError):
+    """The address is private, and the operator did not permit it; or the URL is not acceptable."""
+
+
+class Unresolved(EgressError):
+    """The host has no address."""
 
 
 class EgressPolicy:
@@ -26,6 +67,10 @@ class EgressPolicy:
         ip = _unmapped(ipaddress.ip_address(address.partition("%")[0]))
         if any(ip.version == net.version and ip in net for net in self._allow):
             return True
+        if isinstance(ip, ipaddress.IPv6Address) and ip not in _GLOBAL_V6:
+            return False
+        if any(ip.version == net.version and ip in net for net in _NEVER):
+            return False
         return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
     def check(self, address: str) -> None:
@@ -49,3 +94,186 @@ def _unmapped(ip: Address) -> Address:
     if ip in _NAT64:
         return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip
+
+
+def check_host(host: str) -> None:
+    """Refuse a host that is neither a name nor an address in its one canonical form.
+
+    The forms that only some resolvers take for an address (decimal, octal, hexadecimal, shortened)
+    are refused whatever they stand for.
+    """
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        if _ENDS_IN_NUMBER.fullmatch(host) or not _HOST.fullmatch(host):
+            raise EgressDenied(f"{host[:100]!r} is no host name and no plain address.") from None
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Every address of a host, as the system's resolver has them. Raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def permitted_addresses(
+    policy: EgressPolicy, host: str, port: int, resolver: Resolver = resolve
+) -> Sequence[str]:
+    """The addresses of `host`, every one of them permitted. Raises EgressError."""
+    check_host(host)
+    try:
+        addresses = resolver(host, port)
+    except (OSError, UnicodeError) as error:
+        raise Unresolved(f"The name {host} cannot be resolved: {error}") from error
+    if not addresses:
+        raise Unresolved(f"The name {host} has no address.")
+    for address in addresses:
+        policy.check(address)
+    return addresses
+
+
+def guarded_client(
+    policy: EgressPolicy,
+    *,
+    timeout: httpx.Timeout | float = 10.0,
+    schemes: Sequence[str] = ("https",),
+    resolver: Resolver = resolve,
+    verify: ssl.SSLContext | bool = True,
+) -> httpx.Client:
+    """A client that reaches what the policy permits, and nothing else. Requests raise EgressError.
+
+    `schemes` may hold http as well, where an operator wrote the address.
+    """
+    transport = _GuardedTransport(verify, _Network(policy, resolver), schemes)
+    return httpx.Client(
+        transport=transport,
+        timeout=timeout,
+        trust_env=False,
+        follow_redirects=False,
+        headers={"user-agent": _AGENT, "accept-encoding": "identity"},
+    )
+
+
+def guarded_async_client(
+    policy: EgressPolicy,
+    *,
+    timeout: httpx.Timeout | float = 10.0,
+    schemes: Sequence[str] = ("https",),
+    resolver: Resolver = resolve,
+    verify: ssl.SSLContext | bool = True,
+) -> httpx.AsyncClient:
+    """As `guarded_client`, for callers on an event loop."""
+    transport = _GuardedAsyncTransport(verify, _AsyncNetwork(policy, resolver), schemes)
+    return httpx.AsyncClient(
+        transport=transport,
+        timeout=timeout,
+        trust_env=False,
+        follow_redirects=False,
+        headers={"user-agent": _AGENT, "accept-encoding": "identity"},
+    )
+
+
+def _check_url(url: httpx.URL, schemes: Sequence[str]) -> None:
+    if url.scheme not in schemes:
+        raise EgressDenied(f"The URL begins with {url.scheme}: expected {' or '.join(schemes)}.")
+    if url.userinfo:
+        raise EgressDenied("The URL holds a user name.")
+    check_host(url.raw_host.decode("ascii").strip("[]"))
+
+
+class _GuardedTransport(httpx.HTTPTransport):
+    def __init__(
+        self, verify: ssl.SSLContext | bool, network: "_Network", schemes: Sequence[str]
+    ) -> None:
+        super().__init__(verify=verify, trust_env=False)
+        # httpx has no argument for the network below its pool, httpcore has.
+        self._pool._network_backend = network
+        self._schemes = schemes
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        _check_url(request.url, self._schemes)
+        return super().handle_request(request)
+
+
+class _GuardedAsyncTransport(httpx.AsyncHTTPTransport):
+    def __init__(
+        self, verify: ssl.SSLContext | bool, network: "_AsyncNetwork", schemes: Sequence[str]
+    ) -> None:
+        super().__init__(verify=verify, trust_env=False)
+        self._pool._network_backend = network
+        self._schemes = schemes
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        _check_url(request.url, self._schemes)
+        return await super().handle_async_request(request)
+
+
+class _Network(httpcore.NetworkBackend):
+    """Connects to addresses that were judged; the name is resolved here and nowhere again."""
+
+    def __init__(self, policy: EgressPolicy, resolver: Resolver) -> None:
+        self._policy = policy
+        self._resolver = resolver
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        addresses = permitted_addresses(self._policy, host, port, self._resolver)
+        last = len(addresses) - 1
+        for n, address in enumerate(addresses):
+            try:
+                stream = self._inner.connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if n == last:
+                    raise
+                continue
+            try:
+                self._policy.check(str(stream.get_extra_info("server_addr")[0]))
+            except EgressDenied:
+                stream.close()
+                raise
+            return stream
+        raise Unresolved(f"The name {host} has no address.")
+
+
+class _AsyncNetwork(httpcore.AsyncNetworkBackend):
+    def __init__(self, policy: EgressPolicy, resolver: Resolver) -> None:
+        self._policy = policy
+        self._resolver = resolver
+        self._inner = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        addresses = await asyncio.to_thread(
+            permitted_addresses, self._policy, host, port, self._resolver
+        )
+        last = len(addresses) - 1
+        for n, address in enumerate(addresses):
+            try:
+                stream = await self._inner.connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if n == last:
+                    raise
+                continue
+            try:
+                self._policy.check(str(stream.get_extra_info("server_addr")[0]))
+            except EgressDenied:
+                await stream.aclose()
+                raise
+            return stream
+        raise Unresolved(f"The name {host} has no address.")
