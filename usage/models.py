@@ -111,6 +111,7 @@ class Rollup(models.Model):
     user_id = models.BigIntegerField(help_text="0 = nobody's key")
     model = models.CharField(max_length=200)
     channel_id = models.UUIDField(help_text="the nil id = refused before any channel")
+    channel_name = models.CharField(max_length=120, default="")
     requests = models.BigIntegerField()
     errors = models.BigIntegerField()
     meters = models.JSONField()

@@ -1,0 +1,357 @@
+"""What a report is asked for: a query string read into one frozen value.
+
+Pages drop what they do not understand and say so in a notice; the API refuses it. Ranges are cut
+into buckets in the asked time zone (`usage.rules.buckets`); every edge lies on a quarter of an
+hour, so that a report is always a whole number of stored buckets (I17).
+"""
+
+import datetime as dt
+import zoneinfo
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, NamedTuple, TypeVar, get_args
+from urllib.parse import urlencode
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from lib.ids import id_text, parse_id
+from usage.rules.buckets import BUCKET, Grain, Span, bucket_of, edges, first_instant
+
+Range = Literal["24h", "7d", "30d", "mtd", "last-month", "custom"]
+Status = Literal["ok", "error"]
+GroupBy = Literal["model", "key", "user", "channel"]
+Metric = Literal["cost", "requests", "tokens", "errors"]
+
+RANGE: Final[Range] = "30d"
+UTC_ZONE: Final = ZoneInfo("UTC")
+
+_DAY: Final = dt.timedelta(days=1)
+_RANGE_MAX: Final = 3660 * _DAY
+_YEARS: Final = (2000, 2200)
+_VALUES_MAX: Final = 20
+# At most 120 bars in a chart.
+_HOURS_UP_TO: Final = 2 * _DAY
+_DAYS_UP_TO: Final = 120 * _DAY
+_WEEKS_UP_TO: Final = 800 * _DAY
+
+T = TypeVar("T")
+
+
+class Dropped(NamedTuple):
+    """A part of the query that was not used, because it says nothing here."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which rows of a report are wanted; empty means all. `request_id` is one request's."""
+
+    models: tuple[str, ...] = ()
+    keys: tuple[UUID, ...] = ()
+    users: tuple[str, ...] = ()
+    channels: tuple[UUID, ...] = ()
+    status: Status | None = None
+    request_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class UsageFilter:
+    """A report's time, in buckets of its zone, and its rows.
+
+    `spans` tile the time from `start_at` up to, not including, `end_at`. `now` is the instant that
+    the range was read at: the bucket that holds it is not over yet.
+    """
+
+    range: Range
+    zone: ZoneInfo
+    grain: Grain
+    spans: tuple[Span, ...]
+    now: dt.datetime
+    scope: Scope = Scope()
+    group_by: GroupBy = "model"
+    metric: Metric = "cost"
+    dropped: tuple[Dropped, ...] = ()
+    # The dates of a custom range as they were asked, to fill the form with; None for instants.
+    on: tuple[dt.date, dt.date] | None = field(default=None, compare=False)
+
+    @property
+    def start_at(self) -> dt.datetime:
+        return self.spans[0].start_at
+
+    @property
+    def end_at(self) -> dt.datetime:
+        return self.spans[-1].end_at
+
+    @property
+    def previous(self) -> Span:
+        """The period before this one, as long as what has passed of this one.
+
+        A month that runs is compared with the same part of the month before.
+        """
+        passed_to = min(self.end_at, bucket_of(self.now) + BUCKET)
+        passed = max(passed_to - self.start_at, BUCKET)
+        start_at = self._previous_start()
+        return Span(start_at, min(start_at + passed, self.start_at))
+
+    def _previous_start(self) -> dt.datetime:
+        if self.grain in ("15min", "hour"):
+            return self.start_at - (self.end_at - self.start_at)
+        first = self.start_at.astimezone(self.zone).date()
+        if self.range in ("mtd", "last-month"):
+            before = (first - _DAY).replace(day=1)
+        else:
+            last = (self.end_at - BUCKET).astimezone(self.zone).date()
+            before = first - (last - first + _DAY)
+        return first_instant(before, self.zone)
+
+    def unfinished(self, span: Span) -> bool:
+        """Whether the bucket still runs."""
+        return span.start_at <= self.now < span.end_at
+
+    def query(self, **over: object) -> str:
+        """The query string that asks for this again, with some parts replaced (None = left out)."""
+        asked: dict[str, object] = {
+            "range": self.range if self.range != RANGE else None,
+            **self._custom(),
+            "tz": self.zone.key if self.zone.key != "UTC" else None,
+            "model": self.scope.models,
+            "key": [id_text(key) for key in self.scope.keys],
+            "user": self.scope.users,
+            "channel": [id_text(channel) for channel in self.scope.channels],
+            "status": self.scope.status,
+            "q": id_text(self.scope.request_id) if self.scope.request_id else None,
+            "group_by": self.group_by if self.group_by != "model" else None,
+            "metric": self.metric if self.metric != "cost" else None,
+        }
+        asked.update({name.rstrip("_"): value for name, value in over.items()})
+        return urlencode({name: value for name, value in asked.items() if value}, doseq=True)
+
+    def query_of_span(self, span: Span, **over: object) -> str:
+        """The query of the rows behind one bucket."""
+        first, end = (at.astimezone(self.zone) for at in span)
+        last = (span.end_at - BUCKET).astimezone(self.zone).date()
+        if self.grain in ("15min", "hour") or span != Span(
+            first_instant(first.date(), self.zone), first_instant(last + _DAY, self.zone)
+        ):
+            edge_texts = _instant_text(first), _instant_text(end)
+        else:
+            edge_texts = first.date().isoformat(), last.isoformat()
+        return self.query(range="custom", from_=edge_texts[0], to=edge_texts[1], **over)
+
+    def _custom(self) -> dict[str, str]:
+        if self.range != "custom":
+            return {}
+        if self.on:
+            return {"from": self.on[0].isoformat(), "to": self.on[1].isoformat()}
+        return {"from": _instant_text(self.start_at), "to": _instant_text(self.end_at)}
+
+
+def from_query(
+    query: Mapping[str, Sequence[str]],
+    now: dt.datetime,
+    *,
+    channels: bool,
+    ignored: Iterable[str] = (),
+) -> UsageFilter:
+    """Read a page's query string (`dict(request.GET.lists())`), dropping what says nothing here.
+
+    `channels` tells whether the actor may know of channels; `ignored` are the names that the page
+    reads itself.
+    """
+    reader = _Reader(query)
+    zone = reader.one("tz", read_zone)
+    zone = UTC_ZONE if zone is None else zone
+    range_name: Range = reader.one("range", _among(get_args(Range))) or RANGE
+    made = _range(reader, range_name, zone, now)
+    scope = Scope(
+        models=reader.many("model", _model),
+        keys=reader.many("key", read_id),
+        users=reader.many("user", _email),
+        channels=reader.many("channel", read_id) if channels else (),
+        status=reader.one("status", _among(get_args(Status))),
+        request_id=reader.one("q", read_id),
+    )
+    groups = [name for name in get_args(GroupBy) if channels or name != "channel"]
+    return replace(
+        made,
+        scope=scope,
+        group_by=reader.one("group_by", _among(groups)) or "model",
+        metric=reader.one("metric", _among(get_args(Metric))) or "cost",
+        dropped=reader.dropped(ignored),
+    )
+
+
+def between(
+    start_at: dt.datetime, end_at: dt.datetime, zone: ZoneInfo, now: dt.datetime
+) -> UsageFilter:
+    """A range of instants. Raises ValueError when it is empty, reversed or too long."""
+    if not start_at < end_at:
+        raise ValueError("the range ends before it begins")
+    if end_at - start_at > _RANGE_MAX:
+        raise ValueError("the range is longer than ten years")
+    if not _YEARS[0] <= start_at.year <= end_at.year <= _YEARS[1]:
+        raise ValueError("the range is too far away")
+    length = end_at - start_at
+    if length <= _HOURS_UP_TO:
+        grain: Grain = "hour"
+    elif length <= _DAYS_UP_TO:
+        grain = "day"
+    else:
+        grain = "week" if length <= _WEEKS_UP_TO else "month"
+    first = start_at.astimezone(zone).date()
+    last = end_at.astimezone(zone).date()
+    clipped = (
+        Span(max(span.start_at, start_at), min(span.end_at, end_at))
+        # A day more on both sides: the first instant of a date is not always its midnight.
+        for span in edges(first - _DAY, last + 2 * _DAY, zone, grain)
+    )
+    spans = tuple(span for span in clipped if span.start_at < span.end_at)
+    return UsageFilter("custom", zone, grain, spans, now)
+
+
+def read_zone(text: str) -> ZoneInfo:
+    """An IANA time zone by name. Raises ValueError."""
+    if text not in zone_names():
+        raise ValueError("expected the name of a time zone such as Europe/Berlin")
+    return ZoneInfo(text)
+
+
+def zone_names() -> frozenset[str]:
+    """The zones that may be asked for."""
+    return _ZONES
+
+
+def read_id(text: str) -> UUID:
+    """An id in its text form. Raises ValueError."""
+    found = parse_id(text.strip())
+    if found is None:
+        raise ValueError("expected an id of 26 characters")
+    return found
+
+
+def read_edge(text: str, zone: ZoneInfo, *, end: bool) -> dt.datetime:
+    """An edge of a range as an instant in UTC. Raises ValueError.
+
+    A date means its first instant in `zone`, as an end the whole of it; a time is what it says and
+    carries its offset.
+    """
+    try:
+        if len(text) == 10:
+            on = dt.date.fromisoformat(text)
+            return first_instant(on + _DAY if end else on, zone)
+        at = dt.datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise ValueError("expected a date, or a time with its offset") from None
+    if at.tzinfo is None:
+        raise ValueError("expected a date, or a time with its offset")
+    return at.astimezone(dt.UTC)
+
+
+def read_bucket_edge(text: str, zone: ZoneInfo, *, end: bool) -> dt.datetime:
+    """`read_edge` for what is summed: it must lie on a quarter of an hour. Raises ValueError."""
+    at = read_edge(text, zone, end=end)
+    if bucket_of(at) != at:
+        raise ValueError("usage is summed by quarters of an hour: 00, 15, 30 or 45 minutes past")
+    return at
+
+
+def _range(reader: "_Reader", range_name: Range, zone: ZoneInfo, now: dt.datetime) -> UsageFilter:
+    if range_name == "custom":
+        start_text, end_text = reader.text("from"), reader.text("to")
+        try:
+            start_at = read_bucket_edge(start_text, zone, end=False)
+            end_at = read_bucket_edge(end_text, zone, end=True)
+            made = between(start_at, end_at, zone, now)
+        except ValueError:
+            for name in ("from", "to"):
+                reader.drop(name)
+            return _range(reader, RANGE, zone, now)
+        if len(start_text) == len(end_text) == 10:
+            on = dt.date.fromisoformat(start_text), dt.date.fromisoformat(end_text)
+            made = replace(made, on=on)
+        return made
+    today = now.astimezone(zone).date()
+    if range_name == "24h":
+        hours = edges(today - 2 * _DAY, today + _DAY, zone, "hour")
+        begun = [span for span in hours if span.start_at <= now]
+        return UsageFilter("24h", zone, "hour", tuple(begun[-24:]), now)
+    first, last = today.replace(day=1), today
+    if range_name == "last-month":
+        last = first - _DAY
+        first = last.replace(day=1)
+    elif range_name != "mtd":
+        first = today - (6 if range_name == "7d" else 29) * _DAY
+    return UsageFilter(range_name, zone, "day", tuple(edges(first, last + _DAY, zone, "day")), now)
+
+
+class _Reader:
+    """Takes values out of a query and keeps count of what was not understood."""
+
+    def __init__(self, query: Mapping[str, Sequence[str]]) -> None:
+        self._query = query
+        self._used: set[str] = set()
+        self._dropped: list[Dropped] = []
+
+    def text(self, name: str) -> str:
+        self._used.add(name)
+        return next(iter(self._query.get(name, ())), "")
+
+    def one(self, name: str, read: Callable[[str], T]) -> T | None:
+        return next(iter(self.many(name, read)), None)
+
+    def many(self, name: str, read: Callable[[str], T]) -> tuple[T, ...]:
+        self._used.add(name)
+        found: dict[T, None] = {}
+        for text in self._query.get(name, ()):
+            if not text:
+                continue
+            try:
+                found[read(text)] = None
+            except ValueError:
+                self._dropped.append(Dropped(name, text))
+        return tuple(found)[:_VALUES_MAX]
+
+    def drop(self, name: str) -> None:
+        self._dropped.extend(Dropped(name, text) for text in self._query.get(name, ()))
+
+    def dropped(self, ignored: Iterable[str]) -> tuple[Dropped, ...]:
+        known = self._used | {"from", "to", *ignored}
+        unknown = (
+            Dropped(name, text)
+            for name, texts in self._query.items()
+            if name not in known
+            for text in texts
+        )
+        return (*self._dropped, *unknown)
+
+
+def _among(values: Iterable[T]) -> Callable[[str], T]:
+    allowed = {str(value): value for value in values}
+
+    def read(text: str) -> T:
+        if text not in allowed:
+            raise ValueError(text)
+        return allowed[text]
+
+    return read
+
+
+def _model(text: str) -> str:
+    if len(text) > 200:
+        raise ValueError(text)
+    return text
+
+
+def _email(text: str) -> str:
+    if "@" not in text or len(text) > 254:
+        raise ValueError(text)
+    return text.lower()
+
+
+def _instant_text(at: dt.datetime) -> str:
+    return at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+_ZONES: Final = frozenset(zoneinfo.available_timezones() - {"localtime"})

@@ -1,0 +1,199 @@
+"""Rollups: sums of the usage records per quarter of an hour, replaced and never incremented (I16).
+
+Records are never changed, so what is out of date is told by what is new: every record carries the
+id of the transaction that wrote it. A run reads up from the oldest transaction that was not over
+at the last run; the buckets of those records are deleted and summed again from all their records.
+Whatever the order of commits, no record is missed, and any number of runs gives the same bytes.
+
+Complete means: no record of a request admitted before `complete_to` can still come. What may come
+is known beforehand: an open hold is an attempt whose record is missing, and a transaction that is
+still open may yet bring an attempt or a refusal that was admitted when it began.
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+from django.db import OperationalError, connection, transaction
+from django.db.backends.utils import CursorWrapper
+from psycopg.errors import LockNotAvailable
+
+
+class Rolled(NamedTuple):
+    """What a run did: buckets replaced (of one organisation each), rollup rows written."""
+
+    buckets: int
+    rows: int
+
+
+def roll_up() -> Rolled | None:
+    """Bring the rollups up to date; None when another process is at it, which does this work too.
+
+    Rebuilds everything where there is no cursor yet, and where the cursor is ahead of the
+    database's transactions: that is a dump restored into a younger server.
+    """
+    try:
+        with _sole_reader(wait=False) as (cursor, settled_at):
+            return _replace_new(cursor, settled_at)
+    except OperationalError as error:
+        if isinstance(error.__cause__, LockNotAvailable):
+            return None
+        raise
+
+
+def rebuild() -> Rolled:
+    """Replace all rollups from the records."""
+    with _sole_reader(wait=True) as (cursor, settled_at):
+        return replace_all(cursor, settled_at)
+
+
+def replace_all(cursor: CursorWrapper, settled_at: dt.datetime) -> Rolled:
+    """Replace all rollups in the caller's transaction.
+
+    `settled_at` is an instant before which no transaction is open any more.
+    """
+    cursor.execute(_DROP_ALL)
+    rows = _write_rows(cursor, _WRITE_ALL)
+    cursor.execute(_COUNT_BUCKETS)
+    buckets: int = cursor.fetchone()[0]
+    _advance(cursor, settled_at, forget=True)
+    return Rolled(buckets, rows)
+
+
+@contextmanager
+def _sole_reader(*, wait: bool) -> Iterator[tuple[CursorWrapper, dt.datetime]]:
+    """One process at a time, with one snapshot that is later than its lock.
+
+    The open transactions are looked at before that snapshot: one that ended in between is visible
+    in it, one that began in between admits nothing earlier than that look.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_SETTLED_AT)
+        settled_at: dt.datetime = cursor.fetchone()[0]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        # Locking takes no snapshot: the first query after it does.
+        cursor.execute(_LOCK if wait else f"{_LOCK} NOWAIT")
+        yield cursor, settled_at
+
+
+def _replace_new(cursor: CursorWrapper, settled_at: dt.datetime) -> Rolled:
+    cursor.execute(_READ_CURSOR)
+    row = cursor.fetchone()
+    if row is None or row[0] > row[1]:
+        return replace_all(cursor, settled_at)
+    cursor.execute(_FIND_DIRTY, {"xid": str(row[0])})
+    organisations, buckets, admitted_from, admitted_to = cursor.fetchone()
+    rows = 0
+    if buckets:
+        dirty = {
+            "organisations": organisations,
+            "buckets": buckets,
+            "admitted_from": admitted_from,
+            "admitted_to": admitted_to,
+        }
+        cursor.execute(_DROP_DIRTY, dirty)
+        rows = _write_rows(cursor, _WRITE_DIRTY, dirty)
+    _advance(cursor, settled_at)
+    return Rolled(len(buckets or ()), rows)
+
+
+def _write_rows(cursor: CursorWrapper, text: str, parameters: dict[str, Any] | None = None) -> int:
+    cursor.execute(text, parameters)
+    return int(cursor.rowcount)
+
+
+def _advance(cursor: CursorWrapper, settled_at: dt.datetime, *, forget: bool = False) -> None:
+    cursor.execute(_ADVANCE, {"settled_at": settled_at, "forget": forget})
+
+
+_LOCK: Final = "LOCK TABLE usage_rollupwatermark IN EXCLUSIVE MODE"
+
+# A backend that is active and has no transaction yet is about to begin one.
+_SETTLED_AT: Final = """
+    SELECT least(now(), min(coalesce(xact_start, query_start)))
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend'
+      AND pid <> pg_backend_pid() AND (xact_start IS NOT NULL OR state = 'active')"""
+
+_READ_CURSOR: Final = """
+    SELECT xid, pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    FROM usage_rollupwatermark"""
+
+# Everything that this snapshot sees is summed, so what is above its end can only be the mark of
+# another server, brought along by a dump: those records were summed by the rebuild after it.
+_FIND_DIRTY: Final = """
+    SELECT array_agg(organisation_id ORDER BY bucket_at, organisation_id),
+           array_agg(bucket_at ORDER BY bucket_at, organisation_id),
+           min(bucket_at), max(bucket_at) + interval '15 minutes'
+    FROM (
+        SELECT DISTINCT organisation_id,
+               date_bin('15 minutes', admitted_at, 'epoch'::timestamptz) AS bucket_at
+        FROM usage_usagerecord
+        WHERE xid >= %(xid)s::text::xid8 AND xid < pg_snapshot_xmax(pg_current_snapshot())
+    ) dirty"""
+
+_DROP_ALL: Final = "DELETE FROM usage_rollup"
+_DROP_DIRTY: Final = """
+    DELETE FROM usage_rollup rollup
+    USING unnest(%(organisations)s::uuid[], %(buckets)s::timestamptz[])
+        AS dirty (organisation_id, bucket_at)
+    WHERE rollup.organisation_id = dirty.organisation_id AND rollup.bucket_at = dirty.bucket_at"""
+
+_NIL: Final = "'00000000-0000-0000-0000-000000000000'::uuid"
+_BUCKETED: Final = f"""
+    SELECT organisation_id, date_bin('15 minutes', admitted_at, 'epoch'::timestamptz) AS bucket_at,
+           team_id, key_id, coalesce(user_id, 0) AS user_id, model,
+           coalesce(channel_id, {_NIL}) AS channel_id, channel_name, final, status, meters,
+           charge_nano
+    FROM usage_usagerecord"""  # noqa: S608 - only constants are put in
+_DIMENSIONS: Final = "organisation_id, bucket_at, team_id, key_id, user_id, model, channel_id"
+
+
+def _write(records: str) -> str:
+    return f"""
+    WITH record AS ({records}),
+    sums AS (
+        SELECT {_DIMENSIONS}, max(channel_name) AS channel_name,
+               count(*) FILTER (WHERE final) AS requests,
+               count(*) FILTER (WHERE final AND status >= 400) AS errors,
+               sum(charge_nano)::bigint AS charge_nano
+        FROM record GROUP BY {_DIMENSIONS}
+    ),
+    quantity AS (
+        SELECT {_DIMENSIONS}, meter, sum(units::bigint)::bigint AS units
+        FROM record, jsonb_each_text(meters) AS counted (meter, units)
+        GROUP BY {_DIMENSIONS}, meter
+    ),
+    metered AS (
+        SELECT {_DIMENSIONS}, jsonb_object_agg(meter, units) AS meters
+        FROM quantity GROUP BY {_DIMENSIONS}
+    )
+    INSERT INTO usage_rollup ({_DIMENSIONS}, channel_name, requests, errors, meters, charge_nano)
+    SELECT {_DIMENSIONS}, channel_name, requests, errors, coalesce(meters, '{{}}'), charge_nano
+    FROM sums LEFT JOIN metered USING ({_DIMENSIONS})
+    ORDER BY {_DIMENSIONS}"""  # noqa: S608 - only constants are put in
+
+
+_WRITE_ALL: Final = _write(_BUCKETED)
+_WRITE_DIRTY: Final = _write(
+    _BUCKETED
+    + """
+    WHERE admitted_at >= %(admitted_from)s AND admitted_at < %(admitted_to)s
+      AND (organisation_id, date_bin('15 minutes', admitted_at, 'epoch'::timestamptz)) IN (
+          SELECT * FROM unnest(%(organisations)s::uuid[], %(buckets)s::timestamptz[]))"""
+)
+
+_COUNT_BUCKETS: Final = "SELECT count(DISTINCT (organisation_id, bucket_at)) FROM usage_rollup"
+
+# What was complete stays so; only a rebuild may find less, after a restored dump.
+_ADVANCE: Final = """
+    INSERT INTO usage_rollupwatermark AS watermark (id, xid, complete_to)
+    SELECT 1, pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
+           least(%(settled_at)s, min(opened_at))
+    FROM billing_hold WHERE state = 'open'
+    ON CONFLICT (id) DO UPDATE
+    SET xid = excluded.xid,
+        complete_to = CASE WHEN %(forget)s THEN excluded.complete_to
+                           ELSE greatest(watermark.complete_to, excluded.complete_to) END"""

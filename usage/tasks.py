@@ -1,0 +1,15 @@
+"""Periodic work on usage; each task may run twice, late, or in several processes at once."""
+
+from celery import shared_task
+
+from usage import partitions, rollups
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def roll_up() -> None:
+    rollups.roll_up()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def make_partitions() -> None:
+    partitions.ensure_partitions()
