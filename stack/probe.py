@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import time
 
 PROMPT = {"role": "user", "content": "Say hello."}
@@ -9,6 +10,14 @@ PROMPT = {"role": "user", "content": "Say hello."}
 
 class ProbeFailed(Exception):
     """An answer came, but not the one that was asked for."""
+
+
+def listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def serves(host: str, port: int, path: str = "/readyz") -> bool:
@@ -51,7 +60,7 @@ def first_token(host: str, port: int, key: str, model: str) -> float:
         connection.request("POST", "/v1/chat/completions", json.dumps(asked), headers)
         response = connection.getresponse()
         if response.status != 200:
-            words = response.read(500).decode(errors="replace")
+            words = " ".join(response.read(300).decode(errors="replace").split())
             raise ProbeFailed(f"the demo request answered {response.status}: {words}")
         # Read to the end: a client that leaves in the middle would show as an error in the log.
         for line in response:

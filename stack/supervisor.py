@@ -234,22 +234,25 @@ class Supervisor:
             # make passes a SIGTERM on that a whole group of processes may have got already.
             self._hurry.set()
 
-    def launch(self, child: Child) -> None:
+    def launch(self, child: Child) -> Kept:
         """Start `child` and keep it; does not wait for it."""
         kept = Kept(child)
         self._kept.append(kept)
         kept.keeper = asyncio.create_task(self._keep(kept))
+        return kept
 
     async def start(self, child: Child) -> None:
-        """Start `child`, keep it, and return when it serves; ChildFailed when it takes too long."""
-        self.launch(child)
-        kept = self._kept[-1]
+        """Start `child`, keep it, and return when it serves."""
+        await self.serving(self.launch(child))
+
+    async def serving(self, kept: Kept) -> None:
+        """Return when the child serves; ChildFailed when that takes too long."""
         try:
             async with asyncio.timeout(self._patience.ready_within):
                 await kept.established.wait()
         except TimeoutError as error:
             reason = f"was not ready within {self._patience.ready_within:g} s"
-            raise ChildFailed(child.name, reason, kept.tail) from error
+            raise ChildFailed(kept.child.name, reason, kept.tail) from error
 
     async def run(
         self, name: str, command: Sequence[str], environment: Mapping[str, str]

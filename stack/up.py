@@ -116,7 +116,7 @@ class Installation:
     async def start(self) -> None:
         # What takes long begins at once: the model loads, and Django with it, while the database
         # is made.
-        self.supervisor.launch(self.model_child())
+        model_kept = self.supervisor.launch(self.model_child())
         url = self.place.database_url
         if url is None:
             self.cluster = postgres.locate(self.place.data / "postgres")
@@ -133,6 +133,7 @@ class Installation:
         await self.supervisor.start(self.web_child())
         page_at = await asyncio.to_thread(probe.first_page, self.place.reached, self.place.port)
         self.step("web: the first page is there")
+        await self.supervisor.serving(model_kept)
         token_at = await self.ask_model()
         for child in (self.worker_child(), self.beat_child()):
             self.supervisor.launch(child)
@@ -167,13 +168,20 @@ class Installation:
             return None
 
     def model_child(self) -> Child:
-        return Child("model", python("-m", "stack.model", str(self.model_port)), self.environment)
+        # No secret but its own: it has no use for the others.
+        environment = {**os.environ, "WEIR_MODEL_KEY": self.environment["WEIR_MODEL_KEY"]}
+        return Child(
+            "model",
+            python("-m", "stack.model", str(self.model_port)),
+            environment,
+            ready=lambda: probe.listens("127.0.0.1", self.model_port),
+        )
 
     def postgres_child(self, cluster: postgres.Cluster) -> Child:
         return Child(
             "postgres",
             cluster.command,
-            self.environment,
+            os.environ,
             stop=signal.SIGINT,
             orphan=signal.SIGINT,
             drop=cluster.drop,

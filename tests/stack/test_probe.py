@@ -84,4 +84,6 @@ def test_serves_only_with_200(port: int) -> None:
 
 
 def test_a_closed_port_does_not_serve(port: int) -> None:
+    assert probe.listens("127.0.0.1", port)
+    assert not probe.listens("127.0.0.1", 1)
     assert not probe.serves("127.0.0.1", 1)
