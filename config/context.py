@@ -3,13 +3,16 @@
 Figures are callables: only a template that shows them asks the database.
 """
 
+from functools import cache
+
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils.translation import get_language
 
-from accounts.access import Actor
+from accounts.access import Actor, scope_of
 from accounts.appearance import THEME_COOKIE, THEMES
 from accounts.models import Organisation
+from billing.wallets import balance
 
 
 def shell(request: HttpRequest) -> dict[str, object]:
@@ -21,7 +24,15 @@ def shell(request: HttpRequest) -> dict[str, object]:
         "actor": actor,
         "public_url": settings.PUBLIC_URL,
         "organisations": lambda: _organisations(actor),
+        # The template asks twice: whether there is one, and what it is.
+        "balance_nano": cache(lambda: _balance_nano(actor)),
     }
+
+
+def _balance_nano(actor: Actor | None) -> int | None:
+    if actor is None or actor.organisation is None or scope_of(actor, "balance.read") is None:
+        return None
+    return balance(actor.organisation).available_nano
 
 
 def _organisations(actor: Actor | None) -> list[Organisation]:

@@ -4,7 +4,7 @@ Pure: schema in, what the template shows out.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 _METHODS = ("get", "post", "put", "patch", "delete")
@@ -12,12 +12,12 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 
 @dataclass(frozen=True)
 class Field:
-    """One parameter, body field or answer field."""
+    """One parameter, body field or answer field; `text` is as `_words` gives it."""
 
     name: str
     type: str
     required: bool
-    text: str
+    text: list[tuple[str, bool]]
     default: str
 
 
@@ -29,7 +29,7 @@ class Operation:
     method: str
     path: str
     summary: str
-    text: str
+    text: list[tuple[str, bool]]
     parameters: list[Field]
     body: list[Field]
     status: str
@@ -75,7 +75,7 @@ def _operation(
         method=method.upper(),
         path=path,
         summary=operation["summary"],
-        text=operation.get("description", ""),
+        text=_words(operation.get("description", "")),
         parameters=[
             _field(schema, parameter["name"], parameter["schema"], parameter.get("required", False))
             for parameter in operation.get("parameters", [])
@@ -90,10 +90,15 @@ def _operation(
 def _fields(schema: dict[str, Any], node: dict[str, Any]) -> list[Field]:
     node = _resolved(schema, node)
     required = node.get("required", [])
-    return [
-        _field(schema, name, inner, name in required)
-        for name, inner in node.get("properties", {}).items()
-    ]
+    fields = []
+    for name, inner in node.get("properties", {}).items():
+        fields.append(_field(schema, name, inner, name in required))
+        # A list's rows are told in the same table, one level deep.
+        fields += [
+            replace(row, name=f"{name}[].{row.name}")
+            for row in _fields(schema, inner.get("items", {}))
+        ]
+    return fields
 
 
 def _field(schema: dict[str, Any], name: str, node: dict[str, Any], required: bool) -> Field:
@@ -102,9 +107,14 @@ def _field(schema: dict[str, Any], name: str, node: dict[str, Any], required: bo
         name=name,
         type=_type(schema, node),
         required=required,
-        text=node.get("description", ""),
+        text=_words(node.get("description", "")),
         default="" if default is None else json.dumps(default),
     )
+
+
+def _words(text: str) -> list[tuple[str, bool]]:
+    """A description cut at its backticks: (words, whether they are code)."""
+    return [(words, index % 2 == 1) for index, words in enumerate(text.split("`")) if words]
 
 
 def _type(schema: dict[str, Any], node: dict[str, Any]) -> str:
@@ -130,8 +140,8 @@ def _resolved(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
 
 def _curl(path: str, method: str, body: list[Field]) -> str:
     lines = [
-        "curl" if method == "get" else f"curl -X {method.upper()}",
-        '  -H "Authorization: Bearer $WEIR_KEY"',
+        ("curl" if method == "get" else f"curl -X {method.upper()}")
+        + ' -H "Authorization: Bearer $WEIR_KEY"',
     ]
     if body:
         example = {field.name: "…" for field in body if field.required}

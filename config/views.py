@@ -14,6 +14,7 @@ from accounts import access
 from accounts.access import Actor, operator_page, organisation_page, public
 from accounts.appearance import set_appearance
 from accounts.models import User
+from billing.wallets import Balance, balance
 from config.api import error_response
 
 _KEYS_SHOWN = 5
@@ -50,6 +51,7 @@ def home(request: HttpRequest, actor: Actor) -> HttpResponse:
         "home.html",
         {
             "nav": "home",
+            "balance": _balance(actor),
             "may_see_keys": may_see_keys,
             "may_create_key": access.scope_of(actor, "keys.write_own") is not None,
             "keys": access.living_keys(actor)[:_KEYS_SHOWN] if may_see_keys else [],
@@ -57,6 +59,12 @@ def home(request: HttpRequest, actor: Actor) -> HttpResponse:
             "curl": _curl(),
         },
     )
+
+
+def _balance(actor: Actor) -> Balance | None:
+    if actor.organisation is None or access.scope_of(actor, "balance.read") is None:
+        return None
+    return balance(actor.organisation)
 
 
 def _curl() -> str:
