@@ -1,0 +1,326 @@
+"""The test of a channel: one short streamed request, told stage by stage.
+
+    address    the host has addresses, and every one of them may be reached
+    connect    a connection stands, with TLS where the address says https
+    accept     the provider takes the key and the model
+    answer     the first piece of an answer arrives
+    stream     the answer comes to its end in the form of its dialect
+    usage      it says what it used, so that it can be charged
+
+The first stage that fails ends the test. Nothing is billed to anybody: the request is the
+operator's own, it has no hold and leaves no usage record.
+"""
+
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal
+
+import httpx
+from django.db import connection, transaction
+
+from accounts import audit
+from accounts.access import Actor
+from gateway.channels import open_secret
+from gateway.codecs.errors import clean_upstream
+from gateway.codecs.events import Broken, End, Finish, UpstreamError
+from gateway.codecs.openai.stream import Decoder
+from gateway.codecs.openai.usage import quantities
+from gateway.installation import egress_policy
+from gateway.models import Channel
+from gateway.providers import UnknownProvider, provider_named
+from gateway.providers.provider import BadAddress
+from gateway.rules import routing
+from lib import clock
+from lib.egress import EgressDenied, EgressPolicy, Unresolved, guarded_client, permitted_addresses
+from lib.ids import id_text, new_id
+from lib.vault import VaultError
+
+Stage = Literal["address", "connect", "accept", "answer", "stream", "usage"]
+STAGES: Final[tuple[Stage, ...]] = ("address", "connect", "accept", "answer", "stream", "usage")
+
+Fault = Literal[
+    "configuration",
+    "secret",
+    "denied",
+    "unresolved",
+    "refused",
+    "tls",
+    "timeout",
+    "key",
+    "model",
+    "limited",
+    "rejected",
+    "redirected",
+    "unavailable",
+    "not_stream",
+    "failed",
+    "broken",
+    "no_usage",
+]
+"""Why a test failed; the page has a cause and a fix in words for each."""
+
+_TEST_S_MAX: Final = 60.0
+_BODY_BYTES_MAX: Final = 1 << 20
+_SHOWN_BYTES_MAX: Final = 4096
+_OUTPUT_TOKENS_MAX: Final = 64
+
+
+@dataclass
+class ChannelCheck:
+    """What one test found, as it is stored in `Channel.last_test`.
+
+    `stages` are the passed ones with their milliseconds, then the failed one if one failed.
+    `body` is a short piece of what the provider said, with secrets masked.
+    """
+
+    at: str
+    model: str
+    upstream_model: str
+    ok: bool = False
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    fault: Fault | None = None
+    status: int | None = None
+    detail: str = ""
+    body: str = ""
+    total_ms: int = 0
+
+
+class _Failed(Exception):
+    def __init__(
+        self, fault: Fault, detail: str = "", *, status: int | None = None, body: str = ""
+    ) -> None:
+        super().__init__(detail or fault)
+        self.fault = fault
+        self.detail = detail
+        self.status = status
+        self.body = body
+
+
+def upstream_name(channel: Channel, model: str) -> str | None:
+    """What the channel calls a model at its provider; None when it does not serve it."""
+    routes = [
+        routing.Route(str(channel.id), route.model, route.upstream_model)
+        for route in channel.routes.all()
+    ]
+    plan = routing.plan(model, routes, seed=0)
+    return plan[0].upstream_model if plan else None
+
+
+def check_channel(actor: Actor, channel: Channel, model: str) -> ChannelCheck:
+    """Ask `model` of a channel, whether it is enabled or not, and keep the result.
+
+    Takes as long as the channel's timeouts allow, a minute at most. The model must be one that the
+    channel serves (ValueError).
+    """
+    name = upstream_name(channel, model)
+    if name is None:
+        raise ValueError(f"{channel.name} does not serve {model}")
+    result = ChannelCheck(clock.now().isoformat(), model, name)
+    run = _Run(channel, name, egress_policy(), result)
+    if not connection.in_atomic_block:
+        # The provider may take a minute; the connection goes back to the pool meanwhile.
+        connection.close()
+    run.run()
+    with transaction.atomic():
+        Channel.objects.filter(id=channel.id).update(last_test=asdict(result))
+        audit.record(
+            actor, None, "channel.tested", channel, model=model, ok=result.ok, fault=result.fault
+        )
+    channel.last_test = asdict(result)
+    return result
+
+
+class _Run:
+    def __init__(
+        self, channel: Channel, model: str, policy: EgressPolicy, result: ChannelCheck
+    ) -> None:
+        self._channel = channel
+        self._model = model
+        self._policy = policy
+        self._result = result
+        self._secret = ""
+        self._began = self._mark = time.monotonic()
+        self._deadline = self._began + min(
+            _TEST_S_MAX, float(channel.timeouts.get("total", _TEST_S_MAX))
+        )
+
+    def run(self) -> None:
+        result = self._result
+        try:
+            self._ask()
+            result.ok = True
+        except _Failed as failed:
+            passed = len(result.stages)
+            result.stages.append({"name": STAGES[passed], "ok": False, "ms": self._lap()})
+            result.fault, result.status = failed.fault, failed.status
+            result.detail = self._clean(failed.detail)
+            result.body = self._clean(failed.body)
+        result.total_ms = int((time.monotonic() - self._began) * 1000)
+
+    def _pass(self, stage: Stage) -> None:
+        self._result.stages.append({"name": stage, "ok": True, "ms": self._lap()})
+
+    def _lap(self) -> int:
+        now = time.monotonic()
+        ms, self._mark = int((now - self._mark) * 1000), now
+        return ms
+
+    def _clean(self, text: str) -> str:
+        if self._secret:
+            text = text.replace(self._secret, "••••")
+        return clean_upstream(text)
+
+    def _ask(self) -> None:
+        url, headers = self._address()
+        target = httpx.URL(url)
+        port = target.port or {"https": 443, "http": 80}[target.scheme]
+        try:
+            addresses = permitted_addresses(self._policy, target.host, port)
+        except EgressDenied as error:
+            raise _Failed("denied", str(error)) from error
+        except Unresolved as error:
+            raise _Failed("unresolved", str(error)) from error
+        self._pass("address")
+        timeouts = self._channel.timeouts
+        client = guarded_client(
+            self._policy,
+            timeout=httpx.Timeout(
+                min(float(timeouts.get("first_content", 60)), _TEST_S_MAX),
+                connect=float(timeouts.get("connect", 3)),
+            ),
+            schemes=("http", "https"),
+            # Resolved above, once, for the stage and for the connection.
+            resolver=lambda host, port: addresses,
+        )
+        with (
+            client,
+            _told(),
+            client.stream(
+                "POST", url, headers=headers, json=self._body(), extensions={"trace": self._trace}
+            ) as response,
+        ):
+            self._read(response)
+
+    def _address(self) -> tuple[str, dict[str, str]]:
+        try:
+            provider = provider_named(self._channel.provider)
+            key = self._channel.keys.first()
+            self._secret = open_secret(key) if key else ""
+            headers = provider.headers(self._secret or None)
+            url = provider.url("chat_completions", self._channel.base_url)
+        except (UnknownProvider, BadAddress) as error:
+            raise _Failed("configuration", str(error)) from error
+        except VaultError as error:
+            raise _Failed("secret", str(error)) from error
+        return url, {**headers, "x-client-request-id": id_text(new_id())}
+
+    def _body(self) -> dict[str, object]:
+        return {
+            "model": self._model,
+            "messages": [{"role": "user", "content": "Answer with one word: ready"}],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            # The one name for a cap that every model of the dialect takes.
+            "max_completion_tokens": _OUTPUT_TOKENS_MAX,
+        }
+
+    def _trace(self, name: str, info: Mapping[str, Any]) -> None:
+        """The client tells where it is: the connection stands when it begins to send."""
+        if name == "http11.send_request_headers.started":
+            self._pass("connect")
+
+    def _read(self, response: httpx.Response) -> None:
+        pieces = response.iter_raw()
+        if response.status_code != 200:
+            status = response.status_code
+            raise _Failed(_fault_of_status(status), status=status, body=self._first_text(pieces))
+        self._pass("accept")
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "text/event-stream":
+            body = self._first_text(pieces)
+            raise _Failed("not_stream", f"content-type: {kind}", status=200, body=body)
+        self._decode(pieces)
+
+    def _first_text(self, pieces: Iterator[bytes]) -> str:
+        body = b""
+        for piece in pieces:
+            body += piece
+            if len(body) >= _SHOWN_BYTES_MAX:
+                break
+        return body[:_SHOWN_BYTES_MAX].decode("utf-8", "replace")
+
+    def _decode(self, pieces: Iterator[bytes]) -> None:
+        decoder = Decoder(usage_asked=True)
+        size, ended = 0, False
+        for piece in pieces:
+            size += len(piece)
+            if time.monotonic() > self._deadline or size > _BODY_BYTES_MAX:
+                raise _Failed("timeout", "the answer does not come to its end")
+            ended = self._look_at(decoder.feed(piece)) or ended
+            if ended:
+                break
+        if not ended:
+            self._look_at(decoder.end())
+        if not self._passed("answer"):
+            raise _Failed("broken", "the stream ended without an answer", status=200)
+        self._pass("stream")
+        counted = quantities(decoder.usage)
+        if counted.missing or not counted.meters:
+            raise _Failed("no_usage", ", ".join(counted.flags), status=200)
+        self._pass("usage")
+
+    def _look_at(self, steps: list[Any]) -> bool:
+        """Whether the stream has ended. Raises _Failed when it ended badly."""
+        for step in steps:
+            for event in step.events:
+                if isinstance(event, UpstreamError):
+                    raise _Failed("failed", event.message, status=200)
+                if isinstance(event, Broken):
+                    raise _Failed("broken", f"fault {event.fault}", status=200)
+                if isinstance(event, End):
+                    return True
+                if (event.is_content or isinstance(event, Finish)) and not self._passed("answer"):
+                    self._pass("answer")
+        return False
+
+    def _passed(self, stage: Stage) -> bool:
+        return any(entry["name"] == stage for entry in self._result.stages)
+
+
+def _fault_of_status(status: int) -> Fault:
+    if status in (401, 403):
+        return "key"
+    if status == 404:
+        return "model"
+    if status in (402, 429):
+        return "limited"
+    if 300 <= status < 400:
+        return "redirected"
+    return "rejected" if status < 500 else "unavailable"
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """The client's errors as faults."""
+    try:
+        yield
+    except EgressDenied as error:
+        raise _Failed("denied", str(error)) from error
+    except Unresolved as error:
+        raise _Failed("unresolved", str(error)) from error
+    except httpx.TimeoutException as error:
+        raise _Failed("timeout", type(error).__name__) from error
+    except httpx.ConnectError as error:
+        tls = isinstance(_root_of(error), ssl.SSLError)
+        raise _Failed("tls" if tls else "refused", str(error)) from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise _Failed("broken", str(error)) from error
+
+
+def _root_of(error: BaseException) -> BaseException:
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error

@@ -1,0 +1,110 @@
+"""Which model names the installation serves, by which channels, at which price now."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from billing.prices import ListedPrice, list_prices
+from billing.rules.meters import FALLBACKS
+from gateway.models import Channel
+from gateway.rules.routing import matches
+from lib import clock
+
+
+@dataclass(frozen=True)
+class Server:
+    """A channel that serves a name, and what the name is there."""
+
+    channel: Channel
+    upstream_model: str
+
+
+@dataclass
+class ServedModel:
+    """A name, or a pattern of names. `price` is in force now; `priced` are names of a pattern."""
+
+    name: str
+    servers: list[Server] = field(default_factory=list)
+    price: ListedPrice | None = None
+    priced: list[str] = field(default_factory=list)
+
+    @property
+    def pattern(self) -> bool:
+        return "*" in self.name
+
+    @property
+    def enabled(self) -> bool:
+        return any(server.channel.enabled for server in self.servers)
+
+    @property
+    def unpriced(self) -> bool:
+        return self.price is None and not self.priced
+
+    @property
+    def tiers(self) -> list[dict[str, Any]]:
+        return self.price.rates.get("tiers", []) if self.price else []
+
+    def rate(self, meter: str) -> int | None:
+        """Nano per million units on the lowest tier, by the meter's fallback where it has none."""
+        if self.price is None:
+            return None
+        meters: Mapping[str, int] = self.price.rates["meters"]
+        return meters.get(meter, meters.get(FALLBACKS.get(meter, "")))
+
+    @property
+    def input_rate(self) -> int | None:
+        return self.rate("in_text")
+
+    @property
+    def cached_rate(self) -> int | None:
+        return self.rate("in_cache_read")
+
+    @property
+    def output_rate(self) -> int | None:
+        return self.rate("out_text")
+
+
+def served_models() -> list[ServedModel]:
+    """Every name and pattern that a channel serves, disabled channels included, by name."""
+    models: dict[str, ServedModel] = {}
+    for channel in Channel.objects.prefetch_related("routes").order_by("priority", "name"):
+        for route in channel.routes.all():
+            model = models.setdefault(route.model, ServedModel(route.model))
+            model.servers.append(Server(channel, route.upstream_model))
+    prices = prices_in_force()
+    for model in models.values():
+        if model.pattern:
+            model.priced = sorted(
+                name for name in prices if "*" not in name and matches(model.name, name)
+            )
+            model.price = prices.get(model.name)
+        else:
+            model.price = price_of(model.name, prices)
+    return sorted(models.values(), key=lambda model: (model.pattern, model.name))
+
+
+def prices_in_force() -> dict[str, ListedPrice]:
+    """The version of each price that is in force now, by the price's name or pattern."""
+    now = clock.now()
+    return {
+        price.model: price
+        for price in list_prices()
+        if price.valid_from <= now and (price.valid_to is None or now < price.valid_to)
+    }
+
+
+def price_of(model: str, prices: Mapping[str, ListedPrice]) -> ListedPrice | None:
+    """An exact name beats the longest pattern that has a price."""
+    if model in prices:
+        return prices[model]
+    fitting = [name for name in prices if "*" in name and matches(name, model)]
+    return prices[min(fitting, key=lambda name: (-len(name), name))] if fitting else None
+
+
+def testable_names(channel: Channel, priced: Iterable[str]) -> list[str]:
+    """The names that a test of the channel may ask: its own, and priced ones that it matches."""
+    routes = [route.model for route in channel.routes.all()]
+    named = [name for name in routes if "*" not in name]
+    patterns = [name for name in routes if "*" in name]
+    met = {name for name in priced if any(matches(pattern, name) for pattern in patterns)}
+    return sorted(named) + sorted(met.difference(named))
