@@ -56,6 +56,9 @@ class Scope:
     request_id: UUID | None = None
 
 
+EVERYTHING: Final = Scope()
+
+
 @dataclass(frozen=True)
 class UsageFilter:
     """A report's time, in buckets of its zone, and its rows.
@@ -69,7 +72,7 @@ class UsageFilter:
     grain: Grain
     spans: tuple[Span, ...]
     now: dt.datetime
-    scope: Scope = Scope()
+    scope: Scope = EVERYTHING
     group_by: GroupBy = "model"
     metric: Metric = "cost"
     dropped: tuple[Dropped, ...] = ()

@@ -84,15 +84,10 @@ def _replace_new(cursor: CursorWrapper, settled_at: dt.datetime) -> Rolled:
     if row is None or row[0] > row[1]:
         return replace_all(cursor, settled_at)
     cursor.execute(_FIND_DIRTY, {"xid": str(row[0])})
-    organisations, buckets, admitted_from, admitted_to = cursor.fetchone()
+    organisations, buckets = cursor.fetchone()
     rows = 0
     if buckets:
-        dirty = {
-            "organisations": organisations,
-            "buckets": buckets,
-            "admitted_from": admitted_from,
-            "admitted_to": admitted_to,
-        }
+        dirty = {"organisations": organisations, "buckets": buckets}
         cursor.execute(_DROP_DIRTY, dirty)
         rows = _write_rows(cursor, _WRITE_DIRTY, dirty)
     _advance(cursor, settled_at)
@@ -125,8 +120,7 @@ _READ_CURSOR: Final = """
 # another server, brought along by a dump: those records were summed by the rebuild after it.
 _FIND_DIRTY: Final = """
     SELECT array_agg(organisation_id ORDER BY bucket_at, organisation_id),
-           array_agg(bucket_at ORDER BY bucket_at, organisation_id),
-           min(bucket_at), max(bucket_at) + interval '15 minutes'
+           array_agg(bucket_at ORDER BY bucket_at, organisation_id)
     FROM (
         SELECT DISTINCT organisation_id,
                date_bin('15 minutes', admitted_at, 'epoch'::timestamptz) AS bucket_at
@@ -142,12 +136,10 @@ _DROP_DIRTY: Final = """
     WHERE rollup.organisation_id = dirty.organisation_id AND rollup.bucket_at = dirty.bucket_at"""
 
 _NIL: Final = "'00000000-0000-0000-0000-000000000000'::uuid"
-_BUCKETED: Final = f"""
-    SELECT organisation_id, date_bin('15 minutes', admitted_at, 'epoch'::timestamptz) AS bucket_at,
-           team_id, key_id, coalesce(user_id, 0) AS user_id, model,
-           coalesce(channel_id, {_NIL}) AS channel_id, channel_name, final, status, meters,
-           charge_nano
-    FROM usage_usagerecord"""  # noqa: S608 - only constants are put in
+_COLUMNS: Final = f"""
+           r.organisation_id, r.team_id, r.key_id, coalesce(r.user_id, 0) AS user_id, r.model,
+           coalesce(r.channel_id, {_NIL}) AS channel_id, r.channel_name, r.final, r.status,
+           r.meters, r.charge_nano"""
 _DIMENSIONS: Final = "organisation_id, bucket_at, team_id, key_id, user_id, model, channel_id"
 
 
@@ -176,14 +168,16 @@ def _write(records: str) -> str:
     ORDER BY {_DIMENSIONS}"""  # noqa: S608 - only constants are put in
 
 
-_WRITE_ALL: Final = _write(_BUCKETED)
-_WRITE_DIRTY: Final = _write(
-    _BUCKETED
-    + """
-    WHERE admitted_at >= %(admitted_from)s AND admitted_at < %(admitted_to)s
-      AND (organisation_id, date_bin('15 minutes', admitted_at, 'epoch'::timestamptz)) IN (
-          SELECT * FROM unnest(%(organisations)s::uuid[], %(buckets)s::timestamptz[]))"""
-)
+_WRITE_ALL: Final = _write(f"""
+        SELECT date_bin('15 minutes', r.admitted_at, 'epoch'::timestamptz) AS bucket_at, {_COLUMNS}
+        FROM usage_usagerecord r""")  # noqa: S608 - only constants are put in
+_WRITE_DIRTY: Final = _write(f"""
+        SELECT quarter.bucket_at, {_COLUMNS}
+        FROM (SELECT DISTINCT bucket_at FROM unnest(%(buckets)s::timestamptz[]) AS bucket_at) quarter
+        JOIN usage_usagerecord r ON r.admitted_at >= quarter.bucket_at
+            AND r.admitted_at < quarter.bucket_at + interval '15 minutes'
+        WHERE (r.organisation_id, quarter.bucket_at) IN (
+            SELECT * FROM unnest(%(organisations)s::uuid[], %(buckets)s::timestamptz[]))""")  # noqa: S608
 
 _COUNT_BUCKETS: Final = "SELECT count(DISTINCT (organisation_id, bucket_at)) FROM usage_rollup"
 

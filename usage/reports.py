@@ -1,0 +1,525 @@
+"""Reports on usage: one SQL each, rows as dataclasses.
+
+Sums come from the rollups, single requests from the records. What an actor may see is a condition
+of every statement: the organisation's rows for who reads all of it, one's own for a developer, its
+own for a key that calls models. Names of columns come from the tables in this file, never from a
+query.
+"""
+
+import datetime as dt
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import Any, Final, Literal, NamedTuple
+from uuid import UUID
+
+from accounts.access import Actor
+from billing.rules.meters import METERS
+from usage.filters import EVERYTHING, GroupBy, Metric, Scope, UsageFilter
+from usage.rules.buckets import Span
+from usage.visibility import Period, run, where_of
+
+SERIES_MAX: Final = 7
+OTHER_SLOT: Final = 8
+
+TOKEN_METERS: Final = [meter.name for meter in METERS.values() if meter.unit == "token"]
+_NIL: Final = UUID(int=0)
+
+By = Literal["model", "key", "user", "channel", "bucket", "all"]
+
+
+# Sums -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over some requests. `errors` are requests that ended with a status of 400 or more."""
+
+    requests: int = 0
+    errors: int = 0
+    charge_nano: int = 0
+    meters: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def tokens(self) -> int:
+        """All language-model tokens, in and out."""
+        return sum(self.meters.get(meter, 0) for meter in TOKEN_METERS)
+
+    def metric(self, name: Metric) -> int:
+        """The figure of that name: nano for the cost, else a count."""
+        figures: dict[Metric, int] = {
+            "cost": self.charge_nano,
+            "requests": self.requests,
+            "tokens": self.tokens,
+            "errors": self.errors,
+        }
+        return figures[name]
+
+    def __add__(self, other: "Totals") -> "Totals":
+        meters = dict(self.meters)
+        for meter, units in other.meters.items():
+            meters[meter] = meters.get(meter, 0) + units
+        return Totals(
+            self.requests + other.requests,
+            self.errors + other.errors,
+            self.charge_nano + other.charge_nano,
+            meters,
+        )
+
+
+@dataclass(frozen=True)
+class Group:
+    """The sums of one model, key, person or channel.
+
+    `id` is what a filter takes (a key's and a channel's as UUID text, a person's e-mail address);
+    empty where there is none: a key that belongs to nobody, a request that reached no channel.
+    """
+
+    id: str
+    label: str
+    totals: Totals
+
+
+@dataclass(frozen=True)
+class SeriesPart:
+    """One colour of a chart; `id` None is everything beyond the largest ones."""
+
+    id: str | None
+    label: str
+    slot: int
+    total: int
+
+
+@dataclass(frozen=True)
+class SeriesBucket:
+    """One bar: a value for each part, in their order, and their sum."""
+
+    span: Span
+    values: tuple[int, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class Series:
+    """One metric over time, by groups: the largest ones, the rest as one."""
+
+    parts: tuple[SeriesPart, ...]
+    buckets: tuple[SeriesBucket, ...]
+
+    @property
+    def total(self) -> int:
+        return sum(bucket.total for bucket in self.buckets)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What can be filtered by within a range, as (value, label)."""
+
+    models: tuple[str, ...]
+    keys: tuple[tuple[UUID, str], ...]
+    users: tuple[str, ...]
+    channels: tuple[tuple[UUID, str], ...]
+
+
+def complete_to() -> dt.datetime | None:
+    """Up to when all requests are in the rollups; None before the first run."""
+    rows = run("SELECT complete_to FROM usage_rollupwatermark", {})
+    return rows[0][0] if rows else None
+
+
+def spend(actor: Actor, start_at: dt.datetime, end_at: dt.datetime) -> int:
+    """What the actor's rows admitted in that time were charged, in nano.
+
+    Both instants lie on quarters of an hour.
+    """
+    return usage_totals(actor, Span(start_at, end_at)).charge_nano
+
+
+def usage_totals(actor: Actor, span: Span, scope: Scope = EVERYTHING) -> Totals:
+    """The sums over a span of whole buckets."""
+    return next((group.totals for group in _sums(actor, span, scope, "all")), Totals())
+
+
+def usage_by(
+    actor: Actor,
+    span: Span,
+    by: GroupBy,
+    scope: Scope = EVERYTHING,
+    limit: int | None = None,
+) -> list[Group]:
+    """The sums by model, key, person or channel, dearest first."""
+    return _sums(actor, span, scope, by, limit=limit)
+
+
+def usage_by_bucket(actor: Actor, asked: UsageFilter) -> list[Totals]:
+    """The sums of every bucket of the filter, in their order; zeros where nothing was."""
+    starts = [span.start_at for span in asked.spans]
+    found = {
+        int(group.id): group.totals
+        for group in _sums(
+            actor, Span(asked.start_at, asked.end_at), asked.scope, "bucket", starts=starts
+        )
+    }
+    return [found.get(n, Totals()) for n in range(1, len(starts) + 1)]
+
+
+def sum_of(totals: Sequence[Totals]) -> Totals:
+    """All of them together."""
+    return reduce(lambda left, right: left + right, totals, Totals())
+
+
+def series(actor: Actor, asked: UsageFilter) -> Series:
+    """The filter's metric over its buckets, by its groups; the rest beyond seven as one."""
+    group = _GROUPS[asked.group_by]
+    where = where_of(actor, "usage.read", asked.scope, Span(asked.start_at, asked.end_at))
+    rows = run(
+        f"""
+        WITH part AS (
+            SELECT width_bucket(r.bucket_at, %(starts)s::timestamptz[]) AS n, {group.id} AS id,
+                   max(r.channel_name) AS channel_name, sum({_METRICS[asked.metric]}) AS value
+            FROM usage_rollup r WHERE {where.text} GROUP BY 1, 2
+        ),
+        ranked AS (
+            SELECT id, max(channel_name) AS channel_name,
+                   row_number() OVER (ORDER BY sum(value) DESC, id) AS place
+            FROM part GROUP BY id HAVING sum(value) > 0
+        )
+        SELECT part.n, least(g.place, %(most)s)::int, max({group.value}), max({group.label}),
+               sum(part.value)::bigint
+        FROM part JOIN ranked g USING (id) {group.join}
+        GROUP BY 1, 2""",  # noqa: S608 - only this file's own names are put in
+        {
+            **where.parameters,
+            "starts": [span.start_at for span in asked.spans],
+            "token_meters": TOKEN_METERS,
+            "most": SERIES_MAX + 1,
+        },
+    )
+    return _series(asked, rows)
+
+
+def choices(actor: Actor, span: Span) -> Choices:
+    """What the actor's rows within a span can be filtered by."""
+    where = where_of(actor, "usage.read", Scope(), span)
+    rows = run(
+        f"""
+        SELECT used.model, used.key_id, k.name, u.email, used.channel_id, used.channel_name
+        FROM (
+            SELECT DISTINCT r.model, r.key_id, r.user_id, r.channel_id, r.channel_name
+            FROM usage_rollup r WHERE {where.text}
+        ) used
+        LEFT JOIN accounts_key k ON k.id = used.key_id
+        LEFT JOIN accounts_user u ON u.id = used.user_id""",  # noqa: S608 - own names only
+        where.parameters,
+    )
+    keys = {row[1]: row[2] or str(row[1]) for row in rows}
+    channels = {row[4]: row[5] for row in rows if row[4] != _NIL}
+    return Choices(
+        models=tuple(sorted({row[0] for row in rows})),
+        keys=tuple(sorted(keys.items(), key=lambda item: item[1].lower())),
+        users=tuple(sorted({row[3] for row in rows if row[3]})),
+        channels=tuple(sorted(channels.items(), key=lambda item: item[1].lower())),
+    )
+
+
+# Requests ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RequestRow:
+    """One request of the log; `status` is None while it runs, and then `hold_nano` is held.
+
+    `id` is that of its last record, by which the log is paged. `charge_nano` is the sum over its
+    attempts, `price_version_id` and the rest are the last attempt's.
+    """
+
+    id: UUID
+    request_id: UUID
+    admitted_at: dt.datetime
+    organisation: str
+    team: str | None
+    key_id: UUID
+    key_name: str | None
+    user: str | None
+    model: str
+    upstream_model: str
+    channel_id: UUID | None
+    channel_name: str
+    dialect: str
+    operation: str
+    stream: bool
+    source: str
+    status: int | None
+    kind: str | None
+    finish_reason: str
+    meters: Mapping[str, int]
+    charge_nano: int
+    hold_nano: int
+    basis: str
+    price_version_id: int | None
+    ttft_ms: int | None
+    total_ms: int | None
+    flags: Sequence[str]
+    attempts: int
+
+    @property
+    def running(self) -> bool:
+        return self.status is None
+
+    @property
+    def failed(self) -> bool:
+        return self.status is not None and self.status >= 400
+
+
+@dataclass(frozen=True)
+class RequestPage:
+    """One page of the log, newest first, with the ids to go on from in both directions."""
+
+    running: list[RequestRow]
+    rows: list[RequestRow]
+    newer: UUID | None
+    older: UUID | None
+
+
+def request_page(
+    actor: Actor,
+    period: Period | Span,
+    scope: Scope = EVERYTHING,
+    *,
+    limit: int,
+    older_than: UUID | None = None,
+    newer_than: UUID | None = None,
+    running: bool = False,
+) -> RequestPage:
+    """Ended requests by the id of their last record; `running` adds the open ones to the top page.
+
+    Rows that arrive meanwhile never show twice: a page goes on from an id, not from a number.
+    """
+    where = where_of(actor, "requests.read", scope, period)
+    texts, parameters = [where.text], {**where.parameters, "limit": limit + 1}
+    backwards = newer_than is not None and older_than is None
+    if older_than is not None:
+        texts.append("r.id < %(cursor)s")
+        parameters["cursor"] = older_than
+    elif newer_than is not None:
+        texts.append("r.id > %(cursor)s")
+        parameters["cursor"] = newer_than
+    found = [
+        _row(row)
+        for row in run(
+            _REQUESTS.format(where=" AND ".join(texts), order="ASC" if backwards else "DESC"),
+            parameters,
+        )
+    ]
+    more, rows = len(found) > limit, found[:limit]
+    if backwards:
+        rows.reverse()
+    has_newer = more if backwards else older_than is not None
+    has_older = bool(rows) if backwards else more
+    on_top = older_than is None and newer_than is None
+    return RequestPage(
+        running=_running(actor, period, scope) if running and on_top else [],
+        rows=rows,
+        newer=rows[0].id if rows and has_newer else None,
+        older=rows[-1].id if rows and has_older else None,
+    )
+
+
+def latest_requests(actor: Actor, limit: int) -> list[RequestRow]:
+    """The newest requests that the actor may see, the running ones first."""
+    page = request_page(actor, Period(), limit=limit, running=True)
+    return [*page.running, *page.rows][:limit]
+
+
+def oldest_request_at(actor: Actor) -> dt.datetime | None:
+    """When the first request that the actor may see was admitted; None without any."""
+    return _admitted(actor, "ASC")
+
+
+def newest_request_at(actor: Actor, scope: Scope = EVERYTHING) -> dt.datetime | None:
+    """When the last request that the actor may see was admitted; None without any."""
+    return _admitted(actor, "DESC", scope)
+
+
+def _admitted(
+    actor: Actor,
+    order: Literal["ASC", "DESC"],
+    scope: Scope = EVERYTHING,
+) -> dt.datetime | None:
+    where = where_of(actor, "requests.read", scope, Period())
+    rows = run(
+        f"""
+        SELECT r.admitted_at FROM usage_usagerecord r WHERE {where.text} AND r.final
+        ORDER BY r.id {order} LIMIT 1""",  # noqa: S608 - only this file's own names are put in
+        where.parameters,
+    )
+    return rows[0][0] if rows else None
+
+
+def _running(actor: Actor, period: Period | Span, scope: Scope) -> list[RequestRow]:
+    if scope.status:
+        return []
+    where = where_of(actor, "requests.read", scope, period)
+    return [_row(row) for row in run(_RUNNING.format(where=where.text), where.parameters)]
+
+
+# Statements -------------------------------------------------------------------------------------
+
+
+class _Grouping(NamedTuple):
+    """How rows are grouped: the id in a rollup row, and of a group `g` its value and label."""
+
+    id: str
+    value: str
+    label: str
+    join: str = ""
+
+
+_KEY_JOIN: Final = "LEFT JOIN accounts_key k ON k.id = g.id"
+_USER_JOIN: Final = "LEFT JOIN accounts_user u ON u.id = g.id"
+_GROUPS: Final[dict[By, _Grouping]] = {
+    "model": _Grouping("r.model", "g.id", "g.id"),
+    "key": _Grouping("r.key_id", "g.id::text", "coalesce(k.name, '')", _KEY_JOIN),
+    "user": _Grouping("r.user_id", "coalesce(u.email, '')", "coalesce(u.email, '')", _USER_JOIN),
+    "channel": _Grouping(
+        "r.channel_id", f"coalesce(nullif(g.id, '{_NIL}')::text, '')", "g.channel_name"
+    ),
+    "bucket": _Grouping("width_bucket(r.bucket_at, %(starts)s::timestamptz[])", "g.id::text", "''"),
+    "all": _Grouping("0", "''", "''"),
+}
+_METRICS: Final[dict[Metric, str]] = {
+    "cost": "r.charge_nano",
+    "requests": "r.requests",
+    "errors": "r.errors",
+    "tokens": """(
+        SELECT coalesce(sum(units::bigint), 0)
+        FROM jsonb_each_text(r.meters) AS counted (meter, units)
+        WHERE meter = ANY (%(token_meters)s))""",
+}
+
+
+def _sums(
+    actor: Actor,
+    span: Span,
+    scope: Scope,
+    by: By,
+    *,
+    limit: int | None = None,
+    starts: Sequence[dt.datetime] = (),
+) -> list[Group]:
+    group = _GROUPS[by]
+    where = where_of(actor, "usage.read", scope, span)
+    rows = run(
+        f"""
+        WITH used AS (
+            SELECT {group.id} AS id, r.channel_name, r.requests, r.errors, r.charge_nano, r.meters
+            FROM usage_rollup r WHERE {where.text}
+        ),
+        sums AS (
+            SELECT id, max(channel_name) AS channel_name, sum(requests)::bigint AS requests,
+                   sum(errors)::bigint AS errors, sum(charge_nano)::bigint AS charge_nano
+            FROM used GROUP BY id
+        ),
+        quantity AS (
+            SELECT id, meter, sum(units::bigint)::bigint AS units
+            FROM used, jsonb_each_text(meters) AS counted (meter, units)
+            GROUP BY id, meter
+        ),
+        metered AS (SELECT id, jsonb_object_agg(meter, units) AS meters FROM quantity GROUP BY id)
+        SELECT {group.value}, {group.label}, g.requests, g.errors, g.charge_nano,
+               coalesce(metered.meters, '{{}}')
+        FROM sums g LEFT JOIN metered USING (id) {group.join}
+        ORDER BY g.charge_nano DESC, g.requests DESC, g.id LIMIT %(limit)s""",  # noqa: S608 - own names only
+        {**where.parameters, "starts": list(starts), "limit": limit},
+    )
+    return [
+        Group(str(id), label, Totals(requests, errors, charge_nano, _meters(meters)))
+        for id, label, requests, errors, charge_nano, meters in rows
+    ]
+
+
+def _series(asked: UsageFilter, rows: Sequence[tuple[Any, ...]]) -> Series:
+    """Rows of (bucket from 1, place from 1, value, label, figure) as bars of equal parts."""
+    totals: dict[int, int] = {}
+    names: dict[int, tuple[str, str]] = {}
+    figures: dict[tuple[int, int], int] = {}
+    for n, place, value, label, figure in rows:
+        totals[place] = totals.get(place, 0) + figure
+        names[place] = (value, label)
+        figures[n, place] = figure
+    slots = _slots([names[place][0] for place in sorted(names) if place <= SERIES_MAX])
+    parts = []
+    for place in sorted(names):
+        value, label = names[place]
+        if place > SERIES_MAX:
+            parts.append(SeriesPart(None, "", OTHER_SLOT, totals[place]))
+        else:
+            parts.append(SeriesPart(value, label, slots[value], totals[place]))
+    buckets = []
+    for n, span in enumerate(asked.spans, start=1):
+        values = tuple(figures.get((n, place), 0) for place in sorted(names))
+        buckets.append(SeriesBucket(span, values, sum(values)))
+    return Series(tuple(parts), tuple(buckets))
+
+
+def _slots(values: Sequence[str]) -> dict[str, int]:
+    """A colour for each: its own by its name, another where a larger one has that already."""
+    taken: dict[str, int] = {}
+    for value in values:
+        wanted = zlib.crc32(value.encode()) % SERIES_MAX
+        while wanted + 1 in taken.values():
+            wanted = (wanted + 1) % SERIES_MAX
+        taken[value] = wanted + 1
+    return taken
+
+
+def _meters(stored: object) -> dict[str, int]:
+    """Meters as stored, in the order of the meters' own table."""
+    found: dict[str, int] = json.loads(stored) if isinstance(stored, str) else stored  # type: ignore[assignment]
+    order = {name: place for place, name in enumerate(METERS)}
+    return dict(
+        sorted(found.items(), key=lambda item: (order.get(item[0].split("[")[0], 99), item[0]))
+    )
+
+
+def _row(row: tuple[Any, ...]) -> RequestRow:
+    made = RequestRow(*row)
+    return replace(made, meters=_meters(made.meters))
+
+
+_NAMES: Final = """
+    JOIN accounts_organisation o ON o.id = r.organisation_id
+    LEFT JOIN accounts_team t ON t.id = r.team_id
+    LEFT JOIN accounts_key k ON k.id = r.key_id
+    LEFT JOIN accounts_user u ON u.id = r.user_id"""
+_WHO_AND_WHAT: Final = """
+    r.id, r.request_id, r.admitted_at, o.slug, t.slug, r.key_id, k.name, u.email, r.model,
+    r.upstream_model, r.channel_id, r.channel_name, r.dialect, r.operation, r.stream, r.source"""
+
+_REQUESTS: Final = f"""
+    SELECT {_WHO_AND_WHAT}, r.status, r.kind, r.finish_reason, r.meters, whole.charge_nano,
+           r.hold_nano, r.basis, r.price_version_id, r.ttft_ms, r.total_ms, r.flags,
+           whole.attempts
+    FROM (
+        SELECT * FROM usage_usagerecord r WHERE {{where}} AND r.final
+        ORDER BY r.id {{order}} LIMIT %(limit)s
+    ) r
+    CROSS JOIN LATERAL (
+        SELECT sum(a.charge_nano)::bigint AS charge_nano,
+               (count(*) FILTER (WHERE a.id <> a.request_id))::int AS attempts
+        FROM usage_usagerecord a
+        WHERE a.organisation_id = r.organisation_id AND a.request_id = r.request_id
+    ) whole
+    {_NAMES}
+    ORDER BY r.id {{order}}"""  # noqa: S608 - only this file's own names are put in
+
+_RUNNING: Final = f"""
+    SELECT {_WHO_AND_WHAT}, NULL, NULL, '', '{{{{}}}}'::jsonb, 0, r.hold_nano, 'none',
+           r.price_version_id, NULL, NULL, '{{{{}}}}'::text[], r.n
+    FROM billing_hold hold
+    JOIN usage_attempt r ON r.organisation_id = hold.organisation_id AND r.id = hold.id
+    {_NAMES}
+    WHERE hold.state = 'open' AND hold.organisation_id = %(organisation)s AND {{where}}
+    ORDER BY r.id DESC LIMIT 50"""  # noqa: S608 - only this file's own names are put in

@@ -1,0 +1,107 @@
+"""Which rows of usage an actor may see, and which of them a report asks for, as one condition.
+
+Every statement on usage is built on it: the organisation's rows for who reads all of it, one's own
+for a developer, its own for a key that calls models. Values are always parameters.
+"""
+
+import datetime as dt
+from typing import Any, Final, NamedTuple
+
+from django.db import connection
+from django.http import Http404
+
+from accounts import access
+from accounts.access import Actor
+from accounts.rules.roles import Action
+from lib.ids import first_id_at
+from usage.filters import Scope
+from usage.rules.buckets import Span
+
+Parameters = dict[str, Any]
+
+# Ids are made by the processes' clocks, times by the database's; nothing is a day apart.
+_ID_SLACK: Final = dt.timedelta(days=1)
+
+
+class Where(NamedTuple):
+    """A condition on rows `r`, and its parameters."""
+
+    text: str
+    parameters: Parameters
+
+
+class Period(NamedTuple):
+    """A time to list requests of; an open end is None."""
+
+    start_at: dt.datetime | None = None
+    end_at: dt.datetime | None = None
+
+
+def visible(actor: Actor, action: Action) -> Where:
+    """What the actor may see, for rows `r` with the columns of a record, an attempt or a rollup.
+
+    Raises AccessDenied when that is nothing, and Http404 without an organisation.
+    """
+    access.require(actor, action)
+    if actor.organisation is None:
+        raise Http404
+    parameters: Parameters = {"organisation": actor.organisation.id}
+    text = "r.organisation_id = %(organisation)s"
+    if actor.model_key:
+        return Where(
+            f"{text} AND r.key_id = %(own_key)s", {**parameters, "own_key": actor.model_key.id}
+        )
+    if access.scope_of(actor, action) == "own":
+        # Nobody's rows are no one's own.
+        own_user = actor.user.id if actor.user else None
+        return Where(f"{text} AND r.user_id = %(own_user)s", {**parameters, "own_user": own_user})
+    return Where(text, parameters)
+
+
+def where_of(actor: Actor, action: Action, scope: Scope, period: Period | Span) -> Where:
+    """The condition on rows `r`: of rollups for `usage.read`, of records for `requests.read`."""
+    text, parameters = visible(actor, action)
+    texts = [text]
+    requests = action == "requests.read"
+    at = "r.admitted_at" if requests else "r.bucket_at"
+    for name, edge, sign in (
+        ("start_at", period.start_at, ">="),
+        ("end_at", period.end_at, "<"),
+    ):
+        if edge is None:
+            continue
+        texts.append(f"{at} {sign} %({name})s")
+        parameters[name] = edge
+        if requests:
+            # The id holds the time too: months that cannot matter are not even opened.
+            texts.append(f"r.id {sign} %({name}_id)s")
+            slack = -_ID_SLACK if sign == ">=" else _ID_SLACK
+            parameters[f"{name}_id"] = first_id_at(edge + slack)
+    for name, values, condition in (
+        ("models", scope.models, "r.model = ANY (%(models)s)"),
+        ("keys", scope.keys, "r.key_id = ANY (%(keys)s)"),
+        ("channels", scope.channels, "r.channel_id = ANY (%(channels)s)"),
+        ("users", scope.users, _BY_PERSON),
+    ):
+        if values:
+            texts.append(condition)
+            parameters[name] = list(values)
+    if requests and scope.status:
+        texts.append("r.status >= 400" if scope.status == "error" else "r.status < 400")
+    if requests and scope.request_id:
+        texts.append("r.request_id = %(request)s")
+        parameters["request"] = scope.request_id
+    return Where(" AND ".join(texts), parameters)
+
+
+def run(text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+    """Run one statement; its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(text, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+_BY_PERSON: Final = (
+    "r.user_id IN (SELECT id FROM accounts_user WHERE lower(email) = ANY (%(users)s))"
+)
