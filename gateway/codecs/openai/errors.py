@@ -3,17 +3,15 @@
 Reading never lets a provider's page, key or account id through: see `clean_upstream`.
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
 
 from gateway.codecs.errors import KINDS, ErrorKind, clean_upstream, message_of
-
-WAIT_MS_MAX = 120_000
+from gateway.codecs.faults import WAIT_MS_MAX as WAIT_MS_MAX
+from gateway.codecs.faults import UpstreamFault as UpstreamFault
+from gateway.codecs.faults import retry_after_ms
 
 _CONTEXT = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _FILTERED = frozenset(
@@ -47,27 +45,6 @@ _BY_STATUS: Mapping[int, ErrorKind] = {
     529: "overloaded",
 }
 _REJECTED = frozenset({400, 415, 422})
-_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamFault:
-    """What an upstream's error means.
-
-    `status` is for the client; `message` the phrase for the client; `code` and `param` replace the
-    kind's own for `provider_rejected` and are None otherwise. `detail` is the cleaned upstream
-    message for the operator, `fault` the row of the fault table. `retry_after_ms` is the wait that
-    the upstream asked for, at most 120 s, None when it named none.
-    """
-
-    kind: ErrorKind
-    status: int
-    message: str
-    code: str | None
-    param: str | None
-    detail: str
-    fault: str
-    retry_after_ms: int | None
 
 
 def render(
@@ -93,7 +70,7 @@ def read(
 
     `headers` have lower-case names; `now_s` (Unix seconds) is needed for a wait given as a date.
     """
-    return _classify(status, _error_members(body), _retry_after_ms(headers, now_s))
+    return _classify(status, _error_members(body), retry_after_ms(headers, now_s))
 
 
 def read_object(error: bytes) -> UpstreamFault:
@@ -189,28 +166,3 @@ def _words(members: dict[str, Any]) -> set[str]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _retry_after_ms(headers: Mapping[str, str], now_s: int | None) -> int | None:
-    """The exact wait in ms before the one in seconds before a date; junk is no wait (F8)."""
-    exact = _milliseconds(headers.get("retry-after-ms", ""), 1)
-    if exact is not None:
-        return exact
-    text = headers.get("retry-after", "")
-    seconds = _milliseconds(text, 1_000)
-    if seconds is not None or now_s is None:
-        return seconds
-    try:
-        at_s = int(parsedate_to_datetime(text).timestamp())
-    except (ValueError, OverflowError):
-        return None
-    return min(max(0, at_s - now_s) * 1_000, WAIT_MS_MAX)
-
-
-def _milliseconds(text: str, unit_ms: int) -> int | None:
-    text = text.strip()
-    if not _SECONDS.fullmatch(text):
-        return None
-    whole, _, fraction = text.partition(".")
-    thousandths = int(whole) * 1_000 + int((fraction + "000")[:3])
-    return min(-(-thousandths * unit_ms // 1_000), WAIT_MS_MAX)

@@ -22,6 +22,7 @@ from gateway.codecs.events import (
     UpstreamError,
     Usage,
 )
+from gateway.codecs.events import Step as Step
 from gateway.codecs.openai.errors import read_object
 from gateway.codecs.openai.wire import (
     ABSENT,
@@ -36,13 +37,6 @@ from gateway.codecs.openai.wire import (
 from gateway.codecs.sse import FRAME_BYTES_MAX, Frame, FrameSplitter
 
 DONE_FRAME = b"data: [DONE]\n\n"
-
-
-class Step(msgspec.Struct, frozen=True, gc=False):
-    """One frame: the bytes for a client of the same dialect (b"" for none), and what it says."""
-
-    raw: bytes
-    events: list[Event]
 
 
 class Decoder:

@@ -13,50 +13,14 @@ Where it is not said which input was cached, cached tokens count against text fi
 then image. A zero that was sent is a zero, not a missing value (F28).
 """
 
-import re
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-COUNT_MAX = 10**12
-RAW_BYTES_MAX = 16 * 1024
-
-# F27: what no honest provider sends. Such a row is not priced by the upstream's count.
-QUARANTINE_FLAGS = frozenset(
-    {
-        "usage_unreadable",
-        "usage_not_integer",
-        "usage_negative",
-        "usage_huge",
-        "usage_cached_above_input",
-        "usage_parts_above_total",
-    }
-)
-
-_ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
-
-
-@dataclass(frozen=True, slots=True)
-class Quantities:
-    """What an upstream says it used.
-
-    `meters`: in_text and out_text always, others when not 0; empty when nothing can be priced.
-    `flags`: what is wrong with the count; sorted words, see QUARANTINE_FLAGS and usage_mismatch.
-    """
-
-    meters: dict[str, int]
-    flags: tuple[str, ...]
-
-    @property
-    def missing(self) -> bool:
-        """There is no count at all: the row is estimated (F25)."""
-        return "usage_missing" in self.flags
-
-    @property
-    def quarantined(self) -> bool:
-        """The count lies: the row is charged min(local count, hold) and reviewed (F27)."""
-        return not QUARANTINE_FLAGS.isdisjoint(self.flags)
+from gateway.codecs.usage import COUNT_MAX, Counts
+from gateway.codecs.usage import QUARANTINE_FLAGS as QUARANTINE_FLAGS
+from gateway.codecs.usage import Quantities as Quantities
+from gateway.codecs.usage import storable as storable
 
 
 def quantities(raw: bytes | None) -> Quantities:
@@ -74,14 +38,28 @@ def quantities(raw: bytes | None) -> Quantities:
     return _Reading(usage).quantities()
 
 
-def storable(raw: bytes) -> bytes:
-    """The raw object as a jsonb column takes it: bounded, and without the escape of NUL.
-
-    What is larger than 16 KiB becomes an object that only says so.
-    """
-    if len(raw) > RAW_BYTES_MAX:
-        return b'{"dropped_bytes":%d}' % len(raw)
-    return _ESCAPED_NUL.sub(rb"\1\\ufffd", raw)
+def encode(counts: Counts) -> dict[str, Any]:
+    """The usage object for a client; details that are unknown are 0."""
+    told: dict[str, Any] = {
+        "prompt_tokens": counts.input,
+        "completion_tokens": counts.output,
+        "total_tokens": counts.total,
+        "prompt_tokens_details": {
+            "cached_tokens": counts.cache_read,
+            "audio_tokens": counts.input_audio,
+            "image_tokens": counts.input_image,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": counts.reasoning,
+            "audio_tokens": counts.output_audio,
+            "image_tokens": counts.output_image,
+        },
+    }
+    if written := counts.cache_write_5m + counts.cache_write_1h:
+        told["prompt_tokens_details"]["cache_write_tokens"] = written
+    if counts.searches:
+        told["num_sources_used"] = counts.searches
+    return told
 
 
 class _Reading:

@@ -1,0 +1,114 @@
+"""What an answer used, in the two neutral spellings.
+
+    meters   disjoint: each token is in exactly one meter. Money is reckoned from these.
+             in_text in_cache_read in_cache_write_5m in_cache_write_1h in_audio in_audio_cached
+             in_image in_image_cached / out_text out_reasoning out_audio out_image / searches
+    Counts   inclusive: each part lies inside its side's number. Usage objects are written from
+             these.
+
+A dialect reads its raw object by `usage.quantities(raw) -> Quantities` and writes one by
+`usage.encode(Counts) -> dict`; `Counts.of(meters)` leads from the first to the second.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+COUNT_MAX = 10**12
+RAW_BYTES_MAX = 16 * 1024
+
+# F27: what no honest provider sends. Such a row is not priced by the upstream's count.
+QUARANTINE_FLAGS = frozenset(
+    {
+        "usage_unreadable",
+        "usage_not_integer",
+        "usage_negative",
+        "usage_huge",
+        "usage_cached_above_input",
+        "usage_parts_above_total",
+    }
+)
+
+_ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantities:
+    """What an upstream says it used.
+
+    `meters`: in_text and out_text always, others when not 0; empty when nothing can be priced.
+    `flags`: what is wrong with the count; sorted words, see QUARANTINE_FLAGS and usage_mismatch.
+    """
+
+    meters: dict[str, int]
+    flags: tuple[str, ...]
+
+    @property
+    def missing(self) -> bool:
+        """There is no count at all: the row is estimated (F25)."""
+        return "usage_missing" in self.flags
+
+    @property
+    def quarantined(self) -> bool:
+        """The count lies: the row is charged min(local count, hold) and reviewed (F27)."""
+        return not QUARANTINE_FLAGS.isdisjoint(self.flags)
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Tokens of an answer; every part is inside `input` or `output`. `searches` counts searches."""
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    input_audio: int = 0
+    input_image: int = 0
+    output: int = 0
+    reasoning: int = 0
+    output_audio: int = 0
+    output_image: int = 0
+    searches: int = 0
+
+    @property
+    def total(self) -> int:
+        """Input and output together."""
+        return self.input + self.output
+
+    @property
+    def output_text(self) -> int:
+        """What is left of the output without its named parts, never below 0."""
+        return max(0, self.output - self.reasoning - self.output_audio - self.output_image)
+
+    @classmethod
+    def of(cls, meters: Mapping[str, int]) -> "Counts":
+        """The inclusive spelling of disjoint meters."""
+        cached_audio, cached_image = _of(meters, "in_audio_cached"), _of(meters, "in_image_cached")
+        return cls(
+            input=sum(count for name, count in meters.items() if name.startswith("in_")),
+            cache_read=_of(meters, "in_cache_read") + cached_audio + cached_image,
+            cache_write_5m=_of(meters, "in_cache_write_5m"),
+            cache_write_1h=_of(meters, "in_cache_write_1h"),
+            input_audio=_of(meters, "in_audio") + cached_audio,
+            input_image=_of(meters, "in_image") + cached_image,
+            output=sum(count for name, count in meters.items() if name.startswith("out_")),
+            reasoning=_of(meters, "out_reasoning"),
+            output_audio=_of(meters, "out_audio"),
+            output_image=_of(meters, "out_image"),
+            searches=_of(meters, "searches"),
+        )
+
+
+def storable(raw: bytes) -> bytes:
+    """The raw object as a jsonb column takes it: bounded, and without the escape of NUL.
+
+    What is larger than 16 KiB becomes an object that only says so.
+    """
+    if len(raw) > RAW_BYTES_MAX:
+        return b'{"dropped_bytes":%d}' % len(raw)
+    return _ESCAPED_NUL.sub(rb"\1\\ufffd", raw)
+
+
+def _of(meters: Mapping[str, int], name: str) -> int:
+    return meters.get(name, 0)
