@@ -10,7 +10,8 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor, digest_of
+from accounts.access import Actor
+from accounts.access import digest_of as digest_of
 from accounts.epoch import bump_epoch
 from accounts.models import Key, KeyKind, Organisation, Team, User
 from accounts.rules import key_format

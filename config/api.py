@@ -11,6 +11,7 @@ from typing import Any, cast
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import URLPattern, URLResolver
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.openapi.docs import DocsBase
@@ -20,8 +21,11 @@ from accounts.access import KeyConflict, api_auth, public, session_actor
 from accounts.api import router as accounts_router
 from accounts.keys import KeyRefused
 from accounts.models import User
+from billing.api import router as billing_router
 from config import reference
 from lib.pagination import BadCursor
+from usage.api import router as usage_router
+from usage.filters import RangeRefused
 
 _DEPTH_MAX = 64
 
@@ -66,7 +70,41 @@ class Reference(DocsBase):
         return render(request, "api.html", {"sections": sections, "nav": "api"})
 
 
-api = NinjaAPI(
+class ManagementAPI(NinjaAPI):
+    """An API whose answers nothing between it and the caller may keep."""
+
+    def create_temporal_response(self, request: HttpRequest) -> HttpResponse:
+        response = super().create_temporal_response(request)
+        response["Cache-Control"] = "private, no-store"
+        return response
+
+    @property
+    def urls(self) -> tuple[list[URLResolver | URLPattern], str, str]:
+        patterns, app, namespace = super().urls
+        for pattern in patterns:
+            if isinstance(pattern, URLPattern):
+                pattern.callback = _told(pattern.callback)
+        return patterns, app, namespace
+
+
+def _told(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Give the library's bare 405 the body of every other error."""
+
+    @wraps(view)
+    def telling(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = view(request, *args, **kwargs)
+        if response.status_code != 405:
+            return response
+        told = error_response(
+            request, 405, f"{request.method} is not offered here.", code="method_not_allowed"
+        )
+        told["Allow"] = response["Allow"]
+        return told
+
+    return telling
+
+
+api = ManagementAPI(
     title="Weir management API",
     version="1",
     description="Everything that the pages do. Money is decimal text, times are RFC 3339 in UTC.",
@@ -102,6 +140,8 @@ def _refuse_unknown_query(view: Callable[..., Any]) -> Callable[..., Any]:
 
 api.add_decorator(_refuse_unknown_query, mode="operation")
 api.add_router("", accounts_router)
+api.add_router("", usage_router)
+api.add_router("", billing_router)
 
 
 # Errors -----------------------------------------------------------------------------------------
@@ -126,6 +166,7 @@ def error_response(
         ),
         status=status,
         content_type="application/json",
+        headers={"Cache-Control": "private, no-store"},
     )
 
 
@@ -185,6 +226,12 @@ def _unknown_query(request: HttpRequest, error: UnknownQuery) -> HttpResponse:
 @api.exception_handler(BadCursor)
 def _bad_cursor(request: HttpRequest, error: BadCursor) -> HttpResponse:
     return error_response(request, 422, str(error), code="invalid_value", param="cursor")
+
+
+@api.exception_handler(RangeRefused)
+def _range_refused(request: HttpRequest, error: RangeRefused) -> HttpResponse:
+    message = f"Invalid value for {error.field}: {error}."
+    return error_response(request, 422, message, code="invalid_value", param=error.field)
 
 
 @api.exception_handler(KeyRefused)

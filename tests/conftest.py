@@ -49,3 +49,9 @@ def people(db: None) -> cast.Cast:
 def pytest_configure() -> None:
     # Signing the cast in proves nothing about the strength of the hash.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # Pages are tested without collecting static files: those are served from their source.
+    settings.STATIC_ROOT = settings.BASE_DIR / "static"
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }

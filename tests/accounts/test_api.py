@@ -1,0 +1,266 @@
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts import keys
+from accounts.access import SYSTEM
+from accounts.models import AuditEvent, Key, KeyKind, Membership, Role
+from lib import clock
+from lib.ids import id_text, new_id
+from tests.cast import Cast, make_key, member, signed_in, with_key
+
+URL = "/api/v1/keys"
+
+
+def management(people: Cast, user: Any = None, name: str = "terraform") -> Client:
+    _, text = make_key(people.core, name, kind=KeyKind.MANAGEMENT, user=user or people.alice)
+    return with_key(text)
+
+
+def names(response: Any) -> list[str]:
+    assert response.status_code == 200, response.content
+    return [item["name"] for item in response.json()["items"]]
+
+
+def test_without_a_key_nothing_is_told(people: Cast, client: Client) -> None:
+    response = client.get(URL)
+    assert response.status_code == 401
+    assert response["WWW-Authenticate"] == "Bearer"
+    error = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert (error["type"], error["code"]) == ("authentication_error", "invalid_api_key")
+    assert response.json()["request_id"] == response["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    "carrier",
+    [
+        lambda text: {"authorization": f"Bearer {text}"},
+        lambda text: {"authorization": f"bearer {text}"},
+        lambda text: {"authorization": text},
+        lambda text: {"x-api-key": text},
+        lambda text: {"x-goog-api-key": text},
+        lambda text: {"authorization": f"Bearer {text}", "x-api-key": text},
+    ],
+)
+def test_every_carrier_is_read_alike(people: Cast, carrier: Any) -> None:
+    _, text = make_key(people.core, "ci")
+    assert names(Client(headers=carrier(text)).get(URL)) == ["ci"]
+
+
+def test_two_different_keys_are_refused(people: Cast) -> None:
+    _, one = make_key(people.core, "one")
+    _, two = make_key(people.core, "two")
+    both = Client(headers={"authorization": f"Bearer {one}", "x-api-key": two})
+    response = both.get(URL)
+    assert response.status_code == 401
+    assert response.json()["error"]["code"] == "key_conflict"
+
+
+def test_a_model_key_reads_itself_only(people: Cast) -> None:
+    make_key(people.core, "other")
+    own, text = make_key(people.core, "ci")
+    program = with_key(text)
+    assert names(program.get(URL)) == ["ci"]
+    assert program.get(f"{URL}/{id_text(own.id)}").status_code == 200
+    other = Key.objects.get(name="other")
+    assert program.get(f"{URL}/{id_text(other.id)}").status_code == 404
+    assert program.post(URL, {"name": "more"}, "application/json").status_code == 403
+    assert program.delete(f"{URL}/{id_text(own.id)}").status_code == 403
+
+
+def test_a_management_key_does_what_its_person_may(people: Cast) -> None:
+    make_key(people.core, "alices", user=people.alice)
+    bobs, _ = make_key(people.core, "bobs", user=people.bob)
+    alice, bob = management(people), management(people, people.bob, "bobs-tool")
+    assert names(alice.get(URL)) == ["bobs-tool", "terraform", "bobs", "alices"]
+    assert names(bob.get(URL)) == ["bobs-tool", "bobs"]
+    alices = Key.objects.get(name="alices")
+    assert bob.delete(f"{URL}/{id_text(alices.id)}").status_code == 404
+    assert alice.delete(f"{URL}/{id_text(bobs.id)}").json()["state"] == "revoked"
+
+
+def test_a_stranger_sees_and_changes_nothing(people: Cast) -> None:
+    key, _ = make_key(people.core, "ci")
+    team = people.stranger.teams.get()
+    _, text = make_key(team, "theirs", kind=KeyKind.MANAGEMENT, user=people.charlie)
+    stranger = with_key(text)
+    assert names(stranger.get(URL)) == ["theirs"]
+    foreign = stranger.get(f"{URL}/{id_text(key.id)}")
+    missing = stranger.get(f"{URL}/{id_text(new_id())}")
+    assert foreign.status_code == missing.status_code == 404
+    assert foreign.json()["error"] == missing.json()["error"]
+    assert stranger.delete(f"{URL}/{id_text(key.id)}").status_code == 404
+    key.refresh_from_db()
+    assert key.revoked_at is None
+
+
+def test_billing_reads_keys_and_makes_none(people: Cast) -> None:
+    make_key(people.core, "ci")
+    fay = signed_in(member(people.acme, "fay", Role.BILLING))
+    assert names(fay.get(URL)) == ["ci"]
+    response = management(people, member(people.acme, "gil", Role.BILLING), "gil").post(
+        URL, {"name": "more"}, "application/json"
+    )
+    assert response.status_code == 403
+    assert response.json()["error"]["type"] == "permission_error"
+    assert "developer" in response.json()["error"]["message"]
+
+
+def test_the_secret_is_in_one_answer_only(people: Cast) -> None:
+    program = management(people)
+    made = program.post(URL, {"name": "ci", "models": ["gpt-*"]}, "application/json")
+    assert made.status_code == 201
+    secret = made.json()["secret"]
+    assert Key.objects.get(name="ci").user == people.alice
+    assert names(with_key(secret).get(URL)) == ["ci"]
+    later = [
+        program.get(URL),
+        program.get(f"{URL}/{made.json()['id']}"),
+        program.delete(f"{URL}/{made.json()['id']}"),
+    ]
+    assert all(secret not in response.content.decode() for response in later)
+    assert secret not in str(list(AuditEvent.objects.values()))
+    event = AuditEvent.objects.get(action="key.revoked")
+    assert event.actor_key == Key.objects.get(name="terraform").id
+
+
+def test_a_revoked_key_is_dead_at_once(people: Cast) -> None:
+    key, text = make_key(people.core, "ci")
+    assert with_key(text).get(URL).status_code == 200
+    keys.revoke_key(SYSTEM, key)
+    assert with_key(text).get(URL).status_code == 401
+
+
+def test_a_disabled_expired_or_orphaned_key_is_dead(people: Cast) -> None:
+    disabled, text = make_key(people.core, "disabled")
+    keys.change_key(SYSTEM, disabled, disabled=True)
+    assert with_key(text).get(URL).status_code == 401
+    expired, text = make_key(people.core, "expired")
+    Key.objects.filter(id=expired.id).update(expires_at=clock.now() - dt.timedelta(seconds=1))
+    assert with_key(text).get(URL).status_code == 401
+    _, text = make_key(people.core, "bobs", user=people.bob)
+    assert with_key(text).get(URL).status_code == 200
+    Membership.objects.filter(user=people.bob).delete()
+    assert with_key(text).get(URL).status_code == 401
+    _, text = make_key(people.core, "alices", user=people.alice)
+    people.alice.is_active = False
+    people.alice.save()
+    assert with_key(text).get(URL).status_code == 401
+
+
+@pytest.mark.parametrize("text", ["sk-weir-" + "0" * 38, "short", "not a key at all é", "x" * 40])
+def test_a_text_that_is_no_key_opens_nothing(people: Cast, text: str) -> None:
+    assert Client(headers={"x-api-key": text}).get(URL).status_code == 401
+
+
+def test_a_session_needs_the_csrf_header_to_write(people: Cast) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(people.bob, backend="django.contrib.auth.backends.ModelBackend")
+    refused = browser.post(URL, {"name": "ci"}, "application/json")
+    assert refused.status_code == 403
+    assert not Key.objects.filter(name="ci").exists()
+    browser.get("/o/acme/keys")
+    csrf = browser.cookies[next(name for name in browser.cookies if "csrf" in name)].value
+    made = browser.post(URL, {"name": "ci"}, "application/json", headers={"x-csrftoken": csrf})
+    assert made.status_code == 201
+
+
+def test_a_session_acts_in_the_organisation_seen_last(people: Cast) -> None:
+    make_key(people.core, "ci", user=people.bob)
+    bob = signed_in(people.bob)
+    assert names(bob.get(URL)) == ["ci"]
+
+
+def test_pages_join_without_gap_or_double(people: Cast) -> None:
+    for number in range(5):
+        make_key(people.core, f"k{number}")
+    program = management(people, name="k5")
+    seen, cursor = [], None
+    while True:
+        query = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        page = program.get(URL, query).json()
+        seen += [item["name"] for item in page["items"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert seen == ["k5", "k4", "k3", "k2", "k1", "k0"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "param"),
+    [
+        ({"name": "ci", "role": "owner"}, 400, "unknown_parameter", "role"),
+        ({"name": "ci", "organisation": "x"}, 400, "unknown_parameter", "organisation"),
+        ({}, 400, "missing_required_parameter", "name"),
+        ({"name": 7}, 400, "invalid_type", "name"),
+        ({"name": ""}, 422, "invalid_value", "name"),
+        ({"name": "ci", "kind": "playground"}, 422, "invalid_value", "kind"),
+        ({"name": "ci", "models": ["a b"]}, 422, "invalid_value", "models.0"),
+        ({"name": "taken"}, 422, "invalid_value", "name"),
+        ({"name": "ci", "expires_at": "2001-01-01T00:00:00Z"}, 422, "invalid_value", "expires_at"),
+    ],
+)
+def test_a_wrong_body_is_named(
+    people: Cast, body: dict[str, Any], status: int, code: str, param: str
+) -> None:
+    make_key(people.core, "taken")
+    response = management(people).post(URL, body, "application/json")
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (status, code, param)
+    assert not Key.objects.filter(name="ci").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", '{"name": "a", "name": "b"}', '{"name": NaN}', '{"name": ' + "[" * 70 + "]" * 70 + "}"],
+)
+def test_json_with_two_readings_is_refused(people: Cast, text: str) -> None:
+    response = management(people).post(URL, text, "application/json")
+    assert response.status_code == 400
+    assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "param"),
+    [
+        ({"limit": 0}, 422, "limit"),
+        ({"limit": 201}, 422, "limit"),
+        ({"limit": "many"}, 400, "limit"),
+        ({"cursor": "nonsense"}, 422, "cursor"),
+        ({"owner": "bob"}, 400, "owner"),
+    ],
+)
+def test_a_wrong_query_is_named(
+    people: Cast, query: dict[str, Any], status: int, param: str
+) -> None:
+    response = management(people).get(URL, query)
+    assert (response.status_code, response.json()["error"]["param"]) == (status, param)
+
+
+def test_an_unknown_query_field_is_refused_where_none_is_known(people: Cast) -> None:
+    key, text = make_key(people.core, "ci")
+    response = with_key(text).get(f"{URL}/{id_text(key.id)}", {"verbose": 1})
+    assert response.json()["error"]["code"] == "unknown_parameter"
+
+
+def test_the_playground_key_is_not_listed(people: Cast) -> None:
+    hidden = keys.playground_key(people.acme)
+    program = management(people)
+    assert names(program.get(URL, {"state": "all"})) == ["terraform"]
+    assert program.get(f"{URL}/{id_text(hidden.id)}").status_code == 404
+
+
+def test_an_operator_without_an_organisation_lists_nothing(people: Cast) -> None:
+    make_key(people.core, "ci")
+    assert names(signed_in(people.dora).get(URL)) == []
+
+
+def test_no_answer_is_kept_by_anything_between(people: Cast) -> None:
+    _, text = make_key(people.core, "ci")
+    response = with_key(text).get(URL)
+    assert "no-store" in response["Cache-Control"]
+    assert json.loads(response.content)

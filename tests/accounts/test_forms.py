@@ -1,0 +1,41 @@
+import pytest
+
+from accounts.forms import KeyForm, LoginForm
+
+
+@pytest.mark.parametrize(
+    ("text", "patterns"),
+    [
+        ("", []),
+        ("  ", []),
+        ("gpt-*", ["gpt-*"]),
+        ("gpt-*, o3\n\nclaude-*  o3,", ["gpt-*", "o3", "claude-*"]),
+    ],
+)
+def test_models_are_read_from_lines_commas_and_spaces(text: str, patterns: list[str]) -> None:
+    form = KeyForm({"name": "ci", "kind": "relay", "models": text})
+    assert form.is_valid()
+    assert form.cleaned_data["models"] == patterns
+    assert form.cleaned_data["lifetime"] is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("models", " ".join(f"m{n}" for n in range(101))),
+        ("models", "m" * 201),
+        ("name", ""),
+        ("name", "n" * 121),
+        ("kind", "playground"),
+        ("lifetime", "-1"),
+    ],
+)
+def test_what_does_not_fit_is_told_at_its_field(field: str, value: str) -> None:
+    form = KeyForm({"name": "ci", "kind": "relay", field: value})
+    assert set(form.errors) == {field}
+
+
+def test_allauths_fields_have_our_look() -> None:
+    form = LoginForm()
+    assert {field.widget.attrs["class"] for field in form.fields.values()} == {"input"}
+    assert not any("placeholder" in field.widget.attrs for field in form.fields.values())

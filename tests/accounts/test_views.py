@@ -1,0 +1,248 @@
+import datetime as dt
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts import keys, signin
+from accounts.access import SYSTEM
+from accounts.models import AuditEvent, Key, KeyKind, Role
+from lib import clock
+from lib.ids import id_text, new_id
+from tests.cast import PASSWORD, Cast, make_key, member, signed_in
+
+KEYS = "/o/acme/keys"
+NEW = "/o/acme/keys/new"
+
+
+def text_of(response: Any) -> str:
+    return str(response.content.decode())
+
+
+def test_who_may_see_the_keys(people: Cast, client: Client) -> None:
+    make_key(people.core, "bobs", user=people.bob)
+    make_key(people.core, "alices", user=people.alice)
+    alice, bob = signed_in(people.alice).get(KEYS), signed_in(people.bob).get(KEYS)
+    assert "bobs" in text_of(alice)
+    assert "alices" in text_of(alice)
+    assert "bobs" in text_of(bob)
+    assert "alices" not in text_of(bob)
+    assert signed_in(people.charlie).get(KEYS).status_code == 404
+    assert "bobs" in text_of(signed_in(people.dora).get(KEYS))
+    away = client.get(KEYS)
+    assert (away.status_code, away["Location"]) == (302, "/login?next=/o/acme/keys")
+
+
+def test_a_fragment_of_a_signed_out_page_leads_back_to_the_page(people: Cast) -> None:
+    browser = Client(
+        headers={
+            "hx-request": "true",
+            "hx-current-url": "http://testserver/o/acme/keys?q=ci",
+        }
+    )
+    response = browser.get(NEW)
+    assert response.status_code == 401
+    assert response["HX-Redirect"] == "/login?next=%2Fo%2Facme%2Fkeys%3Fq%3Dci"
+
+
+def test_tenant_pages_are_kept_nowhere(people: Cast) -> None:
+    response = signed_in(people.alice).get(KEYS)
+    assert response["Cache-Control"] == "private, no-store"
+    assert {"HX-Request", "Cookie"} <= set(re.split(r",\s*", response["Vary"]))
+
+
+def test_billing_reads_the_list_and_may_not_write(people: Cast) -> None:
+    key, _ = make_key(people.core, "ci")
+    fay = signed_in(member(people.acme, "fay", Role.BILLING))
+    assert "ci" in text_of(fay.get(KEYS))
+    assert "keys/new" not in text_of(fay.get(KEYS))
+    refused = fay.post(NEW, {"name": "more", "kind": "relay"})
+    assert refused.status_code == 403
+    assert "developer" in text_of(refused)
+    assert fay.post(f"{KEYS}/{id_text(key.id)}/revoke", {"confirm": "ci"}).status_code == 403
+    key.refresh_from_db()
+    assert key.revoked_at is None
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_the_secret_is_shown_once(people: Cast, hidden: bool) -> None:
+    browser = signed_in(people.bob)
+    made = browser.post(
+        NEW,
+        {"name": "web-prod", "kind": "relay", "models": "gpt-*, o3\ngpt-*", "lifetime": "30"},
+        headers={"hx-request": "true"} if hidden else {},
+    )
+    assert made.status_code == 200
+    assert made["Cache-Control"] == "private, no-store"
+    found = re.search(r"sk-weir-[0-9A-Za-z]{38}", text_of(made))
+    assert found is not None
+    key = Key.objects.get(name="web-prod")
+    assert keys.digest_of(found.group()) == bytes(key.digest)
+    assert (key.user, key.created_by, key.model_patterns) == (
+        people.bob,
+        people.bob,
+        ["gpt-*", "o3"],
+    )
+    assert key.expires_at is not None
+    assert abs(key.expires_at - clock.now() - dt.timedelta(days=30)) < dt.timedelta(minutes=1)
+    for path in (KEYS, f"{KEYS}?state=all", "/o/acme/", f"{KEYS}/{id_text(key.id)}/revoke"):
+        assert found.group() not in text_of(browser.get(path))
+    assert found.group() not in str(list(AuditEvent.objects.values()))
+    again = browser.post(NEW, {"name": "web-prod", "kind": "relay"})
+    assert again.status_code == 422
+    assert "in use" in text_of(again)
+
+
+def test_a_management_key_is_made_for_oneself(people: Cast) -> None:
+    signed_in(people.bob).post(NEW, {"name": "tool", "kind": "management"})
+    key = Key.objects.get(name="tool")
+    assert (key.kind, key.user) == (KeyKind.MANAGEMENT, people.bob)
+
+
+def test_strangers_make_no_keys(people: Cast) -> None:
+    assert signed_in(people.charlie).post(NEW, {"name": "x", "kind": "relay"}).status_code == 404
+    assert signed_in(people.dora).post(NEW, {"name": "x", "kind": "relay"}).status_code == 403
+    assert not Key.objects.filter(name="x").exists()
+
+
+def test_a_form_without_the_csrf_text_is_refused_plainly(people: Cast) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(people.bob, backend="django.contrib.auth.backends.ModelBackend")
+    response = browser.post(NEW, {"name": "x", "kind": "relay"})
+    assert response.status_code == 403
+    assert "out of date" in text_of(response)
+    assert not Key.objects.filter(name="x").exists()
+
+
+def test_revoking_needs_the_name(people: Cast) -> None:
+    key, _ = make_key(people.core, "ci", user=people.bob)
+    url = f"{KEYS}/{id_text(key.id)}/revoke"
+    browser = signed_in(people.bob)
+    assert "ci" in text_of(browser.get(url))
+    wrong = browser.post(url, {"confirm": "co"}, headers={"hx-request": "true"})
+    assert (wrong.status_code, wrong["HX-Retarget"]) == (422, "#dialog")
+    key.refresh_from_db()
+    assert key.revoked_at is None
+    right = browser.post(url, {"confirm": "ci"})
+    assert (right.status_code, right["Location"]) == (303, KEYS)
+    key.refresh_from_db()
+    assert key.revoked_at is not None
+
+
+def test_revoking_by_a_dialog_reloads_the_list(people: Cast) -> None:
+    key, _ = make_key(people.core, "ci", user=people.bob)
+    response = signed_in(people.alice).post(
+        f"{KEYS}/{id_text(key.id)}/revoke", {"confirm": "ci"}, headers={"hx-request": "true"}
+    )
+    assert (response.status_code, response["HX-Redirect"]) == (204, KEYS)
+
+
+def test_anothers_key_and_no_key_look_alike(people: Cast) -> None:
+    alices, _ = make_key(people.core, "alices", user=people.alice)
+    theirs, _ = make_key(people.stranger.teams.get(), "theirs", user=people.charlie)
+    bob = signed_in(people.bob)
+    for id in (alices.id, theirs.id, new_id()):
+        response = bob.post(f"{KEYS}/{id_text(id)}/revoke", {"confirm": "alices"})
+        assert response.status_code == 404
+    assert bob.get(f"{KEYS}/nonsense/revoke").status_code == 404
+    assert not Key.objects.exclude(revoked_at=None).exists()
+
+
+def test_search_and_states(people: Cast) -> None:
+    make_key(people.core, "web-prod", user=people.alice)
+    off, _ = make_key(people.core, "etl")
+    keys.change_key(SYSTEM, off, disabled=True)
+    over, _ = make_key(people.core, "lapsed")
+    Key.objects.filter(id=over.id).update(expires_at=clock.now() - dt.timedelta(days=1))
+    gone, _ = make_key(people.core, "gone")
+    keys.revoke_key(SYSTEM, gone)
+    browser = signed_in(people.alice)
+
+    def shown(**query: str) -> set[str]:
+        page = text_of(browser.get(KEYS, query, headers={"hx-request": "true"}))
+        return {name for name in ("web-prod", "etl", "lapsed", "gone") if f">{name}<" in page}
+
+    assert shown() == {"web-prod", "etl", "lapsed"}
+    assert shown(state="active") == {"web-prod"}
+    assert shown(state="disabled") == {"etl"}
+    assert shown(state="expired") == {"lapsed"}
+    assert shown(state="revoked") == {"gone"}
+    assert shown(state="all") == {"web-prod", "etl", "lapsed", "gone"}
+    assert shown(state="made-up") == {"web-prod", "etl", "lapsed"}
+    assert shown(q="WEB") == {"web-prod"}
+    assert shown(q="alice@") == {"web-prod"}
+    assert shown(q="%") == set()
+    assert "No key matches" in text_of(browser.get(KEYS, {"q": "zzz"}))
+
+
+def test_a_long_list_is_cut(people: Cast) -> None:
+    for number in range(52):
+        make_key(people.core, f"k{number:02}")
+    browser = signed_in(people.alice)
+    first = text_of(browser.get(KEYS))
+    assert ">k51<" in first
+    assert ">k01<" not in first
+    after = re.search(r"after=([0-9A-Z]{26})", first)
+    assert after is not None
+    second = text_of(browser.get(KEYS, {"after": after.group(1)}))
+    assert ">k01<" in second
+    assert ">k02<" not in second
+    assert ">k51<" in text_of(browser.get(KEYS, {"after": "nonsense"}))
+
+
+def test_names_are_text_and_not_markup(people: Cast) -> None:
+    make_key(people.core, "<script>alert(1)</script>", user=people.bob)
+    page = text_of(signed_in(people.bob).get(KEYS))
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+
+
+# The sign-in link ---------------------------------------------------------------------------------
+
+
+def test_a_link_signs_in_once_and_looking_uses_nothing_up(people: Cast) -> None:
+    path = signin.make_sign_in_link(people.bob)
+    browser = Client()
+    for _ in range(2):
+        looked = browser.get(path)
+        assert looked.status_code == 200
+        assert "bob@example.org" in text_of(looked)
+        assert "no-store" in looked["Cache-Control"]
+    response = browser.post(path)
+    assert (response.status_code, response["Location"]) == (302, "/")
+    assert browser.get("/", follow=True).redirect_chain == [("/o/acme/", 302)]
+    other = Client()
+    assert other.get(path).status_code == 410
+    assert other.post(path).status_code == 410
+    assert other.get("/")["Location"] == "/login"
+
+
+def test_a_link_needs_the_csrf_text(people: Cast) -> None:
+    path = signin.make_sign_in_link(people.bob)
+    assert Client(enforce_csrf_checks=True).post(path).status_code == 403
+    assert Client().get(path).status_code == 200
+
+
+def test_the_session_rotates(people: Cast) -> None:
+    browser = signed_in(people.charlie)
+    before = browser.session.session_key
+    browser.post(signin.make_sign_in_link(people.bob))
+    assert browser.session.session_key != before
+    assert browser.get(KEYS).status_code == 200
+
+
+def test_a_link_brings_the_persons_language(people: Cast) -> None:
+    people.bob.language, people.bob.theme = "zh-hans", "dark"
+    people.bob.save()
+    browser = Client()
+    response = browser.post(signin.make_sign_in_link(people.bob))
+    assert response.cookies["language"].value == "zh-hans"
+    assert response.cookies["theme"].value == "dark"
+
+
+def test_password_and_link_open_the_same_door(people: Cast) -> None:
+    browser = Client()
+    response = browser.post("/login", {"login": "bob@example.org", "password": PASSWORD})
+    assert (response.status_code, response["Location"]) == (302, "/")
+    assert browser.get(KEYS).status_code == 200

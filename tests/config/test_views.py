@@ -1,0 +1,103 @@
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import Membership, Role, User
+from billing.wallets import add_opening_credit
+from tests.cast import Cast, make_key, member, person, signed_in
+
+
+def test_the_root_leads_home(people: Cast, client: Client) -> None:
+    assert client.get("/")["Location"] == "/login"
+    alice = signed_in(people.alice)
+    assert alice.get("/")["Location"] == "/o/acme/"
+    Membership.objects.create(user=people.alice, organisation=people.stranger, role=Role.VIEWER)
+    alice.get("/o/stranger/")
+    assert alice.get("/")["Location"] == "/o/stranger/"
+
+
+def test_the_root_of_somebody_without_an_organisation(db: None) -> None:
+    assert "no organisation" in signed_in(person("zoe")).get("/").content.decode()
+    assert signed_in(person("dora", operator=True)).get("/").status_code == 302
+
+
+def test_home_shows_what_the_role_may_see(people: Cast) -> None:
+    make_key(people.core, "alices", user=people.alice)
+    make_key(people.core, "bobs", user=people.bob)
+    add_opening_credit(people.acme, 123_450_000_000, actor="test")
+    alice = signed_in(people.alice).get("/o/acme/").content.decode()
+    bob = signed_in(people.bob).get("/o/acme/").content.decode()
+    assert "$123.45" in alice
+    assert "alices" in alice
+    assert "$123.45" not in bob
+    assert "alices" not in bob
+    assert "bobs" in bob
+    vic = signed_in(member(people.acme, "vic", Role.VIEWER)).get("/o/acme/").content.decode()
+    assert "$123.45" not in vic
+    assert "bobs" not in vic
+    assert signed_in(people.charlie).get("/o/acme/").status_code == 404
+
+
+def test_the_switcher_lists_ones_own_organisations(people: Cast) -> None:
+    page = signed_in(people.alice).get("/o/acme/").content.decode()
+    assert "/o/acme/" in page
+    assert "Stranger" not in page
+
+
+def test_theme_and_language_are_kept(people: Cast) -> None:
+    bob = signed_in(people.bob)
+    response = bob.post("/appearance", {"theme": "dark", "next": "/o/acme/keys?q=1"})
+    assert (response.status_code, response["Location"]) == (303, "/o/acme/keys?q=1")
+    assert 'data-theme="dark"' in bob.get("/o/acme/").content.decode()
+    bob.post("/appearance", {"language": "zh-hans"})
+    assert 'lang="zh-hans"' in bob.get("/o/acme/").content.decode()
+    kept = User.objects.get(id=people.bob.id)
+    assert (kept.theme, kept.language) == ("dark", "zh-hans")
+
+
+def test_who_is_not_signed_in_chooses_too(db: None, client: Client) -> None:
+    response = client.post("/appearance", {"theme": "light"}, headers={"hx-request": "true"})
+    assert response.status_code == 204
+    assert 'data-theme="light"' in client.get("/login").content.decode()
+    assert client.get("/appearance").status_code == 405
+
+
+@pytest.mark.parametrize("back", ["//evil.example", "https://evil.example", "/\\evil.example", ""])
+def test_a_choice_leads_nowhere_else(db: None, client: Client, back: str) -> None:
+    assert client.post("/appearance", {"theme": "dark", "next": back})["Location"] == "/"
+
+
+def test_the_component_page_is_for_operators(people: Cast) -> None:
+    assert signed_in(people.dora).get("/design/").status_code == 200
+    assert signed_in(people.alice).get("/design/").status_code == 404
+
+
+def test_a_missing_page_has_the_request_id_and_is_kept_nowhere(client: Client) -> None:
+    response = client.get("/nothing/here")
+    assert response.status_code == 404
+    assert response["x-request-id"] in response.content.decode()
+    assert response["Cache-Control"] == "private, no-store"
+
+
+def test_a_missing_operation_answers_as_the_api_does(client: Client) -> None:
+    response = client.get("/api/v1/nothing")
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "unknown_url"
+    assert response.json()["request_id"] == response["x-request-id"]
+
+
+@pytest.mark.parametrize("path", ["/o/acme/", "/api/v1/keys"])
+def test_a_failure_tells_nothing_but_the_request_id(
+    people: Cast, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    def broken(actor: Any) -> Any:
+        raise RuntimeError("a secret detail")
+
+    monkeypatch.setattr("accounts.access.visible_keys", broken)
+    browser = signed_in(people.alice)
+    browser.raise_request_exception = False
+    response = browser.get(path)
+    assert response.status_code == 500
+    assert "a secret detail" not in response.content.decode()
+    assert response["x-request-id"] in response.content.decode()

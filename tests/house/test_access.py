@@ -1,0 +1,114 @@
+"""Every address and every operation says who may come in; a new public one is named here."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+from ninja.operation import Operation, PathView
+from pydantic import BaseModel
+
+from accounts.access import api_auth
+from accounts.rules import roles
+from config.api import api
+
+# Adding a line here is a decision: say in the review why nobody needs to be signed in.
+PUBLIC = {
+    "root",
+    "appearance",
+    "login",
+    "account_login",
+    "logout",
+    "account_logout",
+    "account_signup",
+    "account_inactive",
+    "account_reset_password",
+    "account_reset_password_done",
+    "account_reset_password_from_key",
+    "account_reset_password_from_key_done",
+    "account_email_verification_sent",
+    "account_confirm_email",
+    "sign_in_link",
+    "api:openapi-json",
+    "api:openapi-view",
+    "api:api-root",
+    "live",
+    "ready",
+}
+
+
+def addresses(
+    resolver: URLResolver, prefix: str = "", namespace: str = ""
+) -> Iterator[tuple[str, str, Any]]:
+    for pattern in resolver.url_patterns:
+        where = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            inner = ":".join(filter(None, (namespace, pattern.namespace)))
+            yield from addresses(pattern, where, inner)
+        elif isinstance(pattern, URLPattern):
+            name = ":".join(filter(None, (namespace, pattern.name)))
+            yield where, name, pattern.callback
+
+
+def operations() -> Iterator[tuple[str, Operation]]:
+    for _, router in api._routers:
+        for path, view in router.path_operations.items():
+            for operation in view.operations:
+                yield f"{'/'.join(operation.methods)} {path}", operation
+
+
+PAGES = [
+    pytest.param(name, view, id=where or "/")
+    for where, name, view in addresses(get_resolver())
+    if not isinstance(getattr(view, "__self__", None), PathView)
+    and not getattr(view, "__qualname__", "").startswith("PathView.")
+]
+OPERATIONS = [pytest.param(operation, id=name) for name, operation in operations()]
+
+
+@pytest.mark.parametrize(("name", "view"), PAGES)
+def test_every_page_has_an_access_class(name: str, view: Any) -> None:
+    access_class = getattr(view, "access_class", None)
+    if name in PUBLIC:
+        assert access_class in ("public", None)
+        return
+    assert access_class is not None, f"{name} has no access class"
+    kind, _, action = access_class.partition(":")
+    assert kind in ("organisation", "operator", "signed-in"), f"{name} is {access_class}"
+    if action:
+        assert action in roles.TABLE
+
+
+def test_no_public_name_is_stale() -> None:
+    names = {name for _, name, _ in addresses(get_resolver())}
+    assert PUBLIC - names <= {"live", "ready"}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_needs_a_key_or_a_session(operation: Operation) -> None:
+    # What the operation says itself, else what the whole API says.
+    own = operation.auth_param
+    callbacks = operation.auth_callbacks or api.auth
+    assert own is not None
+    assert callbacks == [api_auth]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_input_refuses_unknown_fields(operation: Operation) -> None:
+    for model in operation.models:
+        if model.__ninja_param_source__ not in ("body", "form"):
+            continue
+        for field in model.model_fields.values():
+            for schema in schemas_of(field.annotation):
+                assert schema.model_config.get("extra") == "forbid", schema.__name__
+
+
+def schemas_of(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Every schema inside an annotation, at any depth."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        for field in annotation.model_fields.values():
+            yield from schemas_of(field.annotation)
+        return
+    for inner in getattr(annotation, "__args__", ()):
+        yield from schemas_of(inner)
