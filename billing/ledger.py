@@ -44,8 +44,7 @@ def post(posting: Posting, *, actor: str = "", cause: Mapping[str, object] | Non
             sql.EntryAsked(entry.organisation_id, entry.account_kind, entry.amount_nano)
             for entry in posting.entries
         ]
-        written = execute(sql.insert_entries(posting_id, entries))
-        assert written == [(len(entries),)], "an account is missing"
+        execute(sql.insert_entries(posting_id, entries))
     return True
 
 
@@ -64,5 +63,5 @@ def _compare(posting: Posting) -> None:
         (posting.kind, entry.organisation_id, entry.account_kind, entry.amount_nano)
         for entry in posting.entries
     )
-    if sorted(rows) != wanted:  # type: ignore[type-var]
+    if sorted(rows) != wanted:
         raise PostingConflict(f"{posting.idempotency_id} stands for another posting")

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-Statement = tuple[str, dict[str, object]]
+Parameter = str | int | UUID
+Statement = tuple[str, dict[str, Parameter]]
 
 
 class HoldAsked(NamedTuple):
@@ -146,8 +147,7 @@ def insert_posting(
 def insert_entries(posting_id: UUID, entries: Sequence[EntryAsked]) -> Statement:
     """Write a posting's lines and move the cached balances by them (I3).
 
-    Run `lock_accounts` before it in the same transaction. One row: the number of lines, which is
-    less than asked when an account is missing; the caller must then roll back.
+    Run `open_accounts` and `lock_accounts` before it in the same transaction.
     """
     organisations, kinds, amounts = zip(*entries, strict=True)
     return _INSERT_ENTRIES, {
@@ -342,7 +342,7 @@ _INSERT_ENTRIES = """
         ) total
         WHERE account.id = total.account_id
     )
-    SELECT count(*) FROM line"""
+    SELECT 1"""
 
 _READ_POSTING = """
     SELECT posting.kind, account.organisation_id, account.kind, entry.amount_nano

@@ -1,6 +1,60 @@
+"""The one application: lifespan and the relay's endpoints to the relay, the rest to Django."""
+
 import os
 
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-application = get_asgi_application()
+from config.health import Health
+from gateway.relay.asgi import Receive, Relay, Scope, Send
+from gateway.relay.config import RelayConfig
+from lib import env
+
+pages = get_asgi_application()
+
+
+def _relay() -> Relay:
+    return Relay(
+        RelayConfig(
+            dsn=_needed("DATABASE_URL"),
+            kek=_needed("WEIR_KEK"),
+            pepper=_needed("WEIR_KEY_PEPPER"),
+            drain_s=float(env.text("DRAIN_SECONDS", "600")),
+            accept_while_draining_s=float(env.text("DRAIN_ACCEPT_SECONDS", "5")),
+        )
+    )
+
+
+def _needed(name: str) -> str:
+    value: str | None = getattr(settings, name)
+    if not value:
+        raise env.ConfigurationError(f"{name} is not set. Set it in the environment.")
+    return value
+
+
+relay = _relay()
+health = Health(relay)
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        path = scope["path"]
+        if relay.claims(path):
+            await relay(scope, receive, send)
+        elif health.claims(path):
+            await health(scope, receive, send)
+        else:
+            await pages(scope, receive, send)  # type: ignore[arg-type]
+    elif scope["type"] == "lifespan":
+        await _live(receive, send)
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    await receive()
+    await relay.start()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await relay.stop()
+    await send({"type": "lifespan.shutdown.complete"})

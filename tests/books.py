@@ -1,5 +1,7 @@
 """The invariants of the books as one assertion, for the end of every money test."""
 
+from typing import Any, Protocol
+
 from django.db import connection
 
 # Each query gives the rows that break one invariant (promises.md, "The invariants").
@@ -47,18 +49,29 @@ _INVARIANTS = {
 }
 
 
-def broken_invariants() -> dict[str, list[tuple[object, ...]]]:
+class Cursor(Protocol):
+    """A cursor of Django or of psycopg."""
+
+    def execute(self, query: Any, params: Any = None) -> Any: ...
+
+    def fetchmany(self, size: int) -> list[Any]: ...
+
+
+def broken_invariants(cursor: Cursor) -> dict[str, list[Any]]:
     """The rows that break an invariant, by invariant; empty when the books are right."""
     broken = {}
     for name, query in _INVARIANTS.items():
-        with connection.cursor() as cursor:
-            cursor.execute(query)
-            rows = cursor.fetchmany(5)
+        cursor.execute(query)
+        rows = cursor.fetchmany(5)
         if rows:
             broken[name] = rows
     return broken
 
 
-def assert_books_balance() -> None:
-    """Every invariant holds, over everything that is in the database."""
-    assert broken_invariants() == {}
+def assert_books_balance(cursor: Cursor | None = None) -> None:
+    """Every invariant holds, over everything in the database: Django's, or the cursor's."""
+    if cursor is not None:
+        assert broken_invariants(cursor) == {}
+        return
+    with connection.cursor() as django_cursor:
+        assert broken_invariants(django_cursor) == {}

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
-Statement = tuple[str, dict[str, object]]
+Parameter = str | int | UUID
+Statement = tuple[str, dict[str, Parameter]]
 
 
 class AttemptOpened(NamedTuple):
@@ -132,7 +133,7 @@ def write_refusals(refused: Sequence[Refusal]) -> Statement:
     }
 
 
-def _endings(endings: Sequence[Ending]) -> dict[str, object]:
+def _endings(endings: Sequence[Ending]) -> dict[str, Parameter]:
     return {
         "finals": _plain([ending.final for ending in endings]),
         "statuses": _plain([ending.status for ending in endings]),

@@ -1,0 +1,427 @@
+"""The relay as an ASGI application, and as a function for our own pages.
+
+Heads and bodies are read here with their limits, answers are written here; what happens between is
+`run.py`. Every response carries the request's id and may be read by any web page (CORS): there are
+no cookies on these paths.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from billing.rules.money import format_usd
+from gateway.codecs.errors import KINDS, RequestFault, message_of
+from gateway.codecs.events import Event
+from gateway.codecs.openai import errors as openai_errors
+from gateway.codecs.openai.request import read_amount
+from gateway.relay import models_list
+from gateway.relay.auth import Credentials, Principal, read_credentials
+from gateway.relay.call import Call, Head, Outcome, Refused, Source
+from gateway.relay.config import RelayConfig
+from gateway.relay.database import DatabaseAway, DatabaseRefused
+from gateway.relay.deadline import Deadline
+from gateway.relay.endpoints import Endpoint, claimed, find_endpoint
+from gateway.relay.lifespan import Lifespan
+from gateway.relay.run import Run
+from lib.ids import id_text, new_id
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+# A request that ends sooner needs nobody to watch its client; a client that leaves must be noticed
+# within 250 ms (P6).
+_WATCH_AFTER_S: Final = 0.05
+_QUEUED_MAX: Final = 64
+_CORS: Final = (b"access-control-allow-origin", b"*")
+_EXPOSED: Final = (
+    b"access-control-expose-headers",
+    b"x-request-id, x-weir-hold, x-weir-cost, x-weir-output-cap, retry-after, retry-after-ms",
+)
+_PREFLIGHT: Final = [
+    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (b"access-control-allow-headers", b"*, authorization"),
+    (b"access-control-max-age", b"86400"),
+]
+
+
+class Relay:
+    """The data plane of one process."""
+
+    def __init__(self, config: RelayConfig) -> None:
+        self._config = config
+        self._life: Lifespan | None = None
+        self._detached: set[asyncio.Task[Outcome]] = set()
+
+    @staticmethod
+    def claims(path: str) -> bool:
+        """Whether this path is answered here."""
+        return claimed(path)
+
+    def usable(self) -> bool:
+        """Whether a paid request can be taken now."""
+        return self._life is not None and self._life.usable()
+
+    async def start(self) -> None:
+        self._life = Lifespan(self._config)
+        await self._life.start()
+
+    async def stop(self) -> None:
+        if self._life is not None:
+            await self._life.stop()
+
+    # ---- for our own pages
+
+    async def principal_of_key(self, key_id: UUID) -> Principal:
+        """The principal of a key without text. Raises RequestFault, DatabaseAway."""
+        life = self._started()
+        return await life.authenticator.principal_of_key(key_id, life.snapshot.now())
+
+    async def chat(
+        self, principal: Principal, body: bytes, *, source: Source
+    ) -> AsyncIterator[Event | Outcome]:
+        """Answer a chat request in this process: same admission, holds and books as over HTTP.
+
+        Gives the neutral events as they come and the Outcome as the last item; a refusal is an
+        Outcome alone. Closing the iterator is a client that leaves: the channel's policy decides
+        whether its answer is cut or read on.
+        """
+        life = self._started()
+        sink = _Queue()
+        task = asyncio.create_task(self._chat_task(life, principal, body, source, sink))
+        self._detached.add(task)
+        task.add_done_callback(self._detached.discard)
+        task.add_done_callback(sink.close)
+        try:
+            while (item := await sink.get()) is not None:
+                yield item
+            yield await task
+        finally:
+            if not task.done() and sink.run is not None:
+                sink.run.leave()
+
+    async def _chat_task(
+        self, life: Lifespan, principal: Principal, body: bytes, source: Source, sink: "_Queue"
+    ) -> Outcome:
+        task = asyncio.current_task()
+        call = Call(
+            life.parts,
+            life.snapshot,
+            principal,
+            sink,
+            Deadline(task),  # type: ignore[arg-type]
+            request_id=new_id(),
+            source=source,
+            max_cost_nano=None,
+        )
+        sink.run = run = Run(call)
+        life.enter()
+        try:
+            return await run.chat(body)
+        finally:
+            life.leave()
+
+    def _started(self) -> Lifespan:
+        if self._life is None:
+            raise DatabaseAway("the relay has not started")
+        return self._life
+
+    # ---- ASGI
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request on a claimed path."""
+        client = _Client(send, new_id())
+        endpoint = find_endpoint(scope["path"])
+        method = scope["method"]
+        if method == "OPTIONS":
+            await client.respond(204, _PREFLIGHT, b"")
+            return
+        if endpoint is None:
+            await client.fault(RequestFault("route_not_found", None, scope["path"]))
+            return
+        if method != endpoint.method:
+            allow = (b"allow", endpoint.allow.encode())
+            await client.fault(RequestFault("method_not_allowed", None, method), allow)
+            return
+        life = self._life
+        if life is None or life.snapshot.epoch < 0:
+            await client.overloaded()
+            return
+        life.enter()
+        try:
+            await self._answer(life, endpoint, client, scope, receive)
+        except RequestFault as fault:
+            await client.fault(fault)
+        except (DatabaseAway, DatabaseRefused):
+            await client.overloaded()
+        except ClientGone:
+            return
+        finally:
+            life.leave()
+
+    async def _answer(
+        self, life: Lifespan, endpoint: Endpoint, client: "_Client", scope: Scope, receive: Receive
+    ) -> None:
+        headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
+        query = scope["query_string"] if endpoint.key_in_query else b""
+        credentials = read_credentials(headers, query)
+        snapshot = life.snapshot
+        principal = await self._principal(life, credentials)
+        if endpoint.handler == "models":
+            body = models_list.render(snapshot, principal)
+            await client.respond(200, [(b"content-type", b"application/json")], body)
+            return
+        body_head = _read_body_head(headers, endpoint.body_bytes_max)
+        raw = await _read_body(receive, body_head.length, endpoint.body_bytes_max, self._config)
+        task = asyncio.current_task()
+        call = Call(
+            life.parts,
+            snapshot,
+            principal,
+            client,
+            Deadline(task),  # type: ignore[arg-type]
+            request_id=client.request_id,
+            source="api",
+            max_cost_nano=body_head.max_cost_nano,
+        )
+        run = Run(call)
+        watch = _Watch(receive, run)
+        try:
+            await run.chat(raw)
+        finally:
+            watch.stop()
+
+    async def _principal(self, life: Lifespan, credentials: Credentials) -> Principal:
+        principal = await life.authenticator.principal(credentials, life.snapshot.now())
+        if principal.kind != "relay":
+            raise RequestFault("permission", None, "model endpoints: it is a management key")
+        return principal
+
+
+class ClientGone(Exception):
+    """The client went away before its request was whole."""
+
+
+class _Watch:
+    """Notices that the client of a running request has gone."""
+
+    __slots__ = ("_receive", "_run", "_task", "_timer")
+
+    def __init__(self, receive: Receive, run: Run) -> None:
+        self._receive = receive
+        self._run = run
+        self._task: asyncio.Task[None] | None = None
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_WATCH_AFTER_S, self._begin)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        # Only a closed connection gives this message: a server that stops lets answers end.
+        self._run.leave()
+
+
+class _Client:
+    """The sink of an HTTP request in the openai dialect."""
+
+    __slots__ = ("_send", "request_id")
+
+    def __init__(self, send: Send, request_id: UUID) -> None:
+        self._send = send
+        self.request_id = request_id
+
+    async def respond(
+        self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
+    ) -> None:
+        """A whole response."""
+        await self._start(status, headers, len(body))
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def fault(self, fault: RequestFault, *headers: tuple[bytes, bytes]) -> None:
+        """Refuse a request before it became a call."""
+        await self.refuse(
+            Refused(fault.kind, KINDS[fault.kind].status, fault.message, fault.param), *headers
+        )
+
+    async def overloaded(self) -> None:
+        await self.refuse(Refused("overloaded", 503, message_of("overloaded"), retry_after_ms=1000))
+
+    async def refuse(self, refused: Refused, *headers: tuple[bytes, bytes]) -> None:
+        body = openai_errors.render(
+            refused.kind, refused.message, param=refused.param, code=refused.code
+        )
+        found = [(b"content-type", b"application/json"), *headers]
+        if refused.status in (429, 503):
+            wait_ms = max(1, refused.retry_after_ms or 1000)
+            found.append((b"retry-after", b"%d" % max(1, -(-wait_ms // 1000))))
+            if refused.status == 429:
+                found.append((b"retry-after-ms", b"%d" % wait_ms))
+        elif refused.status == 401:
+            found.append((b"www-authenticate", b"Bearer"))
+        elif refused.status == 413:
+            # The rest of the body is not worth reading.
+            found.append((b"connection", b"close"))
+        await self.respond(refused.status, found, body)
+
+    async def answer(self, head: Head, raw: bytes, events: Sequence[Event]) -> None:
+        await self.respond(200, _answer_headers(head), raw)
+
+    async def begin(self, head: Head) -> None:
+        headers = _answer_headers(head)
+        headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+        await self._start(200, headers, None)
+
+    async def write(self, raw: bytes, events: Sequence[Event], *, last: bool) -> None:
+        if raw or last:
+            await self._send({"type": "http.response.body", "body": raw, "more_body": not last})
+
+    async def _start(
+        self, status: int, headers: Sequence[tuple[bytes, bytes]], length: int | None
+    ) -> None:
+        found = [
+            *headers,
+            (b"x-request-id", id_text(self.request_id).encode()),
+            _CORS,
+            _EXPOSED,
+        ]
+        if length is not None and status != 204:
+            found.append((b"content-length", b"%d" % length))
+        await self._send({"type": "http.response.start", "status": status, "headers": found})
+
+
+class _Queue:
+    """The sink of a page of ours: events wait here until they are fetched."""
+
+    def __init__(self) -> None:
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._room = asyncio.Event()
+        self._room.set()
+        self.run: Run | None = None
+
+    async def get(self) -> Event | None:
+        """The next event, None when there will be none."""
+        event = await self._events.get()
+        if self._events.qsize() < _QUEUED_MAX:
+            self._room.set()
+        return event
+
+    def close(self, task: "asyncio.Task[Outcome]") -> None:
+        self._events.put_nowait(None)
+
+    async def refuse(self, refused: Refused) -> None:
+        """The outcome tells it."""
+
+    async def answer(self, head: Head, raw: bytes, events: Sequence[Event]) -> None:
+        await self.write(raw, events, last=True)
+
+    async def begin(self, head: Head) -> None:
+        """The first event tells it."""
+
+    async def write(self, raw: bytes, events: Sequence[Event], *, last: bool) -> None:
+        for event in events:
+            self._events.put_nowait(event)
+        if self._events.qsize() >= _QUEUED_MAX:
+            self._room.clear()
+            await self._room.wait()
+
+
+def _answer_headers(head: Head) -> list[tuple[bytes, bytes]]:
+    headers = [
+        (b"content-type", head.content_type.encode()),
+        (b"x-weir-hold", format_usd(head.hold_nano).encode()),
+    ]
+    if head.cost_nano is not None:
+        headers.append((b"x-weir-cost", format_usd(head.cost_nano).encode()))
+    if head.output_cap is not None:
+        headers.append((b"x-weir-output-cap", b"%d" % head.output_cap))
+    return headers
+
+
+class _BodyHead:
+    """What the headers say about the body, and our own header of a cost limit."""
+
+    __slots__ = ("length", "max_cost_nano")
+
+    def __init__(self) -> None:
+        self.length: int | None = None
+        self.max_cost_nano: int | None = None
+
+
+def _read_body_head(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> _BodyHead:
+    """Refuse what needs no reading: another content type or encoding, a body too large."""
+    found = _BodyHead()
+    for name, value in headers:
+        if name == b"content-type":
+            kind = value.partition(b";")[0].strip().lower()
+            if kind not in (b"application/json", b""):
+                raise RequestFault(
+                    "unsupported_media_type", None, "Content-Type must be application/json"
+                )
+        elif name == b"content-encoding":
+            if value.strip().lower() not in (b"identity", b""):
+                raise RequestFault(
+                    "unsupported_media_type", None, "Content-Encoding must be identity"
+                )
+        elif name == b"content-length":
+            # The server's parser lets digits only through.
+            found.length = int(value)
+            if found.length > bytes_max:
+                raise _too_large(found.length, bytes_max)
+        elif name == b"x-weir-max-cost":
+            found.max_cost_nano = read_amount(value.decode("latin-1"))
+            if found.max_cost_nano is None:
+                raise RequestFault(
+                    "invalid_type", "x-weir-max-cost", "x-weir-max-cost must be an amount in USD"
+                )
+    return found
+
+
+async def _read_body(
+    receive: Receive, length: int | None, bytes_max: int, config: RelayConfig
+) -> bytes:
+    """The whole body. Raises RequestFault for one too large or too slow, ClientGone."""
+    message = await receive()
+    if message["type"] != "http.request":
+        raise ClientGone
+    raw: bytes = message["body"]
+    if not message["more_body"]:
+        return raw
+    # A minute, or as long as the body needs at the slowest rate that is put up with.
+    seconds = max(config.body_wait_s, (length or 0) // config.body_rate_min)
+    pieces, size = [raw], len(raw)
+    try:
+        async with asyncio.timeout(seconds):
+            while message["more_body"]:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise ClientGone
+                pieces.append(message["body"])
+                size += len(message["body"])
+                if size > bytes_max:
+                    raise _too_large(size, bytes_max)
+    except TimeoutError:
+        what = f"the body did not arrive within {int(seconds)} s"
+        raise RequestFault("malformed_json", None, what) from None
+    return b"".join(pieces)
+
+
+class _TooLarge(RequestFault):
+    """Names both sizes."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__("body_too_large", None, "the body")
+        self.message = message_of("body_too_large", "the body", size=size, limit=limit)
+
+
+def _too_large(size: int, limit: int) -> RequestFault:
+    return _TooLarge(size, limit)

@@ -1,0 +1,169 @@
+"""What one request carries with it, and what whoever asked gets to hear."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple, Protocol
+from uuid import UUID
+
+from gateway.codecs.errors import ErrorKind, message_of
+from gateway.codecs.events import Event
+from gateway.relay.admission import Admission
+from gateway.relay.auth import Principal
+from gateway.relay.config import RelayConfig
+from gateway.relay.deadline import Deadline
+from gateway.relay.settlement import Settlement
+from gateway.relay.snapshot import Snapshot
+from gateway.relay.upstream import Upstreams
+from usage.sql import Ending, Refusal
+
+OPERATION: Final = "chat_completions"
+DIALECT: Final = "openai"
+
+Source = Literal["api", "playground"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a request ended. One that was refused has no meters and no charge. `basis` is that of
+    its usage record; amounts are nano-USD."""
+
+    request_id: UUID
+    status: int
+    kind: str | None
+    message: str
+    finish_reason: str
+    meters: Mapping[str, int]
+    charge_nano: int
+    basis: str
+    hold_nano: int
+    ttft_ms: int | None
+    total_ms: int
+
+
+class Head(NamedTuple):
+    """What stands before an answer: `cost_nano` is known before the body only for a plain one."""
+
+    content_type: str
+    hold_nano: int
+    output_cap: int | None
+    cost_nano: int | None
+
+
+class Refused(NamedTuple):
+    """An answer that is an error."""
+
+    kind: ErrorKind
+    status: int
+    message: str
+    param: str | None = None
+    code: str | None = None
+    retry_after_ms: int | None = None
+
+
+class Sink(Protocol):
+    """Whoever gets the answer: an HTTP client, or a page of ours."""
+
+    async def refuse(self, refused: Refused) -> None:
+        """The whole answer is an error."""
+
+    async def answer(self, head: Head, raw: bytes, events: Sequence[Event]) -> None:
+        """The whole answer at once."""
+
+    async def begin(self, head: Head) -> None:
+        """A stream begins."""
+
+    async def write(self, raw: bytes, events: Sequence[Event], *, last: bool) -> None:
+        """More of the stream; returns when more can be taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every request works with."""
+
+    config: RelayConfig
+    admission: Admission
+    settlement: Settlement
+    upstreams: Upstreams
+
+
+class Call:
+    """One request of one principal. `silent`: its client has gone, nobody listens any more."""
+
+    __slots__ = (
+        "began",
+        "deadline",
+        "max_cost_nano",
+        "parts",
+        "principal",
+        "request_id",
+        "silent",
+        "sink",
+        "snapshot",
+        "source",
+        "time",
+    )
+
+    def __init__(
+        self,
+        parts: Parts,
+        snapshot: Snapshot,
+        principal: Principal,
+        sink: Sink,
+        deadline: Deadline,
+        *,
+        request_id: UUID,
+        source: Source,
+        max_cost_nano: int | None,
+    ) -> None:
+        self.parts = parts
+        self.snapshot = snapshot
+        self.principal = principal
+        self.sink = sink
+        self.deadline = deadline
+        self.request_id = request_id
+        self.source = source
+        self.max_cost_nano = max_cost_nano
+        self.silent = False
+        self.time = asyncio.get_running_loop().time
+        self.began = self.time()
+
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the request was read."""
+        return int((self.time() - self.began) * 1000)
+
+    def plain_outcome(
+        self, status: int, kind: ErrorKind, message: str, *, basis: str = "none"
+    ) -> Outcome:
+        """The outcome of a request that costs nothing."""
+        return Outcome(
+            self.request_id, status, kind, message, "", {}, 0, basis, 0, None, self.elapsed_ms()
+        )
+
+    def note(
+        self, status: int, kind: ErrorKind, message: str, model: str, *, stream: bool
+    ) -> Outcome:
+        """Write the record of this request as one that never became an attempt."""
+        principal = self.principal
+        ending = Ending(
+            final=True, status=status, kind=kind, message=message, total_ms=self.elapsed_ms()
+        )
+        self.parts.settlement.settle(
+            Refusal(
+                principal.organisation_id,
+                self.request_id,
+                principal.team_id,
+                principal.key_id,
+                principal.user_id,
+                model[:200],
+                DIALECT,
+                OPERATION,
+                stream,
+                self.source,
+                ending,
+            )
+        )
+        return self.plain_outcome(status, kind, message)
+
+
+CLIENT_CLOSED: Final = message_of("client_closed")

@@ -1,0 +1,32 @@
+"""What the relay is told from outside; config/asgi.py makes it, tests make their own."""
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RelayConfig:
+    """Sizes in bytes, times in seconds. The defaults are those of promises.md, "Numbers".
+
+    `kek` opens the channels' secrets, `pepper` makes the digests of keys. `database_wait_s` bounds
+    one transaction of the hot path. `output_tokens_assumed` stands for the output cap, per choice,
+    of a request that names none. `drain_s` is how long open streams get at shutdown, after
+    `accept_while_draining_s` in which new requests are still taken but readiness is off.
+    """
+
+    dsn: str
+    kek: str
+    pepper: str
+    database_wait_s: float = 2.0
+    epoch_poll_s: float = 1.0
+    body_bytes_max: int = 72 * MIB
+    answer_bytes_max: int = 32 * MIB
+    body_wait_s: float = 60.0
+    body_rate_min: int = 1024
+    write_stall_s: float = 30.0
+    leave_drain_s: float = 120.0
+    hold_margin_s: int = 120
+    output_tokens_assumed: int = 16_384
+    drain_s: float = 600.0
+    accept_while_draining_s: float = 5.0

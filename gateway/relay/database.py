@@ -1,0 +1,275 @@
+"""One connection to Postgres that runs whole transactions in one round trip.
+
+The hot path speaks to libpq directly (psycopg.pq): prepared statements, pipelined, results read
+when the socket has them. A cursor per statement costs ten times the CPU of the statement itself.
+
+    CLOSED --open--> IDLE --run--> BUSY --answered--> IDLE
+      IDLE, BUSY --connection lost, or no answer in time--> CLOSED (reopened behind the scenes)
+
+While a lane is closed, `run` refuses at once: Postgres away means 503 within milliseconds, not a
+queue (promises.md, "State when something is gone").
+"""
+
+import asyncio
+import contextlib
+import random
+import re
+from collections.abc import Mapping, Sequence
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import make_conninfo
+from psycopg.pq.abc import PGconn, PGresult
+
+Statement = tuple[str, Mapping[str, object]]
+Row = tuple[str | None, ...]
+
+_PARAMETER = re.compile(r"%\((\w+)\)s")
+_CONNECT_S = 2
+_RETRY_S_MIN, _RETRY_S_MAX = 0.05, 1.0
+# All our statements are look-ups by key. The planner would choose scans while the tables are
+# empty, and keep that plan while they grow; a generic plan is the same for every batch.
+_SESSION = {
+    "statement_timeout": "2000",
+    "lock_timeout": "1000",
+    "idle_in_transaction_session_timeout": "5000",
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+
+
+class DatabaseAway(Exception):
+    """The database did not take the transaction; whether it was committed may be unknown."""
+
+
+class DatabaseRefused(Exception):
+    """The database refused a statement; the transaction was rolled back."""
+
+    def __init__(self, sqlstate: str, message: str) -> None:
+        self.sqlstate = sqlstate
+        super().__init__(f"{sqlstate} {message}")
+
+
+class _Prepared:
+    """A statement in the server's own notation, with the order of its parameters."""
+
+    __slots__ = ("name", "names", "text")
+
+    def __init__(self, number: int, text: str) -> None:
+        self.names: list[str] = []
+
+        def place(match: re.Match[str]) -> str:
+            if match[1] not in self.names:
+                self.names.append(match[1])
+            return f"${self.names.index(match[1]) + 1}"
+
+        self.text = _PARAMETER.sub(place, text).encode()
+        self.name = b"s%d" % number
+
+
+class Lane:
+    """One connection, one transaction at a time."""
+
+    def __init__(self, dsn: str, wait_s: float) -> None:
+        options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
+        self._dsn = make_conninfo(
+            dsn,
+            options=options,
+            connect_timeout=_CONNECT_S,
+            application_name="weir relay",
+            # A standby that answers by mistake can take no hold.
+            target_session_attrs="read-write",
+        )
+        self._wait_s = wait_s
+        self._connection: psycopg.AsyncConnection[object] | None = None
+        self._pgconn: PGconn | None = None
+        self._prepared: dict[str, _Prepared] = {}
+        self._known: set[bytes] = set()
+        self._answer: asyncio.Future[None] | None = None
+        self._results: list[PGresult] = []
+        self._lock = asyncio.Lock()
+        self._reopening: asyncio.Task[None] | None = None
+        self._closing = False
+        self._fd = -1
+
+    @property
+    def usable(self) -> bool:
+        """Whether a transaction can be tried now."""
+        return self._pgconn is not None
+
+    async def open(self) -> None:
+        """Connect. Raises DatabaseAway."""
+        try:
+            connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
+        except (psycopg.Error, OSError) as error:
+            raise DatabaseAway(str(error)) from error
+        if self._closing:
+            await connection.close()
+            return
+        self._connection = connection
+        self._pgconn = connection.pgconn
+        self._pgconn.nonblocking = 1
+        self._pgconn.enter_pipeline_mode()
+        self._known.clear()
+        self._fd = self._pgconn.socket
+        asyncio.get_running_loop().add_reader(self._fd, self._read)
+
+    def open_later(self) -> None:
+        """Keep trying to connect until it works."""
+        if self._reopening is None and not self._closing:
+            self._reopening = asyncio.create_task(self._reopen())
+
+    async def close(self) -> None:
+        self._closing = True
+        if self._reopening is not None:
+            self._reopening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reopening
+        self._lose("closing")
+
+    async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Run statements as one transaction; the rows of each, as texts.
+
+        Raises DatabaseRefused when a statement failed, DatabaseAway when no answer came: then the
+        transaction may or may not have been committed.
+        """
+        async with self._lock:
+            pgconn = self._pgconn
+            if pgconn is None:
+                raise DatabaseAway("no connection to the database")
+            try:
+                async with asyncio.timeout(self._wait_s):
+                    results = await self._exchange(pgconn, statements)
+                    failed = _failure(results)
+                    if failed is not None:
+                        # The session is inside a failed transaction until this; which of the
+                        # statements were prepared before the failure is not known.
+                        undo: list[Statement] = [("ROLLBACK", {}), ("DEALLOCATE ALL", {})]
+                        self._known.clear()
+                        await self._exchange(pgconn, undo, bare=True)
+                        self._known.clear()
+                        raise failed
+            except TimeoutError as error:
+                self._lose("no answer in time")
+                raise DatabaseAway("the database gave no answer in time") from error
+            except (psycopg.Error, OSError) as error:
+                self._lose(str(error))
+                raise DatabaseAway(str(error)) from error
+            except asyncio.CancelledError:
+                self._lose("left while waiting")
+                raise
+        return [_rows(result) for result in results[1:-1]]
+
+    async def _exchange(
+        self, pgconn: PGconn, statements: Sequence[Statement], *, bare: bool = False
+    ) -> list[PGresult]:
+        self._results = []
+        self._answer = asyncio.get_running_loop().create_future()
+        if not bare:
+            self._send(pgconn, "BEGIN", {})
+        for text, parameters in statements:
+            self._send(pgconn, text, parameters)
+        if not bare:
+            self._send(pgconn, "COMMIT", {})
+        pgconn.pipeline_sync()
+        if pgconn.flush():
+            await self._flush(pgconn)
+        await self._answer
+        return self._results
+
+    def _send(self, pgconn: PGconn, text: str, parameters: Mapping[str, object]) -> None:
+        prepared = self._prepared.get(text)
+        if prepared is None:
+            prepared = self._prepared[text] = _Prepared(len(self._prepared), text)
+        if prepared.name not in self._known:
+            pgconn.send_prepare(prepared.name, prepared.text)
+            self._known.add(prepared.name)
+        values = [str(parameters[name]).encode() for name in prepared.names]
+        pgconn.send_query_prepared(prepared.name, values)
+
+    async def _flush(self, pgconn: PGconn) -> None:
+        """Write what the socket did not take at once; what comes back is read meanwhile."""
+        loop = asyncio.get_running_loop()
+        while pgconn.flush():
+            writable = loop.create_future()
+            loop.add_writer(self._fd, _wake, writable)
+            try:
+                await writable
+            finally:
+                loop.remove_writer(self._fd)
+
+    def _read(self) -> None:
+        """Called when the socket is readable."""
+        pgconn, answer = self._pgconn, self._answer
+        if pgconn is None:
+            return
+        try:
+            pgconn.consume_input()
+            if answer is None:
+                # Nothing was asked: a notice, or the end of the connection (consume_input raises).
+                return
+            while not pgconn.is_busy():
+                result = pgconn.get_result()
+                if result is None:
+                    continue
+                if result.status == pq.ExecStatus.PIPELINE_SYNC:
+                    self._answer = None
+                    if not answer.done():
+                        answer.set_result(None)
+                    return
+                if result.status != pq.ExecStatus.COMMAND_OK or result.command_status:
+                    self._results.append(result)
+        except (psycopg.Error, OSError) as error:
+            self._lose(str(error))
+
+    def _lose(self, why: str) -> None:
+        """Give the connection up; a waiting transaction hears of it."""
+        if self._pgconn is None:
+            return
+        asyncio.get_running_loop().remove_reader(self._fd)
+        self._pgconn.finish()
+        self._pgconn = self._connection = None
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.done():
+            answer.set_exception(psycopg.OperationalError(why))
+        self.open_later()
+
+    async def _reopen(self) -> None:
+        wait_s = _RETRY_S_MIN
+        while True:
+            try:
+                await self.open()
+            except DatabaseAway:
+                await asyncio.sleep(wait_s * random.uniform(0.5, 1))
+                wait_s = min(wait_s * 2, _RETRY_S_MAX)
+            else:
+                self._reopening = None
+                return
+
+
+def _wake(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _failure(results: Sequence[PGresult]) -> DatabaseRefused | None:
+    for result in results:
+        if result.status == pq.ExecStatus.FATAL_ERROR:
+            state = result.error_field(pq.DiagnosticField.SQLSTATE) or b""
+            message = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b""
+            return DatabaseRefused(state.decode(), message.decode(errors="replace"))
+    return None
+
+
+def _rows(result: PGresult) -> list[Row]:
+    if result.status != pq.ExecStatus.TUPLES_OK:
+        return []
+    columns = range(result.nfields)
+    rows = []
+    for row in range(result.ntuples):
+        values = (result.get_value(row, column) for column in columns)
+        rows.append(tuple(None if value is None else value.decode() for value in values))
+    return rows

@@ -1,0 +1,79 @@
+"""Why a waiting request must go on: its time is over, or its client has left.
+
+One timer per request, moved by an assignment: a stream of thousands of chunks costs no timer per
+chunk. When the time is over the task is cancelled, and `caught` tells it why.
+"""
+
+import asyncio
+from typing import Literal
+
+Reason = Literal["first_content", "idle", "total", "stall", "drain", "left"]
+
+_FAR = 86_400.0
+
+
+class Deadline:
+    """The time limits of one request, worked on by one task."""
+
+    __slots__ = ("_armed", "_at", "_end", "_end_reason", "_loop", "_next", "_reason", "_task")
+
+    def __init__(self, task: "asyncio.Task[object]") -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task = task
+        self._end = self._loop.time() + _FAR
+        self._end_reason: Reason = "total"
+        self._at = self._end
+        self._next: Reason = "total"
+        self._armed: asyncio.TimerHandle | None = None
+        self._reason: Reason | None = None
+
+    def limit(self, reason: Reason, seconds: float) -> None:
+        """Nothing of this request may last longer than that from now."""
+        at = self._loop.time() + seconds
+        if at < self._end:
+            self._end, self._end_reason = at, reason
+            if at < self._at:
+                self._move(reason, at)
+
+    def allow(self, reason: Reason, seconds: float) -> None:
+        """The next step may take so long, within the limit of the whole."""
+        at = self._loop.time() + seconds
+        if at < self._end:
+            self._move(reason, at)
+        else:
+            self._move(self._end_reason, self._end)
+
+    def interrupt(self, reason: Reason) -> None:
+        """Cancel the task now; the first reason stands until it is caught."""
+        if self._reason is None and not self._task.done():
+            self._reason = reason
+            self._task.cancel()
+
+    def caught(self) -> Reason | None:
+        """Call it once in `except CancelledError`: the reason when the cancellation was ours,
+        which then counts as handled; None when it came from elsewhere."""
+        reason, self._reason = self._reason, None
+        if reason is None:
+            return None
+        return reason if self._task.uncancel() == 0 else None
+
+    def stop(self) -> None:
+        """No limit any more."""
+        if self._armed is not None:
+            self._armed.cancel()
+            self._armed = None
+
+    def _move(self, reason: Reason, at: float) -> None:
+        self._next, self._at = reason, at
+        if self._armed is None:
+            self._armed = self._loop.call_at(at, self._look)
+        elif self._armed.when() > at:
+            self._armed.cancel()
+            self._armed = self._loop.call_at(at, self._look)
+
+    def _look(self) -> None:
+        self._armed = None
+        if self._loop.time() >= self._at:
+            self.interrupt(self._next)
+        else:
+            self._armed = self._loop.call_at(self._at, self._look)

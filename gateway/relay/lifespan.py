@@ -1,0 +1,186 @@
+"""The relay's life: what it opens at start, keeps fresh, and lets end at shutdown.
+
+    STARTING --catalogue loaded--> READY --SIGTERM--> DRAINING --nothing runs--> CLOSED
+
+Starting does not wait for the database: a process whose database is away serves 503 and becomes
+ready by itself.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Mapping, Sequence
+from types import FrameType
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from gateway.relay import snapshot as catalogue
+from gateway.relay.admission import Admission, Asked
+from gateway.relay.auth import Authenticator
+from gateway.relay.call import CLIENT_CLOSED, Parts
+from gateway.relay.config import RelayConfig
+from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane, Row
+from gateway.relay.settlement import Resolved, Settlement
+from gateway.relay.snapshot import EMPTY, Snapshot
+from gateway.relay.upstream import Upstreams
+from lib.vault import Vault
+from usage.sql import Ending
+
+log = logging.getLogger(__name__)
+
+_LISTEN_RETRY_S = 1.0
+_CLOSE_WAIT_S = 5.0
+
+
+class Lifespan:
+    """Everything of the relay that lives longer than a request."""
+
+    def __init__(self, config: RelayConfig) -> None:
+        self.config = config
+        self.snapshot: Snapshot = EMPTY
+        self.draining = False
+        self._running = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._vault = Vault(config.kek)
+        self._look_ups = Lane(config.dsn, config.database_wait_s)
+        self._admissions = Lane(config.dsn, config.database_wait_s)
+        self._settlements = Lane(config.dsn, config.database_wait_s)
+        settlement = Settlement(self._settlements)
+        self.parts = Parts(config, Admission(self._admissions, self._void), settlement, Upstreams())
+        self.authenticator = Authenticator(config.pepper, self._ask)
+        self._changed = asyncio.Event()
+        self._loading = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def usable(self) -> bool:
+        """Whether a paid request can be taken now: the database can be written, the catalogue is
+        loaded, and the process is not about to end."""
+        return (
+            not self.draining
+            and self.snapshot.epoch >= 0
+            and self._admissions.usable
+            and self._settlements.usable
+        )
+
+    def enter(self) -> None:
+        """A request begins; `leave` is called at its end, whatever happens."""
+        self._running += 1
+        if self._running == 1:
+            self._quiet.clear()
+
+    def leave(self) -> None:
+        self._running -= 1
+        if self._running == 0:
+            self._quiet.set()
+
+    # ---- start and end
+
+    async def start(self) -> None:
+        """Open the connections and load the catalogue, as far as the database lets us."""
+        lanes = (self._look_ups, self._admissions, self._settlements)
+        for lane in lanes:
+            try:
+                await lane.open()
+            except DatabaseAway as error:
+                log.warning("the database is away: %s", error)
+                lane.open_later()
+        await self._refresh()
+        self._tasks = [
+            asyncio.create_task(self._poll()),
+            asyncio.create_task(self._listen()),
+        ]
+        self._hear_sigterm()
+
+    async def stop(self) -> None:
+        """Let running requests end, write every settlement, close."""
+        self.draining = True
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.config.drain_s
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._quiet.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(_CLOSE_WAIT_S, until - loop.time())):
+                await self.parts.admission.join()
+                await self.parts.settlement.join()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.parts.upstreams.close()
+        for lane in (self._look_ups, self._admissions, self._settlements):
+            await lane.close()
+
+    def _hear_sigterm(self) -> None:
+        """Turn readiness off at once and go on accepting for a while: load balancers need a few
+        seconds to notice. Then the server's own handler stops it; a second signal does at once."""
+        loop = asyncio.get_running_loop()
+        server = signal.getsignal(signal.SIGTERM)
+        wait_s = self.config.accept_while_draining_s
+        if not callable(server) or not wait_s:
+            return
+
+        def hear(number: int, frame: FrameType | None) -> None:
+            if self.draining:
+                server(number, frame)
+                return
+            self.draining = True
+            loop.call_soon_threadsafe(loop.call_later, wait_s, server, number, frame)
+
+        with contextlib.suppress(ValueError):  # Not the main thread: there is no signal to hear.
+            signal.signal(signal.SIGTERM, hear)
+
+    # ---- the catalogue
+
+    async def _ask(self, statement: tuple[str, Mapping[str, object]]) -> Sequence[Row]:
+        return (await self._look_ups.run([statement]))[0]
+
+    async def _refresh(self) -> None:
+        """Load the catalogue; the old one stays when that fails."""
+        async with self._loading:
+            try:
+                ((text,),) = await self._ask(catalogue.load_statement())
+            except (DatabaseAway, DatabaseRefused) as error:
+                log.warning("the catalogue cannot be loaded: %s", error)
+                return
+            self.snapshot = catalogue.build(text or "", self._vault)
+            self.authenticator.forget()
+            await self.parts.upstreams.retire(self.snapshot)
+
+    async def _poll(self) -> None:
+        """The floor under the notifications: look at the epoch each second, or when told."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), self.config.epoch_poll_s)
+            self._changed.clear()
+            try:
+                ((epoch,),) = await self._ask(catalogue.epoch_statement())
+            except (DatabaseAway, DatabaseRefused):
+                continue
+            if int(epoch or 0) != self.snapshot.epoch:
+                await self._refresh()
+
+    async def _listen(self) -> None:
+        """Hear of changes at their commit."""
+        dsn = make_conninfo(self.config.dsn, application_name="weir relay bell", connect_timeout=2)
+        while True:
+            try:
+                connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
+                async with connection:
+                    await connection.execute("LISTEN weir_epoch")
+                    # What changed while nobody listened is found by the poll.
+                    async for _ in connection.notifies():
+                        self._changed.set()
+            except (psycopg.Error, OSError):
+                await asyncio.sleep(_LISTEN_RETRY_S)
+
+    # ---- clients that left while their hold was being placed
+
+    def _void(self, asked: Asked) -> None:
+        attempt = asked.attempt
+        ending = Ending(final=True, status=499, kind="client_closed", message=CLIENT_CLOSED)
+        self.parts.settlement.settle(
+            Resolved(attempt.organisation_id, attempt.id, "voided", ending)
+        )

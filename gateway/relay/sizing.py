@@ -1,0 +1,101 @@
+"""How much a request must hold, and which output cap goes with it."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, cast
+
+from billing.rules.money import format_usd
+from billing.rules.pricing import CostLines, PriceVersion, price_bound
+from gateway.codecs.errors import RequestFault
+from gateway.codecs.openai.request import ChatFacts
+from gateway.relay.snapshot import Channel, Price
+from gateway.rules.bound import input_tokens_max, shrink_cap, worst_quantities
+
+
+class Size(NamedTuple):
+    """A hold, and the output cap per choice that the upstream must be told, None for no change."""
+
+    hold_nano: int
+    output_cap: int | None
+
+
+class Sizing:
+    """The worst price of one request, under any output cap.
+
+    `assumed_cap` stands for the cap of a request that names none. Raises RequestFault
+    `model_unpriced` when the price has no rate for what the request will surely be billed for.
+    """
+
+    def __init__(
+        self,
+        facts: ChatFacts,
+        price: Price,
+        channels: Sequence[Channel],
+        *,
+        assumed_cap: int,
+        max_cost_nano: int | None,
+    ) -> None:
+        self._facts = facts
+        self._version = price.version
+        self._cap = assumed_cap if facts.output_cap is None else facts.output_cap
+        self._max_cost_nano = max_cost_nano
+        self._text_tokens, self._media_tokens = facts.text_bytes, 0
+        if facts.media:
+            # The dearest of the channels that the request may be sent to.
+            self._media_tokens = max(_media_tokens(facts, channel) for channel in channels)
+        if "in_text" not in self._version.rates or "out_text" not in self._version.rates:
+            raise RequestFault("model_unpriced", "model", "", model=facts.model)
+
+    def first(self) -> Size:
+        """The hold of the request as it is. Raises RequestFault `max_cost_exceeded`."""
+        hold_nano = self._price(self._quantities(self._cap))
+        limit = self._max_cost_nano
+        if limit is None or hold_nano <= limit:
+            return Size(hold_nano, None)
+        size = self.within(limit)
+        if size is None:
+            what = f"the request may cost {format_usd(hold_nano)} USD, more than its limit of "
+            raise RequestFault("max_cost_exceeded", None, f"{what}{format_usd(limit)} USD")
+        return size
+
+    def within(self, available_nano: int) -> Size | None:
+        """The largest hold that fits `available_nano`: with a smaller output cap where the client
+        named none. None when nothing fits."""
+        if self._facts.output_cap is not None:
+            return None
+        if self._max_cost_nano is not None:
+            available_nano = min(available_nano, self._max_cost_nano)
+        cap = shrink_cap(available_nano, self._cap, self._quantities, self._price)
+        return None if cap is None else Size(self._price(self._quantities(cap)), cap)
+
+    @property
+    def output_bytes_max(self) -> int:
+        """More than any answer within the cap can have: a token is rarely over 16 bytes."""
+        return self._cap * self._facts.choices * 16
+
+    def _quantities(self, cap: int) -> Mapping[str, int]:
+        facts = self._facts
+        quantities = worst_quantities(
+            self._version,
+            text_tokens=self._text_tokens,
+            media_tokens=self._media_tokens,
+            output_tokens=cap * facts.choices,
+            audio_asked=facts.audio_asked,
+        )
+        return with_request(quantities, self._version)
+
+    def _price(self, quantities: Mapping[str, int]) -> int:
+        cost = price_bound(quantities, self._version)
+        if not isinstance(cost, CostLines):
+            raise RequestFault("model_unpriced", "model", "", model=self._facts.model)
+        return cost.total_nano
+
+
+def _media_tokens(facts: ChatFacts, channel: Channel) -> int:
+    counts = cast(Mapping[str, int], facts.media)
+    bounds = cast(Mapping[str, int], channel.provider.media_tokens_max)
+    return input_tokens_max(facts.text_bytes, counts, bounds)[1]
+
+
+def with_request(quantities: Mapping[str, int], version: PriceVersion) -> Mapping[str, int]:
+    """A price per request counts the request itself, which no upstream reports."""
+    return {**quantities, "requests": 1} if "requests" in version.rates else quantities

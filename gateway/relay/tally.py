@@ -1,0 +1,82 @@
+"""What an attempt comes to: the upstream's last count, else our own, priced once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from billing.rules.pricing import CostLines, price
+from gateway.codecs.openai.usage import Quantities, quantities, storable
+from gateway.relay.sizing import with_request
+from gateway.relay.snapshot import Price
+from gateway.rules.bound import estimate_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was sent and received: the last raw usage (F26), and sizes in UTF-8 bytes."""
+
+    input_bytes: int
+    usage: bytes | None = None
+    text_bytes: int = 0
+    reasoning_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Meters, charge (never above the hold, I13), where the count is from, and what was odd."""
+
+    meters: Mapping[str, int]
+    charge_nano: int
+    basis: str
+    flags: tuple[str, ...]
+    raw_usage: str | None
+
+
+def count(seen: Seen, price_in_force: Price | None, hold_nano: int, measured: str) -> Bill:
+    """The bill of an attempt that was answered, in whole or in part.
+
+    `measured` is the basis when the upstream told its usage: measured, or drained when it was read
+    on after the client had gone. Without usage the count is ours and the basis `estimated` (F25);
+    so is it when the usage lies or names what has no rate: then no more is charged than our own
+    count, and the row is flagged for review (F27, I14).
+    """
+    told = quantities(seen.usage)
+    raw = None if seen.usage is None else storable(seen.usage).decode(errors="replace")
+    meters: Mapping[str, int] = told.meters
+    basis, flags = measured, told.flags
+    if told.missing or told.quarantined:
+        meters, basis = _local(seen).meters, "estimated"
+    if price_in_force is None:
+        return Bill(meters, 0, "free", (*flags, "unpriced"), raw)
+    version = price_in_force.version
+    cost = price(with_request(meters, version), version)
+    if not isinstance(cost, CostLines):
+        flags = (*flags, cost.reason)
+        meters, basis = _local(seen).meters, "estimated"
+        cost = price(with_request(meters, version), version)
+    charge = cost.total_nano if isinstance(cost, CostLines) else hold_nano
+    if charge > hold_nano:
+        flags = (*flags, "above_hold")
+    return Bill(
+        with_request(meters, version), min(charge, hold_nano), basis, _review(told, flags), raw
+    )
+
+
+def meters_text(meters: Mapping[str, int]) -> str:
+    """The meters as the JSON text of a record."""
+    return msgspec.json.encode(meters).decode()
+
+
+def _local(seen: Seen) -> Quantities:
+    meters = {
+        "in_text": estimate_tokens(seen.input_bytes),
+        "out_text": estimate_tokens(seen.text_bytes),
+    }
+    if seen.reasoning_bytes:
+        meters["out_reasoning"] = estimate_tokens(seen.reasoning_bytes)
+    return Quantities(meters, ())
+
+
+def _review(told: Quantities, flags: tuple[str, ...]) -> tuple[str, ...]:
+    return (*flags, "quarantine") if told.quarantined else flags

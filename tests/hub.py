@@ -1,0 +1,446 @@
+"""A running hub: its own migrated database and a real uvicorn, with ways to set it up and look in.
+
+One hub serves a whole test session. Every test makes its own organisation, channels and model
+names, so that tests do not meet; the invariants are asserted over everything that is there.
+
+    def test_x(hub: Hub, fake: FakeUpstream) -> None:
+        tenant = hub.tenant(usd="1.00")
+        model = hub.model(fake)
+        answer = hub.post(tenant, {"model": model, "messages": [...]})
+        record = hub.record(answer.headers["x-request-id"])
+"""
+
+import http.client
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from accounts.rules import key_format
+from billing import sql
+from billing.rules.money import parse_usd
+from billing.rules.posting import opening_credit
+from lib.ids import id_text, new_id, parse_id
+from lib.vault import Vault
+from tests.books import assert_books_balance
+from tests.fakes.upstream import FakeUpstream
+
+ROOT = Path(__file__).parents[1]
+START_LIMIT_S = 30.0
+# Nano per million tokens: 1 nano for each token in, 3 for each token out.
+RATES = {"in_text": 1_000_000, "out_text": 3_000_000}
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An organisation with one team and one key."""
+
+    organisation_id: uuid.UUID
+    team_id: uuid.UUID
+    key_id: uuid.UUID
+    key: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole HTTP response."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error object, which has exactly its four members."""
+        error: dict[str, Any] = self.json()["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        return error
+
+
+@dataclass
+class Hub:
+    """A hub under test. `environment` changes the settings of a process started after."""
+
+    dsn: str
+    environment: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        self.connection = psycopg.connect(self.dsn, autocommit=True, row_factory=dict_row)
+        self._vault = Vault(os.environ["WEIR_KEK"])
+        self._log = Path(os.environ.get("TMPDIR", "/tmp")) / f"hub-{secrets.token_hex(4)}.log"
+
+    # ---- life
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start uvicorn on a socket of ours, so that nobody takes the port in between."""
+        listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = listener.getsockname()[1]
+        listener.set_inheritable(True)
+        command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--no-access-log"]
+        command += ["--fd", str(listener.fileno()), "--loop", "uvloop", "--http", "httptools"]
+        environment = {
+            **os.environ,
+            "DATABASE_URL": self.dsn,
+            "DRAIN_ACCEPT_SECONDS": "0",
+            **self.environment,
+        }
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, pass_fds=[listener.fileno()], stderr=log,
+                stdout=log,
+            )  # fmt: skip
+        listener.close()
+        self.wait(lambda: self.get("/readyz").status == 200, "the hub does not start")
+
+    def stop(self) -> None:
+        """SIGTERM, and wait until it has ended."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(START_LIMIT_S)
+            self.process = None
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(START_LIMIT_S)
+            self.process = None
+
+    def log(self) -> str:
+        """What the process has written so far."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def close(self) -> None:
+        self.stop()
+        self.connection.close()
+        self._log.unlink(missing_ok=True)
+
+    def wait(self, holds: Callable[[], bool], complaint: str, seconds: float = 15.0) -> None:
+        """Ask again and again until it is so."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                if holds():
+                    return
+            except OSError:
+                pass
+            if time.monotonic() > end:
+                raise AssertionError(f"{complaint}\n{self.log()[-4000:]}")
+            time.sleep(0.005)
+
+    # ---- setting up
+
+    def tenant(
+        self, usd: str = "10.00", *, kind: str = "relay", patterns: tuple[str, ...] = ()
+    ) -> Tenant:
+        """A new organisation with that credit, and a key."""
+        name = f"t{secrets.token_hex(6)}"
+        organisation, team = new_id(), new_id()
+        self.connection.execute(
+            "INSERT INTO accounts_organisation (id, name, slug, currency) VALUES (%s,%s,%s,'USD')",
+            [organisation, name, name],
+        )
+        self.connection.execute(
+            "INSERT INTO accounts_team (id, organisation_id, name, slug) "
+            "VALUES (%s, %s, 'core', 'core')",
+            [team, organisation],
+        )
+        tenant = self.key(Tenant(organisation, team, new_id(), ""), kind=kind, patterns=patterns)
+        if parse_usd(usd):
+            self.credit(tenant, usd)
+        return tenant
+
+    def key(
+        self,
+        tenant: Tenant,
+        *,
+        kind: str = "relay",
+        patterns: tuple[str, ...] = (),
+        text: str | None = None,
+    ) -> Tenant:
+        """The same organisation with another key."""
+        if text is None:
+            form: key_format.KeyFormKind = "management" if kind == "management" else "relay"
+            text = key_format.compose(form, secrets.token_bytes(32))
+        key_id = new_id()
+        digest = key_format.digest(os.environ["WEIR_KEY_PEPPER"], text)
+        self.connection.execute(
+            "INSERT INTO accounts_key (id, organisation_id, team_id, name, kind, digest, prefix, "
+            "last4, model_patterns, disabled) VALUES (%s,%s,%s,%s,%s,%s,'','',%s,false)",
+            [key_id, tenant.organisation_id, tenant.team_id, id_text(key_id), kind, digest,
+             list(patterns)],
+        )  # fmt: skip
+        return Tenant(tenant.organisation_id, tenant.team_id, key_id, text)
+
+    def credit(self, tenant: Tenant, usd: str) -> None:
+        """Post the opening credit."""
+        posting = opening_credit(tenant.organisation_id, parse_usd(usd))
+        entries = [
+            sql.EntryAsked(entry.organisation_id, entry.account_kind, entry.amount_nano)
+            for entry in posting.entries
+        ]
+        owner, posting_id = tenant.organisation_id, new_id()
+        with self.connection.transaction():
+            for text, parameters in (
+                sql.open_accounts([owner], [entry.account_kind for entry in entries]),
+                sql.lock_accounts([owner]),
+                sql.insert_posting(posting_id, posting.idempotency_id, "opening", owner, "{}", ""),
+                sql.insert_entries(posting_id, entries),
+            ):
+                self.connection.execute(text, parameters)  # type: ignore[arg-type]
+
+    def model(
+        self,
+        *fakes: FakeUpstream | str,
+        rates: Mapping[str, int] | None = RATES,
+        upstream_model: str = "fake",
+        timeouts: Mapping[str, float] | None = None,
+        **channel: Any,
+    ) -> str:
+        """A new model name, priced, served by one channel per fake (or base URL), in this order.
+
+        Returns when the hub knows it.
+        """
+        name = f"m-{secrets.token_hex(6)}"
+        for priority, fake in enumerate(fakes):
+            url, secret = (fake, "") if isinstance(fake, str) else (fake.url, fake.key)
+            self._channel(name, url, secret, upstream_model, priority, timeouts or {}, channel)
+        if rates is not None:
+            self.price(name, rates)
+        self.know(name)
+        return name
+
+    def price(self, model: str, rates: Mapping[str, int]) -> int:
+        """Price a model from now on; the version's id."""
+        row = self.connection.execute(
+            "INSERT INTO billing_price (model) VALUES (%s) RETURNING id", [model]
+        ).fetchone()
+        assert row is not None
+        version = self.connection.execute(
+            "INSERT INTO billing_priceversion (price_id, valid_from, rates, source) "
+            "VALUES (%s, now() - interval '1 day', %s, 'test') RETURNING id",
+            [row["id"], json.dumps({"meters": dict(rates)})],
+        ).fetchone()
+        assert version is not None
+        return int(version["id"])
+
+    def settings(self, *, unpriced_models: str = "reject") -> None:
+        """The installation's settings; loopback is always permitted, for the fakes are there."""
+        self.connection.execute(
+            "INSERT INTO gateway_installationsetting (id, egress_allow, unpriced_models) "
+            "VALUES (1, '{127.0.0.1/32}', %(unpriced)s) "
+            "ON CONFLICT (id) DO UPDATE SET unpriced_models = %(unpriced)s",
+            {"unpriced": unpriced_models},
+        )
+        self.bump()
+
+    def bump(self) -> None:
+        """Count a change and ring, as `accounts.epoch.bump_epoch` does."""
+        with self.connection.transaction():
+            self.connection.execute(
+                "INSERT INTO accounts_epoch (id, n) VALUES (1, 1) "
+                "ON CONFLICT (id) DO UPDATE SET n = accounts_epoch.n + 1"
+            )
+            self.connection.execute("NOTIFY weir_epoch")
+
+    def know(self, model: str) -> None:
+        """Ring, and wait until the hub lists the model."""
+        asking = self.tenant("0")
+        self.bump()
+
+        def listed() -> bool:
+            found = self.get("/v1/models", asking).json()
+            return any(row["id"] == model for row in found["data"])
+
+        self.wait(listed, f"the hub does not hear of {model}")
+
+    def _channel(
+        self,
+        model: str,
+        url: str,
+        secret: str,
+        upstream_model: str,
+        priority: int,
+        timeouts: Mapping[str, float],
+        over: Mapping[str, Any],
+    ) -> None:
+        channel_id, key_id = new_id(), new_id()
+        wanted = {"provider": "openai_compatible", "retries": 2, "on_leave": "cancel"} | dict(over)
+        self.connection.execute(
+            "INSERT INTO gateway_channel (id, name, provider, base_url, enabled, priority, weight, "
+            "retries, on_leave, timeouts) VALUES (%s,%s,%s,%s,true,%s,1,%s,%s,%s)",
+            [channel_id, f"{model}-{priority}", wanted["provider"], url, priority,
+             wanted["retries"], wanted["on_leave"], json.dumps(dict(timeouts))],
+        )  # fmt: skip
+        if secret:
+            sealed = self._vault.seal(secret, f"gateway_channelkey|{key_id}|sealed")
+            self.connection.execute(
+                "INSERT INTO gateway_channelkey (id, channel_id, position, sealed, digest, last4) "
+                "VALUES (%s, %s, 0, %s, '', '')",
+                [key_id, channel_id, sealed],
+            )
+        self.connection.execute(
+            "INSERT INTO gateway_route (channel_id, model, upstream_model) VALUES (%s, %s, %s)",
+            [channel_id, model, upstream_model],
+        )
+
+    # ---- asking
+
+    def get(self, path: str, tenant: Tenant | None = None) -> Answer:
+        return self.request("GET", path, tenant)
+
+    def post(
+        self,
+        tenant: Tenant | None,
+        body: Any,
+        *,
+        path: str = "/v1/chat/completions",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send a chat request (an object, or bytes as they are) and read all of the answer."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.request("POST", path, tenant, raw, headers)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        tenant: Tenant | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        with closing(connection):
+            sent = {"content-type": "application/json"} if body is not None else {}
+            if tenant is not None:
+                sent["authorization"] = f"Bearer {tenant.key}"
+            connection.request(method, path, body, sent | dict(headers or {}))
+            answer = connection.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, found, answer.read())
+
+    # ---- looking
+
+    def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
+        return self.connection.execute(query, parameters).fetchall()  # type: ignore[arg-type]
+
+    def records(self, request_id: str) -> list[dict[str, Any]]:
+        """The usage records of a request (its id as clients see it), once its last is written."""
+        request = parse_id(request_id)
+        found: list[dict[str, Any]] = []
+
+        def written() -> bool:
+            found[:] = self.rows(
+                "SELECT * FROM usage_usagerecord WHERE request_id = %s ORDER BY id", request
+            )
+            return any(row["final"] for row in found)
+
+        self.wait(written, f"request {request_id} has no final record")
+        return found
+
+    def record(self, request_id: str) -> dict[str, Any]:
+        """The record that tells how a request ended."""
+        (final,) = [row for row in self.records(request_id) if row["final"]]
+        return final
+
+    def balance(self, tenant: Tenant) -> dict[str, int]:
+        """Balances by account kind."""
+        found = self.rows(
+            "SELECT kind, balance_nano FROM billing_account WHERE organisation_id = %s",
+            tenant.organisation_id,
+        )
+        return {row["kind"]: row["balance_nano"] for row in found}
+
+    def settled(self, tenant: Tenant) -> None:
+        """Wait until nothing of this tenant is held."""
+        query = "SELECT id FROM billing_hold WHERE organisation_id = %s AND state = 'open'"
+        self.wait(lambda: not self.rows(query, tenant.organisation_id), "holds stay open")
+
+    def assert_books_balance(self) -> None:
+        with self.connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
+            assert_books_balance(cursor)
+
+
+def make_database(name: str) -> str:
+    """A new migrated database on the test Postgres; its address."""
+    server = os.environ["DATABASE_URL"]
+    with psycopg.connect(server, dbname="postgres", autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')  # type: ignore[arg-type]
+    dsn = psycopg.conninfo.make_conninfo(server, dbname=name)
+    environment = {**os.environ, "DATABASE_URL": dsn}
+    command = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    return dsn
+
+
+def drop_database(name: str) -> None:
+    with psycopg.connect(
+        os.environ["DATABASE_URL"], dbname="postgres", autocommit=True
+    ) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def hub() -> Iterator[Hub]:
+    """A running hub for the whole session."""
+    name = f"hub_{os.getpid()}_{secrets.token_hex(3)}"
+    hub = Hub(make_database(name))
+    try:
+        hub.settings()
+        hub.start()
+        yield hub
+    finally:
+        hub.close()
+        drop_database(name)
+
+
+@pytest.fixture
+def own_hub() -> Iterator[Hub]:
+    """A hub for one test that stops, kills or starves it; started by the test."""
+    name = f"hub_{os.getpid()}_{secrets.token_hex(3)}"
+    hub = Hub(make_database(name))
+    try:
+        hub.settings()
+        yield hub
+    finally:
+        hub.kill()
+        hub.close()
+        drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def fake() -> Iterator[FakeUpstream]:
+    """A fake provider for the whole session."""
+    with FakeUpstream(name="a") as fake:
+        yield fake
+
+
+@pytest.fixture(scope="session")
+def other_fake() -> Iterator[FakeUpstream]:
+    """A second provider, to fail over to."""
+    with FakeUpstream(name="b") as fake:
+        yield fake
