@@ -1,5 +1,6 @@
 """Pages above the rooms: the root, home, appearance, components, errors (W00, W03, W91, W92)."""
 
+import datetime as dt
 from typing import Any
 
 from django.conf import settings
@@ -16,8 +17,13 @@ from accounts.appearance import set_appearance
 from accounts.models import User
 from billing.wallets import Balance, balance
 from config.api import error_response
+from lib import clock
+from lib.ids import id_text
+from usage import reports
+from usage.rules.buckets import Span
 
 _KEYS_SHOWN = 5
+_REQUESTS_SHOWN = 8
 
 
 @public
@@ -45,6 +51,9 @@ def _first_of(*names: str) -> str:
 @organisation_page("models.read")
 @require_safe
 def home(request: HttpRequest, actor: Actor) -> HttpResponse:
+    now = clock.now()
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    month, until = day.replace(day=1), day + dt.timedelta(days=1)
     may_see_keys = access.scope_of(actor, "keys.read") is not None
     return render(
         request,
@@ -52,6 +61,13 @@ def home(request: HttpRequest, actor: Actor) -> HttpResponse:
         {
             "nav": "home",
             "balance": _balance(actor),
+            "own_only": access.scope_of(actor, "usage.read") == "own",
+            "spend_nano": reports.spend(actor, month, until),
+            "today": reports.usage_totals(actor, Span(day, until)),
+            "latest": [
+                {"row": row, "id": id_text(row.request_id)}
+                for row in reports.latest_requests(actor, _REQUESTS_SHOWN)
+            ],
             "may_see_keys": may_see_keys,
             "may_create_key": access.scope_of(actor, "keys.write_own") is not None,
             "keys": access.living_keys(actor)[:_KEYS_SHOWN] if may_see_keys else [],

@@ -3,9 +3,12 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.models import Membership, Role, User
+from accounts.models import Key, Membership, Role, User
 from billing.wallets import add_opening_credit
+from lib import clock
+from lib.ids import new_id
 from tests.cast import Cast, make_key, member, person, signed_in
+from usage.models import UsageRecord
 
 
 def test_the_root_leads_home(people: Cast, client: Client) -> None:
@@ -101,3 +104,36 @@ def test_a_failure_tells_nothing_but_the_request_id(
     assert response.status_code == 500
     assert "a secret detail" not in response.content.decode()
     assert response["x-request-id"] in response.content.decode()
+
+
+def test_home_shows_the_latest_requests_of_whom_they_concern(people: Cast) -> None:
+    key, _ = make_key(people.core, "alices", user=people.alice)
+    add_record(people, key, "gpt-4o-mini")
+    alice = signed_in(people.alice).get("/o/acme/").content.decode()
+    bob = signed_in(people.bob).get("/o/acme/").content.decode()
+    assert "gpt-4o-mini" in alice
+    assert "gpt-4o-mini" not in bob
+    assert "No requests yet" in bob
+
+
+def add_record(people: Cast, key: Key, model: str) -> None:
+    id = new_id()
+    UsageRecord.objects.create(
+        organisation=people.acme,
+        id=id,
+        request_id=id,
+        final=True,
+        team_id=people.core.id,
+        key_id=key.id,
+        user_id=key.user_id,
+        model=model,
+        dialect="openai",
+        operation="chat",
+        stream=False,
+        source="api",
+        admitted_at=clock.now(),
+        status=200,
+        charge_nano=4_589_800,
+        basis="measured",
+        total_ms=842,
+    )
