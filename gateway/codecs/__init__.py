@@ -1,1 +1,14 @@
-"""Pure readers and writers of wire dialects. A codec knows no provider, no price and no socket."""
+"""Pure readers and writers of wire dialects. A codec knows no provider, no price and no socket.
+
+chat        the waist: requests and answers in neutral words, and what each dialect package has
+events      the same for streams
+usage       counts
+fold        an answer from its events, and back
+turns       system text, turns, tool calls, addresses, seals, made ids
+reasoning   efforts and budgets
+dropped     names of what a dialect has no counterpart for
+members     typed reading of a client's JSON, with the contract's refusals
+media       data URLs, base64, audio formats, size limits
+body, sse   bytes that are read without being changed
+errors      what a client is told; faults: what an upstream said
+"""

@@ -98,12 +98,12 @@ class Image(msgspec.Struct, frozen=True, tag=True):
 
 
 class Audio(msgspec.Struct, frozen=True, tag=True):
-    """Sound: openai, responses, gemini. FileId: openai's `audio.id` of an earlier answer.
+    """Sound: openai, responses, gemini; by Url only Qwen. FileId: `audio.id` of an earlier answer.
 
     `transcript` and `expires_at` (Unix seconds) are told of generated sound, else "" and 0.
     """
 
-    source: Base64 | FileId
+    source: Url | Base64 | FileId
     transcript: str = ""
     id: str = ""
     expires_at: int = 0
@@ -401,33 +401,38 @@ class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
 
 
-# What sets a model or its server apart: the flags of the model catalogue that bear on translation.
+# What sets a model or its server apart, as far as translation must know it.
 Flag = Literal[
-    "max_completion_tokens_only",
-    "no_sampling",
-    "developer_role",
-    "no_parallel_tools",
-    "thinking_adaptive",
+    # openai
+    "max_completion_tokens_only",  # o-series, gpt-5: the cap has only its new name
+    "no_sampling",  # o-series, gpt-5 while it thinks: sampling, logprobs and n are dropped
+    "no_penalties_no_stop",  # grok-4
+    "no_parallel_tools",  # o1, o3-mini
+    "no_reasoning_effort",  # grok-4: dropped
+    "developer_role",  # o-series, gpt-5: system is called developer
+    "thinking_switch",  # DeepSeek, GLM, Doubao, Kimi: thinking {type}
+    "thinking_default_off",  # deepseek-v3-1: off must be said
+    "enable_thinking_switch",  # Qwen: enable_thinking, thinking_budget
+    "reasoning_content_rule",  # DeepSeek: a turn with calls goes back with its reasoning
+    "params_object",  # Qwen: the keys of `parameters` go to the top level
+    "parameters_whole",  # another gateway: `parameters` goes on as it is
+    "top_k",  # open models
+    "json_object_only",  # DeepSeek, GLM, Qwen …: a schema goes into a system sentence
+    "tool_choice_auto_only",  # GLM
+    "no_web_search_options",  # Claude behind the openai dialect: refused
+    "cache_control",  # Qwen: marks on parts are understood
+    # anthropic
+    "thinking_adaptive",  # effort by output_config instead of a budget
     "one_of_temperature_top_p",
-    "temperature_max_1",
-    "thinking_no_forced_tool",
-    "no_web_search_options",
-    "reasoning_content_rule",
-    "params_object",
-    "native_dashscope",
-    "no_penalties_no_stop",
-    "no_reasoning_effort",
-    "thinking_level",
-    "thought_seal_needed",
-    "json_object_only",
-    "no_json_schema",
-    "tool_choice_auto_only",
-    "thinking_default_off",
-    "thinking_switch",
-    "enable_thinking_switch",
-    "no_parameters_json_schema",
-    "cache_control",
-    "audio_output",
+    "no_json_schema",  # no output_config.format: hidden tool or sentence
+    # gemini
+    "thinking_level",  # a level instead of a budget
+    "thought_seal_needed",  # calls of the history need their seal (openai: Google's own form)
+    "no_parameters_json_schema",  # schemas must be cut down to the old form
+    # several
+    "temperature_max_1",  # anthropic, Kimi
+    "thinking_no_forced_tool",  # anthropic, Qwen
+    "audio_output",  # the model can speak (responses refuses it otherwise)
 ]
 
 

@@ -210,11 +210,20 @@ class RequestFault(Exception):
     whole phrase, ready to be rendered.
     """
 
-    def __init__(self, kind: ErrorKind, param: str | None, what: str, *, model: str = "") -> None:
+    def __init__(
+        self,
+        kind: ErrorKind,
+        param: str | None,
+        what: str,
+        *,
+        model: str = "",
+        size: int = 0,
+        limit: int = 0,
+    ) -> None:
         self.kind: ErrorKind = kind
         self.param = param
         self.what = what
-        self.message = message_of(kind, what, model=model)
+        self.message = message_of(kind, what, model=model, size=size, limit=limit)
         super().__init__(self.message)
 
 
