@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, pgettext
 
-from lib import formatting
+from lib import clock, formatting
 
 register = template.Library()
 
@@ -129,7 +129,7 @@ def ago(when: datetime | None) -> SafeString:
         '<time datetime="{}" title="{}" data-ago>{}</time>',
         local.isoformat(timespec="seconds"),
         date_format(local, "DATETIME_FORMAT"),
-        relative_text(when, timezone.now()),
+        relative_text(when, clock.now()),
     )
 
 
