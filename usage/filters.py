@@ -37,6 +37,14 @@ _WEEKS_UP_TO: Final = 800 * _DAY
 T = TypeVar("T")
 
 
+class RangeRefused(ValueError):
+    """The asked time cannot be read; `field` is the part of the query that says it wrong."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 class Dropped(NamedTuple):
     """A part of the query that was not used, because it says nothing here."""
 
@@ -86,6 +94,10 @@ class UsageFilter:
     @property
     def end_at(self) -> dt.datetime:
         return self.spans[-1].end_at
+
+    @property
+    def span(self) -> Span:
+        return Span(self.start_at, self.end_at)
 
     @property
     def previous(self) -> Span:
@@ -187,22 +199,24 @@ def from_query(
 
 
 def between(
-    start_at: dt.datetime, end_at: dt.datetime, zone: ZoneInfo, now: dt.datetime
+    start_at: dt.datetime,
+    end_at: dt.datetime,
+    zone: ZoneInfo,
+    now: dt.datetime,
+    *,
+    grain: Grain | None = None,
 ) -> UsageFilter:
-    """A range of instants. Raises ValueError when it is empty, reversed or too long."""
+    """A range of instants, in buckets that suit its length or of `grain`.
+
+    Raises ValueError when it is empty, reversed or too long.
+    """
     if not start_at < end_at:
         raise ValueError("the range ends before it begins")
     if end_at - start_at > _RANGE_MAX:
         raise ValueError("the range is longer than ten years")
     if not _YEARS[0] <= start_at.year <= end_at.year <= _YEARS[1]:
         raise ValueError("the range is too far away")
-    length = end_at - start_at
-    if length <= _HOURS_UP_TO:
-        grain: Grain = "hour"
-    elif length <= _DAYS_UP_TO:
-        grain = "day"
-    else:
-        grain = "week" if length <= _WEEKS_UP_TO else "month"
+    grain = grain or _grain(end_at - start_at)
     first = start_at.astimezone(zone).date()
     last = end_at.astimezone(zone).date()
     clipped = (
@@ -212,6 +226,14 @@ def between(
     )
     spans = tuple(span for span in clipped if span.start_at < span.end_at)
     return UsageFilter("custom", zone, grain, spans, now)
+
+
+def _grain(length: dt.timedelta) -> Grain:
+    if length <= _HOURS_UP_TO:
+        return "hour"
+    if length <= _DAYS_UP_TO:
+        return "day"
+    return "week" if length <= _WEEKS_UP_TO else "month"
 
 
 def read_zone(text: str) -> ZoneInfo:

@@ -158,9 +158,7 @@ def usage_by_bucket(actor: Actor, asked: UsageFilter) -> list[Totals]:
     starts = [span.start_at for span in asked.spans]
     found = {
         int(group.id): group.totals
-        for group in _sums(
-            actor, Span(asked.start_at, asked.end_at), asked.scope, "bucket", starts=starts
-        )
+        for group in _sums(actor, asked.span, asked.scope, "bucket", starts=starts)
     }
     return [found.get(n, Totals()) for n in range(1, len(starts) + 1)]
 
@@ -173,7 +171,7 @@ def sum_of(totals: Sequence[Totals]) -> Totals:
 def series(actor: Actor, asked: UsageFilter) -> Series:
     """The filter's metric over its buckets, by its groups; the rest beyond seven as one."""
     group = _GROUPS[asked.group_by]
-    where = where_of(actor, "usage.read", asked.scope, Span(asked.start_at, asked.end_at))
+    where = where_of(actor, "usage.read", asked.scope, asked.span)
     rows = run(
         f"""
         WITH part AS (
@@ -435,7 +433,7 @@ def _sums(
         {**where.parameters, "starts": list(starts), "limit": limit},
     )
     return [
-        Group(str(id), label, Totals(requests, errors, charge_nano, _meters(meters)))
+        Group(str(id), label, Totals(requests, errors, charge_nano, ordered_meters(meters)))
         for id, label, requests, errors, charge_nano, meters in rows
     ]
 
@@ -475,7 +473,7 @@ def _slots(values: Sequence[str]) -> dict[str, int]:
     return taken
 
 
-def _meters(stored: object) -> dict[str, int]:
+def ordered_meters(stored: object) -> dict[str, int]:
     """Meters as stored, in the order of the meters' own table."""
     found: dict[str, int] = json.loads(stored) if isinstance(stored, str) else stored  # type: ignore[assignment]
     order = {name: place for place, name in enumerate(METERS)}
@@ -486,7 +484,7 @@ def _meters(stored: object) -> dict[str, int]:
 
 def _row(row: tuple[Any, ...]) -> RequestRow:
     made = RequestRow(*row)
-    return replace(made, meters=_meters(made.meters))
+    return replace(made, meters=ordered_meters(made.meters))
 
 
 _NAMES: Final = """

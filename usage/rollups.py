@@ -173,7 +173,8 @@ _WRITE_ALL: Final = _write(f"""
         FROM usage_usagerecord r""")  # noqa: S608 - only constants are put in
 _WRITE_DIRTY: Final = _write(f"""
         SELECT quarter.bucket_at, {_COLUMNS}
-        FROM (SELECT DISTINCT bucket_at FROM unnest(%(buckets)s::timestamptz[]) AS bucket_at) quarter
+        FROM (SELECT DISTINCT bucket_at FROM unnest(%(buckets)s::timestamptz[]) AS bucket_at)
+            AS quarter
         JOIN usage_usagerecord r ON r.admitted_at >= quarter.bucket_at
             AND r.admitted_at < quarter.bucket_at + interval '15 minutes'
         WHERE (r.organisation_id, quarter.bucket_at) IN (

@@ -1,0 +1,31 @@
+"""Usage as pages and API see it: rows that are there, summed up."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+
+from accounts.models import Key
+from lib import clock
+from tests import cast
+from tests.usage.rows import credit
+from usage.rollups import replace_all
+
+
+@pytest.fixture
+def key(people: cast.Cast) -> Key:
+    """bob's key, with money behind it."""
+    made, _ = cast.make_key(people.core, "web-prod", user=people.bob)
+    credit(made)
+    return made
+
+
+@pytest.fixture
+def sum_up() -> Callable[[], None]:
+    """Sum all records inside the test's own transaction."""
+
+    def summed() -> None:
+        with connection.cursor() as cursor:
+            replace_all(cursor, clock.now())
+
+    return summed

@@ -1,0 +1,277 @@
+"""I16, I17, P16: rollups are the records' sums, exactly, whatever the order of commits."""
+
+import datetime as dt
+import threading
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from accounts.models import Key
+from tests import cast
+from tests.usage.rows import NOON, admit, credit, end, happen, id_at, refuse
+from usage.models import Rollup, RollupWatermark, UsageRecord
+from usage.rollups import rebuild, roll_up
+from usage.rules.buckets import bucket_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def key(transactional_db: None) -> Key:
+    people = cast.assemble()
+    made, _ = cast.make_key(people.core, user=people.bob)
+    credit(made)
+    return made
+
+
+@pytest.fixture
+def another(key: Key) -> Iterator[psycopg.Connection[Any]]:
+    """A second connection: another process that writes at the same time."""
+    of_django = connection.settings_dict
+    with psycopg.connect(
+        host=of_django["HOST"],
+        port=of_django["PORT"] or None,
+        user=of_django["USER"] or None,
+        password=of_django["PASSWORD"] or None,
+        dbname=of_django["NAME"],
+    ) as opened:
+        yield opened
+
+
+def dump() -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT r::text FROM usage_rollup r ORDER BY 1")
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+def from_records() -> list[tuple[Any, ...]]:
+    """The sums, said another way: record by record, in Python."""
+    sums: dict[tuple[Any, ...], list[Any]] = {}
+    for record in UsageRecord.objects.all():
+        at = (
+            record.organisation_id,
+            bucket_of(record.admitted_at),
+            record.team_id,
+            record.key_id,
+            record.user_id or 0,
+            record.model,
+            record.channel_id or UUID(int=0),
+        )
+        requests, errors, meters, charge = sums.get(at, [0, 0, {}, 0])
+        for meter, units in record.meters.items():
+            meters[meter] = meters.get(meter, 0) + units
+        sums[at] = [
+            requests + record.final,
+            errors + (record.final and record.status >= 400),
+            meters,
+            charge + record.charge_nano,
+        ]
+    return sorted((*at, *summed) for at, summed in sums.items())
+
+
+def stored() -> list[tuple[Any, ...]]:
+    return sorted(
+        Rollup.objects.values_list(
+            "organisation_id",
+            "bucket_at",
+            "team_id",
+            "key_id",
+            "user_id",
+            "model",
+            "channel_id",
+            "requests",
+            "errors",
+            "meters",
+            "charge_nano",
+        )
+    )
+
+
+def write_elsewhere(another: psycopg.Connection[Any], record_id: Any, key: Key) -> None:
+    """The same record as one that is there, under another id, not yet committed."""
+    another.execute(
+        """
+        INSERT INTO usage_usagerecord (organisation_id, id, request_id, final, team_id, key_id,
+            user_id, model, channel_id, channel_name, upstream_model, dialect, operation, stream,
+            source, admitted_at, ended_at, status, message, finish_reason, meters, charge_nano,
+            hold_nano, basis, total_ms, flags)
+        SELECT organisation_id, %s, %s, final, team_id, key_id, user_id, model, channel_id,
+            channel_name, upstream_model, dialect, operation, stream, source, admitted_at, ended_at,
+            status, message, finish_reason, meters, charge_nano, hold_nano, basis, total_ms, flags
+        FROM usage_usagerecord WHERE id = %s""",
+        [new := id_at(NOON), new, record_id],
+    )
+
+
+def test_sums_are_those_of_the_records(key: Key) -> None:
+    happen(key, charge_nano=5)
+    happen(key, charge_nano=7, meters={"in_text": 1, "images[1024,hd]": 2})
+    failed = admit(key, NOON)
+    end(failed, 0, final=False, status=502, meters={})
+    happen(key, charge_nano=0, request_id=failed.request_id, n=2, status=502, meters={})
+    happen(key, NOON + dt.timedelta(minutes=15), user_id=None, charge_nano=11)
+    refuse(key)
+    rolled = roll_up()
+    assert rolled is not None
+    assert stored() == from_records()
+    assert sum(row[7] for row in stored()) == 5
+    assert sum(row[8] for row in stored()) == 2
+    assert sum(row[10] for row in stored()) == 23
+
+
+def test_a_run_without_news_changes_nothing(key: Key) -> None:
+    happen(key)
+    roll_up()
+    before = dump()
+    again = roll_up()
+    assert again is not None
+    assert (again.buckets, again.rows) == (0, 0)
+    assert dump() == before
+
+
+def test_dropped_and_rebuilt_is_the_same(key: Key) -> None:
+    for minute in range(0, 50, 7):
+        happen(key, NOON + dt.timedelta(minutes=minute), charge_nano=minute)
+        roll_up()
+    before = dump()
+    Rollup.objects.all().delete()
+    assert rebuild().rows == len(before)
+    assert dump() == before
+    call_command("rebuild_rollups", verbosity=0)
+    assert dump() == before
+
+
+def test_a_late_commit_is_not_missed(key: Key, another: psycopg.Connection[Any]) -> None:
+    first = happen(key, charge_nano=1)
+    # An earlier transaction, still open while later ones are committed and summed.
+    write_elsewhere(another, first.id, key)
+    happen(key, charge_nano=2)
+    roll_up()
+    assert sum(row[10] for row in stored()) == 3
+    another.commit()
+    roll_up()
+    assert sum(row[10] for row in stored()) == 4
+    assert stored() == from_records()
+
+
+def test_nobody_sums_beside_another(key: Key, another: psycopg.Connection[Any]) -> None:
+    happen(key)
+    another.execute("LOCK TABLE usage_rollupwatermark IN EXCLUSIVE MODE")
+    assert roll_up() is None
+    assert dump() == []
+    another.rollback()
+    assert roll_up() is not None
+
+
+def test_a_rebuild_waits_for_its_turn(key: Key, another: psycopg.Connection[Any]) -> None:
+    happen(key)
+    another.execute("LOCK TABLE usage_rollupwatermark IN EXCLUSIVE MODE")
+    timer = threading.Timer(0.2, another.rollback)
+    timer.start()
+    assert rebuild().rows == 1
+    timer.join()
+
+
+def test_a_restored_dump_is_summed_anew(key: Key) -> None:
+    happen(key)
+    roll_up()
+    before = dump()
+    RollupWatermark.objects.update(xid=2**60)
+    Rollup.objects.all().delete()
+    roll_up()
+    assert dump() == before
+    assert RollupWatermark.objects.get().xid < 2**60
+
+
+def test_complete_up_to_the_oldest_open_hold(key: Key) -> None:
+    roll_up()
+    begun = RollupWatermark.objects.get().complete_to
+    assert begun is not None
+    at = begun + dt.timedelta(milliseconds=1)
+    attempt = admit(key, at)
+    roll_up()
+    assert RollupWatermark.objects.get().complete_to == at
+    end(attempt)
+    roll_up()
+    complete_to = RollupWatermark.objects.get().complete_to
+    assert complete_to is not None
+    assert complete_to > at
+
+
+def test_complete_up_to_the_oldest_open_transaction(
+    key: Key, another: psycopg.Connection[Any]
+) -> None:
+    row = another.execute("SELECT now()").fetchone()
+    assert row is not None
+    happen(key)
+    roll_up()
+    assert RollupWatermark.objects.get().complete_to == row[0]
+    another.rollback()
+
+
+def test_what_was_complete_stays_complete(key: Key) -> None:
+    roll_up()
+    before = RollupWatermark.objects.get().complete_to
+    # A hold from before: it cannot come in life, for it would have been open then.
+    admit(key, NOON)
+    roll_up()
+    assert RollupWatermark.objects.get().complete_to == before
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.integers(0, 4 * 3600),  # seconds after noon
+        st.sampled_from(["gpt-5", "claude"]),
+        st.integers(0, 10**12),  # nano
+        st.dictionaries(
+            st.sampled_from(["in_text", "out_text", "in_cache_read", "images[1024,hd]"]),
+            st.integers(0, 10**9),
+            max_size=3,
+        ),
+        st.sampled_from([200, 402, 502]),
+        st.booleans(),  # summed after this one
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(events=EVENTS)
+def test_any_records_in_any_order(
+    key: Key, another: psycopg.Connection[Any], events: list[Any]
+) -> None:
+    for seconds, model, charge_nano, meters, status, summed in events:
+        record = happen(
+            key,
+            NOON + dt.timedelta(seconds=seconds),
+            charge_nano,
+            hold_nano=charge_nano,
+            model=model,
+            meters=meters,
+            status=status,
+        )
+        if charge_nano % 3 == 0:
+            another.commit()
+            write_elsewhere(another, record.id, key)
+        if summed:
+            roll_up()
+    another.commit()
+    roll_up()
+    assert stored() == from_records()
+    before = dump()
+    Rollup.objects.all().delete()
+    rebuild()
+    assert dump() == before

@@ -1,0 +1,277 @@
+"""The management API of usage and requests. Pages show the same rows and sums."""
+
+import datetime as dt
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.http import Http404, HttpRequest
+from ninja import Query, Router, Schema
+from pydantic import AfterValidator, ConfigDict, Field
+
+from accounts import access
+from accounts.access import AccessDenied, Actor
+from billing.rules.money import format_usd
+from lib import clock, pagination
+from lib.ids import id_text, parse_id
+from usage import filters, receipts, reports
+from usage.filters import GroupBy, RangeRefused, Scope, UsageFilter
+from usage.reports import RequestRow, Totals
+from usage.visibility import Period
+
+router = Router(tags=["Usage"])
+
+_DAYS = 30
+
+
+def _zone(text: str) -> str:
+    filters.read_zone(text)
+    return text
+
+
+def _id(text: str) -> str:
+    filters.read_id(text)
+    return text
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+Id = Annotated[str, AfterValidator(_id)]
+Model = Annotated[str, Field(min_length=1, max_length=200)]
+Meters = dict[str, int]
+
+
+class UsageQuery(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    from_: str | None = Field(
+        None,
+        alias="from",
+        description="A date, or a time with its offset on a quarter of an hour; included. "
+        "30 days before the end when left out.",
+    )
+    to: str | None = Field(
+        None,
+        description="A date, included as a whole; or a time with its offset, not included. "
+        "The end of today when left out.",
+    )
+    tz: Zone = Field("UTC", description="The time zone of dates and days.")
+    group_by: Literal["model", "key", "user", "day", "channel"] = Field(
+        "model", description="`channel` is for operators."
+    )
+    model: list[Model] = Field(default_factory=list, max_length=20, description="Model names.")
+    key: list[Id] = Field(default_factory=list, max_length=20, description="Ids of keys.")
+
+
+class UsageItem(Schema):
+    group: str = Field(
+        description="Model name, id of the key or channel, e-mail address or date; "
+        "empty where there is none."
+    )
+    requests: int
+    errors: int = Field(description="Requests that ended with a status of 400 or more.")
+    meters: Meters
+    charge: str = Field(description="USD, exact.")
+
+
+class UsageTotal(Schema):
+    requests: int
+    errors: int
+    meters: Meters
+    charge: str
+
+
+class UsageOut(Schema):
+    from_: dt.datetime = Field(alias="from")
+    to: dt.datetime = Field(description="Not included.")
+    complete_to: dt.datetime | None = Field(
+        description="Every request admitted before this instant is counted."
+    )
+    group_by: str
+    items: list[UsageItem]
+    total: UsageTotal
+
+
+class RequestOut(Schema):
+    id: str = Field(description="As in the header `x-request-id`.")
+    created_at: dt.datetime
+    organisation: str
+    team: str | None
+    key: str
+    user: str | None = Field(description="E-mail address.")
+    model: str = Field(description="As asked.")
+    channel: str | None = Field(description="For operators.")
+    dialect: str
+    stream: bool
+    status: int | None = Field(description="null while it runs.")
+    kind: str | None = Field(description="The kind of error.")
+    finish_reason: str | None
+    meters: Meters
+    charge: str = Field(description="USD, exact.")
+    basis: str = Field(
+        description="measured, drained, estimated, absorbed, free or none: where the count is from."
+    )
+    price_version: int | None
+    ttft_ms: int | None = Field(description="Milliseconds to the first content.")
+    total_ms: int | None
+    attempts: int
+    cost: str | None = Field(
+        description="For operators: what it cost us, in USD; null where no cost price is known."
+    )
+
+
+class RequestList(Schema):
+    items: list[RequestOut]
+    next: str | None
+
+
+class RequestQuery(pagination.PageQuery):
+    from_: str | None = Field(
+        None, alias="from", description="A date, or a time with its offset; included."
+    )
+    to: str | None = Field(
+        None,
+        description="A date, included as a whole; or a time with its offset, not included.",
+    )
+    tz: Zone = Field("UTC", description="The time zone of dates.")
+    model: list[Model] = Field(default_factory=list, max_length=20, description="Model names.")
+    key: list[Id] = Field(default_factory=list, max_length=20, description="Ids of keys.")
+    status: Literal["ok", "error"] | None = Field(
+        None, description="`error`: ended with a status of 400 or more."
+    )
+
+
+@router.get("/usage", response=UsageOut, by_alias=True, summary="Sum up usage")
+def show_usage(request: HttpRequest, query: Query[UsageQuery]) -> dict[str, Any]:
+    """Requests, quantities and charges of a time, by groups, dearest first (days in their order).
+
+    A model key sees its own usage, a developer their own.
+    """
+    actor = access.actor_of(request)
+    asked = _asked(query)
+    if query.group_by == "channel" and not actor.operator:
+        raise AccessDenied("Only an operator of the installation sees channels.")
+    complete_to = reports.complete_to()
+    if query.group_by == "day":
+        days = reports.usage_by_bucket(actor, asked)
+        groups = [
+            (span.start_at.astimezone(asked.zone).date().isoformat(), totals)
+            for span, totals in zip(asked.spans, days, strict=True)
+            if totals != Totals()
+        ]
+    else:
+        by: GroupBy = query.group_by
+        groups = [
+            (_group_id(by, group.id), group.totals)
+            for group in reports.usage_by(actor, asked.span, by, asked.scope)
+        ]
+    total = reports.sum_of([totals for _, totals in groups])
+    return {
+        "from": asked.start_at,
+        "to": asked.end_at,
+        "complete_to": complete_to,
+        "group_by": query.group_by,
+        "items": [{"group": group, **_totals(totals)} for group, totals in groups],
+        "total": _totals(total),
+    }
+
+
+@router.get("/requests", response=RequestList, summary="List requests")
+def list_requests(request: HttpRequest, query: Query[RequestQuery]) -> dict[str, Any]:
+    """Ended requests, newest first. A model key sees its own, a developer their own."""
+    actor = access.actor_of(request)
+    zone = filters.read_zone(query.tz)
+    period = Period(
+        _edge("from", query.from_, zone, end=False) if query.from_ else None,
+        _edge("to", query.to, zone, end=True) if query.to else None,
+    )
+    page = reports.request_page(
+        actor,
+        period,
+        _scope(query.model, query.key, query.status),
+        limit=query.limit,
+        older_than=pagination.after_id(query.cursor),
+    )
+    return {
+        "items": [_shown(actor, row) for row in page.rows],
+        "next": id_text(page.older) if page.older else None,
+    }
+
+
+@router.get("/requests/{id}", response=RequestOut, summary="Show a request")
+def show_request(request: HttpRequest, id: str) -> dict[str, Any]:
+    """One request that you may see; its `status` is null while it runs."""
+    actor = access.actor_of(request)
+    wanted = parse_id(id)
+    if wanted is None:
+        access.require(actor, "requests.read")
+        raise Http404
+    return _shown(actor, receipts.request_detail(actor, wanted).row)
+
+
+def _asked(query: UsageQuery) -> UsageFilter:
+    zone = filters.read_zone(query.tz)
+    now = clock.now()
+    today = now.astimezone(zone).date()
+    end_at = _edge("to", query.to or today.isoformat(), zone, end=True, summed=True)
+    last = (end_at - dt.timedelta(seconds=1)).astimezone(zone).date()
+    first = query.from_ or (last - dt.timedelta(days=_DAYS - 1)).isoformat()
+    start_at = _edge("from", first, zone, end=False, summed=True)
+    try:
+        asked = filters.between(start_at, end_at, zone, now, grain="day")
+    except ValueError as error:
+        raise RangeRefused("from", str(error)) from None
+    return replace(asked, scope=_scope(query.model, query.key))
+
+
+def _scope(models: list[str], keys: list[str], status: filters.Status | None = None) -> Scope:
+    return Scope(
+        models=tuple(models), keys=tuple(filters.read_id(key) for key in keys), status=status
+    )
+
+
+def _edge(field: str, text: str, zone: ZoneInfo, *, end: bool, summed: bool = False) -> dt.datetime:
+    read = filters.read_bucket_edge if summed else filters.read_edge
+    try:
+        return read(text, zone, end=end)
+    except ValueError as error:
+        raise RangeRefused(field, str(error)) from None
+
+
+def _group_id(by: GroupBy, value: str) -> str:
+    return id_text(UUID(value)) if value and by in ("key", "channel") else value
+
+
+def _totals(totals: Totals) -> dict[str, Any]:
+    return {
+        "requests": totals.requests,
+        "errors": totals.errors,
+        "meters": totals.meters,
+        "charge": format_usd(totals.charge_nano),
+    }
+
+
+def _shown(actor: Actor, row: RequestRow) -> dict[str, Any]:
+    return {
+        "id": id_text(row.request_id),
+        "created_at": row.admitted_at,
+        "organisation": row.organisation,
+        "team": row.team,
+        "key": id_text(row.key_id),
+        "user": row.user,
+        "model": row.model,
+        "channel": (row.channel_name or None) if actor.operator else None,
+        "dialect": row.dialect,
+        "stream": row.stream,
+        "status": row.status,
+        "kind": row.kind,
+        "finish_reason": row.finish_reason or None,
+        "meters": row.meters,
+        "charge": format_usd(row.charge_nano),
+        "basis": row.basis,
+        "price_version": row.price_version_id,
+        "ttft_ms": row.ttft_ms,
+        "total_ms": row.total_ms,
+        "attempts": row.attempts,
+        "cost": None,
+    }

@@ -1,0 +1,377 @@
+"""One request explained: its attempts, what was held and charged, and why it came to that.
+
+The receipt is computed from the stored meters and the price version of the record. Its lines are
+exact, below the nano where a rate is; they sum to the charge together with what stands beside them:
+the one rounding, and what was not charged (I10, I13).
+"""
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.http import Http404
+
+from accounts.access import Actor
+from billing.rules.meters import MeterUnknown
+from billing.rules.money import format_scaled
+from billing.rules.pricing import PPM, CostLines, PriceInvalid, PriceVersion, price
+from usage.reports import RequestRow, ordered_meters
+from usage.visibility import run, visible
+
+# quantity x nano per million x parts per million, in USD: 10^9 x 10^6 x 10^6.
+_EXACT_DIGITS: Final = 21
+_EXACT_PER_NANO: Final = 10**12
+# What these bases stand for is never charged, whatever was counted.
+UNCHARGED: Final = frozenset({"absorbed", "free", "none"})
+
+
+@dataclass(frozen=True)
+class PostingShown:
+    """A posting of the ledger that moved this attempt's money."""
+
+    id: UUID
+    kind: str
+    at: dt.datetime
+
+
+@dataclass(frozen=True)
+class PriceShown:
+    """The price version that a request was admitted at; `rates` in the stored form."""
+
+    version_id: int
+    model: str
+    valid_from: dt.datetime
+    valid_to: dt.datetime | None
+    source: str
+    rates: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class AttemptShown:
+    """One attempt. `start_ms` and `end_ms` count from the first one's admission.
+
+    `id` is the request's own where it was refused before any attempt: `n` is 0 then.
+    """
+
+    id: UUID
+    n: int
+    channel_id: UUID | None
+    channel_name: str
+    upstream_model: str
+    status: int | None
+    kind: str | None
+    message: str
+    final: bool
+    start_ms: int
+    end_ms: int | None
+    ttft_ms: int | None
+    hold_nano: int
+    hold_state: str | None
+    charge_nano: int
+    basis: str
+    postings: tuple[PostingShown, ...]
+
+
+@dataclass(frozen=True)
+class ReceiptLine:
+    """One meter: its exact amount is a decimal of USD, without rounding."""
+
+    meter: str
+    quantity: int
+    rate_nano_per_million: int
+    amount: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Lines + `rounding` - `uncharged` = charge. All but the charge are exact decimals of USD.
+
+    `problem` names why the meters have no price; there are no lines then.
+    """
+
+    lines: tuple[ReceiptLine, ...]
+    rounding: str
+    above_hold: str
+    waived: str
+    computed_nano: int | None
+    charge_nano: int
+    problem: str = ""
+
+
+class Recomputed(NamedTuple):
+    """The charge as the stored meters and the dated price give it, beside the one that stands."""
+
+    charge_nano: int
+    computed_nano: int | None
+    problem: str
+
+    @property
+    def equal(self) -> bool:
+        return self.computed_nano == self.charge_nano
+
+    @property
+    def difference_nano(self) -> int:
+        return (self.computed_nano or 0) - self.charge_nano
+
+
+@dataclass(frozen=True)
+class RequestDetail:
+    """Everything that is kept of one request."""
+
+    row: RequestRow
+    ended_at: dt.datetime | None
+    message: str
+    raw_usage: object
+    attempts: tuple[AttemptShown, ...]
+    price: PriceShown | None
+    receipt: Receipt | None
+
+
+def request_detail(actor: Actor, request_id: UUID) -> RequestDetail:
+    """One request with all its attempts. Http404 when it is another's or none."""
+    where = visible(actor, "requests.read")
+    parameters = {**where.parameters, "request": request_id}
+    found = [_Found(*row) for row in run(_DETAIL.format(visible=where.text), parameters)]
+    if not found:
+        raise Http404
+    # The final record tells how it ended; without one the last attempt still runs.
+    last = next((one for one in found if one.final), found[-1])
+    running = not any(one.final for one in found)
+    begun_at = found[0].admitted_at
+    attempts = tuple(_attempt(one, begun_at) for one in found)
+    row = RequestRow(
+        id=last.id,
+        request_id=request_id,
+        admitted_at=begun_at,
+        organisation=last.organisation,
+        team=last.team,
+        key_id=last.key_id,
+        key_name=last.key_name,
+        user=last.user,
+        model=last.model,
+        upstream_model=last.upstream_model,
+        channel_id=last.channel_id,
+        channel_name=last.channel_name,
+        dialect=last.dialect,
+        operation=last.operation,
+        stream=last.stream,
+        source=last.source,
+        status=None if running else last.status,
+        kind=last.kind,
+        finish_reason=last.finish_reason or "",
+        meters=ordered_meters(last.meters or {}),
+        charge_nano=sum(attempt.charge_nano for attempt in attempts),
+        hold_nano=last.hold_nano,
+        basis=last.basis or "none",
+        price_version_id=last.price_version_id,
+        ttft_ms=last.ttft_ms,
+        total_ms=last.total_ms,
+        flags=last.flags or [],
+        attempts=sum(1 for attempt in attempts if attempt.n),
+    )
+    in_force = _price(last)
+    return RequestDetail(
+        row=row,
+        ended_at=last.ended_at,
+        message=last.message or "",
+        raw_usage=_json(last.raw_usage),
+        attempts=attempts,
+        price=in_force,
+        receipt=None if running else receipt(row, in_force),
+    )
+
+
+def without_channel_names(detail: RequestDetail) -> RequestDetail:
+    """The same for who runs no installation: upstreams as A, B, … in the order of their use."""
+    letters: dict[UUID | None, str] = {}
+    attempts = []
+    for attempt in detail.attempts:
+        if attempt.n:
+            letters.setdefault(attempt.channel_id, chr(ord("A") + len(letters)))
+        name = letters.get(attempt.channel_id, "")
+        attempts.append(replace(attempt, channel_name=name, channel_id=None))
+    row = replace(detail.row, channel_name="", channel_id=None)
+    return replace(detail, row=row, attempts=tuple(attempts))
+
+
+def receipt(row: RequestRow, in_force: PriceShown | None) -> Receipt:
+    """The receipt of an ended request, from its stored meters and its price version."""
+    empty = Receipt((), "", "", "", 0, row.charge_nano)
+    if in_force is None or not row.meters:
+        return empty
+    try:
+        version = PriceVersion.from_stored(in_force.rates)
+    except (PriceInvalid, MeterUnknown) as error:
+        return replace(empty, computed_nano=None, problem=str(error))
+    cost = price(row.meters, version)
+    if not isinstance(cost, CostLines):
+        problem = f"{cost.reason}: {', '.join(cost.meters)}"
+        return replace(empty, computed_nano=None, problem=problem)
+    exact = [line.quantity * line.rate_nano_per_million * PPM for line in cost.lines]
+    rounding = cost.total_nano * _EXACT_PER_NANO - sum(exact)
+    above = waived = 0
+    if row.basis in UNCHARGED:
+        waived = cost.total_nano
+    else:
+        above = max(cost.total_nano - row.hold_nano, 0)
+    return Receipt(
+        lines=tuple(
+            ReceiptLine(line.meter, line.quantity, line.rate_nano_per_million, _usd(amount))
+            for line, amount in zip(cost.lines, exact, strict=True)
+        ),
+        rounding=_usd(rounding) if rounding else "",
+        above_hold=_usd(above * _EXACT_PER_NANO) if above else "",
+        waived=_usd(waived * _EXACT_PER_NANO) if waived else "",
+        computed_nano=cost.total_nano - above - waived,
+        charge_nano=row.charge_nano,
+    )
+
+
+def recompute(detail: RequestDetail) -> Recomputed:
+    """The charge computed again, as it was when the request ended (I10)."""
+    made = detail.receipt or receipt(detail.row, detail.price)
+    return Recomputed(detail.row.charge_nano, made.computed_nano, made.problem)
+
+
+class _Found(NamedTuple):
+    id: UUID
+    n: int
+    admitted_at: dt.datetime
+    organisation: str
+    team: str | None
+    key_id: UUID
+    key_name: str | None
+    user: str | None
+    model: str
+    upstream_model: str
+    channel_id: UUID | None
+    channel_name: str
+    dialect: str
+    operation: str
+    stream: bool
+    source: str
+    final: bool | None
+    ended_at: dt.datetime | None
+    status: int | None
+    kind: str | None
+    message: str | None
+    finish_reason: str | None
+    meters: Any
+    charge_nano: int | None
+    hold_nano: int
+    basis: str | None
+    price_version_id: int | None
+    ttft_ms: int | None
+    total_ms: int | None
+    raw_usage: Any
+    flags: list[str] | None
+    hold_state: str | None
+    postings: Any
+    price_model: str | None
+    valid_from: dt.datetime | None
+    valid_to: dt.datetime | None
+    source_of_price: str | None
+    rates: Any
+
+
+def _attempt(one: _Found, begun_at: dt.datetime) -> AttemptShown:
+    postings: Sequence[Mapping[str, Any]] = _json(one.postings) or []
+    return AttemptShown(
+        id=one.id,
+        n=one.n,
+        channel_id=one.channel_id,
+        channel_name=one.channel_name,
+        upstream_model=one.upstream_model,
+        status=one.status,
+        kind=one.kind,
+        message=one.message or "",
+        final=bool(one.final),
+        start_ms=(one.admitted_at - begun_at) // dt.timedelta(milliseconds=1),
+        end_ms=one.total_ms,
+        ttft_ms=one.ttft_ms,
+        hold_nano=one.hold_nano,
+        hold_state=one.hold_state,
+        charge_nano=one.charge_nano or 0,
+        basis=one.basis or "none",
+        postings=tuple(
+            PostingShown(
+                UUID(posting["id"]), posting["kind"], dt.datetime.fromisoformat(posting["at"])
+            )
+            for posting in postings
+        ),
+    )
+
+
+def _price(one: _Found) -> PriceShown | None:
+    if one.price_version_id is None or one.valid_from is None:
+        return None
+    return PriceShown(
+        one.price_version_id,
+        one.price_model or "",
+        one.valid_from,
+        one.valid_to,
+        one.source_of_price or "",
+        _json(one.rates),
+    )
+
+
+def _json(stored: Any) -> Any:
+    return json.loads(stored) if isinstance(stored, str) else stored
+
+
+def _usd(exact: int) -> str:
+    return format_scaled(exact, _EXACT_DIGITS)
+
+
+_DETAIL: Final = """
+    WITH attempt AS (
+        SELECT r.* FROM usage_attempt r WHERE {visible} AND r.request_id = %(request)s
+    ),
+    record AS (
+        SELECT r.* FROM usage_usagerecord r WHERE {visible} AND r.request_id = %(request)s
+    ),
+    -- A record without an attempt is a refusal, an attempt without a record still runs.
+    whole AS (
+        SELECT id, coalesce(a.n, 0) AS n,
+               coalesce(a.admitted_at, u.admitted_at) AS admitted_at,
+               coalesce(a.organisation_id, u.organisation_id) AS organisation_id,
+               coalesce(a.team_id, u.team_id) AS team_id,
+               coalesce(a.key_id, u.key_id) AS key_id, coalesce(a.user_id, u.user_id) AS user_id,
+               coalesce(a.model, u.model) AS model,
+               coalesce(a.upstream_model, u.upstream_model) AS upstream_model,
+               coalesce(a.channel_id, u.channel_id) AS channel_id,
+               coalesce(a.channel_name, u.channel_name) AS channel_name,
+               coalesce(a.dialect, u.dialect) AS dialect,
+               coalesce(a.operation, u.operation) AS operation,
+               coalesce(a.stream, u.stream) AS stream, coalesce(a.source, u.source) AS source,
+               u.final, u.ended_at, u.status, u.kind, u.message, u.finish_reason, u.meters,
+               u.charge_nano, coalesce(a.hold_nano, 0) AS hold_nano, u.basis,
+               coalesce(u.price_version_id, a.price_version_id) AS price_version_id,
+               u.ttft_ms, u.total_ms, u.raw_usage, u.flags
+        FROM attempt a FULL JOIN record u USING (id)
+    )
+    SELECT w.id, w.n, w.admitted_at, o.slug, t.slug, w.key_id, k.name, p.email, w.model,
+           w.upstream_model, w.channel_id, w.channel_name, w.dialect, w.operation, w.stream,
+           w.source, w.final, w.ended_at, w.status, w.kind, w.message, w.finish_reason, w.meters,
+           w.charge_nano, w.hold_nano, w.basis, w.price_version_id, w.ttft_ms, w.total_ms,
+           w.raw_usage, w.flags, hold.state,
+           (
+               SELECT jsonb_agg(
+                   jsonb_build_object('id', id, 'kind', kind, 'at', created_at) ORDER BY id)
+               FROM billing_posting
+               WHERE idempotency_id IN (
+                   'hold:' || w.id, 'settle:' || w.id, 'void:' || w.id, 'expire:' || w.id)
+           ),
+           priced.model, version.valid_from, version.valid_to, version.source, version.rates
+    FROM whole w
+    JOIN accounts_organisation o ON o.id = w.organisation_id
+    LEFT JOIN accounts_team t ON t.id = w.team_id
+    LEFT JOIN accounts_key k ON k.id = w.key_id
+    LEFT JOIN accounts_user p ON p.id = w.user_id
+    LEFT JOIN billing_hold hold ON hold.id = w.id
+    LEFT JOIN billing_priceversion version ON version.id = w.price_version_id
+    LEFT JOIN billing_price priced ON priced.id = version.price_id
+    ORDER BY w.admitted_at, w.n"""
