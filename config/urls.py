@@ -6,6 +6,7 @@ from config.api import api
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.root, name="root"),
     path("", include("accounts.urls")),
+    path("", include("gateway.urls")),
     path("o/<slug:o>/", views.home, name="home"),
     path("appearance", views.appearance, name="appearance"),
     path("design/", views.design, name="design"),

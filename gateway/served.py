@@ -9,6 +9,7 @@ from billing.rules.meters import FALLBACKS
 from gateway.models import Channel
 from gateway.rules.routing import matches
 from lib import clock
+from lib.ids import id_text
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,10 @@ class Server:
 
     channel: Channel
     upstream_model: str
+
+    @property
+    def id(self) -> str:
+        return id_text(self.channel.id)
 
 
 @dataclass
@@ -31,10 +36,6 @@ class ServedModel:
     @property
     def pattern(self) -> bool:
         return "*" in self.name
-
-    @property
-    def enabled(self) -> bool:
-        return any(server.channel.enabled for server in self.servers)
 
     @property
     def unpriced(self) -> bool:

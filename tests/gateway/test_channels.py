@@ -1,6 +1,5 @@
 """Writing channels: checks, secrets, audit, and the bell for the relays."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
@@ -25,11 +24,11 @@ pytestmark = pytest.mark.django_db
 SECRET, OTHER = "sk-provider-0123456789-abcd", "sk-provider-9876543210-wxyz"
 
 
-def make(keys: Sequence[str] = (SECRET,), **fields: object) -> Channel:
+def make(**fields: object) -> Channel:
     written: ChannelFields = {
         "provider": "openai_compatible",
         "base_url": "http://127.0.0.1:9/v1",
-        "keys": keys,
+        "keys": [SECRET],
         "models": {"m": "", "alias": "m", "gpt-*": ""},
     }
     written.update(fields)  # type: ignore[typeddict-item]

@@ -1,0 +1,123 @@
+"""Pages of the control plane, for operators: channels, their test, models (W71, W72)."""
+
+from urllib.parse import urlsplit
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import Actor, operator_page
+from gateway.access import access_channel, visible_channels
+from gateway.check_words import shown_check
+from gateway.checks import check_channel
+from gateway.forms import CheckForm
+from gateway.installation import installation_settings
+from gateway.models import Channel
+from gateway.providers import PROVIDERS
+from gateway.served import ServedModel, prices_in_force, served_models, testable_names
+from lib.htmx import render_part
+from lib.ids import id_text
+
+
+@operator_page("channels.read")
+@require_safe
+def channel_list(request: HttpRequest, actor: Actor) -> HttpResponse:
+    rows = [_row(channel) for channel in visible_channels(actor)]
+    context = {"nav": "channels", "rows": rows, "example": _EXAMPLE, "commands": _COMMANDS}
+    return render(request, "gateway/channels.html", context)
+
+
+@operator_page("channels.read")
+@require_safe
+def channel(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    return _channel_page(request, access_channel(actor, id))
+
+
+@operator_page("channels.test")
+@require_POST
+def channel_test(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    channel = access_channel(actor, id)
+    form = CheckForm(_names(channel), request.POST)
+    if not form.is_valid():
+        return _channel_page(request, channel, form, status=422)
+    check_channel(actor, channel, form.cleaned_data["model"])
+    if getattr(request, "htmx", None):
+        return _channel_page(request, channel, form)
+    response = redirect("channel", id)
+    response.status_code = 303
+    return response
+
+
+@operator_page("models.read")
+@require_safe
+def model_list(request: HttpRequest, actor: Actor) -> HttpResponse:
+    query = request.GET.get("q", "").strip()
+    state = request.GET.get("state", "")
+    models = served_models()
+    context = {
+        "nav": "models",
+        "rows": [model for model in models if _fits(model, query, state)],
+        "total": len(models),
+        "unpriced": sum(1 for model in models if model.unpriced),
+        "rule": installation_settings().unpriced_models,
+        "query": query,
+        "state": state,
+    }
+    return render_part(request, "gateway/models.html", "gateway/_models.html", context)
+
+
+def _fits(model: ServedModel, query: str, state: str) -> bool:
+    words = [model.name, *(server.channel.name for server in model.servers)]
+    if query and not any(query.lower() in word.lower() for word in words):
+        return False
+    return model.unpriced if state == "unpriced" else not model.unpriced or state != "priced"
+
+
+def _channel_page(
+    request: HttpRequest, channel: Channel, form: CheckForm | None = None, *, status: int = 200
+) -> HttpResponse:
+    last = channel.last_test or {}
+    names = _names(channel)
+    context = {
+        **_row(channel),
+        "nav": "channels",
+        "form": form or CheckForm(names, initial={"model": last.get("model")}),
+        "testable": bool(names),
+        "keys": list(channel.keys.all()),
+    }
+    return render_part(
+        request, "gateway/channel.html", "gateway/_test.html", context, status=status
+    )
+
+
+def _names(channel: Channel) -> list[str]:
+    return testable_names(channel, (name for name in prices_in_force() if "*" not in name))
+
+
+_EXAMPLE = """\
+version: 1
+channels:
+  - name: openai
+    provider: openai
+    keys: ["env:OPENAI_API_KEY"]
+    models:
+      "gpt-*": {}
+"""
+_COMMANDS = """\
+.venv/bin/python manage.py export > weir.yaml
+.venv/bin/python manage.py apply weir.yaml"""
+
+
+def _row(channel: Channel) -> dict[str, object]:
+    provider = PROVIDERS.get(channel.provider)
+    routes = list(channel.routes.all())
+    return {
+        "channel": channel,
+        "id": id_text(channel.id),
+        "provider": provider.label if provider else channel.provider,
+        "host": urlsplit(channel.base_url).netloc,
+        "routes": routes,
+        "more": len(routes) - 1,
+        "demo": channel.provider == "local",
+        "check": shown_check(channel.last_test),
+    }

@@ -1,0 +1,188 @@
+"""The operator's pages: who may see them, what they show, and that no secret is in them."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+import pytest
+from django.test import Client
+
+from accounts.access import SYSTEM
+from accounts.models import AuditEvent
+from billing.prices import set_price
+from gateway.channels import change_channel, create_channel
+from gateway.installation import save_settings
+from gateway.models import Channel
+from lib.ids import id_text
+from tests import cast
+from tests.cast import Cast
+from tests.fakes.upstream import FakeUpstream
+
+pytestmark = pytest.mark.django_db
+
+SECRET = "sk-fake-provider-key-of-a-page-4f2a"
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+@pytest.fixture(scope="module")
+def fake() -> Iterator[FakeUpstream]:
+    with FakeUpstream(name="paged", keys=(SECRET,), fsync=False) as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def channel(people: Cast, fake: FakeUpstream) -> Channel:
+    save_settings(SYSTEM, egress_allow=["127.0.0.1/32"])
+    return create_channel(
+        SYSTEM,
+        "main",
+        {
+            "provider": "openai_compatible",
+            "base_url": fake.url,
+            "keys": [SECRET],
+            "models": {"fake": "", "alias": "fake-64", "fake-*": ""},
+        },
+    )
+
+
+@pytest.fixture
+def dora(people: Cast) -> Client:
+    return cast.signed_in(people.dora)
+
+
+def page(client: Client, path: str) -> str:
+    response = client.get(path)
+    assert response.status_code == 200
+    assert response["Cache-Control"] == "private, no-store"
+    return response.content.decode()
+
+
+def test_only_operators_know_of_these_pages(people: Cast, channel: Channel) -> None:
+    paths = ["/admin/channels", f"/admin/channels/{id_text(channel.id)}", "/admin/models"]
+    for person in (people.alice, people.bob, people.charlie):
+        client = cast.signed_in(person)
+        assert [client.get(path).status_code for path in paths] == [404] * 3
+        assert client.post(f"{paths[1]}/test", {"model": "fake"}).status_code == 404
+    for path in paths:
+        assert Client().get(path).status_code == 302
+    assert Channel.objects.get().last_test is None
+
+
+def test_what_is_no_channel_is_not_found(dora: Client, channel: Channel) -> None:
+    for id in ("0" * 26, "nonsense", str(channel.id)):
+        assert dora.get(f"/admin/channels/{id}").status_code == 404
+
+
+def test_the_list_shows_each_channel_and_how_to_change_it(dora: Client, channel: Channel) -> None:
+    html = page(dora, "/admin/channels")
+    for text in ("main", "OpenAI-compatible server", "127.0.0.1", "and 2 more", "Never"):
+        assert text in html
+    assert "manage.py apply" in html
+    change_channel(SYSTEM, channel, {"enabled": False})
+    assert "Off" in page(dora, "/admin/channels")
+
+
+def test_the_list_without_channels_says_how_to_add_one(dora: Client) -> None:
+    html = page(dora, "/admin/channels")
+    assert "No channels" in html
+    assert "OPENAI_API_KEY" in html
+    assert "No models" in page(dora, "/admin/models")
+
+
+def test_the_detail_shows_four_characters_of_the_secret_and_no_more(
+    dora: Client, channel: Channel
+) -> None:
+    html = page(dora, f"/admin/channels/{id_text(channel.id)}")
+    assert "••••4f2a" in html
+    assert SECRET not in html
+    for text in ("alias", "fake-64", "The name that was asked", "1800 s", "Cancel at the provider"):
+        assert text in html
+
+
+def test_a_test_answers_in_place_and_the_page_keeps_it(
+    dora: Client, channel: Channel, fake: FakeUpstream
+) -> None:
+    path = f"/admin/channels/{id_text(channel.id)}"
+    part = dora.post(f"{path}/test", {"model": "alias"}, headers={"HX-Request": "true"})
+    html = part.content.decode()
+    assert part.status_code == 200
+    assert html.lstrip().startswith("<section")
+    assert html.count("Passed") == 7
+    assert "Usage reported" in page(dora, path)
+    assert "Passed" in page(dora, "/admin/channels")
+    assert SECRET not in html
+
+
+def test_a_test_without_scripts_leads_back_to_the_page(dora: Client, channel: Channel) -> None:
+    path = f"/admin/channels/{id_text(channel.id)}"
+    answer = dora.post(f"{path}/test", {"model": "fake"})
+    assert (answer.status_code, answer["Location"]) == (303, path)
+
+
+def test_a_failed_test_says_cause_and_fix(
+    dora: Client, channel: Channel, fake: FakeUpstream
+) -> None:
+    fake.script("#fault=F5")
+    answer = dora.post(
+        f"/admin/channels/{id_text(channel.id)}/test",
+        {"model": "fake"},
+        headers={"HX-Request": "true"},
+    )
+    html = answer.content.decode()
+    assert "The provider refused the key." in html
+    assert "Give the channel a valid key" in html
+    assert html.count("Not reached") == 3
+    assert SECRET not in html
+
+
+def test_only_a_model_of_the_channel_can_be_tested(dora: Client, channel: Channel) -> None:
+    path = f"/admin/channels/{id_text(channel.id)}/test"
+    for model in ("elsewhere", ""):
+        answer = dora.post(path, {"model": model}, headers={"HX-Request": "true"})
+        assert answer.status_code == 422
+        assert "does not serve that model" in answer.content.decode()
+    assert not AuditEvent.objects.filter(action="channel.tested").exists()
+    assert dora.get(path).status_code == 405
+
+
+def test_a_pattern_is_tested_by_a_priced_name_that_it_meets(dora: Client, channel: Channel) -> None:
+    set_price(SYSTEM, "fake-1000", START, {"meters": {"in_text": 1}}, source="file")
+    assert "fake-1000" in page(dora, f"/admin/channels/{id_text(channel.id)}")
+
+
+def test_models_show_who_serves_them_and_the_price_in_force(dora: Client, channel: Channel) -> None:
+    rates = {"meters": {"in_text": 150_000_000, "out_text": 600_000_000}}
+    set_price(SYSTEM, "fake", START, rates, source="file")
+    set_price(SYSTEM, "fake-7*", START, {"meters": {"in_text": 9}}, source="genai-prices 1")
+    html = page(dora, "/admin/models")
+    assert "$0.15 / 1M" in html
+    assert "$0.6 / 1M" in html
+    assert "fake-64" in html
+    assert "2 models have no price." in html
+    assert "Requests to them are rejected." in html
+    save_settings(SYSTEM, unpriced_models="free")
+    assert "Requests to them are free." in page(dora, "/admin/models")
+
+
+def test_models_are_found_by_name_channel_and_price(dora: Client, channel: Channel) -> None:
+    set_price(SYSTEM, "fake", START, {"meters": {"in_text": 1}}, source="file")
+
+    def names(query: str) -> int:
+        part = dora.get(f"/admin/models?{query}", headers={"HX-Request": "true"})
+        return part.content.decode().count('<th scope="row">')
+
+    assert names("") == 3
+    assert names("q=ALIAS") == 1
+    assert names("q=main") == 3
+    assert names("state=priced") == 1
+    assert names("state=unpriced") == 2
+    assert names("q=nothing") == 0
+
+
+def test_a_price_that_has_ended_or_not_begun_is_not_shown(dora: Client, channel: Channel) -> None:
+    later = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
+    ended = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
+    set_price(SYSTEM, "fake", START, {"meters": {"in_text": 10**9}}, valid_to=ended, source="file")
+    set_price(SYSTEM, "fake", later, {"meters": {"in_text": 2 * 10**9}}, source="file")
+    html = page(dora, "/admin/models")
+    assert "/ 1M" not in html
+    assert "3 models have no price." in html
