@@ -26,12 +26,13 @@ def test_the_row_too_many_tells_of_a_next_page() -> None:
 
 
 def test_pages_stay_while_rows_arrive(db: None) -> None:
-    def add() -> AuditEvent:
-        return AuditEvent.objects.create(action="x", object_type="x", object_id="1")
+    def add(n: int) -> AuditEvent:
+        id = uuid.UUID(int=n)
+        return AuditEvent.objects.create(id=id, action="x", object_type="x", object_id="1")
 
-    old = [add() for _ in range(4)]
+    old = [add(n) for n in range(1, 5)]
     first = page_by_id(AuditEvent.objects.all(), 2, None)
-    add()
+    add(5)
     second = page_by_id(AuditEvent.objects.all(), 2, first.next)
     assert [*first.items, *second.items] == old[::-1]
     assert second.next is None
