@@ -2,8 +2,10 @@
 PYTHON ?= python3
 INSTALL = $(PYTHON) stack/install.py
 BIN = .venv/bin
+UV = $(or $(shell command -v uv),$(BIN)/uv)
+LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
-.PHONY: run test check fix python git
+.PHONY: run test check fix lock python git
 
 # Everything that the hub needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
 run: python
@@ -13,6 +15,7 @@ run: python
 test: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.browser
+	@$(BIN)/python -m stack.servers
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: python git
@@ -29,6 +32,13 @@ fix: python git
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	git ls-files -z -- '*.html' | xargs -0 $(BIN)/djade
+
+# The three locks after a change of pyproject.toml; newer versions: make lock ARGS=--upgrade
+lock: python
+	@$(INSTALL) --dev
+	$(LOCK) --group embedded pyproject.toml -o requirements.lock
+	$(LOCK) --group embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(LOCK) -c requirements.lock pyproject.toml -o requirements-prod.lock
 
 python:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on PATH. Install Python 3.11 or newer, or name one: make run PYTHON=/path/to/python3" >&2; exit 1; }

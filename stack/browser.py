@@ -45,13 +45,18 @@ def as_root() -> list[str] | None:
     return None
 
 
+def install_packages(prefix: list[str], *names: str) -> None:
+    """Install packages by apt, as root by `prefix`. CalledProcessError when that fails."""
+    apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
+    subprocess.run([*apt, "update"], check=True)
+    subprocess.run([*apt, "install", "-y", "--no-install-recommends", *names], check=True)
+
+
 def install() -> None:
     """Install one. CalledProcessError when that fails."""
     prefix = as_root()
     if is_debian() and prefix is not None:
-        apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
-        subprocess.run([*apt, "update"], check=True)
-        subprocess.run([*apt, "install", "-y", "--no-install-recommends", "chromium"], check=True)
+        install_packages(prefix, "chromium")
         return
     playwright = [sys.executable, "-m", "playwright", "install", "chromium"]
     subprocess.run(playwright, check=True)

@@ -1,0 +1,51 @@
+"""Find the servers that the production files are tried with, or install them.
+
+    python -m stack.servers
+
+Debian's and Ubuntu's packages are installed where we may. Elsewhere it says what is missing and
+lets the tests go on: those that need it fail with the same words.
+"""
+
+import shutil
+import subprocess
+import sys
+
+from stack.browser import as_root, install_packages
+
+# Program -> package.
+PACKAGES = {
+    "nginx": "nginx",
+    "redis-server": "redis-server",
+    "redis-cli": "redis-tools",
+    "curl": "curl",
+    "openssl": "openssl",
+}
+# Debian keeps servers out of the PATH of a person.
+SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ADVICE = "The production files cannot be tried without {}. Install nginx, Redis, curl and OpenSSL."
+
+
+def find(program: str) -> str | None:
+    """The path of a program, on PATH or where servers are."""
+    return shutil.which(program) or shutil.which(program, path=SYSTEM)
+
+
+def main() -> int:
+    missing = [program for program in PACKAGES if find(program) is None]
+    prefix = as_root()
+    if missing and shutil.which("apt-get") and prefix is not None:
+        print(
+            f"Installing {', '.join(missing)}, for the tests of the production files …", flush=True
+        )
+        try:
+            install_packages(prefix, *(PACKAGES[program] for program in missing))
+        except subprocess.CalledProcessError as error:
+            print(error, file=sys.stderr)
+        missing = [program for program in PACKAGES if find(program) is None]
+    for program in missing:
+        print(ADVICE.format(program), file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""docker-compose.yml and the Dockerfile as data, with compose's own rules for variables."""
+
+import re
+import shlex
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+VARIABLE = re.compile(r"\$(?:(\$)|\{([A-Z_]+)(?::([-?])([^}]*))?\})")
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+class Missing(Exception):
+    """A variable without a default is not set; compose would not start."""
+
+
+def interpolate(value: Any, given: Mapping[str, str]) -> Any:
+    """The value with every `${NAME}`, `${NAME:-default}` and `${NAME:?message}` in it replaced."""
+    if isinstance(value, str):
+        return VARIABLE.sub(lambda found: _meant(found, given), value)
+    if isinstance(value, dict):
+        return {name: interpolate(inner, given) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [interpolate(inner, given) for inner in value]
+    return value
+
+
+def _meant(found: "re.Match[str]", given: Mapping[str, str]) -> str:
+    dollar, name, kind, rest = found.groups()
+    if dollar:
+        return "$"
+    if given.get(name):
+        return given[name]
+    if kind != "-":
+        raise Missing(f"{name} {rest or ''}")
+    return str(rest)
+
+
+@cache
+def compose_file() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return loaded
+
+
+def services(given: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Name -> service, as compose would start them with that environment file."""
+    found: dict[str, dict[str, Any]] = interpolate(compose_file()["services"], given)
+    return found
+
+
+def seconds(duration: str) -> int:
+    """What `90s`, `11m` or `1m30s` is in seconds."""
+    parts = re.findall(r"(\d+)([smh])", duration)
+    assert "".join(number + unit for number, unit in parts) == duration, duration
+    return sum(int(number) * _UNITS[unit] for number, unit in parts)
+
+
+class Instruction(NamedTuple):
+    name: str
+    text: str
+
+    @property
+    def words(self) -> list[str]:
+        return shlex.split(self.text)
+
+
+@cache
+def dockerfile() -> list[list[Instruction]]:
+    """The instructions of each stage, the first of a stage being its FROM."""
+    text = re.sub(r"(?m)^#.*\n", "", (ROOT / "Dockerfile").read_text())
+    stages: list[list[Instruction]] = []
+    for line in text.replace("\\\n", " ").splitlines():
+        if not line.strip():
+            continue
+        name, _, rest = line.partition(" ")
+        if name == "FROM":
+            stages.append([])
+        stages[-1].append(Instruction(name, rest.strip()))
+    return stages
+
+
+def environment_of(stage: list[Instruction]) -> dict[str, str]:
+    """What the ENV lines of a stage set."""
+    return dict(
+        word.split("=", 1)
+        for instruction in stage
+        if instruction.name == "ENV"
+        for word in instruction.words
+    )
