@@ -66,6 +66,7 @@ INSTALLED_APPS = [
     "billing",
     "usage",
     "gateway",
+    "playground",
     "config",
 ]
 MIDDLEWARE = [
@@ -145,7 +146,16 @@ CACHES = {
         "LOCATION": "accounts_cache",
     }
 }
-EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
+EMAIL_HOST = env.text("EMAIL_HOST", "")
+EMAIL_PORT = int(env.text("EMAIL_PORT", "587"))
+EMAIL_HOST_USER = env.text("EMAIL_USER", "")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_PASSWORD", "")
+# 465 speaks TLS from its first byte, 587 after a greeting; 25 is a relay on this machine.
+EMAIL_USE_SSL = EMAIL_PORT == 465
+EMAIL_USE_TLS = EMAIL_PORT == 587
+EMAIL_TIMEOUT = 10
+# Without a mail server, letters are printed to the log.
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
 
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_AGE = 7 * 24 * 3600
