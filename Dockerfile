@@ -1,0 +1,38 @@
+# The image of every process of the product: web, worker, beat, prepare.
+# Nothing secret is needed or kept; what is built here is read-only when it runs.
+
+FROM python:3.11.14-slim-bookworm AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1
+RUN python -m venv /venv
+ENV PATH=/venv/bin:$PATH
+COPY requirements-prod.lock /build/
+# Wheels alone: nothing that a package brings is run to install it.
+RUN pip install --require-hashes --no-deps --only-binary=:all: -r /build/requirements-prod.lock
+
+WORKDIR /app
+COPY manage.py ./
+COPY accounts/ accounts/
+COPY billing/ billing/
+COPY config/ config/
+COPY deploy/*.py deploy/
+COPY gateway/ gateway/
+COPY lib/ lib/
+COPY playground/ playground/
+COPY static/ static/
+COPY templates/ templates/
+COPY usage/ usage/
+ENV STATIC_ROOT=/app/staticfiles
+RUN python manage.py collectstatic --noinput --verbosity=0
+RUN python -m compileall -q /app
+
+FROM python:3.11.14-slim-bookworm
+ENV PATH=/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    STATIC_ROOT=/app/staticfiles
+# Owned by root and run by another: a process cannot change its own code.
+COPY --from=build /venv /venv
+COPY --from=build /app /app
+WORKDIR /app
+USER 10001:10001
