@@ -1,0 +1,258 @@
+"""The production shape on this machine: the commands and environments of docker-compose.yml.
+
+What stands in for a container: the image's folder is put together by the Dockerfile's own COPY and
+RUN lines, mounted files are copied to where the service would see them, and the names of
+containers, their ports and absolute paths become local ones. Nothing else is changed, and nothing
+of the test's own environment reaches a process.
+"""
+
+import glob
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from stack import servers
+from stack.checks import free_port
+from tests.deploy import files
+
+WAIT_SECONDS = 30
+PATH = f"{Path(sys.executable).parent}:{servers.SYSTEM}"
+_INSTALLS = re.compile(r"^pip |-m venv ")
+_UPSTREAM = re.compile(r"server web:8000 resolve( [^;]*);")
+
+
+def program(name: str) -> str:
+    """The path of a server's program. AssertionError says how it comes onto the machine."""
+    found = servers.find(name)
+    assert found, servers.ADVICE.format(name) + " `make test` does so on Debian and Ubuntu."
+    return found
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    """Block until it holds. AssertionError after WAIT_SECONDS: it never did."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    pause = threading.Event()
+    while not holds():
+        assert time.monotonic() < deadline, what
+        pause.wait(0.02)
+
+
+class Running(NamedTuple):
+    """One process of a service, and where its words are written."""
+
+    name: str
+    process: "subprocess.Popen[bytes]"
+    port: int
+    log: Path
+
+    def told(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def stop(self, number: signal.Signals) -> int:
+        """The exit code after that signal."""
+        self.process.send_signal(number)
+        return self.process.wait(WAIT_SECONDS)
+
+
+class Shape:
+    """Starts services one by one; `close` ends what is still there."""
+
+    def __init__(self, directory: Path, given: Mapping[str, str], database_url: str) -> None:
+        for name in servers.PACKAGES:
+            program(name)
+        self.directory = directory
+        self.given = given
+        self.database_url = database_url
+        self.services = files.services(given)
+        self.redis_port = free_port()
+        self.edge_port = free_port()
+        self.webs: list[Running] = []
+        self.running: list[Running] = []
+
+    def build(self) -> None:
+        """Do what the Dockerfile does after the packages are installed."""
+        for instruction in files.dockerfile()[0]:
+            if instruction.name == "COPY":
+                *sources, target = self.inside("image", instruction.text).split()
+                for source in sources:
+                    self._copy(source, target)
+            elif instruction.name == "RUN" and not _INSTALLS.search(instruction.text):
+                self._run(instruction)
+
+    @property
+    def image(self) -> Path:
+        return self.directory / "image" / "app"
+
+    def _copy(self, source: str, target: str) -> None:
+        found = [Path(name) for name in glob.glob(source, root_dir=files.ROOT)]
+        assert found, f"COPY {source}: there is no such file"
+        for one in found:
+            if (files.ROOT / one).is_dir():
+                kept = shutil.ignore_patterns("__pycache__", "*.pyc")
+                shutil.copytree(files.ROOT / one, self.image / target, ignore=kept)
+            else:
+                (self.image / target).mkdir(parents=True, exist_ok=True)
+                shutil.copy(files.ROOT / one, self.image / target / one.name)
+
+    def _run(self, instruction: files.Instruction) -> None:
+        environment = {
+            name: self.inside("image", value)
+            for name, value in files.environment_of(files.dockerfile()[0]).items()
+        }
+        subprocess.run(
+            [self.inside("image", word) for word in instruction.words],
+            cwd=self.image,
+            env={**environment, "PATH": PATH},
+            check=True,
+        )
+
+    def inside(self, place: str, text: str) -> str:
+        """The text with the absolute paths of a container as folders of the test."""
+        root = self.directory / place
+        image = str(self.image) if place in ("image", *_OURS) else "/app"
+        return re.sub(
+            r"/(app|tmp|etc/weir|build)\b",
+            lambda found: image if found[1] == "app" else f"{root}/{found[1]}",
+            text,
+        )
+
+    def start(self, name: str) -> Running:
+        """Start one process of a service and wait until its health check is content."""
+        running = self.launch(name)
+        check = self.services[name].get("healthcheck")
+        if check is not None:
+            command = self._local(name, check["test"][1:], running.port)
+            until(lambda: self._healthy(running, command), f"{name} is not healthy")
+        return running
+
+    def _healthy(self, running: Running, command: list[str]) -> bool:
+        assert running.process.poll() is None, f"{running.name} ended:\n{running.told()}"
+        done = subprocess.run(
+            command,
+            cwd=self._home(running.name),
+            env=self._environment(running.name),
+            capture_output=True,
+            check=False,
+        )
+        return done.returncode == 0
+
+    def launch(self, name: str) -> Running:
+        """Start one process of a service."""
+        service = self.services[name]
+        port = {"redis": self.redis_port, "nginx": self.edge_port}.get(name) or free_port()
+        self.mount(name)
+        (self.directory / name / "tmp").mkdir(parents=True, exist_ok=True)
+        command = [*service.get("entrypoint", []), *service["command"]]
+        if name == "nginx" and os.geteuid() == 0:
+            # Root's workers would become another user, who cannot enter the folders of the test.
+            command[-1] += " user root;"
+        log = self.directory / f"{name}-{port}.log"
+        with log.open("wb") as file:
+            local = self._local(name, command, port)
+            process = subprocess.Popen(
+                [program(local[0]) if name == "nginx" else local[0], *local[1:]],
+                cwd=self._home(name),
+                env=self._environment(name),
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        running = Running(name, process, port, log)
+        self.running.append(running)
+        if name == "web":
+            self.webs.append(running)
+        return running
+
+    def run(self, name: str) -> Running:
+        """Run a one-shot service to its end."""
+        running = self.launch(name)
+        assert running.process.wait(2 * WAIT_SECONDS) == 0, running.told()
+        return running
+
+    def exec(self, name: str, command: list[str]) -> str:
+        """What a command says that is run in a container of that service."""
+        return subprocess.run(
+            self._local(name, command, 0),
+            cwd=self._home(name),
+            env=self._environment(name),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    def _home(self, name: str) -> Path:
+        return self.image if name in _OURS else self.directory / name
+
+    def _local(self, name: str, command: list[str], port: int) -> list[str]:
+        """The command with local ports and paths."""
+        own = {"web": "8000", "redis": "6379", "nginx": "8080"}.get(name)
+        text = [self.inside(name, word).replace("0.0.0.0", "127.0.0.1") for word in command]
+        return [re.sub(rf"\b{own}\b", str(port), word) for word in text] if own else text
+
+    def _environment(self, name: str) -> dict[str, str]:
+        service = self.services[name]
+        image = files.environment_of(files.dockerfile()[-1]) if name in _OURS else {}
+        listed = self.given if "env_file" in service else {}
+        environment = {**image, **listed, **service.get("environment", {})}
+        environment = {key: self.inside(name, value) for key, value in environment.items()}
+        if "DATABASE_URL" in environment:
+            environment["DATABASE_URL"] = self.database_url
+        if "BROKER_URL" in environment:
+            local = f"@127.0.0.1:{self.redis_port}/"
+            environment["BROKER_URL"] = environment["BROKER_URL"].replace("@redis:6379/", local)
+        return {**environment, "PATH": PATH}
+
+    def mount(self, name: str) -> None:
+        """Lay the mounted files of a service where it will find them."""
+        for volume in self.services[name].get("volumes", []):
+            source, target = volume.split(":")[:2]
+            if not source.startswith((".", "/")):
+                continue
+            here = Path(self.inside(name, target))
+            here.parent.mkdir(parents=True, exist_ok=True)
+            found = files.ROOT / source
+            if found.is_dir():
+                shutil.copytree(found, here, dirs_exist_ok=True)
+            else:
+                here.write_text(self._configuration(name, found.read_text()))
+
+    def _configuration(self, name: str, text: str) -> str:
+        """nginx's own words, for this machine's addresses."""
+        webs = "\n".join(rf"server 127.0.0.1:{web.port}\1;" for web in self.webs)
+        text = _UPSTREAM.sub(webs, text)
+        text = text.replace("listen 8080;", f"listen 127.0.0.1:{self.edge_port};")
+        return self.inside(name, text)
+
+    def close(self) -> None:
+        for running in self.running:
+            if running.process.poll() is None:
+                running.process.kill()
+            running.process.wait()
+
+
+_OURS = ("web", "worker", "beat", "prepare")
+
+
+def make_database(server: str) -> tuple[str, Callable[[], None]]:
+    """A new database on the test run's server: its address, and what drops it again."""
+    name = f"weir_shape_{secrets.token_hex(4)}"
+    admin = make_conninfo(server, dbname="postgres")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0'.encode())
+
+    def drop() -> None:
+        with psycopg.connect(admin, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+    return make_conninfo(server, dbname=name), drop

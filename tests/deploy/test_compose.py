@@ -1,0 +1,289 @@
+"""The shape of docker-compose.yml, running: every command, environment and configuration of it.
+
+What it needs beside the test run's Postgres are the programs nginx, redis-server and redis-cli.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+
+from deploy.make_secrets import settings as fresh_settings
+from lib.ids import parse_id
+from tests.deploy.client import Answer, ask, send_raw, stream, text_of
+from tests.deploy.shape import WAIT_SECONDS, Running, Shape, make_database, until
+from tests.fakes.upstream import FakeUpstream
+
+KEY = "a-key-that-was-brought-from-elsewhere"
+CHAT = "/v1/chat/completions"
+INSTALLATION = """
+version: 1
+settings:
+  egress_allow: ["127.0.0.1/32"]
+channels:
+  - name: fake
+    provider: openai
+    base_url: "env:FAKE_URL"
+    keys: ["env:FAKE_KEY"]
+    models: {fake: {}}
+prices:
+  - model: fake
+    valid_from: 2026-01-01T00:00:00Z
+    meters: {in_text: "1.00", out_text: "2.00"}
+organisations:
+  - name: acme
+    currency: USD
+    credit: "10.00"
+    members: [{email: owner@example.org, role: owner, operator: true}]
+    teams:
+      - name: core
+        keys: [{name: ci, secret: "env:CI_KEY"}]
+"""
+
+
+class Stage(NamedTuple):
+    """The whole shape, up but for the worker and beat, which a test starts to see what they do."""
+
+    shape: Shape
+    fake: FakeUpstream
+    webs: list[Running]
+    nginx: Running
+    redis: Running
+
+    @property
+    def port(self) -> int:
+        return self.nginx.port
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.shape.database_url) as connection:
+            return connection.execute(query.encode(), values).fetchall()
+
+    def chat(self, words: str, **headers: str) -> Answer:
+        body = {"model": "fake", "messages": [{"role": "user", "content": words}]}
+        return ask(self.port, CHAT, body=body, headers={**bearer(), **headers})
+
+    def stream(self, words: str) -> "contextlib.AbstractContextManager[Any]":
+        body = {
+            "model": "fake",
+            "stream": True,
+            "messages": [{"role": "user", "content": words}],
+        }
+        return stream(self.port, CHAT, body, bearer())
+
+
+def bearer() -> dict[str, str]:
+    return {"Authorization": f"Bearer {KEY}"}
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with contextlib.ExitStack() as until_done:
+        fake = until_done.enter_context(FakeUpstream("fake"))
+        database_url, drop = make_database(os.environ["DATABASE_URL"])
+        until_done.callback(drop)
+        apply = tmp_path_factory.mktemp("apply")
+        (apply / "10-all.yaml").write_text(INSTALLATION)
+        given = {
+            # Pages look at the port; the edge's is known only once the shape is made.
+            **fresh_settings("http://127.0.0.1"),
+            "FRONT_SUBNET": "127.0.0.0/8",
+            "APPLY_DIR": str(apply),
+            "FAKE_URL": fake.url,
+            "FAKE_KEY": fake.key,
+            "CI_KEY": KEY,
+        }
+        shape = Shape(tmp_path_factory.mktemp("shape"), given, database_url)
+        until_done.callback(shape.close)
+        shape.build()
+        before = listing(shape.image)
+        redis = shape.start("redis")
+        shape.run("prepare")
+        webs = [shape.start("web"), shape.start("web")]
+        nginx = shape.start("nginx")
+        yield Stage(shape, fake, webs, nginx, redis)
+        # The root file systems are read-only: nothing was written beside the code.
+        assert listing(shape.image) == before
+
+
+def listing(folder: Path) -> dict[str, tuple[int, int]]:
+    return {
+        str(path): (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_ready_through_the_edge(stage: Stage) -> None:
+    assert ask(stage.port, "/readyz").status == 200
+    assert ask(stage.port, "/healthz").status == 200
+
+
+def test_prepare_may_run_again(stage: Stage) -> None:
+    stage.shape.run("prepare")
+    assert ask(stage.port, "/v1/models", headers=bearer()).json["data"][0]["id"] == "fake"
+
+
+def test_the_first_operator_comes_in_by_a_link(stage: Stage) -> None:
+    """As docs/production.md has it: a command in a container of the web service."""
+    done = stage.shape.exec("web", ["python", "manage.py", "sign_in_link", "owner@example.org"])
+    assert done.startswith("http://127.0.0.1/")
+    path = done.strip().removeprefix("http://127.0.0.1")
+    assert ask(stage.port, path).status in (200, 302)
+
+
+def test_the_sign_in_page_comes_with_its_files(stage: Stage) -> None:
+    page = ask(stage.port, "/login", headers={"Accept-Encoding": "gzip"})
+    assert page.status == 200
+    assert page.all("content-encoding") == []
+    linked = re.findall(r'(?:href|src)="(/static/[^"]+)"', page.body.decode())
+    assert any(path.endswith(".css") for path in linked)
+    assert any(path.endswith(".js") for path in linked)
+    for path in linked:
+        file = ask(stage.port, path, headers={"Accept-Encoding": "gzip"})
+        assert file.status == 200, path
+        assert "immutable" in file.one("cache-control"), path
+        if path.endswith((".css", ".js")):
+            assert file.one("content-encoding") == "gzip", path
+
+
+def test_a_stream_arrives_as_it_is_said(stage: Stage) -> None:
+    """The provider stops after three words until the client has read them: no timing is in it."""
+    with stage.stream("hi #tokens=8 #hold=3") as answer:
+        assert answer.status == 200
+        seen = 0
+        for event in answer.events:
+            seen += bool(text_of(event))
+            if seen == 3:
+                break
+        assert seen == 3
+        assert stage.fake.totals()["holding"] == 1
+        stage.fake.release()
+        rest = list(answer.events)
+    assert rest[-1] == "[DONE]"
+    assert sum(bool(text_of(event)) for event in rest) == 5
+
+
+def test_the_request_id_is_one_and_the_same(stage: Stage) -> None:
+    """On the wire, in the books of the provider, in ours, and in the log of the edge."""
+    answer = stage.chat("hi #tokens=2", **{"X-Request-ID": "theirs"})
+    shown = answer.one("x-request-id")
+    assert answer.status == 200
+    logged = [line for line in stage.nginx.told().splitlines() if f'"id":"{shown}"' in line]
+    assert len(logged) == 1
+    assert '"path":"/v1/chat/completions","status":200' in logged[0]
+    recorded = stage.rows("SELECT request_id FROM usage_usagerecord")
+    assert (parse_id(shown),) in recorded
+
+
+def test_bodies_are_bounded(stage: Stage) -> None:
+    """What the relay allows reaches it: without a key it refuses before it reads."""
+
+    def head(path: str, size: int) -> Answer:
+        text = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {size}\r\n\r\n"
+        return send_raw(stage.port, text.encode())
+
+    mib = 1024 * 1024
+    assert head(CHAT, 72 * mib).status == 401
+    assert head(CHAT, 72 * mib + 1).status == 413
+    assert head("/login", 3 * mib + 1).status == 413
+
+
+def test_redis_asks_for_its_password(stage: Stage) -> None:
+    shown = subprocess.run(
+        ["redis-cli", "-p", str(stage.redis.port), "ping"], capture_output=True, text=True
+    )
+    assert shown.stdout.startswith("NOAUTH")
+    # Nor can it be read off the list of processes.
+    command = Path(f"/proc/{stage.redis.process.pid}/cmdline").read_bytes().decode()
+    assert stage.shape.given["REDIS_PASSWORD"] not in command
+
+
+def test_tasks_go_through_redis_to_the_worker(stage: Stage) -> None:
+    """The roll-up of what was asked above appears only now: nobody else sums."""
+    [(asked,)] = stage.rows("SELECT count(*) FROM usage_usagerecord WHERE final")
+    assert asked > 0
+    assert stage.rows("SELECT count(*) FROM usage_rollup") == [(0,)]
+    stage.shape.start("beat")
+    # Beat alone rings; the queue keeps it.
+    until(lambda: queued(stage) > 0, "nothing was put into Redis")
+    assert stage.rows("SELECT count(*) FROM usage_rollup") == [(0,)]
+    stage.shape.start("worker")
+    until(
+        lambda: stage.rows("SELECT coalesce(sum(requests), 0) FROM usage_rollup") == [(asked,)],
+        "the roll-up did not appear",
+    )
+
+
+def queued(stage: Stage) -> int:
+    shown = subprocess.run(
+        ["redis-cli", "-p", str(stage.redis.port), "llen", "celery"],
+        env={"REDISCLI_AUTH": stage.shape.given["REDIS_PASSWORD"], "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(shown.stdout)
+
+
+def test_postgres_takes_its_settings(stage: Stage) -> None:
+    """The command's own words against a real server: names and values that it knows."""
+    command = stage.shape.services["postgres"]["command"]
+    assert command[0] == "postgres"
+    assert set(command[1::2]) == {"-c"}
+    for setting in command[2::2]:
+        name, value = setting.split("=")
+        [(context, unit)] = stage.rows(
+            "SELECT context, unit FROM pg_settings WHERE name = %s", name
+        )
+        assert context in ("postmaster", "sighup", "superuser", "user")
+        assert re.fullmatch(r"\d+(MB|GB|s|ms)?", value), unit
+
+
+def test_a_killed_process_leaves_the_other_serving(stage: Stage) -> None:
+    killed = stage.webs[0]
+    assert stage.chat("hi #tokens=2").status == 200
+    killed.process.kill()
+    killed.process.wait()
+    assert [ask(stage.port, "/readyz").status for _ in range(20)] == [200] * 20
+    assert [stage.chat("hi #tokens=2").status for _ in range(5)] == [200] * 5
+
+
+def test_a_stream_outlives_the_stop_of_its_process(stage: Stage) -> None:
+    """SIGTERM in the middle of an answer: it is said to its end; then exit code 0."""
+    web = stage.webs[1]
+    with stage.stream("hi #tokens=8 #hold=3") as answer:
+        stage.fake.wait_for(lambda totals: totals["holding"] == 1)
+        web.process.send_signal(signal.SIGTERM)
+        until(lambda: not accepts(web), "a process that stops still takes connections")
+        stage.fake.release()
+        said = list(answer.events)
+    assert said[-1] == "[DONE]"
+    assert sum(bool(text_of(event)) for event in said) == 8
+    assert web.process.wait(WAIT_SECONDS) == 0
+    [(running,)] = stage.rows("SELECT count(*) FROM billing_hold WHERE state = 'open'")
+    assert running == 0
+
+
+def accepts(web: Running) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", web.port), timeout=WAIT_SECONDS).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", ["beat", "worker", "nginx", "redis"])
+def test_the_stop_signal_ends_a_service_in_order(stage: Stage, name: str) -> None:
+    """Last of this file: each ends by the signal that Docker would send, with exit code 0."""
+    [running] = [one for one in stage.shape.running if one.name == name]
+    wanted = stage.shape.services[name].get("stop_signal", "SIGTERM")
+    assert running.stop(signal.Signals[wanted]) == 0, running.told()
+    assert "Traceback" not in running.told()

@@ -1,0 +1,177 @@
+"""What can be read off the production files without running them."""
+
+import re
+import subprocess
+from typing import Any
+
+import pytest
+
+from gateway.relay.config import RelayConfig
+from tests.deploy import files
+
+SECRET_NAMES = re.compile(r"PASSWORD|SECRET|KEK|PEPPER|_KEY$|TOKEN")
+PINNED = re.compile(r"^[a-z/]+:\d+\.\d+\.\d+-(slim-)?bookworm$|^postgres:\d+\.\d+-bookworm$")
+# Parts of the repository that are no part of the product.
+NOT_SHIPPED = {"tests", "stack", "docs"}
+PRODUCT = list(files.compose_file()["services"])
+GIVEN = {
+    name: f"given-{name.lower()}"
+    for name in (
+        *("PUBLIC_URL", "SECRET_KEY", "WEIR_KEK", "WEIR_KEY_PEPPER"),
+        *("POSTGRES_PASSWORD", "REDIS_PASSWORD"),
+    )
+}
+OURS = ("web", "worker", "beat", "prepare")
+
+
+def service(name: str) -> dict[str, Any]:
+    return files.services(GIVEN)[name]
+
+
+@pytest.mark.parametrize("name", sorted(GIVEN))
+def test_a_missing_setting_stops_the_start(name: str) -> None:
+    with pytest.raises(files.Missing, match=f"^{name} is not set, see docs/production.md$"):
+        files.services({**GIVEN, name: ""})
+
+
+def test_no_secret_has_a_default() -> None:
+    text = (files.ROOT / "docker-compose.yml").read_text()
+    for _, name, kind, rest in files.VARIABLE.findall(text):
+        if SECRET_NAMES.search(name):
+            assert kind == "?" or rest == "", name
+    # Nor is one written down: whatever is secret by its name is a variable.
+    for name, settings in files.compose_file()["services"].items():
+        for key, value in settings.get("environment", {}).items():
+            if SECRET_NAMES.search(key):
+                assert files.VARIABLE.fullmatch(value), f"{name}: {key}"
+
+
+def test_only_nginx_is_published() -> None:
+    published = {name for name, found in files.services(GIVEN).items() if "ports" in found}
+    assert published == {"nginx"}
+    for found in files.services(GIVEN).values():
+        assert found.get("network_mode") is None
+        assert "privileged" not in found
+
+
+@pytest.mark.parametrize("name", PRODUCT)
+def test_a_service_can_do_no_more_than_it_must(name: str) -> None:
+    found = service(name)
+    assert found["read_only"] is True
+    assert found["cap_drop"] == ["ALL"]
+    assert found["security_opt"] == ["no-new-privileges:true"]
+    user, group = found["user"].split(":")
+    assert int(user) > 0
+    assert int(group) > 0
+    assert not any("docker.sock" in volume for volume in found.get("volumes", []))
+
+
+def test_the_database_and_the_queue_reach_nobody_outside() -> None:
+    networks = files.compose_file()["networks"]
+    assert networks["data"] == {"internal": True}
+    assert service("postgres")["networks"] == ["data"]
+    assert service("redis")["networks"] == ["data"]
+    assert "data" not in service("nginx")["networks"]
+
+
+def test_forwarded_headers_are_believed_from_the_network_of_nginx_alone() -> None:
+    [trusted] = [
+        word.removeprefix("--forwarded-allow-ips=")
+        for word in service("web")["command"]
+        if word.startswith("--forwarded-allow-ips=")
+    ]
+    [front] = files.interpolate(files.compose_file()["networks"]["front"]["ipam"]["config"], GIVEN)
+    assert trusted == front["subnet"]
+    members = {name for name in PRODUCT if "front" in service(name).get("networks", [])}
+    assert members == {"nginx", "web"}
+
+
+def test_every_process_waits_for_prepare() -> None:
+    for name in ("web", "worker", "beat"):
+        waits = service(name)["depends_on"]["prepare"]
+        assert waits == {"condition": "service_completed_successfully"}
+    assert service("prepare")["restart"] == "no"
+    assert service("prepare")["depends_on"]["postgres"] == {"condition": "service_healthy"}
+
+
+def test_no_stop_is_cut_short() -> None:
+    """promises.md, Drain: who kills must wait longer than who drains."""
+    relay = RelayConfig(dsn="", kek="", pepper="")
+    [uvicorn] = [
+        int(word.removeprefix("--timeout-graceful-shutdown="))
+        for word in service("web")["command"]
+        if word.startswith("--timeout-graceful-shutdown=")
+    ]
+    web = files.seconds(service("web")["stop_grace_period"])
+    assert relay.drain_s + relay.accept_while_draining_s < uvicorn < web
+    nginx = (files.ROOT / "deploy/nginx/nginx.conf").read_text()
+    [edge] = re.findall(r"worker_shutdown_timeout (\w+);", nginx)
+    assert uvicorn < files.seconds(edge) < files.seconds(service("nginx")["stop_grace_period"])
+
+    from config.celery import app
+
+    assert app.conf.task_time_limit < files.seconds(service("worker")["stop_grace_period"])
+
+
+def test_connections_are_kept_longer_by_the_one_who_is_asked() -> None:
+    [uvicorn] = [
+        int(word.removeprefix("--timeout-keep-alive="))
+        for word in service("web")["command"]
+        if word.startswith("--timeout-keep-alive=")
+    ]
+    nginx = (files.ROOT / "deploy/nginx/nginx.conf").read_text()
+    upstream = nginx[nginx.index("upstream web") :]
+    [kept] = re.findall(r"keepalive_timeout (\w+);", upstream)
+    assert files.seconds(kept) < uvicorn
+
+
+def test_one_beat_and_any_number_of_webs() -> None:
+    assert "deploy" not in service("beat")
+    assert service("web")["deploy"] == {"replicas": "2"}
+    assert "volumes" not in service("web")
+
+
+def test_images_are_pinned() -> None:
+    for name in PRODUCT:
+        if name not in OURS:
+            assert PINNED.match(service(name)["image"]), name
+    for stage in files.dockerfile():
+        assert PINNED.match(stage[0].text.split(" AS ")[0]), stage[0]
+
+
+def test_the_image_runs_as_nobody_and_holds_no_secret() -> None:
+    final = files.dockerfile()[-1]
+    users = [found.text for found in final if found.name == "USER"]
+    assert users == [service("web")["user"]]
+    assert final[-1].name == "USER"
+    for stage in files.dockerfile():
+        for found in stage:
+            assert found.name not in ("ADD", "ARG")
+            if found.name == "ENV":
+                assert not SECRET_NAMES.search(found.text)
+            if found.name == "RUN":
+                assert not re.search(r"curl|wget|https?:|\|\s*sh", found.text)
+
+
+def test_the_image_holds_the_whole_product_and_nothing_else() -> None:
+    copied = {
+        word.split("/")[0]
+        for stage in files.dockerfile()
+        for found in stage
+        if found.name == "COPY" and "--from=" not in found.text
+        for word in found.words[:-1]
+    }
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=files.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    tracked = {name.split("/")[0] for name in listed.split("\0") if "/" in name}
+    product = {name for name in tracked - NOT_SHIPPED if not name.startswith(".")}
+    assert copied == product | {"manage.py", "requirements-prod.lock"}
+    # The builder is sent exactly that.
+    lines = (files.ROOT / ".dockerignore").read_text().splitlines()
+    assert lines[1] == "*"
+    assert {line[1:].split("/")[0] for line in lines if line.startswith("!")} == copied
