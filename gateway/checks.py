@@ -11,14 +11,12 @@ The first stage that fails ends the test. Nothing is billed to anybody: the requ
 operator's own, it has no hold and leaves no usage record.
 """
 
-import ssl
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
-import httpx
+import msgspec
 from django.db import connection, transaction
 
 from accounts import audit
@@ -34,7 +32,17 @@ from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import BadAddress
 from gateway.rules import routing
 from lib import clock
-from lib.egress import EgressDenied, EgressPolicy, Unresolved, guarded_client, permitted_addresses
+from lib.egress import (
+    Answer,
+    EgressDenied,
+    EgressFailed,
+    EgressPolicy,
+    Unresolved,
+    guarded_client,
+    host_and_port,
+    permitted_addresses,
+    posted,
+)
 from lib.ids import id_text, new_id
 from lib.vault import VaultError
 
@@ -175,34 +183,32 @@ class _Run:
 
     def _ask(self) -> None:
         url, headers = self._address()
-        target = httpx.URL(url)
-        port = target.port or {"https": 443, "http": 80}[target.scheme]
+        timeouts = self._channel.timeouts
         try:
-            addresses = permitted_addresses(self._policy, target.host, port)
+            host, port = host_and_port(url)
+            addresses = permitted_addresses(self._policy, host, port)
+            self._pass("address")
+            client = guarded_client(
+                self._policy,
+                connect_s=float(timeouts.get("connect", 3)),
+                read_s=min(float(timeouts.get("first_content", 60)), _TEST_S_MAX),
+                schemes=("http", "https"),
+                # Resolved above, once, for the stage and for the connection.
+                resolver=lambda host, port: addresses,
+            )
+            with (
+                client,
+                posted(
+                    client, url, headers, self._body(), connected=lambda: self._pass("connect")
+                ) as answer,
+            ):
+                self._read(answer)
         except EgressDenied as error:
             raise _Failed("denied", str(error)) from error
         except Unresolved as error:
             raise _Failed("unresolved", str(error)) from error
-        self._pass("address")
-        timeouts = self._channel.timeouts
-        client = guarded_client(
-            self._policy,
-            timeout=httpx.Timeout(
-                min(float(timeouts.get("first_content", 60)), _TEST_S_MAX),
-                connect=float(timeouts.get("connect", 3)),
-            ),
-            schemes=("http", "https"),
-            # Resolved above, once, for the stage and for the connection.
-            resolver=lambda host, port: addresses,
-        )
-        with (
-            client,
-            _told(),
-            client.stream(
-                "POST", url, headers=headers, json=self._body(), extensions={"trace": self._trace}
-            ) as response,
-        ):
-            self._read(response)
+        except EgressFailed as error:
+            raise _Failed(error.reason, str(error)) from error
 
     def _address(self) -> tuple[str, dict[str, str]]:
         try:
@@ -215,10 +221,11 @@ class _Run:
             raise _Failed("configuration", str(error)) from error
         except VaultError as error:
             raise _Failed("secret", str(error)) from error
-        return url, {**headers, "x-client-request-id": id_text(new_id())}
+        own = {"content-type": "application/json", "x-client-request-id": id_text(new_id())}
+        return url, {**headers, **own}
 
-    def _body(self) -> dict[str, object]:
-        return {
+    def _body(self) -> bytes:
+        body = {
             "model": self._model,
             "messages": [{"role": "user", "content": "Answer with one word: ready"}],
             "stream": True,
@@ -226,19 +233,15 @@ class _Run:
             # The one name for a cap that every model of the dialect takes.
             "max_completion_tokens": _OUTPUT_TOKENS_MAX,
         }
+        return msgspec.json.encode(body)
 
-    def _trace(self, name: str, info: Mapping[str, Any]) -> None:
-        """The client tells where it is: the connection stands when it begins to send."""
-        if name == "http11.send_request_headers.started":
-            self._pass("connect")
-
-    def _read(self, response: httpx.Response) -> None:
-        pieces = response.iter_raw()
-        if response.status_code != 200:
-            status = response.status_code
+    def _read(self, answer: Answer) -> None:
+        pieces = answer.iter_raw()
+        if answer.status_code != 200:
+            status = answer.status_code
             raise _Failed(_fault_of_status(status), status=status, body=self._first_text(pieces))
         self._pass("accept")
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "text/event-stream":
             body = self._first_text(pieces)
             raise _Failed("not_stream", f"content-type: {kind}", status=200, body=body)
@@ -300,27 +303,3 @@ def _fault_of_status(status: int) -> Fault:
     if 300 <= status < 400:
         return "redirected"
     return "rejected" if status < 500 else "unavailable"
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """The client's errors as faults."""
-    try:
-        yield
-    except EgressDenied as error:
-        raise _Failed("denied", str(error)) from error
-    except Unresolved as error:
-        raise _Failed("unresolved", str(error)) from error
-    except httpx.TimeoutException as error:
-        raise _Failed("timeout", type(error).__name__) from error
-    except httpx.ConnectError as error:
-        tls = isinstance(_root_of(error), ssl.SSLError)
-        raise _Failed("tls" if tls else "refused", str(error)) from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise _Failed("broken", str(error)) from error
-
-
-def _root_of(error: BaseException) -> BaseException:
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return error

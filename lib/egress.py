@@ -7,6 +7,10 @@ socket once more. It follows no redirect, keeps no cookie and takes nothing from
     EgressError
         EgressDenied    the address, the scheme or the form of the URL is not permitted
         Unresolved      the name has no address
+        EgressFailed    no connection, no TLS, no answer in time, or an answer that broke
+
+This is the one module for HTTP to elsewhere (the relay has its own, equally guarded); what others
+need of its client library stands here.
 """
 
 import asyncio
@@ -14,14 +18,16 @@ import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Literal, TypeAlias
 
 import httpcore
 import httpx
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Answer: TypeAlias = httpx.Response
 Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
 """The addresses of a host. Raises OSError."""
 
@@ -46,7 +52,7 @@ _AGENT: Final = "Weir"
 
 
 class EgressError(Exception):
-    """Nothing was sent."""
+    """A request to elsewhere was not made, or failed."""
 
 
 class EgressDenied(EgressError):
@@ -55,6 +61,14 @@ class EgressDenied(EgressError):
 
 class Unresolved(EgressError):
     """The host has no address."""
+
+
+class EgressFailed(EgressError):
+    """The other end is permitted, but the request came to no good end: `reason` is how."""
+
+    def __init__(self, reason: Literal["refused", "tls", "timeout", "broken"], text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class EgressPolicy:
@@ -134,7 +148,8 @@ def permitted_addresses(
 def guarded_client(
     policy: EgressPolicy,
     *,
-    timeout: httpx.Timeout | float = 10.0,
+    connect_s: float = 3.0,
+    read_s: float = 10.0,
     schemes: Sequence[str] = ("https",),
     resolver: Resolver = resolve,
     verify: ssl.SSLContext | bool = True,
@@ -146,7 +161,7 @@ def guarded_client(
     transport = _GuardedTransport(verify, _Network(policy, resolver), schemes)
     return httpx.Client(
         transport=transport,
-        timeout=timeout,
+        timeout=httpx.Timeout(read_s, connect=connect_s),
         trust_env=False,
         follow_redirects=False,
         headers={"user-agent": _AGENT, "accept-encoding": "identity"},
@@ -156,7 +171,8 @@ def guarded_client(
 def guarded_async_client(
     policy: EgressPolicy,
     *,
-    timeout: httpx.Timeout | float = 10.0,
+    connect_s: float = 3.0,
+    read_s: float = 10.0,
     schemes: Sequence[str] = ("https",),
     resolver: Resolver = resolve,
     verify: ssl.SSLContext | bool = True,
@@ -165,11 +181,62 @@ def guarded_async_client(
     transport = _GuardedAsyncTransport(verify, _AsyncNetwork(policy, resolver), schemes)
     return httpx.AsyncClient(
         transport=transport,
-        timeout=timeout,
+        timeout=httpx.Timeout(read_s, connect=connect_s),
         trust_env=False,
         follow_redirects=False,
         headers={"user-agent": _AGENT, "accept-encoding": "identity"},
     )
+
+
+@contextmanager
+def posted(
+    client: httpx.Client,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    connected: Callable[[], None] = lambda: None,
+) -> Iterator[Answer]:
+    """The answer to a POST, its body still to be read by `iter_raw`.
+
+    `connected` is called once the connection stands, TLS included. Raises EgressError, also for
+    what goes wrong while the body is read inside the block.
+    """
+
+    def trace(event: str, info: Mapping[str, Any]) -> None:
+        if event == "http11.send_request_headers.started":
+            connected()
+
+    try:
+        with client.stream(
+            "POST", url, headers=dict(headers), content=body, extensions={"trace": trace}
+        ) as response:
+            yield response
+    except httpx.TimeoutException as error:
+        raise EgressFailed("timeout", type(error).__name__) from error
+    except httpx.ConnectError as error:
+        tls = isinstance(_root_of(error), ssl.SSLError)
+        raise EgressFailed("tls" if tls else "refused", str(error)) from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise EgressFailed("broken", str(error)) from error
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """Where a request to this http or https URL would go. Raises EgressDenied."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise EgressDenied(f"The URL cannot be read: {error}") from error
+    port = parsed.port or {"https": 443, "http": 80}.get(parsed.scheme)
+    if port is None or not parsed.host:
+        raise EgressDenied("The URL has no scheme or host that a request could go to.")
+    return parsed.host, port
+
+
+def _root_of(error: BaseException) -> BaseException:
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error
 
 
 def _check_url(url: httpx.URL, schemes: Sequence[str]) -> None:

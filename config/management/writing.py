@@ -61,10 +61,14 @@ def write(changes: tuple[Change, ...], source: Source) -> None:
 
 
 def _rank(change: Change) -> tuple[int, int, str]:
+    kind = _ORDER[change.id.kind]
+    if change.id.kind == "member":
+        # A new owner comes before the last one goes.
+        return (kind, 0 if change.after.get("role") == Role.OWNER else 1, "")
     frees = change.action == "remove" or (change.id.kind == "key" and "secret" in change.before)
     # Price versions are written in the order of time: each closes the one before it.
     instant = change.id.name[1] if change.id.kind == "price" else ""
-    return (_ORDER[change.id.kind], 0 if frees else 1, instant)
+    return (kind, 0 if frees else 1, instant)
 
 
 class _Writer:
@@ -175,6 +179,10 @@ class _Writer:
             }
         team = Team.objects.get(organisation=organisation, name=fields["team"])
         secret = cast(Secret, fields["secret"])
+        if Key.objects.filter(digest=secret.digest).exclude(revoked_at=None).exists():
+            raise _Refused(
+                "this secret belongs to a key that was revoked, and stays so: give another secret"
+            )
         key = keys.bring_key(SYSTEM, team, name, secret.text)
         # Set apart, because a key may be brought that has expired already.
         keys.change_key(SYSTEM, key, **_key_fields(fields))

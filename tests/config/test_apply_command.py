@@ -273,12 +273,34 @@ def test_another_secret_is_another_key(installation: Installation) -> None:
     )
 
 
-def test_two_keys_may_swap_their_secrets_names(installation: Installation) -> None:
+def test_a_secret_that_was_revoked_does_not_come_back(installation: Installation) -> None:
     installation.apply(WHOLE)
-    told = installation.apply(
-        WHOLE.replace("name: ci,", "name: renamed,").replace("env:CI_KEY", "x" * 30)
-    )
-    assert "+ key acme-works/renamed" in told
+    installation.apply(WHOLE.replace("env:CI_KEY", "another-key-of-twenty-characters"))
+    said = installation.refusal(WHOLE)
+    assert "keys[0].secret: " not in said
+    assert "belongs to a key that was revoked" in said
+
+
+def test_the_owner_may_be_replaced_in_one_file(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    swapped = WHOLE.replace("role: owner, operator: true", "role: viewer")
+    swapped = swapped.replace("role: developer", "role: owner")
+    installation.apply(swapped)
+    roles = {member.user.email: member.role for member in Membership.objects.all()}
+    assert roles == {"owner@example.org": "viewer", "dev@example.org": "owner"}
+    alone = WHOLE.replace("      - {email: owner@example.org, role: owner, operator: true}\n", "")
+    installation.apply(alone.replace("role: developer", "role: owner"), "--prune")
+    assert Membership.objects.count() == 1
+    said = installation.refusal(alone.replace("role: developer", "role: viewer"))
+    assert "is the last owner" in said
+
+
+def test_credit_may_come_later_but_only_once(installation: Installation) -> None:
+    installation.apply(WHOLE.replace('    credit: "100.00"\n', ""))
+    organisation = Organisation.objects.get()
+    assert balance(organisation).available_nano == 0
+    assert "credit: none -> 100.00" in installation.apply(WHOLE)
+    assert balance(organisation).available_nano == 100_000_000_000
 
 
 def test_a_channel_that_moves_needs_its_secret_again(installation: Installation) -> None:

@@ -1,4 +1,4 @@
-"""Make the installation equal to a file: see docs/configuration.md for its shape."""
+"""Make the installation equal to a file; `config/management/shape.py` has its shape."""
 
 import json
 import os
