@@ -15,6 +15,9 @@ import msgspec
 
 from gateway.codecs.body import Body, read_body
 from gateway.codecs.errors import RequestFault, quote_value
+from gateway.codecs.openai.request_decode import decode as decode
+from gateway.codecs.openai.request_encode import encode as encode
+from gateway.codecs.openai.request_encode import fetched_urls as fetched_urls
 
 MediaKind = Literal["image", "audio", "file", "video"]
 

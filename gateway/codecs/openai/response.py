@@ -1,13 +1,17 @@
 """Reading a whole (not streamed) chat answer of the openai dialect.
 
 The answer goes to a client of the same dialect byte for byte; it is read for its usage, its finish
-reasons and the size of its text.
+reasons and the size of its text. For clients of other dialects it is decoded.
 """
 
 from dataclasses import dataclass
 
-from gateway.codecs.events import BrokenFault, Event, UpstreamError
+from gateway.codecs import chat
+from gateway.codecs.events import Broken, BrokenFault, Event, UpstreamError, Usage
+from gateway.codecs.fold import AnswerFault, fold
 from gateway.codecs.openai.errors import read_object
+from gateway.codecs.openai.response_encode import encode as encode
+from gateway.codecs.openai.translation import Translation
 from gateway.codecs.openai.wire import (
     OVERLOADED_REASONS,
     ChoiceReader,
@@ -35,7 +39,20 @@ class ChatAnswer:
     broken: BrokenFault | None = None
 
 
-def read(raw: bytes) -> ChatAnswer:
+def decode(raw: bytes, *, audio_type: str = "audio/wav") -> chat.ChatAnswer:
+    """The answer in neutral words. Raises AnswerFault where `read` tells `error` or `broken`.
+
+    `audio_type` is the media type of the sound that was asked for, which no answer tells.
+    """
+    answer = read(raw, translate=True, audio_type=audio_type)
+    if answer.error is not None:
+        raise AnswerFault(answer.error)
+    if answer.broken is not None:
+        raise AnswerFault(Broken(answer.broken))
+    return fold(answer.events)
+
+
+def read(raw: bytes, *, translate: bool = False, audio_type: str = "audio/wav") -> ChatAnswer:
     """Read the body of a 200. Never raises."""
     if not raw.strip():
         return _broken("F24")
@@ -62,6 +79,9 @@ def read(raw: bytes) -> ChatAnswer:
     for choice in choices:
         reader.read(choice, events)
         usage = usage or given(choice.usage)
+    if translate:
+        counted = [] if usage is None else [Usage(usage)]
+        events = Translation(audio_type, whole=True).complete([*events, *counted], raw)
     return ChatAnswer(
         events,
         usage,

@@ -24,6 +24,8 @@ from gateway.codecs.events import (
 )
 from gateway.codecs.events import Step as Step
 from gateway.codecs.openai.errors import read_object
+from gateway.codecs.openai.stream_encode import Encoder as Encoder
+from gateway.codecs.openai.translation import Translation
 from gateway.codecs.openai.wire import (
     ABSENT,
     OVERLOADED_REASONS,
@@ -43,18 +45,27 @@ class Decoder:
     """Reads one streamed answer.
 
     `usage_asked`: the client wants the usage chunk. `choices`: how many choices were asked for.
+    `translate`: the events go to an encoder and tell all; sound is then of `audio_type`, for
+    streamed sound is always bare samples.
     After any call `complete` says that a cut would be no fault, `usage` is the last raw usage
     object (F26) or None, `text_bytes` and `reasoning_bytes` count the UTF-8 bytes so far.
     """
 
     def __init__(
-        self, *, usage_asked: bool, choices: int = 1, frame_bytes_max: int = FRAME_BYTES_MAX
+        self,
+        *,
+        usage_asked: bool,
+        choices: int = 1,
+        frame_bytes_max: int = FRAME_BYTES_MAX,
+        translate: bool = False,
+        audio_type: str = "audio/L16",
     ) -> None:
         self._splitter = FrameSplitter(frame_bytes_max)
         self._reader = ChoiceReader()
         self._usage_asked = usage_asked
         self._choices = choices
         self._closed = False
+        self._translation = Translation(audio_type, whole=False) if translate else None
         self.usage: bytes | None = None
         self.complete = False
 
@@ -136,6 +147,8 @@ class Decoder:
             events.append(Usage(usage))
             if not self._usage_asked and not answer.choices:
                 raw = b""
+        if self._translation is not None:
+            events = self._translation.complete(events, frame.data or b"")
         return Step(raw, events)
 
     def _read_leftover(self, frame: Frame) -> Step | None:
