@@ -182,14 +182,16 @@ class Shape:
 
     def exec(self, name: str, command: list[str]) -> str:
         """What a command says that is run in a container of that service."""
-        return subprocess.run(
+        done = subprocess.run(
             self._local(name, command, 0),
             cwd=self._home(name),
             env=self._environment(name),
             capture_output=True,
             text=True,
-            check=True,
-        ).stdout
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def _home(self, name: str) -> Path:
         return self.image if name in _OURS else self.directory / name

@@ -66,6 +66,11 @@ class Stage(NamedTuple):
         with psycopg.connect(self.shape.database_url) as connection:
             return connection.execute(query.encode(), values).fetchall()
 
+    def settle(self) -> None:
+        """Block until every request has its record; that is written after its answer."""
+        query = "SELECT count(*) FROM billing_hold WHERE state = 'open'"
+        until(lambda: self.rows(query) == [(0,)], "a hold stays open")
+
     def chat(self, words: str, **headers: str) -> Answer:
         body = {"model": "fake", "messages": [{"role": "user", "content": words}]}
         return ask(self.port, CHAT, body=body, headers={**bearer(), **headers})
@@ -176,11 +181,11 @@ def test_the_request_id_is_one_and_the_same(stage: Stage) -> None:
     answer = stage.chat("hi #tokens=2", **{"X-Request-ID": "theirs"})
     shown = answer.one("x-request-id")
     assert answer.status == 200
-    logged = [line for line in stage.nginx.told().splitlines() if f'"id":"{shown}"' in line]
-    assert len(logged) == 1
-    assert '"path":"/v1/chat/completions","status":200' in logged[0]
-    recorded = stage.rows("SELECT request_id FROM usage_usagerecord")
-    assert (parse_id(shown),) in recorded
+    # Both are written once the answer has gone out.
+    line = f'"id":"{shown}","client":"127.0.0.1","method":"POST","path":"{CHAT}","status":200'
+    until(lambda: line in stage.nginx.told(), "the edge did not log the request")
+    query = "SELECT count(*) FROM usage_usagerecord WHERE request_id = %s"
+    until(lambda: stage.rows(query, parse_id(shown)) == [(1,)], "the request has no record")
 
 
 def test_bodies_are_bounded(stage: Stage) -> None:
@@ -208,6 +213,7 @@ def test_redis_asks_for_its_password(stage: Stage) -> None:
 
 def test_tasks_go_through_redis_to_the_worker(stage: Stage) -> None:
     """The roll-up of what was asked above appears only now: nobody else sums."""
+    stage.settle()
     [(asked,)] = stage.rows("SELECT count(*) FROM usage_usagerecord WHERE final")
     assert asked > 0
     assert stage.rows("SELECT count(*) FROM usage_rollup") == [(0,)]
@@ -250,6 +256,7 @@ def test_postgres_takes_its_settings(stage: Stage) -> None:
 def test_a_killed_process_leaves_the_other_serving(stage: Stage) -> None:
     killed = stage.webs[0]
     assert stage.chat("hi #tokens=2").status == 200
+    stage.settle()
     killed.process.kill()
     killed.process.wait()
     assert [ask(stage.port, "/readyz").status for _ in range(20)] == [200] * 20
