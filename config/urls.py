@@ -7,6 +7,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.root, name="root"),
     path("", include("accounts.urls")),
     path("", include("gateway.urls")),
+    path("", include("playground.urls")),
+    path("", include("usage.urls")),
     path("o/<slug:o>/", views.home, name="home"),
     path("appearance", views.appearance, name="appearance"),
     path("design/", views.design, name="design"),

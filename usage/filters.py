@@ -236,6 +236,11 @@ def _grain(length: dt.timedelta) -> Grain:
     return "week" if length <= _WEEKS_UP_TO else "month"
 
 
+def of_keys(scope: Scope, keys: tuple[UUID, ...]) -> Scope:
+    """The same rows, of these keys only."""
+    return replace(scope, keys=keys)
+
+
 def read_zone(text: str) -> ZoneInfo:
     """An IANA time zone by name. Raises ValueError."""
     if text not in zone_names():
@@ -285,6 +290,11 @@ def read_bucket_edge(text: str, zone: ZoneInfo, *, end: bool) -> dt.datetime:
 def _range(reader: "_Reader", range_name: Range, zone: ZoneInfo, now: dt.datetime) -> UsageFilter:
     if range_name == "custom":
         start_text, end_text = reader.text("from"), reader.text("to")
+        if not start_text and not end_text:
+            # The form was just set to custom: begin from the dates that were shown.
+            made = _range(reader, RANGE, zone, now)
+            today = now.astimezone(zone).date()
+            return replace(made, range="custom", on=(today - 29 * _DAY, today))
         try:
             start_at = read_bucket_edge(start_text, zone, end=False)
             end_at = read_bucket_edge(end_text, zone, end=True)

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from accounts.access import Actor
-from billing.rules.meters import METERS
+from billing.rules.meters import METERS, Meter
 from usage.filters import EVERYTHING, GroupBy, Metric, Scope, UsageFilter
 from usage.rules.buckets import Span
 from usage.visibility import Period, run, where_of
@@ -26,6 +26,16 @@ OTHER_SLOT: Final = 8
 
 TOKEN_METERS: Final = [meter.name for meter in METERS.values() if meter.unit == "token"]
 _NIL: Final = UUID(int=0)
+
+
+def _token_column(meter: Meter) -> str:
+    if meter.side == "in":
+        cached = meter.name == "in_cache_read" or meter.name.endswith("_cached")
+        return "cached" if cached else "sent"
+    return "reasoning" if meter.name == "out_reasoning" else "out"
+
+
+_TOKEN_COLUMNS: Final = {name: _token_column(METERS[name]) for name in TOKEN_METERS}
 
 By = Literal["model", "key", "user", "channel", "bucket", "all"]
 
@@ -220,6 +230,23 @@ def choices(actor: Actor, span: Span) -> Choices:
         users=tuple(sorted({row[3] for row in rows if row[3]})),
         channels=tuple(sorted(channels.items(), key=lambda item: item[1].lower())),
     )
+
+
+class Tokens(NamedTuple):
+    """Language-model tokens in four columns that add up to all of them."""
+
+    sent: int
+    cached: int
+    out: int
+    reasoning: int
+
+
+def tokens_of(meters: Mapping[str, int]) -> Tokens:
+    """The tokens among the meters."""
+    columns = dict.fromkeys(Tokens._fields, 0)
+    for name, column in _TOKEN_COLUMNS.items():
+        columns[column] += meters.get(name, 0)
+    return Tokens(**columns)
 
 
 # Requests ---------------------------------------------------------------------------------------

@@ -1,0 +1,145 @@
+"""The page of one request (W33): how it went, what it cost, and the proof of that."""
+
+import datetime as dt
+import json
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import Actor, organisation_page
+from billing.rules.meters import find_meter, format_rate
+from billing.rules.money import format_usd
+from lib import clock
+from lib.formatting import MINUS
+from lib.htmx import render_part
+from lib.ids import id_text, parse_id
+from usage import filters, receipts, reports, words
+from usage.reports import RequestRow
+
+
+@organisation_page("requests.read")
+@require_safe
+def request_page(request: HttpRequest, actor: Actor, rid: str) -> HttpResponse:
+    return _detail(request, actor, rid, "usage/_request.html")
+
+
+@organisation_page("requests.read")
+@require_POST
+def request_recompute(request: HttpRequest, actor: Actor, rid: str) -> HttpResponse:
+    return _detail(request, actor, rid, "usage/_receipt_check.html", recompute=True)
+
+
+def _detail(
+    request: HttpRequest, actor: Actor, rid: str, part: str, *, recompute: bool = False
+) -> HttpResponse:
+    request_id = parse_id(rid)
+    if request_id is None:
+        raise Http404
+    detail = receipts.request_detail(actor, request_id)
+    shown = detail if actor.operator else receipts.without_channel_names(detail)
+    zone = filters.from_query({"tz": request.GET.getlist("tz")}, clock.now(), channels=False).zone
+    row = shown.row
+    context = {
+        "nav": "requests",
+        "detail": shown,
+        "row": row,
+        "rid": id_text(row.request_id),
+        "zone": zone.key,
+        "refresh_url": request.get_full_path(),
+        "milliseconds": f"{row.admitted_at.microsecond // 1000:03}",
+        "basis": words.BASES.get(row.basis, row.basis),
+        "charged_by": words.CHARGED_BY.get(row.basis, ""),
+        "kind": words.KINDS.get(row.kind or "", row.kind or ""),
+        "flags": [words.flag_word(flag) for flag in row.flags],
+        "attempts": (attempts := [_attempt(shown, attempt) for attempt in shown.attempts]),
+        "posted": any(attempt["postings"] for attempt in attempts),
+        "raw_usage": _pretty(shown.raw_usage),
+        "speed": _speed(row),
+        "tokens": reports.tokens_of(row.meters),
+        **(_receipt(shown.receipt) if shown.receipt else {}),
+        **(_recomputed(receipts.recompute(detail)) if recompute else {}),
+    }
+    with timezone.override(zone):
+        return render_part(request, "usage/request.html", part, context)
+
+
+def _attempt(detail: receipts.RequestDetail, one: receipts.AttemptShown) -> dict[str, Any]:
+    """An attempt, and its bar on a line as long as the request."""
+    ends = [attempt.end_ms or attempt.start_ms for attempt in detail.attempts]
+    passed = clock.now() - detail.row.admitted_at
+    whole = max(1, *ends, passed // dt.timedelta(milliseconds=1) if detail.row.running else 0)
+    end_ms = whole if one.end_ms is None else max(one.end_ms, one.start_ms)
+    first_ms = min(max(one.ttft_ms or one.start_ms, one.start_ms), end_ms)
+    return {
+        "one": one,
+        "kind": words.KINDS.get(one.kind or "", one.kind or ""),
+        "basis": words.BASES.get(one.basis, one.basis),
+        "whole": whole,
+        "wait_ms": (first_ms if one.ttft_ms else end_ms) - one.start_ms,
+        "first_ms": first_ms if one.ttft_ms else None,
+        "answer_ms": end_ms - first_ms if one.ttft_ms else 0,
+        "took_ms": end_ms - one.start_ms,
+        "postings": [
+            {"id": id_text(posting.id), "kind": posting.kind, "at": posting.at}
+            for posting in one.postings
+        ],
+    }
+
+
+def _receipt(made: receipts.Receipt) -> dict[str, Any]:
+    """The receipt's figures as exact texts of USD."""
+    return {
+        "receipt_lines": [
+            {
+                "word": words.meter_word(line.meter),
+                "quantity": line.quantity,
+                "rate": _rate(line.meter, line.rate_nano_per_million),
+                "amount": _usd(line.amount),
+            }
+            for line in made.lines
+        ],
+        "rounding": made.rounding and _usd(made.rounding),
+        "above_hold": made.above_hold and _usd(f"-{made.above_hold}"),
+        "waived": made.waived and _usd(f"-{made.waived}"),
+        "charge": _usd(format_usd(made.charge_nano)),
+    }
+
+
+def _recomputed(found: receipts.Recomputed) -> dict[str, Any]:
+    computed = None if found.computed_nano is None else _usd(format_usd(found.computed_nano))
+    return {
+        "recomputed": found,
+        "computed": computed,
+        "difference": _usd(format_usd(found.difference_nano)),
+    }
+
+
+def _rate(meter: str, rate_nano_per_million: int) -> str:
+    text = format_rate(meter, rate_nano_per_million)
+    if find_meter(meter).scale == "per_million":
+        return f"${text} / 1M"
+    return gettext("$%(rate)s each") % {"rate": text}
+
+
+def _usd(text: str) -> str:
+    """An exact decimal with its sign; a true minus, as everywhere on the screen."""
+    return f"{MINUS}${text[1:]}" if text.startswith("-") else f"${text}"
+
+
+def _speed(row: RequestRow) -> str:
+    """Tokens of output per second of answering, with one decimal below a hundred."""
+    tokens = reports.tokens_of(row.meters)
+    out = tokens.out + tokens.reasoning
+    answering_ms = (row.total_ms or 0) - (row.ttft_ms or 0)
+    if not out or row.ttft_ms is None or answering_ms <= 0:
+        return ""
+    tenths = out * 10_000 // answering_ms
+    figure = f"{tenths // 10}.{tenths % 10}" if tenths < 1000 else str(tenths // 10)
+    return gettext("%(n)s tok/s after it") % {"n": figure}
+
+
+def _pretty(raw: object) -> str:
+    return "" if raw is None else json.dumps(raw, indent=2, ensure_ascii=False)
