@@ -190,6 +190,35 @@ KINDS: Final[Mapping[ErrorKind, ErrorRow]] = MappingProxyType(
     }
 )
 
+# The anthropic dialect's word for each kind; what is not listed is `invalid_request_error`.
+ANTHROPIC_TYPES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
+    {
+        "authentication": "authentication_error",
+        "key_conflict": "authentication_error",
+        "insufficient_balance": "billing_error",
+        "max_cost_exceeded": "billing_error",
+        "model_unpriced": "billing_error",
+        "permission": "permission_error",
+        "model_not_found": "not_found_error",
+        "task_not_found": "not_found_error",
+        "route_not_found": "not_found_error",
+        "body_too_large": "request_too_large",
+        "rate_limited": "rate_limit_error",
+        "upstream_rate_limited": "rate_limit_error",
+        "internal": "api_error",
+        "not_implemented": "api_error",
+        "upstream_error": "api_error",
+        "upstream_unreachable": "api_error",
+        "upstream_auth": "api_error",
+        "upstream_truncated": "api_error",
+        "upstream_malformed": "api_error",
+        "no_channel": "overloaded_error",
+        "overloaded": "overloaded_error",
+        "server_shutting_down": "overloaded_error",
+        "timeout": "timeout_error",
+    }
+)
+
 _WHAT_CHARACTERS_MAX = 500
 _VALUE_CHARACTERS_MAX = 64
 # Prefixes under which providers hand out keys; the tail alone would already identify one.
