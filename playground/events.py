@@ -1,0 +1,127 @@
+"""The events of a run as rows: appended by the one process that carries it, read by any.
+
+A frame may be lost with the last instant before a crash of the database: these commits do not wait
+for the disk. The books of the request do.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from playground.bell import CHANNEL
+from playground.models import RunEvent
+from playground.rules.render import Frame
+
+STALE_S = 10
+"""A run whose carrier has not been heard of for so long has lost it."""
+
+KEPT = dt.timedelta(minutes=15)
+
+
+class Written(NamedTuple):
+    """Whether the run still goes on (somebody else may have ended it), and shall be stopped."""
+
+    alive: bool
+    stopping: bool
+
+
+class Read(NamedTuple):
+    """Events after a number, in order, and what the run's row says."""
+
+    events: list[tuple[int, str]]
+    ended: bool
+    stale: bool
+
+
+class SoFar(NamedTuple):
+    """What a run has written, and up to which event."""
+
+    seq: int
+    text: str
+    reasoning: str
+
+
+def append_frames(run_id: UUID, first_seq: int, frames: Sequence[Frame]) -> Written:
+    """Write frames under the numbers from `first_seq` on, and ring. Nothing once it has ended."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _APPEND,
+            {
+                "run": run_id,
+                "seqs": [first_seq + offset for offset in range(len(frames))],
+                "htmls": [frame.html for frame in frames],
+                "texts": [frame.text for frame in frames],
+                "reasonings": [frame.reasoning for frame in frames],
+                "channel": CHANNEL,
+            },
+        )
+        row = cursor.fetchone()
+    return Written(row is not None, bool(row and row[0]))
+
+
+def beat(run_id: UUID) -> None:
+    """Say that the run's carrier lives."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BEAT, {"run": run_id})
+
+
+def ring_all(run_id: UUID) -> None:
+    """Ring in every process, at the commit of the caller's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(run_id)])
+
+
+def read_after(run_id: UUID, seq: int, limit: int) -> Read:
+    """The next events of a run. Of a run that is gone: none, ended."""
+    with connection.cursor() as cursor:
+        cursor.execute(_READ, {"run": run_id, "seq": seq, "limit": limit, "stale": STALE_S})
+        rows = cursor.fetchall()
+    if not rows:
+        return Read([], ended=True, stale=False)
+    events = [(row[2], row[3]) for row in rows if row[2] is not None]
+    return Read(events, ended=rows[0][0], stale=rows[0][1])
+
+
+def so_far(run_id: UUID) -> SoFar:
+    """The text that a run has written so far."""
+    events = RunEvent.objects.filter(run_id=run_id).order_by("seq")
+    rows = list(events.values_list("seq", "text", "reasoning"))
+    return SoFar(
+        rows[-1][0] if rows else 0,
+        "".join(text for _, text, _ in rows),
+        "".join(reasoning for _, _, reasoning in rows),
+    )
+
+
+def drop_expired(now: dt.datetime) -> int:
+    """Delete the events of runs that have ended a while ago; how many."""
+    return RunEvent.objects.filter(run__ended_at__lt=now - KEPT).delete()[0]
+
+
+_APPEND = """
+    WITH run AS (
+        SELECT stop_at IS NOT NULL AS stopping, set_config('synchronous_commit', 'off', true)
+        FROM playground_run WHERE id = %(run)s AND ended_at IS NULL
+    ), written AS (
+        INSERT INTO playground_runevent (run_id, seq, html, text, reasoning)
+        SELECT %(run)s, e.seq, e.html, e.text, e.reasoning
+        FROM run, unnest(%(seqs)s::int[], %(htmls)s::text[], %(texts)s::text[],
+                         %(reasonings)s::text[]) AS e(seq, html, text, reasoning)
+    )
+    SELECT stopping, set_config, pg_notify(%(channel)s, %(run)s::text) FROM run"""
+
+_BEAT = """
+    UPDATE playground_run SET heartbeat_at = clock_timestamp()
+    WHERE id = %(run)s AND ended_at IS NULL"""
+
+_READ = """
+    SELECT r.ended_at IS NOT NULL,
+           r.ended_at IS NULL
+               AND r.heartbeat_at < clock_timestamp() - make_interval(secs => %(stale)s),
+           e.seq, e.html
+    FROM playground_run r
+    LEFT JOIN playground_runevent e ON e.run_id = r.id AND e.seq > %(seq)s
+    WHERE r.id = %(run)s ORDER BY e.seq LIMIT %(limit)s"""

@@ -1,0 +1,52 @@
+"""Which models the playground offers: those that the installation serves and its key may ask."""
+
+from dataclasses import dataclass
+
+from accounts.keys import playground_key
+from accounts.models import Key, Organisation
+from billing.prices import ListedPrice
+from gateway.models import InstallationSetting
+from gateway.rules.routing import matches
+from gateway.served import price_of, prices_in_force, served_models
+
+
+@dataclass(frozen=True)
+class OfferedModel:
+    """A name that can be asked, with the price now; rates in nano per million tokens."""
+
+    name: str
+    price: ListedPrice | None
+
+    @property
+    def input_rate(self) -> int | None:
+        return self.price.rates["meters"].get("in_text") if self.price else None
+
+    @property
+    def output_rate(self) -> int | None:
+        return self.price.rates["meters"].get("out_text") if self.price else None
+
+
+def offered_models(organisation: Organisation) -> list[OfferedModel]:
+    """The models that a member may choose from, by name.
+
+    What has no price is offered only where the installation does not refuse it.
+    """
+    prices = prices_in_force()
+    names: set[str] = set()
+    for model in served_models():
+        if any(server.channel.enabled for server in model.servers):
+            names.update(model.priced if model.pattern else [model.name])
+    setting = InstallationSetting.objects.first()
+    refuses_unpriced = setting is None or setting.unpriced_models == "reject"
+    key = playground_key(organisation)
+    offered = [OfferedModel(name, price_of(name, prices)) for name in sorted(names)]
+    return [
+        model
+        for model in offered
+        if _may_ask(key, model.name) and (model.price is not None or not refuses_unpriced)
+    ]
+
+
+def _may_ask(key: Key, model: str) -> bool:
+    patterns = key.model_patterns
+    return not patterns or any(matches(pattern, model) for pattern in patterns)

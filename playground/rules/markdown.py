@@ -1,0 +1,385 @@
+"""Markdown of a model to HTML that may stand in a page: the text is hostile until shown otherwise.
+
+Three walls stand behind one another: the parser takes no HTML, what it makes is built here and not
+by the text, and an allow-list (nh3) throws away whatever else came through. Math is converted with
+its brackets out of the way and passes an allow-list of its own, because converters let markup in
+`\\text{}` and addresses in `\\href{}` pass. No image is ever loaded: its address could carry the
+chat to a third party.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from html import escape
+from typing import Any
+from urllib.parse import urlsplit
+
+import nh3
+from latex2mathml import exceptions as latex_errors
+from latex2mathml.converter import convert
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import get_lexer_by_name
+from pygments.token import STANDARD_TYPES
+from pygments.util import ClassNotFound
+
+from playground.rules.blocks import BlockEvent, BlockSplitter, Closed, Grown, Opened
+
+
+@dataclass(frozen=True, slots=True)
+class MarkdownWords:
+    """What the renderer says itself, in the reader's language; `copy_icon` is ready HTML."""
+
+    image_from: str = "Image from %s · Open"
+    copy: str = "Copy"
+    copy_code: str = "Copy code"
+    copy_icon: str = ""
+
+
+PLAIN_ABOVE = 100_000
+"""A block of prose longer than this many characters is shown as it was written."""
+
+_HIGHLIGHT_ABOVE = 200_000
+_HIGHLIGHT_LINE_ABOVE = 5_000
+_MATH_ABOVE = 2_000
+_MATH_DEPTH_MAX = 40
+
+
+def render_block(source: str, words: MarkdownWords, id_prefix: str) -> str:
+    """One closed block as sanitised HTML. `id_prefix` begins the ids of its code blocks."""
+    if len(source) > PLAIN_ABOVE and not source.lstrip().startswith(("```", "~~~")):
+        return f'<p class="plain-text">{escape_text(source)}</p>'
+    env: dict[str, Any] = {"words": words}
+    html = nh3.clean(_markdown().render(source, env), **_WALL)
+    return _with_copy_buttons(html, words, id_prefix)
+
+
+def render_whole(text: str, words: MarkdownWords, message: str) -> str:
+    """A whole answer; `message` is its id, which begins every id inside."""
+    splitter = BlockSplitter(begins_block)
+    events: list[BlockEvent] = [*splitter.feed(text), *splitter.end()]
+    return "".join(
+        closed_html(event, words, message) for event in events if isinstance(event, Closed)
+    )
+
+
+def render_so_far(text: str, words: MarkdownWords, message: str) -> str:
+    """An answer that is being written: its closed blocks, then the open one as text.
+
+    What a page shows that has applied every frame of `AnswerPainter` so far.
+    """
+    open_block = ""
+    html: list[str] = []
+    kind: Opened | None = None
+    for event in BlockSplitter(begins_block).feed(text):
+        if isinstance(event, Opened):
+            kind, open_block = event, ""
+        elif isinstance(event, Grown):
+            open_block += event.text
+        else:
+            html.append(closed_html(event, words, message))
+            kind = None
+    if kind is not None:
+        html.append(open_html(kind, open_block, message))
+    return "".join(html)
+
+
+def closed_html(block: Closed, words: MarkdownWords, message: str) -> str:
+    """A closed block in its place in the answer."""
+    prefix = f"code-{message}-{block.number}"
+    return f'<div data-b="{block.number}">{render_block(block.source, words, prefix)}</div>'
+
+
+def open_html(block: Opened, text: str, message: str) -> str:
+    """The open block, which grows by text alone. Browsers drop the newline behind `<pre>`."""
+    return (
+        f'<pre id="{open_id(message, block.number)}" data-b="{block.number}" data-open '
+        f'data-kind="{block.kind}">\n{escape_text(text)}</pre>'
+    )
+
+
+def open_id(message: str, number: int) -> str:
+    """The id of an answer's open block."""
+    return f"open-{message}-{number}"
+
+
+def begins_block(block: str, line: str) -> bool:
+    """Whether a line after `block` (which ends with a newline) begins a new top-level block."""
+    tokens: list[Token] = []
+    markdown = _markdown()
+    markdown.block.parse(block + line, markdown, {}, tokens)
+    first = block.count("\n")
+    return any(
+        token.level == 0 and token.map is not None and token.map[0] == first
+        for token in reversed(tokens)
+    )
+
+
+def escape_text(text: str) -> str:
+    """Text for an element's content; carriage returns survive the way through a stream of lines."""
+    return escape(text, quote=False).replace("\r", "&#13;")
+
+
+# Math -------------------------------------------------------------------------------------------
+
+_REFUSED = re.compile(
+    r"\\(?:href|style|class|unicode|cssId|html\w*|url|includegraphics)(?![A-Za-z])"
+)
+# The converter meets any text: it raises errors of its own, and what its inside stumbles over.
+_CONVERTER_ERRORS: tuple[type[Exception], ...] = (
+    *(error for error in vars(latex_errors).values() if isinstance(error, type)),
+    ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
+    ValueError, StopIteration,
+)  # fmt: skip
+_LESS, _GREATER = "\ue000", "\ue001"
+_MATH_TAGS = {
+    "math", "mrow", "mi", "mo", "mn", "mtext", "ms", "mspace", "mfrac", "msqrt", "mroot", "mstyle",
+    "msub", "msup", "msubsup", "munder", "mover", "munderover", "mmultiscripts", "mprescripts",
+    "mpadded", "mphantom", "menclose", "mtable", "mtr", "mtd",
+}  # fmt: skip
+_MATH_ATTRIBUTES = {
+    "math": {"display"},
+    "mi": {"mathvariant"},
+    "mo": {"stretchy", "fence", "form", "separator", "accent", "movablelimits", "largeop"},
+    "mspace": {"width"},
+    "mstyle": {"displaystyle", "scriptlevel"},
+    "mfrac": {"linethickness"},
+    "mover": {"accent"},
+    "munder": {"accentunder"},
+    "menclose": {"notation"},
+    "mtable": {"columnalign"},
+    "mtd": {"columnalign"},
+}
+_MATH_VALUE = re.compile(r"[a-z ]{0,40}|-?[0-9]{0,2}(?:\.[0-9]{1,4})?(?:em|px)?")
+
+
+def render_math(latex: str, *, display: bool) -> str:
+    """LaTeX as MathML that has nothing but math in it; its source as code when it is not math."""
+    source = latex.replace(_LESS, "").replace(_GREATER, "")
+    as_code = f"<code>{escape_text(latex)}</code>"
+    if len(source) > _MATH_ABOVE or _REFUSED.search(source) or _depth(source) > _MATH_DEPTH_MAX:
+        return as_code
+    hidden = source.replace("<", _LESS).replace(">", _GREATER)
+    try:
+        mathml = convert(hidden, display="block" if display else "inline")
+    except _CONVERTER_ERRORS:
+        return as_code
+    for sign, entity in ((_LESS, "&lt;"), (_GREATER, "&gt;")):
+        mathml = mathml.replace(f"<mi>{sign}</mi>", f"<mo>{entity}</mo>").replace(sign, entity)
+    clean = nh3.clean(
+        mathml,
+        tags=_MATH_TAGS,
+        attributes=_MATH_ATTRIBUTES,
+        attribute_filter=_math_attribute,
+        url_schemes=set(),
+        link_rel=None,
+    )
+    return clean if clean.startswith("<math") else as_code
+
+
+def _math_attribute(tag: str, name: str, value: str) -> str | None:
+    return value if _MATH_VALUE.fullmatch(value) else None
+
+
+def _depth(latex: str) -> int:
+    deepest = depth = 0
+    for letter in latex:
+        depth += (letter in "{[(") - (letter in "}])")
+        deepest = max(deepest, depth)
+    return deepest + latex.count("\\begin") + latex.count("\\left")
+
+
+def _bracket_math(state: StateInline, silent: bool) -> bool:
+    """`\\( … \\)` and `\\[ … \\]`, as many models write math."""
+    opening = state.src[state.pos : state.pos + 2]
+    if opening not in ("\\(", "\\["):
+        return False
+    closing = "\\)" if opening == "\\(" else "\\]"
+    # A bound on the search keeps many openings without an end from costing their square.
+    end = state.src.find(closing, state.pos + 2, state.pos + _MATH_ABOVE)
+    if end < 0:
+        return False
+    content = state.src[state.pos + 2 : end]
+    if not content.strip():
+        return False
+    if not silent:
+        kind = "math_inline" if opening == "\\(" else "math_inline_double"
+        state.push(kind, "math", 0).content = content
+    state.pos = end + 2
+    return True
+
+
+# Markdown ---------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _markdown() -> MarkdownIt:
+    markdown = MarkdownIt("commonmark", {"html": False, "linkify": True, "breaks": True})
+    markdown.enable(["table", "strikethrough", "linkify"])
+    # A definition would act on blocks far away, which are closed already.
+    markdown.disable("reference")
+    markdown.validateLink = _allowed_link  # type: ignore[method-assign]
+    if markdown.linkify is not None:
+        markdown.linkify.set({"fuzzy_link": False, "fuzzy_email": False, "fuzzy_ip": False})
+    dollarmath_plugin(
+        markdown,
+        allow_labels=False,
+        allow_space=False,
+        allow_digits=False,
+        allow_blank_lines=False,
+        double_inline=True,
+    )
+    markdown.inline.ruler.before("escape", "bracket_math", _bracket_math)
+    markdown.core.ruler.after("inline", "task_signs", _task_signs)
+    for name, rule in _RENDER_RULES.items():
+        markdown.add_render_rule(name, rule)
+    return markdown
+
+
+def _allowed_link(url: str) -> bool:
+    return re.match(r"(?i)(?:https?://|mailto:)[^\s]", url) is not None
+
+
+def _task_signs(state: StateCore) -> None:
+    """`- [x]` as a sign: a check box that cannot be ticked would only be in the way of readers."""
+    for item, inline in zip(state.tokens, state.tokens[2:], strict=False):
+        if item.type != "list_item_open" or inline.type != "inline" or not inline.children:
+            continue
+        first = inline.children[0]
+        sign = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}.get(first.content[:4])
+        if first.type == "text" and sign:
+            first.content = sign + first.content[4:]
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _heading(self: RendererHTML, tokens: Sequence[Token], index: int, *rest: Any) -> str:
+    # The page has the first two levels: its title, and the heading of each message.
+    level = min(int(tokens[index].tag[1]) + 2, 6)
+    return f"<h{level}>" if tokens[index].nesting > 0 else f"</h{level}>\n"
+
+
+def _link(self: RendererHTML, tokens: Sequence[Token], index: int, *rest: Any) -> str:
+    href = str(tokens[index].attrGet("href") or "")
+    return f'<a href="{escape(href)}" title="{escape(_host(href))}">'
+
+
+def _image(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    token = tokens[index]
+    source = str(token.attrGet("src") or "")
+    words: MarkdownWords = env["words"]
+    alt = self.renderInlineAsText(token.children or [], options, env)
+    label = words.image_from.replace("%s", _host(source), 1)
+    before = f"{escape(alt)} " if alt else ""
+    return f'{before}<a class="chip" href="{escape(source)}">{escape(label)}</a>'
+
+
+def _fence(self: RendererHTML, tokens: Sequence[Token], index: int, *rest: Any) -> str:
+    words = tokens[index].info.split()
+    language = words[0] if words else ""
+    code = _highlighted(tokens[index].content, language)
+    return (
+        f'<figure class="code"><figcaption><span>{escape(language[:40])}</span></figcaption>'
+        f'<pre tabindex="0"><code>{code}</code></pre></figure>\n'
+    )
+
+
+def _highlighted(code: str, language: str) -> str:
+    long = len(code) > _HIGHLIGHT_ABOVE or any(
+        len(line) > _HIGHLIGHT_LINE_ABOVE for line in code.split("\n")
+    )
+    if not language or long:
+        return escape_text(code)
+    try:
+        lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    except ClassNotFound:
+        return escape_text(code)
+    return highlight(code, lexer, _FORMATTER)
+
+
+def _table_open(*rest: Any) -> str:
+    # The table scrolls inside its own box, which the keyboard must reach.
+    return '<table tabindex="0">'
+
+
+def _math(display: bool, block: bool = False) -> Any:
+    def rule(self: RendererHTML, tokens: Sequence[Token], index: int, *rest: Any) -> str:
+        html = render_math(tokens[index].content.strip(), display=display)
+        return f'<p class="math">{html}</p>\n' if block else html
+
+    return rule
+
+
+_FORMATTER: HtmlFormatter[str] = HtmlFormatter(nowrap=True)
+_RENDER_RULES = {
+    "heading_open": _heading,
+    "heading_close": _heading,
+    "link_open": _link,
+    "image": _image,
+    "fence": _fence,
+    "code_block": _fence,
+    "table_open": _table_open,
+    "math_inline": _math(False),
+    "math_inline_double": _math(True),
+    "math_block": _math(True, block=True),
+}
+
+# The last wall ----------------------------------------------------------------------------------
+
+_TAGS = {
+    "p", "br", "hr", "h3", "h4", "h5", "h6", "em", "strong", "s", "a", "code", "pre",
+    "blockquote", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "span", "figure",
+    "figcaption",
+}  # fmt: skip
+_CODE_CLASSES = {name for name in STANDARD_TYPES.values() if name}
+_WALL: dict[str, Any] = {
+    "tags": _TAGS | _MATH_TAGS,
+    "attributes": {
+        "a": {"href", "title"},
+        "ol": {"start"},
+        "pre": {"tabindex"},
+        "table": {"tabindex"},
+        **_MATH_ATTRIBUTES,
+    },
+    "allowed_classes": {
+        "span": _CODE_CLASSES,
+        "a": {"chip"},
+        "figure": {"code"},
+        "p": {"math"},
+    },
+    "set_tag_attribute_values": {"a": {"target": "_blank"}},
+    "url_schemes": {"http", "https", "mailto"},
+    "link_rel": "noopener noreferrer nofollow",
+}
+
+
+def _with_copy_buttons(html: str, words: MarkdownWords, id_prefix: str) -> str:
+    """After the wall: each code block gets an id and the button that copies it.
+
+    The searched text is markup, which the wall has left only where this module put it.
+    """
+    if "<figcaption>" not in html:
+        return html
+    parts = html.split('</span></figcaption><pre tabindex="0">')
+    out = [parts[0]]
+    for number, part in enumerate(parts[1:]):
+        id = f"{id_prefix}-{number}"
+        button = (
+            f'<button class="btn copy needs-js" data-kind="ghost" data-size="sm" type="button" '
+            f'data-copy="#{id}" aria-label="{escape(words.copy_code)}">'
+            f"{words.copy_icon}<span>{escape(words.copy)}</span></button>"
+        )
+        out.append(f'</span>{button}</figcaption><pre tabindex="0" id="{id}">{part}')
+    return "".join(out)

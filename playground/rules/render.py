@@ -1,0 +1,132 @@
+"""Neutral events of an answer to frames of HTML that htmx puts into the page.
+
+A frame is a handful of ``<hx-partial>``: text is appended, escaped, to the open block; a closed
+block is replaced by its sanitised HTML. Nothing that an upstream says can name a target, an event
+or an attribute: targets are made here from the message's id.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gateway.codecs.events import Event, ReasoningDelta, RefusalDelta, TextDelta
+from playground.rules.blocks import BlockEvent, BlockSplitter, Grown, Opened
+from playground.rules.markdown import (
+    MarkdownWords,
+    begins_block,
+    closed_html,
+    escape_text,
+    open_html,
+    open_id,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerWords:
+    """What stands around an answer while it grows; `chevron` is ready HTML."""
+
+    thinking: str = "Thinking…"
+    chevron: str = ""
+    markdown: MarkdownWords = field(default_factory=MarkdownWords)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What the page shows next, and the pieces of text and reasoning that are in it."""
+
+    html: str
+    text: str = ""
+    reasoning: str = ""
+
+
+class AnswerPainter:
+    """Paints one answer. `paint` takes the events since the last frame, `end` closes the text."""
+
+    def __init__(self, message: str, words: AnswerWords) -> None:
+        self._message = message
+        self._words = words
+        self._splitter = BlockSplitter(begins_block)
+        self._begun = False
+        self.reasoned = False
+
+    def paint(self, events: Iterable[Event]) -> Frame:
+        """The next frame; its HTML is "" when nothing is to be seen yet."""
+        text, reasoning = "", ""
+        for event in events:
+            # The page asks for one choice; what others an upstream sends are not shown.
+            if isinstance(event, (TextDelta, RefusalDelta)) and event.choice == 0:
+                text += storable(event.text)
+            elif isinstance(event, ReasoningDelta) and event.choice == 0:
+                reasoning += storable(event.text)
+        html = self._reasoning(reasoning) + self._blocks(self._splitter.feed(text))
+        return Frame(html, text, reasoning)
+
+    def end(self) -> Frame:
+        """The last frame of the text: what is open is closed."""
+        return Frame(self._blocks(self._splitter.end()))
+
+    def _reasoning(self, text: str) -> str:
+        if not text:
+            return ""
+        message = self._message
+        html = ""
+        if not self.reasoned:
+            self.reasoned = True
+            html = partial(
+                f"think-{message}",
+                reasoning_html(self._words.thinking, "", self._words.chevron, message),
+                "innerHTML",
+            )
+        return html + partial(f"think-text-{message}", escape_text(text))
+
+    def _blocks(self, events: Iterable[BlockEvent]) -> str:
+        message, words = self._message, self._words.markdown
+        html = ""
+        fresh: Opened | None = None  # opened in this very frame, and not shown yet
+        grown = ""  # a block that closes within the frame needs no growing before
+        for event in events:
+            if isinstance(event, Opened):
+                fresh, grown = event, ""
+            elif isinstance(event, Grown):
+                grown += event.text
+            elif fresh is not None:
+                html += self._append(closed_html(event, words, message))
+                fresh, grown = None, ""
+            else:
+                closed = closed_html(event, words, message)
+                html += partial(open_id(message, event.number), closed, "outerHTML")
+                grown = ""
+        if fresh is not None:
+            html += self._append(open_html(fresh, grown, message))
+        elif grown:
+            html += partial(open_id(message, self._splitter.number), escape_text(grown))
+        return html
+
+    def _append(self, block: str) -> str:
+        before = "" if self._begun else partial(f"wait-{self._message}", "", "delete")
+        self._begun = True
+        return before + partial(f"blocks-{self._message}", block)
+
+
+def reasoning_html(head: str, text: str, chevron: str, message: str) -> str:
+    """The collapsed block of a model's reasoning."""
+    return (
+        f'<details class="reasoning"><summary>{chevron}'
+        f'<span id="think-head-{message}">{escape_text(head)}</span></summary>'
+        f'<div id="think-text-{message}" hx-ignore>{escape_text(text)}</div></details>'
+    )
+
+
+def partial(target: str, html: str, swap: str = "beforeend") -> str:
+    """One change of the page: `html` to the element of that id."""
+    return f'<hx-partial hx-target="#{target}" hx-swap="{swap}">{html}</hx-partial>'
+
+
+def server_sent(data: str, *, id: int | None = None) -> str:
+    """One message of an event stream."""
+    head = "" if id is None else f"id: {id}\n"
+    return head + "".join(f"data: {line}\n" for line in data.split("\n")) + "\n"
+
+
+def storable(text: str) -> str:
+    """Text as a database and a page can hold it: no NUL, no half of a surrogate pair."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,351 @@
+"""Runs: each one is carried by a task of this process until its answer has ended.
+
+    waiting --first event--> answering --outcome--> done | failed
+       any --Stop, from any process--> stopped          (the relay's iterator is closed)
+       any --heartbeat lost--> interrupted              (by whichever process notices)
+
+The task joins what the model says into frames, at most 25 a second, and writes each as one event;
+pages read these rows, in this process or another. Closing a page changes nothing.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextvars import Context
+from dataclasses import replace
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.utils import translation
+
+from accounts.access import Actor
+from accounts.keys import playground_key
+from gateway.codecs.events import Event, ReasoningDelta, TextDelta
+from gateway.relay.auth import Principal
+from gateway.relay.call import Outcome, Source
+from gateway.rules.bound import estimate_tokens
+from lib import clock
+from playground import page
+from playground.bell import bell
+from playground.conversations import (
+    Turn,
+    end_run,
+    forget_turn,
+    history,
+    lost_runs,
+    organisation_of,
+    person_of,
+)
+from playground.database import in_database
+from playground.events import STALE_S, SoFar, Written, append_frames, beat, so_far
+from playground.models import Run, RunState
+from playground.rules.render import AnswerPainter, Frame
+from usage.models import UsageRecord
+
+log = logging.getLogger(__name__)
+
+FRAME_S = 0.04
+HEARTBEAT_S = 2.0
+STATS_S = 0.5
+SLOW_S = (5, 20)
+"""After so many seconds without a word the page says so."""
+
+_REFUSAL_S = 0.3
+_SETTLED_WITHIN_S = 3.0
+_SETTLED_LOOK_S = 0.05
+_REFUSED = frozenset({400, 402, 403, 404, 413, 422, 429})
+
+
+class ChatRelay(Protocol):
+    """What a run needs of the running relay (`gateway.relay.asgi.Relay`)."""
+
+    async def principal_of_key(self, key_id: UUID) -> Principal:
+        """The principal of a key without text."""
+
+    def chat(
+        self, principal: Principal, body: bytes, *, source: Source, request_id: UUID | None = None
+    ) -> AsyncIterator[Event | Outcome]:
+        """The answer's events, then its Outcome."""
+
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+async def start(turn: Turn, actor: Actor, relay: ChatRelay) -> Outcome | None:
+    """Carry a fresh turn. The outcome is given when it was refused at once: then the turn is
+    forgotten, and its text belongs back into the composer."""
+    carrier = _Carrier(turn, actor, relay, translation.get_language() or "en")
+    # A context of its own: the request's ends with its response.
+    task = asyncio.create_task(carrier.carry(), context=Context())
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    await asyncio.wait([carrier.verdict], timeout=_REFUSAL_S)
+    if not carrier.verdict.done():
+        carrier.accepted = True
+        return None
+    refused = carrier.verdict.result()
+    if refused is not None:
+        await asyncio.wait([task])
+    return refused
+
+
+async def finish(seconds: float = 10.0) -> None:
+    """Wait for the runs that this process carries, at its shutdown."""
+    if _tasks:
+        await asyncio.wait(_tasks, timeout=seconds)
+
+
+def interrupt_lost_runs() -> int:
+    """End every run whose process is gone, with its text kept; how many there were."""
+    lost = list(lost_runs(clock.now() - dt.timedelta(seconds=STALE_S)))
+    return sum(interrupt(run) for run in lost)
+
+
+def interrupt(run: Run) -> bool:
+    """End one run whose process is gone. False when it has ended meanwhile."""
+    written = so_far(run.id)
+    outcome = {"kind": "interrupted"}
+    html = page.ended_html(run, RunState.INTERRUPTED, outcome, written.text, written.reasoning)
+    return end_run(run.id, RunState.INTERRUPTED, outcome, written, [Frame(html)])
+
+
+class _Carrier:
+    """Carries one run from its first event to its last."""
+
+    def __init__(self, turn: Turn, actor: Actor, relay: ChatRelay, language: str) -> None:
+        self._turn = turn
+        self._run = turn.run
+        self._actor = actor
+        self._relay = relay
+        self._language = language
+        self._message = turn.assistant_message.text_id
+        self._time = asyncio.get_running_loop().time
+        self._began = self._time()
+        self._pending: list[Event] = []
+        self._outcome: Outcome | None = None
+        self._painter: AnswerPainter | None = None
+        self._seq = 0
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._bytes = 0
+        self._first_at: float | None = None
+        self._thinking_at: float | None = None
+        self._thought_ms: int | None = None
+        self._thought_told = False
+        self._stats_at = 0.0
+        self._beat_at = self._began
+        self._slow = list(SLOW_S)
+        self.accepted = False
+        self.verdict: asyncio.Future[Outcome | None] = (
+            asyncio.get_running_loop().create_future()
+        )  # fmt: skip
+
+    async def carry(self) -> None:
+        """Never raises: what goes wrong here is logged, and the run has failed."""
+        try:
+            with bell().heard_by(self._run.id) as rung:
+                await self._stream(rung)
+        except Exception:
+            log.exception("run %s failed", self._run.id)
+            with contextlib.suppress(Exception):
+                await self._end(RunState.FAILED, {"kind": "internal", "status": 500})
+        finally:
+            if not self.verdict.done():
+                self.verdict.set_result(None)
+
+    # ---- the stream
+
+    async def _stream(self, news: asyncio.Event) -> None:
+        reader = asyncio.create_task(self._read(news))
+        try:
+            stopping = await self._frames(reader, news)
+        finally:
+            # Leaving the relay's iterator is a client that leaves: the upstream is told.
+            reader.cancel()
+            await asyncio.wait([reader])
+        if stopping is None:
+            log.warning("run %s was ended by another process", self._run.id)
+        elif self._outcome is not None:
+            await self._conclude(self._outcome)
+        elif stopping:
+            await self._end(RunState.STOPPED, await self._settled())
+        else:
+            await self._end(RunState.FAILED, {"kind": "internal", "status": 500})
+            reader.result()
+
+    async def _read(self, news: asyncio.Event) -> None:
+        principal, body = await self._request()
+        stream = self._relay.chat(
+            principal, body, source="playground", request_id=self._run.request_id
+        )
+        try:
+            async for item in stream:
+                if isinstance(item, Outcome):
+                    self._outcome = item
+                else:
+                    self._pending.append(item)
+                    self._note_first(item)
+                news.set()
+        finally:
+            news.set()
+
+    async def _request(self) -> tuple[Principal, bytes]:
+        key = await in_database(playground_key, organisation_of(self._actor))
+        principal = await self._relay.principal_of_key(key.id)
+        body = {
+            "model": self._run.model,
+            "messages": await in_database(history, self._turn),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        return replace(principal, user_id=person_of(self._actor).id), json.dumps(body).encode()
+
+    async def _frames(self, reader: asyncio.Task[None], news: asyncio.Event) -> bool | None:
+        """Write frames until the answer has ended. True = stop was asked for, None = lost."""
+        next_frame = self._time()
+        while True:
+            ended = reader.done()
+            events, self._pending = self._pending, []
+            if ended and self._is_refusal():
+                return False
+            written = await self._write(events)
+            if not written.alive:
+                return None
+            if written.stopping and not ended:
+                return True
+            if ended and not self._pending:
+                return False
+            next_frame = max(next_frame + FRAME_S, self._time())
+            await self._wait(news, next_frame)
+
+    async def _wait(self, news: asyncio.Event, next_frame: float) -> None:
+        """Until there is news and the next frame may be painted, or something else is due."""
+        due = self._beat_at + HEARTBEAT_S
+        if self._first_at is None and self._slow:
+            due = min(due, self._began + self._slow[0])
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(due):
+                await news.wait()
+        await asyncio.sleep(max(0.0, min(next_frame, due) - self._time()))
+        news.clear()
+
+    def _note_first(self, event: Event) -> None:
+        if self._first_at is None and event.is_content:
+            self._first_at = self._time()
+            if not self.verdict.done():
+                self.verdict.set_result(None)
+        if isinstance(event, (TextDelta, ReasoningDelta)):
+            self._bytes += len(event.text.encode("utf-8", "replace"))
+        if isinstance(event, ReasoningDelta) and self._thinking_at is None:
+            self._thinking_at = self._time()
+        elif isinstance(event, TextDelta):
+            self._note_thought()
+
+    def _note_thought(self) -> None:
+        if self._thinking_at is not None and self._thought_ms is None:
+            self._thought_ms = int((self._time() - self._thinking_at) * 1000)
+
+    # ---- frames
+
+    async def _write(self, events: list[Event]) -> Written:
+        now = self._time()
+        beating = now - self._beat_at >= HEARTBEAT_S
+        if beating:
+            self._beat_at = now
+        return await in_database(self._paint_and_append, events, now, beating)
+
+    def _paint_and_append(self, events: list[Event], now: float, beating: bool) -> Written:
+        with translation.override(self._language):
+            frame = self._paint(events, now)
+        if beating:
+            beat(self._run.id)
+        frames = [frame] if frame.html or frame.text or frame.reasoning else []
+        written = append_frames(self._run.id, self._seq + 1, frames)
+        self._seq += len(frames)
+        self._text += [frame.text for frame in frames]
+        self._reasoning += [frame.reasoning for frame in frames if frame.reasoning]
+        return written
+
+    def _paint(self, events: list[Event], now: float) -> Frame:
+        if self._painter is None:
+            self._painter = AnswerPainter(self._message, page.answer_words())
+        frame = self._painter.paint(events)
+        extra = ""
+        if self._first_at is None and self._slow and now - self._began >= self._slow[0]:
+            extra = page.slow_html(self._message, self._slow.pop(0))
+        elif self._first_at is not None and now - self._stats_at >= STATS_S:
+            self._stats_at = now
+            extra = self._stats(self._first_at, now)
+        if self._thought_ms is not None and not self._thought_told:
+            self._thought_told = True
+            extra += page.thought_html(self._message, self._thought_ms)
+        return replace(frame, html=frame.html + extra) if extra else frame
+
+    def _stats(self, first_at: float, now: float) -> str:
+        return page.stats_html(
+            self._message,
+            ttft_ms=int((first_at - self._began) * 1000),
+            tokens=estimate_tokens(self._bytes),
+            milliseconds=int((now - first_at) * 1000),
+        )
+
+    # ---- the end
+
+    def _is_refusal(self) -> bool:
+        """Whether nothing has come of the request but a refusal that the composer can tell."""
+        outcome = self._outcome
+        return (
+            outcome is not None
+            and not self.accepted
+            and self._first_at is None
+            and outcome.status in _REFUSED
+        )
+
+    async def _conclude(self, outcome: Outcome) -> None:
+        if self._is_refusal():
+            self.verdict.set_result(outcome)
+            await in_database(forget_turn, self._turn)
+            return
+        facts = outcome._asdict() | {"meters": dict(outcome.meters)}
+        del facts["request_id"]
+        failed = outcome.kind is not None
+        stopped = failed and outcome.kind == "client_closed"
+        state = RunState.STOPPED if stopped else RunState.FAILED if failed else RunState.DONE
+        await self._end(state, facts)
+
+    async def _settled(self) -> dict[str, Any]:
+        """What the books say of a request that was left; {} when they do not say it soon."""
+        until = self._time() + _SETTLED_WITHIN_S
+        while self._time() < until:
+            facts = await in_database(_final_record, self._turn.conversation.organisation_id,
+                                      self._run.request_id)  # fmt: skip
+            if facts is not None:
+                return facts
+            await asyncio.sleep(_SETTLED_LOOK_S)
+        return {}
+
+    async def _end(self, state: RunState, facts: dict[str, Any]) -> None:
+        self._note_thought()
+        if self._thought_ms is not None:
+            facts["thought_ms"] = self._thought_ms
+        await in_database(self._write_end, state, facts)
+
+    def _write_end(self, state: RunState, facts: dict[str, Any]) -> None:
+        written = SoFar(self._seq, "".join(self._text), "".join(self._reasoning))
+        with translation.override(self._language):
+            closing = self._painter.end().html if self._painter else ""
+            html = page.ended_html(self._run, state, facts, written.text, written.reasoning)
+        end_run(self._run.id, state, facts, written, [Frame(closing + html)])
+
+
+def _final_record(organisation_id: UUID, request_id: UUID) -> dict[str, Any] | None:
+    fields = ("status", "kind", "message", "finish_reason", "meters", "charge_nano", "hold_nano",
+              "basis", "ttft_ms", "total_ms")  # fmt: skip
+    records = UsageRecord.objects.filter(
+        organisation_id=organisation_id, request_id=request_id, final=True
+    )
+    facts: dict[str, Any] | None = records.values(*fields).first()
+    return facts
