@@ -46,7 +46,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         elif health.claims(path):
             await health(scope, receive, send)
         else:
-            await pages(scope, receive, send)  # type: ignore[arg-type]
+            # The playground's views ask the relay of their own process.
+            await pages({**scope, "weir.relay": relay}, receive, send)  # type: ignore[arg-type]
     elif scope["type"] == "lifespan":
         await _live(receive, send)
 
@@ -57,4 +58,12 @@ async def _live(receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await relay.stop()
+    await _finish_runs()
     await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _finish_runs() -> None:
+    # Models can be imported only now that Django stands.
+    from playground import runs
+
+    await runs.finish()

@@ -5,7 +5,6 @@ placed, a record is written where the hold is resolved (I5, I10).
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
@@ -35,8 +34,7 @@ class AttemptOpened(NamedTuple):
     hold_nano: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How an attempt, or a refused request, ended.
 
     `basis` says where the quantities come from: measured | drained | estimated | absorbed | free |
@@ -55,7 +53,7 @@ class Ending:
     ttft_ms: int | None = None
     total_ms: int | None = None
     raw_usage: str | None = None
-    flags: Sequence[str] = field(default=())
+    flags: Sequence[str] = ()
 
 
 class RecordWritten(NamedTuple):

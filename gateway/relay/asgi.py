@@ -80,17 +80,19 @@ class Relay:
         return await life.authenticator.principal_of_key(key_id, life.snapshot.now())
 
     async def chat(
-        self, principal: Principal, body: bytes, *, source: Source
+        self, principal: Principal, body: bytes, *, source: Source, request_id: UUID | None = None
     ) -> AsyncIterator[Event | Outcome]:
         """Answer a chat request in this process: same admission, holds and books as over HTTP.
 
         Gives the neutral events as they come and the Outcome as the last item; a refusal is an
         Outcome alone. Closing the iterator is a client that leaves: the channel's policy decides
-        whether its answer is cut or read on.
+        whether its answer is cut or read on. Whoever leaves finds the end in the usage record of
+        the `request_id` that it gave.
         """
         life = self._started()
         sink = _Queue()
-        task = asyncio.create_task(self._chat_task(life, principal, body, source, sink))
+        request_id = request_id or new_id()
+        task = asyncio.create_task(self._chat_task(life, principal, body, source, sink, request_id))
         self._detached.add(task)
         task.add_done_callback(self._detached.discard)
         task.add_done_callback(sink.close)
@@ -103,7 +105,13 @@ class Relay:
                 sink.run.leave()
 
     async def _chat_task(
-        self, life: Lifespan, principal: Principal, body: bytes, source: Source, sink: "_Queue"
+        self,
+        life: Lifespan,
+        principal: Principal,
+        body: bytes,
+        source: Source,
+        sink: "_Queue",
+        request_id: UUID,
     ) -> Outcome:
         task = asyncio.current_task()
         call = Call(
@@ -112,7 +120,7 @@ class Relay:
             principal,
             sink,
             Deadline(task),  # type: ignore[arg-type]
-            request_id=new_id(),
+            request_id=request_id,
             source=source,
             max_cost_nano=None,
         )
