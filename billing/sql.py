@@ -53,7 +53,7 @@ class EntryAsked(NamedTuple):
 
 
 def array(values: Iterable[object]) -> str:
-    """An array literal of values whose text needs no quoting: ids, numbers, plain words.
+    """An array literal of values whose text needs no quoting: numbers, plain words.
 
     Written here because the driver's own writer of lists looks at every item several times, and
     these statements are the hot path.
@@ -61,15 +61,20 @@ def array(values: Iterable[object]) -> str:
     return "{" + ",".join(map(str, values)) + "}"
 
 
+def id_array(values: Iterable[UUID]) -> str:
+    """An array literal of ids, in the form without hyphens, which takes half as long to write."""
+    return "{" + ",".join([f"{value.int:032x}" for value in values]) + "}"
+
+
 def lock_accounts(organisation_ids: Iterable[UUID]) -> Statement:
     """Lock all accounts of these organisations until the transaction ends, in the order of ids."""
-    return _LOCK_ACCOUNTS, {"organisations": array(set(organisation_ids))}
+    return _LOCK_ACCOUNTS, {"organisations": id_array(set(organisation_ids))}
 
 
 def open_accounts(organisation_ids: Iterable[UUID], kinds: Iterable[str]) -> Statement:
     """Make the accounts of these kinds that are missing."""
     return _OPEN_ACCOUNTS, {
-        "organisations": array(set(organisation_ids)),
+        "organisations": id_array(set(organisation_ids)),
         "kinds": array(kinds),
     }
 
@@ -87,10 +92,10 @@ def place_holds(asked: Sequence[HoldAsked]) -> Statement:
     """
     attempts, postings, organisations, keys, amounts, ttls = zip(*asked, strict=True)
     return _PLACE_HOLDS, {
-        "attempts": array(attempts),
-        "postings": array(postings),
-        "organisations": array(organisations),
-        "keys": array(keys),
+        "attempts": id_array(attempts),
+        "postings": id_array(postings),
+        "organisations": id_array(organisations),
+        "keys": id_array(keys),
         "amounts": array(amounts),
         "ttls": array(ttls),
     }
@@ -106,9 +111,9 @@ def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
     """
     attempts, postings, organisations, states, charges = zip(*resolved, strict=True)
     return _RESOLVE_HOLDS, {
-        "attempts": array(attempts),
-        "postings": array(postings),
-        "organisations": array(organisations),
+        "attempts": id_array(attempts),
+        "postings": id_array(postings),
+        "organisations": id_array(organisations),
         "states": array(states),
         "charges": array(charges),
     }
@@ -152,7 +157,7 @@ def insert_entries(posting_id: UUID, entries: Sequence[EntryAsked]) -> Statement
     organisations, kinds, amounts = zip(*entries, strict=True)
     return _INSERT_ENTRIES, {
         "posting": posting_id,
-        "organisations": array(organisations),
+        "organisations": id_array(organisations),
         "kinds": array(kinds),
         "amounts": array(amounts),
     }

@@ -1,5 +1,6 @@
 """The one application: lifespan and the relay's endpoints to the relay, the rest to Django."""
 
+import gc
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -11,6 +12,8 @@ from config.health import Health
 from gateway.relay.asgi import Receive, Relay, Scope, Send
 from gateway.relay.config import RelayConfig
 from lib import env
+
+_GARBAGE_THRESHOLD = 20_000
 
 pages = get_asgi_application()
 
@@ -55,6 +58,11 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 async def _live(receive: Receive, send: Send) -> None:
     await receive()
     await relay.start()
+    # What is loaded now lives as long as the process. Without this every full collection looks at
+    # all of Django again, in the middle of somebody's stream.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_THRESHOLD, 50, 50)
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await relay.stop()

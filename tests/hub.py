@@ -13,9 +13,9 @@ names, so that tests do not meet; the invariants are asserted over everything th
 import http.client
 import json
 import os
+import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -41,6 +41,7 @@ from tests.fakes.upstream import FakeUpstream
 
 ROOT = Path(__file__).parents[1]
 START_LIMIT_S = 30.0
+_PORT = re.compile(r"running on http://127\.0\.0\.1:(\d+)")
 # Nano per million tokens: 1 nano for each token in, 3 for each token out.
 RATES = {"in_text": 1_000_000, "out_text": 3_000_000}
 
@@ -95,25 +96,28 @@ class Hub:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start uvicorn on a socket of ours, so that nobody takes the port in between."""
-        listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = listener.getsockname()[1]
-        listener.set_inheritable(True)
+        """Start uvicorn; on its port of before, if it had one. Returns when it is ready."""
         command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--no-access-log"]
-        command += ["--fd", str(listener.fileno()), "--loop", "uvloop", "--http", "httptools"]
+        command += ["--port", str(self.port), "--loop", "uvloop", "--http", "httptools"]
         environment = {
             **os.environ,
             "DATABASE_URL": self.dsn,
             "DRAIN_ACCEPT_SECONDS": "0",
             **self.environment,
         }
+        written = len(self.log())
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, pass_fds=[listener.fileno()], stderr=log,
-                stdout=log,
-            )  # fmt: skip
-        listener.close()
-        self.wait(lambda: self.get("/readyz").status == 200, "the hub does not start")
+                command, cwd=ROOT, env=environment, stderr=log, stdout=log
+            )
+
+        def listening() -> bool:
+            found = _PORT.search(self.log(), written)
+            self.port = int(found[1]) if found else self.port
+            return found is not None
+
+        self.wait(listening, "the hub does not start")
+        self.wait(lambda: self.get("/readyz").status == 200, "the hub does not become ready")
 
     def stop(self) -> None:
         """SIGTERM, and wait until it has ended."""
@@ -210,7 +214,7 @@ class Hub:
                 sql.insert_posting(posting_id, posting.idempotency_id, "opening", owner, "{}", ""),
                 sql.insert_entries(posting_id, entries),
             ):
-                self.connection.execute(text, parameters)  # type: ignore[arg-type]
+                self.connection.execute(text, parameters)
 
     def model(
         self,
@@ -345,7 +349,7 @@ class Hub:
     # ---- looking
 
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
-        return self.connection.execute(query, parameters).fetchall()  # type: ignore[arg-type]
+        return self.connection.execute(query, parameters).fetchall()
 
     def records(self, request_id: str) -> list[dict[str, Any]]:
         """The usage records of a request (its id as clients see it), once its last is written."""
@@ -388,11 +392,11 @@ def make_database(name: str) -> str:
     """A new migrated database on the test Postgres; its address."""
     server = os.environ["DATABASE_URL"]
     with psycopg.connect(server, dbname="postgres", autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')  # type: ignore[arg-type]
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')  # type: ignore[arg-type]
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
     dsn = psycopg.conninfo.make_conninfo(server, dbname=name)
     environment = {**os.environ, "DATABASE_URL": dsn}
-    command = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
+    command = [sys.executable, "manage.py", "migrate", "--verbosity=0", "--skip-checks"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
     return dsn
 
@@ -401,7 +405,7 @@ def drop_database(name: str) -> None:
     with psycopg.connect(
         os.environ["DATABASE_URL"], dbname="postgres", autocommit=True
     ) as connection:
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(scope="session")

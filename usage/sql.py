@@ -84,15 +84,15 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
     """Write the attempts whose holds were placed; run it after `billing.sql.place_holds`."""
     columns = list(zip(*opened, strict=True))
     return _OPEN_ATTEMPTS, {
-        "organisations": _plain(columns[0]),
-        "ids": _plain(columns[1]),
-        "requests": _plain(columns[2]),
+        "organisations": _ids(columns[0]),
+        "ids": _ids(columns[1]),
+        "requests": _ids(columns[2]),
         "ns": _plain(columns[3]),
-        "teams": _plain(columns[4]),
-        "keys": _plain(columns[5]),
+        "teams": _ids(columns[4]),
+        "keys": _ids(columns[5]),
         "users": _plain(columns[6]),
         "models": _quoted(columns[7]),
-        "channels": _plain(columns[8]),
+        "channels": _ids(columns[8]),
         "channel_names": _quoted(columns[9]),
         "upstream_models": _quoted(columns[10]),
         "dialects": _plain(columns[11]),
@@ -107,8 +107,8 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
 def write_records(written: Sequence[RecordWritten]) -> Statement:
     """Write the records of attempts that ended; one that is there already stays as it is (I10)."""
     return _WRITE_RECORDS, {
-        "organisations": _plain([record.organisation_id for record in written]),
-        "ids": _plain([record.attempt_id for record in written]),
+        "organisations": _ids([record.organisation_id for record in written]),
+        "ids": _ids([record.attempt_id for record in written]),
         **_endings([record.ending for record in written]),
     }
 
@@ -117,10 +117,10 @@ def write_refusals(refused: Sequence[Refusal]) -> Statement:
     """Write the records of requests that were refused before any attempt."""
     columns = list(zip(*refused, strict=True))
     return _WRITE_REFUSALS, {
-        "organisations": _plain(columns[0]),
-        "requests": _plain(columns[1]),
-        "teams": _plain(columns[2]),
-        "keys": _plain(columns[3]),
+        "organisations": _ids(columns[0]),
+        "requests": _ids(columns[1]),
+        "teams": _ids(columns[2]),
+        "keys": _ids(columns[3]),
         "users": _plain(columns[4]),
         "models": _quoted(columns[5]),
         "dialects": _plain(columns[6]),
@@ -147,6 +147,11 @@ def _endings(endings: Sequence[Ending]) -> dict[str, Parameter]:
         # An array of arrays would have to be rectangular: flags are words, joined by a comma.
         "flags": _quoted([",".join(ending.flags) for ending in endings]),
     }
+
+
+def _ids(values: Iterable[UUID]) -> str:
+    """An array literal of ids, in the form without hyphens, which takes half as long to write."""
+    return "{" + ",".join([f"{value.int:032x}" for value in values]) + "}"
 
 
 def _plain(values: Iterable[object]) -> str:

@@ -107,7 +107,7 @@ def storable(raw: bytes) -> bytes:
     """
     if len(raw) > RAW_BYTES_MAX:
         return b'{"dropped_bytes":%d}' % len(raw)
-    return _ESCAPED_NUL.sub(rb"\1\\ufffd", raw)
+    return _ESCAPED_NUL.sub(rb"\1\\ufffd", raw) if b"\\u0000" in raw else raw
 
 
 def _of(meters: Mapping[str, int], name: str) -> int:

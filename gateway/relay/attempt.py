@@ -368,7 +368,7 @@ class Attempt:
             raw_usage=bill.raw_usage,
             flags=(*bill.flags, fault) if fault else bill.flags,
         )
-        call.parts.settlement.settle(self._resolved("settled", ending))
+        call.parts.books.settle(self._resolved("settled", ending))
         return outcome
 
     def _resolved(self, state: str, ending: Ending) -> Resolved:

@@ -8,11 +8,10 @@ from uuid import UUID
 
 from gateway.codecs.errors import ErrorKind, message_of
 from gateway.codecs.events import Event
-from gateway.relay.admission import Admission
 from gateway.relay.auth import Principal
+from gateway.relay.books import Books
 from gateway.relay.config import RelayConfig
 from gateway.relay.deadline import Deadline
-from gateway.relay.settlement import Settlement
 from gateway.relay.snapshot import Snapshot
 from gateway.relay.upstream import Upstreams
 from usage.sql import Ending, Refusal
@@ -23,8 +22,7 @@ DIALECT: Final = "openai"
 Source = Literal["api", "playground"]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a request ended. One that was refused has no meters and no charge. `basis` is that of
     its usage record; amounts are nano-USD."""
 
@@ -82,8 +80,7 @@ class Parts:
     """What every request works with."""
 
     config: RelayConfig
-    admission: Admission
-    settlement: Settlement
+    books: Books
     upstreams: Upstreams
 
 
@@ -148,7 +145,7 @@ class Call:
         ending = Ending(
             final=True, status=status, kind=kind, message=message, total_ms=self.elapsed_ms()
         )
-        self.parts.settlement.settle(
+        self.parts.books.settle(
             Refusal(
                 principal.organisation_id,
                 self.request_id,

@@ -17,16 +17,14 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from gateway.relay import snapshot as catalogue
-from gateway.relay.admission import Admission, Asked
 from gateway.relay.auth import Authenticator
-from gateway.relay.call import CLIENT_CLOSED, Parts
+from gateway.relay.books import Books
+from gateway.relay.call import Parts
 from gateway.relay.config import RelayConfig
 from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane, Row
-from gateway.relay.settlement import Resolved, Settlement
 from gateway.relay.snapshot import EMPTY, Snapshot
 from gateway.relay.upstream import Upstreams
 from lib.vault import Vault
-from usage.sql import Ending
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +44,8 @@ class Lifespan:
         self._quiet.set()
         self._vault = Vault(config.kek)
         self._look_ups = Lane(config.dsn, config.database_wait_s)
-        self._admissions = Lane(config.dsn, config.database_wait_s)
-        self._settlements = Lane(config.dsn, config.database_wait_s)
-        settlement = Settlement(self._settlements)
-        self.parts = Parts(config, Admission(self._admissions, self._void), settlement, Upstreams())
+        self._writes = Lane(config.dsn, config.database_wait_s)
+        self.parts = Parts(config, Books(self._writes), Upstreams())
         self.authenticator = Authenticator(config.pepper, self._ask)
         self._changed = asyncio.Event()
         self._loading = asyncio.Lock()
@@ -58,12 +54,7 @@ class Lifespan:
     def usable(self) -> bool:
         """Whether a paid request can be taken now: the database can be written, the catalogue is
         loaded, and the process is not about to end."""
-        return (
-            not self.draining
-            and self.snapshot.epoch >= 0
-            and self._admissions.usable
-            and self._settlements.usable
-        )
+        return not self.draining and self.snapshot.epoch >= 0 and self._writes.usable
 
     def enter(self) -> None:
         """A request begins; `leave` is called at its end, whatever happens."""
@@ -80,8 +71,7 @@ class Lifespan:
 
     async def start(self) -> None:
         """Open the connections and load the catalogue, as far as the database lets us."""
-        lanes = (self._look_ups, self._admissions, self._settlements)
-        for lane in lanes:
+        for lane in (self._look_ups, self._writes):
             try:
                 await lane.open()
             except DatabaseAway as error:
@@ -104,13 +94,12 @@ class Lifespan:
                 await self._quiet.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(_CLOSE_WAIT_S, until - loop.time())):
-                await self.parts.admission.join()
-                await self.parts.settlement.join()
+                await self.parts.books.join()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.parts.upstreams.close()
-        for lane in (self._look_ups, self._admissions, self._settlements):
+        for lane in (self._look_ups, self._writes):
             await lane.close()
 
     def _hear_sigterm(self) -> None:
@@ -175,12 +164,3 @@ class Lifespan:
                         self._changed.set()
             except (psycopg.Error, OSError):
                 await asyncio.sleep(_LISTEN_RETRY_S)
-
-    # ---- clients that left while their hold was being placed
-
-    def _void(self, asked: Asked) -> None:
-        attempt = asked.attempt
-        ending = Ending(final=True, status=499, kind="client_closed", message=CLIENT_CLOSED)
-        self.parts.settlement.settle(
-            Resolved(attempt.organisation_id, attempt.id, "voided", ending)
-        )

@@ -8,7 +8,6 @@ Before the commit point a fault may lead to the next channel; `attempt.py` tells
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -147,7 +146,7 @@ class Run:
                 size.hold_nano,
             )
             ttl_seconds = int(channel.timeouts.total) + call.parts.config.hold_margin_s
-            verdict = await call.parts.admission.admit(Asked(opened, ttl_seconds, replaces))
+            verdict = await call.parts.books.admit(Asked(opened, ttl_seconds, replaces))
             replaces = None
             if verdict.word == "admitted":
                 bytes_max = None if sizing is None else sizing.output_bytes_max
@@ -254,10 +253,10 @@ class Run:
 
     def _settle_final(self, ended: Resolved, status: int, kind: ErrorKind, message: str) -> None:
         """Write the end of the last attempt as the end of its request."""
-        ending: Ending = replace(
-            ended.ending, final=True, status=status, kind=kind, message=message
+        ending: Ending = ended.ending._replace(
+            final=True, status=status, kind=kind, message=message
         )
-        self._call.parts.settlement.settle(ended._replace(ending=ending))
+        self._call.parts.books.settle(ended._replace(ending=ending))
 
     def _note(self, status: int, kind: ErrorKind, message: str) -> Outcome:
         facts = self._facts

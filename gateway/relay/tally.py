@@ -1,7 +1,7 @@
 """What an attempt comes to: the upstream's last count, else our own, priced once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,8 +12,7 @@ from gateway.relay.snapshot import Price
 from gateway.rules.bound import estimate_tokens
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What was sent and received: the last raw usage (F26), and sizes in UTF-8 bytes."""
 
     input_bytes: int
@@ -22,8 +21,7 @@ class Seen:
     reasoning_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(NamedTuple):
     """Meters, charge (never above the hold, I13), where the count is from, and what was odd."""
 
     meters: Mapping[str, int]

@@ -1,0 +1,210 @@
+"""The one writer of a process: admissions and settlements, together, in batches.
+
+What arrives while a commit is in flight goes into the next one. There is no timer to wait for: a
+fixed wait of 2 ms was measured to add latency and save nothing (decisions.md).
+
+    admit    waits for its verdict; hears at once when the database is away
+    settle   waits for nothing; is tried again until it is through
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Sequence
+
+from gateway.codecs.errors import KINDS, ErrorKind, message_of
+from gateway.relay import admission, settlement
+from gateway.relay.admission import Asked, Verdict
+from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane
+from gateway.relay.settlement import Resolved, Settled
+from usage.sql import Ending, Refusal
+
+log = logging.getLogger(__name__)
+
+BATCH_MAX = 256
+
+_RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
+# What another try may cure: serialization and deadlock, lack of resources, locks, cancelled
+# statements, an administrator's shutdown, a server that became read-only.
+_PASSING = ("40", "53", "55", "57", "25")
+
+_Waiting = tuple[Asked, "asyncio.Future[Verdict]"]
+
+
+class Books:
+    """Writes holds, attempts, postings and records of one process."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._asking: list[_Waiting] = []
+        self._endings: list[Settled] = []
+        self._worker: asyncio.Task[None] | None = None
+        self._bell = asyncio.Event()
+        self._retry_s = 0.0
+
+    async def admit(self, asked: Asked) -> Verdict:
+        """Place the hold and open the attempt, or say why not.
+
+        Raises DatabaseAway or DatabaseRefused when the database could not decide; whatever it may
+        have written after all is taken back later. A caller that is cancelled while it waits
+        leaves a record behind, and no hold.
+        """
+        if not self._lane.usable:
+            raise DatabaseAway("no connection to the database")
+        future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self._asking.append((asked, future))
+        self._wake()
+        return await future
+
+    def settle(self, item: Settled) -> None:
+        """Write this ending; returns before it is written."""
+        self._endings.append(item)
+        self._wake()
+
+    async def join(self) -> None:
+        """Wait until everything is written."""
+        while self._worker is not None:
+            await asyncio.wait([self._worker])
+
+    def _wake(self) -> None:
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        elif self._retry_s:
+            self._bell.set()
+
+    async def _work(self) -> None:
+        while self._asking or self._endings:
+            asking, self._asking = self._asking[:BATCH_MAX], self._asking[BATCH_MAX:]
+            endings, self._endings = self._endings[:BATCH_MAX], self._endings[BATCH_MAX:]
+            try:
+                await self._write(asking, endings)
+            except (DatabaseAway, DatabaseRefused) as error:
+                self._endings = endings + self._endings
+                self._fail(asking, error)
+                await self._back_off(error)
+            except Exception as error:
+                # A defect of ours must not take the process's writer with it.
+                log.exception("a batch of the books failed")
+                self._fail(asking, error)
+            else:
+                self._retry_s = 0.0
+        self._worker = None
+
+    async def _write(self, asking: Sequence[_Waiting], endings: Sequence[Settled]) -> None:
+        try:
+            verdicts = await self._commit([asked for asked, _ in asking], endings)
+        except DatabaseRefused as error:
+            if error.sqlstate.startswith(_PASSING):
+                raise
+            await self._write_apart(asking, endings, error)
+            return
+        for (asked, future), verdict in zip(asking, verdicts, strict=True):
+            if future.done():
+                self._abandon(asked, verdict)
+            else:
+                future.set_result(verdict)
+
+    async def _commit(
+        self, batch: Sequence[Asked], endings: Sequence[Settled]
+    ) -> Sequence[Verdict]:
+        """One transaction. Endings come first, so that what they release can be held again."""
+        replaced = [asked.replaces for asked in batch if asked.replaces is not None]
+        endings = [*endings, *replaced]
+        statements = settlement.statements(endings)
+        at = len(statements) + 1
+        if batch:
+            statements += admission.statements(batch)
+        organisations = {asked.attempt.organisation_id for asked in batch}
+        organisations.update(item.organisation_id for item in endings if type(item) is Resolved)
+        rows = await self._lane.run([settlement.lock(organisations), *statements])
+        if not batch:
+            return ()
+        verdicts = admission.verdicts(rows[at])
+        if any(verdict.word == "no_wallet" for verdict in verdicts):
+            await self._open_wallets(batch, verdicts)
+        return verdicts
+
+    async def _open_wallets(self, batch: Sequence[Asked], verdicts: list[Verdict]) -> None:
+        """Make the accounts of organisations that never moved money, and decide on theirs again."""
+        without = [at for at, verdict in enumerate(verdicts) if verdict.word == "no_wallet"]
+        again = [batch[at] for at in without]
+        organisations = {asked.attempt.organisation_id for asked in again}
+        rows = await self._lane.run(
+            [
+                admission.open_wallets(organisations),
+                settlement.lock(organisations),
+                *admission.statements(again),
+            ]
+        )
+        for at, verdict in zip(without, admission.verdicts(rows[2]), strict=True):
+            verdicts[at] = verdict
+
+    async def _write_apart(
+        self, asking: Sequence[_Waiting], endings: Sequence[Settled], error: DatabaseRefused
+    ) -> None:
+        """What the database cannot store must harm nobody else's request or money."""
+        if len(asking) + len(endings) > 1:
+            for waiting in asking:
+                await self._write([waiting], [])
+            for item in endings:
+                await self._write([], [item])
+        elif asking:
+            self._fail(asking, error)
+        elif "unstorable" in endings[0].ending.flags:
+            # The hold stays open; the sweeper releases it and marks the attempt.
+            log.error("an ending cannot be written: %s", error)
+        else:
+            (item,) = endings
+            log.error("an ending is written without its texts: %s", error)
+            ending = item.ending._replace(
+                message="", raw_usage=None, flags=(*item.ending.flags, "unstorable")
+            )
+            await self._write([], [item._replace(ending=ending)])
+
+    async def _back_off(self, error: Exception) -> None:
+        if self._endings:
+            log.warning("%d endings wait for the database: %s", len(self._endings), error)
+        self._retry_s = min(max(self._retry_s * 2, _RETRY_S_MIN), _RETRY_S_MAX)
+        self._bell.clear()
+        with contextlib.suppress(TimeoutError):
+            # An admission is not kept waiting for what has failed before it.
+            await asyncio.wait_for(self._bell.wait(), self._retry_s * random.uniform(0.5, 1))
+
+    def _fail(self, asking: Sequence[_Waiting], error: Exception) -> None:
+        for asked, future in asking:
+            if not future.done():
+                future.set_exception(error)
+            # The commit may have gone through although nobody heard of it. A record is written
+            # only where an attempt is.
+            self._endings.append(_void(asked, "overloaded"))
+
+    def _abandon(self, asked: Asked, verdict: Verdict) -> None:
+        """The client left while its hold was being decided."""
+        if verdict.word == "admitted":
+            self._endings.append(_void(asked, "client_closed"))
+            return
+        attempt = asked.attempt
+        self._endings.append(
+            Refusal(
+                attempt.organisation_id,
+                attempt.request_id,
+                attempt.team_id,
+                attempt.key_id,
+                attempt.user_id,
+                attempt.model,
+                attempt.dialect,
+                attempt.operation,
+                attempt.stream,
+                attempt.source,
+                _ending("client_closed"),
+            )
+        )
+
+
+def _void(asked: Asked, kind: ErrorKind) -> Resolved:
+    return Resolved(asked.attempt.organisation_id, asked.attempt.id, "voided", _ending(kind))
+
+
+def _ending(kind: ErrorKind) -> Ending:
+    return Ending(final=True, status=KINDS[kind].status, kind=kind, message=message_of(kind))
