@@ -1,3 +1,5 @@
+from base64 import b64decode, b64encode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,7 +130,6 @@ def test_join_base64(pieces: list[str], whole: str) -> None:
 
 @given(st.lists(st.binary(max_size=9)))
 def test_joined_base64_is_all_of_the_data(pieces: list[bytes]) -> None:
-    from base64 import b64decode, b64encode
 
     joined = join_base64([b64encode(piece).decode() for piece in pieces])
     assert b64decode(joined) == b"".join(pieces)
