@@ -5,11 +5,8 @@ import json
 from openai import OpenAI
 
 from tests.fakes.upstream import FakeUpstream, expected_text
+from tests.gateway.relay.asking import ask
 from tests.hub import Hub
-
-
-def ask(model: str, text: str, **over: object) -> dict[str, object]:
-    return {"model": model, "messages": [{"role": "user", "content": text}], **over}
 
 
 def test_plain_answer_is_the_upstreams_bytes_and_the_record_its_books(
