@@ -335,7 +335,7 @@ _DETAIL: Final = """
     ),
     -- A record without an attempt is a refusal, an attempt without a record still runs.
     whole AS (
-        SELECT id, coalesce(a.n, 0) AS n,
+        SELECT id, coalesce(a.n, (id <> u.request_id)::int) AS n,
                coalesce(a.admitted_at, u.admitted_at) AS admitted_at,
                coalesce(a.organisation_id, u.organisation_id) AS organisation_id,
                coalesce(a.team_id, u.team_id) AS team_id,
@@ -348,7 +348,7 @@ _DETAIL: Final = """
                coalesce(a.operation, u.operation) AS operation,
                coalesce(a.stream, u.stream) AS stream, coalesce(a.source, u.source) AS source,
                u.final, u.ended_at, u.status, u.kind, u.message, u.finish_reason, u.meters,
-               u.charge_nano, coalesce(a.hold_nano, 0) AS hold_nano, u.basis,
+               u.charge_nano, coalesce(a.hold_nano, u.hold_nano) AS hold_nano, u.basis,
                coalesce(u.price_version_id, a.price_version_id) AS price_version_id,
                u.ttft_ms, u.total_ms, u.raw_usage, u.flags
         FROM attempt a FULL JOIN record u USING (id)

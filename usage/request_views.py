@@ -83,7 +83,11 @@ def _attempt(detail: receipts.RequestDetail, one: receipts.AttemptShown) -> dict
         "answer_ms": end_ms - first_ms if one.ttft_ms else 0,
         "took_ms": end_ms - one.start_ms,
         "postings": [
-            {"id": id_text(posting.id), "kind": posting.kind, "at": posting.at}
+            {
+                "id": id_text(posting.id),
+                "kind": words.POSTINGS.get(posting.kind, posting.kind),
+                "at": posting.at,
+            }
             for posting in one.postings
         ],
     }

@@ -10,13 +10,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
+from django.utils.html import format_html
 from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.http import require_safe
 
 from accounts import access
 from accounts.access import Actor, organisation_page
 from billing.rules.meters import find_meter
-from billing.rules.money import display_total
+from billing.rules.money import display_total, round_half_even
 from lib import clock
 from lib.formatting import grouped
 from lib.htmx import render_part
@@ -88,10 +89,12 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     complete_to = reports.complete_to()
     totals = reports.usage_by_bucket(actor, asked)
     total = reports.sum_of(totals)
+    before = reports.usage_totals(actor, asked.previous, asked.scope)
     context = {
         "nav": "usage",
         "complete_to": complete_to,
-        "stats": _stats(actor, asked, totals),
+        "stats": _stats(actor, asked, totals, before),
+        "error_points": _error_points(total, before),
         "total": total,
         "compared": _dates(asked.previous, asked.zone),
         **_filter_bar(actor, asked, ignored=("status", "q")),
@@ -111,8 +114,9 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     return _answer(request, actor, asked, "usage/usage", "usage", context)
 
 
-def _stats(actor: Actor, asked: UsageFilter, totals: list[Totals]) -> list[dict[str, Any]]:
-    before = reports.usage_totals(actor, asked.previous, asked.scope)
+def _stats(
+    actor: Actor, asked: UsageFilter, totals: list[Totals], before: Totals
+) -> list[dict[str, Any]]:
     total = reports.sum_of(totals)
     rows = _rows_url(actor, asked)
     failed = _rows_url(actor, asked, status="error")
@@ -126,6 +130,28 @@ def _stats(actor: Actor, asked: UsageFilter, totals: list[Totals]) -> list[dict[
         }
         for metric in ("cost", "requests", "tokens", "errors")
     ]
+
+
+def _error_points(now: Totals, before: Totals) -> str:
+    """How the share of errors moved, in points: a share's change is never a share itself."""
+    if not before.requests or not now.requests:
+        return ""
+    tenths = _per_mille(now) - _per_mille(before)
+    points = gettext("%(n)s pt") % {"n": f"{abs(tenths) // 10}.{abs(tenths) % 10}"}
+    if not tenths:
+        return points
+    return format_html(
+        '<span class="delta" data-tone="{}"><span aria-hidden="true">{}</span>'
+        '<span class="sr">{}</span> {}</span>',
+        "bad" if tenths > 0 else "ok",
+        "▲" if tenths > 0 else "▼",
+        gettext("up") if tenths > 0 else gettext("down"),
+        points,
+    )
+
+
+def _per_mille(totals: Totals) -> int:
+    return round_half_even(totals.errors * 1000, totals.requests)
 
 
 def _chart(asked: UsageFilter, found: Series, actor: Actor) -> dict[str, Any]:
@@ -194,12 +220,12 @@ def _switch(asked: UsageFilter, name: str, values: Mapping[str, Promise]) -> lis
 
 
 def _top(actor: Actor, asked: UsageFilter, total: Totals) -> list[dict[str, Any]]:
-    found = reports.usage_by(actor, asked.span, "key", asked.scope, limit=_TOP)
+    found = reports.usage_by(actor, asked.span, "key", asked.scope, limit=_TOP, metered=False)
     ids = tuple(UUID(group.id) for group in found)
     before = {
         group.id: group.totals
         for group in reports.usage_by(
-            actor, asked.previous, "key", filters.of_keys(asked.scope, ids)
+            actor, asked.previous, "key", filters.of_keys(asked.scope, ids), metered=False
         )
     }
     return [

@@ -73,7 +73,7 @@ KINDS: Final[Mapping[str, Promise]] = {
     "body_too_large": _("The body was too large"),
     "unsupported_media_type": _("The body was of a type that is not read"),
     "rate_limited": _("A rate limit was reached"),
-    "upstream_rate_limited": _("Every upstream was at its limit"),
+    "upstream_rate_limited": _("The upstream was at its limit"),
     "internal": _("The gateway failed"),
     "upstream_error": _("The upstream failed"),
     "upstream_truncated": _("The answer broke off"),
@@ -97,6 +97,14 @@ FLAGS: Final[Mapping[str, Promise]] = {
     "negative_quantity": _("A count below zero"),
     "out_of_range": _("A count out of range"),
     "unstorable": _("Texts could not be stored"),
+}
+
+
+POSTINGS: Final[Mapping[str, Promise]] = {
+    "hold": pgettext_lazy("posting", "hold"),
+    "settle": pgettext_lazy("posting", "settle"),
+    "void": pgettext_lazy("posting", "void"),
+    "expire": pgettext_lazy("posting", "expire"),
 }
 
 
