@@ -1,6 +1,7 @@
 """nginx's shipped configuration before an upstream that writes down what reaches it."""
 
 import contextlib
+import http.client
 import socket
 import subprocess
 import threading
@@ -12,11 +13,11 @@ import pytest
 from gateway.relay.config import MIB
 from gateway.relay.endpoints import ENDPOINTS
 from stack.checks import free_port
-from tests.deploy.client import Answer, ask, send_raw
+from tests.deploy.client import WAIT_SECONDS, Answer, ask, send_raw
 from tests.deploy.shape import Running, Shape, program
 from tests.deploy.test_files import GIVEN
 
-HELD = "HTTP/1.1 200 OK\r\nx-request-id: ours\r\nContent-Length: 2\r\n\r\nok"
+ANSWER = b"HTTP/1.1 200 OK\r\nx-request-id: ours\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Recorder:
@@ -27,6 +28,7 @@ class Recorder:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._connections: list[socket.socket] = []
+        self.released = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -51,7 +53,14 @@ class Recorder:
                     head = kept.partition(b"\r\n\r\n")[0]
                     kept = b""
                     self.heads.append((number, head.decode().split("\r\n")))
-                    connection.sendall(HELD.encode())
+                    self._answer(connection, slow=b"/slow " in head)
+
+    def _answer(self, connection: socket.socket, *, slow: bool) -> None:
+        first, second = ANSWER[:-1], ANSWER[-1:]
+        connection.sendall(first)
+        if slow:
+            self.released.wait()
+        connection.sendall(second)
 
     def close(self) -> None:
         # Closing alone would leave the kernel to accept on, for the thread that waits there.
@@ -132,6 +141,21 @@ def test_connections_to_the_application_are_kept(edge: Running, recorder: Record
     numbers = [number for number, _ in recorder.heads[before:]]
     # One per worker process of nginx at most.
     assert len(set(numbers)) < len(numbers)
+
+
+@pytest.mark.parametrize("path", ["/slow", "/api/slow", "/v1/slow"])
+def test_an_answer_is_never_held_back(edge: Running, recorder: Recorder, path: str) -> None:
+    """Its second half is said only when its first half has been read."""
+    recorder.released.clear()
+    with contextlib.closing(
+        http.client.HTTPConnection("127.0.0.1", edge.port, timeout=WAIT_SECONDS)
+    ) as connection:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        assert response.read(1) == b"o"
+        assert not recorder.released.is_set()
+        recorder.released.set()
+        assert response.read() == b"k"
 
 
 @pytest.mark.parametrize(
