@@ -219,6 +219,36 @@ ANTHROPIC_TYPES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
     }
 )
 
+# The gemini dialect's status for each kind; what is not listed is `INVALID_ARGUMENT`.
+GEMINI_STATUSES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
+    {
+        "authentication": "UNAUTHENTICATED",
+        "key_conflict": "UNAUTHENTICATED",
+        "insufficient_balance": "RESOURCE_EXHAUSTED",
+        "max_cost_exceeded": "RESOURCE_EXHAUSTED",
+        "model_unpriced": "RESOURCE_EXHAUSTED",
+        "permission": "PERMISSION_DENIED",
+        "model_not_found": "NOT_FOUND",
+        "task_not_found": "NOT_FOUND",
+        "route_not_found": "NOT_FOUND",
+        "conflict": "ABORTED",
+        "rate_limited": "RESOURCE_EXHAUSTED",
+        "upstream_rate_limited": "RESOURCE_EXHAUSTED",
+        "client_closed": "CANCELLED",
+        "internal": "INTERNAL",
+        "not_implemented": "UNIMPLEMENTED",
+        "upstream_error": "INTERNAL",
+        "upstream_unreachable": "UNAVAILABLE",
+        "upstream_auth": "INTERNAL",
+        "upstream_truncated": "INTERNAL",
+        "upstream_malformed": "INTERNAL",
+        "no_channel": "UNAVAILABLE",
+        "overloaded": "UNAVAILABLE",
+        "server_shutting_down": "UNAVAILABLE",
+        "timeout": "DEADLINE_EXCEEDED",
+    }
+)
+
 _WHAT_CHARACTERS_MAX = 500
 _VALUE_CHARACTERS_MAX = 64
 # Prefixes under which providers hand out keys; the tail alone would already identify one.
