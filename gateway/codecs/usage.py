@@ -77,6 +77,11 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.input + self.output
 
     @property
+    def input_text(self) -> int:
+        """The input without sound and pictures, cached or not, never below 0."""
+        return max(0, self.input - self.input_audio - self.input_image)
+
+    @property
     def output_text(self) -> int:
         """What is left of the output without its named parts, never below 0."""
         return max(0, self.output - self.reasoning - self.output_audio - self.output_image)

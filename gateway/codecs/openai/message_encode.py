@@ -184,7 +184,7 @@ def _write_file(part: File) -> dict[str, Any]:
             return {"file_data": data_url(source)} | named
         case PlainText(text=text):
             return {"file_data": data_url(Base64(_encode_text(text), _PLAIN_TEXT))} | named
-        case Url():
+        case _:
             raise _unsupported("a file by its address")
 
 

@@ -72,11 +72,10 @@ def write_logprobs(tokens: Iterable[TokenLogprob]) -> list[dict[str, Any]]:
 
 def write_image(source: Url | Base64 | FileId) -> dict[str, Any]:
     """A picture of an answer; one that is stored at a provider has only its id."""
-    match source:
-        case Url(url=url) | FileId(id=url):
-            pass
-        case Base64():
-            url = data_url(source)
+    if isinstance(source, Base64):
+        url = data_url(source)
+    else:
+        url = source.url if isinstance(source, Url) else source.id
     return {"type": "image_url", "image_url": {"url": url}}
 
 

@@ -46,10 +46,12 @@ def encode(counts: Counts) -> dict[str, Any]:
         "total_tokens": counts.total,
         "prompt_tokens_details": {
             "cached_tokens": counts.cache_read,
+            "text_tokens": counts.input_text,
             "audio_tokens": counts.input_audio,
             "image_tokens": counts.input_image,
         },
         "completion_tokens_details": {
+            "text_tokens": counts.output_text,
             "reasoning_tokens": counts.reasoning,
             "audio_tokens": counts.output_audio,
             "image_tokens": counts.output_image,

@@ -1,6 +1,7 @@
 """Neutral requests and answers for tests: short to write, and drawn at random."""
 
 import string
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hypothesis import strategies as st
@@ -32,7 +33,7 @@ from gateway.codecs.chat import (
     Video,
     WebSearch,
 )
-from gateway.codecs.events import Seal, Source, TokenLogprob, TopLogprob
+from gateway.codecs.events import Seal, SealOwner, Source, TokenLogprob, TopLogprob
 from gateway.codecs.usage import Counts
 
 REQUEST_ID = "01K00000000000000000000000"
@@ -119,11 +120,11 @@ def conversations(draw: st.DrawFn) -> tuple[Message, ...]:
                     result = ToolResult(call.id, tuple(draw(st.lists(texts(), max_size=2))))
                     messages.append(Message("tool", (result,)))
         elif kind == "system":
-            parts = draw(st.lists(texts(), max_size=2))
-            messages.append(Message("system", tuple(parts), name))
+            said = draw(st.lists(texts(), max_size=2))
+            messages.append(Message("system", tuple(said), name))
         else:
-            parts = draw(st.lists(user_parts, max_size=3))
-            messages.append(Message("user", tuple(parts), name))
+            asked = draw(st.lists(user_parts, max_size=3))
+            messages.append(Message("user", tuple(asked), name))
     return tuple(messages)
 
 
@@ -255,6 +256,26 @@ tokens = st.lists(
 ).map(tuple)
 
 
+def merge_reasoning(parts: Iterable[Part]) -> Iterator[Part]:
+    """A seal without words of its own closes the open reasoning right before it."""
+    before: Reasoning | None = None
+    for part in parts:
+        if isinstance(part, Reasoning):
+            if before is not None and before.seal is None and not part.text:
+                before = Reasoning(before.text, part.seal)
+                continue
+            if before is not None:
+                yield before
+            before = part
+            continue
+        if before is not None:
+            yield before
+            before = None
+        yield part
+    if before is not None:
+        yield before
+
+
 @st.composite
 def openai_choices(draw: st.DrawFn, index: int) -> Choice:
     """An answer in the one order of parts that the openai dialect can say."""
@@ -263,8 +284,9 @@ def openai_choices(draw: st.DrawFn, index: int) -> Choice:
         ToolCall(f"call_{index}{at}", draw(names), '{"a":"b"}')
         for at in range(draw(st.integers(0, 2)))
     ]
-    owner = draw(st.sampled_from(["anthropic", "openai"]))
-    if calls and draw(st.booleans()):
+    owners: list[SealOwner] = ["anthropic", "openai"]
+    owner, sealed = draw(st.sampled_from(owners)), draw(st.booleans())
+    if calls and sealed:
         parts.append(Reasoning(draw(words), Seal(owner, draw(words), id=draw(st.just("") | names))))
         if draw(st.booleans()):
             parts.append(Reasoning("", Seal(owner, draw(words), redacted=True)))
@@ -278,6 +300,7 @@ def openai_choices(draw: st.DrawFn, index: int) -> Choice:
         if draw(st.booleans()):
             parts.append(Reasoning("", Seal("gemini", draw(words))))
         parts.append(call)
+    parts = list(merge_reasoning(parts))
     parts += draw(
         st.lists(
             st.builds(Image, addresses | st.just(Base64("AA==", "image/png"))),

@@ -12,7 +12,7 @@ from gateway.codecs.chat import (
     Url,
     Video,
 )
-from gateway.codecs.events import Seal
+from gateway.codecs.events import Seal, SealOwner
 from gateway.codecs.turns import (
     Turn,
     call_names,
@@ -26,6 +26,7 @@ from gateway.codecs.turns import (
 )
 from tests.gateway.codecs.neutral import request
 
+OWNERS: tuple[SealOwner, ...] = ("anthropic", "openai", "gemini")
 A, B = Text("a"), Text("b")
 
 
@@ -84,13 +85,13 @@ def test_derived_ids() -> None:
     assert len(made) == len("call_") + 24
 
 
-@pytest.mark.parametrize("owner", ["anthropic", "openai", "gemini"])
-def test_seals_are_marked_in_foreign_members(owner: str) -> None:
-    seal = Seal(owner, "a:b")  # type: ignore[arg-type]
-    for member in ("anthropic", "openai", "gemini"):
-        told = mark_seal(seal, member)  # type: ignore[arg-type]
+@pytest.mark.parametrize("owner", OWNERS)
+def test_seals_are_marked_in_foreign_members(owner: SealOwner) -> None:
+    seal = Seal(owner, "a:b")
+    for member in OWNERS:
+        told = mark_seal(seal, member)
         assert told == ("a:b" if member == owner else f"{owner}:a:b")
-        assert read_seal(told, member) == seal  # type: ignore[arg-type]
+        assert read_seal(told, member) == seal
 
 
 def test_an_unmarked_seal_is_that_of_its_member() -> None:

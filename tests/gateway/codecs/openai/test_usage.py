@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.codecs.openai.usage import quantities, storable
+from gateway.codecs.openai.usage import encode, quantities, storable
+from gateway.codecs.usage import Counts
+from tests.gateway.codecs.neutral import counts
 
 
 def of(**usage: object) -> tuple[dict[str, int], tuple[str, ...]]:
@@ -209,3 +211,31 @@ def test_meters_are_disjoint_and_sum_up(
 @given(st.binary(max_size=60))
 def test_no_bytes_crash(raw: bytes) -> None:
     quantities(raw)
+
+
+@given(counts())
+def test_counts_are_written_and_read_alike(told: Counts) -> None:
+    read = quantities(json.dumps(encode(told)).encode())
+    assert read.flags == ()
+    assert Counts.of(read.meters) == told
+
+
+def test_all_details_are_told() -> None:
+    assert encode(Counts(input=5, output=4, reasoning=3, cache_write_1h=2)) == {
+        "prompt_tokens": 5,
+        "completion_tokens": 4,
+        "total_tokens": 9,
+        "prompt_tokens_details": {
+            "cached_tokens": 0,
+            "text_tokens": 5,
+            "audio_tokens": 0,
+            "image_tokens": 0,
+            "cache_write_tokens": 2,
+        },
+        "completion_tokens_details": {
+            "text_tokens": 1,
+            "reasoning_tokens": 3,
+            "audio_tokens": 0,
+            "image_tokens": 0,
+        },
+    }
