@@ -216,14 +216,19 @@ def _write_turn(actor: Actor, asked: Asked) -> Turn:
 
 
 def _new_conversation(actor: Actor, asked: Asked) -> Conversation:
-    first_line = next((line for line in asked.text.splitlines() if line.strip()), "")
     return Conversation.objects.create(
         organisation=organisation_of(actor),
         team=playground_key(organisation_of(actor)).team,
         user=person_of(actor),
-        title=first_line.strip()[:_TITLE],
+        title=_title(asked.text),
         model=asked.model,
     )
+
+
+def _title(text: str) -> str:
+    """The first line that says something, without the marks of Markdown before it."""
+    lines = (line.strip().lstrip("#>*-` ") for line in text.splitlines())
+    return next((line for line in lines if line), text.strip())[:_TITLE]
 
 
 def _message_to_retry(conversation: Conversation, id: UUID) -> Message:

@@ -1,0 +1,157 @@
+"""A running hub with people who are signed in, its static files, and providers behind it."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+from tests.fakes.upstream import FakeUpstream
+from tests.hub import ROOT, Hub, Tenant, drop_database, make_database
+from tests.playground.echo import EchoUpstream
+
+# Run beside the hub, in its database: the people, and a session for each.
+_PEOPLE = """
+import json
+from django.contrib.sessions.backends.db import SessionStore
+from accounts import organisations
+from accounts.access import SYSTEM
+from accounts.models import Role
+
+def session(user):
+    store = SessionStore()
+    store["_auth_user_id"] = str(user.id)
+    store["_auth_user_backend"] = "django.contrib.auth.backends.ModelBackend"
+    store["_auth_user_hash"] = user.get_session_auth_hash()
+    store.create()
+    return store.session_key
+
+alice = organisations.add_person("alice@example.org", name="Alice Ng", actor=SYSTEM)
+acme = organisations.create_organisation("Acme", owner=alice, actor=SYSTEM)
+organisations.set_member(acme, "bob@example.org", Role.DEVELOPER, actor=SYSTEM)
+organisations.set_member(acme, "vera@example.org", Role.VIEWER, actor=SYSTEM)
+people = [alice] + [m.user for m in acme.memberships.exclude(user=alice).order_by("user__email")]
+print(json.dumps({"organisation": str(acme.id), "team": str(acme.teams.get().id),
+                  "sessions": {user.email.split("@")[0]: session(user) for user in people}}))
+"""
+
+
+@dataclass
+class Stage:
+    """A hub, what stands behind it, and the sessions of alice, bob (developer), vera (viewer)."""
+
+    hub: Hub
+    fake: FakeUpstream
+    echo: EchoUpstream
+    organisation: uuid.UUID
+    sessions: dict[str, str]
+    slug: str = "acme"
+
+    @property
+    def playground(self) -> str:
+        return f"{self.hub.url}/o/{self.slug}/playground"
+
+    def cookies(self, who: str) -> list[dict[str, Any]]:
+        return [{"name": "session_8000", "value": self.sessions[who], "url": self.hub.url}]
+
+    def echo_model(self, size: int = 7, delay_ms: int = 0, kind: str = "") -> str:
+        """A model that says the message again."""
+        name = f"echo-{size}-{delay_ms}" + (f"-{kind}" if kind else "")
+        return self.hub.model(self.echo, upstream_model=name)  # type: ignore[arg-type]
+
+    def fake_model(self, name: str = "fake") -> str:
+        return self.hub.model(self.fake, upstream_model=name)
+
+    def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
+        return self.hub.rows(query, *parameters)
+
+
+@pytest.fixture(scope="session")
+def static_root() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="weir-static-") as directory:
+        environment = {**os.environ, "STATIC_ROOT": directory}
+        command = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity=0"]
+        subprocess.run(command, cwd=ROOT, env=environment, check=True)
+        yield Path(directory)
+
+
+@pytest.fixture(scope="session")
+def stage(static_root: Path) -> Iterator[Stage]:
+    """The running hub."""
+    name = f"hub_play_{os.getpid()}_{secrets.token_hex(3)}"
+    hub = Hub(make_database(name), {"STATIC_ROOT": str(static_root)})
+    echo = EchoUpstream()
+    echo.start()
+    try:
+        with FakeUpstream("play") as fake:
+            hub.settings()
+            hub.start()
+            environment = {**os.environ, "DATABASE_URL": hub.dsn, **hub.environment}
+            made = subprocess.run(
+                [sys.executable, "manage.py", "shell", "--no-imports", "-c", _PEOPLE],
+                cwd=ROOT, env=environment, check=True, capture_output=True, text=True,
+            )  # fmt: skip
+            people = json.loads(made.stdout.splitlines()[-1])
+            organisation = uuid.UUID(people["organisation"])
+            hub.credit(Tenant(organisation, uuid.UUID(people["team"]), organisation, ""), "100.00")
+            yield Stage(hub, fake, echo, organisation, people["sessions"])
+    finally:
+        hub.close()
+        echo.stop()
+        drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Watched:
+    """A browser signed in as one person, with everything that it complained about."""
+
+    context: BrowserContext
+    complaints: list[str]
+    foreign: list[str]
+
+    def assert_calm(self) -> None:
+        """No console error, no report of the content security policy, no request elsewhere."""
+        assert self.complaints == []
+        assert self.foreign == []
+
+
+def watch(browser: Browser, stage: Stage, who: str = "bob", **options: Any) -> Watched:
+    """A new browser context in which `who` is signed in."""
+    context = browser.new_context(**options)
+    context.add_cookies(stage.cookies(who))  # type: ignore[arg-type]
+    watched = Watched(context, [], [])
+    context.on(
+        "console",
+        lambda message: (
+            watched.complaints.append(message.text)
+            if message.type in ("error", "warning")
+            else None
+        ),
+    )
+    context.on("weberror", lambda error: watched.complaints.append(str(error.error)))
+
+    def note(request: Any) -> None:
+        if not request.url.startswith((stage.hub.url, "blob:")):
+            watched.foreign.append(request.url)
+
+    context.on("request", note)
+    return watched

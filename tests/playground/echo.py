@@ -1,0 +1,93 @@
+"""A provider that says the user's last message again, to the letter: for texts that matter.
+
+The upstream model's name steers it: ``echo-3-20`` gives pieces of 3 characters, 20 ms apart;
+``echo-3-20-think`` says it as reasoning first.
+"""
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+
+class EchoUpstream:
+    """The provider, running in a thread. `url` is a channel's base URL."""
+
+    key = "sk-echo"
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def start(self) -> None:
+        self._thread.start()
+        self._ready.wait()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _run(self) -> None:
+        async def serve() -> asyncio.Server:
+            return await asyncio.start_server(self._answer, "127.0.0.1", 0)
+
+        server = self._loop.run_until_complete(serve())
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        self._loop.run_forever()
+        server.close()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+            length = int(head.split("content-length:")[1].split("\r\n")[0])
+            body = json.loads(await reader.readexactly(length))
+            writer.write(
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+            )
+            await self._say(writer, body)
+        writer.close()
+
+    async def _say(self, writer: asyncio.StreamWriter, body: dict[str, Any]) -> None:
+        _, size, delay_ms, *rest = body["model"].split("-")
+        text = body["messages"][-1]["content"]
+        fields = ["reasoning_content", "content"] if rest else ["content"]
+        for field in fields:
+            for piece in _pieces(text, int(size)):
+                writer.write(_chunk({field: piece}))
+                if int(delay_ms):
+                    await writer.drain()
+                    await asyncio.sleep(int(delay_ms) / 1000)
+        tokens = max(1, len(text.split()))
+        usage = {"prompt_tokens": tokens, "completion_tokens": tokens, "total_tokens": 2 * tokens}
+        writer.write(_chunk({}, finish="stop"))
+        writer.write(
+            b"data: %s\n\n" % json.dumps({**_HEAD, "choices": [], "usage": usage}).encode()
+        )
+        writer.write(b"data: [DONE]\n\n")
+        await writer.drain()
+
+
+_HEAD = {"id": "chatcmpl-echo", "object": "chat.completion.chunk", "created": 1, "model": "echo"}
+
+
+def _chunk(delta: dict[str, str], finish: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return b"data: %s\n\n" % json.dumps({**_HEAD, "choices": [choice]}).encode()
+
+
+def _pieces(text: str, size: int) -> Iterator[str]:
+    for start in range(0, len(text), size):
+        yield text[start : start + size]

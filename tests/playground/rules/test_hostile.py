@@ -1,0 +1,157 @@
+"""Whatever a model says, nothing of it can act: not whole, nor at any moment while it streams."""
+
+import re
+import time
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+import pytest
+
+from gateway.codecs.events import Event, ReasoningDelta, TextDelta
+from playground.rules.markdown import (
+    MarkdownWords,
+    render_block,
+    render_math,
+    render_so_far,
+    render_whole,
+)
+from playground.rules.render import AnswerPainter, AnswerWords, server_sent, storable
+from tests.playground.hostile import HOSTILE
+
+TAGS = {
+    "p", "br", "hr", "h3", "h4", "h5", "h6", "em", "strong", "s", "a", "code", "pre", "blockquote",
+    "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "span", "figure", "figcaption",
+    "button", "div", "details", "summary", "math", "mrow", "mi", "mo", "mn", "mtext", "ms",
+    "mspace", "mfrac", "msqrt", "mroot", "mstyle", "msub", "msup", "msubsup", "munder", "mover",
+    "munderover", "mmultiscripts", "mprescripts", "mpadded", "mphantom", "menclose", "mtable",
+    "mtr", "mtd", "hx-partial",
+}  # fmt: skip
+ATTRIBUTES = {
+    "href", "title", "target", "rel", "class", "id", "type", "aria-label", "tabindex", "start",
+    "display", "mathvariant", "stretchy", "fence", "form", "separator", "accent", "movablelimits",
+    "largeop", "width", "displaystyle", "scriptlevel", "linethickness", "accentunder", "notation",
+    "columnalign", "hx-target", "hx-swap", "hx-ignore", "data-b", "data-open", "data-kind",
+    "data-copy", "data-size",
+}  # fmt: skip
+SWAPS = {"beforeend", "innerHTML", "outerHTML", "delete"}
+PLACE = re.compile(r"#(?:blocks|open|think|think-text|think-head|wait)-M(?:-\d+)?")
+WORDS = AnswerWords()
+
+
+class Judge(HTMLParser):
+    """Raises at the first thing that could act or reach out."""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in TAGS, tag
+        for name, value in attrs:
+            assert name in ATTRIBUTES, (tag, name)
+            if name == "href":
+                assert re.match(r"(https?://|mailto:)", value or ""), value
+            if name == "hx-target":
+                assert tag == "hx-partial"
+                assert PLACE.fullmatch(value or ""), value
+            if name == "hx-swap":
+                assert value in SWAPS
+            if name == "width":
+                assert re.fullmatch(r"-?\d{0,2}(\.\d+)?(em|px)?", value or ""), value
+        if tag == "a":
+            found = dict(attrs)
+            assert found["rel"] == "noopener noreferrer nofollow"
+            assert found["target"] == "_blank"
+
+    def handle_comment(self, data: str) -> None:
+        raise AssertionError(f"a comment: {data}")
+
+    def handle_decl(self, decl: str) -> None:
+        raise AssertionError(f"a declaration: {decl}")
+
+    def handle_pi(self, data: str) -> None:
+        raise AssertionError(f"an instruction: {data}")
+
+
+def judge(html: str) -> None:
+    judge = Judge(convert_charrefs=True)
+    judge.feed(html)
+    judge.close()
+
+
+def frames(pieces: Iterator[str], kind: type[TextDelta] | type[ReasoningDelta]) -> Iterator[str]:
+    painter = AnswerPainter("M", WORDS)
+    for piece in pieces:
+        events: list[Event] = [kind(0, piece)]
+        yield painter.paint(events).html
+    yield painter.end().html
+
+
+def test_the_corpus_is_big_enough() -> None:
+    assert len(HOSTILE) >= 60
+    assert len(set(HOSTILE)) == len(HOSTILE)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_nothing_acts_in_the_whole_answer(text: str) -> None:
+    judge(render_whole(storable(text), MarkdownWords(), "M"))
+    judge(render_block(storable(text), MarkdownWords(), "M-0"))
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_nothing_acts_in_any_frame_however_the_answer_is_cut(text: str) -> None:
+    for kind in (TextDelta, ReasoningDelta):
+        for html in frames(iter(text), kind):
+            judge(html)
+        for cut in range(1, len(text)):
+            for html in frames(iter([text[:cut], text[cut:]]), kind):
+                judge(html)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_nothing_acts_in_the_text_so_far(text: str) -> None:
+    for cut in range(0, len(text), 3):
+        judge(render_so_far(storable(text[:cut]), MarkdownWords(), "M"))
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_no_answer_writes_a_line_of_the_stream(text: str) -> None:
+    for html in frames(iter(text), TextDelta):
+        message = server_sent(html, id=7)
+        assert message.startswith("id: 7\n")
+        assert message.endswith("\n\n")
+        body = message.removeprefix("id: 7\n").removesuffix("\n\n")
+        assert "\r" not in body
+        assert all(line.startswith("data: ") for line in body.split("\n"))
+        assert "\n".join(line.removeprefix("data: ") for line in body.split("\n")) == html
+
+
+def test_math_stays_math() -> None:
+    assert render_math("a<b", display=False) == (
+        '<math display="inline"><mrow><mi>a</mi><mo>&lt;</mo><mi>b</mi></mrow></math>'
+    )
+    assert "<mtext>1&lt;2</mtext>" in render_math(r"\text{1<2}", display=True)
+    assert render_math(r"\href{x}{y}", display=False) == r"<code>\href{x}{y}</code>"
+    assert "99999999" not in render_math(r"\hspace{99999999em}", display=False)
+
+
+def test_an_image_is_a_chip_that_names_its_host() -> None:
+    html = render_block("![a](https://img.example/x.png)", MarkdownWords(), "M")
+    assert "<img" not in html
+    assert 'class="chip" href="https://img.example/x.png"' in html
+    assert ">Image from img.example · Open</a>" in html
+
+
+def test_code_is_coloured_by_class_and_can_be_copied() -> None:
+    html = render_block("```python\nimport os\n```", MarkdownWords(), "code-M-3")
+    assert '<span class="kn">import</span>' in html
+    assert 'data-copy="#code-M-3-0"' in html
+    assert '<pre tabindex="0" id="code-M-3-0">' in html
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 30_000, "*a **b" * 5_000, "$a " * 9_000, "\\(" * 9_000, "`" * 20_000, "> " * 4_000 + "a",
+     "| a " * 5_000 + "\n" + "|---" * 5_000, "![" * 9_000, "<" * 30_000, "http://" * 3_000],
+    ids=range(10),
+)  # fmt: skip
+def test_a_long_hostile_block_is_no_long_work(text: str) -> None:
+    began = time.process_time()
+    render_block(text, MarkdownWords(), "M")
+    assert time.process_time() - began < 3

@@ -1,0 +1,319 @@
+"""The pages of the playground: who sees what, what is sent, what is refused."""
+
+import datetime as dt
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.test import AsyncClient, Client
+from django.urls import reverse
+
+from accounts.access import SYSTEM
+from accounts.models import Role, User
+from billing import prices
+from gateway.codecs.events import Event, TextDelta
+from gateway.models import Channel, Route
+from gateway.relay.auth import Principal
+from gateway.relay.call import Outcome
+from lib import clock
+from lib.ids import id_text, new_id
+from playground import runs
+from playground.conversations import Asked, Turn, begin_turn
+from playground.models import Conversation, Message, Run, RunState
+from tests import cast
+from tests.cast import Cast, signed_in
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class ScriptedRelay:
+    """Stands for the relay of the process: says what it is told, and remembers what was asked."""
+
+    def __init__(self, *items: Event | Outcome) -> None:
+        self.items: Sequence[Event | Outcome] = items
+        self.asked: list[tuple[Principal, bytes]] = []
+
+    async def principal_of_key(self, key_id: UUID) -> Principal:
+        return Principal(key_id, new_id(), new_id(), None, "playground", (), None, False)
+
+    async def chat(
+        self, principal: Principal, body: bytes, *, source: str, request_id: UUID | None = None
+    ) -> AsyncIterator[Event | Outcome]:
+        self.asked.append((principal, body))
+        for item in self.items:
+            yield item
+
+
+def outcome(status: int = 200, kind: str | None = None, **over: Any) -> Outcome:
+    facts: dict[str, Any] = {
+        "request_id": new_id(),
+        "status": status,
+        "kind": kind,
+        "message": "",
+        "finish_reason": "stop",
+        "meters": {"in_text": 3, "out_text": 2},
+        "charge_nano": 1_800,
+        "basis": "measured",
+        "hold_nano": 9_000,
+        "ttft_ms": 120,
+        "total_ms": 620,
+    }
+    return Outcome(**(facts | over))
+
+
+class RelayClient(AsyncClient):
+    """Puts a relay into the scope of each request, as config/asgi.py does."""
+
+    def __init__(self, relay: ScriptedRelay) -> None:
+        super().__init__()
+        self._relay = relay
+
+    def _base_scope(self, **request: Any) -> dict[str, Any]:
+        return {**super()._base_scope(**request), "weir.relay": self._relay}
+
+
+@pytest.fixture
+def people() -> Cast:
+    people = cast.assemble()
+    channel = Channel.objects.create(name="c", provider="openai", base_url="https://x.example/v1")
+    Route.objects.create(channel=channel, model="weir-1")
+    Route.objects.create(channel=channel, model="weir-unpriced")
+    prices.set_price(
+        SYSTEM,
+        "weir-1",
+        valid_from=clock.now() - dt.timedelta(days=1),
+        rates={"meters": {"in_text": 250_000_000, "out_text": 2_000_000_000}},
+        source="test",
+    )
+    return people
+
+
+def send(
+    user: User, relay: ScriptedRelay, *, htmx: bool = True, slug: str = "acme", **form: str
+) -> Any:
+    """Send as that person, and wait until the run has ended."""
+
+    async def post() -> Any:
+        client = RelayClient(relay)
+        await client.aforce_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        headers = {"HX-Request": "true"} if htmx else {}
+        response = await client.post(
+            reverse("run_create", args=[slug]),
+            {"model": "weir-1", "token": id_text(new_id()), **form},
+            headers=headers,
+        )
+        await runs.finish()
+        return response
+
+    return async_to_sync(post)()
+
+
+def page(user: User, url: str) -> Any:
+    return signed_in(user).get(url)
+
+
+def chat_of(user: User) -> str:
+    conversation = Conversation.objects.get(user=user)
+    return reverse("conversation", args=["acme", id_text(conversation.id)])
+
+
+HELLO = ScriptedRelay(TextDelta(0, "Good "), TextDelta(0, "day"), outcome())
+
+
+def test_the_empty_page_offers_priced_models_and_examples(people: Cast) -> None:
+    html = page(people.bob, "/o/acme/playground").content.decode()
+    assert '<option value="weir-1" selected>' in html
+    assert "weir-unpriced" not in html
+    assert "$0.25 / 1M in · $2 / 1M out" in html
+    assert html.count("data-fill=") == 4
+    assert "http-equiv" not in html
+
+
+def test_sending_shows_the_turn_and_keeps_it(people: Cast) -> None:
+    relay = ScriptedRelay(TextDelta(0, "Good **day**"), outcome())
+    response = send(people.bob, relay, text="Hello <b>")
+    html = response.content.decode()
+    assert response.status_code == 200
+    assert response["HX-Push-Url"] == chat_of(people.bob)
+    assert "Hello &lt;b&gt;" in html
+    shown = page(people.bob, chat_of(people.bob)).content.decode()
+    assert "<p>Good <strong>day</strong></p>" in shown
+    assert "$0.0000018 (measured)" in shown
+    assert "3 in, 2 out" in shown
+    run = Run.objects.get()
+    assert (run.state, run.assistant_message.content) == (RunState.DONE, "Good **day**")
+    assert reverse("request", args=["acme", id_text(run.request_id)]) in shown
+    principal, body = relay.asked[0]
+    assert principal.user_id == people.bob.id
+    assert b'"role": "user", "content": "Hello <b>"' in body
+
+
+def test_the_path_so_far_goes_to_the_model(people: Cast) -> None:
+    send(people.bob, HELLO, text="one")
+    id = id_text(Conversation.objects.get().id)
+    relay = ScriptedRelay(TextDelta(0, "x"), outcome())
+    send(people.bob, relay, text="two", conversation=id)
+    assert (
+        b'"messages": [{"role": "user", "content": "one"}, {"role": "assistant", "content": '
+        b'"Good day"}, {"role": "user", "content": "two"}]'
+    ) in relay.asked[0][1]
+    assert Message.objects.count() == 4
+
+
+def test_a_form_sent_twice_is_one_run(people: Cast) -> None:
+    token = id_text(new_id())
+    send(people.bob, HELLO, text="one", token=token)
+    relay = ScriptedRelay(outcome())
+    response = send(people.bob, relay, text="one", token=token)
+    assert response.status_code == 200
+    assert relay.asked == []
+    assert Run.objects.count() == 1
+
+
+def test_without_script_sending_is_a_redirect_and_the_answer_page_refreshes(people: Cast) -> None:
+    response = send(people.bob, HELLO, htmx=False, text="one")
+    assert (response.status_code, response["Location"]) == (303, chat_of(people.bob))
+    begin(people.bob, "two")
+    conversation = Conversation.objects.get(title="two")
+    url = reverse("conversation", args=["acme", id_text(conversation.id)])
+    html = page(people.bob, url).content.decode()
+    assert '<noscript><meta http-equiv="refresh" content="2"></noscript>' in html
+    assert "data-running" in html
+
+
+@pytest.mark.parametrize("htmx", [True, False])
+def test_what_cannot_be_begun_comes_back_with_its_text(people: Cast, htmx: bool) -> None:
+    relay = ScriptedRelay(
+        outcome(402, "insufficient_balance", charge_nano=0, basis="none", meters={})
+    )
+    response = send(people.bob, relay, htmx=htmx, text="dear question")
+    html = response.content.decode()
+    assert response.status_code == 422
+    assert ">dear question</textarea>" in html
+    assert "The balance does not cover this turn. You were not charged." in html
+    assert id_text(relay.items[0].request_id) in html  # type: ignore[union-attr]
+    assert Conversation.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"text": " \n"}, "Write a message first."),
+        ({"text": "x", "model": "weir-unpriced"}, "Choose a model."),
+        ({"text": "x", "model": "<script>"}, "Choose a model."),
+        ({"text": "x" * 1_000_001}, "The message is too long."),
+    ],
+)
+def test_a_turn_that_is_no_turn(people: Cast, form: dict[str, str], said: str) -> None:
+    response = send(people.bob, HELLO, **form)
+    assert response.status_code == 422
+    assert said in response.content.decode()
+    assert Run.objects.count() == 0
+
+
+def test_one_answer_at_a_time(people: Cast) -> None:
+    turn = begin(people.bob, "one")
+    response = send(people.bob, HELLO, text="two", conversation=id_text(turn.conversation.id))
+    assert response.status_code == 409
+    assert "An answer is being written." in response.content.decode()
+
+
+def test_a_fault_is_told_in_its_place_with_its_charge(people: Cast) -> None:
+    relay = ScriptedRelay(
+        TextDelta(0, "Half an"), outcome(502, "upstream_truncated", basis="estimated")
+    )
+    send(people.bob, relay, text="one")
+    html = page(people.bob, chat_of(people.bob)).content.decode()
+    assert "The answer broke off. The text so far is kept." in html
+    assert "You were charged $0.0000018 for the text received." in html
+    assert "<p>Half an</p>" in html
+    assert "Retry" in html
+
+
+def test_retry_answers_the_same_message_once_more(people: Cast) -> None:
+    send(people.bob, ScriptedRelay(outcome(502, "upstream_error", message="no luck")), text="one")
+    question = Message.objects.get(role="user")
+    form = {
+        "conversation": id_text(question.conversation_id),
+        "retry": id_text(question.id),
+    }
+    send(people.bob, HELLO, **form)
+    assert [m.state for m in question.children.all()] == ["failed", "done"]
+    html = page(people.bob, chat_of(people.bob)).content.decode()
+    assert "Good day" in html
+    assert "no luck" not in html
+
+
+def test_an_error_of_a_provider_is_text(people: Cast) -> None:
+    failed = outcome(502, "upstream_error", message="<img src=x onerror=alert(1)>")
+    send(people.bob, ScriptedRelay(TextDelta(0, "a"), failed), text="one")
+    html = page(people.bob, chat_of(people.bob)).content.decode()
+    assert "&lt;img src=x onerror=alert(1)&gt;" in html
+    assert "<img src=x" not in html
+
+
+# Siblings ---------------------------------------------------------------------------------------
+
+
+def begin(user: User, text: str) -> Turn:
+    """A turn whose run nobody carries."""
+    organisation = user.memberships.get().organisation
+    return begin_turn(cast.actor(user, organisation), Asked("weir-1", text, new_id()))
+
+
+def test_a_chat_is_its_authors_alone(people: Cast) -> None:
+    turn = begin(people.bob, "bob's secret")
+    addresses = [
+        reverse("conversation", args=["acme", id_text(turn.conversation.id)]),
+        reverse("run_events", args=["acme", turn.run.text_id]),
+    ]
+    for url in addresses:
+        assert page(people.bob, url).status_code == 200
+        assert page(people.alice, url).status_code == 404
+        assert page(people.charlie, url).status_code == 404
+        assert page(people.dora, url).status_code in (403, 404)
+    assert "bob's secret" not in page(people.alice, "/o/acme/playground").content.decode()
+
+
+@pytest.mark.parametrize("bad", ["0", "x" * 26, "01JCX5T9ZZZZZZZZZZZZZZZZZZ"])
+def test_no_such_chat_and_no_such_run_are_404(people: Cast, bad: str) -> None:
+    for name in ("conversation", "run_events"):
+        assert page(people.bob, reverse(name, args=["acme", bad])).status_code == 404
+    url = reverse("run_stop", args=["acme", bad])
+    assert signed_in(people.bob).post(url).status_code == 404
+
+
+def test_charlie_can_neither_send_here_nor_stop(people: Cast) -> None:
+    turn = begin(people.bob, "one")
+    assert send(people.charlie, HELLO, text="x").status_code == 404
+    stop = reverse("run_stop", args=["acme", turn.run.text_id])
+    assert signed_in(people.charlie).post(stop).status_code == 404
+    assert signed_in(people.alice).post(stop).status_code == 404
+    assert Run.objects.get().stop_at is None
+    assert send(people.alice, HELLO, text="x",
+                conversation=id_text(turn.conversation.id)).status_code == 404  # fmt: skip
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.BILLING])
+def test_who_only_reads_cannot_send(people: Cast, role: Role) -> None:
+    reader = cast.member(people.acme, "reader", role)
+    html = page(reader, "/o/acme/playground").content.decode()
+    assert "Your role can read here but not send." in html
+    assert "<textarea" not in html
+    response = send(reader, HELLO, text="x")
+    assert response.status_code == 403
+    assert "role" in response.content.decode()
+    assert Run.objects.count() == 0
+
+
+def test_sending_and_stopping_need_the_csrf_token(people: Cast) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(people.bob, backend="django.contrib.auth.backends.ModelBackend")
+    turn = begin(people.bob, "one")
+    for url in (
+        reverse("run_create", args=["acme"]),
+        reverse("run_stop", args=["acme", turn.run.text_id]),
+    ):
+        assert client.post(url, {"text": "x"}).status_code == 403
