@@ -18,6 +18,7 @@ Each dialect package (openai, responses, anthropic, gemini) has exactly these:
     response.read(raw, *, translate=False) -> its own record   `events`, `usage`, `error`, `broken`;
         never raises; what the relay uses on same-dialect answers
     response.decode(raw) -> ChatAnswer       the fold of those events; raises fold.AnswerFault
+        openai also takes audio_type here and in read and Decoder: no answer of it tells its own
     response.encode(answer, request) -> bytes
     stream.Decoder(..., translate=False)     .feed(bytes) -> list[Step], .end() -> list[Step],
         .usage, .complete, .text_bytes, .reasoning_bytes
@@ -127,7 +128,8 @@ class Reasoning(msgspec.Struct, frozen=True, tag=True):
     """What the model thought: `text` may be "" where only the seal is known.
 
     Stands before the part that it led to. A gemini seal belongs to the part right after it
-    (a call or text). A redacted one has no text, and only ever goes back to its owner.
+    (a call or text). A redacted one has no text, and only ever goes back to its owner. One without
+    a seal and right after it one without text but with a seal are the same as one with both.
     """
 
     text: str = ""
@@ -459,7 +461,12 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A request's body, and the parameters that were left out, named as the client called them."""
+    """A request's body, and the parameters that were left out, named as the client called them.
+
+    `answer_tool` is a tool that the client did not ask for: its input is the answer's text, and the
+    decoder of the answer must be told so. "" for none.
+    """
 
     body: bytes
     dropped: tuple[str, ...] = field(default=())
+    answer_tool: str = ""
