@@ -1,0 +1,41 @@
+import base64
+import subprocess
+import sys
+
+from deploy.make_secrets import settings
+from tests.deploy import files
+from tests.deploy.test_files import GIVEN
+
+URL = "https://hub.example.org"
+
+
+def script(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    # -I -S: nothing but Python is there, as on a host that only has Docker.
+    command = [sys.executable, "-I", "-S", str(files.ROOT / "deploy/make_secrets.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_what_it_prints_is_all_that_compose_asks_for() -> None:
+    given = dict(line.split("=", 1) for line in script(URL).stdout.splitlines())
+    assert given.keys() == GIVEN.keys()
+    assert given["PUBLIC_URL"] == URL
+    web = files.services(given)["web"]["environment"]
+    assert (
+        web["DATABASE_URL"] == f"postgresql://weir:{given['POSTGRES_PASSWORD']}@postgres:5432/weir"
+    )
+    assert web["BROKER_URL"] == f"redis://:{given['REDIS_PASSWORD']}@redis:6379/0"
+
+
+def test_every_secret_is_made_afresh() -> None:
+    one, other = settings(URL), settings(URL)
+    secrets = [made[name] for made in (one, other) for name in one if name != "PUBLIC_URL"]
+    assert len(set(secrets)) == len(secrets)
+    assert all(len(secret) >= 43 for secret in secrets)
+    assert len(base64.b64decode(one["WEIR_KEK"], validate=True)) == 32
+
+
+def test_it_wants_the_address_that_people_type() -> None:
+    for arguments in ([], ["hub.example.org"], [URL, URL]):
+        done = script(*arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "https://hub.example.org" in done.stderr
