@@ -1,0 +1,67 @@
+"""Pages over many rows: the shape of the statements holds, whatever the size."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+
+from accounts.models import Key
+from tests import cast
+
+ROWS = 200_000
+SECONDS_MAX = 1.0
+
+
+def fill(key: Key) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH made AS (
+                SELECT n, now() - n * interval '12 seconds' AS at FROM generate_series(1, %s) n
+            ),
+            named AS (
+                SELECT made.*, (overlay(overlay(lpad(
+                    to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0')
+                    || '7' || lpad(to_hex(n %% 4096), 3, '0') || '8' || lpad(to_hex(n), 15, '0')
+                    PLACING '-' FROM 9 FOR 0) PLACING '-' FROM 14 FOR 0))::uuid AS id
+                FROM made
+            )
+            INSERT INTO usage_usagerecord (
+                organisation_id, id, request_id, final, team_id, key_id, user_id, model, channel_id,
+                channel_name, upstream_model, dialect, operation, stream, source, admitted_at,
+                ended_at, status, message, finish_reason, meters, charge_nano, hold_nano, basis,
+                ttft_ms, total_ms, flags)
+            SELECT %s, id, id, true, %s, %s, %s, 'model-' || n %% 20,
+                '00000000-0000-0000-0000-000000000007', 'east', 'up', 'openai', 'chat', true,
+                'api', at, at, CASE WHEN n %% 100 = 0 THEN 502 ELSE 200 END, '', 'stop',
+                jsonb_build_object('in_text', n, 'in_cache_read', 7, 'out_text', 9), n, n,
+                'measured', 400, 2000, '{}'
+            FROM named""",
+            [ROWS, key.organisation_id, key.team_id, key.id, key.user_id],
+        )
+        cursor.execute("ANALYZE usage_usagerecord")
+
+
+@pytest.mark.slow
+def test_a_page_over_200_000_requests(
+    people: cast.Cast, key: Key, sum_up: Callable[[], None]
+) -> None:
+    fill(key)
+    sum_up()
+    alice = cast.signed_in(people.alice)
+    for path in (
+        "usage",
+        "usage?metric=tokens&group_by=key",
+        "usage?range=24h",
+        "requests",
+        "requests?range=last-month",
+        "requests?status=error&model=model-0",
+    ):
+        took = []
+        for _ in range(3):
+            begun = time.perf_counter()
+            response = alice.get(f"/o/acme/{path}")
+            took.append(time.perf_counter() - begun)
+            assert response.status_code == 200
+        assert min(took) < SECONDS_MAX, (path, took)

@@ -1,0 +1,23 @@
+"""The periodic tasks exist under the names that the schedule calls."""
+
+import pytest
+
+from config.celery import app
+from config.schedule import SCHEDULE
+from usage.models import RollupWatermark
+from usage.tasks import make_partitions, roll_up
+
+
+def test_the_schedule_names_them() -> None:
+    app.loader.import_default_modules()
+    names = {entry["task"] for entry in SCHEDULE.values() if entry["task"].startswith("usage.")}
+    assert names == {"usage.tasks.roll_up", "usage.tasks.make_partitions"}
+    assert names <= set(app.tasks)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_they_run_twice() -> None:
+    for _ in range(2):
+        roll_up()
+        make_partitions()
+    assert RollupWatermark.objects.get().complete_to is not None
