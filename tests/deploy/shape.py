@@ -238,9 +238,15 @@ class Shape:
 
     def close(self) -> None:
         for running in self.running:
+            # Asked, not killed: nginx and Celery would leave their own children behind.
             if running.process.poll() is None:
+                running.process.terminate()
+        for running in self.running:
+            try:
+                running.process.wait(WAIT_SECONDS)
+            except subprocess.TimeoutExpired:
                 running.process.kill()
-            running.process.wait()
+                running.process.wait()
 
 
 _OURS = ("web", "worker", "beat", "prepare")
