@@ -6,6 +6,7 @@ no cookies on these paths.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -25,6 +26,8 @@ from gateway.relay.endpoints import Endpoint, claimed, find_endpoint
 from gateway.relay.lifespan import Lifespan
 from gateway.relay.run import Run
 from lib.ids import id_text, new_id
+
+log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -166,6 +169,11 @@ class Relay:
             await client.overloaded()
         except ClientGone:
             return
+        except Exception:
+            log.exception("request %s failed by a defect", id_text(client.request_id))
+            if client.begun:
+                raise
+            await client.fault(RequestFault("internal", None, ""))
         finally:
             life.leave()
 
@@ -242,11 +250,12 @@ class _Watch:
 class _Client:
     """The sink of an HTTP request in the openai dialect."""
 
-    __slots__ = ("_send", "request_id")
+    __slots__ = ("_send", "begun", "request_id")
 
     def __init__(self, send: Send, request_id: UUID) -> None:
         self._send = send
         self.request_id = request_id
+        self.begun = False
 
     async def respond(
         self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
@@ -302,6 +311,7 @@ class _Client:
             _CORS,
             _EXPOSED,
         ]
+        self.begun = True
         if length is not None and status != 204:
             found.append((b"content-length", b"%d" % length))
         await self._send({"type": "http.response.start", "status": status, "headers": found})

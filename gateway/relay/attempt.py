@@ -7,6 +7,7 @@ SENT --first content--> COMMITTED --end--> SETTLED
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
@@ -29,6 +30,8 @@ from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
 from lib.ids import id_text
 from usage.sql import Ending
+
+log = logging.getLogger(__name__)
 
 _USAGE_AFTER_TEXT_S: Final = 2.0
 _REST_S: Final = 1.0
@@ -123,7 +126,7 @@ class Attempt:
         except asyncio.CancelledError:
             reason = call.deadline.caught()
             if reason is None:
-                return await self._shut_down()
+                return await self._stop("server_shutting_down")
             failure = _failure_of(reason, channel)
             if failure is None:
                 return self._abandon()
@@ -134,6 +137,9 @@ class Attempt:
             if not self._committed:
                 raise
             return await self._break_off(failure)
+        except Exception:
+            log.exception("attempt %s failed by a defect", self.id)
+            return await self._stop("internal")
         finally:
             if answer is not None:
                 if whole:
@@ -196,9 +202,10 @@ class Attempt:
                 raise failed("F34", "the provider's answer is too large")
 
     async def _relay_stream(self, answer: Answer) -> Outcome:
-        decoder, idle_s = self._decoder, self._channel.timeouts.idle
+        decoder, call, idle_s = self._decoder, self._call, self._channel.timeouts.idle
         pieces: list[bytes] = []
         events: list[Event] = []
+        heard_at = call.began
         while True:
             try:
                 chunk = await answer.next_bytes()
@@ -212,8 +219,11 @@ class Attempt:
                     events += step.events
             last = events[-1] if events else None
             if isinstance(last, Broken):
-                await self._write(pieces, events[:-1])
-                raise failed(last.fault)
+                if not decoder.complete:
+                    await self._write(pieces, events[:-1])
+                    raise failed(last.fault)
+                # What cannot be read stands behind the whole answer, and takes nothing from it.
+                last = events[-1] = End(marked=False)
             if not self._committed:
                 if isinstance(last, UpstreamError):
                     raise UpstreamFailed("F23", last.kind, last.message, code=last.code)
@@ -225,13 +235,14 @@ class Attempt:
             if self._output_bytes_max is not None and self._outgrown(self._output_bytes_max):
                 return await self._cut_at_hold(pieces, events)
             if events:
+                heard_at = call.time()
                 self._note_finish(events)
-            if pieces:
+            if pieces or events:
                 await self._write(pieces, events)
                 pieces.clear()
-            if events:
                 events = []
-                self._call.deadline.allow("idle", idle_s)
+            # Comments keep a connection open, not an answer alive (F13).
+            call.deadline.allow("idle", idle_s, heard_at)
 
     async def _commit(self) -> None:
         """The first content is here: from now on this upstream's answer is the answer."""
@@ -292,19 +303,17 @@ class Attempt:
         await self._say_last(openai_errors.frame(kind, message), UpstreamError(kind, message, None))
         return outcome
 
-    async def _shut_down(self) -> Outcome:
-        """The server's own time is over: what was delivered is paid, and the client is told."""
-        kind: ErrorKind = "server_shutting_down"
-        message = message_of(kind)
+    async def _stop(self, kind: ErrorKind) -> Outcome:
+        """It ends for a reason of ours: what was delivered is paid, and the client is told."""
+        status, message = KINDS[kind].status, message_of(kind)
         if self._committed:
-            outcome = self._settle(503, kind, message, self._bill_stream())
+            outcome = self._settle(status, kind, message, self._bill_stream())
             frame = openai_errors.frame(kind, message)
             await self._say_last(frame, UpstreamError(kind, message, None))
             return outcome
-        nothing = Bill({}, 0, "absorbed", (), None)
-        outcome = self._settle(503, kind, message, nothing)
+        outcome = self._settle(status, kind, message, Bill({}, 0, "absorbed", (), None))
         if not self._call.silent:
-            await self._call.sink.refuse(Refused(kind, 503, message, retry_after_ms=1000))
+            await self._call.sink.refuse(Refused(kind, status, message, retry_after_ms=1000))
         return outcome
 
     def _abandon(self) -> Outcome:

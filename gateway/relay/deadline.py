@@ -35,9 +35,9 @@ class Deadline:
             if at < self._at:
                 self._move(reason, at)
 
-    def allow(self, reason: Reason, seconds: float) -> None:
-        """The next step may take so long, within the limit of the whole."""
-        at = self._loop.time() + seconds
+    def allow(self, reason: Reason, seconds: float, since: float | None = None) -> None:
+        """The next step may take so long from now, or since then, within the limit of the whole."""
+        at = (self._loop.time() if since is None else since) + seconds
         if at < self._end:
             self._move(reason, at)
         else:

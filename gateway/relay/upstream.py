@@ -66,12 +66,7 @@ class UpstreamFailed(Exception):
 def failed(fault: str, what: str = "", *, seconds: int = 0) -> UpstreamFailed:
     """The failure of a row whose kind the table names; `what` completes its phrase."""
     kind = FAULTS[fault].kind or "upstream_error"
-    return UpstreamFailed(
-        fault, kind, message_of(kind, what or _WHAT[kind], seconds=seconds), detail=what
-    )
-
-
-_WHAT: dict[ErrorKind, str] = {"upstream_error": "the provider's answer cannot be used"}
+    return UpstreamFailed(fault, kind, message_of(kind, what, seconds=seconds), detail=what)
 
 
 class GuardedResolver(AbstractResolver):
@@ -109,12 +104,30 @@ class _Pool:
 class Answer:
     """An upstream's answer whose head was a success; give it back by `release` or `cut`."""
 
-    __slots__ = ("_content", "_pool", "_response")
+    __slots__ = ("_closed", "_content", "_pool", "_response")
 
     def __init__(self, pool: _Pool, response: aiohttp.ClientResponse) -> None:
         self._pool = pool
         self._response = response
         self._content = response.content
+        # The client library closes a connection whose framing breaks in the middle of a body, but
+        # forgets to tell whoever reads the body.
+        connection = response.connection
+        protocol = None if connection is None else connection.protocol
+        self._closed = None if protocol is None else protocol.closed
+        if self._closed is not None:
+            self._closed.add_done_callback(self._broken)
+
+    def _broken(self, closed: "asyncio.Future[None]") -> None:
+        if not closed.cancelled():
+            closed.exception()
+        if not self._content.is_eof() and self._content.exception() is None:
+            self._content.set_exception(aiohttp.ClientPayloadError("the connection was closed"))
+
+    def _forget(self) -> None:
+        if self._closed is not None:
+            self._closed.remove_done_callback(self._broken)
+        self._pool.in_use -= 1
 
     async def next_bytes(self) -> bytes:
         """What has come, b"" at the end. Raises UpstreamFailed when the answer breaks (F14)."""
@@ -143,12 +156,12 @@ class Answer:
             self._response.release()
         else:
             self._response.close()
-        self._pool.in_use -= 1
+        self._forget()
 
     def cut(self) -> None:
         """Close the connection now: the provider hears that nobody listens any more."""
         self._response.close()
-        self._pool.in_use -= 1
+        self._forget()
 
 
 class Upstreams:
@@ -313,15 +326,16 @@ async def _check_head(response: aiohttp.ClientResponse, stream: bool) -> None:
     wanted = "text/event-stream" if stream else "application/json"
     if content_type == wanted:
         return
+    body = await _error_body(response)
+    if not body.strip():
+        raise failed("F24")
     if content_type == "application/json":
         # F23: an error object although a stream was asked for.
-        told = openai_errors.read_object(await _error_body(response))
+        told = openai_errors.read_object(body)
         if told.detail:
             raise UpstreamFailed(
                 "F23", told.kind, told.message, status=told.status, detail=told.detail
             )
-    if not content_type and response.content.at_eof():
-        raise failed("F24")
     raise failed("F19", "the provider's answer is of another kind")
 
 
