@@ -168,12 +168,13 @@ def from_query(
     now: dt.datetime,
     *,
     channels: bool,
+    log: bool = False,
     ignored: Iterable[str] = (),
 ) -> UsageFilter:
     """Read a page's query string (`dict(request.GET.lists())`), dropping what says nothing here.
 
-    `channels` tells whether the actor may know of channels; `ignored` are the names that the page
-    reads itself.
+    `channels` tells whether the actor may know of channels; `log` reads what picks single requests
+    instead of what sums them up; `ignored` are the names that the page reads itself.
     """
     reader = _Reader(query)
     zone = reader.one("tz", read_zone)
@@ -185,9 +186,11 @@ def from_query(
         keys=reader.many("key", read_id),
         users=reader.many("user", _email),
         channels=reader.many("channel", read_id) if channels else (),
-        status=reader.one("status", _among(get_args(Status))),
-        request_id=reader.one("q", read_id),
+        status=reader.one("status", _among(get_args(Status))) if log else None,
+        request_id=reader.one("q", read_id) if log else None,
     )
+    if log:
+        return replace(made, scope=scope, dropped=reader.dropped(ignored))
     groups = [name for name in get_args(GroupBy) if channels or name != "channel"]
     return replace(
         made,

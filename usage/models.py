@@ -127,6 +127,7 @@ class RollupWatermark(models.Model):
     id = models.SmallIntegerField(primary_key=True, default=1)
     xid = models.BigIntegerField(default=0)
     complete_to = models.DateTimeField(null=True)
+    rest_until = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_watermark")]

@@ -19,6 +19,8 @@ from django.db import OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg.errors import LockNotAvailable
 
+from billing.rules.meters import METERS
+
 
 class Rolled(NamedTuple):
     """What a run did: buckets replaced (of one organisation each), rollup rows written."""
@@ -27,15 +29,18 @@ class Rolled(NamedTuple):
     rows: int
 
 
-def roll_up() -> Rolled | None:
+def roll_up(*, rest: bool = False) -> Rolled | None:
     """Bring the rollups up to date; None when another process is at it, which does this work too.
+
+    With `rest`, None as well for twenty times as long as the last run took: a bucket is summed
+    anew at every run, which under a heavy load must not cost more than the requests themselves.
 
     Rebuilds everything where there is no cursor yet, and where the cursor is ahead of the
     database's transactions: that is a dump restored into a younger server.
     """
     try:
         with _sole_reader(wait=False) as (cursor, settled_at):
-            return _replace_new(cursor, settled_at)
+            return None if rest and _resting(cursor) else _replace_new(cursor, settled_at)
     except OperationalError as error:
         if isinstance(error.__cause__, LockNotAvailable):
             return None
@@ -75,7 +80,15 @@ def _sole_reader(*, wait: bool) -> Iterator[tuple[CursorWrapper, dt.datetime]]:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         # Locking takes no snapshot: the first query after it does.
         cursor.execute(_LOCK if wait else f"{_LOCK} NOWAIT")
+        # Groups are many and small; sorting them on disk instead takes ten times as long.
+        cursor.execute("SET LOCAL work_mem = '64MB'")
         yield cursor, settled_at
+
+
+def _resting(cursor: CursorWrapper) -> bool:
+    cursor.execute("SELECT now() < rest_until FROM usage_rollupwatermark")
+    row = cursor.fetchone()
+    return bool(row and row[0])
 
 
 def _replace_new(cursor: CursorWrapper, settled_at: dt.datetime) -> Rolled:
@@ -136,59 +149,69 @@ _DROP_DIRTY: Final = """
     WHERE rollup.organisation_id = dirty.organisation_id AND rollup.bucket_at = dirty.bucket_at"""
 
 _NIL: Final = "'00000000-0000-0000-0000-000000000000'::uuid"
-_COLUMNS: Final = f"""
-           r.organisation_id, r.team_id, r.key_id, coalesce(r.user_id, 0) AS user_id, r.model,
-           coalesce(r.channel_id, {_NIL}) AS channel_id, r.channel_name, r.final, r.status,
-           r.meters, r.charge_nano"""
 _DIMENSIONS: Final = "organisation_id, bucket_at, team_id, key_id, user_id, model, channel_id"
 
 
-def _write(records: str) -> str:
+# Unnesting every record's meters costs several times what all the rest does, so those that have a
+# name of their own are summed in place; only variants such as images[1024] are unnested.
+_PLAIN: Final = ", ".join(f"'{name}'" for name in METERS)
+_PLAIN_SUMS: Final = ", ".join(
+    f"'{name}', sum((r.meters->>'{name}')::bigint)::bigint" for name in METERS
+)
+
+
+def _write(bucket_at: str, source: str) -> str:
+    keys = f"""
+        r.organisation_id, {bucket_at} AS bucket_at, r.team_id, r.key_id,
+        coalesce(r.user_id, 0) AS user_id, r.model, coalesce(r.channel_id, {_NIL}) AS channel_id"""
     return f"""
-    WITH record AS ({records}),
-    sums AS (
-        SELECT {_DIMENSIONS}, max(channel_name) AS channel_name,
-               count(*) FILTER (WHERE final) AS requests,
-               count(*) FILTER (WHERE final AND status >= 400) AS errors,
-               sum(charge_nano)::bigint AS charge_nano
-        FROM record GROUP BY {_DIMENSIONS}
+    WITH sums AS (
+        SELECT {keys}, max(r.channel_name) AS channel_name,
+               count(*) FILTER (WHERE r.final) AS requests,
+               count(*) FILTER (WHERE r.final AND r.status >= 400) AS errors,
+               jsonb_strip_nulls(jsonb_build_object({_PLAIN_SUMS})) AS meters,
+               sum(r.charge_nano)::bigint AS charge_nano
+        FROM {source} GROUP BY 1, 2, 3, 4, 5, 6, 7
     ),
-    quantity AS (
-        SELECT {_DIMENSIONS}, meter, sum(units::bigint)::bigint AS units
-        FROM record, jsonb_each_text(meters) AS counted (meter, units)
-        GROUP BY {_DIMENSIONS}, meter
+    variant AS (
+        SELECT {keys}, counted.meter, sum(counted.units::bigint)::bigint AS units
+        FROM {source}, jsonb_each_text(r.meters - ARRAY[{_PLAIN}]) AS counted (meter, units)
+        WHERE r.meters - ARRAY[{_PLAIN}] <> '{{}}'
+        GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
     ),
-    metered AS (
+    variants AS (
         SELECT {_DIMENSIONS}, jsonb_object_agg(meter, units) AS meters
-        FROM quantity GROUP BY {_DIMENSIONS}
+        FROM variant GROUP BY {_DIMENSIONS}
     )
     INSERT INTO usage_rollup ({_DIMENSIONS}, channel_name, requests, errors, meters, charge_nano)
-    SELECT {_DIMENSIONS}, channel_name, requests, errors, coalesce(meters, '{{}}'), charge_nano
-    FROM sums LEFT JOIN metered USING ({_DIMENSIONS})
+    SELECT {_DIMENSIONS}, channel_name, requests, errors,
+           sums.meters || coalesce(variants.meters, '{{}}'), charge_nano
+    FROM sums LEFT JOIN variants USING ({_DIMENSIONS})
     ORDER BY {_DIMENSIONS}"""  # noqa: S608 - only constants are put in
 
 
-_WRITE_ALL: Final = _write(f"""
-        SELECT date_bin('15 minutes', r.admitted_at, 'epoch'::timestamptz) AS bucket_at, {_COLUMNS}
-        FROM usage_usagerecord r""")  # noqa: S608 - only constants are put in
-_WRITE_DIRTY: Final = _write(f"""
-        SELECT quarter.bucket_at, {_COLUMNS}
-        FROM (SELECT DISTINCT bucket_at FROM unnest(%(buckets)s::timestamptz[]) AS bucket_at)
-            AS quarter
+_WRITE_ALL: Final = _write(
+    "date_bin('15 minutes', r.admitted_at, 'epoch'::timestamptz)", "usage_usagerecord r"
+)
+_WRITE_DIRTY: Final = _write(
+    "quarter.bucket_at",
+    """(SELECT DISTINCT bucket_at FROM unnest(%(buckets)s::timestamptz[]) AS bucket_at) AS quarter
         JOIN usage_usagerecord r ON r.admitted_at >= quarter.bucket_at
             AND r.admitted_at < quarter.bucket_at + interval '15 minutes'
-        WHERE (r.organisation_id, quarter.bucket_at) IN (
-            SELECT * FROM unnest(%(organisations)s::uuid[], %(buckets)s::timestamptz[]))""")  # noqa: S608
+            AND (r.organisation_id, quarter.bucket_at) IN (
+                SELECT * FROM unnest(%(organisations)s::uuid[], %(buckets)s::timestamptz[]))""",
+)
 
 _COUNT_BUCKETS: Final = "SELECT count(DISTINCT (organisation_id, bucket_at)) FROM usage_rollup"
 
 # What was complete stays so; only a rebuild may find less, after a restored dump.
 _ADVANCE: Final = """
-    INSERT INTO usage_rollupwatermark AS watermark (id, xid, complete_to)
+    INSERT INTO usage_rollupwatermark AS watermark (id, xid, complete_to, rest_until)
     SELECT 1, pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
-           least(%(settled_at)s, min(opened_at))
+           least(%(settled_at)s, min(opened_at)),
+           clock_timestamp() + 20 * (clock_timestamp() - now())
     FROM billing_hold WHERE state = 'open'
     ON CONFLICT (id) DO UPDATE
-    SET xid = excluded.xid,
+    SET xid = excluded.xid, rest_until = excluded.rest_until,
         complete_to = CASE WHEN %(forget)s THEN excluded.complete_to
                            ELSE greatest(watermark.complete_to, excluded.complete_to) END"""

@@ -7,7 +7,7 @@ from usage import partitions, rollups
 
 @shared_task  # type: ignore[untyped-decorator]
 def roll_up() -> None:
-    rollups.roll_up()
+    rollups.roll_up(rest=True)
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -97,7 +97,7 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
         "error_points": _error_points(total, before),
         "total": total,
         "compared": _dates(asked.previous, asked.zone),
-        **_filter_bar(actor, asked, ignored=("status", "q")),
+        **_filter_bar(actor, asked),
     }
     if total.requests or total.charge_nano:
         context |= {
@@ -270,7 +270,7 @@ def _latest_day(actor: Actor, asked: UsageFilter) -> dict[str, Any] | None:
 @organisation_page("requests.read")
 @require_safe
 def request_list(request: HttpRequest, actor: Actor) -> HttpResponse:
-    asked = _asked(request, actor)
+    asked = _asked(request, actor, log=True)
     after, before = (parse_id(request.GET.get(name, "")) for name in _CURSORS)
     page = reports.request_page(
         actor,
@@ -290,7 +290,7 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponse:
         "previous_href": f"?{asked.query(before=id_text(page.newer))}" if page.newer else "",
         "next_href": f"?{asked.query(after=id_text(page.older))}" if page.older else "",
         "oldest": None if rows else reports.oldest_request_at(actor),
-        **_filter_bar(actor, asked, ignored=("group_by", "metric")),
+        **_filter_bar(actor, asked),
     }
     return _answer(request, actor, asked, "usage/requests", "requests", context)
 
@@ -320,13 +320,17 @@ def _summary(actor: Actor, asked: UsageFilter) -> str:
 # Shared by the pages ----------------------------------------------------------------------------
 
 
-def _asked(request: HttpRequest, actor: Actor) -> UsageFilter:
+def _asked(request: HttpRequest, actor: Actor, *, log: bool = False) -> UsageFilter:
     return filters.from_query(
-        dict(request.GET.lists()), clock.now(), channels=actor.operator, ignored=_CURSORS
+        dict(request.GET.lists()),
+        clock.now(),
+        channels=actor.operator,
+        log=log,
+        ignored=_CURSORS if log else (),
     )
 
 
-def _filter_bar(actor: Actor, asked: UsageFilter, ignored: tuple[str, ...]) -> dict[str, Any]:
+def _filter_bar(actor: Actor, asked: UsageFilter) -> dict[str, Any]:
     choices = reports.choices(actor, asked.span)
     own_only = access.scope_of(actor, "usage.read") == "own"
     keys = [(id_text(key), label) for key, label in choices.keys]
@@ -344,13 +348,7 @@ def _filter_bar(actor: Actor, asked: UsageFilter, ignored: tuple[str, ...]) -> d
             "zones": _with_chosen([(z, z.replace("_", " ")) for z in ZONES], [asked.zone.key]),
         },
         "dates": asked.on or _dates(asked.span, asked.zone),
-        "filtered": bool(
-            asked.scope.models
-            or asked.scope.keys
-            or asked.scope.users
-            or asked.scope.channels
-            or ("status" not in ignored and (asked.scope.status or asked.scope.request_id))
-        ),
+        "filtered": asked.scope != filters.EVERYTHING,
         "dropped": [_dropped(part) for part in asked.dropped],
         "q": id_text(asked.scope.request_id) if asked.scope.request_id else "",
     }

@@ -35,8 +35,10 @@ INSTANTS = st.integers(1_262_304_000, 1_893_456_000).map(
 )
 
 
-def asked(query: str, now: dt.datetime = NOW, *, channels: bool = False) -> UsageFilter:
-    return from_query(parse_qs(query, keep_blank_values=True), now, channels=channels)
+def asked(
+    query: str, now: dt.datetime = NOW, *, channels: bool = False, log: bool = False
+) -> UsageFilter:
+    return from_query(parse_qs(query, keep_blank_values=True), now, channels=channels, log=log)
 
 
 def days(found: UsageFilter) -> tuple[str, str]:
@@ -94,18 +96,31 @@ def test_the_period_before(query: str, start: str, end: str) -> None:
 
 
 def test_values() -> None:
-    key, request = new_id(), new_id()
+    key = new_id()
     found = asked(
         f"model=gpt-5&model=claude&model=gpt-5&key={id_text(key)}&user=Bob@Example.org"
-        f"&status=error&q={id_text(request)}&group_by=key&metric=tokens&model="
+        "&group_by=key&metric=tokens&model="
     )
     assert found.scope.models == ("gpt-5", "claude")
     assert found.scope.keys == (key,)
     assert found.scope.users == ("bob@example.org",)
-    assert found.scope.status == "error"
-    assert found.scope.request_id == request
     assert (found.group_by, found.metric) == ("key", "tokens")
     assert found.dropped == ()
+
+
+def test_values_of_the_log() -> None:
+    request = new_id()
+    found = asked(f"status=error&q={id_text(request)}", log=True)
+    assert found.scope.status == "error"
+    assert found.scope.request_id == request
+    assert found.dropped == ()
+    # What picks single requests says nothing to sums, and the other way round.
+    assert {part.name for part in asked("status=error&q=x").dropped} == {"status", "q"}
+    assert {part.name for part in asked("group_by=key&metric=cost", log=True).dropped} == {
+        "group_by",
+        "metric",
+    }
+    assert {part.name for part in asked("status=500&q=hello", log=True).dropped} == {"status", "q"}
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,18 @@ def test_what_was_complete_stays_complete(key: Key) -> None:
     assert RollupWatermark.objects.get().complete_to == before
 
 
+def test_it_rests_in_proportion_to_its_work(key: Key) -> None:
+    roll_up()
+    rest_until = RollupWatermark.objects.get().rest_until
+    assert rest_until is not None
+    RollupWatermark.objects.update(rest_until=rest_until + dt.timedelta(hours=1))
+    happen(key)
+    assert roll_up(rest=True) is None
+    RollupWatermark.objects.update(rest_until=rest_until - dt.timedelta(hours=1))
+    assert roll_up(rest=True) is not None
+    assert stored() == from_records()
+
+
 EVENTS = st.lists(
     st.tuples(
         st.integers(0, 4 * 3600),  # seconds after noon
