@@ -304,6 +304,8 @@ def test_a_request_with_two_attempts(people: cast.Cast, key: Key) -> None:
     log = page(cast.signed_in(people.alice), "requests")
     assert rows(log) == 1
     assert "2 attempts" in log
+    assert "azure-sc" not in log
+    assert "→ gpt-5-2026 · azure-sc" in page(cast.signed_in(people.dora), "requests")
 
 
 def test_a_failed_request_says_what_was_charged(people: cast.Cast, key: Key) -> None:
