@@ -96,7 +96,12 @@ class Hub:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start uvicorn; on its port of before, if it had one. Returns when it is ready."""
+        """Start uvicorn, and return when it is ready."""
+        self.launch()
+        self.wait(lambda: self.get("/readyz").status == 200, "the hub does not become ready")
+
+    def launch(self) -> None:
+        """Start uvicorn, on its port of before if it had one; return when it listens."""
         command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--no-access-log"]
         command += ["--port", str(self.port), "--loop", "uvloop", "--http", "httptools"]
         environment = {
@@ -117,7 +122,6 @@ class Hub:
             return found is not None
 
         self.wait(listening, "the hub does not start")
-        self.wait(lambda: self.get("/readyz").status == 200, "the hub does not become ready")
 
     def stop(self) -> None:
         """SIGTERM, and wait until it has ended."""
@@ -125,6 +129,13 @@ class Hub:
             self.process.terminate()
             self.process.wait(START_LIMIT_S)
             self.process = None
+
+    def ended(self) -> None:
+        """Wait until a process that was told to end has done so, in order."""
+        assert self.process is not None
+        # uvicorn passes the signal on to itself when everything is done.
+        assert self.process.wait(START_LIMIT_S) in (0, -signal.SIGTERM), self.log()
+        self.process = None
 
     def kill(self) -> None:
         """`kill -9`."""

@@ -21,6 +21,8 @@ from psycopg import pq
 from psycopg.conninfo import make_conninfo
 from psycopg.pq.abc import PGconn, PGresult
 
+from lib.ids import id_text, new_id
+
 Statement = tuple[str, Mapping[str, object]]
 Row = tuple[str | None, ...]
 
@@ -29,6 +31,9 @@ _CONNECT_S = 2
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 1.0
 # All our statements are look-ups by key. The planner would choose scans while the tables are
 # empty, and keep that plan while they grow; a generic plan is the same for every batch.
+_END_BACKEND = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name = %s AND usename = current_user"""
 _SESSION = {
     "statement_timeout": "2000",
     "lock_timeout": "1000",
@@ -79,7 +84,6 @@ class Lane:
             dsn,
             options=options,
             connect_timeout=_CONNECT_S,
-            application_name="weir relay",
             # A standby that answers by mistake can take no hold.
             target_session_attrs="read-write",
         )
@@ -94,6 +98,9 @@ class Lane:
         self._reopening: asyncio.Task[None] | None = None
         self._closing = False
         self._fd = -1
+        # The name of this connection in the database, and of those that gave no answer.
+        self._name = ""
+        self._unanswered: list[str] = []
 
     @property
     def usable(self) -> bool:
@@ -102,10 +109,18 @@ class Lane:
 
     async def open(self) -> None:
         """Connect. Raises DatabaseAway."""
+        name = f"weir relay {id_text(new_id())}"
+        dsn = make_conninfo(self._dsn, application_name=name)
         try:
-            connection = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
+            connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
+            for unanswered in self._unanswered:
+                # A backend that only hung would go on with our transaction after we have taken it
+                # back on this connection.
+                await connection.execute(_END_BACKEND, [unanswered])
         except (psycopg.Error, OSError) as error:
             raise DatabaseAway(str(error)) from error
+        self._name = name
+        self._unanswered.clear()
         if self._closing:
             await connection.close()
             return
@@ -233,6 +248,8 @@ class Lane:
         self._pgconn.finish()
         self._pgconn = self._connection = None
         answer, self._answer = self._answer, None
+        if answer is not None:
+            self._unanswered.append(self._name)
         if answer is not None and not answer.done():
             answer.set_exception(psycopg.OperationalError(why))
         self.open_later()

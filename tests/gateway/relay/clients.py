@@ -1,0 +1,84 @@
+"""Clients on bare sockets, which can leave at any moment and in any way."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lib.ids import id_text
+from tests.hub import Hub, Tenant
+
+
+class Client:
+    """A client on a bare socket, which can go at any moment and in any way."""
+
+    def __init__(self, hub: Hub, tenant: Tenant, body: dict[str, Any]) -> None:
+        raw = json.dumps(body).encode()
+        head = (
+            f"POST /v1/chat/completions HTTP/1.1\r\nhost: hub\r\n"
+            f"authorization: Bearer {tenant.key}\r\ncontent-length: {len(raw)}\r\n\r\n"
+        )
+        self.socket = socket.create_connection(("127.0.0.1", hub.port), timeout=20)
+        self.socket.sendall(head.encode() + raw)
+        self.seen = b""
+
+    def read_until(self, marker: bytes) -> None:
+        while marker not in self.seen:
+            piece = self.socket.recv(65536)
+            assert piece, self.seen
+            self.seen += piece
+
+    @property
+    def request_id(self) -> str:
+        head = self.seen.split(b"\r\n\r\n")[0].decode().lower()
+        (line,) = [line for line in head.split("\r\n") if line.startswith("x-request-id: ")]
+        return line.removeprefix("x-request-id: ").upper()
+
+    def leave(self, how: str) -> int:
+        """Go, by FIN or by RST; the monotonic instant, in nanoseconds."""
+        if how == "reset":
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        at = time.monotonic_ns()
+        self.socket.close()
+        return at
+
+
+class Clients:
+    """Makes clients, and closes what is still open at the end of the test."""
+
+    def __init__(self) -> None:
+        self._made: list[Client] = []
+
+    def ask(self, hub: Hub, tenant: Tenant, body: dict[str, Any]) -> Client:
+        """Send a chat request and read nothing yet."""
+        self._made.append(Client(hub, tenant, body))
+        return self._made[-1]
+
+    def close(self) -> None:
+        for client in self._made:
+            client.socket.close()
+
+
+@pytest.fixture
+def clients() -> Iterator[Clients]:
+    found = Clients()
+    yield found
+    found.close()
+
+
+def attempt_of(hub: Hub, tenant: Tenant) -> str:
+    """The id of the tenant's only attempt, as it goes upstream."""
+    query = "SELECT id FROM usage_attempt WHERE organisation_id = %s"
+    hub.wait(lambda: bool(hub.rows(query, tenant.organisation_id)), "no attempt")
+    (row,) = hub.rows(query, tenant.organisation_id)
+    return id_text(row["id"])
+
+
+def final_record(hub: Hub, tenant: Tenant) -> dict[str, Any]:
+    query = "SELECT * FROM usage_usagerecord WHERE organisation_id = %s AND final"
+    hub.wait(lambda: bool(hub.rows(query, tenant.organisation_id)), "no final record")
+    (row,) = hub.rows(query, tenant.organisation_id)
+    return row
