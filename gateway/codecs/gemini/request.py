@@ -1,0 +1,247 @@
+"""Reading and editing a generateContent request of the gemini dialect.
+
+Only what the gateway itself acts on is checked: the container of the contents, the numbers that
+bound the cost. The provider judges the rest, for the body goes on as it came. The model and whether
+the answer is streamed stand in the path, so nothing in the body needs to change for them.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import msgspec
+
+from gateway.codecs.amount import read_amount
+from gateway.codecs.body import Body, read_body
+from gateway.codecs.chat import JsonObject
+from gateway.codecs.errors import RequestFault
+from gateway.codecs.gemini.names import camel, spelling
+from gateway.codecs.gemini.request_decode import CAP_MAX, CHOICES_MAX
+from gateway.codecs.gemini.request_decode import decode as decode
+from gateway.codecs.gemini.request_encode import encode as encode
+from gateway.codecs.gemini.request_encode import fetched_urls as fetched_urls
+from gateway.codecs.members import Members
+
+MediaKind = Literal["image", "audio", "file", "video"]
+
+MODEL_CHARACTERS_MAX: Final = 256
+
+_MODEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff/]+")
+_CONFIG: Final = "generationConfig"
+_CAP: Final = "maxOutputTokens"
+_THINKING: Final = "thinkingConfig"
+_MEDIA_KINDS: Final[Mapping[str, MediaKind]] = {
+    "image": "image",
+    "audio": "audio",
+    "video": "video",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFacts:
+    """What the gateway must know of a request before it is routed, held and sent.
+
+    `output_cap` is the client's limit in tokens for one candidate, None without one. `text_bytes`
+    is the length of the body without its pictures, an upper bound of the tokens of all its text.
+    `media` counts the parts that may cost more tokens than they have bytes, by kind. `audio_asked`
+    says that the answer may hold sound. `max_cost_nano` is our own field. Usage is always told, and
+    the dialect names no end user.
+    """
+
+    body: Body
+    model: str
+    stream: bool
+    output_cap: int | None
+    choices: int
+    text_bytes: int
+    media: Mapping[MediaKind, int]
+    audio_asked: bool
+    max_cost_nano: int | None
+    usage_asked: bool = True
+    user: str = ""
+
+
+_NULL = msgspec.Raw(b"null")
+
+
+class _Part(msgspec.Struct):
+    inlineData: msgspec.Raw = _NULL
+    inline_data: msgspec.Raw = _NULL
+    fileData: msgspec.Raw = _NULL
+    file_data: msgspec.Raw = _NULL
+    functionResponse: msgspec.Raw = _NULL
+    function_response: msgspec.Raw = _NULL
+
+
+class _Holder(msgspec.Struct):
+    parts: msgspec.Raw = _NULL
+
+
+class _Typed(msgspec.Struct):
+    mimeType: msgspec.Raw = _NULL
+    mime_type: msgspec.Raw = _NULL
+
+
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_part = msgspec.json.Decoder(_Part)
+_holder = msgspec.json.Decoder(_Holder)
+_typed = msgspec.json.Decoder(_Typed)
+
+
+def read(raw: bytes, *, model: str, stream: bool) -> ChatFacts:
+    """Read a request whose path names `model` and whether it is a `stream`.
+
+    Raises RequestFault in the order of the contract: the JSON text, the root, model, the contents,
+    then types (400) and values (422). Whether the model exists is for the caller to say.
+    """
+    body = read_body(raw)
+    check_model(model)
+    contents = _read_contents(body)
+    config = read_config(body)
+    cap = config.integer(_CAP, 1, CAP_MAX)
+    choices = config.integer("candidateCount", 1, CHOICES_MAX)
+    max_cost = _read_max_cost(body)
+    system = body.value(spelling(body, "systemInstruction"))
+    media, picture_bytes = count_media([*contents, msgspec.Raw(system or b"null")])
+    return ChatFacts(
+        body=body,
+        model=model,
+        stream=stream,
+        output_cap=cap,
+        choices=1 if choices is None else choices,
+        text_bytes=len(raw) - picture_bytes,
+        media=media,
+        audio_asked=_asks_audio(config),
+        max_cost_nano=max_cost,
+    )
+
+
+def edit(
+    facts: ChatFacts,
+    upstream_model: str,
+    *,
+    output_cap: int | None = None,
+    thinking: JsonObject | None = None,
+) -> bytes:
+    """The body for the upstream: the client's bytes with only what must change changed.
+
+    `output_cap`, in tokens for one candidate, takes the place of the client's cap; `thinking` (of
+    a model's suffix, `thinking.suffix_thinking`) that of its thinkingConfig. Our own field is taken
+    out. A model in the body is not what counts, but it must not name another than the path.
+    """
+    body = facts.body
+    edits: dict[str, bytes | None] = {}
+    if "max_cost" in body.members:
+        edits["max_cost"] = None
+    if upstream_model != facts.model and "model" in body.members:
+        edits["model"] = msgspec.json.encode(f"models/{upstream_model}")
+    changed: dict[str, bytes | None] = {}
+    if output_cap is not None:
+        changed[_CAP] = b"%d" % output_cap
+    if thinking is not None:
+        changed[_THINKING] = msgspec.json.encode(thinking)
+    if changed:
+        name = spelling(body, _CONFIG)
+        config = read_body(body.value(name) or b"{}")
+        edits[name] = config.splice(
+            {spelling(config, member): value for member, value in changed.items()}
+        )
+    return body.splice(edits) if edits else body.raw
+
+
+def check_model(model: str) -> None:
+    """Raise model_not_found for what no catalogue has, and what must not reach a row or a log."""
+    if not _MODEL.fullmatch(model) or len(model) > MODEL_CHARACTERS_MAX:
+        raise RequestFault("model_not_found", "model", "", model=model)
+
+
+def read_config(body: Body) -> Members:
+    """The `generationConfig`, without any when it is absent.
+
+    Each name stands there once: what bounds the cost here must be what the provider reads.
+    """
+    raw = body.value(spelling(body, _CONFIG))
+    if raw is None:
+        return Members({}, _CONFIG)
+    if not raw.startswith(b"{"):
+        raise RequestFault("invalid_type", _CONFIG, f"{_CONFIG} must be an object")
+    read_body(raw)
+    try:
+        value: dict[str, Any] = msgspec.json.decode(raw)
+    except msgspec.DecodeError as fault:
+        raise RequestFault("malformed_json", None, str(fault)) from None
+    return camel(Members(value, _CONFIG))
+
+
+def _read_contents(body: Body) -> list[msgspec.Raw]:
+    raw = body.value("contents")
+    if raw is None:
+        raise RequestFault("missing_parameter", "contents", "contents is required")
+    if raw.startswith(b"{"):
+        return [msgspec.Raw(raw)]
+    if not raw.startswith(b"["):
+        raise RequestFault("invalid_type", "contents", "contents must be an array")
+    contents = _raws.decode(raw)
+    if not contents:
+        raise RequestFault("invalid_value", "contents", "contents must have at least 1 item")
+    return contents
+
+
+def _read_max_cost(body: Body) -> int | None:
+    raw = body.value("max_cost")
+    if raw is None:
+        return None
+    nano = read_amount(msgspec.json.decode(raw) if raw.startswith(b'"') else raw.decode())
+    if nano is None:
+        raise RequestFault("invalid_type", "max_cost", "max_cost must be an amount in USD")
+    return nano
+
+
+def _asks_audio(config: Members) -> bool:
+    modalities = config.value.get("responseModalities")
+    words = modalities if isinstance(modalities, list) else []
+    named = any(isinstance(word, str) and word.upper() == "AUDIO" for word in words)
+    return named or config.has("speechConfig")
+
+
+def count_media(holders: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int]:
+    """Count pictures, sounds, files and films of contents, and the bytes of the pictures.
+
+    A part is known by its own members. Odd shapes are not counted: the provider refuses them.
+    """
+    kinds: Counter[MediaKind] = Counter()
+    picture_bytes = 0
+    for holder in holders:
+        if not _starts(holder, b"{"):
+            continue
+        for part in _parts(_holder.decode(holder).parts):
+            for blob in (part.inlineData, part.inline_data, part.fileData, part.file_data):
+                if _starts(blob, b"{"):
+                    kind = _kind(blob)
+                    kinds[kind] += 1
+                    picture_bytes += len(memoryview(blob)) if kind == "image" else 0
+            inner, inner_bytes = count_media([part.functionResponse, part.function_response])
+            kinds += inner
+            picture_bytes += inner_bytes
+    return kinds, picture_bytes
+
+
+def _kind(blob: msgspec.Raw) -> MediaKind:
+    typed = _typed.decode(blob)
+    for raw in (typed.mimeType, typed.mime_type):
+        word = msgspec.json.decode(raw) if _starts(raw, b'"') else ""
+        if word:
+            return _MEDIA_KINDS.get(word.partition("/")[0].lower(), "file")
+    # Only films may be named without their type.
+    return "video"
+
+
+def _parts(raw: msgspec.Raw) -> list[_Part]:
+    items = [raw] if _starts(raw, b"{") else _raws.decode(raw) if _starts(raw, b"[") else []
+    return [_part.decode(item) for item in items if _starts(item, b"{")]
+
+
+def _starts(raw: msgspec.Raw, letter: bytes) -> bool:
+    return bytes(memoryview(raw)[:1]) == letter

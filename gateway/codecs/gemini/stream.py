@@ -1,0 +1,217 @@
+"""Decoding a streamed answer of the gemini dialect, frame by frame.
+
+The decoder looks into each frame and says what it means; the frame's own bytes stand beside the
+events, for a stream to a client of the same dialect is forwarded as it came. Events and a JSON
+array are both read; which it is, the stream itself tells.
+
+    START --frame--> OPEN --every candidate finished--> COMPLETE --end or ]--> ENDED
+      any --error object--> FAILED      any --unreadable frame--> BROKEN
+
+After COMPLETE a cut is no fault: events have no end marker, an array has its bracket. After ENDED,
+FAILED and BROKEN nothing more is read.
+"""
+
+import msgspec
+
+from gateway.codecs.errors import ErrorKind, mask_members
+from gateway.codecs.events import (
+    Broken,
+    BrokenFault,
+    End,
+    Event,
+    Start,
+    UpstreamError,
+    Usage,
+)
+from gateway.codecs.events import Step as Step
+from gateway.codecs.gemini.candidates import CandidateReader
+from gateway.codecs.gemini.errors import ARRAY_CLOSE, element, frame, read_object
+from gateway.codecs.gemini.framing import CLOSED, Framing
+from gateway.codecs.gemini.stream_encode import Encoder as Encoder
+from gateway.codecs.gemini.stream_encode import write_cut
+from gateway.codecs.gemini.usage import quantities, with_searches
+from gateway.codecs.gemini.wire import Answer, ReadFault, given, read_answer
+from gateway.codecs.sse import FRAME_BYTES_MAX, Frame
+from gateway.codecs.usage import Counts
+
+
+class Decoder:
+    """Reads one streamed answer.
+
+    `choices`: how many candidates were asked for. `translate` tells all that an encoder needs;
+    `request_id` is what the ids of calls are then derived from. After any call `complete` says that
+    a cut would be no fault, `usage` is the last raw usage object (F26) or None, `text_bytes` and
+    `reasoning_bytes` count the UTF-8 bytes so far.
+    """
+
+    def __init__(
+        self,
+        *,
+        choices: int = 1,
+        translate: bool = False,
+        request_id: str = "",
+        frame_bytes_max: int = FRAME_BYTES_MAX,
+    ) -> None:
+        self._framing = Framing(frame_bytes_max)
+        self._reader = CandidateReader(translate=translate, request_id=request_id)
+        self._translate = translate
+        self._choices = choices
+        self._started = not translate
+        self._told = 0
+        self._closed = False
+        self._counted: bytes | None = None
+        self.usage: bytes | None = None
+        self.complete = False
+
+    @property
+    def text_bytes(self) -> int:
+        """UTF-8 bytes of text and tool calls."""
+        return self._reader.text_bytes
+
+    @property
+    def reasoning_bytes(self) -> int:
+        """UTF-8 bytes of reasoning."""
+        return self._reader.reasoning_bytes
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """What is whole now. The last step holds End, UpstreamError or Broken when it is over."""
+        if self._closed:
+            return []
+        steps: list[Step] = []
+        for found in self._framing.feed(chunk):
+            steps.append(self._read(found))
+            if self._closed:
+                return steps
+        if self._framing.too_large:
+            steps.append(self._end(marked=False) if self.complete else self._break("F17"))
+        return steps
+
+    def end(self) -> list[Step]:
+        """The upstream has closed: what was left over, then End or Broken unless it was over."""
+        if self._closed:
+            return []
+        steps: list[Step] = []
+        left = self._framing.end()
+        if left is not None and left.data is not None:
+            step = self._read_leftover(left)
+            if step is not None:
+                steps.append(step)
+        if self._closed:
+            return steps
+        if not self.complete:
+            return [*steps, self._break("F14" if self._reader.seen else "F24")]
+        # An array that was cut behind its last element still ends as one for the client.
+        array = self._framing.array
+        return [*steps, self._end(marked=not array, raw=ARRAY_CLOSE if array else b"")]
+
+    def fail(self, kind: ErrorKind, message: str) -> bytes:
+        """What ends a stream to a client of the same dialect that has failed on our side."""
+        if not self._framing.array:
+            return frame(kind, message)
+        return element(kind, message, first=self._told == 0)
+
+    def cut(self) -> bytes:
+        """What ends such a stream as if it had reached its length (F18)."""
+        return write_cut(array=self._framing.array, first=self._told == 0)
+
+    def _read(self, found: Frame) -> Step:
+        raw, data = found.raw, found.data
+        if not raw.isascii():
+            try:
+                raw.decode()
+            except UnicodeDecodeError:
+                return self._refuse("F16")
+        if data is None:
+            return self._read_mark(found)
+        try:
+            answer = read_answer(data)
+        except ReadFault:
+            return Step(raw, []) if not data.strip() else self._refuse("F15")
+        error = given(answer.error)
+        if error is None:
+            return self._read_frame(found, answer)
+        if self.complete:
+            return Step(b"", [])
+        fault = read_object(error)
+        return self._fail(found, UpstreamError(fault.kind, fault.message, fault.code))
+
+    def _read_mark(self, found: Frame) -> Step:
+        if found.event != CLOSED:
+            return Step(found.raw, [])
+        if self.complete:
+            return self._end(marked=True, raw=found.raw)
+        return self._break("F14" if self._reader.seen else "F24")
+
+    def _refuse(self, fault: BrokenFault) -> Step:
+        """A frame that cannot be read; after the end nothing depends on it (F30)."""
+        return Step(b"", []) if self.complete else self._break(fault)
+
+    def _read_frame(self, found: Frame, answer: Answer) -> Step:
+        events: list[Event] = []
+        if not self._started:
+            self._started = True
+            events.append(Start(answer.response_id or "", answer.model_version or ""))
+        error = self._reader.read(answer, events)
+        if error is not None:
+            step = self._fail(found, error)
+            return Step(step.raw, [*events, *step.events])
+        self.complete = bool(self._reader.seen) and self._reader.all_finished(self._choices)
+        self._count(given(answer.usage_metadata), events)
+        self._told += 1
+        return Step(found.raw, events)
+
+    def _count(self, usage: bytes | None, events: list[Event]) -> None:
+        """The last count, with the searches that stand beside it."""
+        self._counted = usage or self._counted
+        if self._counted is None:
+            return
+        told = with_searches(self._counted, self._reader.searches)
+        if usage is None and told == self.usage:
+            return
+        self.usage = told
+        counts = None
+        if self._translate:
+            meters = quantities(told).meters
+            counts = Counts.of(meters) if meters else None
+        events.append(Usage(told, counts))
+
+    def _read_leftover(self, left: Frame) -> Step | None:
+        """A last frame without its empty line counts if it is whole, else it is what was cut."""
+        step = self._read(left)
+        if step.events and isinstance(step.events[-1], Broken):
+            self._closed = False
+            return None
+        ending = b"\r\n" if step.raw.endswith((b"\n", b"\r")) else b"\r\n\r\n"
+        return Step(step.raw + ending if step.raw else b"", step.events)
+
+    def _end(self, *, marked: bool, raw: bytes = b"") -> Step:
+        self._closed = self.complete = True
+        return Step(raw, [End(marked)])
+
+    def _break(self, fault: BrokenFault) -> Step:
+        self._closed = True
+        return Step(b"", [Broken(fault)])
+
+    def _fail(self, found: Frame, error: UpstreamError) -> Step:
+        self._closed = True
+        raw = _masked(found)
+        return Step(raw + ARRAY_CLOSE if raw and self._framing.array else raw, [error])
+
+
+def _masked(found: Frame) -> bytes:
+    """The frame as it came, unless a text in it must be masked: then written anew.
+
+    Nothing (b"") when it cannot be looked through; the relay then tells the error in its words.
+    """
+    data = found.data or b""
+    try:
+        told = msgspec.json.decode(data)
+        masked = mask_members(told)
+    except (msgspec.DecodeError, RecursionError):
+        return b""
+    if masked == told:
+        return found.raw
+    written = msgspec.json.encode(masked)
+    if found.raw.endswith(data):
+        return found.raw.removesuffix(data) + written
+    return b"data: " + written + b"\r\n\r\n"
