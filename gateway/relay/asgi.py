@@ -7,7 +7,7 @@ no cookies on these paths.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -67,6 +67,10 @@ class Relay:
         """Whether a paid request can be taken now."""
         return self._life is not None and self._life.usable()
 
+    def knows(self, model: str) -> bool:
+        """Whether some channel serves this model, as far as this process has heard."""
+        return self._life is not None and bool(self._life.snapshot.routes_of(model))
+
     async def start(self) -> None:
         self._life = Lifespan(self._config)
         await self._life.start()
@@ -84,7 +88,7 @@ class Relay:
 
     async def chat(
         self, principal: Principal, body: bytes, *, source: Source, request_id: UUID | None = None
-    ) -> AsyncIterator[Event | Outcome]:
+    ) -> AsyncGenerator[Event | Outcome]:
         """Answer a chat request in this process: same admission, holds and books as over HTTP.
 
         Gives the neutral events as they come and the Outcome as the last item; a refusal is an
@@ -102,7 +106,7 @@ class Relay:
         try:
             while (item := await sink.get()) is not None:
                 yield item
-            yield await task
+            yield await asyncio.shield(task)
         finally:
             if not task.done() and sink.run is not None:
                 sink.run.leave()

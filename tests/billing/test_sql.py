@@ -1,0 +1,171 @@
+"""Holds by the statements themselves: decided, resolved and swept, each exactly once."""
+
+import uuid
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from accounts.models import Key, Organisation, Team
+from billing import sql
+from billing.holds import expire_due_holds
+from billing.ledger import execute
+from billing.models import Hold, LedgerEntry, Posting
+from billing.wallets import add_opening_credit, balance
+from lib.ids import new_id
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def organisation() -> Organisation:
+    organisation = Organisation.objects.create(name="Acme", slug="acme")
+    add_opening_credit(organisation, 1_000)
+    execute(sql.open_accounts([organisation.id], ["customer:held", "revenue"]))
+    return organisation
+
+
+@pytest.fixture
+def key(organisation: Organisation) -> Key:
+    team = Team.objects.create(organisation=organisation, name="core", slug="core")
+    return Key.objects.create(
+        organisation=organisation, team=team, name="k", digest=b"d" * 32, prefix="", last4=""
+    )
+
+
+def asked(key: Key, amount_nano: int, attempt_id: uuid.UUID | None = None) -> sql.HoldAsked:
+    organisation_id = key.organisation_id
+    return sql.HoldAsked(attempt_id or new_id(), new_id(), organisation_id, key.id, amount_nano, 60)
+
+
+def place(*batch: sql.HoldAsked) -> list[tuple[Any, ...]]:
+    with transaction.atomic():
+        execute(sql.lock_accounts(hold.organisation_id for hold in batch))
+        return execute(sql.place_holds(batch))
+
+
+def resolve(hold: sql.HoldAsked, state: str, charge_nano: int) -> list[tuple[Any, ...]]:
+    with transaction.atomic():
+        execute(sql.lock_accounts([hold.organisation_id]))
+        resolved = sql.HoldResolved(
+            hold.attempt_id, new_id(), hold.organisation_id, state, charge_nano
+        )
+        return execute(sql.resolve_holds([resolved]))
+
+
+def sums() -> dict[str, int]:
+    """What the lines of each account come to; they must be what the wallet says."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT a.kind, sum(e.amount_nano)::bigint FROM billing_ledgerentry e "
+            "JOIN billing_account a ON a.id = e.account_id GROUP BY a.kind"
+        )
+        return dict(cursor.fetchall())
+
+
+def test_batch_refuses_only_what_does_not_fit(organisation: Organisation, key: Key) -> None:
+    """I5: the small ones first, in the order of the verdicts that were asked."""
+    verdicts = place(asked(key, 700), asked(key, 300), asked(key, 600), asked(key, 0))
+    assert [word for word, _ in verdicts] == ["insufficient", "admitted", "admitted", "admitted"]
+    assert {available for _, available in verdicts} == {100}
+    assert balance(organisation) == (100, 900, 0)
+    assert sums()["customer:held"] == 900
+    assert Hold.objects.filter(state="open").count() == 3
+
+
+def test_gone_key_takes_no_money(organisation: Organisation, key: Key) -> None:
+    key.disabled = True
+    key.save()
+    assert place(asked(key, 100)) == [("key_gone", 1_000)]
+    assert balance(organisation) == (1_000, 0, 0)
+
+
+def test_key_of_another_organisation_is_gone(organisation: Organisation, key: Key) -> None:
+    other = Organisation.objects.create(name="Other", slug="other")
+    add_opening_credit(other, 1_000)
+    execute(sql.open_accounts([other.id], ["customer:held", "revenue"]))
+    foreign = asked(key, 100)._replace(organisation_id=other.id)
+    assert [word for word, _ in place(foreign)] == ["key_gone"]
+
+
+def test_organisation_without_accounts_is_told_apart(key: Key) -> None:
+    fresh = Organisation.objects.create(name="Fresh", slug="fresh")
+    team = Team.objects.create(organisation=fresh, name="core", slug="core")
+    its_key = Key.objects.create(
+        organisation=fresh, team=team, name="k", digest=b"e" * 32, prefix="", last4=""
+    )
+    assert place(asked(its_key, 0)) == [("no_wallet", 0)]
+
+
+def test_settled_twice_is_settled_once(organisation: Organisation, key: Key) -> None:
+    """I6."""
+    hold = asked(key, 400)
+    place(hold)
+    assert resolve(hold, "settled", 150) == [(hold.attempt_id, 150, 0)]
+    assert resolve(hold, "settled", 999) == []
+    assert resolve(hold, "voided", 0) == []
+    assert resolve(hold, "expired", 0) == []
+    assert balance(organisation) == (850, 0, 0)
+    assert sums() == {
+        "customer:available": 850, "customer:held": 0, "revenue": 150, "equity:opening": -1_000,
+    }  # fmt: skip
+    names = set(Posting.objects.values_list("idempotency_id", flat=True))
+    assert names >= {f"hold:{hold.attempt_id}", f"settle:{hold.attempt_id}"}
+    assert len(names) == 3
+
+
+def test_charge_above_the_hold_is_cut_and_told(organisation: Organisation, key: Key) -> None:
+    """I13."""
+    hold = asked(key, 400)
+    place(hold)
+    assert resolve(hold, "settled", 500) == [(hold.attempt_id, 400, 100)]
+    assert balance(organisation) == (600, 0, 0)
+
+
+@pytest.mark.parametrize(("state", "word"), [("voided", "void"), ("expired", "expire")])
+def test_release_gives_everything_back(
+    organisation: Organisation, key: Key, state: str, word: str
+) -> None:
+    hold = asked(key, 400)
+    place(hold)
+    assert resolve(hold, state, 0) == [(hold.attempt_id, 0, 0)]
+    assert balance(organisation) == (1_000, 0, 0)
+    assert Posting.objects.filter(idempotency_id=f"{word}:{hold.attempt_id}").exists()
+
+
+def test_every_posting_balances(organisation: Organisation, key: Key) -> None:
+    """I1: whatever was posted, the free ones too."""
+    free, paid = asked(key, 0), asked(key, 10)
+    place(free, paid)
+    resolve(free, "settled", 0)
+    resolve(paid, "settled", 10)
+    for posting in Posting.objects.all():
+        amounts = LedgerEntry.objects.filter(posting=posting).values_list("amount_nano", flat=True)
+        assert len(amounts) >= 2
+        assert sum(amounts) == 0
+
+
+def test_holds_past_their_time_are_released_once(organisation: Organisation, key: Key) -> None:
+    """I24."""
+    due, later = asked(key, 400), asked(key, 300)
+    place(due._replace(ttl_seconds=-1), later)
+    assert [hold.attempt_id for hold in expire_due_holds(10)] == [due.attempt_id]
+    assert expire_due_holds(10) == []
+    assert balance(organisation) == (700, 300, 0)
+
+
+def test_written_postings_cannot_be_edited(organisation: Organisation, key: Key) -> None:
+    """I2."""
+    place(asked(key, 100))
+    for change in (
+        "UPDATE billing_ledgerentry SET amount_nano = 0",
+        "DELETE FROM billing_ledgerentry",
+        "UPDATE billing_posting SET kind = 'x'",
+        "DELETE FROM billing_posting",
+    ):
+        with (
+            pytest.raises(Exception, match="written once"),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(change)

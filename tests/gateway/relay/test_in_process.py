@@ -1,0 +1,145 @@
+"""The relay as a function: what the playground calls in its own process."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from gateway.codecs.errors import RequestFault
+from gateway.codecs.events import End, TextDelta
+from gateway.relay.asgi import Relay
+from gateway.relay.auth import Principal
+from gateway.relay.call import Outcome
+from gateway.relay.config import RelayConfig
+from lib.ids import id_text, new_id
+from tests.fakes.upstream import FakeUpstream, expected_text
+from tests.gateway.relay.asking import ask
+from tests.hub import Hub, Tenant
+
+
+@pytest_asyncio.fixture
+async def relay(hub: Hub) -> AsyncIterator[Relay]:
+    relay = Relay(
+        RelayConfig(
+            dsn=hub.dsn,
+            kek=os.environ["WEIR_KEK"],
+            pepper=os.environ["WEIR_KEY_PEPPER"],
+            accept_while_draining_s=0,
+        )
+    )
+    await relay.start()
+    yield relay
+    await relay.stop()
+
+
+async def principal(relay: Relay, hub: Hub, tenant: Tenant) -> Principal:
+    """The principal of a playground key, which has no text that anybody knows."""
+    key = hub.key(tenant, kind="playground")
+    return await relay.principal_of_key(key.key_id)
+
+
+def body(model: str, text: str, **over: object) -> bytes:
+    return json.dumps(ask(model, text, stream=True, **over)).encode()
+
+
+async def test_events_then_the_outcome_and_the_same_books(
+    relay: Relay, hub: Hub, fake: FakeUpstream
+) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    await knows(relay, hub, model)
+    items = [
+        item
+        async for item in relay.chat(
+            await principal(relay, hub, tenant), body(model, "#tokens=30"), source="playground"
+        )
+    ]
+    *events, outcome = items
+    assert isinstance(outcome, Outcome)
+    text = "".join(event.text for event in events if isinstance(event, TextDelta))
+    assert text == expected_text("a", "#tokens=30", 30)
+    assert isinstance(events[-1], End)
+    assert (outcome.status, outcome.kind, outcome.finish_reason) == (200, None, "stop")
+    assert (outcome.meters["out_text"], outcome.basis) == (30, "measured")
+    record = await asyncio.to_thread(hub.record, id_text(outcome.request_id))
+    assert record["charge_nano"] == outcome.charge_nano
+    assert record["source"] == "playground"
+    assert record["hold_nano"] == outcome.hold_nano
+    await asyncio.to_thread(hub.settled, tenant)
+    hub.assert_books_balance()
+
+
+async def knows(relay: Relay, hub: Hub, model: str) -> None:
+    """Wait until this relay has the model in its catalogue."""
+    await asyncio.to_thread(hub.wait, lambda: relay.knows(model), f"{model} is not heard of")
+
+
+async def test_refusal_is_an_outcome_alone(relay: Relay, hub: Hub) -> None:
+    who = await principal(relay, hub, hub.tenant())
+    items = [item async for item in relay.chat(who, body("none", "x"), source="playground")]
+    (outcome,) = items
+    assert isinstance(outcome, Outcome)
+    assert (outcome.status, outcome.kind) == (404, "model_not_found")
+    assert outcome.message.startswith("Error: Model none")
+
+
+async def test_fault_after_content_is_told_by_the_outcome(
+    relay: Relay, hub: Hub, fake: FakeUpstream
+) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    await knows(relay, hub, model)
+    who = await principal(relay, hub, tenant)
+    text = "#tokens=20 #fault=F14:close@4 #delay_ms=20"
+    items = [item async for item in relay.chat(who, body(model, text), source="playground")]
+    outcome = items[-1]
+    assert isinstance(outcome, Outcome)
+    assert (outcome.status, outcome.kind) == (502, "upstream_truncated")
+    assert outcome.charge_nano > 0
+
+
+async def test_closing_the_iterator_is_a_client_that_leaves(
+    relay: Relay, hub: Hub, fake: FakeUpstream
+) -> None:
+    """P6: the provider hears it at once, what came is paid."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    await knows(relay, hub, model)
+    who = await principal(relay, hub, tenant)
+    chat = relay.chat(who, body(model, "#tokens=500 #delay_ms=10"), source="playground")
+    async for item in chat:
+        if isinstance(item, TextDelta):
+            break
+    await chat.aclose()
+    await asyncio.to_thread(hub.settled, tenant)
+    (record,) = hub.rows(
+        "SELECT * FROM usage_usagerecord WHERE organisation_id = %s", tenant.organisation_id
+    )
+    assert (record["status"], record["kind"]) == (499, "client_closed")
+    assert 0 < record["charge_nano"] < record["hold_nano"]
+    row = await asyncio.to_thread(fake.wait_for_row, id_text(record["id"]))
+    assert row["outcome"] == "cut"
+    hub.assert_books_balance()
+
+
+async def test_slow_reader_holds_the_upstream_back(
+    relay: Relay, hub: Hub, fake: FakeUpstream
+) -> None:
+    """P9: what is not fetched does not pile up without bound."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    await knows(relay, hub, model)
+    who = await principal(relay, hub, tenant)
+    text = "#tokens=20000"
+    chat = relay.chat(who, body(model, text), source="playground")
+    first = await anext(chat)
+    assert isinstance(first, TextDelta)
+    words = [first.text]
+    async for item in chat:
+        if isinstance(item, TextDelta):
+            words.append(item.text)
+    assert "".join(words) == expected_text("a", text, 20000)
+
+
+async def test_unknown_key_has_no_principal(relay: Relay) -> None:
+    with pytest.raises(RequestFault):
+        await relay.principal_of_key(new_id())
