@@ -90,7 +90,7 @@ class BlockReader:
         """A block begins; `raw` is JSON that shows it to a client of the same dialect."""
         self.close(index, events)
         self.seen = True
-        kind = block.type or ""
+        kind = block.type or ("text" if block.text else "")
         self._open[index] = opened = _Open(kind, self._characters)
         if kind == "text":
             opened.citations += _list(block.citations)

@@ -10,6 +10,7 @@ from typing import Final
 
 from gateway.codecs.anthropic.response_encode import (
     CALL_ID_PREFIX,
+    join_reasoning,
     read_arguments,
     write_image,
     write_reasoning,
@@ -51,15 +52,19 @@ def write_conversation(
 ) -> tuple[str | list[JsonObject], list[JsonObject]]:
     """`system` ("" for none) and `messages`; `sentence` is added to the system texts.
 
-    Raises RequestFault `unsupported_capability` for parts that the dialect cannot say.
+    Raises RequestFault: `unsupported_capability` for parts that the dialect cannot say,
+    `invalid_value` when nothing is said at all.
     """
     texts, rest = split_system(request.messages)
+    texts = tuple(text for text in texts if text.text.strip())
     if sentence:
         texts = (*texts, Text(sentence))
     turns = _move_pictures(merge_turns(rest))
     writer = _Writer(request)
     messages = [told for at, turn in enumerate(turns) if (told := writer.write(turn, at, turns))]
     if not messages:
+        if not texts:
+            raise RequestFault("invalid_value", "messages", "messages must say something")
         # The dialect wants a turn: a conversation of system texts alone becomes the user's words.
         return "", [{"role": "user", "content": _write_system(texts)}]
     return _write_system(texts), messages
@@ -123,7 +128,7 @@ class _Writer:
 
     def write(self, turn: Turn, at: int, turns: list[Turn]) -> JsonObject | None:
         """A turn; None when nothing of it is left."""
-        blocks = [block for part in turn.parts if (block := self._block(part))]
+        blocks = [block for part in join_reasoning(turn.parts) if (block := self._block(part))]
         if turn.role == "assistant" and at == len(turns) - 1:
             blocks = _trim(blocks)
         return {"role": turn.role, "content": _shorten(blocks)} if blocks else None

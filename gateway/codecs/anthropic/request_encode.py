@@ -203,10 +203,13 @@ class _Writing:
         told: JsonObject = {"type": _SEARCH_TYPE, "name": "web_search"}
         if search.uses_max is not None:
             told["max_uses"] = search.uses_max
+        if search.context_size is not None:
+            self._dropped.append("search_context_size")
         if search.allowed_domains:
+            # The dialect takes only one of the two lists, and this one says more.
             told["allowed_domains"] = search.allowed_domains
+            self._dropped += ["blocked_domains"] if search.blocked_domains else []
         elif search.blocked_domains:
-            # The dialect takes only one of the two lists.
             told["blocked_domains"] = search.blocked_domains
         place = {
             "city": search.city,

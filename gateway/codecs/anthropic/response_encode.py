@@ -1,7 +1,6 @@
 """A neutral answer, written as one of the anthropic dialect: its first choice."""
 
 import re
-from typing import Any
 
 import msgspec
 
@@ -85,13 +84,11 @@ def write_image(source: Url | Base64 | FileId) -> JsonObject:
 
 def write_source(source: Url | Base64 | FileId) -> JsonObject:
     """Where the data of a picture or document is."""
-    match source:
-        case Url(url=url):
-            return {"type": "url", "url": url}
-        case Base64(data=data, media_type=media_type):
-            return {"type": "base64", "media_type": media_type, "data": data}
-        case FileId(id=id_):
-            return {"type": "file", "file_id": id_}
+    if isinstance(source, Url):
+        return {"type": "url", "url": source.url}
+    if isinstance(source, FileId):
+        return {"type": "file", "file_id": source.id}
+    return {"type": "base64", "media_type": source.media_type, "data": source.data}
 
 
 def write_call_id(id_: str, request_id: str, index: int) -> str:
@@ -114,7 +111,7 @@ def _write_blocks(choice: Choice, request_id: str) -> list[JsonObject]:
     blocks: list[JsonObject] = []
     texts: list[tuple[int, JsonObject]] = []
     characters = calls = 0
-    for part in choice.parts:
+    for part in join_reasoning(choice.parts):
         block = _write_block(part, request_id, calls)
         if block is None:
             continue
@@ -150,7 +147,25 @@ def _write_block(part: Part, request_id: str, calls: int) -> JsonObject | None:
             return None
 
 
-def write_reasoning(part: Reasoning) -> dict[str, Any]:
+def join_reasoning(parts: tuple[Part, ...]) -> list[Part]:
+    """The parts with reasoning and the seal that follows it as one."""
+    joined: list[Part] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if (
+            isinstance(last, Reasoning)
+            and last.seal is None
+            and isinstance(part, Reasoning)
+            and not part.text
+            and not (part.seal and part.seal.redacted)
+        ):
+            joined[-1] = Reasoning(last.text, part.seal)
+        else:
+            joined.append(part)
+    return joined
+
+
+def write_reasoning(part: Reasoning) -> JsonObject:
     """Reasoning as a block; a seal of another provider carries its mark."""
     seal = part.seal
     if seal is not None and seal.redacted:

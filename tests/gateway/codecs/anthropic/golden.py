@@ -38,7 +38,9 @@ def check_told(told: list[events.Event], want: dict[str, Any]) -> None:
     text = reasoning = ""
     calls: dict[int, dict[str, str]] = {}
     stop = None
-    cited, seals, redacted = [], [], []
+    cited: list[str] = []
+    seals: list[str] = []
+    redacted: list[str] = []
     for event in told:
         match event:
             case events.TextDelta(text=piece):
