@@ -19,6 +19,7 @@ Each dialect package (openai, responses, anthropic, gemini) has exactly these:
         never raises; what the relay uses on same-dialect answers
     response.decode(raw) -> ChatAnswer       the fold of those events; raises fold.AnswerFault
         openai also takes audio_type here and in read and Decoder: no answer of it tells its own
+        anthropic also takes answer_tool here and in read and Decoder: see Encoded
     response.encode(answer, request) -> bytes
     stream.Decoder(..., translate=False)     .feed(bytes) -> list[Step], .end() -> list[Step],
         .usage, .complete, .text_bytes, .reasoning_bytes

@@ -145,6 +145,11 @@ class BlockReader:
             if source is not None:
                 events.append(Citation(0, source))
 
+    @property
+    def open_texts(self) -> list[int]:
+        """The blocks that have begun and not ended, but for tool calls."""
+        return [index for index, opened in self._open.items() if opened.kind != "tool_use"]
+
     def finish(self, word: str, stop_sequence: str, events: list[Event]) -> None:
         """The message has its reason to stop; a second one is not told (F30)."""
         if self.finished:

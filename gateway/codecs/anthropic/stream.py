@@ -44,6 +44,12 @@ from gateway.codecs.usage import Counts
 
 # The service tiers that an answer names, in openai's words.
 _TIERS = {"standard": "default", "priority": "priority"}
+_STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%s}\n\n'
+_LENGTH = (
+    b'event: message_delta\ndata: {"type":"message_delta",'
+    b'"delta":{"stop_reason":"max_tokens","stop_sequence":null},"usage":%s}\n\n'
+    b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+)
 
 
 class Decoder:
@@ -105,6 +111,16 @@ class Decoder:
         if not self._closed:
             steps.append(self._end(marked=False) if self.complete else self._break(self._cut()))
         return steps
+
+    def length_notice(self) -> bytes:
+        """What ends the forwarded stream here as if it had reached its length (F18).
+
+        Open blocks end, but a tool call that is cut is never told as whole (F38).
+        """
+        stops = [b"%d" % index for index in self._reader.open_texts]
+        # F31: line ends between the members of what an upstream sent would cut the event.
+        usage = b" ".join((self.usage or b'{"output_tokens":0}').splitlines())
+        return b"".join(_STOP % index for index in stops) + _LENGTH % usage
 
     def _read(self, frame: Frame) -> Step:
         raw, data = frame.raw, frame.data

@@ -34,6 +34,7 @@ from tests.gateway.codecs.anthropic.golden import (
     check_told,
     check_usage,
 )
+from tests.gateway.codecs.anthropic.wire_events import check_grammar, read_frames
 
 
 def run(*chunks: bytes, translate: bool = True, answer_tool: str = "") -> list[Step]:
@@ -402,6 +403,32 @@ def test_frame_above_the_limit() -> None:
 def test_cut_after_the_stop_reason_is_no_fault() -> None:
     assert events_of(run(START, TEXT, stopped("end_turn")))[-1] == End(marked=False)
     assert events_of(run(START, TEXT, stopped("end_turn") + b"data: {"))[-1] == End(marked=False)
+
+
+def test_forwarded_stream_can_be_ended_at_its_length() -> None:
+    decoder = Decoder()
+    usage = {"usage": {"input_tokens": 2, "output_tokens": 1}}
+    raw = raw_of(decoder.feed(frame("message_start", message=usage) + TEXT))
+    ended = raw + decoder.length_notice()
+    check_grammar(read_frames(ended))
+    assert events_of(run(ended))[-2:] == [
+        Usage(b'{"input_tokens":2,"output_tokens":1}', Counts(input=2, output=1)),
+        End(marked=True),
+    ]
+    assert Finish(0, "length") in events_of(run(ended))
+
+
+def test_line_ends_inside_a_usage_object_do_not_leave() -> None:
+    decoder = Decoder()
+    decoder.feed(b'data: {"type":"message_delta","usage":{\ndata: "output_tokens":\ndata: 1}}\n\n')
+    assert read_frames(decoder.length_notice())[0]["usage"] == {"output_tokens": 1}
+
+
+def test_a_cut_call_is_not_ended_with_the_stream() -> None:
+    decoder = Decoder()
+    decoder.feed(START + opened(0, type="tool_use", id="t", name="f", input={}))
+    kinds = [told["type"] for told in read_frames(decoder.length_notice())]
+    assert kinds == ["message_delta", "message_stop"]
 
 
 @pytest.mark.parametrize("tail", [b"", b"\n", b"\r"])
