@@ -8,11 +8,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
 
+from gateway.codecs.amount import read_amount
 from gateway.codecs.anthropic.request_decode import CAP_MAX
 from gateway.codecs.anthropic.request_decode import decode as decode
 from gateway.codecs.anthropic.request_encode import encode as encode
@@ -28,9 +28,6 @@ USER_CHARACTERS_MAX = 256
 
 _MODEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _NO_STORE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_AMOUNT = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?")
-_NANO = Decimal(10**9)
-_AMOUNT_NANO_MAX = 2**63 - 1
 # Far out of every range: what stands for a number that is too large to be read.
 _OUT_OF_RANGE = 10**30
 
@@ -163,10 +160,10 @@ def _read_max_cost(members: Members) -> int | None:
     if value is None:
         return None
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    nano = Decimal(text) * _NANO if _AMOUNT.fullmatch(text) else None
-    if nano is None or nano > _AMOUNT_NANO_MAX:
+    nano = read_amount(text)
+    if nano is None:
         raise RequestFault("invalid_type", "max_cost", "max_cost must be an amount in USD")
-    return int(nano)
+    return nano
 
 
 def _read_user(members: Members) -> str:
