@@ -11,7 +11,7 @@ from uuid import UUID
 from billing import sql as money
 from gateway.relay.database import Row, Statement
 from gateway.relay.settlement import Resolved
-from lib.ids import new_id
+from lib.ids import new_ids
 from usage import sql as usage
 
 _CUSTOMER_ACCOUNTS = ("customer:available", "customer:held", "revenue")
@@ -40,13 +40,13 @@ def statements(batch: Sequence[Asked]) -> list[Statement]:
     holds = [
         money.HoldAsked(
             asked.attempt.id,
-            new_id(),
+            posting_id,
             asked.attempt.organisation_id,
             asked.attempt.key_id,
             asked.attempt.hold_nano,
             asked.ttl_seconds,
         )
-        for asked in batch
+        for asked, posting_id in zip(batch, new_ids(len(batch)), strict=True)
     ]
     return [money.place_holds(holds), usage.open_attempts([asked.attempt for asked in batch])]
 

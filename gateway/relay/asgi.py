@@ -147,7 +147,7 @@ class Relay:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request on a claimed path."""
-        client = _Client(send, new_id())
+        client = _Client(scope, send, new_id())
         endpoint = find_endpoint(scope["path"])
         method = scope["method"]
         if method == "OPTIONS":
@@ -254,10 +254,12 @@ class _Watch:
 class _Client:
     """The sink of an HTTP request in the openai dialect."""
 
-    __slots__ = ("_send", "begun", "request_id")
+    __slots__ = ("_from_page", "_send", "begun", "request_id")
 
-    def __init__(self, send: Send, request_id: UUID) -> None:
+    def __init__(self, scope: Scope, send: Send, request_id: UUID) -> None:
         self._send = send
+        # Only a web page asks which headers it may read.
+        self._from_page = any(name == b"origin" for name, _ in scope["headers"])
         self.request_id = request_id
         self.begun = False
 
@@ -309,12 +311,9 @@ class _Client:
     async def _start(
         self, status: int, headers: Sequence[tuple[bytes, bytes]], length: int | None
     ) -> None:
-        found = [
-            *headers,
-            (b"x-request-id", id_text(self.request_id).encode()),
-            _CORS,
-            _EXPOSED,
-        ]
+        found = [*headers, (b"x-request-id", id_text(self.request_id).encode()), _CORS]
+        if self._from_page:
+            found.append(_EXPOSED)
         self.begun = True
         if length is not None and status != 204:
             found.append((b"content-length", b"%d" % length))

@@ -79,7 +79,7 @@ class Attempt:
         self._size = size
         self._price = price
         self._output_bytes_max = output_bytes_max
-        self._decoder = Decoder(usage_asked=facts.usage_asked, choices=facts.choices)
+        self._decoder: Decoder | None = None
         self._committed = False
         self._ttft_ms: int | None = None
         self._finish_reason = ""
@@ -91,7 +91,7 @@ class Attempt:
         call = self._call
         if self._channel.drain:
             call.deadline.limit("drain", call.parts.config.leave_drain_s)
-        elif self._decoder.complete:
+        elif self._complete:
             call.deadline.limit("drain", _USAGE_AFTER_TEXT_S)
         else:
             call.deadline.interrupt("left")
@@ -202,7 +202,10 @@ class Attempt:
                 raise failed("F34", "the provider's answer is too large")
 
     async def _relay_stream(self, answer: Answer) -> Outcome:
-        decoder, call, idle_s = self._decoder, self._call, self._channel.timeouts.idle
+        call, idle_s = self._call, self._channel.timeouts.idle
+        decoder = self._decoder = Decoder(
+            usage_asked=self._facts.usage_asked, choices=self._facts.choices
+        )
         pieces: list[bytes] = []
         events: list[Event] = []
         heard_at = call.began
@@ -232,7 +235,10 @@ class Attempt:
                 await self._commit()
             if isinstance(last, End | UpstreamError):
                 return await self._end(last, pieces, events)
-            if self._output_bytes_max is not None and self._outgrown(self._output_bytes_max):
+            if (
+                self._output_bytes_max is not None
+                and decoder.text_bytes + decoder.reasoning_bytes > self._output_bytes_max
+            ):
                 return await self._cut_at_hold(pieces, events)
             if events:
                 heard_at = call.time()
@@ -276,9 +282,6 @@ class Attempt:
         await self._write(pieces, events, last=True)
         return outcome
 
-    def _outgrown(self, bytes_max: int) -> bool:
-        return self._decoder.text_bytes + self._decoder.reasoning_bytes > bytes_max
-
     async def _cut_at_hold(self, pieces: list[bytes], events: list[Event]) -> Outcome:
         """F18: an answer that outgrows its hold ends here, as if it had reached its length."""
         self._finish_reason = "length"
@@ -294,7 +297,7 @@ class Attempt:
 
         A fault after every choice has finished takes nothing from the answer.
         """
-        if self._decoder.complete:
+        if self._complete:
             outcome = self._settle(200, None, "", self._bill_stream())
             await self._say_last(b"", End(marked=False))
             return outcome
@@ -332,8 +335,16 @@ class Attempt:
 
     # ---- books
 
+    @property
+    def _complete(self) -> bool:
+        """Whether a stream has said everything but its usage."""
+        return self._decoder is not None and self._decoder.complete
+
     def _bill_stream(self) -> Bill:
+        """The bill of what has come so far."""
         decoder = self._decoder
+        if decoder is None:
+            return self._bill(None, 0, 0)
         return self._bill(decoder.usage, decoder.text_bytes, decoder.reasoning_bytes)
 
     def _bill(self, usage: bytes | None, text_bytes: int, reasoning_bytes: int) -> Bill:

@@ -102,7 +102,9 @@ class Run:
         """The channels that may answer, best first; the price that holds for all of them."""
         call, snapshot = self._call, self._call.snapshot
         self._check_model(facts.model)
-        candidates = plan(facts.model, snapshot.routes_of(facts.model), seed=random.getrandbits(64))
+        candidates = snapshot.only_candidate(facts.model) or plan(
+            facts.model, snapshot.routes_of(facts.model), seed=random.getrandbits(64)
+        )
         self._price = snapshot.price_of(facts.model)
         if self._price is not None:
             limits = (call.max_cost_nano, facts.max_cost_nano)

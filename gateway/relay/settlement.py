@@ -11,7 +11,7 @@ from uuid import UUID
 
 from billing import sql as money
 from gateway.relay.database import Statement
-from lib.ids import new_id
+from lib.ids import new_ids
 from usage import sql as usage
 
 
@@ -40,12 +40,12 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
         holds = [
             money.HoldResolved(
                 item.attempt_id,
-                new_id(),
+                posting_id,
                 item.organisation_id,
                 item.state,
                 item.ending.charge_nano,
             )
-            for item in resolved
+            for item, posting_id in zip(resolved, new_ids(len(resolved)), strict=True)
         ]
         records = [
             usage.RecordWritten(item.organisation_id, item.attempt_id, item.ending)

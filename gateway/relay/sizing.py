@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
 from billing.rules.money import format_usd
-from billing.rules.pricing import CostLines, PriceVersion, price_bound
+from billing.rules.pricing import CostLines, PriceVersion, price, price_bound
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.openai.request import ChatFacts
 from gateway.relay.snapshot import Channel, Price
@@ -28,14 +28,14 @@ class Sizing:
     def __init__(
         self,
         facts: ChatFacts,
-        price: Price,
+        price_in_force: Price,
         channels: Sequence[Channel],
         *,
         assumed_cap: int,
         max_cost_nano: int | None,
     ) -> None:
         self._facts = facts
-        self._version = price.version
+        self._version = price_in_force.version
         self._cap = assumed_cap if facts.output_cap is None else facts.output_cap
         self._max_cost_nano = max_cost_nano
         self._text_tokens, self._media_tokens = facts.text_bytes, 0
@@ -84,7 +84,9 @@ class Sizing:
         return with_request(quantities, self._version)
 
     def _price(self, quantities: Mapping[str, int]) -> int:
-        cost = price_bound(quantities, self._version)
+        # Without tiers there is nothing dearer that the request could end in.
+        bound = price_bound if self._version.tiers else price
+        cost = bound(quantities, self._version)
         if not isinstance(cost, CostLines):
             raise RequestFault("model_unpriced", "model", "", model=self._facts.model)
         return cost.total_nano

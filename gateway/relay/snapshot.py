@@ -20,7 +20,7 @@ from billing.rules.meters import MeterUnknown
 from billing.rules.pricing import PriceInvalid, PriceVersion
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import BadAddress, Provider
-from gateway.rules.routing import Route, matches
+from gateway.rules.routing import Candidate, Route, matches, plan
 from lib.egress import EgressPolicy
 from lib.vault import Vault, VaultError
 
@@ -89,6 +89,10 @@ class Snapshot:
         """Every route that may serve a model; `routing.plan` puts them in order."""
         return self._match(model).routes
 
+    def only_candidate(self, model: str) -> list[Candidate]:
+        """The plan for a model that one route serves, for which nothing is to be drawn; else []."""
+        return self._match(model).only
+
     def price_of(self, model: str) -> Price | None:
         """The price version in force; an exact name beats the longest pattern that has one."""
         now = self.now()
@@ -104,12 +108,14 @@ class Snapshot:
         if known is None:
             if len(self._known) >= _KNOWN_MAX:
                 self._known.clear()
+            routes = (
+                *self.exact_routes.get(model, ()),
+                *(route for route in self.pattern_routes if matches(route.model, model)),
+            )
             named = [model] if model in self.prices and "*" not in model else []
             known = self._known[model] = _Matched(
-                (
-                    *self.exact_routes.get(model, ()),
-                    *(route for route in self.pattern_routes if matches(route.model, model)),
-                ),
+                routes,
+                plan(model, routes, seed=0) if len(routes) == 1 else [],
                 (*named, *(name for name in self.price_patterns if matches(name, model))),
             )
         return known
@@ -125,6 +131,7 @@ class Snapshot:
 
 class _Matched(NamedTuple):
     routes: tuple[Route, ...]
+    only: list[Candidate]
     price_names: tuple[str, ...]
 
 

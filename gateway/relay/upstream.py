@@ -112,11 +112,12 @@ class Answer:
         self._content = response.content
         # The client library closes a connection whose framing breaks in the middle of a body, but
         # forgets to tell whoever reads the body.
+        self._closed: asyncio.Future[None] | None = None
         connection = response.connection
-        protocol = None if connection is None else connection.protocol
-        self._closed = None if protocol is None else protocol.closed
-        if self._closed is not None:
-            self._closed.add_done_callback(self._broken)
+        if connection is not None and connection.protocol is not None:
+            self._closed = connection.protocol.closed
+            if self._closed is not None:
+                self._closed.add_done_callback(self._broken)
 
     def _broken(self, closed: "asyncio.Future[None]") -> None:
         if not closed.cancelled():
