@@ -38,7 +38,7 @@ class ElementSplitter:
         self.too_large = False
         self._max = frame_bytes_max
         self._pending = bytearray()
-        self._begin = self._at = self._depth = 0
+        self._lead = self._begin = self._at = self._depth = 0
         self._in_string = self._over = False
 
     def feed(self, chunk: bytes) -> list[Frame]:
@@ -67,19 +67,20 @@ class ElementSplitter:
     def _next(self) -> Frame | None:
         pending = self._pending
         if self._depth == 0:
-            at = self._skip(0)
+            at = self._skip(self._lead)
             letter = pending[at : at + 1]
             if letter == _ARRAY and not self.array:
                 self.array = True
                 at = self._skip(at + 1)
                 letter = pending[at : at + 1]
+            self._lead = at
             if not letter:
                 return None
             if letter != b"{":
                 self._over = True
-                raw = bytes(pending)
-                closed = letter == _END and self.array
-                return Frame(raw, CLOSED, None) if closed else Frame(raw, "", raw[at:])
+                if letter == _END and self.array:
+                    return Frame(bytes(pending[: self._skip(at + 1)]), CLOSED, None)
+                return Frame(bytes(pending), "", bytes(pending[at:]))
             self._begin, self._at, self._depth = at, at + 1, 1
         return self._cut() if self._ends() else None
 
@@ -109,6 +110,7 @@ class ElementSplitter:
     def _cut(self) -> Frame:
         raw = bytes(self._pending[: self._at])
         del self._pending[: self._at]
+        self._lead = 0
         return Frame(raw, "", raw[self._begin :])
 
 
