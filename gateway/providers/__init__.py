@@ -1,19 +1,54 @@
-"""One file per provider: its addresses, its authentication, its dialect, its quirks, as data.
+"""One file per provider: its addresses, its authentication, its dialects, its quirks, as data.
 
-A channel names its provider by the name in PROVIDERS.
+A channel names its provider by the name in PROVIDERS. `models` is the catalogue of what models can
+do, `targets` says in which dialect a request goes to one, `suffixes` reads the thinking that a
+Gemini model's name may ask for. How to add a provider: docs/adding-a-provider.md.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from gateway.providers import local, openai, openai_compatible
+from gateway.providers import (
+    anthropic,
+    azure_openai,
+    deepseek,
+    doubao,
+    gemini,
+    glm,
+    kimi,
+    local,
+    ollama,
+    openai,
+    openai_compatible,
+    openrouter,
+    qwen,
+    vllm,
+    xai,
+)
 from gateway.providers.provider import Provider
 
+# In the order in which a form offers them.
 PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
     {
-        provider.name: provider
-        for provider in (openai.PROVIDER, openai_compatible.PROVIDER, local.PROVIDER)
+        module.PROVIDER.name: module.PROVIDER
+        for module in (
+            openai,
+            openai_compatible,
+            anthropic,
+            gemini,
+            azure_openai,
+            deepseek,
+            qwen,
+            xai,
+            glm,
+            doubao,
+            kimi,
+            openrouter,
+            ollama,
+            vllm,
+            local,
+        )
     }
 )
 

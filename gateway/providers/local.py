@@ -1,14 +1,16 @@
 """The small model that an installation brings along, served by llama.cpp for demonstration."""
 
-from gateway.providers.provider import Provider, Quirk
+from gateway.providers.models import OWNER_FLAGS
+from gateway.providers.provider import Provider, Quirk, Spoken
 
 PROVIDER = Provider(
     name="local",
     label="Local demo model",
-    dialect="openai",
     base_url="",
     needs_secret=False,
-    paths={"chat_completions": "/chat/completions", "models": "/models"},
+    dialects={
+        "openai": Spoken(paths={"chat_completions": "/chat/completions", "models": "/models"})
+    },
     quirks=frozenset(
         {
             # Measured with xllamacpp 2026.10: the server drops a connection after a streamed
@@ -19,4 +21,6 @@ PROVIDER = Provider(
             Quirk.NO_TOOLS,
         }
     ),
+    lifted=OWNER_FLAGS,
+    own_search=False,
 )

@@ -1,14 +1,28 @@
-"""Any server that speaks the openai dialect: vLLM, Ollama, LM Studio, another gateway."""
+"""Any server that speaks the openai dialect: LM Studio, a company's own, another gateway."""
 
-from gateway.providers.provider import Provider
+from gateway.providers.provider import Provider, Spoken
 
 PROVIDER = Provider(
     name="openai_compatible",
     label="OpenAI-compatible server",
-    dialect="openai",
     base_url="",
     needs_secret=False,
-    paths={"chat_completions": "/chat/completions", "models": "/models"},
+    dialects={
+        "openai": Spoken(
+            paths={
+                "chat_completions": "/chat/completions",
+                "completions": "/completions",
+                "embeddings": "/embeddings",
+                "moderations": "/moderations",
+                "rerank": "/rerank",
+                "models": "/models",
+            },
+            passed_headers=("openai-beta",),
+        )
+    },
+    # It may itself be a gateway, which sorts `parameters` out (models.md, section 6).
+    flags=frozenset({"parameters_whole", "top_k"}),
+    lifted=frozenset({"params_object"}),
     # Nothing is known of the models behind it: the bounds of the openai provider.
     media_tokens_max={"image": 50_000, "audio": 10_000, "file": 200_000, "video": 200_000},
 )

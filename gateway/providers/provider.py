@@ -1,21 +1,56 @@
-"""The shape of a provider: data, and the two questions that are answered from it."""
+"""The shape of a provider: data, and the questions that are answered from it.
+
+    BadAddress        no request can be made with this base URL, secret or model name
+      NotOffered      the provider has no such operation or dialect
+      BadModelName    a model name that cannot stand in a path
+
+A secret goes into a header and nowhere else. A model name goes into a URL only where the provider
+wants it there, and only as one segment of its path.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
-from urllib.parse import urlsplit
+from types import MappingProxyType
+from typing import Final, Literal
+from urllib.parse import quote, urlsplit
 
-Dialect = Literal["openai"]
-Operation = Literal["chat_completions", "models"]
+from gateway.codecs.chat import Dialect, Flag
+
+Operation = Literal[
+    "chat_completions",
+    "completions",
+    "embeddings",
+    "moderations",
+    "rerank",
+    "responses",
+    "responses_compact",
+    "messages",
+    "count_tokens",
+    "generate_content",
+    "stream_generate_content",
+    "stream_generate_content_array",  # the same as one JSON array: what gemini is without alt=sse
+    "gemini_count_tokens",
+    "embed_content",
+    "batch_embed_contents",
+    "models",
+]
 MediaKind = Literal["image", "audio", "file", "video"]
 
 _SECRET = re.compile(r"[\x21-\x7e]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]{1,1024}")
+_HOST = re.compile(r"[A-Za-z0-9.\-_]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
+# Of a path no more than RFC 3986 leaves unreserved: neither `%` nor `@`, nor what a server could
+# read as another path.
+_PATH = re.compile(r"(/[A-Za-z0-9\-_~]+(\.[A-Za-z0-9\-_~]+)*)*")
+_VALUE = re.compile(r"[A-Za-z0-9.\-_]+")
+_NOT_IN_SEGMENT = re.compile(r"[/\\?#@%:\x00-\x20\x7f-\x9f\ud800-\udfff]|\.\.")
+_MODEL: Final = "{model}"
 
 
 class Quirk(StrEnum):
-    """Where a provider differs from what its dialect promises."""
+    """Where a provider differs from what its dialect promises, beyond what a request must say."""
 
     NO_CONNECTION_REUSE = "no_connection_reuse"
     NO_TOOLS = "no_tools"
@@ -25,53 +60,182 @@ class BadAddress(ValueError):
     """A base URL or a secret that no request could be made with; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """One provider.
+class NotOffered(BadAddress):
+    """The provider has no such operation, or does not speak the dialect."""
 
-    `base_url` is what a new channel proposes, "" when there is nothing to propose. `paths` are
-    relative to a channel's base URL. `media_tokens_max` bounds, for a hold, the tokens of one
-    content part of each kind.
+
+class BadModelName(BadAddress):
+    """A name that cannot be one segment of a path; no provider has a model of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """The header that carries the secret, and what stands before the secret in it."""
+
+    header: str
+    scheme: str = ""
+
+
+BEARER: Final = Auth("authorization", "Bearer ")
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """How a provider speaks one dialect.
+
+    `paths` are relative to a channel's base URL; `{model}` in one stands for the model's name.
+    `headers` go with every request. `passed_headers` are those of a client of the same dialect that
+    go on, and take the place of ours.
+    """
+
+    paths: Mapping[Operation, str]
+    auth: Auth = BEARER
+    headers: Mapping[str, str] = field(default_factory=dict)
+    passed_headers: tuple[str, ...] = ()
+
+
+# What shapes the paths of a provider below a channel's path and query: (paths, path, query) to
+# paths from the root of the host.
+Shape = Callable[[Mapping[Operation, str], str, str], Mapping[Operation, str]]
+
+
+def below(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
+    """The usual shape: every path below the channel's; there is no query."""
+    return {operation: path + end for operation, end in paths.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a channel's operations are, worked out once."""
+
+    urls: Mapping[Operation, str]
+    provider_name: str
+
+    def url(self, operation: Operation, model: str = "") -> str:
+        """The address of an operation; `model` is the upstream's name, used where it is in paths.
+
+        It is ready to be sent: a client may not quote it again. Raises NotOffered, BadModelName.
+        """
+        url = self.urls.get(operation)
+        if url is None:
+            raise NotOffered(f"provider {self.provider_name} does not offer {operation}")
+        return url.replace(_MODEL, write_segment(model)) if _MODEL in url else url
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Provider:
+    """One provider. Everything here is a default of the catalogue.
+
+    `base_url` is what a new channel proposes, "" when there is nothing to propose; a base URL
+    without a path gets the path of this one, or `default_path`. `dialects` are in the order in
+    which a request of a client of another dialect is translated to them. `query_names` may stand
+    in a base URL. `aliases` are names that the provider knows by another one.
+
+    `flags` hold for every model there, `lifted` for none: a server of many owners' models has its
+    own API for all of them. `own_search` says whether a model is asked to search in the way of its
+    owner. A name that is in no table is taken for one like `unknown_like`.
+
+    `media_tokens_max` bounds, for a hold, the tokens of one content part of each kind.
     """
 
     name: str
     label: str
-    dialect: Dialect
     base_url: str
     needs_secret: bool
-    paths: Mapping[Operation, str]
+    dialects: Mapping[Dialect, Spoken]
+    default_path: str = "/v1"
+    shape: Shape = below
+    query_names: frozenset[str] = frozenset()
+    aliases: Mapping[str, str] = field(default_factory=dict)
     quirks: frozenset[Quirk] = frozenset()
+    flags: frozenset[Flag] = frozenset()
+    lifted: frozenset[Flag] = frozenset()
+    own_search: bool = True
+    unknown_like: str = ""
     media_tokens_max: Mapping[MediaKind, int] = field(default_factory=dict)
 
-    def url(self, operation: Operation, base_url: str) -> str:
-        """The address of an operation below a channel's base URL.
+    def address(self, base_url: str) -> Address:
+        """Where everything is below a channel's base URL.
 
-        A base URL without a path gets `/v1`, which every server of the dialect answers under.
-        Raises BadAddress for anything but http(s)://host[:port][/path].
+        Raises BadAddress for anything but http(s)://host[:port][/path], and for a query other than
+        one of `query_names`.
         """
-        parts = _split(base_url)
-        path = parts.path.rstrip("/") or "/v1"
-        return f"{parts.scheme}://{parts.netloc}{path}{self.paths[operation]}"
+        found = _split(base_url, self.query_names)
+        path = found.path.rstrip("/") or urlsplit(self.base_url).path or self.default_path
+        urls: dict[Operation, str] = {}
+        for spoken in reversed(tuple(self.dialects.values())):
+            shaped = self.shape(spoken.paths, path, found.query)
+            urls |= {operation: found.origin + end for operation, end in shaped.items()}
+        return Address(MappingProxyType(urls), self.name)
 
-    def headers(self, secret: str | None) -> dict[str, str]:
-        """The headers that authenticate a request. Raises BadAddress for an unusable secret."""
+    def url(self, operation: Operation, base_url: str, model: str = "") -> str:
+        """The address of one operation below a channel's base URL; see `address`."""
+        return self.address(base_url).url(operation, model)
+
+    def spoken(self, dialect: Dialect | None = None) -> Spoken:
+        """How a dialect is spoken; without one the first. Raises NotOffered."""
+        if dialect is None:
+            return next(iter(self.dialects.values()))
+        spoken = self.dialects.get(dialect)
+        if spoken is None:
+            raise NotOffered(f"provider {self.name} does not speak {dialect}")
+        return spoken
+
+    def headers(self, secret: str | None, dialect: Dialect | None = None) -> dict[str, str]:
+        """The headers of every request: what authenticates it and what the dialect needs.
+
+        Raises NotOffered, and BadAddress for an unusable secret.
+        """
+        spoken = self.spoken(dialect)
         if not secret:
             if self.needs_secret:
                 raise BadAddress(f"a channel of provider {self.name} needs a key")
-            return {}
+            return dict(spoken.headers)
         if not _SECRET.fullmatch(secret):
             raise BadAddress("a provider's key may hold visible ASCII characters only")
-        return {"authorization": f"Bearer {secret}"}
+        return {spoken.auth.header: spoken.auth.scheme + secret, **spoken.headers}
+
+    def passed_headers(self, dialect: Dialect, client: Mapping[str, str]) -> dict[str, str]:
+        """Those of a client's headers (by lower-case names) that go on; they win over `headers`.
+
+        Only for a client of the same dialect. What no header may hold is left out.
+        """
+        given = {name: client.get(name, "") for name in self.spoken(dialect).passed_headers}
+        return {name: value for name, value in given.items() if _HEADER_VALUE.fullmatch(value)}
+
+
+_CHAT: Final[Mapping[Dialect, tuple[Operation, Operation]]] = {
+    "openai": ("chat_completions", "chat_completions"),
+    "responses": ("responses", "responses"),
+    "anthropic": ("messages", "messages"),
+    "gemini": ("generate_content", "stream_generate_content"),
+}
+
+
+def chat_operation(dialect: Dialect, *, stream: bool) -> Operation:
+    """The operation that a chat request of a dialect is."""
+    return _CHAT[dialect][stream]
+
+
+def write_segment(model: str) -> str:
+    """A model's name as one segment of a path, percent-encoded.
+
+    Raises BadModelName for "" and for what could lead out of the segment, however often a server
+    may decode it.
+    """
+    if not model or model == "." or _NOT_IN_SEGMENT.search(model):
+        raise BadModelName("the model's name cannot stand in a path")
+    return quote(model, safe="")
 
 
 @dataclass(frozen=True, slots=True)
-class _Address:
-    scheme: str
-    netloc: str
+class _Parts:
+    origin: str
     path: str
+    query: str
 
 
-def _split(base_url: str) -> _Address:
+def _split(base_url: str, query_names: frozenset[str]) -> _Parts:
     try:
         parts = urlsplit(base_url)
         port = parts.port
@@ -83,6 +247,13 @@ def _split(base_url: str) -> _Address:
         raise BadAddress("the base URL must be http(s)://host[:port][/path]")
     if parts.username is not None or parts.password is not None:
         raise BadAddress("the base URL may not hold a user or a password")
-    if "?" in base_url or "#" in base_url:
+    if "#" in base_url or ("?" in base_url and not _is_known(parts.query, query_names)):
         raise BadAddress("the base URL may not hold a query or a fragment")
-    return _Address(parts.scheme, parts.netloc, parts.path)
+    if not _HOST.fullmatch(parts.netloc) or not _PATH.fullmatch(parts.path.rstrip("/")):
+        raise BadAddress("the base URL may hold letters, digits and - . _ ~ between its slashes")
+    return _Parts(f"{parts.scheme}://{parts.netloc}", parts.path, parts.query)
+
+
+def _is_known(query: str, names: frozenset[str]) -> bool:
+    name, _, value = query.partition("=")
+    return name in names and _VALUE.fullmatch(value) is not None

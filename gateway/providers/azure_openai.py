@@ -1,0 +1,56 @@
+"""OpenAI's models at Microsoft Azure, in both forms of its addresses.
+
+https://NAME.openai.azure.com[/openai/v1]
+    the v1 form (generally available since 2025-08): the model stands in the body
+https://NAME.openai.azure.com[/openai]?api-version=2024-10-21
+    the older form: the name that the customer gave a model stands in the path, and the version
+    of the API in the query. What it has no such path for is asked for in the v1 form, which
+    the same host answers.
+"""
+
+from collections.abc import Mapping
+
+from gateway.providers.provider import Auth, Operation, Provider, Spoken, below
+
+_VERSION = "api-version"
+_BY_MODEL: frozenset[Operation] = frozenset({"chat_completions", "completions", "embeddings"})
+_AUTH = Auth("api-key")
+
+
+def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
+    root = path.removesuffix("/v1").removesuffix("/openai") + "/openai"
+    urls = dict(below(paths, f"{root}/v1", ""))
+    if path.endswith("/v1"):
+        return {operation: f"{url}?{query}" if query else url for operation, url in urls.items()}
+    if query:
+        urls |= {
+            operation: f"{root}/deployments/{{model}}{end}?{query}"
+            for operation, end in paths.items()
+            if operation in _BY_MODEL
+        }
+    return urls
+
+
+PROVIDER = Provider(
+    name="azure_openai",
+    label="Azure OpenAI",
+    base_url="",
+    default_path="/openai",
+    shape=_shape,
+    query_names=frozenset({_VERSION}),
+    needs_secret=True,
+    dialects={
+        "openai": Spoken(
+            paths={
+                "chat_completions": "/chat/completions",
+                "completions": "/completions",
+                "embeddings": "/embeddings",
+                "models": "/models",
+            },
+            auth=_AUTH,
+        ),
+        "responses": Spoken(paths={"responses": "/responses"}, auth=_AUTH),
+    },
+    # The same models as the openai provider's.
+    media_tokens_max={"image": 50_000, "audio": 10_000, "file": 200_000, "video": 200_000},
+)

@@ -1,0 +1,17 @@
+"""Volcengine Ark (Doubao). A model may also be named by an inference endpoint's id, ep-…"""
+
+from gateway.providers.provider import Provider, Spoken
+
+PROVIDER = Provider(
+    name="doubao",
+    label="Volcengine Ark (Doubao)",
+    base_url="https://ark.cn-beijing.volces.com/api/v3",
+    needs_secret=True,
+    dialects={
+        "openai": Spoken(
+            paths={"chat_completions": "/chat/completions", "embeddings": "/embeddings"}
+        )
+    },
+    unknown_like="doubao-",
+    media_tokens_max={"image": 50_000, "video": 200_000},
+)

@@ -1,0 +1,29 @@
+"""Google's Gemini API. Its key goes into a header: in a query it would stand in logs."""
+
+from gateway.providers.provider import Auth, Provider, Spoken
+
+PROVIDER = Provider(
+    name="gemini",
+    label="Google Gemini",
+    base_url="https://generativelanguage.googleapis.com/v1beta",
+    needs_secret=True,
+    dialects={
+        "gemini": Spoken(
+            paths={
+                "generate_content": "/models/{model}:generateContent",
+                "stream_generate_content": "/models/{model}:streamGenerateContent?alt=sse",
+                "stream_generate_content_array": "/models/{model}:streamGenerateContent",
+                "gemini_count_tokens": "/models/{model}:countTokens",
+                "embed_content": "/models/{model}:embedContent",
+                "batch_embed_contents": "/models/{model}:batchEmbedContents",
+                "models": "/models",
+            },
+            auth=Auth("x-goog-api-key"),
+        )
+    },
+    # The name that the picture model is asked by, and the one that it has.
+    aliases={"nano-banana-pro": "gemini-3-pro-image-preview"},
+    # Bounds for a hold, from the token guide (ai.google.dev, 2026-10): pictures in tiles, an hour
+    # of sound at 32 tokens a second, a thousand pages at 258 tokens, an hour of film at 300.
+    media_tokens_max={"image": 50_000, "audio": 115_200, "file": 258_000, "video": 1_080_000},
+)

@@ -1,0 +1,16 @@
+"""Zhipu (GLM). Outside mainland China: https://api.z.ai/api/paas/v4"""
+
+from gateway.providers.provider import Provider, Spoken
+
+PROVIDER = Provider(
+    name="glm",
+    label="Zhipu (GLM)",
+    base_url="https://open.bigmodel.cn/api/paas/v4",
+    needs_secret=True,
+    dialects={
+        "openai": Spoken(
+            paths={"chat_completions": "/chat/completions", "embeddings": "/embeddings"}
+        )
+    },
+    media_tokens_max={"image": 50_000, "video": 200_000},
+)

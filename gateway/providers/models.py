@@ -1,0 +1,474 @@
+"""What models can do: the shipped catalogue, as data.
+
+A row holds for names and for patterns of names that end in `*`; an exact name beats the longest
+pattern. A name may have its owner in front (`qwen/qwen3-coder-plus`) and a variant behind a colon
+(`:free`, `:8b`), as servers of many owners' models write them; Claude's versions may be written
+with a dot. What is in no row has permissive defaults: nothing is refused of a model that is not
+known.
+
+Source of the rows is models.md, sections 1 to 6, where no other is named; k is 1,000 and M is
+1,000,000 tokens. All of it is a default that an operator may change, not a fact to build a refusal
+on, but for what is dated.
+"""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Final, Literal
+
+from gateway.codecs.chat import Dialect, Effort, Flag, SearchForm
+from gateway.providers.provider import Provider, Quirk
+
+Modality = Literal["text", "image", "audio", "file", "video"]
+# never: it does not think; always: it cannot be told not to; else what it is told by.
+Thinking = Literal["never", "always", "effort", "level", "budget", "adaptive", "switch"]
+Trait = Literal[
+    "prefer_responses",  # through the responses dialect where the provider speaks it
+    "prefer_responses_to_think_with_tools",
+    "files_by_responses",
+    "search_by_responses",
+    "stream_only",  # the upstream is always asked for a stream, which is folded for who wants none
+    "stream_only_to_think",
+    "usage_reasoning_outside",  # completion_tokens has no reasoning: rewritten for clients
+]
+
+# What tells of the API of a model's owner and not of the model: no other server needs it.
+OWNER_FLAGS: Final[frozenset[Flag]] = frozenset(
+    {
+        "thinking_switch",
+        "thinking_default_off",
+        "enable_thinking_switch",
+        "params_object",
+        "json_object_only",
+        "tool_choice_auto_only",
+        "no_penalties_no_stop",
+        "reasoning_content_rule",
+    }
+)
+_ALL: Final[frozenset[Modality]] = frozenset({"text", "image", "audio", "file", "video"})
+_TEXT: Final[frozenset[Modality]] = frozenset({"text"})
+_SEEN: Final[frozenset[Modality]] = frozenset({"text", "image"})
+_READ: Final[frozenset[Modality]] = frozenset({"text", "image", "file"})
+_HEARD: Final[frozenset[Modality]] = frozenset({"text", "image", "audio", "file"})
+_LOW_TO_HIGH: Final[tuple[Effort, ...]] = ("low", "medium", "high")
+_MINIMAL_TO_HIGH: Final[tuple[Effort, ...]] = ("minimal", *_LOW_TO_HIGH)
+_BUDGETED: Final[tuple[Effort, ...]] = (*_MINIMAL_TO_HIGH, "xhigh", "max")
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model can do at a provider, and what must be known to ask it.
+
+    The defaults are those of a model that is not known. Limits are in tokens, None unknown.
+    `json` is the strictest form of output that it keeps to itself. `caching`: by itself, or up to
+    the marks of the request. `dialects` are preferred, best first, before the provider's order.
+    """
+
+    owner: str = ""
+    inputs: frozenset[Modality] = _ALL
+    outputs: frozenset[Modality] = _TEXT
+    tools: bool = True
+    parallel_tools: bool = True
+    json: Literal["schema", "object", "none"] = "schema"
+    thinking: Thinking | None = None
+    efforts: tuple[Effort, ...] = ()
+    budget_min: int = 0
+    budget_max: int | None = None
+    search: SearchForm | None = None
+    caching: Literal["automatic", "marked"] | None = None
+    context_max: int | None = None
+    output_max: int | None = None
+    dialects: tuple[Dialect, ...] = ()
+    flags: frozenset[Flag] = frozenset()
+    traits: frozenset[Trait] = frozenset()
+
+    @property
+    def temperature_max(self) -> int:
+        """The largest temperature that it takes."""
+        return 1 if "temperature_max_1" in self.flags else 2
+
+
+UNKNOWN: Final = Capabilities()
+
+
+def capabilities_of(name: str, provider: Provider, asked_name: str = "") -> Capabilities:
+    """What a model can do at a provider.
+
+    `name` is the upstream's; where that is in no row (an Azure customer's own name) the name that
+    was asked decides.
+    """
+    found = find_row(name) or find_row(asked_name) or find_row(provider.unknown_like) or UNKNOWN
+    return replace(
+        found,
+        flags=found.flags - provider.lifted | provider.flags,
+        tools=found.tools and Quirk.NO_TOOLS not in provider.quirks,
+        search=found.search if provider.own_search else None,
+    )
+
+
+def is_listed(name: str) -> bool:
+    """Whether the catalogue has a row for exactly this name."""
+    return name in _EXACT
+
+
+@lru_cache(4096)
+def find_row(name: str) -> Capabilities | None:
+    """The row of a model wherever it is served; None for one that is not known."""
+    if name in _EXACT:
+        return _EXACT[name]
+    bare = name.rpartition("/")[2].partition(":")[0].lower()
+    if bare.startswith("claude-"):
+        bare = bare.replace(".", "-")
+    if bare in _EXACT:
+        return _EXACT[bare]
+    fitting = [pattern for pattern in _PATTERNS if bare.startswith(pattern)]
+    return _PATTERNS[max(fitting, key=len)] if fitting else None
+
+
+# ---- OpenAI. From its guides to files and search (platform.openai.com, 2026-01) and sources 000
+# and 001: files are read at the responses endpoint, and web search is a tool of it.
+
+_OPENAI = Capabilities(
+    owner="openai",
+    inputs=_READ,
+    caching="automatic",
+    traits=frozenset({"files_by_responses", "search_by_responses"}),
+)
+_GPT_5 = replace(
+    _OPENAI,
+    thinking="effort",
+    context_max=400_000,
+    output_max=128_000,
+    flags=frozenset({"max_completion_tokens_only", "no_sampling", "developer_role"}),
+    traits=_OPENAI.traits | {"prefer_responses_to_think_with_tools"},
+)
+# The API reference (2026-01): gpt-5.1 has none, low, medium and high; minimal is gpt-5's alone.
+_GPT_5_1 = replace(_GPT_5, efforts=("none", *_LOW_TO_HIGH))
+_GPT_5_2 = replace(_GPT_5, efforts=("none", *_LOW_TO_HIGH, "xhigh"))
+_GPT_5_CHAT = replace(
+    _OPENAI,
+    tools=False,
+    parallel_tools=False,
+    thinking="never",
+    context_max=128_000,
+    output_max=16_000,
+    flags=frozenset({"max_completion_tokens_only", "developer_role", "no_reasoning_effort"}),
+)
+_GPT_4O = replace(
+    _OPENAI,
+    thinking="never",
+    context_max=128_000,
+    output_max=16_000,
+    flags=frozenset({"no_reasoning_effort"}),
+)
+_GPT_4O_SEARCH = replace(_GPT_4O, search="web_search_options", traits=frozenset())
+# Sound is heard and made at the chat endpoint only.
+_GPT_4O_AUDIO = replace(
+    _GPT_4O,
+    inputs=frozenset({"text", "audio"}),
+    outputs=frozenset({"text", "audio"}),
+    flags=_GPT_4O.flags | {"audio_output"},
+    traits=frozenset(),
+)
+_GPT_4_1 = replace(_GPT_4O, context_max=1_000_000, output_max=32_000)
+_GPT_4 = replace(
+    _OPENAI,
+    inputs=_TEXT,
+    json="object",
+    thinking="never",
+    context_max=8_000,
+    output_max=4_000,
+    flags=frozenset({"json_object_only", "no_reasoning_effort"}),
+    traits=frozenset(),
+)
+_O = replace(
+    _OPENAI,
+    thinking="effort",
+    efforts=_LOW_TO_HIGH,
+    context_max=200_000,
+    output_max=100_000,
+    flags=frozenset({"max_completion_tokens_only", "no_sampling", "developer_role"}),
+    traits=_OPENAI.traits | {"prefer_responses"},
+)
+_O1 = replace(_O, parallel_tools=False, flags=_O.flags | {"no_parallel_tools"})
+_O1_MINI = replace(_O1, inputs=_TEXT, flags=_O1.flags - {"developer_role"})
+_O3_MINI = replace(_O1, inputs=_TEXT)
+
+# ---- Anthropic
+
+_CLAUDE = Capabilities(
+    owner="anthropic",
+    inputs=_READ,
+    thinking="adaptive",
+    efforts=(*_LOW_TO_HIGH, "max"),
+    budget_min=1_024,
+    search="anthropic",
+    caching="marked",
+    context_max=200_000,
+    output_max=128_000,
+    dialects=("anthropic",),
+    flags=frozenset(
+        {
+            "thinking_adaptive",
+            "one_of_temperature_top_p",
+            "temperature_max_1",
+            "thinking_no_forced_tool",
+            "no_web_search_options",
+        }
+    ),
+)
+_CLAUDE_4_5 = replace(
+    _CLAUDE,
+    thinking="budget",
+    efforts=(),
+    output_max=64_000,
+    flags=_CLAUDE.flags - {"thinking_adaptive"},
+)
+_CLAUDE_4 = replace(
+    _CLAUDE_4_5, flags=_CLAUDE_4_5.flags - {"one_of_temperature_top_p"} | {"no_json_schema"}
+)
+# Anthropic's table of models (2025-08): Opus 4 and 4.1 answer with 32,000 tokens at most.
+_CLAUDE_OPUS_4 = replace(_CLAUDE_4, output_max=32_000)
+_CLAUDE_OPUS_4_1 = replace(
+    _CLAUDE_OPUS_4, flags=_CLAUDE_OPUS_4.flags | {"one_of_temperature_top_p"}
+)
+_CLAUDE_3 = replace(
+    _CLAUDE_4, inputs=_SEEN, thinking="never", budget_max=0, search=None, output_max=4_000
+)
+
+# ---- DeepSeek
+
+_DEEPSEEK = Capabilities(
+    owner="deepseek",
+    inputs=_TEXT,
+    json="object",
+    thinking="switch",
+    caching="automatic",
+    flags=frozenset({"thinking_switch", "reasoning_content_rule", "json_object_only"}),
+)
+_DEEPSEEK_V4 = replace(
+    _DEEPSEEK, efforts=("high", "max"), context_max=1_000_000, output_max=384_000
+)
+_DEEPSEEK_V3_1 = replace(
+    _DEEPSEEK,
+    context_max=128_000,
+    output_max=32_000,
+    flags=_DEEPSEEK.flags | {"thinking_default_off"},
+)
+_DEEPSEEK_V3 = replace(
+    _DEEPSEEK,
+    thinking="never",
+    context_max=64_000,
+    output_max=8_000,
+    flags=frozenset({"json_object_only", "no_reasoning_effort"}),
+)
+_DEEPSEEK_R1 = replace(
+    _DEEPSEEK,
+    tools=False,
+    parallel_tools=False,
+    thinking="always",
+    context_max=64_000,
+    output_max=32_000,
+    flags=frozenset({"json_object_only", "no_sampling", "no_reasoning_effort"}),
+)
+
+# ---- xAI
+
+_GROK = Capabilities(
+    owner="xai",
+    search="search_parameters",
+    caching="automatic",
+    traits=frozenset({"usage_reasoning_outside"}),
+)
+_GROK_4_FAST = replace(
+    _GROK,
+    inputs=_SEEN,
+    thinking="always",
+    context_max=2_000_000,
+    flags=frozenset({"no_penalties_no_stop"}),
+)
+_GROK_4 = replace(
+    _GROK_4_FAST,
+    context_max=256_000,
+    flags=frozenset({"no_penalties_no_stop", "no_reasoning_effort"}),
+)
+_GROK_3 = replace(
+    _GROK,
+    inputs=_TEXT,
+    thinking="never",
+    context_max=131_000,
+    flags=frozenset({"no_reasoning_effort"}),
+)
+_GROK_3_MINI = replace(_GROK_3, thinking="effort", efforts=("low", "high"), flags=frozenset())
+
+# ---- Google
+
+_GEMINI = Capabilities(
+    owner="google",
+    inputs=_ALL,
+    search="gemini",
+    caching="automatic",
+    context_max=1_000_000,
+    dialects=("gemini",),
+)
+_GEMINI_3 = replace(
+    _GEMINI,
+    thinking="level",
+    efforts=("low", "high"),
+    output_max=64_000,
+    flags=frozenset({"thinking_level", "thought_seal_needed"}),
+)
+_GEMINI_3_1_PRO = replace(_GEMINI_3, efforts=_LOW_TO_HIGH)
+_GEMINI_3_FLASH = replace(_GEMINI_3, efforts=_MINIMAL_TO_HIGH)
+_GEMINI_3_IMAGE = replace(
+    _GEMINI_3,
+    inputs=_SEEN,
+    outputs=frozenset({"text", "image"}),
+    tools=False,
+    parallel_tools=False,
+    json="none",
+    thinking="always",
+    context_max=64_000,
+    output_max=32_000,
+)
+_GEMINI_2_5 = replace(_GEMINI, thinking="budget", output_max=64_000)
+_GEMINI_2_5_PRO = replace(_GEMINI_2_5, efforts=_BUDGETED, budget_min=128, budget_max=32_768)
+_GEMINI_2_5_FLASH = replace(_GEMINI_2_5, efforts=("none", *_BUDGETED), budget_max=24_576)
+_GEMINI_2_5_FLASH_LITE = replace(_GEMINI_2_5_FLASH, budget_min=512)
+_GEMINI_TTS = replace(
+    _GEMINI,
+    inputs=_TEXT,
+    outputs=frozenset({"audio"}),
+    tools=False,
+    parallel_tools=False,
+    json="none",
+    thinking="never",
+    search=None,
+    flags=frozenset({"audio_output"}),
+)
+
+# ---- Alibaba, Zhipu, ByteDance, Moonshot
+
+_QWEN = Capabilities(
+    owner="alibaba",
+    inputs=_TEXT,
+    json="object",
+    thinking="switch",
+    search="enable_search",
+    caching="automatic",
+    flags=frozenset(
+        {
+            "params_object",
+            "enable_thinking_switch",
+            "json_object_only",
+            "top_k",
+            "thinking_no_forced_tool",
+        }
+    ),
+    traits=frozenset({"stream_only_to_think"}),
+)
+_QWEN_CODER = replace(
+    _QWEN,
+    thinking="never",
+    context_max=1_000_000,
+    output_max=64_000,
+    flags=frozenset({"params_object", "json_object_only", "top_k", "no_reasoning_effort"}),
+    traits=frozenset(),
+)
+_QWEN_OMNI = replace(
+    _QWEN,
+    inputs=frozenset({"text", "image", "audio"}),
+    outputs=frozenset({"text", "audio"}),
+    json="none",
+    context_max=64_000,
+    output_max=16_000,
+    flags=_QWEN.flags | {"audio_output"},
+    traits=frozenset({"stream_only"}),
+)
+_QWEN_SEEN = replace(_QWEN, inputs=frozenset({"text", "image", "video"}))
+_GLM = Capabilities(
+    owner="zhipu",
+    inputs=_TEXT,
+    json="object",
+    thinking="switch",
+    search="glm",
+    caching="automatic",
+    context_max=200_000,
+    output_max=128_000,
+    flags=frozenset({"thinking_switch", "json_object_only", "tool_choice_auto_only"}),
+)
+_DOUBAO = Capabilities(
+    owner="bytedance",
+    inputs=_SEEN,
+    thinking="switch",
+    # Chat API of the same models (docs.byteplus.com, 2026-10).
+    efforts=_MINIMAL_TO_HIGH,
+    caching="automatic",
+    context_max=256_000,
+    output_max=64_000,
+    flags=frozenset({"thinking_switch"}),
+)
+_KIMI = Capabilities(
+    owner="moonshot",
+    inputs=_SEEN,
+    thinking="switch",
+    search="kimi",
+    caching="automatic",
+    context_max=256_000,
+    output_max=32_000,
+    flags=frozenset({"thinking_switch", "temperature_max_1"}),
+)
+
+_ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
+    (_OPENAI, ("gpt-*",)),
+    (UNKNOWN, ("gpt-oss*",)),
+    (_GPT_5, ("gpt-5*",)),
+    (_GPT_5_1, ("gpt-5.1*",)),
+    (replace(_GPT_5_2, context_max=1_000_000), ("gpt-5.4", "gpt-5.4-mini", "gpt-5.4*")),
+    (_GPT_5_2, ("gpt-5.2*", "gpt-5.3*")),
+    (_GPT_5_CHAT, ("gpt-5-chat*",)),
+    (_GPT_4_1, ("gpt-4.1*",)),
+    (_GPT_4O, ("gpt-4o*",)),
+    (_GPT_4O_SEARCH, ("gpt-4o-search-preview*", "gpt-4o-mini-search-preview*")),
+    (_GPT_4O_AUDIO, ("gpt-4o-audio-preview*", "gpt-4o-mini-audio-preview*", "gpt-audio*")),
+    (_GPT_4, ("gpt-4", "gpt-4-0*")),
+    (replace(_GPT_4, context_max=16_000), ("gpt-3.5*",)),
+    (_O, ("o3*", "o4*")),
+    (_O1, ("o1", "o1-20*", "o1-pro*")),
+    (_O1_MINI, ("o1-mini*", "o1-preview*")),
+    (_O3_MINI, ("o3-mini*",)),
+    (_CLAUDE, ("claude-*", "claude-opus-4-6*")),
+    (_CLAUDE_4_5, ("claude-sonnet-4-5*", "claude-haiku-4-5*", "claude-opus-4-5*")),
+    (_CLAUDE_4, ("claude-sonnet-4", "claude-sonnet-4-0", "claude-sonnet-4-2025*")),
+    (_CLAUDE_OPUS_4, ("claude-opus-4", "claude-opus-4-0", "claude-opus-4-2025*")),
+    (_CLAUDE_OPUS_4_1, ("claude-opus-4-1*",)),
+    (_CLAUDE_3, ("claude-3-opus*", "claude-3-haiku*", "claude-3*")),
+    (_DEEPSEEK, ("deepseek-*",)),
+    (_DEEPSEEK_V4, ("deepseek-v4*",)),
+    (_DEEPSEEK_V3_1, ("deepseek-v3-1*", "deepseek-v3.1*", "deepseek-v3-1-250821")),
+    (_DEEPSEEK_V3, ("deepseek-v3", "deepseek-v3-0324", "deepseek-v3-2412*")),
+    (_DEEPSEEK_R1, ("deepseek-r1*",)),
+    (_GROK, ("grok-*",)),
+    (_GROK_4, ("grok-4", "grok-4-0*", "grok-4-latest")),
+    (_GROK_4_FAST, ("grok-4-fast*", "grok-4*")),
+    (_GROK_3, ("grok-3*",)),
+    (_GROK_3_MINI, ("grok-3-mini*",)),
+    (_GEMINI, ("gemini-*",)),
+    (_GEMINI_3, ("gemini-3*", "gemini-3-pro-preview")),
+    (_GEMINI_3_1_PRO, ("gemini-3.1-pro*", "gemini-3.1-pro-preview")),
+    (_GEMINI_3_FLASH, ("gemini-3-flash*", "gemini-3-flash-preview")),
+    (_GEMINI_3_IMAGE, ("nano-banana-pro", "gemini-3-pro-image*")),
+    (_GEMINI_2_5_PRO, ("gemini-2.5-pro*", "gemini-2.5-pro")),
+    (_GEMINI_2_5_FLASH, ("gemini-2.5-flash*", "gemini-2.5-flash")),
+    (_GEMINI_2_5_FLASH_LITE, ("gemini-2.5-flash-lite*", "gemini-2.5-flash-lite")),
+    (_GEMINI_TTS, ("gemini-2.5-flash-preview-tts", "gemini-2.5-pro-preview-tts")),
+    (_QWEN, ("qwen*", "qwq*")),
+    (_QWEN_CODER, ("qwen3-coder*", "qwen-coder*")),
+    (_QWEN_OMNI, ("qwen3-omni*",)),
+    (_QWEN_SEEN, ("qwen-vl*", "qwen3-vl*")),
+    (_GLM, ("glm-*",)),
+    (_DOUBAO, ("doubao-*",)),
+    (_KIMI, ("kimi-*", "moonshot-*")),
+)
+_NAMES: Final = {name: row for row, names in _ROWS for name in names}
+_EXACT: Final = {name: row for name, row in _NAMES.items() if not name.endswith("*")}
+_PATTERNS: Final = {name[:-1]: row for name, row in _NAMES.items() if name.endswith("*")}

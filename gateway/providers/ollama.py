@@ -1,0 +1,34 @@
+"""Ollama: open models on a machine of one's own.
+
+Dialects and paths: docs.ollama.com, version 0.40 (2026-10). An older server that speaks openai only
+is a channel of the provider openai_compatible.
+"""
+
+from gateway.providers.models import OWNER_FLAGS
+from gateway.providers.provider import Provider, Spoken
+
+PROVIDER = Provider(
+    name="ollama",
+    label="Ollama",
+    base_url="http://127.0.0.1:11434/v1",
+    needs_secret=False,
+    dialects={
+        "openai": Spoken(
+            paths={
+                "chat_completions": "/chat/completions",
+                "completions": "/completions",
+                "embeddings": "/embeddings",
+                "models": "/models",
+            }
+        ),
+        "responses": Spoken(paths={"responses": "/responses"}),
+        "anthropic": Spoken(
+            paths={"messages": "/messages"},
+            headers={"anthropic-version": "2023-06-01"},
+            passed_headers=("anthropic-version", "anthropic-beta"),
+        ),
+    },
+    lifted=OWNER_FLAGS,
+    own_search=False,
+    media_tokens_max={"image": 50_000},
+)

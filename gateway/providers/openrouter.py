@@ -1,0 +1,35 @@
+"""OpenRouter: models of many owners under one API, which words everything in openai's way.
+
+It speaks anthropic too, below the same address (openrouter.ai/docs, 2026-10); its responses dialect
+is marked as a trial there and is left out.
+"""
+
+from gateway.providers.models import OWNER_FLAGS
+from gateway.providers.provider import Provider, Spoken
+
+PROVIDER = Provider(
+    name="openrouter",
+    label="OpenRouter",
+    base_url="https://openrouter.ai/api/v1",
+    needs_secret=True,
+    dialects={
+        "openai": Spoken(
+            paths={
+                "chat_completions": "/chat/completions",
+                "completions": "/completions",
+                "embeddings": "/embeddings",
+                "models": "/models",
+            }
+        ),
+        "anthropic": Spoken(
+            paths={"messages": "/messages"},
+            headers={"anthropic-version": "2023-06-01"},
+            passed_headers=("anthropic-version", "anthropic-beta"),
+        ),
+    },
+    flags=frozenset({"top_k"}),
+    lifted=OWNER_FLAGS,
+    own_search=False,
+    # Nothing is known of the models behind it: the bounds of the openai provider.
+    media_tokens_max={"image": 50_000, "audio": 10_000, "file": 200_000, "video": 200_000},
+)

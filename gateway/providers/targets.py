@@ -1,0 +1,116 @@
+"""In which dialect a request goes to a model, and what its encoder must know of the model."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.codecs.chat import ChatRequest, Dialect, Effort, File, SearchForm, Upstream, WebSearch
+from gateway.codecs.reasoning import effort_of, thinks
+from gateway.providers.models import Capabilities
+from gateway.providers.provider import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What of a request decides where it goes, and no more: all of it can be had unencoded.
+
+    `effort` is None where the client did not say; `audio_output` stands for an answer with sound.
+    """
+
+    files: bool = False
+    tools: bool = False
+    effort: Effort | None = None
+    search: bool = False
+    audio_output: bool = False
+    thinks: bool | None = None
+
+
+NO_NEEDS: Final = Needs()
+_CHAT_FORMS: Final[frozenset[SearchForm]] = frozenset(
+    {"web_search_options", "search_parameters", "enable_search", "glm", "kimi"}
+)
+
+
+def needs_of(request: ChatRequest) -> Needs:
+    """The needs of a request that has been decoded."""
+    return Needs(
+        files=any(isinstance(part, File) for one in request.messages for part in one.parts),
+        tools=any(not isinstance(tool, WebSearch) for tool in request.tools),
+        effort=effort_of(request.reasoning),
+        search=any(isinstance(tool, WebSearch) for tool in request.tools),
+        audio_output=request.audio is not None or "audio" in request.modalities,
+        thinks=thinks(request),
+    )
+
+
+def dialect_for(
+    provider: Provider,
+    capabilities: Capabilities,
+    client_dialect: Dialect,
+    needs: Needs = NO_NEEDS,
+) -> Dialect:
+    """The dialect in which a client's request is sent to a model of a provider.
+
+    The client's own where the provider speaks it, so that nothing is translated. Only a chat
+    request is moved to the responses dialect, where the model reads files, searches, and thinks
+    between the calls of tools (models.md, sections 3 and 9). Else the model's preferred dialect,
+    then the provider's first.
+    """
+    spoken = provider.dialects
+    moved = client_dialect == "openai" or client_dialect not in spoken
+    if moved and "responses" in spoken and _wants_responses(capabilities, needs):
+        return "responses"
+    order = (client_dialect, *capabilities.dialects, *spoken)
+    return next(dialect for dialect in order if dialect in spoken)
+
+
+def _wants_responses(capabilities: Capabilities, needs: Needs) -> bool:
+    traits = capabilities.traits
+    if needs.audio_output:
+        # The responses dialect has no words for sound as an answer.
+        return False
+    return (
+        "prefer_responses" in traits
+        or ("files_by_responses" in traits and needs.files)
+        or ("search_by_responses" in traits and needs.search)
+        or (
+            "prefer_responses_to_think_with_tools" in traits
+            and needs.tools
+            and needs.effort not in (None, "none")
+        )
+    )
+
+
+def upstream_of(
+    provider: Provider,
+    dialect: Dialect,
+    model: str,
+    capabilities: Capabilities,
+    *,
+    output_cap: int | None = None,
+) -> Upstream:
+    """What the encoder of `dialect` must know. `model` is the upstream's name as configured.
+
+    `output_cap` takes the place of the client's.
+    """
+    return Upstream(
+        model=provider.aliases.get(model, model),
+        flags=capabilities.flags,
+        output_cap=output_cap,
+        output_max=capabilities.output_max,
+        efforts=capabilities.efforts,
+        budget_min=capabilities.budget_min,
+        budget_max=capabilities.budget_max,
+        # The other dialects have one way each.
+        search=_search(capabilities) if dialect == "openai" else None,
+    )
+
+
+def _search(capabilities: Capabilities) -> SearchForm | None:
+    form = capabilities.search
+    return form if form in _CHAT_FORMS else None
+
+
+def must_stream(capabilities: Capabilities, needs: Needs) -> bool:
+    """Whether the upstream must be asked for a stream even where the client wants none."""
+    traits = capabilities.traits
+    return "stream_only" in traits or ("stream_only_to_think" in traits and needs.thinks is True)

@@ -1,0 +1,37 @@
+"""vLLM: open models on machines of one's own.
+
+Dialects and paths: docs.vllm.ai, "Online Serving", version 0.32 (2026-10). An older server that
+speaks openai only is a channel of the provider openai_compatible.
+"""
+
+from gateway.providers.models import OWNER_FLAGS
+from gateway.providers.provider import Provider, Spoken
+
+PROVIDER = Provider(
+    name="vllm",
+    label="vLLM",
+    base_url="http://127.0.0.1:8000/v1",
+    needs_secret=False,
+    dialects={
+        "openai": Spoken(
+            paths={
+                "chat_completions": "/chat/completions",
+                "completions": "/completions",
+                "embeddings": "/embeddings",
+                "rerank": "/rerank",
+                "models": "/models",
+            }
+        ),
+        "responses": Spoken(paths={"responses": "/responses"}),
+        "anthropic": Spoken(
+            paths={"messages": "/messages", "count_tokens": "/messages/count_tokens"},
+            headers={"anthropic-version": "2023-06-01"},
+            passed_headers=("anthropic-version", "anthropic-beta"),
+        ),
+    },
+    flags=frozenset({"top_k"}),
+    lifted=OWNER_FLAGS,
+    own_search=False,
+    # Nothing is known of the models behind it: the bounds of the openai provider.
+    media_tokens_max={"image": 50_000, "audio": 10_000, "file": 200_000, "video": 200_000},
+)

@@ -1,0 +1,14 @@
+"""xAI (Grok). Its usage counts reasoning outside the completion: the codec reads both ways."""
+
+from gateway.providers.provider import Provider, Spoken
+
+PROVIDER = Provider(
+    name="xai",
+    label="xAI (Grok)",
+    base_url="https://api.x.ai/v1",
+    needs_secret=True,
+    dialects={
+        "openai": Spoken(paths={"chat_completions": "/chat/completions", "models": "/models"})
+    },
+    media_tokens_max={"image": 50_000},
+)

@@ -1,0 +1,294 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.codecs.chat import Flag
+from gateway.providers import PROVIDERS, provider_named
+from gateway.providers.models import (
+    OWNER_FLAGS,
+    UNKNOWN,
+    Capabilities,
+    capabilities_of,
+    find_row,
+    is_listed,
+)
+
+# The ids of models.md, section 1, and the owners of their families.
+NAMED = {
+    "openai": "gpt-5.4 gpt-5.4-mini gpt-5.2 gpt-5.1 gpt-5-chat gpt-4.1 gpt-4o gpt-4o-mini "
+    "gpt-3.5-turbo gpt-4 o4-mini o3-mini o1",
+    "anthropic": "claude-opus-4-6 claude-sonnet-4-5-20250929 claude-haiku-4-5-20251001 "
+    "claude-sonnet-4-20250514 claude-3-opus-20240229 claude-3-haiku-20240307",
+    "deepseek": "deepseek-v4-pro deepseek-v3-1-250821 deepseek-v3 deepseek-r1",
+    "xai": "grok-4 grok-4-fast-reasoning grok-3 grok-3-fast",
+    "google": "gemini-3.1-pro-preview gemini-3-pro-preview gemini-3-flash-preview nano-banana-pro",
+    "alibaba": "qwen3-coder-plus qwen3-omni-flash",
+    "zhipu": "glm-5 glm-4.7",
+    "bytedance": "doubao-seed-1-8-251228",
+    "moonshot": "kimi-k2.5",
+}
+IDS = [name for names in NAMED.values() for name in names.split()]
+
+
+def row(name: str) -> Capabilities:
+    found = find_row(name)
+    assert found is not None, name
+    return found
+
+
+@pytest.mark.parametrize("owner", NAMED)
+def test_every_named_model_has_a_row_of_its_owner(owner: str) -> None:
+    for name in NAMED[owner].split():
+        assert row(name).owner == owner
+
+
+def having(flag: Flag) -> set[str]:
+    return {name for name in IDS if flag in row(name).flags}
+
+
+O_SERIES = {"o1", "o3-mini", "o4-mini"}
+GPT_5 = {"gpt-5.4", "gpt-5.4-mini", "gpt-5.2", "gpt-5.1"}
+CLAUDE = set(NAMED["anthropic"].split())
+DEEPSEEK = set(NAMED["deepseek"].split())
+QWEN = set(NAMED["alibaba"].split())
+
+
+@pytest.mark.parametrize(
+    ("flag", "names"),
+    [
+        ("max_completion_tokens_only", O_SERIES | GPT_5 | {"gpt-5-chat"}),
+        ("no_sampling", O_SERIES | GPT_5 | {"deepseek-r1"}),
+        ("developer_role", O_SERIES | GPT_5 | {"gpt-5-chat"}),
+        ("no_parallel_tools", {"o1", "o3-mini"}),
+        ("thinking_adaptive", {"claude-opus-4-6"}),
+        (
+            "one_of_temperature_top_p",
+            {"claude-opus-4-6", "claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001"},
+        ),
+        ("temperature_max_1", CLAUDE | {"kimi-k2.5"}),
+        ("thinking_no_forced_tool", CLAUDE | {"qwen3-omni-flash"}),
+        ("no_web_search_options", CLAUDE),
+        (
+            "no_json_schema",
+            {"claude-sonnet-4-20250514", "claude-3-opus-20240229", "claude-3-haiku-20240307"},
+        ),
+        ("reasoning_content_rule", {"deepseek-v4-pro", "deepseek-v3-1-250821"}),
+        ("thinking_default_off", {"deepseek-v3-1-250821"}),
+        (
+            "thinking_switch",
+            {"deepseek-v4-pro", "deepseek-v3-1-250821", "glm-5", "glm-4.7", "kimi-k2.5"}
+            | {"doubao-seed-1-8-251228"},
+        ),
+        ("enable_thinking_switch", {"qwen3-omni-flash"}),
+        ("params_object", QWEN),
+        ("top_k", QWEN),
+        ("no_penalties_no_stop", {"grok-4", "grok-4-fast-reasoning"}),
+        (
+            "thinking_level",
+            {"gemini-3.1-pro-preview", "gemini-3-pro-preview", "gemini-3-flash-preview"}
+            | {"nano-banana-pro"},
+        ),
+        (
+            "thought_seal_needed",
+            {"gemini-3.1-pro-preview", "gemini-3-pro-preview", "gemini-3-flash-preview"}
+            | {"nano-banana-pro"},
+        ),
+        ("json_object_only", DEEPSEEK | QWEN | {"glm-5", "glm-4.7", "gpt-3.5-turbo", "gpt-4"}),
+        ("tool_choice_auto_only", {"glm-5", "glm-4.7"}),
+        ("audio_output", {"qwen3-omni-flash"}),
+    ],
+)
+def test_flags_of_the_contract(flag: Flag, names: set[str]) -> None:
+    assert having(flag) == names
+
+
+def test_traits_of_the_contract() -> None:
+    traits = {name: row(name).traits for name in IDS}
+    assert {n for n in IDS if "prefer_responses" in traits[n]} == O_SERIES
+    assert {n for n in IDS if "prefer_responses_to_think_with_tools" in traits[n]} == GPT_5
+    assert {n for n in IDS if "stream_only" in traits[n]} == {"qwen3-omni-flash"}
+    assert "stream_only_to_think" in row("qwen-plus").traits
+    outside = {n for n in IDS if "usage_reasoning_outside" in traits[n]}
+    assert outside == set(NAMED["xai"].split())
+    files = {n for n in IDS if "files_by_responses" in traits[n]}
+    assert files == set(NAMED["openai"].split()) - {"gpt-3.5-turbo", "gpt-4"}
+
+
+# models.md, section 2: name, inputs beside text, tools, JSON, efforts, search, context, output.
+TABLE = """
+gpt-5.4-mini            | image file | yes | schema | none low medium high xhigh | - | 1M | 128k
+gpt-5.2                 | image file | yes | schema | none low medium high xhigh | - | 400k | 128k
+gpt-5.1                 | image file | yes | schema | none low medium high | - | 400k | 128k
+gpt-5-chat              | image file | no | schema | - | - | 128k | 16k
+gpt-4.1-mini            | image file | yes | schema | - | - | 1M | 32k
+gpt-4o                  | image file | yes | schema | - | - | 128k | 16k
+gpt-4o-search-preview   | image file | yes | schema | - | web_search_options | 128k | 16k
+gpt-4o-audio-preview    | audio | yes | schema | - | - | 128k | 16k
+gpt-3.5-turbo           | - | yes | object | - | - | 16k | 4k
+gpt-4                   | - | yes | object | - | - | 8k | 4k
+o1                      | image file | yes | schema | low medium high | - | 200k | 100k
+o3-mini                 | - | yes | schema | low medium high | - | 200k | 100k
+o4-mini                 | image file | yes | schema | low medium high | - | 200k | 100k
+claude-opus-4-6         | image file | yes | schema | low medium high max | anthropic | 200k | 128k
+claude-sonnet-4-5       | image file | yes | schema | - | anthropic | 200k | 64k
+claude-sonnet-4         | image file | yes | schema | - | anthropic | 200k | 64k
+claude-3-haiku-20240307 | image | yes | schema | - | - | 200k | 4k
+deepseek-v4-pro         | - | yes | object | high max | - | 1M | 384k
+deepseek-v3-1-250821    | - | yes | object | - | - | 128k | 32k
+deepseek-v3             | - | yes | object | - | - | 64k | 8k
+deepseek-r1             | - | no | object | - | - | 64k | 32k
+grok-4                  | image | yes | schema | - | search_parameters | 256k | -
+grok-4-fast-reasoning   | image | yes | schema | - | search_parameters | 2M | -
+grok-3-fast             | - | yes | schema | - | search_parameters | 131k | -
+grok-3-mini             | - | yes | schema | low high | search_parameters | 131k | -
+gemini-3-pro-preview    | all | yes | schema | low high | gemini | 1M | 64k
+gemini-3.1-pro-preview  | all | yes | schema | low medium high | gemini | 1M | 64k
+gemini-3-flash          | all | yes | schema | minimal low medium high | gemini | 1M | 64k
+nano-banana-pro         | image | no | none | low high | gemini | 64k | 32k
+qwen3-coder-plus        | - | yes | object | - | enable_search | 1M | 64k
+qwen3-omni-flash        | image audio | yes | none | - | enable_search | 64k | 16k
+glm-4.7                 | - | yes | object | - | glm | 200k | 128k
+doubao-seed-1-8-251228  | image | yes | schema | minimal low medium high | - | 256k | 64k
+kimi-k2.5               | image | yes | schema | - | kimi | 256k | 32k
+"""
+
+
+def limit(text: str) -> int | None:
+    thousands = text.replace("M", "000").replace("k", "")
+    return None if text == "-" else int(thousands) * 1_000
+
+
+@pytest.mark.parametrize("line", TABLE.strip().split("\n"))
+def test_capabilities_of_the_contract(line: str) -> None:
+    name, inputs, tools, json, efforts, search, context, output = (
+        cell.strip() for cell in line.split("|")
+    )
+    found = row(name)
+    kinds = "image audio file video" if inputs == "all" else inputs.replace("-", "")
+    assert found.inputs == {"text", *kinds.split()}
+    assert (found.tools, found.json) == (tools == "yes", json)
+    assert found.efforts == tuple(efforts.replace("-", "").split())
+    assert found.search == (None if search == "-" else search)
+    assert (found.context_max, found.output_max) == (limit(context), limit(output))
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most", "off"),
+    [
+        ("gemini-2.5-pro", 128, 32_768, False),
+        ("gemini-2.5-flash", 0, 24_576, True),
+        ("gemini-2.5-flash-lite", 512, 24_576, True),
+        ("claude-sonnet-4-5", 1_024, None, False),
+        ("claude-3-opus-20240229", 1_024, 0, False),
+    ],
+)
+def test_ranges_of_budgets(name: str, least: int, most: int | None, off: bool) -> None:
+    found = row(name)
+    assert (found.budget_min, found.budget_max) == (least, most)
+    assert ("none" in found.efforts) == off
+
+
+@pytest.mark.parametrize(
+    ("name", "like"),
+    [
+        # An exact name beats the longest pattern, which beats a shorter one.
+        ("gpt-4", "gpt-4"),
+        ("gpt-4-0613", "gpt-4"),
+        ("gpt-4-1106-preview", "gpt-4.5-preview"),
+        ("gpt-4o-2024-11-20", "gpt-4o"),
+        ("gpt-4.1-nano", "gpt-4.1"),
+        ("gpt-5.4-2026-03-05", "gpt-5.4"),
+        ("gpt-5-chat-latest", "gpt-5-chat"),
+        ("o1-2024-12-17", "o1"),
+        ("o3-mini-2025-01-31", "o3-mini"),
+        ("o3", "o4-mini"),
+        ("claude-opus-4-7", "claude-opus-4-6"),
+        ("claude-sonnet-4-6", "claude-opus-4-6"),
+        ("claude-sonnet-4-0", "claude-sonnet-4-20250514"),
+        ("claude-opus-4-5-20251101", "claude-sonnet-4-5"),
+        ("claude-3-5-haiku-20241022", "claude-3-haiku-20240307"),
+        ("deepseek-v3.1", "deepseek-v3-1-250821"),
+        ("deepseek-r1-0528", "deepseek-r1"),
+        ("deepseek-v3-0324", "deepseek-v3"),
+        ("grok-4-0709", "grok-4"),
+        ("grok-4-1-fast", "grok-4-fast-reasoning"),
+        ("gemini-3-pro-image-preview", "nano-banana-pro"),
+        # With an owner in front, a variant behind, a version with a dot, in capitals.
+        ("anthropic/claude-sonnet-4.5", "claude-sonnet-4-5"),
+        ("deepseek/deepseek-r1:free", "deepseek-r1"),
+        ("Qwen/Qwen3-Coder-480B", "qwen3-coder-plus"),
+        ("models/gemini-2.5-pro", "gemini-2.5-pro"),
+    ],
+)
+def test_names_that_are_like_others(name: str, like: str) -> None:
+    assert row(name) == row(like)
+
+
+def test_gpt_oss_is_nobodys_api() -> None:
+    assert find_row("openai/gpt-oss-120b") == UNKNOWN
+
+
+@pytest.mark.parametrize("name", ["", "llama3.2:3b", "my-model", "o", "gpt", "x/"])
+def test_what_is_not_known_is_permitted_all(name: str) -> None:
+    assert find_row(name) is None
+    found = capabilities_of(name, provider_named("openai"))
+    assert found == UNKNOWN
+    assert found.tools
+    assert found.parallel_tools
+    assert found.json == "schema"
+    assert "video" in found.inputs
+    assert found.efforts == ()
+    assert found.output_max is None
+
+
+def test_only_whole_names_are_listed() -> None:
+    assert is_listed("gemini-3-pro-preview")
+    assert is_listed("nano-banana-pro")
+    for name in ("gemini-3-pro-preview-thinking", "gemini-*", "", "models/gemini-2.5-pro"):
+        assert not is_listed(name)
+
+
+def test_the_asked_name_decides_where_the_upstreams_own_tells_nothing() -> None:
+    azure = provider_named("azure_openai")
+    assert capabilities_of("our-model", azure, "o4-mini") == row("o4-mini")
+    assert capabilities_of("gpt-4o", azure, "o4-mini") == row("gpt-4o")
+    assert capabilities_of("our-model", azure, "team-default") == UNKNOWN
+
+
+def test_an_endpoint_of_ark_is_a_doubao() -> None:
+    assert capabilities_of("ep-20251228-abcde", provider_named("doubao")).owner == "bytedance"
+
+
+@pytest.mark.parametrize("provider", ["vllm", "ollama", "openrouter", "local"])
+@pytest.mark.parametrize("name", ["qwen-plus", "deepseek-v3-1-250821", "glm-5", "grok-4"])
+def test_other_servers_have_not_the_owners_api(provider: str, name: str) -> None:
+    found = capabilities_of(name, PROVIDERS[provider])
+    assert not found.flags & OWNER_FLAGS
+    assert found.search is None
+
+
+def test_another_gateway_gets_parameters_whole_and_sorts_them_out() -> None:
+    found = capabilities_of("qwen-plus", provider_named("openai_compatible"))
+    assert "parameters_whole" in found.flags
+    assert "params_object" not in found.flags
+    assert "enable_thinking_switch" in found.flags
+    assert found.search == "enable_search"
+
+
+def test_dashscope_sorts_parameters_out_for_every_model() -> None:
+    assert "params_object" in capabilities_of("deepseek-v3", provider_named("qwen")).flags
+
+
+def test_the_demo_model_has_no_tools() -> None:
+    assert not capabilities_of("SmolLM2-135M-Instruct", provider_named("local")).tools
+
+
+@pytest.mark.parametrize(("name", "most"), [("claude-opus-4-6", 1), ("kimi-k2.5", 1), ("glm-5", 2)])
+def test_largest_temperature(name: str, most: int) -> None:
+    assert row(name).temperature_max == most
+
+
+def test_a_row_can_be_changed() -> None:
+    changes: dict[str, Any] = {"output_max": 5, "flags": frozenset[Flag]()}
+    assert replace(row("kimi-k2.5"), **changes).output_max == 5
