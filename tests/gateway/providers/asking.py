@@ -1,0 +1,96 @@
+"""One neutral request per case, and what goes out for it to a model of a provider."""
+
+import json
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from gateway.codecs.anthropic import request as anthropic_request
+from gateway.codecs.chat import (
+    ChatRequest,
+    Dialect,
+    FunctionTool,
+    JsonSchema,
+    Message,
+    ReasoningSettings,
+    Text,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+from gateway.codecs.gemini import request as gemini_request
+from gateway.codecs.openai import request as openai_request
+from gateway.codecs.responses import request as responses_request
+from gateway.providers.models import capabilities_of
+from gateway.providers.provider import Provider, chat_operation
+from gateway.providers.targets import dialect_for, needs_of, upstream_of
+from tests.gateway.codecs import neutral
+
+KEY = "KEY"
+ENCODERS: Mapping[Dialect, ModuleType] = {
+    "openai": openai_request,
+    "responses": responses_request,
+    "anthropic": anthropic_request,
+    "gemini": gemini_request,
+}
+
+_WEATHER = FunctionTool(
+    "get_weather",
+    "Weather by city",
+    {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+)
+_ANSWER = JsonSchema(
+    {"type": "object", "properties": {"sum": {"type": "integer"}}, "required": ["sum"]}, "Answer"
+)
+
+
+def _user(text: str) -> Message:
+    return Message("user", (Text(text),))
+
+
+CASES: Mapping[str, ChatRequest] = {
+    "plain": neutral.request(
+        Message("system", (Text("Be brief."),)),
+        _user("Hello"),
+        temperature=1.5,
+        output_cap=4_096,
+        stop=("END",),
+    ),
+    "streamed": neutral.request(_user("Hello"), stream=True, usage_asked=True),
+    "tool": neutral.request(
+        _user("Weather in Paris?"),
+        Message("assistant", (ToolCall("call_1", "get_weather", '{"city":"Paris"}'),)),
+        Message("tool", (ToolResult("call_1", (Text("21 °C"),)),)),
+        _user("And in Rome?"),
+        tools=(_WEATHER,),
+        tool_choice=ToolChoice("required"),
+        parallel_tool_calls=False,
+    ),
+    "reasoning": neutral.request(
+        _user("What is 2 + 2?"),
+        reasoning=ReasoningSettings(effort="high"),
+        temperature=0.5,
+        output_cap=32_000,
+        output_form=_ANSWER,
+    ),
+}
+
+
+def outgoing(
+    provider: Provider, case: str, model: str, base_url: str = "", asked: str = ""
+) -> dict[str, Any]:
+    """Everything that is sent for a case, as a golden file shows it."""
+    request = CASES[case]
+    known = capabilities_of(model, provider, asked)
+    dialect = dialect_for(provider, known, "openai", needs_of(request))
+    upstream = upstream_of(provider, dialect, model, known)
+    encoded = ENCODERS[dialect].encode(request, upstream)
+    operation = chat_operation(dialect, stream=request.stream)
+    return {
+        "dialect": dialect,
+        "method": "POST",
+        "url": provider.url(operation, base_url or provider.base_url, upstream.model),
+        "headers": provider.headers(KEY, dialect),
+        "dropped": list(encoded.dropped),
+        "body": json.loads(encoded.body),
+    }
