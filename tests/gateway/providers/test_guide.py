@@ -1,0 +1,44 @@
+"""The guide's example is a provider that works, so that the guide stays true."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from gateway.providers.provider import Provider
+from tests.gateway.providers.asking import CASES, outgoing
+
+ROOT = Path(__file__).parents[3]
+GUIDE = (ROOT / "docs" / "adding-a-provider.md").read_text()
+
+
+def block(language: str) -> str:
+    (found,) = re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
+    return str(found)
+
+
+def acme() -> Provider:
+    names: dict[str, Any] = {}
+    exec(block("python"), names)
+    provider = names["PROVIDER"]
+    assert isinstance(provider, Provider)
+    return provider
+
+
+def test_the_example_sends_what_the_guide_says() -> None:
+    golden = json.loads(block("json"))
+    assert outgoing(acme(), "plain", **golden["model"]) == golden["request"]
+
+
+def test_the_example_speaks_its_second_dialect() -> None:
+    provider = acme()
+    assert provider.headers("KEY", "anthropic")["x-api-key"] == "KEY"
+    assert provider.url("messages", "https://own.example") == "https://own.example/llm/v2/messages"
+
+
+def test_what_the_guide_names_is_there() -> None:
+    for path in re.findall(r"`((?:gateway|tests)/[a-z_/.]+?)/?`", GUIDE):
+        if "acme" not in path:
+            assert (ROOT / path).exists(), path
+    for case in CASES:
+        assert f"`{case}.json`" in GUIDE
