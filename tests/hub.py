@@ -242,7 +242,10 @@ class Hub:
         name = f"m-{secrets.token_hex(6)}"
         for priority, fake in enumerate(fakes):
             url, secret = (fake, "") if isinstance(fake, str) else (fake.url, fake.key)
-            self._channel(name, url, secret, upstream_model, priority, timeouts or {}, channel)
+            self.channel(
+                name, url, secret, upstream_model=upstream_model, priority=priority,
+                timeouts=timeouts or {}, **channel,
+            )  # fmt: skip
         if rates is not None:
             self.price(name, rates)
         self.know(name)
@@ -292,23 +295,25 @@ class Hub:
 
         self.wait(listed, f"the hub does not hear of {model}")
 
-    def _channel(
+    def channel(
         self,
         model: str,
         url: str,
-        secret: str,
-        upstream_model: str,
-        priority: int,
-        timeouts: Mapping[str, float],
-        over: Mapping[str, Any],
-    ) -> None:
+        secret: str = "",
+        *,
+        upstream_model: str = "fake",
+        priority: int = 0,
+        timeouts: Mapping[str, float] | None = None,
+        **over: Any,
+    ) -> uuid.UUID:
+        """A channel that serves a model name or pattern; the hub hears of it at the next `bump`."""
         channel_id, key_id = new_id(), new_id()
-        wanted = {"provider": "openai_compatible", "retries": 2, "on_leave": "cancel"} | dict(over)
+        wanted = {"provider": "openai_compatible", "retries": 2, "on_leave": "cancel"} | over
         self.connection.execute(
             "INSERT INTO gateway_channel (id, name, provider, base_url, enabled, priority, weight, "
             "retries, on_leave, timeouts) VALUES (%s,%s,%s,%s,true,%s,1,%s,%s,%s)",
             [channel_id, f"{model}-{priority}", wanted["provider"], url, priority,
-             wanted["retries"], wanted["on_leave"], json.dumps(dict(timeouts))],
+             wanted["retries"], wanted["on_leave"], json.dumps(dict(timeouts or {}))],
         )  # fmt: skip
         if secret:
             sealed = self._vault.seal(secret, f"gateway_channelkey|{key_id}|sealed")
@@ -321,6 +326,7 @@ class Hub:
             "INSERT INTO gateway_route (channel_id, model, upstream_model) VALUES (%s, %s, %s)",
             [channel_id, model, upstream_model],
         )
+        return channel_id
 
     # ---- asking
 

@@ -110,6 +110,7 @@ class Relay:
         finally:
             if not task.done() and sink.run is not None:
                 sink.run.leave()
+                sink.give_way()
 
     async def _chat_task(
         self,
@@ -335,6 +336,10 @@ class _Queue:
         if self._events.qsize() < _QUEUED_MAX:
             self._room.set()
         return event
+
+    def give_way(self) -> None:
+        """Nobody fetches any more: a run that reads its answer to the end is not held back."""
+        self._room.set()
 
     def close(self, task: "asyncio.Task[Outcome]") -> None:
         self._events.put_nowait(None)

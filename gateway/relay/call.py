@@ -18,6 +18,8 @@ from usage.sql import Ending, Refusal
 
 OPERATION: Final = "chat_completions"
 DIALECT: Final = "openai"
+# As long as a model's name may be in a route, an attempt and a record.
+MODEL_LENGTH_MAX: Final = 200
 
 Source = Literal["api", "playground"]
 
@@ -152,7 +154,7 @@ class Call:
                 principal.team_id,
                 principal.key_id,
                 principal.user_id,
-                model[:200],
+                model[:MODEL_LENGTH_MAX],
                 DIALECT,
                 OPERATION,
                 stream,

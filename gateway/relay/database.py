@@ -202,7 +202,7 @@ class Lane:
         if prepared.name not in self._known:
             pgconn.send_prepare(prepared.name, prepared.text)
             self._known.add(prepared.name)
-        values = [str(parameters[name]).encode() for name in prepared.names]
+        values = [str(parameters[name]).encode(errors="replace") for name in prepared.names]
         pgconn.send_query_prepared(prepared.name, values)
 
     async def _flush(self, pgconn: PGconn) -> None:

@@ -124,7 +124,9 @@ class Lifespan:
     # ---- the catalogue
 
     async def _ask(self, statement: tuple[str, Mapping[str, object]]) -> Sequence[Row]:
-        return (await self._look_ups.run([statement]))[0]
+        # A transaction that is left in the middle costs its connection, which others wait for.
+        running = asyncio.ensure_future(self._look_ups.run([statement]))
+        return (await asyncio.shield(running))[0]
 
     async def _refresh(self) -> None:
         """Load the catalogue; the old one stays when that fails."""

@@ -19,7 +19,15 @@ from gateway.codecs.openai import request as openai_request
 from gateway.codecs.openai.request import ChatFacts
 from gateway.relay.admission import Asked
 from gateway.relay.attempt import Attempt
-from gateway.relay.call import CLIENT_CLOSED, DIALECT, OPERATION, Call, Outcome, Refused
+from gateway.relay.call import (
+    CLIENT_CLOSED,
+    DIALECT,
+    MODEL_LENGTH_MAX,
+    OPERATION,
+    Call,
+    Outcome,
+    Refused,
+)
 from gateway.relay.database import DatabaseAway, DatabaseRefused
 from gateway.relay.settlement import Resolved
 from gateway.relay.sizing import Size, Sizing
@@ -93,7 +101,8 @@ class Run:
             raise
 
     def _check_model(self, model: str) -> None:
-        if not self._call.snapshot.routes_of(model):
+        # A pattern meets names that are longer than any catalogue's, and than a row has room for.
+        if len(model) > MODEL_LENGTH_MAX or not self._call.snapshot.routes_of(model):
             raise RequestFault("model_not_found", "model", "", model=model)
         if not self._call.principal.may_use(model):
             raise RequestFault("permission", "model", f"model {model}")

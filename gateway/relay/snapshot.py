@@ -77,13 +77,15 @@ class Snapshot:
     price_patterns: tuple[str, ...]
     egress: EgressPolicy
     unpriced_models: str
-    clock_offset: float
+    loaded_at: float
+    loaded_at_here: float
     created: int
     _known: dict[str, "_Matched"] = field(default_factory=dict)
 
     def now(self) -> float:
-        """The database's clock (Unix seconds), by which prices and keys are valid."""
-        return time.time() + self.clock_offset
+        """The database's clock (Unix seconds), by which prices and keys are valid; a step of our
+        own clock does not move it."""
+        return self.loaded_at + time.monotonic() - self.loaded_at_here
 
     def routes_of(self, model: str) -> Sequence[Route]:
         """Every route that may serve a model; `routing.plan` puts them in order."""
@@ -137,7 +139,7 @@ class _Matched(NamedTuple):
 
 # Clients choose the names that patterns meet: what is remembered of them has a bound.
 _KNOWN_MAX = 4096
-EMPTY = Snapshot(-1, {}, {}, (), {}, (), EgressPolicy(), "reject", 0.0, 0)
+EMPTY = Snapshot(-1, {}, {}, (), {}, (), EgressPolicy(), "reject", 0.0, 0.0, 0)
 
 
 def load_statement() -> Statement:
@@ -185,7 +187,8 @@ def build(text: str, vault: Vault) -> Snapshot:
         price_patterns=tuple(sorted(patterns, key=lambda name: (-len(name), name))),
         egress=EgressPolicy(raw.egress_allow),
         unpriced_models=raw.unpriced_models,
-        clock_offset=raw.now - time.time(),
+        loaded_at=raw.now,
+        loaded_at_here=time.monotonic(),
         created=int(raw.changed),
     )
 

@@ -10,7 +10,7 @@ from openai import OpenAI
 from lib.ids import parse_id
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask
-from tests.hub import Answer, Hub, Tenant
+from tests.hub import RATES, Answer, Hub, Tenant
 
 INVALID = "Error: Invalid or unauthorized API key"
 
@@ -266,3 +266,15 @@ def test_models_list_names_only_what_the_key_may_use(hub: Hub, fake: FakeUpstrea
     assert listed["object"] == "list"
     assert [row["id"] for row in listed["data"]] == [model]
     assert set(listed["data"][0]) >= {"id", "object", "created", "owned_by"}
+
+
+def test_name_longer_than_any_catalogues_is_unknown_even_to_a_pattern(
+    hub: Hub, fake: FakeUpstream
+) -> None:
+    tenant = hub.tenant()
+    hub.channel("long-*", fake.url, fake.key)
+    hub.price("long-*", RATES)
+    hub.know(hub.model(fake))
+    assert hub.post(tenant, ask("long-" + "x" * 195)).status == 200
+    answer = hub.post(tenant, ask("long-" + "x" * 196))
+    check(answer, 404, "invalid_request_error", "model_not_found")
