@@ -104,15 +104,14 @@ def read(raw: bytes, *, compact: bool = False) -> ChatFacts:
     """Read a request, or with `compact` one of /responses/compact.
 
     Raises RequestFault in the order of the contract: the JSON text, the root, model, the input,
-    then types (400), then values (422), then files (400, 413; `file_id` 501: there is no file
-    store). Whether the model exists is for the caller to say.
+    then types (400), files (400, 413, 422; `file_id` 501: there is no file store), then values
+    (422). Whether the model exists is for the caller to say.
     """
     body = read_body(raw)
     model = _read_model(body)
     items = _read_input(body)
     small = _small_members(body)
     stream = bool(small.boolean("stream")) and not compact
-    cap = None if compact else small.integer(_CAP, OUTPUT_CAP_MIN, OUTPUT_CAP_MAX)
     previous = small.text("previous_response_id")
     store = small.boolean("store")
     background = bool(small.boolean("background"))
@@ -121,6 +120,7 @@ def read(raw: bytes, *, compact: bool = False) -> ChatFacts:
     reading = _Reading()
     for i, item in enumerate(items):
         reading.read(f"input[{i}]", item)
+    cap = None if compact else small.integer(_CAP, OUTPUT_CAP_MIN, OUTPUT_CAP_MAX)
     return ChatFacts(
         body=body,
         model=model,
@@ -191,8 +191,8 @@ def _small_members(body: Body) -> Members:
         raw = body.value(name)
         try:
             values[name] = None if raw is None else msgspec.json.decode(raw)
-        except (msgspec.DecodeError, RecursionError) as fault:
-            raise RequestFault("malformed_json", name, f"{name}: {fault}") from None
+        except (msgspec.DecodeError, RecursionError):
+            raise RequestFault("invalid_value", name, f"{name} is out of range") from None
     return Members(values)
 
 

@@ -256,7 +256,7 @@ def write_tool(tool: Tool) -> JsonObject:
             raise _unsupported("tools", "a server tool of another provider")
         case WebSearch(form="responses", own=own):
             return own
-        case WebSearch():
+        case _:
             return _write_search(tool)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from gateway.codecs import chat
-from gateway.codecs.events import Broken, BrokenFault, Event, UpstreamError
+from gateway.codecs.events import Broken, BrokenFault, Event, UpstreamError, Usage
 from gateway.codecs.fold import AnswerFault, fold, unfold
 from gateway.codecs.responses.errors import read_object
 from gateway.codecs.responses.stream_encode import Encoder
@@ -84,6 +84,7 @@ def encode(answer: chat.ChatAnswer, request: chat.ChatRequest) -> bytes:
     encoder = Encoder(request)
     for event in unfold(answer):
         encoder.feed(event)
+    encoder.feed(Usage(answer.usage or b"", answer.counts))
     encoder.end()
     return msgspec.json.encode(encoder.response)
 

@@ -272,13 +272,14 @@ def test_citations_count_from_the_beginning_of_all_text_and_are_told_once() -> N
     other = {"type": "url_citation", "url": "v"}
     file = {"type": "file_citation", "file_id": "f"}
     part = {"type": "output_text", "text": "cd", "annotations": [first, other, file]}
+    message = {"type": "message", "content": [part]}
     frames = [
         frame("response.output_text.delta", output_index=0, delta="ab"),
         frame("response.output_text.delta", output_index=1, delta="cd"),
         frame("response.output_text.annotation.added", output_index=1, annotation=first),
         frame("response.output_text.annotation.added", output_index=1, annotation=file),
-        frame("response.output_item.done", output_index=1, item={"type": "message", "content": [part]}),
-    ]  # fmt: skip
+        frame("response.output_item.done", output_index=1, item=message),
+    ]
     assert told(*frames)[2:] == [
         Citation(0, Source("u", "t", 2, 4)),
         Citation(0, Source("v")),
@@ -339,6 +340,12 @@ def test_an_answer_that_only_its_end_tells() -> None:
 def test_incomplete(reason: str, neutral: str) -> None:
     raw = completed(status="incomplete", incomplete_details={"reason": reason})
     assert events_of(run(created(), raw)) == [Finish(0, neutral), End(marked=True)]  # type: ignore[arg-type]
+
+
+def test_incomplete_without_a_reason_that_can_be_read() -> None:
+    for details in (b"", b',"incomplete_details":1e999', b',"incomplete_details":3'):
+        raw = b'data: {"type":"response.incomplete","response":{"output":[]' + details + b"}}\n\n"
+        assert events_of(run(raw)) == [Finish(0, "length"), End(marked=True)]
 
 
 def test_usage_that_is_none_or_odd() -> None:

@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.codecs.chat import ChatRequest, ToolCall
@@ -473,6 +473,8 @@ def streams(draw: st.DrawFn) -> list[Event]:
     return told
 
 
+# Two schemas for each of many events are slow to check.
+@settings(deadline=None, max_examples=40)
 @given(streams())
 def test_what_is_written_is_valid_and_says_the_same(told: list[Event]) -> None:
     raw = write(*told)
