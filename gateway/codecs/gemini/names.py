@@ -11,7 +11,7 @@ from gateway.codecs.body import Body
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.members import Members
 
-_SNAKE = re.compile(r"_([a-z0-9])")
+_SNAKE = re.compile(r"(?<=.)_([a-z0-9])")
 _CAPITAL = re.compile(r"[A-Z]")
 
 

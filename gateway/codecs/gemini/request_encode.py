@@ -181,7 +181,7 @@ class _Writing:
                     functions.append(self._function(tool))
                 case OwnTool():
                     others.append(self._own(tool))
-                case WebSearch():
+                case _:
                     others.append(self._search(tool))
         tools: list[JsonObject] = [{"functionDeclarations": functions}] if functions else []
         if tools or others:

@@ -49,6 +49,7 @@ from tests.gateway.codecs.gemini.golden import (
     run,
 )
 
+SAYS_A = {"content": {"parts": [{"text": "a"}]}}
 TAILS = {SSE: b"data: {\r\n\r\n\xff: more", ARRAY: b"\r\n{ more \xff"}
 
 
@@ -307,9 +308,9 @@ def test_a_stream_in_pieces_and_its_seal() -> None:
     [
         {"candidates": [3, {"index": -1, "content": {"parts": [{"text": "a"}, 4]}}]},
         {"candidates": [{"index": True, "content": {"parts": [{"text": "a", "thought": 0}]}}]},
-        {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": 3}], "modelVersion": 1},
-        {"candidates": [{"content": {"parts": [{"text": "a"}]}}], "promptFeedback": 3},
-        {"candidates": [{"content": {"parts": [{"text": "a"}]}}], "promptFeedback": {"blockReason": 3}},
+        {"candidates": [SAYS_A | {"finishReason": 3}], "modelVersion": 1},
+        {"candidates": [SAYS_A], "promptFeedback": 3},
+        {"candidates": [SAYS_A], "promptFeedback": {"blockReason": 3}},
     ],
 )  # fmt: skip
 def test_odd_types_are_read_as_far_as_they_go(odd: object) -> None:
@@ -469,12 +470,13 @@ def test_no_bytes_crash_the_decoder(chunks: list[bytes], translate: bool) -> Non
 
 
 NAMES = [
-    "candidates", "content", "parts", "text", "thought", "thoughtSignature", "functionCall", "args",
-    "name", "id", "inlineData", "mimeType", "data", "fileData", "fileUri", "executableCode", "index",
-    "finishReason", "usageMetadata", "promptFeedback", "blockReason", "groundingMetadata", "error",
-    "groundingChunks", "groundingSupports", "segment", "startIndex", "endIndex", "web", "uri", "code",
-    "groundingChunkIndices", "webSearchQueries", "citationMetadata", "citationSources", "status",
-    "logprobsResult", "chosenCandidates", "topCandidates", "token", "modelVersion", "responseId",
+    "candidates", "content", "parts", "text", "thought", "thoughtSignature", "functionCall",
+    "args", "name", "id", "inlineData", "mimeType", "data", "fileData", "fileUri",
+    "executableCode", "index", "finishReason", "usageMetadata", "promptFeedback", "blockReason",
+    "groundingMetadata", "error", "groundingChunks", "groundingSupports", "segment", "startIndex",
+    "endIndex", "web", "uri", "code", "groundingChunkIndices", "webSearchQueries",
+    "citationMetadata", "citationSources", "status", "logprobsResult", "chosenCandidates",
+    "topCandidates", "token", "modelVersion", "responseId",
 ]  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -486,7 +488,7 @@ JSON = st.recursive(
 PARTS = st.lists(st.dictionaries(st.sampled_from(NAMES[3:14]), JSON, max_size=3), max_size=3)
 CANDIDATES = st.fixed_dictionaries(
     {"content": st.fixed_dictionaries({"parts": PARTS})},
-    optional={name: JSON for name in ("groundingMetadata", "citationMetadata", "logprobsResult")},
+    optional=dict.fromkeys(("groundingMetadata", "citationMetadata", "logprobsResult"), JSON),
 )
 
 

@@ -26,6 +26,7 @@ from gateway.codecs.events import (
     End,
     Event,
     Finish,
+    FinishReason,
     ImageOutput,
     LogprobsDelta,
     OpaqueDelta,
@@ -33,6 +34,7 @@ from gateway.codecs.events import (
     ReasoningSeal,
     RefusalDelta,
     Seal,
+    SealOwner,
     Source,
     Start,
     TextDelta,
@@ -116,7 +118,8 @@ def test_frames_tell_whose_answer_it_is_and_what_it_used() -> None:
         ([ImageOutput(0, "image/png", "AA==")],
          [{"inlineData": {"mimeType": "image/png", "data": "AA=="}}]),
         ([ImageOutput(0, "", "", "https://x")], [{"fileData": {"fileUri": "https://x"}}]),
-        ([AudioDelta(0, "audio/mpeg", "AA=="), AudioDelta(0, "", "AB=="), AudioDelta(0, "", "", "w")],
+        ([AudioDelta(0, "audio/mpeg", "AA=="), AudioDelta(0, "", "AB=="),
+          AudioDelta(0, "", "", "w")],
          [{"inlineData": {"mimeType": "audio/mpeg", "data": "AA=="}},
           {"inlineData": {"mimeType": "audio/mpeg", "data": "AB=="}}]),
         ([AudioDelta(0, "", "AA==")], [{"inlineData": {"mimeType": "audio/wav", "data": "AA=="}}]),
@@ -233,6 +236,13 @@ def test_a_failure_ends_the_stream(begun: bool) -> None:
     assert (told[-1], len(told)) == (error, 1 + begun)
 
 
+owners: st.SearchStrategy[SealOwner] = st.sampled_from(["anthropic", "openai"])
+foreign_seals = st.builds(Seal, owners, neutral.words, st.booleans(), st.sampled_from(["", "rs_1"]))
+pictures = st.sampled_from([Image(Base64("AA==", "image/png")), Image(Url("https://x/y"))])
+reasons: st.SearchStrategy[FinishReason] = st.sampled_from(["stop", "length", "content_filter"])
+cited = st.lists(st.builds(Source, st.sampled_from(["https://a", "https://b"])), unique=True)
+
+
 @st.composite
 def answers(draw: st.DrawFn) -> ChatAnswer:
     """An answer as a stream of this dialect tells it, in the one form that folding gives."""
@@ -240,10 +250,7 @@ def answers(draw: st.DrawFn) -> ChatAnswer:
     for index in range(draw(st.integers(1, 2))):
         given: list[Part] = []
         if draw(st.booleans()):
-            owner = draw(st.sampled_from(["anthropic", "openai"]))
-            seal = Seal(
-                owner, draw(neutral.words), draw(st.booleans()), draw(st.sampled_from(["", "rs_1"]))
-            )
+            seal = draw(foreign_seals)
             given.append(Reasoning(draw(neutral.words), draw(st.none() | st.just(seal))))
         if draw(st.booleans()):
             given.append(Text(draw(neutral.words)))
@@ -252,33 +259,24 @@ def answers(draw: st.DrawFn) -> ChatAnswer:
                 given.append(Reasoning("", Seal("gemini", draw(neutral.words))))
             given.append(ToolCall(f"call_{index}{at}", draw(neutral.names), '{"a":"\\n"}'))
         if draw(st.booleans()):
-            given.append(
-                Image(draw(st.sampled_from([Base64("AA==", "image/png"), Url("https://x/y")])))
-            )
+            given.append(draw(pictures))
         if draw(st.booleans()):
             given.append(Audio(Base64("UklGRg==", "audio/wav")))
         calls = any(isinstance(part, ToolCall) for part in given)
         shown = any(not isinstance(part, Reasoning) for part in given)
-        reasons = st.sampled_from(["stop", "length", "content_filter"])
+        reason = draw(reasons) if shown else "stop"
         choices.append(
             Choice(
                 index=index,
                 parts=tuple(given),
-                finish="tool_calls" if calls else draw(reasons) if shown else "stop",
-                citations=tuple(
-                    draw(
-                        st.lists(
-                            st.builds(Source, st.sampled_from(["https://a", "https://b"])),
-                            unique=True,
-                        )
-                    )
-                ),
+                finish="tool_calls" if calls else reason,
+                citations=tuple(draw(cited)),
             )
         )
     counts = draw(neutral.counts())
     return ChatAnswer(
         id="", model=draw(neutral.names), created=0, choices=tuple(choices), counts=counts
-    )  # fmt: skip
+    )
 
 
 def survives(answer: ChatAnswer, got: ChatAnswer) -> None:
