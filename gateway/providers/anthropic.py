@@ -20,7 +20,4 @@ PROVIDER = Provider(
             passed_headers=("anthropic-version", "anthropic-beta"),
         )
     },
-    # Bounds for a hold: a picture of the largest size that is not made smaller, and a document of
-    # which each page counts as text and as a picture.
-    media_tokens_max={"image": 10_000, "file": 200_000},
 )

@@ -51,6 +51,4 @@ PROVIDER = Provider(
         ),
         "responses": Spoken(paths={"responses": "/responses"}, auth=_AUTH),
     },
-    # The same models as the openai provider's.
-    media_tokens_max={"image": 50_000, "audio": 10_000, "file": 200_000, "video": 200_000},
 )

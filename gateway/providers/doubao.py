@@ -13,5 +13,4 @@ PROVIDER = Provider(
         )
     },
     unknown_like="doubao-",
-    media_tokens_max={"image": 50_000, "video": 200_000},
 )

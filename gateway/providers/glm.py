@@ -12,5 +12,4 @@ PROVIDER = Provider(
             paths={"chat_completions": "/chat/completions", "embeddings": "/embeddings"}
         )
     },
-    media_tokens_max={"image": 50_000, "video": 200_000},
 )

@@ -48,7 +48,6 @@ _ALL: Final[frozenset[Modality]] = frozenset({"text", "image", "audio", "file", 
 _TEXT: Final[frozenset[Modality]] = frozenset({"text"})
 _SEEN: Final[frozenset[Modality]] = frozenset({"text", "image"})
 _READ: Final[frozenset[Modality]] = frozenset({"text", "image", "file"})
-_HEARD: Final[frozenset[Modality]] = frozenset({"text", "image", "audio", "file"})
 _LOW_TO_HIGH: Final[tuple[Effort, ...]] = ("low", "medium", "high")
 _MINIMAL_TO_HIGH: Final[tuple[Effort, ...]] = ("minimal", *_LOW_TO_HIGH)
 _BUDGETED: Final[tuple[Effort, ...]] = (*_MINIMAL_TO_HIGH, "xhigh", "max")
@@ -239,23 +238,24 @@ _CLAUDE_3 = replace(
 
 _DEEPSEEK = Capabilities(
     owner="deepseek",
-    inputs=_TEXT,
     json="object",
     thinking="switch",
     caching="automatic",
     flags=frozenset({"thinking_switch", "reasoning_content_rule", "json_object_only"}),
 )
 _DEEPSEEK_V4 = replace(
-    _DEEPSEEK, efforts=("high", "max"), context_max=1_000_000, output_max=384_000
+    _DEEPSEEK, inputs=_TEXT, efforts=("high", "max"), context_max=1_000_000, output_max=384_000
 )
 _DEEPSEEK_V3_1 = replace(
     _DEEPSEEK,
+    inputs=_TEXT,
     context_max=128_000,
     output_max=32_000,
     flags=_DEEPSEEK.flags | {"thinking_default_off"},
 )
 _DEEPSEEK_V3 = replace(
     _DEEPSEEK,
+    inputs=_TEXT,
     thinking="never",
     context_max=64_000,
     output_max=8_000,
@@ -263,6 +263,7 @@ _DEEPSEEK_V3 = replace(
 )
 _DEEPSEEK_R1 = replace(
     _DEEPSEEK,
+    inputs=_TEXT,
     tools=False,
     parallel_tools=False,
     thinking="always",
@@ -350,7 +351,6 @@ _GEMINI_TTS = replace(
 
 _QWEN = Capabilities(
     owner="alibaba",
-    inputs=_TEXT,
     json="object",
     thinking="switch",
     search="enable_search",
@@ -368,6 +368,7 @@ _QWEN = Capabilities(
 )
 _QWEN_CODER = replace(
     _QWEN,
+    inputs=_TEXT,
     thinking="never",
     context_max=1_000_000,
     output_max=64_000,
@@ -384,42 +385,35 @@ _QWEN_OMNI = replace(
     flags=_QWEN.flags | {"audio_output"},
     traits=frozenset({"stream_only"}),
 )
-_QWEN_SEEN = replace(_QWEN, inputs=frozenset({"text", "image", "video"}))
 _GLM = Capabilities(
     owner="zhipu",
-    inputs=_TEXT,
     json="object",
     thinking="switch",
     search="glm",
     caching="automatic",
-    context_max=200_000,
-    output_max=128_000,
     flags=frozenset({"thinking_switch", "json_object_only", "tool_choice_auto_only"}),
 )
+_GLM_5 = replace(_GLM, inputs=_TEXT, context_max=200_000, output_max=128_000)
 _DOUBAO = Capabilities(
     owner="bytedance",
-    inputs=_SEEN,
     thinking="switch",
     # Chat API of the same models (docs.byteplus.com, 2026-10).
     efforts=_MINIMAL_TO_HIGH,
     caching="automatic",
-    context_max=256_000,
-    output_max=64_000,
     flags=frozenset({"thinking_switch"}),
 )
+_DOUBAO_1_8 = replace(_DOUBAO, inputs=_SEEN, context_max=256_000, output_max=64_000)
 _KIMI = Capabilities(
     owner="moonshot",
-    inputs=_SEEN,
     thinking="switch",
     search="kimi",
     caching="automatic",
-    context_max=256_000,
-    output_max=32_000,
     flags=frozenset({"thinking_switch", "temperature_max_1"}),
 )
+_KIMI_K2_5 = replace(_KIMI, inputs=_SEEN, context_max=256_000, output_max=32_000)
 
 _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
-    (_OPENAI, ("gpt-*",)),
+    (replace(_OPENAI, inputs=_ALL), ("gpt-*",)),
     (UNKNOWN, ("gpt-oss*",)),
     (_GPT_5, ("gpt-5*",)),
     (_GPT_5_1, ("gpt-5.1*",)),
@@ -429,14 +423,16 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_GPT_4_1, ("gpt-4.1*",)),
     (_GPT_4O, ("gpt-4o*",)),
     (_GPT_4O_SEARCH, ("gpt-4o-search-preview*", "gpt-4o-mini-search-preview*")),
-    (_GPT_4O_AUDIO, ("gpt-4o-audio-preview*", "gpt-4o-mini-audio-preview*", "gpt-audio*")),
+    (_GPT_4O_AUDIO, ("gpt-4o-audio-preview*", "gpt-4o-mini-audio-preview*")),
     (_GPT_4, ("gpt-4", "gpt-4-0*")),
     (replace(_GPT_4, context_max=16_000), ("gpt-3.5*",)),
     (_O, ("o3*", "o4*")),
     (_O1, ("o1", "o1-20*", "o1-pro*")),
     (_O1_MINI, ("o1-mini*", "o1-preview*")),
     (_O3_MINI, ("o3-mini*",)),
-    (_CLAUDE, ("claude-*", "claude-opus-4-6*")),
+    # Later models think by effort too; the length of their answers is not known.
+    (replace(_CLAUDE, output_max=None), ("claude-*",)),
+    (_CLAUDE, ("claude-opus-4-6*",)),
     (_CLAUDE_4_5, ("claude-sonnet-4-5*", "claude-haiku-4-5*", "claude-opus-4-5*")),
     (_CLAUDE_4, ("claude-sonnet-4", "claude-sonnet-4-0", "claude-sonnet-4-2025*")),
     (_CLAUDE_OPUS_4, ("claude-opus-4", "claude-opus-4-0", "claude-opus-4-2025*")),
@@ -461,13 +457,15 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_GEMINI_2_5_FLASH, ("gemini-2.5-flash*", "gemini-2.5-flash")),
     (_GEMINI_2_5_FLASH_LITE, ("gemini-2.5-flash-lite*", "gemini-2.5-flash-lite")),
     (_GEMINI_TTS, ("gemini-2.5-flash-preview-tts", "gemini-2.5-pro-preview-tts")),
-    (_QWEN, ("qwen*", "qwq*")),
-    (_QWEN_CODER, ("qwen3-coder*", "qwen-coder*")),
+    (_QWEN, ("qwen*",)),
+    (_QWEN_CODER, ("qwen3-coder*",)),
     (_QWEN_OMNI, ("qwen3-omni*",)),
-    (_QWEN_SEEN, ("qwen-vl*", "qwen3-vl*")),
     (_GLM, ("glm-*",)),
+    (_GLM_5, ("glm-5", "glm-4.7")),
     (_DOUBAO, ("doubao-*",)),
+    (_DOUBAO_1_8, ("doubao-seed-1-8*",)),
     (_KIMI, ("kimi-*", "moonshot-*")),
+    (_KIMI_K2_5, ("kimi-k2.5",)),
 )
 _NAMES: Final = {name: row for row, names in _ROWS for name in names}
 _EXACT: Final = {name: row for name, row in _NAMES.items() if not name.endswith("*")}

@@ -30,5 +30,4 @@ PROVIDER = Provider(
     },
     lifted=OWNER_FLAGS,
     own_search=False,
-    media_tokens_max={"image": 50_000},
 )

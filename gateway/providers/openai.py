@@ -24,7 +24,4 @@ PROVIDER = Provider(
             passed_headers=("openai-beta",),
         ),
     },
-    # Bounds for a hold, above the tables of the images and vision guide (as of 2026-01): a picture
-    # of high detail on the dearest small model, ten minutes of sound, a long document.
-    media_tokens_max={"image": 50_000, "audio": 10_000, "file": 200_000, "video": 200_000},
 )

@@ -23,6 +23,4 @@ PROVIDER = Provider(
     # It may itself be a gateway, which sorts `parameters` out (models.md, section 6).
     flags=frozenset({"parameters_whole", "top_k"}),
     lifted=frozenset({"params_object"}),
-    # Nothing is known of the models behind it: the bounds of the openai provider.
-    media_tokens_max={"image": 50_000, "audio": 10_000, "file": 200_000, "video": 200_000},
 )

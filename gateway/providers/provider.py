@@ -77,6 +77,11 @@ class Auth:
 
 
 BEARER: Final = Auth("authorization", "Bearer ")
+# Bounds for a hold, above the tables of OpenAI's images and vision guide (as of 2026-01): a picture
+# of high detail on the dearest small model, ten minutes of sound, a long document.
+MEDIA_TOKENS_MAX: Final[Mapping[MediaKind, int]] = MappingProxyType(
+    {"image": 50_000, "audio": 10_000, "file": 200_000, "video": 200_000}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,8 @@ class Provider:
     own API for all of them. `own_search` says whether a model is asked to search in the way of its
     owner. A name that is in no table is taken for one like `unknown_like`.
 
-    `media_tokens_max` bounds, for a hold, the tokens of one content part of each kind.
+    `media_tokens_max` bounds, for a hold, the tokens of one content part of each kind; where a
+    provider's own figures are not known, those of OpenAI stand for them.
     """
 
     name: str
@@ -152,7 +158,7 @@ class Provider:
     lifted: frozenset[Flag] = frozenset()
     own_search: bool = True
     unknown_like: str = ""
-    media_tokens_max: Mapping[MediaKind, int] = field(default_factory=dict)
+    media_tokens_max: Mapping[MediaKind, int] = field(default_factory=lambda: MEDIA_TOKENS_MAX)
 
     def address(self, base_url: str) -> Address:
         """Where everything is below a channel's base URL.

@@ -22,5 +22,4 @@ PROVIDER = Provider(
     },
     # It has one API for all models: the keys of `parameters` go to the top level.
     flags=frozenset({"params_object"}),
-    media_tokens_max={"image": 50_000, "audio": 10_000, "video": 200_000},
 )

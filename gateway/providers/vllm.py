@@ -32,6 +32,4 @@ PROVIDER = Provider(
     flags=frozenset({"top_k"}),
     lifted=OWNER_FLAGS,
     own_search=False,
-    # Nothing is known of the models behind it: the bounds of the openai provider.
-    media_tokens_max={"image": 50_000, "audio": 10_000, "file": 200_000, "video": 200_000},
 )

@@ -10,5 +10,4 @@ PROVIDER = Provider(
     dialects={
         "openai": Spoken(paths={"chat_completions": "/chat/completions", "models": "/models"})
     },
-    media_tokens_max={"image": 50_000},
 )

@@ -203,8 +203,8 @@ def test_ranges_of_budgets(name: str, least: int, most: int | None, off: bool) -
         ("o1-2024-12-17", "o1"),
         ("o3-mini-2025-01-31", "o3-mini"),
         ("o3", "o4-mini"),
-        ("claude-opus-4-7", "claude-opus-4-6"),
-        ("claude-sonnet-4-6", "claude-opus-4-6"),
+        ("claude-opus-4-6-fast", "claude-opus-4-6"),
+        ("claude-sonnet-4-6", "claude-opus-5"),
         ("claude-sonnet-4-0", "claude-sonnet-4-20250514"),
         ("claude-opus-4-5-20251101", "claude-sonnet-4-5"),
         ("claude-3-5-haiku-20241022", "claude-3-haiku-20240307"),
@@ -223,6 +223,17 @@ def test_ranges_of_budgets(name: str, least: int, most: int | None, off: bool) -
 )
 def test_names_that_are_like_others(name: str, like: str) -> None:
     assert row(name) == row(like)
+
+
+def test_a_later_claude_thinks_by_effort_and_its_length_is_not_known() -> None:
+    later, known = row("claude-opus-5"), row("claude-opus-4-6")
+    assert "thinking_adaptive" in later.flags
+    assert later == replace(known, output_max=None)
+
+
+@pytest.mark.parametrize("name", ["gpt-6", "deepseek-chat", "qwen-vl-max", "glm-4.5v", "kimi-k3"])
+def test_a_familys_default_takes_every_input(name: str) -> None:
+    assert "video" in row(name).inputs
 
 
 def test_gpt_oss_is_nobodys_api() -> None:
