@@ -89,6 +89,8 @@ class Capabilities:
 UNKNOWN: Final = Capabilities()
 
 
+# Remembered, for every request asks; the names are the clients' choice, so it has a bound.
+@lru_cache(4096)
 def capabilities_of(name: str, provider: Provider, asked_name: str = "") -> Capabilities:
     """What a model can do at a provider.
 
