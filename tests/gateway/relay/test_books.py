@@ -1,0 +1,156 @@
+"""The writer of a process against the real database: batches, retries, what cannot be stored."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from gateway.relay.admission import Asked, Verdict
+from gateway.relay.books import BATCH_MAX, Books
+from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane
+from gateway.relay.settlement import Resolved
+from lib.ids import new_id
+from tests.hub import Hub, Tenant
+from usage.sql import AttemptOpened, Ending
+
+
+@pytest_asyncio.fixture
+async def lane(hub: Hub) -> AsyncIterator[Lane]:
+    lane = Lane(hub.dsn, 2.0)
+    await lane.open()
+    yield lane
+    await lane.close()
+
+
+def asked(tenant: Tenant, hold_nano: int = 100, **over: object) -> Asked:
+    attempt = AttemptOpened(
+        tenant.organisation_id, new_id(), new_id(), 1, tenant.team_id, tenant.key_id, None, "m",
+        uuid.UUID(int=5), "channel", "up", "openai", "chat_completions", True, "api", None,
+        hold_nano,
+    )  # fmt: skip
+    return Asked(attempt._replace(**over), 60, None)  # type: ignore[arg-type]
+
+
+def ended(one: Asked, charge_nano: int = 10, **over: object) -> Resolved:
+    ending = Ending(final=True, status=200, charge_nano=charge_nano, basis="measured", total_ms=5)
+    attempt = one.attempt
+    return Resolved(
+        attempt.organisation_id,
+        attempt.id,
+        "settled",
+        ending._replace(**over),  # type: ignore[arg-type]
+    )
+
+
+def record_of(hub: Hub, one: Asked) -> dict[str, object]:
+    (row,) = hub.rows("SELECT * FROM usage_usagerecord WHERE id = %s", one.attempt.id)
+    return row
+
+
+async def test_more_than_one_batch_at_once(hub: Hub, lane: Lane) -> None:
+    """P2: the sum of what was admitted is what there was, to the unit."""
+    books, tenant = Books(lane), hub.tenant("0.000030000")
+    batch = [asked(tenant) for _ in range(BATCH_MAX + 100)]
+    verdicts = await asyncio.gather(*map(books.admit, batch))
+    assert [verdict.word for verdict in verdicts].count("admitted") == 300
+    for one, verdict in zip(batch, verdicts, strict=True):
+        if verdict.word == "admitted":
+            books.settle(ended(one))
+            books.settle(ended(one, charge_nano=99))
+    await books.join()
+    assert hub.balance(tenant)["revenue"] == 300 * 10
+    assert hub.balance(tenant)["customer:available"] == 30_000 - 3_000
+    hub.assert_books_balance()
+
+
+async def test_what_one_batch_releases_the_same_batch_can_hold(hub: Hub, lane: Lane) -> None:
+    """Failing over needs no second balance."""
+    books, tenant = Books(lane), hub.tenant("0.000000100")
+    first = asked(tenant)
+    assert (await books.admit(first)).word == "admitted"
+    assert (await books.admit(asked(tenant))).word == "insufficient"
+    failed = ended(first, charge_nano=0, final=False, status=502, basis="none")
+    again = asked(tenant, request_id=first.attempt.request_id, n=2)._replace(replaces=failed)
+    assert await books.admit(again) == Verdict("admitted", 0)
+    books.settle(ended(again))
+    await books.join()
+    assert record_of(hub, first)["final"] is False
+    hub.assert_books_balance()
+
+
+async def test_ending_that_cannot_be_stored_harms_no_other(hub: Hub, lane: Lane) -> None:
+    books, tenant = Books(lane), hub.tenant()
+    good, bad = asked(tenant), asked(tenant)
+    await asyncio.gather(books.admit(good), books.admit(bad))
+    books.settle(ended(bad, raw_usage="{broken", message='tricky "text" \\ {,}'))
+    books.settle(ended(good, raw_usage='{"a": "\\\\ \\" }{"}', message='tricky "text" \\ {,} \0'))
+    await books.join()
+    assert record_of(hub, good)["message"] == 'tricky "text" \\ {,} '
+    assert record_of(hub, good)["raw_usage"] == {"a": '\\ " }{'}
+    assert record_of(hub, bad)["raw_usage"] is None
+    assert record_of(hub, bad)["flags"] == ["unstorable"]
+    assert record_of(hub, bad)["charge_nano"] == 10
+    hub.assert_books_balance()
+
+
+async def test_request_that_cannot_be_stored_refuses_no_other(hub: Hub, lane: Lane) -> None:
+    books, tenant = Books(lane), hub.tenant()
+    good, bad = asked(tenant), asked(tenant, model="m" * 500)
+    verdict, fault = await asyncio.gather(
+        books.admit(good), books.admit(bad), return_exceptions=True
+    )
+    assert isinstance(verdict, Verdict)
+    assert verdict.word == "admitted"
+    assert isinstance(fault, DatabaseRefused)
+    books.settle(ended(good))
+    await books.join()
+    hub.assert_books_balance()
+
+
+async def test_client_that_leaves_during_admission_leaves_a_record_and_no_hold(
+    hub: Hub, lane: Lane
+) -> None:
+    books, rich, poor = Books(lane), hub.tenant(), hub.tenant("0")
+    admitted, refused = asked(rich), asked(poor)
+    tasks = [asyncio.create_task(books.admit(one)) for one in (admitted, refused)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await books.join()
+    assert record_of(hub, admitted)["status"] == 499
+    assert hub.balance(rich)["customer:held"] == 0
+    (row,) = hub.rows(
+        "SELECT * FROM usage_usagerecord WHERE request_id = %s", refused.attempt.request_id
+    )
+    assert (row["kind"], row["charge_nano"]) == ("client_closed", 0)
+    hub.assert_books_balance()
+
+
+async def test_free_requests_are_in_the_books_too(hub: Hub, lane: Lane) -> None:
+    """An organisation that never had money gets its accounts with its first free request."""
+    books, tenant = Books(lane), hub.tenant("0")
+    free = asked(tenant, hold_nano=0)
+    assert await books.admit(free) == Verdict("admitted", 0)
+    books.settle(ended(free, charge_nano=0))
+    await books.join()
+    hub.assert_books_balance()
+
+
+async def test_closed_lane_refuses_at_once(hub: Hub) -> None:
+    lane = Lane(hub.dsn, 2.0)
+    with pytest.raises(DatabaseAway):
+        await Books(lane).admit(asked(hub.tenant()))
+    with pytest.raises(DatabaseAway):
+        await lane.run([("SELECT 1", {})])
+    await lane.close()
+
+
+async def test_refused_statement_leaves_the_lane_usable(lane: Lane) -> None:
+    with pytest.raises(DatabaseRefused) as refused:
+        await lane.run([("SELECT 1", {}), ("SELECT %(a)s::int / 0", {"a": 1}), ("SELECT 2", {})])
+    assert refused.value.sqlstate == "22012"
+    rows = await lane.run([("SELECT 1", {}), ("SELECT NULL, %(a)s || %(b)s", {"a": 1, "b": "é"})])
+    assert rows == [[("1",)], [(None, "1é")]]
