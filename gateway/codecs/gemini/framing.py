@@ -123,30 +123,67 @@ class Framing:
     def __init__(self, frame_bytes_max: int = FRAME_BYTES_MAX) -> None:
         self._max = frame_bytes_max
         self._head = b""
-        self._splitter: FrameSplitter | ElementSplitter | None = None
+        self._events: FrameSplitter | None = None
+        self._elements: ElementSplitter | None = None
+        self._begun = False
+        self._held = 0
 
     @property
     def array(self) -> bool:
         """Whether the stream is a JSON array."""
-        return isinstance(self._splitter, ElementSplitter) and self._splitter.array
+        return self._elements is not None and self._elements.array
 
     @property
     def too_large(self) -> bool:
         """Whether a frame was larger than it may be."""
-        return self._splitter is not None and self._splitter.too_large
+        splitter = self._events or self._elements
+        return splitter is not None and splitter.too_large
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """The frames that are whole now."""
-        if self._splitter is not None:
-            return self._splitter.feed(chunk)
+        if self._events is not None:
+            return self._cut_events(self._events, chunk)
+        if self._elements is not None:
+            return self._elements.feed(chunk)
         self._head += chunk
         letter = self._head.lstrip(_BLANK)[:1]
         if not letter:
             return []
-        json = letter in b"[{"
-        self._splitter = ElementSplitter(self._max) if json else FrameSplitter(self._max)
-        return self._splitter.feed(self._head)
+        if letter in b"[{":
+            self._elements = ElementSplitter(self._max)
+            return self._elements.feed(self._head)
+        self._events = FrameSplitter(self._max)
+        return self._cut_events(self._events, self._head)
 
     def end(self) -> Frame | None:
         """What was left over, None when nothing was."""
-        return None if self._splitter is None else self._splitter.end()
+        splitter = self._events or self._elements
+        return None if splitter is None else splitter.end()
+
+    def _cut_events(self, splitter: FrameSplitter, chunk: bytes) -> list[Frame]:
+        """Frames of one line are cut here, where the splitter holds nothing back.
+
+        Lines end in CRLF, which the splitter must look at much more slowly than at LF.
+        """
+        frames: list[Frame] = []
+        if self._begun and not self._held and len(chunk) <= self._max:
+            chunk = _cut_straight(chunk, frames)
+        if chunk:
+            slow = splitter.feed(chunk)
+            self._held += len(chunk) - sum(len(frame.raw) for frame in slow)
+            self._begun = self._begun or bool(slow)
+            frames += slow
+        return frames
+
+
+def _cut_straight(chunk: bytes, frames: list[Frame]) -> bytes:
+    """Append the frames that are one line of data and end in CRLF; the rest comes back."""
+    at = 0
+    while chunk.startswith(b"data: ", at):
+        end = chunk.find(b"\r", at)
+        if not chunk.startswith(b"\r\n\r\n", end) or chunk.find(b"\n", at, end) >= 0:
+            break
+        raw = chunk[at : end + 4]
+        frames.append(Frame(raw, "", raw[6:-4]))
+        at = end + 4
+    return chunk[at:]

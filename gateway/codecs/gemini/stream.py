@@ -166,7 +166,7 @@ class Decoder:
         if self._counted is None:
             return
         told = with_searches(self._counted, self._reader.searches)
-        if usage is None and told == self.usage:
+        if told == self.usage:
             return
         self.usage = told
         counts = None

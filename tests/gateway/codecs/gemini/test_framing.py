@@ -1,11 +1,12 @@
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.codecs.gemini.framing import CLOSED, ElementSplitter, Framing
-from gateway.codecs.sse import Frame
+from gateway.codecs.sse import Frame, FrameSplitter
 from tests.gateway.codecs.neutral import json_objects
 
 
@@ -73,6 +74,21 @@ def test_a_long_string_in_many_pieces_is_looked_through_once() -> None:
         assert splitter.feed(b"A" * 4_096) == []
     (frame,) = splitter.feed(b'"}')
     assert len(frame.raw) > 8_000_000
+
+
+PIECES = [b"data: {}", b"data: ", b"x", b"\r\n", b"\r\n\r\n", b"\r", b"\n", b": y", b"event: z\r\n"]
+
+
+@given(st.lists(st.sampled_from(PIECES)).map(b"".join), st.lists(st.integers(0, 60), max_size=5))
+def test_events_are_cut_as_any_others_are(raw: bytes, cuts: list[int]) -> None:
+    raw = b"data: first\r\n\r\n" + raw
+    edges = sorted({0, len(raw), *(cut for cut in cuts if cut < len(raw))})
+
+    def cut(splitter: FrameSplitter | Framing) -> list[Frame | None]:
+        chunks = [raw[a:b] for a, b in pairwise(edges)]
+        return [*(frame for chunk in chunks for frame in splitter.feed(chunk)), splitter.end()]
+
+    assert cut(Framing()) == cut(FrameSplitter())
 
 
 def test_the_first_byte_tells_the_form() -> None:
