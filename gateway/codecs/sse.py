@@ -75,19 +75,28 @@ class FrameSplitter:
         One line end is found much faster than two, and most frames are a single line.
         """
         at = 0
-        while (end := chunk.find(b"\n", at)) >= 0:
-            one_line = chunk.startswith(b"\n", end + 1)
+        while (line_end := chunk.find(b"\n", at)) >= 0:
+            end, one_line = line_end, chunk.startswith(b"\n", line_end + 1)
             if not one_line:
-                end = chunk.find(b"\n\n", end)
+                end = chunk.find(b"\n\n", line_end)
                 if end < 0:
                     break
             raw = chunk[at : end + 2]
-            at = end + 2
             if one_line and raw.startswith(b"data: "):
                 self._first = False
                 frames.append(Frame(raw, "", raw[6:-2]))
+            elif (
+                raw.startswith(b"event: ")
+                and chunk.startswith(b"data: ", line_end + 1)
+                and chunk.find(b"\n", line_end + 1, end) < 0
+            ):
+                # A name and one line of data: every frame of some dialects.
+                self._first = False
+                name = chunk[at + 7 : line_end].decode(errors="replace")
+                frames.append(Frame(raw, name, chunk[line_end + 7 : end]))
             else:
                 frames.append(self._frame(raw))
+            at = end + 2
         return chunk[at:]
 
     def _next_end(self) -> int:
