@@ -146,7 +146,8 @@ class Decoder:
 
     def _read_event(self, frame: Frame, event: StreamEvent, data: bytes) -> Step:
         kind = event.type
-        if kind == "error" or given(event.error) is not None:
+        failed = event.error is not ABSENT and given(event.error) is not None
+        if failed or kind == "error":
             return self._fail(frame, data)
         if event.response is ABSENT:
             if kind == "response.output_item.done":

@@ -169,10 +169,8 @@ class AnswerReader:
 
     def _text(self, event: StreamEvent) -> list[Event]:
         text = event.delta
-        events: list[Event] = []
         item = self._item(event)
-        if text:
-            events += self._say(item, event.content_index or 0, text)
+        events = self._say(item, event.content_index or 0, text) if text else []
         if self._translate and event.logprobs is not ABSENT:
             events += _logprobs(_decode(event.logprobs))
         return events
