@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from hypothesis import settings as hypothesis_settings
 
 from tests import cast
+
+# A busy machine is no defect (no deadline), and the same change is always tried by the same
+# examples (derandomize).
+hypothesis_settings.register_profile("quick", deadline=None, derandomize=True)
+hypothesis_settings.load_profile("quick")
 
 _LOOPBACK = ("127.", "::1", "localhost")
 
