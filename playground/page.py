@@ -257,6 +257,12 @@ def ended_html(
     return render_to_string("playground/_ended.html", context)
 
 
+def rewritten_html(run: Run, text: str) -> str:
+    """The whole text anew, where nobody knows any more which of its blocks was open."""
+    id = id_text(run.assistant_message_id)
+    return partial(f"blocks-{id}", _whole(text, _markdown_words(), id), "innerHTML")
+
+
 def replaced_html(message: Message, slug: str, conversation: Conversation) -> str:
     """An ended answer whole, for a page whose frames have expired."""
     context = {

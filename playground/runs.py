@@ -4,7 +4,7 @@
        any --Stop, from any process--> stopped          (the relay's iterator is closed)
        any --heartbeat lost--> interrupted              (by whichever process notices)
 
-The task joins what the model says into frames, at most 25 a second, and writes each as one event;
+The task joins what the model says into frames, at most 20 a second, and writes each as one event;
 pages read these rows, in this process or another. Closing a page changes nothing.
 """
 
@@ -47,7 +47,7 @@ from usage.models import UsageRecord
 
 log = logging.getLogger(__name__)
 
-FRAME_S = 0.04
+FRAME_S = 0.05
 HEARTBEAT_S = 2.0
 STATS_S = 0.5
 SLOW_S = (5, 20)
@@ -108,7 +108,8 @@ def interrupt(run: Run) -> bool:
     """End one run whose process is gone. False when it has ended meanwhile."""
     written = so_far(run.id)
     outcome = {"kind": "interrupted"}
-    html = page.ended_html(run, RunState.INTERRUPTED, outcome, written.text, written.reasoning)
+    html = page.rewritten_html(run, written.text)
+    html += page.ended_html(run, RunState.INTERRUPTED, outcome, written.text, written.reasoning)
     return end_run(run.id, RunState.INTERRUPTED, outcome, written, [Frame(html)])
 
 

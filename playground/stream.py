@@ -37,10 +37,11 @@ async def stream_events(
             rung.clear()
             read = await in_database(read_after, run.id, after, _EVENTS_AT_ONCE)
             if read.events:
-                after = read.events[-1][0]
+                # One message each: htmx looks all targets of a message up before its first change,
+                # so that no event may share one with the event that made its target.
+                for after, html in read.events:
+                    yield server_sent(html, id=after)
                 said_at = time()
-                # Several events that wait already are one change of the page.
-                yield server_sent("".join(html for _, html in read.events), id=after)
                 if read.ended and len(read.events) < _EVENTS_AT_ONCE:
                     return
                 continue

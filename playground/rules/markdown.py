@@ -46,7 +46,10 @@ class MarkdownWords:
 PLAIN_ABOVE = 100_000
 """A block of prose longer than this many characters is shown as it was written."""
 
+_PIECE_LINES = 1_500
+_PIECE_WORDS = 3_000
 _HIGHLIGHT_ABOVE = 200_000
+_CODE_PIECE_LINES = 40
 _HIGHLIGHT_LINE_ABOVE = 5_000
 _MATH_ABOVE = 2_000
 _MATH_DEPTH_MAX = 40
@@ -87,27 +90,79 @@ def render_so_far(text: str, words: MarkdownWords, message: str) -> str:
             html.append(closed_html(event, words, message))
             kind = None
     if kind is not None:
-        html.append(open_html(kind, open_block, message))
+        html.append(open_html(kind, Growth(), open_block, message))
     return "".join(html)
 
 
 def closed_html(block: Closed, words: MarkdownWords, message: str) -> str:
     """A closed block in its place in the answer."""
-    prefix = f"code-{message}-{block.number}"
-    return f'<div data-b="{block.number}">{render_block(block.source, words, prefix)}</div>'
+    inside = render_block(block.source, words, f"code-{message}-{block.number}")
+    return f'<div id="{block_id(message, block.number)}" data-b="{block.number}">{inside}</div>'
 
 
-def open_html(block: Opened, text: str, message: str) -> str:
-    """The open block, which grows by text alone. Browsers drop the newline behind `<pre>`."""
+def open_html(block: Opened, growth: "Growth", text: str, message: str) -> str:
+    """The open block with its first text."""
+    pieces = "".join(
+        piece_html(message, block.number, piece, part) for piece, part in growth.grow(text)
+    )
     return (
-        f'<pre id="{open_id(message, block.number)}" data-b="{block.number}" data-open '
-        f'data-kind="{block.kind}">\n{escape_text(text)}</pre>'
+        f'<div id="{block_id(message, block.number)}" data-b="{block.number}">'
+        f'<pre id="{text_id(message, block.number)}" data-open data-kind="{block.kind}">'
+        f"{pieces}</pre></div>"
     )
 
 
-def open_id(message: str, number: int) -> str:
-    """The id of an answer's open block."""
-    return f"open-{message}-{number}"
+def piece_html(message: str, number: int, piece: int, text: str) -> str:
+    """One piece of an open block's text."""
+    return f'<span id="{text_id(message, number)}-{piece}">{escape_text(text)}</span>'
+
+
+def block_id(message: str, number: int) -> str:
+    """The id of a block of an answer."""
+    return f"block-{message}-{number}"
+
+
+def text_id(message: str, number: int) -> str:
+    """The id of the text of an open block; its pieces have theirs behind a further hyphen."""
+    return f"text-{message}-{number}"
+
+
+class Growth:
+    """Cuts the text of one open block into pieces that are laid out apart.
+
+    A browser lays a run of text out anew whenever it grows. A piece ends at the first newline
+    behind 1,500 characters or the first space behind 3,000, wherever the text was cut on its way.
+    """
+
+    def __init__(self) -> None:
+        self.shown = 0  # the last piece that has been given out
+        self._piece = 0
+        self._size = 0
+
+    def grow(self, text: str) -> list[tuple[int, str]]:
+        """The pieces (number, text) that `text` goes to; those above `shown` are new."""
+        parts: list[tuple[int, str]] = []
+        start = 0
+        while start < len(text):
+            end = self._end(text, start)
+            self.shown = self._piece
+            parts.append((self._piece, text[start:end]))
+            self._size += end - start
+            if self._is_full(text[end - 1]):
+                self._piece, self._size = self._piece + 1, 0
+            start = end
+        return parts or [(0, "")]
+
+    def _end(self, text: str, start: int) -> int:
+        newline = text.find("\n", max(start, start + _PIECE_LINES - 1 - self._size))
+        space = text.find(" ", max(start, start + _PIECE_WORDS - 1 - self._size))
+        ends = [found + 1 for found in (newline, space) if found >= 0]
+        return min(ends, default=len(text))
+
+    def _is_full(self, last: str) -> bool:
+        return (last == "\n" and self._size >= _PIECE_LINES) or (
+            last == " " and self._size >= _PIECE_WORDS
+        )
 
 
 def begins_block(block: str, line: str) -> bool:
@@ -289,11 +344,26 @@ def _image(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any
 def _fence(self: RendererHTML, tokens: Sequence[Token], index: int, *rest: Any) -> str:
     words = tokens[index].info.split()
     language = words[0] if words else ""
-    code = _highlighted(tokens[index].content, language)
+    code = _in_pieces(_highlighted(tokens[index].content, language))
     return (
         f'<figure class="code"><figcaption><span>{escape(language[:40])}</span></figcaption>'
         f'<pre tabindex="0"><code>{code}</code></pre></figure>\n'
     )
+
+
+def _in_pieces(code: str) -> str:
+    """Long code in pieces of whole lines: a browser need not lay out those that are out of sight.
+
+    Pygments closes every span at the end of its line, so that a cut there cuts none.
+    """
+    lines = code.split("\n")
+    if len(lines) <= 2 * _CODE_PIECE_LINES:
+        return code
+    pieces = [
+        "\n".join([*lines[start : start + _CODE_PIECE_LINES], ""])
+        for start in range(0, len(lines) - 1, _CODE_PIECE_LINES)
+    ]
+    return "".join(f'<span class="piece">{piece}</span>' for piece in pieces)
 
 
 def _highlighted(code: str, language: str) -> str:
@@ -306,7 +376,7 @@ def _highlighted(code: str, language: str) -> str:
         lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
     except ClassNotFound:
         return escape_text(code)
-    return highlight(code, lexer, _FORMATTER)
+    return _UNCOLOURED.sub(r"\1", highlight(code, lexer, _FORMATTER))
 
 
 def _table_open(*rest: Any) -> str:
@@ -323,6 +393,15 @@ def _math(display: bool, block: bool = False) -> Any:
 
 
 _FORMATTER: HtmlFormatter[str] = HtmlFormatter(nowrap=True)
+# The names of Pygments that the pages colour. Most of what it names is not: leaving that out makes
+# a quarter of the elements.
+_COLOURED = {
+    "k", "kn", "kd", "kc", "kr", "kt", "kp", "ow", "s", "s1", "s2", "sb", "sc", "sd", "se", "sh",
+    "si", "sr", "ss", "sx", "sa", "dl", "c", "c1", "cm", "ch", "cp", "cpf", "cs", "m", "mb", "mf",
+    "mh", "mi", "mo", "il", "nf", "nc", "nb", "nt", "na", "nd", "fm", "bp", "no", "gi", "gd",
+}  # fmt: skip
+_PLAIN_NAMES = sorted({name for name in STANDARD_TYPES.values() if name} - _COLOURED)
+_UNCOLOURED = re.compile(f'<span class="(?:{"|".join(_PLAIN_NAMES)})">([^<]*)</span>')
 _RENDER_RULES = {
     "heading_open": _heading,
     "heading_close": _heading,
@@ -343,7 +422,6 @@ _TAGS = {
     "blockquote", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "span", "figure",
     "figcaption",
 }  # fmt: skip
-_CODE_CLASSES = {name for name in STANDARD_TYPES.values() if name}
 _WALL: dict[str, Any] = {
     "tags": _TAGS | _MATH_TAGS,
     "attributes": {
@@ -354,7 +432,7 @@ _WALL: dict[str, Any] = {
         **_MATH_ATTRIBUTES,
     },
     "allowed_classes": {
-        "span": _CODE_CLASSES,
+        "span": _COLOURED | {"piece"},
         "a": {"chip"},
         "figure": {"code"},
         "p": {"math"},

@@ -1,8 +1,11 @@
 """Neutral events of an answer to frames of HTML that htmx puts into the page.
 
 A frame is a handful of ``<hx-partial>``: text is appended, escaped, to the open block; a closed
-block is replaced by its sanitised HTML. Nothing that an upstream says can name a target, an event
-or an attribute: targets are made here from the message's id.
+block is replaced by its sanitised HTML. htmx looks up every target of a frame before it changes
+anything, so no part of a frame has a target that another part of it makes.
+
+Nothing that an upstream says can name a target, an event or an attribute: targets are made here
+from the message's id.
 """
 
 from collections.abc import Iterable
@@ -11,12 +14,16 @@ from dataclasses import dataclass, field
 from gateway.codecs.events import Event, ReasoningDelta, RefusalDelta, TextDelta
 from playground.rules.blocks import BlockEvent, BlockSplitter, Grown, Opened
 from playground.rules.markdown import (
+    Growth,
     MarkdownWords,
     begins_block,
+    block_id,
     closed_html,
     escape_text,
     open_html,
-    open_id,
+    piece_html,
+    render_block,
+    text_id,
 )
 
 
@@ -45,8 +52,9 @@ class AnswerPainter:
         self._message = message
         self._words = words
         self._splitter = BlockSplitter(begins_block)
+        self._growth = Growth()
         self._begun = False
-        self.reasoned = False
+        self._reasoned = False
 
     def paint(self, events: Iterable[Event]) -> Frame:
         """The next frame; its HTML is "" when nothing is to be seen yet."""
@@ -68,15 +76,11 @@ class AnswerPainter:
         if not text:
             return ""
         message = self._message
-        html = ""
-        if not self.reasoned:
-            self.reasoned = True
-            html = partial(
-                f"think-{message}",
-                reasoning_html(self._words.thinking, "", self._words.chevron, message),
-                "innerHTML",
-            )
-        return html + partial(f"think-text-{message}", escape_text(text))
+        if self._reasoned:
+            return partial(f"think-text-{message}", escape_text(text))
+        self._reasoned = True
+        html = reasoning_html(self._words.thinking, text, self._words.chevron, message)
+        return partial(f"think-{message}", html, "innerHTML")
 
     def _blocks(self, events: Iterable[BlockEvent]) -> str:
         message, words = self._message, self._words.markdown
@@ -86,19 +90,31 @@ class AnswerPainter:
         for event in events:
             if isinstance(event, Opened):
                 fresh, grown = event, ""
+                self._growth = Growth()
             elif isinstance(event, Grown):
                 grown += event.text
             elif fresh is not None:
                 html += self._append(closed_html(event, words, message))
                 fresh, grown = None, ""
             else:
-                closed = closed_html(event, words, message)
-                html += partial(open_id(message, event.number), closed, "outerHTML")
+                inside = render_block(event.source, words, f"code-{message}-{event.number}")
+                html += partial(block_id(message, event.number), inside, "innerHTML")
                 grown = ""
         if fresh is not None:
-            html += self._append(open_html(fresh, grown, message))
+            html += self._append(open_html(fresh, self._growth, grown, message))
         elif grown:
-            html += partial(open_id(message, self._splitter.number), escape_text(grown))
+            html += self._grow(self._splitter.number, grown)
+        return html
+
+    def _grow(self, number: int, text: str) -> str:
+        """More text for the open block: to its last piece, and to new ones behind it."""
+        last, target = self._growth.shown, text_id(self._message, number)
+        html = ""
+        for piece, part in self._growth.grow(text):
+            if piece == last:
+                html += partial(f"{target}-{piece}", escape_text(part))
+            else:
+                html += partial(target, piece_html(self._message, number, piece, part))
         return html
 
     def _append(self, block: str) -> str:

@@ -29,6 +29,12 @@ on("change", ({ target }) => {
   for (const one of document.querySelectorAll("[data-price]")) one.hidden = one.dataset.price !== target.value;
 });
 
+// One change of the page per painted frame: messages that arrive together are no long task -------
+on("htmx:sse:before:message", ({ detail }) => detail.waitUntil(new Promise((done) => {
+  requestAnimationFrame(done);
+  setTimeout(done, 100); // a page out of sight paints nothing
+})));
+
 // A lost connection --------------------------------------------------------------------------------
 function link(lost) {
   const line = $("#link-state");

@@ -39,6 +39,7 @@ alice = organisations.add_person("alice@example.org", name="Alice Ng", actor=SYS
 acme = organisations.create_organisation("Acme", owner=alice, actor=SYSTEM)
 organisations.set_member(acme, "bob@example.org", Role.DEVELOPER, actor=SYSTEM)
 organisations.set_member(acme, "vera@example.org", Role.VIEWER, actor=SYSTEM)
+organisations.create_organisation("Poor", owner=alice, actor=SYSTEM)
 people = [alice] + [m.user for m in acme.memberships.exclude(user=alice).order_by("user__email")]
 print(json.dumps({"organisation": str(acme.id), "team": str(acme.teams.get().id),
                   "sessions": {user.email.split("@")[0]: session(user) for user in people}}))
@@ -47,7 +48,10 @@ print(json.dumps({"organisation": str(acme.id), "team": str(acme.teams.get().id)
 
 @dataclass
 class Stage:
-    """A hub, what stands behind it, and the sessions of alice, bob (developer), vera (viewer)."""
+    """A hub, what stands behind it, and the sessions of alice, bob (developer), vera (viewer).
+
+    Acme has credit; Poor, which is alice's as well, has none.
+    """
 
     hub: Hub
     fake: FakeUpstream

@@ -71,7 +71,8 @@ class RelayClient(AsyncClient):
         self._relay = relay
 
     def _base_scope(self, **request: Any) -> dict[str, Any]:
-        return {**super()._base_scope(**request), "weir.relay": self._relay}
+        scope: dict[str, Any] = super()._base_scope(**request)  # type: ignore[misc]
+        return {**scope, "weir.relay": self._relay}
 
 
 @pytest.fixture
@@ -90,9 +91,7 @@ def people() -> Cast:
     return people
 
 
-def send(
-    user: User, relay: ScriptedRelay, *, htmx: bool = True, slug: str = "acme", **form: str
-) -> Any:
+def send(user: User, relay: ScriptedRelay, *, htmx: bool = True, **form: Any) -> Any:
     """Send as that person, and wait until the run has ended."""
 
     async def post() -> Any:
@@ -100,7 +99,7 @@ def send(
         await client.aforce_login(user, backend="django.contrib.auth.backends.ModelBackend")
         headers = {"HX-Request": "true"} if htmx else {}
         response = await client.post(
-            reverse("run_create", args=[slug]),
+            reverse("run_create", args=["acme"]),
             {"model": "weir-1", "token": id_text(new_id()), **form},
             headers=headers,
         )
@@ -206,7 +205,7 @@ def test_what_cannot_be_begun_comes_back_with_its_text(people: Cast, htmx: bool)
         ({"text": "x" * 1_000_001}, "The message is too long."),
     ],
 )
-def test_a_turn_that_is_no_turn(people: Cast, form: dict[str, str], said: str) -> None:
+def test_a_turn_that_is_no_turn(people: Cast, form: dict[str, Any], said: str) -> None:
     response = send(people.bob, HELLO, **form)
     assert response.status_code == 422
     assert said in response.content.decode()
@@ -235,7 +234,7 @@ def test_a_fault_is_told_in_its_place_with_its_charge(people: Cast) -> None:
 def test_retry_answers_the_same_message_once_more(people: Cast) -> None:
     send(people.bob, ScriptedRelay(outcome(502, "upstream_error", message="no luck")), text="one")
     question = Message.objects.get(role="user")
-    form = {
+    form: dict[str, Any] = {
         "conversation": id_text(question.conversation_id),
         "retry": id_text(question.id),
     }

@@ -1,7 +1,7 @@
 """However a text is cut, its blocks are the same, and together they render as the whole does."""
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from playground.rules.blocks import BlockEvent, BlockSplitter, Closed, Grown, Opened
@@ -108,6 +108,7 @@ LINES = st.sampled_from(
 TEXTS = st.lists(LINES, max_size=14).map("\n".join)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 @example("- ```\n  a\ntext\n  ```\n\nb\n  ```\n\nc")
 @example("- $$\n  a\n# h\n$$")
@@ -125,6 +126,7 @@ def without_ids(html: str) -> str:
     )
 
 
+@settings(deadline=None)
 @given(st.one_of(TEXTS, st.text(alphabet="`~#-*+1.)>|$\\[]_ \n\r\tax好")), st.data())
 def test_any_split_gives_the_same_blocks_and_the_same_shown_text(
     text: str, data: st.DataObject
@@ -136,6 +138,7 @@ def test_any_split_gives_the_same_blocks_and_the_same_shown_text(
     assert sources(*text) == sources(text)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_only_the_open_block_grows_and_blocks_come_one_by_one(text: str) -> None:
     number, opened = 0, False

@@ -34,7 +34,7 @@ ATTRIBUTES = {
     "data-copy", "data-size",
 }  # fmt: skip
 SWAPS = {"beforeend", "innerHTML", "outerHTML", "delete"}
-PLACE = re.compile(r"#(?:blocks|open|think|think-text|think-head|wait)-M(?:-\d+)?")
+PLACE = re.compile(r"#(?:blocks|block|text|think|think-text|think-head|wait)-M(?:-\d+)*")
 WORDS = AnswerWords()
 
 

@@ -1,0 +1,204 @@
+"""A page that has applied every frame shows what a page shows that comes in between, or late."""
+
+import re
+from collections.abc import Iterable
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.codecs.events import Event, Finish, ReasoningDelta, RefusalDelta, TextDelta
+from playground.rules.markdown import Growth, MarkdownWords, render_so_far, render_whole
+from playground.rules.render import (
+    AnswerPainter,
+    AnswerWords,
+    Frame,
+    partial,
+    server_sent,
+    storable,
+)
+
+WORDS = AnswerWords()
+PARTIAL = re.compile(
+    r'<hx-partial hx-target="#([\w-]+)" hx-swap="(\w+)">(.*?)</hx-partial>', re.DOTALL
+)
+VOID = {"br", "hr"}
+
+
+class Element:
+    """One element of the page, with what stands in it."""
+
+    def __init__(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tag, self.attrs = tag, attrs
+        self.inside: list[Element | str] = []
+
+    def html(self) -> str:
+        inside = "".join(one if isinstance(one, str) else one.html() for one in self.inside)
+        return f"<{self.tag} {self.attrs}>{inside}</{self.tag}>"
+
+    def find(self, id: str) -> "tuple[Element, Element] | None":
+        """The element of that id and its parent."""
+        for one in self.inside:
+            if isinstance(one, Element):
+                if ("id", id) in one.attrs:
+                    return self, one
+                found = one.find(id)
+                if found:
+                    return found
+        return None
+
+
+class Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.root = Element("root", [])
+        self.path = [self.root]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, attrs)
+        self.path[-1].inside.append(element)
+        if tag not in VOID:
+            self.path.append(element)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.path.pop().tag == tag
+
+    def handle_data(self, data: str) -> None:
+        inside = self.path[-1].inside
+        if inside and isinstance(inside[-1], str):
+            data = str(inside.pop()) + data
+        inside.append(data)
+
+
+def read(html: str) -> Element:
+    reader = Reader()
+    reader.feed(html)
+    reader.close()
+    return reader.root
+
+
+def apply(page: Element, frame: str) -> None:
+    """What htmx does: it finds every target of a message first, and then changes them in order."""
+    found = [(page.find(target), swap, html) for target, swap, html in PARTIAL.findall(frame)]
+    assert PARTIAL.sub("", frame) == ""
+    for place, swap, html in found:
+        assert place is not None, f"no target for {html!r}"
+        parent, element = place
+        content = read(html).inside
+        if swap == "delete":
+            parent.inside.remove(element)
+        elif swap == "innerHTML":
+            element.inside = content
+        else:
+            assert swap == "beforeend"
+            for one in content:
+                if isinstance(one, str) and element.inside and isinstance(element.inside[-1], str):
+                    one = str(element.inside.pop()) + one
+                element.inside.append(one)
+
+
+def fresh_page() -> Element:
+    return read('<div id="think-M"></div><div id="blocks-M"><p id="wait-M"></p></div>')
+
+
+def blocks_of(page: Element) -> str:
+    found = page.find("blocks-M")
+    assert found
+    return "".join(one if isinstance(one, str) else one.html() for one in found[1].inside)
+
+
+def as_html(html: str) -> str:
+    return "".join(one if isinstance(one, str) else one.html() for one in read(html).inside)
+
+
+TEXTS = st.lists(
+    st.sampled_from(
+        ["word ", "two\nlines\n", "\n\n", "# head\n", "```py\nx = 1\n", "```\n", "- item\n", "<b>",
+         "| a |\n|---|\n", "$x^2$ ", "**b", "`", "1. ", "a" * 400 + " ", "line\n" * 300, "&amp;"]
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(TEXTS)
+def test_frames_applied_are_the_page_of_the_same_moment(pieces: list[str]) -> None:
+    painter, page, text = AnswerPainter("M", WORDS), fresh_page(), ""
+    for piece in pieces:
+        text += piece
+        apply(page, painter.paint([TextDelta(0, piece)]).html)
+        shown = blocks_of(page).replace("<p [('id', 'wait-M')]></p>", "")
+        assert shown == as_html(render_so_far(text, MarkdownWords(), "M"))
+    apply(page, painter.end().html)
+    shown = blocks_of(page).replace("<p [('id', 'wait-M')]></p>", "")
+    assert shown == as_html(render_whole(text, MarkdownWords(), "M"))
+
+
+def paint(events: Iterable[Event]) -> list[Frame]:
+    painter = AnswerPainter("M", WORDS)
+    return [painter.paint([event]) for event in events]
+
+
+def test_reasoning_and_text_stand_apart() -> None:
+    page = fresh_page()
+    for frame in paint([ReasoningDelta(0, "a<"), ReasoningDelta(0, "b"), TextDelta(0, "c")]):
+        apply(page, frame.html)
+    thought = page.find("think-text-M")
+    assert thought
+    assert thought[1].inside == ["a<b"]
+    assert "c" in blocks_of(page)
+
+
+def test_a_frame_carries_the_text_that_is_in_it() -> None:
+    frames = paint([TextDelta(0, "a\x00\ud800"), ReasoningDelta(0, "r"), RefusalDelta(0, "no")])
+    assert [(frame.text, frame.reasoning) for frame in frames] == [
+        ("a\ufffd?", ""),
+        ("", "r"),
+        ("no", ""),
+    ]
+
+
+def test_other_choices_and_other_events_are_not_shown() -> None:
+    frames = paint([TextDelta(1, "b"), ReasoningDelta(1, "b"), Finish(0, "stop")])
+    assert [frame.html + frame.text + frame.reasoning for frame in frames] == ["", "", ""]
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="ab \n", max_size=400), st.lists(st.integers(0, 400), max_size=5))
+def test_pieces_of_a_block_do_not_depend_on_the_cuts(text: str, cuts: list[int]) -> None:
+    text *= 20
+    edges = [0, *sorted(cut * 17 % (len(text) + 1) for cut in cuts), len(text)]
+
+    def pieces(parts: Iterable[str]) -> list[str]:
+        growth, found = Growth(), [""]
+        for part in parts:
+            for number, piece in growth.grow(part):
+                found += [""] * (number + 1 - len(found))
+                found[number] += piece
+            assert growth.shown == len(found) - 1 or not part
+        return found
+
+    cut = [text[a:b] for a, b in pairwise(edges)]
+    assert pieces(cut) == pieces([text]) == pieces(text)
+    assert "".join(pieces(cut)) == text
+    assert all(len(piece) < 1_900 for piece in pieces(cut)) or " " not in text
+
+
+def test_a_message_of_the_stream() -> None:
+    assert server_sent("a\nb", id=3) == "id: 3\ndata: a\ndata: b\n\n"
+    assert server_sent("") == "data: \n\n"
+
+
+def test_one_change_of_the_page() -> None:
+    assert partial("x", "y", "delete") == (
+        '<hx-partial hx-target="#x" hx-swap="delete">y</hx-partial>'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"), [("a\x00b", "a\ufffdb"), ("\ud83d", "?"), ("🌊 水", "🌊 水")]
+)
+def test_text_that_can_be_kept(text: str, kept: str) -> None:
+    assert storable(text) == kept

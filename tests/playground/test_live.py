@@ -1,0 +1,355 @@
+"""The playground in a real browser, on a real hub: the answer arrives once and whole, or stops."""
+
+import http.client
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from lib.ids import id_text
+from tests.hub import Hub
+from tests.playground.conftest import Stage, Watched, watch
+from tests.playground.hostile import HOSTILE
+
+pytestmark = pytest.mark.browser
+
+PROSE = """# How a weir works
+
+A weir raises the water behind it to its **crest**. Whatever flows in *above* goes over, so that
+everything upstream sees a calm surface: 水面平静。 <not a tag> & "quotes" 🌊
+
+1. The crest sets the level
+2. The head sets the flow:
+   - twice the head
+
+     nearly three times the flow
+
+```python
+def outflow(head: float, width: float) -> float:
+
+    return 1.84 * width * head ** 1.5  # <script>
+```
+
+| Crest | Flow |
+|---|---|
+| 0.1 m | 0.06 |
+
+The formula is $Q = C b h^{3/2}$ and costs $5 to $6.
+
+> Measure twice.
+"""
+BLOCKS = ".msg[data-role=assistant] [data-part=blocks]"
+DONE = ".msg[data-role=assistant]:not([data-state=answering])"
+
+
+@pytest.fixture
+def bob(chromium: Browser, stage: Stage) -> Iterator[Watched]:
+    watched = watch(chromium, stage, viewport={"width": 1280, "height": 900})
+    yield watched
+    watched.context.close()
+
+
+def ask(page: Page, stage: Stage, model: str, text: str) -> None:
+    """Open an empty chat and send."""
+    page.goto(stage.playground)
+    page.select_option("#chat-model", model)
+    page.fill("#chat-text", text)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".msg[data-role=assistant]")
+
+
+def wait_text(page: Page, part: str) -> None:
+    expect(page.locator(BLOCKS).last).to_contain_text(part)
+
+
+def blocks(page: Page) -> str:
+    """The answer's markup, without what differs by its id alone."""
+    return page.locator(BLOCKS).last.inner_html()
+
+
+def test_an_answer_streams_and_is_the_same_after_a_reload(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    ask(page, stage, stage.echo_model(4, 8), PROSE)
+    wait_text(page, "calm surface")
+    second = bob.context.new_page()
+    second.goto(page.url)  # a second tab, in the middle
+    wait_text(page, "return 1.84")
+    page.reload()  # and the first one again
+    third = bob.context.new_page()
+    for tab in (page, second):
+        tab.wait_for_selector(DONE)
+    third.goto(page.url)
+    assert blocks(page) == blocks(second) == blocks(third)
+    for tab in (page, second, third):
+        assert '水面平静。 <not a tag> & "quotes" 🌊' in tab.inner_text(BLOCKS)
+    (row,) = stage.rows(
+        "SELECT m.content, m.state FROM playground_message m WHERE role = 'assistant' "
+        "ORDER BY id DESC LIMIT 1"
+    )
+    assert row == {"content": PROSE, "state": "done"}
+    expect(page.locator("#composer")).not_to_have_attribute("data-running", "")
+    assert page.locator("[hx-sse\\:connect]").count() == 0
+    bob.assert_calm()
+
+
+def test_a_lost_network_loses_nothing(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    ask(page, stage, stage.echo_model(3, 12), PROSE)
+    wait_text(page, "A weir raises")
+    bob.context.set_offline(True)
+    page.evaluate("document.querySelector('[hx-sse\\\\:connect]')._htmx.sse.reader.cancel()")
+    expect(page.locator("#link-state")).to_contain_text("Connection lost")
+    bob.context.set_offline(False)
+    page.wait_for_selector(DONE)
+    whole = bob.context.new_page()
+    whole.goto(page.url)
+    assert blocks(page) == blocks(whole)
+    expect(page.locator("#link-state")).not_to_contain_text("Connection lost")
+    assert bob.foreign == []
+
+
+def test_escape_stops_the_upstream_and_the_charge_is_shown(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    ask(page, stage, stage.fake_model(), "hi #tokens=400 #delay_ms=15 #usage=always")
+    expect(page.locator(BLOCKS)).to_have_text(re.compile(".{80}", re.DOTALL))
+    stopped_at = time.monotonic_ns()
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".msg[data-state=stopped]")
+    foot = page.locator(".msg footer").last.inner_text()
+    assert re.search(r"Stopped by you · .*charged \$0\.0000\d+ \((measured|estimated)\)", foot), (
+        foot
+    )
+    (run,) = stage.rows(
+        "SELECT r.request_id, u.charge_nano, u.kind FROM playground_run r "
+        "JOIN usage_usagerecord u ON u.request_id = r.request_id AND u.final "
+        "ORDER BY r.id DESC LIMIT 1"
+    )
+    assert run["kind"] == "client_closed"
+    assert run["charge_nano"] > 0
+    attempt = stage.rows("SELECT id FROM usage_attempt WHERE request_id = %s", run["request_id"])[
+        0
+    ]["id"]
+    row = stage.fake.wait_for_row(id_text(attempt))
+    assert row["outcome"] == "cut"
+    assert row["left_at"] - stopped_at < 1_000_000_000
+    expect(page.locator("[data-send]")).to_be_visible()
+    bob.assert_calm()
+
+
+def test_a_fault_in_the_middle_keeps_the_text(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    ask(page, stage, stage.fake_model(), "hi #tokens=60 #delay_ms=5 #fault=F14:eof@20")
+    page.wait_for_selector(".msg[data-state=failed]")
+    banner = page.locator(".msg .banner")
+    expect(banner).to_contain_text("The answer broke off. The text so far is kept.")
+    expect(banner).to_contain_text("You were charged $")
+    assert len(page.inner_text(BLOCKS).split()) == 20
+    expect(page.locator(".msg footer a")).to_have_attribute("href", re.compile("/requests/"))
+    page.get_by_role("button", name="Retry").click()
+    page.wait_for_selector(".msg[data-state=failed]")
+    assert page.locator(".msg").count() == 2
+    bob.assert_calm()
+
+
+def test_closing_the_tab_does_not_stop_the_answer(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    ask(page, stage, stage.echo_model(3, 10), "closing " + PROSE)
+    url = page.url
+    page.close()
+    again = bob.context.new_page()
+    again.goto(url)
+    again.wait_for_selector(DONE)
+    expect(again.locator(BLOCKS)).to_contain_text("Measure twice.")
+
+
+def test_reasoning_stands_apart_and_says_how_long_it_took(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    thought = "A **thought** <b>\n\nand another" + " word" * 60
+    ask(page, stage, stage.echo_model(9, 20, "think"), thought)
+    expect(page.locator(".reasoning summary")).to_contain_text("Thinking…")
+    page.wait_for_selector(DONE)
+    expect(page.locator(".reasoning summary")).to_contain_text("Thought for ")
+    assert page.locator(".reasoning > div").text_content() == thought
+    assert page.locator(f"{BLOCKS} strong").inner_text() == "thought"
+    bob.assert_calm()
+
+
+def test_no_hostile_answer_does_anything(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    model = stage.echo_model(5, 0)
+    page.goto(stage.playground)
+    page.select_option("#chat-model", model)
+    # What no form can send is tried on the pure rules only.
+    texts = [text.encode("utf-8", "ignore").decode().replace("\x00", "") for text in HOSTILE]
+    groups = ["\n\n----\n\n".join(texts[start : start + 9]) for start in range(0, len(texts), 9)]
+    for number, text in enumerate(groups, 1):
+        page.fill("#chat-text", text)
+        page.keyboard.press("Enter")
+        expect(page.locator(DONE)).to_have_count(number)
+    for _ in range(2):
+        assert page.evaluate("window.pwned") is None
+        assert page.locator("#composer").count() == 1
+        assert page.locator(".toast").count() == 0
+        found = page.evaluate(
+            """() => [...document.querySelectorAll('.log *')].flatMap((one) => {
+              const bad = [];
+              const ours = one.closest('[data-part=blocks]');
+              if (/^(script|style|iframe|object|embed|link|meta|base|img|video|audio|form|input)$/i
+                  .test(one.tagName) && ours) bad.push(one.tagName);
+              for (const { name } of one.attributes)
+                if (/^on/.test(name) || (ours && ours !== one && /^(data-)?hx-/.test(name)))
+                  bad.push(`${one.tagName} ${name}`);
+              return bad;
+            })"""
+        )
+        assert found == []
+        page.reload()
+    bob.assert_calm()
+
+
+def test_enter_sends_and_input_methods_do_not(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    model = stage.echo_model(50, 0)
+    page.goto(stage.playground)
+    page.select_option("#chat-model", model)
+    page.locator("#chat-text").press_sequentially("one")
+    page.keyboard.press("Shift+Enter")
+    page.locator("#chat-text").press_sequentially("two")
+    page.evaluate(
+        """() => document.querySelector('#chat-text').dispatchEvent(new KeyboardEvent(
+             'keydown', {key: 'Enter', isComposing: true, bubbles: true, cancelable: true}))"""
+    )
+    assert page.locator(".msg").count() == 0
+    page.keyboard.press("Enter")
+    page.wait_for_selector(DONE)
+    assert page.locator(".msg[data-role=user] .prose").inner_text() == "one\ntwo"
+    assert page.input_value("#chat-text") == ""
+    assert page.evaluate("document.activeElement.id") == "chat-text"
+
+
+def test_a_draft_survives_the_page(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    page.goto(stage.playground)
+    page.locator("#chat-text").press_sequentially("half a thought")
+    page.wait_for_function("() => Object.values(localStorage).includes('half a thought')")
+    page.reload()
+    assert page.input_value("#chat-text") == "half a thought"
+
+
+def test_what_the_balance_does_not_cover_stays_in_the_composer(
+    stage: Stage, chromium: Browser
+) -> None:
+    alice = watch(chromium, stage, "alice")
+    page = alice.context.new_page()
+    model = stage.echo_model(50, 0)
+    page.goto(f"{stage.hub.url}/o/poor/playground")
+    page.select_option("#chat-model", model)
+    page.fill("#chat-text", "dear question")
+    page.keyboard.press("Enter")
+    error = page.locator("#composer-error")
+    expect(error).to_contain_text("The balance does not cover this turn. You were not charged.")
+    assert page.input_value("#chat-text") == "dear question"
+    assert page.locator(".msg").count() == 0
+    alice.context.close()
+
+
+def test_without_script_the_page_sends_and_refreshes(stage: Stage, chromium: Browser) -> None:
+    plain = watch(chromium, stage, java_script_enabled=False)
+    page = plain.context.new_page()
+    model = stage.echo_model(4, 20)
+    page.goto(stage.playground)
+    page.select_option("#chat-model", model)
+    page.fill("#chat-text", PROSE)
+    page.get_by_role("button", name="Send").click()
+    expect(page).to_have_url(re.compile("/playground/c/"))
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    expect(page.locator(BLOCKS)).to_contain_text("Measure twice.", timeout=15_000)
+    expect(page.locator(".msg footer")).to_contain_text("measured")
+    plain.context.close()
+
+
+def test_another_process_serves_and_stops_the_same_run(stage: Stage, bob: Watched) -> None:
+    other = Hub(stage.hub.dsn, stage.hub.environment)
+    try:
+        other.start()
+        page = bob.context.new_page()
+        ask(page, stage, stage.echo_model(2, 20), PROSE * 20)
+        bob.context.add_cookies(
+            [{"name": "session_8000", "value": stage.sessions["bob"], "url": other.url}]
+        )
+        elsewhere = bob.context.new_page()
+        elsewhere.goto(page.url.replace(stage.hub.url, other.url))
+        wait_text(elsewhere, "calm surface")
+        elsewhere.get_by_role("button", name="Stop").click()
+        for tab in (page, elsewhere):
+            tab.wait_for_selector(".msg[data-state=stopped]", timeout=5_000)
+        assert blocks(page) == blocks(elsewhere)
+    finally:
+        other.close()
+
+
+def test_late_pages_get_the_answer_whole_when_its_events_are_gone(
+    stage: Stage, bob: Watched
+) -> None:
+    page = bob.context.new_page()
+    ask(page, stage, stage.echo_model(9, 0), "late page")
+    page.wait_for_selector(DONE)
+    (run,) = stage.rows(
+        "SELECT r.id, m.id AS message FROM playground_run r "
+        "JOIN playground_message m ON m.run_id = r.id ORDER BY r.id DESC LIMIT 1"
+    )
+    stage.hub.connection.execute("DELETE FROM playground_runevent WHERE run_id = %s", [run["id"]])
+    connection = http.client.HTTPConnection("127.0.0.1", stage.hub.port, timeout=10)
+    connection.request(
+        "GET",
+        f"/o/acme/playground/runs/{id_text(run['id'])}/events?after=3",
+        headers={"cookie": f"session_8000={stage.sessions['bob']}"},
+    )
+    text = connection.getresponse().read().decode()
+    connection.close()
+    target = f'hx-target="#msg-{id_text(run["message"])}" hx-swap="outerHTML"'
+    assert target in text
+    assert "late page" in text
+
+
+def test_a_killed_process_leaves_the_text_and_says_so(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    ask(page, stage, stage.echo_model(3, 20), PROSE)
+    wait_text(page, "calm surface")
+    stage.hub.kill()
+    stage.hub.connection.execute(
+        "UPDATE playground_run SET heartbeat_at = now() - interval '1 minute' "
+        "WHERE ended_at IS NULL"
+    )
+    stage.hub.start()
+    page.wait_for_selector(".msg[data-state=interrupted]", timeout=20_000)
+    expect(page.locator(".msg .banner")).to_contain_text("Interrupted")
+    wait_text(page, "calm surface")
+    again = bob.context.new_page()
+    again.goto(page.url)
+    assert blocks(again) == blocks(page)
+    expect(again.get_by_role("button", name="Retry")).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_the_page_is_accessible_and_fits(
+    stage: Stage, chromium: Browser, theme: str, width: int
+) -> None:
+    watched = watch(chromium, stage, color_scheme=theme, viewport={"width": width, "height": 800})
+    page = watched.context.new_page()
+    ask(page, stage, stage.echo_model(40, 0), PROSE + "\n```\n" + "wide " * 80 + "\n```\n")
+    page.wait_for_selector(DONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("#chat-text").bounding_box() is not None
+    result = Axe().run(page)
+    serious = [
+        (violation["id"], [node["html"] for node in violation["nodes"]])
+        for violation in result.response["violations"]
+        if violation["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+    watched.context.close()
