@@ -20,11 +20,13 @@ Each dialect package (openai, responses, anthropic, gemini) has exactly these:
     response.decode(raw) -> ChatAnswer       the fold of those events; raises fold.AnswerFault
         openai also takes audio_type here and in read and Decoder: no answer of it tells its own
         anthropic also takes answer_tool here and in read and Decoder: see Encoded
+        gemini also takes request_id here and in read and Decoder: its calls may have no ids
     response.encode(answer, request) -> bytes
     stream.Decoder(..., translate=False)     .feed(bytes) -> list[Step], .end() -> list[Step],
         .usage, .complete, .text_bytes, .reasoning_bytes
     stream.Encoder(request)                  .feed(Event) -> bytes, .end() -> bytes,
         .fail(kind, message) -> bytes
+        gemini also takes array, for a client that asked for no events but a JSON array
     errors.read(status, headers, body) -> faults.UpstreamFault, errors.render(kind, message),
         errors.frame(kind, message)
     usage.quantities(raw) -> Quantities, usage.encode(Counts) -> dict

@@ -110,8 +110,8 @@ class Decoder:
             return frame(kind, message)
         return element(kind, message, first=self._told == 0)
 
-    def cut(self) -> bytes:
-        """What ends such a stream as if it had reached its length (F18)."""
+    def length_notice(self) -> bytes:
+        """What ends the forwarded stream here as if it had reached its length (F18)."""
         return write_cut(array=self._framing.array, first=self._told == 0)
 
     def _read(self, found: Frame) -> Step:

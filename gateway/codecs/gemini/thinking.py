@@ -12,6 +12,7 @@ _LEVELS: Final[dict[str, Effort]] = {
     "low": "low",
     "medium": "medium",
     "high": "high",
+    "xhigh": "xhigh",
 }
 # What every model with levels has, for one whose efforts are not known.
 _LEVELS_SURE: Final[tuple[Effort, ...]] = ("low", "high")

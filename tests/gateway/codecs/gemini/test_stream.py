@@ -452,7 +452,7 @@ def test_a_relayed_stream_can_be_ended_from_outside() -> None:
     assert events.fail("timeout", "late") == (
         b'data: {"error":{"code":504,"message":"late","status":"DEADLINE_EXCEEDED"}}\r\n\r\n'
     )
-    assert events.cut().startswith(b'data: {"candidates":[{"finishReason":"MAX_TOKENS"')
+    assert events.length_notice().startswith(b'data: {"candidates":[{"finishReason":"MAX_TOKENS"')
     array = Decoder()
     assert (
         json.loads(raw_of(array.feed(b"[")) + array.fail("timeout", "late"))[0]["error"]["code"]
@@ -460,7 +460,9 @@ def test_a_relayed_stream_can_be_ended_from_outside() -> None:
     )
     raw = raw_of(array.feed(b'{"candidates":[]}\n,'))
     assert len(json.loads(raw + array.fail("timeout", "late"))) == 2
-    assert json.loads(raw + array.cut())[1]["candidates"][0]["finishReason"] == "MAX_TOKENS"
+    assert (
+        json.loads(raw + array.length_notice())[1]["candidates"][0]["finishReason"] == "MAX_TOKENS"
+    )
 
 
 @given(st.lists(st.binary(max_size=60), max_size=6), st.booleans())
