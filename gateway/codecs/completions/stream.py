@@ -1,0 +1,217 @@
+"""Streamed text completions: decoded frame by frame, and written from the events of chat models.
+
+    START --chunk--> OPEN --every choice finished--> COMPLETE --[DONE]--> ENDED
+      any --error object--> FAILED      any --unreadable frame--> BROKEN
+
+After COMPLETE a cut is no fault. After ENDED, FAILED and BROKEN nothing more is read. A frame's own
+bytes stand beside its events, without what a client may not see: a usage chunk that it did not ask
+for, and keys and account ids inside an error.
+"""
+
+from typing import Any
+
+import msgspec
+
+from gateway.codecs.completions.request import CompletionPlan
+from gateway.codecs.completions.response import ID_PREFIX, add_counts, write_reason
+from gateway.codecs.completions.wire import ChoiceReader, read_choices, usage_of
+from gateway.codecs.errors import ErrorKind, mask_members
+from gateway.codecs.events import (
+    Broken,
+    BrokenFault,
+    End,
+    Event,
+    Finish,
+    RefusalDelta,
+    Start,
+    Step,
+    TextDelta,
+    Usage,
+)
+from gateway.codecs.fold import AnswerFault
+from gateway.codecs.openai.errors import frame as error_frame
+from gateway.codecs.openai.usage import encode as write_usage
+from gateway.codecs.plain import RawMembers, open_answer
+from gateway.codecs.sse import FRAME_BYTES_MAX, Frame, FrameSplitter
+from gateway.codecs.turns import derive_id
+from gateway.codecs.usage import Counts
+
+DONE_FRAME = b"data: [DONE]\n\n"
+
+
+class Decoder:
+    """Reads one streamed answer.
+
+    `usage_asked`: the client wants the usage chunk. `choices`: how many were asked for over all
+    prompts. After any call `complete` says that a cut would be no fault, `usage` is the last raw
+    usage object (F26) or None, `text_bytes` counts the UTF-8 bytes so far.
+    """
+
+    reasoning_bytes = 0
+
+    def __init__(
+        self, *, usage_asked: bool, choices: int = 1, frame_bytes_max: int = FRAME_BYTES_MAX
+    ) -> None:
+        self._splitter = FrameSplitter(frame_bytes_max)
+        self._reader = ChoiceReader()
+        self._usage_asked = usage_asked
+        self._choices = choices
+        self._closed = False
+        self.usage: bytes | None = None
+        self.complete = False
+
+    @property
+    def text_bytes(self) -> int:
+        """UTF-8 bytes of text."""
+        return self._reader.text_bytes
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """What is whole now. The last step holds End, UpstreamError or Broken when it is over."""
+        if self._closed:
+            return []
+        steps: list[Step] = []
+        for frame in self._splitter.feed(chunk):
+            steps.append(self._read(frame))
+            if self._closed:
+                return steps
+        if self._splitter.too_large:
+            steps.append(self._break("F17"))
+        return steps
+
+    def end(self) -> list[Step]:
+        """The upstream has closed: what was left over, then End or Broken unless it was over."""
+        if self._closed:
+            return []
+        steps: list[Step] = []
+        frame = self._splitter.end()
+        if frame is not None and frame.data is not None:
+            steps += self._read_leftover(frame)
+        if not self._closed:
+            steps.append(self._end(marked=False) if self.complete else self._break(self._cut()))
+        return steps
+
+    def _read(self, frame: Frame) -> Step:
+        try:
+            frame.raw.decode()
+        except UnicodeDecodeError:
+            return self._break("F16")
+        word = (frame.data or b"").strip()
+        if not word:
+            return Step(frame.raw, [])
+        if word == b"[DONE]":
+            seen = self._reader.seen
+            return self._end(marked=True, raw=frame.raw) if seen else self._break("F24")
+        try:
+            return self._read_chunk(frame.raw, open_answer(word))
+        except AnswerFault as fault:
+            if isinstance(fault.event, Broken):
+                return self._break(fault.event.fault)
+            self._closed = True
+            return Step(_masked(frame), [fault.event])
+
+    def _read_chunk(self, raw: bytes, members: RawMembers) -> Step:
+        events: list[Event] = []
+        choices = read_choices(members)
+        for choice in choices:
+            self._reader.read(choice, events)
+        if choices:
+            self.complete = self._reader.all_finished(self._choices)
+        usage = usage_of(members, choices)
+        if usage is not None:
+            self.usage = usage
+            events.append(Usage(usage))
+            if not self._usage_asked and not choices:
+                raw = b""
+        return Step(raw, events)
+
+    def _read_leftover(self, frame: Frame) -> list[Step]:
+        """A last frame without its empty line counts if it is whole, else it is what was cut."""
+        step = self._read(frame)
+        if step.events and isinstance(step.events[-1], Broken):
+            self._closed = False
+            return []
+        ending = b"" if not step.raw else b"\n" if step.raw.endswith((b"\n", b"\r")) else b"\n\n"
+        return [Step(step.raw + ending, step.events)]
+
+    def _cut(self) -> BrokenFault:
+        return "F14" if self._reader.seen else "F24"
+
+    def _end(self, *, marked: bool, raw: bytes = b"") -> Step:
+        self._closed = self.complete = True
+        return Step(raw, [End(marked)])
+
+    def _break(self, fault: BrokenFault) -> Step:
+        self._closed = True
+        return Step(b"", [Broken(fault)])
+
+
+def _masked(frame: Frame) -> bytes:
+    """The frame as it came, unless a text in it must be masked: then written anew.
+
+    Nothing (b"") when it cannot be looked through; the relay then tells the error in its words.
+    """
+    try:
+        told = msgspec.json.decode(frame.data or b"")
+        masked = mask_members(told)
+    except (msgspec.DecodeError, RecursionError):
+        return b""
+    return frame.raw if masked == told else b"data: " + msgspec.json.encode(masked) + b"\n\n"
+
+
+class Encoder:
+    """Writes one stream for the client of `plan` from the events of all its calls.
+
+    The calls may run one after the other or side by side. All chunks have one id, time and model;
+    reasoning and tools are left out; the counts of all calls are told at the end, as one.
+    """
+
+    def __init__(self, plan: CompletionPlan) -> None:
+        request = plan.requests[0]
+        self._choices = plan.choices
+        self._usage_asked = plan.usage_asked
+        self._named = False
+        self._head: dict[str, Any] = {
+            "id": derive_id(ID_PREFIX, request.request_id),
+            "object": "text_completion",
+            "created": request.received_at,
+            "model": request.model,
+        }
+        self._counts: dict[int, Counts] = {}
+
+    def feed(self, event: Event, prompt: int = 0) -> bytes:
+        """The frames of an event of the call for that prompt; b"" when it has none of its own."""
+        match event:
+            case Start(model=model):
+                if model and not self._named:
+                    self._named, self._head["model"] = True, model
+            case Usage(counts=Counts() as counts):
+                self._counts[prompt] = counts
+            case TextDelta(choice=at, text=text) | RefusalDelta(choice=at, text=text):
+                return self._choice(prompt, at, text, None)
+            case Finish(choice=at, reason=reason):
+                return self._choice(prompt, at, "", write_reason(reason))
+        return b""
+
+    def end(self) -> bytes:
+        """What ends a complete answer."""
+        if not self._usage_asked:
+            return DONE_FRAME
+        usage = write_usage(add_counts(self._counts.values()))
+        return self._chunk({"choices": [], "usage": usage}) + DONE_FRAME
+
+    def fail(self, kind: ErrorKind, message: str) -> bytes:
+        """What ends an answer that has failed; no end marker follows."""
+        return error_frame(kind, message)
+
+    def _choice(self, prompt: int, at: int, text: str, reason: str | None) -> bytes:
+        choice = {
+            "text": text,
+            "index": prompt * self._choices + at,
+            "logprobs": None,
+            "finish_reason": reason,
+        }
+        null = {"usage": None} if self._usage_asked else {}
+        return self._chunk({"choices": [choice]} | null)
+
+    def _chunk(self, body: dict[str, Any]) -> bytes:
+        return b"data: " + msgspec.json.encode(self._head | body) + b"\n\n"
