@@ -11,4 +11,11 @@ members     typed reading of a client's JSON, with the contract's refusals
 media       data URLs, base64, audio formats, size limits
 body, sse   bytes that are read without being changed
 errors      what a client is told; faults: what an upstream said
+
+Beside the dialects stand the endpoints that take one body and answer with one text:
+
+completions, edits                  text in, text out; by a chat model where there is no other
+embeddings, rerank, moderations     vectors, orders and verdicts
+model_list                          the models that a key may use, in three shapes
+plain                               what these share
 """
