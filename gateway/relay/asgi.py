@@ -12,7 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from billing.rules.money import format_usd
-from gateway.codecs.errors import KINDS, RequestFault, message_of
+from gateway.codecs.errors import KINDS, ErrorKind, RequestFault, message_of
 from gateway.codecs.events import Event
 from gateway.codecs.openai import errors as openai_errors
 from gateway.codecs.openai.request import read_amount
@@ -176,9 +176,7 @@ class Relay:
             return
         except Exception:
             log.exception("request %s failed by a defect", id_text(client.request_id))
-            if client.begun:
-                raise
-            await client.fault(RequestFault("internal", None, ""))
+            await client.internal()
         finally:
             life.leave()
 
@@ -276,6 +274,14 @@ class _Client:
         await self.refuse(
             Refused(fault.kind, KINDS[fault.kind].status, fault.message, fault.param), *headers
         )
+
+    async def internal(self) -> None:
+        """Answer for a defect of ours, as far as an answer can still be given."""
+        kind: ErrorKind = "internal"
+        if self.begun:
+            await self.write(openai_errors.frame(kind, message_of(kind)), (), last=True)
+        else:
+            await self.fault(RequestFault(kind, None, ""))
 
     async def overloaded(self) -> None:
         await self.refuse(Refused("overloaded", 503, message_of("overloaded"), retry_after_ms=1000))

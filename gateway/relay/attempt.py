@@ -7,7 +7,6 @@ SENT --first content--> COMMITTED --end--> SETTLED
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
@@ -30,8 +29,6 @@ from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
 from lib.ids import id_text
 from usage.sql import Ending
-
-log = logging.getLogger(__name__)
 
 _USAGE_AFTER_TEXT_S: Final = 2.0
 _REST_S: Final = 1.0
@@ -104,7 +101,7 @@ class Attempt:
         """
         call, channel, times = self._call, self._channel, self._channel.timeouts
         answer: Answer | None = None
-        whole = False
+        whole = untold = False
         try:
             call.deadline.limit("total", times.total)
             call.deadline.allow("first_content", times.first_content)
@@ -131,16 +128,19 @@ class Attempt:
             if failure is None:
                 return self._abandon()
             if not self._committed:
+                untold = True
                 raise failure from None
             return await self._break_off(failure)
         except UpstreamFailed as failure:
             if not self._committed:
+                untold = True
                 raise
             return await self._break_off(failure)
-        except Exception:
-            log.exception("attempt %s failed by a defect", self.id)
-            return await self._stop("internal")
         finally:
+            if self._outcome is None and not untold:
+                # A defect of ours: the request answers for it, the hold must not wait for hours.
+                nothing = Bill({}, 0, "absorbed", (), None)
+                self._settle(500, "internal", message_of("internal"), nothing)
             if answer is not None:
                 if whole:
                     _give_back(answer)

@@ -192,21 +192,21 @@ class Upstreams:
         headers = pool.headers.copy()
         headers["x-client-request-id"] = attempt
         pool.in_use += 1
+        response: aiohttp.ClientResponse | None = None
+        usable = False
         try:
-            try:
-                response = await pool.session.post(
-                    pool.url, data=body, headers=headers, allow_redirects=False
-                )
-            except Exception as error:
-                raise _fault_of(error, channel) from error
-            try:
-                await _check_head(response, stream)
-            except BaseException:
-                response.close()
-                raise
-        except BaseException:
-            pool.in_use -= 1
-            raise
+            response = await pool.session.post(
+                pool.url, data=body, headers=headers, allow_redirects=False
+            )
+            await _check_head(response, stream)
+            usable = True
+        except (aiohttp.ClientError, OSError, EgressDenied, ValueError) as error:
+            raise _fault_of(error, channel) from error
+        finally:
+            if not usable:
+                pool.in_use -= 1
+                if response is not None:
+                    response.close()
         return Answer(pool, response)
 
     async def retire(self, snapshot: Snapshot) -> None:

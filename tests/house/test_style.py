@@ -75,7 +75,7 @@ def test_all_errors_are_caught_only_at_boundaries() -> None:
     """A broad `except` hides a bug; each place where it is right is listed here with its reason."""
     boundaries = {
         "gateway/relay/asgi.py",  # one request's bug answers 500 and ends no other request
-        "gateway/relay/batch.py",  # a failed batch is told to each of its requests
+        "gateway/relay/books.py",  # a failed batch is told to each of its requests
         "gateway/relay/lifespan.py",  # the listener outlives any fault of its connection
         "playground/runs.py",  # a run's bug becomes the run's failure, seen on its page
         "stack/supervisor.py",

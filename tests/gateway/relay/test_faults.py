@@ -173,7 +173,7 @@ def test_usage_that_is_missing_or_lies(
 ) -> None:
     """F25, F27, F28: success to the client; never more than our own count; zero is zero."""
     if usage == "nan" and not stream:
-        pytest.skip("2026-11-20: NaN in a whole answer is no JSON, which is F15")
+        pytest.skip(reason="2026-11-20: NaN in a whole answer is no JSON, which is F15")
     tenant, model = hub.tenant(), hub.model(fake)
     answer = hub.post(tenant, ask(model, f"#tokens=8 #usage={usage}", stream=stream))
     assert answer.status == 200, answer.body

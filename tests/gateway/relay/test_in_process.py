@@ -143,3 +143,26 @@ async def test_slow_reader_holds_the_upstream_back(
 async def test_unknown_key_has_no_principal(relay: Relay) -> None:
     with pytest.raises(RequestFault):
         await relay.principal_of_key(new_id())
+
+
+async def test_defect_of_ours_still_settles_the_attempt(
+    relay: Relay, hub: Hub, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hold does not wait for the sweeper, and the customer pays nothing."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    await knows(relay, hub, model)
+    who = await principal(relay, hub, tenant)
+
+    def broken(*args: object, **kwargs: object) -> bytes:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr("gateway.codecs.openai.request.edit", broken)
+    with pytest.raises(ZeroDivisionError):
+        async for _ in relay.chat(who, body(model, "x"), source="playground"):
+            pass
+    await asyncio.to_thread(hub.settled, tenant)
+    (record,) = hub.rows(
+        "SELECT * FROM usage_usagerecord WHERE organisation_id = %s", tenant.organisation_id
+    )
+    assert (record["kind"], record["basis"], record["charge_nano"]) == ("internal", "absorbed", 0)
+    hub.assert_books_balance()

@@ -164,7 +164,7 @@ def test_database_that_hangs_is_no_pile_up(own_hub: Hub, fake: FakeUpstream) -> 
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
     except (PermissionError, ProcessLookupError):
-        pytest.skip("2026-11-20: the test's Postgres belongs to somebody else")
+        pytest.skip(reason="2026-11-20: the test's Postgres belongs to somebody else")
     try:
         with ThreadPoolExecutor(20) as pool:
             answers = list(pool.map(lambda _: own_hub.post(tenant, ask(model)), range(20)))
