@@ -1,8 +1,7 @@
 """The fake's deterministic answers and its own rule of counting.
 
-Rule: a word is a token. In a prompt every word between white space counts, and every part that is
-not text counts one. In an answer every piece that is sent counts one; content pieces are joined by
-one space, so that `len(text.split(" "))` gives the count again.
+Rule: a word is a token (of a prompt: see question.py). In an answer every piece that is sent counts
+one; content pieces are joined by one space, so that `len(text.split(" "))` gives the count again.
 """
 
 import hashlib
@@ -13,6 +12,8 @@ from itertools import chain, count, islice
 from typing import Any, NamedTuple
 
 from tests.fakes.directives import Directives
+from tests.fakes.form import text_for
+from tests.fakes.question import Question
 
 _ENGLISH = (
     "river weir water stone bridge mill meadow otter heron willow current level measure gauge "
@@ -43,25 +44,22 @@ ODD_WORDS = [
 
 
 class Piece(NamedTuple):
-    """One token of the answer; `kind` is the delta field that carries it."""
+    """One token of the answer; `kind` says what it is part of."""
 
     choice: int
     kind: str  # content | reasoning_content | call | arguments
     text: str
     call: int = 0
 
-    def delta(self, seed: str) -> dict[str, Any]:
-        if self.kind == "call":
-            call = {
-                "index": self.call,
-                "id": f"call_{seed}_{self.choice}_{self.call}",
-                "type": "function",
-                "function": {"name": self.text, "arguments": ""},
-            }
-            return {"tool_calls": [call]}
-        if self.kind == "arguments":
-            return {"tool_calls": [{"index": self.call, "function": {"arguments": self.text}}]}
-        return {self.kind: self.text}
+
+class Block(NamedTuple):
+    """Neighbouring pieces of one kind; of a call `name` is its function and `text` its JSON."""
+
+    choice: int
+    kind: str  # content | reasoning_content | call
+    text: str
+    name: str = ""
+    call: int = 0
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -72,45 +70,7 @@ def compact(value: Any) -> bytes:
     return _encode(value).encode()
 
 
-@lru_cache(4096)
-def text_delta(kind: str, text: str) -> bytes:
-    """The delta of a piece of text; the vocabulary is small and the load is not."""
-    return compact({kind: text})
-
-
-def last_user_text(messages: list[Any]) -> str:
-    """The text of the last user message; parts are joined by a space."""
-    for message in reversed(messages):
-        if message.get("role") == "user":
-            return " ".join(_texts(message.get("content")))
-    return ""
-
-
-def _texts(content: Any) -> Iterator[str]:
-    if isinstance(content, str):
-        yield content
-    elif isinstance(content, list):
-        for part in content:
-            if isinstance(part, dict) and isinstance(part.get("text"), str):
-                yield part["text"]
-
-
-def count_prompt(messages: list[Any], tools: list[Any]) -> int:
-    """Input tokens: the words of all texts, calls and tool descriptions; other parts are one."""
-    total = 0
-    for message in messages:
-        content = message.get("content")
-        total += sum(len(text.split()) for text in _texts(content))
-        if isinstance(content, list):
-            total += sum(not isinstance(part.get("text"), str) for part in content)
-        for call in message.get("tool_calls") or ():
-            total += len(call["function"]["arguments"].split())
-    for tool in tools:
-        about = tool.get("function", {})
-        total += len(f"{about.get('name', '')} {about.get('description', '')}".split())
-    return total
-
-
+@lru_cache(1024)
 def seed_of(name: str, user_text: str) -> str:
     """Eight hex digits; other servers and other questions get other answers."""
     return hashlib.sha256(f"{name}\n{user_text}".encode()).hexdigest()[:8]
@@ -145,10 +105,9 @@ def _call(choice: int, number: int, name: str, source: Iterator[str], args: int)
     yield Piece(choice, "arguments", f'","n":{number}}}', number)
 
 
-def pieces(
-    wish: Directives, name: str, user_text: str, choice: int, tools: list[Any]
-) -> Iterator[Piece]:
+def pieces(wish: Directives, name: str, question: Question, choice: int) -> Iterator[Piece]:
     """An iterator of the pieces of one choice, before any cap."""
+    user_text = question.user_text
     source = words(name, user_text, wish.lang, choice)
     yield from _spaced("reasoning_content", choice, islice(source, wish.reasoning))
     if wish.echo:
@@ -157,45 +116,63 @@ def pieces(
         return
     if wish.fault and wish.fault.code == "F18":
         yield from _spaced("content", choice, source)
+    calls = question.calls(wish)
+    if question.form is not None and not calls:
+        text = text_for(question.form, source, question.results)
+        yield from _spaced("content", choice, text.split(" "))
+        return
     odd = ODD_WORDS if wish.fault and wish.fault.code == "F31" else []
-    tokens = wish.tokens if wish.tokens is not None else (0 if wish.tools else 16)
-    yield from _spaced("content", choice, chain(odd, islice(source, tokens)))
-    names = [tool["function"]["name"] for tool in tools if "function" in tool] or ["get_weather"]
-    for number in range(wish.tools):
+    told = [word for result in question.results for word in result.split()]
+    if told and not calls:
+        told.insert(0, next(source))
+    natural = 0 if calls or told else 16
+    tokens = wish.tokens if wish.tokens is not None else natural
+    yield from _spaced("content", choice, chain(odd, told, islice(source, tokens)))
+    names = question.tools or ["get_weather"]
+    for number in range(calls):
         yield from _call(choice, number, names[number % len(names)], source, wish.args)
 
 
-def message_of(mine: list[Piece], seed: str) -> dict[str, Any]:
-    """The pieces of one choice as the message of a plain answer."""
-    content = "".join(p.text for p in mine if p.kind == "content")
-    reasoning = "".join(p.text for p in mine if p.kind == "reasoning_content")
-    calls: list[dict[str, Any]] = []
-    for piece in mine:
+def blocks(said: Iterable[Piece]) -> list[Block]:
+    """The pieces as whole texts and calls, in order."""
+    found: list[Block] = []
+    texts: list[list[str]] = []
+    choice, kind = -1, ""
+    for piece in said:
         if piece.kind == "call":
-            call: dict[str, Any] = piece.delta(seed)["tool_calls"][0]
-            del call["index"]
-            calls.append(call)
-        elif piece.kind == "arguments":
-            calls[-1]["function"]["arguments"] += piece.text
-    message: dict[str, Any] = {"role": "assistant", "content": content or None, "refusal": None}
-    if not calls:
-        message["content"] = content
-    if reasoning:
-        message["reasoning_content"] = reasoning
-    if calls:
-        message["tool_calls"] = calls
-    return message
+            choice, kind = piece.choice, "arguments"
+            found.append(Block(choice, "call", "", piece.text, piece.call))
+            texts.append([])
+        else:
+            if piece.kind != kind or piece.choice != choice:
+                choice, kind = piece.choice, piece.kind
+                found.append(Block(choice, kind, ""))
+                texts.append([])
+            texts[-1].append(piece.text)
+    return [block._replace(text="".join(mine)) for block, mine in zip(found, texts, strict=True)]
 
 
-def usage_of(prompt: int, completion: int, cached: int, reasoning: int) -> dict[str, Any]:
-    """The usage object of an honest answer."""
-    return {
+def usage_of(
+    prompt: int, completion: int, cached: int, reasoning: int, written: int = 0
+) -> dict[str, Any]:
+    """The usage object of an honest answer; `written` tokens went into the cache."""
+    usage: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
         "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": reasoning, "audio_tokens": 0},
     }
+    if written:
+        usage["prompt_tokens_details"]["cache_write_tokens"] = written
+    return usage
+
+
+def minus(whole: Any, *parts: Any) -> Any:
+    """The rest of a count; a lie that is no number stays what it is."""
+    if isinstance(whole, str):
+        return whole
+    return whole - sum(part for part in parts if not isinstance(part, str))
 
 
 def lie(mode: str, honest: dict[str, Any]) -> dict[str, Any] | None:

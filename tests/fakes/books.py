@@ -32,6 +32,15 @@ class Row:
     planned: int
     cached_tokens: int
     accepted_at: int
+    dialect: str = "chat"
+    operation: str = "chat_completions"
+    carrier: str = "bearer"  # of the key: bearer | x-api-key | x-goog-api-key | key | api-key
+    free: bool = False  # counting and moderations are billed nothing
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    media: list[dict[str, Any]] = field(default_factory=list)  # kind, type, bytes, sha256, url
+    results: list[str] = field(default_factory=list)  # of tools, since the user's last words
+    seals: int = 0  # that came back and were right
     unknown: list[str] = field(default_factory=list)
     headers: dict[str, str] | None = None
     body: str | None = None
@@ -40,7 +49,8 @@ class Row:
     status: int | None = None
     emitted: int = 0
     reasoning_tokens: int = 0
-    reported: dict[str, Any] | None = None
+    reported: dict[str, Any] | None = None  # the last usage claimed, in OpenAI's shape
+    reported_raw: dict[str, Any] | None = None  # the same as it stood on the wire
     reports: int = 0
     outcome: str = "open"  # open | finished | cut | faulted | refused | lost
     struck: bool = False
@@ -51,14 +61,22 @@ class Row:
 
     def usage(self) -> dict[str, Any]:
         """What this provider counts for the request, in OpenAI's shape; zeros if refused."""
-        prompt = self.prompt_tokens if self.accepted else 0
-        return {
+        prompt = self.prompt_tokens if self.billed else 0
+        usage: dict[str, Any] = {
             "prompt_tokens": prompt,
             "completion_tokens": self.emitted,
             "total_tokens": prompt + self.emitted,
             "prompt_tokens_details": {"cached_tokens": self.cached_tokens if prompt else 0},
             "completion_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
         }
+        written = self.cache_write_tokens + self.cache_write_1h_tokens
+        if prompt and written:
+            usage["prompt_tokens_details"]["cache_write_tokens"] = written
+        return usage
+
+    @property
+    def billed(self) -> bool:
+        return self.accepted and not self.free
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "usage": self.usage(), "final": self.outcome != "open"}
@@ -66,13 +84,17 @@ class Row:
 
 # Fields that change after the accept line; the end line carries them.
 _LATER = (
-    "accepted", "status", "emitted", "reasoning_tokens", "reported", "reports", "outcome",
-    "struck", "first_at", "ended_at", "left_at", "chunk_times",
+    "accepted", "status", "emitted", "reasoning_tokens", "reported", "reported_raw", "reports",
+    "outcome", "struck", "first_at", "ended_at", "left_at", "chunk_times",
 )  # fmt: skip
 
 
+_FIRST = tuple(name for name in Row.__dataclass_fields__ if name not in _LATER)
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def _line(event: dict[str, Any]) -> bytes:
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return _encode(event).encode() + b"\n"
 
 
 class Books:
@@ -122,7 +144,7 @@ class Books:
                 case {"e": "end", "seq": seq, **later}:
                     if seq in self.rows:
                         for name in _LATER:
-                            setattr(self.rows[seq], name, later[name])
+                            setattr(self.rows[seq], name, later.get(name))
                 case {"e": "unauthorized"}:
                     self.unauthorized += 1
                 case {"e": "canary"}:
@@ -163,10 +185,7 @@ class Books:
 
     def accept(self, row: Row) -> None:
         self.rows[row.seq] = row
-        first = {
-            name: getattr(row, name) for name in Row.__dataclass_fields__ if name not in _LATER
-        }
-        self._write({"e": "accept", "row": first})
+        self._write({"e": "accept", "row": {name: getattr(row, name) for name in _FIRST}})
 
     def mark(self, row: Row) -> None:
         """Note how far a stream is; `flush_marks` writes all of one loop turn in one line."""
@@ -209,7 +228,7 @@ class Books:
         for row in self.rows.values():
             totals[row.outcome] += 1
             totals["emitted"] += row.emitted
-            if row.accepted:
+            if row.billed:
                 totals["prompt_tokens"] += row.prompt_tokens
                 totals["cached_tokens"] += row.cached_tokens
         return totals | {"unauthorized": self.unauthorized, "canary": self.canary}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 
 _MODES = (
-    "auto always finish none twice early cumulative zero null "
+    "auto always finish none twice early start cumulative zero null "
     "negative float string nan huge context cached"
 )
 USAGE_MODES = frozenset(_MODES.split())
@@ -73,10 +73,13 @@ class Directives:
     tokens: int | None = None
     prompt: int | None = None
     cached: int = 0
+    cache_write: int = 0
+    cache_write_1h: int = 0
     reasoning: int = 0
     hidden: int = 0
     tools: int = 0
     args: int = 4
+    again: bool = False
     finish: str | None = None
     lang: str = "en"
     echo: bool = False
@@ -97,6 +100,9 @@ class Directives:
     rst: int | None = None
     times: bool = False
     keep: bool = False
+    seals: bool = False
+    strict: bool = False
+    dims: int = 8
     retry_after: str = "2"
     wait_ms: int = 3_600_000
     every_ms: int = 1000
@@ -183,7 +189,7 @@ def parse(texts: Iterable[str], name: str, sighting: int) -> Directives:
                 int(when) == sighting if when.isdigit() else when == name for when in conditions
             ):
                 chosen[key] = value
-    return _with_faults(replace(Directives(), **chosen))  # type: ignore[arg-type]
+    return _with_faults(Directives(**chosen))  # type: ignore[arg-type]
 
 
 def _with_faults(wish: Directives) -> Directives:

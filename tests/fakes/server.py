@@ -10,28 +10,22 @@ import struct
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import httptools
 
-from tests.fakes.answer import compact, count_prompt, last_user_text
+from tests.fakes.answer import compact
 from tests.fakes.books import Books, Row
-from tests.fakes.chat import CREATED, Ask, answer
+from tests.fakes.chat import Chat
 from tests.fakes.directives import parse, wishes_in_model
+from tests.fakes.lists import list_of, list_talk
+from tests.fakes.question import Problem, Wrong
+from tests.fakes.routes import talk_of
+from tests.fakes.story import Ask, Talk, answer
 from tests.fakes.wire import Answer, Emit, Raw, Signal, Step, refusal, whole
 
-# Every request field that the OpenAI dialect has; others are noted in the row as `unknown`.
-_FIELDS = (
-    "model messages temperature top_p n stream stream_options stop max_tokens "
-    "max_completion_tokens presence_penalty frequency_penalty logit_bias seed user tools "
-    "tool_choice parallel_tool_calls response_format logprobs top_logprobs reasoning_effort "
-    "modalities audio thinking enable_thinking parameters web_search_options search_parameters "
-    "metadata store service_tier prediction verbosity prompt_cache_key prompt_cache_retention "
-    "safety_identifier functions function_call"
-)
-KNOWN_FIELDS = frozenset(_FIELDS.split())
 TURN_BYTES = 32_768
 TURN_STEPS = 256
 RESET_DELAY = 0.02  # seconds for the peer to take in what was sent before a reset
@@ -136,10 +130,13 @@ class Upstream:
         path = url.path
         row: Row | None = None
         made: Answer | None
-        if path.endswith("/chat/completions"):
-            made, row = self._chat(connection, request)
-        elif path.endswith("/models") and request.method == "GET":
-            made = self._models(request)
+        talk = talk_of(path, query)
+        if talk is not None:
+            made, row = self._serve(connection, request, talk, query)
+        elif request.method == "GET" and (lister := list_talk(path, request.headers, query)):
+            key, _ = self._authorized(lister, request, query)
+            made = list_of(lister, path, self.config.models, self.config.name) if key else None
+            made = made or lister.refusal(self._no_key(lister, request, query))
         elif path == "/_canary":
             self.books.note_canary()
             made = whole(200, b"{}")
@@ -218,30 +215,28 @@ class Upstream:
                 connection.resume_answer()
         return self._status()
 
-    def _authorized(self, request: Request) -> str | None:
-        """The key of the request, if it is one of ours."""
-        kind, _, key = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and key in self.config.keys:
-            return key
+    def _authorized(
+        self, talk: Talk, request: Request, query: dict[str, str]
+    ) -> tuple[str | None, str]:
+        """The key of the request, if it is one of ours and where the dialect has it."""
+        carrier, key = talk.credential(request.headers, query)
+        if key in self.config.keys:
+            return key, carrier
         self.books.note_unauthorized()
-        return None
+        return None, carrier
 
-    def _models(self, request: Request) -> Answer:
-        if self._authorized(request) is None:
-            return _bad_key()
-        data = [
-            {"id": model, "object": "model", "created": CREATED, "owned_by": self.config.name}
-            for model in self.config.models
-        ]
-        return whole(200, compact({"object": "list", "data": data}))
+    def _no_key(self, talk: Talk, request: Request, query: dict[str, str]) -> Problem:
+        return talk.no_key(talk.credential(request.headers, query)[1])
 
-    # ---- a chat request
+    # ---- a request of a dialect
 
     def early_answer(self, request: Request) -> Answer | None:
         """F35, seen while the body is still coming; None = read on."""
         seam = request.parts[-2][-16:] if len(request.parts) > 1 else b""
         if b"#fault=F35" in seam + request.parts[-1]:
-            return refusal(413, "Request body too large.", code="body_too_large")
+            problem = Problem(413, "Request body too large.", code="body_too_large")
+            talk = talk_of(urlsplit(request.target).path, {}) or Chat()
+            return talk.refusal(problem)
         return None
 
     def _scripted(self, model: str) -> str:
@@ -253,68 +248,86 @@ class Upstream:
                 return scripted.directives
         return ""
 
-    def _chat(self, connection: "Connection", request: Request) -> tuple[Answer, Row | None]:
+    def _serve(
+        self, connection: "Connection", request: Request, talk: Talk, query: dict[str, str]
+    ) -> tuple[Answer, Row | None]:
         if request.method != "POST":
-            return refusal(405, "Only POST is allowed here."), None
-        key = self._authorized(request)
+            return talk.refusal(Problem(405, "Only POST is allowed here.")), None
+        key, carrier = self._authorized(talk, request, query)
         if key is None:
-            return _bad_key(), None
-        row = self._new_row(connection, request, key)
+            return talk.refusal(self._no_key(talk, request, query)), None
+        row = self._new_row(connection, request, talk, key, carrier)
+        try:
+            return self._answer(connection, request, talk, row), row
+        except Wrong as wrong:
+            row.accepted = False
+            row.status = wrong.problem.status
+            self.books.accept(row)
+            return talk.refusal(wrong.problem), row
+
+    def _answer(self, connection: "Connection", request: Request, talk: Talk, row: Row) -> Answer:
         try:
             body = json.loads(request.body)
         except ValueError:
             body = None
-        wrong = _wrong_request(body)
-        if wrong is not None:
-            return self._refuse(row, wrong)
-        messages, stream = body["messages"], bool(body.get("stream"))
-        user_text = last_user_text(messages)
+        if not isinstance(body, dict):
+            raise Wrong(400, "Request body is not valid JSON.")
+        if self.config.keep_bodies:
+            _keep(row, request)
+        try:
+            talk.question = question = talk.read(body, request.headers)
+        except (AttributeError, IndexError, KeyError, TypeError) as error:
+            raise Wrong(400, f"The request has the wrong types: {error!r}") from error
+        row.model = question.model
+        row.stream = question.stream
+        row.unknown = question.unknown
         texts = (
             self.config.directives,
-            wishes_in_model(body["model"]),
-            user_text,
-            self._scripted(body["model"]),
+            wishes_in_model(question.model),
+            question.user_text,
+            self._scripted(question.model),
         )
         try:
             wish = parse(texts, self.config.name, self.books.sighting(row.sha256))
-        except ValueError as wrong_wish:
-            return self._refuse(row, refusal(400, str(wrong_wish), code="bad_directive"))
-        tools = body.get("tools") or []
-        row.model = body["model"]
-        row.stream = stream
-        row.unknown = sorted(body.keys() - KNOWN_FIELDS)
-        row.prompt_tokens = count_prompt(messages, tools) if wish.prompt is None else wish.prompt
-        row.cached_tokens = min(wish.cached, row.prompt_tokens)
+        except ValueError as wrong:
+            raise Wrong(400, str(wrong), code="bad_directive") from wrong
+        if wish.keep:
+            _keep(row, request)
+        talk.check(body, wish)
+        if wish.strict and question.unknown:
+            problem = talk.unknown(question.unknown[0])
+            raise Wrong(400, problem.message, code=problem.code, param=problem.param)
+        row.prompt_tokens = left = question.prompt if wish.prompt is None else wish.prompt
+        row.cached_tokens = min(wish.cached, left)
+        row.cache_write_1h_tokens = min(wish.cache_write_1h, left - row.cached_tokens)
+        left -= row.cached_tokens + row.cache_write_1h_tokens
+        row.cache_write_tokens = min(wish.cache_write, left)
+        row.media = [asdict(medium) for medium in question.media]
+        row.results = question.results
+        row.seals = question.seals
         row.fault = wish.fault.text if wish.fault else None
         if wish.times:
             row.chunk_times = []
-        if wish.keep or self.config.keep_bodies:
-            row.headers = request.headers
-            row.body = request.body.decode("utf-8", "replace")
         ask = Ask(
             name=self.config.name,
-            model=body["model"],
-            user_text=user_text,
-            stream=stream,
-            include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
-            choices=body.get("n") or 1,
-            cap=body.get("max_completion_tokens") or body.get("max_tokens"),
-            tools=tools,
+            talk=talk,
+            question=question,
             wish=wish,
             row=row,
             reused=connection.served > 0,
         )
         made = answer(ask)
-        reasoning = wish.hidden + wish.reasoning * ask.choices
-        made.on_end = lambda: setattr(row, "reasoning_tokens", min(row.emitted, reasoning))
+        made.on_end = lambda: setattr(row, "reasoning_tokens", min(row.emitted, ask.reasoning))
         self.books.accept(row)
-        return made, row
+        return made
 
-    def _new_row(self, connection: "Connection", request: Request, key: str) -> Row:
+    def _new_row(
+        self, connection: "Connection", request: Request, talk: Talk, key: str, carrier: str
+    ) -> Row:
         seq = self.books.next_seq()
         return Row(
             seq=seq,
-            id=f"chatcmpl-{self.config.name}-{seq}",
+            id=f"{talk.prefix}{self.config.name}-{seq}",
             client_request_id=request.headers.get("x-client-request-id"),
             model="",
             key=key,
@@ -327,38 +340,16 @@ class Upstream:
             planned=0,
             cached_tokens=0,
             accepted_at=time.monotonic_ns(),
+            dialect=talk.dialect,
+            operation=talk.operation,
+            carrier=carrier,
+            free=talk.free,
         )
 
-    def _refuse(self, row: Row, made: Answer) -> tuple[Answer, Row]:
-        row.accepted = False
-        row.status = 400
-        self.books.accept(row)
-        return made, row
 
-
-def _bad_key() -> Answer:
-    return refusal(401, "Incorrect API key provided.", code="invalid_api_key")
-
-
-def _wrong_request(body: Any) -> Answer | None:
-    """What is wrong with a chat request, as OpenAI would say it."""
-    if not isinstance(body, dict):
-        return refusal(400, "Request body is not valid JSON.")
-    if not isinstance(body.get("model"), str):
-        return refusal(400, "Required parameter 'model' is missing.", param="model")
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
-        return refusal(400, "Required parameter 'messages' is missing.", param="messages")
-    if not all(isinstance(message, dict) and "role" in message for message in messages):
-        return refusal(400, "Every message needs a role.", param="messages")
-    if body.get("stream_options") is not None and not body.get("stream"):
-        text = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
-        return refusal(400, text, param="stream_options")
-    for name in ("max_tokens", "max_completion_tokens", "n"):
-        value = body.get(name)
-        if value is not None and (not isinstance(value, int) or value < 1):
-            return refusal(400, f"Invalid value for '{name}'.", param=name)
-    return None
+def _keep(row: Row, request: Request) -> None:
+    row.headers = request.headers
+    row.body = request.body.decode("utf-8", "replace")
 
 
 class Connection(asyncio.Protocol):

@@ -84,11 +84,17 @@ def request_bytes(
     body: dict[str, Any] = {"model": "fake", "messages": [{"role": "user", "content": text}]}
     if stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-    data = json.dumps(body | fields, ensure_ascii=False).encode()
+    headers = {"authorization": f"Bearer {key}"}
+    return post_bytes("/v1/chat/completions", body | fields, headers, rid)
+
+
+def post_bytes(path: str, body: Any, headers: dict[str, str], rid: str = "r1") -> bytes:
+    """Any request with a JSON body."""
+    data = json.dumps(body, ensure_ascii=False).encode()
     lines = (
-        "POST /v1/chat/completions HTTP/1.1",
+        f"POST {path} HTTP/1.1",
         "host: 127.0.0.1",
-        f"authorization: Bearer {key}",
+        *(f"{name}: {value}" for name, value in headers.items()),
         f"x-client-request-id: {rid}",
         "content-type: application/json",
         f"content-length: {len(data)}",
@@ -125,4 +131,11 @@ def ask(fake: FakeUpstream, text: str, *, stream: bool = False, **fields: Any) -
     """One request on a connection of its own."""
     with connect(fake) as sock:
         sock.sendall(request_bytes(text, stream=stream, **fields))
+        return read(sock)
+
+
+def post(fake: FakeUpstream, path: str, body: Any, headers: dict[str, str], rid: str = "r1") -> Got:
+    """One request of any dialect on a connection of its own."""
+    with connect(fake) as sock:
+        sock.sendall(post_bytes(path, body, headers, rid))
         return read(sock)
