@@ -47,6 +47,12 @@ on("htmx:sse:error", () => link(true));
 on("htmx:sse:after:connection", () => link(false));
 on("htmx:sse:close", () => link(false));
 
+// Who sends looks at the end, wherever the reader was before ---------------------------------------
+on("htmx:after:swap", ({ detail: { ctx } }) => {
+  if (ctx.request?.method !== "POST" || !ctx.response || ctx.response.status >= 400) return;
+  requestAnimationFrame(() => { const log = $("[data-log]"); log.scrollTop = log.scrollHeight; });
+});
+
 // Copy an answer -----------------------------------------------------------------------------------
 on("click", ({ target }) => {
   const button = target.closest("[data-copy-answer]");

@@ -183,15 +183,21 @@ function follow(log) {
   log.dataset.following = "";
   const pill = $("[data-to-end]", log.parentElement);
   const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 48;
-  let pinned = true;
+  let pinned = true, top = 0;
   const settle = () => {
     if (pinned && getSelection().isCollapsed) log.scrollTop = log.scrollHeight;
     if (pill) pill.hidden = atEnd();
   };
-  log.addEventListener("scroll", () => { pinned = atEnd(); if (pinned && pill) pill.hidden = true; }, { passive: true });
+  log.addEventListener("scroll", () => {
+    // Content that grows under the end is no reader who leaves it: only going up is.
+    pinned = atEnd() || (pinned && log.scrollTop >= top);
+    top = log.scrollTop;
+    if (pinned && pill) pill.hidden = true;
+  }, { passive: true });
   pill?.addEventListener("click", () => { pinned = true; log.scrollTop = log.scrollHeight; pill.hidden = true; });
   new MutationObserver(settle).observe(log, { childList: true, subtree: true, characterData: true });
-  new ResizeObserver(settle).observe(log);
+  const sizes = new ResizeObserver(settle);
+  for (const one of [log, ...log.children]) sizes.observe(one);
   settle();
 }
 

@@ -230,6 +230,21 @@ def test_enter_sends_and_input_methods_do_not(stage: Stage, bob: Watched) -> Non
     assert page.evaluate("document.activeElement.id") == "chat-text"
 
 
+def test_the_log_follows_the_answer(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    ask(page, stage, stage.echo_model(12, 4), PROSE * 2)
+    page.wait_for_selector(DONE)
+    expect(page.locator(".msg footer").last).to_be_in_viewport()
+    page.locator("[data-log]").evaluate("log => { log.scrollTop = 0 }")
+    page.fill("#chat-text", PROSE)
+    page.keyboard.press("Enter")
+    expect(page.locator(DONE)).to_have_count(2)
+    expect(page.locator(".msg footer").last).to_be_in_viewport()
+    expect(page.locator("[data-to-end]")).to_be_hidden()
+    page.reload()
+    expect(page.locator(".msg footer").last).to_be_in_viewport()
+
+
 def test_a_draft_survives_the_page(stage: Stage, bob: Watched) -> None:
     page = bob.context.new_page()
     page.goto(stage.playground)
