@@ -157,7 +157,9 @@ def operator_page(action: roles.Action) -> Callable[[View], View]:
             return _to_sign_in(request)
         if not request.user.operator:
             raise Http404
-        actor = _person(request.user, None, None)
+        # The way back to the organisation seen last stays in the shell.
+        last = last_membership(request, request.user)
+        actor = _person(request.user, last.organisation if last else None, last)
         request.actor = actor  # type: ignore[attr-defined]
         require(actor, action)
         return actor
