@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import Actor, organisation_page
 from billing.rules.meters import find_meter, format_rate
 from billing.rules.money import format_usd
+from billing.templatetags.money import money_symbol
 from lib import clock
 from lib.formatting import MINUS
 from lib.htmx import render_part
@@ -124,13 +125,14 @@ def _recomputed(found: receipts.Recomputed) -> dict[str, Any]:
 def _rate(meter: str, rate_nano_per_million: int) -> str:
     text = format_rate(meter, rate_nano_per_million)
     if find_meter(meter).scale == "per_million":
-        return f"${text} / 1M"
-    return gettext("$%(rate)s each") % {"rate": text}
+        return f"{money_symbol()}{text} / 1M"
+    return gettext("%(rate)s each") % {"rate": f"{money_symbol()}{text}"}
 
 
 def _usd(text: str) -> str:
     """An exact decimal with its sign; a true minus, as everywhere on the screen."""
-    return f"{MINUS}${text[1:]}" if text.startswith("-") else f"${text}"
+    symbol = money_symbol()
+    return f"{MINUS}{symbol}{text[1:]}" if text.startswith("-") else f"{symbol}{text}"
 
 
 def _speed(row: RequestRow) -> str:

@@ -17,7 +17,8 @@ from django.views.decorators.http import require_safe
 from accounts import access
 from accounts.access import Actor, organisation_page
 from billing.rules.meters import find_meter
-from billing.rules.money import display_total, round_half_even
+from billing.rules.money import round_half_even
+from billing.templatetags.money import money_total
 from lib import clock
 from lib.formatting import grouped
 from lib.htmx import render_part
@@ -314,7 +315,7 @@ def _summary(actor: Actor, asked: UsageFilter) -> str:
     counted = ngettext("%(n)s request", "%(n)s requests", totals.requests) % {
         "n": grouped(totals.requests)
     }
-    return f"{counted} · {display_total(totals.charge_nano)}"
+    return f"{counted} · {money_total(totals.charge_nano)}"
 
 
 # Shared by the pages ----------------------------------------------------------------------------

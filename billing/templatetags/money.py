@@ -1,6 +1,7 @@
 """Template filters for money: nano USD in, the words of the page out."""
 
 from django import template
+from django.utils.translation import pgettext
 
 from billing.rules.money import display_card, display_request, display_total, format_scaled
 from lib.formatting import MISSING
@@ -8,22 +9,28 @@ from lib.formatting import MISSING
 register = template.Library()
 
 
+@register.simple_tag
+def money_symbol() -> str:
+    """How USD is written in the page's language: ``$``, or ``US$`` where that is ambiguous."""
+    return pgettext("currency", "$")
+
+
 @register.filter
 def money_total(nano: int | None) -> str:
     """A total: grouped, two decimals; a dash when it is not known."""
-    return MISSING if nano is None else display_total(nano)
+    return MISSING if nano is None else display_total(nano, money_symbol())
 
 
 @register.filter
 def money_card(nano: int | None) -> str:
     """A total on a card: from 100,000 on without decimals."""
-    return MISSING if nano is None else display_card(nano)
+    return MISSING if nano is None else display_card(nano, money_symbol())
 
 
 @register.filter
 def money_request(nano: int | None) -> str:
     """The charge of one request: four significant digits, never rounded to zero."""
-    return MISSING if nano is None else display_request(nano)
+    return MISSING if nano is None else display_request(nano, money_symbol())
 
 
 @register.filter
@@ -31,4 +38,4 @@ def rate(nano_per_million: int | None) -> str:
     """A price per million units, exact: ``$0.25 / 1M``; a whole number has no decimals."""
     if nano_per_million is None:
         return MISSING
-    return f"${format_scaled(nano_per_million, 9)} / 1M"
+    return f"{money_symbol()}{format_scaled(nano_per_million, 9)} / 1M"
