@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, URLResolver
+from django.utils.translation import gettext
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.openapi.docs import DocsBase
@@ -66,7 +67,7 @@ class Reference(DocsBase):
     def render_page(self, request: HttpRequest, api: NinjaAPI, **kwargs: Any) -> HttpResponse:
         if isinstance(request.user, User):
             request.actor = session_actor(request, request.user)  # type: ignore[attr-defined]
-        sections = reference.sections(cast(dict[str, Any], api.get_openapi_schema()))
+        sections = reference.sections(cast(dict[str, Any], api.get_openapi_schema()), gettext)
         return render(request, "api.html", {"sections": sections, "nav": "api"})
 
 

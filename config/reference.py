@@ -1,9 +1,10 @@
 """The reference page of the management API, read from its OpenAPI schema.
 
-Pure: schema in, what the template shows out.
+Pure: schema and language in, what the template shows out.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 
 @dataclass(frozen=True)
 class Field:
-    """One parameter, body field or answer field; `text` is as `_words` gives it."""
+    """One parameter, body field or answer field; `text` is as `_Source.words` gives it."""
 
     name: str
     type: str
@@ -51,70 +52,79 @@ class Section:
     operations: list[Operation]
 
 
-def sections(schema: dict[str, Any]) -> list[Section]:
-    """Operations by tag, in the schema's order."""
+@dataclass(frozen=True)
+class _Source:
+    """The schema, and what puts one of its texts into the page's language."""
+
+    schema: dict[str, Any]
+    translate: Callable[[str], str]
+
+    def words(self, node: dict[str, Any]) -> list[tuple[str, bool]]:
+        """A node's description cut at its backticks: (words, whether they are code)."""
+        if not node.get("description"):
+            return []
+        cut = self.translate(node["description"]).split("`")
+        return [(words, index % 2 == 1) for index, words in enumerate(cut) if words]
+
+
+def sections(schema: dict[str, Any], translate: Callable[[str], str]) -> list[Section]:
+    """Operations by tag, in the schema's order; `translate` gets every text that is shown."""
+    source = _Source(schema, translate)
     found: dict[str, list[Operation]] = {}
     for path, methods in schema["paths"].items():
         for method in _METHODS:
             if method in methods:
                 operation = methods[method]
                 tag = (operation.get("tags") or ["Other"])[0]
-                found.setdefault(tag, []).append(_operation(schema, path, method, operation))
-    return [Section(tag.lower(), tag, operations) for tag, operations in found.items()]
+                found.setdefault(tag, []).append(_operation(source, path, method, operation))
+    return [Section(tag.lower(), translate(tag), operations) for tag, operations in found.items()]
 
 
-def _operation(
-    schema: dict[str, Any], path: str, method: str, operation: dict[str, Any]
-) -> Operation:
+def _operation(source: _Source, path: str, method: str, operation: dict[str, Any]) -> Operation:
     content = operation.get("requestBody", {}).get("content", {})
-    body = _fields(schema, content.get("application/json", {}).get("schema", {}))
+    body = _fields(source, content.get("application/json", {}).get("schema", {}))
     status, response = next(iter(operation["responses"].items()))
     answer = response.get("content", {}).get("application/json", {}).get("schema", {})
     return Operation(
         id=operation["operationId"],
         method=method.upper(),
         path=path,
-        summary=operation["summary"],
-        text=_words(operation.get("description", "")),
+        summary=source.translate(operation["summary"]),
+        text=source.words(operation),
         parameters=[
-            _field(schema, parameter["name"], parameter["schema"], parameter.get("required", False))
+            _field(source, parameter["name"], parameter["schema"], parameter.get("required", False))
             for parameter in operation.get("parameters", [])
         ],
         body=body,
         status=str(status),
-        answer=_fields(schema, answer),
+        answer=_fields(source, answer),
         curl=_curl(path, method, body),
     )
 
 
-def _fields(schema: dict[str, Any], node: dict[str, Any]) -> list[Field]:
-    node = _resolved(schema, node)
+def _fields(source: _Source, node: dict[str, Any]) -> list[Field]:
+    node = _resolved(source.schema, node)
     required = node.get("required", [])
     fields = []
     for name, inner in node.get("properties", {}).items():
-        fields.append(_field(schema, name, inner, name in required))
+        fields.append(_field(source, name, inner, name in required))
         # A list's rows are told in the same table, one level deep.
         fields += [
             replace(row, name=f"{name}[].{row.name}")
-            for row in _fields(schema, inner.get("items", {}))
+            for row in _fields(source, inner.get("items", {}))
         ]
     return fields
 
 
-def _field(schema: dict[str, Any], name: str, node: dict[str, Any], required: bool) -> Field:
+def _field(source: _Source, name: str, node: dict[str, Any], required: bool) -> Field:
     default = node.get("default")
     return Field(
         name=name,
-        type=_type(schema, node),
+        type=_type(source.schema, node),
         required=required,
-        text=_words(node.get("description", "")),
+        text=source.words(node),
         default="" if default is None else json.dumps(default),
     )
-
-
-def _words(text: str) -> list[tuple[str, bool]]:
-    """A description cut at its backticks: (words, whether they are code)."""
-    return [(words, index % 2 == 1) for index, words in enumerate(text.split("`")) if words]
 
 
 def _type(schema: dict[str, Any], node: dict[str, Any]) -> str:

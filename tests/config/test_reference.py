@@ -59,7 +59,7 @@ SCHEMA: dict[str, Any] = {
 
 
 def test_operations_are_told_by_tag() -> None:
-    things, other = sections(SCHEMA)
+    things, other = sections(SCHEMA, str)
     assert (things.title, other.title) == ("Things", "Other")
     (listed,) = things.operations
     assert (listed.method, listed.path, listed.status) == ("GET", "/api/v1/things", "200")
@@ -69,7 +69,7 @@ def test_operations_are_told_by_tag() -> None:
 
 
 def test_rows_of_a_list_are_told_with_it() -> None:
-    answer = sections(SCHEMA)[0].operations[0].answer
+    answer = sections(SCHEMA, str)[0].operations[0].answer
     assert [(field.name, field.type) for field in answer] == [
         ("items", "Thing[]"),
         ("items[].name", "string"),
@@ -80,7 +80,7 @@ def test_rows_of_a_list_are_told_with_it() -> None:
 
 
 def test_the_example_sends_what_is_required() -> None:
-    (made,) = sections(SCHEMA)[1].operations
+    (made,) = sections(SCHEMA, str)[1].operations
     assert [field.name for field in made.body] == ["name", "state", "at"]
     assert made.curl == (
         'curl -X POST -H "Authorization: Bearer $WEIR_KEY" \\\n'
