@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext
 
 from lib import formatting
 from lib.ids import id_text, new_id
@@ -275,8 +275,9 @@ def replaced_html(message: Message, slug: str, conversation: Conversation) -> st
 
 
 def _duration(milliseconds: int) -> str:
-    # Units are the same in both languages' abbreviations here; the long forms are in `ui`.
-    return " ".join(f"{figure} {unit}" for figure, unit in formatting.duration(milliseconds))
+    # The units are those of the template filter `duration`, which names them for translation.
+    parts = formatting.duration(milliseconds)
+    return " ".join(f"{figure} {pgettext('unit', unit)}" for figure, unit in parts)
 
 
 # Words ------------------------------------------------------------------------------------------
