@@ -18,10 +18,12 @@ COPY config/ config/
 COPY deploy/*.py deploy/
 COPY gateway/ gateway/
 COPY lib/ lib/
+COPY locale/ locale/
 COPY playground/ playground/
 COPY static/ static/
 COPY templates/ templates/
 COPY usage/ usage/
+RUN pybabel --quiet compile -d locale -D django
 ENV STATIC_ROOT=/app/staticfiles
 RUN python manage.py collectstatic --noinput --verbosity=0
 RUN python -m compileall -q /app

@@ -5,7 +5,7 @@ BIN = .venv/bin
 UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
-.PHONY: run test check fix lock python git
+.PHONY: run test check fix lock messages python git gettext
 
 # Everything that the hub needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
 run: python
@@ -40,8 +40,16 @@ lock: python
 	$(LOCK) --group embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(LOCK) -c requirements.lock pyproject.toml -o requirements-prod.lock
 
+# The texts of the source into locale/; then translate what stands empty
+messages: python gettext
+	@$(INSTALL) --dev
+	@$(BIN)/python manage.py messages
+
 python:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on PATH. Install Python 3.11 or newer, or name one: make run PYTHON=/path/to/python3" >&2; exit 1; }
 
 git:
 	@command -v git >/dev/null || { echo "git is not on PATH. Install it: the checks ask it for the project's files." >&2; exit 1; }
+
+gettext:
+	@command -v xgettext >/dev/null || { echo "xgettext is not on PATH. Install GNU gettext: apt-get install gettext, or brew install gettext." >&2; exit 1; }

@@ -1,0 +1,72 @@
+"""`manage.py messages`: bring the catalogues under locale/ up to date with the source.
+
+Django's makemessages, with what it cannot see: the texts of the API reference, which are read off
+the schema, and texts of libraries that we word ourselves. Needs GNU gettext.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from django.core.management.commands import makemessages
+
+from config import reference
+from config.api import api
+
+# The libraries' own words for these are not in the voice of the pages.
+BORROWED: Final = (
+    "Email",
+    "Enter a valid email address.",
+    "New Password (again)",
+    "Password (again)",
+    "Please type your current password.",
+    "Select a valid choice. %(value)s is not one of the available choices.",
+    "The email address and/or password you specified are not correct.",
+    "The password reset token was invalid.",
+    "This field is required.",
+    "Too many failed login attempts. Try again later.",
+    "You must type the same password each time.",
+)
+_NOISE: Final = re.compile(r'^"POT-Creation-Date:.*\n', re.MULTILINE)
+_NO_SOURCE: Final = (".*", "tests", "stack", "deploy", "docs", "staticfiles", "templates/design")
+
+
+def unseen_texts() -> list[str]:
+    """Texts of pages that no call of gettext names."""
+    found = set(BORROWED)
+
+    def noted(text: str) -> str:
+        found.add(text)
+        return text
+
+    reference.sections(api.get_openapi_schema(), noted)
+    return sorted(found)
+
+
+class Command(makemessages.Command):
+    """Every language of locale/; texts that are gone are removed, new ones stand empty."""
+
+    help = __doc__
+    # A guess at a translation is worse than none: the tests ask for what is empty.
+    msgmerge_options = [*makemessages.Command.msgmerge_options, "--no-fuzzy-matching"]
+
+    def add_arguments(self, parser: Any) -> None:
+        super().add_arguments(parser)
+        parser.set_defaults(
+            all=True, no_location=True, no_obsolete=True, ignore_patterns=list(_NO_SOURCE)
+        )
+
+    def process_files(self, file_list: Iterable[makemessages.TranslatableFile]) -> None:
+        with TemporaryDirectory() as folder:
+            calls = "\n".join(f"gettext_noop({text!r})" for text in unseen_texts())
+            Path(folder, "unseen.py").write_text(calls)
+            unseen = makemessages.TranslatableFile(folder, "unseen.py", self.default_locale_path)
+            super().process_files([*file_list, unseen])
+
+    def write_po_file(self, potfile: str, locale: str) -> None:
+        super().write_po_file(potfile, locale)
+        texts = Path(potfile).parent / locale / "LC_MESSAGES" / f"{self.domain}.po"
+        # The day of the last collection would change the file and say nothing.
+        texts.write_text(_NOISE.sub("", texts.read_text()))
