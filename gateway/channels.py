@@ -132,7 +132,7 @@ def _check(channel: Channel) -> None:
         raise ChannelRefused("provider", str(error)) from error
     channel.base_url = channel.base_url.rstrip("/") or provider.base_url
     try:
-        provider.url("chat_completions", channel.base_url)
+        provider.address(channel.base_url)
     except BadAddress as error:
         raise ChannelRefused("base_url", str(error)) from error
 

@@ -12,24 +12,25 @@ operator's own, it has no hold and leaves no usage record.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
-import msgspec
 from django.db import connection, transaction
 
 from accounts import audit
 from accounts.access import Actor
 from gateway.channels import open_secret
-from gateway.codecs.errors import clean_upstream
+from gateway.codecs.chat import ChatRequest, Encoded, Message, Text
+from gateway.codecs.errors import RequestFault, clean_upstream
 from gateway.codecs.events import Broken, End, Finish, UpstreamError
-from gateway.codecs.openai.stream import Decoder
-from gateway.codecs.openai.usage import quantities
 from gateway.installation import egress_policy
 from gateway.models import Channel
 from gateway.providers import UnknownProvider, provider_named
-from gateway.providers.provider import BadAddress
+from gateway.providers.models import capabilities_of
+from gateway.providers.provider import BadAddress, Provider, chat_operation
+from gateway.providers.targets import dialect_for, upstream_of
+from gateway.relay.dialects import CODECS, Codec, Decoder
 from gateway.rules import routing
 from lib import clock
 from lib.egress import (
@@ -141,6 +142,13 @@ def check_channel(actor: Actor, channel: Channel, model: str) -> ChannelCheck:
     return result
 
 
+class _Asked(NamedTuple):
+    codec: Codec[Any]
+    url: str
+    headers: Mapping[str, str]
+    encoded: Encoded
+
+
 class _Run:
     def __init__(
         self, channel: Channel, model: str, policy: EgressPolicy, result: ChannelCheck
@@ -150,6 +158,16 @@ class _Run:
         self._policy = policy
         self._result = result
         self._secret = ""
+        self._request = ChatRequest(
+            dialect="openai",
+            request_id=id_text(new_id()),
+            received_at=int(clock.now().timestamp()),
+            model=model,
+            messages=(Message("user", (Text("Answer with one word: ready"),)),),
+            output_cap=_OUTPUT_TOKENS_MAX,
+            stream=True,
+            usage_asked=True,
+        )
         self._began = self._mark = time.monotonic()
         self._deadline = self._began + min(
             _TEST_S_MAX, float(channel.timeouts.get("total", _TEST_S_MAX))
@@ -182,10 +200,10 @@ class _Run:
         return clean_upstream(text)
 
     def _ask(self) -> None:
-        url, headers = self._address()
+        asked = self._asked()
         timeouts = self._channel.timeouts
         try:
-            host, port = host_and_port(url)
+            host, port = host_and_port(asked.url)
             addresses = permitted_addresses(self._policy, host, port)
             self._pass("address")
             client = guarded_client(
@@ -199,10 +217,14 @@ class _Run:
             with (
                 client,
                 posted(
-                    client, url, headers, self._body(), connected=lambda: self._pass("connect")
+                    client,
+                    asked.url,
+                    asked.headers,
+                    asked.encoded.body,
+                    connected=lambda: self._pass("connect"),
                 ) as answer,
             ):
-                self._read(answer)
+                self._read(answer, asked)
         except EgressDenied as error:
             raise _Failed("denied", str(error)) from error
         except Unresolved as error:
@@ -210,32 +232,35 @@ class _Run:
         except EgressFailed as error:
             raise _Failed(error.reason, str(error)) from error
 
-    def _address(self) -> tuple[str, dict[str, str]]:
+    def _asked(self) -> "_Asked":
+        """The request in the dialect in which the relay would send a chat request."""
         try:
             provider = provider_named(self._channel.provider)
             key = self._channel.keys.first()
             self._secret = open_secret(key) if key else ""
-            headers = provider.headers(self._secret or None)
-            url = provider.url("chat_completions", self._channel.base_url)
+            return self._written(provider)
         except (UnknownProvider, BadAddress) as error:
             raise _Failed("configuration", str(error)) from error
+        except RequestFault as error:
+            raise _Failed("configuration", error.message) from error
         except VaultError as error:
             raise _Failed("secret", str(error)) from error
-        own = {"content-type": "application/json", "x-client-request-id": id_text(new_id())}
-        return url, {**headers, **own}
 
-    def _body(self) -> bytes:
-        body = {
-            "model": self._model,
-            "messages": [{"role": "user", "content": "Answer with one word: ready"}],
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            # The one name for a cap that every model of the dialect takes.
-            "max_completion_tokens": _OUTPUT_TOKENS_MAX,
-        }
-        return msgspec.json.encode(body)
+    def _written(self, provider: Provider) -> "_Asked":
+        capabilities = capabilities_of(self._model, provider, self._result.model)
+        dialect = dialect_for(provider, capabilities, self._request.dialect)
+        upstream = upstream_of(provider, dialect, self._model, capabilities)
+        codec = CODECS[dialect]
+        address = provider.address(self._channel.base_url)
+        own = {"content-type": "application/json", "x-client-request-id": self._request.request_id}
+        return _Asked(
+            codec,
+            address.url(chat_operation(dialect, stream=True), upstream.model),
+            provider.headers(self._secret or None, dialect) | own,
+            codec.encode(self._request, upstream),
+        )
 
-    def _read(self, answer: Answer) -> None:
+    def _read(self, answer: Answer, asked: "_Asked") -> None:
         pieces = answer.iter_raw()
         if answer.status_code != 200:
             status = answer.status_code
@@ -245,7 +270,7 @@ class _Run:
         if kind != "text/event-stream":
             body = self._first_text(pieces)
             raise _Failed("not_stream", f"content-type: {kind}", status=200, body=body)
-        self._decode(pieces)
+        self._decode(pieces, asked)
 
     def _first_text(self, pieces: Iterator[bytes]) -> str:
         body = b""
@@ -255,8 +280,8 @@ class _Run:
                 break
         return body[:_SHOWN_BYTES_MAX].decode("utf-8", "replace")
 
-    def _decode(self, pieces: Iterator[bytes]) -> None:
-        decoder = Decoder(usage_asked=True)
+    def _decode(self, pieces: Iterator[bytes], asked: "_Asked") -> None:
+        decoder: Decoder = asked.codec.translating_decoder(self._request, asked.encoded.answer_tool)
         size, ended = 0, False
         for piece in pieces:
             size += len(piece)
@@ -270,7 +295,7 @@ class _Run:
         if not self._passed("answer"):
             raise _Failed("broken", "the stream ended without an answer", status=200)
         self._pass("stream")
-        counted = quantities(decoder.usage)
+        counted = asked.codec.quantities(decoder)
         if counted.missing or not counted.meters:
             raise _Failed("no_usage", ", ".join(counted.flags), status=200)
         self._pass("usage")

@@ -2,10 +2,12 @@
 
 Checks are made on resolved addresses, never on the text of a URL: `guarded_client` resolves a name
 once, judges every answer, connects to an address that it judged, and judges the other end of the
-socket once more. It follows no redirect, keeps no cookie and takes nothing from the environment.
+socket once more. It follows no redirect (`fetched` does, judging each), keeps no cookie and takes
+nothing from the environment.
 
     EgressError
         EgressDenied    the address, the scheme or the form of the URL is not permitted
+        TooLarge        more is there than may be fetched
         Unresolved      the name has no address
         EgressFailed    no connection, no TLS, no answer in time, or an answer that broke
 
@@ -20,6 +22,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 import httpcore
@@ -78,14 +81,19 @@ class EgressPolicy:
         self._allow: tuple[Network, ...] = tuple(ipaddress.ip_network(net) for net in allow)
 
     def permits(self, address: str) -> bool:
-        ip = _unmapped(ipaddress.ip_address(address.partition("%")[0]))
-        if any(ip.version == net.version and ip in net for net in self._allow):
+        if self.lists(address):
             return True
+        ip = _unmapped(ipaddress.ip_address(address.partition("%")[0]))
         if isinstance(ip, ipaddress.IPv6Address) and ip not in _GLOBAL_V6:
             return False
         if any(ip.version == net.version and ip in net for net in _NEVER):
             return False
         return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+    def lists(self, address: str) -> bool:
+        """Whether the operator named its network."""
+        ip = _unmapped(ipaddress.ip_address(address.partition("%")[0]))
+        return any(ip.version == net.version and ip in net for net in self._allow)
 
     def check(self, address: str) -> None:
         if not self.permits(address):
@@ -219,6 +227,71 @@ def posted(
         raise EgressFailed("tls" if tls else "refused", str(error)) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise EgressFailed("broken", str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What stands at an address; `content_type` is "" when the other end tells none."""
+
+    body: bytes
+    content_type: str
+
+
+class TooLarge(EgressError):
+    """The other end has more than may be fetched."""
+
+
+async def fetched(
+    policy: EgressPolicy,
+    url: str,
+    *,
+    bytes_max: int,
+    redirects_max: int = 3,
+    resolver: Resolver = resolve,
+) -> Fetched:
+    """What stands at a stranger's https address, wherever it leads; each stop is judged anew.
+
+    Plain http is for hosts in the networks that the operator lists. The time is the caller's to
+    limit. Raises EgressError.
+    """
+    async with guarded_async_client(policy, schemes=("https", "http"), resolver=resolver) as client:
+        for _ in range(redirects_max + 1):
+            await _check_scheme(policy, url, resolver)
+            try:
+                async with client.stream("GET", url) as response:
+                    if response.has_redirect_location:
+                        url = str(response.url.join(response.headers["location"]))
+                        continue
+                    if response.status_code != 200:
+                        text = f"The address answers with status {response.status_code}."
+                        raise EgressFailed("broken", text)
+                    if response.headers.get("content-encoding", "identity") != "identity":
+                        raise EgressFailed("broken", "The answer is compressed.")
+                    body = await _read_at_most(response, bytes_max)
+                    return Fetched(body, response.headers.get("content-type", ""))
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise EgressFailed("broken", type(error).__name__) from error
+    raise EgressFailed("broken", f"The address leads on more than {redirects_max} times.")
+
+
+async def _check_scheme(policy: EgressPolicy, url: str, resolver: Resolver) -> None:
+    if not url.lower().startswith("http://"):
+        return
+    host, port = host_and_port(url)
+    addresses = await asyncio.to_thread(permitted_addresses, policy, host, port, resolver)
+    if not all(policy.lists(address) for address in addresses):
+        raise EgressDenied("The URL begins with http: expected https.")
+
+
+async def _read_at_most(response: httpx.Response, bytes_max: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in response.aiter_raw():
+        size += len(piece)
+        if size > bytes_max:
+            raise TooLarge(f"The answer has more than {bytes_max} bytes.")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def host_and_port(url: str) -> tuple[str, int]:

@@ -141,7 +141,7 @@ class _Checker:
                 continue
             self.texts[(*at, "base_url")] = base_url
             try:
-                provider.url("chat_completions", base_url)
+                provider.address(base_url)
             except BadAddress as error:
                 self._wrong((*at, "base_url"), str(error))
             for position, given in enumerate(secrets):

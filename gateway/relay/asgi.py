@@ -7,22 +7,23 @@ no cookies on these paths.
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
 from billing.rules.money import format_usd
-from gateway.codecs.errors import KINDS, ErrorKind, RequestFault, message_of
+from gateway.codecs.amount import read_amount
+from gateway.codecs.errors import KINDS, RequestFault, message_of
 from gateway.codecs.events import Event
-from gateway.codecs.openai import errors as openai_errors
-from gateway.codecs.openai.request import read_amount
 from gateway.relay import models_list
 from gateway.relay.auth import Credentials, Principal, read_credentials
-from gateway.relay.call import Call, Head, Outcome, Refused, Source
+from gateway.relay.call import Asked, Call, Head, Outcome, Refused, Source
 from gateway.relay.config import RelayConfig
 from gateway.relay.database import DatabaseAway, DatabaseRefused
 from gateway.relay.deadline import Deadline
-from gateway.relay.endpoints import Endpoint, claimed, find_endpoint
+from gateway.relay.dialects import CODECS, Target
+from gateway.relay.endpoints import Endpoint, claimed, dialect_of, find_endpoint, target_of
 from gateway.relay.lifespan import Lifespan
 from gateway.relay.run import Run
 from lib.ids import id_text, new_id
@@ -38,13 +39,17 @@ Send = Callable[[Message], Awaitable[None]]
 # within 250 ms (P6).
 _WATCH_AFTER_S: Final = 0.05
 _QUEUED_MAX: Final = 64
+# What a client wrote may stand in a header only if it is the plain name of a parameter.
+_PARAMETER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+_DROPPED_MAX: Final = 1024
 _CORS: Final = (b"access-control-allow-origin", b"*")
 _EXPOSED: Final = (
     b"access-control-expose-headers",
-    b"x-request-id, x-weir-hold, x-weir-cost, x-weir-output-cap, retry-after, retry-after-ms",
+    b"x-request-id, request-id, x-weir-hold, x-weir-cost, x-weir-output-cap, "
+    b"x-weir-dropped-params, retry-after, retry-after-ms",
 )
 _PREFLIGHT: Final = [
-    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
     (b"access-control-allow-headers", b"*, authorization"),
     (b"access-control-max-age", b"86400"),
 ]
@@ -128,6 +133,7 @@ class Relay:
             principal,
             sink,
             Deadline(task),  # type: ignore[arg-type]
+            Asked(CODECS["openai"], "chat_completions"),
             request_id=request_id,
             source=source,
             max_cost_nano=None,
@@ -148,16 +154,23 @@ class Relay:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request on a claimed path."""
-        client = _Client(scope, send, new_id())
-        endpoint = find_endpoint(scope["path"])
+        path = scope["path"]
+        endpoint = find_endpoint(path)
+        if endpoint is None:
+            asked = Asked(CODECS[dialect_of(path)], "")
+        else:
+            target = target_of(endpoint, path, scope["query_string"])
+            codec, headers = CODECS[endpoint.dialect], scope["headers"]
+            asked = Asked(codec, endpoint.operation, target, headers)
+        client = _Client(scope, send, new_id(), asked)
         method = scope["method"]
         if method == "OPTIONS":
             await client.respond(204, _PREFLIGHT, b"")
             return
         if endpoint is None:
-            await client.fault(RequestFault("route_not_found", None, scope["path"]))
+            await client.fault(RequestFault("route_not_found", None, path))
             return
-        if method != endpoint.method:
+        if method not in endpoint.methods:
             allow = (b"allow", endpoint.allow.encode())
             await client.fault(RequestFault("method_not_allowed", None, method), allow)
             return
@@ -176,7 +189,7 @@ class Relay:
             return
         except Exception:
             log.exception("request %s failed by a defect", id_text(client.request_id))
-            await client.internal()
+            await client.fault(RequestFault("internal", None, ""))
         finally:
             life.leave()
 
@@ -192,8 +205,6 @@ class Relay:
             body = models_list.render(snapshot, principal)
             await client.respond(200, [(b"content-type", b"application/json")], body)
             return
-        body_head = _read_body_head(headers, endpoint.body_bytes_max)
-        raw = await _read_body(receive, body_head.length, endpoint.body_bytes_max, self._config)
         task = asyncio.current_task()
         call = Call(
             life.parts,
@@ -201,14 +212,25 @@ class Relay:
             principal,
             client,
             Deadline(task),  # type: ignore[arg-type]
+            client.asked,
             request_id=client.request_id,
             source="api",
-            max_cost_nano=body_head.max_cost_nano,
+            max_cost_nano=None,
         )
+        if endpoint.handler == "not_implemented":
+            fault = RequestFault("not_implemented", None, "")
+            call.note(KINDS[fault.kind].status, fault.kind, fault.message, "", stream=False)
+            raise fault
+        body_head = _read_body_head(headers, endpoint.body_bytes_max)
+        raw = await _read_body(receive, body_head.length, endpoint.body_bytes_max, self._config)
+        call.max_cost_nano = body_head.max_cost_nano
         run = Run(call)
         watch = _Watch(receive, run)
         try:
-            await run.chat(raw)
+            if endpoint.handler == "count_tokens":
+                await run.count_tokens(raw)
+            else:
+                await run.chat(raw)
         finally:
             watch.stop()
 
@@ -251,15 +273,16 @@ class _Watch:
 
 
 class _Client:
-    """The sink of an HTTP request in the openai dialect."""
+    """The sink of an HTTP request, in the dialect of its endpoint."""
 
-    __slots__ = ("_from_page", "_send", "begun", "request_id")
+    __slots__ = ("_from_page", "_send", "asked", "begun", "request_id")
 
-    def __init__(self, scope: Scope, send: Send, request_id: UUID) -> None:
+    def __init__(self, scope: Scope, send: Send, request_id: UUID, asked: Asked) -> None:
         self._send = send
         # Only a web page asks which headers it may read.
         self._from_page = any(name == b"origin" for name, _ in scope["headers"])
         self.request_id = request_id
+        self.asked = asked
         self.begun = False
 
     async def respond(
@@ -270,38 +293,40 @@ class _Client:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def fault(self, fault: RequestFault, *headers: tuple[bytes, bytes]) -> None:
-        """Refuse a request before it became a call."""
+        """Refuse a request that became no call, or whose call has failed us."""
         await self.refuse(
             Refused(fault.kind, KINDS[fault.kind].status, fault.message, fault.param), *headers
         )
-
-    async def internal(self) -> None:
-        """Answer for a defect of ours, as far as an answer can still be given."""
-        kind: ErrorKind = "internal"
-        if self.begun:
-            await self.write(openai_errors.frame(kind, message_of(kind)), (), last=True)
-        else:
-            await self.fault(RequestFault(kind, None, ""))
 
     async def overloaded(self) -> None:
         await self.refuse(Refused("overloaded", 503, message_of("overloaded"), retry_after_ms=1000))
 
     async def refuse(self, refused: Refused, *headers: tuple[bytes, bytes]) -> None:
-        body = openai_errors.render(
-            refused.kind, refused.message, param=refused.param, code=refused.code
+        codec, target = self.asked.codec, self.asked.target
+        kind, message, request_id = refused.kind, refused.message, id_text(self.request_id)
+        if self.begun:
+            await self.write(codec.frame(kind, message, request_id, target), (), last=True)
+            return
+        waits = refused.status in (429, 503)
+        wait_ms = max(1, refused.retry_after_ms or 1000) if waits else None
+        body = codec.render(
+            kind,
+            message,
+            param=refused.param,
+            code=refused.code,
+            request_id=request_id,
+            wait_ms=wait_ms,
+            target=target if target.array else Target(),
         )
         found = [(b"content-type", b"application/json"), *headers]
-        if refused.status in (429, 503):
-            wait_ms = max(1, refused.retry_after_ms or 1000)
-            found.append((b"retry-after", b"%d" % max(1, -(-wait_ms // 1000))))
-            if refused.status == 429:
-                found.append((b"retry-after-ms", b"%d" % wait_ms))
-        elif refused.status == 401:
+        own = codec.headers(refused.status, request_id, wait_ms)
+        found += [(name.encode(), value.encode()) for name, value in own.items()]
+        if refused.status == 401:
             found.append((b"www-authenticate", b"Bearer"))
-        elif refused.status == 413:
+        elif refused.status in (413, 501):
             # The rest of the body is not worth reading.
             found.append((b"connection", b"close"))
-        await self.respond(refused.status, found, body)
+        await self.respond(codec.status(kind, refused.status), found, body)
 
     async def answer(self, head: Head, raw: bytes, events: Sequence[Event]) -> None:
         await self.respond(200, _answer_headers(head), raw)
@@ -318,7 +343,10 @@ class _Client:
     async def _start(
         self, status: int, headers: Sequence[tuple[bytes, bytes]], length: int | None
     ) -> None:
-        found = [*headers, (b"x-request-id", id_text(self.request_id).encode()), _CORS]
+        request_id = id_text(self.request_id).encode()
+        found = [*headers, (b"x-request-id", request_id), _CORS]
+        if self.asked.codec.names_request and status == 200:
+            found.append((b"request-id", request_id))
         if self._from_page:
             found.append(_EXPOSED)
         self.begun = True
@@ -376,6 +404,9 @@ def _answer_headers(head: Head) -> list[tuple[bytes, bytes]]:
         headers.append((b"x-weir-cost", format_usd(head.cost_nano).encode()))
     if head.output_cap is not None:
         headers.append((b"x-weir-output-cap", b"%d" % head.output_cap))
+    if head.dropped:
+        told = ",".join(filter(_PARAMETER.fullmatch, head.dropped))
+        headers.append((b"x-weir-dropped-params", told[:_DROPPED_MAX].encode()))
     return headers
 
 

@@ -11,20 +11,22 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+from gateway.codecs.chat import ChatRequest
 from gateway.codecs.errors import KINDS, ErrorKind, message_of
 from gateway.codecs.events import Broken, End, Event, Finish, UpstreamError
-from gateway.codecs.openai import errors as openai_errors
-from gateway.codecs.openai import request as openai_request
-from gateway.codecs.openai import response as openai_response
-from gateway.codecs.openai.request import ChatFacts
-from gateway.codecs.openai.stream import DONE_FRAME, Decoder
+from gateway.codecs.fold import fold
+from gateway.codecs.usage import Quantities
 from gateway.relay.call import CLIENT_CLOSED, Call, Head, Outcome, Refused
 from gateway.relay.deadline import Reason
+from gateway.relay.dialects import Counting, Decoder, Facts, WholeAnswer
+from gateway.relay.pulse import Pulse
 from gateway.relay.settlement import Resolved
 from gateway.relay.sizing import Size
 from gateway.relay.snapshot import Channel, Price
 from gateway.relay.tally import Bill, Seen, count, meters_text
+from gateway.relay.translating import Translating
 from gateway.relay.upstream import Answer, UpstreamFailed, failed
+from gateway.relay.way import Asking, Way
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
 from lib.ids import id_text
@@ -33,7 +35,6 @@ from usage.sql import Ending
 _USAGE_AFTER_TEXT_S: Final = 2.0
 _REST_S: Final = 1.0
 _LAST_WORDS_S: Final = 1.0
-_LENGTH_NOTICE: Final = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\n\n'
 
 # The event loop keeps only weak references to tasks.
 _rests: set[asyncio.Task[None]] = set()
@@ -43,6 +44,7 @@ class Attempt:
     """An admitted attempt. `go` is called once."""
 
     __slots__ = (
+        "_asking",
         "_call",
         "_candidate",
         "_channel",
@@ -54,15 +56,19 @@ class Attempt:
         "_output_bytes_max",
         "_price",
         "_size",
+        "_translating",
         "_ttft_ms",
+        "_way",
         "id",
     )
 
     def __init__(
         self,
         call: Call,
-        facts: ChatFacts,
+        facts: Facts,
         candidate: Candidate,
+        asking: Asking,
+        way: Way,
         attempt_id: UUID,
         size: Size,
         price: Price | None,
@@ -72,11 +78,14 @@ class Attempt:
         self._call = call
         self._facts = facts
         self._candidate = candidate
+        self._asking = asking
+        self._way = way
         self._channel: Channel = call.snapshot.channels[candidate.channel_id]
         self._size = size
         self._price = price
         self._output_bytes_max = output_bytes_max
         self._decoder: Decoder | None = None
+        self._translating: Translating | None = None
         self._committed = False
         self._ttft_ms: int | None = None
         self._finish_reason = ""
@@ -105,19 +114,21 @@ class Attempt:
         try:
             call.deadline.limit("total", times.total)
             call.deadline.allow("first_content", times.first_content)
-            answer = await call.parts.upstreams.post_chat(
+            if self._facts.stream and call.pulse is None:
+                call.pulse = Pulse(self._ping, call.parts.config.keep_alive_s)
+            answer = await call.parts.upstreams.post(
                 channel,
                 call.snapshot.egress,
-                openai_request.edit(
-                    self._facts, self._candidate.upstream_model, output_cap=self._size.output_cap
-                ),
+                self._asking.outgoing(self._way, self._size.output_cap),
                 id_text(self.id),
-                stream=self._facts.stream,
                 fresh=fresh,
             )
-            outcome = await (
-                self._relay_stream(answer) if self._facts.stream else self._relay_plain(answer)
-            )
+            if self._facts.stream:
+                outcome = await self._relay_stream(answer)
+            elif self._way.stream and self._way.request is not None:
+                outcome = await self._relay_folded(answer, self._way.request)
+            else:
+                outcome = await self._relay_plain(answer)
             whole = True
             return outcome
         except asyncio.CancelledError:
@@ -166,24 +177,57 @@ class Attempt:
     # ---- answers
 
     async def _relay_plain(self, answer: Answer) -> Outcome:
-        call = self._call
+        way = self._way
         raw = await self._whole(answer)
-        told = openai_response.read(raw)
+        told: WholeAnswer
+        if way.request is None:
+            told = way.codec.read_answer(raw)
+        else:
+            told = way.codec.translate_answer(raw, way.request, way.answer_tool)
         if told.error is not None:
             raise UpstreamFailed("F23", told.error.kind, told.error.message, code=told.error.code)
         if told.broken is not None:
             raise failed(told.broken)
+        return await self._answer(told, told.events, raw)
+
+    async def _answer(self, told: Counting, events: list[Event], raw: bytes) -> Outcome:
+        """Answer as a whole; `raw` is what the client gets where nothing is translated."""
+        call, request = self._call, self._way.request
+        if request is not None:
+            raw = call.asked.codec.write_answer(fold(events), request)
         self._committed = True
         self._ttft_ms = call.elapsed_ms()
-        self._note_finish(told.events)
-        bill = self._bill(told.usage, told.text_bytes, told.reasoning_bytes)
+        self._note_finish(events)
+        bill = self._bill(told)
         outcome = self._settle(200, None, "", bill)
         if not call.silent:
             call.deadline.allow("stall", call.parts.config.write_stall_s)
-            size = self._size
-            head = Head("application/json", size.hold_nano, size.output_cap, bill.charge_nano)
-            await call.sink.answer(head, raw, told.events)
+            await call.sink.answer(self._head(bill.charge_nano), raw, events)
         return outcome
+
+    async def _relay_folded(self, answer: Answer, request: ChatRequest) -> Outcome:
+        """A stream, because there is no other, for a client that wants a plain answer."""
+        call, way, idle_s = self._call, self._way, self._channel.timeouts.idle
+        decoder = self._decoder = way.codec.translating_decoder(request, way.answer_tool)
+        events: list[Event] = []
+        while True:
+            try:
+                chunk = await answer.next_bytes()
+            except UpstreamFailed:
+                # The decoder knows whether what is missing was still needed.
+                chunk = b""
+            for step in decoder.feed(chunk) if chunk else decoder.end():
+                events += step.events
+            last = events[-1] if events else None
+            if isinstance(last, UpstreamError):
+                raise UpstreamFailed("F23", last.kind, last.message, code=last.code)
+            if isinstance(last, Broken) and not decoder.complete:
+                raise failed(last.fault)
+            if isinstance(last, End | Broken):
+                return await self._answer(decoder, events[:-1], b"")
+            if self._above_hold(decoder):
+                return await self._answer(decoder, [*events, Finish(0, "length")], b"")
+            call.deadline.allow("idle", idle_s)
 
     async def _whole(self, answer: Answer) -> bytes:
         """A plain answer in full; each piece of it gives the next one the idle time."""
@@ -203,9 +247,15 @@ class Attempt:
 
     async def _relay_stream(self, answer: Answer) -> Outcome:
         call, idle_s = self._call, self._channel.timeouts.idle
-        decoder = self._decoder = Decoder(
-            usage_asked=self._facts.usage_asked, choices=self._facts.choices
-        )
+        way, client = self._way, call.asked.codec
+        reader: Decoder | Translating
+        if way.request is None:
+            decoder = reader = way.codec.decoder(self._facts)
+        else:
+            decoder = way.codec.translating_decoder(way.request, way.answer_tool)
+            encoder = client.encoder(way.request, call.asked.target)
+            reader = self._translating = Translating(decoder, encoder, self._facts.choices)
+        self._decoder = decoder
         pieces: list[bytes] = []
         events: list[Event] = []
         heard_at = call.began
@@ -215,7 +265,7 @@ class Attempt:
             except UpstreamFailed:
                 # The decoder knows whether what is missing was still needed.
                 chunk = b""
-            for step in decoder.feed(chunk) if chunk else decoder.end():
+            for step in reader.feed(chunk) if chunk else reader.end():
                 if step.raw:
                     pieces.append(step.raw)
                 if step.events:
@@ -233,12 +283,13 @@ class Attempt:
                 if not isinstance(last, End) and not any(event.is_content for event in events):
                     continue
                 await self._commit()
-            if isinstance(last, End | UpstreamError):
-                return await self._end(last, pieces, events)
-            if (
-                self._output_bytes_max is not None
-                and decoder.text_bytes + decoder.reasoning_bytes > self._output_bytes_max
-            ):
+            if isinstance(last, End):
+                return await self._end(pieces, events)
+            if isinstance(last, UpstreamError):
+                # Where the upstream's own words cannot be passed on, it is told in ours.
+                said = [] if step.raw else [self._failing(last.kind, last.message)]
+                return await self._end_failed(last, [*pieces, *said], events)
+            if self._above_hold(decoder):
                 return await self._cut_at_hold(pieces, events)
             if events:
                 heard_at = call.time()
@@ -250,6 +301,16 @@ class Attempt:
             # Comments keep a connection open, not an answer alive (F13).
             call.deadline.allow("idle", idle_s, heard_at)
 
+    def _above_hold(self, decoder: Decoder) -> bool:
+        most = self._output_bytes_max
+        return most is not None and decoder.text_bytes + decoder.reasoning_bytes > most
+
+    def _head(self, cost_nano: int | None) -> Head:
+        call, size, stream = self._call, self._size, self._facts.stream
+        content_type = call.asked.codec.content_type(call.asked.target, stream=stream)
+        dropped = self._way.dropped
+        return Head(content_type, size.hold_nano, size.output_cap, cost_nano, dropped)
+
     async def _commit(self) -> None:
         """The first content is here: from now on this upstream's answer is the answer."""
         call = self._call
@@ -257,8 +318,14 @@ class Attempt:
         self._ttft_ms = call.elapsed_ms()
         if not call.silent:
             call.deadline.allow("stall", call.parts.config.write_stall_s)
-            size = self._size
-            await call.sink.begin(Head("text/event-stream", size.hold_nano, size.output_cap, None))
+            await call.begin(self._head(None))
+
+    async def _ping(self) -> None:
+        """A sign of life; the first one commits the status, and nothing of an upstream."""
+        call = self._call
+        if not call.silent and not call.asked.target.array:
+            await call.begin(self._head(None))
+            await call.sink.write(call.asked.codec.ping, [], last=False)
 
     async def _write(
         self, pieces: Sequence[bytes], events: Sequence[Event], *, last: bool = False
@@ -267,18 +334,24 @@ class Attempt:
         if self._committed and not call.silent:
             call.deadline.allow("stall", call.parts.config.write_stall_s)
             raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            await call.sink.write(raw, events, last=last)
+            await call.write(raw, events, last=last)
+            if call.pulse is not None:
+                call.pulse.heard_at = call.time()
 
-    async def _end(
-        self, last: End | UpstreamError, pieces: Sequence[bytes], events: Sequence[Event]
-    ) -> Outcome:
-        """The upstream says that it is over: complete, or failed in words of its own."""
+    async def _end(self, pieces: Sequence[bytes], events: Sequence[Event]) -> Outcome:
+        """The upstream says that its answer is whole."""
         self._note_finish(events)
-        if isinstance(last, End):
-            outcome = self._settle(200, None, "", self._bill_stream())
-        else:
-            status = KINDS[last.kind].status
-            outcome = self._settle(status, last.kind, last.message, self._bill_stream(), "F23")
+        outcome = self._settle(200, None, "", self._bill_stream())
+        await self._write(pieces, events, last=True)
+        return outcome
+
+    async def _end_failed(
+        self, last: UpstreamError, pieces: Sequence[bytes], events: Sequence[Event]
+    ) -> Outcome:
+        """The upstream says in its words that it failed."""
+        self._note_finish(events)
+        status = KINDS[last.kind].status
+        outcome = self._settle(status, last.kind, last.message, self._bill_stream(), "F23")
         await self._write(pieces, events, last=True)
         return outcome
 
@@ -286,9 +359,20 @@ class Attempt:
         """F18: an answer that outgrows its hold ends here, as if it had reached its length."""
         self._finish_reason = "length"
         outcome = self._settle(200, None, "", self._bill_stream(), "F18")
+        translating = self._translating
+        notice = self._way.codec.cut(self._decoder) if translating is None else translating.cut()
         events += [Finish(0, "length"), End(marked=True)]
-        await self._write([*pieces, _LENGTH_NOTICE, DONE_FRAME], events, last=True)
+        await self._write([*pieces, notice], events, last=True)
         return outcome
+
+    def _failing(self, kind: ErrorKind, message: str) -> bytes:
+        """What ends the client's stream when it fails."""
+        if self._translating is not None:
+            return self._translating.fail(kind, message)
+        codec, request_id = self._call.asked.codec, id_text(self._call.request_id)
+        if self._decoder is None:
+            return codec.frame(kind, message, request_id, self._call.asked.target)
+        return codec.fail(self._decoder, kind, message, request_id)
 
     # ---- other ends
 
@@ -299,11 +383,13 @@ class Attempt:
         """
         if self._complete:
             outcome = self._settle(200, None, "", self._bill_stream())
-            await self._say_last(b"", End(marked=False))
+            reader = self._translating or self._decoder
+            steps = [] if reader is None else reader.end()
+            await self._say_last(b"".join(step.raw for step in steps), End(marked=False))
             return outcome
         kind, message = failure.kind, failure.message
         outcome = self._settle(failure.status, kind, message, self._bill_stream(), failure.fault)
-        await self._say_last(openai_errors.frame(kind, message), UpstreamError(kind, message, None))
+        await self._say_last(self._failing(kind, message), UpstreamError(kind, message, None))
         return outcome
 
     async def _stop(self, kind: ErrorKind) -> Outcome:
@@ -311,12 +397,11 @@ class Attempt:
         status, message = KINDS[kind].status, message_of(kind)
         if self._committed:
             outcome = self._settle(status, kind, message, self._bill_stream())
-            frame = openai_errors.frame(kind, message)
-            await self._say_last(frame, UpstreamError(kind, message, None))
+            await self._say_last(self._failing(kind, message), UpstreamError(kind, message, None))
             return outcome
         outcome = self._settle(status, kind, message, Bill({}, 0, "absorbed", (), None))
         if not self._call.silent:
-            await self._call.sink.refuse(Refused(kind, status, message, retry_after_ms=1000))
+            await self._call.refuse(Refused(kind, status, message, retry_after_ms=1000))
         return outcome
 
     def _abandon(self) -> Outcome:
@@ -329,7 +414,7 @@ class Attempt:
             return
         try:
             async with asyncio.timeout(_LAST_WORDS_S):
-                await self._call.sink.write(frame, [told], last=True)
+                await self._call.write(frame, [told], last=True)
         except TimeoutError:
             return
 
@@ -342,14 +427,16 @@ class Attempt:
 
     def _bill_stream(self) -> Bill:
         """The bill of what has come so far."""
-        decoder = self._decoder
-        if decoder is None:
-            return self._bill(None, 0, 0)
-        return self._bill(decoder.usage, decoder.text_bytes, decoder.reasoning_bytes)
+        return self._bill(self._decoder)
 
-    def _bill(self, usage: bytes | None, text_bytes: int, reasoning_bytes: int) -> Bill:
-        seen = Seen(self._facts.text_bytes, usage, text_bytes, reasoning_bytes)
+    def _bill(self, told: Counting | None) -> Bill:
         measured = "drained" if self._call.silent else "measured"
+        input_bytes = self._facts.text_bytes
+        if told is None:
+            seen = Seen(input_bytes)
+        else:
+            used: Quantities = self._way.codec.quantities(told)
+            seen = Seen(input_bytes, used, told.usage, told.text_bytes, told.reasoning_bytes)
         return count(seen, self._price, self._size.hold_nano, measured)
 
     def _settle(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from gateway.codecs.errors import ErrorKind, message_of
@@ -12,12 +12,12 @@ from gateway.relay.auth import Principal
 from gateway.relay.books import Books
 from gateway.relay.config import RelayConfig
 from gateway.relay.deadline import Deadline
+from gateway.relay.dialects import Codec, Target
+from gateway.relay.pulse import Pulse
 from gateway.relay.snapshot import Snapshot
 from gateway.relay.upstream import Upstreams
 from usage.sql import Ending, Refusal
 
-OPERATION: Final = "chat_completions"
-DIALECT: Final = "openai"
 # As long as a model's name may be in a route, an attempt and a record.
 MODEL_LENGTH_MAX: Final = 200
 
@@ -42,12 +42,14 @@ class Outcome(NamedTuple):
 
 
 class Head(NamedTuple):
-    """What stands before an answer: `cost_nano` is known before the body only for a plain one."""
+    """What stands before an answer: `cost_nano` is known before the body only for a plain one,
+    `dropped` are the parameters that the upstream did not hear of."""
 
     content_type: str
     hold_nano: int
     output_cap: int | None
     cost_nano: int | None
+    dropped: tuple[str, ...] = ()
 
 
 class Refused(NamedTuple):
@@ -86,15 +88,29 @@ class Parts:
     upstreams: Upstreams
 
 
+class Asked(NamedTuple):
+    """What is asked, as far as path and headers say it: in whose dialect, what records call it, and
+    the client's headers, of which some go on."""
+
+    codec: Codec[Any]
+    operation: str
+    target: Target = Target()
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+
 class Call:
-    """One request of one principal. `silent`: its client has gone, nobody listens any more."""
+    """One request of one principal. `silent`: its client has gone, nobody listens any more;
+    `begun`: its stream has begun."""
 
     __slots__ = (
+        "asked",
         "began",
+        "begun",
         "deadline",
         "max_cost_nano",
         "parts",
         "principal",
+        "pulse",
         "request_id",
         "silent",
         "sink",
@@ -110,11 +126,13 @@ class Call:
         principal: Principal,
         sink: Sink,
         deadline: Deadline,
+        asked: Asked,
         *,
         request_id: UUID,
         source: Source,
         max_cost_nano: int | None,
     ) -> None:
+        self.asked = asked
         self.parts = parts
         self.snapshot = snapshot
         self.principal = principal
@@ -124,8 +142,28 @@ class Call:
         self.source = source
         self.max_cost_nano = max_cost_nano
         self.silent = False
+        self.begun = False
+        self.pulse: Pulse | None = None
         self.time = asyncio.get_running_loop().time
         self.began = self.time()
+
+    async def begin(self, head: Head) -> None:
+        """Begin the stream, unless a silence did."""
+        if not self.begun:
+            self.begun = True
+            await self.sink.begin(head)
+
+    async def write(self, raw: bytes, events: Sequence[Event], *, last: bool) -> None:
+        """Write more of the stream."""
+        if last and self.pulse is not None:
+            self.pulse.stop()
+        await self.sink.write(raw, events, last=last)
+
+    async def refuse(self, refused: Refused) -> None:
+        """Answer with an error, be it inside a stream that has begun."""
+        if self.pulse is not None:
+            self.pulse.stop()
+        await self.sink.refuse(refused)
 
     def elapsed_ms(self) -> int:
         """Milliseconds since the request was read."""
@@ -155,8 +193,8 @@ class Call:
                 principal.key_id,
                 principal.user_id,
                 model[:MODEL_LENGTH_MAX],
-                DIALECT,
-                OPERATION,
+                self.asked.codec.name,
+                self.asked.operation,
                 stream,
                 self.source,
                 ending,

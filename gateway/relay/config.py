@@ -11,8 +11,9 @@ class RelayConfig:
 
     `kek` opens the channels' secrets, `pepper` makes the digests of keys. `database_wait_s` bounds
     one transaction of the hot path. `output_tokens_assumed` stands for the output cap, per choice,
-    of a request that names none. `drain_s` is how long open streams get at shutdown, after
-    `accept_while_draining_s` in which new requests are still taken but readiness is off.
+    of a request that names none. A stream that is silent for `keep_alive_s` gets a sign of life.
+    `drain_s` is how long open streams get at shutdown, after `accept_while_draining_s` in which new
+    requests are still taken but readiness is off.
     """
 
     dsn: str
@@ -25,6 +26,7 @@ class RelayConfig:
     body_wait_s: float = 60.0
     body_rate_min: int = 1024
     write_stall_s: float = 30.0
+    keep_alive_s: float = 15.0
     leave_drain_s: float = 120.0
     hold_margin_s: int = 120
     output_tokens_assumed: int = 16_384

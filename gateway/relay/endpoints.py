@@ -1,55 +1,169 @@
 """The exact rows that the relay answers; everything else is Django's, or nobody's.
 
-`{p}` stands for `/v1` and `/api/v1`. A trailing slash is accepted, and `/v1/v1/…` is read as
-`/v1/…` (a base URL with `/v1` typed twice). Unknown paths under `/v1` are answered here, in the
-dialect of its clients; `/api/v1/…` that is no row belongs to the management API.
+    {p}  /v1, /api/v1              {g}  /v1beta, /v1, /api/v1beta
+
+A trailing slash is accepted, and `/v1/v1/…` is read as `/v1/…` (a base URL with `/v1` typed
+twice). What a query says beside the path is not looked at:
+`/v1/responses?api-version=…/responses`, which a client library makes of a base URL with a query, is
+the row of its path. Unknown paths under `/v1`, `/v1beta` and `/anthropic` are answered here, in the
+dialect of their clients; `/api/v1/…` that is no row belongs to the management API.
 """
 
 from dataclasses import dataclass
 from typing import Final, Literal
+from urllib.parse import parse_qsl
 
+from gateway.codecs.chat import Dialect
+from gateway.codecs.gemini.model_name import read_target
 from gateway.relay.config import MIB
+from gateway.relay.dialects import Target
 
-Handler = Literal["chat", "models"]
+Handler = Literal["chat", "models", "count_tokens", "not_implemented"]
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation: its method, and how large a body may be (0 = none is read)."""
+    """One operation: its methods, whose dialect it speaks, what its records call it, and how large
+    a body may be (0 = none is read). `stream` is what a path says, where the body does not."""
 
     handler: Handler
-    method: str
+    methods: tuple[str, ...]
+    dialect: Dialect = "openai"
+    operation: str = ""
     body_bytes_max: int = 0
     key_in_query: bool = False
+    stream: bool = False
 
     @property
     def allow(self) -> str:
         """The value of `Allow`."""
-        return f"{self.method}, OPTIONS"
+        return ", ".join((*self.methods, "OPTIONS"))
 
 
-_CHAT: Final = Endpoint("chat", "POST", body_bytes_max=72 * MIB)
-_MODELS: Final = Endpoint("models", "GET", key_in_query=True)
+_BODY: Final = 72 * MIB
+_CHAT: Final = Endpoint("chat", ("POST",), "openai", "chat_completions", _BODY)
+_RESPONSES: Final = Endpoint("chat", ("POST",), "responses", "responses", _BODY)
+_MESSAGES: Final = Endpoint("chat", ("POST",), "anthropic", "messages", _BODY)
+_COUNT: Final = Endpoint("count_tokens", ("POST",), "anthropic", "count_tokens", _BODY)
+_MODELS: Final = Endpoint("models", ("GET",), key_in_query=True)
+_NOT_MADE: Final = "not_implemented"
 
 ENDPOINTS: Final[dict[str, Endpoint]] = {
     "/v1/chat/completions": _CHAT,
     "/api/v1/chat/completions": _CHAT,
     "/chat/completions": _CHAT,
+    "/v1/responses": _RESPONSES,
+    "/api/v1/responses": _RESPONSES,
+    "/v1/responses/responses": _RESPONSES,
+    "/responses": _RESPONSES,
+    "/v1/messages": _MESSAGES,
+    "/api/v1/messages": _MESSAGES,
+    "/anthropic/v1/messages": _MESSAGES,
+    "/v1/messages/count_tokens": _COUNT,
+    "/api/v1/messages/count_tokens": _COUNT,
+    "/anthropic/v1/messages/count_tokens": _COUNT,
     "/v1/models": _MODELS,
     "/api/v1/models": _MODELS,
 }
 
+# {g}/models/{model}:{action}
+_GEMINI: Final[dict[str, Endpoint]] = {
+    "generateContent": Endpoint(
+        "chat", ("POST",), "gemini", "generate_content", _BODY, key_in_query=True
+    ),
+    "streamGenerateContent": Endpoint(
+        "chat", ("POST",), "gemini", "stream_generate_content", _BODY, True, stream=True
+    ),
+    "countTokens": Endpoint(
+        "count_tokens", ("POST",), "gemini", "gemini_count_tokens", _BODY, key_in_query=True
+    ),
+}
+_GEMINI_ROOTS: Final = ("/v1beta/models/", "/v1/models/", "/api/v1beta/models/")
+
+# {p}/… that answers 501: the words of its path, None for an id.
+_Words = tuple[str | None, ...]
+_NOT_IMPLEMENTED: Final[dict[_Words, Endpoint]] = {
+    ("files",): Endpoint(_NOT_MADE, ("GET", "POST"), operation="files"),
+    ("files", None): Endpoint(_NOT_MADE, ("GET", "DELETE"), operation="files"),
+    ("files", None, "content"): Endpoint(_NOT_MADE, ("GET",), operation="files"),
+} | {
+    (*start, *rest): Endpoint(_NOT_MADE, methods, operation="fine_tunes")
+    for start in (("fine-tunes",), ("fine_tuning", "jobs"))
+    for rest, methods in (
+        ((), ("GET", "POST")),
+        ((None,), ("GET",)),
+        ((None, "cancel"), ("POST",)),
+        ((None, "events"), ("GET",)),
+    )
+}
+_OPENAI_ROOTS: Final = ("/api/v1/", "/v1/")
+# Below these everything is answered here, be it with 404.
+_OWN: Final = ("/v1/", "/v1beta/", "/api/v1beta/", "/anthropic/")
+_OWN_ROOTS: Final = frozenset(root.removesuffix("/") for root in _OWN)
+
 
 def find_endpoint(path: str) -> Endpoint | None:
     """The row of a path, aliases included."""
-    return ENDPOINTS.get(path) or ENDPOINTS.get(_plain(path))
+    found = ENDPOINTS.get(path)
+    if found is not None:
+        return found
+    plain = _plain(path)
+    return ENDPOINTS.get(plain) or _find_gemini(plain) or _find_not_implemented(plain)
 
 
 def claimed(path: str) -> bool:
     """Whether the relay answers this path, be it with 404."""
     return (
-        path in ENDPOINTS or path == "/v1" or path.startswith("/v1/") or _plain(path) in ENDPOINTS
+        path in ENDPOINTS
+        or path.startswith(_OWN)
+        or path in _OWN_ROOTS
+        or find_endpoint(path) is not None
     )
+
+
+def dialect_of(path: str) -> Dialect:
+    """In which dialect a path is answered that is no row."""
+    path = _plain(path)
+    if path.startswith(("/v1beta", "/api/v1beta")) or _model_call(path) is not None:
+        return "gemini"
+    return "anthropic" if path.startswith(("/anthropic", "/v1/messages/")) else "openai"
+
+
+def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
+    """What the path of a chat request, or of a count, says beside its body."""
+    if endpoint.dialect != "gemini":
+        return Target()
+    called = read_target(_model_call(_plain(path)) or "")
+    model = "" if called is None else called[0]
+    words = parse_qsl(query.decode("latin-1"))
+    return Target(model, endpoint.stream, endpoint.stream and ("alt", "sse") not in words)
+
+
+def _find_gemini(path: str) -> Endpoint | None:
+    called = read_target(_model_call(path) or "")
+    return None if called is None else _GEMINI.get(called[1])
+
+
+def _model_call(path: str) -> str | None:
+    """`{model}:{action}` of a path that calls a model."""
+    for root in _GEMINI_ROOTS:
+        if path.startswith(root) and ":" in path:
+            return path.removeprefix(root)
+    return None
+
+
+def _find_not_implemented(path: str) -> Endpoint | None:
+    for root in _OPENAI_ROOTS:
+        if path.startswith(root):
+            words = path.removeprefix(root).split("/")
+            for row, endpoint in _NOT_IMPLEMENTED.items():
+                if len(row) == len(words) and all(map(_fits, row, words)):
+                    return endpoint
+    return None
+
+
+def _fits(wanted: str | None, word: str) -> bool:
+    return bool(word) if wanted is None else word == wanted
 
 
 def _plain(path: str) -> str:

@@ -15,28 +15,23 @@ import msgspec
 from billing.rules.money import format_usd
 from gateway.codecs.body import read_body
 from gateway.codecs.errors import KINDS, ErrorKind, RequestFault, message_of
-from gateway.codecs.openai import request as openai_request
-from gateway.codecs.openai.request import ChatFacts
+from gateway.providers.models import capabilities_of, is_listed
+from gateway.providers.suffixes import AskedModel, read_asked
 from gateway.relay.admission import Asked
 from gateway.relay.attempt import Attempt
-from gateway.relay.call import (
-    CLIENT_CLOSED,
-    DIALECT,
-    MODEL_LENGTH_MAX,
-    OPERATION,
-    Call,
-    Outcome,
-    Refused,
-)
+from gateway.relay.call import CLIENT_CLOSED, MODEL_LENGTH_MAX, Call, Outcome, Refused
+from gateway.relay.counting import COUNTERS, count_tokens
 from gateway.relay.database import DatabaseAway, DatabaseRefused
+from gateway.relay.dialects import Facts
 from gateway.relay.settlement import Resolved
 from gateway.relay.sizing import Size, Sizing
 from gateway.relay.snapshot import Price
 from gateway.relay.upstream import UpstreamFailed
+from gateway.relay.way import Asking, Way
 from gateway.rules.faults import FAULTS, final_kind
 from gateway.rules.retry import ATTEMPTS_MAX, next_candidate
 from gateway.rules.routing import Candidate, plan
-from lib.ids import new_id
+from lib.ids import id_text, new_id
 from usage.sql import AttemptOpened, Ending
 
 # A wallet that others draw on may have less again when the smaller hold arrives.
@@ -44,6 +39,8 @@ _SHRINK_TRIES: Final = 3
 # The share of the deadline after which no further attempt begins (promises.md, fault table).
 _LAST_START_SHARE: Final = 0.75
 _BACKOFF_S: Final = 0.05
+# What a model may read that is stored elsewhere, where its context is not known.
+_UNSEEN_TOKENS: Final = 200_000
 # Faults that the same channel would only repeat.
 _CHANNEL_OUT: Final = frozenset({"key_off", "route_off", "misconfigured", "cool"})
 
@@ -51,11 +48,12 @@ _CHANNEL_OUT: Final = frozenset({"key_off", "route_off", "misconfigured", "cool"
 class Run:
     """Answers one call. Every attempt ends in exactly one settlement, on every path."""
 
-    __slots__ = ("_attempt", "_call", "_facts", "_price", "_sizing")
+    __slots__ = ("_asked", "_attempt", "_call", "_facts", "_price", "_sizing")
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._facts: ChatFacts | None = None
+        self._facts: Facts | None = None
+        self._asked = AskedModel("")
         self._price: Price | None = None
         self._sizing: Sizing | None = None
         self._attempt: Attempt | None = None
@@ -74,47 +72,81 @@ class Run:
         """Answer the request with this body. Raises nothing that a client could cause."""
         try:
             facts = self._facts = self._read(raw)
-            return await self._try(facts, self._route(facts))
+            candidates = self._route(facts)
+            asking = Asking(
+                self._call.asked,
+                facts,
+                self._asked,
+                id_text(self._call.request_id),
+                cap_max=self._call.parts.config.output_tokens_assumed,
+            )
+            return await self._try(facts, candidates, asking)
         except RequestFault as fault:
             outcome = self._note(KINDS[fault.kind].status, fault.kind, fault.message)
-            await self._call.sink.refuse(
-                Refused(fault.kind, outcome.status, fault.message, fault.param)
-            )
+            await self._call.refuse(Refused(fault.kind, outcome.status, fault.message, fault.param))
             return outcome
         except (DatabaseAway, DatabaseRefused):
             # An infrastructure failure is never told as 401, 402 or 403.
             return await self._refuse_overloaded()
         finally:
             self._call.deadline.stop()
+            if self._call.pulse is not None:
+                self._call.pulse.stop()
+
+    async def count_tokens(self, raw: bytes) -> None:
+        """Answer how many tokens the request of this body would have."""
+        call, asked = self._call, self._call.asked
+        counter = COUNTERS[asked.codec.name]
+        try:
+            facts = counter.read(raw, asked.target)
+            model = self._plain_model(facts.model).name
+            routes = call.snapshot.routes_of(model)
+            candidates = plan(model, routes, seed=random.getrandbits(64))
+            await count_tokens(call, counter, facts, candidates)
+        except RequestFault as fault:
+            status = KINDS[fault.kind].status
+            await call.refuse(Refused(fault.kind, status, fault.message, fault.param))
+        finally:
+            call.deadline.stop()
 
     # ---- before the upstream
 
-    def _read(self, raw: bytes) -> ChatFacts:
+    def _read(self, raw: bytes) -> Facts:
+        codec, target = self._call.asked.codec, self._call.asked.target
         try:
-            return openai_request.read(raw)
+            facts: Facts = codec.read(raw, target)
         except RequestFault as fault:
             # The order of the contract: whether the model exists comes before its other fields.
             if fault.param not in (None, "model"):
-                named = read_body(raw).value("model")
-                if named is not None and named.startswith(b'"'):
-                    self._check_model(msgspec.json.decode(named, type=str))
+                self._plain_model(target.model or _model_in(raw))
             raise
+        return facts
 
-    def _check_model(self, model: str) -> None:
+    def _plain_model(self, name: str) -> AskedModel:
+        """The model that a name means. Raises RequestFault when it cannot be asked for."""
+        asked = AskedModel(name)
+        if "thinking" in name:
+            exact = self._call.snapshot.exact_routes
+            asked = read_asked(name, lambda model: model in exact or is_listed(model))
+        self._check_model(asked.name, name)
+        return asked
+
+    def _check_model(self, model: str, name: str) -> None:
         # A pattern meets names that are longer than any catalogue's, and than a row has room for.
         if len(model) > MODEL_LENGTH_MAX or not self._call.snapshot.routes_of(model):
-            raise RequestFault("model_not_found", "model", "", model=model)
+            raise RequestFault("model_not_found", "model", "", model=name)
         if not self._call.principal.may_use(model):
             raise RequestFault("permission", "model", f"model {model}")
 
-    def _route(self, facts: ChatFacts) -> list[Candidate]:
+    def _route(self, facts: Facts) -> list[Candidate]:
         """The channels that may answer, best first; the price that holds for all of them."""
         call, snapshot = self._call, self._call.snapshot
-        self._check_model(facts.model)
-        candidates = snapshot.only_candidate(facts.model) or plan(
-            facts.model, snapshot.routes_of(facts.model), seed=random.getrandbits(64)
+        self._asked = self._plain_model(facts.model)
+        model = self._asked.name
+        candidates = snapshot.only_candidate(model) or plan(
+            model, snapshot.routes_of(model), seed=random.getrandbits(64)
         )
-        self._price = snapshot.price_of(facts.model)
+        self._price = snapshot.price_of(model)
         if self._price is not None:
             limits = (call.max_cost_nano, facts.max_cost_nano)
             self._sizing = Sizing(
@@ -123,13 +155,40 @@ class Run:
                 [snapshot.channels[candidate.channel_id] for candidate in candidates],
                 assumed_cap=call.parts.config.output_tokens_assumed,
                 max_cost_nano=min((limit for limit in limits if limit is not None), default=None),
+                unseen_tokens=self._unseen_tokens(facts, candidates),
             )
         elif snapshot.unpriced_models == "reject":
             raise RequestFault("model_unpriced", "model", "", model=facts.model)
         return candidates
 
+    def _unseen_tokens(self, facts: Facts, candidates: Sequence[Candidate]) -> int:
+        """A bound of what the model reads beside the body: its context."""
+        if not self._call.asked.codec.unseen_input(facts):
+            return 0
+        channels = self._call.snapshot.channels
+        return max(
+            capabilities_of(
+                candidate.upstream_model, channels[candidate.channel_id].provider, facts.model
+            ).context_max
+            or _UNSEEN_TOKENS
+            for candidate in candidates
+        )
+
+    async def _way(self, asking: Asking, candidate: Candidate) -> Way:
+        """How the request goes to a candidate. Raises RequestFault when it cannot."""
+        snapshot = self._call.snapshot
+        channel = snapshot.channels[candidate.channel_id]
+        return await asking.way(channel, candidate, snapshot.egress)
+
     async def _admit(
-        self, facts: ChatFacts, candidate: Candidate, n: int, size: Size, replaces: Resolved | None
+        self,
+        facts: Facts,
+        candidate: Candidate,
+        asking: Asking,
+        way: Way,
+        n: int,
+        size: Size,
+        replaces: Resolved | None,
     ) -> Attempt:
         """Place the hold of an attempt. Raises RequestFault when the wallet or the key says no."""
         call, sizing = self._call, self._sizing
@@ -145,12 +204,12 @@ class Run:
                 call.principal.team_id,
                 call.principal.key_id,
                 call.principal.user_id,
-                facts.model,
+                self._asked.name,
                 channel.uuid,
                 channel.name,
                 candidate.upstream_model,
-                DIALECT,
-                OPERATION,
+                call.asked.codec.name,
+                call.asked.operation,
                 facts.stream,
                 call.source,
                 None if self._price is None else self._price.id,
@@ -161,7 +220,17 @@ class Run:
             replaces = None
             if verdict.word == "admitted":
                 bytes_max = None if sizing is None else sizing.output_bytes_max
-                return Attempt(call, facts, candidate, attempt_id, size, self._price, bytes_max)
+                return Attempt(
+                    call,
+                    facts,
+                    candidate,
+                    asking,
+                    way,
+                    attempt_id,
+                    size,
+                    self._price,
+                    bytes_max,
+                )
             if verdict.word == "key_gone":
                 raise RequestFault("authentication", None, "")
             available_nano = verdict.available_nano
@@ -175,16 +244,25 @@ class Run:
 
     # ---- attempts
 
-    async def _try(self, facts: ChatFacts, candidates: list[Candidate]) -> Outcome:
+    async def _try(self, facts: Facts, candidates: list[Candidate], asking: Asking) -> Outcome:
         """One attempt after the other until one answers, the table says stop, or none is left."""
         size = Size(0, None) if self._sizing is None else self._sizing.first()
-        candidate, fresh = candidates[0], False
+        candidates = list(candidates)
+        try:
+            candidate, way = await self._first_way(candidates, asking)
+        except asyncio.CancelledError:
+            if self._call.deadline.caught() is None:
+                raise
+            return self._note(499, "client_closed", CLIENT_CLOSED)
+        fresh = False
         made: list[Candidate] = []
         failures: list[UpstreamFailed] = []
         replaces: Resolved | None = None
         while True:
             try:
-                attempt = await self._admit(facts, candidate, len(made) + 1, size, replaces)
+                attempt = await self._admit(
+                    facts, candidate, asking, way, len(made) + 1, size, replaces
+                )
             except (DatabaseAway, DatabaseRefused):
                 if replaces is not None:
                     self._settle_final(replaces, 503, "overloaded", message_of("overloaded"))
@@ -201,7 +279,7 @@ class Run:
             except UpstreamFailed as failure:
                 failures.append(failure)
             self._attempt = None
-            again = self._again(candidates, made, failures)
+            again = await self._next_way(candidates, asking, made, failures)
             if again is None:
                 return await self._give_up(attempt, failures)
             replaces = attempt.failed(failures[-1], final=False)
@@ -213,7 +291,43 @@ class Run:
                         raise
                     self._settle_final(replaces, 499, "client_closed", CLIENT_CLOSED)
                     return self._call.plain_outcome(499, "client_closed", CLIENT_CLOSED)
-            candidate, fresh = again
+            candidate, fresh, way = again
+
+    async def _first_way(
+        self, candidates: list[Candidate], asking: Asking
+    ) -> tuple[Candidate, Way]:
+        """The best candidate that can be asked for this; those before it are taken out.
+
+        Raises RequestFault when none can.
+        """
+        while True:
+            try:
+                return candidates[0], await self._way(asking, candidates[0])
+            except RequestFault:
+                if len(candidates) == 1:
+                    raise
+                del candidates[0]
+
+    async def _next_way(
+        self,
+        candidates: list[Candidate],
+        asking: Asking,
+        made: Sequence[Candidate],
+        failures: Sequence[UpstreamFailed],
+    ) -> tuple[Candidate, bool, Way] | None:
+        """The same for the attempt after a failed one; also whether it needs a fresh connection."""
+        while True:
+            again = self._again(candidates, made, failures)
+            if again is None:
+                return None
+            try:
+                return *again, await self._way(asking, again[0])
+            except RequestFault:
+                candidates.remove(again[0])
+            except asyncio.CancelledError:
+                if self._call.deadline.caught() is None:
+                    raise
+                return None
 
     def _again(
         self,
@@ -253,7 +367,7 @@ class Run:
             return self._call.plain_outcome(499, "client_closed", CLIENT_CLOSED)
         self._settle_final(ended, told.status, kind, told.message)
         waits = [failure.retry_after_ms for failure in failures if failure.retry_after_ms]
-        await self._call.sink.refuse(
+        await self._call.refuse(
             Refused(
                 kind, told.status, told.message, told.param, told.code, min(waits, default=None)
             )
@@ -271,10 +385,21 @@ class Run:
 
     def _note(self, status: int, kind: ErrorKind, message: str) -> Outcome:
         facts = self._facts
-        model, stream = ("", False) if facts is None else (facts.model, facts.stream)
+        target = self._call.asked.target
+        model, stream = target.model, target.stream
+        if facts is not None:
+            model, stream = self._asked.name or facts.model, facts.stream
         return self._call.note(status, kind, message, model, stream=stream)
 
     async def _refuse_overloaded(self) -> Outcome:
         message = message_of("overloaded")
-        await self._call.sink.refuse(Refused("overloaded", 503, message, retry_after_ms=1000))
+        await self._call.refuse(Refused("overloaded", 503, message, retry_after_ms=1000))
         return self._call.plain_outcome(503, "overloaded", message)
+
+
+def _model_in(raw: bytes) -> str:
+    named = read_body(raw).value("model")
+    if named is None or not named.startswith(b'"'):
+        raise RequestFault("missing_parameter", "model", "model is required")
+    model: str = msgspec.json.decode(named, type=str)
+    return model

@@ -6,7 +6,7 @@ from typing import NamedTuple, cast
 from billing.rules.money import format_usd
 from billing.rules.pricing import CostLines, PriceVersion, price, price_bound
 from gateway.codecs.errors import RequestFault
-from gateway.codecs.openai.request import ChatFacts
+from gateway.relay.dialects import Facts
 from gateway.relay.snapshot import Channel, Price
 from gateway.rules.bound import input_tokens_max, shrink_cap, worst_quantities
 
@@ -21,24 +21,26 @@ class Size(NamedTuple):
 class Sizing:
     """The worst price of one request, under any output cap.
 
-    `assumed_cap` stands for the cap of a request that names none. Raises RequestFault
-    `model_unpriced` when the price has no rate for what the request will surely be billed for.
+    `assumed_cap` stands for the cap of a request that names none, `unseen_tokens` for input that
+    the model reads although the body does not hold it. Raises RequestFault `model_unpriced` when
+    the price has no rate for what the request will surely be billed for.
     """
 
     def __init__(
         self,
-        facts: ChatFacts,
+        facts: Facts,
         price_in_force: Price,
         channels: Sequence[Channel],
         *,
         assumed_cap: int,
         max_cost_nano: int | None,
+        unseen_tokens: int = 0,
     ) -> None:
         self._facts = facts
         self._version = price_in_force.version
         self._cap = assumed_cap if facts.output_cap is None else facts.output_cap
         self._max_cost_nano = max_cost_nano
-        self._text_tokens, self._media_tokens = facts.text_bytes, 0
+        self._text_tokens, self._media_tokens = max(facts.text_bytes, unseen_tokens), 0
         if facts.media:
             # The dearest of the channels that the request may be sent to.
             self._media_tokens = max(_media_tokens(facts, channel) for channel in channels)
@@ -68,6 +70,11 @@ class Sizing:
         return None if cap is None else Size(self._price(self._quantities(cap)), cap)
 
     @property
+    def cap(self) -> int:
+        """The output tokens per choice that are held."""
+        return self._cap
+
+    @property
     def output_bytes_max(self) -> int:
         """More than any answer within the cap can have: a token is rarely over 16 bytes."""
         return self._cap * self._facts.choices * 16
@@ -92,7 +99,7 @@ class Sizing:
         return cost.total_nano
 
 
-def _media_tokens(facts: ChatFacts, channel: Channel) -> int:
+def _media_tokens(facts: Facts, channel: Channel) -> int:
     counts = cast(Mapping[str, int], facts.media)
     bounds = cast(Mapping[str, int], channel.provider.media_tokens_max)
     return input_tokens_max(facts.text_bytes, counts, bounds)[1]

@@ -18,8 +18,9 @@ import msgspec
 
 from billing.rules.meters import MeterUnknown
 from billing.rules.pricing import PriceInvalid, PriceVersion
+from gateway.codecs.chat import Dialect
 from gateway.providers import UnknownProvider, provider_named
-from gateway.providers.provider import BadAddress, Provider
+from gateway.providers.provider import Address, BadAddress, Provider
 from gateway.rules.routing import Candidate, Route, matches, plan
 from lib.egress import EgressPolicy
 from lib.vault import Vault, VaultError
@@ -41,15 +42,17 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One way to a provider, with its secret opened."""
+    """One way to a provider, with its secret opened: `headers` are those of every request, by the
+    dialect that is spoken, `passed` the names of a client's headers that go on."""
 
     id: str
     uuid: UUID
     name: str
     provider: Provider
     base_url: str
-    chat_url: str
-    headers: tuple[tuple[str, str], ...]
+    address: Address
+    headers: Mapping[Dialect, tuple[tuple[str, str], ...]]
+    passed: Mapping[Dialect, frozenset[bytes]]
     retries: int
     drain: bool
     timeouts: Timeouts
@@ -237,6 +240,7 @@ def _channel(row: _ChannelRow, vault: Vault) -> Channel:
         vault.open(base64.b64decode(sealed), f"gateway_channelkey|{key_id}|sealed")
         for key_id, sealed in row.keys
     ]
+    secret = secrets[0] if secrets else None
     known = {name: row.timeouts[name] for name in Timeouts.__slots__ if name in row.timeouts}
     return Channel(
         id=row.id,
@@ -244,8 +248,15 @@ def _channel(row: _ChannelRow, vault: Vault) -> Channel:
         name=row.name,
         provider=provider,
         base_url=row.base_url,
-        chat_url=provider.url("chat_completions", row.base_url),
-        headers=tuple(provider.headers(secrets[0] if secrets else None).items()),
+        address=provider.address(row.base_url),
+        headers={
+            dialect: tuple(provider.headers(secret, dialect).items())
+            for dialect in provider.dialects
+        },
+        passed={
+            dialect: frozenset(name.encode() for name in spoken.passed_headers)
+            for dialect, spoken in provider.dialects.items()
+        },
         retries=row.retries,
         drain=row.on_leave == "drain",
         timeouts=Timeouts(**known),

@@ -6,16 +6,18 @@ from typing import NamedTuple
 import msgspec
 
 from billing.rules.pricing import CostLines, price
-from gateway.codecs.openai.usage import Quantities, quantities, storable
+from gateway.codecs.usage import Quantities, storable
 from gateway.relay.sizing import with_request
 from gateway.relay.snapshot import Price
 from gateway.rules.bound import estimate_tokens
 
 
 class Seen(NamedTuple):
-    """What was sent and received: the last raw usage (F26), and sizes in UTF-8 bytes."""
+    """What was sent and received: the last usage (F26), raw and as its dialect reads it, and sizes
+    in UTF-8 bytes."""
 
     input_bytes: int
+    told: Quantities = Quantities({}, ("usage_missing",))
     usage: bytes | None = None
     text_bytes: int = 0
     reasoning_bytes: int = 0
@@ -39,7 +41,7 @@ def count(seen: Seen, price_in_force: Price | None, hold_nano: int, measured: st
     so is it when the usage lies or names what has no rate: then no more is charged than our own
     count, and the row is flagged for review (F27, I14).
     """
-    told = quantities(seen.usage)
+    told = seen.told
     raw = None if seen.usage is None else storable(seen.usage).decode(errors="replace")
     meters: Mapping[str, int] = told.meters
     basis, flags = measured, told.flags

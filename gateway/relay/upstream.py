@@ -11,6 +11,8 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -18,9 +20,10 @@ from aiohttp.resolver import ThreadedResolver
 from multidict import CIMultiDict
 from yarl import URL
 
+from gateway.codecs.chat import Dialect
 from gateway.codecs.errors import KINDS, ErrorKind, message_of
-from gateway.codecs.openai import errors as openai_errors
 from gateway.providers.provider import Quirk
+from gateway.relay.dialects import Codec
 from gateway.relay.snapshot import Channel, Snapshot
 from gateway.rules.faults import FAULTS
 from lib.egress import EgressDenied, EgressPolicy
@@ -33,6 +36,13 @@ _READ_BYTES = 64 * 1024
 _ERROR_BYTES_MAX = 64 * 1024
 _ERROR_BODY_S = 5.0
 _REST_BYTES_MAX = 64 * 1024
+_URLS_MAX = 256
+_HEADERS = {
+    "content-type": "application/json",
+    "accept": "application/json, text/event-stream",
+    "accept-encoding": "identity",
+    "user-agent": "weir",
+}
 
 
 class UpstreamFailed(Exception):
@@ -94,11 +104,22 @@ class _Pool:
 
     made_for: tuple[Channel, EgressPolicy]
     session: aiohttp.ClientSession
-    url: URL
-    headers: CIMultiDict[str]
+    headers: dict[Dialect, CIMultiDict[str]]
+    urls: dict[str, URL]
     denied: str
     in_use: int = 0
     retired: bool = False
+
+
+class Outgoing(NamedTuple):
+    """A request as it goes out: to which address, in whose dialect, with which of its client's
+    headers, and which kind of content its answer must have."""
+
+    codec: Codec[Any]
+    url: str
+    body: bytes
+    content_type: str
+    passed: Mapping[str, str] = MappingProxyType({})
 
 
 class Answer:
@@ -172,33 +193,37 @@ class Upstreams:
         self._pools: dict[tuple[str, bool], _Pool] = {}
         self._retired: list[_Pool] = []
 
-    async def post_chat(
+    async def post(
         self,
         channel: Channel,
         policy: EgressPolicy,
-        body: bytes,
+        outgoing: Outgoing,
         attempt: str,
         *,
-        stream: bool,
         fresh: bool,
     ) -> Answer:
-        """Send a chat request; the answer, whose status is 200 and whose kind of content fits.
+        """Send a request; the answer, whose status is 200 and whose kind of content fits.
 
         `fresh` sends on a connection that was never used before (F32). Raises UpstreamFailed.
         """
         pool = self._pool(channel, policy, fresh)
         if pool.denied:
             raise _unreachable("F1", pool.denied)
-        headers = pool.headers.copy()
+        headers = pool.headers[outgoing.codec.name].copy()
         headers["x-client-request-id"] = attempt
+        if outgoing.passed:
+            headers.update(outgoing.passed)
         pool.in_use += 1
         response: aiohttp.ClientResponse | None = None
         usable = False
         try:
             response = await pool.session.post(
-                pool.url, data=body, headers=headers, allow_redirects=False
+                _url(pool, outgoing.url),
+                data=outgoing.body,
+                headers=headers,
+                allow_redirects=False,
             )
-            await _check_head(response, stream)
+            await _check_head(response, outgoing)
             usable = True
         except (aiohttp.ClientError, OSError, EgressDenied, ValueError) as error:
             raise _fault_of(error, channel) from error
@@ -260,17 +285,23 @@ def _open_pool(channel: Channel, policy: EgressPolicy, fresh: bool) -> _Pool:
         max_field_size=_HEADER_BYTES_MAX,
         max_headers=_HEADERS_MAX,
     )
-    headers: CIMultiDict[str] = CIMultiDict(
-        {
-            "content-type": "application/json",
-            "accept": "application/json, text/event-stream",
-            "accept-encoding": "identity",
-            "user-agent": "weir",
-        }
-    )
-    headers.update(channel.headers)
-    url = URL(channel.chat_url)
-    return _Pool((channel, policy), session, url, headers, _denied(url, policy))
+    headers: dict[Dialect, CIMultiDict[str]] = {}
+    for dialect, own in channel.headers.items():
+        headers[dialect] = CIMultiDict(_HEADERS)
+        headers[dialect].update(own)
+    # Every address of a channel is on the same host.
+    any_url = URL(next(iter(channel.address.urls.values())), encoded=True)
+    return _Pool((channel, policy), session, headers, {}, _denied(any_url, policy))
+
+
+def _url(pool: _Pool, text: str) -> URL:
+    """The address as the client library wants it; remembered, as far as models do not differ."""
+    url = pool.urls.get(text)
+    if url is None:
+        if len(pool.urls) >= _URLS_MAX:
+            pool.urls.clear()
+        url = pool.urls[text] = URL(text, encoded=True)
+    return url
 
 
 def _denied(url: URL, policy: EgressPolicy) -> str:
@@ -315,24 +346,23 @@ _FAULT_OF_ERROR: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
 )
 
 
-async def _check_head(response: aiohttp.ClientResponse, stream: bool) -> None:
+async def _check_head(response: aiohttp.ClientResponse, outgoing: Outgoing) -> None:
     """Refuse every answer that is no success of the kind that was asked for."""
     headers = response.headers
     if response.status != 200:
-        await _refuse_status(response)
+        await _refuse_status(response, outgoing.codec)
     encoding = headers.get("Content-Encoding")
     if encoding and encoding.lower() != "identity":
         raise failed("F20", "the provider's answer is compressed")
     content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    wanted = "text/event-stream" if stream else "application/json"
-    if content_type == wanted:
+    if content_type == outgoing.content_type:
         return
     body = await _error_body(response)
     if not body.strip():
         raise failed("F24")
     if content_type == "application/json":
         # F23: an error object although a stream was asked for.
-        told = openai_errors.read_object(body)
+        told = outgoing.codec.read_error_object(body)
         if told.detail:
             raise UpstreamFailed(
                 "F23", told.kind, told.message, status=told.status, detail=told.detail
@@ -340,16 +370,12 @@ async def _check_head(response: aiohttp.ClientResponse, stream: bool) -> None:
     raise failed("F19", "the provider's answer is of another kind")
 
 
-async def _refuse_status(response: aiohttp.ClientResponse) -> None:
+async def _refuse_status(response: aiohttp.ClientResponse, codec: Codec[Any]) -> None:
     if response.status in (204, 205):
         raise failed("F24")
-    headers: Mapping[str, str] = {
-        name: response.headers[name]
-        for name in ("retry-after", "retry-after-ms")
-        if name in response.headers
-    }
+    headers = {name.lower(): value for name, value in response.headers.items()}
     body = await _error_body(response)
-    told = openai_errors.read(response.status, headers, body, now_s=int(time.time()))
+    told = codec.read_error(response.status, headers, body, int(time.time()))
     raise UpstreamFailed(
         told.fault,
         told.kind,

@@ -119,6 +119,20 @@ class Decoder:
         }
         return b"event: response.failed\ndata: " + msgspec.json.encode(told) + b"\n\n"
 
+    def cut(self) -> bytes:
+        """What ends such a stream as if it had reached its length (F18)."""
+        response = loose_object(self._begun or b"{}") | {
+            "status": "incomplete",
+            "incomplete_details": {"reason": "max_output_tokens"},
+            "output": [msgspec.Raw(item) for item in self._finished],
+        }
+        told: dict[str, Any] = {
+            "type": "response.incomplete",
+            "sequence_number": self._sequence + 1,
+            "response": response,
+        }
+        return b"event: response.incomplete\ndata: " + msgspec.json.encode(told) + b"\n\n"
+
     def _read(self, frame: Frame) -> Step:
         raw, data = frame.raw, frame.data
         if not raw.isascii():

@@ -76,7 +76,7 @@ def test_secret_is_opened_for_its_own_row_only(caplog: pytest.LogCaptureFixture)
     moved = channel("moved", "m", keys=[["k2", text]])
     found = snapshot([good, moved])
     assert [one.name for one in found.channels.values()] == ["good"]
-    assert dict(next(iter(found.channels.values())).headers) == {
+    assert dict(next(iter(found.channels.values())).headers["openai"]) == {
         "authorization": "Bearer sk-secret"
     }
     assert "moved" in caplog.text

@@ -1,0 +1,672 @@
+"""The four chat dialects as one table: what the relay asks of a codec, whichever it is.
+
+    client's dialect    read, edit, decode      write_answer, encoder      render, frame, headers
+    upstream's dialect  encode, fetched_urls    read_answer, decoder       read_error, quantities
+
+Where both are the same, bytes go through: `edit` changes single members of the body, and the
+upstream's own frames are forwarded. Where they differ, the request is decoded once and encoded for
+every attempt, and the events of the answer are encoded for the client.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from gateway.codecs.anthropic import errors as anthropic_errors
+from gateway.codecs.anthropic import request as anthropic_request
+from gateway.codecs.anthropic import response as anthropic_response
+from gateway.codecs.anthropic import stream as anthropic_stream
+from gateway.codecs.anthropic import usage as anthropic_usage
+from gateway.codecs.body import Body
+from gateway.codecs.chat import (
+    ChatAnswer,
+    ChatRequest,
+    Dialect,
+    Encoded,
+    JsonObject,
+    ReasoningSettings,
+    Upstream,
+)
+from gateway.codecs.errors import KINDS, ErrorKind
+from gateway.codecs.events import BrokenFault, Event, Step, UpstreamError
+from gateway.codecs.faults import UpstreamFault
+from gateway.codecs.gemini import errors as gemini_errors
+from gateway.codecs.gemini import request as gemini_request
+from gateway.codecs.gemini import response as gemini_response
+from gateway.codecs.gemini import stream as gemini_stream
+from gateway.codecs.gemini import thinking as gemini_thinking
+from gateway.codecs.gemini import usage as gemini_usage
+from gateway.codecs.media import audio_type
+from gateway.codecs.openai import errors as openai_errors
+from gateway.codecs.openai import request as openai_request
+from gateway.codecs.openai import response as openai_response
+from gateway.codecs.openai import stream as openai_stream
+from gateway.codecs.openai import usage as openai_usage
+from gateway.codecs.responses import errors as responses_errors
+from gateway.codecs.responses import request as responses_request
+from gateway.codecs.responses import response as responses_response
+from gateway.codecs.responses import stream as responses_stream
+from gateway.codecs.responses import usage as responses_usage
+from gateway.codecs.usage import Quantities
+from gateway.providers.provider import Operation, chat_operation
+from gateway.providers.targets import NO_NEEDS, Needs
+
+EVENT_STREAM: Final = "text/event-stream"
+JSON: Final = "application/json"
+_COMMENT: Final = b": ping\n\n"
+
+
+class Facts(Protocol):
+    """What must be known of a chat request before it is routed, held and sent; see the `ChatFacts`
+    of each dialect."""
+
+    @property
+    def body(self) -> Body: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def stream(self) -> bool: ...
+    @property
+    def output_cap(self) -> int | None: ...
+    @property
+    def choices(self) -> int: ...
+    @property
+    def user(self) -> str: ...
+    @property
+    def text_bytes(self) -> int: ...
+    @property
+    def media(self) -> Mapping[Any, int]: ...
+    @property
+    def audio_asked(self) -> bool: ...
+    @property
+    def max_cost_nano(self) -> int | None: ...
+
+
+class Target(NamedTuple):
+    """What the path of a request says beside its body: only gemini's names model and stream there.
+
+    `array`: the stream is one JSON array and no events.
+    """
+
+    model: str = ""
+    stream: bool = False
+    array: bool = False
+
+
+class Counting(Protocol):
+    """What an answer, whole or so far, has told of its size."""
+
+    @property
+    def usage(self) -> bytes | None: ...
+    @property
+    def text_bytes(self) -> int: ...
+    @property
+    def reasoning_bytes(self) -> int: ...
+
+
+class WholeAnswer(Counting, Protocol):
+    """A whole answer as its dialect reads it; with `error` or `broken` it is no success."""
+
+    @property
+    def events(self) -> list[Event]: ...
+    @property
+    def error(self) -> UpstreamError | None: ...
+    @property
+    def broken(self) -> BrokenFault | None: ...
+
+
+class Decoder(Counting, Protocol):
+    """A streamed answer while it is read; `complete` says that a cut would be no fault."""
+
+    @property
+    def complete(self) -> bool: ...
+    def feed(self, chunk: bytes) -> list[Step]:
+        """What is whole now."""
+
+    def end(self) -> list[Step]:
+        """The upstream has closed."""
+
+
+class Encoder(Protocol):
+    """A streamed answer while it is written."""
+
+    def feed(self, event: Event) -> bytes:
+        """The frames of an event."""
+
+    def end(self) -> bytes:
+        """What ends a complete answer."""
+
+    def fail(self, kind: ErrorKind, message: str) -> bytes:
+        """What ends an answer that has failed."""
+
+
+F = TypeVar("F", bound=Facts)
+
+
+class Codec(ABC, Generic[F]):
+    """One dialect. Everything that reads a client's bytes may raise RequestFault.
+
+    `ping` keeps a silent stream open. `names_request`: the dialect has a header for a request's id.
+    """
+
+    name: ClassVar[Dialect]
+    names_request: ClassVar[bool] = False
+    ping: ClassVar[bytes] = _COMMENT
+
+    # ---- requests
+
+    @abstractmethod
+    def read(self, raw: bytes, target: Target) -> F:
+        """What the gateway itself must know of a client's request."""
+
+    @abstractmethod
+    def edit(
+        self, facts: F, model: str, output_cap: int | None, thinking: JsonObject | None
+    ) -> bytes:
+        """The client's bytes for an upstream of the same dialect."""
+
+    @abstractmethod
+    def decode(self, facts: F, target: Target, request_id: str, received_at: int) -> ChatRequest:
+        """The request in neutral words."""
+
+    @abstractmethod
+    def encode(self, request: ChatRequest, upstream: Upstream) -> Encoded:
+        """The body for an upstream of this dialect."""
+
+    @abstractmethod
+    def fetched_urls(self, request: ChatRequest) -> tuple[str, ...]:
+        """The addresses of a request that an upstream of this dialect does not read itself."""
+
+    def needs(self, facts: F) -> Needs:
+        """What of a request that has not been decoded decides where it goes."""
+        return NO_NEEDS
+
+    def thinking(self, settings: ReasoningSettings, upstream: Upstream) -> JsonObject | None:
+        """How `edit` is told what a model's suffix asks for; None where it cannot be."""
+        return None
+
+    def unseen_input(self, facts: F) -> bool:
+        """Whether the model will read more than stands in the body."""
+        return False
+
+    def operation(self, target: Target, *, stream: bool) -> Operation:
+        """What a request of this dialect is at a provider that gets it as it came."""
+        return chat_operation(self.name, stream=stream)
+
+    def content_type(self, target: Target, *, stream: bool) -> str:
+        """The kind of content of an answer."""
+        return EVENT_STREAM if stream else JSON
+
+    # ---- answers
+
+    @abstractmethod
+    def read_answer(self, raw: bytes) -> WholeAnswer:
+        """A whole answer that goes on as it came."""
+
+    @abstractmethod
+    def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
+        """A whole answer, with all that an encoder needs."""
+
+    @abstractmethod
+    def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
+        """A whole answer for the client."""
+
+    @abstractmethod
+    def decoder(self, facts: F) -> Decoder:
+        """Reads a stream that goes on as it came."""
+
+    @abstractmethod
+    def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
+        """Reads a stream for an encoder."""
+
+    @abstractmethod
+    def encoder(self, request: ChatRequest, target: Target) -> Encoder:
+        """Writes a stream for the client."""
+
+    @abstractmethod
+    def fail(self, decoder: Any, kind: ErrorKind, message: str, request_id: str) -> bytes:
+        """What ends a forwarded stream that fails; `decoder` is the one of `decoder`."""
+
+    @abstractmethod
+    def cut(self, decoder: Any) -> bytes:
+        """What ends a forwarded stream as if it had reached its length (F18)."""
+
+    @abstractmethod
+    def quantities(self, told: Any) -> Quantities:
+        """What an answer of this dialect says it used; `told` is a Counting of it."""
+
+    # ---- errors
+
+    @abstractmethod
+    def render(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        param: str | None,
+        code: str | None,
+        request_id: str,
+        wait_ms: int | None,
+        target: Target,
+    ) -> bytes:
+        """The body of an error response."""
+
+    @abstractmethod
+    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+        """The same as the only frame of a stream that has begun without any content."""
+
+    def status(self, kind: ErrorKind, status: int) -> int:
+        """By which status a client is told of a kind whose neutral status this is."""
+        return status
+
+    def headers(self, status: int, request_id: str, wait_ms: int | None) -> dict[str, str]:
+        """What the headers of an error response say in this dialect."""
+        if wait_ms is None:
+            return {}
+        told = {"retry-after": str(max(1, -(-wait_ms // 1_000)))}
+        return told | {"retry-after-ms": str(wait_ms)} if status == 429 else told
+
+    @abstractmethod
+    def read_error(
+        self, status: int, headers: Mapping[str, str], body: bytes, now_s: int
+    ) -> UpstreamFault:
+        """An upstream's answer whose status is not 200; header names are lower-case."""
+
+    @abstractmethod
+    def read_error_object(self, error: bytes) -> UpstreamFault:
+        """An upstream's error inside a 200 (F23)."""
+
+
+class _OpenAI(Codec[openai_request.ChatFacts]):
+    name = "openai"
+
+    def read(self, raw: bytes, target: Target) -> openai_request.ChatFacts:
+        return openai_request.read(raw)
+
+    def edit(
+        self,
+        facts: openai_request.ChatFacts,
+        model: str,
+        output_cap: int | None,
+        thinking: JsonObject | None,
+    ) -> bytes:
+        return openai_request.edit(facts, model, output_cap=output_cap)
+
+    def decode(
+        self, facts: openai_request.ChatFacts, target: Target, request_id: str, received_at: int
+    ) -> ChatRequest:
+        return openai_request.decode(facts.body.raw, request_id=request_id, received_at=received_at)
+
+    def encode(self, request: ChatRequest, upstream: Upstream) -> Encoded:
+        return openai_request.encode(request, upstream)
+
+    def fetched_urls(self, request: ChatRequest) -> tuple[str, ...]:
+        return openai_request.fetched_urls(request)
+
+    def needs(self, facts: openai_request.ChatFacts) -> Needs:
+        body = facts.body
+        effort = _value(body, "reasoning_effort")
+        switch = _value(body, "thinking")
+        thinks = body.value("enable_thinking") == b"true" or (
+            isinstance(switch, dict) and switch.get("type") in ("enabled", "auto")
+        )
+        own = _value(body, "parameters")
+        if isinstance(own, dict):
+            thinks = thinks or own.get("enable_thinking") is True
+        return Needs(
+            files="file" in facts.media,
+            tools=body.value("tools") not in (None, b"[]"),
+            effort=effort if isinstance(effort, str) else None,  # type: ignore[arg-type]
+            search=body.value("web_search_options") is not None,
+            audio_output=facts.audio_asked,
+            thinks=True if thinks else None,
+        )
+
+    def read_answer(self, raw: bytes) -> WholeAnswer:
+        return openai_response.read(raw)
+
+    def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
+        asked = "" if request.audio is None else request.audio.format
+        return openai_response.read(raw, translate=True, audio_type=audio_type(asked or "wav"))
+
+    def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
+        return openai_response.encode(answer, request)
+
+    def decoder(self, facts: openai_request.ChatFacts) -> Decoder:
+        return openai_stream.Decoder(usage_asked=facts.usage_asked, choices=facts.choices)
+
+    def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
+        return openai_stream.Decoder(usage_asked=True, choices=request.choices or 1, translate=True)
+
+    def encoder(self, request: ChatRequest, target: Target) -> Encoder:
+        return openai_stream.Encoder(request)
+
+    def fail(self, decoder: Any, kind: ErrorKind, message: str, request_id: str) -> bytes:
+        return openai_errors.frame(kind, message)
+
+    def cut(self, decoder: Any) -> bytes:
+        return _OPENAI_LENGTH + openai_stream.DONE_FRAME
+
+    def quantities(self, told: Any) -> Quantities:
+        return openai_usage.quantities(told.usage)
+
+    def render(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        param: str | None,
+        code: str | None,
+        request_id: str,
+        wait_ms: int | None,
+        target: Target,
+    ) -> bytes:
+        return openai_errors.render(kind, message, param=param, code=code)
+
+    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+        return openai_errors.frame(kind, message)
+
+    def read_error(
+        self, status: int, headers: Mapping[str, str], body: bytes, now_s: int
+    ) -> UpstreamFault:
+        return openai_errors.read(status, headers, body, now_s=now_s)
+
+    def read_error_object(self, error: bytes) -> UpstreamFault:
+        return openai_errors.read_object(error)
+
+
+class _Responses(Codec[responses_request.ChatFacts]):
+    name = "responses"
+
+    def read(self, raw: bytes, target: Target) -> responses_request.ChatFacts:
+        return responses_request.read(raw)
+
+    def edit(
+        self,
+        facts: responses_request.ChatFacts,
+        model: str,
+        output_cap: int | None,
+        thinking: JsonObject | None,
+    ) -> bytes:
+        return responses_request.edit(facts, model, output_cap=output_cap)
+
+    def decode(
+        self, facts: responses_request.ChatFacts, target: Target, request_id: str, received_at: int
+    ) -> ChatRequest:
+        return responses_request.decode(
+            facts.body.raw, request_id=request_id, received_at=received_at
+        )
+
+    def encode(self, request: ChatRequest, upstream: Upstream) -> Encoded:
+        return responses_request.encode(request, upstream)
+
+    def fetched_urls(self, request: ChatRequest) -> tuple[str, ...]:
+        return responses_request.fetched_urls(request)
+
+    def unseen_input(self, facts: responses_request.ChatFacts) -> bool:
+        return facts.unseen_input
+
+    def read_answer(self, raw: bytes) -> WholeAnswer:
+        return responses_response.read(raw)
+
+    def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
+        return responses_response.read(raw, translate=True)
+
+    def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
+        return responses_response.encode(answer, request)
+
+    def decoder(self, facts: responses_request.ChatFacts) -> Decoder:
+        return responses_stream.Decoder()
+
+    def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
+        return responses_stream.Decoder(translate=True)
+
+    def encoder(self, request: ChatRequest, target: Target) -> Encoder:
+        return responses_stream.Encoder(request)
+
+    def fail(self, decoder: Any, kind: ErrorKind, message: str, request_id: str) -> bytes:
+        told: bytes = decoder.fail(kind, message)
+        return told
+
+    def cut(self, decoder: Any) -> bytes:
+        told: bytes = decoder.cut()
+        return told
+
+    def quantities(self, told: Any) -> Quantities:
+        return responses_usage.quantities(told.usage, searches=told.searches)
+
+    def render(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        param: str | None,
+        code: str | None,
+        request_id: str,
+        wait_ms: int | None,
+        target: Target,
+    ) -> bytes:
+        return responses_errors.render(kind, message, param=param, code=code)
+
+    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+        return responses_errors.frame(kind, message)
+
+    def read_error(
+        self, status: int, headers: Mapping[str, str], body: bytes, now_s: int
+    ) -> UpstreamFault:
+        return responses_errors.read(status, headers, body, now_s=now_s)
+
+    def read_error_object(self, error: bytes) -> UpstreamFault:
+        return responses_errors.read_object(error)
+
+
+class _Anthropic(Codec[anthropic_request.ChatFacts]):
+    name = "anthropic"
+    names_request = True
+    ping = b'event: ping\ndata: {"type": "ping"}\n\n'
+
+    def read(self, raw: bytes, target: Target) -> anthropic_request.ChatFacts:
+        return anthropic_request.read(raw)
+
+    def edit(
+        self,
+        facts: anthropic_request.ChatFacts,
+        model: str,
+        output_cap: int | None,
+        thinking: JsonObject | None,
+    ) -> bytes:
+        return anthropic_request.edit(facts, model, output_cap=output_cap)
+
+    def decode(
+        self, facts: anthropic_request.ChatFacts, target: Target, request_id: str, received_at: int
+    ) -> ChatRequest:
+        return anthropic_request.decode(
+            facts.body.raw, request_id=request_id, received_at=received_at
+        )
+
+    def encode(self, request: ChatRequest, upstream: Upstream) -> Encoded:
+        return anthropic_request.encode(request, upstream)
+
+    def fetched_urls(self, request: ChatRequest) -> tuple[str, ...]:
+        return anthropic_request.fetched_urls(request)
+
+    def read_answer(self, raw: bytes) -> WholeAnswer:
+        return anthropic_response.read(raw)
+
+    def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
+        return anthropic_response.read(raw, translate=True, answer_tool=answer_tool)
+
+    def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
+        return anthropic_response.encode(answer, request)
+
+    def decoder(self, facts: anthropic_request.ChatFacts) -> Decoder:
+        return anthropic_stream.Decoder()
+
+    def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
+        return anthropic_stream.Decoder(translate=True, answer_tool=answer_tool)
+
+    def encoder(self, request: ChatRequest, target: Target) -> Encoder:
+        return anthropic_stream.Encoder(request)
+
+    def fail(self, decoder: Any, kind: ErrorKind, message: str, request_id: str) -> bytes:
+        return anthropic_errors.frame(kind, message, request_id=request_id)
+
+    def cut(self, decoder: Any) -> bytes:
+        told: bytes = decoder.length_notice()
+        return told
+
+    def quantities(self, told: Any) -> Quantities:
+        return anthropic_usage.quantities(told.usage)
+
+    def render(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        param: str | None,
+        code: str | None,
+        request_id: str,
+        wait_ms: int | None,
+        target: Target,
+    ) -> bytes:
+        return anthropic_errors.render(kind, message, request_id=request_id)
+
+    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+        return anthropic_errors.frame(kind, message, request_id=request_id)
+
+    def status(self, kind: ErrorKind, status: int) -> int:
+        return anthropic_errors.status_of(kind)
+
+    def headers(self, status: int, request_id: str, wait_ms: int | None) -> dict[str, str]:
+        return anthropic_errors.headers(request_id, wait_ms)
+
+    def read_error(
+        self, status: int, headers: Mapping[str, str], body: bytes, now_s: int
+    ) -> UpstreamFault:
+        return anthropic_errors.read(status, headers, body, now_s=now_s)
+
+    def read_error_object(self, error: bytes) -> UpstreamFault:
+        return anthropic_errors.read_object(error)
+
+
+class _Gemini(Codec[gemini_request.ChatFacts]):
+    name = "gemini"
+
+    def read(self, raw: bytes, target: Target) -> gemini_request.ChatFacts:
+        return gemini_request.read(raw, model=target.model, stream=target.stream)
+
+    def edit(
+        self,
+        facts: gemini_request.ChatFacts,
+        model: str,
+        output_cap: int | None,
+        thinking: JsonObject | None,
+    ) -> bytes:
+        return gemini_request.edit(facts, model, output_cap=output_cap, thinking=thinking)
+
+    def decode(
+        self, facts: gemini_request.ChatFacts, target: Target, request_id: str, received_at: int
+    ) -> ChatRequest:
+        return gemini_request.decode(
+            facts.body.raw,
+            model=target.model,
+            stream=target.stream,
+            request_id=request_id,
+            received_at=received_at,
+        )
+
+    def encode(self, request: ChatRequest, upstream: Upstream) -> Encoded:
+        return gemini_request.encode(request, upstream)
+
+    def fetched_urls(self, request: ChatRequest) -> tuple[str, ...]:
+        return gemini_request.fetched_urls(request)
+
+    def thinking(self, settings: ReasoningSettings, upstream: Upstream) -> JsonObject | None:
+        return gemini_thinking.suffix_thinking(settings, upstream)
+
+    def operation(self, target: Target, *, stream: bool) -> Operation:
+        if stream and target.array:
+            return "stream_generate_content_array"
+        return chat_operation("gemini", stream=stream)
+
+    def content_type(self, target: Target, *, stream: bool) -> str:
+        return EVENT_STREAM if stream and not target.array else JSON
+
+    def read_answer(self, raw: bytes) -> WholeAnswer:
+        return gemini_response.read(raw)
+
+    def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
+        return gemini_response.read(raw, translate=True, request_id=request.request_id)
+
+    def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
+        return gemini_response.encode(answer, request)
+
+    def decoder(self, facts: gemini_request.ChatFacts) -> Decoder:
+        return gemini_stream.Decoder(choices=facts.choices)
+
+    def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
+        return gemini_stream.Decoder(
+            choices=request.choices or 1, translate=True, request_id=request.request_id
+        )
+
+    def encoder(self, request: ChatRequest, target: Target) -> Encoder:
+        return gemini_stream.Encoder(request, array=target.array)
+
+    def fail(self, decoder: Any, kind: ErrorKind, message: str, request_id: str) -> bytes:
+        told: bytes = decoder.fail(kind, message)
+        return told
+
+    def cut(self, decoder: Any) -> bytes:
+        told: bytes = decoder.cut()
+        return told
+
+    def quantities(self, told: Any) -> Quantities:
+        return gemini_usage.quantities(told.usage)
+
+    def render(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        param: str | None,
+        code: str | None,
+        request_id: str,
+        wait_ms: int | None,
+        target: Target,
+    ) -> bytes:
+        limited = wait_ms if KINDS[kind].status == 429 else None
+        return gemini_errors.render(kind, message, retry_after_ms=limited, array=target.array)
+
+    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+        if target.array:
+            return gemini_errors.element(kind, message, first=True)
+        return gemini_errors.frame(kind, message)
+
+    def status(self, kind: ErrorKind, status: int) -> int:
+        return gemini_errors.status_of(kind)
+
+    def headers(self, status: int, request_id: str, wait_ms: int | None) -> dict[str, str]:
+        return {} if wait_ms is None else {"retry-after": str(max(1, -(-wait_ms // 1_000)))}
+
+    def read_error(
+        self, status: int, headers: Mapping[str, str], body: bytes, now_s: int
+    ) -> UpstreamFault:
+        return gemini_errors.read(status, headers, body, now_s=now_s)
+
+    def read_error_object(self, error: bytes) -> UpstreamFault:
+        return gemini_errors.read_object(error)
+
+
+_OPENAI_LENGTH: Final = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\n\n'
+
+CODECS: Final[Mapping[Dialect, Codec[Any]]] = MappingProxyType(
+    {codec.name: codec for codec in (_OpenAI(), _Responses(), _Anthropic(), _Gemini())}
+)
+
+
+def _value(body: Body, name: str) -> object:
+    raw = body.value(name)
+    return None if raw is None else msgspec.json.decode(raw)

@@ -1,0 +1,53 @@
+"""A stream of one dialect, read and written anew in another."""
+
+from gateway.codecs.errors import ErrorKind
+from gateway.codecs.events import Broken, End, Event, Finish, Step, UpstreamError
+from gateway.relay.dialects import Decoder, Encoder
+
+
+class Translating:
+    """Feeds an encoder from a decoder; where it stands, a decoder of the client's dialect could.
+
+    The bytes of its steps are the client's. What cannot be read behind a complete answer takes
+    nothing from it.
+    """
+
+    def __init__(self, decoder: Decoder, encoder: Encoder, choices: int) -> None:
+        self._decoder = decoder
+        self._encoder = encoder
+        self._open = set(range(choices))
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """What is whole now."""
+        return [self._write(step) for step in self._decoder.feed(chunk)]
+
+    def end(self) -> list[Step]:
+        """The upstream has closed."""
+        return [self._write(step) for step in self._decoder.end()]
+
+    def fail(self, kind: ErrorKind, message: str) -> bytes:
+        """What ends the client's stream when it fails."""
+        return self._encoder.fail(kind, message)
+
+    def cut(self) -> bytes:
+        """What ends the client's stream as if it had reached its length (F18)."""
+        ends = [self._encoder.feed(Finish(choice, "length")) for choice in sorted(self._open)]
+        return b"".join(ends) + self._encoder.end()
+
+    def _write(self, step: Step) -> Step:
+        events = step.events
+        if not events:
+            return Step(b"", events)
+        if isinstance(events[-1], Broken) and self._decoder.complete:
+            events = [*events[:-1], End(marked=False)]
+        pieces = [self._encode(event) for event in events]
+        return Step(pieces[0] if len(pieces) == 1 else b"".join(pieces), events)
+
+    def _encode(self, event: Event) -> bytes:
+        if isinstance(event, End):
+            return self._encoder.end()
+        if isinstance(event, UpstreamError):
+            return self._encoder.fail(event.kind, event.message)
+        if isinstance(event, Finish):
+            self._open.discard(event.choice)
+        return self._encoder.feed(event)

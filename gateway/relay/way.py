@@ -1,0 +1,230 @@
+"""How one request goes to one channel: as it came, or translated.
+
+    client's dialect = channel's    the bytes go on, edited in place; nothing is decoded
+    otherwise                       decoded once per request, encoded per attempt
+
+A request for a plain answer is translated too where the model must be asked for a stream, and so is
+one whose model name asks for thinking in a dialect that has no place for it in its bytes.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from gateway.codecs.chat import (
+    Base64,
+    ChatRequest,
+    Encoded,
+    JsonObject,
+    Upstream,
+)
+from gateway.codecs.errors import RequestFault
+from gateway.codecs.turns import replace_urls
+from gateway.providers.models import Capabilities, capabilities_of
+from gateway.providers.provider import BadModelName, Operation, chat_operation
+from gateway.providers.suffixes import AskedModel
+from gateway.providers.targets import (
+    Needs,
+    dialect_for,
+    must_stream,
+    needs_of,
+    upstream_of,
+)
+from gateway.relay.call import Asked
+from gateway.relay.dialects import CODECS, Codec, Facts, Target
+from gateway.relay.fetching import fetch
+from gateway.relay.snapshot import Channel
+from gateway.relay.upstream import Outgoing
+from gateway.rules.routing import Candidate
+from lib.egress import EgressPolicy
+
+
+@dataclass(slots=True)
+class Way:
+    """One request on its way to one candidate.
+
+    `codec` is the upstream's, `stream` whether it is asked for a stream. Where `request` is None
+    the client's bytes and the upstream's go through.
+    """
+
+    codec: Codec[Any]
+    operation: Operation
+    url: str
+    content_type: str
+    stream: bool
+    model: str
+    passed: Mapping[str, str]
+    thinking: JsonObject | None = None
+    request: ChatRequest | None = None
+    upstream: Upstream | None = None
+    encoded: Encoded | None = None
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """The parameters that the upstream does not hear of."""
+        return () if self.encoded is None else self.encoded.dropped
+
+    @property
+    def answer_tool(self) -> str:
+        """See `Encoded`."""
+        return "" if self.encoded is None else self.encoded.answer_tool
+
+
+class Asking:
+    """One request of a client, for every channel that it may be sent to. `cap_max` bounds the
+    output of a request that names no cap, where the upstream must be told one."""
+
+    __slots__ = (
+        "_cap_max",
+        "_client",
+        "_facts",
+        "_fetched",
+        "_headers",
+        "_model",
+        "_request",
+        "_request_id",
+        "_suffix",
+        "_target",
+    )
+
+    def __init__(
+        self, asked: Asked, facts: Facts, model: AskedModel, request_id: str, *, cap_max: int
+    ) -> None:
+        self._client = asked.codec
+        self._facts = facts
+        self._target = asked.target
+        self._model = model.name
+        self._suffix = model.reasoning
+        self._headers = asked.headers
+        self._request_id = request_id
+        self._cap_max = cap_max
+        self._request: ChatRequest | None = None
+        self._fetched: dict[str, Base64] = {}
+
+    async def way(self, channel: Channel, candidate: Candidate, policy: EgressPolicy) -> Way:
+        """How the request goes to a candidate.
+
+        Raises RequestFault when this candidate cannot be asked for it.
+        """
+        provider, client = channel.provider, self._client
+        capabilities = capabilities_of(candidate.upstream_model, provider, self._model)
+        model = provider.aliases.get(candidate.upstream_model, candidate.upstream_model)
+        dialect, stream = client.name, self._facts.stream
+        if dialect not in provider.dialects or capabilities.traits:
+            needs = self._needs(channel)
+            dialect = dialect_for(provider, capabilities, dialect, needs)
+            stream = stream or must_stream(capabilities, needs)
+        thinking: JsonObject | None = None
+        translated = dialect != client.name or stream != self._facts.stream
+        if self._suffix is not None and not translated:
+            upstream = upstream_of(provider, dialect, candidate.upstream_model, capabilities)
+            thinking = client.thinking(self._suffix, upstream)
+            translated = thinking is None
+        if translated:
+            return await self._translated(
+                channel, candidate, capabilities, CODECS[dialect], policy, stream=stream
+            )
+        operation = client.operation(self._target, stream=stream)
+        return Way(
+            client,
+            operation,
+            _url(channel, operation, model, self._model),
+            client.content_type(self._target, stream=stream),
+            stream,
+            model,
+            self._passed(channel),
+            thinking,
+        )
+
+    def outgoing(self, way: Way, output_cap: int | None) -> Outgoing:
+        """The request as it goes out, with an output cap in place of the client's."""
+        if way.request is None:
+            body = self._client.edit(self._facts, way.model, output_cap, way.thinking)
+        else:
+            if way.upstream is not None and output_cap is not None:
+                upstream = replace(way.upstream, output_cap=output_cap)
+                way.encoded = way.codec.encode(way.request, upstream)
+            body = b"" if way.encoded is None else way.encoded.body
+        return Outgoing(way.codec, way.url, body, way.content_type, way.passed)
+
+    def _needs(self, channel: Channel) -> Needs:
+        client = self._client
+        if client.name in channel.provider.dialects:
+            return client.needs(self._facts)
+        return needs_of(self._decoded())
+
+    def _decoded(self) -> ChatRequest:
+        """The request in neutral words. Raises RequestFault."""
+        if self._request is None:
+            request = self._client.decode(
+                self._facts, self._target, self._request_id, int(time.time())
+            )
+            if request.previous_response_id is not None:
+                raise RequestFault(
+                    "unsupported_capability",
+                    "previous_response_id",
+                    "previous_response_id names a response that is not kept here: this model is "
+                    "reached in another dialect, send the whole conversation in `input`",
+                )
+            settings = request.reasoning if self._suffix is None else self._suffix
+            self._request = msgspec.structs.replace(request, model=self._model, reasoning=settings)
+        return self._request
+
+    async def _translated(
+        self,
+        channel: Channel,
+        candidate: Candidate,
+        capabilities: Capabilities,
+        codec: Codec[Any],
+        policy: EgressPolicy,
+        *,
+        stream: bool,
+    ) -> Way:
+        provider = channel.provider
+        request = self._decoded()
+        upstream = upstream_of(provider, codec.name, candidate.upstream_model, capabilities)
+        if request.output_cap is None and (upstream.output_max or 0) > self._cap_max:
+            # What an upstream is told of our own accord may not be more than is held for it.
+            upstream = replace(upstream, output_max=self._cap_max)
+        urls = codec.fetched_urls(request)
+        missing = [url for url in urls if url not in self._fetched]
+        if missing:
+            self._fetched |= await fetch(missing, policy)
+        if urls:
+            request = replace_urls(request, self._fetched)
+        asked = msgspec.structs.replace(request, stream=stream)
+        operation = chat_operation(codec.name, stream=stream)
+        return Way(
+            codec,
+            operation,
+            _url(channel, operation, upstream.model, self._model),
+            codec.content_type(Target(), stream=stream),
+            stream,
+            upstream.model,
+            {},
+            request=asked,
+            upstream=upstream,
+            encoded=codec.encode(asked, upstream),
+        )
+
+    def _passed(self, channel: Channel) -> Mapping[str, str]:
+        dialect = self._client.name
+        wanted = channel.passed[dialect]
+        if not wanted:
+            return {}
+        given = {
+            name.decode(): value.decode("latin-1")
+            for name, value in self._headers
+            if name in wanted
+        }
+        return channel.provider.passed_headers(dialect, given) if given else given
+
+
+def _url(channel: Channel, operation: Operation, model: str, asked: str) -> str:
+    try:
+        return channel.address.url(operation, model)
+    except BadModelName:
+        raise RequestFault("model_not_found", "model", "", model=asked) from None
