@@ -376,6 +376,7 @@ def _seal(heard: Heard, part: dict[str, Any]) -> None:
     seal = part.get("thoughtSignature")
     if seal is None or seal in _EXCUSES:
         return
+    seal = _standard(seal)
     if not looks_sealed("gemini", seal):
         raise Wrong(400, "Thought signature is not valid.")
     name = (part.get("functionCall") or {}).get("name")
@@ -403,7 +404,12 @@ def _see(heard: Heard, data: dict[str, Any]) -> None:
         raise Wrong(400, "Unable to process input: mimeType is missing.")
     kind = media_type.split("/")[0]
     kind = kind if kind in ("image", "audio", "video") else "file"
-    heard.see(from_base64(kind, media_type, data.get("data")))
+    heard.see(from_base64(kind, media_type, _standard(data.get("data"))))
+
+
+def _standard(data: Any) -> Any:
+    """Bytes come in either alphabet of base64; the official client uses the one for URLs."""
+    return data.replace("-", "+").replace("_", "/") if isinstance(data, str) else data
 
 
 class GeminiStream(Stream):
@@ -484,7 +490,7 @@ class GeminiStream(Stream):
     def cut_call(self) -> Iterator[Step]:
         """The frame of the call breaks off inside its arguments."""
         call = compact({"functionCall": {"name": self.name, "args": {"city": "上海"}}})[:-4]
-        yield self.frame(b'{"candidates":[{"content":{"parts":[' + call)[: -len(self.end)]
+        yield self.frame(b'{"candidates":[{"content":{"parts":[' + call).removesuffix(self.end)
 
     def closing(self) -> Iterator[Step]:
         ask, wish = self.ask, self.ask.wish

@@ -57,6 +57,10 @@ class Messages(Talk):
     def credential(
         self, headers: Mapping[str, str], query: Mapping[str, str]
     ) -> tuple[str, str | None]:
+        """`x-api-key`; the official client sends its key as a Bearer token."""
+        kind, _, key = headers.get("authorization", "").partition(" ")
+        if "x-api-key" not in headers and kind.lower() == "bearer":
+            return "bearer", key
         return "x-api-key", headers.get("x-api-key")
 
     def no_key(self, given: str | None) -> Problem:

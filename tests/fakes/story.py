@@ -397,7 +397,7 @@ def _plain(ask: Ask, told: Plan, chunked: bool) -> Iterator[Step]:
         yield wish.wait_ms / 1000
         row.struck = False
         body = body[len(body) // 2 :]
-    yield from _limited(ask, sliced(wish, body, tokens))
+    yield from _limited(ask, sliced(wish, body, tokens, last=True))
     if broken is not None:
         row.struck = True
         yield broken
@@ -459,15 +459,21 @@ def _head(ask: Ask, data: bytes) -> Iterator[Step]:
     ask.row.struck = False
 
 
-def sliced(wish: Directives, data: bytes, tokens: int) -> Iterator[Step]:
-    """Cut a body into writes of `#chunk_bytes`; the last piece carries the count."""
+def sliced(wish: Directives, data: bytes, tokens: int, *, last: bool = False) -> Iterator[Step]:
+    """Cut a body into writes of `#chunk_bytes`; the last piece carries the count.
+
+    With `last` nothing waits behind it: the client may leave as soon as it has all.
+    """
     size = wish.chunk_bytes
     if not size or not data:
         yield Emit(data, tokens)
         return
     for start in range(0, len(data), size):
         piece = data[start : start + size]
-        yield Emit(piece, tokens if start + size >= len(data) else 0)
+        ending = start + size >= len(data)
+        yield Emit(piece, tokens if ending else 0)
+        if last and ending:
+            return
         yield wish.gap_ms / 1000 if wish.gap_ms else Signal.FLUSH
 
 

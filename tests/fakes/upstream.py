@@ -1,4 +1,4 @@
-"""A fake OpenAI-dialect provider that keeps its own books: the judge of ours.
+"""A fake provider of every dialect that keeps its own books: the judge of ours.
 
 Start:  python -m tests.fakes.upstream --port 0 --books DIR --name a
         (the port is the first line on stdout; SIGTERM ends it)
@@ -10,19 +10,43 @@ Directives steer one answer from within the request. They stand in the last user
 model, message, script. A prefix is a condition: `#a.fault=F10` only on the server named a,
 `#1.fault=F10` only the first time that this very body comes, `#a.1.fault=F10` both.
 
-A word is a token (see answer.py). The first word of an answer names the server.
+A word is a token (see answer.py). The first word of an answer names the server. The path says the
+dialect, and each takes its key only where the real one has it (routes.py):
+
+chat         /v1/chat/completions                      Authorization: Bearer
+completions  /v1/completions                           Bearer
+responses    /v1/responses, …/input_tokens             Bearer
+messages     /v1/messages, …/count_tokens              x-api-key (or Bearer) and anthropic-version
+gemini       /v1beta/models/{m}:generateContent,       x-goog-api-key, or ?key=
+             :streamGenerateContent (array, or ?alt=sse), :countTokens, :embedContent,
+             :batchEmbedContents
+embeddings   /v1/embeddings · moderations /v1/moderations · rerank /v1/rerank (Jina),
+             /v2/rerank (Cohere)                       Bearer
+models       /v1/models[/{m}], /v1beta/models[/{m}] in the form of the credential
+Azure        /openai/v1/… and /openai/deployments/{m}/…?api-version=, /openai/responses?api-version=
+             for all of the OpenAI family              api-key
 
 Text      tokens=16 · prompt=N (what it counts as input) · cached=N · reasoning=N (shown, counted)
-          hidden=N (counted, not shown) · tools=N calls with args=4 words · finish=length
-          lang=en|cjk|emoji|mixed · echo (says the user's words again) · uncapped (ignores caps)
+          hidden=N (counted, not shown; messages: a redacted_thinking block) · cache_write=N ·
+          cache_write_1h=N · tools=N calls with args=4 words · finish=length (stop, length,
+          tool_calls, content_filter, stop_sequence and responses' failed in the dialect's word,
+          any other as it stands) · lang=en|cjk|emoji|mixed · echo (says the user's words again)
+          uncapped (ignores caps) · dims=8 of a vector
+          Tool results that came since the user's last words are said again, and no tool is
+          called then (`again`: still). A JSON schema is answered with JSON that fits.
+Rules     seals (gemini: a call without its signature is refused, as every model `gemini-3…` does;
+          chat: a turn with calls without its reasoning_content) · strict (unknown fields are
+          refused, else noted). A seal that comes back wrong is always refused.
 Pace      first_ms=N before the head · delay_ms=N after each write · batch=N tokens in a write
           hold=N waits after N tokens until released (POST /_release) · times (note each write)
 Bytes     chunk_bytes=N cuts every write (also inside a code point), gap_ms=N between the cuts
-          crlf · nospace (`data:{`) · comments · nodone (no [DONE]) · chunked (plain answer)
+          crlf · nospace (`data:{`) · comments (pings, white space of an array) · chunked (plain)
+          nodone (no [DONE], message_stop, response.completed, finishReason)
           cut=N / rst=N: connection closed / reset after exactly N bytes of the body
 Usage     usage=auto (final chunk if asked) | always | finish (in the finish chunk) | none | twice
-          early (a low one first) | cumulative (in every chunk) | zero | null
-          negative | float | string | nan | huge | context | cached (above the input)
+          early (a low one first) | start (only that one) | cumulative (in every chunk)
+          zero | null | negative | float | string | nan | huge | context
+          cached (above the input)
 Books     keep (body and headers in the row)
 Faults    fault=F13, fault=F14:chunk, fault=F14:chunk@20 (after 20 tokens; else before any content)
           F5 401 403 · F6 400 413 422 context content · F7 · F8 seconds date junk ms none huge
@@ -34,6 +58,9 @@ Faults    fault=F13, fault=F14:chunk, fault=F14:chunk@20 (after 20 tokens; else 
           F29 · F30 · F31 · F32 reused idle · F33 · F34 (bytes=N) · F35 · F37 both 1xx trailers
           F38 eof closed.   F1 F3 F4 are in listeners.py.
           Waiting faults last wait_ms (an hour unless told) and then go on as if nothing was.
+          Each in its dialect's words. Where a dialect has no such status: messages answers F6:422
+          and F9:429 with 400; gemini F5:401 and F6:422 with 400, F9 with 402, F10:529 with 503, and
+          F6:content with a 200 without candidates, which is billed.
 
 Terms: a request that was answered with 2xx, or taken in and then dropped, is *accepted* and
 billed for its input and for what was emitted; an error status or a redirect is billed nothing.
@@ -116,7 +143,7 @@ class FakeUpstream:
 
     @property
     def url(self) -> str:
-        """What a channel's `base_url` is set to."""
+        """What the `base_url` of a channel of the OpenAI family is set to; others: `origin`."""
         return f"{self.origin}/v1"
 
     # ---- life
