@@ -33,6 +33,12 @@ fix: python git
 	$(BIN)/ruff format .
 	git ls-files -z -- '*.html' | xargs -0 $(BIN)/djade
 
+# Beside nginx, LiteLLM's proxy and Portkey's gateway, a quarter of an hour; three minutes: make bench QUICK=1
+bench: python
+	@$(INSTALL) --dev
+	@$(BIN)/python -m stack.servers
+	@exec $(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(ARGS)
+
 # The three locks after a change of pyproject.toml; newer versions: make lock ARGS=--upgrade
 lock: python
 	@$(INSTALL) --dev

@@ -1,0 +1,26 @@
+"""Our hub with its books taken out: what remains is the relaying alone.
+
+Every request is admitted by nobody and settled nowhere. Only the bench starts this, to tell what
+durable accounting costs the web process; the product has no such switch.
+"""
+
+from gateway.relay import lifespan
+from gateway.relay.admission import Asked, Verdict
+from gateway.relay.books import Books
+from gateway.relay.settlement import Settled
+
+
+class NoBooks(Books):
+    async def admit(self, asked: Asked) -> Verdict:
+        return Verdict("admitted", 0)
+
+    def settle(self, item: Settled) -> None:
+        pass
+
+
+vars(lifespan)["Books"] = NoBooks
+
+# It makes the relay when it is imported.
+from config.asgi import application  # noqa: E402
+
+__all__ = ["application"]

@@ -1,0 +1,233 @@
+"""The report: the numbers to reach, then all figures beside each other. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tests.bench.results import Results
+from tests.bench.spread import Spread
+from tests.bench.systems import BARE, DIRECT, LITELLM, NGINX, PORTKEY, WEIR
+from tests.bench.targets import MEMORY, Judged, all_targets, per_unit, steepening
+from tests.bench.works import BODIES, OPEN_STREAMS, PACED, PLAIN, STREAMS, WORKS, Work
+
+_COLUMNS = (WEIR, NGINX, PORTKEY, LITELLM)
+
+_METHOD = """\
+- One load client, one fake provider and all that is measured share this machine and its loopback;
+  every connection is kept. CPU of the client and of the provider is not counted.
+- A round does every piece of work on every system, one after the other, in an order that turns by
+  one with each round. Ratios and differences are taken within a round; a figure is the median of
+  the rounds, in brackets its lowest and highest.
+- CPU is what the kernel counted for every thread of every process of the system, from the first
+  request of a slot to a quarter of a second after its last answer, divided by the answers.
+- Ours: one web process with the production command, and Postgres with fsync on this machine's
+  disk, through a key of an organisation with a wallet: hold, attempt, posting and usage record of
+  each request. Both are counted. Worker and beat, which roll up usage, do not run.
+- *{bare}* is our web process with its books replaced by nothing; the difference is what
+  accounting costs it. Only the bench can start it so.
+- nginx: one worker, unbuffered as deploy/nginx has it. LiteLLM's proxy: its documented production
+  settings, one worker, a master key, no database. Portkey's gateway: its own server, production
+  mode. None of the three keeps books.
+- Delay of a chunk: from the moment when the provider writes it to its arrival, on one clock; what
+  a system adds is that less the same of a direct connection.
+- In a *burst* the provider writes each chunk by itself and waits for nothing; *in one piece* it
+  writes all at once.
+- Memory is the proportional set size of a fresh system with streams that each have had their first
+  chunk, less that with none, divided by their number. Buffers of sockets are the kernel's.
+- Only right answers are counted: one that is refused or not whole spoils its slot, which is then
+  measured once more. What fails twice has no figure.
+- Requests per second are bounded by two cores that client, provider and system share; they compare
+  systems and are no promise."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a report says of its run."""
+
+    date: str
+    machine: str
+    others: str
+    rounds: int
+    versions: str
+    sync_us: float
+    books: str
+    minutes: float
+
+
+def render(results: Results, about: About) -> str:
+    """The whole document, as Markdown."""
+    return (
+        "\n\n".join(
+            [
+                "# Performance",
+                "Written by `make bench`; not to be edited by hand. `make bench QUICK=1` prints a "
+                "shorter run and leaves this page alone.",
+                _about(results, about),
+                "## Numbers to reach",
+                _targets(all_targets(results)),
+                "## CPU per request, µs",
+                "All processes of a system together.",
+                _by_system(results, WORKS, "cpu_us", _COLUMNS),
+                "## Ours, apart",
+                _ours(results),
+                "## Requests per second, and time of an answer",
+                _by_system(results, WORKS, "rate", (DIRECT, *_COLUMNS)),
+                "Median and 99th percentile of an answer's time, ms:",
+                _latencies(results, PLAIN.values()),
+                "## Delay of a chunk, µs",
+                _delays(results),
+                "## Memory",
+                _memory(results),
+                "## Growth",
+                _growth(results),
+                "## Method",
+                _METHOD.format(bare=BARE),
+                "",
+            ]
+        ).rstrip("\n")
+        + "\n"
+    )
+
+
+def summary(results: Results) -> str:
+    """The numbers to reach, for a terminal."""
+    return _targets(all_targets(results))
+
+
+def _about(results: Results, about: About) -> str:
+    lines = [
+        f"- {about.date}, {about.rounds} rounds, {about.minutes:.0f} minutes; {about.others}.",
+        f"- {about.machine}. A page reaches the disk in {about.sync_us:,.0f} µs.",
+        f"- {about.versions}.",
+        f"- Our books afterwards: {about.books}.",
+    ]
+    lines += [f"- {name} was not measured: {why}." for name, why in results.missing.items()]
+    lines += [f"- Measured at the second go: {what}" for what in results.repeated]
+    for (work, name), why in results.failed.items():
+        lines.append(f"- {name} failed at *{work}* and has no figure there: {why}")
+    return "\n".join(lines)
+
+
+def _targets(judged: Sequence[Judged]) -> str:
+    return _table(
+        ("Target", "Wanted", "Measured", ""),
+        [(row.work, row.wanted, _told(row), row.verdict) for row in judged],
+    )
+
+
+def _told(row: Judged) -> str:
+    if row.measured is None:
+        return "not measured"
+    unit = "×" if row.unit == "×" else f" {row.unit}"
+    return _show(row.measured, unit)
+
+
+def _by_system(results: Results, works: Iterable[Work], figure: str, systems: Sequence[str]) -> str:
+    rows = [
+        (work.name, *(_cell(results.spread(work.name, name, figure)) for name in systems))
+        for work in works
+    ]
+    return _table(("", *systems), rows)
+
+
+def _ours(results: Results) -> str:
+    rows = []
+    for work in WORKS:
+        parts = [results.spread(work.name, WEIR, f"cpu_us.{part}") for part in ("web", "postgres")]
+        bare = results.spread(work.name, BARE, "cpu_us.web")
+        rows.append((work.name, *map(_cell, (*parts, bare))))
+    return _table(("CPU per request, µs", "web process", "Postgres", BARE), rows)
+
+
+def _latencies(results: Results, works: Iterable[Work]) -> str:
+    systems = (DIRECT, *_COLUMNS)
+    rows = []
+    for work in works:
+        cells = []
+        for name in systems:
+            middle = results.spread(work.name, name, "median_us")
+            late = results.spread(work.name, name, "p99_us")
+            both = "–"
+            if middle is not None and late is not None:
+                both = f"{_number(middle.median / 1e3)} / {_number(late.median / 1e3)}"
+            cells.append(both)
+        rows.append((work.name, *cells))
+    return _table(("", *systems), rows)
+
+
+def _delays(results: Results) -> str:
+    systems = (DIRECT, *_COLUMNS)
+    rows = [
+        (name, *(_cell(results.spread(PACED.name, system, figure)) for system in systems))
+        for name, figure in (("median", "delay_us"), ("99th percentile", "delay_p99_us"))
+    ]
+    return _table(("", *systems), rows)
+
+
+def _memory(results: Results) -> str:
+    first, last = OPEN_STREAMS
+    figures = {
+        "with no stream, MB": ("idle_kb", 1024.0),
+        f"for each of {first:,} streams, KB": (f"kb_at_{first}", 1.0),
+        f"for each of {last:,} streams, KB": (f"kb_at_{last}", 1.0),
+        f"for one more, {first:,} to {last:,}, KB": ("kb_growth", 1.0),
+    }
+    columns = [(WEIR, "web"), (WEIR, "postgres"), *((name, "all") for name in _COLUMNS[1:])]
+    rows = []
+    for name, (figure, unit) in figures.items():
+        cells = []
+        for system, part in columns:
+            found = results.spread(MEMORY, system, f"{figure}.{part}")
+            cells.append(_cell(found and Spread(*(value / unit for value in found))))
+        rows.append((name, *cells))
+    heads = (f"{WEIR}: web process", f"{WEIR}: Postgres", *_COLUMNS[1:])
+    return _table(("", *heads), rows)
+
+
+def _growth(results: Results) -> str:
+    rows = []
+    for unit, works in (("chunk", STREAMS), ("KB of a body", BODIES)):
+        sizes = list(works)
+        steps = [f"from {a:,} to {b:,}" for a, b in pairwise(sizes)]
+        for number, step in enumerate(steps):
+            cells = []
+            for name in _COLUMNS:
+                found = per_unit(results, name, works)
+                cells.append("–" if found is None else _number(found[number]))
+            rows.append((f"µs per {unit}, {step}", *cells))
+        steep = [_cell(steepening(results, name, works)) for name in _COLUMNS]
+        rows.append((f"per {unit}: last step to first", *steep))
+    return _table(("", *_COLUMNS), rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(found: Spread | None) -> str:
+    return "–" if found is None else _show(found)
+
+
+def _show(found: Spread, unit: str = "") -> str:
+    if found.low == found.high:
+        return f"{_number(found.median)}{unit}"
+    return f"{_number(found.median)}{unit} ({_number(found.low)}–{_number(found.high)})"
+
+
+def _number(value: float) -> str:
+    """Three digits that mean something.
+
+    >>> [_number(value) for value in (0.0123, 1.234, 12.34, 123.4, 12345.6)]
+    ['0.01', '1.23', '12.3', '123', '12,300']
+    """
+    if abs(value) >= 1000:
+        digits = len(str(int(abs(value)))) - 3
+        return f"{round(value / 10**digits) * 10**digits:,}"
+    return (
+        f"{value:.0f}"
+        if abs(value) >= 100
+        else f"{value:.1f}"
+        if abs(value) >= 10
+        else f"{value:.2f}"
+    )
