@@ -219,7 +219,9 @@ class Messages(Talk):
         body = self.message(ask) | {"content": content} | stop
         if ask.wish.usage != "none":
             usage = ask.report(ask.counted(told.hidden + len(said)))
-            body["usage"] = None if usage is None else usage | {"service_tier": "standard"}
+            if usage is not None:
+                usage["service_tier"] = "standard"
+            body["usage"] = usage
         return compact(body)
 
     def stream(self, ask: Ask, told: Plan) -> Stream:
@@ -527,6 +529,7 @@ class MessagesStream(Stream):
         usage = self.usage_now()
         if usage is not None:
             usage = {name: value for name, value in usage.items() if name != "cache_creation"}
+            self.ask.row.reported_raw = usage
         return self.event("message_delta", delta=delta, usage=usage)
 
     def broken(self) -> bytes:

@@ -142,6 +142,9 @@ def test_the_stream_keeps_its_grammar(fake: FakeUpstream) -> None:
     delta = named(got)[-2][1]
     assert delta["delta"] == {"stop_reason": "tool_use", "stop_sequence": None}
     assert delta["usage"]["output_tokens_details"] == {"thinking_tokens": 2}
+    assert fake.books()[0]["reported_raw"] == delta["usage"]
+    plain = MESSAGES.ask(fake, "x").json()
+    assert fake.books()[1]["reported_raw"] == plain["usage"]
 
 
 def test_other_stops(fake: FakeUpstream) -> None:
