@@ -16,6 +16,9 @@ NAME = "smollm2-135m"
 CONTEXT = 8192
 SLOTS = 2
 THREADS = 2
+# Left alone, so small a model repeats one line until its context is full.
+ANSWER_TOKENS_MAX = 1024
+REPEAT_PENALTY = 1.15
 
 
 def weights() -> Path:
@@ -42,6 +45,10 @@ def serve(port: int, key: str) -> None:
     parameters.n_parallel = SLOTS
     parameters.cpuparams.n_threads = THREADS
     parameters.cpuparams_batch.n_threads = THREADS
+    # Threads that spin while they wait take the cores from everybody else, and so from themselves.
+    parameters.cpuparams.poll = parameters.cpuparams_batch.poll = 0
+    parameters.n_predict = ANSWER_TOKENS_MAX
+    parameters.sampling.penalty_repeat = REPEAT_PENALTY
     parameters.ui = False
     parameters.verbosity = 1  # errors and warnings; its prompts are nobody's business
     stops = {signal.SIGTERM, signal.SIGINT}
