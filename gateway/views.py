@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, operator_page
@@ -114,7 +115,7 @@ def _row(channel: Channel) -> dict[str, object]:
     return {
         "channel": channel,
         "id": id_text(channel.id),
-        "provider": provider.label if provider else channel.provider,
+        "provider": gettext(provider.label) if provider else channel.provider,
         "host": urlsplit(channel.base_url).netloc,
         "routes": routes,
         "more": len(routes) - 1,

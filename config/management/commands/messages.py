@@ -1,7 +1,8 @@
 """`manage.py messages`: bring the catalogues under locale/ up to date with the source.
 
 Django's makemessages, with what it cannot see: the texts of the API reference, which are read off
-the schema, and texts of libraries that we word ourselves. Needs GNU gettext.
+the schema, what providers are called, and texts of libraries that we word ourselves. Needs GNU
+gettext.
 """
 
 import re
@@ -14,8 +15,9 @@ from django.core.management.commands import makemessages
 
 from config import reference
 from config.api import api
+from gateway.providers import PROVIDERS
 
-# The libraries' own words for these are not in the voice of the pages.
+# The libraries' own words for these are not in the voice of the pages, or they have none.
 BORROWED: Final = (
     "Email",
     "Enter a valid email address.",
@@ -29,13 +31,20 @@ BORROWED: Final = (
     "Too many failed login attempts. Try again later.",
     "You must type the same password each time.",
 )
+# The same, as one and as many.
+BORROWED_PLURALS: Final = (
+    (
+        "This password is too short. It must contain at least %d character.",
+        "This password is too short. It must contain at least %d characters.",
+    ),
+)
 _NOISE: Final = re.compile(r'^"POT-Creation-Date:.*\n', re.MULTILINE)
 _NO_SOURCE: Final = (".*", "tests", "stack", "deploy", "docs", "staticfiles", "templates/design")
 
 
 def unseen_texts() -> list[str]:
     """Texts of pages that no call of gettext names."""
-    found = set(BORROWED)
+    found = {*BORROWED, *(provider.label for provider in PROVIDERS.values())}
 
     def noted(text: str) -> str:
         found.add(text)
@@ -60,8 +69,9 @@ class Command(makemessages.Command):
 
     def process_files(self, file_list: Iterable[makemessages.TranslatableFile]) -> None:
         with TemporaryDirectory() as folder:
-            calls = "\n".join(f"gettext_noop({text!r})" for text in unseen_texts())
-            Path(folder, "unseen.py").write_text(calls)
+            calls = [f"gettext_noop({text!r})" for text in unseen_texts()]
+            calls += [f"ngettext({one!r}, {many!r}, 2)" for one, many in BORROWED_PLURALS]
+            Path(folder, "unseen.py").write_text("\n".join(calls))
             unseen = makemessages.TranslatableFile(folder, "unseen.py", self.default_locale_path)
             super().process_files([*file_list, unseen])
 
