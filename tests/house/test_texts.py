@@ -1,0 +1,445 @@
+"""Every text has its Chinese form, and no page shows a text that has none."""
+
+import ast
+import datetime as dt
+import io
+import re
+from collections.abc import Iterable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.catalog import Message as Text
+from babel.messages.extract import extract_python
+from babel.messages.pofile import read_po
+from django.conf import settings
+from django.core import mail
+from django.db import connection
+from django.test import Client
+from django.utils.translation.template import templatize
+
+from accounts.models import Role
+from config.management.commands.messages import BORROWED_PLURALS, unseen_texts
+from gateway.check_words import FAULTS
+from gateway.models import Channel, Route
+from lib import clock
+from lib.ids import id_text, new_id
+from playground.models import Conversation, Message, MessageRole, Run, RunState
+from tests.cast import Cast, make_key, member, signed_in
+from tests.usage.rows import admit, credit, happen, price_version, refuse
+from usage.rollups import replace_all
+from usage.views import ZONES
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("config", "playground", "gateway", "usage", "billing", "accounts", "lib")
+CHINESE = ROOT / "locale/zh_Hans/LC_MESSAGES/django.po"
+COMPILE = ".venv/bin/pybabel compile -d locale -D django"
+CALLS: Final = ("gettext", "gettext_lazy", "gettext_noop", "ngettext", "pgettext", "pgettext_lazy",
+                "npgettext", "_")  # fmt: skip
+
+# A sheet of specimens: what its parts are filled with is no text of the product.
+SPECIMENS = ROOT / "templates/design"
+PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]|%[sd]|(</?\w+[^>]*>)")
+WORD = re.compile(r"[A-Za-z]{2,}")
+
+
+# The catalogue ----------------------------------------------------------------------------------
+
+
+def _catalogue() -> Catalog:
+    with CHINESE.open("rb") as source:
+        return read_po(source, locale="zh_Hans")
+
+
+def _key(message: Text) -> tuple[str | None, str]:
+    return message.context, message.id if isinstance(message.id, str) else message.id[0]
+
+
+def _forms(message: Text) -> list[str]:
+    return [message.string] if isinstance(message.string, str) else list(message.string or ())
+
+
+def _sources() -> Iterator[tuple[Path, str]]:
+    """Every file that can hold texts, as Python: templates in the form that gettext reads."""
+    for room in ROOMS:
+        for path in (ROOT / room).rglob("*.py"):
+            yield path, path.read_text()
+    for path in (ROOT / "templates").rglob("*.*"):
+        if path.suffix in {".html", ".txt"} and SPECIMENS not in path.parents:
+            # Indentation means nothing in a template.
+            read = templatize(path.read_text()).splitlines()
+            yield path, "\n".join(line.strip() for line in read)
+
+
+def _texts_of_source() -> set[tuple[str | None, str]]:
+    """Contexts and texts, read without GNU gettext, by other code than `make messages` uses."""
+    found: set[tuple[str | None, str]] = {(None, text) for text in unseen_texts()}
+    found |= {(None, one) for one, _ in BORROWED_PLURALS}
+    for _, source in _sources():
+        calls = dict.fromkeys(CALLS)
+        read: Iterable[Any] = extract_python(io.BytesIO(source.encode()), calls, (), {})
+        for _, name, texts, _ in read:
+            parts = [texts] if isinstance(texts, str) else list(texts or ())
+            context = parts.pop(0) if name and "pgettext" in name else None
+            if parts and parts[0]:  # not what is computed; its texts are named elsewhere
+                found.add((context, parts[0]))
+    return found
+
+
+def test_the_catalogue_holds_the_texts_of_the_source() -> None:
+    held = {_key(message) for message in _catalogue() if message.id}
+    wanted = _texts_of_source()
+    assert sorted(map(str, wanted - held)) == [], "not in the catalogue: run make messages"
+    assert sorted(map(str, held - wanted)) == [], "no text of the source: run make messages"
+
+
+def test_the_reader_of_sources_finds_what_is_there() -> None:
+    found = _texts_of_source()
+    assert len(found) > 600
+    assert (None, "Create key") in found  # a template
+    assert (None, "and one more") in found  # a plural
+    assert ("unit", "ms") in found  # a context
+    assert (None, "M j, Y") in found  # an argument of a filter
+    assert (None, "The answer broke off") in found  # Python
+    assert (None, "List keys") in found  # the API's schema
+
+
+def test_every_text_has_its_chinese_form() -> None:
+    wrong = []
+    for message in _catalogue():
+        if not message.id:
+            continue
+        forms = _forms(message)
+        if message.fuzzy or not forms or not all(forms):
+            wrong.append(f"not translated: {message.id!r}")
+        # The only Chinese form of a plural stands for every number, so it names the number.
+        asked = message.id if isinstance(message.id, str) else message.id[-1]
+        for form in forms:
+            if _placeholders(asked) != _placeholders(form):
+                wrong.append(f"other placeholders: {message.id!r}")
+    assert wrong == []
+
+
+def _placeholders(text: str) -> list[str]:
+    return sorted(match[0] for match in PLACEHOLDER.finditer(text))
+
+
+def test_chinese_is_written_as_agreed() -> None:
+    """`你`, no exclamation marks, half-width figures, a space between Chinese and Latin."""
+    close = re.compile(r"[\u4e00-\u9fff][A-Za-z0-9]|[A-Za-z0-9%][\u4e00-\u9fff]")
+    wrong = []
+    for message in _catalogue():
+        _, text = _key(message)
+        if not text or re.fullmatch(r"[DMjYHis,: ]+", text):  # a date's pattern has no spaces
+            continue
+        bare = [re.sub(r"%\(\w+\)s|`", "", form) for form in _forms(message)]
+        wrong += [form for form in bare if close.search(form) or re.search("[您！０-９]", form)]
+    assert wrong == []
+
+
+# Templates --------------------------------------------------------------------------------------
+
+SPOKEN = ("aria-label", "title", "placeholder", "alt", "aria-valuetext")
+CODE = frozenset({"script", "style", "code", "pre", "textarea"})
+VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
+# What an include is given to show.
+GIVEN = re.compile(
+    r"\b(?:title|text|label|line|action|warning|verb|what|note|summary)=\"([^\"]*)\""
+)
+
+
+class _Visible(HTMLParser):
+    """The texts of a page that somebody sees or hears; code is none."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[str] = []
+        self._code_depth = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.found += [value for name in SPOKEN if (value := given.get(name))]
+        if given.get("id") == "words":
+            self.found += [value for name, value in attrs if name.startswith("data-") and value]
+        code = tag in CODE or "mono" in (given.get("class") or "").split()
+        if (code or self._code_depth) and tag not in VOID:
+            self._code_depth += 1
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._code_depth:
+            self._code_depth -= 1
+
+    def handle_data(self, data: str) -> None:
+        if not self._code_depth and data.strip():
+            self.found.append(data.strip())
+
+
+def _visible(page: str) -> list[str]:
+    reader = _Visible()
+    reader.feed(page)
+    return reader.found
+
+
+def _without_tags(template: str) -> str:
+    """A template with its translated texts and its logic taken out."""
+    template = re.sub(r"\{#.*?#\}", "", template)
+    template = re.sub(r"\{% block \w+_attrs %\}.*?\{% endblock %\}", "", template)
+    template = re.sub(
+        r"\{% blocktranslate.*?%\}.*?\{% endblocktranslate %\}", "", template, flags=re.DOTALL
+    )
+    return re.sub(r"\{%.*?%\}|\{\{.*?\}\}", "", template, flags=re.DOTALL)
+
+
+def test_templates_show_no_text_past_the_translation() -> None:
+    names = {"Weir", "OpenAPI"}
+    found = []
+    for path in (ROOT / "templates").rglob("*.*"):
+        if path.suffix not in {".html", ".txt"} or SPECIMENS in path.parents:
+            continue
+        source = path.read_text()
+        texts = _visible(_without_tags(source))
+        for include in re.findall(r"\{% include .*?%\}", source, re.DOTALL):
+            texts += [text for text in GIVEN.findall(include) if not text.startswith(".venv/bin/")]
+        found += [
+            f"{path.relative_to(ROOT)}: {text}"
+            for text in texts
+            if not set(WORD.findall(text)) <= names
+        ]
+    assert found == []
+
+
+def test_no_text_is_made_of_pieces_before_it_is_translated() -> None:
+    """A call with an f-string or a sum is not collected, and finds no translation."""
+    found = []
+    for room in ROOMS:
+        for path in (ROOT / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if (
+                    isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Name)
+                    and node.func.id in CALLS
+                    and any(isinstance(one, ast.JoinedStr | ast.BinOp) for one in node.args)
+                ):
+                    found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert found == []
+
+
+# Pages ------------------------------------------------------------------------------------------
+
+# Names, codes, and words that Chinese takes over.
+KEPT = frozenset(
+    "Weir OpenAI OpenAPI API URL ID UTC JSON USD US RFC DNS https sh curl GET POST DELETE"
+    " token Token tok nano null slug"
+    " manage py apply weir yaml gpt web prod English Enter Shift Esc Python Acme WEIR KEK"
+    " egress_allow settings".replace("_", " ").split()
+)
+# What the tests below put there: people, names, a dialect, a time zone.
+OURS = frozenset(
+    "alice bob dora example org core web prod gpt openai east chat stop Alice Bob Dora"
+    " upstream_truncated insufficient_balance Channel Name Weir".replace("_", " ").split()
+)
+
+
+ID = r"\b[0-9A-Z]{26}\b|\b[0-9A-Z]{5}…[0-9A-Z]{4}\b"
+
+
+@pytest.fixture(scope="module")
+def _compiled() -> None:
+    """The compiled catalogue is as new as its source; Django reads it once per process."""
+    made = CHINESE.with_suffix(".mo")
+    if not made.exists() or made.stat().st_mtime < CHINESE.stat().st_mtime:
+        pytest.fail(f"The Chinese texts are not compiled. Run: {COMPILE}", pytrace=False)
+
+
+def _in_chinese(client: Client) -> Client:
+    client.cookies[settings.LANGUAGE_COOKIE_NAME] = "zh-hans"
+    return client
+
+
+def _english(page: str) -> set[str]:
+    """English words that a page shows, but for names, codes and what the tests put there."""
+    zones = {zone.replace("_", " ") for zone in ZONES}
+    shown = " ".join(text for text in _visible(page) if text not in zones)
+    return set(WORD.findall(re.sub(ID, "", shown))) - KEPT - OURS
+
+
+def _read(client: Client, path: str, status: int = 200, **post: str) -> str:
+    """The page of that path, or the answer to a form, after a look for English words."""
+    response = client.post(path, post) if post else client.get(path)
+    assert response.status_code == status, path
+    page: str = response.content.decode()
+    assert 'lang="zh-hans"' in page, path
+    assert _english(page) == set(), path
+    return page
+
+
+def test_a_word_that_is_left_over_is_found() -> None:
+    page = (
+        '<p title="Cost">费用 <code>code</code> US$1 01JCX5T9G7Q2M8K4N6P3R1S0TV</p>'
+        '<input alt="Key"><time>2 h ago</time>'
+    )
+    assert _english(page) == {"Cost", "ago", "Key"}
+
+
+@pytest.mark.usefixtures("_compiled")
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/login", 200),
+        ("/signup", 200),
+        ("/password/reset", 200),
+        ("/password/reset/sent", 200),
+        ("/password/reset/done", 200),
+        ("/password/reset/1-no-such", 200),
+        ("/confirm", 200),
+        ("/inactive", 200),
+        ("/confirm/unknown", 200),
+        ("/link/used-up", 410),
+        ("/nothing/here", 404),
+        ("/api/v1/docs", 200),
+    ],
+)
+def test_pages_of_everybody_are_chinese(people: Cast, path: str, status: int) -> None:
+    _read(_in_chinese(Client()), path, status)
+
+
+@pytest.mark.usefixtures("_compiled")
+@pytest.mark.parametrize(
+    "path",
+    ["", "playground", "usage", "requests", "keys", "keys?q=none", "keys/new",
+     "requests?status=error", "usage?range=custom&from=2026-01-01&to=2026-01-02"],
+)  # fmt: skip
+def test_empty_pages_of_an_organisation_are_chinese(people: Cast, path: str) -> None:
+    _read(_in_chinese(signed_in(people.alice)), f"/o/acme/{path}")
+
+
+@pytest.mark.usefixtures("_compiled")
+def test_pages_of_an_organisation_at_work_are_chinese(people: Cast) -> None:
+    key, _ = make_key(people.core, "web-prod", user=people.bob, model_patterns=("gpt-5", "gpt-*"))
+    credit(key)
+    price_version()
+    at = clock.now() - dt.timedelta(hours=2)
+    ended = happen(key, at, flags=["crash_cut"], raw_usage={"total": 1})
+    broken = happen(key, at, status=502, kind="upstream_truncated", message="")
+    refused = refuse(key, at, message="")
+    running = admit(key, clock.now())
+    with connection.cursor() as cursor:
+        replace_all(cursor, clock.now())
+    alice = _in_chinese(signed_in(people.alice))
+    usage = _read(alice, "/o/acme/usage")
+    assert "US$0.00042" in usage
+    assert f"{at.astimezone(dt.UTC):%Y年}{at.month}月" in usage
+    for group in ("key", "user"):
+        _read(alice, f"/o/acme/usage?group_by={group}&metric=tokens&range=24h")
+    for path in ("", "requests", "keys"):
+        _read(alice, f"/o/acme/{path}")
+    for record in (ended, broken, refused, running):
+        _read(alice, f"/o/acme/requests/{id_text(record.request_id)}")
+    _read(alice, f"/o/acme/requests/{id_text(ended.request_id)}/recompute", next="/")
+    revoke = f"/o/acme/keys/{id_text(key.id)}/revoke"
+    _read(alice, revoke)
+    _read(alice, revoke, 422, confirm="another")
+    dora = _in_chinese(signed_in(people.dora))
+    _read(dora, "/password/change")
+
+
+@pytest.mark.usefixtures("_compiled")
+def test_a_conversation_is_chinese(people: Cast) -> None:
+    talk = Conversation.objects.create(
+        organisation=people.acme, team=people.core, user=people.bob, title="gpt", model="gpt-5"
+    )
+    asked = Message.objects.create(conversation=talk, role=MessageRole.USER, content="...")
+    for state in (RunState.DONE, RunState.STOPPED, RunState.FAILED, RunState.INTERRUPTED):
+        request_id = new_id()
+        answer = Message.objects.create(
+            conversation=talk, parent=asked, role=MessageRole.ASSISTANT, content="...",
+            reasoning="...", model="gpt-5", state=state, request_id=request_id,
+        )  # fmt: skip
+        answer.run = Run.objects.create(
+            conversation=talk, user_message=asked, assistant_message=answer, user=people.bob,
+            model="gpt-5", token=new_id(), request_id=request_id, state=state,
+            process="", ended_at=clock.now(), outcome=OUTCOME,
+        )  # fmt: skip
+        answer.save()
+        page = _read(_in_chinese(signed_in(people.bob)), f"/o/acme/playground/c/{id_text(talk.id)}")
+        assert "思考了 1.20 秒" in page
+        assert "（读完后计量）" in page
+
+
+OUTCOME = {
+    "status": 200, "kind": "timeout", "message": "", "finish_reason": "length", "thought_ms": 1200,
+    "meters": {"in_text": 3, "out_text": 2, "out_reasoning": 7}, "charge_nano": 1_800,
+    "basis": "drained", "hold_nano": 9_000, "ttft_ms": 120, "total_ms": 620,
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("_compiled")
+def test_pages_of_the_control_plane_are_chinese(people: Cast) -> None:
+    dora = _in_chinese(signed_in(people.dora))
+    _read(dora, "/admin/channels")
+    _read(dora, "/admin/models")
+    channel = Channel.objects.create(
+        name="openai-east", provider="openai_compatible", base_url="https://web.example.org/v1"
+    )
+    Route.objects.create(channel=channel, model="gpt-5", upstream_model="gpt-5-2026")
+    Route.objects.create(channel=channel, model="gpt-6*")
+    price_version()
+    for path in ("/admin/channels", "/admin/models", f"/admin/channels/{id_text(channel.id)}"):
+        _read(dora, path)
+    passed = [{"name": "address", "ms": 3, "ok": True}, {"name": "connect", "ms": 3, "ok": False}]
+    for fault in FAULTS:
+        channel.last_test = {
+            "ok": False, "at": clock.now().isoformat(), "model": "gpt-5",
+            "upstream_model": "gpt-5", "total_ms": 1204, "stages": passed, "fault": fault,
+            "status": 500, "detail": "", "body": "...",
+        }  # fmt: skip
+        channel.save()
+        _read(dora, f"/admin/channels/{id_text(channel.id)}")
+
+
+@pytest.mark.usefixtures("_compiled")
+def test_forms_refuse_in_chinese(people: Cast) -> None:
+    visitor = _in_chinese(Client())
+    _read(visitor, "/login", login="alice", password="")
+    page = _read(visitor, "/login", login="alice@example.org", password="wrong password")
+    assert "邮箱或密码不正确。" in page
+    page = _read(visitor, "/signup", email="eve@example.org", password1="short")
+    assert "密码太短，至少 10 个字符。" in page
+    alice = _in_chinese(signed_in(people.alice))
+    page = _read(alice, "/o/acme/keys/new", 422, name="", kind="gpt", lifetime="3")
+    assert "此项必填。" in page
+    made = _read(alice, "/o/acme/keys/new", name="web-prod", kind="relay", lifetime="7")
+    assert "请立即复制。密钥不会被保存，也无法再次显示。" in made
+    _read(alice, "/password/change", oldpassword="no", password1="a", password2="b")
+
+
+@pytest.mark.usefixtures("_compiled")
+def test_refusals_are_chinese(people: Cast) -> None:
+    bob = _in_chinese(signed_in(people.bob))
+    bob.handler.enforce_csrf_checks = True
+    assert "表单已失效" in _read(bob, "/o/acme/keys/new", 403, name="web-prod")
+    vera = member(people.acme, "vera", Role.VIEWER)
+    page = _read(_in_chinese(signed_in(vera)), "/o/acme/keys/new", 403)
+    assert "需要开发者角色，可由组织所有者授予。" in page
+
+
+@pytest.mark.usefixtures("_compiled")
+def test_letters_are_chinese(people: Cast) -> None:
+    visitor = _in_chinese(Client())
+    for address in ("alice@example.org", "nobody@example.org"):
+        visitor.post("/password/reset", {"email": address})
+    for letter in mail.outbox:
+        text = re.sub(r"https?://\S+", "", f"{letter.subject} {letter.body}")
+        assert set(WORD.findall(text)) <= {"Weir"}
+    assert len(mail.outbox) == 2
+
+
+@pytest.mark.usefixtures("_compiled")
+def test_a_browser_that_asks_for_chinese_gets_it(people: Cast) -> None:
+    page = Client().get("/login", headers={"accept-language": "zh-CN,zh;q=0.9,en;q=0.8"})
+    assert 'lang="zh-hans"' in page.content.decode()
