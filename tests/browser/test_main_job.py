@@ -1,0 +1,343 @@
+"""The main job in a real browser: sign in, ask, watch, stop, find the request, its receipt, a key.
+
+The model is the fake provider of tests/fakes, whose `#hold=5` stops an answer after exactly five
+words until it is released: what the page shows then is not a matter of time.
+"""
+
+import re
+from decimal import Decimal
+
+import openai
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from lib.ids import id_text, parse_id
+from tests.browser.conftest import Visit
+from tests.browser.installation import ADA, BEN, CLEO, ECHO, MODEL, Installation
+from tests.browser.visitor import Visitor
+from tests.fakes.upstream import expected_text
+
+pytestmark = pytest.mark.browser
+
+MARKDOWN = """## The crest
+
+A weir keeps the water **level**: <img src=x onerror="window.pwned = 1"><script>window.pwned = 2\
+</script> [click](javascript:window.pwned=3) [docs](https://example.org/weir)
+
+```python
+head = 0.4  # <b>metres</b>
+```
+
+| Crest | Flow |
+|---|---|
+| 0.1 m | 0.06 |
+"""
+
+
+def answer(page: Page) -> Locator:
+    return page.locator("[data-role=assistant]").last
+
+
+def blocks(page: Page) -> Locator:
+    return answer(page).locator("[data-part=blocks]")
+
+
+def ended(page: Page, state: str) -> None:
+    expect(answer(page)).to_have_attribute("data-state", state)
+
+
+def ask(page: Page, site: Installation, text: str, model: str = MODEL) -> None:
+    """Open the playground and send."""
+    page.goto(f"{site.organisation}/playground")
+    page.get_by_label("Model", exact=True).select_option(model)
+    page.get_by_label("Message", exact=True).fill(text)
+    page.get_by_role("button", name="Send").click()
+
+
+def money(text: str) -> Decimal:
+    """The amount in `$0.0000272` or `12.5 out · $0.0000272 (measured)`."""
+    found = re.search(r"\$([\d,]+(?:\.\d+)?)", text)
+    assert found, text
+    return Decimal(found[1].replace(",", ""))
+
+
+def test_the_one_time_link_signs_in_once_and_signing_out_ends_it(
+    site: Installation, visit: Visit
+) -> None:
+    visitor = visit()
+    page, link = visitor.page, site.links[ADA]
+    visitor.sign_in(link)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Acme")
+    page.get_by_role("button", name="Account menu").click()
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/login")
+    page.goto(f"{site.organisation}/playground")
+    expect(page).to_have_url(re.compile(r"/login\?next=/o/acme/playground"))
+    response = page.goto(link)
+    assert response is not None
+    assert response.status == 410
+    expect(page.get_by_role("heading", level=1)).to_have_text("This link does not work any more")
+    assert [line for line in visitor.complaints if "410" not in line] == []
+    visitor.complaints.clear()  # Chromium's own word on the page it was refused
+
+
+def test_an_answer_grows_and_its_request_and_receipt_and_usage_are_there(
+    site: Installation, owner: Visitor
+) -> None:
+    page = owner.page
+    text = "Tell me about rivers. #tokens=12 #hold=5"
+    ask(page, site, text)
+    whole = expected_text("browser", text, 12)
+    expect(blocks(page)).to_have_text(" ".join(whole.split(" ")[:5]))
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    expect(page.get_by_role("button", name="Send")).to_be_hidden()
+    site.fake.release()
+    ended(page, "done")
+    expect(blocks(page)).to_have_text(whole)
+    expect(page.get_by_role("button", name="Send")).to_be_visible()
+
+    # Under the answer: what it took and cost, as the provider counted it.
+    footer = answer(page).locator("footer")
+    expect(footer).to_contain_text("12 out")
+    expect(footer).to_contain_text("measured")
+    record = site.row(
+        "SELECT request_id, id, meters, charge_nano FROM usage_usagerecord "
+        "WHERE final AND source = 'playground' ORDER BY id DESC LIMIT 1"
+    )
+    usage = site.fake.wait_for_row(id_text(record["id"]))["usage"]
+    assert record["meters"] == {"in_text": usage["prompt_tokens"], "out_text": 12}
+    charge = Decimal(record["charge_nano"]).scaleb(-9)
+    assert charge == usage["prompt_tokens"] * Decimal("1.25e-6") + 12 * Decimal("10e-6")
+    assert money(footer.inner_text()) == charge
+
+    # The request in the log, and its receipt to the last digit.
+    request_id = id_text(record["request_id"])
+    page.get_by_role("link", name="Requests").first.click()
+    row = page.get_by_role("row").filter(has=page.locator(f'a[href*="{request_id}"]'))
+    expect(row).to_contain_text(MODEL)
+    assert money(row.get_by_role("cell").last.inner_text()) == charge
+    row.get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(request_id)
+    receipt = page.locator("section").filter(has=page.get_by_role("heading", name="Receipt"))
+    lines = receipt.get_by_role("table").first.locator("tbody tr").all()
+    amounts = [money(line.get_by_role("cell").last.inner_text()) for line in lines]
+    assert len(amounts) == 2
+    assert sum(amounts) == charge
+    charged = receipt.get_by_role("table").first.locator("tfoot td").last
+    assert money(charged.inner_text()) == charge
+    page.get_by_role("button", name="Recompute").click()
+    expect(receipt.get_by_role("status")).to_contain_text("Equal")
+
+    # On the dashboard, once the worker has summed up: the day's row leads to the request.
+    page.goto(f"{site.organisation}/usage?range=24h&model={MODEL}&metric=requests")
+    site.hub.wait(lambda: summed(page, request_id, site), "the request is not on the dashboard")
+
+
+def summed(page: Page, request_id: str, site: Installation) -> bool:
+    """Whether the rollups have come past that request and the page's sum counts it."""
+    page.reload()
+    counted = site.row(
+        "SELECT count(*) AS n FROM usage_usagerecord WHERE final AND model = %s "
+        "AND admitted_at < (SELECT complete_to FROM usage_rollupwatermark)",
+        MODEL,
+    )["n"]
+    known = site.row(
+        "SELECT admitted_at < (SELECT complete_to FROM usage_rollupwatermark) AS summed "
+        "FROM usage_usagerecord WHERE final AND request_id = %s",
+        parse_id(request_id),
+    )["summed"]
+    told = page.locator("#results").inner_text()
+    return bool(known) and re.search(rf"Requests\s+{counted}\b", told) is not None
+
+
+def test_markdown_is_drawn_and_does_nothing(site: Installation, owner: Visitor) -> None:
+    page = owner.page
+    ask(page, site, MARKDOWN, ECHO)
+    ended(page, "done")
+    said = blocks(page)
+    expect(said.get_by_role("heading", name="The crest")).to_be_visible()
+    expect(said.locator("strong")).to_have_text("level")
+    expect(said.locator("pre")).to_contain_text("head = 0.4  # <b>metres</b>")
+    expect(said.get_by_role("cell", name="0.06")).to_be_visible()
+    expect(said).to_contain_text('<img src=x onerror="window.pwned = 1">')
+    expect(said.get_by_role("link", name="docs")).to_have_attribute(
+        "rel", re.compile("noopener|noreferrer")
+    )
+    assert said.locator("script, img, [href^=javascript], [onerror]").count() == 0
+    assert page.evaluate("() => window.pwned") is None
+    page.reload()
+    expect(said.get_by_role("heading", name="The crest")).to_be_visible()
+    assert page.evaluate("() => window.pwned") is None
+
+
+def test_stop_ends_the_answer_at_the_provider_too(site: Installation, owner: Visitor) -> None:
+    page = owner.page
+    ask(page, site, "On and on. #tokens=400 #hold=7 #usage=cumulative")
+    expect(blocks(page)).to_have_text(re.compile(r"^(\S+ ){6}\S+$"))
+    page.get_by_role("button", name="Stop").click()
+    ended(page, "stopped")
+    expect(answer(page).locator("footer")).to_contain_text("Stopped by you")
+    record = site.row(
+        "SELECT id, charge_nano, meters FROM usage_usagerecord "
+        "WHERE final AND source = 'playground' ORDER BY id DESC LIMIT 1"
+    )
+    row = site.fake.wait_for_row(id_text(record["id"]))
+    assert row["outcome"] == "cut"
+    assert record["meters"]["out_text"] == row["usage"]["completion_tokens"] == 7
+    charge = Decimal(record["charge_nano"]).scaleb(-9)
+    assert money(answer(page).locator("footer").inner_text()) == charge
+    # The next message goes on in the same conversation.
+    page.get_by_label("Message", exact=True).fill("And now? #tokens=3")
+    page.keyboard.press("Enter")
+    ended(page, "done")
+    expect(page.locator("[data-role=assistant]")).to_have_count(2)
+
+
+def test_a_key_is_shown_once_works_and_is_revoked(site: Installation, owner: Visitor) -> None:
+    page = owner.page
+    page.goto(f"{site.organisation}/keys")
+    page.get_by_role("link", name="Create key").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("web-prod")
+    dialog.get_by_role("button", name="Create key").click()
+    expect(dialog).to_contain_text("Copy this key now.")
+    secret = dialog.locator("#secret").inner_text()
+    assert re.fullmatch(r"sk-weir-[0-9A-Za-z]{38}", secret)
+    dialog.get_by_role("link", name="I have saved it").click()
+    row = page.get_by_role("row").filter(has_text="web-prod")
+    expect(row).to_contain_text("Active")
+    for path in ("keys", "keys?state=all", "keys?q=web-prod", ""):
+        page.goto(f"{site.organisation}/{path}")
+        assert secret not in page.content()
+    page.go_back()
+    assert secret not in page.content()
+
+    client = site.client(secret)
+    message = {"role": "user", "content": "hello #tokens=6"}
+    site.hub.wait(lambda: bool(client.models.list().data), "the key is not heard of")
+    said = client.chat.completions.create(model=MODEL, messages=[message])  # type: ignore[list-item]
+    assert said.choices[0].message.content == expected_text("browser", "hello #tokens=6", 6)
+
+    page.goto(f"{site.organisation}/keys")
+    page.get_by_role("link", name="Revoke web-prod").click()
+    revoke = dialog.get_by_role("button", name="Revoke key")
+    expect(revoke).to_be_disabled()
+    dialog.get_by_label("Type web-prod to go on").fill("web-prod")
+    revoke.click()
+    expect(page.get_by_role("row").filter(has_text="web-prod")).to_have_count(0)
+    with pytest.raises(openai.AuthenticationError):
+        client.chat.completions.create(model=MODEL, messages=[message])  # type: ignore[list-item]
+    page.goto(f"{site.organisation}/keys?state=revoked")
+    expect(page.get_by_role("row").filter(has_text="web-prod")).to_contain_text("Revoked")
+
+
+@pytest.mark.parametrize(
+    ("channel", "told"), [("rivers", "Passed"), ("dry", "Failed")], ids=["working", "dead"]
+)
+def test_a_channel_is_tested_from_its_page(
+    site: Installation, owner: Visitor, channel: str, told: str
+) -> None:
+    page = owner.page
+    page.goto("/admin/channels")
+    page.get_by_role("link", name=channel).click()
+    page.get_by_role("button", name="Run test").click()
+    expect(page.locator("#test .panel-head")).to_contain_text(told)
+    page.get_by_role("link", name="Channels").first.click()
+    expect(page.get_by_role("row").filter(has_text=channel)).to_contain_text(told)
+
+
+def test_keyboard_alone_from_signing_in_to_the_receipt(site: Installation, visit: Visit) -> None:
+    page = visit(viewport={"width": 1280, "height": 900}).page
+    page.goto(site.links[BEN])
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/o/acme/")
+    tab_to(page, "Playground", at_most=5)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/playground")
+    # The message box has the focus at once; what one may choose before writing is on the way back.
+    expect(page.get_by_label("Message", exact=True)).to_be_focused()
+    page.keyboard.press("Alt+KeyM")
+    page.keyboard.type(MODEL)
+    expect(page.get_by_label("Model", exact=True)).to_have_value(MODEL)
+    tab_to(page, "Message", at_most=6)
+    page.keyboard.type("From the keyboard. #tokens=9 #hold=4")
+    page.keyboard.press("Enter")
+    expect(blocks(page)).to_have_text(re.compile(r"^(\S+ ){3}\S+$"))
+    site.fake.release()
+    ended(page, "done")
+    expect(page.get_by_label("Message", exact=True)).to_be_focused()
+    page.keyboard.press("Alt+ArrowUp")
+    expect(answer(page)).to_be_focused()
+    tab_to(page, "Request", at_most=3)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/requests/*")
+    tab_to(page, "Recompute", at_most=40)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Equal", exact=True)).to_be_visible()
+
+
+def tab_to(page: Page, name: str, *, at_most: int) -> None:
+    """Press Tab until the element of that name has the focus, which must be seen."""
+    for _ in range(at_most):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(
+            """() => {
+              const one = document.activeElement;
+              const { width, height } = one.getBoundingClientRect();
+              const style = getComputedStyle(one);
+              const ring = style.outlineStyle !== "none" || style.boxShadow !== "none"
+                || getComputedStyle(one.parentElement).boxShadow !== "none";
+              const name = one.labels?.[0]?.textContent ?? one.getAttribute("aria-label")
+                ?? one.textContent;
+              return { name: name.trim(), seen: ring && width > 0 && height > 0 };
+            }"""
+        )
+        assert focused["seen"], f"the focus on {focused['name']!r} cannot be seen"
+        if focused["name"] == name:
+            return
+    raise AssertionError(f"{name} is more than {at_most} stops away")
+
+
+def test_without_scripts_everything_is_plain_pages_and_forms(
+    site: Installation, visit: Visit
+) -> None:
+    visitor = visit(java_script_enabled=False)
+    page = visitor.page
+    visitor.sign_in(site.links[CLEO])
+    expect(page.get_by_role("heading", level=1)).to_have_text("Acme")
+
+    page.goto(f"{site.organisation}/playground")
+    page.get_by_label("Model", exact=True).select_option(MODEL)
+    page.get_by_label("Message", exact=True).fill("Plainly. #tokens=8")
+    page.get_by_role("button", name="Send").click()
+    expect(blocks(page)).to_have_text(expected_text("browser", "Plainly. #tokens=8", 8))
+    answer(page).get_by_role("link", name="Request").click()
+    page.get_by_role("button", name="Recompute").click()
+    expect(page.get_by_text("Equal", exact=True)).to_be_visible()
+
+    page.goto(f"{site.organisation}/requests")
+    page.get_by_label("Status").select_option("error")
+    page.get_by_role("button", name="Filter").click()
+    expect(page).to_have_url(re.compile("status=error"))
+    page.goto(f"{site.organisation}/usage")
+    page.get_by_role("table", name=re.compile("Cost per day")).wait_for()
+
+    page.goto(f"{site.organisation}/keys")
+    page.get_by_role("link", name="Create key").click()
+    page.get_by_label("Name").fill("plain")
+    page.get_by_role("button", name="Create key").click()
+    assert page.locator("#secret").inner_text().startswith("sk-weir-")
+    page.get_by_role("link", name="I have saved it").click()
+    page.get_by_role("link", name="Revoke plain").click()
+    page.get_by_label("Type plain to go on").fill("plain")
+    page.get_by_role("button", name="Revoke key").click()
+    expect(page.get_by_role("row").filter(has_text="plain")).to_have_count(0)
+
+    page.goto("/admin/channels")
+    page.get_by_role("link", name="rivers").click()
+    page.get_by_role("button", name="Run test").click()
+    expect(page.locator("#test .panel-head")).to_contain_text("Passed")
+
+    page.goto("/logout")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_url(re.compile("/login"))

@@ -1,0 +1,182 @@
+"""Every page as it is met: both themes, both languages, a telephone, text twice as large."""
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Literal
+
+import openai
+import pytest
+from playwright.sync_api import Browser, Page, StorageState, expect
+
+from lib.ids import id_text
+from tests.browser.conftest import Visit
+from tests.browser.installation import DEAD, ECHO, MODEL, Installation
+from tests.browser.test_main_job import MARKDOWN, ask, ended
+from tests.browser.visitor import Visitor, findings, too_wide
+
+pytestmark = pytest.mark.browser
+
+BACKGROUND = "() => getComputedStyle(document.documentElement).backgroundColor"
+TELEPHONE = {"width": 360, "height": 740}
+# Without a session.
+PUBLIC = {
+    "sign-in": "/login",
+    "sign-up": "/signup",
+    "lost password": "/password/reset",
+    "lost password, sent": "/password/reset/sent",
+    "password is set": "/password/reset/done",
+    "confirm the address": "/confirm",
+    "inactive": "/inactive",
+}
+
+
+@pytest.fixture(scope="package")
+def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict[str, str]:
+    """Paths of all pages of who is signed in, with some life in them."""
+    client = site.client()
+    site.hub.wait(lambda: bool(client.models.list().data), "the models are not heard of")
+    for model in (MODEL, DEAD):
+        with suppress(openai.APIStatusError):
+            client.chat.completions.create(
+                model=model, messages=[{"role": "user", "content": "#tokens=20"}]
+            )
+    visitor = Visitor(browser, site.url, storage_state=signed_in)
+    ask(visitor.page, site, MARKDOWN, ECHO)
+    ended(visitor.page, "done")
+    conversation = visitor.page.url.removeprefix(site.url)
+    visitor.context.close()
+    assert visitor.complaints == []
+
+    def last(table: str, field: str, value: str) -> str:
+        query = f"SELECT {field} AS id FROM {table} WHERE {value} ORDER BY {field} DESC LIMIT 1"
+        return id_text(site.row(query)["id"])
+
+    ours, record = site.organisation, "usage_usagerecord"
+    answered = last(record, "request_id", "final AND status = 200")
+    failed = last(record, "request_id", "final AND status > 400")
+    key = last("accounts_key", "id", "name = 'known'")
+    return {
+        "home": f"{ours}/",
+        "playground": f"{ours}/playground",
+        "conversation": conversation,
+        "usage": f"{ours}/usage",
+        "usage, filtered to nothing": f"{ours}/usage?range=last-month",
+        "requests": f"{ours}/requests",
+        "request": f"{ours}/requests/{answered}",
+        "request, failed": f"{ours}/requests/{failed}",
+        "keys": f"{ours}/keys?state=all",
+        "keys, filtered to nothing": f"{ours}/keys?q=nothing-like-this",
+        "create key": f"{ours}/keys/new",
+        "revoke key": f"{ours}/keys/{key}/revoke",
+        "channels": "/admin/channels",
+        "channel": f"/admin/channels/{last('gateway_channel', 'id', 'enabled')}",
+        "models": "/admin/models",
+        "password": "/password/set",
+        "sign out": "/logout",
+        "API reference": "/api/v1/docs",
+        "components": "/design/",
+    }
+
+
+def open_each(visitor: Visitor, paths: dict[str, str]) -> Iterator[tuple[str, Page]]:
+    for name, path in paths.items():
+        response = visitor.page.goto(path)
+        assert response is not None
+        assert (response.status, visitor.page.url) == (200, visitor.url + path), name
+        yield name, visitor.page
+
+
+@pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("zh-hans", "dark")])
+def test_no_page_shuts_anybody_out(
+    visit: Visit,
+    signed_in: StorageState,
+    pages: dict[str, str],
+    language: Literal["en", "zh-hans"],
+    theme: str,
+) -> None:
+    """Axe, by all its rules, in each theme and in each language."""
+    found = []
+    for state, paths in ((signed_in, pages), (None, PUBLIC)):
+        visitor = visit(storage_state=state, color_scheme=theme)
+        visitor.speak(language)
+        for name, page in open_each(visitor, paths):
+            assert page.locator("html").get_attribute("lang") == language, name
+            assert page.locator("h1").count() == 1, name
+            assert re.fullmatch(r".+ · Weir", page.title()), name
+            found += findings(page)
+    assert found == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_opens_over_a_page_shuts_nobody_out(
+    site: Installation, visit: Visit, signed_in: StorageState, theme: str
+) -> None:
+    # What is still fading in has not its colours yet.
+    page = visit(storage_state=signed_in, color_scheme=theme, reduced_motion="reduce").page
+    page.goto(f"{site.organisation}/keys")
+    found = []
+    for menu in ("Account menu", re.compile("Acme")):
+        page.get_by_role("button", name=menu).click()
+        expect(page.locator(".menu:popover-open")).to_be_visible()
+        found += findings(page)
+        page.keyboard.press("Escape")
+    page.get_by_role("link", name="Create key").click()
+    expect(page.get_by_role("dialog").get_by_label("Name")).to_be_focused()
+    found += findings(page)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("link", name="Create key")).to_be_focused()
+    page.get_by_role("link", name="Revoke known").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    found += findings(page)
+    assert found == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_no_page_scrolls_sideways_on_a_telephone(
+    visit: Visit,
+    signed_in: StorageState,
+    pages: dict[str, str],
+    language: Literal["en", "zh-hans"],
+) -> None:
+    wide = {}
+    for state, paths in ((signed_in, pages), (None, PUBLIC)):
+        visitor = visit(storage_state=state, viewport=TELEPHONE, has_touch=True, is_mobile=True)
+        visitor.speak(language)
+        for name, page in open_each(visitor, paths):
+            wide[name] = too_wide(page)
+    assert {name: told for name, told in wide.items() if told} == {}
+
+
+def test_pages_that_are_refused_say_so_in_place(
+    site: Installation, visit: Visit, signed_in: StorageState
+) -> None:
+    visitor = visit(storage_state=signed_in)
+    for path in (f"{site.organisation}/requests/none", "/o/nobody/", "/no-such-page"):
+        response = visitor.page.goto(path)
+        assert response is not None
+        assert response.status == 404
+        expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Page not found")
+        assert findings(visitor.page) == []
+        assert too_wide(visitor.page) == ""
+    # Chromium itself names each 404.
+    assert all("404" in line for line in visitor.complaints)
+    visitor.complaints.clear()
+
+
+def test_theme_and_language_are_switched_and_stay(
+    site: Installation, visit: Visit, signed_in: StorageState
+) -> None:
+    page = visit(storage_state=signed_in, color_scheme="light").page
+    page.goto(f"{site.organisation}/usage")
+    bright = page.evaluate(BACKGROUND)
+    page.get_by_role("button", name="Account menu").click()
+    page.get_by_role("button", name="Dark").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.get_by_role("button", name="简体中文").click()
+    expect(page.locator("html")).to_have_attribute("lang", "zh-hans")
+    page.goto(f"{site.organisation}/keys")
+    expect(page.locator("html")).to_have_attribute("lang", "zh-hans")
+    assert page.evaluate(BACKGROUND) != bright
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("密钥"))

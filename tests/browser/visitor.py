@@ -1,0 +1,83 @@
+"""A browser, and somebody who looks closely: at complaints, at strangers, at what axe finds."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+
+from stack import browser as chromium
+
+_REPORT_VIOLATIONS = """
+addEventListener("securitypolicyviolation", (event) => {
+  console.error(`policy: ${event.effectiveDirective} ${event.blockedURI}`);
+});
+"""
+_AXE = Axe()
+_LOOK = "async (options) => (await axe.run(document, options)).violations"
+_FITS = """() => {
+  const { scrollWidth, clientWidth } = document.scrollingElement;
+  return scrollWidth <= clientWidth ? "" : `${scrollWidth} px wide in ${clientWidth}`;
+}"""
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Chromium without a window: the system's, or else Playwright's own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """One browser context with one page; what goes wrong in it is noted."""
+
+    def __init__(self, browser: Browser, url: str, **options: Any) -> None:
+        self.url = url
+        self.complaints: list[str] = []
+        self.context: BrowserContext = browser.new_context(base_url=url, **options)
+        self.context.add_init_script(_REPORT_VIOLATIONS)
+        self.context.on("console", self._note_console)
+        self.context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        self.context.on("request", self._note_request)
+        self.page: Page = self.context.new_page()
+
+    def _note_console(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.type} at {self.page.url}: {message.text}")
+
+    def _note_request(self, request: Request) -> None:
+        if not request.url.startswith((self.url, "blob:")):
+            self.complaints.append(f"request to {request.url}")
+
+    def sign_in(self, link: str) -> None:
+        """Follow a one-time link to the home page."""
+        self.page.goto(link)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url("**/o/*/")
+
+    def speak(self, language: Literal["en", "zh-hans"]) -> None:
+        self.context.add_cookies([{"name": "language", "value": language, "url": self.url}])
+
+
+def findings(page: Page, *, only: str | None = None) -> list[str]:
+    """What axe finds serious or critical, by all its rules or by one."""
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(_AXE.axe_script)
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    if only is not None:
+        options["runOnly"] = [only]
+    return [
+        f"{page.url} {violation['id']}: {node['html'][:200]}"
+        for violation in page.evaluate(_LOOK, options)
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+
+
+def too_wide(page: Page) -> str:
+    """How much wider than its window the page is; empty when it fits."""
+    told: str = page.evaluate(_FITS)
+    return told
