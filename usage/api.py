@@ -109,8 +109,8 @@ class RequestOut(Schema):
     meters: Meters
     charge: str = Field(description="USD, exact.")
     basis: str = Field(
-        description="Where the count is from: `measured`, `drained`, `estimated`, `absorbed`, `free` "
-        "or `none`."
+        description="Where the count is from: `measured`, `drained`, `estimated`, `absorbed`, "
+        "`free` or `none`."
     )
     price_version: int | None
     ttft_ms: int | None = Field(description="Milliseconds to the first content.")
