@@ -141,7 +141,7 @@ class Relay:
         sink.run = run = Run(call)
         life.enter()
         try:
-            return await run.chat(body)
+            return await run.answer(body)
         finally:
             life.leave()
 
@@ -155,15 +155,12 @@ class Relay:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request on a claimed path."""
         path = scope["path"]
-        endpoint = find_endpoint(path)
-        if endpoint is None:
-            asked = Asked(CODECS[dialect_of(path)], "")
-        else:
-            target = target_of(endpoint, path, scope["query_string"])
-            codec, headers = CODECS[endpoint.dialect], scope["headers"]
-            asked = Asked(codec, endpoint.operation, target, headers)
-        client = _Client(scope, send, new_id(), asked)
         method = scope["method"]
+        endpoint = find_endpoint(path)
+        if endpoint is not None and endpoint.handler == "model" and _calls(method, path):
+            endpoint = None
+        asked = _read_asked(endpoint, path, scope)
+        client = _Client(scope, send, new_id(), asked)
         if method == "OPTIONS":
             await client.respond(204, _PREFLIGHT, b"")
             return
@@ -201,8 +198,12 @@ class Relay:
         credentials = read_credentials(headers, query)
         snapshot = life.snapshot
         principal = await self._principal(life, credentials)
-        if endpoint.handler == "models":
-            body = models_list.render(snapshot, principal)
+        if endpoint.handler in ("models", "model"):
+            form = models_list.form_of(scope["path"], headers, query)
+            if endpoint.handler == "models":
+                body = models_list.render(snapshot, principal, form, query)
+            else:
+                body = models_list.render_one(snapshot, principal, form, client.asked.target.model)
             await client.respond(200, [(b"content-type", b"application/json")], body)
             return
         task = asyncio.current_task()
@@ -230,7 +231,7 @@ class Relay:
             if endpoint.handler == "count_tokens":
                 await run.count_tokens(raw)
             else:
-                await run.chat(raw)
+                await run.answer(raw)
         finally:
             watch.stop()
 
@@ -239,6 +240,23 @@ class Relay:
         if principal.kind != "relay":
             raise RequestFault("permission", None, "model endpoints: it is a management key")
         return principal
+
+
+def _calls(method: str, path: str) -> bool:
+    """Whether what looks like one model's address is a call of a model that is no row."""
+    return method not in ("GET", "OPTIONS") and ":" in path
+
+
+def _read_asked(endpoint: Endpoint | None, path: str, scope: Scope) -> Asked:
+    """What is asked, as far as path, headers and query say it."""
+    headers, query = scope["headers"], scope["query_string"]
+    if endpoint is None:
+        return Asked(CODECS[dialect_of(path)], "")
+    codec = CODECS[endpoint.dialect]
+    if endpoint.handler in ("models", "model"):
+        codec = CODECS[models_list.form_of(path, headers, query)]
+    target = target_of(endpoint, path, query)
+    return Asked(codec, endpoint.operation, target, headers, endpoint.plain)
 
 
 class ClientGone(Exception):

@@ -13,12 +13,24 @@ from uuid import UUID
 
 from gateway.codecs.chat import ChatRequest
 from gateway.codecs.errors import KINDS, ErrorKind, message_of
-from gateway.codecs.events import Broken, End, Event, Finish, UpstreamError
-from gateway.codecs.fold import fold
+from gateway.codecs.events import (
+    Broken,
+    End,
+    Event,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolArgumentsDelta,
+    UpstreamError,
+    Usage,
+)
+from gateway.codecs.fold import AnswerFault, fold
 from gateway.codecs.usage import Quantities
 from gateway.relay.call import CLIENT_CLOSED, Call, Head, Outcome, Refused
 from gateway.relay.deadline import Reason
 from gateway.relay.dialects import Counting, Decoder, Facts, WholeAnswer
+from gateway.relay.plain import Exchange
 from gateway.relay.pulse import Pulse
 from gateway.relay.settlement import Resolved
 from gateway.relay.sizing import Size
@@ -49,6 +61,7 @@ class Attempt:
         "_candidate",
         "_channel",
         "_committed",
+        "_counted_bytes",
         "_decoder",
         "_facts",
         "_finish_reason",
@@ -87,6 +100,7 @@ class Attempt:
         self._decoder: Decoder | None = None
         self._translating: Translating | None = None
         self._committed = False
+        self._counted_bytes = 0
         self._ttft_ms: int | None = None
         self._finish_reason = ""
         self._outcome: Outcome | None = None
@@ -123,7 +137,9 @@ class Attempt:
                 id_text(self.id),
                 fresh=fresh,
             )
-            if self._facts.stream:
+            if self._way.exchange is not None:
+                outcome = await self._relay_exchange(answer, self._way.exchange)
+            elif self._facts.stream:
                 outcome = await self._relay_stream(answer)
             elif self._way.stream and self._way.request is not None:
                 outcome = await self._relay_folded(answer, self._way.request)
@@ -190,15 +206,37 @@ class Attempt:
             raise failed(told.broken)
         return await self._answer(told, told.events, raw)
 
+    async def _relay_exchange(self, answer: Answer, exchange: Exchange) -> Outcome:
+        """The answer to what is no chat."""
+        raw = await self._whole(answer)
+        told = exchange.read(raw)
+        if told.error is not None:
+            raise UpstreamFailed("F23", told.error.kind, told.error.message, code=told.error.code)
+        if told.broken is not None:
+            raise failed(told.broken)
+        bill = self._count(
+            self._seen_here(exchange)._replace(told=told.quantities, usage=told.usage)
+        )
+        try:
+            raw = exchange.write(raw, bill.meters)
+        except AnswerFault as fault:
+            broken = fault.event.fault if isinstance(fault.event, Broken) else "F15"
+            raise failed(broken) from None
+        return await self._deliver(bill, raw, [])
+
     async def _answer(self, told: Counting, events: list[Event], raw: bytes) -> Outcome:
         """Answer as a whole; `raw` is what the client gets where nothing is translated."""
         call, request = self._call, self._way.request
         if request is not None:
             raw = call.asked.codec.write_answer(fold(events), request)
+        self._note(events)
+        return await self._deliver(self._bill(told), raw, events)
+
+    async def _deliver(self, bill: Bill, raw: bytes, events: list[Event]) -> Outcome:
+        """Settle a whole answer, then give it to the client."""
+        call = self._call
         self._committed = True
         self._ttft_ms = call.elapsed_ms()
-        self._note_finish(events)
-        bill = self._bill(told)
         outcome = self._settle(200, None, "", bill)
         if not call.silent:
             call.deadline.allow("stall", call.parts.config.write_stall_s)
@@ -293,7 +331,7 @@ class Attempt:
                 return await self._cut_at_hold(pieces, events)
             if events:
                 heard_at = call.time()
-                self._note_finish(events)
+                self._note(events)
             if pieces or events:
                 await self._write(pieces, events)
                 pieces.clear()
@@ -340,7 +378,7 @@ class Attempt:
 
     async def _end(self, pieces: Sequence[bytes], events: Sequence[Event]) -> Outcome:
         """The upstream says that its answer is whole."""
-        self._note_finish(events)
+        self._note(events)
         outcome = self._settle(200, None, "", self._bill_stream())
         await self._write(pieces, events, last=True)
         return outcome
@@ -349,7 +387,7 @@ class Attempt:
         self, last: UpstreamError, pieces: Sequence[bytes], events: Sequence[Event]
     ) -> Outcome:
         """The upstream says in its words that it failed."""
-        self._note_finish(events)
+        self._note(events)
         status = KINDS[last.kind].status
         outcome = self._settle(status, last.kind, last.message, self._bill_stream(), "F23")
         await self._write(pieces, events, last=True)
@@ -430,13 +468,27 @@ class Attempt:
         return self._bill(self._decoder)
 
     def _bill(self, told: Counting | None) -> Bill:
-        measured = "drained" if self._call.silent else "measured"
-        input_bytes = self._facts.text_bytes
-        if told is None:
+        input_bytes, exchange = self._facts.text_bytes, self._way.exchange
+        if exchange is not None:
+            seen = self._seen_here(exchange)
+        elif told is None:
             seen = Seen(input_bytes)
         else:
             used: Quantities = self._way.codec.quantities(told)
-            seen = Seen(input_bytes, used, told.usage, told.text_bytes, told.reasoning_bytes)
+            said = told.text_bytes + told.reasoning_bytes
+            cut = told is self._decoder and not self._complete
+            uncounted = said - self._counted_bytes if cut else 0
+            seen = Seen(
+                input_bytes, used, told.usage, told.text_bytes, told.reasoning_bytes, uncounted
+            )
+        return self._count(seen)
+
+    def _seen_here(self, exchange: Exchange) -> Seen:
+        rates = {} if self._price is None else self._price.version.rates
+        return Seen(self._facts.text_bytes, here=exchange.counted_here(rates))
+
+    def _count(self, seen: Seen) -> Bill:
+        measured = "drained" if self._call.silent else "measured"
         return count(seen, self._price, self._size.hold_nano, measured)
 
     def _settle(
@@ -481,10 +533,21 @@ class Attempt:
     def _resolved(self, state: str, ending: Ending) -> Resolved:
         return Resolved(self._call.principal.organisation_id, self.id, state, ending)
 
-    def _note_finish(self, events: Sequence[Event]) -> None:
-        for event in events:
-            if type(event) is Finish:
-                self._finish_reason = event.reason
+    def _note(self, events: Sequence[Event]) -> None:
+        """Remember how it finishes, and how much of it the last usage counts."""
+        for at, event in enumerate(events):
+            kind = type(event)
+            if kind is Finish:
+                self._finish_reason = event.reason  # type: ignore[attr-defined]
+            elif kind is Usage and self._decoder is not None:
+                said = self._decoder.text_bytes + self._decoder.reasoning_bytes
+                self._counted_bytes = said - sum(map(_text_bytes, events[at + 1 :]))
+
+
+def _text_bytes(event: Event) -> int:
+    if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta | ToolArgumentsDelta):
+        return len(event.text.encode(errors="replace"))
+    return 0
 
 
 def _give_back(answer: Answer) -> None:

@@ -13,6 +13,7 @@ from gateway.relay.books import Books
 from gateway.relay.config import RelayConfig
 from gateway.relay.deadline import Deadline
 from gateway.relay.dialects import Codec, Target
+from gateway.relay.plain import PlainOperation
 from gateway.relay.pulse import Pulse
 from gateway.relay.snapshot import Snapshot
 from gateway.relay.upstream import Upstreams
@@ -90,12 +91,13 @@ class Parts:
 
 class Asked(NamedTuple):
     """What is asked, as far as path and headers say it: in whose dialect, what records call it, and
-    the client's headers, of which some go on."""
+    the client's headers, of which some go on; what is no chat is asked as a `plain` operation."""
 
     codec: Codec[Any]
     operation: str
     target: Target = Target()
     headers: Sequence[tuple[bytes, bytes]] = ()
+    plain: PlainOperation | None = None
 
 
 class Call:

@@ -9,7 +9,8 @@ the row of its path. Unknown paths under `/v1`, `/v1beta` and `/anthropic` are a
 dialect of their clients; `/api/v1/…` that is no row belongs to the management API.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 from urllib.parse import parse_qsl
 
@@ -17,8 +18,17 @@ from gateway.codecs.chat import Dialect
 from gateway.codecs.gemini.model_name import read_target
 from gateway.relay.config import MIB
 from gateway.relay.dialects import Target
+from gateway.relay.plain import PlainOperation
+from gateway.relay.plain_operations import (
+    BATCH_EMBED_CONTENTS,
+    EMBED_CONTENT,
+    EMBEDDINGS,
+    MODERATIONS,
+    RERANK_COHERE,
+    RERANK_JINA,
+)
 
-Handler = Literal["chat", "models", "count_tokens", "not_implemented"]
+Handler = Literal["chat", "plain", "models", "model", "count_tokens", "not_implemented"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,7 @@ class Endpoint:
     body_bytes_max: int = 0
     key_in_query: bool = False
     stream: bool = False
+    plain: PlainOperation | None = None
 
     @property
     def allow(self) -> str:
@@ -46,6 +57,14 @@ _RESPONSES: Final = Endpoint("chat", ("POST",), "responses", "responses", _BODY)
 _MESSAGES: Final = Endpoint("chat", ("POST",), "anthropic", "messages", _BODY)
 _COUNT: Final = Endpoint("count_tokens", ("POST",), "anthropic", "count_tokens", _BODY)
 _MODELS: Final = Endpoint("models", ("GET",), key_in_query=True)
+_MODEL: Final = Endpoint("model", ("GET",), key_in_query=True)
+_EMBEDDINGS: Final = Endpoint("plain", ("POST",), "openai", "embeddings", _BODY, plain=EMBEDDINGS)
+_ENGINE: Final = replace(_EMBEDDINGS, key_in_query=True)
+_MODERATIONS: Final = Endpoint(
+    "plain", ("POST",), "openai", "moderations", _BODY, plain=MODERATIONS
+)
+_RERANK: Final = Endpoint("plain", ("POST",), "openai", "rerank", _BODY, plain=RERANK_JINA)
+_RERANK_2: Final = replace(_RERANK, plain=RERANK_COHERE)
 _NOT_MADE: Final = "not_implemented"
 
 ENDPOINTS: Final[dict[str, Endpoint]] = {
@@ -64,6 +83,16 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
     "/anthropic/v1/messages/count_tokens": _COUNT,
     "/v1/models": _MODELS,
     "/api/v1/models": _MODELS,
+    "/v1beta/models": _MODELS,
+    "/api/v1beta/models": _MODELS,
+    "/v1/embeddings": _EMBEDDINGS,
+    "/api/v1/embeddings": _EMBEDDINGS,
+    "/v1/moderations": _MODERATIONS,
+    "/api/v1/moderations": _MODERATIONS,
+    "/v1/rerank": _RERANK,
+    "/api/v1/rerank": _RERANK,
+    "/rerank": _RERANK,
+    "/v2/rerank": _RERANK_2,
 }
 
 # {g}/models/{model}:{action}
@@ -76,6 +105,18 @@ _GEMINI: Final[dict[str, Endpoint]] = {
     ),
     "countTokens": Endpoint(
         "count_tokens", ("POST",), "gemini", "gemini_count_tokens", _BODY, key_in_query=True
+    ),
+    "embedContent": Endpoint(
+        "plain", ("POST",), "gemini", "embed_content", _BODY, True, plain=EMBED_CONTENT
+    ),
+    "batchEmbedContents": Endpoint(
+        "plain",
+        ("POST",),
+        "gemini",
+        "batch_embed_contents",
+        _BODY,
+        True,
+        plain=BATCH_EMBED_CONTENTS,
     ),
 }
 _GEMINI_ROOTS: Final = ("/v1beta/models/", "/v1/models/", "/api/v1beta/models/")
@@ -97,6 +138,8 @@ _NOT_IMPLEMENTED: Final[dict[_Words, Endpoint]] = {
     )
 }
 _OPENAI_ROOTS: Final = ("/api/v1/", "/v1/")
+_ENGINE_PATH: Final = re.compile(r"(?:/api)?/v1/engines/(.+)/embeddings")
+_MODEL_PATH: Final = re.compile(r"(?:/api)?/v1(?:beta)?/models/(.+)")
 # Below these everything is answered here, be it with 404.
 _OWN: Final = ("/v1/", "/v1beta/", "/api/v1beta/", "/anthropic/")
 _OWN_ROOTS: Final = frozenset(root.removesuffix("/") for root in _OWN)
@@ -108,7 +151,13 @@ def find_endpoint(path: str) -> Endpoint | None:
     if found is not None:
         return found
     plain = _plain(path)
-    return ENDPOINTS.get(plain) or _find_gemini(plain) or _find_not_implemented(plain)
+    return (
+        ENDPOINTS.get(plain)
+        or _find_gemini(plain)
+        or (_ENGINE if _ENGINE_PATH.fullmatch(plain) else None)
+        or (_MODEL if _MODEL_PATH.fullmatch(plain) else None)
+        or _find_not_implemented(plain)
+    )
 
 
 def claimed(path: str) -> bool:
@@ -130,7 +179,11 @@ def dialect_of(path: str) -> Dialect:
 
 
 def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
-    """What the path of a chat request, or of a count, says beside its body."""
+    """What the path of a request says beside its body."""
+    named = {"plain": _ENGINE_PATH, "model": _MODEL_PATH}.get(endpoint.handler)
+    found = None if named is None else named.fullmatch(_plain(path))
+    if found is not None:
+        return Target(found[1])
     if endpoint.dialect != "gemini":
         return Target()
     called = read_target(_model_call(_plain(path)) or "")

@@ -1,24 +1,62 @@
-"""GET /v1/models: the names that a key may ask for."""
+"""The models that a key may ask for: as a list, and one by one."""
 
-from typing import Any
+from collections.abc import Sequence
+from urllib.parse import parse_qsl
 
-import msgspec
-
+from billing.rules.meters import format_rate
+from gateway.codecs import model_list
+from gateway.codecs.errors import RequestFault
+from gateway.codecs.model_list import ListForm, ModelRow
+from gateway.providers.models import Capabilities, find_row
 from gateway.relay.auth import Principal
 from gateway.relay.snapshot import Snapshot
+from gateway.rules.routing import plan
+
+_OWNER = "weir"
+_MODALITIES = ("text", "image", "audio", "file", "video")
 
 
-def render(snapshot: Snapshot, principal: Principal) -> bytes:
-    """The list in the openai dialect, sorted by id: models with an enabled channel that the key's
-    own list lets it use. A pattern shows the priced names that it meets."""
-    data: list[dict[str, Any]] = [
-        {
-            "id": name,
-            "object": "model",
-            "created": snapshot.created,
-            "owned_by": "weir",
-        }
-        for name in snapshot.listed_models()
-        if principal.may_use(name)
-    ]
-    return msgspec.json.encode({"object": "list", "data": data})
+def form_of(path: str, headers: Sequence[tuple[bytes, bytes]], query: bytes) -> ListForm:
+    """The shape of list, and of its errors, that a request means."""
+    names = {name.decode("latin-1") for name, _ in headers}
+    return model_list.form_of(path, names, _words(query))
+
+
+def render(snapshot: Snapshot, principal: Principal, form: ListForm, query: bytes) -> bytes:
+    """The models with an enabled channel that the key's own list lets it use, sorted by id. A
+    pattern shows the priced names that it meets. Raises RequestFault for a page that cannot be."""
+    rows = [_row(snapshot, name) for name in snapshot.listed_models() if principal.may_use(name)]
+    return model_list.encode(rows, form, _words(query))
+
+
+def render_one(snapshot: Snapshot, principal: Principal, form: ListForm, name: str) -> bytes:
+    """One of them, be it listed or met by a pattern. Raises RequestFault."""
+    if not snapshot.routes_of(name) or not principal.may_use(name):
+        raise RequestFault("model_not_found", "model", "", model=name)
+    return model_list.encode_one(_row(snapshot, name), form)
+
+
+def _row(snapshot: Snapshot, name: str) -> ModelRow:
+    known = _capabilities(snapshot, name)
+    price = snapshot.price_of(name)
+    rates = {} if price is None else price.version.rates
+    modalities = known.inputs | known.outputs if known is not None else ()
+    return ModelRow(
+        id=name,
+        created=snapshot.created,
+        owned_by=(known.owner if known is not None else "") or _OWNER,
+        context=None if known is None else known.context_max,
+        output_max=None if known is None else known.output_max,
+        modalities=tuple(kind for kind in _MODALITIES if kind in modalities),
+        pricing={meter: format_rate(meter, rate) for meter, rate in sorted(rates.items())},
+    )
+
+
+def _capabilities(snapshot: Snapshot, name: str) -> Capabilities | None:
+    """What is known of the model by the name that it has at its first channel, or by its own."""
+    upstream_model = plan(name, snapshot.routes_of(name), seed=0)[0].upstream_model
+    return find_row(upstream_model) or find_row(name)
+
+
+def _words(query: bytes) -> dict[str, str]:
+    return dict(parse_qsl(query.decode("latin-1")))

@@ -1,4 +1,4 @@
-"""The story of one chat request.
+"""The story of one request.
 
     read -> route -> bound -> admit -> send -> first content (commit point) -> relay -> settle
 
@@ -23,8 +23,9 @@ from gateway.relay.call import CLIENT_CLOSED, MODEL_LENGTH_MAX, Call, Outcome, R
 from gateway.relay.counting import COUNTERS, count_tokens
 from gateway.relay.database import DatabaseAway, DatabaseRefused
 from gateway.relay.dialects import Facts
+from gateway.relay.plain import PlainFacts
 from gateway.relay.settlement import Resolved
-from gateway.relay.sizing import Size, Sizing
+from gateway.relay.sizing import PlainSizing, Size, Sizing
 from gateway.relay.snapshot import Price
 from gateway.relay.upstream import UpstreamFailed
 from gateway.relay.way import Asking, Way
@@ -55,7 +56,7 @@ class Run:
         self._facts: Facts | None = None
         self._asked = AskedModel("")
         self._price: Price | None = None
-        self._sizing: Sizing | None = None
+        self._sizing: Sizing | PlainSizing | None = None
         self._attempt: Attempt | None = None
 
     def leave(self) -> None:
@@ -68,7 +69,7 @@ class Run:
         else:
             self._call.deadline.interrupt("left")
 
-    async def chat(self, raw: bytes) -> Outcome:
+    async def answer(self, raw: bytes) -> Outcome:
         """Answer the request with this body. Raises nothing that a client could cause."""
         try:
             facts = self._facts = self._read(raw)
@@ -112,13 +113,14 @@ class Run:
     # ---- before the upstream
 
     def _read(self, raw: bytes) -> Facts:
-        codec, target = self._call.asked.codec, self._call.asked.target
+        codec, _, target, _, plain = self._call.asked
         try:
-            facts: Facts = codec.read(raw, target)
+            facts: Facts = codec.read(raw, target) if plain is None else plain.read(raw, target)
         except RequestFault as fault:
             # The order of the contract: whether the model exists comes before its other fields.
             if fault.param not in (None, "model"):
-                self._plain_model(target.model or _model_in(raw))
+                default = "" if plain is None else plain.default_model
+                self._plain_model(target.model or _model_in(raw, default))
             raise
         return facts
 
@@ -140,7 +142,7 @@ class Run:
 
     def _route(self, facts: Facts) -> list[Candidate]:
         """The channels that may answer, best first; the price that holds for all of them."""
-        call, snapshot = self._call, self._call.snapshot
+        snapshot = self._call.snapshot
         self._asked = self._plain_model(facts.model)
         model = self._asked.name
         candidates = snapshot.only_candidate(model) or plan(
@@ -148,18 +150,27 @@ class Run:
         )
         self._price = snapshot.price_of(model)
         if self._price is not None:
-            limits = (call.max_cost_nano, facts.max_cost_nano)
-            self._sizing = Sizing(
-                facts,
-                self._price,
-                [snapshot.channels[candidate.channel_id] for candidate in candidates],
-                assumed_cap=call.parts.config.output_tokens_assumed,
-                max_cost_nano=min((limit for limit in limits if limit is not None), default=None),
-                unseen_tokens=self._unseen_tokens(facts, candidates),
-            )
+            self._sizing = self._size(facts, self._price, candidates)
         elif snapshot.unpriced_models == "reject":
             raise RequestFault("model_unpriced", "model", "", model=facts.model)
         return candidates
+
+    def _size(
+        self, facts: Facts, price: Price, candidates: Sequence[Candidate]
+    ) -> Sizing | PlainSizing:
+        call = self._call
+        limits = (call.max_cost_nano, facts.max_cost_nano)
+        max_cost_nano = min((limit for limit in limits if limit is not None), default=None)
+        if isinstance(facts, PlainFacts):
+            return PlainSizing(facts, price, max_cost_nano=max_cost_nano)
+        return Sizing(
+            facts,
+            price,
+            [call.snapshot.channels[candidate.channel_id] for candidate in candidates],
+            assumed_cap=call.parts.config.output_tokens_assumed,
+            max_cost_nano=max_cost_nano,
+            unseen_tokens=self._unseen_tokens(facts, candidates),
+        )
 
     def _unseen_tokens(self, facts: Facts, candidates: Sequence[Candidate]) -> int:
         """A bound of what the model reads beside the body: its context."""
@@ -397,8 +408,10 @@ class Run:
         return self._call.plain_outcome(503, "overloaded", message)
 
 
-def _model_in(raw: bytes) -> str:
+def _model_in(raw: bytes, default: str) -> str:
     named = read_body(raw).value("model")
+    if named is None and default:
+        return default
     if named is None or not named.startswith(b'"'):
         raise RequestFault("missing_parameter", "model", "model is required")
     model: str = msgspec.json.decode(named, type=str)

@@ -7,6 +7,7 @@ from billing.rules.money import format_usd
 from billing.rules.pricing import CostLines, PriceVersion, price, price_bound
 from gateway.codecs.errors import RequestFault
 from gateway.relay.dialects import Facts
+from gateway.relay.plain import PlainFacts
 from gateway.relay.snapshot import Channel, Price
 from gateway.rules.bound import input_tokens_max, shrink_cap, worst_quantities
 
@@ -55,8 +56,7 @@ class Sizing:
             return Size(hold_nano, None)
         size = self.within(limit)
         if size is None:
-            what = f"the request may cost {format_usd(hold_nano)} USD, more than its limit of "
-            raise RequestFault("max_cost_exceeded", None, f"{what}{format_usd(limit)} USD")
+            raise _too_dear(hold_nano, limit)
         return size
 
     def within(self, available_nano: int) -> Size | None:
@@ -97,6 +97,44 @@ class Sizing:
         if not isinstance(cost, CostLines):
             raise RequestFault("model_unpriced", "model", "", model=self._facts.model)
         return cost.total_nano
+
+
+class PlainSizing:
+    """The worst price of a request that makes no output, by the dearest way in which it may be
+    billed. Raises RequestFault `model_unpriced` when the price has no rate for any."""
+
+    output_bytes_max = 0
+
+    def __init__(
+        self, facts: PlainFacts, price_in_force: Price, *, max_cost_nano: int | None
+    ) -> None:
+        version = price_in_force.version
+        costs = [
+            price_bound(with_request({unit.meter: unit.most}, version), version)
+            for unit in facts.units
+            if unit.meter in version.rates
+        ]
+        holds = [cost.total_nano for cost in costs if isinstance(cost, CostLines)]
+        if not holds:
+            raise RequestFault("model_unpriced", "model", "", model=facts.model)
+        self._hold_nano = max(holds)
+        self._max_cost_nano = max_cost_nano
+
+    def first(self) -> Size:
+        """The hold of the request. Raises RequestFault `max_cost_exceeded`."""
+        limit = self._max_cost_nano
+        if limit is not None and self._hold_nano > limit:
+            raise _too_dear(self._hold_nano, limit)
+        return Size(self._hold_nano, None)
+
+    def within(self, available_nano: int) -> Size | None:
+        """None: there is no cap that could make it cheaper."""
+        return None
+
+
+def _too_dear(hold_nano: int, limit_nano: int) -> RequestFault:
+    what = f"the request may cost {format_usd(hold_nano)} USD, more than its limit of "
+    return RequestFault("max_cost_exceeded", None, f"{what}{format_usd(limit_nano)} USD")
 
 
 def _media_tokens(facts: Facts, channel: Channel) -> int:

@@ -14,13 +14,16 @@ from gateway.rules.bound import estimate_tokens
 
 class Seen(NamedTuple):
     """What was sent and received: the last usage (F26), raw and as its dialect reads it, and sizes
-    in UTF-8 bytes."""
+    in UTF-8 bytes. `uncounted_bytes` of the answer came after that usage was told.
+    `here` is our own count of what is counted by other things than its text."""
 
     input_bytes: int
     told: Quantities = Quantities({}, ("usage_missing",))
     usage: bytes | None = None
     text_bytes: int = 0
     reasoning_bytes: int = 0
+    uncounted_bytes: int = 0
+    here: Mapping[str, int] | None = None
 
 
 class Bill(NamedTuple):
@@ -47,6 +50,10 @@ def count(seen: Seen, price_in_force: Price | None, hold_nano: int, measured: st
     basis, flags = measured, told.flags
     if told.missing or told.quarantined:
         meters, basis = _local(seen).meters, "estimated"
+    elif seen.uncounted_bytes:
+        # Told at the beginning, and the end never came: what was said since is counted here.
+        more = estimate_tokens(seen.uncounted_bytes)
+        meters, basis = {**meters, "out_text": meters.get("out_text", 0) + more}, "estimated"
     if price_in_force is None:
         return Bill(meters, 0, "free", (*flags, "unpriced"), raw)
     version = price_in_force.version
@@ -69,6 +76,8 @@ def meters_text(meters: Mapping[str, int]) -> str:
 
 
 def _local(seen: Seen) -> Quantities:
+    if seen.here is not None:
+        return Quantities(dict(seen.here), ())
     meters = {
         "in_text": estimate_tokens(seen.input_bytes),
         "out_text": estimate_tokens(seen.text_bytes),

@@ -34,8 +34,9 @@ from gateway.providers.targets import (
     upstream_of,
 )
 from gateway.relay.call import Asked
-from gateway.relay.dialects import CODECS, Codec, Facts, Target
+from gateway.relay.dialects import CODECS, JSON, Codec, Facts, Target
 from gateway.relay.fetching import fetch
+from gateway.relay.plain import Exchange, PlainFacts, PlainOperation
 from gateway.relay.snapshot import Channel
 from gateway.relay.upstream import Outgoing
 from gateway.rules.routing import Candidate
@@ -47,7 +48,7 @@ class Way:
     """One request on its way to one candidate.
 
     `codec` is the upstream's, `stream` whether it is asked for a stream. Where `request` is None
-    the client's bytes and the upstream's go through.
+    the client's bytes and the upstream's go through. What is no chat has an `exchange`.
     """
 
     codec: Codec[Any]
@@ -61,6 +62,7 @@ class Way:
     request: ChatRequest | None = None
     upstream: Upstream | None = None
     encoded: Encoded | None = None
+    exchange: Exchange | None = None
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -84,6 +86,7 @@ class Asking:
         "_fetched",
         "_headers",
         "_model",
+        "_plain",
         "_request",
         "_request_id",
         "_suffix",
@@ -94,6 +97,7 @@ class Asking:
         self, asked: Asked, facts: Facts, model: AskedModel, request_id: str, *, cap_max: int
     ) -> None:
         self._client = asked.codec
+        self._plain = asked.plain
         self._facts = facts
         self._target = asked.target
         self._model = model.name
@@ -109,6 +113,8 @@ class Asking:
 
         Raises RequestFault when this candidate cannot be asked for it.
         """
+        if self._plain is not None and isinstance(self._facts, PlainFacts):
+            return self._plain_way(self._plain, self._facts, channel, candidate)
         provider, client = channel.provider, self._client
         capabilities = capabilities_of(candidate.upstream_model, provider, self._model)
         model = provider.aliases.get(candidate.upstream_model, candidate.upstream_model)
@@ -141,14 +147,32 @@ class Asking:
 
     def outgoing(self, way: Way, output_cap: int | None) -> Outgoing:
         """The request as it goes out, with an output cap in place of the client's."""
-        if way.request is None:
+        if way.request is None and way.encoded is None:
             body = self._client.edit(self._facts, way.model, output_cap, way.thinking)
         else:
-            if way.upstream is not None and output_cap is not None:
+            if way.request and way.upstream and output_cap is not None:
                 upstream = replace(way.upstream, output_cap=output_cap)
                 way.encoded = way.codec.encode(way.request, upstream)
             body = b"" if way.encoded is None else way.encoded.body
         return Outgoing(way.codec, way.url, body, way.content_type, way.passed)
+
+    def _plain_way(
+        self, plain: PlainOperation, facts: PlainFacts, channel: Channel, candidate: Candidate
+    ) -> Way:
+        model = channel.provider.aliases.get(candidate.upstream_model, candidate.upstream_model)
+        sending = plain.send(facts, channel.address.urls, model, self._request_id)
+        codec = CODECS[sending.dialect]
+        return Way(
+            codec,
+            sending.operation,
+            _url(channel, sending.operation, model, self._model),
+            JSON,
+            False,
+            model,
+            self._passed(channel) if codec.name == self._client.name else {},
+            encoded=sending.encoded,
+            exchange=sending.exchange,
+        )
 
     def _needs(self, channel: Channel) -> Needs:
         client = self._client

@@ -67,7 +67,7 @@ def test_key_in_the_query_only_lists_models(hub: Hub, fake: FakeUpstream) -> Non
     tenant, model = hub.tenant(), hub.model(fake)
     listed = hub.get(f"/v1/models?key={tenant.key}")
     assert listed.status == 200
-    assert model in [row["id"] for row in listed.json()["data"]]
+    assert f"models/{model}" in [row["name"] for row in listed.json()["models"]]
     answer = hub.post(None, ask(model), path=f"/v1/chat/completions?key={tenant.key}")
     check(answer, 401, "authentication_error", "invalid_api_key")
 
