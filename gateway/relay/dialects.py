@@ -432,7 +432,7 @@ class _Responses(Codec[responses_request.ChatFacts]):
         return told
 
     def cut(self, decoder: Any) -> bytes:
-        told: bytes = decoder.cut()
+        told: bytes = decoder.length_notice()
         return told
 
     def quantities(self, told: Any) -> Quantities:
@@ -620,7 +620,7 @@ class _Gemini(Codec[gemini_request.ChatFacts]):
         return told
 
     def cut(self, decoder: Any) -> bytes:
-        told: bytes = decoder.cut()
+        told: bytes = decoder.length_notice()
         return told
 
     def quantities(self, told: Any) -> Quantities:
@@ -660,7 +660,10 @@ class _Gemini(Codec[gemini_request.ChatFacts]):
         return gemini_errors.read_object(error)
 
 
-_OPENAI_LENGTH: Final = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\n\n'
+_OPENAI_LENGTH: Final = (
+    b'data: {"id":"","object":"chat.completion.chunk","created":0,"model":"",'
+    b'"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\n\n'
+)
 
 CODECS: Final[Mapping[Dialect, Codec[Any]]] = MappingProxyType(
     {codec.name: codec for codec in (_OpenAI(), _Responses(), _Anthropic(), _Gemini())}

@@ -119,8 +119,11 @@ class Decoder:
         }
         return b"event: response.failed\ndata: " + msgspec.json.encode(told) + b"\n\n"
 
-    def cut(self) -> bytes:
-        """What ends such a stream as if it had reached its length (F18)."""
+    def length_notice(self) -> bytes:
+        """What ends the forwarded stream here as if it had reached its length (F18).
+
+        The response holds the items that were finished; an open one was told by its deltas.
+        """
         response = loose_object(self._begun or b"{}") | {
             "status": "incomplete",
             "incomplete_details": {"reason": "max_output_tokens"},

@@ -1,0 +1,519 @@
+"""Four clients, one per dialect: how each asks, and what each reads from an answer.
+
+They share no code with the product, and read answers strictly: what a client of that dialect could
+not understand fails here.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.hub import Answer
+
+PICTURE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5E"
+    "rkJggg=="
+)
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+    "required": ["city", "days"],
+    "additionalProperties": False,
+}
+TOOL = {
+    "name": "get_weather",
+    "description": "The weather of a place",
+    "schema": {"type": "object", "properties": {"city": {"type": "string"}}},
+}
+
+
+@dataclass
+class Call:
+    id: str
+    name: str
+    arguments: dict[str, Any]
+
+
+@dataclass
+class Said:
+    """What an answer says. `error` is its error object; `whole` says that it has its proper end."""
+
+    text: str = ""
+    reasoning: str = ""
+    calls: list[Call] = field(default_factory=list)
+    finish: str = ""
+    usage: tuple[int, int] = (0, 0)
+    error: dict[str, Any] | None = None
+    whole: bool = False
+    turn: Any = None
+
+
+@dataclass
+class Wish:
+    """What a test asks for."""
+
+    text: str = "hello"
+    stream: bool = False
+    tools: bool = False
+    image: bool = False
+    schema: bool = False
+    think: bool = False
+    cap: int | None = 4096
+
+
+class Speaker(ABC):
+    """One dialect's client."""
+
+    name: str
+    operation: str
+
+    def path(self, model: str, *, stream: bool) -> str:
+        return "/v1/chat/completions"
+
+    @abstractmethod
+    def body(self, model: str, wish: Wish) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def follow(self, body: dict[str, Any], said: Said, results: list[str]) -> dict[str, Any]:
+        """The same conversation with the answer and the results of its calls."""
+
+    @abstractmethod
+    def plain(self, body: dict[str, Any]) -> Said: ...
+
+    @abstractmethod
+    def streamed(self, raw: bytes) -> Said: ...
+
+    @abstractmethod
+    def error_of(self, body: Any) -> dict[str, Any]:
+        """The error object of an error body, its shape checked."""
+
+    def read(self, answer: Answer) -> Said:
+        if answer.headers["content-type"].startswith("text/event-stream"):
+            return self.streamed(answer.body)
+        return self.plain(answer.json())
+
+
+def frames(raw: bytes) -> list[tuple[str, str]]:
+    """(event name, data) of every event; comments are passed over."""
+    assert raw.endswith((b"\n\n", b"\r\n\r\n")), raw[-80:]
+    found = []
+    for block in raw.decode().replace("\r\n", "\n").split("\n\n"):
+        event, data = "", []
+        for line in block.split("\n"):
+            if line.startswith("event:"):
+                event = line.removeprefix("event:").strip()
+            elif line.startswith("data:"):
+                data.append(line.removeprefix("data:").removeprefix(" "))
+        if data:
+            found.append((event, "\n".join(data)))
+    return found
+
+
+class OpenAI(Speaker):
+    name = "openai"
+    operation = "chat_completions"
+
+    def body(self, model: str, wish: Wish) -> dict[str, Any]:
+        content: Any = wish.text
+        if wish.image:
+            url = f"data:image/png;base64,{PICTURE}"
+            content = [
+                {"type": "text", "text": wish.text},
+                {"type": "image_url", "image_url": {"url": url}},
+            ]
+        body: dict[str, Any] = {
+            "model": model,
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": content},
+            ],
+        }
+        if wish.cap:
+            body["max_completion_tokens"] = wish.cap
+        if wish.stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        if wish.tools:
+            function = {
+                "name": TOOL["name"],
+                "description": TOOL["description"],
+                "parameters": TOOL["schema"],
+            }
+            body["tools"] = [{"type": "function", "function": function}]
+        if wish.schema:
+            schema = {"name": "trip", "schema": SCHEMA, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if wish.think:
+            body["reasoning_effort"] = "low"
+        return body
+
+    def follow(self, body: dict[str, Any], said: Said, results: list[str]) -> dict[str, Any]:
+        answers = [
+            {"role": "tool", "tool_call_id": call.id, "content": result}
+            for call, result in zip(said.calls, results, strict=True)
+        ]
+        return body | {"messages": [*body["messages"], said.turn, *answers]}
+
+    def plain(self, body: dict[str, Any]) -> Said:
+        assert body["object"] == "chat.completion"
+        choice = body["choices"][0]
+        message = choice["message"]
+        calls = [
+            Call(call["id"], call["function"]["name"], json.loads(call["function"]["arguments"]))
+            for call in message.get("tool_calls") or ()
+        ]
+        usage = body.get("usage") or {"prompt_tokens": 0, "completion_tokens": 0}
+        return Said(
+            message["content"] or "",
+            message.get("reasoning_content") or "",
+            calls,
+            choice["finish_reason"],
+            (usage["prompt_tokens"], usage["completion_tokens"]),
+            whole=True,
+            turn=message,
+        )
+
+    def streamed(self, raw: bytes) -> Said:
+        said, calls, arguments = Said(), {}, {}
+        message: dict[str, Any] = {"role": "assistant", "content": None}
+        for _, data in frames(raw):
+            assert not said.whole
+            if data == "[DONE]":
+                said.whole = True
+                continue
+            chunk = json.loads(data)
+            if "error" in chunk:
+                said.error = self.error_of(chunk)
+                continue
+            assert chunk["object"] == "chat.completion.chunk"
+            if chunk.get("usage"):
+                usage = chunk["usage"]
+                said.usage = (usage["prompt_tokens"], usage["completion_tokens"])
+            for choice in chunk["choices"]:
+                delta = choice["delta"]
+                said.text += delta.get("content") or ""
+                said.reasoning += delta.get("reasoning_content") or ""
+                for part in delta.get("tool_calls") or ():
+                    at = part["index"]
+                    if at not in calls:
+                        calls[at] = part | {"function": dict(part["function"])}
+                        calls[at].pop("index")
+                        arguments[at] = ""
+                    arguments[at] += part["function"].get("arguments") or ""
+                said.finish = choice.get("finish_reason") or said.finish
+        for at, call in calls.items():
+            call["function"]["arguments"] = arguments[at]
+            if said.error is None:
+                said.calls.append(
+                    Call(call["id"], call["function"]["name"], json.loads(arguments[at]))
+                )
+        message["content"] = said.text or None
+        if said.reasoning:
+            message["reasoning_content"] = said.reasoning
+        if calls:
+            message["tool_calls"] = list(calls.values())
+        said.turn = message
+        return said
+
+    def error_of(self, body: Any) -> dict[str, Any]:
+        error: dict[str, Any] = body["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        return error
+
+
+class Responses(Speaker):
+    name = "responses"
+    operation = "responses"
+
+    def path(self, model: str, *, stream: bool) -> str:
+        return "/v1/responses"
+
+    def body(self, model: str, wish: Wish) -> dict[str, Any]:
+        content: list[Any] = [{"type": "input_text", "text": wish.text}]
+        if wish.image:
+            url = f"data:image/png;base64,{PICTURE}"
+            content.append({"type": "input_image", "image_url": url})
+        body: dict[str, Any] = {
+            "model": model,
+            "instructions": "Be brief.",
+            "input": [{"role": "user", "content": content}],
+            "store": False,
+        }
+        if wish.cap:
+            body["max_output_tokens"] = wish.cap
+        if wish.stream:
+            body["stream"] = True
+        if wish.tools:
+            tool = {"name": TOOL["name"], "description": TOOL["description"]}
+            body["tools"] = [{"type": "function", "parameters": TOOL["schema"], **tool}]
+            body["tools"][0]["strict"] = False
+        if wish.schema:
+            form = {"type": "json_schema", "name": "trip", "schema": SCHEMA, "strict": True}
+            body["text"] = {"format": form}
+        if wish.think:
+            body["reasoning"] = {"effort": "low", "summary": "auto"}
+            body["include"] = ["reasoning.encrypted_content"]
+        return body
+
+    def follow(self, body: dict[str, Any], said: Said, results: list[str]) -> dict[str, Any]:
+        answers = [
+            {"type": "function_call_output", "call_id": call.id, "output": result}
+            for call, result in zip(said.calls, results, strict=True)
+        ]
+        return body | {"input": [*body["input"], *said.turn, *answers]}
+
+    def plain(self, body: dict[str, Any]) -> Said:
+        assert body["object"] == "response"
+        said = Said(finish=body["status"], whole=body["status"] in ("completed", "incomplete"))
+        said.turn = body["output"]
+        for item in body["output"]:
+            if item["type"] == "message":
+                said.text += "".join(part["text"] for part in item["content"])
+            elif item["type"] == "function_call":
+                arguments = json.loads(item["arguments"])
+                said.calls.append(Call(item["call_id"], item["name"], arguments))
+            elif item["type"] == "reasoning":
+                said.reasoning += "".join(part["text"] for part in item["summary"])
+        usage = body.get("usage") or {"input_tokens": 0, "output_tokens": 0}
+        said.usage = (usage["input_tokens"], usage["output_tokens"])
+        return said
+
+    def streamed(self, raw: bytes) -> Said:
+        text = reasoning = ""
+        said = Said()
+        number = -1
+        for event, data in frames(raw):
+            told = json.loads(data)
+            assert told["type"] == event
+            assert said.finish == "", "nothing follows the end"
+            if event != "error":
+                assert told["sequence_number"] == number + 1
+            number = told["sequence_number"]
+            if event == "response.output_text.delta":
+                text += told["delta"]
+            elif event == "response.reasoning_summary_text.delta":
+                reasoning += told["delta"]
+            elif event in ("response.completed", "response.incomplete"):
+                said = self.plain(told["response"])
+                if event == "response.completed":
+                    assert (said.text, said.reasoning) == (text, reasoning)
+            elif event == "response.failed":
+                said = Said(text, finish="failed", error=told["response"]["error"])
+            elif event == "error":
+                said = Said(text, finish="error", error=told)
+        said.text = said.text or text
+        return said
+
+    def error_of(self, body: Any) -> dict[str, Any]:
+        error: dict[str, Any] = body["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        return error
+
+
+class Anthropic(Speaker):
+    name = "anthropic"
+    operation = "messages"
+
+    def path(self, model: str, *, stream: bool) -> str:
+        return "/v1/messages"
+
+    def body(self, model: str, wish: Wish) -> dict[str, Any]:
+        content: list[Any] = [{"type": "text", "text": wish.text}]
+        if wish.image:
+            source = {"type": "base64", "media_type": "image/png", "data": PICTURE}
+            content.append({"type": "image", "source": source})
+        body: dict[str, Any] = {
+            "model": model,
+            "system": "Be brief.",
+            "messages": [{"role": "user", "content": content}],
+            "max_tokens": wish.cap or 4096,
+        }
+        if wish.stream:
+            body["stream"] = True
+        if wish.tools:
+            tool = {"name": TOOL["name"], "description": TOOL["description"]}
+            body["tools"] = [tool | {"input_schema": TOOL["schema"]}]
+        if wish.schema:
+            body["output_config"] = {"format": {"type": "json_schema", "schema": SCHEMA}}
+        if wish.think:
+            body["thinking"] = {"type": "enabled", "budget_tokens": 2048}
+        return body
+
+    def follow(self, body: dict[str, Any], said: Said, results: list[str]) -> dict[str, Any]:
+        content = [
+            {"type": "tool_result", "tool_use_id": call.id, "content": result}
+            for call, result in zip(said.calls, results, strict=True)
+        ]
+        turns = [{"role": "assistant", "content": said.turn}, {"role": "user", "content": content}]
+        return body | {"messages": [*body["messages"], *turns]}
+
+    def plain(self, body: dict[str, Any]) -> Said:
+        assert (body["type"], body["role"]) == ("message", "assistant")
+        said = Said(finish=body["stop_reason"] or "", whole=True, turn=body["content"])
+        for block in body["content"]:
+            if block["type"] == "text":
+                said.text += block["text"]
+            elif block["type"] == "thinking":
+                said.reasoning += block["thinking"]
+                assert "signature" in block
+            elif block["type"] == "tool_use":
+                said.calls.append(Call(block["id"], block["name"], block["input"]))
+        usage = body.get("usage") or {}
+        cached = usage.get("cache_read_input_tokens") or 0
+        said.usage = (usage.get("input_tokens", 0) + cached, usage.get("output_tokens", 0))
+        return said
+
+    def streamed(self, raw: bytes) -> Said:
+        message: dict[str, Any] = {}
+        arguments: dict[int, str] = {}
+        opened = -1
+        said = Said()
+        for event, data in frames(raw):
+            told = json.loads(data)
+            assert told["type"] == event
+            assert not said.whole
+            assert said.error is None
+            if event == "message_start":
+                message = told["message"]
+            elif event == "content_block_start":
+                assert opened == -1, "never two open blocks"
+                opened = told["index"]
+                assert opened == len(message["content"])
+                message["content"].append(told["content_block"])
+                arguments[opened] = ""
+            elif event == "content_block_delta":
+                assert told["index"] == opened
+                block, delta = message["content"][opened], told["delta"]
+                if delta["type"] == "text_delta":
+                    block["text"] += delta["text"]
+                elif delta["type"] == "thinking_delta":
+                    block["thinking"] += delta["thinking"]
+                elif delta["type"] == "signature_delta":
+                    block["signature"] = delta["signature"]
+                elif delta["type"] == "input_json_delta":
+                    arguments[opened] += delta["partial_json"]
+            elif event == "content_block_stop":
+                assert told["index"] == opened
+                block = message["content"][opened]
+                if block["type"] == "tool_use":
+                    block["input"] = json.loads(arguments[opened] or "{}")
+                opened = -1
+            elif event == "message_delta":
+                message["stop_reason"] = told["delta"]["stop_reason"]
+                message["usage"] = (message.get("usage") or {}) | (told.get("usage") or {})
+            elif event == "message_stop":
+                said.whole = True
+            elif event == "error":
+                said.error = self.error_of(told)
+        if message:
+            whole, error = said.whole, said.error
+            said = self.plain(message)
+            said.whole, said.error = whole, error
+        return said
+
+    def error_of(self, body: Any) -> dict[str, Any]:
+        assert set(body) == {"type", "error", "request_id"}
+        assert body["type"] == "error"
+        error: dict[str, Any] = body["error"]
+        # A provider's own frame may say more.
+        assert set(error) >= {"type", "message"}
+        return error
+
+
+class Gemini(Speaker):
+    name = "gemini"
+    operation = "generate_content"
+
+    def path(self, model: str, *, stream: bool) -> str:
+        action = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        return f"/v1beta/models/{model}:{action}"
+
+    def body(self, model: str, wish: Wish) -> dict[str, Any]:
+        parts: list[Any] = [{"text": wish.text}]
+        if wish.image:
+            parts.append({"inlineData": {"mimeType": "image/png", "data": PICTURE}})
+        config: dict[str, Any] = {}
+        if wish.cap:
+            config["maxOutputTokens"] = wish.cap
+        if wish.schema:
+            config |= {"responseMimeType": "application/json", "responseJsonSchema": SCHEMA}
+        if wish.think:
+            config["thinkingConfig"] = {"thinkingBudget": 2048, "includeThoughts": True}
+        body: dict[str, Any] = {
+            "systemInstruction": {"parts": [{"text": "Be brief."}]},
+            "contents": [{"role": "user", "parts": parts}],
+            "generationConfig": config,
+        }
+        if wish.tools:
+            declared = {"name": TOOL["name"], "description": TOOL["description"]}
+            declared |= {"parametersJsonSchema": TOOL["schema"]}
+            body["tools"] = [{"functionDeclarations": [declared]}]
+        return body
+
+    def follow(self, body: dict[str, Any], said: Said, results: list[str]) -> dict[str, Any]:
+        parts = [
+            {"functionResponse": {"name": call.name, "response": {"result": result}}}
+            for call, result in zip(said.calls, results, strict=True)
+        ]
+        for part, call in zip(parts, said.calls, strict=True):
+            if call.id:
+                part["functionResponse"]["id"] = call.id
+        turns = [{"role": "model", "parts": said.turn}, {"role": "user", "parts": parts}]
+        return body | {"contents": [*body["contents"], *turns]}
+
+    def plain(self, body: dict[str, Any]) -> Said:
+        said = Said()
+        self._take(said, body)
+        return said
+
+    def _take(self, said: Said, body: dict[str, Any]) -> None:
+        if "error" in body:
+            said.error = self.error_of(body)
+            return
+        for candidate in body.get("candidates", ()):
+            parts = candidate.get("content", {}).get("parts", [])
+            said.turn = [*(said.turn or []), *parts]
+            for part in parts:
+                if part.get("thought"):
+                    said.reasoning += part["text"]
+                elif "text" in part:
+                    said.text += part["text"]
+                elif "functionCall" in part:
+                    call = part["functionCall"]
+                    said.calls.append(Call(call.get("id", ""), call["name"], call["args"]))
+            if candidate.get("finishReason"):
+                said.finish, said.whole = candidate["finishReason"], True
+        usage = body.get("usageMetadata")
+        if usage:
+            output = usage.get("candidatesTokenCount", 0) + usage.get("thoughtsTokenCount", 0)
+            said.usage = (usage.get("promptTokenCount", 0), output)
+
+    def streamed(self, raw: bytes) -> Said:
+        said = Said()
+        for event, data in frames(raw):
+            assert event == ""
+            assert said.error is None
+            self._take(said, json.loads(data))
+        return said
+
+    def error_of(self, body: Any) -> dict[str, Any]:
+        assert set(body) == {"error"}
+        error: dict[str, Any] = body["error"]
+        assert set(error) - {"details"} == {"code", "message", "status"}
+        return error
+
+
+SPEAKERS: dict[str, Speaker] = {
+    speaker.name: speaker for speaker in (OpenAI(), Responses(), Anthropic(), Gemini())
+}
+# What a channel must be so that the fake is asked in that dialect.
+UPSTREAMS: dict[str, dict[str, Any]] = {
+    "openai": {"provider": "openai_compatible", "upstream_model": "fake"},
+    "responses": {"provider": "openai", "upstream_model": "o4-mini"},
+    "anthropic": {"provider": "anthropic", "upstream_model": "claude-sonnet-4-5-20250929"},
+    "gemini": {"provider": "gemini", "upstream_model": "gemini-2.5-flash"},
+}
+# What the fake's books call the dialect.
+BOOKED = {
+    "openai": "chat", "responses": "responses", "anthropic": "messages", "gemini": "gemini",
+}  # fmt: skip

@@ -1,0 +1,173 @@
+"""Every client dialect to every upstream dialect, whole and streamed: what is said, and what it
+costs by the provider's own books."""
+
+import json
+from typing import Any
+
+import pytest
+
+from lib.ids import id_text
+from tests.fakes.upstream import FakeUpstream, expected_text
+from tests.gateway.relay.speakers import BOOKED, SPEAKERS, UPSTREAMS, Said, Speaker, Wish
+from tests.hub import Answer, Hub, Tenant
+
+IN, OUT = 1, 3
+RATES = {
+    "in_text": IN * 10**6, "in_cache_read": IN * 10**6, "in_image": IN * 10**6,
+    "out_text": OUT * 10**6, "out_reasoning": OUT * 10**6,
+}  # fmt: skip
+CELLS = [(client, upstream) for client in SPEAKERS for upstream in UPSTREAMS]
+cells = pytest.mark.parametrize(("client", "upstream"), CELLS)
+plain_and_streamed = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+
+
+def open_model(hub: Hub, fake: FakeUpstream, upstream: str, **over: Any) -> str:
+    return hub.model(fake, rates=RATES, **(UPSTREAMS[upstream] | over))
+
+
+def send(hub: Hub, tenant: Tenant, speaker: Speaker, model: str, body: Any, stream: bool) -> Answer:
+    return hub.post(tenant, body, path=speaker.path(model, stream=stream))
+
+
+def said_by(
+    hub: Hub, tenant: Tenant, speaker: Speaker, model: str, wish: Wish
+) -> tuple[Said, Answer, dict[str, Any]]:
+    body = speaker.body(model, wish)
+    answer = send(hub, tenant, speaker, model, body, wish.stream)
+    assert answer.status == 200, answer.body
+    return speaker.read(answer), answer, body
+
+
+def booked(
+    hub: Hub, fake: FakeUpstream, answer: Answer, speaker: Speaker, upstream: str, stream: bool
+) -> dict[str, Any]:
+    """The fake's row; our record says the same to the token and to the nano."""
+    record = hub.record(answer.headers["x-request-id"])
+    row = fake.wait_for_row(id_text(record["id"]))
+    assert row is not None
+    assert (row["dialect"], row["unknown"]) == (BOOKED[upstream], [])
+    usage, meters = row["usage"], record["meters"]
+    told = {
+        side: sum(count for name, count in meters.items() if name.startswith(side))
+        for side in ("in_", "out_")
+    }
+    assert told == {"in_": usage["prompt_tokens"], "out_": usage["completion_tokens"]}
+    assert meters.get("out_reasoning", 0) == row["reasoning_tokens"]
+    assert record["charge_nano"] == told["in_"] * IN + told["out_"] * OUT
+    assert (record["status"], record["basis"], record["stream"]) == (200, "measured", stream)
+    operation = speaker.operation
+    if operation == "generate_content" and stream:
+        operation = "stream_generate_content"
+    assert (record["dialect"], record["operation"]) == (speaker.name, operation)
+    return row
+
+
+@cells
+@plain_and_streamed
+def test_text(hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool) -> None:
+    speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
+    wish = Wish("#tokens=12 #lang=mixed #cached=2 good morning", stream)
+    said, answer, _ = said_by(hub, tenant, speaker, model, wish)
+    assert said.text == expected_text("a", wish.text, 12, "mixed")
+    assert (said.whole, said.error, said.calls) == (True, None, [])
+    assert said.finish in ("stop", "completed", "end_turn", "STOP")
+    row = booked(hub, fake, answer, speaker, upstream, stream)
+    assert said.usage == (row["usage"]["prompt_tokens"], 12)
+    hub.assert_books_balance()
+
+
+@cells
+@plain_and_streamed
+def test_end_by_length(
+    hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
+) -> None:
+    speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
+    wish = Wish("#tokens=50", stream, cap=20)
+    said, answer, _ = said_by(hub, tenant, speaker, model, wish)
+    assert said.text == expected_text("a", wish.text, 20)
+    assert said.finish in ("length", "incomplete", "max_tokens", "MAX_TOKENS")
+    booked(hub, fake, answer, speaker, upstream, stream)
+
+
+@cells
+@plain_and_streamed
+def test_tools_in_two_phases(
+    hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
+) -> None:
+    """Two calls at once with text before them, then their results."""
+    speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
+    wish = Wish("#tokens=4 #tools=2 weather?", stream, tools=True)
+    said, answer, body = said_by(hub, tenant, speaker, model, wish)
+    assert said.text == expected_text("a", wish.text, 4)
+    assert [call.name for call in said.calls] == ["get_weather", "get_weather"]
+    assert [call.arguments["n"] for call in said.calls] == [0, 1]
+    assert all("上海" in call.arguments["city"] for call in said.calls)
+    assert said.finish in ("tool_calls", "completed", "tool_use", "STOP")
+    booked(hub, fake, answer, speaker, upstream, stream)
+
+    followed = speaker.follow(body, said, ["21 degrees", "rain"])
+    answer = send(hub, tenant, speaker, model, followed, stream)
+    assert answer.status == 200, answer.body
+    then = speaker.read(answer)
+    assert (then.whole, then.calls) == (True, [])
+    row = booked(hub, fake, answer, speaker, upstream, stream)
+    assert row["results"] == ["21 degrees", "rain"]
+    hub.assert_books_balance()
+
+
+@cells
+@plain_and_streamed
+def test_reasoning(hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool) -> None:
+    speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
+    wish = Wish("#reasoning=6 #tokens=5 think", stream, think=True)
+    said, answer, _ = said_by(hub, tenant, speaker, model, wish)
+    assert len(said.reasoning.split()) == 6
+    assert len(said.text.split()) == 5
+    row = booked(hub, fake, answer, speaker, upstream, stream)
+    assert row["reasoning_tokens"] == 6
+
+
+@cells
+@plain_and_streamed
+def test_seals_come_back_around_tools(
+    hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
+) -> None:
+    """What a provider sealed reaches it again unchanged, in whichever dialect its client speaks;
+    the fake refuses what is missing or wrong."""
+    speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
+    wish = Wish("#reasoning=4 #tokens=0 #tools=1 #seals think", stream, tools=True, think=True)
+    if upstream == "openai":
+        wish.text = wish.text.replace("#seals ", "")
+    said, answer, body = said_by(hub, tenant, speaker, model, wish)
+    assert len(said.calls) == 1
+    booked(hub, fake, answer, speaker, upstream, stream)
+    answer = send(hub, tenant, speaker, model, speaker.follow(body, said, ["rain"]), stream)
+    assert answer.status == 200, answer.body
+    row = booked(hub, fake, answer, speaker, upstream, stream)
+    assert row["results"] == ["rain"]
+    if upstream in ("anthropic", "gemini"):
+        assert row["seals"] == 1
+
+
+@cells
+@plain_and_streamed
+def test_structured_output(
+    hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
+) -> None:
+    speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
+    said, answer, _ = said_by(hub, tenant, speaker, model, Wish("a trip", stream, schema=True))
+    assert set(json.loads(said.text)) == {"city", "days"}
+    booked(hub, fake, answer, speaker, upstream, stream)
+
+
+@cells
+@plain_and_streamed
+def test_image(hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool) -> None:
+    speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
+    wish = Wish("#tokens=3 what is this", stream, image=True)
+    said, answer, _ = said_by(hub, tenant, speaker, model, wish)
+    assert said.text == expected_text("a", wish.text, 3)
+    row = booked(hub, fake, answer, speaker, upstream, stream)
+    (picture,) = row["media"]
+    assert (picture["kind"], picture["type"]) == ("image", "image/png")
+    assert picture["bytes"] > 60
