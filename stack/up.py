@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "stack" / "demo.yaml"
 DEMO_EMAIL = "demo@weir.example"
 CHILDREN = ("model", "postgres", "web", "worker", "beat")
-WEB_DRAIN_SECONDS = 4
+WEB_DRAIN_SECONDS = 3
 # How long the first connection to the database is tried.
 EMBEDDED_SECONDS = 60
 EXTERNAL_SECONDS = 5
@@ -201,7 +201,12 @@ class Installation:
         return Child(
             "web",
             command,
-            self.environment,
+            {
+                **self.environment,
+                # Everything ends within ten seconds here: nobody balances load before one process.
+                "DRAIN_SECONDS": str(WEB_DRAIN_SECONDS),
+                "DRAIN_ACCEPT_SECONDS": "0",
+            },
             ready=lambda: probe.serves(place.reached, place.port),
         )
 
