@@ -21,7 +21,7 @@ from gateway.codecs.events import Broken, BrokenFault, UpstreamError
 from gateway.codecs.fold import AnswerFault
 from gateway.codecs.members import Members
 from gateway.codecs.openai.errors import read_object
-from gateway.codecs.usage import COUNT_MAX, QUARANTINE_FLAGS, Quantities
+from gateway.codecs.usage import QUARANTINE_FLAGS, Quantities, read_members
 
 MODEL_CHARACTERS_MAX: Final = 256
 USER_CHARACTERS_MAX: Final = 256
@@ -166,40 +166,16 @@ def input_quantities(raw: bytes | None) -> Quantities:
     OpenAI and Jina tell prompt_tokens and total_tokens, others one of them or input_tokens; where
     they differ the total counts. A zero that was sent is a zero (F28).
     """
-    if raw is None:
-        return NOTHING
-    try:
-        usage = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return Quantities({}, ("usage_unreadable",))
-    if not isinstance(usage, dict):
-        return Quantities({}, ("usage_unreadable",))
-    flags: set[str] = set()
-    prompt = read_count(usage, flags, "prompt_tokens")
+    usage = read_members(raw)
+    if isinstance(usage, Quantities):
+        return usage
+    prompt = usage.count("prompt_tokens")
     if prompt is None:
-        prompt = read_count(usage, flags, "input_tokens")
-    total = read_count(usage, flags, "total_tokens")
+        prompt = usage.count("input_tokens")
+    total = usage.count("total_tokens")
     if prompt is not None and total is not None and prompt != total:
-        flags.add("usage_mismatch")
+        usage.flags.add("usage_mismatch")
     counted = prompt if total is None else total
-    if not QUARANTINE_FLAGS.isdisjoint(flags):
-        return Quantities({}, tuple(sorted(flags)))
-    if counted is None:
+    if counted is None and QUARANTINE_FLAGS.isdisjoint(usage.flags):
         return NOTHING
-    return Quantities({"in_text": counted}, tuple(sorted(flags)))
-
-
-def read_count(usage: dict[str, Any], flags: set[str], name: str) -> int | None:
-    """A count of a usage object; an odd value leaves a flag and counts as absent."""
-    value = usage.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        flags.add("usage_not_integer")
-    elif value < 0:
-        flags.add("usage_negative")
-    elif value > COUNT_MAX:
-        flags.add("usage_huge")
-    else:
-        return value
-    return None
+    return usage.result({} if counted is None else {"in_text": counted})

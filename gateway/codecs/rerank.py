@@ -30,7 +30,6 @@ from gateway.codecs.plain import (
     given,
     input_quantities,
     open_answer,
-    read_count,
     read_integers,
     read_max_cost,
     read_model,
@@ -39,7 +38,7 @@ from gateway.codecs.plain import (
     splice,
 )
 from gateway.codecs.turns import derive_id
-from gateway.codecs.usage import Quantities
+from gateway.codecs.usage import Quantities, UsageMembers
 
 RerankForm = Literal["jina", "cohere"]
 
@@ -278,10 +277,10 @@ def _quantities(members: RawMembers) -> Quantities:
     """
     meta = _object(given(members, "meta"))
     units, tokens = _object(meta.get("billed_units")), _object(meta.get("tokens"))
-    flags: set[str] = set()
-    searches = read_count(units, flags, "search_units")
-    if flags:
-        return Quantities({}, tuple(sorted(flags)))
+    billed = UsageMembers(units)
+    searches = billed.count("search_units")
+    if billed.flags:
+        return billed.result({})
     if searches:
         return Quantities({"searches": searches}, ())
     usage = given(members, "usage")

@@ -13,8 +13,11 @@ A dialect reads its raw object by `usage.quantities(raw) -> Quantities` and writ
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
+
+Meters = dict[str, int]
 
 COUNT_MAX = 10**12
 RAW_BYTES_MAX = 16 * 1024
@@ -103,6 +106,94 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             output_image=_of(meters, "out_image"),
             searches=_of(meters, "searches"),
         )
+
+
+class UsageMembers:
+    """One usage object while it is read: every odd value leaves a flag and counts as absent."""
+
+    def __init__(self, members: dict[str, Any]) -> None:
+        self.members = members
+        self.flags: set[str] = set()
+
+    def inner(self, name: str) -> dict[str, Any]:
+        """An object inside of it; {} for all else."""
+        value = self.members.get(name)
+        return value if isinstance(value, dict) else {}
+
+    def count(self, name: str, inside: dict[str, Any] | None = None) -> int | None:
+        """A count of the object, or of one `inside`."""
+        value = (self.members if inside is None else inside).get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int):
+            self.flags.add("usage_not_integer")
+        elif value < 0:
+            self.flags.add("usage_negative")
+        elif value > COUNT_MAX:
+            self.flags.add("usage_huge")
+        else:
+            return value
+        return None
+
+    def input_meters(self, total: int, cached: int, written: int, side: dict[str, Any]) -> Meters:
+        """The meters of `total` input tokens; sound and pictures are told in `side`.
+
+        Cached tokens count against text first, then audio, then image.
+        """
+        audio = self.count("audio_tokens", side) or 0
+        image = self.count("image_tokens", side) or 0
+        text = total - written - audio - image
+        if cached > total:
+            self.flags.add("usage_cached_above_input")
+        elif text < 0 or cached > text + audio + image:
+            self.flags.add("usage_parts_above_total")
+        cached_text = min(cached, max(text, 0))
+        cached_audio = min(cached - cached_text, audio)
+        cached_image = cached - cached_text - cached_audio
+        return {"in_text": text - cached_text} | present(
+            in_cache_read=cached_text,
+            in_cache_write_5m=written,
+            in_audio=audio - cached_audio,
+            in_audio_cached=cached_audio,
+            in_image=image - cached_image,
+            in_image_cached=cached_image,
+        )
+
+    def output_meters(self, total: int, reasoning: int, side: dict[str, Any]) -> Meters:
+        """The meters of `total` output tokens; sound and pictures are told in `side`."""
+        audio = self.count("audio_tokens", side) or 0
+        image = self.count("image_tokens", side) or 0
+        text = total - reasoning - audio - image
+        if text < 0:
+            self.flags.add("usage_parts_above_total")
+        return {"out_text": text} | present(
+            out_reasoning=reasoning, out_audio=audio, out_image=image
+        )
+
+    def result(self, meters: Meters) -> Quantities:
+        """The meters with the flags; without any when the count lies (F27)."""
+        lies = not QUARANTINE_FLAGS.isdisjoint(self.flags)
+        return Quantities({} if lies else meters, tuple(sorted(self.flags)))
+
+
+def read_members(raw: bytes | None) -> UsageMembers | Quantities:
+    """A raw usage object, opened; what is none comes to Quantities that say so. Never raises."""
+    if raw is None:
+        return Quantities({}, ("usage_missing",))
+    try:
+        usage = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return Quantities({}, ("usage_unreadable",))
+    if usage is None or usage == {}:
+        return Quantities({}, ("usage_missing",))
+    if not isinstance(usage, dict):
+        return Quantities({}, ("usage_unreadable",))
+    return UsageMembers(usage)
+
+
+def present(**counts: int | None) -> Meters:
+    """The counts that are neither absent nor 0."""
+    return {name: count for name, count in counts.items() if count}
 
 
 def storable(raw: bytes) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.codecs.usage import COUNT_MAX, QUARANTINE_FLAGS, Counts, Quantities
+from gateway.codecs.usage import Counts, Quantities, UsageMembers, present, read_members
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -36,17 +36,8 @@ def merge(before: bytes | None, after: bytes) -> bytes:
 
 def quantities(raw: bytes | None) -> Quantities:
     """Read a raw usage object (of a stream: the merged one). Never raises."""
-    if raw is None:
-        return Quantities({}, ("usage_missing",))
-    try:
-        usage = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return Quantities({}, ("usage_unreadable",))
-    if usage is None or usage == {}:
-        return Quantities({}, ("usage_missing",))
-    if not isinstance(usage, dict):
-        return Quantities({}, ("usage_unreadable",))
-    return _Reading(usage).quantities()
+    usage = read_members(raw)
+    return usage if isinstance(usage, Quantities) else _meters(usage)
 
 
 def encode(counts: Counts) -> dict[str, Any]:
@@ -69,72 +60,38 @@ def encode(counts: Counts) -> dict[str, Any]:
     return told
 
 
-class _Reading:
-    """One usage object; flags gather while its members are read."""
+def _meters(usage: UsageMembers) -> Quantities:
+    plain = usage.count("input_tokens")
+    output = usage.count("output_tokens")
+    if plain is None or output is None:
+        usage.flags.add("usage_unreadable")
+        return usage.result({})
+    short, long = _written(usage)
+    thinking = usage.count("thinking_tokens", usage.inner("output_tokens_details")) or 0
+    if thinking > output:
+        usage.flags.add("usage_parts_above_total")
+    rest = present(
+        in_cache_read=usage.count("cache_read_input_tokens"),
+        in_cache_write_5m=short,
+        in_cache_write_1h=long,
+        out_reasoning=thinking,
+        searches=usage.count("web_search_requests", usage.inner("server_tool_use")),
+    )
+    return usage.result({"in_text": plain, "out_text": output - thinking} | rest)
 
-    def __init__(self, usage: dict[str, Any]) -> None:
-        self._usage = usage
-        self._flags: set[str] = set()
 
-    def quantities(self) -> Quantities:
-        usage = self._usage
-        plain = self._count(usage, "input_tokens")
-        output = self._count(usage, "output_tokens")
-        if plain is None or output is None:
-            self._flags.add("usage_unreadable")
-            return self._result({})
-        meters = {"in_text": plain}
-        read = self._count(usage, "cache_read_input_tokens")
-        written = self._written()
-        thinking = self._count(self._members("output_tokens_details"), "thinking_tokens") or 0
-        if thinking > output:
-            self._flags.add("usage_parts_above_total")
-        searches = self._count(self._members("server_tool_use"), "web_search_requests")
-        rest = {
-            "in_cache_read": read,
-            "in_cache_write_5m": written[0],
-            "in_cache_write_1h": written[1],
-            "out_reasoning": thinking,
-            "searches": searches,
-        }
-        meters["out_text"] = output - thinking
-        return self._result(meters | {name: count for name, count in rest.items() if count})
+def _written(usage: UsageMembers) -> tuple[int, int]:
+    """What was written to the cache for 5 minutes and for 1 hour.
 
-    def _written(self) -> tuple[int, int]:
-        """What was written to the cache for 5 minutes and for 1 hour.
-
-        The total is what counts, for it alone goes on while a stream runs.
-        """
-        split = self._members("cache_creation")
-        short = self._count(split, "ephemeral_5m_input_tokens") or 0
-        long = self._count(split, "ephemeral_1h_input_tokens") or 0
-        total = self._count(self._usage, "cache_creation_input_tokens")
-        if total is None or total == short + long:
-            return short, long
-        if short or long:
-            self._flags.add("usage_mismatch")
-        long = min(long, total)
-        return total - long, long
-
-    def _result(self, meters: dict[str, int]) -> Quantities:
-        lies = not QUARANTINE_FLAGS.isdisjoint(self._flags)
-        return Quantities({} if lies else meters, tuple(sorted(self._flags)))
-
-    def _members(self, name: str) -> dict[str, Any]:
-        value = self._usage.get(name)
-        return value if isinstance(value, dict) else {}
-
-    def _count(self, members: dict[str, Any], name: str) -> int | None:
-        value = members.get(name)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int):
-            self._flags.add("usage_not_integer")
-            return None
-        if value < 0:
-            self._flags.add("usage_negative")
-            return None
-        if value > COUNT_MAX:
-            self._flags.add("usage_huge")
-            return None
-        return value
+    The total is what counts, for it alone goes on while a stream runs.
+    """
+    split = usage.inner("cache_creation")
+    short = usage.count("ephemeral_5m_input_tokens", split) or 0
+    long = usage.count("ephemeral_1h_input_tokens", split) or 0
+    total = usage.count("cache_creation_input_tokens")
+    if total is None or total == short + long:
+        return short, long
+    if short or long:
+        usage.flags.add("usage_mismatch")
+    long = min(long, total)
+    return total - long, long

@@ -15,27 +15,13 @@ then image. A zero that was sent is a zero, not a missing value (F28).
 
 from typing import Any
 
-import msgspec
-
-from gateway.codecs.usage import COUNT_MAX, Counts
-from gateway.codecs.usage import QUARANTINE_FLAGS as QUARANTINE_FLAGS
-from gateway.codecs.usage import Quantities as Quantities
-from gateway.codecs.usage import storable as storable
+from gateway.codecs.usage import Counts, Quantities, UsageMembers, present, read_members
 
 
 def quantities(raw: bytes | None) -> Quantities:
     """Read a raw usage object (the last one of a stream, F26). Never raises."""
-    if raw is None:
-        return Quantities({}, ("usage_missing",))
-    try:
-        usage = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return Quantities({}, ("usage_unreadable",))
-    if usage is None or usage == {}:
-        return Quantities({}, ("usage_missing",))
-    if not isinstance(usage, dict):
-        return Quantities({}, ("usage_unreadable",))
-    return _Reading(usage).quantities()
+    usage = read_members(raw)
+    return usage if isinstance(usage, Quantities) else _meters(usage)
 
 
 def encode(counts: Counts) -> dict[str, Any]:
@@ -64,127 +50,65 @@ def encode(counts: Counts) -> dict[str, Any]:
     return told
 
 
-class _Reading:
-    """One usage object while it is read: every odd value leaves a flag and counts as absent."""
-
-    def __init__(self, usage: dict[str, Any]) -> None:
-        self._usage = usage
-        self._in = self._members(usage, "prompt_tokens_details")
-        self._out = self._members(usage, "completion_tokens_details")
-        self._flags: set[str] = set()
-
-    def quantities(self) -> Quantities:
-        prompt = self._count(self._usage, "prompt_tokens")
-        completion = self._count(self._usage, "completion_tokens")
-        total = self._count(self._usage, "total_tokens")
-        if prompt is None and total is not None and completion is not None:
-            prompt = total - completion
-        if completion is None and total is not None and prompt is not None:
-            completion = total - prompt
-        if prompt is None or completion is None:
-            self._flags.add("usage_unreadable")
-            return self._result({})
-        if prompt < 0 or completion < 0:
-            self._flags.add("usage_parts_above_total")
-            return self._result({})
-        meters = self._input_meters(prompt) | self._output_meters(prompt, completion, total)
-        if searches := self._searches():
-            meters["searches"] = searches
-        return self._result(meters)
-
-    def _result(self, meters: dict[str, int]) -> Quantities:
-        lies = not QUARANTINE_FLAGS.isdisjoint(self._flags)
-        return Quantities({} if lies else meters, tuple(sorted(self._flags)))
-
-    def _input_meters(self, prompt: int) -> dict[str, int]:
-        cached = self._cached(prompt)
-        written = self._count(self._in, "cache_write_tokens")
-        if written is None:
-            written = self._count(self._in, "cache_creation_input_tokens")
-        written = written or 0
-        audio = self._count(self._in, "audio_tokens") or 0
-        image = self._count(self._in, "image_tokens") or 0
-        text = prompt - written - audio - image
-        if cached > prompt:
-            self._flags.add("usage_cached_above_input")
-        elif text < 0 or cached > text + audio + image:
-            self._flags.add("usage_parts_above_total")
-        cached_text = min(cached, max(text, 0))
-        cached_audio = min(cached - cached_text, audio)
-        cached_image = cached - cached_text - cached_audio
-        meters = {"in_text": text - cached_text}
-        return meters | _present(
-            in_cache_read=cached_text,
-            in_cache_write_5m=written,
-            in_audio=audio - cached_audio,
-            in_audio_cached=cached_audio,
-            in_image=image - cached_image,
-            in_image_cached=cached_image,
+def _meters(usage: UsageMembers) -> Quantities:
+    prompt = usage.count("prompt_tokens")
+    completion = usage.count("completion_tokens")
+    total = usage.count("total_tokens")
+    if prompt is None and total is not None and completion is not None:
+        prompt = total - completion
+    if completion is None and total is not None and prompt is not None:
+        completion = total - prompt
+    if prompt is None or completion is None:
+        usage.flags.add("usage_unreadable")
+        return usage.result({})
+    if prompt < 0 or completion < 0:
+        usage.flags.add("usage_parts_above_total")
+        return usage.result({})
+    inputs, outputs = (usage.inner(f"{side}_tokens_details") for side in ("prompt", "completion"))
+    written = usage.count("cache_write_tokens", inputs)
+    if written is None:
+        written = usage.count("cache_creation_input_tokens", inputs)
+    reasoning = usage.count("reasoning_tokens", outputs) or 0
+    return usage.result(
+        usage.input_meters(prompt, _cached(usage, inputs, prompt), written or 0, inputs)
+        | usage.output_meters(
+            _output(usage, prompt, completion, reasoning, total), reasoning, outputs
         )
+        | present(searches=_searches(usage))
+    )
 
-    def _cached(self, prompt: int) -> int:
-        hit = self._count(self._usage, "prompt_cache_hit_tokens")
-        miss = self._count(self._usage, "prompt_cache_miss_tokens")
-        if hit is not None and miss is not None and hit + miss != prompt:
-            self._flags.add("usage_mismatch")
-        cached = self._count(self._in, "cached_tokens")
-        if cached is None:
-            cached = hit
-        if cached is None:
-            cached = self._count(self._usage, "cached_tokens")
-        return cached or 0
 
-    def _output_meters(self, prompt: int, completion: int, total: int | None) -> dict[str, int]:
-        reasoning = self._count(self._out, "reasoning_tokens") or 0
-        audio = self._count(self._out, "audio_tokens") or 0
-        image = self._count(self._out, "image_tokens") or 0
-        output = self._output(prompt, completion, reasoning, total)
-        text = output - reasoning - audio - image
-        if text < 0:
-            self._flags.add("usage_parts_above_total")
-        return {"out_text": text} | _present(
-            out_reasoning=reasoning, out_audio=audio, out_image=image
-        )
+def _cached(usage: UsageMembers, inputs: dict[str, Any], prompt: int) -> int:
+    hit = usage.count("prompt_cache_hit_tokens")
+    miss = usage.count("prompt_cache_miss_tokens")
+    if hit is not None and miss is not None and hit + miss != prompt:
+        usage.flags.add("usage_mismatch")
+    cached = usage.count("cached_tokens", inputs)
+    if cached is None:
+        cached = hit
+    if cached is None:
+        cached = usage.count("cached_tokens")
+    return cached or 0
 
-    def _output(self, prompt: int, completion: int, reasoning: int, total: int | None) -> int:
-        """All output, with reasoning inside, by what `total_tokens` says about the wire form."""
-        if total == prompt + completion:
+
+def _output(
+    usage: UsageMembers, prompt: int, completion: int, reasoning: int, total: int | None
+) -> int:
+    """All output, with reasoning inside, by what `total_tokens` says about the wire form."""
+    if total == prompt + completion:
+        return completion
+    if total == prompt + completion + reasoning:
+        return completion + reasoning
+    if total is None:
+        if completion >= reasoning:
             return completion
-        if total == prompt + completion + reasoning:
-            return completion + reasoning
-        if total is None:
-            if completion >= reasoning:
-                return completion
-            self._flags.add("usage_mismatch")
-            return completion + reasoning
-        self._flags.add("usage_mismatch")
-        return completion if completion >= reasoning else total - prompt
-
-    def _searches(self) -> int:
-        sources = self._count(self._usage, "num_sources_used")
-        search = self._members(self._members(self._usage, "plugins"), "search")
-        return sources or self._count(search, "count") or 0
-
-    @staticmethod
-    def _members(usage: dict[str, Any], name: str) -> dict[str, Any]:
-        value = usage.get(name)
-        return value if isinstance(value, dict) else {}
-
-    def _count(self, members: dict[str, Any], name: str) -> int | None:
-        value = members.get(name)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int):
-            self._flags.add("usage_not_integer")
-            return None
-        if value < 0:
-            self._flags.add("usage_negative")
-            return None
-        if value > COUNT_MAX:
-            self._flags.add("usage_huge")
-            return None
-        return value
+        usage.flags.add("usage_mismatch")
+        return completion + reasoning
+    usage.flags.add("usage_mismatch")
+    return completion if completion >= reasoning else total - prompt
 
 
-def _present(**meters: int) -> dict[str, int]:
-    return {name: count for name, count in meters.items() if count}
+def _searches(usage: UsageMembers) -> int | None:
+    sources = usage.count("num_sources_used")
+    search = usage.inner("plugins").get("search")
+    return sources or usage.count("count", search if isinstance(search, dict) else {})

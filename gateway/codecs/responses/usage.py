@@ -11,25 +11,13 @@ first, then audio, then image. A zero that was sent is a zero, not a missing val
 
 from typing import Any
 
-import msgspec
-
-from gateway.codecs.usage import COUNT_MAX, QUARANTINE_FLAGS, Counts
-from gateway.codecs.usage import Quantities as Quantities
+from gateway.codecs.usage import Counts, Quantities, UsageMembers, present, read_members
 
 
 def quantities(raw: bytes | None, *, searches: int = 0) -> Quantities:
     """Read a raw usage object; `searches` is what the decoder counted. Never raises."""
-    if raw is None:
-        return Quantities({}, ("usage_missing",))
-    try:
-        usage = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return Quantities({}, ("usage_unreadable",))
-    if usage is None or usage == {}:
-        return Quantities({}, ("usage_missing",))
-    if not isinstance(usage, dict):
-        return Quantities({}, ("usage_unreadable",))
-    return _Reading(usage).quantities(searches)
+    usage = read_members(raw)
+    return usage if isinstance(usage, Quantities) else _meters(usage, searches)
 
 
 def encode(counts: Counts) -> dict[str, Any]:
@@ -42,92 +30,28 @@ def encode(counts: Counts) -> dict[str, Any]:
     return {
         "input_tokens": counts.input,
         "input_tokens_details": inputs
-        | _present(audio_tokens=counts.input_audio, image_tokens=counts.input_image),
+        | present(audio_tokens=counts.input_audio, image_tokens=counts.input_image),
         "output_tokens": counts.output,
         "output_tokens_details": outputs
-        | _present(audio_tokens=counts.output_audio, image_tokens=counts.output_image),
+        | present(audio_tokens=counts.output_audio, image_tokens=counts.output_image),
         "total_tokens": counts.total,
     }
 
 
-class _Reading:
-    """One usage object while it is read: every odd value leaves a flag and counts as absent."""
-
-    def __init__(self, usage: dict[str, Any]) -> None:
-        self._usage = usage
-        self._in = _members(usage, "input_tokens_details")
-        self._out = _members(usage, "output_tokens_details")
-        self._flags: set[str] = set()
-
-    def quantities(self, searches: int) -> Quantities:
-        input_ = self._count(self._usage, "input_tokens")
-        output = self._count(self._usage, "output_tokens")
-        total = self._count(self._usage, "total_tokens")
-        if input_ is None or output is None:
-            self._flags.add("usage_unreadable")
-            return self._result({})
-        if total is not None and total != input_ + output:
-            self._flags.add("usage_mismatch")
-        meters = self._input_meters(input_) | self._output_meters(output)
-        return self._result(meters | _present(searches=searches))
-
-    def _result(self, meters: dict[str, int]) -> Quantities:
-        lies = not QUARANTINE_FLAGS.isdisjoint(self._flags)
-        return Quantities({} if lies else meters, tuple(sorted(self._flags)))
-
-    def _input_meters(self, input_: int) -> dict[str, int]:
-        cached = self._count(self._in, "cached_tokens") or 0
-        written = self._count(self._in, "cache_write_tokens") or 0
-        audio = self._count(self._in, "audio_tokens") or 0
-        image = self._count(self._in, "image_tokens") or 0
-        text = input_ - written - audio - image
-        if cached > input_:
-            self._flags.add("usage_cached_above_input")
-        elif text < 0 or cached > text + audio + image:
-            self._flags.add("usage_parts_above_total")
-        cached_text = min(cached, max(text, 0))
-        cached_audio = min(cached - cached_text, audio)
-        cached_image = cached - cached_text - cached_audio
-        return {"in_text": text - cached_text} | _present(
-            in_cache_read=cached_text,
-            in_cache_write_5m=written,
-            in_audio=audio - cached_audio,
-            in_audio_cached=cached_audio,
-            in_image=image - cached_image,
-            in_image_cached=cached_image,
-        )
-
-    def _output_meters(self, output: int) -> dict[str, int]:
-        reasoning = self._count(self._out, "reasoning_tokens") or 0
-        audio = self._count(self._out, "audio_tokens") or 0
-        image = self._count(self._out, "image_tokens") or 0
-        text = output - reasoning - audio - image
-        if text < 0:
-            self._flags.add("usage_parts_above_total")
-        return {"out_text": text} | _present(
-            out_reasoning=reasoning, out_audio=audio, out_image=image
-        )
-
-    def _count(self, members: dict[str, Any], name: str) -> int | None:
-        value = members.get(name)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int):
-            self._flags.add("usage_not_integer")
-            return None
-        if value < 0:
-            self._flags.add("usage_negative")
-            return None
-        if value > COUNT_MAX:
-            self._flags.add("usage_huge")
-            return None
-        return value
-
-
-def _members(usage: dict[str, Any], name: str) -> dict[str, Any]:
-    value = usage.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _present(**counts: int) -> dict[str, int]:
-    return {name: count for name, count in counts.items() if count}
+def _meters(usage: UsageMembers, searches: int) -> Quantities:
+    total = usage.count("total_tokens")
+    told, output = usage.count("input_tokens"), usage.count("output_tokens")
+    if told is None or output is None:
+        usage.flags.add("usage_unreadable")
+        return usage.result({})
+    if total is not None and total != told + output:
+        usage.flags.add("usage_mismatch")
+    inputs, outputs = usage.inner("input_tokens_details"), usage.inner("output_tokens_details")
+    cached = usage.count("cached_tokens", inputs) or 0
+    written = usage.count("cache_write_tokens", inputs) or 0
+    reasoning = usage.count("reasoning_tokens", outputs) or 0
+    return usage.result(
+        usage.input_meters(told, cached, written, inputs)
+        | usage.output_meters(output, reasoning, outputs)
+        | present(searches=searches)
+    )

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.codecs.openai.usage import encode, quantities, storable
-from gateway.codecs.usage import Counts
+from gateway.codecs.openai.usage import encode, quantities
+from gateway.codecs.usage import Counts, storable
 from tests.gateway.codecs.neutral import counts
 
 
