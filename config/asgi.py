@@ -24,6 +24,7 @@ def _relay() -> Relay:
             dsn=_needed("DATABASE_URL"),
             kek=_needed("WEIR_KEK"),
             pepper=_needed("WEIR_KEY_PEPPER"),
+            keep_alive_s=float(env.text("KEEP_ALIVE_SECONDS", "15")),
             drain_s=float(env.text("DRAIN_SECONDS", "600")),
             accept_while_draining_s=float(env.text("DRAIN_ACCEPT_SECONDS", "5")),
         )
