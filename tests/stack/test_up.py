@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from playwright.sync_api import expect
 
 from stack import checks, probe, up
 from stack.processes import wait_gone
+from tests.browser.visitor import Visitor, open_browser
 
 WAIT_SECONDS = 30
 STOP_SECONDS_MAX = 10
@@ -104,6 +106,30 @@ def test_the_key_reaches_the_local_model(running: Running) -> None:
     started = time.time()
     arrived = probe.first_token("127.0.0.1", running.port, running.key, "smollm2-135m")
     assert started < arrived
+
+
+@pytest.mark.browser
+def test_the_local_model_streams_in_the_page(running: Running) -> None:
+    link = re.search(r"Sign in .*(http://\S+)", running.told)
+    assert link is not None
+    with open_browser() as browser:
+        visitor = Visitor(browser, f"http://127.0.0.1:{running.port}")
+        visitor.sign_in(link[1])
+        page = visitor.page
+        page.get_by_role("link", name="Playground").first.click()
+        page.get_by_label("Message", exact=True).fill("Tell me about rivers, at length.")
+        page.get_by_role("button", name="Send").click()
+        answer = page.locator("[data-role=assistant]")
+        for length in (5, 80):
+            grown = re.compile(f".{{{length}}}", re.DOTALL)
+            expect(answer.locator("[data-part=blocks]")).to_have_text(
+                grown, timeout=WAIT_SECONDS * 1000
+            )
+        page.keyboard.press("Escape")  # it may be at its end by itself
+        expect(answer).to_have_attribute("data-state", re.compile("stopped|done"))
+        expect(answer.locator("footer")).to_contain_text(re.compile(r"tok/s .*\$0\.0000"))
+        visitor.context.close()
+        assert visitor.complaints == []
 
 
 def test_manage_py_finds_the_installation(running: Running) -> None:
