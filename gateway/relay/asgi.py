@@ -26,6 +26,7 @@ from gateway.relay.dialects import CODECS, Target
 from gateway.relay.endpoints import Endpoint, claimed, dialect_of, find_endpoint, target_of
 from gateway.relay.lifespan import Lifespan
 from gateway.relay.run import Run
+from gateway.relay.text_codecs import TEXT_CODECS
 from lib.ids import id_text, new_id
 
 log = logging.getLogger(__name__)
@@ -81,8 +82,17 @@ class Relay:
         await self._life.start()
 
     async def stop(self) -> None:
-        if self._life is not None:
-            await self._life.stop()
+        """Let what runs end within the time to drain, cut the rest, and write the books."""
+        if self._life is None:
+            return
+        self._life.draining = True
+        if self._detached:
+            # The server cuts the requests that it carries; these are carried here.
+            _, late = await asyncio.wait(self._detached, timeout=self._config.drain_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._life.stop()
 
     # ---- for our own pages
 
@@ -252,7 +262,7 @@ def _read_asked(endpoint: Endpoint | None, path: str, scope: Scope) -> Asked:
     headers, query = scope["headers"], scope["query_string"]
     if endpoint is None:
         return Asked(CODECS[dialect_of(path)], "")
-    codec = CODECS[endpoint.dialect]
+    codec = TEXT_CODECS.get(endpoint.operation) or CODECS[endpoint.dialect]
     if endpoint.handler in ("models", "model"):
         codec = CODECS[models_list.form_of(path, headers, query)]
     target = target_of(endpoint, path, query)

@@ -192,8 +192,13 @@ class Codec(ABC, Generic[F]):
         """Whether the model will read more than stands in the body."""
         return False
 
-    def operation(self, target: Target, *, stream: bool) -> Operation:
-        """What a request of this dialect is at a provider that gets it as it came."""
+    def undecoded(self, facts: F) -> tuple[str, ...]:
+        """The parameters that `decode` leaves out; where it keeps all, the encoder says it."""
+        return ()
+
+    def operation(self, target: Target, *, stream: bool) -> Operation | None:
+        """What a request of this dialect is at a provider that gets it as it came; None where no
+        provider does."""
         return chat_operation(self.name, stream=stream)
 
     def content_type(self, target: Target, *, stream: bool) -> str:
@@ -280,50 +285,16 @@ class Codec(ABC, Generic[F]):
         """An upstream's error inside a 200 (F23)."""
 
 
-class _OpenAI(Codec[openai_request.ChatFacts]):
+class OpenAICodec(Codec[F]):
+    """What the endpoints of the openai dialect share: its upstreams, its errors, its usage."""
+
     name = "openai"
-
-    def read(self, raw: bytes, target: Target) -> openai_request.ChatFacts:
-        return openai_request.read(raw)
-
-    def edit(
-        self,
-        facts: openai_request.ChatFacts,
-        model: str,
-        output_cap: int | None,
-        thinking: JsonObject | None,
-    ) -> bytes:
-        return openai_request.edit(facts, model, output_cap=output_cap)
-
-    def decode(
-        self, facts: openai_request.ChatFacts, target: Target, request_id: str, received_at: int
-    ) -> ChatRequest:
-        return openai_request.decode(facts.body.raw, request_id=request_id, received_at=received_at)
 
     def encode(self, request: ChatRequest, upstream: Upstream) -> Encoded:
         return openai_request.encode(request, upstream)
 
     def fetched_urls(self, request: ChatRequest) -> tuple[str, ...]:
         return openai_request.fetched_urls(request)
-
-    def needs(self, facts: openai_request.ChatFacts) -> Needs:
-        body = facts.body
-        effort = _value(body, "reasoning_effort")
-        switch = _value(body, "thinking")
-        thinks = body.value("enable_thinking") == b"true" or (
-            isinstance(switch, dict) and switch.get("type") in ("enabled", "auto")
-        )
-        own = _value(body, "parameters")
-        if isinstance(own, dict):
-            thinks = thinks or own.get("enable_thinking") is True
-        return Needs(
-            files="file" in facts.media,
-            tools=body.value("tools") not in (None, b"[]"),
-            effort=effort if isinstance(effort, str) else None,  # type: ignore[arg-type]
-            search=body.value("web_search_options") is not None,
-            audio_output=facts.audio_asked,
-            thinks=True if thinks else None,
-        )
 
     def read_answer(self, raw: bytes) -> WholeAnswer:
         return openai_response.read(raw)
@@ -334,9 +305,6 @@ class _OpenAI(Codec[openai_request.ChatFacts]):
 
     def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
         return openai_response.encode(answer, request)
-
-    def decoder(self, facts: openai_request.ChatFacts) -> Decoder:
-        return openai_stream.Decoder(usage_asked=facts.usage_asked, choices=facts.choices)
 
     def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
         return openai_stream.Decoder(usage_asked=True, choices=request.choices or 1, translate=True)
@@ -376,6 +344,47 @@ class _OpenAI(Codec[openai_request.ChatFacts]):
 
     def read_error_object(self, error: bytes) -> UpstreamFault:
         return openai_errors.read_object(error)
+
+
+class _OpenAI(OpenAICodec[openai_request.ChatFacts]):
+    def read(self, raw: bytes, target: Target) -> openai_request.ChatFacts:
+        return openai_request.read(raw)
+
+    def edit(
+        self,
+        facts: openai_request.ChatFacts,
+        model: str,
+        output_cap: int | None,
+        thinking: JsonObject | None,
+    ) -> bytes:
+        return openai_request.edit(facts, model, output_cap=output_cap)
+
+    def decode(
+        self, facts: openai_request.ChatFacts, target: Target, request_id: str, received_at: int
+    ) -> ChatRequest:
+        return openai_request.decode(facts.body.raw, request_id=request_id, received_at=received_at)
+
+    def needs(self, facts: openai_request.ChatFacts) -> Needs:
+        body = facts.body
+        effort = _value(body, "reasoning_effort")
+        switch = _value(body, "thinking")
+        thinks = body.value("enable_thinking") == b"true" or (
+            isinstance(switch, dict) and switch.get("type") in ("enabled", "auto")
+        )
+        own = _value(body, "parameters")
+        if isinstance(own, dict):
+            thinks = thinks or own.get("enable_thinking") is True
+        return Needs(
+            files="file" in facts.media,
+            tools=body.value("tools") not in (None, b"[]"),
+            effort=effort if isinstance(effort, str) else None,  # type: ignore[arg-type]
+            search=body.value("web_search_options") is not None,
+            audio_output=facts.audio_asked,
+            thinks=True if thinks else None,
+        )
+
+    def decoder(self, facts: openai_request.ChatFacts) -> Decoder:
+        return openai_stream.Decoder(usage_asked=facts.usage_asked, choices=facts.choices)
 
 
 class _Responses(Codec[responses_request.ChatFacts]):

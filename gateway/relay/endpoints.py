@@ -56,6 +56,8 @@ _CHAT: Final = Endpoint("chat", ("POST",), "openai", "chat_completions", _BODY)
 _RESPONSES: Final = Endpoint("chat", ("POST",), "responses", "responses", _BODY)
 _MESSAGES: Final = Endpoint("chat", ("POST",), "anthropic", "messages", _BODY)
 _COUNT: Final = Endpoint("count_tokens", ("POST",), "anthropic", "count_tokens", _BODY)
+_COMPLETIONS: Final = Endpoint("chat", ("POST",), "openai", "completions", _BODY)
+_EDITS: Final = Endpoint("chat", ("POST",), "openai", "edits", _BODY)
 _MODELS: Final = Endpoint("models", ("GET",), key_in_query=True)
 _MODEL: Final = Endpoint("model", ("GET",), key_in_query=True)
 _EMBEDDINGS: Final = Endpoint("plain", ("POST",), "openai", "embeddings", _BODY, plain=EMBEDDINGS)
@@ -85,6 +87,12 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
     "/api/v1/models": _MODELS,
     "/v1beta/models": _MODELS,
     "/api/v1beta/models": _MODELS,
+    "/v1/completions": _COMPLETIONS,
+    "/api/v1/completions": _COMPLETIONS,
+    "/completions": _COMPLETIONS,
+    "/v1/edits": _EDITS,
+    "/api/v1/edits": _EDITS,
+    "/edits": _EDITS,
     "/v1/embeddings": _EMBEDDINGS,
     "/api/v1/embeddings": _EMBEDDINGS,
     "/v1/moderations": _MODERATIONS,

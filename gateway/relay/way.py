@@ -63,11 +63,12 @@ class Way:
     upstream: Upstream | None = None
     encoded: Encoded | None = None
     exchange: Exchange | None = None
+    undecoded: tuple[str, ...] = ()
 
     @property
     def dropped(self) -> tuple[str, ...]:
         """The parameters that the upstream does not hear of."""
-        return () if self.encoded is None else self.encoded.dropped
+        return () if self.encoded is None else (*self.undecoded, *self.encoded.dropped)
 
     @property
     def answer_tool(self) -> str:
@@ -124,16 +125,17 @@ class Asking:
             dialect = dialect_for(provider, capabilities, dialect, needs)
             stream = stream or must_stream(capabilities, needs)
         thinking: JsonObject | None = None
-        translated = dialect != client.name or stream != self._facts.stream
+        operation = client.operation(self._target, stream=stream)
+        offered = operation is not None and operation in channel.address.urls
+        translated = dialect != client.name or stream != self._facts.stream or not offered
         if self._suffix is not None and not translated:
             upstream = upstream_of(provider, dialect, candidate.upstream_model, capabilities)
             thinking = client.thinking(self._suffix, upstream)
             translated = thinking is None
-        if translated:
+        if translated or operation is None:
             return await self._translated(
                 channel, candidate, capabilities, CODECS[dialect], policy, stream=stream
             )
-        operation = client.operation(self._target, stream=stream)
         return Way(
             client,
             operation,
@@ -232,6 +234,7 @@ class Asking:
             request=asked,
             upstream=upstream,
             encoded=codec.encode(asked, upstream),
+            undecoded=self._client.undecoded(self._facts),
         )
 
     def _passed(self, channel: Channel) -> Mapping[str, str]:

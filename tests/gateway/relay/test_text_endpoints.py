@@ -1,6 +1,7 @@
 """The text endpoints beside chat, over the real hub: what clients read, and what the books say."""
 
 import base64
+import json
 import struct
 import warnings
 from typing import Any
@@ -15,9 +16,12 @@ with warnings.catch_warnings():
     from google.genai import types
 from openai import OpenAI
 
+from gateway.relay.dialects import Target
+from gateway.relay.text_codecs import TEXT_CODECS
 from lib.ids import id_text
 from tests.fakes.gemini import vector
-from tests.fakes.upstream import FakeUpstream
+from tests.fakes.upstream import FakeUpstream, expected_text
+from tests.gateway.relay.asking import chunks_of
 from tests.hub import Answer, Hub, Tenant
 
 IN = 2
@@ -361,3 +365,170 @@ def test_wrong_rankings(
     model = hub.model(fake, rates=EMBEDDED)
     answer = hub.post(hub.tenant(), {"model": model} | body, path="/v1/rerank")
     check(answer, status, code, param)
+
+
+# ---- completions and edits
+
+CHANNELS: dict[str, dict[str, Any]] = {
+    "completions": {},
+    "responses": {"provider": "xai", "upstream_model": "grok-4"},
+    "anthropic": {"provider": "anthropic", "upstream_model": "claude-sonnet-4-5-20250929"},
+    "gemini": {"provider": "gemini", "upstream_model": "gemini-2.5-flash"},
+}
+TALK = {"in_text": 10**6, "out_text": 3 * 10**6}
+channels = pytest.mark.parametrize("channel", CHANNELS)
+
+
+def price_of(usage: dict[str, int]) -> int:
+    return usage["prompt_tokens"] + 3 * usage["completion_tokens"]
+
+
+@channels
+def test_completions(hub: Hub, fake: FakeUpstream, channel: str) -> None:
+    tenant, model = hub.tenant(), hub.model(fake, rates=TALK, **CHANNELS[channel])
+    prompt = "#tokens=9 once upon a time"
+    raw = client_of(hub, tenant).completions.with_raw_response.create(
+        model=model, prompt=prompt, max_tokens=20
+    )
+    answer = raw.parse()
+    assert answer.object == "text_completion"
+    assert answer.choices[0].text == expected_text("a", prompt, 9)
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage is not None
+    record = hub.record(raw.headers["x-request-id"])
+    row = fake.wait_for_row(id_text(record["id"]))
+    assert row is not None
+    assert (row["dialect"] == "completions") == (channel == "completions")
+    assert row["unknown"] == []
+    usage = row["usage"]
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (
+        usage["prompt_tokens"],
+        usage["completion_tokens"],
+    )
+    assert (record["operation"], record["dialect"]) == ("completions", "openai")
+    assert (record["charge_nano"], record["basis"]) == (price_of(usage), "measured")
+    hub.assert_books_balance()
+
+
+@channels
+@pytest.mark.parametrize("told", [True, False], ids=["usage", "no usage"])
+def test_streamed_completions(hub: Hub, fake: FakeUpstream, channel: str, told: bool) -> None:
+    """Without a cap there are 16 tokens, and every upstream is told so."""
+    tenant, model = hub.tenant(), hub.model(fake, rates=TALK, **CHANNELS[channel])
+    prompt = "#tokens=50 once upon a time"
+    body = {"model": model, "prompt": prompt, "stream": True}
+    if told:
+        body["stream_options"] = {"include_usage": True}
+    answer = hub.post(tenant, body, path="/v1/completions")
+    assert answer.status == 200, answer.body
+    chunks = chunks_of(answer)
+    assert answer.body.endswith(b"data: [DONE]\n\n")
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    assert "".join(choice["text"] for choice in choices) == expected_text("a", prompt, 16)
+    assert choices[-1]["finish_reason"] == "length"
+    assert bool(chunks[-1].get("usage")) is told
+    record = hub.record(answer.headers["x-request-id"])
+    row = fake.wait_for_row(id_text(record["id"]))
+    assert row is not None
+    assert (record["charge_nano"], record["stream"]) == (price_of(row["usage"]), True)
+    hub.assert_books_balance()
+
+
+def test_completions_of_several_prompts(hub: Hub, fake: FakeUpstream) -> None:
+    """They go on where the provider has the endpoint; a chat is one prompt's."""
+    tenant, model = hub.tenant(), hub.model(fake, rates=TALK)
+    body: dict[str, Any] = {"model": model, "prompt": ["#tokens=3 a", "#tokens=3 b"], "n": 2}
+    answer = hub.post(tenant, body, path="/v1/completions")
+    assert [choice["index"] for choice in answer.json()["choices"]] == [0, 1, 2, 3]
+    record = booked(
+        hub, fake, answer.headers["x-request-id"], "completions", price_of(answer.json()["usage"])
+    )
+    assert record["hold_nano"] >= record["charge_nano"]
+    asked = fake.totals()["requests"]
+    chat = hub.model(fake, rates=TALK, **CHANNELS["anthropic"])
+    for over, param in (({}, "prompt"), ({"prompt": "a", "echo": True}, "echo")):
+        answer = hub.post(tenant, body | {"model": chat} | over, path="/v1/completions")
+        check(answer, 400, "unsupported_parameter", param)
+    assert fake.totals()["requests"] == asked
+
+
+def test_completion_that_fails_is_tried_elsewhere(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """From a channel that has the endpoint to one that chats."""
+    tenant, model = hub.tenant(), hub.model(fake, rates=TALK)
+    hub.channel(model, other_fake.url, other_fake.key, priority=1, **CHANNELS["anthropic"])
+    hub.bump()
+    body = {"model": model, "prompt": "#a.fault=F10 #tokens=4 hello", "stream": True}
+
+    def answered() -> bool:
+        return hub.post(tenant, body, path="/v1/completions").status == 200
+
+    hub.wait(answered, "there is no second channel")
+    hub.settled(tenant)
+    (last,) = hub.rows(
+        "SELECT id, charge_nano FROM usage_usagerecord "
+        "WHERE organisation_id = %s AND final AND status = 200",
+        tenant.organisation_id,
+    )
+    row = other_fake.wait_for_row(id_text(last["id"]))
+    assert row is not None
+    assert (row["dialect"], last["charge_nano"]) == ("messages", price_of(row["usage"]))
+    hub.assert_books_balance()
+
+
+def test_an_echoed_prompt_is_no_output() -> None:
+    """Else a long one would outgrow what is held for the answer."""
+    codec = TEXT_CODECS["completions"]
+    asked = {"model": "m", "prompt": "good morning", "stream": True, "n": 2}
+    chunk = b'data: {"choices":[{"index":0,"text":"good morning, %s"}]}\n\n' % (b"x" * 50)
+    counted = []
+    for echo in (False, True):
+        facts = codec.read(json.dumps(asked | {"echo": echo}).encode(), Target())
+        decoder = codec.decoder(facts)
+        decoder.feed(chunk)
+        counted.append(decoder.text_bytes)
+    assert counted == [64, 64 - 2 * len('"good morning"')]
+
+
+def test_completion_that_breaks_off_is_told(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake, rates=TALK)
+    body = {"model": model, "prompt": "#tokens=9 #fault=F14@4 hello", "stream": True}
+    answer = hub.post(tenant, body, path="/v1/completions")
+    assert answer.status == 200
+    assert chunks_of(answer)[-1]["error"]["code"] == "upstream_truncated"
+    assert b"[DONE]" not in answer.body
+    record = hub.record(answer.headers["x-request-id"])
+    assert (record["kind"], record["basis"]) == ("upstream_truncated", "estimated")
+    hub.assert_books_balance()
+
+
+@pytest.mark.parametrize("channel", ["completions", "anthropic", "gemini"])
+def test_edits(hub: Hub, fake: FakeUpstream, channel: str) -> None:
+    tenant, model = hub.tenant(), hub.model(fake, rates=TALK, **CHANNELS[channel])
+    body = {"model": model, "instruction": "#tokens=7 mend it", "input": "teh cat", "mode": "x"}
+    answer = hub.post(tenant, body, path="/v1/edits")
+    assert answer.status == 200, answer.body
+    told = answer.json()
+    assert (told["object"], len(told["choices"])) == ("edit", 1)
+    assert told["usage"]["completion_tokens"] == 7
+    assert len(told["choices"][0]["text"].split()) > 1
+    assert answer.headers["x-weir-dropped-params"] == "mode"
+    booked(hub, fake, answer.headers["x-request-id"], "edits", price_of(told["usage"]))
+    missing = hub.post(tenant, {"model": model}, path="/v1/edits")
+    check(missing, 400, "missing_required_parameter", "instruction")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/v1/completions", {"prompt": "hello"}), ("/v1/edits", {"instruction": "mend"})],
+)
+def test_texts_that_cannot_be_paid(
+    hub: Hub, fake: FakeUpstream, path: str, body: dict[str, Any]
+) -> None:
+    model = hub.model(fake, rates=TALK)
+    asked = fake.totals()["requests"]
+    answer = hub.post(hub.tenant("0"), {"model": model} | body, path=path)
+    check(answer, 402, "insufficient_quota", None)
+    check(hub.post(hub.tenant(), {"model": "no-such"}, path=path), 404, "model_not_found", "model")
+    assert fake.totals()["requests"] == asked

@@ -1,0 +1,170 @@
+"""The endpoints of old that a chat model serves: completions, and edits. Clients of both are of the
+openai dialect.
+
+    completions   as they came to a provider that has them, else one prompt as a chat
+    edits         always a chat
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from gateway.codecs import edits
+from gateway.codecs.body import Body, read_body
+from gateway.codecs.chat import ChatAnswer, ChatRequest, JsonObject
+from gateway.codecs.completions import request as completions_request
+from gateway.codecs.completions import response as completions_response
+from gateway.codecs.completions import stream as completions_stream
+from gateway.codecs.completions.request import CompletionFacts, CompletionPlan
+from gateway.codecs.edits import EditFacts
+from gateway.codecs.errors import RequestFault
+from gateway.providers.provider import NotOffered, Operation
+from gateway.providers.targets import NO_NEEDS, Needs
+from gateway.relay.dialects import Codec, Decoder, Encoder, OpenAICodec, Target, WholeAnswer
+
+_LENGTH_FRAME: Final = (
+    b'data: {"id":"","object":"text_completion","created":0,"model":"",'
+    b'"choices":[{"text":"","index":0,"logprobs":null,"finish_reason":"length"}]}\n\n'
+)
+_NO_EDITS: Final = "no provider has edits"
+
+
+@dataclass(frozen=True, slots=True)
+class TextFacts:
+    """The Facts of such a request; `own` are those of its codec, `choices` all that are billed."""
+
+    own: Any
+    body: Body
+    model: str
+    stream: bool
+    output_cap: int | None
+    choices: int
+    user: str
+    text_bytes: int
+    max_cost_nano: int | None
+    media: Mapping[Any, int] = field(default_factory=dict)
+    audio_asked: bool = False
+
+
+class _Completions(OpenAICodec[TextFacts]):
+    def read(self, raw: bytes, target: Target) -> TextFacts:
+        own = completions_request.read(raw)
+        return TextFacts(
+            own,
+            own.body,
+            own.model,
+            own.stream,
+            own.output_cap,
+            own.generations,
+            own.user,
+            own.text_bytes,
+            own.max_cost_nano,
+        )
+
+    def edit(
+        self, facts: TextFacts, model: str, output_cap: int | None, thinking: JsonObject | None
+    ) -> bytes:
+        return completions_request.edit(facts.own, model, output_cap=output_cap)
+
+    def decode(
+        self, facts: TextFacts, target: Target, request_id: str, received_at: int
+    ) -> ChatRequest:
+        plan = completions_request.decode(
+            facts.body.raw, request_id=request_id, received_at=received_at
+        )
+        if len(plan.requests) > 1:
+            what = "prompt must be a single text for this model, which only chats"
+            raise RequestFault("unsupported_capability", "prompt", what)
+        return plan.requests[0]
+
+    def undecoded(self, facts: TextFacts) -> tuple[str, ...]:
+        return completions_request.decode(facts.body.raw, request_id="", received_at=0).dropped
+
+    def needs(self, facts: TextFacts) -> Needs:
+        return NO_NEEDS
+
+    def operation(self, target: Target, *, stream: bool) -> Operation | None:
+        return "completions"
+
+    def read_answer(self, raw: bytes) -> WholeAnswer:
+        return completions_response.read(raw)
+
+    def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
+        return completions_response.encode([answer], _plan(request))
+
+    def decoder(self, facts: TextFacts) -> Decoder:
+        return _CompletionDecoder(facts.own)
+
+    def encoder(self, request: ChatRequest, target: Target) -> Encoder:
+        return completions_stream.Encoder(_plan(request))
+
+    def cut(self, decoder: Any) -> bytes:
+        return _LENGTH_FRAME + completions_stream.DONE_FRAME
+
+
+class _CompletionDecoder(completions_stream.Decoder):
+    """Does not take the prompt for output where the client wants it repeated."""
+
+    def __init__(self, own: CompletionFacts) -> None:
+        super().__init__(usage_asked=own.usage_asked, choices=own.choices)
+        prompt = own.body.value("prompt") if own.body.value("echo") == b"true" else None
+        self._echoed_bytes = len(prompt or b"") * own.choices
+
+    @property
+    def text_bytes(self) -> int:
+        return max(0, super().text_bytes - self._echoed_bytes)
+
+
+def _plan(request: ChatRequest) -> CompletionPlan:
+    return CompletionPlan((request,), request.choices or 1, request.usage_asked, ())
+
+
+class _Edits(OpenAICodec[TextFacts]):
+    def read(self, raw: bytes, target: Target) -> TextFacts:
+        own = edits.read(raw, request_id="", received_at=0)
+        return TextFacts(
+            own,
+            read_body(raw),
+            own.model,
+            own.stream,
+            own.output_cap,
+            own.choices,
+            own.user,
+            own.text_bytes,
+            own.max_cost_nano,
+        )
+
+    def decode(
+        self, facts: TextFacts, target: Target, request_id: str, received_at: int
+    ) -> ChatRequest:
+        own: EditFacts = facts.own
+        return msgspec.structs.replace(own.request, request_id=request_id, received_at=received_at)
+
+    def edit(
+        self, facts: TextFacts, model: str, output_cap: int | None, thinking: JsonObject | None
+    ) -> bytes:
+        raise NotOffered(_NO_EDITS)
+
+    def decoder(self, facts: TextFacts) -> Decoder:
+        raise NotOffered(_NO_EDITS)
+
+    def undecoded(self, facts: TextFacts) -> tuple[str, ...]:
+        own: EditFacts = facts.own
+        return own.dropped
+
+    def needs(self, facts: TextFacts) -> Needs:
+        return NO_NEEDS
+
+    def operation(self, target: Target, *, stream: bool) -> Operation | None:
+        return None
+
+    def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
+        return edits.encode(answer, request)
+
+
+TEXT_CODECS: Final[Mapping[str, Codec[Any]]] = MappingProxyType(
+    {"completions": _Completions(), "edits": _Edits()}
+)
