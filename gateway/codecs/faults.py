@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from gateway.codecs.errors import ErrorKind
+from gateway.codecs.events import UpstreamError
 
 WAIT_MS_MAX = 120_000
 
@@ -30,6 +31,11 @@ class UpstreamFault:
     detail: str
     fault: str
     retry_after_ms: int | None
+
+    @property
+    def event(self) -> UpstreamError:
+        """The same for the client, as it ends an answer."""
+        return UpstreamError(self.kind, self.message, self.code)
 
 
 def retry_after_ms(headers: Mapping[str, str], now_s: int | None) -> int | None:

@@ -137,8 +137,7 @@ def open_answer(raw: bytes) -> RawMembers:
     if error is None and given(members, "object") == b'"error"':
         error = raw
     if error is not None:
-        fault = read_object(error)
-        raise AnswerFault(UpstreamError(fault.kind, fault.message, fault.code))
+        raise AnswerFault(read_object(error).event)
     return members
 
 

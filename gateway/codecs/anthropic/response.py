@@ -46,9 +46,7 @@ def read(raw: bytes, *, translate: bool = False, answer_tool: str = "") -> Messa
         return _broken("F15")
     error = given(message.error)
     if message.type == "error" or error is not None:
-        fault = read_object(error or raw)
-        told = UpstreamError(fault.kind, fault.message, fault.code)
-        return MessageAnswer([], None, 0, 0, error=told)
+        return MessageAnswer([], None, 0, 0, error=read_object(error or raw).event)
     if message.content is None:
         return _broken("F24")
     reader = BlockReader(translate=translate, answer_tool=answer_tool)

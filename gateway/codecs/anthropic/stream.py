@@ -12,6 +12,8 @@ After COMPLETE a cut is no fault. After ENDED, FAILED and BROKEN nothing more is
 the data tells which event it is, else the name of the event does.
 """
 
+from typing import Any
+
 import msgspec
 
 from gateway.codecs.anthropic.blocks import BlockReader
@@ -28,18 +30,14 @@ from gateway.codecs.anthropic.wire import (
     read_event,
     value_of,
 )
-from gateway.codecs.errors import mask_members
 from gateway.codecs.events import (
-    Broken,
-    BrokenFault,
-    End,
     Event,
     Start,
     Step,
-    UpstreamError,
     Usage,
 )
-from gateway.codecs.sse import FRAME_BYTES_MAX, Frame, FrameSplitter
+from gateway.codecs.sse import FRAME_BYTES_MAX, Frame
+from gateway.codecs.stream import FrameDecoder, is_utf8, mask_frame, write_data
 from gateway.codecs.usage import Counts
 
 # The service tiers that an answer names, in openai's words.
@@ -52,13 +50,13 @@ _LENGTH = (
 )
 
 
-class Decoder:
+class Decoder(FrameDecoder):
     """Reads one streamed answer.
 
-    `translate`: the events go to an encoder and tell all. `answer_tool`: see `Encoded`. After any
-    call `complete` says that a cut would be no fault, `usage` is the raw usage object so far (F26)
-    or None, `text_bytes` and `reasoning_bytes` count the UTF-8 bytes so far.
+    `translate`: the events go to an encoder and tell all. `answer_tool`: see `Encoded`.
     """
+
+    _reader: BlockReader
 
     def __init__(
         self,
@@ -67,50 +65,10 @@ class Decoder:
         answer_tool: str = "",
         frame_bytes_max: int = FRAME_BYTES_MAX,
     ) -> None:
-        self._splitter = FrameSplitter(frame_bytes_max)
+        super().__init__(frame_bytes_max)
         self._reader = BlockReader(translate=translate, answer_tool=answer_tool)
         self._translate = translate
         self._begun = False
-        self._closed = False
-        self.usage: bytes | None = None
-        self.complete = False
-
-    @property
-    def text_bytes(self) -> int:
-        """UTF-8 bytes of text and tool calls, the provider's own ones too."""
-        return self._reader.text_bytes
-
-    @property
-    def reasoning_bytes(self) -> int:
-        """UTF-8 bytes of reasoning."""
-        return self._reader.reasoning_bytes
-
-    def feed(self, chunk: bytes) -> list[Step]:
-        """What is whole now. The last step holds End, UpstreamError or Broken when it is over."""
-        if self._closed:
-            return []
-        steps: list[Step] = []
-        for frame in self._splitter.feed(chunk):
-            steps.append(self._read(frame))
-            if self._closed:
-                return steps
-        if self._splitter.too_large:
-            steps.append(self._break("F17"))
-        return steps
-
-    def end(self) -> list[Step]:
-        """The upstream has closed: what was left over, then End or Broken unless it was over."""
-        if self._closed:
-            return []
-        steps: list[Step] = []
-        frame = self._splitter.end()
-        if frame is not None and frame.data is not None:
-            step = self._read_leftover(frame)
-            if step is not None:
-                steps.append(step)
-        if not self._closed:
-            steps.append(self._end(marked=False) if self.complete else self._break(self._cut()))
-        return steps
 
     def length_notice(self) -> bytes:
         """What ends the forwarded stream here as if it had reached its length (F18).
@@ -124,11 +82,8 @@ class Decoder:
 
     def _read(self, frame: Frame) -> Step:
         raw, data = frame.raw, frame.data
-        if not raw.isascii():
-            try:
-                raw.decode()
-            except UnicodeDecodeError:
-                return self._break("F16")
+        if not raw.isascii() and not is_utf8(raw):
+            return self._break("F16")
         if data is None or not data.strip():
             return Step(raw, [])
         try:
@@ -137,7 +92,8 @@ class Decoder:
             return self._break("F15")
         kind = event.type or frame.event
         if kind == "error" or given(event.error) is not None:
-            return self._fail(frame, given(event.error) or data)
+            fault = read_object(given(event.error) or data)
+            return self._fail(mask_frame(frame, _write_error), fault)
         if kind == "message_stop":
             return self._end(marked=True, raw=raw) if self._seen else self._break("F24")
         events: list[Event] = []
@@ -146,7 +102,7 @@ class Decoder:
 
     @property
     def _seen(self) -> bool:
-        return self._begun or self._reader.seen or self._reader.finished
+        return self._begun or self._reader.finished or super()._seen
 
     def _read_event(self, kind: str, event: StreamEvent, data: bytes, events: list[Event]) -> None:
         index = event.index or 0
@@ -185,31 +141,6 @@ class Decoder:
             self.usage = merge(self.usage, told)
             events.append(counted(self.usage) if self._translate else Usage(self.usage))
 
-    def _read_leftover(self, frame: Frame) -> Step | None:
-        """A last event without its empty line counts if it is whole, else it is what was cut."""
-        step = self._read(frame)
-        if step.events and isinstance(step.events[-1], Broken):
-            self._closed = False
-            return None
-        ending = b"" if not step.raw else b"\n" if step.raw.endswith((b"\n", b"\r")) else b"\n\n"
-        return Step(step.raw + ending, step.events)
-
-    def _cut(self) -> BrokenFault:
-        return "F14" if self._seen else "F24"
-
-    def _end(self, *, marked: bool, raw: bytes = b"") -> Step:
-        self._closed = self.complete = True
-        return Step(raw, [End(marked)])
-
-    def _break(self, fault: BrokenFault) -> Step:
-        self._closed = True
-        return Step(b"", [Broken(fault)])
-
-    def _fail(self, frame: Frame, error: bytes) -> Step:
-        self._closed = True
-        fault = read_object(error)
-        return Step(_masked(frame), [UpstreamError(fault.kind, fault.message, fault.code)])
-
 
 def read_start(message: Message) -> Start:
     """What an answer says of itself."""
@@ -225,16 +156,5 @@ def counted(raw: bytes) -> Usage:
     return Usage(raw, Counts.of(meters) if meters else None)
 
 
-def _masked(frame: Frame) -> bytes:
-    """The event as it came, unless a text in it must be masked: then written anew.
-
-    Nothing (b"") when it cannot be looked through; the relay then tells the error in its words.
-    """
-    try:
-        told = msgspec.json.decode(frame.data or b"")
-        masked = mask_members(told)
-    except (msgspec.DecodeError, RecursionError):
-        return b""
-    if masked == told:
-        return frame.raw
-    return b"event: error\ndata: " + msgspec.json.encode(masked) + b"\n\n"
+def _write_error(value: Any) -> bytes:
+    return b"event: error\n" + write_data(value)

@@ -15,11 +15,9 @@ import msgspec
 from gateway.codecs.completions.request import CompletionPlan
 from gateway.codecs.completions.response import ID_PREFIX, add_counts, write_reason
 from gateway.codecs.completions.wire import ChoiceReader, read_choices, usage_of
-from gateway.codecs.errors import ErrorKind, mask_members
+from gateway.codecs.errors import ErrorKind
 from gateway.codecs.events import (
     Broken,
-    BrokenFault,
-    End,
     Event,
     Finish,
     RefusalDelta,
@@ -32,68 +30,33 @@ from gateway.codecs.fold import AnswerFault
 from gateway.codecs.openai.errors import frame as error_frame
 from gateway.codecs.openai.usage import encode as write_usage
 from gateway.codecs.plain import RawMembers, open_answer
-from gateway.codecs.sse import FRAME_BYTES_MAX, Frame, FrameSplitter
+from gateway.codecs.sse import FRAME_BYTES_MAX, Frame
+from gateway.codecs.stream import FrameDecoder, is_utf8, mask_frame, write_data
 from gateway.codecs.turns import derive_id
 from gateway.codecs.usage import Counts
 
 DONE_FRAME = b"data: [DONE]\n\n"
 
 
-class Decoder:
+class Decoder(FrameDecoder):
     """Reads one streamed answer.
 
     `usage_asked`: the client wants the usage chunk. `choices`: how many were asked for over all
-    prompts. After any call `complete` says that a cut would be no fault, `usage` is the last raw
-    usage object (F26) or None, `text_bytes` counts the UTF-8 bytes so far.
+    prompts.
     """
 
-    reasoning_bytes = 0
+    _reader: ChoiceReader
 
     def __init__(
         self, *, usage_asked: bool, choices: int = 1, frame_bytes_max: int = FRAME_BYTES_MAX
     ) -> None:
-        self._splitter = FrameSplitter(frame_bytes_max)
+        super().__init__(frame_bytes_max)
         self._reader = ChoiceReader()
         self._usage_asked = usage_asked
         self._choices = choices
-        self._closed = False
-        self.usage: bytes | None = None
-        self.complete = False
-
-    @property
-    def text_bytes(self) -> int:
-        """UTF-8 bytes of text."""
-        return self._reader.text_bytes
-
-    def feed(self, chunk: bytes) -> list[Step]:
-        """What is whole now. The last step holds End, UpstreamError or Broken when it is over."""
-        if self._closed:
-            return []
-        steps: list[Step] = []
-        for frame in self._splitter.feed(chunk):
-            steps.append(self._read(frame))
-            if self._closed:
-                return steps
-        if self._splitter.too_large:
-            steps.append(self._break("F17"))
-        return steps
-
-    def end(self) -> list[Step]:
-        """The upstream has closed: what was left over, then End or Broken unless it was over."""
-        if self._closed:
-            return []
-        steps: list[Step] = []
-        frame = self._splitter.end()
-        if frame is not None and frame.data is not None:
-            steps += self._read_leftover(frame)
-        if not self._closed:
-            steps.append(self._end(marked=False) if self.complete else self._break(self._cut()))
-        return steps
 
     def _read(self, frame: Frame) -> Step:
-        try:
-            frame.raw.decode()
-        except UnicodeDecodeError:
+        if not is_utf8(frame.raw):
             return self._break("F16")
         word = (frame.data or b"").strip()
         if not word:
@@ -107,7 +70,7 @@ class Decoder:
             if isinstance(fault.event, Broken):
                 return self._break(fault.event.fault)
             self._closed = True
-            return Step(_masked(frame), [fault.event])
+            return Step(mask_frame(frame, write_data), [fault.event])
 
     def _read_chunk(self, raw: bytes, members: RawMembers) -> Step:
         events: list[Event] = []
@@ -123,39 +86,6 @@ class Decoder:
             if not self._usage_asked and not choices:
                 raw = b""
         return Step(raw, events)
-
-    def _read_leftover(self, frame: Frame) -> list[Step]:
-        """A last frame without its empty line counts if it is whole, else it is what was cut."""
-        step = self._read(frame)
-        if step.events and isinstance(step.events[-1], Broken):
-            self._closed = False
-            return []
-        ending = b"" if not step.raw else b"\n" if step.raw.endswith((b"\n", b"\r")) else b"\n\n"
-        return [Step(step.raw + ending, step.events)]
-
-    def _cut(self) -> BrokenFault:
-        return "F14" if self._reader.seen else "F24"
-
-    def _end(self, *, marked: bool, raw: bytes = b"") -> Step:
-        self._closed = self.complete = True
-        return Step(raw, [End(marked)])
-
-    def _break(self, fault: BrokenFault) -> Step:
-        self._closed = True
-        return Step(b"", [Broken(fault)])
-
-
-def _masked(frame: Frame) -> bytes:
-    """The frame as it came, unless a text in it must be masked: then written anew.
-
-    Nothing (b"") when it cannot be looked through; the relay then tells the error in its words.
-    """
-    try:
-        told = msgspec.json.decode(frame.data or b"")
-        masked = mask_members(told)
-    except (msgspec.DecodeError, RecursionError):
-        return b""
-    return frame.raw if masked == told else b"data: " + msgspec.json.encode(masked) + b"\n\n"
 
 
 class Encoder:

@@ -41,6 +41,7 @@ class ChoiceReader:
         self._finished: set[int] = set()
         self._seen: set[int] = set()
         self.text_bytes = 0
+        self.reasoning_bytes = 0
 
     @property
     def seen(self) -> int:

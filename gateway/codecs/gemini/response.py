@@ -13,6 +13,7 @@ from gateway.codecs.events import Broken, BrokenFault, Event, UpstreamError
 from gateway.codecs.fold import AnswerFault, fold
 from gateway.codecs.gemini.response_encode import encode as encode
 from gateway.codecs.gemini.stream import Decoder
+from gateway.codecs.stream import is_utf8
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def read(raw: bytes, *, translate: bool = False, request_id: str = "") -> Readin
     """Read the body of a 200. Never raises."""
     body = raw.strip()
     if body and not body.startswith((b"{", b"[")):
-        return _broken("F15" if _is_text(body) else "F16")
+        return _broken("F15" if is_utf8(body) else "F16")
     decoder = Decoder(translate=translate, request_id=request_id, frame_bytes_max=len(raw))
     steps = decoder.feed(body) + decoder.end()
     *events, last = [event for step in steps for event in step.events]
@@ -59,14 +60,6 @@ def decode(raw: bytes, *, request_id: str = "") -> ChatAnswer:
     if answer.broken is not None:
         raise AnswerFault(Broken(answer.broken))
     return fold(answer.events)
-
-
-def _is_text(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _is_json(raw: bytes) -> bool:

@@ -11,9 +11,11 @@ After COMPLETE a cut is no fault: events have no end marker, an array has its br
 FAILED and BROKEN nothing more is read.
 """
 
+from typing import Any
+
 import msgspec
 
-from gateway.codecs.errors import ErrorKind, mask_members
+from gateway.codecs.errors import ErrorKind
 from gateway.codecs.events import (
     Broken,
     BrokenFault,
@@ -32,6 +34,7 @@ from gateway.codecs.gemini.stream_encode import write_cut
 from gateway.codecs.gemini.usage import quantities, with_searches
 from gateway.codecs.gemini.wire import Answer, ReadFault, given, read_answer
 from gateway.codecs.sse import FRAME_BYTES_MAX, Frame
+from gateway.codecs.stream import is_utf8, mask_frame
 from gateway.codecs.usage import Counts
 
 
@@ -116,11 +119,8 @@ class Decoder:
 
     def _read(self, found: Frame) -> Step:
         raw, data = found.raw, found.data
-        if not raw.isascii():
-            try:
-                raw.decode()
-            except UnicodeDecodeError:
-                return self._refuse("F16")
+        if not raw.isascii() and not is_utf8(raw):
+            return self._refuse("F16")
         if data is None:
             return self._read_mark(found)
         try:
@@ -132,8 +132,7 @@ class Decoder:
             return self._read_frame(found, answer)
         if self.complete:
             return Step(b"", [])
-        fault = read_object(error)
-        return self._fail(found, UpstreamError(fault.kind, fault.message, fault.code))
+        return self._fail(found, read_object(error).event)
 
     def _read_mark(self, found: Frame) -> Step:
         if found.event != CLOSED:
@@ -194,24 +193,12 @@ class Decoder:
 
     def _fail(self, found: Frame, error: UpstreamError) -> Step:
         self._closed = True
-        raw = _masked(found)
+        raw = mask_frame(found, lambda value: _write_error(found, value))
         return Step(raw + ARRAY_CLOSE if raw and self._framing.array else raw, [error])
 
 
-def _masked(found: Frame) -> bytes:
-    """The frame as it came, unless a text in it must be masked: then written anew.
-
-    Nothing (b"") when it cannot be looked through; the relay then tells the error in its words.
-    """
-    data = found.data or b""
-    try:
-        told = msgspec.json.decode(data)
-        masked = mask_members(told)
-    except (msgspec.DecodeError, RecursionError):
-        return b""
-    if masked == told:
-        return found.raw
-    written = msgspec.json.encode(masked)
+def _write_error(found: Frame, value: Any) -> bytes:
+    written, data = msgspec.json.encode(value), found.data or b""
     if found.raw.endswith(data):
         return found.raw.removesuffix(data) + written
     return b"data: " + written + b"\r\n\r\n"

@@ -68,9 +68,7 @@ def read(raw: bytes, *, translate: bool = False, audio_type: str = "audio/wav") 
     if error is None and any(choice.finish_reason in OVERLOADED_REASONS for choice in choices):
         error = b'{"type":"overloaded_error"}'
     if error is not None:
-        fault = read_object(error)
-        told = UpstreamError(fault.kind, fault.message, fault.code)
-        return ChatAnswer([], None, 0, 0, error=told)
+        return ChatAnswer([], None, 0, 0, error=read_object(error).event)
     if not choices:
         return _broken("F24")
     reader = ChoiceReader()

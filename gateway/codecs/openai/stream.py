@@ -11,15 +11,8 @@ account ids inside an error.
 After COMPLETE a cut is no fault. After ENDED, FAILED and BROKEN nothing more is read.
 """
 
-import msgspec
-
-from gateway.codecs.errors import mask_members
 from gateway.codecs.events import (
-    Broken,
-    BrokenFault,
-    End,
     Event,
-    UpstreamError,
     Usage,
 )
 from gateway.codecs.events import Step as Step
@@ -36,20 +29,21 @@ from gateway.codecs.openai.wire import (
     given,
     read_answer,
 )
-from gateway.codecs.sse import FRAME_BYTES_MAX, Frame, FrameSplitter
+from gateway.codecs.sse import FRAME_BYTES_MAX, Frame
+from gateway.codecs.stream import FrameDecoder, is_utf8, mask_frame, write_data
 
 DONE_FRAME = b"data: [DONE]\n\n"
 
 
-class Decoder:
+class Decoder(FrameDecoder):
     """Reads one streamed answer.
 
     `usage_asked`: the client wants the usage chunk. `choices`: how many choices were asked for.
     `translate`: the events go to an encoder and tell all; sound is then of `audio_type`, for
     streamed sound is always bare samples.
-    After any call `complete` says that a cut would be no fault, `usage` is the last raw usage
-    object (F26) or None, `text_bytes` and `reasoning_bytes` count the UTF-8 bytes so far.
     """
+
+    _reader: ChoiceReader
 
     def __init__(
         self,
@@ -60,59 +54,16 @@ class Decoder:
         translate: bool = False,
         audio_type: str = "audio/L16",
     ) -> None:
-        self._splitter = FrameSplitter(frame_bytes_max)
+        super().__init__(frame_bytes_max)
         self._reader = ChoiceReader()
         self._usage_asked = usage_asked
         self._choices = choices
-        self._closed = False
         self._translation = Translation(audio_type, whole=False) if translate else None
-        self.usage: bytes | None = None
-        self.complete = False
-
-    @property
-    def text_bytes(self) -> int:
-        """UTF-8 bytes of text, refusals and tool calls."""
-        return self._reader.text_bytes
-
-    @property
-    def reasoning_bytes(self) -> int:
-        """UTF-8 bytes of reasoning."""
-        return self._reader.reasoning_bytes
-
-    def feed(self, chunk: bytes) -> list[Step]:
-        """What is whole now. The last step holds End, UpstreamError or Broken when it is over."""
-        if self._closed:
-            return []
-        steps: list[Step] = []
-        for frame in self._splitter.feed(chunk):
-            steps.append(self._read(frame))
-            if self._closed:
-                return steps
-        if self._splitter.too_large:
-            steps.append(self._break("F17"))
-        return steps
-
-    def end(self) -> list[Step]:
-        """The upstream has closed: what was left over, then End or Broken unless it was over."""
-        if self._closed:
-            return []
-        steps: list[Step] = []
-        frame = self._splitter.end()
-        if frame is not None and frame.data is not None:
-            step = self._read_leftover(frame)
-            if step is not None:
-                steps.append(step)
-        if not self._closed:
-            steps.append(self._end(marked=False) if self.complete else self._break(self._cut()))
-        return steps
 
     def _read(self, frame: Frame) -> Step:
         raw, data = frame.raw, frame.data
-        if not raw.isascii():
-            try:
-                raw.decode()
-            except UnicodeDecodeError:
-                return self._break("F16")
+        if not raw.isascii() and not is_utf8(raw):
+            return self._break("F16")
         if data is None:
             return Step(raw, [])
         try:
@@ -120,7 +71,10 @@ class Decoder:
         except ReadFault:
             return self._read_word(raw, data.strip())
         error = error_of(answer, data)
-        return self._read_chunk(frame, answer) if error is None else self._fail(frame, error)
+        return self._read_chunk(frame, answer) if error is None else self._refuse(frame, error)
+
+    def _refuse(self, frame: Frame, error: bytes) -> Step:
+        return self._fail(mask_frame(frame, write_data), read_object(error))
 
     def _read_word(self, raw: bytes, word: bytes) -> Step:
         """Data that is no JSON object: nothing, the end marker, or a fault."""
@@ -136,7 +90,7 @@ class Decoder:
         if answer.choices:
             for choice in answer.choices:
                 if choice.finish_reason in OVERLOADED_REASONS:
-                    return self._fail(frame, b'{"type":"overloaded_error"}')
+                    return self._refuse(frame, b'{"type":"overloaded_error"}')
                 self._reader.read(choice, events)
                 if choice.usage is not ABSENT:
                     usage = usage or given(choice.usage)
@@ -150,41 +104,3 @@ class Decoder:
         if self._translation is not None:
             events = self._translation.complete(events, frame.data or b"")
         return Step(raw, events)
-
-    def _read_leftover(self, frame: Frame) -> Step | None:
-        """A last frame without its empty line counts if it is whole, else it is what was cut."""
-        step = self._read(frame)
-        if step.events and isinstance(step.events[-1], Broken):
-            self._closed = False
-            return None
-        ending = b"" if not step.raw else b"\n" if step.raw.endswith((b"\n", b"\r")) else b"\n\n"
-        return Step(step.raw + ending, step.events)
-
-    def _cut(self) -> BrokenFault:
-        return "F14" if self._reader.seen else "F24"
-
-    def _end(self, *, marked: bool, raw: bytes = b"") -> Step:
-        self._closed = self.complete = True
-        return Step(raw, [End(marked)])
-
-    def _break(self, fault: BrokenFault) -> Step:
-        self._closed = True
-        return Step(b"", [Broken(fault)])
-
-    def _fail(self, frame: Frame, error: bytes) -> Step:
-        self._closed = True
-        fault = read_object(error)
-        return Step(_masked(frame), [UpstreamError(fault.kind, fault.message, fault.code)])
-
-
-def _masked(frame: Frame) -> bytes:
-    """The frame as it came, unless a text in it must be masked: then written anew.
-
-    Nothing (b"") when it cannot be looked through; the relay then tells the error in its words.
-    """
-    try:
-        told = msgspec.json.decode(frame.data or b"")
-        masked = mask_members(told)
-    except (msgspec.DecodeError, RecursionError):
-        return b""
-    return frame.raw if masked == told else b"data: " + msgspec.json.encode(masked) + b"\n\n"

@@ -54,9 +54,7 @@ def read(raw: bytes, *, translate: bool = False) -> WholeAnswer:
         return _broken("F15")
     error = given(response.error)
     if error is not None or response.status == "failed" or response.object == "error":
-        fault = read_object(error or raw)
-        told = UpstreamError(fault.kind, fault.message, fault.code)
-        return WholeAnswer([], None, 0, 0, error=told)
+        return WholeAnswer([], None, 0, 0, error=read_object(error or raw).event)
     if items_of(response.output) is None:
         return _broken("F24")
     reader = AnswerReader(translate=translate)

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.codecs.errors import ErrorKind, mask_members
-from gateway.codecs.events import Broken, BrokenFault, End, Event, UpstreamError
+from gateway.codecs.errors import ErrorKind
+from gateway.codecs.events import End
 from gateway.codecs.events import Step as Step
 from gateway.codecs.responses import errors
 from gateway.codecs.responses.stream_encode import Encoder as Encoder
@@ -31,73 +31,34 @@ from gateway.codecs.responses.wire import (
     read_event,
     read_response,
 )
-from gateway.codecs.sse import FRAME_BYTES_MAX, Frame, FrameSplitter
+from gateway.codecs.sse import FRAME_BYTES_MAX, Frame
+from gateway.codecs.stream import FrameDecoder, is_utf8, mask_frame, write_data
 
 _BEGINNINGS: Final = frozenset({"response.created", "response.in_progress", "response.queued"})
 _ENDINGS: Final = frozenset({"response.completed", "response.incomplete"})
 
 
-class Decoder:
+class Decoder(FrameDecoder):
     """Reads one streamed answer.
 
-    `translate`: the events go to an encoder and tell all. After any call `complete` says that a
-    cut would be no fault, `usage` is the raw usage object or None, `searches` the web searches,
-    `text_bytes` and `reasoning_bytes` count the UTF-8 bytes so far. `response` is the final
-    response as it came, None until then.
+    `translate`: the events go to an encoder and tell all. After any call `searches` counts
+    the web searches, `response` is the final response as it came, None until then.
     """
 
+    _reader: AnswerReader
+
     def __init__(self, *, frame_bytes_max: int = FRAME_BYTES_MAX, translate: bool = False) -> None:
-        self._splitter = FrameSplitter(frame_bytes_max)
+        super().__init__(frame_bytes_max)
         self._reader = AnswerReader(translate=translate)
-        self._closed = False
         self._begun: bytes | None = None
         self._sequence = -1
         self._finished: list[bytes] = []
-        self.usage: bytes | None = None
         self.response: bytes | None = None
-        self.complete = False
-
-    @property
-    def text_bytes(self) -> int:
-        """UTF-8 bytes of text, refusals and tool calls."""
-        return self._reader.text_bytes
-
-    @property
-    def reasoning_bytes(self) -> int:
-        """UTF-8 bytes of reasoning."""
-        return self._reader.reasoning_bytes
 
     @property
     def searches(self) -> int:
         """How many web searches the answer made."""
         return self._reader.searches
-
-    def feed(self, chunk: bytes) -> list[Step]:
-        """What is whole now. The last step holds End, UpstreamError or Broken when it is over."""
-        if self._closed:
-            return []
-        steps: list[Step] = []
-        for frame in self._splitter.feed(chunk):
-            steps.append(self._read(frame))
-            if self._closed:
-                return steps
-        if self._splitter.too_large:
-            steps.append(self._break("F17"))
-        return steps
-
-    def end(self) -> list[Step]:
-        """The upstream has closed: what was left over, then Broken unless it was over."""
-        if self._closed:
-            return []
-        steps: list[Step] = []
-        frame = self._splitter.end()
-        if frame is not None and frame.data is not None:
-            step = self._read_leftover(frame)
-            if step is not None:
-                steps.append(step)
-        if not self._closed:
-            steps.append(self._break(self._cut()))
-        return steps
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
         """What ends a stream that went on as it came until now and has failed.
@@ -138,11 +99,8 @@ class Decoder:
 
     def _read(self, frame: Frame) -> Step:
         raw, data = frame.raw, frame.data
-        if not raw.isascii():
-            try:
-                raw.decode()
-            except UnicodeDecodeError:
-                return self._break("F16")
+        if not raw.isascii() and not is_utf8(raw):
+            return self._break("F16")
         if data is None:
             return Step(raw, [])
         try:
@@ -165,7 +123,7 @@ class Decoder:
         kind = event.type
         failed = event.error is not ABSENT and given(event.error) is not None
         if failed or kind == "error":
-            return self._fail(frame, data)
+            return self._refuse(frame, data)
         if event.response is ABSENT:
             if kind == "response.output_item.done":
                 self._finished.append(bytes(event.item) or b"null")
@@ -175,13 +133,16 @@ class Decoder:
         except ReadFault:
             return self._break("F15")
         if kind == "response.failed" or response.status == "failed":
-            return self._fail(frame, given(response.error) or b"{}")
+            return self._refuse(frame, given(response.error) or b"{}")
         if kind in _ENDINGS:
             return self._finish(frame.raw, kind, response, event.response)
         if kind in _BEGINNINGS:
             self._begun = bytes(event.response)
             return Step(frame.raw, self._reader.begin(response))
         return Step(frame.raw, [])
+
+    def _refuse(self, frame: Frame, error: bytes) -> Step:
+        return self._fail(mask_frame(frame, _write_failure), errors.read_object(error))
 
     def _finish(self, raw: bytes, kind: str, response: Response, whole: msgspec.Raw) -> Step:
         response.status = kind.removeprefix("response.")
@@ -191,41 +152,8 @@ class Decoder:
         self._closed = self.complete = True
         return Step(raw, [*events, End(marked=True)])
 
-    def _read_leftover(self, frame: Frame) -> Step | None:
-        """A last frame without its empty line counts if it is whole, else it is what was cut."""
-        step = self._read(frame)
-        if step.events and isinstance(step.events[-1], Broken):
-            self._closed = False
-            return None
-        ending = b"" if not step.raw else b"\n" if step.raw.endswith((b"\n", b"\r")) else b"\n\n"
-        return Step(step.raw + ending, step.events)
 
-    def _cut(self) -> BrokenFault:
-        return "F14" if self._reader.seen else "F24"
-
-    def _break(self, fault: BrokenFault) -> Step:
-        self._closed = True
-        return Step(b"", [Broken(fault)])
-
-    def _fail(self, frame: Frame, error: bytes) -> Step:
-        self._closed = True
-        fault = errors.read_object(error)
-        told: list[Event] = [UpstreamError(fault.kind, fault.message, fault.code)]
-        return Step(_masked(frame), told)
-
-
-def _masked(frame: Frame) -> bytes:
-    """The frame as it came, unless a text in it must be masked: then written anew.
-
-    Nothing (b"") when it cannot be looked through; the relay then tells the error in its words.
-    """
-    try:
-        told = msgspec.json.decode(frame.data or b"")
-        masked = mask_members(told)
-    except (msgspec.DecodeError, RecursionError):
-        return b""
-    if masked == told:
-        return frame.raw
+def _write_failure(value: Any) -> bytes:
     # What stands in it of an event's name comes from its data: the name may hold anything (F31).
-    name = "error" if masked.get("type") == "error" else "response.failed"
-    return b"event: " + name.encode() + b"\ndata: " + msgspec.json.encode(masked) + b"\n\n"
+    name = b"error" if value.get("type") == "error" else b"response.failed"
+    return b"event: " + name + b"\n" + write_data(value)
