@@ -4,8 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import Any
 
-from gateway.codecs.errors import ErrorKind
+import msgspec
+
+from gateway.codecs.errors import KINDS, ErrorKind, clean_upstream, message_of
 from gateway.codecs.events import UpstreamError
 
 WAIT_MS_MAX = 120_000
@@ -36,6 +39,60 @@ class UpstreamFault:
     def event(self) -> UpstreamError:
         """The same for the client, as it ends an answer."""
         return UpstreamError(self.kind, self.message, self.code)
+
+
+def describe(
+    kind: ErrorKind,
+    fault: str,
+    detail: str,
+    *,
+    status: int,
+    wait_ms: int | None,
+    code: str = "",
+    param: str = "",
+) -> UpstreamFault:
+    """The fault of an upstream's error once its `kind` and its row of the fault table are known.
+
+    `detail` is the upstream's message, already cleaned, `status` the upstream's own; `code` and
+    `param` are its words, "" where the client shall not be told.
+    """
+    what = detail or "the provider gave no reason"
+    message = message_of(kind, what)
+    if kind == "upstream_rate_limited":
+        seconds = max(1, -(-(wait_ms or 1_000) // 1_000))
+        message = message_of(kind, "the provider's limit", seconds=seconds)
+    elif kind == "body_too_large":
+        message = f"API request failed: Invalid Format: {what}"
+    return UpstreamFault(
+        kind=kind,
+        status=422 if kind == "provider_rejected" and status == 422 else KINDS[kind].status,
+        message=message,
+        code=clean_upstream(code)[:64] or None,
+        param=clean_upstream(param)[:64] or None,
+        detail=detail,
+        fault=fault,
+        retry_after_ms=wait_ms,
+    )
+
+
+def error_members(body: bytes) -> dict[str, Any]:
+    """The members of the error object, wherever a provider puts it; {} when there is none."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return {}
+    if isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, dict) and "error" in value:
+        value = value["error"]
+    if isinstance(value, str):
+        return {"message": value}
+    return value if isinstance(value, dict) else {}
+
+
+def text(value: Any) -> str:
+    """A text, "" for all else."""
+    return value if isinstance(value, str) else ""
 
 
 def retry_after_ms(headers: Mapping[str, str], now_s: int | None) -> int | None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.codecs.errors import ANTHROPIC_TYPES, KINDS, ErrorKind, clean_upstream, message_of
-from gateway.codecs.faults import WAIT_MS_MAX, UpstreamFault, retry_after_ms
+from gateway.codecs.errors import ANTHROPIC_TYPES, KINDS, ErrorKind, clean_upstream
+from gateway.codecs.faults import WAIT_MS_MAX, UpstreamFault, describe, retry_after_ms, text
 
 _STATUS_OF_TYPE: Mapping[str, int] = {
     "invalid_request_error": 400,
@@ -91,29 +91,13 @@ def read(
 def read_object(error: bytes) -> UpstreamFault:
     """Read an error that came inside a 200 (F23), by its own type, else `upstream_error`."""
     members = _error_members(error)
-    return _classify(_STATUS_OF_TYPE.get(_text(members.get("type")), 500), members, None)
+    return _classify(_STATUS_OF_TYPE.get(text(members.get("type")), 500), members, None)
 
 
 def _classify(status: int, members: dict[str, Any], wait_ms: int | None) -> UpstreamFault:
-    detail = clean_upstream(_text(members.get("message")))
-    kind, fault = _kind_of(status, _text(members.get("type")), detail.lower())
-    what = detail or "the provider gave no reason"
-    message = message_of(kind, what)
-    if kind == "upstream_rate_limited":
-        seconds = max(1, -(-(wait_ms or 1_000) // 1_000))
-        message = message_of(kind, "the provider's limit", seconds=seconds)
-    elif kind == "body_too_large":
-        message = f"API request failed: Invalid Format: {what}"
-    return UpstreamFault(
-        kind=kind,
-        status=422 if kind == "provider_rejected" and status == 422 else KINDS[kind].status,
-        message=message,
-        code=None,
-        param=None,
-        detail=detail,
-        fault=fault,
-        retry_after_ms=wait_ms,
-    )
+    detail = clean_upstream(text(members.get("message")))
+    kind, fault = _kind_of(status, text(members.get("type")), detail.lower())
+    return describe(kind, fault, detail, status=status, wait_ms=wait_ms)
 
 
 def _kind_of(status: int, word: str, said: str) -> tuple[ErrorKind, str]:
@@ -159,7 +143,3 @@ def _error_members(body: bytes) -> dict[str, Any]:
     if isinstance(value, str):
         return {"message": value}
     return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""

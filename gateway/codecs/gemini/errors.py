@@ -11,8 +11,15 @@ from typing import Any
 
 import msgspec
 
-from gateway.codecs.errors import GEMINI_STATUSES, KINDS, ErrorKind, clean_upstream, message_of
-from gateway.codecs.faults import UpstreamFault, milliseconds, retry_after_ms
+from gateway.codecs.errors import GEMINI_STATUSES, KINDS, ErrorKind, clean_upstream
+from gateway.codecs.faults import (
+    UpstreamFault,
+    describe,
+    error_members,
+    milliseconds,
+    retry_after_ms,
+    text,
+)
 
 ARRAY_OPEN = b"["
 ARRAY_NEXT = b",\r\n"
@@ -101,7 +108,7 @@ def read(
 
     `headers` have lower-case names; `now_s` (Unix seconds) is needed for a wait given as a date.
     """
-    members = _error_members(body)
+    members = error_members(body)
     wait_ms = _wait_ms(members)
     return _classify(
         status, members, retry_after_ms(headers, now_s) if wait_ms is None else wait_ms
@@ -110,40 +117,32 @@ def read(
 
 def read_object(error: bytes) -> UpstreamFault:
     """Read an error that came inside a 200 (F23): by its own code, else `upstream_error`."""
-    members = _error_members(error)
+    members = error_members(error)
     number = members.get("code")
     if not isinstance(number, int) or not 400 <= number <= 599:
-        number = _HTTP_OF.get(_text(members.get("status")), 500)
+        number = _HTTP_OF.get(text(members.get("status")), 500)
     return _classify(number, members, _wait_ms(members))
 
 
 def _classify(status: int, members: dict[str, Any], wait_ms: int | None) -> UpstreamFault:
-    detail = clean_upstream(_text(members.get("message")))
+    detail = clean_upstream(text(members.get("message")))
     kind, fault = _kind_of(status, members)
     rejected = kind == "provider_rejected"
-    what = detail or "the provider gave no reason"
-    message = message_of(kind, what)
-    if kind == "upstream_rate_limited":
-        seconds = max(1, -(-(wait_ms or 1_000) // 1_000))
-        message = message_of(kind, "the provider's limit", seconds=seconds)
-    elif kind == "body_too_large":
-        message = f"API request failed: Invalid Format: {what}"
-    return UpstreamFault(
-        kind=kind,
-        status=422 if rejected and status == 422 else KINDS[kind].status,
-        message=message,
-        code=(clean_upstream(_text(members.get("status")))[:64] or None) if rejected else None,
-        param=_field(members) if rejected else None,
-        detail=detail,
-        fault=fault,
-        retry_after_ms=wait_ms,
+    return describe(
+        kind,
+        fault,
+        detail,
+        status=status,
+        wait_ms=wait_ms,
+        code=text(members.get("status")) if rejected else "",
+        param=_field(members) if rejected else "",
     )
 
 
 def _kind_of(status: int, members: dict[str, Any]) -> tuple[ErrorKind, str]:
     """Kind and row of the fault table. Words about our account stand above any status."""
-    message = _text(members.get("message"))
-    words = " ".join([message, *(_text(one.get("reason")) for one in _details(members))])
+    message = text(members.get("message"))
+    words = " ".join([message, *(text(one.get("reason")) for one in _details(members))])
     if _BILLING.search(words):
         return "upstream_auth", "F9"
     if status == 403 and _CLIENTS_OWN.search(message):
@@ -163,42 +162,23 @@ def _kind_of(status: int, members: dict[str, Any]) -> tuple[ErrorKind, str]:
 def _wait_ms(members: dict[str, Any]) -> int | None:
     """The wait of a RetryInfo, a number of seconds such as 31s or 0.5s."""
     for one in _details(members):
-        delay = _text(one.get("retryDelay"))
+        delay = text(one.get("retryDelay"))
         if delay.endswith("s"):
             return milliseconds(delay[:-1], 1_000)
     return None
 
 
-def _field(members: dict[str, Any]) -> str | None:
+def _field(members: dict[str, Any]) -> str:
     """The field that a BadRequest names."""
     for one in _details(members):
         violations = one.get("fieldViolations")
         for violation in violations if isinstance(violations, list) else []:
-            field = _text(violation.get("field")) if isinstance(violation, dict) else ""
+            field = text(violation.get("field")) if isinstance(violation, dict) else ""
             if field:
-                return clean_upstream(field)[:64]
-    return None
+                return field
+    return ""
 
 
 def _details(members: dict[str, Any]) -> list[dict[str, Any]]:
     details = members.get("details")
     return [one for one in details if isinstance(one, dict)] if isinstance(details, list) else []
-
-
-def _error_members(body: bytes) -> dict[str, Any]:
-    """The members of the error object, alone or in an array; {} when there is none."""
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return {}
-    if isinstance(value, list) and value:
-        value = value[0]
-    if isinstance(value, dict) and "error" in value:
-        value = value["error"]
-    if isinstance(value, str):
-        return {"message": value}
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
