@@ -12,7 +12,7 @@ server_tool_use, *_tool_result, ...
 
 from typing import Any
 
-from gateway.codecs.anthropic.wire import ABSENT, Block, Delta, given, value_of
+from gateway.codecs.anthropic.wire import Block, Delta
 from gateway.codecs.events import (
     Citation,
     Event,
@@ -29,6 +29,7 @@ from gateway.codecs.events import (
     ToolCallEnd,
     ToolCallStart,
 )
+from gateway.codecs.raws import ABSENT, given, value_of
 
 _REASONS: dict[str, FinishReason] = {
     "end_turn": "stop",

@@ -10,10 +10,11 @@ from gateway.codecs.anthropic.blocks import BlockReader
 from gateway.codecs.anthropic.errors import read_object
 from gateway.codecs.anthropic.response_encode import encode as encode
 from gateway.codecs.anthropic.stream import counted, read_start
-from gateway.codecs.anthropic.wire import ReadFault, given, read_message
+from gateway.codecs.anthropic.wire import read_message
 from gateway.codecs.chat import ChatAnswer
 from gateway.codecs.events import Broken, BrokenFault, Event, UpstreamError
 from gateway.codecs.fold import AnswerFault, fold
+from gateway.codecs.raws import ReadFault, given
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,21 +21,14 @@ from gateway.codecs.anthropic.errors import read_object
 from gateway.codecs.anthropic.stream_encode import PING_FRAME as PING_FRAME
 from gateway.codecs.anthropic.stream_encode import Encoder as Encoder
 from gateway.codecs.anthropic.usage import merge, quantities
-from gateway.codecs.anthropic.wire import (
-    ABSENT,
-    Message,
-    ReadFault,
-    StreamEvent,
-    given,
-    read_event,
-    value_of,
-)
+from gateway.codecs.anthropic.wire import Message, StreamEvent, read_event
 from gateway.codecs.events import (
     Event,
     Start,
     Step,
     Usage,
 )
+from gateway.codecs.raws import ABSENT, ReadFault, given, value_of
 from gateway.codecs.sse import FRAME_BYTES_MAX, Frame
 from gateway.codecs.stream import FrameDecoder, is_utf8, mask_frame, write_data
 from gateway.codecs.usage import Counts

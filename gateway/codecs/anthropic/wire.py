@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-# msgspec has no union of raw and null: what is absent is empty, and null is looked at by `given`.
-ABSENT = msgspec.Raw()
+from gateway.codecs.raws import ABSENT, ReadFault
 
 
 class Block(msgspec.Struct, gc=False):
@@ -64,10 +63,6 @@ class StreamEvent(msgspec.Struct, gc=False):
     error: msgspec.Raw = ABSENT
 
 
-class ReadFault(Exception):
-    """The text is no JSON object (F15)."""
-
-
 _T = TypeVar("_T", bound=msgspec.Struct)
 
 _decode_event = msgspec.json.Decoder(StreamEvent).decode
@@ -99,20 +94,6 @@ def read_message(data: bytes) -> Message:
         return _read_loosely(data, Message)
     except (msgspec.DecodeError, RecursionError):
         raise ReadFault from None
-
-
-def given(raw: msgspec.Raw) -> bytes | None:
-    """The bytes of a raw member, None when it is absent or null."""
-    value = bytes(raw)
-    return None if value in (b"", b"null") else value
-
-
-def value_of(raw: msgspec.Raw) -> Any:
-    """A raw member decoded; None when it is absent or cannot be."""
-    try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return None
 
 
 def _read_loosely(data: bytes | msgspec.Raw, kind: type[_T]) -> _T:

@@ -39,17 +39,8 @@ from gateway.codecs.events import (
 )
 from gateway.codecs.gemini.grounding import count_searches, read_queries, read_sources
 from gateway.codecs.gemini.seals import read_signature
-from gateway.codecs.gemini.wire import (
-    ABSENT,
-    Answer,
-    Call,
-    Candidate,
-    Part,
-    dicts,
-    given,
-    members_of,
-    text,
-)
+from gateway.codecs.gemini.wire import Answer, Call, Candidate, Part, text
+from gateway.codecs.raws import ABSENT, dicts, given, members_of
 from gateway.codecs.turns import derive_id
 
 REASONS: Final[dict[str, FinishReason]] = {

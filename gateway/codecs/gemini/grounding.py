@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from gateway.codecs.events import Source
-from gateway.codecs.gemini.wire import dicts, members_of, text
+from gateway.codecs.gemini.wire import text
+from gateway.codecs.raws import dicts, members_of
 
 _GENERATION = re.compile(r"gemini-([0-9]+)")
 # From this generation on each query is billed, before it the answer as a whole.

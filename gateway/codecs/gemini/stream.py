@@ -32,7 +32,8 @@ from gateway.codecs.gemini.framing import CLOSED, Framing
 from gateway.codecs.gemini.stream_encode import Encoder as Encoder
 from gateway.codecs.gemini.stream_encode import write_cut
 from gateway.codecs.gemini.usage import quantities, with_searches
-from gateway.codecs.gemini.wire import Answer, ReadFault, given, read_answer
+from gateway.codecs.gemini.wire import Answer, read_answer
+from gateway.codecs.raws import ReadFault, given
 from gateway.codecs.sse import FRAME_BYTES_MAX, Frame
 from gateway.codecs.stream import is_utf8, mask_frame
 from gateway.codecs.usage import Counts

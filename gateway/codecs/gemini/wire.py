@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 
-# msgspec has no union of raw and null: what is absent is empty, and null is looked at by `given`.
-ABSENT = msgspec.Raw()
+from gateway.codecs.raws import ABSENT, ReadFault, dicts, value_of
 
 
 class Call(msgspec.Struct, gc=False):
@@ -68,10 +67,6 @@ class Answer(msgspec.Struct, gc=False, rename="camel"):
     error: msgspec.Raw = ABSENT
 
 
-class ReadFault(Exception):
-    """The text is no JSON object (F15)."""
-
-
 _decode = msgspec.json.Decoder(Answer).decode
 
 
@@ -86,23 +81,6 @@ def read_answer(data: bytes) -> Answer:
     return _read_loosely(data)
 
 
-def given(raw: msgspec.Raw) -> bytes | None:
-    """The bytes of a raw member, None when it is absent or null."""
-    value = bytes(raw)
-    return None if value in (b"", b"null") else value
-
-
-def members_of(raw: msgspec.Raw) -> dict[str, Any]:
-    """A raw member as an object; {} for all else."""
-    value = _value(raw) if raw is not ABSENT else None
-    return value if isinstance(value, dict) else {}
-
-
-def dicts(value: Any) -> list[dict[str, Any]]:
-    """The objects of a list."""
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
 def text(value: Any) -> str:
     """A text, "" for all else."""
     return value if isinstance(value, str) else ""
@@ -114,25 +92,17 @@ def _read_loosely(data: bytes) -> Answer:
         top = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, RecursionError):
         raise ReadFault from None
-    feedback = _value(top.get("promptFeedback"))
+    feedback = value_of(top.get("promptFeedback"))
     return Answer(
-        candidates=[_loose_candidate(one) for one in dicts(_value(top.get("candidates")))],
+        candidates=[_loose_candidate(one) for one in dicts(value_of(top.get("candidates")))],
         prompt_feedback=Feedback(_text(feedback.get("blockReason")))
         if isinstance(feedback, dict)
         else None,
         usage_metadata=top.get("usageMetadata", ABSENT),
-        model_version=_text(_value(top.get("modelVersion"))),
-        response_id=_text(_value(top.get("responseId"))),
+        model_version=_text(value_of(top.get("modelVersion"))),
+        response_id=_text(value_of(top.get("responseId"))),
         error=top.get("error", ABSENT),
     )
-
-
-def _value(raw: msgspec.Raw | None) -> Any:
-    """Numbers out of every range make a value unreadable, which counts as none."""
-    try:
-        return None if raw is None else msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return None
 
 
 def _loose_candidate(item: dict[str, Any]) -> Candidate:

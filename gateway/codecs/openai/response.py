@@ -12,14 +12,8 @@ from gateway.codecs.fold import AnswerFault, fold
 from gateway.codecs.openai.errors import read_object
 from gateway.codecs.openai.response_encode import encode as encode
 from gateway.codecs.openai.translation import Translation
-from gateway.codecs.openai.wire import (
-    OVERLOADED_REASONS,
-    ChoiceReader,
-    ReadFault,
-    error_of,
-    given,
-    read_answer,
-)
+from gateway.codecs.openai.wire import OVERLOADED_REASONS, ChoiceReader, error_of, read_answer
+from gateway.codecs.raws import ReadFault, given
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,15 +20,13 @@ from gateway.codecs.openai.errors import read_object
 from gateway.codecs.openai.stream_encode import Encoder as Encoder
 from gateway.codecs.openai.translation import Translation
 from gateway.codecs.openai.wire import (
-    ABSENT,
     OVERLOADED_REASONS,
     Answer,
     ChoiceReader,
-    ReadFault,
     error_of,
-    given,
     read_answer,
 )
+from gateway.codecs.raws import ABSENT, ReadFault, given
 from gateway.codecs.sse import FRAME_BYTES_MAX, Frame
 from gateway.codecs.stream import FrameDecoder, is_utf8, mask_frame, write_data
 

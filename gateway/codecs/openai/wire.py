@@ -19,6 +19,7 @@ from gateway.codecs.events import (
     ToolArgumentsDelta,
     ToolCallStart,
 )
+from gateway.codecs.raws import ABSENT, ReadFault, given, value_of
 
 # Words outside the dialect's own list are those of DeepSeek and GLM (their API references, 2026).
 _REASONS: dict[str, FinishReason] = {
@@ -32,10 +33,6 @@ _REASONS: dict[str, FinishReason] = {
 }
 # Finish reasons by which DeepSeek and GLM say that they broke off for want of capacity.
 OVERLOADED_REASONS = frozenset({"insufficient_system_resource", "network_error"})
-
-
-# msgspec has no union of raw and null: what is absent is empty, and null is looked at by `given`.
-ABSENT = msgspec.Raw()
 
 
 class Function(msgspec.Struct, gc=False):
@@ -84,10 +81,6 @@ class Answer(msgspec.Struct, gc=False):
     object: str | None = None
 
 
-class ReadFault(Exception):
-    """The text is no JSON object (F15)."""
-
-
 _decode = msgspec.json.Decoder(Answer).decode
 
 
@@ -107,12 +100,6 @@ def error_of(answer: Answer, data: bytes) -> bytes | None:
     if answer.error is not ABSENT and (error := given(answer.error)) is not None:
         return error
     return data if answer.object == "error" and not answer.choices else None
-
-
-def given(raw: msgspec.Raw) -> bytes | None:
-    """The bytes of a raw member, None when it is absent or null."""
-    value = bytes(raw)
-    return None if value in (b"", b"null") else value
 
 
 class ChoiceReader:
@@ -197,22 +184,14 @@ def _read_loosely(data: bytes) -> Answer:
         top = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, RecursionError):
         raise ReadFault from None
-    raw_choices = _value(top.get("choices"))
+    raw_choices = value_of(top.get("choices"))
     choices = raw_choices if isinstance(raw_choices, list) else []
     return Answer(
         choices=[_loose_choice(item) for item in choices if isinstance(item, dict)],
         usage=top.get("usage", ABSENT),
         error=top.get("error", ABSENT),
-        object=_text(_value(top.get("object"))),
+        object=_text(value_of(top.get("object"))),
     )
-
-
-def _value(raw: msgspec.Raw | None) -> Any:
-    """Numbers out of every range make a value unreadable, which counts as none."""
-    try:
-        return None if raw is None else msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return None
 
 
 def _loose_choice(item: dict[str, Any]) -> Choice:

@@ -11,10 +11,11 @@ import msgspec
 from gateway.codecs import chat
 from gateway.codecs.events import Broken, BrokenFault, Event, UpstreamError, Usage
 from gateway.codecs.fold import AnswerFault, fold, unfold
+from gateway.codecs.raws import ReadFault, given
 from gateway.codecs.responses.errors import read_object
 from gateway.codecs.responses.stream_encode import Encoder
 from gateway.codecs.responses.telling import AnswerReader
-from gateway.codecs.responses.wire import ReadFault, given, items_of, read_response
+from gateway.codecs.responses.wire import items_of, read_response
 
 _COMPACTION = "response.compaction"
 

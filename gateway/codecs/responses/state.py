@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.codecs.chat import JsonObject
-from gateway.codecs.responses.wire import dicts
+from gateway.codecs.raws import dicts
 
 
 def conversation(

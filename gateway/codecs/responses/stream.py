@@ -18,19 +18,11 @@ import msgspec
 from gateway.codecs.errors import ErrorKind
 from gateway.codecs.events import End
 from gateway.codecs.events import Step as Step
+from gateway.codecs.raws import ABSENT, ReadFault, given, members_of
 from gateway.codecs.responses import errors
 from gateway.codecs.responses.stream_encode import Encoder as Encoder
 from gateway.codecs.responses.telling import AnswerReader
-from gateway.codecs.responses.wire import (
-    ABSENT,
-    ReadFault,
-    Response,
-    StreamEvent,
-    given,
-    loose_object,
-    read_event,
-    read_response,
-)
+from gateway.codecs.responses.wire import Response, StreamEvent, read_event, read_response
 from gateway.codecs.sse import FRAME_BYTES_MAX, Frame
 from gateway.codecs.stream import FrameDecoder, is_utf8, mask_frame, write_data
 
@@ -68,7 +60,7 @@ class Decoder(FrameDecoder):
         if self._begun is None:
             return errors.frame(kind, message)
         error = {"code": errors.failed_code(kind), "message": message}
-        response = loose_object(self._begun) | {
+        response = members_of(self._begun) | {
             "status": "failed",
             "error": error,
             "output": [msgspec.Raw(item) for item in self._finished],
@@ -85,7 +77,7 @@ class Decoder(FrameDecoder):
 
         The response holds the items that were finished; an open one was told by its deltas.
         """
-        response = loose_object(self._begun or b"{}") | {
+        response = members_of(self._begun or b"{}") | {
             "status": "incomplete",
             "incomplete_details": {"reason": "max_output_tokens"},
             "output": [msgspec.Raw(item) for item in self._finished],

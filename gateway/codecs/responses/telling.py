@@ -35,18 +35,10 @@ from gateway.codecs.events import (
     TopLogprob,
     Usage,
 )
+from gateway.codecs.raws import ABSENT, dicts, given, members_of
 from gateway.codecs.responses.items_decode import image_type, read_annotation, read_mark
 from gateway.codecs.responses.usage import quantities
-from gateway.codecs.responses.wire import (
-    ABSENT,
-    Response,
-    StreamEvent,
-    dicts,
-    given,
-    items_of,
-    loose_object,
-    text_of,
-)
+from gateway.codecs.responses.wire import Response, StreamEvent, items_of, text_of
 from gateway.codecs.turns import derive_id
 from gateway.codecs.usage import Counts
 
@@ -128,7 +120,7 @@ class AnswerReader:
                 events += self._complete(at, raw)
             elif self._translate and b'"url_citation"' in bytes(raw):
                 # Sources may be known only when all has been told.
-                content = dicts(loose_object(raw).get("content"))
+                content = dicts(members_of(raw).get("content"))
                 events += self._cite_all(self._items.get(at, _Item()), content)
         if self._translate:
             events += [ToolCallEnd(0, index) for index in self._open]
@@ -236,11 +228,11 @@ class AnswerReader:
         """Where an item stands that is told as a whole."""
         if event.output_index is not None:
             return event.output_index
-        known = self._ids.get(text_of(loose_object(event.item), "id"))
+        known = self._ids.get(text_of(members_of(event.item), "id"))
         return len(self._items) if known is None else known
 
     def _announce(self, event: StreamEvent) -> list[Event]:
-        members = loose_object(event.item)
+        members = members_of(event.item)
         at = self._place(event)
         item = self._items.setdefault(at, _Item())
         if id_ := text_of(members, "id"):
@@ -266,7 +258,7 @@ class AnswerReader:
         if not self._translate:
             return []
         base = item.places.get(event.content_index or 0, self._characters)
-        return list(self._cite_one(item, loose_object(event.annotation), base))
+        return list(self._cite_one(item, members_of(event.annotation), base))
 
     def _cite_one(self, item: _Item, annotation: dict[str, Any], base: int) -> Iterator[Citation]:
         source = read_annotation(annotation, base)
@@ -284,7 +276,7 @@ class AnswerReader:
 
     def _complete(self, at: int, raw: msgspec.Raw) -> list[Event]:
         """What a whole item tells beyond its pieces."""
-        members = loose_object(raw)
+        members = members_of(raw)
         item = self._items.setdefault(at, _Item())
         match text_of(members, "type"):
             case "message":

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-# msgspec has no union of raw and null: what is absent is empty, and null is looked at by `given`.
-ABSENT = msgspec.Raw()
+from gateway.codecs.raws import ABSENT, ReadFault, members_of
 
 _INTEGER_MAX = 2**53
 _T = TypeVar("_T", "StreamEvent", "Response")
@@ -52,11 +51,7 @@ class Response(msgspec.Struct, gc=False):
     @property
     def reason(self) -> str:
         """Why the response is incomplete, "" when it does not say."""
-        return text_of(loose_object(self.incomplete_details), "reason")
-
-
-class ReadFault(Exception):
-    """The text is no JSON object (F15)."""
+        return text_of(members_of(self.incomplete_details), "reason")
 
 
 _decode_event = msgspec.json.Decoder(StreamEvent).decode
@@ -84,32 +79,12 @@ def read_response(data: bytes) -> Response:
         raise ReadFault from None
 
 
-def given(raw: msgspec.Raw) -> bytes | None:
-    """The bytes of a raw member, None when it is absent or null."""
-    value = bytes(raw)
-    return None if value in (b"", b"null") else value
-
-
 def items_of(raw: msgspec.Raw) -> list[msgspec.Raw] | None:
     """The members of a raw array; None when it is none."""
     try:
         return _decode_raws(raw)
     except (msgspec.DecodeError, RecursionError):
         return None
-
-
-def loose_object(raw: msgspec.Raw | bytes) -> dict[str, Any]:
-    """A raw object in full; {} when it is none, or holds numbers out of every range."""
-    try:
-        value = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def dicts(value: Any) -> list[dict[str, Any]]:
-    """The objects of a list."""
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def text_of(members: dict[str, Any], name: str) -> str:

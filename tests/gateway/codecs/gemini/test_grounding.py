@@ -13,7 +13,7 @@ from gateway.codecs.gemini.grounding import (
     read_sources,
     write_grounding,
 )
-from gateway.codecs.gemini.wire import ABSENT
+from gateway.codecs.raws import ABSENT
 
 SAID = "é 上海 is big."
 
