@@ -3,7 +3,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.codecs.anthropic.request import decode, encode, fetched_urls
@@ -453,6 +453,7 @@ def test_golden_request_is_written_as_it_came(key: str) -> None:
     assert json.loads(encode(told, Upstream(want["model"])).body) == want
 
 
+@settings(max_examples=40)
 @given(openai_requests())
 def test_any_request_of_the_openai_dialect_is_written_or_refused(told: ChatRequest) -> None:
     try:

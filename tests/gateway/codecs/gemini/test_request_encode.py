@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.codecs.chat import (
@@ -546,6 +546,7 @@ def test_a_chat_conversation_is_translated() -> None:
     }  # fmt: skip
 
 
+@settings(max_examples=40)
 @given(neutral.openai_requests())
 def test_any_chat_request_is_written_or_refused(asked: ChatRequest) -> None:
     for upstream in (PLAIN, THREE, OLD):
@@ -682,6 +683,7 @@ def own_requests(draw: st.DrawFn) -> ChatRequest:
     )
 
 
+@settings(max_examples=40)
 @given(own_requests())
 def test_what_a_client_of_this_dialect_asks_comes_back(asked: ChatRequest) -> None:
     encoded = encode(asked, PLAIN)

@@ -3,7 +3,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from gateway.codecs.chat import (
     AnyJson,
@@ -45,6 +45,7 @@ def dropped(asked: ChatRequest, *flags: Flag, **upstream: Any) -> tuple[str, ...
     return encode(asked, Upstream("up", frozenset(flags), **upstream)).dropped
 
 
+@settings(max_examples=40)
 @given(openai_requests())
 def test_what_was_written_is_read_as_the_same(asked: ChatRequest) -> None:
     encoded = encode(asked, Upstream(asked.model, ALL_KEPT))

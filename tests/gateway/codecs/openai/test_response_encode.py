@@ -2,7 +2,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from gateway.codecs.chat import (
     ChatAnswer,
@@ -24,6 +24,7 @@ from tests.gateway.codecs.openai.golden import ANSWERS, EXPECTED, body_of, load_
 CALL = ToolCall("c", "f", "{}")
 
 
+@settings(max_examples=40)
 @given(openai_answers())
 def test_what_was_written_is_read_as_the_same(told: ChatAnswer) -> None:
     read = decode(encode(told, request()))

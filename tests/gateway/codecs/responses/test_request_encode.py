@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.codecs.chat import (
@@ -378,6 +378,7 @@ def test_nothing_must_be_fetched() -> None:
     assert fetched_urls(request()) == ()
 
 
+@settings(max_examples=40)
 @given(neutral.openai_requests())
 def test_any_request_of_the_openai_dialect_is_written_or_refused(asked: ChatRequest) -> None:
     kind = ""
@@ -495,6 +496,7 @@ def requests(draw: st.DrawFn) -> ChatRequest:
     )
 
 
+@settings(max_examples=40)
 @given(requests())
 def test_what_is_written_is_read_again(asked: ChatRequest) -> None:
     encoded = encode(asked, Upstream(asked.model))

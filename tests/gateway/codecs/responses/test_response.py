@@ -191,7 +191,7 @@ def answers(draw: st.DrawFn) -> ChatAnswer:
 
 
 # A schema of this size is slow to check.
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(answers())
 def test_what_is_written_is_read_again(told: ChatAnswer) -> None:
     raw = encode(told, CLIENT)

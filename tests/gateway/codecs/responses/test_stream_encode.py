@@ -474,7 +474,7 @@ def streams(draw: st.DrawFn) -> list[Event]:
 
 
 # Two schemas for each of many events are slow to check.
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(streams())
 def test_what_is_written_is_valid_and_says_the_same(told: list[Event]) -> None:
     raw = write(*told)
