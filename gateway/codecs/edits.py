@@ -11,12 +11,13 @@ from typing import Final
 
 import msgspec
 
+from gateway.codecs.asked import read_max_cost, read_user
 from gateway.codecs.body import read_body
 from gateway.codecs.chat import ChatAnswer, ChatRequest, Message, Text
 from gateway.codecs.completions.response import answer_text
 from gateway.codecs.members import read_members
 from gateway.codecs.openai.usage import encode as write_usage
-from gateway.codecs.plain import read_max_cost, read_model, read_user
+from gateway.codecs.plain import read_model
 from gateway.codecs.usage import Counts
 
 CHOICES_MAX: Final = 128

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.codecs.asked import check_model, read_max_cost, read_user
 from gateway.codecs.body import Body, read_body
 from gateway.codecs.chat import Encoded
 from gateway.codecs.errors import RequestFault
@@ -30,15 +31,12 @@ from gateway.codecs.plain import (
     PlainAnswer,
     RawMembers,
     broken,
-    check_model,
     failure,
     given,
     input_quantities,
     open_answer,
     read_integers,
-    read_max_cost,
     read_model,
-    read_user,
     small_members,
     splice,
 )

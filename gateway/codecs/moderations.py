@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.codecs.asked import read_max_cost, read_user
 from gateway.codecs.body import Body, read_body
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.fold import AnswerFault
@@ -20,9 +21,7 @@ from gateway.codecs.plain import (
     failure,
     given,
     open_answer,
-    read_max_cost,
     read_model,
-    read_user,
     small_members,
     splice,
 )

@@ -7,27 +7,20 @@ answers go on as they came, and are read for what they used.
 Embeddings and rerank make no output: whatever tokens an upstream counts are input.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from gateway.codecs.amount import read_amount
+from gateway.codecs.asked import check_model
 from gateway.codecs.body import Body
-from gateway.codecs.errors import RequestFault
 from gateway.codecs.events import Broken, BrokenFault, UpstreamError
 from gateway.codecs.fold import AnswerFault
 from gateway.codecs.members import Members
 from gateway.codecs.openai.errors import read_object
 from gateway.codecs.usage import QUARANTINE_FLAGS, Quantities, read_members
 
-MODEL_CHARACTERS_MAX: Final = 256
-USER_CHARACTERS_MAX: Final = 256
-
-_MODEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
-_NO_STORE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 # Far out of every range: what stands for a number that is too large to be read.
 _OUT_OF_RANGE: Final = 10**30
 # Larger than any number that the parser makes.
@@ -81,31 +74,6 @@ def read_model(members: Members, otherwise: str | None = None) -> str:
     if model is None:
         model = otherwise
     return check_model(members.due("model", model or None))
-
-
-def check_model(model: str) -> str:
-    """The name as it may reach a row and a log; no catalogue has another one."""
-    if len(model) > MODEL_CHARACTERS_MAX or not _MODEL.fullmatch(model):
-        raise RequestFault("model_not_found", "model", "", model=model)
-    return model
-
-
-def read_max_cost(body: Body) -> int | None:
-    """Our own field, in nano-USD rounded down. Raises RequestFault."""
-    raw = body.value("max_cost")
-    if raw is None:
-        return None
-    nano = read_amount(msgspec.json.decode(raw) if raw.startswith(b'"') else raw.decode())
-    if nano is None:
-        raise RequestFault("invalid_type", "max_cost", "max_cost must be an amount in USD")
-    return nano
-
-
-def read_user(body: Body) -> str:
-    """The end user's id as it may stand on a row; what is no text is for the provider to judge."""
-    raw = body.value("user")
-    user = msgspec.json.decode(raw) if raw is not None and raw.startswith(b'"') else ""
-    return _NO_STORE.sub("", user)[:USER_CHARACTERS_MAX]
 
 
 def splice(body: Body, upstream_model: str, edits: dict[str, bytes | None] | None = None) -> bytes:

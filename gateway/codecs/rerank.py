@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from gateway.codecs.asked import read_max_cost, read_user
 from gateway.codecs.body import Body, read_body
 from gateway.codecs.chat import Encoded
 from gateway.codecs.errors import RequestFault
@@ -31,9 +32,7 @@ from gateway.codecs.plain import (
     input_quantities,
     open_answer,
     read_integers,
-    read_max_cost,
     read_model,
-    read_user,
     small_members,
     splice,
 )

@@ -4,7 +4,6 @@ Only what the gateway itself acts on is checked: model, stream, the container of
 number that bounds the cost. The provider judges the rest, for the body goes on as it came.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,17 +16,14 @@ from gateway.codecs.anthropic.request_decode import CAP_MAX
 from gateway.codecs.anthropic.request_decode import decode as decode
 from gateway.codecs.anthropic.request_encode import encode as encode
 from gateway.codecs.anthropic.request_encode import fetched_urls as fetched_urls
+from gateway.codecs.asked import check_model, storable_user
 from gateway.codecs.body import Body, read_body
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.members import Members
 
 MediaKind = Literal["image", "file"]
 
-MODEL_CHARACTERS_MAX = 256
-USER_CHARACTERS_MAX = 256
 
-_MODEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
-_NO_STORE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 # Far out of every range: what stands for a number that is too large to be read.
 _OUT_OF_RANGE = 10**30
 
@@ -113,9 +109,7 @@ def _read(raw: bytes, *, counting: bool) -> ChatFacts:
     names = ("model", "stream", "max_tokens", "metadata", "max_cost")
     members = Members({name: _value(body, name) for name in names})
     model = members.due("model", members.text("model") or None)
-    if len(model) > MODEL_CHARACTERS_MAX or not _MODEL.fullmatch(model):
-        # No catalogue has such a name, and it must not reach a row or a log.
-        raise RequestFault("model_not_found", "model", "", model=model)
+    check_model(model)
     messages = _read_messages(body)
     output_cap, stream = None, False
     if not counting:
@@ -170,7 +164,7 @@ def _read_user(members: Members) -> str:
     """The end user's id as it may stand on a row; what is no text is for the provider to judge."""
     metadata = members.value["metadata"]
     user = metadata.get("user_id") if isinstance(metadata, dict) else None
-    return _NO_STORE.sub("", user)[:USER_CHARACTERS_MAX] if isinstance(user, str) else ""
+    return storable_user(user) if isinstance(user, str) else ""
 
 
 def _count_media(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int]:

@@ -12,18 +12,12 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.codecs.asked import read_max_cost, read_user
 from gateway.codecs.body import Body, read_body
 from gateway.codecs.chat import ChatRequest, Message, Text
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.members import Members, read_members
-from gateway.codecs.plain import (
-    read_integers,
-    read_max_cost,
-    read_model,
-    read_user,
-    small_members,
-    splice,
-)
+from gateway.codecs.plain import read_integers, read_model, small_members, splice
 
 CHOICES_MAX: Final = 128
 BEST_OF_MAX: Final = 20

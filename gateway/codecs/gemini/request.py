@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from gateway.codecs.amount import read_amount
+from gateway.codecs.asked import read_max_cost
 from gateway.codecs.body import Body, read_body
 from gateway.codecs.chat import JsonObject
 from gateway.codecs.errors import RequestFault
@@ -102,7 +102,7 @@ def read(raw: bytes, *, model: str, stream: bool) -> ChatFacts:
     config = read_config(body)
     cap = config.integer(_CAP, 1, CAP_MAX)
     choices = config.integer("candidateCount", 1, CHOICES_MAX)
-    max_cost = _read_max_cost(body)
+    max_cost = read_max_cost(body)
     system = body.value(spelling(body, "systemInstruction"))
     media, picture_bytes = count_media([*contents, msgspec.Raw(system or b"null")])
     return ChatFacts(
@@ -187,16 +187,6 @@ def _read_contents(body: Body) -> list[msgspec.Raw]:
     if not contents:
         raise RequestFault("invalid_value", "contents", "contents must have at least 1 item")
     return contents
-
-
-def _read_max_cost(body: Body) -> int | None:
-    raw = body.value("max_cost")
-    if raw is None:
-        return None
-    nano = read_amount(msgspec.json.decode(raw) if raw.startswith(b'"') else raw.decode())
-    if nano is None:
-        raise RequestFault("invalid_type", "max_cost", "max_cost must be an amount in USD")
-    return nano
 
 
 def _asks_audio(config: Members) -> bool:

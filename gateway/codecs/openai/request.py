@@ -4,7 +4,6 @@ Only what the gateway itself acts on is checked: model, stream, the container of
 numbers that bound the cost. The provider judges the rest, for the body goes on as it came.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from gateway.codecs.asked import check_model, read_max_cost, read_user
 from gateway.codecs.body import Body, read_body
 from gateway.codecs.errors import RequestFault, quote_value
 from gateway.codecs.openai.request_decode import decode as decode
@@ -23,15 +23,8 @@ MediaKind = Literal["image", "audio", "file", "video"]
 
 CHOICES_MAX = 128
 OUTPUT_CAP_MAX = 1_000_000_000
-MODEL_CHARACTERS_MAX = 256
-USER_CHARACTERS_MAX = 256
 
 _CAP_NAMES = ("max_completion_tokens", "max_tokens")
-_MODEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
-_NO_STORE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_AMOUNT = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?")
-_NANO = Decimal(10**9)
-_AMOUNT_NANO_MAX = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +85,7 @@ def read(raw: bytes) -> ChatFacts:
     usage_asked = stream and _read_usage_asked(body)
     caps = {name: _read_integer(body, name) for name in _CAP_NAMES}
     choices = _read_integer(body, "n")
-    max_cost = body.value("max_cost")
-    max_cost_nano = None if max_cost is None else _read_max_cost(max_cost)
+    max_cost_nano = read_max_cost(body)
     if not messages:
         raise RequestFault("invalid_value", "messages", "messages must have at least 1 item")
     for name in _CAP_NAMES:
@@ -108,7 +100,7 @@ def read(raw: bytes) -> ChatFacts:
         usage_asked=usage_asked,
         output_cap=legacy if asked is None else asked,
         choices=1 if choices is None else choices,
-        user=_read_user(body),
+        user=read_user(body),
         text_bytes=len(raw) - picture_bytes,
         media=media,
         audio_asked=body.value("audio") is not None or _names_audio(body),
@@ -141,14 +133,6 @@ def edit(
     return body.splice(edits) if edits else body.raw
 
 
-def read_amount(text: str) -> int | None:
-    """Nano-USD of a decimal amount of USD such as `0.25`, rounded down; None when it is none."""
-    if not _AMOUNT.fullmatch(text):
-        return None
-    nano = Decimal(text) * _NANO
-    return int(nano) if nano <= _AMOUNT_NANO_MAX else None
-
-
 def _read_model(body: Body) -> str:
     raw = body.value("model")
     model = "" if raw is None else msgspec.json.decode(raw)
@@ -156,10 +140,7 @@ def _read_model(body: Body) -> str:
         raise RequestFault("invalid_type", "model", "model must be a string")
     if not model:
         raise RequestFault("missing_parameter", "model", "model is required")
-    if len(model) > MODEL_CHARACTERS_MAX or not _MODEL.fullmatch(model):
-        # No catalogue has such a name, and it must not reach a row or a log.
-        raise RequestFault("model_not_found", "model", "", model=model)
-    return model
+    return check_model(model)
 
 
 def _read_messages(body: Body) -> list[_Message]:
@@ -233,21 +214,6 @@ def _ask_usage(options: bytes | None) -> bytes:
         return b'{"include_usage":true}'
     members = msgspec.json.decode(options, type=dict[str, msgspec.Raw])
     return msgspec.json.encode(members | {"include_usage": True})
-
-
-def _read_max_cost(raw: bytes) -> int:
-    value = msgspec.json.decode(raw) if raw.startswith(b'"') else raw.decode()
-    nano = read_amount(value)
-    if nano is None:
-        raise RequestFault("invalid_type", "max_cost", "max_cost must be an amount in USD")
-    return nano
-
-
-def _read_user(body: Body) -> str:
-    """The end user's id as it may stand on a row; what is no text is for the provider to judge."""
-    raw = body.value("user")
-    user = msgspec.json.decode(raw) if raw is not None and raw.startswith(b'"') else ""
-    return _NO_STORE.sub("", user)[:USER_CHARACTERS_MAX]
 
 
 def _names_audio(body: Body) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from gateway.codecs.asked import check_model, read_user
 from gateway.codecs.body import Body, read_body
 from gateway.codecs.chat import Base64, Url
 from gateway.codecs.errors import RequestFault
@@ -23,12 +24,8 @@ MediaKind = Literal["image", "audio", "file", "video"]
 
 OUTPUT_CAP_MIN: Final = 16
 OUTPUT_CAP_MAX: Final = 1_000_000_000
-MODEL_CHARACTERS_MAX: Final = 256
-USER_CHARACTERS_MAX: Final = 256
 
 _CAP: Final = "max_output_tokens"
-_MODEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
-_NO_STORE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _AMOUNT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9])?")
 _NANO = Decimal(10**9)
 _AMOUNT_NANO_MAX = 2**63 - 1
@@ -126,7 +123,7 @@ def read(raw: bytes, *, compact: bool = False) -> ChatFacts:
         model=model,
         stream=stream,
         output_cap=cap,
-        user=_read_user(body),
+        user=read_user(body),
         text_bytes=len(raw) - reading.binary_bytes,
         media=+reading.kinds,
         max_cost_nano=max_cost_nano,
@@ -163,10 +160,7 @@ def _read_model(body: Body) -> str:
         raise RequestFault("invalid_type", "model", "model must be a string")
     if not model:
         raise RequestFault("missing_parameter", "model", "model is required")
-    if len(model) > MODEL_CHARACTERS_MAX or not _MODEL.fullmatch(model):
-        # No catalogue has such a name, and it must not reach a row or a log.
-        raise RequestFault("model_not_found", "model", "", model=model)
-    return str(model)
+    return check_model(model)
 
 
 def _read_input(body: Body) -> list[msgspec.Raw]:
@@ -202,13 +196,6 @@ def _read_max_cost(raw: bytes) -> int:
     if not _AMOUNT.fullmatch(text):
         raise RequestFault("invalid_type", "max_cost", "max_cost must be an amount in USD")
     return min(int(Decimal(text) * _NANO), _AMOUNT_NANO_MAX)
-
-
-def _read_user(body: Body) -> str:
-    """The end user's id as it may stand on a row; what is no text is for the provider to judge."""
-    raw = body.value("user")
-    user = msgspec.json.decode(raw) if raw is not None and raw.startswith(b'"') else ""
-    return _NO_STORE.sub("", user)[:USER_CHARACTERS_MAX]
 
 
 class _Reading:

@@ -17,8 +17,6 @@ from gateway.codecs.responses.stream_encode import Encoder
 from gateway.codecs.responses.telling import AnswerReader
 from gateway.codecs.responses.wire import items_of, read_response
 
-_COMPACTION = "response.compaction"
-
 
 @dataclass(frozen=True, slots=True)
 class WholeAnswer:

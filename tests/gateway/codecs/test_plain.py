@@ -4,20 +4,18 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
+from gateway.codecs.asked import check_model, read_max_cost, read_user
 from gateway.codecs.body import read_body
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.events import Broken, UpstreamError
 from gateway.codecs.fold import AnswerFault
 from gateway.codecs.plain import (
-    check_model,
     failure,
     given,
     input_quantities,
     open_answer,
     read_integers,
-    read_max_cost,
     read_model,
-    read_user,
     small_members,
     splice,
 )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.codecs.errors import RequestFault
-from gateway.codecs.openai.request import edit, read, read_amount
+from gateway.codecs.openai.request import edit, read
 
 
 def body(**members: object) -> bytes:
@@ -177,26 +177,6 @@ def test_our_own_field_is_taken_out() -> None:
 def test_cap_takes_the_place_of_the_clients(members: dict[str, int], want: object) -> None:
     got = json.loads(edited(body(**members), output_cap=16))
     assert {name: got[name] for name in got if name.startswith("max_")} == want
-
-
-@pytest.mark.parametrize(
-    ("text", "nano"),
-    [
-        ("0", 0),
-        ("1", 10**9),
-        ("0.1234567899", 123_456_789),
-        ("1e-05", 10_000),
-        ("", None),
-        ("-1", None),
-        ("1,5", None),
-        ("NaN", None),
-        ("1e99", None),
-        ("9999999999999", None),
-        ("٣", None),
-    ],
-)
-def test_amount(text: str, nano: int | None) -> None:
-    assert read_amount(text) == nano
 
 
 JSON = st.recursive(
