@@ -303,6 +303,19 @@ def test_moderations_without_a_price_or_a_model(hub: Hub, fake: FakeUpstream) ->
     assert "omni-moderation-latest" in check(answer, 404, "model_not_found", "model")["message"]
 
 
+def test_moderations_without_a_price_are_free_where_the_operator_says_so(
+    own_hub: Hub, fake: FakeUpstream
+) -> None:
+    own_hub.settings(unpriced_models="free")
+    own_hub.start()
+    tenant, model = own_hub.tenant("0"), own_hub.model(fake, rates=None)
+    answer = own_hub.post(tenant, {"model": model, "input": "hello"}, path="/v1/moderations")
+    assert answer.status == 200, answer.body
+    record = booked(own_hub, fake, answer.headers["x-request-id"], "moderations", 0)
+    assert (record["basis"], record["hold_nano"]) == ("free", 0)
+    assert record["meters"] == {"requests": 1}
+
+
 # ---- rerank
 
 
