@@ -296,7 +296,7 @@ class Attempt:
         self._decoder = decoder
         pieces: list[bytes] = []
         events: list[Event] = []
-        heard_at = call.began
+        heard_at, pulse, most = call.began, call.pulse, self._output_bytes_max
         while True:
             try:
                 chunk = await answer.next_bytes()
@@ -327,10 +327,12 @@ class Attempt:
                 # Where the upstream's own words cannot be passed on, it is told in ours.
                 said = [] if step.raw else [self._failing(last.kind, last.message)]
                 return await self._end_failed(last, [*pieces, *said], events)
-            if self._above_hold(decoder):
+            if most is not None and decoder.text_bytes + decoder.reasoning_bytes > most:
                 return await self._cut_at_hold(pieces, events)
             if events:
                 heard_at = call.time()
+                if pulse is not None:
+                    pulse.heard_at = heard_at
                 self._note(events)
             if pieces or events:
                 await self._write(pieces, events)
@@ -372,9 +374,10 @@ class Attempt:
         if self._committed and not call.silent:
             call.deadline.allow("stall", call.parts.config.write_stall_s)
             raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            await call.write(raw, events, last=last)
-            if call.pulse is not None:
-                call.pulse.heard_at = call.time()
+            if last:
+                await call.write(raw, events, last=True)
+            else:
+                await call.sink.write(raw, events, last=False)
 
     async def _end(self, pieces: Sequence[bytes], events: Sequence[Event]) -> Outcome:
         """The upstream says that its answer is whole."""
@@ -535,13 +538,16 @@ class Attempt:
 
     def _note(self, events: Sequence[Event]) -> None:
         """Remember how it finishes, and how much of it the last usage counts."""
-        for at, event in enumerate(events):
+        for event in events:
             kind = type(event)
+            if kind is TextDelta:
+                continue
             if kind is Finish:
                 self._finish_reason = event.reason  # type: ignore[attr-defined]
             elif kind is Usage and self._decoder is not None:
                 said = self._decoder.text_bytes + self._decoder.reasoning_bytes
-                self._counted_bytes = said - sum(map(_text_bytes, events[at + 1 :]))
+                since = events[events.index(event) + 1 :]
+                self._counted_bytes = said - sum(map(_text_bytes, since))
 
 
 def _text_bytes(event: Event) -> int:

@@ -32,7 +32,7 @@ from gateway.relay.way import Asking, Way
 from gateway.rules.faults import FAULTS, final_kind
 from gateway.rules.retry import ATTEMPTS_MAX, next_candidate
 from gateway.rules.routing import Candidate, plan
-from lib.ids import id_text, new_id
+from lib.ids import new_id
 from usage.sql import AttemptOpened, Ending
 
 # A wallet that others draw on may have less again when the smaller hold arrives.
@@ -78,7 +78,7 @@ class Run:
                 self._call.asked,
                 facts,
                 self._asked,
-                id_text(self._call.request_id),
+                self._call.request_id,
                 cap_max=self._call.parts.config.output_tokens_assumed,
             )
             return await self._try(facts, candidates, asking)

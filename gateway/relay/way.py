@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -41,6 +42,7 @@ from gateway.relay.snapshot import Channel
 from gateway.relay.upstream import Outgoing
 from gateway.rules.routing import Candidate
 from lib.egress import EgressPolicy
+from lib.ids import id_text
 
 
 @dataclass(slots=True)
@@ -95,7 +97,7 @@ class Asking:
     )
 
     def __init__(
-        self, asked: Asked, facts: Facts, model: AskedModel, request_id: str, *, cap_max: int
+        self, asked: Asked, facts: Facts, model: AskedModel, request_id: UUID, *, cap_max: int
     ) -> None:
         self._client = asked.codec
         self._plain = asked.plain
@@ -162,7 +164,7 @@ class Asking:
         self, plain: PlainOperation, facts: PlainFacts, channel: Channel, candidate: Candidate
     ) -> Way:
         model = channel.provider.aliases.get(candidate.upstream_model, candidate.upstream_model)
-        sending = plain.send(facts, channel.address.urls, model, self._request_id)
+        sending = plain.send(facts, channel.address.urls, model, id_text(self._request_id))
         codec = CODECS[sending.dialect]
         return Way(
             codec,
@@ -186,7 +188,7 @@ class Asking:
         """The request in neutral words. Raises RequestFault."""
         if self._request is None:
             request = self._client.decode(
-                self._facts, self._target, self._request_id, int(time.time())
+                self._facts, self._target, id_text(self._request_id), int(time.time())
             )
             if request.previous_response_id is not None:
                 raise RequestFault(
