@@ -18,15 +18,17 @@ _METHOD = """\
 - A round does every piece of work on every system, one after the other, in an order that turns by
   one with each round. Ratios and differences are taken within a round; a figure is the median of
   the rounds, in brackets its lowest and highest.
-- CPU is what the kernel counted for every thread of every process of the system, from the first
-  request of a slot to a quarter of a second after its last answer, divided by the answers.
+- CPU is what the kernel counted for every process of a system with all its threads, from the first
+  request of a slot to a quarter of a second after its last answer, divided by the answers. A busy
+  machine makes everybody's figures higher: compare them with each other, not with another day's.
 - Ours: one web process with the production command, and Postgres with fsync on this machine's
   disk, through a key of an organisation with a wallet: hold, attempt, posting and usage record of
   each request. Both are counted. Worker and beat, which roll up usage, do not run.
 - *{bare}* is our web process with its books replaced by nothing; the difference is what
   accounting costs it. Only the bench can start it so.
 - nginx: one worker, unbuffered as deploy/nginx has it. LiteLLM's proxy: its documented production
-  settings, one worker, a master key, no database. Portkey's gateway: its own server, production
+  settings, one worker, a master key, no database; its limit of 500 requests at a time to one
+  provider is raised to 4,000. Portkey's gateway: its own server, production
   mode. None of the three keeps books.
 - Delay of a chunk: from the moment when the provider writes it to its arrival, on one clock; what
   a system adds is that less the same of a direct connection.

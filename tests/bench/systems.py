@@ -109,7 +109,11 @@ def open_nginx(ground: Ground) -> Iterator[System]:
 
 @contextmanager
 def open_litellm(ground: Ground) -> Iterator[System]:
-    """Its documented production settings: errors logged as JSON, one worker, a master key."""
+    """Its documented production settings: errors logged as JSON, one worker, a master key.
+
+    By default it holds no more than 500 requests to one provider at a time; the others have no
+    such limit, so that it is raised.
+    """
     port = free_port()
     file = ground.folder / "litellm.yaml"
     provider = {"model": "openai/fake", "api_key": _FAKE_KEY, "api_base": ground.fake.url}
@@ -132,6 +136,8 @@ def open_litellm(ground: Ground) -> Iterator[System]:
         "LITELLM_MODE": "PRODUCTION",
         "LITELLM_LOG": "ERROR",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "AIOHTTP_CONNECTOR_LIMIT": "4000",
+        "AIOHTTP_CONNECTOR_LIMIT_PER_HOST": "4000",
     }
     with _served(LITELLM, command, port, _bearer(_LITELLM_KEY), ground, environment) as system:
         yield system

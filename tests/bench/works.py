@@ -101,10 +101,10 @@ FULL = Pace(
     rounds=(3, 5),
     memory_rounds=(1, 3),
     seconds=14 * 60,
-    first_warm_s=4.0,
-    warm_s=0.3,
-    slot_s=1.2,
-    paced_times=3,
+    first_warm_s=2.5,
+    warm_s=0.2,
+    slot_s=1.0,
+    paced_times=2,
 )
 QUICK = Pace(
     quick=True,
