@@ -5,7 +5,7 @@ BIN = .venv/bin
 UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
-.PHONY: run test check fix lock messages python git gettext
+.PHONY: run test check fix bench screenshots lock messages python git gettext
 
 # Everything that the hub needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
 run: python
@@ -38,6 +38,12 @@ bench: python
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.servers
 	@exec $(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(ARGS)
+
+# The pictures under docs/images, from an installation of their own; it takes minutes
+screenshots: python
+	@$(INSTALL) --dev
+	@$(BIN)/python -m stack.browser
+	@$(BIN)/python -m docs.screenshots
 
 # The three locks after a change of pyproject.toml; newer versions: make lock ARGS=--upgrade
 lock: python

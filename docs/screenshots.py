@@ -1,0 +1,242 @@
+"""Make the pictures of the documentation: `make screenshots`.
+
+A fresh installation is started beside whatever runs here, with the small local model. Its traffic
+is real; because dashboards of an hour's use show little, the records are copied into the thirty
+days before. That breaks its books, which are thrown away with it.
+"""
+
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+from openai import APIStatusError, OpenAI
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+
+from stack import browser as chromium
+from stack import model
+from stack.checks import free_port
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "docs" / "images"
+SIZE: ViewportSize = {"width": 1440, "height": 900}
+ANSWER_MS = 180_000
+
+# The local model under the names that a company would give to its own.
+HUB = """
+version: 1
+channels:
+  - name: local
+    provider: local
+    base_url: http://127.0.0.1:{port}/v1
+    models:
+      smollm2-135m: {{}}
+      support-chat: {{upstream: smollm2-135m}}
+      summaries: {{upstream: smollm2-135m}}
+      code-review: {{upstream: smollm2-135m}}
+prices:
+  - {{model: support-chat, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "1.25", out_text: "10.00"}}}}
+  - {{model: summaries, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "0.30", out_text: "2.50"}}}}
+  - {{model: code-review, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "3.00", out_text: "15.00"}}}}
+organisations:
+  - name: Demo
+    members:
+      - {{email: lin@weir.example, role: admin}}
+      - {{email: noor@weir.example, role: developer}}
+    teams:
+      - name: core
+        keys:
+          - {{name: web-prod, secret: {web}, models: [support-chat, summaries]}}
+          - {{name: nightly-digest, secret: {nightly}, models: [summaries]}}
+          - {{name: review-bot, secret: {review}, models: ["code-*"], expires_at: 2027-03-31T00:00:00Z}}
+          - {{name: prototype, secret: {prototype}, disabled: true}}
+"""  # noqa: E501
+
+# Who asks which model what, and how often on an ordinary day.
+TRAFFIC = (
+    ("web", "support-chat", "How do I return a pair of shoes?", 6),
+    ("web", "support-chat", "Where is my parcel?", 5),
+    ("web", "summaries", "Summarise: the weir holds the river back.", 3),
+    ("nightly", "summaries", "Summarise the day in one sentence.", 4),
+    ("review", "code-review", "Review: def head(level): return level - crest", 2),
+    ("web", "no-such-model", "Hello?", 1),
+)
+
+QUESTIONS = (
+    "Why is the sky blue?",
+    "Name three rivers of France.",
+    "Write a Python function that adds two numbers.",
+)
+
+_PAST = """
+INSERT INTO usage_usagerecord ({columns})
+SELECT {values}
+FROM (SELECT r.*, row_number() OVER (ORDER BY id) AS n FROM usage_usagerecord r) r,
+  generate_series(1, 29) AS day,
+  generate_series(1, 4 + (day * 7 + r.n) % 5) AS copy,
+  LATERAL (SELECT make_interval(days => day::int, mins => (copy * 97 + r.n * 41)::int % 600) AS ago)
+WHERE r.final AND r.source = 'api'
+  AND NOT (extract(isodow FROM now() - make_interval(days => day::int)) > 5 AND copy > 2)
+"""
+
+
+class Running(NamedTuple):
+    url: str
+    link: str
+    environment: dict[str, str]
+
+    def manage(self, *command: str) -> None:
+        subprocess.run(  # noqa: S603
+            [sys.executable, "manage.py", *command],
+            cwd=ROOT, env=self.environment, check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+
+
+@contextmanager
+def installation(data: Path) -> Iterator[Running]:
+    """`make run` on fresh data; what it prints is read for the address and the link."""
+    foreign = ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "WEIR_KEK", "WEIR_KEY_PEPPER")
+    environment = {name: value for name, value in os.environ.items() if name not in foreign}
+    environment |= {"DATA_DIR": str(data), "PORT": str(free_port())}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stack.up"],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        told = _told(process)
+        link = re.search(r"(http://\S+)/link/\S+", told)
+        if link is None:
+            raise SystemExit(told)
+        yield Running(link[1], link[0], environment)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
+
+
+def _told(process: "subprocess.Popen[str]") -> str:
+    """What it prints until it runs, or ends."""
+    told = ""
+    for line in process.stdout or ():
+        told += line
+        if line.startswith("Ctrl-C"):
+            break
+    return told
+
+
+def configure(running: Running, data: Path) -> dict[str, str]:
+    """Apply more models and keys; the keys' secrets by their holders."""
+    holders = {name: f"sk-{secrets.token_hex(16)}" for name in
+               ("web", "nightly", "review", "prototype")}  # fmt: skip
+    file, port = data / "hub.yaml", (data / "run" / "model_port").read_text().strip()
+    file.write_text(HUB.format(port=port, **holders))
+    running.manage("apply", str(file))
+    return holders
+
+
+def send_traffic(running: Running, holders: dict[str, str]) -> None:
+    """An ordinary day's requests."""
+
+    def send(holder: str, name: str, text: str) -> None:
+        client = OpenAI(base_url=f"{running.url}/v1", api_key=holders[holder], max_retries=3)
+        with suppress(APIStatusError):
+            client.chat.completions.create(
+                model=name, messages=[{"role": "user", "content": text}], max_tokens=24
+            )
+
+    with ThreadPoolExecutor(2) as pool:
+        sent = [
+            pool.submit(send, holder, name, text)
+            for holder, name, text, times in TRAFFIC
+            for _ in range(times)
+        ]
+        for one in sent:
+            one.result()
+
+
+def give_a_past(data: Path) -> None:
+    """Copy the records into the days before; the worker sums them up as it finds them."""
+    dsn = (data / "run" / "database_url").read_text().strip()
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        found = connection.execute(
+            "SELECT column_name FROM information_schema.columns "
+            "WHERE table_name = 'usage_usagerecord' AND column_name <> 'xid'"
+        ).fetchall()
+        moved = {
+            "id": "uuidv7(-ago)", "request_id": "uuidv7(-ago)",
+            "admitted_at": "admitted_at - ago", "ended_at": "ended_at - ago",
+        }  # fmt: skip
+        columns = [f'"{name}"' for (name,) in found]
+        values = [moved.get(name, f'r."{name}"') for (name,) in found]
+        connection.execute(
+            _PAST.format(columns=", ".join(columns), values=", ".join(values)).encode()
+        )
+
+
+def take(page: Page, name: str) -> None:
+    """The window as it is, with nothing on its way."""
+    page.evaluate("() => document.fonts.ready.then(() => true)")
+    page.mouse.move(0, 0)
+    page.screenshot(path=IMAGES / f"{name}.png", animations="disabled", caret="hide")
+
+
+def sign_in(browser: Browser, running: Running) -> Page:
+    page = browser.new_context(viewport=SIZE, base_url=running.url).new_page()
+    page.goto(running.link)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/o/demo/")
+    return page
+
+
+def take_playground(page: Page) -> str:
+    """Ask; picture the last answer in both themes. Its request's path."""
+    for question in QUESTIONS:
+        page.goto("/o/demo/playground")
+        page.get_by_label("Model", exact=True).select_option(model.NAME)
+        page.get_by_label("Message", exact=True).fill(question)
+        page.get_by_role("button", name="Send").click()
+        answer = page.locator("[data-role=assistant]")
+        expect(answer).to_have_attribute("data-state", re.compile("done|failed"), timeout=ANSWER_MS)
+    path = answer.get_by_role("link", name="Request").get_attribute("href")
+    page.reload()
+    take(page, "playground")
+    page.emulate_media(color_scheme="dark")
+    take(page, "playground-dark")
+    page.emulate_media(color_scheme="light")
+    return path or ""
+
+
+def main() -> None:
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="weir-pictures-") as directory:
+        data = Path(directory) / "data"
+        with installation(data) as running, sync_playwright() as playwright:
+            send_traffic(running, configure(running, data))
+            give_a_past(data)
+            browser = playwright.chromium.launch(
+                executable_path=chromium.find(), args=["--no-sandbox", "--hide-scrollbars"]
+            )
+            page = sign_in(browser, running)
+            request = take_playground(page)
+            page.goto(request)
+            page.get_by_role("button", name="Recompute").click()
+            expect(page.get_by_text("Equal", exact=True)).to_be_visible()
+            take(page, "request")
+            page.goto("/o/demo/keys")
+            take(page, "keys")
+            page.goto("/o/demo/usage")
+            expect(page.locator("#results canvas").first).to_be_visible()
+            take(page, "usage")
+            browser.close()
+
+
+if __name__ == "__main__":
+    main()
