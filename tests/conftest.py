@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.utils import translation
 from hypothesis import settings as hypothesis_settings
 
 from tests import cast
@@ -45,6 +46,12 @@ def _no_network() -> Iterator[None]:
 def _refuse_far(host: str) -> None:
     if not host.startswith(_LOOPBACK):
         raise NetworkUsed(f"{host} is not this machine.")
+
+
+@pytest.fixture(autouse=True)
+def _english() -> None:
+    """A request in Chinese leaves its language active in the thread, for the next test too."""
+    translation.activate(settings.LANGUAGE_CODE)
 
 
 @pytest.fixture
