@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
 import psycopg
@@ -110,18 +111,20 @@ def _database() -> Iterator[str]:
 
 
 @contextmanager
-def _worker(environment: dict[str, str]) -> Iterator[None]:
-    """A worker with the beat inside, as `make run` starts them."""
-    command = [sys.executable, "-W", "ignore:You're running the worker with superuser"]
-    command += ["-m", "celery", "--app", "config.celery", "--quiet", "worker", "--beat"]
-    command += ["--pool", "threads", "--concurrency", "2", "--loglevel", "WARNING"]
-    command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-    try:
+def _summing_up(environment: dict[str, str]) -> Iterator[None]:
+    """A worker and the beat, as `make run` starts them: two processes that have no children."""
+    celery = [sys.executable, "-W", "ignore:You're running the worker with superuser"]
+    celery += ["-m", "celery", "--app", "config.celery", "--quiet"]
+    worker = ["worker", "--pool", "threads", "--concurrency", "2", "--loglevel", "WARNING"]
+    worker += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    beat = ["beat", "--loglevel", "WARNING", "--pidfile="]
+    with ExitStack() as until:
+        for part in (worker, beat):
+            process = until.enter_context(
+                subprocess.Popen([*celery, *part], cwd=ROOT, env=environment, stderr=DEVNULL)
+            )
+            until.callback(process.kill)  # their tasks bear it, and their warm end takes seconds
         yield
-    finally:
-        process.kill()  # its tasks bear it, and its warm end takes seconds
-        process.wait()
 
 
 @contextmanager
@@ -137,12 +140,12 @@ def installation(directory: Path) -> Iterator[Installation]:
         file = directory / "hub.yaml"
         file.write_text(_FILE.format(fake=fake.url, echo=echo.url, secret=SECRET))
         prepare = [sys.executable, "-m", "stack.prepare", str(file), OWNER, "30"]
-        subprocess.run(prepare, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
-        until.enter_context(_worker(environment))
+        subprocess.run(prepare, cwd=ROOT, env=environment, check=True, stdout=DEVNULL)
         links = until.enter_context(_making_links(environment))
         hub = Hub(dsn, environment, port=int(environment["PORT"]))
         until.callback(hub.close)
         hub.launch()
+        until.enter_context(_summing_up(environment))
         yield Installation(hub, fake, _told(links))
         assert "Traceback" not in hub.log(), hub.log()
 
