@@ -131,9 +131,9 @@ def test_a_run_without_news_changes_nothing(key: Key) -> None:
     happen(key)
     roll_up()
     before = dump()
-    again = roll_up()
-    assert again is not None
-    assert (again.buckets, again.rows) == (0, 0)
+    # A transaction that is open anywhere on the server has the last buckets summed once more (how
+    # many is its affair); replaced, they are the same bytes.
+    assert roll_up() is not None
     assert dump() == before
 
 
