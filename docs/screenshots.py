@@ -2,7 +2,7 @@
 
 A fresh installation is started beside whatever runs here, with the small local model. Its traffic
 is real; because dashboards of an hour's use show little, the records are copied into the thirty
-days before. That breaks its books, which are thrown away with it.
+days before, and the balance with them. No ledger has these: the books are thrown away.
 """
 
 import os
@@ -78,7 +78,7 @@ QUESTIONS = (
 )
 
 _PAST = """
-INSERT INTO usage_usagerecord ({columns})
+WITH past AS (INSERT INTO usage_usagerecord ({columns})
 SELECT {values}
 FROM (SELECT r.*, row_number() OVER (ORDER BY id) AS n FROM usage_usagerecord r) r,
   generate_series(1, 29) AS day,
@@ -86,6 +86,11 @@ FROM (SELECT r.*, row_number() OVER (ORDER BY id) AS n FROM usage_usagerecord r)
   LATERAL (SELECT make_interval(days => day::int, mins => (copy * 97 + r.n * 41)::int % 600) AS ago)
 WHERE r.final AND r.source = 'api'
   AND NOT (extract(isodow FROM now() - make_interval(days => day::int)) > 5 AND copy > 2)
+RETURNING charge_nano)
+UPDATE billing_account SET balance_nano = balance_nano
+  + CASE kind WHEN 'revenue' THEN spent ELSE -spent END
+FROM (SELECT sum(charge_nano)::bigint AS spent FROM past) past
+WHERE kind IN ('customer:available', 'revenue')
 """
 
 
@@ -118,8 +123,11 @@ def installation(data: Path) -> Iterator[Running]:
             raise SystemExit(told)
         yield Running(link[1], link[0], environment)
     finally:
+        ended = process.poll()
         process.send_signal(signal.SIGTERM)
-        process.communicate()
+        rest, _ = process.communicate()
+        if ended is not None:
+            sys.stderr.write(f"The installation ended by itself ({ended}):\n{rest}")
 
 
 def _told(process: "subprocess.Popen[str]") -> str:
@@ -163,7 +171,7 @@ def send_traffic(running: Running, holders: dict[str, str]) -> None:
 
 
 def give_a_past(data: Path) -> None:
-    """Copy the records into the days before; the worker sums them up as it finds them."""
+    """Copy the records into the days before, and pay them; the worker sums them up."""
     dsn = (data / "run" / "database_url").read_text().strip()
     with psycopg.connect(dsn, autocommit=True) as connection:
         found = connection.execute(
