@@ -54,6 +54,7 @@ def main() -> int:
 
 def _leave(number: int, frame: FrameType | None) -> None:
     """Unwind, so that every process is ended."""
+    sys.stderr.write(f"\nStopped by {signal.Signals(number).name}.\n")
     sys.exit(128 + number)
 
 
