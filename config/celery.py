@@ -11,6 +11,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from config.schedule import SCHEDULE
 
+# The host is a word only: where the queue is, its connection string says.
+_EMBEDDED = "pgmq://embedded"
+
 # kombu's defaults poll each queue in turn for ten seconds and give up a message only after half an
 # hour; these let an idle worker answer within a tenth of a second.
 _PGMQ: dict[str, Any] = {
@@ -28,7 +31,7 @@ _REDIS: dict[str, Any] = {
 
 
 def _transport_options(broker_url: str) -> dict[str, Any]:
-    if broker_url == "pgmq://":
+    if broker_url == _EMBEDDED:
         # pgmq reads a URL with a parser of its own that does not know a socket's folder as host.
         words: dict[str, Any] = dict(conninfo_to_dict(settings.DATABASE_URL or ""))
         return {**_PGMQ, "conn_string": make_conninfo(**words)}
@@ -37,7 +40,7 @@ def _transport_options(broker_url: str) -> dict[str, Any]:
     return _REDIS if broker_url.startswith("redis") else {}
 
 
-_broker_url = settings.BROKER_URL or "pgmq://"
+_broker_url = settings.BROKER_URL or _EMBEDDED
 
 app = Celery("weir")
 app.conf.update(
