@@ -3,7 +3,6 @@
 import os
 import platform
 import subprocess
-import sysconfig
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -69,7 +68,7 @@ def sync_us(folder: Path) -> float:
 def versions(missing: dict[str, str], postgres: str) -> str:
     """Ours by its commit, the parts by their numbers."""
     ours = [f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "httptools", "aiohttp")]
-    found = [f"Weir {_commit()}", _python(), *ours]
+    found = [f"Weir {_commit()}", f"Python {platform.python_version()}", *ours]
     found.append(f"PostgreSQL {postgres}")
     if "nginx" not in missing:
         found.append(f"nginx {peers.nginx_version()}")
@@ -81,13 +80,6 @@ def versions(missing: dict[str, str], postgres: str) -> str:
             f"and Node.js {peers.node_version()}"
         )
     return ", ".join(found)
-
-
-def _python() -> str:
-    """With how it was built, which is worth a quarter of its speed."""
-    optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
-    how = "with" if optimised else "without"
-    return f"Python {platform.python_version()} (compiled {how} optimisation by profile)"
 
 
 def _commit() -> str:
