@@ -16,6 +16,7 @@ test: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.browser
 	@$(BIN)/python -m stack.servers
+	@$(BIN)/python -m stack.javascript
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: python git

@@ -60,6 +60,7 @@ KINDS: Final[Mapping[str, Promise]] = {
     "content_filtered": _("The provider blocked the content"),
     "provider_rejected": _("The provider found the request wrong"),
     "unsupported_capability": _("The model cannot do what was asked"),
+    "thread_unsupported": _("Conversations are not kept here for the provider's threads"),
     "authentication": _("The key was not accepted"),
     "key_conflict": _("Two different keys were sent"),
     "insufficient_balance": _("The balance did not cover the request"),

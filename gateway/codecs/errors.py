@@ -24,6 +24,7 @@ ErrorKind = Literal[
     "content_filtered",
     "provider_rejected",
     "unsupported_capability",
+    "thread_unsupported",
     "authentication",
     "key_conflict",
     "insufficient_balance",
@@ -90,6 +91,7 @@ KINDS: Final[Mapping[ErrorKind, ErrorRow]] = MappingProxyType(
         "content_filtered": ErrorRow(400, _CLIENT, "content_filter", _FAILED),
         "provider_rejected": ErrorRow(400, _CLIENT, None, _FAILED),
         "unsupported_capability": ErrorRow(400, _CLIENT, "unsupported_parameter", _FAILED),
+        "thread_unsupported": ErrorRow(400, _CLIENT, "thread_unsupported_request", _FAILED),
         "authentication": ErrorRow(
             401,
             "authentication_error",

@@ -54,7 +54,14 @@ def status_of(kind: ErrorKind) -> int:
 
 def render(kind: ErrorKind, message: str, *, request_id: str = "") -> bytes:
     """The body of an error response; `request_id` is our own, "" when there is none yet."""
-    error = {"type": ANTHROPIC_TYPES.get(kind, "invalid_request_error"), "message": message}
+    error: dict[str, Any] = {
+        "type": ANTHROPIC_TYPES.get(kind, "invalid_request_error"),
+        "message": message,
+    }
+    if kind == "thread_unsupported":
+        # By this its clients know that they must send the whole conversation from now on.
+        code = KINDS[kind].code
+        error["details"] = {"error_code": code, "unsupported": ["message_threads"]}
     told = {"type": "error", "error": error, "request_id": request_id or None}
     return msgspec.json.encode(told)
 

@@ -113,6 +113,7 @@ def _read(raw: bytes, *, counting: bool) -> ChatFacts:
     messages = _read_messages(body)
     output_cap, stream = None, False
     if not counting:
+        _refuse_thread(body)
         members.due("max_tokens", members.value["max_tokens"])
         stream = bool(members.boolean("stream"))
         output_cap = members.integer("max_tokens", 1, CAP_MAX)
@@ -147,6 +148,17 @@ def _read_messages(body: Body) -> list[msgspec.Raw]:
     if not raw.startswith(b"["):
         raise RequestFault("invalid_type", "messages", "messages must be an array")
     return _raws.decode(raw)
+
+
+def _refuse_thread(body: Body) -> None:
+    """A conversation that one account of one provider keeps: any other would answer without it.
+
+    Its input could not be held for either, and another team's would be within reach. The official
+    clients take this refusal as their cue to go on without a thread.
+    """
+    if body.value("thread") is not None:
+        what = "thread is not supported: send the whole conversation in `messages`"
+        raise RequestFault("thread_unsupported", "thread", what)
 
 
 def _read_max_cost(members: Members) -> int | None:

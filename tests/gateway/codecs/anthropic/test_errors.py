@@ -77,6 +77,15 @@ def test_taxonomy(kind: ErrorKind, status: int, word: str) -> None:
     }
 
 
+def test_a_refused_thread_says_so_in_the_word_that_clients_know() -> None:
+    error = json.loads(render("thread_unsupported", "thread is not supported"))["error"]
+    assert error["type"] == "invalid_request_error"
+    assert error["details"] == {
+        "error_code": "thread_unsupported_request",
+        "unsupported": ["message_threads"],
+    }
+
+
 def test_every_listed_kind_exists() -> None:
     assert set(ANTHROPIC_TYPES) <= set(KINDS)
 

@@ -59,6 +59,7 @@ def test_defaults() -> None:
         (body(max_tokens=0), "invalid_value", "max_tokens"),
         (body(max_tokens=10**10), "invalid_value", "max_tokens"),
         (body(max_tokens=1).replace(b" 1,", b" 1e999,"), "invalid_value", "max_tokens"),
+        (body(thread={"type": "create"}), "thread_unsupported", "thread"),
         (body(max_cost="lots"), "invalid_type", "max_cost"),
         (body(max_cost=[]), "invalid_type", "max_cost"),
         (body(max_cost=-1), "invalid_type", "max_cost"),
@@ -114,6 +115,12 @@ def test_counting_tokens_needs_no_cap() -> None:
     facts = read_counting(raw)
     assert (facts.model, facts.output_cap, facts.stream) == ("m", None, False)
     assert edit(facts, "up") == raw.replace(b'"m"', b'"up"')
+
+
+def test_a_thread_that_is_not_asked_for_is_not_refused() -> None:
+    """A client goes on without one after the refusal, and counts tokens with whatever it has."""
+    assert read(body(thread=None)).model == "m"
+    assert read_counting(body(thread={"type": "create"})).model == "m"
 
 
 def test_nothing_to_change_changes_nothing() -> None:

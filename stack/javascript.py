@@ -1,0 +1,62 @@
+"""Find Node.js and install the JavaScript clients that the tests drive.
+
+    python -m stack.javascript
+
+Debian's and Ubuntu's packages are installed where we may; the clients come from the npm registry
+by their lock file. Without them it says what is missing and lets the tests go on: those that need
+them fail with the same words.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from stack.browser import as_root, install_packages
+
+CLIENTS = Path(__file__).resolve().parent.parent / "tests" / "clients_js"
+ADVICE = (
+    "The JavaScript clients cannot be tried without {}. Install Node.js 20 or newer with npm, "
+    "then run: python -m stack.javascript"
+)
+
+
+def installed() -> bool:
+    """Whether what npm has written down as installed is not older than the lock."""
+    stamp = CLIENTS / "node_modules" / ".package-lock.json"
+    lock = CLIENTS / "package-lock.json"
+    return stamp.exists() and stamp.stat().st_mtime >= lock.stat().st_mtime
+
+
+def missing() -> str | None:
+    """What the clients lack, in one word; None when they are ready."""
+    if lacking := next((name for name in ("node", "npm") if shutil.which(name) is None), None):
+        return lacking
+    return None if installed() else "their packages"
+
+
+def install() -> None:
+    """Install what is missing. OSError or CalledProcessError when that fails."""
+    prefix = as_root()
+    if missing() in ("node", "npm") and shutil.which("apt-get") and prefix is not None:
+        print("Installing Node.js, for the tests of the JavaScript clients …", flush=True)
+        install_packages(prefix, "nodejs", "npm")
+    if missing() == "their packages":
+        print("Installing the JavaScript clients that the tests drive …", flush=True)
+        subprocess.run(["npm", "ci", "--silent"], cwd=CLIENTS, check=True)
+
+
+def main() -> int:
+    if missing() is None:
+        return 0
+    try:
+        install()
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(error, file=sys.stderr)
+    if lacking := missing():
+        print(ADVICE.format(lacking), file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
