@@ -4,6 +4,7 @@ Postings, entries and holds are written for every request; they carry no foreign
 each of which would lock a shared row. The invariants (promises.md) prove what these would.
 """
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
@@ -27,6 +28,9 @@ class Account(models.Model):
     kind = models.CharField(max_length=24, choices=AccountKind.choices)
     currency = models.CharField(max_length=3, default="USD")
     balance_nano = models.BigIntegerField(default=0)
+    guards = models.BigIntegerField(
+        db_default=0, help_text="Counts the changes of the budgets that stand over this account."
+    )
 
     class Meta:
         constraints = [
@@ -89,7 +93,13 @@ class HoldState(models.TextChoices):
 
 
 class Hold(models.Model):
-    """Money moved from available to held at admission; its id is the attempt's (I5, I6)."""
+    """Money moved from available to held at admission; its id is the attempt's (I5, I6).
+
+    `window_ids` are the budget windows that it is held in as well (I23). `rated_ids` are the keys
+    and teams whose tokens per minute it counts on, with `tokens`; `leased_*` are those whose limit
+    of requests at once it takes a place of, until it is resolved. All are null where nothing is
+    limited.
+    """
 
     id = models.UUIDField(primary_key=True)
     organisation = models.ForeignKey(
@@ -100,17 +110,138 @@ class Hold(models.Model):
     opened_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True)
+    window_ids = ArrayField(models.BigIntegerField(), null=True)
+    rated_ids = ArrayField(models.UUIDField(), null=True)
+    tokens = models.BigIntegerField(null=True)
+    leased_key_id = models.UUIDField(null=True)
+    leased_team_id = models.UUIDField(null=True)
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=models.Q(amount_nano__gte=0), name="hold_not_negative")
         ]
         indexes = [
-            models.Index(fields=["expires_at"], condition=models.Q(state="open"), name="open_holds")
+            models.Index(
+                fields=["expires_at"], condition=models.Q(state="open"), name="open_holds"
+            ),
+            models.Index(
+                fields=["leased_key_id"],
+                condition=models.Q(state="open", leased_key_id__isnull=False),
+                name="open_holds_of_key",
+            ),
+            models.Index(
+                fields=["leased_team_id"],
+                condition=models.Q(state="open", leased_team_id__isnull=False),
+                name="open_holds_of_team",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.amount_nano} {self.state}"
+
+
+class BudgetScope(models.TextChoices):
+    ORGANISATION = "organisation"
+    TEAM = "team"
+    USER = "user"
+    KEY = "key"
+    MODEL = "model"
+    PROJECT = "project"
+    TAG = "tag"
+    CUSTOMER = "customer"
+
+
+class BudgetPeriod(models.TextChoices):
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    TOTAL = "total"
+
+
+class Budget(models.Model):
+    """A cap on what may be spent in a period, by a part of an organisation.
+
+    `subject` is what the scope names: the id of a team, key or person, a model's name or pattern, a
+    label; empty for the organisation. The period begins at `anchor` (see rules/budget.py) on the
+    wall clock of `timezone`.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    organisation = models.ForeignKey(
+        "accounts.Organisation", models.PROTECT, related_name="budgets"
+    )
+    scope = models.CharField(max_length=12, choices=BudgetScope.choices)
+    subject = models.CharField(max_length=200, blank=True, default="")
+    amount_nano = models.BigIntegerField()
+    period = models.CharField(max_length=5, choices=BudgetPeriod.choices)
+    anchor = models.SmallIntegerField()
+    timezone = models.CharField(max_length=64, default="UTC")
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "scope", "subject", "period"], name="budget_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(amount_nano__gte=0), name="budget_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.subject} {self.period}"
+
+
+class BudgetWindow(models.Model):
+    """One span of a budget's time, and what stands in it: held now, and spent.
+
+    `cap_nano` is the budget's amount, or what stood here already when the amount was lowered below
+    it; the database itself lets no more in (P2). The windows of a budget never overlap: an
+    exclusion constraint in the migration. A budget without a period has one, to the year 9999.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    budget = models.ForeignKey(Budget, models.CASCADE, related_name="windows")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    cap_nano = models.BigIntegerField()
+    held_nano = models.BigIntegerField(db_default=0)
+    spent_nano = models.BigIntegerField(db_default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["budget", "starts_at"], name="budget_window_once"),
+            models.CheckConstraint(
+                condition=models.Q(held_nano__gte=0) & models.Q(spent_nano__gte=0),
+                name="budget_window_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(cap_nano__gte=models.F("held_nano") + models.F("spent_nano")),
+                name="budget_never_exceeded",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.budget_id} from {self.starts_at}"
+
+
+class RateSecond(models.Model):
+    """What one limited key or team was admitted within one second of the database's clock.
+
+    The last sixty seconds are its sliding minute; what is older is removed by the admissions that
+    follow. `tokens` are those of the holds, corrected when they are settled.
+    """
+
+    pk = models.CompositePrimaryKey("subject_id", "second")
+    subject_id = models.UUIDField()
+    second = models.BigIntegerField()
+    requests = models.IntegerField()
+    tokens = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.requests} of {self.subject_id} at {self.second}"
 
 
 class Price(models.Model):

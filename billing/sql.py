@@ -8,7 +8,7 @@ works on a whole batch: parameters are arrays, unnested side by side.
 Sources: promises.md, "Billing invariants" (I1 to I14) and "Size of a hold".
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -34,7 +34,8 @@ class HoldAsked(NamedTuple):
 class HoldResolved(NamedTuple):
     """How one hold ends: `state` is settled (with the charge), voided or expired.
 
-    `charge_nano` above the hold is cut to it (I13).
+    `charge_nano` above the hold is cut to it (I13). `tokens` is what the attempt really took of a
+    limit of tokens per minute.
     """
 
     attempt_id: UUID
@@ -42,6 +43,7 @@ class HoldResolved(NamedTuple):
     organisation_id: UUID
     state: str
     charge_nano: int
+    tokens: int = 0
 
 
 class EntryAsked(NamedTuple):
@@ -104,18 +106,32 @@ def place_holds(asked: Sequence[HoldAsked]) -> Statement:
 def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
     """Resolve those holds of a batch that are open; the others stay as they are (I6).
 
-    The held money goes to revenue up to the charge, the rest back to available. One row per hold
-    that this statement resolved: (attempt_id, charged_nano, excess_nano); the excess is the part
-    of the charge above the hold, which nobody pays (I13).
+    The held money goes to revenue up to the charge, the rest back to available; in the budget
+    windows of the hold's admission the charge is spent and the rest is free again. One row per
+    hold that this statement resolved: (attempt_id, charged_nano, excess_nano); the excess is the
+    part of the charge above the hold, which nobody pays (I13).
     Run `lock_accounts` before it in the same transaction.
     """
-    attempts, postings, organisations, states, charges = zip(*resolved, strict=True)
+    attempts, postings, organisations, states, charges, tokens = zip(*resolved, strict=True)
     return _RESOLVE_HOLDS, {
         "attempts": id_array(attempts),
         "postings": id_array(postings),
         "organisations": id_array(organisations),
         "states": array(states),
         "charges": array(charges),
+        "tokens": array(tokens),
+    }
+
+
+def correct_windows(corrections: Mapping[UUID, int]) -> Statement:
+    """Add what late truth changes in the charge (attempt id -> nano, above or below 0) to the
+    budget windows that its hold stood in, whatever their cap says (I7, I12).
+
+    Run `lock_accounts` before it in the same transaction.
+    """
+    return _CORRECT_WINDOWS, {
+        "attempts": id_array(corrections),
+        "changes": array(corrections.values()),
     }
 
 
@@ -261,8 +277,9 @@ _PLACE_HOLDS = """
 _RESOLVE_HOLDS = """
     WITH told AS (
         SELECT * FROM unnest(
-            %(attempts)s::uuid[], %(postings)s::uuid[], %(states)s::text[], %(charges)s::bigint[]
-        ) AS t (attempt_id, posting_id, state, charge_nano)
+            %(attempts)s::uuid[], %(postings)s::uuid[], %(states)s::text[], %(charges)s::bigint[],
+            %(tokens)s::bigint[]
+        ) AS t (attempt_id, posting_id, state, charge_nano, tokens)
     ),
     resolved AS (
         UPDATE billing_hold hold SET state = told.state, resolved_at = now()
@@ -270,7 +287,31 @@ _RESOLVE_HOLDS = """
         WHERE hold.id = told.attempt_id AND hold.state = 'open'
         RETURNING hold.id, hold.organisation_id, hold.amount_nano, hold.state, told.posting_id,
                   least(told.charge_nano, hold.amount_nano) AS charged_nano,
-                  greatest(told.charge_nano - hold.amount_nano, 0) AS excess_nano
+                  greatest(told.charge_nano - hold.amount_nano, 0) AS excess_nano,
+                  hold.window_ids, hold.rated_ids, hold.opened_at,
+                  told.tokens - hold.tokens AS more_tokens
+    ),
+    -- The windows of the hold, which are those of its admission, and no other budget row: the lock
+    -- of the organisation's accounts stands over them (I23).
+    budgeted AS (
+        UPDATE billing_budgetwindow stands
+        SET held_nano = stands.held_nano - total.held_nano,
+            spent_nano = stands.spent_nano + total.charged_nano
+        FROM (
+            SELECT window_id, sum(amount_nano)::bigint AS held_nano,
+                   sum(charged_nano)::bigint AS charged_nano
+            FROM resolved, unnest(window_ids) AS window_id GROUP BY window_id
+        ) total
+        WHERE stands.id = total.window_id
+    ),
+    rated AS (
+        UPDATE billing_ratesecond rate SET tokens = rate.tokens + total.more_tokens
+        FROM (
+            SELECT subject_id, floor(extract(epoch FROM opened_at))::bigint AS second,
+                   sum(more_tokens)::bigint AS more_tokens
+            FROM resolved, unnest(rated_ids) AS subject_id GROUP BY subject_id, second
+        ) total
+        WHERE rate.subject_id = total.subject_id AND rate.second = total.second
     ),
     posted AS (
         INSERT INTO billing_posting (id, idempotency_id, kind, organisation_id, cause, actor)
@@ -314,6 +355,20 @@ _RESOLVE_HOLDS = """
         WHERE account.id = total.account_id
     )
     SELECT id, charged_nano, excess_nano FROM resolved"""
+
+_CORRECT_WINDOWS = """
+    UPDATE billing_budgetwindow stands
+    SET spent_nano = stands.spent_nano + total.change_nano,
+        cap_nano = greatest(
+            stands.cap_nano, stands.held_nano + stands.spent_nano + total.change_nano)
+    FROM (
+        SELECT window_id, sum(t.change_nano)::bigint AS change_nano
+        FROM unnest(%(attempts)s::uuid[], %(changes)s::bigint[]) AS t (attempt_id, change_nano)
+        JOIN billing_hold hold ON hold.id = t.attempt_id,
+        unnest(hold.window_ids) AS window_id
+        GROUP BY window_id
+    ) total
+    WHERE stands.id = total.window_id"""
 
 _DUE_HOLDS = """
     SELECT id, organisation_id FROM billing_hold

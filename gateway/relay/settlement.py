@@ -16,12 +16,14 @@ from usage import sql as usage
 
 
 class Resolved(NamedTuple):
-    """How one attempt ended; `state` is settled (with the ending's charge) or voided."""
+    """How one attempt ended; `state` is settled (with the ending's charge) or voided. `tokens` is
+    what it took of a limit of tokens per minute, where there is one."""
 
     organisation_id: UUID
     attempt_id: UUID
     state: str
     ending: usage.Ending
+    tokens: int = 0
 
 
 Settled = Resolved | usage.Refusal
@@ -44,6 +46,7 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
                 item.organisation_id,
                 item.state,
                 item.ending.charge_nano,
+                item.tokens,
             )
             for item, posting_id in zip(resolved, new_ids(len(resolved)), strict=True)
         ]
