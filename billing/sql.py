@@ -184,6 +184,11 @@ def read_posting(idempotency_id: str) -> Statement:
     return _READ_POSTING, {"idempotency_id": idempotency_id}
 
 
+def read_available(organisation_id: UUID) -> Statement:
+    """What an organisation could hold now: (available_nano,), no row before its first money."""
+    return _READ_AVAILABLE, {"organisation": organisation_id}
+
+
 def read_balances(organisation_id: UUID) -> Statement:
     """An organisation's accounts: (kind, balance_nano)."""
     return _READ_BALANCES, {"organisation": organisation_id}
@@ -414,3 +419,7 @@ _READ_POSTING = """
 
 _READ_BALANCES = """
     SELECT kind, balance_nano FROM billing_account WHERE organisation_id = %(organisation)s"""
+
+_READ_AVAILABLE = """
+    SELECT balance_nano FROM billing_account
+    WHERE organisation_id = %(organisation)s::uuid AND kind = 'customer:available'"""

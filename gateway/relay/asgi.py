@@ -18,7 +18,7 @@ from gateway.codecs.errors import KINDS, RequestFault, message_of
 from gateway.codecs.events import Event
 from gateway.relay import models_list
 from gateway.relay.auth import Credentials, Principal, read_credentials
-from gateway.relay.call import Asked, Call, Head, Outcome, Refused, Source
+from gateway.relay.call import Asked, Bound, Call, Head, Outcome, Refused, Sink, Source
 from gateway.relay.config import RelayConfig
 from gateway.relay.database import DatabaseAway, DatabaseRefused
 from gateway.relay.deadline import Deadline
@@ -127,17 +127,26 @@ class Relay:
                 sink.run.leave()
                 sink.give_way()
 
-    async def _chat_task(
-        self,
-        life: Lifespan,
-        principal: Principal,
-        body: bytes,
-        source: Source,
-        sink: "_Queue",
-        request_id: UUID,
-    ) -> Outcome:
+    async def bound(
+        self, principal: Principal, body: bytes, *, max_cost_nano: int | None = None
+    ) -> Bound:
+        """What `chat` would hold for this body now, without holding anything.
+
+        Raises RequestFault as `chat` would refuse it, but for the money: that is in the Bound.
+        DatabaseAway when the balance cannot be read.
+        """
+        life = self._started()
+        call = self._call_of_page(life, principal, _Queue(), new_id(), "playground")
+        call.max_cost_nano = max_cost_nano
+        run = Run(call)
+        found = run.bound(body)
+        return run.bound_within(found, await life.available_nano(principal))
+
+    def _call_of_page(
+        self, life: Lifespan, principal: Principal, sink: Sink, request_id: UUID, source: Source
+    ) -> Call:
         task = asyncio.current_task()
-        call = Call(
+        return Call(
             life.parts,
             life.snapshot,
             principal,
@@ -148,7 +157,17 @@ class Relay:
             source=source,
             max_cost_nano=None,
         )
-        sink.run = run = Run(call)
+
+    async def _chat_task(
+        self,
+        life: Lifespan,
+        principal: Principal,
+        body: bytes,
+        source: Source,
+        sink: "_Queue",
+        request_id: UUID,
+    ) -> Outcome:
+        sink.run = run = Run(self._call_of_page(life, principal, sink, request_id, source))
         life.enter()
         try:
             return await run.answer(body)

@@ -42,6 +42,24 @@ class Outcome(NamedTuple):
     total_ms: int
 
 
+class Bound(NamedTuple):
+    """What a request could cost, told before it is sent: it would hold `hold_nano`.
+
+    `output_cap` is the cap per choice that the upstream would be told because the money reaches no
+    further, None where nothing is changed. `output_tokens` are those per choice that are held,
+    `input_tokens` an upper bound; `price_version_id` None is a free model. `available_nano` is what
+    there is to hold now; where it does not suffice (`fits` False) the request would be refused.
+    """
+
+    hold_nano: int
+    output_cap: int | None
+    input_tokens: int
+    output_tokens: int
+    price_version_id: int | None
+    available_nano: int
+    fits: bool
+
+
 class Head(NamedTuple):
     """What stands before an answer: `cost_nano` is known before the body only for a plain one,
     `dropped` are the parameters that the upstream did not hear of."""

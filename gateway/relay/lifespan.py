@@ -16,8 +16,9 @@ from types import FrameType
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from gateway.relay import admission
 from gateway.relay import snapshot as catalogue
-from gateway.relay.auth import Authenticator
+from gateway.relay.auth import Authenticator, Principal
 from gateway.relay.books import Books
 from gateway.relay.call import Parts
 from gateway.relay.config import RelayConfig
@@ -120,6 +121,11 @@ class Lifespan:
 
         with contextlib.suppress(ValueError):  # Not the main thread: there is no signal to hear.
             signal.signal(signal.SIGTERM, hear)
+
+    async def available_nano(self, principal: Principal) -> int:
+        """What a request of this principal could hold now. Raises DatabaseAway."""
+        rows = await self._ask(admission.read_available(principal.organisation_id))
+        return int(rows[0][0] or 0) if rows else 0
 
     # ---- the catalogue
 

@@ -19,7 +19,7 @@ from gateway.providers.models import capabilities_of, is_listed
 from gateway.providers.suffixes import AskedModel, read_asked
 from gateway.relay.admission import Asked
 from gateway.relay.attempt import Attempt
-from gateway.relay.call import CLIENT_CLOSED, MODEL_LENGTH_MAX, Call, Outcome, Refused
+from gateway.relay.call import CLIENT_CLOSED, MODEL_LENGTH_MAX, Bound, Call, Outcome, Refused
 from gateway.relay.counting import COUNTERS, count_tokens
 from gateway.relay.database import DatabaseAway, DatabaseRefused
 from gateway.relay.dialects import Facts
@@ -93,6 +93,35 @@ class Run:
             self._call.deadline.stop()
             if self._call.pulse is not None:
                 self._call.pulse.stop()
+
+    def bound(self, raw: bytes) -> Bound:
+        """What the request of this body would hold, sent now. Raises RequestFault as sending it
+        would, but for the money."""
+        facts = self._read(raw)
+        self._route(facts)
+        if self._price is None or self._sizing is None:
+            return Bound(0, None, 0, 0, None, 0, True)
+        sizing, size = self._sizing, self._sizing.first()
+        return Bound(
+            size.hold_nano,
+            size.output_cap,
+            sizing.input_tokens,
+            sizing.cap if size.output_cap is None else size.output_cap,
+            self._price.id,
+            0,
+            True,
+        )
+
+    def bound_within(self, bound: Bound, available_nano: int) -> Bound:
+        """The bound for who has no more than that: with a smaller cap where there is none."""
+        bound = bound._replace(available_nano=available_nano)
+        if self._sizing is None or bound.hold_nano <= available_nano:
+            return bound
+        size = self._sizing.within(available_nano)
+        if size is None:
+            return bound._replace(fits=False)
+        cap = bound.output_tokens if size.output_cap is None else size.output_cap
+        return bound._replace(hold_nano=size.hold_nano, output_cap=cap, output_tokens=cap)
 
     async def count_tokens(self, raw: bytes) -> None:
         """Answer how many tokens the request of this body would have."""

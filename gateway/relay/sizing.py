@@ -75,6 +75,11 @@ class Sizing:
         return self._cap
 
     @property
+    def input_tokens(self) -> int:
+        """An upper bound of the input."""
+        return self._text_tokens + self._media_tokens
+
+    @property
     def output_bytes_max(self) -> int:
         """More than any answer within the cap can have: a token is rarely over 16 bytes."""
         return self._cap * self._facts.choices * 16
@@ -103,7 +108,7 @@ class PlainSizing:
     """The worst price of a request that makes no output, by the dearest way in which it may be
     billed. Raises RequestFault `model_unpriced` when the price has no rate for any."""
 
-    output_bytes_max = 0
+    cap = input_tokens = output_bytes_max = 0
 
     def __init__(
         self, facts: PlainFacts, price_in_force: Price, *, max_cost_nano: int | None

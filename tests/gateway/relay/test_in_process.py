@@ -166,3 +166,46 @@ async def test_defect_of_ours_still_settles_the_attempt(
     )
     assert (record["kind"], record["basis"], record["charge_nano"]) == ("internal", "absorbed", 0)
     hub.assert_books_balance()
+
+
+async def test_bound_is_what_the_same_request_then_holds(
+    relay: Relay, hub: Hub, fake: FakeUpstream
+) -> None:
+    """Decisions, "Balance and caps": the page follows the same rule."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    await knows(relay, hub, model)
+    who = await principal(relay, hub, tenant)
+    for over in ({}, {"max_tokens": 77}, {"n": 3, "max_tokens": 50}):
+        asked = body(model, "#tokens=5", **over)
+        bound = await relay.bound(who, asked)
+        assert (bound.fits, bound.available_nano) == (
+            True,
+            hub.balance(tenant)["customer:available"],
+        )
+        (outcome,) = [
+            item
+            async for item in relay.chat(who, asked, source="playground")
+            if isinstance(item, Outcome)
+        ]
+        assert (bound.hold_nano, bound.output_cap) == (outcome.hold_nano, None)
+        assert bound.output_tokens == over.get("max_tokens", 16_384)
+        hub.settled(tenant)
+
+
+async def test_bound_shrinks_to_what_there_is_and_says_when_it_does_not_fit(
+    relay: Relay, hub: Hub, fake: FakeUpstream
+) -> None:
+    tenant, model = hub.tenant("0.000000500"), hub.model(fake)
+    await knows(relay, hub, model)
+    who = await principal(relay, hub, tenant)
+    bound = await relay.bound(who, body(model, "#tokens=5"))
+    assert bound.fits
+    assert bound.output_cap == bound.output_tokens
+    assert bound.hold_nano <= bound.available_nano == 500
+    explicit = await relay.bound(who, body(model, "#tokens=5", max_tokens=5000))
+    assert (explicit.fits, explicit.output_cap) == (False, None)
+    assert explicit.hold_nano > 500
+    with pytest.raises(RequestFault, match="limit"):
+        await relay.bound(who, body(model, "hi", max_tokens=5000), max_cost_nano=100)
+    with pytest.raises(RequestFault, match="does not exist"):
+        await relay.bound(who, body("no-such-model", "hi"))

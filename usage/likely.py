@@ -1,0 +1,28 @@
+"""What a turn is likely to cost: the median of what such turns did cost."""
+
+from accounts.access import Actor
+from usage.visibility import run
+
+_TURNS = 50
+
+
+def likely_charge_nano(actor: Actor, model: str) -> int | None:
+    """The median charge of the person's last 50 answered requests to a model, in nano; None before
+    the first one."""
+    if actor.user is None or actor.organisation is None:
+        return None
+    rows = run(_LIKELY, {"organisation": actor.organisation.id, "user": actor.user.id,
+                         "model": model, "turns": _TURNS})  # fmt: skip
+    median: int | None = rows[0][0]
+    return median
+
+
+# The ids are in the order of time: the newest come first from the primary key.
+_LIKELY = """
+    SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY charge_nano)
+    FROM (
+        SELECT charge_nano FROM usage_usagerecord
+        WHERE organisation_id = %(organisation)s AND user_id = %(user)s AND model = %(model)s
+          AND final AND status = 200
+        ORDER BY id DESC LIMIT %(turns)s
+    ) latest"""
