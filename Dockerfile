@@ -19,6 +19,8 @@ COPY deploy/*.py deploy/
 COPY gateway/ gateway/
 COPY lib/ lib/
 COPY locale/ locale/
+COPY notify/ notify/
+COPY outbox/ outbox/
 COPY playground/ playground/
 COPY static/ static/
 COPY templates/ templates/

@@ -25,6 +25,8 @@ from accounts.models import User
 from billing.api import router as billing_router
 from config import reference
 from lib.pagination import BadCursor
+from notify.api import router as notify_router
+from notify.endpoints import WebhookRefused
 from usage.api import router as usage_router
 from usage.filters import RangeRefused
 
@@ -143,6 +145,7 @@ api.add_decorator(_refuse_unknown_query, mode="operation")
 api.add_router("", accounts_router)
 api.add_router("", usage_router)
 api.add_router("", billing_router)
+api.add_router("", notify_router)
 
 
 # Errors -----------------------------------------------------------------------------------------
@@ -236,7 +239,8 @@ def _range_refused(request: HttpRequest, error: RangeRefused) -> HttpResponse:
 
 
 @api.exception_handler(KeyRefused)
-def _key_refused(request: HttpRequest, error: KeyRefused) -> HttpResponse:
+@api.exception_handler(WebhookRefused)
+def _refused(request: HttpRequest, error: KeyRefused | WebhookRefused) -> HttpResponse:
     return error_response(request, 422, error.message, code="invalid_value", param=error.field)
 
 

@@ -62,7 +62,9 @@ INSTALLED_APPS = [
     "csp",
     "allauth",
     "allauth.account",
+    "outbox",
     "accounts",
+    "notify",
     "billing",
     "usage",
     "gateway",
@@ -156,6 +158,11 @@ EMAIL_USE_TLS = EMAIL_PORT == 587
 EMAIL_TIMEOUT = 10
 # Without a mail server, letters are printed to the log.
 EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+
+# Private networks that webhooks may reach, as CIDR with commas between: an operator's decision.
+WEBHOOK_EGRESS_ALLOW = [
+    network for network in env.text("WEBHOOK_EGRESS_ALLOW", "").split(",") if network
+]
 
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_AGE = 7 * 24 * 3600

@@ -256,7 +256,7 @@ async def fetched(
     """
     async with guarded_async_client(policy, schemes=("https", "http"), resolver=resolver) as client:
         for _ in range(redirects_max + 1):
-            await _check_scheme(policy, url, resolver)
+            await asyncio.to_thread(check_scheme, policy, url, resolver)
             try:
                 async with client.stream("GET", url) as response:
                     if response.has_redirect_location:
@@ -274,11 +274,12 @@ async def fetched(
     raise EgressFailed("broken", f"The address leads on more than {redirects_max} times.")
 
 
-async def _check_scheme(policy: EgressPolicy, url: str, resolver: Resolver) -> None:
+def check_scheme(policy: EgressPolicy, url: str, resolver: Resolver = resolve) -> None:
+    """Refuse plain http but to hosts in networks that the operator lists. Raises EgressError."""
     if not url.lower().startswith("http://"):
         return
     host, port = host_and_port(url)
-    addresses = await asyncio.to_thread(permitted_addresses, policy, host, port, resolver)
+    addresses = permitted_addresses(policy, host, port, resolver)
     if not all(policy.lists(address) for address in addresses):
         raise EgressDenied("The URL begins with http: expected https.")
 

@@ -9,8 +9,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("config", "playground", "gateway", "usage", "billing", "accounts", "lib")
-PURE = ("accounts/rules", "billing/rules", "usage/rules", "gateway/rules", "gateway/codecs",
+ROOMS = (
+    "config",
+    "playground",
+    "gateway",
+    "usage",
+    "billing",
+    "notify",
+    "accounts",
+    "outbox",
+    "lib",
+)
+PURE = ("accounts/rules", "notify/rules", "billing/rules", "usage/rules", "gateway/rules", "gateway/codecs",
         "gateway/providers", "playground/rules")  # fmt: skip
 MONEY = ("billing/rules", "billing/sql.py", "usage/sql.py", "billing/ledger.py", "billing/holds.py",
          "billing/wallets.py")  # fmt: skip

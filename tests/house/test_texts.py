@@ -33,7 +33,17 @@ from usage.rollups import replace_all
 from usage.views import ZONES
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("config", "playground", "gateway", "usage", "billing", "accounts", "lib")
+ROOMS = (
+    "config",
+    "playground",
+    "gateway",
+    "usage",
+    "billing",
+    "notify",
+    "accounts",
+    "outbox",
+    "lib",
+)
 CHINESE = ROOT / "locale/zh_Hans/LC_MESSAGES/django.po"
 COMPILE = ".venv/bin/pybabel compile -d locale -D django"
 CALLS: Final = ("gettext", "gettext_lazy", "gettext_noop", "ngettext", "pgettext", "pgettext_lazy",

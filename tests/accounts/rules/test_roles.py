@@ -20,6 +20,16 @@ keys.write_own   o o . o . .
 usage.read       a a a o a a
 requests.read    a a a o a a
 balance.read     a a a . . a
+wallet.write     a . a . . .
+topups.read      a a a . . a
+topups.write     a . a . . .
+codes.redeem     a a a a . .
+codes.read       . . . . . a
+codes.write      . . . . . a
+credits.read     . . . . . a
+credits.write    . . . . . a
+webhooks.read    a a . . . a
+webhooks.write   a a . . . .
 playground.use   o o . o . .
 playground.read  o o o o o .
 channels.read    . . . . . a

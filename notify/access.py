@@ -1,0 +1,40 @@
+"""The way to an organisation's webhooks and their deliveries."""
+
+from django.db.models import QuerySet
+from django.http import Http404
+
+from accounts.access import Actor, require
+from lib.ids import parse_id
+from notify.models import Delivery, WebhookEndpoint
+
+
+def visible_endpoints(actor: Actor) -> QuerySet[WebhookEndpoint]:
+    """The organisation's webhooks, newest first."""
+    require(actor, "webhooks.read")
+    return WebhookEndpoint.objects.filter(
+        organisation=actor.organisation, removed_at=None
+    ).order_by("-id")
+
+
+def access_endpoint(actor: Actor, id: str) -> WebhookEndpoint:
+    """One webhook of the organisation. Http404 when it is another's or none."""
+    wanted = parse_id(id)
+    found = visible_endpoints(actor).filter(id=wanted).first() if wanted else None
+    if found is None:
+        raise Http404
+    return found
+
+
+def visible_deliveries(actor: Actor, endpoint: WebhookEndpoint) -> QuerySet[Delivery]:
+    """What was sent to a webhook that the actor may see, newest first."""
+    require(actor, "webhooks.read")
+    return Delivery.objects.filter(endpoint=endpoint).select_related("fact").order_by("-id")
+
+
+def access_delivery(actor: Actor, endpoint: WebhookEndpoint, id: str) -> Delivery:
+    """One delivery to that webhook. Http404 when there is none such."""
+    wanted = parse_id(id)
+    found = visible_deliveries(actor, endpoint).filter(id=wanted).first() if wanted else None
+    if found is None:
+        raise Http404
+    return found

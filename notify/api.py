@@ -1,0 +1,161 @@
+"""The management API of webhooks. Pages call the same functions."""
+
+import datetime as dt
+from typing import Annotated, Any
+
+from django.http import Http404, HttpRequest
+from ninja import Query, Router, Schema, Status
+from pydantic import ConfigDict, Field
+
+from accounts import access
+from lib import pagination
+from lib.ids import id_text
+from notify import deliveries, endpoints
+from notify.access import (
+    access_delivery,
+    access_endpoint,
+    visible_deliveries,
+    visible_endpoints,
+)
+from notify.models import Delivery, WebhookEndpoint
+
+router = Router(tags=["Webhooks"])
+
+
+class WebhookIn(Schema):
+    """A webhook to be made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(min_length=1, max_length=500, description="An https address of yours.")
+    kinds: list[Annotated[str, Field(max_length=60)]] = Field(
+        default_factory=list, max_length=50, description="Events to send; empty = all."
+    )
+
+
+class WebhookOut(Schema):
+    id: str
+    url: str
+    kinds: list[str]
+    created_at: dt.datetime
+
+
+class NewWebhookOut(WebhookOut):
+    """The answer to making a webhook or rotating its secret, the only one that holds it."""
+
+    secret: str = Field(description="Signs each event. It is not shown again.")
+
+
+class TryOut(Schema):
+    at: dt.datetime
+    status: int | None = Field(description="What your server answered, if it did.")
+    error: str
+    ms: int
+
+
+class DeliveryOut(Schema):
+    id: str
+    event: str = Field(description="The event's id, the same in each try: `webhook-id`.")
+    type: str
+    state: str
+    tries: list[TryOut]
+
+
+class WebhookPage(Schema):
+    items: list[WebhookOut]
+    next: str | None
+
+
+class DeliveryPage(Schema):
+    items: list[DeliveryOut]
+    next: str | None
+
+
+@router.get("/webhooks", response=WebhookPage, summary="List webhooks")
+def list_webhooks(request: HttpRequest, query: Query[pagination.PageQuery]) -> WebhookPage:
+    """The organisation's webhooks, newest first."""
+    rows = visible_endpoints(access.actor_of(request))
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return WebhookPage(items=[WebhookOut(**_shown(row)) for row in page.items], next=page.next)
+
+
+@router.post("/webhooks", response={201: NewWebhookOut}, summary="Create a webhook")
+def create_webhook(request: HttpRequest, body: WebhookIn) -> Status[NewWebhookOut]:
+    """Send signed events to an address of yours. The secret is in this answer and nowhere else."""
+    actor = access.actor_of(request)
+    access.require(actor, "webhooks.write")
+    if actor.organisation is None:
+        raise Http404
+    endpoint, secret = endpoints.create_endpoint(actor, actor.organisation, body.url, body.kinds)
+    return Status(201, NewWebhookOut(**_shown(endpoint), secret=secret))
+
+
+@router.delete("/webhooks/{id}", response={204: None}, summary="Remove a webhook")
+def remove_webhook(request: HttpRequest, id: str) -> Status[None]:
+    """End a webhook for good."""
+    actor = access.actor_of(request)
+    access.require(actor, "webhooks.write")
+    endpoints.remove_endpoint(actor, access_endpoint(actor, id))
+    return Status(204, None)
+
+
+@router.post("/webhooks/{id}/rotate", response=NewWebhookOut, summary="Rotate a secret")
+def rotate_webhook(request: HttpRequest, id: str) -> NewWebhookOut:
+    """A new secret. The one before signs as well for a day."""
+    actor = access.actor_of(request)
+    access.require(actor, "webhooks.write")
+    endpoint = access_endpoint(actor, id)
+    secret = endpoints.rotate_secret(actor, endpoint)
+    return NewWebhookOut(**_shown(endpoint), secret=secret)
+
+
+@router.post("/webhooks/{id}/test", response={202: DeliveryOut}, summary="Test a webhook")
+def test_webhook(request: HttpRequest, id: str) -> Status[DeliveryOut]:
+    """Send it an event that says nothing but that it works."""
+    actor = access.actor_of(request)
+    access.require(actor, "webhooks.write")
+    delivery = endpoints.send_test(actor, access_endpoint(actor, id))
+    return Status(202, _delivery(delivery))
+
+
+@router.get("/webhooks/{id}/deliveries", response=DeliveryPage, summary="List deliveries")
+def list_deliveries(
+    request: HttpRequest, id: str, query: Query[pagination.PageQuery]
+) -> DeliveryPage:
+    """What was sent to a webhook, newest first, kept for 30 days."""
+    actor = access.actor_of(request)
+    rows = visible_deliveries(actor, access_endpoint(actor, id))
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return DeliveryPage(items=[_delivery(row) for row in page.items], next=page.next)
+
+
+@router.post(
+    "/webhooks/{id}/deliveries/{delivery}/send",
+    response={202: DeliveryOut},
+    summary="Send a delivery again",
+)
+def repeat_delivery(request: HttpRequest, id: str, delivery: str) -> Status[DeliveryOut]:
+    """Try a delivery once more; your server knows it by the event's id."""
+    actor = access.actor_of(request)
+    access.require(actor, "webhooks.write")
+    found = access_delivery(actor, access_endpoint(actor, id), delivery)
+    return Status(202, _delivery(deliveries.send_again(actor, found)))
+
+
+def _shown(endpoint: WebhookEndpoint) -> dict[str, Any]:
+    return {
+        "id": id_text(endpoint.id),
+        "url": endpoint.url,
+        "kinds": endpoint.kinds,
+        "created_at": endpoint.created_at,
+    }
+
+
+def _delivery(delivery: Delivery) -> DeliveryOut:
+    return DeliveryOut(
+        id=id_text(delivery.id),
+        event=id_text(delivery.fact_id),
+        type=delivery.fact.kind,
+        state=delivery.state,
+        tries=[TryOut(**told) for told in delivery.tries if "ms" in told],
+    )

@@ -1,0 +1,131 @@
+"""From a fact to its receivers: who is told, whose turn it is, and what came of it.
+
+Three steps, each of which any process may run at any time, twice or late: `spread_facts` makes the
+deliveries of new facts, `lease_due` hands out those that are due, `end_try` writes down what came
+of one. Nothing is kept in the broker: with it emptied, what was leased becomes due again.
+"""
+
+import secrets
+from typing import Final
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Q
+
+from accounts import audit
+from accounts.access import Actor
+from accounts.models import Membership, User
+from lib import clock
+from notify.kinds import KINDS
+from notify.models import Delivery, DeliveryState, WebhookEndpoint
+from notify.rules.backoff import wait_s
+from outbox.models import Fact
+
+LEASE_S: Final = 30
+KEPT_DAYS: Final = 30
+
+
+def spread_facts(limit: int) -> int:
+    """Make the deliveries of up to `limit` facts that have none yet; how many facts."""
+    with transaction.atomic():
+        facts = list(
+            Fact.objects.select_for_update(skip_locked=True)
+            .filter(taken_at=None)
+            .order_by("id")[:limit]
+        )
+        for fact in facts:
+            Delivery.objects.bulk_create(_deliveries(fact), ignore_conflicts=True)
+        Fact.objects.filter(id__in=[fact.id for fact in facts]).update(taken_at=clock.now())
+    return len(facts)
+
+
+def lease_due(limit: int) -> list[UUID]:
+    """The ids of up to `limit` deliveries that are due; they are the caller's for 30 seconds."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LEASE, {"lease": LEASE_S, "limit": limit})
+        return [row[0] for row in cursor.fetchall()]
+
+
+def end_try(delivery_id: UUID, *, status: int | None, error: str, ms: int, final: bool) -> None:
+    """Write down what came of one try; `error` is empty when it was delivered.
+
+    `final` is a failure that no further try can mend.
+    """
+    with transaction.atomic():
+        delivery = Delivery.objects.select_for_update().filter(id=delivery_id).first()
+        if delivery is None or delivery.state == DeliveryState.DELIVERED:
+            return
+        now = clock.now()
+        told = {"at": now.isoformat(), "status": status, "error": error, "ms": ms}
+        delivery.tries = [*delivery.tries, told]
+        wait = None if final else wait_s(_tries_since_asked(delivery), secrets.randbelow(100))
+        if not error:
+            delivery.state, delivery.ended_at = DeliveryState.DELIVERED, now
+        elif wait is None:
+            delivery.state, delivery.ended_at = DeliveryState.DEAD, now
+        else:
+            delivery.due_at = now + clock.seconds(wait)
+        delivery.save(update_fields=["tries", "state", "ended_at", "due_at"])
+
+
+def send_again(actor: Actor, delivery: Delivery) -> Delivery:
+    """Try a delivery once more, now, whatever its state; receivers know it by its id."""
+    with transaction.atomic():
+        locked = (
+            Delivery.objects.select_for_update(of=("self",))
+            .select_related("fact", "endpoint__organisation")
+            .get(id=delivery.id)
+        )
+        locked.state, locked.ended_at, locked.due_at = DeliveryState.PENDING, None, clock.now()
+        locked.tries = [*locked.tries, {"at": clock.now().isoformat(), "asked": True}]
+        locked.save(update_fields=["state", "ended_at", "due_at", "tries"])
+        organisation = locked.endpoint.organisation if locked.endpoint else None
+        audit.record(actor, organisation, "delivery.repeated", locked)
+    return locked
+
+
+def drop_old() -> int:
+    """Forget facts whose tellings all ended more than a month ago; how many rows went."""
+    edge = clock.now() - clock.days(KEPT_DAYS)
+    waiting = Delivery.objects.filter(state=DeliveryState.PENDING).values("fact")
+    old = Fact.objects.filter(created_at__lt=edge).exclude(taken_at=None).exclude(id__in=waiting)
+    return old.delete()[0]
+
+
+def _deliveries(fact: Fact) -> list[Delivery]:
+    kind = KINDS[fact.kind]
+    made = []
+    if fact.organisation_id is not None and not kind.operators:
+        endpoints = WebhookEndpoint.objects.filter(
+            Q(kinds=[]) | Q(kinds__contains=[fact.kind]),
+            organisation=fact.organisation_id,
+            removed_at=None,
+        )
+        made = [Delivery(fact=fact, endpoint=endpoint) for endpoint in endpoints]
+    return made + [Delivery(fact=fact, user=user) for user in _readers(fact)]
+
+
+def _readers(fact: Fact) -> list[User]:
+    kind = KINDS[fact.kind]
+    if kind.operators:
+        return list(User.objects.filter(operator=True, is_active=True))
+    members = Membership.objects.select_related("user").filter(
+        organisation=fact.organisation_id, role__in=kind.roles, user__is_active=True
+    )
+    return [member.user for member in members]
+
+
+def _tries_since_asked(delivery: Delivery) -> int:
+    tries = 0
+    for told in delivery.tries:
+        tries = 0 if told.get("asked") else tries + 1
+    return tries
+
+
+_LEASE = """
+    UPDATE notify_delivery SET due_at = statement_timestamp() + %(lease)s * interval '1 second'
+    WHERE id IN (
+        SELECT id FROM notify_delivery WHERE state = 'pending' AND due_at <= statement_timestamp()
+        ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id"""

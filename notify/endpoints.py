@@ -1,0 +1,131 @@
+"""Webhooks of an organisation: made, rotated, tested, removed. Each write is audited."""
+
+import datetime as dt
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext
+
+from accounts import audit
+from accounts.access import Actor
+from accounts.models import Organisation
+from accounts.sealing import open_sealed, seal
+from lib import clock
+from lib.egress import EgressError, EgressPolicy, check_host, host_and_port
+from notify.kinds import FOR_ORGANISATIONS
+from notify.models import Delivery, WebhookEndpoint
+from notify.rules import signing
+from outbox.facts import put
+from outbox.models import Fact
+
+ENDPOINTS_MAX: Final = 20
+OVERLAP: Final = dt.timedelta(hours=24)
+"""How long the secret before a rotation still signs."""
+
+
+class WebhookRefused(ValueError):
+    """The webhook cannot be so; `field` is the input to correct, the text says why."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+def egress_policy() -> EgressPolicy:
+    """Which addresses webhooks may reach: public ones, and the networks that the operator lists."""
+    return EgressPolicy(settings.WEBHOOK_EGRESS_ALLOW)
+
+
+def create_endpoint(
+    actor: Actor, organisation: Organisation, url: str, kinds: Sequence[str] = ()
+) -> tuple[WebhookEndpoint, str]:
+    """A new webhook and its secret, which is not shown again. Raises WebhookRefused."""
+    _check_url(url)
+    known = {kind.name for kind in FOR_ORGANISATIONS}
+    unknown = [kind for kind in kinds if kind not in known]
+    if unknown:
+        raise WebhookRefused("kinds", gettext("There is no event %(kind)s.") % {"kind": unknown[0]})
+    endpoint = WebhookEndpoint(
+        organisation=organisation, url=url, kinds=list(kinds), created_by=actor.user
+    )
+    secret = signing.secret_text(os.urandom(signing.SECRET_BYTES))
+    endpoint.sealed = seal(secret, _place(endpoint, "sealed"))
+    with transaction.atomic():
+        Organisation.objects.select_for_update().get(id=organisation.id)
+        living = WebhookEndpoint.objects.filter(organisation=organisation, removed_at=None)
+        if living.count() >= ENDPOINTS_MAX:
+            text = gettext("At most %(n)s webhooks.") % {"n": ENDPOINTS_MAX}
+            raise WebhookRefused("url", text)
+        endpoint.save(force_insert=True)
+        audit.record(
+            actor, organisation, "webhook.created", endpoint, url=url, kinds=endpoint.kinds
+        )
+    return endpoint, secret
+
+
+def rotate_secret(actor: Actor, endpoint: WebhookEndpoint) -> str:
+    """A new secret, shown once. The one before signs as well for a day."""
+    with transaction.atomic():
+        locked = WebhookEndpoint.objects.select_for_update().get(id=endpoint.id)
+        before = open_sealed(locked.sealed, _place(locked, "sealed"))
+        secret = signing.secret_text(os.urandom(signing.SECRET_BYTES))
+        locked.sealed_before = seal(before, _place(locked, "sealed_before"))
+        locked.before_until = clock.now() + OVERLAP
+        locked.sealed = seal(secret, _place(locked, "sealed"))
+        locked.save(update_fields=["sealed", "sealed_before", "before_until"])
+        audit.record(actor, locked.organisation, "webhook.rotated", locked, url=locked.url)
+    return secret
+
+
+def remove_endpoint(actor: Actor, endpoint: WebhookEndpoint) -> None:
+    """End a webhook. What was not delivered to it yet is not sent any more."""
+    with transaction.atomic():
+        locked = WebhookEndpoint.objects.select_for_update().get(id=endpoint.id)
+        if locked.removed_at is None:
+            locked.removed_at = clock.now()
+            locked.save(update_fields=["removed_at"])
+            audit.record(actor, locked.organisation, "webhook.removed", locked, url=locked.url)
+
+
+def send_test(actor: Actor, endpoint: WebhookEndpoint) -> Delivery:
+    """Send this one webhook an event that says nothing but that it works."""
+    with transaction.atomic():
+        fact_id = put("webhook.tested", endpoint.organisation_id)
+        # It is for this webhook alone, so it is taken already.
+        Fact.objects.filter(id=fact_id).update(taken_at=clock.now())
+        audit.record(actor, endpoint.organisation, "webhook.tested", endpoint, url=endpoint.url)
+        return Delivery.objects.create(fact_id=fact_id, endpoint=endpoint)
+
+
+def secrets_in_force(endpoint: WebhookEndpoint) -> list[str]:
+    """What an event of now is signed by: the secret, and the one before it for a while."""
+    secrets = [open_sealed(endpoint.sealed, _place(endpoint, "sealed"))]
+    until = endpoint.before_until
+    if endpoint.sealed_before is not None and until is not None and until > clock.now():
+        secrets.append(open_sealed(endpoint.sealed_before, _place(endpoint, "sealed_before")))
+    return secrets
+
+
+def _check_url(url: str) -> None:
+    """Refuse what can never be sent to. Where it leads is judged at each sending, by address."""
+    if len(url) > 500:
+        raise WebhookRefused("url", gettext("The address is too long: at most 500 characters."))
+    if not url.startswith(("https://", "http://")) or any(c.isspace() for c in url):
+        raise WebhookRefused("url", gettext("The address begins with https:// and has no spaces."))
+    if url.startswith("http://") and not settings.WEBHOOK_EGRESS_ALLOW:
+        raise WebhookRefused("url", gettext("The address begins with https://."))
+    try:
+        host, _ = host_and_port(url)
+        check_host(host)
+    except EgressError as error:
+        raise WebhookRefused("url", gettext("The address has no usable host name.")) from error
+    if "@" in url.split("/")[2]:
+        raise WebhookRefused("url", gettext("The address holds no user name or password."))
+
+
+def _place(endpoint: WebhookEndpoint, field: str) -> str:
+    return f"notify_webhookendpoint|{endpoint.id}|{field}"

@@ -1,0 +1,74 @@
+"""Telling: where an organisation wants to hear of facts, and how each telling went."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+from lib.ids import new_id
+
+
+class WebhookEndpoint(models.Model):
+    """An address of the organisation's that gets signed events.
+
+    The secret is sealed for its row and shown once. After a rotation the one before signs as well
+    until `before_until`, so that a receiver can change over.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")
+    url = models.CharField(max_length=500)
+    kinds = ArrayField(models.CharField(max_length=60), default=list, help_text="None = all.")
+    sealed = models.BinaryField()
+    sealed_before = models.BinaryField(null=True)
+    before_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
+    removed_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class DeliveryState(models.TextChoices):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+class Delivery(models.Model):
+    """One fact to one receiver: an endpoint, or a person by e-mail.
+
+    `tries` is its log, [{"at", "status", "error", "ms"}]. While somebody works on it, `due_at` lies
+    ahead: a delivery whose worker died becomes due again by itself.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    fact = models.ForeignKey("outbox.Fact", models.CASCADE, related_name="+")
+    endpoint = models.ForeignKey(
+        WebhookEndpoint, models.CASCADE, null=True, related_name="deliveries"
+    )
+    user = models.ForeignKey("accounts.User", models.CASCADE, null=True, related_name="+")
+    state = models.CharField(
+        max_length=9, choices=DeliveryState.choices, default=DeliveryState.PENDING
+    )
+    tries = models.JSONField(default=list)
+    due_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["fact", "endpoint"], name="fact_once_per_endpoint"),
+            models.UniqueConstraint(fields=["fact", "user"], name="fact_once_per_person"),
+            models.CheckConstraint(
+                condition=models.Q(endpoint=None) ^ models.Q(user=None), name="one_receiver"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["due_at"], condition=models.Q(state="pending"), name="deliveries_due"
+            ),
+            models.Index(fields=["endpoint", "-id"], name="deliveries_of_endpoint"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.fact_id} {self.state}"

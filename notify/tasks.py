@@ -1,0 +1,29 @@
+"""Telling what is in the outbox; each task may run twice, late, or in several processes at once."""
+
+from uuid import UUID
+
+from celery import shared_task
+
+from notify import deliveries, sending
+
+_BATCH = 200
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def tell() -> None:
+    """Find receivers for new facts and ring for each delivery that is due."""
+    while deliveries.spread_facts(_BATCH) == _BATCH:
+        continue
+    for delivery_id in deliveries.lease_due(_BATCH):
+        # Not fetched before the lease is over, it was handed out anew.
+        deliver.apply_async([str(delivery_id)], expires=deliveries.LEASE_S)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def deliver(delivery_id: str) -> None:
+    sending.send(UUID(delivery_id))
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def drop_old() -> int:
+    return deliveries.drop_old()

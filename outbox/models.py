@@ -1,0 +1,29 @@
+"""Facts to tell, committed together with their cause; `notify` tells them."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from lib.ids import new_id
+
+
+class Fact(models.Model):
+    """Something that happened and that somebody wants to hear of.
+
+    `organisation_id` None is a fact of the installation, for its operators. The body is what a
+    webhook carries: decimal strings for money, ids in their outer form, no secret.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation_id = models.UUIDField(null=True)
+    kind = models.CharField(max_length=60)
+    body = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=Now())
+    taken_at = models.DateTimeField(null=True, help_text="When its deliveries were made.")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(taken_at=None), name="facts_to_tell")
+        ]
+
+    def __str__(self) -> str:
+        return self.kind

@@ -1,0 +1,255 @@
+"""Told at least once, signed, to whom it is for, and to nobody inside (outbox, egress, P14)."""
+
+import base64
+import datetime as dt
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+from django.conf import LazySettings
+from django.core import mail
+from django.db import transaction
+
+from accounts.models import AuditEvent, KeyKind, Role
+from lib import clock
+from lib.ids import id_text
+from notify import deliveries, endpoints, sending
+from notify.models import Delivery, WebhookEndpoint
+from notify.rules.backoff import TRIES_MAX
+from outbox.facts import put
+from outbox.models import Fact
+from tests import cast
+from tests.notify.receiver import Receiver, receiver
+
+
+@pytest.fixture
+def server(settings: LazySettings) -> Iterator[Receiver]:
+    settings.WEBHOOK_EGRESS_ALLOW = ["127.0.0.1/32"]
+    with receiver() as told:
+        yield told
+
+
+def happen(people: cast.Cast, kind: str = "code.redeemed", **body: object) -> UUID:
+    with transaction.atomic():
+        return put(kind, people.acme.id, **body)
+
+
+def tell() -> int:
+    """What the worker does: spread, lease, send; how many tries were made."""
+    deliveries.spread_facts(100)
+    due = deliveries.lease_due(100)
+    for delivery_id in due:
+        sending.send(delivery_id)
+    return len(due)
+
+
+def let_time_pass() -> None:
+    Delivery.objects.update(due_at=clock.now() - clock.seconds(1))
+
+
+def made(people: cast.Cast, server: Receiver, *kinds: str) -> tuple[WebhookEndpoint, str]:
+    return endpoints.create_endpoint(
+        cast.actor(people.alice, people.acme), people.acme, server.url + "/hook", kinds
+    )
+
+
+def signed(secret: str, headers: dict[str, str], body: bytes) -> bool:
+    text = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    expected = base64.b64encode(hmac.new(key, text, hashlib.sha256).digest()).decode()
+    return f"v1,{expected}" in headers["webhook-signature"].split(" ")
+
+
+def test_an_event_is_signed_and_told_once(people: cast.Cast, server: Receiver) -> None:
+    _, secret = made(people, server)
+    fact = happen(people, amount="5.00")
+    assert tell() == 1
+    assert tell() == 0
+    ((headers, body),) = server.got
+    assert signed(secret, headers, body)
+    assert not signed("whsec_" + base64.b64encode(b"x" * 32).decode(), headers, body)
+    told = json.loads(body)
+    assert told["id"] == headers["webhook-id"] == id_text(fact)
+    assert (told["type"], told["data"]) == ("code.redeemed", {"amount": "5.00"})
+    assert told["organisation"] == id_text(people.acme.id)
+    assert abs(int(headers["webhook-timestamp"]) - clock.now().timestamp()) < 5
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.tries[0]["status"]) == ("delivered", 204)
+
+
+def test_only_the_kinds_and_the_organisation_asked_for(people: cast.Cast, server: Receiver) -> None:
+    made(people, server, "topup.paid")
+    charlies = cast.actor(people.charlie, people.stranger)
+    endpoints.create_endpoint(charlies, people.stranger, server.url + "/stranger")
+    happen(people)
+    assert tell() == 0
+    assert server.got == []
+
+
+def test_what_fails_is_tried_again_with_the_same_bytes_until_it_is_dead(
+    people: cast.Cast, server: Receiver
+) -> None:
+    made(people, server)
+    happen(people)
+    server.statuses = [500]
+    waits = []
+    for _ in range(TRIES_MAX):
+        assert tell() == 1
+        assert tell() == 0
+        waits.append(Delivery.objects.get().due_at - clock.now())
+        let_time_pass()
+    delivery = Delivery.objects.get()
+    assert (delivery.state, len(delivery.tries)) == ("dead", TRIES_MAX)
+    assert dt.timedelta(seconds=3) < waits[0] < dt.timedelta(seconds=7)
+    assert waits[8] > dt.timedelta(hours=13)
+    assert tell() == 0
+    assert len({(headers["webhook-id"], body) for headers, body in server.got}) == 1
+    server.statuses = [200]
+    deliveries.send_again(cast.actor(people.alice, people.acme), delivery)
+    assert tell() == 1
+    assert Delivery.objects.get().state == "delivered"
+
+
+def test_an_emptied_broker_delays_a_telling_by_less_than_a_minute(
+    people: cast.Cast, server: Receiver
+) -> None:
+    """Decisions, "broker is a doorbell": whoever leased a delivery and died held it for 30 s."""
+    made(people, server)
+    happen(people)
+    deliveries.spread_facts(10)
+    assert len(deliveries.lease_due(10)) == 1  # rung for, and the bell was lost
+    assert deliveries.lease_due(10) == []
+    assert Delivery.objects.get().due_at - clock.now() < dt.timedelta(seconds=31)
+    let_time_pass()
+    assert tell() == 1
+    assert len(server.got) == 1
+
+
+def test_no_private_address_is_ever_reached(
+    people: cast.Cast, server: Receiver, settings: LazySettings
+) -> None:
+    """P13: what an operator does not list stays out of reach, wherever the name leads."""
+    made(people, server)
+    settings.WEBHOOK_EGRESS_ALLOW = []
+    WebhookEndpoint.objects.update(url=server.url.replace("http", "https"))
+    happen(people)
+    tell()
+    delivery = Delivery.objects.get()
+    assert delivery.state == "dead"
+    assert delivery.tries[0]["error"] == "The address is not public."
+    assert server.got == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://example.com", "ftp://example.com", "https://", "https://a b", "https://0x7f.1/",
+     "https://me:secret@example.com/", "https://127.1/", "//example.com", "https://[::1"],
+)  # fmt: skip
+def test_addresses_that_are_never_sent_to(people: cast.Cast, url: str) -> None:
+    actor = cast.actor(people.alice, people.acme)
+    with pytest.raises(endpoints.WebhookRefused):
+        endpoints.create_endpoint(actor, people.acme, url)
+
+
+def test_a_redirect_is_a_failure(people: cast.Cast, server: Receiver) -> None:
+    made(people, server)
+    server.statuses = [302]
+    happen(people)
+    tell()
+    assert len(server.got) == 1
+    assert Delivery.objects.get().tries[0]["error"] == "Answered with status 302."
+
+
+def test_a_rotated_secret_signs_beside_the_one_before_for_a_day(
+    people: cast.Cast, server: Receiver
+) -> None:
+    endpoint, old = made(people, server)
+    new = endpoints.rotate_secret(cast.actor(people.alice, people.acme), endpoint)
+    happen(people)
+    tell()
+    assert signed(old, *server.got[-1])
+    assert signed(new, *server.got[-1])
+    WebhookEndpoint.objects.update(before_until=clock.now())
+    happen(people)
+    tell()
+    assert not signed(old, *server.got[-1])
+    assert signed(new, *server.got[-1])
+
+
+def test_a_removed_webhook_gets_nothing_more(people: cast.Cast, server: Receiver) -> None:
+    endpoint, _ = made(people, server)
+    happen(people)
+    deliveries.spread_facts(10)
+    endpoints.remove_endpoint(cast.actor(people.alice, people.acme), endpoint)
+    assert tell() == 1
+    assert server.got == []
+    assert Delivery.objects.get().state == "dead"
+
+
+def test_letters_go_to_those_who_pay(people: cast.Cast) -> None:
+    cast.member(people.acme, "bill", Role.BILLING)
+    happen(people, "topup.paid", amount="25.00", currency="USD", available="27.50")
+    assert tell() == 2
+    assert {letter.to[0] for letter in mail.outbox} == {"alice@example.org", "bill@example.org"}
+    assert mail.outbox[0].subject == "25.00 USD added to Acme"
+    assert "27.50 USD" in mail.outbox[0].body
+    assert "/o/acme/billing" in mail.outbox[0].body
+
+
+def test_what_is_for_operators_reaches_no_customer(people: cast.Cast, server: Receiver) -> None:
+    made(people, server)
+    body = {"amount": "1.00", "currency": "USD", "processor": "stripe", "reason": "…"}
+    happen(people, "payment.unmatched", **body)
+    assert tell() == 1
+    assert [letter.to for letter in mail.outbox] == [["dora@example.org"]]
+    assert server.got == []
+
+
+def test_no_secret_is_read_back(people: cast.Cast, server: Receiver) -> None:
+    """P14: the secret is in one answer; nothing else holds it in the clear."""
+    _, text = cast.make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
+    api = cast.with_key(text)
+    url = {"url": "https://example.com/hook"}
+    made_ = api.post("/api/v1/webhooks", url, content_type="application/json")
+    secret = made_.json()["secret"]
+    shown = api.get("/api/v1/webhooks").content + str(list(AuditEvent.objects.values())).encode()
+    assert secret.encode() not in shown
+    stored = bytes(WebhookEndpoint.objects.get().sealed)
+    assert base64.b64decode(secret.removeprefix("whsec_")) not in stored
+    assert secret.encode() not in stored
+
+
+def test_facts_are_forgotten_after_a_month(people: cast.Cast, server: Receiver) -> None:
+    made(people, server)
+    happen(people)
+    server.statuses = [500]
+    tell()
+    Fact.objects.update(created_at=clock.now() - clock.days(40))
+    assert deliveries.drop_old() == 0  # one telling is still to come
+    server.statuses = [200]
+    let_time_pass()
+    tell()
+    assert deliveries.drop_old() == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "read", "written"),
+    [("alice", 200, 201), ("bob", 403, 403), ("charlie", 200, 201)],
+)
+def test_who_reaches_webhooks(people: cast.Cast, name: str, read: int, written: int) -> None:
+    alices, _ = endpoints.create_endpoint(
+        cast.actor(people.alice, people.acme), people.acme, "https://example.com/a"
+    )
+    user = getattr(people, name)
+    team = people.core if name != "charlie" else people.stranger.teams.get()
+    _, text = cast.make_key(team, f"m-{name}", user=user, kind=KeyKind.MANAGEMENT)
+    api = cast.with_key(text)
+    assert api.get("/api/v1/webhooks").status_code == read
+    body = {"url": "https://example.com/b"}
+    answer = api.post("/api/v1/webhooks", body, content_type="application/json")
+    assert answer.status_code == written
+    of_alice = api.get(f"/api/v1/webhooks/{id_text(alices.id)}/deliveries").status_code
+    assert of_alice == {"alice": 200, "bob": 403, "charlie": 404}[name]
