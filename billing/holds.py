@@ -3,41 +3,86 @@
 The relay places and settles holds itself; here is what resolves the rest (I24).
 """
 
-from typing import NamedTuple
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from billing import sql
 from billing.ledger import execute
+from billing.rules.meters import find_meter
 from lib.ids import new_id
 
+# A process that was only cut off from the database renews its lease within this time.
+_SILENCE_S = 5
 
-class ExpiredHold(NamedTuple):
-    """A hold that was released in full because its time was over."""
+
+class DueHold(NamedTuple):
+    """A hold that nobody will settle; `mark` has the meters of its last high-water mark."""
 
     attempt_id: UUID
     organisation_id: UUID
+    amount_nano: int
+    mark: Mapping[str, int] | None
 
 
-def expire_due_holds(limit: int) -> list[ExpiredHold]:
-    """Release up to `limit` holds past their time; those that this call released.
+def due_holds(limit: int) -> list[DueHold]:
+    """Up to `limit` holds past their time or of dead processes, their accounts locked.
 
-    Runs in the caller's transaction, which then writes their records. Any number of processes may
-    call it: one works, the others find nothing to do. A settlement that comes later finds the hold
-    resolved and changes nothing (I6, I7).
+    Runs in the transaction in which `expire` then resolves them. Any number of processes may call
+    it: one works, the others find nothing to do.
     """
     if execute(sql.try_sweep_lock()) != [(True,)]:
         return []
-    due = [ExpiredHold(*row) for row in execute(sql.due_holds(limit))]  # type: ignore[arg-type]
+    execute(sql.suspect_processes())
+    execute(sql.forget_processes())
+    due = [
+        DueHold(attempt_id, organisation_id, amount_nano, _meters(mark))
+        for attempt_id, organisation_id, amount_nano, mark in _rows(
+            sql.due_holds(limit, _SILENCE_S)
+        )
+    ]
+    if due:
+        execute(sql.lock_accounts({hold.organisation_id for hold in due}))
+    return due
+
+
+def expire(due: Sequence[tuple[DueHold, int]]) -> set[UUID]:
+    """Resolve these holds by the charge beside each; the attempts that this call resolved.
+
+    The tokens of its mark are what an attempt took of a limit of tokens per minute.
+
+    A settlement that comes later finds the hold resolved and moves nothing (I6, I7).
+    """
     if not due:
-        return []
-    execute(sql.lock_accounts({hold.organisation_id for hold in due}))
-    released = execute(
+        return set()
+    rows = execute(
         sql.resolve_holds(
             [
-                sql.HoldResolved(hold.attempt_id, new_id(), hold.organisation_id, "expired", 0)
-                for hold in due
+                sql.HoldResolved(
+                    hold.attempt_id,
+                    new_id(),
+                    hold.organisation_id,
+                    "expired",
+                    charge_nano,
+                    _tokens(hold.mark or {}),
+                )
+                for hold, charge_nano in due
             ]
         )
     )
-    resolved = {row[0] for row in released}
-    return [hold for hold in due if hold.attempt_id in resolved]
+    return {row[0] for row in rows if isinstance(row[0], UUID)}
+
+
+def _tokens(meters: Mapping[str, int]) -> int:
+    return sum(n for name, n in meters.items() if find_meter(name).unit == "token")
+
+
+def _rows(statement: sql.Statement) -> list[tuple[Any, ...]]:
+    return execute(statement)
+
+
+def _meters(mark: Any) -> Mapping[str, int] | None:
+    """Django's connection gives JSON as text."""
+    found: Mapping[str, int] | None = json.loads(mark) if isinstance(mark, str) else mark
+    return found

@@ -6,7 +6,7 @@ each of which would lock a shared row. The invariants (promises.md) prove what t
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Cast, Now, NullIf
 
 from lib.ids import new_id
 
@@ -92,6 +92,31 @@ class HoldState(models.TextChoices):
     EXPIRED = "expired"
 
 
+class Process(models.Model):
+    """A relay process that places holds; it says every second that it lives.
+
+    When it has not said so in time it is suspected, and its holds are resolved a while after that:
+    a process that was only cut off from the database has time to say that it lives after all.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    alive_until = models.DateTimeField()
+    suspected_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"alive until {self.alive_until}"
+
+
+# What a relay's connection says of itself, so that no statement has to name it for every hold.
+_PROCESS = Cast(
+    NullIf(
+        models.Func(models.Value("weir.process"), models.Value(True), function="current_setting"),
+        models.Value(""),
+    ),
+    models.UUIDField(),
+)
+
+
 class Hold(models.Model):
     """Money moved from available to held at admission; its id is the attempt's (I5, I6).
 
@@ -99,6 +124,9 @@ class Hold(models.Model):
     and teams whose tokens per minute it counts on, with `tokens`; `leased_*` are those whose limit
     of requests at once it takes a place of, until it is resolved. All are null where nothing is
     limited.
+
+    `mark` is how far the attempt surely was: the meters of its last high-water mark, of which a
+    provider counts no less. A hold whose process died is settled from it.
     """
 
     id = models.UUIDField(primary_key=True)
@@ -115,6 +143,8 @@ class Hold(models.Model):
     tokens = models.BigIntegerField(null=True)
     leased_key_id = models.UUIDField(null=True)
     leased_team_id = models.UUIDField(null=True)
+    process_id = models.UUIDField(null=True, db_default=_PROCESS)
+    mark = models.JSONField(null=True)
 
     class Meta:
         constraints = [

@@ -1,5 +1,7 @@
 """The one application: lifespan and the relay's endpoints to the relay, the rest to Django."""
 
+import asyncio
+import contextlib
 import gc
 import os
 
@@ -9,6 +11,7 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 from config.health import Health
+from config.sweeping import sweep_for_ever
 from gateway.relay.asgi import Receive, Relay, Scope, Send
 from gateway.relay.config import RelayConfig
 from lib import env
@@ -64,9 +67,13 @@ async def _live(receive: Receive, send: Send) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD, 50, 50)
+    sweeping = asyncio.create_task(sweep_for_ever())
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await relay.stop()
+    sweeping.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await sweeping
     await _finish_runs()
     await send({"type": "lifespan.shutdown.complete"})
 

@@ -11,9 +11,9 @@ def _every(seconds: float, task: str) -> dict[str, Any]:
 SCHEDULE = {
     "roll up usage": _every(2, "usage.tasks.roll_up"),
     "make partitions ahead": _every(3600, "usage.tasks.make_partitions"),
-    "resolve expired holds": _every(60, "gateway.tasks.resolve_expired_holds"),
     "tell what is in the outbox": _every(2, "notify.tasks.tell"),
     "forget what was told": _every(3600, "notify.tasks.drop_old"),
+    "resolve expired holds": _every(5, "gateway.tasks.resolve_expired_holds"),
     "interrupt lost runs": _every(3, "playground.tasks.interrupt_lost_runs"),
     "drop expired events": _every(60, "playground.tasks.drop_expired_events"),
 }

@@ -1,20 +1,32 @@
-"""Attempts whose process died: their holds are released and their requests get an end."""
+"""Attempts whose process died: their holds are resolved and their requests get an end."""
 
 from django.db import transaction
 
-from billing.holds import expire_due_holds
-from usage.records import write_crash_cut
+from billing import holds
+from usage.records import Cut, crash_cut, write_crash_cut
 
 _BATCH = 500
 
 
 def sweep() -> int:
-    """Resolve every hold past its time; how many. Safe to run from several processes at once."""
+    """Resolve every hold that nobody will settle; how many.
+
+    Any process may run it, several at once. A hold is settled by its last high-water mark (I24).
+    """
     swept = 0
     while True:
         with transaction.atomic():
-            expired = expire_due_holds(_BATCH)
-            write_crash_cut((hold.organisation_id, hold.attempt_id) for hold in expired)
-        swept += len(expired)
-        if len(expired) < _BATCH:
+            due = holds.due_holds(_BATCH)
+            cuts = [Cut(*hold) for hold in due]
+            endings = crash_cut(cuts)
+            resolved = holds.expire(
+                [(hold, ending.charge_nano) for hold, ending in zip(due, endings, strict=True)]
+            )
+            write_crash_cut(
+                (cut, ending)
+                for cut, ending in zip(cuts, endings, strict=True)
+                if cut.attempt_id in resolved
+            )
+        swept += len(resolved)
+        if len(due) < _BATCH:
             return swept

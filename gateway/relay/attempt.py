@@ -39,6 +39,7 @@ from gateway.relay.tally import Bill, Seen, count, meters_text
 from gateway.relay.translating import Translating
 from gateway.relay.upstream import Answer, UpstreamFailed, failed
 from gateway.relay.way import Asking, Way
+from gateway.rules.bound import input_tokens_min
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
 from lib.ids import id_text
@@ -47,6 +48,7 @@ from usage.sql import Ending
 _USAGE_AFTER_TEXT_S: Final = 2.0
 _REST_S: Final = 1.0
 _LAST_WORDS_S: Final = 1.0
+_MARK_PIECES: Final = 64
 
 # The event loop keeps only weak references to tasks.
 _rests: set[asyncio.Task[None]] = set()
@@ -65,10 +67,14 @@ class Attempt:
         "_decoder",
         "_facts",
         "_finish_reason",
+        "_input_min",
+        "_marked",
         "_outcome",
         "_output_bytes_max",
+        "_pieces",
         "_price",
         "_size",
+        "_thoughts",
         "_translating",
         "_ttft_ms",
         "_way",
@@ -101,6 +107,9 @@ class Attempt:
         self._translating: Translating | None = None
         self._committed = False
         self._counted_bytes = 0
+        # Pieces of the answer, and of them those of reasoning: each is a token at least.
+        self._pieces = self._thoughts = self._marked = 0
+        self._input_min: int | None = None
         self._ttft_ms: int | None = None
         self._finish_reason = ""
         self._outcome: Outcome | None = None
@@ -115,6 +124,29 @@ class Attempt:
             call.deadline.limit("drain", _USAGE_AFTER_TEXT_S)
         else:
             call.deadline.interrupt("left")
+
+    def mark(self, *, due: bool) -> str | None:
+        """The high-water mark of a stream: meters that no count of the provider's is below, as JSON
+        text; None when there is nothing new, or less than a mark's worth while none is `due`."""
+        new = self._pieces - self._marked
+        if not new or (new < _MARK_PIECES and not due):
+            return None
+        self._marked = self._pieces
+        if self._input_min is None:
+            self._input_min = input_tokens_min(self._facts.body.raw)
+        said = {"in_text": self._input_min, "out_text": self._pieces - self._thoughts}
+        if self._thoughts:
+            said["out_reasoning"] = self._thoughts
+        decoder = self._decoder
+        if decoder is None or decoder.usage is None:
+            return meters_text(said)
+        told = self._way.codec.quantities(decoder)
+        if told.missing or told.quarantined:
+            return meters_text(said)
+        del said["in_text"]
+        return meters_text(
+            {**told.meters, **{name: max(said[name], told.meters.get(name, 0)) for name in said}}
+        )
 
     async def go(self, *, fresh: bool) -> Outcome:
         """Send the request and relay its answer; `fresh` asks for an unused connection.
@@ -140,6 +172,7 @@ class Attempt:
             if self._way.exchange is not None:
                 outcome = await self._relay_exchange(answer, self._way.exchange)
             elif self._facts.stream:
+                call.parts.books.watch(self)
                 outcome = await self._relay_stream(answer)
             elif self._way.stream and self._way.request is not None:
                 outcome = await self._relay_folded(answer, self._way.request)
@@ -168,6 +201,8 @@ class Attempt:
                 # A defect of ours: the request answers for it, the hold must not wait for hours.
                 nothing = Bill({}, 0, "absorbed", (), None)
                 self._settle(500, "internal", message_of("internal"), nothing)
+            if self._facts.stream:
+                call.parts.books.unwatch(self)
             if answer is not None:
                 if whole:
                     _give_back(answer)
@@ -540,9 +575,12 @@ class Attempt:
         """Remember how it finishes, and how much of it the last usage counts."""
         for event in events:
             kind = type(event)
-            if kind is TextDelta:
-                continue
-            if kind is Finish:
+            if kind is TextDelta or kind is ToolArgumentsDelta or kind is RefusalDelta:
+                self._pieces += 1
+            elif kind is ReasoningDelta:
+                self._pieces += 1
+                self._thoughts += 1
+            elif kind is Finish:
                 self._finish_reason = event.reason  # type: ignore[attr-defined]
             elif kind is Usage and self._decoder is not None:
                 said = self._decoder.text_bytes + self._decoder.reasoning_bytes

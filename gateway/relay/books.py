@@ -5,6 +5,10 @@ fixed wait of 2 ms was measured to add latency and save nothing (decisions.md).
 
     admit    waits for its verdict; hears at once when the database is away
     settle   waits for nothing; is tried again until it is through
+    watch    a stream whose high-water marks are written while it runs
+
+Marks and the process's lease are written along with whatever else there is. They are what another
+process settles our attempts by when this one is killed.
 """
 
 import asyncio
@@ -12,6 +16,8 @@ import contextlib
 import logging
 import random
 from collections.abc import Sequence
+from typing import Final, Protocol
+from uuid import UUID
 
 from gateway.codecs.errors import KINDS, ErrorKind, message_of
 from gateway.relay import admission, settlement
@@ -29,7 +35,23 @@ _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
 # statements, an administrator's shutdown, a server that became read-only.
 _PASSING = ("40", "53", "55", "57", "25")
 
+# How long a process that says no more that it lives is believed.
+LEASE_S: Final = 10
+# A stream is looked at this often; a mark is written when it has grown by 64 pieces, or at the
+# second look (promises.md: every 64 tokens or 250 ms).
+_LOOK_S: Final = 0.125
+_LOOKS: Final = 2
+
 _Waiting = tuple[Asked, "asyncio.Future[Verdict]"]
+
+
+class Watched(Protocol):
+    """A stream that tells how far it surely is."""
+
+    @property
+    def id(self) -> UUID: ...
+    def mark(self, *, due: bool) -> str | None:
+        """The meters so far as JSON text; None when there is nothing new. `due`: however little."""
 
 
 class Books:
@@ -39,6 +61,12 @@ class Books:
         self._lane = lane
         self._asking: list[_Waiting] = []
         self._endings: list[Settled] = []
+        self._watched: set[Watched] = set()
+        self._marks: dict[UUID, str] = {}
+        self._looking: asyncio.TimerHandle | None = None
+        self._looks = 0
+        # No hold without a lease: the first transaction says that the process lives.
+        self._lease_due = lane.process_id is not None
         self._worker: asyncio.Task[None] | None = None
         self._bell = asyncio.Event()
         self._retry_s = 0.0
@@ -62,6 +90,35 @@ class Books:
         self._endings.append(item)
         self._wake()
 
+    def watch(self, stream: Watched) -> None:
+        """Write the marks of this stream until `unwatch`."""
+        self._watched.add(stream)
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
+
+    def unwatch(self, stream: Watched) -> None:
+        self._watched.discard(stream)
+        self._marks.pop(stream.id, None)
+
+    def renew(self) -> None:
+        """Say that this process lives; at once, or with the next transaction."""
+        self._lease_due = self._lane.process_id is not None
+        self._wake()
+
+    def _look(self) -> None:
+        self._looking = None
+        if not self._watched:
+            return
+        self._looking = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
+        self._looks += 1
+        due = self._looks % _LOOKS == 0
+        for stream in self._watched:
+            mark = stream.mark(due=due)
+            if mark is not None:
+                self._marks[stream.id] = mark
+        if self._marks and self._lane.usable:
+            self._wake()
+
     async def join(self) -> None:
         """Wait until everything is written."""
         while self._worker is not None:
@@ -74,22 +131,31 @@ class Books:
             self._bell.set()
 
     async def _work(self) -> None:
-        while self._asking or self._endings:
+        failed = False
+        while self._asking or self._endings or (self._along and not failed):
             asking, self._asking = self._asking[:BATCH_MAX], self._asking[BATCH_MAX:]
             endings, self._endings = self._endings[:BATCH_MAX], self._endings[BATCH_MAX:]
             try:
                 await self._write(asking, endings)
             except (DatabaseAway, DatabaseRefused) as error:
+                failed = True
                 self._endings = endings + self._endings
                 self._fail(asking, error)
                 await self._back_off(error)
             except Exception as error:
                 # A defect of ours must not take the process's writer with it.
                 log.exception("a batch of the books failed")
+                failed = True
                 self._fail(asking, error)
             else:
+                failed = False
                 self._retry_s = 0.0
         self._worker = None
+
+    @property
+    def _along(self) -> bool:
+        """Whether there is what nobody waits for."""
+        return self._lease_due or bool(self._marks)
 
     async def _write(self, asking: Sequence[_Waiting], endings: Sequence[Settled]) -> None:
         try:
@@ -117,7 +183,22 @@ class Books:
             statements += admission.statements(batch)
         organisations = {asked.attempt.organisation_id for asked in batch}
         organisations.update(item.organisation_id for item in endings if type(item) is Resolved)
-        rows = await self._lane.run([settlement.lock(organisations), *statements])
+        marks, self._marks = self._marks, {}
+        lease_due, self._lease_due = self._lease_due, False
+        if marks:
+            statements.append(settlement.marks(marks))
+        if lease_due and self._lane.process_id is not None:
+            statements.append(settlement.lease(self._lane.process_id, LEASE_S))
+        try:
+            rows = await self._lane.run([settlement.lock(organisations), *statements])
+        except DatabaseAway:
+            self._lease_due = lease_due
+            self._marks = marks | self._marks
+            raise
+        except DatabaseRefused:
+            # The marks may be what it refuses; there will be others.
+            self._lease_due = lease_due
+            raise
         if not batch:
             return ()
         verdicts = admission.verdicts(rows[at])

@@ -15,6 +15,7 @@ import contextlib
 import random
 import re
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 import psycopg
 from psycopg import pq
@@ -76,10 +77,15 @@ class _Prepared:
 
 
 class Lane:
-    """One connection, one transaction at a time."""
+    """One connection, one transaction at a time.
 
-    def __init__(self, dsn: str, wait_s: float) -> None:
-        options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
+    `process_id` is whose it is: the holds that are placed on it are that process's.
+    """
+
+    def __init__(self, dsn: str, wait_s: float, process_id: UUID | None = None) -> None:
+        session = _SESSION if process_id is None else {**_SESSION, "weir.process": process_id}
+        options = " ".join(f"-c {name}={value}" for name, value in session.items())
+        self.process_id = process_id
         self._dsn = make_conninfo(
             dsn,
             options=options,

@@ -25,12 +25,14 @@ from gateway.relay.config import RelayConfig
 from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane, Row
 from gateway.relay.snapshot import EMPTY, Snapshot
 from gateway.relay.upstream import Upstreams
+from lib.ids import new_id
 from lib.vault import Vault
 
 log = logging.getLogger(__name__)
 
 _LISTEN_RETRY_S = 1.0
 _CLOSE_WAIT_S = 5.0
+_LEASE_RENEW_S = 1.0
 
 
 class Lifespan:
@@ -45,7 +47,7 @@ class Lifespan:
         self._quiet.set()
         self._vault = Vault(config.kek)
         self._look_ups = Lane(config.dsn, config.database_wait_s)
-        self._writes = Lane(config.dsn, config.database_wait_s)
+        self._writes = Lane(config.dsn, config.database_wait_s, new_id())
         self.parts = Parts(config, Books(self._writes), Upstreams())
         self.authenticator = Authenticator(config.pepper, self._ask)
         self._changed = asyncio.Event()
@@ -82,6 +84,7 @@ class Lifespan:
         self._tasks = [
             asyncio.create_task(self._poll()),
             asyncio.create_task(self._listen()),
+            asyncio.create_task(self._live()),
         ]
         self._hear_sigterm()
 
@@ -158,6 +161,12 @@ class Lifespan:
                 continue
             if int(epoch or 0) != self.snapshot.epoch:
                 await self._refresh()
+
+    async def _live(self) -> None:
+        """Say that this process lives, and that its holds are not to be resolved by others."""
+        while True:
+            self.parts.books.renew()
+            await asyncio.sleep(_LEASE_RENEW_S)
 
     async def _listen(self) -> None:
         """Hear of changes at their commit."""

@@ -5,7 +5,7 @@ must be tried; trying twice changes nothing, for a hold is resolved once (I6) an
 written once (I10).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -27,6 +27,16 @@ class Resolved(NamedTuple):
 
 
 Settled = Resolved | usage.Refusal
+
+
+def marks(batch: Mapping[UUID, str]) -> Statement:
+    """What notes how far attempts are: the meters of each, as JSON text."""
+    return money.mark_holds([money.Mark(attempt, meters) for attempt, meters in batch.items()])
+
+
+def lease(process_id: UUID, seconds: int) -> Statement:
+    """What says that a process lives, for that long."""
+    return money.renew_lease(process_id, seconds)
 
 
 def lock(organisation_ids: Iterable[UUID]) -> Statement:

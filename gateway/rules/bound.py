@@ -4,6 +4,9 @@ The bounds are quantities; `billing.rules.pricing.price_bound` makes them money.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
 
 from billing.rules.pricing import PriceVersion
 
@@ -15,6 +18,26 @@ _TEXT_IN = ("in_text", "in_cache_read", "in_cache_write_5m", "in_cache_write_1h"
 _MEDIA_IN = ("in_audio", "in_audio_cached", "in_image", "in_image_cached")
 _TEXT_OUT = ("out_text", "out_reasoning")
 _AUDIO_OUT = ("out_audio",)
+
+# Members of a request, in any dialect, whose texts a model reads. No picture or sound is in them.
+_READ: Final = frozenset(
+    (
+        "messages",
+        "content",
+        "contents",
+        "parts",
+        "text",
+        "input",
+        "prompt",
+        "system",
+        "instructions",
+        "system_instruction",
+        "systemInstruction",
+        "arguments",
+        "output",
+    )
+)
+_READ_BYTES_MAX: Final = 1024 * 1024
 
 Price = Callable[[Mapping[str, int]], int]
 
@@ -88,6 +111,25 @@ def estimate_tokens(utf8_bytes: int) -> int:
     fewer characters but more bytes each; the row is marked estimated.
     """
     return -(-utf8_bytes // BYTES_PER_ESTIMATED_TOKEN)
+
+
+def input_tokens_min(body: bytes) -> int:
+    """A count of a request's input that no provider's is below: the words between white space of
+    its texts, for no vocabulary has a token that spans two. 0 for what is too large to look at.
+    """
+    if len(body) > _READ_BYTES_MAX:
+        return 0
+    return _words(msgspec.json.decode(body))
+
+
+def _words(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value.split())
+    if isinstance(value, list):
+        return sum(map(_words, value))
+    if isinstance(value, dict):
+        return sum(_words(inner) for name, inner in value.items() if name in _READ)
+    return 0
 
 
 def _dearest(version: PriceVersion, names: Iterable[str]) -> str:

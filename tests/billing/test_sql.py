@@ -1,5 +1,6 @@
 """Holds by the statements themselves: decided, resolved and swept, each exactly once."""
 
+import datetime as dt
 import uuid
 from typing import Any
 
@@ -8,10 +9,11 @@ from django.db import connection, transaction
 
 from accounts.models import Key, Organisation, Team
 from billing import sql
-from billing.holds import expire_due_holds
+from billing.holds import due_holds, expire
 from billing.ledger import execute
-from billing.models import Hold, LedgerEntry, Posting
+from billing.models import Hold, LedgerEntry, Posting, Process
 from billing.wallets import add_opening_credit, balance
+from lib import clock
 from lib.ids import new_id
 
 pytestmark = pytest.mark.django_db
@@ -149,9 +151,31 @@ def test_holds_past_their_time_are_released_once(organisation: Organisation, key
     """I24."""
     due, later = asked(key, 400), asked(key, 300)
     place(due._replace(ttl_seconds=-1), later)
-    assert [hold.attempt_id for hold in expire_due_holds(10)] == [due.attempt_id]
-    assert expire_due_holds(10) == []
-    assert balance(organisation) == (700, 300, 0)
+    (found,) = due_holds(10)
+    assert (found.attempt_id, found.amount_nano, found.mark) == (due.attempt_id, 400, None)
+    assert expire([(found, 150)]) == {due.attempt_id}
+    assert due_holds(10) == []
+    assert expire([(found, 150)]) == set()
+    assert balance(organisation) == (550, 300, 0)
+
+
+def test_holds_of_a_dead_process_are_due_once_it_was_silent_for_long(
+    organisation: Organisation, key: Key
+) -> None:
+    """A process that was only cut off from the database says in time that it lives."""
+    held, process = asked(key, 400), new_id()
+    place(held)
+    Hold.objects.update(process_id=process)
+    execute(sql.mark_holds([sql.Mark(held.attempt_id, '{"in_text":3,"out_text":64}')]))
+    execute(sql.renew_lease(process, -1))
+    assert due_holds(10) == []
+    Process.objects.filter(suspected_at__isnull=False).update(
+        suspected_at=clock.now() - dt.timedelta(seconds=6)
+    )
+    (found,) = due_holds(10)
+    assert found.mark == {"in_text": 3, "out_text": 64}
+    execute(sql.renew_lease(process, 10))
+    assert due_holds(10) == []
 
 
 def test_written_postings_cannot_be_edited(organisation: Organisation, key: Key) -> None:

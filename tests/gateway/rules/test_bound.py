@@ -6,6 +6,7 @@ from billing.rules.pricing import CostLines, PriceVersion, price_bound
 from gateway.rules.bound import (
     estimate_tokens,
     input_tokens_max,
+    input_tokens_min,
     shrink_cap,
     worst_quantities,
 )
@@ -85,3 +86,20 @@ def test_the_shrunk_cap_is_affordable_and_the_largest(
 @pytest.mark.parametrize(("size", "count"), [(0, 0), (1, 1), (4, 1), (5, 2)])
 def test_estimate(size: int, count: int) -> None:
     assert estimate_tokens(size) == count
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"model": "a b", "messages": [{"role": "user", "content": "one two\\nthree"}]}', 3),
+        ('{"messages": [{"content": [{"type": "text", "text": "one"}, {"text": " "}]}]}', 1),
+        ('{"messages": [{"content": [{"image_url": {"url": "data: a b c"}}]}], "stream": true}', 0),
+        ('{"system": [{"text": "be brief"}], "messages": [{"content": "hi"}]}', 3),
+        ('{"instructions": "be brief", "input": [{"content": [{"text": "hi"}]}]}', 3),
+        ('{"contents": [{"parts": [{"text": "a b"}]}], "systemInstruction": {"parts": []}}', 2),
+        ('{"input": "' + "a " * 600_000 + '"}', 0),
+    ],
+)
+def test_no_provider_counts_less_input_than_words(body: str, words: int) -> None:
+    """A hold is settled from it when its process was killed: never above the provider's count."""
+    assert input_tokens_min(body.encode()) == words
