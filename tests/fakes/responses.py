@@ -112,11 +112,14 @@ class Responses(OpenAITalk):
             "id": ask.row.id,
             "object": "response",
             "created_at": CREATED,
+            "completed_at": CREATED + 1 if status == "completed" else None,
             "status": status,
             "error": None,
             "incomplete_details": None,
             "model": ask.question.model,
             "output": output,
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
         }
         return head | self.echoed | {"usage": usage} | more
 
@@ -154,8 +157,8 @@ class Responses(OpenAITalk):
 
     def reasoning(self, ident: str, text: str) -> dict[str, Any]:
         summary = [{"type": "summary_text", "text": text}] if text else []
-        seal = seal_of("openai", ident) if self.sealing else None
-        return {"id": ident, "type": "reasoning", "summary": summary, "encrypted_content": seal}
+        item = {"id": ident, "type": "reasoning", "summary": summary}
+        return item | {"encrypted_content": seal_of("openai", ident)} if self.sealing else item
 
     def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
         found = blocks(said)
@@ -362,7 +365,7 @@ class ResponsesStream(Stream):
         item = self.talk.item(self.ask, block, len(self.output))
         self.ident = item["id"]
         if block.kind == "reasoning_content":
-            item["encrypted_content"] = None
+            item.pop("encrypted_content", None)
         else:
             item["status"] = "in_progress"
         if block.kind == "content":

@@ -1,24 +1,17 @@
-"""Recorded answers of the provider, what each must be read as, and the published schemas.
-
-`*.schema.json` are the components of the public OpenAPI documents of OpenAI and of Open Responses
-that describe answers, stream events and requests of this dialect, without their prose.
-"""
+"""Recorded answers of the provider, and what each must be read as."""
 
 import json
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal
-
-from jsonschema import Draft202012Validator
+from typing import Any
 
 from gateway.codecs import events
 from gateway.codecs.usage import Counts
+from tests.openapi import check, event_names
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "responses"
 EXPECTED: dict[str, Any] = json.loads((GOLDEN / "expected.json").read_text())
 STREAMS = [name for name in EXPECTED["codec"] if name.endswith(".sse")]
 ANSWERS = [name for name in EXPECTED["codec"] if "#" in name]
-Publisher = Literal["openai", "openresponses"]
 
 
 def load_exchange(key: str) -> dict[str, Any]:
@@ -50,33 +43,6 @@ def frames_of(raw: bytes) -> list[dict[str, Any]]:
     return told
 
 
-@cache
-def _schema(publisher: Publisher) -> dict[str, Any]:
-    schema: dict[str, Any] = json.loads((GOLDEN / f"{publisher}.schema.json").read_text())
-    return schema
-
-
-@cache
-def _validator(publisher: Publisher, name: str) -> Draft202012Validator:
-    return Draft202012Validator(_schema(publisher) | {"$ref": f"#/$defs/{name}"})
-
-
-@cache
-def _event_names(publisher: Publisher) -> dict[str, str]:
-    """The names of the schemas of stream events by the type that they describe."""
-    return {
-        schema["properties"]["type"]["enum"][0]: name
-        for name, schema in _schema(publisher)["$defs"].items()
-        if name.endswith("Event") and "sequence_number" in schema.get("properties", {})
-    }
-
-
-def check(value: Any, publisher: Publisher, name: str) -> None:
-    """Fail unless the value is what the publisher's schema says."""
-    faults = list(_validator(publisher, name).iter_errors(value))
-    assert faults == [], [(list(fault.absolute_path), fault.message[:300]) for fault in faults]
-
-
 def check_events(told: list[dict[str, Any]], *, open_responses: bool = True) -> None:
     """Each event against both publishers; Open Responses knows no built-in tools."""
     for event in told:
@@ -85,9 +51,9 @@ def check_events(told: list[dict[str, Any]], *, open_responses: bool = True) -> 
             # OpenAI sends a null here that its own schema does not know.
             response = {name: value for name, value in response.items() if name != "usage"}
         whole = event | ({"response": response} if response else {})
-        check(whole, "openai", _event_names("openai")[event["type"]])
+        check(whole, "openai", event_names("openai")[event["type"]])
         if open_responses:
-            check(event, "openresponses", _event_names("openresponses")[event["type"]])
+            check(event, "openresponses", event_names("openresponses")[event["type"]])
 
 
 def check_usage(counts: Counts | None, want: dict[str, int] | None) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.codecs.errors import KINDS, ErrorKind
 from gateway.codecs.responses.errors import failed_code, frame, read, read_object, render
-from tests.gateway.codecs.responses.golden import EXPECTED, body_of, check, load_exchange
+from tests.gateway.codecs.responses.golden import EXPECTED, body_of, load_exchange
+from tests.openapi import check
 
 
 @pytest.mark.parametrize("key", EXPECTED["errors"])

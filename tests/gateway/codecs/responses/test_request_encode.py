@@ -35,7 +35,7 @@ from gateway.codecs.openai.request import decode as decode_openai
 from gateway.codecs.responses.request import decode, encode, fetched_urls
 from tests.gateway.codecs import neutral
 from tests.gateway.codecs.neutral import RECEIVED_AT, REQUEST_ID, maybe, names, request, words
-from tests.gateway.codecs.responses.golden import check
+from tests.openapi import check
 
 PLAIN = Upstream("up")
 

@@ -35,11 +35,11 @@ from tests.gateway.codecs.responses.golden import (
     ANSWERS,
     EXPECTED,
     body_of,
-    check,
     check_told,
     check_usage,
     load_exchange,
 )
+from tests.openapi import check
 
 CLIENT = request(dialect="responses")
 

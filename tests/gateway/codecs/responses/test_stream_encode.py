@@ -39,11 +39,11 @@ from tests.gateway.codecs.neutral import RECEIVED_AT, REQUEST_ID, names, request
 from tests.gateway.codecs.responses.golden import (
     EXPECTED,
     GOLDEN,
-    check,
     check_events,
     check_told,
     frames_of,
 )
+from tests.openapi import check
 
 START = Start("up", "m-1", 3, "priority")
 CALL = [
