@@ -37,7 +37,7 @@ from gateway.relay.sizing import Size
 from gateway.relay.snapshot import Channel, Price
 from gateway.relay.tally import Bill, Seen, count, meters_text
 from gateway.relay.translating import Translating
-from gateway.relay.upstream import Answer, UpstreamFailed, failed
+from gateway.relay.upstream import Answer, UpstreamFailed, failed, read_rest
 from gateway.relay.way import Asking, Way
 from gateway.rules.bound import input_tokens_min
 from gateway.rules.faults import FAULTS
@@ -607,7 +607,7 @@ def _give_back(answer: Answer) -> None:
 async def _read_rest(answer: Answer) -> None:
     try:
         async with asyncio.timeout(_REST_S):
-            await answer.rest()
+            await read_rest(answer)
     except TimeoutError:
         answer.cut()
     else:

@@ -102,7 +102,7 @@ class Lifespan:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.parts.upstreams.close()
+        self.parts.upstreams.close()
         for lane in (self._look_ups, self._writes):
             await lane.close()
 
@@ -147,7 +147,7 @@ class Lifespan:
                 return
             self.snapshot = catalogue.build(text or "", self._vault)
             self.authenticator.forget()
-            await self.parts.upstreams.retire(self.snapshot)
+            self.parts.upstreams.retire(self.snapshot)
 
     async def _poll(self) -> None:
         """The floor under the notifications: look at the epoch each second, or when told."""

@@ -7,32 +7,22 @@ are judged after they are resolved, by the policy of the operator (promises.md, 
 """
 
 import asyncio
-import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
-from multidict import CIMultiDict
-from yarl import URL
-
 from gateway.codecs.chat import Dialect
 from gateway.codecs.errors import KINDS, ErrorKind, message_of
 from gateway.providers.provider import Quirk
 from gateway.relay.dialects import Codec
+from gateway.relay.http1 import Connection, Origin, Reason, headers_bytes, target_of
 from gateway.relay.snapshot import Channel, Snapshot
 from gateway.rules.faults import FAULTS
-from lib.egress import EgressDenied, EgressPolicy
+from lib.egress import EgressPolicy
 
 _TLS_S = 5.0
-_KEEP_ALIVE_S = 30.0
-_HEADER_BYTES_MAX = 64 * 1024
-_HEADERS_MAX = 100
-_READ_BYTES = 64 * 1024
 _ERROR_BYTES_MAX = 64 * 1024
 _ERROR_BODY_S = 5.0
 _REST_BYTES_MAX = 64 * 1024
@@ -79,36 +69,14 @@ def failed(fault: str, what: str = "", *, seconds: int = 0) -> UpstreamFailed:
     return UpstreamFailed(fault, kind, message_of(kind, what, seconds=seconds), detail=what)
 
 
-class GuardedResolver(AbstractResolver):
-    """Resolves names and refuses a name of which any address is not permitted."""
-
-    def __init__(self, policy: EgressPolicy) -> None:
-        self._policy = policy
-        self._inner = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        results = await self._inner.resolve(host, port, family)
-        for result in results:
-            self._policy.check(result["host"])
-        return results
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-
 @dataclass(slots=True)
 class _Pool:
-    """A channel's connections. It is closed when it is retired and its last answer has ended."""
+    """How a channel is reached: its origin, and the head of each request to it by dialect."""
 
     made_for: tuple[Channel, EgressPolicy]
-    session: aiohttp.ClientSession
-    headers: dict[Dialect, CIMultiDict[str]]
-    urls: dict[str, URL]
-    denied: str
-    in_use: int = 0
-    retired: bool = False
+    origin: Origin
+    headers: dict[Dialect, bytes]
+    targets: dict[str, bytes]
 
 
 class Outgoing(NamedTuple):
@@ -122,76 +90,26 @@ class Outgoing(NamedTuple):
     passed: Mapping[str, str] = MappingProxyType({})
 
 
-class Answer:
-    """An upstream's answer whose head was a success; give it back by `release` or `cut`."""
+Answer = Connection
+"""An upstream's answer whose head was a success; give it back by `release` or `cut`. What breaks it
+is an UpstreamFailed (F14)."""
 
-    __slots__ = ("_closed", "_content", "_pool", "_response")
 
-    def __init__(self, pool: _Pool, response: aiohttp.ClientResponse) -> None:
-        self._pool = pool
-        self._response = response
-        self._content = response.content
-        # The client library closes a connection whose framing breaks in the middle of a body, but
-        # forgets to tell whoever reads the body.
-        self._closed: asyncio.Future[None] | None = None
-        connection = response.connection
-        if connection is not None and connection.protocol is not None:
-            self._closed = connection.protocol.closed
-            if self._closed is not None:
-                self._closed.add_done_callback(self._broken)
-
-    def _broken(self, closed: "asyncio.Future[None]") -> None:
-        if not closed.cancelled():
-            closed.exception()
-        if not self._content.is_eof() and self._content.exception() is None:
-            self._content.set_exception(aiohttp.ClientPayloadError("the connection was closed"))
-
-    def _forget(self) -> None:
-        if self._closed is not None:
-            self._closed.remove_done_callback(self._broken)
-        self._pool.in_use -= 1
-
-    async def next_bytes(self) -> bytes:
-        """What has come, b"" at the end. Raises UpstreamFailed when the answer breaks (F14)."""
-        try:
-            return await self._content.readany()
-        except aiohttp.ClientError as error:
-            raise failed("F14") from error
-
-    @property
-    def at_end(self) -> bool:
-        """Whether everything has been read."""
-        return self._content.at_eof()
-
-    async def rest(self) -> None:
-        """Read what stands behind the end marker, so that the connection can be used again."""
-        size = 0
-        try:
-            while size < _REST_BYTES_MAX and (piece := await self._content.readany()):
-                size += len(piece)
-        except aiohttp.ClientError:
-            self._response.close()
-
-    def release(self) -> None:
-        """Done: the connection goes back to the pool if the answer was read to its end."""
-        if self._content.at_eof():
-            self._response.release()
-        else:
-            self._response.close()
-        self._forget()
-
-    def cut(self) -> None:
-        """Close the connection now: the provider hears that nobody listens any more."""
-        self._response.close()
-        self._forget()
+async def read_rest(answer: Answer) -> None:
+    """Read what stands behind the end marker, so that the connection can be used again."""
+    size = 0
+    try:
+        while size < _REST_BYTES_MAX and (piece := await answer.next_bytes()):
+            size += len(piece)
+    except UpstreamFailed:
+        return
 
 
 class Upstreams:
     """The pools of all channels."""
 
     def __init__(self) -> None:
-        self._pools: dict[tuple[str, bool], _Pool] = {}
-        self._retired: list[_Pool] = []
+        self._pools: dict[str, _Pool] = {}
 
     async def post(
         self,
@@ -206,114 +124,86 @@ class Upstreams:
 
         `fresh` sends on a connection that was never used before (F32). Raises UpstreamFailed.
         """
-        pool = self._pool(channel, policy, fresh)
-        if pool.denied:
-            raise _unreachable("F1", pool.denied)
-        headers = pool.headers[outgoing.codec.name].copy()
-        headers["x-client-request-id"] = attempt
-        if outgoing.passed:
-            headers.update(outgoing.passed)
-        pool.in_use += 1
-        response: aiohttp.ClientResponse | None = None
+        pool = self._pool(channel, policy)
+        try:
+            target = _target(pool, outgoing.url)
+            passed = headers_bytes(tuple(outgoing.passed.items()))
+        except ValueError as error:
+            raise _unreachable("F1", f"{channel.name}: {error}") from error
+        body = outgoing.body
+        head = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (
+            target,
+            pool.headers[outgoing.codec.name],
+            attempt.encode(),
+            passed,
+            len(body),
+        )
+        answer = await pool.origin.connection(fresh=fresh)
         usable = False
         try:
-            response = await pool.session.post(
-                _url(pool, outgoing.url),
-                data=outgoing.body,
-                headers=headers,
-                allow_redirects=False,
-            )
-            await _check_head(response, outgoing)
+            await answer.send(head, body)
+            if answer.status != 200 or answer.headers.get("content-type") != outgoing.content_type:
+                await _check_head(answer, outgoing)
+            elif "content-encoding" in answer.headers:
+                _check_encoding(answer)
             usable = True
-        except (aiohttp.ClientError, OSError, EgressDenied, ValueError) as error:
-            raise _fault_of(error, channel) from error
         finally:
             if not usable:
-                pool.in_use -= 1
-                if response is not None:
-                    response.close()
-        return Answer(pool, response)
+                answer.cut()
+        return answer
 
-    async def retire(self, snapshot: Snapshot) -> None:
-        """Let go of the pools of channels that are no longer so, once nobody reads from them."""
+    def retire(self, snapshot: Snapshot) -> None:
+        """Let go of the connections of channels that are no longer so."""
         for key, pool in list(self._pools.items()):
             channel, policy = pool.made_for
-            if snapshot.channels.get(key[0]) != channel or snapshot.egress is not policy:
-                self._retired.append(self._pools.pop(key))
-        idle = [pool for pool in self._retired if pool.in_use == 0]
-        self._retired = [pool for pool in self._retired if pool.in_use > 0]
-        for pool in idle:
-            await pool.session.close()
+            if snapshot.channels.get(key) != channel or snapshot.egress is not policy:
+                self._pools.pop(key).origin.close()
 
-    async def close(self) -> None:
-        for pool in [*self._pools.values(), *self._retired]:
-            await pool.session.close()
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.origin.close()
         self._pools.clear()
-        self._retired.clear()
 
-    def _pool(self, channel: Channel, policy: EgressPolicy, fresh: bool) -> _Pool:
-        key = (channel.id, fresh)
-        pool = self._pools.get(key)
+    def _pool(self, channel: Channel, policy: EgressPolicy) -> _Pool:
+        pool = self._pools.get(channel.id)
         # A request that began with an older snapshot speaks to the channel as it was then.
-        if pool is None or pool.made_for != (channel, policy):
-            if pool is not None:
-                self._retired.append(pool)
-            pool = self._pools[key] = _open_pool(channel, policy, fresh)
+        if pool is not None:
+            made_for, allowed = pool.made_for
+            if allowed is policy and (made_for is channel or made_for == channel):
+                return pool
+            pool.origin.close()
+        pool = self._pools[channel.id] = _open_pool(channel, policy)
         return pool
 
 
-def _open_pool(channel: Channel, policy: EgressPolicy, fresh: bool) -> _Pool:
-    single = fresh or Quirk.NO_CONNECTION_REUSE in channel.provider.quirks
-    connector = aiohttp.TCPConnector(
-        limit=0,
-        resolver=GuardedResolver(policy),
-        ttl_dns_cache=60,
-        **({"force_close": True} if single else {"keepalive_timeout": _KEEP_ALIVE_S}),
+def _open_pool(channel: Channel, policy: EgressPolicy) -> _Pool:
+    def of(reason: Reason, detail: str) -> UpstreamFailed:
+        return _failed_by(reason, f"{channel.name}: {detail}")
+
+    origin = Origin(
+        # Every address of a channel is on the same host.
+        next(iter(channel.address.urls.values())),
+        policy,
+        of,
+        connect_s=channel.timeouts.connect,
+        tls_s=_TLS_S,
+        reuse=Quirk.NO_CONNECTION_REUSE not in channel.provider.quirks,
     )
-    session = aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-        timeout=aiohttp.ClientTimeout(
-            total=None,
-            connect=channel.timeouts.connect + _TLS_S,
-            sock_connect=channel.timeouts.connect,
-        ),
-        read_bufsize=_READ_BYTES,
-        max_line_size=_HEADER_BYTES_MAX,
-        max_field_size=_HEADER_BYTES_MAX,
-        max_headers=_HEADERS_MAX,
-    )
-    headers: dict[Dialect, CIMultiDict[str]] = {}
-    for dialect, own in channel.headers.items():
-        headers[dialect] = CIMultiDict(_HEADERS)
-        headers[dialect].update(own)
-    # Every address of a channel is on the same host.
-    any_url = URL(next(iter(channel.address.urls.values())), encoded=True)
-    return _Pool((channel, policy), session, headers, {}, _denied(any_url, policy))
+    headers = {
+        dialect: headers_bytes([("host", origin.host_header), *{**_HEADERS, **dict(own)}.items()])
+        for dialect, own in channel.headers.items()
+    }
+    return _Pool((channel, policy), origin, headers, {})
 
 
-def _url(pool: _Pool, text: str) -> URL:
-    """The address as the client library wants it; remembered, as far as models do not differ."""
-    url = pool.urls.get(text)
-    if url is None:
-        if len(pool.urls) >= _URLS_MAX:
-            pool.urls.clear()
-        url = pool.urls[text] = URL(text, encoded=True)
-    return url
-
-
-def _denied(url: URL, policy: EgressPolicy) -> str:
-    """Why a host that is an address itself may not be reached, for no resolver will see it."""
-    host = url.host or ""
-    if not host.replace(".", "").isdigit() and ":" not in host:
-        return ""
-    try:
-        policy.check(host)
-    except (EgressDenied, ValueError) as error:
-        return str(error)
-    return ""
+def _target(pool: _Pool, url: str) -> bytes:
+    """What a request names of its address; remembered, as far as models do not differ."""
+    target = pool.targets.get(url)
+    if target is None:
+        if len(pool.targets) >= _URLS_MAX:
+            pool.targets.clear()
+        target = pool.targets[url] = target_of(url)
+    return target
 
 
 def _unreachable(fault: str, detail: str) -> UpstreamFailed:
@@ -321,43 +211,37 @@ def _unreachable(fault: str, detail: str) -> UpstreamFailed:
     return UpstreamFailed(fault, kind, message_of(kind), detail=detail)
 
 
-def _fault_of(error: Exception, channel: Channel) -> UpstreamFailed:
-    """The row of the fault table for an error of the client library before any head came."""
-    for types, fault in _FAULT_OF_ERROR:
-        if isinstance(error, types):
-            if fault == "F22":
-                return failed(fault, "the provider's head cannot be read")
-            return _unreachable(fault, f"{channel.name}: {error}")
-    raise error
+def _failed_by(reason: Reason, detail: str) -> UpstreamFailed:
+    """The row of the fault table for what went wrong with a connection."""
+    if reason == "body":
+        return failed("F14")
+    if reason == "head":
+        return failed("F22", "the provider's head cannot be read")
+    return _unreachable(_FAULT_OF_REASON[reason], detail)
 
 
-# The first that fits counts, so the narrow ones come first.
-_FAULT_OF_ERROR: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
-    ((EgressDenied,), "F1"),
-    ((aiohttp.ClientConnectorDNSError,), "F2"),
-    ((aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError), "F3"),
-    ((aiohttp.ConnectionTimeoutError,), "F4"),
-    ((TimeoutError,), "F4"),
-    ((aiohttp.ClientConnectorError,), "F1"),
-    ((aiohttp.ServerDisconnectedError,), "F32"),
-    ((aiohttp.ClientResponseError, aiohttp.ClientPayloadError), "F22"),
-    ((aiohttp.ClientConnectionResetError, aiohttp.ClientOSError, OSError), "F33"),
-    ((aiohttp.ClientError, ValueError), "F1"),
+_FAULT_OF_REASON: Mapping[Reason, str] = MappingProxyType(
+    {
+        "denied": "F1",
+        "refused": "F1",
+        "name": "F2",
+        "tls": "F3",
+        "timeout": "F4",
+        "closed": "F32",
+        "reset": "F33",
+    }
 )
 
 
-async def _check_head(response: aiohttp.ClientResponse, outgoing: Outgoing) -> None:
+async def _check_head(answer: Answer, outgoing: Outgoing) -> None:
     """Refuse every answer that is no success of the kind that was asked for."""
-    headers = response.headers
-    if response.status != 200:
-        await _refuse_status(response, outgoing.codec)
-    encoding = headers.get("Content-Encoding")
-    if encoding and encoding.lower() != "identity":
-        raise failed("F20", "the provider's answer is compressed")
-    content_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if answer.status != 200:
+        await _refuse_status(answer, outgoing.codec)
+    _check_encoding(answer)
+    content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == outgoing.content_type:
         return
-    body = await _error_body(response)
+    body = await _error_body(answer)
     if not body.strip():
         raise failed("F24")
     if content_type == "application/json":
@@ -370,12 +254,17 @@ async def _check_head(response: aiohttp.ClientResponse, outgoing: Outgoing) -> N
     raise failed("F19", "the provider's answer is of another kind")
 
 
-async def _refuse_status(response: aiohttp.ClientResponse, codec: Codec[Any]) -> None:
-    if response.status in (204, 205):
+def _check_encoding(answer: Answer) -> None:
+    encoding = answer.headers.get("content-encoding")
+    if encoding and encoding.lower() != "identity":
+        raise failed("F20", "the provider's answer is compressed")
+
+
+async def _refuse_status(answer: Answer, codec: Codec[Any]) -> None:
+    if answer.status in (204, 205):
         raise failed("F24")
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    body = await _error_body(response)
-    told = codec.read_error(response.status, headers, body, int(time.time()))
+    body = await _error_body(answer)
+    told = codec.read_error(answer.status, answer.headers, body, int(time.time()))
     raise UpstreamFailed(
         told.fault,
         told.kind,
@@ -388,15 +277,15 @@ async def _refuse_status(response: aiohttp.ClientResponse, codec: Codec[Any]) ->
     )
 
 
-async def _error_body(response: aiohttp.ClientResponse) -> bytes:
+async def _error_body(answer: Answer) -> bytes:
     """As much of an error's body as is looked at; a slow or broken one counts as empty."""
     pieces: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(_ERROR_BODY_S):
-            while size < _ERROR_BYTES_MAX and (piece := await response.content.readany()):
+            while size < _ERROR_BYTES_MAX and (piece := await answer.next_bytes()):
                 pieces.append(piece)
                 size += len(piece)
-    except (TimeoutError, aiohttp.ClientError):
+    except (TimeoutError, UpstreamFailed):
         return b""
     return b"".join(pieces)

@@ -67,7 +67,7 @@ def sync_us(folder: Path) -> float:
 
 def versions(missing: dict[str, str], postgres: str) -> str:
     """Ours by its commit, the parts by their numbers."""
-    ours = [f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "httptools", "aiohttp")]
+    ours = [f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "httptools")]
     found = [f"Weir {_commit()}", f"Python {platform.python_version()}", *ours]
     found.append(f"PostgreSQL {postgres}")
     if "nginx" not in missing:

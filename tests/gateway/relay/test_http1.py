@@ -1,0 +1,455 @@
+"""HTTP/1.1 connections to upstreams, against servers that write exactly what a test says."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from gateway.relay import http1
+from gateway.relay.http1 import Connection, Origin, Reason, headers_bytes, target_of
+from lib.egress import EgressPolicy
+
+LOOPBACK = EgressPolicy(["127.0.0.0/8", "::1/128"])
+PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"5\r\nhello\r\n6\r\n world\r\n0\r\nx-trailer: 1\r\n\r\n"
+)
+HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
+
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
+
+
+class Failed(Exception):
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class Served:
+    """A server that answers its n-th request on any connection as a script says."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.connections = 0
+        self.requests: list[bytes] = []
+        self.ended: asyncio.Queue[bool] = asyncio.Queue()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        self.connections += 1
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+                self.requests.append(head + await reader.readexactly(length))
+                await self._script(reader, writer, len(self.requests))
+                if writer.is_closing():
+                    break
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        self.ended.put_nowait(True)
+
+    async def join(self) -> None:
+        await asyncio.gather(*self._running)
+
+
+@contextlib.asynccontextmanager
+async def served(script: Script, *, reuse: bool = True) -> AsyncIterator[tuple[Served, Origin]]:
+    server = Served(script)
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    origin = Origin(f"http://127.0.0.1:{port}", LOOPBACK, Failed, connect_s=2, tls_s=2, reuse=reuse)
+    try:
+        yield server, origin
+    finally:
+        origin.close()
+        listening.close()
+        await server.join()
+
+
+def says(*answers: bytes, close: bool = False) -> Script:
+    """One answer after the other; the last one again and again."""
+
+    async def script(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        writer.write(answers[min(number, len(answers)) - 1])
+        await writer.drain()
+        if close:
+            writer.close()
+
+    return script
+
+
+async def asked(origin: Origin, body: bytes = b"?", *, fresh: bool = False) -> Connection:
+    connection = await origin.connection(fresh=fresh)
+    try:
+        await connection.send(HEAD % len(body), body)
+    except Failed:
+        connection.cut()
+        raise
+    return connection
+
+
+async def read_into(pieces: list[bytes], connection: Connection) -> None:
+    while piece := await connection.next_bytes():
+        pieces.append(piece)
+
+
+async def whole(connection: Connection) -> bytes:
+    pieces: list[bytes] = []
+    await read_into(pieces, connection)
+    return b"".join(pieces)
+
+
+async def failure(origin: Origin) -> Reason:
+    with pytest.raises(Failed) as caught:
+        await asked(origin)
+    return caught.value.reason
+
+
+async def test_a_connection_is_used_again_and_the_newest_first() -> None:
+    async with served(says(PLAIN)) as (server, origin):
+        for _ in range(3):
+            answer = await asked(origin)
+            assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+            assert await whole(answer) == b"{}"
+            assert answer.at_end
+            answer.release()
+        assert (server.connections, len(server.requests)) == (1, 3)
+        other = await asked(origin, fresh=True)
+        assert await whole(other) == b"{}"
+        assert server.connections == 2
+        other.release()
+
+
+async def test_without_reuse_every_request_has_its_own_connection() -> None:
+    async with served(says(PLAIN), reuse=False) as (server, origin):
+        for _ in range(2):
+            answer = await asked(origin)
+            assert await whole(answer) == b"{}"
+            answer.release()
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("form", [PLAIN, CHUNKED], ids=["length", "chunked"])
+async def test_an_answer_reads_the_same_wherever_it_is_cut(form: bytes) -> None:
+    wanted = b"{}" if form is PLAIN else b"hello world"
+    for at in range(1, len(form)):
+
+        async def script(
+            reader: asyncio.StreamReader,
+            writer: asyncio.StreamWriter,
+            number: int,
+            at: int = at,
+        ) -> None:
+            writer.write(form[:at])
+            await writer.drain()
+            await asyncio.sleep(0)
+            writer.write(form[at:])
+
+        async with served(script) as (server, origin):
+            for _ in range(2):
+                answer = await asked(origin)
+                assert await whole(answer) == wanted
+                answer.release()
+            assert server.connections == 1
+
+
+@pytest.mark.parametrize("status", [100, 102, 103])
+async def test_an_interim_answer_is_passed_over(status: int) -> None:
+    """F37"""
+    interim = b"HTTP/1.1 %d Wait\r\nx-early: 1\r\n\r\n" % status
+    async with served(says(interim + interim + PLAIN)) as (server, origin):
+        for _ in range(2):
+            answer = await asked(origin)
+            assert answer.status == 200
+            assert "x-early" not in answer.headers
+            assert await whole(answer) == b"{}"
+            answer.release()
+        assert server.connections == 1
+
+
+async def test_trailers_are_dropped() -> None:
+    """F37"""
+    async with served(says(CHUNKED)) as (_, origin):
+        answer = await asked(origin)
+        assert await whole(answer) == b"hello world"
+        assert "x-trailer" not in answer.headers
+        answer.release()
+
+
+async def test_without_a_length_the_end_of_the_connection_ends_the_answer() -> None:
+    async with served(says(b"HTTP/1.0 200 OK\r\n\r\nall of it", close=True)) as (_, origin):
+        assert await whole(await asked(origin)) == b"all of it"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\nzz\r\n",
+    ],
+    ids=["length", "chunked", "framing"],
+)
+async def test_a_body_that_breaks_is_told_after_what_came(answer: bytes) -> None:
+    """F14: never a clean end."""
+    async with served(says(answer, close=True)) as (_, origin):
+        connection = await asked(origin)
+        found: list[bytes] = []
+        with pytest.raises(Failed) as caught:
+            await read_into(found, connection)
+        assert (b"".join(found), caught.value.reason) == (b"short", "body")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"", "closed"),
+        (b"HTTP/1.1 200 OK\r\nContent-", "reset"),
+        (b"220 mail.example ESMTP\r\n\r\n", "head"),
+        (b"HTTP/1.1 200 OK\r\nx: " + b"a" * 70_000 + b"\r\n\r\n", "head"),
+        (b"HTTP/1.1 200 OK\r\n" + b"x: a\r\n" * 101 + b"\r\n", "head"),
+        (b"HTTP/1.1 200 OK\r\nx: " + b"a" * 70_000, "head"),
+        (b"HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", "head"),
+    ],
+    ids=["nothing", "half", "other", "giant", "flood", "endless", "upgrade"],
+)
+async def test_an_answer_that_has_no_head(answer: bytes, reason: Reason) -> None:
+    """F22, F32, F33"""
+    async with served(says(answer, close=True)) as (_, origin):
+        assert await failure(origin) == reason
+
+
+async def test_a_kept_connection_that_the_other_end_has_reset_was_closed_not_broken() -> None:
+    """F32: nothing of the second request was heard."""
+
+    async def script(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        if number == 1:
+            writer.write(PLAIN)
+            return
+        raw: socket.socket = writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        writer.transport.abort()
+
+    async with served(script) as (_, origin):
+        answer = await asked(origin)
+        assert await whole(answer) == b"{}"
+        answer.release()
+        assert await failure(origin) == "closed"
+
+
+async def test_what_nobody_asked_for_is_never_the_next_answer() -> None:
+    lie = PLAIN.replace(b"{}", b"[]")
+    async with served(says(PLAIN + lie, PLAIN)) as (server, origin):
+        answer = await asked(origin)
+        assert await whole(answer) == b"{}"
+        answer.release()
+        again = await asked(origin)
+        assert await whole(again) == b"{}"
+        assert server.connections == 2
+        again.release()
+
+
+async def test_bytes_on_an_idle_connection_close_it() -> None:
+    late = asyncio.Event()
+
+    async def script(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        writer.write(PLAIN)
+        if number == 1:
+            await late.wait()
+            writer.write(PLAIN.replace(b"{}", b"[]"))
+
+    async with served(script) as (server, origin):
+        answer = await asked(origin)
+        assert await whole(answer) == b"{}"
+        answer.release()
+        late.set()
+        await server.ended.get()
+        again = await asked(origin)
+        assert await whole(again) == b"{}"
+        assert server.connections == 2
+        again.release()
+
+
+async def test_a_slow_reader_holds_back_the_upstream_not_the_memory() -> None:
+    """P9"""
+    sent = 0
+    size = 8 * 1024 * 1024
+
+    async def script(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        nonlocal sent
+        writer.transport.set_write_buffer_limits(high=0)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        while sent < size:
+            writer.write(b"x" * 65536)
+            await writer.drain()
+            sent += 65536
+
+    async with served(script) as (_, origin):
+        answer = await asked(origin)
+        first = await answer.next_bytes()
+        # As much as the sockets of both ends take, and no more, has been sent when it stands still.
+        before = -1
+        while sent != before:
+            before = sent
+            for _ in range(500):
+                await asyncio.sleep(0)
+        assert sent < size
+        held = await answer.next_bytes()
+        assert len(held) <= 512 * 1024
+        assert len(first) + len(held) + len(await whole(answer)) == size
+        answer.release()
+
+
+async def test_a_cut_reaches_the_upstream() -> None:
+    """P6"""
+
+    async def script(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx")
+        await reader.read()
+
+    async with served(script) as (server, origin):
+        answer = await asked(origin)
+        assert await answer.next_bytes() == b"x"
+        answer.cut()
+        assert await asyncio.wait_for(server.ended.get(), 5)
+
+
+async def test_an_early_answer_is_heard_while_a_long_body_goes_out() -> None:
+    """F35"""
+    refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(refusal)
+        await reader.read(1)
+        writer.close()
+
+    listening = await asyncio.start_server(refuse, "127.0.0.1", 0, limit=1024)
+    port = listening.sockets[0].getsockname()[1]
+    origin = Origin(f"http://127.0.0.1:{port}", LOOPBACK, Failed, connect_s=2, tls_s=2, reuse=True)
+    answer = await asked(origin, b"x" * 30_000_000)
+    assert answer.status == 413
+    answer.release()
+    listening.close()
+
+
+async def test_nobody_listens() -> None:
+    """F1"""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        origin = Origin(url, LOOPBACK, Failed, connect_s=2, tls_s=2, reuse=True)
+        assert await failure(origin) == "refused"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://[::1]:9", "https://localhost:9"])
+async def test_private_addresses_are_refused_before_anything_is_sent(url: str) -> None:
+    """P13"""
+    origin = Origin(url, EgressPolicy(), Failed, connect_s=2, tls_s=2, reuse=True)
+    assert await failure(origin) == "denied"
+
+
+async def test_one_private_address_of_a_name_refuses_the_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """P13"""
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["93.184.215.14", "10.0.0.1"]
+
+    monkeypatch.setattr(http1, "_resolve", resolve)
+    origin = Origin("http://two.example", EgressPolicy(), Failed, connect_s=2, tls_s=2, reuse=True)
+    assert await failure(origin) == "denied"
+
+
+async def test_a_name_is_asked_for_once_and_kept_while_the_name_service_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers: list[list[str] | None] = [["127.0.0.1"], None, None]
+    asked_for = 0
+
+    async def ask(host: str, port: int) -> list[str]:
+        nonlocal asked_for
+        asked_for += 1
+        found = answers.pop(0)
+        if found is None:
+            raise socket.gaierror("no name service")
+        return found
+
+    monkeypatch.setattr(http1, "_ask", ask)
+    found = await asyncio.gather(*(http1._resolve("once.example", 80) for _ in range(5)))
+    assert found == [["127.0.0.1"]] * 5
+    assert asked_for == 1
+    monkeypatch.setattr(http1, "_NAME_S", 0.0)
+    assert await http1._resolve("once.example", 80) == ["127.0.0.1"]
+    monkeypatch.setattr(http1, "_NAME_STALE_S", 0.0)
+    with pytest.raises(socket.gaierror):
+        await http1._resolve("once.example", 80)
+
+
+async def test_an_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F2"""
+
+    async def ask(host: str, port: int) -> list[str]:
+        raise socket.gaierror("unknown")
+
+    monkeypatch.setattr(http1, "_ask", ask)
+    origin = Origin("http://unknown.example", LOOPBACK, Failed, connect_s=2, tls_s=2, reuse=True)
+    assert await failure(origin) == "name"
+
+
+def test_headers_cannot_be_ended_from_inside() -> None:
+    assert headers_bytes([("x-a", "ä"), ("x-b", "")]) == "x-a: ä\r\nx-b: \r\n".encode()
+    for value in ("a\r\nx-b: 1", "a\n", "a\0"):
+        with pytest.raises(ValueError, match="line end"):
+            headers_bytes([("x-a", value)])
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("https://api.example/v1/chat", b"/v1/chat"),
+        ("https://api.example", b"/"),
+        ("http://x.example:81/a%2Fb?api-version=1", b"/a%2Fb?api-version=1"),
+    ],
+)
+def test_target(url: str, target: bytes) -> None:
+    assert target_of(url) == target
+
+
+@pytest.mark.parametrize("url", ["https://x.example/a b", "https://x.example/ü"])
+def test_a_target_that_would_end_the_request_line(url: str) -> None:
+    with pytest.raises(ValueError, match="no request"):
+        target_of(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://api.example/v1", "api.example"),
+        ("https://api.example:444/v1", "api.example:444"),
+        ("http://[::1]:8080", "[::1]:8080"),
+        ("https://bücher.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_host_header(url: str, host: str) -> None:
+    origin = Origin(url, LOOPBACK, Failed, connect_s=1, tls_s=1, reuse=True)
+    assert origin.host_header == host
