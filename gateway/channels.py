@@ -7,7 +7,8 @@ to an address that it was not given for.
 
 import hmac
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from dataclasses import fields as dataclass_fields
+from typing import TypedDict, cast
 
 from django.conf import settings
 from django.db import transaction
@@ -18,12 +19,17 @@ from accounts.epoch import bump_epoch
 from gateway.models import Channel, ChannelKey, Route
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import BadAddress
+from gateway.rules.breaker import BreakerRule
 from lib.env import ConfigurationError
 from lib.ids import new_id
 from lib.vault import Vault
 
 TIMEOUTS = {"connect": 3, "first_content": 60, "idle": 60, "total": 1800}
 """Seconds that a channel has unless it says otherwise."""
+BREAKER = {
+    field.name: cast(bool | float | None, field.default) for field in dataclass_fields(BreakerRule)
+}
+"""The same for its breaker."""
 
 
 class ChannelRefused(ValueError):
@@ -52,6 +58,7 @@ class ChannelFields(TypedDict, total=False):
     retries: int
     on_leave: str
     timeouts: Mapping[str, float]
+    breaker: Mapping[str, bool | float | None]
 
 
 _PLAIN = ("provider", "base_url", "enabled", "priority", "weight", "retries", "on_leave")
@@ -101,6 +108,9 @@ def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) ->
         if "timeouts" in fields:
             channel.timeouts = {**channel.timeouts, **fields["timeouts"]}
             detail["timeouts"] = channel.timeouts
+        if "breaker" in fields:
+            channel.breaker = {**channel.breaker, **fields["breaker"]}
+            detail["breaker"] = channel.breaker
         _check(channel)
         channel.save()
         keys: Sequence[str | ChannelKey] | None = fields.get("keys")

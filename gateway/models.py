@@ -27,6 +27,9 @@ class Channel(models.Model):
     timeouts = models.JSONField(
         default=dict, help_text="Seconds: connect, first_content, idle, total."
     )
+    breaker = models.JSONField(
+        default=dict, help_text="enabled, failures, window and open_for in seconds."
+    )
     last_test = models.JSONField(null=True)
     created_at = models.DateTimeField(db_default=Now())
 

@@ -15,6 +15,8 @@ from gateway.forms import CheckForm
 from gateway.installation import installation_settings
 from gateway.models import Channel
 from gateway.providers import PROVIDERS
+from gateway.relay.asgi import Relay
+from gateway.relay.health import Told
 from gateway.served import ServedModel, prices_in_force, served_models, testable_names
 from lib.htmx import render_part
 from lib.ids import id_text
@@ -23,8 +25,9 @@ from lib.ids import id_text
 @operator_page("channels.read")
 @require_safe
 def channel_list(request: HttpRequest, actor: Actor) -> HttpResponse:
-    rows = [_row(channel) for channel in visible_channels(actor)]
+    rows = [_row(request, channel) for channel in visible_channels(actor)]
     context = {"nav": "channels", "rows": rows, "example": _EXAMPLE, "commands": _COMMANDS}
+    context["troubled"] = any(row["told"] for row in rows)
     return render(request, "gateway/channels.html", context)
 
 
@@ -80,7 +83,7 @@ def _channel_page(
     last = channel.last_test or {}
     names = _names(channel)
     context = {
-        **_row(channel),
+        **_row(request, channel),
         "nav": "channels",
         "form": form or CheckForm(names, initial={"model": last.get("model")}),
         "testable": bool(names),
@@ -109,7 +112,14 @@ _COMMANDS = """\
 .venv/bin/python manage.py apply weir.yaml"""
 
 
-def _row(channel: Channel) -> dict[str, object]:
+def _told(request: HttpRequest, channel: Channel) -> Told | None:
+    """What the relay of this process has found out; None when there is nothing to tell."""
+    relay: Relay | None = getattr(request, "scope", {}).get("weir.relay")
+    told = None if relay is None or not channel.enabled else relay.told(channel.id)
+    return None if told is None or told.condition == "good" else told
+
+
+def _row(request: HttpRequest, channel: Channel) -> dict[str, object]:
     provider = PROVIDERS.get(channel.provider)
     routes = list(channel.routes.all())
     return {
@@ -121,4 +131,5 @@ def _row(channel: Channel) -> dict[str, object]:
         "more": len(routes) - 1,
         "demo": channel.provider == "local",
         "check": shown_check(channel.last_test),
+        "told": _told(request, channel),
     }

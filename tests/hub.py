@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -299,28 +299,33 @@ class Hub:
         self,
         model: str,
         url: str,
-        secret: str = "",
+        secret: str | Sequence[str] = "",
         *,
         upstream_model: str = "fake",
         priority: int = 0,
         timeouts: Mapping[str, float] | None = None,
+        breaker: Mapping[str, Any] | None = None,
         **over: Any,
     ) -> uuid.UUID:
-        """A channel that serves a model name or pattern; the hub hears of it at the next `bump`."""
-        channel_id, key_id = new_id(), new_id()
+        """A channel that serves a model name or pattern, with one key or several; the hub hears of
+        it at the next `bump`."""
+        channel_id = new_id()
         wanted = {"provider": "openai_compatible", "retries": 2, "on_leave": "cancel"} | over
         self.connection.execute(
             "INSERT INTO gateway_channel (id, name, provider, base_url, enabled, priority, weight, "
-            "retries, on_leave, timeouts) VALUES (%s,%s,%s,%s,true,%s,1,%s,%s,%s)",
+            "retries, on_leave, timeouts, breaker) VALUES (%s,%s,%s,%s,true,%s,1,%s,%s,%s,%s)",
             [channel_id, f"{model}-{priority}", wanted["provider"], url, priority,
-             wanted["retries"], wanted["on_leave"], json.dumps(dict(timeouts or {}))],
+             wanted["retries"], wanted["on_leave"], json.dumps(dict(timeouts or {})),
+             json.dumps(dict(breaker or {}))],
         )  # fmt: skip
-        if secret:
-            sealed = self._vault.seal(secret, f"gateway_channelkey|{key_id}|sealed")
+        texts = [secret] if isinstance(secret, str) else secret
+        for position, text in enumerate(filter(None, texts)):
+            key_id = new_id()
+            sealed = self._vault.seal(text, f"gateway_channelkey|{key_id}|sealed")
             self.connection.execute(
                 "INSERT INTO gateway_channelkey (id, channel_id, position, sealed, digest, last4) "
-                "VALUES (%s, %s, 0, %s, '', '')",
-                [key_id, channel_id, sealed],
+                "VALUES (%s, %s, %s, %s, '', '')",
+                [key_id, channel_id, position, sealed],
             )
         self.connection.execute(
             "INSERT INTO gateway_route (channel_id, model, upstream_model) VALUES (%s, %s, %s)",

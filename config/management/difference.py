@@ -224,7 +224,8 @@ def as_json(difference: Difference) -> list[dict[str, object]]:
 _SHOWN_FIRST: Final = (
     *("name", "provider", "base_url", "keys", "models", "enabled", "priority", "weight"),
     *("retries", "on_leave", "timeouts.connect", "timeouts.first_content", "timeouts.idle"),
-    *("timeouts.total", "rates", "valid_to", "currency", "credit", "team", "role", "secret"),
+    *("timeouts.total", "breaker.enabled", "breaker.failures", "breaker.window"),
+    *("breaker.open_for", "rates", "valid_to", "currency", "credit", "team", "role", "secret"),
 )
 
 

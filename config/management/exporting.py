@@ -59,6 +59,7 @@ def as_yaml(whole: Document) -> str:
 def _channel(name: str, fields: Mapping[str, Value]) -> Document:
     models = cast(dict[str, str], fields["models"])
     timeouts = {part: fields[f"timeouts.{part}"] for part in shape.Timeouts.model_fields}
+    breaker = {part: fields[f"breaker.{part}"] for part in shape.Breaker.model_fields}
     return {
         "name": name,
         "provider": fields["provider"],
@@ -69,6 +70,7 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
         },
         **_plain(fields, ("enabled", "priority", "weight", "retries", "on_leave")),
         "timeouts": timeouts,
+        "breaker": breaker,
     }
 
 

@@ -10,7 +10,7 @@ from billing.models import LedgerEntry, PriceVersion
 from billing.prices import CATALOGUE
 from config.management.difference import Id, Item, Secret, Value
 from config.management.wanted import price_id
-from gateway.channels import TIMEOUTS
+from gateway.channels import BREAKER, TIMEOUTS
 from gateway.installation import installation_settings
 from gateway.models import Channel, ChannelKey
 from lib import clock
@@ -48,6 +48,7 @@ def _channels() -> Iterator[Item]:
     keys = Prefetch("keys", ChannelKey.objects.order_by("position"))
     for channel in Channel.objects.prefetch_related(keys, "routes").order_by("name"):
         timeouts = {**TIMEOUTS, **channel.timeouts}
+        breaker = {**BREAKER, **channel.breaker}
         fields: dict[str, Value] = {
             "provider": channel.provider,
             "base_url": channel.base_url,
@@ -59,6 +60,7 @@ def _channels() -> Iterator[Item]:
             "retries": channel.retries,
             "on_leave": channel.on_leave,
             **{f"timeouts.{name}": timeouts[name] for name in TIMEOUTS},
+            **{f"breaker.{name}": breaker[name] for name in BREAKER},
         }
         yield Item(Id("channel", (channel.name,)), fields)
 

@@ -116,6 +116,13 @@ class Timeouts(Part):
     total: Seconds = 1800
 
 
+class Breaker(Part):
+    enabled: bool = True
+    failures: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    window: Seconds = 10
+    open_for: Seconds = 10
+
+
 class Upstream(Part):
     upstream: ModelName | Literal[""] = ""
 
@@ -132,6 +139,7 @@ class Channel(Part):
     retries: Annotated[int, Field(ge=0, le=10)] = 2
     on_leave: Literal["cancel", "drain"] = "cancel"
     timeouts: Timeouts = Timeouts()
+    breaker: Breaker = Breaker()
 
 
 class Tier(Part):

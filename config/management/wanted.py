@@ -80,10 +80,11 @@ class _Flattener:
                 Kept() if key == shape.KEEP else self._channel_secret(*path, "keys", n)
                 for n, key in enumerate(channel.keys)
             )
-        for name, field in shape.Timeouts.model_fields.items():
-            defaults[f"timeouts.{name}"] = field.default
-            if name in channel.timeouts.model_fields_set:
-                fields[f"timeouts.{name}"] = getattr(channel.timeouts, name)
+        for part, values in (("timeouts", channel.timeouts), ("breaker", channel.breaker)):
+            for name, field in type(values).model_fields.items():
+                defaults[f"{part}.{name}"] = field.default
+                if name in values.model_fields_set:
+                    fields[f"{part}.{name}"] = getattr(values, name)
         return Item(Id("channel", (channel.name,)), fields, defaults, path)
 
     def _channel_secret(self, *path: str | int) -> Secret:

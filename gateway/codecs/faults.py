@@ -13,7 +13,7 @@ from gateway.codecs.events import UpstreamError
 
 WAIT_MS_MAX = 120_000
 
-_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_SECONDS = re.compile(r"[0-9]{1,40}(?:\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)

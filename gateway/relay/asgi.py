@@ -24,6 +24,7 @@ from gateway.relay.database import DatabaseAway, DatabaseRefused
 from gateway.relay.deadline import Deadline
 from gateway.relay.dialects import CODECS, Target
 from gateway.relay.endpoints import Endpoint, claimed, dialect_of, find_endpoint, target_of
+from gateway.relay.health import Told
 from gateway.relay.lifespan import Lifespan
 from gateway.relay.run import Run
 from gateway.relay.text_codecs import TEXT_CODECS
@@ -76,6 +77,10 @@ class Relay:
     def knows(self, model: str) -> bool:
         """Whether some channel serves this model, as far as this process has heard."""
         return self._life is not None and bool(self._life.snapshot.routes_of(model))
+
+    def told(self, channel_id: UUID) -> Told:
+        """How a channel is doing, as far as this process has found out."""
+        return self._started().parts.health.told(str(channel_id))
 
     async def start(self) -> None:
         self._life = Lifespan(self._config)

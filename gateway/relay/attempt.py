@@ -30,6 +30,7 @@ from gateway.codecs.usage import Quantities
 from gateway.relay.call import CLIENT_CLOSED, Call, Head, Outcome, Refused
 from gateway.relay.deadline import Reason
 from gateway.relay.dialects import Counting, Decoder, Facts, WholeAnswer
+from gateway.relay.health import Trial
 from gateway.relay.plain import Exchange
 from gateway.relay.pulse import Pulse
 from gateway.relay.settlement import Resolved
@@ -76,6 +77,7 @@ class Attempt:
         "_size",
         "_thoughts",
         "_translating",
+        "_trial",
         "_ttft_ms",
         "_way",
         "id",
@@ -92,6 +94,7 @@ class Attempt:
         size: Size,
         price: Price | None,
         output_bytes_max: int | None,
+        trial: Trial,
     ) -> None:
         self.id = attempt_id
         self._call = call
@@ -105,6 +108,7 @@ class Attempt:
         self._output_bytes_max = output_bytes_max
         self._decoder: Decoder | None = None
         self._translating: Translating | None = None
+        self._trial = trial
         self._committed = False
         self._counted_bytes = 0
         # Pieces of the answer, and of them those of reasoning: each is a token at least.
@@ -113,6 +117,11 @@ class Attempt:
         self._ttft_ms: int | None = None
         self._finish_reason = ""
         self._outcome: Outcome | None = None
+
+    @property
+    def key(self) -> int:
+        """Which of its channel's keys it uses."""
+        return self._trial.key
 
     def leave(self) -> None:
         """The client has gone. What happens then is the channel's policy (promises.md, "Leaving
@@ -167,6 +176,7 @@ class Attempt:
                 call.snapshot.egress,
                 self._asking.outgoing(self._way, self._size.output_cap),
                 id_text(self.id),
+                key=self._trial.key,
                 fresh=fresh,
             )
             if self._way.exchange is not None:
@@ -189,14 +199,17 @@ class Attempt:
                 return self._abandon()
             if not self._committed:
                 untold = True
+                self._trial.failed(failure)
                 raise failure from None
             return await self._break_off(failure)
         except UpstreamFailed as failure:
             if not self._committed:
                 untold = True
+                self._trial.failed(failure)
                 raise
             return await self._break_off(failure)
         finally:
+            self._trial.close()
             if self._outcome is None and not untold:
                 # A defect of ours: the request answers for it, the hold must not wait for hours.
                 nothing = Bill({}, 0, "absorbed", (), None)
@@ -273,6 +286,7 @@ class Attempt:
         self._committed = True
         self._ttft_ms = call.elapsed_ms()
         outcome = self._settle(200, None, "", bill)
+        self._trial.good()
         if not call.silent:
             call.deadline.allow("stall", call.parts.config.write_stall_s)
             await call.sink.answer(self._head(bill.charge_nano), raw, events)
@@ -390,6 +404,7 @@ class Attempt:
         """The first content is here: from now on this upstream's answer is the answer."""
         call = self._call
         self._committed = True
+        self._trial.first_content()
         self._ttft_ms = call.elapsed_ms()
         if not call.silent:
             call.deadline.allow("stall", call.parts.config.write_stall_s)
@@ -418,6 +433,7 @@ class Attempt:
         """The upstream says that its answer is whole."""
         self._note(events)
         outcome = self._settle(200, None, "", self._bill_stream())
+        self._trial.good()
         await self._write(pieces, events, last=True)
         return outcome
 
@@ -428,6 +444,7 @@ class Attempt:
         self._note(events)
         status = KINDS[last.kind].status
         outcome = self._settle(status, last.kind, last.message, self._bill_stream(), "F23")
+        self._trial.failed(UpstreamFailed("F23", last.kind, last.message))
         await self._write(pieces, events, last=True)
         return outcome
 
@@ -435,6 +452,7 @@ class Attempt:
         """F18: an answer that outgrows its hold ends here, as if it had reached its length."""
         self._finish_reason = "length"
         outcome = self._settle(200, None, "", self._bill_stream(), "F18")
+        self._trial.good()
         translating = self._translating
         notice = self._way.codec.cut(self._decoder) if translating is None else translating.cut()
         events += [Finish(0, "length"), End(marked=True)]
@@ -459,12 +477,14 @@ class Attempt:
         """
         if self._complete:
             outcome = self._settle(200, None, "", self._bill_stream())
+            self._trial.good()
             reader = self._translating or self._decoder
             steps = [] if reader is None else reader.end()
             await self._say_last(b"".join(step.raw for step in steps), End(marked=False))
             return outcome
         kind, message = failure.kind, failure.message
         outcome = self._settle(failure.status, kind, message, self._bill_stream(), failure.fault)
+        self._trial.failed(failure)
         await self._say_last(self._failing(kind, message), UpstreamError(kind, message, None))
         return outcome
 

@@ -13,6 +13,7 @@ from gateway.relay.books import Books
 from gateway.relay.config import RelayConfig
 from gateway.relay.deadline import Deadline
 from gateway.relay.dialects import Codec, Target
+from gateway.relay.health import Health
 from gateway.relay.plain import PlainOperation
 from gateway.relay.pulse import Pulse
 from gateway.relay.snapshot import Snapshot
@@ -105,6 +106,7 @@ class Parts:
     config: RelayConfig
     books: Books
     upstreams: Upstreams
+    health: Health
 
 
 class Asked(NamedTuple):

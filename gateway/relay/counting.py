@@ -110,9 +110,10 @@ async def _ask(
             continue
         tries += 1
         outgoing = Outgoing(codec, url, counter.edit(facts, model), JSON)
+        key = call.parts.health.usable_key(channel.id)
         try:
             answer = await call.parts.upstreams.post(
-                channel, snapshot.egress, outgoing, id_text(new_id()), fresh=False
+                channel, snapshot.egress, outgoing, id_text(new_id()), key=key, fresh=False
             )
         except UpstreamFailed as failure:
             if FAULTS[failure.fault].next == "never":

@@ -23,6 +23,7 @@ from gateway.relay.books import Books
 from gateway.relay.call import Parts
 from gateway.relay.config import RelayConfig
 from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane, Row
+from gateway.relay.health import Health
 from gateway.relay.snapshot import EMPTY, Snapshot
 from gateway.relay.upstream import Upstreams
 from lib.ids import new_id
@@ -48,7 +49,7 @@ class Lifespan:
         self._vault = Vault(config.kek)
         self._look_ups = Lane(config.dsn, config.database_wait_s)
         self._writes = Lane(config.dsn, config.database_wait_s, new_id())
-        self.parts = Parts(config, Books(self._writes), Upstreams())
+        self.parts = Parts(config, Books(self._writes), Upstreams(), Health())
         self.authenticator = Authenticator(config.pepper, self._ask)
         self._changed = asyncio.Event()
         self._loading = asyncio.Lock()
@@ -147,6 +148,7 @@ class Lifespan:
                 return
             self.snapshot = catalogue.build(text or "", self._vault)
             self.authenticator.forget()
+            self.parts.health.keep(self.snapshot)
             self.parts.upstreams.retire(self.snapshot)
 
     async def _poll(self) -> None:

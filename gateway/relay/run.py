@@ -23,12 +23,14 @@ from gateway.relay.call import CLIENT_CLOSED, MODEL_LENGTH_MAX, Bound, Call, Out
 from gateway.relay.counting import COUNTERS, count_tokens
 from gateway.relay.database import DatabaseAway, DatabaseRefused
 from gateway.relay.dialects import Facts
+from gateway.relay.health import Out, jittered
 from gateway.relay.plain import PlainFacts
 from gateway.relay.settlement import Resolved
 from gateway.relay.sizing import PlainSizing, Size, Sizing
 from gateway.relay.snapshot import Price
 from gateway.relay.upstream import UpstreamFailed
 from gateway.relay.way import Asking, Way
+from gateway.rules.breaker import COOL_S_MAX, RetryBudget
 from gateway.rules.faults import FAULTS, final_kind
 from gateway.rules.retry import ATTEMPTS_MAX, next_candidate
 from gateway.rules.routing import Candidate, plan
@@ -42,14 +44,23 @@ _LAST_START_SHARE: Final = 0.75
 _BACKOFF_S: Final = 0.05
 # What a model may read that is stored elsewhere, where its context is not known.
 _UNSEEN_TOKENS: Final = 200_000
-# Faults that the same channel would only repeat.
-_CHANNEL_OUT: Final = frozenset({"key_off", "route_off", "misconfigured", "cool"})
+# Faults that the same channel would only repeat, and those that only the same key would.
+_CHANNEL_OUT: Final = frozenset({"route_off", "misconfigured"})
+_KEY_OUT: Final = frozenset({"key_off", "cool"})
+
+
+class ChannelsOut(Exception):
+    """No channel of the model can be asked now."""
+
+    def __init__(self, out: Out) -> None:
+        super().__init__(out.message)
+        self.out = out
 
 
 class Run:
     """Answers one call. Every attempt ends in exactly one settlement, on every path."""
 
-    __slots__ = ("_asked", "_attempt", "_call", "_facts", "_price", "_sizing")
+    __slots__ = ("_asked", "_attempt", "_budget", "_call", "_facts", "_price", "_sizing")
 
     def __init__(self, call: Call) -> None:
         self._call = call
@@ -58,6 +69,7 @@ class Run:
         self._price: Price | None = None
         self._sizing: Sizing | PlainSizing | None = None
         self._attempt: Attempt | None = None
+        self._budget: RetryBudget | None = None
 
     def leave(self) -> None:
         """The client has gone: nothing more is written to it."""
@@ -85,6 +97,11 @@ class Run:
         except RequestFault as fault:
             outcome = self._note(KINDS[fault.kind].status, fault.kind, fault.message)
             await self._call.refuse(Refused(fault.kind, outcome.status, fault.message, fault.param))
+            return outcome
+        except ChannelsOut as error:
+            kind, status, message, retry_after_ms = error.out
+            outcome = self._note(status, kind, message)
+            await self._call.refuse(Refused(kind, status, message, retry_after_ms=retry_after_ms))
             return outcome
         except (DatabaseAway, DatabaseRefused):
             # An infrastructure failure is never told as 401, 402 or 403.
@@ -170,7 +187,10 @@ class Run:
             raise RequestFault("permission", "model", f"model {model}")
 
     def _route(self, facts: Facts) -> list[Candidate]:
-        """The channels that may answer, best first; the price that holds for all of them."""
+        """The channels that may answer, best first; the price that holds for all of them.
+
+        Raises RequestFault, and ChannelsOut when none of them can be asked now.
+        """
         snapshot = self._call.snapshot
         self._asked = self._plain_model(facts.model)
         model = self._asked.name
@@ -182,7 +202,12 @@ class Run:
             self._sizing = self._size(facts, self._price, candidates)
         elif snapshot.unpriced_models == "reject":
             raise RequestFault("model_unpriced", "model", "", model=facts.model)
-        return candidates
+        health = self._call.parts.health
+        self._budget = health.budget(model)
+        ready = health.ready(candidates)
+        if not ready:
+            raise ChannelsOut(health.why_out(candidates, facts.model))
+        return ready
 
     def _size(
         self, facts: Facts, price: Price, candidates: Sequence[Candidate]
@@ -229,6 +254,7 @@ class Run:
         n: int,
         size: Size,
         replaces: Resolved | None,
+        avoid: int,
     ) -> Attempt:
         """Place the hold of an attempt. Raises RequestFault when the wallet or the key says no."""
         call, sizing = self._call, self._sizing
@@ -270,6 +296,9 @@ class Run:
                     size,
                     self._price,
                     bytes_max,
+                    call.parts.health.begin(
+                        candidate, channel, self._budget if n > 1 else None, avoid=avoid
+                    ),
                 )
             if verdict.word == "key_gone":
                 raise RequestFault("authentication", None, "")
@@ -294,14 +323,14 @@ class Run:
             if self._call.deadline.caught() is None:
                 raise
             return self._note(499, "client_closed", CLIENT_CLOSED)
-        fresh = False
+        fresh, avoid = False, -1
         made: list[Candidate] = []
         failures: list[UpstreamFailed] = []
         replaces: Resolved | None = None
         while True:
             try:
                 attempt = await self._admit(
-                    facts, candidate, asking, way, len(made) + 1, size, replaces
+                    facts, candidate, asking, way, len(made) + 1, size, replaces, avoid
                 )
             except (DatabaseAway, DatabaseRefused):
                 if replaces is not None:
@@ -319,7 +348,7 @@ class Run:
             except UpstreamFailed as failure:
                 failures.append(failure)
             self._attempt = None
-            again = await self._next_way(candidates, asking, made, failures)
+            again = await self._next_way(candidates, asking, made, failures, attempt.key)
             if again is None:
                 return await self._give_up(attempt, failures)
             replaces = attempt.failed(failures[-1], final=False)
@@ -331,6 +360,9 @@ class Run:
                         raise
                     self._settle_final(replaces, 499, "client_closed", CLIENT_CLOSED)
                     return self._call.plain_outcome(499, "client_closed", CLIENT_CLOSED)
+            # A key at fault is not used again, if its channel has another.
+            same = again[0].channel_id == candidate.channel_id and not again[1]
+            avoid = attempt.key if same else -1
             candidate, fresh, way = again
 
     async def _first_way(
@@ -342,11 +374,14 @@ class Run:
         """
         while True:
             try:
-                return candidates[0], await self._way(asking, candidates[0])
+                way = await self._way(asking, candidates[0])
             except RequestFault:
                 if len(candidates) == 1:
                     raise
                 del candidates[0]
+            else:
+                self._call.parts.health.claim(candidates[0])
+                return candidates[0], way
 
     async def _next_way(
         self,
@@ -354,14 +389,18 @@ class Run:
         asking: Asking,
         made: Sequence[Candidate],
         failures: Sequence[UpstreamFailed],
+        key: int,
     ) -> tuple[Candidate, bool, Way] | None:
-        """The same for the attempt after a failed one; also whether it needs a fresh connection."""
+        """The same for the attempt after a failed one, by which key of its channel; also whether
+        it needs a fresh connection."""
         while True:
-            again = self._again(candidates, made, failures)
+            again = self._again(candidates, made, failures, key)
             if again is None:
                 return None
             try:
-                return *again, await self._way(asking, again[0])
+                way = await self._way(asking, again[0])
+                self._call.parts.health.claim(again[0])
+                return *again, way
             except RequestFault:
                 candidates.remove(again[0])
             except asyncio.CancelledError:
@@ -374,6 +413,7 @@ class Run:
         candidates: Sequence[Candidate],
         made: Sequence[Candidate],
         failures: Sequence[UpstreamFailed],
+        key: int,
     ) -> tuple[Candidate, bool] | None:
         """The candidate of the next attempt, and whether it needs a fresh connection."""
         last = failures[-1].fault
@@ -387,13 +427,20 @@ class Run:
         times = sum(failure.fault == last for failure in failures)
         if row.next == "once" and times > 1:
             return None
+        health, last_id = call.parts.health, made[-1].channel_id
+        closed: set[str] = set()
+        if self._budget is not None:
+            closed = self._budget.spent({one.channel_id for one in candidates}, health.now())
         if row.next == "resend" and times == 1 and len(made) < ATTEMPTS_MAX:
-            return made[-1], True
-        closed = {
+            return None if last_id in closed else (made[-1], True)
+        closed |= health.out(candidates)
+        closed |= {
             tried.channel_id
             for tried, failure in zip(made, failures, strict=True)
             if FAULTS[failure.fault].health in _CHANNEL_OUT
         }
+        if row.health in _KEY_OUT and not health.has_other_key(last_id, key):
+            closed.add(last_id)
         found = next_candidate(candidates, made, closed=closed)
         return None if found is None else (found, False)
 
@@ -407,10 +454,9 @@ class Run:
             return self._call.plain_outcome(499, "client_closed", CLIENT_CLOSED)
         self._settle_final(ended, told.status, kind, told.message)
         waits = [failure.retry_after_ms for failure in failures if failure.retry_after_ms]
+        wait_ms = jittered(min([*waits, int(COOL_S_MAX * 1000)])) if waits else None
         await self._call.refuse(
-            Refused(
-                kind, told.status, told.message, told.param, told.code, min(waits, default=None)
-            )
+            Refused(kind, told.status, told.message, told.param, told.code, wait_ms)
         )
         return self._call.plain_outcome(told.status, kind, told.message, basis=ended.ending.basis)
 

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -21,6 +21,7 @@ from billing.rules.pricing import PriceInvalid, PriceVersion
 from gateway.codecs.chat import Dialect
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import Address, BadAddress, Provider
+from gateway.rules.breaker import BreakerRule
 from gateway.rules.routing import Candidate, Route, matches, plan
 from lib.egress import EgressPolicy
 from lib.vault import Vault, VaultError
@@ -42,8 +43,9 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One way to a provider, with its secret opened: `headers` are those of every request, by the
-    dialect that is spoken, `passed` the names of a client's headers that go on."""
+    """One way to a provider, with its secrets opened: `headers` are those of every request, for
+    each key (one without any, where there is none) by the dialect that is spoken, `passed` the
+    names of a client's headers that go on."""
 
     id: str
     uuid: UUID
@@ -51,11 +53,12 @@ class Channel:
     provider: Provider
     base_url: str
     address: Address
-    headers: Mapping[Dialect, tuple[tuple[str, str], ...]]
+    headers: tuple[Mapping[Dialect, tuple[tuple[str, str], ...]], ...]
     passed: Mapping[Dialect, frozenset[bytes]]
     retries: int
     drain: bool
     timeouts: Timeouts
+    breaker: BreakerRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +214,7 @@ class _ChannelRow(msgspec.Struct):
     retries: int
     on_leave: str
     timeouts: dict[str, float]
+    breaker: dict[str, Any]
     keys: list[tuple[str, str]]
     routes: list[_Way]
 
@@ -236,11 +240,10 @@ class _Catalogue(msgspec.Struct):
 def _channel(row: _ChannelRow, vault: Vault) -> Channel:
     provider = provider_named(row.provider)
     # The place that gateway/channels.py sealed the key for.
-    secrets = [
+    secrets: list[str | None] = [
         vault.open(base64.b64decode(sealed), f"gateway_channelkey|{key_id}|sealed")
         for key_id, sealed in row.keys
     ]
-    secret = secrets[0] if secrets else None
     known = {name: row.timeouts[name] for name in Timeouts.__slots__ if name in row.timeouts}
     return Channel(
         id=row.id,
@@ -249,10 +252,13 @@ def _channel(row: _ChannelRow, vault: Vault) -> Channel:
         provider=provider,
         base_url=row.base_url,
         address=provider.address(row.base_url),
-        headers={
-            dialect: tuple(provider.headers(secret, dialect).items())
-            for dialect in provider.dialects
-        },
+        headers=tuple(
+            {
+                dialect: tuple(provider.headers(secret, dialect).items())
+                for dialect in provider.dialects
+            }
+            for secret in secrets or [None]
+        ),
         passed={
             dialect: frozenset(name.encode() for name in spoken.passed_headers)
             for dialect, spoken in provider.dialects.items()
@@ -260,6 +266,7 @@ def _channel(row: _ChannelRow, vault: Vault) -> Channel:
         retries=row.retries,
         drain=row.on_leave == "drain",
         timeouts=Timeouts(**known),
+        breaker=BreakerRule(**row.breaker),
     )
 
 
@@ -296,7 +303,7 @@ _LOAD = """
             SELECT json_agg(json_build_object(
                 'id', c.id, 'name', c.name, 'provider', c.provider, 'base_url', c.base_url,
                 'priority', c.priority, 'weight', c.weight, 'retries', c.retries,
-                'on_leave', c.on_leave, 'timeouts', c.timeouts,
+                'on_leave', c.on_leave, 'timeouts', c.timeouts, 'breaker', c.breaker,
                 'keys', coalesce((
                     SELECT json_agg(json_build_array(
                         k.id, translate(encode(k.sealed, 'base64'), E'\\n', ''))

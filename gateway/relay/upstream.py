@@ -38,7 +38,8 @@ _HEADERS = {
 class UpstreamFailed(Exception):
     """An attempt failed. `fault` is a row of the fault table, the rest is for the client: the kind
     with its status and message, code and param where the provider's stand, and the wait that the
-    upstream asked for. `detail` is for the operator."""
+    upstream asked for. `detail` is for the operator, `upstream_status` the status that it stood
+    in, 0 for none."""
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class UpstreamFailed(Exception):
         param: str | None = None,
         retry_after_ms: int | None = None,
         detail: str = "",
+        upstream_status: int = 0,
     ) -> None:
         super().__init__(f"{fault} {detail or message}")
         self.fault = fault
@@ -61,6 +63,7 @@ class UpstreamFailed(Exception):
         self.param = param
         self.retry_after_ms = retry_after_ms
         self.detail = detail
+        self.upstream_status = upstream_status
 
 
 def failed(fault: str, what: str = "", *, seconds: int = 0) -> UpstreamFailed:
@@ -71,11 +74,12 @@ def failed(fault: str, what: str = "", *, seconds: int = 0) -> UpstreamFailed:
 
 @dataclass(slots=True)
 class _Pool:
-    """How a channel is reached: its origin, and the head of each request to it by dialect."""
+    """How a channel is reached: its origin, and the head of each request to it by key and by
+    dialect."""
 
     made_for: tuple[Channel, EgressPolicy]
     origin: Origin
-    headers: dict[Dialect, bytes]
+    headers: list[dict[Dialect, bytes]]
     targets: dict[str, bytes]
 
 
@@ -118,11 +122,12 @@ class Upstreams:
         outgoing: Outgoing,
         attempt: str,
         *,
+        key: int,
         fresh: bool,
     ) -> Answer:
         """Send a request; the answer, whose status is 200 and whose kind of content fits.
 
-        `fresh` sends on a connection that was never used before (F32). Raises UpstreamFailed.
+        `key` is the place of one of the channel's keys; `fresh` sends on a connection that was never used before (F32). Raises UpstreamFailed.
         """
         pool = self._pool(channel, policy)
         try:
@@ -133,7 +138,7 @@ class Upstreams:
         body = outgoing.body
         head = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (
             target,
-            pool.headers[outgoing.codec.name],
+            pool.headers[key][outgoing.codec.name],
             attempt.encode(),
             passed,
             len(body),
@@ -189,10 +194,14 @@ def _open_pool(channel: Channel, policy: EgressPolicy) -> _Pool:
         tls_s=_TLS_S,
         reuse=Quirk.NO_CONNECTION_REUSE not in channel.provider.quirks,
     )
-    headers = {
-        dialect: headers_bytes([("host", origin.host_header), *{**_HEADERS, **dict(own)}.items()])
-        for dialect, own in channel.headers.items()
-    }
+    host = ("host", origin.host_header)
+    headers = [
+        {
+            dialect: headers_bytes([host, *{**_HEADERS, **dict(own)}.items()])
+            for dialect, own in by_dialect.items()
+        }
+        for by_dialect in channel.headers
+    ]
     return _Pool((channel, policy), origin, headers, {})
 
 
@@ -274,6 +283,7 @@ async def _refuse_status(answer: Answer, codec: Codec[Any]) -> None:
         param=told.param,
         retry_after_ms=told.retry_after_ms,
         detail=told.detail,
+        upstream_status=answer.status,
     )
 
 

@@ -36,6 +36,7 @@ channels:
     keys: ["env:FIRST_PROVIDER_KEY"]
     models: {gpt-4o-mini: {}, team-default: {upstream: gpt-4o-mini}, "gpt-5*": {}}
     timeouts: {connect: 1, idle: 2.5}
+    breaker: {failures: 3, open_for: 2.5}
   - name: second
     provider: openai_compatible
     base_url: http://127.0.0.1:9/v1
@@ -120,6 +121,7 @@ def test_one_file_sets_up_all_of_it(installation: Installation) -> None:
     first, second = Channel.objects.order_by("name")
     assert first.base_url == "https://api.openai.com/v1"
     assert first.timeouts == {"connect": 1, "first_content": 60, "idle": 2.5, "total": 1800}
+    assert first.breaker == {"failures": 3, "open_for": 2.5, "enabled": True, "window": 10}
     assert {route.model: route.upstream_model for route in first.routes.all()} == {
         "gpt-4o-mini": "",
         "team-default": "gpt-4o-mini",
@@ -235,7 +237,7 @@ def test_a_wrong_file_is_told_by_line_and_writes_nothing(
 ) -> None:
     before = everything()
     said = installation.refusal(WHOLE.replace("weight: 3", "weight: heavy"))
-    assert "weir.yaml:17: channels[1].weight: expected a whole number, found heavy" in said
+    assert "weir.yaml:18: channels[1].weight: expected a whole number, found heavy" in said
     said = installation.refusal(WHOLE.replace("env:CI_KEY", "env:NOWHERE"), "--json")
     assert "the environment variable NOWHERE is not set" in said
     assert everything() == before

@@ -83,9 +83,9 @@ def test_before_content(
         assert word_of(speaker, error) == wanted_word(speaker, row)
     assert fake.key not in answer.body.decode()
     if row[0] == 429:
-        assert answer.headers["retry-after"] == "7"
+        assert answer.headers["retry-after"] in ("7", "8")
         if client == "gemini":
-            assert error["details"][0]["retryDelay"] == "7s"
+            assert error["details"][0]["retryDelay"] == f"{answer.headers['retry-after']}s"
     elif row[0] == 503:
         assert int(answer.headers["retry-after"]) >= 1
     record = hub.record(answer.headers["x-request-id"])

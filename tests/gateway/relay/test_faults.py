@@ -295,8 +295,9 @@ def test_rate_limit_wins_over_an_unspecific_error(
     text = "#a.fault=F8:seconds #retry_after=7 #b.fault=F10:500"
     answer = hub.post(tenant, ask(model, text))
     assert (answer.status, answer.error["code"]) == (429, "rate_limit_exceeded")
-    assert answer.headers["retry-after"] == "7"
-    assert answer.headers["retry-after-ms"] == "7000"
+    # A little longer than the provider said: not all shall come back at once.
+    assert answer.headers["retry-after"] in ("7", "8")
+    assert 7000 <= int(answer.headers["retry-after-ms"]) <= 7700
 
 
 def test_answer_in_pieces_larger_than_the_limit_is_refused(hub: Hub, fake: FakeUpstream) -> None:

@@ -20,7 +20,7 @@ def channel(name: str, *models: str, **over: Any) -> dict[str, Any]:
     return {
         "id": f"00000000-0000-7000-8000-{number:012d}", "name": name,
         "provider": "openai_compatible", "base_url": "https://api.example.com/v1", "priority": 0,
-        "weight": 1, "retries": 2, "on_leave": "cancel", "timeouts": {}, "keys": [],
+        "weight": 1, "retries": 2, "on_leave": "cancel", "timeouts": {}, "breaker": {}, "keys": [],
         "routes": [{"model": model, "upstream_model": ""} for model in models],
     } | over  # fmt: skip
 
@@ -76,7 +76,7 @@ def test_secret_is_opened_for_its_own_row_only(caplog: pytest.LogCaptureFixture)
     moved = channel("moved", "m", keys=[["k2", text]])
     found = snapshot([good, moved])
     assert [one.name for one in found.channels.values()] == ["good"]
-    assert dict(next(iter(found.channels.values())).headers["openai"]) == {
+    assert dict(next(iter(found.channels.values())).headers[0]["openai"]) == {
         "authorization": "Bearer sk-secret"
     }
     assert "moved" in caplog.text

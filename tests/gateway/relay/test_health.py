@@ -1,0 +1,210 @@
+"""What a process learns of its channels: breakers, cooling keys, refused keys, and how little is
+tried again when nothing answers (promises.md, "Numbers", P21, F5, F7, F8, F9)."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.fakes import listeners
+from tests.fakes.upstream import FakeUpstream
+from tests.gateway.relay.asking import ask
+from tests.hub import Answer, Hub, Tenant
+
+SOON = {"failures": 3, "open_for": 0.2}
+NEVER = {"failures": 3, "open_for": 3600}
+
+
+@pytest.fixture(scope="module")
+def keyring() -> Iterator[FakeUpstream]:
+    """A provider that knows two keys."""
+    with FakeUpstream(name="k", keys=("sk-first", "sk-second")) as fake:
+        yield fake
+
+
+def seen(fake: FakeUpstream, model: str) -> list[dict[str, Any]]:
+    return [row for row in fake.books() if row["model"] == model]
+
+
+def attempts(hub: Hub, model: str) -> int:
+    (row,) = hub.rows("SELECT count(*) AS n FROM usage_attempt WHERE model = %s", model)
+    return int(row["n"])
+
+
+def posts(hub: Hub, tenant: Tenant, body: Any, times: int) -> list[Answer]:
+    return [hub.post(tenant, body) for _ in range(times)]
+
+
+def refused_without_attempt(hub: Hub, answer: Answer) -> bool:
+    """5 of 100 requests are let through nevertheless: they are told as the attempt was."""
+    if answer.status != 503:
+        return False
+    assert answer.error["code"] == "no_channel_available"
+    assert int(answer.headers["retry-after"]) >= 1
+    (record,) = hub.records(answer.headers["x-request-id"])
+    assert (record["kind"], record["channel_name"]) == ("no_channel", "")
+    return True
+
+
+def test_channel_that_fails_is_asked_no_more(hub: Hub, fake: FakeUpstream) -> None:
+    """Refused at once, by our own word; a hold was never placed."""
+    tenant = hub.tenant()
+    model = hub.model(fake, retries=0, breaker=NEVER)
+    body = ask(model, "#fault=F10:500")
+    assert [answer.status for answer in posts(hub, tenant, body, 3)] == [502] * 3
+    answers = posts(hub, tenant, body, 30)
+    refused = sum(refused_without_attempt(hub, answer) for answer in answers)
+    assert refused >= 20
+    assert attempts(hub, model) == 33 - refused
+    hub.assert_books_balance()
+
+
+def test_other_channel_is_asked_first_while_one_is_out(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    tenant = hub.tenant()
+    model = hub.model(fake, other_fake, breaker=NEVER)
+    body = ask(model, "#a.fault=F10:500 #tokens=2")
+    answers = posts(hub, tenant, body, 5)
+    assert {answer.status for answer in answers} == {200}
+    tried = [len(hub.records(answer.headers["x-request-id"])) for answer in answers]
+    assert tried == [2, 2, 2, 1, 1]
+
+
+def test_channel_that_is_well_again_is_asked_again(hub: Hub, fake: FakeUpstream) -> None:
+    """Half-open after its time: what comes through closes it."""
+    tenant = hub.tenant()
+    model = hub.model(fake, retries=0, breaker=SOON)
+    posts(hub, tenant, ask(model, "#fault=F10:500"), 3)
+    well = ask(model, "#tokens=2")
+    for _ in range(3):
+        hub.wait(lambda: hub.post(tenant, well).status == 200, "the channel stays out")
+    assert {answer.status for answer in posts(hub, tenant, well, 5)} == {200}
+
+
+def test_faults_behind_the_commit_point_count(hub: Hub, fake: FakeUpstream) -> None:
+    tenant = hub.tenant()
+    model = hub.model(fake, retries=0, breaker=NEVER)
+    body = ask(model, "#fault=F14:close@2 #delay_ms=5 #tokens=4", stream=True)
+    assert {answer.status for answer in posts(hub, tenant, body, 3)} == {200}
+    refused = sum(refused_without_attempt(hub, one) for one in posts(hub, tenant, body, 20))
+    assert refused >= 12
+
+
+def test_what_the_client_did_wrong_counts_nothing(hub: Hub, fake: FakeUpstream) -> None:
+    tenant = hub.tenant()
+    model = hub.model(fake, retries=0, breaker=NEVER)
+    assert {one.status for one in posts(hub, tenant, ask(model, "#fault=F6:400"), 6)} == {400}
+    assert hub.post(tenant, ask(model, "#tokens=1")).status == 200
+
+
+def test_breaker_that_is_switched_off_stays_closed(hub: Hub, fake: FakeUpstream) -> None:
+    tenant = hub.tenant()
+    model = hub.model(fake, retries=0, breaker={"enabled": False, "failures": 1})
+    assert {one.status for one in posts(hub, tenant, ask(model, "#fault=F10:500"), 25)} == {502}
+
+
+def test_channel_that_was_changed_starts_anew(hub: Hub, fake: FakeUpstream) -> None:
+    tenant = hub.tenant()
+    model = hub.model(fake, retries=0, breaker=NEVER)
+    posts(hub, tenant, ask(model, "#fault=F10:500"), 3)
+    hub.connection.execute(
+        "UPDATE gateway_channel SET timeouts = '{\"idle\": 59}' WHERE name = %s", [f"{model}-0"]
+    )
+    hub.bump()
+    well = ask(model, "#tokens=1")
+    hub.wait(lambda: hub.post(tenant, well).status == 200, "the channel stays out")
+    assert {answer.status for answer in posts(hub, tenant, well, 3)} == {200}
+
+
+def test_key_that_is_refused_gives_way_to_the_next(hub: Hub, keyring: FakeUpstream) -> None:
+    """F5: within the same request, and for good."""
+    tenant, model = hub.tenant(), f"m-{keyring.port}-refused"
+    hub.channel(model, keyring.url, ("sk-of-nobody-1", "sk-second"))
+    hub.price(model, {"in_text": 10**6, "out_text": 10**6})
+    hub.know(model)
+    before = keyring.totals()["unauthorized"]
+    answers = posts(hub, tenant, ask(model, "#tokens=1"), 6)
+    assert {answer.status for answer in answers} == {200}
+    assert keyring.totals()["unauthorized"] == before + 1
+    assert attempts(hub, model) == 7
+
+
+def test_keys_take_turns(hub: Hub, keyring: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), f"m-{keyring.port}-turns"
+    hub.channel(model, keyring.url, ("sk-first", "sk-second"), upstream_model="fake-64")
+    hub.price(model, {"in_text": 10**6, "out_text": 10**6})
+    hub.know(model)
+    posts(hub, tenant, ask(model, "#tokens=1"), 6)
+    keys = [row["key"] for row in seen(keyring, "fake-64")]
+    assert sorted(keys) == ["sk-first"] * 3 + ["sk-second"] * 3
+
+
+def test_key_at_its_limit_rests(hub: Hub, keyring: FakeUpstream) -> None:
+    """F8: the other key answers; when both rest, the wait is told without asking."""
+    tenant, model = hub.tenant(), f"m-{keyring.port}-rest"
+    hub.channel(model, keyring.url, ("sk-first", "sk-second"))
+    hub.price(model, {"in_text": 10**6, "out_text": 10**6})
+    hub.know(model)
+    once = ask(model, "#1.fault=F8:seconds #retry_after=9 #tokens=1")
+    assert hub.post(tenant, once).status == 200
+    assert attempts(hub, model) == 2
+    answer = hub.post(tenant, ask(model, "#fault=F8:seconds #retry_after=50"))
+    assert answer.status == 429
+    for _ in range(5):
+        answer = hub.post(tenant, ask(model, "#tokens=1"))
+        assert (answer.status, answer.error["code"]) == (429, "rate_limit_exceeded")
+        # The shortest rest of the pool, a little longer, less the time that went by.
+        assert 5 <= int(answer.headers["retry-after"]) <= 10
+    assert attempts(hub, model) == 3
+    (record,) = hub.records(answer.headers["x-request-id"])
+    assert (record["kind"], record["charge_nano"]) == ("upstream_rate_limited", 0)
+
+
+def test_rest_is_two_minutes_at_most(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    for _ in range(2):
+        answer = hub.post(tenant, ask(model, "#fault=F8:huge"))
+        assert answer.status == 429
+        assert 115 <= int(answer.headers["retry-after"]) <= 132
+
+
+def test_model_that_is_unknown_there_takes_its_route_off(hub: Hub, fake: FakeUpstream) -> None:
+    """F7: three times in a row, for what a client names may be unknown too."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    body = ask(model, "#fault=F7")
+    assert [answer.status for answer in posts(hub, tenant, body, 3)] == [502] * 3
+    refused = sum(refused_without_attempt(hub, one) for one in posts(hub, tenant, body, 20))
+    assert refused >= 12
+
+
+@pytest.mark.parametrize("fault", ["F10:500", "F14:close", "F33", "F1"])
+def test_outage_is_not_amplified(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, fault: str
+) -> None:
+    """P21: at most 1.2 attempts for each of 240 requests, whatever the retries allow."""
+    tenant = hub.tenant("100.00")
+    with listeners.refused_port() as port:
+        ups = (f"http://127.0.0.1:{port}/v1",) * 2 if fault == "F1" else (fake, other_fake)
+        model = hub.model(*ups)
+        body = ask(model, "#tokens=1" if fault == "F1" else f"#fault={fault}")
+        with ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(lambda _: hub.post(tenant, body), range(240)))
+    assert {answer.status for answer in answers} <= {502, 503}
+    hub.settled(tenant)
+    assert attempts(hub, model) <= 1.2 * len(answers)
+    hub.assert_books_balance()
+
+
+def test_every_request_goes_over_while_another_channel_answers(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """The budget is for attempts that fail: nobody is refused where somebody answers."""
+    tenant = hub.tenant("100.00")
+    model = hub.model(fake, other_fake)
+    body = ask(model, "#a.fault=F10:500 #tokens=1")
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: hub.post(tenant, body), range(100)))
+    assert {answer.status for answer in answers} == {200}
+    assert attempts(hub, model) < 150
