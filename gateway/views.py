@@ -20,14 +20,20 @@ from gateway.relay.health import Told
 from gateway.served import ServedModel, prices_in_force, served_models, testable_names
 from lib.htmx import render_part
 from lib.ids import id_text
+from usage.words import KINDS
 
 
 @operator_page("channels.read")
 @require_safe
 def channel_list(request: HttpRequest, actor: Actor) -> HttpResponse:
     rows = [_row(request, channel) for channel in visible_channels(actor)]
-    context = {"nav": "channels", "rows": rows, "example": _EXAMPLE, "commands": _COMMANDS}
-    context["troubled"] = any(row["told"] for row in rows)
+    context = {
+        "nav": "channels",
+        "rows": rows,
+        "troubled": any(row["told"] for row in rows),
+        "example": _EXAMPLE,
+        "commands": _COMMANDS,
+    }
     return render(request, "gateway/channels.html", context)
 
 
@@ -120,6 +126,7 @@ def _told(request: HttpRequest, channel: Channel) -> Told | None:
 
 
 def _row(request: HttpRequest, channel: Channel) -> dict[str, object]:
+    told = _told(request, channel)
     provider = PROVIDERS.get(channel.provider)
     routes = list(channel.routes.all())
     return {
@@ -131,5 +138,6 @@ def _row(request: HttpRequest, channel: Channel) -> dict[str, object]:
         "more": len(routes) - 1,
         "demo": channel.provider == "local",
         "check": shown_check(channel.last_test),
-        "told": _told(request, channel),
+        "told": told,
+        "why": "" if told is None else str(KINDS.get(told.kind or "", "")),
     }

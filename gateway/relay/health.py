@@ -49,12 +49,12 @@ class Out(NamedTuple):
 
 
 class Told(NamedTuple):
-    """A channel as this process sees it. `seconds`: until it is asked again."""
+    """A channel as this process sees it. `seconds`: until it is asked again; `kind`: of the last
+    failure that took something out."""
 
     condition: Condition
     seconds: int = 0
-    fault: str = ""
-    keys_out: int = 0
+    kind: ErrorKind | None = None
 
 
 class _Key:
@@ -78,7 +78,7 @@ class _Key:
 class _State:
     """What is known of one channel."""
 
-    __slots__ = ("breaker", "channel", "fault", "keys", "routes", "turn")
+    __slots__ = ("breaker", "channel", "keys", "kind", "routes", "turn")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -88,7 +88,7 @@ class _State:
         # By the upstream's name of a model: how often it was unknown in a row, and until when off.
         self.routes: dict[str, tuple[int, float]] = {}
         self.turn = 0
-        self.fault = ""
+        self.kind: ErrorKind | None = None
 
     def allows(self, model: str, now: float) -> bool:
         return (
@@ -283,13 +283,13 @@ class Health:
         channel_id = state.channel.id
         if channel_id in self._troubled and state.calm(now):
             self._troubled.discard(channel_id)
-            state.fault = ""
+            state.kind = None
             log.warning("channel %s answers again", state.channel.name)
 
     def blame(self, state: _State, n: int, model: str, failure: UpstreamFailed) -> None:
         """What a fault does to the health of its channel, its key and its route."""
         now, key, fault = self.now(), state.keys[n], failure.fault
-        name, state.fault = state.channel.name, fault
+        name, state.kind = state.channel.name, failure.kind
         match FAULTS[fault].health:
             case "count":
                 state.breaker.bad(now, connect=fault in _CONNECTS)
@@ -338,14 +338,14 @@ class Health:
         state, now = self._states.get(channel_id), self.now()
         if state is None or state.calm(now):
             return Told("good")
-        keys_out = sum(not key.allows(now) for key in state.keys)
         if state.breaker.closed:
-            if keys_out < len(state.keys):
-                return Told("good", 0, state.fault, keys_out)
-            return Told("keys_out", int(state.waits("", now)) + 1, state.fault, keys_out)
+            if any(key.allows(now) for key in state.keys):
+                return Told("good")
+            return Told("keys_out", int(state.waits("", now)) + 1, state.kind)
         wait_s = state.breaker.waits(now)
-        condition: Condition = "open" if wait_s else "half_open"
-        return Told(condition, int(wait_s) + 1 if wait_s else 0, state.fault, keys_out)
+        if not wait_s:
+            return Told("half_open", 0, state.kind)
+        return Told("open", int(wait_s) + 1, state.kind)
 
     def _allows(self, candidate: Candidate, now: float) -> bool:
         state = self._states.get(candidate.channel_id)
