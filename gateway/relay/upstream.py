@@ -74,12 +74,11 @@ def failed(fault: str, what: str = "", *, seconds: int = 0) -> UpstreamFailed:
 
 @dataclass(slots=True)
 class _Pool:
-    """How a channel is reached: its origin, and the head of each request to it by key and by
-    dialect."""
+    """How a channel is reached: its origin, and what stands in the heads of requests to it."""
 
     made_for: tuple[Channel, EgressPolicy]
     origin: Origin
-    headers: list[dict[Dialect, bytes]]
+    fields: dict[tuple[int, Dialect, tuple[tuple[str, str], ...]], bytes]
     targets: dict[str, bytes]
 
 
@@ -127,20 +126,20 @@ class Upstreams:
     ) -> Answer:
         """Send a request; the answer, whose status is 200 and whose kind of content fits.
 
-        `key` is the place of one of the channel's keys; `fresh` sends on a connection that was never used before (F32). Raises UpstreamFailed.
+        `key` is the place of one of the channel's keys; `fresh` sends on a connection that was
+        never used before (F32). Raises UpstreamFailed.
         """
         pool = self._pool(channel, policy)
         try:
             target = _target(pool, outgoing.url)
-            passed = headers_bytes(tuple(outgoing.passed.items()))
+            fields = _fields(pool, key, outgoing)
         except ValueError as error:
             raise _unreachable("F1", f"{channel.name}: {error}") from error
         body = outgoing.body
-        head = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\n%bcontent-length: %d\r\n\r\n" % (
+        head = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
             target,
-            pool.headers[key][outgoing.codec.name],
+            fields,
             attempt.encode(),
-            passed,
             len(body),
         )
         answer = await pool.origin.connection(fresh=fresh)
@@ -194,15 +193,7 @@ def _open_pool(channel: Channel, policy: EgressPolicy) -> _Pool:
         tls_s=_TLS_S,
         reuse=Quirk.NO_CONNECTION_REUSE not in channel.provider.quirks,
     )
-    host = ("host", origin.host_header)
-    headers = [
-        {
-            dialect: headers_bytes([host, *{**_HEADERS, **dict(own)}.items()])
-            for dialect, own in by_dialect.items()
-        }
-        for by_dialect in channel.headers
-    ]
-    return _Pool((channel, policy), origin, headers, {})
+    return _Pool((channel, policy), origin, {}, {})
 
 
 def _target(pool: _Pool, url: str) -> bytes:
@@ -213,6 +204,21 @@ def _target(pool: _Pool, url: str) -> bytes:
             pool.targets.clear()
         target = pool.targets[url] = target_of(url)
     return target
+
+
+def _fields(pool: _Pool, key: int, outgoing: Outgoing) -> bytes:
+    """The header lines that requests have in common; a client's own take the place of ours.
+    Raises ValueError."""
+    dialect, passed = outgoing.codec.name, outgoing.passed
+    known = (key, dialect, tuple(passed.items()) if passed else ())
+    fields = pool.fields.get(known)
+    if fields is None:
+        if len(pool.fields) >= _URLS_MAX:
+            pool.fields.clear()
+        own = dict(pool.made_for[0].headers[key][dialect])
+        named = {"host": pool.origin.host_header, **_HEADERS, **own, **passed}
+        fields = pool.fields[known] = headers_bytes(tuple(named.items()))
+    return fields
 
 
 def _unreachable(fault: str, detail: str) -> UpstreamFailed:

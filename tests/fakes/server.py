@@ -446,7 +446,13 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         assert self._reading is not None
-        self._reading.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        # A header that comes twice is both its values, as everywhere (RFC 9110, 5.3).
+        headers, key, text = (
+            self._reading.headers,
+            name.decode("latin-1").lower(),
+            value.decode("latin-1"),
+        )
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
     def on_headers_complete(self) -> None:
         request = self._reading
