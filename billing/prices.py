@@ -7,7 +7,7 @@ refuses versions of one price that overlap in time.
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
@@ -15,9 +15,10 @@ from django.db.models import Q
 from accounts import audit
 from accounts.access import Actor
 from accounts.epoch import bump_epoch
-from billing.models import Price, PriceVersion
+from billing.models import Price, PriceKind, PriceProposal, PriceVersion
 from billing.rules import pricing
 from billing.rules.catalogue import CatalogueRow
+from billing.rules.conditions import ConditionInvalid, read_hours, tier_name
 from billing.rules.meters import MeterUnknown
 
 CATALOGUE = "genai-prices"
@@ -28,11 +29,25 @@ class PriceRefused(ValueError):
     """The price cannot be so; the text says why."""
 
 
+class PriceKey(NamedTuple):
+    """What a price is known by. `channel` is a channel's name, for costs only ("" = any); "" for
+    `service_tier` is the plain one, for `hours` the whole day."""
+
+    model: str
+    kind: str = "charge"
+    channel: str = ""
+    service_tier: str = ""
+    hours: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in self if part and part != "charge")
+
+
 @dataclass(frozen=True, slots=True)
 class ListedPrice:
     """One version as a price list shows it; `rates` in the stored form of rules/pricing.py."""
 
-    model: str
+    key: PriceKey
     version_id: int
     valid_from: dt.datetime
     valid_to: dt.datetime | None
@@ -40,31 +55,57 @@ class ListedPrice:
     source: str
 
     @property
+    def model(self) -> str:
+        return self.key.model
+
+    @property
     def from_catalogue(self) -> bool:
         return self.source.startswith(CATALOGUE)
+
+    def in_force_at(self, at: dt.datetime) -> bool:
+        """Whether the dates of this version hold at an instant."""
+        return self.valid_from <= at and (self.valid_to is None or at < self.valid_to)
+
+
+def check_key(key: PriceKey) -> None:
+    """PriceRefused for a key that no price can have."""
+    if key.kind == PriceKind.CHARGE and key.channel:
+        raise PriceRefused("Only costs are set by channel: a charge is the same on all of them.")
+    if key.service_tier != tier_name(key.service_tier):
+        raise PriceRefused(
+            f"{key.service_tier!r} is no service tier of its own: leave it out for the plain price."
+        )
+    try:
+        read_hours(key.hours)
+    except ConditionInvalid as error:
+        raise PriceRefused(str(error)) from error
 
 
 def set_price(
     actor: Actor,
-    model: str,
+    model: str | PriceKey,
     valid_from: dt.datetime,
     rates: Mapping[str, object],
     *,
     source: str,
     valid_to: dt.datetime | None = None,
 ) -> PriceVersion:
-    """A new version of a model's price; the version that is valid at `valid_from` ends there.
+    """A new version of a price; the version that is valid at `valid_from` ends there.
 
-    `rates` is the stored form of rules/pricing.py. PriceRefused for unusable rates, and when it
-    would overlap a version that begins later.
+    `rates` is the stored form of rules/pricing.py; a model's name alone stands for its plain
+    charge. PriceRefused for unusable rates, for hours that overlap those of another price, and
+    when it would overlap a version that begins later.
     """
+    key = PriceKey(model) if isinstance(model, str) else model
+    check_key(key)
     try:
         pricing.PriceVersion.from_stored(rates)
     except (pricing.PriceInvalid, MeterUnknown) as error:
         raise PriceRefused(str(error)) from error
     with transaction.atomic():
-        price, _ = Price.objects.get_or_create(model=model)
+        price, _ = Price.objects.get_or_create(**key._asdict())
         Price.objects.select_for_update().get(id=price.id)
+        _refuse_shared_hours(key)
         price.versions.filter(valid_from__lt=valid_from).filter(
             Q(valid_to=None) | Q(valid_to__gt=valid_from)
         ).update(valid_to=valid_from)
@@ -78,13 +119,13 @@ def set_price(
                     source=source,
                 )
         except IntegrityError as error:
-            raise _refusal(error, model) from error
+            raise _refusal(error, str(key)) from error
         audit.record(
             actor,
             None,
             "price.set",
             version,
-            model=model,
+            **_told(key),
             valid_from=valid_from.isoformat(),
             valid_to=valid_to.isoformat() if valid_to else None,
             rates=dict(rates),
@@ -92,6 +133,29 @@ def set_price(
         )
         bump_epoch()
     return version
+
+
+def _refuse_shared_hours(key: PriceKey) -> None:
+    hours = read_hours(key.hours)
+    if hours is None:
+        return
+    same = Price.objects.filter(
+        model=key.model, kind=key.kind, channel=key.channel, service_tier=key.service_tier
+    )
+    for other in same.exclude(hours__in=("", key.hours)).filter(versions__isnull=False).distinct():
+        span = read_hours(other.hours)
+        if span is not None and span.overlap(hours):
+            raise PriceRefused(
+                f"The hours {key.hours} of {key.model} overlap {other.hours}, which has a price."
+            )
+
+
+def _told(key: PriceKey) -> dict[str, str]:
+    """The key for the audit trail: what narrows nothing down is left out."""
+    given = {name: value for name, value in key._asdict().items() if value}
+    if key.kind == PriceKind.CHARGE:
+        del given["kind"]
+    return given
 
 
 def end_price(actor: Actor, version: PriceVersion, valid_to: dt.datetime | None) -> PriceVersion:
@@ -108,7 +172,7 @@ def end_price(actor: Actor, version: PriceVersion, valid_to: dt.datetime | None)
             None,
             "price.ended",
             version,
-            model=version.price.model,
+            **_told(key_of(version.price)),
             valid_to=valid_to.isoformat() if valid_to else None,
         )
         bump_epoch()
@@ -118,9 +182,8 @@ def end_price(actor: Actor, version: PriceVersion, valid_to: dt.datetime | None)
 def remove_price(actor: Actor, version: PriceVersion) -> None:
     """Remove a version that nothing was charged at; the caller knows that (I11)."""
     with transaction.atomic():
-        audit.record(
-            actor, None, "price.removed", version, model=version.price.model, rates=version.rates
-        )
+        key = key_of(version.price)
+        audit.record(actor, None, "price.removed", version, **_told(key), rates=version.rates)
         version.delete()
         bump_epoch()
 
@@ -136,14 +199,13 @@ def load_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -> i
             return 0
         priced = set(Price.objects.values_list("model", flat=True))
         wanted = [row for row in rows if row.model not in priced]
-        prices = Price.objects.bulk_create(
-            [Price(model=model) for model in dict.fromkeys(row.model for row in wanted)]
-        )
-        by_model = {price.model: price for price in prices}
+        keys = dict.fromkeys(catalogue_key(row) for row in wanted)
+        prices = Price.objects.bulk_create([Price(**key._asdict()) for key in keys])
+        by_key = {key_of(price): price for price in prices}
         versions = PriceVersion.objects.bulk_create(
             [
                 PriceVersion(
-                    price=by_model[row.model],
+                    price=by_key[catalogue_key(row)],
                     valid_from=row.valid_from,
                     valid_to=row.valid_to,
                     rates=row.rates,
@@ -165,14 +227,33 @@ def catalogue_loaded() -> bool:
     return PriceVersion.objects.filter(source__startswith=CATALOGUE).exists()
 
 
-def list_prices(models: Iterable[str] | None = None) -> list[ListedPrice]:
-    """Every version, by model and time; of the named models only, when some are named."""
-    versions = PriceVersion.objects.select_related("price").order_by("price__model", "valid_from")
+def catalogue_key(row: CatalogueRow) -> PriceKey:
+    """The price that a row of the catalogue is a version of."""
+    return PriceKey(row.model, service_tier=row.service_tier, hours=row.hours)
+
+
+def key_of(price: Price | PriceProposal) -> PriceKey:
+    """What a stored price, or a proposal for one, is known by."""
+    return PriceKey(price.model, price.kind, price.channel, price.service_tier, price.hours)
+
+
+def list_prices(models: Iterable[str] | None = None, *, kind: str = "charge") -> list[ListedPrice]:
+    """Every version of that kind, by key and time; of the named models only, when some are named.
+
+    The plain price of a model comes before those of its service tiers and hours.
+    """
+    versions = (
+        PriceVersion.objects.select_related("price")
+        .filter(price__kind=kind)
+        .order_by(
+            "price__model", "price__channel", "price__service_tier", "price__hours", "valid_from"
+        )
+    )
     if models is not None:
         versions = versions.filter(price__model__in=list(models))
     return [
         ListedPrice(
-            version.price.model,
+            key_of(version.price),
             version.id,
             version.valid_from,
             version.valid_to,

@@ -1,10 +1,12 @@
 """Which model names the installation serves, by which channels, at which price now."""
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from billing.prices import ListedPrice, list_prices
+from billing.rules.conditions import read_hours
 from billing.rules.meters import FALLBACKS
 from gateway.models import Channel
 from gateway.rules.routing import matches
@@ -85,12 +87,13 @@ def served_models() -> list[ServedModel]:
 
 
 def prices_in_force() -> dict[str, ListedPrice]:
-    """The version of each price that is in force now, by the price's name or pattern."""
+    """The version of each plain price that is in force now, by the price's name or pattern."""
     now = clock.now()
+    # What holds at this hour only is listed behind what holds all day, and wins.
     return {
         price.model: price
         for price in list_prices()
-        if price.valid_from <= now and (price.valid_to is None or now < price.valid_to)
+        if not price.key.service_tier and price.in_force_at(now) and _hold_at(price.key.hours, now)
     }
 
 
@@ -109,3 +112,9 @@ def testable_names(channel: Channel, priced: Iterable[str]) -> list[str]:
     patterns = [name for name in routes if "*" in name]
     met = {name for name in priced if any(matches(pattern, name) for pattern in patterns)}
     return sorted(named) + sorted(met.difference(named))
+
+
+def _hold_at(hours: str, at: dt.datetime) -> bool:
+    span = read_hours(hours)
+    at = at.astimezone(dt.UTC)
+    return span is None or span.hold_at(at.hour * 3600 + at.minute * 60 + at.second)

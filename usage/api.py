@@ -274,5 +274,5 @@ def _shown(actor: Actor, row: RequestRow) -> dict[str, Any]:
         "ttft_ms": row.ttft_ms,
         "total_ms": row.total_ms,
         "attempts": row.attempts,
-        "cost": None,
+        "cost": format_usd(row.cost_nano) if actor.operator and row.cost_nano is not None else None,
     }

@@ -36,6 +36,8 @@ class Attempt(models.Model):
     stream = models.BooleanField()
     source = models.CharField(max_length=12)
     price_version_id = models.BigIntegerField(null=True)
+    multiplier_ppm = models.BigIntegerField(default=1_000_000, db_default=1_000_000)
+    cost_version_id = models.BigIntegerField(null=True)
     hold_nano = models.BigIntegerField()
     admitted_at = models.DateTimeField(db_default=Now())
 
@@ -44,7 +46,10 @@ class Attempt(models.Model):
 
 
 class UsageRecord(models.Model):
-    """What one ended attempt used and was charged, at which price version.
+    """What one ended attempt used and was charged, at which price version and plan multiplier.
+
+    `cost_nano` is what it cost us by the prices of the kind cost, null where none is known; it is
+    for operators only.
 
     `id` is the attempt's; for a request that was refused before any attempt it is the request's.
     The record of a request's last attempt is `final`: it tells how the request ended.
@@ -83,6 +88,9 @@ class UsageRecord(models.Model):
     hold_nano = models.BigIntegerField(default=0)
     basis = models.CharField(max_length=12)
     price_version_id = models.BigIntegerField(null=True)
+    multiplier_ppm = models.BigIntegerField(default=1_000_000, db_default=1_000_000)
+    cost_nano = models.BigIntegerField(null=True)
+    cost_version_id = models.BigIntegerField(null=True)
     ttft_ms = models.IntegerField(null=True)
     total_ms = models.IntegerField()
     raw_usage = models.JSONField(null=True)

@@ -47,6 +47,7 @@ class PriceShown:
     valid_to: dt.datetime | None
     source: str
     rates: Mapping[str, object]
+    multiplier_ppm: int = PPM
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,7 @@ def request_detail(actor: Actor, request_id: UUID) -> RequestDetail:
         total_ms=last.total_ms,
         flags=last.flags or [],
         attempts=sum(1 for attempt in attempts if attempt.n),
+        cost_nano=_cost_nano(found),
     )
     in_force = _price(last)
     return RequestDetail(
@@ -203,14 +205,16 @@ def receipt(row: RequestRow, in_force: PriceShown | None) -> Receipt:
     if in_force is None or not row.meters:
         return empty
     try:
-        version = PriceVersion.from_stored(in_force.rates)
+        version = PriceVersion.from_stored(in_force.rates).multiplied(in_force.multiplier_ppm)
     except (PriceInvalid, MeterUnknown) as error:
         return replace(empty, computed_nano=None, problem=str(error))
     cost = price(row.meters, version)
     if not isinstance(cost, CostLines):
         problem = f"{cost.reason}: {', '.join(cost.meters)}"
         return replace(empty, computed_nano=None, problem=problem)
-    exact = [line.quantity * line.rate_nano_per_million * PPM for line in cost.lines]
+    exact = [
+        line.quantity * line.rate_nano_per_million * line.multiplier_ppm for line in cost.lines
+    ]
     rounding = cost.total_nano * _EXACT_PER_NANO - sum(exact)
     above = waived = 0
     if row.basis in UNCHARGED:
@@ -275,6 +279,14 @@ class _Found(NamedTuple):
     valid_to: dt.datetime | None
     source_of_price: str | None
     rates: Any
+    multiplier_ppm: int
+    cost_nano: int | None
+
+
+def _cost_nano(found: Sequence[_Found]) -> int | None:
+    """What all attempts cost us, as far as it is known; None where nothing is."""
+    known = [one.cost_nano for one in found if one.cost_nano is not None]
+    return sum(known) if known else None
 
 
 def _attempt(one: _Found, begun_at: dt.datetime) -> AttemptShown:
@@ -315,6 +327,7 @@ def _price(one: _Found) -> PriceShown | None:
         one.valid_to,
         one.source_of_price or "",
         _json(one.rates),
+        one.multiplier_ppm,
     )
 
 
@@ -350,7 +363,8 @@ _DETAIL: Final = """
                u.final, u.ended_at, u.status, u.kind, u.message, u.finish_reason, u.meters,
                u.charge_nano, coalesce(a.hold_nano, u.hold_nano) AS hold_nano, u.basis,
                coalesce(u.price_version_id, a.price_version_id) AS price_version_id,
-               u.ttft_ms, u.total_ms, u.raw_usage, u.flags
+               u.ttft_ms, u.total_ms, u.raw_usage, u.flags,
+               coalesce(u.multiplier_ppm, a.multiplier_ppm) AS multiplier_ppm, u.cost_nano
         FROM attempt a FULL JOIN record u USING (id)
     )
     SELECT w.id, w.n, w.admitted_at, o.slug, t.slug, w.key_id, k.name, p.email, w.model,
@@ -365,7 +379,8 @@ _DETAIL: Final = """
                WHERE idempotency_id IN (
                    'hold:' || w.id, 'settle:' || w.id, 'void:' || w.id, 'expire:' || w.id)
            ),
-           priced.model, version.valid_from, version.valid_to, version.source, version.rates
+           priced.model, version.valid_from, version.valid_to, version.source, version.rates,
+           w.multiplier_ppm, w.cost_nano
     FROM whole w
     JOIN accounts_organisation o ON o.id = w.organisation_id
     LEFT JOIN accounts_team t ON t.id = w.team_id

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import connection
 
 from billing.models import PriceVersion as StoredVersion
-from billing.rules.pricing import CostLines, PriceVersion, price
+from billing.rules.pricing import CostLines, PriceVersion, price, total_of
 from usage import sql
 
 CRASH_CUT: Final = sql.Ending(
@@ -36,7 +36,8 @@ def crash_cut(cuts: Sequence[Cut]) -> list[sql.Ending]:
     Without a mark the customer pays nothing: nobody knows what was answered.
     """
     versions = _versions([cut.attempt_id for cut in cuts if cut.mark])
-    return [_ending(cut, versions.get(cut.attempt_id)) for cut in cuts]
+    none = _Versions(None, None)
+    return [_ending(cut, versions.get(cut.attempt_id, none)) for cut in cuts]
 
 
 def write_crash_cut(cuts: Iterable[tuple[Cut, sql.Ending]]) -> None:
@@ -50,37 +51,54 @@ def write_crash_cut(cuts: Iterable[tuple[Cut, sql.Ending]]) -> None:
             cursor.execute(text, parameters)
 
 
-def _ending(cut: Cut, version: PriceVersion | None) -> sql.Ending:
+def _ending(cut: Cut, versions: "_Versions") -> sql.Ending:
     if not cut.mark:
         return CRASH_CUT
-    meters = dict(cut.mark)
+    meters, version = dict(cut.mark), versions.charge
+    cost_nano = None if versions.cost is None else total_of(meters, versions.cost)
+    cost_nano = cost_nano if isinstance(cost_nano, int) else None
     if version is None:
-        return CRASH_CUT._replace(meters=json.dumps(meters), basis="free")
+        return CRASH_CUT._replace(meters=json.dumps(meters), basis="free", cost_nano=cost_nano)
     if "requests" in version.rates:
         meters["requests"] = 1
     cost = price(meters, version)
     if not isinstance(cost, CostLines):
-        return CRASH_CUT._replace(meters=json.dumps(meters))
+        return CRASH_CUT._replace(meters=json.dumps(meters), cost_nano=cost_nano)
     return CRASH_CUT._replace(
+        cost_nano=cost_nano,
         meters=json.dumps(meters),
         charge_nano=min(cost.total_nano, cut.hold_nano),
         basis="estimated",
     )
 
 
-def _versions(attempt_ids: Sequence[UUID]) -> dict[UUID, PriceVersion]:
-    """The price versions at which attempts were admitted; none for what is free."""
+class _Versions(NamedTuple):
+    """At which version an attempt is charged, by its plan; and at which it costs us."""
+
+    charge: PriceVersion | None
+    cost: PriceVersion | None
+
+
+def _versions(attempt_ids: Sequence[UUID]) -> dict[UUID, _Versions]:
+    """The price versions at which attempts were admitted; None for what is free or unknown."""
     if not attempt_ids:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, price_version_id FROM usage_attempt WHERE id = ANY (%s) "
-            "AND price_version_id IS NOT NULL",
+            "SELECT id, price_version_id, multiplier_ppm, cost_version_id FROM usage_attempt "
+            "WHERE id = ANY (%s)",
             [list(attempt_ids)],
         )
-        found = dict(cursor.fetchall())
-    stored = StoredVersion.objects.in_bulk(set(found.values()))
+        rows = cursor.fetchall()
+    wanted = {version for _, charge, _, cost in rows for version in (charge, cost) if version}
+    stored = {
+        id: PriceVersion.from_stored(version.rates)
+        for id, version in StoredVersion.objects.in_bulk(wanted).items()
+    }
     return {
-        attempt_id: PriceVersion.from_stored(stored[version_id].rates)
-        for attempt_id, version_id in found.items()
+        attempt_id: _Versions(
+            stored[charge].multiplied(multiplier_ppm) if charge else None,
+            stored[cost] if cost else None,
+        )
+        for attempt_id, charge, multiplier_ppm, cost in rows
     }

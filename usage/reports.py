@@ -262,7 +262,8 @@ class RequestRow:
     """One request of the log; `status` is None while it runs, and then `hold_nano` is held.
 
     `id` is that of its last record, by which the log is paged. `charge_nano` is the sum over its
-    attempts, `price_version_id` and the rest are the last attempt's.
+    attempts, `price_version_id` and the rest are the last attempt's. `cost_nano` is for operators:
+    what all attempts cost us, as far as it is known.
     """
 
     id: UUID
@@ -293,6 +294,7 @@ class RequestRow:
     total_ms: int | None
     flags: Sequence[str]
     attempts: int
+    cost_nano: int | None = None
 
     @property
     def running(self) -> bool:
@@ -533,13 +535,14 @@ _WHO_AND_WHAT: Final = """
 _REQUESTS: Final = f"""
     SELECT {_WHO_AND_WHAT}, r.status, r.kind, r.finish_reason, r.meters, whole.charge_nano,
            r.hold_nano, r.basis, r.price_version_id, r.ttft_ms, r.total_ms, r.flags,
-           whole.attempts
+           whole.attempts, whole.cost_nano
     FROM (
         SELECT * FROM usage_usagerecord r WHERE {{where}} AND r.final
         ORDER BY r.id {{order}} LIMIT %(limit)s
     ) r
     CROSS JOIN LATERAL (
         SELECT sum(a.charge_nano)::bigint AS charge_nano,
+               sum(a.cost_nano)::bigint AS cost_nano,
                (count(*) FILTER (WHERE a.id <> a.request_id))::int AS attempts
         FROM usage_usagerecord a
         WHERE a.organisation_id = r.organisation_id AND a.request_id = r.request_id

@@ -32,6 +32,8 @@ class AttemptOpened(NamedTuple):
     source: str
     price_version_id: int | None
     hold_nano: int
+    multiplier_ppm: int = 1_000_000
+    cost_version_id: int | None = None
 
 
 class Ending(NamedTuple):
@@ -40,6 +42,8 @@ class Ending(NamedTuple):
     `basis` says where the quantities come from: measured | drained | estimated | absorbed | free |
     none. `meters` and `raw_usage` are JSON texts; `charge_nano` above the attempt's hold is cut to
     it in the record as in the books (I13). `total_ms` None = until now, by the database's clock.
+    `cost_nano` is what it cost us, None = unknown. The versions of price and cost are those of the
+    attempt unless they are named here: an upstream tells its service tier only at the end.
     """
 
     final: bool
@@ -54,6 +58,9 @@ class Ending(NamedTuple):
     total_ms: int | None = None
     raw_usage: str | None = None
     flags: Sequence[str] = ()
+    cost_nano: int | None = None
+    price_version_id: int | None = None
+    cost_version_id: int | None = None
 
 
 class RecordWritten(NamedTuple):
@@ -101,6 +108,8 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
         "sources": _plain(columns[14]),
         "price_versions": _plain(columns[15]),
         "holds": _plain(columns[16]),
+        "multipliers": _plain(columns[17]),
+        "cost_versions": _plain(columns[18]),
     }
 
 
@@ -109,6 +118,8 @@ def write_records(written: Sequence[RecordWritten]) -> Statement:
     return _WRITE_RECORDS, {
         "organisations": _ids([record.organisation_id for record in written]),
         "ids": _ids([record.attempt_id for record in written]),
+        "price_versions": _plain([record.ending.price_version_id for record in written]),
+        "cost_versions": _plain([record.ending.cost_version_id for record in written]),
         **_endings([record.ending for record in written]),
     }
 
@@ -146,6 +157,7 @@ def _endings(endings: Sequence[Ending]) -> dict[str, Parameter]:
         "raw_usages": _quoted([ending.raw_usage for ending in endings]),
         # An array of arrays would have to be rectangular: flags are words, joined by a comma.
         "flags": _quoted([",".join(ending.flags) for ending in endings]),
+        "costs": _plain([ending.cost_nano for ending in endings]),
     }
 
 
@@ -178,46 +190,51 @@ _OPEN_ATTEMPTS = """
     INSERT INTO usage_attempt (
         organisation_id, id, request_id, n, team_id, key_id, user_id, model, channel_id,
         channel_name, upstream_model, dialect, operation, stream, source, price_version_id,
-        hold_nano, admitted_at
+        hold_nano, multiplier_ppm, cost_version_id, admitted_at
     )
     SELECT t.organisation_id, t.id, t.request_id, t.n, t.team_id, t.key_id, t.user_id, t.model,
            t.channel_id, t.channel_name, t.upstream_model, t.dialect, t.operation, t.stream,
-           t.source, t.price_version_id, t.hold_nano, now()
+           t.source, t.price_version_id, t.hold_nano, t.multiplier_ppm, t.cost_version_id, now()
     FROM unnest(
         %(organisations)s::uuid[], %(ids)s::uuid[], %(requests)s::uuid[], %(ns)s::smallint[],
         %(teams)s::uuid[], %(keys)s::uuid[], %(users)s::bigint[], %(models)s::text[],
         %(channels)s::uuid[], %(channel_names)s::text[], %(upstream_models)s::text[],
         %(dialects)s::text[], %(operations)s::text[], %(streams)s::boolean[], %(sources)s::text[],
-        %(price_versions)s::bigint[], %(holds)s::bigint[]
+        %(price_versions)s::bigint[], %(holds)s::bigint[], %(multipliers)s::bigint[],
+        %(cost_versions)s::bigint[]
     ) AS t (organisation_id, id, request_id, n, team_id, key_id, user_id, model, channel_id,
             channel_name, upstream_model, dialect, operation, stream, source, price_version_id,
-            hold_nano)
+            hold_nano, multiplier_ppm, cost_version_id)
     JOIN billing_hold hold ON hold.id = t.id"""
 
 _ENDING_ARRAYS = """
         %(finals)s::boolean[], %(statuses)s::smallint[], %(kinds)s::text[], %(messages)s::text[],
         %(finish_reasons)s::text[], %(meters)s::jsonb[], %(charges)s::bigint[], %(bases)s::text[],
-        %(ttfts)s::int[], %(totals)s::int[], %(raw_usages)s::jsonb[], %(flags)s::text[]"""
+        %(ttfts)s::int[], %(totals)s::int[], %(raw_usages)s::jsonb[], %(flags)s::text[],
+        %(costs)s::bigint[]"""
 _ENDING_COLUMNS = """
         final, status, kind, message, finish_reason, meters, charge_nano, basis, ttft_ms, total_ms,
-        raw_usage, flags"""
+        raw_usage, flags, cost_nano"""
 
 _WRITE_RECORDS = f"""
     INSERT INTO usage_usagerecord (
         organisation_id, id, request_id, team_id, key_id, user_id, model, channel_id,
         channel_name, upstream_model, dialect, operation, stream, source, admitted_at, ended_at,
-        hold_nano, price_version_id, {_ENDING_COLUMNS}
+        hold_nano, price_version_id, multiplier_ppm, cost_version_id, {_ENDING_COLUMNS}
     )
     SELECT a.organisation_id, a.id, a.request_id, a.team_id, a.key_id, a.user_id, a.model,
            a.channel_id, a.channel_name, a.upstream_model, a.dialect, a.operation, a.stream,
-           a.source, a.admitted_at, now(), a.hold_nano, a.price_version_id,
+           a.source, a.admitted_at, now(), a.hold_nano,
+           coalesce(t.price_version_id, a.price_version_id), a.multiplier_ppm,
+           coalesce(t.cost_version_id, a.cost_version_id),
            t.final, t.status, t.kind, t.message, t.finish_reason, t.meters,
            least(t.charge_nano, a.hold_nano), t.basis, t.ttft_ms,
            coalesce(t.total_ms, extract(epoch FROM now() - a.admitted_at) * 1000)::int,
-           t.raw_usage, string_to_array(t.flags, ',')
+           t.raw_usage, string_to_array(t.flags, ','), t.cost_nano
     FROM unnest(
-        %(organisations)s::uuid[], %(ids)s::uuid[], {_ENDING_ARRAYS}
-    ) AS t (organisation_id, id, {_ENDING_COLUMNS})
+        %(organisations)s::uuid[], %(ids)s::uuid[], %(price_versions)s::bigint[],
+        %(cost_versions)s::bigint[], {_ENDING_ARRAYS}
+    ) AS t (organisation_id, id, price_version_id, cost_version_id, {_ENDING_COLUMNS})
     JOIN usage_attempt a ON a.organisation_id = t.organisation_id AND a.id = t.id
     ON CONFLICT (organisation_id, id) DO NOTHING"""  # noqa: S608 - only constants are put in
 
@@ -231,7 +248,7 @@ _WRITE_REFUSALS = f"""
            t.dialect, t.operation, t.stream, t.source, now(), now(), 0,
            t.final, t.status, t.kind, t.message, t.finish_reason, t.meters,
            t.charge_nano, t.basis, t.ttft_ms, coalesce(t.total_ms, 0),
-           t.raw_usage, string_to_array(t.flags, ',')
+           t.raw_usage, string_to_array(t.flags, ','), t.cost_nano
     FROM unnest(
         %(organisations)s::uuid[], %(requests)s::uuid[], %(teams)s::uuid[], %(keys)s::uuid[],
         %(users)s::bigint[], %(models)s::text[], %(dialects)s::text[], %(operations)s::text[],

@@ -19,12 +19,13 @@ and under a pattern for its dated names (`gpt-4o-20*`).
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, cast
 
+from billing.rules.conditions import Hours, read_hours, tier_name
 from billing.rules.money import INT64_MAX
 
 MAKERS: Final = (
@@ -92,10 +93,10 @@ _DATED_REGEX: Final = re.compile(
 SkipReason = Literal[
     "no_price",  # the data names the model and no price
     "name_taken",  # another provider's row has the name
-    "time_of_day",  # the price depends on the hour: the whole model is left out
+    "time_of_day",  # hours that overlap each other: the whole model is left out
     "not_exact",  # a rate is no whole number of nano per million: that version is left out
     "no_meter",  # we count nothing that this price key is for: only the key is left out
-    "variant",  # prices for other service tiers: only these are left out
+    "variant",  # prices for what no request of ours asks (batches): only these are left out
 ]
 
 
@@ -103,7 +104,8 @@ class CatalogueRow(NamedTuple):
     """One price version. `rates` is the stored form that PriceVersion.from_stored reads.
 
     `model` is a name, or for aliases maybe a pattern with `*`. `alias_of` is None for a model's own
-    name, the one to list. `valid_to` is None while the version is open.
+    name, the one to list. `valid_to` is None while the version is open. `service_tier` and `hours`
+    narrow it down as rules/conditions.py has it.
     """
 
     model: str
@@ -112,6 +114,8 @@ class CatalogueRow(NamedTuple):
     valid_from: datetime
     valid_to: datetime | None
     rates: dict[str, Any]
+    service_tier: str = ""
+    hours: str = ""
 
 
 class Skipped(NamedTuple):
@@ -200,16 +204,36 @@ def _convert_model(
     def skip(reason: SkipReason, detail: str) -> None:
         skipped.append(Skipped(provider_id, model.id, reason, detail))
 
-    dated: list[tuple[date | None, Any]] = []
-    for constraint, prices in _conditions(model.prices):
-        if hasattr(constraint, "start_time"):
-            skip("time_of_day", f"{_clock(constraint.start_time)} to {_clock(constraint.end_time)}")
-            return
-        dated.append((getattr(constraint, "start_date", None), prices))
-    if model.price_variants:
-        skip("variant", f"{len(model.price_variants)} sets of prices for other service tiers")
-    for valid_from, valid_to, prices in _versions(dated):
-        keys = {key: value for key, value in vars(prices).items() if value is not None}
+    hourly = _by_hours(model.prices)
+    if isinstance(hourly, str):
+        skip("time_of_day", hourly)
+        return
+    for hours, dated in hourly.items():
+        yield from _rows(provider_id, model, names, _versions(dated), skip, hours=hours)
+    tiers: dict[str, _Dated] = {}
+    for variant in model.price_variants or ():
+        tier = tier_name(variant.when.get("service_tier"))
+        if not tier or len(variant.when) > 1:
+            skip("variant", ", ".join(f"{name} {word}" for name, word in variant.when.items()))
+            continue
+        start = getattr(variant.constraint, "start_date", None)
+        tiers.setdefault(tier, []).append((start, _keys(variant.prices)))
+    for tier, variants in tiers.items():
+        versions = _tier_versions(hourly[""], variants)
+        yield from _rows(provider_id, model, names, versions, skip, service_tier=tier)
+
+
+def _rows(
+    provider_id: str,
+    model: Any,
+    names: list[str],
+    versions: Iterable["_Version"],
+    skip: Callable[[SkipReason, str], None],
+    *,
+    service_tier: str = "",
+    hours: str = "",
+) -> Iterator[CatalogueRow]:
+    for valid_from, valid_to, keys in versions:
         for key in sorted(keys.keys() - _KEYS.keys()):
             skip("no_meter", key)
         try:
@@ -222,7 +246,41 @@ def _convert_model(
             continue
         for name in names:
             alias_of = None if name == model.id else model.id
-            yield CatalogueRow(name, alias_of, provider_id, valid_from, valid_to, rates)
+            yield CatalogueRow(
+                name, alias_of, provider_id, valid_from, valid_to, rates, service_tier, hours
+            )
+
+
+# The keys of a set of prices that have a value; sets with the date from which they are active.
+_Keys = dict[str, Any]
+_Dated = list[tuple[date | None, _Keys]]
+_Version = tuple[datetime, datetime | None, _Keys]
+
+
+def _keys(prices: Any) -> _Keys:
+    return {key: value for key, value in vars(prices).items() if value is not None}
+
+
+def _by_hours(prices: Any) -> dict[str, _Dated] | str:
+    """The dated sets of prices by the hours that they are for, "" the whole day.
+
+    Hours stand behind all dates in the data and win over them, on every date. A text instead of
+    sets says which hours overlap.
+    """
+    found: dict[str, _Dated] = {"": []}
+    spans: list[tuple[str, Hours]] = []
+    for constraint, stated in _conditions(prices):
+        if not hasattr(constraint, "start_time"):
+            found[""].append((getattr(constraint, "start_date", None), _keys(stated)))
+            continue
+        hours = f"{_clock(constraint.start_time)}-{_clock(constraint.end_time)}"
+        span = cast(Hours, read_hours(hours))
+        for other, taken in spans:
+            if span.overlap(taken):
+                return f"{other} and {hours}"
+        spans.append((hours, span))
+        found[hours] = [(None, _keys(stated))]
+    return found
 
 
 def _conditions(prices: Any) -> list[tuple[Any, Any]]:
@@ -235,18 +293,40 @@ def _clock(at: time) -> str:
     return f"{at:%H:%M}"
 
 
-def _versions(
-    dated: list[tuple[date | None, Any]],
-) -> Iterator[tuple[datetime, datetime | None, Any]]:
+def _versions(dated: _Dated) -> Iterator[_Version]:
     """Spans of time that tile it, each with the set that holds: the last one active in the list.
 
     Before anything is active the first of the list holds, as the package has it.
     """
+    for begin, end in _spans(dated):
+        active = _active(dated, begin)
+        yield begin, end, active[-1] if active else dated[0][1]
+
+
+def _tier_versions(plain: _Dated, variants: _Dated) -> Iterator[_Version]:
+    """The same for a service tier: the plain set, and over it what the tier has else; of several
+    active ones the first in the list holds. Nothing before the tier's first date."""
+    for begin, end in _spans([*plain, *variants]):
+        (stated,) = (keys for at, until, keys in _versions(plain) if _within(begin, at, until))
+        over: _Keys = {}
+        for keys in _active(variants, begin):
+            over = {**keys, **over}
+        if over:
+            yield begin, end, {**stated, **over}
+
+
+def _spans(dated: _Dated) -> Iterator[tuple[datetime, datetime | None]]:
     starts = sorted({start for start, _ in dated if start is not None})
     begins = [UNDATED, *(datetime.combine(start, time(), tzinfo=UTC) for start in starts)]
-    for begin, end in zip(begins, [*begins[1:], None], strict=True):
-        active = [prices for start, prices in dated if start is None or start <= begin.date()]
-        yield begin, end, active[-1] if active else dated[0][1]
+    return zip(begins, [*begins[1:], None], strict=True)
+
+
+def _active(dated: _Dated, at: datetime) -> list[_Keys]:
+    return [keys for start, keys in dated if start is None or start <= at.date()]
+
+
+def _within(at: datetime, begin: datetime, end: datetime | None) -> bool:
+    return begin <= at and (end is None or at < end)
 
 
 def _rates(keys: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,13 +16,13 @@ A quantity on a meter without a rate is never free by accident: the result is Un
 caller quarantines the row (I14).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final, Literal, NamedTuple
 
 from billing.rules.meters import FALLBACKS, INPUT_TOKEN_METERS, find_meter
-from billing.rules.money import INT64_MAX
+from billing.rules.money import INT64_MAX, round_half_even
 
 UNITS_PER_RATE: Final = 1_000_000
 PPM: Final = 1_000_000
@@ -86,12 +86,28 @@ class PriceVersion:
     """The rates of one model in one span of time, ready for use; made by `from_stored`.
 
     `rates` and every tier's rates are complete: lower tiers and fallback meters are already laid
-    in, so that pricing is one look-up per meter. `tiers` ascend.
+    in, so that pricing is one look-up per meter. `tiers` ascend. `multiplier_ppm` is the plan's, in
+    parts per million; it enters the exact sum, which is rounded once.
     """
 
     rates: Rates
     tiers: tuple[Tier, ...] = ()
     mode: TierMode = "whole"
+    multiplier_ppm: int = PPM
+
+    def multiplied(self, multiplier_ppm: int) -> "PriceVersion":
+        """The same rates for an organisation whose plan has this multiplier."""
+        return replace(self, multiplier_ppm=multiplier_ppm)
+
+    def shown_rates(self) -> Rates:
+        """The rates below the first tier with the plan's multiplier in them, for eyes: each is
+        rounded half-even to 1 nano per million units, which a charge never is."""
+        if self.multiplier_ppm == PPM:
+            return self.rates
+        return {
+            meter: round_half_even(rate * self.multiplier_ppm, PPM)
+            for meter, rate in self.rates.items()
+        }
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, object]) -> "PriceVersion":
@@ -124,19 +140,17 @@ class PriceVersion:
         return cls(_with_fallbacks(stated), tuple(tiers), modes.pop() if modes else "whole")
 
 
-def price(
-    quantities: Mapping[str, int], version: PriceVersion, multiplier_ppm: int = PPM
-) -> CostLines | Unpriced:
+def price(quantities: Mapping[str, int], version: PriceVersion) -> CostLines | Unpriced:
     """The charge of `quantities` (meter: units, none of them counted twice) at `version`.
 
-    `multiplier_ppm` is the plan's, in parts per million. Meters with a quantity of zero have no
-    line. The total is in nano, rounded half-even once. Never raises for what an upstream may
-    report: that is Unpriced.
+    Meters with a quantity of zero have no line. The total is in nano, rounded half-even once.
+    Never raises for what an upstream may report: that is Unpriced.
     """
+    multiplier_ppm = version.multiplier_ppm
     if version.tiers:
         reached = _reached(quantities, version)
         if reached and version.mode == "marginal":
-            return _price_marginal(quantities, version, reached, multiplier_ppm)
+            return _price_marginal(quantities, version, reached)
         rates = reached[-1].rates if reached else version.rates
     else:
         rates = version.rates
@@ -155,23 +169,86 @@ def price(
     return _round(lines, total * multiplier_ppm)
 
 
-def price_bound(
-    quantities: Mapping[str, int], version: PriceVersion, multiplier_ppm: int = PPM
-) -> CostLines | Unpriced:
+def total_of(quantities: Mapping[str, int], version: PriceVersion) -> int | Unpriced:
+    """`price(…).total_nano` without its lines, for who prices millions of rows."""
+    rates = version.rates
+    if version.tiers:
+        reached = _reached(quantities, version)
+        if reached:
+            if version.mode == "marginal":
+                cost = _price_marginal(quantities, version, reached)
+                return cost.total_nano if isinstance(cost, CostLines) else cost
+            rates = reached[-1].rates
+    total = 0
+    for meter, quantity in quantities.items():
+        if quantity > 0:
+            rate = rates.get(meter)
+            if rate is None:
+                return _unpriced(quantities, rates)
+            total += quantity * rate
+        elif quantity:
+            return _unpriced(quantities, rates)
+    nano = _rounded(total * version.multiplier_ppm)
+    if nano > INT64_MAX:
+        return Unpriced("out_of_range", tuple(meter for meter, used in quantities.items() if used))
+    return nano
+
+
+def reached_tier(quantities: Mapping[str, int], version: PriceVersion) -> int:
+    """How many tiers the input tokens of `quantities` reach; 0 is below the first."""
+    return len(_reached(quantities, version)) if version.tiers else 0
+
+
+def price_bound(quantities: Mapping[str, int], version: PriceVersion) -> CostLines | Unpriced:
     """The most that any part of `quantities` can cost: what a hold must cover.
 
     `quantities` are upper bounds. Every meter is priced at the dearest rate among the tiers that
     the request could end in, for a tier may also be cheaper than what lies below it.
     """
     if not version.tiers:
-        return price(quantities, version, multiplier_ppm)
+        return price(quantities, version)
     candidates = [version.rates, *(tier.rates for tier in _reached(quantities, version))]
-    dearest: dict[str, int] = {}
-    for rates in candidates:
-        for meter, rate in rates.items():
-            if rate > dearest.get(meter, -1):
-                dearest[meter] = rate
-    return price(quantities, PriceVersion(dearest), multiplier_ppm)
+    return price(
+        quantities, PriceVersion(_dearest_rates(candidates), (), "whole", version.multiplier_ppm)
+    )
+
+
+def dearest(versions: Sequence[PriceVersion]) -> PriceVersion:
+    """A version by whose `price_bound` nothing costs less than by any of `versions` (at least one).
+
+    For the hold of a request that may end at one of several prices. Its tiers stand wherever any
+    of the versions has one, each with the dearest rate that could hold there.
+    """
+    if len(versions) == 1:
+        return versions[0]
+    steps = sorted({tier.input_over for version in versions for tier in version.tiers})
+    tiers = tuple(
+        Tier(step, _dearest_rates([_rates_above(version, step) for version in versions]))
+        for step in steps
+    )
+    return PriceVersion(
+        _dearest_rates([version.rates for version in versions]),
+        tiers,
+        "whole",
+        max(version.multiplier_ppm for version in versions),
+    )
+
+
+def _rates_above(version: PriceVersion, input_over: int) -> Rates:
+    rates = version.rates
+    for tier in version.tiers:
+        if tier.input_over <= input_over:
+            rates = tier.rates
+    return rates
+
+
+def _dearest_rates(tables: Sequence[Rates]) -> Rates:
+    rates: dict[str, int] = {}
+    for table in tables:
+        for meter, rate in table.items():
+            if rate > rates.get(meter, -1):
+                rates[meter] = rate
+    return rates
 
 
 def _reached(quantities: Mapping[str, int], version: PriceVersion) -> tuple[Tier, ...]:
@@ -186,9 +263,8 @@ def _price_marginal(
     quantities: Mapping[str, int],
     version: PriceVersion,
     reached: tuple[Tier, ...],
-    multiplier_ppm: int,
 ) -> CostLines | Unpriced:
-    top = reached[-1].rates
+    top, multiplier_ppm = reached[-1].rates, version.multiplier_ppm
     if any(quantity < 0 for quantity in quantities.values()):
         return _unpriced(quantities, top)
     floors = [0, *(tier.input_over for tier in reached)]
@@ -218,12 +294,15 @@ def _price_marginal(
 
 
 def _round(lines: list[CostLine], numerator: int) -> CostLines | Unpriced:
-    total, rest = divmod(numerator, _DENOMINATOR)
-    if rest > _HALF or (rest == _HALF and total & 1):
-        total += 1
+    total = _rounded(numerator)
     if total > INT64_MAX:
         return Unpriced("out_of_range", tuple(line.meter for line in lines))
     return CostLines(tuple(lines), total)
+
+
+def _rounded(numerator: int) -> int:
+    total, rest = divmod(numerator, _DENOMINATOR)
+    return total + 1 if rest > _HALF or (rest == _HALF and total & 1) else total
 
 
 def _unpriced(quantities: Mapping[str, int], rates: Rates) -> Unpriced:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+from billing.rules.conditions import tier_name
 from gateway.codecs.chat import ChatRequest
 from gateway.codecs.errors import KINDS, ErrorKind, message_of
 from gateway.codecs.events import (
@@ -20,6 +21,7 @@ from gateway.codecs.events import (
     Finish,
     ReasoningDelta,
     RefusalDelta,
+    Start,
     TextDelta,
     ToolArgumentsDelta,
     UpstreamError,
@@ -32,11 +34,12 @@ from gateway.relay.deadline import Reason
 from gateway.relay.dialects import Counting, Decoder, Facts, WholeAnswer
 from gateway.relay.health import Trial
 from gateway.relay.plain import Exchange
+from gateway.relay.price_list import Price
 from gateway.relay.pulse import Pulse
 from gateway.relay.settlement import Resolved
 from gateway.relay.sizing import Size
-from gateway.relay.snapshot import Channel, Price
-from gateway.relay.tally import Bill, Seen, count, meters_text
+from gateway.relay.snapshot import Channel
+from gateway.relay.tally import Bill, Seen, cost_of, count, meters_text
 from gateway.relay.translating import Translating
 from gateway.relay.upstream import Answer, UpstreamFailed, failed, read_rest
 from gateway.relay.way import Asking, Way
@@ -64,6 +67,7 @@ class Attempt:
         "_candidate",
         "_channel",
         "_committed",
+        "_cost",
         "_counted_bytes",
         "_decoder",
         "_facts",
@@ -93,6 +97,7 @@ class Attempt:
         attempt_id: UUID,
         size: Size,
         price: Price | None,
+        cost: Price | None,
         output_bytes_max: int | None,
         trial: Trial,
     ) -> None:
@@ -105,6 +110,7 @@ class Attempt:
         self._channel: Channel = call.snapshot.channels[candidate.channel_id]
         self._size = size
         self._price = price
+        self._cost = cost
         self._output_bytes_max = output_bytes_max
         self._decoder: Decoder | None = None
         self._translating: Translating | None = None
@@ -584,6 +590,9 @@ class Attempt:
             total_ms=outcome.total_ms,
             raw_usage=bill.raw_usage,
             flags=(*bill.flags, fault) if fault else bill.flags,
+            cost_nano=cost_of(bill.meters, self._cost),
+            price_version_id=None if self._price is None else self._price.id,
+            cost_version_id=None if self._cost is None else self._cost.id,
         )
         call.parts.books.settle(self._resolved("settled", ending))
         return outcome
@@ -602,10 +611,19 @@ class Attempt:
                 self._thoughts += 1
             elif kind is Finish:
                 self._finish_reason = event.reason  # type: ignore[attr-defined]
+            elif kind is Start:
+                self._hear_tier(event.service_tier)  # type: ignore[attr-defined]
             elif kind is Usage and self._decoder is not None:
                 said = self._decoder.text_bytes + self._decoder.reasoning_bytes
                 since = events[events.index(event) + 1 :]
                 self._counted_bytes = said - sum(map(_text_bytes, since))
+
+    def _hear_tier(self, told: str) -> None:
+        """The upstream says in which service tier it answers: that is what is paid."""
+        if told and self._price is not None and self._price.others:
+            self._price = self._price.told(tier_name(told))
+        if told and self._cost is not None and self._cost.others:
+            self._cost = self._cost.told(tier_name(told))
 
 
 def _text_bytes(event: Event) -> int:

@@ -25,21 +25,26 @@ def form_of(path: str, headers: Sequence[tuple[bytes, bytes]], query: bytes) -> 
 def render(snapshot: Snapshot, principal: Principal, form: ListForm, query: bytes) -> bytes:
     """The models with an enabled channel that the key's own list lets it use, sorted by id. A
     pattern shows the priced names that it meets. Raises RequestFault for a page that cannot be."""
-    rows = [_row(snapshot, name) for name in snapshot.listed_models() if principal.may_use(name)]
+    rows = [
+        _row(snapshot, principal, name)
+        for name in snapshot.listed_models()
+        if principal.may_use(name) and snapshot.shows(name, principal.plan_id)
+    ]
     return model_list.encode(rows, form, _words(query))
 
 
 def render_one(snapshot: Snapshot, principal: Principal, form: ListForm, name: str) -> bytes:
     """One of them, be it listed or met by a pattern. Raises RequestFault."""
-    if not snapshot.routes_of(name) or not principal.may_use(name):
+    seen = principal.may_use(name) and snapshot.shows(name, principal.plan_id)
+    if not snapshot.routes_of(name) or not seen:
         raise RequestFault("model_not_found", "model", "", model=name)
-    return model_list.encode_one(_row(snapshot, name), form)
+    return model_list.encode_one(_row(snapshot, principal, name), form)
 
 
-def _row(snapshot: Snapshot, name: str) -> ModelRow:
+def _row(snapshot: Snapshot, principal: Principal, name: str) -> ModelRow:
     known = _capabilities(snapshot, name)
-    price = snapshot.price_of(name)
-    rates = {} if price is None else price.version.rates
+    price = snapshot.price_of(name, principal.plan_id)
+    rates = {} if price is None else price.version.shown_rates()
     modalities = known.inputs | known.outputs if known is not None else ()
     return ModelRow(
         id=name,

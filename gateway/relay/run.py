@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from billing.rules.money import format_usd
+from billing.rules.pricing import PPM
 from gateway.codecs.body import read_body
 from gateway.codecs.errors import KINDS, ErrorKind, RequestFault, message_of
 from gateway.providers.models import capabilities_of, is_listed
@@ -25,9 +26,9 @@ from gateway.relay.database import DatabaseAway, DatabaseRefused
 from gateway.relay.dialects import Facts
 from gateway.relay.health import Out, jittered
 from gateway.relay.plain import PlainFacts
+from gateway.relay.price_list import Price, asked_tier
 from gateway.relay.settlement import Resolved
 from gateway.relay.sizing import PlainSizing, Size, Sizing
-from gateway.relay.snapshot import Price
 from gateway.relay.upstream import UpstreamFailed
 from gateway.relay.way import Asking, Way
 from gateway.rules.breaker import COOL_S_MAX, RetryBudget
@@ -181,7 +182,9 @@ class Run:
 
     def _check_model(self, model: str, name: str) -> None:
         # A pattern meets names that are longer than any catalogue's, and than a row has room for.
-        if len(model) > MODEL_LENGTH_MAX or not self._call.snapshot.routes_of(model):
+        snapshot, plan_id = self._call.snapshot, self._call.principal.plan_id
+        known = len(model) <= MODEL_LENGTH_MAX and snapshot.routes_of(model)
+        if not known or (plan_id is not None and not snapshot.shows(model, plan_id)):
             raise RequestFault("model_not_found", "model", "", model=name)
         if not self._call.principal.may_use(model):
             raise RequestFault("permission", "model", f"model {model}")
@@ -197,8 +200,10 @@ class Run:
         candidates = snapshot.only_candidate(model) or plan(
             model, snapshot.routes_of(model), seed=random.getrandbits(64)
         )
-        self._price = snapshot.price_of(model)
-        if self._price is not None:
+        price = snapshot.price_of(model, self._call.principal.plan_id)
+        if price is not None:
+            # A price that is apart for some service tier: what was asked decides.
+            self._price = price.asked_in(asked_tier(facts.body)) if price.others else price
             self._sizing = self._size(facts, self._price, candidates)
         elif snapshot.unpriced_models == "reject":
             raise RequestFault("model_unpriced", "model", "", model=facts.model)
@@ -257,8 +262,13 @@ class Run:
         avoid: int,
     ) -> Attempt:
         """Place the hold of an attempt. Raises RequestFault when the wallet or the key says no."""
-        call, sizing = self._call, self._sizing
+        call, sizing, price = self._call, self._sizing, self._price
         channel = call.snapshot.channels[candidate.channel_id]
+        cost = None
+        if call.snapshot.costs:
+            cost = call.snapshot.cost_of(self._asked.name, channel.name)
+            if cost is not None and cost.others:
+                cost = cost.asked_in(asked_tier(facts.body))
         available_nano = 0
         for _ in range(_SHRINK_TRIES):
             attempt_id = new_id()
@@ -278,8 +288,10 @@ class Run:
                 call.asked.operation,
                 facts.stream,
                 call.source,
-                None if self._price is None else self._price.id,
+                None if price is None else price.id,
                 size.hold_nano,
+                PPM if price is None else price.version.multiplier_ppm,
+                None if cost is None else cost.id,
             )
             ttl_seconds = int(channel.timeouts.total) + call.parts.config.hold_margin_s
             verdict = await call.parts.books.admit(Asked(opened, ttl_seconds, replaces))
@@ -294,7 +306,8 @@ class Run:
                     way,
                     attempt_id,
                     size,
-                    self._price,
+                    price,
+                    cost,
                     bytes_max,
                     call.parts.health.begin(
                         candidate, channel, self._budget if n > 1 else None, avoid=avoid

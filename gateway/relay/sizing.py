@@ -8,7 +8,8 @@ from billing.rules.pricing import CostLines, PriceVersion, price, price_bound
 from gateway.codecs.errors import RequestFault
 from gateway.relay.dialects import Facts
 from gateway.relay.plain import PlainFacts
-from gateway.relay.snapshot import Channel, Price
+from gateway.relay.price_list import Price
+from gateway.relay.snapshot import Channel
 from gateway.rules.bound import input_tokens_max, shrink_cap, worst_quantities
 
 
@@ -38,7 +39,7 @@ class Sizing:
         unseen_tokens: int = 0,
     ) -> None:
         self._facts = facts
-        self._version = price_in_force.version
+        self._version = price_in_force.bound
         self._cap = assumed_cap if facts.output_cap is None else facts.output_cap
         self._max_cost_nano = max_cost_nano
         self._text_tokens, self._media_tokens = max(facts.text_bytes, unseen_tokens), 0
@@ -113,7 +114,7 @@ class PlainSizing:
     def __init__(
         self, facts: PlainFacts, price_in_force: Price, *, max_cost_nano: int | None
     ) -> None:
-        version = price_in_force.version
+        version = price_in_force.bound
         costs = [
             price_bound(with_request({unit.meter: unit.most}, version), version)
             for unit in facts.units

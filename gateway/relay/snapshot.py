@@ -6,7 +6,6 @@ makes it quick. A request keeps the snapshot that it began with.
 """
 
 import base64
-import bisect
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -16,11 +15,10 @@ from uuid import UUID
 
 import msgspec
 
-from billing.rules.meters import MeterUnknown
-from billing.rules.pricing import PriceInvalid, PriceVersion
 from gateway.codecs.chat import Dialect
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import Address, BadAddress, Provider
+from gateway.relay.price_list import Price, PriceList, PriceRow
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.routing import Candidate, Route, matches, plan
 from lib.egress import EgressPolicy
@@ -61,14 +59,11 @@ class Channel:
     breaker: BreakerRule
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
-    """A price version with the span of time (Unix seconds) in which it is charged."""
+class Plan(NamedTuple):
+    """What organisations on it pay, and which models it shows them; () = all."""
 
-    id: int
-    valid_from: float
-    valid_to: float | None
-    version: PriceVersion
+    multiplier_ppm: int
+    model_patterns: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +74,9 @@ class Snapshot:
     channels: Mapping[str, Channel]
     exact_routes: Mapping[str, tuple[Route, ...]]
     pattern_routes: tuple[Route, ...]
-    prices: Mapping[str, tuple[Price, ...]]
-    price_patterns: tuple[str, ...]
+    charges: PriceList
+    costs: Mapping[str, PriceList]
+    plans: Mapping[int, Plan]
     egress: EgressPolicy
     unpriced_models: str
     loaded_at: float
@@ -101,14 +97,27 @@ class Snapshot:
         """The plan for a model that one route serves, for which nothing is to be drawn; else []."""
         return self._match(model).only
 
-    def price_of(self, model: str) -> Price | None:
-        """The price version in force; an exact name beats the longest pattern that has one."""
-        now = self.now()
-        for name in self._match(model).price_names:
-            for price in self.prices[name]:
-                if price.valid_from <= now and (price.valid_to is None or now < price.valid_to):
-                    return price
+    def price_of(self, model: str, plan_id: int | None = None) -> Price | None:
+        """The price in force for who is on a plan; an exact name beats the longest pattern."""
+        price = self.charges.find(self._match(model).price_names, self.now())
+        if price is None or plan_id is None or plan_id not in self.plans:
+            return price
+        return price.multiplied(self.plans[plan_id].multiplier_ppm)
+
+    def cost_of(self, model: str, channel: str) -> Price | None:
+        """What a model costs us on a channel now: by the channel's own price, else by any's."""
+        for name in (channel, ""):
+            costs = self.costs.get(name)
+            price = None if costs is None else costs.find(costs.names_for(model), self.now())
+            if price is not None:
+                return price
         return None
+
+    def shows(self, model: str, plan_id: int | None) -> bool:
+        """Whether a plan shows a model to the organisations that are on it."""
+        plan = None if plan_id is None else self.plans.get(plan_id)
+        patterns = () if plan is None else plan.model_patterns
+        return not patterns or any(matches(pattern, model) for pattern in patterns)
 
     def _match(self, model: str) -> "_Matched":
         """What stands for a model; remembered, for a catalogue may have hundreds of patterns."""
@@ -120,18 +129,17 @@ class Snapshot:
                 *self.exact_routes.get(model, ()),
                 *(route for route in self.pattern_routes if matches(route.model, model)),
             )
-            named = [model] if model in self.prices and "*" not in model else []
             known = self._known[model] = _Matched(
                 routes,
                 plan(model, routes, seed=0) if len(routes) == 1 else [],
-                (*named, *(name for name in self.price_patterns if matches(name, model))),
+                self.charges.names_for(model),
             )
         return known
 
     def listed_models(self) -> list[str]:
         """The names that can be asked: those of routes, and priced ones that a pattern meets."""
         names = set(self.exact_routes)
-        for name in self.prices:
+        for name in self.charges.names:
             if "*" not in name and any(matches(route.model, name) for route in self.pattern_routes):
                 names.add(name)
         return sorted(names)
@@ -145,7 +153,7 @@ class _Matched(NamedTuple):
 
 # Clients choose the names that patterns meet: what is remembered of them has a bound.
 _KNOWN_MAX = 4096
-EMPTY = Snapshot(-1, {}, {}, (), {}, (), EgressPolicy(), "reject", 0.0, 0.0, 0)
+EMPTY = Snapshot(-1, {}, {}, (), PriceList(()), {}, {}, EgressPolicy(), "reject", 0.0, 0.0, 0)
 
 
 def load_statement() -> Statement:
@@ -178,8 +186,10 @@ def build(text: str, vault: Vault) -> Snapshot:
             Route(channel.id, way.model, way.upstream_model, row.priority, row.weight, row.retries)
             for way in row.routes
         ]
-    prices = _prices(raw.prices)
-    patterns = [name for name in prices if "*" in name]
+    cost_rows: dict[str, list[PriceRow]] = {}
+    for price in raw.prices:
+        if price.kind == "cost":
+            cost_rows.setdefault(price.channel, []).append(price)
     exact: dict[str, tuple[Route, ...]] = {}
     for route in routes:
         if "*" not in route.model:
@@ -189,8 +199,9 @@ def build(text: str, vault: Vault) -> Snapshot:
         channels=channels,
         exact_routes=exact,
         pattern_routes=tuple(route for route in routes if "*" in route.model),
-        prices=prices,
-        price_patterns=tuple(sorted(patterns, key=lambda name: (-len(name), name))),
+        charges=PriceList(row for row in raw.prices if row.kind == "charge"),
+        costs={channel: PriceList(rows) for channel, rows in cost_rows.items()},
+        plans={one.id: Plan(one.multiplier_ppm, tuple(one.models)) for one in raw.plans},
         egress=EgressPolicy(raw.egress_allow),
         unpriced_models=raw.unpriced_models,
         loaded_at=raw.now,
@@ -219,12 +230,10 @@ class _ChannelRow(msgspec.Struct):
     routes: list[_Way]
 
 
-class _PriceRow(msgspec.Struct):
+class _PlanRow(msgspec.Struct):
     id: int
-    model: str
-    valid_from: float
-    valid_to: float | None
-    rates: dict[str, object]
+    multiplier_ppm: int
+    models: list[str]
 
 
 class _Catalogue(msgspec.Struct):
@@ -234,7 +243,8 @@ class _Catalogue(msgspec.Struct):
     egress_allow: list[str]
     unpriced_models: str
     channels: list[_ChannelRow]
-    prices: list[_PriceRow]
+    prices: list[PriceRow]
+    plans: list[_PlanRow]
 
 
 def _channel(row: _ChannelRow, vault: Vault) -> Channel:
@@ -270,22 +280,6 @@ def _channel(row: _ChannelRow, vault: Vault) -> Channel:
     )
 
 
-def _prices(rows: Sequence[_PriceRow]) -> dict[str, tuple[Price, ...]]:
-    prices: dict[str, list[Price]] = {}
-    for row in rows:
-        try:
-            version = PriceVersion.from_stored(row.rates)
-        except (PriceInvalid, MeterUnknown) as error:
-            log.error("price version %s of %s is out of use: %s", row.id, row.model, error)
-            continue
-        bisect.insort(
-            prices.setdefault(row.model, []),
-            Price(row.id, row.valid_from, row.valid_to, version),
-            key=lambda price: price.valid_from,
-        )
-    return {model: tuple(versions) for model, versions in prices.items()}
-
-
 _EPOCH = "SELECT coalesce((SELECT n FROM accounts_epoch WHERE id = 1), 0)"
 
 _LOAD = """
@@ -316,9 +310,14 @@ _LOAD = """
             FROM gateway_channel c WHERE c.enabled), '[]'::json),
         'prices', coalesce((
             SELECT json_agg(json_build_object(
-                'id', v.id, 'model', p.model, 'rates', v.rates,
+                'id', v.id, 'model', p.model, 'kind', p.kind, 'channel', p.channel,
+                'service_tier', p.service_tier, 'hours', p.hours, 'rates', v.rates,
                 'valid_from', extract(epoch FROM v.valid_from),
                 'valid_to', extract(epoch FROM v.valid_to)))
             FROM billing_price p JOIN billing_priceversion v ON v.price_id = p.id
-            WHERE v.valid_to IS NULL OR v.valid_to > now()), '[]'::json)
+            WHERE v.valid_to IS NULL OR v.valid_to > now()), '[]'::json),
+        'plans', coalesce((
+            SELECT json_agg(json_build_object(
+                'id', id, 'multiplier_ppm', multiplier_ppm, 'models', to_json(model_patterns)))
+            FROM billing_plan), '[]'::json)
     )::text"""

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from billing.rules.pricing import CostLines, price
+from billing.rules.pricing import CostLines, price, total_of
 from gateway.codecs.usage import Quantities, storable
+from gateway.relay.price_list import Price
 from gateway.relay.sizing import with_request
-from gateway.relay.snapshot import Price
 from gateway.rules.bound import estimate_tokens
 
 
@@ -68,6 +68,18 @@ def count(seen: Seen, price_in_force: Price | None, hold_nano: int, measured: st
     return Bill(
         with_request(meters, version), min(charge, hold_nano), basis, _review(told, flags), raw
     )
+
+
+def cost_of(meters: Mapping[str, int], cost: Price | None) -> int | None:
+    """What these meters cost us, in nano; None where no price of the kind cost covers them."""
+    if cost is None or not meters:
+        return None
+    version = cost.version
+    if "requests" in meters and "requests" not in version.rates:
+        # A charge per request is ours alone.
+        meters = {name: used for name, used in meters.items() if name != "requests"}
+    total = total_of(with_request(meters, version), version)
+    return total if isinstance(total, int) else None
 
 
 def meters_text(meters: Mapping[str, int]) -> str:

@@ -16,6 +16,7 @@ from billing.rules.catalogue import (
     Skipped,
     convert_catalogue,
 )
+from billing.rules.conditions import read_hours
 from billing.rules.pricing import CostLines, PriceVersion, price
 
 
@@ -154,12 +155,56 @@ def test_before_the_first_date_the_first_price_holds() -> None:
     assert [row.rates["meters"] for row in rows] == [PLAIN_METERS, PLAIN_METERS]
 
 
-def test_a_model_with_prices_by_the_hour_is_left_out_and_said() -> None:
-    night = when(PLAIN, start_time=time(16, 30), end_time=time(0, 30))
+def test_prices_by_the_hour_stand_beside_what_holds_all_day() -> None:
+    dear = usd(input_mtok="3", output_mtok="4")
+    night = when(dear, start_time=time(16, 30), end_time=time(0, 30))
+    prices = [when(PLAIN), when(PLAIN, start_date=date(2026, 2, 1)), night]
 
-    assert convert(model("m", [when(PLAIN), night])) == Conversion(
-        (), (Skipped("openai", "m", "time_of_day", "16:30 to 00:30"),)
+    converted = convert(model("m", prices))
+
+    assert converted.skipped == ()
+    assert [
+        (row.hours, row.valid_from, row.rates["meters"]["in_text"]) for row in converted.rows
+    ] == [
+        ("", UNDATED, 10**9),
+        ("", datetime(2026, 2, 1, tzinfo=UTC), 10**9),
+        ("16:30-00:30", UNDATED, 3 * 10**9),
+    ]
+
+
+def test_hours_that_overlap_leave_the_model_out_and_it_is_said() -> None:
+    night = when(PLAIN, start_time=time(16, 30), end_time=time(0, 30))
+    late = when(PLAIN, start_time=time(0, 0), end_time=time(1, 0))
+
+    assert convert(model("m", [when(PLAIN), night, late])) == Conversion(
+        (), (Skipped("openai", "m", "time_of_day", "16:30-00:30 and 00:00-01:00"),)
     )
+
+
+def test_service_tiers_begin_at_their_date_and_batches_are_left_out() -> None:
+    def variant(start: date | None = None, **words: str) -> Shape:
+        constraint = Shape(start_date=start) if start else None
+        return Shape(when=words, prices=usd(output_mtok="9"), constraint=constraint)
+
+    february = date(2026, 2, 1)
+    variants = [
+        variant(february, service_tier="priority"),
+        variant(service_tier="flex"),
+        variant(service_tier="default"),
+        variant(processing="batch"),
+    ]
+
+    converted = convert(model("m", PLAIN, variants=variants))
+
+    assert [(row.service_tier, row.valid_from) for row in converted.rows] == [
+        ("", UNDATED),
+        ("priority", datetime(2026, 2, 1, tzinfo=UTC)),
+        ("flex", UNDATED),
+    ]
+    assert [skip.detail for skip in converted.skipped] == [
+        "service_tier default",
+        "processing batch",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -188,9 +233,9 @@ def test_a_model_with_prices_by_the_hour_is_left_out_and_said() -> None:
             [("no_meter", "output_video_mtok")],
         ),
         (
-            convert(model("m", PLAIN, variants=[Shape()])),
+            convert(model("m", PLAIN, variants=[Shape(when={"speed": "fast"})])),
             1,
-            [("variant", "1 sets of prices for other service tiers")],
+            [("variant", "speed fast")],
         ),
     ],
     ids=["none", "below nano", "hour", "negative", "unknown only", "unknown too", "variants"],
@@ -269,7 +314,8 @@ def test_every_shipped_row_is_a_price() -> None:
 def test_shipped_versions_of_a_name_have_one_provider_and_do_not_overlap() -> None:
     by_name: dict[str, list[CatalogueRow]] = {}
     for row in SHIPPED.rows:
-        by_name.setdefault(row.model, []).append(row)
+        name = f"{row.model} {row.service_tier} {row.hours}"
+        by_name.setdefault(name, []).append(row)
     for versions in by_name.values():
         assert len({row.provider for row in versions}) == 1
         for earlier, later in pairwise(versions):
@@ -314,3 +360,61 @@ def test_a_shipped_price_charges_what_the_package_itself_computes(name: str) -> 
         cost = price(used, PriceVersion.from_stored(row.rates))
         assert isinstance(cost, CostLines)
         assert Fraction(told.total_price) * 10**9 == sum(line.amount_nano for line in cost.lines)
+
+
+def test_the_five_models_with_prices_by_the_hour_charge_what_the_package_computes() -> None:
+    from genai_prices import Usage, calc_price
+
+    hourly = {row.model for row in SHIPPED.rows if row.hours and row.alias_of is None}
+    assert len(hourly) == 5
+    for name in hourly:
+        rows = [row for row in SHIPPED.rows if row.model == name and row.valid_to is None]
+        for hour in range(24):
+            at = datetime(2026, 11, 20, hour, 15, tzinfo=UTC)
+            fitting = [row for row in rows if _holds(row.hours, at)]
+            # What holds for some hours beats what holds all day.
+            row = max(fitting, key=lambda row: row.hours != "")
+            told = calc_price(
+                Usage(input_tokens=1000, cache_read_tokens=400, output_tokens=777),
+                name,
+                provider_id="deepseek",
+                genai_request_timestamp=at,
+            )
+            used = {"in_text": 600, "in_cache_read": 400, "out_text": 777}
+            cost = price(used, PriceVersion.from_stored(row.rates))
+            assert isinstance(cost, CostLines)
+            exact = sum(line.amount_nano for line in cost.lines)
+            assert Fraction(told.total_price) * 10**9 == exact, (name, hour)
+
+
+@pytest.mark.parametrize("tier", ["priority", "flex"])
+def test_service_tiers_charge_what_the_package_computes(tier: str) -> None:
+    from genai_prices import Usage, calc_price
+
+    at = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    rows = [
+        row
+        for row in SHIPPED.rows
+        if row.service_tier == tier
+        and row.alias_of is None
+        and row.valid_from <= at
+        and (row.valid_to is None or at < row.valid_to)
+    ]
+    assert len(rows) > 15
+    for row in rows:
+        told = calc_price(
+            Usage(input_tokens=1000, output_tokens=777),
+            row.model,
+            provider_id=row.provider,
+            genai_request_timestamp=at,
+            price_context={"service_tier": tier},
+        )
+        cost = price({"in_text": 1000, "out_text": 777}, PriceVersion.from_stored(row.rates))
+        assert isinstance(cost, CostLines)
+        exact = sum(line.amount_nano for line in cost.lines)
+        assert Fraction(told.total_price) * 10**9 == exact, row.model
+
+
+def _holds(hours: str, at: datetime) -> bool:
+    span = read_hours(hours)
+    return span is None or span.hold_at(at.hour * 3600 + at.minute * 60)

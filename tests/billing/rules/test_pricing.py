@@ -19,6 +19,7 @@ from billing.rules.pricing import (
     Unpriced,
     price,
     price_bound,
+    total_of,
 )
 
 
@@ -143,10 +144,11 @@ CASES: list[tuple[str, PriceVersion, dict[str, int], int, int]] = [
 def test_billing_case(
     name: str, at: PriceVersion, used: dict[str, int], ppm: int, charge: int
 ) -> None:
-    cost = price(used, at, ppm)
+    cost = price(used, at.multiplied(ppm))
 
     assert isinstance(cost, CostLines)
     assert cost.total_nano == charge
+    assert total_of(used, at.multiplied(ppm)) == charge
     exact = sum((line.amount_nano for line in cost.lines), Fraction())
     assert abs(exact - charge) <= Fraction(1, 2)
 
@@ -165,7 +167,8 @@ def test_case_19_cached_above_input_is_quarantined(at: PriceVersion) -> None:
 
 
 def test_lines_name_meter_quantity_and_rate_and_leave_out_zeros() -> None:
-    cost = price({"in_text": 3, "in_cache_read": 0, "out_reasoning": 2}, CACHED, 1_070_000)
+    used = {"in_text": 3, "in_cache_read": 0, "out_reasoning": 2}
+    cost = price(used, CACHED.multiplied(1_070_000))
 
     assert cost == CostLines(
         (
@@ -356,7 +359,8 @@ def test_price_is_exact_arithmetic_over_ten_thousand_rows() -> None:
             tiers = [(o, {n: dice.randrange(10**13) for n in names if n in used}) for o in over]
         ppm = dice.choice([PPM, PPM, 1_070_000, dice.randrange(3 * PPM)])
 
-        cost = price(used, stored_version(stated, *((o, "whole", t) for o, t in tiers)), ppm)
+        at = stored_version(stated, *((o, "whole", t) for o, t in tiers)).multiplied(ppm)
+        cost = price(used, at)
 
         assert isinstance(cost, CostLines)
         exact = exact_nano(used, stated, tiers, "whole", ppm)
@@ -391,7 +395,8 @@ def test_price_counts_as_if_token_by_token(
     tiers = sorted(tiers, key=lambda tier: tier[0])
     at = stored_version(stated, *((over, mode, tier) for over, tier in tiers))
 
-    cost, bound = price(used, at, ppm), price_bound(used, at, ppm)
+    at = at.multiplied(ppm)
+    cost, bound = price(used, at), price_bound(used, at)
 
     assert isinstance(cost, CostLines)
     assert isinstance(bound, CostLines)

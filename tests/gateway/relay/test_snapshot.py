@@ -27,15 +27,20 @@ def channel(name: str, *models: str, **over: Any) -> dict[str, Any]:
 
 def price(number: int, model: str, rate: int, since: float, until: float | None) -> dict[str, Any]:
     rates = {"meters": {"in_text": rate, "out_text": rate}}
-    return {"id": number, "model": model, "valid_from": since, "valid_to": until, "rates": rates}
+    return {"id": number, "model": model, "kind": "charge", "channel": "", "service_tier": "",
+            "hours": "", "valid_from": since, "valid_to": until, "rates": rates}  # fmt: skip
 
 
 def snapshot(
-    channels: list[dict[str, Any]], prices: list[dict[str, Any]] | None = None, ahead: float = 0
+    channels: list[dict[str, Any]],
+    prices: list[dict[str, Any]] | None = None,
+    ahead: float = 0,
+    plans: list[dict[str, Any]] | None = None,
 ) -> Snapshot:
     now = time.time() + ahead
     raw = {"now": now, "changed": 5.5, "epoch": 7, "egress_allow": ["10.0.0.0/8"],
-           "unpriced_models": "reject", "channels": channels, "prices": prices or []}  # fmt: skip
+           "unpriced_models": "reject", "channels": channels, "prices": prices or [],
+           "plans": plans or []}  # fmt: skip
     return build(json.dumps(raw), VAULT)
 
 
