@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+from pathlib import Path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -30,6 +31,7 @@ def _relay() -> Relay:
             keep_alive_s=float(env.text("KEEP_ALIVE_SECONDS", "15")),
             drain_s=float(env.text("DRAIN_SECONDS", "600")),
             accept_while_draining_s=float(env.text("DRAIN_ACCEPT_SECONDS", "5")),
+            spool_folder=Path(env.text("SPOOL_DIR", str(settings.DATA_DIR / "spool"))),
         )
     )
 

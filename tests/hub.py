@@ -15,6 +15,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,7 +88,9 @@ class Hub:
     def __post_init__(self) -> None:
         self.connection = psycopg.connect(self.dsn, autocommit=True, row_factory=dict_row)
         self._vault = Vault(os.environ["WEIR_KEK"])
-        self._log = Path(os.environ.get("TMPDIR", "/tmp")) / f"hub-{secrets.token_hex(4)}.log"
+        place = Path(os.environ.get("TMPDIR", "/tmp")) / f"hub-{secrets.token_hex(4)}"
+        self._log = place.with_suffix(".log")
+        self.spool = place.with_suffix(".spool")
 
     # ---- life
 
@@ -108,6 +111,7 @@ class Hub:
             **os.environ,
             "DATABASE_URL": self.dsn,
             "DRAIN_ACCEPT_SECONDS": "0",
+            "SPOOL_DIR": str(self.spool),
             **self.environment,
         }
         written = len(self.log())
@@ -152,6 +156,7 @@ class Hub:
         self.stop()
         self.connection.close()
         self._log.unlink(missing_ok=True)
+        shutil.rmtree(self.spool, ignore_errors=True)
 
     def wait(self, holds: Callable[[], bool], complaint: str, seconds: float = 15.0) -> None:
         """Ask again and again until it is so."""

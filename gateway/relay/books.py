@@ -9,6 +9,10 @@ fixed wait of 2 ms was measured to add latency and save nothing (decisions.md).
 
 Marks and the process's lease are written along with whatever else there is. They are what another
 process settles our attempts by when this one is killed.
+
+While the database is away, endings are kept in a spool on the disk as well, and are replayed from
+there by whichever process comes next if this one is killed. The process is ready again when its
+spool is empty.
 """
 
 import asyncio
@@ -24,6 +28,7 @@ from gateway.relay import admission, settlement
 from gateway.relay.admission import Asked, Verdict
 from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane
 from gateway.relay.settlement import Resolved, Settled
+from gateway.relay.spool import Spool, SpoolUnusable
 from usage.sql import Ending, Refusal
 
 log = logging.getLogger(__name__)
@@ -57,8 +62,13 @@ class Watched(Protocol):
 class Books:
     """Writes holds, attempts, postings and records of one process."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: Lane, spool: Spool | None = None) -> None:
         self._lane = lane
+        self._spool = spool
+        # How many of the endings, from the first on, are in the spool; whether it can take more.
+        self._spooled = 0
+        self._spool_usable = True
+        self._opened = False
         self._asking: list[_Waiting] = []
         self._endings: list[Settled] = []
         self._watched: set[Watched] = set()
@@ -71,6 +81,35 @@ class Books:
         self._bell = asyncio.Event()
         self._retry_s = 0.0
 
+    @property
+    def ready(self) -> bool:
+        """Whether new paid work can be taken: nothing waits on the disk, and more could."""
+        return self._spool_usable and not self._spooled
+
+    async def open_spool(self) -> None:
+        """Make the spool if it is not there, and take up what dead processes left in theirs."""
+        if self._spool is None or (self._opened and self._spool_usable):
+            return
+        self._opened = True
+        try:
+            await asyncio.to_thread(self._spool.open)
+        except SpoolUnusable as error:
+            self._spool_usable = False
+            log.error("no new work is taken, for its end could not be kept: %s", error)
+            return
+        self._spool_usable = True
+        left = await asyncio.to_thread(self._spool.adopt)
+        if left:
+            log.warning("%d endings of a process that died are replayed", len(left))
+            self._endings = left + self._endings
+            self._spooled += len(left)
+            self._wake()
+
+    def close_spool(self) -> None:
+        """Let go of the spool; what still waits in it is the next process's."""
+        if self._spool is not None:
+            self._spool.close()
+
     async def admit(self, asked: Asked) -> Verdict:
         """Place the hold and open the attempt, or say why not.
 
@@ -80,6 +119,8 @@ class Books:
         """
         if not self._lane.usable:
             raise DatabaseAway("no connection to the database")
+        if not self._spool_usable:
+            raise DatabaseAway("the spool can take no more")
         future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         self._asking.append((asked, future))
         self._wake()
@@ -141,16 +182,46 @@ class Books:
                 failed = True
                 self._endings = endings + self._endings
                 self._fail(asking, error)
+                await self._keep()
                 await self._back_off(error)
             except Exception as error:
                 # A defect of ours must not take the process's writer with it.
                 log.exception("a batch of the books failed")
                 failed = True
                 self._fail(asking, error)
+                await self._unkeep(len(endings))
             else:
                 failed = False
                 self._retry_s = 0.0
+                if self._spooled:
+                    await self._unkeep(len(endings))
         self._worker = None
+
+    async def _keep(self) -> None:
+        """Put the endings that wait for the database on the disk."""
+        fresh = self._endings[self._spooled :]
+        if self._spool is None or not fresh:
+            return
+        try:
+            await asyncio.to_thread(self._spool.append, fresh)
+        except SpoolUnusable as error:
+            self._spool_usable = False
+            log.error("%d endings are kept in memory only: %s", len(fresh), error)
+        else:
+            self._spooled += len(fresh)
+
+    async def _unkeep(self, written: int) -> None:
+        """The first endings are in the database; the spool is emptied when all of its are."""
+        if not self._spooled:
+            return
+        self._spooled = max(0, self._spooled - written)
+        if self._spool is None or self._spooled:
+            return
+        try:
+            await asyncio.to_thread(self._spool.clear)
+        except SpoolUnusable as error:
+            self._spool_usable = False
+            log.error("the spool cannot be emptied: %s", error)
 
     @property
     def _along(self) -> bool:
@@ -256,6 +327,9 @@ class Books:
         for asked, future in asking:
             if not future.done():
                 future.set_exception(error)
+            elif not future.cancelled() and future.exception() is None:
+                # Decided before what failed: it runs, and settles itself.
+                continue
             # The commit may have gone through although nobody heard of it. A record is written
             # only where an attempt is.
             self._endings.append(_void(asked, "overloaded"))

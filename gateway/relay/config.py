@@ -1,6 +1,7 @@
 """What the relay is told from outside; config/asgi.py makes it, tests make their own."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 MIB = 1024 * 1024
 
@@ -13,7 +14,8 @@ class RelayConfig:
     one transaction of the hot path. `output_tokens_assumed` stands for the output cap, per choice,
     of a request that names none. A stream that is silent for `keep_alive_s` gets a sign of life.
     `drain_s` is how long open streams get at shutdown, after `accept_while_draining_s` in which new
-    requests are still taken but readiness is off.
+    requests are still taken but readiness is off. `spool_folder` is where endings are kept that
+    wait for the database, up to `spool_bytes_max` for each process; without one, in memory alone.
     """
 
     dsn: str
@@ -32,3 +34,5 @@ class RelayConfig:
     output_tokens_assumed: int = 16_384
     drain_s: float = 600.0
     accept_while_draining_s: float = 5.0
+    spool_folder: Path | None = None
+    spool_bytes_max: int = 8 * MIB

@@ -25,6 +25,7 @@ from gateway.relay.config import RelayConfig
 from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane, Row
 from gateway.relay.health import Health
 from gateway.relay.snapshot import EMPTY, Snapshot
+from gateway.relay.spool import Spool
 from gateway.relay.upstream import Upstreams
 from lib.ids import new_id
 from lib.vault import Vault
@@ -48,8 +49,12 @@ class Lifespan:
         self._quiet.set()
         self._vault = Vault(config.kek)
         self._look_ups = Lane(config.dsn, config.database_wait_s)
-        self._writes = Lane(config.dsn, config.database_wait_s, new_id())
-        self.parts = Parts(config, Books(self._writes), Upstreams(), Health())
+        process_id = new_id()
+        self._writes = Lane(config.dsn, config.database_wait_s, process_id)
+        spool = None
+        if config.spool_folder is not None:
+            spool = Spool(config.spool_folder, process_id, config.spool_bytes_max)
+        self.parts = Parts(config, Books(self._writes, spool), Upstreams(), Health())
         self.authenticator = Authenticator(config.pepper, self._ask)
         self._changed = asyncio.Event()
         self._loading = asyncio.Lock()
@@ -57,8 +62,13 @@ class Lifespan:
 
     def usable(self) -> bool:
         """Whether a paid request can be taken now: the database can be written, the catalogue is
-        loaded, and the process is not about to end."""
-        return not self.draining and self.snapshot.epoch >= 0 and self._writes.usable
+        loaded, no ending waits on the disk, and the process is not about to end."""
+        return (
+            not self.draining
+            and self.snapshot.epoch >= 0
+            and self._writes.usable
+            and self.parts.books.ready
+        )
 
     def enter(self) -> None:
         """A request begins; `leave` is called at its end, whatever happens."""
@@ -81,6 +91,7 @@ class Lifespan:
             except DatabaseAway as error:
                 log.warning("the database is away: %s", error)
                 lane.open_later()
+        await self.parts.books.open_spool()
         await self._refresh()
         self._tasks = [
             asyncio.create_task(self._poll()),
@@ -100,6 +111,7 @@ class Lifespan:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(_CLOSE_WAIT_S, until - loop.time())):
                 await self.parts.books.join()
+        self.parts.books.close_spool()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -167,6 +179,7 @@ class Lifespan:
     async def _live(self) -> None:
         """Say that this process lives, and that its holds are not to be resolved by others."""
         while True:
+            await self.parts.books.open_spool()
             self.parts.books.renew()
             await asyncio.sleep(_LEASE_RENEW_S)
 

@@ -37,7 +37,12 @@ class Web(Hub):
     def launch(self) -> None:
         self.port = self.port or free_port()
         command = [sys.executable, "-m", "deploy.serve", self.application, *_OPTIONS]
-        environment = {**os.environ, "DATABASE_URL": self.dsn, "DRAIN_ACCEPT_SECONDS": "0"}
+        environment = {
+            **os.environ,
+            "DATABASE_URL": self.dsn,
+            "DRAIN_ACCEPT_SECONDS": "0",
+            "SPOOL_DIR": str(self.spool),
+        }
         self.served = Process(
             [*command, f"--port={self.port}"], self._log, environment=environment, folder=ROOT
         )

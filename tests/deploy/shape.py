@@ -123,7 +123,7 @@ class Shape:
         root = self.directory / place
         image = str(self.image) if place in ("image", *_OURS) else "/app"
         return re.sub(
-            r"/(app|tmp|etc/weir|build)\b",
+            r"/(app|tmp|etc/weir|var/spool/weir|build)\b",
             lambda found: image if found[1] == "app" else f"{root}/{found[1]}",
             text,
         )

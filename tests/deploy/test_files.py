@@ -128,7 +128,9 @@ def test_connections_are_kept_longer_by_the_one_who_is_asked() -> None:
 def test_one_beat_and_any_number_of_webs() -> None:
     assert "deploy" not in service("beat")
     assert service("web")["deploy"] == {"replicas": "2"}
-    assert "volumes" not in service("web")
+    # What web processes keep is for whichever of them comes next.
+    assert service("web")["volumes"] == ["spool:/var/spool/weir"]
+    assert service("web")["environment"]["SPOOL_DIR"] == "/var/spool/weir"
 
 
 def test_images_are_pinned() -> None:

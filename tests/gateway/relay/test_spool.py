@@ -1,0 +1,144 @@
+"""P18: endings that wait for the database are on the disk, whole, and are replayed once."""
+
+import os
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from gateway.relay.books import Books
+from gateway.relay.database import DatabaseAway, Lane
+from gateway.relay.settlement import Resolved, Settled
+from gateway.relay.spool import Spool, SpoolUnusable, read
+from lib.ids import new_id
+from tests.fakes.upstream import FakeUpstream
+from tests.gateway.relay.asking import ask
+from tests.gateway.relay.clients import Clients
+from tests.gateway.relay.test_books import asked
+from tests.gateway.relay.test_life import backends
+from tests.hub import Hub
+from usage.sql import Ending, Refusal
+
+_BYTES_MAX = 64 * 1024
+
+
+def endings(count: int) -> list[Settled]:
+    ending = Ending(final=True, status=200, message='é "\n', meters='{"in_text":1}', flags=("a",))
+    refusal = Refusal(
+        new_id(), new_id(), new_id(), new_id(), 7, "m", "openai", "x", False, "api", ending
+    )
+    return [
+        *[Resolved(new_id(), new_id(), "settled", ending, 3) for _ in range(count - 1)],
+        refusal,
+    ]
+
+
+def opened(folder: Path, bytes_max: int = _BYTES_MAX) -> Spool:
+    spool = Spool(folder, new_id(), bytes_max)
+    spool.open()
+    return spool
+
+
+def file_of(folder: Path) -> Path:
+    (path,) = folder.glob("*.spool")
+    return path
+
+
+def same(one: list[Settled], other: list[Settled]) -> bool:
+    """A tuple of flags comes back as a list."""
+    return str(one).replace("('a',)", "['a']") == str(other).replace("('a',)", "['a']")
+
+
+def test_what_a_dead_process_left_is_taken_up_once(tmp_path: Path) -> None:
+    kept = endings(5)
+    dead, first, second = opened(tmp_path), opened(tmp_path), opened(tmp_path)
+    dead.append(kept[:3])
+    dead.append(kept[3:])
+    assert first.adopt() == []
+    dead.close()
+    assert same(first.adopt(), kept)
+    assert second.adopt() == []
+    first.clear()
+    first.close()
+    assert second.adopt() == []
+    second.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_torn_tail_takes_nothing_with_it(tmp_path: Path) -> None:
+    kept = endings(3)
+    opened(tmp_path).append(kept)
+    raw = file_of(tmp_path).read_bytes()
+    assert len(raw) == _BYTES_MAX
+    end = raw.rindex(b"\n") + 1
+    ends = [at for at in range(end) if raw[at : at + 1] == b"\n"]
+    for cut in range(end + 1):
+        whole = sum(at <= cut for at in ends)
+        assert len(read(raw[:cut])) == whole
+        assert len(read(raw[:cut] + bytes(10))) == sum(at < cut for at in ends)
+    broken = raw.replace(b'"settled"', b'"voided!"', 1)
+    assert read(broken) == []
+
+
+def test_a_spool_has_an_end_and_is_empty_after_it_was_cleared(tmp_path: Path) -> None:
+    spool = opened(tmp_path, 4096)
+    spool.append(endings(3))
+    with pytest.raises(SpoolUnusable, match="full"):
+        spool.append(endings(20))
+    assert file_of(tmp_path).stat().st_size == 4096
+    spool.clear()
+    spool.append(endings(2))
+    assert len(read(file_of(tmp_path).read_bytes())) == 2
+
+
+async def test_without_a_spool_no_new_work_is_taken(hub: Hub, tmp_path: Path) -> None:
+    """No end could be kept if the database went away: 503 before, not a loss after."""
+    place = tmp_path / "spool"
+    place.write_text("in the way")
+    lane = Lane(hub.dsn, 2.0, new_id())
+    await lane.open()
+    books = Books(lane, Spool(place, new_id(), _BYTES_MAX))
+    await books.open_spool()
+    assert not books.ready
+    with pytest.raises(DatabaseAway, match="spool"):
+        await books.admit(asked(hub.tenant()))
+    place.unlink()
+    await books.open_spool()
+    assert books.ready
+    assert (await books.admit(asked(hub.tenant()))).word == "admitted"
+    await books.join()
+    books.close_spool()
+    await lane.close()
+
+
+def test_a_process_killed_while_the_database_is_away_loses_no_settlement(
+    own_hub: Hub, clients: Clients, fake: FakeUpstream
+) -> None:
+    own_hub.start()
+    tenant, model = own_hub.tenant(), own_hub.model(fake)
+    texts = [f"#tokens={number} #delay_ms=10" for number in (30, 40, 50)]
+    leavers = [clients.ask(own_hub, tenant, ask(model, text, stream=True)) for text in texts]
+    for leaver in leavers:
+        leaver.read_until(b'"content":" ')
+    with psycopg.connect(own_hub.dsn, dbname="postgres", autocommit=True) as admin:
+        name = own_hub.connection.info.dbname
+        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        for pid in backends(own_hub):
+            admin.execute("SELECT pg_terminate_backend(%s)", [pid])
+        for leaver in leavers:
+            leaver.read_until(b"[DONE]")
+        own_hub.wait(lambda: len(read(file_of(own_hub.spool).read_bytes())) == 3, "not spooled")
+        own_hub.kill()
+        own_hub.launch()
+        own_hub.wait(lambda: own_hub.get("/healthz").status == 200, "does not live")
+        assert own_hub.get("/readyz").status == 503
+        own_hub.kill()
+        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    own_hub.start()
+    # Ready means that everything has been replayed.
+    records = own_hub.rows("SELECT * FROM usage_usagerecord ORDER BY id")
+    assert sorted(record["meters"]["out_text"] for record in records) == [30, 40, 50]
+    assert {(record["status"], record["basis"]) for record in records} == {(200, "measured")}
+    assert own_hub.balance(tenant)["customer:held"] == 0
+    own_hub.wait(lambda: len(os.listdir(own_hub.spool)) == 1, "an old spool stays")
+    own_hub.assert_books_balance()
