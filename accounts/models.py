@@ -45,7 +45,20 @@ class Organisation(models.Model):
     name = models.CharField(max_length=120)
     slug = models.SlugField(max_length=60, unique=True)
     currency = models.CharField(max_length=3, default="USD")
+    retention_hours = models.PositiveSmallIntegerField(
+        db_default=24,
+        default=24,
+        help_text="How long answers are kept for requests that go on from them, at most 24; "
+        "0 keeps nothing.",
+    )
     created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(retention_hours__lte=24), name="organisation_retention_bounded"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

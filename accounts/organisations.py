@@ -36,6 +36,25 @@ def create_organisation(
     return organisation
 
 
+def set_retention(organisation: Organisation, hours: int, *, actor: Actor) -> None:
+    """How long the organisation's answers are kept for requests that go on from them (0 to 24)."""
+    with transaction.atomic():
+        locked = Organisation.objects.select_for_update().get(id=organisation.id)
+        if locked.retention_hours == hours:
+            return
+        before, locked.retention_hours = locked.retention_hours, hours
+        locked.save(update_fields=["retention_hours"])
+        audit.record(
+            actor,
+            locked,
+            "organisation.retention_changed",
+            locked,
+            before={"retention_hours": before},
+            after={"retention_hours": hours},
+        )
+        bump_epoch()
+
+
 def create_team(organisation: Organisation, name: str, *, actor: Actor) -> Team:
     """A further team. IntegrityError when the organisation has one of that slug."""
     with transaction.atomic():

@@ -14,6 +14,7 @@ SCHEDULE = {
     "tell what is in the outbox": _every(2, "notify.tasks.tell"),
     "forget what was told": _every(3600, "notify.tasks.drop_old"),
     "resolve expired holds": _every(5, "gateway.tasks.resolve_expired_holds"),
+    "drop expired state": _every(60, "gateway.tasks.drop_expired_state"),
     "interrupt lost runs": _every(3, "playground.tasks.interrupt_lost_runs"),
     "drop expired events": _every(60, "playground.tasks.drop_expired_events"),
 }

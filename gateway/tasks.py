@@ -2,9 +2,15 @@
 
 from celery import shared_task
 
+from gateway.expiry import drop_expired
 from gateway.sweep import sweep
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def resolve_expired_holds() -> int:
     return sweep()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def drop_expired_state() -> int:
+    return drop_expired()

@@ -34,6 +34,10 @@ class Vault:
         self._kek = AESGCM(key)
 
     def seal(self, secret: str, place: str) -> bytes:
+        return self.seal_bytes(secret.encode(), place)
+
+    def seal_bytes(self, content: bytes, place: str) -> bytes:
+        """The same for content that may be no text."""
         data_key = AESGCM.generate_key(256)
         wrap_nonce, nonce = os.urandom(_NONCE), os.urandom(_NONCE)
         bound = place.encode()
@@ -43,19 +47,23 @@ class Vault:
                 wrap_nonce,
                 self._kek.encrypt(wrap_nonce, data_key, bound),
                 nonce,
-                AESGCM(data_key).encrypt(nonce, secret.encode(), bound),
+                AESGCM(data_key).encrypt(nonce, content, bound),
             )
         )
 
     def open(self, sealed: bytes, place: str) -> str:
         """The secret sealed for that place. VaultError when it does not open."""
+        return self.open_bytes(sealed, place).decode()
+
+    def open_bytes(self, sealed: bytes, place: str) -> bytes:
+        """The same for what `seal_bytes` sealed."""
         if sealed[:1] != _FORM or len(sealed) < 1 + _WRAPPED + _NONCE + 16:
             raise VaultError("The stored secret has an unknown form.")
         wrapped, rest = sealed[1 : 1 + _WRAPPED], sealed[1 + _WRAPPED :]
         bound = place.encode()
         try:
             data_key = self._kek.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], bound)
-            return AESGCM(data_key).decrypt(rest[:_NONCE], rest[_NONCE:], bound).decode()
+            return AESGCM(data_key).decrypt(rest[:_NONCE], rest[_NONCE:], bound)
         except InvalidTag as error:
             raise VaultError(
                 "The stored secret does not open with this WEIR_KEK. "

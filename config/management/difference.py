@@ -225,7 +225,8 @@ _SHOWN_FIRST: Final = (
     *("name", "provider", "base_url", "keys", "models", "enabled", "priority", "weight"),
     *("retries", "on_leave", "timeouts.connect", "timeouts.first_content", "timeouts.idle"),
     *("timeouts.total", "breaker.enabled", "breaker.failures", "breaker.window"),
-    *("breaker.open_for", "rates", "valid_to", "currency", "credit", "team", "role", "secret"),
+    *("breaker.open_for", "rates", "valid_to", "currency", "retention_hours", "credit", "team"),
+    *("role", "secret"),
 )
 
 

@@ -83,6 +83,8 @@ def _price(name: tuple[str, ...], fields: Mapping[str, Value]) -> Document:
 
 def _organisation(slug: str, fields: Mapping[str, Value]) -> Document:
     organisation: Document = {"name": fields["name"], "slug": slug, "currency": fields["currency"]}
+    if fields["retention_hours"] != 24:
+        organisation["retention_hours"] = fields["retention_hours"]
     if fields["credit"] is not None:
         organisation["credit"] = format_usd(cast(int, fields["credit"]))
     return organisation | {"members": [], "teams": []}

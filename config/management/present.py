@@ -88,6 +88,7 @@ def _organisations() -> Iterator[Item]:
         fields: dict[str, Value] = {
             "name": organisation.name,
             "currency": organisation.currency,
+            "retention_hours": organisation.retention_hours,
             "credit": credits.get(organisation.id),
         }
         # Organisations and teams hold books and usage: they are never removed.

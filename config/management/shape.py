@@ -179,6 +179,7 @@ class Organisation(Part):
     name: Name
     slug: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=50)] = ""
     currency: Literal["USD"] = "USD"
+    retention_hours: Annotated[int, Field(ge=0, le=24)] = 24
     credit: Annotated[Decimal, AfterValidator(_credit)] | None = None
     members: list[Member] = []
     teams: list[Team] = []

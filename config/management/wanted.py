@@ -106,10 +106,10 @@ class _Flattener:
         self, organisation: shape.Organisation, slug: str, path: Path
     ) -> Iterator[Item]:
         fields: dict[str, Value] = {"name": organisation.name}
-        fields |= _stated(organisation, ("currency",))
+        fields |= _stated(organisation, ("currency", "retention_hours"))
         if organisation.credit is not None:
             fields["credit"] = parse_usd(organisation.credit)
-        defaults = _defaults(shape.Organisation, ("currency",))
+        defaults = _defaults(shape.Organisation, ("currency", "retention_hours"))
         yield Item(Id("organisation", (slug,)), fields, defaults, path)
         for n, team in enumerate(organisation.teams):
             yield Item(Id("team", (slug, team.name)), {}, {}, (*path, "teams", n))

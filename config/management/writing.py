@@ -130,8 +130,10 @@ class _Writer:
             self._organisations[slug] = organisations.create_organisation(
                 after["name"], owner=None, actor=SYSTEM, slug="" if "(new)" in slug else slug
             )
-        elif changed := after.keys() - {"credit"}:
+        elif changed := after.keys() - {"credit", "retention_hours"}:
             raise _Refused(f"the {', '.join(sorted(changed))} of an organisation does not change")
+        if "retention_hours" in after:
+            organisations.set_retention(self._find(slug), after["retention_hours"], actor=SYSTEM)
         if credit := after.get("credit"):
             wallets.add_opening_credit(self._find(slug), credit, actor="apply")
 

@@ -368,6 +368,8 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     include: tuple[str, ...] = ()
     previous_response_id: str | None = None
     """responses: the relay puts the stored turns in front and clears it; encoders refuse it."""
+    continues: str | None = None
+    """responses: the id of the response whose turns stand in front."""
     stream: bool = False
     usage_asked: bool = False
     """openai: the client wants the usage chunk of its stream. Other dialects always tell usage."""

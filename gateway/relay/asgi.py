@@ -16,7 +16,7 @@ from billing.rules.money import format_usd
 from gateway.codecs.amount import read_amount
 from gateway.codecs.errors import KINDS, RequestFault, message_of
 from gateway.codecs.events import Event
-from gateway.relay import models_list
+from gateway.relay import kept_responses, models_list
 from gateway.relay.auth import Credentials, Principal, read_credentials
 from gateway.relay.call import Asked, Bound, Call, Head, Outcome, Refused, Sink, Source
 from gateway.relay.config import RelayConfig
@@ -26,6 +26,7 @@ from gateway.relay.dialects import CODECS, Target
 from gateway.relay.endpoints import Endpoint, claimed, dialect_of, find_endpoint, target_of
 from gateway.relay.health import Told
 from gateway.relay.lifespan import Lifespan
+from gateway.relay.repeats import Repeat, read_key
 from gateway.relay.run import Run
 from gateway.relay.text_codecs import TEXT_CODECS
 from lib.ids import id_text, new_id
@@ -48,8 +49,9 @@ _CORS: Final = (b"access-control-allow-origin", b"*")
 _EXPOSED: Final = (
     b"access-control-expose-headers",
     b"x-request-id, request-id, x-weir-hold, x-weir-cost, x-weir-output-cap, "
-    b"x-weir-dropped-params, retry-after, retry-after-ms",
+    b"x-weir-dropped-params, retry-after, retry-after-ms, idempotent-replayed",
 )
+_REPLAYED: Final = (b"idempotent-replayed", b"true")
 _PREFLIGHT: Final = [
     (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
     (b"access-control-allow-headers", b"*, authorization"),
@@ -240,6 +242,12 @@ class Relay:
                 body = models_list.render_one(snapshot, principal, form, client.asked.target.model)
             await client.respond(200, [(b"content-type", b"application/json")], body)
             return
+        if endpoint.handler in ("response", "response_items"):
+            body = await kept_responses.answer(
+                life.parts.keeper, principal, endpoint.handler, scope, client.asked.target.model
+            )
+            await client.respond(200, [(b"content-type", b"application/json")], body)
+            return
         task = asyncio.current_task()
         call = Call(
             life.parts,
@@ -259,6 +267,9 @@ class Relay:
         body_head = _read_body_head(headers, endpoint.body_bytes_max)
         raw = await _read_body(receive, body_head.length, endpoint.body_bytes_max, self._config)
         call.max_cost_nano = body_head.max_cost_nano
+        if body_head.repeat_key is not None and endpoint.handler != "count_tokens":
+            await self._answer_once(life, call, client, body_head.repeat_key, raw, receive)
+            return
         run = Run(call)
         watch = _Watch(receive, run)
         try:
@@ -268,6 +279,26 @@ class Relay:
                 await run.answer(raw)
         finally:
             watch.stop()
+
+    async def _answer_once(
+        self,
+        life: Lifespan,
+        call: Call,
+        client: "_Client",
+        key: str,
+        raw: bytes,
+        receive: Receive,
+    ) -> None:
+        """Run the request, or tell the answer that it had under this key (P5)."""
+        repeat = Repeat(life.repeats, call, client, key, raw)
+        watch = _Watch(receive, repeat)
+        try:
+            if await repeat.claim():
+                call.sink = call.repeat = repeat
+                await Run(call).answer(raw)
+        finally:
+            watch.stop()
+            await repeat.close()
 
     async def _principal(self, life: Lifespan, credentials: Credentials) -> Principal:
         principal = await life.authenticator.principal(credentials, life.snapshot.now())
@@ -302,7 +333,7 @@ class _Watch:
 
     __slots__ = ("_receive", "_run", "_task", "_timer")
 
-    def __init__(self, receive: Receive, run: Run) -> None:
+    def __init__(self, receive: Receive, run: Run | Repeat) -> None:
         self._receive = receive
         self._run = run
         self._task: asyncio.Task[None] | None = None
@@ -327,7 +358,7 @@ class _Watch:
 class _Client:
     """The sink of an HTTP request, in the dialect of its endpoint."""
 
-    __slots__ = ("_from_page", "_send", "asked", "begun", "request_id")
+    __slots__ = ("_from_page", "_replayed", "_send", "asked", "begun", "request_id")
 
     def __init__(self, scope: Scope, send: Send, request_id: UUID, asked: Asked) -> None:
         self._send = send
@@ -336,6 +367,7 @@ class _Client:
         self.request_id = request_id
         self.asked = asked
         self.begun = False
+        self._replayed = False
 
     async def respond(
         self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
@@ -380,6 +412,11 @@ class _Client:
             found.append((b"connection", b"close"))
         await self.respond(codec.status(kind, refused.status), found, body)
 
+    def replay(self, request_id: UUID) -> None:
+        """What follows is the answer of that request, under its id."""
+        self.request_id = request_id
+        self._replayed = True
+
     async def answer(self, head: Head, raw: bytes, events: Sequence[Event]) -> None:
         await self.respond(200, _answer_headers(head), raw)
 
@@ -399,6 +436,8 @@ class _Client:
         found = [*headers, (b"x-request-id", request_id), _CORS]
         if self.asked.codec.names_request and status == 200:
             found.append((b"request-id", request_id))
+        if self._replayed:
+            found.append(_REPLAYED)
         if self._from_page:
             found.append(_EXPOSED)
         self.begun = True
@@ -463,11 +502,13 @@ def _answer_headers(head: Head) -> list[tuple[bytes, bytes]]:
 
 
 class _BodyHead:
-    """What the headers say about the body, and our own header of a cost limit."""
+    """What the headers say about the body, our own header of a cost limit, and the key under which
+    it may be sent again."""
 
-    __slots__ = ("length", "max_cost_nano")
+    __slots__ = ("length", "max_cost_nano", "repeat_key")
 
     def __init__(self) -> None:
+        self.repeat_key: str | None = None
         self.length: int | None = None
         self.max_cost_nano: int | None = None
 
@@ -492,6 +533,8 @@ def _read_body_head(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> _
             found.length = int(value)
             if found.length > bytes_max:
                 raise _too_large(found.length, bytes_max)
+        elif name == b"idempotency-key":
+            found.repeat_key = read_key(value)
         elif name == b"x-weir-max-cost":
             found.max_cost_nano = read_amount(value.decode("latin-1"))
             if found.max_cost_nano is None:

@@ -33,6 +33,7 @@ from gateway.relay.call import CLIENT_CLOSED, Call, Head, Outcome, Refused
 from gateway.relay.deadline import Reason
 from gateway.relay.dialects import Counting, Decoder, Facts, WholeAnswer
 from gateway.relay.health import Trial
+from gateway.relay.keeping import State
 from gateway.relay.plain import Exchange
 from gateway.relay.price_list import Price
 from gateway.relay.pulse import Pulse
@@ -73,6 +74,7 @@ class Attempt:
         "_facts",
         "_finish_reason",
         "_input_min",
+        "_keeps",
         "_marked",
         "_outcome",
         "_output_bytes_max",
@@ -120,6 +122,7 @@ class Attempt:
         # Pieces of the answer, and of them those of reasoning: each is a token at least.
         self._pieces = self._thoughts = self._marked = 0
         self._input_min: int | None = None
+        self._keeps = asking.turn is not None
         self._ttft_ms: int | None = None
         self._finish_reason = ""
         self._outcome: Outcome | None = None
@@ -289,14 +292,34 @@ class Attempt:
     async def _deliver(self, bill: Bill, raw: bytes, events: list[Event]) -> Outcome:
         """Settle a whole answer, then give it to the client."""
         call = self._call
+        head = self._head(bill.charge_nano)
+        if self._keeps:
+            await self._keep(raw)
+        if call.repeat is not None:
+            await call.repeat.keep_answer(head, raw)
         self._committed = True
         self._ttft_ms = call.elapsed_ms()
         outcome = self._settle(200, None, "", bill)
         self._trial.good()
         if not call.silent:
             call.deadline.allow("stall", call.parts.config.write_stall_s)
-            await call.sink.answer(self._head(bill.charge_nano), raw, events)
+            await call.sink.answer(head, raw, events)
         return outcome
+
+    async def _keep(self, response: bytes | None) -> None:
+        """Keep what later requests may go on from, before anybody can send one."""
+        call, turn, way = self._call, self._asking.turn, self._way
+        call.deadline.allow("stall", call.parts.config.write_stall_s)
+        states: list[State] = []
+        if turn is not None and response is not None:
+            states += turn.states(response, self._channel.id if way.request is None else "")
+        if states:
+            await call.parts.keeper.put(call.principal, states)
+
+    def _response(self) -> bytes | None:
+        """The response that a stream of the responses dialect has told whole."""
+        teller = self._decoder if self._translating is None else self._translating.encoder
+        return self._call.asked.codec.response_of(teller)
 
     async def _relay_folded(self, answer: Answer, request: ChatRequest) -> Outcome:
         """A stream, because there is no other, for a client that wants a plain answer."""
@@ -438,6 +461,10 @@ class Attempt:
     async def _end(self, pieces: Sequence[bytes], events: Sequence[Event]) -> Outcome:
         """The upstream says that its answer is whole."""
         self._note(events)
+        if self._keeps:
+            await self._keep(self._response())
+        if self._call.repeat is not None:
+            await self._call.repeat.keep_end(b"".join(pieces))
         outcome = self._settle(200, None, "", self._bill_stream())
         self._trial.good()
         await self._write(pieces, events, last=True)

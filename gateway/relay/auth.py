@@ -25,7 +25,8 @@ _REMEMBERED_MAX = 20_000
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who is calling. `expires_at` is in Unix seconds; `model_patterns` () = every model; `plan_id`
-    is the organisation's plan, if it has one."""
+    is the organisation's plan, if it has one; `retention_hours` is how long its answers are kept
+    for later requests, 0 = not at all."""
 
     key_id: UUID
     organisation_id: UUID
@@ -36,6 +37,7 @@ class Principal:
     expires_at: float | None
     disabled: bool
     plan_id: int | None = None
+    retention_hours: int = 24
 
     def may_use(self, model: str) -> bool:
         """Whether the key's own list lets it ask for a model."""
@@ -148,7 +150,7 @@ def _valid(principal: Principal, now: float) -> bool:
 
 
 def _principal(row: Row) -> Principal:
-    key_id, organisation, team, user, kind, patterns, expires, disabled, plan = row
+    key_id, organisation, team, user, kind, patterns, expires, disabled, plan, hours = row
     return Principal(
         key_id=UUID(key_id),
         organisation_id=UUID(organisation),
@@ -159,6 +161,7 @@ def _principal(row: Row) -> Principal:
         expires_at=None if expires is None else float(expires),
         disabled=disabled == "t",
         plan_id=None if plan is None else int(plan),
+        retention_hours=int(hours or 0),
     )
 
 
@@ -166,7 +169,8 @@ _COLUMNS = """
     SELECT id, organisation_id, team_id, user_id, kind, array_to_string(model_patterns, E'\\n'),
            extract(epoch FROM expires_at), disabled OR revoked_at IS NOT NULL,
            (SELECT plan_id FROM billing_organisationplan plan
-            WHERE plan.organisation_id = accounts_key.organisation_id)
+            WHERE plan.organisation_id = accounts_key.organisation_id),
+           (SELECT retention_hours FROM accounts_organisation o WHERE o.id = organisation_id)
     FROM accounts_key"""
 _BY_DIGEST = _COLUMNS + " WHERE digest = %(digest)s::bytea"
 _BY_ID = _COLUMNS + " WHERE id = %(id)s::uuid"

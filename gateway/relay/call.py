@@ -14,6 +14,7 @@ from gateway.relay.config import RelayConfig
 from gateway.relay.deadline import Deadline
 from gateway.relay.dialects import Codec, Target
 from gateway.relay.health import Health
+from gateway.relay.keeping import Keeper
 from gateway.relay.plain import PlainOperation
 from gateway.relay.pulse import Pulse
 from gateway.relay.snapshot import Snapshot
@@ -83,6 +84,16 @@ class Refused(NamedTuple):
     retry_after_ms: int | None = None
 
 
+class Repeat(Protocol):
+    """Keeps the answer of a request that may be sent again, before it is settled."""
+
+    async def keep_answer(self, head: Head, raw: bytes) -> None:
+        """The whole answer."""
+
+    async def keep_end(self, raw: bytes) -> None:
+        """The rest of a stream."""
+
+
 class Sink(Protocol):
     """Whoever gets the answer: an HTTP client, or a page of ours."""
 
@@ -107,6 +118,7 @@ class Parts:
     books: Books
     upstreams: Upstreams
     health: Health
+    keeper: Keeper
 
 
 class Asked(NamedTuple):
@@ -122,7 +134,7 @@ class Asked(NamedTuple):
 
 class Call:
     """One request of one principal. `silent`: its client has gone, nobody listens any more;
-    `begun`: its stream has begun."""
+    `begun`: its stream has begun; `repeat` keeps its answer."""
 
     __slots__ = (
         "asked",
@@ -133,6 +145,7 @@ class Call:
         "parts",
         "principal",
         "pulse",
+        "repeat",
         "request_id",
         "silent",
         "sink",
@@ -166,6 +179,7 @@ class Call:
         self.silent = False
         self.begun = False
         self.pulse: Pulse | None = None
+        self.repeat: Repeat | None = None
         self.time = asyncio.get_running_loop().time
         self.began = self.time()
 

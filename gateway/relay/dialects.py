@@ -87,6 +87,7 @@ class Facts(Protocol):
 
 class Target(NamedTuple):
     """What the path of a request says beside its body: only gemini's names model and stream there.
+    Of a path that names another thing, `model` is that name.
 
     `array`: the stream is one JSON array and no events.
     """
@@ -191,6 +192,15 @@ class Codec(ABC, Generic[F]):
     def unseen_input(self, facts: F) -> bool:
         """Whether the model will read more than stands in the body."""
         return False
+
+    def turn_of(self, facts: F) -> responses_request.ChatFacts | None:
+        """The facts of a request that may go on from one before it; None where none can."""
+        return None
+
+    def response_of(self, teller: Any) -> bytes | None:
+        """The whole answer that a decoder or encoder of this dialect has told as a stream; None
+        where a dialect tells none, or it was cut."""
+        return None
 
     def undecoded(self, facts: F) -> tuple[str, ...]:
         """The parameters that `decode` leaves out; where it keeps all, the encoder says it."""
@@ -387,7 +397,9 @@ class _OpenAI(OpenAICodec[openai_request.ChatFacts]):
         return openai_stream.Decoder(usage_asked=facts.usage_asked, choices=facts.choices)
 
 
-class _Responses(Codec[responses_request.ChatFacts]):
+class ResponsesCodec(Codec[responses_request.ChatFacts]):
+    """The responses dialect."""
+
     name = "responses"
 
     def read(self, raw: bytes, target: Target) -> responses_request.ChatFacts:
@@ -417,6 +429,13 @@ class _Responses(Codec[responses_request.ChatFacts]):
 
     def unseen_input(self, facts: responses_request.ChatFacts) -> bool:
         return facts.unseen_input
+
+    def turn_of(self, facts: responses_request.ChatFacts) -> responses_request.ChatFacts:
+        return facts
+
+    def response_of(self, teller: Any) -> bytes | None:
+        told: JsonObject | bytes | None = teller.response
+        return msgspec.json.encode(told) if isinstance(told, dict) else told
 
     def read_answer(self, raw: bytes) -> WholeAnswer:
         return responses_response.read(raw)
@@ -675,7 +694,7 @@ _OPENAI_LENGTH: Final = (
 )
 
 CODECS: Final[Mapping[Dialect, Codec[Any]]] = MappingProxyType(
-    {codec.name: codec for codec in (_OpenAI(), _Responses(), _Anthropic(), _Gemini())}
+    {codec.name: codec for codec in (_OpenAI(), ResponsesCodec(), _Anthropic(), _Gemini())}
 )
 
 

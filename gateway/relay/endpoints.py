@@ -28,7 +28,16 @@ from gateway.relay.plain_operations import (
     RERANK_JINA,
 )
 
-Handler = Literal["chat", "plain", "models", "model", "count_tokens", "not_implemented"]
+Handler = Literal[
+    "chat",
+    "plain",
+    "models",
+    "model",
+    "count_tokens",
+    "response",
+    "response_items",
+    "not_implemented",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,9 @@ _MODERATIONS: Final = Endpoint(
 )
 _RERANK: Final = Endpoint("plain", ("POST",), "openai", "rerank", _BODY, plain=RERANK_JINA)
 _RERANK_2: Final = replace(_RERANK, plain=RERANK_COHERE)
+_RESPONSE: Final = Endpoint("response", ("GET", "DELETE"), "responses")
+_RESPONSE_ITEMS: Final = Endpoint("response_items", ("GET",), "responses")
+_COMPACT: Final = Endpoint("chat", ("POST",), "responses", "responses_compact", _BODY)
 _NOT_MADE: Final = "not_implemented"
 
 ENDPOINTS: Final[dict[str, Endpoint]] = {
@@ -77,6 +89,8 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
     "/api/v1/responses": _RESPONSES,
     "/v1/responses/responses": _RESPONSES,
     "/responses": _RESPONSES,
+    "/v1/responses/compact": _COMPACT,
+    "/api/v1/responses/compact": _COMPACT,
     "/v1/messages": _MESSAGES,
     "/api/v1/messages": _MESSAGES,
     "/anthropic/v1/messages": _MESSAGES,
@@ -148,6 +162,14 @@ _NOT_IMPLEMENTED: Final[dict[_Words, Endpoint]] = {
 _OPENAI_ROOTS: Final = ("/api/v1/", "/v1/")
 _ENGINE_PATH: Final = re.compile(r"(?:/api)?/v1/engines/(.+)/embeddings")
 _MODEL_PATH: Final = re.compile(r"(?:/api)?/v1(?:beta)?/models/(.+)")
+_RESPONSE_PATH: Final = re.compile(r"(?:/api)?/v1/responses/([^/]+)")
+_RESPONSE_ITEMS_PATH: Final = re.compile(r"(?:/api)?/v1/responses/([^/]+)/input_items")
+_NAMED_IN_PATH: Final = {
+    "plain": _ENGINE_PATH,
+    "model": _MODEL_PATH,
+    "response": _RESPONSE_PATH,
+    "response_items": _RESPONSE_ITEMS_PATH,
+}
 # Below these everything is answered here, be it with 404.
 _OWN: Final = ("/v1/", "/v1beta/", "/api/v1beta/", "/anthropic/")
 _OWN_ROOTS: Final = frozenset(root.removesuffix("/") for root in _OWN)
@@ -164,6 +186,8 @@ def find_endpoint(path: str) -> Endpoint | None:
         or _find_gemini(plain)
         or (_ENGINE if _ENGINE_PATH.fullmatch(plain) else None)
         or (_MODEL if _MODEL_PATH.fullmatch(plain) else None)
+        or (_RESPONSE if _RESPONSE_PATH.fullmatch(plain) else None)
+        or (_RESPONSE_ITEMS if _RESPONSE_ITEMS_PATH.fullmatch(plain) else None)
         or _find_not_implemented(plain)
     )
 
@@ -188,7 +212,7 @@ def dialect_of(path: str) -> Dialect:
 
 def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
     """What the path of a request says beside its body."""
-    named = {"plain": _ENGINE_PATH, "model": _MODEL_PATH}.get(endpoint.handler)
+    named = _NAMED_IN_PATH.get(endpoint.handler)
     found = None if named is None else named.fullmatch(_plain(path))
     if found is not None:
         return Target(found[1])

@@ -24,6 +24,8 @@ from gateway.relay.call import Parts
 from gateway.relay.config import RelayConfig
 from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane, Row
 from gateway.relay.health import Health
+from gateway.relay.keeping import Keeper
+from gateway.relay.repeats import Repeats
 from gateway.relay.snapshot import EMPTY, Snapshot
 from gateway.relay.spool import Spool
 from gateway.relay.upstream import Upstreams
@@ -54,7 +56,10 @@ class Lifespan:
         spool = None
         if config.spool_folder is not None:
             spool = Spool(config.spool_folder, process_id, config.spool_bytes_max)
-        self.parts = Parts(config, Books(self._writes, spool), Upstreams(), Health())
+        self._states = Lane(config.dsn, config.database_wait_s)
+        keeper = Keeper(self._states, self._vault)
+        self.parts = Parts(config, Books(self._writes, spool), Upstreams(), Health(), keeper)
+        self.repeats = Repeats(keeper)
         self.authenticator = Authenticator(config.pepper, self._ask)
         self._changed = asyncio.Event()
         self._loading = asyncio.Lock()
@@ -85,7 +90,7 @@ class Lifespan:
 
     async def start(self) -> None:
         """Open the connections and load the catalogue, as far as the database lets us."""
-        for lane in (self._look_ups, self._writes):
+        for lane in (self._look_ups, self._writes, self._states):
             try:
                 await lane.open()
             except DatabaseAway as error:
@@ -111,12 +116,13 @@ class Lifespan:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(_CLOSE_WAIT_S, until - loop.time())):
                 await self.parts.books.join()
+                await self.parts.keeper.join()
         self.parts.books.close_spool()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.parts.upstreams.close()
-        for lane in (self._look_ups, self._writes):
+        for lane in (self._look_ups, self._writes, self._states):
             await lane.close()
 
     def _hear_sigterm(self) -> None:

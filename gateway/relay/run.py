@@ -21,6 +21,7 @@ from gateway.providers.suffixes import AskedModel, read_asked
 from gateway.relay.admission import Asked
 from gateway.relay.attempt import Attempt
 from gateway.relay.call import CLIENT_CLOSED, MODEL_LENGTH_MAX, Bound, Call, Outcome, Refused
+from gateway.relay.continuing import Turn, begin_turn
 from gateway.relay.counting import COUNTERS, count_tokens
 from gateway.relay.database import DatabaseAway, DatabaseRefused
 from gateway.relay.dialects import Facts
@@ -86,6 +87,11 @@ class Run:
         """Answer the request with this body. Raises nothing that a client could cause."""
         try:
             facts = self._facts = self._read(raw)
+            turn: Turn | None = None
+            stated = self._call.asked.codec.turn_of(facts)
+            if stated is not None:
+                turn = await begin_turn(self._call, stated)
+                facts = self._facts = turn.facts
             candidates = self._route(facts)
             asking = Asking(
                 self._call.asked,
@@ -93,6 +99,7 @@ class Run:
                 self._asked,
                 self._call.request_id,
                 cap_max=self._call.parts.config.output_tokens_assumed,
+                turn=turn,
             )
             return await self._try(facts, candidates, asking)
         except RequestFault as fault:

@@ -1,8 +1,8 @@
-"""The endpoints of old that a chat model serves: completions, and edits. Clients of both are of the
-openai dialect.
+"""Endpoints beside those of the dialects that are served as they are.
 
-    completions   as they came to a provider that has them, else one prompt as a chat
-    edits         always a chat
+completions         as they came to a provider that has them, else every prompt as a chat
+edits               always a chat
+responses_compact   as they came, for what they answer only their provider can read
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,18 @@ from gateway.codecs.completions import stream as completions_stream
 from gateway.codecs.completions.request import CompletionFacts, CompletionPlan
 from gateway.codecs.edits import EditFacts
 from gateway.codecs.errors import RequestFault
+from gateway.codecs.responses import request as responses_request
 from gateway.providers.provider import NotOffered, Operation
 from gateway.providers.targets import NO_NEEDS, Needs
-from gateway.relay.dialects import Codec, Decoder, Encoder, OpenAICodec, Target, WholeAnswer
+from gateway.relay.dialects import (
+    Codec,
+    Decoder,
+    Encoder,
+    OpenAICodec,
+    ResponsesCodec,
+    Target,
+    WholeAnswer,
+)
 
 _LENGTH_FRAME: Final = (
     b'data: {"id":"","object":"text_completion","created":0,"model":"",'
@@ -165,6 +174,20 @@ class _Edits(OpenAICodec[TextFacts]):
         return edits.encode(answer, request)
 
 
+class _Compact(ResponsesCodec):
+    def read(self, raw: bytes, target: Target) -> responses_request.ChatFacts:
+        return responses_request.read(raw, compact=True)
+
+    def decode(
+        self, facts: responses_request.ChatFacts, target: Target, request_id: str, received_at: int
+    ) -> ChatRequest:
+        what = f"model {facts.model} has no compaction: its provider does not offer it"
+        raise RequestFault("unsupported_capability", "model", what)
+
+    def operation(self, target: Target, *, stream: bool) -> Operation:
+        return "responses_compact"
+
+
 TEXT_CODECS: Final[Mapping[str, Codec[Any]]] = MappingProxyType(
-    {"completions": _Completions(), "edits": _Edits()}
+    {"completions": _Completions(), "edits": _Edits(), "responses_compact": _Compact()}
 )

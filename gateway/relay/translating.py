@@ -17,6 +17,11 @@ class Translating:
         self._encoder = encoder
         self._open = set(range(choices))
 
+    @property
+    def encoder(self) -> Encoder:
+        """What writes for the client."""
+        return self._encoder
+
     def feed(self, chunk: bytes) -> list[Step]:
         """What is whole now."""
         return [self._write(step) for step in self._decoder.feed(chunk)]

@@ -35,6 +35,7 @@ from gateway.providers.targets import (
     upstream_of,
 )
 from gateway.relay.call import Asked
+from gateway.relay.continuing import Turn
 from gateway.relay.dialects import CODECS, JSON, Codec, Facts, Target
 from gateway.relay.fetching import fetch
 from gateway.relay.plain import Exchange, PlainFacts, PlainOperation
@@ -50,7 +51,8 @@ class Way:
     """One request on its way to one candidate.
 
     `codec` is the upstream's, `stream` whether it is asked for a stream. Where `request` is None
-    the client's bytes and the upstream's go through. What is no chat has an `exchange`.
+    the client's bytes and the upstream's go through: those of `facts`, where they are not the
+    request's own. What is no chat has an `exchange`.
     """
 
     codec: Codec[Any]
@@ -66,6 +68,7 @@ class Way:
     encoded: Encoded | None = None
     exchange: Exchange | None = None
     undecoded: tuple[str, ...] = ()
+    facts: Facts | None = None
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -80,7 +83,8 @@ class Way:
 
 class Asking:
     """One request of a client, for every channel that it may be sent to. `cap_max` bounds the
-    output of a request that names no cap, where the upstream must be told one."""
+    output of a request that names no cap, where the upstream must be told one; `turn` is that of a
+    request of the responses dialect."""
 
     __slots__ = (
         "_cap_max",
@@ -94,11 +98,20 @@ class Asking:
         "_request_id",
         "_suffix",
         "_target",
+        "turn",
     )
 
     def __init__(
-        self, asked: Asked, facts: Facts, model: AskedModel, request_id: UUID, *, cap_max: int
+        self,
+        asked: Asked,
+        facts: Facts,
+        model: AskedModel,
+        request_id: UUID,
+        *,
+        cap_max: int,
+        turn: Turn | None = None,
     ) -> None:
+        self.turn = turn
         self._client = asked.codec
         self._plain = asked.plain
         self._facts = facts
@@ -147,12 +160,13 @@ class Asking:
             model,
             self._passed(channel),
             thinking,
+            facts=None if self.turn is None else self.turn.facts_for(channel.id),
         )
 
     def outgoing(self, way: Way, output_cap: int | None) -> Outgoing:
         """The request as it goes out, with an output cap in place of the client's."""
         if way.request is None and way.encoded is None:
-            body = self._client.edit(self._facts, way.model, output_cap, way.thinking)
+            body = self._client.edit(way.facts or self._facts, way.model, output_cap, way.thinking)
         else:
             if way.request and way.upstream and output_cap is not None:
                 upstream = replace(way.upstream, output_cap=output_cap)
@@ -190,15 +204,11 @@ class Asking:
             request = self._client.decode(
                 self._facts, self._target, id_text(self._request_id), int(time.time())
             )
-            if request.previous_response_id is not None:
-                raise RequestFault(
-                    "unsupported_capability",
-                    "previous_response_id",
-                    "previous_response_id names a response that is not kept here: this model is "
-                    "reached in another dialect, send the whole conversation in `input`",
-                )
+            continues = None if self.turn is None else self.turn.previous_id
             settings = request.reasoning if self._suffix is None else self._suffix
-            self._request = msgspec.structs.replace(request, model=self._model, reasoning=settings)
+            self._request = msgspec.structs.replace(
+                request, model=self._model, reasoning=settings, continues=continues
+            )
         return self._request
 
     async def _translated(

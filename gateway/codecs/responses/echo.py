@@ -32,7 +32,7 @@ def open_response(request: ChatRequest) -> JsonObject:
         "model": request.model,
         "output": [],
         "parallel_tool_calls": request.parallel_tool_calls is not False,
-        "previous_response_id": request.previous_response_id,
+        "previous_response_id": request.continues or request.previous_response_id,
         "prompt_cache_key": request.prompt_cache_key,
         "reasoning": {
             "effort": None if settings is None else settings.effort,

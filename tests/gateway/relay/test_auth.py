@@ -55,7 +55,7 @@ class Table:
         if statement[1]["digest"] != wanted:
             return []
         ids = [str(uuid.UUID(int=n)) for n in (1, 2, 3)]
-        return [(*ids, None, "relay", "gpt-*\ngpt", "2000.5", self.disabled, None)]
+        return [(*ids, None, "relay", "gpt-*\ngpt", "2000.5", self.disabled, None, "24")]
 
 
 async def test_key_is_looked_up_once_however_many_wait_and_again_after_a_change() -> None:

@@ -302,7 +302,7 @@ def test_hold_of_input_that_stands_elsewhere_covers_the_context(
     hub: Hub, fake: FakeUpstream
 ) -> None:
     body = {"model": open_model(hub, fake, "responses"), "input": "#tokens=1",
-            "previous_response_id": "resp_1", "max_output_tokens": 16}  # fmt: skip
+            "conversation": "conv_1", "max_output_tokens": 16}  # fmt: skip
     answer = hub.post(hub.tenant(), body, path="/v1/responses")
     record = hub.record(answer.headers["x-request-id"])
     assert record["hold_nano"] >= 200_000

@@ -1,0 +1,192 @@
+"""Stored responses over the real hub: whoever goes on from one, on whatever channel, loses nothing.
+
+The fake tells in its row how many turns and tokens it was really shown.
+"""
+
+import json
+from typing import Any
+
+import pytest
+from openai import BadRequestError, NotFoundError, OpenAI
+
+from lib.ids import id_text
+from tests.fakes.upstream import FakeUpstream
+from tests.hub import Answer, Hub, Tenant
+
+OPENAI: dict[str, Any] = {"provider": "openai"}
+PATH = "/v1/responses"
+
+
+def client_of(hub: Hub, tenant: Tenant) -> OpenAI:
+    return OpenAI(base_url=f"{hub.url}/v1", api_key=tenant.key, max_retries=0)
+
+
+def model_of(hub: Hub, fake: FakeUpstream, way: str) -> str:
+    """Served in its own dialect, or translated to chat or to messages."""
+    return hub.model(
+        fake, **{"own": OPENAI, "chat": {}, "messages": {"provider": "anthropic"}}[way]
+    )
+
+
+def read_row(hub: Hub, fake: FakeUpstream, answer: Answer) -> dict[str, Any]:
+    record = hub.record(answer.headers["x-request-id"])
+    row = fake.wait_for_row(id_text(record["id"]))
+    assert row is not None
+    return row
+
+
+def completed_of(answer: Answer) -> dict[str, Any]:
+    """The whole response that a stream ended with, or the answer itself."""
+    if not answer.headers["content-type"].startswith("text/event-stream"):
+        found: dict[str, Any] = answer.json()
+        return found
+    last = answer.body.strip().split(b"\n\n")[-1]
+    told: dict[str, Any] = json.loads(last.partition(b"data: ")[2])
+    assert told["type"] == "response.completed"
+    response: dict[str, Any] = told["response"]
+    return response
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("way", ["own", "chat", "messages"])
+def test_a_conversation_goes_on_by_the_id_of_a_response(
+    hub: Hub, fake: FakeUpstream, way: str, stream: bool
+) -> None:
+    tenant, model = hub.tenant(), model_of(hub, fake, way)
+    body = {"model": model, "input": "one two three #tokens=2", "stream": stream}
+    first = hub.post(tenant, body, path=PATH)
+    assert first.status == 200, first.body
+    response = completed_of(first)
+    shown = hub.get(f"{PATH}/{response['id']}", tenant)
+    assert (shown.status, shown.json()) == (200, response)
+    more = {"input": "four five #tokens=3", "previous_response_id": response["id"]}
+    second = hub.post(tenant, body | more, path=PATH)
+    assert second.status == 200, second.body
+    told = completed_of(second)
+    assert told["previous_response_id"] == response["id"]
+    # Where the provider has it under this id, it is named; elsewhere all of it is said again.
+    seen = read_row(hub, fake, second)["prompt_tokens"]
+    alone = read_row(hub, fake, first)["prompt_tokens"]
+    assert seen < alone + 4 if way == "own" else seen > alone + 4
+    third = hub.post(tenant, body | more | {"previous_response_id": told["id"]}, path=PATH)
+    assert third.status == 200, third.body
+    hub.assert_books_balance()
+
+
+def test_another_channel_loses_nothing(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """The channel that has the response fails: the next one is told the whole conversation."""
+    tenant, model = hub.tenant(), hub.model(fake, other_fake, **OPENAI)
+    body = {"model": model, "input": "one two three #tokens=2"}
+    first = hub.post(tenant, body, path=PATH)
+    more = {"input": "four #a.fault=F10", "previous_response_id": first.json()["id"]}
+    second = hub.post(tenant, body | more, path=PATH)
+    assert second.status == 200, second.body
+    seen = read_row(hub, other_fake, second)["prompt_tokens"]
+    assert seen > read_row(hub, fake, first)["prompt_tokens"] + 1
+
+
+def test_official_client_keeps_and_forgets(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    responses = client_of(hub, tenant).responses
+    first = responses.create(model=model, input="hi #tokens=2", store=True)
+    second = responses.create(model=model, input="more", previous_response_id=first.id)
+    assert responses.retrieve(second.id).output_text == second.output_text
+    items = responses.input_items.list(second.id, order="asc").data
+    assert [(item.type, getattr(item, "role", "")) for item in items] == [
+        ("message", "user"), ("message", "assistant"), ("message", "user"),
+    ]  # fmt: skip
+    assert len(responses.input_items.list(second.id, limit=2).data) == 2
+    responses.delete(second.id)
+    with pytest.raises(NotFoundError):
+        responses.retrieve(second.id)
+    with pytest.raises(NotFoundError):
+        responses.delete(second.id)
+    with pytest.raises(BadRequestError) as caught:
+        responses.create(model=model, input="more", previous_response_id=second.id)
+    assert caught.value.param == "previous_response_id"
+    assert responses.retrieve(first.id).id == first.id
+
+
+@pytest.mark.parametrize("way", ["own", "chat"])
+def test_what_is_foreign_is_missing(hub: Hub, fake: FakeUpstream, way: str) -> None:
+    """All organisations share the provider's account, and none sees what is another's."""
+    tenant, stranger, model = hub.tenant(), hub.tenant(), model_of(hub, fake, way)
+    body = {"model": model, "input": "secret words #tokens=2"}
+    told = hub.post(tenant, body, path=PATH).json()
+    path = f"{PATH}/{told['id']}"
+    missing = hub.get(f"{PATH}/resp_none", stranger)
+    for method in ("GET", "DELETE"):
+        answer = hub.request(method, path, stranger)
+        assert answer.status == missing.status == 404
+        assert answer.body == missing.body.replace(b"resp_none", told["id"].encode())
+    more = body | {"input": "go on", "previous_response_id": told["id"]}
+    answer = hub.post(stranger, more, path=PATH)
+    assert (answer.status, answer.error["param"]) == (400, "previous_response_id")
+    assert hub.get(path, tenant).status == 200
+    assert hub.post(hub.key(tenant), more, path=PATH).status == 200
+
+
+def test_what_may_not_be_kept_is_not(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    body: dict[str, Any] = {"model": model, "input": "hi #tokens=2"}
+    told = hub.post(tenant, body | {"store": False}, path=PATH).json()
+    assert hub.get(f"{PATH}/{told['id']}", tenant).status == 404
+    more = body | {"previous_response_id": told["id"]}
+    answer = hub.post(tenant, more, path=PATH)
+    assert (answer.status, answer.error["param"]) == (400, "previous_response_id")
+    hub.connection.execute(
+        "UPDATE accounts_organisation SET retention_hours = 0 WHERE id = %s",
+        [tenant.organisation_id],
+    )
+    # Whoever knows the newer model has forgotten what it knew of the organisation.
+    body["model"] = hub.model(fake)
+    told = hub.post(tenant, body, path=PATH).json()
+    assert hub.get(f"{PATH}/{told['id']}", tenant).status == 404
+    answer = hub.post(tenant, body | {"previous_response_id": "resp_1"}, path=PATH)
+    assert "retention is 0" in answer.error["message"]
+    kept = "SELECT * FROM gateway_keptstate WHERE organisation_id = %s"
+    assert hub.rows(kept, tenant.organisation_id) == []
+
+
+def test_a_kept_response_is_sealed_for_its_row_and_ends(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, other, model = hub.tenant(), hub.tenant(), hub.model(fake)
+    body = {"model": model, "input": "the-secret-words #tokens=2"}
+    told = [hub.post(one, body, path=PATH).json()["id"] for one in (tenant, other)]
+    kept = "SELECT *, expires_at - now() AS rest FROM gateway_keptstate WHERE organisation_id = %s"
+    (row,) = hub.rows(kept, tenant.organisation_id)
+    assert b"the-secret-words" not in row["sealed"]
+    assert 23 * 3600 < row["rest"].total_seconds() <= 24 * 3600
+    # Moved to another row it does not open, and is as good as gone.
+    hub.connection.execute(
+        "UPDATE gateway_keptstate SET sealed = %s WHERE organisation_id = %s",
+        [row["sealed"], other.organisation_id],
+    )
+    assert hub.get(f"{PATH}/{told[1]}", other).status == 404
+    hub.connection.execute(
+        "UPDATE gateway_keptstate SET expires_at = now() WHERE organisation_id = %s",
+        [tenant.organisation_id],
+    )
+    assert hub.get(f"{PATH}/{told[0]}", tenant).status == 404
+
+
+def test_background_is_a_clear_refusal(hub: Hub, fake: FakeUpstream) -> None:
+    body = {"model": hub.model(fake, **OPENAI), "input": "hi", "background": True}
+    answer = hub.post(hub.tenant(), body, path=PATH)
+    assert (answer.status, answer.error["param"]) == (400, "background")
+
+
+@pytest.mark.parametrize("way", ["chat", "messages"])
+def test_tool_calls_go_on_by_the_id_of_a_response(hub: Hub, fake: FakeUpstream, way: str) -> None:
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
+    tenant, model = hub.tenant(), model_of(hub, fake, way)
+    body: dict[str, Any] = {"model": model, "tools": [tool]}
+    first = hub.post(tenant, body | {"input": "hi #tools=1"}, path=PATH)
+    told = first.json()
+    (call,) = [item for item in told["output"] if item["type"] == "function_call"]
+    result = {"type": "function_call_output", "call_id": call["call_id"], "output": "ok"}
+    more = {"input": [result], "previous_response_id": told["id"]}
+    second = hub.post(tenant, body | more, path=PATH)
+    assert second.status == 200, second.body
+    assert read_row(hub, fake, second)["results"] == ["ok"]

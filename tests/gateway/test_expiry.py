@@ -1,0 +1,54 @@
+"""Kept content is gone when its time is over (decisions.md, "Protocol state")."""
+
+import datetime as dt
+from datetime import timedelta
+
+import pytest
+
+from accounts.models import Organisation
+from gateway.expiry import drop_expired
+from gateway.models import AnswerPiece, IdempotentAnswer, KeptState
+from gateway.tasks import drop_expired_state
+from lib import clock
+from lib.ids import new_id
+
+pytestmark = pytest.mark.django_db
+
+
+def fill(owner: Organisation, expires_at: dt.datetime) -> None:
+    KeptState.objects.create(organisation=owner, id=new_id(), sealed=b"x", expires_at=expires_at)
+    request_id = new_id()
+    IdempotentAnswer.objects.create(
+        organisation=owner,
+        id=new_id(),
+        body_digest=b"d",
+        request_id=request_id,
+        state=IdempotentAnswer.State.ENDED,
+        alive_until=expires_at,
+        expires_at=expires_at,
+    )
+    AnswerPiece.objects.create(
+        organisation=owner, request_id=request_id, n=0, sealed=b"x", expires_at=expires_at
+    )
+
+
+def counts() -> list[int]:
+    return [model.objects.count() for model in (KeptState, IdempotentAnswer, AnswerPiece)]
+
+
+def test_only_what_is_over_is_dropped() -> None:
+    owner = Organisation.objects.create(name="o", slug="o")
+    for hours in (-25, -1, 1, 23):
+        fill(owner, clock.now() + timedelta(hours=hours))
+    assert drop_expired() == 6
+    assert counts() == [2, 2, 2]
+    assert drop_expired_state() == 0
+
+
+def test_more_than_a_batch_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.expiry._BATCH", 2)
+    owner = Organisation.objects.create(name="o", slug="o")
+    for _ in range(5):
+        fill(owner, clock.now() - timedelta(seconds=1))
+    assert drop_expired() == 15
+    assert counts() == [0, 0, 0]
