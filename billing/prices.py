@@ -7,7 +7,7 @@ refuses versions of one price that overlap in time.
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
@@ -18,7 +18,7 @@ from accounts.epoch import bump_epoch
 from billing.models import Price, PriceKind, PriceProposal, PriceVersion
 from billing.rules import pricing
 from billing.rules.catalogue import CatalogueRow
-from billing.rules.conditions import ConditionInvalid, read_hours, tier_name
+from billing.rules.conditions import ConditionInvalid, PriceKey, read_hours, tier_name
 from billing.rules.meters import MeterUnknown
 
 CATALOGUE = "genai-prices"
@@ -27,20 +27,6 @@ CATALOGUE = "genai-prices"
 
 class PriceRefused(ValueError):
     """The price cannot be so; the text says why."""
-
-
-class PriceKey(NamedTuple):
-    """What a price is known by. `channel` is a channel's name, for costs only ("" = any); "" for
-    `service_tier` is the plain one, for `hours` the whole day."""
-
-    model: str
-    kind: str = "charge"
-    channel: str = ""
-    service_tier: str = ""
-    hours: str = ""
-
-    def __str__(self) -> str:
-        return " ".join(part for part in self if part and part != "charge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +92,13 @@ def set_price(
         price, _ = Price.objects.get_or_create(**key._asdict())
         Price.objects.select_for_update().get(id=price.id)
         _refuse_shared_hours(key)
-        price.versions.filter(valid_from__lt=valid_from).filter(
-            Q(valid_to=None) | Q(valid_to__gt=valid_from)
-        ).update(valid_to=valid_from)
         try:
             with transaction.atomic():
+                if not source.startswith(CATALOGUE):
+                    _end_shipped_beside(key, valid_from)
+                price.versions.filter(valid_from__lt=valid_from).filter(
+                    Q(valid_to=None) | Q(valid_to__gt=valid_from)
+                ).update(valid_to=valid_from)
                 version = PriceVersion.objects.create(
                     price=price,
                     valid_from=valid_from,
@@ -150,6 +138,20 @@ def _refuse_shared_hours(key: PriceKey) -> None:
             )
 
 
+def _end_shipped_beside(key: PriceKey, valid_from: dt.datetime) -> None:
+    """An own plain price holds in every service tier and at every hour that has no own one."""
+    if key.kind != PriceKind.CHARGE or not key.plain:
+        return
+    narrowed = PriceVersion.objects.filter(
+        Q(price__service_tier__gt="") | Q(price__hours__gt=""),
+        price__model=key.model,
+        price__kind=key.kind,
+        source__startswith=CATALOGUE,
+    )
+    narrowed.filter(valid_from__gte=valid_from).delete()
+    narrowed.filter(Q(valid_to=None) | Q(valid_to__gt=valid_from)).update(valid_to=valid_from)
+
+
 def _told(key: PriceKey) -> dict[str, str]:
     """The key for the audit trail: what narrows nothing down is left out."""
     given = {name: value for name, value in key._asdict().items() if value}
@@ -184,7 +186,11 @@ def remove_price(actor: Actor, version: PriceVersion) -> None:
     with transaction.atomic():
         key = key_of(version.price)
         audit.record(actor, None, "price.removed", version, **_told(key), rates=version.rates)
-        version.delete()
+        try:
+            with transaction.atomic():
+                version.delete()
+        except IntegrityError as error:
+            raise _refusal(error, str(key)) from error
         bump_epoch()
 
 
@@ -269,4 +275,9 @@ def _refusal(error: IntegrityError, model: str) -> PriceRefused:
         return PriceRefused(f"This price of {model} overlaps another one in time.")
     if "price_version_has_length" in str(error):
         return PriceRefused(f"This price of {model} ends before it begins.")
+    if "stays as it is" in str(error):
+        return PriceRefused(
+            f"Requests were charged at the price of {model} that is in force then, and it stays as "
+            "it is. Begin the new one later."
+        )
     raise error

@@ -1,4 +1,5 @@
-"""When a price holds beside its dates: by the service tier of a request, by the hour of the day.
+"""What a price is known by, and when it holds beside its dates: by the service tier of a request,
+by the hour of the day.
 
 Both are decided at the instant of admission (I11): the price version that the record names is the
 one that was charged, so that nothing has to be decided again when it is recomputed.
@@ -17,6 +18,25 @@ _TIER: Final = re.compile(r"[a-z0-9_-]{1,40}")
 
 class ConditionInvalid(ValueError):
     """A condition that cannot be read; the text says what was expected."""
+
+
+class PriceKey(NamedTuple):
+    """What a price is known by. `channel` is a channel's name, for costs only ("" = any); "" for
+    `service_tier` is the plain one, for `hours` the whole day."""
+
+    model: str
+    kind: str = "charge"
+    channel: str = ""
+    service_tier: str = ""
+    hours: str = ""
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing narrows it down beside its kind and channel."""
+        return not self.service_tier and not self.hours
+
+    def __str__(self) -> str:
+        return " ".join(part for part in self if part and part != "charge")
 
 
 class Hours(NamedTuple):

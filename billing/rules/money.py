@@ -12,6 +12,8 @@ INT64_MAX: Final = 2**63 - 1
 INT64_MIN: Final = -(2**63)
 
 _FRACTION_DIGITS: Final = 9
+_MULTIPLIER_DIGITS: Final = 6
+_MULTIPLIER_PPM_MAX: Final = 1_000_000_000
 _DECIMAL: Final = re.compile(r"(-?)([0-9]{1,40})(?:\.([0-9]{1,40}))?")
 _TRUE_MINUS: Final = "\N{MINUS SIGN}"
 # The smallest step that the screen shows: 0.00000001 USD.
@@ -86,6 +88,19 @@ def format_usd(nano: int) -> str:
     text = format_scaled(nano, _FRACTION_DIGITS)
     whole, _, fraction = text.partition(".")
     return f"{whole}.{fraction.ljust(2, '0')}"
+
+
+def parse_multiplier(text: str) -> int:
+    """A plan's multiplier ("1.07") in parts per million. Raises MoneyInvalid."""
+    ppm = parse_scaled(text, _MULTIPLIER_DIGITS)
+    if not 0 <= ppm <= _MULTIPLIER_PPM_MAX:
+        raise MoneyInvalid(text, 'a multiplier from 0 to 1000, such as "1.07"')
+    return ppm
+
+
+def format_multiplier(ppm: int) -> str:
+    """The inverse of `parse_multiplier`."""
+    return format_scaled(ppm, _MULTIPLIER_DIGITS)
 
 
 def display_total(nano: int, symbol: str = "$") -> str:

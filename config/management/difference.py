@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, cast
 
 from billing.rules.meters import format_rate
-from billing.rules.money import format_usd
+from billing.rules.money import format_multiplier, format_usd
 from config.management.yaml_source import Path
 
-Kind = Literal["settings", "channel", "price", "organisation", "team", "member", "key"]
+Kind = Literal["settings", "channel", "price", "plan", "organisation", "team", "member", "key"]
 Action = Literal["create", "change", "remove"]
 
 # Fields that are set once, when the thing is new; later they are only told to differ.
@@ -27,7 +27,7 @@ class Id(NamedTuple):
     name: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return " ".join((self.kind, "/".join(self.name))).strip()
+        return " ".join((self.kind, "/".join(filter(None, self.name)))).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +225,8 @@ _SHOWN_FIRST: Final = (
     *("name", "provider", "base_url", "keys", "models", "enabled", "priority", "weight"),
     *("retries", "on_leave", "timeouts.connect", "timeouts.first_content", "timeouts.idle"),
     *("timeouts.total", "breaker.enabled", "breaker.failures", "breaker.window"),
-    *("breaker.open_for", "rates", "valid_to", "currency", "retention_hours", "credit", "team"),
-    *("role", "secret"),
+    *("breaker.open_for", "rates", "valid_to", "multiplier", "currency", "retention_hours", "plan"),
+    *("credit", "team", "role", "secret"),
 )
 
 
@@ -277,6 +277,8 @@ def shown(name: str, value: Value) -> object:
         return "••••"
     if name == "credit" and isinstance(value, int):
         return format_usd(value)
+    if name == "multiplier" and isinstance(value, int):
+        return format_multiplier(value)
     if name == "rates" and isinstance(value, Mapping):
         return rates_as_written(value)
     if isinstance(value, dt.datetime):

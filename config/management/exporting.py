@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import yaml
 
-from billing.rules.money import format_usd
+from billing.rules.money import format_multiplier, format_usd
 from config.management import shape
 from config.management.difference import Item, Value, instant_text, rates_as_written
 
@@ -19,7 +19,7 @@ Document = dict[str, Any]
 def document(present: Iterable[Item]) -> Document:
     """The present items in the file's shape, ready to be written as YAML."""
     whole: Document = {"version": 1, "settings": {}}
-    whole |= {"channels": [], "prices": [], "organisations": []}
+    whole |= {"channels": [], "prices": [], "plans": [], "organisations": []}
     organisations: dict[str, Document] = {}
     teams: dict[tuple[str, str], Document] = {}
     for item in present:
@@ -31,6 +31,8 @@ def document(present: Iterable[Item]) -> Document:
                 whole["channels"].append(_channel(item.id.name[0], fields))
             case "price":
                 whole["prices"].append(_price(item.id.name, fields))
+            case "plan":
+                whole["plans"].append(_plan(item.id.name[0], fields))
             case "organisation":
                 slug = item.id.name[0]
                 organisations[slug] = _organisation(slug, fields)
@@ -75,16 +77,27 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
 
 
 def _price(name: tuple[str, ...], fields: Mapping[str, Value]) -> Document:
-    model, valid_from = name
-    price: Document = {"model": model, "valid_from": dt.datetime.fromisoformat(valid_from)}
+    model, valid_from, *narrowed = name
+    price: Document = {"model": model}
+    if narrowed:
+        words = ("kind", "channel", "service_tier", "hours")
+        price |= {word: text for word, text in zip(words, narrowed, strict=True) if text}
+    price["valid_from"] = dt.datetime.fromisoformat(valid_from)
     price["valid_to"] = fields["valid_to"]
     return price | rates_as_written(cast(Mapping[str, Value], fields["rates"]))
+
+
+def _plan(name: str, fields: Mapping[str, Value]) -> Document:
+    multiplier = format_multiplier(cast(int, fields["multiplier"]))
+    return {"name": name, "multiplier": multiplier, **_plain(fields, ("models",))}
 
 
 def _organisation(slug: str, fields: Mapping[str, Value]) -> Document:
     organisation: Document = {"name": fields["name"], "slug": slug, "currency": fields["currency"]}
     if fields["retention_hours"] != 24:
         organisation["retention_hours"] = fields["retention_hours"]
+    if fields["plan"]:
+        organisation["plan"] = fields["plan"]
     if fields["credit"] is not None:
         organisation["credit"] = format_usd(cast(int, fields["credit"]))
     return organisation | {"members": [], "teams": []}

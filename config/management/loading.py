@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from accounts.rules import key_format
+from billing.rules.conditions import PriceKey
 from billing.rules.meters import parse_rate
 from billing.rules.pricing import PriceInvalid, PriceVersion
 from config.management import shape
@@ -59,6 +60,11 @@ def load(text: str, resolve: Resolve) -> Loaded:
     return Loaded(source, installation, checker.texts)
 
 
+def price_key(price: shape.Price) -> PriceKey:
+    """What the price is known by."""
+    return PriceKey(price.model, price.kind, price.channel, price.service_tier, price.hours)
+
+
 def stored_rates(price: shape.Price) -> dict[str, object]:
     """The rates of a price in the stored form that billing's pricing reads."""
     stored: dict[str, object] = {"meters": _rates(price.meters)}
@@ -85,6 +91,10 @@ class _Checker:
     def check(self) -> None:
         self._channels()
         self._prices()
+        self._once(
+            ((plan.name, ("plans", n, "name")) for n, plan in enumerate(self._file.plans)),
+            "a plan named",
+        )
         self._organisations()
 
     def _wrong(self, path: Path, message: str) -> None:
@@ -156,12 +166,17 @@ class _Checker:
         prices = self._file.prices
         self._once(
             (
-                (f"{price.model} from {price.valid_from.isoformat()}", ("prices", n))
+                (f"{price_key(price)} from {price.valid_from.isoformat()}", ("prices", n))
                 for n, price in enumerate(prices)
             ),
             "a price for",
         )
         for n, price in enumerate(prices):
+            if price.kind == "charge" and price.channel:
+                self._wrong(
+                    ("prices", n, "channel"),
+                    "only costs are set by channel: expected kind: cost, or no channel",
+                )
             if price.valid_to is not None and price.valid_to <= price.valid_from:
                 self._wrong(("prices", n, "valid_to"), "expected a time after valid_from")
             try:
@@ -171,7 +186,7 @@ class _Checker:
             for m, other in enumerate(prices):
                 ends = other.valid_to
                 if (
-                    other.model == price.model
+                    price_key(other) == price_key(price)
                     and other.valid_from < price.valid_from
                     and ends is not None
                     and ends > price.valid_from

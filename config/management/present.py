@@ -6,8 +6,9 @@ from django.db import connection
 from django.db.models import Prefetch
 
 from accounts.models import Key, KeyKind, Membership, Organisation, Team
-from billing.models import LedgerEntry, PriceVersion
-from billing.prices import CATALOGUE
+from billing.models import LedgerEntry, OrganisationPlan, PriceVersion
+from billing.plans import list_plans
+from billing.prices import CATALOGUE, key_of
 from config.management.difference import Id, Item, Secret, Value
 from config.management.wanted import price_id
 from gateway.channels import BREAKER, TIMEOUTS
@@ -27,7 +28,7 @@ def lock_installation() -> None:
 
 def present_items() -> list[Item]:
     """Everything that a file can name: neither the shipped catalogue, nor the keys of pages."""
-    return [_settings(), *_channels(), *_prices(), *_organisations()]
+    return [_settings(), *_channels(), *_prices(), *_plans(), *_organisations()]
 
 
 def organisation_names() -> dict[str, str]:
@@ -69,16 +70,33 @@ def _prices() -> Iterator[Item]:
     versions = (
         PriceVersion.objects.select_related("price")
         .exclude(source__startswith=CATALOGUE)
-        .order_by("price__model", "valid_from")
+        .order_by(
+            "price__model",
+            "price__kind",
+            "price__channel",
+            "price__service_tier",
+            "price__hours",
+            "valid_from",
+        )
     )
     now = clock.now()
     for version in versions:
         fields: dict[str, Value] = {"rates": version.rates, "valid_to": version.valid_to}
         ended = version.valid_to is not None and version.valid_to <= now
-        yield Item(price_id(version.price.model, version.valid_from), fields, lasting=ended)
+        yield Item(price_id(key_of(version.price), version.valid_from), fields, lasting=ended)
+
+
+def _plans() -> Iterator[Item]:
+    for plan in list_plans():
+        fields: dict[str, Value] = {
+            "multiplier": plan.multiplier_ppm,
+            "models": plan.model_patterns,
+        }
+        yield Item(Id("plan", (plan.name,)), fields)
 
 
 def _organisations() -> Iterator[Item]:
+    plans = dict(OrganisationPlan.objects.values_list("organisation_id", "plan__name"))
     credits = dict(
         LedgerEntry.objects.filter(posting__kind="opening", account__kind="customer:available")
         .order_by("id")
@@ -89,6 +107,7 @@ def _organisations() -> Iterator[Item]:
             "name": organisation.name,
             "currency": organisation.currency,
             "retention_hours": organisation.retention_hours,
+            "plan": plans.get(organisation.id, ""),
             "credit": credits.get(organisation.id),
         }
         # Organisations and teams hold books and usage: they are never removed.

@@ -19,8 +19,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from billing.rules.conditions import ConditionInvalid, read_hours, tier_name
 from billing.rules.meters import MeterUnknown, find_meter, parse_rate
-from billing.rules.money import MoneyInvalid, parse_usd
+from billing.rules.money import MoneyInvalid, parse_multiplier, parse_usd
 
 KEEP: Final = "keep"
 """Where a secret stands: the one that is stored already."""
@@ -47,6 +48,28 @@ def _credit(text: str) -> str:
         raise wrong(f"expected {error.expected}") from error
     if amount <= 0:
         raise wrong("expected an amount above 0; leave the field out for none")
+    return text
+
+
+def _service_tier(text: str) -> str:
+    if text and tier_name(text) != text:
+        raise wrong("expected the name of a service tier such as flex; leave the plain one out")
+    return text
+
+
+def _hours(text: str) -> str:
+    try:
+        read_hours(text)
+    except ConditionInvalid as error:
+        raise wrong(str(error)) from error
+    return text
+
+
+def _multiplier(text: str) -> str:
+    try:
+        parse_multiplier(text)
+    except MoneyInvalid as error:
+        raise wrong(f"expected {error.expected}") from error
     return text
 
 
@@ -150,10 +173,20 @@ class Tier(Part):
 
 class Price(Part):
     model: ModelName
+    kind: Literal["charge", "cost"] = "charge"
+    channel: Name | Literal[""] = ""
+    service_tier: Annotated[str, AfterValidator(_service_tier)] = ""
+    hours: Annotated[str, AfterValidator(_hours)] = ""
     valid_from: Instant
     valid_to: Instant | None = None
     meters: Meters
     tiers: list[Tier] = []
+
+
+class Plan(Part):
+    name: Name
+    multiplier: Annotated[Decimal, AfterValidator(_multiplier)] = "1"
+    models: list[ModelName] = []
 
 
 class Key(Part):
@@ -181,6 +214,7 @@ class Organisation(Part):
     currency: Literal["USD"] = "USD"
     retention_hours: Annotated[int, Field(ge=0, le=24)] = 24
     credit: Annotated[Decimal, AfterValidator(_credit)] | None = None
+    plan: Name | Literal[""] = ""
     members: list[Member] = []
     teams: list[Team] = []
 
@@ -190,4 +224,5 @@ class Installation(Part):
     settings: Settings = Settings()
     channels: list[Channel] = []
     prices: list[Price] = []
+    plans: list[Plan] = []
     organisations: list[Organisation] = []

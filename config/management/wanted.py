@@ -7,10 +7,12 @@ from typing import Any
 from django.utils.text import slugify
 from pydantic import BaseModel
 
-from billing.rules.money import parse_usd
+from billing.rules.conditions import PriceKey
+from billing.rules.money import parse_multiplier, parse_usd
+from billing.rules.pricing import PPM
 from config.management import shape
 from config.management.difference import Id, Item, Kept, Secret, Value
-from config.management.loading import Loaded, stored_rates
+from config.management.loading import Loaded, price_key, stored_rates
 from config.management.yaml_source import Path
 
 Digest = Callable[[str], bytes]
@@ -54,6 +56,8 @@ class _Flattener:
             yield self._channel(channel, ("channels", n))
         for n, price in enumerate(self._file.prices):
             yield self._price(price, ("prices", n))
+        for n, plan in enumerate(self._file.plans):
+            yield self._plan(plan, ("plans", n))
         for n, organisation in enumerate(self._file.organisations):
             slug = _slug_of(organisation, organisations)
             yield from self._organisation(organisation, slug, ("organisations", n))
@@ -96,20 +100,30 @@ class _Flattener:
         valid_to = price.valid_to
         if "valid_to" not in price.model_fields_set:
             # A later price of the same model in the file ends this one.
-            starts = (other.valid_from for other in self._file.prices if other.model == price.model)
+            key = price_key(price)
+            starts = (other.valid_from for other in self._file.prices if price_key(other) == key)
             valid_to = min((start for start in starts if start > price.valid_from), default=None)
         if valid_to is not None or "valid_to" in price.model_fields_set:
             fields["valid_to"] = valid_to
-        return Item(price_id(price.model, price.valid_from), fields, {"valid_to": None}, path)
+        return Item(price_id(price_key(price), price.valid_from), fields, {"valid_to": None}, path)
+
+    def _plan(self, plan: shape.Plan, path: Path) -> Item:
+        fields: dict[str, Value] = {}
+        if "multiplier" in plan.model_fields_set:
+            fields["multiplier"] = parse_multiplier(plan.multiplier)
+        if "models" in plan.model_fields_set:
+            fields["models"] = tuple(plan.models)
+        defaults: dict[str, Value] = {"multiplier": PPM, "models": ()}
+        return Item(Id("plan", (plan.name,)), fields, defaults, path)
 
     def _organisation(
         self, organisation: shape.Organisation, slug: str, path: Path
     ) -> Iterator[Item]:
         fields: dict[str, Value] = {"name": organisation.name}
-        fields |= _stated(organisation, ("currency", "retention_hours"))
+        fields |= _stated(organisation, ("currency", "plan", "retention_hours"))
         if organisation.credit is not None:
             fields["credit"] = parse_usd(organisation.credit)
-        defaults = _defaults(shape.Organisation, ("currency", "retention_hours"))
+        defaults = _defaults(shape.Organisation, ("currency", "plan", "retention_hours"))
         yield Item(Id("organisation", (slug,)), fields, defaults, path)
         for n, team in enumerate(organisation.teams):
             yield Item(Id("team", (slug, team.name)), {}, {}, (*path, "teams", n))
@@ -134,9 +148,10 @@ class _Flattener:
         return Item(Id("key", (slug, key.name)), fields, _tuples(_defaults(shape.Key, names)), path)
 
 
-def price_id(model: str, valid_from: dt.datetime) -> Id:
+def price_id(key: PriceKey, valid_from: dt.datetime) -> Id:
     instant = valid_from.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
-    return Id("price", (model, instant))
+    narrowed = key._replace(model="") != PriceKey("")
+    return Id("price", (key.model, instant, *(key[1:] if narrowed else ())))
 
 
 def _slug_of(organisation: shape.Organisation, present: Mapping[str, str]) -> str:

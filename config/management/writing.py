@@ -4,11 +4,14 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any, cast
 
+from django.db.models import Q, QuerySet
+
 from accounts import keys, organisations
 from accounts.access import SYSTEM
 from accounts.models import Key, KeyKind, Organisation, Role, Team
-from billing import prices, wallets
-from billing.models import PriceVersion
+from billing import plans, prices, wallets
+from billing.models import Plan, PriceVersion
+from billing.rules.conditions import PriceKey
 from config.management.difference import Change, Id, Kind, Secret, Value
 from config.management.yaml_source import FileInvalid, Source
 from gateway import channels, installation
@@ -25,11 +28,14 @@ _ORDER: dict[Kind, int] = {
     "settings": 0,
     "channel": 1,
     "price": 2,
-    "organisation": 3,
-    "team": 4,
-    "member": 5,
-    "key": 6,
+    "plan": 3,
+    "organisation": 4,
+    "team": 5,
+    "member": 6,
+    "key": 7,
 }
+# A plan goes when no organisation is on it any more.
+_PLAN_REMOVED = 8
 
 
 class _Refused(ValueError):
@@ -40,6 +46,7 @@ _REFUSALS = (
     _Refused,
     channels.ChannelRefused,
     prices.PriceRefused,
+    plans.PlanRefused,
     keys.KeyRefused,
     organisations.LastOwner,
 )
@@ -62,6 +69,8 @@ def write(changes: tuple[Change, ...], source: Source) -> None:
 
 def _rank(change: Change) -> tuple[int, int, str]:
     kind = _ORDER[change.id.kind]
+    if change.id.kind == "plan" and change.action == "remove":
+        kind = _PLAN_REMOVED
     if change.id.kind == "member":
         # A new owner comes before the last one goes.
         return (kind, 0 if change.after.get("role") == Role.OWNER else 1, "")
@@ -95,7 +104,6 @@ class _Writer:
             channels.change_channel(SYSTEM, channel, _channel_fields(change.after, channel))
 
     def _price(self, change: Change) -> None:
-        model = change.id.name[0]
         if change.action == "create":
             _give_way(change.id)
         else:
@@ -116,11 +124,21 @@ class _Writer:
             after["valid_to"] = version.valid_to
         prices.set_price(
             SYSTEM,
-            model,
+            _key_of(change.id),
             _instant(change.id),
             after["rates"],
             valid_to=after["valid_to"],
             source=SOURCE,
+        )
+
+    def _plan(self, change: Change) -> None:
+        (name,) = change.id.name
+        if change.action == "remove":
+            plans.remove_plan(SYSTEM, Plan.objects.get(name=name))
+            return
+        after = cast(dict[str, Any], change.after)
+        plans.save_plan(
+            SYSTEM, name, multiplier_ppm=after.get("multiplier"), models=after.get("models")
         )
 
     def _organisation(self, change: Change) -> None:
@@ -130,10 +148,12 @@ class _Writer:
             self._organisations[slug] = organisations.create_organisation(
                 after["name"], owner=None, actor=SYSTEM, slug="" if "(new)" in slug else slug
             )
-        elif changed := after.keys() - {"credit", "retention_hours"}:
+        elif changed := after.keys() - {"credit", "plan", "retention_hours"}:
             raise _Refused(f"the {', '.join(sorted(changed))} of an organisation does not change")
         if "retention_hours" in after:
             organisations.set_retention(self._find(slug), after["retention_hours"], actor=SYSTEM)
+        if after.get("plan") or (change.action == "change" and "plan" in after):
+            plans.put_on_plan(SYSTEM, self._find(slug), after["plan"])
         if credit := after.get("credit"):
             wallets.add_opening_credit(self._find(slug), credit, actor="apply")
 
@@ -224,19 +244,22 @@ def _instant(id: Id) -> dt.datetime:
     return dt.datetime.fromisoformat(id.name[1])
 
 
+def _key_of(id: Id) -> PriceKey:
+    return PriceKey(id.name[0], *id.name[2:])
+
+
+def _versions(id: Id) -> QuerySet[PriceVersion]:
+    key = {f"price__{name}": value for name, value in _key_of(id)._asdict().items()}
+    return PriceVersion.objects.select_related("price").filter(**key)
+
+
 def _version(id: Id) -> PriceVersion:
-    return PriceVersion.objects.select_related("price").get(
-        price__model=id.name[0], valid_from=_instant(id)
-    )
+    return _versions(id).get(valid_from=_instant(id))
 
 
 def _give_way(id: Id) -> None:
     """An own price wins over what the shipped catalogue says from the same instant on."""
-    later = PriceVersion.objects.select_related("price").filter(
-        price__model=id.name[0],
-        source__startswith=prices.CATALOGUE,
-        valid_from__gte=_instant(id),
-    )
+    later = _versions(id).filter(source__startswith=prices.CATALOGUE, valid_from__gte=_instant(id))
     for version in later:
         if _used(version):
             raise _Refused(
@@ -247,7 +270,8 @@ def _give_way(id: Id) -> None:
 
 
 def _used(version: PriceVersion) -> bool:
+    named = Q(price_version_id=version.id) | Q(cost_version_id=version.id)
     return any(
-        rows.filter(price_version_id=version.id, admitted_at__gte=version.created_at).exists()
+        rows.filter(named, admitted_at__gte=version.created_at).exists()
         for rows in (Attempt.objects.all(), UsageRecord.objects.all())
     )

@@ -10,7 +10,7 @@ from django.db import connection
 
 from accounts.access import digest_of
 from accounts.models import AuditEvent, Epoch, Key, Membership, Organisation, Team, User
-from billing.models import PriceVersion
+from billing.models import Plan, PriceVersion
 from billing.rules.pricing import PriceVersion as Rates
 from billing.rules.pricing import price
 from billing.wallets import balance
@@ -358,3 +358,77 @@ def test_another_credit_moves_nothing_and_is_told(installation: Installation) ->
     assert told.startswith("nothing to change\nnote: ")
     assert "100.00 was posted already" in told
     assert balance(Organisation.objects.get()).available_nano == 100_000_000_000
+
+
+FULL = """\
+version: 1
+channels:
+  - {name: first, provider: openai, keys: ["env:FIRST_PROVIDER_KEY"], models: {m: {}}}
+prices:
+  - model: m
+    valid_from: 2026-01-01T00:00:00Z
+    meters: {in_text: "1", out_text: "2", "images[1024,standard]": "0.04", searches: "0.01"}
+    tiers: [{input_over: 1000, mode: marginal, meters: {in_text: "2"}}]
+  - {model: m, service_tier: flex, valid_from: 2026-01-01T00:00:00Z, meters: {in_text: "0.5"}}
+  - {model: m, hours: "16:30-00:30", valid_from: 2026-01-01T00:00:00Z, meters: {in_text: "0.7"}}
+  - model: m
+    kind: cost
+    channel: first
+    valid_from: 2026-01-01T00:00:00Z
+    meters: {in_text: "0.4"}
+plans:
+  - {name: partner, multiplier: "0.93", models: ["m", "gpt-*"]}
+  - {name: retail, multiplier: "1.07"}
+organisations:
+  - {name: Acme, plan: partner}
+  - {name: Other}
+"""
+
+
+def test_prices_in_full_and_plans_come_out_as_they_went_in(installation: Installation) -> None:
+    told = installation.apply(FULL)
+    assert "+ price m/2026-01-01T00:00:00Z/charge/flex" in told
+    assert "+ price m/2026-01-01T00:00:00Z/cost/first" in told
+    assert "+ plan partner\n    models: [m, gpt-*]\n    multiplier: 0.93" in told
+    exported = installation.export()
+    assert installation.apply(exported, "--prune") == "nothing to change\n"
+    assert installation.apply(FULL, "--prune") == "nothing to change\n"
+    for part in ("hours: 16:30-00:30", "service_tier: flex", "kind: cost", "channel: first"):
+        assert part in exported
+    assert "multiplier: '1.07'" in exported
+
+
+def test_an_organisation_leaves_its_plan_and_only_then_the_plan_goes(
+    installation: Installation,
+) -> None:
+    installation.apply(FULL)
+    without = FULL.replace('  - {name: partner, multiplier: "0.93", models: ["m", "gpt-*"]}\n', "")
+    assert "Organisations are on the plan partner" in installation.refusal(without, "--prune")
+    told = installation.apply(without.replace(", plan: partner", ""), "--prune")
+    assert "- plan partner" in told
+    assert not Plan.objects.filter(name="partner").exists()
+
+
+@pytest.mark.parametrize(
+    ("there", "instead", "said"),
+    [
+        ("kind: cost\n", "kind: charge\n", "only costs are set by channel"),
+        ("service_tier: flex", "service_tier: default", "expected the name of a service tier"),
+        ('"16:30-00:30"', '"4pm"', "expected hours in UTC"),
+        ('"0.93"', '"1001"', "expected a multiplier from 0 to 1000"),
+        ("plan: partner", "plan: none-such", "There is no plan named 'none-such'"),
+        (
+            "  - {model: m, service_tier",
+            '  - {model: m, hours: "23:00-01:00", valid_from: 2026-01-01T00:00:00Z, '
+            'meters: {in_text: "1"}}\n  - {model: m, service_tier',
+            "overlap",
+        ),
+    ],
+)
+def test_a_price_or_plan_that_cannot_be_names_its_line(
+    installation: Installation, there: str, instead: str, said: str
+) -> None:
+    assert there in FULL
+    refusal = installation.refusal(FULL.replace(there, instead, 1))
+    assert said in refusal
+    assert "weir.yaml:" in refusal

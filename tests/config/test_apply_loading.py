@@ -74,7 +74,7 @@ WRONG = [
         "settings:\n",
         "setings:\n",
         "f.yaml:2: setings: unknown field: expected one of version, settings, channels, prices, "
-        "organisations",
+        "plans, organisations",
     ),
     (
         '"127.0.0.1/32"',

@@ -1,29 +1,31 @@
-"""The shipped price list becomes the prices of a fresh installation."""
+"""The shipped price list becomes the prices of a fresh installation, else proposals."""
 
 from typing import Any
 
-import genai_prices
 from django.core.management.base import BaseCommand
-from genai_prices import data
 
 from accounts.access import SYSTEM
-from billing import prices
-from billing.rules.catalogue import convert_catalogue
+from billing.shipped import bring_shipped
 
 
 class Command(BaseCommand):
     help = (
-        "Load the shipped price list into an installation that has none. Models that have a price "
-        "keep it, and a later list changes nothing by itself."
+        "Load the shipped price list into an installation that has none. Where there are prices, "
+        "what it changes becomes proposals that an operator accepts on the page Prices."
     )
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
-        source = f"{prices.CATALOGUE} {genai_prices.__version__}"
-        made = 0
-        if not prices.catalogue_loaded():
-            made = prices.load_catalogue(SYSTEM, convert_catalogue(data.providers).rows, source)
-        if options["verbosity"]:
+        brought = bring_shipped(SYSTEM)
+        if not options["verbosity"]:
+            return
+        if brought.made:
+            self.stdout.write(f"{brought.made} prices from {brought.source}")
+        elif any(brought.proposed):
+            added, changed, removed = brought.proposed
             self.stdout.write(
-                f"{made} prices from {source}" if made else "the price list is loaded already"
+                f"{brought.source} proposes {added} new prices, {changed} changes and "
+                f"{removed} removals: an operator decides on them at /admin/prices/proposals"
             )
+        else:
+            self.stdout.write("the price list is loaded already")

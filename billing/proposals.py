@@ -1,0 +1,263 @@
+"""Prices that are not in force yet: drafts written by hand, and what a newer catalogue changes.
+
+Nothing applies by itself: a person accepts a proposal, and it becomes a price version. Where a rate
+falls by more than half, a second person must accept it too (promises.md, "Operators and audit").
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts import audit
+from accounts.access import Actor
+from billing.models import PriceKind, PriceProposal, PriceVersion, ProposalState
+from billing.prices import (
+    CATALOGUE,
+    ListedPrice,
+    PriceRefused,
+    catalogue_key,
+    check_key,
+    end_price,
+    key_of,
+    list_prices,
+    set_price,
+)
+from billing.rules import pricing
+from billing.rules.catalogue import CatalogueRow
+from billing.rules.changes import RateChange, falls_by_more_than_half, rate_changes
+from billing.rules.conditions import PriceKey
+from billing.rules.meters import MeterUnknown
+from lib import clock
+
+WAITING = (ProposalState.OPEN, ProposalState.SECOND)
+DRAFT = "draft"
+"""The source of a proposal that a person wrote."""
+
+
+class SecondPersonNeeded(PriceRefused):
+    """The proposal was accepted, and waits for another person to accept it too."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedProposal:
+    """One proposal as a list shows it; `changes` say rate by rate what it changes."""
+
+    row: PriceProposal
+    key: PriceKey
+    changes: tuple[RateChange, ...]
+
+    @property
+    def what(self) -> str:
+        """`added`, `changed` or `removed`."""
+        if self.row.rates is None:
+            return "removed"
+        return "changed" if self.row.replaces is not None else "added"
+
+    @property
+    def from_catalogue(self) -> bool:
+        return self.row.source.startswith(CATALOGUE)
+
+    @property
+    def needs_two(self) -> bool:
+        """Whether a second person must accept it."""
+        return needs_two(self.row)
+
+
+class Proposed(NamedTuple):
+    """What a newer catalogue came to: how many prices it adds, changes and has no more."""
+
+    added: int
+    changed: int
+    removed: int
+
+
+def propose_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -> Proposed:
+    """Proposals for whatever a catalogue says from now on otherwise than the prices in force.
+
+    Models with a price of one's own are left alone. The open proposals of an older catalogue go;
+    what was ignored of a catalogue of the same source is not proposed again.
+    """
+    now = clock.now()
+    current = _in_force(list_prices(), now)
+    own = {price.model for price in current.values() if not price.from_catalogue}
+    wanted: dict[PriceKey, CatalogueRow] = {}
+    for row in rows:
+        if row.model in own or (row.valid_to is not None and row.valid_to <= now):
+            continue
+        if row.valid_from <= now:
+            wanted[catalogue_key(row)] = row
+    with transaction.atomic():
+        PriceProposal.objects.filter(source__startswith=CATALOGUE, state__in=WAITING).delete()
+        ignored = {
+            (key_of(row), _canonical(row.rates))
+            for row in PriceProposal.objects.filter(source=source, state=ProposalState.IGNORED)
+        }
+        made: list[PriceProposal] = []
+        for key, row in wanted.items():
+            there = current.get(key)
+            if there is not None and _same(there.rates, row.rates):
+                continue
+            made.append(_proposal(key, row.rates, there, source))
+        made += [
+            _proposal(key, None, there, source)
+            for key, there in current.items()
+            if there.from_catalogue and key not in wanted
+        ]
+        made = [row for row in made if (key_of(row), _canonical(row.rates)) not in ignored]
+        PriceProposal.objects.bulk_create(made)
+        counts = Proposed(
+            sum(1 for row in made if row.replaces is None),
+            sum(1 for row in made if row.replaces is not None and row.rates is not None),
+            sum(1 for row in made if row.rates is None),
+        )
+        if made:
+            audit.record(
+                actor, None, "catalogue.proposed", made[0], source=source, **counts._asdict()
+            )
+    return counts
+
+
+def draft_price(
+    actor: Actor,
+    key: PriceKey,
+    rates: Mapping[str, object],
+    *,
+    valid_from: dt.datetime | None,
+    note: str = "",
+) -> PriceProposal:
+    """Write a draft of a new version; a draft of the same price that waits is replaced.
+
+    `valid_from` None = from the acceptance on. PriceRefused for what cannot be charged.
+    """
+    check_key(key)
+    try:
+        pricing.PriceVersion.from_stored(rates)
+    except (pricing.PriceInvalid, MeterUnknown) as error:
+        raise PriceRefused(str(error)) from error
+    with transaction.atomic():
+        mine = {**key._asdict(), "source": DRAFT, "state__in": WAITING}
+        PriceProposal.objects.filter(**mine).delete()
+        there = _in_force(list_prices([key.model], kind=key.kind), valid_from or clock.now())
+        draft = _proposal(key, dict(rates), there.get(key), DRAFT)
+        draft.valid_from, draft.note, draft.made_by = valid_from, note, actor.user
+        draft.save()
+        audit.record(actor, None, "price.drafted", draft, **key._asdict(), rates=dict(rates))
+    return draft
+
+
+def accept(actor: Actor, proposal_ids: Sequence[UUID]) -> list[PriceProposal]:
+    """Make versions of proposals, all or none; those that still wait for a second person.
+
+    PriceRefused when one of them cannot be, or is decided already.
+    """
+    now = clock.now()
+    waiting: list[PriceProposal] = []
+    with transaction.atomic():
+        rows = PriceProposal.objects.select_for_update().filter(id__in=list(proposal_ids))
+        for row in rows.order_by("model", "service_tier", "hours"):
+            if row.state not in WAITING:
+                raise PriceRefused(f"The proposal for {row.model} is decided already.")
+            if needs_two(row) and not _second_of(actor, row):
+                _wait_for_second(actor, row)
+                waiting.append(row)
+                continue
+            _apply(actor, row, now)
+    return waiting
+
+
+def ignore(actor: Actor, proposal_ids: Sequence[UUID]) -> int:
+    """Put proposals away; how many were waiting."""
+    with transaction.atomic():
+        rows = list(
+            PriceProposal.objects.select_for_update().filter(
+                id__in=list(proposal_ids), state__in=WAITING
+            )
+        )
+        for row in rows:
+            _decide(actor, row, ProposalState.IGNORED)
+            audit.record(actor, None, "price.proposal_ignored", row, **key_of(row)._asdict())
+    return len(rows)
+
+
+def list_proposals(*, drafts: bool | None = None) -> list[ListedProposal]:
+    """The proposals that wait, by price; only drafts or only those of catalogues, if told so."""
+    rows = PriceProposal.objects.filter(state__in=WAITING).select_related("made_by", "first_by")
+    if drafts is not None:
+        rows = rows.filter(source=DRAFT) if drafts else rows.exclude(source=DRAFT)
+    return [listed(row) for row in rows]
+
+
+def listed(row: PriceProposal) -> ListedProposal:
+    """A proposal with what it changes."""
+    return ListedProposal(row, key_of(row), rate_changes(row.replaces, row.rates))
+
+
+def needs_two(row: PriceProposal) -> bool:
+    """Whether a rate that customers pay falls by more than half, or ends for nothing."""
+    return row.kind == PriceKind.CHARGE and falls_by_more_than_half(row.replaces, row.rates)
+
+
+def _second_of(actor: Actor, row: PriceProposal) -> bool:
+    if row.state != ProposalState.SECOND or actor.user is None:
+        return False
+    if row.first_by_id == actor.user.id:
+        raise SecondPersonNeeded(
+            f"You have accepted the price of {row.model} already: another operator must too."
+        )
+    return True
+
+
+def _wait_for_second(actor: Actor, row: PriceProposal) -> None:
+    row.state, row.first_by = ProposalState.SECOND, actor.user
+    row.save(update_fields=["state", "first_by"])
+    audit.record(actor, None, "price.accepted_first", row, **key_of(row)._asdict())
+
+
+def _apply(actor: Actor, row: PriceProposal, now: dt.datetime) -> None:
+    key, valid_from = key_of(row), max(row.valid_from or now, now)
+    there = PriceVersion.objects.filter(
+        **{f"price__{name}": value for name, value in key._asdict().items()}
+    )
+    # What was to come of the same price gives way to what is accepted now.
+    there.filter(valid_from__gte=valid_from).delete()
+    if row.rates is None:
+        for version in there.filter(valid_to=None).select_related("price"):
+            end_price(actor, version, valid_from)
+    else:
+        set_price(actor, key, valid_from, row.rates, source=_version_source(row))
+    _decide(actor, row, ProposalState.ACCEPTED)
+
+
+def _version_source(row: PriceProposal) -> str:
+    return "page" if row.source == DRAFT else row.source
+
+
+def _decide(actor: Actor, row: PriceProposal, state: ProposalState) -> None:
+    row.state, row.decided_by, row.decided_at = state, actor.user, clock.now()
+    row.save(update_fields=["state", "decided_by", "decided_at"])
+
+
+def _proposal(
+    key: PriceKey, rates: dict[str, Any] | None, there: ListedPrice | None, source: str
+) -> PriceProposal:
+    replaces = None if there is None else there.rates
+    return PriceProposal(**key._asdict(), rates=rates, replaces=replaces, source=source)
+
+
+def _in_force(prices: Iterable[ListedPrice], at: dt.datetime) -> dict[PriceKey, ListedPrice]:
+    return {price.key: price for price in prices if price.in_force_at(at)}
+
+
+def _canonical(rates: Mapping[str, Any] | None) -> str:
+    return (
+        "" if rates is None else repr((sorted(rates["meters"].items()), rates.get("tiers") or []))
+    )
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    read: Callable[[Mapping[str, Any]], pricing.PriceVersion] = pricing.PriceVersion.from_stored
+    return read(one) == read(other)

@@ -1,0 +1,71 @@
+"""What one set of rates changes against another, rate by rate."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from billing.rules.meters import METERS
+from billing.rules.money import round_half_even
+
+_PER_MILLE: Final = 1000
+_ORDER: Final = {name: place for place, name in enumerate(METERS)}
+
+
+class RateChange(NamedTuple):
+    """One rate: its meter, the tier that it stands in (None = below the first), before and after in
+    nano per million units; None = it has none. `permille` is the change in tenths of a percent,
+    rounded half-even; None where there was nothing, or nothing is left."""
+
+    meter: str
+    input_over: int | None
+    before: int | None
+    after: int | None
+
+    @property
+    def permille(self) -> int | None:
+        if not self.before or self.after is None:
+            return None
+        return round_half_even((self.after - self.before) * _PER_MILLE, self.before)
+
+    @property
+    def dearer(self) -> bool:
+        return (self.after or 0) > (self.before or 0)
+
+
+def rate_changes(
+    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+) -> tuple[RateChange, ...]:
+    """Every rate that differs between two stored forms of rules/pricing.py; None = no price."""
+    old, new = dict(_rates(before)), dict(_rates(after))
+    return tuple(
+        RateChange(meter, over, old.get((over, meter)), new.get((over, meter)))
+        for over, meter in sorted({*old, *new}, key=_place)
+        if old.get((over, meter)) != new.get((over, meter))
+    )
+
+
+def falls_by_more_than_half(
+    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+) -> bool:
+    """Whether any rate falls to less than half of what it was, or ends: a price cut that needs two
+    persons. A first price is no cut."""
+    if before is None:
+        return False
+    return any(
+        change.before and 2 * (change.after or 0) < change.before
+        for change in rate_changes(before, after)
+    )
+
+
+def _rates(stored: Mapping[str, Any] | None) -> Iterator[tuple[tuple[int | None, str], int]]:
+    if stored is None:
+        return
+    for meter, rate in stored["meters"].items():
+        yield (None, meter), rate
+    for tier in stored.get("tiers") or ():
+        for meter, rate in tier["meters"].items():
+            yield (tier["input_over"], meter), rate
+
+
+def _place(key: tuple[int | None, str]) -> tuple[int, int, str]:
+    over, meter = key
+    return (-1 if over is None else over, _ORDER.get(meter.split("[")[0], len(_ORDER)), meter)

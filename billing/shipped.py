@@ -1,0 +1,46 @@
+"""The catalogue that the release ships: in force at a fresh installation, proposals afterwards.
+
+It comes with the code; nothing is fetched (P24).
+"""
+
+from typing import NamedTuple
+
+from accounts.access import Actor
+from billing.models import PriceProposal, PriceVersion
+from billing.prices import CATALOGUE, catalogue_loaded, load_catalogue
+from billing.proposals import Proposed, propose_catalogue
+from billing.rules.catalogue import convert_catalogue
+
+
+class Brought(NamedTuple):
+    """What the shipped catalogue came to: prices made at once, or proposals."""
+
+    source: str
+    made: int
+    proposed: Proposed
+
+
+NOTHING = Proposed(0, 0, 0)
+
+
+def bring_shipped(actor: Actor, *, again: bool = False) -> Brought:
+    """Load the shipped catalogue into an installation that has none; else propose what it changes.
+
+    A catalogue of the same release is compared once, unless `again`.
+    """
+    # The package brings an HTTP client along that no other process needs.
+    import genai_prices
+    from genai_prices import data
+
+    source = f"{CATALOGUE} {genai_prices.__version__}"
+    if not catalogue_loaded():
+        rows = convert_catalogue(data.providers).rows
+        return Brought(source, load_catalogue(actor, rows, source), NOTHING)
+    known = (
+        PriceVersion.objects.filter(source=source).exists()
+        or PriceProposal.objects.filter(source=source).exists()
+    )
+    if known and not again:
+        return Brought(source, 0, NOTHING)
+    rows = convert_catalogue(data.providers).rows
+    return Brought(source, 0, propose_catalogue(actor, rows, source))

@@ -1,0 +1,157 @@
+"""Proposals: nothing applies by itself, and a deep cut needs two persons."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from accounts.access import SYSTEM
+from accounts.models import AuditEvent
+from billing.models import PriceProposal, PriceVersion, ProposalState
+from billing.prices import CATALOGUE, PriceRefused, list_prices, load_catalogue, set_price
+from billing.proposals import (
+    Proposed,
+    SecondPersonNeeded,
+    accept,
+    draft_price,
+    ignore,
+    list_proposals,
+    propose_catalogue,
+)
+from billing.rules.catalogue import CatalogueRow
+from billing.rules.conditions import PriceKey
+from billing.shipped import bring_shipped
+from lib import clock
+from tests.cast import Cast, actor, person
+
+pytestmark = pytest.mark.django_db
+
+SINCE = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+OLD, NEW = f"{CATALOGUE} 1", f"{CATALOGUE} 2"
+
+
+def rates(in_text: int, **more: int) -> dict[str, Any]:
+    return {"meters": {"in_text": in_text, **more}, "tiers": []}
+
+
+def row(model: str, in_text: int, **more: str) -> CatalogueRow:
+    return CatalogueRow(model, None, "maker", SINCE, None, rates(in_text), **more)
+
+
+def in_force(model: str) -> list[dict[str, Any]]:
+    return [price.rates for price in list_prices([model]) if price.in_force_at(clock.now())]
+
+
+@pytest.fixture
+def loaded(people: Cast) -> Cast:
+    load_catalogue(SYSTEM, [row("a", 100), row("b", 100), row("gone", 100)], OLD)
+    return people
+
+
+def test_a_newer_catalogue_proposes_and_changes_nothing(loaded: Cast) -> None:
+    told = propose_catalogue(
+        SYSTEM, [row("a", 120), row("b", 100), row("c", 5), row("b", 50, service_tier="flex")], NEW
+    )
+    assert told == Proposed(added=2, changed=1, removed=1)
+    assert {(one.key.model, one.key.service_tier, one.what) for one in list_proposals()} == {
+        ("a", "", "changed"),
+        ("b", "flex", "added"),
+        ("c", "", "added"),
+        ("gone", "", "removed"),
+    }
+    (change,) = next(one for one in list_proposals() if one.key.model == "a").changes
+    assert (change.before, change.after, change.permille) == (100, 120, 200)
+    assert in_force("a") == [rates(100)]
+    assert PriceVersion.objects.filter(source=NEW).count() == 0
+
+
+def test_an_own_price_is_left_alone(loaded: Cast) -> None:
+    set_price(SYSTEM, "a", clock.now(), rates(7), source="file")
+    assert propose_catalogue(SYSTEM, [row("a", 120), row("b", 100)], NEW) == Proposed(0, 0, 1)
+
+
+def test_what_is_accepted_is_in_force_from_now_on_and_only_that(loaded: Cast) -> None:
+    propose_catalogue(SYSTEM, [row("a", 120), row("b", 130), row("gone", 100)], NEW)
+    first = next(one for one in list_proposals() if one.key.model == "a")
+    assert accept(actor(loaded.dora), [first.row.id]) == []
+    assert in_force("a") == [rates(120)]
+    assert in_force("b") == [rates(100)]
+    assert [price.source for price in list_prices(["a"])] == [OLD, NEW]
+    with pytest.raises(PriceRefused, match="decided already"):
+        accept(actor(loaded.dora), [first.row.id])
+
+
+def test_a_newer_catalogue_takes_the_place_of_an_older_ones_proposals(loaded: Cast) -> None:
+    propose_catalogue(SYSTEM, [row("a", 120), row("b", 100), row("gone", 100)], NEW)
+    propose_catalogue(SYSTEM, [row("a", 125), row("b", 100), row("gone", 100)], f"{CATALOGUE} 3")
+    (only,) = list_proposals()
+    assert only.row.rates == rates(125)
+
+
+def test_what_was_ignored_is_not_proposed_again_by_the_same_catalogue(loaded: Cast) -> None:
+    rows = [row("a", 120), row("b", 100), row("gone", 100)]
+    propose_catalogue(SYSTEM, rows, NEW)
+    assert ignore(actor(loaded.dora), [one.row.id for one in list_proposals()]) == 1
+    assert propose_catalogue(SYSTEM, rows, NEW) == Proposed(0, 0, 0)
+    assert in_force("a") == [rates(100)]
+
+
+@pytest.mark.parametrize(("after", "two"), [(50, False), (49, True), (0, True), (1000, False)])
+def test_a_cut_by_more_than_half_needs_two_persons(loaded: Cast, after: int, two: bool) -> None:
+    dora, second = actor(loaded.dora), actor(person("eve", operator=True))
+    draft = draft_price(dora, PriceKey("a"), rates(after), valid_from=None)
+    waiting = accept(dora, [draft.id])
+    assert [one.id for one in waiting] == ([draft.id] if two else [])
+    if not two:
+        assert in_force("a") == [rates(after)]
+        return
+    assert in_force("a") == [rates(100)]
+    with pytest.raises(SecondPersonNeeded):
+        accept(dora, [draft.id])
+    assert in_force("a") == [rates(100)]
+    assert accept(second, [draft.id]) == []
+    assert in_force("a") == [rates(after)]
+    actions = list(
+        AuditEvent.objects.filter(action__startswith="price.").values_list("action", flat=True)
+    )
+    assert actions == ["price.drafted", "price.accepted_first", "price.set"]
+
+
+def test_all_or_none_are_accepted(loaded: Cast) -> None:
+    dora = actor(loaded.dora)
+    good = draft_price(dora, PriceKey("a"), rates(90), valid_from=None)
+    done = draft_price(dora, PriceKey("b"), rates(90), valid_from=None)
+    accept(dora, [done.id])
+    with pytest.raises(PriceRefused):
+        accept(dora, [good.id, done.id])
+    assert in_force("a") == [rates(100)]
+
+
+def test_a_draft_begins_when_it_says_but_never_in_the_past(loaded: Cast) -> None:
+    dora, later = actor(loaded.dora), clock.now() + dt.timedelta(days=3)
+    accept(dora, [draft_price(dora, PriceKey("a"), rates(90), valid_from=later).id])
+    assert [price.valid_from for price in list_prices(["a"])] == [SINCE, later]
+    past = draft_price(dora, PriceKey("b"), rates(90), valid_from=SINCE)
+    begun = clock.now()
+    accept(dora, [past.id])
+    assert list_prices(["b"])[-1].valid_from >= begun
+
+
+def test_a_new_draft_of_the_same_price_takes_the_place_of_the_old(loaded: Cast) -> None:
+    dora = actor(loaded.dora)
+    draft_price(dora, PriceKey("a"), rates(90), valid_from=None)
+    draft_price(dora, PriceKey("a"), rates(80), valid_from=None)
+    (only,) = list_proposals(drafts=True)
+    assert only.row.rates == rates(80)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        PriceProposal.objects.create(model="a", source="draft", state=ProposalState.SECOND)
+
+
+def test_the_shipped_catalogue_proposes_itself_once(people: Cast) -> None:
+    load_catalogue(SYSTEM, [row("gpt-4o", 1)], OLD)
+    first = bring_shipped(SYSTEM)
+    assert first.proposed.added > 1000
+    assert first.proposed.changed == 1
+    assert bring_shipped(SYSTEM).proposed == Proposed(0, 0, 0)
+    assert bring_shipped(SYSTEM, again=True).proposed == first.proposed
