@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from typing import cast
+from uuid import UUID
 
 from django.db import connection, transaction
 
 from billing import sql
+from billing.rules.funding import Wallet
 from billing.rules.posting import Posting
 from lib.ids import new_id
 
@@ -46,6 +49,24 @@ def post(posting: Posting, *, actor: str = "", cause: Mapping[str, object] | Non
         ]
         execute(sql.insert_entries(posting_id, entries))
     return True
+
+
+def lock_wallet(organisation_id: UUID) -> Wallet:
+    """Lock the organisation's accounts until the transaction ends; what stands on them.
+
+    What is decided on it in the same transaction holds: nobody else moves them meanwhile.
+    """
+    execute(sql.open_accounts([organisation_id], ("customer:available", "customer:held")))
+    execute(sql.lock_accounts([organisation_id]))
+    stands: dict[object, int] = {
+        kind: cast(int, nano) for kind, nano in execute(sql.read_balances(organisation_id))
+    }
+    return Wallet(
+        organisation_id,
+        stands.get("customer:available", 0),
+        max(-stands.get("customer:debt", 0), 0),
+        stands.get("promo:available", 0),
+    )
 
 
 def execute(statement: sql.Statement) -> list[Row]:

@@ -18,6 +18,14 @@ class AccountKind(models.TextChoices):
     REVENUE = "revenue"
     LOSS = "platform:loss"
     OPENING = "equity:opening"
+    ADJUSTMENT = "equity:adjustment"
+    PROMO_ISSUED = "promo:issued"
+    PROMO_AVAILABLE = "promo:available"
+    PROMO_EARMARKED = "promo:earmarked"
+    RECEIVED_STRIPE = "processor:received:stripe"
+    RECEIVED_MANUAL = "processor:received:manual"
+    CLEARING_STRIPE = "processor:clearing:stripe"
+    CLEARING_MANUAL = "processor:clearing:manual"
 
 
 class Account(models.Model):
@@ -25,7 +33,7 @@ class Account(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")
-    kind = models.CharField(max_length=24, choices=AccountKind.choices)
+    kind = models.CharField(max_length=32, choices=AccountKind.choices)
     currency = models.CharField(max_length=3, default="USD")
     balance_nano = models.BigIntegerField(default=0)
     guards = models.BigIntegerField(
@@ -417,3 +425,215 @@ class PriceProposal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} {self.state}"
+
+
+class PromoGrant(models.Model):
+    """Money that was given: spendable at once, consumed before cash, gone when it expires (I20).
+
+    It stands inside `customer:available`; what is left of all grants stands on `promo:available`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")
+    amount_nano = models.BigIntegerField()
+    consumed_nano = models.BigIntegerField(default=0)
+    expired_nano = models.BigIntegerField(default=0)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    source = models.CharField(max_length=120, help_text="The idempotency id of its posting.")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(consumed_nano__gte=0)
+                & models.Q(expired_nano__gte=0)
+                & models.Q(amount_nano__gte=models.F("consumed_nano") + models.F("expired_nano")),
+                name="promo_never_exceeded",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["organisation", "expires_at"],
+                condition=models.Q(
+                    amount_nano__gt=models.F("consumed_nano") + models.F("expired_nano")
+                ),
+                name="promo_left",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.remaining_nano} of {self.amount_nano}"
+
+    @property
+    def remaining_nano(self) -> int:
+        return self.amount_nano - self.consumed_nano - self.expired_nano
+
+
+class PromoMark(models.Model):
+    """Up to which ledger entry an organisation's spending was counted against its grants."""
+
+    organisation = models.OneToOneField(
+        "accounts.Organisation", models.CASCADE, primary_key=True, related_name="+"
+    )
+    entry_id = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return str(self.entry_id)
+
+
+class CreditKind(models.TextChoices):
+    CASH = "cash"
+    PROMO = "promo"
+
+
+class CreditState(models.TextChoices):
+    WAITING = "waiting"
+    POSTED = "posted"
+    REFUSED = "refused"
+
+
+class Credit(models.Model):
+    """A correction of a balance by an operator, by a second one as well above a limit.
+
+    `amount_nano` below 0 takes money away. A reversal names the posting that it undoes (I2).
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")
+    amount_nano = models.BigIntegerField()
+    kind = models.CharField(max_length=5, choices=CreditKind.choices, default=CreditKind.CASH)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(max_length=500)
+    document = models.CharField(max_length=200, blank=True, default="")
+    reverses = models.OneToOneField(
+        Posting, models.PROTECT, null=True, related_name="+", db_constraint=False
+    )
+    state = models.CharField(max_length=7, choices=CreditState.choices)
+    asked_by = models.ForeignKey("accounts.User", models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(db_default=Now())
+    decided_by = models.ForeignKey("accounts.User", models.PROTECT, null=True, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(decided_by=models.F("asked_by")), name="second_person"
+            ),
+            models.CheckConstraint(condition=~models.Q(amount_nano=0), name="credit_not_zero"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["-id"], condition=models.Q(state="waiting"), name="credits_waiting"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount_nano} {self.state}"
+
+
+class CodeBatch(models.Model):
+    """Codes of one value. They are made, shown and forgotten in one download."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(max_length=120)
+    value_nano = models.BigIntegerField()
+    currency = models.CharField(max_length=3, default="USD")
+    count = models.PositiveIntegerField()
+    max_uses = models.PositiveIntegerField(default=1)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    credit_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text="How long the credit lives; none = for ever."
+    )
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey("accounts.User", models.PROTECT, null=True, related_name="+")
+    downloaded_at = models.DateTimeField(null=True)
+    killed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(value_nano__gt=0), name="code_has_value")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Code(models.Model):
+    """One redemption code; only a keyed digest of its text is stored."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    batch = models.ForeignKey(CodeBatch, models.PROTECT, related_name="codes")
+    digest = models.BinaryField(max_length=32, unique=True)
+    uses = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Redemption(models.Model):
+    """One use of a code, at most once for an organisation; the indexes decide races (I22)."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    code = models.ForeignKey(Code, models.PROTECT, related_name="redemptions")
+    n = models.PositiveIntegerField()
+    organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")
+    user = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
+    grant = models.OneToOneField(PromoGrant, models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["code", "n"], name="use_of_code_once"),
+            models.UniqueConstraint(fields=["code", "organisation"], name="code_once_per_wallet"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code_id} by {self.organisation_id}"
+
+
+class RedeemTry(models.Model):
+    """A try to redeem that came to nothing, or has not ended yet. Two rows: by whom, from where."""
+
+    id = models.BigAutoField(primary_key=True)
+    subject = models.CharField(max_length=80)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["subject", "at"], name="redeem_tries")]
+
+    def __str__(self) -> str:
+        return self.subject
+
+
+class IdempotentAnswer(models.Model):
+    """What a POST that moves money answered, for whoever sends it again with the same key (P5)."""
+
+    id = models.BigAutoField(primary_key=True)
+    owner = models.CharField(max_length=80, help_text="An organisation, or an operator.")
+    key_digest = models.BinaryField(max_length=32)
+    asked_digest = models.BinaryField(max_length=32)
+    status = models.SmallIntegerField()
+    sealed = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["owner", "key_digest"], name="answer_once")]
+        indexes = [models.Index(fields=["created_at"], name="answers_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.status} for {self.owner}"
+
+
+class StatementDay(models.Model):
+    """An organisation's usage on one day of UTC that is over, as its statement shows it (I18)."""
+
+    pk = models.CompositePrimaryKey("organisation_id", "day")
+    organisation = models.ForeignKey(
+        "accounts.Organisation", models.DO_NOTHING, related_name="+", db_constraint=False
+    )
+    day = models.DateField(db_index=True)
+    requests = models.BigIntegerField()
+    amount_nano = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.organisation_id} on {self.day}"

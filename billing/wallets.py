@@ -25,7 +25,8 @@ def balance(organisation: Organisation | UUID) -> Balance:
     return Balance(
         rows.get(AccountKind.AVAILABLE, 0),
         rows.get(AccountKind.HELD, 0),
-        rows.get(AccountKind.DEBT, 0),
+        # The books see money from the customer's side: what is owed stands below 0.
+        -rows.get(AccountKind.DEBT, 0),
     )
 
 

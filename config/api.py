@@ -23,6 +23,10 @@ from accounts.api import router as accounts_router
 from accounts.keys import KeyRefused
 from accounts.models import User
 from billing.api import router as billing_router
+from billing.codes import CodeRefused, TooManyTries
+from billing.credits import CreditRefused
+from billing.idempotency import KeyInUse, KeyInvalid, KeyReused
+from billing.operator_api import router as operator_router
 from config import reference
 from lib.pagination import BadCursor
 from notify.api import router as notify_router
@@ -145,6 +149,7 @@ api.add_decorator(_refuse_unknown_query, mode="operation")
 api.add_router("", accounts_router)
 api.add_router("", usage_router)
 api.add_router("", billing_router)
+api.add_router("", operator_router)
 api.add_router("", notify_router)
 
 
@@ -240,8 +245,38 @@ def _range_refused(request: HttpRequest, error: RangeRefused) -> HttpResponse:
 
 @api.exception_handler(KeyRefused)
 @api.exception_handler(WebhookRefused)
-def _refused(request: HttpRequest, error: KeyRefused | WebhookRefused) -> HttpResponse:
+@api.exception_handler(CreditRefused)
+@api.exception_handler(CodeRefused)
+def _refused(
+    request: HttpRequest, error: KeyRefused | WebhookRefused | CreditRefused | CodeRefused
+) -> HttpResponse:
     return error_response(request, 422, error.message, code="invalid_value", param=error.field)
+
+
+@api.exception_handler(TooManyTries)
+def _too_many(request: HttpRequest, error: TooManyTries) -> HttpResponse:
+    response = error_response(
+        request, 429, str(error), type="rate_limit_error", code="rate_limit_exceeded"
+    )
+    response["Retry-After"] = str(error.wait_s)
+    return response
+
+
+@api.exception_handler(KeyInvalid)
+def _key_invalid(request: HttpRequest, error: KeyInvalid) -> HttpResponse:
+    return error_response(request, 400, str(error), code="invalid_value", param="Idempotency-Key")
+
+
+@api.exception_handler(KeyReused)
+def _key_reused(request: HttpRequest, error: KeyReused) -> HttpResponse:
+    return error_response(request, 422, str(error), code="idempotency_mismatch")
+
+
+@api.exception_handler(KeyInUse)
+def _key_in_use(request: HttpRequest, error: KeyInUse) -> HttpResponse:
+    response = error_response(request, 409, str(error), code="idempotency_in_flight")
+    response["Retry-After"] = "1"
+    return response
 
 
 @api.exception_handler(ValidationError)

@@ -11,6 +11,11 @@ def _every(seconds: float, task: str) -> dict[str, Any]:
 SCHEDULE = {
     "roll up usage": _every(2, "usage.tasks.roll_up"),
     "make partitions ahead": _every(3600, "usage.tasks.make_partitions"),
+    "end expired promo": _every(5, "billing.tasks.end_expired_promo"),
+    "count promo": _every(60, "billing.tasks.count_promo"),
+    "repay debts": _every(5, "billing.tasks.repay_debts"),
+    "close days of statements": _every(900, "billing.tasks.close_statement_days"),
+    "forget tries and answers": _every(600, "billing.tasks.drop_old"),
     "tell what is in the outbox": _every(2, "notify.tasks.tell"),
     "forget what was told": _every(3600, "notify.tasks.drop_old"),
     "resolve expired holds": _every(5, "gateway.tasks.resolve_expired_holds"),

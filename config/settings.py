@@ -159,6 +159,9 @@ EMAIL_TIMEOUT = 10
 # Without a mail server, letters are printed to the log.
 EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
 
+# Above this many USD in 24 hours, what one operator credits to an organisation needs a second one.
+# It is here and not on a page: who could raise it there would need no second person.
+CREDIT_LIMIT_USD = env.text("CREDIT_LIMIT_USD", "100")
 # Private networks that webhooks may reach, as CIDR with commas between: an operator's decision.
 WEBHOOK_EGRESS_ALLOW = [
     network for network in env.text("WEBHOOK_EGRESS_ALLOW", "").split(",") if network

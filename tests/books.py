@@ -43,6 +43,15 @@ _INVARIANTS = {
             WHERE r.organisation_id = a.organisation_id), 0)""",
     "I13 nothing is charged above its hold": """
         SELECT id FROM usage_usagerecord WHERE charge_nano > hold_nano""",
+    "I20 what is left of promo stands on its account": """
+        SELECT a.organisation_id, a.balance_nano FROM billing_account a
+        WHERE a.kind = 'promo:available' AND a.balance_nano <> coalesce((
+            SELECT sum(g.amount_nano - g.consumed_nano - g.expired_nano) FROM billing_promogrant g
+            WHERE g.organisation_id = a.organisation_id), 0)""",
+    "I22 a code is used as often as it was redeemed, and not too often": """
+        SELECT c.id, c.uses FROM billing_code c JOIN billing_codebatch b ON b.id = c.batch_id
+        WHERE c.uses > b.max_uses
+        OR c.uses <> (SELECT count(*) FROM billing_redemption r WHERE r.code_id = c.id)""",
     "a request has one final record at most": """
         SELECT request_id FROM usage_usagerecord WHERE final
         GROUP BY request_id HAVING count(*) > 1""",

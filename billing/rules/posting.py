@@ -21,8 +21,33 @@ AccountKind = Literal[
     "revenue",
     "equity:opening",
     "platform:loss",
+    "equity:adjustment",
+    "promo:issued",
+    "promo:available",
+    "promo:earmarked",
+    "processor:received:stripe",
+    "processor:received:manual",
+    "processor:clearing:stripe",
+    "processor:clearing:manual",
 ]
-PostingKind = Literal["opening", "hold", "settle", "void", "expire"]
+PostingKind = Literal[
+    "opening",
+    "hold",
+    "settle",
+    "void",
+    "expire",
+    "adjust",
+    "reverse",
+    "redeem",
+    "consume",
+    "lapse",
+    "repay",
+    "topup",
+    "receive",
+    "refund",
+    "dispute",
+    "reinstate",
+]
 
 
 class PostingInvalid(ValueError):

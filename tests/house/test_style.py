@@ -20,8 +20,8 @@ ROOMS = (
     "outbox",
     "lib",
 )
-PURE = ("accounts/rules", "notify/rules", "billing/rules", "usage/rules", "gateway/rules", "gateway/codecs",
-        "gateway/providers", "playground/rules")  # fmt: skip
+PURE = ("accounts/rules", "notify/rules", "billing/rules", "usage/rules", "gateway/rules",
+        "gateway/codecs", "gateway/providers", "playground/rules")  # fmt: skip
 MONEY = ("billing/rules", "billing/sql.py", "usage/sql.py", "billing/ledger.py", "billing/holds.py",
          "billing/wallets.py")  # fmt: skip
 

@@ -1,0 +1,27 @@
+"""Debt is paid as soon as there is money: what a hold gives back pays it before it is spent."""
+
+from uuid import UUID
+
+from django.db import transaction
+
+from billing import sql
+from billing.ledger import execute, lock_wallet, post
+from billing.promo import count_spending
+from billing.rules.funding import repay
+from lib.ids import new_id
+
+
+def repay_debts(limit: int) -> int:
+    """Pay the debts of up to `limit` organisations that have something available; how many."""
+    paid = 0
+    for (organisation_id,) in execute(sql.in_debt(limit)):
+        paid += _repay(organisation_id) if isinstance(organisation_id, UUID) else 0
+    return paid
+
+
+def _repay(organisation_id: UUID) -> bool:
+    with transaction.atomic():
+        # What is left of promo must be known exactly: it pays no debt.
+        count_spending(organisation_id)
+        posting = repay(new_id(), lock_wallet(organisation_id))
+        return posting is not None and post(posting)

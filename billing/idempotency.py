@@ -1,0 +1,130 @@
+"""Idempotency-Key on POSTs that move money: the same key is the same effect and answer (P5).
+
+The effect and the answer are committed together: after a crash between there is neither, and who
+asks again gets it done; after the commit, everybody gets the answer that was given. Another body
+under the same key is refused with 422, the same one while the first runs with 409.
+
+Keys are apart for each organisation, and for operators who act in none. Answers are sealed and kept
+for 24 hours.
+"""
+
+import datetime as dt
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils.translation import gettext
+
+from accounts.access import Actor
+from accounts.sealing import open_sealed, seal
+from billing.models import IdempotentAnswer
+from lib import clock
+
+KEPT: Final = dt.timedelta(hours=24)
+KEY_LENGTH_MAX: Final = 255
+
+
+class KeyReused(Exception):
+    """The key stands for another request (422)."""
+
+    def __init__(self) -> None:
+        super().__init__(gettext("This Idempotency-Key was sent with another body. Use a new one."))
+
+
+class KeyInUse(Exception):
+    """The first request with this key still runs (409)."""
+
+    def __init__(self) -> None:
+        text = gettext("The first request with this Idempotency-Key still runs. Send it again.")
+        super().__init__(text)
+
+
+class KeyInvalid(ValueError):
+    """The header is no key: 1 to 255 printable ASCII characters."""
+
+    def __init__(self) -> None:
+        super().__init__(gettext("An Idempotency-Key has 1 to 255 printable characters."))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status and a JSON body; `replayed` when it was given before."""
+
+    status: int
+    body: Mapping[str, Any]
+    replayed: bool = False
+
+
+def once(
+    actor: Actor, key: str | None, asked: tuple[str, str, bytes], act: Callable[[], Answer]
+) -> Answer:
+    """Do `act` once for a key, in one transaction with keeping its answer.
+
+    `asked` is (method, path, body). Without a key it is simply done. An exception of `act` is kept
+    nowhere: what was refused may be sent again. `act` speaks to nobody outside (I9). Raises
+    KeyReused, KeyInUse and KeyInvalid.
+    """
+    if key is None:
+        with transaction.atomic():
+            return act()
+    if not 1 <= len(key) <= KEY_LENGTH_MAX or not key.isascii() or not key.isprintable():
+        raise KeyInvalid
+    owner, digest = _owner(actor), _digest(key.encode())
+    fingerprint = _digest(b"\0".join((asked[0].encode(), asked[1].encode(), asked[2])))
+    with transaction.atomic():
+        if not _alone(owner, digest):
+            raise KeyInUse
+        kept = IdempotentAnswer.objects.filter(owner=owner, key_digest=digest).first()
+        if kept is not None and kept.created_at > clock.now() - KEPT:
+            if not hmac.compare_digest(bytes(kept.asked_digest), fingerprint):
+                raise KeyReused
+            body = json.loads(open_sealed(kept.sealed, _place(owner, digest)))
+            return Answer(kept.status, body, replayed=True)
+        answer = act()
+        text = json.dumps(answer.body)
+        IdempotentAnswer.objects.update_or_create(
+            owner=owner,
+            key_digest=digest,
+            defaults={
+                "asked_digest": fingerprint,
+                "status": answer.status,
+                "sealed": seal(text, _place(owner, digest)),
+                "created_at": clock.now(),
+            },
+        )
+        return answer
+
+
+def drop_old_answers() -> int:
+    """Forget answers past their time; how many."""
+    return IdempotentAnswer.objects.filter(created_at__lt=clock.now() - KEPT).delete()[0]
+
+
+def _alone(owner: str, digest: bytes) -> bool:
+    """Whether no other request with this key runs now; holds until the transaction ends."""
+    number = int.from_bytes(
+        hashlib.sha256(owner.encode() + digest).digest()[:8], "big", signed=True
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [number])
+        return bool(cursor.fetchone()[0])
+
+
+def _owner(actor: Actor) -> str:
+    if actor.organisation is not None:
+        return f"organisation:{actor.organisation.id}"
+    return f"user:{actor.user.id if actor.user else 0}"
+
+
+def _digest(text: bytes) -> bytes:
+    pepper = (settings.WEIR_KEY_PEPPER or "").encode()
+    return hmac.digest(pepper, b"billing_idempotentanswer|" + text, "sha256")
+
+
+def _place(owner: str, digest: bytes) -> str:
+    return f"billing_idempotentanswer|{owner}|{digest.hex()}"

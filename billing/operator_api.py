@@ -1,0 +1,275 @@
+"""The management API of operators: corrections, codes. Pages call the same functions."""
+
+import csv
+import datetime as dt
+import io
+from typing import Any, Literal
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router, Schema
+from pydantic import AwareDatetime, ConfigDict, Field
+
+from accounts import access
+from billing import codes, credits
+from billing.access import (
+    access_batch,
+    access_credit,
+    access_posting,
+    organisation_named,
+    visible_batches,
+    visible_credits,
+)
+from billing.answering import answered
+from billing.idempotency import Answer
+from billing.models import CodeBatch, Credit, CreditKind
+from billing.rules.money import MoneyInvalid, format_usd, parse_usd
+from lib import pagination
+from lib.ids import id_text
+
+router = Router(tags=["Operators"])
+
+
+class CreditIn(Schema):
+    """A correction of a balance."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    organisation: str = Field(max_length=60, description="Slug of the organisation.")
+    amount: str = Field(max_length=40, description="Exact decimal; below 0 takes money away.")
+    kind: Literal["cash", "promo"] = Field("cash", description="`promo` is consumed first.")
+    expires_at: AwareDatetime | None = Field(None, description="When promo ends.")
+    reason: str = Field(min_length=1, max_length=500, description="The customer reads it.")
+    document: str = Field("", max_length=200, description="Number of a document of yours.")
+
+
+class ReversalIn(Schema):
+    """Why a posting is undone."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class CreditOut(Schema):
+    id: str
+    organisation: str
+    amount: str
+    kind: str
+    expires_at: dt.datetime | None
+    reason: str
+    document: str
+    reverses: str | None
+    state: str = Field(description="`waiting` until another operator approves it.")
+    asked_by: str
+    asked_at: dt.datetime
+    decided_by: str | None
+    decided_at: dt.datetime | None
+
+
+class CreditPage(Schema):
+    items: list[CreditOut]
+    next: str | None
+
+
+class BatchIn(Schema):
+    """A batch of redemption codes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=120)
+    value: str = Field(max_length=40, description="What each code gives, as exact decimal.")
+    count: int = Field(ge=1, le=codes.CODES_MAX)
+    max_uses: int = Field(1, ge=1, le=1_000_000, description="By different organisations.")
+    expires_at: AwareDatetime | None = Field(None, description="Until when codes are taken.")
+    credit_days: int | None = Field(None, ge=1, le=3650, description="How long the credit lives.")
+
+
+class BatchOut(Schema):
+    id: str
+    name: str
+    value: str
+    currency: str
+    count: int
+    max_uses: int
+    expires_at: dt.datetime | None
+    credit_days: int | None
+    created_at: dt.datetime
+    downloaded_at: dt.datetime | None
+    killed_at: dt.datetime | None
+
+
+class BatchPage(Schema):
+    items: list[BatchOut]
+    next: str | None
+
+
+@router.get("/credits", response=CreditPage, summary="List corrections")
+def list_credits(request: HttpRequest, query: Query[pagination.PageQuery]) -> CreditPage:
+    """Corrections of all organisations' balances, newest first."""
+    rows = visible_credits(access.actor_of(request))
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return CreditPage(items=[CreditOut(**credit_shown(row)) for row in page.items], next=page.next)
+
+
+@router.post("/credits", response={201: CreditOut}, summary="Correct a balance")
+def create_credit(request: HttpRequest, body: CreditIn) -> HttpResponse:
+    """Above the limit of one person it waits for a second one. Takes an `Idempotency-Key`."""
+    actor = access.actor_of(request)
+    access.require(actor, "credits.write")
+    organisation = organisation_named(actor, body.organisation)
+
+    def act() -> Answer:
+        credit = credits.ask_credit(
+            actor,
+            organisation,
+            amount_of(body.amount),
+            kind=CreditKind(body.kind),
+            expires_at=body.expires_at,
+            reason=body.reason,
+            document=body.document,
+        )
+        return Answer(201, credit_shown(credit))
+
+    return answered(request, actor, act)
+
+
+@router.post("/credits/{id}/approve", response=CreditOut, summary="Approve a correction")
+def approve_credit(request: HttpRequest, id: str) -> HttpResponse:
+    """As the second person. Takes an `Idempotency-Key`."""
+    actor = access.actor_of(request)
+    access.require(actor, "credits.write")
+    credit = access_credit(actor, id)
+    return answered(
+        request, actor, lambda: Answer(200, credit_shown(credits.approve_credit(actor, credit)))
+    )
+
+
+@router.post("/credits/{id}/refuse", response=CreditOut, summary="Refuse a correction")
+def refuse_credit(request: HttpRequest, id: str) -> HttpResponse:
+    """Nothing is posted. Who asked for it may withdraw it so."""
+    actor = access.actor_of(request)
+    access.require(actor, "credits.write")
+    credit = access_credit(actor, id)
+    return answered(
+        request, actor, lambda: Answer(200, credit_shown(credits.refuse_credit(actor, credit)))
+    )
+
+
+@router.post("/postings/{id}/reverse", response={201: CreditOut}, summary="Undo a posting")
+def reverse_posting(request: HttpRequest, id: str, body: ReversalIn) -> HttpResponse:
+    """A new posting that names the old one; corrections and opening credits only."""
+    actor = access.actor_of(request)
+    access.require(actor, "credits.write")
+    posting = access_posting(actor, id)
+    return answered(
+        request,
+        actor,
+        lambda: Answer(201, credit_shown(credits.ask_reversal(actor, posting, reason=body.reason))),
+    )
+
+
+@router.get("/code-batches", response=BatchPage, summary="List batches of codes")
+def list_batches(request: HttpRequest, query: Query[pagination.PageQuery]) -> BatchPage:
+    """Batches of redemption codes, newest first. Codes themselves are never shown again."""
+    rows = visible_batches(access.actor_of(request))
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return BatchPage(items=[BatchOut(**batch_shown(row)) for row in page.items], next=page.next)
+
+
+@router.post("/code-batches", response={201: BatchOut}, summary="Create a batch of codes")
+def create_batch(request: HttpRequest, body: BatchIn) -> HttpResponse:
+    """Its codes are made by its one download. Takes an `Idempotency-Key`."""
+    actor = access.actor_of(request)
+    access.require(actor, "codes.write")
+
+    def act() -> Answer:
+        batch = codes.create_batch(
+            actor,
+            body.name,
+            amount_of(body.value, "value"),
+            body.count,
+            max_uses=body.max_uses,
+            expires_at=body.expires_at,
+            credit_days=body.credit_days,
+        )
+        return Answer(201, batch_shown(batch))
+
+    return answered(request, actor, act)
+
+
+@router.post("/code-batches/{id}/download", summary="Download the codes", response={200: str})
+def download_batch(request: HttpRequest, id: str) -> HttpResponse:
+    """The codes as CSV, this once: they are stored as digests only."""
+    actor = access.actor_of(request)
+    access.require(actor, "codes.write")
+    return codes_file(access_batch(actor, id), actor)
+
+
+@router.post("/code-batches/{id}/kill", response=BatchOut, summary="Switch a batch off")
+def kill_batch(request: HttpRequest, id: str) -> BatchOut:
+    """None of its codes is redeemed any more; what was redeemed stays."""
+    actor = access.actor_of(request)
+    access.require(actor, "codes.write")
+    return BatchOut(**batch_shown(codes.kill_batch(actor, access_batch(actor, id))))
+
+
+def codes_file(batch: CodeBatch, actor: access.Actor) -> HttpResponse:
+    """The one answer that holds a batch's codes; nothing may keep it."""
+    texts = codes.download_codes(actor, batch)
+    written = io.StringIO()
+    table = csv.writer(written)
+    table.writerow(["code", "value", "currency", "expires_at"])
+    until = batch.expires_at.isoformat() if batch.expires_at else ""
+    table.writerows([text, format_usd(batch.value_nano), batch.currency, until] for text in texts)
+    response = HttpResponse(written.getvalue(), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="codes-{id_text(batch.id)}.csv"'
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def amount_of(text: str, field: str = "amount") -> int:
+    """The nano of a decimal string. Raises CreditRefused naming the field."""
+    try:
+        return parse_usd(text)
+    except MoneyInvalid as error:
+        raise credits.CreditRefused(field, str(error)) from error
+
+
+def credit_shown(credit: Credit) -> dict[str, Any]:
+    """A correction as the API tells it, ready for JSON."""
+    return {
+        "id": id_text(credit.id),
+        "organisation": credit.organisation.slug,
+        "amount": format_usd(credit.amount_nano),
+        "kind": str(credit.kind),
+        "expires_at": _time(credit.expires_at),
+        "reason": credit.reason,
+        "document": credit.document,
+        "reverses": id_text(credit.reverses_id) if credit.reverses_id else None,
+        "state": str(credit.state),
+        "asked_by": credit.asked_by.email,
+        "asked_at": _time(credit.asked_at),
+        "decided_by": credit.decided_by.email if credit.decided_by else None,
+        "decided_at": _time(credit.decided_at),
+    }
+
+
+def batch_shown(batch: CodeBatch) -> dict[str, Any]:
+    """A batch as the API tells it, ready for JSON."""
+    return {
+        "id": id_text(batch.id),
+        "name": batch.name,
+        "value": format_usd(batch.value_nano),
+        "currency": batch.currency,
+        "count": batch.count,
+        "max_uses": batch.max_uses,
+        "expires_at": _time(batch.expires_at),
+        "credit_days": batch.credit_days,
+        "created_at": _time(batch.created_at),
+        "downloaded_at": _time(batch.downloaded_at),
+        "killed_at": _time(batch.killed_at),
+    }
+
+
+def _time(at: dt.datetime | None) -> str | None:
+    return at.isoformat() if at else None

@@ -1,0 +1,121 @@
+"""Promotional credit: given, consumed before cash, gone when it expires (I20; ADR 8)."""
+
+import datetime as dt
+from itertools import groupby
+from typing import cast
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+
+from accounts.models import Organisation
+from billing import sql
+from billing.ledger import execute, lock_wallet, post
+from billing.models import PromoGrant, PromoMark
+from billing.rules.funding import consume_promo, grant_promo, lapse_promo
+from billing.rules.money import format_usd
+from billing.rules.posting import PostingKind
+from billing.rules.promo import Left, consume, lapse
+from lib import clock
+from outbox.facts import put
+
+
+def grant(
+    organisation: Organisation,
+    amount_nano: int,
+    idempotency_id: str,
+    kind: PostingKind,
+    *,
+    expires_at: dt.datetime | None,
+    actor: str,
+    cause: dict[str, object],
+) -> PromoGrant:
+    """Give an organisation money to spend, in the caller's transaction.
+
+    What was spent before is counted against the grants before; so it is no matter how seldom that
+    happens otherwise.
+    """
+    count_spending(organisation.id)
+    post(grant_promo(idempotency_id, kind, amount_nano, organisation.id), actor=actor, cause=cause)
+    return PromoGrant.objects.create(
+        organisation=organisation,
+        amount_nano=amount_nano,
+        expires_at=expires_at,
+        source=idempotency_id,
+    )
+
+
+def count_spending(organisation_id: UUID) -> None:
+    """Count what was spent since the last time against the grants, then end expired ones."""
+    with transaction.atomic():
+        lock_wallet(organisation_id)
+        grants = list(grants_left(organisation_id))
+        [(now,)] = cast(list[tuple[dt.datetime]], execute(sql.database_time()))
+        edges = [edge for edge, _ in groupby(grant.expires_at for grant in grants) if edge]
+        edges = [edge for edge in edges if edge <= now]
+        [(last,)] = cast(list[tuple[int]], execute(sql.last_entry()))
+        mark, made = PromoMark.objects.get_or_create(
+            organisation_id=organisation_id, defaults={"entry_id": last}
+        )
+        if grants and not made:
+            _count(grants, edges, mark.entry_id, last)
+        PromoMark.objects.filter(organisation=organisation_id).update(entry_id=last)
+        for one in grants:
+            if one.expires_at is not None and one.expires_at <= now:
+                _lapse(one)
+
+
+def grants_left(organisation_id: UUID) -> QuerySet[PromoGrant]:
+    """Grants of which something is left, in the order in which they are consumed."""
+    return _left().filter(organisation=organisation_id)
+
+
+def count_all_spending(*, expired_only: bool) -> int:
+    """`count_spending` for every organisation with grants, or with expired ones; how many."""
+    grants = _left()
+    if expired_only:
+        grants = grants.filter(expires_at__lte=clock.now())
+    organisations = list(grants.order_by().values_list("organisation_id", flat=True).distinct())
+    for organisation_id in organisations:
+        count_spending(organisation_id)
+    return len(organisations)
+
+
+def _left() -> QuerySet[PromoGrant]:
+    return PromoGrant.objects.filter(
+        Q(amount_nano__gt=F("consumed_nano") + F("expired_nano"))
+    ).order_by(F("expires_at").asc(nulls_last=True), "id")
+
+
+def _count(grants: list[PromoGrant], edges: list[dt.datetime], entry_id: int, last: int) -> None:
+    owner = grants[0].organisation_id
+    rows = execute(sql.spent_since(owner, entry_id, [edge.isoformat() for edge in edges]))
+    spent = {cast(int, step): cast(int, nano) for step, nano in rows}
+    left = [
+        Left(
+            one.id,
+            one.remaining_nano,
+            edges.index(one.expires_at) + 1 if one.expires_at in edges else None,
+        )
+        for one in grants
+    ]
+    used = consume(left, spent)
+    for one in grants:
+        if amount_nano := used.get(one.id, 0):
+            post(consume_promo(one.id, last, amount_nano, owner))
+            one.consumed_nano += amount_nano
+            one.save(update_fields=["consumed_nano"])
+
+
+def _lapse(one: PromoGrant) -> None:
+    if one.expires_at is None or not one.remaining_nano:
+        return
+    owner = one.organisation_id
+    [(protected,)] = execute(sql.held_since_before(owner, one.expires_at.isoformat()))
+    available_nano = lock_wallet(owner).available_nano
+    amount_nano = lapse(one.remaining_nano, cast(int, protected), available_nano)
+    if amount_nano:
+        post(lapse_promo(one.id, one.expired_nano, amount_nano, owner))
+        one.expired_nano += amount_nano
+        one.save(update_fields=["expired_nano"])
+        put("promo.expired", owner, amount=format_usd(amount_nano), currency="USD")

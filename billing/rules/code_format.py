@@ -1,0 +1,34 @@
+"""The text of a redemption code: seven groups of four letters, 140 random bits.
+
+The alphabet is Crockford's base 32. Reading forgives what people do: small letters, other hyphens
+or spaces, O for 0, I and L for 1.
+"""
+
+import hmac
+from typing import Final
+
+RANDOM_BYTES: Final = 28
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_GROUP: Final = 4
+_READ: Final = str.maketrans("OIL", "011", "- \t\r\n\N{EN DASH}\N{EM DASH}\N{HYPHEN}")
+
+
+def compose(random: bytes) -> str:
+    """The code of 28 random bytes, five bits of each."""
+    if len(random) != RANDOM_BYTES:
+        raise ValueError(f"expected {RANDOM_BYTES} random bytes")
+    letters = "".join(_ALPHABET[octet & 31] for octet in random)
+    return "-".join(letters[at : at + _GROUP] for at in range(0, len(letters), _GROUP))
+
+
+def read(text: str) -> str | None:
+    """The 28 letters of a code as somebody typed it; None when it cannot be one."""
+    letters = text[:200].upper().translate(_READ)
+    if len(letters) != RANDOM_BYTES or not set(letters) <= set(_ALPHABET):
+        return None
+    return letters
+
+
+def digest(pepper: str, letters: str) -> bytes:
+    """What is stored of a code: HMAC-SHA-256 of its letters under the installation's pepper."""
+    return hmac.digest(pepper.encode(), b"billing_code|" + letters.encode(), "sha256")

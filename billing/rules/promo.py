@@ -1,0 +1,51 @@
+"""Which grant a spending comes out of: promo before cash, oldest expiry first (I20).
+
+Between two changes of an organisation's grants only the sum of what was spent matters, not its
+order, so that spending may be counted in batches as long as it is counted before any grant is
+added. An expired grant still pays for requests that were admitted before it expired: they were
+allowed by it. So spending comes in steps: step `i` is what was spent by requests that were admitted
+after the first `i` of the expired grants had expired.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+
+class Left(NamedTuple):
+    """What is left of one grant. `step` is how many expiries lay before its own or at its time.
+
+    A grant that has not expired is usable in every step: its `step` is None.
+    """
+
+    grant_id: UUID
+    remaining_nano: int
+    step: int | None
+
+
+def consume(grants: Sequence[Left], spent_nano: Mapping[int, int]) -> dict[UUID, int]:
+    """How much of each grant is used up by what was spent in each step; unused ones are left out.
+
+    `grants` in the order of their expiry, those without one last. A grant with step `i` pays for
+    steps below `i`. What was given back (a sum below 0) is cash.
+    """
+    left = {grant.grant_id: grant.remaining_nano for grant in grants}
+    for step in sorted(spent_nano):
+        to_pay = spent_nano[step]
+        for grant in grants:
+            if grant.step is not None and step >= grant.step:
+                continue
+            used = max(min(left[grant.grant_id], to_pay), 0)
+            left[grant.grant_id] -= used
+            to_pay -= used
+    used_nano = {grant.grant_id: grant.remaining_nano - left[grant.grant_id] for grant in grants}
+    return {grant_id: nano for grant_id, nano in used_nano.items() if nano}
+
+
+def lapse(remaining_nano: int, protected_nano: int, available_nano: int) -> int:
+    """How much of an expired grant goes back now.
+
+    What may still be used by running requests that were admitted before it expired
+    (`protected_nano`) stays until they end; what is not available now goes when it is.
+    """
+    return max(min(remaining_nano - protected_nano, available_nano), 0)

@@ -1,0 +1,220 @@
+"""What moved an organisation's balance in a month: each posting, and usage rolled up per day.
+
+The balance of a statement is what the organisation has: available and held, less its debt. A hold
+moves money within it and is no line. Days are those of UTC. A day that is over never changes (I18),
+so its usage is summed once, by `close_days`, and kept; what is not kept yet is summed when asked.
+"""
+
+import datetime as dt
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+
+from accounts.models import Organisation
+from billing.models import StatementDay
+from lib import clock
+from lib.ids import first_id_at
+
+USAGE: Final = "usage"
+# Postings that are a line of their own; every other kind is usage, or moves nothing in or out.
+LISTED: Final = (
+    "opening", "adjust", "reverse", "redeem", "lapse", "topup", "refund", "dispute", "reinstate",
+)  # fmt: skip
+# A posting has the time at which its transaction began; by now the longest has ended.
+_SETTLED_AFTER: Final = dt.timedelta(minutes=10)
+# Ids are made by the processes' clocks, times by the database's; nothing is a day apart.
+_SLACK: Final = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line. Of usage, `count` is how many requests were charged that day, else 1.
+
+    `balance_nano` is the balance after it. `id` is the posting's, None for usage.
+    """
+
+    at: dt.datetime
+    kind: str
+    amount_nano: int
+    balance_nano: int
+    count: int = 1
+    id: UUID | None = None
+    actor: str = ""
+    cause: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Statement:
+    """The lines of a month, newest first; opening + lines = closing, to the last unit."""
+
+    month: dt.date
+    opening_nano: int
+    closing_nano: int
+    lines: list[Line]
+
+
+def month_of(text: str | None) -> dt.date:
+    """The first day of a month written as ``2026-11``; this month for none. Raises ValueError."""
+    if text is None:
+        return clock.now().date().replace(day=1)
+    year, _, month = text.partition("-")
+    if len(text) != 7 or not (year + month).isdigit() or not year.isascii():
+        raise ValueError(f"{text!r} is no month")
+    return dt.date(int(year), int(month), 1)
+
+
+def month_after(month: dt.date) -> dt.date:
+    return (month + dt.timedelta(days=32)).replace(day=1)
+
+
+def month_before(month: dt.date) -> dt.date:
+    return (month - dt.timedelta(days=1)).replace(day=1)
+
+
+def statement(organisation: Organisation, month: dt.date) -> Statement:
+    """The organisation's statement of the month that begins on that day."""
+    until = month_after(month)
+    newest = _rows("SELECT max(day) FROM billing_statementday", {})[0][0]
+    live_from = max(month, newest + dt.timedelta(days=1)) if newest else month
+    asked = {
+        "organisation": organisation.id,
+        "listed": list(LISTED),
+        **_span("month", month, until),
+        **_span("live", min(live_from, until), until),
+        **_span("later", until, dt.date.max),
+    }
+    lines = [
+        _day(row.day, row.requests, row.amount_nano)
+        for row in StatementDay.objects.filter(
+            organisation=organisation, day__gte=month, day__lt=min(live_from, until)
+        )
+    ]
+    closing_nano = 0
+    # One statement, so that the balance and the lines tie while requests run.
+    for part, id, at, kind, actor, cause, count, nano in _rows(_STATEMENT, asked):
+        if part == "balance":
+            closing_nano += int(nano)
+        elif part == "day":
+            lines.append(_day(at.date(), count, int(nano)))
+        else:
+            at = at.replace(tzinfo=dt.UTC)
+            lines.append(Line(at, kind, int(nano), 0, 1, id, actor, json.loads(cause)))
+    lines = [line for line in lines if line.kind != USAGE or line.count or line.amount_nano]
+    lines.sort(key=lambda line: line.at, reverse=True)
+    balanced, stands = [], closing_nano
+    for line in lines:
+        balanced.append(replace(line, balance_nano=stands))
+        stands -= line.amount_nano
+    return Statement(month, stands, closing_nano, balanced)
+
+
+def spent_nano(organisation: Organisation, since: dt.datetime) -> int:
+    """What was charged since an instant."""
+    rows = _rows(
+        _SPENT,
+        {"organisation": organisation.id, "since": since, "since_id": first_id_at(since - _SLACK)},
+    )
+    return int(rows[0][0])
+
+
+def close_days(limit_days: int) -> int:
+    """Sum and keep the usage of up to `limit_days` days that are over; how many days."""
+    last = (clock.now() - _SETTLED_AFTER).date() - dt.timedelta(days=1)
+    kept = _rows("SELECT max(day) FROM billing_statementday", {})[0][0]
+    first = kept + dt.timedelta(days=1) if kept else _first_day()
+    closed = 0
+    while first is not None and first <= last and closed < limit_days:
+        asked = {"day": first, "listed": list(LISTED)}
+        with connection.cursor() as cursor:
+            cursor.execute(_CLOSE, {**asked, **_span("day", first, first + dt.timedelta(days=1))})
+        first += dt.timedelta(days=1)
+        closed += 1
+    return closed
+
+
+def _day(day: dt.date, count: int, amount_nano: int) -> Line:
+    # The last instant of its day: what else moved that day stands below it.
+    at = _midnight(day + dt.timedelta(days=1)) - dt.timedelta(microseconds=1)
+    return Line(at, USAGE, amount_nano, 0, count)
+
+
+def _first_day() -> dt.date | None:
+    rows = _rows("SELECT created_at FROM billing_posting ORDER BY id LIMIT 1", {})
+    return rows[0][0].astimezone(dt.UTC).date() if rows else None
+
+
+def _span(name: str, first: dt.date, until: dt.date) -> dict[str, Any]:
+    """The parameters of `_within(name)`."""
+    end = _midnight(until)
+    for_ever = until == dt.date.max
+    return {
+        f"{name}_first": _midnight(first),
+        f"{name}_until": end,
+        f"{name}_first_id": first_id_at(_midnight(first) - _SLACK),
+        f"{name}_until_id": UUID(int=2**128 - 1) if for_ever else first_id_at(end + _SLACK),
+    }
+
+
+def _midnight(day: dt.date) -> dt.datetime:
+    return dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)
+
+
+def _rows(text: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(text, parameters)
+        return list(cursor.fetchall())
+
+
+_WALLET: Final = "('customer:available', 'customer:held', 'customer:debt')"
+_USAGE_POSTINGS: Final = """
+    NOT posting.kind = ANY (%(listed)s) AND posting.kind NOT IN ('hold', 'void')"""
+_CHARGED: Final = "count(DISTINCT posting.id) FILTER (WHERE posting.kind IN ('settle', 'expire'))"
+
+
+def _of_wallet(name: str) -> str:
+    return f"""
+    FROM billing_posting posting
+    JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
+    JOIN billing_account account ON account.id = entry.account_id AND account.kind IN {_WALLET}
+    WHERE posting.created_at >= %({name}_first)s AND posting.created_at < %({name}_until)s
+    AND posting.id >= %({name}_first_id)s AND posting.id < %({name}_until_id)s"""
+
+
+_STATEMENT: Final = f"""
+    SELECT 'balance', NULL::uuid, NULL::timestamp, '', '', NULL::jsonb, 0::bigint,
+           coalesce(sum(balance_nano), 0)::bigint
+    FROM billing_account
+    WHERE organisation_id = %(organisation)s AND kind IN {_WALLET}
+    UNION ALL
+    SELECT 'balance', NULL, NULL, '', '', NULL, 0, -coalesce(sum(entry.amount_nano), 0)::bigint
+    {_of_wallet("later")} AND posting.organisation_id = %(organisation)s
+    AND posting.kind NOT IN ('hold', 'void')
+    UNION ALL
+    SELECT 'posting', posting.id, posting.created_at AT TIME ZONE 'UTC', posting.kind,
+           posting.actor, posting.cause::jsonb, 1, sum(entry.amount_nano)::bigint
+    {_of_wallet("month")} AND posting.organisation_id = %(organisation)s
+    AND posting.kind = ANY (%(listed)s)
+    GROUP BY posting.id
+    UNION ALL
+    SELECT 'day', NULL, date_trunc('day', posting.created_at AT TIME ZONE 'UTC'), '', '', NULL,
+           {_CHARGED}, sum(entry.amount_nano)::bigint
+    {_of_wallet("live")} AND posting.organisation_id = %(organisation)s AND {_USAGE_POSTINGS}
+    GROUP BY 3"""  # noqa: S608 - made of constants
+
+_CLOSE: Final = f"""
+    INSERT INTO billing_statementday (organisation_id, day, requests, amount_nano)
+    SELECT posting.organisation_id, %(day)s, {_CHARGED}, sum(entry.amount_nano)::bigint
+    {_of_wallet("day")} AND {_USAGE_POSTINGS}
+    GROUP BY posting.organisation_id
+    ON CONFLICT DO NOTHING"""
+
+_SPENT: Final = """
+    SELECT coalesce(sum(entry.amount_nano), 0)::bigint
+    FROM billing_posting posting
+    JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
+    JOIN billing_account account ON account.id = entry.account_id AND account.kind = 'revenue'
+    WHERE posting.organisation_id = %(organisation)s AND posting.created_at >= %(since)s
+    AND posting.id >= %(since_id)s"""

@@ -1,0 +1,33 @@
+"""Periodic work on money; each task may run twice, late, or in several processes at once."""
+
+from celery import shared_task
+
+from billing import codes, debts, idempotency, promo, statement
+
+_BATCH = 500
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def end_expired_promo() -> int:
+    return promo.count_all_spending(expired_only=True)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def count_promo() -> int:
+    return promo.count_all_spending(expired_only=False)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def repay_debts() -> int:
+    return debts.repay_debts(_BATCH)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def drop_old() -> None:
+    codes.drop_old_tries()
+    idempotency.drop_old_answers()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def close_statement_days() -> int:
+    return statement.close_days(31)

@@ -1,0 +1,146 @@
+"""P5: the same key is the same effect and answer; another body 422; in flight 409."""
+
+import datetime as dt
+import threading
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from accounts.access import Actor
+from billing.idempotency import (
+    KEPT,
+    Answer,
+    KeyInUse,
+    KeyInvalid,
+    KeyReused,
+    drop_old_answers,
+    once,
+)
+from billing.ledger import post
+from billing.models import IdempotentAnswer
+from billing.rules.posting import opening_credit
+from billing.wallets import balance
+from lib import clock
+from tests import cast
+
+ASKED = ("POST", "/api/v1/credits", b'{"amount":"1"}')
+
+
+@pytest.fixture
+def alice(people: cast.Cast) -> Actor:
+    return cast.actor(people.alice, people.acme)
+
+
+def test_the_second_time_gives_the_first_answer(alice: Actor) -> None:
+    told = iter(range(9))
+
+    def act() -> Answer:
+        return Answer(201, {"n": next(told)})
+
+    assert once(alice, "k", ASKED, act) == Answer(201, {"n": 0})
+    assert once(alice, "k", ASKED, act) == Answer(201, {"n": 0}, replayed=True)
+    assert once(alice, "other", ASKED, act).body == {"n": 1}
+    assert once(alice, None, ASKED, act).body == {"n": 2}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [("POST", "/api/v1/credits", b'{"amount":"2"}'), ("POST", "/api/v1/top-ups", ASKED[2])],
+)
+def test_another_request_under_the_key_is_refused(
+    alice: Actor, asked: tuple[str, str, bytes]
+) -> None:
+    once(alice, "k", ASKED, lambda: Answer(201, {}))
+    with pytest.raises(KeyReused):
+        once(alice, "k", asked, lambda: Answer(201, {"never": True}))
+
+
+def test_what_was_refused_is_not_kept(alice: Actor) -> None:
+    def refuse() -> Answer:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        once(alice, "k", ASKED, refuse)
+    assert once(alice, "k", ASKED, lambda: Answer(200, {})).status == 200
+
+
+def test_keys_are_apart_for_each_organisation(people: cast.Cast, alice: Actor) -> None:
+    charlie = cast.actor(people.charlie, people.stranger)
+    once(alice, "k", ASKED, lambda: Answer(201, {"of": "acme"}))
+    assert once(charlie, "k", ASKED, lambda: Answer(201, {"of": "stranger"})).body == {
+        "of": "stranger"
+    }
+    stored = b"".join(bytes(row.sealed) for row in IdempotentAnswer.objects.all())
+    assert b"acme" not in stored
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\nb", "é"])
+def test_keys_that_are_none(alice: Actor, key: str) -> None:
+    with pytest.raises(KeyInvalid):
+        once(alice, key, ASKED, lambda: Answer(201, {}))
+
+
+def test_answers_live_for_a_day(alice: Actor) -> None:
+    once(alice, "k", ASKED, lambda: Answer(201, {"n": 1}))
+    IdempotentAnswer.objects.update(created_at=clock.now() - KEPT - dt.timedelta(seconds=1))
+    assert once(alice, "k", ("POST", "/x", b""), lambda: Answer(201, {"n": 2})).body == {"n": 2}
+    assert drop_old_answers() == 0
+    IdempotentAnswer.objects.update(created_at=clock.now() - KEPT - dt.timedelta(seconds=1))
+    assert drop_old_answers() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fifty_at_once_are_one_effect(people: cast.Cast) -> None:
+    alice = cast.actor(people.alice, people.acme)
+    gate, running = threading.Barrier(50), threading.Semaphore(8)
+    answers: list[Any] = []
+
+    def act() -> Answer:
+        moved = post(opening_credit(people.acme.id, 7))
+        return Answer(201, {"moved": moved})
+
+    def ask() -> None:
+        gate.wait()
+        with running:
+            try:
+                answers.append(once(alice, "k", ASKED, act).body)
+            except KeyInUse:
+                answers.append(None)
+            finally:
+                connection.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    given = [answer for answer in answers if answer is not None]
+    assert given
+    assert all(answer == {"moved": True} for answer in given)
+    assert balance(people.acme).available_nano == 7
+    assert once(alice, "k", ASKED, act) == Answer(201, {"moved": True}, replayed=True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_one_while_the_first_runs_is_told_so(people: cast.Cast) -> None:
+    alice = cast.actor(people.alice, people.acme)
+    inside, let_go = threading.Event(), threading.Event()
+
+    def slow() -> Answer:
+        inside.set()
+        assert let_go.wait(10)
+        return Answer(201, {"n": 1})
+
+    def first() -> None:
+        once(alice, "k", ASKED, slow)
+        connection.close()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert inside.wait(10)
+    with pytest.raises(KeyInUse):
+        once(alice, "k", ASKED, slow)
+    let_go.set()
+    thread.join()
+    assert once(alice, "k", ASKED, slow).replayed
