@@ -50,7 +50,7 @@ class FrameSplitter:
         frames: list[Frame] = []
         if b"\r" in chunk:
             self._carriage_returns = True
-        if not self._pending and not self._carriage_returns and len(chunk) <= self._max:
+        if self.begins(chunk):
             # Nearly every chunk begins and ends a frame: cut without a copy into the buffer.
             chunk = self._cut_straight(chunk, frames)
             if not chunk:
@@ -64,6 +64,12 @@ class FrameSplitter:
             self.too_large = True
             self._pending.clear()
         return frames
+
+    def begins(self, chunk: bytes) -> bool:
+        """Whether this chunk begins a frame, and only LF ends its lines."""
+        if self._pending or self._carriage_returns or self.too_large:
+            return False
+        return len(chunk) <= self._max and b"\r" not in chunk
 
     def end(self) -> Frame | None:
         """What was left without its empty line, as a frame; None when nothing was."""

@@ -3,25 +3,30 @@
 A dialect says what one frame means (`_read`); here is when a stream is over and what of it was cut.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from gateway.codecs.errors import mask_members
-from gateway.codecs.events import Broken, BrokenFault, End, Step
+from gateway.codecs.events import Broken, BrokenFault, End, Event, Step, TextDelta
 from gateway.codecs.faults import UpstreamFault
 from gateway.codecs.sse import Frame, FrameSplitter
+
+# What stands for itself in a JSON text.
+_SAFE: Final = re.compile(rb"[ !#-\[\]-~]+")
+_MISSES_MAX: Final = 4
 
 
 class Reader(Protocol):
     """What turns members of an answer into events, and counts them."""
 
+    text_bytes: int
+
     @property
     def seen(self) -> int: ...
-    @property
-    def text_bytes(self) -> int: ...
     @property
     def reasoning_bytes(self) -> int: ...
 
@@ -30,14 +35,17 @@ class FrameDecoder(ABC):
     """Reads one streamed answer.
 
     After any call `complete` says that a cut would be no fault, `usage` is the last raw usage
-    object (F26) or None.
+    object (F26) or None. `forwarded`: the frames go on as they came, and reading one that holds a
+    piece of text and nothing else changes nothing but the count of it.
     """
 
     _reader: Reader
 
-    def __init__(self, frame_bytes_max: int) -> None:
+    def __init__(self, frame_bytes_max: int, *, forwarded: bool = False) -> None:
         self._splitter = FrameSplitter(frame_bytes_max)
         self._closed = False
+        self._like: _Like | None = None
+        self._misses = 0 if forwarded else _MISSES_MAX
         self.usage: bytes | None = None
         self.complete = False
 
@@ -56,13 +64,54 @@ class FrameDecoder(ABC):
         if self._closed:
             return []
         steps: list[Step] = []
-        for frame in self._splitter.feed(chunk):
+        if self._misses < _MISSES_MAX and self._splitter.begins(chunk):
+            chunk = self._feed_alike(chunk, steps)
+        for frame in self._splitter.feed(chunk) if chunk and not self._closed else ():
             steps.append(self._read(frame))
             if self._closed:
                 return steps
         if self._splitter.too_large:
             steps.append(self._break("F17"))
         return steps
+
+    def _feed_alike(self, chunk: bytes, steps: list[Step]) -> bytes:
+        """Read the whole frames of a chunk, of which most will differ from the one before in
+        nothing but their text; what is left of the chunk comes back."""
+        at = 0
+        while True:
+            if self._like is not None:
+                at = self._skip_alike(self._like, chunk, at, steps)
+                if at == len(chunk):
+                    return b""
+            end = chunk.find(b"\n\n", at) + 2
+            if end == 1:
+                return chunk[at:]
+            (frame,) = self._splitter.feed(chunk[at:end])
+            step = self._read(frame)
+            steps.append(step)
+            at = end
+            if self._closed:
+                return b""
+            self._like = _like(frame, step)
+            self._misses += self._like is not None
+
+    def _skip_alike(self, like: "_Like", chunk: bytes, at: int, steps: list[Step]) -> int:
+        """Where the first frame from `at` on stands that differs in more than its text."""
+        choice, before, after = like
+        events: list[Event] = []
+        begin = at
+        while chunk.startswith(before, at):
+            text_at = at + len(before)
+            found = _SAFE.match(chunk, text_at)
+            if found is None or not chunk.startswith(after, found.end()):
+                break
+            events.append(TextDelta(choice, found[0].decode()))
+            self._reader.text_bytes += found.end() - text_at
+            at = found.end() + len(after)
+        if events:
+            self._misses = 0
+            steps.append(Step(chunk[begin:at], events))
+        return at
 
     def end(self) -> list[Step]:
         """The upstream has closed: what was left over, then End or Broken unless it was over."""
@@ -107,6 +156,26 @@ class FrameDecoder(ABC):
     def _fail(self, raw: bytes, fault: UpstreamFault) -> Step:
         self._closed = True
         return Step(raw, [fault.event])
+
+
+# A choice, and what stands before and after the text of a frame that holds a piece of it.
+_Like = tuple[int, bytes, bytes]
+
+
+def _like(frame: Frame, step: Step) -> _Like | None:
+    """What the next frame may look like, if this one tells a piece of text and nothing else.
+
+    Such a frame and one that differs in this text alone are read the same. Where a text stands
+    for itself and once, there is no doubt about its place.
+    """
+    events, raw = step.events, step.raw
+    if len(events) != 1 or type(events[0]) is not TextDelta or raw is not frame.raw:
+        return None
+    told = events[0].text.encode()
+    if b"\\" in raw or b"\r" in raw or not raw.isascii() or raw.count(b'"%b"' % told) != 1:
+        return None
+    before, _, after = raw.partition(b'"%b"' % told)
+    return events[0].choice, before + b'"', b'"' + after
 
 
 def is_utf8(raw: bytes) -> bool:

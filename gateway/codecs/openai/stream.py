@@ -52,7 +52,7 @@ class Decoder(FrameDecoder):
         translate: bool = False,
         audio_type: str = "audio/L16",
     ) -> None:
-        super().__init__(frame_bytes_max)
+        super().__init__(frame_bytes_max, forwarded=not translate)
         self._reader = ChoiceReader()
         self._usage_asked = usage_asked
         self._choices = choices

@@ -329,3 +329,49 @@ def test_no_json_crashes_the_decoder_and_cuts_change_nothing(
     at = data.draw(st.integers(0, len(raw)))
     whole = run(raw)
     assert run(raw[:at], raw[at:]) == whole
+
+
+_PIECES = st.sampled_from(
+    ["word", " word", "", '"', "\\", "é", "m", "id", "}", "a\nb", "stop", "1"]
+)
+
+
+@given(
+    st.lists(st.tuples(_PIECES, st.sampled_from(["", "null", "length"]), st.integers(0, 1))),
+    st.booleans(),
+    st.data(),
+)
+def test_frames_that_differ_in_their_text_alone_are_read_as_any_other(
+    frames: list[tuple[str, str, int]], ascii_only: bool, data: st.DataObject
+) -> None:
+    """What is skipped of a frame that is like the one before changes nothing that is told."""
+    raw = b"".join(
+        b"data: %b\n\n"
+        % json.dumps(
+            {
+                "model": "m",
+                "choices": [{"index": index, "delta": {"content": text}, "finish_reason": reason}],
+            },
+            ensure_ascii=ascii_only,
+        )
+        .replace('"null"', "null")
+        .replace(', "finish_reason": ""', "")
+        .encode()
+        for text, reason, index in frames
+    )
+    at = data.draw(st.integers(0, len(raw)))
+    quick, plain = Decoder(usage_asked=True), Decoder(usage_asked=True)
+    plain._misses = 1_000_000
+    steps = [*quick.feed(raw[:at]), *quick.feed(raw[at:]), *quick.end()]
+    wanted = [*plain.feed(raw), *plain.end()]
+    assert raw_of(steps) == raw_of(wanted)
+    assert events_of(steps) == events_of(wanted)
+    assert (quick.text_bytes, quick.complete) == (plain.text_bytes, plain.complete)
+
+
+def test_a_text_that_stands_elsewhere_too_is_not_taken_for_it() -> None:
+    """The frames are alike, but the place that differs is the model's name."""
+    frame = b'data: {"model":"%b","choices":[{"index":0,"delta":{"content":"m"}}]}\n\n'
+    decoder = Decoder(usage_asked=True)
+    events = events_of([*decoder.feed(frame % b"m"), *decoder.feed(frame % b"other")])
+    assert events == [TextDelta(0, "m"), TextDelta(0, "m")]
