@@ -1,11 +1,14 @@
 """What a client called a parameter, so that a dropped one is named in its own words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from gateway.codecs.chat import ChatRequest, Dialect
+from gateway.codecs.chat import ChatRequest, Dialect, OwnPart, OwnTool, Part, ToolResult
+from gateway.codecs.errors import RequestFault, quote_value
 
+# Seals travel to every client, asked for or not.
+_ALWAYS_INCLUDED: Final = frozenset({"reasoning.encrypted_content"})
 # Fields that all but gemini call as we do are not listed.
 _GENERATION: Final = "generationConfig."
 _NAMES: Final[Mapping[Dialect, Mapping[str, str]]] = MappingProxyType(
@@ -63,12 +66,50 @@ def given(request: ChatRequest, field: str) -> bool:
     return value is not None and value != () and value != {}
 
 
-def dropped_names(request: ChatRequest, dialect: Dialect, *fields: str) -> tuple[str, ...]:
+def dropped_names(
+    request: ChatRequest, dialect: Dialect, *fields: str, marks: bool = False
+) -> tuple[str, ...]:
     """The names of those `fields` that the client gave, and of what only its own dialect has.
 
-    `dialect` is the one that is encoded to: members of `extra` survive only in their own.
+    `dialect` is the one that is encoded to: members of `extra` survive only in their own. `marks`:
+    the model understands those for its cache.
     """
-    names = [client_name(request, field) for field in fields if given(request, field)]
+    names = [client_name(request, field) for field in fields if _is_missed(request, field)]
+    parts = list(_parts(request))
+    if not marks and any(getattr(one, "cache", None) for one in (*parts, *request.tools)):
+        names.append("cache_control")
+    names += [_own_name(p) for p in parts if isinstance(p, OwnPart) and p.dialect != dialect]
     if dialect != request.dialect:
         names += request.extra
     return tuple(dict.fromkeys(names))
+
+
+def _is_missed(request: ChatRequest, field: str) -> bool:
+    """Whether a field says what nobody does without it."""
+    if field == "include" and set(request.include) <= _ALWAYS_INCLUDED:
+        return False
+    return given(request, field)
+
+
+def own_tool_fault(tool: OwnTool) -> RequestFault:
+    """The refusal of a tool that only its own dialect has."""
+    what = (
+        f"tools: {quote_value(_own_name(tool))} is a tool of the {tool.dialect} dialect alone, and "
+        "this model is reached in another one; declare a function in its place, or leave it out"
+    )
+    return RequestFault("unsupported_capability", "tools", what)
+
+
+def _parts(request: ChatRequest) -> Iterator[Part]:
+    for message in request.messages:
+        for part in message.parts:
+            yield part
+            if isinstance(part, ToolResult):
+                yield from part.parts
+
+
+def _own_name(own: OwnPart | OwnTool) -> str:
+    """What it is that only its own dialect has: its type, or in gemini its main member."""
+    kind = own.value.get("type")
+    members = (name for name in own.value if name not in ("thought", "thoughtSignature"))
+    return kind if isinstance(kind, str) else next(members, "")

@@ -44,6 +44,7 @@ class Row:
     unknown: list[str] = field(default_factory=list)
     headers: dict[str, str] | None = None
     body: str | None = None
+    heard: list[str] | None = None  # the conversation, where the body is kept: see `Heard.lines`
     # What the answer came to.
     accepted: bool = True
     status: int | None = None

@@ -58,6 +58,7 @@ class Chat(OpenAITalk):
         if not all(isinstance(message, dict) and "role" in message for message in messages):
             raise Wrong(400, "Every message needs a role.", param="messages")
         _stream_rules(body)
+        _calls_are_answered(messages)
         heard = Heard()
         for message in messages:
             _hear(heard, message)
@@ -109,9 +110,28 @@ class Chat(OpenAITalk):
         return ChatStream(ask, told)
 
 
+def _calls_are_answered(messages: list[dict[str, Any]]) -> None:
+    """A turn with calls is followed by their results, each by the id of its call."""
+    waiting: list[str] = []
+    for message in messages:
+        if message["role"] == "tool":
+            if message.get("tool_call_id") not in waiting:
+                text = "messages with role 'tool' must be a response to a preceding message"
+                raise Wrong(400, f"Invalid parameter: {text} with 'tool_calls'.", param="messages")
+            waiting.remove(message["tool_call_id"])
+            continue
+        if waiting:
+            break
+        waiting = [call["id"] for call in message.get("tool_calls") or ()]
+    if waiting:
+        text = "An assistant message with 'tool_calls' must be followed by tool messages"
+        ids = ", ".join(waiting)
+        raise Wrong(400, f"{text} responding to each 'tool_call_id': {ids}", param="messages")
+
+
 def _hear(heard: Heard, message: dict[str, Any]) -> None:
     role, content = message["role"], message.get("content")
-    turn = heard.turn(user=role == "user")
+    turn = heard.turn(role == "user", "system" if role == "developer" else role)
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
     for part in content if isinstance(content, list) else ():
@@ -134,7 +154,7 @@ def _hear(heard: Heard, message: dict[str, Any]) -> None:
             case _:
                 heard.tokens += 1
     for call in message.get("tool_calls") or ():
-        heard.count(call["function"]["arguments"])
+        heard.called(call["function"]["name"], call["function"]["arguments"])
     turn.user = role == "user"
 
 

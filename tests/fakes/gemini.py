@@ -195,7 +195,7 @@ class Generate(GeminiTalk):
         heard = Heard()
         heard.turn()
         for part in _fields(body.get("systemInstruction")).get("parts") or ():
-            heard.count(part.get("text", ""))
+            heard.system(part.get("text", ""))
         _hear(heard, contents)
         declared = _declared(body.get("tools") or [])
         for tool in declared:
@@ -330,7 +330,7 @@ def _hear(heard: Heard, contents: list[Any]) -> None:
             raise Wrong(400, "Please use a valid role: user, model.")
         if not isinstance(parts, list) or not parts:
             raise Wrong(400, f"* GenerateContentRequest.contents[{i}].parts: must not be empty.")
-        turn = heard.turn()
+        turn = heard.turn(role="assistant" if role == "model" else role)
         calls: list[str] = []
         answered = 0
         for j, given in enumerate(parts):
@@ -346,7 +346,7 @@ def _hear(heard: Heard, contents: list[Any]) -> None:
                     if not isinstance(call.get("args", {}), dict):
                         raise Wrong(400, f"Invalid value at '{place}.function_call.args'")
                     calls.append(call.get("name", ""))
-                    heard.count(compact(call.get("args", {})).decode())
+                    heard.called(call.get("name", ""), compact(call.get("args", {})).decode())
                 case {"functionResponse": dict(response)}:
                     answered += 1
                     if response.get("name") not in waiting:
@@ -534,7 +534,7 @@ class CountTokens(GeminiTalk):
         heard = Heard()
         heard.turn()
         for part in _fields(inner.get("systemInstruction")).get("parts") or ():
-            heard.count(part.get("text", ""))
+            heard.system(part.get("text", ""))
         _hear(heard, contents)
         for tool in _declared(inner.get("tools") or []):
             heard.count(f"{tool.get('name', '')} {tool.get('description', '')}")

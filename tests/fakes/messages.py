@@ -116,7 +116,7 @@ class Messages(Talk):
         heard = Heard()
         heard.turn()
         for text in _texts(body.get("system")):
-            heard.count(text)
+            heard.system(text)
         _Reader(heard).all(body["messages"])
         tools = body.get("tools") or []
         for i, tool in enumerate(tools):
@@ -344,7 +344,7 @@ class _Reader:
             content = [{"type": "text", "text": content}]
         if not isinstance(content, list) or not content:
             raise Wrong(400, f"messages.{i}: all messages must have non-empty content")
-        turn = self.heard.turn()
+        turn = self.heard.turn(role=role)
         open_calls, self.called = self.called, []
         for j, block in enumerate(content):
             self.block(f"messages.{i}.content.{j}", role, block, open_calls)
@@ -362,14 +362,14 @@ class _Reader:
             case {"type": "image" | "document" as kind, "source": dict(source)}:
                 heard_kind = "file" if kind == "document" else "image"
                 _see(heard, heard_kind, source)
-            case {"type": "tool_use", "id": str(call), "name": str(), "input": dict(given)}:
+            case {"type": "tool_use", "id": str(call), "name": str(name), "input": dict(given)}:
                 if not _NAME.fullmatch(call):
                     pattern = "String should match pattern '^[a-zA-Z0-9_-]+$'"
                     raise Wrong(400, f"{place}.tool_use.id: {pattern}")
                 if call in self.called:
                     raise Wrong(400, "messages: `tool_use` ids must be unique")
                 self.called.append(call)
-                heard.count(compact(given).decode())
+                heard.called(name, compact(given).decode())
             case {"type": "tool_use"}:
                 raise Wrong(400, f"{place}.tool_use.input: Input should be a valid dictionary")
             case {"type": "tool_result", "tool_use_id": call}:

@@ -7,6 +7,7 @@ one, and so do tool descriptions and the arguments of earlier calls by their wor
 import base64
 import binascii
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -73,35 +74,53 @@ class Turn:
     """One message; `user` is set when it holds words of the user."""
 
     user: bool = False
+    role: str = ""
     texts: list[str] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Heard:
-    """Takes in a conversation turn by turn and counts it."""
+    """Takes in a conversation turn by turn and counts it.
+
+    `lines` tells it again in words that are the same for every dialect: `system: …`, `user: …`,
+    `assistant: …`, `call: name {arguments}`, `result: …`; thinking and media are not in it.
+    """
 
     tokens: int = 0
+    lines: list[str] = field(default_factory=list)
     media: list[Medium] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     seals: int = 0  # valid ones that came back
 
-    def turn(self, user: bool = False) -> Turn:
-        made = Turn(user)
+    def turn(self, user: bool = False, role: str = "") -> Turn:
+        made = Turn(user, role)
         self.turns.append(made)
         return made
 
     def say(self, text: str) -> None:
         self.tokens += len(text.split())
         self.turns[-1].texts.append(text)
+        self.lines.append(f"{self.turns[-1].role}: {text}")
+
+    def system(self, text: str) -> None:
+        self.tokens += len(text.split())
+        self.lines.append(f"system: {text}")
+
+    def called(self, name: str, arguments: str) -> None:
+        """A call of an earlier turn, its arguments as JSON text."""
+        self.tokens += len(arguments.split())
+        told = json.dumps(json.loads(arguments or "{}"), ensure_ascii=False, sort_keys=True)
+        self.lines.append(f"call: {name} {told}")
 
     def count(self, text: str) -> None:
-        """Words that are counted and no more: calls, tools, system texts."""
+        """Words that are counted and no more: those of tools."""
         self.tokens += len(text.split())
 
     def result(self, text: str) -> None:
         self.tokens += len(text.split())
         self.turns[-1].results.append(text)
+        self.lines.append(f"result: {text}")
 
     def see(self, medium: Medium) -> None:
         self.tokens += 1
@@ -136,12 +155,20 @@ class Question:
     unknown: list[str] = field(default_factory=list)
     stops: list[str] = field(default_factory=list)
     seals: int = 0
+    lines: list[str] = field(default_factory=list)  # see `Heard`
 
     @classmethod
     def of(cls, model: str, heard: Heard, **more: Any) -> "Question":
         text, results = heard.last
         return cls(
-            model, text, heard.tokens, results=results, media=heard.media, seals=heard.seals, **more
+            model,
+            text,
+            heard.tokens,
+            results=results,
+            media=heard.media,
+            seals=heard.seals,
+            lines=heard.lines,
+            **more,
         )
 
     def calls(self, wish: Directives) -> int:

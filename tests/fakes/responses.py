@@ -70,7 +70,8 @@ class Responses(OpenAITalk):
         self.sealing = "reasoning.encrypted_content" in (body.get("include") or ())
         heard = Heard()
         heard.turn()
-        heard.count(body.get("instructions") or "")
+        if body.get("instructions"):
+            heard.system(body["instructions"])
         _Reader(heard, stored=body.get("store") is not False).all(body.get("input") or [])
         tools = [tool for tool in body.get("tools") or () if tool.get("type") == "function"]
         for i, tool in enumerate(tools):
@@ -242,7 +243,7 @@ class _Reader:
                     raise Wrong(400, text, code="missing_required_parameter", param=place)
                 self.open_calls.append(call)
                 heard.turn()
-                heard.count(item["arguments"])
+                heard.called(item.get("name", ""), item["arguments"])
             case "function_call_output":
                 self.output(place, item)
             case "reasoning":
@@ -257,7 +258,7 @@ class _Reader:
         if role not in ("user", "assistant", "system", "developer"):
             param = f"{place}.role"
             raise Wrong(400, f"Invalid value: '{role}'.", code="invalid_value", param=param)
-        turn = self.heard.turn(user=role == "user")
+        turn = self.heard.turn(role == "user", "system" if role == "developer" else role)
         if isinstance(content, str):
             self.heard.say(content)
             return

@@ -293,6 +293,8 @@ class Upstream:
             raise Wrong(400, str(wrong), code="bad_directive") from wrong
         if wish.keep:
             _keep(row, request)
+        if row.body is not None:
+            row.heard = question.lines
         talk.check(body, wish)
         if wish.strict and question.unknown:
             problem = talk.unknown(question.unknown[0])

@@ -27,7 +27,7 @@ from gateway.codecs.chat import (
     Upstream,
     WebSearch,
 )
-from gateway.codecs.dropped import client_name, dropped_names
+from gateway.codecs.dropped import client_name, dropped_names, own_tool_fault
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.reasoning import DYNAMIC, budget_of, effort_of, nearest, thinks
 
@@ -83,7 +83,7 @@ class _Writing:
             upstream.output_cap or request.output_cap or upstream.output_max or OUTPUT_CAP_UNKNOWN
         )
         self._body: JsonObject = {}
-        self._dropped: list[str] = list(dropped_names(request, "anthropic", *_FOREIGN))
+        self._dropped: list[str] = list(dropped_names(request, "anthropic", *_FOREIGN, marks=True))
         self._sentence = ""
         self._answer_tool = ""
 
@@ -182,7 +182,7 @@ class _Writing:
         if isinstance(tool, OwnTool):
             if tool.dialect == "anthropic":
                 return tool.value
-            raise _unsupported("tools", "a server tool of another provider")
+            raise own_tool_fault(tool)
         told: JsonObject = {"name": tool.name}
         if tool.description is not None:
             told["description"] = tool.description

@@ -21,7 +21,7 @@ from gateway.codecs.chat import (
     Url,
     WebSearch,
 )
-from gateway.codecs.dropped import client_name, dropped_names, given
+from gateway.codecs.dropped import client_name, dropped_names, given, own_tool_fault
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.gemini.contents_encode import reads_address, write_contents
 from gateway.codecs.gemini.request_decode import STOPS_MAX, only_here
@@ -64,16 +64,16 @@ _VOICES: Final = re.compile(
     "|Sadaltager|Schedar|Sulafat|Umbriel|Vindemiatrix|Zephyr|Zubenelgenubi"
 )
 _NO_PARAMETERS: Final = frozenset({"type", "properties", "required", "additionalProperties"})
-_SEARCH_LIMITS: Final = (
-    "context_size",
-    "uses_max",
-    "allowed_domains",
-    "blocked_domains",
-    "city",
-    "region",
-    "country",
-    "timezone",
-)
+_SEARCH_LIMITS: Final = {
+    "context_size": "search_context_size",
+    "uses_max": "max_uses",
+    "allowed_domains": "allowed_domains",
+    "blocked_domains": "blocked_domains",
+    "city": "user_location",
+    "region": "user_location",
+    "country": "user_location",
+    "timezone": "user_location",
+}
 
 
 def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
@@ -212,14 +212,13 @@ class _Writing:
     def _own(self, tool: OwnTool) -> JsonObject:
         if tool.dialect == "gemini":
             return tool.value
-        what = "tools: a server tool of another provider cannot be used with this model"
-        raise RequestFault("unsupported_capability", "tools", what)
+        raise own_tool_fault(tool)
 
     def _search(self, search: WebSearch) -> JsonObject:
         if search.form == "gemini":
             return search.own
-        limits = [name for name in _SEARCH_LIMITS if getattr(search, name)]
-        self._dropped += [f"web_search.{name}" for name in limits]
+        lost = [told for name, told in _SEARCH_LIMITS.items() if getattr(search, name)]
+        self._dropped += [f"tools.{told}" for told in lost]
         return {"googleSearch": {}}
 
     def _write_extra(self) -> None:

@@ -21,7 +21,7 @@ from gateway.codecs.chat import (
     Upstream,
     WebSearch,
 )
-from gateway.codecs.dropped import client_name, dropped_names, given
+from gateway.codecs.dropped import client_name, dropped_names, given, own_tool_fault
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.openai.message_encode import write_messages
 from gateway.codecs.reasoning import budget_of, effort_of, nearest, thinks
@@ -124,7 +124,8 @@ class _Writing:
         if not self._same and not self._has("top_k"):
             fields.append("top_k")
         self._omitted.update(fields)
-        self._dropped += dropped_names(request, "openai", *fields)
+        marks = self._has("cache_control")
+        self._dropped += dropped_names(request, "openai", *fields, marks=marks)
 
     def _effort_is_none(self) -> bool:
         effort = effort_of(self._request.reasoning)
@@ -262,7 +263,7 @@ class _Writing:
         if isinstance(tool, OwnTool):
             if tool.dialect == "openai":
                 return tool.value
-            raise _unsupported("tools", "a server tool of another provider")
+            raise own_tool_fault(tool)
         return self._write_search(tool)
 
     def _write_search(self, search: WebSearch) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ from gateway.codecs.chat import (
     Upstream,
     WebSearch,
 )
-from gateway.codecs.dropped import client_name, dropped_names, given
+from gateway.codecs.dropped import client_name, dropped_names, given, own_tool_fault
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.reasoning import effort_of, nearest, thinks
 from gateway.codecs.responses.facts import OUTPUT_CAP_MIN
@@ -253,7 +253,7 @@ def write_tool(tool: Tool) -> JsonObject:
         case OwnTool(dialect="responses", value=value):
             return value
         case OwnTool():
-            raise _unsupported("tools", "a server tool of another provider")
+            raise own_tool_fault(tool)
         case WebSearch(form="responses", own=own):
             return own
         case _:

@@ -1,7 +1,15 @@
 import pytest
 
-from gateway.codecs.chat import Dialect
-from gateway.codecs.dropped import client_name, dropped_names
+from gateway.codecs.chat import (
+    Dialect,
+    FunctionTool,
+    Message,
+    OwnPart,
+    OwnTool,
+    Text,
+    ToolResult,
+)
+from gateway.codecs.dropped import client_name, dropped_names, own_tool_fault
 from tests.gateway.codecs.neutral import request
 
 
@@ -23,5 +31,49 @@ def test_dropped_names_are_the_clients(dialect: Dialect, names: tuple[str, ...])
     assert dropped_names(asked, dialect, "user", "metadata") == ()
 
 
+def test_what_is_included_anyway_is_not_dropped() -> None:
+    seals = "reasoning.encrypted_content"
+    asked = request(dialect="responses", include=(seals,))
+    assert dropped_names(asked, "gemini", "include") == ()
+    asked = request(dialect="responses", include=(seals, "file_search_call.results"))
+    assert dropped_names(asked, "gemini", "include") == ("include",)
+
+
 def test_fields_that_all_call_alike() -> None:
     assert client_name(request(), "metadata") == "metadata"
+
+
+@pytest.mark.parametrize("where", ["part", "result", "tool"])
+def test_marks_for_the_cache_are_named_where_nobody_understands_them(where: str) -> None:
+    marked = Text("hi", cache="5m")
+    asked = {
+        "part": request(Message("user", (marked,))),
+        "result": request(Message("user", (ToolResult("c", (marked,)),))),
+        "tool": request(tools=(FunctionTool("f", cache="1h"),)),
+    }[where]
+    assert dropped_names(asked, "responses") == ("cache_control",)
+    assert dropped_names(asked, "openai", marks=True) == ()
+
+
+def test_history_that_only_its_own_dialect_has_is_named() -> None:
+    search = OwnPart("anthropic", {"type": "server_tool_use", "id": "s"})
+    code = OwnPart("gemini", {"thought": True, "executableCode": {}})
+    asked = request(Message("assistant", (search, code)))
+    assert dropped_names(asked, "openai") == ("server_tool_use", "executableCode")
+    assert dropped_names(asked, "gemini") == ("server_tool_use",)
+
+
+@pytest.mark.parametrize(
+    ("tool", "name"),
+    [
+        (OwnTool("anthropic", {"type": "bash_20250124", "name": "bash"}), "bash_20250124"),
+        (OwnTool("gemini", {"codeExecution": {}}), "codeExecution"),
+        (OwnTool("gemini", {}), ""),
+    ],
+)
+def test_a_tool_of_one_dialect_is_named_with_what_to_do(tool: OwnTool, name: str) -> None:
+    fault = own_tool_fault(tool)
+    assert (fault.kind, fault.param) == ("unsupported_capability", "tools")
+    told = f"tools: {name} is a tool of the {tool.dialect} dialect alone"
+    assert fault.what.startswith(told)
+    assert "declare a function" in fault.what

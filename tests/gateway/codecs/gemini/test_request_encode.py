@@ -297,9 +297,9 @@ def test_a_search_and_what_it_loses() -> None:
         {"googleSearch": {}},
     ]
     assert encoded.dropped == (
-        "web_search.uses_max",
-        "web_search.allowed_domains",
-        "web_search.country",
+        "tools.max_uses",
+        "tools.allowed_domains",
+        "tools.user_location",
     )
     own = WebSearch("gemini", {"googleSearch": {"a": 1}}, blocked_domains=("a",))
     assert told(request(tools=(own,)))["tools"] == [{"googleSearch": {"a": 1}}]

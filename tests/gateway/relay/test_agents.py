@@ -1,0 +1,287 @@
+"""Sessions as coding agents have them, through the official clients and every upstream.
+
+The upstream is the judge: at each turn it has heard the whole conversation so far, in its own
+dialect, with the results behind their calls and the seals it gave, and nothing of ours.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+
+from tests.fakes.upstream import FakeUpstream
+from tests.gateway.relay.speakers import SPEAKERS, UPSTREAMS
+from tests.gateway.relay.test_matrix import RATES, booked
+from tests.hub import Answer, Hub, Tenant
+
+upstreams = pytest.mark.parametrize("upstream", UPSTREAMS)
+TURNS = 6
+SYSTEM = "You are a coding agent."
+TASK = "make the test pass"
+TOOLS = {
+    "read_file": {"type": "object", "properties": {"city": {"type": "string"}}},
+    "run": {"type": "object", "properties": {"city": {"type": "string"}, "n": {"type": "integer"}}},
+}
+WORKING = "#reasoning=3 #tokens=2 #tools=2 #again #cached=5"
+DONE = "#reasoning=2 #tokens=4 #cached=9"
+# What must never reach a provider: the client's key, our names, the marks of foreign seals.
+OURS = ("weir", "max_cost", "anthropic:", "openai:", "gemini:")
+
+
+@dataclass
+class Talk:
+    """The conversation as it should have been heard, in the words of the fake's books."""
+
+    lines: list[str] = field(default_factory=lambda: [f"system: {SYSTEM}", f"user: {TASK}"])
+    thoughts: int = 0
+
+    def answer(self, text: str, calls: list[tuple[str, Any]]) -> None:
+        self.thoughts += 1
+        self.lines.append(f"assistant: {text}")
+        for name, given in calls:
+            told = json.dumps(given, ensure_ascii=False, sort_keys=True)
+            self.lines.append(f"call: {name} {told}")
+
+
+@dataclass
+class Session:
+    """One agent's model behind one upstream dialect."""
+
+    hub: Hub
+    fake: FakeUpstream
+    tenant: Tenant
+    client: str
+    upstream: str
+    model: str
+    talk: Talk = field(default_factory=Talk)
+
+    def judge(self, request_id: str, *, stream: bool = True) -> dict[str, Any]:
+        """The fake's row of a turn: it heard what was said, and our books say what its own say."""
+        answer = Answer(200, {"x-request-id": request_id}, b"")
+        speaker = SPEAKERS[self.client]
+        row = booked(self.hub, self.fake, answer, speaker, self.upstream, stream)
+        assert row["heard"] == self.talk.lines
+        # The hub says who it is, as clients do.
+        headers = {name: value for name, value in row["headers"].items() if name != "user-agent"}
+        for leaked in (*OURS, self.tenant.key, request_id):
+            assert leaked not in row["body"]
+            assert leaked not in str(headers)
+        if self.upstream in ("anthropic", "responses"):
+            assert row["seals"] == self.talk.thoughts
+        elif self.upstream == "gemini":
+            assert row["seals"] >= self.talk.thoughts
+        return row
+
+
+@pytest.fixture
+def fake_of_agents() -> Iterator[FakeUpstream]:
+    with FakeUpstream(name="a") as fake:
+        yield fake
+
+
+def open_session(hub: Hub, fake: FakeUpstream, client: str, upstream: str) -> Session:
+    model = hub.model(fake, rates=RATES, **UPSTREAMS[upstream])
+    return Session(hub, fake, hub.tenant(), client, upstream, model)
+
+
+def dropped(headers: Any) -> set[str]:
+    return set(headers.get("x-weir-dropped-params", "").split(",")) - {""}
+
+
+# ---- Messages
+
+
+def claude_request(model: str) -> dict[str, Any]:
+    """What an agent sends with every turn: marks for the cache, thinking, edits of the context."""
+    mark = {"cache_control": {"type": "ephemeral"}}
+    tools = [
+        {"name": name, "description": f"to {name}", "input_schema": schema}
+        for name, schema in TOOLS.items()
+    ]
+    tools[-1] |= mark
+    return {
+        "model": model,
+        "max_tokens": 4096,
+        "system": [{"type": "text", "text": SYSTEM, **mark}],
+        "tools": tools,
+        "thinking": {"type": "enabled", "budget_tokens": 2048},
+        "metadata": {"user_id": "user_1"},
+    }
+
+
+@upstreams
+def test_messages_agent(hub: Hub, fake_of_agents: FakeUpstream, upstream: str) -> None:
+    """Six turns of two calls at once, of which some fail, with everything sent back."""
+    fake = fake_of_agents
+    session = open_session(hub, fake, "anthropic", upstream)
+    request = claude_request(session.model)
+    first = [{"type": "text", "text": TASK}]
+    messages: list[Any] = [{"role": "user", "content": first}]
+    with anthropic.Anthropic(base_url=hub.url, api_key=session.tenant.key, max_retries=0) as client:
+        beta: Any = client.beta.messages
+        asked = {name: request[name] for name in ("model", "system", "tools", "thinking")}
+        counted = beta.count_tokens(**asked, messages=messages).input_tokens
+        assert counted >= 9
+
+        def turn(wish: str) -> tuple[Any, dict[str, Any], Any]:
+            fake.script(wish)
+            with beta.stream(
+                **request,
+                messages=messages,
+                betas=["interleaved-thinking-2025-05-14", "context-management-2025-06-27"],
+                context_management={"edits": [{"type": "clear_tool_uses_20250919"}]},
+                extra_body={"max_cost": "1.00"},
+            ) as stream:
+                told = stream.get_final_message()
+                headers = stream.response.headers
+            row = session.judge(headers["x-request-id"])
+            assert told.usage.output_tokens == row["usage"]["completion_tokens"]
+            assert (
+                told.usage.cache_read_input_tokens
+                == row["usage"]["prompt_tokens_details"]["cached_tokens"]
+            )
+            return told, row, headers
+
+        for number in range(TURNS):
+            told, row, headers = turn(WORKING)
+            calls = [block for block in told.content if block.type == "tool_use"]
+            assert told.stop_reason == "tool_use"
+            assert [call.name for call in calls] == list(TOOLS)
+            assert told.content[0].type == "thinking"
+            if upstream == "anthropic":
+                body = json.loads(row["body"])
+                assert body["system"] == request["system"]
+                assert body["tools"] == request["tools"]
+                assert body["messages"] == messages
+                assert body["context_management"] == {
+                    "edits": [{"type": "clear_tool_uses_20250919"}]
+                }
+                assert "interleaved-thinking" in row["headers"]["anthropic-beta"]
+                assert dropped(headers) == set()
+            else:
+                assert "cache_control" not in row["body"]
+                assert {"cache_control", "context_management"} <= dropped(headers)
+            text = "".join(block.text for block in told.content if block.type == "text")
+            session.talk.answer(text, [(call.name, call.input) for call in calls])
+            found = [f"file {number}", f"exit {number}"]
+            results: list[Any] = [
+                {"type": "tool_result", "tool_use_id": calls[0].id, "content": found[0]},
+                {
+                    "type": "tool_result",
+                    "tool_use_id": calls[1].id,
+                    "content": [{"type": "text", "text": found[1]}],
+                    "is_error": number % 2 == 1,
+                    "cache_control": {"type": "ephemeral"},
+                },
+            ]
+            # Only these have a word for a tool that failed.
+            if number % 2 == 1 and upstream in ("anthropic", "gemini"):
+                found[1] = f"error: {found[1]}"
+            if number == TURNS - 1:
+                # In whatever order they come: ids tell which is whose, and where there are none,
+                # their order.
+                results.reverse()
+                if upstream != "gemini":
+                    found.reverse()
+            session.talk.lines += [f"result: {result}" for result in found]
+            for message in messages:
+                for block in message["content"]:
+                    block.pop("cache_control", None)
+            said = [block.model_dump(mode="json", exclude_none=True) for block in told.content]
+            messages += [
+                {"role": "assistant", "content": said},
+                {"role": "user", "content": results},
+            ]
+        told, _, _ = turn(DONE)
+        assert told.stop_reason == "end_turn"
+    hub.assert_books_balance()
+
+
+# ---- Responses
+
+
+@upstreams
+def test_responses_agent(hub: Hub, fake_of_agents: FakeUpstream, upstream: str) -> None:
+    """Six turns of two calls at once; nothing is stored, reasoning goes back under its seal."""
+    fake = fake_of_agents
+    session = open_session(hub, fake, "responses", upstream)
+    items: list[Any] = [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": TASK}]}
+    ]
+    tools = [
+        {"type": "function", "name": name, "description": f"to {name}", "parameters": schema}
+        for name, schema in TOOLS.items()
+    ]
+    request: dict[str, Any] = {
+        "model": session.model,
+        "instructions": SYSTEM,
+        "tools": [tool | {"strict": False} for tool in tools],
+        "tool_choice": "auto",
+        "parallel_tool_calls": True,
+        "reasoning": {"effort": "medium", "summary": "auto"},
+        "include": ["reasoning.encrypted_content"],
+        "store": False,
+        "prompt_cache_key": "session-1",
+    }
+    with openai.OpenAI(
+        base_url=f"{hub.url}/v1", api_key=session.tenant.key, max_retries=0
+    ) as client:
+        responses: Any = client.responses
+
+        def turn(wish: str) -> tuple[Any, dict[str, Any]]:
+            fake.script(wish)
+            numbers = []
+            with responses.stream(
+                **request, input=items, extra_body={"max_cost": "1.00"}
+            ) as stream:
+                for event in stream:
+                    numbers.append(event.sequence_number)
+                told = stream.get_final_response()
+                headers = stream._response.headers
+            assert numbers == list(range(len(numbers)))
+            row = session.judge(headers["x-request-id"])
+            # What has no counterpart there; neither changes what is answered.
+            aside = {"store", "prompt_cache_key"} if upstream in ("anthropic", "gemini") else set()
+            assert dropped(headers) == aside
+            usage = row["usage"]
+            assert told.usage.output_tokens == usage["completion_tokens"]
+            assert (
+                told.usage.input_tokens_details.cached_tokens
+                == (usage["prompt_tokens_details"]["cached_tokens"])
+            )
+            return told, row
+
+        for number in range(TURNS):
+            told, row = turn(WORKING)
+            calls = [item for item in told.output if item.type == "function_call"]
+            thoughts = [item for item in told.output if item.type == "reasoning"]
+            assert told.status == "completed"
+            assert told.store is False
+            assert [call.name for call in calls] == list(TOOLS)
+            assert thoughts
+            if upstream != "openai":
+                assert any(thought.encrypted_content for thought in thoughts)
+            if upstream == "responses":
+                body = json.loads(row["body"])
+                assert body["input"] == items
+                assert (body["store"], body["include"]) == (False, request["include"])
+            session.talk.answer(
+                told.output_text, [(call.name, json.loads(call.arguments)) for call in calls]
+            )
+            items += [item.model_dump(mode="json", exclude_none=True) for item in told.output]
+            found = [f"file {number}", f"exit {number}"]
+            items += [
+                {"type": "function_call_output", "call_id": call.call_id, "output": result}
+                for call, result in zip(calls, found, strict=True)
+            ]
+            session.talk.lines += [f"result: {result}" for result in found]
+        told, _ = turn(DONE)
+        kinds = [item.type for item in told.output]
+        # Gemini seals the end of its text too.
+        assert kinds == ["reasoning", "message"] + ["reasoning"] * (upstream == "gemini")
+        assert told.status == "completed"
+    hub.assert_books_balance()
