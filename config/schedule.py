@@ -20,6 +20,7 @@ SCHEDULE = {
     "forget what was told": _every(3600, "notify.tasks.drop_old"),
     "resolve expired holds": _every(5, "gateway.tasks.resolve_expired_holds"),
     "drop expired state": _every(60, "gateway.tasks.drop_expired_state"),
+    "go on with price previews": _every(2, "gateway.tasks.go_on_with_previews"),
     "interrupt lost runs": _every(3, "playground.tasks.interrupt_lost_runs"),
     "drop expired events": _every(60, "playground.tasks.drop_expired_events"),
 }

@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from gateway import previews
 from gateway.expiry import drop_expired
 from gateway.sweep import sweep
 
@@ -14,3 +15,8 @@ def resolve_expired_holds() -> int:
 @shared_task  # type: ignore[untyped-decorator]
 def drop_expired_state() -> int:
     return drop_expired()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def go_on_with_previews() -> int:
+    return previews.work_off()

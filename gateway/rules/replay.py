@@ -1,0 +1,83 @@
+"""Usage priced again: what rows were charged, and what they would be charged at a draft.
+
+Sums are integers of nano and counts, kept in plain containers so that a job can lay them down and
+go on later.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+COLUMNS: Final = (
+    "rows",
+    "now_nano",
+    "draft_nano",
+    "cost_now_nano",
+    "cost_draft_nano",
+    "cost_unknown",
+)
+
+
+class RowPriced(NamedTuple):
+    """One usage record, priced twice. `cost_*` None = unknown. `moved` says that it ends in another
+    tier, `unpriced` that the draft has no rate for it: its charge stays as it is then."""
+
+    organisation: str
+    model: str
+    now_nano: int
+    draft_nano: int
+    cost_now_nano: int | None
+    cost_draft_nano: int | None
+    repriced: bool
+    moved: bool
+    unpriced: bool
+
+
+@dataclass
+class Sums:
+    """What has been summed up so far; each list follows COLUMNS."""
+
+    total: list[int] = field(default_factory=lambda: [0] * len(COLUMNS))
+    repriced: int = 0
+    moved: int = 0
+    unpriced: int = 0
+    models: dict[str, list[int]] = field(default_factory=dict)
+    organisations: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, row: RowPriced) -> None:
+        """Count one row."""
+        known = row.cost_now_nano is not None or row.cost_draft_nano is not None
+        figures = (
+            1,
+            row.now_nano,
+            row.draft_nano,
+            row.cost_now_nano or 0,
+            row.cost_draft_nano or 0,
+            0 if known else 1,
+        )
+        for sums in (
+            self.total,
+            _sums_of(self.models, row.model),
+            _sums_of(self.organisations, row.organisation),
+        ):
+            for place, figure in enumerate(figures):
+                sums[place] += figure
+        self.repriced += row.repriced
+        self.moved += row.moved
+        self.unpriced += row.unpriced
+
+    def stored(self) -> dict[str, Any]:
+        """The sums as JSON."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> "Sums":
+        """The sums that `stored` laid down; {} is the beginning."""
+        return cls(**stored)
+
+
+def _sums_of(groups: dict[str, list[int]], name: str) -> list[int]:
+    sums = groups.get(name)
+    if sums is None:
+        sums = groups[name] = [0] * len(COLUMNS)
+    return sums
