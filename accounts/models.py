@@ -64,7 +64,19 @@ class Organisation(models.Model):
         return self.name
 
 
-class Team(models.Model):
+class Limited(models.Model):
+    """Limits of a key or a team; null = none. `rpm` and `tpm` are requests and tokens in any sixty
+    seconds, `parallel` is the requests that may run at once."""
+
+    rpm = models.PositiveIntegerField(null=True, blank=True)
+    tpm = models.PositiveBigIntegerField(null=True, blank=True)
+    parallel = models.PositiveIntegerField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class Team(Limited):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="teams")
     name = models.CharField(max_length=120)
@@ -109,7 +121,7 @@ class KeyKind(models.TextChoices):
     PLAYGROUND = "playground"
 
 
-class Key(models.Model):
+class Key(Limited):
     """An API key. Only a keyed digest of its text is stored; the text is shown once.
 
     The key of kind playground has no text at all (its digest is random): the signed-in session
@@ -130,6 +142,27 @@ class Key(models.Model):
         default=list,
         blank=True,
         help_text="Names or patterns (gpt-*) that the key may ask; none = all.",
+    )
+    endpoints = ArrayField(
+        models.CharField(max_length=40),
+        db_default=[],
+        blank=True,
+        help_text="The operations that the key may call; none = all.",
+    )
+    networks = ArrayField(
+        models.CharField(max_length=43),
+        db_default=[],
+        blank=True,
+        help_text="The addresses that the key may be used from; none = all.",
+    )
+    tags = ArrayField(
+        models.CharField(max_length=100),
+        db_default=[],
+        blank=True,
+        help_text="Labels of every request of the key, for grouping and budgets.",
+    )
+    log_content = models.BooleanField(
+        db_default=True, help_text="Whether what is asked and answered may be kept for a while."
     )
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")

@@ -20,7 +20,12 @@ class HoldAsked(NamedTuple):
     """One hold to place: `amount_nano` of an organisation's available money, for one attempt.
 
     `ttl_seconds` is how long the attempt can take at most; after it the sweeper resolves the hold.
-    `posting_id` is a fresh id.
+    `posting_id` is a fresh id. `guards` is the count of budget changes that the caller knows of.
+
+    `budget_ids` are the budgets that the request falls under, `tokens` what it takes of a limit of
+    tokens per minute; `counted` says that it takes one of the requests per minute, which a further
+    attempt of the same request does not. Where `guarded` is False none of this is looked at: the
+    key and its team have no limits, and no budget applies.
     """
 
     attempt_id: UUID
@@ -29,6 +34,19 @@ class HoldAsked(NamedTuple):
     key_id: UUID
     amount_nano: int
     ttl_seconds: int
+    guards: int = 0
+    guarded: bool = False
+    budget_ids: tuple[int, ...] = ()
+    tokens: int = 0
+    counted: bool = True
+
+
+class WindowOpened(NamedTuple):
+    """A budget's window to be made: the edges in Unix seconds."""
+
+    budget_id: int
+    starts_at: int
+    ends_at: int
 
 
 class HoldResolved(NamedTuple):
@@ -82,24 +100,54 @@ def open_accounts(organisation_ids: Iterable[UUID], kinds: Iterable[str]) -> Sta
 
 
 def place_holds(asked: Sequence[HoldAsked]) -> Statement:
-    """Decide on a batch of holds and place those that are admitted (I5).
+    """Decide on a batch of holds and place those that are admitted (I5, I23).
 
-    One row per hold that was asked, in their order: (verdict, available_nano). The verdict is
-    `admitted`; `key_gone` when the key is not valid any more by the database's clock; `no_wallet`
-    when the organisation has no accounts yet; else `insufficient`, and `available_nano` is what
-    the wallet still has after this batch.
+    One row per hold that was asked, in their order: (verdict, available_nano, told). The verdict:
 
-    Small holds are placed first, so that a sum refuses only what really does not fit.
+        admitted      the hold is placed
+        key_gone      the key is not valid any more by the database's clock
+        no_wallet     the organisation has no accounts yet
+        stale         its budgets are other ones than the caller knows: read them, ask again
+        no_window     a budget has no window for this instant: `open_windows`, ask again
+        again         it fits, but not beside others of this batch that were refused: ask again
+        insufficient  the wallet or a budget has too little
+        limited       a limit of requests, tokens or requests at once is reached
+
+    `available_nano` is what the wallet, or the budget that has less, still has after this batch.
+    `told` is JSON, null where there is nothing to tell; see `_PLACE_GUARDED_HOLDS`.
+
+    Small holds are placed first, so that a sum refuses only what really does not fit. The clock is
+    read after the lock, so that what one organisation is admitted is in the order of its instants.
     Run `lock_accounts` before it in the same transaction.
     """
-    attempts, postings, organisations, keys, amounts, ttls = zip(*asked, strict=True)
-    return _PLACE_HOLDS, {
+    attempts, postings, organisations, keys, amounts, ttls, guards, *_ = zip(*asked, strict=True)
+    parameters: dict[str, Parameter] = {
         "attempts": id_array(attempts),
         "postings": id_array(postings),
         "organisations": id_array(organisations),
         "keys": id_array(keys),
         "amounts": array(amounts),
         "ttls": array(ttls),
+        "guards": array(guards),
+    }
+    if not any(hold.guarded for hold in asked):
+        return _PLACE_HOLDS, parameters
+    return _PLACE_GUARDED_HOLDS, {
+        **parameters,
+        "guarded": array([hold.guarded for hold in asked]),
+        "budgets": array(['"' + array(hold.budget_ids) + '"' for hold in asked]),
+        "tokens": array([hold.tokens for hold in asked]),
+        "counted": array([hold.counted for hold in asked]),
+    }
+
+
+def open_windows(opened: Sequence[WindowOpened]) -> Statement:
+    """Make those of these windows that are missing, with their budgets' amounts as caps."""
+    budgets, starts, ends = zip(*opened, strict=True)
+    return _OPEN_WINDOWS, {
+        "budgets": array(budgets),
+        "starts": array(starts),
+        "ends": array(ends),
     }
 
 
@@ -218,6 +266,12 @@ def read_posting(idempotency_id: str) -> Statement:
     return _READ_POSTING, {"idempotency_id": idempotency_id}
 
 
+def count_guards(organisation_ids: Iterable[UUID]) -> Statement:
+    """Count a change of these organisations' budgets: admissions that know of the former ones are
+    told so. Run `open_accounts` and `lock_accounts` before it in the same transaction."""
+    return _COUNT_GUARDS, {"organisations": id_array(set(organisation_ids))}
+
+
 def read_available(organisation_id: UUID) -> Statement:
     """What an organisation could hold now: (available_nano,), no row before its first money."""
     return _READ_AVAILABLE, {"organisation": organisation_id}
@@ -281,16 +335,17 @@ _PLACE_HOLDS = """
     WITH asked AS (
         SELECT * FROM unnest(
             %(attempts)s::uuid[], %(postings)s::uuid[], %(organisations)s::uuid[],
-            %(keys)s::uuid[], %(amounts)s::bigint[], %(ttls)s::int[]
+            %(keys)s::uuid[], %(amounts)s::bigint[], %(ttls)s::int[], %(guards)s::bigint[]
         ) WITH ORDINALITY AS t
-            (attempt_id, posting_id, organisation_id, key_id, amount_nano, ttl, place)
+            (attempt_id, posting_id, organisation_id, key_id, amount_nano, ttl, guards, place)
     ),
     -- One row per wallet of the batch; a join to accounts per hold would read them once each.
     wallet AS (
         SELECT organisation_id,
                max(id) FILTER (WHERE kind = 'customer:available') AS available_id,
                max(id) FILTER (WHERE kind = 'customer:held') AS held_id,
-               max(balance_nano) FILTER (WHERE kind = 'customer:available') AS available_nano
+               max(balance_nano) FILTER (WHERE kind = 'customer:available') AS available_nano,
+               max(guards) FILTER (WHERE kind = 'customer:available') AS guards
         FROM billing_account
         WHERE organisation_id = ANY (%(organisations)s::uuid[])
         GROUP BY organisation_id
@@ -298,7 +353,8 @@ _PLACE_HOLDS = """
     judged AS (
         SELECT asked.*, wallet.available_id, wallet.held_id, wallet.available_nano,
                key.id IS NOT NULL AS key_valid,
-               wallet.available_id IS NOT NULL AND wallet.held_id IS NOT NULL AS wallet_open
+               wallet.available_id IS NOT NULL AND wallet.held_id IS NOT NULL AS wallet_open,
+               wallet.guards IS DISTINCT FROM asked.guards AS stale
         FROM asked
         LEFT JOIN accounts_key key
             ON key.id = asked.key_id AND key.organisation_id = asked.organisation_id
@@ -308,8 +364,8 @@ _PLACE_HOLDS = """
     ),
     fitted AS (
         SELECT judged.*,
-               key_valid AND wallet_open AND available_nano >= sum(
-                   CASE WHEN key_valid THEN amount_nano ELSE 0 END
+               key_valid AND wallet_open AND NOT stale AND available_nano >= sum(
+                   CASE WHEN key_valid AND NOT stale THEN amount_nano ELSE 0 END
                ) OVER (PARTITION BY organisation_id ORDER BY amount_nano, place) AS admitted
         FROM judged
     ),
@@ -344,10 +400,296 @@ _PLACE_HOLDS = """
     SELECT CASE WHEN admitted THEN 'admitted'
                 WHEN NOT key_valid THEN 'key_gone'
                 WHEN NOT wallet_open THEN 'no_wallet'
+                WHEN stale THEN 'stale'
                 ELSE 'insufficient' END,
            (coalesce(available_nano, 0) - coalesce(sum(amount_nano) FILTER (WHERE admitted)
-               OVER (PARTITION BY organisation_id), 0))::bigint
+               OVER (PARTITION BY organisation_id), 0))::bigint,
+           NULL
     FROM fitted ORDER BY place"""
+
+# Everything that a request must fit is a gate: so much room, so much needed. The wallet is one; so
+# is each budget window, and each limit of the key and of its team. A request is admitted when at
+# each of its gates it fits together with all those before it in the batch that are not hopeless,
+# which is to say that they fit no gate of theirs even alone. What is then left over but would fit
+# after the admitted ones is asked again, without the refused that stood in its way: each round
+# admits at least the smallest, and nobody is refused for another's sake.
+#
+# No gate is shared by two organisations, and the lock of the organisation's accounts stands over
+# all of them: there is one order of locks, and it is that of the accounts (I23).
+#
+# A minute slides over whole seconds: those that any of the last sixty seconds fell in, so that no
+# sixty seconds ever hold more than the limit, and a sixty-first part of it is lost at most.
+#
+# `told` of an admitted request: {"requests" | "tokens": [limit, left, ms until all is free again]},
+# those of the key. Of a refused one: the gate that is the most limiting.
+#    {"gate": "wallet"}
+#    {"gate": "budget", "scope", "subject", "period", "limit", "spent", "held", "reset": Unix s}
+#    {"gate": "requests" | "tokens" | "parallel", "scope", "limit", "used", "need", "wait_ms"}
+# Of one without a window: {"now": Unix s, "windows": [[budget, period, anchor, zone], ...]}
+_PLACE_GUARDED_HOLDS = """
+    WITH clock AS MATERIALIZED (
+        SELECT at, floor(extract(epoch FROM at))::bigint AS second,
+               floor(extract(epoch FROM at) * 1000)::bigint AS ms
+        FROM (SELECT clock_timestamp() AS at OFFSET 0) read
+    ),
+    asked AS (
+        SELECT * FROM unnest(
+            %(attempts)s::uuid[], %(postings)s::uuid[], %(organisations)s::uuid[],
+            %(keys)s::uuid[], %(amounts)s::bigint[], %(ttls)s::int[], %(guards)s::bigint[],
+            %(guarded)s::boolean[], %(budgets)s::text[], %(tokens)s::bigint[],
+            %(counted)s::boolean[]
+        ) WITH ORDINALITY AS t
+            (attempt_id, posting_id, organisation_id, key_id, amount_nano, ttl, guards, guarded,
+             budgets, tokens, counted, place)
+    ),
+    wallet AS (
+        SELECT organisation_id,
+               max(id) FILTER (WHERE kind = 'customer:available') AS available_id,
+               max(id) FILTER (WHERE kind = 'customer:held') AS held_id,
+               max(balance_nano) FILTER (WHERE kind = 'customer:available') AS available_nano,
+               max(guards) FILTER (WHERE kind = 'customer:available') AS guards
+        FROM billing_account
+        WHERE organisation_id = ANY (%(organisations)s::uuid[])
+        GROUP BY organisation_id
+    ),
+    known AS MATERIALIZED (
+        SELECT asked.place, asked.attempt_id, asked.posting_id, asked.organisation_id,
+               asked.amount_nano, asked.ttl, asked.tokens, asked.counted, asked.budgets,
+               wallet.available_id, wallet.held_id, wallet.available_nano,
+               CASE WHEN key.id IS NULL THEN 'key_gone'
+                    WHEN wallet.available_id IS NULL OR wallet.held_id IS NULL THEN 'no_wallet'
+                    WHEN wallet.guards IS DISTINCT FROM asked.guards THEN 'stale'
+               END AS unsound,
+               asked.guarded AND key.id IS NOT NULL AS guarded,
+               key.id AS key_id, key.rpm, key.tpm, key.parallel,
+               team.id AS team_id, team.rpm AS team_rpm, team.tpm AS team_tpm,
+               team.parallel AS team_parallel
+        FROM asked
+        LEFT JOIN accounts_key key
+            ON key.id = asked.key_id AND key.organisation_id = asked.organisation_id
+            AND key.revoked_at IS NULL AND NOT key.disabled
+            AND (key.expires_at IS NULL OR key.expires_at > now())
+        LEFT JOIN accounts_team team ON team.id = key.team_id
+        LEFT JOIN wallet ON wallet.organisation_id = asked.organisation_id
+    ),
+    -- One row per limited key or team of the batch, with what it has used.
+    subject AS MATERIALIZED (
+        SELECT named.*, rate.requests, rate.tokens,
+               CASE WHEN named.parallel IS NULL THEN 0 WHEN named.scope = 'key' THEN (
+                   SELECT count(*) FROM billing_hold hold
+                   WHERE hold.leased_key_id = named.id AND hold.state = 'open'
+                     AND hold.expires_at > clock.at)
+               ELSE (
+                   SELECT count(*) FROM billing_hold hold
+                   WHERE hold.leased_team_id = named.id AND hold.state = 'open'
+                     AND hold.expires_at > clock.at) END AS running
+        FROM clock, (
+            SELECT DISTINCT limited.* FROM known, LATERAL (VALUES
+                ('key', key_id, rpm, tpm, parallel),
+                ('team', team_id, team_rpm, team_tpm, team_parallel)
+            ) AS limited (scope, id, rpm, tpm, parallel)
+            WHERE guarded AND num_nonnulls(limited.rpm, limited.tpm, limited.parallel) > 0
+        ) named,
+        LATERAL (
+            SELECT coalesce(sum(requests), 0)::bigint AS requests,
+                   coalesce(sum(tokens), 0)::bigint AS tokens
+            FROM billing_ratesecond
+            WHERE subject_id = named.id AND second >= clock.second - 60
+        ) rate
+    ),
+    gate AS (
+        SELECT known.*, 'wallet' AS kind, available_id::text AS gate_id, NULL AS scope,
+               NULL::uuid AS subject_id, NULL::bigint AS window_id, NULL::json AS missing,
+               available_nano AS most, 0::bigint AS used, available_nano AS room,
+               amount_nano AS need
+        FROM known
+        UNION ALL
+        SELECT known.*, 'budget', 'window ' || stands.id, budget.scope, NULL, stands.id,
+               CASE WHEN stands.id IS NULL THEN json_build_array(
+                   budget.id, budget.period, budget.anchor, budget.timezone) END,
+               budget.amount_nano, stands.held_nano + stands.spent_nano,
+               greatest(least(budget.amount_nano, stands.cap_nano)
+                        - stands.held_nano - stands.spent_nano, 0),
+               known.amount_nano
+        FROM clock, known, unnest(known.budgets::bigint[]) AS falls_under (budget_id)
+        JOIN billing_budget budget ON budget.id = falls_under.budget_id AND budget.enabled
+        LEFT JOIN LATERAL (
+            SELECT * FROM (
+                SELECT id, ends_at, cap_nano, held_nano, spent_nano FROM billing_budgetwindow
+                WHERE budget_id = budget.id AND starts_at <= clock.at
+                ORDER BY starts_at DESC LIMIT 1
+            ) latest WHERE ends_at > clock.at
+        ) stands ON true
+        WHERE unsound IS NULL
+        UNION ALL
+        SELECT known.*, limited.kind, limited.kind || ' ' || subject.id, subject.scope,
+               subject.id, NULL, NULL, limited.most, limited.used,
+               greatest(limited.most - limited.used, 0), limited.need
+        FROM known JOIN subject ON subject.id IN (known.key_id, known.team_id),
+        LATERAL (VALUES
+            ('requests', subject.rpm::bigint, subject.requests, known.counted::int::bigint),
+            ('tokens', subject.tpm, subject.tokens, known.tokens),
+            ('parallel', subject.parallel, subject.running, 1)
+        ) AS limited (kind, most, used, need)
+        WHERE unsound IS NULL AND guarded AND limited.most IS NOT NULL
+    ),
+    tried AS (
+        SELECT gate.*, bool_or(need > room OR missing IS NOT NULL OR unsound IS NOT NULL)
+            OVER (PARTITION BY place) AS hopeless
+        FROM gate
+    ),
+    summed AS (
+        SELECT tried.*, sum(CASE WHEN hopeless THEN 0 ELSE need END)
+            OVER (PARTITION BY gate_id ORDER BY amount_nano, place) AS together
+        FROM tried
+    ),
+    fitted AS (
+        SELECT summed.*, bool_and(NOT hopeless AND together <= room)
+            OVER (PARTITION BY place) AS admitted
+        FROM summed
+    ),
+    judged AS MATERIALIZED (
+        SELECT fitted.*, (room - coalesce(sum(need) FILTER (WHERE admitted)
+            OVER (PARTITION BY gate_id), 0))::bigint AS left_over
+        FROM fitted
+    ),
+    decided AS MATERIALIZED (
+        SELECT place, attempt_id, posting_id, organisation_id, amount_nano, ttl, tokens,
+               available_id, held_id, unsound, admitted,
+               min(left_over) FILTER (WHERE kind IN ('wallet', 'budget')) AS available_nano,
+               bool_or(need > left_over) AS short,
+               bool_or(need > left_over AND kind IN ('requests', 'tokens', 'parallel')) AS limited,
+               json_agg(missing) FILTER (WHERE missing IS NOT NULL) AS missing,
+               array_agg(window_id) FILTER (WHERE window_id IS NOT NULL) AS window_ids,
+               array_agg(DISTINCT subject_id) FILTER (WHERE kind IN ('requests', 'tokens'))
+                   AS rated_ids,
+               max(subject_id::text) FILTER (WHERE kind = 'parallel' AND scope = 'key')::uuid
+                   AS leased_key_id,
+               max(subject_id::text) FILTER (WHERE kind = 'parallel' AND scope = 'team')::uuid
+                   AS leased_team_id
+        FROM judged
+        GROUP BY place, attempt_id, posting_id, organisation_id, amount_nano, ttl, tokens,
+                 available_id, held_id, unsound, admitted
+    ),
+    held AS (
+        INSERT INTO billing_hold (
+            id, organisation_id, amount_nano, state, opened_at, expires_at, window_ids, rated_ids,
+            tokens, leased_key_id, leased_team_id)
+        SELECT attempt_id, organisation_id, amount_nano, 'open', clock.at,
+               clock.at + ttl * interval '1 second', window_ids, rated_ids,
+               CASE WHEN rated_ids IS NOT NULL THEN tokens END, leased_key_id, leased_team_id
+        FROM decided, clock WHERE admitted
+    ),
+    budgeted AS (
+        UPDATE billing_budgetwindow stands SET held_nano = stands.held_nano + total.held_nano
+        FROM (
+            SELECT window_id, sum(need)::bigint AS held_nano FROM judged
+            WHERE admitted AND window_id IS NOT NULL GROUP BY window_id
+        ) total
+        WHERE stands.id = total.window_id
+    ),
+    rated AS (
+        INSERT INTO billing_ratesecond AS rate (subject_id, second, requests, tokens)
+        SELECT subject_id, clock.second,
+               coalesce(sum(need) FILTER (WHERE kind = 'requests'), 0),
+               coalesce(sum(need) FILTER (WHERE kind = 'tokens'), 0)
+        FROM judged, clock WHERE admitted AND kind IN ('requests', 'tokens')
+        GROUP BY subject_id, clock.second
+        ON CONFLICT (subject_id, second) DO UPDATE
+            SET requests = rate.requests + excluded.requests, tokens = rate.tokens + excluded.tokens
+    ),
+    forgotten AS (
+        DELETE FROM billing_ratesecond rate USING subject, clock
+        WHERE rate.subject_id = subject.id AND rate.second < clock.second - 120
+    ),
+    posted AS (
+        INSERT INTO billing_posting (id, idempotency_id, kind, organisation_id, cause, actor)
+        SELECT posting_id, 'hold:' || attempt_id, 'hold', organisation_id, '{}', ''
+        FROM decided WHERE admitted
+    ),
+    line AS (
+        SELECT posting_id, available_id AS account_id, -amount_nano AS amount_nano
+        FROM decided WHERE admitted
+        UNION ALL
+        SELECT posting_id, held_id, amount_nano FROM decided WHERE admitted
+    ),
+    entered AS (
+        INSERT INTO billing_ledgerentry (posting_id, account_id, amount_nano)
+        SELECT posting_id, account_id, amount_nano FROM line
+    ),
+    moved AS (
+        UPDATE billing_account account
+        SET balance_nano = account.balance_nano + total.amount_nano
+        FROM (
+            SELECT account_id, sum(amount_nano)::bigint AS amount_nano FROM line GROUP BY account_id
+        ) total
+        WHERE account.id = total.account_id
+    ),
+    -- What is told of a request, gate by gate: the most limiting of those that refuse it.
+    refusing AS (
+        SELECT DISTINCT ON (place) place, CASE
+            WHEN kind = 'wallet' THEN json_build_object('gate', kind)
+            WHEN kind = 'budget' THEN (
+                SELECT json_build_object(
+                    'gate', judged.kind, 'scope', budget.scope, 'subject', budget.subject,
+                    'period', budget.period, 'limit', budget.amount_nano,
+                    'spent', stands.spent_nano, 'held',
+                    judged.used + judged.room - judged.left_over - stands.spent_nano,
+                    'reset', extract(epoch FROM stands.ends_at)::bigint)
+                FROM billing_budgetwindow stands JOIN billing_budget budget
+                    ON budget.id = stands.budget_id
+                WHERE stands.id = judged.window_id)
+            ELSE json_build_object(
+                'gate', kind, 'scope', scope, 'limit', most, 'used', used + room - left_over,
+                'need', need, 'wait_ms', wait_ms)
+            END AS told
+        FROM (
+            SELECT judged.*, CASE
+                WHEN kind = 'parallel' THEN 1000
+                WHEN kind IN ('requests', 'tokens') THEN (CASE
+                    WHEN room - left_over > most - need THEN clock.second
+                    ELSE coalesce((
+                        SELECT max(second) FROM (
+                            SELECT second, sum(
+                                CASE WHEN kind = 'requests' THEN rate.requests ELSE rate.tokens END
+                            ) OVER (ORDER BY second DESC) AS newer
+                            FROM billing_ratesecond rate
+                            WHERE rate.subject_id = judged.subject_id
+                              AND second >= clock.second - 60
+                        ) back WHERE newer + room - left_over > most - need
+                    ), clock.second) END + 61) * 1000 - clock.ms
+                END AS wait_ms
+            FROM judged, clock WHERE need > left_over AND NOT admitted
+        ) judged
+        ORDER BY place, wait_ms DESC NULLS LAST, left_over, kind
+    ),
+    headroom AS (
+        SELECT place, json_object_agg(kind, json_build_array(
+            most, left_over, (clock.second + 61) * 1000 - clock.ms)) AS told
+        FROM judged, clock
+        WHERE admitted AND kind IN ('requests', 'tokens') AND scope = 'key' GROUP BY place
+    )
+    SELECT CASE WHEN unsound IS NOT NULL THEN unsound
+                WHEN admitted THEN 'admitted'
+                WHEN missing IS NOT NULL THEN 'no_window'
+                WHEN NOT short THEN 'again'
+                WHEN limited THEN 'limited'
+                ELSE 'insufficient' END,
+           coalesce(available_nano, 0),
+           CASE WHEN unsound IS NOT NULL THEN NULL
+                WHEN admitted THEN (SELECT told FROM headroom WHERE headroom.place = decided.place)
+                WHEN missing IS NOT NULL THEN
+                    json_build_object('now', clock.second, 'windows', missing)
+                ELSE (SELECT told FROM refusing WHERE refusing.place = decided.place) END
+    FROM decided, clock ORDER BY place"""
+
+_OPEN_WINDOWS = """
+    INSERT INTO billing_budgetwindow (budget_id, starts_at, ends_at, cap_nano)
+    SELECT budget.id, to_timestamp(t.starts_at), to_timestamp(t.ends_at), budget.amount_nano
+    FROM unnest(%(budgets)s::bigint[], %(starts)s::bigint[], %(ends)s::bigint[])
+        AS t (budget_id, starts_at, ends_at)
+    JOIN billing_budget budget ON budget.id = t.budget_id
+    ON CONFLICT DO NOTHING"""
 
 _RESOLVE_HOLDS = """
     WITH told AS (
@@ -511,6 +853,10 @@ _READ_POSTING = """
 
 _READ_BALANCES = """
     SELECT kind, balance_nano FROM billing_account WHERE organisation_id = %(organisation)s"""
+
+_COUNT_GUARDS = """
+    UPDATE billing_account SET guards = guards + 1
+    WHERE organisation_id = ANY (%(organisations)s::uuid[]) AND kind = 'customer:available'"""
 
 _READ_AVAILABLE = """
     SELECT balance_nano FROM billing_account

@@ -52,6 +52,21 @@ _INVARIANTS = {
         SELECT c.id, c.uses FROM billing_code c JOIN billing_codebatch b ON b.id = c.batch_id
         WHERE c.uses > b.max_uses
         OR c.uses <> (SELECT count(*) FROM billing_redemption r WHERE r.code_id = c.id)""",
+    "I23 what a budget window holds is the sum of its open holds": """
+        SELECT w.id, w.held_nano FROM billing_budgetwindow w
+        LEFT JOIN (SELECT window_id, sum(amount_nano) AS nano
+                   FROM billing_hold, unnest(window_ids) AS window_id
+                   WHERE state = 'open' GROUP BY window_id) h ON h.window_id = w.id
+        WHERE w.held_nano <> coalesce(h.nano, 0)""",
+    "I23 what a budget window has spent is in the records": """
+        SELECT w.id, w.spent_nano FROM billing_budgetwindow w
+        LEFT JOIN (SELECT window_id, sum(r.charge_nano) AS nano
+                   FROM billing_hold h, unnest(h.window_ids) AS window_id, usage_usagerecord r
+                   WHERE r.organisation_id = h.organisation_id AND r.id = h.id
+                   GROUP BY window_id) s ON s.window_id = w.id
+        WHERE w.spent_nano <> coalesce(s.nano, 0)""",
+    "P2 nothing stands above a budget's cap": """
+        SELECT id FROM billing_budgetwindow WHERE held_nano + spent_nano > cap_nano""",
     "a request has one final record at most": """
         SELECT request_id FROM usage_usagerecord WHERE final
         GROUP BY request_id HAVING count(*) > 1""",

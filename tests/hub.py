@@ -232,6 +232,45 @@ class Hub:
             ):
                 self.connection.execute(text, parameters)
 
+    def limit(self, tenant: Tenant, *, of: str = "key", **limits: Any) -> None:
+        """Limit the tenant's key, or its team; the hub hears of it at the next `bump`."""
+        fields = ", ".join(f"{name} = %s" for name in limits)
+        self.connection.execute(
+            f"UPDATE accounts_{of} SET {fields} WHERE id = %s",
+            [*limits.values(), tenant.key_id if of == "key" else tenant.team_id],
+        )
+
+    def budget(
+        self, tenant: Tenant, usd: str, scope: str = "key", subject: object = None, **over: Any
+    ) -> int:
+        """A budget of the tenant's organisation; by default one without a period, for its key."""
+        ids = {"key": tenant.key_id, "team": tenant.team_id, "organisation": ""}
+        wanted = {"period": "total", "anchor": 0, "timezone": "UTC"} | over
+        owner = tenant.organisation_id
+        with self.connection.transaction():
+            for text, parameters in (
+                sql.open_accounts([owner], ["customer:available", "customer:held", "revenue"]),
+                sql.lock_accounts([owner]),
+                sql.count_guards([owner]),
+            ):
+                self.connection.execute(text, parameters)
+            row = self.connection.execute(
+                "INSERT INTO billing_budget (organisation_id, scope, subject, amount_nano, period, "
+                "anchor, timezone, enabled) VALUES (%s,%s,%s,%s,%s,%s,%s,true) RETURNING id",
+                [owner, scope, str(ids.get(scope, "") if subject is None else subject),
+                 parse_usd(usd), wanted["period"], wanted["anchor"], wanted["timezone"]],
+            ).fetchone()  # fmt: skip
+        assert row is not None
+        return int(row["id"])
+
+    def windows(self, tenant: Tenant) -> dict[str, dict[str, Any]]:
+        """What stands in the organisation's budget windows, by scope."""
+        found = self.rows(
+            "SELECT b.scope, w.* FROM billing_budget b JOIN billing_budgetwindow w "
+            "ON w.budget_id = b.id WHERE b.organisation_id = %s", tenant.organisation_id,
+        )  # fmt: skip
+        return {row["scope"]: row for row in found}
+
     def model(
         self,
         *fakes: FakeUpstream | str,
@@ -255,6 +294,19 @@ class Hub:
             self.price(name, rates)
         self.know(name)
         return name
+
+    def person(self, tenant: Tenant) -> int:
+        """A person to whom the tenant's key belongs."""
+        row = self.connection.execute(
+            "INSERT INTO accounts_user (email, password, name, operator, is_active, language, "
+            "theme) VALUES (%s, '', '', false, true, '', '') RETURNING id",
+            [f"{id_text(tenant.key_id)}@example.org"],
+        ).fetchone()
+        assert row is not None
+        self.connection.execute(
+            "UPDATE accounts_key SET user_id = %s WHERE id = %s", [row["id"], tenant.key_id]
+        )
+        return int(row["id"])
 
     def price(self, model: str, rates: Mapping[str, int]) -> int:
         """Price a model from now on; the version's id."""

@@ -194,7 +194,8 @@ _OPEN_ATTEMPTS = """
     )
     SELECT t.organisation_id, t.id, t.request_id, t.n, t.team_id, t.key_id, t.user_id, t.model,
            t.channel_id, t.channel_name, t.upstream_model, t.dialect, t.operation, t.stream,
-           t.source, t.price_version_id, t.hold_nano, t.multiplier_ppm, t.cost_version_id, now()
+           t.source, t.price_version_id, t.hold_nano, t.multiplier_ppm, t.cost_version_id,
+           hold.opened_at
     FROM unnest(
         %(organisations)s::uuid[], %(ids)s::uuid[], %(requests)s::uuid[], %(ns)s::smallint[],
         %(teams)s::uuid[], %(keys)s::uuid[], %(users)s::bigint[], %(models)s::text[],

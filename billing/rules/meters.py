@@ -64,6 +64,8 @@ METERS: Final[dict[str, Meter]] = {
 INPUT_TOKEN_METERS: Final[tuple[str, ...]] = tuple(
     meter.name for meter in METERS.values() if meter.side == "in" and meter.unit == "token"
 )
+TOKEN_METERS: Final = frozenset(meter.name for meter in METERS.values() if meter.unit == "token")
+"""All that counts language-model tokens, in and out."""
 FALLBACKS: Final[dict[str, str]] = {
     meter.name: meter.fallback for meter in METERS.values() if meter.fallback is not None
 }

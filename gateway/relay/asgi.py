@@ -8,6 +8,7 @@ no cookies on these paths.
 import asyncio
 import logging
 import re
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -16,6 +17,7 @@ from billing.rules.money import format_usd
 from gateway.codecs.amount import read_amount
 from gateway.codecs.errors import KINDS, RequestFault, message_of
 from gateway.codecs.events import Event
+from gateway.codecs.labels import NO_LABELS, read_labels
 from gateway.relay import kept_responses, models_list
 from gateway.relay.auth import Credentials, Principal, read_credentials
 from gateway.relay.call import Asked, Bound, Call, Head, Outcome, Refused, Sink, Source
@@ -26,6 +28,7 @@ from gateway.relay.dialects import CODECS, Target
 from gateway.relay.endpoints import Endpoint, claimed, dialect_of, find_endpoint, target_of
 from gateway.relay.health import Told
 from gateway.relay.lifespan import Lifespan
+from gateway.relay.limits import limit_headers
 from gateway.relay.repeats import Repeat, read_key
 from gateway.relay.run import Run
 from gateway.relay.text_codecs import TEXT_CODECS
@@ -49,7 +52,9 @@ _CORS: Final = (b"access-control-allow-origin", b"*")
 _EXPOSED: Final = (
     b"access-control-expose-headers",
     b"x-request-id, request-id, x-weir-hold, x-weir-cost, x-weir-output-cap, "
-    b"x-weir-dropped-params, retry-after, retry-after-ms, idempotent-replayed",
+    b"x-weir-dropped-params, retry-after, retry-after-ms, idempotent-replayed, "
+    b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+    b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
 )
 _REPLAYED: Final = (b"idempotent-replayed", b"true")
 _PREFLIGHT: Final = [
@@ -234,6 +239,8 @@ class Relay:
         credentials = read_credentials(headers, query)
         snapshot = life.snapshot
         principal = await self._principal(life, credentials)
+        if principal.networks or principal.endpoints:
+            _check_use(principal, endpoint, scope)
         if endpoint.handler in ("models", "model"):
             form = models_list.form_of(scope["path"], headers, query)
             if endpoint.handler == "models":
@@ -267,6 +274,7 @@ class Relay:
         body_head = _read_body_head(headers, endpoint.body_bytes_max)
         raw = await _read_body(receive, body_head.length, endpoint.body_bytes_max, self._config)
         call.max_cost_nano = body_head.max_cost_nano
+        call.labels = body_head.labels
         if body_head.repeat_key is not None and endpoint.handler != "count_tokens":
             await self._answer_once(life, call, client, body_head.repeat_key, raw, receive)
             return
@@ -305,6 +313,16 @@ class Relay:
         if principal.kind != "relay":
             raise RequestFault("permission", None, "model endpoints: it is a management key")
         return principal
+
+
+def _check_use(principal: Principal, endpoint: Endpoint, scope: Scope) -> None:
+    """Raise RequestFault when the key is not for this address or endpoint."""
+    # The server has put in what a trusted proxy says; anybody else's word for it is not heard.
+    address = (scope.get("client") or ("", 0))[0]
+    if not principal.may_come_from(address):
+        raise RequestFault("permission", None, f"address {address or 'unknown'}")
+    if endpoint.body_bytes_max and not principal.may_call(endpoint.operation):
+        raise RequestFault("permission", None, f"endpoint {endpoint.operation}")
 
 
 def _calls(method: str, path: str) -> bool:
@@ -405,6 +423,7 @@ class _Client:
         found = [(b"content-type", b"application/json"), *headers]
         own = codec.headers(refused.status, request_id, wait_ms)
         found += [(name.encode(), value.encode()) for name, value in own.items()]
+        found += limit_headers(codec.name, refused.headroom, time.time())
         if refused.status == 401:
             found.append((b"www-authenticate", b"Bearer"))
         elif refused.status in (413, 501):
@@ -418,16 +437,22 @@ class _Client:
         self._replayed = True
 
     async def answer(self, head: Head, raw: bytes, events: Sequence[Event]) -> None:
-        await self.respond(200, _answer_headers(head), raw)
+        await self.respond(200, self._headers(head), raw)
 
     async def begin(self, head: Head) -> None:
-        headers = _answer_headers(head)
+        headers = self._headers(head)
         headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
         await self._start(200, headers, None)
 
     async def write(self, raw: bytes, events: Sequence[Event], *, last: bool) -> None:
         if raw or last:
             await self._send({"type": "http.response.body", "body": raw, "more_body": not last})
+
+    def _headers(self, head: Head) -> list[tuple[bytes, bytes]]:
+        headers = _answer_headers(head)
+        if head.headroom:
+            headers += limit_headers(self.asked.codec.name, head.headroom, time.time())
+        return headers
 
     async def _start(
         self, status: int, headers: Sequence[tuple[bytes, bytes]], length: int | None
@@ -502,15 +527,16 @@ def _answer_headers(head: Head) -> list[tuple[bytes, bytes]]:
 
 
 class _BodyHead:
-    """What the headers say about the body, our own header of a cost limit, and the key under which
-    it may be sent again."""
+    """What the headers say about the body, our own headers of a cost limit and of labels, and the
+    key under which it may be sent again."""
 
-    __slots__ = ("length", "max_cost_nano", "repeat_key")
+    __slots__ = ("labels", "length", "max_cost_nano", "repeat_key")
 
     def __init__(self) -> None:
         self.repeat_key: str | None = None
         self.length: int | None = None
         self.max_cost_nano: int | None = None
+        self.labels = NO_LABELS
 
 
 def _read_body_head(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> _BodyHead:
@@ -541,6 +567,8 @@ def _read_body_head(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> _
                 raise RequestFault(
                     "invalid_type", "x-weir-max-cost", "x-weir-max-cost must be an amount in USD"
                 )
+        elif name == b"x-weir-labels":
+            found.labels = read_labels(value)
     return found
 
 

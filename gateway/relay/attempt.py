@@ -40,7 +40,7 @@ from gateway.relay.pulse import Pulse
 from gateway.relay.settlement import Resolved
 from gateway.relay.sizing import Size
 from gateway.relay.snapshot import Channel
-from gateway.relay.tally import Bill, Seen, cost_of, count, meters_text
+from gateway.relay.tally import Bill, Seen, cost_of, count, meters_text, tokens_of
 from gateway.relay.translating import Translating
 from gateway.relay.upstream import Answer, UpstreamFailed, failed, read_rest
 from gateway.relay.way import Asking, Way
@@ -427,7 +427,9 @@ class Attempt:
         call, size, stream = self._call, self._size, self._facts.stream
         content_type = call.asked.codec.content_type(call.asked.target, stream=stream)
         dropped = self._way.dropped
-        return Head(content_type, size.hold_nano, size.output_cap, cost_nano, dropped)
+        return Head(
+            content_type, size.hold_nano, size.output_cap, cost_nano, dropped, call.headroom
+        )
 
     async def _commit(self) -> None:
         """The first content is here: from now on this upstream's answer is the answer."""
@@ -621,7 +623,10 @@ class Attempt:
             price_version_id=None if self._price is None else self._price.id,
             cost_version_id=None if self._cost is None else self._cost.id,
         )
-        call.parts.books.settle(self._resolved("settled", ending))
+        ended = self._resolved("settled", ending)
+        if call.principal.limited:
+            ended = ended._replace(tokens=tokens_of(bill.meters))
+        call.parts.books.settle(ended)
         return outcome
 
     def _resolved(self, state: str, ending: Ending) -> Resolved:

@@ -7,26 +7,44 @@ still valid is decided once more, by the database, in the admission.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 from uuid import UUID
 
+import msgspec
+
 from accounts.rules import key_format
+from billing.rules.budget import Scope
 from gateway.codecs.errors import RequestFault
+from gateway.codecs.labels import Labels
 from gateway.relay.database import Row
 from gateway.rules.routing import matches
 
 Statement = tuple[str, Mapping[str, object]]
+Network = IPv4Network | IPv6Network
 
 # A key that is unknown is remembered too, so that spraying does not become database load.
 _REMEMBERED_MAX = 20_000
 
 
+class Standing(NamedTuple):
+    """A budget that may stand over a request: what it is for, as in `billing.rules.budget`."""
+
+    id: int
+    scope: Scope
+    subject: str
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling. `expires_at` is in Unix seconds; `model_patterns` () = every model; `plan_id`
-    is the organisation's plan, if it has one; `retention_hours` is how long its answers are kept
-    for later requests, 0 = not at all."""
+    """Who is calling. `expires_at` is in Unix seconds; `model_patterns`, `endpoints` and `networks`
+    () = every one; `plan_id` is the organisation's plan, if it has one; `retention_hours` is how
+    long its answers are kept for later requests, 0 = not at all.
+
+    `limited` says that the key or its team has a limit of requests or tokens, `tpm` is the lowest
+    of tokens. `budgets` are those that its requests may fall under, as of `guards` changes of them.
+    """
 
     key_id: UUID
     organisation_id: UUID
@@ -38,6 +56,47 @@ class Principal:
     disabled: bool
     plan_id: int | None = None
     retention_hours: int = 24
+    endpoints: tuple[str, ...] = ()
+    networks: tuple[Network, ...] = ()
+    tags: tuple[str, ...] = ()
+    limited: bool = False
+    tpm: int | None = None
+    guards: int = 0
+    budgets: tuple[Standing, ...] = ()
+
+    def may_come_from(self, address: str) -> bool:
+        """Whether the key may be used from there; what is no address is nowhere."""
+        if not self.networks:
+            return True
+        try:
+            found = ip_address(address)
+        except ValueError:
+            return False
+        if isinstance(found, IPv6Address) and found.ipv4_mapped:
+            found = found.ipv4_mapped
+        return any(found in network for network in self.networks)
+
+    def may_call(self, operation: str) -> bool:
+        """Whether the key may be used for an endpoint, by the name that its records have."""
+        return not self.endpoints or operation in self.endpoints
+
+    def falls_under(self, model: str, labels: Labels) -> tuple[int, ...]:
+        """The budgets of a request for a model, with what it is labelled."""
+        return tuple(
+            standing.id for standing in self.budgets if self._stands(standing, model, labels)
+        )
+
+    def _stands(self, standing: Standing, model: str, labels: Labels) -> bool:
+        _, scope, subject = standing
+        if scope == "model":
+            return matches(subject, model)
+        if scope == "user":
+            return subject == str(self.user_id)
+        if scope == "tag":
+            return subject in self.tags or subject in labels.tags
+        if scope == "project":
+            return subject == labels.project
+        return subject == labels.customer if scope == "customer" else True
 
     def may_use(self, model: str) -> bool:
         """Whether the key's own list lets it ask for a model."""
@@ -149,8 +208,24 @@ def _valid(principal: Principal, now: float) -> bool:
     return not principal.disabled and (principal.expires_at is None or now < principal.expires_at)
 
 
+class _Guards(msgspec.Struct):
+    """What limits a key, as the statement below gives it."""
+
+    endpoints: list[str]
+    networks: list[str]
+    tags: list[str]
+    limited: bool
+    tpm: int | None
+    guards: int
+    budgets: list[Standing]
+
+
+_guards = msgspec.json.Decoder(_Guards)
+
+
 def _principal(row: Row) -> Principal:
-    key_id, organisation, team, user, kind, patterns, expires, disabled, plan, hours = row
+    key_id, organisation, team, user, kind, patterns, expires, disabled, plan, hours, guards = row
+    found = _guards.decode(guards or "")
     return Principal(
         key_id=UUID(key_id),
         organisation_id=UUID(organisation),
@@ -162,15 +237,44 @@ def _principal(row: Row) -> Principal:
         disabled=disabled == "t",
         plan_id=None if plan is None else int(plan),
         retention_hours=int(hours or 0),
+        endpoints=tuple(found.endpoints),
+        networks=tuple(map(ip_network, found.networks)),
+        tags=tuple(found.tags),
+        limited=found.limited,
+        tpm=found.tpm,
+        guards=found.guards,
+        budgets=tuple(found.budgets),
     )
 
 
+# A person's budgets stand over the playground's key whoever uses it; which ones is for the request.
 _COLUMNS = """
-    SELECT id, organisation_id, team_id, user_id, kind, array_to_string(model_patterns, E'\\n'),
-           extract(epoch FROM expires_at), disabled OR revoked_at IS NOT NULL,
+    SELECT key.id, key.organisation_id, key.team_id, key.user_id, key.kind,
+           array_to_string(key.model_patterns, E'\\n'), extract(epoch FROM key.expires_at),
+           key.disabled OR key.revoked_at IS NOT NULL,
            (SELECT plan_id FROM billing_organisationplan plan
-            WHERE plan.organisation_id = accounts_key.organisation_id),
-           (SELECT retention_hours FROM accounts_organisation o WHERE o.id = organisation_id)
-    FROM accounts_key"""
-_BY_DIGEST = _COLUMNS + " WHERE digest = %(digest)s::bytea"
-_BY_ID = _COLUMNS + " WHERE id = %(id)s::uuid"
+            WHERE plan.organisation_id = key.organisation_id),
+           (SELECT retention_hours FROM accounts_organisation o WHERE o.id = key.organisation_id),
+           json_build_object(
+               'endpoints', key.endpoints, 'networks', key.networks, 'tags', key.tags,
+               'limited', num_nonnulls(key.rpm, key.tpm, key.parallel,
+                                       team.rpm, team.tpm, team.parallel) > 0,
+               'tpm', least(key.tpm, team.tpm),
+               'guards', coalesce((
+                   SELECT guards FROM billing_account account
+                   WHERE account.organisation_id = key.organisation_id
+                     AND account.kind = 'customer:available'), 0),
+               'budgets', coalesce((
+                   SELECT json_agg(json_build_array(budget.id, budget.scope, budget.subject)
+                                   ORDER BY budget.id)
+                   FROM billing_budget budget
+                   WHERE budget.organisation_id = key.organisation_id AND budget.enabled AND (
+                       budget.scope NOT IN ('team', 'key', 'user')
+                       OR budget.scope = 'team' AND budget.subject = key.team_id::text
+                       OR budget.scope = 'key' AND budget.subject = key.id::text
+                       OR budget.scope = 'user' AND (
+                           key.kind = 'playground' OR budget.subject = key.user_id::text))
+               ), '[]'::json))
+    FROM accounts_key key JOIN accounts_team team ON team.id = key.team_id"""
+_BY_DIGEST = _COLUMNS + " WHERE key.digest = %(digest)s::bytea"
+_BY_ID = _COLUMNS + " WHERE key.id = %(id)s::uuid"

@@ -236,11 +236,17 @@ class Books:
                 raise
             await self._write_apart(asking, endings, error)
             return
+        again = []
         for (asked, future), verdict in zip(asking, verdicts, strict=True):
-            if future.done():
+            question = None if future.done() else admission.ask_again(asked, verdict)
+            if question is not None:
+                again.append((question, verdict, future))
+            elif future.done():
                 self._abandon(asked, verdict)
             else:
                 future.set_result(verdict)
+        if again:
+            await self._ask_again(again)
 
     async def _commit(
         self, batch: Sequence[Asked], endings: Sequence[Settled]
@@ -272,25 +278,22 @@ class Books:
             raise
         if not batch:
             return ()
-        verdicts = admission.verdicts(rows[at])
-        if any(verdict.word == "no_wallet" for verdict in verdicts):
-            await self._open_wallets(batch, verdicts)
-        return verdicts
+        return admission.verdicts(rows[at])
 
-    async def _open_wallets(self, batch: Sequence[Asked], verdicts: list[Verdict]) -> None:
-        """Make the accounts of organisations that never moved money, and decide on theirs again."""
-        without = [at for at, verdict in enumerate(verdicts) if verdict.word == "no_wallet"]
-        again = [batch[at] for at in without]
-        organisations = {asked.attempt.organisation_id for asked in again}
-        rows = await self._lane.run(
-            [
-                admission.open_wallets(organisations),
-                settlement.lock(organisations),
-                *admission.statements(again),
-            ]
-        )
-        for at, verdict in zip(without, admission.verdicts(rows[2]), strict=True):
-            verdicts[at] = verdict
+    async def _ask_again(
+        self, again: Sequence[tuple[Asked, Verdict, "asyncio.Future[Verdict]"]]
+    ) -> None:
+        """Put questions first in the next batch, once what they miss is there."""
+        waiting = [(asked, future) for asked, _, future in again]
+        prepared = admission.prepare((asked, verdict) for asked, verdict, _ in again)
+        if prepared:
+            try:
+                await self._lane.run(prepared)
+            except (DatabaseAway, DatabaseRefused) as error:
+                # Only of these: the others of their batch are decided.
+                self._fail(waiting, error)
+                return
+        self._asking[:0] = waiting
 
     async def _write_apart(
         self, asking: Sequence[_Waiting], endings: Sequence[Settled], error: DatabaseRefused

@@ -1,13 +1,15 @@
 """What one request carries with it, and what whoever asked gets to hear."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from gateway.codecs.errors import ErrorKind, message_of
 from gateway.codecs.events import Event
+from gateway.codecs.labels import NO_LABELS
 from gateway.relay.auth import Principal
 from gateway.relay.books import Books
 from gateway.relay.config import RelayConfig
@@ -15,6 +17,7 @@ from gateway.relay.deadline import Deadline
 from gateway.relay.dialects import Codec, Target
 from gateway.relay.health import Health
 from gateway.relay.keeping import Keeper
+from gateway.relay.limits import Headroom
 from gateway.relay.plain import PlainOperation
 from gateway.relay.pulse import Pulse
 from gateway.relay.snapshot import Snapshot
@@ -25,6 +28,8 @@ from usage.sql import Ending, Refusal
 MODEL_LENGTH_MAX: Final = 200
 
 Source = Literal["api", "playground"]
+
+NOTHING_LIMITED: Final[Mapping[str, Headroom]] = MappingProxyType({})
 
 
 class Outcome(NamedTuple):
@@ -64,13 +69,15 @@ class Bound(NamedTuple):
 
 class Head(NamedTuple):
     """What stands before an answer: `cost_nano` is known before the body only for a plain one,
-    `dropped` are the parameters that the upstream did not hear of."""
+    `dropped` are the parameters that the upstream did not hear of, `headroom` what is left of the
+    key's limits."""
 
     content_type: str
     hold_nano: int
     output_cap: int | None
     cost_nano: int | None
     dropped: tuple[str, ...] = ()
+    headroom: Mapping[str, Headroom] = NOTHING_LIMITED
 
 
 class Refused(NamedTuple):
@@ -82,6 +89,7 @@ class Refused(NamedTuple):
     param: str | None = None
     code: str | None = None
     retry_after_ms: int | None = None
+    headroom: Mapping[str, Headroom] = NOTHING_LIMITED
 
 
 class Repeat(Protocol):
@@ -112,13 +120,15 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What every request works with."""
+    """What every request works with. `renew` reads a principal again whose budgets have changed;
+    it raises RequestFault where the key has ended, and DatabaseAway."""
 
     config: RelayConfig
     books: Books
     upstreams: Upstreams
     health: Health
     keeper: Keeper
+    renew: Callable[[Principal], Awaitable[Principal]]
 
 
 class Asked(NamedTuple):
@@ -134,13 +144,16 @@ class Asked(NamedTuple):
 
 class Call:
     """One request of one principal. `silent`: its client has gone, nobody listens any more;
-    `begun`: its stream has begun; `repeat` keeps its answer."""
+    `begun`: its stream has begun; `repeat` keeps its answer. `labels` are the client's, `headroom`
+    what is left of the key's limits once it is admitted."""
 
     __slots__ = (
         "asked",
         "began",
         "begun",
         "deadline",
+        "headroom",
+        "labels",
         "max_cost_nano",
         "parts",
         "principal",
@@ -176,6 +189,8 @@ class Call:
         self.request_id = request_id
         self.source = source
         self.max_cost_nano = max_cost_nano
+        self.labels = NO_LABELS
+        self.headroom = NOTHING_LIMITED
         self.silent = False
         self.begun = False
         self.pulse: Pulse | None = None

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import FrameType
 
 import psycopg
@@ -58,9 +59,10 @@ class Lifespan:
             spool = Spool(config.spool_folder, process_id, config.spool_bytes_max)
         self._states = Lane(config.dsn, config.database_wait_s)
         keeper = Keeper(self._states, self._vault)
-        self.parts = Parts(config, Books(self._writes, spool), Upstreams(), Health(), keeper)
         self.repeats = Repeats(keeper)
         self.authenticator = Authenticator(config.pepper, self._ask)
+        books = Books(self._writes, spool)
+        self.parts = Parts(config, books, Upstreams(), Health(), keeper, self._renew)
         self._changed = asyncio.Event()
         self._loading = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -148,6 +150,13 @@ class Lifespan:
         """What a request of this principal could hold now. Raises DatabaseAway."""
         rows = await self._ask(admission.read_available(principal.organisation_id))
         return int(rows[0][0] or 0) if rows else 0
+
+    async def _renew(self, principal: Principal) -> Principal:
+        """Somebody whose budgets are other ones than was known; so are those of others."""
+        self.authenticator.forget()
+        found = await self.authenticator.principal_of_key(principal.key_id, self.snapshot.now())
+        # The playground's key stands for the person who is signed in.
+        return replace(found, user_id=principal.user_id)
 
     # ---- the catalogue
 

@@ -12,13 +12,12 @@ from typing import Final
 
 import msgspec
 
-from billing.rules.money import format_usd
 from billing.rules.pricing import PPM
 from gateway.codecs.body import read_body
 from gateway.codecs.errors import KINDS, ErrorKind, RequestFault, message_of
 from gateway.providers.models import capabilities_of, is_listed
 from gateway.providers.suffixes import AskedModel, read_asked
-from gateway.relay.admission import Asked
+from gateway.relay.admission import Asked, Guarded
 from gateway.relay.attempt import Attempt
 from gateway.relay.call import CLIENT_CLOSED, MODEL_LENGTH_MAX, Bound, Call, Outcome, Refused
 from gateway.relay.continuing import Turn, begin_turn
@@ -26,6 +25,7 @@ from gateway.relay.counting import COUNTERS, count_tokens
 from gateway.relay.database import DatabaseAway, DatabaseRefused
 from gateway.relay.dialects import Facts
 from gateway.relay.health import Out, jittered
+from gateway.relay.limits import LimitReached, read_headroom, used_up
 from gateway.relay.plain import PlainFacts
 from gateway.relay.price_list import Price, asked_tier
 from gateway.relay.settlement import Resolved
@@ -39,8 +39,9 @@ from gateway.rules.routing import Candidate, plan
 from lib.ids import new_id
 from usage.sql import AttemptOpened, Ending
 
-# A wallet that others draw on may have less again when the smaller hold arrives.
-_SHRINK_TRIES: Final = 3
+# A wallet that others draw on may have less again when the smaller hold arrives, and budgets may
+# have changed meanwhile.
+_ADMISSION_TRIES: Final = 4
 # The share of the deadline after which no further attempt begins (promises.md, fault table).
 _LAST_START_SHARE: Final = 0.75
 _BACKOFF_S: Final = 0.05
@@ -104,7 +105,10 @@ class Run:
             return await self._try(facts, candidates, asking)
         except RequestFault as fault:
             outcome = self._note(KINDS[fault.kind].status, fault.kind, fault.message)
-            await self._call.refuse(Refused(fault.kind, outcome.status, fault.message, fault.param))
+            refused = Refused(fault.kind, outcome.status, fault.message, fault.param)
+            if isinstance(fault, LimitReached):
+                refused = refused._replace(retry_after_ms=fault.wait_ms, headroom=fault.headroom)
+            await self._call.refuse(refused)
             return outcome
         except ChannelsOut as error:
             kind, status, message, retry_after_ms = error.out
@@ -235,6 +239,7 @@ class Run:
             [call.snapshot.channels[candidate.channel_id] for candidate in candidates],
             assumed_cap=call.parts.config.output_tokens_assumed,
             max_cost_nano=max_cost_nano,
+            tokens_max=call.principal.tpm,
             unseen_tokens=self._unseen_tokens(facts, candidates),
         )
 
@@ -276,8 +281,8 @@ class Run:
             cost = call.snapshot.cost_of(self._asked.name, channel.name)
             if cost is not None and cost.others:
                 cost = cost.asked_in(asked_tier(facts.body))
-        available_nano = 0
-        for _ in range(_SHRINK_TRIES):
+        ttl_seconds = int(channel.timeouts.total) + call.parts.config.hold_margin_s
+        for _ in range(_ADMISSION_TRIES):
             attempt_id = new_id()
             opened = AttemptOpened(
                 call.principal.organisation_id,
@@ -300,10 +305,19 @@ class Run:
                 PPM if price is None else price.version.multiplier_ppm,
                 None if cost is None else cost.id,
             )
-            ttl_seconds = int(channel.timeouts.total) + call.parts.config.hold_margin_s
-            verdict = await call.parts.books.admit(Asked(opened, ttl_seconds, replaces))
+            verdict = await call.parts.books.admit(
+                Asked(
+                    opened,
+                    ttl_seconds,
+                    replaces,
+                    call.principal.guards,
+                    self._guarded(facts, size),
+                )
+            )
             replaces = None
             if verdict.word == "admitted":
+                if verdict.told is not None:
+                    call.headroom = read_headroom(verdict.told)
                 bytes_max = None if sizing is None else sizing.output_bytes_max
                 return Attempt(
                     call,
@@ -322,14 +336,30 @@ class Run:
                 )
             if verdict.word == "key_gone":
                 raise RequestFault("authentication", None, "")
-            available_nano = verdict.available_nano
-            smaller = None if sizing is None else sizing.within(available_nano)
+            if verdict.word == "limited" and verdict.told is not None:
+                raise LimitReached(verdict.told)
+            if verdict.word == "stale":
+                call.principal = await call.parts.renew(call.principal)
+                continue
+            smaller = None if sizing is None else sizing.within(verdict.available_nano)
             if smaller is None:
-                break
+                raise used_up(verdict.told, size.hold_nano, verdict.available_nano)
             size = smaller
-        needed, available = format_usd(size.hold_nano), format_usd(available_nano)
-        what = f"team balance is used up (needed {needed} USD, available {available} USD)"
-        raise RequestFault("insufficient_balance", None, what)
+        raise used_up(verdict.told, size.hold_nano, verdict.available_nano)
+
+    def _guarded(self, facts: Facts, size: Size) -> Guarded | None:
+        """What the request must fit beside the wallet; None when nothing is limited."""
+        principal = self._call.principal
+        budgets: tuple[int, ...] = ()
+        if principal.budgets:
+            budgets = principal.falls_under(self._asked.name, self._call.labels)
+        if not principal.limited:
+            return Guarded(budgets, 0) if budgets else None
+        tokens = facts.text_bytes
+        if self._sizing is not None:
+            cap = self._sizing.cap if size.output_cap is None else size.output_cap
+            tokens = self._sizing.input_tokens + cap * facts.choices
+        return Guarded(budgets, tokens)
 
     # ---- attempts
 

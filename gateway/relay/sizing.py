@@ -10,7 +10,7 @@ from gateway.relay.dialects import Facts
 from gateway.relay.plain import PlainFacts
 from gateway.relay.price_list import Price
 from gateway.relay.snapshot import Channel
-from gateway.rules.bound import input_tokens_max, shrink_cap, worst_quantities
+from gateway.rules.bound import OUTPUT_CAP_MIN, input_tokens_max, shrink_cap, worst_quantities
 
 
 class Size(NamedTuple):
@@ -24,8 +24,9 @@ class Sizing:
     """The worst price of one request, under any output cap.
 
     `assumed_cap` stands for the cap of a request that names none, `unseen_tokens` for input that
-    the model reads although the body does not hold it. Raises RequestFault `model_unpriced` when
-    the price has no rate for what the request will surely be billed for.
+    the model reads although the body does not hold it. `tokens_max` is a limit of tokens per minute
+    that input and output must fit, where the request names no cap. Raises RequestFault
+    `model_unpriced` when the price has no rate for what the request will surely be billed for.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Sizing:
         *,
         assumed_cap: int,
         max_cost_nano: int | None,
+        tokens_max: int | None = None,
         unseen_tokens: int = 0,
     ) -> None:
         self._facts = facts
@@ -46,6 +48,11 @@ class Sizing:
         if facts.media:
             # The dearest of the channels that the request may be sent to.
             self._media_tokens = max(_media_tokens(facts, channel) for channel in channels)
+        self._shortened = False
+        if tokens_max is not None and facts.output_cap is None:
+            room = (tokens_max - self.input_tokens) // facts.choices
+            self._shortened = room < self._cap
+            self._cap = max(OUTPUT_CAP_MIN, min(self._cap, room))
         if "in_text" not in self._version.rates or "out_text" not in self._version.rates:
             raise RequestFault("model_unpriced", "model", "", model=facts.model)
 
@@ -54,7 +61,7 @@ class Sizing:
         hold_nano = self._price(self._quantities(self._cap))
         limit = self._max_cost_nano
         if limit is None or hold_nano <= limit:
-            return Size(hold_nano, None)
+            return Size(hold_nano, self._cap if self._shortened else None)
         size = self.within(limit)
         if size is None:
             raise _too_dear(hold_nano, limit)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from billing.rules.meters import TOKEN_METERS
 from billing.rules.pricing import CostLines, price, total_of
 from gateway.codecs.usage import Quantities, storable
 from gateway.relay.price_list import Price
@@ -85,6 +86,11 @@ def cost_of(meters: Mapping[str, int], cost: Price | None) -> int | None:
 def meters_text(meters: Mapping[str, int]) -> str:
     """The meters as the JSON text of a record."""
     return msgspec.json.encode(meters).decode()
+
+
+def tokens_of(meters: Mapping[str, int]) -> int:
+    """What the meters take of a limit of tokens per minute: all language-model tokens."""
+    return sum(count for name, count in meters.items() if name in TOKEN_METERS)
 
 
 def _local(seen: Seen) -> Quantities:

@@ -68,8 +68,8 @@ def sums() -> dict[str, int]:
 def test_batch_refuses_only_what_does_not_fit(organisation: Organisation, key: Key) -> None:
     """I5: the small ones first, in the order of the verdicts that were asked."""
     verdicts = place(asked(key, 700), asked(key, 300), asked(key, 600), asked(key, 0))
-    assert [word for word, _ in verdicts] == ["insufficient", "admitted", "admitted", "admitted"]
-    assert {available for _, available in verdicts} == {100}
+    assert [word for word, *_ in verdicts] == ["insufficient", "admitted", "admitted", "admitted"]
+    assert {available for _, available, _ in verdicts} == {100}
     assert balance(organisation) == (100, 900, 0)
     assert sums()["customer:held"] == 900
     assert Hold.objects.filter(state="open").count() == 3
@@ -78,7 +78,7 @@ def test_batch_refuses_only_what_does_not_fit(organisation: Organisation, key: K
 def test_gone_key_takes_no_money(organisation: Organisation, key: Key) -> None:
     key.disabled = True
     key.save()
-    assert place(asked(key, 100)) == [("key_gone", 1_000)]
+    assert place(asked(key, 100)) == [("key_gone", 1_000, None)]
     assert balance(organisation) == (1_000, 0, 0)
 
 
@@ -87,7 +87,7 @@ def test_key_of_another_organisation_is_gone(organisation: Organisation, key: Ke
     add_opening_credit(other, 1_000)
     execute(sql.open_accounts([other.id], ["customer:held", "revenue"]))
     foreign = asked(key, 100)._replace(organisation_id=other.id)
-    assert [word for word, _ in place(foreign)] == ["key_gone"]
+    assert [word for word, *_ in place(foreign)] == ["key_gone"]
 
 
 def test_organisation_without_accounts_is_told_apart(key: Key) -> None:
@@ -96,7 +96,7 @@ def test_organisation_without_accounts_is_told_apart(key: Key) -> None:
     its_key = Key.objects.create(
         organisation=fresh, team=team, name="k", digest=b"e" * 32, prefix="", last4=""
     )
-    assert place(asked(its_key, 0)) == [("no_wallet", 0)]
+    assert place(asked(its_key, 0)) == [("no_wallet", 0, None)]
 
 
 def test_settled_twice_is_settled_once(organisation: Organisation, key: Key) -> None:

@@ -12,8 +12,11 @@ a zone left out altogether (Samoa, 2011-12-30) has no bucket.
 
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
+
+from billing.rules.instants import Span as Span
+from billing.rules.instants import first_instant_at
 
 Grain = Literal["15min", "hour", "day", "week", "month"]
 
@@ -22,14 +25,6 @@ BUCKET: Final = timedelta(minutes=15)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
-_SECOND: Final = timedelta(seconds=1)
-
-
-class Span(NamedTuple):
-    """From `start_at` up to, not including, `end_at`; both in UTC."""
-
-    start_at: datetime
-    end_at: datetime
 
 
 def bucket_of(instant: datetime) -> datetime:
@@ -39,21 +34,7 @@ def bucket_of(instant: datetime) -> datetime:
 
 def first_instant(on: date, zone: ZoneInfo) -> datetime:
     """The first instant, in UTC, whose date in `zone` is `on` or, if that never was, later."""
-    midnight = datetime.combine(on, time(), tzinfo=zone)
-    instant = midnight.astimezone(UTC)
-    if instant.astimezone(zone).replace(tzinfo=None) == midnight.replace(tzinfo=None):
-        return instant
-    # Midnight falls into a gap. Read with the offset after the gap it is an instant before the
-    # jump, read with the offset before the gap one at or after it: the jump lies between.
-    before, after = midnight.replace(fold=1).astimezone(UTC), instant
-    offset_before = before.astimezone(zone).utcoffset()
-    while after - before > _SECOND:
-        middle = before + (after - before) // _SECOND // 2 * _SECOND
-        if middle.astimezone(zone).utcoffset() == offset_before:
-            before = middle
-        else:
-            after = middle
-    return after
+    return first_instant_at(datetime.combine(on, time()), zone)
 
 
 def edges(start_on: date, end_on: date, zone: ZoneInfo, grain: Grain) -> list[Span]:

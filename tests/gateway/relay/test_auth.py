@@ -1,13 +1,17 @@
 """Carriers, look-ups and what is remembered of them."""
 
 import asyncio
+import json
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from accounts.rules import key_format
 from gateway.codecs.errors import RequestFault
+from gateway.codecs.labels import NO_LABELS, Labels
 from gateway.relay.auth import Authenticator, Credentials, read_credentials
 from gateway.relay.database import DatabaseAway, Row
 
@@ -55,7 +59,40 @@ class Table:
         if statement[1]["digest"] != wanted:
             return []
         ids = [str(uuid.UUID(int=n)) for n in (1, 2, 3)]
-        return [(*ids, None, "relay", "gpt-*\ngpt", "2000.5", self.disabled, None, "24")]
+        row = (*ids, None, "relay", "gpt-*\ngpt", "2000.5", self.disabled, None, "24")
+        return [(*row, json.dumps(GUARDS))]
+
+
+GUARDS: dict[str, Any] = {
+    "endpoints": ["embeddings"],
+    "networks": ["10.0.0.0/8", "2001:db8::/32"],
+    "tags": ["beta"],
+    "limited": False,
+    "tpm": None,
+    "guards": 3,
+    "budgets": [
+        [1, "organisation", ""], [2, "model", "gpt-*"], [3, "user", "7"], [4, "tag", "beta"],
+        [5, "tag", "eu"], [6, "project", "search"], [7, "customer", "c-1"],
+    ],
+}  # fmt: skip
+
+
+async def test_limits_of_a_key_are_known_with_it() -> None:
+    found = await Authenticator("pepper", Table()).principal(Credentials(KEY, False), 0.0)
+    assert [found.may_call(operation) for operation in ("embeddings", "messages")] == [True, False]
+    come_from = {
+        "10.1.2.3": True, "::ffff:10.1.2.3": True, "2001:db8::7": True, "11.0.0.1": False,
+        "": False, "unix:": False, "127.0.0.1": False,
+    }  # fmt: skip
+    assert {address: found.may_come_from(address) for address in come_from} == come_from
+
+
+async def test_request_falls_under_the_budgets_of_its_model_labels_and_person() -> None:
+    found = await Authenticator("pepper", Table()).principal(Credentials(KEY, False), 0.0)
+    assert found.guards == 3
+    assert found.falls_under("claude", NO_LABELS) == (1, 4)
+    assert found.falls_under("gpt-5", Labels("search", ("eu",), "c-1")) == (1, 2, 4, 5, 6, 7)
+    assert replace(found, user_id=7).falls_under("m", Labels("se", (), "c")) == (1, 3, 4)
 
 
 async def test_key_is_looked_up_once_however_many_wait_and_again_after_a_change() -> None:

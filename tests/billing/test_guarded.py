@@ -1,0 +1,280 @@
+"""Admission by budgets and limits, by the statement itself (I5, I23, P2)."""
+
+import datetime as dt
+import uuid
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from accounts.models import Key, Organisation, Team
+from billing import sql
+from billing.ledger import execute
+from billing.models import Account, Budget, BudgetWindow, Hold, RateSecond
+from billing.rules.budget import FOREVER
+from billing.wallets import add_opening_credit, balance
+from lib.ids import new_id
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def key() -> Key:
+    organisation = Organisation.objects.create(name="Acme", slug="acme")
+    add_opening_credit(organisation, 1_000)
+    execute(sql.open_accounts([organisation.id], ["customer:held", "revenue"]))
+    team = Team.objects.create(organisation=organisation, name="core", slug="core")
+    return another(team, "k")
+
+
+def another(team: Team, name: str, **fields: Any) -> Key:
+    return Key.objects.create(
+        organisation=team.organisation, team=team, name=name, digest=uuid.uuid4().bytes,
+        prefix="", last4="", **fields,
+    )  # fmt: skip
+
+
+def budget(key: Key, scope: str, amount_nano: int, subject: str = "") -> BudgetWindow:
+    made = Budget.objects.create(
+        organisation=key.organisation, scope=scope, subject=subject, amount_nano=amount_nano,
+        period="total", anchor=0,
+    )  # fmt: skip
+    return BudgetWindow.objects.create(
+        budget=made, starts_at=FOREVER.start_at, ends_at=FOREVER.end_at, cap_nano=amount_nano
+    )
+
+
+def asked(key: Key, amount_nano: int = 0, *under: BudgetWindow, **over: Any) -> sql.HoldAsked:
+    hold = sql.HoldAsked(
+        new_id(), new_id(), key.organisation_id, key.id, amount_nano, 60, guarded=True,
+        budget_ids=tuple(one.budget_id for one in under),
+    )  # fmt: skip
+    return hold._replace(**over)
+
+
+def place(*batch: sql.HoldAsked) -> list[tuple[Any, ...]]:
+    with transaction.atomic():
+        execute(sql.lock_accounts(hold.organisation_id for hold in batch))
+        return execute(sql.place_holds(batch))
+
+
+def words(*batch: sql.HoldAsked) -> list[str]:
+    return [word for word, *_ in place(*batch)]
+
+
+def stands(one: BudgetWindow) -> tuple[int, int]:
+    one.refresh_from_db()
+    return one.held_nano, one.spent_nano
+
+
+def pass_by(seconds: int) -> None:
+    """Let time pass: what was counted lies that much further back."""
+    for rate in RateSecond.objects.all():
+        RateSecond.objects.filter(subject_id=rate.subject_id, second=rate.second).update(
+            second=rate.second - seconds
+        )
+
+
+# Budgets ----------------------------------------------------------------------------------------
+
+
+def test_every_budget_of_a_request_holds_it(key: Key) -> None:
+    """I23."""
+    small, large, other = budget(key, "key", 300), budget(key, "team", 900), budget(key, "user", 9)
+    hold = asked(key, 200, small, large)
+    assert place(hold) == [("admitted", 100, None)]
+    assert (stands(small), stands(large), stands(other)) == ((200, 0), (200, 0), (0, 0))
+    assert Hold.objects.get(id=hold.attempt_id).window_ids == [small.id, large.id]
+    assert balance(key.organisation) == (800, 200, 0)
+
+
+def test_the_most_limiting_budget_is_named_with_its_numbers(key: Key) -> None:
+    small, large = budget(key, "model", 300, "gpt-*"), budget(key, "team", 500)
+    place(asked(key, 250, small, large))
+    ((word, available, told),) = place(asked(key, 400, small, large))
+    assert (word, available) == ("insufficient", 50)
+    assert told == {
+        "gate": "budget", "scope": "model", "subject": "gpt-*", "period": "total", "limit": 300,
+        "spent": 0, "held": 250, "reset": int(FOREVER.end_at.timestamp()),
+    }  # fmt: skip
+    ((word, _, told),) = place(asked(key, 5_000))
+    assert (word, told) == ("insufficient", {"gate": "wallet"})
+    assert stands(small) == (250, 0)
+
+
+def test_batch_fills_a_budget_and_no_more(key: Key) -> None:
+    """P2: together they are more than there is; the smallest come first."""
+    one = budget(key, "key", 500)
+    found = place(*(asked(key, 100 + n, one) for n in range(10)))
+    assert [word for word, *_ in found].count("admitted") == 4
+    assert {available for _, available, _ in found} == {500 - 100 - 101 - 102 - 103}
+    assert stands(one) == (406, 0)
+
+
+def test_nobody_is_refused_for_the_sake_of_who_was_refused(key: Key) -> None:
+    """Two keys of a team: what one key's own budget refuses takes nothing of the team's."""
+    mine, yours, ours = budget(key, "key", 50), budget(key, "user", 90), budget(key, "team", 100)
+    hopeless = [asked(key, 60, mine, ours) for _ in range(5)]
+    assert words(*hopeless, asked(key, 90, yours, ours)) == ["insufficient"] * 5 + ["admitted"]
+
+
+def test_what_fits_once_the_refused_have_gone_is_asked_again(key: Key) -> None:
+    mine, ours = budget(key, "key", 50), budget(key, "team", 100)
+    first, second = asked(key, 30, mine, ours), asked(key, 31, mine, ours)
+    third = asked(key, 65, ours)
+    assert words(first, second, third) == ["admitted", "insufficient", "again"]
+    assert words(third) == ["admitted"]
+    assert stands(ours) == (95, 0)
+
+
+def test_budget_that_was_changed_meanwhile_is_read_again(key: Key) -> None:
+    Account.objects.filter(kind="customer:available").update(guards=7)
+    assert words(asked(key, 10)) == ["stale"]
+    assert words(asked(key, 10)._replace(guarded=False)) == ["stale"]
+    assert words(asked(key, 10, guards=7)) == ["admitted"]
+    assert words(asked(key, 10, guards=7)._replace(guarded=False)) == ["admitted"]
+
+
+def test_disabled_budget_stands_over_nothing(key: Key) -> None:
+    one = budget(key, "key", 5)
+    Budget.objects.update(enabled=False)
+    assert words(asked(key, 10, one)) == ["admitted"]
+    assert stands(one) == (0, 0)
+
+
+def test_window_that_is_over_or_missing_is_asked_for(key: Key) -> None:
+    one = budget(key, "key", 500)
+    Budget.objects.update(period="day", anchor=6, timezone="Asia/Tokyo")
+    BudgetWindow.objects.update(ends_at=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+    ((word, _, told),) = place(asked(key, 10, one))
+    assert word == "no_window"
+    assert told["windows"] == [[one.budget_id, "day", 6, "Asia/Tokyo"]]
+    opened = sql.WindowOpened(one.budget_id, told["now"] - 60, told["now"] + 60)
+    execute(sql.open_windows([opened]))
+    execute(sql.open_windows([opened._replace(starts_at=opened.starts_at - 1)]))
+    assert words(asked(key, 10, one)) == ["admitted"]
+    assert list(BudgetWindow.objects.values_list("held_nano", "cap_nano").order_by("id")) == [
+        (0, 500), (10, 500),
+    ]  # fmt: skip
+
+
+def test_budget_that_was_lowered_below_what_stands_lets_nothing_more_in(key: Key) -> None:
+    one = budget(key, "key", 500)
+    place(asked(key, 400, one))
+    Budget.objects.update(amount_nano=100)
+    ((word, available, told),) = place(asked(key, 1, one))
+    assert (word, available) == ("insufficient", 0)
+    assert (told["limit"], told["held"]) == (100, 400)
+    assert words(asked(key, 0, one)) == ["admitted"]
+
+
+# Limits -----------------------------------------------------------------------------------------
+
+
+def test_requests_per_minute_slide(key: Key) -> None:
+    """Sixty seconds never hold more than the limit, and the sixty-second-old are forgotten."""
+    key.rpm = 3
+    key.save()
+    found = place(*(asked(key) for _ in range(5)))
+    assert [word for word, *_ in found] == ["admitted"] * 3 + ["limited"] * 2
+    limit, left, reset_ms = found[0][2]["requests"]
+    assert (limit, left) == (3, 0)
+    assert 60_000 <= reset_ms <= 61_000
+    told = found[4][2]
+    assert (told["gate"], told["scope"], told["limit"], told["used"]) == ("requests", "key", 3, 3)
+    assert 60_000 <= told["wait_ms"] <= 61_000
+    pass_by(30)
+    assert 30_000 <= place(asked(key))[0][2]["wait_ms"] <= 31_000
+    pass_by(29)
+    assert words(asked(key)) == ["limited"]
+    pass_by(2)
+    assert words(*(asked(key) for _ in range(4))) == ["admitted"] * 3 + ["limited"]
+
+
+def test_wait_is_until_there_is_room(key: Key) -> None:
+    key.tpm = 100
+    key.save()
+    assert words(asked(key, tokens=60)) == ["admitted"]
+    pass_by(20)
+    assert words(asked(key, tokens=30)) == ["admitted"]
+    pass_by(10)
+    ((word, _, told),) = place(asked(key, tokens=11))
+    assert (word, told["used"], told["need"]) == ("limited", 90, 11)
+    assert 30_000 <= told["wait_ms"] <= 31_000
+    ((_, _, told),) = place(asked(key, tokens=95))
+    assert 50_000 <= told["wait_ms"] <= 51_000
+    assert words(asked(key, tokens=10)) == ["admitted"]
+
+
+def test_team_and_key_limit_together_and_the_longer_wait_is_named(key: Key) -> None:
+    key.rpm = 10
+    key.save()
+    Team.objects.update(rpm=2)
+    neighbour = another(key.team, "other")
+    assert words(asked(neighbour), asked(key)) == ["admitted", "admitted"]
+    ((word, _, told),) = place(asked(key))
+    assert (word, told["scope"], told["limit"]) == ("limited", "team", 2)
+
+
+def test_further_attempt_of_a_request_is_not_counted_again(key: Key) -> None:
+    key.rpm = 1
+    key.save()
+    assert words(asked(key)) == ["admitted"]
+    assert words(asked(key, counted=False)) == ["admitted"]
+    assert words(asked(key)) == ["limited"]
+
+
+def test_refused_request_takes_nothing_of_a_limit(key: Key) -> None:
+    key.rpm = 2
+    key.save()
+    assert words(asked(key, 5_000)) == ["insufficient"]
+    assert words(asked(key), asked(key), asked(key)).count("admitted") == 2
+
+
+def test_open_holds_are_the_leases_of_requests_at_once(key: Key) -> None:
+    """A dead process gives its places back when its holds' time is over."""
+    key.parallel = 2
+    key.save()
+    batch = [asked(key) for _ in range(3)]
+    assert words(*batch) == ["admitted", "admitted", "limited"]
+    ((_, _, told),) = place(asked(key))
+    assert (told["gate"], told["used"], told["wait_ms"]) == ("parallel", 2, 1000)
+    with transaction.atomic():
+        execute(sql.lock_accounts([key.organisation_id]))
+        execute(sql.resolve_holds([sql.HoldResolved(
+            batch[0].attempt_id, new_id(), key.organisation_id, "settled", 0)]))  # fmt: skip
+    assert words(asked(key), asked(key)) == ["admitted", "limited"]
+    Hold.objects.update(expires_at=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+    assert words(asked(key), asked(key)) == ["admitted", "admitted"]
+
+
+def test_team_has_leases_of_its_own(key: Key) -> None:
+    Team.objects.update(parallel=1)
+    assert words(asked(key), asked(another(key.team, "other"))) == ["admitted", "limited"]
+
+
+def test_old_seconds_are_removed(key: Key) -> None:
+    key.rpm = 5
+    key.save()
+    place(asked(key))
+    pass_by(200)
+    place(asked(key))
+    assert RateSecond.objects.count() == 1
+
+
+def test_unlimited_request_beside_limited_ones_is_judged_by_the_wallet_alone(key: Key) -> None:
+    key.rpm = 1
+    key.save()
+    free = another(key.team, "free")
+    batch = [asked(key, 10), asked(key, 10), asked(free, 10)._replace(guarded=False)]
+    assert words(*batch) == ["admitted", "limited", "admitted"]
+    hold = Hold.objects.get(id=batch[2].attempt_id)
+    assert (hold.window_ids, hold.rated_ids, hold.tokens) == (None, None, None)
+
+
+def test_gone_key_and_missing_wallet_are_told_as_ever(key: Key) -> None:
+    key.disabled = True
+    key.save()
+    fresh = Organisation.objects.create(name="Fresh", slug="fresh")
+    team = Team.objects.create(organisation=fresh, name="core", slug="core")
+    assert words(asked(key, 5), asked(another(team, "k"), 0)) == ["key_gone", "no_wallet"]
