@@ -38,6 +38,7 @@ from billing.rules.posting import opening_credit
 from lib.ids import id_text, new_id, parse_id
 from lib.vault import Vault
 from tests.books import assert_books_balance
+from tests.fakes.listeners import Authority
 from tests.fakes.upstream import FakeUpstream
 
 ROOT = Path(__file__).parents[1]
@@ -488,10 +489,16 @@ def drop_database(name: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def hub() -> Iterator[Hub]:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Whose certificates the session's hub trusts, and nobody else's."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def hub(authority: Authority) -> Iterator[Hub]:
     """A running hub for the whole session."""
     name = f"hub_{os.getpid()}_{secrets.token_hex(3)}"
-    hub = Hub(make_database(name))
+    hub = Hub(make_database(name), {"SSL_CERT_FILE": str(authority.path)})
     try:
         hub.settings()
         hub.start()

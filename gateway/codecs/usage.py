@@ -19,7 +19,8 @@ import msgspec
 
 Meters = dict[str, int]
 
-COUNT_MAX = 10**12
+# Twice the longest context of any model (as of 2026-11): what is above it is a lie (F27).
+COUNT_MAX = 20_000_000
 RAW_BYTES_MAX = 16 * 1024
 
 # F27: what no honest provider sends. Such a row is not priced by the upstream's count.

@@ -268,6 +268,11 @@ class Connection(asyncio.Protocol):
 
     # ---- for the origin
 
+    @property
+    def closed(self) -> bool:
+        """Whether either end has closed it."""
+        return self._closed
+
     def usable(self, now: float) -> bool:
         """Whether a kept connection may carry another request."""
         return not self._closed and now - self._idle_since < KEEP_ALIVE_S
@@ -393,16 +398,17 @@ class Origin:
     ) -> asyncio.Transport:
         loop = asyncio.get_running_loop()
         try:
-            secure = await loop.start_tls(
-                transport,
-                protocol,
-                _tls_context(),
-                server_hostname=self._host,
-                ssl_handshake_timeout=self._tls_s,
-            )
-        except ssl.SSLError as error:
+            async with asyncio.timeout(self._tls_s):
+                secure = await loop.start_tls(
+                    transport, protocol, _tls_context(), server_hostname=self._host
+                )
+        except TimeoutError as error:
+            raise self.failed("timeout", "no secure connection in time") from error
+        except OSError as error:
+            # Refused in the words of TLS, or dropped without a word by an end that speaks another.
             raise self.failed("tls", str(error)) from error
-        if secure is None:
+        # uvloop may tell no error when the other end closes in the middle of it.
+        if secure is None or protocol.closed:
             raise self.failed("tls", "the connection was closed while it was made secure")
         return secure
 

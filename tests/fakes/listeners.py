@@ -39,55 +39,76 @@ def hanging_port() -> Iterator[int]:
         yield port
 
 
-def _certificate(directory: Path, host: str, *, expired: bool, trusted: bool) -> tuple[Path, Path]:
-    """Write `cert.pem` (with its key) and `ca.pem`; an untrusted one is signed by itself."""
-    now = datetime.now(UTC)
-    begin, end = now - timedelta(days=30), now + timedelta(days=-1 if expired else 30)
-    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Fake authority")])
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+class Authority:
+    """An authority that signs certificates; `path` is the file by which it is trusted."""
 
-    def build(
-        name: x509.Name, owner: ec.EllipticCurvePrivateKey, issuer: x509.Name, ca: bool
-    ) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(issuer)
-            .public_key(owner.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(begin)
-            .not_valid_after(end)
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    def __init__(self, directory: Path) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _named("Fake authority")
+        self.path = directory / "ca.pem"
+        now = datetime.now(UTC)
+        span = (now - timedelta(days=30), now + timedelta(days=30))
+        root = _built(self._name, self._key, self._name, span, ca=True)
+        signed = root.sign(self._key, hashes.SHA256())
+        self.path.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+
+    def certificate(self, directory: Path, host: str, *, expired: bool, trusted: bool) -> Path:
+        """Write `cert.pem` with its key; an untrusted one is signed by itself."""
+        key, subject = ec.generate_private_key(ec.SECP256R1()), _named(host)
+        now = datetime.now(UTC)
+        span = (now - timedelta(days=30), now + timedelta(days=-1 if expired else 30))
+        names: list[x509.GeneralName] = [x509.DNSName(host)]
+        with contextlib.suppress(ValueError):
+            names = [x509.IPAddress(ipaddress.ip_address(host))]
+        leaf = _built(subject, key, self._name if trusted else subject, span, ca=False)
+        leaf = leaf.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        signed = leaf.sign(self._key if trusted else key, hashes.SHA256())
+        pem = serialization.Encoding.PEM
+        private = key.private_bytes(
+            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
+        path = directory / "cert.pem"
+        path.write_bytes(private + signed.public_bytes(pem))
+        return path
 
-    names: list[x509.GeneralName] = [x509.DNSName(host)]
-    with contextlib.suppress(ValueError):
-        names = [x509.IPAddress(ipaddress.ip_address(host))]
-    leaf = build(subject, key, authority if trusted else subject, ca=False).add_extension(
-        x509.SubjectAlternativeName(names), critical=False
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _built(
+    name: x509.Name,
+    owner: ec.EllipticCurvePrivateKey,
+    issuer: x509.Name,
+    span: tuple[datetime, datetime],
+    *,
+    ca: bool,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(issuer)
+        .public_key(owner.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(span[0])
+        .not_valid_after(span[1])
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     )
-    root = build(authority, authority_key, authority, ca=True).sign(authority_key, hashes.SHA256())
-    signed = leaf.sign(authority_key if trusted else key, hashes.SHA256())
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(
-        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    cert_path, ca_path = directory / "cert.pem", directory / "ca.pem"
-    cert_path.write_bytes(private + signed.public_bytes(pem))
-    ca_path.write_bytes(root.public_bytes(pem))
-    return cert_path, ca_path
 
 
-def tls_context(directory: Path, kind: str = "good") -> tuple[ssl.SSLContext, Path]:
-    """A server context for `FakeUpstream(tls=…)` and the file of the authority to trust (F3).
+def tls_context(
+    directory: Path, kind: str = "good", authority: Authority | None = None
+) -> tuple[ssl.SSLContext, Path]:
+    """A server context for `FakeUpstream(tls=…)` and the file of the authority to trust (F3), which
+    is made unless one is given.
 
     `kind`: good (for 127.0.0.1) | expired | wrong_host | self_signed | old (TLS 1.1 at most).
     """
     if kind not in ("good", "expired", "wrong_host", "self_signed", "old"):
         raise ValueError(kind)
     host = "other.example" if kind == "wrong_host" else "127.0.0.1"
-    cert, authority = _certificate(
+    signer = Authority(directory) if authority is None else authority
+    cert = signer.certificate(
         directory, host, expired=kind == "expired", trusted=kind != "self_signed"
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -97,4 +118,4 @@ def tls_context(directory: Path, kind: str = "good") -> tuple[ssl.SSLContext, Pa
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             context.maximum_version = ssl.TLSVersion.TLSv1_1
-    return context, authority
+    return context, signer.path

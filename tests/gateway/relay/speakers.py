@@ -110,6 +110,11 @@ def frames(raw: bytes) -> list[tuple[str, str]]:
     return found
 
 
+def _int(value: Any) -> int:
+    """A count; what lies about itself (F27) is passed on to a client of the same dialect."""
+    return value if isinstance(value, int) else 0
+
+
 class OpenAI(Speaker):
     name = "openai"
     operation = "chat_completions"
@@ -178,6 +183,7 @@ class OpenAI(Speaker):
         message: dict[str, Any] = {"role": "assistant", "content": None}
         for _, data in frames(raw):
             assert not said.whole
+            assert said.error is None
             if data == "[DONE]":
                 said.whole = True
                 continue
@@ -360,7 +366,7 @@ class Anthropic(Speaker):
                 said.calls.append(Call(block["id"], block["name"], block["input"]))
         usage = body.get("usage") or {}
         cached = usage.get("cache_read_input_tokens") or 0
-        said.usage = (usage.get("input_tokens", 0) + cached, usage.get("output_tokens", 0))
+        said.usage = (_int(usage.get("input_tokens")) + cached, _int(usage.get("output_tokens")))
         return said
 
     def streamed(self, raw: bytes) -> Said:
@@ -485,7 +491,7 @@ class Gemini(Speaker):
                 said.finish, said.whole = candidate["finishReason"], True
         usage = body.get("usageMetadata")
         if usage:
-            output = usage.get("candidatesTokenCount", 0) + usage.get("thoughtsTokenCount", 0)
+            output = _int(usage.get("candidatesTokenCount")) + usage.get("thoughtsTokenCount", 0)
             said.usage = (usage.get("promptTokenCount", 0), output)
 
     def streamed(self, raw: bytes) -> Said:
