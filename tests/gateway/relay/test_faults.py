@@ -89,7 +89,7 @@ def test_connection_that_was_closed_is_sent_again_on_a_fresh_one(
     warm = send(hub, tenant, speaker, model, speaker.body(model, Wish("warm")), False)
     # By the time of its record the connection has been given back.
     assert hub.record(warm.headers["x-request-id"])["status"] == 200
-    wish = Wish("#1.fault=F32:reused #tokens=3", stream)
+    wish = Wish(f"#1.fault=F32:reused #tokens=3 {model}", stream)
     answer = send(hub, tenant, speaker, model, speaker.body(model, wish), stream)
     assert answer.status == 200, answer.body
     assert speaker.read(answer).text == expected_text("a", wish.text, 3)
