@@ -17,6 +17,7 @@ class AccountKind(models.TextChoices):
     DEBT = "customer:debt"
     REVENUE = "revenue"
     LOSS = "platform:loss"
+    PAYABLE = "provider:payable"
     OPENING = "equity:opening"
     ADJUSTMENT = "equity:adjustment"
     PROMO_ISSUED = "promo:issued"

@@ -64,6 +64,15 @@ class HoldResolved(NamedTuple):
     tokens: int = 0
 
 
+class Loss(NamedTuple):
+    """What an attempt may have cost us and nobody pays, at the price of its admission."""
+
+    attempt_id: UUID
+    posting_id: UUID
+    organisation_id: UUID
+    amount_nano: int
+
+
 class EntryAsked(NamedTuple):
     """One line of a posting, by the kind of the account."""
 
@@ -169,6 +178,26 @@ def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
         "charges": array(charges),
         "tokens": array(tokens),
     }
+
+
+def post_losses(losses: Sequence[Loss]) -> Statement:
+    """Book what nobody pays of attempts that this transaction settled: taken off `platform:loss`,
+    put on `provider:payable` (I13, I15). An attempt that somebody else resolved is left alone.
+
+    Run it after `resolve_holds`, and `open_accounts` for the two kinds before it.
+    """
+    attempts, postings, organisations, amounts = zip(*losses, strict=True)
+    return _POST_LOSSES, {
+        "attempts": id_array(attempts),
+        "postings": id_array(postings),
+        "organisations": id_array(organisations),
+        "amounts": array(amounts),
+    }
+
+
+def read_movements(attempt_id: UUID) -> Statement:
+    """What the postings of an attempt came to so far: (account kind, nano)."""
+    return _READ_MOVEMENTS, {"attempt": attempt_id}
 
 
 def correct_windows(corrections: Mapping[UUID, int]) -> Statement:
@@ -772,6 +801,61 @@ _RESOLVE_HOLDS = """
         WHERE account.id = total.account_id
     )
     SELECT id, charged_nano, excess_nano FROM resolved"""
+
+_POST_LOSSES = """
+    WITH told AS (
+        SELECT t.* FROM unnest(
+            %(attempts)s::uuid[], %(postings)s::uuid[], %(amounts)s::bigint[]
+        ) AS t (attempt_id, posting_id, amount_nano)
+        JOIN billing_hold hold ON hold.id = t.attempt_id AND hold.state = 'settled'
+    ),
+    wallet AS (
+        SELECT organisation_id,
+               max(id) FILTER (WHERE kind = 'platform:loss') AS loss_id,
+               max(id) FILTER (WHERE kind = 'provider:payable') AS payable_id
+        FROM billing_account
+        WHERE organisation_id = ANY (%(organisations)s::uuid[])
+        GROUP BY organisation_id
+    ),
+    posted AS (
+        INSERT INTO billing_posting (id, idempotency_id, kind, organisation_id, cause, actor)
+        SELECT told.posting_id, 'loss:' || hold.id, 'loss', hold.organisation_id, '{}', ''
+        FROM told JOIN billing_hold hold ON hold.id = told.attempt_id
+        ON CONFLICT (idempotency_id) DO NOTHING
+        RETURNING id, organisation_id
+    ),
+    line AS (
+        SELECT posted.id AS posting_id, wallet.loss_id AS account_id,
+               -told.amount_nano AS amount_nano
+        FROM posted JOIN told ON told.posting_id = posted.id JOIN wallet USING (organisation_id)
+        UNION ALL
+        SELECT posted.id, wallet.payable_id, told.amount_nano
+        FROM posted JOIN told ON told.posting_id = posted.id JOIN wallet USING (organisation_id)
+    ),
+    entered AS (
+        INSERT INTO billing_ledgerentry (posting_id, account_id, amount_nano)
+        SELECT posting_id, account_id, amount_nano FROM line
+    ),
+    moved AS (
+        UPDATE billing_account account
+        SET balance_nano = account.balance_nano + total.amount_nano
+        FROM (
+            SELECT account_id, sum(amount_nano)::bigint AS amount_nano FROM line GROUP BY account_id
+        ) total
+        WHERE account.id = total.account_id
+    )
+    SELECT count(*) FROM posted"""
+
+_READ_MOVEMENTS = """
+    SELECT account.kind, sum(entry.amount_nano)::bigint
+    FROM billing_posting posting
+    JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
+    JOIN billing_account account ON account.id = entry.account_id
+    WHERE posting.idempotency_id IN (
+        'settle:' || %(attempt)s::uuid, 'expire:' || %(attempt)s::uuid,
+        'loss:' || %(attempt)s::uuid, 'adjust:' || %(attempt)s::uuid || ':late',
+        'adjust:' || %(attempt)s::uuid || ':look_up')
+    GROUP BY account.kind"""
 
 _CORRECT_WINDOWS = """
     UPDATE billing_budgetwindow stands

@@ -1,8 +1,12 @@
-"""Attempts whose process died: their holds are resolved and their requests get an end."""
+"""Attempts whose process died: their holds are resolved and their requests get an end.
+
+What providers know of them is asked for and posted after that, outside of the transaction.
+"""
 
 from django.db import transaction
 
 from billing import holds
+from gateway import late_truth
 from usage.records import Cut, crash_cut, write_crash_cut
 
 _BATCH = 500
@@ -29,4 +33,6 @@ def sweep() -> int:
             )
         swept += len(resolved)
         if len(due) < _BATCH:
-            return swept
+            break
+    late_truth.learn()
+    return swept

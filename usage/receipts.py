@@ -377,7 +377,8 @@ _DETAIL: Final = """
                    jsonb_build_object('id', id, 'kind', kind, 'at', created_at) ORDER BY id)
                FROM billing_posting
                WHERE idempotency_id IN (
-                   'hold:' || w.id, 'settle:' || w.id, 'void:' || w.id, 'expire:' || w.id)
+                   'hold:' || w.id, 'settle:' || w.id, 'void:' || w.id, 'expire:' || w.id,
+                   'adjust:' || w.id || ':late', 'adjust:' || w.id || ':look_up')
            ),
            priced.model, version.valid_from, version.valid_to, version.source, version.rates,
            w.multiplier_ppm, w.cost_nano

@@ -35,8 +35,8 @@ def crash_cut(cuts: Sequence[Cut]) -> list[sql.Ending]:
 
     Without a mark the customer pays nothing: nobody knows what was answered.
     """
-    versions = _versions([cut.attempt_id for cut in cuts if cut.mark])
-    none = _Versions(None, None)
+    versions = versions_of([cut.attempt_id for cut in cuts if cut.mark])
+    none = Versions(None, None)
     return [_ending(cut, versions.get(cut.attempt_id, none)) for cut in cuts]
 
 
@@ -51,7 +51,7 @@ def write_crash_cut(cuts: Iterable[tuple[Cut, sql.Ending]]) -> None:
             cursor.execute(text, parameters)
 
 
-def _ending(cut: Cut, versions: "_Versions") -> sql.Ending:
+def _ending(cut: Cut, versions: "Versions") -> sql.Ending:
     if not cut.mark:
         return CRASH_CUT
     meters, version = dict(cut.mark), versions.charge
@@ -59,8 +59,7 @@ def _ending(cut: Cut, versions: "_Versions") -> sql.Ending:
     cost_nano = cost_nano if isinstance(cost_nano, int) else None
     if version is None:
         return CRASH_CUT._replace(meters=json.dumps(meters), basis="free", cost_nano=cost_nano)
-    if "requests" in version.rates:
-        meters["requests"] = 1
+    meters = with_request(meters, version)
     cost = price(meters, version)
     if not isinstance(cost, CostLines):
         return CRASH_CUT._replace(meters=json.dumps(meters), cost_nano=cost_nano)
@@ -72,14 +71,20 @@ def _ending(cut: Cut, versions: "_Versions") -> sql.Ending:
     )
 
 
-class _Versions(NamedTuple):
+def with_request(meters: Mapping[str, int], version: PriceVersion) -> dict[str, int]:
+    """A price per request counts the request itself, if anything of it was counted."""
+    counted = {"requests": 1} if meters and "requests" in version.rates else {}
+    return {**meters, **counted}
+
+
+class Versions(NamedTuple):
     """At which version an attempt is charged, by its plan; and at which it costs us."""
 
     charge: PriceVersion | None
     cost: PriceVersion | None
 
 
-def _versions(attempt_ids: Sequence[UUID]) -> dict[UUID, _Versions]:
+def versions_of(attempt_ids: Sequence[UUID]) -> dict[UUID, Versions]:
     """The price versions at which attempts were admitted; None for what is free or unknown."""
     if not attempt_ids:
         return {}
@@ -96,7 +101,7 @@ def _versions(attempt_ids: Sequence[UUID]) -> dict[UUID, _Versions]:
         for id, version in StoredVersion.objects.in_bulk(wanted).items()
     }
     return {
-        attempt_id: _Versions(
+        attempt_id: Versions(
             stored[charge].multiplied(multiplier_ppm) if charge else None,
             stored[cost] if cost else None,
         )

@@ -124,6 +124,17 @@ def write_records(written: Sequence[RecordWritten]) -> Statement:
     }
 
 
+def learn_late(written: Sequence[RecordWritten]) -> Statement:
+    """Note the endings of attempts that were taken for dead: their holds have expired (I7)."""
+    return _LEARN_LATE, {
+        "organisations": _ids([record.organisation_id for record in written]),
+        "ids": _ids([record.attempt_id for record in written]),
+        "meters": _quoted([record.ending.meters for record in written]),
+        "charges": _plain([record.ending.charge_nano for record in written]),
+        "raw_usages": _quoted([record.ending.raw_usage for record in written]),
+    }
+
+
 def write_refusals(refused: Sequence[Refusal]) -> Statement:
     """Write the records of requests that were refused before any attempt."""
     columns = list(zip(*refused, strict=True))
@@ -257,3 +268,15 @@ _WRITE_REFUSALS = f"""
     ) AS t (organisation_id, id, team_id, key_id, user_id, model, dialect, operation, stream,
             source, {_ENDING_COLUMNS})
     ON CONFLICT (organisation_id, id) DO NOTHING"""  # noqa: S608 - only constants are put in
+
+_LEARN_LATE = """
+    INSERT INTO usage_latetruth (
+        organisation_id, attempt_id, source, meters, charge_nano, raw_usage, tries
+    )
+    SELECT t.organisation_id, t.id, 'late', t.meters, t.charge_nano, t.raw_usage, 0
+    FROM unnest(
+        %(organisations)s::uuid[], %(ids)s::uuid[], %(meters)s::jsonb[], %(charges)s::bigint[],
+        %(raw_usages)s::jsonb[]
+    ) AS t (organisation_id, id, meters, charge_nano, raw_usage)
+    JOIN billing_hold hold ON hold.id = t.id AND hold.state = 'expired'
+    ON CONFLICT DO NOTHING"""

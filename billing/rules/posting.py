@@ -6,8 +6,11 @@ takes it off. What customers own stands on `customer:*`; what was sold stands on
 installation gave its customers to begin with was taken off `equity:opening`. Every account, these
 two included, is kept for each organisation apart, so that no row is shared by all requests.
 
+What a provider may count and no customer pays is taken off `platform:loss` and put on
+`provider:payable`: what we owe without having sold it (I13, I15).
+
 The life of a hold: placed once (available to held), then resolved exactly once (I6): settled,
-voided or expired.
+voided or expired. What is learnt of an attempt after that is an adjustment of its own (I7).
 """
 
 from dataclasses import dataclass
@@ -21,6 +24,7 @@ AccountKind = Literal[
     "revenue",
     "equity:opening",
     "platform:loss",
+    "provider:payable",
     "equity:adjustment",
     "promo:issued",
     "promo:available",
@@ -36,6 +40,7 @@ PostingKind = Literal[
     "settle",
     "void",
     "expire",
+    "correct",
     "adjust",
     "reverse",
     "redeem",
@@ -133,6 +138,37 @@ def expire_hold(
 ) -> Resolution:
     """Resolve a hold that nobody settled in time, by the charge of its last mark (0 without)."""
     return _resolve("expire", attempt_id, organisation_id, held_nano, charge_nano)
+
+
+def adjust_attempt(
+    attempt_id: UUID,
+    organisation_id: UUID,
+    source: str,
+    *,
+    charge_nano: int,
+    loss_nano: int,
+    available_nano: int,
+) -> Posting | None:
+    """What late truth changes: so much more (or less, below 0) for the customer to pay, and for the
+    platform to bear. None when it changes nothing.
+
+    What the customer has no money for any more becomes its debt (I12). `source` tells one truth
+    about an attempt from the other: each is posted once.
+    """
+    entries = []
+    if charge_nano:
+        paid_nano = min(charge_nano, max(available_nano, 0))
+        entries.append(Entry("revenue", organisation_id, charge_nano))
+        if paid_nano:
+            entries.append(Entry("customer:available", organisation_id, -paid_nano))
+        if paid_nano != charge_nano:
+            entries.append(Entry("customer:debt", organisation_id, paid_nano - charge_nano))
+    if loss_nano:
+        entries.append(Entry("platform:loss", organisation_id, -loss_nano))
+        entries.append(Entry("provider:payable", organisation_id, loss_nano))
+    if not entries:
+        return None
+    return Posting(f"adjust:{attempt_id}:{source}", "correct", tuple(entries))
 
 
 def _resolve(

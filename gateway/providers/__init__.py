@@ -21,6 +21,7 @@ from gateway.providers import (
     ollama,
     openai,
     openai_compatible,
+    openai_metered,
     openrouter,
     qwen,
     vllm,
@@ -35,6 +36,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
         for module in (
             openai,
             openai_compatible,
+            openai_metered,
             anthropic,
             gemini,
             azure_openai,

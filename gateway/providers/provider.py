@@ -47,6 +47,7 @@ _PATH = re.compile(r"(/[A-Za-z0-9\-_~]+(\.[A-Za-z0-9\-_~]+)*)*")
 _VALUE = re.compile(r"[A-Za-z0-9.\-_]+")
 _NOT_IN_SEGMENT = re.compile(r"[/\\?#@%:\x00-\x20\x7f-\x9f\ud800-\udfff]|\.\.")
 _MODEL: Final = "{model}"
+_ATTEMPT: Final = "{attempt}"
 
 
 class Quirk(StrEnum):
@@ -140,6 +141,10 @@ class Provider:
     own API for all of them. `own_search` says whether a model is asked to search in the way of its
     owner. A name that is in no table is taken for one like `unknown_like`.
 
+    `usage_look_up` is a path below the base URL where the provider tells what it counted for an
+    attempt, whose id stands for `{attempt}` in it: a JSON object with `usage` as in an answer of
+    the first dialect and with `final`, false while that may grow; 404 for what never arrived.
+
     `media_tokens_max` bounds, for a hold, the tokens of one content part of each kind; where a
     provider's own figures are not known, those of OpenAI stand for them.
     """
@@ -158,6 +163,7 @@ class Provider:
     lifted: frozenset[Flag] = frozenset()
     own_search: bool = True
     unknown_like: str = ""
+    usage_look_up: str = ""
     media_tokens_max: Mapping[MediaKind, int] = field(default_factory=lambda: MEDIA_TOKENS_MAX)
 
     def address(self, base_url: str) -> Address:
@@ -173,6 +179,14 @@ class Provider:
             shaped = self.shape(spoken.paths, path, found.query)
             urls |= {operation: found.origin + end for operation, end in shaped.items()}
         return Address(MappingProxyType(urls), self.name)
+
+    def look_up_url(self, base_url: str, attempt: str) -> str:
+        """Where the usage of an attempt can be asked for. Raises BadAddress, NotOffered."""
+        if not self.usage_look_up:
+            raise NotOffered(f"provider {self.name} tells no usage by the id of an attempt")
+        found = _split(base_url, self.query_names)
+        path = found.path.rstrip("/") or urlsplit(self.base_url).path or self.default_path
+        return found.origin + path + self.usage_look_up.replace(_ATTEMPT, attempt)
 
     def url(self, operation: Operation, base_url: str, model: str = "") -> str:
         """The address of one operation below a channel's base URL; see `address`."""

@@ -245,6 +245,7 @@ class Attempt:
                 total_ms=self._call.elapsed_ms(),
                 flags=(failure.fault,),
             ),
+            self._unknown_nano() if absorbed else 0,
         )
 
     # ---- answers
@@ -623,14 +624,22 @@ class Attempt:
             price_version_id=None if self._price is None else self._price.id,
             cost_version_id=None if self._cost is None else self._cost.id,
         )
-        ended = self._resolved("settled", ending)
+        loss_nano = self._unknown_nano() if bill.basis == "absorbed" else bill.excess_nano
+        ended = self._resolved("settled", ending, loss_nano)
         if call.principal.limited:
             ended = ended._replace(tokens=tokens_of(bill.meters))
         call.parts.books.settle(ended)
         return outcome
 
-    def _resolved(self, state: str, ending: Ending) -> Resolved:
-        return Resolved(self._call.principal.organisation_id, self.id, state, ending)
+    def _resolved(self, state: str, ending: Ending, loss_nano: int = 0) -> Resolved:
+        return Resolved(
+            self._call.principal.organisation_id, self.id, state, ending, loss_nano=loss_nano
+        )
+
+    def _unknown_nano(self) -> int:
+        """What an attempt that nobody pays may have cost us, as far as it can be said: its input,
+        until the provider is asked (I15)."""
+        return self._count(Seen(self._facts.text_bytes)).charge_nano
 
     def _note(self, events: Sequence[Event]) -> None:
         """Remember how it finishes, and how much of it the last usage counts."""

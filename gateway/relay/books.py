@@ -259,7 +259,8 @@ class Books:
         if batch:
             statements += admission.statements(batch)
         organisations = {asked.attempt.organisation_id for asked in batch}
-        organisations.update(item.organisation_id for item in endings if type(item) is Resolved)
+        resolved = [item for item in endings if type(item) is Resolved]
+        organisations.update(item.organisation_id for item in resolved)
         marks, self._marks = self._marks, {}
         lease_due, self._lease_due = self._lease_due, False
         if marks:
@@ -276,6 +277,8 @@ class Books:
             # The marks may be what it refuses; there will be others.
             self._lease_due = lease_due
             raise
+        if resolved and len(rows[1]) < len(resolved):
+            self._endings += settlement.late(resolved, rows[1])
         if not batch:
             return ()
         return admission.verdicts(rows[at])

@@ -10,23 +10,37 @@ from typing import NamedTuple
 from uuid import UUID
 
 from billing import sql as money
-from gateway.relay.database import Statement
+from gateway.relay.database import Row, Statement
 from lib.ids import new_ids
 from usage import sql as usage
 
 
 class Resolved(NamedTuple):
     """How one attempt ended; `state` is settled (with the ending's charge) or voided. `tokens` is
-    what it took of a limit of tokens per minute, where there is one."""
+    what it took of a limit of tokens per minute, where there is one; `loss_nano` what it may have
+    cost us and nobody pays, at the price of its admission (I13, I15)."""
 
     organisation_id: UUID
     attempt_id: UUID
     state: str
     ending: usage.Ending
     tokens: int = 0
+    loss_nano: int = 0
 
 
-Settled = Resolved | usage.Refusal
+class Late(NamedTuple):
+    """The ending of an attempt whose hold somebody else had resolved when it was to be settled."""
+
+    organisation_id: UUID
+    attempt_id: UUID
+    ending: usage.Ending
+
+
+Settled = Resolved | Late | usage.Refusal
+
+# What a process counted itself; of the others it knows no more than whoever resolved the hold.
+_COUNTED = frozenset({"measured", "drained", "estimated"})
+_LOSS_ACCOUNTS = ("platform:loss", "provider:payable")
 
 
 def marks(batch: Mapping[UUID, str]) -> Statement:
@@ -65,7 +79,39 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
             for item in resolved
         ]
         found = [money.resolve_holds(holds), usage.write_records(records)]
+        lost = [item for item in resolved if item.loss_nano]
+        if lost:
+            found += _losses(lost)
     if len(resolved) < len(batch):
         refused = [item for item in batch if type(item) is usage.Refusal]
-        found.append(usage.write_refusals(refused))
+        if refused:
+            found.append(usage.write_refusals(refused))
+        late = [usage.RecordWritten(*item) for item in batch if type(item) is Late]
+        if late:
+            found.append(usage.learn_late(late))
     return found
+
+
+def late(batch: Sequence[Settled], rows: Sequence[Row]) -> list[Late]:
+    """The endings of a batch that came too late, by what `resolve_holds` resolved of it.
+
+    Among them are those that an earlier try has written already: they are told apart by the state
+    of their hold.
+    """
+    done = {row[0] for row in rows}
+    return [
+        Late(item.organisation_id, item.attempt_id, item.ending)
+        for item in batch
+        if type(item) is Resolved
+        and item.ending.basis in _COUNTED
+        and str(item.attempt_id) not in done
+    ]
+
+
+def _losses(lost: Sequence[Resolved]) -> list[Statement]:
+    losses = [
+        money.Loss(item.attempt_id, posting_id, item.organisation_id, item.loss_nano)
+        for item, posting_id in zip(lost, new_ids(len(lost)), strict=True)
+    ]
+    organisations = {item.organisation_id for item in lost}
+    return [money.open_accounts(organisations, _LOSS_ACCOUNTS), money.post_losses(losses)]

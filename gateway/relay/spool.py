@@ -18,12 +18,13 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.relay.settlement import Resolved, Settled
+from gateway.relay.settlement import Late, Resolved, Settled
 from lib.ids import id_text
 from usage.sql import Refusal
 
 _SUFFIX: Final = ".spool"
-_KINDS: Final = {b"r": Resolved, b"f": Refusal}
+_KINDS: Final = {b"r": Resolved, b"l": Late, b"f": Refusal}
+_LETTERS: Final = {kind: letter for letter, kind in _KINDS.items()}
 _HEAD_BYTES: Final = 9
 _ZEROS: Final = bytes(64 * 1024)
 
@@ -140,7 +141,7 @@ def read(raw: bytes) -> list[Settled]:
 
 
 def _line(item: Settled) -> bytes:
-    text = (b"r" if type(item) is Resolved else b"f") + msgspec.json.encode(item)
+    text = _LETTERS[type(item)] + msgspec.json.encode(item)
     return b"%08x%b\n" % (zlib.crc32(text), text)
 
 

@@ -28,13 +28,15 @@ class Seen(NamedTuple):
 
 
 class Bill(NamedTuple):
-    """Meters, charge (never above the hold, I13), where the count is from, and what was odd."""
+    """Meters, charge (never above the hold, I13), where the count is from, and what was odd.
+    `excess_nano` is what the provider counts above the hold, which is ours to bear."""
 
     meters: Mapping[str, int]
     charge_nano: int
     basis: str
     flags: tuple[str, ...]
     raw_usage: str | None
+    excess_nano: int = 0
 
 
 def count(seen: Seen, price_in_force: Price | None, hold_nano: int, measured: str) -> Bill:
@@ -67,7 +69,12 @@ def count(seen: Seen, price_in_force: Price | None, hold_nano: int, measured: st
     if charge > hold_nano:
         flags = (*flags, "above_hold")
     return Bill(
-        with_request(meters, version), min(charge, hold_nano), basis, _review(told, flags), raw
+        with_request(meters, version),
+        min(charge, hold_nano),
+        basis,
+        _review(told, flags),
+        raw,
+        max(charge - hold_nano, 0),
     )
 
 

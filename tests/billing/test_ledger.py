@@ -55,7 +55,7 @@ def test_accounts_are_opened_once(organisation: Organisation) -> None:
     for number in (1, 2):
         lines = (
             Entry("customer:available", organisation.id, -1_000),
-            Entry("platform:loss", organisation.id, 1_000),
+            Entry("equity:adjustment", organisation.id, 1_000),
         )
         post(Posting(f"test:{number}", "void", lines))
     assert balance(organisation) == (3_000, 0, 0)

@@ -137,6 +137,8 @@ class Upstream:
             key, _ = self._authorized(lister, request, query)
             made = list_of(lister, path, self.config.models, self.config.name) if key else None
             made = made or lister.refusal(self._no_key(lister, request, query))
+        elif request.method == "GET" and path.startswith("/v1/usage/"):
+            made = self._usage(request, path.removeprefix("/v1/usage/"), query)
         elif path == "/_canary":
             self.books.note_canary()
             made = whole(200, b"{}")
@@ -206,6 +208,17 @@ class Upstream:
             return refusal(404, f"No request {client_request_id}.", code="not_found")
         first = rows[0].as_json() | {"count": len(rows)}
         return whole(200, compact(first))
+
+    def _usage(self, request: Request, client_request_id: str, query: dict[str, str]) -> Answer:
+        """What this provider counts for a request, by the id that its client gave it."""
+        key, _ = self._authorized(Chat(), request, query)
+        if key is None:
+            return refusal(401, "Incorrect API key provided.", code="invalid_api_key")
+        rows = self.books.by_client_request_id(unquote(client_request_id))
+        if not rows:
+            return refusal(404, f"No request {client_request_id}.", code="not_found")
+        told = {"final": rows[0].outcome != "open", "usage": rows[0].usage()}
+        return whole(200, compact(told))
 
     def _release(self, client_request_id: str | None) -> Answer:
         for connection in list(self.held):

@@ -22,6 +22,8 @@ gemini       /v1beta/models/{m}:generateContent,       x-goog-api-key, or ?key=
              :batchEmbedContents
 embeddings   /v1/embeddings · moderations /v1/moderations · rerank /v1/rerank (Jina),
              /v2/rerank (Cohere)                       Bearer
+usage        GET /v1/usage/{x-client-request-id}: {"final", "usage"} as billed      Bearer
+usage        /v1/usage/{x-client-request-id}: what is billed for it, {"final", "usage"}   Bearer
 models       /v1/models[/{m}], /v1beta/models[/{m}] in the form of the credential
 Azure        /openai/v1/… and /openai/deployments/{m}/…?api-version=, /openai/responses?api-version=
              for all of the OpenAI family              api-key

@@ -281,7 +281,7 @@ def test_registry() -> None:
     assert all(provider.name == name for name, provider in PROVIDERS.items())
     assert set(PROVIDERS) == {
         "openai", "azure_openai", "anthropic", "gemini", "deepseek", "qwen", "xai", "glm", "doubao",
-        "kimi", "openrouter", "ollama", "vllm", "openai_compatible", "local",
+        "kimi", "openrouter", "ollama", "vllm", "openai_compatible", "openai_metered", "local",
     }  # fmt: skip
     with pytest.raises(UnknownProvider, match="'nope': it must be one of openai, openai_compat"):
         provider_named("nope")
@@ -312,3 +312,14 @@ def test_media_of_a_hold_have_bounds() -> None:
     for provider in PROVIDERS.values():
         assert set(provider.media_tokens_max) == {"image", "audio", "file", "video"}
         assert all(bound > 0 for bound in provider.media_tokens_max.values())
+
+
+def test_usage_look_up() -> None:
+    """Where a provider tells what it counted, by the id that went upstream with the attempt."""
+    metered = provider_named("openai_metered")
+    assert metered.look_up_url("https://a.example/llm/v1/", "01AB") == (
+        "https://a.example/llm/v1/usage/01AB"
+    )
+    assert metered.look_up_url("https://a.example", "01AB") == "https://a.example/v1/usage/01AB"
+    with pytest.raises(NotOffered, match="tells no usage"):
+        provider_named("openai").look_up_url("https://a.example", "01AB")

@@ -1,0 +1,74 @@
+"""Late truth: what is learnt of an attempt after its hold was resolved (I7).
+
+It is posted once for each source of truth, and leads the books from what they say to what they
+should: the customer has paid so much, the platform has borne the rest of what the provider counted.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple, cast
+from uuid import UUID
+
+from django.db import transaction
+
+from billing import sql
+from billing.ledger import execute, post
+from billing.rules.posting import adjust_attempt
+
+_KINDS = ("customer:available", "customer:debt", "revenue", "platform:loss", "provider:payable")
+
+
+class Borne(NamedTuple):
+    """Who pays what of an attempt, in nano."""
+
+    customer_nano: int
+    platform_nano: int
+
+
+def lock_wallet(organisation_id: UUID) -> None:
+    """Begin a transaction that corrects attempts of this organisation."""
+    execute(sql.open_accounts([organisation_id], _KINDS))
+    execute(sql.lock_accounts([organisation_id]))
+
+
+def borne(attempt_id: UUID) -> Borne:
+    """Who has paid what of an attempt so far, by the ledger."""
+    moved = _by_kind(sql.read_movements(attempt_id))
+    return Borne(moved.get("revenue", 0), -moved.get("platform:loss", 0))
+
+
+def correct(
+    attempt_id: UUID,
+    organisation_id: UUID,
+    source: str,
+    wanted: Borne,
+    cause: Mapping[str, object],
+) -> None:
+    """Lead the books of an attempt to `wanted`, in the transaction that `lock_wallet` began.
+
+    The customer's budgets follow, whatever their cap says (I12). Raises PostingConflict when this
+    source has said something else before (I8).
+    """
+    stand = borne(attempt_id)
+    charge_nano = wanted.customer_nano - stand.customer_nano
+    posting = adjust_attempt(
+        attempt_id,
+        organisation_id,
+        source,
+        charge_nano=charge_nano,
+        loss_nano=wanted.platform_nano - stand.platform_nano,
+        available_nano=_available(organisation_id),
+    )
+    if posting is None:
+        return
+    with transaction.atomic():
+        post(posting, cause=cause)
+        if charge_nano:
+            execute(sql.correct_windows({attempt_id: charge_nano}))
+
+
+def _available(organisation_id: UUID) -> int:
+    return _by_kind(sql.read_balances(organisation_id))["customer:available"]
+
+
+def _by_kind(statement: sql.Statement) -> dict[str, int]:
+    return dict(cast(list[tuple[str, int]], execute(statement)))

@@ -1,0 +1,126 @@
+"""What providers counted for attempts of which our own count is not sure, asked by their ids (I7).
+
+    unsure      settled from a mark, estimated or absorbed; its channel's provider tells usage
+    asked       outside of any transaction; again after a while if it cannot tell yet
+    posted      the customer never pays more than the provider counted; what nobody pays, we bear
+
+The late endings of processes that were taken for dead are posted here as well.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+import httpx
+import msgspec
+from django.db import connection, transaction
+
+from billing import corrections
+from billing.corrections import Borne
+from gateway.channels import open_secret
+from gateway.codecs.openai import usage as openai_usage
+from gateway.codecs.usage import storable
+from gateway.installation import egress_policy
+from gateway.models import Channel
+from gateway.providers import PROVIDERS
+from gateway.providers.provider import BadAddress
+from lib.egress import EgressError, EgressPolicy, guarded_client
+from lib.ids import id_text
+from lib.vault import VaultError
+from usage import truths
+from usage.truths import Truth, Unsure
+
+log = logging.getLogger(__name__)
+
+_BATCH: Final = 200
+_BYTES_MAX: Final = 64 * 1024
+_TOLD_BY: Final = tuple(name for name, found in PROVIDERS.items() if found.usage_look_up)
+
+
+class _Told(msgspec.Struct):
+    usage: msgspec.Raw
+    final: bool = True
+
+
+def learn() -> int:
+    """Ask for what is unsure, and post what has been learnt; how many attempts were corrected.
+
+    Runs in one process at a time; any may run it.
+    """
+    _ask_all()
+    posted = 0
+    for truth in truths.to_post(_BATCH):
+        with transaction.atomic():
+            _post(truth)
+        posted += 1
+    return posted
+
+
+def _ask_all() -> None:
+    channels = {
+        channel.id: channel
+        for channel in Channel.objects.filter(provider__in=_TOLD_BY).prefetch_related("keys")
+    }
+    unsure = truths.unsure(channels, _BATCH) if channels else []
+    if not unsure:
+        return
+    policy = egress_policy()
+    # No transaction, and no connection, is kept open across the network (I9).
+    connection.close()
+    told = [(one, _ask(one, channels[one.channel_id], policy)) for one in unsure]
+    for one, found in told:
+        truths.note(one, *found)
+
+
+def _ask(
+    one: Unsure, channel: Channel, policy: EgressPolicy
+) -> tuple[Mapping[str, int] | None, str | None]:
+    """The meters and the raw usage that the provider tells; None for what it cannot tell yet."""
+    provider = PROVIDERS[channel.provider]
+    try:
+        key = channel.keys.first()
+        headers = provider.headers(open_secret(key) if key else None)
+        url = provider.look_up_url(channel.base_url, id_text(one.attempt_id))
+        with guarded_client(policy, schemes=("http", "https")) as client:
+            answer = client.get(url, headers=headers)
+    except (EgressError, BadAddress, VaultError, httpx.HTTPError) as error:
+        log.warning("%s cannot be asked for usage: %s", channel.name, error)
+        return None, None
+    if answer.status_code == 404 and one.charge_nano == 0:
+        # It never arrived there. Where somebody paid for it, that is not believed.
+        return {}, None
+    if answer.status_code != 200 or len(answer.content) > _BYTES_MAX:
+        return None, None
+    return _read(answer.content)
+
+
+def _read(body: bytes) -> tuple[Mapping[str, int] | None, str | None]:
+    try:
+        told = msgspec.json.decode(body, type=_Told)
+    except msgspec.DecodeError:
+        return None, None
+    counted = openai_usage.quantities(bytes(told.usage))
+    if not told.final or counted.missing or counted.quarantined:
+        return None, None
+    return counted.meters, storable(bytes(told.usage)).decode(errors="replace")
+
+
+def _post(truth: Truth) -> None:
+    """Lead the books of an attempt to what is known of it now."""
+    corrections.lock_wallet(truth.organisation_id)
+    stand = corrections.borne(truth.attempt_id)
+    total_nano = truth.total_nano
+    if total_nano is None:
+        # Its price cannot be reckoned: the row is kept, and nobody's money moves.
+        truths.mark_posted(truth)
+        return
+    customer_nano = stand.customer_nano if truth.charge_nano is None else truth.charge_nano
+    customer_nano = min(customer_nano, total_nano)
+    corrections.correct(
+        truth.attempt_id,
+        truth.organisation_id,
+        truth.source,
+        Borne(customer_nano, total_nano - customer_nano),
+        cause={"attempt": id_text(truth.attempt_id), "meters": dict(truth.meters)},
+    )
+    truths.mark_posted(truth)

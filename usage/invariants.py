@@ -1,0 +1,118 @@
+"""The invariants of the books, each as a query for the rows that break it.
+
+They run at the end of every money test, every minute in production, and by `manage.py verify`.
+"""
+
+from typing import Any, Final, Protocol
+
+# promises.md, "The invariants". The first column of each is the id of the row.
+INVARIANTS: Final = {
+    "I1 every posting sums to 0": """
+        SELECT posting_id, sum(amount_nano) FROM billing_ledgerentry
+        GROUP BY posting_id HAVING sum(amount_nano) <> 0 OR count(*) < 2""",
+    "I1 every posting has its lines": """
+        SELECT id FROM billing_posting p
+        WHERE NOT EXISTS (SELECT FROM billing_ledgerentry e WHERE e.posting_id = p.id)""",
+    "I3 a cached balance is the sum of its lines": """
+        SELECT a.id, a.balance_nano FROM billing_account a
+        WHERE a.balance_nano <> coalesce(
+            (SELECT sum(e.amount_nano) FROM billing_ledgerentry e WHERE e.account_id = a.id), 0)""",
+    "I4 no customer's balance is negative": """
+        SELECT id FROM billing_account
+        WHERE kind IN ('customer:available', 'customer:held') AND balance_nano < 0""",
+    "I5 every hold has its attempt, every attempt its hold": """
+        SELECT h.id, a.id FROM billing_hold h FULL JOIN usage_attempt a USING (id)
+        WHERE h.id IS NULL OR a.id IS NULL OR h.amount_nano <> a.hold_nano""",
+    "I5 every hold has its posting": """
+        SELECT h.id FROM billing_hold h WHERE NOT EXISTS (
+            SELECT FROM billing_posting p WHERE p.idempotency_id = 'hold:' || h.id)""",
+    "I6 a hold is resolved by exactly one posting": """
+        SELECT h.id, h.state FROM billing_hold h WHERE (h.state <> 'open')::int <> (
+            SELECT count(*) FROM billing_posting p WHERE p.idempotency_id IN (
+                'settle:' || h.id, 'void:' || h.id, 'expire:' || h.id))""",
+    "what is held is the sum of the open holds": """
+        SELECT a.organisation_id FROM billing_account a WHERE a.kind = 'customer:held'
+        AND a.balance_nano <> coalesce((SELECT sum(h.amount_nano) FROM billing_hold h
+            WHERE h.organisation_id = a.organisation_id AND h.state = 'open'), 0)""",
+    "I10 every resolved attempt has one record, and no open one has": """
+        SELECT h.id, h.state FROM billing_hold h WHERE (h.state <> 'open')::int <> (
+            SELECT count(*) FROM usage_usagerecord r
+            WHERE r.organisation_id = h.organisation_id AND r.id = h.id)""",
+    "I10 revenue is the sum of the records": """
+        SELECT a.organisation_id, a.balance_nano FROM billing_account a WHERE a.kind = 'revenue'
+        AND a.balance_nano <> coalesce((SELECT sum(r.charge_nano) FROM usage_usagerecord r
+            WHERE r.organisation_id = a.organisation_id), 0)
+        + coalesce((SELECT sum(e.amount_nano) FROM billing_ledgerentry e
+            JOIN billing_posting p ON p.id = e.posting_id
+            WHERE e.account_id = a.id AND p.kind = 'correct'), 0)""",
+    "I10 revenue of a record is its charge": """
+        SELECT r.id, r.charge_nano FROM usage_usagerecord r
+        JOIN billing_hold h ON h.id = r.id
+        JOIN billing_posting p ON p.idempotency_id IN ('settle:' || r.id, 'expire:' || r.id)
+        JOIN billing_account a ON a.organisation_id = r.organisation_id AND a.kind = 'revenue'
+        LEFT JOIN billing_ledgerentry e ON e.posting_id = p.id AND e.account_id = a.id
+        WHERE coalesce(e.amount_nano, 0) <> r.charge_nano""",
+    "I7 every late truth is posted once, and linked to its attempt": """
+        SELECT p.id FROM billing_posting p WHERE p.kind IN ('correct', 'loss') AND NOT EXISTS (
+            SELECT FROM billing_hold h WHERE h.id::text = split_part(p.idempotency_id, ':', 2)
+            AND h.state <> 'open')""",
+    "I13 what we owe without having sold it is what we bear": """
+        SELECT organisation_id FROM billing_account
+        WHERE kind IN ('platform:loss', 'provider:payable')
+        GROUP BY organisation_id HAVING sum(balance_nano) <> 0""",
+    "I13 nothing is charged above its hold": """
+        SELECT id FROM usage_usagerecord WHERE charge_nano > hold_nano""",
+    "I20 what is left of promo stands on its account": """
+        SELECT a.organisation_id, a.balance_nano FROM billing_account a
+        WHERE a.kind = 'promo:available' AND a.balance_nano <> coalesce((
+            SELECT sum(g.amount_nano - g.consumed_nano - g.expired_nano) FROM billing_promogrant g
+            WHERE g.organisation_id = a.organisation_id), 0)""",
+    "I22 a code is used as often as it was redeemed, and not too often": """
+        SELECT c.id, c.uses FROM billing_code c JOIN billing_codebatch b ON b.id = c.batch_id
+        WHERE c.uses > b.max_uses
+        OR c.uses <> (SELECT count(*) FROM billing_redemption r WHERE r.code_id = c.id)""",
+    "I23 what a budget window holds is the sum of its open holds": """
+        SELECT w.id, w.held_nano FROM billing_budgetwindow w
+        LEFT JOIN (SELECT window_id, sum(amount_nano) AS nano
+                   FROM billing_hold, unnest(window_ids) AS window_id
+                   WHERE state = 'open' GROUP BY window_id) h ON h.window_id = w.id
+        WHERE w.held_nano <> coalesce(h.nano, 0)""",
+    "I23 what a budget window has spent is in the records and corrections": """
+        SELECT w.id, w.spent_nano FROM billing_budgetwindow w
+        LEFT JOIN (SELECT window_id, sum(r.charge_nano + coalesce(c.nano, 0)) AS nano
+                   FROM billing_hold h, unnest(h.window_ids) AS window_id, usage_usagerecord r
+                   LEFT JOIN LATERAL (
+                       SELECT sum(e.amount_nano) AS nano FROM billing_posting p
+                       JOIN billing_ledgerentry e ON e.posting_id = p.id
+                       JOIN billing_account a ON a.id = e.account_id AND a.kind = 'revenue'
+                       WHERE p.idempotency_id IN (
+                           'adjust:' || r.id || ':late', 'adjust:' || r.id || ':look_up')
+                   ) c ON true
+                   WHERE r.organisation_id = h.organisation_id AND r.id = h.id
+                   GROUP BY window_id) s ON s.window_id = w.id
+        WHERE w.spent_nano <> coalesce(s.nano, 0)""",
+    "P2 nothing stands above a budget's cap": """
+        SELECT id FROM billing_budgetwindow WHERE held_nano + spent_nano > cap_nano""",
+    "a request has one final record at most": """
+        SELECT request_id FROM usage_usagerecord WHERE final
+        GROUP BY request_id HAVING count(*) > 1""",
+}
+
+
+class Cursor(Protocol):
+    """A cursor of Django or of psycopg."""
+
+    def execute(self, query: Any, params: Any = None) -> Any: ...
+
+    def fetchmany(self, size: int) -> list[Any]: ...
+
+
+def broken_invariants(cursor: Cursor, rows_max: int = 5) -> dict[str, list[Any]]:
+    """The first rows that break an invariant, by invariant; empty when the books are right."""
+    broken = {}
+    for name, query in INVARIANTS.items():
+        cursor.execute(query)
+        rows = cursor.fetchmany(rows_max)
+        if rows:
+            broken[name] = rows
+    return broken

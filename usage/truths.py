@@ -1,0 +1,128 @@
+"""Late truth in the books of usage: which attempts are unsure, and what was learnt of them (I7)."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from billing.rules.pricing import total_of
+from lib import clock
+from usage.models import LateTruth, TruthSource
+from usage.records import versions_of, with_request
+
+# A provider that does not answer is asked for a day, ever less often.
+_TRIES_MAX = 12
+
+
+class Unsure(NamedTuple):
+    """A settled attempt whose provider may know better."""
+
+    attempt_id: UUID
+    organisation_id: UUID
+    channel_id: UUID
+    charge_nano: int
+
+
+class Truth(NamedTuple):
+    """What is known of an attempt, to be posted.
+
+    `charge_nano` is what its own process charged for it, None if that process died. `total_nano`
+    is what the count comes to at the price of the admission, None where it cannot be reckoned; the
+    provider's word stands above ours.
+    """
+
+    attempt_id: UUID
+    organisation_id: UUID
+    source: str
+    meters: Mapping[str, int]
+    charge_nano: int | None
+    total_nano: int | None
+
+
+def unsure(channel_ids: Iterable[UUID], limit: int) -> list[Unsure]:
+    """Attempts of these channels whose provider is to be asked now, at most so many."""
+    rows = _run(_UNSURE, {"channels": list(channel_ids), "tries": _TRIES_MAX, "limit": limit})
+    return [Unsure(*row) for row in rows]
+
+
+def note(one: Unsure, meters: Mapping[str, int] | None, raw_usage: str | None) -> None:
+    """Keep what the provider told; without meters it is asked again later."""
+    _run(
+        _NOTE,
+        {
+            "attempt": one.attempt_id,
+            "organisation": one.organisation_id,
+            "meters": None if meters is None else json.dumps(dict(meters)),
+            "raw": raw_usage,
+        },
+    )
+
+
+def to_post(limit: int) -> list[Truth]:
+    """What was learnt and is not posted yet, oldest first."""
+    found = LateTruth.objects.filter(posted_at__isnull=True, meters__isnull=False)
+    rows = list(found.order_by("id")[:limit])
+    ids = [row.attempt_id for row in rows]
+    known: dict[UUID, dict[str, LateTruth]] = {}
+    for row in LateTruth.objects.filter(attempt_id__in=ids, meters__isnull=False):
+        known.setdefault(row.attempt_id, {})[row.source] = row
+    versions = versions_of(ids)
+    truths = []
+    for row in rows:
+        late = known[row.attempt_id].get(TruthSource.LATE)
+        best = known[row.attempt_id].get(TruthSource.LOOK_UP, row)
+        version = versions[row.attempt_id].charge
+        meters: Mapping[str, int] = best.meters or {}
+        total = 0 if version is None else total_of(with_request(meters, version), version)
+        charge_nano = None if late is None else late.charge_nano
+        if best is late and charge_nano is not None and isinstance(total, int):
+            # It may have ended at another version than it began at.
+            total = max(total, charge_nano)
+        truths.append(
+            Truth(
+                row.attempt_id,
+                row.organisation_id,
+                row.source,
+                meters,
+                charge_nano,
+                total if isinstance(total, int) else None,
+            )
+        )
+    return truths
+
+
+def mark_posted(truth: Truth) -> None:
+    """The books say it now; in the transaction of its posting."""
+    LateTruth.objects.filter(attempt_id=truth.attempt_id, source=truth.source).update(
+        posted_at=clock.now()
+    )
+
+
+def _run(text: str, parameters: Mapping[str, Any]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(text, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+_UNSURE = """
+    SELECT record.id, record.organisation_id, record.channel_id, record.charge_nano
+    FROM usage_usagerecord record
+    LEFT JOIN usage_latetruth truth ON truth.attempt_id = record.id AND truth.source = 'look_up'
+    WHERE record.basis IN ('estimated', 'absorbed')
+      AND record.admitted_at > now() - interval '1 day'
+      AND record.channel_id = ANY (%(channels)s)
+      AND (truth.id IS NULL OR (
+          truth.meters IS NULL AND truth.ask_at < now() AND truth.tries < %(tries)s))
+    ORDER BY record.admitted_at LIMIT %(limit)s"""
+
+_NOTE = """
+    INSERT INTO usage_latetruth AS truth
+        (organisation_id, attempt_id, source, meters, raw_usage, tries, ask_at)
+    VALUES (%(organisation)s, %(attempt)s, 'look_up', %(meters)s::jsonb, %(raw)s::jsonb, 1,
+            now() + interval '5 seconds')
+    ON CONFLICT (attempt_id, source) DO UPDATE
+    SET meters = excluded.meters, raw_usage = excluded.raw_usage, tries = truth.tries + 1,
+        learnt_at = now(), ask_at = now() + interval '5 seconds' * 2 ^ truth.tries
+    WHERE truth.meters IS NULL"""
