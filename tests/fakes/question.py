@@ -101,7 +101,8 @@ class Heard:
     def say(self, text: str) -> None:
         self.tokens += len(text.split())
         self.turns[-1].texts.append(text)
-        self.lines.append(f"{self.turns[-1].role}: {text}")
+        if text:
+            self.lines.append(f"{self.turns[-1].role}: {text}")
 
     def system(self, text: str) -> None:
         self.tokens += len(text.split())

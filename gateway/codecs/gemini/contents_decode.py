@@ -6,7 +6,7 @@ call of its name, of the latest turn that has one open. A part's seal belongs to
 a thought it closes the thought.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -79,15 +79,30 @@ class ContentsReader:
         if not contents:
             body.due("contents", body.value.get("contents"))
             body.refuse_value("contents", "must have at least 1 item")
-        return tuple(message for content in contents for message in self._read(content))
+        return tuple(self._read(contents))
 
-    def _read(self, content: Members) -> Iterator[Message]:
-        role = content.word("role", _ROLES) if content.value.get("role") != "" else None
-        parts = repeated(content, "parts")
-        if role == "model":
-            self._open.append([])
-            yield Message("assistant", tuple(self._model(parts)))
-            return
+    def _read(self, contents: list[Members]) -> Iterator[Message]:
+        """What the model said in several contents in a row is one turn: clients keep the chunks of
+        a stream as they came."""
+        said: list[Members] | None = None
+        for content in contents:
+            role = content.word("role", _ROLES) if content.value.get("role") != "" else None
+            parts = repeated(content, "parts")
+            if role == "model":
+                said = [*(said or ()), *parts]
+                continue
+            if said is not None:
+                yield self._assistant(said)
+                said = None
+            yield from self._asked(parts)
+        if said is not None:
+            yield self._assistant(said)
+
+    def _assistant(self, parts: list[Members]) -> Message:
+        self._open.append([])
+        return Message("assistant", tuple(_joined(self._model(parts))))
+
+    def _asked(self, parts: list[Members]) -> Iterator[Message]:
         told: list[Part] = []
         for part in parts:
             if part.has("functionResponse"):
@@ -163,6 +178,21 @@ class ContentsReader:
                         turn.remove((id_, called))
                         return id_
         result.refuse("invalid_type", "name", "must be that of an earlier call without a response")
+
+
+def _joined(parts: Iterable[Part]) -> Iterator[Part]:
+    """Texts side by side are pieces of one: white space alone would be lost as a part."""
+    words: list[str] = []
+    for part in parts:
+        if isinstance(part, Text):
+            words.append(part.text)
+            continue
+        if words:
+            yield Text("".join(words))
+            words = []
+        yield part
+    if words:
+        yield Text("".join(words))
 
 
 def _read_seal(part: Members) -> Seal | None:

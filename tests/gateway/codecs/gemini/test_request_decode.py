@@ -112,6 +112,27 @@ def test_parts_of_a_user(part: object, want: object) -> None:
     assert messages({"role": "", "parts": part}) == (Message("user", (want,)),)  # type: ignore[arg-type]
 
 
+def test_chunks_that_a_client_has_kept_are_one_turn() -> None:
+    """As `chats` of the official client sends them: white space is a piece of the text."""
+    kept: list[object] = [
+        {"text": "I ", "thought": True},
+        {"text": "see", "thought": True},
+        {"text": "so"},
+        {"text": " "},
+        {"text": "be it"},
+        {"functionCall": {"id": "x", "name": "f"}},
+        {"functionCall": {"id": "y", "name": "f"}},
+    ]
+    said = [{"role": "model", "parts": [part]} for part in kept]
+    results = [{"functionResponse": {"id": id_, "name": "f", "response": {}}} for id_ in "xy"]
+    asked, told, *answered = messages(
+        {"role": "user", "parts": [{"text": "hi"}]}, *said, {"role": "user", "parts": results}
+    )
+    calls = (ToolCall("x", "f", ""), ToolCall("y", "f", ""))
+    assert told == Message("assistant", (Reasoning("I see"), Text("so be it"), *calls))
+    assert [message.role for message in (asked, *answered)] == ["user", "tool", "tool"]
+
+
 def test_a_turn_of_the_model() -> None:
     foreign = Seal("anthropic", "A")
     (told,) = messages(
