@@ -9,6 +9,8 @@ from gateway.codecs.errors import RequestFault, quote_value
 
 # Seals travel to every client, asked for or not.
 _ALWAYS_INCLUDED: Final = frozenset({"reasoning.encrypted_content"})
+# They have no word for a tool that failed; its text stays.
+_NO_FAILED: Final[frozenset[Dialect]] = frozenset({"openai", "responses"})
 # Fields that all but gemini call as we do are not listed.
 _GENERATION: Final = "generationConfig."
 _NAMES: Final[Mapping[Dialect, Mapping[str, str]]] = MappingProxyType(
@@ -78,6 +80,8 @@ def dropped_names(
     parts = list(_parts(request))
     if not marks and any(getattr(one, "cache", None) for one in (*parts, *request.tools)):
         names.append("cache_control")
+    if dialect in _NO_FAILED and any(isinstance(p, ToolResult) and p.failed for p in parts):
+        names.append("is_error" if request.dialect == "anthropic" else "functionResponse.error")
     names += [_own_name(p) for p in parts if isinstance(p, OwnPart) and p.dialect != dialect]
     if dialect != request.dialect:
         names += request.extra

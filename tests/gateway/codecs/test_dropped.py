@@ -1,4 +1,5 @@
 import pytest
+from msgspec import structs
 
 from gateway.codecs.chat import (
     Dialect,
@@ -53,6 +54,17 @@ def test_marks_for_the_cache_are_named_where_nobody_understands_them(where: str)
     }[where]
     assert dropped_names(asked, "responses") == ("cache_control",)
     assert dropped_names(asked, "openai", marks=True) == ()
+
+
+@pytest.mark.parametrize(
+    ("dialect", "name"), [("anthropic", "is_error"), ("gemini", "functionResponse.error")]
+)
+def test_a_failed_tool_is_named_where_there_is_no_word_for_it(dialect: Dialect, name: str) -> None:
+    asked = request(Message("tool", (ToolResult("c", (Text("no"),), failed=True),)))
+    asked = structs.replace(asked, dialect=dialect)
+    assert dropped_names(asked, "openai") == (name,)
+    assert dropped_names(asked, "responses") == (name,)
+    assert name not in dropped_names(asked, "gemini" if dialect == "anthropic" else "anthropic")
 
 
 def test_history_that_only_its_own_dialect_has_is_named() -> None:
