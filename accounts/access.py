@@ -72,7 +72,7 @@ SYSTEM = Actor(user=None, key=None, organisation=None, role=None, operator=True)
 
 
 MODEL_KEY_ACTIONS: frozenset[roles.Action] = frozenset(
-    {"keys.read", "usage.read", "requests.read", "models.read"}
+    {"keys.read", "usage.read", "requests.read", "models.read", "budgets.read"}
 )
 """What a key that calls models may read of itself."""
 

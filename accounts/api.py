@@ -9,11 +9,14 @@ from pydantic import AwareDatetime, ConfigDict, Field
 
 from accounts import access, keys
 from accounts.models import Key, KeyKind
+from accounts.rules.limits import LIMIT_MAX
 from lib import clock, pagination
 from lib.ids import id_text
 
 router = Router(tags=["Keys"])
 
+Count = Annotated[int, Field(ge=1, le=LIMIT_MAX, strict=True)]
+Word = Annotated[str, Field(min_length=1, max_length=100)]
 Pattern = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
 
 
@@ -33,6 +36,37 @@ class KeyIn(Schema):
         description="Names or patterns (`gpt-*`) that the key may ask for; empty = all.",
     )
     expires_at: AwareDatetime | None = Field(None, description="When the key ends by itself.")
+    rpm: Count | None = Field(None, description="Requests in any sixty seconds.")
+    tpm: Count | None = Field(None, description="Language-model tokens in any sixty seconds.")
+    parallel: Count | None = Field(None, description="Requests that may run at once.")
+    endpoints: list[Word] = Field(
+        default_factory=list, description="Endpoints by the names of requests; empty = all."
+    )
+    networks: list[Word] = Field(
+        default_factory=list, description="Networks that it may be used from; empty = all."
+    )
+    tags: list[Word] = Field(
+        default_factory=list, description="Labels of all its requests, for grouping and budgets."
+    )
+    log_content: bool = Field(True, description="Whether content may be kept for a while.")
+
+
+class KeyChange(Schema):
+    """What to change of a key; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, min_length=1, max_length=120)
+    models: list[Pattern] | None = Field(None, max_length=100)
+    expires_at: AwareDatetime | None = None
+    disabled: bool | None = None
+    rpm: Count | None = None
+    tpm: Count | None = None
+    parallel: Count | None = None
+    endpoints: list[Word] | None = None
+    networks: list[Word] | None = None
+    tags: list[Word] | None = None
+    log_content: bool | None = None
 
 
 class KeyOut(Schema):
@@ -50,6 +84,13 @@ class KeyOut(Schema):
     created_at: dt.datetime
     expires_at: dt.datetime | None
     revoked_at: dt.datetime | None
+    rpm: int | None
+    tpm: int | None
+    parallel: int | None
+    endpoints: list[str]
+    networks: list[str]
+    tags: list[str]
+    log_content: bool
 
 
 class NewKeyOut(KeyOut):
@@ -90,6 +131,7 @@ def create_key(request: HttpRequest, body: KeyIn) -> Status[NewKeyOut]:
         user=actor.user,
         model_patterns=body.models,
         expires_at=body.expires_at,
+        **{name: getattr(body, name) for name in keys.LIMITS},
     )
     return Status(201, NewKeyOut(**_shown(key), secret=text))
 
@@ -98,6 +140,19 @@ def create_key(request: HttpRequest, body: KeyIn) -> Status[NewKeyOut]:
 def show_key(request: HttpRequest, id: str) -> KeyOut:
     """One key that you may see."""
     return KeyOut(**_shown(access.access_key(access.actor_of(request), id)))
+
+
+@router.patch("/keys/{id}", response=KeyOut, summary="Change a key")
+def change_key(request: HttpRequest, id: str, body: KeyChange) -> KeyOut:
+    """Change what is named; a limit of `null` is none. It holds within a second everywhere."""
+    actor = access.actor_of(request)
+    stated = body.dict(exclude_unset=True)
+    for name in ("name", "models", "disabled", "endpoints", "networks", "tags", "log_content"):
+        if name in stated and stated[name] is None:
+            raise keys.KeyRefused(name, f"{name} cannot be null: leave it out, or state a value.")
+    if "models" in stated:
+        stated["model_patterns"] = stated.pop("models")
+    return KeyOut(**_shown(keys.change_key(actor, access.writable_key(actor, id), **stated)))
 
 
 @router.delete("/keys/{id}", response=KeyOut, summary="Revoke a key")
@@ -121,4 +176,5 @@ def _shown(key: Key) -> dict[str, Any]:
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
+        **{name: getattr(key, name) for name in keys.LIMITS},
     }

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,10 +15,14 @@ from accounts.access import digest_of as digest_of
 from accounts.epoch import bump_epoch
 from accounts.models import Key, KeyKind, Organisation, Team, User
 from accounts.rules import key_format
+from accounts.rules.limits import LimitInvalid, check_limits
 from lib import clock
 
 _PREFIX_LENGTH = 12
 _PLAYGROUND = "Playground"
+
+LIMITS = ("rpm", "tpm", "parallel", "endpoints", "networks", "tags", "log_content")
+"""What narrows a key beside its models and its end; see `accounts.models.Key`."""
 
 
 class KeyRefused(ValueError):
@@ -39,14 +43,16 @@ def mint_key(
     user: User | None,
     model_patterns: Sequence[str] = (),
     expires_at: dt.datetime | None = None,
+    **limits: Any,
 ) -> tuple[Key, str]:
-    """A new key and its text, which is not stored and cannot be had again.
+    """A new key and its text, which is not stored and cannot be had again; `limits` are LIMITS.
 
     KeyRefused when a living key of the organisation has the name, when the expiry is past, or when
     a management key would belong to nobody (it does what its person's role allows).
     """
     if kind == KeyKind.MANAGEMENT and user is None:
         raise KeyRefused("user", gettext("A management key belongs to a person."))
+    _check(limits)
     form: key_format.KeyFormKind = "management" if kind == KeyKind.MANAGEMENT else "relay"
     text = key_format.compose(form, os.urandom(key_format.RANDOM_BYTES))
     key = _save(
@@ -61,6 +67,7 @@ def mint_key(
             model_patterns=list(model_patterns),
             created_by=actor.user,
             expires_at=expires_at,
+            **limits,
         ),
         text,
     )
@@ -103,7 +110,7 @@ def bring_key(
 
 
 def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
-    """Set `name`, `model_patterns`, `expires_at` or `disabled` of a living key.
+    """Set `name`, `model_patterns`, `expires_at`, `disabled` or one of LIMITS of a living key.
 
     What is equal already is left out; with nothing left, nothing is written or audited. KeyRefused
     when the name is taken.
@@ -113,11 +120,12 @@ def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
         changed = {
             field: value for field, value in changes.items() if getattr(locked, field) != value
         }
-        unknown = changed.keys() - {"name", "model_patterns", "expires_at", "disabled"}
+        unknown = changed.keys() - {"name", "model_patterns", "expires_at", "disabled", *LIMITS}
         if unknown:
             raise TypeError(f"not a changeable field of a key: {', '.join(sorted(unknown))}")
         if not changed:
             return locked
+        _check(changed)
         before = {field: _plain(getattr(locked, field)) for field in changed}
         for field, value in changed.items():
             setattr(locked, field, value)
@@ -164,6 +172,34 @@ def playground_key(organisation: Organisation) -> Key:
     return Key.objects.get(organisation=organisation, kind=KeyKind.PLAYGROUND)
 
 
+def change_team(actor: Actor, team: Team, **limits: int | None) -> Team:
+    """Set `rpm`, `tpm` or `parallel` of a team, which its keys share; None = no limit."""
+    with transaction.atomic():
+        locked = Team.objects.select_for_update().get(id=team.id)
+        changed = {
+            field: value for field, value in limits.items() if getattr(locked, field) != value
+        }
+        if not changed:
+            return locked
+        _check(changed)
+        before = {field: getattr(locked, field) for field in changed}
+        for field, value in changed.items():
+            setattr(locked, field, value)
+        locked.save(update_fields=list(changed))
+        audit.record(
+            actor, locked.organisation, "team.changed", locked, before=before, after=changed
+        )
+        bump_epoch()
+    return locked
+
+
+def _check(limits: Mapping[str, Any]) -> None:
+    try:
+        check_limits(limits)
+    except LimitInvalid as error:
+        raise KeyRefused(error.field, error.message) from error
+
+
 def _save(actor: Actor, action: str, key: Key, text: str) -> Key:
     if key.expires_at is not None and key.expires_at <= clock.now():
         raise KeyRefused("expires_at", gettext("The expiry is in the past."))
@@ -181,6 +217,7 @@ def _save(actor: Actor, action: str, key: Key, text: str) -> Key:
             kind=str(key.kind),
             model_patterns=key.model_patterns,
             expires_at=_plain(key.expires_at),
+            **{name: getattr(key, name) for name in LIMITS},
         )
         bump_epoch()
     return key

@@ -239,6 +239,7 @@ class BudgetWindow(models.Model):
     `cap_nano` is the budget's amount, or what stood here already when the amount was lowered below
     it; the database itself lets no more in (P2). The windows of a budget never overlap: an
     exclusion constraint in the migration. A budget without a period has one, to the year 9999.
+    `brought_nano` is what of the spent was charged before the budget was there.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -248,6 +249,7 @@ class BudgetWindow(models.Model):
     cap_nano = models.BigIntegerField()
     held_nano = models.BigIntegerField(db_default=0)
     spent_nano = models.BigIntegerField(db_default=0)
+    brought_nano = models.BigIntegerField(db_default=0)
 
     class Meta:
         constraints = [

@@ -295,6 +295,11 @@ def read_posting(idempotency_id: str) -> Statement:
     return _READ_POSTING, {"idempotency_id": idempotency_id}
 
 
+def stand_in_window(window_id: int, attempt_ids: Iterable[UUID]) -> Statement:
+    """Let open holds, placed before the budget was made, stand in its window too."""
+    return _STAND_IN_WINDOW, {"window": window_id, "attempts": id_array(attempt_ids)}
+
+
 def count_guards(organisation_ids: Iterable[UUID]) -> Statement:
     """Count a change of these organisations' budgets: admissions that know of the former ones are
     told so. Run `open_accounts` and `lock_accounts` before it in the same transaction."""
@@ -937,6 +942,11 @@ _READ_POSTING = """
 
 _READ_BALANCES = """
     SELECT kind, balance_nano FROM billing_account WHERE organisation_id = %(organisation)s"""
+
+_STAND_IN_WINDOW = """
+    UPDATE billing_hold SET window_ids = array_append(window_ids, %(window)s::bigint)
+    WHERE id = ANY (%(attempts)s::uuid[]) AND state = 'open'
+      AND NOT coalesce(window_ids @> ARRAY[%(window)s::bigint], false)"""
 
 _COUNT_GUARDS = """
     UPDATE billing_account SET guards = guards + 1

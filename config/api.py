@@ -23,6 +23,7 @@ from accounts.api import router as accounts_router
 from accounts.keys import KeyRefused
 from accounts.models import User
 from billing.api import router as billing_router
+from billing.budgets import BudgetRefused
 from billing.codes import CodeRefused, TooManyTries
 from billing.credits import CreditRefused
 from billing.idempotency import KeyInUse, KeyInvalid, KeyReused
@@ -32,6 +33,7 @@ from lib.pagination import BadCursor
 from notify.api import router as notify_router
 from notify.endpoints import WebhookRefused
 from usage.api import router as usage_router
+from usage.budget_api import router as budget_router
 from usage.filters import RangeRefused
 
 _DEPTH_MAX = 64
@@ -150,6 +152,7 @@ api.add_router("", accounts_router)
 api.add_router("", usage_router)
 api.add_router("", billing_router)
 api.add_router("", operator_router)
+api.add_router("", budget_router)
 api.add_router("", notify_router)
 
 
@@ -247,8 +250,10 @@ def _range_refused(request: HttpRequest, error: RangeRefused) -> HttpResponse:
 @api.exception_handler(WebhookRefused)
 @api.exception_handler(CreditRefused)
 @api.exception_handler(CodeRefused)
+@api.exception_handler(BudgetRefused)
 def _refused(
-    request: HttpRequest, error: KeyRefused | WebhookRefused | CreditRefused | CodeRefused
+    request: HttpRequest,
+    error: KeyRefused | WebhookRefused | CreditRefused | CodeRefused | BudgetRefused,
 ) -> HttpResponse:
     return error_response(request, 422, error.message, code="invalid_value", param=error.field)
 

@@ -90,7 +90,7 @@ INVARIANTS: Final = {
                    ) c ON true
                    WHERE r.organisation_id = h.organisation_id AND r.id = h.id
                    GROUP BY window_id) s ON s.window_id = w.id
-        WHERE w.spent_nano <> coalesce(s.nano, 0)""",
+        WHERE w.spent_nano <> w.brought_nano + coalesce(s.nano, 0)""",
     "P2 nothing stands above a budget's cap": """
         SELECT id FROM billing_budgetwindow WHERE held_nano + spent_nano > cap_nano""",
     "a request has one final record at most": """

@@ -20,6 +20,8 @@ keys.write_own   o o . o . .
 usage.read       a a a o a a
 requests.read    a a a o a a
 balance.read     a a a . . a
+budgets.read     a a a o . a
+budgets.write    a a . . . .
 wallet.write     a . a . . .
 topups.read      a a a . . a
 topups.write     a . a . . .

@@ -1,0 +1,71 @@
+"""What a key or a team may be limited to, and whether it can be so."""
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+ENDPOINTS: Final = (
+    "batch_embed_contents",
+    "chat_completions",
+    "completions",
+    "count_tokens",
+    "edits",
+    "embed_content",
+    "embeddings",
+    "gemini_count_tokens",
+    "generate_content",
+    "messages",
+    "moderations",
+    "rerank",
+    "responses",
+    "responses_compact",
+    "stream_generate_content",
+)
+"""The endpoints of models by the names that records have; those without a body are free to all."""
+
+LIMIT_MAX: Final = 2**31 - 1
+_LABEL: Final = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+_COUNTS: Final = ("rpm", "tpm", "parallel")
+_LISTED_MAX: Final = 100
+
+
+class LimitInvalid(ValueError):
+    """A limit that cannot be; `field` is the input to correct, the text says what was expected."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+def check_limits(limits: Mapping[str, object]) -> None:
+    """Raise LimitInvalid for the first of these fields of a key or team that cannot be so."""
+    for name in _COUNTS:
+        count = limits.get(name)
+        if count is None:
+            continue
+        if type(count) is not int or not 1 <= count <= LIMIT_MAX:
+            raise LimitInvalid(name, f"expected a whole number from 1 to {LIMIT_MAX}")
+    for name in _listed(limits, "endpoints"):
+        if name not in ENDPOINTS:
+            what = f"expected names of endpoints, which are {', '.join(ENDPOINTS)}; found {name!r}"
+            raise LimitInvalid("endpoints", what)
+    for text in _listed(limits, "networks"):
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as error:
+            what = f'expected networks such as "10.0.0.0/8" or addresses: {error}'
+            raise LimitInvalid("networks", what) from error
+    for tag in _listed(limits, "tags"):
+        if not _LABEL.fullmatch(tag):
+            raise LimitInvalid("tags", "expected words of 1 to 100 characters")
+
+
+def _listed(limits: Mapping[str, object], field: str) -> Sequence[str]:
+    values = limits.get(field) or ()
+    if not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
+        raise LimitInvalid(field, "expected a list of words")
+    if len(values) > _LISTED_MAX:
+        raise LimitInvalid(field, f"expected {_LISTED_MAX} at the most")
+    return values

@@ -1,0 +1,310 @@
+"""Budgets: made, changed, removed. What stands in their windows is written by the relay.
+
+A budget holds from the instant of its commit, in every process: the lock of the organisation's
+accounts stands between it and every admission, and the count of guards tells an admission that
+knows of other budgets to read them again.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F, QuerySet, Sum
+from django.db.models.functions import Greatest
+from django.http import Http404
+from django.utils.translation import gettext
+
+from accounts import access, audit
+from accounts.access import Actor
+from accounts.models import Key, Membership, Organisation, Team, User
+from billing import sql
+from billing.ledger import execute
+from billing.models import Budget, BudgetScope, BudgetWindow, Hold
+from billing.rules import budget as rules
+from billing.rules.instants import Span
+from billing.rules.money import format_usd
+from lib.ids import parse_id
+
+_SUBJECT_LENGTH = 200
+_KINDS = ("customer:available", "customer:held", "revenue")
+
+
+class Past(NamedTuple):
+    """What has happened already under a budget in its present window: what was charged, and which
+    attempts run."""
+
+    spent_nano: int
+    open_attempts: Sequence[UUID]
+
+
+LookBack = Callable[[Budget, dt.datetime], Past]
+"""The past of a budget since an instant; who keeps the usage knows it."""
+
+
+class BudgetRefused(ValueError):
+    """The budget cannot be so; `field` is the input to correct, the text says why."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+class Standing(NamedTuple):
+    """A budget with its present window: what is spent and held in it, and when it ends."""
+
+    budget: Budget
+    span: Span
+    spent_nano: int
+    held_nano: int
+
+    @property
+    def left_nano(self) -> int:
+        """What can still be held, never below 0."""
+        return max(0, self.budget.amount_nano - self.spent_nano - self.held_nano)
+
+    @property
+    def resets_at(self) -> dt.datetime | None:
+        """When all of it is free again; None for a budget without a period."""
+        return None if self.budget.period == "total" else self.span.end_at
+
+
+def create_budget(
+    actor: Actor,
+    organisation: Organisation,
+    look_back: LookBack,
+    *,
+    scope: str,
+    subject: str,
+    amount_nano: int,
+    period: rules.Period,
+    anchor: int | None = None,
+    timezone: str = "UTC",
+    enabled: bool = True,
+) -> Budget:
+    """A new budget, in whose window everything of its period stands already.
+
+    BudgetRefused for a time that cannot be, for a negative amount, and when there is one for the
+    same part and period.
+    """
+    anchor = rules.default_anchor(period) if anchor is None else anchor
+    budget = Budget(
+        organisation=organisation, scope=scope, subject=subject, amount_nano=amount_nano,
+        period=period, anchor=anchor, timezone=timezone, enabled=enabled,
+    )  # fmt: skip
+    _check(budget)
+    with transaction.atomic():
+        _lock(organisation.id)
+        try:
+            with transaction.atomic():
+                budget.save(force_insert=True)
+        except IntegrityError as error:
+            taken = gettext("There is a budget for this and this period already. Change that one.")
+            raise BudgetRefused("period", taken) from error
+        if enabled:
+            _fill(budget, look_back)
+        audit.record(actor, organisation, "budget.created", budget, **_facts(budget))
+    return budget
+
+
+def change_budget(
+    actor: Actor,
+    budget: Budget,
+    look_back: LookBack,
+    *,
+    amount_nano: int | None = None,
+    enabled: bool | None = None,
+) -> Budget:
+    """Set the amount, or turn a budget off or on again; equal values change nothing.
+
+    An amount below what stands already lets nothing more in until the window ends.
+    """
+    with transaction.atomic():
+        _lock(budget.organisation_id)
+        locked = Budget.objects.get(id=budget.id)
+        before = _facts(locked)
+        if amount_nano is not None:
+            locked.amount_nano = amount_nano
+        if enabled is not None:
+            locked.enabled = enabled
+        after = _facts(locked)
+        if after == before:
+            return locked
+        _check(locked)
+        locked.save(update_fields=["amount_nano", "enabled"])
+        present = BudgetWindow.objects.filter(budget=locked, ends_at__gt=_now())
+        if locked.enabled and before["enabled"]:
+            # It may stand above an amount that was lowered; the database allows what stands.
+            present.update(cap_nano=Greatest(locked.amount_nano, F("held_nano") + F("spent_nano")))
+        else:
+            # What happens while a budget is off is not written into its window.
+            present.delete()
+        if locked.enabled and not before["enabled"]:
+            _fill(locked, look_back)
+        audit.record(
+            actor, locked.organisation, "budget.changed", locked, before=before, after=after
+        )
+    return locked
+
+
+def remove_budget(actor: Actor, budget: Budget) -> None:
+    """End a budget with its windows; nothing that was charged changes."""
+    with transaction.atomic():
+        _lock(budget.organisation_id)
+        audit.record(actor, budget.organisation, "budget.removed", budget, **_facts(budget))
+        budget.delete()
+
+
+def standing_of(budgets: Sequence[Budget]) -> list[Standing]:
+    """What stands in the present window of each; nothing where nobody has spent of it yet."""
+    now = _now()
+    windows = {
+        window.budget_id: window
+        for window in BudgetWindow.objects.filter(
+            budget__in=budgets, starts_at__lte=now, ends_at__gt=now
+        )
+    }
+    found = []
+    for budget in budgets:
+        window = windows.get(budget.id)
+        if window is None:
+            found.append(Standing(budget, _span(budget, now), 0, 0))
+        else:
+            span = Span(window.starts_at, window.ends_at)
+            found.append(Standing(budget, span, window.spent_nano, window.held_nano))
+    return found
+
+
+def visible_budgets(actor: Actor) -> QuerySet[Budget]:
+    """The budgets that the actor may see: all of the organisation, or those that are for itself and
+    for its keys."""
+    access.require(actor, "budgets.read")
+    budgets = Budget.objects.filter(organisation=actor.organisation).order_by("id")
+    if actor.model_key:
+        return budgets.filter(scope=BudgetScope.KEY, subject=str(actor.model_key.id))
+    if access.scope_of(actor, "budgets.read") == "all":
+        return budgets
+    keys = [str(key.id) for key in access.visible_keys(actor)]
+    own = budgets.filter(scope=BudgetScope.KEY, subject__in=keys)
+    if actor.user is not None:
+        own = own | budgets.filter(scope=BudgetScope.USER, subject=str(actor.user.id))
+    return own
+
+
+def access_budget(actor: Actor, id: str) -> Budget:
+    """One budget that the actor may see. Http404 when it is another's or none."""
+    found = visible_budgets(actor).filter(id=int(id)).first() if id.isdecimal() else None
+    if found is None:
+        raise Http404
+    return found
+
+
+def find_subject(actor: Actor, scope: str, given: str) -> str:
+    """What a budget of that scope is for, as it is stored, from what people call it: a team by its
+    slug, a key by its id, a person by the e-mail address; a model or label is itself.
+
+    BudgetRefused when there is no such thing in the actor's organisation.
+    """
+    if scope == BudgetScope.ORGANISATION:
+        if given:
+            raise BudgetRefused("subject", gettext("A budget for the organisation names nothing."))
+        return ""
+    found: object = None
+    if scope == BudgetScope.TEAM:
+        teams = Team.objects.filter(organisation=actor.organisation, slug=given)
+        found = teams.values_list("id", flat=True).first()
+    elif scope == BudgetScope.KEY:
+        key_id = parse_id(given)
+        keys = access.visible_keys(actor).filter(id=key_id) if key_id else None
+        found = keys.values_list("id", flat=True).first() if keys is not None else None
+    elif scope == BudgetScope.USER:
+        members = Membership.objects.filter(
+            organisation=actor.organisation, user__email__iexact=given
+        )
+        found = members.values_list("user_id", flat=True).first()
+    elif 0 < len(given) <= _SUBJECT_LENGTH and given.isprintable():
+        found = given
+    if found is None:
+        missing = gettext("There is no such %(scope)s here.")
+        raise BudgetRefused("subject", missing % {"scope": BudgetScope(scope).label})
+    return str(found)
+
+
+def subject_names(budgets: Sequence[Budget]) -> dict[int, str]:
+    """What people call what each budget is for, by the budget's id."""
+    teams = Team.objects.filter(id__in=_subjects(budgets, BudgetScope.TEAM))
+    keys = Key.objects.filter(id__in=_subjects(budgets, BudgetScope.KEY))
+    users = User.objects.filter(id__in=_subjects(budgets, BudgetScope.USER))
+    names = {
+        **{(BudgetScope.TEAM, str(team.id)): team.name for team in teams},
+        **{(BudgetScope.KEY, str(key.id)): key.name for key in keys},
+        **{(BudgetScope.USER, str(user.id)): user.name or user.email for user in users},
+    }
+    return {
+        budget.id: names.get((BudgetScope(budget.scope), budget.subject), budget.subject)
+        for budget in budgets
+    }
+
+
+def _subjects(budgets: Sequence[Budget], scope: BudgetScope) -> list[str]:
+    return [budget.subject for budget in budgets if budget.scope == scope]
+
+
+def _check(budget: Budget) -> None:
+    try:
+        rules.check_budget(budget.period, budget.anchor, budget.timezone)  # type: ignore[arg-type]
+    except rules.BudgetInvalid as error:
+        raise BudgetRefused(error.field, error.message) from error
+    if budget.amount_nano < 0:
+        raise BudgetRefused("amount", gettext("A budget is 0 or more."))
+
+
+def _lock(organisation_id: UUID) -> None:
+    execute(sql.open_accounts([organisation_id], _KINDS))
+    execute(sql.lock_accounts([organisation_id]))
+    execute(sql.count_guards([organisation_id]))
+
+
+def _fill(budget: Budget, look_back: LookBack) -> None:
+    """Let the budget's present window begin with what has happened in its time."""
+    now = _now()
+    span = _span(budget, now)
+    past = look_back(budget, span.start_at)
+    window = BudgetWindow.objects.create(
+        budget=budget, starts_at=span.start_at, ends_at=span.end_at, cap_nano=budget.amount_nano
+    )
+    execute(sql.stand_in_window(window.id, past.open_attempts))
+    held = Hold.objects.filter(state="open", window_ids__contains=[window.id])
+    held_nano = held.aggregate(nano=Sum("amount_nano"))["nano"] or 0
+    BudgetWindow.objects.filter(id=window.id).update(
+        held_nano=held_nano,
+        spent_nano=past.spent_nano,
+        brought_nano=past.spent_nano,
+        cap_nano=max(budget.amount_nano, held_nano + past.spent_nano),
+    )
+
+
+def _span(budget: Budget, at: dt.datetime) -> Span:
+    return rules.window(budget.period, budget.anchor, budget.timezone, at)  # type: ignore[arg-type]
+
+
+def _now() -> dt.datetime:
+    """Money's time is the database's (promises.md, Time)."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: dt.datetime = cursor.fetchone()[0]
+    return now
+
+
+def _facts(budget: Budget) -> dict[str, Any]:
+    return {
+        "scope": str(budget.scope),
+        "subject": budget.subject,
+        "amount": format_usd(budget.amount_nano),
+        "period": str(budget.period),
+        "anchor": budget.anchor,
+        "timezone": budget.timezone,
+        "enabled": budget.enabled,
+    }

@@ -1,0 +1,184 @@
+"""Budgets are made and changed between admissions: what they say is what the books have."""
+
+import datetime as dt
+
+import pytest
+from django.http import Http404
+
+from accounts.access import SYSTEM
+from accounts.models import AuditEvent, Key
+from billing import budgets
+from billing.budgets import BudgetRefused, Past
+from billing.models import Account, Budget, BudgetWindow, Hold
+from billing.wallets import balance
+from lib.ids import id_text
+from tests.billing.test_guarded import asked, place, stands
+from tests.billing.test_guarded import key as key
+from tests.cast import Cast, actor, make_key
+
+pytestmark = pytest.mark.django_db
+
+
+NOTHING = Past(0, [])
+
+
+def nothing(budget: Budget, since: dt.datetime) -> Past:
+    return NOTHING
+
+
+def make(key: Key, amount_nano: int = 500, past: Past = NOTHING, **over: object) -> Budget:
+    fields = {"scope": "key", "subject": str(key.id), "period": "month"} | over
+    return budgets.create_budget(
+        SYSTEM, key.organisation, lambda budget, since: past, amount_nano=amount_nano, **fields,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def test_budget_begins_with_what_was_spent_and_what_runs(key: Key) -> None:
+    """Its meter is that of the ledger from the first moment; what runs settles into it."""
+    running = asked(key, 200)._replace(guarded=False)
+    place(running)
+    budget = make(key, past=Past(250, [running.attempt_id]))
+    (standing,) = budgets.standing_of([budget])
+    assert (standing.spent_nano, standing.held_nano, standing.left_nano) == (250, 200, 50)
+    window = budget.windows.get()
+    assert Hold.objects.get(id=running.attempt_id).window_ids == [window.id]
+    assert place(asked(key, 51, window, guards=1))[0][0] == "insufficient"
+    assert place(asked(key, 50, window, guards=1))[0][0] == "admitted"
+    assert balance(key.organisation).held_nano == 250
+
+
+def test_budget_below_what_stands_lets_nothing_in_and_breaks_no_constraint(key: Key) -> None:
+    budget = make(key, past=Past(900, []))
+    window = budget.windows.get()
+    assert (window.cap_nano, window.spent_nano, window.brought_nano) == (900, 900, 900)
+    assert place(asked(key, 1, window, guards=1))[0][:2] == ("insufficient", 0)
+
+
+def test_every_change_is_counted_for_those_who_know_the_former_budgets(key: Key) -> None:
+    def guards() -> int:
+        return Account.objects.get(kind="customer:available").guards
+
+    budget = make(key)
+    assert guards() == 1
+    budgets.change_budget(SYSTEM, budget, nothing, enabled=False)
+    assert guards() == 2
+    budgets.remove_budget(SYSTEM, budget)
+    assert guards() == 3
+
+
+def test_raised_and_lowered_amount(key: Key) -> None:
+    budget = make(key, 100)
+    window = budget.windows.get()
+    place(asked(key, 80, window, guards=1))
+    budgets.change_budget(SYSTEM, budget, nothing, amount_nano=50)
+    assert place(asked(key, 1, window, guards=2))[0][:2] == ("insufficient", 0)
+    budgets.change_budget(SYSTEM, budget, nothing, amount_nano=300)
+    assert place(asked(key, 220, window, guards=3))[0][0] == "admitted"
+    assert stands(window) == (300, 0)
+    before, after = (
+        AuditEvent.objects.filter(action="budget.changed").order_by("id")[0].detail[word]
+        for word in ("before", "after")
+    )
+    assert (before["amount"], after["amount"]) == ("0.0000001", "0.00000005")
+
+
+def test_budget_that_was_off_begins_again_with_what_happened_meanwhile(key: Key) -> None:
+    budget = make(key, 100)
+    budgets.change_budget(SYSTEM, budget, nothing, enabled=False)
+    assert not BudgetWindow.objects.exists()
+    budget.refresh_from_db()
+    budgets.change_budget(SYSTEM, budget, lambda budget, since: Past(70, []), enabled=True)
+    assert budgets.standing_of([Budget.objects.get()])[0].left_nano == 30
+
+
+def test_equal_values_change_nothing(key: Key) -> None:
+    budget = make(key, 100)
+    budgets.change_budget(SYSTEM, budget, nothing, amount_nano=100, enabled=True)
+    assert not AuditEvent.objects.filter(action="budget.changed").exists()
+
+
+def test_removed_budget_frees_the_holds_that_stood_in_it(key: Key) -> None:
+    budget = make(key)
+    place(asked(key, 100, budget.windows.get(), guards=1))
+    budgets.remove_budget(SYSTEM, budget)
+    assert not Budget.objects.exists()
+    assert place(asked(key, 700, guards=2))[0][0] == "admitted"
+
+
+@pytest.mark.parametrize(
+    ("over", "field"),
+    [
+        ({"amount_nano": -1}, "amount"),
+        ({"anchor": 32}, "anchor"),
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+    ],
+)
+def test_budgets_that_cannot_be_are_refused(key: Key, over: dict[str, object], field: str) -> None:
+    with pytest.raises(BudgetRefused) as refused:
+        make(key, **over)  # type: ignore[arg-type]
+    assert refused.value.field == field
+    assert not Budget.objects.exists()
+
+
+def test_one_part_has_one_budget_of_a_period(key: Key) -> None:
+    make(key)
+    make(key, period="day")
+    with pytest.raises(BudgetRefused, match="already"):
+        make(key)
+
+
+def test_present_window_is_told_before_anybody_spends_of_it(key: Key) -> None:
+    budget = make(key, period="day")
+    BudgetWindow.objects.all().delete()
+    (standing,) = budgets.standing_of([budget])
+    assert (standing.spent_nano, standing.held_nano) == (0, 0)
+    assert standing.resets_at == standing.span.end_at
+    total = make(key, period="total")
+    assert budgets.standing_of([total])[0].resets_at is None
+
+
+def test_who_sees_which_budgets(people: Cast) -> None:
+    """The isolation matrix: members see their own, strangers nothing."""
+    own, _ = make_key(people.core, "own", user=people.bob)
+    other, _ = make_key(people.core, "other", user=people.alice)
+    made = {
+        "org": make(own, scope="organisation", subject=""),
+        "own": make(own),
+        "bob": make(own, scope="user", subject=str(people.bob.id)),
+        "other": make(other),
+    }
+
+    def seen(who: object) -> set[int]:
+        return {budget.id for budget in budgets.visible_budgets(who)}  # type: ignore[arg-type]
+
+    everything = {budget.id for budget in made.values()}
+    bob, charlie = actor(people.bob, people.acme), actor(people.charlie, people.stranger)
+    assert seen(actor(people.alice, people.acme)) == everything
+    assert seen(bob) == {made["own"].id, made["bob"].id}
+    assert seen(charlie) == set()
+    with pytest.raises(Http404):
+        budgets.access_budget(bob, str(made["other"].id))
+    with pytest.raises(Http404):
+        budgets.access_budget(charlie, "x")
+
+
+def test_subjects_are_found_by_the_words_of_people(people: Cast) -> None:
+    key, _ = make_key(people.core, "ci", user=people.alice)
+    alice = actor(people.alice, people.acme)
+    found = {
+        ("organisation", ""): "",
+        ("team", "core"): str(people.core.id),
+        ("key", id_text(key.id)): str(key.id),
+        ("user", "BOB@example.org"): str(people.bob.id),
+        ("model", "gpt-*"): "gpt-*",
+        ("customer", "c-1"): "c-1",
+    }
+    for (scope, given), stored in found.items():
+        assert budgets.find_subject(alice, scope, given) == stored
+    for scope, given in (
+        ("organisation", "x"), ("team", "none"), ("key", "k"), ("key", id_text(people.core.id)),
+        ("user", "charlie@example.org"), ("tag", ""), ("tag", "a\nb"), ("model", "m" * 201),
+    ):  # fmt: skip
+        with pytest.raises(BudgetRefused) as refused:
+            budgets.find_subject(alice, scope, given)
+        assert refused.value.field == "subject"

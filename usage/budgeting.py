@@ -1,0 +1,127 @@
+"""Budgets beside usage: what has happened under one, and what it would have refused."""
+
+import datetime as dt
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from accounts.access import Actor
+from accounts.models import Organisation
+from billing import budgets
+from billing.budgets import Past
+from billing.models import Budget
+from billing.rules import budget as rules
+from lib import clock
+from lib.ids import first_id_at
+
+PREVIEW = dt.timedelta(days=30)
+# Ids are made by the processes' clocks, times by the database's; nothing is a day apart.
+_ID_SLACK = dt.timedelta(days=1)
+
+
+class WouldHave(NamedTuple):
+    """What a budget would have refused of the last thirty days."""
+
+    refused: int
+    of: int
+    first_at: dt.datetime | None
+
+
+def create_budget(actor: Actor, organisation: Organisation, **fields: Any) -> Budget:
+    """See `billing.budgets.create_budget`: it begins with what was used in its period."""
+    return budgets.create_budget(actor, organisation, look_back, **fields)
+
+
+def change_budget(actor: Actor, budget: Budget, **fields: Any) -> Budget:
+    """See `billing.budgets.change_budget`."""
+    return budgets.change_budget(actor, budget, look_back, **fields)
+
+
+def look_back(budget: Budget, since: dt.datetime) -> Past:
+    """What was charged under a budget to requests that were admitted since, and what runs now."""
+    parameters = _parameters(budget, since)
+    with connection.cursor() as cursor:
+        cursor.execute(_SPENT.format(part=_PARTS[budget.scope]), parameters)
+        spent_nano: int = cursor.fetchone()[0]
+        cursor.execute(_OPEN.format(part=_PARTS[budget.scope]), parameters)
+        running: list[UUID] = [id for (id,) in cursor.fetchall()]
+    return Past(spent_nano, running)
+
+
+def would_have(budget: Budget) -> WouldHave:
+    """Replay the last thirty days under a budget that need not be saved: a request is refused when
+    its charge does not fit what is left of its window."""
+    since = clock.now() - PREVIEW
+    with connection.cursor() as cursor:
+        cursor.execute(_CHARGES.format(part=_PARTS[budget.scope]), _parameters(budget, since))
+        rows: list[tuple[dt.datetime, int]] = cursor.fetchall()
+    refused, spent_nano, first_at = 0, 0, None
+    ends_at = None
+    for at, charge_nano in rows:
+        if ends_at is None or at >= ends_at:
+            span = rules.window(
+                budget.period,  # type: ignore[arg-type]
+                budget.anchor,
+                budget.timezone,
+                at,
+            )
+            ends_at, spent_nano = span.end_at, 0
+        if spent_nano + charge_nano <= budget.amount_nano:
+            spent_nano += charge_nano
+        else:
+            refused += 1
+            first_at = first_at or at
+    return WouldHave(refused, len(rows), first_at)
+
+
+def _parameters(budget: Budget, since: dt.datetime) -> dict[str, Any]:
+    try:
+        first_id = first_id_at(since - _ID_SLACK)
+    except (OverflowError, ValueError):
+        first_id = UUID(int=0)
+    return {
+        "organisation": budget.organisation_id,
+        "subject": budget.subject,
+        "pattern": _like(budget.subject),
+        "since": since,
+        "first_id": first_id,
+    }
+
+
+def _like(pattern: str) -> str:
+    """A pattern of model names, in which * stands for any text, as SQL's LIKE has it."""
+    escaped = pattern.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
+    return escaped.replace("*", "%")
+
+
+# Which rows `r` a budget stands over. Labels of requests are not kept with them: a budget for a
+# project or a customer begins empty, one for a tag with the keys that have it.
+_PARTS = {
+    "organisation": "true",
+    "team": "r.team_id = %(subject)s::uuid",
+    "key": "r.key_id = %(subject)s::uuid",
+    "user": "r.user_id = %(subject)s::bigint",
+    "model": "r.model LIKE %(pattern)s",
+    "tag": "r.key_id IN (SELECT id FROM accounts_key WHERE organisation_id = %(organisation)s"
+    " AND %(subject)s = ANY (tags))",
+    "project": "false",
+    "customer": "false",
+}
+
+_SPENT = """
+    SELECT coalesce(sum(r.charge_nano), 0)::bigint FROM usage_usagerecord r
+    WHERE r.organisation_id = %(organisation)s AND r.id >= %(first_id)s
+      AND r.admitted_at >= %(since)s AND {part}"""
+
+_OPEN = """
+    SELECT r.id FROM billing_hold hold
+    JOIN usage_attempt r ON r.organisation_id = hold.organisation_id AND r.id = hold.id
+    WHERE hold.organisation_id = %(organisation)s AND hold.state = 'open'
+      AND hold.opened_at >= %(since)s AND {part}"""
+
+_CHARGES = """
+    SELECT r.admitted_at, r.charge_nano FROM usage_usagerecord r
+    WHERE r.organisation_id = %(organisation)s AND r.id >= %(first_id)s
+      AND r.admitted_at >= %(since)s AND r.charge_nano > 0 AND {part}
+    ORDER BY r.admitted_at"""
