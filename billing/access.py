@@ -8,7 +8,7 @@ from django.http import Http404
 from accounts.access import Actor, require
 from accounts.models import Organisation
 from accounts.rules.roles import Action
-from billing.models import CodeBatch, Credit, Posting
+from billing.models import CodeBatch, Credit, Posting, ProcessorEvent, TopUp
 from lib.ids import parse_id
 
 
@@ -56,6 +56,46 @@ def access_posting(actor: Actor, id: str) -> Posting:
     if found is None:
         raise Http404
     return found
+
+
+def visible_top_ups(actor: Actor) -> QuerySet[TopUp]:
+    """The organisation's top-ups, newest first."""
+    organisation = access_wallet(actor, "topups.read")
+    return (
+        TopUp.objects.filter(organisation=organisation).select_related("created_by").order_by("-id")
+    )
+
+
+def access_top_up(actor: Actor, id: str) -> TopUp:
+    """One top-up of the organisation. Http404 when it is another's or none."""
+    found = visible_top_ups(actor).select_related("organisation").filter(id=_id(id)).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def all_top_ups(actor: Actor) -> QuerySet[TopUp]:
+    """The top-ups of every organisation, newest first, for operators."""
+    require(actor, "credits.read")
+    return TopUp.objects.select_related("organisation", "created_by", "confirmed_by").order_by(
+        "-id"
+    )
+
+
+def any_top_up(actor: Actor, id: str) -> TopUp:
+    """One top-up of any organisation, for operators. Http404 when there is none such."""
+    found = all_top_ups(actor).filter(id=_id(id)).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def unmatched_events(actor: Actor) -> QuerySet[ProcessorEvent]:
+    """What processors told and no top-up explains, newest first, for operators."""
+    require(actor, "credits.read")
+    return (
+        ProcessorEvent.objects.exclude(verdict="applied").select_related("top_up").order_by("-id")
+    )
 
 
 def visible_batches(actor: Actor) -> QuerySet[CodeBatch]:

@@ -1,17 +1,24 @@
 """The management API of an organisation's money. Pages call the same functions."""
 
 import datetime as dt
+import json
+from typing import Any
 
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
 from accounts import access
-from billing import codes, statement, wallets
-from billing.access import access_wallet
+from billing import codes, statement, topups, wallets, watch
+from billing.access import access_top_up, access_wallet, any_top_up, visible_top_ups
 from billing.answering import answered
 from billing.idempotency import Answer
+from billing.models import TopUp
+from billing.operator_api import amount_of
+from billing.processors import processors
 from billing.rules.money import format_usd
+from lib import pagination
 from lib.ids import id_text
 
 router = Router(tags=["Balance"])
@@ -137,3 +144,164 @@ def show_ledger(request: HttpRequest, query: Query[LedgerQuery]) -> LedgerOut:
             for line in found.lines
         ],
     )
+
+
+class TopUpIn(Schema):
+    """A payment to be made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    amount: str = Field(max_length=40, description="Exact decimal with at most two digits.")
+    processor: str | None = Field(None, max_length=12, description="The first one if left out.")
+    keep_card: bool = Field(False, description="Keep the card for automatic top-ups.")
+
+
+class TransferIn(Schema):
+    """What an operator saw at the bank."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    document: str = Field(min_length=1, max_length=110, description="The bank's reference.")
+
+
+class TopUpOut(Schema):
+    id: str
+    processor: str
+    amount: str
+    currency: str
+    state: str = Field(description="`ordered`, `pending`, `paid`, `failed` or `expired`.")
+    automatic: bool
+    refunded: str
+    disputed: str
+    created_at: dt.datetime
+    paid_at: dt.datetime | None
+    url: str | None = Field(description="Where to pay it, while it is not paid.")
+
+
+class TopUpPage(Schema):
+    items: list[TopUpOut]
+    next: str | None
+
+
+class WalletSettingIn(Schema):
+    """When to tell of a low balance, and whether to fill it by the kept card."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    low_balance: str | None = Field(max_length=40, description="Tell below it; null = never.")
+    automatic: bool
+    automatic_below: str = Field(max_length=40)
+    automatic_amount: str = Field(max_length=40)
+
+
+class WalletSettingOut(Schema):
+    low_balance: str | None
+    automatic: bool
+    automatic_below: str
+    automatic_amount: str
+    card_kept: bool
+
+
+@router.post("/top-ups", response={201: TopUpOut}, summary="Order a top-up")
+def order_top_up(request: HttpRequest, body: TopUpIn) -> HttpResponse:
+    """An order and the address at which a person pays it. Takes an `Idempotency-Key`."""
+    actor = access.actor_of(request)
+    organisation = access_wallet(actor, "topups.write")
+
+    def act() -> Answer:
+        top_up = topups.order_top_up(
+            actor,
+            organisation,
+            amount_of(body.amount),
+            processor=body.processor or next(iter(processors())),
+            keep_card=body.keep_card,
+        )
+        return Answer(201, top_up_shown(top_up))
+
+    answer = answered(request, actor, act)
+    # The order is committed; the processor gives the same checkout for it however often it is
+    # asked, so that a crash before this line is mended by sending the request again.
+    told = json.loads(answer.content)
+    opened = topups.open_checkout(access_top_up(actor, told["id"]))
+    answer.content = json.dumps({**told, "url": opened.checkout_url or None}).encode()
+    return answer
+
+
+@router.get("/top-ups", response=TopUpPage, summary="List top-ups")
+def list_top_ups(request: HttpRequest, query: Query[pagination.PageQuery]) -> TopUpPage:
+    """The organisation's top-ups, newest first."""
+    rows = visible_top_ups(access.actor_of(request))
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return TopUpPage(items=[TopUpOut(**top_up_shown(row)) for row in page.items], next=page.next)
+
+
+@router.get("/top-ups/{id}", response=TopUpOut, summary="Show a top-up")
+def show_top_up(request: HttpRequest, id: str) -> TopUpOut:
+    """One top-up, as its payment stands now."""
+    return TopUpOut(**top_up_shown(access_top_up(access.actor_of(request), id)))
+
+
+@router.post("/top-ups/{id}/confirm", response=TopUpOut, summary="Confirm a transfer")
+def confirm_transfer(request: HttpRequest, id: str, body: TransferIn) -> HttpResponse:
+    """For operators: a transfer by bank arrived. Above the limit a second operator confirms it,
+    too. Takes an `Idempotency-Key`."""
+    actor = access.actor_of(request)
+    access.require(actor, "credits.write")
+    top_up = any_top_up(actor, id)
+    return answered(
+        request,
+        actor,
+        lambda: Answer(200, top_up_shown(topups.confirm_transfer(actor, top_up, body.document))),
+    )
+
+
+@router.get("/wallet", response=WalletSettingOut, summary="Show the wallet's settings")
+def show_wallet(request: HttpRequest) -> WalletSettingOut:
+    """When you hear of a low balance, and whether it is filled by itself."""
+    organisation = access_wallet(access.actor_of(request), "balance.read")
+    setting = watch.wallet_setting(organisation)
+    return WalletSettingOut(
+        low_balance=None if setting.low_nano is None else format_usd(setting.low_nano),
+        automatic=setting.auto_enabled,
+        automatic_below=format_usd(setting.auto_below_nano),
+        automatic_amount=format_usd(setting.auto_amount_nano),
+        card_kept=bool(setting.customer_ref),
+    )
+
+
+@router.put("/wallet", response=WalletSettingOut, summary="Change the wallet's settings")
+def change_wallet(request: HttpRequest, body: WalletSettingIn) -> WalletSettingOut:
+    """Set all of them."""
+    actor = access.actor_of(request)
+    organisation = access_wallet(actor, "wallet.write")
+    low = body.low_balance
+    with transaction.atomic():
+        watch.set_low_balance(
+            actor, organisation, None if low is None else amount_of(low, "low_balance")
+        )
+        watch.set_automatic(
+            actor,
+            organisation,
+            enabled=body.automatic,
+            below_nano=amount_of(body.automatic_below, "automatic_below"),
+            amount_nano=amount_of(body.automatic_amount, "automatic_amount"),
+        )
+    return show_wallet(request)
+
+
+def top_up_shown(top_up: TopUp) -> dict[str, Any]:
+    """A top-up as the API tells it, ready for JSON."""
+    unpaid = top_up.state in ("ordered", "pending")
+    return {
+        "id": id_text(top_up.id),
+        "processor": top_up.processor,
+        "amount": format_usd(top_up.amount_nano),
+        "currency": top_up.currency,
+        "state": str(top_up.state),
+        "automatic": top_up.automatic,
+        "refunded": format_usd(top_up.refunded_nano),
+        "disputed": format_usd(top_up.disputed_nano),
+        "created_at": top_up.created_at.isoformat(),
+        "paid_at": top_up.paid_at.isoformat() if top_up.paid_at else None,
+        "url": (top_up.checkout_url or None) if unpaid else None,
+    }

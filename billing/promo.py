@@ -1,4 +1,4 @@
-"""Promotional credit: given, consumed before cash, gone when it expires (I20; ADR 8)."""
+"""Promotional credit: given, consumed before cash, gone when it expires (I20; ADR 9)."""
 
 import datetime as dt
 from itertools import groupby

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from billing import codes, debts, idempotency, promo, statement
+from billing import codes, debts, idempotency, promo, statement, watch
 
 _BATCH = 500
 
@@ -31,3 +31,9 @@ def drop_old() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def close_statement_days() -> int:
     return statement.close_days(31)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def watch_balances() -> None:
+    watch.tell_low_balances()
+    watch.fill_balances()

@@ -28,6 +28,8 @@ from billing.codes import CodeRefused, TooManyTries
 from billing.credits import CreditRefused
 from billing.idempotency import KeyInUse, KeyInvalid, KeyReused
 from billing.operator_api import router as operator_router
+from billing.processors.processor import ProcessorError
+from billing.topups import TopUpRefused
 from config import reference
 from lib.pagination import BadCursor
 from notify.api import router as notify_router
@@ -250,10 +252,16 @@ def _range_refused(request: HttpRequest, error: RangeRefused) -> HttpResponse:
 @api.exception_handler(WebhookRefused)
 @api.exception_handler(CreditRefused)
 @api.exception_handler(CodeRefused)
+@api.exception_handler(TopUpRefused)
 @api.exception_handler(BudgetRefused)
 def _refused(
     request: HttpRequest,
-    error: KeyRefused | WebhookRefused | CreditRefused | CodeRefused | BudgetRefused,
+    error: KeyRefused
+    | WebhookRefused
+    | CreditRefused
+    | CodeRefused
+    | TopUpRefused
+    | BudgetRefused,
 ) -> HttpResponse:
     return error_response(request, 422, error.message, code="invalid_value", param=error.field)
 
@@ -265,6 +273,12 @@ def _too_many(request: HttpRequest, error: TooManyTries) -> HttpResponse:
     )
     response["Retry-After"] = str(error.wait_s)
     return response
+
+
+@api.exception_handler(ProcessorError)
+def _processor_failed(request: HttpRequest, error: ProcessorError) -> HttpResponse:
+    message = gettext("The payment company did not answer. Nothing was charged. Send it again.")
+    return error_response(request, 503, message, type="server_error", code="processor_unavailable")
 
 
 @api.exception_handler(KeyInvalid)

@@ -13,6 +13,7 @@ SCHEDULE = {
     "make partitions ahead": _every(3600, "usage.tasks.make_partitions"),
     "end expired promo": _every(5, "billing.tasks.end_expired_promo"),
     "count promo": _every(60, "billing.tasks.count_promo"),
+    "watch balances": _every(10, "billing.tasks.watch_balances"),
     "repay debts": _every(5, "billing.tasks.repay_debts"),
     "close days of statements": _every(900, "billing.tasks.close_statement_days"),
     "forget tries and answers": _every(600, "billing.tasks.drop_old"),

@@ -162,6 +162,10 @@ EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'
 # Above this many USD in 24 hours, what one operator credits to an organisation needs a second one.
 # It is here and not on a page: who could raise it there would need no second person.
 CREDIT_LIMIT_USD = env.text("CREDIT_LIMIT_USD", "100")
+# Card payments. The mode, live or test, is that of the key.
+STRIPE_SECRET_KEY = env.kept("STRIPE_SECRET_KEY", _SECRETS)
+STRIPE_WEBHOOK_SECRET = env.kept("STRIPE_WEBHOOK_SECRET", _SECRETS)
+STRIPE_API_BASE = env.text("STRIPE_API_BASE", "https://api.stripe.com")
 # Private networks that webhooks may reach, as CIDR with commas between: an operator's decision.
 WEBHOOK_EGRESS_ALLOW = [
     network for network in env.text("WEBHOOK_EGRESS_ALLOW", "").split(",") if network
@@ -228,3 +232,7 @@ LOGGING = {
 # Checks across settings -------------------------------------------------------------------------
 if WEIR_KEK is not None and WEIR_KEK == SECRET_KEY:
     raise env.ConfigurationError("WEIR_KEK and SECRET_KEY are the same. Make two secrets.")
+if bool(STRIPE_SECRET_KEY) != bool(STRIPE_WEBHOOK_SECRET):
+    raise env.ConfigurationError(
+        "STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET belong together. Set both or neither."
+    )

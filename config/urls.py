@@ -6,6 +6,7 @@ from config.api import api
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.root, name="root"),
     path("", include("accounts.urls")),
+    path("", include("billing.urls")),
     path("", include("gateway.urls")),
     path("", include("playground.urls")),
     path("", include("usage.urls")),

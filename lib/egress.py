@@ -215,11 +215,27 @@ def posted(
         if event == "http11.send_request_headers.started":
             connected()
 
-    try:
-        with client.stream(
+    with (
+        _as_egress_failed(),
+        client.stream(
             "POST", url, headers=dict(headers), content=body, extensions={"trace": trace}
-        ) as response:
-            yield response
+        ) as response,
+    ):
+        yield response
+
+
+def exchanged(
+    client: httpx.Client, method: str, url: str, headers: Mapping[str, str], body: bytes
+) -> Answer:
+    """The whole answer to a request to somebody who is trusted. Raises EgressError."""
+    with _as_egress_failed():
+        return client.request(method, url, headers=dict(headers), content=body)
+
+
+@contextmanager
+def _as_egress_failed() -> Iterator[None]:
+    try:
+        yield
     except httpx.TimeoutException as error:
         raise EgressFailed("timeout", type(error).__name__) from error
     except httpx.ConnectError as error:

@@ -10,7 +10,7 @@ for what a processor was paid, `equity:adjustment` for corrections, `promo:issue
 
 Promo stands inside `customer:available`, and pays no debt. What is left of it stands on
 `promo:available` as well, against `promo:earmarked`: two accounts that sum to 0 and move with each
-grant, use and expiry (I20; ADR 8).
+grant, use and expiry (I20; ADR 9).
 """
 
 from typing import Final, Literal, NamedTuple
@@ -74,6 +74,21 @@ def receive_unmatched(
         (
             Entry(_RECEIVED[processor], organisation_id, -amount_nano),
             Entry(_CLEARING[processor], organisation_id, amount_nano),
+        ),
+    )
+
+
+def return_unmatched(
+    processor: Processor, payment_id: str, amount_nano: int, organisation_id: UUID
+) -> Posting:
+    """A payment that was not credited went back to its payer: nothing is left of it."""
+    _refuse_not_positive(amount_nano)
+    return Posting(
+        f"refund:{processor}:{payment_id}:{amount_nano}",
+        "refund",
+        (
+            Entry(_CLEARING[processor], organisation_id, -amount_nano),
+            Entry(_RECEIVED[processor], organisation_id, amount_nano),
         ),
     )
 

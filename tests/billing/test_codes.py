@@ -15,6 +15,7 @@ from billing.models import Code, CodeBatch, PromoGrant, RedeemTry, Redemption
 from billing.wallets import balance
 from lib import clock
 from tests import cast
+from tests.billing.failing import fail_each_statement
 from tests.billing.racing import racers
 from tests.books import assert_books_balance
 
@@ -157,6 +158,15 @@ def test_batches_that_cannot_be(dora: Actor, over: dict[str, Any], field: str) -
     with pytest.raises(CodeRefused) as refused:
         codes.create_batch(dora, "x", **{"value_nano": 1, "count": 1, **over})
     assert refused.value.field == field
+
+
+@pytest.mark.django_db(transaction=True)
+def test_redeem_is_all_or_nothing_whichever_statement_fails(people: cast.Cast) -> None:
+    _, [text] = batch_of(cast.actor(people.dora), credit_days=30)
+    alice = cast.actor(people.alice, people.acme)
+    assert fail_each_statement(lambda: codes.redeem(alice, people.acme, text)) > 15
+    assert balance(people.acme).available_nano == 5 * USD
+    assert_books_balance()
 
 
 # Races ------------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ PUBLIC = {
     "account_email_verification_sent",
     "account_confirm_email",
     "sign_in_link",
+    # Its signature stands for who it is from.
+    "processor_event",
     "api:openapi-json",
     "api:openapi-view",
     "api:api-root",

@@ -74,6 +74,8 @@ def test_amounts_without_meaning(amount: int) -> None:
     with pytest.raises(PostingInvalid):
         funding.receive_unmatched("stripe", "pi_1", amount, ORG)
     with pytest.raises(PostingInvalid):
+        funding.return_unmatched("stripe", "pi_1", amount, ORG)
+    with pytest.raises(PostingInvalid):
         funding.refund("stripe", "pi_1", amount, 5, wallet)
     with pytest.raises(PostingInvalid):
         funding.dispute("stripe", "du_1", amount, wallet)

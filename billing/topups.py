@@ -1,0 +1,416 @@
+"""Top-ups: ordered, paid at a processor, credited once on its signed word (I21, P4).
+
+Events come in any order, more than once, and late. Each is kept once, by its id; what it moves is
+moved once, by the id of the processor's object; what comes before that which it is about waits and
+is applied after it. What fits no order moves nothing and is told to operators.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils.translation import gettext
+
+from accounts import audit
+from accounts.access import Actor
+from accounts.models import Organisation
+from billing.credits import limit_nano
+from billing.ledger import lock_wallet, post
+from billing.models import (
+    EventVerdict,
+    Posting,
+    ProcessorEvent,
+    TopUp,
+    TopUpState,
+    WalletSetting,
+)
+from billing.processors import UnknownProcessor, processor_named
+from billing.processors.processor import CheckoutAsked
+from billing.rules import funding
+from billing.rules.money import NANO_PER_USD, format_usd
+from billing.rules.payment import NANO_PER_MINOR, Order, PaymentEvent, mismatch
+from billing.wallets import balance
+from lib import clock
+from lib.ids import id_text, parse_id
+from outbox.facts import put
+
+AMOUNT_MIN_NANO: Final = 5 * NANO_PER_USD
+AMOUNT_MAX_NANO: Final = 10_000 * NANO_PER_USD
+_UNPAID: Final = (TopUpState.ORDERED, TopUpState.PENDING)
+
+
+class TopUpRefused(ValueError):
+    """The top-up cannot be so; `field` is the input to correct, the text says why."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+# Ordering ---------------------------------------------------------------------------------------
+
+
+def order_top_up(
+    actor: Actor,
+    organisation: Organisation,
+    amount_nano: int,
+    *,
+    processor: str,
+    keep_card: bool = False,
+) -> TopUp:
+    """An order, still without a place to pay it. Raises TopUpRefused."""
+    try:
+        found = processor_named(processor)
+    except UnknownProcessor as error:
+        raise TopUpRefused("processor", gettext("This way to pay is not offered.")) from error
+    if amount_nano % NANO_PER_MINOR:
+        raise TopUpRefused("amount", gettext("At most two digits after the point."))
+    if not AMOUNT_MIN_NANO <= amount_nano <= AMOUNT_MAX_NANO:
+        raise TopUpRefused("amount", gettext("From 5 to 10,000 USD at once."))
+    if keep_card and not found.keeps_cards:
+        raise TopUpRefused("keep_card", gettext("This way to pay keeps no card."))
+    with transaction.atomic():
+        top_up = TopUp.objects.create(
+            organisation=organisation, processor=processor, live=found.live,
+            amount_nano=amount_nano, keep_card=keep_card, created_by=actor.user,
+        )  # fmt: skip
+        audit.record(
+            actor, organisation, "topup.ordered", top_up,
+            amount=format_usd(amount_nano), processor=processor,
+        )  # fmt: skip
+    return top_up
+
+
+def open_checkout(top_up: TopUp) -> TopUp:
+    """Make the place to pay an order, or find the one that it has; outside of transactions (I9).
+
+    Raises ProcessorError; asked again, the processor gives the same checkout.
+    """
+    if top_up.checkout_id or top_up.state != TopUpState.ORDERED:
+        return top_up
+    owner = top_up.organisation
+    page = f"{settings.PUBLIC_URL}/o/{owner.slug}/billing/top-ups/{id_text(top_up.id)}"
+    checkout = processor_named(top_up.processor).create_checkout(
+        CheckoutAsked(
+            order_id=id_text(top_up.id),
+            owner_id=id_text(owner.id),
+            owner_name=owner.name,
+            amount_minor=top_up.amount_nano // NANO_PER_MINOR,
+            currency=top_up.currency,
+            email=top_up.created_by.email if top_up.created_by else "",
+            return_url=page,
+            cancel_url=f"{page}?return=cancelled",
+            keep_card=top_up.keep_card,
+        )
+    )
+    return keep_checkout(top_up, checkout.checkout_id, checkout.url)
+
+
+def keep_checkout(top_up: TopUp, checkout_id: str, url: str) -> TopUp:
+    """Remember what the processor made for an order; an event of it may have come already."""
+    with transaction.atomic():
+        lock_wallet(top_up.organisation_id)
+        locked = _locked(top_up.id)
+        locked.checkout_id, locked.checkout_url = checkout_id, url
+        locked.save(update_fields=["checkout_id", "checkout_url"])
+        _apply_waiting(locked)
+    return locked
+
+
+def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
+    """An operator has seen the money of a transfer; above the limit a second one must, too.
+
+    `document` is the bank's reference: one transfer pays one order. Raises TopUpRefused.
+    """
+    if not document.strip():
+        raise TopUpRefused("document", gettext("Name the bank's reference of the transfer."))
+    with transaction.atomic():
+        lock_wallet(top_up.organisation_id)
+        locked = _locked(top_up.id)
+        if locked.processor != "manual" or locked.state not in _UNPAID:
+            raise TopUpRefused("top_up", gettext("There is no transfer to confirm."))
+        if actor.user is None or locked.confirmed_by == actor.user:
+            text = gettext("You confirmed it yourself. Another operator confirms it, too.")
+            raise TopUpRefused("top_up", text)
+        audit.record(
+            actor, locked.organisation, "topup.confirmed", locked,
+            amount=format_usd(locked.amount_nano), document=document,
+        )  # fmt: skip
+        if locked.amount_nano > limit_nano() and locked.confirmed_by is None:
+            locked.confirmed_by, locked.state = actor.user, TopUpState.PENDING
+            locked.save(update_fields=["confirmed_by", "state"])
+            return locked
+        if TopUp.objects.filter(processor="manual", payment_id=document.strip()).exists():
+            raise TopUpRefused("document", gettext("This transfer paid another order."))
+        apply_event(
+            PaymentEvent(
+                processor="manual",
+                event_id=f"transfer:{document.strip()}",
+                kind="paid",
+                object_id=locked.checkout_id,
+                payment_id=document.strip(),
+                order_id=id_text(locked.id),
+                owner_id=id_text(locked.organisation_id),
+                amount_minor=locked.amount_nano // NANO_PER_MINOR,
+                currency=locked.currency,
+                live=True,
+            )
+        )
+    return TopUp.objects.get(id=top_up.id)
+
+
+# Events -----------------------------------------------------------------------------------------
+
+
+def take_event(processor: str, headers: Mapping[str, str], body: bytes) -> EventVerdict | None:
+    """Verify what a processor sent, and apply it; None for what is of no interest.
+
+    Raises UnknownProcessor, and EventInvalid for what it did not sign.
+    """
+    event = processor_named(processor).verify_event(headers, body)
+    return None if event is None else apply_event(event)
+
+
+def apply_event(event: PaymentEvent) -> EventVerdict:
+    """Move what a verified event moves, once, whatever came before it."""
+    top_up = _order_of(event)
+    with transaction.atomic():
+        if top_up is not None:
+            # Accounts before anything else; the lock makes events of one wallet come one by one.
+            lock_wallet(top_up.organisation_id)
+            top_up = _locked(top_up.id)
+        kept, fresh = _kept(event, top_up)
+        if not fresh:
+            return EventVerdict(kept.verdict)
+        _judge(kept, event, top_up)
+        if top_up is not None:
+            _apply_waiting(top_up)
+    return EventVerdict(kept.verdict)
+
+
+def _kept(event: PaymentEvent, top_up: TopUp | None) -> tuple[ProcessorEvent, bool]:
+    """The event's row, and whether this is the first time that it came."""
+    told = asdict(event)
+    try:
+        with transaction.atomic():
+            row = ProcessorEvent.objects.create(
+                processor=event.processor, event_id=event.event_id, kind=event.kind,
+                payment_id=event.payment_id, told=told, top_up=top_up,
+                verdict=EventVerdict.WAITING,
+            )  # fmt: skip
+            return row, True
+    except IntegrityError:
+        found = ProcessorEvent.objects.get(processor=event.processor, event_id=event.event_id)
+        return found, False
+
+
+def _judge(row: ProcessorEvent, event: PaymentEvent, top_up: TopUp | None) -> None:
+    verdict, reason = _apply(event, top_up)
+    row.verdict, row.reason, row.top_up = verdict, reason, top_up
+    row.save(update_fields=["verdict", "reason", "top_up"])
+    if verdict == EventVerdict.REFUSED:
+        put(
+            "payment.unmatched", None, processor=event.processor, payment=event.payment_id,
+            event=event.event_id, amount=format_usd(event.amount_nano),
+            currency=event.currency.upper(), reason=reason,
+        )  # fmt: skip
+
+
+def _apply(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str]:
+    if event.kind == "paid":
+        return _pay(event, top_up)
+    if event.kind in ("pending", "failed", "expired"):
+        return _follow(event, top_up)
+    if top_up is None:
+        return _return_unmatched(event), ""
+    if top_up.state != TopUpState.PAID:
+        return EventVerdict.WAITING, ""
+    reason = _foreign(event, top_up)
+    if reason:
+        return EventVerdict.REFUSED, reason
+    if event.kind == "refunded":
+        return _refund(event, top_up)
+    return _dispute(event, top_up)
+
+
+def _pay(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str]:
+    if top_up is None:
+        return EventVerdict.REFUSED, "There is no such order."
+    if not top_up.checkout_id:
+        # The processor was faster with its event than with its answer to us.
+        return EventVerdict.WAITING, ""
+    if top_up.state == TopUpState.PAID and top_up.payment_id == event.payment_id:
+        # Told by another event of the same payment: it is credited (I21).
+        return EventVerdict.APPLIED, ""
+    reason = mismatch(_order(top_up), event)
+    if reason is not None:
+        _receive_unmatched(event, top_up)
+        return EventVerdict.REFUSED, reason
+    name = _processor(top_up)
+    posting = funding.top_up(
+        name, event.payment_id, top_up.amount_nano, lock_wallet(top_up.organisation_id)
+    )
+    post(posting, actor=name, cause={"top_up": id_text(top_up.id), "payment": event.payment_id})
+    top_up.state, top_up.payment_id, top_up.paid_at = TopUpState.PAID, event.payment_id, clock.now()
+    top_up.save(update_fields=["state", "payment_id", "paid_at"])
+    if top_up.keep_card and event.customer:
+        WalletSetting.objects.update_or_create(
+            organisation_id=top_up.organisation_id,
+            defaults={"processor": name, "customer_ref": event.customer},
+        )
+    _tell("topup.paid", top_up, top_up.amount_nano)
+    return EventVerdict.APPLIED, ""
+
+
+def _receive_unmatched(event: PaymentEvent, top_up: TopUp) -> None:
+    """Real money that arrived and is nobody's yet stands on the clearing account (I24)."""
+    ours = event.live == processor_named(top_up.processor).live
+    if ours and event.currency.lower() == "usd" and event.amount_minor and event.payment_id:
+        posting = funding.receive_unmatched(
+            _processor(top_up), event.payment_id, event.amount_nano, top_up.organisation_id
+        )
+        post(posting, actor=event.processor, cause={"event": event.event_id})
+
+
+def _return_unmatched(event: PaymentEvent) -> EventVerdict:
+    """A refund of what no order explains ends it; every other event of it waits for its order."""
+    name: funding.Processor = "stripe" if event.processor == "stripe" else "manual"
+    received = Posting.objects.filter(
+        idempotency_id=f"receive:{name}:{event.payment_id}",
+        entries__amount_nano=event.amount_nano,
+    ).first()
+    if received is None or event.kind != "refunded":
+        return EventVerdict.WAITING
+    owner = received.organisation_id
+    post(funding.return_unmatched(name, event.payment_id, event.amount_nano, owner), actor=name)
+    return EventVerdict.APPLIED
+
+
+def _follow(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str]:
+    """The order's state goes forward only: what was paid stays paid."""
+    if top_up is None:
+        return EventVerdict.REFUSED, "There is no such order."
+    known = event.object_id == top_up.checkout_id and not _foreign(event, top_up)
+    if top_up.state in _UNPAID and known:
+        top_up.state = TopUpState(event.kind)
+        top_up.save(update_fields=["state"])
+        if event.kind == "failed":
+            _tell("topup.failed", top_up, top_up.amount_nano)
+    return EventVerdict.APPLIED, ""
+
+
+def _refund(event: PaymentEvent, top_up: TopUp) -> tuple[EventVerdict, str]:
+    total_nano = event.amount_nano
+    if total_nano > top_up.amount_nano:
+        return EventVerdict.REFUSED, "More was refunded than paid."
+    more_nano = total_nano - top_up.refunded_nano
+    if more_nano > 0:
+        posting = funding.refund(
+            _processor(top_up), top_up.payment_id, more_nano, total_nano,
+            lock_wallet(top_up.organisation_id),
+        )  # fmt: skip
+        post(posting, actor=event.processor, cause={"top_up": id_text(top_up.id)})
+        top_up.refunded_nano = total_nano
+        top_up.save(update_fields=["refunded_nano"])
+        _tell("topup.refunded", top_up, more_nano)
+    return EventVerdict.APPLIED, ""
+
+
+def _dispute(event: PaymentEvent, top_up: TopUp) -> tuple[EventVerdict, str]:
+    if not 0 < event.amount_nano <= top_up.amount_nano:
+        return EventVerdict.REFUSED, "More was disputed than paid."
+    name, wallet = _processor(top_up), lock_wallet(top_up.organisation_id)
+    if event.kind == "disputed":
+        posting = funding.dispute(name, event.object_id, event.amount_nano, wallet)
+        change_nano = event.amount_nano
+    else:
+        taken = Posting.objects.filter(idempotency_id=f"dispute:{name}:{event.object_id}")
+        if not taken.exists():
+            return EventVerdict.WAITING, ""
+        posting = funding.reinstate(name, event.object_id, event.amount_nano, wallet)
+        change_nano = -event.amount_nano
+    if _posted(posting.idempotency_id):
+        return EventVerdict.APPLIED, ""
+    post(posting, actor=event.processor, cause={"top_up": id_text(top_up.id)})
+    top_up.disputed_nano += change_nano
+    top_up.save(update_fields=["disputed_nano"])
+    if event.kind == "disputed":
+        _tell("topup.disputed", top_up, event.amount_nano)
+    return EventVerdict.APPLIED, ""
+
+
+def _apply_waiting(top_up: TopUp) -> None:
+    """Apply what came before that which it is about, until nothing moves any more."""
+    moved = True
+    while moved:
+        moved = False
+        about = Q(top_up=top_up)
+        if top_up.payment_id:
+            about |= Q(payment_id=top_up.payment_id)
+        waiting = ProcessorEvent.objects.filter(
+            about, processor=top_up.processor, verdict=EventVerdict.WAITING
+        ).order_by("created_at", "id")
+        for row in waiting:
+            _judge(row, PaymentEvent(**row.told), top_up)
+            moved = moved or row.verdict != EventVerdict.WAITING
+
+
+def _foreign(event: PaymentEvent, top_up: TopUp) -> str:
+    """Why a refund or dispute is not one of this payment; empty when it is."""
+    if event.live != top_up.live:
+        return "The mode is not that of the order."
+    if event.currency.lower() != top_up.currency.lower():
+        return "The currency is not that of the order."
+    return ""
+
+
+def _order_of(event: PaymentEvent) -> TopUp | None:
+    if event.kind in ("refunded", "disputed", "reinstated"):
+        found = TopUp.objects.filter(processor=event.processor, payment_id=event.payment_id)
+        return found.first() if event.payment_id else None
+    order_id = parse_id(event.order_id)
+    return TopUp.objects.filter(id=order_id).first() if order_id else None
+
+
+def _locked(id: UUID) -> TopUp:
+    return (
+        TopUp.objects.select_for_update(of=("self",))
+        .select_related("organisation", "confirmed_by")
+        .get(id=id)
+    )
+
+
+def _order(top_up: TopUp) -> Order:
+    return Order(
+        processor=top_up.processor,
+        order_id=id_text(top_up.id),
+        owner_id=id_text(top_up.organisation_id),
+        checkout_id=top_up.checkout_id,
+        amount_nano=top_up.amount_nano,
+        currency=top_up.currency,
+        live=top_up.live,
+        state=top_up.state,
+    )
+
+
+def _processor(top_up: TopUp) -> funding.Processor:
+    return "stripe" if top_up.processor == "stripe" else "manual"
+
+
+def _posted(idempotency_id: str) -> bool:
+    return Posting.objects.filter(idempotency_id=idempotency_id).exists()
+
+
+def _tell(kind: str, top_up: TopUp, amount_nano: int) -> None:
+    told: dict[str, Any] = {
+        "top_up": id_text(top_up.id),
+        "amount": format_usd(amount_nano),
+        "currency": top_up.currency,
+        "available": format_usd(balance(top_up.organisation).available_nano),
+    }
+    put(kind, top_up.organisation_id, **told)

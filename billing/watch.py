@@ -1,0 +1,175 @@
+"""Low balances: told once per crossing; filled by the kept card where that is switched on.
+
+Both look at what is available now, every few seconds. An automatic top-up is an order like any
+other, one at a time for each organisation; it is credited by its event, not by the answer to us.
+"""
+
+import datetime as dt
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.utils.translation import gettext
+
+from accounts import audit
+from accounts.access import SYSTEM, Actor
+from accounts.models import Organisation
+from billing.models import Account, AccountKind, TopUp, TopUpState, WalletSetting
+from billing.processors import UnknownProcessor, processor_named
+from billing.processors.processor import ChargeAsked, ProcessorDeclined, ProcessorUnavailable
+from billing.rules.money import format_usd
+from billing.rules.payment import NANO_PER_MINOR
+from billing.topups import AMOUNT_MAX_NANO, AMOUNT_MIN_NANO, TopUpRefused, keep_checkout
+from lib import clock
+from lib.ids import id_text
+from outbox.facts import put
+
+AUTOMATIC_A_DAY: Final = 5
+"""More automatic top-ups in 24 hours are not made: something else is wrong then."""
+
+
+def set_low_balance(actor: Actor, organisation: Organisation, low_nano: int | None) -> None:
+    """From which balance on the organisation wants to hear of it; None for never."""
+    with transaction.atomic():
+        setting = _setting(organisation)
+        setting.low_nano, setting.low_told_at = low_nano, None
+        setting.save(update_fields=["low_nano", "low_told_at"])
+        audit.record(
+            actor, organisation, "wallet.alert_set", setting,
+            low=None if low_nano is None else format_usd(low_nano),
+        )  # fmt: skip
+
+
+def set_automatic(
+    actor: Actor, organisation: Organisation, *, enabled: bool, below_nano: int, amount_nano: int
+) -> None:
+    """Whether and how the balance is filled by the kept card. Raises TopUpRefused."""
+    if below_nano < 0:
+        raise TopUpRefused("below", gettext("The threshold is zero or more."))
+    if amount_nano % NANO_PER_MINOR or not AMOUNT_MIN_NANO <= amount_nano <= AMOUNT_MAX_NANO:
+        raise TopUpRefused("amount", gettext("From 5 to 10,000 USD at once."))
+    with transaction.atomic():
+        setting = _setting(organisation)
+        if enabled and not setting.customer_ref:
+            raise TopUpRefused("enabled", gettext("Top up once by card and keep the card first."))
+        setting.auto_enabled = enabled
+        setting.auto_below_nano, setting.auto_amount_nano = below_nano, amount_nano
+        setting.save(update_fields=["auto_enabled", "auto_below_nano", "auto_amount_nano"])
+        audit.record(
+            actor, organisation, "wallet.automatic_set", setting, enabled=enabled,
+            below=format_usd(below_nano), amount=format_usd(amount_nano),
+        )  # fmt: skip
+
+
+def wallet_setting(organisation: Organisation) -> WalletSetting:
+    """The organisation's settings, the defaults before it made any."""
+    found = WalletSetting.objects.filter(organisation=organisation).first()
+    return found or WalletSetting(organisation=organisation)
+
+
+def tell_low_balances() -> int:
+    """Tell each balance that fell below its threshold since it was last told; how many."""
+    above = _watched().filter(available__gte=F("low_nano")).exclude(low_told_at=None)
+    WalletSetting.objects.filter(pk__in=[one.pk for one in above]).update(low_told_at=None)
+    told = 0
+    for one in _watched().filter(
+        Q(available__lt=F("low_nano")) | Q(available=None, low_nano__gt=0), low_told_at=None
+    ):
+        with transaction.atomic():
+            # Once per crossing, however many processes look.
+            if WalletSetting.objects.filter(pk=one.pk, low_told_at=None).update(
+                low_told_at=clock.now()
+            ):
+                put(
+                    "balance.low", one.pk, available=format_usd(one.available or 0),
+                    threshold=format_usd(one.low_nano), currency="USD",
+                )  # fmt: skip
+                told += 1
+    return told
+
+
+def fill_balances() -> int:
+    """Order what is due, and charge every order that is still to be charged; how many charged."""
+    for one in _watched().filter(
+        ~Q(customer_ref=""), auto_enabled=True, available__lt=F("auto_below_nano")
+    ):
+        _order(one)
+    charged = 0
+    for top_up in TopUp.objects.filter(automatic=True, state=TopUpState.ORDERED, checkout_id=""):
+        charged += _charge(top_up)
+    return charged
+
+
+def _order(setting: WalletSetting) -> None:
+    day = clock.now() - dt.timedelta(days=1)
+    recent = TopUp.objects.filter(
+        organisation=setting.organisation_id, automatic=True, created_at__gt=day
+    )
+    if recent.count() >= AUTOMATIC_A_DAY:
+        _stop(setting.organisation_id, gettext("It was charged five times within a day."))
+        return
+    try:
+        live = processor_named(setting.processor).live
+    except UnknownProcessor:
+        _stop(setting.organisation_id, gettext("This way to pay is not offered."))
+        return
+    try:
+        with transaction.atomic():
+            top_up = TopUp.objects.create(
+                organisation_id=setting.organisation_id, processor=setting.processor, live=live,
+                amount_nano=setting.auto_amount_nano, automatic=True,
+            )  # fmt: skip
+            audit.record(
+                SYSTEM, top_up.organisation, "topup.ordered", top_up,
+                amount=format_usd(top_up.amount_nano), automatic=True,
+            )  # fmt: skip
+    except IntegrityError:
+        return  # one is under way
+
+
+def _charge(top_up: TopUp) -> bool:
+    setting = WalletSetting.objects.get(organisation=top_up.organisation_id)
+    try:
+        # No transaction is open meanwhile (I9); asked again, the processor charges once.
+        payment_id = processor_named(top_up.processor).charge_kept_card(
+            ChargeAsked(
+                order_id=id_text(top_up.id),
+                owner_id=id_text(top_up.organisation_id),
+                amount_minor=top_up.amount_nano // NANO_PER_MINOR,
+                currency=top_up.currency,
+                customer=setting.customer_ref,
+            )
+        )
+    except (ProcessorUnavailable, UnknownProcessor):
+        return False  # the next round asks again
+    except ProcessorDeclined as declined:
+        TopUp.objects.filter(id=top_up.id, state=TopUpState.ORDERED).update(state=TopUpState.FAILED)
+        _stop(top_up.organisation_id, str(declined))
+        return False
+    keep_checkout(top_up, payment_id, "")
+    return True
+
+
+def _stop(organisation_id: UUID, reason: str) -> None:
+    with transaction.atomic():
+        on = WalletSetting.objects.filter(organisation=organisation_id, auto_enabled=True)
+        if on.update(auto_enabled=False):
+            organisation = Organisation.objects.get(id=organisation_id)
+            audit.record(
+                SYSTEM, organisation, "wallet.automatic_stopped", organisation, reason=reason
+            )
+            put("autotopup.stopped", organisation_id, reason=reason)
+
+
+def _watched() -> QuerySet[Any]:
+    """Settings with what is `available` to their organisation, None before its first money."""
+    available = Account.objects.filter(
+        organisation=OuterRef("organisation"), kind=AccountKind.AVAILABLE
+    )
+    return WalletSetting.objects.annotate(available=Subquery(available.values("balance_nano")[:1]))
+
+
+def _setting(organisation: Organisation) -> WalletSetting:
+    WalletSetting.objects.get_or_create(organisation=organisation)
+    return WalletSetting.objects.select_for_update().get(organisation=organisation)

@@ -1,0 +1,175 @@
+"""Low balances are told once per crossing; the kept card fills the balance once, and stops."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+
+from accounts.access import Actor
+from billing import topups, watch
+from billing.ledger import post
+from billing.models import TopUp, WalletSetting
+from billing.rules.posting import Entry, Posting
+from billing.topups import TopUpRefused
+from billing.wallets import add_opening_credit, balance
+from lib.ids import new_id
+from outbox.models import Fact
+from tests import cast
+from tests.books import assert_books_balance
+from tests.fakes.processor import SECRET_KEY, WEBHOOK_SECRET, FakeProcessor, fake_processor
+
+USD = 10**9
+
+
+@pytest.fixture
+def bank(settings: LazySettings) -> Iterator[FakeProcessor]:
+    with fake_processor() as bank:
+        settings.STRIPE_SECRET_KEY = SECRET_KEY
+        settings.STRIPE_WEBHOOK_SECRET = WEBHOOK_SECRET
+        settings.STRIPE_API_BASE = bank.url
+        yield bank
+
+
+@pytest.fixture
+def alice(people: cast.Cast) -> Actor:
+    return cast.actor(people.alice, people.acme)
+
+
+def move(people: cast.Cast, usd: int) -> None:
+    lines = (
+        Entry("customer:available", people.acme.id, usd * USD),
+        Entry("platform:loss", people.acme.id, -usd * USD),
+    )
+    post(Posting(f"test:{new_id()}", "void", lines))
+
+
+def told() -> int:
+    return Fact.objects.filter(kind="balance.low").count()
+
+
+def test_a_low_balance_is_told_once_per_crossing(people: cast.Cast, alice: Actor) -> None:
+    add_opening_credit(people.acme, 60 * USD)
+    watch.set_low_balance(alice, people.acme, 50 * USD)
+    assert watch.tell_low_balances() == 0
+    move(people, -11)
+    assert [watch.tell_low_balances() for _ in range(3)] == [1, 0, 0]
+    move(people, -10)
+    assert watch.tell_low_balances() == 0
+    move(people, 11)
+    assert watch.tell_low_balances() == 0
+    move(people, -1)
+    assert watch.tell_low_balances() == 1
+    assert told() == 2
+    body = Fact.objects.filter(kind="balance.low").latest("created_at").body
+    assert (body["available"], body["threshold"]) == ("49.00", "50.00")
+    watch.set_low_balance(alice, people.acme, None)
+    assert watch.tell_low_balances() == 0
+
+
+def test_a_wallet_that_never_moved_is_low(people: cast.Cast, alice: Actor) -> None:
+    watch.set_low_balance(alice, people.acme, 1 * USD)
+    assert watch.tell_low_balances() == 1
+
+
+def kept_card(bank: FakeProcessor, alice: Actor) -> None:
+    assert alice.organisation is not None
+    top_up = topups.order_top_up(
+        alice, alice.organisation, 25 * USD, processor="stripe", keep_card=True
+    )
+    top_up = topups.open_checkout(top_up)
+    deliver(bank, bank.pay(top_up.checkout_id))
+
+
+def deliver(bank: FakeProcessor, event: dict[str, Any]) -> Any:
+    headers, body = bank.signed(event)
+    return topups.take_event("stripe", headers, body)
+
+
+def test_it_is_off_until_a_card_is_kept(
+    people: cast.Cast, bank: FakeProcessor, alice: Actor
+) -> None:
+    on: dict[str, Any] = {"enabled": True, "below_nano": 30 * USD, "amount_nano": 50 * USD}
+    with pytest.raises(TopUpRefused):
+        watch.set_automatic(alice, people.acme, **on)
+    kept_card(bank, alice)
+    assert not WalletSetting.objects.get().auto_enabled
+    assert watch.fill_balances() == 0
+    for wrong in ({"below_nano": -1}, {"amount_nano": 1 * USD}, {"amount_nano": 50 * USD + 1}):
+        with pytest.raises(TopUpRefused):
+            watch.set_automatic(alice, people.acme, **{**on, **wrong})
+    watch.set_automatic(alice, people.acme, **on)
+    assert WalletSetting.objects.get().auto_enabled
+
+
+def switched_on(people: cast.Cast, bank: FakeProcessor, alice: Actor) -> None:
+    kept_card(bank, alice)
+    watch.set_automatic(alice, people.acme, enabled=True, below_nano=30 * USD, amount_nano=50 * USD)
+
+
+def test_the_balance_is_filled_once_by_the_kept_card(
+    people: cast.Cast, bank: FakeProcessor, alice: Actor
+) -> None:
+    switched_on(people, bank, alice)
+    assert [watch.fill_balances() for _ in range(3)] == [1, 0, 0]
+    top_up = TopUp.objects.get(automatic=True)
+    assert balance(people.acme).available_nano == 25 * USD  # on the event's word, not the answer's
+    event = bank.event("payment_intent.succeeded", bank.payments[top_up.checkout_id])
+    assert [deliver(bank, event) for _ in range(3)] == ["applied"] * 3
+    assert balance(people.acme).available_nano == 75 * USD
+    assert watch.fill_balances() == 0
+    assert bank.taken_minor == 7500
+    assert_books_balance()
+
+
+def test_an_event_faster_than_the_answer_waits_for_it(
+    people: cast.Cast, bank: FakeProcessor, alice: Actor
+) -> None:
+    switched_on(people, bank, alice)
+    watch.fill_balances()
+    top_up = TopUp.objects.get(automatic=True)
+    payment = top_up.checkout_id
+    TopUp.objects.filter(id=top_up.id).update(checkout_id="")
+    event = bank.event("payment_intent.succeeded", bank.payments[payment])
+    assert deliver(bank, event) == "waiting"
+    assert balance(people.acme).available_nano == 25 * USD
+    assert watch.fill_balances() == 1  # asked again: the processor gives the same payment
+    assert TopUp.objects.get(id=top_up.id).state == "paid"
+    assert balance(people.acme).available_nano == 75 * USD
+    assert bank.taken_minor == 7500
+    assert_books_balance()
+
+
+def test_a_declined_card_switches_it_off_and_is_told(
+    people: cast.Cast, bank: FakeProcessor, alice: Actor
+) -> None:
+    switched_on(people, bank, alice)
+    bank.decline = "Your card has insufficient funds."
+    assert watch.fill_balances() == 0
+    assert not WalletSetting.objects.get().auto_enabled
+    assert TopUp.objects.get(automatic=True).state == "failed"
+    assert Fact.objects.get(kind="autotopup.stopped").body["reason"] == bank.decline
+    assert watch.fill_balances() == 0
+
+
+def test_a_processor_that_is_down_is_asked_again(
+    people: cast.Cast, bank: FakeProcessor, alice: Actor
+) -> None:
+    switched_on(people, bank, alice)
+    bank.down = True
+    assert watch.fill_balances() == 0
+    bank.down = False
+    assert watch.fill_balances() == 1
+    assert TopUp.objects.filter(automatic=True).count() == 1
+
+
+def test_no_more_than_five_a_day(people: cast.Cast, bank: FakeProcessor, alice: Actor) -> None:
+    switched_on(people, bank, alice)
+    for _ in range(watch.AUTOMATIC_A_DAY):
+        watch.fill_balances()
+        top_up = TopUp.objects.filter(automatic=True).latest("created_at")
+        deliver(bank, bank.event("payment_intent.succeeded", bank.payments[top_up.checkout_id]))
+        move(people, -50)
+    assert watch.fill_balances() == 0
+    assert not WalletSetting.objects.get().auto_enabled
+    assert TopUp.objects.filter(automatic=True).count() == watch.AUTOMATIC_A_DAY
