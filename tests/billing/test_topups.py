@@ -309,9 +309,9 @@ def spend(alice: Actor, usd: int) -> None:
     owner = alice.organisation.id
     lines = (
         Entry("customer:available", owner, -usd * USD),
-        Entry("platform:loss", owner, usd * USD),
+        Entry("equity:adjustment", owner, usd * USD),
     )
-    post(Draft(f"test:{usd}", "void", lines))
+    post(Draft(f"test:{usd}", "adjust", lines))
 
 
 def test_a_chargeback_of_what_was_spent_is_debt_and_a_top_up_pays_it(

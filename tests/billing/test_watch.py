@@ -39,9 +39,9 @@ def alice(people: cast.Cast) -> Actor:
 def move(people: cast.Cast, usd: int) -> None:
     lines = (
         Entry("customer:available", people.acme.id, usd * USD),
-        Entry("platform:loss", people.acme.id, -usd * USD),
+        Entry("equity:adjustment", people.acme.id, -usd * USD),
     )
-    post(Posting(f"test:{new_id()}", "void", lines))
+    post(Posting(f"test:{new_id()}", "adjust", lines))
 
 
 def told() -> int:

@@ -11,7 +11,7 @@ import lib.ids
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0003_kept_state"),
-        ("billing", "0006_money_in"),
+        ("billing", "0007_late_truth"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
