@@ -256,12 +256,7 @@ def _range_refused(request: HttpRequest, error: RangeRefused) -> HttpResponse:
 @api.exception_handler(BudgetRefused)
 def _refused(
     request: HttpRequest,
-    error: KeyRefused
-    | WebhookRefused
-    | CreditRefused
-    | CodeRefused
-    | TopUpRefused
-    | BudgetRefused,
+    error: KeyRefused | WebhookRefused | CreditRefused | CodeRefused | TopUpRefused | BudgetRefused,
 ) -> HttpResponse:
     return error_response(request, 422, error.message, code="invalid_value", param=error.field)
 

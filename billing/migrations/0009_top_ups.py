@@ -11,7 +11,7 @@ import lib.ids
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0003_kept_state"),
-        ("billing", "0007_late_truth"),
+        ("billing", "0008_budget_brought"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
