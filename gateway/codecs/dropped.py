@@ -1,14 +1,25 @@
 """What a client called a parameter, so that a dropped one is named in its own words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from gateway.codecs.chat import ChatRequest, Dialect, OwnPart, OwnTool, Part, ToolResult
+from gateway.codecs.chat import (
+    ChatRequest,
+    Dialect,
+    File,
+    FunctionTool,
+    Image,
+    OwnPart,
+    OwnTool,
+    Text,
+    ToolResult,
+)
 from gateway.codecs.errors import RequestFault, quote_value
 
 # Seals travel to every client, asked for or not.
 _ALWAYS_INCLUDED: Final = frozenset({"reasoning.encrypted_content"})
+_MARKABLE: Final = frozenset({Text, Image, File, FunctionTool})
 # They have no word for a tool that failed; its text stays.
 _NO_FAILED: Final[frozenset[Dialect]] = frozenset({"openai", "responses"})
 # Fields that all but gemini call as we do are not listed.
@@ -77,12 +88,7 @@ def dropped_names(
     the model understands those for its cache.
     """
     names = [client_name(request, field) for field in fields if _is_missed(request, field)]
-    parts = list(_parts(request))
-    if not marks and any(getattr(one, "cache", None) for one in (*parts, *request.tools)):
-        names.append("cache_control")
-    if dialect in _NO_FAILED and any(isinstance(p, ToolResult) and p.failed for p in parts):
-        names.append("is_error" if request.dialect == "anthropic" else "functionResponse.error")
-    names += [_own_name(p) for p in parts if isinstance(p, OwnPart) and p.dialect != dialect]
+    names += _lost_of_history(request, dialect, marks=marks)
     if dialect != request.dialect:
         names += request.extra
     return tuple(dict.fromkeys(names))
@@ -104,12 +110,21 @@ def own_tool_fault(tool: OwnTool) -> RequestFault:
     return RequestFault("unsupported_capability", "tools", what)
 
 
-def _parts(request: ChatRequest) -> Iterator[Part]:
-    for message in request.messages:
-        for part in message.parts:
-            yield part
-            if isinstance(part, ToolResult):
-                yield from part.parts
+def _lost_of_history(request: ChatRequest, dialect: Dialect, *, marks: bool) -> list[str]:
+    """What turns and tools lose: marks for a cache, failures, parts that one dialect has."""
+    parts = [part for message in request.messages for part in message.parts]
+    # By `type`: a long history is passed over here, and isinstance is slow with these classes.
+    results = [part for part in parts if type(part) is ToolResult]
+    inner = [one for result in results for one in result.parts]
+    names = [_own_name(p) for p in parts if type(p) is OwnPart and p.dialect != dialect]
+    told = (*results, *(one for one in (*parts, *inner, *request.tools) if type(one) in _MARKABLE))
+    marked = any(getattr(one, "cache") is not None for one in told)  # noqa: B009 - all have it
+    failed = any(result.failed for result in results)
+    if marked and not marks:
+        names.append("cache_control")
+    if failed and dialect in _NO_FAILED:
+        names.append("is_error" if request.dialect == "anthropic" else "functionResponse.error")
+    return names
 
 
 def _own_name(own: OwnPart | OwnTool) -> str:
