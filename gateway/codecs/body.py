@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 import msgspec
 
@@ -85,6 +85,18 @@ class Body:
                 kept = True
         pieces.append(raw[max(at, end) :])
         return b"".join(pieces)
+
+
+class Quirks(NamedTuple):
+    """The edits by which a body fits a model, and the parameters that were taken out because it has
+    none of them. `cap_name` is the member for an output cap where the client named none."""
+
+    edits: Mapping[str, bytes | None]
+    dropped: tuple[str, ...]
+    cap_name: str = "max_tokens"
+
+
+NO_QUIRKS: Final = Quirks({}, ())
 
 
 def read_body(raw: bytes) -> Body:

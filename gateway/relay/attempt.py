@@ -28,12 +28,14 @@ from gateway.codecs.events import (
     Usage,
 )
 from gateway.codecs.fold import AnswerFault, fold
+from gateway.codecs.openai.outside import InsideDecoder, mend_answer
+from gateway.codecs.sealed import REMEMBERED, collect
 from gateway.codecs.usage import Quantities
 from gateway.relay.call import CLIENT_CLOSED, Call, Head, Outcome, Refused
 from gateway.relay.deadline import Reason
 from gateway.relay.dialects import Counting, Decoder, Facts, WholeAnswer
 from gateway.relay.health import Trial
-from gateway.relay.keeping import State
+from gateway.relay.keeping import State, may_keep
 from gateway.relay.plain import Exchange
 from gateway.relay.price_list import Price
 from gateway.relay.pulse import Pulse
@@ -80,6 +82,8 @@ class Attempt:
         "_output_bytes_max",
         "_pieces",
         "_price",
+        "_remembered",
+        "_remembers",
         "_size",
         "_thoughts",
         "_translating",
@@ -122,7 +126,9 @@ class Attempt:
         # Pieces of the answer, and of them those of reasoning: each is a token at least.
         self._pieces = self._thoughts = self._marked = 0
         self._input_min: int | None = None
-        self._keeps = asking.turn is not None
+        self._remembers = (way.seals or way.thoughts) and may_keep(call.principal, facts.body)
+        self._remembered: list[Event] = []
+        self._keeps = self._remembers or asking.turn is not None
         self._ttft_ms: int | None = None
         self._finish_reason = ""
         self._outcome: Outcome | None = None
@@ -256,6 +262,8 @@ class Attempt:
         told: WholeAnswer
         if way.request is None:
             told = way.codec.read_answer(raw)
+            if way.mends_usage:
+                raw = mend_answer(raw, told.usage)
         else:
             told = way.codec.translate_answer(raw, way.request, way.answer_tool)
         if told.error is not None:
@@ -314,6 +322,9 @@ class Attempt:
         states: list[State] = []
         if turn is not None and response is not None:
             states += turn.states(response, self._channel.id if way.request is None else "")
+        if self._remembered:
+            found = collect(self._remembered, texts=way.thoughts)
+            states += [State("seal", id_, content) for id_, content in found.items()]
         if states:
             await call.parts.keeper.put(call.principal, states)
 
@@ -365,9 +376,11 @@ class Attempt:
     async def _relay_stream(self, answer: Answer) -> Outcome:
         call, idle_s = self._call, self._channel.timeouts.idle
         way, client = self._way, call.asked.codec
-        reader: Decoder | Translating
+        reader: Decoder | Translating | InsideDecoder
         if way.request is None:
             decoder = reader = way.codec.decoder(self._facts)
+            if way.mends_usage:
+                reader = InsideDecoder(decoder)
         else:
             decoder = way.codec.translating_decoder(way.request, way.answer_tool)
             encoder = client.encoder(way.request, call.asked.target)
@@ -652,6 +665,8 @@ class Attempt:
                 self._thoughts += 1
             elif kind is Finish:
                 self._finish_reason = event.reason  # type: ignore[attr-defined]
+            if self._remembers and isinstance(event, REMEMBERED):
+                self._remembered.append(event)
             elif kind is Start:
                 self._hear_tier(event.service_tier)  # type: ignore[attr-defined]
             elif kind is Usage and self._decoder is not None:

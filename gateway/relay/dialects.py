@@ -20,12 +20,13 @@ from gateway.codecs.anthropic import request as anthropic_request
 from gateway.codecs.anthropic import response as anthropic_response
 from gateway.codecs.anthropic import stream as anthropic_stream
 from gateway.codecs.anthropic import usage as anthropic_usage
-from gateway.codecs.body import Body
+from gateway.codecs.body import NO_QUIRKS, Body, Quirks
 from gateway.codecs.chat import (
     ChatAnswer,
     ChatRequest,
     Dialect,
     Encoded,
+    Flag,
     JsonObject,
     ReasoningSettings,
     Upstream,
@@ -41,11 +42,13 @@ from gateway.codecs.gemini import thinking as gemini_thinking
 from gateway.codecs.gemini import usage as gemini_usage
 from gateway.codecs.media import audio_type
 from gateway.codecs.openai import errors as openai_errors
+from gateway.codecs.openai import quirks as openai_quirks
 from gateway.codecs.openai import request as openai_request
 from gateway.codecs.openai import response as openai_response
 from gateway.codecs.openai import stream as openai_stream
 from gateway.codecs.openai import usage as openai_usage
 from gateway.codecs.responses import errors as responses_errors
+from gateway.codecs.responses import quirks as responses_quirks
 from gateway.codecs.responses import request as responses_request
 from gateway.codecs.responses import response as responses_response
 from gateway.codecs.responses import stream as responses_stream
@@ -165,7 +168,12 @@ class Codec(ABC, Generic[F]):
 
     @abstractmethod
     def edit(
-        self, facts: F, model: str, output_cap: int | None, thinking: JsonObject | None
+        self,
+        facts: F,
+        model: str,
+        output_cap: int | None,
+        thinking: JsonObject | None,
+        quirks: Quirks,
     ) -> bytes:
         """The client's bytes for an upstream of the same dialect."""
 
@@ -192,6 +200,19 @@ class Codec(ABC, Generic[F]):
     def unseen_input(self, facts: F) -> bool:
         """Whether the model will read more than stands in the body."""
         return False
+
+    def concerned(self, facts: F, flags: frozenset[Flag]) -> bool:
+        """Whether a model's flags may change a request that goes on as it came."""
+        return False
+
+    def fit(self, facts: F, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
+        """What they change; `thoughts` is the known reasoning of `bare_calls`. Raises
+        RequestFault."""
+        return NO_QUIRKS
+
+    def bare_calls(self, facts: F) -> list[str]:
+        """The ids of earlier tool calls that are shown without the reasoning that led to them."""
+        return []
 
     def turn_of(self, facts: F) -> responses_request.ChatFacts | None:
         """The facts of a request that may go on from one before it; None where none can."""
@@ -366,8 +387,20 @@ class _OpenAI(OpenAICodec[openai_request.ChatFacts]):
         model: str,
         output_cap: int | None,
         thinking: JsonObject | None,
+        quirks: Quirks,
     ) -> bytes:
-        return openai_request.edit(facts, model, output_cap=output_cap)
+        return openai_request.edit(facts, model, output_cap=output_cap, quirks=quirks)
+
+    def concerned(self, facts: openai_request.ChatFacts, flags: frozenset[Flag]) -> bool:
+        return openai_quirks.concern(facts.body, flags)
+
+    def fit(
+        self, facts: openai_request.ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]
+    ) -> Quirks:
+        return openai_quirks.fit(facts.body, upstream.flags, upstream.efforts, thoughts)
+
+    def bare_calls(self, facts: openai_request.ChatFacts) -> list[str]:
+        return openai_quirks.calls_without_reasoning(facts.body)
 
     def decode(
         self, facts: openai_request.ChatFacts, target: Target, request_id: str, received_at: int
@@ -411,8 +444,17 @@ class ResponsesCodec(Codec[responses_request.ChatFacts]):
         model: str,
         output_cap: int | None,
         thinking: JsonObject | None,
+        quirks: Quirks,
     ) -> bytes:
-        return responses_request.edit(facts, model, output_cap=output_cap)
+        return responses_request.edit(facts, model, output_cap=output_cap, quirks=quirks)
+
+    def concerned(self, facts: responses_request.ChatFacts, flags: frozenset[Flag]) -> bool:
+        return responses_quirks.concern(flags)
+
+    def fit(
+        self, facts: responses_request.ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]
+    ) -> Quirks:
+        return responses_quirks.fit(facts.body, upstream.flags, upstream.efforts)
 
     def decode(
         self, facts: responses_request.ChatFacts, target: Target, request_id: str, received_at: int
@@ -505,6 +547,7 @@ class _Anthropic(Codec[anthropic_request.ChatFacts]):
         model: str,
         output_cap: int | None,
         thinking: JsonObject | None,
+        quirks: Quirks,
     ) -> bytes:
         return anthropic_request.edit(facts, model, output_cap=output_cap)
 
@@ -592,6 +635,7 @@ class _Gemini(Codec[gemini_request.ChatFacts]):
         model: str,
         output_cap: int | None,
         thinking: JsonObject | None,
+        quirks: Quirks,
     ) -> bytes:
         return gemini_request.edit(facts, model, output_cap=output_cap, thinking=thinking)
 

@@ -18,6 +18,7 @@ from hashlib import sha256
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
+from gateway.codecs.body import Body
 from gateway.relay.auth import Principal
 from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane, Row, Statement
 from lib.vault import Vault, VaultError
@@ -49,6 +50,11 @@ def state_id(kind: str, owner: UUID, name: str) -> UUID:
     """The id of a row; `owner` is the team, or for an idempotent answer the API key."""
     digest = sha256(f"{kind}|{owner}|{name}".encode(errors="surrogatepass")).digest()
     return UUID(bytes=digest[:16])
+
+
+def may_keep(principal: Principal, body: Body) -> bool:
+    """Whether anything of a request's answer may be kept."""
+    return principal.retention_hours > 0 and body.value("store") != b"false"
 
 
 def hex_of(content: bytes) -> str:

@@ -95,10 +95,9 @@ class Run:
                 facts = self._facts = turn.facts
             candidates = self._route(facts)
             asking = Asking(
-                self._call.asked,
+                self._call,
                 facts,
                 self._asked,
-                self._call.request_id,
                 cap_max=self._call.parts.config.output_tokens_assumed,
                 turn=turn,
             )

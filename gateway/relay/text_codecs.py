@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.codecs import edits
-from gateway.codecs.body import Body, read_body
+from gateway.codecs.body import Body, Quirks, read_body
 from gateway.codecs.chat import ChatAnswer, ChatRequest, JsonObject
 from gateway.codecs.completions import request as completions_request
 from gateway.codecs.completions import response as completions_response
@@ -74,7 +74,12 @@ class _Completions(OpenAICodec[TextFacts]):
         )
 
     def edit(
-        self, facts: TextFacts, model: str, output_cap: int | None, thinking: JsonObject | None
+        self,
+        facts: TextFacts,
+        model: str,
+        output_cap: int | None,
+        thinking: JsonObject | None,
+        quirks: Quirks,
     ) -> bytes:
         return completions_request.edit(facts.own, model, output_cap=output_cap)
 
@@ -153,7 +158,12 @@ class _Edits(OpenAICodec[TextFacts]):
         return msgspec.structs.replace(own.request, request_id=request_id, received_at=received_at)
 
     def edit(
-        self, facts: TextFacts, model: str, output_cap: int | None, thinking: JsonObject | None
+        self,
+        facts: TextFacts,
+        model: str,
+        output_cap: int | None,
+        thinking: JsonObject | None,
+        quirks: Quirks,
     ) -> bytes:
         raise NotOffered(_NO_EDITS)
 

@@ -8,23 +8,26 @@ one whose model name asks for thinking in a dialect that has no place for it in 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-from uuid import UUID
+from typing import Any, Final
 
 import msgspec
 
+from gateway.codecs.body import NO_QUIRKS, Quirks
 from gateway.codecs.chat import (
     Base64,
     ChatRequest,
     Encoded,
+    Flag,
     JsonObject,
+    Reasoning,
     Upstream,
 )
 from gateway.codecs.errors import RequestFault
+from gateway.codecs.sealed import calls_without, give_back, read_collected
 from gateway.codecs.turns import replace_urls
-from gateway.providers.models import Capabilities, capabilities_of
+from gateway.providers.models import Capabilities, Trait, capabilities_of
 from gateway.providers.provider import BadModelName, Operation, chat_operation
 from gateway.providers.suffixes import AskedModel
 from gateway.providers.targets import (
@@ -34,8 +37,9 @@ from gateway.providers.targets import (
     needs_of,
     upstream_of,
 )
-from gateway.relay.call import Asked
+from gateway.relay.call import Call
 from gateway.relay.continuing import Turn
+from gateway.relay.database import DatabaseAway, DatabaseRefused
 from gateway.relay.dialects import CODECS, JSON, Codec, Facts, Target
 from gateway.relay.fetching import fetch
 from gateway.relay.plain import Exchange, PlainFacts, PlainOperation
@@ -45,6 +49,9 @@ from gateway.rules.routing import Candidate
 from lib.egress import EgressPolicy
 from lib.ids import id_text
 
+_THOUGHT_RULE: Final[Flag] = "reasoning_content_rule"
+_OUTSIDE: Final[Trait] = "usage_reasoning_outside"
+
 
 @dataclass(slots=True)
 class Way:
@@ -52,7 +59,11 @@ class Way:
 
     `codec` is the upstream's, `stream` whether it is asked for a stream. Where `request` is None
     the client's bytes and the upstream's go through: those of `facts`, where they are not the
-    request's own. What is no chat has an `exchange`.
+    request's own, changed by the model's `quirks`. What is no chat has an `exchange`.
+    `seals` and `thoughts` say what of the reasoning is kept for a later request: it comes without
+    what the client has no place for, or what a provider wants back. `mends_usage`: the reasoning
+    may stand outside of the completion.
+
     """
 
     codec: Codec[Any]
@@ -69,11 +80,17 @@ class Way:
     exchange: Exchange | None = None
     undecoded: tuple[str, ...] = ()
     facts: Facts | None = None
+    quirks: Quirks = NO_QUIRKS
+    seals: bool = False
+    thoughts: bool = False
+    mends_usage: bool = False
 
     @property
     def dropped(self) -> tuple[str, ...]:
         """The parameters that the upstream does not hear of."""
-        return () if self.encoded is None else (*self.undecoded, *self.encoded.dropped)
+        if self.encoded is None:
+            return self.quirks.dropped
+        return (*self.undecoded, *self.encoded.dropped)
 
     @property
     def answer_tool(self) -> str:
@@ -87,6 +104,7 @@ class Asking:
     request of the responses dialect."""
 
     __slots__ = (
+        "_call",
         "_cap_max",
         "_client",
         "_facts",
@@ -103,15 +121,16 @@ class Asking:
 
     def __init__(
         self,
-        asked: Asked,
+        call: Call,
         facts: Facts,
         model: AskedModel,
-        request_id: UUID,
         *,
         cap_max: int,
         turn: Turn | None = None,
     ) -> None:
+        asked = call.asked
         self.turn = turn
+        self._call = call
         self._client = asked.codec
         self._plain = asked.plain
         self._facts = facts
@@ -119,7 +138,7 @@ class Asking:
         self._model = model.name
         self._suffix = model.reasoning
         self._headers = asked.headers
-        self._request_id = request_id
+        self._request_id = call.request_id
         self._cap_max = cap_max
         self._request: ChatRequest | None = None
         self._fetched: dict[str, Base64] = {}
@@ -151,6 +170,10 @@ class Asking:
             return await self._translated(
                 channel, candidate, capabilities, CODECS[dialect], policy, stream=stream
             )
+        quirks, flags = NO_QUIRKS, capabilities.flags
+        if client.concerned(self._facts, flags):
+            upstream = upstream_of(provider, dialect, candidate.upstream_model, capabilities)
+            quirks = client.fit(self._facts, upstream, await self._thoughts(flags))
         return Way(
             client,
             operation,
@@ -161,12 +184,17 @@ class Asking:
             self._passed(channel),
             thinking,
             facts=None if self.turn is None else self.turn.facts_for(channel.id),
+            quirks=quirks,
+            thoughts=_THOUGHT_RULE in flags,
+            mends_usage=_OUTSIDE in capabilities.traits and client.name == "openai",
         )
 
     def outgoing(self, way: Way, output_cap: int | None) -> Outgoing:
         """The request as it goes out, with an output cap in place of the client's."""
         if way.request is None and way.encoded is None:
-            body = self._client.edit(way.facts or self._facts, way.model, output_cap, way.thinking)
+            body = self._client.edit(
+                way.facts or self._facts, way.model, output_cap, way.thinking, way.quirks
+            )
         else:
             if way.request and way.upstream and output_cap is not None:
                 upstream = replace(way.upstream, output_cap=output_cap)
@@ -233,6 +261,8 @@ class Asking:
             self._fetched |= await fetch(missing, policy)
         if urls:
             request = replace_urls(request, self._fetched)
+        if codec.name != self._client.name or _THOUGHT_RULE in capabilities.flags:
+            request = give_back(request, await self._recall(calls_without(request)))
         asked = msgspec.structs.replace(request, stream=stream)
         operation = chat_operation(codec.name, stream=stream)
         return Way(
@@ -247,7 +277,27 @@ class Asking:
             upstream=upstream,
             encoded=codec.encode(asked, upstream),
             undecoded=self._client.undecoded(self._facts),
+            seals=codec.name != self._client.name,
+            thoughts=_THOUGHT_RULE in capabilities.flags,
         )
+
+    async def _thoughts(self, flags: frozenset[Flag]) -> Mapping[str, str]:
+        """The texts of the reasoning that an upstream wants back and the client does not show."""
+        if _THOUGHT_RULE not in flags:
+            return {}
+        known = await self._recall(self._client.bare_calls(self._facts))
+        return {id_: "".join(one.text for one in parts) for id_, parts in known.items()}
+
+    async def _recall(self, calls: Sequence[str]) -> Mapping[str, Sequence[Reasoning]]:
+        """What is kept of the reasoning that led to these calls: it is missed, never waited for."""
+        if not calls:
+            return {}
+        call = self._call
+        try:
+            found = await call.parts.keeper.find(call.principal, "seal", calls)
+        except (DatabaseAway, DatabaseRefused):
+            return {}
+        return {id_: read_collected(content) for id_, content in found.items()}
 
     def _passed(self, channel: Channel) -> Mapping[str, str]:
         dialect = self._client.name

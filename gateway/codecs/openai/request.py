@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from gateway.codecs.asked import check_model, read_max_cost, read_user
-from gateway.codecs.body import Body, read_body
+from gateway.codecs.body import NO_QUIRKS, Body, Quirks, read_body
 from gateway.codecs.errors import RequestFault, quote_value
 from gateway.codecs.openai.request_decode import decode as decode
 from gateway.codecs.openai.request_encode import encode as encode
@@ -109,13 +109,19 @@ def read(raw: bytes) -> ChatFacts:
 
 
 def edit(
-    facts: ChatFacts, upstream_model: str, *, ask_usage: bool = True, output_cap: int | None = None
+    facts: ChatFacts,
+    upstream_model: str,
+    *,
+    ask_usage: bool = True,
+    output_cap: int | None = None,
+    quirks: Quirks = NO_QUIRKS,
 ) -> bytes:
     """The body for the upstream: the client's bytes with only what must change changed.
 
     The model gets its upstream name; a stream asks for usage and keeps its other stream options,
     which are dropped without a stream; our own fields are taken out; `output_cap`, in tokens for
-    one choice, takes the place of the client's cap, or stands as `max_tokens` where there was none.
+    one choice, takes the place of the client's cap, or stands as `max_tokens` where there was none;
+    `quirks` are those of the model.
     """
     body = facts.body
     edits: dict[str, bytes | None] = {}
@@ -126,9 +132,12 @@ def edit(
     elif ask_usage and not facts.usage_asked:
         edits["stream_options"] = _ask_usage(body.value("stream_options"))
     edits["max_cost"] = None
+    if quirks.edits:
+        edits |= quirks.edits
     if output_cap is not None:
-        present = [name for name in _CAP_NAMES if body.value(name) is not None]
-        edits[present[0] if present else "max_tokens"] = b"%d" % output_cap
+        present = [name for name in _CAP_NAMES if edits.get(name, body.value(name)) is not None]
+        edits |= dict.fromkeys(name for name in present if name in quirks.edits)
+        edits[present[0] if present else quirks.cap_name] = b"%d" % output_cap
     edits = {name: value for name, value in edits.items() if value or name in body.members}
     return body.splice(edits) if edits else body.raw
 

@@ -24,6 +24,7 @@ from gateway.codecs.chat import (
 from gateway.codecs.dropped import client_name, dropped_names, given, own_tool_fault
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.openai.message_encode import write_messages
+from gateway.codecs.openai.quirks import CAP_NAMES, JSON_SENTENCE, NOT_PARAMETERS
 from gateway.codecs.reasoning import budget_of, effort_of, nearest, thinks
 from gateway.codecs.turns import urls
 
@@ -56,13 +57,8 @@ _PLAIN = (
     "safety_identifier",
 )
 _FOREIGN = ("truncation", "tool_calls_max", "include")
-# Compatible mode is always incremental and has one form of result; the others are what the hold
-# was reckoned from, and must not be said a second time. So are the caps once we have set one.
-_NOT_PARAMETERS = frozenset(
-    {"incremental_output", "result_format", "model", "messages", "n", "stream", "stream_options"}
-)
-_CAPS = frozenset({"max_tokens", "max_completion_tokens"})
-_SENTENCE = "Answer with one JSON object only, without any other text."
+# The caps too must not be said a second time once we have set one.
+_CAPS = frozenset(CAP_NAMES)
 _NAME_UNSAID = "answer"
 
 
@@ -225,9 +221,9 @@ class _Writing:
             body["response_format"] = {"type": "json_object"}
             if isinstance(form, JsonSchema):
                 schema = msgspec.json.encode(form.schema).decode()
-                self._sentence = f"{_SENTENCE} It must fit this JSON Schema: {schema}"
+                self._sentence = f"{JSON_SENTENCE} It must fit this JSON Schema: {schema}"
             elif self._has("json_object_only") and not self._names():
-                self._sentence = _SENTENCE
+                self._sentence = JSON_SENTENCE
 
     def _names(self) -> bool:
         """Whether a message has the word that such models want to see before they answer in it."""
@@ -290,7 +286,7 @@ class _Writing:
         if parameters is None:
             return
         if self._has("params_object") and isinstance(parameters, dict):
-            kept = _NOT_PARAMETERS if self._upstream.output_cap is None else _NOT_PARAMETERS | _CAPS
+            kept = NOT_PARAMETERS if self._upstream.output_cap is None else NOT_PARAMETERS | _CAPS
             gone = [name for name in parameters if name in kept]
             self._dropped += [f"parameters.{name}" for name in gone]
             self._body |= {k: v for k, v in parameters.items() if k not in gone}

@@ -24,6 +24,20 @@ def quantities(raw: bytes | None) -> Quantities:
     return usage if isinstance(usage, Quantities) else _meters(usage)
 
 
+def completion_with_reasoning(raw: bytes) -> int | None:
+    """All output of a usage object that counts its reasoning outside of the completion; None where
+    it stands inside already, or cannot be told."""
+    usage = read_members(raw)
+    if isinstance(usage, Quantities):
+        return None
+    prompt, completion = usage.count("prompt_tokens"), usage.count("completion_tokens")
+    if prompt is None or completion is None:
+        return None
+    reasoning = usage.count("reasoning_tokens", usage.inner("completion_tokens_details")) or 0
+    output = _output(usage, prompt, completion, reasoning, usage.count("total_tokens"))
+    return None if output == completion else output
+
+
 def encode(counts: Counts) -> dict[str, Any]:
     """The usage object for a client; details that are unknown are 0."""
     told: dict[str, Any] = {

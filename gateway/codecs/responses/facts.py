@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from gateway.codecs.asked import check_model, read_user
-from gateway.codecs.body import Body, read_body
+from gateway.codecs.body import NO_QUIRKS, Body, Quirks, read_body
 from gateway.codecs.chat import Base64, Url
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.media import check_size, read_url
@@ -137,13 +137,19 @@ def read(raw: bytes, *, compact: bool = False) -> ChatFacts:
     )
 
 
-def edit(facts: ChatFacts, upstream_model: str, *, output_cap: int | None = None) -> bytes:
+def edit(
+    facts: ChatFacts,
+    upstream_model: str,
+    *,
+    output_cap: int | None = None,
+    quirks: Quirks = NO_QUIRKS,
+) -> bytes:
     """The body for the upstream: the client's bytes with only what must change changed.
 
     The model gets its upstream name; our own fields are taken out; `output_cap`, in tokens, takes
-    the place of the client's cap (a compaction has none).
+    the place of the client's cap (a compaction has none); `quirks` are those of the model.
     """
-    edits: dict[str, bytes | None] = {}
+    edits: dict[str, bytes | None] = dict(quirks.edits)
     if upstream_model != facts.model:
         edits["model"] = msgspec.json.encode(upstream_model)
     if "max_cost" in facts.body.members:
