@@ -328,7 +328,8 @@ class Repeat:
         return True
 
     async def _seal_head(self, head: Head, stream: bool) -> str:
-        content = msgspec.json.encode(_Kept(head, stream))
+        # What was left of the key's limits then is not what is left when it is told again.
+        content = msgspec.json.encode(_Kept(head._replace(headroom={}), stream))
         return await self._keeper.seal(content, self._head_place(self._request_id))
 
     def _head_place(self, request_id: UUID) -> str:

@@ -107,7 +107,7 @@ def test_grok_tells_its_reasoning_inside(hub: Hub, stream: bool) -> None:
     tenant = hub.tenant()
     with grok() as url:
         model = hub.model(url, upstream_model="grok-4")
-        options = {"stream_options": {"include_usage": True}} if stream else {}
+        options: dict[str, Any] = {"stream_options": {"include_usage": True}} if stream else {}
         answer = hub.post(tenant, ask(model, stream=stream, **options))
     sent = (GROK if stream else GROK_WHOLE).encode()
     assert answer.body == sent.replace(b'"completion_tokens": 200', b'"completion_tokens": 500')
