@@ -11,8 +11,10 @@ from uuid import UUID
 
 from django.db import connection
 
+from gateway.codecs.openai.stream import Decoder
 from playground.bell import CHANNEL
-from playground.models import RunEvent
+from playground.models import Run, RunEvent
+from playground.rules.gathering import Gathered
 from playground.rules.render import Frame
 
 STALE_S = 10
@@ -37,11 +39,12 @@ class Read(NamedTuple):
 
 
 class SoFar(NamedTuple):
-    """What a run has written, and up to which event."""
+    """What a run has written, and up to which event; `calls` of tools as in `rules.request`."""
 
     seq: int
     text: str
     reasoning: str
+    calls: Sequence[dict[str, str]] = ()
 
 
 def append_frames(run_id: UUID, first_seq: int, frames: Sequence[Frame]) -> Written:
@@ -55,6 +58,7 @@ def append_frames(run_id: UUID, first_seq: int, frames: Sequence[Frame]) -> Writ
                 "htmls": [frame.html for frame in frames],
                 "texts": [frame.text for frame in frames],
                 "reasonings": [frame.reasoning for frame in frames],
+                "wires": [frame.wire for frame in frames],
                 "channel": CHANNEL,
             },
         )
@@ -88,12 +92,38 @@ def read_after(run_id: UUID, seq: int, limit: int) -> Read:
 def so_far(run_id: UUID) -> SoFar:
     """The text that a run has written so far."""
     events = RunEvent.objects.filter(run_id=run_id).order_by("seq")
-    rows = list(events.values_list("seq", "text", "reasoning"))
+    rows = list(events.values_list("seq", "text", "reasoning", "wire"))
     return SoFar(
         rows[-1][0] if rows else 0,
-        "".join(text for _, text, _ in rows),
-        "".join(reasoning for _, _, reasoning in rows),
+        "".join(row[1] for row in rows),
+        "".join(row[2] for row in rows),
+        _calls_in("".join(row[3] for row in rows)),
     )
+
+
+def _calls_in(wire: str) -> list[dict[str, str]]:
+    if '"tool_calls"' not in wire:
+        return []
+    gathered = Gathered()
+    for step in Decoder(usage_asked=True, translate=True).feed(wire.encode()):
+        gathered.take(step.events)
+    return gathered.calls
+
+
+class WireEvent(NamedTuple):
+    """What came over the wire, and when: milliseconds since the run began."""
+
+    at_ms: int
+    text: str
+
+
+def wire_of_run(run: Run) -> list[WireEvent]:
+    """What came, in order; nothing once the events have expired."""
+    events = RunEvent.objects.filter(run=run).exclude(wire="").order_by("seq")
+    return [
+        WireEvent(int((at - run.started_at) / dt.timedelta(milliseconds=1)), wire)
+        for at, wire in events.values_list("at", "wire")
+    ]
 
 
 def drop_expired(now: dt.datetime) -> int:
@@ -106,10 +136,11 @@ _APPEND = """
         SELECT stop_at IS NOT NULL AS stopping, set_config('synchronous_commit', 'off', true)
         FROM playground_run WHERE id = %(run)s AND ended_at IS NULL
     ), written AS (
-        INSERT INTO playground_runevent (run_id, seq, html, text, reasoning)
-        SELECT %(run)s, e.seq, e.html, e.text, e.reasoning
+        INSERT INTO playground_runevent (run_id, seq, html, text, reasoning, wire)
+        SELECT %(run)s, e.seq, e.html, e.text, e.reasoning, e.wire
         FROM run, unnest(%(seqs)s::int[], %(htmls)s::text[], %(texts)s::text[],
-                         %(reasonings)s::text[]) AS e(seq, html, text, reasoning)
+                         %(reasonings)s::text[], %(wires)s::text[])
+             AS e(seq, html, text, reasoning, wire)
     )
     SELECT stopping, set_config, pg_notify(%(channel)s, %(run)s::text) FROM run"""
 

@@ -11,7 +11,12 @@ from lib.ids import id_text, new_id
 
 
 class Conversation(models.Model):
-    """One chat of one person. `model` is the one that was asked last."""
+    """One chat of one person.
+
+    `model` is the one that was asked last, `settings` how (see `rules.settings`). `leaf` is the
+    last message of the branch that is shown, None for the newest. `columns` are the models of a
+    comparison ([{"model", "settings"}]), [] for a plain chat. What was deleted a while ago is gone.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation = models.ForeignKey(
@@ -21,6 +26,13 @@ class Conversation(models.Model):
     user = models.ForeignKey("accounts.User", models.CASCADE, related_name="conversations")
     title = models.CharField(max_length=120)
     model = models.CharField(max_length=200)
+    settings = models.JSONField(default=dict)
+    columns = models.JSONField(default=list)
+    leaf = models.ForeignKey("Message", models.SET_NULL, null=True, related_name="+")
+    folder = models.CharField(max_length=80, default="", db_default="")
+    pinned = models.BooleanField(default=False, db_default=False)
+    archived_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 
@@ -36,6 +48,7 @@ class Conversation(models.Model):
 class MessageRole(models.TextChoices):
     USER = "user"
     ASSISTANT = "assistant"
+    TOOL = "tool"
 
 
 class RunState(models.TextChoices):
@@ -50,6 +63,8 @@ class Message(models.Model):
     """One message; siblings under one parent are versions of each other.
 
     An answer that is being written has no content yet: its text so far stands in its run's events.
+    `parts` is what is no text (see `rules.parts`). `column` is that of a comparison. `edited`: an
+    answer that a person wrote.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -62,6 +77,10 @@ class Message(models.Model):
     run = models.ForeignKey("Run", models.SET_NULL, null=True, related_name="+")
     state = models.CharField(max_length=12, choices=RunState.choices, default=RunState.DONE)
     request_id = models.UUIDField(null=True)
+    parts = models.JSONField(default=dict)
+    column = models.SmallIntegerField(default=0, db_default=0)
+    edited = models.BooleanField(default=False, db_default=False)
+    deleted_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -76,7 +95,9 @@ class Message(models.Model):
 
 
 class Run(models.Model):
-    """One Send. `token` is that of the form, so that a double submit is one run.
+    """One column of one Send. `token` is that of the form, so that a double submit is one run.
+
+    `settings` are those that the request was made with, `batch` is shared by the columns of a Send.
 
     `outcome` holds, once ended: status, kind, message, finish_reason, meters, charge_nano, basis,
     hold_nano, ttft_ms, total_ms, and thought_ms.
@@ -88,6 +109,9 @@ class Run(models.Model):
     assistant_message = models.ForeignKey(Message, models.CASCADE, related_name="+")
     user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
     model = models.CharField(max_length=200)
+    settings = models.JSONField(default=dict)
+    batch = models.UUIDField(default=new_id)
+    column = models.SmallIntegerField(default=0, db_default=0)
     token = models.UUIDField()
     request_id = models.UUIDField()
     state = models.CharField(max_length=12, choices=RunState.choices, default=RunState.RUNNING)
@@ -100,9 +124,9 @@ class Run(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["user", "token"], name="run_token_once"),
+            models.UniqueConstraint(fields=["user", "token", "column"], name="run_token_once"),
             models.UniqueConstraint(
-                fields=["conversation"],
+                fields=["conversation", "column"],
                 condition=models.Q(ended_at=None),
                 name="one_run_at_a_time",
             ),
@@ -110,7 +134,8 @@ class Run(models.Model):
         indexes = [
             models.Index(
                 fields=["heartbeat_at"], condition=models.Q(ended_at=None), name="running_runs"
-            )
+            ),
+            models.Index(fields=["batch"], name="runs_of_a_send"),
         ]
 
     def __str__(self) -> str:
@@ -122,7 +147,7 @@ class Run(models.Model):
 
 
 class RunEvent(models.Model):
-    """One frame of a run: what the page shows next, and the text in it.
+    """One frame of a run: what the page shows next, and the text in it; `wire` is what came.
 
     Kept until 15 minutes after the run's end; the message then has everything.
     """
@@ -133,7 +158,142 @@ class RunEvent(models.Model):
     html = models.TextField()
     text = models.TextField(default="")
     reasoning = models.TextField(default="")
+    wire = models.TextField(default="", db_default="")
     at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
         return f"{self.seq} of {self.run_id}"
+
+
+class Attachment(models.Model):
+    """A file that somebody put beside a message. `facts` holds what was measured of it: `width`
+    and `height` in pixels, `pages`, `seconds`."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
+    user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
+    name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=8, help_text="image, audio, file or text")
+    media_type = models.CharField(max_length=100)
+    size = models.IntegerField()
+    facts = models.JSONField(default=dict)
+    data = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def text_id(self) -> str:
+        return id_text(self.id)
+
+
+class Preset(models.Model):
+    """Settings under a name, a person's own or shared with the organisation."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
+    user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
+    name = models.CharField(max_length=80)
+    shared = models.BooleanField(default=False)
+    settings = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["name", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def text_id(self) -> str:
+        return id_text(self.id)
+
+
+class Prompt(models.Model):
+    """A saved prompt: a name for its versions. `production` is the version that callers get who
+    name none, None for the last."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
+    user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
+    slug = models.SlugField(max_length=60)
+    name = models.CharField(max_length=80)
+    shared = models.BooleanField(default=True)
+    production = models.IntegerField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["name", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "slug"], name="prompt_slug_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PromptVersion(models.Model):
+    """One immutable version of a prompt, numbered from 1 (see `rules.settings` for the body)."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="versions")
+    number = models.IntegerField()
+    user = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
+    model = models.CharField(max_length=200)
+    settings = models.JSONField()
+    note = models.CharField(max_length=200, default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["prompt", "number"], name="prompt_version_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.prompt} {self.number}"
+
+
+class ShareLink(models.Model):
+    """A picture of one branch for whoever has the link; `digest` is of its secret text.
+
+    `snapshot` holds only what is shown. It ends with `expires_at` or `revoked_at`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="shares")
+    user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
+    digest = models.BinaryField(unique=True)
+    members_only = models.BooleanField(default=False)
+    system_shown = models.BooleanField(default=False)
+    cost_shown = models.BooleanField(default=False)
+    snapshot = models.JSONField()
+    views = models.IntegerField(default=0)
+    expires_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"share of {self.conversation_id}"
+
+
+class Vote(models.Model):
+    """Which column of a comparison was the best without names: `winner` "" says that none was."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey("accounts.Organisation", models.CASCADE, related_name="+")
+    user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
+    batch = models.UUIDField()
+    candidates = models.JSONField()
+    winner = models.CharField(max_length=200, default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "batch"], name="vote_once")]
+
+    def __str__(self) -> str:
+        return self.winner

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from accounts.keys import playground_key
 from accounts.models import Key, Organisation
 from billing.prices import ListedPrice
-from gateway.models import InstallationSetting
+from billing.rules.pricing import PriceVersion
+from gateway.models import Channel, InstallationSetting
+from gateway.providers import provider_named
+from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of
 from gateway.rules.routing import matches
 from gateway.served import price_of, prices_in_force, served_models
 
@@ -50,3 +53,22 @@ def offered_models(organisation: Organisation) -> list[OfferedModel]:
 def _may_ask(key: Key, model: str) -> bool:
     patterns = key.model_patterns
     return not patterns or any(matches(pattern, model) for pattern in patterns)
+
+
+def price_version_of(model: str) -> PriceVersion | None:
+    """The price in force, ready for use; None for a model without one."""
+    listed = price_of(model, prices_in_force())
+    return None if listed is None else PriceVersion.from_stored(listed.rates)
+
+
+def capabilities_of_model(model: str) -> Capabilities:
+    """What a model can do at the channel that is asked first."""
+    channels = Channel.objects.filter(enabled=True).prefetch_related("routes")
+    for channel in channels.order_by("priority", "name"):
+        for route in sorted(channel.routes.all(), key=lambda route: "*" in route.model):
+            if route.model == model or ("*" in route.model and matches(route.model, model)):
+                upstream = route.upstream_model or model
+                return capabilities_of(
+                    model if "*" in upstream else upstream, provider_named(channel.provider), model
+                )
+    return UNKNOWN

@@ -1,11 +1,14 @@
 """What the pages show of conversations and answers, for whole pages and for the frames of a run."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -15,12 +18,23 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, pgettext
 
+from billing.templatetags.money import money_request
 from lib import formatting
 from lib.ids import id_text, new_id
+from playground.conversations import rounds_before
 from playground.events import SoFar
 from playground.models import Conversation, Message, MessageRole, Run, RunState
 from playground.rules.markdown import MarkdownWords, render_so_far, render_whole
-from playground.rules.render import AnswerWords, partial, reasoning_html
+from playground.rules.render import (
+    AnswerWords,
+    growing_call_html,
+    partial,
+    reasoning_html,
+)
+from playground.rules.schema import check_answer, check_schema
+from playground.rules.settings import Settings
+from playground.rules.tree import Tree
+from playground.rules.written import Unreadable, read_written
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,8 @@ class Chat:
     title: str
     url: str
     running: bool
+    pinned: bool = False
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,18 +81,21 @@ def _icon(name: str) -> str:
 def chat_groups(
     conversations: Iterable[Conversation], running: set[Any], slug: str
 ) -> list[ChatGroup]:
-    """The list of conversations, newest first, cut into days and then months."""
+    """The list of conversations: pinned ones, folders, then days and months, newest first."""
     today = timezone.localdate()
-    groups: list[ChatGroup] = []
+    groups: dict[tuple[int, str], ChatGroup] = {}
     for conversation in conversations:
-        name = _span_name(today, timezone.localdate(conversation.updated_at))
-        if not groups or groups[-1].name != name:
-            groups.append(ChatGroup(name, []))
+        if conversation.pinned:
+            place = (0, gettext("Pinned"))
+        elif conversation.folder:
+            place = (1, conversation.folder)
+        else:
+            place = (2, _span_name(today, timezone.localdate(conversation.updated_at)))
         id = id_text(conversation.id)
-        groups[-1].chats.append(
-            Chat(id, conversation.title, conversation_url(slug, id), conversation.id in running)
-        )
-    return groups
+        chat = Chat(id, conversation.title, conversation_url(slug, id), conversation.id in running,
+                    conversation.pinned, conversation.folder)  # fmt: skip
+        groups.setdefault(place, ChatGroup(place[1], [])).chats.append(chat)
+    return [groups[place] for place in sorted(groups, key=lambda place: place[0])]
 
 
 def _span_name(today: dt.date, day: dt.date) -> str:
@@ -99,22 +118,52 @@ def composer_context(
 ) -> dict[str, Any]:
     """What the form needs: where it goes, and the run that it may stop."""
     return {
+        "slug": slug,
         "runs_url": reverse("run_create", args=[slug]),
         "conversation_id": id_text(conversation.id) if conversation else "",
         "token": id_text(new_id()),
         "running": run is not None,
-        "stop_url": reverse("run_stop", args=[slug, run.text_id]) if run else "",
+        "stop_url": reverse("batch_stop", args=[slug, id_text(run.batch)]) if run else "",
     }
 
 
-def message_context(message: Message, slug: str, written: SoFar | None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Versions:
+    """Which of its versions a message is, and those beside it; ids as text, "" for none."""
+
+    number: int = 1
+    count: int = 1
+    before: str = ""
+    after: str = ""
+
+
+def versions_of(tree: Tree, id: UUID) -> Versions:
+    """A message among its siblings."""
+    all = tree.versions(id)
+    at = all.index(id) if id in all else 0
+    return Versions(
+        at + 1,
+        len(all),
+        id_text(all[at - 1]) if at > 0 else "",
+        id_text(all[at + 1]) if at + 1 < len(all) else "",
+    )
+
+
+def message_context(
+    message: Message, slug: str, written: SoFar | None, versions: Versions | None = None
+) -> dict[str, Any]:
     """One message for its template. `written` is the text so far of an answer in progress."""
+    same = {"message": message, "id": message.text_id, "slug": slug,
+            "versions": versions or Versions()}  # fmt: skip
     if message.role == MessageRole.USER:
-        return {"message": message, "id": message.text_id, "user": True}
+        return same | {"user": True, "files": message.parts.get("files", ())}
+    if message.role == MessageRole.TOOL:
+        return same | {"tool": True, "results": message.parts.get("results", ())}
     if written is not None and message.run is not None:
-        return _growing_context(message, message.run, slug, written)
-    outcome = (message.run.outcome if message.run else None) or {}
-    return _ended_context(message, message.run, slug, outcome)
+        return same | _growing_context(message, message.run, slug, written)
+    # One that was imported brings its own.
+    outcome = (message.run.outcome if message.run else None) or message.parts.get("outcome") or {}
+    return same | _ended_context(message, message.run, slug, outcome)
 
 
 def _growing_context(message: Message, run: Run, slug: str, written: SoFar) -> dict[str, Any]:
@@ -124,11 +173,14 @@ def _growing_context(message: Message, run: Run, slug: str, written: SoFar) -> d
         head = gettext("Thought") if written.text else words.thinking
         thinking = reasoning_html(head, written.reasoning, words.chevron, id)
     events = reverse("run_events", args=[slug, run.text_id])
+    calls = "".join(
+        growing_call_html(id, index, call["name"], call["arguments"])
+        for index, call in enumerate(written.calls)
+    )
     return {
-        "message": message,
-        "id": id,
         "running": True,
         "thinking": mark_safe(thinking),  # noqa: S308 - made by reasoning_html, which escapes
+        "growing_calls": mark_safe(calls),  # noqa: S308 - made by growing_call_html, which escapes
         "blocks": mark_safe(  # noqa: S308 - behind the sanitiser
             render_so_far(written.text, words.markdown, id)
         ),
@@ -145,8 +197,6 @@ def _ended_context(
         head = thought_text(outcome.get("thought_ms"), outcome)
         thinking = reasoning_html(head, message.reasoning, _icon("chevron-right"), id)
     return {
-        "message": message,
-        "id": id,
         "running": False,
         "thinking": mark_safe(thinking),  # noqa: S308 - made by reasoning_html, which escapes
         "blocks": _whole(message.content, _markdown_words(), id),
@@ -165,8 +215,10 @@ def _ending(
     """What an ended answer says of itself: tokens, charge, errors, and what to do next."""
     meters: Mapping[str, int] = outcome.get("meters") or {}
     request_id = id_text(message.request_id) if message.request_id else ""
+    head = outcome.get("head") or {}
     return {
         "id": message.text_id,
+        "slug": slug,
         "message": message,
         "state": message.state,
         "outcome": outcome,
@@ -174,16 +226,150 @@ def _ending(
         "basis": basis_word(outcome.get("basis", "")),
         "out_tokens": sum(n for name, n in meters.items() if name.startswith("out_")),
         "in_tokens": sum(n for name, n in meters.items() if name.startswith("in_")),
+        "cached_tokens": sum(meters.get(name, 0) for name in _CACHED),
+        "saved_nano": _saved(message, outcome),
+        "dropped": head.get("dropped") or (),
+        "output_cap": head.get("output_cap"),
         "speed": _speed(meters, outcome),
         "error": error_text(outcome) if message.state == RunState.FAILED else "",
         "request_id": request_id,
         "request_url": reverse("request", args=[slug, request_id]) if request_id else "",
+        "run_id": run.text_id if run else "",
         "retry_id": id_text(message.parent_id) if message.parent_id else "",
         "conversation_id": id_text(message.conversation_id),
         "runs_url": reverse("run_create", args=[slug]),
         "token": id_text(new_id()),
         "model": message.model,
+        "sources": [source_shown(one) for one in message.parts.get("sources", ())],
+        "media": message.parts.get("media", ()),
+        **_calls_context(message, run),
+        "verdict": _verdict(message, run),
+        **_column_context(message),
     }
+
+
+def _column_context(message: Message) -> dict[str, Any]:
+    """Whether it stands in a column of a comparison, and whether nobody may know whose it is."""
+    columns = message.conversation.columns
+    return {
+        "in_column": bool(columns),
+        "blind": any(column.get("blind") for column in columns),
+    }
+
+
+def source_shown(source: Mapping[str, str]) -> dict[str, str]:
+    """A citation; its address may be followed only over http."""
+    url = source.get("url", "")
+    parts = urlsplit(url) if url.startswith(("https://", "http://")) else None
+    host = parts.netloc.rpartition("@")[2] if parts else ""
+    return {**source, "safe_url": url if host else "", "host": host}
+
+
+_CACHED = ("in_cache_read", "in_audio_cached", "in_image_cached")
+
+
+def _saved(message: Message, outcome: Mapping[str, Any]) -> int:
+    """What stopping saved at the most."""
+    if message.state != RunState.STOPPED or "hold_nano" not in outcome:
+        return 0
+    return max(0, int(outcome["hold_nano"]) - int(outcome.get("charge_nano", 0)))
+
+
+ROUNDS_MAX = 10
+"""So often mocks answer by themselves in one turn."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a tool for its card: `faults` is where its arguments break the tool's schema."""
+
+    id: str
+    name: str
+    arguments: str
+    faults: Sequence[str]
+    mock: str
+    always: bool
+
+
+def _calls_context(message: Message, run: Run | None) -> dict[str, Any]:
+    calls = message.parts.get("calls", ())
+    if not calls:
+        return {}
+    tools = {tool["name"]: tool for tool in (run.settings if run else {}).get("tools", ())}
+    cards = [_call(call, tools.get(call["name"], {})) for call in calls]
+    answered = message.children.filter(role=MessageRole.TOOL, deleted_at=None).exists()
+    always = not answered and message.state == RunState.DONE and all(one.always for one in cards)
+    return {
+        "calls": cards,
+        "answered": answered,
+        "automatic": always and rounds_before(message) < ROUNDS_MAX,
+    }
+
+
+def _call(call: Mapping[str, str], tool: Mapping[str, Any]) -> Call:
+    text, faults = call["arguments"] or "{}", []
+    try:
+        arguments = read_written(text)
+    except Unreadable as fault:
+        faults = [gettext("No JSON: %(reason)s") % {"reason": fault.reason}]
+    else:
+        text = json.dumps(arguments, indent=2, ensure_ascii=False)
+        if "parameters" in tool and not check_schema(tool["parameters"], strict=False):
+            found = check_answer(arguments, tool["parameters"])
+            faults = [f"{fault.path}: {fault.reason}" for fault in found]
+    mock = tool.get("mock", "")
+    if not isinstance(mock, str):
+        mock = json.dumps(mock, indent=2, ensure_ascii=False)
+    return Call(call["id"], call["name"], text, faults, mock, bool(tool.get("always")))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an answer keeps to the schema that was asked for. `rows` is it as a table, where it
+    is a list of objects."""
+
+    faults: Sequence[tuple[str, str]]
+    tree: str
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+
+
+def _verdict(message: Message, run: Run | None) -> Verdict | None:
+    settings = Settings.from_stored(run.settings if run else {})
+    if settings.schema is None or message.state != RunState.DONE or not message.content:
+        return None
+    try:
+        answer = read_written(message.content)
+    except Unreadable as fault:
+        told = gettext("No JSON: line %(line)s, column %(column)s, %(reason)s") % {
+            "line": fault.line, "column": fault.column, "reason": fault.reason}  # fmt: skip
+        return Verdict([("/", told)], "")
+    faults = [(fault.path, fault.reason) for fault in check_answer(answer, settings.schema)]
+    columns, rows = _table(answer)
+    tree = json.dumps(answer, indent=2, ensure_ascii=False)
+    return Verdict(faults, tree, columns, rows)
+
+
+def _table(answer: Any) -> tuple[list[str], list[list[str]]]:
+    """The first list of objects in an answer, as columns and rows."""
+    inner = answer
+    if isinstance(answer, dict):
+        inner = next((value for value in answer.values() if _is_table(value)), None)
+    if not _is_table(inner):
+        return [], []
+    columns = list(dict.fromkeys(name for row in inner for name in row))[:12]
+    cells = [[_cell(row.get(name)) for name in columns] for row in inner[:200]]
+    return columns, cells
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return formatting.MISSING
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _speed(meters: Mapping[str, int], outcome: Mapping[str, Any]) -> str:
@@ -211,18 +397,42 @@ def slow_html(message: str, seconds: int) -> str:
     return partial(f"stats-{message}", escape(text), "innerHTML")
 
 
-def stats_html(message: str, *, ttft_ms: int, tokens: int, milliseconds: int) -> str:
-    """The line under an answer that grows; its count is an estimate until the end."""
+def stats_html(
+    message: str, *, ttft_ms: int, tokens: int, milliseconds: int, cost_nano: int | None
+) -> str:
+    """The line under an answer that grows; count and cost are estimates until the end."""
     parts = [gettext("TTFT %(time)s") % {"time": _duration(ttft_ms)}]
     if milliseconds >= 500:
         parts.append(gettext("%(n)s tok/s") % {"n": _per_second(tokens, milliseconds)})
     parts.append(gettext("≈ %(n)s out") % {"n": formatting.grouped(tokens)})
+    if cost_nano is not None:
+        parts.append(f"≈ {money_request(cost_nano)}")
     return partial(f"stats-{message}", escape(" · ".join(parts)), "innerHTML")
 
 
-def thought_html(message: str, milliseconds: int) -> str:
+def thinking_html(message: str, milliseconds: int, tokens: int) -> str:
+    """The model still thinks: for how long, and about how much."""
+    text = gettext("Thinking… %(time)s · ≈ %(n)s tokens") % {
+        "time": _duration(milliseconds // 1000 * 1000),
+        "n": formatting.grouped(tokens),
+    }
+    return partial(f"think-head-{message}", escape(text), "innerHTML")
+
+
+def thought_html(message: str, milliseconds: int, tokens: int) -> str:
     """The model has begun to answer: how long it thought."""
-    return partial(f"think-head-{message}", escape(thought_text(milliseconds, {})), "innerHTML")
+    text = thought_text(milliseconds, {})
+    if tokens:
+        text += " · " + gettext("≈ %(n)s tokens") % {"n": formatting.grouped(tokens)}
+    return partial(f"think-head-{message}", escape(text), "innerHTML")
+
+
+def head_html(message: str, dropped: Sequence[str], output_cap: int | None) -> str:
+    """What the upstream did not hear of, and the cap that the money set."""
+    html = render_to_string(
+        "playground/_dropped.html", {"dropped": dropped, "output_cap": output_cap}
+    )
+    return partial(f"note-{message}", html.strip(), "innerHTML") if html.strip() else ""
 
 
 def thought_text(milliseconds: int | None, outcome: Mapping[str, Any]) -> str:
@@ -237,12 +447,18 @@ def thought_text(milliseconds: int | None, outcome: Mapping[str, Any]) -> str:
 
 
 def ended_html(
-    run: Run, state: RunState, outcome: Mapping[str, Any], text: str, reasoning: str
+    run: Run,
+    state: RunState,
+    outcome: Mapping[str, Any],
+    written: SoFar,
+    parts: Mapping[str, Any],
 ) -> str:
     """The last frame: the answer's notes and footer, the composer ready again."""
     slug = run.conversation.organisation.slug
     message = run.assistant_message
+    text, reasoning = written.text, written.reasoning
     message.state, message.content, message.reasoning = state, text, reasoning
+    message.parts = dict(parts)
     ending = _ending(message, run, slug, outcome)
     context = {
         **composer_context(slug, run.conversation, None),
@@ -253,6 +469,7 @@ def ended_html(
         "thought": thought_text(outcome.get("thought_ms"), outcome) if reasoning else "",
         "words": len(text.split()),
         "chat_id": id_text(run.conversation_id),
+        "alone": not run.conversation.columns,
     }
     return render_to_string("playground/_ended.html", context)
 
@@ -270,6 +487,7 @@ def replaced_html(message: Message, slug: str, conversation: Conversation) -> st
         "article": message_context(message, slug, None),
         "id": message.text_id,
         "chat_id": id_text(conversation.id),
+        "alone": not conversation.columns,
     }
     return render_to_string("playground/_replaced.html", context)
 

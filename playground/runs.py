@@ -13,7 +13,7 @@ import contextlib
 import datetime as dt
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextvars import Context
 from dataclasses import replace
 from typing import Any, Protocol
@@ -23,26 +23,26 @@ from django.utils import translation
 
 from accounts.access import Actor
 from accounts.keys import playground_key
-from gateway.codecs.events import Event, ReasoningDelta, TextDelta
+from gateway.codecs.events import Event, ReasoningDelta, TextDelta, ToolArgumentsDelta
+from gateway.codecs.openai.stream import Decoder
 from gateway.relay.auth import Principal
-from gateway.relay.call import Outcome, Source
+from gateway.relay.call import Bound, Head, Outcome, Source
 from gateway.rules.bound import estimate_tokens
 from lib import clock
 from playground import page
+from playground.attachments import keep_media
 from playground.bell import bell
-from playground.conversations import (
-    Turn,
-    end_run,
-    forget_turn,
-    history,
-    lost_runs,
-    organisation_of,
-    person_of,
-)
+from playground.conversations import organisation_of, person_of
 from playground.database import in_database
 from playground.events import STALE_S, SoFar, Written, append_frames, beat, so_far
 from playground.models import Run, RunState
-from playground.rules.render import AnswerPainter, Frame
+from playground.offer import capabilities_of_model, price_version_of
+from playground.rules.cost import Meter
+from playground.rules.gathering import Gathered
+from playground.rules.render import AnswerPainter, Frame, storable
+from playground.rules.request import build_request
+from playground.rules.settings import Settings
+from playground.turns import Turn, end_run, files_of, forget_turn, lost_runs, said_before
 from usage.models import UsageRecord
 
 log = logging.getLogger(__name__)
@@ -65,23 +65,35 @@ class ChatRelay(Protocol):
     async def principal_of_key(self, key_id: UUID) -> Principal:
         """The principal of a key without text."""
 
+    async def bound(self, principal: Principal, body: bytes) -> Bound:
+        """What `chat` would hold for this body now."""
+
     def chat(
         self, principal: Principal, body: bytes, *, source: Source, request_id: UUID | None = None
-    ) -> AsyncIterator[Event | Outcome]:
-        """The answer's events, then its Outcome."""
+    ) -> AsyncIterator[Head | bytes | Outcome]:
+        """The answer's head and bytes, then its Outcome."""
 
 
 _tasks: set[asyncio.Task[None]] = set()
 
 
-async def start(turn: Turn, actor: Actor, relay: ChatRelay) -> Outcome | None:
-    """Carry a fresh turn. The outcome is given when it was refused at once: then the turn is
-    forgotten, and its text belongs back into the composer."""
+async def start(turns: Sequence[Turn], actor: Actor, relay: ChatRelay) -> Outcome | None:
+    """Carry fresh turns, all at once. The outcome is given when a turn that is alone was refused
+    at once: then it is forgotten, and its text belongs back into the composer."""
+    alone = len(turns) == 1
+    verdicts = [await _start(turn, actor, relay, alone=alone) for turn in turns]
+    return verdicts[0] if alone else None
+
+
+async def _start(turn: Turn, actor: Actor, relay: ChatRelay, *, alone: bool) -> Outcome | None:
     carrier = _Carrier(turn, actor, relay, translation.get_language() or "en")
+    carrier.accepted = not alone
     # A context of its own: the request's ends with its response.
     task = asyncio.create_task(carrier.carry(), context=Context())
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
+    if not alone:
+        return None
     await asyncio.wait([carrier.verdict], timeout=_REFUSAL_S)
     if not carrier.verdict.done():
         carrier.accepted = True
@@ -109,8 +121,20 @@ def interrupt(run: Run) -> bool:
     written = so_far(run.id)
     outcome = {"kind": "interrupted"}
     html = page.rewritten_html(run, written.text)
-    html += page.ended_html(run, RunState.INTERRUPTED, outcome, written.text, written.reasoning)
+    html += page.ended_html(run, RunState.INTERRUPTED, outcome, written, {})
     return end_run(run.id, RunState.INTERRUPTED, outcome, written, [Frame(html)])
+
+
+def request_of_run(run: Run) -> dict[str, Any]:
+    """The body that a run was asked with, as an API client would write it."""
+    path = said_before(run)
+    return build_request(
+        run.model,
+        path,
+        Settings.from_stored(run.settings),
+        capabilities_of_model(run.model),
+        files_of(path, run.conversation.organisation_id),
+    )
 
 
 class _Carrier:
@@ -126,12 +150,19 @@ class _Carrier:
         self._time = asyncio.get_running_loop().time
         self._began = self._time()
         self._pending: list[Event] = []
+        self._wire: list[bytes] = []
+        self._decoder = Decoder(usage_asked=True, translate=True)
+        self._gathered = Gathered()
+        self._meter: Meter | None = None
+        self._head: Head | None = None
+        self._head_told = False
         self._outcome: Outcome | None = None
         self._painter: AnswerPainter | None = None
         self._seq = 0
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._bytes = 0
+        self._reasoning_bytes = 0
         self._first_at: float | None = None
         self._thinking_at: float | None = None
         self._thought_ms: int | None = None
@@ -186,23 +217,33 @@ class _Carrier:
             async for item in stream:
                 if isinstance(item, Outcome):
                     self._outcome = item
+                elif isinstance(item, Head):
+                    self._head = item
                 else:
-                    self._pending.append(item)
-                    self._note_first(item)
+                    self._hear(item)
                 news.set()
         finally:
             news.set()
 
+    def _hear(self, raw: bytes) -> None:
+        """Bytes of the answer: what they say, and themselves."""
+        self._wire.append(raw)
+        for step in self._decoder.feed(raw):
+            self._gathered.take(step.events)
+            for event in step.events:
+                self._pending.append(event)
+                self._note_first(event)
+
     async def _request(self) -> tuple[Principal, bytes]:
         key = await in_database(playground_key, organisation_of(self._actor))
         principal = await self._relay.principal_of_key(key.id)
-        body = {
-            "model": self._run.model,
-            "messages": await in_database(history, self._turn),
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        return replace(principal, user_id=person_of(self._actor).id), json.dumps(body).encode()
+        body = await in_database(self._write_request)
+        return replace(principal, user_id=person_of(self._actor).id), body
+
+    def _write_request(self) -> bytes:
+        body = json.dumps(request_of_run(self._run)).encode()
+        self._meter = Meter(price_version_of(self._run.model), len(body))
+        return body
 
     async def _frames(self, reader: asyncio.Task[None], news: asyncio.Event) -> bool | None:
         """Write frames until the answer has ended. True = stop was asked for, None = lost."""
@@ -238,8 +279,12 @@ class _Carrier:
             self._first_at = self._time()
             if not self.verdict.done():
                 self.verdict.set_result(None)
-        if isinstance(event, (TextDelta, ReasoningDelta)):
-            self._bytes += len(event.text.encode("utf-8", "replace"))
+        if isinstance(event, (TextDelta, ReasoningDelta, ToolArgumentsDelta)):
+            size = len(event.text.encode("utf-8", "replace"))
+            if isinstance(event, ReasoningDelta):
+                self._reasoning_bytes += size
+            else:
+                self._bytes += size
         if isinstance(event, ReasoningDelta) and self._thinking_at is None:
             self._thinking_at = self._time()
         elif isinstance(event, TextDelta):
@@ -256,14 +301,19 @@ class _Carrier:
         beating = now - self._beat_at >= HEARTBEAT_S
         if beating:
             self._beat_at = now
-        return await in_database(self._paint_and_append, events, now, beating)
+        wire, self._wire = b"".join(self._wire), []
+        return await in_database(self._paint_and_append, events, wire, now, beating)
 
-    def _paint_and_append(self, events: list[Event], now: float, beating: bool) -> Written:
+    def _paint_and_append(
+        self, events: list[Event], wire: bytes, now: float, beating: bool
+    ) -> Written:
         with translation.override(self._language):
             frame = self._paint(events, now)
         if beating:
             beat(self._run.id)
-        frames = [frame] if frame.html or frame.text or frame.reasoning else []
+        if wire:
+            frame = replace(frame, wire=storable(wire.decode("utf-8", "replace")))
+        frames = [frame] if frame.html or frame.text or frame.reasoning or frame.wire else []
         written = append_frames(self._run.id, self._seq + 1, frames)
         self._seq += len(frames)
         self._text += [frame.text for frame in frames]
@@ -282,16 +332,29 @@ class _Carrier:
             extra = self._stats(self._first_at, now)
         if self._thought_ms is not None and not self._thought_told:
             self._thought_told = True
-            extra += page.thought_html(self._message, self._thought_ms)
+            extra += page.thought_html(self._message, self._thought_ms, self._thought_tokens())
+        if self._head is not None and not self._head_told:
+            self._head_told = True
+            extra += page.head_html(self._message, self._head.dropped, self._head.output_cap)
         return replace(frame, html=frame.html + extra) if extra else frame
 
     def _stats(self, first_at: float, now: float) -> str:
-        return page.stats_html(
+        text, thought = estimate_tokens(self._bytes), self._thought_tokens()
+        html = page.stats_html(
             self._message,
             ttft_ms=int((first_at - self._began) * 1000),
-            tokens=estimate_tokens(self._bytes),
+            tokens=text + thought,
             milliseconds=int((now - first_at) * 1000),
+            cost_nano=self._meter.cost_nano(text, thought) if self._meter else None,
         )
+        if self._thinking_at is not None and self._thought_ms is None:
+            html += page.thinking_html(
+                self._message, int((now - self._thinking_at) * 1000), thought
+            )
+        return html
+
+    def _thought_tokens(self) -> int:
+        return estimate_tokens(self._reasoning_bytes)
 
     # ---- the end
 
@@ -336,10 +399,18 @@ class _Carrier:
 
     def _write_end(self, state: RunState, facts: dict[str, Any]) -> None:
         written = SoFar(self._seq, "".join(self._text), "".join(self._reasoning))
+        if self._head is not None:
+            facts["head"] = {"output_cap": self._head.output_cap, "dropped": self._head.dropped,
+                             "content_type": self._head.content_type}  # fmt: skip
+        parts = self._gathered.parts()
+        media = keep_media(self._run, self._gathered.media())
+        if media:
+            parts["media"] = media
         with translation.override(self._language):
             closing = self._painter.end().html if self._painter else ""
-            html = page.ended_html(self._run, state, facts, written.text, written.reasoning)
-        end_run(self._run.id, state, facts, written, [Frame(closing + html)])
+            html = page.ended_html(self._run, state, facts, written, parts)
+        wire = storable(b"".join(self._wire).decode("utf-8", "replace"))
+        end_run(self._run.id, state, facts, written, [Frame(closing + html, wire=wire)], parts)
 
 
 def _final_record(organisation_id: UUID, request_id: UUID) -> dict[str, Any] | None:

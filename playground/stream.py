@@ -1,15 +1,15 @@
-"""The events of a run for one page: from the number that it has seen last, until the run's end.
+"""The events of a Send for one page: from the numbers that it has seen last, until all have ended.
 
 Whatever happens on the way, the page misses nothing and sees nothing twice: every message carries
-the number of its last event, and a page that comes back names it.
+the numbers of its last events, one for each column, and a page that comes back names them.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from lib.ids import id_text
-from playground import page
+from playground import compare, page
 from playground.bell import bell
 from playground.database import in_database
 from playground.events import read_after
@@ -23,46 +23,90 @@ _EVENTS_AT_ONCE = 25
 
 
 async def stream_events(
-    run: Run, after: int, slug: str, *, may_read: Callable[[], Awaitable[bool]]
+    batch: Sequence[Run],
+    after: Sequence[int],
+    slug: str,
+    *,
+    may_read: Callable[[], Awaitable[bool]],
 ) -> AsyncIterator[str]:
-    """Server-sent events of `run` after number `after`, to the end of the run.
+    """Server-sent events of the runs after these numbers, to the end of all.
 
     Every minute `may_read` is asked; its no ends them too.
     """
     time = asyncio.get_running_loop().time
     said_at = asked_at = time()
+    columns = [_Column(run, number) for run, number in zip(batch, after, strict=True)]
     yield ": open\n\n"
-    with bell().heard_by(run.id) as rung:
+    with contextlib.ExitStack() as stack:
+        rings = [stack.enter_context(bell().heard_by(run.id)) for run in batch]
         while True:
-            rung.clear()
-            read = await in_database(read_after, run.id, after, _EVENTS_AT_ONCE)
-            if read.events:
-                # One message each: htmx looks all targets of a message up before its first change,
-                # so that no event may share one with the event that made its target.
-                for after, html in read.events:
-                    yield server_sent(html, id=after)
-                said_at = time()
-                if read.ended and len(read.events) < _EVENTS_AT_ONCE:
-                    return
-                continue
-            if read.ended:
-                yield server_sent(await in_database(_whole, run, slug), id=after)
+            for rung in rings:
+                rung.clear()
+            heard = False
+            for column in columns:
+                for seen, html in await column.read(slug):
+                    column.seen, heard = seen, True
+                    # One message each: htmx looks all targets of a message up before its first
+                    # change, so that no event may share one with the event that made its target.
+                    yield server_sent(html, id=_place(columns))
+            if all(column.ended for column in columns):
+                if len(columns) > 1:
+                    yield server_sent(
+                        await in_database(compare.ended_html, batch, slug), id=_place(columns)
+                    )
                 return
-            if read.stale and await in_database(interrupt, run):
+            if heard:
+                said_at = time()
                 continue
             if time() - asked_at > RIGHTS_S:
                 asked_at = time()
                 if not await may_read():
                     # The page must not come back: what it listens by is taken away.
-                    foot = f"foot-{id_text(run.assistant_message_id)}"
-                    yield server_sent(partial(foot, "", "delete"), id=after)
+                    for run in batch:
+                        foot = f"foot-{id_text(run.assistant_message_id)}"
+                        yield server_sent(partial(foot, "", "delete"), id=_place(columns))
                     return
             if time() - said_at > PING_S:
                 said_at = time()
                 yield ": ping\n\n"
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(bell().floor_s):
-                    await rung.wait()
+            await _any(rings, bell().floor_s)
+
+
+class _Column:
+    """One run, and how far it was read."""
+
+    def __init__(self, run: Run, seen: int) -> None:
+        self.run = run
+        self.seen = seen
+        self.ended = False
+
+    async def read(self, slug: str) -> list[tuple[int, str]]:
+        """What is new, in order; nothing once it has ended."""
+        if self.ended:
+            return []
+        read = await in_database(read_after, self.run.id, self.seen, _EVENTS_AT_ONCE)
+        if read.events:
+            self.ended = read.ended and len(read.events) < _EVENTS_AT_ONCE
+        elif read.ended:
+            self.ended = True
+            return [(self.seen, await in_database(_whole, self.run, slug))]
+        elif read.stale:
+            await in_database(interrupt, self.run)
+        return read.events
+
+
+def _place(columns: Sequence[_Column]) -> str:
+    return ".".join(str(column.seen) for column in columns)
+
+
+async def _any(rings: Sequence[asyncio.Event], seconds: float) -> None:
+    """Until one of them rings, at the longest so many seconds."""
+    waits = [asyncio.create_task(rung.wait()) for rung in rings]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 def _whole(run: Run, slug: str) -> str:

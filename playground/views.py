@@ -4,93 +4,162 @@ from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from accounts import access
 from accounts.access import Actor, organisation_page
 from gateway.relay.call import Outcome
-from lib.ids import id_text, new_id, parse_id
+from lib.ids import id_text
 from playground import page, runs
+from playground.asking import read_asked, words_of
 from playground.bell import bell
+from playground.chips import chips
+from playground.compare_views import compare_page
+from playground.contexts import (
+    SHOWN_AT_ONCE,
+    articles_of,
+    list_context,
+    log_context,
+    models_context,
+    slug_of,
+)
 from playground.conversations import (
-    Asked,
+    access_batch,
+    access_conversation,
+    access_message,
+    access_run,
+    may_still_read,
+    messages_of,
+    running_conversations,
+    shown_path,
+)
+from playground.database import in_database
+from playground.models import Conversation, Run, RunState
+from playground.panel import PANES, form_of, panel_context
+from playground.presets import access_preset
+from playground.prompts import find_version
+from playground.rules.settings import Settings
+from playground.stream import stream_events
+from playground.turns import (
     ConversationBusy,
     Turn,
     TurnRefused,
-    access_conversation,
-    access_run,
     ask_to_stop,
-    begin_turn,
-    chats_shown,
-    latest_path,
-    may_still_read,
-    organisation_of,
-    running_conversations,
-    written_so_far,
+    begin_turns,
 )
-from playground.database import in_database
-from playground.models import Conversation, Message, RunState
-from playground.offer import offered_models
-from playground.stream import stream_events
 
 
 @organisation_page("playground.read")
 @require_safe
 def playground(request: HttpRequest, actor: Actor) -> HttpResponse:
-    context = {"text": request.GET.get("text", ""), "asked_model": request.GET.get("m", "")}
-    return _page(request, actor, None, context)
+    asked = request.GET
+    context: dict[str, Any] = {"text": asked.get("text", ""), "asked_model": asked.get("m", "")}
+    settings = Settings()
+    if preset := asked.get("preset"):
+        settings = Settings.from_stored(access_preset(actor, preset).settings)
+    elif prompt := asked.get("prompt"):
+        version = find_version(actor, *prompt.partition("@")[::2])
+        settings = Settings.from_stored(version.settings)
+        context["asked_model"] = context["asked_model"] or version.model
+    form = form_of(settings) | {
+        name: word for name, word in asked.items() if isinstance(word, str) and name[:4] == "var."
+    }
+    return _page(request, actor, None, context, form=form)
 
 
 @organisation_page("playground.read")
 @require_safe
 def conversation(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    return _page(request, actor, access_conversation(actor, id), {})
+    conversation = access_conversation(actor, id)
+    if conversation.columns:
+        return compare_page(request, actor, conversation, conversation.columns, {})
+    return _page(request, actor, conversation, {})
+
+
+@organisation_page("playground.read")
+@require_safe
+def earlier(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """The messages before those that are shown."""
+    message = access_message(actor, id)
+    path = shown_path(message.conversation)
+    before = path[: path.index(message.id)] if message.id in path else []
+    shown = before[-SHOWN_AT_ONCE:]
+    context = {
+        "articles": articles_of(messages_of(shown), slug_of(actor), message.conversation),
+        "earlier": id_text(shown[0]) if len(before) > len(shown) else "",
+        "slug": slug_of(actor),
+    }
+    return render(request, "playground/_earlier.html", context)
 
 
 @organisation_page("playground.use")
 @require_POST
 async def run_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     try:
-        turn = await in_database(_begin, request, actor)
+        turns = await in_database(_begin, request, actor)
     except TurnRefused as refused:
         status = 409 if isinstance(refused, ConversationBusy) else 422
-        return await in_database(_refused, request, actor, refused.message, status)
-    if turn.fresh:
-        outcome = await runs.start(turn, actor, _relay(request))
+        return await in_database(refused_page, request, actor, refused.message, status)
+    if turns[0].fresh:
+        outcome = await runs.start(turns, actor, relay_of(request))
         if outcome is not None:
             return await in_database(_refused_by_relay, request, actor, outcome)
-    return await in_database(_begun, request, actor, turn)
+    return await in_database(_begun, request, actor, turns)
 
 
 @organisation_page("playground.read")
 @require_GET
 async def run_events(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     run = await in_database(access_run, actor, id)
-    # A page that comes back names the last event that it has seen.
-    seen = request.headers.get("last-event-id", "") or request.GET.get("after", "")
-    after = int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 10 else 0
+    return _stream(request, actor, [run])
 
-    async def may_read() -> bool:
-        return await in_database(may_still_read, actor)
 
-    slug = _slug(actor)
-    response = StreamingHttpResponse(
-        stream_events(run, after, slug, may_read=may_read), content_type="text/event-stream"
-    )
-    response["X-Accel-Buffering"] = "no"
-    return response
+@organisation_page("playground.read")
+@require_GET
+async def batch_events(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    """All columns of a comparison over one connection."""
+    return _stream(request, actor, await in_database(access_batch, actor, id))
 
 
 @organisation_page("playground.use")
 @require_POST
 async def run_stop(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     run = await in_database(access_run, actor, id)
-    await in_database(ask_to_stop, run)
-    bell().ring(run.id)
+    return await _stop(request, actor, [run])
+
+
+@organisation_page("playground.use")
+@require_POST
+async def batch_stop(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    return await _stop(request, actor, await in_database(access_batch, actor, id))
+
+
+def _stream(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpResponseBase:
+    # A page that comes back names the last events that it has seen, one number for each column.
+    seen = request.headers.get("last-event-id", "") or request.GET.get("after", "")
+    words = seen.split(".")[: len(batch)]
+    after = [int(word) if word.isascii() and word.isdecimal() and len(word) < 10 else 0
+             for word in words]  # fmt: skip
+    after += [0] * (len(batch) - len(after))
+
+    async def may_read() -> bool:
+        return await in_database(may_still_read, actor)
+
+    response = StreamingHttpResponse(
+        stream_events(batch, after, slug_of(actor), may_read=may_read),
+        content_type="text/event-stream",
+    )
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+async def _stop(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpResponseBase:
+    for run in batch:
+        await in_database(ask_to_stop, run)
+        bell().ring(run.id)
     if getattr(request, "htmx", None):
         return await in_database(render, request, "playground/_stopping.html")
-    response = redirect("conversation", _slug(actor), id_text(run.conversation_id))
+    response = redirect("conversation", slug_of(actor), id_text(batch[0].conversation_id))
     response.status_code = 303
     return response
 
@@ -98,41 +167,36 @@ async def run_stop(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 # Send -------------------------------------------------------------------------------------------
 
 
-def _begin(request: HttpRequest, actor: Actor) -> Turn:
-    sent = request.POST
-    conversation_id = sent.get("conversation", "")
-    model = sent.get("model", "")
-    if model not in {offered.name for offered in offered_models(organisation_of(actor))}:
-        raise TurnRefused("model", gettext("Choose a model."))
-    return begin_turn(
-        actor,
-        Asked(
-            model=model,
-            # A form sends its newlines as two signs; the model gets what was typed.
-            text=sent.get("text", "").replace("\r\n", "\n"),
-            token=parse_id(sent.get("token", "")) or new_id(),
-            conversation=access_conversation(actor, conversation_id) if conversation_id else None,
-            retry=parse_id(sent.get("retry", "")),
-        ),
-    )
+def _begin(request: HttpRequest, actor: Actor) -> list[Turn]:
+    return begin_turns(actor, read_asked(actor, request.POST))
 
 
-def _begun(request: HttpRequest, actor: Actor, turn: Turn) -> HttpResponse:
-    slug = _slug(actor)
+def _begun(request: HttpRequest, actor: Actor, turns: list[Turn]) -> HttpResponse:
+    slug, turn = slug_of(actor), turns[0]
     url = page.conversation_url(slug, id_text(turn.conversation.id))
-    if not getattr(request, "htmx", None):
+    if not getattr(request, "htmx", None) or turn.conversation.columns:
+        # A comparison is laid out anew.
         response: HttpResponse = redirect(url)
         response.status_code = 303
+        if getattr(request, "htmx", None):
+            response = HttpResponse(status=200)
+            response["HX-Redirect"] = url
         return response
     run = access_run(actor, turn.run.text_id)
     running = run.state == RunState.RUNNING
+    sent = request.POST
+    again = bool({"retry", "answered", "instead", "as_before"} & set(sent))
+    turn.conversation.refresh_from_db()
+    shown = log_context(actor, turn.conversation)
     context = {
         **page.composer_context(slug, turn.conversation, run if running else None),
-        **_models_context(actor, turn.conversation.model),
-        "articles": _articles([run.user_message, run.assistant_message], slug),
-        "retried": run.text_id if "retry" in request.POST else "",
+        **models_context(actor, turn.conversation.model),
+        **shown,
+        "articles": shown["articles"] if again else shown["articles"][-2:],
+        "again": again,
         "model": run.model,
-        **_list_context(actor, turn.conversation),
+        "form": words_of(sent),
+        **list_context(actor, turn.conversation),
     }
     response = render(request, "playground/_begun.html", context)
     response["HX-Push-Url"] = url
@@ -140,31 +204,42 @@ def _begun(request: HttpRequest, actor: Actor, turn: Turn) -> HttpResponse:
 
 
 def _refused_by_relay(request: HttpRequest, actor: Actor, outcome: Outcome) -> HttpResponse:
-    return _refused(request, actor, page.refusal_text(outcome), 422, id_text(outcome.request_id))
+    text = page.refusal_text(outcome)
+    return refused_page(request, actor, text, 422, id_text(outcome.request_id))
 
 
-def _refused(
+def refused_page(
     request: HttpRequest, actor: Actor, error: str, status: int, request_id: str = ""
 ) -> HttpResponse:
     """The composer with the reason, and the text in it."""
     sent = request.POST
     id = sent.get("conversation", "")
     conversation = access_conversation(actor, id) if id else None
-    context = {
+    again = bool({"retry", "answered", "instead", "as_before"} & set(sent))
+    context: dict[str, Any] = {
         "text": sent.get("text", ""),
         "asked_model": sent.get("model", ""),
         "error": error,
         "error_request_id": request_id,
+        "form": words_of(sent),
+        "file_ids": sent.getlist("file"),
     }
     if not getattr(request, "htmx", None):
-        return _page(request, actor, conversation, context, status=status)
+        return _page(request, actor, conversation, context, status=status, form=words_of(sent))
+    if again:
+        context = {"error": error, "error_request_id": request_id}
+        return render(request, "playground/_refused_again.html", context, status=status)
+    slug = slug_of(actor)
     run = running_conversations(actor).get(conversation.id) if conversation else None
-    context |= page.composer_context(_slug(actor), conversation, run)
-    context |= _models_context(actor, context["asked_model"])
+    context |= {
+        **page.composer_context(slug, conversation, run),
+        **models_context(actor, context["asked_model"]),
+        "chips": chips(actor, context["file_ids"]),
+    }
     return render(request, "playground/_refused.html", context, status=status)
 
 
-# The page ---------------------------------------------------------------------------------------
+# Context ----------------------------------------------------------------------------------------
 
 
 def _page(
@@ -172,59 +247,34 @@ def _page(
     actor: Actor,
     conversation: Conversation | None,
     context: dict[str, Any],
-    *,
     status: int = 200,
+    form: dict[str, str] | None = None,
 ) -> HttpResponse:
-    slug = _slug(actor)
-    messages = latest_path(conversation) if conversation else []
-    run = running_conversations(actor).get(conversation.id) if conversation else None
-    asked = context.get("asked_model") or (conversation.model if conversation else "")
+    slug = slug_of(actor)
+    listed = list_context(actor, conversation)
+    run = listed["running"].get(conversation.id) if conversation else None
+    chosen = context.pop("asked_model", "") or (conversation.model if conversation else "")
+    models = models_context(actor, chosen)
+    if form is None:
+        form = form_of(Settings.from_stored(conversation.settings)) if conversation else {}
+    pane = request.GET.get("panel", "")
     context = {
+        **page.composer_context(slug, conversation, run),
+        **models,
+        **listed,
+        **panel_context(actor, models["chosen_model"], form),
+        "chips": chips(actor, context.get("file_ids", [])),
+        **log_context(actor, conversation, request.GET.get("msg", "")),
         "nav": "playground",
         "conversation": conversation,
+        "pane": pane if pane in PANES else "",
         "may_send": access.scope_of(actor, "playground.use") is not None,
-        "articles": _articles(messages, slug),
         "refreshing": run is not None,
-        **page.composer_context(slug, conversation, run),
-        **_models_context(actor, asked),
-        **_list_context(actor, conversation),
         **context,
     }
     return render(request, "playground/page.html", context, status=status)
 
 
-def _articles(messages: list[Message], slug: str) -> list[dict[str, Any]]:
-    return [
-        page.message_context(
-            message,
-            slug,
-            written_so_far(message.run)
-            if message.run is not None and message.run.ended_at is None
-            else None,
-        )
-        for message in messages
-    ]
-
-
-def _models_context(actor: Actor, asked: str) -> dict[str, Any]:
-    models = offered_models(organisation_of(actor))
-    names = [model.name for model in models]
-    chosen = asked if asked in names else names[0] if names else ""
-    return {"models": models, "chosen_model": chosen}
-
-
-def _list_context(actor: Actor, conversation: Conversation | None) -> dict[str, Any]:
-    running = set(running_conversations(actor))
-    return {
-        "groups": page.chat_groups(chats_shown(actor), running, _slug(actor)),
-        "open_chat": id_text(conversation.id) if conversation else "",
-    }
-
-
-def _slug(actor: Actor) -> str:
-    return organisation_of(actor).slug
-
-
-def _relay(request: HttpRequest) -> runs.ChatRelay:
-    # config/asgi.py hands its relay to the pages in the scope of each request.
+def relay_of(request: HttpRequest) -> runs.ChatRelay:
+    """The relay of this process: config/asgi.py hands it to the pages in each request's scope."""
     return cast(runs.ChatRelay, request.scope["weir.relay"])  # type: ignore[attr-defined]

@@ -238,12 +238,16 @@ def choices(actor: Actor, span: Span) -> Choices:
 
 
 class Tokens(NamedTuple):
-    """Language-model tokens in four columns that add up to all of them."""
+    """Language-model tokens in four columns that add up to all of them; `read` is all input."""
 
     sent: int
     cached: int
     out: int
     reasoning: int
+
+    @property
+    def read(self) -> int:
+        return self.sent + self.cached
 
 
 def tokens_of(meters: Mapping[str, int]) -> Tokens:

@@ -136,6 +136,8 @@ def ago(when: datetime | None) -> SafeString:
 def relative_text(when: datetime, now: datetime) -> str:
     """The words of `ago`: ``12 s ago``, ``in 3 h``, or the date when more than a day away."""
     seconds = int((now - when) / timedelta(seconds=1))
+    if seconds == 0:
+        return gettext("just now")
     size, unit = _largest_unit(abs(seconds))
     if not unit:
         return date_format(timezone.localtime(when), "DATE_FORMAT")

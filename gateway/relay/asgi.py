@@ -115,13 +115,13 @@ class Relay:
 
     async def chat(
         self, principal: Principal, body: bytes, *, source: Source, request_id: UUID | None = None
-    ) -> AsyncGenerator[Event | Outcome]:
+    ) -> AsyncGenerator[Head | bytes | Outcome]:
         """Answer a chat request in this process: same admission, holds and books as over HTTP.
 
-        Gives the neutral events as they come and the Outcome as the last item; a refusal is an
-        Outcome alone. Closing the iterator is a client that leaves: the channel's policy decides
-        whether its answer is cut or read on. Whoever leaves finds the end in the usage record of
-        the `request_id` that it gave.
+        Gives the Head and the bytes that an HTTP client would get, and the Outcome as the last
+        item; a refusal is an Outcome alone. Closing the iterator is a client that leaves: the
+        channel's policy decides whether its answer is cut or read on. Whoever leaves finds the end
+        in the usage record of the `request_id` that it gave.
         """
         life = self._started()
         sink = _Queue()
@@ -472,41 +472,42 @@ class _Client:
 
 
 class _Queue:
-    """The sink of a page of ours: events wait here until they are fetched."""
+    """The sink of a page of ours: the answer waits here until it is fetched."""
 
     def __init__(self) -> None:
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._items: asyncio.Queue[Head | bytes | None] = asyncio.Queue()
         self._room = asyncio.Event()
         self._room.set()
         self.run: Run | None = None
 
-    async def get(self) -> Event | None:
-        """The next event, None when there will be none."""
-        event = await self._events.get()
-        if self._events.qsize() < _QUEUED_MAX:
+    async def get(self) -> Head | bytes | None:
+        """The next item, None when there will be none."""
+        item = await self._items.get()
+        if self._items.qsize() < _QUEUED_MAX:
             self._room.set()
-        return event
+        return item
 
     def give_way(self) -> None:
         """Nobody fetches any more: a run that reads its answer to the end is not held back."""
         self._room.set()
 
     def close(self, task: "asyncio.Task[Outcome]") -> None:
-        self._events.put_nowait(None)
+        self._items.put_nowait(None)
 
     async def refuse(self, refused: Refused) -> None:
         """The outcome tells it."""
 
     async def answer(self, head: Head, raw: bytes, events: Sequence[Event]) -> None:
+        await self.begin(head)
         await self.write(raw, events, last=True)
 
     async def begin(self, head: Head) -> None:
-        """The first event tells it."""
+        self._items.put_nowait(head)
 
     async def write(self, raw: bytes, events: Sequence[Event], *, last: bool) -> None:
-        for event in events:
-            self._events.put_nowait(event)
-        if self._events.qsize() >= _QUEUED_MAX:
+        if raw:
+            self._items.put_nowait(raw)
+        if self._items.qsize() >= _QUEUED_MAX:
             self._room.clear()
             await self._room.wait()
 

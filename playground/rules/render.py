@@ -8,10 +8,18 @@ Nothing that an upstream says can name a target, an event or an attribute: targe
 from the message's id.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.codecs.events import Event, ReasoningDelta, RefusalDelta, TextDelta
+from gateway.codecs.events import (
+    AudioDelta,
+    Event,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolArgumentsDelta,
+    ToolCallStart,
+)
 from playground.rules.blocks import BlockEvent, BlockSplitter, Grown, Opened
 from playground.rules.markdown import (
     Growth,
@@ -38,11 +46,13 @@ class AnswerWords:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the page shows next, and the pieces of text and reasoning that are in it."""
+    """What the page shows next, and the pieces of text and reasoning that are in it; `wire` is what
+    came."""
 
     html: str
     text: str = ""
     reasoning: str = ""
+    wire: str = ""
 
 
 class AnswerPainter:
@@ -56,17 +66,19 @@ class AnswerPainter:
         self._begun = False
         self._reasoned = False
 
-    def paint(self, events: Iterable[Event]) -> Frame:
+    def paint(self, events: Sequence[Event]) -> Frame:
         """The next frame; its HTML is "" when nothing is to be seen yet."""
         text, reasoning = "", ""
         for event in events:
             # The page asks for one choice; what others an upstream sends are not shown.
             if isinstance(event, (TextDelta, RefusalDelta)) and event.choice == 0:
                 text += storable(event.text)
+            elif isinstance(event, AudioDelta) and event.choice == 0:
+                text += storable(event.transcript)
             elif isinstance(event, ReasoningDelta) and event.choice == 0:
                 reasoning += storable(event.text)
         html = self._reasoning(reasoning) + self._blocks(self._splitter.feed(text))
-        return Frame(html, text, reasoning)
+        return Frame(html + self._calls(events), text, reasoning)
 
     def end(self) -> Frame:
         """The last frame of the text: what is open is closed."""
@@ -81,6 +93,33 @@ class AnswerPainter:
         self._reasoned = True
         html = reasoning_html(self._words.thinking, text, self._words.chevron, message)
         return partial(f"think-{message}", html, "innerHTML")
+
+    def _calls(self, events: Iterable[Event]) -> str:
+        """Calls of tools as they are written: text, until the end shows them whole."""
+        opened: dict[int, tuple[str, str]] = {}
+        grown: dict[int, str] = {}
+        for event in events:
+            if isinstance(event, ToolCallStart) and event.choice == 0:
+                opened[event.index] = (event.name, "")
+            elif isinstance(event, ToolArgumentsDelta) and event.choice == 0:
+                if event.index in opened:
+                    name, text = opened[event.index]
+                    opened[event.index] = (name, text + event.text)
+                else:
+                    grown[event.index] = grown.get(event.index, "") + event.text
+        message = self._message
+        html = "".join(
+            partial(f"args-{message}-{index}", escape_text(storable(text)))
+            for index, text in grown.items()
+        )
+        cards = "".join(
+            growing_call_html(message, index, name, text) for index, (name, text) in opened.items()
+        )
+        if not cards:
+            return html
+        waits = "" if self._begun else partial(f"wait-{message}", "", "delete")
+        self._begun = True
+        return html + waits + partial(f"tools-{message}", cards)
 
     def _blocks(self, events: Iterable[BlockEvent]) -> str:
         message, words = self._message, self._words.markdown
@@ -132,12 +171,20 @@ def reasoning_html(head: str, text: str, chevron: str, message: str) -> str:
     )
 
 
+def growing_call_html(message: str, index: int, name: str, text: str) -> str:
+    """A call of a tool whose arguments are being written."""
+    return (
+        f'<section class="call" data-growing><h3><code>{escape_text(storable(name))}</code></h3>'
+        f'<pre id="args-{message}-{index}">{escape_text(storable(text))}</pre></section>'
+    )
+
+
 def partial(target: str, html: str, swap: str = "beforeend") -> str:
     """One change of the page: `html` to the element of that id."""
     return f'<hx-partial hx-target="#{target}" hx-swap="{swap}">{html}</hx-partial>'
 
 
-def server_sent(data: str, *, id: int | None = None) -> str:
+def server_sent(data: str, *, id: str | None = None) -> str:
     """One message of an event stream."""
     head = "" if id is None else f"id: {id}\n"
     return head + "".join(f"data: {line}\n" for line in data.split("\n")) + "\n"

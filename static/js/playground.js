@@ -1,5 +1,7 @@
-// What the server cannot know of the chat: drafts, a lost connection, keys that move the focus.
+// What the server cannot know of the chat: drafts, a lost connection, open panes, files that are
+// dropped, keys that move the focus.
 const $ = (selector, root = document) => root.querySelector(selector);
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 const on = (name, act, options) => document.addEventListener(name, act, options);
 
 // A draft is kept per conversation until it is sent ---------------------------------------------
@@ -26,8 +28,139 @@ if (box && matchMedia("(pointer:fine)").matches) box.focus({ preventScroll: true
 // The price of the chosen model -------------------------------------------------------------------
 on("change", ({ target }) => {
   if (target.id !== "chat-model") return;
-  for (const one of document.querySelectorAll("[data-price]")) one.hidden = one.dataset.price !== target.value;
+  for (const one of $$("[data-price]")) one.hidden = one.dataset.price !== target.value;
+  const compare = $("[data-compare]");
+  if (compare) compare.search = `?m=${encodeURIComponent(target.value)}`;
 });
+
+// The bound follows what is typed ------------------------------------------------------------------
+let asking;
+const askBound = () => {
+  clearTimeout(asking);
+  asking = setTimeout(() => {
+    const bound = $("#bound"), text = $("#chat-text");
+    if (!bound || $("#composer").hasAttribute("data-running")) return;
+    if (text.value.trim() || $("#chips [name=file]")) window.htmx.trigger(bound, "bound");
+  }, 400);
+};
+const ofComposer = (one) => one.form?.id === "composer";
+on("input", ({ target }) => { if (ofComposer(target)) askBound(); });
+on("change", ({ target }) => { if (ofComposer(target)) askBound(); });
+on("htmx:after:swap", ({ detail: { ctx } }) => {
+  const send = $("[data-send]");
+  if (ctx.target?.id === "bound") send.disabled = !!$("[data-blocked]", ctx.target);
+  if (ctx.target?.id === "chips") askBound();
+});
+if (box?.value) askBound();
+
+// Panes of the panel -------------------------------------------------------------------------------
+const chat = $(".chat");
+function showPane(name) {
+  chat.dataset.panel = name;
+  for (const tab of $$("[data-pane-tab]")) {
+    if (tab.dataset.paneTab === name) tab.setAttribute("aria-current", "true");
+    else tab.removeAttribute("aria-current");
+  }
+  const url = new URL(location.href);
+  if (name) url.searchParams.set("panel", name);
+  else url.searchParams.delete("panel");
+  history.replaceState(history.state, "", url);
+  if (name) $(`[data-pane=${name}]`)?.focus({ preventScroll: true });
+}
+if (chat?.dataset.panel) showPane(chat.dataset.panel);
+on("click", (event) => {
+  const hit = (selector) => event.target.closest(selector);
+  const tab = hit("[data-pane-tab]"), toggle = hit("[data-panel-toggle]");
+  if (tab) showPane(tab.dataset.paneTab);
+  else if (toggle) showPane(chat.dataset.panel ? "" : "params");
+  else if (hit("[data-panel-close]")) showPane("");
+  else {
+    const opens = hit("[data-panel-open]");
+    if (opens) { showPane(opens.dataset.panelOpen); opens.closest(".menu")?.hidePopover(); }
+    return;
+  }
+  event.preventDefault();
+});
+
+// Parameters: a slider beside its number, a dot for what was changed --------------------------------
+on("input", ({ target }) => {
+  if (target.dataset?.slides) {
+    const number = document.getElementById(target.dataset.slides);
+    number.value = target.value;
+    number.dispatchEvent(new Event("input", { bubbles: true }));
+  } else if (target.matches?.("[data-param]")) {
+    target.closest(".param").toggleAttribute("data-changed", target.value !== "");
+    const slider = $(`[data-slides="${target.id}"]`);
+    if (slider && target.value) slider.value = target.value;
+  }
+});
+
+// Editors of JSON ------------------------------------------------------------------------------------
+on("click", ({ target }) => {
+  const insert = target.closest("[data-insert]"), format = target.closest("[data-format]");
+  const editor = $(insert?.dataset.insert ?? format?.dataset.format ?? "#none");
+  if (!editor) return;
+  if (insert) {
+    const text = $(insert.dataset.text).innerHTML.trim();
+    const both = editor.value.trim();
+    try {
+      const before = JSON.parse(both || "null"), more = JSON.parse(text);
+      editor.value = Array.isArray(before) && Array.isArray(more) ? JSON.stringify([...before, ...more], null, 2) : text;
+    } catch { editor.value = text; }
+  } else {
+    try { editor.value = JSON.stringify(JSON.parse(editor.value), null, 2); } catch { return; }
+  }
+  editor.dispatchEvent(new Event("input", { bubbles: true }));
+});
+on("change", ({ target }) => {
+  if (target.dataset?.recheck) window.htmx.trigger($(target.dataset.recheck), "recheck");
+});
+
+// Files: by button, paste, drop or address -----------------------------------------------------------
+function attach(files) {
+  const form = $("#attach");
+  if (!form || !files.length) return;
+  const carrier = new DataTransfer();
+  for (const file of files) carrier.items.add(file);
+  $("input[type=file]", form).files = carrier.files;
+  window.htmx.trigger(form, "attach");
+}
+on("click", ({ target }) => {
+  if (target.closest("[data-attach]")) $("#attach input[type=file]").click();
+  const remove = target.closest("[data-remove-file]");
+  if (remove) { remove.closest(".file-chip").remove(); askBound(); $("#chat-text").focus(); }
+  const record = target.closest("[data-record]");
+  if (record) recordSound(record);
+});
+on("change", ({ target }) => { if (target.matches("#attach input[type=file]") && target.files.length) window.htmx.trigger($("#attach"), "attach"); });
+on("paste", (event) => {
+  if (event.target.id !== "chat-text" || !event.clipboardData.files.length) return;
+  event.preventDefault();
+  attach([...event.clipboardData.files]);
+});
+on("dragover", (event) => { if (event.target.closest("[data-drop]") && event.dataTransfer.types.includes("Files")) event.preventDefault(); });
+on("drop", (event) => {
+  if (!event.target.closest("[data-drop]") || !event.dataTransfer.files.length) return;
+  event.preventDefault();
+  attach([...event.dataTransfer.files]);
+});
+let recorder;
+async function recordSound(button) {
+  if (recorder) { recorder.stop(); return; }
+  let stream;
+  try { stream = await navigator.mediaDevices.getUserMedia({ audio: true }); } catch { return; }
+  const pieces = [];
+  recorder = new MediaRecorder(stream);
+  recorder.ondataavailable = ({ data }) => pieces.push(data);
+  recorder.onstop = () => {
+    for (const track of stream.getTracks()) track.stop();
+    button.setAttribute("aria-pressed", "false");
+    attach([new File(pieces, "recording.webm", { type: recorder.mimeType })]);
+    recorder = undefined;
+  };
+  recorder.start();
+  button.setAttribute("aria-pressed", "true");
+}
 
 // One change of the page per painted frame: messages that arrive together are no long task -------
 on("htmx:sse:before:message", ({ detail }) => detail.waitUntil(new Promise((done) => {
@@ -49,7 +182,7 @@ on("htmx:sse:close", () => link(false));
 
 // Who sends looks at the end, wherever the reader was before ---------------------------------------
 on("htmx:after:swap", ({ detail: { ctx } }) => {
-  if (ctx.request?.method !== "POST" || !ctx.response || ctx.response.status >= 400) return;
+  if (!/\/playground\/runs$/.test(ctx.request?.action ?? "") || !ctx.response || ctx.response.status >= 400) return;
   requestAnimationFrame(() => { const log = $("[data-log]"); log.scrollTop = log.scrollHeight; });
 });
 
@@ -74,8 +207,35 @@ on("keydown", (event) => {
     if (!next) return;
     next.focus();
     next.scrollIntoView({ block: "nearest" });
+  } else if (event.code === "ArrowLeft" || event.code === "ArrowRight") {
+    const side = event.code === "ArrowLeft" ? "before" : "after";
+    const here = document.activeElement?.closest(".msg");
+    const button = $(`[data-version=${side}]`, here ?? document) ?? $$(`[data-version=${side}]`).at(-1);
+    if (!button) return;
+    button.click();
   } else if (event.code === "KeyN") $("[data-new-chat]")?.click();
-  else if (event.code === "KeyM") $("#chat-model")?.focus();
+  else if (event.code === "KeyM") $("#chat-model, #compare-model-0")?.focus();
+  else if (event.code === "KeyR") $$("[data-regenerate]").at(-1)?.closest("form").requestSubmit();
+  else if (event.code === "KeyE") $$("[data-edit]").at(-1)?.click();
+  else if (event.code === "KeyU") $("[data-attach]")?.click();
+  else if (event.code === "KeyP") showPane(chat.dataset.panel === "params" ? "" : "params");
+  else if (event.code === "KeyT") showPane(chat.dataset.panel === "tools" ? "" : "tools");
+  else if (event.code === "KeyY") { showPane("params"); $("#set-system")?.focus(); }
+  else if (/^Digit[1-4]$/.test(event.code)) $$(".column")[event.code.at(-1) - 1]?.focus();
   else return;
   event.preventDefault();
+});
+
+// A change of the list closes its dialog; who deletes the open chat leaves it -----------------------
+on("htmx:after:request", ({ target, detail: { ctx } }) => {
+  const form = target.closest?.("[data-closes]");
+  if (!form || ctx.response.status >= 400) return;
+  form.closest("dialog")?.close();
+  if (form.dataset.leaves) location.href = form.dataset.leaves;
+});
+on("keydown", (event) => {
+  if (event.key !== "Escape" || event.defaultPrevented || event.isComposing || !chat?.dataset.panel) return;
+  if ($("dialog:modal, :popover-open:not(#toasts), [data-running]")) return;
+  showPane("");
+  $("#chat-text")?.focus();
 });

@@ -208,7 +208,8 @@ function refreshTimes() {
     const past = (Date.now() - Date.parse(one.dateTime)) / 1000;
     const [per, index] = Math.abs(past) < 60 ? [1, 0] : Math.abs(past) < 3600 ? [60, 1] : [3600, 2];
     if (Math.abs(past) >= 86400 || patterns.length < 6) continue;
-    one.textContent = patterns[index + (past < 0 ? 3 : 0)].replace("%(n)s", Math.trunc(Math.abs(past) / per));
+    const size = Math.trunc(Math.abs(past) / per);
+    one.textContent = size ? patterns[index + (past < 0 ? 3 : 0)].replace("%(n)s", size) : words.now;
   }
 }
 setInterval(refreshTimes, 60_000);

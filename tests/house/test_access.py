@@ -31,6 +31,8 @@ PUBLIC = {
     "sign_in_link",
     # Its signature stands for who it is from.
     "processor_event",
+    # Whoever has the secret of a share link may read its picture; it needs no account.
+    "shared",
     "api:openapi-json",
     "api:openapi-view",
     "api:api-root",

@@ -155,7 +155,7 @@ def test_each_interaction_has_a_plain_form_of_itself() -> None:
     found = []
     for path in _files(".html", "templates"):
         for tag in re.findall(r"<[a-z]+\b[^>]*\bhx-(?:get|post)=[^>]*>", path.read_text()):
-            plain = re.match(r"<(a|form|button|section|div|input|select)\b", tag)
+            plain = re.match(r"<(a|form|button|section|div|input|select|textarea)\b", tag)
             loads = "hx-trigger" in tag
             if not plain or (plain[1] in {"section", "div"} and not loads):
                 found.append(f"{path.relative_to(ROOT)}: {tag[:80]}")

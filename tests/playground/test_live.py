@@ -147,7 +147,7 @@ def test_a_fault_in_the_middle_keeps_the_text(stage: Stage, bob: Watched) -> Non
     expect(banner).to_contain_text("The answer broke off. The text so far is kept.")
     expect(banner).to_contain_text("You were charged $")
     assert len(page.inner_text(BLOCKS).split()) == 20
-    expect(page.locator(".msg footer a")).to_have_attribute("href", re.compile("/requests/"))
+    expect(page.locator(".msg footer .end > a")).to_have_attribute("href", re.compile("/requests/"))
     page.get_by_role("button", name="Retry").click()
     page.wait_for_selector(".msg[data-state=failed]")
     assert page.locator(".msg").count() == 2

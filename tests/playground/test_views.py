@@ -13,15 +13,17 @@ from django.urls import reverse
 from accounts.access import SYSTEM
 from accounts.models import Role, User
 from billing import prices
-from gateway.codecs.events import Event, TextDelta
+from gateway.codecs.chat import ChatRequest
+from gateway.codecs.events import End, Event, Finish, TextDelta
+from gateway.codecs.openai.stream import Encoder
 from gateway.models import Channel, Route
 from gateway.relay.auth import Principal
-from gateway.relay.call import Outcome
+from gateway.relay.call import Bound, Head, Outcome
 from lib import clock
 from lib.ids import id_text, new_id
 from playground import runs
-from playground.conversations import Asked, Turn, begin_turn
 from playground.models import Conversation, Message, Run, RunState
+from playground.turns import Asked, Column, Turn, begin_turns
 from tests import cast
 from tests.cast import Cast, signed_in
 
@@ -33,6 +35,8 @@ class ScriptedRelay:
 
     def __init__(self, *items: Event | Outcome) -> None:
         self.items: Sequence[Event | Outcome] = items
+        self.dropped: tuple[str, ...] = ()
+        self.told = Bound(42_100_000, None, 3_412, 4_096, 7, 128_400_000_000, True)
         self.asked: list[tuple[Principal, bytes]] = []
 
     async def principal_of_key(self, key_id: UUID) -> Principal:
@@ -40,10 +44,25 @@ class ScriptedRelay:
 
     async def chat(
         self, principal: Principal, body: bytes, *, source: str, request_id: UUID | None = None
-    ) -> AsyncIterator[Event | Outcome]:
+    ) -> AsyncIterator[Head | bytes | Outcome]:
         self.asked.append((principal, body))
-        for item in self.items:
-            yield item
+        encoder = Encoder(
+            ChatRequest(dialect="openai", request_id="r", received_at=1, model="m", messages=())
+        )
+        events = [item for item in self.items if not isinstance(item, Outcome)]
+        outcome = self.items[-1]
+        if events:
+            yield Head("text/event-stream", 9_000, None, None, self.dropped)
+        for event in events:
+            yield encoder.feed(event)
+        assert isinstance(outcome, Outcome)
+        if events and outcome.kind is None:
+            yield encoder.feed(Finish(0, "stop")) + encoder.feed(End(marked=True)) + encoder.end()
+        yield outcome
+
+    async def bound(self, principal: Principal, body: bytes) -> Bound:
+        self.asked.append((principal, body))
+        return self.told
 
 
 def outcome(status: int = 200, kind: str | None = None, **over: Any) -> Outcome:
@@ -259,7 +278,8 @@ def test_an_error_of_a_provider_is_text(people: Cast) -> None:
 def begin(user: User, text: str) -> Turn:
     """A turn whose run nobody carries."""
     organisation = user.memberships.get().organisation
-    return begin_turn(cast.actor(user, organisation), Asked("weir-1", text, new_id()))
+    asked = Asked([Column("weir-1")], text, new_id())
+    return begin_turns(cast.actor(user, organisation), asked)[0]
 
 
 def test_a_chat_is_its_authors_alone(people: Cast) -> None:

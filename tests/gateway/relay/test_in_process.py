@@ -9,10 +9,11 @@ import pytest
 import pytest_asyncio
 
 from gateway.codecs.errors import RequestFault
-from gateway.codecs.events import End, TextDelta
+from gateway.codecs.events import End, Event, TextDelta
+from gateway.codecs.openai.stream import Decoder
 from gateway.relay.asgi import Relay
 from gateway.relay.auth import Principal
-from gateway.relay.call import Outcome
+from gateway.relay.call import Head, Outcome
 from gateway.relay.config import RelayConfig
 from lib.ids import id_text, new_id
 from tests.fakes.upstream import FakeUpstream, expected_text
@@ -45,6 +46,18 @@ def body(model: str, text: str, **over: object) -> bytes:
     return json.dumps(ask(model, text, stream=True, **over)).encode()
 
 
+async def heard(items: AsyncIterator[Head | bytes | Outcome]) -> AsyncIterator[Event | Outcome]:
+    """What the answer's bytes say, then its Outcome."""
+    decoder = Decoder(usage_asked=True)
+    async for item in items:
+        if isinstance(item, bytes):
+            for step in decoder.feed(item):
+                for event in step.events:
+                    yield event
+        elif isinstance(item, Outcome):
+            yield item
+
+
 async def test_events_then_the_outcome_and_the_same_books(
     relay: Relay, hub: Hub, fake: FakeUpstream
 ) -> None:
@@ -52,8 +65,10 @@ async def test_events_then_the_outcome_and_the_same_books(
     await knows(relay, hub, model)
     items = [
         item
-        async for item in relay.chat(
-            await principal(relay, hub, tenant), body(model, "#tokens=30"), source="playground"
+        async for item in heard(
+            relay.chat(
+                await principal(relay, hub, tenant), body(model, "#tokens=30"), source="playground"
+            )
         )
     ]
     *events, outcome = items
@@ -107,7 +122,7 @@ async def test_closing_the_iterator_is_a_client_that_leaves(
     await knows(relay, hub, model)
     who = await principal(relay, hub, tenant)
     chat = relay.chat(who, body(model, "#tokens=500 #delay_ms=10"), source="playground")
-    async for item in chat:
+    async for item in heard(chat):
         if isinstance(item, TextDelta):
             break
     await chat.aclose()
@@ -131,12 +146,8 @@ async def test_slow_reader_holds_the_upstream_back(
     who = await principal(relay, hub, tenant)
     text = "#tokens=20000"
     chat = relay.chat(who, body(model, text), source="playground")
-    first = await anext(chat)
-    assert isinstance(first, TextDelta)
-    words = [first.text]
-    async for item in chat:
-        if isinstance(item, TextDelta):
-            words.append(item.text)
+    assert isinstance(await anext(chat), Head)
+    words = [item.text async for item in heard(chat) if isinstance(item, TextDelta)]
     assert "".join(words) == expected_text("a", text, 20000)
 
 

@@ -11,7 +11,7 @@ from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask
 from tests.gateway.relay.speakers import UPSTREAMS
-from tests.gateway.relay.test_in_process import knows, principal, relay
+from tests.gateway.relay.test_in_process import heard, knows, principal, relay
 from tests.gateway.relay.test_matrix import OUT, open_model
 from tests.hub import Hub
 
@@ -27,7 +27,8 @@ async def test_events_of_every_upstream(
     asked = ask(model, "#reasoning=3 #tokens=8", stream=True, reasoning_effort="low")
     who = await principal(relay, hub, tenant)
     items = [
-        item async for item in relay.chat(who, json.dumps(asked).encode(), source="playground")
+        item
+        async for item in heard(relay.chat(who, json.dumps(asked).encode(), source="playground"))
     ]
     *events, outcome = items
     assert isinstance(outcome, Outcome)

@@ -113,7 +113,7 @@ def test_nothing_acts_in_the_text_so_far(text: str) -> None:
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_no_answer_writes_a_line_of_the_stream(text: str) -> None:
     for html in frames(iter(text), TextDelta):
-        message = server_sent(html, id=7)
+        message = server_sent(html, id="7")
         assert message.startswith("id: 7\n")
         assert message.endswith("\n\n")
         body = message.removeprefix("id: 7\n").removesuffix("\n\n")

@@ -187,7 +187,7 @@ def test_pieces_of_a_block_do_not_depend_on_the_cuts(text: str, cuts: list[int])
 
 
 def test_a_message_of_the_stream() -> None:
-    assert server_sent("a\nb", id=3) == "id: 3\ndata: a\ndata: b\n\n"
+    assert server_sent("a\nb", id="3.1") == "id: 3.1\ndata: a\ndata: b\n\n"
     assert server_sent("") == "data: \n\n"
 
 

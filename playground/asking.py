@@ -1,0 +1,153 @@
+"""What a form of the playground asks for, read into `turns.Asked`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, QueryDict
+from django.utils.translation import gettext
+
+from accounts.access import Actor
+from lib.ids import id_text, new_id, parse_id
+from playground.conversations import (
+    access_attachment,
+    access_conversation,
+    access_message,
+    organisation_of,
+)
+from playground.models import Attachment, Message
+from playground.offer import capabilities_of_model, offered_models
+from playground.presets import access_preset
+from playground.rules.files import FILES_MAX
+from playground.rules.parameters import Wrong, parameters_of
+from playground.rules.settings import Settings, read_settings
+from playground.rules.variables import missing
+from playground.turns import COLUMNS_MAX, Asked, Column, TurnRefused
+from playground.words import unread_text, wrong_text
+
+
+def read_asked(actor: Actor, sent: QueryDict) -> Asked:
+    """What the form asks for. Raises TurnRefused."""
+    models = sent.getlist("model")[:COLUMNS_MAX]
+    offered = {one.name for one in offered_models(organisation_of(actor))}
+    if not models or not set(models) <= offered:
+        raise TurnRefused("model", gettext("Choose a model."))
+    id = sent.get("conversation", "")
+    conversation = access_conversation(actor, id) if id else None
+    answered = read_answered(actor, sent)
+    files = read_files(actor, sent)
+    return Asked(
+        columns=_columns(actor, sent, models, answered),
+        # A form sends its newlines as two signs; the model gets what was typed.
+        text=sent.get("edited" if "instead" in sent else "text", "").replace("\r\n", "\n"),
+        token=parse_id(sent.get("token", "")) or new_id(),
+        conversation=conversation,
+        retry=parse_id(sent.get("retry", "")),
+        instead=parse_id(sent.get("instead", "")),
+        answered=answered.id if answered else None,
+        results=read_results(answered, sent) if answered else (),
+        files=files,
+        compare="compare" in sent,
+        blind="blind" in sent,
+    )
+
+
+def words_of(sent: QueryDict) -> dict[str, str]:
+    """A form's words: of several of one name the last."""
+    return {name: str(sent[name]) for name in sent}
+
+
+def read_answered(actor: Actor, sent: QueryDict) -> Message | None:
+    """The answer whose calls the form has results for."""
+    id = sent.get("answered", "")
+    return access_message(actor, id) if id else None
+
+
+def read_results(answered: Message, sent: QueryDict) -> list[dict[str, Any]]:
+    """A result for each call. Raises TurnRefused when one is missing."""
+    results = []
+    for call in answered.parts.get("calls", ()):
+        content = sent.get(f"result.{call['id']}", "").replace("\r\n", "\n")
+        failed = f"failed.{call['id']}" in sent
+        if not content.strip() and not failed:
+            told = gettext("Type a result of %(name)s, or return an error.") % {
+                "name": call["name"]
+            }
+            raise TurnRefused("results", told)
+        if failed:
+            content = content or "error"
+        results.append(
+            {"call_id": call["id"], "name": call["name"], "content": content, "failed": failed}
+        )
+    if not results:
+        raise Http404
+    return results
+
+
+def read_files(actor: Actor, sent: QueryDict) -> list[Attachment]:
+    """The files that stand beside the message. Raises TurnRefused for too many."""
+    if "instead" in sent:
+        # A new version keeps the files of the old one; those beside the composer wait.
+        kept = [UUID(text) for text in sent.getlist("kept_file") if len(text) == 36]
+        ids = [id_text(id) for id in kept]
+    else:
+        ids = [] if {"retry", "answered"} & set(sent) else sent.getlist("file")
+    if len(ids) > FILES_MAX:
+        raise TurnRefused("file", gettext("%(n)s files at most.") % {"n": FILES_MAX})
+    return [access_attachment(actor, id) for id in ids]
+
+
+def _columns(
+    actor: Actor, sent: QueryDict, models: Sequence[str], answered: Message | None
+) -> list[Column]:
+    """Whom to ask and how: by the panel of the page, or as the answer before was asked."""
+    if "as_before" in sent or answered is not None:
+        return [_as_before(actor, sent, model, answered) for model in models]
+    presets = sent.getlist("preset")
+    columns = []
+    for number, model in enumerate(models):
+        preset = presets[number] if number < len(presets) and len(models) > 1 else ""
+        if preset:
+            stored = access_preset(actor, preset).settings
+            settings = fitting(model, Settings.from_stored(stored))
+        else:
+            settings = panel_settings(model, words_of(sent))
+        _check(actor, sent, model, settings)
+        columns.append(Column(model, settings.stored(), preset))
+    return columns
+
+
+def panel_settings(model: str, form: Mapping[str, str]) -> Settings:
+    """The settings of the panel, as far as the model takes them. Raises TurnRefused."""
+    try:
+        settings, _ = read_settings(form, parameters_of(capabilities_of_model(model)))
+    except Wrong as wrong:
+        raise TurnRefused(wrong.field, wrong_text(wrong)) from wrong
+    return settings
+
+
+def fitting(model: str, settings: Settings) -> Settings:
+    """Settings that were made for another model, without what this one does not take."""
+    known = {parameter.name for parameter in parameters_of(capabilities_of_model(model))}
+    stored = settings.stored()
+    params = {name: value for name, value in settings.params.items() if name in known}
+    return Settings.from_stored(stored | {"params": params})
+
+
+def _as_before(actor: Actor, sent: QueryDict, model: str, answered: Message | None) -> Column:
+    before = answered or access_message(actor, sent.get("as_before", ""))
+    settings = Settings.from_stored(before.run.settings if before.run else {})
+    return Column(model, fitting(model, settings).stored())
+
+
+def _check(actor: Actor, sent: QueryDict, model: str, settings: Settings) -> None:
+    """Refuse what would only be refused further on, or be lost in silence."""
+    unfilled = missing(settings.system, settings.variables)
+    if unfilled:
+        told = gettext("Fill in the variables of the system prompt: %(names)s.")
+        raise TurnRefused("system", told % {"names": ", ".join(unfilled)})
+    inputs = capabilities_of_model(model).inputs
+    kinds = {file.kind: True for file in read_files(actor, sent)
+             if file.kind != "text" and file.kind not in inputs}  # fmt: skip
+    if kinds:
+        raise TurnRefused("file", unread_text(model, kinds))

@@ -1,0 +1,67 @@
+"""Files beside messages: added by a person, or made by a model."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from accounts.access import Actor, require
+from gateway.installation import egress_policy
+from lib import egress
+from playground.conversations import organisation_of, person_of
+from playground.database import in_database
+from playground.models import Attachment, Run
+from playground.rules.files import BYTES_MAX, look_at
+from playground.rules.gathering import Medium
+
+FETCH_S = 30
+_NAME_MAX = 200
+
+
+def add_file(actor: Actor, name: str, data: bytes) -> Attachment:
+    """Keep a file of the actor. Raises rules.files.Refused."""
+    require(actor, "playground.use")
+    known = look_at(data)
+    return Attachment.objects.create(
+        organisation=organisation_of(actor),
+        user=person_of(actor),
+        name=_plain(name),
+        kind=known.kind,
+        media_type=known.media_type,
+        size=len(data),
+        facts=dict(known.facts),
+        data=data,
+    )
+
+
+async def fetch_file(url: str) -> tuple[str, bytes]:
+    """Name and bytes of what stands at a stranger's address. Raises egress.EgressError."""
+    policy = await in_database(egress_policy)
+    found = await egress.fetched(policy, url, bytes_max=BYTES_MAX)
+    return url.split("?")[0].rstrip("/").rpartition("/")[2] or "file", found.body
+
+
+def keep_media(run: Run, media: Iterable[Medium]) -> list[dict[str, Any]]:
+    """Keep what a model drew or said; what the message names."""
+    kept = []
+    for number, one in enumerate(media, 1):
+        ending = one.media_type.rpartition("/")[2]
+        file = Attachment.objects.create(
+            organisation_id=run.conversation.organisation_id,
+            user_id=run.user_id,
+            name=f"{one.kind}-{number}.{ending}"[:_NAME_MAX],
+            kind=one.kind,
+            media_type=one.media_type,
+            size=len(one.data),
+            facts=dict(look_at(one.data).facts) if one.kind == "image" else {},
+            data=one.data,
+        )
+        kept.append({"id": str(file.id), "kind": one.kind, "media_type": one.media_type,
+                     "name": file.name})  # fmt: skip
+    return kept
+
+
+def _plain(name: str) -> str:
+    """A name as it may stand in a page, a header and a body."""
+    kept = "".join(
+        sign for sign in name.replace("\\", "/").rpartition("/")[2] if sign.isprintable()
+    )
+    return kept.strip()[:_NAME_MAX] or "file"

@@ -1,0 +1,135 @@
+"""The list of conversations: search, names, folders, pins, archive, files."""
+
+import json
+from urllib.parse import quote
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import Actor, organisation_page
+from lib.ids import id_text
+from playground import files, page
+from playground.contexts import list_context
+from playground.conversations import (
+    access_conversation,
+    change_conversation,
+    delete_conversation,
+    organisation_of,
+    restore_conversation,
+)
+from playground.htmx import toast
+from playground.models import Conversation
+from playground.rules.exporting import Unusable, write_file
+from playground.rules.written import Unreadable, read_written
+
+IMPORT_BYTES_MAX = 64 * 1024 * 1024
+
+
+@organisation_page("playground.read")
+@require_safe
+def chats(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The list, as it is searched for."""
+    asked = request.GET
+    context = list_context(actor, None, asked.get("q", "")[:200], archived="archived" in asked)
+    context |= {"slug": organisation_of(actor).slug, "open_chat": asked.get("open", "")}
+    return render(request, "playground/_chats.html", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+def chat_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    sent = request.POST
+    conversation = access_conversation(actor, id)
+    change_conversation(
+        conversation,
+        title=sent.get("title"),
+        folder=sent.get("folder"),
+        pinned=sent["pinned"] == "1" if "pinned" in sent else None,
+        archived=sent["archived"] == "1" if "archived" in sent else None,
+    )
+    return _listed(request, actor, conversation)
+
+
+@organisation_page("playground.use")
+@require_POST
+def chat_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    conversation = access_conversation(actor, id)
+    delete_conversation(conversation)
+    slug = organisation_of(actor).slug
+    response = _listed(request, actor, None)
+    restore = reverse("chat_restore", args=[slug, id])
+    return toast(response, gettext("Chat deleted."), gettext("Undo"), restore)
+
+
+@organisation_page("playground.use")
+@require_POST
+def chat_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    conversation = access_conversation(actor, id, deleted=True)
+    restore_conversation(conversation)
+    return _listed(request, actor, conversation)
+
+
+@organisation_page("playground.read")
+@require_safe
+def chat_menu(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """What can be done with a conversation."""
+    conversation = access_conversation(actor, id)
+    context = {
+        "chat": conversation,
+        "chat_id": id_text(conversation.id),
+        "slug": organisation_of(actor).slug,
+        **list_context(actor, conversation),
+    }
+    return render(request, "playground/_chat_menu.html", context)
+
+
+@organisation_page("playground.read")
+@require_safe
+def chat_export(request: HttpRequest, actor: Actor, id: str, form: str) -> HttpResponse:
+    conversation = access_conversation(actor, id)
+    if form == "md":
+        body, kind = files.markdown_of(conversation), "text/markdown; charset=utf-8"
+    else:
+        written = write_file(files.exported(conversation))
+        body, kind = json.dumps(written, ensure_ascii=False, indent=1), "application/json"
+    response = HttpResponse(body, content_type=kind)
+    name = quote(f"{conversation.title[:60]}.{form}", safe="")
+    response["Content-Disposition"] = (
+        f"attachment; filename=\"chat.{form}\"; filename*=UTF-8''{name}"
+    )
+    return response
+
+
+@organisation_page("playground.use")
+@require_POST
+def chat_import(request: HttpRequest, actor: Actor) -> HttpResponse:
+    sent = request.FILES.get("chat")
+    slug = organisation_of(actor).slug
+    try:
+        if sent is None or sent.size is None or sent.size > IMPORT_BYTES_MAX:
+            raise Unusable("/", gettext("expected a file of at most 64 MB"))
+        conversation = files.import_conversation(actor, read_written(sent.read().decode("utf-8")))
+    except (Unusable, Unreadable, UnicodeDecodeError) as error:
+        told = gettext("The file cannot be imported: %(reason)s") % {"reason": error}
+        return toast(HttpResponse(status=200), told, tone="bad")
+    url = page.conversation_url(slug, id_text(conversation.id))
+    if not getattr(request, "htmx", None):
+        return redirect(url)
+    response = HttpResponse(status=200)
+    response["HX-Redirect"] = url
+    return response
+
+
+def _listed(request: HttpRequest, actor: Actor, conversation: Conversation | None) -> HttpResponse:
+    slug = organisation_of(actor).slug
+    if not getattr(request, "htmx", None):
+        url = page.conversation_url(slug, id_text(conversation.id)) if conversation else None
+        return redirect(url or reverse("playground", args=[slug]))
+    open_chat = request.POST.get("open", "")
+    context = list_context(actor, None) | {"slug": slug, "open_chat": open_chat}
+    if conversation is not None and id_text(conversation.id) == open_chat:
+        context["renamed"] = conversation.title
+    return render(request, "playground/_listed.html", context)

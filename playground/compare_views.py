@@ -1,0 +1,223 @@
+"""Comparing two to four models side by side (W11)."""
+
+import random
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import Actor, organisation_page, scope_of
+from lib.ids import id_text
+from playground import compare, page
+from playground.chips import chips
+from playground.contexts import list_context
+from playground.conversations import (
+    access_batch,
+    access_conversation,
+    access_message,
+    organisation_of,
+)
+from playground.models import Conversation, Message, Run, RunState
+from playground.offer import offered_models
+from playground.panel import PANES, form_of, panel_context
+from playground.rules.compare import word_difference
+from playground.rules.settings import Settings
+from playground.turns import COLUMNS_MAX, written_so_far
+
+
+@organisation_page("playground.read")
+@require_safe
+def compare_new(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """An empty comparison of the models that the address names."""
+    offered = [one.name for one in offered_models(organisation_of(actor))]
+    asked = request.GET.getlist("m")[:COLUMNS_MAX]
+    # Blind columns stand in no order that anybody could guess from the address.
+    models = [model for model in asked if model in offered]
+    models += [name for name in offered if name not in models][: max(0, 2 - len(models))]
+    while 0 < len(models) < 2:
+        models.append(models[0])
+    if "blind" in request.GET:
+        random.shuffle(models)
+    columns = [{"model": model, "preset": ""} for model in models]
+    context = {"text": request.GET.get("text", ""), "blind_asked": "blind" in request.GET}
+    return compare_page(request, actor, None, columns, context)
+
+
+def compare_page(
+    request: HttpRequest,
+    actor: Actor,
+    conversation: Conversation | None,
+    columns: list[dict[str, Any]],
+    context: dict[str, Any],
+    *,
+    status: int = 200,
+) -> HttpResponse:
+    """The page of a comparison, begun or not."""
+    slug = organisation_of(actor).slug
+    batch = compare.last_batch(conversation) if conversation else []
+    running = [run for run in batch if run.state == RunState.RUNNING]
+    form = context.pop("form", None)
+    if form is None:
+        form = form_of(Settings.from_stored(conversation.settings)) if conversation else {}
+    pane = request.GET.get("panel", "")
+    summary = compare.summary_context(conversation, batch, slug) if conversation else {}
+    blind = bool(summary.get("blind")) or bool(context.get("blind_asked"))
+    context = {
+        **page.composer_context(slug, conversation, running[0] if running else None),
+        **list_context(actor, conversation),
+        **panel_context(actor, columns[0]["model"] if columns else "", form),
+        **summary,
+        "chips": chips(actor, context.get("file_ids", [])),
+        "models": offered_models(organisation_of(actor)),
+        "conversation": conversation,
+        "columns": _columns(conversation, columns, slug, batch, blind=blind),
+        "turns": _turns(conversation),
+        "events_url": _events_url(running, batch, slug),
+        "blind_asked": blind,
+        "nav": "playground",
+        "pane": pane if pane in PANES else "",
+        "may_send": scope_of(actor, "playground.use") is not None,
+        "refreshing": bool(running),
+        "addable": len(columns) < COLUMNS_MAX and conversation is None,
+        "removable": len(columns) > 2 and conversation is None,
+        **context,
+    }
+    return render(request, "playground/compare.html", context, status=status)
+
+
+def _events_url(running: list[Run], batch: list[Run], slug: str) -> str:
+    """One connection for all columns, from where each of them is on the page."""
+    if not running:
+        return ""
+    seen = ".".join(str(written_so_far(run).seq if run in running else 999_999_999 - 1)
+                    for run in batch)  # fmt: skip
+    url = reverse("batch_events", args=[slug, id_text(batch[0].batch)])
+    return f"{url}?after={seen}"
+
+
+def _columns(
+    conversation: Conversation | None,
+    columns: list[dict[str, Any]],
+    slug: str,
+    batch: list[Run],
+    *,
+    blind: bool,
+) -> list[dict[str, Any]]:
+    paths = compare.column_paths(conversation) if conversation else [[] for _ in columns]
+    shown = []
+    for number, (column, path) in enumerate(zip(columns, paths, strict=False)):
+        run = next((one for one in batch if one.column == number), None)
+        letter = gettext("Model %(letter)s") % {"letter": "ABCD"[number]}
+        shown.append(
+            {
+                "number": number,
+                "model": column["model"],
+                "name": letter if blind else column["model"],
+                "preset": column.get("preset", ""),
+                "articles": [
+                    _article(message, slug, conversation, blind=blind, letter=letter)
+                    for message in path
+                    if message.role == "assistant"
+                ],
+                "running": run is not None and run.state == RunState.RUNNING,
+                "run_id": run.text_id if run else "",
+            }
+        )
+    return shown
+
+
+def _article(
+    message: Message, slug: str, conversation: Conversation | None, *, blind: bool, letter: str
+) -> dict[str, Any]:
+    if conversation is not None:
+        message.conversation = conversation
+    running = message.run is not None and message.run.state == RunState.RUNNING
+    written = written_so_far(message.run) if running and message.run else None
+    context = page.message_context(message, slug, written)
+    return context | {"in_column": True, "blind": blind, "letter": letter}
+
+
+def _turns(conversation: Conversation | None) -> list[Message]:
+    """The questions, which all columns share."""
+    if conversation is None:
+        return []
+    paths = compare.column_paths(conversation)
+    longest = max(paths, key=len, default=[])
+    return [message for message in longest if message.role == "user"]
+
+
+@organisation_page("playground.use")
+@require_POST
+def keep(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """Go on with one answer alone."""
+    conversation = compare.keep_column(access_message(actor, id))
+    url = page.conversation_url(organisation_of(actor).slug, id_text(conversation.id))
+    response: HttpResponse = redirect(url)
+    response.status_code = 303
+    if getattr(request, "htmx", None):
+        response = HttpResponse(status=200)
+        response["HX-Redirect"] = url
+    return response
+
+
+@organisation_page("playground.use")
+@require_POST
+def vote(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    batch = access_batch(actor, id)
+    number = request.POST.get("winner", "")
+    winner = next((run.model for run in batch if str(run.column) == number), "")
+    compare.cast_vote(actor, batch, winner)
+    url = page.conversation_url(organisation_of(actor).slug, id_text(batch[0].conversation_id))
+    response: HttpResponse = redirect(url)
+    response.status_code = 303
+    if getattr(request, "htmx", None):
+        response = HttpResponse(status=200)
+        response["HX-Redirect"] = url
+    return response
+
+
+@organisation_page("playground.read")
+@require_safe
+def diff(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """The last answers of two columns, word by word."""
+    conversation = access_conversation(actor, id)
+    paths = compare.column_paths(conversation)
+    wanted = [request.GET.get("a", "0"), request.GET.get("b", "1")]
+    chosen = [int(word) if word in ("0", "1", "2", "3") else 0 for word in wanted]
+    blind = compare.is_blind(conversation, compare.last_batch(conversation))
+    texts, names = [], []
+    for number in chosen:
+        path = paths[number] if number < len(paths) else []
+        texts.append(path[-1].content if path else "")
+        letter = gettext("Model %(letter)s") % {"letter": "ABCD"[number]}
+        names.append(letter if blind or not path else path[-1].model)
+    context = {
+        "pieces": word_difference(*texts),
+        "names": names,
+        "chosen": chosen,
+        "columns": [
+            (number, gettext("Model %(letter)s") % {"letter": "ABCD"[number]}
+             if blind else column["model"])
+            for number, column in enumerate(conversation.columns)
+        ],
+        "diff_url": request.path,
+    }  # fmt: skip
+    return render(request, "playground/_diff.html", context)
+
+
+@organisation_page("playground.read")
+@require_safe
+def votes(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """How often each model won without its name."""
+    context = {
+        "standings": compare.organisation_standings(actor),
+        "slug": organisation_of(actor).slug,
+        "nav": "playground",
+    }
+    template = (
+        "playground/_votes.html" if getattr(request, "htmx", None) else "playground/votes.html"
+    )
+    return render(request, template, context)

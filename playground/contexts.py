@@ -1,0 +1,85 @@
+"""What several pages of the playground show: the log, the list of conversations, the models."""
+
+from typing import Any, Final
+from uuid import UUID
+
+from accounts.access import Actor
+from lib.ids import id_text, parse_id
+from playground import page
+from playground.conversations import (
+    chats_shown,
+    folders_of,
+    messages_of,
+    organisation_of,
+    running_conversations,
+    shown_path,
+    tree_of,
+)
+from playground.models import Conversation, Message, RunState
+from playground.offer import offered_models
+from playground.turns import written_so_far
+
+SHOWN_AT_ONCE: Final = 40
+
+
+def log_context(
+    actor: Actor, conversation: Conversation | None, wanted: str = ""
+) -> dict[str, Any]:
+    """The end of the branch that is shown, as far back as a message that is looked for."""
+    if conversation is None:
+        return {"articles": [], "earlier": ""}
+    path = shown_path(conversation)
+    first = max(0, len(path) - SHOWN_AT_ONCE)
+    id: UUID | None = parse_id(wanted)
+    if id is not None and id in path:
+        first = min(first, path.index(id))
+    return {
+        "articles": articles_of(messages_of(path[first:]), slug_of(actor), conversation),
+        "earlier": id_text(path[first]) if first else "",
+    }
+
+
+def articles_of(
+    messages: list[Message], slug: str, conversation: Conversation
+) -> list[dict[str, Any]]:
+    """Messages for their templates, with their versions."""
+    tree = tree_of(conversation)
+    articles = []
+    for message in messages:
+        message.conversation = conversation
+        running = message.run and message.run.state == RunState.RUNNING
+        written = written_so_far(message.run) if running and message.run else None
+        versions = page.versions_of(tree, message.id)
+        articles.append(page.message_context(message, slug, written, versions))
+    return articles
+
+
+def list_context(
+    actor: Actor, conversation: Conversation | None, search: str = "", *, archived: bool = False
+) -> dict[str, Any]:
+    """The list of conversations, searched or whole."""
+    running = running_conversations(actor)
+    chats = chats_shown(actor, search, archived=archived)
+    return {
+        "running": running,
+        "groups": page.chat_groups(chats, set(running), slug_of(actor)),
+        "open_chat": id_text(conversation.id) if conversation else "",
+        "search": search,
+        "archived": archived,
+        "folders": folders_of(actor),
+    }
+
+
+def models_context(actor: Actor, chosen: str) -> dict[str, Any]:
+    """The models that can be asked, and the one that is chosen."""
+    models = offered_models(organisation_of(actor))
+    names = [model.name for model in models]
+    return {
+        "models": models,
+        "chosen_model": chosen if chosen in names else next(iter(names), ""),
+    }
+
+
+def slug_of(actor: Actor) -> str:
+    """How the organisation is called in addresses."""
+    return organisation_of(actor).slug

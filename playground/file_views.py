@@ -1,0 +1,89 @@
+"""Files beside a message: sent by form, paste or drop, or fetched from an address."""
+
+import asyncio
+from collections.abc import Sequence
+from urllib.parse import quote
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import Actor, organisation_page
+from lib.egress import EgressError
+from lib.ids import id_text
+from playground import attachments
+from playground.chips import Chip, chip_of
+from playground.conversations import access_attachment, organisation_of
+from playground.database import in_database
+from playground.models import Attachment
+from playground.rules.files import Refused
+from playground.words import file_text
+
+# What a browser shows by itself; everything else is saved.
+_SHOWN = ("image/png", "image/jpeg", "image/gif", "image/webp", "audio/wav", "audio/mpeg",
+          "audio/ogg", "audio/webm", "audio/mp4", "audio/flac")  # fmt: skip
+
+
+@organisation_page("playground.use")
+@require_POST
+def file_add(request: HttpRequest, actor: Actor) -> HttpResponse:
+    made, errors = [], []
+    for sent in request.FILES.getlist("files"):
+        try:
+            made.append(chip_of(attachments.add_file(actor, sent.name or "", sent.read())))
+        except Refused as refused:
+            errors.append(file_text(refused, sent.name or ""))
+    return _chips(request, actor, made, errors)
+
+
+@organisation_page("playground.use")
+@require_POST
+async def file_fetch(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    made, errors = [], []
+    try:
+        async with asyncio.timeout(attachments.FETCH_S):
+            name, data = await attachments.fetch_file(request.POST.get("url", "").strip())
+        made.append(chip_of(await in_database(attachments.add_file, actor, name, data)))
+    except Refused as refused:
+        errors.append(file_text(refused, name))
+    except EgressError as error:
+        errors.append(gettext("The address cannot be fetched: %(reason)s") % {"reason": error})
+    except TimeoutError:
+        errors.append(gettext("The address did not answer in time."))
+    return await in_database(_chips, request, actor, made, errors)
+
+
+@organisation_page("playground.read")
+@require_safe
+def media_show(request: HttpRequest, actor: Actor, id: UUID) -> HttpResponse:
+    """A file by the id that a message has of it."""
+    return _file(access_attachment(actor, id_text(id)))
+
+
+@organisation_page("playground.read")
+@require_safe
+def file_show(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    return _file(access_attachment(actor, id))
+
+
+def _file(file: Attachment) -> HttpResponse:
+    shown = file.media_type in _SHOWN
+    kind = file.media_type if shown else "application/octet-stream"
+    response = HttpResponse(bytes(file.data), content_type=kind)
+    how = "inline" if shown else "attachment"
+    response["Content-Disposition"] = (
+        f"{how}; filename=\"file\"; filename*=UTF-8''{quote(file.name, safe='')}"
+    )
+    # Nothing in it may act, whoever wrote it.
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _chips(
+    request: HttpRequest, actor: Actor, made: Sequence[Chip], errors: list[str]
+) -> HttpResponse:
+    context = {"chips": made, "errors": errors, "slug": organisation_of(actor).slug}
+    return render(request, "playground/_chips.html", context, status=200 if made else 422)

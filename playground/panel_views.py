@@ -1,0 +1,261 @@
+"""What stands beside the chat: the bound, the panel's panes, presets, the debug view."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import Actor, organisation_page, scope_of
+from accounts.keys import playground_key
+from billing.rules.money import format_usd
+from gateway.codecs.errors import RequestFault
+from gateway.relay.call import Bound
+from gateway.relay.database import DatabaseAway
+from lib.ids import id_text
+from playground.asking import panel_settings, read_asked, words_of
+from playground.conversations import access_run, organisation_of
+from playground.database import in_database
+from playground.events import wire_of_run
+from playground.htmx import toast
+from playground.offer import capabilities_of_model
+from playground.panel import panel_context
+from playground.presets import access_preset, delete_preset, save_preset
+from playground.rules.parameters import Wrong, parameters_of
+from playground.rules.request import build_request, shown_request
+from playground.rules.schema import check_schema, schema_like
+from playground.rules.settings import (
+    Settings,
+    read_raw,
+    read_schema,
+    read_settings,
+    read_tools,
+    unknown_members,
+    write_json,
+)
+from playground.rules.written import Unreadable, read_written
+from playground.runs import request_of_run
+from playground.turns import Asked, Column, TurnRefused, draft_of, files_of
+from playground.views import relay_of
+from playground.words import wrong_text
+from usage.likely import likely_charge_nano
+from usage.models import UsageRecord
+
+
+@dataclass(frozen=True)
+class BoundLine:
+    """What a turn may cost, over all its columns. `likely_nano` is None before the first turn."""
+
+    hold_nano: int
+    likely_nano: int | None
+    available_nano: int
+    input_tokens: int
+    output_tokens: int
+    context_max: int | None
+    price_version_id: int | None
+    fits: bool
+    output_cap: int | None
+
+    @property
+    def after_nano(self) -> int:
+        return self.available_nano - (self.likely_nano or 0)
+
+
+@organisation_page("playground.use")
+@require_POST
+async def bound(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """The line before Send, for the form as it stands."""
+    context: dict[str, Any] = {}
+    try:
+        drafts = await in_database(_drafts, request, actor)
+        context["bound"] = await _bound(request, actor, drafts)
+    except TurnRefused as refused:
+        context["blocked"] = refused.message
+    except RequestFault as fault:
+        context["blocked"] = _fault_text(fault)
+    except DatabaseAway:
+        context["away"] = True
+    return await in_database(_bound_page, request, actor, context)
+
+
+def _fault_text(fault: RequestFault) -> str:
+    if fault.kind == "max_cost_exceeded":
+        return gettext("This turn could cost more than its limit. Raise it, or lower max output.")
+    return fault.message
+
+
+def _drafts(request: HttpRequest, actor: Actor) -> list[tuple[str, bytes]]:
+    """Each column's model and body, were the form sent now."""
+    return [
+        (column.model, json.dumps(body).encode())
+        for column, body in draft_bodies(actor, read_asked(actor, request.POST))
+    ]
+
+
+def draft_bodies(actor: Actor, asked: Asked) -> list[tuple[Column, dict[str, Any]]]:
+    """The body for each column, were the form sent now."""
+    bodies = []
+    for column in asked.columns:
+        said = draft_of(asked, column)
+        files = files_of(said, organisation_of(actor).id)
+        settings = Settings.from_stored(column.settings)
+        capabilities = capabilities_of_model(column.model)
+        bodies.append((column, build_request(column.model, said, settings, capabilities, files)))
+    return bodies
+
+
+async def _bound(request: HttpRequest, actor: Actor, drafts: list[tuple[str, bytes]]) -> BoundLine:
+    key = await in_database(playground_key, organisation_of(actor))
+    relay = relay_of(request)
+    principal = await relay.principal_of_key(key.id)
+    bounds = [await relay.bound(principal, body) for _, body in drafts]
+    likely = [await in_database(likely_charge_nano, actor, model) for model, _ in drafts]
+    known = [nano for nano in likely if nano is not None]
+    largest = await in_database(capabilities_of_model, drafts[0][0])
+    return _line(bounds, sum(known) if len(known) == len(likely) else None, largest.context_max)
+
+
+def _line(bounds: list[Bound], likely_nano: int | None, context_max: int | None) -> BoundLine:
+    hold_nano = sum(bound.hold_nano for bound in bounds)
+    first = bounds[0]
+    return BoundLine(
+        hold_nano=hold_nano,
+        likely_nano=likely_nano,
+        available_nano=first.available_nano,
+        input_tokens=max(bound.input_tokens for bound in bounds),
+        output_tokens=max(bound.output_tokens for bound in bounds),
+        context_max=context_max,
+        price_version_id=first.price_version_id,
+        fits=(all(bound.fits for bound in bounds) and hold_nano <= max(first.available_nano, 0))
+        or not hold_nano,
+        output_cap=first.output_cap,
+    )
+
+
+def _bound_page(request: HttpRequest, actor: Actor, context: dict[str, Any]) -> HttpResponse:
+    context["balance_shown"] = scope_of(actor, "balance.read") is not None
+    context["max_cost"] = request.POST.get("max_cost", "")
+    return render(request, "playground/_bound.html", context)
+
+
+@organisation_page("playground.read")
+@require_POST
+def params(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The parameters of the chosen model; what it shares with the one before keeps its value."""
+    model = request.POST.get("model", "")
+    form = words_of(request.POST)
+    dropped: tuple[str, ...] = ()
+    try:
+        _, dropped = read_settings(form, parameters_of(capabilities_of_model(model)))
+    except Wrong:
+        # It is told where it is sent; here the fields are only laid out.
+        form = {name: word for name, word in form.items() if not name.startswith("p.")}
+    context = panel_context(actor, model, form, dropped)
+    context |= {"slug": organisation_of(actor).slug, "may_send": True}
+    return render(request, "playground/_params.html", context)
+
+
+@organisation_page("playground.read")
+@require_POST
+def check(request: HttpRequest, actor: Actor, what: str) -> HttpResponse:
+    """Whether tools, schema or body can be sent as they are typed: errors by path."""
+    text = request.POST.get(what, "")
+    context: dict[str, Any] = {"what": what, "faults": [], "empty": not text.strip()}
+    try:
+        if what == "tools":
+            context["tools"] = read_tools(text)
+        elif what == "schema":
+            schema = read_schema(text)
+            if schema is not None and "strict" in request.POST:
+                context["faults"] = [f"{fault.path}: {fault.reason}"
+                                     for fault in check_schema(schema, strict=True)]  # fmt: skip
+        else:
+            body = read_raw(text)
+            context["passed"] = unknown_members(body) if body else ()
+    except Wrong as wrong:
+        context["faults"] = [wrong_text(wrong)]
+    return render(request, "playground/_check.html", context)
+
+
+@organisation_page("playground.read")
+@require_POST
+def schema_from_example(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """A schema of what the editor holds, taken as an example answer."""
+    text = request.POST.get("schema", "")
+    context: dict[str, Any] = {"schema_text": text}
+    try:
+        context["schema_text"] = write_json(schema_like(read_written(text)))
+    except Unreadable as fault:
+        context["error"] = gettext("Line %(line)s, column %(column)s: %(reason)s") % {
+            "line": fault.line, "column": fault.column, "reason": fault.reason}  # fmt: skip
+    return render(request, "playground/_schema_text.html", context)
+
+
+@organisation_page("playground.read")
+@require_POST
+def variables(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The fields of the system prompt's variables."""
+    context = panel_context(actor, request.POST.get("model", ""), words_of(request.POST))
+    return render(request, "playground/_variables.html", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+def preset_save(request: HttpRequest, actor: Actor) -> HttpResponse:
+    name = request.POST.get("preset_name", "").strip()
+    model = request.POST.get("model", "")
+    try:
+        if not name:
+            raise TurnRefused("preset_name", gettext("Give the preset a name."))
+        settings = panel_settings(model, words_of(request.POST))
+    except TurnRefused as refused:
+        return toast(HttpResponse(status=200), refused.message, tone="bad")
+    save_preset(actor, name, settings, shared="preset_shared" in request.POST)
+    response = _presets(request, actor)
+    return toast(response, gettext("Preset saved."))
+
+
+@organisation_page("playground.use")
+@require_POST
+def preset_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    delete_preset(access_preset(actor, id, own=True))
+    if not getattr(request, "htmx", None):
+        return redirect("playground", organisation_of(actor).slug)
+    return _presets(request, actor)
+
+
+def _presets(request: HttpRequest, actor: Actor) -> HttpResponse:
+    context = panel_context(actor, request.POST.get("model", ""), {})
+    context |= {"slug": organisation_of(actor).slug, "may_send": True}
+    return render(request, "playground/_presets.html", context)
+
+
+@organisation_page("playground.read")
+@require_safe
+def debug(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """One run as it went over the wire."""
+    run = access_run(actor, id)
+    outcome = run.outcome or {}
+    head = outcome.get("head") or {}
+    record = (
+        UsageRecord.objects.filter(organisation=run.conversation.organisation, final=True)
+        .filter(request_id=run.request_id)
+        .first()
+    )
+    context = {
+        "run": run,
+        "request_id": id_text(run.request_id),
+        "slug": organisation_of(actor).slug,
+        "request_json": write_json(shown_request(request_of_run(run))),
+        "wire": wire_of_run(run),
+        "head": head,
+        "outcome": outcome,
+        "hold": format_usd(outcome.get("hold_nano") or 0),
+        "record": record,
+        "operator": actor.operator,
+        "ended": run.ended_at is not None,
+    }
+    return render(request, "playground/_debug.html", context)

@@ -1,0 +1,91 @@
+"""Saved prompts and their versions (W13)."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import Actor, organisation_page, scope_of
+from playground import prompts
+from playground.asking import panel_settings, words_of
+from playground.conversations import organisation_of
+from playground.htmx import toast
+from playground.rules.compare import word_difference
+from playground.rules.settings import Settings, write_json
+from playground.turns import TurnRefused
+
+
+@organisation_page("playground.read")
+@require_safe
+def prompt_list(request: HttpRequest, actor: Actor) -> HttpResponse:
+    rows = [
+        (prompt, prompts.versions_of_prompt(prompt)) for prompt in prompts.visible_prompts(actor)
+    ]
+    context = {"rows": rows, "slug": organisation_of(actor).slug, "nav": "playground"}
+    return render(request, "playground/prompts.html", context)
+
+
+@organisation_page("playground.read")
+@require_safe
+def prompt_show(request: HttpRequest, actor: Actor, prompt: str) -> HttpResponse:
+    """One version, and what it changed against another."""
+    version = prompts.find_version(actor, prompt, request.GET.get("v", ""))
+    versions = prompts.versions_of_prompt(version.prompt)
+    number = request.GET.get("against", str(version.number - 1))
+    against = next((one for one in versions if str(one.number) == number), None)
+    context = {
+        "prompt": version.prompt,
+        "version": version,
+        "versions": versions,
+        "against": against,
+        "settings": Settings.from_stored(version.settings),
+        "settings_json": _written(version.settings),
+        "pieces": word_difference(_written(against.settings), _written(version.settings))
+        if against else [],
+        "slug": organisation_of(actor).slug,
+        "may_send": scope_of(actor, "playground.use") is not None,
+        "nav": "playground",
+    }  # fmt: skip
+    return render(request, "playground/prompt.html", context)
+
+
+def _written(settings: dict[str, object]) -> str:
+    system = str(settings.get("system", ""))
+    rest = {name: value for name, value in settings.items() if name != "system"}
+    return system + ("\n\n" + write_json(rest) if rest else "")
+
+
+@organisation_page("playground.use")
+@require_POST
+def prompt_save(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The panel as it stands as a new version."""
+    sent = request.POST
+    try:
+        settings = panel_settings(sent.get("model", ""), words_of(sent))
+        version = prompts.save_prompt(
+            actor,
+            sent.get("prompt_name", ""),
+            sent.get("model", "")[:200],
+            settings,
+            note=sent.get("prompt_note", ""),
+            shared="prompt_shared" in sent,
+        )
+    except (TurnRefused, prompts.PromptRefused) as refused:
+        return toast(HttpResponse(status=200), str(refused), tone="bad")
+    slug = organisation_of(actor).slug
+    url = reverse("prompt", args=[slug, version.prompt.slug])
+    if not getattr(request, "htmx", None):
+        return redirect(f"{url}?v={version.number}")
+    told = gettext("Saved as %(name)s, version %(n)s.") % {
+        "name": version.prompt.name, "n": version.number}  # fmt: skip
+    return toast(HttpResponse(status=200), told)
+
+
+@organisation_page("playground.use")
+@require_POST
+def prompt_production(request: HttpRequest, actor: Actor, prompt: str) -> HttpResponse:
+    version = prompts.find_version(actor, prompt, request.POST.get("v", ""))
+    prompts.put_in_production(actor, version)
+    url = reverse("prompt", args=[organisation_of(actor).slug, prompt])
+    return redirect(f"{url}?v={version.number}")

@@ -1,0 +1,111 @@
+"""Saved prompts: a name, and versions that never change."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Max, Q, QuerySet
+from django.http import Http404
+from django.utils.text import slugify
+from django.utils.translation import gettext
+
+from accounts import audit
+from accounts.access import Actor, require
+from lib.ids import new_id
+from playground.conversations import organisation_of, person_of
+from playground.models import Prompt, PromptVersion
+from playground.rules.settings import Settings
+
+NAME_MAX = 80
+NOTE_MAX = 200
+
+
+class PromptRefused(ValueError):
+    """It cannot be saved; the text says why."""
+
+
+def visible_prompts(actor: Actor) -> QuerySet[Prompt]:
+    """The organisation's shared prompts and the actor's own, by name."""
+    require(actor, "playground.read")
+    mine = Q(shared=True)
+    if actor.user is not None:
+        mine |= Q(user=actor.user)
+    return Prompt.objects.filter(mine, organisation=actor.organisation)
+
+
+def access_prompt(actor: Actor, slug: str) -> Prompt:
+    """One prompt that the actor sees. Http404 otherwise."""
+    found = visible_prompts(actor).filter(slug=slug).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def find_version(actor: Actor, slug: str, number: str = "") -> PromptVersion:
+    """A version of a prompt: by its number, else the one in production, else the last. Http404."""
+    prompt = access_prompt(actor, slug)
+    wanted = int(number) if number.isascii() and number.isdecimal() and len(number) < 9 else None
+    if wanted is None and number not in ("", "production"):
+        raise Http404
+    versions = prompt.versions.select_related("prompt", "user")
+    wanted = wanted or prompt.production
+    found = (versions.filter(number=wanted) if wanted else versions).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def versions_of_prompt(prompt: Prompt) -> list[PromptVersion]:
+    """All of them, the last first."""
+    return list(prompt.versions.select_related("user"))
+
+
+def save_prompt(
+    actor: Actor, name: str, model: str, settings: Settings, *, note: str, shared: bool
+) -> PromptVersion:
+    """A new version of the prompt of that name, or its first. Raises PromptRefused."""
+    require(actor, "playground.use")
+    name = name.strip()[:NAME_MAX]
+    if not name:
+        raise PromptRefused(gettext("Give the prompt a name."))
+    slug = (slugify(name) or f"prompt-{new_id().hex[-8:]}")[:60]
+    try:
+        with transaction.atomic():
+            prompt, made = Prompt.objects.select_for_update().get_or_create(
+                organisation=organisation_of(actor),
+                slug=slug,
+                defaults={"name": name, "user": person_of(actor), "shared": shared},
+            )
+            if not made and not prompt.shared and prompt.user_id != person_of(actor).id:
+                raise PromptRefused(gettext("Another person's prompt has this name."))
+            last = prompt.versions.aggregate(last=Max("number"))["last"] or 0
+            version = PromptVersion.objects.create(
+                prompt=prompt,
+                number=last + 1,
+                user=person_of(actor),
+                model=model,
+                settings=settings.stored(),
+                note=note.strip()[:NOTE_MAX],
+            )
+            audit.record(
+                actor, organisation_of(actor), "prompt.saved", prompt, slug=slug, version=last + 1
+            )
+    except IntegrityError as error:
+        raise PromptRefused(gettext("Somebody saved it at the same time. Save again.")) from error
+    return version
+
+
+def put_in_production(actor: Actor, version: PromptVersion) -> None:
+    """From now on callers who name no version get this one."""
+    require(actor, "playground.use")
+    with transaction.atomic():
+        prompt = Prompt.objects.select_for_update().get(id=version.prompt_id)
+        before, prompt.production = prompt.production, version.number
+        prompt.save(update_fields=["production"])
+        audit.record(actor, prompt.organisation, "prompt.put_in_production", prompt,
+                     slug=prompt.slug, before=before, after=version.number)  # fmt: skip
+
+
+def variables_given(given: Mapping[str, Any]) -> dict[str, str]:
+    """The variables of a call, as text."""
+    return {name: str(value) for name, value in given.items()}

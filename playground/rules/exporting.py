@@ -1,0 +1,184 @@
+"""A conversation as a file, and back: JSON with every branch, Markdown with the one that is shown.
+
+Unusable    it is no file that was exported here; `path` is the place
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+VERSION: Final = 1
+MESSAGES_MAX: Final = 20_000
+_ROLES: Final = ("user", "assistant", "tool")
+_STATES: Final = ("done", "stopped", "failed", "interrupted")
+
+
+class Unusable(ValueError):
+    """It cannot be imported."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message. `outcome` is what it took and cost (`meters`, `charge_nano`, `basis`)."""
+
+    id: str
+    parent: str | None
+    role: str
+    content: str
+    reasoning: str = ""
+    model: str = ""
+    state: str = "done"
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    edited: bool = False
+    column: int = 0
+    created_at: str = ""
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A whole conversation; parents stand before their children. `files`: name and bytes by id."""
+
+    title: str
+    model: str
+    settings: Mapping[str, Any]
+    leaf: str | None
+    turns: tuple[Turn, ...]
+    files: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
+
+
+def write_file(chat: Exported) -> dict[str, Any]:
+    """The JSON form."""
+    return {
+        "weir_chat": VERSION,
+        "title": chat.title,
+        "model": chat.model,
+        "settings": dict(chat.settings),
+        "leaf": chat.leaf,
+        "messages": [_written(turn) for turn in chat.turns],
+        "files": {
+            id: {"name": name, "data": base64.b64encode(data).decode()}
+            for id, (name, data) in chat.files.items()
+        },
+    }
+
+
+def _written(turn: Turn) -> dict[str, Any]:
+    said = {name: getattr(turn, name) for name in Turn.__dataclass_fields__}
+    return {name: value for name, value in said.items() if value or name in ("id", "content")}
+
+
+def read_file(raw: Any) -> Exported:
+    """The conversation of a JSON form. Raises Unusable."""
+    if not isinstance(raw, dict) or raw.get("weir_chat") != VERSION:
+        raise Unusable("/weir_chat", f"expected {VERSION}")
+    messages = raw.get("messages")
+    if not isinstance(messages, list) or not 0 < len(messages) <= MESSAGES_MAX:
+        raise Unusable("/messages", f"expected 1 to {MESSAGES_MAX} messages")
+    seen: set[str] = set()
+    turns = []
+    for number, one in enumerate(messages):
+        turn = _read(one, f"/messages/{number}", seen)
+        seen.add(turn.id)
+        turns.append(turn)
+    leaf = raw.get("leaf")
+    return Exported(
+        title=_text(raw, "title", "", 120) or turns[0].content[:80] or "–",
+        model=_text(raw, "model", "", 200),
+        settings=_object(raw, "settings", ""),
+        leaf=leaf if leaf in seen else None,
+        turns=tuple(turns),
+        files={id: _file(one, f"/files/{id}") for id, one in _object(raw, "files", "").items()},
+    )
+
+
+def _read(one: Any, path: str, seen: set[str]) -> Turn:
+    if not isinstance(one, dict):
+        raise Unusable(path, "expected an object")
+    unknown = sorted(set(one) - set(Turn.__dataclass_fields__))
+    if unknown:
+        raise Unusable(f"{path}/{unknown[0]}", "is not known")
+    id, parent = _text(one, "id", path, 64), one.get("parent")
+    if not id or id in seen:
+        raise Unusable(f"{path}/id", "expected an id of its own")
+    if parent is not None and parent not in seen:
+        raise Unusable(f"{path}/parent", "expected a message before it")
+    role, state = one.get("role"), one.get("state", "done")
+    if role not in _ROLES:
+        raise Unusable(f"{path}/role", f"expected one of {', '.join(_ROLES)}")
+    column = one.get("column", 0)
+    return Turn(
+        id=id,
+        parent=parent,
+        role=role,
+        content=_text(one, "content", path, 1_000_000),
+        reasoning=_text(one, "reasoning", path, 1_000_000),
+        model=_text(one, "model", path, 200),
+        # What was running when it was exported is not running here.
+        state=state if state in _STATES else "interrupted",
+        parts=_object(one, "parts", path),
+        edited=one.get("edited") is True,
+        column=column if type(column) is int and 0 <= column < 4 else 0,
+        created_at=_text(one, "created_at", path, 40),
+        outcome=_object(one, "outcome", path),
+    )
+
+
+def _text(one: Mapping[str, Any], name: str, path: str, longest: int) -> str:
+    value = one.get(name, "")
+    if not isinstance(value, str) or len(value) > longest:
+        raise Unusable(f"{path}/{name}", f"expected a text of at most {longest} characters")
+    return value.replace("\x00", "")
+
+
+def _object(one: Mapping[str, Any], name: str, path: str) -> dict[str, Any]:
+    value = one.get(name, {})
+    if not isinstance(value, dict):
+        raise Unusable(f"{path}/{name}", "expected an object")
+    return value
+
+
+def _file(one: Any, path: str) -> tuple[str, bytes]:
+    if not isinstance(one, dict):
+        raise Unusable(path, "expected an object")
+    try:
+        data = base64.b64decode(_text(one, "data", path, 40_000_000), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Unusable(f"{path}/data", "expected base64") from error
+    return _text(one, "name", path, 200), data
+
+
+def write_markdown(title: str, turns: Iterable[Turn], costs: Mapping[str, str]) -> str:
+    """One branch to be read; `costs` is what stands under each answer, by id."""
+    pieces = [f"# {title}"]
+    for turn in turns:
+        if turn.role == "user":
+            names = [one.get("name", "") for one in turn.parts.get("files", ())]
+            pieces.append("## You" + (f"\n\n[{', '.join(names)}]" if names else ""))
+            pieces.append(turn.content)
+        elif turn.role == "tool":
+            for result in turn.parts.get("results", ()):
+                pieces.append(f"## Tool {result['name']}\n\n{_fenced(result['content'])}")
+        else:
+            pieces.append(f"## {turn.model}" + (" (edited)" if turn.edited else ""))
+            if turn.content:
+                pieces.append(turn.content)
+            for call in turn.parts.get("calls", ()):
+                pieces.append(f"Calls `{call['name']}`:\n\n{_fenced(call['arguments'])}")
+            if turn.id in costs:
+                pieces.append(f"*{costs[turn.id]}*")
+    return "\n\n".join(pieces) + "\n"
+
+
+def _fenced(text: str) -> str:
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}\n{text}\n{fence}"

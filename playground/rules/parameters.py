@@ -1,0 +1,172 @@
+"""Which parameters a model takes, and how a form's words become their values.
+
+A page shows what the model's row of the catalogue supports and nothing else; a model in no row
+shows what every server of the openai dialect knows.
+
+    Wrong       a value cannot be sent: `field` is the parameter, `code` says why (see `page`)
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, Literal
+
+from gateway.providers.models import Capabilities
+
+Kind = Literal["number", "integer", "choice", "list"]
+STOPS_MAX: Final = 4
+_OUTPUT_MAX: Final = 1_000_000
+_SEED_MAX: Final = 2**53 - 1
+VOICES: Final = ("alloy", "ash", "coral", "sage", "verse")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter as a control. `default` is what the provider does without it, "" if unknown."""
+
+    name: str
+    kind: Kind
+    low: Decimal | None = None
+    high: Decimal | None = None
+    step: Decimal = Decimal(1)
+    default: str = ""
+    choices: tuple[str, ...] = ()
+
+
+class Wrong(ValueError):
+    """A value that cannot be sent."""
+
+    def __init__(self, field: str, code: str, **detail: object) -> None:
+        super().__init__(f"{field}: {code}")
+        self.field = field
+        self.code = code
+        self.detail = detail
+
+
+def parameters_of(model: Capabilities) -> tuple[Parameter, ...]:
+    """The parameters that this model takes, in the order of the panel."""
+    flags, owner = model.flags, model.owner
+    found = [_effort(model), _budget(model), _switch(model), *_sampling(model)]
+    found.append(_integer("max_output", 1, model.output_max or _OUTPUT_MAX))
+    if not flags & {"no_sampling", "no_penalties_no_stop"}:
+        found.append(Parameter("stop", "list"))
+    if owner not in ("anthropic", "bytedance", "zhipu"):
+        found.append(_integer("seed", -_SEED_MAX, _SEED_MAX))
+    if owner == "openai":
+        tiers = ("auto", "default", "flex", "priority")
+        found.append(Parameter("service_tier", "choice", default="auto", choices=tiers))
+    if model.search is not None:
+        found.append(Parameter("web_search", "choice", default="off", choices=("on",)))
+    if "audio_output" in flags and "text" in model.outputs:
+        found.append(Parameter("voice", "choice", default="off", choices=VOICES))
+    return tuple(one for one in found if one is not None)
+
+
+def _effort(model: Capabilities) -> Parameter | None:
+    if not model.efforts or "no_reasoning_effort" in model.flags:
+        return None
+    return Parameter("reasoning_effort", "choice", choices=tuple(model.efforts))
+
+
+def _budget(model: Capabilities) -> Parameter | None:
+    if model.thinking != "budget" or model.efforts:
+        return None
+    return _integer("thinking_budget", model.budget_min, model.budget_max or model.output_max)
+
+
+def _switch(model: Capabilities) -> Parameter | None:
+    if model.thinking != "switch":
+        return None
+    return Parameter("thinking", "choice", choices=("on", "off"))
+
+
+def _sampling(model: Capabilities) -> list[Parameter]:
+    if "no_sampling" in model.flags:
+        return []
+    tenth, twentieth = Decimal("0.1"), Decimal("0.05")
+    found = [
+        Parameter("temperature", "number", Decimal(0), Decimal(model.temperature_max), tenth, "1"),
+        Parameter("top_p", "number", Decimal(0), Decimal(1), twentieth, "1"),
+    ]
+    if "top_k" in model.flags or model.owner in ("anthropic", "google"):
+        found.append(_integer("top_k", 1, 1000))
+    if "no_penalties_no_stop" not in model.flags and model.owner != "anthropic":
+        two = Decimal(2)
+        for name in ("frequency_penalty", "presence_penalty"):
+            found.append(Parameter(name, "number", -two, two, tenth, "0"))
+    return found
+
+
+def _integer(name: str, low: int, high: int | None) -> Parameter:
+    return Parameter(name, "integer", Decimal(low), None if high is None else Decimal(high))
+
+
+# From a form ------------------------------------------------------------------------------------
+
+
+def read_values(
+    words: Mapping[str, str], parameters: Sequence[Parameter]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The values of a form's words ({name: text}), and the names that the model does not take.
+
+    An empty word leaves the parameter to the provider. Raises Wrong.
+    """
+    known = {parameter.name: parameter for parameter in parameters}
+    values: dict[str, Any] = {}
+    dropped = []
+    for name, word in words.items():
+        if not word.strip():
+            continue
+        if name not in known:
+            dropped.append(name)
+            continue
+        values[name] = _read(known[name], word)
+    return values, tuple(dropped)
+
+
+def _read(parameter: Parameter, word: str) -> Any:
+    if parameter.kind == "list":
+        stops = [line for line in word.replace("\r", "").split("\n") if line]
+        if len(stops) > STOPS_MAX:
+            raise Wrong(parameter.name, "too_many", high=STOPS_MAX)
+        return stops
+    if parameter.kind == "choice":
+        if word not in parameter.choices:
+            raise Wrong(parameter.name, "no_choice", choices=", ".join(parameter.choices))
+        return word
+    try:
+        number = Decimal(word.strip())
+    except InvalidOperation:
+        raise Wrong(parameter.name, "no_number") from None
+    if not number.is_finite() or (parameter.kind == "integer" and number % 1):
+        raise Wrong(parameter.name, "no_number")
+    low, high = parameter.low, parameter.high
+    if (low is not None and number < low) or (high is not None and number > high):
+        raise Wrong(parameter.name, "out_of_range", low=low, high="∞" if high is None else high)
+    return int(number) if parameter.kind == "integer" or not number % 1 else float(number)
+
+
+# To the wire ------------------------------------------------------------------------------------
+
+
+def wire_of(values: Mapping[str, Any], model: Capabilities) -> dict[str, Any]:
+    """The members of a chat request in the openai dialect."""
+    wire: dict[str, Any] = {}
+    for name, value in values.items():
+        if name == "max_output":
+            only = "max_completion_tokens_only" in model.flags
+            wire["max_completion_tokens" if only else "max_tokens"] = value
+        elif name == "thinking":
+            wire["thinking"] = {"type": "enabled" if value == "on" else "disabled"}
+            if "enable_thinking_switch" in model.flags:
+                wire["enable_thinking"] = wire.pop("thinking")["type"] == "enabled"
+        elif name == "thinking_budget":
+            wire["thinking"] = {"type": "enabled", "budget_tokens": value}
+        elif name == "web_search":
+            wire["web_search_options"] = {}
+        elif name == "voice":
+            # Streamed sound is bare samples.
+            wire |= {"modalities": ["text", "audio"], "audio": {"voice": value, "format": "pcm16"}}
+        else:
+            wire[name] = value
+    return wire

@@ -1,0 +1,161 @@
+"""A turn as a chat request of the openai dialect, as any client of the API would write it.
+
+parts of a user's message       {"files": [{"id", "name", "kind", "media_type", "size", …}]}
+parts of an answer              {"calls": [{"id", "name", "arguments"}], "sources": […],
+                                 "media": [{"id", "kind", "media_type"}]}
+parts of a tools' message       {"results": [{"call_id", "name", "content", "failed"}]}
+"""
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from gateway.providers.models import Capabilities
+from playground.rules.parameters import wire_of
+from playground.rules.settings import Settings
+from playground.rules.variables import fill
+
+_AUDIO_FORMATS: Final = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/x-wav": "wav",
+                         "audio/webm": "webm", "audio/ogg": "ogg", "audio/mp4": "m4a",
+                         "audio/flac": "flac"}  # fmt: skip
+
+
+class Said(NamedTuple):
+    """One message of the path that is sent."""
+
+    role: str
+    content: str
+    parts: Mapping[str, Any] = {}
+    reasoning: str = ""
+
+
+class Stored(NamedTuple):
+    """A file as it goes out."""
+
+    name: str
+    kind: str
+    media_type: str
+    data: bytes
+
+
+def build_request(
+    model: str,
+    path: Iterable[Said],
+    settings: Settings,
+    capabilities: Capabilities,
+    files: Mapping[str, Stored],
+) -> dict[str, Any]:
+    """The whole body. `files` has what the path names; one that is gone is left out, and said."""
+    if settings.raw is not None:
+        members = dict(settings.raw)
+    else:
+        members = wire_of(settings.params, capabilities) | _tools(settings) | _form(settings)
+    if settings.max_cost:
+        members["max_cost"] = settings.max_cost
+    messages = list(_system(settings))
+    for said in path:
+        messages += _messages(said, files)
+    return {"model": model, "messages": messages, **members, "stream": True,
+            "stream_options": {"include_usage": True}}  # fmt: skip
+
+
+def shown_request(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body for eyes: long data of files cut, with its length."""
+    shown: dict[str, Any] = _cut(body)
+    return shown
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _cut(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_cut(inner) for inner in value]
+    if isinstance(value, str) and len(value) > 4000:
+        return f"{value[:64]}… ({len(value):,} characters)"
+    return value
+
+
+def _system(settings: Settings) -> Iterable[dict[str, Any]]:
+    text = fill(settings.system, settings.variables)
+    if text.strip():
+        yield {"role": "system", "content": text}
+
+
+def _tools(settings: Settings) -> dict[str, Any]:
+    if not settings.tools:
+        return {}
+    names = ("name", "description", "parameters", "strict")
+    wire: dict[str, Any] = {
+        "tools": [
+            {"type": "function", "function": {name: tool[name] for name in names if name in tool}}
+            for tool in settings.tools
+        ]
+    }
+    if settings.tool_choice in ("auto", "none", "required"):
+        wire["tool_choice"] = settings.tool_choice
+    elif settings.tool_choice:
+        wire["tool_choice"] = {"type": "function", "function": {"name": settings.tool_choice}}
+    if settings.serial:
+        wire["parallel_tool_calls"] = False
+    return wire
+
+
+def _form(settings: Settings) -> dict[str, Any]:
+    if settings.schema is None:
+        return {}
+    title = settings.schema.get("title")
+    name = "".join(sign for sign in str(title or "") if sign.isascii() and sign.isalnum())[:64]
+    form: dict[str, Any] = {"name": name or "answer", "schema": settings.schema}
+    if settings.strict:
+        form["strict"] = True
+    return {"response_format": {"type": "json_schema", "json_schema": form}}
+
+
+def _messages(said: Said, files: Mapping[str, Stored]) -> list[dict[str, Any]]:
+    if said.role == "tool":
+        return [
+            {"role": "tool", "tool_call_id": result["call_id"], "content": result["content"]}
+            for result in said.parts.get("results", ())
+        ]
+    if said.role == "assistant":
+        return _answer(said)
+    attached = said.parts.get("files", ())
+    if not attached:
+        return [{"role": "user", "content": said.content}] if said.content else []
+    content = [_file(one, files.get(one["id"])) for one in attached]
+    if said.content:
+        content.append({"type": "text", "text": said.content})
+    return [{"role": "user", "content": content}]
+
+
+def _answer(said: Said) -> list[dict[str, Any]]:
+    calls = said.parts.get("calls", ())
+    if not said.content and not calls:
+        return []
+    message: dict[str, Any] = {"role": "assistant", "content": said.content or None}
+    if calls:
+        message["tool_calls"] = [
+            {"id": call["id"], "type": "function",
+             "function": {"name": call["name"], "arguments": call["arguments"] or "{}"}}
+            for call in calls
+        ]  # fmt: skip
+        if said.reasoning:
+            # DeepSeek: a turn with calls goes back with its reasoning.
+            message["reasoning_content"] = said.reasoning
+    return [message]
+
+
+def _file(one: Mapping[str, Any], stored: Stored | None) -> dict[str, Any]:
+    if stored is None:
+        return {"type": "text", "text": f"[{one['name']}: the file is gone]"}
+    if stored.kind == "text":
+        text = stored.data.decode("utf-8", "replace")
+        return {"type": "text", "text": f"{stored.name}:\n\n{text}"}
+    data = base64.b64encode(stored.data).decode()
+    if stored.kind == "audio":
+        form = _AUDIO_FORMATS.get(stored.media_type, "wav")
+        return {"type": "input_audio", "input_audio": {"data": data, "format": form}}
+    url = f"data:{stored.media_type};base64,{data}"
+    if stored.kind == "image":
+        return {"type": "image_url", "image_url": {"url": url}}
+    return {"type": "file", "file": {"filename": stored.name, "file_data": url}}

@@ -1,0 +1,124 @@
+"""JSON Schema (draft 2020-12): is it one, does a provider's strict mode take it, does an answer
+keep to it. Every fault has its place, a JSON pointer.
+
+Strict mode's limits are those of OpenAI's guide to structured outputs (as of 2026-01).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+from referencing import Registry
+
+FAULTS_MAX: Final = 50
+_NOT_STRICT: Final = ("oneOf", "not", "dependentRequired", "dependentSchemas", "if", "then", "else",
+                      "patternProperties", "allOf")  # fmt: skip
+# Nothing outside of the schema is ever fetched.
+_REGISTRY: Final = Registry()
+_SLOW: Final = re.compile(r"[+*}]\)?[+*{]")
+
+
+class Fault(NamedTuple):
+    """What is wrong at a place."""
+
+    path: str
+    reason: str
+
+
+def check_schema(schema: Any, *, strict: bool) -> list[Fault]:
+    """What is wrong with a schema; `strict` asks for a provider's strict mode as well."""
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        return [Fault(_pointer(error.absolute_path), _short(error.message))]
+    faults = [fault for place, inner in _walk(schema, "") for fault in _outside(place, inner)]
+    if strict:
+        faults += [fault for place, inner in _walk(schema, "") for fault in _loose(place, inner)]
+    return faults[:FAULTS_MAX]
+
+
+def check_answer(answer: Any, schema: Any) -> list[Fault]:
+    """Where an answer does not keep to a schema that was checked."""
+    validator = Draft202012Validator(schema, registry=_REGISTRY)
+    faults = sorted(validator.iter_errors(answer), key=lambda error: list(map(str, error.path)))
+    return [_fault(error) for error in faults[:FAULTS_MAX]]
+
+
+def schema_like(example: Any) -> dict[str, Any]:
+    """A schema of what has the form of an example: everything in it is required."""
+    if isinstance(example, dict):
+        inner = {name: schema_like(value) for name, value in example.items()}
+        return {"type": "object", "properties": inner, "required": list(inner),
+                "additionalProperties": False}  # fmt: skip
+    if isinstance(example, list):
+        return {"type": "array", "items": schema_like(example[0])} if example else {"type": "array"}
+    if isinstance(example, bool):
+        return {"type": "boolean"}
+    if isinstance(example, int):
+        return {"type": "integer"}
+    if isinstance(example, float):
+        return {"type": "number"}
+    return {"type": "null"} if example is None else {"type": "string"}
+
+
+def _walk(schema: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every object inside a schema that is a schema itself, with its place."""
+    if not isinstance(schema, dict):
+        return
+    yield place, schema
+    for name in ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas"):
+        inner = schema.get(name)
+        for key, value in inner.items() if isinstance(inner, dict) else ():
+            yield from _walk(value, f"{place}/{name}/{_escape(key)}")
+    for name in ("items", "additionalProperties", "not", "if", "then", "else", "contains",
+                 "propertyNames", "unevaluatedItems", "unevaluatedProperties"):  # fmt: skip
+        yield from _walk(schema.get(name), f"{place}/{name}")
+    for name in ("allOf", "anyOf", "oneOf", "prefixItems"):
+        inner = schema.get(name)
+        for number, value in enumerate(inner if isinstance(inner, list) else ()):
+            yield from _walk(value, f"{place}/{name}/{number}")
+
+
+def _outside(place: str, schema: dict[str, Any]) -> Iterator[Fault]:
+    """What would reach out of the schema, or take for ever."""
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and not reference.startswith("#"):
+        yield Fault(f"{place}/$ref", "must begin with #: nothing is fetched")
+    patterns = [("pattern", schema.get("pattern"))]
+    inner = schema.get("patternProperties")
+    patterns += [("patternProperties", key) for key in inner] if isinstance(inner, dict) else []
+    for name, pattern in patterns:
+        if isinstance(pattern, str) and (len(pattern) > 200 or _SLOW.search(pattern)):
+            yield Fault(f"{place}/{name}", "the pattern repeats a repetition, or is too long")
+
+
+def _loose(place: str, schema: dict[str, Any]) -> Iterator[Fault]:
+    for name in _NOT_STRICT:
+        if name in schema:
+            yield Fault(f"{place}/{name}", f"{name} is not supported in strict mode")
+    if schema.get("type") == "object" or "properties" in schema:
+        if schema.get("additionalProperties") is not False:
+            yield Fault(f"{place}/additionalProperties", "must be false in strict mode")
+        wanted, given = set(schema.get("properties", {})), set(schema.get("required", []))
+        for name in sorted(wanted - given):
+            yield Fault(f"{place}/required", f"{name} must be required in strict mode")
+    if place == "" and schema.get("type") != "object":
+        yield Fault("/type", "must be object in strict mode")
+
+
+def _fault(error: ValidationError) -> Fault:
+    return Fault(_pointer(error.absolute_path) or "/", _short(error.message))
+
+
+def _short(message: str) -> str:
+    return message if len(message) <= 200 else f"{message[:90]} … {message[-90:]}"
+
+
+def _pointer(path: Sequence[Any] | Any) -> str:
+    return "".join(f"/{_escape(str(part))}" for part in path)
+
+
+def _escape(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,61 @@
+"""The tree of a conversation: versions of a message are children of one parent.
+
+A message that was deleted hides everything under it. Ids sort by creation.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+from uuid import UUID
+
+
+class Node(NamedTuple):
+    """A message's place."""
+
+    id: UUID
+    parent_id: UUID | None
+    deleted: bool = False
+
+
+class Tree:
+    """Answers where a message stands among the others."""
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self._nodes = {node.id: node for node in nodes}
+        self._children: dict[UUID | None, list[UUID]] = {}
+        for node in sorted(self._nodes.values()):
+            if not node.deleted:
+                self._children.setdefault(node.parent_id, []).append(node.id)
+
+    def path(self, leaf: UUID | None) -> list[UUID]:
+        """From the first message to `leaf`; to the end of the newest branch where it is gone."""
+        found = self._up(leaf)
+        return found if found else self._up(self.end_of(None))
+
+    def end_of(self, id: UUID | None) -> UUID | None:
+        """The last message of the newest branch under a message, or of all."""
+        while children := self._children.get(id):
+            id = children[-1]
+        return id
+
+    def versions(self, id: UUID) -> list[UUID]:
+        """A message and its siblings, oldest first."""
+        return self._children.get(self._nodes[id].parent_id, [])
+
+    def under(self, id: UUID) -> list[UUID]:
+        """Everything under a message that is not deleted, parents first."""
+        found = []
+        waiting = list(self._children.get(id, ()))
+        while waiting:
+            found.append(waiting.pop(0))
+            waiting += self._children.get(found[-1], ())
+        return found
+
+    def _up(self, leaf: UUID | None) -> list[UUID]:
+        found: list[UUID] = []
+        while leaf is not None:
+            node = self._nodes.get(leaf)
+            if node is None or node.deleted:
+                return []
+            found.append(leaf)
+            leaf = node.parent_id
+        return found[::-1]

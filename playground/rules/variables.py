@@ -1,0 +1,22 @@
+"""Variables of a system prompt: ``{{name}}`` stands for what a form says."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+_VARIABLE: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]{0,39})\s*\}\}")
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The variables of a text, each once, in their order."""
+    return tuple(dict.fromkeys(_VARIABLE.findall(text)))
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """The text with its variables replaced, once: a value's own braces stay what they are."""
+    return _VARIABLE.sub(lambda found: values.get(found[1], ""), text)
+
+
+def missing(text: str, values: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables that nothing was said for."""
+    return tuple(name for name in names_in(text) if not values.get(name, "").strip())

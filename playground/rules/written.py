@@ -1,0 +1,49 @@
+"""JSON that people write: one reading only, and the place of what is wrong."""
+
+import json
+from typing import Any
+
+DEPTH_MAX = 64
+
+
+class Unreadable(ValueError):
+    """No JSON: `line` and `column` count from 1."""
+
+    def __init__(self, line: int, column: int, reason: str) -> None:
+        super().__init__(f"line {line}, column {column}: {reason}")
+        self.line = line
+        self.column = column
+        self.reason = reason
+
+
+def read_written(text: str) -> Any:
+    """The value of a text. Raises Unreadable, also for a name twice, NaN, or nesting beyond 64."""
+    try:
+        value = json.loads(text, object_pairs_hook=_without_doubles, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise Unreadable(error.lineno, error.colno, error.msg) from error
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(1, 1, str(error)[:200]) from error
+    _measure(value, DEPTH_MAX)
+    return value
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        names = [name for name, _ in pairs]
+        double = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{double!r} is there twice")
+    return read
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _measure(value: Any, left: int) -> None:
+    if left == 0:
+        raise Unreadable(1, 1, f"nested deeper than {DEPTH_MAX}")
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _measure(inner, left - 1)

@@ -1,0 +1,90 @@
+"""Share links: made and revoked by their author, read by whoever has one (W14)."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.safestring import mark_safe
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import Actor, organisation_page, public
+from accounts.models import User
+from lib.ids import id_text
+from playground import page, sharing
+from playground.conversations import access_conversation, organisation_of
+from playground.models import Conversation
+from playground.rules.markdown import render_whole
+
+
+@organisation_page("playground.use")
+@require_safe
+def share(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    return _dialog(request, actor, access_conversation(actor, id))
+
+
+@organisation_page("playground.use")
+@require_POST
+def share_create(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    conversation = access_conversation(actor, id)
+    sent = request.POST
+    _, token = sharing.share_branch(
+        actor,
+        conversation,
+        days=sharing.DAYS.get(sent.get("days", "7"), 7),
+        members_only=sent.get("who") == "members",
+        system_shown="hide_system" not in sent,
+        cost_shown="hide_cost" not in sent,
+    )
+    url = request.build_absolute_uri(reverse("shared", args=[token]))
+    response = _dialog(request, actor, conversation, url)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@organisation_page("playground.use")
+@require_POST
+def share_revoke(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    conversation = sharing.revoke_link(actor, id)
+    if not getattr(request, "htmx", None):
+        return redirect("share", organisation_of(actor).slug, id_text(conversation.id))
+    return _dialog(request, actor, conversation)
+
+
+def _dialog(
+    request: HttpRequest, actor: Actor, conversation: Conversation, url: str = ""
+) -> HttpResponse:
+    context = {
+        "conversation": conversation,
+        "chat_id": id_text(conversation.id),
+        "slug": organisation_of(actor).slug,
+        "links": [(id_text(link.id), link) for link in sharing.links_of(actor, conversation)],
+        "made_url": url,
+        "nav": "playground",
+    }
+    htmx = getattr(request, "htmx", None)
+    template = "playground/_share.html" if htmx else "playground/share.html"
+    return render(request, template, context)
+
+
+@public
+@require_safe
+def shared(request: HttpRequest, token: str) -> HttpResponse:
+    user = request.user if isinstance(request.user, User) else None
+    try:
+        link = sharing.open_link(token, user)
+    except sharing.Gone:
+        return render(request, "playground/shared_gone.html", status=410)
+    words = page.answer_words().markdown
+    turns = [
+        {
+            **turn,
+            "blocks": mark_safe(  # noqa: S308 - behind the sanitiser
+                render_whole(turn["content"], words, f"shared-{number}")
+            ),
+        }
+        for number, turn in enumerate(link.snapshot["turns"])
+    ]
+    context = {"snapshot": link.snapshot, "turns": turns, "link": link}
+    response = render(request, "playground/shared.html", context)
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    response["Cache-Control"] = "private, no-store"
+    return response

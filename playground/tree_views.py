@@ -1,0 +1,115 @@
+"""Messages as a tree: versions, edits, branches, deleted and had back."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import Actor, organisation_page
+from lib.ids import id_text
+from playground import page
+from playground.contexts import log_context
+from playground.conversations import (
+    access_conversation,
+    access_message,
+    branch_to_new,
+    delete_message,
+    edit_answer,
+    organisation_of,
+    restore_message,
+    show_version,
+)
+from playground.htmx import toast
+from playground.models import Conversation, MessageRole
+from playground.turns import TEXT_MAX
+
+
+@organisation_page("playground.use")
+@require_safe
+def message_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """A message as a form, in its place."""
+    message = access_message(actor, id)
+    context = {
+        "message": message,
+        "id": message.text_id,
+        "slug": organisation_of(actor).slug,
+        **page.composer_context(organisation_of(actor).slug, message.conversation, None),
+        "answer": message.role == MessageRole.ASSISTANT,
+        "model": message.model or message.conversation.model,
+    }
+    return render(request, "playground/_edit.html", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+def message_save(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    message = access_message(actor, id)
+    content = request.POST.get("content", "").replace("\r\n", "\n")[:TEXT_MAX]
+    edit_answer(message, content)
+    return _log(request, actor, message.conversation)
+
+
+@organisation_page("playground.use")
+@require_POST
+def message_show(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    message = access_message(actor, id)
+    show_version(message)
+    return _log(request, actor, message.conversation, focus=message.text_id)
+
+
+@organisation_page("playground.use")
+@require_POST
+def message_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    message = access_message(actor, id)
+    delete_message(message)
+    response = _log(request, actor, message.conversation)
+    restore = reverse("message_restore", args=[organisation_of(actor).slug, id])
+    return toast(response, gettext("Message deleted."), gettext("Undo"), restore)
+
+
+@organisation_page("playground.use")
+@require_POST
+def message_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    message = access_message(actor, id, deleted=True)
+    restore_message(message)
+    return _log(request, actor, message.conversation)
+
+
+@organisation_page("playground.use")
+@require_POST
+def message_branch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    branch = branch_to_new(access_message(actor, id))
+    return _go_to(request, actor, branch)
+
+
+@organisation_page("playground.read")
+@require_safe
+def log(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """The branch that is shown, as it stands now."""
+    return _log(request, actor, access_conversation(actor, id))
+
+
+def _go_to(request: HttpRequest, actor: Actor, conversation: Conversation) -> HttpResponse:
+    url = page.conversation_url(organisation_of(actor).slug, id_text(conversation.id))
+    response: HttpResponse
+    if getattr(request, "htmx", None):
+        response = HttpResponse(status=200)
+        response["HX-Redirect"] = url
+        return response
+    response = redirect(url)
+    response.status_code = 303
+    return response
+
+
+def _log(
+    request: HttpRequest, actor: Actor, conversation: Conversation, focus: str = ""
+) -> HttpResponse:
+    if not getattr(request, "htmx", None):
+        return _go_to(request, actor, conversation)
+    conversation.refresh_from_db()
+    context: dict[str, Any] = log_context(actor, conversation)
+    context |= {"slug": organisation_of(actor).slug, "focus": focus}
+    return render(request, "playground/_log.html", context)

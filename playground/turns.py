@@ -1,0 +1,373 @@
+"""Turns: a question and the run that answers it, begun, stopped and ended.
+
+TurnRefused       the turn cannot be begun; `field` says what is wrong with it
+  ConversationBusy    an answer is being written in this conversation
+"""
+
+import datetime as dt
+import os
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import QuerySet
+from django.http import Http404
+from django.utils.translation import gettext
+
+from accounts.access import Actor, require
+from accounts.keys import playground_key
+from lib import clock
+from lib.ids import new_id
+from playground.conversations import organisation_of, path_to, person_of, shown_path
+from playground.events import SoFar, append_frames, ring_all, so_far
+from playground.models import Attachment, Conversation, Message, MessageRole, Run, RunState
+from playground.rules.render import Frame
+from playground.rules.request import Said, Stored
+
+TEXT_MAX = 1_000_000
+COLUMNS_MAX = 4
+_TITLE = 80
+PROCESS = f"{socket.gethostname()[:60]}:{os.getpid()}"
+
+
+class TurnRefused(ValueError):
+    """The turn cannot be begun; the text says why."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+class ConversationBusy(TurnRefused):
+    """An answer is being written already."""
+
+    def __init__(self) -> None:
+        super().__init__("text", gettext("An answer is being written. Wait for it, or stop it."))
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One answer to be written: the run, and the messages that it reads and writes.
+
+    `fresh` = made just now; `user_message` is what it answers: a question, or results of tools.
+    """
+
+    run: Run
+    conversation: Conversation
+    user_message: Message
+    assistant_message: Message
+    fresh: bool
+    began_conversation: bool = False
+    wrote_user_message: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """Whom to ask, and how (the stored form of `rules.settings`); `preset` is the id of the preset
+    that it comes from."""
+
+    model: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    preset: str = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a form asks for.
+
+    `retry` is a user message that shall be answered once more, `instead` one that the text is a new
+    version of, `results` (with `answered`, the answer that made the calls) those of its tools.
+    """
+
+    columns: Sequence[Column]
+    text: str
+    token: UUID
+    conversation: Conversation | None = None
+    retry: UUID | None = None
+    instead: UUID | None = None
+    answered: UUID | None = None
+    results: Sequence[Mapping[str, Any]] = ()
+    files: Sequence[Attachment] = ()
+    compare: bool = False
+    blind: bool = False
+
+
+# Reading ----------------------------------------------------------------------------------------
+
+
+def said_before(run: Run) -> list[Said]:
+    """What is sent to the model: the path to what it answers."""
+    return [
+        Said(message.role, message.content, message.parts, message.reasoning)
+        for message in path_to(run.user_message)
+    ]
+
+
+def draft_of(asked: Asked, column: Column) -> list[Said]:
+    """What would be sent to a column, were the form sent now; nothing is written."""
+    parent = None
+    if asked.conversation is not None:
+        parent = _parent_of(asked.conversation, asked, 0, began=False)
+    path = path_to(parent) if parent else []
+    said = [Said(one.role, one.content, one.parts, one.reasoning) for one in path]
+    files = {"files": [facts_of(file) for file in asked.files]} if asked.files else {}
+    return [*said, Said("user", asked.text, files)]
+
+
+def files_of(path: Iterable[Said], organisation_id: UUID) -> dict[str, Stored]:
+    """The files that a path names."""
+    wanted = [UUID(one["id"]) for said in path for one in said.parts.get("files", ())]
+    found = Attachment.objects.filter(id__in=wanted, organisation_id=organisation_id)
+    return {
+        str(one.id): Stored(one.name, one.kind, one.media_type, bytes(one.data)) for one in found
+    }
+
+
+def facts_of(file: Attachment) -> dict[str, Any]:
+    """What a message keeps of its file."""
+    return {"id": str(file.id), "name": file.name, "kind": file.kind, "size": file.size,
+            "media_type": file.media_type, "facts": file.facts}  # fmt: skip
+
+
+# Writing ----------------------------------------------------------------------------------------
+
+
+def begin_turns(actor: Actor, asked: Asked) -> list[Turn]:
+    """Write the question, an empty answer and a run for each column; a token that was used gives
+    its turns.
+
+    Raises TurnRefused for a text that is empty or too long, ConversationBusy.
+    """
+    require(actor, "playground.use")
+    before = _turns_of_token(actor, asked.token)
+    if before:
+        return before
+    again = asked.retry is not None or asked.answered is not None
+    if not again and not asked.text.strip() and not asked.files:
+        raise TurnRefused("text", gettext("Write a message first."))
+    if len(asked.text) > TEXT_MAX:
+        raise TurnRefused("text", gettext("The message is too long."))
+    try:
+        with transaction.atomic():
+            return _write_turns(actor, asked)
+    except IntegrityError as error:
+        if "one_run_at_a_time" in str(error):
+            raise ConversationBusy from error
+        # The same form was sent twice at once, and the other one was first.
+        before = _turns_of_token(actor, asked.token)
+        if not before:
+            raise
+        return before
+
+
+def _write_turns(actor: Actor, asked: Asked) -> list[Turn]:
+    conversation = asked.conversation
+    began = conversation is None
+    if conversation is None:
+        conversation = _new_conversation(actor, asked)
+    first = asked.columns[0]
+    columns: list[dict[str, Any]] = [
+        {"model": one.model, "settings": dict(one.settings), "preset": one.preset}
+        | ({"blind": True} if asked.blind else {})
+        for one in asked.columns
+    ]
+    if not asked.compare:
+        columns = conversation.columns
+    conversation.columns = columns
+    Conversation.objects.filter(id=conversation.id).update(
+        model=first.model,
+        settings=first.settings,
+        columns=columns,
+        updated_at=clock.now(),
+        archived_at=None,
+    )
+    batch = new_id()
+    turns = []
+    parents: dict[UUID | None, Message] = {}
+    for column, one in enumerate(asked.columns):
+        parent = _parent_of(conversation, asked, column, began=began)
+        key = parent.id if parent else None
+        wrote = asked.retry is None
+        if not wrote and parent is not None:
+            user_message = parent
+        elif key in parents:
+            user_message = parents[key]
+        else:
+            user_message = parents[key] = _write_question(conversation, asked, parent, column)
+        turns.append(
+            _write_run(actor, conversation, user_message, one, column, batch, asked, began, wrote)
+        )
+    leaf = turns[0].assistant_message
+    Conversation.objects.filter(id=conversation.id).update(leaf=leaf)
+    return turns
+
+
+def _parent_of(
+    conversation: Conversation, asked: Asked, column: int, *, began: bool
+) -> Message | None:
+    """What the question of a column stands under; with `retry` the question itself."""
+    if asked.retry is not None:
+        return _message(conversation, asked.retry)
+    if asked.instead is not None:
+        return _message(conversation, asked.instead).parent
+    if asked.answered is not None:
+        return _message(conversation, asked.answered)
+    if began:
+        return None
+    if asked.compare:
+        answers = conversation.messages.filter(role=MessageRole.ASSISTANT, column=column)
+        return answers.filter(deleted_at=None).order_by("-id").first()
+    path = shown_path(conversation)
+    return Message.objects.get(id=path[-1]) if path else None
+
+
+def _write_question(
+    conversation: Conversation, asked: Asked, parent: Message | None, column: int
+) -> Message:
+    tool = asked.answered is not None
+    parts: dict[str, Any] = {"results": list(asked.results)} if tool else {}
+    if asked.files:
+        parts["files"] = [facts_of(file) for file in asked.files]
+    return Message.objects.create(
+        conversation=conversation,
+        parent=parent,
+        role=MessageRole.TOOL if tool else MessageRole.USER,
+        content="" if tool else asked.text.replace("\x00", ""),
+        parts=parts,
+        column=column,
+    )
+
+
+def _write_run(
+    actor: Actor,
+    conversation: Conversation,
+    question: Message,
+    one: Column,
+    column: int,
+    batch: UUID,
+    asked: Asked,
+    began: bool,
+    wrote: bool,
+) -> Turn:
+    request_id = new_id()
+    answer = Message.objects.create(
+        conversation=conversation,
+        parent=question,
+        role=MessageRole.ASSISTANT,
+        model=one.model,
+        state=RunState.RUNNING,
+        request_id=request_id,
+        column=column,
+    )
+    run = Run.objects.create(
+        conversation=conversation,
+        user_message=question,
+        assistant_message=answer,
+        user=person_of(actor),
+        model=one.model,
+        settings=dict(one.settings),
+        batch=batch,
+        column=column,
+        token=asked.token,
+        request_id=request_id,
+        process=PROCESS,
+    )
+    answer.run = run
+    answer.save(update_fields=["run"])
+    return Turn(run, conversation, question, answer, True, began, wrote)
+
+
+def _new_conversation(actor: Actor, asked: Asked) -> Conversation:
+    names = ", ".join(file.name for file in asked.files)
+    return Conversation.objects.create(
+        organisation=organisation_of(actor),
+        team=playground_key(organisation_of(actor)).team,
+        user=person_of(actor),
+        title=_title(asked.text or names),
+        model=asked.columns[0].model,
+    )
+
+
+def _title(text: str) -> str:
+    """The first line that says something, without the marks of Markdown before it."""
+    lines = (line.strip().lstrip("#>*-` ") for line in text.splitlines())
+    return next((line for line in lines if line), text.strip())[:_TITLE]
+
+
+def _message(conversation: Conversation, id: UUID) -> Message:
+    message = conversation.messages.filter(id=id, deleted_at=None).first()
+    if message is None:
+        raise Http404
+    return message
+
+
+def _turns_of_token(actor: Actor, token: UUID) -> list[Turn]:
+    runs = Run.objects.select_related("conversation", "user_message", "assistant_message")
+    found = runs.filter(user=actor.user, token=token).order_by("column")
+    return [
+        Turn(run, run.conversation, run.user_message, run.assistant_message, fresh=False)
+        for run in found
+    ]
+
+
+def forget_turn(turn: Turn) -> None:
+    """Take back a turn that was refused before it cost anything: its text is the composer's."""
+    with transaction.atomic():
+        if turn.began_conversation:
+            turn.conversation.delete()
+            return
+        leaf = turn.user_message.parent_id if turn.wrote_user_message else None
+        turn.assistant_message.delete()
+        if turn.wrote_user_message:
+            turn.user_message.delete()
+        Conversation.objects.filter(id=turn.conversation.id).update(leaf=leaf)
+
+
+def ask_to_stop(run: Run) -> None:
+    """Mark a run to be stopped, and ring: whichever process carries it ends it."""
+    with transaction.atomic():
+        Run.objects.filter(id=run.id, ended_at=None, stop_at=None).update(stop_at=clock.now())
+        ring_all(run.id)
+
+
+def end_run(
+    run_id: UUID,
+    state: RunState,
+    outcome: Mapping[str, Any],
+    written: SoFar,
+    frames: Sequence[Frame],
+    parts: Mapping[str, Any] | None = None,
+) -> bool:
+    """End a run: the message gets its whole text, the events their last frames. False = it had
+    ended before."""
+    with transaction.atomic():
+        run = Run.objects.select_for_update().filter(id=run_id, ended_at=None).first()
+        if run is None:
+            return False
+        append_frames(run_id, written.seq + 1, frames)
+        now = clock.now()
+        Run.objects.filter(id=run_id).update(state=state, ended_at=now, outcome=dict(outcome))
+        Message.objects.filter(id=run.assistant_message_id).update(
+            content=written.text, reasoning=written.reasoning, state=state, parts=dict(parts or {})
+        )
+        Conversation.objects.filter(id=run.conversation_id).update(updated_at=now)
+        ring_all(run_id)
+        with connection.cursor() as cursor:  # unlike its frames, the answer itself is durable
+            cursor.execute("SET LOCAL synchronous_commit = on")
+    return True
+
+
+def lost_runs(before: dt.datetime) -> QuerySet[Run]:
+    """Runs whose carrier has not been heard of since `before`."""
+    return Run.objects.filter(ended_at=None, heartbeat_at__lt=before).select_related(
+        "conversation__organisation", "assistant_message", "user_message"
+    )
+
+
+def written_so_far(run: Run) -> SoFar:
+    """The text that a running run has written."""
+    return so_far(run.id)
