@@ -157,6 +157,16 @@ def remove_budget(actor: Actor, budget: Budget) -> None:
         budget.delete()
 
 
+def hand_over(actor: Actor, ended: Key, key: Key) -> None:
+    """Let the budgets of a key that has ended stand over the one that takes its place."""
+    with transaction.atomic():
+        _lock(key.organisation_id)
+        for budget in Budget.objects.filter(scope=BudgetScope.KEY, subject=str(ended.id)):
+            budget.subject = str(key.id)
+            budget.save(update_fields=["subject"])
+            audit.record(actor, key.organisation, "budget.handed_over", budget, **_facts(budget))
+
+
 def standing_of(budgets: Sequence[Budget]) -> list[Standing]:
     """What stands in the present window of each; nothing where nobody has spent of it yet."""
     now = _now()

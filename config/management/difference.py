@@ -13,7 +13,9 @@ from billing.rules.meters import format_rate
 from billing.rules.money import format_multiplier, format_usd
 from config.management.yaml_source import Path
 
-Kind = Literal["settings", "channel", "price", "plan", "organisation", "team", "member", "key"]
+Kind = Literal[
+    "settings", "channel", "price", "plan", "organisation", "team", "member", "key", "budget"
+]
 Action = Literal["create", "change", "remove"]
 
 # Fields that are set once, when the thing is new; later they are only told to differ.
@@ -275,7 +277,7 @@ def shown(name: str, value: Value) -> object:
     """A field's value as plain data in the file's own form; secrets become dots."""
     if isinstance(value, Secret | Kept):
         return "••••"
-    if name == "credit" and isinstance(value, int):
+    if name in ("credit", "amount") and isinstance(value, int):
         return format_usd(value)
     if name == "multiplier" and isinstance(value, int):
         return format_multiplier(value)

@@ -12,6 +12,7 @@ import yaml
 from billing.rules.money import format_multiplier, format_usd
 from config.management import shape
 from config.management.difference import Item, Value, instant_text, rates_as_written
+from config.management.wanted import KEY_LIMITS, LIMITS
 
 Document = dict[str, Any]
 
@@ -22,6 +23,7 @@ def document(present: Iterable[Item]) -> Document:
     whole |= {"channels": [], "prices": [], "plans": [], "organisations": []}
     organisations: dict[str, Document] = {}
     teams: dict[tuple[str, str], Document] = {}
+    keys: dict[tuple[str, str], Document] = {}
     for item in present:
         fields = item.fields
         match item.id.kind:
@@ -38,7 +40,7 @@ def document(present: Iterable[Item]) -> Document:
                 organisations[slug] = _organisation(slug, fields)
                 whole["organisations"].append(organisations[slug])
             case "team":
-                team: Document = {"name": item.id.name[1], "keys": []}
+                team: Document = {"name": item.id.name[1], **_limits(fields), "keys": []}
                 teams[item.id.name[0], item.id.name[1]] = team
                 organisations[item.id.name[0]]["teams"].append(team)
             case "member":
@@ -48,7 +50,19 @@ def document(present: Iterable[Item]) -> Document:
             case "key":
                 key = {"name": item.id.name[1], "secret": shape.KEEP}
                 key |= _plain(fields, ("models", "expires_at", "disabled"))
+                key |= _limits(fields) | _key_limits(fields)
                 teams[item.id.name[0], cast(str, fields["team"])]["keys"].append(key)
+                keys[item.id.name[0], item.id.name[1]] = key
+            case "budget":
+                slug, scope, subject, period = item.id.name
+                budget = _budget(period, fields)
+                if scope == "key":
+                    keys[slug, subject].setdefault("budgets", []).append(budget)
+                elif scope == "team":
+                    teams[slug, subject].setdefault("budgets", []).append(budget)
+                else:
+                    budget = {"scope": scope, **({"subject": subject} if subject else {}), **budget}
+                    organisations[slug].setdefault("budgets", []).append(budget)
     return whole
 
 
@@ -101,6 +115,26 @@ def _organisation(slug: str, fields: Mapping[str, Value]) -> Document:
     if fields["credit"] is not None:
         organisation["credit"] = format_usd(cast(int, fields["credit"]))
     return organisation | {"members": [], "teams": []}
+
+
+def _limits(fields: Mapping[str, Value]) -> Document:
+    """Only those that are there: most keys and teams have none."""
+    return {name: fields[name] for name in LIMITS if fields[name] is not None}
+
+
+def _key_limits(fields: Mapping[str, Value]) -> Document:
+    found = {name: value for name, value in _plain(fields, KEY_LIMITS).items() if value != []}
+    if found["log_content"]:
+        del found["log_content"]
+    return found
+
+
+def _budget(period: str, fields: Mapping[str, Value]) -> Document:
+    return {
+        "amount": format_usd(cast(int, fields["amount"])),
+        "period": period,
+        **_plain(fields, ("timezone", "anchor", "enabled")),
+    }
 
 
 def _plain(fields: Mapping[str, Value], names: Iterable[str]) -> Document:

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from accounts.rules import key_format
+from accounts.rules.limits import LimitInvalid, check_limits
+from billing.rules.budget import BudgetInvalid, check_budget, default_anchor
 from billing.rules.conditions import PriceKey
 from billing.rules.meters import parse_rate
 from billing.rules.pricing import PriceInvalid, PriceVersion
@@ -231,7 +233,45 @@ class _Checker:
                 ),
                 "a key of this organisation named",
             )
+            self._once(
+                (
+                    (f"{budget.scope} {budget.subject} per {budget.period}", (*at, "budgets", b))
+                    for b, budget in enumerate(organisation.budgets)
+                ),
+                "a budget for",
+            )
+            for b, budget in enumerate(organisation.budgets):
+                if (budget.scope == "organisation") != (budget.subject == ""):
+                    what = "expected a subject unless the budget is for the organisation"
+                    self._wrong((*at, "budgets", b), what)
+                self._budget(budget, (*at, "budgets", b))
+            for t, team in enumerate(organisation.teams):
+                self._limits(team, (*at, "teams", t))
+                for k, key in enumerate(team.keys):
+                    path = (*at, "teams", t, "keys", k)
+                    self._limits(key, path)
+                    for field, limit in (("endpoints", key.endpoints), ("tags", key.tags)):
+                        try:
+                            check_limits({field: limit})
+                        except LimitInvalid as error:
+                            self._wrong((*path, field), error.message)
         self._key_secrets()
+
+    def _limits(self, limited: shape.Limited, path: Path) -> None:
+        """The budgets of a team or a key: one for each period."""
+        places = [(budget, (*path, "budgets", b)) for b, budget in enumerate(limited.budgets)]
+        if isinstance(limited, shape.Key) and limited.budget is not None:
+            places.append((limited.budget, (*path, "budget")))
+        self._once(((budget.period, place) for budget, place in places), "a budget per")
+        for budget, place in places:
+            self._budget(budget, place)
+
+    def _budget(self, budget: shape.Budget, path: Path) -> None:
+        anchor = default_anchor(budget.period) if budget.anchor is None else budget.anchor
+        try:
+            check_budget(budget.period, anchor, budget.timezone)
+        except BudgetInvalid as error:
+            self._wrong((*path, error.field), error.message)
 
     def _key_secrets(self) -> None:
         first: dict[str, Path] = {}

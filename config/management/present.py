@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from django.db import connection
 from django.db.models import Prefetch
 
-from accounts.models import Key, KeyKind, Membership, Organisation, Team
-from billing.models import LedgerEntry, OrganisationPlan, PriceVersion
+from accounts.models import Key, KeyKind, Membership, Organisation, Team, User
+from billing.models import Budget, LedgerEntry, OrganisationPlan, PriceVersion
 from billing.plans import list_plans
 from billing.prices import CATALOGUE, key_of
 from config.management.difference import Id, Item, Secret, Value
-from config.management.wanted import price_id
+from config.management.wanted import LIMITS, price_id
 from gateway.channels import BREAKER, TIMEOUTS
 from gateway.installation import installation_settings
 from gateway.models import Channel, ChannelKey
@@ -113,7 +113,8 @@ def _organisations() -> Iterator[Item]:
         # Organisations and teams hold books and usage: they are never removed.
         yield Item(Id("organisation", (organisation.slug,)), fields, lasting=True)
     for team in Team.objects.select_related("organisation").order_by("created_at", "id"):
-        yield Item(Id("team", (team.organisation.slug, team.name)), {}, lasting=True)
+        fields = {name: getattr(team, name) for name in LIMITS}
+        yield Item(Id("team", (team.organisation.slug, team.name)), fields, lasting=True)
     members = Membership.objects.select_related("organisation", "user")
     for member in members.order_by("created_at", "id"):
         fields = {"role": str(member.role), "operator": member.user.operator}
@@ -126,5 +127,40 @@ def _organisations() -> Iterator[Item]:
             "models": tuple(key.model_patterns),
             "expires_at": key.expires_at,
             "disabled": key.disabled,
+            **{name: getattr(key, name) for name in LIMITS},
+            "endpoints": tuple(key.endpoints),
+            "ips": tuple(key.networks),
+            "tags": tuple(key.tags),
+            "log_content": key.log_content,
         }
         yield Item(Id("key", (key.organisation.slug, key.name)), fields)
+    yield from _budgets()
+
+
+def _budgets() -> Iterator[Item]:
+    """The budgets of what can be named: those of keys that have ended are of no more use."""
+    names: dict[tuple[str, str], str] = {
+        **{("team", str(id)): name for id, name in Team.objects.values_list("id", "name")},
+        **{("user", str(id)): email for id, email in User.objects.values_list("id", "email")},
+        **{
+            ("key", str(id)): name
+            for id, name in Key.objects.filter(revoked_at=None, kind=KeyKind.RELAY).values_list(
+                "id", "name"
+            )
+        },
+    }
+    for budget in Budget.objects.select_related("organisation").order_by("id"):
+        subject: str | None = budget.subject
+        if budget.scope in ("team", "user", "key"):
+            subject = names.get((budget.scope, budget.subject))
+        if subject is None:
+            continue
+        fields: dict[str, Value] = {
+            "amount": budget.amount_nano,
+            "timezone": budget.timezone,
+            "anchor": budget.anchor,
+            "enabled": budget.enabled,
+        }
+        subject = subject.lower() if budget.scope == "user" else subject
+        name = (budget.organisation.slug, str(budget.scope), subject, str(budget.period))
+        yield Item(Id("budget", name), fields)

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from accounts.rules.limits import LIMIT_MAX
 from billing.rules.conditions import ConditionInvalid, read_hours, tier_name
 from billing.rules.meters import MeterUnknown, find_meter, parse_rate
 from billing.rules.money import MoneyInvalid, parse_multiplier, parse_usd
@@ -73,6 +74,16 @@ def _multiplier(text: str) -> str:
     return text
 
 
+def _amount(text: str) -> str:
+    try:
+        amount = parse_usd(text)
+    except MoneyInvalid as error:
+        raise wrong(f"expected {error.expected}") from error
+    if amount < 0:
+        raise wrong("expected an amount of 0 or more")
+    return text
+
+
 def _granted(operator: bool) -> bool:
     if not operator:
         raise wrong("expected true; leave the field out for who is no operator")
@@ -120,6 +131,7 @@ Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
 Secret = Annotated[str, StringConstraints(min_length=1)]
 Decimal = Annotated[str, BeforeValidator(_decimal_text)]
 Seconds = Annotated[int | float, Field(gt=0, le=86_400)]
+Count = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
 Meters = Annotated[dict[str, Decimal], Field(min_length=1), AfterValidator(_rates)]
 
 
@@ -189,15 +201,40 @@ class Plan(Part):
     models: list[ModelName] = []
 
 
-class Key(Part):
+class Budget(Part):
+    amount: Annotated[Decimal, AfterValidator(_amount)]
+    period: Literal["hour", "day", "week", "month", "total"]
+    timezone: str = "UTC"
+    anchor: int | None = None
+    enabled: bool = True
+
+
+class ScopedBudget(Budget):
+    scope: Literal["organisation", "user", "model", "project", "tag", "customer"] = "organisation"
+    subject: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
+class Limited(Part):
+    rpm: Count | None = None
+    tpm: Count | None = None
+    parallel: Count | None = None
+    budgets: list[Budget] = []
+
+
+class Key(Limited):
     name: Name
     secret: Secret = KEEP
     models: list[ModelName] = []
     expires_at: Instant | None = None
     disabled: bool = False
+    endpoints: list[str] = []
+    ips: list[Annotated[str, AfterValidator(_network)]] = []
+    tags: list[str] = []
+    log_content: bool = True
+    budget: Budget | None = None
 
 
-class Team(Part):
+class Team(Limited):
     name: Name
     keys: list[Key] = []
 
@@ -215,6 +252,7 @@ class Organisation(Part):
     retention_hours: Annotated[int, Field(ge=0, le=24)] = 24
     credit: Annotated[Decimal, AfterValidator(_credit)] | None = None
     plan: Name | Literal[""] = ""
+    budgets: list[ScopedBudget] = []
     members: list[Member] = []
     teams: list[Team] = []
 

@@ -2,11 +2,12 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from django.utils.text import slugify
 from pydantic import BaseModel
 
+from billing.rules.budget import default_anchor
 from billing.rules.conditions import PriceKey
 from billing.rules.money import parse_multiplier, parse_usd
 from billing.rules.pricing import PPM
@@ -14,6 +15,9 @@ from config.management import shape
 from config.management.difference import Id, Item, Kept, Secret, Value
 from config.management.loading import Loaded, price_key, stored_rates
 from config.management.yaml_source import Path
+
+LIMITS: Final = ("rpm", "tpm", "parallel")
+KEY_LIMITS: Final = ("endpoints", "ips", "tags", "log_content")
 
 Digest = Callable[[str], bytes]
 
@@ -126,7 +130,9 @@ class _Flattener:
         defaults = _defaults(shape.Organisation, ("currency", "plan", "retention_hours"))
         yield Item(Id("organisation", (slug,)), fields, defaults, path)
         for n, team in enumerate(organisation.teams):
-            yield Item(Id("team", (slug, team.name)), {}, {}, (*path, "teams", n))
+            fields = _stated(team, LIMITS)
+            defaults = _defaults(shape.Team, LIMITS)
+            yield Item(Id("team", (slug, team.name)), fields, defaults, (*path, "teams", n))
         for n, member in enumerate(organisation.members):
             role: dict[str, Value] = {"role": member.role}
             if member.operator:
@@ -136,9 +142,25 @@ class _Flattener:
         for n, team in enumerate(organisation.teams):
             for k, key in enumerate(team.keys):
                 yield self._key(key, slug, team.name, (*path, "teams", n, "keys", k))
+        yield from self._budgets(organisation, slug, path)
+
+    def _budgets(self, organisation: shape.Organisation, slug: str, path: Path) -> Iterator[Item]:
+        for n, scoped in enumerate(organisation.budgets):
+            subject = scoped.subject.lower() if scoped.scope == "user" else scoped.subject
+            yield _budget(scoped, (slug, scoped.scope, subject), (*path, "budgets", n))
+        for n, team in enumerate(organisation.teams):
+            at = (*path, "teams", n)
+            for b, budget in enumerate(team.budgets):
+                yield _budget(budget, (slug, "team", team.name), (*at, "budgets", b))
+            for k, key in enumerate(team.keys):
+                for b, budget in enumerate(key.budgets):
+                    place = (*at, "keys", k, "budgets", b)
+                    yield _budget(budget, (slug, "key", key.name), place)
+                if key.budget is not None:
+                    yield _budget(key.budget, (slug, "key", key.name), (*at, "keys", k, "budget"))
 
     def _key(self, key: shape.Key, slug: str, team: str, path: Path) -> Item:
-        names = ("models", "expires_at", "disabled")
+        names = ("models", "expires_at", "disabled", *LIMITS, *KEY_LIMITS)
         fields: dict[str, Value] = {"team": team, **_tuples(_stated(key, names))}
         if key.secret == shape.KEEP:
             fields["secret"] = Kept()
@@ -146,6 +168,20 @@ class _Flattener:
             text = self._loaded.text(*path, "secret")
             fields["secret"] = Secret(self._key_digest(text), text)
         return Item(Id("key", (slug, key.name)), fields, _tuples(_defaults(shape.Key, names)), path)
+
+
+def _budget(budget: shape.Budget, name: tuple[str, str, str], path: Path) -> Item:
+    fields: dict[str, Value] = {
+        "amount": parse_usd(budget.amount),
+        **_stated(budget, ("timezone", "enabled")),
+    }
+    if budget.anchor is not None:
+        fields["anchor"] = budget.anchor
+    defaults: dict[str, Value] = {
+        "anchor": default_anchor(budget.period),
+        **_defaults(shape.Budget, ("timezone", "enabled")),
+    }
+    return Item(Id("budget", (*name, budget.period)), fields, defaults, path)
 
 
 def price_id(key: PriceKey, valid_from: dt.datetime) -> Id:

@@ -4,19 +4,21 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any, cast
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from accounts import keys, organisations
 from accounts.access import SYSTEM
 from accounts.models import Key, KeyKind, Organisation, Role, Team
-from billing import plans, prices, wallets
-from billing.models import Plan, PriceVersion
+from billing import budgets, plans, prices, wallets
+from billing.models import Budget, Plan, PriceVersion
 from billing.rules.conditions import PriceKey
 from config.management.difference import Change, Id, Kind, Secret, Value
+from config.management.wanted import KEY_LIMITS, LIMITS
 from config.management.yaml_source import FileInvalid, Source
 from gateway import channels, installation
 from gateway.channels import ChannelFields
 from gateway.models import Channel
+from usage import budgeting
 from usage.models import Attempt, UsageRecord
 
 SOURCE = "file"
@@ -33,9 +35,13 @@ _ORDER: dict[Kind, int] = {
     "team": 5,
     "member": 6,
     "key": 7,
+    "budget": 8,
 }
 # A plan goes when no organisation is on it any more.
-_PLAN_REMOVED = 8
+_PLAN_REMOVED = 9
+
+# A field of the file -> a key's field.
+_LIMIT_FIELDS = {name: name for name in (*LIMITS, *KEY_LIMITS)} | {"ips": "networks"}
 
 
 class _Refused(ValueError):
@@ -48,6 +54,7 @@ _REFUSALS = (
     prices.PriceRefused,
     plans.PlanRefused,
     keys.KeyRefused,
+    budgets.BudgetRefused,
     organisations.LastOwner,
 )
 
@@ -161,8 +168,10 @@ class _Writer:
         slug, name = change.id.name
         organisation = self._find(slug)
         # A new organisation brings its first team along.
-        if not organisation.teams.filter(name=name).exists():
-            organisations.create_team(organisation, name, actor=SYSTEM)
+        team = organisation.teams.filter(name=name).first()
+        if team is None:
+            team = organisations.create_team(organisation, name, actor=SYSTEM)
+        keys.change_team(SYSTEM, team, **cast(dict[str, Any], change.after))
 
     def _member(self, change: Change) -> None:
         slug, email = change.id.name
@@ -180,6 +189,7 @@ class _Writer:
         slug, name = change.id.name
         organisation = self._find(slug)
         fields = dict(change.after)
+        replaced: Key | None = None
         if change.action != "create":
             key = Key.objects.get(
                 organisation=organisation, name=name, revoked_at=None, kind=KeyKind.RELAY
@@ -197,8 +207,10 @@ class _Writer:
                 "models": tuple(key.model_patterns),
                 "expires_at": key.expires_at,
                 "disabled": key.disabled,
+                **{name: getattr(key, field) for name, field in _LIMIT_FIELDS.items()},
                 **fields,
             }
+            replaced = key
         team = Team.objects.get(organisation=organisation, name=fields["team"])
         secret = cast(Secret, fields["secret"])
         if Key.objects.filter(digest=secret.digest).exclude(revoked_at=None).exists():
@@ -208,6 +220,37 @@ class _Writer:
         key = keys.bring_key(SYSTEM, team, name, secret.text)
         # Set apart, because a key may be brought that has expired already.
         keys.change_key(SYSTEM, key, **_key_fields(fields))
+        if replaced is not None:
+            budgets.hand_over(SYSTEM, replaced, key)
+
+    def _budget(self, change: Change) -> None:
+        slug, scope, name, period = change.id.name
+        organisation = self._find(slug)
+        subject = _subject(organisation, scope, name)
+        there = Budget.objects.filter(
+            organisation=organisation, scope=scope, subject=subject, period=period
+        ).first()
+        fields = cast(dict[str, Any], {"amount_nano": change.after.get("amount"), **change.after})
+        fields.pop("amount", None)
+        if (
+            there is not None
+            and change.action == "change"
+            and not {"anchor", "timezone"} & {*fields}
+        ):
+            budgeting.change_budget(SYSTEM, there, **fields)
+            return
+        if there is not None:
+            # Another beginning of its periods is another budget.
+            budgets.remove_budget(SYSTEM, there)
+            if change.action == "remove":
+                return
+            kept = {name: getattr(there, name) for name in ("timezone", "anchor", "enabled")}
+            amount = fields["amount_nano"]
+            amount_nano = there.amount_nano if amount is None else amount
+            fields = {**kept, **fields, "amount_nano": amount_nano}
+        budgeting.create_budget(
+            SYSTEM, organisation, scope=scope, subject=subject, period=period, **fields
+        )
 
     def _find(self, slug: str) -> Organisation:
         if slug not in self._organisations:
@@ -234,10 +277,27 @@ def _channel_fields(after: Mapping[str, Value], channel: Channel | None) -> Chan
 def _key_fields(fields: Mapping[str, Value]) -> dict[str, Any]:
     names = {"models": "model_patterns", "expires_at": "expires_at", "disabled": "disabled"}
     return {
-        field: list(cast(tuple[str], fields[name])) if name == "models" else fields[name]
-        for name, field in names.items()
+        field: list(value) if isinstance(value := fields[name], tuple) else value
+        for name, field in {**names, **_LIMIT_FIELDS}.items()
         if name in fields
     }
+
+
+def _subject(organisation: Organisation, scope: str, name: str) -> str:
+    """What a budget is for, as it is stored; keys that have ended are found too, for removing."""
+    found: object = name
+    if scope == "team":
+        found = Team.objects.values_list("id", flat=True).get(organisation=organisation, name=name)
+    elif scope == "key":
+        relay = Key.objects.filter(organisation=organisation, name=name, kind=KeyKind.RELAY)
+        living_first = relay.order_by(F("revoked_at").desc(nulls_first=True))
+        found = living_first.values_list("id", flat=True)[0]
+    elif scope == "user":
+        member = organisation.memberships.filter(user__email__iexact=name).first()
+        if member is None:
+            raise _Refused(f"{name} is no member of this organisation")
+        found = member.user_id
+    return str(found)
 
 
 def _instant(id: Id) -> dt.datetime:

@@ -10,7 +10,7 @@ from django.db import connection
 
 from accounts.access import digest_of
 from accounts.models import AuditEvent, Epoch, Key, Membership, Organisation, Team, User
-from billing.models import Plan, PriceVersion
+from billing.models import Budget, Plan, PriceVersion
 from billing.rules.pricing import PriceVersion as Rates
 from billing.rules.pricing import price
 from billing.wallets import balance
@@ -432,3 +432,121 @@ def test_a_price_or_plan_that_cannot_be_names_its_line(
     refusal = installation.refusal(FULL.replace(there, instead, 1))
     assert said in refusal
     assert "weir.yaml:" in refusal
+
+
+LIMITED = """\
+version: 1
+organisations:
+  - name: Acme Works
+    budgets:
+      - {amount: "900", period: month, timezone: Europe/Berlin, anchor: 15}
+      - {scope: user, subject: dev@example.org, amount: "20", period: week}
+      - {scope: model, subject: "gpt-*", amount: "100.50", period: day, enabled: false}
+    members:
+      - {email: dev@example.org, role: developer}
+    teams:
+      - name: core
+        rpm: 1000
+        parallel: 50
+        budgets: [{amount: "50.00", period: month, timezone: UTC}]
+        keys:
+          - name: ci
+            secret: "env:CI_KEY"
+            models: ["gpt-*"]
+            rpm: 600
+            tpm: 100000
+            parallel: 20
+            endpoints: [chat_completions, embeddings]
+            ips: ["10.0.0.0/8", "2001:db8::1"]
+            tags: [beta]
+            log_content: false
+            budget: {amount: "5.00", period: month}
+"""
+
+
+def budgets_of() -> dict[tuple[str, str], tuple[int, int, str, bool]]:
+    return {
+        (budget.scope, budget.period): (
+            budget.amount_nano, budget.anchor, budget.timezone, budget.enabled,
+        )
+        for budget in Budget.objects.all()
+    }  # fmt: skip
+
+
+def test_budgets_and_limits_are_set_up_by_a_file(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    assert installation.apply(LIMITED) != "nothing to change\n"
+    team, key = Team.objects.get(name="core"), Key.objects.get(name="ci")
+    assert (team.rpm, team.tpm, team.parallel) == (1000, None, 50)
+    assert (key.rpm, key.tpm, key.parallel) == (600, 100_000, 20)
+    assert key.endpoints == ["chat_completions", "embeddings"]
+    assert key.networks == ["10.0.0.0/8", "2001:db8::1/128"]
+    assert (key.tags, key.log_content) == (["beta"], False)
+    usd = 10**9
+    assert budgets_of() == {
+        ("organisation", "month"): (900 * usd, 15, "Europe/Berlin", True),
+        ("user", "week"): (20 * usd, 0, "UTC", True),
+        ("model", "day"): (100_500_000_000, 0, "UTC", False),
+        ("team", "month"): (50 * usd, 1, "UTC", True),
+        ("key", "month"): (5 * usd, 1, "UTC", True),
+    }
+    assert installation.apply(LIMITED) == "nothing to change\n"
+    exported = installation.export()
+    assert installation.apply(exported, "--prune") == "nothing to change\n"
+
+
+def test_budget_that_begins_otherwise_is_another_budget(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    installation.apply(LIMITED)
+    ids = {budget.scope: budget.id for budget in Budget.objects.all()}
+    told = installation.apply(
+        LIMITED.replace("anchor: 15", "anchor: 1").replace('"50.00"', '"60.00"')
+    )
+    assert "~ budget acme-works/organisation/month" in told
+    assert "amount: 50.00 -> 60.00" in told
+    now = {budget.scope: budget.id for budget in Budget.objects.all()}
+    assert {scope for scope in ids if ids[scope] != now[scope]} == {"organisation"}
+    assert budgets_of()["team", "month"][0] == 60 * 10**9
+
+
+def test_budget_goes_on_over_a_key_with_another_secret(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    installation.apply(LIMITED)
+    installation.apply(LIMITED.replace("env:CI_KEY", "another-key-of-forty-characters-00000001"))
+    living = Key.objects.get(name="ci", revoked_at=None)
+    assert Budget.objects.get(scope="key").subject == str(living.id)
+    assert (living.rpm, living.tags) == (600, ["beta"])
+
+
+def test_prune_removes_budgets_and_limits_that_are_not_named(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    installation.apply(LIMITED)
+    installation.apply(WHOLE)
+    assert Budget.objects.count() == 5
+    installation.apply(WHOLE, "--prune")
+    assert not Budget.objects.exists()
+    assert (Team.objects.get(name="core").rpm, Key.objects.get(name="ci").tpm) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("anchor: 15", "anchor: 40", "budgets[0].anchor: expected a whole number from 1 to 31"),
+        ("Europe/Berlin", "Europe/Bonn", "budgets[0].timezone: expected the name of a time zone"),
+        ('"50.00"', '"-1"', "amount: expected an amount of 0 or more"),
+        ("rpm: 600", "rpm: 0", "rpm: expected"),
+        ("embeddings]", "embed]", "endpoints: expected names of endpoints"),
+        ("10.0.0.0/8", "10.0.0.0/64", "ips[0]: expected a network"),
+        ('subject: "gpt-*"', 'subject: ""', "expected a subject"),
+        ("budget: {amount", "budgets: [{amount: '1', period: month}]\n            budget: {amount",
+         "a budget per 'month' stands in line"),
+    ],
+)  # fmt: skip
+def test_budgets_and_limits_that_cannot_be_name_their_line(
+    installation: Installation, right: str, wrong: str, told: str
+) -> None:
+    installation.apply(WHOLE)
+    with pytest.raises(CommandError) as refused:
+        installation.apply(LIMITED.replace(right, wrong))
+    assert told in str(refused.value)
+    assert not Budget.objects.exists()

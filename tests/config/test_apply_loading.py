@@ -195,8 +195,8 @@ WRONG = [
     ),
     (
         "name: ci,",
-        "name: ci, rpm: 5,",
-        "f.yaml:27: organisations[0].teams[0].keys[0].rpm: unknown field",
+        "name: ci, rps: 5,",
+        "f.yaml:27: organisations[0].teams[0].keys[0].rps: unknown field",
     ),
     ("version: 1\n", "version: 1\nversion: 1\n", "f.yaml:2: version: this name stands here twice"),
     ("  - name: acme", "  - name: [acme", "not YAML: "),
