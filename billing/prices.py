@@ -34,6 +34,7 @@ class ListedPrice:
     """One version as a price list shows it; `rates` in the stored form of rules/pricing.py."""
 
     key: PriceKey
+    price_id: int
     version_id: int
     valid_from: dt.datetime
     valid_to: dt.datetime | None
@@ -260,6 +261,7 @@ def list_prices(models: Iterable[str] | None = None, *, kind: str = "charge") ->
     return [
         ListedPrice(
             key_of(version.price),
+            version.price_id,
             version.id,
             version.valid_from,
             version.valid_to,

@@ -1,10 +1,13 @@
 """Objects of the control plane, had only from here: operators have all of them, others none."""
 
+from typing import TypeVar
+
 from django.db.models import QuerySet
 from django.http import Http404
 
 from accounts.access import Actor, require
-from gateway.models import Channel
+from billing.models import Plan, Price, PriceProposal
+from gateway.models import Channel, PricePreview
 from lib.ids import parse_id
 
 
@@ -21,3 +24,52 @@ def access_channel(actor: Actor, id: str) -> Channel:
     if channel is None:
         raise Http404
     return channel
+
+
+def access_price(actor: Actor, id: int) -> Price:
+    """One price with its versions. Http404 when there is none such."""
+    require(actor, "prices.write")
+    return _found(Price.objects.filter(id=id).first())
+
+
+def access_proposal(actor: Actor, id: str) -> PriceProposal:
+    """One proposal, decided or not. Http404 when there is none such."""
+    require(actor, "prices.write")
+    wanted = parse_id(id)
+    rows = PriceProposal.objects.select_related("made_by", "first_by", "decided_by")
+    return _found(rows.filter(id=wanted).first() if wanted else None)
+
+
+def access_preview(actor: Actor, id: str) -> PricePreview:
+    """One preview. Http404 when there is none such."""
+    require(actor, "prices.write")
+    wanted = parse_id(id)
+    rows = PricePreview.objects.select_related("made_by")
+    return _found(rows.filter(id=wanted).first() if wanted else None)
+
+
+def visible_previews(actor: Actor) -> QuerySet[PricePreview]:
+    """The previews, newest first."""
+    require(actor, "prices.write")
+    return PricePreview.objects.select_related("made_by").order_by("-id")
+
+
+def access_plan(actor: Actor, id: int) -> Plan:
+    """One plan. Http404 when there is none such."""
+    require(actor, "prices.write")
+    return _found(Plan.objects.filter(id=id).first())
+
+
+def visible_plans(actor: Actor) -> QuerySet[Plan]:
+    """The plans, by name."""
+    require(actor, "prices.write")
+    return Plan.objects.order_by("name")
+
+
+Found = TypeVar("Found")
+
+
+def _found(row: Found | None) -> Found:
+    if row is None:
+        raise Http404
+    return row

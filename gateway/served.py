@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from billing.prices import ListedPrice, list_prices
 from billing.rules.conditions import read_hours
@@ -97,7 +97,10 @@ def prices_in_force() -> dict[str, ListedPrice]:
     }
 
 
-def price_of(model: str, prices: Mapping[str, ListedPrice]) -> ListedPrice | None:
+Priced = TypeVar("Priced")
+
+
+def price_of(model: str, prices: Mapping[str, Priced]) -> Priced | None:
     """An exact name beats the longest pattern that has a price."""
     if model in prices:
         return prices[model]

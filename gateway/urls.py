@@ -1,10 +1,32 @@
 from django.urls import path
 
-from gateway import views
+from gateway import price_views, views
 
 urlpatterns = [
     path("admin/channels", views.channel_list, name="channels"),
     path("admin/channels/<str:id>", views.channel, name="channel"),
     path("admin/channels/<str:id>/test", views.channel_test, name="channel_test"),
+    path("admin/prices", price_views.prices, name="prices"),
+    path("admin/prices/new", price_views.price_new, name="price_new"),
+    path("admin/prices/drafts", price_views.price_draft, name="price_draft"),
+    path("admin/prices/proposals", price_views.proposals, name="price_proposals"),
+    path("admin/prices/proposals/decide", price_views.proposals_decide, name="price_decide"),
+    path("admin/prices/proposals/compare", price_views.proposals_compare, name="price_compare"),
+    path("admin/prices/proposals/<str:id>", price_views.proposal, name="price_proposal"),
+    path("admin/prices/previews/<str:id>", price_views.preview, name="price_preview"),
+    path("admin/prices/previews/<str:id>/stop", price_views.preview_cancel, name="preview_cancel"),
+    path("admin/prices/previews/<str:id>/csv", price_views.preview_csv, name="preview_csv"),
+    path("admin/prices/<int:id>", price_views.price, name="price"),
+    path("admin/plans", price_views.plans, name="price_plans"),
+    path("admin/plans/save", price_views.plan_save, name="plan_save"),
+    path("admin/plans/<int:id>", price_views.plan, name="price_plan"),
+    path("admin/plans/<int:id>/member", price_views.plan_member, name="plan_member"),
+    path("admin/plans/<int:id>/remove", price_views.plan_remove, name="plan_remove"),
+    path("o/<slug:o>/prices", price_views.organisation_prices, name="organisation_prices"),
+    path(
+        "o/<slug:o>/prices.csv",
+        price_views.organisation_prices_csv,
+        name="organisation_prices_csv",
+    ),
     path("admin/models", views.model_list, name="models_admin"),
 ]

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from accounts.keys import playground_key
 from accounts.models import Key, Organisation
+from billing.plans import plan_of
 from billing.prices import ListedPrice
-from billing.rules.pricing import PriceVersion
+from billing.rules.pricing import PPM, PriceVersion
 from gateway.models import Channel, InstallationSetting
 from gateway.providers import provider_named
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of
@@ -15,18 +16,26 @@ from gateway.served import price_of, prices_in_force, served_models
 
 @dataclass(frozen=True)
 class OfferedModel:
-    """A name that can be asked, with the price now; rates in nano per million tokens."""
+    """A name that can be asked, with the price now; rates in nano per million tokens, with the
+    multiplier of the organisation's plan in them."""
 
     name: str
     price: ListedPrice | None
+    multiplier_ppm: int = PPM
 
     @property
     def input_rate(self) -> int | None:
-        return self.price.rates["meters"].get("in_text") if self.price else None
+        return self._rate("in_text")
 
     @property
     def output_rate(self) -> int | None:
-        return self.price.rates["meters"].get("out_text") if self.price else None
+        return self._rate("out_text")
+
+    def _rate(self, meter: str) -> int | None:
+        if self.price is None or meter not in self.price.rates["meters"]:
+            return None
+        version = PriceVersion.from_stored(self.price.rates).multiplied(self.multiplier_ppm)
+        return version.shown_rates()[meter]
 
 
 def offered_models(organisation: Organisation) -> list[OfferedModel]:
@@ -42,7 +51,12 @@ def offered_models(organisation: Organisation) -> list[OfferedModel]:
     setting = InstallationSetting.objects.first()
     refuses_unpriced = setting is None or setting.unpriced_models == "reject"
     key = playground_key(organisation)
-    offered = [OfferedModel(name, price_of(name, prices)) for name in sorted(names)]
+    plan = plan_of(organisation)
+    offered = [
+        OfferedModel(name, price_of(name, prices), plan.multiplier_ppm)
+        for name in sorted(names)
+        if not plan.model_patterns or any(matches(shown, name) for shown in plan.model_patterns)
+    ]
     return [
         model
         for model in offered
@@ -55,10 +69,15 @@ def _may_ask(key: Key, model: str) -> bool:
     return not patterns or any(matches(pattern, model) for pattern in patterns)
 
 
-def price_version_of(model: str) -> PriceVersion | None:
-    """The price in force, ready for use; None for a model without one."""
+def price_version_of(organisation: Organisation | None, model: str) -> PriceVersion | None:
+    """The price in force as an organisation pays it; None for a model without one."""
     listed = price_of(model, prices_in_force())
-    return None if listed is None else PriceVersion.from_stored(listed.rates)
+    if listed is None:
+        return None
+    version = PriceVersion.from_stored(listed.rates)
+    if organisation is None:
+        return version
+    return version.multiplied(plan_of(organisation).multiplier_ppm)
 
 
 def capabilities_of_model(model: str) -> Capabilities:

@@ -242,7 +242,8 @@ class _Carrier:
 
     def _write_request(self) -> bytes:
         body = json.dumps(request_of_run(self._run)).encode()
-        self._meter = Meter(price_version_of(self._run.model), len(body))
+        version = price_version_of(self._actor.organisation, self._run.model)
+        self._meter = Meter(version, len(body))
         return body
 
     async def _frames(self, reader: asyncio.Task[None], news: asyncio.Event) -> bool | None:

@@ -37,6 +37,7 @@ Action = Literal[
     "channels.read",
     "channels.test",
     "models.read",
+    "prices.write",
 ]
 Scope = Literal["own", "all"]
 
@@ -105,6 +106,7 @@ TABLE: Final[dict[Action, dict[Role, Scope]]] = {
         "viewer": "all",
         "operator": "all",
     },
+    "prices.write": {"operator": "all"},
 }
 
 

@@ -37,6 +37,7 @@ playground.read  o o o o o .
 channels.read    . . . . . a
 channels.test    . . . . . a
 models.read      a a a a a a
+prices.write     . . . . . a
 """
 ROLES: tuple[Role, ...] = get_args(Role)
 ACTIONS: tuple[Action, ...] = get_args(Action)

@@ -1,0 +1,188 @@
+"""The price book of one organisation: what it pays, from when on, at any instant."""
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from accounts.models import Organisation
+from billing.plans import ListedPlan, plan_of
+from billing.prices import ListedPrice, list_prices
+from billing.rules.money import format_multiplier
+from billing.rules.pricing import CostLines, PriceVersion, price
+from gateway.models import Channel
+from gateway.rate_words import (
+    RateShown,
+    condition_text,
+    rate_figure,
+    rate_text,
+    shown_rates,
+    unit_word,
+)
+from gateway.rules.routing import matches
+from gateway.served import price_of
+
+
+@dataclass(frozen=True, slots=True)
+class BookEntry:
+    """One price of one model. `named` is the pattern that the price is written for, if any."""
+
+    model: str
+    price: ListedPrice
+    condition: str
+    rates: tuple[RateShown, ...]
+    named: str
+
+    @property
+    def main(self) -> dict[str, RateShown]:
+        """The three rates of a language model, as far as it has them."""
+        wanted = ("in_text", "in_cache_read", "out_text")
+        return {one.meter: one for one in self.rates if one.meter in wanted and not one.mode}
+
+    @property
+    def others(self) -> list[RateShown]:
+        """All other rates, tiers among them."""
+        main = self.main
+        return [one for one in self.rates if one.mode or one.meter not in main]
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """A price that begins later: from when on, and what it is then."""
+
+    entry: BookEntry
+    begins_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PriceBook:
+    """What an organisation pays at an instant, and what is announced after it."""
+
+    plan: ListedPlan
+    entries: tuple[BookEntry, ...]
+    upcoming: tuple[Upcoming, ...]
+
+    @property
+    def multiplier(self) -> str:
+        return format_multiplier(self.plan.multiplier_ppm)
+
+
+@dataclass(frozen=True, slots=True)
+class Calculated:
+    """What some quantities cost: each line with its exact rate, and the total in nano. `missing`
+    names the meters that have no rate."""
+
+    lines: tuple[tuple[str, int, str], ...]
+    total_nano: int
+    missing: tuple[str, ...] = ()
+
+
+def price_book(organisation: Organisation, at: dt.datetime) -> PriceBook:
+    """The book of an organisation as of an instant, by model."""
+    plan = plan_of(organisation)
+    listed = list_prices()
+    in_force: dict[str, list[ListedPrice]] = {}
+    later: dict[str, list[ListedPrice]] = {}
+    for one in listed:
+        if one.in_force_at(at):
+            in_force.setdefault(one.model, []).append(one)
+        elif one.valid_from > at:
+            later.setdefault(one.model, []).append(one)
+    entries: list[BookEntry] = []
+    upcoming: list[Upcoming] = []
+    for model in _visible_names(plan, {*in_force, *later}):
+        for one in price_of(model, in_force) or ():
+            entries.append(_entry(model, one, plan))
+        for one in price_of(model, later) or ():
+            upcoming.append(Upcoming(_entry(model, one, plan), one.valid_from))
+    upcoming.sort(key=lambda one: (one.begins_at, one.entry.model))
+    return PriceBook(plan, tuple(entries), tuple(upcoming))
+
+
+def calculate(book: PriceBook, model: str, meters: Mapping[str, int]) -> Calculated | None:
+    """What quantities of a model cost at the book's plain price; None for an unknown model."""
+    entry = next((one for one in book.entries if one.model == model and not one.condition), None)
+    if entry is None:
+        return None
+    version = PriceVersion.from_stored(entry.price.rates).multiplied(book.plan.multiplier_ppm)
+    used = {meter: count for meter, count in meters.items() if count}
+    if "requests" in version.rates:
+        used["requests"] = 1
+    cost = price(used, version)
+    if not isinstance(cost, CostLines):
+        return Calculated((), 0, cost.meters)
+    lines = tuple(
+        (
+            line.meter,
+            line.quantity,
+            rate_text(line.meter, line.rate_nano_per_million, line.multiplier_ppm),
+        )
+        for line in cost.lines
+    )
+    return Calculated(lines, cost.total_nano)
+
+
+def as_csv(book: PriceBook) -> str:
+    """The book as a file, one rate in a row, exact decimals (RFC 4180)."""
+    written = io.StringIO()
+    table = csv.writer(written)
+    table.writerow(
+        ("model", "service_tier", "hours_utc", "meter", "unit", "input_over", "tier_mode",
+         "rate_usd", "multiplier", "effective_rate_usd", "valid_from", "valid_to")
+    )  # fmt: skip
+    for entry in book.entries:
+        one = entry.price
+        for shown in entry.rates:
+            table.writerow(
+                (
+                    _cell(entry.model),
+                    _cell(one.key.service_tier),
+                    one.key.hours,
+                    shown.meter,
+                    unit_word(shown.meter),
+                    "" if shown.input_over is None else shown.input_over,
+                    shown.mode,
+                    rate_figure(shown.meter, shown.rate),
+                    book.multiplier,
+                    rate_figure(shown.meter, shown.rate, book.plan.multiplier_ppm),
+                    one.valid_from.isoformat(),
+                    one.valid_to.isoformat() if one.valid_to else "",
+                )
+            )
+    return written.getvalue()
+
+
+def _cell(text: str) -> str:
+    # A spreadsheet would run what begins so.
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def _visible_names(plan: ListedPlan, priced: Iterable[str]) -> list[str]:
+    """The names that can be asked and have a price, as far as the plan shows them."""
+    routes = {
+        route.model
+        for channel in Channel.objects.filter(enabled=True).prefetch_related("routes")
+        for route in channel.routes.all()
+    }
+    patterns = [route for route in routes if "*" in route]
+    names = {route for route in routes if "*" not in route}
+    names |= {
+        name
+        for name in priced
+        if "*" not in name and any(matches(pattern, name) for pattern in patterns)
+    }
+    shown = plan.model_patterns
+    return sorted(
+        name for name in names if not shown or any(matches(pattern, name) for pattern in shown)
+    )
+
+
+def _entry(model: str, one: ListedPrice, plan: ListedPlan) -> BookEntry:
+    return BookEntry(
+        model,
+        one,
+        condition_text(one.key.service_tier, one.key.hours),
+        tuple(shown_rates(one.rates, plan.multiplier_ppm)),
+        one.model if one.model != model else "",
+    )

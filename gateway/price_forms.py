@@ -1,0 +1,215 @@
+"""What the editor of a price sends: rows of meter, tier and rate, read into the stored form."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from django import forms
+from django.http import QueryDict
+from django.utils.translation import gettext, gettext_lazy
+
+from billing.rules.conditions import PriceKey
+from billing.rules.meters import MeterUnknown, format_rate, parse_rate
+from billing.rules.money import MoneyInvalid, parse_multiplier
+from gateway.previews import DAYS
+from gateway.rate_words import meter_name, meter_names, shown_rates, unit_word
+from lib.ids import parse_id
+
+_BLANK_ROWS: Final = 3
+_ROWS_MAX: Final = 100
+
+
+@dataclass(slots=True)
+class RateRow:
+    """One row of the editor as it was typed; `error` says what is wrong with it."""
+
+    meter: str = ""
+    over: str = ""
+    rate: str = ""
+    error: str = ""
+
+    @property
+    def blank(self) -> bool:
+        return not self.rate.strip()
+
+
+@dataclass(slots=True)
+class PriceEdit:
+    """A new version of a price while it is typed."""
+
+    key: PriceKey
+    rows: list[RateRow]
+    mode: str = "whole"
+    valid_from: str = ""
+    note: str = ""
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def problems(self) -> bool:
+        return bool(self.errors) or any(row.error for row in self.rows)
+
+    def add_rows(self, count: int = _BLANK_ROWS) -> None:
+        """More empty rows at the end."""
+        self.rows += [RateRow() for _ in range(min(count, _ROWS_MAX - len(self.rows)))]
+
+    def stored(self) -> dict[str, Any]:
+        """The rates in the stored form of billing's pricing; what cannot be read is noted at its
+        row, and left out."""
+        base: dict[str, int] = {}
+        tiers: dict[int, dict[str, int]] = {}
+        for row in self.rows:
+            if row.blank:
+                continue
+            try:
+                over = _threshold(row.over)
+                rate = parse_rate(row.meter, row.rate.strip())
+            except (MeterUnknown, MoneyInvalid, ValueError) as error:
+                row.error = _told(error)
+                continue
+            rates = base if over is None else tiers.setdefault(over, {})
+            if row.meter in rates:
+                row.error = gettext("This rate stands here twice.")
+            rates[row.meter] = rate
+        if not base:
+            self.errors.append(gettext("Give at least one rate without a tier."))
+        return {
+            "meters": base,
+            "tiers": [
+                {"input_over": over, "mode": self.mode, "meters": rates}
+                for over, rates in sorted(tiers.items())
+            ],
+        }
+
+    def begins_at(self) -> dt.datetime | None:
+        """When the version begins (UTC); None for its publication."""
+        if not self.valid_from:
+            return None
+        try:
+            at = dt.datetime.fromisoformat(self.valid_from)
+        except ValueError:
+            self.errors.append(gettext("The beginning must be a date with a time."))
+            return None
+        return at.replace(tzinfo=dt.UTC)
+
+
+def edit_of(key: PriceKey, rates: Mapping[str, Any] | None) -> PriceEdit:
+    """The editor filled with the rates of a price; with the usual meters where there are none."""
+    rows = []
+    for one in shown_rates(rates) if rates else ():
+        over = "" if one.input_over is None else str(one.input_over)
+        rows.append(RateRow(one.meter, over, format_rate(one.meter, one.rate)))
+    if not rows:
+        rows = [RateRow(meter) for meter in ("in_text", "in_cache_read", "out_text")]
+    tiers = (rates or {}).get("tiers") or [{}]
+    edit = PriceEdit(key, rows, tiers[0].get("mode", "whole"))
+    edit.add_rows()
+    return edit
+
+
+def edit_from(sent: QueryDict) -> PriceEdit:
+    """The editor as it was sent."""
+    rows = [
+        RateRow(meter.strip(), over.strip(), rate)
+        for meter, over, rate in zip(
+            sent.getlist("meter")[:_ROWS_MAX],
+            sent.getlist("over"),
+            sent.getlist("rate"),
+            strict=False,
+        )
+    ]
+    words = {name: sent.get(name, "").strip()[:200] for name in PriceKey._fields}
+    words["kind"] = "cost" if words["kind"] == "cost" else "charge"
+    edit = PriceEdit(
+        PriceKey(**words),
+        rows,
+        "marginal" if sent.get("mode") == "marginal" else "whole",
+        sent.get("valid_from", ""),
+        sent.get("note", "").strip()[:500],
+    )
+    if not edit.key.model:
+        edit.errors.append(gettext("Name the model, or a pattern such as gpt-5*."))
+    return edit
+
+
+def meter_choices(rows: Sequence[RateRow]) -> list[tuple[str, str]]:
+    """Every meter with the unit of its rate, and the variants that stand in the rows."""
+    names = [*meter_names(), *dict.fromkeys(row.meter for row in rows if "[" in row.meter)]
+    return [(name, f"{meter_name(name)} · {_typed_unit(name)}") for name in names]
+
+
+def _typed_unit(name: str) -> str:
+    # Milliseconds are typed per million as the file has them; everything else as it is shown.
+    return gettext("1M ms") if name.split("[")[0].endswith("_ms") else unit_word(name)
+
+
+def _threshold(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 12:
+        raise ValueError(gettext("A tier begins above a whole number of input tokens."))
+    return int(text)
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, MoneyInvalid):
+        return gettext("Expected a rate such as 0.15, not negative and exact in nano-USD.")
+    if isinstance(error, MeterUnknown):
+        return gettext("Choose what is counted.")
+    return str(error)
+
+
+class DaysForm(forms.Form):
+    """How much usage a preview prices again."""
+
+    days = forms.TypedChoiceField(
+        label=gettext_lazy("Usage of the last"),
+        coerce=int,
+        choices=lambda: [(days, gettext("%(n)s days") % {"n": days}) for days in DAYS],
+        initial=30,
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+
+
+class PlanForm(forms.Form):
+    """A plan: its multiplier, and the models that it shows."""
+
+    name = forms.CharField(
+        label=gettext_lazy("Name"), max_length=120, widget=forms.TextInput(attrs={"class": "input"})
+    )
+    multiplier = forms.CharField(
+        label=gettext_lazy("Multiplier"),
+        max_length=12,
+        initial="1",
+        help_text=gettext_lazy(
+            "1.07 charges 7 percent more than the prices, 0.9 ten percent less."
+        ),
+        widget=forms.TextInput(attrs={"class": "input", "inputmode": "decimal"}),
+    )
+    models = forms.CharField(
+        label=gettext_lazy("Visible models"),
+        required=False,
+        max_length=10_000,
+        help_text=gettext_lazy(
+            "Names or patterns such as gpt-5*, one in a line. None: all models."
+        ),
+        widget=forms.Textarea(attrs={"class": "input mono", "rows": 3}),
+    )
+
+    def clean_multiplier(self) -> int:
+        """In parts per million."""
+        try:
+            return parse_multiplier(self.cleaned_data["multiplier"].strip())
+        except MoneyInvalid as error:
+            raise forms.ValidationError(gettext("A number from 0 to 1000 such as 1.07.")) from error
+
+    def clean_models(self) -> list[str]:
+        sent: str = self.cleaned_data["models"]
+        return sent.split()
+
+
+def read_ids(texts: Sequence[str]) -> list[UUID]:
+    """The ids among texts that a form sent."""
+    found = (parse_id(text) for text in texts)
+    return [id for id in found if id is not None]

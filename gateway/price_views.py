@@ -1,0 +1,633 @@
+"""Pages of prices: for operators the price book with its drafts, proposals, previews and plans
+(W73, W74), for organisations the book as they pay it (W45)."""
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext, ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import Actor, operator_page, organisation_page
+from accounts.models import Organisation
+from billing.access import all_organisations
+from billing.models import PriceProposal, ProposalState
+from billing.plans import PlanRefused, put_on_plan, remove_plan, save_plan
+from billing.prices import ListedPrice, PriceRefused, key_of, list_prices
+from billing.proposals import (
+    ListedProposal,
+    accept,
+    draft_price,
+    ignore,
+    list_proposals,
+    listed,
+)
+from billing.rules.changes import RateChange
+from billing.rules.conditions import PriceKey
+from billing.rules.money import format_multiplier, format_usd
+from billing.shipped import bring_shipped
+from gateway import price_book
+from gateway.access import (
+    access_plan,
+    access_preview,
+    access_price,
+    access_proposal,
+    visible_plans,
+    visible_previews,
+)
+from gateway.models import PreviewState, PricePreview
+from gateway.previews import PreviewRefused, cancel_preview, start_preview
+from gateway.price_forms import (
+    DaysForm,
+    PlanForm,
+    PriceEdit,
+    edit_from,
+    edit_of,
+    meter_choices,
+    read_ids,
+)
+from gateway.rate_words import (
+    condition_text,
+    meter_name,
+    meter_place,
+    rate_text,
+    shown_rates,
+    unit_word,
+)
+from gateway.served import served_models
+from lib import clock
+from lib.htmx import render_part
+from lib.ids import id_text
+
+_PAGE = 50
+_MAIN = ("in_text", "in_cache_read", "out_text")
+
+
+# The operator's price book -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _BookRow:
+    """One price in the operator's table; `now` is None where nothing is in force."""
+
+    price_id: int
+    key: PriceKey
+    condition: str
+    now: ListedPrice | None
+    next: ListedPrice | None
+    main: tuple[str, ...]
+    others: int
+
+
+@operator_page("models.read")
+@require_safe
+def prices(request: HttpRequest, actor: Actor) -> HttpResponse:
+    query = request.GET.get("q", "").strip()
+    kind = "cost" if request.GET.get("kind") == "cost" else "charge"
+    source = request.GET.get("source", "")
+    rows = _book_rows(kind)
+    shown = [row for row in rows if _fits(row, query, source)]
+    page = Paginator(shown, _PAGE).get_page(request.GET.get("page"))
+    context = {
+        **_nav("prices"),
+        "rows": page.object_list,
+        "total": len(rows),
+        "query": query,
+        "kind": kind,
+        "source": source,
+        **_pages(request, page),
+    }
+    return render_part(request, "gateway/prices.html", "gateway/_prices.html", context)
+
+
+@operator_page("models.read")
+@require_safe
+def price(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
+    key = key_of(access_price(actor, id))
+    versions = [one for one in list_prices([key.model], kind=key.kind) if one.key == key]
+    now = clock.now()
+    rates = next((one.rates for one in versions if one.in_force_at(now)), None)
+    return _price_page(request, key, versions, edit_of(key, rates))
+
+
+@operator_page("prices.write")
+@require_safe
+def price_new(request: HttpRequest, actor: Actor) -> HttpResponse:
+    model = request.GET.get("model", "").strip()[:200]
+    return _price_page(request, PriceKey(model), [], edit_of(PriceKey(model), None))
+
+
+@operator_page("prices.write")
+@require_POST
+def price_draft(request: HttpRequest, actor: Actor) -> HttpResponse:
+    edit = edit_from(request.POST)
+    versions = [
+        one for one in list_prices([edit.key.model], kind=edit.key.kind) if one.key == edit.key
+    ]
+    if "more" in request.POST:
+        edit.errors.clear()
+        edit.add_rows()
+        return _price_page(request, edit.key, versions, edit)
+    rates, begins_at = edit.stored(), edit.begins_at()
+    if not edit.problems:
+        try:
+            draft = draft_price(actor, edit.key, rates, valid_from=begins_at, note=edit.note)
+        except PriceRefused as error:
+            edit.errors.append(str(error))
+        else:
+            return _go("price_proposal", id_text(draft.id))
+    return _price_page(request, edit.key, versions, edit, status=422)
+
+
+def _price_page(
+    request: HttpRequest,
+    key: PriceKey,
+    versions: Sequence[ListedPrice],
+    edit: PriceEdit,
+    *,
+    status: int = 200,
+) -> HttpResponse:
+    now = clock.now()
+    history = [
+        {
+            "price": one,
+            "rates": shown_rates(one.rates),
+            "state": "now" if one.in_force_at(now) else "later" if one.valid_from > now else "over",
+        }
+        for one in reversed(versions)
+    ]
+    context = {
+        **_nav("prices"),
+        "key": key,
+        "condition": condition_text(key.service_tier, key.hours, key.channel),
+        "history": history,
+        "edit": edit,
+        "meters": meter_choices(edit.rows),
+        "new": not versions,
+    }
+    return render(request, "gateway/price.html", context, status=status)
+
+
+def _book_rows(kind: str) -> list[_BookRow]:
+    now = clock.now()
+    by_key: dict[PriceKey, list[ListedPrice]] = {}
+    for one in list_prices(kind=kind):
+        by_key.setdefault(one.key, []).append(one)
+    rows = []
+    for key, versions in by_key.items():
+        current = next((one for one in versions if one.in_force_at(now)), None)
+        later = next((one for one in versions if one.valid_from > now), None)
+        meters = current.rates["meters"] if current else {}
+        main = tuple(rate_text(name, meters[name]) if name in meters else "–" for name in _MAIN)
+        others = sum(1 for name in meters if name not in _MAIN)
+        rows.append(
+            _BookRow(
+                versions[0].price_id,
+                key,
+                condition_text(key.service_tier, key.hours, key.channel),
+                current,
+                later,
+                main,
+                others,
+            )
+        )
+    return rows
+
+
+def _fits(row: _BookRow, query: str, source: str) -> bool:
+    if query and query.lower() not in str(row.key).lower():
+        return False
+    shown = row.now or row.next
+    return not source or (shown is not None and shown.from_catalogue == (source == "shipped"))
+
+
+# Proposals and drafts ----------------------------------------------------------------------------
+
+
+@operator_page("models.read")
+@require_safe
+def proposals(request: HttpRequest, actor: Actor) -> HttpResponse:
+    query, what = request.GET.get("q", "").strip(), request.GET.get("what", "")
+    waiting = list_proposals()
+    shipped = [one for one in waiting if one.from_catalogue]
+    shown = [one for one in shipped if _proposal_fits(one, query, what)]
+    page = Paginator(shown, _PAGE).get_page(request.GET.get("page"))
+    context = {
+        **_nav("proposals"),
+        "drafts": [_proposal_row(one) for one in waiting if not one.from_catalogue],
+        "rows": [_proposal_row(one) for one in page.object_list],
+        "total": len(shipped),
+        "shown": len(shown),
+        "previews": [_preview_row(one) for one in visible_previews(actor)[:10]],
+        "query": query,
+        "what": what,
+        "days": DaysForm(),
+        **_pages(request, page),
+    }
+    return render_part(request, "gateway/proposals.html", "gateway/_proposals.html", context)
+
+
+@operator_page("models.read")
+@require_safe
+def proposal(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    one = listed(access_proposal(actor, id))
+    context = {
+        **_nav("proposals"),
+        **_proposal_row(one),
+        "rates": shown_rates(one.row.rates) if one.row.rates else [],
+        "waits": one.row.state in (ProposalState.OPEN, ProposalState.SECOND),
+        "mine": actor.user is not None and one.row.first_by_id == actor.user.id,
+        "days": DaysForm(),
+    }
+    return render(request, "gateway/proposal.html", context)
+
+
+@operator_page("prices.write")
+@require_POST
+def proposals_decide(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Accept, ignore or preview what is ticked, or all that the filter shows."""
+    if "everything" in request.POST:
+        query, what = request.POST.get("q", ""), request.POST.get("what", "")
+        chosen = [
+            one.row.id for one in list_proposals(drafts=False) if _proposal_fits(one, query, what)
+        ]
+    else:
+        chosen = read_ids(request.POST.getlist("id"))
+    back = request.POST.get("back", "")
+    away = ("price_proposal", back) if back and len(chosen) == 1 else ("price_proposals",)
+    do = request.POST.get("do", "")
+    try:
+        if not chosen:
+            raise PriceRefused(gettext("Tick at least one row."))
+        if do == "preview":
+            form = DaysForm(request.POST)
+            days = form.cleaned_data["days"] if form.is_valid() else 30
+            return _go("price_preview", id_text(start_preview(actor, chosen, days).id))
+        if do == "ignore":
+            n = ignore(actor, chosen)
+            messages.success(
+                request,
+                ngettext("%(n)s proposal put away.", "%(n)s proposals put away.", n) % {"n": n},
+            )
+            return _go("price_proposals")
+        waiting = accept(actor, chosen)
+    except (PriceRefused, PreviewRefused) as error:
+        messages.error(request, str(error))
+        return _go(*away)
+    n = len(chosen) - len(waiting)
+    if n:
+        told = ngettext("%(n)s price is in force.", "%(n)s prices are published.", n)
+        messages.success(request, told % {"n": n})
+    if waiting:
+        told = ngettext(
+            "%(n)s price falls by more than half: another operator must accept it too.",
+            "%(n)s prices fall by more than half: another operator must accept them too.",
+            len(waiting),
+        )
+        messages.warning(request, told % {"n": len(waiting)})
+        return _go(*away)
+    return _go("price_proposals")
+
+
+@operator_page("prices.write")
+@require_POST
+def proposals_compare(request: HttpRequest, actor: Actor) -> HttpResponse:
+    brought = bring_shipped(actor, again=True)
+    if brought.made or any(brought.proposed):
+        n = brought.made or sum(brought.proposed)
+        told = gettext("%(source)s: %(n)s prices differ.") % {"source": brought.source, "n": n}
+        messages.success(request, told)
+    else:
+        messages.success(request, gettext("%s changes nothing.") % brought.source)
+    return _go("price_proposals")
+
+
+def _proposal_fits(one: ListedProposal, query: str, what: str) -> bool:
+    if query and query.lower() not in str(one.key).lower():
+        return False
+    return not what or one.what == what
+
+
+def _proposal_row(one: ListedProposal) -> dict[str, Any]:
+    key = one.key
+    return {
+        "one": one,
+        "id": id_text(one.row.id),
+        "model": key.model,
+        "cost": key.kind == "cost",
+        "condition": condition_text(key.service_tier, key.hours, key.channel),
+        "changes": [
+            {
+                "name": meter_name(change.meter),
+                "unit": unit_word(change.meter),
+                "input_over": change.input_over,
+                "before": _rate_or_none(change.meter, change.before),
+                "after": _rate_or_none(change.meter, change.after),
+                "percent": _percent(change.permille),
+                "dearer": change.dearer,
+            }
+            for change in sorted(one.changes, key=_change_place)
+        ],
+    }
+
+
+def _change_place(change: RateChange) -> tuple[int, int]:
+    return -1 if change.input_over is None else change.input_over, meter_place(change.meter)
+
+
+def _rate_or_none(meter: str, rate: int | None) -> str:
+    return "" if rate is None else rate_text(meter, rate)
+
+
+def _percent(permille: int | None) -> str:
+    if permille is None:
+        return ""
+    whole, tenth = divmod(abs(permille), 10)
+    sign = "+" if permille > 0 else "\N{MINUS SIGN}" if permille < 0 else ""
+    return f"{sign}{whole}.{tenth}%"
+
+
+# Previews ----------------------------------------------------------------------------------------
+
+
+@operator_page("models.read")
+@require_safe
+def preview(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    one = access_preview(actor, id)
+    context = {**_nav("proposals"), **_preview_row(one), **_preview_result(one)}
+    return render_part(request, "gateway/preview.html", "gateway/_preview.html", context)
+
+
+@operator_page("prices.write")
+@require_POST
+def preview_cancel(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    cancel_preview(actor, access_preview(actor, id))
+    return _go("price_preview", id)
+
+
+@operator_page("models.read")
+@require_safe
+def preview_csv(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    one = access_preview(actor, id)
+    written = io.StringIO()
+    table = csv.writer(written)
+    table.writerow(
+        ("group", "name", "rows", "now_usd", "draft_usd", "cost_now_usd", "cost_draft_usd")
+    )
+    for group in ("models", "organisations"):
+        for name, rows, *nano in (one.result or {}).get(group, ()):
+            safe = f"'{name}" if name[:1] in ("=", "+", "-", "@") else name
+            table.writerow((group, safe, rows, *(format_usd(figure) for figure in nano[:4])))
+    response = HttpResponse(written.getvalue(), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="preview-{id_text(one.id)}.csv"'
+    return response
+
+
+def _preview_row(one: PricePreview) -> dict[str, Any]:
+    return {
+        "preview": one,
+        "id": id_text(one.id),
+        "running": one.state in (PreviewState.QUEUED, PreviewState.RUNNING),
+        "days": (one.end_at - one.start_at).days,
+        "drafts": [
+            {
+                "model": draft["model"],
+                "condition": condition_text(
+                    draft["service_tier"], draft["hours"], draft["channel"]
+                ),
+            }
+            for draft in one.drafts
+        ],
+    }
+
+
+def _preview_result(one: PricePreview) -> dict[str, Any]:
+    if one.result is None:
+        return {"result": None}
+    rows, now, draft, cost_now, cost_draft, unknown = one.result["total"]
+    return {
+        "result": one.result,
+        "rows": rows,
+        "now": now,
+        "draft": draft,
+        "difference": draft - now,
+        "margin_now": now - cost_now,
+        "margin_draft": draft - cost_draft,
+        "unknown": unknown,
+        "models": [_preview_line(line) for line in one.result["models"][:100]],
+        "organisations": [_preview_line(line) for line in one.result["organisations"][:100]],
+    }
+
+
+def _preview_line(line: Sequence[Any]) -> dict[str, Any]:
+    name, rows, now, draft, _, cost_draft, _ = line
+    return {
+        "name": name,
+        "rows": rows,
+        "now": now,
+        "draft": draft,
+        "difference": draft - now,
+        "margin": draft - cost_draft,
+    }
+
+
+# Plans -------------------------------------------------------------------------------------------
+
+
+@operator_page("models.read")
+@require_safe
+def plans(request: HttpRequest, actor: Actor) -> HttpResponse:
+    return _plans_page(request, actor, PlanForm())
+
+
+@operator_page("prices.write")
+@require_POST
+def plan_save(request: HttpRequest, actor: Actor) -> HttpResponse:
+    form = PlanForm(request.POST)
+    if not form.is_valid():
+        return _plans_page(request, actor, form, status=422)
+    sent = form.cleaned_data
+    plan = save_plan(actor, sent["name"], multiplier_ppm=sent["multiplier"], models=sent["models"])
+    messages.success(request, gettext("Saved. It holds for requests from now on."))
+    return _go("price_plan", plan.id)
+
+
+@operator_page("models.read")
+@require_safe
+def plan(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
+    one = access_plan(actor, id)
+    form = PlanForm(
+        initial={
+            "name": one.name,
+            "multiplier": format_multiplier(one.multiplier_ppm),
+            "models": "\n".join(one.model_patterns),
+        }
+    )
+    form.fields["name"].widget.attrs["readonly"] = True
+    on_it = {row.organisation_id for row in one.organisations.all()}
+    everybody = list(all_organisations(actor))
+    context = {
+        **_nav("plans"),
+        "plan": one,
+        "form": form,
+        "members": [organisation for organisation in everybody if organisation.id in on_it],
+        "others": [organisation for organisation in everybody if organisation.id not in on_it],
+    }
+    return render(request, "gateway/plan.html", context)
+
+
+@operator_page("prices.write")
+@require_POST
+def plan_member(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
+    """Put an organisation on this plan, or take it off."""
+    one = access_plan(actor, id)
+    organisation = all_organisations(actor).filter(slug=request.POST.get("slug", "")).first()
+    if organisation is not None:
+        put_on_plan(actor, organisation, "" if "off" in request.POST else one.name)
+    return _go("price_plan", one.id)
+
+
+@operator_page("prices.write")
+@require_POST
+def plan_remove(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
+    one = access_plan(actor, id)
+    try:
+        remove_plan(actor, one)
+    except PlanRefused as error:
+        messages.error(request, str(error))
+        return _go("price_plan", one.id)
+    messages.success(request, gettext("Plan %s removed.") % one.name)
+    return _go("price_plans")
+
+
+def _plans_page(
+    request: HttpRequest, actor: Actor, form: PlanForm, *, status: int = 200
+) -> HttpResponse:
+    rows = [
+        {
+            "plan": one,
+            "multiplier": format_multiplier(one.multiplier_ppm),
+            "organisations": one.organisations.count(),
+        }
+        for one in visible_plans(actor)
+    ]
+    on_any = sum(row["organisations"] for row in rows)  # type: ignore[misc]
+    context = {
+        **_nav("plans"),
+        "rows": rows,
+        "standard": all_organisations(actor).count() - on_any,
+        "form": form,
+    }
+    return render(request, "gateway/plans.html", context, status=status)
+
+
+# The organisation's price book -------------------------------------------------------------------
+
+
+@organisation_page("models.read")
+@require_safe
+def organisation_prices(request: HttpRequest, actor: Actor) -> HttpResponse:
+    organisation = _organisation(actor)
+    at, asked = _as_of(request)
+    book = price_book.price_book(organisation, at)
+    query = request.GET.get("q", "").strip()
+    shown = [one for one in book.entries if query.lower() in one.model.lower()]
+    page = Paginator(shown, _PAGE).get_page(request.GET.get("page"))
+    context = {
+        "nav": "organisation_prices",
+        "book": book,
+        "rows": page.object_list,
+        "query": query,
+        "asof": asked,
+        "at": at,
+        "models": sorted({one.model for one in book.entries}),
+        "served": bool(served_models()),
+        "csv_href": f"{reverse('organisation_prices_csv', args=[organisation.slug])}?"
+        + urlencode({"asof": asked} if asked else {}),
+        **_calculated(request, book),
+        **_pages(request, page),
+    }
+    return render_part(
+        request, "gateway/organisation_prices.html", "gateway/_organisation_prices.html", context
+    )
+
+
+@organisation_page("models.read")
+@require_safe
+def organisation_prices_csv(request: HttpRequest, actor: Actor) -> HttpResponse:
+    at, _ = _as_of(request)
+    book = price_book.price_book(_organisation(actor), at)
+    response = HttpResponse(price_book.as_csv(book), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="prices-{at:%Y-%m-%d}.csv"'
+    return response
+
+
+def _organisation(actor: Actor) -> Organisation:
+    # The guard of the page lets nobody in without one.
+    assert actor.organisation is not None  # noqa: S101
+    return actor.organisation
+
+
+def _as_of(request: HttpRequest) -> tuple[dt.datetime, str]:
+    """The instant of the book: the end of the asked day in UTC, else now."""
+    asked = request.GET.get("asof", "")
+    try:
+        day = dt.date.fromisoformat(asked)
+    except ValueError:
+        return clock.now(), ""
+    return dt.datetime.combine(day, dt.time(12), tzinfo=dt.UTC), day.isoformat()
+
+
+def _calculated(request: HttpRequest, book: price_book.PriceBook) -> dict[str, Any]:
+    model = request.GET.get("m", "").strip()
+    counts = {name: _count(request.GET.get(name, "")) for name in _MAIN}
+    return {
+        "calc_model": model,
+        "calc": counts,
+        "calculated": price_book.calculate(book, model, counts) if model else None,
+        "calc_names": {name: meter_name(name) for name in _MAIN},
+    }
+
+
+def _count(text: str) -> int:
+    text = text.strip().replace(",", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else 0
+
+
+# Shared ------------------------------------------------------------------------------------------
+
+
+def _nav(tab: str) -> dict[str, Any]:
+    waiting = PriceProposal.objects.filter(state__in=(ProposalState.OPEN, ProposalState.SECOND))
+    return {"nav": "prices", "tab": tab, "waiting": waiting.count()}
+
+
+def _go(name: str, *args: object) -> HttpResponse:
+    response = redirect(name, *args)
+    response.status_code = 303
+    return response
+
+
+def _pages(request: HttpRequest, page: Any) -> dict[str, Any]:
+    def href(number: int) -> str:
+        words = request.GET.copy()
+        words["page"] = str(number)
+        return f"?{words.urlencode()}"
+
+    count = page.paginator.count
+    return {
+        "summary": gettext("%(first)s to %(last)s of %(count)s")
+        % {"first": page.start_index(), "last": page.end_index(), "count": count},
+        "paged": page.paginator.num_pages > 1,
+        "previous_href": href(page.previous_page_number()) if page.has_previous() else "",
+        "next_href": href(page.next_page_number()) if page.has_next() else "",
+    }

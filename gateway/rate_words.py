@@ -1,0 +1,120 @@
+"""Rates as people read them: exact decimals with the unit that they are for."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext, pgettext_lazy
+
+from billing.rules.meters import METERS, Meter, MeterUnknown, find_meter
+from billing.rules.money import format_scaled
+from billing.rules.pricing import PPM
+from billing.templatetags.money import money_symbol
+from usage.words import METERS as NAMES
+
+_UNITS: Final[Mapping[str, Promise]] = {
+    "token": pgettext_lazy("unit of a rate", "1M"),
+    "character": pgettext_lazy("unit of a rate", "1M characters"),
+    "ms": pgettext_lazy("unit of a rate", "s"),
+    "request": pgettext_lazy("unit of a rate", "request"),
+    "image": pgettext_lazy("unit of a rate", "image"),
+    "page": pgettext_lazy("unit of a rate", "page"),
+    "search": pgettext_lazy("unit of a rate", "search"),
+    "session": pgettext_lazy("unit of a rate", "session"),
+}
+# Nano per million units times parts per million, as USD for one unit of the word above: per million
+# tokens or characters, per 1,000 ms, per one of anything else.
+_DIGITS: Final[Mapping[str, int]] = {"token": 15, "character": 15, "ms": 18}
+# What people look for first; then the order of the meters.
+_FIRST: Final = ("in_text", "in_cache_read", "out_text", "out_reasoning")
+_ORDER: Final = {
+    name: place
+    for place, name in enumerate((*_FIRST, *(name for name in METERS if name not in _FIRST)))
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RateShown:
+    """One rate of a price: its meter by name, the tier that it stands in, and its text."""
+
+    meter: str
+    name: str
+    input_over: int | None
+    mode: str
+    rate: int
+    text: str
+
+
+def meter_name(meter: str) -> str:
+    """A meter in the page's language, its variant behind it: `Images (1024,standard)`."""
+    plain, _, variant = meter.partition("[")
+    name = str(NAMES.get(plain, plain))
+    return f"{name} ({variant.rstrip(']')})" if variant else name
+
+
+def unit_word(meter: str) -> str:
+    """What a rate of this meter is for: `1M`, `image`."""
+    found = _find(meter)
+    return str(_UNITS[found.unit]) if found else ""
+
+
+def rate_figure(meter: str, rate: int, multiplier_ppm: int = PPM) -> str:
+    """The rate for one such unit, in USD, exact, with the plan's multiplier in it."""
+    found = _find(meter)
+    return format_scaled(rate * multiplier_ppm, _DIGITS.get(found.unit if found else "", 21))
+
+
+def rate_text(meter: str, rate: int, multiplier_ppm: int = PPM) -> str:
+    """`$0.15 / 1M`: `rate_figure` with its currency and unit."""
+    return f"{money_symbol()}{rate_figure(meter, rate, multiplier_ppm)} / {unit_word(meter)}"
+
+
+def shown_rates(stored: Mapping[str, Any], multiplier_ppm: int = PPM) -> list[RateShown]:
+    """Every stated rate of a stored price, tier by tier, in the order of the meters."""
+    shown = list(_shown(stored["meters"], None, "", multiplier_ppm))
+    for tier in stored.get("tiers") or ():
+        mode = tier.get("mode", "whole")
+        shown += _shown(tier["meters"], tier["input_over"], mode, multiplier_ppm)
+    return shown
+
+
+def condition_text(service_tier: str, hours: str, channel: str = "") -> str:
+    """What narrows a price down, in words; "" for the plain one."""
+    parts = []
+    if channel:
+        parts.append(gettext("channel %(name)s") % {"name": channel})
+    if service_tier:
+        parts.append(gettext("service tier %(name)s") % {"name": service_tier})
+    if hours:
+        parts.append(gettext("%(hours)s UTC") % {"hours": hours})
+    return " · ".join(parts)
+
+
+def _shown(
+    meters: Mapping[str, int], input_over: int | None, mode: str, multiplier_ppm: int
+) -> Iterable[RateShown]:
+    for meter, rate in sorted(meters.items(), key=_place):
+        text = rate_text(meter, rate, multiplier_ppm)
+        yield RateShown(meter, meter_name(meter), input_over, mode, rate, text)
+
+
+def meter_names() -> tuple[str, ...]:
+    """Every meter in the order of pages."""
+    return tuple(_ORDER)
+
+
+def meter_place(meter: str) -> int:
+    """Where a meter stands in that order, variants with their plain name."""
+    return _ORDER.get(meter.split("[")[0], len(_ORDER))
+
+
+def _place(item: tuple[str, int]) -> tuple[int, str]:
+    return meter_place(item[0]), item[0]
+
+
+def _find(meter: str) -> Meter | None:
+    try:
+        return find_meter(meter)
+    except MeterUnknown:
+        return None

@@ -1,0 +1,240 @@
+"""The pages of prices as people use them: operators set them, everybody reads their own."""
+
+import csv
+import datetime as dt
+import io
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts.access import SYSTEM
+from accounts.models import Role
+from billing.models import Plan, PriceProposal
+from billing.plans import plan_of, put_on_plan, save_plan
+from billing.prices import CATALOGUE, list_prices, load_catalogue, set_price
+from billing.proposals import draft_price, propose_catalogue
+from billing.rules.catalogue import CatalogueRow
+from billing.rules.conditions import PriceKey
+from gateway.models import Channel, PricePreview, Route
+from gateway.previews import work_off
+from lib import clock
+from lib.ids import id_text
+from tests.cast import Cast, actor, member, person, signed_in
+
+pytestmark = pytest.mark.django_db
+
+SINCE = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+RATES: dict[str, Any] = {
+    "meters": {"in_text": 150_000_000, "out_text": 600_000_000, "searches": 10**13},
+    "tiers": [{"input_over": 200_000, "mode": "whole", "meters": {"in_text": 300_000_000}}],
+}
+
+
+@pytest.fixture
+def served(people: Cast) -> Cast:
+    channel = Channel.objects.create(name="east", provider="openai", base_url="https://a.example")
+    for name in ("gpt-4o", "m-*", "free"):
+        Route.objects.create(channel=channel, model=name)
+    set_price(SYSTEM, "gpt-4o", SINCE, RATES, source="file")
+    set_price(SYSTEM, "m-1", SINCE, {"meters": {"in_text": 1, "out_text": 1}}, source="file")
+    return people
+
+
+def text_of(client: Client, address: str, **query: str) -> str:
+    response = client.get(address, query)
+    assert response.status_code == 200
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode()))
+
+
+def post(client: Client, address: str, /, *args: object, **data: Any) -> Any:
+    return client.post(reverse(address, args=args), data)
+
+
+OPERATOR = ("prices", "price_new", "price_proposals", "price_plans")
+
+
+@pytest.mark.parametrize("name", OPERATOR)
+def test_pages_of_the_installation_are_for_operators(served: Cast, name: str) -> None:
+    assert signed_in(served.dora).get(reverse(name)).status_code == 200
+    assert signed_in(served.alice).get(reverse(name)).status_code == 404
+
+
+def test_every_role_reads_its_own_price_book_and_no_other(served: Cast) -> None:
+    mine, theirs = (
+        reverse("organisation_prices", args=[o.slug]) for o in (served.acme, served.stranger)
+    )
+    for role in (Role.ADMIN, Role.BILLING, Role.VIEWER):
+        someone = signed_in(member(served.acme, role.value, role))
+        assert "gpt-4o" in text_of(someone, mine)
+        assert someone.get(theirs).status_code == 404
+    assert "gpt-4o" in text_of(signed_in(served.bob), mine)
+
+
+def test_the_book_shows_the_plans_rates_and_only_its_models(served: Cast) -> None:
+    save_plan(SYSTEM, "retail", multiplier_ppm=1_070_000, models=["gpt-*"])
+    put_on_plan(SYSTEM, served.acme, "retail")
+    page = text_of(signed_in(served.bob), reverse("organisation_prices", args=[served.acme.slug]))
+    assert "$0.1605 / 1M" in page
+    assert "$0.0107 / search" in page
+    assert "above 200,000" in page
+    assert "m-1" not in page
+    assert "retail" in page
+
+
+def test_as_of_yesterday_and_tomorrow_differ_as_published(served: Cast) -> None:
+    later = clock.now() + dt.timedelta(days=3)
+    set_price(SYSTEM, "gpt-4o", later, {"meters": {"in_text": 200_000_000}}, source="file")
+    client = signed_in(served.bob)
+    address = reverse("organisation_prices", args=[served.acme.slug])
+    now = text_of(client, address)
+    assert "Upcoming changes" in now
+    assert "$0.15 / 1M" in now
+    after = text_of(client, address, asof=(later + dt.timedelta(days=2)).date().isoformat())
+    assert "$0.2 / 1M" in after
+    assert "$0.15 / 1M" not in after
+    before = text_of(client, address, asof="2025-06-01")
+    assert "$0.15 / 1M" in before.split("Upcoming changes")[1]
+
+
+def test_the_calculator_gives_the_exact_charge(served: Cast) -> None:
+    page = text_of(
+        signed_in(served.bob),
+        reverse("organisation_prices", args=[served.acme.slug]),
+        m="gpt-4o",
+        in_text="12,000",
+        out_text="800",
+    )
+    # 12,000 × 150 + 800 × 600 nano
+    assert "$0.00228" in page
+    assert "12,000 × $0.15 / 1M" in page
+
+
+def test_the_csv_has_every_rate_exactly_and_no_formula(served: Cast) -> None:
+    set_price(SYSTEM, "m-=1", SINCE, {"meters": {"in_text": 5}}, source="file")
+    Route.objects.create(channel=Channel.objects.get(), model="=cmd")
+    set_price(SYSTEM, "=cmd", SINCE, {"meters": {"in_text": 5}}, source="file")
+    response = signed_in(served.bob).get(
+        reverse("organisation_prices_csv", args=[served.acme.slug])
+    )
+    rows = list(csv.DictReader(io.StringIO(response.content.decode())))
+    tier = next(row for row in rows if row["input_over"] == "200000")
+    assert (tier["model"], tier["rate_usd"], tier["tier_mode"]) == ("gpt-4o", "0.3", "whole")
+    assert {row["model"] for row in rows} == {"gpt-4o", "m-1", "m-=1", "'=cmd"}
+    assert next(row for row in rows if row["meter"] == "searches")["rate_usd"] == "0.01"
+
+
+def draft_fields(**over: Any) -> dict[str, Any]:
+    return {
+        "model": "gpt-4o", "kind": "charge", "channel": "", "service_tier": "", "hours": "",
+        "meter": ["in_text", "out_text", "in_text", "in_text"],
+        "over": ["", "", "1000", ""], "rate": ["0.2", "0.6", "0.4", ""],
+        "mode": "marginal", "valid_from": "", "note": "", **over,
+    }  # fmt: skip
+
+
+def test_a_price_is_written_previewed_and_published(served: Cast) -> None:
+    client = signed_in(served.dora)
+    sent = post(client, "price_draft", **draft_fields())
+    assert sent.status_code == 303
+    draft = PriceProposal.objects.get()
+    assert draft.rates == {
+        "meters": {"in_text": 200_000_000, "out_text": 600_000_000},
+        "tiers": [{"input_over": 1000, "mode": "marginal", "meters": {"in_text": 400_000_000}}],
+    }
+    page = text_of(client, sent["location"])
+    assert "$0.15 / 1M $0.2 / 1M +33.3%" in page
+    previewed = post(client, "price_decide", id=[sent["location"].rsplit("/")[-1]], do="preview")
+    assert "Waiting for a worker" in text_of(client, previewed["location"])
+    work_off()
+    assert "No usage in that time" in text_of(client, previewed["location"])
+    # The search that ended needs another operator.
+    told = post(client, "price_decide", id=[sent["location"].rsplit("/")[-1]], do="accept")
+    assert told.status_code == 303
+    assert PriceProposal.objects.get().state == "second"
+    eve = signed_in(person("eve", operator=True))
+    post(eve, "price_decide", id=[sent["location"].rsplit("/")[-1]], do="accept")
+    assert list_prices(["gpt-4o"])[-1].rates == draft.rates
+    assert list_prices(["gpt-4o"])[-1].source == "page"
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        ({"rate": ["0.2", "-1", "", ""]}, "Expected a rate such as 0.15"),
+        ({"over": ["x", "", "", ""]}, "A tier begins above a whole number"),
+        ({"meter": ["in_text", "in_text", "in_text", "in_text"]}, "stands here twice"),
+        ({"rate": ["", "", "", ""]}, "Give at least one rate"),
+        ({"model": ""}, "Name the model"),
+        ({"hours": "noon"}, "expected hours in UTC"),
+        ({"channel": "east"}, "Only costs are set by channel"),
+        ({"valid_from": "soon"}, "must be a date with a time"),
+    ],
+)
+def test_what_cannot_be_charged_is_said_and_stays_typed(
+    served: Cast, over: dict[str, Any], said: str
+) -> None:
+    response = post(signed_in(served.dora), "price_draft", **draft_fields(**over))
+    assert response.status_code == 422
+    assert said in response.content.decode()
+    assert 'value="0.2"' in response.content.decode() or over.get("rate") == ["", "", "", ""]
+    assert not PriceProposal.objects.exists()
+
+
+def test_more_rows_keep_what_was_typed(served: Cast) -> None:
+    response = post(signed_in(served.dora), "price_draft", **draft_fields(more="1"))
+    assert response.status_code == 200
+    assert response.content.decode().count('name="rate"') == 7
+    assert 'value="0.4"' in response.content.decode()
+
+
+def test_proposals_of_a_catalogue_are_accepted_one_by_one_or_all(served: Cast) -> None:
+    def row(model: str, rate: int) -> CatalogueRow:
+        return CatalogueRow(model, None, "p", SINCE, None, {"meters": {"in_text": rate}})
+
+    load_catalogue(SYSTEM, [row("a", 100), row("b", 100), row("c", 100)], f"{CATALOGUE} 1")
+    propose_catalogue(SYSTEM, [row("a", 120), row("b", 90), row("c", 10)], f"{CATALOGUE} 2")
+    client = signed_in(served.dora)
+    page = text_of(client, reverse("price_proposals"))
+    assert "$0.0000001 / 1M $0.00000012 / 1M +20.0%" in page
+    assert page.count("Two operators") == 1
+    assert post(client, "price_decide", do="accept").status_code == 303
+    assert "Tick at least one row." in text_of(client, reverse("price_proposals"))
+    post(client, "price_decide", do="accept", everything="1", q="a", what="changed")
+    assert PriceProposal.objects.filter(state="accepted").count() == 1
+    post(client, "price_decide", do="accept", everything="1", q="", what="")
+    states = dict(PriceProposal.objects.values_list("model", "state"))
+    assert states == {"a": "accepted", "b": "accepted", "c": "second"}
+
+
+def test_a_preview_can_be_stopped_from_its_page(served: Cast) -> None:
+    dora = actor(served.dora)
+    draft = draft_price(dora, PriceKey("gpt-4o"), RATES, valid_from=None)
+    client = signed_in(served.dora)
+    started = post(client, "price_decide", do="preview", id=[id_text(draft.id)], days="7")
+    post(client, "preview_cancel", started["location"].rsplit("/")[-1])
+    assert PricePreview.objects.get().state == "cancelled"
+    assert "was stopped" in text_of(client, started["location"])
+
+
+def test_plans_are_made_filled_and_removed_only_when_empty(served: Cast) -> None:
+    client = signed_in(served.dora)
+    made = post(client, "plan_save", name="retail", multiplier="1.07", models="gpt-*\nm-1")
+    plan = Plan.objects.get()
+    assert (plan.multiplier_ppm, plan.model_patterns) == (1_070_000, ["gpt-*", "m-1"])
+    post(client, "plan_member", plan.id, slug=served.acme.slug)
+    assert plan_of(served.acme).name == "retail"
+    post(client, "plan_remove", plan.id)
+    assert "Organisations are on the plan retail" in text_of(client, made["location"])
+    post(client, "plan_member", plan.id, slug=served.acme.slug, off="1")
+    assert plan_of(served.acme).name == ""
+    post(client, "plan_remove", plan.id)
+    assert not Plan.objects.exists()
+
+
+def test_a_multiplier_that_is_none_is_refused_in_words(served: Cast) -> None:
+    response = post(signed_in(served.dora), "plan_save", name="x", multiplier="-1", models="")
+    assert response.status_code == 422
+    assert "A number from 0 to 1000" in response.content.decode()
