@@ -5,7 +5,7 @@ BIN = .venv/bin
 UV = $(or $(shell command -v uv),$(BIN)/uv)
 LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
-.PHONY: run test check fix bench screenshots lock messages python git gettext
+.PHONY: run test chaos check fix bench screenshots lock messages python git gettext
 
 # Everything that the hub needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
 run: python
@@ -18,6 +18,13 @@ test: python git
 	@$(BIN)/python -m stack.servers
 	@$(BIN)/python -m stack.javascript
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+# The slow lane: every byte offset, full sizes; some of it: make chaos ARGS="tests/gateway"
+chaos: python git
+	@$(INSTALL) --dev
+	@$(BIN)/python -m stack.browser
+	@$(BIN)/python -m stack.servers
+	@$(BIN)/python -m pytest -m slow -n 2 --dist loadfile $(ARGS)
 
 check: python git
 	@$(INSTALL) --dev

@@ -119,7 +119,8 @@ class FrameDecoder(ABC):
             return []
         steps: list[Step] = []
         frame = self._splitter.end()
-        if frame is not None and frame.data is not None:
+        # Cut right behind `data:` it says nothing, and no client could read it.
+        if frame is not None and frame.data:
             steps += self._read_leftover(frame)
         if not self._closed:
             steps.append(self._end(marked=False) if self.complete else self._break(self._cut()))

@@ -49,6 +49,9 @@ def read(raw: bytes, *, translate: bool = False, request_id: str = "") -> Readin
         if last.fault != "F14" or not whole:
             cut = last.fault in ("F14", "F24") and body and not whole
             return _broken("F15" if cut else last.fault)
+    elif not _is_json(body):
+        # Something stands behind the answer, and would go on to the client with it.
+        return _broken("F15" if is_utf8(body) else "F16")
     return Reading(events, decoder.usage, decoder.text_bytes, decoder.reasoning_bytes)
 
 

@@ -96,7 +96,8 @@ class Decoder:
             return []
         steps: list[Step] = []
         left = self._framing.end()
-        if left is not None and left.data is not None:
+        # Cut right behind `data:` it says nothing, and no client could read it.
+        if left is not None and left.data:
             step = self._read_leftover(left)
             if step is not None:
                 steps.append(step)

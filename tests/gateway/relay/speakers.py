@@ -5,6 +5,7 @@ not understand fails here.
 """
 
 import json
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,9 +97,10 @@ class Speaker(ABC):
 
 def frames(raw: bytes) -> list[tuple[str, str]]:
     """(event name, data) of every event; comments are passed over."""
-    assert raw.endswith((b"\n\n", b"\r\n\r\n")), raw[-80:]
+    text = re.sub("\r\n|\r", "\n", raw.decode())
+    assert text.endswith("\n\n"), raw[-80:]
     found = []
-    for block in raw.decode().replace("\r\n", "\n").split("\n\n"):
+    for block in text.split("\n\n"):
         event, data = "", []
         for line in block.split("\n"):
             if line.startswith("event:"):

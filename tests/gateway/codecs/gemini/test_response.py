@@ -62,6 +62,8 @@ def no_search(usage: dict[str, int]) -> dict[str, int]:
         (b"{", "F15"),
         (b'[{"candidates":[{"content":{"parts":[{"text":"a"}]}}]}', "F15"),
         (b"[1]", "F15"),
+        (b'{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"}]}x', "F15"),
+        (b'{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"STOP"}]}\xff', "F16"),
         (b'{"a":"\xff"}', "F16"),
     ],
 )

@@ -136,7 +136,7 @@ def test_a_last_event_without_its_empty_line_counts() -> None:
         assert events_of(steps)[-1] == End(marked=True)
         assert raw_of(steps) in (raw, raw + b"\n")
     assert raw_of(run(created() + b": ping")) == created()
-    assert raw_of(run(created() + b"data:")) == created() + b"data:\n\n"
+    assert raw_of(run(created() + b"data:")) == created()
 
 
 def test_only_items_that_the_model_made_are_content() -> None:
