@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 from uuid import UUID
 
 from billing.rules.money import format_usd
@@ -321,7 +322,7 @@ def _check_use(principal: Principal, endpoint: Endpoint, scope: Scope) -> None:
     address = (scope.get("client") or ("", 0))[0]
     if not principal.may_come_from(address):
         raise RequestFault("permission", None, f"address {address or 'unknown'}")
-    if endpoint.body_bytes_max and not principal.may_call(endpoint.operation):
+    if endpoint.restricted and not principal.may_call(endpoint.operation):
         raise RequestFault("permission", None, f"endpoint {endpoint.operation}")
 
 
@@ -521,6 +522,9 @@ def _answer_headers(head: Head) -> list[tuple[bytes, bytes]]:
         headers.append((b"x-weir-cost", format_usd(head.cost_nano).encode()))
     if head.output_cap is not None:
         headers.append((b"x-weir-output-cap", b"%d" % head.output_cap))
+    if head.channel is not None:
+        headers.append((b"x-weir-channel", quote(head.channel, safe=" /:()+").encode()))
+        headers.append((b"x-weir-attempts", b"%d" % head.attempts))
     if head.dropped:
         told = ",".join(filter(_PARAMETER.fullmatch, head.dropped))
         headers.append((b"x-weir-dropped-params", told[:_DROPPED_MAX].encode()))

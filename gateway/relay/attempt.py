@@ -78,6 +78,7 @@ class Attempt:
         "_input_min",
         "_keeps",
         "_marked",
+        "_number",
         "_outcome",
         "_output_bytes_max",
         "_pieces",
@@ -106,6 +107,7 @@ class Attempt:
         cost: Price | None,
         output_bytes_max: int | None,
         trial: Trial,
+        number: int,
     ) -> None:
         self.id = attempt_id
         self._call = call
@@ -121,6 +123,7 @@ class Attempt:
         self._decoder: Decoder | None = None
         self._translating: Translating | None = None
         self._trial = trial
+        self._number = number
         self._committed = False
         self._counted_bytes = 0
         # Pieces of the answer, and of them those of reasoning: each is a token at least.
@@ -441,9 +444,12 @@ class Attempt:
         call, size, stream = self._call, self._size, self._facts.stream
         content_type = call.asked.codec.content_type(call.asked.target, stream=stream)
         dropped = self._way.dropped
-        return Head(
+        head = Head(
             content_type, size.hold_nano, size.output_cap, cost_nano, dropped, call.headroom
         )
+        if call.principal.operator:
+            return head._replace(channel=self._channel.name, attempts=self._number)
+        return head
 
     async def _commit(self) -> None:
         """The first content is here: from now on this upstream's answer is the answer."""

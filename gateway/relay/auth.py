@@ -40,7 +40,8 @@ class Standing(NamedTuple):
 class Principal:
     """Who is calling. `expires_at` is in Unix seconds; `model_patterns`, `endpoints` and `networks`
     () = every one; `plan_id` is the organisation's plan, if it has one; `retention_hours` is how
-    long its answers are kept for later requests, 0 = not at all.
+    long its answers are kept for later requests, 0 = not at all; an `operator`'s key is told which
+    channel answered.
 
     `limited` says that the key or its team has a limit of requests or tokens, `tpm` is the lowest
     of tokens. `budgets` are those that its requests may fall under, as of `guards` changes of them.
@@ -56,6 +57,7 @@ class Principal:
     disabled: bool
     plan_id: int | None = None
     retention_hours: int = 24
+    operator: bool = False
     endpoints: tuple[str, ...] = ()
     networks: tuple[Network, ...] = ()
     tags: tuple[str, ...] = ()
@@ -218,6 +220,7 @@ class _Guards(msgspec.Struct):
     tpm: int | None
     guards: int
     budgets: list[Standing]
+    operator: bool = False
 
 
 _guards = msgspec.json.Decoder(_Guards)
@@ -237,6 +240,7 @@ def _principal(row: Row) -> Principal:
         disabled=disabled == "t",
         plan_id=None if plan is None else int(plan),
         retention_hours=int(hours or 0),
+        operator=found.operator,
         endpoints=tuple(found.endpoints),
         networks=tuple(map(ip_network, found.networks)),
         tags=tuple(found.tags),
@@ -256,6 +260,8 @@ _COLUMNS = """
             WHERE plan.organisation_id = key.organisation_id),
            (SELECT retention_hours FROM accounts_organisation o WHERE o.id = key.organisation_id),
            json_build_object(
+               'operator', coalesce(
+                   (SELECT operator FROM accounts_user u WHERE u.id = key.user_id), false),
                'endpoints', key.endpoints, 'networks', key.networks, 'tags', key.tags,
                'limited', num_nonnulls(key.rpm, key.tpm, key.parallel,
                                        team.rpm, team.tpm, team.parallel) > 0,

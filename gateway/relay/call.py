@@ -70,7 +70,7 @@ class Bound(NamedTuple):
 class Head(NamedTuple):
     """What stands before an answer: `cost_nano` is known before the body only for a plain one,
     `dropped` are the parameters that the upstream did not hear of, `headroom` what is left of the
-    key's limits."""
+    key's limits. `channel` is told to operators only, with the number of attempts."""
 
     content_type: str
     hold_nano: int
@@ -78,6 +78,8 @@ class Head(NamedTuple):
     cost_nano: int | None
     dropped: tuple[str, ...] = ()
     headroom: Mapping[str, Headroom] = NOTHING_LIMITED
+    channel: str | None = None
+    attempts: int = 1
 
 
 class Refused(NamedTuple):

@@ -55,6 +55,11 @@ class Endpoint:
     plain: PlainOperation | None = None
 
     @property
+    def restricted(self) -> bool:
+        """Whether a key may be kept from it; everybody may see the models."""
+        return self.body_bytes_max > 0 or self.handler in ("response", "response_items")
+
+    @property
     def allow(self) -> str:
         """The value of `Allow`."""
         return ", ".join((*self.methods, "OPTIONS"))
@@ -76,8 +81,8 @@ _MODERATIONS: Final = Endpoint(
 )
 _RERANK: Final = Endpoint("plain", ("POST",), "openai", "rerank", _BODY, plain=RERANK_JINA)
 _RERANK_2: Final = replace(_RERANK, plain=RERANK_COHERE)
-_RESPONSE: Final = Endpoint("response", ("GET", "DELETE"), "responses")
-_RESPONSE_ITEMS: Final = Endpoint("response_items", ("GET",), "responses")
+_RESPONSE: Final = Endpoint("response", ("GET", "DELETE"), "responses", "responses")
+_RESPONSE_ITEMS: Final = Endpoint("response_items", ("GET",), "responses", "responses")
 _COMPACT: Final = Endpoint("chat", ("POST",), "responses", "responses_compact", _BODY)
 _NOT_MADE: Final = "not_implemented"
 

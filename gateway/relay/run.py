@@ -332,6 +332,7 @@ class Run:
                     call.parts.health.begin(
                         candidate, channel, self._budget if n > 1 else None, avoid=avoid
                     ),
+                    n,
                 )
             if verdict.word == "key_gone":
                 raise RequestFault("authentication", None, "")

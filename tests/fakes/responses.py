@@ -192,6 +192,25 @@ class InputTokens(Responses):
         return compact(found)
 
 
+class Compact(Responses):
+    """POST …/responses/compact"""
+
+    operation = "responses_compact"
+    fields = frozenset(["model", "input", "instructions", "previous_response_id"])
+
+    def plain(self, ask: Ask, told: Plan, said: list[Piece]) -> bytes:
+        sealed = seal_of("openai", f"cmp_{ask.row.seq}")
+        item = {"id": f"cmp_{ask.row.seq}", "type": "compaction", "encrypted_content": sealed}
+        body = {
+            "id": ask.row.id,
+            "object": "response.compaction",
+            "created_at": CREATED,
+            "output": [item],
+            "usage": ask.report(ask.counted(told.hidden + len(said))),
+        }
+        return compact(body)
+
+
 def text_part(text: str) -> dict[str, Any]:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 

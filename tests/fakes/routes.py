@@ -9,7 +9,7 @@ from tests.fakes.gemini import Embed, Generate
 from tests.fakes.messages import CountTokens as MessagesCount
 from tests.fakes.messages import Messages
 from tests.fakes.openai_talk import OpenAITalk
-from tests.fakes.responses import InputTokens, Responses
+from tests.fakes.responses import Compact, InputTokens, Responses
 from tests.fakes.story import Talk
 from tests.fakes.vectors import Embeddings, Moderations, Rerank
 
@@ -20,6 +20,7 @@ _OPENAI: dict[str, Callable[..., OpenAITalk]] = {
     "/chat/completions": Chat,
     "/completions": Completions,
     "/responses/input_tokens": InputTokens,
+    "/responses/compact": Compact,
     "/responses": Responses,
     "/embeddings": Embeddings,
     "/moderations": Moderations,

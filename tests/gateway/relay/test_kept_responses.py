@@ -121,6 +121,11 @@ def test_what_is_foreign_is_missing(hub: Hub, fake: FakeUpstream, way: str) -> N
         answer = hub.request(method, path, stranger)
         assert answer.status == missing.status == 404
         assert answer.body == missing.body.replace(b"resp_none", told["id"].encode())
+    elsewhere = hub.key(tenant)
+    hub.connection.execute(
+        "UPDATE accounts_key SET endpoints = '{embeddings}' WHERE id = %s", [elsewhere.key_id]
+    )
+    assert hub.request("DELETE", path, elsewhere).status == 403
     more = body | {"input": "go on", "previous_response_id": told["id"]}
     answer = hub.post(stranger, more, path=PATH)
     assert (answer.status, answer.error["param"]) == (400, "previous_response_id")
@@ -190,3 +195,38 @@ def test_tool_calls_go_on_by_the_id_of_a_response(hub: Hub, fake: FakeUpstream, 
     second = hub.post(tenant, body | more, path=PATH)
     assert second.status == 200, second.body
     assert read_row(hub, fake, second)["results"] == ["ok"]
+
+
+def test_a_conversation_is_compacted_by_its_provider(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake, **OPENAI)
+    responses = client_of(hub, tenant).responses
+    told = responses.compact(model=model, input="one two three #tokens=4")
+    assert (told.object, told.output[0].type) == ("response.compaction", "compaction")
+    body = {"model": model, "input": "one two three #tokens=4"}
+    answer = hub.post(tenant, body, path=f"{PATH}/compact")
+    record = hub.record(answer.headers["x-request-id"])
+    row = fake.wait_for_row(id_text(record["id"]))
+    assert row is not None
+    assert (row["unknown"], row["outcome"]) == ([], "finished")
+    assert (record["operation"], record["status"]) == ("responses_compact", 200)
+    usage = answer.json()["usage"]
+    assert record["meters"] == {"in_text": usage["input_tokens"], "out_text": 4}
+    assert record["charge_nano"] == usage["input_tokens"] + 3 * 4
+    # What it gives goes on in a request of the same dialect.
+    more = [*answer.json()["output"], {"role": "user", "content": "go on #tokens=2"}]
+    assert hub.post(tenant, body | {"input": more}, path=PATH).status == 200
+    # And so does a stored response.
+    first = hub.post(tenant, body, path=PATH).json()
+    follow = {"model": model, "previous_response_id": first["id"]}
+    assert hub.post(tenant, follow, path=f"{PATH}/compact").status == 200
+    hub.assert_books_balance()
+
+
+def test_who_has_no_compaction_says_so(hub: Hub, fake: FakeUpstream) -> None:
+    for way in ("chat", "messages"):
+        body = {"model": model_of(hub, fake, way), "input": "hi"}
+        answer = hub.post(hub.tenant(), body, path=f"{PATH}/compact")
+        assert (answer.status, answer.error["param"]) == (400, "model")
+        assert "no compaction" in answer.error["message"]
+        assert hub.record(answer.headers["x-request-id"])["operation"] == "responses_compact"
+    assert hub.get(f"{PATH}/compact", hub.tenant()).status == 405
