@@ -1,0 +1,103 @@
+"""JSON values as literals of Python, JavaScript and JSON itself, laid out as a formatter would.
+
+Control, format and direction characters of a text are written as escapes: what is seen is what is
+run (a right-to-left override cannot make code look like other code).
+"""
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+Literals = Literal["python", "javascript", "json"]
+
+WIDTH: Final = 88
+_WORDS: Final[Mapping[Literals, Mapping[Any, str]]] = {
+    "python": {True: "True", False: "False", None: "None"},
+    "javascript": {True: "true", False: "false", None: "null"},
+    "json": {True: "true", False: "false", None: "null"},
+}
+_NAME: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
+_INDENT: Final[Mapping[Literals, str]] = {"python": "    ", "javascript": "  ", "json": "  "}
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+
+
+def literal(value: Any, language: Literals, *, depth: int = 0, used: int = 0) -> str:
+    """`value` (as read from JSON) as an expression whose first line starts `depth` deep, with
+    `used` characters before it and the rest of the line behind it."""
+    if isinstance(value, Mapping | list) and value:
+        line = _on_one_line(value, language)
+        if len(_INDENT[language]) * depth + used + len(line) < WIDTH:
+            return line
+        return _on_lines(value, language, depth)
+    return _on_one_line(value, language)
+
+
+def text_literal(text: str, language: Literals) -> str:
+    """A text in double quotes."""
+    return '"' + "".join(_sign(sign, language) for sign in text) + '"'
+
+
+def member_name(name: str, language: Literals) -> str:
+    """The name of an object's member, as short as the language allows."""
+    if language != "javascript":
+        return text_literal(name, language)
+    if name == "__proto__":  # bare or quoted, it would set the prototype instead
+        return '["__proto__"]'
+    return name if _NAME.fullmatch(name) else text_literal(name, language)
+
+
+def _sign(sign: str, language: Literals) -> str:
+    if sign in '"\\':
+        return "\\" + sign
+    if _seen(sign):
+        return sign
+    if sign == "\n":
+        return "\\n"
+    if sign == "\t":
+        return "\\t"
+    if language == "python" and ord(sign) > 0xFFFF:
+        return f"\\U{ord(sign):08x}"
+    return json.dumps(sign)[1:-1]
+
+
+def _seen(sign: str) -> bool:
+    return unicodedata.category(sign) not in _UNSEEN
+
+
+def _on_one_line(value: Any, language: Literals) -> str:
+    if isinstance(value, str):
+        return text_literal(value, language)
+    if value is None or isinstance(value, bool):
+        return _WORDS[language][value]
+    if isinstance(value, float) and math.isinf(value):
+        return "1e999" if value > 0 else "-1e999"  # how JSON came to hold it
+    if isinstance(value, int | float):
+        return json.dumps(value)
+    if isinstance(value, Mapping):
+        pad = " " if language == "javascript" and value else ""
+        told = ", ".join(
+            f"{member_name(name, language)}: {_on_one_line(inner, language)}"
+            for name, inner in value.items()
+        )
+        return f"{{{pad}{told}{pad}}}"
+    return "[" + ", ".join(_on_one_line(inner, language) for inner in value) + "]"
+
+
+def _on_lines(value: Any, language: Literals, depth: int) -> str:
+    inside = _INDENT[language] * (depth + 1)
+    if isinstance(value, Mapping):
+        heads = [f"{member_name(name, language)}: " for name in value]
+        opened, closed, inners = "{", "}", list(value.values())
+    else:
+        opened, closed, inners = "[", "]", list(value)
+        heads = [""] * len(inners)
+    lines = [
+        f"{inside}{head}{literal(inner, language, depth=depth + 1, used=len(head) + 1)},"
+        for head, inner in zip(heads, inners, strict=True)
+    ]
+    if language == "json":
+        lines[-1] = lines[-1].removesuffix(",")
+    return "\n".join([opened, *lines, _INDENT[language] * depth + closed])
