@@ -72,7 +72,7 @@ SYSTEM = Actor(user=None, key=None, organisation=None, role=None, operator=True)
 
 
 MODEL_KEY_ACTIONS: frozenset[roles.Action] = frozenset(
-    {"keys.read", "usage.read", "requests.read", "models.read", "budgets.read"}
+    {"keys.read", "usage.read", "requests.read", "models.read", "budgets.read", "prompts.read"}
 )
 """What a key that calls models may read of itself."""
 
@@ -143,6 +143,21 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
             request.session[LAST_ORGANISATION] = slug
         actor = _person(request.user, organisation, membership)
         request.actor = actor  # type: ignore[attr-defined]
+        require(actor, action)
+        return actor
+
+    return _guard(f"organisation:{action}", enter)
+
+
+def session_page(action: roles.Action) -> Callable[[View], View]:
+    """Guard an address without an organisation: the one whose page the session saw last."""
+
+    def enter(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
+        if not isinstance(request.user, User):
+            return _to_sign_in(request)
+        actor = session_actor(request, request.user)
+        if actor is None or actor.organisation is None:
+            raise Http404
         require(actor, action)
         return actor
 

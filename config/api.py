@@ -34,6 +34,7 @@ from config import reference
 from lib.pagination import BadCursor
 from notify.api import router as notify_router
 from notify.endpoints import WebhookRefused
+from playground.api import router as playground_router
 from usage.api import router as usage_router
 from usage.budget_api import router as budget_router
 from usage.filters import RangeRefused
@@ -153,6 +154,7 @@ api.add_decorator(_refuse_unknown_query, mode="operation")
 api.add_router("", accounts_router)
 api.add_router("", usage_router)
 api.add_router("", billing_router)
+api.add_router("", playground_router)
 api.add_router("", operator_router)
 api.add_router("", budget_router)
 api.add_router("", notify_router)

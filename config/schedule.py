@@ -23,5 +23,6 @@ SCHEDULE = {
     "drop expired state": _every(60, "gateway.tasks.drop_expired_state"),
     "go on with price previews": _every(2, "gateway.tasks.go_on_with_previews"),
     "interrupt lost runs": _every(3, "playground.tasks.interrupt_lost_runs"),
+    "drop deleted chats": _every(3600, "playground.tasks.drop_deleted_chats"),
     "drop expired events": _every(60, "playground.tasks.drop_expired_events"),
 }

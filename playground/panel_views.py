@@ -185,7 +185,7 @@ def check(request: HttpRequest, actor: Actor, what: str) -> HttpResponse:
 def schema_from_example(request: HttpRequest, actor: Actor) -> HttpResponse:
     """A schema of what the editor holds, taken as an example answer."""
     text = request.POST.get("schema", "")
-    context: dict[str, Any] = {"schema_text": text}
+    context: dict[str, Any] = {"schema_text": text, "slug": organisation_of(actor).slug}
     try:
         context["schema_text"] = write_json(schema_like(read_written(text)))
     except Unreadable as fault:

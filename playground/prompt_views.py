@@ -13,6 +13,7 @@ from playground.conversations import organisation_of
 from playground.htmx import toast
 from playground.rules.compare import word_difference
 from playground.rules.settings import Settings, write_json
+from playground.rules.variables import names_in
 from playground.turns import TurnRefused
 
 
@@ -43,6 +44,7 @@ def prompt_show(request: HttpRequest, actor: Actor, prompt: str) -> HttpResponse
         "settings_json": _written(version.settings),
         "pieces": word_difference(_written(against.settings), _written(version.settings))
         if against else [],
+        "variables": names_in(str(version.settings.get("system", ""))),
         "slug": organisation_of(actor).slug,
         "may_send": scope_of(actor, "playground.use") is not None,
         "nav": "playground",

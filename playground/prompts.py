@@ -1,6 +1,7 @@
 """Saved prompts: a name, and versions that never change."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -14,7 +15,10 @@ from accounts.access import Actor, require
 from lib.ids import new_id
 from playground.conversations import organisation_of, person_of
 from playground.models import Prompt, PromptVersion
+from playground.offer import capabilities_of_model
+from playground.rules.request import Said, build_request
 from playground.rules.settings import Settings
+from playground.rules.variables import missing, names_in
 
 NAME_MAX = 80
 NOTE_MAX = 200
@@ -26,9 +30,9 @@ class PromptRefused(ValueError):
 
 def visible_prompts(actor: Actor) -> QuerySet[Prompt]:
     """The organisation's shared prompts and the actor's own, by name."""
-    require(actor, "playground.read")
+    require(actor, "prompts.read")
     mine = Q(shared=True)
-    if actor.user is not None:
+    if actor.user is not None and actor.model_key is None:
         mine |= Q(user=actor.user)
     return Prompt.objects.filter(mine, organisation=actor.organisation)
 
@@ -106,6 +110,27 @@ def put_in_production(actor: Actor, version: PromptVersion) -> None:
                      slug=prompt.slug, before=before, after=version.number)  # fmt: skip
 
 
-def variables_given(given: Mapping[str, Any]) -> dict[str, str]:
-    """The variables of a call, as text."""
-    return {name: str(value) for name, value in given.items()}
+def request_of_version(
+    version: PromptVersion, variables: Mapping[str, str], text: str
+) -> dict[str, Any]:
+    """The chat request that a version stands for: ready to be sent to /v1/chat/completions.
+
+    Raises PromptRefused for variables that are missing or not known.
+    """
+    settings = Settings.from_stored(version.settings)
+    values = {**settings.variables, **variables}
+    unknown = sorted(set(variables) - set(names_in(settings.system)))
+    if unknown:
+        raise PromptRefused(gettext("No such variable: %(names)s.") % {"names": ", ".join(unknown)})
+    if unfilled := missing(settings.system, values):
+        told = gettext("Give values for the variables: %(names)s.")
+        raise PromptRefused(told % {"names": ", ".join(unfilled)})
+    said = [Said("user", text)] if text else []
+    body = build_request(
+        version.model,
+        said,
+        replace(settings, variables=values),
+        capabilities_of_model(version.model),
+        {},
+    )
+    return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}

@@ -1,9 +1,10 @@
-"""Periodic work: runs whose process is gone, and events that nobody needs any more."""
+"""Periodic work: runs whose process is gone, events and deleted chats that nobody
+needs any more."""
 
 from celery import shared_task
 
 from lib import clock
-from playground import events, runs
+from playground import conversations, events, runs
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -14,3 +15,8 @@ def interrupt_lost_runs() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def drop_expired_events() -> None:
     events.drop_expired(clock.now())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def drop_deleted_chats() -> None:
+    conversations.drop_deleted(clock.now())

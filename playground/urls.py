@@ -5,6 +5,7 @@ from playground import (
     compare_views,
     file_views,
     panel_views,
+    pg_views,
     prompt_views,
     share_views,
     tree_views,
@@ -64,6 +65,7 @@ urlpatterns = [
     path(f"{_ROOT}/c/<str:id>/share", share_views.share, name="share"),
     path(f"{_ROOT}/c/<str:id>/share/new", share_views.share_create, name="share_create"),
     path(f"{_ROOT}/shares/<str:id>/revoke", share_views.share_revoke, name="share_revoke"),
+    path("pg/chat/completions", pg_views.pg_chat, name="pg_chat"),
     path("s/<str:token>", share_views.shared, name="shared"),
     # Comparing
     path(f"{_ROOT}/compare", compare_views.compare_new, name="compare"),

@@ -126,7 +126,7 @@ function attach(files) {
   window.htmx.trigger(form, "attach");
 }
 on("click", ({ target }) => {
-  if (target.closest("[data-attach]")) $("#attach input[type=file]").click();
+  if (target.closest("[data-attach]")) { $("#menu-attach").hidePopover(); $("#attach input[type=file]").click(); }
   const remove = target.closest("[data-remove-file]");
   if (remove) { remove.closest(".file-chip").remove(); askBound(); $("#chat-text").focus(); }
   const record = target.closest("[data-record]");
@@ -228,6 +228,7 @@ on("keydown", (event) => {
 
 // A change of the list closes its dialog; who deletes the open chat leaves it -----------------------
 on("htmx:after:request", ({ target, detail: { ctx } }) => {
+  if (target.matches?.("[data-attach-url]")) { target.reset(); target.closest(".menu").hidePopover(); $("#chat-text").focus(); }
   const form = target.closest?.("[data-closes]");
   if (!form || ctx.response.status >= 400) return;
   form.closest("dialog")?.close();

@@ -183,7 +183,8 @@ function follow(log) {
   log.dataset.following = "";
   const pill = $("[data-to-end]", log.parentElement);
   const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 48;
-  let pinned = true, top = 0;
+  // An empty chat is read from its beginning.
+  let pinned = !!$(".msg", log), top = 0;
   const settle = () => {
     if (pinned && getSelection().isCollapsed) log.scrollTop = log.scrollHeight;
     if (pill) pill.hidden = atEnd();

@@ -1,0 +1,82 @@
+"""The management API of saved prompts: by name and version, ready to be sent to a model."""
+
+import datetime as dt
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Router, Schema
+from ninja.errors import HttpError
+from pydantic import ConfigDict, Field
+
+from accounts import access
+from playground import prompts
+from playground.models import PromptVersion
+
+router = Router(tags=["Prompts"])
+
+
+class PromptOut(Schema):
+    """A version of a saved prompt; it never changes."""
+
+    name: str
+    slug: str
+    version: int
+    production: int | None = Field(description="The version that callers get who name none.")
+    model: str
+    settings: dict[str, Any]
+    note: str
+    created_at: dt.datetime
+
+
+class PromptsOut(Schema):
+    """The saved prompts that you see, each at the version in production, else its last."""
+
+    items: list[PromptOut]
+    next: None = None
+
+
+class RenderIn(Schema):
+    """Which version, and what its variables are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int | None = Field(None, ge=1, description="Left out: production, else the last.")
+    variables: dict[str, str] = Field(default_factory=dict, max_length=100)
+    input: str = Field("", max_length=1_000_000, description="The user's message, if any.")
+
+
+@router.get("/prompts", response=PromptsOut, summary="List saved prompts")
+def list_prompts(request: HttpRequest) -> dict[str, Any]:
+    """Those that are shared in your organisation, and your own."""
+    actor = access.actor_of(request)
+    found = prompts.visible_prompts(actor)
+    return {"items": [_out(prompts.find_version(actor, one.slug)) for one in found]}
+
+
+@router.get("/prompts/{slug}", response=PromptOut, summary="Show a version of a prompt")
+def show_prompt(request: HttpRequest, slug: str, version: int | None = None) -> dict[str, Any]:
+    """The version that is named, else the one in production, else the last."""
+    return _out(prompts.find_version(access.actor_of(request), slug, str(version or "")))
+
+
+@router.post("/prompts/{slug}/render", response=dict[str, Any], summary="Render a prompt")
+def render_prompt(request: HttpRequest, slug: str, rendered: RenderIn) -> dict[str, Any]:
+    """The chat request that the version stands for: send it to `/v1/chat/completions` as it is."""
+    found = prompts.find_version(access.actor_of(request), slug, str(rendered.version or ""))
+    try:
+        return prompts.request_of_version(found, rendered.variables, rendered.input)
+    except prompts.PromptRefused as refused:
+        raise HttpError(400, str(refused)) from refused
+
+
+def _out(version: PromptVersion) -> dict[str, Any]:
+    return {
+        "name": version.prompt.name,
+        "slug": version.prompt.slug,
+        "version": version.number,
+        "production": version.prompt.production,
+        "model": version.model,
+        "settings": version.settings,
+        "note": version.note,
+        "created_at": version.created_at,
+    }

@@ -1,0 +1,61 @@
+"""`POST /pg/chat/completions`: the chat endpoint for the signed-in session, as a page may call it.
+
+It is answered as /v1/chat/completions is, by the organisation's playground key. The session says
+who asks; the CSRF token must come with it, and an API key is not read here.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.views.decorators.http import require_POST
+
+from accounts.access import Actor, session_page
+from accounts.keys import playground_key
+from billing.rules.money import format_usd
+from gateway.codecs.errors import KINDS, ErrorKind, RequestFault
+from gateway.codecs.openai import errors
+from gateway.relay.call import Head, Outcome
+from lib.ids import id_text, new_id
+from playground.conversations import organisation_of, person_of
+from playground.database import in_database
+from playground.views import relay_of
+
+
+@session_page("playground.use")
+@require_POST
+async def pg_chat(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    key = await in_database(playground_key, organisation_of(actor))
+    relay = relay_of(request)
+    request_id = new_id()
+    try:
+        principal = await relay.principal_of_key(key.id)
+    except RequestFault as fault:
+        return _refusal(fault.kind, KINDS[fault.kind].status, fault.message)
+    principal = replace(principal, user_id=person_of(actor).id)
+    stream = relay.chat(principal, request.body, source="playground", request_id=request_id)
+    first = await anext(stream)
+    if isinstance(first, Outcome):
+        kind: ErrorKind = first.kind or "internal"  # type: ignore[assignment]
+        response: HttpResponseBase = _refusal(kind, first.status, first.message)
+    elif isinstance(first, Head) and first.content_type.startswith("text/event-stream"):
+        response = StreamingHttpResponse(_bytes(stream), content_type=first.content_type)
+        response["X-Accel-Buffering"] = "no"
+    else:
+        whole = b"".join([piece async for piece in _bytes(stream)])
+        response = HttpResponse(whole, content_type="application/json")
+    response["x-request-id"] = id_text(request_id)
+    if isinstance(first, Head):
+        response["x-weir-hold"] = format_usd(first.hold_nano)
+    return response
+
+
+async def _bytes(stream: AsyncIterator[Head | bytes | Outcome]) -> AsyncIterator[bytes]:
+    async for item in stream:
+        if isinstance(item, bytes):
+            yield item
+
+
+def _refusal(kind: ErrorKind, status: int, message: str) -> HttpResponse:
+    body = errors.render(kind, message)
+    return HttpResponse(body, status=status, content_type="application/json")

@@ -1,0 +1,27 @@
+"""Answers word by word, and who won how often."""
+
+from playground.rules.compare import Piece, standings, word_difference
+
+
+def test_words_that_differ() -> None:
+    assert word_difference("the old river", "the new river bed") == [
+        Piece("same", "the "),
+        Piece("first", "old"),
+        Piece("second", "new"),
+        Piece("same", " river"),
+        Piece("second", " bed"),
+    ]
+    for first, second in (("", ""), ("a b", ""), ("a  b\n", "b a")):
+        pieces = word_difference(first, second)
+        assert "".join(one.text for one in pieces if one.kind != "second") == first
+        assert "".join(one.text for one in pieces if one.kind != "first") == second
+
+
+def test_rates_have_their_interval_and_the_best_stands_first() -> None:
+    votes = [(("a", "b"), "a")] * 8 + [(("a", "b"), "b")] * 2 + [(("a", "c"), "")]
+    a, b, c = standings(votes)
+    assert (a.model, a.wins, a.votes, a.rate) == ("a", 8, 11, 73)
+    assert a.low < a.rate < a.high
+    assert (b.model, b.wins, b.votes, b.rate) == ("b", 2, 10, 20)
+    assert (c.model, c.wins, c.votes) == ("c", 0, 1)
+    assert standings([]) == []

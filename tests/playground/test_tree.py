@@ -1,0 +1,291 @@
+"""Conversations as trees, and as files: what is shown, what is kept, what comes back."""
+
+import json
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+
+from accounts.models import User
+from gateway.codecs.events import TextDelta, ToolArgumentsDelta, ToolCallStart
+from lib import clock
+from lib.ids import id_text
+from playground.conversations import KEPT_DELETED, drop_deleted
+from playground.models import Conversation, Message, Run
+from tests.cast import Cast, signed_in
+from tests.playground.test_views import ScriptedRelay, chat_of, outcome, page, people, send
+
+pytestmark = pytest.mark.django_db(transaction=True)
+__all__ = ["people"]
+
+HTMX = {"HX-Request": "true"}
+
+
+def answers(*texts: str) -> ScriptedRelay:
+    return ScriptedRelay(*(TextDelta(0, text) for text in texts), outcome())
+
+
+def post(user: User, name: str, id: str, **form: Any) -> Any:
+    return signed_in(user).post(reverse(name, args=["acme", id]), form, headers=HTMX)
+
+
+def conversation_id() -> str:
+    return id_text(Conversation.objects.get().id)
+
+
+def test_regenerating_makes_a_version_with_any_model(people: Cast) -> None:
+    send(people.bob, answers("first"), text="Hi")
+    question = Message.objects.get(role="user")
+    form = {"conversation": conversation_id(), "retry": question.text_id}
+    response = send(people.bob, answers("second"), **form)
+    html = response.content.decode()
+    assert '<hx-partial hx-target="#turns"' in html
+    assert "2/2" in html
+    shown = page(people.bob, chat_of(people.bob)).content.decode()
+    assert "second" in shown
+    assert "<p>first</p>" not in shown
+    first = Message.objects.get(content="first")
+    html = post(people.bob, "message_show", first.text_id).content.decode()
+    assert "<p>first</p>" in html
+    assert "1/2" in html
+    assert "<p>first</p>" in page(people.bob, chat_of(people.bob)).content.decode()
+
+
+def test_a_question_is_edited_into_a_branch(people: Cast) -> None:
+    send(people.bob, answers("one"), text="Hi")
+    send(people.bob, answers("two"), text="And?", conversation=conversation_id())
+    first = Message.objects.filter(role="user").order_by("id")[0]
+    form = signed_in(people.bob).get(
+        reverse("message_edit", args=["acme", first.text_id]), headers=HTMX
+    )
+    assert 'name="edited"' in form.content.decode()
+    relay = answers("three")
+    send(people.bob, relay, conversation=conversation_id(), instead=first.text_id, edited="Hello",
+         text="a draft that waits")  # fmt: skip
+    assert json.loads(relay.asked[0][1])["messages"] == [{"role": "user", "content": "Hello"}]
+    shown = page(people.bob, chat_of(people.bob)).content.decode()
+    assert "<p>three</p>" in shown
+    assert "<p>two</p>" not in shown
+    assert "2/2" in shown
+
+
+def test_an_answer_is_edited_and_says_so(people: Cast) -> None:
+    send(people.bob, answers("wrong"), text="Hi")
+    answer = Message.objects.get(role="assistant")
+    html = post(people.bob, "message_save", answer.text_id, content="right").content.decode()
+    assert "<p>right</p>" in html
+    assert "edited" in html
+    relay = answers("ok")
+    send(people.bob, relay, text="Go on", conversation=conversation_id())
+    assert b'"content": "right"' in relay.asked[0][1]
+
+
+def test_a_deleted_message_hides_its_subtree_and_comes_back(people: Cast) -> None:
+    send(people.bob, answers("one"), text="Hi")
+    send(people.bob, answers("two"), text="And?", conversation=conversation_id())
+    second = Message.objects.get(content="And?")
+    response = post(people.bob, "message_delete", second.text_id)
+    assert "two" not in response.content.decode()
+    toast = json.loads(response["HX-Trigger"])["toast"]
+    assert toast["action"] == "Undo"
+    relay = answers("three")
+    send(people.bob, relay, text="Else?", conversation=conversation_id())
+    assert b"And?" not in relay.asked[0][1]
+    html = signed_in(people.bob).post(toast["post"], headers=HTMX).content.decode()
+    assert "<p>two</p>" in html
+
+
+def test_a_branch_becomes_a_chat_of_its_own(people: Cast) -> None:
+    send(people.bob, answers("one"), text="Hi")
+    answer = Message.objects.get(role="assistant")
+    response = post(people.bob, "message_branch", answer.text_id)
+    copy = Conversation.objects.exclude(id=answer.conversation_id).get()
+    assert response["HX-Redirect"].endswith(id_text(copy.id))
+    assert [m.content for m in copy.messages.all()] == ["Hi", "one"]
+
+
+CALLS = ScriptedRelay(
+    ToolCallStart(0, 0, "c1", "get_weather"),
+    ToolArgumentsDelta(0, 0, '{"city": "Ulm"}'),
+    ToolCallStart(0, 1, "c2", "get_weather"),
+    ToolArgumentsDelta(0, 1, '{"town": 1}'),
+    outcome(finish_reason="tool_calls"),
+)
+TOOLS = json.dumps(
+    [
+        {
+            "name": "get_weather",
+            "parameters": {
+                "type": "object",
+                "properties": {"city": {"type": "string"}},
+                "required": ["city"],
+            },
+            "mock": {"sky": "clear"},
+        }
+    ]
+)
+
+
+def test_calls_wait_for_their_results_and_go_on_with_them(people: Cast) -> None:
+    send(people.bob, CALLS, text="Weather?", tools=TOOLS)
+    html = page(people.bob, chat_of(people.bob)).content.decode()
+    assert "Send 2 results" in html
+    assert "&#x27;city&#x27; is a required property" in html
+    assert "&quot;sky&quot;: &quot;clear&quot;" in html
+    answer = Message.objects.get(role="assistant")
+    form = {"conversation": conversation_id(), "answered": answer.text_id}
+    refused = send(people.bob, answers("x"), **form)
+    assert refused.status_code == 422
+    assert "Type a result of get_weather" in refused.content.decode()
+    relay = answers("Sunny")
+    send(people.bob, relay, **form, **{"result.c1": '{"sky": "clear"}', "failed.c2": "on"})
+    body = json.loads(relay.asked[0][1])
+    assert [m.get("tool_call_id") for m in body["messages"]] == [None, None, "c1", "c2"]
+    assert body["messages"][3]["content"] == "error"
+    assert body["tools"][0]["function"]["name"] == "get_weather"
+    shown = page(people.bob, chat_of(people.bob)).content.decode()
+    assert "Sunny" in shown
+    assert "Send 2 results" not in shown
+
+
+def test_mocks_answer_by_themselves_ten_times_at_most(people: Cast) -> None:
+    tools = json.dumps([json.loads(TOOLS)[0] | {"always": True}])
+    send(people.bob, CALLS, text="Weather?", tools=tools)
+    for number in range(11):
+        html = page(people.bob, chat_of(people.bob)).content.decode()
+        assert ('hx-trigger="load, submit"' in html) == (number < 10)
+        answer = Message.objects.filter(role="assistant").order_by("-id")[0]
+        send(people.bob, CALLS, conversation=conversation_id(), answered=answer.text_id,
+             **{"result.c1": "1", "result.c2": "2"})  # fmt: skip
+
+
+# The list ---------------------------------------------------------------------------------------
+
+
+def test_chats_are_named_pinned_foldered_archived_and_found(people: Cast) -> None:
+    send(people.bob, answers("a rare word: sluice"), text="One")
+    send(people.bob, answers("x"), text="Two")
+    one = id_text(Conversation.objects.get(title="One").id)
+    html = post(people.bob, "chat_change", one, title="Uno", pinned="1").content.decode()
+    assert html.index("Pinned") < html.index("Uno") < html.index("Two")
+    post(people.bob, "chat_change", one, folder="Rivers", pinned="0")
+    client = signed_in(people.bob)
+    listed = client.get(reverse("chats", args=["acme"])).content.decode()
+    assert listed.index("Rivers") < listed.index("Uno")
+    found = client.get(reverse("chats", args=["acme"]), {"q": "SLUICE"}).content.decode()
+    assert "Uno" in found
+    assert "Two" not in found
+    assert (
+        "No chat contains “zzz”"
+        in client.get(reverse("chats", args=["acme"]), {"q": "zzz"}).content.decode()
+    )
+    post(people.bob, "chat_change", one, archived="1")
+    assert "Uno" not in client.get(reverse("chats", args=["acme"])).content.decode()
+    archive = client.get(reverse("chats", args=["acme"]), {"archived": "1"}).content.decode()
+    assert "Uno" in archive
+
+
+def test_a_deleted_chat_can_be_had_back_for_a_day(people: Cast) -> None:
+    send(people.bob, answers("x"), text="One")
+    id = conversation_id()
+    response = post(people.bob, "chat_delete", id)
+    assert page(people.bob, reverse("conversation", args=["acme", id])).status_code == 404
+    undo = json.loads(response["HX-Trigger"])["toast"]["post"]
+    assert "One" in signed_in(people.bob).post(undo, headers=HTMX).content.decode()
+    post(people.bob, "chat_delete", id)
+    drop_deleted(clock.now())
+    assert Conversation.objects.count() == 1
+    drop_deleted(clock.now() + 2 * KEPT_DELETED)
+    assert Conversation.objects.count() == 0
+
+
+def test_a_chat_that_was_exported_is_imported_as_the_same_tree(people: Cast) -> None:
+    """P12: branches, versions, costs."""
+    send(people.bob, answers("one"), text="Hi", system="Be short.")
+    form = {"conversation": conversation_id(), "retry": Message.objects.get(role="user").text_id}
+    send(people.bob, answers("two"), **form)
+    send(people.bob, answers("three"), text="More", conversation=conversation_id())
+    url = reverse("chat_export", args=["acme", conversation_id(), "json"])
+    exported = signed_in(people.bob).get(url)
+    assert exported["Content-Disposition"].startswith("attachment")
+    sent = SimpleUploadedFile("chat.json", exported.content)
+    response = signed_in(people.bob).post(
+        reverse("chat_import", args=["acme"]), {"chat": sent}, headers=HTMX
+    )
+    copy = Conversation.objects.order_by("-id")[0]
+    assert response["HX-Redirect"].endswith(id_text(copy.id))
+    again = signed_in(people.bob).get(
+        reverse("chat_export", args=["acme", id_text(copy.id), "json"])
+    )
+    assert _shape(again.json()) == _shape(exported.json())
+    assert Run.objects.filter(conversation=copy).count() == 0
+    shown = page(people.bob, response["HX-Redirect"]).content.decode()
+    assert "$0.0000018 (measured)" in shown
+    markdown = (
+        signed_in(people.bob)
+        .get(reverse("chat_export", args=["acme", conversation_id_of("Hi", 0), "md"]))
+        .content.decode()
+    )
+    assert "## You\n\nMore" in markdown
+    assert "*3 in, 2 out, $0.0000018*" in markdown
+
+
+def conversation_id_of(title: str, index: int) -> str:
+    return id_text(Conversation.objects.filter(title=title).order_by("id")[index].id)
+
+
+def _shape(chat: dict[str, Any]) -> Any:
+    """A chat without what differs by its ids."""
+    places = {one["id"]: number for number, one in enumerate(chat["messages"])}
+    messages = [
+        {**one, "id": places[one["id"]], "parent": places.get(one.get("parent", "")),
+         "created_at": ""}
+        for one in chat["messages"]
+    ]  # fmt: skip
+    return {**chat, "leaf": places[chat["leaf"]], "messages": messages}
+
+
+def test_what_is_no_export_is_refused_in_words(people: Cast) -> None:
+    for content in (b"{", b"[]", b"\xff", b'{"weir_chat": 1, "messages": []}'):
+        sent = SimpleUploadedFile("chat.json", content)
+        response = signed_in(people.bob).post(
+            reverse("chat_import", args=["acme"]), {"chat": sent}, headers=HTMX
+        )
+        assert "cannot be imported" in json.loads(response["HX-Trigger"])["toast"]["text"]
+    assert Conversation.objects.count() == 0
+
+
+def test_nobody_else_may_touch_a_chat(people: Cast) -> None:
+    send(people.bob, answers("x"), text="One")
+    question = Message.objects.get(role="user").text_id
+    chat = conversation_id()
+    for user in (people.alice, people.charlie):
+        for name in ("message_delete", "message_show", "message_branch", "message_save"):
+            assert post(user, name, question).status_code == 404
+        for name in ("chat_change", "chat_delete", "share_create"):
+            assert post(user, name, chat).status_code == 404
+        url = reverse("chat_export", args=["acme", chat, "json"])
+        assert signed_in(user).get(url).status_code == 404
+    assert Message.objects.filter(deleted_at=None).count() == 2
+
+
+def test_a_long_chat_shows_its_end_and_leads_back(people: Cast) -> None:
+    send(people.bob, answers("x"), text="One")
+    chat = Conversation.objects.get()
+    parent = Message.objects.get(role="assistant")
+    for number in range(60):
+        parent = Message.objects.create(
+            conversation=chat, parent=parent, role="user", content=f"turn {number:02}"
+        )
+    Conversation.objects.update(leaf=parent)
+    html = page(people.bob, chat_of(people.bob)).content.decode()
+    assert "turn 59" in html
+    assert "turn 19" not in html
+    first = Message.objects.get(content="turn 20")
+    older = page(people.bob, reverse("earlier", args=["acme", first.text_id])).content.decode()
+    assert "turn 19" in older
+    assert "turn 20" not in older
+    wanted = Message.objects.get(content="turn 03").text_id
+    linked = page(people.bob, f"{chat_of(people.bob)}?msg={wanted}").content.decode()
+    assert "turn 03" in linked
