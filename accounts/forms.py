@@ -9,14 +9,82 @@ from django import forms
 from django.utils.translation import gettext, gettext_lazy
 
 from accounts.models import KeyKind
+from accounts.rules.limits import LIMIT_MAX, LimitInvalid, check_limits
 from lib import clock
 
 _PATTERNS_MAX = 100
 _PATTERN_LENGTH = 200
 
 
-class KeyForm(forms.Form):
+def _count(label: Any, hint: Any) -> forms.IntegerField:
+    return forms.IntegerField(
+        label=label,
+        required=False,
+        min_value=1,
+        max_value=LIMIT_MAX,
+        help_text=hint,
+        widget=forms.NumberInput(attrs={"class": "input", "inputmode": "numeric"}),
+    )
+
+
+def _words(label: Any, hint: Any) -> forms.CharField:
+    return forms.CharField(
+        label=label,
+        required=False,
+        max_length=4000,
+        help_text=hint,
+        widget=forms.TextInput(
+            attrs={"class": "input", "spellcheck": "false", "autocomplete": "off"}
+        ),
+    )
+
+
+class LimitsForm(forms.Form):
+    """What narrows a key; every field may be left empty."""
+
+    rpm = _count(gettext_lazy("Requests per minute"), gettext_lazy("In any sixty seconds."))
+    tpm = _count(
+        gettext_lazy("Tokens per minute"),
+        gettext_lazy("Of the bound of each request; corrected when it ends."),
+    )
+    parallel = _count(gettext_lazy("Requests at once"), gettext_lazy("That run at the same time."))
+    endpoints = _words(
+        gettext_lazy("Endpoints"),
+        gettext_lazy("Such as chat_completions or messages. Empty = all."),
+    )
+    networks = _words(
+        gettext_lazy("Networks"), gettext_lazy("Such as 10.0.0.0/8. Empty = from everywhere.")
+    )
+    tags = _words(
+        gettext_lazy("Tags"), gettext_lazy("Labels of all its requests, for grouping and budgets.")
+    )
+
+    def clean_endpoints(self) -> list[str]:
+        return self._listed("endpoints")
+
+    def clean_networks(self) -> list[str]:
+        return self._listed("networks")
+
+    def clean_tags(self) -> list[str]:
+        return self._listed("tags")
+
+    def _listed(self, field: str) -> list[str]:
+        words = _split(self.cleaned_data[field])
+        try:
+            check_limits({field: words})
+        except LimitInvalid as error:
+            raise forms.ValidationError(error.message) from error
+        return words
+
+
+def _split(text: str) -> list[str]:
+    return [word for word in dict.fromkeys(re.split(r"[\s,]+", text.strip())) if word]
+
+
+class KeyForm(LimitsForm):
     """What a new key shall be."""
+
+    field_order = ("name", "kind", "lifetime", "models")
 
     name = forms.CharField(
         label=gettext_lazy("Name"),
@@ -68,8 +136,7 @@ class KeyForm(forms.Form):
     )
 
     def clean_models(self) -> list[str]:
-        patterns = list(dict.fromkeys(re.split(r"[\s,]+", self.cleaned_data["models"].strip())))
-        patterns = [pattern for pattern in patterns if pattern]
+        patterns = _split(self.cleaned_data["models"])
         if len(patterns) > _PATTERNS_MAX:
             raise forms.ValidationError(
                 gettext("At most %(n)s models or patterns.") % {"n": _PATTERNS_MAX}

@@ -40,7 +40,5 @@ urlpatterns = [
     ),
     path("confirm/<str:key>", public(allauth.confirm_email), name="account_confirm_email"),
     path("link/<str:text>", views.sign_in_link, name="sign_in_link"),
-    path("o/<slug:o>/keys", views.key_list, name="keys"),
-    path("o/<slug:o>/keys/new", views.key_create, name="key_create"),
     path("o/<slug:o>/keys/<str:id>/revoke", views.key_revoke, name="key_revoke"),
 ]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F, QuerySet, Sum
+from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Greatest
 from django.http import Http404
 from django.utils.translation import gettext
@@ -213,7 +213,8 @@ def access_budget(actor: Actor, id: str) -> Budget:
 
 def find_subject(actor: Actor, scope: str, given: str) -> str:
     """What a budget of that scope is for, as it is stored, from what people call it: a team by its
-    slug, a key by its id, a person by the e-mail address; a model or label is itself.
+    slug or name, a key by its id or name, a person by the e-mail address; a model or label is
+    itself.
 
     BudgetRefused when there is no such thing in the actor's organisation.
     """
@@ -223,12 +224,13 @@ def find_subject(actor: Actor, scope: str, given: str) -> str:
         return ""
     found: object = None
     if scope == BudgetScope.TEAM:
-        teams = Team.objects.filter(organisation=actor.organisation, slug=given)
+        teams = Team.objects.filter(organisation=actor.organisation)
+        teams = teams.filter(Q(slug=given) | Q(name=given)).order_by("created_at")
         found = teams.values_list("id", flat=True).first()
     elif scope == BudgetScope.KEY:
         key_id = parse_id(given)
-        keys = access.visible_keys(actor).filter(id=key_id) if key_id else None
-        found = keys.values_list("id", flat=True).first() if keys is not None else None
+        named = Q(id=key_id) if key_id else Q(name=given, revoked_at=None)
+        found = access.visible_keys(actor).filter(named).values_list("id", flat=True).first()
     elif scope == BudgetScope.USER:
         members = Membership.objects.filter(
             organisation=actor.organisation, user__email__iexact=given

@@ -1,8 +1,16 @@
 from django.urls import path
 
-from usage import request_views, views
+from usage import budget_views, key_views, request_views, views
 
 urlpatterns = [
+    path("o/<slug:o>/keys", key_views.key_list, name="keys"),
+    path("o/<slug:o>/keys/new", key_views.key_create, name="key_create"),
+    path("o/<slug:o>/keys/<str:id>/edit", key_views.key_edit, name="key_edit"),
+    path("o/<slug:o>/budgets", budget_views.budget_list, name="budgets"),
+    path("o/<slug:o>/budgets/new", budget_views.budget_create, name="budget_create"),
+    path("o/<slug:o>/budgets/_f/preview", budget_views.budget_preview, name="budget_preview"),
+    path("o/<slug:o>/budgets/<str:id>", budget_views.budget_change, name="budget"),
+    path("o/<slug:o>/budgets/<str:id>/remove", budget_views.budget_remove, name="budget_remove"),
     path("o/<slug:o>/usage", views.usage_page, name="usage"),
     path("o/<slug:o>/requests", views.request_list, name="requests"),
     path("o/<slug:o>/requests/<str:rid>", request_views.request_page, name="request"),

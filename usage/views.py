@@ -27,6 +27,7 @@ from usage import filters, reports, words
 from usage.filters import Dropped, UsageFilter
 from usage.reports import RequestRow, Series, Totals
 from usage.rules.buckets import Span
+from usage.zones import ZONES
 
 _ROWS = 50
 _TOP = 8
@@ -54,29 +55,6 @@ _SEEN_BY: dict[str, Callable[[Actor], bool]] = {
     "user": lambda actor: access.scope_of(actor, "usage.read") == "all",
     "channel": lambda actor: actor.operator,
 }
-ZONES = (
-    "UTC",
-    "America/Los_Angeles",
-    "America/Denver",
-    "America/Chicago",
-    "America/New_York",
-    "America/Sao_Paulo",
-    "Europe/London",
-    "Europe/Berlin",
-    "Europe/Paris",
-    "Europe/Moscow",
-    "Africa/Johannesburg",
-    "Africa/Lagos",
-    "Asia/Dubai",
-    "Asia/Kolkata",
-    "Asia/Singapore",
-    "Asia/Shanghai",
-    "Asia/Hong_Kong",
-    "Asia/Tokyo",
-    "Asia/Seoul",
-    "Australia/Sydney",
-    "Pacific/Auckland",
-)
 
 
 # Usage (W30) ------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from playground.models import Conversation, Message, MessageRole, Run, RunState
 from tests.cast import Cast, make_key, member, signed_in
 from tests.usage.rows import admit, credit, happen, price_version, refuse
 from usage.rollups import replace_all
-from usage.views import ZONES
+from usage.zones import ZONES
 
 ROOT = Path(__file__).parents[2]
 ROOMS = (

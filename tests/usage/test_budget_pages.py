@@ -1,0 +1,181 @@
+"""Pages of budgets and of keys (W50, W53): the figures are those of the ledger."""
+
+import datetime as dt
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from accounts.access import SYSTEM
+from accounts.models import Key, Role
+from billing import budgets
+from billing.models import Budget
+from lib import clock
+from lib.ids import id_text
+from tests.cast import Cast, make_key, member, signed_in
+from tests.usage import rows
+from usage import budgeting
+from usage.rollups import replace_all
+
+pytestmark = pytest.mark.django_db
+
+URL = "/o/acme/budgets"
+FORM = {
+    "scope": "team", "subject": "core", "amount": "12.50", "period": "month", "anchor": "",
+    "timezone": "Asia/Shanghai",
+}  # fmt: skip
+
+
+@pytest.fixture
+def alice(people: Cast) -> Client:
+    return signed_in(people.alice)
+
+
+@pytest.fixture
+def key(people: Cast) -> Key:
+    key, _ = make_key(people.core, "ci", user=people.bob)
+    rows.credit(key)
+    return key
+
+
+def test_budget_is_made_seen_changed_and_removed(people: Cast, alice: Client, key: Key) -> None:
+    assert "No budgets yet" in alice.get(URL).content.decode()
+    made = alice.post(f"{URL}/new", FORM)
+    assert (made.status_code, made["Location"]) == (303, URL)
+    budget = Budget.objects.get()
+    assert (budget.amount_nano, budget.anchor, budget.subject) == (
+        12_500_000_000, 1, str(people.core.id),
+    )  # fmt: skip
+    listed = alice.get(URL).content.decode()
+    assert "core" in listed
+    assert "$0.00 of $12.50" in listed
+    url = f"{URL}/{budget.id}"
+    assert "Would have refused none" in alice.get(url).content.decode()
+    assert alice.post(url, {"amount": "9", "enabled": "on"}).status_code == 303
+    budget.refresh_from_db()
+    assert (budget.amount_nano, budget.enabled) == (9 * 10**9, True)
+    assert alice.post(f"{url}/remove").status_code == 303
+    assert not Budget.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("over", "told"),
+    [
+        ({"amount": "much"}, "Give an amount in USD"),
+        ({"amount": ""}, "This field is required"),
+        ({"subject": "none"}, "There is no such Team here"),
+        ({"anchor": "45"}, "expected a whole number from 1 to 31"),
+        ({"scope": "organisation"}, "names nothing"),
+    ],
+)
+def test_wrong_input_is_told_at_its_field(alice: Client, over: dict[str, str], told: str) -> None:
+    answer = alice.post(f"{URL}/new", FORM | over)
+    assert answer.status_code == 422
+    assert told in answer.content.decode()
+    assert not Budget.objects.exists()
+
+
+def test_meter_shows_what_the_ledger_has(alice: Client, key: Key) -> None:
+    """Spent is the sum of the records of the window, held that of the open holds."""
+    budgeting.create_budget(
+        SYSTEM, key.organisation, scope="key", subject=str(key.id), amount_nano=10**10,
+        period="total",
+    )  # fmt: skip
+    Budget.objects.all().delete()
+    rows.happen(key, clock.now() - dt.timedelta(minutes=5), 7_000_000_000)
+    rows.admit(key, clock.now(), hold_nano=2_000_000_000)
+    budgeting.create_budget(
+        SYSTEM, key.organisation, scope="key", subject=str(key.id), amount_nano=10**10,
+        period="total",
+    )  # fmt: skip
+    shown = alice.get(URL).content.decode()
+    assert "$9.00 of $10.00 · running low" in shown
+    assert "$7.00" in shown
+    assert "$2.00" in shown
+
+
+def test_preview_tells_what_would_have_been_refused(alice: Client, key: Key) -> None:
+    for n in range(3):
+        rows.happen(key, clock.now() - dt.timedelta(minutes=n + 1), 1_000_000_000)
+    told = alice.get(f"{URL}/_f/preview", FORM | {"amount": "2", "period": "total"})
+    assert "Would have refused 1 of 3 requests" in told.content.decode()
+    assert "Fill in the form" in alice.get(f"{URL}/_f/preview").content.decode()
+
+
+def test_who_may_not_write_reads_only(people: Cast, key: Key) -> None:
+    budget = budgets.create_budget(
+        SYSTEM, key.organisation, budgeting.look_back, scope="key", subject=str(key.id),
+        amount_nano=10, period="day",
+    )  # fmt: skip
+    bob = signed_in(people.bob)
+    assert "ci" in bob.get(URL).content.decode()
+    assert bob.get(f"{URL}/new").status_code == 403
+    assert bob.post(f"{URL}/{budget.id}", {"amount": "9"}).status_code == 403
+    assert bob.post(f"{URL}/{budget.id}/remove").status_code == 403
+    viewer = signed_in(member(people.acme, "vera", Role.VIEWER))
+    assert viewer.get(URL).status_code == 403
+    stranger = signed_in(people.charlie)
+    assert stranger.get(f"/o/stranger/budgets/{budget.id}").status_code == 404
+    assert stranger.get(URL).status_code == 404
+    budget.refresh_from_db()
+    assert budget.amount_nano == 10
+
+
+def test_key_is_made_with_limits_and_a_budget(people: Cast, alice: Client) -> None:
+    form = {
+        "name": "web", "kind": "relay", "models": "", "lifetime": "", "rpm": "600", "tpm": "",
+        "parallel": "5", "endpoints": "messages, embeddings", "networks": "10.0.0.0/8",
+        "tags": "beta eu", "budget": "$5.00", "period": "week",
+    }  # fmt: skip
+    assert alice.post("/o/acme/keys/new", form).status_code == 200
+    key = Key.objects.get(name="web")
+    assert (key.rpm, key.tpm, key.parallel) == (600, None, 5)
+    assert (key.endpoints, key.networks, key.tags) == (
+        ["messages", "embeddings"], ["10.0.0.0/8"], ["beta", "eu"],
+    )  # fmt: skip
+    budget = Budget.objects.get()
+    assert (budget.scope, budget.subject, budget.period) == ("key", str(key.id), "week")
+    listed = alice.get("/o/acme/keys").content.decode()
+    assert "$0.00 of $5.00" in listed
+    assert "600 requests/min" in listed
+    wrong = alice.post("/o/acme/keys/new", form | {"name": "w2", "networks": "x"})
+    assert wrong.status_code == 422
+    assert not Key.objects.filter(name="w2").exists()
+
+
+def test_key_is_changed_with_its_budget(people: Cast, alice: Client, key: Key) -> None:
+    url = f"/o/acme/keys/{id_text(key.id)}/edit"
+    form = {"name": "ci2", "models": "gpt-*", "rpm": "7", "budget": "3", "period": "month"}
+    assert alice.get(url).status_code == 200
+    assert alice.post(url, form).status_code == 303
+    key.refresh_from_db()
+    assert (key.name, key.model_patterns, key.rpm) == ("ci2", ["gpt-*"], 7)
+    assert Budget.objects.get().amount_nano == 3 * 10**9
+    assert alice.post(url, form | {"budget": "4"}).status_code == 303
+    assert Budget.objects.get().amount_nano == 4 * 10**9
+    assert alice.post(url, form | {"budget": "", "disabled": "on"}).status_code == 303
+    key.refresh_from_db()
+    assert (Budget.objects.exists(), key.disabled) == (False, True)
+
+
+def test_developer_sets_limits_of_an_own_key_and_no_budget(people: Cast, key: Key) -> None:
+    bob = signed_in(people.bob)
+    url = f"/o/acme/keys/{id_text(key.id)}/edit"
+    assert "Budget (USD)" not in bob.get(url).content.decode()
+    assert bob.post(url, {"name": "ci", "rpm": "9", "budget": "100"}).status_code == 303
+    assert not Budget.objects.exists()
+    other, _ = make_key(people.core, "other", user=people.alice)
+    assert bob.get(f"/o/acme/keys/{id_text(other.id)}/edit").status_code == 404
+
+
+def test_list_tells_what_a_key_spent_in_the_month_and_when_last(
+    people: Cast, alice: Client, key: Key
+) -> None:
+    now = clock.now()
+    rows.happen(key, now - dt.timedelta(seconds=30), 1_230_000_000)
+    rows.happen(key, now - dt.timedelta(days=40), 9_000_000_000)
+    with connection.cursor() as cursor:
+        replace_all(cursor, now)
+    listed = alice.get("/o/acme/keys").content.decode()
+    assert "$1.23" in listed
+    assert "30 s ago" in listed

@@ -1,0 +1,177 @@
+"""Forms of budgets, and of keys with their budgets."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext, gettext_lazy
+
+from accounts.forms import KeyForm
+from accounts.keys import LIMITS
+from accounts.models import Key
+from billing.models import Budget, BudgetScope
+from billing.rules.budget import PERIODS, default_anchor
+from billing.rules.money import MoneyInvalid, format_usd, parse_usd
+from usage.zones import ZONES
+
+PERIOD_NAMES = {
+    "hour": gettext_lazy("Hour"),
+    "day": gettext_lazy("Day"),
+    "week": gettext_lazy("Week"),
+    "month": gettext_lazy("Month"),
+    "total": gettext_lazy("In total, without reset"),
+}
+SCOPE_NAMES: dict[str, Any] = {
+    BudgetScope.ORGANISATION: gettext_lazy("Organisation"),
+    BudgetScope.TEAM: gettext_lazy("Team"),
+    BudgetScope.USER: gettext_lazy("Person"),
+    BudgetScope.KEY: gettext_lazy("API key"),
+    BudgetScope.MODEL: gettext_lazy("Model"),
+    BudgetScope.PROJECT: gettext_lazy("Project"),
+    BudgetScope.TAG: gettext_lazy("Tag"),
+    BudgetScope.CUSTOMER: gettext_lazy("End customer"),
+}
+
+
+class AmountField(forms.CharField):
+    """USD as people type it; nano inside, None when empty."""
+
+    def __init__(self, **over: Any) -> None:
+        widget = forms.TextInput(
+            attrs={"class": "input", "inputmode": "decimal", "autocomplete": "off"}
+        )
+        super().__init__(**{"max_length": 30, "widget": widget, **over})
+
+    def clean(self, value: Any) -> int | None:
+        text = super().clean(value).strip().removeprefix("$").replace(",", "")
+        if not text:
+            return None
+        try:
+            nano = parse_usd(text)
+        except MoneyInvalid as error:
+            raise forms.ValidationError(gettext("Give an amount in USD such as 12.50.")) from error
+        if nano < 0:
+            raise forms.ValidationError(gettext("A budget is 0 or more."))
+        return nano
+
+
+def _period(**over: Any) -> forms.ChoiceField:
+    return forms.ChoiceField(
+        label=gettext_lazy("Per"),
+        choices=[(period, PERIOD_NAMES[period]) for period in PERIODS],
+        initial="month",
+        widget=forms.Select(attrs={"class": "input"}),
+        **over,
+    )
+
+
+class _Budgeted(forms.Form):
+    """A key's form with a budget, for who may set one."""
+
+    budget = AmountField(
+        label=gettext_lazy("Budget (USD)"),
+        required=False,
+        help_text=gettext_lazy("Held and spent together never exceed it. Empty = none."),
+    )
+    period = _period(required=False)
+
+    def __init__(self, *args: Any, may_budget: bool, **over: Any) -> None:
+        super().__init__(*args, **over)
+        self.may_budget = may_budget
+        if not may_budget:
+            del self.fields["budget"], self.fields["period"]
+
+    def clean_period(self) -> str:
+        return self.cleaned_data["period"] or "month"
+
+    def limits(self) -> dict[str, Any]:
+        """What the form says of the limits of a key."""
+        return {name: self.cleaned_data[name] for name in LIMITS if name in self.cleaned_data}
+
+
+class NewKeyForm(_Budgeted, KeyForm):
+    """What a new key shall be, and may spend."""
+
+
+class KeyEditForm(_Budgeted, KeyForm):
+    """What a key may do and spend from now on."""
+
+    kind = lifetime = None  # type: ignore[assignment]
+    disabled = forms.BooleanField(
+        label=gettext_lazy("Disabled"),
+        required=False,
+        help_text=gettext_lazy("Its requests are refused until it is enabled again."),
+    )
+
+    @classmethod
+    def of(cls, key: Key, budget: Budget | None, data: Any, *, may_budget: bool) -> "KeyEditForm":
+        """The form of a key as it is now."""
+        initial: dict[str, Any] = {
+            "name": key.name,
+            "models": "\n".join(key.model_patterns),
+            "disabled": key.disabled,
+            **{name: getattr(key, name) for name in ("rpm", "tpm", "parallel")},
+            **{name: " ".join(getattr(key, name)) for name in ("endpoints", "networks", "tags")},
+        }
+        if budget is not None:
+            initial |= {"budget": format_usd(budget.amount_nano), "period": budget.period}
+        return cls(data, initial=initial, may_budget=may_budget)
+
+
+class BudgetForm(forms.Form):
+    """What a new budget shall be."""
+
+    scope = forms.ChoiceField(
+        label=gettext_lazy("For"),
+        choices=list(SCOPE_NAMES.items()),
+        widget=forms.Select(attrs={"class": "input", "autofocus": True}),
+    )
+    subject = forms.CharField(
+        label=gettext_lazy("Which"),
+        required=False,
+        max_length=200,
+        help_text=gettext_lazy(
+            "Name of the team or key, e-mail address of the person, name or pattern of the model, "
+            "or the label. Nothing for the organisation."
+        ),
+        widget=forms.TextInput(
+            attrs={"class": "input", "spellcheck": "false", "list": "budget-subjects"}
+        ),
+    )
+    amount = AmountField(label=gettext_lazy("Amount (USD)"))
+    period = _period()
+    anchor = forms.IntegerField(
+        label=gettext_lazy("Begins at"),
+        required=False,
+        min_value=0,
+        max_value=59,
+        help_text=gettext_lazy(
+            "Minute of the hour, hour of the day, weekday (0 = Monday) or day of the month. "
+            "Empty = its natural beginning."
+        ),
+        widget=forms.NumberInput(attrs={"class": "input"}),
+    )
+    timezone = forms.ChoiceField(
+        label=gettext_lazy("Time zone"),
+        choices=[(zone, zone) for zone in ZONES],
+        initial="UTC",
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if data.get("anchor") is None and "period" in data:
+            data["anchor"] = default_anchor(data["period"])
+        if "amount" in data and data["amount"] is None:
+            self.add_error("amount", gettext("Give an amount in USD such as 12.50."))
+        return data
+
+
+class BudgetChangeForm(forms.Form):
+    """What of a budget can change."""
+
+    amount = AmountField(label=gettext_lazy("Amount (USD)"))
+    enabled = forms.BooleanField(
+        label=gettext_lazy("Enabled"),
+        required=False,
+        help_text=gettext_lazy("A budget that is off refuses nothing."),
+    )
