@@ -1,12 +1,20 @@
-"""An Idempotency-Key at the edge: from a request of the management API to its one answer."""
+"""A request that moves money, and its one answer: by the API's header, or a form's hidden key."""
 
 import json
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 
 from accounts.access import Actor
-from billing.idempotency import Answer, once
+from billing.idempotency import Answer, KeyInUse, KeyInvalid, KeyReused, once
+
+
+class FormSent(ValueError):
+    """The form was sent already, and with other fields; the text says what to do."""
+
+    def __init__(self) -> None:
+        super().__init__(gettext("This form was sent already. Reload the page and fill it anew."))
 
 
 def answered(request: HttpRequest, actor: Actor, act: Callable[[], Answer]) -> HttpResponse:
@@ -23,3 +31,20 @@ def answered(request: HttpRequest, actor: Actor, act: Callable[[], Answer]) -> H
     if answer.replayed:
         response["Idempotent-Replayed"] = "true"
     return response
+
+
+def form_answered(
+    request: HttpRequest, actor: Actor, key: str, act: Callable[[], Answer]
+) -> Answer:
+    """What `act` does for a form, once for its hidden key however often it is sent.
+
+    Raises FormSent.
+    """
+    try:
+        named = f"form-{key}" if key else None
+        fields = sorted(
+            (name, values) for name, values in request.POST.lists() if name != "csrfmiddlewaretoken"
+        )
+        return once(actor, named, ("POST", request.path, json.dumps(fields).encode()), act)
+    except (KeyReused, KeyInUse, KeyInvalid) as error:
+        raise FormSent from error

@@ -9,14 +9,15 @@ five refusals in ten minutes, by a person or from a network, no further code is 
 import datetime as dt
 import ipaddress
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F
+from django.db.models import F, Sum
 from django.utils.translation import gettext
 
 from accounts import audit
@@ -131,6 +132,21 @@ def kill_batch(actor: Actor, batch: CodeBatch) -> CodeBatch:
             locked.save(update_fields=["killed_at"])
             audit.record(actor, None, "codes.killed", locked, name=locked.name)
     return locked
+
+
+def uses_of(batch_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """How often codes of each batch were redeemed."""
+    counted = Code.objects.filter(batch__in=batch_ids).values("batch").annotate(used=Sum("uses"))
+    return {row["batch"]: row["used"] for row in counted}
+
+
+def batch_state(batch: CodeBatch) -> str:
+    """`unmade`, `living`, `expired` or `killed`."""
+    if batch.killed_at is not None:
+        return "killed"
+    if batch.expires_at is not None and batch.expires_at <= clock.now():
+        return "expired"
+    return "living" if batch.downloaded_at else "unmade"
 
 
 # Redeeming --------------------------------------------------------------------------------------

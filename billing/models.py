@@ -8,7 +8,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Cast, Now, NullIf
 
-from lib.ids import new_id
+from lib.ids import id_text, new_id
 
 
 class AccountKind(models.TextChoices):
@@ -698,6 +698,15 @@ class TopUp(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount_nano} {self.state}"
+
+    @property
+    def outer_id(self) -> str:
+        return id_text(self.id)
+
+    @property
+    def given_back_nano(self) -> int:
+        """What the payer has back, by refunds and by the bank."""
+        return self.refunded_nano + self.disputed_nano
 
 
 class EventVerdict(models.TextChoices):

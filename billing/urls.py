@@ -1,7 +1,31 @@
 from django.urls import path
 
-from billing import event_views
+from billing import event_views, operator_views, views
 
 urlpatterns = [
     path("processors/<str:processor>/events", event_views.processor_event, name="processor_event"),
+    path("o/<slug:o>/billing", views.billing, name="billing"),
+    path("o/<slug:o>/billing/ledger.csv", views.ledger_file, name="ledger_file"),
+    path("o/<slug:o>/billing/top-up", views.top_up_new, name="top_up_new"),
+    path("o/<slug:o>/billing/top-ups/<str:id>", views.top_up_state, name="top_up"),
+    path("o/<slug:o>/billing/redeem", views.redeem, name="redeem"),
+    path("o/<slug:o>/billing/alerts", views.wallet, name="wallet"),
+    path("admin/credits", operator_views.credit_list, name="credits"),
+    path(
+        "admin/credits/<str:id>/approve",
+        operator_views.credit_decide,
+        {"verb": "approve"},
+        name="credit_approve",
+    ),
+    path(
+        "admin/credits/<str:id>/refuse",
+        operator_views.credit_decide,
+        {"verb": "refuse"},
+        name="credit_refuse",
+    ),
+    path("admin/codes", operator_views.code_list, name="codes"),
+    path("admin/codes/<str:id>/download", operator_views.code_download, name="code_download"),
+    path("admin/codes/<str:id>/kill", operator_views.code_kill, name="code_kill"),
+    path("admin/payments", operator_views.payment_list, name="payments"),
+    path("admin/payments/<str:id>/confirm", operator_views.payment_confirm, name="payment_confirm"),
 ]

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from accounts.models import Organisation
 from billing.ledger import post
-from billing.models import Account, AccountKind
+from billing.models import Account, AccountKind, Hold, HoldState
 from billing.rules.posting import opening_credit
 
 
@@ -28,6 +28,11 @@ def balance(organisation: Organisation | UUID) -> Balance:
         # The books see money from the customer's side: what is owed stands below 0.
         -rows.get(AccountKind.DEBT, 0),
     )
+
+
+def open_holds(organisation: Organisation | UUID) -> int:
+    """How many attempts hold money of the organisation now."""
+    return Hold.objects.filter(organisation=organisation, state=HoldState.OPEN).count()
 
 
 def add_opening_credit(organisation: Organisation, amount_nano: int, *, actor: str = "") -> bool:

@@ -12,6 +12,7 @@ from django.utils.translation import get_language
 from accounts.access import Actor, scope_of
 from accounts.appearance import THEME_COOKIE, THEMES
 from accounts.models import Organisation
+from accounts.rules.roles import Action
 from billing.wallets import balance
 
 
@@ -26,11 +27,18 @@ def shell(request: HttpRequest) -> dict[str, object]:
         "organisations": lambda: _organisations(actor),
         # The template asks twice: whether there is one, and what it is.
         "balance_nano": cache(lambda: _balance_nano(actor)),
+        "may_redeem_only": _may(actor, "codes.redeem") and not _may(actor, "balance.read"),
+        "sees_webhooks": _may(actor, "webhooks.read"),
     }
 
 
+def _may(actor: Actor | None, action: Action) -> bool:
+    within = actor is not None and actor.organisation is not None
+    return within and actor is not None and scope_of(actor, action) is not None
+
+
 def _balance_nano(actor: Actor | None) -> int | None:
-    if actor is None or actor.organisation is None or scope_of(actor, "balance.read") is None:
+    if actor is None or actor.organisation is None or not _may(actor, "balance.read"):
         return None
     return balance(actor.organisation).available_nano
 

@@ -7,6 +7,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.root, name="root"),
     path("", include("accounts.urls")),
     path("", include("billing.urls")),
+    path("", include("notify.urls")),
     path("", include("gateway.urls")),
     path("", include("playground.urls")),
     path("", include("usage.urls")),

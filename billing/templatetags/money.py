@@ -3,7 +3,13 @@
 from django import template
 from django.utils.translation import pgettext
 
-from billing.rules.money import display_card, display_request, display_total, format_scaled
+from billing.rules.money import (
+    display_card,
+    display_request,
+    display_total,
+    format_scaled,
+    format_usd,
+)
 from lib.formatting import MISSING
 
 register = template.Library()
@@ -19,6 +25,19 @@ def money_symbol() -> str:
 def money_total(nano: int | None) -> str:
     """A total: grouped, two decimals; a dash when it is not known."""
     return MISSING if nano is None else display_total(nano, money_symbol())
+
+
+@register.filter
+def money_signed(nano: int) -> str:
+    """A movement: a total with its sign, plus as well."""
+    text = display_total(nano, money_symbol())
+    return f"+{text}" if nano > 0 else text
+
+
+@register.filter
+def money_exact(nano: int) -> str:
+    """Every digit, for a title beside a rounded figure."""
+    return f"{format_usd(nano)} USD"
 
 
 @register.filter

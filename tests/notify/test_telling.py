@@ -5,7 +5,6 @@ import datetime as dt
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
@@ -22,14 +21,7 @@ from notify.rules.backoff import TRIES_MAX
 from outbox.facts import put
 from outbox.models import Fact
 from tests import cast
-from tests.notify.receiver import Receiver, receiver
-
-
-@pytest.fixture
-def server(settings: LazySettings) -> Iterator[Receiver]:
-    settings.WEBHOOK_EGRESS_ALLOW = ["127.0.0.1/32"]
-    with receiver() as told:
-        yield told
+from tests.notify.receiver import Receiver
 
 
 def happen(people: cast.Cast, kind: str = "code.redeemed", **body: object) -> UUID:

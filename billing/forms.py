@@ -1,0 +1,207 @@
+"""The forms of money. Amounts are exact decimals; what is cleaned is nano."""
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext, gettext_lazy
+
+from billing.codes import CODES_MAX
+from billing.models import CreditKind
+from billing.rules.money import MoneyInvalid, parse_usd
+from lib import clock
+from lib.ids import id_text, new_id
+
+_PLAIN = {"class": "input", "autocomplete": "off"}
+
+
+class MoneyField(forms.CharField):
+    """USD as people write it, perhaps with commas between thousands; cleaned to nano."""
+
+    def __init__(self, **over: Any) -> None:
+        widget = forms.TextInput(attrs={**_PLAIN, "inputmode": "decimal", "maxlength": 24})
+        super().__init__(**{"max_length": 24, "widget": widget, **over})
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if not text:
+            return None
+        try:
+            return parse_usd(text.strip().removeprefix("$").replace(",", ""))
+        except MoneyInvalid as error:
+            raise forms.ValidationError(gettext("Write an amount such as 12.50.")) from error
+
+
+class OnceForm(forms.Form):
+    """A form that moves money carries a key of its own: sent twice, it moves it once."""
+
+    once = forms.CharField(
+        max_length=40, required=False, widget=forms.HiddenInput, initial=lambda: id_text(new_id())
+    )
+
+
+class TopUpForm(OnceForm):
+    """How much, and how to pay it."""
+
+    amount = forms.ChoiceField(
+        label=gettext_lazy("Amount"),
+        choices=[(usd, usd) for usd in ("10", "25", "50", "100", "250", "other")],
+        initial="50",
+    )
+    other = MoneyField(label=gettext_lazy("Another amount in USD"), required=False)
+    processor = forms.ChoiceField(label=gettext_lazy("Pay by"))
+    keep_card = forms.BooleanField(
+        label=gettext_lazy("Keep the card for automatic top-ups"),
+        help_text=gettext_lazy(
+            "It is kept by the payment company. Nothing is charged until you switch automatic "
+            "top-up on."
+        ),
+        required=False,
+    )
+
+    def __init__(self, processors: Iterable[str], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = {"stripe": gettext_lazy("Card"), "manual": gettext_lazy("Bank transfer")}
+        choices = [(name, names[name]) for name in processors]
+        self.fields["processor"].choices = choices  # type: ignore[attr-defined]
+        self.fields["processor"].initial = choices[0][0]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("amount") == "other" and "other" in cleaned and not cleaned["other"]:
+            self.add_error("other", gettext("Write an amount such as 12.50."))
+        if cleaned.get("processor") == "manual":
+            cleaned["keep_card"] = False
+        return cleaned
+
+    @property
+    def amount_nano(self) -> int:
+        """What was chosen or written."""
+        chosen = self.cleaned_data["amount"]
+        nano: int = self.cleaned_data["other"] if chosen == "other" else parse_usd(chosen)
+        return nano
+
+
+class RedeemForm(forms.Form):
+    """A redemption code."""
+
+    code = forms.CharField(
+        label=gettext_lazy("Code"),
+        max_length=200,
+        help_text=gettext_lazy("Seven groups of four. Small letters and spaces do not matter."),
+        widget=forms.TextInput(
+            attrs={
+                "class": "input mono",
+                "autocomplete": "off",
+                "autocapitalize": "characters",
+                "spellcheck": "false",
+                "autofocus": True,
+                "placeholder": "XXXX-XXXX-XXXX-XXXX-XXXX-XXXX-XXXX",
+            }
+        ),
+    )
+
+
+class WalletForm(forms.Form):
+    """When to tell of a low balance, and whether to fill it by the kept card."""
+
+    low = MoneyField(
+        label=gettext_lazy("Low-balance alert, in USD"),
+        required=False,
+        help_text=gettext_lazy(
+            "Owners and billing get a letter when less is available. Empty = never."
+        ),
+    )
+    enabled = forms.BooleanField(label=gettext_lazy("Top up automatically"), required=False)
+    below = MoneyField(label=gettext_lazy("When the balance is below, in USD"))
+    amount = MoneyField(label=gettext_lazy("Top up by, in USD"))
+
+
+class CreditForm(OnceForm):
+    """A correction of a balance."""
+
+    organisation = forms.CharField(
+        label=gettext_lazy("Organisation"),
+        max_length=60,
+        help_text=gettext_lazy("The name in its address: /o/…/"),
+        widget=forms.TextInput(attrs={**_PLAIN, "list": "organisations"}),
+    )
+    amount = MoneyField(
+        label=gettext_lazy("Amount in USD"), help_text=gettext_lazy("Below 0 takes money away.")
+    )
+    kind = forms.ChoiceField(
+        label=gettext_lazy("Kind"),
+        choices=[
+            (CreditKind.CASH, gettext_lazy("Money")),
+            (CreditKind.PROMO, gettext_lazy("Promotional credit")),
+        ],
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+    days = forms.IntegerField(
+        label=gettext_lazy("Expires after days"),
+        required=False,
+        min_value=1,
+        max_value=3650,
+        help_text=gettext_lazy("Promotional credit only. Empty = never."),
+        widget=forms.NumberInput(attrs=_PLAIN),
+    )
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=500,
+        help_text=gettext_lazy("The customer reads it."),
+        widget=forms.TextInput(attrs=_PLAIN),
+    )
+    document = forms.CharField(
+        label=gettext_lazy("Document"),
+        max_length=200,
+        required=False,
+        widget=forms.TextInput(attrs=_PLAIN),
+    )
+
+    def expires_at(self) -> dt.datetime | None:
+        days = self.cleaned_data["days"]
+        return clock.now() + clock.days(days) if days else None
+
+
+class BatchForm(OnceForm):
+    """A batch of redemption codes."""
+
+    name = forms.CharField(
+        label=gettext_lazy("Name"), max_length=120, widget=forms.TextInput(attrs=_PLAIN)
+    )
+    value = MoneyField(label=gettext_lazy("Value of each code in USD"))
+    count = forms.IntegerField(
+        label=gettext_lazy("Codes"),
+        min_value=1,
+        max_value=CODES_MAX,
+        initial=10,
+        widget=forms.NumberInput(attrs=_PLAIN),
+    )
+    max_uses = forms.IntegerField(
+        label=gettext_lazy("Uses of each code"),
+        min_value=1,
+        max_value=1_000_000,
+        initial=1,
+        help_text=gettext_lazy("By different organisations."),
+        widget=forms.NumberInput(attrs=_PLAIN),
+    )
+    days = forms.IntegerField(
+        label=gettext_lazy("Codes expire after days"),
+        required=False,
+        min_value=1,
+        max_value=3650,
+        widget=forms.NumberInput(attrs=_PLAIN),
+    )
+    credit_days = forms.IntegerField(
+        label=gettext_lazy("Credit expires after days"),
+        required=False,
+        min_value=1,
+        max_value=3650,
+        help_text=gettext_lazy("Counted from the redemption. Empty = never."),
+        widget=forms.NumberInput(attrs=_PLAIN),
+    )
+
+    def expires_at(self) -> dt.datetime | None:
+        days = self.cleaned_data["days"]
+        return clock.now() + clock.days(days) if days else None

@@ -1,0 +1,245 @@
+"""Pages of operators: corrections of balances, redemption codes, payments (W75, W77)."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.access import Actor, operator_page
+from billing import codes, credits, topups
+from billing.access import (
+    access_batch,
+    access_credit,
+    all_organisations,
+    all_top_ups,
+    any_top_up,
+    organisation_named,
+    unmatched_events,
+    visible_batches,
+    visible_credits,
+)
+from billing.answering import FormSent, form_answered
+from billing.codes import CodeRefused
+from billing.credits import CreditRefused
+from billing.forms import BatchForm, CreditForm
+from billing.idempotency import Answer
+from billing.models import CreditKind
+from billing.operator_api import codes_file
+from billing.topups import TopUpRefused
+from lib.ids import id_text
+from lib.pagination import BadCursor, page_by_id
+
+_ROWS = 50
+_EVENTS = 20
+
+
+# Corrections ------------------------------------------------------------------------------------
+
+
+@operator_page("credits.read")
+@require_http_methods(["GET", "HEAD", "POST"])
+def credit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = CreditForm(request.POST or None)
+    if form.is_bound and form.is_valid() and _credit(request, actor, form):
+        return _see("credits")
+    page = _page(request, visible_credits(actor))
+    context = {
+        "nav": "credits",
+        "form": form,
+        "rows": [{"credit": row, "id": id_text(row.id), "own": row.asked_by == actor.user}
+                 for row in page["items"]],
+        "next_href": page["next_href"],
+        "organisations": list(all_organisations(actor)[:200]),
+        "limit_nano": credits.limit_nano(),
+    }  # fmt: skip
+    return render(request, "billing/credits.html", context, status=422 if form.errors else 200)
+
+
+def _credit(request: HttpRequest, actor: Actor, form: CreditForm) -> bool:
+    asked = form.cleaned_data
+
+    def act() -> Answer:
+        credit = credits.ask_credit(
+            actor,
+            organisation_named(actor, asked["organisation"].strip()),
+            asked["amount"],
+            kind=CreditKind(asked["kind"]),
+            expires_at=form.expires_at(),
+            reason=asked["reason"],
+            document=asked["document"],
+        )
+        return Answer(201, {"state": str(credit.state)})
+
+    state = _tried(form, lambda: form_answered(request, actor, asked["once"], act).body["state"])
+    if state == "waiting":
+        messages.info(request, gettext("It waits for another operator."))
+    elif state:
+        messages.success(request, gettext("The balance is corrected."))
+    return bool(state)
+
+
+@operator_page("credits.write")
+@require_POST
+def credit_decide(request: HttpRequest, actor: Actor, id: str, verb: str) -> HttpResponseBase:
+    credit = access_credit(actor, id)
+    try:
+        if verb == "approve":
+            credits.approve_credit(actor, credit)
+            messages.success(request, gettext("The balance is corrected."))
+        else:
+            credits.refuse_credit(actor, credit)
+            messages.success(request, gettext("The correction is refused."))
+    except CreditRefused as refused:
+        messages.error(request, refused.message)
+    return _see("credits")
+
+
+# Codes ------------------------------------------------------------------------------------------
+
+
+@operator_page("codes.read")
+@require_http_methods(["GET", "HEAD", "POST"])
+def code_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = BatchForm(request.POST or None)
+    if form.is_bound and form.is_valid() and _batch(request, actor, form):
+        return _see("codes")
+    page = _page(request, visible_batches(actor))
+    used = codes.uses_of([batch.id for batch in page["items"]])
+    context = {
+        "nav": "codes",
+        "form": form,
+        "rows": [
+            {
+                "batch": batch,
+                "id": id_text(batch.id),
+                "used": used.get(batch.id, 0),
+                "all": batch.count * batch.max_uses,
+                "state": codes.batch_state(batch),
+            }
+            for batch in page["items"]
+        ],
+        "next_href": page["next_href"],
+    }
+    return render(request, "billing/codes.html", context, status=422 if form.errors else 200)
+
+
+def _batch(request: HttpRequest, actor: Actor, form: BatchForm) -> bool:
+    asked = form.cleaned_data
+
+    def act() -> Answer:
+        batch = codes.create_batch(
+            actor,
+            asked["name"],
+            asked["value"],
+            asked["count"],
+            max_uses=asked["max_uses"],
+            expires_at=form.expires_at(),
+            credit_days=asked["credit_days"],
+        )
+        return Answer(201, {"id": id_text(batch.id)})
+
+    made = _tried(form, lambda: form_answered(request, actor, asked["once"], act).body["id"])
+    if made:
+        messages.success(request, gettext("The batch is there. Download its codes once."))
+    return bool(made)
+
+
+@operator_page("codes.write")
+@require_POST
+def code_download(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    try:
+        return codes_file(access_batch(actor, id), actor)
+    except CodeRefused as refused:
+        messages.error(request, refused.message)
+        return _see("codes")
+
+
+@operator_page("codes.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def code_kill(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    batch = access_batch(actor, id)
+    if request.method == "POST" and request.POST.get("confirm", "").strip() == batch.name:
+        codes.kill_batch(actor, batch)
+        messages.success(request, gettext("The codes of %(name)s are off.") % {"name": batch.name})
+        return _see("codes")
+    context = {"nav": "codes", "batch": batch, "id": id, "wrong": request.method == "POST"}
+    return render(
+        request, "billing/code_kill.html", context, status=422 if context["wrong"] else 200
+    )
+
+
+# Payments ---------------------------------------------------------------------------------------
+
+
+@operator_page("credits.read")
+@require_safe
+def payment_list(request: HttpRequest, actor: Actor) -> HttpResponse:
+    page = _page(request, all_top_ups(actor))
+    context = {
+        "nav": "payments",
+        "rows": [
+            {
+                "top_up": row,
+                "id": id_text(row.id),
+                "transfer": row.processor == "manual" and row.state in ("ordered", "pending"),
+                "own": row.confirmed_by is not None and row.confirmed_by == actor.user,
+            }
+            for row in page["items"]
+        ],
+        "next_href": page["next_href"],
+        "events": list(unmatched_events(actor)[:_EVENTS]),
+    }
+    return render(request, "billing/payments.html", context)
+
+
+@operator_page("credits.write")
+@require_POST
+def payment_confirm(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    try:
+        top_up = topups.confirm_transfer(
+            actor, any_top_up(actor, id), request.POST.get("document", "")[:110]
+        )
+    except TopUpRefused as refused:
+        messages.error(request, refused.message)
+    else:
+        if top_up.state == "paid":
+            messages.success(request, gettext("The transfer is credited."))
+        else:
+            messages.info(request, gettext("It waits for another operator."))
+    return _see("payments")
+
+
+# Shared -----------------------------------------------------------------------------------------
+
+
+def _tried(form: forms.Form, act: Callable[[], Any]) -> Any:
+    """What came of a write; None when it was refused, which the form then tells."""
+    try:
+        return act()
+    except (CreditRefused, CodeRefused) as refused:
+        form.add_error(refused.field if refused.field in form.fields else None, refused.message)
+    except FormSent as sent:
+        form.add_error(None, str(sent))
+    except Http404:
+        form.add_error("organisation", gettext("There is no such organisation."))
+    return None
+
+
+def _page(request: HttpRequest, rows: Any) -> dict[str, Any]:
+    try:
+        page = page_by_id(rows, _ROWS, request.GET.get("after") or None)
+    except BadCursor:
+        page = page_by_id(rows, _ROWS, None)
+    return {"items": page.items, "next_href": f"?after={page.next}" if page.next else ""}
+
+
+def _see(name: str) -> HttpResponseBase:
+    response = redirect(reverse(name))
+    response.status_code = 303
+    return response

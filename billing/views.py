@@ -1,0 +1,323 @@
+"""Pages of an organisation's money: balance and ledger (W40), top-up and redeem (W41)."""
+
+import csv
+import datetime as dt
+import io
+from typing import Any, NamedTuple
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts import access
+from accounts.access import Actor, organisation_page
+from accounts.models import Organisation
+from billing import codes, promo, statement, topups, wallets, watch
+from billing.access import access_top_up, access_wallet, visible_top_ups
+from billing.answering import FormSent, form_answered
+from billing.codes import CodeRefused, TooManyTries
+from billing.forms import RedeemForm, TopUpForm, WalletForm
+from billing.idempotency import Answer
+from billing.models import TopUp
+from billing.processors import processors
+from billing.processors.processor import ProcessorError
+from billing.rules.money import format_usd
+from billing.topups import TopUpRefused
+from billing.words import line_word
+from lib import clock
+from lib.htmx import render_part
+from lib.ids import id_text
+
+_PACE_DAYS = 7
+_TOP_UPS = 20
+_YEAR = 365
+
+
+class Pace(NamedTuple):
+    """How long the balance lasts: `state` is none, now, later or date."""
+
+    state: str
+    on: dt.date | None = None
+    days: int = 0
+
+
+# Balance and ledger (W40) -----------------------------------------------------------------------
+
+
+@organisation_page("balance.read")
+@require_safe
+def billing(request: HttpRequest, actor: Actor) -> HttpResponse:
+    organisation = access_wallet(actor, "balance.read")
+    month = _month(request)
+    found = statement.statement(organisation, month)
+    context = {**_overview(actor, organisation), **_ledger(organisation, found)}
+    return render_part(request, "billing/overview.html", "billing/_ledger.html", context)
+
+
+@organisation_page("balance.read")
+@require_safe
+def ledger_file(request: HttpRequest, actor: Actor) -> HttpResponse:
+    organisation = access_wallet(actor, "balance.read")
+    found = statement.statement(organisation, _month(request))
+    written = io.StringIO()
+    table = csv.writer(written)
+    table.writerow(["time", "type", "requests", "amount", "balance", "currency", "reason", "id"])
+    for line in found.lines:
+        table.writerow(
+            [
+                line.at.isoformat(),
+                line.kind,
+                line.count if line.kind == statement.USAGE else "",
+                format_usd(line.amount_nano),
+                format_usd(line.balance_nano),
+                organisation.currency,
+                _plain_cell(str((line.cause or {}).get("reason", ""))),
+                id_text(line.id) if line.id else "",
+            ]
+        )
+    response = HttpResponse(written.getvalue(), content_type="text/csv; charset=utf-8")
+    name = f"ledger-{organisation.slug}-{found.month:%Y-%m}.csv"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
+    now = clock.now()
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    balance = wallets.balance(organisation)
+    total_nano = balance.available_nano + balance.held_nano - balance.debt_nano
+    return {
+        "nav": "billing",
+        "balance": balance,
+        "total_nano": total_nano,
+        "running": wallets.open_holds(organisation),
+        "spent_nano": statement.spent_nano(organisation, month),
+        "pace": _pace(organisation, total_nano, now),
+        "setting": watch.wallet_setting(organisation),
+        "grants": list(promo.grants_left(organisation.id)),
+        "may_top_up": access.scope_of(actor, "topups.write") is not None,
+        "may_redeem": access.scope_of(actor, "codes.redeem") is not None,
+        "may_change": access.scope_of(actor, "wallet.write") is not None,
+    }
+
+
+def _pace(organisation: Organisation, total_nano: int, now: dt.datetime) -> Pace:
+    spent = statement.spent_nano(organisation, now - dt.timedelta(days=_PACE_DAYS))
+    if total_nano <= 0:
+        return Pace("now")
+    if spent <= 0:
+        return Pace("none")
+    days = total_nano * _PACE_DAYS // spent
+    if days > _YEAR:
+        return Pace("later")
+    return Pace("date", (now + dt.timedelta(days=days)).date(), days)
+
+
+def _ledger(organisation: Organisation, found: statement.Statement) -> dict[str, Any]:
+    after = statement.month_after(found.month)
+    this = statement.month_of(None)
+    begun = organisation.created_at.date().replace(day=1)
+    return {
+        "statement": found,
+        "lines": [_line(organisation, line) for line in found.lines],
+        "month": f"{found.month:%Y-%m}",
+        "before": f"{statement.month_before(found.month):%Y-%m}" if found.month > begun else "",
+        "after": f"{after:%Y-%m}" if after <= this else "",
+    }
+
+
+def _line(organisation: Organisation, line: statement.Line) -> dict[str, Any]:
+    cause = line.cause or {}
+    usage = line.kind == statement.USAGE
+    day = f"{line.at:%Y-%m-%d}"
+    query = f"?range=custom&from={day}&to={day}&tz=UTC"
+    return {
+        "line": line,
+        "word": line_word(line.kind),
+        "usage": usage,
+        "href": reverse("requests", args=[organisation.slug]) + query if usage else "",
+        "reason": cause.get("reason", ""),
+        "document": cause.get("document", ""),
+        "top_up": cause.get("top_up", ""),
+        "by": line.actor if line.kind in ("adjust", "reverse", "redeem") else "",
+    }
+
+
+def _month(request: HttpRequest) -> dt.date:
+    try:
+        return statement.month_of(request.GET.get("month"))
+    except ValueError:
+        return statement.month_of(None)
+
+
+def _plain_cell(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+# Top-up (W41) -----------------------------------------------------------------------------------
+
+
+@organisation_page("topups.read")
+@require_http_methods(["GET", "HEAD", "POST"])
+def top_up_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = TopUpForm(processors(), request.POST or None)
+    if request.method == "POST":
+        access.require(actor, "topups.write")
+        if form.is_valid() and (made := _order(request, actor, form)) is not None:
+            return made
+    context = {
+        "nav": "billing",
+        "form": form,
+        "top_ups": list(visible_top_ups(actor)[:_TOP_UPS]),
+        "may_top_up": access.scope_of(actor, "topups.write") is not None,
+        "may_change": access.scope_of(actor, "wallet.write") is not None,
+    }
+    return render(request, "billing/top_up.html", context, status=422 if form.is_bound else 200)
+
+
+def _order(request: HttpRequest, actor: Actor, form: TopUpForm) -> HttpResponseBase | None:
+    organisation = access_wallet(actor, "topups.write")
+
+    def act() -> Answer:
+        top_up = topups.order_top_up(
+            actor,
+            organisation,
+            form.amount_nano,
+            processor=form.cleaned_data["processor"],
+            keep_card=form.cleaned_data["keep_card"],
+        )
+        return Answer(201, {"id": id_text(top_up.id)})
+
+    try:
+        id = form_answered(request, actor, form.cleaned_data["once"], act).body["id"]
+        top_up = topups.open_checkout(access_top_up(actor, id))
+    except TopUpRefused as refused:
+        field = "other" if refused.field == "amount" else refused.field
+        form.add_error(field if field in form.fields else None, refused.message)
+        return None
+    except FormSent as sent:
+        form.add_error(None, str(sent))
+        return None
+    except ProcessorError:
+        text = gettext("The payment company did not answer. Nothing was charged. Try again.")
+        form.add_error(None, text)
+        return None
+    if getattr(request, "htmx", None):
+        response = HttpResponse(status=204)
+        response["HX-Redirect"] = top_up.checkout_url or _top_up_url(organisation, top_up)
+        return response
+    return _see(_top_up_url(organisation, top_up))
+
+
+@organisation_page("topups.read")
+@require_safe
+def top_up_state(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    top_up = access_top_up(actor, id)
+    context = {
+        "nav": "billing",
+        "top_up": top_up,
+        "id": id_text(top_up.id),
+        "waits": top_up.state in ("ordered", "pending"),
+        "cancelled": request.GET.get("return") == "cancelled",
+        "available_nano": wallets.balance(top_up.organisation).available_nano,
+    }
+    return render_part(request, "billing/top_up_state.html", "billing/_top_up_state.html", context)
+
+
+def _top_up_url(organisation: Organisation, top_up: TopUp) -> str:
+    return reverse("top_up", args=[organisation.slug, id_text(top_up.id)])
+
+
+# Redeem -----------------------------------------------------------------------------------------
+
+
+@organisation_page("codes.redeem")
+@require_http_methods(["GET", "HEAD", "POST"])
+def redeem(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = RedeemForm(request.POST or None)
+    given, status = None, 422 if form.is_bound else 200
+    if form.is_bound and form.is_valid():
+        organisation = access_wallet(actor, "codes.redeem")
+        network = request.META.get("REMOTE_ADDR", "")
+        try:
+            given = codes.try_code(actor, organisation, form.cleaned_data["code"], network)
+            status = 200
+        except CodeRefused as refused:
+            form.add_error("code", refused.message)
+        except TooManyTries as refused:
+            form.add_error("code", str(refused))
+            status = 429
+    may_change = access.scope_of(actor, "wallet.write") is not None
+    context: dict[str, Any] = {
+        "nav": "billing",
+        "form": form,
+        "given": given,
+        "may_change": may_change,
+    }
+    if given is not None and access.scope_of(actor, "balance.read") is not None:
+        context["available_nano"] = wallets.balance(given.redemption.organisation).available_nano
+    return render_part(
+        request, "billing/redeem.html", "billing/_redeem.html", context, status=status
+    )
+
+
+# Alerts and automatic top-up --------------------------------------------------------------------
+
+
+@organisation_page("wallet.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def wallet(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    organisation = access_wallet(actor, "wallet.write")
+    setting = watch.wallet_setting(organisation)
+    initial = {
+        "low": "" if setting.low_nano is None else format_usd(setting.low_nano),
+        "enabled": setting.auto_enabled,
+        "below": format_usd(setting.auto_below_nano),
+        "amount": format_usd(setting.auto_amount_nano),
+    }
+    form = WalletForm(request.POST or None, initial=initial)
+    if form.is_bound and form.is_valid() and _set_wallet(actor, organisation, form):
+        messages.success(request, gettext("Alerts are saved."))
+        return _see(reverse("billing", args=[organisation.slug]))
+    return render(
+        request,
+        "billing/wallet.html",
+        {
+            "nav": "billing",
+            "form": form,
+            "setting": setting,
+            "stripe": "stripe" in processors(),
+            "may_change": True,
+        },
+        status=422 if form.is_bound else 200,
+    )
+
+
+def _set_wallet(actor: Actor, organisation: Organisation, form: WalletForm) -> bool:
+    asked = form.cleaned_data
+    try:
+        watch.set_automatic(
+            actor,
+            organisation,
+            enabled=asked["enabled"],
+            below_nano=asked["below"],
+            amount_nano=asked["amount"],
+        )
+    except TopUpRefused as refused:
+        form.add_error(refused.field, refused.message)
+        return False
+    watch.set_low_balance(actor, organisation, asked["low"])
+    return True
+
+
+# Shared -----------------------------------------------------------------------------------------
+
+
+def _see(url: str) -> HttpResponseBase:
+    response = redirect(url)
+    response.status_code = 303
+    return response

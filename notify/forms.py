@@ -1,0 +1,30 @@
+"""The form of a webhook."""
+
+from django import forms
+from django.utils.translation import gettext_lazy
+
+from notify.kinds import FOR_ORGANISATIONS
+
+
+class WebhookForm(forms.Form):
+    """Where to send events, and which."""
+
+    url = forms.CharField(
+        label=gettext_lazy("Address"),
+        max_length=500,
+        help_text=gettext_lazy(
+            "An https address of yours that answers with a status of 200 to 299."
+        ),
+        widget=forms.URLInput(
+            attrs={"class": "input mono", "autocomplete": "off", "spellcheck": "false"}
+        ),
+    )
+    kinds = forms.MultipleChoiceField(
+        label=gettext_lazy("Events"),
+        required=False,
+        choices=[
+            (kind.name, kind.title) for kind in FOR_ORGANISATIONS if kind.name != "webhook.tested"
+        ],
+        help_text=gettext_lazy("None chosen = all of them."),
+        widget=forms.CheckboxSelectMultiple,
+    )

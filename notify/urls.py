@@ -1,0 +1,16 @@
+from django.urls import path
+
+from notify import views
+
+urlpatterns = [
+    path("o/<slug:o>/webhooks", views.webhook_list, name="webhooks"),
+    path("o/<slug:o>/webhooks/<str:id>", views.webhook, name="webhook"),
+    path("o/<slug:o>/webhooks/<str:id>/rotate", views.webhook_rotate, name="webhook_rotate"),
+    path("o/<slug:o>/webhooks/<str:id>/test", views.webhook_test, name="webhook_test"),
+    path("o/<slug:o>/webhooks/<str:id>/remove", views.webhook_remove, name="webhook_remove"),
+    path(
+        "o/<slug:o>/webhooks/<str:id>/deliveries/<str:delivery>/send",
+        views.delivery_repeat,
+        name="delivery_repeat",
+    ),
+]

@@ -1,0 +1,134 @@
+"""Pages of an organisation's webhooks: the list, one with its deliveries, a secret shown once."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts import access
+from accounts.access import Actor, organisation_page
+from lib.htmx import render_part
+from lib.ids import id_text
+from lib.pagination import BadCursor, page_by_id
+from notify import deliveries, endpoints
+from notify.access import (
+    access_delivery,
+    access_endpoint,
+    visible_deliveries,
+    visible_endpoints,
+)
+from notify.endpoints import WebhookRefused
+from notify.forms import WebhookForm
+from notify.kinds import KINDS
+from notify.models import Delivery
+
+_ROWS = 50
+
+
+@organisation_page("webhooks.read")
+@require_http_methods(["GET", "HEAD", "POST"])
+def webhook_list(request: HttpRequest, actor: Actor) -> HttpResponse:
+    form = WebhookForm(request.POST or None)
+    if form.is_bound:
+        access.require(actor, "webhooks.write")
+    if form.is_bound and form.is_valid() and actor.organisation is not None:
+        try:
+            endpoint, secret = endpoints.create_endpoint(
+                actor, actor.organisation, form.cleaned_data["url"], form.cleaned_data["kinds"]
+            )
+        except WebhookRefused as refused:
+            form.add_error(refused.field, refused.message)
+        else:
+            context = {"nav": "webhooks", "endpoint": endpoint, "secret": secret}
+            return render(request, "notify/secret.html", context)
+    context = {
+        "nav": "webhooks",
+        "form": form,
+        "rows": [{"endpoint": row, "id": id_text(row.id)} for row in visible_endpoints(actor)],
+        "may_write": access.scope_of(actor, "webhooks.write") is not None,
+    }
+    return render(request, "notify/webhooks.html", context, status=422 if form.errors else 200)
+
+
+@organisation_page("webhooks.read")
+@require_safe
+def webhook(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    endpoint = access_endpoint(actor, id)
+    rows = visible_deliveries(actor, endpoint)
+    try:
+        page = page_by_id(rows, _ROWS, request.GET.get("after") or None)
+    except BadCursor:
+        page = page_by_id(rows, _ROWS, None)
+    context = {
+        "nav": "webhooks",
+        "endpoint": endpoint,
+        "id": id_text(endpoint.id),
+        "rows": [_row(delivery) for delivery in page.items],
+        "next_href": f"?after={page.next}" if page.next else "",
+        "waits": any(row.state == "pending" for row in page.items),
+        "may_write": access.scope_of(actor, "webhooks.write") is not None,
+    }
+    return render_part(request, "notify/webhook.html", "notify/_deliveries.html", context)
+
+
+def _row(delivery: Delivery) -> dict[str, Any]:
+    tries = [told for told in delivery.tries if "ms" in told]
+    return {
+        "delivery": delivery,
+        "id": id_text(delivery.id),
+        "event": id_text(delivery.fact_id),
+        "title": KINDS[delivery.fact.kind].title,
+        "tries": len(tries),
+        "last": tries[-1] if tries else None,
+    }
+
+
+@organisation_page("webhooks.write")
+@require_POST
+def webhook_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    endpoint = access_endpoint(actor, id)
+    secret = endpoints.rotate_secret(actor, endpoint)
+    context = {"nav": "webhooks", "endpoint": endpoint, "secret": secret, "rotated": True}
+    return render(request, "notify/secret.html", context)
+
+
+@organisation_page("webhooks.write")
+@require_POST
+def webhook_test(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    endpoints.send_test(actor, access_endpoint(actor, id))
+    messages.success(request, gettext("A test is on its way."))
+    return _see("webhook", actor, id)
+
+
+@organisation_page("webhooks.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def webhook_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    endpoint = access_endpoint(actor, id)
+    host = urlsplit(endpoint.url).hostname or endpoint.url
+    if request.method == "POST" and request.POST.get("confirm", "").strip() == host:
+        endpoints.remove_endpoint(actor, endpoint)
+        messages.success(request, gettext("The webhook is removed."))
+        return _see("webhooks", actor)
+    wrong = request.method == "POST"
+    context = {"nav": "webhooks", "endpoint": endpoint, "id": id, "host": host, "wrong": wrong}
+    return render(request, "notify/webhook_remove.html", context, status=422 if wrong else 200)
+
+
+@organisation_page("webhooks.write")
+@require_POST
+def delivery_repeat(request: HttpRequest, actor: Actor, id: str, delivery: str) -> HttpResponseBase:
+    deliveries.send_again(actor, access_delivery(actor, access_endpoint(actor, id), delivery))
+    messages.success(request, gettext("It is sent again."))
+    return _see("webhook", actor, id)
+
+
+def _see(name: str, actor: Actor, *rest: str) -> HttpResponseBase:
+    slug = actor.organisation.slug if actor.organisation else ""
+    response = redirect(reverse(name, args=[slug, *rest]))
+    response.status_code = 303
+    return response

@@ -1,0 +1,252 @@
+"""W40, W41, W75, W77: the pages of money, who may open them, and that their figures tie."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.test import Client
+
+from accounts.models import Role
+from billing import codes, credits, promo, statement
+from billing.forms import TopUpForm
+from billing.models import Credit, TopUp, WalletSetting
+from billing.wallets import add_opening_credit, balance
+from lib import clock
+from lib.ids import id_text
+from tests import cast
+from tests.fakes.processor import SECRET_KEY, WEBHOOK_SECRET, FakeProcessor, fake_processor
+from tests.usage.rows import happen
+
+USD = 10**9
+PAGES = {
+    "billing": "balance.read",
+    "billing/ledger.csv": "balance.read",
+    "billing/top-up": "topups.read",
+    "billing/redeem": "codes.redeem",
+    "billing/alerts": "wallet.write",
+    "webhooks": "webhooks.read",
+}
+
+
+@pytest.fixture
+def bank(settings: LazySettings) -> Iterator[FakeProcessor]:
+    with fake_processor() as bank:
+        settings.STRIPE_SECRET_KEY = SECRET_KEY
+        settings.STRIPE_WEBHOOK_SECRET = WEBHOOK_SECRET
+        settings.STRIPE_API_BASE = bank.url
+        yield bank
+
+
+def text_of(answer: Any) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
+
+
+def once_of(answer: Any) -> str:
+    found = re.search(r'name="once" value="([^"]+)"', answer.content.decode())
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_who_opens_the_pages_of_money(people: cast.Cast, role: Role) -> None:
+    browser = cast.signed_in(cast.member(people.acme, f"x{role.value}", role))
+    opened = {page for page in PAGES if browser.get(f"/o/acme/{page}").status_code == 200}
+    money = {"billing", "billing/ledger.csv", "billing/top-up"}
+    assert (
+        opened
+        == {
+            Role.OWNER: set(PAGES),
+            Role.ADMIN: money | {"billing/redeem", "webhooks"},
+            Role.BILLING: money | {"billing/redeem", "billing/alerts"},
+            Role.DEVELOPER: {"billing/redeem"},
+            Role.VIEWER: set(),
+        }[role]
+    )
+
+
+@pytest.mark.parametrize("page", [*PAGES, "billing/top-ups/" + "0" * 26])
+def test_a_stranger_finds_nothing(people: cast.Cast, page: str) -> None:
+    assert cast.signed_in(people.charlie).get(f"/o/acme/{page}").status_code == 404
+
+
+@pytest.mark.parametrize("page", ["credits", "codes", "payments"])
+def test_pages_of_operators_are_nobody_elses(people: cast.Cast, page: str) -> None:
+    assert cast.signed_in(people.dora).get(f"/admin/{page}").status_code == 200
+    assert cast.signed_in(people.alice).get(f"/admin/{page}").status_code == 404
+
+
+def test_the_overview_ties_with_the_ledger_and_the_api(people: cast.Cast) -> None:
+    key, _ = cast.make_key(people.core)
+    add_opening_credit(people.acme, 146_710_000_000)
+    happen(key, clock.now(), 18_310_000_000, hold_nano=20 * USD)
+    credits.ask_credit(cast.actor(people.dora), people.acme, 2_100_000_000, reason="Outage")
+    page = text_of(cast.signed_in(people.alice).get("/o/acme/billing"))
+    assert "$130.50" in page
+    assert "−$18.31" in page
+    assert "+$2.10" in page
+    assert "1 request" in page
+    assert "Outage" in page
+    found = statement.statement(people.acme, statement.month_of(None))
+    assert found.closing_nano == balance(people.acme).available_nano == 130_500_000_000
+    file = cast.signed_in(people.alice).get("/o/acme/billing/ledger.csv")
+    rows = list(csv.DictReader(io.StringIO(file.content.decode())))
+    assert {row["balance"] for row in rows if row["type"] == "adjust"} <= {"130.50", "148.81"}
+    assert [row["amount"] for row in rows if row["type"] == "usage"] == ["-18.31"]
+
+
+def test_no_cell_of_the_file_is_a_formula(people: cast.Cast) -> None:
+    credits.ask_credit(cast.actor(people.dora), people.acme, USD, reason="=1+1")
+    file = cast.signed_in(people.alice).get("/o/acme/billing/ledger.csv")
+    [row] = csv.DictReader(io.StringIO(file.content.decode()))
+    assert row["reason"] == "'=1+1"
+
+
+def test_a_top_up_by_page(people: cast.Cast, bank: FakeProcessor) -> None:
+    browser = cast.signed_in(people.alice)
+    once = once_of(browser.get("/o/acme/billing/top-up"))
+    form = {"amount": "other", "other": "1,234.50", "processor": "stripe", "once": once}
+    first = browser.post("/o/acme/billing/top-up", form)
+    assert first.status_code == 303
+    assert browser.post("/o/acme/billing/top-up", form)["Location"] == first["Location"]
+    top_up = TopUp.objects.get()
+    assert top_up.amount_nano == 1_234_500_000_000
+    page = browser.get(first["Location"])
+    assert top_up.checkout_url in page.content.decode()
+    assert 'hx-trigger="every 2s"' in page.content.decode()
+    assert "without paying" in text_of(browser.get(first["Location"] + "?return=cancelled"))
+    headers, body = bank.signed(bank.pay(top_up.checkout_id))
+    Client().post("/processors/stripe/events", body, "application/json", headers=headers)
+    page = browser.get(first["Location"])
+    assert "$1,234.50 was added" in text_of(page)
+    assert "every 2s" not in page.content.decode()
+    changed = browser.post("/o/acme/billing/top-up", {**form, "other": "50"})
+    assert changed.status_code == 422
+    assert "sent already" in text_of(changed)
+
+
+def test_with_scripts_the_browser_is_sent_to_the_payment_page(
+    people: cast.Cast, bank: FakeProcessor
+) -> None:
+    form = {"amount": "25", "processor": "stripe"}
+    answer = cast.signed_in(people.alice).post(
+        "/o/acme/billing/top-up", form, headers={"HX-Request": "true"}
+    )
+    assert answer["HX-Redirect"] == TopUp.objects.get().checkout_url
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({"amount": "other", "other": ""}, "Write an amount"),
+        ({"amount": "other", "other": "12.345"}, "two digits"),
+        ({"amount": "other", "other": "1e3"}, "Write an amount"),
+        ({"amount": "other", "other": "4"}, "From 5 to 10,000"),
+        ({"amount": "25", "processor": "paypal"}, "paypal"),
+    ],
+)
+def test_top_ups_that_are_refused(people: cast.Cast, form: dict[str, str], told: str) -> None:
+    answer = cast.signed_in(people.alice).post(
+        "/o/acme/billing/top-up", {"processor": "manual", **form}
+    )
+    assert answer.status_code == 422
+    assert told in text_of(answer)
+    assert not TopUp.objects.exists()
+
+
+def test_an_admin_reads_top_ups_and_orders_none(people: cast.Cast) -> None:
+    admin = cast.signed_in(cast.member(people.acme, "ada", Role.ADMIN))
+    form = {"amount": "25", "processor": "manual"}
+    assert admin.post("/o/acme/billing/top-up", form).status_code == 403
+    assert not TopUp.objects.exists()
+
+
+def test_the_form_offers_what_is_configured() -> None:
+    fields: Any = TopUpForm(["manual"]).fields
+    assert [value for value, _ in fields["processor"].choices] == ["manual"]
+
+
+def test_a_code_is_redeemed_by_page(people: cast.Cast) -> None:
+    dora = cast.actor(people.dora)
+    batch = codes.create_batch(dora, "Spring", 5 * USD, 1, credit_days=30)
+    [text] = codes.download_codes(dora, batch)
+    bob = cast.signed_in(people.bob)
+    for n in range(4):
+        wrong = bob.post("/o/acme/billing/redeem", {"code": f"no such code {n}"})
+        assert wrong.status_code == 422
+        assert "does not exist, was used up, or has expired" in text_of(wrong)
+    page = text_of(bob.post("/o/acme/billing/redeem", {"code": text.lower()}))
+    assert "$5.00 was added" in page
+    assert "expires on" in page
+    assert "available" not in page  # a developer does not see the balance
+    bob.post("/o/acme/billing/redeem", {"code": text})
+    assert bob.post("/o/acme/billing/redeem", {"code": text}).status_code == 429
+    assert balance(people.acme).available_nano == 5 * USD
+    overview = text_of(cast.signed_in(people.alice).get("/o/acme/billing"))
+    assert "Promotional credit" in overview
+    assert len(list(promo.grants_left(people.acme.id))) == 1
+
+
+def test_alerts_by_page(people: cast.Cast) -> None:
+    alice = cast.signed_in(people.alice)
+    form = {"low": "50", "below": "10", "amount": "50"}
+    assert alice.post("/o/acme/billing/alerts", form).status_code == 303
+    assert WalletSetting.objects.get().low_nano == 50 * USD
+    refused = alice.post("/o/acme/billing/alerts", {**form, "enabled": "on"})
+    assert refused.status_code == 422
+    assert "keep the card first" in text_of(refused)
+    page = text_of(alice.get("/o/acme/billing"))
+    assert "A letter when less than $50.00 is available" in page
+
+
+def test_corrections_by_page_need_two(people: cast.Cast) -> None:
+    dora, otto = cast.signed_in(people.dora), cast.signed_in(cast.person("otto", operator=True))
+    once = once_of(dora.get("/admin/credits"))
+    form = {"organisation": "acme", "amount": "500", "kind": "promo", "days": "30",
+            "reason": "Welcome", "document": "", "once": once}  # fmt: skip
+    for _ in range(2):
+        assert dora.post("/admin/credits", form).status_code == 303
+    credit = Credit.objects.get()
+    assert "Withdraw" in text_of(dora.get("/admin/credits"))
+    dora.post(f"/admin/credits/{id_text(credit.id)}/approve")
+    assert balance(people.acme).available_nano == 0
+    assert "Approve" in text_of(otto.get("/admin/credits"))
+    otto.post(f"/admin/credits/{id_text(credit.id)}/approve")
+    assert balance(people.acme).available_nano == 500 * USD
+    unknown = dora.post("/admin/credits", {**form, "once": "other", "organisation": "nobody"})
+    assert "no such organisation" in text_of(unknown)
+
+
+def test_codes_by_page(people: cast.Cast) -> None:
+    dora = cast.signed_in(people.dora)
+    form = {"name": "Spring", "value": "5", "count": "3", "max_uses": "1"}
+    assert dora.post("/admin/codes", form).status_code == 303
+    id = re.findall(r"/admin/codes/(\w+)/download", dora.get("/admin/codes").content.decode())[0]
+    file = dora.post(f"/admin/codes/{id}/download")
+    assert file["Content-Disposition"].startswith("attachment")
+    assert len(file.content.decode().splitlines()) == 4
+    assert dora.post(f"/admin/codes/{id}/download").status_code == 303
+    page = text_of(dora.get("/admin/codes"))
+    assert "Active" in page
+    assert "downloaded already" in page
+    assert dora.post(f"/admin/codes/{id}/kill", {"confirm": "Autumn"}).status_code == 422
+    assert "Switched off" not in text_of(dora.get("/admin/codes"))
+    dora.post(f"/admin/codes/{id}/kill", {"confirm": "Spring"})
+    assert "Switched off" in text_of(dora.get("/admin/codes"))
+
+
+def test_transfers_by_page(people: cast.Cast) -> None:
+    alice, dora = cast.signed_in(people.alice), cast.signed_in(people.dora)
+    answer = alice.post("/o/acme/billing/top-up", {"amount": "100", "processor": "manual"})
+    page = text_of(alice.get(answer["Location"]))
+    id = id_text(TopUp.objects.get().id)
+    assert id in page
+    assert "Transfer the amount with this reference" in page
+    dora.post(f"/admin/payments/{id}/confirm", {"document": ""})
+    assert balance(people.acme).available_nano == 0
+    dora.post(f"/admin/payments/{id}/confirm", {"document": "BANK-1"})
+    assert balance(people.acme).available_nano == 100 * USD
+    assert "$100.00 was added" in text_of(alice.get(answer["Location"]))

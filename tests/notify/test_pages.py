@@ -1,0 +1,47 @@
+"""Webhooks by page: the secret once, the deliveries, sending again."""
+
+import re
+
+from notify.models import Delivery, WebhookEndpoint
+from tests import cast
+from tests.notify.receiver import Receiver
+from tests.notify.test_telling import let_time_pass, tell
+
+
+def test_a_webhook_from_making_to_removing(
+    people: cast.Cast,
+    server: Receiver,
+) -> None:
+    alice = cast.signed_in(people.alice)
+    refused = alice.post("/o/acme/webhooks", {"url": "ftp://example.com"})
+    assert refused.status_code == 422
+    made = alice.post("/o/acme/webhooks", {"url": server.url, "kinds": ["topup.paid"]})
+    secret = re.findall(r"whsec_[A-Za-z0-9+/=]+", made.content.decode())
+    assert len(secret) == 1
+    assert made["Cache-Control"] == "private, no-store"
+    endpoint = WebhookEndpoint.objects.get()
+    assert endpoint.kinds == ["topup.paid"]
+    listed = alice.get("/o/acme/webhooks").content.decode()
+    [page] = re.findall(r'href="(/o/acme/webhooks/\w+)"', listed)
+    assert secret[0] not in listed + alice.get(page).content.decode()
+    assert alice.post(f"{page}/test").status_code == 303
+    assert "On its way" in alice.get(page).content.decode()
+    server.statuses = [500, 204]
+    tell()
+    let_time_pass()
+    tell()
+    shown = alice.get(page).content.decode()
+    assert "Delivered" in shown
+    again = re.findall(rf'action="({page}/deliveries/\w+/send)"', shown)
+    alice.post(again[0])
+    assert Delivery.objects.get().state == "pending"
+    rotated = re.findall(r"whsec_[A-Za-z0-9+/=]+", alice.post(f"{page}/rotate").content.decode())
+    assert len(rotated) == 1
+    assert rotated != secret
+    bob = cast.signed_in(people.bob)
+    assert bob.get(page).status_code == 403
+    assert cast.signed_in(people.charlie).get(page).status_code == 404
+    assert alice.get(f"{page}/remove").status_code == 200
+    assert alice.post(f"{page}/remove", {"confirm": "other"}).status_code == 422
+    alice.post(f"{page}/remove", {"confirm": "127.0.0.1"})
+    assert alice.get(page).status_code == 404
