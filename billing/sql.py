@@ -306,9 +306,10 @@ def count_guards(organisation_ids: Iterable[UUID]) -> Statement:
     return _COUNT_GUARDS, {"organisations": id_array(set(organisation_ids))}
 
 
-def read_available(organisation_id: UUID) -> Statement:
-    """What an organisation could hold now: (available_nano,), no row before its first money."""
-    return _READ_AVAILABLE, {"organisation": organisation_id}
+def read_available(organisation_id: UUID, budget_ids: Iterable[int]) -> Statement:
+    """What a request under these budgets could hold now: (available_nano,), the least of wallet and
+    budgets; no row before the organisation's first money."""
+    return _READ_AVAILABLE, {"organisation": organisation_id, "budgets": array(budget_ids)}
 
 
 def read_balances(organisation_id: UUID) -> Statement:
@@ -953,8 +954,16 @@ _COUNT_GUARDS = """
     WHERE organisation_id = ANY (%(organisations)s::uuid[]) AND kind = 'customer:available'"""
 
 _READ_AVAILABLE = """
-    SELECT balance_nano FROM billing_account
-    WHERE organisation_id = %(organisation)s::uuid AND kind = 'customer:available'"""
+    SELECT least(account.balance_nano, (
+        SELECT min(greatest(
+            budget.amount_nano - coalesce(stands.held_nano + stands.spent_nano, 0), 0))
+        FROM billing_budget budget
+        LEFT JOIN billing_budgetwindow stands ON stands.budget_id = budget.id
+            AND stands.starts_at <= now() AND stands.ends_at > now()
+        WHERE budget.id = ANY (%(budgets)s::bigint[]) AND budget.enabled))
+    FROM billing_account account
+    WHERE account.organisation_id = %(organisation)s::uuid
+      AND account.kind = 'customer:available'"""
 
 _DATABASE_TIME = "SELECT statement_timestamp()"
 

@@ -153,6 +153,15 @@ def write_refusals(refused: Sequence[Refusal]) -> Statement:
     }
 
 
+def key_charges(organisation_id: UUID, key_id: UUID, days: tuple[str, str] | None) -> Statement:
+    """What a key was charged, as far as it is summed: (day, model, charge_nano), sorted; `days` are
+    the first day (UTC) and the one after the last."""
+    first, end = days or ("-infinity", "infinity")
+    return _KEY_CHARGES, {
+        "organisation": organisation_id, "key": key_id, "first": first, "end": end,
+    }  # fmt: skip
+
+
 def _endings(endings: Sequence[Ending]) -> dict[str, Parameter]:
     return {
         "finals": _plain([ending.final for ending in endings]),
@@ -280,3 +289,10 @@ _LEARN_LATE = """
     ) AS t (organisation_id, id, meters, charge_nano, raw_usage)
     JOIN billing_hold hold ON hold.id = t.id AND hold.state = 'expired'
     ON CONFLICT DO NOTHING"""
+
+_KEY_CHARGES = """
+    SELECT date_trunc('day', bucket_at, 'UTC')::date, model, sum(charge_nano)::bigint
+    FROM usage_rollup
+    WHERE organisation_id = %(organisation)s::uuid AND key_id = %(key)s::uuid
+      AND bucket_at >= %(first)s::timestamptz AND bucket_at < %(end)s::timestamptz
+    GROUP BY 1, 2 ORDER BY 1, 2"""

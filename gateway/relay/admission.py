@@ -130,6 +130,6 @@ def _window(
     )
 
 
-def read_available(organisation_id: UUID) -> Statement:
+def read_available(organisation_id: UUID, budget_ids: Iterable[int]) -> Statement:
     """One row: what could be held now, in nano; none where no money ever moved."""
-    return money.read_available(organisation_id)
+    return money.read_available(organisation_id, budget_ids)

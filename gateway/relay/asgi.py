@@ -19,7 +19,7 @@ from gateway.codecs.amount import read_amount
 from gateway.codecs.errors import KINDS, RequestFault, message_of
 from gateway.codecs.events import Event
 from gateway.codecs.labels import NO_LABELS, read_labels
-from gateway.relay import kept_responses, models_list
+from gateway.relay import kept_responses, legacy_billing, models_list
 from gateway.relay.auth import Credentials, Principal, read_credentials
 from gateway.relay.call import Asked, Bound, Call, Head, Outcome, Refused, Sink, Source
 from gateway.relay.config import RelayConfig
@@ -153,7 +153,8 @@ class Relay:
         call.max_cost_nano = max_cost_nano
         run = Run(call)
         found = run.bound(body)
-        return run.bound_within(found, await life.available_nano(principal))
+        budgets = run.budgets() if principal.budgets else ()
+        return run.bound_within(found, await life.available_nano(principal, budgets))
 
     def _call_of_page(
         self, life: Lifespan, principal: Principal, sink: Sink, request_id: UUID, source: Source
@@ -242,6 +243,12 @@ class Relay:
         principal = await self._principal(life, credentials)
         if principal.networks or principal.endpoints:
             _check_use(principal, endpoint, scope)
+        if endpoint.handler == "billing":
+            body = await legacy_billing.render(
+                life, principal, endpoint.operation, scope["query_string"]
+            )
+            await client.respond(200, [(b"content-type", b"application/json")], body)
+            return
         if endpoint.handler in ("models", "model"):
             form = models_list.form_of(scope["path"], headers, query)
             if endpoint.handler == "models":
@@ -276,6 +283,7 @@ class Relay:
         raw = await _read_body(receive, body_head.length, endpoint.body_bytes_max, self._config)
         call.max_cost_nano = body_head.max_cost_nano
         call.labels = body_head.labels
+        call.tells_cost = body_head.tells_cost
         if body_head.repeat_key is not None and endpoint.handler != "count_tokens":
             await self._answer_once(life, call, client, body_head.repeat_key, raw, receive)
             return
@@ -532,16 +540,17 @@ def _answer_headers(head: Head) -> list[tuple[bytes, bytes]]:
 
 
 class _BodyHead:
-    """What the headers say about the body, our own headers of a cost limit and of labels, and the
-    key under which it may be sent again."""
+    """What the headers say about the body, our own headers of costs and of labels, and the key
+    under which it may be sent again."""
 
-    __slots__ = ("labels", "length", "max_cost_nano", "repeat_key")
+    __slots__ = ("labels", "length", "max_cost_nano", "repeat_key", "tells_cost")
 
     def __init__(self) -> None:
         self.repeat_key: str | None = None
         self.length: int | None = None
         self.max_cost_nano: int | None = None
         self.labels = NO_LABELS
+        self.tells_cost = False
 
 
 def _read_body_head(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> _BodyHead:
@@ -572,6 +581,8 @@ def _read_body_head(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> _
                 raise RequestFault(
                     "invalid_type", "x-weir-max-cost", "x-weir-max-cost must be an amount in USD"
                 )
+        elif name == b"x-weir-include-cost":
+            found.tells_cost = value.strip().lower() in (b"true", b"1")
         elif name == b"x-weir-labels":
             found.labels = read_labels(value)
     return found

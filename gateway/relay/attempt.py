@@ -32,6 +32,7 @@ from gateway.codecs.openai.outside import InsideDecoder, mend_answer
 from gateway.codecs.sealed import REMEMBERED, collect
 from gateway.codecs.usage import Quantities
 from gateway.relay.call import CLIENT_CLOSED, Call, Head, Outcome, Refused
+from gateway.relay.cost_told import last_with_cost, with_cost
 from gateway.relay.deadline import Reason
 from gateway.relay.dialects import Counting, Decoder, Facts, WholeAnswer
 from gateway.relay.health import Trial
@@ -307,6 +308,8 @@ class Attempt:
         head = self._head(bill.charge_nano)
         if self._keeps:
             await self._keep(raw)
+        if call.tells_cost:
+            raw = with_cost(raw, bill.charge_nano)
         if call.repeat is not None:
             await call.repeat.keep_answer(head, raw)
         self._committed = True
@@ -485,9 +488,12 @@ class Attempt:
         self._note(events)
         if self._keeps:
             await self._keep(self._response())
+        bill = self._bill_stream()
+        if self._call.tells_cost and self._call.asked.operation == "chat_completions":
+            pieces = [last_with_cost(b"".join(pieces), bill.meters, bill.charge_nano)]
         if self._call.repeat is not None:
             await self._call.repeat.keep_end(b"".join(pieces))
-        outcome = self._settle(200, None, "", self._bill_stream())
+        outcome = self._settle(200, None, "", bill)
         self._trial.good()
         await self._write(pieces, events, last=True)
         return outcome

@@ -17,7 +17,7 @@ import msgspec
 from accounts.rules import key_format
 from billing.rules.budget import Scope
 from gateway.codecs.errors import RequestFault
-from gateway.codecs.labels import Labels
+from gateway.codecs.labels import NO_LABELS, Labels
 from gateway.relay.database import Row
 from gateway.rules.routing import matches
 
@@ -86,6 +86,14 @@ class Principal:
         """The budgets of a request for a model, with what it is labelled."""
         return tuple(
             standing.id for standing in self.budgets if self._stands(standing, model, labels)
+        )
+
+    def always_under(self) -> tuple[int, ...]:
+        """The budgets of all its requests, whatever they ask for and are labelled with."""
+        return tuple(
+            standing.id
+            for standing in self.budgets
+            if standing.scope != "model" and self._stands(standing, "", NO_LABELS)
         )
 
     def _stands(self, standing: Standing, model: str, labels: Labels) -> bool:

@@ -146,7 +146,8 @@ class Asked(NamedTuple):
 
 class Call:
     """One request of one principal. `silent`: its client has gone, nobody listens any more;
-    `begun`: its stream has begun; `repeat` keeps its answer. `labels` are the client's, `headroom`
+    `begun`: its stream has begun; `repeat` keeps its answer; `tells_cost`: the charge stands in its
+    usage. `labels` are the client's, `headroom`
     what is left of the key's limits once it is admitted."""
 
     __slots__ = (
@@ -166,6 +167,7 @@ class Call:
         "sink",
         "snapshot",
         "source",
+        "tells_cost",
         "time",
     )
 
@@ -192,6 +194,7 @@ class Call:
         self.source = source
         self.max_cost_nano = max_cost_nano
         self.labels = NO_LABELS
+        self.tells_cost = False
         self.headroom = NOTHING_LIMITED
         self.silent = False
         self.begun = False

@@ -36,6 +36,7 @@ Handler = Literal[
     "count_tokens",
     "response",
     "response_items",
+    "billing",
     "not_implemented",
 ]
 
@@ -120,6 +121,10 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
     "/api/v1/rerank": _RERANK,
     "/rerank": _RERANK,
     "/v2/rerank": _RERANK_2,
+} | {
+    f"{root}/dashboard/billing/{name}": Endpoint("billing", ("GET",), operation=f"billing_{name}")
+    for root in ("", "/v1", "/api/v1")
+    for name in ("subscription", "usage", "credit_grants")
 }
 
 # {g}/models/{model}:{action}

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import FrameType
 
@@ -32,6 +32,7 @@ from gateway.relay.spool import Spool
 from gateway.relay.upstream import Upstreams
 from lib.ids import new_id
 from lib.vault import Vault
+from usage.sql import key_charges
 
 log = logging.getLogger(__name__)
 
@@ -146,10 +147,18 @@ class Lifespan:
         with contextlib.suppress(ValueError):  # Not the main thread: there is no signal to hear.
             signal.signal(signal.SIGTERM, hear)
 
-    async def available_nano(self, principal: Principal) -> int:
-        """What a request of this principal could hold now. Raises DatabaseAway."""
-        rows = await self._ask(admission.read_available(principal.organisation_id))
+    async def available_nano(self, principal: Principal, budget_ids: Iterable[int]) -> int:
+        """What a request under these budgets could hold now. Raises DatabaseAway."""
+        asked = admission.read_available(principal.organisation_id, budget_ids)
+        rows = await self._ask(asked)
         return int(rows[0][0] or 0) if rows else 0
+
+    async def charges(
+        self, principal: Principal, days: tuple[str, str] | None
+    ) -> list[tuple[str, str, int]]:
+        """What the principal's key was charged: (day, model, nano), of some days or in all."""
+        rows = await self._ask(key_charges(principal.organisation_id, principal.key_id, days))
+        return [(day or "", model or "", int(nano or 0)) for day, model, nano in rows]
 
     async def _renew(self, principal: Principal) -> Principal:
         """Somebody whose budgets are other ones than was known; so are those of others."""

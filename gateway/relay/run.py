@@ -347,12 +347,16 @@ class Run:
             size = smaller
         raise used_up(verdict.told, size.hold_nano, verdict.available_nano)
 
+    def budgets(self) -> tuple[int, ...]:
+        """The budgets of the request that was read."""
+        return self._call.principal.falls_under(self._asked.name, self._call.labels)
+
     def _guarded(self, facts: Facts, size: Size) -> Guarded | None:
         """What the request must fit beside the wallet; None when nothing is limited."""
         principal = self._call.principal
         budgets: tuple[int, ...] = ()
         if principal.budgets:
-            budgets = principal.falls_under(self._asked.name, self._call.labels)
+            budgets = self.budgets()
         if not principal.limited:
             return Guarded(budgets, 0) if budgets else None
         tokens = facts.text_bytes

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.upstream import FakeUpstream
-from tests.gateway.relay.asking import ask
+from tests.gateway.relay.asking import ask, chunks_of
 from tests.hub import Answer, Hub, Tenant
 
 NANO = Decimal(10) ** 9
@@ -288,3 +288,68 @@ def test_key_is_refused_at_other_endpoints(hub: Hub, fake: FakeUpstream) -> None
 def test_answers_without_limits_say_nothing_of_them(hub: Hub, fake: FakeUpstream) -> None:
     answer: Answer = hub.post(hub.tenant(), ask(hub.model(fake)))
     assert not [name for name in answer.headers if "ratelimit" in name]
+
+
+# What clients are told of money -----------------------------------------------------------------
+
+
+def test_balance_in_the_old_form(hub: Hub, fake: FakeUpstream) -> None:
+    """Contract, C10: what the key used and can still use; a budget over it is the narrower one."""
+    tenant, model = hub.tenant("10.00"), hub.model(fake)
+    for path in ("/v1", "/api/v1", ""):
+        told = hub.get(f"{path}/dashboard/billing/subscription", tenant).json()
+        assert told["object"] == "billing_subscription"
+        assert told["hard_limit_usd"] == told["system_hard_limit_usd"] == 10.0
+    hub.budget(tenant, "2.50", "team")
+    hub.budget(tenant, "0.10", "model", f"{model}")
+    assert hub.post(tenant, ask(model, "#tokens=5", max_tokens=10)).status == 200
+    hub.settled(tenant)
+    hub.connection.execute(
+        "INSERT INTO usage_rollup (organisation_id, bucket_at, team_id, key_id, user_id, model, "
+        "channel_id, channel_name, requests, errors, meters, charge_nano) "
+        "VALUES (%s, '2026-11-02T10:00:00Z', %s, %s, 0, %s, %s, 'c', 1, 0, '{}', 123000000)",
+        [tenant.organisation_id, tenant.team_id, tenant.key_id, model, tenant.key_id],
+    )
+    spent = hub.balance(tenant)["revenue"]
+    raw = hub.get("/v1/dashboard/billing/subscription", tenant).body.decode()
+    limit = re.search(r'"hard_limit_usd":([\d.]+)', raw)
+    assert limit is not None
+    assert Decimal(limit[1]) * NANO == 2_500_000_000 - spent + 123_000_000
+    usage = hub.get("/v1/dashboard/billing/usage", tenant).json()
+    assert usage == {"object": "list", "total_usage": 12.3}
+    dated = "/v1/dashboard/billing/usage?start_date=2026-11-02&end_date=2026-11-03"
+    assert hub.get(dated, tenant).json() == {
+        "object": "list", "total_usage": 12.3,
+        "daily_costs": [
+            {"timestamp": 1793577600, "line_items": [{"name": model, "cost": 12.3}]}
+        ],
+    }  # fmt: skip
+    grants = hub.get("/v1/dashboard/billing/credit_grants", tenant).json()
+    assert (grants["object"], grants["total_used"]) == ("credit_summary", 0.123)
+    wrong = hub.get("/v1/dashboard/billing/usage?start_date=yesterday", tenant)
+    assert (wrong.status, wrong.error["param"]) == (422, "start_date")
+    assert hub.get("/v1/dashboard/billing/usage").status == 401
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_cost_stands_in_the_usage_of_who_asks_for_it(
+    hub: Hub, fake: FakeUpstream, stream: bool
+) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    body = ask(model, "#tokens=5", max_tokens=10, stream=stream)
+    answer = hub.post(tenant, body, headers={"x-weir-include-cost": "true"})
+    record = hub.record(answer.headers["x-request-id"])
+    usage = chunks_of(answer)[-1]["usage"] if stream else answer.json()["usage"]
+    assert Decimal(usage["cost"]) * NANO == record["charge_nano"] > 0
+    assert usage["completion_tokens"] == 5
+    assert not stream or answer.body.endswith(b"data: [DONE]\n\n")
+    assert b'"cost"' not in hub.post(tenant, body).body
+
+
+def test_cost_stands_in_the_usage_of_claude_answers_too(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    body = {"model": model, "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
+    headers = {"x-weir-include-cost": "1"}
+    answer = hub.post(tenant, body, path="/v1/messages", headers=headers)
+    record = hub.record(answer.headers["x-request-id"])
+    assert Decimal(answer.json()["usage"]["cost"]) * NANO == record["charge_nano"]
