@@ -19,7 +19,7 @@ test: python git
 	@$(BIN)/python -m stack.javascript
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-# The slow lane: every byte offset, full sizes; some of it: make chaos ARGS="tests/gateway"
+# The slow lane: every byte offset, full sizes, 100 kills under load; some of it: make chaos ARGS="tests/gateway"
 chaos: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.browser

@@ -227,6 +227,8 @@ LOGGING = {
     "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+    # A line for every request of ours to elsewhere, with its address, is nobody's wish.
+    "loggers": {"httpx": {"level": "WARNING"}},
 }
 
 # Checks across settings -------------------------------------------------------------------------

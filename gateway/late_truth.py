@@ -24,7 +24,7 @@ from gateway.installation import egress_policy
 from gateway.models import Channel
 from gateway.providers import PROVIDERS
 from gateway.providers.provider import BadAddress
-from lib.egress import EgressError, EgressPolicy, guarded_client
+from lib.egress import EgressError, guarded_client
 from lib.ids import id_text
 from lib.vault import VaultError
 from usage import truths
@@ -45,63 +45,73 @@ class _Told(msgspec.Struct):
 def learn() -> int:
     """Ask for what is unsure, and post what has been learnt; how many attempts were corrected.
 
-    Runs in one process at a time; any may run it.
+    Any number of processes may run it.
     """
-    _ask_all()
+    while _ask_some() == _BATCH:
+        pass
     posted = 0
-    for truth in truths.to_post(_BATCH):
-        with transaction.atomic():
-            _post(truth)
-        posted += 1
-    return posted
+    while True:
+        learnt = truths.to_post(_BATCH)
+        for truth in learnt:
+            with transaction.atomic():
+                _post(truth)
+        posted += len(learnt)
+        if len(learnt) < _BATCH:
+            return posted
 
 
-def _ask_all() -> None:
+def _ask_some() -> int:
     channels = {
         channel.id: channel
         for channel in Channel.objects.filter(provider__in=_TOLD_BY).prefetch_related("keys")
     }
-    unsure = truths.unsure(channels, _BATCH) if channels else []
+    unsure = truths.take_unsure(channels, _BATCH) if channels else []
     if not unsure:
-        return
+        return 0
     policy = egress_policy()
-    # No transaction, and no connection, is kept open across the network (I9).
-    connection.close()
-    told = [(one, _ask(one, channels[one.channel_id], policy)) for one in unsure]
-    for one, found in told:
-        truths.note(one, *found)
+    if not connection.in_atomic_block:
+        # No transaction, and no connection, is kept open across the network (I9).
+        connection.close()
+    told = []
+    with guarded_client(policy, schemes=("http", "https")) as client:
+        for one in unsure:
+            found = _ask(client, one, channels[one.channel_id])
+            if found is not None:
+                told.append((one, *found))
+    for one, meters, raw_usage in told:
+        truths.note(one, meters, raw_usage)
+    return len(unsure)
 
 
 def _ask(
-    one: Unsure, channel: Channel, policy: EgressPolicy
-) -> tuple[Mapping[str, int] | None, str | None]:
-    """The meters and the raw usage that the provider tells; None for what it cannot tell yet."""
+    client: httpx.Client, one: Unsure, channel: Channel
+) -> tuple[Mapping[str, int], str | None] | None:
+    """The meters and the raw usage that the provider tells; None when it cannot tell yet."""
     provider = PROVIDERS[channel.provider]
     try:
         key = channel.keys.first()
         headers = provider.headers(open_secret(key) if key else None)
         url = provider.look_up_url(channel.base_url, id_text(one.attempt_id))
-        with guarded_client(policy, schemes=("http", "https")) as client:
-            answer = client.get(url, headers=headers)
+        answer = client.get(url, headers=headers)
     except (EgressError, BadAddress, VaultError, httpx.HTTPError) as error:
         log.warning("%s cannot be asked for usage: %s", channel.name, error)
-        return None, None
+        return None
     if answer.status_code == 404 and one.charge_nano == 0:
         # It never arrived there. Where somebody paid for it, that is not believed.
         return {}, None
     if answer.status_code != 200 or len(answer.content) > _BYTES_MAX:
-        return None, None
+        return None
     return _read(answer.content)
 
 
-def _read(body: bytes) -> tuple[Mapping[str, int] | None, str | None]:
+def _read(body: bytes) -> tuple[Mapping[str, int], str | None] | None:
     try:
         told = msgspec.json.decode(body, type=_Told)
     except msgspec.DecodeError:
-        return None, None
+        return None
     counted = openai_usage.quantities(bytes(told.usage))
     if not told.final or counted.missing or counted.quarantined:
-        return None, None
+        return None
     return counted.meters, storable(bytes(told.usage)).decode(errors="replace")
 
 

@@ -91,6 +91,23 @@ def python(*arguments: str) -> list[str]:
     return [sys.executable, *arguments]
 
 
+def worker_command() -> list[str]:
+    return python(
+        # In a container we are root, and it is ours to know.
+        *("-W", "ignore:You're running the worker with superuser"),
+        *("-m", "celery", "--app", "config.celery", "--quiet", "worker"),
+        *("--pool", "threads", "--concurrency", "4", "--loglevel", "WARNING"),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    )
+
+
+def beat_command() -> list[str]:
+    return python(
+        *("-m", "celery", "--app", "config.celery", "--quiet", "beat"),
+        *("--loglevel", "WARNING", "--pidfile="),
+    )
+
+
 class Installation:
     """The story of one start: each part in its order, then the words for the newcomer."""
 
@@ -211,21 +228,10 @@ class Installation:
         )
 
     def worker_child(self) -> Child:
-        command = python(
-            # In a container we are root, and it is ours to know.
-            *("-W", "ignore:You're running the worker with superuser"),
-            *("-m", "celery", "--app", "config.celery", "--quiet", "worker"),
-            *("--pool", "threads", "--concurrency", "4", "--loglevel", "WARNING"),
-            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-        )
-        return Child("worker", command, self.environment)
+        return Child("worker", worker_command(), self.environment)
 
     def beat_child(self) -> Child:
-        command = python(
-            *("-m", "celery", "--app", "config.celery", "--quiet", "beat"),
-            *("--loglevel", "WARNING", "--pidfile="),
-        )
-        return Child("beat", command, self.environment)
+        return Child("beat", beat_command(), self.environment)
 
     def step(self, text: str) -> None:
         say(f"  {time.time() - self.place.started_at:5.1f} s  {text}")

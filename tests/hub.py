@@ -87,11 +87,15 @@ class Hub:
     port: int = 0
 
     def __post_init__(self) -> None:
-        self.connection = psycopg.connect(self.dsn, autocommit=True, row_factory=dict_row)
+        self.connect()
         self._vault = Vault(os.environ["WEIR_KEK"])
         place = Path(os.environ.get("TMPDIR", "/tmp")) / f"hub-{secrets.token_hex(4)}"
         self._log = place.with_suffix(".log")
         self.spool = place.with_suffix(".spool")
+
+    def connect(self) -> None:
+        """Open the connection by which tests look in."""
+        self.connection = psycopg.connect(self.dsn, autocommit=True, row_factory=dict_row)
 
     # ---- life
 
@@ -106,6 +110,18 @@ class Hub:
 
     def launch(self) -> None:
         """Start uvicorn, on its port of before if it had one; return when it listens."""
+        written = len(self.log())
+        self.spawn()
+
+        def listening() -> bool:
+            found = _PORT.search(self.log(), written)
+            self.port = int(found[1]) if found else self.port
+            return found is not None
+
+        self.wait(listening, "the hub does not start")
+
+    def spawn(self) -> None:
+        """Start uvicorn and wait for nothing."""
         command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--no-access-log"]
         command += ["--port", str(self.port), "--loop", "uvloop", "--http", "httptools"]
         environment = {
@@ -115,18 +131,10 @@ class Hub:
             "SPOOL_DIR": str(self.spool),
             **self.environment,
         }
-        written = len(self.log())
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stderr=log, stdout=log
             )
-
-        def listening() -> bool:
-            found = _PORT.search(self.log(), written)
-            self.port = int(found[1]) if found else self.port
-            return found is not None
-
-        self.wait(listening, "the hub does not start")
 
     def stop(self) -> None:
         """SIGTERM, and wait until it has ended."""

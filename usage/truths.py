@@ -41,23 +41,19 @@ class Truth(NamedTuple):
     total_nano: int | None
 
 
-def unsure(channel_ids: Iterable[UUID], limit: int) -> list[Unsure]:
-    """Attempts of these channels whose provider is to be asked now, at most so many."""
+def take_unsure(channel_ids: Iterable[UUID], limit: int) -> list[Unsure]:
+    """Attempts of these channels whose provider is to be asked now, at most so many.
+
+    Who takes them asks; nobody else does so before they are due again.
+    """
     rows = _run(_UNSURE, {"channels": list(channel_ids), "tries": _TRIES_MAX, "limit": limit})
     return [Unsure(*row) for row in rows]
 
 
-def note(one: Unsure, meters: Mapping[str, int] | None, raw_usage: str | None) -> None:
-    """Keep what the provider told; without meters it is asked again later."""
-    _run(
-        _NOTE,
-        {
-            "attempt": one.attempt_id,
-            "organisation": one.organisation_id,
-            "meters": None if meters is None else json.dumps(dict(meters)),
-            "raw": raw_usage,
-        },
-    )
+def note(one: Unsure, meters: Mapping[str, int], raw_usage: str | None) -> None:
+    """Keep what the provider told."""
+    meters_text = json.dumps(dict(meters))
+    _run(_NOTE, {"attempt": one.attempt_id, "meters": meters_text, "raw": raw_usage})
 
 
 def to_post(limit: int) -> list[Truth]:
@@ -107,22 +103,29 @@ def _run(text: str, parameters: Mapping[str, Any]) -> list[Any]:
 
 
 _UNSURE = """
-    SELECT record.id, record.organisation_id, record.channel_id, record.charge_nano
-    FROM usage_usagerecord record
-    LEFT JOIN usage_latetruth truth ON truth.attempt_id = record.id AND truth.source = 'look_up'
-    WHERE record.basis IN ('estimated', 'absorbed')
-      AND record.admitted_at > now() - interval '1 day'
-      AND record.channel_id = ANY (%(channels)s)
-      AND (truth.id IS NULL OR (
-          truth.meters IS NULL AND truth.ask_at < now() AND truth.tries < %(tries)s))
-    ORDER BY record.admitted_at LIMIT %(limit)s"""
+    WITH unsure AS (
+        SELECT record.id, record.organisation_id, record.channel_id, record.charge_nano
+        FROM usage_usagerecord record
+        LEFT JOIN usage_latetruth truth
+            ON truth.attempt_id = record.id AND truth.source = 'look_up'
+        WHERE record.basis IN ('estimated', 'absorbed')
+          AND record.admitted_at > now() - interval '1 day'
+          AND record.channel_id = ANY (%(channels)s)
+          AND (truth.id IS NULL OR (
+              truth.meters IS NULL AND truth.ask_at < now() AND truth.tries < %(tries)s))
+        ORDER BY record.admitted_at LIMIT %(limit)s
+    ),
+    taken AS (
+        INSERT INTO usage_latetruth AS truth (organisation_id, attempt_id, source, tries, ask_at)
+        SELECT organisation_id, id, 'look_up', 1, now() + interval '5 seconds' FROM unsure
+        ON CONFLICT (attempt_id, source) DO UPDATE
+        SET tries = truth.tries + 1, ask_at = now() + interval '5 seconds' * 2 ^ truth.tries
+        WHERE truth.meters IS NULL AND truth.ask_at < now()
+        RETURNING attempt_id
+    )
+    SELECT unsure.* FROM unsure JOIN taken ON taken.attempt_id = unsure.id"""
 
 _NOTE = """
-    INSERT INTO usage_latetruth AS truth
-        (organisation_id, attempt_id, source, meters, raw_usage, tries, ask_at)
-    VALUES (%(organisation)s, %(attempt)s, 'look_up', %(meters)s::jsonb, %(raw)s::jsonb, 1,
-            now() + interval '5 seconds')
-    ON CONFLICT (attempt_id, source) DO UPDATE
-    SET meters = excluded.meters, raw_usage = excluded.raw_usage, tries = truth.tries + 1,
-        learnt_at = now(), ask_at = now() + interval '5 seconds' * 2 ^ truth.tries
-    WHERE truth.meters IS NULL"""
+    UPDATE usage_latetruth
+    SET meters = %(meters)s::jsonb, raw_usage = %(raw)s::jsonb, learnt_at = now()
+    WHERE attempt_id = %(attempt)s AND source = 'look_up' AND meters IS NULL"""

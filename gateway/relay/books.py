@@ -27,7 +27,7 @@ from gateway.codecs.errors import KINDS, ErrorKind, message_of
 from gateway.relay import admission, settlement
 from gateway.relay.admission import Asked, Verdict
 from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane
-from gateway.relay.settlement import Resolved, Settled
+from gateway.relay.settlement import Marked, Resolved, Settled
 from gateway.relay.spool import Spool, SpoolUnusable
 from usage.sql import Ending, Refusal
 
@@ -43,9 +43,9 @@ _PASSING = ("40", "53", "55", "57", "25")
 # How long a process that says no more that it lives is believed.
 LEASE_S: Final = 10
 # A stream is looked at this often; a mark is written when it has grown by 64 pieces, or at the
-# second look (promises.md: every 64 tokens or 250 ms).
-_LOOK_S: Final = 0.125
-_LOOKS: Final = 2
+# fifth look (promises.md: every 64 tokens or 250 ms).
+_LOOK_S: Final = 0.05
+_LOOKS: Final = 5
 
 _Waiting = tuple[Asked, "asyncio.Future[Verdict]"]
 
@@ -73,6 +73,8 @@ class Books:
         self._endings: list[Settled] = []
         self._watched: set[Watched] = set()
         self._marks: dict[UUID, str] = {}
+        # Those of them that are in the spool.
+        self._kept_marks: dict[UUID, str] = {}
         self._looking: asyncio.TimerHandle | None = None
         self._looks = 0
         # No hold without a lease: the first transaction says that the process lives.
@@ -99,11 +101,15 @@ class Books:
             return
         self._spool_usable = True
         left = await asyncio.to_thread(self._spool.adopt)
-        if left:
-            log.warning("%d endings of a process that died are replayed", len(left))
-            self._endings = left + self._endings
-            self._spooled += len(left)
-            self._wake()
+        endings = [item for item in left if not isinstance(item, Marked)]
+        if endings:
+            log.warning("%d endings of a process that died are replayed", len(endings))
+        self._endings = endings + self._endings
+        self._spooled += len(endings)
+        # Later ones stand behind earlier ones.
+        self._kept_marks = {item.attempt_id: item.meters for item in left if type(item) is Marked}
+        self._marks = self._kept_marks | self._marks
+        self._wake()
 
     def close_spool(self) -> None:
         """Let go of the spool; what still waits in it is the next process's."""
@@ -157,7 +163,7 @@ class Books:
             mark = stream.mark(due=due)
             if mark is not None:
                 self._marks[stream.id] = mark
-        if self._marks and self._lane.usable:
+        if self._marks:
             self._wake()
 
     async def join(self) -> None:
@@ -193,17 +199,24 @@ class Books:
             else:
                 failed = False
                 self._retry_s = 0.0
-                if self._spooled:
+                if self._spooled or self._kept_marks:
                     await self._unkeep(len(endings))
         self._worker = None
 
     async def _keep(self) -> None:
         """Put the endings that wait for the database on the disk."""
         fresh = self._endings[self._spooled :]
-        if self._spool is None or not fresh:
+        moved = {
+            attempt: mark
+            for attempt, mark in self._marks.items()
+            if self._kept_marks.get(attempt) != mark
+        }
+        if self._spool is None or not (fresh or moved):
             return
+        marks = [Marked(*item) for item in moved.items()]
+        self._kept_marks |= moved
         try:
-            await asyncio.to_thread(self._spool.append, fresh)
+            await asyncio.to_thread(self._spool.append, fresh, marks)
         except SpoolUnusable as error:
             self._spool_usable = False
             log.error("%d endings are kept in memory only: %s", len(fresh), error)
@@ -212,11 +225,10 @@ class Books:
 
     async def _unkeep(self, written: int) -> None:
         """The first endings are in the database; the spool is emptied when all of its are."""
-        if not self._spooled:
-            return
         self._spooled = max(0, self._spooled - written)
         if self._spool is None or self._spooled:
             return
+        self._kept_marks = {}
         try:
             await asyncio.to_thread(self._spool.clear)
         except SpoolUnusable as error:

@@ -36,6 +36,13 @@ class Late(NamedTuple):
     ending: usage.Ending
 
 
+class Marked(NamedTuple):
+    """How far a stream surely was: its meters, as JSON text."""
+
+    attempt_id: UUID
+    meters: str
+
+
 Settled = Resolved | Late | usage.Refusal
 
 # What a process counted itself; of the others it knows no more than whoever resolved the hold.

@@ -1,5 +1,7 @@
 """Endings that wait for the database, on the local disk: a killed process loses none of them.
 
+The high-water marks of streams that run meanwhile stand among them, in half of the space at most.
+
 One file for each process, locked by it, of a fixed size that is taken from the disk at the start.
 A record is a line: its checksum, a letter for its kind, its JSON. Lines are written from the
 beginning; what follows the last whole line is a torn record, or zeros.
@@ -18,12 +20,14 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.relay.settlement import Late, Resolved, Settled
+from gateway.relay.settlement import Late, Marked, Resolved, Settled
 from lib.ids import id_text
 from usage.sql import Refusal
 
 _SUFFIX: Final = ".spool"
-_KINDS: Final = {b"r": Resolved, b"l": Late, b"f": Refusal}
+Kept = Settled | Marked
+
+_KINDS: Final = {b"r": Resolved, b"l": Late, b"f": Refusal, b"m": Marked}
 _LETTERS: Final = {kind: letter for letter, kind in _KINDS.items()}
 _HEAD_BYTES: Final = 9
 _ZEROS: Final = bytes(64 * 1024)
@@ -57,9 +61,11 @@ class Spool:
             self.close()
             raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
 
-    def append(self, endings: Sequence[Settled]) -> None:
-        """Return when these endings are on the disk. Raises SpoolUnusable."""
+    def append(self, endings: Sequence[Settled], marks: Sequence[Marked] = ()) -> None:
+        """Return when these are on the disk. Raises SpoolUnusable."""
         lines = b"".join(map(_line, endings))
+        if self._size < self._bytes_max // 2:
+            lines += b"".join(map(_line, marks))
         if self._file < 0 or self._size + len(lines) > self._bytes_max:
             raise SpoolUnusable(f"{self._path} is full, or was never made")
         try:
@@ -71,9 +77,9 @@ class Spool:
             raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
         self._size += len(lines)
 
-    def adopt(self) -> list[Settled]:
-        """The endings that processes left behind which live no more; `clear` removes them."""
-        found: list[Settled] = []
+    def adopt(self) -> list[Kept]:
+        """What processes left behind which live no more; `clear` removes it."""
+        found: list[Kept] = []
         with contextlib.suppress(OSError):
             for path in sorted(self._path.parent.glob(f"*{_SUFFIX}")):
                 if path != self._path:
@@ -114,7 +120,7 @@ class Spool:
             os.pwrite(self._file, _ZEROS[: self._bytes_max - at], at)
         os.fsync(self._file)
 
-    def _adopt(self, path: Path) -> list[Settled]:
+    def _adopt(self, path: Path) -> list[Kept]:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -129,9 +135,9 @@ class Spool:
         return read(path.read_bytes())
 
 
-def read(raw: bytes) -> list[Settled]:
+def read(raw: bytes) -> list[Kept]:
     """The whole records at the beginning of a file; a torn one ends them."""
-    found: list[Settled] = []
+    found: list[Kept] = []
     for line in raw.split(b"\n"):
         kind, text = _KINDS.get(line[8:_HEAD_BYTES]), line[8:]
         if kind is None or line[:8] != b"%08x" % zlib.crc32(text):
@@ -140,7 +146,7 @@ def read(raw: bytes) -> list[Settled]:
     return found
 
 
-def _line(item: Settled) -> bytes:
+def _line(item: Kept) -> bytes:
     text = _LETTERS[type(item)] + msgspec.json.encode(item)
     return b"%08x%b\n" % (zlib.crc32(text), text)
 

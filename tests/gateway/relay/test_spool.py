@@ -1,6 +1,7 @@
 """P18: endings that wait for the database are on the disk, whole, and are replayed once."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
@@ -8,8 +9,8 @@ import pytest
 
 from gateway.relay.books import Books
 from gateway.relay.database import DatabaseAway, Lane
-from gateway.relay.settlement import Resolved, Settled
-from gateway.relay.spool import Spool, SpoolUnusable, read
+from gateway.relay.settlement import Marked, Resolved, Settled
+from gateway.relay.spool import Kept, Spool, SpoolUnusable, read
 from lib.ids import new_id
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask
@@ -44,7 +45,7 @@ def file_of(folder: Path) -> Path:
     return path
 
 
-def same(one: list[Settled], other: list[Settled]) -> bool:
+def same(one: Sequence[Kept], other: Sequence[Kept]) -> bool:
     """A tuple of flags comes back as a list."""
     return str(one).replace("('a',)", "['a']") == str(other).replace("('a',)", "['a']")
 
@@ -53,10 +54,12 @@ def test_what_a_dead_process_left_is_taken_up_once(tmp_path: Path) -> None:
     kept = endings(5)
     dead, first, second = opened(tmp_path), opened(tmp_path), opened(tmp_path)
     dead.append(kept[:3])
-    dead.append(kept[3:])
+    dead.append(kept[3:], [Marked(new_id(), '{"out_text":5}')])
     assert first.adopt() == []
     dead.close()
-    assert same(first.adopt(), kept)
+    found = first.adopt()
+    assert same(found[:5], kept)
+    assert [item.meters for item in found[5:] if isinstance(item, Marked)] == ['{"out_text":5}']
     assert second.adopt() == []
     first.clear()
     first.close()
@@ -127,7 +130,12 @@ def test_a_process_killed_while_the_database_is_away_loses_no_settlement(
             admin.execute("SELECT pg_terminate_backend(%s)", [pid])
         for leaver in leavers:
             leaver.read_until(b"[DONE]")
-        own_hub.wait(lambda: len(read(file_of(own_hub.spool).read_bytes())) == 3, "not spooled")
+
+        def spooled() -> bool:
+            kept = read(file_of(own_hub.spool).read_bytes())
+            return sum(isinstance(item, Resolved) for item in kept) == 3
+
+        own_hub.wait(spooled, "not spooled")
         own_hub.kill()
         own_hub.launch()
         own_hub.wait(lambda: own_hub.get("/healthz").status == 200, "does not live")
@@ -142,3 +150,32 @@ def test_a_process_killed_while_the_database_is_away_loses_no_settlement(
     assert own_hub.balance(tenant)["customer:held"] == 0
     own_hub.wait(lambda: len(os.listdir(own_hub.spool)) == 1, "an old spool stays")
     own_hub.assert_books_balance()
+
+
+def test_marks_go_on_while_the_database_is_away(
+    own_hub: Hub, clients: Clients, fake: FakeUpstream
+) -> None:
+    """P1: a process that dies in that time leaves its streams short by no more than a window."""
+    own_hub.start()
+    tenant, model = own_hub.tenant(), own_hub.model(fake)
+    text = "#tokens=500 #delay_ms=2 #hold=300"
+    leaver = clients.ask(own_hub, tenant, ask(model, text, stream=True))
+    leaver.read_until(b'"content":" ')
+    with psycopg.connect(own_hub.dsn, dbname="postgres", autocommit=True) as admin:
+        name = own_hub.connection.info.dbname
+        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        for pid in backends(own_hub):
+            admin.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+        def marked() -> bool:
+            kept = read(file_of(own_hub.spool).read_bytes())
+            return any(
+                isinstance(item, Marked) and '"out_text":300' in item.meters for item in kept
+            )
+
+        own_hub.wait(marked, "no mark in the spool")
+        own_hub.kill()
+        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    own_hub.start()
+    query = "SELECT mark FROM billing_hold WHERE mark->>'out_text' = '300' AND state = 'open'"
+    own_hub.wait(lambda: bool(own_hub.rows(query)), "the mark is not taken up")

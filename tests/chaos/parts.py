@@ -1,0 +1,162 @@
+"""The parts of an installation, each started by its own command, killed and started again."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from stack import postgres
+from stack.postgres import Cluster
+from stack.prepare import load_queues
+from stack.up import beat_command, worker_command
+from tests.hub import ROOT, Hub
+
+WAIT_S = 60.0
+
+
+class Part:
+    """One process that can be killed. `start` returns when it runs, not when it is ready."""
+
+    name: str
+
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        raise NotImplementedError
+
+
+class Database(Part):
+    """Postgres with fsync, on a real disk."""
+
+    name = "postgres"
+
+    def __init__(self, cluster: Cluster, log: Path) -> None:
+        self.cluster = cluster
+        self._log = log.open("a+b")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        postgres.end_orphan(self.cluster.data)
+        self._process = postgres.start(self.cluster, self._log.fileno())
+        postgres.await_ready(self.cluster, self._process, self._log.fileno())
+
+    def kill(self) -> None:
+        pid = int((self.cluster.data / "postmaster.pid").read_text().split()[0])
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait(WAIT_S)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            postgres.stop(self._process)
+        postgres.forget_socket(self.cluster)
+        self._log.close()
+
+
+class Web(Part):
+    """One web process; `hub` is how the tests speak to it."""
+
+    def __init__(self, name: str, hub: Hub) -> None:
+        self.name = name
+        self.hub = hub
+
+    def start(self) -> None:
+        if self.hub.port:
+            self.hub.spawn()
+        else:
+            self.hub.launch()
+
+    def kill(self) -> None:
+        self.hub.kill()
+
+
+class Command(Part):
+    """A worker or a beat."""
+
+    def __init__(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        self.name = name
+        self._command = command
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            self._command,
+            cwd=ROOT,
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(WAIT_S)
+
+
+class Installation:
+    """Two web processes, a worker and a beat on one database."""
+
+    def __init__(self, folder: Path, database: Database) -> None:
+        self.database = database
+        dsn = database.cluster.dsn
+        environment = {**os.environ, "DATABASE_URL": dsn, "DATA_DIR": str(folder)}
+        migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0", "--skip-checks"]
+        subprocess.run(migrate, cwd=ROOT, env=environment, check=True)
+        load_queues(dsn)
+        self.hubs = [Hub(dsn), Hub(dsn)]
+        for hub in self.hubs:
+            hub.spool = folder / "spool"
+        self.hubs[0].settings()
+        self.webs = [Web(f"web {number}", hub) for number, hub in enumerate(self.hubs)]
+        self.parts: list[Part] = [
+            database,
+            *self.webs,
+            Command("worker", worker_command(), environment),
+            Command("beat", beat_command(), environment),
+        ]
+
+    @property
+    def hub(self) -> Hub:
+        return self.hubs[0]
+
+    def reconnect(self) -> None:
+        """After the database was killed, what looks into it needs another connection."""
+        for hub in self.hubs:
+            hub.connection.close()
+            hub.connect()
+
+    def await_ready(self) -> None:
+        for hub in self.hubs:
+            hub.wait(
+                lambda hub=hub: hub.get("/readyz").status == 200,  # type: ignore[misc]
+                "a web process does not become ready",
+                WAIT_S,
+            )
+
+
+@contextmanager
+def installation(folder: Path) -> Iterator[Installation]:
+    """A running installation below `folder`."""
+    cluster = postgres.open_cluster(folder / "postgres")
+    database = Database(cluster, folder / "postgres.log")
+    database.start()
+    found: Installation | None = None
+    try:
+        found = Installation(folder, database)
+        for part in found.parts[1:]:
+            part.start()
+        found.await_ready()
+        yield found
+    finally:
+        for part in found.parts[1:] if found is not None else []:
+            part.kill()
+        for hub in found.hubs if found is not None else []:
+            hub.close()
+        database.stop()
