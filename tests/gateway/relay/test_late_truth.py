@@ -9,14 +9,9 @@ from lib.ids import parse_id
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask
 from tests.gateway.relay.clients import Clients, attempt_of, final_record
-from tests.gateway.relay.clients import clients as clients
 from tests.gateway.relay.test_life import sweep
 from tests.gateway.relay.test_marks import let_die, mark_of
 from tests.hub import Hub, Tenant
-from tests.hub import fake as fake
-from tests.hub import hub as hub
-from tests.hub import other_fake as other_fake
-from tests.hub import own_hub as own_hub
 
 METERED = "openai_metered"
 
