@@ -22,7 +22,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -502,11 +502,11 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
-@pytest.fixture(scope="session")
-def hub(authority: Authority) -> Iterator[Hub]:
-    """A running hub for the whole session."""
+@contextmanager
+def running_hub(environment: Mapping[str, str] | None = None) -> Iterator[Hub]:
+    """A hub that runs as long as the context lasts."""
     name = f"hub_{os.getpid()}_{secrets.token_hex(3)}"
-    hub = Hub(make_database(name), {"SSL_CERT_FILE": str(authority.path)})
+    hub = Hub(make_database(name), dict(environment or {}))
     try:
         hub.settings()
         hub.start()
@@ -514,6 +514,13 @@ def hub(authority: Authority) -> Iterator[Hub]:
     finally:
         hub.close()
         drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def hub(authority: Authority) -> Iterator[Hub]:
+    """A running hub for the whole session."""
+    with running_hub({"SSL_CERT_FILE": str(authority.path)}) as hub:
+        yield hub
 
 
 @pytest.fixture

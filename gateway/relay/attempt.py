@@ -76,6 +76,7 @@ class Attempt:
         "_decoder",
         "_facts",
         "_finish_reason",
+        "_gathering",
         "_input_min",
         "_keeps",
         "_marked",
@@ -125,6 +126,7 @@ class Attempt:
         self._translating: Translating | None = None
         self._trial = trial
         self._number = number
+        self._gathering = call.parts.large.gathering()
         self._committed = False
         self._counted_bytes = 0
         # Pieces of the answer, and of them those of reasoning: each is a token at least.
@@ -229,6 +231,7 @@ class Attempt:
             return await self._break_off(failure)
         finally:
             self._trial.close()
+            self._gathering.whole()
             if self._outcome is None and not untold:
                 # A defect of ours: the request answers for it, the hold must not wait for hours.
                 nothing = Bill({}, 0, "absorbed", (), None)
@@ -344,13 +347,19 @@ class Attempt:
         call, way, idle_s = self._call, self._way, self._channel.timeouts.idle
         decoder = self._decoder = way.codec.translating_decoder(request, way.answer_tool)
         events: list[Event] = []
+        gathering = self._gathering
         while True:
             try:
                 chunk = await answer.next_bytes()
             except UpstreamFailed:
                 # The decoder knows whether what is missing was still needed.
                 chunk = b""
-            for step in decoder.feed(chunk) if chunk else decoder.end():
+            steps = decoder.feed(chunk) if chunk else decoder.end()
+            if not steps and not gathering.more(len(chunk)):
+                raise failed("F17")
+            if steps:
+                gathering.whole()
+            for step in steps:
                 events += step.events
             last = events[-1] if events else None
             if isinstance(last, UpstreamError):
@@ -395,13 +404,19 @@ class Attempt:
         pieces: list[bytes] = []
         events: list[Event] = []
         heard_at, pulse, most = call.began, call.pulse, self._output_bytes_max
+        gathering = self._gathering
         while True:
             try:
                 chunk = await answer.next_bytes()
             except UpstreamFailed:
                 # The decoder knows whether what is missing was still needed.
                 chunk = b""
-            for step in reader.feed(chunk) if chunk else reader.end():
+            steps = reader.feed(chunk) if chunk else reader.end()
+            if not steps and not gathering.more(len(chunk)):
+                raise failed("F17")
+            if steps:
+                gathering.whole()
+            for step in steps:
                 if step.raw:
                     pieces.append(step.raw)
                 if step.events:

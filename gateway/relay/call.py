@@ -17,6 +17,7 @@ from gateway.relay.deadline import Deadline
 from gateway.relay.dialects import Codec, Target
 from gateway.relay.health import Health
 from gateway.relay.keeping import Keeper
+from gateway.relay.large import LargeEvents
 from gateway.relay.limits import Headroom
 from gateway.relay.plain import PlainOperation
 from gateway.relay.pulse import Pulse
@@ -129,6 +130,7 @@ class Parts:
     books: Books
     upstreams: Upstreams
     health: Health
+    large: LargeEvents
     keeper: Keeper
     renew: Callable[[Principal], Awaitable[Principal]]
 

@@ -25,6 +25,7 @@ class RelayConfig:
     epoch_poll_s: float = 1.0
     body_bytes_max: int = 72 * MIB
     answer_bytes_max: int = 32 * MIB
+    large_events_bytes_max: int = 32 * MIB
     body_wait_s: float = 60.0
     body_rate_min: int = 1024
     write_stall_s: float = 30.0

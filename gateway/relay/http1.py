@@ -33,7 +33,10 @@ KEEP_ALIVE_S: Final = 30.0
 _HEAD_BYTES_MAX: Final = 64 * 1024
 _HEADERS_MAX: Final = 100
 # A reader that is slower than its upstream holds back the upstream, not the memory (P9).
-_BUFFER_BYTES_MAX: Final = 64 * 1024
+_BUFFER_BYTES_MAX: Final = 16 * 1024
+# The event loop would read a quarter of a MiB at once, for each of them.
+_READ_BYTES: Final = 64 * 1024
+_GIVEN_BYTES_MAX: Final = 16 * 1024
 _JOINED_BYTES_MAX: Final = 64 * 1024
 _NAME_S: Final = 60.0
 # How long a good answer of the name service is used while the service is away.
@@ -42,7 +45,11 @@ _HEADER_UNSAFE: Final = re.compile(r"[\r\n\0]")
 _TARGET: Final = re.compile(r"/[!-~]*")
 
 
-class Connection(asyncio.Protocol):
+# What is read is parsed at once, before anything else can be read: one buffer does for all.
+_buffer: Final = bytearray(_READ_BYTES)
+
+
+class Connection(asyncio.BufferedProtocol):
     """One connection. After `send` has returned, `status` and `headers` (names in small letters)
     are the answer's, and `next_bytes` gives its body; `release` or `cut` ends the exchange."""
 
@@ -117,13 +124,29 @@ class Connection(asyncio.Protocol):
                 raise self._error
             await self._wait()
         pieces = self._pieces
-        raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        self._size = 0
-        if self._paused:
+        if self._size <= _GIVEN_BYTES_MAX or len(pieces) == 1:
+            raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            self._size = 0
+        else:
+            raw = self._first_pieces()
+        if self._paused and self._size <= _BUFFER_BYTES_MAX:
             self._paused = False
             if self._transport is not None:
                 self._transport.resume_reading()
+        return raw
+
+    def _first_pieces(self) -> bytes:
+        """As much as is given at once; what comes of it is held in memory until it is written."""
+        size = count = 0
+        for piece in self._pieces:
+            if count and size + len(piece) > _GIVEN_BYTES_MAX:
+                break
+            size += len(piece)
+            count += 1
+        raw = b"".join(self._pieces[:count])
+        del self._pieces[:count]
+        self._size -= size
         return raw
 
     @property
@@ -169,7 +192,11 @@ class Connection(asyncio.Protocol):
         """TLS stands: from now on this is the transport."""
         self._transport = transport
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return _buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        data = memoryview(_buffer)[:nbytes]
         if not self._busy:
             # Nothing was asked: whatever this is, it is no answer to the next request.
             self.cut()

@@ -26,6 +26,7 @@ from gateway.relay.config import RelayConfig
 from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane, Row
 from gateway.relay.health import Health
 from gateway.relay.keeping import Keeper
+from gateway.relay.large import LargeEvents
 from gateway.relay.repeats import Repeats
 from gateway.relay.snapshot import EMPTY, Snapshot
 from gateway.relay.spool import Spool
@@ -63,7 +64,15 @@ class Lifespan:
         self.repeats = Repeats(keeper)
         self.authenticator = Authenticator(config.pepper, self._ask)
         books = Books(self._writes, spool)
-        self.parts = Parts(config, books, Upstreams(), Health(), keeper, self._renew)
+        self.parts = Parts(
+            config,
+            books,
+            Upstreams(),
+            Health(),
+            LargeEvents(config.large_events_bytes_max),
+            keeper,
+            self._renew,
+        )
         self._changed = asyncio.Event()
         self._loading = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []

@@ -2,9 +2,13 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.test import Client
+from django.test.client import ClientHandler
 
 from accounts.access import SYSTEM
 from accounts.models import AuditEvent
@@ -12,6 +16,7 @@ from billing.prices import set_price
 from gateway.channels import change_channel, create_channel
 from gateway.installation import save_settings
 from gateway.models import Channel
+from gateway.relay.health import Told
 from lib.ids import id_text
 from tests import cast
 from tests.cast import Cast
@@ -186,3 +191,39 @@ def test_a_price_that_has_ended_or_not_begun_is_not_shown(dora: Client, channel:
     html = page(dora, "/admin/models")
     assert "/ 1M" not in html
     assert "3 models have no price." in html
+
+
+class _Handler(ClientHandler):
+    """Puts a relay into the scope of each request, as config/asgi.py does."""
+
+    def __init__(self, told: Told) -> None:
+        super().__init__()
+        self._told = told
+
+    def get_response(self, request: HttpRequest) -> HttpResponseBase:
+        relay = SimpleNamespace(told=lambda channel_id: self._told)
+        request.scope = {"weir.relay": relay}  # type: ignore[attr-defined]
+        return super().get_response(request)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (Told("good"), ["On"]),
+        (Told("open", 8, "upstream_unreachable"),
+         ["Out", "The upstream could not be reached; asked again in 8 s"]),
+        (Told("keys_out", 50, "upstream_rate_limited"), ["Keys rest", "asked again in 50 s"]),
+        (Told("half_open", 0, "timeout"), ["On trial", "No answer within the time limit"]),
+    ],
+)  # fmt: skip
+def test_what_the_process_has_found_out(
+    channel: Channel, dora: Client, told: Told, words: list[str]
+) -> None:
+    """It is said to be one process's knowledge, where there is any."""
+    dora.handler = _Handler(told)
+    for path in ("/admin/channels", f"/admin/channels/{id_text(channel.id)}"):
+        page = dora.get(path).content.decode()
+        for word in words:
+            assert word in page
+    listed = dora.get("/admin/channels").content.decode()
+    assert ("Every web process finds out for itself" in listed) == (told.condition != "good")

@@ -4,9 +4,17 @@ tried again when nothing answers (promises.md, "Numbers", P21, F5, F7, F8, F9)."
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from gateway.providers import provider_named
+from gateway.relay.health import Health
+from gateway.relay.snapshot import EMPTY, Channel, Timeouts
+from gateway.relay.upstream import UpstreamFailed
+from gateway.rules.breaker import BreakerRule
+from gateway.rules.faults import FAULTS
+from gateway.rules.routing import Candidate
 from tests.fakes import listeners
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask
@@ -14,6 +22,48 @@ from tests.hub import Answer, Hub, Tenant
 
 SOON = {"failures": 3, "open_for": 0.2}
 NEVER = {"failures": 3, "open_for": 3600}
+
+
+CHANNEL = Channel(
+    id="c",
+    uuid=UUID(int=1),
+    name="c",
+    provider=provider_named("openai_compatible"),
+    base_url="http://127.0.0.1/v1",
+    address=provider_named("openai_compatible").address("http://127.0.0.1/v1"),
+    headers=({},),
+    passed={},
+    retries=2,
+    drain=False,
+    timeouts=Timeouts(),
+    breaker=BreakerRule(),
+)
+CANDIDATE = Candidate("c", "m", 2)
+# What each column "health effect" does to a channel with one key, after 20 attempts and after one.
+EFFECTS: dict[str, tuple[str, str]] = {
+    "count": ("open", "good"),
+    "misconfigured": ("open", "open"),
+    "key_off": ("keys_out", "keys_out"),
+    "cool": ("keys_out", "keys_out"),
+    "route_off": ("good", "good"),
+    **dict.fromkeys(("none", "note", "alert", "quarantine"), ("good", "good")),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_health_effect_of_every_row(fault: str) -> None:
+    """The column of the table; a route that is off takes no other model of its channel with it."""
+    often, once = EFFECTS[FAULTS[fault].health]
+    health = Health()
+    for n in range(20):
+        health.begin(CANDIDATE, CHANNEL).failed(UpstreamFailed(fault, "upstream_error", "x"))
+        assert n or health.told("c").condition == once
+    assert health.told("c").condition == often
+    other = Candidate("c", "another", 2)
+    assert (health.out([CANDIDATE]) == set()) == (often == "good" and fault != "F7")
+    assert (health.out([other]) == set()) == (often == "good")
+    health.keep(EMPTY)
+    assert health.told("c").condition == "good"
 
 
 @pytest.fixture(scope="module")
