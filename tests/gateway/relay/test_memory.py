@@ -74,6 +74,7 @@ def stands_still(fake: FakeUpstream, count: int) -> bool:
     return seen[-1]["open"] == count and len({one["version"] for one in seen}) == 1
 
 
+@pytest.mark.slow
 def test_dead_readers(lonely: Hub) -> None:
     """The upstream is held back, not the answer piled up. What the process grows by for each such
     stream was measured at 0.6 to 0.7 MiB; the promised 256 KiB (P9) are not met yet."""
