@@ -161,6 +161,7 @@ def accept(actor: Actor, proposal_ids: Sequence[UUID]) -> list[PriceProposal]:
         for row in rows.order_by("model", "service_tier", "hours"):
             if row.state not in WAITING:
                 raise PriceRefused(f"The proposal for {row.model} is decided already.")
+            _look_again(row, now)
             if needs_two(row) and not _second_of(actor, row):
                 _wait_for_second(actor, row)
                 waiting.append(row)
@@ -199,6 +200,16 @@ def listed(row: PriceProposal) -> ListedProposal:
 def needs_two(row: PriceProposal) -> bool:
     """Whether a rate that customers pay falls by more than half, or ends for nothing."""
     return row.kind == PriceKind.CHARGE and falls_by_more_than_half(row.replaces, row.rates)
+
+
+def _look_again(row: PriceProposal, now: dt.datetime) -> None:
+    """Compare with the price that is in force by now: it may have changed since."""
+    at = max(row.valid_from or now, now)
+    there = _in_force(list_prices([row.model], kind=row.kind), at).get(key_of(row))
+    replaces = None if there is None else there.rates
+    if replaces != row.replaces:
+        row.replaces = replaces
+        row.save(update_fields=["replaces"])
 
 
 def _second_of(actor: Actor, row: PriceProposal) -> bool:

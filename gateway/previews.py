@@ -27,6 +27,7 @@ from billing.rules.conditions import PriceKey
 from billing.rules.pricing import PriceVersion, reached_tier, total_of
 from gateway.models import PreviewState, PricePreview
 from gateway.relay.price_list import Price, PriceList, PriceRow
+from gateway.replay_budgets import ReplayBudgets, crossed
 from gateway.rules.replay import COLUMNS, RowPriced, Sums
 from lib import clock
 from lib.ids import first_id_at
@@ -106,7 +107,7 @@ def _go_on(preview_id: UUID, until: float) -> tuple[bool, bool]:
                 )
                 if preview is None:
                     return False, False
-                book = book or Book(preview.drafts)
+                book = book or Book(preview.drafts, preview.start_at)
                 _step(preview, book)
             if preview.state != PreviewState.RUNNING:
                 return True, True
@@ -141,8 +142,11 @@ def _price_some(preview: PricePreview, book: "Book") -> None:
     sums = Sums.of(preview.sums)
     left, after = preview.place["left"], preview.place["after"]
     rows = _read(preview, UUID(left[0]), None if after is None else UUID(after))
-    for priced in book.price(rows):
+    for row, priced in zip(rows, book.price(rows), strict=True):
         sums.add(priced)
+        at = dt.datetime.fromtimestamp(row.admitted_s, dt.UTC)
+        for window in book.budgets.windows(row.organisation_id, row.subjects(), at):
+            sums.add_to_window(window, priced)
     preview.done += len(rows)
     preview.sums = sums.stored()
     if len(rows) < _CHUNK:
@@ -163,13 +167,27 @@ class _Row(NamedTuple):
     basis: str
     price_version_id: int | None
     multiplier_ppm: int
+    team_id: UUID
+    key_id: UUID
+    user_id: int | None
+
+    def subjects(self) -> dict[str, str]:
+        """What a budget may be for, by scope."""
+        return {
+            "organisation": "",
+            "team": str(self.team_id),
+            "key": str(self.key_id),
+            "user": str(self.user_id or ""),
+            "model": self.model,
+        }
 
 
 class Book:
-    """The prices in force now, with the drafts in the place of what they change."""
+    """The prices in force now with the drafts in the place of what they change, and the budgets."""
 
-    def __init__(self, drafts: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, drafts: Sequence[dict[str, Any]], start_at: dt.datetime) -> None:
         now = clock.now()
+        self.budgets = ReplayBudgets(start_at)
         self._charges = PriceList(_rows(list_prices(), drafts, "charge", now))
         costs: dict[str, list[PriceRow]] = {}
         for row in _rows(list_prices(kind="cost"), drafts, "cost", now):
@@ -306,6 +324,7 @@ def _result(preview: PricePreview) -> dict[str, Any]:
         "repriced": sums.repriced,
         "moved": sums.moved,
         "unpriced": sums.unpriced,
+        "budgets": crossed(sums.windows),
         "models": [[name, *figures] for name, figures in _largest(sums.models)],
         "organisations": [
             [names.get(UUID(id), id), *figures] for id, figures in _largest(sums.organisations)
@@ -328,7 +347,7 @@ _COUNT: Final = f"""
 _READ: Final = f"""
     SELECT r.id, r.organisation_id, r.model, r.channel_name,
            extract(epoch FROM r.admitted_at)::bigint, r.meters, r.charge_nano, r.cost_nano,
-           r.basis, r.price_version_id, r.multiplier_ppm
+           r.basis, r.price_version_id, r.multiplier_ppm, r.team_id, r.key_id, r.user_id
     FROM usage_usagerecord r
     WHERE r.organisation_id = %(organisation)s AND r.id > %(after)s AND {_IN_TIME}
     ORDER BY r.id LIMIT %(limit)s"""  # noqa: S608 - only this file's own condition is put in

@@ -423,6 +423,10 @@ def _preview_result(one: PricePreview) -> dict[str, Any]:
         "margin_now": now - cost_now,
         "margin_draft": draft - cost_draft,
         "unknown": unknown,
+        "budgets": [
+            {**one, "begins": dt.datetime.fromisoformat(one["begins"])}
+            for one in one.result.get("budgets", ())
+        ],
         "models": [_preview_line(line) for line in one.result["models"][:100]],
         "organisations": [_preview_line(line) for line in one.result["organisations"][:100]],
     }

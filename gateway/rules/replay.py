@@ -43,6 +43,13 @@ class Sums:
     unpriced: int = 0
     models: dict[str, list[int]] = field(default_factory=dict)
     organisations: dict[str, list[int]] = field(default_factory=dict)
+    windows: dict[str, list[int]] = field(default_factory=dict)
+
+    def add_to_window(self, window: str, row: RowPriced) -> None:
+        """Count one row into a budget's window, [now, draft] in nano."""
+        sums = self.windows.setdefault(window, [0, 0])
+        sums[0] += row.now_nano
+        sums[1] += row.draft_nano
 
     def add(self, row: RowPriced) -> None:
         """Count one row."""

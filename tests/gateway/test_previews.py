@@ -9,7 +9,7 @@ import pytest
 
 from accounts.access import SYSTEM
 from accounts.models import Key
-from billing.models import PriceVersion
+from billing.models import Budget, PriceVersion
 from billing.prices import set_price
 from billing.proposals import draft_price
 from billing.rules.conditions import PriceKey
@@ -203,3 +203,28 @@ def test_a_defect_ends_the_preview_in_words(
 def test_nothing_to_preview_is_said(people: Cast) -> None:
     with pytest.raises(PreviewRefused, match="at least one"):
         start_preview(actor(people.dora), [], 7)
+
+
+def test_budgets_that_would_be_crossed_are_named_with_their_window(
+    people: Cast, key: Key, version: PriceVersion
+) -> None:
+    noon = clock.now().replace(hour=12, minute=0, second=0, microsecond=0) - dt.timedelta(days=2)
+    for n in range(3):
+        record(key, version, at=noon + dt.timedelta(minutes=n))
+    record(key, version, at=noon - dt.timedelta(days=1))
+    # 210,000 nano each now, 239,000 at the draft: three of them on one day.
+    budget = {"organisation": people.acme, "period": "day", "anchor": 0, "timezone": "UTC"}
+    for scope, subject, amount in (
+        ("key", str(key.id), 700_000),
+        ("model", "m*", 700_000),
+        ("team", str(key.team_id), 629_999),
+        ("organisation", "", 717_000),
+    ):
+        Budget.objects.create(scope=scope, subject=subject, amount_nano=amount, **budget)
+    preview = previewed(people, (PriceKey("m"), DRAFT_RATES))
+    work_off()
+    preview.refresh_from_db()
+    found = result_of(preview)["budgets"]
+    assert [(one["scope"], one["subject"]) for one in found] == [("Key", "ci"), ("Model", "m*")]
+    assert {one["begins"] for one in found} == {noon.replace(hour=0).isoformat()}
+    assert {(one["now_nano"], one["draft_nano"]) for one in found} == {(630_000, 717_000)}
