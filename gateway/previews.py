@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 DAYS: Final = (7, 30, 90)
 _CHUNK: Final = 5_000
-_STEP_S: Final = 20.0
+_STEP_NS: Final = 20 * 10**9
 # Ids are made by the processes' clocks, times by the database's; nothing is a day apart.
 _ID_SLACK: Final = dt.timedelta(days=1)
 # What these bases stand for is never charged, at whatever price.
@@ -75,10 +75,10 @@ def cancel_preview(actor: Actor, preview: PricePreview) -> None:
             audit.record(actor, None, "preview.cancelled", preview)
 
 
-def work_off(step_s: float = _STEP_S) -> int:
+def work_off(step_ns: int = _STEP_NS) -> int:
     """Go on with previews for a while; how many were finished. Safe from several processes."""
-    until, finished = time.monotonic() + step_s, 0
-    while time.monotonic() < until:
+    until, finished = time.monotonic_ns() + step_ns, 0
+    while time.monotonic_ns() < until:
         preview_id = (
             PricePreview.objects.filter(state__in=(PreviewState.QUEUED, PreviewState.RUNNING))
             .order_by("id")
@@ -94,7 +94,7 @@ def work_off(step_s: float = _STEP_S) -> int:
     return finished
 
 
-def _go_on(preview_id: UUID, until: float) -> tuple[bool, bool]:
+def _go_on(preview_id: UUID, until: int) -> tuple[bool, bool]:
     """Work on one preview: whether this process had it, and whether it is over."""
     book: Book | None = None
     try:
@@ -111,7 +111,7 @@ def _go_on(preview_id: UUID, until: float) -> tuple[bool, bool]:
                 _step(preview, book)
             if preview.state != PreviewState.RUNNING:
                 return True, True
-            if time.monotonic() >= until:
+            if time.monotonic_ns() >= until:
                 return True, False
     except Exception as error:
         # A defect must not be tried for ever, and the page has to say something.
@@ -265,12 +265,12 @@ def _rows(
         if key.kind == kind:
             wanted[key] = draft["rates"]
     rows = [
-        PriceRow(price.version_id, *_words(price.key), 0.0, None, price.rates)
+        PriceRow(price.version_id, *_words(price.key), 0, None, price.rates)
         for price in prices
         if price.in_force_at(now) and price.key not in wanted
     ]
     rows += [
-        PriceRow(-number, *_words(key), 0.0, None, rates)
+        PriceRow(-number, *_words(key), 0, None, rates)
         for number, (key, rates) in enumerate(wanted.items(), 1)
     ]
     return rows

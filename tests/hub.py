@@ -317,10 +317,13 @@ class Hub:
         )
         return int(row["id"])
 
-    def price(self, model: str, rates: Mapping[str, int]) -> int:
-        """Price a model from now on; the version's id."""
+    def price(self, model: str, rates: Mapping[str, int], **narrowed: str) -> int:
+        """Price a model since yesterday, its tiers, hours, or its cost; the version's id."""
+        words = {"kind": "charge", "channel": "", "service_tier": "", "hours": ""} | narrowed
         row = self.connection.execute(
-            "INSERT INTO billing_price (model) VALUES (%s) RETURNING id", [model]
+            "INSERT INTO billing_price (model, kind, channel, service_tier, hours) "
+            "VALUES (%s,%s,%s,%s,%s) RETURNING id",
+            [model, words["kind"], words["channel"], words["service_tier"], words["hours"]],
         ).fetchone()
         assert row is not None
         version = self.connection.execute(
@@ -330,6 +333,18 @@ class Hub:
         ).fetchone()
         assert version is not None
         return int(version["id"])
+
+    def plan(self, tenant: Tenant, multiplier_ppm: int, *patterns: str) -> None:
+        """Put the tenant's organisation on a plan of its own; the hub hears of it at `bump`."""
+        row = self.connection.execute(
+            "INSERT INTO billing_plan (name, multiplier_ppm, model_patterns) VALUES (%s,%s,%s) "
+            "RETURNING id", [id_text(new_id()), multiplier_ppm, list(patterns)],
+        ).fetchone()  # fmt: skip
+        assert row is not None
+        self.connection.execute(
+            "INSERT INTO billing_organisationplan (organisation_id, plan_id) VALUES (%s,%s)",
+            [tenant.organisation_id, row["id"]],
+        )
 
     def settings(self, *, unpriced_models: str = "reject") -> None:
         """The installation's settings; loopback is always permitted, for the fakes are there."""

@@ -30,6 +30,7 @@ from gateway.codecs.events import (
 from gateway.codecs.fold import AnswerFault, fold
 from gateway.codecs.openai.outside import InsideDecoder, mend_answer
 from gateway.codecs.sealed import REMEMBERED, collect
+from gateway.codecs.service_tier import tier_of_answer, tier_of_frames
 from gateway.codecs.usage import Quantities
 from gateway.relay.call import CLIENT_CLOSED, Call, Head, Outcome, Refused
 from gateway.relay.cost_told import last_with_cost, with_cost
@@ -72,6 +73,7 @@ class Attempt:
         "_channel",
         "_committed",
         "_cost",
+        "_costed",
         "_counted_bytes",
         "_decoder",
         "_facts",
@@ -85,10 +87,12 @@ class Attempt:
         "_output_bytes_max",
         "_pieces",
         "_price",
+        "_priced",
         "_remembered",
         "_remembers",
         "_size",
         "_thoughts",
+        "_tiered",
         "_translating",
         "_trial",
         "_ttft_ms",
@@ -119,8 +123,10 @@ class Attempt:
         self._way = way
         self._channel: Channel = call.snapshot.channels[candidate.channel_id]
         self._size = size
-        self._price = price
-        self._cost = cost
+        # What it may be charged at and may cost, by the tier that the upstream will name.
+        self._price = self._priced = price
+        self._cost = self._costed = cost
+        self._tiered = bool((price and price.others) or (cost and cost.others))
         self._output_bytes_max = output_bytes_max
         self._decoder: Decoder | None = None
         self._translating: Translating | None = None
@@ -269,6 +275,8 @@ class Attempt:
         told: WholeAnswer
         if way.request is None:
             told = way.codec.read_answer(raw)
+            if self._tiered:
+                self._hear_tier(tier_of_answer(raw))
             if way.mends_usage:
                 raw = mend_answer(raw, told.usage)
         else:
@@ -421,6 +429,8 @@ class Attempt:
                     pieces.append(step.raw)
                 if step.events:
                     events += step.events
+            if self._tiered and way.request is None:
+                self._hear_tier(tier_of_frames(b"".join(pieces)))
             last = events[-1] if events else None
             if isinstance(last, Broken):
                 if not decoder.complete:
@@ -694,7 +704,7 @@ class Attempt:
                 self._finish_reason = event.reason  # type: ignore[attr-defined]
             if self._remembers and isinstance(event, REMEMBERED):
                 self._remembered.append(event)
-            elif kind is Start:
+            elif kind is Start and self._tiered:
                 self._hear_tier(event.service_tier)  # type: ignore[attr-defined]
             elif kind is Usage and self._decoder is not None:
                 said = self._decoder.text_bytes + self._decoder.reasoning_bytes
@@ -703,10 +713,10 @@ class Attempt:
 
     def _hear_tier(self, told: str) -> None:
         """The upstream says in which service tier it answers: that is what is paid."""
-        if told and self._price is not None and self._price.others:
-            self._price = self._price.told(tier_name(told))
-        if told and self._cost is not None and self._cost.others:
-            self._cost = self._cost.told(tier_name(told))
+        if told and self._priced is not None:
+            self._price = self._priced.told(tier_name(told))
+        if told and self._costed is not None:
+            self._cost = self._costed.told(tier_name(told))
 
 
 def _text_bytes(event: Event) -> int:

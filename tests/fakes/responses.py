@@ -67,6 +67,8 @@ class Responses(OpenAITalk):
             code = "integer_below_min_value"
             raise Wrong(400, text, code=code, param="max_output_tokens")
         self.echoed = {n: v if body.get(n) is None else body[n] for n, v in _ECHOED.items()}
+        # What was given, whatever was asked.
+        self.echoed["service_tier"] = _ECHOED["service_tier"]
         self.sealing = "reasoning.encrypted_content" in (body.get("include") or ())
         heard = Heard()
         heard.turn()
