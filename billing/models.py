@@ -764,3 +764,29 @@ class WalletSetting(models.Model):
 
     def __str__(self) -> str:
         return f"of {self.organisation_id}"
+
+
+class SealKind(models.TextChoices):
+    LEDGER = "ledger"
+    TRAIL = "trail"
+
+
+class Seal(models.Model):
+    """What stood in the ledger, or in the trail, from one instant to another; see `seals.py`."""
+
+    id = models.BigAutoField(primary_key=True)
+    kind = models.CharField(max_length=8, choices=SealKind.choices)
+    from_at = models.DateTimeField()
+    to_at = models.DateTimeField()
+    rows = models.BigIntegerField()
+    digest = models.BinaryField()
+    code = models.BinaryField()
+    made_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "from_at"], name="sealed_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} to {self.to_at}"

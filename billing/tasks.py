@@ -1,8 +1,9 @@
 """Periodic work on money; each task may run twice, late, or in several processes at once."""
 
 from celery import shared_task
+from django.conf import settings
 
-from billing import codes, debts, idempotency, promo, statement, watch
+from billing import codes, debts, idempotency, promo, seals, statement, watch
 
 _BATCH = 500
 
@@ -37,3 +38,8 @@ def close_statement_days() -> int:
 def watch_balances() -> None:
     watch.tell_low_balances()
     watch.fill_balances()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def seal_books() -> int:
+    return seals.seal_all(seals.seal_key(settings.WEIR_KEK or ""))

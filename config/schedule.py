@@ -11,6 +11,8 @@ def _every(seconds: float, task: str) -> dict[str, Any]:
 SCHEDULE = {
     "roll up usage": _every(2, "usage.tasks.roll_up"),
     "make partitions ahead": _every(3600, "usage.tasks.make_partitions"),
+    "check the books": _every(60, "usage.tasks.check_books"),
+    "seal the books": _every(60, "billing.tasks.seal_books"),
     "end expired promo": _every(5, "billing.tasks.end_expired_promo"),
     "count promo": _every(60, "billing.tasks.count_promo"),
     "watch balances": _every(10, "billing.tasks.watch_balances"),

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from usage import partitions, rollups
+from usage import books_check, partitions, rollups
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -13,3 +13,8 @@ def roll_up() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def make_partitions() -> None:
     partitions.ensure_partitions()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def check_books() -> None:
+    books_check.check_books()

@@ -1,0 +1,160 @@
+"""Seals over what is written once, the ledger and the trail: an edit, a removal, another order or a
+cut end is found by whoever computes them again (P22).
+
+A seal covers all rows of a span of time, from the end of the seal before it. Its code is an HMAC
+over that seal's code and its own span, number of rows and digest, under a key that is not in the
+database. They are made beside the traffic: a span is sealed once no transaction runs that could
+still write into it.
+"""
+
+import datetime as dt
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, Protocol
+
+from django.db import connection, transaction
+
+from billing.models import Seal, SealKind
+
+_BEGINNING: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+# A quiet installation is sealed as well, so that an end that was cut off is missed.
+_QUIET: Final = dt.timedelta(hours=1)
+_FRESH: Final = dt.timedelta(hours=3)
+
+
+class Cursor(Protocol):
+    """A cursor of Django or of psycopg."""
+
+    def execute(self, query: Any, params: Any = None) -> Any: ...
+
+    def fetchall(self) -> list[Any]: ...
+
+
+class Broken(NamedTuple):
+    """A seal that does not hold, and why."""
+
+    kind: str
+    seal_id: int
+    problem: str
+
+
+def seal_key(kek: str) -> bytes:
+    """The key of the codes, from the installation's key encryption key."""
+    return hmac.digest(kek.encode(), b"weir seals", "sha256")
+
+
+def seal_all(key: bytes, until: dt.datetime | None = None) -> int:
+    """Seal what can be sealed by now, or by `until`; how many seals were made.
+
+    One process works, others find it done.
+    """
+    made = 0
+    for kind in SealKind.values:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(8113072026)")
+            made += _seal(cursor, kind, key, until)
+    return made
+
+
+def broken_seals(cursor: Cursor, key: bytes) -> list[Broken]:
+    """Every seal that does not hold any more, and the end if it is missing."""
+    found: list[Broken] = []
+    for kind in SealKind.values:
+        cursor.execute(_SEALS, {"kind": kind})
+        code, until = b"", _BEGINNING
+        for id, from_at, to_at, rows, digest, stored in cursor.fetchall():
+            if from_at != until:
+                found.append(Broken(kind, id, f"begins at {from_at}, expected {until}"))
+            counted, again = _digest(cursor, kind, from_at, to_at)
+            if (counted, again) != (rows, bytes(digest)):
+                span = f"{from_at.isoformat()} to {to_at.isoformat()}"
+                found.append(
+                    Broken(kind, id, f"{counted} rows of {span} are not the {rows} sealed")
+                )
+            code = _code(key, code, kind, from_at, to_at, rows, bytes(digest))
+            if not hmac.compare_digest(code, bytes(stored)):
+                found.append(Broken(kind, id, "its code is not ours"))
+            code, until = bytes(stored), to_at
+        cursor.execute("SELECT now()")
+        ((now,),) = cursor.fetchall()
+        if until != _BEGINNING and now - until > _FRESH:
+            found.append(Broken(kind, 0, f"nothing is sealed since {until.isoformat()}"))
+    return found
+
+
+def _seal(cursor: Cursor, kind: str, key: bytes, until: dt.datetime | None) -> int:
+    last = Seal.objects.filter(kind=kind).order_by("-id").first()
+    from_at = last.to_at if last is not None else _BEGINNING
+    cursor.execute(_HORIZON)
+    ((to_at, now),) = cursor.fetchall()
+    to_at = to_at if until is None else min(to_at, until)
+    if to_at <= from_at:
+        return 0
+    rows, digest = _digest(cursor, kind, from_at, to_at)
+    if not rows and last is not None and now - last.to_at < _QUIET:
+        return 0
+    before = bytes(last.code) if last is not None else b""
+    code = _code(key, before, kind, from_at, to_at, rows, digest)
+    Seal.objects.create(
+        kind=kind, from_at=from_at, to_at=to_at, rows=rows, digest=digest, code=code
+    )
+    return 1
+
+
+def _digest(
+    cursor: Cursor, kind: str, from_at: dt.datetime, to_at: dt.datetime
+) -> tuple[int, bytes]:
+    """How many rows a span has, and the digest over all that stands in them."""
+    cursor.execute(_DIGESTS[kind], {"from": from_at, "to": to_at})
+    ((rows, digest),) = cursor.fetchall()
+    return rows, bytes(digest)
+
+
+def _code(
+    key: bytes,
+    before: bytes,
+    kind: str,
+    from_at: dt.datetime,
+    to_at: dt.datetime,
+    rows: int,
+    digest: bytes,
+) -> bytes:
+    span = "|".join([kind, *(at.astimezone(dt.UTC).isoformat() for at in (from_at, to_at))])
+    text = before + span.encode() + b"|%d|" % rows + digest
+    return hmac.new(key, text, hashlib.sha256).digest()
+
+
+# Rows have the time at which their transaction began; no older one runs any more.
+_HORIZON: Final = """
+    SELECT least(now() - interval '1 second', min(xact_start)), now() FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+
+_SEALS: Final = """
+    SELECT id, from_at, to_at, rows, digest, code FROM billing_seal
+    WHERE kind = %(kind)s ORDER BY id"""
+
+_DIGESTS: Final[Mapping[str, str]] = {
+    "ledger": """
+        SELECT count(*), sha256(coalesce(string_agg(line, E'\\n' ORDER BY at, id), '')::bytea)
+        FROM (
+            SELECT posting.created_at AS at, posting.id, jsonb_build_array(
+                posting.id, posting.idempotency_id, posting.kind, posting.organisation_id,
+                posting.cause, posting.actor, extract(epoch FROM posting.created_at),
+                (SELECT jsonb_agg(jsonb_build_array(e.id, e.account_id, e.amount_nano)
+                                  ORDER BY e.id)
+                 FROM billing_ledgerentry e WHERE e.posting_id = posting.id))::text AS line
+            FROM billing_posting posting
+            WHERE posting.created_at >= %(from)s AND posting.created_at < %(to)s
+        ) lines""",
+    "trail": """
+        SELECT count(*), sha256(coalesce(string_agg(line, E'\\n' ORDER BY at, id), '')::bytea)
+        FROM (
+            SELECT event.at, event.id, jsonb_build_array(
+                event.id, extract(epoch FROM event.at), event.actor_user_id, event.actor_key,
+                event.organisation_id, event.action, event.object_type, event.object_id,
+                event.detail)::text AS line
+            FROM accounts_auditevent event
+            WHERE event.at >= %(from)s AND event.at < %(to)s
+        ) lines""",
+}

@@ -1,0 +1,175 @@
+"""P22: history cannot be edited quietly."""
+
+import datetime as dt
+import random
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, transaction
+
+from accounts import audit
+from accounts.access import SYSTEM
+from accounts.models import AuditEvent, Organisation
+from billing.ledger import post
+from billing.models import LedgerEntry, Posting, Seal
+from billing.rules import posting
+from billing.seals import broken_seals, seal_all, seal_key
+from billing.wallets import add_opening_credit
+from lib import clock
+from lib.ids import new_id
+from usage.books_check import check_books
+from usage.models import BooksCheck
+
+pytestmark = pytest.mark.django_db
+
+KEY = b"key of the tests"
+MINUTES = 12
+# Edits, removals, insertions, another order, cut ends; and the same of the seals.
+_EDITS = (
+    "UPDATE billing_ledgerentry SET amount_nano = amount_nano + 1 WHERE id = {entry}",
+    "UPDATE billing_ledgerentry SET posting_id = '{other}' WHERE id = {entry}",
+    "UPDATE billing_posting SET cause = '{{}}' WHERE id = '{posting}'",
+    "UPDATE billing_posting SET actor = 'x' WHERE id = '{posting}'",
+    "UPDATE billing_posting SET idempotency_id = 'x' WHERE id = '{posting}'",
+    "UPDATE billing_posting SET created_at = created_at - interval '1 us' WHERE id = '{posting}'",
+    "UPDATE accounts_auditevent SET action = 'x' WHERE id = '{event}'",
+    "UPDATE accounts_auditevent SET detail = '{{}}' WHERE id = '{event}'",
+    "UPDATE accounts_auditevent SET at = at + interval '1 s' WHERE id = '{event}'",
+    "DELETE FROM billing_posting WHERE id = '{posting}'",
+    "DELETE FROM billing_ledgerentry WHERE posting_id = '{posting}'",
+    "DELETE FROM billing_ledgerentry WHERE id = {entry}",
+    "DELETE FROM accounts_auditevent WHERE id = '{event}'",
+    "DELETE FROM billing_posting WHERE created_at >= "
+    "(SELECT created_at FROM billing_posting WHERE id = '{posting}')",
+    "DELETE FROM accounts_auditevent WHERE at >= "
+    "(SELECT at FROM accounts_auditevent WHERE id = '{event}')",
+    "UPDATE billing_posting p SET created_at = o.created_at FROM billing_posting o "
+    "WHERE p.id = '{posting}' AND o.id = '{other}'",
+    "UPDATE accounts_auditevent SET id = '{fresh}' WHERE id = '{event}'",
+    "INSERT INTO billing_posting (id, idempotency_id, kind, organisation_id, cause, actor, "
+    "created_at) SELECT '{fresh}', 'y', kind, organisation_id, cause, actor, created_at "
+    "FROM billing_posting WHERE id = '{posting}'",
+    "DELETE FROM billing_seal WHERE id = {seal}",
+    "UPDATE billing_seal SET to_at = to_at + interval '1 s' WHERE id = {seal}",
+    "UPDATE billing_seal SET digest = sha256('x') WHERE id = {seal}",
+)
+
+
+def run(text: str, *values: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(text, values)
+
+
+def broken() -> list[Any]:
+    with connection.cursor() as cursor:
+        return list(broken_seals(cursor, KEY))
+
+
+@pytest.fixture
+def history() -> None:
+    """Postings and events of the last minutes, sealed minute by minute."""
+    organisation = Organisation.objects.create(name="Acme", slug="acme")
+    add_opening_credit(organisation, 10**9)
+    for number in range(4 * MINUTES):
+        lines = (
+            posting.Entry("customer:available", organisation.id, -(10 + number)),
+            posting.Entry("revenue", organisation.id, 10 + number),
+        )
+        made = posting.Posting(f"settle:{new_id()}", "settle", lines)
+        post(made, cause={"n": number}, actor="somebody")
+        audit.record(SYSTEM, organisation, "team.changed", organisation, n=number)
+    # As somebody who may do everything: no trigger runs.
+    run("SET LOCAL session_replication_role = replica")
+    for table, at in (("billing_posting", "created_at"), ("accounts_auditevent", "at")):
+        run(f"UPDATE {table} SET {at} = now() - (1 + random() * %s) * interval '1 min'", MINUTES)
+    for minute in range(MINUTES, -1, -1):
+        seal_all(KEY, clock.now() - dt.timedelta(minutes=minute, seconds=2))
+    assert Seal.objects.count() > MINUTES
+    assert broken() == []
+
+
+@pytest.mark.usefixtures("history")
+def test_every_one_of_200_tamperings_is_found() -> None:
+    dice = random.Random(7)
+    postings = list(Posting.objects.values_list("id", flat=True))
+    entries = list(LedgerEntry.objects.values_list("id", flat=True))
+    events = list(AuditEvent.objects.values_list("id", flat=True))
+    # All but the newest of each kind: the end of a chain is found by its age.
+    last = [Seal.objects.filter(kind=kind).latest("id").id for kind in ("ledger", "trail")]
+    seals = list(Seal.objects.exclude(id__in=last).values_list("id", flat=True))
+    missed = []
+    for number in range(200):
+        chosen, other = dice.sample(postings, 2)
+        text = _EDITS[number % len(_EDITS)].format(
+            posting=chosen, other=other, entry=dice.choice(entries), event=dice.choice(events),
+            seal=dice.choice(seals), fresh=new_id(),
+        )  # fmt: skip
+        before = transaction.savepoint()
+        run(text)
+        if not broken():
+            missed.append(text)
+        transaction.savepoint_rollback(before)
+    assert missed == []
+    assert broken() == []
+
+
+@pytest.mark.usefixtures("history")
+def test_a_history_that_was_sealed_by_somebody_else_is_found() -> None:
+    """Who has the database alone cannot make our seals: their key is elsewhere."""
+    Seal.objects.all().delete()
+    run("DELETE FROM billing_posting WHERE actor = 'somebody'")
+    seal_all(b"another key")
+    assert {one.problem for one in broken()} == {"its code is not ours"}
+
+
+@pytest.mark.usefixtures("history")
+def test_an_end_that_was_cut_off_is_found_by_its_age() -> None:
+    until = Seal.objects.filter(kind="ledger").latest("id").to_at
+    late = until + dt.timedelta(hours=4)
+    with connection.cursor() as cursor:
+        found = broken_seals(_At(cursor, late), KEY)
+    assert [one.seal_id for one in found] == [0, 0]
+
+
+class _At:
+    """A cursor for which it is later."""
+
+    def __init__(self, cursor: Any, now: dt.datetime) -> None:
+        self._cursor = cursor
+        self._now = now
+
+    def execute(self, query: Any, params: Any = None) -> None:
+        if query == "SELECT now()":
+            self._cursor.execute("SELECT %s", [self._now])
+        else:
+            self._cursor.execute(query, params)
+
+    def fetchall(self) -> list[Any]:
+        rows: list[Any] = self._cursor.fetchall()
+        return rows
+
+
+def test_verify_names_what_is_wrong(settings: Any) -> None:
+    settings.WEIR_KEK = "k"
+    organisation = Organisation.objects.create(name="Acme", slug="acme")
+    add_opening_credit(organisation, 5_000)
+    seal_all(seal_key("k"))
+    out = StringIO()
+    call_command("verify", tamper_check=True, stdout=out)
+    assert "nothing was tampered with" in out.getvalue()
+    assert check_books() == {}
+    run("SET LOCAL session_replication_role = replica")
+    entry = LedgerEntry.objects.latest("id")
+    run("UPDATE billing_ledgerentry SET amount_nano = amount_nano + 1 WHERE id = %s", entry.id)
+    out = StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("verify", stdout=out)
+    assert ended.value.code == 1
+    assert f"I1 every posting sums to 0: {entry.posting_id} 1" in out.getvalue()
+    assert f"I3 a cached balance is the sum of its lines: {entry.account_id}" in out.getvalue()
+    BooksCheck.objects.update(rest_until=clock.now())
+    broken_now = check_books()
+    assert broken_now is not None
+    assert "I1 every posting sums to 0" in BooksCheck.objects.get().broken
