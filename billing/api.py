@@ -96,7 +96,7 @@ class LedgerQuery(Schema):
 
     month: str | None = Field(
         None,
-        pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$",
+        pattern=r"^2[0-9]{3}-(0[1-9]|1[0-2])$",
         description="As `2026-11`; this one if left out.",
     )
 

@@ -58,6 +58,12 @@ class Account(models.Model):
         return f"{self.kind} of {self.organisation_id}"
 
 
+LISTED_KINDS = (
+    "opening", "adjust", "reverse", "redeem", "lapse", "topup", "refund", "dispute", "reinstate",
+)  # fmt: skip
+"""Kinds of postings that are a line of their own in a statement."""
+
+
 class Posting(models.Model):
     """A balanced set of entries with one idempotency id. Append-only by trigger (I2)."""
 
@@ -72,7 +78,15 @@ class Posting(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        indexes = [models.Index(fields=["organisation", "-id"], name="posting_by_organisation")]
+        indexes = [
+            models.Index(fields=["organisation", "-id"], name="posting_by_organisation"),
+            # Few among the postings of requests, which are not in it.
+            models.Index(
+                fields=["organisation", "-id"],
+                condition=models.Q(kind__in=LISTED_KINDS),
+                name="postings_listed",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.idempotency_id

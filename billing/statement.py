@@ -12,21 +12,20 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Max, Sum
 
 from accounts.models import Organisation
-from billing.models import StatementDay
+from billing.models import LISTED_KINDS, StatementDay
 from lib import clock
 from lib.ids import first_id_at
 
 USAGE: Final = "usage"
-# Postings that are a line of their own; every other kind is usage, or moves nothing in or out.
-LISTED: Final = (
-    "opening", "adjust", "reverse", "redeem", "lapse", "topup", "refund", "dispute", "reinstate",
-)  # fmt: skip
+# Every other kind is usage, or moves nothing in or out.
+LISTED: Final = LISTED_KINDS
 # A posting has the time at which its transaction began; by now the longest has ended.
 _SETTLED_AFTER: Final = dt.timedelta(minutes=10)
-# Ids are made by the processes' clocks, times by the database's; nothing is a day apart.
-_SLACK: Final = dt.timedelta(days=1)
+# Ids are made by the processes' clocks, times by the database's; nothing is an hour apart.
+_SLACK: Final = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def month_of(text: str | None) -> dt.date:
     if text is None:
         return clock.now().date().replace(day=1)
     year, _, month = text.partition("-")
-    if len(text) != 7 or not (year + month).isdigit() or not year.isascii():
+    if len(text) != 7 or not (year + month).isdecimal() or not "2000" <= year <= "2999":
         raise ValueError(f"{text!r} is no month")
     return dt.date(int(year), int(month), 1)
 
@@ -77,7 +76,7 @@ def month_before(month: dt.date) -> dt.date:
 def statement(organisation: Organisation, month: dt.date) -> Statement:
     """The organisation's statement of the month that begins on that day."""
     until = month_after(month)
-    newest = _rows("SELECT max(day) FROM billing_statementday", {})[0][0]
+    newest = _newest_day()
     live_from = max(month, newest + dt.timedelta(days=1)) if newest else month
     asked = {
         "organisation": organisation.id,
@@ -85,6 +84,7 @@ def statement(organisation: Organisation, month: dt.date) -> Statement:
         **_span("month", month, until),
         **_span("live", min(live_from, until), until),
         **_span("later", until, dt.date.max),
+        **_span("tail", max(live_from, until), dt.date.max),
     }
     lines = [
         _day(row.day, row.requests, row.amount_nano)
@@ -92,7 +92,7 @@ def statement(organisation: Organisation, month: dt.date) -> Statement:
             organisation=organisation, day__gte=month, day__lt=min(live_from, until)
         )
     ]
-    closing_nano = 0
+    closing_nano = -_kept_nano(organisation, until, live_from)
     # One statement, so that the balance and the lines tie while requests run.
     for part, id, at, kind, actor, cause, count, nano in _rows(_STATEMENT, asked):
         if part == "balance":
@@ -111,25 +111,26 @@ def statement(organisation: Organisation, month: dt.date) -> Statement:
     return Statement(month, stands, closing_nano, balanced)
 
 
-def spent_nano(organisation: Organisation, since: dt.datetime) -> int:
-    """What was charged since an instant."""
-    rows = _rows(
-        _SPENT,
-        {"organisation": organisation.id, "since": since, "since_id": first_id_at(since - _SLACK)},
-    )
-    return int(rows[0][0])
+def spent_nano(organisation: Organisation, first: dt.date) -> int:
+    """What was charged from a day of UTC on."""
+    newest = _newest_day()
+    live_from = max(first, newest + dt.timedelta(days=1)) if newest else first
+    kept_nano = _kept_nano(organisation, first, live_from)
+    asked: dict[str, Any] = {"organisation": organisation.id, "listed": list(LISTED)}
+    live = _rows(_LIVE, asked | _span("live", live_from, dt.date.max))
+    return -kept_nano - int(live[0][0])
 
 
 def close_days(limit_days: int) -> int:
     """Sum and keep the usage of up to `limit_days` days that are over; how many days."""
     last = (clock.now() - _SETTLED_AFTER).date() - dt.timedelta(days=1)
-    kept = _rows("SELECT max(day) FROM billing_statementday", {})[0][0]
+    kept = _newest_day()
     first = kept + dt.timedelta(days=1) if kept else _first_day()
     closed = 0
     while first is not None and first <= last and closed < limit_days:
-        asked = {"day": first, "listed": list(LISTED)}
+        asked: dict[str, Any] = {"day": first, "listed": list(LISTED)}
         with connection.cursor() as cursor:
-            cursor.execute(_CLOSE, {**asked, **_span("day", first, first + dt.timedelta(days=1))})
+            cursor.execute(_CLOSE, asked | _span("day", first, first + dt.timedelta(days=1)))
         first += dt.timedelta(days=1)
         closed += 1
     return closed
@@ -139,6 +140,18 @@ def _day(day: dt.date, count: int, amount_nano: int) -> Line:
     # The last instant of its day: what else moved that day stands below it.
     at = _midnight(day + dt.timedelta(days=1)) - dt.timedelta(microseconds=1)
     return Line(at, USAGE, amount_nano, 0, count)
+
+
+def _kept_nano(organisation: Organisation, first: dt.date, until: dt.date) -> int:
+    """What the usage of the kept days moved."""
+    days = StatementDay.objects.filter(organisation=organisation, day__gte=first, day__lt=until)
+    return int(days.aggregate(nano=Sum("amount_nano"))["nano"] or 0)
+
+
+def _newest_day() -> dt.date | None:
+    """The newest day whose usage is kept."""
+    newest: dt.date | None = StatementDay.objects.aggregate(day=Max("day"))["day"]
+    return newest
 
 
 def _first_day() -> dt.date | None:
@@ -191,7 +204,10 @@ _STATEMENT: Final = f"""
     UNION ALL
     SELECT 'balance', NULL, NULL, '', '', NULL, 0, -coalesce(sum(entry.amount_nano), 0)::bigint
     {_of_wallet("later")} AND posting.organisation_id = %(organisation)s
-    AND posting.kind NOT IN ('hold', 'void')
+    AND posting.kind = ANY (%(listed)s)
+    UNION ALL
+    SELECT 'balance', NULL, NULL, '', '', NULL, 0, -coalesce(sum(entry.amount_nano), 0)::bigint
+    {_of_wallet("tail")} AND posting.organisation_id = %(organisation)s AND {_USAGE_POSTINGS}
     UNION ALL
     SELECT 'posting', posting.id, posting.created_at AT TIME ZONE 'UTC', posting.kind,
            posting.actor, posting.cause::jsonb, 1, sum(entry.amount_nano)::bigint
@@ -211,10 +227,7 @@ _CLOSE: Final = f"""
     GROUP BY posting.organisation_id
     ON CONFLICT DO NOTHING"""
 
-_SPENT: Final = """
+_LIVE: Final = f"""
     SELECT coalesce(sum(entry.amount_nano), 0)::bigint
-    FROM billing_posting posting
-    JOIN billing_ledgerentry entry ON entry.posting_id = posting.id
-    JOIN billing_account account ON account.id = entry.account_id AND account.kind = 'revenue'
-    WHERE posting.organisation_id = %(organisation)s AND posting.created_at >= %(since)s
-    AND posting.id >= %(since_id)s"""
+    {_of_wallet("live")} AND posting.organisation_id = %(organisation)s
+    AND {_USAGE_POSTINGS}"""

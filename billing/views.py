@@ -86,7 +86,7 @@ def ledger_file(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
     now = clock.now()
-    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    today = now.astimezone(dt.UTC).date()
     balance = wallets.balance(organisation)
     total_nano = balance.available_nano + balance.held_nano - balance.debt_nano
     return {
@@ -94,8 +94,8 @@ def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
         "balance": balance,
         "total_nano": total_nano,
         "running": wallets.open_holds(organisation),
-        "spent_nano": statement.spent_nano(organisation, month),
-        "pace": _pace(organisation, total_nano, now),
+        "spent_nano": statement.spent_nano(organisation, today.replace(day=1)),
+        "pace": _pace(organisation, total_nano, today),
         "setting": watch.wallet_setting(organisation),
         "grants": list(promo.grants_left(organisation.id)),
         "may_top_up": access.scope_of(actor, "topups.write") is not None,
@@ -104,8 +104,9 @@ def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
     }
 
 
-def _pace(organisation: Organisation, total_nano: int, now: dt.datetime) -> Pace:
-    spent = statement.spent_nano(organisation, now - dt.timedelta(days=_PACE_DAYS))
+def _pace(organisation: Organisation, total_nano: int, today: dt.date) -> Pace:
+    """At what was spent on the last seven days, today included."""
+    spent = statement.spent_nano(organisation, today - dt.timedelta(days=_PACE_DAYS - 1))
     if total_nano <= 0:
         return Pace("now")
     if spent <= 0:
@@ -113,7 +114,7 @@ def _pace(organisation: Organisation, total_nano: int, now: dt.datetime) -> Pace
     days = total_nano * _PACE_DAYS // spent
     if days > _YEAR:
         return Pace("later")
-    return Pace("date", (now + dt.timedelta(days=days)).date(), days)
+    return Pace("date", today + dt.timedelta(days=days), days)
 
 
 def _ledger(organisation: Organisation, found: statement.Statement) -> dict[str, Any]:

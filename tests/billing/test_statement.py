@@ -53,7 +53,9 @@ def test_months() -> None:
     assert month_before(dt.date(2026, 1, 1)) == dt.date(2025, 12, 1)
 
 
-@pytest.mark.parametrize("text", ["2026-13", "2026-1", "nonsense", "2026-11-01", "", "0000-01"])
+@pytest.mark.parametrize(
+    "text", ["2026-13", "2026-1", "nonsense", "2026-11-01", "", "0000-01", "9999-12"]
+)
 def test_texts_that_are_no_month(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         month_of(text)
@@ -91,7 +93,9 @@ def test_usage_is_one_line_per_day_and_everything_ties(people: cast.Cast) -> Non
     assert StatementDay.objects.count() >= 2
     assert [statement.statement(people.acme, one.month) for one in before] == before
     assert statement.close_days(1000) == 0
-    assert statement.spent_nano(people.acme, TODAY - dt.timedelta(days=30)) == 5 * USD
+    for days, spent in ((0, 0), (1, 5), (30, 5), (40, 12)):
+        first = (TODAY - dt.timedelta(days=days)).date()
+        assert statement.spent_nano(people.acme, first) == spent * USD
 
 
 def test_the_opening_credit_is_a_line(people: cast.Cast) -> None:
