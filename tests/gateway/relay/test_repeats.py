@@ -255,6 +255,7 @@ def lapse(hub: Hub) -> None:
     hub.connection.execute("UPDATE gateway_idempotentanswer SET alive_until = now()")
 
 
+@pytest.mark.slow
 def test_killed_before_its_answer_it_is_made_once_more(own_hub: Hub, fake: FakeUpstream) -> None:
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake, **FOLDED)
@@ -290,6 +291,7 @@ def test_killed_in_the_middle_it_is_told_so_for_ever(own_hub: Hub, fake: FakeUps
     assert len(own_hub.rows("SELECT * FROM usage_attempt")) == 1
 
 
+@pytest.mark.slow
 def test_killed_when_it_was_kept_it_is_the_answer(own_hub: Hub, fake: FakeUpstream) -> None:
     """The answer is kept before it is paid: whatever dies between, it is not made again."""
     own_hub.start()
