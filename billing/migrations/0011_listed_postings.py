@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0004_limits"),
-        ("billing", "0009_top_ups"),
+        ("billing", "0010_seals_and_checks"),
     ]
 
     operations = [
