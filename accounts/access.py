@@ -133,7 +133,7 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
     def enter(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
         slug = kwargs.pop("o")
         if not isinstance(request.user, User):
-            return _to_sign_in(request)
+            return sign_in_first(request)
         organisation = Organisation.objects.filter(slug=slug).first()
         membership = Membership.objects.filter(user=request.user, organisation=organisation).first()
         # An operator may look in without being a member, as far as the table says.
@@ -154,7 +154,7 @@ def session_page(action: roles.Action) -> Callable[[View], View]:
 
     def enter(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
         if not isinstance(request.user, User):
-            return _to_sign_in(request)
+            return sign_in_first(request)
         actor = session_actor(request, request.user)
         if actor is None or actor.organisation is None:
             raise Http404
@@ -169,7 +169,7 @@ def operator_page(action: roles.Action) -> Callable[[View], View]:
 
     def enter(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
         if not isinstance(request.user, User):
-            return _to_sign_in(request)
+            return sign_in_first(request)
         if not request.user.operator:
             raise Http404
         # The way back to the organisation seen last stays in the shell.
@@ -187,7 +187,7 @@ def signed_in_view(view: View) -> View:
 
     def enter(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
         if not isinstance(request.user, User):
-            return _to_sign_in(request)
+            return sign_in_first(request)
         return _person(request.user, None, None)
 
     @wraps(view)
@@ -200,6 +200,26 @@ def signed_in_view(view: View) -> View:
 def public(view: View) -> View:
     """Mark a view that anybody may see; tests name every one of them."""
     return _marked(view, "public")
+
+
+def open_page(view: View) -> View:
+    """Guard a page for everybody and call it as ``view(request, actor, **rest)``, the actor None
+    when nobody is signed in; who is has the shell of the organisation seen last around it."""
+
+    @wraps(view)
+    def opened(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+        return _private(cast(HttpResponseBase, view(request, visitor(request), **kwargs)))
+
+    return _marked(opened, "public")
+
+
+def visitor(request: HttpRequest) -> Actor | None:
+    """Who looks at a page that needs no signing in; the shell then shows their navigation."""
+    if not isinstance(request.user, User):
+        return None
+    actor = session_actor(request, request.user) or _person(request.user, None, None)
+    request.actor = actor  # type: ignore[attr-defined]
+    return actor
 
 
 def _marked(view: View, access_class: str) -> View:
@@ -250,7 +270,8 @@ def _private(response: HttpResponseBase) -> HttpResponseBase:
     return response
 
 
-def _to_sign_in(request: HttpRequest) -> HttpResponseBase:
+def sign_in_first(request: HttpRequest) -> HttpResponseBase:
+    """To the sign-in page and back."""
     login = resolve_url(settings.LOGIN_URL)
     htmx = getattr(request, "htmx", None)
     if htmx:

@@ -141,7 +141,11 @@ def _error(request: HttpRequest, status: int, message: str, type: str, code: str
     if request.path.startswith("/api/"):
         response = error_response(request, status, message, type=type, code=code)
     else:
+        # Who is signed in keeps the navigation: a page that is not there is no dead end. A failed
+        # server asks its database nothing more.
+        inside = status < 500 and access.visitor(request) is not None
         context: dict[str, Any] = {"message": message}
+        context["frame"] = "base.html" if inside else "base_plain.html"
         response = render(request, f"{status}.html", context, status=status)
     # An error page of a tenant may not be kept by anything between (404 is cacheable otherwise).
     response["Cache-Control"] = "private, no-store"

@@ -26,14 +26,19 @@ def save_settings(
     *,
     egress_allow: Sequence[str] | None = None,
     unpriced_models: str | None = None,
+    public_models: bool | None = None,
 ) -> InstallationSetting:
     """Set what is given; each relay hears of it at the commit."""
     with transaction.atomic():
         settings, _ = InstallationSetting.objects.select_for_update().get_or_create(id=1)
-        given = {"egress_allow": egress_allow, "unpriced_models": unpriced_models}
+        given = {
+            "egress_allow": egress_allow,
+            "unpriced_models": unpriced_models,
+            "public_models": public_models,
+        }
         changes = {name: value for name, value in given.items() if value is not None}
         for name, value in changes.items():
-            setattr(settings, name, value if isinstance(value, str) else list(value))
+            setattr(settings, name, value if isinstance(value, str | bool) else list(value))
         settings.full_clean()
         settings.save()
         audit.record(actor, None, "settings.changed", settings, **changes)

@@ -92,6 +92,8 @@ class InstallationSetting(models.Model):
         choices=[("reject", "reject"), ("free", "free"), ("alert", "alert")],
         default="reject",
     )
+    # Whether who is not signed in sees the pages of models and of prices.
+    public_models = models.BooleanField(default=True, db_default=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_settings_row")]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from accounts.models import Organisation
-from billing.plans import ListedPlan, plan_of
+from billing.plans import STANDARD, ListedPlan, plan_of
 from billing.prices import ListedPrice, list_prices
 from billing.rules.money import format_multiplier
 from billing.rules.pricing import CostLines, PriceVersion, price
@@ -78,9 +78,9 @@ class Calculated:
     missing: tuple[str, ...] = ()
 
 
-def price_book(organisation: Organisation, at: dt.datetime) -> PriceBook:
-    """The book of an organisation as of an instant, by model."""
-    plan = plan_of(organisation)
+def price_book(organisation: Organisation | None, at: dt.datetime) -> PriceBook:
+    """The book of an organisation as of an instant, by model; of None, the list prices."""
+    plan = STANDARD if organisation is None else plan_of(organisation)
     listed = list_prices()
     in_force: dict[str, list[ListedPrice]] = {}
     later: dict[str, list[ListedPrice]] = {}

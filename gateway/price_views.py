@@ -44,6 +44,7 @@ from gateway.access import (
     visible_plans,
     visible_previews,
 )
+from gateway.calculator import calculated_context
 from gateway.models import PreviewState, PricePreview
 from gateway.previews import PreviewRefused, cancel_preview, start_preview
 from gateway.price_forms import (
@@ -557,7 +558,7 @@ def organisation_prices(request: HttpRequest, actor: Actor) -> HttpResponse:
         "served": bool(served_models()),
         "csv_href": f"{reverse('organisation_prices_csv', args=[organisation.slug])}?"
         + urlencode({"asof": asked} if asked else {}),
-        **_calculated(request, book),
+        **calculated_context(request, book),
         **_pages(request, page),
     }
     return render_part(
@@ -589,22 +590,6 @@ def _as_of(request: HttpRequest) -> tuple[dt.datetime, str]:
     except ValueError:
         return clock.now(), ""
     return dt.datetime.combine(day, dt.time(12), tzinfo=dt.UTC), day.isoformat()
-
-
-def _calculated(request: HttpRequest, book: price_book.PriceBook) -> dict[str, Any]:
-    model = request.GET.get("m", "").strip()
-    counts = {name: _count(request.GET.get(name, "")) for name in _MAIN}
-    return {
-        "calc_model": model,
-        "calc": counts,
-        "calculated": price_book.calculate(book, model, counts) if model else None,
-        "calc_names": {name: meter_name(name) for name in _MAIN},
-    }
-
-
-def _count(text: str) -> int:
-    text = text.strip().replace(",", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else 0
 
 
 # Shared ------------------------------------------------------------------------------------------

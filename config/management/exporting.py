@@ -28,7 +28,9 @@ def document(present: Iterable[Item]) -> Document:
         fields = item.fields
         match item.id.kind:
             case "settings":
-                whole["settings"] = _plain(fields, ("egress_allow", "unpriced_models"))
+                whole["settings"] = _plain(
+                    fields, ("egress_allow", "unpriced_models", "public_models")
+                )
             case "channel":
                 whole["channels"].append(_channel(item.id.name[0], fields))
             case "price":

@@ -41,6 +41,7 @@ def _settings() -> Item:
     fields: dict[str, Value] = {
         "egress_allow": tuple(settings.egress_allow),
         "unpriced_models": settings.unpriced_models,
+        "public_models": settings.public_models,
     }
     return Item(Id("settings"), fields, lasting=True)
 

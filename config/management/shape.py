@@ -142,6 +142,7 @@ class Part(BaseModel):
 class Settings(Part):
     egress_allow: list[Annotated[str, AfterValidator(_network)]] = []
     unpriced_models: Literal["reject", "free", "alert"] = "reject"
+    public_models: bool = True
 
 
 class Timeouts(Part):

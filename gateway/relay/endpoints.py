@@ -61,6 +61,12 @@ class Endpoint:
         return self.body_bytes_max > 0 or self.handler in ("response", "response_items")
 
     @property
+    def told_as(self) -> str:
+        """What the reference calls it: its operation, or what it shows of what is there."""
+        shows = self.handler in ("models", "model", "response", "response_items")
+        return self.handler if shows else self.operation
+
+    @property
     def allow(self) -> str:
         """The value of `Allow`."""
         return ", ".join((*self.methods, "OPTIONS"))
@@ -200,6 +206,22 @@ def find_endpoint(path: str) -> Endpoint | None:
         or (_RESPONSE_ITEMS if _RESPONSE_ITEMS_PATH.fullmatch(plain) else None)
         or _find_not_implemented(plain)
     )
+
+
+def listed_rows() -> dict[str, Endpoint]:
+    """Every row as people read it, with what a path names in braces."""
+    rows = dict(ENDPOINTS)
+    for root in _GEMINI_ROOTS:
+        rows |= {f"{root}{{model}}:{action}": row for action, row in _GEMINI.items()}
+        rows[f"{root}{{model}}"] = _MODEL
+    rows["/api/v1/models/{model}"] = _MODEL
+    for root in reversed(_OPENAI_ROOTS):
+        rows[f"{root}engines/{{model}}/embeddings"] = _ENGINE
+        rows[f"{root}responses/{{id}}"] = _RESPONSE
+        rows[f"{root}responses/{{id}}/input_items"] = _RESPONSE_ITEMS
+        for words, row in _NOT_IMPLEMENTED.items():
+            rows[root + "/".join(word or "{id}" for word in words)] = row
+    return rows
 
 
 def claimed(path: str) -> bool:

@@ -33,6 +33,15 @@ PUBLIC = {
     "processor_event",
     # Whoever has the secret of a share link may read its picture; it needs no account.
     "shared",
+    # What the API takes is no secret; whether models and prices are is the operator's setting.
+    "docs",
+    "docs_page",
+    "docs_errors",
+    "docs_headers",
+    "docs_faq",
+    "models",
+    "model",
+    "pricing",
     "api:openapi-json",
     "api:openapi-view",
     "api:api-root",

@@ -1,0 +1,1 @@
+"""The API reference as data: what each operation takes and answers, in words for people."""

@@ -1,0 +1,161 @@
+"""Models as people choose among them: what they can do and cost, what else they are called."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from gateway.models import Channel
+from gateway.price_book import BookEntry, PriceBook
+from gateway.providers import PROVIDERS
+from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
+from gateway.rules.routing import matches
+
+OWNERS: Final[Mapping[str, str]] = {
+    "openai": "OpenAI",
+    "anthropic": "Anthropic",
+    "google": "Google",
+    "deepseek": "DeepSeek",
+    "xai": "xAI",
+    "alibaba": "Alibaba",
+    "zhipu": "Zhipu",
+    "bytedance": "ByteDance",
+    "moonshot": "Moonshot",
+}
+CAPABILITIES: Final[Mapping[str, Promise]] = {
+    "tools": _("Tools"),
+    "schema": _("JSON schema"),
+    "vision": _("Vision"),
+    "files": _("Files"),
+    "audio": _("Audio"),
+    "reasoning": _("Reasoning"),
+    "search": _("Web search"),
+    "caching": _("Caching"),
+}
+MODALITIES: Final[Mapping[str, Promise]] = {
+    "text": _("Text"),
+    "image": _("Images"),
+    "audio": _("Audio"),
+    "file": _("Files"),
+    "video": _("Video"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ShownModel:
+    """One name that can be asked. `entry` is its plain price, None where it is free; `known` says
+    that the catalogue has it, so that its capabilities are facts and not defaults."""
+
+    name: str
+    owner: str
+    known: bool
+    can: Capabilities
+    entry: BookEntry | None
+    entries: tuple[BookEntry, ...]
+    aliases: tuple[str, ...]
+
+    @property
+    def capabilities(self) -> dict[str, str]:
+        """What it can do beside answering texts, by the words of CAPABILITIES."""
+        return {name: str(CAPABILITIES[name]) for name in capability_names(self)}
+
+    @property
+    def inputs(self) -> list[str]:
+        return [str(word) for name, word in MODALITIES.items() if name in self.can.inputs]
+
+    @property
+    def outputs(self) -> list[str]:
+        return [str(word) for name, word in MODALITIES.items() if name in self.can.outputs]
+
+    @property
+    def efforts(self) -> tuple[str, ...]:
+        return self.can.efforts
+
+    @property
+    def rates(self) -> dict[str, str]:
+        """Its three rates as text, as far as it has them."""
+        return {} if self.entry is None else {m: r.text for m, r in self.entry.main.items()}
+
+    @property
+    def input_rate(self) -> int | None:
+        found = None if self.entry is None else self.entry.main.get("in_text")
+        return None if found is None else found.rate
+
+
+def capability_names(model: ShownModel) -> list[str]:
+    """The keys of CAPABILITIES that a model of the catalogue has; none of one that is not known."""
+    can = model.can
+    if not model.known:
+        return []
+    has = {
+        "tools": can.tools,
+        "schema": can.json == "schema" and "no_json_schema" not in can.flags,
+        "vision": "image" in can.inputs,
+        "files": "file" in can.inputs,
+        "audio": "audio" in can.inputs or "audio" in can.outputs,
+        "reasoning": can.thinking not in (None, "never"),
+        "search": can.search is not None or "search_by_responses" in can.traits,
+        "caching": can.caching is not None,
+    }
+    return [name for name in CAPABILITIES if has[name]]
+
+
+def shown_models(book: PriceBook, *, unpriced: bool) -> list[ShownModel]:
+    """The names of a price book by name, and where `unpriced` those that are free beside them."""
+    channels = list(
+        Channel.objects.filter(enabled=True).prefetch_related("routes").order_by("priority", "name")
+    )
+    entries: dict[str, list[BookEntry]] = {}
+    for entry in book.entries:
+        entries.setdefault(entry.model, []).append(entry)
+    names = set(entries)
+    if unpriced:
+        patterns = book.plan.model_patterns
+        names |= {
+            route.model
+            for channel in channels
+            for route in channel.routes.all()
+            if "*" not in route.model
+            and (not patterns or any(matches(shown, route.model) for shown in patterns))
+        }
+    places = {name: place for name in names if (place := _place(name, channels)) is not None}
+    same: dict[tuple[str, str], list[str]] = {}
+    for name, (channel, upstream) in places.items():
+        same.setdefault((str(channel.id), upstream), []).append(name)
+    return [_shown(name, places[name], entries.get(name, []), same) for name in sorted(places)]
+
+
+def _shown(
+    name: str,
+    place: tuple[Channel, str],
+    entries: list[BookEntry],
+    same: Mapping[tuple[str, str], list[str]],
+) -> ShownModel:
+    channel, upstream = place
+    provider = PROVIDERS.get(channel.provider)
+    can = UNKNOWN if provider is None else capabilities_of(upstream, provider, name)
+    known = find_row(upstream) or find_row(name)
+    owner = OWNERS.get((known or can).owner) or (gettext(provider.label) if provider else "")
+    return ShownModel(
+        name,
+        owner,
+        known is not None,
+        can,
+        next((entry for entry in entries if not entry.condition), None),
+        tuple(entries),
+        tuple(sorted(set(same[str(channel.id), upstream]) - {name})),
+    )
+
+
+def _place(name: str, channels: Iterable[Channel]) -> tuple[Channel, str] | None:
+    """The channel that is asked first, and what the name is there."""
+    for channel in channels:
+        routes = sorted(channel.routes.all(), key=lambda route: "*" in route.model)
+        for route in routes:
+            if route.model == name or ("*" in route.model and matches(route.model, name)):
+                upstream = route.upstream_model or name
+                return channel, name if "*" in upstream else upstream
+    return None
