@@ -439,6 +439,7 @@ Flag = Literal[
     # several
     "temperature_max_1",  # anthropic, Kimi
     "thinking_no_forced_tool",  # anthropic, Qwen
+    "cap_without_thinking",  # Doubao: max_tokens bounds the answer and not the thinking before it
     "audio_output",  # the model can speak (responses refuses it otherwise)
 ]
 

@@ -42,6 +42,7 @@ OWNER_FLAGS: Final[frozenset[Flag]] = frozenset(
         "tool_choice_auto_only",
         "no_penalties_no_stop",
         "reasoning_content_rule",
+        "cap_without_thinking",
     }
 )
 _ALL: Final[frozenset[Modality]] = frozenset({"text", "image", "audio", "file", "video"})
@@ -402,7 +403,7 @@ _DOUBAO = Capabilities(
     # Chat API of the same models (docs.byteplus.com, 2026-10).
     efforts=_MINIMAL_TO_HIGH,
     caching="automatic",
-    flags=frozenset({"thinking_switch"}),
+    flags=frozenset({"thinking_switch", "cap_without_thinking"}),
 )
 _DOUBAO_1_8 = replace(_DOUBAO, inputs=_SEEN, context_max=256_000, output_max=64_000)
 _KIMI = Capabilities(

@@ -59,6 +59,9 @@ from gateway.providers.targets import NO_NEEDS, Needs
 
 EVENT_STREAM: Final = "text/event-stream"
 JSON: Final = "application/json"
+# Where nobody bounds the searches of a request, that many are held for; what is above is not the
+# customer's (I13).
+SEARCHES_ASSUMED: Final = 10
 _COMMENT: Final = b": ping\n\n"
 
 
@@ -222,6 +225,10 @@ class Codec(ABC, Generic[F]):
         """The whole answer that a decoder or encoder of this dialect has told as a stream; None
         where a dialect tells none, or it was cut."""
         return None
+
+    def searches_max(self, facts: F) -> int:
+        """A bound of the web searches that the provider may make and bill for the request."""
+        return 0
 
     def undecoded(self, facts: F) -> tuple[str, ...]:
         """The parameters that `decode` leaves out; where it keeps all, the encoder says it."""
@@ -426,6 +433,11 @@ class _OpenAI(OpenAICodec[openai_request.ChatFacts]):
             thinks=True if thinks else None,
         )
 
+    def searches_max(self, facts: openai_request.ChatFacts) -> int:
+        # A model with search looks once for each choice.
+        asked = facts.body.value("web_search_options") is not None
+        return facts.choices if asked else 0
+
     def decoder(self, facts: openai_request.ChatFacts) -> Decoder:
         return openai_stream.Decoder(usage_asked=facts.usage_asked, choices=facts.choices)
 
@@ -468,6 +480,11 @@ class ResponsesCodec(Codec[responses_request.ChatFacts]):
 
     def fetched_urls(self, request: ChatRequest) -> tuple[str, ...]:
         return responses_request.fetched_urls(request)
+
+    def searches_max(self, facts: responses_request.ChatFacts) -> int:
+        calls = _value(facts.body, "max_tool_calls")
+        most = calls if isinstance(calls, int) else SEARCHES_ASSUMED
+        return most * len(_search_tools(facts.body))
 
     def unseen_input(self, facts: responses_request.ChatFacts) -> bool:
         return facts.unseen_input
@@ -563,6 +580,11 @@ class _Anthropic(Codec[anthropic_request.ChatFacts]):
 
     def fetched_urls(self, request: ChatRequest) -> tuple[str, ...]:
         return anthropic_request.fetched_urls(request)
+
+    def searches_max(self, facts: anthropic_request.ChatFacts) -> int:
+        tools = _search_tools(facts.body)
+        uses = [tool.get("max_uses") for tool in tools]
+        return sum(most if isinstance(most, int) else SEARCHES_ASSUMED for most in uses)
 
     def read_answer(self, raw: bytes) -> WholeAnswer:
         return anthropic_response.read(raw)
@@ -667,6 +689,11 @@ class _Gemini(Codec[gemini_request.ChatFacts]):
     def content_type(self, target: Target, *, stream: bool) -> str:
         return EVENT_STREAM if stream and not target.array else JSON
 
+    def searches_max(self, facts: gemini_request.ChatFacts) -> int:
+        named = ("google_search", "googleSearch")
+        raw = facts.body.value("tools") or b""
+        return SEARCHES_ASSUMED if any(name.encode() in raw for name in named) else 0
+
     def read_answer(self, raw: bytes) -> WholeAnswer:
         return gemini_response.read(raw)
 
@@ -740,6 +767,16 @@ _OPENAI_LENGTH: Final = (
 CODECS: Final[Mapping[Dialect, Codec[Any]]] = MappingProxyType(
     {codec.name: codec for codec in (_OpenAI(), ResponsesCodec(), _Anthropic(), _Gemini())}
 )
+
+
+def _search_tools(body: Body) -> list[dict[str, Any]]:
+    """The provider's own search tools of a request."""
+    raw = body.value("tools")
+    if raw is None or b"web_search" not in raw:
+        return []
+    tools = msgspec.json.decode(raw)
+    found = [tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+    return [tool for tool in found if str(tool.get("type")).startswith("web_search")]
 
 
 def _value(body: Body, name: str) -> object:

@@ -15,7 +15,7 @@ import msgspec
 from billing.rules.pricing import PPM
 from gateway.codecs.body import read_body
 from gateway.codecs.errors import KINDS, ErrorKind, RequestFault, message_of
-from gateway.providers.models import capabilities_of, is_listed
+from gateway.providers.models import Capabilities, capabilities_of, is_listed
 from gateway.providers.suffixes import AskedModel, read_asked
 from gateway.relay.admission import Asked, Guarded
 from gateway.relay.attempt import Attempt
@@ -45,6 +45,8 @@ _ADMISSION_TRIES: Final = 4
 # The share of the deadline after which no further attempt begins (promises.md, fault table).
 _LAST_START_SHARE: Final = 0.75
 _BACKOFF_S: Final = 0.05
+# What a model may think that is known to do so beside its cap, where its limit is not.
+_THINKING_TOKENS: Final = 32_000
 # What a model may read that is stored elsewhere, where its context is not known.
 _UNSEEN_TOKENS: Final = 200_000
 # Faults that the same channel would only repeat, and those that only the same key would.
@@ -98,7 +100,11 @@ class Run:
                 self._call,
                 facts,
                 self._asked,
-                cap_max=self._call.parts.config.output_tokens_assumed,
+                cap_max=(
+                    self._call.parts.config.output_tokens_assumed
+                    if self._sizing is None
+                    else self._sizing.cap
+                ),
                 turn=turn,
             )
             return await self._try(facts, candidates, asking)
@@ -232,14 +238,23 @@ class Run:
         max_cost_nano = min((limit for limit in limits if limit is not None), default=None)
         if isinstance(facts, PlainFacts):
             return PlainSizing(facts, price, max_cost_nano=max_cost_nano)
+        channels = [call.snapshot.channels[candidate.channel_id] for candidate in candidates]
+        known = [
+            capabilities_of(candidate.upstream_model, channel.provider, facts.model)
+            for candidate, channel in zip(candidates, channels, strict=True)
+        ]
+        assumed = call.parts.config.output_tokens_assumed
         return Sizing(
             facts,
             price,
-            [call.snapshot.channels[candidate.channel_id] for candidate in candidates],
-            assumed_cap=call.parts.config.output_tokens_assumed,
+            channels,
+            # What the model can say at most, where that is known of all that may answer.
+            assumed_cap=max(one.output_max or assumed for one in known),
             max_cost_nano=max_cost_nano,
             tokens_max=call.principal.tpm,
             unseen_tokens=self._unseen_tokens(facts, candidates),
+            thinking_tokens=max(map(_thinking_apart, known)),
+            searches=call.asked.codec.searches_max(facts),
         )
 
     def _unseen_tokens(self, facts: Facts, candidates: Sequence[Candidate]) -> int:
@@ -535,6 +550,13 @@ class Run:
         message = message_of("overloaded")
         await self._call.refuse(Refused("overloaded", 503, message, retry_after_ms=1000))
         return self._call.plain_outcome(503, "overloaded", message)
+
+
+def _thinking_apart(known: Capabilities) -> int:
+    """What a model may think beside the cap of its output."""
+    if "cap_without_thinking" not in known.flags:
+        return 0
+    return known.output_max or _THINKING_TOKENS
 
 
 def _model_in(raw: bytes, default: str) -> str:

@@ -25,8 +25,10 @@ class Sizing:
 
     `assumed_cap` stands for the cap of a request that names none, `unseen_tokens` for input that
     the model reads although the body does not hold it. `tokens_max` is a limit of tokens per minute
-    that input and output must fit, where the request names no cap. Raises RequestFault
-    `model_unpriced` when the price has no rate for what the request will surely be billed for.
+    that input and output must fit, where the request names no cap. `thinking_tokens` is what a
+    model may think beside its cap, for each choice; `searches` are those that it may make. Raises
+    RequestFault `model_unpriced` when the price has no rate for what the request will surely be
+    billed for.
     """
 
     def __init__(
@@ -39,11 +41,15 @@ class Sizing:
         max_cost_nano: int | None,
         tokens_max: int | None = None,
         unseen_tokens: int = 0,
+        thinking_tokens: int = 0,
+        searches: int = 0,
     ) -> None:
         self._facts = facts
         self._version = price_in_force.bound
         self._cap = assumed_cap if facts.output_cap is None else facts.output_cap
         self._max_cost_nano = max_cost_nano
+        self._thinking_tokens = thinking_tokens
+        self._searches = searches
         self._text_tokens, self._media_tokens = max(facts.text_bytes, unseen_tokens), 0
         if facts.media:
             # The dearest of the channels that the request may be sent to.
@@ -90,7 +96,7 @@ class Sizing:
     @property
     def output_bytes_max(self) -> int:
         """More than any answer within the cap can have: a token is rarely over 16 bytes."""
-        return self._cap * self._facts.choices * 16
+        return (self._cap + self._thinking_tokens) * self._facts.choices * 16
 
     def _quantities(self, cap: int) -> Mapping[str, int]:
         facts = self._facts
@@ -98,8 +104,9 @@ class Sizing:
             self._version,
             text_tokens=self._text_tokens,
             media_tokens=self._media_tokens,
-            output_tokens=cap * facts.choices,
+            output_tokens=(cap + self._thinking_tokens) * facts.choices,
             audio_asked=facts.audio_asked,
+            searches=self._searches,
         )
         return with_request(quantities, self._version)
 

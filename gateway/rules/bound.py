@@ -18,6 +18,8 @@ _TEXT_IN = ("in_text", "in_cache_read", "in_cache_write_5m", "in_cache_write_1h"
 _MEDIA_IN = ("in_audio", "in_audio_cached", "in_image", "in_image_cached")
 _TEXT_OUT = ("out_text", "out_reasoning")
 _AUDIO_OUT = ("out_audio",)
+_IMAGE_OUT = "out_image"
+_SEARCHES = "searches"
 
 # Members of a request, in any dialect, whose texts a model reads. No picture or sound is in them.
 _READ: Final = frozenset(
@@ -61,14 +63,19 @@ def worst_quantities(
     media_tokens: int,
     output_tokens: int,
     audio_asked: bool = False,
+    searches: int = 0,
 ) -> dict[str, int]:
     """The quantities of the dearest way in which a request could be billed.
 
     Every bound is put on the meter, of those that it may end on, that is the dearest in any tier.
-    `output_tokens` counts all choices. `version` must have rates for in_text and out_text.
+    `output_tokens` counts all choices; where pictures have a rate, all of it may be pictures.
+    `searches` are priced at the dearest of their sizes, where searches have a rate. `version` must
+    have rates for in_text and out_text.
     """
     quantities: dict[str, int] = {}
     outputs = _TEXT_OUT + (_AUDIO_OUT if audio_asked else ())
+    if _IMAGE_OUT in version.rates:
+        outputs = (*outputs, _IMAGE_OUT)
     for names, count in (
         (_TEXT_IN, text_tokens),
         (_TEXT_IN + _MEDIA_IN, media_tokens),
@@ -77,6 +84,10 @@ def worst_quantities(
         if count:
             meter = _dearest(version, names)
             quantities[meter] = quantities.get(meter, 0) + count
+    if searches:
+        sizes = [name for name in version.rates if name.startswith(_SEARCHES)]
+        if sizes:
+            quantities[_dearest(version, sizes)] = searches
     return quantities
 
 

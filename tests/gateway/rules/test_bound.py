@@ -103,3 +103,18 @@ def test_estimate(size: int, count: int) -> None:
 def test_no_provider_counts_less_input_than_words(body: str, words: int) -> None:
     """A hold is settled from it when its process was killed: never above the provider's count."""
     assert input_tokens_min(body.encode()) == words
+
+
+def test_searches_and_pictures_are_held_where_they_have_a_rate() -> None:
+    """Size of a hold: per-item caps for searches, and pictures in place of text."""
+    dear = PriceVersion.from_stored(
+        {"meters": {"in_text": 1, "out_text": 3, "out_image": 30, "searches": 5,
+                    "searches[high]": 8}}
+    )  # fmt: skip
+    assert worst_quantities(dear, text_tokens=2, media_tokens=0, output_tokens=4, searches=3) == {
+        "in_text": 2, "out_image": 4, "searches[high]": 3,
+    }  # fmt: skip
+    plain = version(in_text=1, out_text=3)
+    assert worst_quantities(plain, text_tokens=2, media_tokens=0, output_tokens=4, searches=3) == {
+        "in_text": 2, "out_text": 4,
+    }  # fmt: skip

@@ -1,0 +1,78 @@
+"""How much a request holds, by what it says and by what is known of its model."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gateway.relay.dialects import CODECS, SEARCHES_ASSUMED, Target
+from tests.fakes.upstream import FakeUpstream
+from tests.gateway.relay.asking import ask
+from tests.hub import Hub
+
+NANO = Decimal(10) ** 9
+
+
+@pytest.mark.parametrize(
+    ("dialect", "over", "most"),
+    [
+        ("openai", {}, 0),
+        ("openai", {"web_search_options": {}}, 1),
+        ("openai", {"web_search_options": {}, "n": 3}, 3),
+        ("anthropic", {"tools": [{"name": "web_search", "type": "custom"}]}, 0),
+        ("anthropic", {"tools": [{"type": "web_search_20250305", "max_uses": 4}]}, 4),
+        ("anthropic", {"tools": [{"type": "web_search_20250305"}]}, SEARCHES_ASSUMED),
+        ("responses", {"tools": [{"type": "web_search"}]}, SEARCHES_ASSUMED),
+        ("responses", {"tools": [{"type": "web_search_preview"}], "max_tool_calls": 2}, 2),
+        ("responses", {"tools": [{"type": "function", "name": "web_search"}]}, 0),
+        ("gemini", {"tools": [{"google_search": {}}]}, SEARCHES_ASSUMED),
+        ("gemini", {"tools": [{"functionDeclarations": []}]}, 0),
+    ],
+)
+def test_searches_of_a_request_are_bounded(dialect: Any, over: dict[str, Any], most: int) -> None:
+    said = [{"role": "user", "content": "hi"}]
+    bodies: dict[str, dict[str, Any]] = {
+        "openai": {"model": "m", "messages": said},
+        "anthropic": {"model": "m", "max_tokens": 5, "messages": said},
+        "responses": {"model": "m", "input": "hi"},
+        "gemini": {"contents": [{"parts": [{"text": "hi"}]}]},
+    }
+    codec = CODECS[dialect]
+    facts = codec.read(json.dumps(bodies[dialect] | over).encode(), Target("m"))
+    assert codec.searches_max(facts) == most
+
+
+def test_searches_are_held_where_they_have_a_price(hub: Hub, fake: FakeUpstream) -> None:
+    rates = {"in_text": 1_000_000, "out_text": 3_000_000, "searches": 10**13}
+    tenant, model = hub.tenant(), hub.model(fake, rates=rates)
+    plain = hub.post(tenant, ask(model, max_tokens=5))
+    with_search = hub.post(tenant, ask(model, max_tokens=5, web_search_options={}))
+    more = Decimal(with_search.headers["x-weir-hold"]) - Decimal(plain.headers["x-weir-hold"])
+    assert more * NANO >= 10**7
+
+
+@pytest.mark.parametrize(
+    ("upstream_model", "tokens"),
+    [
+        ("fake", 16_384),
+        # The catalogue knows what it can say, and that Doubao thinks beside its cap.
+        ("claude-sonnet-4-20250514", 64_000),
+        ("doubao-seed-1-8-251228", 2 * 64_000),
+    ],
+)
+def test_without_a_cap_the_models_own_limit_is_held(
+    hub: Hub, fake: FakeUpstream, upstream_model: str, tokens: int
+) -> None:
+    tenant, model = hub.tenant(), hub.model(fake, upstream_model=upstream_model)
+    body = ask(model, "#tokens=2")
+    answer = hub.post(tenant, body)
+    held = Decimal(answer.headers["x-weir-hold"]) * NANO
+    assert held == 3 * tokens + len(json.dumps(body))
+
+
+def test_cap_of_doubao_bounds_its_answer_and_not_its_thinking(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake, upstream_model="doubao-seed-1-8-251228")
+    body = ask(model, "#tokens=2", max_tokens=100)
+    held = Decimal(hub.post(tenant, body).headers["x-weir-hold"]) * NANO
+    assert held == 3 * (100 + 64_000) + len(json.dumps(body))
