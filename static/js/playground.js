@@ -162,9 +162,10 @@ async function recordSound(button) {
   button.setAttribute("aria-pressed", "true");
 }
 
-// One change of the page per painted frame: messages that arrive together are no long task -------
+// One change of the page per painted frame, and in a task of its own: neither messages that arrive
+// together nor a change with the painting of the one before are one long task -----------------------
 on("htmx:sse:before:message", ({ detail }) => detail.waitUntil(new Promise((done) => {
-  requestAnimationFrame(done);
+  requestAnimationFrame(() => setTimeout(done));
   setTimeout(done, 100); // a page out of sight paints nothing
 })));
 

@@ -196,7 +196,7 @@ function follow(log) {
     if (pinned && pill) pill.hidden = true;
   }, { passive: true });
   pill?.addEventListener("click", () => { pinned = true; log.scrollTop = log.scrollHeight; pill.hidden = true; });
-  new MutationObserver(settle).observe(log, { childList: true, subtree: true, characterData: true });
+  // After the layout of a frame, which reading sizes at each change would force once more.
   const sizes = new ResizeObserver(settle);
   for (const one of [log, ...log.children]) sizes.observe(one);
   settle();

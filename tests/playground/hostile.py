@@ -105,3 +105,33 @@ HOSTILE = [
     "<img src=x onerror\x0c=window.pwned=1>",
     "<" * 300 + "img src=x onerror=window.pwned=1>",
 ]  # fmt: skip
+
+# The same in the places where Markdown makes something of a text.
+_VECTORS = [
+    "<script>window.pwned=1</script>",
+    "<img src=x onerror=window.pwned=1>",
+    "<svg/onload=window.pwned=1>",
+    "<iframe srcdoc='<script>parent.pwned=1</script>'></iframe>",
+    "<a href=javascript:window.pwned=1>x</a>",
+    "<button hx-post=/logout hx-trigger=load>x</button>",
+    "<div hx-on:load=window.pwned=1 data-hx-get=/logout hx-trigger=load>x</div>",
+    "<hx-partial hx-target='#composer' hx-swap='delete'></hx-partial>",
+    "<form action=/logout method=post><input type=submit autofocus></form>",
+    "<math><mtext><img src=x onerror=window.pwned=1></mtext></math>",
+    "<body onload=window.pwned=1>",
+    "<details open ontoggle=window.pwned=1>",
+    "<video><source onerror=window.pwned=1></video>",
+    "<object data=javascript:window.pwned=1></object>",
+    "<template><script>window.pwned=1</script></template>",
+]
+_PLACES = [
+    "- item {}",
+    "> quoted {}",
+    "| a | b |\n|---|---|\n| {} | x |",
+    "**bold {}**",
+    "# head {}",
+    "[{}](https://example.org)",
+    "```html\n{}\n```",
+    "$\\text{{{}}}$",
+]
+HOSTILE += [place.format(vector) for vector in _VECTORS for place in _PLACES]

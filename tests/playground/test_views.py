@@ -110,7 +110,7 @@ def people() -> Cast:
     return people
 
 
-def send(user: User, relay: ScriptedRelay, *, htmx: bool = True, **form: Any) -> Any:
+def send(user: User, relay: ScriptedRelay, *, htmx: Any = True, **form: Any) -> Any:
     """Send as that person, and wait until the run has ended."""
 
     async def post() -> Any:

@@ -1,0 +1,326 @@
+"""The playground's desk in a real browser: settings, tools, schema, tree, files, comparing."""
+
+import json
+import re
+import struct
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from lib.ids import id_text
+from tests.playground.conftest import Stage, Watched, watch
+from tests.playground.test_live import ask
+
+pytestmark = pytest.mark.browser
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\x00\x00\x00\rIHDR" + struct.pack(">II", 8, 8) + bytes(9)
+WEATHER = [
+    {
+        "name": "get_weather",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+        "mock": {"sky": "clear"},
+    }
+]
+ENDED = ".msg[data-role=assistant]:not([data-state=answering])"
+
+
+@pytest.fixture
+def bob(chromium: Browser, stage: Stage) -> Iterator[Watched]:
+    watched = watch(chromium, stage, viewport={"width": 1440, "height": 900})
+    yield watched
+    watched.context.close()
+
+
+@pytest.fixture
+def alice(chromium: Browser, stage: Stage) -> Iterator[Watched]:
+    watched = watch(chromium, stage, "alice", viewport={"width": 1440, "height": 900})
+    yield watched
+    watched.context.close()
+
+
+def open_with(page: Page, stage: Stage, model: str, query: str = "") -> None:
+    page.goto(f"{stage.playground}?m={model}{query}")
+    expect(page.locator("#chat-model")).to_have_value(model)
+
+
+def send(page: Page, text: str) -> None:
+    page.fill("#chat-text", text)
+    page.keyboard.press("Enter")
+
+
+def last_answer(page: Page) -> str:
+    return page.locator("[data-part=blocks]").last.inner_text()
+
+
+def test_the_bound_stands_before_send_and_covers_what_was_charged(
+    stage: Stage, alice: Watched
+) -> None:
+    page = alice.context.new_page()
+    open_with(page, stage, stage.fake_model())
+    page.fill("#chat-text", "hi #tokens=40")
+    bound = page.locator("#bound")
+    expect(bound).to_contain_text("held · balance after $")
+    held = re.search(r"≤ \$([\d.]+) held", bound.inner_text())
+    assert held
+    page.locator(".bound-line").click()
+    expect(page.locator("#menu-bound")).to_contain_text("Output, at most")
+    page.keyboard.press("Escape")
+    page.locator("#chat-text").press("Enter")
+    page.wait_for_selector(ENDED)
+    (run,) = stage.rows("SELECT outcome FROM playground_run ORDER BY id DESC LIMIT 1")
+    assert 0 < run["outcome"]["charge_nano"] <= run["outcome"]["hold_nano"]
+    assert run["outcome"]["hold_nano"] <= float(held[1]) * 10**9 * 1.001
+    alice.assert_calm()
+
+
+def test_a_limit_is_kept_by_the_relay(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    open_with(page, stage, stage.fake_model(), "&panel=params")
+    page.fill("#set-max-cost", "0.000000001")
+    page.fill("#chat-text", "hi " + "long " * 50)
+    expect(page.locator("#bound")).to_contain_text("could cost more than its limit")
+    expect(page.locator("[data-send]")).to_be_disabled()
+    page.fill("#set-max-cost", "")
+    expect(page.locator("[data-send]")).to_be_enabled()
+
+
+def test_two_parallel_calls_are_answered_and_the_answer_goes_on(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    open_with(page, stage, stage.fake_model(), "&panel=tools")
+    page.fill("#set-tools", '[{"name": "a b"}]')
+    expect(page.locator("#tools-check")).to_contain_text("/0/name")
+    page.fill("#set-tools", json.dumps(WEATHER))
+    expect(page.locator("#tools-check")).to_contain_text("1 tool, valid")
+    send(page, "Weather? #tools=2")
+    expect(page.locator(".calls .call")).to_have_count(2)
+    boxes = page.locator(".calls textarea")
+    expect(boxes.first).to_have_value(re.compile("clear"))
+    boxes.nth(0).fill("sunny here")
+    boxes.nth(1).fill("rainy there")
+    page.get_by_role("button", name="Send 2 results").click()
+    expect(page.locator(ENDED)).to_have_count(2)
+    assert "sunny here" in last_answer(page)
+    assert "rainy there" in last_answer(page)
+    expect(page.locator(".calls textarea")).to_have_count(0)
+    bob.assert_calm()
+
+
+def test_a_schema_is_checked_by_path_and_judges_the_answer(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    open_with(page, stage, stage.fake_model(), "&panel=schema")
+    page.fill("#set-schema", '{"type": "object", "properties": {"a": {"type": "integr"}}}')
+    expect(page.locator("#schema-check")).to_contain_text("/properties/a/type")
+    page.fill("#set-schema", '{"n": 1}')
+    page.get_by_role("button", name="From example JSON").click()
+    expect(page.locator("#set-schema")).to_have_value(re.compile('"integer"'))
+    expect(page.locator("#schema-check")).to_contain_text("Valid")
+    send(page, "A number, please")
+    page.wait_for_selector(ENDED)
+    expect(page.locator(".verdict summary")).to_have_text("Keeps to the schema")
+    bob.assert_calm()
+
+
+def test_the_tree_is_walked_by_keys_and_undone(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    ask(page, stage, stage.echo_model(40, 0), "first question")
+    page.wait_for_selector(ENDED)
+    page.keyboard.press("Alt+KeyE")
+    box = page.locator("[name=edited]")
+    expect(box).to_be_focused()
+    box.fill("second question")
+    page.get_by_role("button", name="Send as a new version").click()
+    expect(page.locator("[data-part=blocks]")).to_have_text("second question")
+    page.wait_for_selector(ENDED)
+    expect(page.locator(".versions")).to_contain_text("2/2")
+    page.keyboard.press("Alt+ArrowLeft")
+    expect(page.locator("[data-part=blocks]")).to_have_text("first question")
+    page.keyboard.press("Alt+KeyR")
+    expect(page.locator("[data-role=assistant] .versions")).to_contain_text("2/2")
+    page.wait_for_selector(ENDED)
+    page.locator("[data-role=user]").hover()
+    page.locator("[data-role=user]").get_by_role("button", name="Delete").click()
+    expect(page.locator("[data-part=blocks]")).to_have_text("second question")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("[data-part=blocks]")).to_have_text("first question")
+    bob.assert_calm()
+
+
+def test_files_come_by_button_paste_and_drop(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    open_with(page, stage, stage.fake_model())
+    page.locator("#attach input[type=file]").set_input_files(
+        {"name": "a.png", "mimeType": "image/png", "buffer": PNG}
+    )
+    expect(page.locator(".file-chip")).to_have_count(1)
+    for kind in ("paste", "drop"):
+        page.evaluate(
+            """(kind) => {
+              const carrier = new DataTransfer();
+              carrier.items.add(new File([`${kind} words`], `${kind}.txt`));
+              const box = document.querySelector('#chat-text');
+              const rest = {bubbles: true, cancelable: true};
+              box.dispatchEvent(kind === 'paste'
+                ? new ClipboardEvent('paste', {clipboardData: carrier, ...rest})
+                : new DragEvent('drop', {dataTransfer: carrier, ...rest}));
+            }""",
+            kind,
+        )
+        expect(page.locator(".file-chip").filter(has_text=f"{kind}.txt")).to_be_visible()
+    expect(page.locator(".file-chip").first).to_contain_text("8×8")
+    page.get_by_role("button", name="Remove paste.txt").click()
+    expect(page.locator(".file-chip")).to_have_count(2)
+    send(page, "Look at these #tokens=3")
+    page.wait_for_selector(ENDED)
+    expect(page.locator(".sent-files img")).to_be_visible()
+    expect(page.locator(".sent-files")).to_contain_text("drop.txt")
+    bob.assert_calm()
+
+
+def test_columns_stream_at_once_over_one_connection(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    streams: list[str] = []
+    page.on("request", lambda r: streams.append(r.url) if "/events" in r.url else None)
+    models = [stage.echo_model(3, delay) for delay in (4, 8, 16, 150)]
+    query = "&".join(f"m={model}" for model in models)
+    page.goto(f"{stage.playground}/compare?{query}")
+    for number, model in enumerate(models):
+        expect(page.locator(f"#compare-model-{number}")).to_have_value(model)
+    send(page, "the same long message to every one of them " * 6)
+    blocks = page.locator(".column [data-part=blocks]")
+    for number in range(4):
+        expect(blocks.nth(number)).to_contain_text("the same")
+    # All of them have begun while the slowest is far from its end.
+    expect(page.locator(".column [data-state=answering]").last).to_be_visible()
+    page.locator("#column-3").get_by_role("button", name="Stop").click()
+    expect(page.locator("#column-3 [data-state=stopped]")).to_be_visible()
+    expect(page.locator("#summary table")).to_be_visible(timeout=20_000)
+    states = page.locator(".column .msg").evaluate_all("all => all.map(one => one.dataset.state)")
+    assert states == ["done", "done", "done", "stopped"]
+    assert len(streams) == 1
+    rows = stage.rows(
+        "SELECT u.charge_nano FROM playground_run r JOIN usage_usagerecord u "
+        "ON u.request_id = r.request_id AND u.final WHERE r.batch = "
+        "(SELECT batch FROM playground_run ORDER BY id DESC LIMIT 1)"
+    )
+    assert len(rows) == 4
+    total = sum(row["charge_nano"] for row in rows)
+    shown = page.locator("#summary tfoot td").nth(3).inner_text()
+    assert abs(float(shown.strip("$")) * 10**9 - total) < total / 1000
+    page.get_by_role("link", name="Word diff").click()
+    expect(page.locator(".diff-text")).to_contain_text("the same long message")
+    page.locator("#column-1").get_by_role("button", name="Keep").click()
+    expect(page.locator("#chat-model")).to_have_value(models[1])
+    expect(page.locator("[data-role=assistant]")).to_have_count(1)
+    bob.assert_calm()
+
+
+def test_a_blind_vote_shows_the_names_afterwards(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    models = [stage.echo_model(9, 0), stage.fake_model()]
+    page.goto(f"{stage.playground}/compare?m={models[0]}&m={models[1]}&blind=1")
+    expect(page.locator(".column-head")).to_have_text(["Model A", "Model B"])
+    send(page, "who are you? #tokens=5")
+    expect(page.locator(".vote")).to_be_visible(timeout=15_000)
+    columns = page.locator(".columns").inner_text()
+    assert not any(model in columns for model in models)
+    assert "$" not in columns
+    page.locator(".vote").get_by_role("button", name="Model A").click()
+    expect(page.locator("#summary table")).to_be_visible()
+    heads = page.locator(".column-head").all_inner_texts()
+    assert sorted(heads) == sorted(models)
+    page.goto(f"{stage.playground}/votes")
+    expect(page.get_by_role("table")).to_contain_text("100%")
+    bob.assert_calm()
+
+
+def test_a_long_chat_opens_within_a_second(stage: Stage, bob: Watched) -> None:
+    """200 turns; what is old comes when it is asked for."""
+    page = bob.context.new_page()
+    ask(page, stage, stage.echo_model(40, 0), "the beginning")
+    page.wait_for_selector(ENDED)
+    (answer,) = stage.rows(
+        "SELECT id, conversation_id FROM playground_message WHERE role = 'assistant' "
+        "ORDER BY id DESC LIMIT 1"
+    )
+    text = "Some **words** about weirs.\n\n- one\n- two\n\n```python\nhead = 0.4\n```\n" * 4
+    stage.hub.connection.execute(
+        "INSERT INTO playground_message (id, conversation_id, parent_id, role, content, reasoning, "
+        "model, state, parts, created_at) "
+        "SELECT gen, %(chat)s, before, role, %(text)s, '', 'm', 'done', '{}', now() FROM ("
+        "SELECT lpad(to_hex(n), 12, 'f')::text || '', n, "
+        "('ffffffff-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid AS gen, "
+        "CASE WHEN n = 1 THEN %(answer)s::uuid ELSE "
+        "('ffffffff-0000-7000-8000-' || lpad(to_hex(n - 1), 12, '0'))::uuid END AS before, "
+        "CASE WHEN n %% 2 = 1 THEN 'user' ELSE 'assistant' END AS role "
+        "FROM generate_series(1, 400) n) made",
+        {"chat": answer["conversation_id"], "answer": answer["id"], "text": text},
+    )
+    stage.hub.connection.execute(
+        "UPDATE playground_conversation SET leaf_id = "
+        "('ffffffff-0000-7000-8000-' || lpad(to_hex(400), 12, '0'))::uuid WHERE id = %s",
+        [answer["conversation_id"]],
+    )
+    url = f"{stage.playground}/c/{id_text(answer['conversation_id'])}"
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        page.goto(url)
+        expect(page.locator(".msg").last).to_be_in_viewport()
+        took.append(time.monotonic() - began)
+    assert min(took) < 1.0, took
+    shown = page.locator(".msg").count()
+    page.get_by_role("link", name="Earlier messages").click()
+    expect(page.locator(".msg")).to_have_count(2 * shown)
+    bob.assert_calm()
+
+
+def findings(page: Page) -> list[Any]:
+    result = Axe().run(page)
+    return [
+        (page.url, violation["id"], [node["html"][:160] for node in violation["nodes"]])
+        for violation in result.response["violations"]
+        if violation["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 1440), ("light", 360)])
+def test_every_view_is_accessible_and_fits(
+    stage: Stage, chromium: Browser, theme: str, width: int
+) -> None:
+    watched = watch(
+        chromium, stage, "alice", color_scheme=theme, viewport={"width": width, "height": 800},
+        reduced_motion="reduce",
+    )  # fmt: skip
+    page = watched.context.new_page()
+    model = stage.fake_model()
+    found = []
+    open_with(page, stage, model, "&panel=tools")
+    page.fill("#set-tools", json.dumps(WEATHER))
+    expect(page.locator("#tools-check")).to_contain_text("valid")
+    found += findings(page)
+    if width < 500:
+        page.locator("[data-panel-close]").click()
+    send(page, "Weather? #tools=2 #reasoning=4")
+    expect(page.locator(".calls .call")).to_have_count(2)
+    chat = page.url.partition("?")[0]
+    for query in ("", "?panel=params", "?panel=schema", "?panel=body"):
+        page.goto(chat + query)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, query
+        found += findings(page)
+    page.goto(f"{stage.playground}/compare?m={model}&m={model}&m={model}")
+    send(page, "Compare #tokens=9")
+    expect(page.locator("#summary table")).to_be_visible(timeout=15_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    found += findings(page)
+    for path in ("votes", "../prompts"):
+        page.goto(f"{stage.playground}/{path}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        found += findings(page)
+    page.goto(stage.playground)
+    assert page.evaluate("document.querySelector('[data-log]').scrollTop") == 0
+    assert found == []
+    watched.context.close()
