@@ -12,8 +12,10 @@ from lib import clock
 from usage.models import LateTruth, TruthSource
 from usage.records import versions_of, with_request
 
-# A provider that does not answer is asked for a day, ever less often.
-_TRIES_MAX = 12
+# A provider that cannot tell yet is asked every few seconds for some minutes, then ever less often
+# for a day. Who asked may have died over it.
+_PATIENT_TRIES = 40
+_TRIES_MAX = _PATIENT_TRIES + 14
 
 
 class Unsure(NamedTuple):
@@ -46,7 +48,8 @@ def take_unsure(channel_ids: Iterable[UUID], limit: int) -> list[Unsure]:
 
     Who takes them asks; nobody else does so before they are due again.
     """
-    rows = _run(_UNSURE, {"channels": list(channel_ids), "tries": _TRIES_MAX, "limit": limit})
+    asked = {"channels": list(channel_ids), "limit": limit}
+    rows = _run(_UNSURE, asked | {"tries": _TRIES_MAX, "patient": _PATIENT_TRIES})
     return [Unsure(*row) for row in rows]
 
 
@@ -119,7 +122,8 @@ _UNSURE = """
         INSERT INTO usage_latetruth AS truth (organisation_id, attempt_id, source, tries, ask_at)
         SELECT organisation_id, id, 'look_up', 1, now() + interval '5 seconds' FROM unsure
         ON CONFLICT (attempt_id, source) DO UPDATE
-        SET tries = truth.tries + 1, ask_at = now() + interval '5 seconds' * 2 ^ truth.tries
+        SET tries = truth.tries + 1,
+            ask_at = now() + interval '5 seconds' * 2 ^ greatest(truth.tries - %(patient)s, 0)
         WHERE truth.meters IS NULL AND truth.ask_at < now()
         RETURNING attempt_id
     )

@@ -71,7 +71,14 @@ def test_killed_at_random(tmp_path: Path, provider: str) -> None:
                 return False
             return not metered or judge(hub, [fake, other]).exact
 
-        hub.wait(settled, "not settled", SETTLED_S)
+        try:
+            hub.wait(settled, "not settled", SETTLED_S)
+        except AssertionError:
+            open_holds = hub.rows("SELECT * FROM billing_hold WHERE state = 'open'")
+            unsure = hub.rows("SELECT * FROM usage_latetruth WHERE posted_at IS NULL")
+            raise AssertionError(
+                f"not settled: {judge(hub, [fake, other])}\nheld: {open_holds}\nunsure: {unsure}"
+            ) from None
         settled_s = time.monotonic() - restarted_at
         verdict = judge(hub, [fake, other])
         sys.stdout.write(
