@@ -43,9 +43,9 @@ _PASSING = ("40", "53", "55", "57", "25")
 # How long a process that says no more that it lives is believed.
 LEASE_S: Final = 10
 # A stream is looked at this often; a mark is written when it has grown by 64 pieces, or at the
-# fifth look (promises.md: every 64 tokens or 250 ms).
+# third look; the rest of the 250 ms that promises.md gives it is for its commit.
 _LOOK_S: Final = 0.05
-_LOOKS: Final = 5
+_LOOKS: Final = 3
 
 _Waiting = tuple[Asked, "asyncio.Future[Verdict]"]
 

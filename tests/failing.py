@@ -1,0 +1,66 @@
+"""Statements that fail: the n-th one, for n = 1, 2, … until a run has no failure.
+
+async for lane in the relay:    FailingLane(dsn), `lane.fail_at(n)`
+in Django's code:               with nth_statement_fails(n) as failing: …; failing.struck
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import OperationalError, connection
+
+from gateway.relay.database import DatabaseRefused, Lane, Row, Statement
+
+# A failure that another try may cure, as a deadlock is.
+_FAILS: Statement = (
+    "DO $$ BEGIN RAISE EXCEPTION 'as the test wants it' USING ERRCODE = '40001'; END $$",
+    {},
+)
+
+
+class FailingLane(Lane):
+    """A lane of which one transaction fails at its n-th statement, once."""
+
+    _n = 0
+    struck = False
+
+    def fail_at(self, n: int, then: Callable[[], None]) -> None:
+        """Let the n-th statement (from 1) of the next transaction fail; `then` looks around."""
+        self._n, self._then, self.struck = n, then, False
+
+    async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        n, self._n = self._n, 0
+        if not 0 < n <= len(statements):
+            return await super().run(statements)
+        self.struck = True
+        try:
+            return await super().run([*statements[: n - 1], _FAILS, *statements[n - 1 :]])
+        except DatabaseRefused:
+            self._then()
+            raise
+
+
+@dataclass
+class Failing:
+    """Whether the failure was reached."""
+
+    struck: bool = False
+
+
+@contextmanager
+def nth_statement_fails(n: int) -> Iterator[Failing]:
+    """Let the n-th statement (from 1) on Django's connection raise OperationalError."""
+    failing, count = Failing(), 0
+
+    def wrapper(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == n:
+            failing.struck = True
+            raise OperationalError("as the test wants it")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(wrapper):
+        yield failing
