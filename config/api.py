@@ -31,6 +31,7 @@ from billing.operator_api import router as operator_router
 from billing.processors.processor import ProcessorError
 from billing.topups import TopUpRefused
 from config import reference
+from gateway.api import router as gateway_router
 from lib.pagination import BadCursor
 from notify.api import router as notify_router
 from notify.endpoints import WebhookRefused
@@ -157,6 +158,7 @@ api.add_router("", billing_router)
 api.add_router("", playground_router)
 api.add_router("", operator_router)
 api.add_router("", budget_router)
+api.add_router("", gateway_router)
 api.add_router("", notify_router)
 
 

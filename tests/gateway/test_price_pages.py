@@ -22,7 +22,7 @@ from gateway.models import Channel, PricePreview, Route
 from gateway.previews import work_off
 from lib import clock
 from lib.ids import id_text
-from tests.cast import Cast, actor, member, person, signed_in
+from tests.cast import Cast, actor, make_key, member, person, signed_in, with_key
 
 pytestmark = pytest.mark.django_db
 
@@ -238,3 +238,21 @@ def test_a_multiplier_that_is_none_is_refused_in_words(served: Cast) -> None:
     response = post(signed_in(served.dora), "plan_save", name="x", multiplier="-1", models="")
     assert response.status_code == 422
     assert "A number from 0 to 1000" in response.content.decode()
+
+
+def test_the_api_gives_the_book_exactly(served: Cast) -> None:
+    save_plan(SYSTEM, "retail", multiplier_ppm=1_070_001)
+    put_on_plan(SYSTEM, served.acme, "retail")
+    _, text = make_key(served.core, user=served.bob)
+    answer = with_key(text).get("/api/v1/prices", {"model": "gpt-4o"}).json()
+    assert (answer["plan"], answer["multiplier"]) == ("retail", "1.070001")
+    (one,) = answer["items"]
+    assert one["meters"] == {
+        "in_text": "0.16050015",
+        "out_text": "0.6420006",
+        "searches": "0.01070001",
+    }
+    assert one["tiers"] == [
+        {"input_over": 200_000, "mode": "whole", "meters": {"in_text": "0.3210003"}}
+    ]
+    assert with_key(text).get("/api/v1/prices", {"nonsense": "1"}).status_code == 400

@@ -1,0 +1,102 @@
+"""The management API of prices: the organisation's own book. Pages call the same function."""
+
+import datetime as dt
+from typing import Any, Literal
+
+from django.http import Http404, HttpRequest
+from ninja import Query, Router, Schema
+from pydantic import AwareDatetime, ConfigDict, Field
+
+from accounts import access
+from billing.rules.meters import find_meter
+from billing.rules.money import format_scaled
+from gateway.price_book import BookEntry, PriceBook, price_book
+from lib import clock
+
+router = Router(tags=["Prices"])
+
+Rates = dict[str, str]
+
+
+class TierOut(Schema):
+    input_over: int = Field(description="Holds strictly above so many input tokens.")
+    mode: Literal["whole", "marginal"]
+    meters: Rates
+
+
+class PriceOut(Schema):
+    model: str
+    service_tier: str = Field(description="Empty: the plain price.")
+    hours: str = Field(description="In UTC; empty: the whole day.")
+    valid_from: dt.datetime
+    valid_to: dt.datetime | None
+    meters: Rates = Field(
+        description="USD per million tokens, characters or milliseconds, else per one; the plan's "
+        "multiplier is in them."
+    )
+    tiers: list[TierOut]
+
+
+class PriceListOut(Schema):
+    plan: str | None
+    multiplier: str
+    as_of: dt.datetime
+    items: list[PriceOut]
+
+
+class PriceQuery(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    as_of: AwareDatetime | None = Field(None, description="An instant, past or future; now.")
+    model: str | None = Field(None, description="Only the prices of this model.")
+
+
+@router.get("/prices", response=PriceListOut, summary="List prices")
+def list_prices(request: HttpRequest, query: Query[PriceQuery]) -> dict[str, Any]:
+    """What your organisation pays for each model that it can ask, exactly."""
+    actor = access.actor_of(request)
+    access.require(actor, "models.read")
+    if actor.organisation is None:
+        raise Http404
+    at = query.as_of or clock.now()
+    book = price_book(actor.organisation, at)
+    return {
+        "plan": book.plan.name or None,
+        "multiplier": book.multiplier,
+        "as_of": at,
+        "items": [
+            _shown(book, entry)
+            for entry in book.entries
+            if query.model is None or entry.model == query.model
+        ],
+    }
+
+
+def _shown(book: PriceBook, entry: BookEntry) -> dict[str, Any]:
+    one, ppm = entry.price, book.plan.multiplier_ppm
+    return {
+        "model": entry.model,
+        "service_tier": one.key.service_tier,
+        "hours": one.key.hours,
+        "valid_from": one.valid_from,
+        "valid_to": one.valid_to,
+        "meters": _rates(one.rates["meters"], ppm),
+        "tiers": [
+            {
+                "input_over": tier["input_over"],
+                "mode": tier.get("mode", "whole"),
+                "meters": _rates(tier["meters"], ppm),
+            }
+            for tier in one.rates.get("tiers") or ()
+        ],
+    }
+
+
+def _rates(stored: dict[str, int], multiplier_ppm: int) -> Rates:
+    return {meter: _rate(meter, rate, multiplier_ppm) for meter, rate in stored.items()}
+
+
+def _rate(meter: str, rate: int, multiplier_ppm: int) -> str:
+    """A rate in the unit of the configuration's files, times the multiplier, exact."""
+    digits = 15 if find_meter(meter).scale == "per_million" else 21
+    return format_scaled(rate * multiplier_ppm, digits)
