@@ -184,7 +184,7 @@ on("htmx:sse:close", () => link(false));
 // Who sends looks at the end, wherever the reader was before ---------------------------------------
 on("htmx:after:swap", ({ detail: { ctx } }) => {
   if (!/\/playground\/runs$/.test(ctx.request?.action ?? "") || !ctx.response || ctx.response.status >= 400) return;
-  requestAnimationFrame(() => { const log = $("[data-log]"); log.scrollTop = log.scrollHeight; });
+  requestAnimationFrame(() => $("[data-log]").dispatchEvent(new Event("pin")));
 });
 
 // Copy an answer -----------------------------------------------------------------------------------

@@ -195,7 +195,9 @@ function follow(log) {
     top = log.scrollTop;
     if (pinned && pill) pill.hidden = true;
   }, { passive: true });
-  pill?.addEventListener("click", () => { pinned = true; log.scrollTop = log.scrollHeight; pill.hidden = true; });
+  const pin = () => { pinned = true; log.scrollTop = log.scrollHeight; if (pill) pill.hidden = true; };
+  pill?.addEventListener("click", pin);
+  log.addEventListener("pin", pin);
   // After the layout of a frame, which reading sizes at each change would force once more.
   const sizes = new ResizeObserver(settle);
   for (const one of [log, ...log.children]) sizes.observe(one);
