@@ -67,6 +67,28 @@ INVARIANTS: Final = {
         WHERE a.kind = 'promo:available' AND a.balance_nano <> coalesce((
             SELECT sum(g.amount_nano - g.consumed_nano - g.expired_nano) FROM billing_promogrant g
             WHERE g.organisation_id = a.organisation_id), 0)""",
+    "I20 nothing is left of a grant that expired a minute ago and that nobody may use": """
+        SELECT g.id FROM billing_promogrant g
+        WHERE g.expires_at < now() - interval '1 minute'
+        AND g.amount_nano > g.consumed_nano + g.expired_nano
+        AND EXISTS (SELECT FROM billing_account a WHERE a.organisation_id = g.organisation_id
+            AND a.kind = 'customer:available' AND a.balance_nano > 0)
+        AND NOT EXISTS (SELECT FROM billing_hold h WHERE h.organisation_id = g.organisation_id
+            AND h.state = 'open' AND h.opened_at < g.expires_at)""",
+    "I21 a top-up is paid by exactly one posting of its amount": """
+        SELECT t.id, t.state FROM billing_topup t WHERE (t.state = 'paid')::int <> (
+            SELECT count(*) FROM billing_posting p
+            JOIN billing_ledgerentry e ON e.posting_id = p.id AND e.amount_nano = -t.amount_nano
+            JOIN billing_account a ON a.id = e.account_id
+                AND a.kind = 'processor:received:' || t.processor
+            WHERE t.payment_id <> ''
+            AND p.idempotency_id = 'pay:' || t.processor || ':' || t.payment_id)""",
+    "I24 no payment that fits no top-up waits for more than a day": """
+        SELECT a.id, a.balance_nano FROM billing_account a
+        WHERE starts_with(a.kind, 'processor:clearing:') AND a.balance_nano <> 0
+        AND NOT EXISTS (SELECT FROM billing_ledgerentry e JOIN billing_posting p
+            ON p.id = e.posting_id WHERE e.account_id = a.id
+            AND p.created_at > now() - interval '24 hours')""",
     "I22 a code is used as often as it was redeemed, and not too often": """
         SELECT c.id, c.uses FROM billing_code c JOIN billing_codebatch b ON b.id = c.batch_id
         WHERE c.uses > b.max_uses
