@@ -69,7 +69,9 @@ class UsageItem(Schema):
         "empty where there is none."
     )
     requests: int
-    errors: int = Field(description="Requests that ended with a status of 400 or more.")
+    errors: int = Field(
+        description="Requests that failed: status 400 or more, but not 499 (a client stopped)."
+    )
     meters: Meters
     charge: str = Field(description="USD, exact.")
 
@@ -137,7 +139,7 @@ class RequestQuery(pagination.PageQuery):
     tz: Zone = Field("UTC", description="The time zone of dates.")
     model: list[Model] = Field(default_factory=list, max_length=20, description="Model names.")
     key: list[Id] = Field(default_factory=list, max_length=20, description="Ids of keys.")
-    status: Literal["ok", "error"] | None = Field(
+    status: Literal["ok", "error", "stopped"] | None = Field(
         None, description="`error`: ended with a status of 400 or more."
     )
 

@@ -45,7 +45,7 @@ By = Literal["model", "key", "user", "channel", "bucket", "all"]
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over some requests. `errors` are requests that ended with a status of 400 or more."""
+    """Sums over some requests. `errors` are those that failed; one that was stopped did not."""
 
     requests: int = 0
     errors: int = 0
@@ -306,7 +306,16 @@ class RequestRow:
 
     @property
     def failed(self) -> bool:
-        return self.status is not None and self.status >= 400
+        return self.status is not None and self.status >= 400 and not self.stopped
+
+    @property
+    def stopped(self) -> bool:
+        """Its client went before the end: neither answered nor failed."""
+        return self.status == CLIENT_STOPPED
+
+
+# What a record says of a client that has gone.
+CLIENT_STOPPED: Final = 499
 
 
 @dataclass(frozen=True)

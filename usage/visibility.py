@@ -87,7 +87,7 @@ def where_of(actor: Actor, action: Action, scope: Scope, period: Period | Span) 
             texts.append(condition)
             parameters[name] = list(values)
     if requests and scope.status:
-        texts.append("r.status >= 400" if scope.status == "error" else "r.status < 400")
+        texts.append(_BY_STATUS[scope.status])
     if requests and scope.request_id:
         texts.append("r.request_id = %(request)s")
         parameters["request"] = scope.request_id
@@ -102,6 +102,12 @@ def run(text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
     return rows
 
 
+# A client that stops its own request made no error, and had none.
+_BY_STATUS = {
+    "ok": "r.status < 400",
+    "error": "r.status >= 400 AND r.status <> 499",
+    "stopped": "r.status = 499",
+}
 _BY_PERSON: Final = (
     "r.user_id IN (SELECT id FROM accounts_user WHERE lower(email) = ANY (%(users)s))"
 )

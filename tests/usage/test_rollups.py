@@ -70,7 +70,7 @@ def from_records() -> list[tuple[Any, ...]]:
             meters[meter] = meters.get(meter, 0) + units
         sums[at] = [
             requests + record.final,
-            errors + (record.final and record.status >= 400),
+            errors + (record.final and record.status >= 400 and record.status != 499),
             meters,
             charge + record.charge_nano,
         ]
