@@ -204,6 +204,64 @@ def sign_in(browser: Browser, running: Running) -> Page:
     return page
 
 
+TOOLS = """[
+  {
+    "name": "find_order",
+    "description": "Look an order up by its number",
+    "parameters": {
+      "type": "object",
+      "properties": { "number": { "type": "string" } },
+      "required": ["number"],
+      "additionalProperties": false
+    },
+    "mock": { "status": "shipped", "carrier": "DHL" }
+  }
+]"""
+SCHEMA = """{
+  "type": "object",
+  "properties": {
+    "city": { "type": "string" },
+    "country": { "type": "string" }
+  },
+  "required": ["city", "country"],
+  "additionalProperties": false
+}"""
+
+
+def ask(page: Page, question: str) -> None:
+    """Send, and wait for the answer of every column."""
+    page.get_by_label("Message", exact=True).fill(question)
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.locator("[data-role=assistant]").first).to_be_visible()
+    for answer in page.locator("[data-role=assistant]").all():
+        expect(answer).to_have_attribute("data-state", re.compile("done|failed"), timeout=ANSWER_MS)
+
+
+def take_desk(page: Page) -> None:
+    """The panes beside a chat, and a comparison."""
+    page.goto("/o/demo/playground?m=support-chat&panel=tools")
+    page.get_by_label("Definitions").fill(TOOLS)
+    expect(page.locator("#tools-check")).to_contain_text("1 tool, valid")
+    page.get_by_label("Message", exact=True).fill("Where is order 1284?")
+    expect(page.locator("#bound")).to_contain_text("held")
+    take(page, "tools")
+    page.goto("/o/demo/playground?m=summaries&panel=schema")
+    page.get_by_label("Output schema").fill(SCHEMA)
+    expect(page.locator("#schema-check")).to_contain_text("Valid")
+    ask(page, "Which city is the capital of France, and in which country is it?")
+    page.locator(".verdict summary").click()
+    take(page, "schema")
+    page.get_by_role("button", name="More").last.click()
+    page.get_by_role("link", name="Debug", exact=True).last.click()
+    expect(page.locator("#debug .wire")).to_be_attached()
+    take(page, "debug")
+    page.goto("/o/demo/playground/compare?m=support-chat&m=summaries&m=code-review")
+    ask(page, "Explain in one sentence why rivers bend.")
+    expect(page.locator("#summary table")).to_be_visible(timeout=ANSWER_MS)
+    page.reload()
+    take(page, "compare")
+
+
 def take_playground(page: Page) -> str:
     """Ask; picture the last answer in both themes. Its request's path."""
     for question in QUESTIONS:
@@ -234,6 +292,7 @@ def main() -> None:
             )
             page = sign_in(browser, running)
             request = take_playground(page)
+            take_desk(page)
             page.goto(request)
             page.get_by_role("button", name="Recompute").click()
             expect(page.get_by_text("Equal", exact=True)).to_be_visible()

@@ -54,7 +54,7 @@ def read_asked(actor: Actor, sent: QueryDict) -> Asked:
 
 def words_of(sent: QueryDict) -> dict[str, str]:
     """A form's words: of several of one name the last."""
-    return {name: str(sent[name]) for name in sent}
+    return {name: str(sent[name]).replace("\x00", "") for name in sent}
 
 
 def read_answered(actor: Actor, sent: QueryDict) -> Message | None:
@@ -67,7 +67,7 @@ def read_results(answered: Message, sent: QueryDict) -> list[dict[str, Any]]:
     """A result for each call. Raises TurnRefused when one is missing."""
     results = []
     for call in answered.parts.get("calls", ()):
-        content = sent.get(f"result.{call['id']}", "").replace("\r\n", "\n")
+        content = sent.get(f"result.{call['id']}", "").replace("\r\n", "\n").replace("\x00", "")
         failed = f"failed.{call['id']}" in sent
         if not content.strip() and not failed:
             told = gettext("Type a result of %(name)s, or return an error.") % {

@@ -9,7 +9,7 @@ from lib import egress
 from playground.conversations import organisation_of, person_of
 from playground.database import in_database
 from playground.models import Attachment, Run
-from playground.rules.files import BYTES_MAX, look_at
+from playground.rules.files import BYTES_MAX, Refused, look_at
 from playground.rules.gathering import Medium
 
 FETCH_S = 30
@@ -51,12 +51,20 @@ def keep_media(run: Run, media: Iterable[Medium]) -> list[dict[str, Any]]:
             kind=one.kind,
             media_type=one.media_type,
             size=len(one.data),
-            facts=dict(look_at(one.data).facts) if one.kind == "image" else {},
+            facts=_facts(one),
             data=one.data,
         )
         kept.append({"id": str(file.id), "kind": one.kind, "media_type": one.media_type,
                      "name": file.name})  # fmt: skip
     return kept
+
+
+def _facts(medium: Medium) -> dict[str, Any]:
+    """What can be measured of a model's picture, whatever it is."""
+    try:
+        return dict(look_at(medium.data).facts)
+    except Refused:
+        return {}
 
 
 def _plain(name: str) -> str:

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import Actor, organisation_page
 from lib.ids import id_text
 from playground import files, page
+from playground.asking import words_of
 from playground.contexts import list_context
 from playground.conversations import (
     access_conversation,
@@ -33,7 +34,9 @@ IMPORT_BYTES_MAX = 64 * 1024 * 1024
 def chats(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The list, as it is searched for."""
     asked = request.GET
-    context = list_context(actor, None, asked.get("q", "")[:200], archived="archived" in asked)
+    context = list_context(
+        actor, None, asked.get("q", "").replace("\x00", "")[:200], archived="archived" in asked
+    )
     context |= {"slug": organisation_of(actor).slug, "open_chat": asked.get("open", "")}
     return render(request, "playground/_chats.html", context)
 
@@ -41,7 +44,7 @@ def chats(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.use")
 @require_POST
 def chat_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    sent = request.POST
+    sent = words_of(request.POST)
     conversation = access_conversation(actor, id)
     change_conversation(
         conversation,

@@ -8,7 +8,7 @@ from django.db import transaction
 from accounts.access import Actor, require
 from accounts.keys import playground_key
 from billing.templatetags.money import money_request
-from lib.ids import new_id
+from lib.ids import new_ids
 from playground.attachments import add_file
 from playground.conversations import messages_of, organisation_of, person_of, shown_path
 from playground.models import Attachment, Conversation, Message
@@ -106,7 +106,9 @@ def import_conversation(actor: Actor, raw: Any) -> Conversation:
         files = {
             id: facts_of(add_file(actor, name, data)) for id, (name, data) in chat.files.items()
         }
-        ids = {turn.id: new_id() for turn in chat.turns}
+        # Ids of one millisecond have no order of their own; versions are told apart by it.
+        fresh = sorted(new_ids(len(chat.turns)))
+        ids = {turn.id: id for turn, id in zip(chat.turns, fresh, strict=True)}
         for turn in chat.turns:
             Message.objects.create(
                 id=ids[turn.id],

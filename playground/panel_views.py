@@ -205,12 +205,12 @@ def variables(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.use")
 @require_POST
 def preset_save(request: HttpRequest, actor: Actor) -> HttpResponse:
-    name = request.POST.get("preset_name", "").strip()
-    model = request.POST.get("model", "")
+    form = words_of(request.POST)
+    name, model = form.get("preset_name", "").strip(), form.get("model", "")
     try:
         if not name:
             raise TurnRefused("preset_name", gettext("Give the preset a name."))
-        settings = panel_settings(model, words_of(request.POST))
+        settings = panel_settings(model, form)
     except TurnRefused as refused:
         return toast(HttpResponse(status=200), refused.message, tone="bad")
     save_preset(actor, name, settings, shared="preset_shared" in request.POST)

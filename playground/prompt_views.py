@@ -62,9 +62,9 @@ def _written(settings: dict[str, object]) -> str:
 @require_POST
 def prompt_save(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The panel as it stands as a new version."""
-    sent = request.POST
+    sent = words_of(request.POST)
     try:
-        settings = panel_settings(sent.get("model", ""), words_of(sent))
+        settings = panel_settings(sent.get("model", ""), sent)
         version = prompts.save_prompt(
             actor,
             sent.get("prompt_name", ""),

@@ -14,6 +14,7 @@ from gateway.codecs.events import (
     ToolArgumentsDelta,
     ToolCallStart,
 )
+from playground.rules.render import storable
 
 _SAMPLES_PER_S: Final = 24_000
 """Of the bare samples that a stream speaks in: 16 bits, one channel."""
@@ -76,10 +77,12 @@ class Gathered:
 
     def parts(self) -> dict[str, Any]:
         """What the message keeps; see `rules.request`."""
+        found = (("calls", self.calls), ("sources", self.sources))
         return {
-            name: value for name, value in (("calls", self.calls), ("sources", self.sources))
+            name: [{key: storable(text) for key, text in one.items()} for one in value]
+            for name, value in found
             if value
-        }  # fmt: skip
+        }
 
     def _decode(self, text: str) -> list[bytes]:
         try:

@@ -24,6 +24,9 @@ def read_written(text: str) -> Any:
         raise Unreadable(error.lineno, error.colno, error.msg) from error
     except (ValueError, RecursionError) as error:
         raise Unreadable(1, 1, str(error)[:200]) from error
+    if "\\u0000" in text:
+        # No database keeps it, and no provider wants it.
+        raise Unreadable(1, 1, "\\u0000 cannot be kept")
     _measure(value, DEPTH_MAX)
     return value
 

@@ -134,4 +134,5 @@ _PLACES = [
     "```html\n{}\n```",
     "$\\text{{{}}}$",
 ]
-HOSTILE += [place.format(vector) for vector in _VECTORS for place in _PLACES]
+_PLACED = [place.format(vector) for vector in _VECTORS for place in _PLACES]
+HOSTILE += [text for text in _PLACED if text not in HOSTILE]

@@ -201,7 +201,7 @@ def test_a_deleted_chat_can_be_had_back_for_a_day(people: Cast) -> None:
 
 
 def test_a_chat_that_was_exported_is_imported_as_the_same_tree(people: Cast) -> None:
-    """P12: branches, versions, costs."""
+    """Branches, versions, costs."""
     send(people.bob, answers("one"), text="Hi", system="Be short.")
     form = {"conversation": conversation_id(), "retry": Message.objects.get(role="user").text_id}
     send(people.bob, answers("two"), **form)

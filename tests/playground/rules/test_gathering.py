@@ -42,3 +42,9 @@ def test_calls_sources_and_media_are_gathered() -> None:
     assert sound.data[:4] == b"RIFF"
     assert gathered.transcript == "Hi there"
     assert Gathered().parts() == {}
+
+
+def test_what_no_database_keeps_is_replaced() -> None:
+    gathered = Gathered()
+    gathered.take([ToolCallStart(0, 0, "c", "f\x00"), ToolArgumentsDelta(0, 0, "\ud800\x00")])
+    assert gathered.parts()["calls"] == [{"id": "c", "name": "f\ufffd", "arguments": "?\ufffd"}]

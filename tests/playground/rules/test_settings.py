@@ -95,7 +95,7 @@ def test_written_json_has_one_reading_and_a_place_for_its_faults() -> None:
     with pytest.raises(Unreadable) as unreadable:
         read_written('{\n  "a": }')
     assert (unreadable.value.line, unreadable.value.column) == (2, 8)
-    for text in ('{"a": NaN}', "[" * 100 + "]" * 100, '{"a": 1, "a": 1}'):
+    for text in ('{"a": NaN}', '{"a": "\\u0000"}', "[" * 100 + "]" * 100, '{"a": 1, "a": 1}'):
         with pytest.raises(Unreadable):
             read_written(text)
 
