@@ -238,7 +238,8 @@ def choices(actor: Actor, span: Span) -> Choices:
 
 
 class Tokens(NamedTuple):
-    """Language-model tokens in four columns that add up to all of them; `read` is all input."""
+    """Language-model tokens in four columns that add up to all of them; `read` is all input,
+    `written` all output."""
 
     sent: int
     cached: int
@@ -248,6 +249,10 @@ class Tokens(NamedTuple):
     @property
     def read(self) -> int:
         return self.sent + self.cached
+
+    @property
+    def written(self) -> int:
+        return self.out + self.reasoning
 
 
 def tokens_of(meters: Mapping[str, int]) -> Tokens:

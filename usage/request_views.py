@@ -138,7 +138,7 @@ def _usd(text: str) -> str:
 def _speed(row: RequestRow) -> str:
     """Tokens of output per second of answering, with one decimal below a hundred."""
     tokens = reports.tokens_of(row.meters)
-    out = tokens.out + tokens.reasoning
+    out = tokens.written
     answering_ms = (row.total_ms or 0) - (row.ttft_ms or 0)
     if not out or row.ttft_ms is None or answering_ms <= 0:
         return ""

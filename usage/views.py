@@ -229,7 +229,7 @@ def _meters(total: Totals) -> dict[str, Any]:
     return {
         "rows": rows,
         "most": max(counted.values(), default=0),
-        "sent": tokens.sent + tokens.cached,
+        "sent": tokens.read,
         "cached": tokens.cached,
     }
 

@@ -164,7 +164,8 @@ def test_the_log(people: cast.Cast, key: Key) -> None:
     running = admit(key, NOON + dt.timedelta(minutes=1), hold_nano=42_000_000)
     text = page(cast.signed_in(people.alice), "requests")
     assert rows(text) == 3
-    for figure in (">11<", ">22 cached<", ">33<", ">44 reasoning<"):
+    # All that was read with what of it was cached, all that was written with what was reasoning.
+    for figure in (">33<", ">22 cached<", ">77<", ">44 reasoning<"):
         assert figure in text
     assert "$0.00021" in text
     assert "measured" in text
