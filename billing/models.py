@@ -7,6 +7,7 @@ each of which would lock a shared row. The invariants (promises.md) prove what t
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Cast, Now, NullIf
+from django.utils.translation import gettext_lazy as _
 
 from lib.ids import id_text, new_id
 
@@ -194,14 +195,14 @@ class Hold(models.Model):
 
 
 class BudgetScope(models.TextChoices):
-    ORGANISATION = "organisation"
-    TEAM = "team"
-    USER = "user"
-    KEY = "key"
-    MODEL = "model"
-    PROJECT = "project"
-    TAG = "tag"
-    CUSTOMER = "customer"
+    ORGANISATION = "organisation", _("Organisation")
+    TEAM = "team", _("Team")
+    USER = "user", _("User")
+    KEY = "key", _("Key")
+    MODEL = "model", _("Model")
+    PROJECT = "project", _("Project")
+    TAG = "tag", _("Tag")
+    CUSTOMER = "customer", _("Customer")
 
 
 class BudgetPeriod(models.TextChoices):

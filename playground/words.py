@@ -22,7 +22,7 @@ PARAMETERS: Final[Mapping[str, tuple[Name, Name]]] = {
     "frequency_penalty": (_("Frequency penalty"), _("Above 0 it repeats words less often.")),
     "presence_penalty": (_("Presence penalty"), _("Above 0 it turns to new subjects.")),
     "max_output": (_("Max output"), _("Tokens of the answer at most, reasoning included.")),
-    "stop": (_("Stop"), _("The answer ends before any of these, one on each line.")),
+    "stop": (_("Stop sequences"), _("The answer ends before any of these, one on each line.")),
     "seed": (_("Seed"), _("The same seed and request tend to give the same answer.")),
     "service_tier": (_("Service tier"), _("How fast the provider serves, at its own price.")),
     "web_search": (_("Web search"), _("The provider searches the web; each search is charged.")),
