@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("playground.urls")),
     path("", include("usage.urls")),
     path("o/<slug:o>/", views.home, name="home"),
+    path("o/<slug:o>/_f/first-request", views.first_request, name="first_request"),
     path("appearance", views.appearance, name="appearance"),
     path("design/", views.design, name="design"),
     path("api/v1/", api.urls),

@@ -17,6 +17,10 @@ from accounts.appearance import set_appearance
 from accounts.models import User
 from billing.wallets import Balance, balance
 from config.api import error_response
+from gateway.examples import asked_language, code_context, first_call
+from gateway.reference.pages import MODEL
+from gateway.rules.snippets import Call
+from gateway.shown_models import models_for
 from lib import clock
 from lib.ids import id_text
 from usage import reports
@@ -72,7 +76,8 @@ def home(request: HttpRequest, actor: Actor) -> HttpResponse:
             "may_create_key": access.scope_of(actor, "keys.write_own") is not None,
             "keys": access.living_keys(actor)[:_KEYS_SHOWN] if may_see_keys else [],
             "base_url": f"{settings.PUBLIC_URL}/v1",
-            "curl": _curl(),
+            **code_context(_example_call(actor), asked_language(request)),
+            **_first_context(actor),
         },
     )
 
@@ -83,8 +88,23 @@ def _balance(actor: Actor) -> Balance | None:
     return balance(actor.organisation)
 
 
-def _curl() -> str:
-    return f'curl {settings.PUBLIC_URL}/v1/models \\\n  -H "Authorization: Bearer $WEIR_KEY"'
+@organisation_page("models.read")
+@require_safe
+def first_request(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Whether the first request by the API has come; the page asks until it has."""
+    return render(request, "_first_request.html", _first_context(actor))
+
+
+def _first_context(actor: Actor) -> dict[str, Any]:
+    row = reports.latest_api_request(actor)
+    return {"first": row, "first_id": id_text(row.request_id) if row else ""}
+
+
+def _example_call(actor: Actor) -> Call:
+    """A chat with the cheapest model that answers with text."""
+    models = models_for(actor.organisation)
+    rates = [(model.output_rate, model.name) for model in models if model.output_rate is not None]
+    return first_call(min(rates)[1] if rates else MODEL)
 
 
 @public

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from accounts.models import Organisation
 from billing.plans import STANDARD, ListedPlan, plan_of
 from billing.prices import ListedPrice, list_prices
-from billing.rules.money import format_multiplier
+from billing.rules.money import format_multiplier, format_usd
 from billing.rules.pricing import CostLines, PriceVersion, price
 from gateway.models import Channel
 from gateway.rate_words import (
@@ -76,6 +76,11 @@ class Calculated:
     lines: tuple[tuple[str, int, str], ...]
     total_nano: int
     missing: tuple[str, ...] = ()
+
+    @property
+    def exact(self) -> str:
+        """The total in USD with every digit."""
+        return format_usd(self.total_nano)
 
 
 def price_book(organisation: Organisation | None, at: dt.datetime) -> PriceBook:

@@ -5,7 +5,6 @@ from functools import wraps
 from typing import Any, Final, cast
 from urllib.parse import quote
 
-from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
@@ -14,23 +13,19 @@ from django.views.decorators.http import require_safe
 from accounts.access import Actor, open_page, scope_of, sign_in_first
 from gateway.calculator import calculated_context
 from gateway.codecs.errors import ANTHROPIC_TYPES, GEMINI_STATUSES, KINDS
+from gateway.examples import asked_language, code_context, embedding_call, first_call
 from gateway.installation import installation_settings
-from gateway.price_book import PriceBook, price_book
+from gateway.price_book import price_book
 from gateway.reference.errors import ERRORS
 from gateway.reference.faq import FAQ
 from gateway.reference.headers import ANSWERED, SENT
 from gateway.reference.pages import GROUPS, PAGES, Page
 from gateway.relay.endpoints import listed_rows
-from gateway.rules.snippets import FORMS, LANGUAGES, Call, Form, Language, in_form, snippet
-from gateway.shown_models import CAPABILITIES, ShownModel, capability_names, shown_models
+from gateway.rules.snippets import FORMS, Call, Form, Language
+from gateway.shown_models import CAPABILITIES, ShownModel, capability_names, models_for
 from lib import clock
 from lib.htmx import render_part
 
-LANGUAGE_NAMES: Final[Mapping[Language, str]] = {
-    "curl": "curl",
-    "python": "Python",
-    "javascript": "JavaScript",
-}
 FORM_NAMES: Final[Mapping[Form, str]] = {
     "chat_completions": "Chat Completions",
     "responses": "Responses",
@@ -46,11 +41,11 @@ _COMPARED_MAX: Final = 4
 @open_page
 @require_safe
 def docs(request: HttpRequest, actor: Actor | None) -> HttpResponse:
-    language = _language(request)
+    language = asked_language(request)
     call = _example(PAGES["chat-completions"])
     context = {
         **_docs_context(language, "overview"),
-        **_code_context(call, language),
+        **code_context(call, language),
         "paths": {page.slug: _paths(page)[0] for page in PAGES.values()},
     }
     return render(request, "gateway/docs.html", context)
@@ -62,11 +57,11 @@ def docs_page(request: HttpRequest, actor: Actor | None, slug: str) -> HttpRespo
     page = PAGES.get(slug)
     if page is None:
         raise Http404
-    language = _language(request)
+    language = asked_language(request)
     paths = _paths(page)
     context = {
         **_docs_context(language, slug),
-        **_code_context(_example(page), language),
+        **code_context(_example(page), language),
         "page": page,
         "main": paths[0],
         "aliases": paths[1:],
@@ -91,7 +86,7 @@ def docs_errors(request: HttpRequest, actor: Actor | None) -> HttpResponse:
     return render(
         request,
         "gateway/docs_errors.html",
-        {**_docs_context(_language(request), "errors"), "rows": rows},
+        {**_docs_context(asked_language(request), "errors"), "rows": rows},
     )
 
 
@@ -99,7 +94,7 @@ def docs_errors(request: HttpRequest, actor: Actor | None) -> HttpResponse:
 @require_safe
 def docs_headers(request: HttpRequest, actor: Actor | None) -> HttpResponse:
     context = {
-        **_docs_context(_language(request), "headers"),
+        **_docs_context(asked_language(request), "headers"),
         "sent": SENT,
         "answered": ANSWERED,
     }
@@ -109,25 +104,12 @@ def docs_headers(request: HttpRequest, actor: Actor | None) -> HttpResponse:
 @open_page
 @require_safe
 def docs_faq(request: HttpRequest, actor: Actor | None) -> HttpResponse:
-    context = {**_docs_context(_language(request), "faq"), "faq": FAQ}
+    context = {**_docs_context(asked_language(request), "faq"), "faq": FAQ}
     return render(request, "gateway/docs_faq.html", context)
 
 
 def _docs_context(language: Language, current: str) -> dict[str, Any]:
     return {"nav": "docs", "groups": GROUPS, "current": current, "lang_query": f"?lang={language}"}
-
-
-def _code_context(call: Call, language: Language) -> dict[str, Any]:
-    return {
-        "code": snippet(call, language, settings.PUBLIC_URL),
-        "code_language": language,
-        "languages": LANGUAGE_NAMES,
-    }
-
-
-def _language(request: HttpRequest) -> Language:
-    asked = request.GET.get("lang", "")
-    return next((language for language in LANGUAGES if language == asked), "curl")
 
 
 def _example(page: Page) -> Call:
@@ -165,7 +147,7 @@ def _shown_page(view: Any) -> Any:
 @_shown_page
 @require_safe
 def model_catalogue(request: HttpRequest, actor: Actor | None) -> HttpResponse:
-    models = _models(actor)
+    models = models_for(actor.organisation if actor else None)
     asked = {name: request.GET.get(name, "").strip() for name in ("q", "cap", "provider", "sort")}
     context_min = next((n for n in _CONTEXTS if str(n) == request.GET.get("ctx", "")), 0)
     rows = [model for model in models if _fits(model, asked, context_min)]
@@ -182,7 +164,7 @@ def model_catalogue(request: HttpRequest, actor: Actor | None) -> HttpResponse:
         "contexts": _CONTEXTS,
         "capabilities": {name: str(word) for name, word in CAPABILITIES.items()},
         "providers": sorted({model.owner for model in models if model.owner}),
-        "compare": actor is not None and actor.organisation is not None and _may_try(actor),
+        "compare": actor is not None and _may_try(actor),
         "compared_max": _COMPARED_MAX,
     }
     return render_part(request, "gateway/catalogue.html", "gateway/_catalogue.html", context)
@@ -191,15 +173,18 @@ def model_catalogue(request: HttpRequest, actor: Actor | None) -> HttpResponse:
 @_shown_page
 @require_safe
 def model_page(request: HttpRequest, actor: Actor | None, name: str) -> HttpResponse:
-    model = next((one for one in _models(actor) if one.name == name), None)
+    model = next(
+        (one for one in models_for(actor.organisation if actor else None) if one.name == name), None
+    )
     if model is None:
         raise Http404
-    language = _language(request)
+    language = asked_language(request)
     asked = request.GET.get("form", "")
     form: Form = next((one for one in FORMS if one == asked), "chat_completions")
-    call = in_form(form, example_body(name)).call
+    call = embedding_call(name) if model.embeds else first_call(name, form)
     try_href = ""
-    if actor is not None and actor.organisation is not None and _may_try(actor):
+    if actor is not None and _may_try(actor) and not model.embeds:
+        assert actor.organisation is not None  # noqa: S101 - _may_try has looked
         playground = reverse("playground", args=[actor.organisation.slug])
         try_href = f"{playground}?m={quote(name, safe='')}"
     context = {
@@ -208,7 +193,7 @@ def model_page(request: HttpRequest, actor: Actor | None, name: str) -> HttpResp
         "form": form,
         "forms": FORM_NAMES,
         "try_href": try_href,
-        **_code_context(call, language),
+        **code_context(call, language),
     }
     return render(request, "gateway/model.html", context)
 
@@ -227,23 +212,7 @@ def pricing(request: HttpRequest, actor: Actor | None) -> HttpResponse:
         "calc_open": True,
         **calculated_context(request, book),
     }
-    return render_part(request, "gateway/pricing.html", "gateway/_pricing.html", context)
-
-
-def example_body(model: str) -> dict[str, Any]:
-    """The body of a first request, streamed."""
-    return {
-        "model": model,
-        "messages": [{"role": "user", "content": "Tell me about rivers."}],
-        "max_tokens": 200,
-        "stream": True,
-    }
-
-
-def _models(actor: Actor | None) -> list[ShownModel]:
-    organisation = actor.organisation if actor else None
-    book: PriceBook = price_book(organisation, clock.now())
-    return shown_models(book, unpriced=installation_settings().unpriced_models != "reject")
+    return render(request, "gateway/pricing.html", context)
 
 
 def _fits(model: ShownModel, asked: Mapping[str, str], context_min: int) -> bool:
@@ -257,4 +226,4 @@ def _fits(model: ShownModel, asked: Mapping[str, str], context_min: int) -> bool
 
 
 def _may_try(actor: Actor) -> bool:
-    return scope_of(actor, "playground.use") is not None
+    return actor.organisation is not None and scope_of(actor, "playground.use") is not None

@@ -8,11 +8,14 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import Organisation
+from gateway.installation import installation_settings
 from gateway.models import Channel
-from gateway.price_book import BookEntry, PriceBook
+from gateway.price_book import BookEntry, PriceBook, price_book
 from gateway.providers import PROVIDERS
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
 from gateway.rules.routing import matches
+from lib import clock
 
 OWNERS: Final[Mapping[str, str]] = {
     "openai": "OpenAI",
@@ -58,6 +61,18 @@ class ShownModel:
     aliases: tuple[str, ...]
 
     @property
+    def senses_known(self) -> bool:
+        """Whether what it reads is a fact: a row without limits often leaves it open."""
+        return self.known and (
+            self.can.context_max is not None or self.can.inputs != UNKNOWN.inputs
+        )
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it gives vectors: it is priced by what it reads alone."""
+        return self.entry is not None and self.entry.main.keys() == {"in_text"}
+
+    @property
     def capabilities(self) -> dict[str, str]:
         """What it can do beside answering texts, by the words of CAPABILITIES."""
         return {name: str(CAPABILITIES[name]) for name in capability_names(self)}
@@ -81,7 +96,14 @@ class ShownModel:
 
     @property
     def input_rate(self) -> int | None:
-        found = None if self.entry is None else self.entry.main.get("in_text")
+        return self._rate("in_text")
+
+    @property
+    def output_rate(self) -> int | None:
+        return self._rate("out_text")
+
+    def _rate(self, meter: str) -> int | None:
+        found = None if self.entry is None else self.entry.main.get(meter)
         return None if found is None else found.rate
 
 
@@ -93,14 +115,20 @@ def capability_names(model: ShownModel) -> list[str]:
     has = {
         "tools": can.tools,
         "schema": can.json == "schema" and "no_json_schema" not in can.flags,
-        "vision": "image" in can.inputs,
-        "files": "file" in can.inputs,
-        "audio": "audio" in can.inputs or "audio" in can.outputs,
+        "vision": model.senses_known and "image" in can.inputs,
+        "files": model.senses_known and "file" in can.inputs,
+        "audio": (model.senses_known and "audio" in can.inputs) or "audio" in can.outputs,
         "reasoning": can.thinking not in (None, "never"),
         "search": can.search is not None or "search_by_responses" in can.traits,
         "caching": can.caching is not None,
     }
     return [name for name in CAPABILITIES if has[name]]
+
+
+def models_for(organisation: Organisation | None) -> list[ShownModel]:
+    """What an organisation may choose among, at its prices; for None, what anybody may."""
+    unpriced = installation_settings().unpriced_models != "reject"
+    return shown_models(price_book(organisation, clock.now()), unpriced=unpriced)
 
 
 def shown_models(book: PriceBook, *, unpriced: bool) -> list[ShownModel]:

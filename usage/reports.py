@@ -383,6 +383,16 @@ def latest_requests(actor: Actor, limit: int) -> list[RequestRow]:
     return [*page.running, *page.rows][:limit]
 
 
+def latest_api_request(actor: Actor) -> RequestRow | None:
+    """The newest request that came from outside, be it running, and not from one of our pages."""
+    running = [row for row in _running(actor, Period(), EVERYTHING) if row.source == "api"]
+    if running:
+        return running[0]
+    where = where_of(actor, "requests.read", EVERYTHING, Period())
+    text = _REQUESTS.format(where=f"{where.text} AND r.source = 'api'", order="DESC")
+    return next((_row(row) for row in run(text, {**where.parameters, "limit": 1})), None)
+
+
 def oldest_request_at(actor: Actor) -> dt.datetime | None:
     """When the first request that the actor may see was admitted; None without any."""
     return _admitted(actor, "ASC")

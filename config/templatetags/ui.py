@@ -88,6 +88,13 @@ def spark(values: list[int]) -> str:
 
 
 @register.filter
+def sentence(text: str) -> str:
+    """A text of somebody else's as one sentence among ours: with its full stop."""
+    text = text.strip()
+    return text if not text or text[-1] in ".!?…。！？" else f"{text}."
+
+
+@register.filter
 def initials(name: str) -> str:
     """At most two letters for an avatar, from a name or an address."""
     words = name.split("@")[0].replace(".", " ").split()
@@ -141,6 +148,8 @@ def relative_text(when: datetime, now: datetime) -> str:
     size, unit = _largest_unit(abs(seconds))
     if not unit:
         return date_format(timezone.localtime(when), "DATE_FORMAT")
+    if size == 0:
+        return gettext("just now")
     patterns = _past() if seconds >= 0 else _future()
     return patterns[unit] % {"n": size}
 

@@ -65,12 +65,13 @@ class ChannelsOut(Exception):
 class Run:
     """Answers one call. Every attempt ends in exactly one settlement, on every path."""
 
-    __slots__ = ("_asked", "_attempt", "_budget", "_call", "_facts", "_price", "_sizing")
+    __slots__ = ("_asked", "_attempt", "_budget", "_call", "_facts", "_named", "_price", "_sizing")
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._facts: Facts | None = None
         self._asked = AskedModel("")
+        self._named = ""  # of a body that is refused before it is read whole
         self._price: Price | None = None
         self._sizing: Sizing | PlainSizing | None = None
         self._attempt: Attempt | None = None
@@ -183,7 +184,8 @@ class Run:
             # The order of the contract: whether the model exists comes before its other fields.
             if fault.param not in (None, "model"):
                 default = "" if plain is None else plain.default_model
-                self._plain_model(target.model or _model_in(raw, default))
+                self._named = target.model or _model_in(raw, default)
+                self._plain_model(self._named)
             raise
         return facts
 
@@ -541,7 +543,7 @@ class Run:
     def _note(self, status: int, kind: ErrorKind, message: str) -> Outcome:
         facts = self._facts
         target = self._call.asked.target
-        model, stream = target.model, target.stream
+        model, stream = target.model or self._named, target.stream
         if facts is not None:
             model, stream = self._asked.name or facts.model, facts.stream
         return self._call.note(status, kind, message, model, stream=stream)

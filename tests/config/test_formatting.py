@@ -84,10 +84,23 @@ def test_relative_time_speaks_of_the_past_and_the_future() -> None:
     with translation.override("en"):
         words = [
             ui.relative_text(now - dt.timedelta(seconds=seconds), now)
-            for seconds in (12, 59, 60, 3_599, 7_300, 86_400, -12, -7_300)
+            for seconds in (0, 12, 59, 60, 3_599, 7_300, 86_400, -12, -7_300)
         ]
-    assert words == ["12 s ago", "59 s ago", "1 min ago", "59 min ago", "2 h ago",
+    assert words == ["just now", "12 s ago", "59 s ago", "1 min ago", "59 min ago", "2 h ago",
                      "Nov 19, 2026", "in 12 s", "in 2 h"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("it broke off", "it broke off."),
+        ("Try again.", "Try again."),
+        ("为什么？", "为什么？"),
+        ("", ""),
+    ],
+)
+def test_a_text_of_somebody_else_ends_as_a_sentence(text: str, shown: str) -> None:
+    assert ui.sentence(text) == shown
 
 
 def test_the_script_gets_the_patterns_in_the_order_that_it_indexes() -> None:

@@ -1,4 +1,7 @@
+import re
+from html import unescape
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.test import Client
@@ -6,7 +9,7 @@ from django.test import Client
 from accounts.models import Key, Membership, Role, User
 from billing.wallets import add_opening_credit
 from lib import clock
-from lib.ids import new_id
+from lib.ids import id_text, new_id
 from tests.cast import Cast, make_key, member, person, signed_in
 from usage.models import UsageRecord
 
@@ -108,15 +111,46 @@ def test_a_failure_tells_nothing_but_the_request_id(
 
 def test_home_shows_the_latest_requests_of_whom_they_concern(people: Cast) -> None:
     key, _ = make_key(people.core, "alices", user=people.alice)
-    add_record(people, key, "gpt-4o-mini")
+    add_record(people, key, "river-9")
     alice = signed_in(people.alice).get("/o/acme/").content.decode()
     bob = signed_in(people.bob).get("/o/acme/").content.decode()
-    assert "gpt-4o-mini" in alice
-    assert "gpt-4o-mini" not in bob
+    assert "river-9" in alice
+    assert "river-9" not in bob
     assert "No requests yet" in bob
 
 
-def add_record(people: Cast, key: Key, model: str) -> None:
+def test_the_quick_start_waits_for_the_first_request_and_links_to_it(people: Cast) -> None:
+    """W21: one's own first request by the API, not one of the playground or of somebody else."""
+    alice = signed_in(people.alice)
+    home = alice.get("/o/acme/").content.decode()
+    assert 'hx-get="/o/acme/_f/first-request"' in home
+    assert "$WEIR_API_KEY" in home
+    assert "/v1/chat/completions" in home
+    key, _ = make_key(people.core, "alices", user=people.alice)
+    add_record(people, key, "river-1", source="playground")
+    assert "Waiting" in alice.get("/o/acme/_f/first-request").content.decode()
+    id = add_record(people, key, "river-2")
+    received = alice.get("/o/acme/_f/first-request").content.decode()
+    assert f'href="/o/acme/requests/{id_text(id)}"' in received
+    assert "river-2" in received
+    assert "hx-trigger" not in received
+    bob = signed_in(people.bob).get("/o/acme/_f/first-request").content.decode()
+    assert "Waiting" in bob
+    assert signed_in(people.charlie).get("/o/acme/_f/first-request").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("language", "word"), [("python", "OpenAI("), ("javascript", "new OpenAI(")]
+)
+def test_the_quick_start_speaks_the_language_that_is_chosen(
+    people: Cast, language: str, word: str
+) -> None:
+    home = signed_in(people.alice).get(f"/o/acme/?lang={language}").content.decode()
+    code = home.split('id="code">')[1].split("</code>")[0]
+    assert word in unescape(re.sub(r"<[^>]*>", "", code))
+
+
+def add_record(people: Cast, key: Key, model: str, *, source: str = "api") -> UUID:
     id = new_id()
     UsageRecord.objects.create(
         organisation=people.acme,
@@ -130,10 +164,11 @@ def add_record(people: Cast, key: Key, model: str) -> None:
         dialect="openai",
         operation="chat",
         stream=False,
-        source="api",
+        source=source,
         admitted_at=clock.now(),
         status=200,
         charge_nano=4_589_800,
         basis="measured",
         total_ms=842,
     )
+    return id

@@ -1,0 +1,60 @@
+"""Examples on pages: code in the language that the page was asked for, coloured."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.safestring import mark_safe
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import get_lexer_by_name
+
+from gateway.rules.snippets import LANGUAGES, Call, Form, Language, in_form, snippet
+
+LANGUAGE_NAMES: Final[Mapping[Language, str]] = {
+    "curl": "curl",
+    "python": "Python",
+    "javascript": "JavaScript",
+}
+_LEXERS: Final[Mapping[Language, str]] = {
+    "curl": "bash",
+    "python": "python",
+    "javascript": "javascript",
+}
+_FORMATTER: Final = HtmlFormatter(nowrap=True)
+
+
+def asked_language(request: HttpRequest) -> Language:
+    """What `?lang=` names, else curl."""
+    asked = request.GET.get("lang", "")
+    return next((language for language in LANGUAGES if language == asked), "curl")
+
+
+def code_context(call: Call, language: Language) -> dict[str, Any]:
+    """What `gateway/_code.html` shows."""
+    lexer = get_lexer_by_name(_LEXERS[language], stripnl=False, ensurenl=False)
+    code = snippet(call, language, settings.PUBLIC_URL)
+    return {
+        # The formatter escapes every token.
+        "code": mark_safe(highlight(code, lexer, _FORMATTER)),  # noqa: S308
+        "code_language": language,
+        "languages": LANGUAGE_NAMES,
+    }
+
+
+def first_call(model: str, form: Form = "chat_completions") -> Call:
+    """A first chat with a model, streamed."""
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": "Tell me about rivers."}],
+        "max_tokens": 200,
+        "stream": True,
+    }
+    return in_form(form, body).call
+
+
+def embedding_call(model: str) -> Call:
+    """A first text as a vector."""
+    body = {"model": model, "input": "Rivers meander", "encoding_format": "float"}
+    return Call("embeddings", "/v1/embeddings", body)

@@ -1,0 +1,58 @@
+"""The reference and the quick start in a real browser: by keyboard, in both themes, at 360 px."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visit
+from tests.browser.installation import MODEL, Installation
+from tests.browser.visitor import Visitor, findings, too_wide
+
+PAGES = ("/docs", "/docs/messages?lang=python", "/docs/errors", "/docs/headers", "/docs/faq",
+         "/models", f"/models/{MODEL}", f"/pricing?m={MODEL}&in_text=1000")  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_and_nothing_is_too_wide(visit: Visit, scheme: str) -> None:
+    stranger = visit(color_scheme=scheme, viewport={"width": 360, "height": 740})
+    for path in PAGES:
+        stranger.page.goto(path)
+        assert findings(stranger.page) == []
+        assert too_wide(stranger.page) == ""
+
+
+def test_from_the_list_of_docs_to_copied_code_by_keyboard(visit: Visit, site: Installation) -> None:
+    stranger = visit(viewport={"width": 1280, "height": 900})
+    stranger.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = stranger.page
+    page.goto("/docs")
+    page.get_by_role("navigation", name="Reference").get_by_role("link", name="Messages").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Messages")
+    languages = page.get_by_role("navigation", name="Language of the example")
+    languages.get_by_role("link", name="Python").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#code")).to_contain_text("Anthropic(")
+    page.locator("#example").get_by_role("button", name="Copy").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#example .copy")).to_have_attribute("data-done", "")
+    copied = page.evaluate("() => navigator.clipboard.readText()")
+    assert f'base_url="{site.url}"' in copied
+    assert "sk-" not in copied
+
+
+def test_the_quick_start_shows_the_first_request_when_it_arrives(
+    owner: Visitor, site: Installation
+) -> None:
+    """W21: without a reload, with the way to the request's page."""
+    page = owner.page
+    page.goto(f"{site.organisation}/")
+    place = page.locator("#first-request")
+    if place.get_by_text("Waiting for your first request").count():
+        site.client().chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": "#tokens=3 first"}]
+        )
+    expect(place).to_contain_text("Received")
+    place.get_by_role("link").click()
+    expect(page).to_have_url(re.compile(rf"{site.organisation}/requests/\w+$"))

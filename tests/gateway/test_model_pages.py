@@ -1,0 +1,136 @@
+"""The pages of models and prices that everybody may see (W20)."""
+
+import datetime as dt
+import re
+from html import unescape
+
+import pytest
+from django.test import Client
+
+from accounts.access import SYSTEM
+from accounts.models import Role
+from billing.plans import put_on_plan, save_plan
+from billing.prices import set_price
+from gateway.installation import save_settings
+from gateway.models import Channel, Route
+from tests.cast import Cast, member, signed_in
+
+pytestmark = pytest.mark.django_db
+
+SINCE = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+CHAT = {"in_text": 150_000_000, "in_cache_read": 75_000_000, "out_text": 600_000_000}
+
+
+@pytest.fixture
+def served(people: Cast) -> Cast:
+    east = Channel.objects.create(name="east", provider="openai", base_url="https://a.example")
+    west = Channel.objects.create(name="west", provider="anthropic", base_url="https://b.example")
+    away = Channel.objects.create(
+        name="away", provider="openai", base_url="https://c.example", enabled=False
+    )
+    for channel, name, upstream in (
+        (east, "gpt-4o-mini", ""),
+        (east, "team-default", "gpt-4o-mini"),
+        (east, "text-embedding-3-small", ""),
+        (east, "no/price", ""),
+        (west, "claude-sonnet-4-5", ""),
+        (away, "gpt-5.2", ""),
+    ):
+        Route.objects.create(channel=channel, model=name, upstream_model=upstream)
+    for name in ("gpt-4o-mini", "team-default", "gpt-5.2"):
+        set_price(SYSTEM, name, SINCE, {"meters": CHAT}, source="file")
+    dear = {"in_text": 3 * 10**9, "out_text": 15 * 10**9}
+    set_price(SYSTEM, "claude-sonnet-4-5", SINCE, {"meters": dear}, source="file")
+    set_price(
+        SYSTEM, "text-embedding-3-small", SINCE, {"meters": {"in_text": 2 * 10**7}}, source="file"
+    )
+    return people
+
+
+def names(client: Client, query: str = "") -> list[str]:
+    told = client.get(f"/models{query}").content.decode()
+    return re.findall(r'<a href="/models/([^"]+)">', told)
+
+
+def text_of(client: Client, address: str) -> str:
+    told = client.get(address)
+    assert told.status_code == 200
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", told.content.decode())))
+
+
+def test_everybody_sees_what_can_be_asked_and_no_channel(served: Cast, client: Client) -> None:
+    assert names(client) == [
+        "claude-sonnet-4-5",
+        "gpt-4o-mini",
+        "team-default",
+        "text-embedding-3-small",
+    ]
+    told = (
+        client.get("/models").content.decode() + client.get("/models/gpt-4o-mini").content.decode()
+    )
+    for secret in ("east", "west", "a.example"):
+        assert secret not in told
+
+
+def test_what_is_free_is_listed_where_the_operator_lets_it_be(served: Cast, client: Client) -> None:
+    save_settings(SYSTEM, unpriced_models="free")
+    assert "no/price" in names(client)
+    assert "free here" in text_of(client, "/models/no/price")
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("?q=CLAUDE", ["claude-sonnet-4-5"]),
+        ("?q=openai", ["gpt-4o-mini", "team-default"]),
+        ("?cap=reasoning", ["claude-sonnet-4-5"]),
+        ("?provider=Anthropic", ["claude-sonnet-4-5"]),
+        ("?ctx=200000", ["claude-sonnet-4-5"]),
+        ("?q=nothing", []),
+        (
+            "?sort=price",
+            ["text-embedding-3-small", "gpt-4o-mini", "team-default", "claude-sonnet-4-5"],
+        ),
+    ],
+)
+def test_models_are_found_by_what_is_asked_for(
+    served: Cast, client: Client, query: str, found: list[str]
+) -> None:
+    shown = [name for name in names(client, query) if "openai" not in query or "text" not in name]
+    assert shown == found
+
+
+def test_a_model_has_its_facts_prices_other_names_and_code(served: Cast, client: Client) -> None:
+    told = text_of(client, "/models/gpt-4o-mini")
+    for word in ("128,000 tokens", "$0.15 / 1M", "$0.075 / 1M", "$0.6 / 1M", "team-default"):
+        assert word in told
+    assert "Sign in to try" in told
+    claude = text_of(client, "/models/gpt-4o-mini?form=messages&lang=python")
+    assert "from anthropic import Anthropic" in claude
+    vectors = text_of(client, "/models/text-embedding-3-small?lang=javascript")
+    assert "client.embeddings.create" in vectors
+    assert client.get("/models/gpt-5.2").status_code == 404
+    assert client.get("/models/none").status_code == 404
+
+
+def test_members_see_their_own_prices_and_try_what_they_may_send(served: Cast) -> None:
+    save_plan(SYSTEM, "retail", multiplier_ppm=1_100_000, models=["gpt-*"])
+    put_on_plan(SYSTEM, served.acme, "retail")
+    bob = signed_in(served.bob)
+    assert names(bob) == ["gpt-4o-mini"]
+    told = bob.get("/models/gpt-4o-mini").content.decode()
+    assert "$0.165 / 1M" in told
+    assert 'href="/o/acme/playground?m=gpt-4o-mini"' in told
+    assert "/o/acme/prices" in told
+    vic = signed_in(member(served.acme, "vic", Role.VIEWER))
+    assert "playground?m=" not in vic.get("/models/gpt-4o-mini").content.decode()
+
+
+def test_the_calculator_is_exact_for_everybody(served: Cast, client: Client) -> None:
+    """I1: integers and one rounding; 1 000 001 × 0.15 + 3 × 0.075 + 7 × 0.6 millionths."""
+    query = "?m=gpt-4o-mini&in_text=1,000,001&in_cache_read=3&out_text=7"
+    assert "$0.150004575" in text_of(client, f"/pricing{query}")
+    assert "$0.0000006 " in text_of(client, "/pricing?m=gpt-4o-mini&out_text=1")
+    found = text_of(client, "/pricing?q=claude").split("More rates")[1]
+    assert "claude-sonnet-4-5" in found
+    assert "team-default" not in found
