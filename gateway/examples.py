@@ -17,6 +17,11 @@ LANGUAGE_NAMES: Final[Mapping[Language, str]] = {
     "python": "Python",
     "javascript": "JavaScript",
 }
+FORM_NAMES: Final[Mapping[Form, str]] = {
+    "chat_completions": "Chat Completions",
+    "responses": "Responses",
+    "messages": "Messages",
+}
 _LEXERS: Final[Mapping[Language, str]] = {
     "curl": "bash",
     "python": "python",

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import Actor, open_page, scope_of, sign_in_first
 from gateway.calculator import calculated_context
 from gateway.codecs.errors import ANTHROPIC_TYPES, GEMINI_STATUSES, KINDS
-from gateway.examples import asked_language, code_context, embedding_call, first_call
+from gateway.examples import FORM_NAMES, asked_language, code_context, embedding_call, first_call
 from gateway.installation import installation_settings
 from gateway.price_book import price_book
 from gateway.reference.errors import ERRORS
@@ -26,11 +26,6 @@ from gateway.shown_models import CAPABILITIES, ShownModel, capability_names, mod
 from lib import clock
 from lib.htmx import render_part
 
-FORM_NAMES: Final[Mapping[Form, str]] = {
-    "chat_completions": "Chat Completions",
-    "responses": "Responses",
-    "messages": "Messages",
-}
 _CONTEXTS: Final = (32_000, 128_000, 200_000, 1_000_000)
 _COMPARED_MAX: Final = 4
 

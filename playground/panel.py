@@ -20,7 +20,7 @@ from playground.rules.settings import (
 from playground.rules.variables import names_in
 from playground.words import PARAMETERS
 
-PANES = ("params", "tools", "schema", "body", "debug")
+PANES = ("params", "tools", "schema", "body", "code", "debug")
 
 
 @dataclass(frozen=True)

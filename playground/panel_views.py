@@ -1,4 +1,4 @@
-"""What stands beside the chat: the bound, the panel's panes, presets, the debug view."""
+"""What stands beside the chat: the bound, the panel's panes, presets, code and debug views."""
 
 import json
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
@@ -13,8 +14,10 @@ from accounts.access import Actor, organisation_page, scope_of
 from accounts.keys import playground_key
 from billing.rules.money import format_usd
 from gateway.codecs.errors import RequestFault
+from gateway.examples import FORM_NAMES, LANGUAGE_NAMES, asked_language, code_context
 from gateway.relay.call import Bound
 from gateway.relay.database import DatabaseAway
+from gateway.rules.snippets import FORMS, Form, in_form
 from lib.ids import id_text
 from playground.asking import panel_settings, read_asked, words_of
 from playground.conversations import access_run, organisation_of
@@ -43,6 +46,9 @@ from playground.views import relay_of
 from playground.words import wrong_text
 from usage.likely import likely_charge_nano
 from usage.models import UsageRecord
+
+# Above this the files of a request are shortened in its code: nobody reads or pastes them.
+_CODE_CHARACTERS_MAX = 200_000
 
 
 @dataclass(frozen=True)
@@ -259,3 +265,31 @@ def debug(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "ended": run.ended_at is not None,
     }
     return render(request, "playground/_debug.html", context)
+
+
+@organisation_page("playground.read")
+@require_safe
+def code(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """One run's request as code that sends it again, in three forms and three languages."""
+    run = access_run(actor, id)
+    slug = organisation_of(actor).slug
+    asked, language = request.GET.get("form", ""), asked_language(request)
+    form: Form = next((one for one in FORMS if one == asked), "chat_completions")
+    body = request_of_run(run)
+    shown = shown_request(body) if len(json.dumps(body)) > _CODE_CHARACTERS_MAX else body
+    context: dict[str, Any] = {
+        "code_url": reverse("run_code", args=[slug, id]),
+        "slug": slug,
+        "forms": FORM_NAMES,
+        "form": form,
+        "shortened": shown is not body,
+        "may_make_key": scope_of(actor, "keys.write_own") is not None,
+    }
+    try:
+        formed = in_form(form, shown)
+    except RequestFault as fault:
+        context |= {"refused": fault.message, "languages": LANGUAGE_NAMES}
+        context["code_language"] = language
+    else:
+        context |= {"dropped": formed.dropped, **code_context(formed.call, language)}
+    return render(request, "playground/_code.html", context)

@@ -21,6 +21,7 @@ urlpatterns = [
     path(f"{_ROOT}/runs/<str:id>/events", views.run_events, name="run_events"),
     path(f"{_ROOT}/runs/<str:id>/stop", views.run_stop, name="run_stop"),
     path(f"{_ROOT}/runs/<str:id>/_f/debug", panel_views.debug, name="run_debug"),
+    path(f"{_ROOT}/runs/<str:id>/_f/code", panel_views.code, name="run_code"),
     path(f"{_ROOT}/sends/<str:id>/events", views.batch_events, name="batch_events"),
     path(f"{_ROOT}/sends/<str:id>/stop", views.batch_stop, name="batch_stop"),
     path(f"{_ROOT}/sends/<str:id>/vote", compare_views.vote, name="vote"),

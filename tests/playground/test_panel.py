@@ -2,6 +2,7 @@
 
 import json
 import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -423,3 +424,28 @@ def test_the_session_may_ask_as_a_client_does(people: Cast) -> None:
     assert refused.status_code == 404
     assert refused.json()["error"]["message"] == "none"
     assert pg(None, relay, {}).status_code in (302, 401, 403)
+
+
+@pytest.mark.parametrize(
+    ("form", "language", "word"),
+    [
+        ("chat_completions", "curl", "/v1/chat/completions"),
+        ("responses", "python", "responses.create"),
+        ("messages", "javascript", "messages.create"),
+        ("nonsense", "nonsense", "curl -N"),
+    ],
+)
+def test_the_code_view_tells_the_request_in_each_form_without_a_key(
+    people: Cast, form: str, language: str, word: str
+) -> None:
+    """What it sends is proved where the code is made (tests/gateway/rules/test_snippets.py)."""
+    send(people.bob, answers("x"), text="<b>Hi</b> & bye")
+    run = Run.objects.get()
+    address = reverse("run_code", args=["acme", run.text_id])
+    shown = page(people.bob, f"{address}?form={form}&lang={language}").content.decode()
+    code = unescape(re.sub(r"<[^>]*>", "", shown.split('id="run-code">')[1].split("</code>")[0]))
+    assert word in code
+    assert "<b>Hi</b> & bye" in code
+    assert "WEIR_API_KEY" in code
+    assert "sk-" not in code
+    assert page(people.alice, address).status_code == 404
