@@ -199,7 +199,8 @@ def pricing(request: HttpRequest, actor: Actor | None) -> HttpResponse:
     book = price_book(None, clock.now())
     query = request.GET.get("q", "").strip()
     context = {
-        "nav": "pricing",
+        # A member's list has their own prices and the models, not this page.
+        "nav": "catalogue" if actor and actor.organisation else "pricing",
         "book": book,
         "rows": [one for one in book.entries if query.lower() in one.model.lower()],
         "query": query,

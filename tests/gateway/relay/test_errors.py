@@ -117,6 +117,8 @@ def test_unknown_model_is_404_before_its_fields_are_judged(hub: Hub) -> None:
         assert error["param"] == "model"
         record = hub.record(answer.headers["x-request-id"])
         assert (record["status"], record["kind"]) == (404, "model_not_found")
+        # The log shows what was asked for, although its fields were never read.
+        assert record["model"] == "no-such-model"
         assert (record["charge_nano"], record["basis"]) == (0, "none")
 
 
