@@ -56,3 +56,28 @@ def test_the_quick_start_shows_the_first_request_when_it_arrives(
     expect(place).to_contain_text("Received")
     place.get_by_role("link").click()
     expect(page).to_have_url(re.compile(rf"{site.organisation}/requests/\w+$"))
+
+
+def test_an_answers_request_is_code_beside_it(owner: Visitor, site: Installation) -> None:
+    """6.10: each form and language by keyboard, with the key left out."""
+    page = owner.page
+    page.goto(f"{site.organisation}/playground?m={MODEL}")
+    page.get_by_label("Message", exact=True).fill("#tokens=3 code of this")
+    page.keyboard.press("Enter")
+    more = page.locator("[data-role=assistant] [popovertarget^=more-]").last
+    more.focus()
+    page.keyboard.press("Enter")
+    page.locator(".menu:popover-open").get_by_role("link", name="Code").focus()
+    page.keyboard.press("Enter")
+    code = page.locator("#run-code")
+    expect(code).to_contain_text("/v1/chat/completions")
+    expect(code).to_contain_text("code of this")
+    pane = page.locator("#code-pane")
+    pane.get_by_role("link", name="Messages").focus()
+    page.keyboard.press("Enter")
+    expect(code).to_contain_text("/v1/messages")
+    pane.get_by_role("link", name="Python").focus()
+    page.keyboard.press("Enter")
+    expect(code).to_contain_text("Anthropic(")
+    expect(code).not_to_contain_text("sk-")
+    assert findings(page) == []
