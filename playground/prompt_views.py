@@ -41,7 +41,7 @@ def prompt_show(request: HttpRequest, actor: Actor, prompt: str) -> HttpResponse
         "versions": versions,
         "against": against,
         "settings": Settings.from_stored(version.settings),
-        "settings_json": _written(version.settings),
+        "settings_json": _rest(version.settings),
         "pieces": word_difference(_written(against.settings), _written(version.settings))
         if against else [],
         "variables": names_in(str(version.settings.get("system", ""))),
@@ -53,9 +53,13 @@ def prompt_show(request: HttpRequest, actor: Actor, prompt: str) -> HttpResponse
 
 
 def _written(settings: dict[str, object]) -> str:
-    system = str(settings.get("system", ""))
+    parts = (str(settings.get("system", "")), _rest(settings))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _rest(settings: dict[str, object]) -> str:
     rest = {name: value for name, value in settings.items() if name != "system"}
-    return system + ("\n\n" + write_json(rest) if rest else "")
+    return write_json(rest) if rest else ""
 
 
 @organisation_page("playground.use")
