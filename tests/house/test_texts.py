@@ -142,7 +142,7 @@ def test_chinese_is_written_as_agreed() -> None:
     wrong = []
     for message in _catalogue():
         _, text = _key(message)
-        if not text or re.fullmatch(r"[DMjYHis,: ]+", text):  # a date's pattern has no spaces
+        if not text or re.fullmatch(r"[DFMjYHis,: ]+", text):  # a date's pattern has no spaces
             continue
         bare = [re.sub(r"%\(\w+\)s|`", "", form) for form in _forms(message)]
         wrong += [form for form in bare if close.search(form) or re.search("[您！０-９]", form)]
@@ -246,11 +246,15 @@ KEPT = frozenset(
     "Weir OpenAI OpenAPI API URL ID UTC JSON USD US RFC DNS https sh curl GET POST DELETE"
     " token Token tok nano null slug"
     " manage py apply weir yaml gpt web prod English Enter Shift Esc Python Acme WEIR KEK"
-    " egress_allow settings".replace("_", " ").split()
+    " egress_allow settings"
+    " PUT PATCH CSV IANA Webhook Schema Top"  # Top P, Top K
+    # Code in hints and examples: endpoints, members of a tool's definition and of a body.
+    " chat_completions messages mock always auto none required name type object true"
+    " temperature logprobs".replace("_", " ").split()
 )
 # What the tests below put there: people, names, a dialect, a time zone.
 OURS = frozenset(
-    "alice bob dora example org core web prod gpt openai east chat stop Alice Bob Dora"
+    "alice bob dora example org core web prod gpt openai east chat stop Alice Bob Dora vera Vera"
     " upstream_truncated insufficient_balance Channel Name Weir".replace("_", " ").split()
 )
 
