@@ -247,7 +247,7 @@ KEPT = frozenset(
     " token Token tok nano null slug"
     " manage py apply weir yaml gpt web prod English Enter Shift Esc Python Acme WEIR KEK"
     " egress_allow settings"
-    " PUT PATCH CSV IANA Webhook Schema Top"  # Top P, Top K
+    " PUT PATCH CSV IANA JavaScript Webhook Schema Top"  # Top P, Top K
     # Code in hints and examples: endpoints, members of a tool's definition and of a body.
     " chat_completions messages mock always auto none required name type object true"
     " temperature logprobs".replace("_", " ").split()
