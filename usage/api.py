@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.http import Http404, HttpRequest
 from ninja import Query, Router, Schema
+from ninja.errors import HttpError
 from pydantic import AfterValidator, ConfigDict, Field
 
 from accounts import access
@@ -123,6 +124,55 @@ class RequestOut(Schema):
     )
 
 
+class RateOut(Schema):
+    usd: str
+    per: int = Field(description="Units that the rate is for: 1000000 or 1.")
+
+
+Rates = dict[str, RateOut]
+
+
+class ReceiptTierOut(Schema):
+    input_over: int = Field(description="Holds strictly above so many input tokens.")
+    mode: Literal["whole", "marginal"]
+    rates: Rates
+
+
+class ReceiptPriceOut(Schema):
+    version: int
+    model: str
+    valid_from: dt.datetime
+    valid_to: dt.datetime | None
+    multiplier: str = Field(description="Of the plan; it is not in the rates.")
+    rates: Rates
+    tiers: list[ReceiptTierOut]
+
+
+class ReceiptLineOut(Schema):
+    meter: str
+    quantity: int
+    rate: str
+    per: int
+    amount: str = Field(description="quantity x rate / per x multiplier, not rounded.")
+
+
+class ReceiptOut(Schema):
+    format: Literal["weir-receipt-1"]
+    request: str
+    created_at: dt.datetime
+    model: str
+    basis: str
+    meters: Meters
+    held: str
+    price: ReceiptPriceOut | None = Field(description="null: nothing was to be priced.")
+    lines: list[ReceiptLineOut]
+    rounding: str = Field(description="Once over the sum of the lines, half-even to 1 nano.")
+    above_hold: str = Field(description="More than was held; not charged.")
+    waived: str = Field(description="Not charged, by the basis.")
+    charge: str = Field(description="The lines and the rounding, less what was not charged.")
+    problem: str = Field(description="Why the meters have no price; empty otherwise.")
+
+
 class RequestList(Schema):
     items: list[RequestOut]
     next: str | None
@@ -210,6 +260,22 @@ def show_request(request: HttpRequest, id: str) -> dict[str, Any]:
         access.require(actor, "requests.read")
         raise Http404
     return _shown(actor, receipts.request_detail(actor, wanted).row)
+
+
+@router.get("/requests/{id}/receipt", response=ReceiptOut, summary="Show a request's receipt")
+def show_receipt(request: HttpRequest, id: str) -> dict[str, Any]:
+    """What a request was charged, and all it follows from: the script
+    [recompute_receipt.py](/static/recompute_receipt.py) computes it again. 409 while the request
+    runs."""
+    actor = access.actor_of(request)
+    wanted = parse_id(id)
+    if wanted is None:
+        access.require(actor, "requests.read")
+        raise Http404
+    found = receipts.document(receipts.request_detail(actor, wanted))
+    if found is None:
+        raise HttpError(409, "The request still runs. Ask for its receipt when it has ended.")
+    return found
 
 
 def _asked(query: UsageQuery) -> UsageFilter:

@@ -15,15 +15,17 @@ from uuid import UUID
 from django.http import Http404
 
 from accounts.access import Actor
-from billing.rules.meters import MeterUnknown
-from billing.rules.money import format_scaled
+from billing.rules.meters import MeterUnknown, find_meter, format_rate
+from billing.rules.money import format_multiplier, format_scaled, format_usd
 from billing.rules.pricing import PPM, CostLines, PriceInvalid, PriceVersion, price
+from lib.ids import id_text
 from usage.reports import RequestRow, ordered_meters
 from usage.visibility import run, visible
 
 # quantity x nano per million x parts per million, in USD: 10^9 x 10^6 x 10^6.
 _EXACT_DIGITS: Final = 21
 _EXACT_PER_NANO: Final = 10**12
+RECEIPT_FORMAT: Final = "weir-receipt-1"
 # What these bases stand for is never charged, whatever was counted.
 UNCHARGED: Final = frozenset({"absorbed", "free", "none"})
 
@@ -238,6 +240,70 @@ def recompute(detail: RequestDetail) -> Recomputed:
     """The charge computed again, as it was when the request ended (I10)."""
     made = detail.receipt or receipt(detail.row, detail.price)
     return Recomputed(detail.row.charge_nano, made.computed_nano, made.problem)
+
+
+def document(detail: RequestDetail) -> dict[str, Any] | None:
+    """The receipt as JSON that static/recompute_receipt.py computes again; None while it runs.
+
+    Amounts and rates are exact decimals of USD. The price is as it was stated, without the plan's
+    multiplier and without the rates that follow from others.
+    """
+    made, row = detail.receipt, detail.row
+    if made is None:
+        return None
+    return {
+        "format": RECEIPT_FORMAT,
+        "request": id_text(row.request_id),
+        "created_at": row.admitted_at,
+        "model": row.model,
+        "basis": row.basis,
+        "meters": row.meters,
+        "held": format_usd(row.hold_nano),
+        "price": None if detail.price is None or not row.meters else _stated(detail.price),
+        "lines": [
+            {
+                "meter": line.meter,
+                "quantity": line.quantity,
+                **_written_rate(line.meter, line.rate_nano_per_million, "rate"),
+                "amount": line.amount,
+            }
+            for line in made.lines
+        ],
+        "rounding": made.rounding or "0",
+        "above_hold": made.above_hold or "0",
+        "waived": made.waived or "0",
+        "charge": format_usd(made.charge_nano),
+        "problem": made.problem,
+    }
+
+
+def _stated(price: PriceShown) -> dict[str, Any]:
+    stored: Mapping[str, Any] = price.rates
+    return {
+        "version": price.version_id,
+        "model": price.model,
+        "valid_from": price.valid_from,
+        "valid_to": price.valid_to,
+        "multiplier": format_multiplier(price.multiplier_ppm),
+        "rates": _stated_rates(stored["meters"]),
+        "tiers": [
+            {
+                "input_over": tier["input_over"],
+                "mode": tier.get("mode", "whole"),
+                "rates": _stated_rates(tier["meters"]),
+            }
+            for tier in stored.get("tiers") or ()
+        ],
+    }
+
+
+def _stated_rates(meters: Mapping[str, int]) -> dict[str, Any]:
+    return {meter: _written_rate(meter, rate, "usd") for meter, rate in meters.items()}
+
+
+def _written_rate(meter: str, rate_nano_per_million: int, name: str) -> dict[str, Any]:
+    per = 10**6 if find_meter(meter).scale == "per_million" else 1
+    return {name: format_rate(meter, rate_nano_per_million), "per": per}
 
 
 class _Found(NamedTuple):

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
@@ -31,6 +31,19 @@ def request_page(request: HttpRequest, actor: Actor, rid: str) -> HttpResponse:
 @require_POST
 def request_recompute(request: HttpRequest, actor: Actor, rid: str) -> HttpResponse:
     return _detail(request, actor, rid, "usage/_receipt_check.html", recompute=True)
+
+
+@organisation_page("requests.read")
+@require_safe
+def receipt_file(request: HttpRequest, actor: Actor, rid: str) -> HttpResponse:
+    """The receipt as JSON, as the management API gives it; 404 while the request runs."""
+    request_id = parse_id(rid)
+    found = receipts.document(receipts.request_detail(actor, request_id)) if request_id else None
+    if found is None:
+        raise Http404
+    response = JsonResponse(found, json_dumps_params={"indent": 2})
+    response["Content-Disposition"] = f'attachment; filename="receipt-{rid}.json"'
+    return response
 
 
 def _detail(

@@ -15,6 +15,11 @@ urlpatterns = [
     path("o/<slug:o>/requests", views.request_list, name="requests"),
     path("o/<slug:o>/requests/<str:rid>", request_views.request_page, name="request"),
     path(
+        "o/<slug:o>/requests/<str:rid>/receipt.json",
+        request_views.receipt_file,
+        name="receipt_file",
+    ),
+    path(
         "o/<slug:o>/requests/<str:rid>/recompute",
         request_views.request_recompute,
         name="request_recompute",

@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Recompute what a request cost from its receipt, with Python (3.10 or newer) and nothing else.
+
+    python3 recompute_receipt.py receipt.json        (or the receipt on standard input)
+
+The receipt is what GET /api/v1/requests/{id}/receipt gives, or the download on the request's page.
+From its meters, its price and what was held alone, every other figure is computed again:
+
+    amount of a line = quantity x rate / per x multiplier          exact, no rounding
+    rounding         = (sum of the lines, half-even to 1e-9 USD) - (sum of the lines)
+    charge           = sum of the lines + rounding - above_hold - waived
+
+Exit status: 0 when every figure is equal, 1 when one differs (each is named), 2 when the file is
+no such receipt.
+"""
+
+import json
+import sys
+from fractions import Fraction
+from typing import Any
+
+FORMAT = "weir-receipt-1"
+NANO = 10**9
+# Input tokens, in the order in which they stand in a prompt: marginal tiers count so.
+INPUT = [
+    "in_cache_read",
+    "in_audio_cached",
+    "in_image_cached",
+    "in_cache_write_1h",
+    "in_cache_write_5m",
+    "in_text",
+    "in_audio",
+    "in_image",
+]
+# A meter without a rate of its own has that of the other.
+FALLBACKS = {
+    "in_cache_read": "in_text",
+    "in_cache_write_1h": "in_text",
+    "in_cache_write_5m": "in_text",
+    "out_reasoning": "out_text",
+}
+UNCHARGED = ["absorbed", "free", "none"]
+
+
+class MeterWithoutRate(Exception):
+    """A meter was used and has no rate: no charge can be named."""
+
+
+def complete(rates: dict[str, Any]) -> dict[str, Any]:
+    """The rates with those that others stand in for."""
+    filled = dict(rates)
+    for meter, other in FALLBACKS.items():
+        if meter not in rates and other in rates:
+            filled[meter] = rates[other]
+    return filled
+
+
+def bands(price: dict[str, Any], input_tokens: int) -> list[tuple[int, dict[str, Any]]]:
+    """The rates that are reached, from the bottom: [(input tokens beneath, rates)]."""
+    laid = dict(price["rates"])
+    found = [(0, complete(laid))]
+    for tier in price["tiers"]:
+        laid.update(tier["rates"])
+        if input_tokens > tier["input_over"]:
+            found.append((tier["input_over"], complete(laid)))
+    return found
+
+
+def split(meters: dict[str, int], price: dict[str, Any]) -> list[tuple[str, int, Any]]:
+    """What is priced together: [(meter, quantity, rates that hold for it)]."""
+    input_tokens = sum(meters.get(meter, 0) for meter in INPUT)
+    reached = bands(price, input_tokens)
+    top = reached[-1][1]
+    marginal = price["tiers"] and price["tiers"][0]["mode"] == "marginal" and len(reached) > 1
+    if not marginal:
+        return [(meter, quantity, top) for meter, quantity in meters.items() if quantity]
+    parts = []
+    at = 0
+    ends = [*(floor for floor, _ in reached[1:]), input_tokens]
+    for meter in INPUT:
+        end = at + meters.get(meter, 0)
+        for (floor, rates), ceiling in zip(reached, ends, strict=True):
+            inside = min(end, ceiling) - max(at, floor)
+            if inside > 0:
+                parts.append((meter, inside, rates))
+        at = end
+    rest = [meter for meter in meters if meter not in INPUT and meters[meter]]
+    return [*parts, *((meter, meters[meter], top) for meter in rest)]
+
+
+def half_even(amount: Fraction) -> Fraction:
+    """USD to whole nano; a Fraction rounds half to even."""
+    return Fraction(round(amount * NANO), NANO)
+
+
+def recompute(receipt: dict[str, Any]) -> dict[str, Any]:
+    """Every figure of a receipt that follows from its meters, its price and its hold."""
+    price = receipt["price"]
+    lines = []
+    total = exact = Fraction(0)
+    if price is not None:
+        for meter, quantity, rates in split(receipt["meters"], price):
+            if meter not in rates or quantity < 0:
+                raise MeterWithoutRate(meter)
+            rate = rates[meter]
+            amount = quantity * Fraction(rate["usd"]) / rate["per"] * Fraction(price["multiplier"])
+            exact += amount
+            lines.append((meter, quantity, rate, amount))
+        total = half_even(exact)
+    waived = total if receipt["basis"] in UNCHARGED else Fraction(0)
+    above = max(total - waived - Fraction(receipt["held"]), Fraction(0))
+    found: dict[str, Any] = {
+        "rounding": total - exact,
+        "above_hold": above,
+        "waived": waived,
+        "charge": total - above - waived,
+    }
+    for index, (meter, quantity, rate, amount) in enumerate(lines):
+        found[f"lines[{index}].meter"] = meter
+        found[f"lines[{index}].quantity"] = quantity
+        found[f"lines[{index}].rate"] = Fraction(rate["usd"])
+        found[f"lines[{index}].per"] = rate["per"]
+        found[f"lines[{index}].amount"] = amount
+    return found
+
+
+def stated(receipt: dict[str, Any]) -> dict[str, Any]:
+    """The same figures as the receipt states them."""
+    found: dict[str, Any] = {
+        name: Fraction(receipt[name]) for name in ("rounding", "above_hold", "waived", "charge")
+    }
+    for index, line in enumerate(receipt["lines"]):
+        found[f"lines[{index}].meter"] = line["meter"]
+        found[f"lines[{index}].quantity"] = line["quantity"]
+        found[f"lines[{index}].rate"] = Fraction(line["rate"])
+        found[f"lines[{index}].per"] = line["per"]
+        found[f"lines[{index}].amount"] = Fraction(line["amount"])
+    return found
+
+
+def text(value: Any) -> str:
+    """A figure for people; amounts are exact decimals, for all of them end."""
+    if value is None:
+        return "nothing"
+    if not isinstance(value, Fraction):
+        return str(value)
+    digits = 0
+    while (value * 10**digits).denominator != 1 and digits < 40:
+        digits += 1
+    scaled = int(abs(value) * 10**digits)
+    whole, part = divmod(scaled, 10**digits)
+    sign = "-" if value < 0 else ""
+    return f"{sign}{whole}.{part:0{digits}}" if digits else f"{sign}{whole}"
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        if len(arguments) > 1:
+            with open(arguments[1], encoding="utf-8") as file:
+                receipt = json.load(file)
+        else:
+            receipt = json.load(sys.stdin)
+        if receipt["format"] != FORMAT:
+            raise ValueError(f"its format is {receipt['format']!r}, expected {FORMAT!r}")
+        said, computed = stated(receipt), recompute(receipt)
+    except MeterWithoutRate as error:
+        print(f"{error} was used and has no rate in this price: no charge can be computed")
+        return 1
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+        print(f"this is no receipt that can be read: {error!r}", file=sys.stderr)
+        return 2
+    differing = [name for name in {**computed, **said} if said.get(name) != computed.get(name)]
+    for name in differing:
+        told, found = text(said.get(name)), text(computed.get(name))
+        print(f"{name}: the receipt says {told}, computed {found}")
+    if differing:
+        return 1
+    print(f"equal: {receipt['request']} was charged {text(computed['charge'])} USD")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
