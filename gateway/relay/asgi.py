@@ -17,7 +17,6 @@ from uuid import UUID
 from billing.rules.money import format_usd
 from gateway.codecs.amount import read_amount
 from gateway.codecs.errors import KINDS, RequestFault, message_of
-from gateway.codecs.events import Event
 from gateway.codecs.labels import NO_LABELS, read_labels
 from gateway.relay import kept_responses, legacy_billing, models_list
 from gateway.relay.auth import Credentials, Principal, read_credentials
@@ -416,7 +415,7 @@ class _Client:
         codec, target = self.asked.codec, self.asked.target
         kind, message, request_id = refused.kind, refused.message, id_text(self.request_id)
         if self.begun:
-            await self.write(codec.frame(kind, message, request_id, target), (), last=True)
+            await self.write(codec.frame(kind, message, request_id, target), last=True)
             return
         waits = refused.status in (429, 503)
         wait_ms = max(1, refused.retry_after_ms or 1000) if waits else None
@@ -445,7 +444,7 @@ class _Client:
         self.request_id = request_id
         self._replayed = True
 
-    async def answer(self, head: Head, raw: bytes, events: Sequence[Event]) -> None:
+    async def answer(self, head: Head, raw: bytes) -> None:
         await self.respond(200, self._headers(head), raw)
 
     async def begin(self, head: Head) -> None:
@@ -453,7 +452,7 @@ class _Client:
         headers += [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
         await self._start(200, headers, None)
 
-    async def write(self, raw: bytes, events: Sequence[Event], *, last: bool) -> None:
+    async def write(self, raw: bytes, *, last: bool) -> None:
         if raw or last:
             await self._send({"type": "http.response.body", "body": raw, "more_body": not last})
 
@@ -506,14 +505,14 @@ class _Queue:
     async def refuse(self, refused: Refused) -> None:
         """The outcome tells it."""
 
-    async def answer(self, head: Head, raw: bytes, events: Sequence[Event]) -> None:
+    async def answer(self, head: Head, raw: bytes) -> None:
         await self.begin(head)
-        await self.write(raw, events, last=True)
+        await self.write(raw, last=True)
 
     async def begin(self, head: Head) -> None:
         self._items.put_nowait(head)
 
-    async def write(self, raw: bytes, events: Sequence[Event], *, last: bool) -> None:
+    async def write(self, raw: bytes, *, last: bool) -> None:
         if raw:
             self._items.put_nowait(raw)
         if self._items.qsize() >= _QUEUED_MAX:

@@ -303,7 +303,7 @@ class Attempt:
         except AnswerFault as fault:
             broken = fault.event.fault if isinstance(fault.event, Broken) else "F15"
             raise failed(broken) from None
-        return await self._deliver(bill, raw, [])
+        return await self._deliver(bill, raw)
 
     async def _answer(self, told: Counting, events: list[Event], raw: bytes) -> Outcome:
         """Answer as a whole; `raw` is what the client gets where nothing is translated."""
@@ -311,9 +311,9 @@ class Attempt:
         if request is not None:
             raw = call.asked.codec.write_answer(fold(events), request)
         self._note(events)
-        return await self._deliver(self._bill(told), raw, events)
+        return await self._deliver(self._bill(told), raw)
 
-    async def _deliver(self, bill: Bill, raw: bytes, events: list[Event]) -> Outcome:
+    async def _deliver(self, bill: Bill, raw: bytes) -> Outcome:
         """Settle a whole answer, then give it to the client."""
         call = self._call
         head = self._head(bill.charge_nano)
@@ -329,7 +329,7 @@ class Attempt:
         self._trial.good()
         if not call.silent:
             call.deadline.allow("stall", call.parts.config.write_stall_s)
-            await call.sink.answer(head, raw, events)
+            await call.sink.answer(head, raw)
         return outcome
 
     async def _keep(self, response: bytes | None) -> None:
@@ -434,7 +434,7 @@ class Attempt:
             last = events[-1] if events else None
             if isinstance(last, Broken):
                 if not decoder.complete:
-                    await self._write(pieces, events[:-1])
+                    await self._write(pieces)
                     raise failed(last.fault)
                 # What cannot be read stands behind the whole answer, and takes nothing from it.
                 last = events[-1] = End(marked=False)
@@ -451,16 +451,16 @@ class Attempt:
                 said = [] if step.raw else [self._failing(last.kind, last.message)]
                 return await self._end_failed(last, [*pieces, *said], events)
             if most is not None and decoder.text_bytes + decoder.reasoning_bytes > most:
-                return await self._cut_at_hold(pieces, events)
+                return await self._cut_at_hold(pieces)
             if events:
                 heard_at = call.time()
                 if pulse is not None:
                     pulse.heard_at = heard_at
                 self._note(events)
-            if pieces or events:
-                await self._write(pieces, events)
-                pieces.clear()
                 events = []
+            if pieces:
+                await self._write(pieces)
+                pieces.clear()
             # Comments keep a connection open, not an answer alive (F13).
             call.deadline.allow("idle", idle_s, heard_at)
 
@@ -494,19 +494,17 @@ class Attempt:
         call = self._call
         if not call.silent and not call.asked.target.array:
             await call.begin(self._head(None))
-            await call.sink.write(call.asked.codec.ping, [], last=False)
+            await call.sink.write(call.asked.codec.ping, last=False)
 
-    async def _write(
-        self, pieces: Sequence[bytes], events: Sequence[Event], *, last: bool = False
-    ) -> None:
+    async def _write(self, pieces: Sequence[bytes], *, last: bool = False) -> None:
         call = self._call
         if self._committed and not call.silent:
             call.deadline.allow("stall", call.parts.config.write_stall_s)
             raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             if last:
-                await call.write(raw, events, last=True)
+                await call.write(raw, last=True)
             else:
-                await call.sink.write(raw, events, last=False)
+                await call.sink.write(raw, last=False)
 
     async def _end(self, pieces: Sequence[bytes], events: Sequence[Event]) -> Outcome:
         """The upstream says that its answer is whole."""
@@ -520,7 +518,7 @@ class Attempt:
             await self._call.repeat.keep_end(b"".join(pieces))
         outcome = self._settle(200, None, "", bill)
         self._trial.good()
-        await self._write(pieces, events, last=True)
+        await self._write(pieces, last=True)
         return outcome
 
     async def _end_failed(
@@ -531,18 +529,17 @@ class Attempt:
         status = KINDS[last.kind].status
         outcome = self._settle(status, last.kind, last.message, self._bill_stream(), "F23")
         self._trial.failed(UpstreamFailed("F23", last.kind, last.message))
-        await self._write(pieces, events, last=True)
+        await self._write(pieces, last=True)
         return outcome
 
-    async def _cut_at_hold(self, pieces: list[bytes], events: list[Event]) -> Outcome:
+    async def _cut_at_hold(self, pieces: Sequence[bytes]) -> Outcome:
         """F18: an answer that outgrows its hold ends here, as if it had reached its length."""
         self._finish_reason = "length"
         outcome = self._settle(200, None, "", self._bill_stream(), "F18")
         self._trial.good()
         translating = self._translating
         notice = self._way.codec.cut(self._decoder) if translating is None else translating.cut()
-        events += [Finish(0, "length"), End(marked=True)]
-        await self._write([*pieces, notice], events, last=True)
+        await self._write([*pieces, notice], last=True)
         return outcome
 
     def _failing(self, kind: ErrorKind, message: str) -> bytes:
@@ -566,12 +563,12 @@ class Attempt:
             self._trial.good()
             reader = self._translating or self._decoder
             steps = [] if reader is None else reader.end()
-            await self._say_last(b"".join(step.raw for step in steps), End(marked=False))
+            await self._say_last(b"".join(step.raw for step in steps))
             return outcome
         kind, message = failure.kind, failure.message
         outcome = self._settle(failure.status, kind, message, self._bill_stream(), failure.fault)
         self._trial.failed(failure)
-        await self._say_last(self._failing(kind, message), UpstreamError(kind, message, None))
+        await self._say_last(self._failing(kind, message))
         return outcome
 
     async def _stop(self, kind: ErrorKind) -> Outcome:
@@ -579,7 +576,7 @@ class Attempt:
         status, message = KINDS[kind].status, message_of(kind)
         if self._committed:
             outcome = self._settle(status, kind, message, self._bill_stream())
-            await self._say_last(self._failing(kind, message), UpstreamError(kind, message, None))
+            await self._say_last(self._failing(kind, message))
             return outcome
         outcome = self._settle(status, kind, message, Bill({}, 0, "absorbed", (), None))
         if not self._call.silent:
@@ -590,13 +587,13 @@ class Attempt:
         """The client left: what was sent and what was emitted until now is paid."""
         return self._settle(499, "client_closed", CLIENT_CLOSED, self._bill_stream())
 
-    async def _say_last(self, frame: bytes, told: Event) -> None:
+    async def _say_last(self, frame: bytes) -> None:
         """End a stream for a client that may not be able to hear it."""
         if self._call.silent:
             return
         try:
             async with asyncio.timeout(_LAST_WORDS_S):
-                await self._call.write(frame, [told], last=True)
+                await self._call.write(frame, last=True)
         except TimeoutError:
             return
 

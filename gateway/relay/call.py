@@ -8,7 +8,6 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from gateway.codecs.errors import ErrorKind, message_of
-from gateway.codecs.events import Event
 from gateway.codecs.labels import NO_LABELS
 from gateway.relay.auth import Principal
 from gateway.relay.books import Books
@@ -111,13 +110,13 @@ class Sink(Protocol):
     async def refuse(self, refused: Refused) -> None:
         """The whole answer is an error."""
 
-    async def answer(self, head: Head, raw: bytes, events: Sequence[Event]) -> None:
+    async def answer(self, head: Head, raw: bytes) -> None:
         """The whole answer at once."""
 
     async def begin(self, head: Head) -> None:
         """A stream begins."""
 
-    async def write(self, raw: bytes, events: Sequence[Event], *, last: bool) -> None:
+    async def write(self, raw: bytes, *, last: bool) -> None:
         """More of the stream; returns when more can be taken."""
 
 
@@ -211,11 +210,11 @@ class Call:
             self.begun = True
             await self.sink.begin(head)
 
-    async def write(self, raw: bytes, events: Sequence[Event], *, last: bool) -> None:
+    async def write(self, raw: bytes, *, last: bool) -> None:
         """Write more of the stream."""
         if last and self.pulse is not None:
             self.pulse.stop()
-        await self.sink.write(raw, events, last=last)
+        await self.sink.write(raw, last=last)
 
     async def refuse(self, refused: Refused) -> None:
         """Answer with an error, be it inside a stream that has begun."""

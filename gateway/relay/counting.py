@@ -89,7 +89,7 @@ async def count_tokens(
         parts = sum(facts.media.values())
         raw = counter.write_answer(estimate_tokens(facts.text_bytes) + parts * _PART_TOKENS)
     if not call.silent:
-        await call.sink.answer(Head(JSON, 0, None, 0), raw, ())
+        await call.sink.answer(Head(JSON, 0, None, 0), raw)
 
 
 async def _ask(

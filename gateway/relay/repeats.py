@@ -25,7 +25,6 @@ import msgspec
 
 from gateway.codecs.body import read_body
 from gateway.codecs.errors import RequestFault, message_of
-from gateway.codecs.events import Event
 from gateway.relay.call import Call, Head, Refused, Sink
 from gateway.relay.database import DatabaseAway, DatabaseRefused, Statement
 from gateway.relay.keeping import RETENTION_HOURS_MAX, Keeper, state_id
@@ -195,11 +194,11 @@ class Repeat:
             whole: list[bytes] = []
             async for raw, last in self._read_pieces(request_id):
                 if kept.stream:
-                    await self._client.write(raw, (), last=last)
+                    await self._client.write(raw, last=last)
                 else:
                     whole.append(raw)
             if not kept.stream:
-                await self._client.answer(kept.head, b"".join(whole), ())
+                await self._client.answer(kept.head, b"".join(whole))
         except (VaultError, _Lost):
             # Its process died in the middle, or its KEK is gone.
             await self._client.refuse(Refused("internal", 500, message_of("internal")))
@@ -235,9 +234,9 @@ class Repeat:
         if not self.gone:
             await self._client.refuse(refused)
 
-    async def answer(self, head: Head, raw: bytes, events: Sequence[Event]) -> None:
+    async def answer(self, head: Head, raw: bytes) -> None:
         if not self.gone:
-            await self._client.answer(head, raw, events)
+            await self._client.answer(head, raw)
 
     async def begin(self, head: Head) -> None:
         self._begun = True
@@ -246,7 +245,7 @@ class Repeat:
         if not self.gone:
             await self._client.begin(head)
 
-    async def write(self, raw: bytes, events: Sequence[Event], *, last: bool) -> None:
+    async def write(self, raw: bytes, *, last: bool) -> None:
         if last:
             await self.keep_end(raw)
         elif self._keeps:
@@ -254,7 +253,7 @@ class Repeat:
             if self._gathering is None:
                 self._gathering = asyncio.create_task(self._gather())
         if not self.gone:
-            await self._client.write(raw, events, last=last)
+            await self._client.write(raw, last=last)
 
     # ---- keeping
 
