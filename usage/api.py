@@ -189,8 +189,10 @@ class RequestQuery(pagination.PageQuery):
     tz: Zone = Field("UTC", description="The time zone of dates.")
     model: list[Model] = Field(default_factory=list, max_length=20, description="Model names.")
     key: list[Id] = Field(default_factory=list, max_length=20, description="Ids of keys.")
-    status: Literal["ok", "error", "stopped"] | None = Field(
-        None, description="`error`: ended with a status of 400 or more."
+    status: Literal["ok", "error", "stopped", "review"] | None = Field(
+        None,
+        description="`error`: ended with a status of 400 or more. `review`: the provider's count "
+        "could not be right, or had no price.",
     )
 
 

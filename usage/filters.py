@@ -18,7 +18,7 @@ from lib.ids import id_text, parse_id
 from usage.rules.buckets import BUCKET, Grain, Span, bucket_of, edges, first_instant
 
 Range = Literal["24h", "7d", "30d", "mtd", "last-month", "custom"]
-Status = Literal["ok", "error", "stopped"]
+Status = Literal["ok", "error", "stopped", "review"]
 GroupBy = Literal["model", "key", "user", "channel"]
 Metric = Literal["cost", "requests", "tokens", "errors"]
 

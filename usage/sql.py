@@ -124,6 +124,15 @@ def write_records(written: Sequence[RecordWritten]) -> Statement:
     }
 
 
+def tell_doubted(written: Sequence[RecordWritten]) -> Statement:
+    """Tell the operators of records that are under review (I14, F27): one fact for a channel and a
+    day, however many requests it spoils."""
+    return _TELL_DOUBTED, {
+        "organisations": _ids([record.organisation_id for record in written]),
+        "ids": _ids([record.attempt_id for record in written]),
+    }
+
+
 def learn_late(written: Sequence[RecordWritten]) -> Statement:
     """Note the endings of attempts that were taken for dead: their holds have expired (I7)."""
     return _LEARN_LATE, {
@@ -277,6 +286,20 @@ _WRITE_REFUSALS = f"""
     ) AS t (organisation_id, id, team_id, key_id, user_id, model, dialect, operation, stream,
             source, {_ENDING_COLUMNS})
     ON CONFLICT (organisation_id, id) DO NOTHING"""  # noqa: S608 - only constants are put in
+
+_TELL_DOUBTED = """
+    INSERT INTO outbox_fact (id, kind, body)
+    SELECT DISTINCT ON (r.channel_id)
+           md5('count.doubted:' || r.channel_id || ':' || (now() AT TIME ZONE 'UTC')::date)::uuid,
+           'count.doubted',
+           jsonb_build_object(
+               'channel', r.channel_name, 'model', r.model, 'slug', o.slug,
+               'flags', array_to_string(array_remove(r.flags, 'quarantine'), ', '))
+    FROM unnest(%(organisations)s::uuid[], %(ids)s::uuid[]) AS t (organisation_id, id)
+    JOIN usage_usagerecord r
+      ON r.organisation_id = t.organisation_id AND r.id = t.id AND 'quarantine' = ANY (r.flags)
+    JOIN accounts_organisation o ON o.id = r.organisation_id
+    ON CONFLICT (id) DO NOTHING"""
 
 _LEARN_LATE = """
     INSERT INTO usage_latetruth (

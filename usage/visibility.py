@@ -107,6 +107,8 @@ _BY_STATUS = {
     "ok": "r.status < 400",
     "error": "r.status >= 400 AND r.status <> 499",
     "stopped": "r.status = 499",
+    # As the index of them says it.
+    "review": "'quarantine' = ANY (r.flags)",
 }
 _BY_PERSON: Final = (
     "r.user_id IN (SELECT id FROM accounts_user WHERE lower(email) = ANY (%(users)s))"

@@ -7,6 +7,7 @@ SENT --first content--> COMMITTED --end--> SETTLED
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
@@ -53,6 +54,8 @@ from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
 from lib.ids import id_text
 from usage.sql import Ending
+
+log = logging.getLogger(__name__)
 
 _USAGE_AFTER_TEXT_S: Final = 2.0
 _REST_S: Final = 1.0
@@ -676,6 +679,11 @@ class Attempt:
         if call.principal.limited:
             ended = ended._replace(tokens=tokens_of(bill.meters))
         call.parts.books.settle(ended)
+        if bill.flags and "quarantine" in bill.flags:
+            log.error(
+                "the count of channel %s cannot be right (%s): request %s is under review",
+                self._channel.name, ", ".join(bill.flags), id_text(call.request_id),
+            )  # fmt: skip
         return outcome
 
     def _resolved(self, state: str, ending: Ending, loss_nano: int = 0) -> Resolved:

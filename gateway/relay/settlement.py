@@ -86,6 +86,13 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
             for item in resolved
         ]
         found = [money.resolve_holds(holds), usage.write_records(records)]
+        doubted = [
+            record
+            for record in records
+            if record.ending.flags and "quarantine" in record.ending.flags
+        ]
+        if doubted:
+            found.append(usage.tell_doubted(doubted))
         lost = [item for item in resolved if item.loss_nano]
         if lost:
             found += _losses(lost)

@@ -50,8 +50,8 @@ def count(seen: Seen, price_in_force: Price | None, hold_nano: int, measured: st
     told = seen.told
     raw = None if seen.usage is None else storable(seen.usage).decode(errors="replace")
     meters: Mapping[str, int] = told.meters
-    basis, flags = measured, told.flags
-    if told.missing or told.quarantined:
+    basis, flags, doubted = measured, told.flags, told.quarantined
+    if told.missing or doubted:
         meters, basis = _local(seen).meters, "estimated"
     elif seen.uncounted_bytes:
         # Told at the beginning, and the end never came: what was said since is counted here.
@@ -62,17 +62,19 @@ def count(seen: Seen, price_in_force: Price | None, hold_nano: int, measured: st
     version = price_in_force.version
     cost = price(with_request(meters, version), version)
     if not isinstance(cost, CostLines):
-        flags = (*flags, cost.reason)
+        flags, doubted = (*flags, cost.reason), True
         meters, basis = _local(seen).meters, "estimated"
         cost = price(with_request(meters, version), version)
     charge = cost.total_nano if isinstance(cost, CostLines) else hold_nano
     if charge > hold_nano:
         flags = (*flags, "above_hold")
+    if doubted:
+        flags = (*flags, "quarantine")
     return Bill(
         with_request(meters, version),
         min(charge, hold_nano),
         basis,
-        _review(told, flags),
+        flags,
         raw,
         max(charge - hold_nano, 0),
     )
@@ -110,7 +112,3 @@ def _local(seen: Seen) -> Quantities:
     if seen.reasoning_bytes:
         meters["out_reasoning"] = estimate_tokens(seen.reasoning_bytes)
     return Quantities(meters, ())
-
-
-def _review(told: Quantities, flags: tuple[str, ...]) -> tuple[str, ...]:
-    return (*flags, "quarantine") if told.quarantined else flags

@@ -200,6 +200,16 @@ def test_what_is_for_operators_reaches_no_customer(people: cast.Cast, server: Re
     assert server.got == []
 
 
+def test_operators_read_where_a_doubted_count_is_looked_at(people: cast.Cast) -> None:
+    body = {"channel": "east", "model": "gpt-5", "slug": "acme", "flags": "usage_huge"}
+    happen(people, "count.doubted", **body)
+    assert tell() == 1
+    (letter,) = mail.outbox
+    assert (letter.to, "east" in letter.subject) == (["dora@example.org"], True)
+    assert "/o/acme/requests?status=review" in letter.body
+    assert "usage_huge" in letter.body
+
+
 def test_no_secret_is_read_back(people: cast.Cast, server: Receiver) -> None:
     """P14: the secret is in one answer; nothing else holds it in the clear."""
     _, text = cast.make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)

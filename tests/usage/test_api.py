@@ -129,12 +129,14 @@ def test_filters(people: cast.Cast, key: Key) -> None:
     happen(key, model="claude")
     happen(key, status=500, charge_nano=0)
     happen(other, NOON + dt.timedelta(days=1))
+    happen(key, NOON - dt.timedelta(days=1), flags=["unpriced_meter", "quarantine"])
     client = management(people)
+    assert len(everything(client, "status=review&")) == 1
     assert len(everything(client, "model=claude&")) == 1
-    assert len(everything(client, "model=claude&model=gpt-5&")) == 3
+    assert len(everything(client, "model=claude&model=gpt-5&")) == 4
     assert len(everything(client, f"key={id_text(other.id)}&")) == 1
     assert len(everything(client, "status=error&")) == 1
-    assert len(everything(client, "status=ok&")) == 2
+    assert len(everything(client, "status=ok&")) == 3
     assert len(everything(client, f"{DAY}&")) == 2
     assert len(everything(client, "from=2026-11-18T12:00:00Z&to=2026-11-18T12:00:00.5Z&")) == 2
     assert len(everything(client, "from=2026-11-19&tz=Asia/Shanghai&")) == 1

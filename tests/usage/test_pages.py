@@ -383,3 +383,13 @@ def test_every_request_costs_the_same_number_of_statements(
     for path in ("usage", "requests", "usage?group_by=key&metric=tokens"):
         with django_assert_max_num_queries(16):
             page(alice, path)
+
+
+def test_the_log_of_what_is_under_review(people: cast.Cast, key: Key) -> None:
+    """I14, F27."""
+    happen(key)
+    doubted = happen(key, flags=["usage_huge", "quarantine"], basis="estimated")
+    text = page(cast.signed_in(people.alice), f"requests?status=review&{DAY}")
+    assert rows(text) == 1
+    assert id_text(doubted.request_id) in text
+    assert 'value="review" selected' in text

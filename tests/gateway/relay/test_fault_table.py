@@ -5,6 +5,7 @@ All cells are asked at once, with the first test that needs one; each is a test 
 """
 
 import contextlib
+import datetime as dt
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -425,6 +426,22 @@ def test_what_the_client_does_not_notice(
     assert (record["charge_nano"] == 0) == row.free
     if row.basis == "measured" and not row.free:
         paid(seen)
+
+
+def test_operators_hear_of_counts_under_review(found: dict[str, Seen], hub: Hub) -> None:
+    """F27, I14: one fact for a channel and a day, however many requests."""
+    doubted = {
+        (seen.final["channel_name"], seen.final["ended_at"].astimezone(dt.UTC).date())
+        for cell, seen in found.items()
+        if CELLS[cell].code == "F27"
+    }
+    told = hub.rows(
+        "SELECT body FROM outbox_fact WHERE kind = 'count.doubted' AND body->>'channel' = ANY(%s)",
+        [channel for channel, _ in doubted],
+    )
+    assert len(told) == len(doubted) > 0
+    for one in told:
+        assert one["body"]["flags"].startswith("usage_")
 
 
 def test_redirects_are_never_followed(found: dict[str, Seen], fake: FakeUpstream) -> None:
