@@ -79,12 +79,14 @@ class Answer:
 
 @dataclass
 class Hub:
-    """A hub under test. `environment` changes the settings of a process started after."""
+    """A hub under test. `environment` changes the settings of a process started after;
+    `application` is the module that uvicorn serves."""
 
     dsn: str
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
+    application: str = "config.asgi"
 
     def __post_init__(self) -> None:
         self.connect()
@@ -122,7 +124,8 @@ class Hub:
 
     def spawn(self) -> None:
         """Start uvicorn and wait for nothing."""
-        command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--no-access-log"]
+        served = f"{self.application}:application"
+        command = [sys.executable, "-m", "uvicorn", served, "--no-access-log"]
         command += ["--port", str(self.port), "--loop", "uvloop", "--http", "httptools"]
         environment = {
             **os.environ,

@@ -32,7 +32,7 @@ class Truth(NamedTuple):
 
     `charge_nano` is what its own process charged for it, None if that process died. `total_nano`
     is what the count comes to at the price of the admission, None where it cannot be reckoned; the
-    provider's word stands above ours.
+    provider's word stands above ours, unless it had not heard of the attempt yet.
     """
 
     attempt_id: UUID
@@ -72,6 +72,9 @@ def to_post(limit: int) -> list[Truth]:
     for row in rows:
         late = known[row.attempt_id].get(TruthSource.LATE)
         best = known[row.attempt_id].get(TruthSource.LOOK_UP, row)
+        if late is not None and late.meters and not best.meters:
+            # Asked while the process stood still that sent the request only afterwards.
+            best = late
         version = versions[row.attempt_id].charge
         meters: Mapping[str, int] = best.meters or {}
         total = 0 if version is None else total_of(with_request(meters, version), version)

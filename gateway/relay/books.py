@@ -191,17 +191,32 @@ class Books:
                 await self._keep()
                 await self._back_off(error)
             except Exception as error:
-                # A defect of ours must not take the process's writer with it.
+                # A defect of ours must not take the process's writer with it, nor what was counted.
                 log.exception("a batch of the books failed")
                 failed = True
                 self._fail(asking, error)
-                await self._unkeep(len(endings))
+                await self._unkeep(await self._write_singly(endings))
             else:
                 failed = False
                 self._retry_s = 0.0
                 if self._spooled or self._kept_marks:
                     await self._unkeep(len(endings))
         self._worker = None
+
+    async def _write_singly(self, endings: Sequence[Settled]) -> int:
+        """Try each ending of a batch that failed by a defect once more; how many need no third try.
+
+        The hold of one that fails again is left to the sweeper.
+        """
+        for done, item in enumerate(endings):
+            try:
+                await self._write([], [item])
+            except (DatabaseAway, DatabaseRefused):
+                self._endings[:0] = endings[done:]
+                return done
+            except Exception:
+                log.exception("an ending cannot be written")
+        return len(endings)
 
     async def _keep(self) -> None:
         """Put the endings that wait for the database on the disk."""
