@@ -48,6 +48,7 @@ from gateway.relay.snapshot import Channel
 from gateway.relay.tally import Bill, Seen, cost_of, count, meters_text, tokens_of
 from gateway.relay.translating import Translating
 from gateway.relay.upstream import Answer, UpstreamFailed, failed, read_rest
+from gateway.relay.vocabulary import vocabulary_of
 from gateway.relay.way import Asking, Way
 from gateway.rules.bound import input_tokens_min
 from gateway.rules.faults import FAULTS
@@ -60,6 +61,9 @@ log = logging.getLogger(__name__)
 _USAGE_AFTER_TEXT_S: Final = 2.0
 _REST_S: Final = 1.0
 _LAST_WORDS_S: Final = 1.0
+# Of an answer's beginning so many pieces, and of each so much.
+_SAMPLE_PIECES: Final = 128
+_SAMPLE_CHARACTERS: Final = 16 * 1024
 _MARK_PIECES: Final = 64
 
 # The event loop keeps only weak references to tasks.
@@ -93,12 +97,14 @@ class Attempt:
         "_priced",
         "_remembered",
         "_remembers",
+        "_said",
         "_size",
         "_thoughts",
         "_tiered",
         "_translating",
         "_trial",
         "_ttft_ms",
+        "_vocabulary",
         "_way",
         "id",
     )
@@ -140,6 +146,9 @@ class Attempt:
         self._counted_bytes = 0
         # Pieces of the answer, and of them those of reasoning: each is a token at least.
         self._pieces = self._thoughts = self._marked = 0
+        # The first of them, where the vocabulary is known: they tell how long its tokens are.
+        self._vocabulary = vocabulary_of(candidate.upstream_model or facts.model)
+        self._said: list[str] = []
         self._input_min: int | None = None
         self._remembers = (way.seals or way.thoughts) and may_keep(call.principal, facts.body)
         self._remembered: list[Event] = []
@@ -623,8 +632,9 @@ class Attempt:
             cut = told is self._decoder and not self._complete
             uncounted = said - self._counted_bytes if cut else 0
             seen = Seen(
-                input_bytes, used, told.usage, told.text_bytes, told.reasoning_bytes, uncounted
-            )
+                input_bytes, used, told.usage, told.text_bytes, told.reasoning_bytes, uncounted,
+                None, self._vocabulary, self._said, self._facts.body.raw,
+            )  # fmt: skip
         return self._count(seen)
 
     def _seen_here(self, exchange: Exchange) -> Seen:
@@ -697,11 +707,14 @@ class Attempt:
         return self._count(Seen(self._facts.text_bytes)).charge_nano
 
     def _note(self, events: Sequence[Event]) -> None:
-        """Remember how it finishes, and how much of it the last usage counts."""
+        """Remember how it finishes, how it begins, and how much of it the last usage counts."""
+        samples = self._vocabulary is not None
         for event in events:
             kind = type(event)
             if kind is TextDelta or kind is ToolArgumentsDelta or kind is RefusalDelta:
                 self._pieces += 1
+                if samples and self._pieces <= _SAMPLE_PIECES:
+                    self._said.append(event.text[:_SAMPLE_CHARACTERS])  # type: ignore[attr-defined]
             elif kind is ReasoningDelta:
                 self._pieces += 1
                 self._thoughts += 1

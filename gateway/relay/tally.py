@@ -1,7 +1,7 @@
 """What an attempt comes to: the upstream's last count, else our own, priced once."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -10,13 +10,17 @@ from billing.rules.pricing import CostLines, price, total_of
 from gateway.codecs.usage import Quantities, storable
 from gateway.relay.price_list import Price
 from gateway.relay.sizing import with_request
+from gateway.relay.vocabulary import Vocabulary, count_tokens
 from gateway.rules.bound import estimate_tokens
+
+_BODY_BYTES_MAX: Final = 256 * 1024
 
 
 class Seen(NamedTuple):
     """What was sent and received: the last usage (F26), raw and as its dialect reads it, and sizes
     in UTF-8 bytes. `uncounted_bytes` of the answer came after that usage was told.
-    `here` is our own count of what is counted by other things than its text."""
+    `here` is our own count of what is counted by other things than its text. `said` is the answer's
+    beginning and `body` the request, for who counts in the `vocabulary`."""
 
     input_bytes: int
     told: Quantities = Quantities({}, ("usage_missing",))
@@ -25,6 +29,9 @@ class Seen(NamedTuple):
     reasoning_bytes: int = 0
     uncounted_bytes: int = 0
     here: Mapping[str, int] | None = None
+    vocabulary: Vocabulary | None = None
+    said: Sequence[str] = ()
+    body: bytes = b""
 
 
 class Bill(NamedTuple):
@@ -55,7 +62,7 @@ def count(seen: Seen, price_in_force: Price | None, hold_nano: int, measured: st
         meters, basis = _local(seen).meters, "estimated"
     elif seen.uncounted_bytes:
         # Told at the beginning, and the end never came: what was said since is counted here.
-        more = estimate_tokens(seen.uncounted_bytes)
+        more = _tokens_said(seen, seen.uncounted_bytes)
         meters, basis = {**meters, "out_text": meters.get("out_text", 0) + more}, "estimated"
     if price_in_force is None:
         return Bill(meters, 0, "free", (*flags, "unpriced"), raw)
@@ -106,9 +113,31 @@ def _local(seen: Seen) -> Quantities:
     if seen.here is not None:
         return Quantities(dict(seen.here), ())
     meters = {
-        "in_text": estimate_tokens(seen.input_bytes),
-        "out_text": estimate_tokens(seen.text_bytes),
+        "in_text": _tokens_sent(seen),
+        "out_text": _tokens_said(seen, seen.text_bytes),
     }
     if seen.reasoning_bytes:
-        meters["out_reasoning"] = estimate_tokens(seen.reasoning_bytes)
+        meters["out_reasoning"] = _tokens_said(seen, seen.reasoning_bytes)
     return Quantities(meters, ())
+
+
+def _tokens_said(seen: Seen, size: int) -> int:
+    """Tokens of so many bytes of the answer: as many to a byte as its beginning has."""
+    sample = "".join(seen.said)
+    if seen.vocabulary is None or not sample:
+        return estimate_tokens(size)
+    tokens, sample_bytes = (
+        count_tokens(sample, seen.vocabulary),
+        len(sample.encode("utf-8", "replace")),
+    )
+    return -(-size * tokens // sample_bytes)
+
+
+def _tokens_sent(seen: Seen) -> int:
+    """Tokens of the request: its JSON, written plainly, in whose place a provider puts its own
+    marks. What is not all text, or long, is estimated."""
+    raw = seen.body
+    if seen.vocabulary is None or len(raw) != seen.input_bytes or len(raw) > _BODY_BYTES_MAX:
+        return estimate_tokens(seen.input_bytes)
+    plain = msgspec.json.encode(msgspec.json.decode(raw))
+    return count_tokens(plain.decode(), seen.vocabulary)

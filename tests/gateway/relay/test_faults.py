@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gateway.relay.vocabulary import count_tokens
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.gateway.relay.asking import ask, chunks_of, text_of
 from tests.gateway.relay.speakers import SPEAKERS, UPSTREAMS, Wish
@@ -47,6 +48,28 @@ def test_usage_that_cannot_be_read_behind_the_whole_text(hub: Hub, fake: FakeUps
     record = hub.record(answer.headers["x-request-id"])
     assert (record["status"], record["kind"], record["basis"]) == (200, None, "estimated")
     assert 0 < record["charge_nano"] <= record["hold_nano"]
+
+
+@pytest.mark.parametrize("client", SPEAKERS)
+@pytest.mark.parametrize(
+    ("how", "stream"),
+    [("#usage=none", False), ("#usage=none", True), ("#usage=huge", True),
+     ("#a.fault=F14:eof@9", True)],
+)  # fmt: skip
+def test_an_answer_without_usage_is_counted_as_its_model_counts(
+    hub: Hub, fake: FakeUpstream, client: str, stream: bool, how: str
+) -> None:
+    """F25, F27, F14: by the vocabulary of the upstream's model, whoever asks."""
+    speaker, tenant = SPEAKERS[client], hub.tenant()
+    model = hub.model(fake, upstream_model="gpt-4o-2024-11-20")
+    answer = send(
+        hub, tenant, speaker, model, speaker.body(model, Wish(f"{how} #tokens=30", stream)), stream
+    )
+    said = speaker.read(answer).text
+    assert said
+    record = hub.record(answer.headers["x-request-id"])
+    assert record["basis"] == "estimated"
+    assert record["meters"]["out_text"] == count_tokens(said, "o200k_base")
 
 
 def test_charge_above_the_hold_is_cut_to_it(hub: Hub, fake: FakeUpstream) -> None:

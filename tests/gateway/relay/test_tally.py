@@ -6,6 +6,7 @@ from billing.rules.pricing import PriceVersion
 from gateway.codecs.usage import Quantities
 from gateway.relay.price_list import Price
 from gateway.relay.tally import Seen, count
+from gateway.relay.vocabulary import count_tokens, vocabulary_of
 
 PRICE = Price(7, 0.0, None, PriceVersion({"in_text": 1_000_000_000, "out_text": 3_000_000_000}))
 HOLD = 10**9
@@ -44,3 +45,43 @@ def test_who_counts(flags: tuple[str, ...], basis: str, reviewed: bool) -> None:
     assert bill.basis == basis
     assert ("quarantine" in bill.flags) == reviewed
     assert bill.charge_nano == (0 if basis == "measured" else 10 * 1000 + 20 * 3000)
+
+
+def test_the_vocabulary_of_a_model() -> None:
+    known = {
+        "gpt-4o-mini": "o200k_base",
+        "openai/gpt-5": "o200k_base",
+        "o3": "o200k_base",
+        "gpt-oss-120b": "o200k_base",
+        "gpt-4-turbo": "cl100k_base",
+        "gpt-3.5-turbo": "cl100k_base",
+        "claude-sonnet-4": None,
+        "ollama": None,
+        "o10": None,
+    }
+    assert {model: vocabulary_of(model) for model in known} == known
+
+
+def test_tokens_are_those_of_the_public_vocabularies() -> None:
+    """The figures are OpenAI's own (its cookbook, "How to count tokens with tiktoken")."""
+    text = "\u304a\u8a95\u751f\u65e5\u304a\u3081\u3067\u3068\u3046"
+    assert [count_tokens(text, name) for name in ("cl100k_base", "o200k_base")] == [9, 8]
+    assert count_tokens("antidisestablishmentarianism", "cl100k_base") == 6
+    assert count_tokens("2 + 2 = 4", "o200k_base") == 7
+
+
+def test_an_answer_without_usage_is_counted_in_its_own_vocabulary() -> None:
+    """F25: exactly where all of it is known, in proportion where its beginning is."""
+    said = ["the quick ", "brown fox ", "jumps"]
+    size = sum(map(len, said))
+    tokens = count_tokens("".join(said), "o200k_base")
+    body = b'{"messages":[{"role":"user","content":"\\u4f60\\u597d"}]}'
+    seen = Seen(len(body), text_bytes=size, vocabulary="o200k_base", said=said, body=body)
+    bill = count(seen, PRICE, HOLD, "measured")
+    plain = '{"messages":[{"role":"user","content":"\u4f60\u597d"}]}'
+    assert bill.meters == {"in_text": count_tokens(plain, "o200k_base"), "out_text": tokens}
+    assert (bill.basis, bill.flags) == ("estimated", ("usage_missing",))
+    longer = count(seen._replace(text_bytes=10 * size), PRICE, HOLD, "measured")
+    assert longer.meters["out_text"] == 10 * tokens
+    other = count(seen._replace(vocabulary=None), PRICE, HOLD, "measured")
+    assert other.meters == {"in_text": -(-len(body) // 4), "out_text": -(-size // 4)}
