@@ -61,9 +61,10 @@ log = logging.getLogger(__name__)
 _USAGE_AFTER_TEXT_S: Final = 2.0
 _REST_S: Final = 1.0
 _LAST_WORDS_S: Final = 1.0
-# Of an answer's beginning so many pieces, and of each so much.
-_SAMPLE_PIECES: Final = 128
+# Of an answer's beginning so much is kept; small pieces take ten times their length until they are
+# joined.
 _SAMPLE_CHARACTERS: Final = 16 * 1024
+_SAMPLE_PIECES: Final = 64
 _MARK_PIECES: Final = 64
 
 # The event loop keeps only weak references to tasks.
@@ -98,6 +99,7 @@ class Attempt:
         "_remembered",
         "_remembers",
         "_said",
+        "_samples",
         "_size",
         "_thoughts",
         "_tiered",
@@ -148,6 +150,7 @@ class Attempt:
         self._pieces = self._thoughts = self._marked = 0
         # The first of them, where the vocabulary is known: they tell how long its tokens are.
         self._vocabulary = vocabulary_of(candidate.upstream_model or facts.model)
+        self._samples = self._vocabulary is not None
         self._said: list[str] = []
         self._input_min: int | None = None
         self._remembers = (way.seals or way.thoughts) and may_keep(call.principal, facts.body)
@@ -708,12 +711,12 @@ class Attempt:
 
     def _note(self, events: Sequence[Event]) -> None:
         """Remember how it finishes, how it begins, and how much of it the last usage counts."""
-        samples = self._vocabulary is not None
+        samples = self._samples
         for event in events:
             kind = type(event)
             if kind is TextDelta or kind is ToolArgumentsDelta or kind is RefusalDelta:
                 self._pieces += 1
-                if samples and self._pieces <= _SAMPLE_PIECES:
+                if samples:
                     self._said.append(event.text[:_SAMPLE_CHARACTERS])  # type: ignore[attr-defined]
             elif kind is ReasoningDelta:
                 self._pieces += 1
@@ -728,6 +731,10 @@ class Attempt:
                 said = self._decoder.text_bytes + self._decoder.reasoning_bytes
                 since = events[events.index(event) + 1 :]
                 self._counted_bytes = said - sum(map(_text_bytes, since))
+        if samples and len(self._said) >= _SAMPLE_PIECES:
+            begun = "".join(self._said)
+            self._said = [begun]
+            self._samples = len(begun) < _SAMPLE_CHARACTERS
 
     def _hear_tier(self, told: str) -> None:
         """The upstream says in which service tier it answers: that is what is paid."""

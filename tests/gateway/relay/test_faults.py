@@ -54,7 +54,7 @@ def test_usage_that_cannot_be_read_behind_the_whole_text(hub: Hub, fake: FakeUps
 @pytest.mark.parametrize(
     ("how", "stream"),
     [("#usage=none", False), ("#usage=none", True), ("#usage=huge", True),
-     ("#a.fault=F14:eof@9", True)],
+     ("#a.fault=F14:eof@200", True)],
 )  # fmt: skip
 def test_an_answer_without_usage_is_counted_as_its_model_counts(
     hub: Hub, fake: FakeUpstream, client: str, stream: bool, how: str
@@ -63,7 +63,7 @@ def test_an_answer_without_usage_is_counted_as_its_model_counts(
     speaker, tenant = SPEAKERS[client], hub.tenant()
     model = hub.model(fake, upstream_model="gpt-4o-2024-11-20")
     answer = send(
-        hub, tenant, speaker, model, speaker.body(model, Wish(f"{how} #tokens=30", stream)), stream
+        hub, tenant, speaker, model, speaker.body(model, Wish(f"{how} #tokens=300", stream)), stream
     )
     said = speaker.read(answer).text
     assert said
