@@ -267,7 +267,7 @@ def show_request(request: HttpRequest, id: str) -> dict[str, Any]:
 @router.get("/requests/{id}/receipt", response=ReceiptOut, summary="Show a request's receipt")
 def show_receipt(request: HttpRequest, id: str) -> dict[str, Any]:
     """What a request was charged, and all it follows from: the script
-    [recompute_receipt.py](/static/recompute_receipt.py) computes it again. 409 while the request
+    `/static/recompute_receipt.py` computes it again. 409 while the request
     runs."""
     actor = access.actor_of(request)
     wanted = parse_id(id)
