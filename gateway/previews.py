@@ -76,9 +76,10 @@ def cancel_preview(actor: Actor, preview: PricePreview) -> None:
 
 
 def work_off(step_ns: int = _STEP_NS) -> int:
-    """Go on with previews for a while; how many were finished. Safe from several processes."""
+    """Go on with previews for a while, a step at least; how many were finished. Safe from several
+    processes."""
     until, finished = time.monotonic_ns() + step_ns, 0
-    while time.monotonic_ns() < until:
+    while True:
         preview_id = (
             PricePreview.objects.filter(state__in=(PreviewState.QUEUED, PreviewState.RUNNING))
             .order_by("id")
@@ -88,9 +89,9 @@ def work_off(step_ns: int = _STEP_NS) -> int:
         if preview_id is None:
             break
         taken, over = _go_on(preview_id, until)
-        if not taken:
-            break
         finished += over
+        if not taken or time.monotonic_ns() >= until:
+            break
     return finished
 
 
