@@ -11,7 +11,7 @@ from accounts.models import User
 from gateway.codecs.events import TextDelta, ToolArgumentsDelta, ToolCallStart
 from lib import clock
 from lib.ids import id_text
-from playground.conversations import KEPT_DELETED, drop_deleted
+from playground.conversations import KEPT_DELETED, drop_deleted, path_to
 from playground.models import Conversation, Message, Run
 from tests.cast import Cast, signed_in
 from tests.playground.test_views import ScriptedRelay, chat_of, outcome, page, people, send
@@ -102,7 +102,8 @@ def test_a_branch_becomes_a_chat_of_its_own(people: Cast) -> None:
     response = post(people.bob, "message_branch", answer.text_id)
     copy = Conversation.objects.exclude(id=answer.conversation_id).get()
     assert response["HX-Redirect"].endswith(id_text(copy.id))
-    assert [m.content for m in copy.messages.all()] == ["Hi", "one"]
+    assert copy.leaf is not None
+    assert [message.content for message in path_to(copy.leaf)] == ["Hi", "one"]
 
 
 CALLS = ScriptedRelay(
