@@ -61,7 +61,7 @@ def list_context(
     running = running_conversations(actor)
     chats = chats_shown(actor, search, archived=archived)
     return {
-        "running": running,
+        "running_chats": running,
         "groups": page.chat_groups(chats, set(running), slug_of(actor)),
         "open_chat": id_text(conversation.id) if conversation else "",
         "search": search,

@@ -252,7 +252,7 @@ def _page(
 ) -> HttpResponse:
     slug = slug_of(actor)
     listed = list_context(actor, conversation)
-    run = listed["running"].get(conversation.id) if conversation else None
+    run = listed["running_chats"].get(conversation.id) if conversation else None
     chosen = context.pop("asked_model", "") or (conversation.model if conversation else "")
     models = models_context(actor, chosen)
     if form is None:

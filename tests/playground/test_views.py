@@ -336,3 +336,15 @@ def test_sending_and_stopping_need_the_csrf_token(people: Cast) -> None:
         reverse("run_stop", args=["acme", turn.run.text_id]),
     ):
         assert client.post(url, {"text": "x"}).status_code == 403
+
+
+def test_an_answer_elsewhere_keeps_no_other_chat_from_sending(people: Cast) -> None:
+    """Stop stands where an answer is written, and nowhere else."""
+    send(people.bob, HELLO, text="Hi")
+    Run.objects.update(state=RunState.RUNNING, ended_at=None)
+    here = page(people.bob, chat_of(people.bob)).content.decode()
+    elsewhere = page(people.bob, "/o/acme/playground").content.decode()
+    assert "data-running" in here
+    assert "data-stop" in here
+    assert "data-running" not in elsewhere
+    assert "data-stop" not in elsewhere
