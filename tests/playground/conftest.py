@@ -114,9 +114,9 @@ def stage(static_root: Path) -> Iterator[Stage]:
         drop_database(name)
 
 
-# Of the package: Playwright keeps a loop running in this thread, in which no asynchronous test of
-# another package could run afterwards.
-@pytest.fixture(scope="package")
+# Of the module: Playwright keeps a loop running in this thread, in which no asynchronous test and
+# no query of another module could run afterwards.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
