@@ -188,7 +188,8 @@ class Lane:
         self, pgconn: PGconn, statements: Sequence[Statement], *, bare: bool = False
     ) -> list[PGresult]:
         self._results = []
-        self._answer = asyncio.get_running_loop().create_future()
+        # It may be answered, and then is nobody's, before the last of it is known to be written.
+        answer = self._answer = asyncio.get_running_loop().create_future()
         if not bare:
             self._send(pgconn, "BEGIN", {})
         for text, parameters in statements:
@@ -198,7 +199,7 @@ class Lane:
         pgconn.pipeline_sync()
         if pgconn.flush():
             await self._flush(pgconn)
-        await self._answer
+        await answer
         return self._results
 
     def _send(self, pgconn: PGconn, text: str, parameters: Mapping[str, object]) -> None:

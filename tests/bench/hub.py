@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from stack import postgres
@@ -28,15 +29,15 @@ _OPTIONS = (
 )  # fmt: skip
 
 
+@dataclass
 class Web(Hub):
     """A web process of production; what sets it up is the tests' own."""
 
-    application = "config.asgi:application"
     served: Process | None = None
 
     def launch(self) -> None:
         self.port = self.port or free_port()
-        command = [sys.executable, "-m", "deploy.serve", self.application, *_OPTIONS]
+        command = [sys.executable, "-m", "deploy.serve", f"{self.application}:application"]
         environment = {
             **os.environ,
             "DATABASE_URL": self.dsn,
@@ -44,7 +45,10 @@ class Web(Hub):
             "SPOOL_DIR": str(self.spool),
         }
         self.served = Process(
-            [*command, f"--port={self.port}"], self._log, environment=environment, folder=ROOT
+            [*command, *_OPTIONS, f"--port={self.port}"],
+            self._log,
+            environment=environment,
+            folder=ROOT,
         )
 
     def stop(self) -> None:
@@ -53,10 +57,11 @@ class Web(Hub):
             self.served = None
 
 
+@dataclass
 class BareWeb(Web):
     """The same without its books."""
 
-    application = "tests.bench.bare:application"
+    application: str = "tests.bench.bare"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from psycopg.pq.abc import PGconn
 
 from gateway.relay.admission import Asked, Verdict
 from gateway.relay.books import BATCH_MAX, Books
@@ -159,3 +160,24 @@ async def test_refused_statement_leaves_the_lane_usable(lane: Lane) -> None:
     assert refused.value.sqlstate == "22012"
     rows = await lane.run([("SELECT 1", {}), ("SELECT NULL, %(a)s || %(b)s", {"a": 1, "b": "é"})])
     assert rows == [[("1",)], [(None, "1é")]]
+
+
+class SlowWriter(Lane):
+    """Hears that everything is written only when it is answered, as may be with a full socket."""
+
+    async def _flush(self, pgconn: PGconn) -> None:
+        answer = self._answer
+        assert answer is not None
+        await super()._flush(pgconn)
+        await asyncio.wait([answer])
+
+
+async def test_answered_while_it_still_writes(hub: Hub) -> None:
+    """P2: a batch that is larger than the socket's buffer is answered like any other."""
+    lane = SlowWriter(hub.dsn, 2.0)
+    await lane.open()
+    try:
+        long = "x" * 10_000_000
+        assert await lane.run([("SELECT length(%(text)s)", {"text": long})]) == [[("10000000",)]]
+    finally:
+        await lane.close()
