@@ -393,7 +393,8 @@ _PLACE_HOLDS = """
         FROM asked
         LEFT JOIN accounts_key key
             ON key.id = asked.key_id AND key.organisation_id = asked.organisation_id
-            AND key.revoked_at IS NULL AND NOT key.disabled
+            -- Not IS NULL, by which the planner would take the index of live keys' names.
+            AND num_nonnulls(key.revoked_at) = 0 AND NOT key.disabled
             AND (key.expires_at IS NULL OR key.expires_at > now())
         LEFT JOIN wallet ON wallet.organisation_id = asked.organisation_id
     ),
@@ -502,7 +503,8 @@ _PLACE_GUARDED_HOLDS = """
         FROM asked
         LEFT JOIN accounts_key key
             ON key.id = asked.key_id AND key.organisation_id = asked.organisation_id
-            AND key.revoked_at IS NULL AND NOT key.disabled
+            -- Not IS NULL, by which the planner would take the index of live keys' names.
+            AND num_nonnulls(key.revoked_at) = 0 AND NOT key.disabled
             AND (key.expires_at IS NULL OR key.expires_at > now())
         LEFT JOIN accounts_team team ON team.id = key.team_id
         LEFT JOIN wallet ON wallet.organisation_id = asked.organisation_id
@@ -736,7 +738,8 @@ _RESOLVE_HOLDS = """
     resolved AS (
         UPDATE billing_hold hold SET state = told.state, resolved_at = now()
         FROM told
-        WHERE hold.id = told.attempt_id AND hold.state = 'open'
+        -- Open, in words that do not lead the planner to the index of all that is open.
+        WHERE hold.id = told.attempt_id AND hold.resolved_at IS NULL
         RETURNING hold.id, hold.organisation_id, hold.amount_nano, hold.state, told.posting_id,
                   least(told.charge_nano, hold.amount_nano) AS charged_nano,
                   greatest(told.charge_nano - hold.amount_nano, 0) AS excess_nano,
@@ -880,7 +883,7 @@ _CORRECT_WINDOWS = """
 _MARK_HOLDS = """
     UPDATE billing_hold hold SET mark = told.meters
     FROM unnest(%(attempts)s::uuid[], %(meters)s::jsonb[]) AS told (attempt_id, meters)
-    WHERE hold.id = told.attempt_id AND hold.state = 'open'"""
+    WHERE hold.id = told.attempt_id AND hold.resolved_at IS NULL"""
 
 _RENEW_LEASE = """
     INSERT INTO billing_process (id, alive_until)

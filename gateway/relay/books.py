@@ -4,7 +4,7 @@ What arrives while a commit is in flight goes into the next one. There is no tim
 fixed wait of 2 ms was measured to add latency and save nothing (decisions.md).
 
     admit    waits for its verdict; hears at once when the database is away
-    settle   waits for nothing; is tried again until it is through
+    settle   nobody waits for it: it rides with what comes next, and is tried until it is through
     watch    a stream whose high-water marks are written while it runs
 
 Marks and the process's lease are written along with whatever else there is. They are what another
@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 BATCH_MAX = 256
 
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
+# How long an ending waits for an admission to ride with while nothing else is being written: it
+# would keep the admission waiting for a commit of its own.
+_RIDE_S: Final = 0.003
 # What another try may cure: serialization and deadlock, lack of resources, locks, cancelled
 # statements, an administrator's shutdown, a server that became read-only.
 _PASSING = ("40", "53", "55", "57", "25")
@@ -80,6 +83,7 @@ class Books:
         # No hold without a lease: the first transaction says that the process lives.
         self._lease_due = lane.process_id is not None
         self._worker: asyncio.Task[None] | None = None
+        self._riding: asyncio.TimerHandle | None = None
         self._bell = asyncio.Event()
         self._retry_s = 0.0
 
@@ -135,7 +139,10 @@ class Books:
     def settle(self, item: Settled) -> None:
         """Write this ending; returns before it is written."""
         self._endings.append(item)
-        self._wake()
+        if self._worker is not None:
+            self._wake()
+        elif self._riding is None:
+            self._riding = asyncio.get_running_loop().call_later(_RIDE_S, self._wake)
 
     def watch(self, stream: Watched) -> None:
         """Write the marks of this stream until `unwatch`."""
@@ -168,10 +175,15 @@ class Books:
 
     async def join(self) -> None:
         """Wait until everything is written."""
+        if self._riding is not None:
+            self._wake()
         while self._worker is not None:
             await asyncio.wait([self._worker])
 
     def _wake(self) -> None:
+        if self._riding is not None:
+            self._riding.cancel()
+            self._riding = None
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         elif self._retry_s:

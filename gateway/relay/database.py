@@ -30,12 +30,12 @@ Row = tuple[str | None, ...]
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 _CONNECT_S = 2
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 1.0
-# All our statements are look-ups by key. The planner would choose scans while the tables are
-# empty, and keep that plan while they grow; a generic plan is the same for every batch.
 _END_BACKEND = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE application_name = %s AND usename = current_user"""
-_SESSION = {
+# All our statements are look-ups by key. The planner would choose scans while the tables are
+# empty, and keep that plan while they grow; a generic plan is the same for every batch.
+SESSION = {
     "statement_timeout": "2000",
     "lock_timeout": "1000",
     "idle_in_transaction_session_timeout": "5000",
@@ -59,7 +59,7 @@ class DatabaseRefused(Exception):
         super().__init__(f"{sqlstate} {message}")
 
 
-class _Prepared:
+class Prepared:
     """A statement in the server's own notation, with the order of its parameters."""
 
     __slots__ = ("name", "names", "text")
@@ -83,7 +83,7 @@ class Lane:
     """
 
     def __init__(self, dsn: str, wait_s: float, process_id: UUID | None = None) -> None:
-        session = _SESSION if process_id is None else {**_SESSION, "weir.process": process_id}
+        session = SESSION if process_id is None else {**SESSION, "weir.process": process_id}
         options = " ".join(f"-c {name}={value}" for name, value in session.items())
         self.process_id = process_id
         self._dsn = make_conninfo(
@@ -96,7 +96,7 @@ class Lane:
         self._wait_s = wait_s
         self._connection: psycopg.AsyncConnection[object] | None = None
         self._pgconn: PGconn | None = None
-        self._prepared: dict[str, _Prepared] = {}
+        self._prepared: dict[str, Prepared] = {}
         self._known: set[bytes] = set()
         self._answer: asyncio.Future[None] | None = None
         self._results: list[PGresult] = []
@@ -205,7 +205,7 @@ class Lane:
     def _send(self, pgconn: PGconn, text: str, parameters: Mapping[str, object]) -> None:
         prepared = self._prepared.get(text)
         if prepared is None:
-            prepared = self._prepared[text] = _Prepared(len(self._prepared), text)
+            prepared = self._prepared[text] = Prepared(len(self._prepared), text)
         if prepared.name not in self._known:
             pgconn.send_prepare(prepared.name, prepared.text)
             self._known.add(prepared.name)
