@@ -80,7 +80,9 @@ def end(attempt: Attempt, charge_nano: int = 210_000, **over: Any) -> UsageRecor
         attempt.id, attempt.organisation_id, attempt.hold_nano, charge_nano
     )
     ledger.post(resolution.posting)
-    Hold.objects.filter(id=attempt.id).update(state="settled")
+    Hold.objects.filter(id=attempt.id).update(
+        state="settled", resolved_at=attempt.admitted_at + dt.timedelta(seconds=2)
+    )
     copied = {
         field.attname: getattr(attempt, field.attname)
         for field in Attempt._meta.concrete_fields
