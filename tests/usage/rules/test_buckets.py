@@ -1,5 +1,6 @@
 from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import pairwise
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -181,6 +182,66 @@ def changes(zone: ZoneInfo, first_year: int, last_year: int, step_days: int) -> 
                 end = middle
         found.append(low + timedelta(seconds=end))
     return found
+
+
+class Spell(NamedTuple):
+    """A time in which a zone keeps its offset from UTC; Unix seconds, the end not included."""
+
+    start_s: int
+    end_s: int
+    offset_s: int
+
+
+def spells_of(zone: ZoneInfo, first_year: int, last_year: int) -> list[Spell]:
+    """The spells between two New Years, by the zone's changes alone."""
+    edges = [
+        datetime(first_year, 1, 1, tzinfo=UTC),
+        *changes(zone, first_year, last_year, step_days=1),
+        datetime(last_year, 1, 1, tzinfo=UTC),
+    ]
+    found = []
+    for start, end in pairwise(edges):
+        offset = start.astimezone(zone).utcoffset()
+        assert offset is not None
+        seconds = offset // timedelta(seconds=1)
+        found.append(Spell(int(start.timestamp()), int(end.timestamp()), seconds))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ZONES)
+def test_every_boundary_of_twenty_years(name: str) -> None:
+    """P17: 40 zones × 20 years of every grain: each boundary is where the wall clock shows a full
+    hour, or another hour or date than ever before; and every quarter hour stands in one bucket."""
+    zone = ZoneInfo(name)
+    start_on, end_on = date(2007, 1, 1), date(2027, 1, 1)
+    first, last = (int(first_instant(on, zone).timestamp()) for on in (start_on, end_on))
+    wanted: dict[Grain, list[int]] = {
+        "15min": list(range(first, last, 900)), "hour": [], "day": [], "week": [], "month": [],
+    }  # fmt: skip
+    hour_before, newest = -1, (start_on - date(1970, 1, 1)).days - 1
+    for start_s, end_s, offset_s in spells_of(zone, 2006, 2028):
+        for at_s in range(max(start_s, first), min(end_s, last), 900):
+            hour, past = divmod(at_s + offset_s, 3600)
+            if past and hour == hour_before:
+                continue
+            hour_before = hour
+            wanted["hour"].append(at_s)
+            if hour // 24 <= newest:
+                continue
+            newest = hour // 24
+            wanted["day"].append(at_s)
+            on = date(1970, 1, 1) + timedelta(newest)
+            if on.weekday() == 0:
+                wanted["week"].append(at_s)
+            if on.day == 1:
+                wanted["month"].append(at_s)
+    for grain in GRAINS:
+        spans = edges(start_on, end_on, zone, grain)
+        starts = [int(span.start_at.timestamp()) for span in spans]
+        assert starts == sorted({first, *wanted[grain]}), grain
+        assert all(a.end_at == b.start_at for a, b in pairwise(spans))
+        assert int(spans[-1].end_at.timestamp()) == last
 
 
 @pytest.mark.parametrize("name", ZONES)
