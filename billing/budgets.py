@@ -28,7 +28,6 @@ from billing.rules.money import format_usd
 from lib.ids import parse_id
 
 _SUBJECT_LENGTH = 200
-_KINDS = ("customer:available", "customer:held", "revenue")
 
 
 class Past(NamedTuple):
@@ -274,7 +273,7 @@ def _check(budget: Budget) -> None:
 
 
 def _lock(organisation_id: UUID) -> None:
-    execute(sql.open_accounts([organisation_id], _KINDS))
+    execute(sql.open_accounts([organisation_id], sql.WALLET_KINDS))
     execute(sql.lock_accounts([organisation_id]))
     execute(sql.count_guards([organisation_id]))
 
@@ -288,7 +287,7 @@ def _fill(budget: Budget, look_back: LookBack) -> None:
         budget=budget, starts_at=span.start_at, ends_at=span.end_at, cap_nano=budget.amount_nano
     )
     execute(sql.stand_in_window(window.id, past.open_attempts))
-    held = Hold.objects.filter(state="open", window_ids__contains=[window.id])
+    held = Hold.objects.filter(state__in=("open", "kept"), window_ids__contains=[window.id])
     held_nano = held.aggregate(nano=Sum("amount_nano"))["nano"] or 0
     BudgetWindow.objects.filter(id=window.id).update(
         held_nano=held_nano,

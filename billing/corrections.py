@@ -13,15 +13,17 @@ from django.db import transaction
 from billing import sql
 from billing.ledger import execute, post
 from billing.rules.posting import adjust_attempt
+from lib.ids import new_id
 
-_KINDS = ("customer:available", "customer:debt", "revenue", "platform:loss", "provider:payable")
+_KINDS = (*sql.WALLET_KINDS, "customer:debt", "platform:loss")
 
 
 class Borne(NamedTuple):
-    """Who pays what of an attempt, in nano."""
+    """Who pays what of an attempt, and what of it we owe its provider, in nano."""
 
     customer_nano: int
     platform_nano: int
+    owed_nano: int
 
 
 def lock_wallet(organisation_id: UUID) -> None:
@@ -33,7 +35,19 @@ def lock_wallet(organisation_id: UUID) -> None:
 def borne(attempt_id: UUID) -> Borne:
     """Who has paid what of an attempt so far, by the ledger."""
     moved = _by_kind(sql.read_movements(attempt_id))
-    return Borne(moved.get("revenue", 0), -moved.get("platform:loss", 0))
+    return Borne(
+        moved.get("revenue", 0), -moved.get("platform:loss", 0), moved.get("provider:payable", 0)
+    )
+
+
+def release_kept(attempt_id: UUID, organisation_id: UUID) -> bool:
+    """Give what a kept hold holds back to its wallet, in the transaction that `lock_wallet` began;
+    False where the hold is not kept."""
+    if not execute(sql.reopen_hold(attempt_id)):
+        return False
+    settled = sql.HoldResolved(attempt_id, new_id(), organisation_id, "settled", 0)
+    execute(sql.resolve_holds([settled]))
+    return True
 
 
 def correct(
@@ -42,6 +56,8 @@ def correct(
     source: str,
     wanted: Borne,
     cause: Mapping[str, object],
+    *,
+    actor: str = "",
 ) -> None:
     """Lead the books of an attempt to `wanted`, in the transaction that `lock_wallet` began.
 
@@ -56,12 +72,13 @@ def correct(
         source,
         charge_nano=charge_nano,
         loss_nano=wanted.platform_nano - stand.platform_nano,
+        owed_nano=wanted.owed_nano - stand.owed_nano,
         available_nano=_available(organisation_id),
     )
     if posting is None:
         return
     with transaction.atomic():
-        post(posting, cause=cause)
+        post(posting, actor=actor, cause=cause)
         if charge_nano:
             execute(sql.correct_windows({attempt_id: charge_nano}))
 

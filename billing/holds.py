@@ -47,8 +47,9 @@ def due_holds(limit: int) -> list[DueHold]:
     return due
 
 
-def expire(due: Sequence[tuple[DueHold, int]]) -> set[UUID]:
-    """Resolve these holds by the charge beside each; the attempts that this call resolved.
+def expire(due: Sequence[tuple[DueHold, int, int]]) -> set[UUID]:
+    """Resolve these holds, each by the charge and the cost beside it; the attempts that this call
+    resolved.
 
     The tokens of its mark are what an attempt took of a limit of tokens per minute.
 
@@ -66,8 +67,9 @@ def expire(due: Sequence[tuple[DueHold, int]]) -> set[UUID]:
                     "expired",
                     charge_nano,
                     _tokens(hold.mark or {}),
+                    cost_nano,
                 )
-                for hold, charge_nano in due
+                for hold, charge_nano, cost_nano in due
             ]
         )
     )

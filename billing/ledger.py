@@ -56,7 +56,7 @@ def lock_wallet(organisation_id: UUID) -> Wallet:
 
     What is decided on it in the same transaction holds: nobody else moves them meanwhile.
     """
-    execute(sql.open_accounts([organisation_id], ("customer:available", "customer:held")))
+    execute(sql.open_accounts([organisation_id], sql.WALLET_KINDS))
     execute(sql.lock_accounts([organisation_id]))
     stands: dict[object, int] = {
         kind: cast(int, nano) for kind, nano in execute(sql.read_balances(organisation_id))

@@ -19,6 +19,7 @@ class AccountKind(models.TextChoices):
     REVENUE = "revenue"
     LOSS = "platform:loss"
     PAYABLE = "provider:payable"
+    COST = "provider:cost"
     OPENING = "equity:opening"
     ADJUSTMENT = "equity:adjustment"
     PROMO_ISSUED = "promo:issued"
@@ -120,6 +121,7 @@ class LedgerEntry(models.Model):
 
 class HoldState(models.TextChoices):
     OPEN = "open"
+    KEPT = "kept"
     SETTLED = "settled"
     VOIDED = "voided"
     EXPIRED = "expired"
@@ -160,6 +162,8 @@ class Hold(models.Model):
 
     `mark` is how far the attempt surely was: the meters of its last high-water mark, of which a
     provider counts no less. A hold whose process died is settled from it.
+
+    A hold is `kept` where no charge can be named, until an operator decides (I14).
     """
 
     id = models.UUIDField(primary_key=True)

@@ -15,6 +15,11 @@ from uuid import UUID
 Parameter = str | int | UUID
 Statement = tuple[str, dict[str, Parameter]]
 
+WALLET_KINDS = (
+    "customer:available", "customer:held", "revenue", "provider:payable", "provider:cost",
+)  # fmt: skip
+"""The accounts that every request moves: an organisation has all of them or none."""
+
 
 class HoldAsked(NamedTuple):
     """One hold to place: `amount_nano` of an organisation's available money, for one attempt.
@@ -53,7 +58,7 @@ class HoldResolved(NamedTuple):
     """How one hold ends: `state` is settled (with the charge), voided or expired.
 
     `charge_nano` above the hold is cut to it (I13). `tokens` is what the attempt really took of a
-    limit of tokens per minute.
+    limit of tokens per minute. `cost_nano` is what we owe its provider beside a `Loss` (I15).
     """
 
     attempt_id: UUID
@@ -62,6 +67,7 @@ class HoldResolved(NamedTuple):
     state: str
     charge_nano: int
     tokens: int = 0
+    cost_nano: int = 0
 
 
 class Loss(NamedTuple):
@@ -115,14 +121,15 @@ def place_holds(asked: Sequence[HoldAsked]) -> Statement:
 
         admitted      the hold is placed
         key_gone      the key is not valid any more by the database's clock
-        no_wallet     the organisation has no accounts yet
+        no_wallet     the organisation has not all its accounts yet: `open_accounts`, ask again
         stale         its budgets are other ones than the caller knows: read them, ask again
         no_window     a budget has no window for this instant: `open_windows`, ask again
         again         it fits, but not beside others of this batch that were refused: ask again
         insufficient  the wallet or a budget has too little
         limited       a limit of requests, tokens or requests at once is reached
 
-    `available_nano` is what the wallet, or the budget that has less, still has after this batch.
+    `available_nano` is what the wallet, or the budget that has less, still has after this batch;
+    what the organisation owes is not in it (I12).
     `told` is JSON, null where there is nothing to tell; see `_PLACE_GUARDED_HOLDS`.
 
     Small holds are placed first, so that a sum refuses only what really does not fit. The clock is
@@ -164,12 +171,13 @@ def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
     """Resolve those holds of a batch that are open; the others stay as they are (I6).
 
     The held money goes to revenue up to the charge, the rest back to available; in the budget
-    windows of the hold's admission the charge is spent and the rest is free again. One row per
-    hold that this statement resolved: (attempt_id, charged_nano, excess_nano); the excess is the
-    part of the charge above the hold, which nobody pays (I13).
+    windows of the hold's admission the charge is spent and the rest is free again. What it cost is
+    put on `provider:payable`. One row per hold that this statement resolved: (attempt_id,
+    charged_nano, excess_nano); the excess is the part of the charge above the hold, which nobody
+    pays (I13).
     Run `lock_accounts` before it in the same transaction.
     """
-    attempts, postings, organisations, states, charges, tokens = zip(*resolved, strict=True)
+    attempts, postings, organisations, states, charges, tokens, costs = zip(*resolved, strict=True)
     return _RESOLVE_HOLDS, {
         "attempts": id_array(attempts),
         "postings": id_array(postings),
@@ -177,7 +185,21 @@ def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
         "states": array(states),
         "charges": array(charges),
         "tokens": array(tokens),
+        "costs": array(costs),
     }
+
+
+def keep_holds(attempt_ids: Iterable[UUID]) -> Statement:
+    """Keep those of these holds that are open until an operator decides on them (I14).
+
+    They belong to no process any more, and take no place of a limit of requests at once.
+    """
+    return _KEEP_HOLDS, {"attempts": id_array(attempt_ids)}
+
+
+def reopen_hold(attempt_id: UUID) -> Statement:
+    """Let a kept hold be resolved, in this transaction; no row where it is not kept."""
+    return _REOPEN_HOLD, {"attempt": attempt_id}
 
 
 def post_losses(losses: Sequence[Loss]) -> Statement:
@@ -196,7 +218,7 @@ def post_losses(losses: Sequence[Loss]) -> Statement:
 
 
 def read_movements(attempt_id: UUID) -> Statement:
-    """What the postings of an attempt came to so far: (account kind, nano)."""
+    """What the ends of an attempt came to so far: (account kind, nano)."""
     return _READ_MOVEMENTS, {"attempt": attempt_id}
 
 
@@ -296,7 +318,7 @@ def read_posting(idempotency_id: str) -> Statement:
 
 
 def stand_in_window(window_id: int, attempt_ids: Iterable[UUID]) -> Statement:
-    """Let open holds, placed before the budget was made, stand in its window too."""
+    """Let unresolved holds, placed before the budget was made, stand in its window too."""
     return _STAND_IN_WINDOW, {"window": window_id, "attempts": id_array(attempt_ids)}
 
 
@@ -344,7 +366,7 @@ def spent_since(organisation_id: UUID, entry_id: int, edges: Sequence[str]) -> S
 
 
 def held_since_before(organisation_id: UUID, instant: str) -> Statement:
-    """(sum,) of the open holds that were placed before an instant (ISO 8601)."""
+    """(sum,) of the unresolved holds that were placed before an instant (ISO 8601)."""
     return _HELD_SINCE_BEFORE, {"organisation": organisation_id, "instant": instant}
 
 
@@ -375,12 +397,18 @@ _PLACE_HOLDS = """
             (attempt_id, posting_id, organisation_id, key_id, amount_nano, ttl, guards, place)
     ),
     -- One row per wallet of the batch; a join to accounts per hold would read them once each.
+    -- What is owed, below 0 on its account, is not there to be held (I12).
     wallet AS (
         SELECT organisation_id,
                max(id) FILTER (WHERE kind = 'customer:available') AS available_id,
                max(id) FILTER (WHERE kind = 'customer:held') AS held_id,
-               max(balance_nano) FILTER (WHERE kind = 'customer:available') AS available_nano,
-               max(guards) FILTER (WHERE kind = 'customer:available') AS guards
+               greatest(sum(balance_nano) FILTER (
+                   WHERE kind IN ('customer:available', 'customer:debt')), 0)::bigint
+                   AS available_nano,
+               max(guards) FILTER (WHERE kind = 'customer:available') AS guards,
+               count(*) FILTER (WHERE kind IN (
+                   'customer:available', 'customer:held', 'revenue', 'provider:payable',
+                   'provider:cost')) = 5 AS whole
         FROM billing_account
         WHERE organisation_id = ANY (%(organisations)s::uuid[])
         GROUP BY organisation_id
@@ -388,7 +416,7 @@ _PLACE_HOLDS = """
     judged AS (
         SELECT asked.*, wallet.available_id, wallet.held_id, wallet.available_nano,
                key.id IS NOT NULL AS key_valid,
-               wallet.available_id IS NOT NULL AND wallet.held_id IS NOT NULL AS wallet_open,
+               wallet.whole IS TRUE AS wallet_open,
                wallet.guards IS DISTINCT FROM asked.guards AS stale
         FROM asked
         LEFT JOIN accounts_key key
@@ -482,8 +510,13 @@ _PLACE_GUARDED_HOLDS = """
         SELECT organisation_id,
                max(id) FILTER (WHERE kind = 'customer:available') AS available_id,
                max(id) FILTER (WHERE kind = 'customer:held') AS held_id,
-               max(balance_nano) FILTER (WHERE kind = 'customer:available') AS available_nano,
-               max(guards) FILTER (WHERE kind = 'customer:available') AS guards
+               greatest(sum(balance_nano) FILTER (
+                   WHERE kind IN ('customer:available', 'customer:debt')), 0)::bigint
+                   AS available_nano,
+               max(guards) FILTER (WHERE kind = 'customer:available') AS guards,
+               count(*) FILTER (WHERE kind IN (
+                   'customer:available', 'customer:held', 'revenue', 'provider:payable',
+                   'provider:cost')) = 5 AS whole
         FROM billing_account
         WHERE organisation_id = ANY (%(organisations)s::uuid[])
         GROUP BY organisation_id
@@ -493,7 +526,7 @@ _PLACE_GUARDED_HOLDS = """
                asked.amount_nano, asked.ttl, asked.tokens, asked.counted, asked.budgets,
                wallet.available_id, wallet.held_id, wallet.available_nano,
                CASE WHEN key.id IS NULL THEN 'key_gone'
-                    WHEN wallet.available_id IS NULL OR wallet.held_id IS NULL THEN 'no_wallet'
+                    WHEN wallet.whole IS NOT TRUE THEN 'no_wallet'
                     WHEN wallet.guards IS DISTINCT FROM asked.guards THEN 'stale'
                END AS unsound,
                asked.guarded AND key.id IS NOT NULL AS guarded,
@@ -732,8 +765,8 @@ _RESOLVE_HOLDS = """
     WITH told AS (
         SELECT * FROM unnest(
             %(attempts)s::uuid[], %(postings)s::uuid[], %(states)s::text[], %(charges)s::bigint[],
-            %(tokens)s::bigint[]
-        ) AS t (attempt_id, posting_id, state, charge_nano, tokens)
+            %(tokens)s::bigint[], %(costs)s::bigint[]
+        ) AS t (attempt_id, posting_id, state, charge_nano, tokens, cost_nano)
     ),
     resolved AS (
         UPDATE billing_hold hold SET state = told.state, resolved_at = now()
@@ -743,7 +776,7 @@ _RESOLVE_HOLDS = """
         RETURNING hold.id, hold.organisation_id, hold.amount_nano, hold.state, told.posting_id,
                   least(told.charge_nano, hold.amount_nano) AS charged_nano,
                   greatest(told.charge_nano - hold.amount_nano, 0) AS excess_nano,
-                  hold.window_ids, hold.rated_ids, hold.opened_at,
+                  told.cost_nano, hold.window_ids, hold.rated_ids, hold.opened_at,
                   told.tokens - hold.tokens AS more_tokens
     ),
     -- The windows of the hold, which are those of its admission, and no other budget row: the lock
@@ -781,7 +814,9 @@ _RESOLVE_HOLDS = """
         SELECT organisation_id,
                max(id) FILTER (WHERE kind = 'customer:available') AS available_id,
                max(id) FILTER (WHERE kind = 'customer:held') AS held_id,
-               max(id) FILTER (WHERE kind = 'revenue') AS revenue_id
+               max(id) FILTER (WHERE kind = 'revenue') AS revenue_id,
+               max(id) FILTER (WHERE kind = 'provider:payable') AS payable_id,
+               max(id) FILTER (WHERE kind = 'provider:cost') AS cost_id
         FROM billing_account
         WHERE organisation_id = ANY (%(organisations)s::uuid[])
         GROUP BY organisation_id
@@ -796,6 +831,12 @@ _RESOLVE_HOLDS = """
         SELECT posting_id, available_id, amount_nano - charged_nano
         FROM resolved JOIN wallet USING (organisation_id)
         WHERE charged_nano < amount_nano OR charged_nano = 0
+        UNION ALL
+        SELECT posting_id, payable_id, cost_nano
+        FROM resolved JOIN wallet USING (organisation_id) WHERE cost_nano <> 0
+        UNION ALL
+        SELECT posting_id, cost_id, -cost_nano
+        FROM resolved JOIN wallet USING (organisation_id) WHERE cost_nano <> 0
     ),
     entered AS (
         INSERT INTO billing_ledgerentry (posting_id, account_id, amount_nano)
@@ -810,6 +851,16 @@ _RESOLVE_HOLDS = """
         WHERE account.id = total.account_id
     )
     SELECT id, charged_nano, excess_nano FROM resolved"""
+
+_KEEP_HOLDS = """
+    UPDATE billing_hold
+    SET state = 'kept', resolved_at = now(), process_id = NULL, leased_key_id = NULL,
+        leased_team_id = NULL
+    WHERE id = ANY (%(attempts)s::uuid[]) AND resolved_at IS NULL"""
+
+_REOPEN_HOLD = """
+    UPDATE billing_hold SET state = 'open', resolved_at = NULL
+    WHERE id = %(attempt)s AND state = 'kept' RETURNING id"""
 
 _POST_LOSSES = """
     WITH told AS (
@@ -863,7 +914,7 @@ _READ_MOVEMENTS = """
     WHERE posting.idempotency_id IN (
         'settle:' || %(attempt)s::uuid, 'expire:' || %(attempt)s::uuid,
         'loss:' || %(attempt)s::uuid, 'adjust:' || %(attempt)s::uuid || ':late',
-        'adjust:' || %(attempt)s::uuid || ':look_up')
+        'adjust:' || %(attempt)s::uuid || ':look_up', 'adjust:' || %(attempt)s::uuid || ':review')
     GROUP BY account.kind"""
 
 _CORRECT_WINDOWS = """
@@ -949,7 +1000,7 @@ _READ_BALANCES = """
 
 _STAND_IN_WINDOW = """
     UPDATE billing_hold SET window_ids = array_append(window_ids, %(window)s::bigint)
-    WHERE id = ANY (%(attempts)s::uuid[]) AND state = 'open'
+    WHERE id = ANY (%(attempts)s::uuid[]) AND state IN ('open', 'kept')
       AND NOT coalesce(window_ids @> ARRAY[%(window)s::bigint], false)"""
 
 _COUNT_GUARDS = """
@@ -957,7 +1008,11 @@ _COUNT_GUARDS = """
     WHERE organisation_id = ANY (%(organisations)s::uuid[]) AND kind = 'customer:available'"""
 
 _READ_AVAILABLE = """
-    SELECT least(account.balance_nano, (
+    SELECT least((
+        SELECT greatest(sum(wallet.balance_nano), 0)::bigint FROM billing_account wallet
+        WHERE wallet.organisation_id = account.organisation_id
+          AND wallet.kind IN ('customer:available', 'customer:debt')
+    ), (
         SELECT min(greatest(
             budget.amount_nano - coalesce(stands.held_nano + stands.spent_nano, 0), 0))
         FROM billing_budget budget
@@ -990,7 +1045,7 @@ _SPENT_SINCE = """
 
 _HELD_SINCE_BEFORE = """
     SELECT coalesce(sum(amount_nano), 0)::bigint FROM billing_hold
-    WHERE organisation_id = %(organisation)s AND state = 'open'
+    WHERE organisation_id = %(organisation)s AND state IN ('open', 'kept')
     AND opened_at < %(instant)s::timestamptz"""
 
 _IN_DEBT = """

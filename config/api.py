@@ -39,6 +39,8 @@ from playground.api import router as playground_router
 from usage.api import router as usage_router
 from usage.budget_api import router as budget_router
 from usage.filters import RangeRefused
+from usage.review_api import router as review_router
+from usage.reviews import ReviewRefused
 
 _DEPTH_MAX = 64
 
@@ -157,6 +159,7 @@ api.add_router("", usage_router)
 api.add_router("", billing_router)
 api.add_router("", playground_router)
 api.add_router("", operator_router)
+api.add_router("", review_router)
 api.add_router("", budget_router)
 api.add_router("", gateway_router)
 api.add_router("", notify_router)
@@ -258,9 +261,16 @@ def _range_refused(request: HttpRequest, error: RangeRefused) -> HttpResponse:
 @api.exception_handler(CodeRefused)
 @api.exception_handler(TopUpRefused)
 @api.exception_handler(BudgetRefused)
+@api.exception_handler(ReviewRefused)
 def _refused(
     request: HttpRequest,
-    error: KeyRefused | WebhookRefused | CreditRefused | CodeRefused | TopUpRefused | BudgetRefused,
+    error: KeyRefused
+    | WebhookRefused
+    | CreditRefused
+    | CodeRefused
+    | TopUpRefused
+    | BudgetRefused
+    | ReviewRefused,
 ) -> HttpResponse:
     return error_response(request, 422, error.message, code="invalid_value", param=error.field)
 

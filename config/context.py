@@ -14,6 +14,7 @@ from accounts.appearance import THEME_COOKIE, THEMES
 from accounts.models import Organisation
 from accounts.rules.roles import Action
 from billing.wallets import balance
+from usage.reviews import COUNT_MAX, count_open
 
 
 def shell(request: HttpRequest) -> dict[str, object]:
@@ -29,6 +30,7 @@ def shell(request: HttpRequest) -> dict[str, object]:
         "balance_nano": cache(lambda: _balance_nano(actor)),
         "may_redeem_only": _may(actor, "codes.redeem") and not _may(actor, "balance.read"),
         "sees_webhooks": _may(actor, "webhooks.read"),
+        "reviews_open": cache(lambda: _reviews_open(actor)),
     }
 
 
@@ -41,6 +43,14 @@ def _balance_nano(actor: Actor | None) -> int | None:
     if actor is None or actor.organisation is None or not _may(actor, "balance.read"):
         return None
     return balance(actor.organisation).available_nano
+
+
+def _reviews_open(actor: Actor | None) -> str:
+    """How many requests wait for an operator's decision; empty where none does."""
+    if actor is None or not actor.operator:
+        return ""
+    count = count_open(actor)
+    return f"{COUNT_MAX}+" if count > COUNT_MAX else str(count or "")
 
 
 def _organisations(actor: Actor | None) -> list[Organisation]:

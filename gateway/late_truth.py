@@ -130,7 +130,11 @@ def _post(truth: Truth) -> None:
         truth.attempt_id,
         truth.organisation_id,
         truth.source,
-        Borne(customer_nano, total_nano - customer_nano),
+        Borne(
+            customer_nano,
+            total_nano - customer_nano,
+            total_nano if truth.cost_nano is None else truth.cost_nano,
+        ),
         cause={"attempt": id_text(truth.attempt_id), "meters": dict(truth.meters)},
     )
     truths.mark_posted(truth)

@@ -24,7 +24,10 @@ def sweep() -> int:
             cuts = [Cut(*hold) for hold in due]
             endings = crash_cut(cuts)
             resolved = holds.expire(
-                [(hold, ending.charge_nano) for hold, ending in zip(due, endings, strict=True)]
+                [
+                    (hold, ending.charge_nano, ending.cost_beside(0))
+                    for hold, ending in zip(due, endings, strict=True)
+                ]
             )
             write_crash_cut(
                 (cut, ending)

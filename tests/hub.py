@@ -261,7 +261,7 @@ class Hub:
         owner = tenant.organisation_id
         with self.connection.transaction():
             for text, parameters in (
-                sql.open_accounts([owner], ["customer:available", "customer:held", "revenue"]),
+                sql.open_accounts([owner], sql.WALLET_KINDS),
                 sql.lock_accounts([owner]),
                 sql.count_guards([owner]),
             ):

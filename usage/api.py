@@ -113,7 +113,7 @@ class RequestOut(Schema):
     charge: str = Field(description="USD, exact.")
     basis: str = Field(
         description="Where the count is from: `measured`, `drained`, `estimated`, `absorbed`, "
-        "`free` or `none`."
+        "`free` or `none`; `held`: no charge can be named yet, and the hold is kept."
     )
     price_version: int | None
     ttft_ms: int | None = Field(description="Milliseconds to the first content.")
@@ -192,7 +192,7 @@ class RequestQuery(pagination.PageQuery):
     status: Literal["ok", "error", "stopped", "review"] | None = Field(
         None,
         description="`error`: ended with a status of 400 or more. `review`: the provider's count "
-        "could not be right, or had no price.",
+        "could not be right, or had no price, and nobody has decided on it yet.",
     )
 
 

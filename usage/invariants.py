@@ -27,14 +27,14 @@ INVARIANTS: Final = {
         SELECT h.id FROM billing_hold h WHERE NOT EXISTS (
             SELECT FROM billing_posting p WHERE p.idempotency_id = 'hold:' || h.id)""",
     "I6 a hold is resolved by exactly one posting": """
-        SELECT h.id, h.state FROM billing_hold h WHERE (h.state <> 'open')::int <> (
+        SELECT h.id, h.state FROM billing_hold h WHERE (h.state NOT IN ('open', 'kept'))::int <> (
             SELECT count(*) FROM billing_posting p WHERE p.idempotency_id IN (
                 'settle:' || h.id, 'void:' || h.id, 'expire:' || h.id))""",
-    "what is held is the sum of the open holds": """
+    "what is held is the sum of the holds that are not resolved": """
         SELECT a.organisation_id FROM billing_account a WHERE a.kind = 'customer:held'
         AND a.balance_nano <> coalesce((SELECT sum(h.amount_nano) FROM billing_hold h
-            WHERE h.organisation_id = a.organisation_id AND h.state = 'open'), 0)""",
-    "I10 every resolved attempt has one record, and no open one has": """
+            WHERE h.organisation_id = a.organisation_id AND h.state IN ('open', 'kept')), 0)""",
+    "I10 every ended attempt has one record, and no open one has": """
         SELECT h.id, h.state FROM billing_hold h WHERE (h.state <> 'open')::int <> (
             SELECT count(*) FROM usage_usagerecord r
             WHERE r.organisation_id = h.organisation_id AND r.id = h.id)""",
@@ -55,10 +55,34 @@ INVARIANTS: Final = {
     "I7 every late truth is posted once, and linked to its attempt": """
         SELECT p.id FROM billing_posting p WHERE p.kind IN ('correct', 'loss') AND NOT EXISTS (
             SELECT FROM billing_hold h WHERE h.id::text = split_part(p.idempotency_id, ':', 2)
-            AND h.state <> 'open')""",
-    "I13 what we owe without having sold it is what we bear": """
+            AND h.state NOT IN ('open', 'kept'))""",
+    "I14 a hold is kept until it is decided on what has no charge": """
+        SELECT h.id, h.state FROM billing_hold h JOIN usage_usagerecord r
+            ON r.organisation_id = h.organisation_id AND r.id = h.id
+        WHERE (h.state = 'kept') <> (r.basis = 'held'
+            AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = h.id))""",
+    "I15 what an attempt cost is owed to its provider": """
+        WITH first AS (
+            SELECT a.organisation_id, a.id AS account_id, min(e.id) AS entry_id
+            FROM billing_account a JOIN billing_ledgerentry e ON e.account_id = a.id
+            WHERE a.kind = 'provider:cost' GROUP BY a.organisation_id, a.id)
+        SELECT r.id, e.amount_nano FROM usage_usagerecord r
+        JOIN first ON first.organisation_id = r.organisation_id
+        JOIN billing_hold h ON h.id = r.id AND h.state IN ('settled', 'expired')
+        JOIN billing_posting p ON p.idempotency_id IN ('settle:' || r.id, 'expire:' || r.id)
+        LEFT JOIN billing_ledgerentry e ON e.posting_id = p.id AND e.account_id = first.account_id
+        WHERE -coalesce(e.amount_nano, 0) <> CASE
+            WHEN r.basis = 'held' THEN 0
+            WHEN r.cost_nano IS NULL THEN r.charge_nano
+            ELSE r.cost_nano - coalesce((
+                SELECT max(l.amount_nano) FROM billing_posting lost
+                JOIN billing_ledgerentry l ON l.posting_id = lost.id
+                WHERE lost.idempotency_id = 'loss:' || r.id), 0) END
+        AND EXISTS (SELECT FROM billing_ledgerentry since
+            WHERE since.posting_id = p.id AND since.id >= first.entry_id)""",
+    "I15 what we owe is what was sold and what we bear": """
         SELECT organisation_id FROM billing_account
-        WHERE kind IN ('platform:loss', 'provider:payable')
+        WHERE kind IN ('platform:loss', 'provider:cost', 'provider:payable')
         GROUP BY organisation_id HAVING sum(balance_nano) <> 0""",
     "I13 nothing is charged above its hold": """
         SELECT id FROM usage_usagerecord WHERE charge_nano > hold_nano""",
@@ -74,7 +98,7 @@ INVARIANTS: Final = {
         AND EXISTS (SELECT FROM billing_account a WHERE a.organisation_id = g.organisation_id
             AND a.kind = 'customer:available' AND a.balance_nano > 0)
         AND NOT EXISTS (SELECT FROM billing_hold h WHERE h.organisation_id = g.organisation_id
-            AND h.state = 'open' AND h.opened_at < g.expires_at)""",
+            AND h.state IN ('open', 'kept') AND h.opened_at < g.expires_at)""",
     "I21 a top-up is paid by exactly one posting of its amount": """
         SELECT t.id, t.state FROM billing_topup t WHERE (t.state = 'paid')::int <> (
             SELECT count(*) FROM billing_posting p
@@ -93,11 +117,11 @@ INVARIANTS: Final = {
         SELECT c.id, c.uses FROM billing_code c JOIN billing_codebatch b ON b.id = c.batch_id
         WHERE c.uses > b.max_uses
         OR c.uses <> (SELECT count(*) FROM billing_redemption r WHERE r.code_id = c.id)""",
-    "I23 what a budget window holds is the sum of its open holds": """
+    "I23 what a budget window holds is the sum of its holds that are not resolved": """
         SELECT w.id, w.held_nano FROM billing_budgetwindow w
         LEFT JOIN (SELECT window_id, sum(amount_nano) AS nano
                    FROM billing_hold, unnest(window_ids) AS window_id
-                   WHERE state = 'open' GROUP BY window_id) h ON h.window_id = w.id
+                   WHERE state IN ('open', 'kept') GROUP BY window_id) h ON h.window_id = w.id
         WHERE w.held_nano <> coalesce(h.nano, 0)""",
     "I23 what a budget window has spent is in the records and corrections": """
         SELECT w.id, w.spent_nano FROM billing_budgetwindow w
@@ -108,7 +132,8 @@ INVARIANTS: Final = {
                        JOIN billing_ledgerentry e ON e.posting_id = p.id
                        JOIN billing_account a ON a.id = e.account_id AND a.kind = 'revenue'
                        WHERE p.idempotency_id IN (
-                           'adjust:' || r.id || ':late', 'adjust:' || r.id || ':look_up')
+                           'adjust:' || r.id || ':late', 'adjust:' || r.id || ':look_up',
+                           'adjust:' || r.id || ':review')
                    ) c ON true
                    WHERE r.organisation_id = h.organisation_id AND r.id = h.id
                    GROUP BY window_id) s ON s.window_id = w.id

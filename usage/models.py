@@ -8,6 +8,7 @@ constraints: each would lock the organisation's row once per request.
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 
 class Attempt(models.Model):
@@ -139,6 +140,39 @@ class LateTruth(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} of {self.attempt_id}"
+
+
+class SettleAs(models.TextChoices):
+    AMOUNT = "amount", _("An amount")
+    BOUND = "bound", _("What was held")
+    FREE = "free", _("Free of charge")
+
+
+class Review(models.Model):
+    """What an operator decided on an attempt whose count was doubted: once, by the primary key.
+
+    The customer had paid `before_nano` for it, and pays `charge_nano` since.
+    """
+
+    attempt_id = models.UUIDField(primary_key=True)
+    organisation_id = models.UUIDField()
+    request_id = models.UUIDField()
+    settle_as = models.CharField(max_length=6, choices=SettleAs.choices)
+    before_nano = models.BigIntegerField()
+    charge_nano = models.BigIntegerField()
+    reason = models.CharField(max_length=500)
+    decided_by = models.ForeignKey("accounts.User", models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(charge_nano__gte=0), name="review_charge_not_negative"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.attempt_id} as {self.settle_as}"
 
 
 class Rollup(models.Model):

@@ -27,7 +27,7 @@ _EXACT_DIGITS: Final = 21
 _EXACT_PER_NANO: Final = 10**12
 RECEIPT_FORMAT: Final = "weir-receipt-1"
 # What these bases stand for is never charged, whatever was counted.
-UNCHARGED: Final = frozenset({"absorbed", "free", "none"})
+UNCHARGED: Final = frozenset({"absorbed", "free", "held", "none"})
 
 
 @dataclass(frozen=True)
@@ -444,7 +444,8 @@ _DETAIL: Final = """
                FROM billing_posting
                WHERE idempotency_id IN (
                    'hold:' || w.id, 'settle:' || w.id, 'void:' || w.id, 'expire:' || w.id,
-                   'adjust:' || w.id || ':late', 'adjust:' || w.id || ':look_up')
+                   'adjust:' || w.id || ':late', 'adjust:' || w.id || ':look_up',
+                   'adjust:' || w.id || ':review')
            ),
            priced.model, version.valid_from, version.valid_to, version.source, version.rates,
            w.multiplier_ppm, w.cost_nano

@@ -55,8 +55,7 @@ def _ending(cut: Cut, versions: "Versions") -> sql.Ending:
     if not cut.mark:
         return CRASH_CUT
     meters, version = dict(cut.mark), versions.charge
-    cost_nano = None if versions.cost is None else total_of(meters, versions.cost)
-    cost_nano = cost_nano if isinstance(cost_nano, int) else None
+    cost_nano = cost_of(meters, versions.cost)
     if version is None:
         return CRASH_CUT._replace(meters=json.dumps(meters), basis="free", cost_nano=cost_nano)
     meters = with_request(meters, version)
@@ -75,6 +74,16 @@ def with_request(meters: Mapping[str, int], version: PriceVersion) -> dict[str, 
     """A price per request counts the request itself, if anything of it was counted."""
     counted = {"requests": 1} if meters and "requests" in version.rates else {}
     return {**meters, **counted}
+
+
+def cost_of(meters: Mapping[str, int], version: PriceVersion | None) -> int | None:
+    """What these meters cost us, in nano; None where no price of the kind cost covers them."""
+    if version is None or not meters:
+        return None
+    # A charge per request is ours alone, unless the provider has one too.
+    counted = {name: used for name, used in meters.items() if name != "requests"}
+    total = total_of(with_request(counted, version), version)
+    return total if isinstance(total, int) else None
 
 
 class Versions(NamedTuple):

@@ -4,12 +4,17 @@ import datetime as dt
 import json
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, organisation_page
+from billing.answering import FormSent, form_answered
+from billing.idempotency import Answer
 from billing.rules.meters import find_meter, format_rate
 from billing.rules.money import format_usd
 from billing.templatetags.money import money_symbol
@@ -17,8 +22,11 @@ from lib import clock
 from lib.formatting import MINUS
 from lib.htmx import render_part
 from lib.ids import id_text, parse_id
-from usage import filters, receipts, reports, words
+from usage import filters, receipts, reports, reviews, words
+from usage.models import SettleAs
 from usage.reports import RequestRow
+from usage.review_forms import ReviewForm, review_shown
+from usage.reviews import ReviewRefused
 
 
 @organisation_page("requests.read")
@@ -46,8 +54,49 @@ def receipt_file(request: HttpRequest, actor: Actor, rid: str) -> HttpResponse:
     return response
 
 
+@organisation_page("credits.write")
+@require_POST
+def review_settle(request: HttpRequest, actor: Actor, rid: str) -> HttpResponseBase:
+    request_id = parse_id(rid)
+    found, _ = reviews.review_of(request_id) if request_id else (None, None)
+    if request_id is None or found is None or actor.organisation is None:
+        raise Http404
+    if found.organisation_id != actor.organisation.id:
+        raise Http404
+    form = ReviewForm(request.POST)
+    if form.is_valid():
+        asked = form.cleaned_data
+        settle_as = SettleAs(asked["settle_as"])
+
+        def act() -> Answer:
+            amount_nano = asked["amount"] if settle_as == SettleAs.AMOUNT else None
+            reviews.settle_review(
+                actor, request_id, settle_as, amount_nano=amount_nano, reason=asked["reason"]
+            )
+            return Answer(201, {})
+
+        try:
+            form_answered(request, actor, asked["once"], act)
+        except ReviewRefused as refused:
+            form.add_error(refused.field, refused.message)
+        except FormSent as sent:
+            form.add_error(None, str(sent))
+        else:
+            messages.success(request, gettext("The request is settled."))
+            response = redirect(reverse("request", args=[actor.organisation.slug, rid]))
+            response.status_code = 303
+            return response
+    return _detail(request, actor, rid, "usage/_request.html", form=form)
+
+
 def _detail(
-    request: HttpRequest, actor: Actor, rid: str, part: str, *, recompute: bool = False
+    request: HttpRequest,
+    actor: Actor,
+    rid: str,
+    part: str,
+    *,
+    recompute: bool = False,
+    form: ReviewForm | None = None,
 ) -> HttpResponse:
     request_id = parse_id(rid)
     if request_id is None:
@@ -75,9 +124,11 @@ def _detail(
         "tokens": reports.tokens_of(row.meters),
         **(_receipt(shown.receipt) if shown.receipt else {}),
         **(_recomputed(receipts.recompute(detail)) if recompute else {}),
+        **(review_shown(actor, row.request_id, form) if "quarantine" in row.flags else {}),
     }
     with timezone.override(zone):
-        return render_part(request, "usage/request.html", part, context)
+        status = 422 if form is not None else 200
+        return render_part(request, "usage/request.html", part, context, status=status)
 
 
 def _attempt(detail: receipts.RequestDetail, one: receipts.AttemptShown) -> dict[str, Any]:

@@ -40,8 +40,9 @@ class Ending(NamedTuple):
     """How an attempt, or a refused request, ended.
 
     `basis` says where the quantities come from: measured | drained | estimated | absorbed | free |
-    none. `meters` and `raw_usage` are JSON texts; `charge_nano` above the attempt's hold is cut to
-    it in the record as in the books (I13). `total_ms` None = until now, by the database's clock.
+    none; or that no charge can be named and the hold is kept: held. `meters` and `raw_usage` are
+    JSON texts; `charge_nano` above the attempt's hold is cut to it in the record as in the books
+    (I13). `total_ms` None = until now, by the database's clock.
     `cost_nano` is what it cost us, None = unknown. The versions of price and cost are those of the
     attempt unless they are named here: an upstream tells its service tier only at the end.
     """
@@ -61,6 +62,11 @@ class Ending(NamedTuple):
     cost_nano: int | None = None
     price_version_id: int | None = None
     cost_version_id: int | None = None
+
+    def cost_beside(self, loss_nano: int) -> int:
+        """What we owe its provider beside what is posted as a loss: where no price of the kind cost
+        is known, what is charged (I15)."""
+        return self.charge_nano if self.cost_nano is None else self.cost_nano - loss_nano
 
 
 class RecordWritten(NamedTuple):

@@ -10,7 +10,7 @@ from django.db import connection
 from billing.rules.pricing import total_of
 from lib import clock
 from usage.models import LateTruth, TruthSource
-from usage.records import versions_of, with_request
+from usage.records import cost_of, versions_of, with_request
 
 # A provider that cannot tell yet is asked every few seconds for some minutes, then ever less often
 # for a day. Who asked may have died over it.
@@ -31,8 +31,9 @@ class Truth(NamedTuple):
     """What is known of an attempt, to be posted.
 
     `charge_nano` is what its own process charged for it, None if that process died. `total_nano`
-    is what the count comes to at the price of the admission, None where it cannot be reckoned; the
-    provider's word stands above ours, unless it had not heard of the attempt yet.
+    is what the count comes to at the price of the admission, None where it cannot be reckoned, and
+    `cost_nano` what it costs us, None where no price of that kind is known; the provider's word
+    stands above ours, unless it had not heard of the attempt yet.
     """
 
     attempt_id: UUID
@@ -41,6 +42,7 @@ class Truth(NamedTuple):
     meters: Mapping[str, int]
     charge_nano: int | None
     total_nano: int | None
+    cost_nano: int | None
 
 
 def take_unsure(channel_ids: Iterable[UUID], limit: int) -> list[Unsure]:
@@ -75,7 +77,7 @@ def to_post(limit: int) -> list[Truth]:
         if late is not None and late.meters and not best.meters:
             # Asked while the process stood still that sent the request only afterwards.
             best = late
-        version = versions[row.attempt_id].charge
+        version, cost_version = versions[row.attempt_id]
         meters: Mapping[str, int] = best.meters or {}
         total = 0 if version is None else total_of(with_request(meters, version), version)
         charge_nano = None if late is None else late.charge_nano
@@ -90,6 +92,7 @@ def to_post(limit: int) -> list[Truth]:
                 meters,
                 charge_nano,
                 total if isinstance(total, int) else None,
+                cost_of(meters, cost_version),
             )
         )
     return truths

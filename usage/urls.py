@@ -1,6 +1,6 @@
 from django.urls import path
 
-from usage import budget_views, key_views, request_views, views
+from usage import budget_views, key_views, request_views, review_views, views
 
 urlpatterns = [
     path("o/<slug:o>/keys", key_views.key_list, name="keys"),
@@ -24,4 +24,6 @@ urlpatterns = [
         request_views.request_recompute,
         name="request_recompute",
     ),
+    path("admin/reviews", review_views.review_list, name="reviews"),
+    path("o/<slug:o>/requests/<str:rid>/review", request_views.review_settle, name="review_settle"),
 ]

@@ -108,7 +108,8 @@ _BY_STATUS = {
     "error": "r.status >= 400 AND r.status <> 499",
     "stopped": "r.status = 499",
     # As the index of them says it.
-    "review": "'quarantine' = ANY (r.flags)",
+    "review": "'quarantine' = ANY (r.flags)"
+    " AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = r.id)",
 }
 _BY_PERSON: Final = (
     "r.user_id IN (SELECT id FROM accounts_user WHERE lower(email) = ANY (%(users)s))"

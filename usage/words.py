@@ -37,6 +37,7 @@ BASES: Final[Mapping[str, Promise]] = {
     "drained": pgettext_lazy("basis", "drained"),
     "estimated": pgettext_lazy("basis", "estimated"),
     "absorbed": pgettext_lazy("basis", "absorbed"),
+    "held": pgettext_lazy("basis", "held"),
     "free": pgettext_lazy("basis", "free"),
     "none": pgettext_lazy("basis", "none"),
 }
@@ -47,6 +48,7 @@ CHARGED_BY: Final[Mapping[str, Promise]] = {
     "drained": _("The client left; the answer was read on to its end and charged by its usage."),
     "estimated": _("The upstream reported no usable count; charged by our own, never above it."),
     "absorbed": _("What it cost upstream is carried by this installation."),
+    "held": _("A part of it has no price. What was held stays held until an operator decides."),
     "free": _("The model has no price and is free here."),
     "none": _("Nothing was sent to a model, so nothing was charged."),
 }
@@ -106,6 +108,7 @@ POSTINGS: Final[Mapping[str, Promise]] = {
     "settle": pgettext_lazy("posting", "settle"),
     "void": pgettext_lazy("posting", "void"),
     "expire": pgettext_lazy("posting", "expire"),
+    "correct": pgettext_lazy("posting", "correct"),
 }
 
 

@@ -6,8 +6,10 @@ takes it off. What customers own stands on `customer:*`; what was sold stands on
 installation gave its customers to begin with was taken off `equity:opening`. Every account, these
 two included, is kept for each organisation apart, so that no row is shared by all requests.
 
-What a provider may count and no customer pays is taken off `platform:loss` and put on
-`provider:payable`: what we owe without having sold it (I13, I15).
+What we owe providers is put on `provider:payable`, for every attempt that may have cost us (I15):
+taken off `provider:cost` for what was sold, and off `platform:loss` for what a provider may count
+and no customer pays (I13). A loss is what it would have been charged at; what an attempt cost is
+reckoned at its price of the kind cost, and where there is none at what it was charged at.
 
 The life of a hold: placed once (available to held), then resolved exactly once (I6): settled,
 voided or expired. What is learnt of an attempt after that is an adjustment of its own (I7).
@@ -25,6 +27,7 @@ AccountKind = Literal[
     "equity:opening",
     "platform:loss",
     "provider:payable",
+    "provider:cost",
     "equity:adjustment",
     "promo:issued",
     "promo:available",
@@ -147,10 +150,11 @@ def adjust_attempt(
     *,
     charge_nano: int,
     loss_nano: int,
+    owed_nano: int,
     available_nano: int,
 ) -> Posting | None:
-    """What late truth changes: so much more (or less, below 0) for the customer to pay, and for the
-    platform to bear. None when it changes nothing.
+    """What late truth changes: so much more (or less, below 0) for the customer to pay, for the
+    platform to bear, and for us to owe its provider. None when it changes nothing.
 
     What the customer has no money for any more becomes its debt (I12). `source` tells one truth
     about an attempt from the other: each is posted once.
@@ -165,7 +169,10 @@ def adjust_attempt(
             entries.append(Entry("customer:debt", organisation_id, paid_nano - charge_nano))
     if loss_nano:
         entries.append(Entry("platform:loss", organisation_id, -loss_nano))
-        entries.append(Entry("provider:payable", organisation_id, loss_nano))
+    if owed_nano:
+        entries.append(Entry("provider:payable", organisation_id, owed_nano))
+    if owed_nano != loss_nano:
+        entries.append(Entry("provider:cost", organisation_id, loss_nano - owed_nano))
     if not entries:
         return None
     return Posting(f"adjust:{attempt_id}:{source}", "correct", tuple(entries))

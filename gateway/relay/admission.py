@@ -18,9 +18,6 @@ from gateway.relay.settlement import Resolved
 from lib.ids import new_ids
 from usage import sql as usage
 
-_CUSTOMER_ACCOUNTS = ("customer:available", "customer:held", "revenue")
-
-
 # A window that is opened and still not there is a defect; nobody waits for it.
 _TRIES_MAX: Final = 4
 
@@ -94,7 +91,7 @@ def prepare(batch: Iterable[tuple[Asked, Verdict]]) -> list[Statement]:
             windows.update(_window(now, *row) for row in verdict.told["windows"])
     found: list[Statement] = []
     if organisations:
-        found.append(money.open_accounts(organisations, _CUSTOMER_ACCOUNTS))
+        found.append(money.open_accounts(organisations, money.WALLET_KINDS))
     if windows:
         found.append(money.open_windows(sorted(windows)))
     return found

@@ -688,7 +688,8 @@ class Attempt:
             cost_version_id=None if self._cost is None else self._cost.id,
         )
         loss_nano = self._unknown_nano() if bill.basis == "absorbed" else bill.excess_nano
-        ended = self._resolved("settled", ending, loss_nano)
+        state = "kept" if bill.basis == "held" else "settled"
+        ended = self._resolved(state, ending, loss_nano)
         if call.principal.limited:
             ended = ended._replace(tokens=tokens_of(bill.meters))
         call.parts.books.settle(ended)

@@ -298,8 +298,9 @@ class Books:
         if batch:
             statements += admission.statements(batch)
         organisations = {asked.attempt.organisation_id for asked in batch}
-        resolved = [item for item in endings if type(item) is Resolved]
-        organisations.update(item.organisation_id for item in resolved)
+        ended = [item for item in endings if type(item) is Resolved]
+        organisations.update(item.organisation_id for item in ended)
+        resolved = [item for item in ended if item.state != "kept"]
         marks, self._marks = self._marks, {}
         lease_due, self._lease_due = self._lease_due, False
         if marks:

@@ -16,9 +16,10 @@ from usage import sql as usage
 
 
 class Resolved(NamedTuple):
-    """How one attempt ended; `state` is settled (with the ending's charge) or voided. `tokens` is
-    what it took of a limit of tokens per minute, where there is one; `loss_nano` what it may have
-    cost us and nobody pays, at the price of its admission (I13, I15)."""
+    """How one attempt ended; `state` is settled (with the ending's charge), voided, or kept where
+    no charge can be named, until an operator decides (I14). `tokens` is what it took of a limit of
+    tokens per minute, where there is one; `loss_nano` what it may have cost us and nobody pays, at
+    the price of its admission (I13, I15)."""
 
     organisation_id: UUID
     attempt_id: UUID
@@ -78,14 +79,20 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
                 item.state,
                 item.ending.charge_nano,
                 item.tokens,
+                item.ending.cost_beside(item.loss_nano),
             )
             for item, posting_id in zip(resolved, new_ids(len(resolved)), strict=True)
+            if item.state != "kept"
         ]
         records = [
             usage.RecordWritten(item.organisation_id, item.attempt_id, item.ending)
             for item in resolved
         ]
-        found = [money.resolve_holds(holds), usage.write_records(records)]
+        found = [money.resolve_holds(holds)] if holds else []
+        if len(holds) < len(resolved):
+            kept = [item.attempt_id for item in resolved if item.state == "kept"]
+            found.append(money.keep_holds(kept))
+        found.append(usage.write_records(records))
         doubted = [
             record
             for record in records

@@ -36,7 +36,8 @@ class Seen(NamedTuple):
 
 class Bill(NamedTuple):
     """Meters, charge (never above the hold, I13), where the count is from, and what was odd.
-    `excess_nano` is what the provider counts above the hold, which is ours to bear."""
+    `excess_nano` is what the provider counts above the hold, which is ours to bear. With the basis
+    `held` no charge can be named: the hold is kept for an operator to decide (I14)."""
 
     meters: Mapping[str, int]
     charge_nano: int
@@ -51,8 +52,8 @@ def count(seen: Seen, price_in_force: Price | None, hold_nano: int, measured: st
 
     `measured` is the basis when the upstream told its usage: measured, or drained when it was read
     on after the client had gone. Without usage the count is ours and the basis `estimated` (F25);
-    so is it when the usage lies or names what has no rate: then no more is charged than our own
-    count, and the row is flagged for review (F27, I14).
+    so is it when the usage lies: then no more is charged than our own count, and the row is flagged
+    for review (F27). What has no rate has no charge until an operator says so: `held` (I14).
     """
     told = seen.told
     raw = None if seen.usage is None else storable(seen.usage).decode(errors="replace")
@@ -68,11 +69,14 @@ def count(seen: Seen, price_in_force: Price | None, hold_nano: int, measured: st
         return Bill(meters, 0, "free", (*flags, "unpriced"), raw)
     version = price_in_force.version
     cost = price(with_request(meters, version), version)
-    if not isinstance(cost, CostLines):
+    if not isinstance(cost, CostLines) and cost.reason != "unpriced_meter":
         flags, doubted = (*flags, cost.reason), True
         meters, basis = _local(seen).meters, "estimated"
         cost = price(with_request(meters, version), version)
-    charge = cost.total_nano if isinstance(cost, CostLines) else hold_nano
+    if not isinstance(cost, CostLines):
+        flags = (*flags, cost.reason, "quarantine")
+        return Bill(with_request(meters, version), 0, "held", flags, raw)
+    charge = cost.total_nano
     if charge > hold_nano:
         flags = (*flags, "above_hold")
     if doubted:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 def key() -> Key:
     organisation = Organisation.objects.create(name="Acme", slug="acme")
     add_opening_credit(organisation, 1_000)
-    execute(sql.open_accounts([organisation.id], ["customer:held", "revenue"]))
+    execute(sql.open_accounts([organisation.id], sql.WALLET_KINDS))
     team = Team.objects.create(organisation=organisation, name="core", slug="core")
     return another(team, "k")
 

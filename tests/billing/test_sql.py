@@ -10,8 +10,9 @@ from django.db import connection, transaction
 from accounts.models import Key, Organisation, Team
 from billing import sql
 from billing.holds import due_holds, expire
-from billing.ledger import execute
+from billing.ledger import execute, post
 from billing.models import Hold, LedgerEntry, Posting, Process
+from billing.rules.posting import adjust_attempt
 from billing.wallets import add_opening_credit, balance
 from lib import clock
 from lib.ids import new_id
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.django_db
 def organisation() -> Organisation:
     organisation = Organisation.objects.create(name="Acme", slug="acme")
     add_opening_credit(organisation, 1_000)
-    execute(sql.open_accounts([organisation.id], ["customer:held", "revenue"]))
+    execute(sql.open_accounts([organisation.id], sql.WALLET_KINDS))
     return organisation
 
 
@@ -85,7 +86,7 @@ def test_gone_key_takes_no_money(organisation: Organisation, key: Key) -> None:
 def test_key_of_another_organisation_is_gone(organisation: Organisation, key: Key) -> None:
     other = Organisation.objects.create(name="Other", slug="other")
     add_opening_credit(other, 1_000)
-    execute(sql.open_accounts([other.id], ["customer:held", "revenue"]))
+    execute(sql.open_accounts([other.id], sql.WALLET_KINDS))
     foreign = asked(key, 100)._replace(organisation_id=other.id)
     assert [word for word, *_ in place(foreign)] == ["key_gone"]
 
@@ -153,9 +154,9 @@ def test_holds_past_their_time_are_released_once(organisation: Organisation, key
     place(due._replace(ttl_seconds=-1), later)
     (found,) = due_holds(10)
     assert (found.attempt_id, found.amount_nano, found.mark) == (due.attempt_id, 400, None)
-    assert expire([(found, 150)]) == {due.attempt_id}
+    assert expire([(found, 150, 150)]) == {due.attempt_id}
     assert due_holds(10) == []
-    assert expire([(found, 150)]) == set()
+    assert expire([(found, 150, 150)]) == set()
     assert balance(organisation) == (550, 300, 0)
 
 
@@ -193,3 +194,18 @@ def test_written_postings_cannot_be_edited(organisation: Organisation, key: Key)
             connection.cursor() as cursor,
         ):
             cursor.execute(change)
+
+
+def test_what_is_owed_cannot_be_held(organisation: Organisation, key: Key) -> None:
+    """I12: a debt blocks holds at once, whether or not it has been repaid yet; what is free goes
+    on."""
+    for debt_nano, words in ((400, ["admitted", "insufficient"]), (700, ["insufficient"] * 2)):
+        posting = adjust_attempt(
+            new_id(), organisation.id, "late", charge_nano=debt_nano, loss_nano=0, owed_nano=0,
+            available_nano=0,
+        )  # fmt: skip
+        assert posting is not None
+        post(posting)
+        assert [verdict for verdict, *_ in place(asked(key, 500), asked(key, 600))] == words
+    assert balance(organisation) == (500, 500, 1_100)
+    assert place(asked(key, 0))[0][:2] == ("admitted", 0)

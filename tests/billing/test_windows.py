@@ -21,7 +21,7 @@ _START = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 def key() -> Key:
     organisation = Organisation.objects.create(name="Acme", slug="acme")
     add_opening_credit(organisation, 1_000)
-    execute(sql.open_accounts([organisation.id], ["customer:held", "revenue"]))
+    execute(sql.open_accounts([organisation.id], sql.WALLET_KINDS))
     team = Team.objects.create(organisation=organisation, name="core", slug="core")
     return Key.objects.create(
         organisation=organisation, team=team, name="k", digest=b"d" * 32, prefix="", last4=""

@@ -36,6 +36,7 @@ class Verdict:
     oracle_nano: int
     customer_nano: int
     loss_nano: int
+    owed_nano: int
     cut: int
     overpaid: list[str]
     beyond_window_max: int
@@ -43,7 +44,7 @@ class Verdict:
 
     @property
     def exact(self) -> bool:
-        return self.customer_nano + self.loss_nano == self.oracle_nano
+        return self.customer_nano + self.loss_nano == self.oracle_nano == self.owed_nano
 
 
 def judge(hub: Hub, fakes: Sequence[FakeUpstream]) -> Verdict:
@@ -87,6 +88,7 @@ def judge(hub: Hub, fakes: Sequence[FakeUpstream]) -> Verdict:
         oracle_nano=sum(price(row["usage"]) for row in billed.values()),
         customer_nano=balances.get("revenue", 0),
         loss_nano=-balances.get("platform:loss", 0),
+        owed_nano=balances.get("provider:payable", 0),
         cut=cut,
         overpaid=overpaid,
         beyond_window_max=short,

@@ -90,7 +90,8 @@ def test_killed_at_random(tmp_path: Path, provider: str) -> None:
             f"at worst {verdict.beyond_window_max} tokens short beside one mark window\n"
             f"provider {verdict.oracle_nano} = customers {verdict.customer_nano} + platform "
             f"{verdict.loss_nano} (difference "
-            f"{verdict.oracle_nano - verdict.customer_nano - verdict.loss_nano}) "
+            f"{verdict.oracle_nano - verdict.customer_nano - verdict.loss_nano}), "
+            f"{verdict.owed_nano} owed to it, "
             f"{settled_s:.1f} s after the last restart\n"
         )
         assert verdict.missing == []

@@ -75,13 +75,16 @@ def admit(key: Key, at: dt.datetime = NOON, **over: Any) -> Attempt:
 
 
 def end(attempt: Attempt, charge_nano: int = 210_000, **over: Any) -> UsageRecord:
-    """The attempt's record; its hold is settled by the charge."""
-    resolution = posting.settle_hold(
-        attempt.id, attempt.organisation_id, attempt.hold_nano, charge_nano
-    )
-    ledger.post(resolution.posting)
+    """The attempt's record; its hold is settled by the charge, or `kept`."""
+    kept = over.get("basis") == "held"
+    if not kept:
+        resolution = posting.settle_hold(
+            attempt.id, attempt.organisation_id, attempt.hold_nano, charge_nano
+        )
+        ledger.post(resolution.posting)
     Hold.objects.filter(id=attempt.id).update(
-        state="settled", resolved_at=attempt.admitted_at + dt.timedelta(seconds=2)
+        state="kept" if kept else "settled",
+        resolved_at=attempt.admitted_at + dt.timedelta(seconds=2),
     )
     copied = {
         field.attname: getattr(attempt, field.attname)

@@ -44,7 +44,8 @@ async def test_every_statement_of_a_settlement(hub: Hub) -> None:
         assert seen == [before] * lane.struck
         balance = hub.balance(tenant)
         assert (balance["customer:held"], balance["revenue"]) == (0, 10)
-        assert (balance["platform:loss"], balance["provider:payable"]) == (-7, 7)
+        assert (balance["platform:loss"], balance["provider:cost"]) == (-7, -10)
+        assert balance["provider:payable"] == 17
         assert len(state(hub, tenant)[3]) == 1
         if not lane.struck:
             break

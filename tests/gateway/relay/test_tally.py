@@ -17,17 +17,19 @@ def told(meters: dict[str, int], *flags: str) -> Seen:
 
 
 def test_a_meter_without_a_price_is_never_free() -> None:
-    """I14: our own count is charged, and the row is flagged for review."""
+    """I14: no charge is named; the row is flagged for review, and its hold is kept."""
     bill = count(told({"in_text": 5, "out_audio": 9}), PRICE, HOLD, "measured")
-    assert (bill.basis, bill.charge_nano) == ("estimated", 10 * 1000 + 20 * 3000)
+    assert (bill.basis, bill.charge_nano) == ("held", 0)
+    assert bill.meters == {"in_text": 5, "out_audio": 9}
     assert bill.flags == ("unpriced_meter", "quarantine")
 
 
 def test_where_not_even_our_own_count_has_a_price_the_hold_is_kept() -> None:
-    """I14."""
+    """I14, F27."""
     price = Price(7, 0.0, None, PriceVersion({"images": 10**15}))
-    bill = count(told({"out_text": 1}), price, HOLD, "measured")
-    assert (bill.charge_nano, bill.flags) == (HOLD, ("unpriced_meter", "quarantine"))
+    bill = count(told({"out_text": 1}, "usage_huge"), price, HOLD, "measured")
+    assert (bill.basis, bill.charge_nano) == ("held", 0)
+    assert bill.flags == ("usage_huge", "unpriced_meter", "quarantine")
 
 
 @pytest.mark.parametrize(

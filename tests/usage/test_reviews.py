@@ -1,0 +1,229 @@
+"""I14, F27: what an operator decides on a doubted count moves the books, once."""
+
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.http import Http404
+from django.test import Client
+
+from accounts.access import AccessDenied
+from accounts.models import AuditEvent, Key
+from billing import budgets
+from billing.models import BudgetWindow, Hold, Posting
+from billing.wallets import balance
+from lib import clock
+from lib.ids import id_text, new_id
+from tests import cast
+from tests.books import assert_books_balance
+from tests.usage.rows import admit, end, happen
+from usage import reviews
+from usage.models import Review, SettleAs, UsageRecord
+from usage.reviews import ReviewRefused
+
+HOLD = 10**9
+DOUBTED = ["usage_huge", "quarantine"]
+OTHER_SIDE = ("platform:loss", "provider:payable", "provider:cost")
+
+
+def doubt(key: Key) -> UsageRecord:
+    """A request that was charged 210,000 nano by our own count."""
+    return happen(key, clock.now(), flags=DOUBTED, basis="estimated")
+
+
+def keep(key: Key, **over: Any) -> UsageRecord:
+    """A request without a charge, whose hold is kept."""
+    attempt = admit(key, clock.now(), hold_nano=HOLD)
+    flags = ["unpriced_meter", "quarantine"]
+    return end(attempt, 0, basis="held", meters={"searches": 3}, flags=flags, **over)
+
+
+def settle(
+    people: cast.Cast, record: UsageRecord, settle_as: str, nano: int | None = None
+) -> Review:
+    return reviews.settle_review(
+        cast.actor(people.dora), record.request_id, SettleAs(settle_as), amount_nano=nano,
+        reason="Asked the provider",
+    )  # fmt: skip
+
+
+def moved(key: Key) -> dict[str, int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT kind, balance_nano FROM billing_account WHERE organisation_id = %s",
+            [key.organisation_id],
+        )
+        return dict(cursor.fetchall())
+
+
+@pytest.mark.parametrize(
+    ("settle_as", "nano", "charge", "loss"),
+    [
+        ("amount", 150_000, 150_000, 0),
+        ("amount", 210_000, 210_000, 0),
+        ("amount", 400_000, 400_000, 0),
+        ("bound", None, HOLD, 0),
+        ("free", None, 0, 210_000),
+    ],
+)
+def test_what_was_charged_is_led_to_the_decision(
+    people: cast.Cast, key: Key, settle_as: str, nano: int | None, charge: int, loss: int
+) -> None:
+    record = doubt(key)
+    before = balance(key.organisation).available_nano
+    review = settle(people, record, settle_as, nano)
+    assert (review.before_nano, review.charge_nano) == (210_000, charge)
+    after = moved(key)
+    assert (after["revenue"], after["customer:available"]) == (charge, before + 210_000 - charge)
+    assert after.get("platform:loss", 0) == -loss
+    assert UsageRecord.objects.get(id=record.id).charge_nano == 210_000
+    assert_books_balance()
+
+
+@pytest.mark.parametrize(
+    ("settle_as", "nano", "charge"),
+    [("amount", 123, 123), ("bound", None, HOLD), ("free", None, 0)],
+)
+def test_a_kept_hold_is_released_by_the_decision(
+    people: cast.Cast, key: Key, settle_as: str, nano: int | None, charge: int
+) -> None:
+    whole = balance(key.organisation).available_nano
+    record = keep(key)
+    assert balance(key.organisation)[:2] == (whole - HOLD, HOLD)
+    assert_books_balance()
+    settle(people, record, settle_as, nano)
+    assert balance(key.organisation) == (whole - charge, 0, 0)
+    assert Hold.objects.get(id=record.id).state == "settled"
+    assert moved(key)["provider:payable"] == charge
+    assert_books_balance()
+
+
+def test_what_it_cost_is_owed_whatever_is_charged(people: cast.Cast, key: Key) -> None:
+    """I15."""
+    record = keep(key, cost_nano=777)
+    settle(people, record, "free")
+    after = moved(key)
+    assert {kind: after[kind] for kind in OTHER_SIDE if kind in after} == {
+        "platform:loss": 0, "provider:payable": 777, "provider:cost": -777,
+    }  # fmt: skip
+    assert_books_balance()
+
+
+def test_a_budget_follows_the_decision(people: cast.Cast, key: Key) -> None:
+    """I23: what is kept stays held in the budget, too."""
+    record = keep(key)
+    budgets.create_budget(
+        cast.actor(people.alice, people.acme), people.acme,
+        lambda budget, since: budgets.Past(0, [record.id]),
+        scope="organisation", subject="", amount_nano=2 * HOLD, period="total",
+    )  # fmt: skip
+    window = BudgetWindow.objects.get()
+    assert (window.held_nano, window.spent_nano) == (HOLD, 0)
+    settle(people, record, "amount", 400)
+    window.refresh_from_db()
+    assert (window.held_nano, window.spent_nano) == (0, 400)
+    assert_books_balance()
+
+
+def test_a_decision_is_made_once(people: cast.Cast, key: Key) -> None:
+    record = doubt(key)
+    settle(people, record, "free")
+    with pytest.raises(ReviewRefused, match="decided already"):
+        settle(people, record, "bound")
+    with pytest.raises(IntegrityError, match="written once"), transaction.atomic():
+        Review.objects.update(charge_nano=1)
+    assert Posting.objects.filter(idempotency_id=f"adjust:{record.id}:review").count() == 1
+    [event] = AuditEvent.objects.filter(action="request.reviewed")
+    assert (event.detail["before"], event.detail["charge"]) == ("0.00021", "0.00")
+    assert event.organisation_id == key.organisation_id
+
+
+def test_what_cannot_be_decided_so(people: cast.Cast, key: Key) -> None:
+    record = doubt(key)
+    for settle_as, nano, field in (
+        ("amount", HOLD + 1, "amount"), ("amount", None, "amount"), ("free", 5, "amount"),
+    ):  # fmt: skip
+        with pytest.raises(ReviewRefused) as refused:
+            settle(people, record, settle_as, nano)
+        assert refused.value.field == field
+    with pytest.raises(Http404):
+        settle(people, happen(key), "free")
+    with pytest.raises(AccessDenied):
+        reviews.settle_review(
+            cast.actor(people.alice, people.acme), record.request_id, SettleAs.FREE,
+            amount_nano=None, reason="I want it so",
+        )  # fmt: skip
+    assert Review.objects.count() == 0
+
+
+# Pages ------------------------------------------------------------------------------------------
+
+
+def path_of(record: UsageRecord) -> str:
+    return f"/o/acme/requests/{id_text(record.request_id)}"
+
+
+def read(client: Client, path: str, status: int = 200) -> str:
+    response = client.get(path)
+    assert response.status_code == status
+    return response.content.decode()
+
+
+def test_operators_see_what_waits_wherever_they_are(people: cast.Cast, key: Key) -> None:
+    dora = cast.signed_in(people.dora)
+    assert 'class="count"' not in read(dora, "/admin/reviews")
+    record = doubt(key)
+    assert '<span class="count">1</span>' in read(dora, "/admin/credits")
+    listed = read(dora, "/admin/reviews")
+    assert path_of(record) in listed
+    settle(people, record, "free")
+    assert path_of(record) not in read(dora, "/admin/reviews")
+    read(cast.signed_in(people.alice), "/admin/reviews", 404)
+
+
+def test_an_operator_settles_on_the_page_of_the_request(people: cast.Cast, key: Key) -> None:
+    record = keep(key)
+    dora, alice = cast.signed_in(people.dora), cast.signed_in(people.alice)
+    assert "review-title" in read(alice, path_of(record))
+    assert "Settle as" not in read(alice, path_of(record))
+    assert "Settle as" in read(dora, path_of(record))
+    asked = {"settle_as": "amount", "amount": "5", "reason": "Three searches", "once": "f1"}
+    refused = dora.post(f"{path_of(record)}/review", asked)
+    assert refused.status_code == 422
+    assert b"no more than its bound, 1.00 USD" in refused.content
+    asked |= {"amount": "0.03", "once": "f2"}
+    assert alice.post(f"{path_of(record)}/review", asked).status_code == 403
+    assert dora.post(f"/o/stranger{path_of(record)[7:]}/review", asked).status_code == 404
+    for _ in range(2):
+        assert dora.post(f"{path_of(record)}/review", asked).status_code == 303
+    text = read(alice, path_of(record))
+    assert "Three searches" in text
+    assert "dora@example.org" not in text
+    assert moved(key)["revenue"] == 30_000_000
+    assert_books_balance()
+
+
+# API --------------------------------------------------------------------------------------------
+
+
+def test_the_api_lists_and_settles(people: cast.Cast, key: Key) -> None:
+    from tests.billing.test_operator_api import api_of, post
+
+    kept, doubted = keep(key), doubt(key)
+    dora = api_of(people, "dora")
+    first = dora.get("/api/v1/reviews?limit=1").json()
+    assert first["items"][0]["request"] == id_text(doubted.request_id)
+    rest = dora.get(f"/api/v1/reviews?limit=1&cursor={first['next']}").json()
+    assert rest["next"] is None
+    [item] = rest["items"]
+    assert (item["kept"], item["bound"], item["flags"]) == (True, "1.00", ["unpriced_meter"])
+    path = f"/requests/{id_text(kept.request_id)}/review"
+    asked = {"settle_as": "amount", "amount": "0.5", "reason": "Half of it"}
+    settled = post(dora, path, asked, "k1")
+    assert (settled.status_code, settled.json()["charge"]) == (201, "0.50")
+    assert post(dora, path, asked, "k1").json() == settled.json()
+    assert post(dora, path, asked, "k2").status_code == 422
+    assert post(dora, path, {**asked, "amount": "1e3"}).status_code == 422
+    assert post(dora, f"/requests/{id_text(new_id())}/review", asked).status_code == 404
+    assert post(api_of(people, "alice"), path, asked).status_code == 403
+    assert_books_balance()

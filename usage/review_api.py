@@ -1,0 +1,127 @@
+"""The management API of requests under review; for operators."""
+
+import datetime as dt
+from typing import Any, Literal
+
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import Query, Router, Schema
+from pydantic import ConfigDict, Field
+
+from accounts import access
+from billing.answering import answered
+from billing.idempotency import Answer
+from billing.rules.money import MoneyInvalid, format_usd, parse_usd
+from lib import pagination
+from lib.ids import id_text, parse_id
+from usage import reviews
+from usage.models import Review, SettleAs
+from usage.reviews import ReviewRefused, UnderReview
+
+router = Router(tags=["Operators"])
+
+
+class ReviewIn(Schema):
+    """What a request under review is charged."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    settle_as: Literal["amount", "bound", "free"] = Field(
+        description="`amount`: as said beside it. `bound`: all that was held. `free`: nothing."
+    )
+    amount: str | None = Field(
+        None, max_length=40, description="Exact decimal of USD, no more than the bound."
+    )
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class ReviewOut(Schema):
+    request: str
+    settle_as: str
+    before: str = Field(description="What the customer had been charged, in USD.")
+    charge: str = Field(description="What the customer is charged since.")
+    reason: str
+    decided_by: str
+    decided_at: dt.datetime
+
+
+class ReviewItem(Schema):
+    request: str
+    created_at: dt.datetime
+    organisation: str
+    model: str
+    channel: str
+    flags: list[str]
+    charge: str = Field(description="What was charged by our own count.")
+    bound: str = Field(description="What was held; with `kept` it is held still.")
+    kept: bool = Field(description="No charge could be named.")
+
+
+class ReviewPage(Schema):
+    items: list[ReviewItem]
+    next: str | None
+
+
+@router.get("/reviews", response=ReviewPage, summary="List requests under review")
+def list_reviews(request: HttpRequest, query: Query[pagination.PageQuery]) -> dict[str, Any]:
+    """Requests of all organisations whose count could not be right or had no price, newest
+    first."""
+    before = pagination.after_id(query.cursor)
+    found = reviews.open_reviews(access.actor_of(request), query.limit + 1, before)
+    page = pagination.cut(found, query.limit, lambda one: one.attempt_id)
+    return {"items": [_item(one) for one in page.items], "next": page.next}
+
+
+@router.post("/requests/{id}/review", response={201: ReviewOut}, summary="Settle a request")
+def settle_request(request: HttpRequest, id: str, body: ReviewIn) -> HttpResponse:
+    """Ends the review of a request, once. Takes an `Idempotency-Key`."""
+    actor = access.actor_of(request)
+    access.require(actor, "credits.write")
+    request_id = parse_id(id)
+    if request_id is None:
+        raise Http404
+    amount_nano = None if body.amount is None else _amount(body.amount)
+
+    def act() -> Answer:
+        review = reviews.settle_review(
+            actor,
+            request_id,
+            SettleAs(body.settle_as),
+            amount_nano=amount_nano,
+            reason=body.reason,
+        )
+        return Answer(201, _shown(review))
+
+    return answered(request, actor, act)
+
+
+def _amount(text: str) -> int:
+    try:
+        return parse_usd(text)
+    except MoneyInvalid as error:
+        raise ReviewRefused("amount", str(error)) from error
+
+
+def _item(one: UnderReview) -> dict[str, Any]:
+    return {
+        "request": id_text(one.request_id),
+        "created_at": one.admitted_at,
+        "organisation": one.slug,
+        "model": one.model,
+        "channel": one.channel_name,
+        "flags": [flag for flag in one.flags if flag != "quarantine"],
+        "charge": format_usd(one.charge_nano),
+        "bound": format_usd(one.hold_nano),
+        "kept": one.basis == "held",
+    }
+
+
+def _shown(review: Review) -> dict[str, Any]:
+    return {
+        "request": id_text(review.request_id),
+        "settle_as": str(review.settle_as),
+        "before": format_usd(review.before_nano),
+        "charge": format_usd(review.charge_nano),
+        "reason": review.reason,
+        "decided_by": review.decided_by.email,
+        "decided_at": review.decided_at.isoformat(),
+    }

@@ -1,0 +1,45 @@
+"""How a review is shown on its request's page, and the form that ends it."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.utils.translation import gettext_lazy
+
+from accounts.access import Actor, scope_of
+from billing.forms import MoneyField, OnceForm
+from billing.rules.money import format_usd
+from usage import reviews
+from usage.models import SettleAs
+
+
+class ReviewForm(OnceForm):
+    """What the request is charged, and why."""
+
+    settle_as = forms.ChoiceField(
+        label=gettext_lazy("Settle as"),
+        choices=SettleAs.choices,
+        initial=SettleAs.AMOUNT,
+        widget=forms.Select(attrs={"class": "select"}),
+    )
+    amount = MoneyField(
+        label=gettext_lazy("Amount in USD"),
+        required=False,
+        help_text=gettext_lazy("No more than was held."),
+    )
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=500,
+        widget=forms.TextInput(attrs={"class": "input", "autocomplete": "off"}),
+    )
+
+
+def review_shown(actor: Actor, request_id: UUID, form: ReviewForm | None = None) -> dict[str, Any]:
+    """The context of a request that is or was under review; the form for who may decide."""
+    found, decided = reviews.review_of(request_id)
+    if found is None:
+        return {}
+    may_decide = decided is None and scope_of(actor, "credits.write") is not None
+    if may_decide and form is None:
+        form = ReviewForm(initial={"amount": format_usd(found.charge_nano)})
+    return {"review": found, "decided": decided, "review_form": form if may_decide else None}

@@ -1,0 +1,37 @@
+"""The page of operators with all requests whose count is doubted (I14, F27)."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from accounts.access import Actor, operator_page
+from lib.ids import id_text
+from lib.pagination import BadCursor, after_id, cut
+from usage import reviews, words
+
+_ROWS = 50
+
+
+@operator_page("credits.read")
+@require_safe
+def review_list(request: HttpRequest, actor: Actor) -> HttpResponse:
+    try:
+        before = after_id(request.GET.get("after"))
+    except BadCursor:
+        before = None
+    found = reviews.open_reviews(actor, _ROWS + 1, before)
+    page = cut(found, _ROWS, lambda one: one.attempt_id)
+    context = {
+        "nav": "reviews",
+        "rows": [
+            {
+                "one": one,
+                "rid": id_text(one.request_id),
+                "flags": [words.flag_word(flag) for flag in one.flags if flag != "quarantine"],
+                "kept": one.basis == "held",
+            }
+            for one in page.items
+        ],
+        "next_href": f"?after={page.next}" if page.next else "",
+    }
+    return render(request, "usage/reviews.html", context)

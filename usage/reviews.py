@@ -1,0 +1,175 @@
+"""Requests under review: what an operator decides that they are charged (I14, F27).
+
+A count that cannot be right was charged by our own; where no charge could be named the hold is
+kept. Either way one decision ends the review: the books are led to it by an adjustment, the hold is
+released, and what was written of the request stays as it was (I7).
+"""
+
+import datetime as dt
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.http import Http404
+from django.utils.translation import gettext
+
+from accounts import access, audit
+from accounts.access import Actor
+from accounts.models import Organisation
+from billing import corrections
+from billing.corrections import Borne
+from billing.rules.money import format_usd
+from lib.ids import id_text
+from usage.models import Review, SettleAs
+
+COUNT_MAX: Final = 99
+
+
+class ReviewRefused(ValueError):
+    """The decision cannot be so; `field` is the input to correct, the text says why."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+class UnderReview(NamedTuple):
+    """An attempt whose count is doubted, as its record has it; `basis` is held where its hold is
+    kept. `charge_nano` is what was charged at its end."""
+
+    attempt_id: UUID
+    request_id: UUID
+    organisation_id: UUID
+    slug: str
+    organisation: str
+    model: str
+    channel_name: str
+    admitted_at: dt.datetime
+    flags: list[str]
+    basis: str
+    charge_nano: int
+    hold_nano: int
+    cost_nano: int | None
+
+
+def open_reviews(actor: Actor, limit: int, before: UUID | None = None) -> list[UnderReview]:
+    """What waits for a decision in all organisations, newest first, older than `before`."""
+    access.require(actor, "credits.read")
+    return [UnderReview(*row) for row in _rows(_OPEN, {"limit": limit, "before": before})]
+
+
+def count_open(actor: Actor) -> int:
+    """How many wait, COUNT_MAX + 1 at the most."""
+    access.require(actor, "credits.read")
+    ((count,),) = _rows(_COUNT, {"limit": COUNT_MAX + 1})
+    return int(count)
+
+
+def review_of(request_id: UUID) -> tuple[UnderReview | None, Review | None]:
+    """What of a request is or was under review, and what was decided."""
+    rows = _rows(_OF_REQUEST, {"request": request_id})
+    if not rows:
+        return None, None
+    found = UnderReview(*rows[0])
+    return found, Review.objects.select_related("decided_by").filter(pk=found.attempt_id).first()
+
+
+def settle_review(
+    actor: Actor, request_id: UUID, settle_as: SettleAs, *, amount_nano: int | None, reason: str
+) -> Review:
+    """End the review of a request: the customer pays an operator's figure, the bound (which is the
+    hold), or nothing. What the customer is spared so of what was charged, we bear.
+
+    Raises ReviewRefused, also where it was decided before, and Http404 where nothing is doubted.
+    """
+    access.require(actor, "credits.write")
+    if actor.user is None:
+        raise ReviewRefused("reason", gettext("A decision needs a person who answers for it."))
+    if not reason.strip():
+        raise ReviewRefused("reason", gettext("Say why: it is kept with the posting."))
+    found, _ = review_of(request_id)
+    if found is None:
+        raise Http404
+    charge_nano = _charge(found, settle_as, amount_nano)
+    with transaction.atomic():
+        corrections.lock_wallet(found.organisation_id)
+        if Review.objects.filter(pk=found.attempt_id).exists():
+            raise ReviewRefused("settle_as", gettext("It was decided already."))
+        stand = corrections.borne(found.attempt_id)
+        corrections.release_kept(found.attempt_id, found.organisation_id)
+        spared_nano = stand.customer_nano if settle_as == SettleAs.FREE else 0
+        platform_nano = stand.platform_nano + spared_nano
+        owed_nano = charge_nano + platform_nano if found.cost_nano is None else found.cost_nano
+        corrections.correct(
+            found.attempt_id,
+            found.organisation_id,
+            "review",
+            Borne(charge_nano, platform_nano, owed_nano),
+            cause={"attempt": id_text(found.attempt_id), "settle_as": str(settle_as),
+                   "reason": reason.strip()},
+            actor=actor.user.email,
+        )  # fmt: skip
+        review = Review.objects.create(
+            attempt_id=found.attempt_id,
+            organisation_id=found.organisation_id,
+            request_id=request_id,
+            settle_as=settle_as,
+            before_nano=stand.customer_nano,
+            charge_nano=charge_nano,
+            reason=reason.strip(),
+            decided_by=actor.user,
+        )
+        audit.record(
+            actor, Organisation.objects.get(id=found.organisation_id), "request.reviewed", review,
+            request=id_text(request_id), settle_as=str(settle_as), reason=review.reason,
+            before=format_usd(stand.customer_nano), charge=format_usd(charge_nano),
+        )  # fmt: skip
+    return review
+
+
+def _charge(found: UnderReview, settle_as: SettleAs, amount_nano: int | None) -> int:
+    if settle_as != SettleAs.AMOUNT:
+        if amount_nano is not None:
+            raise ReviewRefused("amount", gettext("An amount is only for settling as an amount."))
+        return found.hold_nano if settle_as == SettleAs.BOUND else 0
+    if amount_nano is None:
+        raise ReviewRefused("amount", gettext("Write what the request is charged."))
+    if not 0 <= amount_nano <= found.hold_nano:
+        bound = format_usd(found.hold_nano)
+        text = gettext("A request is charged no more than its bound, %(bound)s USD.")
+        raise ReviewRefused("amount", text % {"bound": bound})
+    return amount_nano
+
+
+def _rows(text: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(text, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
+
+
+_COLUMNS: Final = """
+    r.id, r.request_id, r.organisation_id, o.slug, o.name, r.model, r.channel_name, r.admitted_at,
+    r.flags, r.basis, r.charge_nano, r.hold_nano, r.cost_nano"""
+# As the index says it.
+_DOUBTED: Final = "'quarantine' = ANY (r.flags)"
+_UNDECIDED: Final = (
+    f"{_DOUBTED} AND NOT EXISTS (SELECT FROM usage_review v WHERE v.attempt_id = r.id)"
+)
+
+_OPEN: Final = f"""
+    SELECT {_COLUMNS} FROM usage_usagerecord r
+    JOIN accounts_organisation o ON o.id = r.organisation_id
+    WHERE {_UNDECIDED} AND (%(before)s::uuid IS NULL OR r.id < %(before)s)
+    ORDER BY r.id DESC LIMIT %(limit)s"""  # noqa: S608 - only this file's own names are put in
+
+_COUNT: Final = f"""
+    SELECT count(*) FROM (
+        SELECT FROM usage_usagerecord r WHERE {_UNDECIDED} LIMIT %(limit)s) found"""  # noqa: S608
+
+_OF_REQUEST: Final = f"""
+    SELECT {_COLUMNS} FROM usage_usagerecord r
+    JOIN accounts_organisation o ON o.id = r.organisation_id
+    WHERE r.request_id = %(request)s AND {_DOUBTED}
+    ORDER BY r.id DESC LIMIT 1"""  # noqa: S608 - only this file's own names are put in
