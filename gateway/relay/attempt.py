@@ -29,6 +29,7 @@ from gateway.codecs.events import (
     Usage,
 )
 from gateway.codecs.fold import AnswerFault, fold
+from gateway.codecs.odd_numbers import mend
 from gateway.codecs.openai.outside import InsideDecoder, mend_answer
 from gateway.codecs.sealed import REMEMBERED, collect
 from gateway.codecs.service_tier import tier_of_answer, tier_of_frames
@@ -287,25 +288,33 @@ class Attempt:
     async def _relay_plain(self, answer: Answer) -> Outcome:
         way = self._way
         raw = await self._whole(answer)
-        told: WholeAnswer
+        told = self._told_by(raw)
+        if told.broken == "F15" and (mended := mend(raw)) is not None:
+            # F27: a count that is no number takes nothing from the answer.
+            raw, told = mended.shown, self._told_by(mended.read)
         if way.request is None:
-            told = way.codec.read_answer(raw)
             if self._tiered:
                 self._hear_tier(tier_of_answer(raw))
             if way.mends_usage:
                 raw = mend_answer(raw, told.usage)
-        else:
-            told = way.codec.translate_answer(raw, way.request, way.answer_tool)
         if told.error is not None:
             raise UpstreamFailed("F23", told.error.kind, told.error.message, code=told.error.code)
         if told.broken is not None:
             raise failed(told.broken)
         return await self._answer(told, told.events, raw)
 
+    def _told_by(self, raw: bytes) -> WholeAnswer:
+        way = self._way
+        if way.request is None:
+            return way.codec.read_answer(raw)
+        return way.codec.translate_answer(raw, way.request, way.answer_tool)
+
     async def _relay_exchange(self, answer: Answer, exchange: Exchange) -> Outcome:
         """The answer to what is no chat."""
         raw = await self._whole(answer)
         told = exchange.read(raw)
+        if told.broken == "F15" and (mended := mend(raw)) is not None:
+            raw, told = mended.shown, exchange.read(mended.read)
         if told.error is not None:
             raise UpstreamFailed("F23", told.error.kind, told.error.message, code=told.error.code)
         if told.broken is not None:

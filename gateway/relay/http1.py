@@ -24,10 +24,13 @@ import httptools
 
 from lib.egress import EgressDenied, EgressPolicy
 
-Reason = Literal["denied", "name", "refused", "timeout", "tls", "closed", "reset", "head", "body"]
+Reason = Literal[
+    "denied", "name", "refused", "timeout", "tls", "closed", "reset", "slow", "head", "body"
+]
 """The address is not permitted; the name is unknown; nobody listens; nobody answers in time; no
 secure connection; closed without a byte of an answer; reset after the request; an answer whose
-head cannot be read or is too large; one whose body ends too early or cannot be read."""
+head begins and does not end in time; whose head cannot be read or is too large; whose body ends too
+early or cannot be read."""
 
 KEEP_ALIVE_S: Final = 30.0
 _HEAD_BYTES_MAX: Final = 64 * 1024
@@ -56,11 +59,13 @@ class Connection(asyncio.BufferedProtocol):
     __slots__ = (
         "_alive",
         "_answered",
+        "_begun",
         "_busy",
         "_closed",
         "_done",
         "_error",
         "_fed",
+        "_head_timer",
         "_headers_seen",
         "_idle_since",
         "_interim",
@@ -85,10 +90,11 @@ class Connection(asyncio.BufferedProtocol):
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
         self._error: Exception | None = None
         self._pieces: list[bytes] = []
         self._size = self._fed = self._headers_seen = 0
-        self._busy = self._answered = self._interim = self._until_close = False
+        self._busy = self._answered = self._begun = self._interim = self._until_close = False
         self._done = self._alive = True
         self._closed = self._paused = self._used = self._unfit = False
         self._idle_since = 0.0
@@ -173,6 +179,7 @@ class Connection(asyncio.BufferedProtocol):
     def cut(self) -> None:
         """Close the connection now: the provider hears that nobody listens any more."""
         self._closed = True
+        self._stop_head_timer()
         if self._transport is not None:
             self._transport.abort()
 
@@ -210,6 +217,9 @@ class Connection(asyncio.BufferedProtocol):
         if not self._answered:
             if self._unfit or self._fed > _HEAD_BYTES_MAX:
                 self._fail("head", "the head is too large, or of another protocol")
+            elif self._begun and self._head_timer is None:
+                # Hardly any head comes in pieces (F12).
+                self._head_timer = self._loop.call_later(self._origin.head_s, self._head_late)
             return
         if self._size > _BUFFER_BYTES_MAX and not self._paused and self._transport is not None:
             self._paused = True
@@ -233,6 +243,15 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._fail("body", str(exc or ""))
 
+    def _head_late(self) -> None:
+        self._head_timer = None
+        self._fail("slow", "the head of the answer does not come to its end")
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
     def _fail(self, reason: Reason, detail: str) -> None:
         self._alive = False
         if not self._done and self._error is None:
@@ -250,6 +269,7 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self.headers = {}
             self._headers_seen = 0
+            self._begun = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._answered:
@@ -276,6 +296,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         self.status = status
         self._answered = True
+        self._stop_head_timer()
         self._until_close = (
             "content-length" not in headers
             and "chunked" not in headers.get("transfer-encoding", "").lower()
@@ -288,7 +309,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def on_message_complete(self) -> None:
         if self._interim:
-            self._interim = False
+            self._interim = self._begun = False
+            self._stop_head_timer()
         elif not self._done:
             self._done = True
             self._alive = self._alive and self._parser.should_keep_alive()
@@ -313,7 +335,8 @@ class Origin:
     """Scheme, host and port of an URL, spoken to as `policy` permits.
 
     `failed` makes the exception of a reason and a detail for the operator. `connect_s` bounds a
-    connection, `tls_s` making it secure. Without `reuse` each connection carries one request.
+    connection, `tls_s` making it secure, `head_s` the head of an answer from its first bytes on.
+    Without `reuse` each connection carries one request.
     """
 
     def __init__(
@@ -324,6 +347,7 @@ class Origin:
         *,
         connect_s: float,
         tls_s: float,
+        head_s: float,
         reuse: bool,
     ) -> None:
         parts = urlsplit(url)
@@ -335,6 +359,7 @@ class Origin:
         self.failed = failed
         self._connect_s = connect_s
         self._tls_s = tls_s
+        self.head_s = head_s
         self._reuse = reuse
         self._idle: deque[Connection] = deque()
         self._sweep: asyncio.TimerHandle | None = None

@@ -23,6 +23,9 @@ from gateway.rules.faults import FAULTS
 from lib.egress import EgressPolicy
 
 _TLS_S = 5.0
+# The head of an answer that has begun to come; never longer than half of what may pass until the
+# first content (F12).
+_HEAD_S = 30.0
 _ERROR_BYTES_MAX = 64 * 1024
 _ERROR_BODY_S = 5.0
 _REST_BYTES_MAX = 64 * 1024
@@ -181,7 +184,11 @@ class Upstreams:
 
 
 def _open_pool(channel: Channel, policy: EgressPolicy) -> _Pool:
+    head_s = min(_HEAD_S, channel.timeouts.first_content / 2)
+
     def of(reason: Reason, detail: str) -> UpstreamFailed:
+        if reason == "slow":
+            return failed("F12", seconds=max(1, int(head_s)))
         return _failed_by(reason, f"{channel.name}: {detail}")
 
     origin = Origin(
@@ -191,6 +198,7 @@ def _open_pool(channel: Channel, policy: EgressPolicy) -> _Pool:
         of,
         connect_s=channel.timeouts.connect,
         tls_s=_TLS_S,
+        head_s=head_s,
         reuse=Quirk.NO_CONNECTION_REUSE not in channel.provider.quirks,
     )
     return _Pool((channel, policy), origin, {}, {})

@@ -28,6 +28,7 @@ from gateway.codecs.events import (
     Step,
     Usage,
 )
+from gateway.codecs.odd_numbers import mend_frame
 from gateway.codecs.raws import ABSENT, ReadFault, given, value_of
 from gateway.codecs.sse import FRAME_BYTES_MAX, Frame
 from gateway.codecs.stream import FrameDecoder, is_utf8, mask_frame, write_data
@@ -82,7 +83,8 @@ class Decoder(FrameDecoder):
         try:
             event = read_event(data)
         except ReadFault:
-            return self._break("F15")
+            mended = mend_frame(frame)
+            return self._break("F15") if mended is None else self._read(mended)
         kind = event.type or frame.event
         if kind == "error" or given(event.error) is not None:
             fault = read_object(given(event.error) or data)

@@ -27,6 +27,7 @@ from gateway.codecs.events import (
     Usage,
 )
 from gateway.codecs.fold import AnswerFault
+from gateway.codecs.odd_numbers import mend_frame
 from gateway.codecs.openai.errors import frame as error_frame
 from gateway.codecs.openai.usage import encode as write_usage
 from gateway.codecs.plain import RawMembers, open_answer
@@ -68,7 +69,8 @@ class Decoder(FrameDecoder):
             return self._read_chunk(frame.raw, open_answer(word))
         except AnswerFault as fault:
             if isinstance(fault.event, Broken):
-                return self._break(fault.event.fault)
+                mended = mend_frame(frame) if fault.event.fault == "F15" else None
+                return self._break(fault.event.fault) if mended is None else self._read(mended)
             self._closed = True
             return Step(mask_frame(frame, write_data), [fault.event])
 

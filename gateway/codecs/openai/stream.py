@@ -16,6 +16,7 @@ from gateway.codecs.events import (
     Usage,
 )
 from gateway.codecs.events import Step as Step
+from gateway.codecs.odd_numbers import mend_frame
 from gateway.codecs.openai.errors import read_object
 from gateway.codecs.openai.stream_encode import Encoder as Encoder
 from gateway.codecs.openai.translation import Translation
@@ -67,20 +68,22 @@ class Decoder(FrameDecoder):
         try:
             answer = read_answer(data)
         except ReadFault:
-            return self._read_word(raw, data.strip())
+            return self._read_word(frame, data.strip())
         error = error_of(answer, data)
         return self._read_chunk(frame, answer) if error is None else self._refuse(frame, error)
 
     def _refuse(self, frame: Frame, error: bytes) -> Step:
         return self._fail(mask_frame(frame, write_data), read_object(error))
 
-    def _read_word(self, raw: bytes, word: bytes) -> Step:
-        """Data that is no JSON object: nothing, the end marker, or a fault."""
+    def _read_word(self, frame: Frame, word: bytes) -> Step:
+        """Data that is no JSON object: nothing, the end marker, a count that is no number (F27), or
+        a fault."""
         if not word:
-            return Step(raw, [])
+            return Step(frame.raw, [])
         if word != b"[DONE]":
-            return self._break("F15")
-        return self._end(marked=True, raw=raw) if self._reader.seen else self._break("F24")
+            mended = mend_frame(frame)
+            return self._break("F15") if mended is None else self._read(mended)
+        return self._end(marked=True, raw=frame.raw) if self._reader.seen else self._break("F24")
 
     def _read_chunk(self, frame: Frame, answer: Answer) -> Step:
         raw, usage = frame.raw, None if answer.usage is ABSENT else given(answer.usage)

@@ -18,6 +18,7 @@ import msgspec
 from gateway.codecs.errors import ErrorKind
 from gateway.codecs.events import End
 from gateway.codecs.events import Step as Step
+from gateway.codecs.odd_numbers import mend_frame
 from gateway.codecs.raws import ABSENT, ReadFault, given, members_of
 from gateway.codecs.responses import errors
 from gateway.codecs.responses.stream_encode import Encoder as Encoder
@@ -98,17 +99,21 @@ class Decoder(FrameDecoder):
         try:
             event = read_event(data)
         except ReadFault:
-            return self._read_word(raw, data.strip())
+            return self._read_word(frame, data.strip())
         if not event.type:
             event.type = frame.event
         if event.sequence_number is not None:
             self._sequence = event.sequence_number
         return self._read_event(frame, event, data)
 
-    def _read_word(self, raw: bytes, word: bytes) -> Step:
-        """Data that is no JSON object: nothing, another dialect's end marker, or a fault."""
+    def _read_word(self, frame: Frame, word: bytes) -> Step:
+        """Data that is no JSON object: nothing, another dialect's end marker, a count that is no
+        number (F27), or a fault."""
         if not word:
-            return Step(raw, [])
+            return Step(frame.raw, [])
+        mended = mend_frame(frame)
+        if mended is not None:
+            return self._read(mended)
         return self._break(self._cut() if word == b"[DONE]" else "F15")
 
     def _read_event(self, frame: Frame, event: StreamEvent, data: bytes) -> Step:

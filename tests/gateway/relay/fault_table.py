@@ -86,8 +86,8 @@ BEFORE = [
     Before("F10:529", "overloaded", "absorbed", wait=(1, 2)),
     Before("F11:headers", "timeout", "absorbed", crossed=True),
     Before("F11:content", "timeout", "absorbed", forms=(STREAM,)),
-    # The limit of the first content is met first: it tells both alike.
-    Before("F12", "timeout", "absorbed", flag="F11", more="#every_ms=150"),
+    # Half the time of the first content, from the first byte on.
+    Before("F12", "timeout", "absorbed", more="#every_ms=150"),
     Before("F13:stall", "timeout", "absorbed", forms=(PLAIN,)),
     Before("F13:comments", "timeout", "absorbed", forms=(STREAM,), flag="F11", more="#every_ms=90"),
     Before("F14:eof", "upstream_truncated", "absorbed", forms=(STREAM,)),
@@ -174,6 +174,7 @@ SERVED = [
     Served("F27", "#usage=negative", "estimated", review=True, crossed=True),
     Served("F27", "#usage=float", "estimated", review=True),
     Served("F27", "#usage=string", "estimated", review=True, crossed=True),
+    Served("F27", "#usage=nan", "estimated", review=True, crossed=True),
     Served("F27", "#usage=huge", "estimated", review=True, crossed=True),
     Served("F27", "#usage=context", "estimated", review=True),
     Served("F27", "#usage=cached", "estimated", review=True, crossed=True),

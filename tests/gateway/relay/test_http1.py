@@ -17,6 +17,7 @@ CHUNKED = (
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     b"5\r\nhello\r\n6\r\n world\r\n0\r\nx-trailer: 1\r\n\r\n"
 )
+WAITS = {"connect_s": 2.0, "tls_s": 2.0, "head_s": 30.0}
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
@@ -61,11 +62,19 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def served(script: Script, *, reuse: bool = True) -> AsyncIterator[tuple[Served, Origin]]:
+async def served(
+    script: Script, *, reuse: bool = True, head_s: float = 30
+) -> AsyncIterator[tuple[Served, Origin]]:
     server = Served(script)
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    origin = Origin(f"http://127.0.0.1:{port}", LOOPBACK, Failed, connect_s=2, tls_s=2, reuse=reuse)
+    origin = Origin(
+        f"http://127.0.0.1:{port}",
+        LOOPBACK,
+        Failed,
+        **WAITS | {"head_s": head_s},
+        reuse=reuse,
+    )
     try:
         yield server, origin
     finally:
@@ -229,6 +238,38 @@ async def test_an_answer_that_has_no_head(answer: bytes, reason: Reason) -> None
         assert await failure(origin) == reason
 
 
+async def test_a_head_that_begins_must_end() -> None:
+    """F12: from its first byte on; before that the time of the first content runs (F11)."""
+
+    async def script(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nx")
+        await reader.read()
+
+    async with served(script, head_s=0.01) as (_, origin):
+        assert await failure(origin) == "slow"
+
+
+async def test_an_interim_answer_begins_no_head() -> None:
+    """F37: what follows it may take its time."""
+    waits: list[asyncio.Event] = []
+
+    async def script(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        writer.write(b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n")
+        await waits[0].wait()
+        writer.write(PLAIN)
+
+    async with served(script, head_s=0.01) as (_, origin):
+        waits.append(asyncio.Event())
+        asyncio.get_running_loop().call_later(0.05, waits[0].set)
+        connection = await asked(origin)
+        assert await whole(connection) == b"{}"
+        connection.release()
+
+
 async def test_a_kept_connection_that_the_other_end_has_reset_was_closed_not_broken() -> None:
     """F32: nothing of the second request was heard."""
 
@@ -344,7 +385,7 @@ async def test_an_early_answer_is_heard_while_a_long_body_goes_out() -> None:
 
     listening = await asyncio.start_server(refuse, "127.0.0.1", 0, limit=1024)
     port = listening.sockets[0].getsockname()[1]
-    origin = Origin(f"http://127.0.0.1:{port}", LOOPBACK, Failed, connect_s=2, tls_s=2, reuse=True)
+    origin = Origin(f"http://127.0.0.1:{port}", LOOPBACK, Failed, **WAITS, reuse=True)
     answer = await asked(origin, b"x" * 30_000_000)
     assert answer.status == 413
     answer.release()
@@ -356,14 +397,14 @@ async def test_nobody_listens() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-        origin = Origin(url, LOOPBACK, Failed, connect_s=2, tls_s=2, reuse=True)
+        origin = Origin(url, LOOPBACK, Failed, **WAITS, reuse=True)
         assert await failure(origin) == "refused"
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://[::1]:9", "https://localhost:9"])
 async def test_private_addresses_are_refused_before_anything_is_sent(url: str) -> None:
     """P13"""
-    origin = Origin(url, EgressPolicy(), Failed, connect_s=2, tls_s=2, reuse=True)
+    origin = Origin(url, EgressPolicy(), Failed, **WAITS, reuse=True)
     assert await failure(origin) == "denied"
 
 
@@ -376,7 +417,7 @@ async def test_one_private_address_of_a_name_refuses_the_name(
         return ["93.184.215.14", "10.0.0.1"]
 
     monkeypatch.setattr(http1, "_resolve", resolve)
-    origin = Origin("http://two.example", EgressPolicy(), Failed, connect_s=2, tls_s=2, reuse=True)
+    origin = Origin("http://two.example", EgressPolicy(), Failed, **WAITS, reuse=True)
     assert await failure(origin) == "denied"
 
 
@@ -412,7 +453,7 @@ async def test_an_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
         raise socket.gaierror("unknown")
 
     monkeypatch.setattr(http1, "_ask", ask)
-    origin = Origin("http://unknown.example", LOOPBACK, Failed, connect_s=2, tls_s=2, reuse=True)
+    origin = Origin("http://unknown.example", LOOPBACK, Failed, **WAITS, reuse=True)
     assert await failure(origin) == "name"
 
 
@@ -451,5 +492,5 @@ def test_a_target_that_would_end_the_request_line(url: str) -> None:
     ],
 )
 def test_host_header(url: str, host: str) -> None:
-    origin = Origin(url, LOOPBACK, Failed, connect_s=1, tls_s=1, reuse=True)
+    origin = Origin(url, LOOPBACK, Failed, **WAITS, reuse=True)
     assert origin.host_header == host
