@@ -211,7 +211,7 @@ class Installation:
         command = python(
             *("-m", "uvicorn", "config.asgi:application"),
             *("--host", place.host, "--port", str(place.port)),
-            *("--loop", "uvloop", "--http", "httptools", "--no-access-log"),
+            *("--loop", "uvloop", "--http", "config.protocol:Protocol", "--no-access-log"),
             *("--no-server-header", "--log-level", "warning"),
             *("--timeout-graceful-shutdown", str(WEB_DRAIN_SECONDS)),
         )

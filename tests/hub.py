@@ -126,7 +126,14 @@ class Hub:
         """Start uvicorn and wait for nothing."""
         served = f"{self.application}:application"
         command = [sys.executable, "-m", "uvicorn", served, "--no-access-log"]
-        command += ["--port", str(self.port), "--loop", "uvloop", "--http", "httptools"]
+        command += [
+            "--port",
+            str(self.port),
+            "--loop",
+            "uvloop",
+            "--http",
+            "config.protocol:Protocol",
+        ]
         environment = {
             **os.environ,
             "DATABASE_URL": self.dsn,
