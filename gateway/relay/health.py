@@ -16,11 +16,13 @@ from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 from gateway.codecs.errors import KINDS, ErrorKind, message_of
+from gateway.relay.alerts import LONG_S, Alert, Alerts, Cause
 from gateway.relay.snapshot import Channel, Snapshot
 from gateway.relay.upstream import UpstreamFailed
 from gateway.rules.breaker import PANIC_PERCENT, Breaker, RetryBudget, cooling_s
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
+from lib.ids import id_text
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +80,7 @@ class _Key:
 class _State:
     """What is known of one channel."""
 
-    __slots__ = ("breaker", "channel", "keys", "kind", "routes", "turn")
+    __slots__ = ("breaker", "channel", "keys", "kind", "routes", "since", "turn")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -89,6 +91,8 @@ class _State:
         self.routes: dict[str, tuple[int, float]] = {}
         self.turn = 0
         self.kind: ErrorKind | None = None
+        # When its trouble began.
+        self.since = 0.0
 
     def allows(self, model: str, now: float) -> bool:
         return (
@@ -167,6 +171,7 @@ class Trial:
         row = FAULTS[failure.fault]
         if row.health == "alert":
             log.error("channel %s: %s", self._state.channel.name, failure)
+            self._health.alert(self._state, "compressed")
         if row.health in ("none", "note", "quarantine", "alert"):
             self.close()
             return
@@ -191,6 +196,7 @@ class Health:
         self._states: dict[str, _State] = {}
         self._troubled: set[str] = set()
         self._budgets: dict[str, RetryBudget] = {}
+        self.alerts = Alerts()
         self.now = time.monotonic
 
     # ---- before an attempt
@@ -290,6 +296,8 @@ class Health:
         """What a fault does to the health of its channel, its key and its route."""
         now, key, fault = self.now(), state.keys[n], failure.fault
         name, state.kind = state.channel.name, failure.kind
+        if state.channel.id not in self._troubled:
+            state.since = now
         match FAULTS[fault].health:
             case "count":
                 state.breaker.bad(now, connect=fault in _CONNECTS)
@@ -298,16 +306,22 @@ class Health:
                 if state.breaker.closed and (key.breaker is None or key.breaker.closed):
                     return
                 log.warning("channel %s is out: %s", name, failure)
+                if now - state.since >= LONG_S:
+                    self.alert(state, "out")
             case "misconfigured":
                 if state.channel.breaker.enabled:
                     state.breaker.trip(now)
                 log.error("channel %s is misconfigured: %s", name, failure)
+                self.alert(state, "misconfigured")
             case "key_off":
                 key.doubted += 1
                 if failure.upstream_status == 403 and key.doubted < _DOUBTED_MAX:
                     return
                 key.out_until, key.cooling = now + _OFF_S, False
                 log.error("channel %s: key %d is refused: %s", name, n + 1, failure)
+                cause: Cause = "no_credit" if fault == "F9" else "key_refused"
+                last = not any(other.allows(now) for other in state.keys)
+                self.alert(state, cause, str(n + 1), last=last)
             case "cool":
                 key.cools += 1
                 wait_s = cooling_s(failure.retry_after_ms, key.cools)
@@ -318,8 +332,13 @@ class Health:
                 state.routes[model] = (times, until)
                 if until:
                     log.error("channel %s: model %s is unknown there", name, model)
+                    self.alert(state, "model_unknown", model)
         state.breaker.give_back()
         self._troubled.add(state.channel.id)
+
+    def alert(self, state: _State, cause: Cause, what: str = "", *, last: bool = False) -> None:
+        """Tell the operators."""
+        self.alerts.tell(Alert(id_text(state.channel.uuid), state.channel.name, cause, what, last))
 
     def keep(self, snapshot: Snapshot) -> None:
         """Forget what is known of channels that are no longer so."""

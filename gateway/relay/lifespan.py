@@ -19,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 
 from gateway.relay import admission
 from gateway.relay import snapshot as catalogue
+from gateway.relay.alerts import statement
 from gateway.relay.auth import Authenticator, Principal
 from gateway.relay.books import Books
 from gateway.relay.call import Parts
@@ -210,11 +211,24 @@ class Lifespan:
                 await self._refresh()
 
     async def _live(self) -> None:
-        """Say that this process lives, and that its holds are not to be resolved by others."""
+        """Say that this process lives, and that its holds are not to be resolved by others; and
+        tell the operators what they must see to."""
         while True:
             await self.parts.books.open_spool()
             self.parts.books.renew()
+            await self._tell_operators()
             await asyncio.sleep(_LEASE_RENEW_S)
+
+    async def _tell_operators(self) -> None:
+        alerts = self.parts.health.alerts
+        waiting = alerts.take()
+        if not waiting:
+            return
+        try:
+            await self._ask(statement(waiting))
+        except (DatabaseAway, DatabaseRefused) as error:
+            alerts.put_back(waiting)
+            log.warning("operators cannot be told: %s", error)
 
     async def _listen(self) -> None:
         """Hear of changes at their commit."""

@@ -210,6 +210,29 @@ def test_operators_read_where_a_doubted_count_is_looked_at(people: cast.Cast) ->
     assert "usage_huge" in letter.body
 
 
+@pytest.mark.parametrize(
+    ("cause", "says"),
+    [
+        ("no_credit", "no credit for key 2"),
+        ("key_refused", "refuses key 2"),
+        ("misconfigured", "certificate"),
+        ("model_unknown", "does not know the model 2"),
+        ("compressed", "compresses"),
+        ("out", "last ten minutes"),
+    ],
+)
+def test_operators_read_what_a_channel_needs(people: cast.Cast, cause: str, says: str) -> None:
+    """F5, F7, F9: what no customer can mend."""
+    body = {"channel": "east", "channel_id": "c1", "cause": cause, "what": "2", "last": True}
+    happen(people, "channel.troubled", **body)
+    assert tell() == 1
+    (letter,) = mail.outbox
+    assert (letter.to, "east" in letter.subject) == (["dora@example.org"], True)
+    assert says in letter.body
+    assert "/admin/channels/c1" in letter.body
+    assert "last key" in letter.body
+
+
 def test_no_secret_is_read_back(people: cast.Cast, server: Receiver) -> None:
     """P14: the secret is in one answer; nothing else holds it in the clear."""
     _, text = cast.make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)

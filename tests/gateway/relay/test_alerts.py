@@ -1,0 +1,63 @@
+"""What operators must see to reaches them, once an hour for each cause."""
+
+from typing import Any
+
+from gateway.relay.alerts import Alert, Alerts
+from gateway.relay.health import Health
+from gateway.relay.upstream import UpstreamFailed
+from tests.fakes.upstream import FakeUpstream
+from tests.gateway.relay.asking import ask
+from tests.gateway.relay.test_health import CANDIDATE, CHANNEL
+from tests.hub import Hub
+
+
+def test_a_cause_is_told_once_an_hour() -> None:
+    alerts, now = Alerts(), [0.0]
+    alerts.now = lambda: now[0]
+    one, other = Alert("c", "east", "out"), Alert("c", "east", "no_credit", "1")
+    for alert in (one, one, other):
+        alerts.tell(alert)
+    assert alerts.take() == [one, other]
+    now[0] = 3599.0
+    alerts.tell(one)
+    assert alerts.take() == []
+    now[0] = 3600.0
+    alerts.tell(one)
+    alerts.put_back([other])
+    assert alerts.take() == [other, one]
+
+
+def test_a_channel_that_is_out_for_long() -> None:
+    health, now = Health(), [0.0]
+    health.now = lambda: now[0]
+    for fifth in range(5 * 700):
+        now[0] = fifth * 0.2
+        trial = health.begin(CANDIDATE, CHANNEL)
+        trial.failed(UpstreamFailed("F10", "upstream_error", "x"))
+    (told,) = health.alerts.take()
+    assert (told.cause, told.channel) == ("out", "c")
+
+
+def told(hub: Hub, channel: str) -> list[dict[str, Any]]:
+    rows = hub.rows(
+        "SELECT body FROM outbox_fact WHERE kind = 'channel.troubled' AND body->>'channel' = %s",
+        channel,
+    )
+    return [row["body"] for row in rows]
+
+
+def test_no_credit_at_the_provider_is_told(hub: Hub, fake: FakeUpstream) -> None:
+    """F9: the customer hears that it is not theirs; the operators hear whose it is."""
+    tenant = hub.tenant()
+    model = hub.model(fake, retries=0)
+    for _ in range(2):
+        hub.post(tenant, ask(model, "#fault=F9:402"))
+    (channel,) = hub.rows(
+        "SELECT c.name FROM gateway_channel c JOIN gateway_route r ON r.channel_id = c.id "
+        "WHERE r.model = %s",
+        model,
+    )
+    hub.wait(lambda: bool(told(hub, channel["name"])), "nobody was told")
+    (body,) = told(hub, channel["name"])
+    assert (body["cause"], body["what"], body["last"]) == ("no_credit", "1", True)
+    assert fake.key not in str(body)
