@@ -206,6 +206,8 @@ class FunctionTool(msgspec.Struct, frozen=True, tag=True):
     """A function that the client runs. `schema` is JSON Schema, None without parameters.
 
     `strict` None means the client did not say; a decoder resolves responses' default (true).
+    `freeform` is the client's own declaration of a tool whose input is a text (freeform.py), whose
+    `grammar` an upstream is told in words only.
     """
 
     name: str
@@ -213,6 +215,8 @@ class FunctionTool(msgspec.Struct, frozen=True, tag=True):
     schema: JsonObject | None = None
     strict: bool | None = None
     cache: CacheMark | None = None
+    freeform: JsonObject | None = None
+    grammar: bool = False
 
 
 # How a client asked for a web search, or how an upstream wants to be asked.
@@ -249,7 +253,7 @@ class WebSearch(msgspec.Struct, frozen=True, tag=True):
 
 
 class OwnTool(msgspec.Struct, frozen=True, tag=True):
-    """A server tool that only `dialect` has (code execution, file search, MCP, custom …).
+    """A server tool that only `dialect` has (code execution, file search, MCP …).
 
     Encoders of other dialects refuse it: unsupported_capability.
     """

@@ -89,6 +89,8 @@ def dropped_names(
     """
     names = [client_name(request, field) for field in fields if _is_missed(request, field)]
     names += _lost_of_history(request, dialect, marks=marks)
+    if any(type(tool) is FunctionTool and tool.grammar for tool in request.tools):
+        names.append("tools.format")
     if dialect != request.dialect:
         names += request.extra
     return tuple(dict.fromkeys(names))

@@ -96,11 +96,13 @@ def _spaced(kind: str, choice: int, texts: Iterable[str]) -> Iterator[Piece]:
         yield Piece(choice, kind, text if i == 0 else f" {text}")
 
 
-def _call(choice: int, number: int, name: str, source: Iterator[str], args: int) -> Iterator[Piece]:
+def _call(
+    choice: int, number: int, name: str, source: Iterator[str], wish: Directives
+) -> Iterator[Piece]:
     """A tool call: its name is one token, its arguments are `args` + 2 more."""
     yield Piece(choice, "call", name, number)
-    yield Piece(choice, "arguments", '{"city":"上海', number)
-    for word in islice(source, args):
+    yield Piece(choice, "arguments", f'{{"{wish.arg}":"上海', number)
+    for word in islice(source, wish.args):
         yield Piece(choice, "arguments", json.dumps(f" {word}", ensure_ascii=False)[1:-1], number)
     yield Piece(choice, "arguments", f'","n":{number}}}', number)
 
@@ -130,7 +132,7 @@ def pieces(wish: Directives, name: str, question: Question, choice: int) -> Iter
     yield from _spaced("content", choice, chain(odd, told, islice(source, tokens)))
     names = question.tools or ["get_weather"]
     for number in range(calls):
-        yield from _call(choice, number, names[number % len(names)], source, wish.args)
+        yield from _call(choice, number, names[number % len(names)], source, wish)
 
 
 def blocks(said: Iterable[Piece]) -> list[Block]:

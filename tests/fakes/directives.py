@@ -79,6 +79,7 @@ class Directives:
     hidden: int = 0
     tools: int = 0
     args: int = 4
+    arg: str = "city"
     again: bool = False
     finish: str | None = None
     lang: str = "en"

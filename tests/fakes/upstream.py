@@ -30,8 +30,9 @@ Azure        /openai/v1/… and /openai/deployments/{m}/…?api-version=, /opena
 
 Text      tokens=16 · prompt=N (what it counts as input) · cached=N · reasoning=N (shown, counted)
           hidden=N (counted, not shown; messages: a redacted_thinking block) · cache_write=N ·
-          cache_write_1h=N · tools=N calls with args=4 words · finish=length (stop, length,
-          tool_calls, content_filter, stop_sequence and responses' failed in the dialect's word,
+          cache_write_1h=N · tools=N calls with args=4 words in the argument arg=city ·
+          finish=length (stop, length, tool_calls, content_filter, stop_sequence and responses'
+          failed in the dialect's word,
           any other as it stands) · lang=en|cjk|emoji|mixed · echo (says the user's words again)
           uncapped (ignores caps) · dims=8 of a vector
           Tool results that came since the user's last words are said again, and no tool is

@@ -27,6 +27,7 @@ from gateway.codecs.chat import (
     Video,
 )
 from gateway.codecs.events import Seal, SealOwner, Source
+from gateway.codecs.freeform import write_arguments
 from gateway.codecs.media import audio_type, read_base64, read_url, type_of_name
 from gateway.codecs.members import Members
 from gateway.codecs.turns import derive_id
@@ -88,11 +89,18 @@ class _Reader:
         thought = message.text("reasoning_content") or message.text("reasoning") or ""
         before = split_reasoning(thought, seals)
         for call, reasoning in zip(calls, before[1:], strict=True):
-            function = call.due("function", call.object("function"))
-            parts += [*reasoning, self._call(function, call.due("id", call.text("id")))]
+            parts += [*reasoning, self._read_call(call, call.due("id", call.text("id")))]
         if old := message.object("function_call"):
             parts.append(self._call(old, self._make_id()))
         return (*before[0], *parts)
+
+    def _read_call(self, call: Members, id_: str) -> ToolCall:
+        if call.value.get("type") != "custom":
+            return self._call(call.due("function", call.object("function")), id_)
+        custom = call.due("custom", call.object("custom"))
+        name = custom.due("name", custom.text("name"))
+        self._calls[id_] = name
+        return ToolCall(id_, name, write_arguments(custom.text("input") or ""))
 
     def _call(self, function: Members, id_: str) -> ToolCall:
         name = function.due("name", function.text("name"))

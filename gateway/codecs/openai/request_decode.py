@@ -23,6 +23,7 @@ from gateway.codecs.chat import (
     WebSearch,
 )
 from gateway.codecs.errors import RequestFault
+from gateway.codecs.freeform import declare
 from gateway.codecs.media import check_sizes
 from gateway.codecs.members import Members, read_members
 from gateway.codecs.openai.message_decode import read_messages
@@ -38,6 +39,7 @@ _OUTPUT_FORMS = ("text", "json_object", "json_schema")
 _MODALITIES = ("text", "audio", "image")
 _SWITCHES = {"enabled": "on", "disabled": "off", "auto": "adaptive", "adaptive": "adaptive"}
 _CHOICES = ("none", "auto", "required")
+_CALLABLE = ("function", "custom")
 _NAME_CHARACTERS_MAX = 64
 
 # `max_cost` is our own, `stream_options` ours to say; neither goes on.
@@ -253,6 +255,8 @@ def _read_tool(tool: Members) -> Tool:
     kind = tool.due("type", tool.text("type"))
     if kind == "function":
         return _read_function(tool.due("function", tool.object("function")))
+    if kind == "custom":
+        return _read_freeform(tool)
     if kind == "web_search":
         return WebSearch("glm", tool.value)
     function = tool.value.get("function")
@@ -261,13 +265,30 @@ def _read_tool(tool: Members) -> Tool:
     return OwnTool("openai", tool.value)
 
 
-def _read_function(function: Members) -> FunctionTool:
-    name = function.due("name", function.text("name"))
+def _read_name(function: Members) -> str:
+    name: str = function.due("name", function.text("name"))
     plain = name.replace("_", "a").replace("-", "a")
     if not (plain.isascii() and plain.isalnum() and len(name) <= _NAME_CHARACTERS_MAX):
         function.refuse_value("name", "must be 1 to 64 letters, digits, _ or -")
+    return name
+
+
+def _read_freeform(tool: Members) -> FunctionTool:
+    custom = tool.due("custom", tool.object("custom"))
+    form = custom.object("format") or Members({})
+    grammar = form.object("grammar") or Members({})
+    return declare(
+        _read_name(custom),
+        custom.text("description"),
+        tool.value,
+        grammar.text("syntax") or "",
+        grammar.text("definition") or "",
+    )
+
+
+def _read_function(function: Members) -> FunctionTool:
     return FunctionTool(
-        name=name,
+        name=_read_name(function),
         description=function.text("description"),
         schema=function.json("parameters"),
         strict=function.boolean("strict"),
@@ -324,14 +345,14 @@ def _read_tool_choice(body: Members) -> ToolChoice | None:
 
 
 def _read_named(choice: Members) -> ToolChoice:
-    kind = choice.due("type", choice.word("type", ("function", "allowed_tools")))
-    if kind == "function":
-        function = choice.due("function", choice.object("function"))
+    kind = choice.due("type", choice.word("type", (*_CALLABLE, "allowed_tools")))
+    if kind in _CALLABLE:
+        function = choice.due(kind, choice.object(kind))
         return ToolChoice("required", (function.due("name", function.text("name")),))
     allowed = choice.due("allowed_tools", choice.object("allowed_tools"))
     names = [
         function.due("name", function.text("name"))
-        for function in (tool.object("function") for tool in allowed.objects("tools"))
+        for function in map(_callable, allowed.objects("tools"))
         if function is not None
     ]
     if not names:
@@ -340,3 +361,7 @@ def _read_named(choice: Members) -> ToolChoice:
         )
     mode = allowed.word("mode", ("auto", "required")) or "auto"
     return ToolChoice(mode, tuple(names))  # type: ignore[arg-type]
+
+
+def _callable(tool: Members) -> Members | None:
+    return tool.object("function") or tool.object("custom")

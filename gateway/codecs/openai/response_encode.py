@@ -18,6 +18,7 @@ from gateway.codecs.chat import (
     Url,
 )
 from gateway.codecs.events import FinishReason, TokenLogprob
+from gateway.codecs.freeform import freeform_names, read_input
 from gateway.codecs.media import data_url
 from gateway.codecs.openai.message_encode import reasoning_text, write_calls, write_citation
 from gateway.codecs.openai.usage import encode as write_usage
@@ -29,13 +30,14 @@ ID_PREFIX = "chatcmpl-"
 
 def encode(answer: ChatAnswer, request: ChatRequest) -> bytes:
     """The body for the client: our id and time, the model that the provider reports."""
+    freeform = freeform_names(request.tools)
     body: dict[str, Any] = {
         "id": derive_id(ID_PREFIX, request.request_id),
         "object": "chat.completion",
         "created": request.received_at,
         "model": answer.model or request.model,
         "choices": [
-            _write_choice(choice, functions_asked=request.functions_asked)
+            _write_choice(choice, freeform, functions_asked=request.functions_asked)
             for choice in answer.choices
         ],
         "usage": write_usage(answer.counts or Counts()),
@@ -79,7 +81,9 @@ def write_image(source: Url | Base64 | FileId) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url}}
 
 
-def _write_choice(choice: Choice, *, functions_asked: bool) -> dict[str, Any]:
+def _write_choice(
+    choice: Choice, freeform: frozenset[str], *, functions_asked: bool
+) -> dict[str, Any]:
     logprobs = None
     if choice.logprobs or choice.refusal_logprobs:
         logprobs = {
@@ -88,13 +92,15 @@ def _write_choice(choice: Choice, *, functions_asked: bool) -> dict[str, Any]:
         }
     return {
         "index": choice.index,
-        "message": _write_message(choice, functions_asked=functions_asked),
+        "message": _write_message(choice, freeform, functions_asked=functions_asked),
         "logprobs": logprobs,
         "finish_reason": write_reason(choice.finish, functions_asked=functions_asked),
     }
 
 
-def _write_message(choice: Choice, *, functions_asked: bool) -> dict[str, Any]:
+def _write_message(
+    choice: Choice, freeform: frozenset[str], *, functions_asked: bool
+) -> dict[str, Any]:
     parts = choice.parts
     texts = [part.text for part in parts if isinstance(part, Text)]
     refusals = [part.text for part in parts if isinstance(part, Refusal)]
@@ -110,7 +116,7 @@ def _write_message(choice: Choice, *, functions_asked: bool) -> dict[str, Any]:
     if calls and functions_asked:
         message["function_call"] = calls[0]["function"]
     elif calls:
-        message["tool_calls"] = calls
+        message["tool_calls"] = [_as_declared(call, freeform) for call in calls]
     for part in parts:
         match part:
             case Image(source=source):
@@ -123,3 +129,13 @@ def _write_message(choice: Choice, *, functions_asked: bool) -> dict[str, Any]:
                     "expires_at": part.expires_at,
                 }
     return message
+
+
+def _as_declared(call: dict[str, Any], freeform: frozenset[str]) -> dict[str, Any]:
+    """A call, as one of a freeform tool where that is what the client has declared."""
+    function = call["function"]
+    if function["name"] not in freeform:
+        return call
+    custom = {"name": function["name"], "input": read_input(function["arguments"])}
+    told = {name: value for name, value in call.items() if name != "function"}
+    return told | {"type": "custom", "custom": custom}

@@ -31,6 +31,7 @@ from gateway.codecs.events import (
     ToolCallStart,
     Usage,
 )
+from gateway.codecs.freeform import InputReader, freeform_names
 from gateway.codecs.openai.errors import frame
 from gateway.codecs.openai.message_encode import SealWriter, write_citation
 from gateway.codecs.openai.response_encode import (
@@ -54,6 +55,8 @@ class Encoder:
 
     def __init__(self, request: ChatRequest) -> None:
         self._functions_asked = request.functions_asked
+        self._freeform = freeform_names(request.tools)
+        self._inputs: dict[tuple[int, int], InputReader] = {}
         self._usage_asked = request.usage_asked
         self._head: dict[str, Any] = {
             "id": derive_id(ID_PREFIX, request.request_id),
@@ -121,6 +124,10 @@ class Encoder:
                 return {"refusal": text}
             case ToolCallStart():
                 return self._open_call(event)
+            case ToolArgumentsDelta(choice=at, index=index) if (at, index) in self._inputs:
+                return _input(index, self._inputs[at, index].feed(event.text))
+            case ToolCallEnd(choice=at, index=index) if (at, index) in self._inputs:
+                return _input(index, self._inputs.pop((at, index)).end())
             case ToolArgumentsDelta(choice=at, index=index, text=text):
                 self._silent.discard((at, index))
                 return self._argue(index, text)
@@ -141,10 +148,15 @@ class Encoder:
     def _open_call(self, event: ToolCallStart) -> dict[str, Any] | None:
         function = {"name": event.name, "arguments": ""}
         extra = self._sealing(event.choice).take()
+        call: dict[str, Any] = {"index": event.index, "id": event.id}
+        if event.name in self._freeform:
+            self._inputs[event.choice, event.index] = InputReader()
+            call |= {"type": "custom", "custom": {"name": event.name, "input": ""}}
+            return {"tool_calls": [call | {"extra_content": extra} if extra else call]}
         self._silent.add((event.choice, event.index))
         if self._functions_asked:
             return {"function_call": function} if event.index == 0 else None
-        call = {"index": event.index, "id": event.id, "type": "function", "function": function}
+        call |= {"type": "function", "function": function}
         return {"tool_calls": [call | {"extra_content": extra} if extra else call]}
 
     def _argue(self, index: int, text: str) -> dict[str, Any] | None:
@@ -166,6 +178,10 @@ class Encoder:
 
     def _chunk(self, body: dict[str, Any]) -> bytes:
         return b"data: " + msgspec.json.encode(self._head | body) + b"\n\n"
+
+
+def _input(index: int, text: str) -> dict[str, Any] | None:
+    return {"tool_calls": [{"index": index, "custom": {"input": text}}]} if text else None
 
 
 def _audio(event: AudioDelta) -> dict[str, Any]:

@@ -42,12 +42,20 @@ class Function(msgspec.Struct, gc=False):
     arguments: str | None = None
 
 
+class Custom(msgspec.Struct, gc=False):
+    """Name and input of a call of a freeform tool, or a piece of them."""
+
+    name: str | None = None
+    input: str | None = None
+
+
 class ToolCall(msgspec.Struct, gc=False):
     """A tool call, or a piece of one."""
 
     index: int | None = None
     id: str | None = None
     function: Function | None = None
+    custom: Custom | None = None
 
 
 class Delta(msgspec.Struct, gc=False):
@@ -156,7 +164,7 @@ class ChoiceReader:
     def _read_call(self, index: int, call: ToolCall, events: list[Event]) -> None:
         ids = self._calls.setdefault(index, {})
         at = call.index if call.index is not None else self._place(ids, call.id)
-        function = call.function or Function()
+        function = call.function or _as_function(call.custom)
         if at not in ids:
             ids[at] = call.id or ""
             events.append(ToolCallStart(index, at, call.id or "", function.name or ""))
@@ -222,9 +230,19 @@ def _loose_delta(item: Any) -> Delta | None:
     )
 
 
+def _as_function(custom: Custom | None) -> Function:
+    return Function() if custom is None else Function(custom.name, custom.input)
+
+
 def _loose_call(item: dict[str, Any]) -> ToolCall:
+    custom = item.get("custom")
     return ToolCall(
-        _integer(item.get("index")), _text(item.get("id")), _loose_function(item.get("function"))
+        _integer(item.get("index")),
+        _text(item.get("id")),
+        _loose_function(item.get("function")),
+        Custom(_text(custom.get("name")), _text(custom.get("input")))
+        if isinstance(custom, dict)
+        else None,
     )
 
 

@@ -2,8 +2,18 @@
 
 from typing import Any, Final
 
-from gateway.codecs.chat import ChatRequest, JsonObject, Message, OwnTool, Text
+from gateway.codecs.chat import (
+    ChatRequest,
+    FunctionTool,
+    JsonObject,
+    Message,
+    OwnTool,
+    Text,
+    Tool,
+    ToolChoice,
+)
 from gateway.codecs.events import FinishReason
+from gateway.codecs.freeform import freeform_names
 from gateway.codecs.responses.request_encode import write_choice, write_form, write_tool
 from gateway.codecs.turns import derive_id
 
@@ -43,9 +53,9 @@ def open_response(request: ChatRequest) -> JsonObject:
         "store": request.store is not False,
         "temperature": 1.0 if request.temperature is None else request.temperature,
         "text": text,
-        "tool_choice": "auto" if choice is None else write_choice(choice),
+        "tool_choice": "auto" if choice is None else _told_choice(choice, request),
         "tools": [
-            _told(write_tool(tool))
+            _told(tool)
             for tool in request.tools
             if not isinstance(tool, OwnTool) or tool.dialect == "responses"
         ],
@@ -81,6 +91,15 @@ def _instructions(messages: tuple[Message, ...]) -> str | None:
             return None
 
 
-def _told(tool: JsonObject) -> JsonObject:
-    """An echoed function always has a description, if only null."""
-    return {"description": None} | tool if tool.get("type") == "function" else tool
+def _told(tool: Tool) -> JsonObject:
+    """A tool as it was declared; a function always has a description, if only null."""
+    if isinstance(tool, FunctionTool):
+        return tool.freeform or {"description": None} | write_tool(tool)
+    return write_tool(tool)
+
+
+def _told_choice(choice: ToolChoice, request: ChatRequest) -> str | JsonObject:
+    if choice.mode == "required" and len(choice.names) == 1:
+        custom = choice.names[0] in freeform_names(request.tools)
+        return {"type": "custom" if custom else "function", "name": choice.names[0]}
+    return write_choice(choice)

@@ -28,6 +28,7 @@ from gateway.codecs.chat import (
     ToolResult,
 )
 from gateway.codecs.events import Seal, Source
+from gateway.codecs.freeform import write_arguments
 from gateway.codecs.media import audio_type, read_base64, read_url
 from gateway.codecs.members import Members
 from gateway.codecs.responses.facts import read_file_source
@@ -43,8 +44,6 @@ _OWN_ITEMS: Final = frozenset(
         "code_interpreter_call",
         "computer_call",
         "computer_call_output",
-        "custom_tool_call",
-        "custom_tool_call_output",
         "local_shell_call",
         "local_shell_call_output",
         "shell_call",
@@ -66,20 +65,13 @@ _OWN_ITEMS: Final = frozenset(
 _SEALED_ITEMS: Final = frozenset({"compaction", "compaction_summary", "compaction_trigger"})
 
 
-def read_items(
-    body: Members,
-    *,
-    earlier: Sequence[JsonObject] | None,
-    stored: Mapping[str, JsonObject],
-) -> tuple[Message, ...]:
-    """The conversation of a request: `earlier` items, then those of `input`.
+def read_items(body: Members) -> tuple[Message, ...]:
+    """The conversation of a request: the items of `input`, which may refer to one before them.
 
-    Items that are referred to by id are looked up in both, then in `stored`. Raises RequestFault;
-    a function's output must answer an earlier call, unless the earlier response is not known.
+    Raises RequestFault; a function's output must answer an earlier call, unless the earlier
+    response is not known.
     """
-    reader = _Reader(stored, open_history=earlier is None and body.has("previous_response_id"))
-    for i, item in enumerate(earlier or ()):
-        reader.add(Members(item, f"previous_response_id[{i}]"))
+    reader = _Reader(open_history=body.has("previous_response_id"))
     given = body.value.get("input")
     if isinstance(given, str):
         reader.say("user", [Text(given)])
@@ -110,8 +102,7 @@ def write_mark(seal: Seal) -> str:
 class _Reader:
     """Reads one item after the other, and knows the calls and items so far."""
 
-    def __init__(self, stored: Mapping[str, JsonObject], *, open_history: bool) -> None:
-        self._stored = stored
+    def __init__(self, *, open_history: bool) -> None:
         self._known: dict[str, JsonObject] = {}
         self._open_history = open_history
         self._calls: set[str] = set()
@@ -156,8 +147,8 @@ class _Reader:
 
     def _add_reference(self, item: Members) -> None:
         id_ = item.due("id", item.text("id"))
-        found = self._known.get(id_) or self._stored.get(id_)
-        if found is None or found.get("type") == "item_reference":
+        found = self._known.get(id_)
+        if found is None:
             item.refuse("unsupported_capability", "id", "names an item that is not stored here")
         self.add(Members(found, item.path))
 
@@ -195,11 +186,18 @@ class _Reader:
         self._calls.add(id_)
         self.say("assistant", [ToolCall(id_, name, item.text("arguments") or "")])
 
+    def add_freeform_call(self, item: Members) -> None:
+        """A custom_tool_call."""
+        id_ = item.due("call_id", item.text("call_id"))
+        name = item.due("name", item.text("name"))
+        self._calls.add(id_)
+        self.say("assistant", [ToolCall(id_, name, write_arguments(item.text("input") or ""))])
+
     def add_result(self, item: Members) -> None:
-        """A function_call_output."""
+        """A function_call_output, or a custom_tool_call_output."""
         id_ = item.due("call_id", item.text("call_id"))
         if id_ not in self._calls and not self._open_history:
-            item.refuse("invalid_type", "call_id", "must be that of an earlier function_call")
+            item.refuse("invalid_type", "call_id", "must be that of an earlier call")
         output = item.value.get("output")
         parts: list[Part] = []
         if isinstance(output, str):
@@ -233,6 +231,8 @@ class _Reader:
 _ITEMS: Final[Mapping[str, Callable[[_Reader, Members], None]]] = {
     "function_call": _Reader.add_call,
     "function_call_output": _Reader.add_result,
+    "custom_tool_call": _Reader.add_freeform_call,
+    "custom_tool_call_output": _Reader.add_result,
     "reasoning": _Reader.add_reasoning,
     "image_generation_call": _Reader.add_image,
 }

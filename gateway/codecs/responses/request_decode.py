@@ -1,11 +1,10 @@
 """A responses request, read into neutral words.
 
-State that only a provider keeps cannot be translated: an earlier response is put in front by the
-caller as `earlier` items; `conversation`, `background` and a stored `prompt` are refused. What is
-not known is kept in `extra`.
+State that only a provider keeps cannot be translated: the items of an earlier response are put in
+front of the input before it is read here; `conversation`, `background` and a stored `prompt` are
+refused. What is not known is kept in `extra`.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Final, get_args
 
 from gateway.codecs.body import read_body
@@ -14,7 +13,6 @@ from gateway.codecs.chat import (
     ChatRequest,
     Effort,
     FunctionTool,
-    JsonObject,
     JsonSchema,
     Message,
     OwnTool,
@@ -25,6 +23,7 @@ from gateway.codecs.chat import (
     WebSearch,
 )
 from gateway.codecs.errors import RequestFault
+from gateway.codecs.freeform import declare
 from gateway.codecs.media import check_sizes
 from gateway.codecs.members import Members, read_members
 from gateway.codecs.responses.facts import OUTPUT_CAP_MAX, OUTPUT_CAP_MIN
@@ -37,6 +36,7 @@ LOGPROBS_WORD: Final = "message.output_text.logprobs"
 _EFFORTS: Final[tuple[Effort, ...]] = get_args(Effort)
 _OUTPUT_FORMS: Final = ("text", "json_object", "json_schema")
 _CHOICES: Final = ("none", "auto", "required")
+_CALLABLE: Final = ("function", "custom")
 _SEARCHES: Final = ("web_search", "web_search_preview")
 _NAME_CHARACTERS_MAX: Final = 64
 
@@ -75,19 +75,11 @@ _KNOWN: Final = frozenset(
 )
 
 
-def decode(
-    raw: bytes,
-    *,
-    request_id: str,
-    received_at: int,
-    earlier: Sequence[JsonObject] | None = None,
-    stored: Mapping[str, JsonObject] | None = None,
-) -> ChatRequest:
+def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
     """Read a request that will be translated, so every type and value is checked.
 
-    `earlier` are the items of the conversation that ended with `previous_response_id`
-    (`state.conversation`); without them the id stays in the request, and encoders refuse it.
-    `stored` are items by id, for references to them.
+    An earlier response must stand in the input (`state.continue_body`): the name of one that does
+    not stays in the request, and encoders refuse it.
 
     Raises RequestFault. Whether the model exists is for the caller to say.
     """
@@ -98,9 +90,7 @@ def decode(
     previous = body.text("previous_response_id")
     if not body.has("input", "previous_response_id"):
         body.refuse("missing_parameter", "input", "is required")
-    messages = read_items(
-        body, earlier=earlier if previous is not None else None, stored=stored or {}
-    )
+    messages = read_items(body)
     if not messages and previous is None:
         body.refuse_value("input", "must have at least 1 item")
     check_sizes(messages, "input")
@@ -137,7 +127,7 @@ def decode(
         truncation=body.text("truncation"),
         tool_calls_max=body.integer("max_tool_calls", 1, TOOL_CALLS_MAX),
         include=tuple(word for word in include if word != LOGPROBS_WORD),
-        previous_response_id=previous if earlier is None else None,
+        previous_response_id=previous,
         stream=bool(body.boolean("stream")),
         extra=body.rest(_KNOWN),
     )
@@ -199,18 +189,35 @@ def _read_tool(tool: Members) -> Tool:
     kind = tool.due("type", tool.text("type"))
     if kind == "function":
         return _read_function(tool)
+    if kind == "custom":
+        return _read_freeform(tool)
     if kind.startswith(_SEARCHES):
         return _read_search(tool)
     return OwnTool("responses", tool.value)
 
 
-def _read_function(function: Members) -> FunctionTool:
-    name = function.due("name", function.text("name"))
+def _read_name(function: Members) -> str:
+    name: str = function.due("name", function.text("name"))
     plain = name.replace("_", "a").replace("-", "a")
     if not (plain.isascii() and plain.isalnum() and len(name) <= _NAME_CHARACTERS_MAX):
         function.refuse_value("name", "must be 1 to 64 letters, digits, _ or -")
+    return name
+
+
+def _read_freeform(tool: Members) -> FunctionTool:
+    form = tool.object("format") or Members({})
+    return declare(
+        _read_name(tool),
+        tool.text("description"),
+        tool.value,
+        form.text("syntax") or "",
+        form.text("definition") or "",
+    )
+
+
+def _read_function(function: Members) -> FunctionTool:
     return FunctionTool(
-        name=name,
+        name=_read_name(function),
         description=function.text("description"),
         schema=function.json("parameters"),
         strict=function.boolean("strict") is not False,
@@ -244,12 +251,12 @@ def _read_tool_choice(body: Members) -> ToolChoice | None:
         body.refuse_value("tool_choice", "must be none, auto, required, or an object")
     choice = body.due("tool_choice", body.object("tool_choice"))
     kind = choice.due("type", choice.text("type"))
-    if kind == "function":
+    if kind in _CALLABLE:
         return ToolChoice("required", (choice.due("name", choice.text("name")),))
     if kind != "allowed_tools":
         choice.refuse("unsupported_capability", "type", "a server tool cannot be called for")
     tools = choice.objects("tools")
-    names = [tool.text("name") for tool in tools if tool.value.get("type") == "function"]
+    names = [tool.text("name") for tool in tools if tool.value.get("type") in _CALLABLE]
     named = tuple(name for name in names if name)
     if not named or len(named) < len(tools):
         raise RequestFault(

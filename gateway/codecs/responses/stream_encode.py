@@ -40,6 +40,7 @@ from gateway.codecs.events import (
     Usage,
 )
 from gateway.codecs.fold import join_base64
+from gateway.codecs.freeform import InputReader, freeform_names
 from gateway.codecs.media import audio_format
 from gateway.codecs.responses.echo import ID_PREFIX, open_response, status_of
 from gateway.codecs.responses.errors import failed_code, frame
@@ -57,6 +58,7 @@ _encode = msgspec.json.encode
 _TEXT: Final = "output_text"
 _REFUSAL: Final = "refusal"
 _AUDIO: Final = "output_audio"
+_FREEFORM: Final = "custom_tool_call"
 _NO_LOGPROBS: Final = b',"logprobs":[]'
 
 
@@ -69,6 +71,7 @@ class Encoder:
     def __init__(self, request: ChatRequest) -> None:
         self._request = request
         self._writing = _Writing(request.request_id)
+        self._freeform = freeform_names(request.tools)
         self._reason: FinishReason | None = None
         self._counts: Counts | None = None
         self._begun = False
@@ -148,6 +151,8 @@ class Encoder:
                 return writing.seal(write_mark(seal))
             case ToolCallStart(index=index, id=id_, name=name):
                 self._call = index
+                if name in self._freeform:
+                    return writing.open_freeform(id_, name)
                 return writing.open_call(id_, name)
             case ToolCallEnd():
                 self._call = None
@@ -229,6 +234,7 @@ class _Writing:
         self._characters = 0
         self._delta = b""
         self._tail = b""
+        self._input = InputReader()
         self.output: list[JsonObject] = []
 
     def event(self, kind: str, members: JsonObject) -> bytes:
@@ -377,7 +383,11 @@ class _Writing:
 
     def argue(self, text: str) -> bytes:
         """A piece of arguments; one whose call was never opened has no place."""
-        if self._kind != "function_call":
+        if self._kind == _FREEFORM:
+            text = self._input.feed(text)
+        elif self._kind != "function_call":
+            return b""
+        if not text:
             return b""
         self._pieces.append(text)
         return self._say_delta(text)
@@ -388,6 +398,24 @@ class _Writing:
         item["arguments"] = "".join(self._pieces) or empty
         told = {"name": item["name"], "arguments": item["arguments"]}
         return self.event("response.function_call_arguments.done", self._here() | told)
+
+    def open_freeform(self, call_id: str, name: str) -> bytes:
+        """A call of a freeform tool begins."""
+        self._input = InputReader()
+        members = {"status": "in_progress", "call_id": call_id, "name": name, "input": ""}
+        written = self._open(_FREEFORM, "ctc_", members)
+        self._prepare("response.custom_tool_call_input.delta", self._here())
+        return written
+
+    def _close_freeform(self, item: JsonObject, status: str) -> bytes:
+        written = b""
+        # What is left of a cut call stays cut (F38).
+        if status == "completed" and (rest := self._input.end()):
+            self._pieces.append(rest)
+            written = self._say_delta(rest)
+        item["input"] = "".join(self._pieces)
+        told = self._here() | {"input": item["input"]}
+        return written + self.event("response.custom_tool_call_input.done", told)
 
     def show(self, event: ImageOutput) -> bytes:
         """A whole picture; one that only has an address keeps it beside its empty result."""
@@ -417,6 +445,8 @@ class _Writing:
                 written = self._close_reasoning(item)
             case "function_call":
                 written = self._close_call(item, status)
+            case "custom_tool_call":
+                written = self._close_freeform(item, status)
             case _:
                 written = b""
         if "status" in item:

@@ -299,6 +299,137 @@ def test_responses_agent(hub: Hub, fake_of_agents: FakeUpstream, upstream: str) 
     hub.assert_books_balance()
 
 
+PATCH_TOOL = "apply_patch"
+GRAMMAR = 'start: "*** Begin Patch" LF hunk+'
+PATCHING = "#tokens=2 #tools=1 #again #arg=input #args=6"
+
+
+@pytest.mark.parametrize("upstream", [name for name in UPSTREAMS if name != "responses"])
+def test_responses_agent_with_a_freeform_tool(
+    hub: Hub, fake_of_agents: FakeUpstream, upstream: str
+) -> None:
+    """Codex's apply_patch: its input is a text, streamed as one, and goes back as one."""
+    fake = fake_of_agents
+    session = open_session(hub, fake, "responses", upstream)
+    items: list[Any] = [{"role": "user", "content": TASK}]
+    grammar = {"type": "grammar", "syntax": "lark", "definition": GRAMMAR}
+    tool = {"type": "custom", "name": PATCH_TOOL, "description": "Edit files.", "format": grammar}
+    request: dict[str, Any] = {
+        "model": session.model,
+        "instructions": SYSTEM,
+        "tools": [tool],
+        "tool_choice": {"type": "custom", "name": PATCH_TOOL},
+        "store": False,
+    }
+    with openai.OpenAI(
+        base_url=f"{hub.url}/v1", api_key=session.tenant.key, max_retries=0
+    ) as client:
+        responses: Any = client.responses
+        for number in range(3):
+            fake.script(PATCHING)
+            pieces: list[str] = []
+            with responses.stream(**request, input=items) as stream:
+                for event in stream:
+                    if event.type == "response.custom_tool_call_input.delta":
+                        pieces.append(event.delta)
+                told = stream.get_final_response()
+                headers = stream._response.headers
+            row = session.judge(headers["x-request-id"])
+            assert json.dumps(GRAMMAR)[1:-1] in row["body"]
+            assert "tools.format" in dropped(headers)
+            assert told.tools[0].type == "custom"
+            assert told.tool_choice.type == "custom"
+            (call,) = [item for item in told.output if item.type == "custom_tool_call"]
+            assert call.name == PATCH_TOOL
+            assert call.input == "".join(pieces)
+            assert call.input.startswith("上海 ")
+            # Gemini's calls come whole.
+            assert len(pieces) > 1 or upstream == "gemini"
+            session.talk.answer([(PATCH_TOOL, {"input": call.input})], told.output_text)
+            session.talk.thoughts = 0
+            session.talk.lines.append(f"result: done {number}")
+            items += [item.model_dump(mode="json", exclude_none=True) for item in told.output]
+            items.append(
+                {
+                    "type": "custom_tool_call_output",
+                    "call_id": call.call_id,
+                    "output": f"done {number}",
+                }
+            )
+        fake.script(PATCHING)
+        whole = responses.create(**request, input=items)
+        (call,) = [item for item in whole.output if item.type == "custom_tool_call"]
+        assert call.input.startswith("上海 ")
+    hub.assert_books_balance()
+
+
+@pytest.mark.parametrize("upstream", [name for name in UPSTREAMS if name != "openai"])
+def test_chat_agent_with_a_freeform_tool(
+    hub: Hub, fake_of_agents: FakeUpstream, upstream: str
+) -> None:
+    fake = fake_of_agents
+    session = open_session(hub, fake, "openai", upstream)
+    grammar = {"syntax": "lark", "definition": GRAMMAR}
+    custom = {
+        "name": PATCH_TOOL,
+        "description": "Edit files.",
+        "format": {"type": "grammar", "grammar": grammar},
+    }
+    messages: list[Any] = [
+        {"role": "system", "content": SYSTEM},
+        {"role": "user", "content": TASK},
+    ]
+    request: dict[str, Any] = {
+        "model": session.model,
+        "tools": [{"type": "custom", "custom": custom}],
+        "tool_choice": {"type": "custom", "custom": {"name": PATCH_TOOL}},
+    }
+    with openai.OpenAI(
+        base_url=f"{hub.url}/v1", api_key=session.tenant.key, max_retries=0
+    ) as client:
+        completions: Any = client.chat.completions
+        for stream in (True, False):
+            fake.script(PATCHING)
+            if stream:
+                raw = completions.with_raw_response.create(
+                    **request, messages=messages, stream=True
+                )
+                text, said, id_ = "", "", ""
+                for chunk in raw.parse():
+                    delta = chunk.choices[0].delta
+                    said += delta.content or ""
+                    for call in delta.tool_calls or ():
+                        id_ = call.id or id_
+                        text += call.model_extra["custom"]["input"]
+            else:
+                raw = completions.with_raw_response.create(**request, messages=messages)
+                message = raw.parse().choices[0].message
+                (called,) = message.tool_calls
+                assert (called.type, called.custom.name) == ("custom", PATCH_TOOL)
+                text, said, id_ = called.custom.input, message.content, called.id
+            session.judge(raw.headers["x-request-id"], stream=stream)
+            assert "tools.format" in dropped(raw.headers)
+            assert text.startswith("上海 ")
+            messages += [
+                {
+                    "role": "assistant",
+                    "content": said,
+                    "tool_calls": [
+                        {
+                            "id": id_,
+                            "type": "custom",
+                            "custom": {"name": PATCH_TOOL, "input": text},
+                        }
+                    ],
+                },
+                {"role": "tool", "tool_call_id": id_, "content": "done"},
+            ]
+            session.talk.answer([(PATCH_TOOL, {"input": text})], said)
+            session.talk.thoughts = 0
+            session.talk.lines.append("result: done")
+    hub.assert_books_balance()
+
+
 # ---- Gemini
 
 

@@ -9,13 +9,13 @@ from gateway.codecs.chat import (
     ChatRequest,
     FunctionTool,
     JsonSchema,
-    OwnTool,
     ReasoningSettings,
     Text,
     ToolChoice,
     WebSearch,
 )
 from gateway.codecs.errors import RequestFault
+from gateway.codecs.freeform import declare
 from gateway.codecs.openai.request import decode
 from tests.gateway.codecs.neutral import RECEIVED_AT, REQUEST_ID
 from tests.gateway.codecs.openai.golden import GOLDEN
@@ -119,7 +119,7 @@ def test_parameter(fields: dict[str, Any], name: str, value: object) -> None:
         ({"tools": [{"type": "builtin_function", "function": {"name": "$web_search"}}]},
          WebSearch("kimi", {"type": "builtin_function", "function": {"name": "$web_search"}})),
         ({"tools": [{"type": "custom", "custom": {"name": "c"}}]},
-         OwnTool("openai", {"type": "custom", "custom": {"name": "c"}})),
+         declare("c", None, {"type": "custom", "custom": {"name": "c"}}, "", "")),
         ({"web_search_options": {}}, WebSearch("web_search_options", {})),
         ({"web_search_options": {"user_location": {"type": "approximate", "country": "IT"}}},
          WebSearch("web_search_options",

@@ -1,5 +1,4 @@
 import json
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -31,16 +30,9 @@ CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a"
 RESULT = {"type": "function_call_output", "call_id": "c", "output": "ok"}
 
 
-def read(
-    *items: object,
-    earlier: Sequence[JsonObject] | None = None,
-    stored: Mapping[str, JsonObject] | None = None,
-    **members: object,
-) -> tuple[Message, ...]:
+def read(*items: object, **members: object) -> tuple[Message, ...]:
     raw = json.dumps({"model": "m", "input": items} | members).encode()
-    return decode(
-        raw, request_id=REQUEST_ID, received_at=RECEIVED_AT, earlier=earlier, stored=stored
-    ).messages
+    return decode(raw, request_id=REQUEST_ID, received_at=RECEIVED_AT).messages
 
 
 def refusal(*items: object, **members: Any) -> tuple[str, str | None]:
@@ -211,22 +203,6 @@ def test_a_seal_travels_with_its_mark(seal: Seal) -> None:
     assert read_mark(write_mark(seal), "rs") == seal
 
 
-def test_earlier_items_stand_in_front() -> None:
-    earlier: list[JsonObject] = [user({"type": "input_text", "text": "hi"}), CALL]
-    got = read(RESULT, earlier=earlier, previous_response_id="resp_1", instructions="Be kind.")
-    assert [message.role for message in got] == ["system", "user", "assistant", "tool"]
-    assert refusal(RESULT, earlier=[user()], previous_response_id="r") == (
-        "invalid_type",
-        "input[0].call_id",
-    )
-    # Nothing is put in front of a request that does not ask for it.
-    assert read(user(), earlier=earlier) == (Message("user", ()),)
-    assert refusal(earlier=[{"role": "user", "content": 3}], previous_response_id="r") == (
-        "invalid_type",
-        "previous_response_id[0].content",
-    )
-
-
 def test_a_result_may_answer_what_is_not_known() -> None:
     got = read(RESULT, previous_response_id="resp_1")
     assert got == (Message("tool", (ToolResult("c", (Text("ok"),)),)),)
@@ -235,17 +211,10 @@ def test_a_result_may_answer_what_is_not_known() -> None:
 def test_references_are_looked_up() -> None:
     said: JsonObject = {"id": "msg_1", "role": "assistant", "content": "a"}
     reference = {"type": "item_reference", "id": "msg_1"}
-    want = Message("assistant", (Text("a"),))
-    assert read({"id": "msg_1"}, stored={"msg_1": said}) == (want,)
-    assert read(reference, earlier=[said], previous_response_id="r")[0].parts == (
-        Text("a"),
-        Text("a"),
-    )
+    twice = (Message("assistant", (Text("a"), Text("a"))),)
+    assert read(said, reference) == read(said, {"id": "msg_1"}) == twice
     assert refusal(reference) == ("unsupported_capability", "input[0].id")
-    assert refusal(reference, stored={"msg_1": reference}) == (
-        "unsupported_capability",
-        "input[0].id",
-    )
+    assert refusal(reference, said) == ("unsupported_capability", "input[0].id")
     assert refusal({"type": "item_reference"}) == ("missing_parameter", "input[0].id")
 
 

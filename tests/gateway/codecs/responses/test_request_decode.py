@@ -12,13 +12,13 @@ from gateway.codecs.chat import (
     FunctionTool,
     JsonSchema,
     Message,
-    OwnTool,
     ReasoningSettings,
     Text,
     ToolChoice,
     WebSearch,
 )
 from gateway.codecs.errors import RequestFault
+from gateway.codecs.freeform import declare
 from gateway.codecs.responses.request import decode
 from tests.gateway.codecs.neutral import RECEIVED_AT, REQUEST_ID
 from tests.gateway.codecs.responses.golden import load_exchange, request_of
@@ -170,7 +170,7 @@ def test_tools() -> None:
             country="IT",
         ),
         WebSearch("responses", {"type": "web_search"}),
-        OwnTool("responses", {"type": "custom", "name": "c"}),
+        declare("c", None, {"type": "custom", "name": "c"}, "", ""),
     )
 
 
@@ -178,13 +178,6 @@ def test_an_earlier_response_that_is_not_known_stays_named() -> None:
     raw = b'{"model":"m","previous_response_id":"resp_1"}'
     got = decode(raw, request_id=REQUEST_ID, received_at=RECEIVED_AT)
     assert (got.previous_response_id, got.messages) == ("resp_1", ())
-    known = decode(
-        raw,
-        request_id=REQUEST_ID,
-        received_at=RECEIVED_AT,
-        earlier=[{"role": "user", "content": "a"}],
-    )
-    assert (known.previous_response_id, len(known.messages)) == (None, 1)
 
 
 def body(**members: object) -> bytes:
@@ -231,7 +224,7 @@ def choosing(choice: object) -> bytes:
         (body(tools=[{"type": "function", "name": "a b"}]), "invalid_value", "tools[0].name"),
         (body(tools=[{"type": "function", "name": "a" * 65}]), "invalid_value", "tools[0].name"),
         (body(tools=[{"type": "function", "name": "a"}] * 2), "invalid_value", "tools"),
-        (body(tools=[{"type": "custom"}] * 129), "invalid_value", "tools"),
+        (body(tools=[{"type": "mcp"}] * 129), "invalid_value", "tools"),
         (choosing("any"), "invalid_value", "tool_choice"),
         (choosing(3), "invalid_type", "tool_choice"),
         (choosing({}), "missing_parameter", "tool_choice.type"),
