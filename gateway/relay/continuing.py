@@ -1,24 +1,25 @@
 """A request of the responses dialect, and the conversation that it goes on from.
 
     previous_response_id    looked up in our own store, for the team that made it: what is foreign
-                            is missing, for all teams share the provider's account
+    item_reference          is missing, for all teams share the provider's account
     the channel that has it the bytes as they came: there it is named by its id
-    every other way         its conversation stands in front of the input, so that neither another
-                            channel nor another dialect loses it
+    every other way         its conversation stands in front of the input, and an item in the place
+                            of its reference, so that neither another channel nor another dialect
+                            loses it
 
 The answer is kept with its conversation unless the client or the organisation forbids it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 import msgspec
 
-from gateway.codecs.errors import RequestFault
+from gateway.codecs.errors import RequestFault, quote_value
 from gateway.codecs.responses import state
 from gateway.codecs.responses.request import ChatFacts
-from gateway.codecs.responses.state import KeptResponse
+from gateway.codecs.responses.state import KeptItem, KeptResponse
 from gateway.relay.call import Call
 from gateway.relay.dialects import Codec, Target
 from gateway.relay.keeping import State
@@ -33,49 +34,69 @@ _NOTHING_KEPT: Final = (
     "previous_response_id cannot be used: this organisation keeps no responses (its retention is "
     "0); send the whole conversation in `input`"
 )
+_NO_ITEM: Final = (
+    "item_reference {name} names no item that is kept here: items of responses are kept for "
+    "{hours} hours, and not with store false; send the item itself in `input`"
+)
+_NO_ITEMS: Final = (
+    "item_reference cannot be used: this organisation keeps no responses (its retention is 0); "
+    "send the item itself in `input`"
+)
 
 
 class Turn:
     """One such request. `facts` are those of all that the model will read."""
 
-    __slots__ = ("_asked", "_codec", "_earlier", "_keeps", "facts", "previous_id")
+    __slots__ = ("_asked", "_codec", "_earlier", "_keeps", "_referred", "facts", "previous_id")
 
     def __init__(
         self,
         codec: Codec[ChatFacts],
         asked: ChatFacts,
         earlier: KeptResponse | None,
+        referred: Mapping[str, KeptItem],
         *,
         keeps: bool,
     ) -> None:
         self._codec = codec
         self._asked = asked
         self._earlier = earlier
+        self._referred = referred
         self._keeps = keeps
         self.previous_id = asked.previous_response_id
         self.facts = asked
-        if earlier is not None:
-            whole = self._with(earlier.conversation)
-            self.facts = replace(whole, text_bytes=whole.text_bytes + earlier.unseen_tokens)
+        if earlier is not None or referred:
+            before = [] if earlier is None else earlier.conversation
+            unseen = 0 if earlier is None else earlier.unseen_tokens
+            whole = self._with(before, referred)
+            self.facts = replace(
+                whole,
+                text_bytes=whole.text_bytes + unseen,
+                # What was thought stands nowhere, and may be read again where it is named.
+                unseen_input=bool(referred),
+            )
 
     def facts_for(self, channel_id: str) -> ChatFacts:
         """What a channel of the same dialect is asked."""
-        earlier = self._earlier
-        if earlier is None or earlier.channel == channel_id:
+        earlier, referred = self._earlier, self._referred
+        made_at = {one.channel for one in (earlier, *referred.values()) if one is not None}
+        if made_at <= {channel_id}:
             return self._asked
-        return self._with(state.portable(earlier.conversation))
+        before = [] if earlier is None else state.portable(earlier.conversation)
+        return self._with(before, state.portable_items(referred))
 
     def states(self, response: bytes, stored_at: str) -> Sequence[State]:
         """What is to be kept of its answer; `stored_at` is the channel that has it too, or ""."""
-        kept = (
-            state.keep(self._asked.body, response, self._earlier, stored_at)
-            if self._keeps
-            else None
-        )
-        return () if kept is None else [State("response", *kept)]
+        if not self._keeps:
+            return ()
+        kept = state.keep(self._asked.body, response, self._earlier, stored_at, self._referred)
+        if kept is None:
+            return ()
+        items = [State("item", *item) for item in state.keep_items(response, stored_at)]
+        return [State("response", *kept), *items]
 
-    def _with(self, items: Sequence[msgspec.Raw]) -> ChatFacts:
-        whole = state.continue_body(self._asked.body, items)
+    def _with(self, items: Sequence[msgspec.Raw], referred: state.Referred) -> ChatFacts:
+        whole = state.continue_body(self._asked.body, items, referred)
         return self._codec.read(whole, _NO_TARGET)
 
 
@@ -92,11 +113,26 @@ async def begin_turn(call: Call, facts: ChatFacts) -> Turn:
     codec: Codec[ChatFacts] = call.asked.codec
     hours = principal.retention_hours
     keeps = facts.store and hours > 0 and call.asked.operation == "responses"
-    if facts.previous_response_id is None:
-        return Turn(codec, facts, None, keeps=keeps)
-    name = facts.previous_response_id
-    found = await keeper.find(principal, "response", [name]) if hours else {}
-    if name not in found:
-        what = _NOT_KEPT.format(hours=hours) if hours else _NOTHING_KEPT
-        raise RequestFault("unsupported_capability", _PREVIOUS, what)
-    return Turn(codec, facts, state.read_kept(found[name]), keeps=keeps)
+    earlier: KeptResponse | None = None
+    if facts.previous_response_id is not None:
+        name = facts.previous_response_id
+        found = await keeper.find(principal, "response", [name]) if hours else {}
+        if name not in found:
+            what = _NOT_KEPT.format(hours=hours) if hours else _NOTHING_KEPT
+            raise RequestFault("unsupported_capability", _PREVIOUS, what)
+        earlier = state.read_kept(found[name])
+    referred = await _referred(call, facts.references) if facts.references else {}
+    return Turn(codec, facts, earlier, referred, keeps=keeps)
+
+
+async def _referred(call: Call, names: Sequence[str]) -> dict[str, KeptItem]:
+    """The items that a request names. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    hours = call.principal.retention_hours
+    if not hours:
+        raise RequestFault("unsupported_capability", "input", _NO_ITEMS)
+    found = await call.parts.keeper.find(call.principal, "item", names)
+    for name in names:
+        if name not in found:
+            what = _NO_ITEM.format(name=quote_value(name), hours=hours)
+            raise RequestFault("unsupported_capability", "input", what)
+    return {name: state.read_item(content) for name, content in found.items()}

@@ -25,7 +25,7 @@ from lib.vault import Vault, VaultError
 
 log = logging.getLogger(__name__)
 
-StateKind = Literal["response", "seal"]
+StateKind = Literal["response", "item", "seal"]
 
 RETENTION_HOURS_MAX: Final = 24
 _BATCH_MAX: Final = 64
@@ -39,7 +39,8 @@ _Rows = list[list[Row]]
 
 
 class State(NamedTuple):
-    """Something to keep: a response by its id, seals by the id of their tool call."""
+    """Something to keep: a response or an item of one by its id, seals by the id of their tool
+    call."""
 
     kind: StateKind
     name: str
@@ -157,12 +158,11 @@ class Keeper:
                 found[ids[id_]] = await self.open(sealed, place)
         return found
 
-    async def drop(self, principal: Principal, kind: StateKind, name: str) -> bool:
-        """Forget a state; whether there was one. Raises DatabaseAway, DatabaseRefused."""
+    async def drop(self, principal: Principal, kind: StateKind, name: str) -> None:
+        """Forget a state. Raises DatabaseAway, DatabaseRefused."""
         id_ = state_id(kind, principal.team_id, name)
         parameters = {"organisation": principal.organisation_id, "id": id_}
-        (rows,) = await self.run([(_DROP, parameters)])
-        return bool(rows)
+        await self.run([(_DROP, parameters)])
 
     async def _work(self) -> None:
         while self._waiting:
@@ -219,6 +219,4 @@ _FIND = """
       AND expires_at > now()"""
 _DROP = """
     DELETE FROM gateway_keptstate
-    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
-      AND expires_at > now()
-    RETURNING 1"""
+    WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid"""

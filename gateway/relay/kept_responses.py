@@ -27,14 +27,15 @@ async def answer(
     response_id: str,
 ) -> bytes:
     """The body of the answer. Raises RequestFault, DatabaseAway, DatabaseRefused."""
-    if scope["method"] == "DELETE":
-        if not await keeper.drop(principal, "response", response_id):
-            raise _Missing(response_id)
-        return msgspec.json.encode({"id": response_id, "object": "response", "deleted": True})
     found = await keeper.find(principal, "response", [response_id])
     if response_id not in found:
         raise _Missing(response_id)
     kept = state.read_kept(found[response_id])
+    if scope["method"] == "DELETE":
+        for item, _ in state.keep_items(bytes(kept.response), ""):
+            await keeper.drop(principal, "item", item)
+        await keeper.drop(principal, "response", response_id)
+        return msgspec.json.encode({"id": response_id, "object": "response", "deleted": True})
     if handler == "response":
         return bytes(kept.response)
     return _list(kept, response_id, dict(parse_qsl(scope["query_string"].decode("latin-1"))))

@@ -45,7 +45,8 @@ class ChatFacts:
     `max_cost_nano` is our own field.
 
     `compact` says that the body is one of /responses/compact, which knows neither streams nor a
-    cap. `previous_response_id` and `references` (ids of items) name what is stored elsewhere;
+    cap. `previous_response_id` and `references` (ids of items that do not stand before them in the
+    input) name what is stored elsewhere;
     `unseen_input` says that the model will read more than stands in the body: these, a stored
     prompt, a conversation. `store` is False when the client forbids keeping the answer.
     `background` asks for an answer that is fetched later.
@@ -88,6 +89,7 @@ class _Part(msgspec.Struct):
 class _Item(msgspec.Struct):
     type: msgspec.Raw = _NULL
     id: msgspec.Raw = _NULL
+    role: msgspec.Raw = _NULL
     content: msgspec.Raw = _NULL
     output: msgspec.Raw = _NULL
 
@@ -215,17 +217,26 @@ class _Reading:
         self.kinds: Counter[MediaKind] = Counter()
         self.binary_bytes = 0
         self.references: list[str] = []
+        self._ids: set[bytes] = set()
         self._file_bytes = 0
 
     def read(self, path: str, raw: msgspec.Raw) -> None:
         if not _starts(raw, b"{"):
             return
         item = _item.decode(raw)
-        if bytes(item.type) == b'"item_reference"' and _starts(item.id, b'"'):
-            self.references.append(msgspec.json.decode(item.id))
+        if _starts(item.id, b'"'):
+            self._read_id(item)
         for name, content in (("content", item.content), ("output", item.output)):
             for place, part in _parts(f"{path}.{name}", content):
                 self._read_part(place, part)
+
+    def _read_id(self, item: _Item) -> None:
+        kind, id_ = bytes(item.type), bytes(item.id)
+        refers = kind == b'"item_reference"' or (kind == b"null" and not _given(item.role))
+        if not refers:
+            self._ids.add(id_)
+        elif id_ not in self._ids:
+            self.references.append(msgspec.json.decode(id_))
 
     def _read_part(self, path: str, part: _Part) -> None:
         kind = bytes(part.type)

@@ -5,7 +5,8 @@
 Items are kept as the JSON that they came as. Instructions are of their own call only, and not kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -39,7 +40,18 @@ class KeptResponse(msgspec.Struct, frozen=True):
         return [*self.items, *_output(self.response)]
 
 
+class KeptItem(msgspec.Struct, frozen=True):
+    """An item of a response, for who refers to it by its id. `channel`: see KeptResponse."""
+
+    item: msgspec.Raw
+    channel: str = ""
+
+
 _kept = msgspec.json.Decoder(KeptResponse)
+_kept_item = msgspec.json.Decoder(KeptItem)
+# By their ids; None stays behind.
+Referred = Mapping[str, KeptItem | None]
+_NOTHING: Final[Referred] = MappingProxyType({})
 
 
 class _Told(msgspec.Struct):
@@ -58,13 +70,31 @@ def read_kept(content: bytes) -> KeptResponse:
     return _kept.decode(content)
 
 
+def read_item(content: bytes) -> KeptItem:
+    """What `keep_items` wrote."""
+    return _kept_item.decode(content)
+
+
+def keep_items(response: bytes, channel: str) -> Iterator[tuple[str, bytes]]:
+    """The ids of the items of a response that `keep` keeps, and what is to be kept of each."""
+    for raw in _output(msgspec.Raw(response)):
+        id_ = members_of(raw).get("id")
+        if isinstance(id_, str) and id_:
+            yield id_, _encode(KeptItem(raw, channel))
+
+
 def keep(
-    body: Body, response: bytes, earlier: KeptResponse | None, channel: str
+    body: Body,
+    response: bytes,
+    earlier: KeptResponse | None,
+    channel: str,
+    referred: Referred = _NOTHING,
 ) -> tuple[str, bytes] | None:
     """The id of a response, and what is to be kept of it; None where it has no id or has failed.
 
     `body` is the client's, `response` a whole response of this dialect (for a stream
-    `Decoder.response` or `Encoder.response`), `earlier` what its request went on from.
+    `Decoder.response` or `Encoder.response`), `earlier` what its request went on from, `referred`
+    what it referred to.
     """
     try:
         told = _told.decode(response)
@@ -74,12 +104,14 @@ def keep(
         return None
     before = [] if earlier is None else earlier.conversation
     unseen = (0 if earlier is None else earlier.unseen_tokens) + _reasoning_tokens(told.usage)
-    kept = KeptResponse(msgspec.Raw(response), [*before, *own_items(body)], channel, unseen)
+    kept = KeptResponse(
+        msgspec.Raw(response), [*before, *own_items(body, referred)], channel, unseen
+    )
     return told.id, _encode(kept)
 
 
-def own_items(body: Body) -> list[msgspec.Raw]:
-    """The items of a request's own input."""
+def own_items(body: Body, referred: Referred = _NOTHING) -> list[msgspec.Raw]:
+    """The items of a request's own input, what it refers to in the place of the reference."""
     given = body.value("input")
     if given is None:
         return []
@@ -87,13 +119,27 @@ def own_items(body: Body) -> list[msgspec.Raw]:
         part = {"type": "input_text", "text": msgspec.Raw(given)}
         item = {"type": "message", "role": "user", "content": [part]}
         return [msgspec.Raw(_encode(item))]
-    return _raws.decode(given)
+    items = _raws.decode(given)
+    if not referred:
+        return items
+    found = (_dereferenced(item, referred) for item in items)
+    return [item for item in found if item is not None]
 
 
-def continue_body(body: Body, items: Sequence[msgspec.Raw]) -> bytes:
+def _dereferenced(raw: msgspec.Raw, referred: Referred) -> msgspec.Raw | None:
+    item = members_of(raw)
+    id_ = item.get("id")
+    refers = item.get("type") in (None, "item_reference") and item.get("role") is None
+    if not refers or not isinstance(id_, str) or id_ not in referred:
+        return raw
+    kept = referred[id_]
+    return None if kept is None else kept.item
+
+
+def continue_body(body: Body, items: Sequence[msgspec.Raw], referred: Referred = _NOTHING) -> bytes:
     """The body of a request that goes on from `items`: they stand in front of its own input, and
-    no earlier response is named."""
-    whole = _encode([*items, *own_items(body)])
+    nothing is named by its id that is `referred` to."""
+    whole = _encode([*items, *own_items(body, referred)])
     return body.splice({"input": whole, "previous_response_id": None})
 
 
@@ -101,6 +147,15 @@ def portable(items: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
     """The items for an account that did not make them: sealed reasoning and the work of server
     tools stay behind, and nothing is known there by its id."""
     return [told for item in items if (told := _portable(item)) is not None]
+
+
+def portable_items(referred: Referred) -> Referred:
+    """The same of what is referred to."""
+    told: dict[str, KeptItem | None] = {}
+    for id_, kept in referred.items():
+        item = None if kept is None else _portable(kept.item)
+        told[id_] = None if item is None else KeptItem(item)
+    return told
 
 
 def list_items(kept: KeptResponse, response_id: str) -> list[JsonObject]:

@@ -87,6 +87,72 @@ def test_another_channel_loses_nothing(
     assert seen > read_row(hub, fake, first)["prompt_tokens"] + 1
 
 
+@pytest.mark.parametrize("way", ["own", "chat", "messages"])
+def test_an_item_is_named_by_its_id(hub: Hub, fake: FakeUpstream, way: str) -> None:
+    tenant, model = hub.tenant(), model_of(hub, fake, way)
+    question = {"role": "user", "content": "one two three #tokens=2"}
+    first = hub.post(tenant, {"model": model, "input": [question]}, path=PATH)
+    (item,) = first.json()["output"]
+    reference = {"type": "item_reference", "id": item["id"]}
+    body = {"model": model, "input": [question, reference, {"role": "user", "content": "more"}]}
+    second = hub.post(tenant, body, path=PATH)
+    assert second.status == 200, second.body
+    whole = hub.post(tenant, body | {"input": [question, item, body["input"][2]]}, path=PATH)
+    assert whole.status == 200, whole.body
+    seen, said = (read_row(hub, fake, one)["heard"] for one in (second, whole))
+    # Its provider has it under this id; every other is told what it says.
+    assert seen == said if way != "own" else len(seen) < len(said)
+    third = hub.post(
+        tenant,
+        {"model": model, "input": "on", "previous_response_id": second.json()["id"]},
+        path=PATH,
+    )
+    assert third.status == 200, third.body
+    hub.assert_books_balance()
+
+
+def test_an_item_goes_to_another_channel_whole(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    tenant, model = hub.tenant(), hub.model(fake, other_fake, **OPENAI)
+    first = hub.post(tenant, {"model": model, "input": "one #tokens=2"}, path=PATH).json()
+    reference = {"type": "item_reference", "id": first["output"][0]["id"]}
+    more = {"role": "user", "content": "more #a.fault=F10"}
+    second = hub.post(tenant, {"model": model, "input": [reference, more]}, path=PATH)
+    assert second.status == 200, second.body
+    said = first["output"][0]["content"][0]["text"]
+    assert f"assistant: {said}" in read_row(hub, other_fake, second)["heard"]
+
+
+def test_a_response_is_forgotten_with_its_items(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    told = client_of(hub, tenant).responses.create(model=model, input="hi #tokens=2")
+    client_of(hub, tenant).responses.delete(told.id)
+    kept = "SELECT * FROM gateway_keptstate WHERE organisation_id = %s"
+    assert hub.rows(kept, tenant.organisation_id) == []
+
+
+def test_an_item_of_others_is_missing(hub: Hub, fake: FakeUpstream) -> None:
+    """P12: all teams share the provider's account, so nothing is asked there that is not theirs."""
+    tenant, model = hub.tenant(), hub.model(fake, **OPENAI)
+    first = hub.post(tenant, {"model": model, "input": "one"}, path=PATH).json()
+    unknown, foreign = (
+        hub.post(
+            asking,
+            {"model": model, "input": [{"id": id_}, {"role": "user", "content": "on"}]},
+            path=PATH,
+        )
+        for asking, id_ in (
+            (tenant, first["output"][0]["id"][::-1]),
+            (hub.tenant(), first["output"][0]["id"]),
+        )
+    )
+    for answer in (unknown, foreign):
+        assert answer.status == 400
+        assert answer.error["param"] == "input"
+        assert "send the item itself" in answer.error["message"]
+
+
 def test_official_client_keeps_and_forgets(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     responses = client_of(hub, tenant).responses
@@ -160,9 +226,11 @@ def test_a_kept_response_is_sealed_for_its_row_and_ends(hub: Hub, fake: FakeUpst
     body = {"model": model, "input": "the-secret-words #tokens=2"}
     told = [hub.post(one, body, path=PATH).json()["id"] for one in (tenant, other)]
     kept = "SELECT *, expires_at - now() AS rest FROM gateway_keptstate WHERE organisation_id = %s"
-    (row,) = hub.rows(kept, tenant.organisation_id)
-    assert b"the-secret-words" not in row["sealed"]
-    assert 23 * 3600 < row["rest"].total_seconds() <= 24 * 3600
+    # The response, and its item by the id of its own.
+    row, item = hub.rows(kept, tenant.organisation_id)
+    for one in (row, item):
+        assert b"the-secret-words" not in one["sealed"]
+        assert 23 * 3600 < one["rest"].total_seconds() <= 24 * 3600
     # Moved to another row it does not open, and is as good as gone.
     hub.connection.execute(
         "UPDATE gateway_keptstate SET sealed = %s WHERE organisation_id = %s",

@@ -59,7 +59,11 @@ def test_what_the_body_does_not_hold() -> None:
     assert read(body(conversation="conv_1")).unseen_input
     items = [{"type": "item_reference", "id": "rs_1"}, {"type": "item_reference", "id": 3}]
     facts = read(body(input=[*items, "odd", {"id": "x"}]))
-    assert (facts.references, facts.unseen_input) == (("rs_1",), True)
+    assert (facts.references, facts.unseen_input) == (("rs_1", "x"), True)
+    # What stands before it in the input is stored nowhere else.
+    said = {"id": "msg_1", "role": "assistant", "content": "a"}
+    facts = read(body(input=[said, {"type": "item_reference", "id": "msg_1"}]))
+    assert (facts.references, facts.unseen_input) == ((), False)
 
 
 @pytest.mark.parametrize(
