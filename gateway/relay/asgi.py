@@ -29,6 +29,7 @@ from gateway.relay.endpoints import Endpoint, claimed, dialect_of, find_endpoint
 from gateway.relay.health import Told
 from gateway.relay.lifespan import Lifespan
 from gateway.relay.limits import limit_headers
+from gateway.relay.prompts import Prompts
 from gateway.relay.repeats import Repeat, read_key
 from gateway.relay.run import Run
 from gateway.relay.text_codecs import TEXT_CODECS
@@ -286,10 +287,10 @@ class Relay:
         if body_head.repeat_key is not None and endpoint.handler != "count_tokens":
             await self._answer_once(life, call, client, body_head.repeat_key, raw, receive)
             return
-        run = Run(call)
+        run = _run_of(call)
         watch = _Watch(receive, run)
         try:
-            if endpoint.handler == "count_tokens":
+            if isinstance(run, Run) and endpoint.handler == "count_tokens":
                 await run.count_tokens(raw)
             else:
                 await run.answer(raw)
@@ -311,7 +312,7 @@ class Relay:
         try:
             if await repeat.claim():
                 call.sink = call.repeat = repeat
-                await Run(call).answer(raw)
+                await _run_of(call).answer(raw)
         finally:
             watch.stop()
             await repeat.close()
@@ -350,6 +351,10 @@ def _read_asked(endpoint: Endpoint | None, path: str, scope: Scope) -> Asked:
     return Asked(codec, endpoint.operation, target, headers, endpoint.plain)
 
 
+def _run_of(call: Call) -> Run | Prompts:
+    return Prompts(call) if call.asked.operation == "completions" else Run(call)
+
+
 class ClientGone(Exception):
     """The client went away before its request was whole."""
 
@@ -359,7 +364,7 @@ class _Watch:
 
     __slots__ = ("_receive", "_run", "_task", "_timer")
 
-    def __init__(self, receive: Receive, run: Run | Repeat) -> None:
+    def __init__(self, receive: Receive, run: Run | Prompts | Repeat) -> None:
         self._receive = receive
         self._run = run
         self._task: asyncio.Task[None] | None = None

@@ -58,7 +58,10 @@ class TextFacts:
     audio_asked: bool = False
 
 
-class _Completions(OpenAICodec[TextFacts]):
+class Completions(OpenAICodec[TextFacts]):
+    """Text completions; several prompts of a model that only chats are taken apart in
+    `prompts.py`."""
+
     def read(self, raw: bytes, target: Target) -> TextFacts:
         own = completions_request.read(raw)
         return TextFacts(
@@ -90,7 +93,8 @@ class _Completions(OpenAICodec[TextFacts]):
             facts.body.raw, request_id=request_id, received_at=received_at
         )
         if len(plan.requests) > 1:
-            what = "prompt must be a single text for this model, which only chats"
+            # The channel that has the endpoint has failed.
+            what = "prompt must be a single text for this channel of the model, which only chats"
             raise RequestFault("unsupported_capability", "prompt", what)
         return plan.requests[0]
 
@@ -199,5 +203,5 @@ class _Compact(ResponsesCodec):
 
 
 TEXT_CODECS: Final[Mapping[str, Codec[Any]]] = MappingProxyType(
-    {"completions": _Completions(), "edits": _Edits(), "responses_compact": _Compact()}
+    {"completions": Completions(), "edits": _Edits(), "responses_compact": _Compact()}
 )

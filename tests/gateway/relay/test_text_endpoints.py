@@ -448,7 +448,7 @@ def test_streamed_completions(hub: Hub, fake: FakeUpstream, channel: str, told: 
 
 
 def test_completions_of_several_prompts(hub: Hub, fake: FakeUpstream) -> None:
-    """They go on where the provider has the endpoint; a chat is one prompt's."""
+    """They go on where the provider has the endpoint; token ids are nothing that a chat takes."""
     tenant, model = hub.tenant(), hub.model(fake, rates=TALK)
     body: dict[str, Any] = {"model": model, "prompt": ["#tokens=3 a", "#tokens=3 b"], "n": 2}
     answer = hub.post(tenant, body, path="/v1/completions")
@@ -459,7 +459,12 @@ def test_completions_of_several_prompts(hub: Hub, fake: FakeUpstream) -> None:
     assert record["hold_nano"] >= record["charge_nano"]
     asked = fake.totals()["requests"]
     chat = hub.model(fake, rates=TALK, **CHANNELS["anthropic"])
-    for over, param in (({}, "prompt"), ({"prompt": "a", "echo": True}, "echo")):
+    for over, param in (
+        ({"prompt": [[1, 2], [3]]}, "prompt"),
+        ({"prompt": [1, 2]}, "prompt"),
+        ({"echo": True}, "echo"),
+        ({"prompt": "a", "echo": True}, "echo"),
+    ):
         answer = hub.post(tenant, body | {"model": chat} | over, path="/v1/completions")
         check(answer, 400, "unsupported_parameter", param)
     assert fake.totals()["requests"] == asked
