@@ -16,7 +16,7 @@ from playground.conversations import (
     organisation_of,
 )
 from playground.models import Attachment, Message
-from playground.offer import capabilities_of_model, offered_models
+from playground.offer import capabilities_of_model, chat_models
 from playground.presets import access_preset
 from playground.rules.files import FILES_MAX
 from playground.rules.parameters import Wrong, parameters_of
@@ -29,7 +29,7 @@ from playground.words import unread_text, wrong_text
 def read_asked(actor: Actor, sent: QueryDict) -> Asked:
     """What the form asks for. Raises TurnRefused."""
     models = sent.getlist("model")[:COLUMNS_MAX]
-    offered = {one.name for one in offered_models(organisation_of(actor))}
+    offered = {one.name for one in chat_models(organisation_of(actor))}
     if not models or not set(models) <= offered:
         raise TurnRefused("model", gettext("Choose a model."))
     id = sent.get("conversation", "")

@@ -3,6 +3,7 @@
 import json
 from urllib.parse import quote
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -18,6 +19,7 @@ from playground.conversations import (
     access_conversation,
     change_conversation,
     delete_conversation,
+    folders_of,
     organisation_of,
     restore_conversation,
 )
@@ -35,9 +37,12 @@ def chats(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The list, as it is searched for."""
     asked = request.GET
     context = list_context(
-        actor, None, asked.get("q", "").replace("\x00", "")[:200], archived="archived" in asked
+        actor,
+        asked.get("open", ""),
+        asked.get("q", "").replace("\x00", "")[:200],
+        archived="archived" in asked,
     )
-    context |= {"slug": organisation_of(actor).slug, "open_chat": asked.get("open", "")}
+    context["slug"] = organisation_of(actor).slug
     return render(request, "playground/_chats.html", context)
 
 
@@ -84,7 +89,11 @@ def chat_menu(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "chat": conversation,
         "chat_id": id_text(conversation.id),
         "slug": organisation_of(actor).slug,
-        **list_context(actor, conversation),
+        "title_request": (
+            id_text(conversation.title_request_id) if conversation.title_request_id else ""
+        ),
+        "open_chat": request.GET.get("open", ""),
+        "folders": folders_of(actor),
     }
     return render(request, "playground/_chat_menu.html", context)
 
@@ -114,11 +123,15 @@ def chat_import(request: HttpRequest, actor: Actor) -> HttpResponse:
     try:
         if sent is None or sent.size is None or sent.size > IMPORT_BYTES_MAX:
             raise Unusable("/", gettext("expected a file of at most 64 MB"))
-        conversation = files.import_conversation(actor, read_written(sent.read().decode("utf-8")))
+        found = files.import_conversations(actor, read_written(sent.read().decode("utf-8")))
     except (Unusable, Unreadable, UnicodeDecodeError) as error:
         told = gettext("The file cannot be imported: %(reason)s") % {"reason": error}
         return toast(HttpResponse(status=200), told, tone="bad")
-    url = page.conversation_url(slug, id_text(conversation.id))
+    if len(found) == 1:
+        url = page.conversation_url(slug, id_text(found[0].id))
+    else:
+        url = reverse("history", args=[slug])
+        messages.success(request, gettext("%(n)s chats imported.") % {"n": len(found)})
     if not getattr(request, "htmx", None):
         return redirect(url)
     response = HttpResponse(status=200)
@@ -132,7 +145,7 @@ def _listed(request: HttpRequest, actor: Actor, conversation: Conversation | Non
         url = page.conversation_url(slug, id_text(conversation.id)) if conversation else None
         return redirect(url or reverse("playground", args=[slug]))
     open_chat = request.POST.get("open", "")
-    context = list_context(actor, None) | {"slug": slug, "open_chat": open_chat}
+    context = list_context(actor, open_chat) | {"slug": slug}
     if conversation is not None and id_text(conversation.id) == open_chat:
         context["renamed"] = conversation.title
     return render(request, "playground/_listed.html", context)

@@ -21,7 +21,7 @@ from playground.conversations import (
     organisation_of,
 )
 from playground.models import Conversation, Message, Run, RunState
-from playground.offer import offered_models
+from playground.offer import chat_models
 from playground.panel import PANES, form_of, panel_context
 from playground.rules.compare import word_difference
 from playground.rules.settings import Settings
@@ -32,7 +32,7 @@ from playground.turns import COLUMNS_MAX, written_so_far
 @require_safe
 def compare_new(request: HttpRequest, actor: Actor) -> HttpResponse:
     """An empty comparison of the models that the address names."""
-    offered = [one.name for one in offered_models(organisation_of(actor))]
+    offered = [one.name for one in chat_models(organisation_of(actor))]
     asked = request.GET.getlist("m")[:COLUMNS_MAX]
     # Blind columns stand in no order that anybody could guess from the address.
     models = [model for model in asked if model in offered]
@@ -67,15 +67,16 @@ def compare_page(
     blind = bool(summary.get("blind")) or bool(context.get("blind_asked"))
     context = {
         **page.composer_context(slug, conversation, running[0] if running else None),
-        **list_context(actor, conversation),
+        **list_context(actor, id_text(conversation.id) if conversation else ""),
         **panel_context(actor, columns[0]["model"] if columns else "", form),
         **summary,
         "chips": chips(actor, context.get("file_ids", [])),
-        "models": offered_models(organisation_of(actor)),
+        "models": chat_models(organisation_of(actor)),
         "conversation": conversation,
         "columns": _columns(conversation, columns, slug, batch, blind=blind),
         "turns": _turns(conversation),
         "events_url": _events_url(running, batch, slug),
+        "stops_unwatched": any(run.unwatched_ms is not None for run in running),
         "blind_asked": blind,
         "nav": "playground",
         "pane": pane if pane in PANES else "",

@@ -7,8 +7,8 @@ from accounts.access import Actor
 from lib.ids import id_text, parse_id
 from playground import page
 from playground.conversations import (
+    being_named,
     chats_shown,
-    folders_of,
     messages_of,
     organisation_of,
     running_conversations,
@@ -16,7 +16,7 @@ from playground.conversations import (
     tree_of,
 )
 from playground.models import Conversation, Message, RunState
-from playground.offer import offered_models
+from playground.offer import chat_models
 from playground.turns import written_so_far
 
 SHOWN_AT_ONCE: Final = 40
@@ -55,24 +55,25 @@ def articles_of(
 
 
 def list_context(
-    actor: Actor, conversation: Conversation | None, search: str = "", *, archived: bool = False
+    actor: Actor, open_chat: str, search: str = "", *, archived: bool = False
 ) -> dict[str, Any]:
-    """The list of conversations, searched or whole."""
+    """The list of conversations, searched or whole; `open_chat` is the one beside it."""
     running = running_conversations(actor)
     chats = chats_shown(actor, search, archived=archived)
     return {
         "running_chats": running,
-        "groups": page.chat_groups(chats, set(running), slug_of(actor)),
-        "open_chat": id_text(conversation.id) if conversation else "",
+        "groups": page.chat_groups(chats, running, slug_of(actor)),
+        "changing": any(id_text(id) != open_chat for id in running)
+        or any(being_named(chat) for chat in chats),
+        "open_chat": open_chat,
         "search": search,
         "archived": archived,
-        "folders": folders_of(actor),
     }
 
 
 def models_context(actor: Actor, chosen: str) -> dict[str, Any]:
-    """The models that can be asked, and the one that is chosen."""
-    models = offered_models(organisation_of(actor))
+    """The models that answer a chat, and the one that is chosen."""
+    models = chat_models(organisation_of(actor))
     names = [model.name for model in models]
     return {
         "models": models,

@@ -13,7 +13,7 @@ from accounts.access import Actor, require
 from accounts.models import Membership, Organisation, User
 from lib import clock
 from lib.ids import new_id, parse_id
-from playground.models import Attachment, Conversation, Message, MessageRole, Run
+from playground.models import Attachment, Conversation, Message, MessageRole, NamedBy, Run
 from playground.rules.tree import Node, Tree
 
 TITLE_MAX: Final = 120
@@ -21,6 +21,7 @@ FOLDER_MAX: Final = 80
 KEPT_DELETED = dt.timedelta(hours=24)
 """For so long what was deleted can be had back."""
 _CHATS_SHOWN = 100
+_NAMED_WITHIN = dt.timedelta(minutes=2)
 
 
 def organisation_of(actor: Actor) -> Organisation:
@@ -157,20 +158,31 @@ def chats_shown(actor: Actor, search: str = "", *, archived: bool = False) -> li
     A search of three characters or more looks at titles and at the text of messages.
     """
     chats = visible_conversations(actor).filter(archived_at__isnull=not archived)
+    return list(searched(chats, search)[:_CHATS_SHOWN])
+
+
+def searched(chats: QuerySet[Conversation], search: str) -> QuerySet[Conversation]:
+    """Those of the conversations in which the words stand."""
     words = search.strip()
-    if words:
-        wanted = Q(title__icontains=words) | Q(folder__icontains=words)
-        if len(words) >= 3:
-            texts = Message.objects.filter(content__icontains=words, deleted_at=None)
-            wanted |= Q(id__in=texts.values("conversation_id"))
-        chats = chats.filter(wanted)
-    return list(chats[:_CHATS_SHOWN])
+    if not words:
+        return chats
+    wanted = Q(title__icontains=words) | Q(folder__icontains=words)
+    if len(words) >= 3:
+        texts = Message.objects.filter(content__icontains=words, deleted_at=None)
+        wanted |= Q(id__in=texts.values("conversation_id"))
+    return chats.filter(wanted)
 
 
 def folders_of(actor: Actor) -> list[str]:
     """The folders that the actor's conversations are in."""
     chats = visible_conversations(actor).exclude(folder="").order_by("folder")
     return list(chats.values_list("folder", flat=True).distinct())
+
+
+def being_named(conversation: Conversation) -> bool:
+    """Whether a model may still be naming it."""
+    waiting = conversation.named_by == NamedBy.PENDING
+    return waiting and clock.now() - conversation.updated_at < _NAMED_WITHIN
 
 
 def running_conversations(actor: Actor) -> dict[UUID, Run]:
@@ -205,7 +217,8 @@ def change_conversation(
     changed = []
     if title is not None and title.strip():
         conversation.title = title.strip()[:TITLE_MAX]
-        changed.append("title")
+        conversation.named_by = NamedBy.PERSON
+        changed += ["title", "named_by"]
     if folder is not None:
         conversation.folder = folder.strip()[:FOLDER_MAX]
         changed.append("folder")
@@ -216,6 +229,18 @@ def change_conversation(
         conversation.archived_at = clock.now() if archived else None
         changed.append("archived_at")
     conversation.save(update_fields=changed)
+
+
+def name_by_model(conversation: Conversation, title: str, request_id: UUID | None) -> None:
+    """Give a chat that waits for it the name that a model made, "" for none; `request_id` is what
+    it was asked with. A name that a person wrote meanwhile stays."""
+    own = Conversation.objects.filter(id=conversation.id)
+    own.update(title_request_id=request_id)
+    waiting = own.filter(named_by=NamedBy.PENDING)
+    if title:
+        waiting.update(title=title[:TITLE_MAX], named_by=NamedBy.MODEL)
+    else:
+        waiting.update(named_by=NamedBy.WORDS)
 
 
 def delete_conversation(conversation: Conversation) -> None:

@@ -1,21 +1,31 @@
 """Conversations as files: exported whole, imported as new ones."""
 
-from typing import Any
+import datetime as dt
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
 
 from accounts.access import Actor, require
 from accounts.keys import playground_key
+from accounts.models import Team
 from billing.templatetags.money import money_request
+from lib import clock
 from lib.ids import new_ids
 from playground.attachments import add_file
 from playground.conversations import messages_of, organisation_of, person_of, shown_path
-from playground.models import Attachment, Conversation, Message
-from playground.rules.exporting import Exported, Turn, Unusable, read_file, write_markdown
+from playground.models import Attachment, Conversation, Message, NamedBy
+from playground.rules.exporting import Exported, Turn, Unusable, read_files, write_markdown
+from playground.rules.files import Refused
 from playground.rules.settings import Settings
 from playground.turns import facts_of
+from playground.words import file_text
+from usage.models import UsageRecord
 
+_WITH_FILES: Final = ("files", "media")
+_UNKNOWN: Final[Mapping[UUID, Mapping[str, Any]]] = MappingProxyType({})
 _FACTS = ("status", "kind", "finish_reason", "meters", "charge_nano", "hold_nano", "basis",
           "ttft_ms", "total_ms", "thought_ms")  # fmt: skip
 
@@ -24,18 +34,40 @@ def exported(conversation: Conversation) -> Exported:
     """A conversation with every branch that was not deleted."""
     messages = list(conversation.messages.filter(deleted_at=None).select_related("run"))
     kept = _reachable(messages)
-    wanted = [UUID(one["id"]) for message in kept for one in message.parts.get("files", ())]
+    wanted = [UUID(one["id"]) for message in kept for part in _WITH_FILES
+              for one in message.parts.get(part, ())]  # fmt: skip
     found = Attachment.objects.filter(
-        id__in=wanted, organisation=conversation.organisation, user=conversation.user
+        id__in=wanted, organisation=conversation.organisation_id, user=conversation.user_id
     )
+    charged = _charged(conversation, kept)
     return Exported(
         title=conversation.title,
         model=conversation.model,
         settings=conversation.settings,
         leaf=str(conversation.leaf_id) if conversation.leaf_id else None,
-        turns=tuple(turn_of(message) for message in kept),
+        turns=tuple(turn_of(message, charged) for message in kept),
         files={str(file.id): (file.name, bytes(file.data)) for file in found},
+        columns=tuple(column | {"preset": ""} for column in conversation.columns),
+        folder=conversation.folder,
+        pinned=conversation.pinned,
+        archived=conversation.archived_at is not None,
+        created_at=conversation.created_at.isoformat(),
+        updated_at=conversation.updated_at.isoformat(),
     )
+
+
+def _charged(conversation: Conversation, messages: list[Message]) -> dict[UUID, dict[str, Any]]:
+    """What the requests of answers were charged by the books, which know it of an answer that was
+    interrupted as well."""
+    ids = [message.request_id for message in messages if message.request_id]
+    records = UsageRecord.objects.filter(
+        organisation=conversation.organisation_id, request_id__in=ids, final=True
+    )
+    rows = records.values_list("request_id", "meters", "charge_nano", "basis")
+    return {
+        request_id: {"meters": meters, "charge_nano": charge_nano, "basis": basis}
+        for request_id, meters, charge_nano, basis in rows
+    }
 
 
 def _reachable(messages: list[Message]) -> list[Message]:
@@ -52,9 +84,11 @@ def _reachable(messages: list[Message]) -> list[Message]:
     return kept
 
 
-def turn_of(message: Message) -> Turn:
-    """A message as a file has it."""
+def turn_of(message: Message, charged: Mapping[UUID, Mapping[str, Any]] = _UNKNOWN) -> Turn:
+    """A message as a file has it; `charged` is what is known of requests from the books."""
     outcome = (message.run.outcome if message.run else None) or message.parts.get("outcome") or {}
+    if message.request_id is not None and message.request_id in charged:
+        outcome = {**outcome, **charged[message.request_id]}
     return Turn(
         id=str(message.id),
         parent=str(message.parent_id) if message.parent_id else None,
@@ -64,7 +98,7 @@ def turn_of(message: Message) -> Turn:
         model=message.model,
         state=message.state,
         parts={name: value for name, value in message.parts.items()
-               if name not in ("outcome", "media")},
+               if name != "outcome"},
         edited=message.edited,
         column=message.column,
         created_at=message.created_at.isoformat(),
@@ -86,55 +120,92 @@ def _cost(outcome: Any) -> str:
     return f"{read} in, {written} out, {money_request(outcome['charge_nano'])}"
 
 
-def import_conversation(actor: Actor, raw: Any) -> Conversation:
-    """A new conversation with the tree of an exported one. Raises Unusable."""
+def import_conversations(actor: Actor, raw: Any) -> list[Conversation]:
+    """New conversations with the trees of exported ones; all of them or none. Raises Unusable."""
     require(actor, "playground.use")
-    chat = read_file(raw)
+    chats = read_files(raw)
+    team = playground_key(organisation_of(actor)).team
+    with transaction.atomic():
+        return [_import(actor, team, chat) for chat in chats]
+
+
+def _import(actor: Actor, team: Team, chat: Exported) -> Conversation:
     try:
         settings = Settings.from_stored(chat.settings).stored()
+        columns = [_column(column) for column in chat.columns]
     except TypeError as error:
         raise Unusable("/settings", "cannot be read") from error
-    with transaction.atomic():
-        conversation = Conversation.objects.create(
-            organisation=organisation_of(actor),
-            team=playground_key(organisation_of(actor)).team,
-            user=person_of(actor),
-            title=chat.title,
-            model=chat.model,
-            settings=settings,
+    now = clock.now()
+    conversation = Conversation.objects.create(
+        organisation=organisation_of(actor),
+        team=team,
+        user=person_of(actor),
+        title=chat.title,
+        named_by=NamedBy.PERSON,
+        model=chat.model,
+        settings=settings,
+        columns=columns,
+        folder=chat.folder,
+        pinned=chat.pinned,
+        archived_at=now if chat.archived else None,
+        created_at=_instant(chat.created_at, now),
+        updated_at=_instant(chat.updated_at, now),
+    )
+    files = {id: _kept(actor, id, name, data) for id, (name, data) in chat.files.items()}
+    # Ids of one millisecond have no order of their own; versions are told apart by it.
+    fresh = sorted(new_ids(len(chat.turns)))
+    ids = {turn.id: id for turn, id in zip(chat.turns, fresh, strict=True)}
+    Message.objects.bulk_create(
+        Message(
+            id=ids[turn.id],
+            conversation=conversation,
+            parent_id=ids[turn.parent] if turn.parent else None,
+            role=turn.role,
+            content=turn.content,
+            reasoning=turn.reasoning,
+            model=turn.model,
+            state=turn.state,
+            parts=_parts(turn, files),
+            edited=turn.edited,
+            column=turn.column,
+            created_at=_instant(turn.created_at, now),
         )
-        files = {
-            id: facts_of(add_file(actor, name, data)) for id, (name, data) in chat.files.items()
-        }
-        # Ids of one millisecond have no order of their own; versions are told apart by it.
-        fresh = sorted(new_ids(len(chat.turns)))
-        ids = {turn.id: id for turn, id in zip(chat.turns, fresh, strict=True)}
-        for turn in chat.turns:
-            Message.objects.create(
-                id=ids[turn.id],
-                conversation=conversation,
-                parent_id=ids[turn.parent] if turn.parent else None,
-                role=turn.role,
-                content=turn.content,
-                reasoning=turn.reasoning,
-                model=turn.model,
-                state=turn.state,
-                parts=_parts(turn, files),
-                edited=turn.edited,
-                column=turn.column,
-            )
-        Conversation.objects.filter(id=conversation.id).update(
-            leaf=ids.get(chat.leaf) if chat.leaf else None
-        )
+        for turn in chat.turns
+    )
+    if chat.leaf:
+        Conversation.objects.filter(id=conversation.id).update(leaf=ids[chat.leaf])
     return conversation
+
+
+def _column(column: Mapping[str, Any]) -> dict[str, Any]:
+    settings = Settings.from_stored(column.get("settings", {})).stored()
+    blind = {"blind": True} if column.get("blind") is True else {}
+    return {"model": column["model"], "settings": settings, "preset": ""} | blind
+
+
+def _instant(text: str, otherwise: dt.datetime) -> dt.datetime:
+    """The instant that a file tells, as far as it lies in the past."""
+    try:
+        told = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return otherwise
+    return told if told.tzinfo is not None and told < otherwise else otherwise
+
+
+def _kept(actor: Actor, id: str, name: str, data: bytes) -> dict[str, Any]:
+    try:
+        return facts_of(add_file(actor, name, data))
+    except Refused as refused:
+        raise Unusable(f"/files/{id}", file_text(refused, name)) from refused
 
 
 def _parts(turn: Turn, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
     parts = {name: turn.parts[name] for name in ("calls", "results", "sources")
              if name in turn.parts}  # fmt: skip
-    kept = [files[one["id"]] for one in turn.parts.get("files", ()) if one.get("id") in files]
-    if kept:
-        parts["files"] = kept
+    for name in _WITH_FILES:
+        kept = [files[one["id"]] for one in turn.parts.get(name, ()) if one.get("id") in files]
+        if kept:
+            parts[name] = kept
     if turn.outcome:
         parts["outcome"] = dict(turn.outcome)
     return parts

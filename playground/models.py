@@ -10,8 +10,17 @@ from django.db.models.functions import Now
 from lib.ids import id_text, new_id
 
 
+class NamedBy(models.TextChoices):
+    """Where a chat has its name from; `pending` waits for the model that names it."""
+
+    WORDS = "words"
+    PENDING = "pending"
+    MODEL = "model"
+    PERSON = "person"
+
+
 class Conversation(models.Model):
-    """One chat of one person.
+    """One chat of one person. `title_request_id` is the request that named it.
 
     `model` is the one that was asked last, `settings` how (see `rules.settings`). `leaf` is the
     last message of the branch that is shown, None for the newest. `columns` are the models of a
@@ -25,6 +34,10 @@ class Conversation(models.Model):
     team = models.ForeignKey("accounts.Team", models.PROTECT, related_name="+")
     user = models.ForeignKey("accounts.User", models.CASCADE, related_name="conversations")
     title = models.CharField(max_length=120)
+    named_by = models.CharField(
+        max_length=8, choices=NamedBy.choices, default=NamedBy.WORDS, db_default=NamedBy.WORDS
+    )
+    title_request_id = models.UUIDField(null=True)
     model = models.CharField(max_length=200)
     settings = models.JSONField(default=dict)
     columns = models.JSONField(default=list)
@@ -99,6 +112,9 @@ class Run(models.Model):
 
     `settings` are those that the request was made with, `batch` is shared by the columns of a Send.
 
+    After `unwatched_ms` without anybody watching it is stopped, None = never; `watched_until` is
+    until when somebody surely watches (see `watching`), `left` that it was stopped for that.
+
     `outcome` holds, once ended: status, kind, message, finish_reason, meters, charge_nano, basis,
     hold_nano, ttft_ms, total_ms, and thought_ms.
     """
@@ -118,6 +134,9 @@ class Run(models.Model):
     process = models.CharField(max_length=80, help_text="Host and process id that carry it.")
     heartbeat_at = models.DateTimeField(db_default=Now())
     stop_at = models.DateTimeField(null=True)
+    unwatched_ms = models.PositiveIntegerField(null=True)
+    watched_until = models.DateTimeField(null=True)
+    left = models.BooleanField(default=False, db_default=False)
     started_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True)
     outcome = models.JSONField(null=True)
@@ -297,3 +316,37 @@ class Vote(models.Model):
 
     def __str__(self) -> str:
         return self.winner
+
+
+class Leaving(models.TextChoices):
+    """What becomes of an answer when nobody watches it any more."""
+
+    KEEP = "keep"
+    STOP = "stop"
+
+
+class Preference(models.Model):
+    """How one person wants the playground; who has said nothing has no row.
+
+    `title_model` names new chats, "" leaves them their first words.
+    """
+
+    user = models.OneToOneField("accounts.User", models.CASCADE, primary_key=True, related_name="+")
+    leaving = models.CharField(max_length=4, choices=Leaving.choices, default=Leaving.KEEP)
+    title_model = models.CharField(max_length=200, default="")
+
+    def __str__(self) -> str:
+        return f"preferences of {self.user_id}"
+
+
+class LeavingRule(models.Model):
+    """How long an organisation lets answers be written that nobody watches, in seconds: the upper
+    limit of what its people choose. None = as long as they take."""
+
+    organisation = models.OneToOneField(
+        "accounts.Organisation", models.CASCADE, primary_key=True, related_name="+"
+    )
+    seconds_max = models.PositiveIntegerField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.seconds_max} s for {self.organisation_id}"

@@ -24,6 +24,11 @@ class OfferedModel:
     multiplier_ppm: int = PPM
 
     @property
+    def embeds(self) -> bool:
+        """Whether it gives vectors: it is priced by the text that it reads alone."""
+        return self.price is not None and self.price.rates["meters"].keys() == {"in_text"}
+
+    @property
     def input_rate(self) -> int | None:
         return self._rate("in_text")
 
@@ -62,6 +67,11 @@ def offered_models(organisation: Organisation) -> list[OfferedModel]:
         for model in offered
         if _may_ask(key, model.name) and (model.price is not None or not refuses_unpriced)
     ]
+
+
+def chat_models(organisation: Organisation) -> list[OfferedModel]:
+    """Those of the offered models that answer a chat."""
+    return [model for model in offered_models(organisation) if not model.embeds]
 
 
 def _may_ask(key: Key, model: str) -> bool:

@@ -39,12 +39,12 @@ from playground.rules.written import Unreadable, read_written
 
 @dataclass(frozen=True)
 class Chat:
-    """A conversation as a line of the list."""
+    """A conversation as a line of the list; `stop_url` stops the answer that is written in it."""
 
     id: str
     title: str
     url: str
-    running: bool
+    stop_url: str = ""
     pinned: bool = False
     folder: str = ""
 
@@ -79,7 +79,7 @@ def _icon(name: str) -> str:
 
 
 def chat_groups(
-    conversations: Iterable[Conversation], running: set[Any], slug: str
+    conversations: Iterable[Conversation], running: Mapping[UUID, Run], slug: str
 ) -> list[ChatGroup]:
     """The list of conversations: pinned ones, folders, then days and months, newest first."""
     today = timezone.localdate()
@@ -92,7 +92,9 @@ def chat_groups(
         else:
             place = (2, _span_name(today, timezone.localdate(conversation.updated_at)))
         id = id_text(conversation.id)
-        chat = Chat(id, conversation.title, conversation_url(slug, id), conversation.id in running,
+        run = running.get(conversation.id)
+        stop_url = reverse("batch_stop", args=[slug, id_text(run.batch)]) if run else ""
+        chat = Chat(id, conversation.title, conversation_url(slug, id), stop_url,
                     conversation.pinned, conversation.folder)  # fmt: skip
         groups.setdefault(place, ChatGroup(place[1], [])).chats.append(chat)
     return [groups[place] for place in sorted(groups, key=lambda place: place[0])]
@@ -185,6 +187,7 @@ def _growing_context(message: Message, run: Run, slug: str, written: SoFar) -> d
             render_so_far(written.text, words.markdown, id)
         ),
         "events_url": f"{events}?after={written.seq}",
+        "stops_unwatched": run.unwatched_ms is not None,
     }
 
 
@@ -222,6 +225,7 @@ def _ending(
         "message": message,
         "state": message.state,
         "outcome": outcome,
+        "left": bool(run and run.left),
         "known": "basis" in outcome,
         "basis": basis_word(outcome.get("basis", "")),
         "out_tokens": sum(n for name, n in meters.items() if name.startswith("out_")),

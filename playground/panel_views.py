@@ -27,6 +27,7 @@ from playground.htmx import toast
 from playground.offer import capabilities_of_model
 from playground.panel import panel_context
 from playground.presets import access_preset, delete_preset, save_preset
+from playground.relaying import relay_of
 from playground.rules.parameters import Wrong, parameters_of
 from playground.rules.request import build_request, shown_request
 from playground.rules.schema import check_schema, schema_like
@@ -42,7 +43,6 @@ from playground.rules.settings import (
 from playground.rules.written import Unreadable, read_written
 from playground.runs import request_of_run
 from playground.turns import Asked, Column, TurnRefused, draft_of, files_of
-from playground.views import relay_of
 from playground.words import wrong_text
 from usage.likely import likely_charge_nano
 from usage.models import UsageRecord

@@ -19,7 +19,7 @@ from gateway.relay.call import Head, Outcome
 from lib.ids import id_text, new_id
 from playground.conversations import organisation_of, person_of
 from playground.database import in_database
-from playground.views import relay_of
+from playground.relaying import relay_of
 
 
 @session_page("playground.use")

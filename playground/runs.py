@@ -13,10 +13,10 @@ import contextlib
 import datetime as dt
 import json
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextvars import Context
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from django.utils import translation
@@ -26,10 +26,10 @@ from accounts.keys import playground_key
 from gateway.codecs.events import Event, ReasoningDelta, TextDelta, ToolArgumentsDelta
 from gateway.codecs.openai.stream import Decoder
 from gateway.relay.auth import Principal
-from gateway.relay.call import Bound, Head, Outcome, Source
+from gateway.relay.call import Head, Outcome
 from gateway.rules.bound import estimate_tokens
 from lib import clock
-from playground import page
+from playground import page, titles, watching
 from playground.attachments import keep_media
 from playground.bell import bell
 from playground.conversations import organisation_of, person_of
@@ -37,6 +37,7 @@ from playground.database import in_database
 from playground.events import STALE_S, SoFar, Written, append_frames, beat, so_far
 from playground.models import Run, RunState
 from playground.offer import capabilities_of_model, price_version_of
+from playground.relaying import ChatRelay
 from playground.rules.cost import Meter
 from playground.rules.gathering import Gathered
 from playground.rules.render import AnswerPainter, Frame, storable
@@ -59,21 +60,6 @@ _SETTLED_LOOK_S = 0.05
 _REFUSED = frozenset({400, 402, 403, 404, 413, 422, 429})
 
 
-class ChatRelay(Protocol):
-    """What a run needs of the running relay (`gateway.relay.asgi.Relay`)."""
-
-    async def principal_of_key(self, key_id: UUID) -> Principal:
-        """The principal of a key without text."""
-
-    async def bound(self, principal: Principal, body: bytes) -> Bound:
-        """What `chat` would hold for this body now."""
-
-    def chat(
-        self, principal: Principal, body: bytes, *, source: Source, request_id: UUID | None = None
-    ) -> AsyncIterator[Head | bytes | Outcome]:
-        """The answer's head and bytes, then its Outcome."""
-
-
 _tasks: set[asyncio.Task[None]] = set()
 
 
@@ -92,6 +78,9 @@ async def _start(turn: Turn, actor: Actor, relay: ChatRelay, *, alone: bool) -> 
     task = asyncio.create_task(carrier.carry(), context=Context())
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
+    if turn.run.unwatched_ms is not None:
+        guard = asyncio.create_task(watching.stop_when_left(turn.run), context=Context())
+        task.add_done_callback(lambda _: guard.cancel())
     if not alone:
         return None
     await asyncio.wait([carrier.verdict], timeout=_REFUSAL_S)
@@ -180,6 +169,8 @@ class _Carrier:
         try:
             with bell().heard_by(self._run.id) as rung:
                 await self._stream(rung)
+            if self._turn.began_conversation and not self._run.column:
+                await titles.name_chat(self._run.assistant_message_id, self._actor, self._relay)
         except Exception:
             log.exception("run %s failed", self._run.id)
             with contextlib.suppress(Exception):

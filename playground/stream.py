@@ -16,6 +16,7 @@ from playground.events import read_after
 from playground.models import Message, Run
 from playground.rules.render import partial, server_sent
 from playground.runs import interrupt
+from playground.watching import watching
 
 PING_S = 15.0
 RIGHTS_S = 60.0
@@ -37,7 +38,7 @@ async def stream_events(
     said_at = asked_at = time()
     columns = [_Column(run, number) for run, number in zip(batch, after, strict=True)]
     yield ": open\n\n"
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack, watching(batch):
         rings = [stack.enter_context(bell().heard_by(run.id)) for run in batch]
         while True:
             for rung in rings:

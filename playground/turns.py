@@ -23,13 +23,25 @@ from lib import clock
 from lib.ids import new_id
 from playground.conversations import organisation_of, path_to, person_of, shown_path
 from playground.events import SoFar, append_frames, ring_all, so_far
-from playground.models import Attachment, Conversation, Message, MessageRole, Run, RunState
+from playground.models import (
+    Attachment,
+    Conversation,
+    Message,
+    MessageRole,
+    NamedBy,
+    Run,
+    RunState,
+)
+from playground.preferences import preference_of, unwatched_ms_of
 from playground.rules.render import Frame
 from playground.rules.request import Said, Stored
+from playground.rules.titles import first_words
 
 TEXT_MAX = 1_000_000
 COLUMNS_MAX = 4
-_TITLE = 80
+ARRIVAL = dt.timedelta(seconds=10)
+"""A Send that was answered, or a page that was drawn, has opened its stream by then."""
+
 PROCESS = f"{socket.gethostname()[:60]}:{os.getpid()}"
 
 
@@ -254,6 +266,7 @@ def _write_run(
     wrote: bool,
 ) -> Turn:
     request_id = new_id()
+    unwatched_ms = unwatched_ms_of(organisation_of(actor), person_of(actor))
     answer = Message.objects.create(
         conversation=conversation,
         parent=question,
@@ -275,6 +288,8 @@ def _write_run(
         token=asked.token,
         request_id=request_id,
         process=PROCESS,
+        unwatched_ms=unwatched_ms,
+        watched_until=None if unwatched_ms is None else clock.now() + ARRIVAL,
     )
     answer.run = run
     answer.save(update_fields=["run"])
@@ -283,19 +298,15 @@ def _write_run(
 
 def _new_conversation(actor: Actor, asked: Asked) -> Conversation:
     names = ", ".join(file.name for file in asked.files)
+    preference = preference_of(person_of(actor))
     return Conversation.objects.create(
         organisation=organisation_of(actor),
         team=playground_key(organisation_of(actor)).team,
         user=person_of(actor),
-        title=_title(asked.text or names),
+        title=first_words(asked.text or names),
+        named_by=NamedBy.PENDING if preference.title_model else NamedBy.WORDS,
         model=asked.columns[0].model,
     )
-
-
-def _title(text: str) -> str:
-    """The first line that says something, without the marks of Markdown before it."""
-    lines = (line.strip().lstrip("#>*-` ") for line in text.splitlines())
-    return next((line for line in lines if line), text.strip())[:_TITLE]
 
 
 def _message(conversation: Conversation, id: UUID) -> Message:
@@ -331,6 +342,15 @@ def ask_to_stop(run: Run) -> None:
     """Mark a run to be stopped, and ring: whichever process carries it ends it."""
     with transaction.atomic():
         Run.objects.filter(id=run.id, ended_at=None, stop_at=None).update(stop_at=clock.now())
+        ring_all(run.id)
+
+
+def stop_left(run: Run) -> None:
+    """Mark a run to be stopped because nobody watches it any more."""
+    with transaction.atomic():
+        Run.objects.filter(id=run.id, ended_at=None, stop_at=None).update(
+            stop_at=clock.now(), left=True
+        )
         ring_all(run.id)
 
 

@@ -3,11 +3,15 @@ from django.urls import path, re_path
 from playground import (
     chat_views,
     compare_views,
+    embedding_views,
     file_views,
+    history_views,
     panel_views,
     pg_views,
+    preference_views,
     prompt_views,
     share_views,
+    tool_views,
     tree_views,
     views,
 )
@@ -35,6 +39,9 @@ urlpatterns = [
         panel_views.check,
         name="check",
     ),
+    path(f"{_ROOT}/tools/import", tool_views.tools_import, name="tools_import"),
+    path(f"{_ROOT}/tools/read", tool_views.tools_read, name="tools_read"),
+    path(f"{_ROOT}/tools/add", tool_views.tools_add, name="tools_add"),
     path(f"{_ROOT}/presets", panel_views.preset_save, name="preset_save"),
     path(f"{_ROOT}/presets/<str:id>/delete", panel_views.preset_delete, name="preset_delete"),
     path(f"{_ROOT}/files", file_views.file_add, name="file_add"),
@@ -53,6 +60,10 @@ urlpatterns = [
     # Conversations
     path(f"{_ROOT}/_f/chats", chat_views.chats, name="chats"),
     path(f"{_ROOT}/import", chat_views.chat_import, name="chat_import"),
+    path(f"{_ROOT}/history", history_views.history_page, name="history"),
+    path(f"{_ROOT}/history/change", history_views.history_change, name="history_change"),
+    path(f"{_ROOT}/history/undo", history_views.history_undo, name="history_undo"),
+    path(f"{_ROOT}/history/export", history_views.history_export, name="history_export"),
     path(f"{_ROOT}/c/<str:id>/_f/log", tree_views.log, name="log"),
     path(f"{_ROOT}/c/<str:id>/_f/menu", chat_views.chat_menu, name="chat_menu"),
     path(f"{_ROOT}/c/<str:id>/change", chat_views.chat_change, name="chat_change"),
@@ -72,6 +83,16 @@ urlpatterns = [
     path(f"{_ROOT}/compare", compare_views.compare_new, name="compare"),
     path(f"{_ROOT}/c/<str:id>/_f/diff", compare_views.diff, name="diff"),
     path(f"{_ROOT}/votes", compare_views.votes, name="votes"),
+    # Other modalities
+    path(f"{_ROOT}/embeddings", embedding_views.embeddings, name="embeddings"),
+    path(f"{_ROOT}/embeddings/run", embedding_views.embedding_run, name="embedding_run"),
+    path(f"{_ROOT}/embeddings/_f/bound", embedding_views.embedding_bound, name="embedding_bound"),
+    # Settings
+    path(f"{_ROOT}/settings", preference_views.preferences, name="playground_preferences"),
+    path(f"{_ROOT}/settings/leaving", preference_views.leaving_choose, name="leaving_choose"),
+    path(f"{_ROOT}/settings/titles", preference_views.title_model_choose, name="title_model"),
+    path(f"{_ROOT}/settings/_f/title-cost", preference_views.title_cost, name="title_cost"),
+    path(f"{_ROOT}/settings/rule", preference_views.leaving_rule, name="leaving_rule"),
     # Saved prompts
     path("o/<slug:o>/prompts", prompt_views.prompt_list, name="prompts"),
     path("o/<slug:o>/prompts/save", prompt_views.prompt_save, name="prompt_save"),

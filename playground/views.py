@@ -1,6 +1,6 @@
 """The playground's chat: its page, Send, the stream of an answer, Stop (W10)."""
 
-from typing import Any, cast
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
@@ -38,6 +38,7 @@ from playground.models import Conversation, Run, RunState
 from playground.panel import PANES, form_of, panel_context
 from playground.presets import access_preset
 from playground.prompts import find_version
+from playground.relaying import relay_of
 from playground.rules.settings import Settings
 from playground.stream import stream_events
 from playground.turns import (
@@ -47,6 +48,7 @@ from playground.turns import (
     ask_to_stop,
     begin_turns,
 )
+from playground.watching import expect_reader
 
 
 @organisation_page("playground.read")
@@ -71,6 +73,7 @@ def playground(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_safe
 def conversation(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     conversation = access_conversation(actor, id)
+    expect_reader(conversation)
     if conversation.columns:
         return compare_page(request, actor, conversation, conversation.columns, {})
     return _page(request, actor, conversation, {})
@@ -196,7 +199,7 @@ def _begun(request: HttpRequest, actor: Actor, turns: list[Turn]) -> HttpRespons
         "again": again,
         "model": run.model,
         "form": words_of(sent),
-        **list_context(actor, turn.conversation),
+        **list_context(actor, id_text(turn.conversation.id)),
     }
     response = render(request, "playground/_begun.html", context)
     response["HX-Push-Url"] = url
@@ -251,7 +254,7 @@ def _page(
     form: dict[str, str] | None = None,
 ) -> HttpResponse:
     slug = slug_of(actor)
-    listed = list_context(actor, conversation)
+    listed = list_context(actor, id_text(conversation.id) if conversation else "")
     run = listed["running_chats"].get(conversation.id) if conversation else None
     chosen = context.pop("asked_model", "") or (conversation.model if conversation else "")
     models = models_context(actor, chosen)
@@ -273,8 +276,3 @@ def _page(
         **context,
     }
     return render(request, "playground/page.html", context, status=status)
-
-
-def relay_of(request: HttpRequest) -> runs.ChatRelay:
-    """The relay of this process: config/asgi.py hands it to the pages in each request's scope."""
-    return cast(runs.ChatRelay, request.scope["weir.relay"])  # type: ignore[attr-defined]

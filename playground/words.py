@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from playground.rules.files import Refused
+from playground.rules.openapi import Unusable
 from playground.rules.parameters import Wrong
 
 Name = str | Promise
@@ -73,6 +74,21 @@ _WRONG: Final[Mapping[str, Callable[[], str]]] = {
         "%(field)s, %(path)s: %(name)s is said by the conversation. Leave it out here."
     ),
 }
+
+
+def unusable_text(unusable: Unusable) -> str:
+    """Why no tools can be made of a description."""
+    words = {
+        "nothing": gettext("Give an address, or choose a file."),
+        "too_big": gettext("The description is too large: the limit is 2 MB."),
+        "no_text": gettext("The description is no text in UTF-8."),
+        "no_json": gettext("The description cannot be read: line %(line)s, %(reason)s."),
+        "no_openapi": gettext("This is no description in OpenAPI 3: it has no “openapi: 3…”."),
+        "no_operations": gettext("The description has no operations."),
+        "too_many": gettext("The description has more than %(high)s operations."),
+        "too_much": gettext("The description is too large once its references are put in place."),
+    }
+    return words[unusable.code] % unusable.detail
 
 
 def file_text(refused: Refused, name: str) -> str:

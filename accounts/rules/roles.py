@@ -34,6 +34,7 @@ Action = Literal[
     "webhooks.write",
     "playground.use",
     "playground.read",
+    "playground.write",
     "prompts.read",
     "channels.read",
     "channels.test",
@@ -97,6 +98,8 @@ TABLE: Final[dict[Action, dict[Role, Scope]]] = {
         "developer": "own",
         "viewer": "own",
     },
+    # What holds for everybody's playground.
+    "playground.write": {"owner": "all", "admin": "all"},
     "prompts.read": {
         "owner": "all",
         "admin": "all",

@@ -9,7 +9,8 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
@@ -20,7 +21,17 @@ from gateway.codecs.errors import KINDS, RequestFault, message_of
 from gateway.codecs.labels import NO_LABELS, read_labels
 from gateway.relay import kept_responses, legacy_billing, models_list
 from gateway.relay.auth import Credentials, Principal, read_credentials
-from gateway.relay.call import Asked, Bound, Call, Head, Outcome, Refused, Sink, Source
+from gateway.relay.call import (
+    Asked,
+    Bound,
+    Call,
+    Head,
+    Outcome,
+    PageOperation,
+    Refused,
+    Sink,
+    Source,
+)
 from gateway.relay.config import RelayConfig
 from gateway.relay.database import DatabaseAway, DatabaseRefused
 from gateway.relay.deadline import Deadline
@@ -29,6 +40,7 @@ from gateway.relay.endpoints import Endpoint, claimed, dialect_of, find_endpoint
 from gateway.relay.health import Told
 from gateway.relay.lifespan import Lifespan
 from gateway.relay.limits import limit_headers
+from gateway.relay.plain_operations import EMBEDDINGS
 from gateway.relay.prompts import Prompts
 from gateway.relay.repeats import Repeat, read_key
 from gateway.relay.run import Run
@@ -57,6 +69,10 @@ _EXPOSED: Final = (
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
     b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
 )
+_ASKED_BY_PAGES: Final[Mapping[PageOperation, Asked]] = {
+    "chat_completions": Asked(CODECS["openai"], "chat_completions"),
+    "embeddings": Asked(CODECS["openai"], "embeddings", plain=EMBEDDINGS),
+}
 _REPLAYED: Final = (b"idempotent-replayed", b"true")
 _PREFLIGHT: Final = [
     (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
@@ -115,9 +131,15 @@ class Relay:
         return await life.authenticator.principal_of_key(key_id, life.snapshot.now())
 
     async def chat(
-        self, principal: Principal, body: bytes, *, source: Source, request_id: UUID | None = None
+        self,
+        principal: Principal,
+        body: bytes,
+        *,
+        source: Source,
+        request_id: UUID | None = None,
+        operation: PageOperation = "chat_completions",
     ) -> AsyncGenerator[Head | bytes | Outcome]:
-        """Answer a chat request in this process: same admission, holds and books as over HTTP.
+        """Answer a request in this process: same admission, holds and books as over HTTP.
 
         Gives the Head and the bytes that an HTTP client would get, and the Outcome as the last
         item; a refusal is an Outcome alone. Closing the iterator is a client that leaves: the
@@ -127,7 +149,8 @@ class Relay:
         life = self._started()
         sink = _Queue()
         request_id = request_id or new_id()
-        task = asyncio.create_task(self._chat_task(life, principal, body, source, sink, request_id))
+        call = partial(self._call_of_page, life, principal, sink, request_id, source, operation)
+        task = asyncio.create_task(self._chat_task(life, call, body, sink))
         self._detached.add(task)
         task.add_done_callback(self._detached.discard)
         task.add_done_callback(sink.close)
@@ -141,7 +164,12 @@ class Relay:
                 sink.give_way()
 
     async def bound(
-        self, principal: Principal, body: bytes, *, max_cost_nano: int | None = None
+        self,
+        principal: Principal,
+        body: bytes,
+        *,
+        max_cost_nano: int | None = None,
+        operation: PageOperation = "chat_completions",
     ) -> Bound:
         """What `chat` would hold for this body now, without holding anything.
 
@@ -149,7 +177,7 @@ class Relay:
         DatabaseAway when the balance cannot be read.
         """
         life = self._started()
-        call = self._call_of_page(life, principal, _Queue(), new_id(), "playground")
+        call = self._call_of_page(life, principal, _Queue(), new_id(), "playground", operation)
         call.max_cost_nano = max_cost_nano
         run = Run(call)
         found = run.bound(body)
@@ -157,7 +185,13 @@ class Relay:
         return run.bound_within(found, await life.available_nano(principal, budgets))
 
     def _call_of_page(
-        self, life: Lifespan, principal: Principal, sink: Sink, request_id: UUID, source: Source
+        self,
+        life: Lifespan,
+        principal: Principal,
+        sink: Sink,
+        request_id: UUID,
+        source: Source,
+        operation: PageOperation,
     ) -> Call:
         task = asyncio.current_task()
         return Call(
@@ -166,7 +200,7 @@ class Relay:
             principal,
             sink,
             Deadline(task),  # type: ignore[arg-type]
-            Asked(CODECS["openai"], "chat_completions"),
+            _ASKED_BY_PAGES[operation],
             request_id=request_id,
             source=source,
             max_cost_nano=None,
@@ -175,13 +209,12 @@ class Relay:
     async def _chat_task(
         self,
         life: Lifespan,
-        principal: Principal,
+        call: Callable[[], Call],
         body: bytes,
-        source: Source,
         sink: "_Queue",
-        request_id: UUID,
     ) -> Outcome:
-        sink.run = run = Run(self._call_of_page(life, principal, sink, request_id, source))
+        # The call belongs to the task that it is made in.
+        sink.run = run = Run(call())
         life.enter()
         try:
             return await run.answer(body)

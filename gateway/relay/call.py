@@ -28,6 +28,8 @@ from usage.sql import Ending, Refusal
 MODEL_LENGTH_MAX: Final = 200
 
 Source = Literal["api", "playground"]
+PageOperation = Literal["chat_completions", "embeddings"]
+"""What our own pages ask for."""
 
 NOTHING_LIMITED: Final[Mapping[str, Headroom]] = MappingProxyType({})
 

@@ -1,17 +1,22 @@
 """A conversation as a file, and back: JSON with every branch, Markdown with the one that is shown.
 
+    one     {"weir_chat": 1, "title", "model", "settings", "leaf", "messages": […], "files": {…}, …}
+    many    {"weir_chats": 1, "chats": [one, …]}
+
 Unusable    it is no file that was exported here; `path` is the place
 """
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 VERSION: Final = 1
 MESSAGES_MAX: Final = 20_000
+CHATS_MAX: Final = 5_000
 _ROLES: Final = ("user", "assistant", "tool")
+_COUNTS: Final = ("charge_nano", "hold_nano", "ttft_ms", "total_ms", "thought_ms")
 _STATES: Final = ("done", "stopped", "failed", "interrupted")
 
 
@@ -44,7 +49,10 @@ class Turn:
 
 @dataclass(frozen=True)
 class Exported:
-    """A whole conversation; parents stand before their children. `files`: name and bytes by id."""
+    """A whole conversation; parents stand before their children. `files`: name and bytes by id.
+
+    `columns` are those of a comparison. Instants are ISO 8601, "" where they are not told.
+    """
 
     title: str
     model: str
@@ -52,6 +60,15 @@ class Exported:
     leaf: str | None
     turns: tuple[Turn, ...]
     files: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
+    columns: Sequence[Mapping[str, Any]] = ()
+    folder: str = ""
+    pinned: bool = False
+    archived: bool = False
+    created_at: str = ""
+    updated_at: str = ""
+
+
+_PLACES: Final = ("folder", "pinned", "archived", "created_at", "updated_at")
 
 
 def write_file(chat: Exported) -> dict[str, Any]:
@@ -62,6 +79,8 @@ def write_file(chat: Exported) -> dict[str, Any]:
         "model": chat.model,
         "settings": dict(chat.settings),
         "leaf": chat.leaf,
+        **({"columns": list(chat.columns)} if chat.columns else {}),
+        **{name: value for name in _PLACES if (value := getattr(chat, name))},
         "messages": [_written(turn) for turn in chat.turns],
         "files": {
             id: {"name": name, "data": base64.b64encode(data).decode()}
@@ -73,6 +92,24 @@ def write_file(chat: Exported) -> dict[str, Any]:
 def _written(turn: Turn) -> dict[str, Any]:
     said = {name: getattr(turn, name) for name in Turn.__dataclass_fields__}
     return {name: value for name, value in said.items() if value or name in ("id", "content")}
+
+
+def read_files(raw: Any) -> list[Exported]:
+    """The conversations of a JSON form: of one, or of many. Raises Unusable."""
+    if not isinstance(raw, dict) or "weir_chats" not in raw:
+        return [read_file(raw)]
+    if raw["weir_chats"] != VERSION:
+        raise Unusable("/weir_chats", f"expected {VERSION}")
+    chats = raw.get("chats")
+    if not isinstance(chats, list) or not 0 < len(chats) <= CHATS_MAX:
+        raise Unusable("/chats", f"expected 1 to {CHATS_MAX} conversations")
+    found = []
+    for number, chat in enumerate(chats):
+        try:
+            found.append(read_file(chat))
+        except Unusable as fault:
+            raise Unusable(f"/chats/{number}{fault.path}", fault.reason) from fault
+    return found
 
 
 def read_file(raw: Any) -> Exported:
@@ -89,6 +126,9 @@ def read_file(raw: Any) -> Exported:
         seen.add(turn.id)
         turns.append(turn)
     leaf = raw.get("leaf")
+    columns = raw.get("columns", [])
+    if not isinstance(columns, list) or len(columns) > 4 or not all(map(_is_column, columns)):
+        raise Unusable("/columns", "expected at most 4 models")
     return Exported(
         title=_text(raw, "title", "", 120) or turns[0].content[:80] or "–",
         model=_text(raw, "model", "", 200),
@@ -96,6 +136,21 @@ def read_file(raw: Any) -> Exported:
         leaf=leaf if leaf in seen else None,
         turns=tuple(turns),
         files={id: _file(one, f"/files/{id}") for id, one in _object(raw, "files", "").items()},
+        columns=tuple(columns),
+        folder=_text(raw, "folder", "", 80),
+        pinned=raw.get("pinned") is True,
+        archived=raw.get("archived") is True,
+        created_at=_text(raw, "created_at", "", 40),
+        updated_at=_text(raw, "updated_at", "", 40),
+    )
+
+
+def _is_column(column: Any) -> bool:
+    return (
+        isinstance(column, dict)
+        and isinstance(column.get("model"), str)
+        and isinstance(column.get("settings", {}), dict)
+        and set(column) <= {"model", "settings", "preset", "blind"}
     )
 
 
@@ -123,12 +178,33 @@ def _read(one: Any, path: str, seen: set[str]) -> Turn:
         model=_text(one, "model", path, 200),
         # What was running when it was exported is not running here.
         state=state if state in _STATES else "interrupted",
-        parts=_object(one, "parts", path),
+        parts=_parts(one, path),
         edited=one.get("edited") is True,
         column=column if type(column) is int and 0 <= column < 4 else 0,
         created_at=_text(one, "created_at", path, 40),
-        outcome=_object(one, "outcome", path),
+        outcome=_outcome(one, path),
     )
+
+
+def _parts(one: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """What is no text: lists of objects, each by its name."""
+    parts = _object(one, "parts", path)
+    for name, value in parts.items():
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise Unusable(f"{path}/parts/{name}", "expected a list of objects")
+    return parts
+
+
+def _outcome(one: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """What it took and cost: counts and amounts are whole numbers."""
+    outcome = _object(one, "outcome", path)
+    meters = _object(outcome, "meters", f"{path}/outcome")
+    counts = {f"meters/{name}": value for name, value in meters.items()}
+    counts |= {name: outcome[name] for name in _COUNTS if outcome.get(name) is not None}
+    for name, value in counts.items():
+        if type(value) is not int or not 0 <= value < 2**63:
+            raise Unusable(f"{path}/outcome/{name}", "expected a whole number")
+    return outcome
 
 
 def _text(one: Mapping[str, Any], name: str, path: str, longest: int) -> str:

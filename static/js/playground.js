@@ -198,8 +198,19 @@ on("click", ({ target }) => {
   }, () => {});
 });
 
+// Rows that are ticked ------------------------------------------------------------------------------
+on("change", ({ target }) => {
+  const bulk = target.closest?.("[data-bulk]");
+  if (!bulk) return;
+  const rows = $$("tbody input[type=checkbox]", bulk);
+  if (target.matches("[data-tick-all]")) for (const one of rows) one.checked = target.checked;
+  const told = $("[data-ticked]", bulk), count = rows.filter((one) => one.checked).length;
+  told.textContent = count ? told.dataset.words.replace("%(n)s", count) : "";
+});
+
 // Keys ---------------------------------------------------------------------------------------------
 on("keydown", (event) => {
+  if (!chat) return;
   if (!event.altKey || event.ctrlKey || event.metaKey || event.isComposing) return;
   if (event.code === "ArrowUp" || event.code === "ArrowDown") {
     const all = [...document.querySelectorAll(".log .msg")];

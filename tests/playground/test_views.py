@@ -43,7 +43,13 @@ class ScriptedRelay:
         return Principal(key_id, new_id(), new_id(), None, "playground", (), None, False)
 
     async def chat(
-        self, principal: Principal, body: bytes, *, source: str, request_id: UUID | None = None
+        self,
+        principal: Principal,
+        body: bytes,
+        *,
+        source: str,
+        request_id: UUID | None = None,
+        operation: str = "chat_completions",
     ) -> AsyncIterator[Head | bytes | Outcome]:
         self.asked.append((principal, body))
         encoder = Encoder(
@@ -60,7 +66,9 @@ class ScriptedRelay:
             yield encoder.feed(Finish(0, "stop")) + encoder.feed(End(marked=True)) + encoder.end()
         yield outcome
 
-    async def bound(self, principal: Principal, body: bytes) -> Bound:
+    async def bound(
+        self, principal: Principal, body: bytes, *, operation: str = "chat_completions"
+    ) -> Bound:
         self.asked.append((principal, body))
         return self.told
 

@@ -34,6 +34,7 @@ webhooks.read    a a . . . a
 webhooks.write   a a . . . .
 playground.use   o o . o . .
 playground.read  o o o o o .
+playground.write a a . . . .
 prompts.read     a a a a a .
 channels.read    . . . . . a
 channels.test    . . . . . a

@@ -25,6 +25,10 @@ CHAT = Exported(
         Turn("3", "1", "assistant", "Hey", model="n", reasoning="hm", edited=True, column=1),
     ),
     files={"f": ("a.txt", b"\x00bytes")},
+    columns=({"model": "m", "settings": {}}, {"model": "n", "settings": {}}),
+    folder="Lakes",
+    archived=True,
+    updated_at="2026-11-20T14:02:11+00:00",
 )
 
 
@@ -41,6 +45,19 @@ def test_what_was_written_is_read() -> None:
         ({"messages": [{"id": "1", "parent": "2", "role": "user"}]}, "/messages/0/parent"),
         ({"messages": [{"id": "1", "role": "user", "owner": 1}]}, "/messages/0/owner"),
         ({"files": {"f": {"name": "x", "data": "!"}}}, "/files/f/data"),
+        ({"columns": [{"model": 1}]}, "/columns"),
+        (
+            {"messages": [{"id": "1", "role": "user", "parts": {"files": 1}}]},
+            "/messages/0/parts/files",
+        ),
+        (
+            {"messages": [{"id": "1", "role": "user", "outcome": {"charge_nano": "9"}}]},
+            "/messages/0/outcome/charge_nano",
+        ),
+        (
+            {"messages": [{"id": "1", "role": "user", "outcome": {"meters": {"in_text": -1}}}]},
+            "/messages/0/outcome/meters/in_text",
+        ),
     ],
 )
 def test_what_is_no_export_is_refused_by_its_place(change: dict[str, Any], path: str) -> None:

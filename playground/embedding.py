@@ -1,0 +1,104 @@
+"""Embeddings asked for by a person: a request of the API, with its holds and books."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from django.utils.translation import gettext
+
+from accounts.access import Actor
+from accounts.keys import playground_key
+from gateway.codecs.embeddings import DIMENSIONS_MAX, decode_answer
+from gateway.codecs.fold import AnswerFault
+from gateway.relay.auth import Principal
+from gateway.relay.call import Bound, Outcome
+from lib.ids import new_id
+from playground.conversations import organisation_of, person_of
+from playground.database import in_database
+from playground.offer import OfferedModel, offered_models
+from playground.relaying import ChatRelay
+from playground.rules.vectors import Vector
+
+LINES_MAX: Final = 32
+TEXT_MAX: Final = 100_000
+
+
+class EmbeddingRefused(ValueError):
+    """What was typed cannot be embedded, or was refused; the text says why."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The vectors of some lines in their order, and what they cost."""
+
+    lines: Sequence[str]
+    vectors: Sequence[Vector]
+    outcome: Outcome
+
+
+def embedding_models(actor: Actor) -> list[OfferedModel]:
+    """The models that give vectors."""
+    return [model for model in offered_models(organisation_of(actor)) if model.embeds]
+
+
+def embedding_body(actor: Actor, form: Mapping[str, str]) -> dict[str, Any]:
+    """The request of a form: `model`, `text` with a text on each line, `dimensions`.
+
+    Raises EmbeddingRefused.
+    """
+    model = form.get("model", "")
+    if model not in {one.name for one in embedding_models(actor)}:
+        raise EmbeddingRefused(gettext("Choose a model."))
+    text = form.get("text", "")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise EmbeddingRefused(gettext("Write a text on each line."))
+    if len(lines) > LINES_MAX:
+        raise EmbeddingRefused(gettext("%(n)s lines at most.") % {"n": LINES_MAX})
+    if len(text) > TEXT_MAX:
+        raise EmbeddingRefused(gettext("The text is too long."))
+    body: dict[str, Any] = {"model": model, "input": lines, "encoding_format": "float"}
+    if word := form.get("dimensions", "").strip():
+        if not (word.isascii() and word.isdecimal() and 0 < int(word) <= DIMENSIONS_MAX):
+            raise EmbeddingRefused(gettext("Dimensions: a whole number above 0 is expected."))
+        body["dimensions"] = int(word)
+    return body
+
+
+async def bound_of(actor: Actor, relay: ChatRelay, body: Mapping[str, Any]) -> Bound:
+    """What the request may cost. Raises RequestFault, DatabaseAway."""
+    principal = await _principal(actor, relay)
+    return await relay.bound(principal, json.dumps(body).encode(), operation="embeddings")
+
+
+async def embed(actor: Actor, relay: ChatRelay, body: Mapping[str, Any]) -> Embedded:
+    """Ask for the vectors. Raises EmbeddingRefused with what the answer says, RequestFault,
+    DatabaseAway."""
+    principal = await _principal(actor, relay)
+    pieces, outcome = [], None
+    async for item in relay.chat(
+        principal,
+        json.dumps(body).encode(),
+        source="playground",
+        request_id=new_id(),
+        operation="embeddings",
+    ):
+        if isinstance(item, Outcome):
+            outcome = item
+        elif isinstance(item, bytes):
+            pieces.append(item)
+    if outcome is None or outcome.kind is not None:
+        raise EmbeddingRefused(outcome.message if outcome else "")
+    try:
+        vectors = decode_answer(b"".join(pieces), len(body["input"]))
+    except AnswerFault as fault:
+        told = gettext("The provider's answer cannot be read.")
+        raise EmbeddingRefused(told) from fault
+    return Embedded(body["input"], vectors.values, outcome)
+
+
+async def _principal(actor: Actor, relay: ChatRelay) -> Principal:
+    key = await in_database(playground_key, organisation_of(actor))
+    principal = await relay.principal_of_key(key.id)
+    return replace(principal, user_id=person_of(actor).id)

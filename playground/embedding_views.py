@@ -1,0 +1,141 @@
+"""Embeddings (W15): lines in, vectors and how near they are to each other out."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import Actor, organisation_page, scope_of
+from gateway.codecs.errors import RequestFault
+from gateway.examples import LANGUAGE_NAMES, code_context
+from gateway.relay.database import DatabaseAway
+from gateway.rules.snippets import Call
+from lib.formatting import MINUS
+from lib.htmx import render_part
+from lib.ids import id_text
+from playground.asking import words_of
+from playground.conversations import organisation_of
+from playground.database import in_database
+from playground.embedding import (
+    Embedded,
+    EmbeddingRefused,
+    bound_of,
+    embed,
+    embedding_body,
+    embedding_models,
+)
+from playground.relaying import relay_of
+from playground.rules.vectors import cosines, length_of
+
+_FIRST_VALUES: Final = 6
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line and its vector. `nearness` is its cosine to each line, as text and as a step of the
+    table's shades from 0 (none or opposite) to 10 (the same)."""
+
+    number: int
+    text: str
+    dimensions: int
+    length: str
+    first: str
+    nearness: list[tuple[str, int]]
+
+
+@organisation_page("playground.read")
+@require_safe
+def embeddings(request: HttpRequest, actor: Actor) -> HttpResponse:
+    return _page(request, actor, {"form": words_of(request.GET)})
+
+
+@organisation_page("playground.use")
+@require_POST
+async def embedding_bound(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    context: dict[str, Any] = {}
+    try:
+        body = await in_database(embedding_body, actor, words_of(request.POST))
+        context["bound"] = await bound_of(actor, relay_of(request), body)
+    except EmbeddingRefused:
+        pass  # half a form is told when it is sent
+    except RequestFault as fault:
+        context["blocked"] = fault.message
+    except DatabaseAway:
+        context["away"] = True
+    return await in_database(render, request, "playground/_embedding_bound.html", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+async def embedding_run(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    form = words_of(request.POST)
+    context: dict[str, Any] = {"form": form}
+    status = 200
+    try:
+        body = await in_database(embedding_body, actor, form)
+        found = await embed(actor, relay_of(request), body)
+        context |= _result(found, body)
+    except EmbeddingRefused as refused:
+        context["error"], status = str(refused), 422
+    except RequestFault as fault:
+        context["error"], status = fault.message, 422
+    except DatabaseAway:
+        told = gettext("The database does not answer now. Nothing was sent. Try again shortly.")
+        context["error"], status = told, 503
+    return await in_database(_page, request, actor, context, status)
+
+
+def _result(found: Embedded, body: dict[str, Any]) -> dict[str, Any]:
+    near = cosines(found.vectors)
+    call = Call("embeddings", "/v1/embeddings", body)
+    return {
+        "rows": [
+            Row(
+                number,
+                line,
+                len(vector),
+                f"{length_of(vector):.4f}",
+                ", ".join(_number(value, 4) for value in vector[:_FIRST_VALUES]),
+                [_near(value) for value in near[number - 1]],
+            )
+            for number, (line, vector) in enumerate(zip(found.lines, found.vectors, strict=True), 1)
+        ],
+        "outcome": found.outcome,
+        "in_tokens": sum(found.outcome.meters.values()),
+        "request_id": id_text(found.outcome.request_id),
+        "codes": [
+            code_context(call, language) | {"id": f"embed-{language}"}
+            for language in LANGUAGE_NAMES
+        ],
+    }
+
+
+def _near(value: float | None) -> tuple[str, int]:
+    if value is None:
+        return "–", 0
+    return _number(value, 3), max(0, round(value * 10))
+
+
+def _number(value: float, places: int) -> str:
+    return f"{value:.{places}f}".replace("-", MINUS)
+
+
+def _page(
+    request: HttpRequest, actor: Actor, context: dict[str, Any], status: int = 200
+) -> HttpResponse:
+    models = embedding_models(actor)
+    names = [model.name for model in models]
+    asked = context["form"].get("model") or context["form"].get("m", "")
+    context |= {
+        "nav": "playground",
+        "slug": organisation_of(actor).slug,
+        "models": models,
+        "chosen_model": asked if asked in names else next(iter(names), ""),
+        "may_send": scope_of(actor, "playground.use") is not None,
+    }
+    return render_part(
+        request, "playground/embeddings.html", "playground/_embedded.html", context, status=status
+    )

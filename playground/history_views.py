@@ -1,0 +1,148 @@
+"""The page of all conversations (W12)."""
+
+import datetime as dt
+import json
+from collections.abc import AsyncIterator
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext, ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import Actor, organisation_page, scope_of
+from lib.htmx import render_part
+from lib.ids import parse_id
+from playground import files, history
+from playground.conversations import FOLDER_MAX, folders_of, organisation_of
+from playground.database import in_database
+from playground.history import Wanted
+from playground.htmx import toast
+from playground.models import Conversation
+from playground.rules.exporting import VERSION, write_file
+
+_WORDS_MAX = 200
+
+
+@organisation_page("playground.read")
+@require_safe
+def history_page(request: HttpRequest, actor: Actor) -> HttpResponse:
+    return _page(request, actor, request.GET)
+
+
+@organisation_page("playground.use")
+@require_POST
+def history_change(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """Archive, delete or file the chosen conversations."""
+    sent = request.POST
+    chats = _chosen(actor, sent)
+    what, at = sent.get("act", ""), None
+    if what == "archive":
+        number, at = history.archive_chats(actor, chats, archived=True)
+        told = ngettext("%(n)s chat archived.", "%(n)s chats archived.", number)
+    elif what == "unarchive":
+        number, _ = history.archive_chats(actor, chats, archived=False)
+        told = ngettext(
+            "%(n)s chat taken out of the archive.", "%(n)s chats taken out of the archive.", number
+        )
+    elif what == "delete":
+        number, at = history.delete_chats(actor, chats)
+        told = ngettext("%(n)s chat deleted.", "%(n)s chats deleted.", number)
+    elif what == "folder":
+        folder = sent.get("folder_name", "").replace("\x00", "").strip()[:FOLDER_MAX]
+        number = history.file_chats(actor, chats, folder)
+        told = ngettext("%(n)s chat moved.", "%(n)s chats moved.", number)
+    else:
+        raise Http404
+    return _changed(request, actor, told % {"n": number}, at if number else None)
+
+
+@organisation_page("playground.use")
+@require_POST
+def history_undo(request: HttpRequest, actor: Actor) -> HttpResponse:
+    try:
+        at = dt.datetime.fromisoformat(request.GET.get("at", ""))
+    except ValueError as error:
+        raise Http404 from error
+    if at.tzinfo is None:
+        raise Http404
+    number = history.take_back(actor, at)
+    told = ngettext("%(n)s chat is back.", "%(n)s chats are back.", number)
+    return _changed(request, actor, told % {"n": number}, None)
+
+
+@organisation_page("playground.read")
+@require_POST
+async def history_export(request: HttpRequest, actor: Actor) -> StreamingHttpResponse:
+    """The chosen conversations in one file, written one by one."""
+    chats = await in_database(lambda: list(_chosen(actor, request.POST)))
+    response = StreamingHttpResponse(_written(chats), content_type="application/json")
+    response["Content-Disposition"] = 'attachment; filename="chats.json"'
+    return response
+
+
+async def _written(chats: list[Conversation]) -> AsyncIterator[str]:
+    yield f'{{"weir_chats": {VERSION}, "chats": [\n'
+    for number, chat in enumerate(chats):
+        told = write_file(await in_database(files.exported, chat))
+        yield (",\n" if number else "") + json.dumps(told, ensure_ascii=False)
+    yield "\n]}\n"
+
+
+def _chosen(actor: Actor, sent: QueryDict) -> QuerySet[Conversation]:
+    """All that the filters find, or those that were ticked."""
+    found = history.found_chats(actor, _wanted(sent))
+    if "all" in sent:
+        return found
+    ids = [parse_id(id) for id in sent.getlist("chat")]
+    return found.filter(id__in=[id for id in ids if id is not None])
+
+
+def _wanted(asked: QueryDict) -> Wanted:
+    def word(name: str) -> str:
+        return asked.get(name, "").replace("\x00", "")[:_WORDS_MAX]
+
+    return Wanted(word("q"), word("folder"), word("model"), "archived" in asked)
+
+
+def _changed(request: HttpRequest, actor: Actor, told: str, at: dt.datetime | None) -> HttpResponse:
+    if not getattr(request, "htmx", None):
+        messages.success(request, told)
+        response: HttpResponse = redirect("history", organisation_of(actor).slug)
+        response.status_code = 303
+        return response
+    response = _page(request, actor, request.POST)
+    if at is None:
+        return toast(response, told)
+    undo = reverse("history_undo", args=[organisation_of(actor).slug])
+    return toast(response, told, gettext("Undo"), f"{undo}?{urlencode({'at': at.isoformat()})}")
+
+
+def _page(request: HttpRequest, actor: Actor, asked: QueryDict) -> HttpResponse:
+    wanted, slug = _wanted(asked), organisation_of(actor).slug
+    chats = history.found_chats(actor, wanted)
+    page = history.page_of(chats, asked.get("after", ""))
+    named = {"q": wanted.words, "folder": wanted.folder, "model": wanted.model}
+    query = {name: word for name, word in named.items() if word}
+    if wanted.archived:
+        query["archived"] = "1"
+    url = reverse("history", args=[slug])
+    context = {
+        "nav": "playground",
+        "slug": slug,
+        "wanted": wanted,
+        "filtered": bool(query),
+        "query": query,
+        "rows": page.rows,
+        "number": chats.count(),
+        "folders": folders_of(actor),
+        "models": history.models_asked(actor),
+        "page_url": url,
+        "first_href": f"{url}?{urlencode(query)}" if "after" in asked else "",
+        "next_href": f"{url}?{urlencode(query | {'after': page.next})}" if page.next else "",
+        "may_send": scope_of(actor, "playground.use") is not None,
+    }
+    return render_part(request, "playground/history.html", "playground/_history.html", context)

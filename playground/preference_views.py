@@ -1,0 +1,106 @@
+"""How a person wants the playground, and what holds for everybody's."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import Actor, organisation_page, scope_of
+from gateway.codecs.errors import RequestFault
+from gateway.relay.database import DatabaseAway
+from playground.conversations import organisation_of, person_of
+from playground.database import in_database
+from playground.models import Leaving
+from playground.offer import chat_models
+from playground.preferences import (
+    choose_leaving,
+    choose_title_model,
+    leaving_seconds_max,
+    preference_of,
+    set_leaving_rule,
+)
+from playground.relaying import relay_of
+from playground.rules.leaving import MINUTES
+from playground.titles import most_nano, named_so_far
+
+
+@organisation_page("playground.use")
+@require_safe
+async def preferences(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    context = await in_database(_context, actor)
+    context |= await _title_cost(request, actor, context["preference"].title_model)
+    return await in_database(render, request, "playground/preferences.html", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+async def title_cost(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """What a name by the model that is being chosen costs at most."""
+    context = await _title_cost(request, actor, request.POST.get("title_model", ""))
+    return await in_database(render, request, "playground/_title_cost.html", context)
+
+
+@organisation_page("playground.use")
+@require_POST
+def title_model_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
+    model = request.POST.get("title_model", "")
+    if model and model not in {one.name for one in chat_models(organisation_of(actor))}:
+        raise Http404
+    choose_title_model(actor, model)
+    return _saved(request, actor)
+
+
+async def _title_cost(request: HttpRequest, actor: Actor, model: str) -> dict[str, Any]:
+    if not model:
+        return {}
+    try:
+        return {"title_nano": await most_nano(actor, relay_of(request), model)}
+    except RequestFault as fault:
+        return {"title_refused": fault.message}
+    except DatabaseAway:
+        return {"title_refused": gettext("The cost cannot be told now.")}
+
+
+def _context(actor: Actor) -> dict[str, Any]:
+    organisation = organisation_of(actor)
+    seconds_max = leaving_seconds_max(organisation)
+    return {
+        "nav": "playground",
+        "slug": organisation.slug,
+        "preference": preference_of(person_of(actor)),
+        "rule_minutes": None if seconds_max is None else seconds_max // 60,
+        "minutes": MINUTES,
+        "may_rule": scope_of(actor, "playground.write") is not None,
+        "models": chat_models(organisation),
+        "named": named_so_far(actor),
+    }
+
+
+@organisation_page("playground.use")
+@require_POST
+def leaving_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
+    word = request.POST.get("leaving", "")
+    if word not in Leaving.values:
+        raise Http404
+    choose_leaving(actor, Leaving(word))
+    return _saved(request, actor)
+
+
+@organisation_page("playground.write")
+@require_POST
+def leaving_rule(request: HttpRequest, actor: Actor) -> HttpResponse:
+    word = request.POST.get("minutes", "")
+    if word and word not in map(str, MINUTES):
+        raise Http404
+    set_leaving_rule(actor, int(word) * 60 if word else None)
+    return _saved(request, actor)
+
+
+def _saved(request: HttpRequest, actor: Actor) -> HttpResponse:
+    messages.success(request, gettext("Saved."))
+    response = redirect("playground_preferences", organisation_of(actor).slug)
+    response.status_code = 303
+    return response

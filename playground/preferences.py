@@ -1,0 +1,58 @@
+"""What a person wants of the playground, and what the organisation lets everybody want."""
+
+from django.db import transaction
+
+from accounts import audit
+from accounts.access import Actor, require
+from accounts.models import Organisation, User
+from playground.conversations import organisation_of, person_of
+from playground.models import Leaving, LeavingRule, Preference
+from playground.rules.leaving import unwatched_ms_max
+
+
+def preference_of(user: User) -> Preference:
+    """The person's choices, those that hold without a word where none was said."""
+    return Preference.objects.filter(user=user).first() or Preference(user=user)
+
+
+def leaving_seconds_max(organisation: Organisation) -> int | None:
+    """How long answers that nobody watches may be written here; None as long as they take."""
+    rule = LeavingRule.objects.filter(organisation=organisation).first()
+    return rule.seconds_max if rule else None
+
+
+def unwatched_ms_of(organisation: Organisation, user: User) -> int | None:
+    """After how long without anybody watching an answer of this person is stopped."""
+    return unwatched_ms_max(preference_of(user).leaving, leaving_seconds_max(organisation))
+
+
+def choose_leaving(actor: Actor, leaving: Leaving) -> None:
+    """What becomes of the person's answers from the next one on."""
+    require(actor, "playground.use")
+    Preference.objects.update_or_create(user=person_of(actor), defaults={"leaving": leaving})
+
+
+def choose_title_model(actor: Actor, model: str) -> None:
+    """Who names the person's new chats, "" for their first words."""
+    require(actor, "playground.use")
+    Preference.objects.update_or_create(user=person_of(actor), defaults={"title_model": model})
+
+
+def set_leaving_rule(actor: Actor, seconds_max: int | None) -> None:
+    """The upper limit for everybody in the organisation, from the next answer on."""
+    require(actor, "playground.write")
+    organisation = organisation_of(actor)
+    with transaction.atomic():
+        rule, _ = LeavingRule.objects.select_for_update().get_or_create(organisation=organisation)
+        if rule.seconds_max == seconds_max:
+            return
+        before, rule.seconds_max = rule.seconds_max, seconds_max
+        rule.save(update_fields=["seconds_max"])
+        audit.record(
+            actor,
+            organisation,
+            "playground.leaving_rule_changed",
+            organisation,
+            before={"seconds_max": before},
+            after={"seconds_max": seconds_max},
+        )

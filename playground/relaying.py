@@ -1,0 +1,38 @@
+"""What the playground needs of the relay of its process."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol, cast
+from uuid import UUID
+
+from django.http import HttpRequest
+
+from gateway.relay.auth import Principal
+from gateway.relay.call import Bound, Head, Outcome, PageOperation, Source
+
+
+class ChatRelay(Protocol):
+    """What a run needs of the running relay (`gateway.relay.asgi.Relay`)."""
+
+    async def principal_of_key(self, key_id: UUID) -> Principal:
+        """The principal of a key without text."""
+
+    async def bound(
+        self, principal: Principal, body: bytes, *, operation: PageOperation = "chat_completions"
+    ) -> Bound:
+        """What `chat` would hold for this body now."""
+
+    def chat(
+        self,
+        principal: Principal,
+        body: bytes,
+        *,
+        source: Source,
+        request_id: UUID | None = None,
+        operation: PageOperation = "chat_completions",
+    ) -> AsyncIterator[Head | bytes | Outcome]:
+        """The answer's head and bytes, then its Outcome."""
+
+
+def relay_of(request: HttpRequest) -> ChatRelay:
+    """The relay of this process: config/asgi.py hands it to the pages in each request's scope."""
+    return cast(ChatRelay, request.scope["weir.relay"])  # type: ignore[attr-defined]

@@ -1,0 +1,28 @@
+"""Embeddings side by side: how long they are, and how near each other."""
+
+import math
+from collections.abc import Sequence
+
+Vector = Sequence[float]
+
+
+def length_of(vector: Vector) -> float:
+    """The Euclidean length; most models give vectors of length 1."""
+    return math.sqrt(math.fsum(value * value for value in vector))
+
+
+def cosines(vectors: Sequence[Vector]) -> list[list[float | None]]:
+    """The cosine of the angle between each two, in [-1, 1]; None beside a vector of length 0, or
+    of another dimension."""
+    lengths = [length_of(vector) for vector in vectors]
+    return [
+        [_cosine(one, lengths[row], other, lengths[column]) for column, other in enumerate(vectors)]
+        for row, one in enumerate(vectors)
+    ]
+
+
+def _cosine(one: Vector, length: float, other: Vector, other_length: float) -> float | None:
+    if not length or not other_length or len(one) != len(other):
+        return None
+    product = math.fsum(a * b for a, b in zip(one, other, strict=True))
+    return max(-1.0, min(1.0, product / (length * other_length)))

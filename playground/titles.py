@@ -1,0 +1,110 @@
+"""Names of chats that a model makes, for people who chose one and were told what it costs.
+
+Without a choice a chat keeps its first words, which cost nothing; a name that a person wrote is
+never changed. A name is a request of its own, with its hold, its record and its charge.
+"""
+
+import json
+import logging
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from django.db import Error
+from django.db.models import Sum
+
+from accounts.access import Actor
+from accounts.keys import playground_key
+from gateway.codecs.errors import RequestFault
+from gateway.relay.call import Outcome
+from gateway.relay.database import DatabaseAway
+from lib.ids import new_id
+from playground.conversations import name_by_model, organisation_of, person_of
+from playground.database import in_database
+from playground.models import Conversation, Message, NamedBy, RunState
+from playground.offer import capabilities_of_model, chat_models
+from playground.preferences import preference_of
+from playground.relaying import ChatRelay
+from playground.rules.titles import ANSWER_MAX, QUESTION_MAX, title_in, title_request
+from usage.models import UsageRecord
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Named:
+    """How many chats of a person a model has named, and for how much."""
+
+    count: int
+    charge_nano: int
+
+
+async def most_nano(actor: Actor, relay: ChatRelay, model: str) -> int:
+    """What one name can cost at most. Raises RequestFault, DatabaseAway."""
+    key = await in_database(playground_key, organisation_of(actor))
+    principal = await relay.principal_of_key(key.id)
+    can = await in_database(capabilities_of_model, model)
+    body = title_request(model, "x" * QUESTION_MAX, "x" * ANSWER_MAX, can)
+    return (await relay.bound(principal, json.dumps(body).encode())).hold_nano
+
+
+def named_so_far(actor: Actor) -> Named:
+    """What names have cost the person's organisation, by the books."""
+    chats = Conversation.objects.filter(
+        organisation=actor.organisation, user=actor.user, title_request_id__isnull=False
+    )
+    ids = [id for id in chats.values_list("title_request_id", flat=True) if id is not None]
+    records = UsageRecord.objects.filter(organisation=organisation_of(actor), request_id__in=ids)
+    charged: int | None = records.aggregate(sum=Sum("charge_nano"))["sum"]
+    return Named(len(ids), charged or 0)
+
+
+async def name_chat(answer_id: UUID, actor: Actor, relay: ChatRelay) -> None:
+    """Have the chat named that begins with this answer, if its person chose so. Never raises for
+    what may go wrong: the chat then keeps its first words."""
+    chat = request_id = None
+    title = ""
+    try:
+        found = await in_database(_to_name, answer_id, actor)
+        if found is None:
+            return
+        chat, body = found
+        if body is not None:
+            request_id = new_id()
+            title = title_in(await _ask(body, request_id, actor, relay))
+    except (RequestFault, DatabaseAway, Error, ValueError, LookupError) as error:
+        log.warning("a chat could not be named: %s", error)
+    if chat is not None:
+        await in_database(name_by_model, chat, title, request_id)
+
+
+async def _ask(body: dict[str, Any], request_id: UUID, actor: Actor, relay: ChatRelay) -> str:
+    key = await in_database(playground_key, organisation_of(actor))
+    principal = await relay.principal_of_key(key.id)
+    principal = replace(principal, user_id=person_of(actor).id)
+    pieces = []
+    async for item in relay.chat(
+        principal, json.dumps(body).encode(), source="playground", request_id=request_id
+    ):
+        if isinstance(item, bytes):
+            pieces.append(item)
+        elif isinstance(item, Outcome) and item.kind is not None:
+            raise LookupError(item.kind)
+    answer = json.loads(b"".join(pieces))
+    return str(answer["choices"][0]["message"].get("content") or "")
+
+
+def _to_name(answer_id: UUID, actor: Actor) -> tuple[Conversation, dict[str, Any] | None] | None:
+    """The chat that waits for its name, and the request for it; None for the request where its
+    first answer came to no end, or its model is no longer offered."""
+    answers = Message.objects.select_related("conversation", "parent")
+    answer = answers.filter(id=answer_id).first()
+    if answer is None or answer.conversation.named_by != NamedBy.PENDING:
+        return None
+    model = preference_of(person_of(actor)).title_model
+    offered = {one.name for one in chat_models(organisation_of(actor))}
+    question = answer.parent.content if answer.parent else ""
+    if answer.state != RunState.DONE or model not in offered:
+        return answer.conversation, None
+    can = capabilities_of_model(model)
+    return answer.conversation, title_request(model, question, answer.content, can)

@@ -1,0 +1,110 @@
+"""Leaving (W10): an answer that nobody watches goes on or is stopped, as was chosen (P6)."""
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from lib.ids import id_text
+from tests.playground.conftest import Stage, Watched, watch
+from tests.playground.test_live import BLOCKS, DONE, ask
+
+pytestmark = pytest.mark.browser
+
+LONG = "hi #tokens=600 #delay_ms=15 #usage=always"
+
+
+@pytest.fixture
+def bob(chromium: Browser, stage: Stage) -> Iterator[Watched]:
+    watched = watch(chromium, stage, viewport={"width": 1280, "height": 900})
+    yield watched
+    watched.context.close()
+    choose(stage, "keep", None)
+
+
+def choose(stage: Stage, leaving: str, seconds_max: int | None) -> None:
+    """Bob's choice, and the rule of his organisation."""
+    stage.hub.connection.execute(
+        "INSERT INTO playground_preference (user_id, leaving, title_model) "
+        "SELECT id, %(leaving)s, '' FROM accounts_user WHERE email = 'bob@example.org' "
+        "ON CONFLICT (user_id) DO UPDATE SET leaving = %(leaving)s",
+        {"leaving": leaving},
+    )
+    stage.hub.connection.execute(
+        "INSERT INTO playground_leavingrule (organisation_id, seconds_max) VALUES (%s, %s) "
+        "ON CONFLICT (organisation_id) DO UPDATE SET seconds_max = excluded.seconds_max",
+        [stage.organisation, seconds_max],
+    )
+
+
+def begin(page: Page, stage: Stage) -> str:
+    """An answer that takes nine seconds, on its way; the attempt's id."""
+    ask(page, stage, stage.fake_model(), LONG)
+    expect(page.locator(BLOCKS)).to_have_text(re.compile(".{80}", re.DOTALL))
+    (run,) = stage.rows("SELECT request_id FROM playground_run ORDER BY id DESC LIMIT 1")
+    attempts = stage.rows("SELECT id FROM usage_attempt WHERE request_id = %s", run["request_id"])
+    return id_text(attempts[0]["id"])
+
+
+def newest_run(stage: Stage) -> dict[str, object]:
+    (run,) = stage.rows('SELECT state, "left" FROM playground_run ORDER BY id DESC LIMIT 1')
+    return run
+
+
+@pytest.mark.parametrize(("leaving", "seconds_max"), [("stop", None), ("keep", 0)])
+def test_closing_the_last_tab_stops_the_upstream_and_charges_by_the_rule(
+    stage: Stage, bob: Watched, leaving: str, seconds_max: int | None
+) -> None:
+    choose(stage, leaving, seconds_max)
+    page = bob.context.new_page()
+    attempt = begin(page, stage)
+    url = page.url
+    left_at = time.monotonic_ns()
+    page.close()
+    row = stage.fake.wait_for_row(attempt)
+    assert row["outcome"] == "cut"
+    # A second of grace, a quarter until it is looked, and the way to the provider.
+    assert 1_000_000_000 <= row["left_at"] - left_at < 2_000_000_000
+    again = bob.context.new_page()
+    again.goto(url)
+    again.wait_for_selector(".msg[data-state=stopped]")
+    foot = again.locator(".msg footer").last.inner_text()
+    assert re.search(r"Stopped: nobody was watching · .*charged \$0\.0000\d+ \(", foot), foot
+    assert newest_run(stage) == {"state": "stopped", "left": True}
+    (record,) = stage.rows(
+        "SELECT kind, charge_nano, meters FROM usage_usagerecord WHERE id = "
+        "(SELECT id FROM usage_attempt ORDER BY id DESC LIMIT 1)"
+    )
+    assert record["kind"] == "client_closed"
+    assert 0 < record["meters"]["out_text"] < 600
+    bob.assert_calm()
+
+
+def test_loading_again_and_a_second_tab_do_not_stop_it(stage: Stage, bob: Watched) -> None:
+    choose(stage, "stop", None)
+    page = bob.context.new_page()
+    begin(page, stage)
+    page.reload()
+    second = bob.context.new_page()
+    second.goto(page.url)
+    expect(second.locator(BLOCKS)).to_have_text(re.compile(".{200}", re.DOTALL))
+    page.close()  # one is left
+    second.wait_for_selector(DONE, timeout=20_000)
+    assert newest_run(stage) == {"state": "done", "left": False}
+
+
+def test_an_answer_elsewhere_shows_in_the_list_and_is_stopped_there(
+    stage: Stage, bob: Watched
+) -> None:
+    page = bob.context.new_page()
+    attempt = begin(page, stage)
+    page.goto(stage.playground)
+    row = page.locator(".chat-list .chat-row").first
+    expect(row.locator(".dot[data-live]")).to_be_visible()
+    row.get_by_role("button", name=re.compile("^Stop the answer in")).click()
+    assert stage.fake.wait_for_row(attempt)["outcome"] == "cut"
+    expect(row.locator(".dot")).to_have_count(0)  # the list looks again by itself
+    assert newest_run(stage) == {"state": "stopped", "left": False}
+    bob.assert_calm()

@@ -1,0 +1,135 @@
+"""What a person chooses for the playground, and what the organisation rules."""
+
+import json
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from accounts.models import AuditEvent, Role
+from gateway.codecs.events import TextDelta
+from lib.ids import id_text
+from playground.models import Conversation, LeavingRule, Preference, Run
+from playground.preferences import preference_of
+from tests import cast
+from tests.cast import Cast, signed_in
+from tests.playground.test_views import ScriptedRelay, outcome, page, people, send
+
+pytestmark = pytest.mark.django_db(transaction=True)
+__all__ = ["people"]
+
+URL = "/o/acme/playground/settings"
+
+
+def post(user: Any, name: str, **form: str) -> Any:
+    return signed_in(user).post(reverse(name, args=["acme"]), form)
+
+
+def test_leaving_is_each_persons_and_holds_from_the_next_answer_on(people: Cast) -> None:
+    send(people.bob, ScriptedRelay(TextDelta(0, "x"), outcome()), text="before")
+    assert post(people.bob, "leaving_choose", leaving="stop").status_code == 303
+    send(people.bob, ScriptedRelay(TextDelta(0, "x"), outcome()), text="after")
+    send(people.alice, ScriptedRelay(TextDelta(0, "x"), outcome()), text="another's")
+    told = [run.unwatched_ms for run in Run.objects.order_by("id")]
+    assert told == [None, 1_000, None]
+    assert 'value="stop" checked' in page(people.bob, URL).content.decode()
+    assert post(people.bob, "leaving_choose", leaving="dance").status_code == 404
+
+
+def test_the_rule_is_set_by_who_may_and_is_audited(people: Cast) -> None:
+    assert post(people.bob, "leaving_rule", minutes="5").status_code == 403
+    assert post(people.charlie, "leaving_rule", minutes="5").status_code == 404
+    assert not LeavingRule.objects.exists()
+    assert post(people.alice, "leaving_rule", minutes="5").status_code == 303
+    assert post(people.alice, "leaving_rule", minutes="7").status_code == 404
+    send(people.bob, ScriptedRelay(TextDelta(0, "x"), outcome()), text="ruled")
+    assert Run.objects.get().unwatched_ms == 300_000
+    (event,) = AuditEvent.objects.filter(action="playground.leaving_rule_changed")
+    assert event.detail == {"before": {"seconds_max": None}, "after": {"seconds_max": 300}}
+    html = page(people.bob, URL).content.decode()
+    assert "Your organisation lets it run for 5 minutes at most." in html
+    assert "For everybody in the organisation" not in html
+    post(people.alice, "leaving_rule", minutes="")
+    assert LeavingRule.objects.get().seconds_max is None
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.BILLING])
+def test_who_only_reads_has_nothing_to_choose(people: Cast, role: Role) -> None:
+    reader = cast.member(people.acme, "reader", role)
+    assert page(reader, URL).status_code == 403
+    assert post(reader, "leaving_choose", leaving="stop").status_code == 403
+    assert not Preference.objects.exists()
+
+
+# Names of chats ---------------------------------------------------------------------------------
+
+
+class NamingRelay(ScriptedRelay):
+    """Answers a turn, and what it is asked for without a stream with a name."""
+
+    def __init__(self, title: str, kind: str | None = None) -> None:
+        super().__init__(TextDelta(0, "Weirs hold water back."), outcome())
+        self.title, self.kind = title, kind
+
+    async def chat(self, principal: Any, body: bytes, **over: Any) -> Any:
+        if json.loads(body).get("stream"):
+            async for item in super().chat(principal, body, **over):
+                yield item
+            return
+        self.asked.append((principal, body))
+        self.request_id = over["request_id"]
+        if self.kind is None:
+            message = {"role": "assistant", "content": self.title}
+            yield json.dumps({"choices": [{"message": message}]}).encode()
+        yield outcome(200 if self.kind is None else 502, self.kind)
+
+
+def test_without_a_choice_no_model_names_a_chat(people: Cast) -> None:
+    relay = NamingRelay("Never asked")
+    send(people.bob, relay, text="# What is a weir?\nTell me.")
+    assert len(relay.asked) == 1
+    assert Conversation.objects.get().title == "What is a weir?"
+
+
+def test_the_chosen_model_names_a_new_chat_once(people: Cast) -> None:
+    assert post(people.bob, "title_model", title_model="weir-1").status_code == 303
+    relay = NamingRelay('"Weirs and water levels."\n')
+    send(people.bob, relay, text="What is a weir?")
+    chat = Conversation.objects.get()
+    assert (chat.title, chat.named_by) == ("Weirs and water levels", "model")
+    assert chat.title_request_id == relay.request_id
+    principal, body = relay.asked[1]
+    assert principal.user_id == people.bob.id
+    asked = json.loads(body)
+    assert asked["max_tokens"] == 40
+    assert "Weirs hold water back." in asked["messages"][1]["content"]
+    again = NamingRelay("Another")
+    send(people.bob, again, text="And then?", conversation=id_text(chat.id))
+    chat.refresh_from_db()
+    assert chat.title == "Weirs and water levels"
+    menu = page(people.bob, reverse("chat_menu", args=["acme", id_text(chat.id)])).content.decode()
+    assert "Named by a model: its request and charge" in menu
+
+
+def test_a_name_that_fails_leaves_the_first_words(people: Cast) -> None:
+    post(people.bob, "title_model", title_model="weir-1")
+    send(people.bob, NamingRelay("", "upstream_error"), text="What is a weir?")
+    chat = Conversation.objects.get()
+    assert (chat.title, chat.named_by) == ("What is a weir?", "words")
+    send(people.bob, NamingRelay('""'), text="Once more")
+    assert Conversation.objects.filter(title="Once more", named_by="words").exists()
+
+
+def test_a_name_by_hand_stays(people: Cast) -> None:
+    post(people.bob, "title_model", title_model="weir-1")
+    send(people.bob, NamingRelay("Made"), text="What is a weir?")
+    chat = Conversation.objects.get()
+    change = reverse("chat_change", args=["acme", id_text(chat.id)])
+    signed_in(people.bob).post(change, {"title": "Mine"})
+    chat.refresh_from_db()
+    assert (chat.title, chat.named_by) == ("Mine", "person")
+
+
+def test_only_an_offered_model_names_chats(people: Cast) -> None:
+    assert post(people.bob, "title_model", title_model="weir-unpriced").status_code == 404
+    assert preference_of(people.bob).title_model == ""
