@@ -28,10 +28,13 @@ from billing.codes import CodeRefused, TooManyTries
 from billing.credits import CreditRefused
 from billing.idempotency import KeyInUse, KeyInvalid, KeyReused
 from billing.operator_api import router as operator_router
+from billing.prices import PriceRefused
 from billing.processors.processor import ProcessorError
 from billing.topups import TopUpRefused
 from config import reference
 from gateway.api import router as gateway_router
+from gateway.previews import PreviewRefused
+from gateway.price_api import router as price_router
 from lib.pagination import BadCursor
 from notify.api import router as notify_router
 from notify.endpoints import WebhookRefused
@@ -162,6 +165,7 @@ api.add_router("", operator_router)
 api.add_router("", review_router)
 api.add_router("", budget_router)
 api.add_router("", gateway_router)
+api.add_router("", price_router)
 api.add_router("", notify_router)
 
 
@@ -273,6 +277,12 @@ def _refused(
     | ReviewRefused,
 ) -> HttpResponse:
     return error_response(request, 422, error.message, code="invalid_value", param=error.field)
+
+
+@api.exception_handler(PriceRefused)
+@api.exception_handler(PreviewRefused)
+def _price_refused(request: HttpRequest, error: PriceRefused | PreviewRefused) -> HttpResponse:
+    return error_response(request, 422, str(error), code="invalid_value")
 
 
 @api.exception_handler(TooManyTries)

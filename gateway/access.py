@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from django.http import Http404
 
 from accounts.access import Actor, require
-from billing.models import Plan, Price, PriceProposal
+from billing.models import Plan, Price, PriceProposal, PriceVersion
 from gateway.models import Channel, PricePreview
 from lib.ids import parse_id
 
@@ -34,10 +34,21 @@ def access_price(actor: Actor, id: int) -> Price:
 
 def access_proposal(actor: Actor, id: str) -> PriceProposal:
     """One proposal, decided or not. Http404 when there is none such."""
-    require(actor, "prices.write")
-    wanted = parse_id(id)
-    rows = PriceProposal.objects.select_related("made_by", "first_by", "decided_by")
+    rows, wanted = visible_proposals(actor), parse_id(id)
     return _found(rows.filter(id=wanted).first() if wanted else None)
+
+
+def visible_proposals(actor: Actor) -> QuerySet[PriceProposal]:
+    """The proposals, decided or not, newest first."""
+    require(actor, "prices.write")
+    rows = PriceProposal.objects.select_related("made_by", "first_by", "decided_by")
+    return rows.order_by("-id")
+
+
+def visible_versions(actor: Actor) -> QuerySet[PriceVersion]:
+    """The versions of every price."""
+    require(actor, "prices.write")
+    return PriceVersion.objects.select_related("price")
 
 
 def access_preview(actor: Actor, id: str) -> PricePreview:

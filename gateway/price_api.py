@@ -1,0 +1,320 @@
+"""The management API of operators for prices: versions, proposals, previews. Pages call the same
+functions.
+
+Nothing applies by itself, and no version that was used changes: a new one is proposed with its
+beginning, and accepted. A cut of a rate by more than half waits for a second operator.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from django.http import HttpRequest
+from ninja import Query, Router, Schema, Status
+from pydantic import AwareDatetime, ConfigDict, Field
+
+from accounts import access
+from billing.models import PriceProposal, PriceVersion
+from billing.prices import PriceRefused, key_of
+from billing.proposals import accept, draft_price, ignore, needs_two
+from billing.rules.conditions import PriceKey
+from billing.rules.meters import MeterUnknown, format_rate, parse_rate
+from billing.rules.money import MoneyInvalid, format_usd
+from gateway.access import (
+    access_preview,
+    access_proposal,
+    visible_previews,
+    visible_proposals,
+    visible_versions,
+)
+from gateway.models import PricePreview
+from gateway.previews import cancel_preview, start_preview
+from lib import pagination
+from lib.ids import id_text
+
+router = Router(tags=["Operators"])
+
+Rates = dict[str, str]
+_RATES = "USD per million tokens, characters or milliseconds, else per one; exact decimals."
+
+
+class TierIn(Schema):
+    """Rates of requests with more input."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input_over: int = Field(ge=0, le=10**12, description="Holds strictly above so many tokens.")
+    mode: Literal["whole", "marginal"] = "whole"
+    meters: Rates = Field(min_length=1, description=_RATES)
+
+
+class ProposalIn(Schema):
+    """A new version of a price. One of the same price that waits is replaced."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(min_length=1, max_length=200, pattern=r"^\S+$", description="Or a pattern.")
+    kind: Literal["charge", "cost"] = "charge"
+    channel: str = Field("", max_length=120, description="For costs: the channel; empty = any.")
+    service_tier: str = Field("", max_length=40, description="Empty: the plain price.")
+    hours: str = Field("", max_length=11, description="In UTC, such as 00:30-08:30; empty: all.")
+    valid_from: AwareDatetime | None = Field(None, description="Null: from its acceptance on.")
+    meters: Rates = Field(min_length=1, description=_RATES)
+    tiers: list[TierIn] = Field(default_factory=list, max_length=20)
+    note: str = Field("", max_length=500)
+
+
+class PreviewIn(Schema):
+    """What is to be priced again, and how much of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    proposals: list[str] = Field(min_length=1, max_length=200)
+    days: Literal[7, 30, 90] = 30
+
+
+class PriceTierOut(Schema):
+    input_over: int
+    mode: str
+    meters: Rates
+
+
+class VersionOut(Schema):
+    id: str
+    model: str
+    kind: str
+    channel: str
+    service_tier: str
+    hours: str
+    valid_from: dt.datetime
+    valid_to: dt.datetime | None
+    meters: Rates
+    tiers: list[PriceTierOut]
+    source: str
+
+
+class VersionPage(Schema):
+    items: list[VersionOut]
+    next: str | None
+
+
+class VersionQuery(pagination.PageQuery):
+    model: str | None = Field(None, description="Only the prices of this name or pattern.")
+    kind: Literal["charge", "cost"] | None = None
+    at: AwareDatetime | None = Field(None, description="Only what is in force at this instant.")
+
+
+class ProposalOut(Schema):
+    id: str
+    model: str
+    kind: str
+    channel: str
+    service_tier: str
+    hours: str
+    valid_from: dt.datetime | None
+    meters: Rates | None = Field(description="Null: the price ends.")
+    tiers: list[PriceTierOut]
+    replaces: Rates | None = Field(description="The rates that it was compared with.")
+    needs_two: bool = Field(description="Whether a second operator must accept it.")
+    state: str = Field(description="`open`, `second`, `accepted` or `ignored`.")
+    source: str
+    note: str
+    made_by: str | None
+    first_by: str | None
+    decided_by: str | None
+
+
+class ProposalPage(Schema):
+    items: list[ProposalOut]
+    next: str | None
+
+
+class ProposalQuery(pagination.PageQuery):
+    state: Literal["open", "second", "accepted", "ignored"] | None = None
+
+
+class PreviewOut(Schema):
+    id: str
+    state: str
+    done: int
+    total: int | None = Field(description="Requests to price again; null before it is counted.")
+    start_at: dt.datetime
+    end_at: dt.datetime
+    charged: str | None = Field(description="What was charged; null until it is done.")
+    would_charge: str | None
+    message: str
+
+
+class PreviewPage(Schema):
+    items: list[PreviewOut]
+    next: str | None
+
+
+@router.get("/price-versions", response=VersionPage, summary="List price versions")
+def list_versions(request: HttpRequest, query: Query[VersionQuery]) -> VersionPage:
+    """Every version of every price, past and to come, oldest first."""
+    rows = visible_versions(access.actor_of(request))
+    if query.model is not None:
+        rows = rows.filter(price__model=query.model)
+    if query.kind is not None:
+        rows = rows.filter(price__kind=query.kind)
+    if query.at is not None:
+        rows = rows.filter(valid_from__lte=query.at).exclude(valid_to__lte=query.at)
+    if query.cursor is not None and not query.cursor.isdecimal():
+        raise pagination.BadCursor(query.cursor)
+    found = list(rows.filter(id__gt=int(query.cursor or 0)).order_by("id")[: query.limit + 1])
+    shown = [_version(one) for one in found[: query.limit]]
+    return VersionPage(items=shown, next=shown[-1].id if len(found) > query.limit else None)
+
+
+@router.get("/price-proposals", response=ProposalPage, summary="List price proposals")
+def list_proposals(request: HttpRequest, query: Query[ProposalQuery]) -> ProposalPage:
+    """Drafts, and what a newer catalogue changes, newest first."""
+    rows = visible_proposals(access.actor_of(request))
+    if query.state is not None:
+        rows = rows.filter(state=query.state)
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return ProposalPage(items=[_proposal(one) for one in page.items], next=page.next)
+
+
+@router.post("/price-proposals", response={201: ProposalOut}, summary="Propose a price")
+def create_proposal(request: HttpRequest, body: ProposalIn) -> Status[ProposalOut]:
+    """It holds once it is accepted."""
+    actor = access.actor_of(request)
+    access.require(actor, "prices.write")
+    key = PriceKey(body.model, body.kind, body.channel, body.service_tier, body.hours)
+    rates: dict[str, Any] = {"meters": _stored(body.meters)}
+    if body.tiers:
+        rates["tiers"] = [
+            {"input_over": tier.input_over, "mode": tier.mode, "meters": _stored(tier.meters)}
+            for tier in body.tiers
+        ]
+    draft = draft_price(actor, key, rates, valid_from=body.valid_from, note=body.note)
+    return Status(201, _proposal(draft))
+
+
+@router.get("/price-proposals/{id}", response=ProposalOut, summary="Show a price proposal")
+def show_proposal(request: HttpRequest, id: str) -> ProposalOut:
+    """One proposal, decided or not."""
+    return _proposal(access_proposal(access.actor_of(request), id))
+
+
+@router.post("/price-proposals/{id}/accept", response=ProposalOut, summary="Accept a price")
+def accept_proposal(request: HttpRequest, id: str) -> ProposalOut:
+    """It becomes a version; where a rate falls by more than half, once a second operator has
+    accepted it too."""
+    actor = access.actor_of(request)
+    accept(actor, [access_proposal(actor, id).id])
+    return _proposal(access_proposal(actor, id))
+
+
+@router.post("/price-proposals/{id}/ignore", response=ProposalOut, summary="Put a price away")
+def ignore_proposal(request: HttpRequest, id: str) -> ProposalOut:
+    """It is not proposed again by the same catalogue."""
+    actor = access.actor_of(request)
+    ignore(actor, [access_proposal(actor, id).id])
+    return _proposal(access_proposal(actor, id))
+
+
+@router.get("/price-previews", response=PreviewPage, summary="List price previews")
+def list_previews(request: HttpRequest, query: Query[pagination.PageQuery]) -> PreviewPage:
+    """Previews and how far they are, newest first."""
+    rows = visible_previews(access.actor_of(request))
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return PreviewPage(items=[_preview(one) for one in page.items], next=page.next)
+
+
+@router.post("/price-previews", response={202: PreviewOut}, summary="Preview prices")
+def create_preview(request: HttpRequest, body: PreviewIn) -> Status[PreviewOut]:
+    """Price the usage of the last days again, as if these proposals were in force."""
+    actor = access.actor_of(request)
+    access.require(actor, "prices.write")
+    ids = [access_proposal(actor, id).id for id in body.proposals]
+    return Status(202, _preview(start_preview(actor, ids, body.days)))
+
+
+@router.get("/price-previews/{id}", response=PreviewOut, summary="Show a price preview")
+def show_preview(request: HttpRequest, id: str) -> PreviewOut:
+    """How far it is, and what it came to."""
+    return _preview(access_preview(access.actor_of(request), id))
+
+
+@router.post("/price-previews/{id}/cancel", response=PreviewOut, summary="Cancel a preview")
+def stop_preview(request: HttpRequest, id: str) -> PreviewOut:
+    """Stop one that is not done."""
+    actor = access.actor_of(request)
+    cancel_preview(actor, access_preview(actor, id))
+    return _preview(access_preview(actor, id))
+
+
+def _stored(rates: Rates) -> dict[str, int]:
+    """Rates in the stored form. PriceRefused names the meter that is wrong."""
+    stored = {}
+    for meter, text in rates.items():
+        try:
+            stored[meter] = parse_rate(meter, text)
+        except MeterUnknown as error:
+            raise PriceRefused(str(error)) from error
+        except MoneyInvalid as error:
+            raise PriceRefused(f"{meter}: {error}") from error
+    return stored
+
+
+def _told(stored: Mapping[str, int]) -> Rates:
+    return {meter: format_rate(meter, rate) for meter, rate in stored.items()}
+
+
+def _tiers(rates: Mapping[str, Any]) -> list[PriceTierOut]:
+    return [
+        PriceTierOut(
+            input_over=tier["input_over"],
+            mode=tier.get("mode", "whole"),
+            meters=_told(tier["meters"]),
+        )
+        for tier in rates.get("tiers") or ()
+    ]
+
+
+def _version(one: PriceVersion) -> VersionOut:
+    return VersionOut(
+        id=str(one.id),
+        **key_of(one.price)._asdict(),
+        valid_from=one.valid_from,
+        valid_to=one.valid_to,
+        meters=_told(one.rates["meters"]),
+        tiers=_tiers(one.rates),
+        source=one.source,
+    )
+
+
+def _proposal(one: PriceProposal) -> ProposalOut:
+    return ProposalOut(
+        id=id_text(one.id),
+        **key_of(one)._asdict(),
+        valid_from=one.valid_from,
+        meters=None if one.rates is None else _told(one.rates["meters"]),
+        tiers=_tiers(one.rates or {}),
+        replaces=None if one.replaces is None else _told(one.replaces["meters"]),
+        needs_two=needs_two(one),
+        state=str(one.state),
+        source=one.source,
+        note=one.note,
+        made_by=one.made_by.email if one.made_by else None,
+        first_by=one.first_by.email if one.first_by else None,
+        decided_by=one.decided_by.email if one.decided_by else None,
+    )
+
+
+def _preview(one: PricePreview) -> PreviewOut:
+    total = (one.result or {}).get("total")
+    return PreviewOut(
+        id=id_text(one.id),
+        state=str(one.state),
+        done=one.done,
+        total=one.total,
+        start_at=one.start_at,
+        end_at=one.end_at,
+        charged=None if total is None else format_usd(total[1]),
+        would_charge=None if total is None else format_usd(total[2]),
+        message=one.message,
+    )
