@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import gc
 import os
+import pkgutil
 from pathlib import Path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
+from django.apps import apps
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 
@@ -31,8 +33,20 @@ def _relay() -> Relay:
             keep_alive_s=float(env.text("KEEP_ALIVE_SECONDS", "15")),
             drain_s=float(env.text("DRAIN_SECONDS", "600")),
             accept_while_draining_s=float(env.text("DRAIN_ACCEPT_SECONDS", "5")),
+            public_url=settings.PUBLIC_URL,
+            migrations=_migrations(),
             spool_folder=Path(env.text("SPOOL_DIR", str(settings.DATA_DIR / "spool"))),
         )
+    )
+
+
+def _migrations() -> tuple[tuple[str, str], ...]:
+    """What the database of this code has applied, by the names of the files alone."""
+    return tuple(
+        (app.label, found.name)
+        for app in apps.get_app_configs()
+        if Path(app.path).parent == settings.BASE_DIR
+        for found in pkgutil.iter_modules([str(Path(app.path) / "migrations")])
     )
 
 

@@ -16,6 +16,9 @@ class RelayConfig:
     `drain_s` is how long open streams get at shutdown, after `accept_while_draining_s` in which new
     requests are still taken but readiness is off. `spool_folder` is where endings are kept that
     wait for the database, up to `spool_bytes_max` for each process; without one, in memory alone.
+    `migrations` are those that the code was written for, as (app, name); a database that has more
+    of them serves an older code as well (it is migrated first), one that lacks some does not.
+    `public_url` is where people find the pages, for links in errors; empty = none are given.
     """
 
     dsn: str
@@ -37,3 +40,5 @@ class RelayConfig:
     accept_while_draining_s: float = 5.0
     spool_folder: Path | None = None
     spool_bytes_max: int = 8 * MIB
+    public_url: str = ""
+    migrations: tuple[tuple[str, str], ...] = ()

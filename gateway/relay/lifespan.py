@@ -50,6 +50,7 @@ class Lifespan:
         self.config = config
         self.snapshot: Snapshot = EMPTY
         self.draining = False
+        self._missing: int | None = None  # migrations; None before anybody has looked
         self._running = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -79,10 +80,12 @@ class Lifespan:
         self._tasks: list[asyncio.Task[None]] = []
 
     def usable(self) -> bool:
-        """Whether a paid request can be taken now: the database can be written, the catalogue is
-        loaded, no ending waits on the disk, and the process is not about to end."""
+        """Whether a paid request can be taken now: the database can be written and has what this
+        code expects, the catalogue is loaded, no ending waits on the disk, and the process is not
+        about to end."""
         return (
             not self.draining
+            and self._missing == 0
             and self.snapshot.epoch >= 0
             and self._writes.usable
             and self.parts.books.ready
@@ -110,6 +113,7 @@ class Lifespan:
                 log.warning("the database is away: %s", error)
                 lane.open_later()
         await self.parts.books.open_spool()
+        await self._look_at_schema()
         await self._refresh()
         self._tasks = [
             asyncio.create_task(self._poll()),
@@ -203,12 +207,27 @@ class Lifespan:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), self.config.epoch_poll_s)
             self._changed.clear()
+            await self._look_at_schema()
             try:
                 ((epoch,),) = await self._ask(catalogue.epoch_statement())
             except (DatabaseAway, DatabaseRefused):
                 continue
             if int(epoch or 0) != self.snapshot.epoch:
                 await self._refresh()
+
+    async def _look_at_schema(self) -> None:
+        """Count the migrations that the database lacks; what was known stays when that fails."""
+        if not self.config.migrations:
+            self._missing = 0
+            return
+        try:
+            ((text,),) = await self._ask(catalogue.missing_statement(self.config.migrations))
+        except (DatabaseAway, DatabaseRefused):
+            return
+        missing = int(text or 0)
+        if missing and missing != self._missing:
+            log.error("not ready: the database lacks %d migrations of this code", missing)
+        self._missing = missing
 
     async def _live(self) -> None:
         """Say that this process lives, and that its holds are not to be resolved by others; and

@@ -166,6 +166,14 @@ def epoch_statement() -> Statement:
     return _EPOCH, {}
 
 
+def missing_statement(migrations: Sequence[tuple[str, str]]) -> Statement:
+    """One row: how many of these migrations the database lacks."""
+    return _MISSING, {
+        "apps": "{" + ",".join(app for app, _ in migrations) + "}",
+        "names": "{" + ",".join(name for _, name in migrations) + "}",
+    }
+
+
 def build(text: str, vault: Vault) -> Snapshot:
     """The snapshot of what `load_statement` gave.
 
@@ -280,6 +288,11 @@ def _channel(row: _ChannelRow, vault: Vault) -> Channel:
     )
 
 
+_MISSING = """
+    SELECT count(*) FROM unnest(%(apps)s::text[], %(names)s::text[]) AS wanted (app, name)
+    WHERE NOT EXISTS (
+        SELECT FROM django_migrations done
+        WHERE done.app = wanted.app AND done.name = wanted.name)"""
 _EPOCH = "SELECT coalesce((SELECT n FROM accounts_epoch WHERE id = 1), 0)"
 
 _LOAD = """

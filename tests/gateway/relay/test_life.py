@@ -240,3 +240,20 @@ def test_connection_to_the_upstream_is_kept_after_a_stream(hub: Hub, fake: FakeU
 
 def attempt_text(hub: Hub, request_id: str) -> str:
     return id_text(hub.record(request_id)["id"])
+
+
+def test_process_is_not_ready_while_its_database_lacks_migrations(own_hub: Hub) -> None:
+    """Readiness that does not lie: the schema that the code was written for. A database that is
+    ahead serves the older processes of a rolling deploy."""
+    own_hub.start()
+    own_hub.connection.execute(
+        "INSERT INTO django_migrations (app, name, applied) VALUES ('billing', '9999_next', now())"
+    )
+    hidden = own_hub.rows("SELECT max(id) AS id FROM django_migrations WHERE app = 'usage'")
+    move = "UPDATE django_migrations SET app = %s WHERE id = %s"
+    own_hub.connection.execute(move, ["nothing", hidden[0]["id"]])
+    own_hub.wait(lambda: own_hub.get("/readyz").status == 503, "stays ready")
+    assert own_hub.get("/healthz").status == 200
+    own_hub.connection.execute(move, ["usage", hidden[0]["id"]])
+    own_hub.wait(lambda: own_hub.get("/readyz").status == 200, "does not become ready")
+    assert own_hub.rows("SELECT 1 FROM django_migrations WHERE name = '9999_next'")
