@@ -3,11 +3,11 @@
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import AwareDatetime, ConfigDict, Field
 
-from accounts import access, keys
+from accounts import access, keys, limits
 from accounts.models import Key, KeyKind
 from accounts.rules.limits import LIMIT_MAX
 from lib import clock, pagination
@@ -49,6 +49,35 @@ class KeyIn(Schema):
         default_factory=list, description="Labels of all its requests, for grouping and budgets."
     )
     log_content: bool = Field(True, description="Whether content may be kept for a while.")
+
+
+class LimitChange(Schema):
+    """What to change of the limits of an organisation, a team or a person."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scope: Literal["organisation", "team", "user"]
+    subject: str = Field(
+        "",
+        max_length=254,
+        description="A team's slug or a person's e-mail address; empty for the organisation.",
+    )
+    rpm: Count | None = Field(None, description="Requests in any sixty seconds.")
+    tpm: Count | None = Field(None, description="Language-model tokens in any sixty seconds.")
+    parallel: Count | None = Field(None, description="Requests that may run at once.")
+
+
+class LimitOut(Schema):
+    scope: str
+    subject: str
+    rpm: int | None
+    tpm: int | None
+    parallel: int | None
+
+
+class LimitPage(Schema):
+    items: list[LimitOut]
+    next: str | None
 
 
 class KeyChange(Schema):
@@ -178,3 +207,26 @@ def _shown(key: Key) -> dict[str, Any]:
         "revoked_at": key.revoked_at,
         **{name: getattr(key, name) for name in keys.LIMITS},
     }
+
+
+@router.get("/limits", response=LimitPage, summary="List limits")
+def list_limits(request: HttpRequest) -> LimitPage:
+    """Those of the organisation, of its teams and of its people; keys have their own."""
+    found = limits.limited_subjects(access.actor_of(request))
+    return LimitPage(items=[_limit(one) for one in found], next=None)
+
+
+@router.patch("/limits", response=LimitOut, summary="Change limits")
+def change_limits(request: HttpRequest, body: LimitChange) -> LimitOut:
+    """Change what is named; `null` is no limit. They hold within a second everywhere."""
+    actor = access.actor_of(request)
+    found = limits.limited_subject(actor, body.scope, body.subject)
+    if found is None:
+        raise Http404
+    stated = body.dict(exclude_unset=True, exclude={"scope", "subject"})
+    return _limit(found._replace(limited=keys.change_limits(actor, found.limited, **stated)))
+
+
+def _limit(one: limits.Subject) -> LimitOut:
+    counts = {name: getattr(one.limited, name) for name in ("rpm", "tpm", "parallel")}
+    return LimitOut(scope=one.scope, subject=one.id, **counts)

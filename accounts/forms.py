@@ -39,8 +39,8 @@ def _words(label: Any, hint: Any) -> forms.CharField:
     )
 
 
-class LimitsForm(forms.Form):
-    """What narrows a key; every field may be left empty."""
+class CountsForm(forms.Form):
+    """What may be asked in a minute and at once; empty = no limit."""
 
     rpm = _count(gettext_lazy("Requests per minute"), gettext_lazy("In any sixty seconds."))
     tpm = _count(
@@ -48,6 +48,11 @@ class LimitsForm(forms.Form):
         gettext_lazy("Of the bound of each request; corrected when it ends."),
     )
     parallel = _count(gettext_lazy("Requests at once"), gettext_lazy("That run at the same time."))
+
+
+class LimitsForm(CountsForm):
+    """What narrows a key; every field may be left empty."""
+
     endpoints = _words(
         gettext_lazy("Endpoints"),
         gettext_lazy("Such as chat_completions or messages. Empty = all."),
@@ -57,6 +62,15 @@ class LimitsForm(forms.Form):
     )
     tags = _words(
         gettext_lazy("Tags"), gettext_lazy("Labels of all its requests, for grouping and budgets.")
+    )
+    log_content = forms.BooleanField(
+        label=gettext_lazy("Keep content"),
+        required=False,
+        initial=True,
+        help_text=gettext_lazy(
+            "Answers are kept encrypted for 24 hours at most, for requests that go on from them or "
+            "are repeated. Off: nothing of what is asked and answered is kept."
+        ),
     )
 
     def clean_endpoints(self) -> list[str]:

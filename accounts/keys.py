@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.access import Actor
 from accounts.access import digest_of as digest_of
 from accounts.epoch import bump_epoch
-from accounts.models import Key, KeyKind, Organisation, Team, User
+from accounts.models import Key, KeyKind, Membership, Organisation, Team, User
 from accounts.rules import key_format
 from accounts.rules.limits import LimitInvalid, check_limits
 from lib import clock
@@ -172,10 +173,14 @@ def playground_key(organisation: Organisation) -> Key:
     return Key.objects.get(organisation=organisation, kind=KeyKind.PLAYGROUND)
 
 
-def change_team(actor: Actor, team: Team, **limits: int | None) -> Team:
-    """Set `rpm`, `tpm` or `parallel` of a team, which its keys share; None = no limit."""
+def change_limits(
+    actor: Actor, of: Organisation | Team | Membership, **limits: int | None
+) -> Organisation | Team | Membership:
+    """Set `rpm`, `tpm` or `parallel` of an organisation, of a team, which its keys share, or of a
+    member, for all that this person asks there; None = no limit. Raises KeyRefused."""
     with transaction.atomic():
-        locked = Team.objects.select_for_update().get(id=team.id)
+        rows: QuerySet[Any] = type(of)._default_manager.select_for_update()
+        locked: Organisation | Team | Membership = rows.get(pk=of.pk)
         changed = {
             field: value for field, value in limits.items() if getattr(locked, field) != value
         }
@@ -186,9 +191,11 @@ def change_team(actor: Actor, team: Team, **limits: int | None) -> Team:
         for field, value in changed.items():
             setattr(locked, field, value)
         locked.save(update_fields=list(changed))
-        audit.record(
-            actor, locked.organisation, "team.changed", locked, before=before, after=changed
+        organisation = locked if isinstance(locked, Organisation) else locked.organisation
+        action = (
+            f"{'member' if isinstance(locked, Membership) else locked._meta.model_name}.limited"
         )
+        audit.record(actor, organisation, action, locked, before=before, after=changed)
         bump_epoch()
     return locked
 

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models.functions import Lower, Now
 
@@ -40,7 +41,19 @@ class User(AbstractBaseUser):
         return self.email
 
 
-class Organisation(models.Model):
+class Limited(models.Model):
+    """Limits of an organisation, a team, a member or a key; null = none. `rpm` and `tpm` are
+    requests and tokens in any sixty seconds, `parallel` is the requests that may run at once."""
+
+    rpm = models.PositiveIntegerField(null=True, blank=True)
+    tpm = models.PositiveBigIntegerField(null=True, blank=True)
+    parallel = models.PositiveIntegerField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class Organisation(Limited):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=120)
     slug = models.SlugField(max_length=60, unique=True)
@@ -62,18 +75,6 @@ class Organisation(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-
-class Limited(models.Model):
-    """Limits of a key or a team; null = none. `rpm` and `tpm` are requests and tokens in any sixty
-    seconds, `parallel` is the requests that may run at once."""
-
-    rpm = models.PositiveIntegerField(null=True, blank=True)
-    tpm = models.PositiveBigIntegerField(null=True, blank=True)
-    parallel = models.PositiveIntegerField(null=True, blank=True)
-
-    class Meta:
-        abstract = True
 
 
 class Team(Limited):
@@ -100,7 +101,11 @@ class Role(models.TextChoices):
     VIEWER = "viewer"
 
 
-class Membership(models.Model):
+class Membership(Limited):
+    """Who belongs to an organisation, in which role. `limit_id` is what its limits count under: a
+    person is limited in each organisation apart."""
+
+    limit_id = models.UUIDField(db_default=RandomUUID(), editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
     organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=12, choices=Role.choices)

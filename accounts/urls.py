@@ -1,7 +1,7 @@
 from allauth.account import views as allauth
 from django.urls import path, re_path
 
-from accounts import views
+from accounts import limit_views, views
 from accounts.access import public, signed_in_view
 
 # allauth looks its pages up by its own names; `login` and `logout` are ours for the same pages.
@@ -41,4 +41,12 @@ urlpatterns = [
     path("confirm/<str:key>", public(allauth.confirm_email), name="account_confirm_email"),
     path("link/<str:text>", views.sign_in_link, name="sign_in_link"),
     path("o/<slug:o>/keys/<str:id>/revoke", views.key_revoke, name="key_revoke"),
+    path("o/<slug:o>/limits", limit_views.limit_list, name="limits"),
+    path(
+        "o/<slug:o>/limits/organisation",
+        limit_views.limit_change,
+        {"scope": "organisation", "id": ""},
+        name="limit_organisation",
+    ),
+    path("o/<slug:o>/limits/<str:scope>/<str:id>", limit_views.limit_change, name="limit"),
 ]

@@ -6,8 +6,8 @@ knows of other budgets to read them again.
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -21,12 +21,18 @@ from accounts.access import Actor
 from accounts.models import Key, Membership, Organisation, Team, User
 from billing import sql
 from billing.ledger import execute
-from billing.models import Budget, BudgetScope, BudgetWindow, Hold
+from billing.models import Budget, BudgetAction, BudgetScope, BudgetWindow, Hold
 from billing.rules import budget as rules
 from billing.rules.instants import Span
 from billing.rules.money import format_usd
 from lib.ids import parse_id
 
+TERMS: Final = ("enabled", "action", "alert_percents", "alert_forecast")
+"""What of a budget can change beside its amount."""
+
+ALERTS_MAX: Final = 10
+
+_SECOND: Final = dt.timedelta(seconds=1)
 _SUBJECT_LENGTH = 200
 
 
@@ -52,17 +58,32 @@ class BudgetRefused(ValueError):
 
 
 class Standing(NamedTuple):
-    """A budget with its present window: what is spent and held in it, and when it ends."""
+    """A budget with its present window: what is spent and held in it, when it ends, and what the
+    limit is `at` the instant that it was looked at."""
 
     budget: Budget
     span: Span
     spent_nano: int
     held_nano: int
+    limit_nano: int
+    at: dt.datetime
 
     @property
     def left_nano(self) -> int:
         """What can still be held, never below 0."""
-        return max(0, self.budget.amount_nano - self.spent_nano - self.held_nano)
+        return max(0, self.limit_nano - self.spent_nano - self.held_nano)
+
+    @property
+    def forecast_at(self) -> dt.datetime | None:
+        """When the limit is reached at the pace of this period; None when it is not before the
+        period ends, or is already."""
+        if self.budget.period == "total" or not 0 < self.spent_nano < self.limit_nano:
+            return None
+        passed_s = (self.at - self.span.start_at) // _SECOND
+        needed_s = passed_s * self.limit_nano // self.spent_nano
+        if needed_s >= (self.span.end_at - self.span.start_at) // _SECOND:
+            return None
+        return self.span.start_at + needed_s * _SECOND
 
     @property
     def resets_at(self) -> dt.datetime | None:
@@ -81,17 +102,18 @@ def create_budget(
     period: rules.Period,
     anchor: int | None = None,
     timezone: str = "UTC",
-    enabled: bool = True,
+    **terms: Any,
 ) -> Budget:
-    """A new budget, in whose window everything of its period stands already.
+    """A new budget, in whose window everything of its period stands already; `terms` are TERMS.
 
     BudgetRefused for a time that cannot be, for a negative amount, and when there is one for the
     same part and period.
     """
+    _check_terms(terms)
     anchor = rules.default_anchor(period) if anchor is None else anchor
     budget = Budget(
         organisation=organisation, scope=scope, subject=subject, amount_nano=amount_nano,
-        period=period, anchor=anchor, timezone=timezone, enabled=enabled,
+        period=period, anchor=anchor, timezone=timezone, **terms,
     )  # fmt: skip
     _check(budget)
     with transaction.atomic():
@@ -102,7 +124,7 @@ def create_budget(
         except IntegrityError as error:
             taken = gettext("There is a budget for this and this period already. Change that one.")
             raise BudgetRefused("period", taken) from error
-        if enabled:
+        if budget.enabled:
             _fill(budget, look_back)
         audit.record(actor, organisation, "budget.created", budget, **_facts(budget))
     return budget
@@ -114,38 +136,53 @@ def change_budget(
     look_back: LookBack,
     *,
     amount_nano: int | None = None,
-    enabled: bool | None = None,
+    **terms: Any,
 ) -> Budget:
-    """Set the amount, or turn a budget off or on again; equal values change nothing.
+    """Set the amount or some of TERMS; equal values change nothing.
 
     An amount below what stands already lets nothing more in until the window ends.
     """
+    _check_terms(terms)
     with transaction.atomic():
         _lock(budget.organisation_id)
         locked = Budget.objects.get(id=budget.id)
         before = _facts(locked)
         if amount_nano is not None:
             locked.amount_nano = amount_nano
-        if enabled is not None:
-            locked.enabled = enabled
+        for name, value in terms.items():
+            setattr(locked, name, value)
         after = _facts(locked)
         if after == before:
             return locked
         _check(locked)
-        locked.save(update_fields=["amount_nano", "enabled"])
-        present = BudgetWindow.objects.filter(budget=locked, ends_at__gt=_now())
+        locked.save(update_fields=["amount_nano", *terms])
         if locked.enabled and before["enabled"]:
-            # It may stand above an amount that was lowered; the database allows what stands.
-            present.update(cap_nano=Greatest(locked.amount_nano, F("held_nano") + F("spent_nano")))
+            fit_windows(locked)
         else:
             # What happens while a budget is off is not written into its window.
-            present.delete()
+            BudgetWindow.objects.filter(budget=locked, ends_at__gt=database_now()).delete()
         if locked.enabled and not before["enabled"]:
             _fill(locked, look_back)
         audit.record(
             actor, locked.organisation, "budget.changed", locked, before=before, after=after
         )
     return locked
+
+
+def fit_windows(budget: Budget) -> None:
+    """Let the present window of a budget that changed have its limit; the caller has locked it."""
+    now = database_now()
+    # It may stand above a limit that was lowered; the database allows what stands.
+    stands = F("held_nano") + F("spent_nano")
+    BudgetWindow.objects.filter(budget=budget, ends_at__gt=now).update(
+        cap_nano=Greatest(_cap_nano(budget, now), stands), refused_at=None
+    )
+
+
+def lock_budget(budget: Budget) -> Budget:
+    """The budget as it is, with no admission beside it until the caller's transaction ends."""
+    _lock(budget.organisation_id)
+    return Budget.objects.select_related("organisation").get(id=budget.id)
 
 
 def remove_budget(actor: Actor, budget: Budget) -> None:
@@ -168,7 +205,7 @@ def hand_over(actor: Actor, ended: Key, key: Key) -> None:
 
 def standing_of(budgets: Sequence[Budget]) -> list[Standing]:
     """What stands in the present window of each; nothing where nobody has spent of it yet."""
-    now = _now()
+    now = database_now()
     windows = {
         window.budget_id: window
         for window in BudgetWindow.objects.filter(
@@ -179,10 +216,12 @@ def standing_of(budgets: Sequence[Budget]) -> list[Standing]:
     for budget in budgets:
         window = windows.get(budget.id)
         if window is None:
-            found.append(Standing(budget, _span(budget, now), 0, 0))
+            span, spent_nano, held_nano = _span(budget, now), 0, 0
         else:
             span = Span(window.starts_at, window.ends_at)
-            found.append(Standing(budget, span, window.spent_nano, window.held_nano))
+            spent_nano, held_nano = window.spent_nano, window.held_nano
+        limit_nano = budget.limit_nano(now)
+        found.append(Standing(budget, span, spent_nano, held_nano, limit_nano, now))
     return found
 
 
@@ -272,6 +311,23 @@ def _check(budget: Budget) -> None:
         raise BudgetRefused("amount", gettext("A budget is 0 or more."))
 
 
+def _check_terms(terms: Mapping[str, Any]) -> None:
+    unknown = terms.keys() - {*TERMS}
+    if unknown:
+        raise TypeError(f"not a term of a budget: {', '.join(sorted(unknown))}")
+    percents = terms.get("alert_percents", ())
+    if len(percents) > ALERTS_MAX or not all(1 <= percent <= 100 for percent in percents):
+        text = gettext("At most %(n)s whole percentages from 1 to 100.") % {"n": ALERTS_MAX}
+        raise BudgetRefused("alert_percents", text)
+
+
+def _cap_nano(budget: Budget, at: dt.datetime) -> int:
+    """What the database itself lets into a window."""
+    if budget.action != BudgetAction.BLOCK:
+        return rules.UNBOUNDED_NANO
+    return budget.limit_nano(at)
+
+
 def _lock(organisation_id: UUID) -> None:
     execute(sql.open_accounts([organisation_id], sql.WALLET_KINDS))
     execute(sql.lock_accounts([organisation_id]))
@@ -280,11 +336,12 @@ def _lock(organisation_id: UUID) -> None:
 
 def _fill(budget: Budget, look_back: LookBack) -> None:
     """Let the budget's present window begin with what has happened in its time."""
-    now = _now()
+    now = database_now()
     span = _span(budget, now)
     past = look_back(budget, span.start_at)
+    cap_nano = _cap_nano(budget, now)
     window = BudgetWindow.objects.create(
-        budget=budget, starts_at=span.start_at, ends_at=span.end_at, cap_nano=budget.amount_nano
+        budget=budget, starts_at=span.start_at, ends_at=span.end_at, cap_nano=cap_nano
     )
     execute(sql.stand_in_window(window.id, past.open_attempts))
     held = Hold.objects.filter(state__in=("open", "kept"), window_ids__contains=[window.id])
@@ -293,7 +350,7 @@ def _fill(budget: Budget, look_back: LookBack) -> None:
         held_nano=held_nano,
         spent_nano=past.spent_nano,
         brought_nano=past.spent_nano,
-        cap_nano=max(budget.amount_nano, held_nano + past.spent_nano),
+        cap_nano=max(cap_nano, held_nano + past.spent_nano),
     )
 
 
@@ -301,7 +358,7 @@ def _span(budget: Budget, at: dt.datetime) -> Span:
     return rules.window(budget.period, budget.anchor, budget.timezone, at)  # type: ignore[arg-type]
 
 
-def _now() -> dt.datetime:
+def database_now() -> dt.datetime:
     """Money's time is the database's (promises.md, Time)."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
@@ -318,4 +375,7 @@ def _facts(budget: Budget) -> dict[str, Any]:
         "anchor": budget.anchor,
         "timezone": budget.timezone,
         "enabled": budget.enabled,
+        "at_limit": str(budget.action),
+        "alert_percents": sorted(budget.alert_percents),
+        "alert_forecast": budget.alert_forecast,
     }

@@ -4,6 +4,8 @@ Postings, entries and holds are written for every request; they carry no foreign
 each of which would lock a shared row. The invariants (promises.md) prove what these would.
 """
 
+import datetime as dt
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Cast, Now, NullIf
@@ -155,10 +157,10 @@ _PROCESS = Cast(
 class Hold(models.Model):
     """Money moved from available to held at admission; its id is the attempt's (I5, I6).
 
-    `window_ids` are the budget windows that it is held in as well (I23). `rated_ids` are the keys
-    and teams whose tokens per minute it counts on, with `tokens`; `leased_*` are those whose limit
-    of requests at once it takes a place of, until it is resolved. All are null where nothing is
-    limited.
+    `window_ids` are the budget windows that it is held in as well (I23). `rated_ids` are the
+    organisation, team, member and key whose tokens per minute it counts on, with `tokens`;
+    `leased_*` are those whose limit of requests at once it takes a place of, until it is resolved.
+    All are null where nothing is limited.
 
     `mark` is how far the attempt surely was: the meters of its last high-water mark, of which a
     provider counts no less. A hold whose process died is settled from it.
@@ -184,6 +186,8 @@ class Hold(models.Model):
     tokens = models.BigIntegerField(null=True)
     leased_key_id = models.UUIDField(null=True)
     leased_team_id = models.UUIDField(null=True)
+    leased_organisation_id = models.UUIDField(null=True)
+    leased_member_id = models.UUIDField(null=True)
     process_id = models.UUIDField(null=True, db_default=_PROCESS)
     mark = models.JSONField(null=True)
 
@@ -212,6 +216,16 @@ class Hold(models.Model):
                 condition=models.Q(state="open", leased_team_id__isnull=False),
                 name="open_holds_of_team",
             ),
+            models.Index(
+                fields=["leased_organisation_id"],
+                condition=models.Q(state="open", leased_organisation_id__isnull=False),
+                name="open_holds_of_organisation",
+            ),
+            models.Index(
+                fields=["leased_member_id"],
+                condition=models.Q(state="open", leased_member_id__isnull=False),
+                name="open_holds_of_member",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -237,12 +251,26 @@ class BudgetPeriod(models.TextChoices):
     TOTAL = "total"
 
 
+class BudgetAction(models.TextChoices):
+    BLOCK = "block"
+    WARN = "warn"
+    SLOW = "slow"
+
+
+def alert_percents() -> list[int]:
+    """At which shares of a budget people hear of it when nobody says otherwise."""
+    return [50, 80, 100]
+
+
 class Budget(models.Model):
     """A cap on what may be spent in a period, by a part of an organisation.
 
     `subject` is what the scope names: the id of a team, key or person, a model's name or pattern, a
     label; empty for the organisation. The period begins at `anchor` (see rules/budget.py) on the
     wall clock of `timezone`.
+
+    What happens at the limit is the `action`: block refuses, warn lets through and only tells, slow
+    lets one request through at a time. Until `raised_until` the limit is higher by `raised_nano`.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -256,6 +284,20 @@ class Budget(models.Model):
     anchor = models.SmallIntegerField()
     timezone = models.CharField(max_length=64, default="UTC")
     enabled = models.BooleanField(default=True)
+    action = models.CharField(
+        max_length=5,
+        choices=BudgetAction.choices,
+        default=BudgetAction.BLOCK,
+        db_default=BudgetAction.BLOCK,
+    )
+    alert_percents = ArrayField(
+        models.PositiveSmallIntegerField(), default=alert_percents, db_default=[50, 80, 100]
+    )
+    alert_forecast = models.BooleanField(
+        default=False, db_default=False, help_text="Tell when the pace leads above the limit."
+    )
+    raised_nano = models.BigIntegerField(default=0, db_default=0)
+    raised_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -264,12 +306,25 @@ class Budget(models.Model):
                 fields=["organisation", "scope", "subject", "period"], name="budget_once"
             ),
             models.CheckConstraint(
-                condition=models.Q(amount_nano__gte=0), name="budget_not_negative"
+                condition=models.Q(amount_nano__gte=0, raised_nano__gte=0),
+                name="budget_not_negative",
             ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["raised_until"],
+                condition=models.Q(raised_until__isnull=False),
+                name="budgets_raised",
+            )
         ]
 
     def __str__(self) -> str:
         return f"{self.scope} {self.subject} {self.period}"
+
+    def limit_nano(self, at: dt.datetime) -> int:
+        """What may be spent in the period, as it is at an instant."""
+        raised = self.raised_until is not None and self.raised_until > at
+        return self.amount_nano + (self.raised_nano if raised else 0)
 
 
 class BudgetWindow(models.Model):
@@ -278,7 +333,8 @@ class BudgetWindow(models.Model):
     `cap_nano` is the budget's amount, or what stood here already when the amount was lowered below
     it; the database itself lets no more in (P2). The windows of a budget never overlap: an
     exclusion constraint in the migration. A budget without a period has one, to the year 9999.
-    `brought_nano` is what of the spent was charged before the budget was there.
+    `brought_nano` is what of the spent was charged before the budget was there. `refused_at` is
+    when it first refused a request under its present limit.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -289,8 +345,10 @@ class BudgetWindow(models.Model):
     held_nano = models.BigIntegerField(db_default=0)
     spent_nano = models.BigIntegerField(db_default=0)
     brought_nano = models.BigIntegerField(db_default=0)
+    refused_at = models.DateTimeField(null=True)
 
     class Meta:
+        indexes = [models.Index(fields=["ends_at"], name="budget_windows_by_end")]
         constraints = [
             models.UniqueConstraint(fields=["budget", "starts_at"], name="budget_window_once"),
             models.CheckConstraint(
@@ -307,8 +365,91 @@ class BudgetWindow(models.Model):
         return f"{self.budget_id} from {self.starts_at}"
 
 
+class BudgetAlertKind(models.TextChoices):
+    REACHED = "reached"
+    FORECAST = "forecast"
+    TEST = "test"
+
+
+class BudgetAlert(models.Model):
+    """What was told of a budget: that a share of its limit was reached, or would be at this pace.
+
+    Once for each period, limit and share, however many workers look (8.3); the fact with its
+    deliveries is the outbox's.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    budget = models.ForeignKey(Budget, models.CASCADE, related_name="alerts")
+    kind = models.CharField(max_length=8, choices=BudgetAlertKind.choices)
+    starts_at = models.DateTimeField(help_text="When the period began.")
+    limit_nano = models.BigIntegerField()
+    percent = models.PositiveSmallIntegerField(null=True)
+    spent_nano = models.BigIntegerField()
+    fact_id = models.UUIDField(null=True)
+    told_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["budget", "starts_at", "limit_nano", "kind", "percent"],
+                condition=~models.Q(kind="test"),
+                nulls_distinct=False,
+                name="budget_alert_once",
+            )
+        ]
+        indexes = [models.Index(fields=["budget", "-id"], name="alerts_of_budget")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.budget_id}"
+
+
+class RaiseState(models.TextChoices):
+    WAITING = "waiting"
+    APPROVED = "approved"
+    DENIED = "denied"
+    ENDED = "ended"
+
+
+class BudgetRaise(models.Model):
+    """Somebody asks for more of a budget until an instant; approved, it ends by itself (W54).
+
+    `amount_nano` is how much more. Of a budget one raise holds at a time: a later one ends it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    budget = models.ForeignKey(Budget, models.CASCADE, related_name="raises")
+    amount_nano = models.BigIntegerField()
+    until = models.DateTimeField()
+    reason = models.CharField(max_length=500)
+    state = models.CharField(max_length=8, choices=RaiseState.choices, default=RaiseState.WAITING)
+    asked_by = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
+    asked_at = models.DateTimeField(db_default=Now())
+    decided_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+    answer = models.CharField(max_length=500, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["budget", "asked_by"],
+                condition=models.Q(state="waiting"),
+                name="raise_waits_once",
+            ),
+            models.UniqueConstraint(
+                fields=["budget"],
+                condition=models.Q(state="approved"),
+                name="one_raise_of_a_budget",
+            ),
+            models.CheckConstraint(condition=models.Q(amount_nano__gt=0), name="raise_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount_nano} {self.state}"
+
+
 class RateSecond(models.Model):
-    """What one limited key or team was admitted within one second of the database's clock.
+    """What one limited organisation, team, member or key was admitted within one second of the
+    database's clock.
 
     The last sixty seconds are its sliding minute; what is older is removed by the admissions that
     follow. `tokens` are those of the holds, corrected when they are settled.

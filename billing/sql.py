@@ -29,8 +29,8 @@ class HoldAsked(NamedTuple):
 
     `budget_ids` are the budgets that the request falls under, `tokens` what it takes of a limit of
     tokens per minute; `counted` says that it takes one of the requests per minute, which a further
-    attempt of the same request does not. Where `guarded` is False none of this is looked at: the
-    key and its team have no limits, and no budget applies.
+    attempt of the same request does not; `user_id` is who asks, if anybody does. Where `guarded` is
+    False none of this is looked at: nobody here has limits, and no budget applies.
     """
 
     attempt_id: UUID
@@ -44,6 +44,7 @@ class HoldAsked(NamedTuple):
     budget_ids: tuple[int, ...] = ()
     tokens: int = 0
     counted: bool = True
+    user_id: int | None = None
 
 
 class WindowOpened(NamedTuple):
@@ -154,6 +155,7 @@ def place_holds(asked: Sequence[HoldAsked]) -> Statement:
         "budgets": array(['"' + array(hold.budget_ids) + '"' for hold in asked]),
         "tokens": array([hold.tokens for hold in asked]),
         "counted": array([hold.counted for hold in asked]),
+        "users": array(["NULL" if hold.user_id is None else hold.user_id for hold in asked]),
     }
 
 
@@ -165,6 +167,11 @@ def open_windows(opened: Sequence[WindowOpened]) -> Statement:
         "starts": array(starts),
         "ends": array(ends),
     }
+
+
+def note_refused(window_ids: Iterable[int]) -> Statement:
+    """Note of budget windows that they refused a request, for the people who want to hear of it."""
+    return _NOTE_REFUSED, {"windows": array(sorted(set(window_ids)))}
 
 
 def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
@@ -472,11 +479,15 @@ _PLACE_HOLDS = """
     FROM fitted ORDER BY place"""
 
 # Everything that a request must fit is a gate: so much room, so much needed. The wallet is one; so
-# is each budget window, and each limit of the key and of its team. A request is admitted when at
-# each of its gates it fits together with all those before it in the batch that are not hopeless,
-# which is to say that they fit no gate of theirs even alone. What is then left over but would fit
-# after the admitted ones is asked again, without the refused that stood in its way: each round
-# admits at least the smallest, and nobody is refused for another's sake.
+# is each budget window, and each limit of the key, its team, its organisation and who asks. A
+# request is admitted when at each of its gates it fits together with all those before it in the
+# batch that are not hopeless, which is to say that they fit no gate of theirs even alone. What is
+# then left over but would fit after the admitted ones is asked again, without the refused that
+# stood in its way: each round admits at least the smallest, and nobody is refused for another's
+# sake.
+#
+# A budget whose action is warn has room for everything. One whose action is slow has room above its
+# limit as well, but only for one request: while something is held under it, the next one waits.
 #
 # No gate is shared by two organisations, and the lock of the organisation's accounts stands over
 # all of them: there is one order of locks, and it is that of the accounts (I23).
@@ -487,7 +498,8 @@ _PLACE_HOLDS = """
 # `told` of an admitted request: {"requests" | "tokens": [limit, left, ms until all is free again]},
 # those of the key. Of a refused one: the gate that is the most limiting.
 #    {"gate": "wallet"}
-#    {"gate": "budget", "scope", "subject", "period", "limit", "spent", "held", "reset": Unix s}
+#    {"gate": "budget" | "slow", "budget": id, "window": id, "scope", "subject", "period", "limit",
+#     "spent", "held", "reset": Unix s, "wait_ms": null for the gate budget}
 #    {"gate": "requests" | "tokens" | "parallel", "scope", "limit", "used", "need", "wait_ms"}
 # Of one without a window: {"now": Unix s, "windows": [[budget, period, anchor, zone], ...]}
 _PLACE_GUARDED_HOLDS = """
@@ -501,10 +513,10 @@ _PLACE_GUARDED_HOLDS = """
             %(attempts)s::uuid[], %(postings)s::uuid[], %(organisations)s::uuid[],
             %(keys)s::uuid[], %(amounts)s::bigint[], %(ttls)s::int[], %(guards)s::bigint[],
             %(guarded)s::boolean[], %(budgets)s::text[], %(tokens)s::bigint[],
-            %(counted)s::boolean[]
+            %(counted)s::boolean[], %(users)s::bigint[]
         ) WITH ORDINALITY AS t
             (attempt_id, posting_id, organisation_id, key_id, amount_nano, ttl, guards, guarded,
-             budgets, tokens, counted, place)
+             budgets, tokens, counted, user_id, place)
     ),
     wallet AS (
         SELECT organisation_id,
@@ -532,31 +544,56 @@ _PLACE_GUARDED_HOLDS = """
                asked.guarded AND key.id IS NOT NULL AS guarded,
                key.id AS key_id, key.rpm, key.tpm, key.parallel,
                team.id AS team_id, team.rpm AS team_rpm, team.tpm AS team_tpm,
-               team.parallel AS team_parallel
+               team.parallel AS team_parallel,
+               owner.rpm AS owner_rpm, owner.tpm AS owner_tpm, owner.parallel AS owner_parallel,
+               member.limit_id AS member_id, member.rpm AS member_rpm, member.tpm AS member_tpm,
+               member.parallel AS member_parallel
         FROM asked
-        LEFT JOIN accounts_key key
-            ON key.id = asked.key_id AND key.organisation_id = asked.organisation_id
-            -- Not IS NULL, by which the planner would take the index of live keys' names.
-            AND num_nonnulls(key.revoked_at) = 0 AND NOT key.disabled
-            AND (key.expires_at IS NULL OR key.expires_at > now())
+        -- There is one at the most; saying so keeps the planner from reading all of them in order.
+        LEFT JOIN LATERAL (
+            SELECT * FROM accounts_key key
+            WHERE key.id = asked.key_id
+              -- Neither = nor IS NULL, by which the planner would take the index of an
+              -- organisation's keys, or of the names of live ones.
+              AND key.organisation_id IS NOT DISTINCT FROM asked.organisation_id
+              AND num_nonnulls(key.revoked_at) = 0 AND NOT key.disabled
+              AND (key.expires_at IS NULL OR key.expires_at > now())
+            LIMIT 1
+        ) key ON true
         LEFT JOIN accounts_team team ON team.id = key.team_id
+        LEFT JOIN accounts_organisation owner ON owner.id = key.organisation_id
+        LEFT JOIN LATERAL (
+            SELECT limit_id, rpm, tpm, parallel FROM accounts_membership
+            WHERE user_id = asked.user_id AND organisation_id = key.organisation_id
+            LIMIT 1
+        ) member ON true
         LEFT JOIN wallet ON wallet.organisation_id = asked.organisation_id
     ),
-    -- One row per limited key or team of the batch, with what it has used.
+    -- One row per limited organisation, team, member or key of the batch, with what it has used.
     subject AS MATERIALIZED (
         SELECT named.*, rate.requests, rate.tokens,
                CASE WHEN named.parallel IS NULL THEN 0 WHEN named.scope = 'key' THEN (
                    SELECT count(*) FROM billing_hold hold
                    WHERE hold.leased_key_id = named.id AND hold.state = 'open'
                      AND hold.expires_at > clock.at)
-               ELSE (
+               WHEN named.scope = 'team' THEN (
                    SELECT count(*) FROM billing_hold hold
                    WHERE hold.leased_team_id = named.id AND hold.state = 'open'
+                     AND hold.expires_at > clock.at)
+               WHEN named.scope = 'organisation' THEN (
+                   SELECT count(*) FROM billing_hold hold
+                   WHERE hold.leased_organisation_id = named.id AND hold.state = 'open'
+                     AND hold.expires_at > clock.at)
+               ELSE (
+                   SELECT count(*) FROM billing_hold hold
+                   WHERE hold.leased_member_id = named.id AND hold.state = 'open'
                      AND hold.expires_at > clock.at) END AS running
         FROM clock, (
             SELECT DISTINCT limited.* FROM known, LATERAL (VALUES
                 ('key', key_id, rpm, tpm, parallel),
-                ('team', team_id, team_rpm, team_tpm, team_parallel)
+                ('team', team_id, team_rpm, team_tpm, team_parallel),
+                ('organisation', organisation_id, owner_rpm, owner_tpm, owner_parallel),
+                ('user', member_id, member_rpm, member_tpm, member_parallel)
             ) AS limited (scope, id, rpm, tpm, parallel)
             WHERE guarded AND num_nonnulls(limited.rpm, limited.tpm, limited.parallel) > 0
         ) named,
@@ -574,15 +611,25 @@ _PLACE_GUARDED_HOLDS = """
                amount_nano AS need
         FROM known
         UNION ALL
-        SELECT known.*, 'budget', 'window ' || stands.id, budget.scope, NULL, stands.id,
+        SELECT known.*, CASE budget.action WHEN 'slow' THEN 'slow' ELSE 'budget' END,
+               'window ' || stands.id, budget.scope, NULL, stands.id,
                CASE WHEN stands.id IS NULL THEN json_build_array(
                    budget.id, budget.period, budget.anchor, budget.timezone) END,
-               budget.amount_nano, stands.held_nano + stands.spent_nano,
-               greatest(least(budget.amount_nano, stands.cap_nano)
-                        - stands.held_nano - stands.spent_nano, 0),
+               allowed.nano, stands.held_nano + stands.spent_nano,
+               CASE budget.action
+                   WHEN 'warn' THEN 4611686018427387904
+                   WHEN 'slow' THEN greatest(
+                       allowed.nano - stands.held_nano - stands.spent_nano,
+                       CASE WHEN stands.held_nano = 0 THEN known.amount_nano ELSE 0 END)
+                   ELSE greatest(least(allowed.nano, stands.cap_nano)
+                                 - stands.held_nano - stands.spent_nano, 0) END,
                known.amount_nano
         FROM clock, known, unnest(known.budgets::bigint[]) AS falls_under (budget_id)
         JOIN billing_budget budget ON budget.id = falls_under.budget_id AND budget.enabled
+        CROSS JOIN LATERAL (
+            SELECT budget.amount_nano + CASE WHEN budget.raised_until > clock.at
+                THEN budget.raised_nano ELSE 0 END AS nano
+        ) allowed
         LEFT JOIN LATERAL (
             SELECT * FROM (
                 SELECT id, ends_at, cap_nano, held_nano, spent_nano FROM billing_budgetwindow
@@ -595,7 +642,8 @@ _PLACE_GUARDED_HOLDS = """
         SELECT known.*, limited.kind, limited.kind || ' ' || subject.id, subject.scope,
                subject.id, NULL, NULL, limited.most, limited.used,
                greatest(limited.most - limited.used, 0), limited.need
-        FROM known JOIN subject ON subject.id IN (known.key_id, known.team_id),
+        FROM known JOIN subject ON subject.id IN (
+            known.key_id, known.team_id, known.organisation_id, known.member_id),
         LATERAL (VALUES
             ('requests', subject.rpm::bigint, subject.requests, known.counted::int::bigint),
             ('tokens', subject.tpm, subject.tokens, known.tokens),
@@ -628,7 +676,8 @@ _PLACE_GUARDED_HOLDS = """
                available_id, held_id, unsound, admitted,
                min(left_over) FILTER (WHERE kind IN ('wallet', 'budget')) AS available_nano,
                bool_or(need > left_over) AS short,
-               bool_or(need > left_over AND kind IN ('requests', 'tokens', 'parallel')) AS limited,
+               bool_or(need > left_over
+                   AND kind IN ('requests', 'tokens', 'parallel', 'slow')) AS limited,
                json_agg(missing) FILTER (WHERE missing IS NOT NULL) AS missing,
                array_agg(window_id) FILTER (WHERE window_id IS NOT NULL) AS window_ids,
                array_agg(DISTINCT subject_id) FILTER (WHERE kind IN ('requests', 'tokens'))
@@ -636,7 +685,11 @@ _PLACE_GUARDED_HOLDS = """
                max(subject_id::text) FILTER (WHERE kind = 'parallel' AND scope = 'key')::uuid
                    AS leased_key_id,
                max(subject_id::text) FILTER (WHERE kind = 'parallel' AND scope = 'team')::uuid
-                   AS leased_team_id
+                   AS leased_team_id,
+               max(subject_id::text) FILTER (WHERE kind = 'parallel' AND scope = 'organisation')
+                   ::uuid AS leased_organisation_id,
+               max(subject_id::text) FILTER (WHERE kind = 'parallel' AND scope = 'user')::uuid
+                   AS leased_member_id
         FROM judged
         GROUP BY place, attempt_id, posting_id, organisation_id, amount_nano, ttl, tokens,
                  available_id, held_id, unsound, admitted
@@ -644,10 +697,11 @@ _PLACE_GUARDED_HOLDS = """
     held AS (
         INSERT INTO billing_hold (
             id, organisation_id, amount_nano, state, opened_at, expires_at, window_ids, rated_ids,
-            tokens, leased_key_id, leased_team_id)
+            tokens, leased_key_id, leased_team_id, leased_organisation_id, leased_member_id)
         SELECT attempt_id, organisation_id, amount_nano, 'open', clock.at,
                clock.at + ttl * interval '1 second', window_ids, rated_ids,
-               CASE WHEN rated_ids IS NOT NULL THEN tokens END, leased_key_id, leased_team_id
+               CASE WHEN rated_ids IS NOT NULL THEN tokens END, leased_key_id, leased_team_id,
+               leased_organisation_id, leased_member_id
         FROM decided, clock WHERE admitted
     ),
     budgeted AS (
@@ -699,11 +753,12 @@ _PLACE_GUARDED_HOLDS = """
     refusing AS (
         SELECT DISTINCT ON (place) place, CASE
             WHEN kind = 'wallet' THEN json_build_object('gate', kind)
-            WHEN kind = 'budget' THEN (
+            WHEN kind IN ('budget', 'slow') THEN (
                 SELECT json_build_object(
-                    'gate', judged.kind, 'scope', budget.scope, 'subject', budget.subject,
-                    'period', budget.period, 'limit', budget.amount_nano,
-                    'spent', stands.spent_nano, 'held',
+                    'gate', judged.kind, 'budget', budget.id, 'window', stands.id,
+                    'scope', budget.scope, 'subject', budget.subject,
+                    'period', budget.period, 'limit', judged.most,
+                    'wait_ms', judged.wait_ms, 'spent', stands.spent_nano, 'held',
                     judged.used + judged.room - judged.left_over - stands.spent_nano,
                     'reset', extract(epoch FROM stands.ends_at)::bigint)
                 FROM billing_budgetwindow stands JOIN billing_budget budget
@@ -715,7 +770,7 @@ _PLACE_GUARDED_HOLDS = """
             END AS told
         FROM (
             SELECT judged.*, CASE
-                WHEN kind = 'parallel' THEN 1000
+                WHEN kind IN ('parallel', 'slow') THEN 1000
                 WHEN kind IN ('requests', 'tokens') THEN (CASE
                     WHEN room - left_over > most - need THEN clock.second
                     ELSE coalesce((
@@ -755,11 +810,18 @@ _PLACE_GUARDED_HOLDS = """
 
 _OPEN_WINDOWS = """
     INSERT INTO billing_budgetwindow (budget_id, starts_at, ends_at, cap_nano)
-    SELECT budget.id, to_timestamp(t.starts_at), to_timestamp(t.ends_at), budget.amount_nano
+    SELECT budget.id, to_timestamp(t.starts_at), to_timestamp(t.ends_at), CASE
+        WHEN budget.action <> 'block' THEN 4611686018427387904
+        WHEN budget.raised_until > now() THEN budget.amount_nano + budget.raised_nano
+        ELSE budget.amount_nano END
     FROM unnest(%(budgets)s::bigint[], %(starts)s::bigint[], %(ends)s::bigint[])
         AS t (budget_id, starts_at, ends_at)
     JOIN billing_budget budget ON budget.id = t.budget_id
     ON CONFLICT DO NOTHING"""
+
+_NOTE_REFUSED = """
+    UPDATE billing_budgetwindow SET refused_at = now()
+    WHERE id = ANY (%(windows)s::bigint[]) AND refused_at IS NULL"""
 
 _RESOLVE_HOLDS = """
     WITH told AS (
@@ -1014,11 +1076,14 @@ _READ_AVAILABLE = """
           AND wallet.kind IN ('customer:available', 'customer:debt')
     ), (
         SELECT min(greatest(
-            budget.amount_nano - coalesce(stands.held_nano + stands.spent_nano, 0), 0))
+            budget.amount_nano
+            + CASE WHEN budget.raised_until > now() THEN budget.raised_nano ELSE 0 END
+            - coalesce(stands.held_nano + stands.spent_nano, 0), 0))
         FROM billing_budget budget
         LEFT JOIN billing_budgetwindow stands ON stands.budget_id = budget.id
             AND stands.starts_at <= now() AND stands.ends_at > now()
-        WHERE budget.id = ANY (%(budgets)s::bigint[]) AND budget.enabled))
+        WHERE budget.id = ANY (%(budgets)s::bigint[]) AND budget.enabled
+          AND budget.action = 'block'))
     FROM billing_account account
     WHERE account.organisation_id = %(organisation)s::uuid
       AND account.kind = 'customer:available'"""

@@ -3,7 +3,17 @@
 from celery import shared_task
 from django.conf import settings
 
-from billing import codes, debts, idempotency, promo, seals, statement, watch
+from billing import (
+    budget_alerts,
+    codes,
+    debts,
+    idempotency,
+    promo,
+    raises,
+    seals,
+    statement,
+    watch,
+)
 
 _BATCH = 500
 
@@ -38,6 +48,12 @@ def close_statement_days() -> int:
 def watch_balances() -> None:
     watch.tell_low_balances()
     watch.fill_balances()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def watch_budgets() -> None:
+    raises.end_raises()
+    budget_alerts.tell_budgets()
 
 
 @shared_task  # type: ignore[untyped-decorator]

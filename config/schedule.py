@@ -16,6 +16,7 @@ SCHEDULE = {
     "end expired promo": _every(5, "billing.tasks.end_expired_promo"),
     "count promo": _every(60, "billing.tasks.count_promo"),
     "watch balances": _every(10, "billing.tasks.watch_balances"),
+    "watch budgets": _every(5, "billing.tasks.watch_budgets"),
     "repay debts": _every(5, "billing.tasks.repay_debts"),
     "close days of statements": _every(900, "billing.tasks.close_statement_days"),
     "forget tries and answers": _every(600, "billing.tasks.drop_old"),

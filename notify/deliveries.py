@@ -110,7 +110,9 @@ def _readers(fact: Fact) -> list[User]:
     if kind.operators:
         return list(User.objects.filter(operator=True, is_active=True))
     members = Membership.objects.select_related("user").filter(
-        organisation=fact.organisation_id, role__in=kind.roles, user__is_active=True
+        Q(role__in=kind.roles) | Q(user__in=fact.people),
+        organisation=fact.organisation_id,
+        user__is_active=True,
     )
     return [member.user for member in members]
 

@@ -13,6 +13,8 @@ from django.utils.translation import gettext_lazy
 from accounts.models import Role
 
 _MONEY: Final = (Role.OWNER, Role.BILLING)
+_BUDGETS: Final = (Role.OWNER, Role.ADMIN, Role.BILLING)
+_DECIDING: Final = (Role.OWNER, Role.ADMIN)
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,12 @@ KINDS: Final = {
         Kind("topup.disputed", gettext_lazy("A payment was disputed"), _MONEY),
         Kind("autotopup.stopped", gettext_lazy("Automatic top-up was switched off"), _MONEY),
         Kind("credit.posted", gettext_lazy("An operator corrected the balance"), _MONEY),
+        Kind("budget.reached", gettext_lazy("A share of a budget was reached"), _BUDGETS),
+        Kind("budget.forecast", gettext_lazy("A budget will be used up too early"), _BUDGETS),
+        Kind("budget.tested", gettext_lazy("A test of a budget's alerts"), _BUDGETS),
+        Kind("raise.asked", gettext_lazy("Somebody asked for more of a budget"), _DECIDING),
+        Kind("raise.decided", gettext_lazy("A request for more was decided")),
+        Kind("raise.ended", gettext_lazy("A raise of a budget ended"), _DECIDING),
         Kind("code.redeemed", gettext_lazy("A code was redeemed")),
         Kind("promo.expired", gettext_lazy("Promotional credit expired"), _MONEY),
         Kind("webhook.tested", gettext_lazy("A test of a webhook")),

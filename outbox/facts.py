@@ -3,6 +3,7 @@
 What rolls back was never told; what is committed is told at least once, whatever dies meanwhile.
 """
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.db import connection
@@ -10,12 +11,19 @@ from django.db import connection
 from outbox.models import Fact
 
 
-def put(kind: str, organisation_id: UUID | None, **body: object) -> UUID:
+def put(
+    kind: str, organisation_id: UUID | None, *, people: Iterable[int] = (), **body: object
+) -> UUID:
     """Write a fact in the caller's transaction; its id, which every telling of it carries.
+
+    `people` are ids of members whom it concerns, whatever their role is.
 
     `kind` is a noun and a past verb (`topup.paid`); the kinds that are told stand in
     `notify/kinds.py`.
     """
     if not connection.in_atomic_block:
         raise RuntimeError(f"{kind} is told outside of the transaction that makes it true")
-    return Fact.objects.create(kind=kind, organisation_id=organisation_id, body=body).id
+    fact = Fact.objects.create(
+        kind=kind, organisation_id=organisation_id, body=body, people=sorted(set(people))
+    )
+    return fact.id

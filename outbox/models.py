@@ -1,5 +1,6 @@
 """Facts to tell, committed together with their cause; `notify` tells them."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
@@ -10,13 +11,15 @@ class Fact(models.Model):
     """Something that happened and that somebody wants to hear of.
 
     `organisation_id` None is a fact of the installation, for its operators. The body is what a
-    webhook carries: decimal strings for money, ids in their outer form, no secret.
+    webhook carries: decimal strings for money, ids in their outer form, no secret. `people` are
+    those who get a letter whatever their role is, as long as they are members.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organisation_id = models.UUIDField(null=True)
     kind = models.CharField(max_length=60)
     body = models.JSONField(default=dict)
+    people = ArrayField(models.BigIntegerField(), default=list, db_default=[])
     created_at = models.DateTimeField(db_default=Now())
     taken_at = models.DateTimeField(null=True, help_text="When its deliveries were made.")
 

@@ -252,11 +252,11 @@ class Hub:
                 self.connection.execute(text, parameters)
 
     def limit(self, tenant: Tenant, *, of: str = "key", **limits: Any) -> None:
-        """Limit the tenant's key, or its team; the hub hears of it at the next `bump`."""
+        """Limit the tenant's key, team or organisation; the hub hears of it at the next `bump`."""
         fields = ", ".join(f"{name} = %s" for name in limits)
+        ids = {"key": tenant.key_id, "team": tenant.team_id, "organisation": tenant.organisation_id}
         self.connection.execute(
-            f"UPDATE accounts_{of} SET {fields} WHERE id = %s",
-            [*limits.values(), tenant.key_id if of == "key" else tenant.team_id],
+            f"UPDATE accounts_{of} SET {fields} WHERE id = %s", [*limits.values(), ids[of]]
         )
 
     def budget(
@@ -264,7 +264,7 @@ class Hub:
     ) -> int:
         """A budget of the tenant's organisation; by default one without a period, for its key."""
         ids = {"key": tenant.key_id, "team": tenant.team_id, "organisation": ""}
-        wanted = {"period": "total", "anchor": 0, "timezone": "UTC"} | over
+        wanted = {"period": "total", "anchor": 0, "timezone": "UTC", "action": "block"} | over
         owner = tenant.organisation_id
         with self.connection.transaction():
             for text, parameters in (
@@ -275,9 +275,11 @@ class Hub:
                 self.connection.execute(text, parameters)
             row = self.connection.execute(
                 "INSERT INTO billing_budget (organisation_id, scope, subject, amount_nano, period, "
-                "anchor, timezone, enabled) VALUES (%s,%s,%s,%s,%s,%s,%s,true) RETURNING id",
+                "anchor, timezone, action, enabled) VALUES (%s,%s,%s,%s,%s,%s,%s,%s,true) "
+                "RETURNING id",
                 [owner, scope, str(ids.get(scope, "") if subject is None else subject),
-                 parse_usd(usd), wanted["period"], wanted["anchor"], wanted["timezone"]],
+                 parse_usd(usd), wanted["period"], wanted["anchor"], wanted["timezone"],
+                 wanted["action"]],
             ).fetchone()  # fmt: skip
         assert row is not None
         return int(row["id"])

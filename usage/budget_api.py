@@ -1,16 +1,17 @@
 """The management API of budgets. Pages call the same functions."""
 
 import datetime as dt
-from typing import Annotated, cast
+from collections.abc import Callable
+from typing import Annotated, Literal, cast
 
 from django.http import Http404, HttpRequest
 from ninja import Query, Router, Schema, Status
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
 
 from accounts import access
-from billing import budgets
-from billing.budgets import Standing
-from billing.models import Budget
+from billing import budget_alerts, budgets, raises
+from billing.budgets import ALERTS_MAX, Standing
+from billing.models import Budget, BudgetAlert, BudgetRaise
 from billing.rules.budget import Period, Scope
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from lib import pagination
@@ -29,6 +30,14 @@ def _amount(text: str) -> str:
 
 
 Amount = Annotated[str, AfterValidator(_amount)]
+
+
+Action = Literal["block", "warn", "slow"]
+ACTION_HELP = (
+    "At the limit: `block` refuses, `warn` lets through and only tells, `slow` lets one request "
+    "through at a time."
+)
+Percents = Annotated[list[Annotated[int, Field(ge=1, le=100)]], Field(max_length=ALERTS_MAX)]
 
 
 class BudgetIn(Schema):
@@ -52,6 +61,9 @@ class BudgetIn(Schema):
     )
     timezone: str = Field("UTC", description="IANA name of the zone in which periods begin.")
     enabled: bool = True
+    action: Action = Field("block", description=ACTION_HELP)
+    alert_percents: Percents = Field([50, 80, 100], description="Shares at which people are told.")
+    alert_forecast: bool = Field(False, description="Tell when the pace leads above the limit.")
 
 
 class BudgetChange(Schema):
@@ -61,6 +73,9 @@ class BudgetChange(Schema):
 
     amount: Amount | None = None
     enabled: bool | None = None
+    action: Action | None = Field(None, description=ACTION_HELP)
+    alert_percents: Percents | None = None
+    alert_forecast: bool | None = None
 
 
 class BudgetOut(Schema):
@@ -74,16 +89,79 @@ class BudgetOut(Schema):
     anchor: int
     timezone: str
     enabled: bool
+    action: Action
+    alert_percents: list[int]
+    alert_forecast: bool
+    limit: str = Field(description="The amount, and what it is raised by now.")
+    raised_until: dt.datetime | None = Field(description="When a raise ends by itself.")
     spent: str
     held: str = Field(description="Set aside for requests that run now.")
     left: str
     starts_at: dt.datetime
     resets_at: dt.datetime | None = Field(description="Null for a budget without a period.")
+    forecast_at: dt.datetime | None = Field(
+        description="When it is used up at the pace of its period, if before it resets."
+    )
 
 
 class BudgetPage(Schema):
     items: list[BudgetOut]
     next: str | None
+
+
+class AlertOut(Schema):
+    kind: str = Field(description="`reached`, `forecast` or `test`.")
+    percent: int | None
+    spent: str
+    limit: str
+    period_began: dt.datetime
+    told_at: dt.datetime
+
+
+class AlertPage(Schema):
+    items: list[AlertOut]
+    next: str | None
+
+
+class RaiseIn(Schema):
+    """How much more of a budget is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    amount: Amount = Field(description="USD as a decimal string, on top of the budget's amount.")
+    until: AwareDatetime = Field(description="When it ends by itself.")
+    reason: str = Field(min_length=1, max_length=raises.REASON_MAX)
+
+
+class RaiseAnswer(Schema):
+    """What the person who asked reads."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answer: str = Field("", max_length=raises.REASON_MAX)
+
+
+class RaiseOut(Schema):
+    id: str
+    budget: str
+    amount: str
+    until: dt.datetime
+    reason: str
+    state: str = Field(description="`waiting`, `approved`, `denied` or `ended`.")
+    asked_by: str
+    asked_at: dt.datetime
+    decided_by: str | None
+    decided_at: dt.datetime | None
+    answer: str
+
+
+class RaisePage(Schema):
+    items: list[RaiseOut]
+    next: str | None
+
+
+class RaiseQuery(pagination.PageQuery):
+    state: Literal["waiting", "approved", "denied", "ended"] | None = None
 
 
 class BudgetQuery(pagination.PageQuery):
@@ -121,7 +199,7 @@ def create_budget(request: HttpRequest, body: BudgetIn) -> Status[BudgetOut]:
         period=body.period,
         anchor=body.anchor,
         timezone=body.timezone,
-        enabled=body.enabled,
+        **{name: getattr(body, name) for name in budgets.TERMS},
     )
     return Status(201, _one(budget))
 
@@ -139,9 +217,9 @@ def change_budget(request: HttpRequest, id: str, body: BudgetChange) -> BudgetOu
     budget = budgets.access_budget(actor, id)
     access.require(actor, "budgets.write")
     amount_nano = None if body.amount is None else parse_usd(body.amount)
-    return _one(
-        budgeting.change_budget(actor, budget, amount_nano=amount_nano, enabled=body.enabled)
-    )
+    given = {name: getattr(body, name) for name in budgets.TERMS}
+    terms = {name: value for name, value in given.items() if value is not None}
+    return _one(budgeting.change_budget(actor, budget, amount_nano=amount_nano, **terms))
 
 
 @router.delete("/budgets/{id}", response={204: None}, summary="Remove a budget")
@@ -152,6 +230,84 @@ def remove_budget(request: HttpRequest, id: str) -> Status[None]:
     access.require(actor, "budgets.write")
     budgets.remove_budget(actor, budget)
     return Status(204, None)
+
+
+@router.get("/budgets/{id}/alerts", response=AlertPage, summary="List a budget's alerts")
+def list_alerts(request: HttpRequest, id: str) -> AlertPage:
+    """What was told of it lately, newest first."""
+    budget = budgets.access_budget(access.actor_of(request), id)
+    return AlertPage(items=[_alert(alert) for alert in budget_alerts.alerts_of(budget)], next=None)
+
+
+@router.post("/budgets/{id}/test-alert", response={202: AlertOut}, summary="Test a budget's alerts")
+def test_alert(request: HttpRequest, id: str) -> Status[AlertOut]:
+    """Tell everybody who would be told, by letter and by webhook."""
+    actor = access.actor_of(request)
+    budget = budgets.access_budget(actor, id)
+    access.require(actor, "budgets.write")
+    return Status(202, _alert(budget_alerts.send_test(actor, budget)))
+
+
+@router.get("/budget-requests", response=RaisePage, summary="List requests for more")
+def list_raises(request: HttpRequest, query: Query[RaiseQuery]) -> RaisePage:
+    """Those that you decide, else your own, newest first."""
+    rows = raises.visible_raises(access.actor_of(request))
+    if query.state is not None:
+        rows = rows.filter(state=query.state)
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return RaisePage(items=[RaiseOut(**raises.raise_shown(one)) for one in page.items],
+                     next=page.next)  # fmt: skip
+
+
+@router.post("/budgets/{id}/requests", response={201: RaiseOut}, summary="Ask for more")
+def ask_for_more(request: HttpRequest, id: str, body: RaiseIn) -> Status[RaiseOut]:
+    """Ask for more of a budget for a while, as the person that the key belongs to."""
+    actor = access.actor_of(request)
+    budget = raises.askable_budget(actor, id)
+    asked = raises.ask_for_more(
+        actor, budget, amount_nano=parse_usd(body.amount), until=body.until, reason=body.reason
+    )
+    return Status(201, RaiseOut(**raises.raise_shown(asked)))
+
+
+@router.post(
+    "/budget-requests/{id}/approve", response=RaiseOut, summary="Approve a request for more"
+)
+def approve_raise(request: HttpRequest, id: str, body: RaiseAnswer) -> RaiseOut:
+    """The limit is higher from now on, and falls back by itself."""
+    return _decide(request, id, lambda actor, one: raises.approve(actor, one, body.answer))
+
+
+@router.post("/budget-requests/{id}/deny", response=RaiseOut, summary="Deny a request for more")
+def deny_raise(request: HttpRequest, id: str, body: RaiseAnswer) -> RaiseOut:
+    """The budget stays as it is; the answer is needed."""
+    return _decide(request, id, lambda actor, one: raises.deny(actor, one, body.answer))
+
+
+@router.post("/budget-requests/{id}/end", response=RaiseOut, summary="End a raise")
+def end_raise(request: HttpRequest, id: str) -> RaiseOut:
+    """Take a raise back before its time."""
+    return _decide(request, id, raises.end_raise)
+
+
+def _decide(
+    request: HttpRequest, id: str, decide: Callable[[access.Actor, BudgetRaise], BudgetRaise]
+) -> RaiseOut:
+    actor = access.actor_of(request)
+    access.require(actor, "budgets.write")
+    decide(actor, raises.access_raise(actor, id))
+    return RaiseOut(**raises.raise_shown(raises.access_raise(actor, id)))
+
+
+def _alert(alert: BudgetAlert) -> AlertOut:
+    return AlertOut(
+        kind=str(alert.kind),
+        percent=alert.percent,
+        spent=format_usd(alert.spent_nano),
+        limit=format_usd(alert.limit_nano),
+        period_began=alert.starts_at,
+        told_at=alert.told_at,
+    )
 
 
 def _one(budget: Budget) -> BudgetOut:
@@ -170,11 +326,19 @@ def _shown(standing: list[Standing]) -> list[BudgetOut]:
             anchor=one.budget.anchor,
             timezone=one.budget.timezone,
             enabled=one.budget.enabled,
+            action=cast(Action, one.budget.action),
+            alert_percents=sorted(one.budget.alert_percents),
+            alert_forecast=one.budget.alert_forecast,
+            limit=format_usd(one.limit_nano),
+            raised_until=(
+                one.budget.raised_until if one.limit_nano > one.budget.amount_nano else None
+            ),
             spent=format_usd(one.spent_nano),
             held=format_usd(one.held_nano),
             left=format_usd(one.left_nano),
             starts_at=one.span.start_at,
             resets_at=one.resets_at,
+            forecast_at=one.forecast_at,
         )
         for one in standing
     ]

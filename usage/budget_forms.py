@@ -1,6 +1,6 @@
 """Forms of budgets, and of keys with their budgets."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext, gettext_lazy
@@ -8,7 +8,9 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts.forms import KeyForm
 from accounts.keys import LIMITS
 from accounts.models import Key
-from billing.models import Budget, BudgetScope
+from billing.budgets import TERMS
+from billing.models import Budget, BudgetAction, BudgetScope
+from billing.raises import REASON_MAX
 from billing.rules.budget import PERIODS, default_anchor
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from usage.zones import ZONES
@@ -30,6 +32,29 @@ SCOPE_NAMES: dict[str, Any] = {
     BudgetScope.TAG: gettext_lazy("Tag"),
     BudgetScope.CUSTOMER: gettext_lazy("End customer"),
 }
+
+
+ACTION_NAMES: dict[str, Any] = {
+    BudgetAction.BLOCK: gettext_lazy("Refuse"),
+    BudgetAction.WARN: gettext_lazy("Only tell"),
+    BudgetAction.SLOW: gettext_lazy("One request at a time"),
+}
+
+
+class PercentsField(forms.CharField):
+    """Whole percentages as people list them; a sorted list inside."""
+
+    def __init__(self, **over: Any) -> None:
+        widget = forms.TextInput(
+            attrs={"class": "input", "inputmode": "numeric", "autocomplete": "off"}
+        )
+        super().__init__(**{"max_length": 60, "required": False, "widget": widget, **over})
+
+    def clean(self, value: Any) -> list[int]:
+        words = super().clean(value).replace("%", " ").replace(",", " ").split()
+        if not all(word.isdecimal() for word in words):
+            raise forms.ValidationError(gettext("Give whole percentages such as 50, 80, 100."))
+        return sorted({int(word) for word in words})
 
 
 class AmountField(forms.CharField):
@@ -109,7 +134,7 @@ class KeyEditForm(_Budgeted, KeyForm):
             "name": key.name,
             "models": "\n".join(key.model_patterns),
             "disabled": key.disabled,
-            **{name: getattr(key, name) for name in ("rpm", "tpm", "parallel")},
+            **{name: getattr(key, name) for name in ("rpm", "tpm", "parallel", "log_content")},
             **{name: " ".join(getattr(key, name)) for name in ("endpoints", "networks", "tags")},
         }
         if budget is not None:
@@ -117,7 +142,41 @@ class KeyEditForm(_Budgeted, KeyForm):
         return cls(data, initial=initial, may_budget=may_budget)
 
 
-class BudgetForm(forms.Form):
+class _Terms(forms.Form):
+    """What happens at the limit of a budget, and on the way there."""
+
+    action = forms.ChoiceField(
+        label=gettext_lazy("At the limit"),
+        choices=list(ACTION_NAMES.items()),
+        initial=BudgetAction.BLOCK,
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+    alert_percents = PercentsField(
+        label=gettext_lazy("Alert at (%)"),
+        initial="50, 80, 100",
+        help_text=gettext_lazy("Owners, admins, billing and whose budget it is. Empty = never."),
+    )
+    alert_forecast = forms.BooleanField(
+        label=gettext_lazy("Alert when the pace leads above the limit"), required=False
+    )
+
+    def __init__(self, *args: Any, **over: Any) -> None:
+        super().__init__(*args, **over)
+        self.fields["action"].required = not self.is_bound or "action" in self.data
+
+    def terms(self) -> dict[str, Any]:
+        """What the form says of the terms of a budget; a list or choice that is not sent stays."""
+        sent: dict[str, Any] = {
+            name: self.cleaned_data[name] for name in TERMS if name in self.cleaned_data
+        }
+        if not sent["action"]:
+            del sent["action"]
+        if "alert_percents" not in self.data:
+            del sent["alert_percents"]
+        return sent
+
+
+class BudgetForm(_Terms):
     """What a new budget shall be."""
 
     scope = forms.ChoiceField(
@@ -166,7 +225,7 @@ class BudgetForm(forms.Form):
         return data
 
 
-class BudgetChangeForm(forms.Form):
+class BudgetChangeForm(_Terms):
     """What of a budget can change."""
 
     amount = AmountField(label=gettext_lazy("Amount (USD)"))
@@ -175,3 +234,42 @@ class BudgetChangeForm(forms.Form):
         required=False,
         help_text=gettext_lazy("A budget that is off refuses nothing."),
     )
+
+    @classmethod
+    def of(cls, budget: Budget, data: Any) -> "BudgetChangeForm":
+        """The form of a budget as it is now."""
+        initial = {
+            "amount": format_usd(budget.amount_nano),
+            "alert_percents": ", ".join(map(str, sorted(budget.alert_percents))),
+            **{name: getattr(budget, name) for name in TERMS if name != "alert_percents"},
+        }
+        return cls(data, initial=initial)
+
+
+class RaiseForm(forms.Form):
+    """How much more of a budget somebody wants, until when and what for."""
+
+    budget = forms.ChoiceField(
+        label=gettext_lazy("Budget"), widget=forms.Select(attrs={"class": "input"})
+    )
+    amount = AmountField(label=gettext_lazy("How much more (USD)"))
+    until = forms.DateField(
+        label=gettext_lazy("Until the end of"),
+        widget=forms.DateInput(attrs={"class": "input", "type": "date"}),
+    )
+    reason = forms.CharField(
+        label=gettext_lazy("What for"),
+        max_length=REASON_MAX,
+        widget=forms.Textarea(attrs={"class": "input", "rows": 3}),
+    )
+
+    def __init__(self, data: Any, *, budgets: dict[str, str], chosen: str) -> None:
+        super().__init__(data, initial={"budget": chosen})
+        field = cast(forms.ChoiceField, self.fields["budget"])
+        field.choices = list(budgets.items())
+
+    def clean_amount(self) -> int:
+        nano: int | None = self.cleaned_data["amount"]
+        if not nano:
+            raise forms.ValidationError(gettext("Ask for more than zero."))
+        return nano

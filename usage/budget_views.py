@@ -1,6 +1,9 @@
 """Pages of budgets (W53): what stands in each, when it resets, and what it would have refused."""
 
+import datetime as dt
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -12,14 +15,22 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import access
 from accounts.access import Actor, organisation_page
 from accounts.models import KeyKind, Organisation
-from billing import budgets
+from billing import budget_alerts, budgets, raises
 from billing.budgets import BudgetRefused, Standing
-from billing.models import Budget
-from billing.rules.money import format_usd
+from billing.models import Budget, RaiseState
+from lib import clock
 from lib.htmx import render_part
+from notify.models import Delivery
 from usage import budgeting
-from usage.budget_forms import PERIOD_NAMES, SCOPE_NAMES, BudgetChangeForm, BudgetForm
+from usage.budget_forms import (
+    ACTION_NAMES,
+    PERIOD_NAMES,
+    SCOPE_NAMES,
+    BudgetChangeForm,
+    BudgetForm,
+)
 
+_FRESH = dt.timedelta(minutes=1)
 # From these shares on a meter is coloured, and says so in a word.
 _WARN_PERCENT, _BAD_PERCENT = 80, 95
 
@@ -37,19 +48,29 @@ def budget_list(request: HttpRequest, actor: Actor) -> HttpResponse:
                 "scope": SCOPE_NAMES[one.budget.scope],
                 "subject": names[one.budget.id],
                 "period": PERIOD_NAMES[one.budget.period],
+                "action": ACTION_NAMES[one.budget.action],
                 **meter_of(one),
             }
             for one in budgets.standing_of(found)
         ],
         "may_write": access.scope_of(actor, "budgets.write") is not None,
         "own_only": access.scope_of(actor, "budgets.read") == "own",
+        "tab": "budgets",
+        **tabs_of(actor),
     }
     return render_part(request, "usage/budgets.html", "usage/_budgets.html", context)
 
 
+def tabs_of(actor: Actor) -> dict[str, Any]:
+    """What the pages beside the budgets need to be offered: requests, and how many wait."""
+    may_ask = access.scope_of(actor, "budgets.ask") is not None
+    waiting = raises.visible_raises(actor).filter(state=RaiseState.WAITING) if may_ask else None
+    return {"may_ask": may_ask, "waiting": 0 if waiting is None else waiting.count()}
+
+
 def meter_of(one: Standing) -> dict[str, Any]:
     """What a meter of a budget shows: spent, held and limit, the tone and when it resets."""
-    limit = one.budget.amount_nano
+    limit = one.limit_nano
     used = one.spent_nano + one.held_nano
     percent = 100 if used >= limit else used * 100 // limit
     tone = "bad" if percent >= _BAD_PERCENT else "warn" if percent >= _WARN_PERCENT else ""
@@ -62,6 +83,8 @@ def meter_of(one: Standing) -> dict[str, Any]:
         "tone": tone if one.budget.enabled else "",
         "full": used >= limit,
         "resets_at": one.resets_at,
+        "forecast_at": one.forecast_at if one.budget.enabled else None,
+        "raised_until": one.budget.raised_until if limit > one.budget.amount_nano else None,
     }
 
 
@@ -81,6 +104,7 @@ def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 period=budget.period,
                 anchor=budget.anchor,
                 timezone=budget.timezone,
+                **form.terms(),
             )
         except BudgetRefused as refused:
             form.add_error(refused.field if refused.field in form.fields else None, refused.message)
@@ -116,19 +140,19 @@ def budget_preview(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     budget = budgets.access_budget(actor, id)
-    initial = {"amount": format_usd(budget.amount_nano), "enabled": budget.enabled}
-    form = BudgetChangeForm(request.POST or None, initial=initial)
+    form = BudgetChangeForm.of(budget, request.POST or None)
     if request.method == "POST":
         access.require(actor, "budgets.write")
         if form.is_valid() and form.cleaned_data["amount"] is not None:
-            budgeting.change_budget(
-                actor,
-                budget,
-                amount_nano=form.cleaned_data["amount"],
-                enabled=form.cleaned_data["enabled"],
-            )
-            messages.success(request, gettext("The budget is changed."))
-            return _to_list(request, actor)
+            try:
+                budgeting.change_budget(
+                    actor, budget, amount_nano=form.cleaned_data["amount"], **form.terms()
+                )
+            except BudgetRefused as refused:
+                form.add_error(refused.field, refused.message)
+            else:
+                messages.success(request, gettext("The budget is changed."))
+                return _to_list(request, actor)
     (standing,) = budgets.standing_of([budget])
     context = {
         "nav": "budgets",
@@ -139,6 +163,8 @@ def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
         "period": PERIOD_NAMES[budget.period],
         "meter": meter_of(standing),
         "told": budgeting.would_have(budget),
+        "action": ACTION_NAMES[budget.action],
+        "alerts": _alerts(budget),
         "may_write": access.scope_of(actor, "budgets.write") is not None,
     }
     response = render_part(
@@ -157,6 +183,66 @@ def budget_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
     budgets.remove_budget(actor, budgets.access_budget(actor, id))
     messages.success(request, gettext("The budget is removed. What was charged stays charged."))
     return _to_list(request, actor)
+
+
+@organisation_page("budgets.write")
+@require_POST
+def budget_test_alert(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    """Tell everybody who would be told; how each telling goes stands in the log."""
+    budget = budgets.access_budget(actor, id)
+    budget_alerts.send_test(actor, budget)
+    if getattr(request, "htmx", None):
+        return _log(request, actor, budget)
+    messages.success(request, gettext("A test is on its way."))
+    answer = redirect("budget", actor.organisation.slug, budget.id)  # type: ignore[union-attr]
+    answer.status_code = 303
+    return answer
+
+
+@organisation_page("budgets.read")
+@require_safe
+def budget_log(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """The log of alerts alone, which asks for itself while something is on its way."""
+    return _log(request, actor, budgets.access_budget(actor, id))
+
+
+def _log(request: HttpRequest, actor: Actor, budget: Budget) -> HttpResponse:
+    context = {
+        "budget": budget,
+        "alerts": _alerts(budget),
+        "may_write": access.scope_of(actor, "budgets.write") is not None,
+    }
+    return render(request, "usage/_budget_log.html", context)
+
+
+def _alerts(budget: Budget) -> dict[str, Any]:
+    """What was told of a budget, each with how its tellings went."""
+    told = budget_alerts.alerts_of(budget)
+    by_fact: dict[UUID, list[Delivery]] = {}
+    deliveries = Delivery.objects.filter(fact__in=[alert.fact_id for alert in told])
+    for delivery in deliveries.select_related("user", "endpoint").order_by("id"):
+        by_fact.setdefault(delivery.fact_id, []).append(delivery)
+    rows = [
+        {
+            "alert": alert,
+            "deliveries": [
+                {"delivery": one, "to": _receiver(one)}
+                for one in by_fact.get(alert.fact_id or UUID(int=0), [])
+            ],
+        }
+        for alert in told
+    ]
+    # What is younger has its deliveries made, or tried, any moment now.
+    fresh = [alert for alert in told if alert.told_at > clock.now() - _FRESH]
+    pending = {fact for fact, made in by_fact.items() if any(one.ended_at is None for one in made)}
+    waits = any(alert.fact_id not in by_fact or alert.fact_id in pending for alert in fresh)
+    return {"rows": rows, "waits": waits}
+
+
+def _receiver(delivery: Delivery) -> str:
+    if delivery.user is not None:
+        return delivery.user.email
+    return urlsplit(delivery.endpoint.url).hostname or "" if delivery.endpoint else ""
 
 
 def _wanted(actor: Actor, form: BudgetForm) -> Budget:

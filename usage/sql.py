@@ -78,7 +78,8 @@ class RecordWritten(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """A request that never became an attempt; its record has the request's id."""
+    """A request that never became an attempt; its record has the request's id. `window_id` is the
+    budget window that refused it, if one did."""
 
     organisation_id: UUID
     request_id: UUID
@@ -91,6 +92,7 @@ class Refusal(NamedTuple):
     stream: bool
     source: str
     ending: Ending
+    window_id: int | None = None
 
 
 def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from usage import budget_views, key_views, request_views, review_views, views
+from usage import budget_views, key_views, raise_views, request_views, review_views, views
 
 urlpatterns = [
     path("o/<slug:o>/keys", key_views.key_list, name="keys"),
@@ -9,8 +9,23 @@ urlpatterns = [
     path("o/<slug:o>/budgets", budget_views.budget_list, name="budgets"),
     path("o/<slug:o>/budgets/new", budget_views.budget_create, name="budget_create"),
     path("o/<slug:o>/budgets/_f/preview", budget_views.budget_preview, name="budget_preview"),
+    path("o/<slug:o>/budgets/requests", raise_views.raise_list, name="raises"),
+    path(
+        "o/<slug:o>/budgets/requests/<str:id>/approve",
+        raise_views.raise_approve,
+        name="raise_approve",
+    ),
+    path("o/<slug:o>/budgets/requests/<str:id>/deny", raise_views.raise_deny, name="raise_deny"),
+    path("o/<slug:o>/budgets/requests/<str:id>/end", raise_views.raise_end, name="raise_end"),
+    path("b/<str:id>", raise_views.budget_link, name="budget_link"),
     path("o/<slug:o>/budgets/<str:id>", budget_views.budget_change, name="budget"),
     path("o/<slug:o>/budgets/<str:id>/remove", budget_views.budget_remove, name="budget_remove"),
+    path(
+        "o/<slug:o>/budgets/<str:id>/test-alert",
+        budget_views.budget_test_alert,
+        name="budget_test_alert",
+    ),
+    path("o/<slug:o>/budgets/<str:id>/_f/log", budget_views.budget_log, name="budget_log"),
     path("o/<slug:o>/usage", views.usage_page, name="usage"),
     path("o/<slug:o>/requests", views.request_list, name="requests"),
     path("o/<slug:o>/requests/<str:rid>", request_views.request_page, name="request"),

@@ -29,6 +29,8 @@ LABEL_SCOPES: Final[tuple[Scope, ...]] = ("project", "tag", "customer")
 FOREVER: Final = Span(
     dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 )
+# What a window lets in whose budget refuses nothing; far above all money, and sums of it fit.
+UNBOUNDED_NANO: Final = 2**62
 
 _ANCHORS: Final[dict[Period, range]] = {
     "hour": range(60),

@@ -12,7 +12,7 @@ import yaml
 from billing.rules.money import format_multiplier, format_usd
 from config.management import shape
 from config.management.difference import Item, Value, instant_text, rates_as_written
-from config.management.wanted import KEY_LIMITS, LIMITS
+from config.management.wanted import BUDGET_TERMS, KEY_LIMITS, LIMITS
 
 Document = dict[str, Any]
 
@@ -48,6 +48,7 @@ def document(present: Iterable[Item]) -> Document:
             case "member":
                 member = {"email": item.id.name[1], "role": fields["role"]}
                 member |= {"operator": True} if fields["operator"] else {}
+                member |= _limits(fields)
                 organisations[item.id.name[0]]["members"].append(member)
             case "key":
                 key = {"name": item.id.name[1], "secret": shape.KEEP}
@@ -116,11 +117,11 @@ def _organisation(slug: str, fields: Mapping[str, Value]) -> Document:
         organisation["plan"] = fields["plan"]
     if fields["credit"] is not None:
         organisation["credit"] = format_usd(cast(int, fields["credit"]))
-    return organisation | {"members": [], "teams": []}
+    return organisation | _limits(fields) | {"members": [], "teams": []}
 
 
 def _limits(fields: Mapping[str, Value]) -> Document:
-    """Only those that are there: most keys and teams have none."""
+    """Only those that are there: most have none."""
     return {name: fields[name] for name in LIMITS if fields[name] is not None}
 
 
@@ -135,7 +136,7 @@ def _budget(period: str, fields: Mapping[str, Value]) -> Document:
     return {
         "amount": format_usd(cast(int, fields["amount"])),
         "period": period,
-        **_plain(fields, ("timezone", "anchor", "enabled")),
+        **_plain(fields, ("anchor", *BUDGET_TERMS)),
     }
 
 

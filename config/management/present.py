@@ -110,6 +110,7 @@ def _organisations() -> Iterator[Item]:
             "retention_hours": organisation.retention_hours,
             "plan": plans.get(organisation.id, ""),
             "credit": credits.get(organisation.id),
+            **{name: getattr(organisation, name) for name in LIMITS},
         }
         # Organisations and teams hold books and usage: they are never removed.
         yield Item(Id("organisation", (organisation.slug,)), fields, lasting=True)
@@ -118,7 +119,11 @@ def _organisations() -> Iterator[Item]:
         yield Item(Id("team", (team.organisation.slug, team.name)), fields, lasting=True)
     members = Membership.objects.select_related("organisation", "user")
     for member in members.order_by("created_at", "id"):
-        fields = {"role": str(member.role), "operator": member.user.operator}
+        fields = {
+            "role": str(member.role),
+            "operator": member.user.operator,
+            **{name: getattr(member, name) for name in LIMITS},
+        }
         yield Item(Id("member", (member.organisation.slug, member.user.email.lower())), fields)
     keys = Key.objects.filter(revoked_at=None, kind=KeyKind.RELAY)
     for key in keys.select_related("organisation", "team").order_by("created_at", "id"):
@@ -161,6 +166,9 @@ def _budgets() -> Iterator[Item]:
             "timezone": budget.timezone,
             "anchor": budget.anchor,
             "enabled": budget.enabled,
+            "action": str(budget.action),
+            "alert_percents": tuple(budget.alert_percents),
+            "alert_forecast": budget.alert_forecast,
         }
         subject = subject.lower() if budget.scope == "user" else subject
         name = (budget.organisation.slug, str(budget.scope), subject, str(budget.period))

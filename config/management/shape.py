@@ -208,6 +208,13 @@ class Budget(Part):
     timezone: str = "UTC"
     anchor: int | None = None
     enabled: bool = True
+    action: Literal["block", "warn", "slow"] = "block"
+    alert_percents: Annotated[list[Annotated[int, Field(ge=1, le=100)]], Field(max_length=10)] = [
+        50,
+        80,
+        100,
+    ]
+    alert_forecast: bool = False
 
 
 class ScopedBudget(Budget):
@@ -215,10 +222,13 @@ class ScopedBudget(Budget):
     subject: Annotated[str, StringConstraints(max_length=200)] = ""
 
 
-class Limited(Part):
+class Counted(Part):
     rpm: Count | None = None
     tpm: Count | None = None
     parallel: Count | None = None
+
+
+class Limited(Counted):
     budgets: list[Budget] = []
 
 
@@ -240,13 +250,13 @@ class Team(Limited):
     keys: list[Key] = []
 
 
-class Member(Part):
+class Member(Counted):
     email: Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
     role: Literal["owner", "admin", "billing", "developer", "viewer"]
     operator: Annotated[bool, AfterValidator(_granted)] = False
 
 
-class Organisation(Part):
+class Organisation(Counted):
     name: Name
     slug: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=50)] = ""
     currency: Literal["USD"] = "USD"

@@ -17,6 +17,7 @@ from config.management.loading import Loaded, price_key, stored_rates
 from config.management.yaml_source import Path
 
 LIMITS: Final = ("rpm", "tpm", "parallel")
+BUDGET_TERMS: Final = ("timezone", "enabled", "action", "alert_percents", "alert_forecast")
 KEY_LIMITS: Final = ("endpoints", "ips", "tags", "log_content")
 
 Digest = Callable[[str], bytes]
@@ -124,21 +125,23 @@ class _Flattener:
         self, organisation: shape.Organisation, slug: str, path: Path
     ) -> Iterator[Item]:
         fields: dict[str, Value] = {"name": organisation.name}
-        fields |= _stated(organisation, ("currency", "plan", "retention_hours"))
+        plain = ("currency", "plan", "retention_hours", *LIMITS)
+        fields |= _stated(organisation, plain)
         if organisation.credit is not None:
             fields["credit"] = parse_usd(organisation.credit)
-        defaults = _defaults(shape.Organisation, ("currency", "plan", "retention_hours"))
+        defaults = _defaults(shape.Organisation, plain)
         yield Item(Id("organisation", (slug,)), fields, defaults, path)
         for n, team in enumerate(organisation.teams):
             fields = _stated(team, LIMITS)
             defaults = _defaults(shape.Team, LIMITS)
             yield Item(Id("team", (slug, team.name)), fields, defaults, (*path, "teams", n))
         for n, member in enumerate(organisation.members):
-            role: dict[str, Value] = {"role": member.role}
+            fields = {"role": member.role, **_stated(member, LIMITS)}
             if member.operator:
-                role["operator"] = True
-            email = member.email.lower()
-            yield Item(Id("member", (slug, email)), role, {}, (*path, "members", n))
+                fields["operator"] = True
+            defaults = _defaults(shape.Member, LIMITS)
+            id = Id("member", (slug, member.email.lower()))
+            yield Item(id, fields, defaults, (*path, "members", n))
         for n, team in enumerate(organisation.teams):
             for k, key in enumerate(team.keys):
                 yield self._key(key, slug, team.name, (*path, "teams", n, "keys", k))
@@ -173,13 +176,13 @@ class _Flattener:
 def _budget(budget: shape.Budget, name: tuple[str, str, str], path: Path) -> Item:
     fields: dict[str, Value] = {
         "amount": parse_usd(budget.amount),
-        **_stated(budget, ("timezone", "enabled")),
+        **_tuples(_stated(budget, BUDGET_TERMS)),
     }
     if budget.anchor is not None:
         fields["anchor"] = budget.anchor
     defaults: dict[str, Value] = {
         "anchor": default_anchor(budget.period),
-        **_defaults(shape.Budget, ("timezone", "enabled")),
+        **_tuples(_defaults(shape.Budget, BUDGET_TERMS)),
     }
     return Item(Id("budget", (*name, budget.period)), fields, defaults, path)
 

@@ -155,10 +155,11 @@ class _Writer:
             self._organisations[slug] = organisations.create_organisation(
                 after["name"], owner=None, actor=SYSTEM, slug="" if "(new)" in slug else slug
             )
-        elif changed := after.keys() - {"credit", "plan", "retention_hours"}:
+        elif changed := after.keys() - {"credit", "plan", "retention_hours", *LIMITS}:
             raise _Refused(f"the {', '.join(sorted(changed))} of an organisation does not change")
         if "retention_hours" in after:
             organisations.set_retention(self._find(slug), after["retention_hours"], actor=SYSTEM)
+        keys.change_limits(SYSTEM, self._find(slug), **_counts(change))
         if after.get("plan") or (change.action == "change" and "plan" in after):
             plans.put_on_plan(SYSTEM, self._find(slug), after["plan"])
         if credit := after.get("credit"):
@@ -171,7 +172,7 @@ class _Writer:
         team = organisation.teams.filter(name=name).first()
         if team is None:
             team = organisations.create_team(organisation, name, actor=SYSTEM)
-        keys.change_team(SYSTEM, team, **cast(dict[str, Any], change.after))
+        keys.change_limits(SYSTEM, team, **_counts(change))
 
     def _member(self, change: Change) -> None:
         slug, email = change.id.name
@@ -182,6 +183,8 @@ class _Writer:
         if "role" in change.after:
             role = Role(cast(str, change.after["role"]))
             organisations.set_member(organisation, email, role, actor=SYSTEM)
+        membership = organisation.memberships.get(user__email__iexact=email)
+        keys.change_limits(SYSTEM, membership, **_counts(change))
         if change.after.get("operator"):
             organisations.add_person(email, actor=SYSTEM, operator=True)
 
@@ -232,6 +235,8 @@ class _Writer:
         ).first()
         fields = cast(dict[str, Any], {"amount_nano": change.after.get("amount"), **change.after})
         fields.pop("amount", None)
+        if "alert_percents" in fields:
+            fields["alert_percents"] = list(fields["alert_percents"])
         if (
             there is not None
             and change.action == "change"
@@ -244,7 +249,7 @@ class _Writer:
             budgets.remove_budget(SYSTEM, there)
             if change.action == "remove":
                 return
-            kept = {name: getattr(there, name) for name in ("timezone", "anchor", "enabled")}
+            kept = {name: getattr(there, name) for name in ("timezone", "anchor", *budgets.TERMS)}
             amount = fields["amount_nano"]
             amount_nano = there.amount_nano if amount is None else amount
             fields = {**kept, **fields, "amount_nano": amount_nano}
@@ -272,6 +277,11 @@ def _channel_fields(after: Mapping[str, Value], channel: Channel | None) -> Chan
             secret.text or stored[secret.digest] for secret in cast(tuple[Secret], fields["keys"])
         ]
     return cast(ChannelFields, fields)
+
+
+def _counts(change: Change) -> dict[str, int | None]:
+    """What a change says of the limits of an organisation, a team or a member."""
+    return {name: cast(int | None, change.after[name]) for name in LIMITS if name in change.after}
 
 
 def _key_fields(fields: Mapping[str, Value]) -> dict[str, Any]:

@@ -23,8 +23,8 @@ _TRIES_MAX: Final = 4
 
 
 class Guarded(NamedTuple):
-    """What an attempt must fit beside the wallet: budgets by id, and the limits of the key and its
-    team, of which it takes `tokens`."""
+    """What an attempt must fit beside the wallet: budgets by id, and the limits of the key, its
+    team, its organisation and who asks, of which it takes `tokens`."""
 
     budget_ids: tuple[int, ...]
     tokens: int
@@ -115,6 +115,7 @@ def _hold(asked: Asked, posting_id: UUID) -> money.HoldAsked:
         budget_ids=guarded.budget_ids,
         tokens=guarded.tokens,
         counted=attempt.n == 1,
+        user_id=attempt.user_id,
     )
 
 

@@ -40,11 +40,13 @@ class Standing(NamedTuple):
 class Principal:
     """Who is calling. `expires_at` is in Unix seconds; `model_patterns`, `endpoints` and `networks`
     () = every one; `plan_id` is the organisation's plan, if it has one; `retention_hours` is how
-    long its answers are kept for later requests, 0 = not at all; an `operator`'s key is told which
+    long its answers are kept for later requests, 0 = not at all, which is also so for a key that
+    keeps no content; an `operator`'s key is told which
     channel answered.
 
-    `limited` says that the key or its team has a limit of requests or tokens, `tpm` is the lowest
-    of tokens. `budgets` are those that its requests may fall under, as of `guards` changes of them.
+    `limited` says that the key, its team, its organisation or who asks has a limit of requests or
+    tokens, `tpm` is the lowest of tokens. `budgets` are those that its requests may fall under, as
+    of `guards` changes of them.
     """
 
     key_id: UUID
@@ -259,21 +261,28 @@ def _principal(row: Row) -> Principal:
     )
 
 
-# A person's budgets stand over the playground's key whoever uses it; which ones is for the request.
+# A person's budgets and limits stand over the playground's key whoever uses it; which ones is for
+# the request.
 _COLUMNS = """
     SELECT key.id, key.organisation_id, key.team_id, key.user_id, key.kind,
            array_to_string(key.model_patterns, E'\\n'), extract(epoch FROM key.expires_at),
            key.disabled OR key.revoked_at IS NOT NULL,
            (SELECT plan_id FROM billing_organisationplan plan
             WHERE plan.organisation_id = key.organisation_id),
-           (SELECT retention_hours FROM accounts_organisation o WHERE o.id = key.organisation_id),
+           CASE WHEN key.log_content THEN owner.retention_hours ELSE 0 END,
            json_build_object(
                'operator', coalesce(
                    (SELECT operator FROM accounts_user u WHERE u.id = key.user_id), false),
                'endpoints', key.endpoints, 'networks', key.networks, 'tags', key.tags,
                'limited', num_nonnulls(key.rpm, key.tpm, key.parallel,
-                                       team.rpm, team.tpm, team.parallel) > 0,
-               'tpm', least(key.tpm, team.tpm),
+                                       team.rpm, team.tpm, team.parallel,
+                                       owner.rpm, owner.tpm, owner.parallel,
+                                       member.rpm, member.tpm, member.parallel) > 0
+                   OR key.kind = 'playground' AND EXISTS (
+                       SELECT FROM accounts_membership m
+                       WHERE m.organisation_id = key.organisation_id
+                         AND num_nonnulls(m.rpm, m.tpm, m.parallel) > 0),
+               'tpm', least(key.tpm, team.tpm, owner.tpm, member.tpm),
                'guards', coalesce((
                    SELECT guards FROM billing_account account
                    WHERE account.organisation_id = key.organisation_id
@@ -289,6 +298,9 @@ _COLUMNS = """
                        OR budget.scope = 'user' AND (
                            key.kind = 'playground' OR budget.subject = key.user_id::text))
                ), '[]'::json))
-    FROM accounts_key key JOIN accounts_team team ON team.id = key.team_id"""
+    FROM accounts_key key JOIN accounts_team team ON team.id = key.team_id
+    JOIN accounts_organisation owner ON owner.id = key.organisation_id
+    LEFT JOIN accounts_membership member
+        ON member.organisation_id = key.organisation_id AND member.user_id = key.user_id"""
 _BY_DIGEST = _COLUMNS + " WHERE key.digest = %(digest)s::bytea"
 _BY_ID = _COLUMNS + " WHERE key.id = %(id)s::uuid"

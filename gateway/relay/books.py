@@ -300,6 +300,11 @@ class Books:
         organisations = {asked.attempt.organisation_id for asked in batch}
         ended = [item for item in endings if type(item) is Resolved]
         organisations.update(item.organisation_id for item in ended)
+        organisations.update(
+            item.organisation_id
+            for item in endings
+            if type(item) is Refusal and item.window_id is not None
+        )
         resolved = [item for item in ended if item.state != "kept"]
         marks, self._marks = self._marks, {}
         lease_due, self._lease_due = self._lease_due, False

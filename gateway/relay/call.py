@@ -237,9 +237,17 @@ class Call:
         )
 
     def note(
-        self, status: int, kind: ErrorKind, message: str, model: str, *, stream: bool
+        self,
+        status: int,
+        kind: ErrorKind,
+        message: str,
+        model: str,
+        *,
+        stream: bool,
+        window_id: int | None = None,
     ) -> Outcome:
-        """Write the record of this request as one that never became an attempt."""
+        """Write the record of this request as one that never became an attempt; `window_id` is the
+        budget window that refused it."""
         principal = self.principal
         ending = Ending(
             final=True, status=status, kind=kind, message=message, total_ms=self.elapsed_ms()
@@ -257,6 +265,7 @@ class Call:
                 stream,
                 self.source,
                 ending,
+                window_id,
             )
         )
         return self.plain_outcome(status, kind, message)

@@ -31,8 +31,8 @@ _NOT_KEPT: Final = (
     "hours, and not with store false; send the whole conversation in `input`"
 )
 _NOTHING_KEPT: Final = (
-    "previous_response_id cannot be used: this organisation keeps no responses (its retention is "
-    "0); send the whole conversation in `input`"
+    "previous_response_id cannot be used: no responses are kept for this key (its organisation's "
+    "retention is 0, or the key keeps no content); send the whole conversation in `input`"
 )
 _NO_ITEM: Final = (
     "item_reference {name} names no item that is kept here: items of responses are kept for "

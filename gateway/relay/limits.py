@@ -26,12 +26,19 @@ class Headroom(NamedTuple):
 
 
 class LimitReached(RequestFault):
-    """A limit of requests or tokens. `wait_ms` is when it would fit, if nobody else comes."""
+    """A limit of requests or tokens. `wait_ms` is when it would fit, if nobody else comes;
+    `public_url` is where people find us."""
 
-    def __init__(self, told: Mapping[str, Any]) -> None:
+    def __init__(self, told: Mapping[str, Any], public_url: str) -> None:
         super().__init__("rate_limited", None, "")
-        gate, limit, used = told["gate"], told["limit"], told["used"]
         self.wait_ms: int = told["wait_ms"]
+        self.headroom: Mapping[str, Headroom] = {}
+        if told["gate"] == "slow":
+            what = f"{_standing(told)}), so its requests run one at a time"
+            what += _ask_for_more(told, public_url)
+            self.message = message_of("rate_limited", what, seconds=1)
+            return
+        gate, limit, used = told["gate"], told["limit"], told["used"]
         what = f"{limit} {_NAMES[gate]} of this {told['scope']}"
         what += f", {used} are running" if gate == "parallel" else f", {used} are used"
         if told["need"] > limit:
@@ -39,7 +46,6 @@ class LimitReached(RequestFault):
         elif gate == "tokens":
             what += f" and this request needs up to {told['need']}"
         self.message = message_of("rate_limited", what, seconds=max(1, -(-self.wait_ms // 1000)))
-        self.headroom: Mapping[str, Headroom] = {}
         if told["scope"] == "key" and gate != "parallel":
             self.headroom = {gate: Headroom(limit, max(0, limit - used), self.wait_ms)}
 
@@ -49,25 +55,46 @@ def read_headroom(told: Mapping[str, Any] | None) -> Mapping[str, Headroom]:
     return {} if told is None else {kind: Headroom(*left) for kind, left in told.items()}
 
 
-def used_up(told: Mapping[str, Any] | None, needed_nano: int, available_nano: int) -> RequestFault:
-    """The refusal for money, by what has the least of it: the wallet, or a budget."""
-    needed, available = format_usd(needed_nano), format_usd(available_nano)
-    if told is None or told["gate"] == "wallet":
-        what = f"team balance is used up (needed {needed} USD, available {available} USD)"
-        return RequestFault("insufficient_balance", None, what)
+class UsedUp(RequestFault):
+    """The refusal for money, by what has the least of it: the wallet, or the budget whose window
+    `window_id` is."""
+
+    def __init__(
+        self,
+        told: Mapping[str, Any] | None,
+        needed_nano: int,
+        available_nano: int,
+        public_url: str,
+    ) -> None:
+        needed = format_usd(needed_nano)
+        self.window_id: int | None = None
+        if told is None or told["gate"] == "wallet":
+            available = format_usd(available_nano)
+            what = f"team balance is used up (needed {needed} USD, available {available} USD)"
+        else:
+            self.window_id = told["window"]
+            reset = "it does not reset"
+            if told["period"] != "total":
+                reset_at = dt.datetime.fromtimestamp(told["reset"], dt.UTC)
+                reset = f"it resets at {reset_at:%Y-%m-%dT%H:%M:%SZ}"
+            what = f"{_standing(told)}, needed {needed} USD; {reset})"
+            what += _ask_for_more(told, public_url)
+        super().__init__("insufficient_balance", None, what)
+
+
+def _standing(told: Mapping[str, Any]) -> str:
+    """What stands under a budget, up to a bracket that is still to be closed."""
     scope, subject = told["scope"], told["subject"]
     named = f" {quote_value(subject)}" if scope in ("model", "project", "tag", "customer") else ""
-    reset = "it does not reset"
-    if told["period"] != "total":
-        reset = (
-            f"it resets at {dt.datetime.fromtimestamp(told['reset'], dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
-        )
-    what = (
+    per = "" if told["period"] == "total" else f" per {told['period']}"
+    return (
         f"{scope} budget{named} is used up (spent {format_usd(told['spent'])} USD and held "
-        f"{format_usd(told['held'])} USD of {format_usd(told['limit'])} USD per {told['period']}, "
-        f"needed {needed} USD; {reset})"
-    ).replace(" per total", "")
-    return RequestFault("insufficient_balance", None, what)
+        f"{format_usd(told['held'])} USD of {format_usd(told['limit'])} USD{per}"
+    )
+
+
+def _ask_for_more(told: Mapping[str, Any], public_url: str) -> str:
+    return f". Ask for more: {public_url}/b/{told['budget']}" if public_url else ""
 
 
 def limit_headers(

@@ -25,7 +25,7 @@ from gateway.relay.counting import COUNTERS, count_tokens
 from gateway.relay.database import DatabaseAway, DatabaseRefused
 from gateway.relay.dialects import Facts
 from gateway.relay.health import Out, jittered
-from gateway.relay.limits import LimitReached, read_headroom, used_up
+from gateway.relay.limits import LimitReached, UsedUp, read_headroom
 from gateway.relay.plain import PlainFacts
 from gateway.relay.price_list import Price, asked_tier
 from gateway.relay.settlement import Resolved
@@ -110,7 +110,8 @@ class Run:
             )
             return await self._try(facts, candidates, asking)
         except RequestFault as fault:
-            outcome = self._note(KINDS[fault.kind].status, fault.kind, fault.message)
+            window_id = fault.window_id if isinstance(fault, UsedUp) else None
+            outcome = self._note(KINDS[fault.kind].status, fault.kind, fault.message, window_id)
             refused = Refused(fault.kind, outcome.status, fault.message, fault.param)
             if isinstance(fault, LimitReached):
                 refused = refused._replace(retry_after_ms=fault.wait_ms, headroom=fault.headroom)
@@ -354,15 +355,16 @@ class Run:
             if verdict.word == "key_gone":
                 raise RequestFault("authentication", None, "")
             if verdict.word == "limited" and verdict.told is not None:
-                raise LimitReached(verdict.told)
+                raise LimitReached(verdict.told, call.parts.config.public_url)
             if verdict.word == "stale":
                 call.principal = await call.parts.renew(call.principal)
                 continue
             smaller = None if sizing is None else sizing.within(verdict.available_nano)
             if smaller is None:
-                raise used_up(verdict.told, size.hold_nano, verdict.available_nano)
+                break
             size = smaller
-        raise used_up(verdict.told, size.hold_nano, verdict.available_nano)
+        url = call.parts.config.public_url
+        raise UsedUp(verdict.told, size.hold_nano, verdict.available_nano, url)
 
     def budgets(self) -> tuple[int, ...]:
         """The budgets of the request that was read."""
@@ -540,13 +542,15 @@ class Run:
         )
         self._call.parts.books.settle(ended._replace(ending=ending))
 
-    def _note(self, status: int, kind: ErrorKind, message: str) -> Outcome:
+    def _note(
+        self, status: int, kind: ErrorKind, message: str, window_id: int | None = None
+    ) -> Outcome:
         facts = self._facts
         target = self._call.asked.target
         model, stream = target.model or self._named, target.stream
         if facts is not None:
             model, stream = self._asked.name or facts.model, facts.stream
-        return self._call.note(status, kind, message, model, stream=stream)
+        return self._call.note(status, kind, message, model, stream=stream, window_id=window_id)
 
     async def _refuse_overloaded(self) -> Outcome:
         message = message_of("overloaded")

@@ -107,6 +107,9 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
         refused = [item for item in batch if type(item) is usage.Refusal]
         if refused:
             found.append(usage.write_refusals(refused))
+            windows = [item.window_id for item in refused if item.window_id is not None]
+            if windows:
+                found.append(money.note_refused(windows))
         late = [usage.RecordWritten(*item) for item in batch if type(item) is Late]
         if late:
             found.append(usage.learn_late(late))

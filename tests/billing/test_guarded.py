@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from accounts.models import Key, Organisation, Team
+from accounts.models import Key, Membership, Organisation, Role, Team, User
 from billing import sql
 from billing.ledger import execute
 from billing.models import Account, Budget, BudgetWindow, Hold, RateSecond
-from billing.rules.budget import FOREVER
+from billing.rules.budget import FOREVER, UNBOUNDED_NANO
 from billing.wallets import add_opening_credit, balance
 from lib.ids import new_id
 
@@ -94,7 +94,8 @@ def test_the_most_limiting_budget_is_named_with_its_numbers(key: Key) -> None:
     ((word, available, told),) = place(asked(key, 400, small, large))
     assert (word, available) == ("insufficient", 50)
     assert told == {
-        "gate": "budget", "scope": "model", "subject": "gpt-*", "period": "total", "limit": 300,
+        "gate": "budget", "budget": small.budget_id, "window": small.id, "wait_ms": None,
+        "scope": "model", "subject": "gpt-*", "period": "total", "limit": 300,
         "spent": 0, "held": 250, "reset": int(FOREVER.end_at.timestamp()),
     }  # fmt: skip
     ((word, _, told),) = place(asked(key, 5_000))
@@ -168,6 +169,58 @@ def test_budget_that_was_lowered_below_what_stands_lets_nothing_more_in(key: Key
     assert words(asked(key, 0, one)) == ["admitted"]
 
 
+def test_budget_that_only_warns_counts_and_refuses_nothing(key: Key) -> None:
+    """8.3: what is held and spent under it is exact, above its limit as well."""
+    one, wall = budget(key, "key", 100), budget(key, "team", 900)
+    Budget.objects.filter(id=one.budget_id).update(action="warn")
+    BudgetWindow.objects.filter(id=one.id).update(cap_nano=UNBOUNDED_NANO)
+    assert words(asked(key, 300, one, wall), asked(key, 301, one, wall)) == ["admitted"] * 2
+    assert stands(one) == (601, 0)
+    ((word, _, told),) = place(asked(key, 300, one, wall))
+    assert (word, told["scope"]) == ("insufficient", "team")
+
+
+def test_slow_budget_lets_one_at_a_time_through_above_its_limit(key: Key) -> None:
+    """8.3: up to the limit as many as fit; above it the next waits until nothing is held."""
+    one = budget(key, "key", 100)
+    Budget.objects.update(action="slow")
+    BudgetWindow.objects.update(cap_nano=UNBOUNDED_NANO)
+    first = [asked(key, 50, one), asked(key, 50, one)]
+    assert words(*first) == ["admitted", "admitted"]
+    ((word, _, told),) = place(asked(key, 10, one))
+    assert (word, told["gate"], told["wait_ms"]) == ("limited", "slow", 1000)
+    assert (told["budget"], told["held"], told["limit"]) == (one.budget_id, 100, 100)
+
+    def end(holds: list[sql.HoldAsked]) -> None:
+        with transaction.atomic():
+            execute(sql.lock_accounts([key.organisation_id]))
+            execute(sql.resolve_holds([sql.HoldResolved(
+                hold.attempt_id, new_id(), key.organisation_id, "settled", hold.amount_nano)
+                for hold in holds]))  # fmt: skip
+
+    end(first)
+    assert stands(one) == (0, 100)
+    batch = [asked(key, 20, one), asked(key, 21, one)]
+    assert words(*batch) == ["admitted", "limited"]
+    assert words(asked(key, 1, one)) == ["limited"]
+    end(batch[:1])
+    assert words(asked(key, 21, one)) == ["admitted"]
+    assert stands(one) == (21, 120)
+
+
+def test_raised_budget_has_more_room_until_its_instant(key: Key) -> None:
+    one = budget(key, "key", 100)
+    BudgetWindow.objects.update(cap_nano=150)
+    later = dt.datetime(2999, 1, 1, tzinfo=dt.UTC)
+    Budget.objects.update(raised_nano=50, raised_until=later)
+    ((word, _, told),) = place(asked(key, 151, one))
+    assert (word, told["limit"]) == ("insufficient", 150)
+    assert words(asked(key, 120, one)) == ["admitted"]
+    Budget.objects.update(raised_until=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+    ((word, available, told),) = place(asked(key, 1, one))
+    assert (word, available, told["limit"]) == ("insufficient", 0, 100)
+
+
 # Limits -----------------------------------------------------------------------------------------
 
 
@@ -214,6 +267,47 @@ def test_team_and_key_limit_together_and_the_longer_wait_is_named(key: Key) -> N
     assert words(asked(neighbour), asked(key)) == ["admitted", "admitted"]
     ((word, _, told),) = place(asked(key))
     assert (word, told["scope"], told["limit"]) == ("limited", "team", 2)
+
+
+@pytest.mark.parametrize("scope", ["organisation", "user"])
+@pytest.mark.parametrize("limits", [{"rpm": 2}, {"tpm": 20}, {"parallel": 2}])
+def test_limits_of_the_organisation_and_of_who_asks_span_their_keys(
+    key: Key, scope: str, limits: dict[str, int]
+) -> None:
+    person = User.objects.create_user("bob@example.org")
+    member = Membership.objects.create(
+        user=person, organisation=key.organisation, role=Role.DEVELOPER
+    )
+    limited = Organisation if scope == "organisation" else Membership
+    limited.objects.update(**limits)
+    other = another(Team.objects.create(organisation=key.organisation, name="b", slug="b"), "o")
+    batch = [asked(one, tokens=10, user_id=person.id) for one in (key, other, key)]
+    assert words(*batch) == ["admitted", "admitted", "limited"]
+    ((word, _, told),) = place(asked(other, tokens=10, user_id=person.id))
+    assert (word, told["scope"]) == ("limited", scope)
+    # Somebody else is bound by the organisation's alone.
+    nobody = place(asked(other, tokens=10))[0][0]
+    assert nobody == ("limited" if scope == "organisation" else "admitted")
+    held = Hold.objects.get(id=batch[0].attempt_id)
+    leased = (held.leased_organisation_id, held.leased_member_id)
+    expected = (key.organisation_id, None) if scope == "organisation" else (None, member.limit_id)
+    assert leased == (expected if "parallel" in limits else (None, None))
+
+
+def test_the_most_limiting_of_four_is_named(key: Key) -> None:
+    """Key, team, person and organisation at once."""
+    person = User.objects.create_user("bob@example.org")
+    Membership.objects.create(
+        user=person, organisation=key.organisation, role=Role.DEVELOPER, rpm=1
+    )
+    Organisation.objects.update(rpm=4)
+    Team.objects.update(rpm=3)
+    Key.objects.update(rpm=2)
+    found = place(*(asked(key, user_id=person.id) for _ in range(2)))
+    assert (found[1][0], found[1][2]["scope"]) == ("limited", "user")
+    Membership.objects.update(rpm=None)
+    found = place(*(asked(key, user_id=person.id) for _ in range(2)))
+    assert (found[1][0], found[1][2]["scope"]) == ("limited", "key")
 
 
 def test_further_attempt_of_a_request_is_not_counted_again(key: Key) -> None:

@@ -5,6 +5,7 @@ import datetime as dt
 import hashlib
 import hmac
 import json
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -24,7 +25,7 @@ from tests import cast
 from tests.notify.receiver import Receiver
 
 
-def happen(people: cast.Cast, kind: str = "code.redeemed", **body: object) -> UUID:
+def happen(people: cast.Cast, kind: str = "code.redeemed", **body: Any) -> UUID:
     with transaction.atomic():
         return put(kind, people.acme.id, **body)
 

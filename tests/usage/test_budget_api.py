@@ -32,7 +32,9 @@ def test_budget_is_made_shown_changed_and_removed(people: Cast, owner: Client) -
     assert told | {"id": "", "starts_at": "", "resets_at": ""} == {
         "id": "", "scope": "key", "subject": "ci", "amount": "5.00", "period": "month",
         "anchor": 1, "timezone": "UTC", "enabled": True, "spent": "0.00", "held": "0.00",
-        "left": "5.00", "starts_at": "", "resets_at": "",
+        "left": "5.00", "starts_at": "", "resets_at": "", "action": "block", "limit": "5.00",
+        "alert_percents": [50, 80, 100], "alert_forecast": False, "raised_until": None,
+        "forecast_at": None,
     }  # fmt: skip
     url = f"{URL}/{told['id']}"
     assert owner.get(url).json() == told

@@ -22,6 +22,7 @@ requests.read    a a a o a a
 balance.read     a a a . . a
 budgets.read     a a a o . a
 budgets.write    a a . . . .
+budgets.ask      a a . o . .
 wallet.write     a . a . . .
 topups.read      a a a . . a
 topups.write     a . a . . .

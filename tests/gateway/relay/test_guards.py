@@ -9,6 +9,7 @@ import pytest
 
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask, chunks_of
+from tests.gateway.relay.clients import Clients
 from tests.hub import Answer, Hub, Tenant
 
 NANO = Decimal(10) ** 9
@@ -39,7 +40,9 @@ def test_budget_bounds_what_is_spent_and_says_so(hub: Hub, fake: FakeUpstream, s
     body = ask(model, "#tokens=10", max_tokens=100)
     hold = hold_of(hub, body)
     tenant = hub.tenant()
-    hub.budget(tenant, usd(hold + 20), scope, period="month", anchor=1, timezone="Asia/Shanghai")
+    budget = hub.budget(
+        tenant, usd(hold + 20), scope, period="month", anchor=1, timezone="Asia/Shanghai"
+    )
     assert hub.post(tenant, body).status == 200
     hub.settled(tenant)
     spent = hub.windows(tenant)[scope]["spent_nano"]
@@ -49,13 +52,17 @@ def test_budget_bounds_what_is_spent_and_says_so(hub: Hub, fake: FakeUpstream, s
     assert (answer.status, answer.error["code"]) == (402, "insufficient_quota")
     told = re.fullmatch(
         rf"Insufficient Balance: {scope} budget is used up \(spent ([\d.]+) USD and held 0.00 USD "
-        r"of ([\d.]+) USD per month, needed ([\d.]+) USD; it resets at (.+)\)",
+        r"of ([\d.]+) USD per month, needed ([\d.]+) USD; it resets at (\S+)\)"
+        rf"\. Ask for more: http://\S+/b/{budget}",
         answer.error["message"],
     )
     assert told is not None, answer.error["message"]
     assert [Decimal(told[n]) * NANO for n in (1, 2, 3)] == [spent, hold + 20, hold]
     assert told[4].endswith("-30T16:00:00Z") or told[4][8:].startswith(("31T16", "28T16", "29T16"))
     assert fake.totals()["requests"] == asked
+    hub.settled(tenant)
+    # For the people who want to hear that it refuses.
+    hub.wait(lambda: hub.windows(tenant)[scope]["refused_at"] is not None, "is not noted")
     hub.assert_books_balance()
 
 
@@ -77,7 +84,7 @@ def test_most_limiting_of_several_budgets_is_named(hub: Hub, fake: FakeUpstream)
         hub.budget(tenant, amount, scope)
     answer = hub.post(tenant, ask(model, max_tokens=1000))
     assert answer.error["message"].startswith("Insufficient Balance: team budget is used up")
-    assert answer.error["message"].endswith("it does not reset)")
+    assert "it does not reset). Ask for more: http" in answer.error["message"]
 
 
 def test_budget_for_a_model_a_tag_or_a_label_stands_over_what_has_it(
@@ -127,6 +134,36 @@ def test_labels_that_are_none_are_refused(hub: Hub, fake: FakeUpstream) -> None:
     for header in ("search", '{"team": "x"}', '{"tags": "x"}', '{"project": ""}'):
         answer = hub.post(tenant, ask(model), headers={"x-weir-labels": header})
         assert (answer.status, answer.error["param"]) == (400, "x-weir-labels")
+
+
+def test_budget_that_only_warns_refuses_nothing(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    hub.budget(tenant, "0.000000001", action="warn")
+    for _ in range(2):
+        assert hub.post(tenant, ask(model, "#tokens=5")).status == 200
+    hub.settled(tenant)
+    assert hub.windows(tenant)["key"]["spent_nano"] == hub.balance(tenant)["revenue"] > 1
+    hub.assert_books_balance()
+
+
+def test_slow_budget_refuses_what_runs_beside(
+    hub: Hub, clients: Clients, fake: FakeUpstream
+) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    budget = hub.budget(tenant, "0.000000001", action="slow")
+    running = clients.ask(hub, tenant, ask(model, "#tokens=5000 #delay_ms=10", stream=True))
+    running.read_until(b'"content":" ')
+    answer = hub.post(tenant, ask(model))
+    assert (answer.status, answer.error["code"]) == (429, "rate_limit_exceeded")
+    assert answer.headers["retry-after"] == "1"
+    assert "key budget is used up (spent 0.00 USD" in answer.error["message"]
+    assert "so its requests run one at a time" in answer.error["message"]
+    assert f"/b/{budget}" in answer.error["message"]
+    running.leave("fin")
+    hub.settled(tenant)
+    assert hub.post(tenant, ask(model)).status == 200
+    hub.settled(tenant)
+    hub.assert_books_balance()
 
 
 def test_requests_at_once_never_overspend_budgets_of_every_kind(
@@ -251,6 +288,32 @@ def test_limit_of_a_team_is_shared_by_its_keys(hub: Hub, fake: FakeUpstream) -> 
     hub.limit(tenant, of="team", rpm=2)
     keys = [tenant, hub.key(tenant), hub.key(tenant)]
     assert [hub.post(key, ask(model)).status for key in keys] == [200, 200, 429]
+
+
+def test_limit_of_an_organisation_is_shared_by_its_teams_and_named(
+    hub: Hub, fake: FakeUpstream
+) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    hub.limit(tenant, of="organisation", rpm=2)
+    hub.limit(tenant, rpm=5)
+    keys = [tenant, hub.key(tenant), hub.key(tenant)]
+    answers = [hub.post(key, ask(model)) for key in keys]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert "2 requests per minute of this organisation" in answers[2].error["message"]
+
+
+def test_limit_of_a_person_is_shared_by_their_keys(hub: Hub, fake: FakeUpstream) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    user, other = hub.person(tenant), hub.key(tenant)
+    hub.connection.execute(
+        "INSERT INTO accounts_membership (user_id, organisation_id, role, rpm) "
+        "VALUES (%s, %s, 'developer', 1)", [user, tenant.organisation_id],
+    )  # fmt: skip
+    hub.connection.execute("UPDATE accounts_key SET user_id = %s WHERE id = %s",
+                           [user, other.key_id])  # fmt: skip
+    answers = [hub.post(key, ask(model)) for key in (tenant, other, hub.key(tenant))]
+    assert [answer.status for answer in answers] == [200, 429, 200]
+    assert "1 requests per minute of this user" in answers[1].error["message"]
 
 
 def test_failing_over_takes_one_request_of_the_limit(

@@ -221,6 +221,27 @@ def test_what_may_not_be_kept_is_not(hub: Hub, fake: FakeUpstream) -> None:
     assert hub.rows(kept, tenant.organisation_id) == []
 
 
+def test_a_key_that_keeps_no_content_leaves_none(hub: Hub, fake: FakeUpstream) -> None:
+    """Neither responses, nor seals, nor repeatable answers; another key of the team still may."""
+    tenant = hub.tenant()
+    quiet = hub.key(tenant)
+    hub.limit(quiet, log_content=False)
+    model = hub.model(fake)
+    body: dict[str, Any] = {"model": model, "input": "hi #tokens=2"}
+    once = {"idempotency-key": "one"}
+    told = hub.post(quiet, body, path=PATH, headers=once).json()
+    assert hub.get(f"{PATH}/{told['id']}", quiet).status == 404
+    answer = hub.post(quiet, body | {"previous_response_id": told["id"]}, path=PATH)
+    assert (answer.status, answer.error["param"]) == (400, "previous_response_id")
+    assert "the key keeps no content" in answer.error["message"]
+    kept = "SELECT * FROM gateway_keptstate WHERE organisation_id = %s"
+    assert hub.rows(kept, tenant.organisation_id) == []
+    pieces = "SELECT * FROM gateway_answerpiece WHERE organisation_id = %s"
+    assert hub.rows(pieces, tenant.organisation_id) == []
+    told = hub.post(tenant, body, path=PATH).json()
+    assert hub.get(f"{PATH}/{told['id']}", tenant).status == 200
+
+
 def test_a_kept_response_is_sealed_for_its_row_and_ends(hub: Hub, fake: FakeUpstream) -> None:
     tenant, other, model = hub.tenant(), hub.tenant(), hub.model(fake)
     body = {"model": model, "input": "the-secret-words #tokens=2"}

@@ -1,0 +1,42 @@
+"""Who is limited beside keys: the organisation, its teams, its people."""
+
+from typing import NamedTuple
+
+from accounts import access
+from accounts.access import Actor
+from accounts.models import Membership, Organisation, Team
+
+
+class Subject(NamedTuple):
+    """One that can be limited: `id` is its slug or address, empty for the organisation."""
+
+    scope: str
+    id: str
+    name: str
+    limited: Organisation | Team | Membership
+
+
+def limited_subjects(actor: Actor) -> list[Subject]:
+    """The actor's organisation, its teams and its people, in this order."""
+    access.require(actor, "budgets.write")
+    organisation = actor.organisation
+    if organisation is None:
+        return []
+    members = organisation.memberships.select_related("user", "organisation")
+    return [
+        Subject("organisation", "", organisation.name, organisation),
+        *(
+            Subject("team", team.slug, team.name, team)
+            for team in organisation.teams.order_by("created_at", "id")
+        ),
+        *(
+            Subject("user", member.user.email, member.user.email, member)
+            for member in members.order_by("created_at", "id")
+        ),
+    ]
+
+
+def limited_subject(actor: Actor, scope: str, id: str) -> Subject | None:
+    """The one of that scope and id, None when the actor has none such."""
+    found = (one for one in limited_subjects(actor) if (one.scope, one.id) == (scope, id))
+    return next(found, None)

@@ -1,0 +1,236 @@
+"""Pages and API of requests for more (W54), alerts of a budget (W53) and limits (W52)."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.access import SYSTEM
+from accounts.models import AuditEvent, Key, KeyKind, Membership, Organisation, Role, Team
+from billing.models import Budget, BudgetRaise
+from lib import clock
+from lib.ids import id_text
+from outbox.models import Fact
+from tests.cast import Cast, make_key, member, signed_in, with_key
+from tests.usage.rows import credit
+from usage import budgeting
+
+pytestmark = pytest.mark.django_db
+
+URL = "/o/acme/budgets/requests"
+USD = 10**9
+
+
+@pytest.fixture
+def key(people: Cast) -> Key:
+    key, _ = make_key(people.core, "ci", user=people.bob)
+    credit(key)
+    return key
+
+
+@pytest.fixture
+def budget(key: Key) -> Budget:
+    return budgeting.create_budget(
+        SYSTEM, key.organisation, scope="team", subject=str(key.team_id), amount_nano=10 * USD,
+        period="month", timezone="Asia/Shanghai",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def alice(people: Cast) -> Client:
+    return signed_in(people.alice)
+
+
+@pytest.fixture
+def bob(people: Cast) -> Client:
+    return signed_in(people.bob)
+
+
+def form(budget: Budget) -> dict[str, str]:
+    day = clock.now().date() + dt.timedelta(days=2)
+    return {
+        "budget": str(budget.id), "amount": "5", "until": day.isoformat(), "reason": "a launch",
+    }  # fmt: skip
+
+
+def test_from_the_link_of_an_error_to_an_approval(
+    people: Cast, budget: Budget, alice: Client, bob: Client
+) -> None:
+    link = f"/b/{budget.id}"
+    assert bob.get(link)["Location"] == f"{URL}?budget={budget.id}"
+    assert alice.get(link)["Location"] == f"/o/acme/budgets/{budget.id}"
+    assert signed_in(people.charlie).get(link).status_code == 404
+    assert Client().get(link).status_code == 302
+    page = bob.get(f"{URL}?budget={budget.id}").content.decode()
+    assert f'<option value="{budget.id}" selected>' in page
+    assert bob.post(URL, form(budget)).status_code == 303
+    asked = BudgetRaise.objects.get()
+    # Until that day is over where the budget is.
+    assert (asked.until.hour, asked.until.minute) == (16, 0)
+    shown = alice.get(URL).content.decode()
+    assert "bob@example.org asks for $5.00 more" in shown
+    assert "$10.00 → $15.00" in shown
+    approve = f"{URL}/{id_text(asked.id)}/approve"
+    assert bob.post(approve).status_code == 403
+    card = alice.post(approve, headers={"hx-request": "true"})
+    assert (card.status_code, "Approved" in card.content.decode()) == (200, True)
+    budget.refresh_from_db()
+    assert (budget.raised_nano, budget.raised_until) == (5 * USD, asked.until)
+    assert "raised until" in alice.get("/o/acme/budgets").content.decode()
+    assert "$0.00 of $15.00" in alice.get("/o/acme/budgets").content.decode()
+    assert alice.post(approve).status_code == 303
+    again = alice.post(approve, headers={"hx-request": "true"})
+    assert (again.status_code, "decided already" in again.content.decode()) == (422, True)
+    assert alice.post(f"{URL}/{id_text(asked.id)}/end").status_code == 303
+    budget.refresh_from_db()
+    assert budget.raised_nano == 0
+    actions = AuditEvent.objects.filter(action__startswith="raise.").values_list(
+        "action", flat=True
+    )
+    assert sorted(actions) == ["raise.approved", "raise.asked", "raise.ended"]
+
+
+@pytest.mark.parametrize(
+    ("over", "told"),
+    [
+        ({"amount": "0"}, "Ask for more than zero"),
+        ({"until": "2020-01-01"}, "The end lies ahead"),
+        ({"reason": ""}, "This field is required"),
+        ({"budget": "999999"}, "valid choice"),
+    ],
+)
+def test_wrong_requests_are_told_at_their_field(
+    budget: Budget, bob: Client, over: dict[str, str], told: str
+) -> None:
+    answer = bob.post(URL, form(budget) | over)
+    assert (answer.status_code, told in answer.content.decode()) == (422, True)
+    assert not BudgetRaise.objects.exists()
+
+
+def test_denied_without_a_reason_it_is_not(budget: Budget, alice: Client, bob: Client) -> None:
+    bob.post(URL, form(budget))
+    asked = BudgetRaise.objects.get()
+    deny = f"{URL}/{id_text(asked.id)}/deny"
+    answer = alice.post(deny, headers={"hx-request": "true"})
+    assert (answer.status_code, "Say why not" in answer.content.decode()) == (422, True)
+    assert alice.post(deny, {"answer": "next month"}).status_code == 303
+    assert "next month" in bob.get(URL).content.decode()
+
+
+def test_who_sees_what(people: Cast, budget: Budget, bob: Client) -> None:
+    bob.post(URL, form(budget))
+    carol = signed_in(member(people.acme, "carol", Role.DEVELOPER))
+    assert "bob@example.org" not in carol.get(URL).content.decode()
+    assert signed_in(member(people.acme, "vera", Role.VIEWER)).get(URL).status_code == 403
+    assert signed_in(people.charlie).get(URL).status_code == 404
+    asked = id_text(BudgetRaise.objects.get().id)
+    stranger = signed_in(people.charlie)
+    assert stranger.post(f"/o/stranger/budgets/requests/{asked}/approve").status_code == 404
+
+
+def test_requests_over_the_api(people: Cast, budget: Budget) -> None:
+    _, bobs = make_key(people.core, "m-bob", user=people.bob, kind=KeyKind.MANAGEMENT)
+    _, alices = make_key(people.core, "m-alice", user=people.alice, kind=KeyKind.MANAGEMENT)
+    until = (clock.now() + dt.timedelta(days=1)).isoformat()
+    body: dict[str, Any] = {"amount": "2.50", "until": until, "reason": "a launch"}
+    path = f"/api/v1/budgets/{budget.id}/requests"
+    asked = with_key(bobs).post(path, body, content_type="application/json")
+    assert (asked.status_code, asked.json()["state"]) == (201, "waiting")
+    wrong = with_key(bobs).post(path, body | {"note": 1}, content_type="application/json")
+    assert wrong.json()["error"]["code"] == "unknown_parameter"
+    one = f"/api/v1/budget-requests/{asked.json()['id']}"
+    assert (
+        with_key(bobs).post(f"{one}/approve", {}, content_type="application/json").status_code
+        == 403
+    )
+    done = with_key(alices).post(
+        f"{one}/approve", {"answer": "fine"}, content_type="application/json"
+    )
+    assert (done.status_code, done.json()["decided_by"]) == (200, "alice@example.org")
+    told = with_key(alices).get(f"/api/v1/budgets/{budget.id}").json()
+    assert (told["amount"], told["limit"], told["left"]) == ("10.00", "12.50", "12.50")
+    listed = with_key(bobs).get("/api/v1/budget-requests?state=approved").json()["items"]
+    assert [row["answer"] for row in listed] == ["fine"]
+    assert with_key(alices).post(f"{one}/end").json()["state"] == "ended"
+
+
+# Alerts -----------------------------------------------------------------------------------------
+
+
+def test_terms_of_a_budget_are_set_shown_and_tested(budget: Budget, alice: Client) -> None:
+    url = f"/o/acme/budgets/{budget.id}"
+    sent = {
+        "amount": "10", "enabled": "on", "action": "warn", "alert_percents": "90, 40%",
+        "alert_forecast": "on",
+    }  # fmt: skip
+    assert alice.post(url, sent).status_code == 303
+    budget.refresh_from_db()
+    assert (budget.action, budget.alert_percents, budget.alert_forecast) == ("warn", [40, 90], True)
+    for wrong in ("150", "soon", "1 2 3 4 5 6 7 8 9 10 11"):
+        answer = alice.post(url, sent | {"alert_percents": wrong})
+        assert (answer.status_code, "percentages" in answer.content.decode()) == (422, True)
+    assert "Nothing was told" in alice.get(url).content.decode()
+    log = alice.post(f"{url}/test-alert", headers={"hx-request": "true"})
+    assert (log.status_code, "Test" in log.content.decode()) == (200, True)
+    # While it is on its way the log asks for itself.
+    assert f'hx-get="{url}/_f/log"' in log.content.decode()
+    assert alice.post(f"{url}/test-alert").status_code == 303
+    assert Fact.objects.filter(kind="budget.tested").count() == 2
+
+
+def test_alerts_over_the_api(people: Cast, budget: Budget) -> None:
+    _, text = make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
+    api, path = with_key(text), f"/api/v1/budgets/{budget.id}"
+    changed = api.patch(
+        path, {"action": "slow", "alert_percents": [75]}, content_type="application/json"
+    ).json()
+    assert (changed["action"], changed["alert_percents"]) == ("slow", [75])
+    assert (
+        api.patch(path, {"alert_percents": [0]}, content_type="application/json").status_code == 422
+    )
+    assert api.post(f"{path}/test-alert").status_code == 202
+    (row,) = api.get(f"{path}/alerts").json()["items"]
+    assert (row["kind"], row["limit"]) == ("test", "10.00")
+
+
+# Limits -----------------------------------------------------------------------------------------
+
+
+def test_limits_are_set_on_their_page(people: Cast, alice: Client, bob: Client) -> None:
+    page = alice.get("/o/acme/limits").content.decode()
+    assert page.count("No limit") == 12
+    for path, limited in (
+        ("organisation", Organisation.objects.filter(id=people.acme.id)),
+        ("team/core", Team.objects.filter(id=people.core.id)),
+        ("user/bob@example.org", Membership.objects.filter(user=people.bob)),
+    ):
+        sent = {"rpm": "60", "tpm": "", "parallel": "4"}
+        assert alice.post(f"/o/acme/limits/{path}", sent).status_code == 303
+        assert [*limited.values_list("rpm", "tpm", "parallel")] == [(60, None, 4)]
+        wrong = alice.post(f"/o/acme/limits/{path}", sent | {"rpm": "0"})
+        assert wrong.status_code == 422
+        assert bob.post(f"/o/acme/limits/{path}", sent).status_code == 403
+    assert alice.get("/o/acme/limits/user/charlie@example.org").status_code == 404
+    assert alice.get("/o/acme/limits").content.decode().count(">60<") == 3
+    actions = AuditEvent.objects.filter(action__endswith=".limited").values_list(
+        "action", flat=True
+    )
+    assert sorted(actions) == ["member.limited", "organisation.limited", "team.limited"]
+
+
+def test_limits_over_the_api(people: Cast) -> None:
+    _, text = make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
+    api = with_key(text)
+    body = {"scope": "user", "subject": "bob@example.org", "tpm": 5000}
+    told = api.patch("/api/v1/limits", body, content_type="application/json").json()
+    assert told == {
+        "scope": "user", "subject": "bob@example.org", "rpm": None, "tpm": 5000, "parallel": None,
+    }  # fmt: skip
+    told = api.patch(
+        "/api/v1/limits", body | {"rpm": 9, "tpm": None}, content_type="application/json"
+    ).json()
+    assert (told["rpm"], told["tpm"]) == (9, None)
+    gone = api.patch("/api/v1/limits", body | {"subject": "x"}, content_type="application/json")
+    assert gone.status_code == 404
+    assert len(api.get("/api/v1/limits").json()["items"]) == 4

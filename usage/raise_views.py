@@ -1,0 +1,173 @@
+"""Pages of requests for more of a budget (W54), and the short link of a budget (W35)."""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts import access
+from accounts.access import Actor, organisation_page, signed_in_view
+from accounts.models import Membership
+from billing import budgets, raises
+from billing.models import Budget, BudgetRaise, RaiseState
+from billing.raises import RaiseRefused
+from lib.htmx import render_part
+from lib.ids import id_text
+from usage.budget_forms import PERIOD_NAMES, SCOPE_NAMES, RaiseForm
+from usage.budget_views import meter_of, tabs_of
+
+_ROWS = 50
+
+
+@organisation_page("budgets.ask")
+@require_http_methods(["GET", "HEAD", "POST"])
+def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """What waits, what was decided, and the form to ask."""
+    found = list(raises.askable_budgets(actor))
+    chosen = request.GET.get("budget", "")
+    form = RaiseForm(request.POST or None, budgets=_named(found), chosen=chosen)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        budget = raises.askable_budget(actor, data["budget"])
+        try:
+            raises.ask_for_more(
+                actor,
+                budget,
+                amount_nano=data["amount"],
+                until=_end_of(data["until"], budget),
+                reason=data["reason"],
+            )
+        except RaiseRefused as refused:
+            form.add_error(refused.field, refused.message)
+        else:
+            told = gettext("It is asked. You get a letter when it is decided.")
+            messages.success(request, told)
+            return _back(actor)
+    rows = raises.visible_raises(actor)
+    waiting = rows.filter(state=RaiseState.WAITING)
+    decided = rows.exclude(state=RaiseState.WAITING)[:_ROWS]
+    context = {
+        "nav": "budgets",
+        "tab": "requests",
+        **tabs_of(actor),
+        "form": form,
+        "asking": form.is_bound or bool(chosen),
+        "budgets": found,
+        "waiting_rows": _cards(actor, waiting),
+        "decided_rows": _cards(actor, decided),
+        "may_write": access.scope_of(actor, "budgets.write") is not None,
+    }
+    status = 422 if form.is_bound else 200
+    return render_part(request, "usage/raises.html", "usage/_raises.html", context, status=status)
+
+
+@organisation_page("budgets.write")
+@require_POST
+def raise_approve(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    return _decided(request, actor, id, raises.approve)
+
+
+@organisation_page("budgets.write")
+@require_POST
+def raise_deny(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    return _decided(request, actor, id, raises.deny)
+
+
+@organisation_page("budgets.write")
+@require_POST
+def raise_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    return _decided(request, actor, id, lambda actor, asked, answer: raises.end_raise(actor, asked))
+
+
+@signed_in_view
+@require_safe
+def budget_link(request: HttpRequest, id: str) -> HttpResponseBase:
+    """From an error or a letter: to the budget for who may change it, else to asking for more."""
+    budget = Budget.objects.filter(id=int(id)).first() if id.isdecimal() else None
+    membership = (
+        Membership.objects.select_related("organisation")
+        .filter(organisation=budget.organisation_id, user=request.user)  # type: ignore[misc]
+        .first()
+        if budget
+        else None
+    )
+    if budget is None or membership is None:
+        raise Http404
+    slug = membership.organisation.slug
+    if membership.role in ("owner", "admin", "billing"):
+        return redirect("budget", slug, budget.id)
+    return redirect(f"{reverse('raises', args=[slug])}?{urlencode({'budget': budget.id})}")
+
+
+def _decided(request: HttpRequest, actor: Actor, id: str, decide: Any) -> HttpResponseBase:
+    """Decide on a request, and show it as it is now."""
+    asked, wrong = raises.access_raise(actor, id), ""
+    try:
+        decide(actor, asked, request.POST.get("answer", "")[: raises.REASON_MAX])
+    except RaiseRefused as refused:
+        wrong = refused.message
+    if not getattr(request, "htmx", None):
+        if wrong:
+            messages.error(request, wrong)
+        return _back(actor)
+    (card,) = _cards(actor, [raises.access_raise(actor, id)])
+    context = {"row": card, "wrong": wrong, "may_write": True}
+    return render(request, "usage/_raise.html", context, status=422 if wrong else 200)
+
+
+def _cards(actor: Actor, rows: Sequence[BudgetRaise] | Any) -> list[dict[str, Any]]:
+    found = list(rows)
+    all_budgets = [one.budget for one in found]
+    names = budgets.subject_names(all_budgets)
+    standing = {one.budget.id: one for one in budgets.standing_of(all_budgets)}
+    return [
+        {
+            "asked": one,
+            "id": id_text(one.id),
+            "scope": SCOPE_NAMES[one.budget.scope],
+            "subject": names[one.budget_id],
+            "period": PERIOD_NAMES[one.budget.period],
+            "meter": meter_of(standing[one.budget_id]),
+            "raised_nano": one.budget.amount_nano + one.amount_nano,
+            "own": actor.user is not None and one.asked_by_id == actor.user.id,
+        }
+        for one in found
+    ]
+
+
+def _named(found: Sequence[Budget]) -> dict[str, str]:
+    """What each budget is called in a list, by its id."""
+    names = budgets.subject_names(found)
+    return {
+        str(budget.id): " · ".join(
+            filter(
+                None,
+                (
+                    str(SCOPE_NAMES[budget.scope]),
+                    names[budget.id],
+                    str(PERIOD_NAMES[budget.period]),
+                ),
+            )
+        )
+        for budget in found
+    }
+
+
+def _end_of(day: dt.date, budget: Budget) -> dt.datetime:
+    """The instant at which a day is over where the budget is."""
+    after = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), ZoneInfo(budget.timezone))
+    return after.astimezone(dt.UTC)
+
+
+def _back(actor: Actor) -> HttpResponse:
+    answer = redirect("raises", actor.organisation.slug)  # type: ignore[union-attr]
+    answer.status_code = 303
+    return answer
