@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.utils import translation
 from hypothesis import settings as hypothesis_settings
 
-from tests import cast
+from tests import cast, databases
 
 # A busy machine is no defect (no deadline), and the same change is always tried by the same
 # examples (derandomize).
@@ -52,6 +53,12 @@ def _refuse_far(host: str) -> None:
 def _english() -> None:
     """A request in Chinese leaves its language active in the thread, for the next test too."""
     translation.activate(settings.LANGUAGE_CODE)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Django's test database is a copy of the run's migrated one."""
+    connection.settings_dict["TEST"]["TEMPLATE"] = databases.template()
 
 
 @pytest.fixture

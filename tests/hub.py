@@ -38,6 +38,7 @@ from billing.rules.posting import opening_credit
 from lib.ids import id_text, new_id, parse_id
 from lib.vault import Vault
 from tests.books import assert_books_balance
+from tests.databases import own_database
 from tests.fakes.listeners import Authority
 from tests.fakes.upstream import FakeUpstream
 
@@ -503,26 +504,6 @@ class Hub:
             assert_books_balance(cursor)
 
 
-def make_database(name: str) -> str:
-    """A new migrated database on the test Postgres; its address."""
-    server = os.environ["DATABASE_URL"]
-    with psycopg.connect(server, dbname="postgres", autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
-    dsn = psycopg.conninfo.make_conninfo(server, dbname=name)
-    environment = {**os.environ, "DATABASE_URL": dsn}
-    command = [sys.executable, "manage.py", "migrate", "--verbosity=0", "--skip-checks"]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True)
-    return dsn
-
-
-def drop_database(name: str) -> None:
-    with psycopg.connect(
-        os.environ["DATABASE_URL"], dbname="postgres", autocommit=True
-    ) as connection:
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-
-
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """Whose certificates the session's hub trusts, and nobody else's."""
@@ -532,15 +513,14 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @contextmanager
 def running_hub(environment: Mapping[str, str] | None = None) -> Iterator[Hub]:
     """A hub that runs as long as the context lasts."""
-    name = f"hub_{os.getpid()}_{secrets.token_hex(3)}"
-    hub = Hub(make_database(name), dict(environment or {}))
-    try:
-        hub.settings()
-        hub.start()
-        yield hub
-    finally:
-        hub.close()
-        drop_database(name)
+    with own_database("hub") as dsn:
+        hub = Hub(dsn, dict(environment or {}))
+        try:
+            hub.settings()
+            hub.start()
+            yield hub
+        finally:
+            hub.close()
 
 
 @pytest.fixture(scope="session")
@@ -553,15 +533,14 @@ def hub(authority: Authority) -> Iterator[Hub]:
 @pytest.fixture
 def own_hub() -> Iterator[Hub]:
     """A hub for one test that stops, kills or starves it; started by the test."""
-    name = f"hub_{os.getpid()}_{secrets.token_hex(3)}"
-    hub = Hub(make_database(name))
-    try:
-        hub.settings()
-        yield hub
-    finally:
-        hub.kill()
-        hub.close()
-        drop_database(name)
+    with own_database("hub") as dsn:
+        hub = Hub(dsn)
+        try:
+            hub.settings()
+            yield hub
+        finally:
+            hub.kill()
+            hub.close()
 
 
 @pytest.fixture(scope="session")

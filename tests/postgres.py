@@ -1,13 +1,17 @@
 """A throw-away Postgres for the whole test run, started before Django's settings are read.
 
-With DATABASE_URL set (a server that is already there), that one is used.
+With DATABASE_URL set (a server that is already there), that one is used. The workers of a parallel
+run inherit the variables set here, so that there is one server and one migrated database.
 """
 
 import atexit
 import contextlib
 import os
+import secrets
 import tempfile
 from pathlib import Path
+
+from tests import databases
 
 os.environ.setdefault(
     "SECRET_KEY", "a-secret-key-for-tests-that-is-long-enough-to-be-taken-as-real"
@@ -21,7 +25,10 @@ if "DATABASE_URL" not in os.environ:
     _until_exit = contextlib.ExitStack()
     atexit.register(_until_exit.close)
     _directory = _until_exit.enter_context(tempfile.TemporaryDirectory(prefix="weir-test-"))
-    # The workers of a parallel run inherit the variable, so that there is one server.
     os.environ["DATABASE_URL"] = _until_exit.enter_context(
         postgres.server(Path(_directory) / "postgres")
     )
+
+if databases.TEMPLATE not in os.environ:
+    os.environ[databases.TEMPLATE] = f"weir_template_{secrets.token_hex(4)}"
+    atexit.register(databases.drop_database, os.environ[databases.TEMPLATE])

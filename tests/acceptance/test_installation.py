@@ -5,20 +5,20 @@ channel in tests/gateway/relay; here the same load meets two channels, and its s
 """
 
 import os
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from openai import OpenAI
 
+from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import ROOT, Hub, drop_database, make_database
+from tests.hub import ROOT, Hub
 
 SECRET = "sk-brought-from-another-hub"
 MODEL = "team-default"
@@ -138,20 +138,18 @@ class Installation(NamedTuple):
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """An empty database, a running hub, and then the file."""
-    name = f"hub_accept_{os.getpid()}_{secrets.token_hex(3)}"
-    hub = Hub(make_database(name))
-    try:
-        with FakeUpstream("main", process=True) as main, FakeUpstream("spare") as spare:
-            file = tmp_path_factory.mktemp("acceptance") / "hub.yaml"
-            file.write_text(FILE.format(main=main.url, spare=spare.url))
-            made = Installation(hub, main, spare, file)
-            hub.start()
-            assert "+ channel main" in made.manage("apply", str(file))
-            hub.wait(made.heard_of, "the file is not heard of")
-            yield made
-    finally:
-        hub.close()
-        drop_database(name)
+    with ExitStack() as until:
+        hub = Hub(until.enter_context(own_database("hub_accept")))
+        until.callback(hub.close)
+        main = until.enter_context(FakeUpstream("main", process=True))
+        spare = until.enter_context(FakeUpstream("spare"))
+        file = tmp_path_factory.mktemp("acceptance") / "hub.yaml"
+        file.write_text(FILE.format(main=main.url, spare=spare.url))
+        made = Installation(hub, main, spare, file)
+        hub.start()
+        assert "+ channel main" in made.manage("apply", str(file))
+        hub.wait(made.heard_of, "the file is not heard of")
+        yield made
 
 
 def test_the_file_is_enough_to_be_served(installation: Installation) -> None:

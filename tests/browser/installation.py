@@ -1,7 +1,6 @@
 """A whole installation for the tests of the pages: one file applied, web, worker and beat."""
 
 import os
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,12 +10,12 @@ from pathlib import Path
 from subprocess import DEVNULL
 from typing import Any
 
-import psycopg
 from openai import OpenAI
 
 from stack.checks import free_port
+from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import ROOT, Hub, drop_database
+from tests.hub import ROOT, Hub
 from tests.playground.echo import EchoUpstream
 
 OWNER = "owner@example.org"
@@ -98,19 +97,6 @@ def _environment(dsn: str, port: int, static_root: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _database() -> Iterator[str]:
-    """An empty database; its address."""
-    name = f"hub_browser_{os.getpid()}_{secrets.token_hex(3)}"
-    server = os.environ["DATABASE_URL"]
-    with psycopg.connect(server, dbname="postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
-    try:
-        yield psycopg.conninfo.make_conninfo(server, dbname=name)
-    finally:
-        drop_database(name)
-
-
-@contextmanager
 def _summing_up(environment: dict[str, str]) -> Iterator[None]:
     """A worker and the beat, as `make run` starts them: two processes that have no children."""
     celery = [sys.executable, "-W", "ignore:You're running the worker with superuser"]
@@ -129,13 +115,13 @@ def _summing_up(environment: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def installation(directory: Path) -> Iterator[Installation]:
-    """Everything, made from nothing in `directory` and an empty database."""
+    """Everything, made from nothing in `directory` and a database without rows."""
     with ExitStack() as until:
         fake = until.enter_context(FakeUpstream("browser"))
         echo = EchoUpstream()
         echo.start()
         until.callback(echo.stop)
-        dsn = until.enter_context(_database())
+        dsn = until.enter_context(own_database("hub_browser"))
         environment = _environment(dsn, free_port(), directory / "static")
         file = directory / "hub.yaml"
         file.write_text(_FILE.format(fake=fake.url, echo=echo.url, secret=SECRET))

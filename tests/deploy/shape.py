@@ -9,7 +9,6 @@ of the test's own environment reaches a process.
 import glob
 import os
 import re
-import secrets
 import shutil
 import signal
 import subprocess
@@ -19,9 +18,6 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
-
-import psycopg
-from psycopg.conninfo import make_conninfo
 
 from stack import servers
 from stack.checks import free_port
@@ -250,17 +246,3 @@ class Shape:
 
 
 _OURS = ("web", "worker", "beat", "prepare")
-
-
-def make_database(server: str) -> tuple[str, Callable[[], None]]:
-    """A new database on the test run's server: its address, and what drops it again."""
-    name = f"weir_shape_{secrets.token_hex(4)}"
-    admin = make_conninfo(server, dbname="postgres")
-    with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0'.encode())
-
-    def drop() -> None:
-        with psycopg.connect(admin, autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
-
-    return make_conninfo(server, dbname=name), drop

@@ -18,8 +18,9 @@ import pytest
 
 from deploy.make_secrets import settings as fresh_settings
 from lib.ids import parse_id
+from tests.databases import own_database
 from tests.deploy.client import Answer, ask, send_raw, stream, text_of
-from tests.deploy.shape import WAIT_SECONDS, Running, Shape, make_database, until
+from tests.deploy.shape import WAIT_SECONDS, Running, Shape, until
 from tests.fakes.upstream import FakeUpstream
 
 KEY = "a-key-that-was-brought-from-elsewhere"
@@ -92,8 +93,7 @@ def bearer() -> dict[str, str]:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with contextlib.ExitStack() as until_done:
         fake = until_done.enter_context(FakeUpstream("fake"))
-        database_url, drop = make_database(os.environ["DATABASE_URL"])
-        until_done.callback(drop)
+        database_url = until_done.enter_context(own_database("weir_shape", of="template0"))
         apply = tmp_path_factory.mktemp("apply")
         (apply / "10-all.yaml").write_text(INSTALLATION)
         given = {

@@ -2,12 +2,12 @@
 
 import json
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
+from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import ROOT, Hub, Tenant, drop_database, make_database
+from tests.hub import ROOT, Hub, Tenant
 from tests.playground.echo import EchoUpstream
 
 # Run beside the hub, in its database: the people, and a session for each.
@@ -91,27 +92,24 @@ def static_root() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def stage(static_root: Path) -> Iterator[Stage]:
     """The running hub."""
-    name = f"hub_play_{os.getpid()}_{secrets.token_hex(3)}"
-    hub = Hub(make_database(name), {"STATIC_ROOT": str(static_root)})
-    echo = EchoUpstream()
-    echo.start()
-    try:
-        with FakeUpstream("play") as fake:
-            hub.settings()
-            hub.start()
-            environment = {**os.environ, "DATABASE_URL": hub.dsn, **hub.environment}
-            made = subprocess.run(
-                [sys.executable, "manage.py", "shell", "--no-imports", "-c", _PEOPLE],
-                cwd=ROOT, env=environment, check=True, capture_output=True, text=True,
-            )  # fmt: skip
-            people = json.loads(made.stdout.splitlines()[-1])
-            organisation = uuid.UUID(people["organisation"])
-            hub.credit(Tenant(organisation, uuid.UUID(people["team"]), organisation, ""), "100.00")
-            yield Stage(hub, fake, echo, organisation, people["sessions"])
-    finally:
-        hub.close()
-        echo.stop()
-        drop_database(name)
+    with ExitStack() as until:
+        hub = Hub(until.enter_context(own_database("hub_play")), {"STATIC_ROOT": str(static_root)})
+        until.callback(hub.close)
+        echo = EchoUpstream()
+        echo.start()
+        until.callback(echo.stop)
+        fake = until.enter_context(FakeUpstream("play"))
+        hub.settings()
+        hub.start()
+        environment = {**os.environ, "DATABASE_URL": hub.dsn, **hub.environment}
+        made = subprocess.run(
+            [sys.executable, "manage.py", "shell", "--no-imports", "-c", _PEOPLE],
+            cwd=ROOT, env=environment, check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        people = json.loads(made.stdout.splitlines()[-1])
+        organisation = uuid.UUID(people["organisation"])
+        hub.credit(Tenant(organisation, uuid.UUID(people["team"]), organisation, ""), "100.00")
+        yield Stage(hub, fake, echo, organisation, people["sessions"])
 
 
 # Of the module: Playwright keeps a loop running in this thread, in which no asynchronous test and
