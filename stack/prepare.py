@@ -3,8 +3,8 @@
     python -m stack.prepare DEMO.yaml EMAIL SECONDS
 
 It may be started ahead of the database, for which it waits up to SECONDS. Every step may run again:
-it is done at each start. Its last line is JSON, `{"sign_in": URL}`: a link
-that signs EMAIL in once.
+it is done at each start. After the line SERVABLE the web process may start, for what follows only
+adds to what it finds. The last line is JSON, `{"sign_in": URL}`: a link that signs EMAIL in once.
 """
 
 import io
@@ -19,6 +19,8 @@ import psycopg
 from django.conf import settings
 from django.core.management import call_command
 from pgmq.install import get_embedded_install_sql, get_embedded_sql_version
+
+from stack.up import SERVABLE
 
 
 def await_database(dsn: str, seconds: float) -> None:
@@ -44,26 +46,38 @@ def load_queues(dsn: str) -> None:
             connection.execute(f"COMMENT ON SCHEMA pgmq IS '{version}'".encode())
 
 
+Steps = dict[str, Callable[[], object]]
+
+
+def take(steps: Steps) -> None:
+    for name, step in steps.items():
+        started = time.monotonic()
+        step()
+        print(f"{name}: {time.monotonic() - started:.2f} s", flush=True)
+
+
 def main(demo: str, email: str, seconds: float) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     dsn = os.environ["DATABASE_URL"]
     link = io.StringIO()
-    steps: dict[str, Callable[[], object]] = {
+    first: Steps = {
         "static files": lambda: call_command("collectstatic", interactive=False, verbosity=0),
         "database": lambda: await_database(dsn, seconds),
         "queues": lambda: load_queues(dsn),
         "tables": lambda: call_command("migrate", interactive=False, verbosity=0),
-        "catalogue": lambda: call_command("load_catalogue", verbosity=0),
         "demo": lambda: call_command("apply", demo, verbosity=0, stdout=io.StringIO()),
-        "sign-in link": lambda: call_command("sign_in_link", email, stdout=link),
     }
     if settings.BROKER_URL:
-        del steps["queues"]
-    for name, step in steps.items():
-        started = time.monotonic()
-        step()
-        print(f"{name}: {time.monotonic() - started:.2f} s", flush=True)
+        del first["queues"]
+    take(first)
+    print(SERVABLE, flush=True)
+    take(
+        {
+            "catalogue": lambda: call_command("load_catalogue", verbosity=0),
+            "sign-in link": lambda: call_command("sign_in_link", email, stdout=link),
+        }
+    )
     print(json.dumps({"sign_in": link.getvalue().strip()}))
 
 

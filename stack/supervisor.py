@@ -255,11 +255,21 @@ class Supervisor:
             raise ChildFailed(kept.child.name, reason, kept.tail) from error
 
     async def run(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str]
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        hear: Callable[[str], None],
     ) -> list[str]:
-        """Run a command to its end and give its lines. ChildFailed when it does not exit with 0."""
+        """Run a command to its end and give its lines, each to `hear` as it comes. ChildFailed when
+        it does not exit with 0."""
         lines: list[str] = []
-        process = Process(leashed(list(command)), environment, lines.append)
+
+        def on_line(line: str) -> None:
+            lines.append(line)
+            hear(line)
+
+        process = Process(leashed(list(command)), environment, on_line)
         try:
             code = await asyncio.shield(process.exited)
         finally:

@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stack import model, postgres, probe
 from stack.checks import (
@@ -35,6 +36,8 @@ from stack.supervisor import Child, ChildFailed, Console, Supervisor, say
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "stack" / "demo.yaml"
 DEMO_EMAIL = "demo@weir.example"
+# What stack.prepare says when the web process may start.
+SERVABLE = "servable"
 CHILDREN = ("model", "postgres", "web", "worker", "beat")
 WEB_DRAIN_SECONDS = 3
 # How long the first connection to the database is tried.
@@ -140,16 +143,18 @@ class Installation:
             url = self.cluster.dsn
         self.environment["DATABASE_URL"] = url
         write_private(self.place.data / "run" / "database_url", url + "\n")
-        preparing = asyncio.create_task(self.prepare())
+        servable = asyncio.Event()
+        preparing = asyncio.create_task(self.prepare(servable))
         try:
             if self.cluster is not None:
                 await self.start_postgres(self.cluster)
+            await unless_ended(preparing, servable)
+            await self.supervisor.start(self.web_child())
+            page_at = await asyncio.to_thread(probe.first_page, self.place.reached, self.place.port)
+            self.step("web: the first page is there")
             sign_in = await preparing
         finally:
             preparing.cancel()
-        await self.supervisor.start(self.web_child())
-        page_at = await asyncio.to_thread(probe.first_page, self.place.reached, self.place.port)
-        self.step("web: the first page is there")
         await self.supervisor.serving(model_kept)
         token_at = await self.ask_model()
         for child in (self.worker_child(), self.beat_child()):
@@ -162,10 +167,15 @@ class Installation:
         await self.supervisor.start(self.postgres_child(cluster))
         self.step("postgres: ready")
 
-    async def prepare(self) -> str:
+    async def prepare(self, servable: asyncio.Event) -> str:
+        def hear(line: str) -> None:
+            if line == SERVABLE:
+                servable.set()
+
         patience = EMBEDDED_SECONDS if self.cluster is not None else EXTERNAL_SECONDS
         command = python("-m", "stack.prepare", str(DEMO), DEMO_EMAIL, str(patience))
-        *steps, last = await self.supervisor.run("prepare", command, self.environment)
+        *steps, last = await self.supervisor.run("prepare", command, self.environment, hear)
+        steps.remove(SERVABLE)
         self.step(f"database: {', '.join(steps)}")
         sign_in: str = json.loads(last)["sign_in"]
         return sign_in
@@ -256,6 +266,15 @@ Weir runs on {url}
 {times}
 Ctrl-C stops it; the data stays in {self.place.data}
 """)
+
+
+async def unless_ended(task: asyncio.Task[Any], event: asyncio.Event) -> None:
+    """Wait for the event; raise what the task raises if it ends before that."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not event.is_set():
+        await task
 
 
 async def stop_with_make(supervisor: Supervisor) -> None:

@@ -130,6 +130,11 @@ class Installation(NamedTuple):
         query = 'SELECT row::text AS row FROM "{}" row ORDER BY 1'
         return {each["name"]: self.hub.rows(query.format(each["name"])) for each in names}
 
+    def await_settlements(self) -> None:
+        """Nobody waits for them who got an answer."""
+        query = "SELECT id FROM billing_hold WHERE state = 'open'"
+        self.hub.wait(lambda: not self.hub.rows(query), "holds stay open")
+
     def rollups(self) -> list[str]:
         query = "SELECT r::text AS row FROM usage_rollup r ORDER BY 1"
         return [each["row"] for each in self.hub.rows(query)]
@@ -179,10 +184,7 @@ def test_a_load_is_summed_up_to_the_nano_and_again_from_nothing(
     ]
     with installation.summing_up(), ThreadPoolExecutor(STREAMS) as pool:
         answers = list(pool.map(installation.stream, texts))
-        hub.wait(
-            lambda: not hub.rows("SELECT id FROM billing_hold WHERE state = 'open'"),
-            "holds stay open",
-        )
+        installation.await_settlements()
     for number, (text, answer) in enumerate(zip(texts, answers, strict=True)):
         server = "spare" if number % 5 == 0 else "main"
         assert answer == expected_text(server, text, 20 + number % 40)
@@ -217,6 +219,7 @@ def test_a_dead_channel_is_passed_over(installation: Installation) -> None:
     for number, ask in enumerate((installation.say, installation.stream)):
         text = f"who is there? {number} #tokens=9"
         assert ask(text) == expected_text("spare", text, 9)
+    installation.await_settlements()
     attempts = installation.hub.rows(
         "SELECT channel_name, status, final, charge_nano FROM usage_usagerecord "
         "ORDER BY request_id DESC, id LIMIT 2"

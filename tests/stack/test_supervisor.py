@@ -168,6 +168,7 @@ async def test_a_second_signal_hurries() -> None:
 
 async def test_a_failed_step_stops_the_children_and_is_told() -> None:
     heard = Heard()
+    heard_of_prepare: list[str] = []
     supervisor = Supervisor(heard, HASTY)
 
     async def story() -> None:
@@ -177,11 +178,12 @@ async def test_a_failed_step_stops_the_children_and_is_told() -> None:
             "prepare",
             [sys.executable, "-S", "-c", "print('no table'); raise SystemExit(7)"],
             dict(os.environ),
+            heard_of_prepare.append,
         )
 
     with pytest.raises(ChildFailed, match="prepare ended with exit code 7") as failed:
         await supervisor.supervise(story())
-    assert failed.value.tail == ["no table"]
+    assert failed.value.tail == heard_of_prepare == ["no table"]
     assert heard.lines == [("steady", "up"), ("steady", "down")]
 
 

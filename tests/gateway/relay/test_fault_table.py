@@ -261,9 +261,10 @@ def _look(
     hub.wait(written, "records are missing")
     booked: dict[str, dict[str, Any]] = {}
     for row in (*fake.books(), *other.books()):
-        attempt = str(row["client_request_id"])
+        attempt = row["client_request_id"]
         assert attempt not in booked, "an attempt was sent twice"
-        booked[attempt] = row
+        if attempt is not None:  # What other tests ask by themselves has none.
+            booked[attempt] = row
     return {
         cell.id: Seen(
             answer,
