@@ -9,7 +9,16 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+import types
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Generator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
@@ -494,6 +503,16 @@ class _Client:
         if raw or last:
             await self._send({"type": "http.response.body", "body": raw, "more_body": not last})
 
+    def write_now(self, raw: bytes) -> Awaitable[None] | None:
+        sending = self._send(
+            {"type": "http.response.body", "body": raw, "more_body": True}
+        ).__await__()
+        try:
+            awaited = next(sending)
+        except StopIteration:
+            return None
+        return _go_on(awaited, sending)
+
     def _headers(self, head: Head) -> list[tuple[bytes, bytes]]:
         headers = _answer_headers(head)
         if head.headroom:
@@ -515,6 +534,13 @@ class _Client:
         if length is not None and status != 204:
             found.append((b"content-length", b"%d" % length))
         await self._send({"type": "http.response.start", "status": status, "headers": found})
+
+
+@types.coroutine
+def _go_on(awaited: Any, sending: Generator[Any, None, None]) -> Generator[Any, None, None]:
+    """Await the rest of what was begun outside of a task."""
+    yield awaited
+    yield from sending
 
 
 class _Queue:
@@ -551,11 +577,17 @@ class _Queue:
         self._items.put_nowait(head)
 
     async def write(self, raw: bytes, *, last: bool) -> None:
+        room = self.write_now(raw)
+        if room is not None:
+            await room
+
+    def write_now(self, raw: bytes) -> Awaitable[Any] | None:
         if raw:
             self._items.put_nowait(raw)
-        if self._items.qsize() >= _QUEUED_MAX:
-            self._room.clear()
-            await self._room.wait()
+        if self._items.qsize() < _QUEUED_MAX:
+            return None
+        self._room.clear()
+        return self._room.wait()
 
 
 def _answer_headers(head: Head) -> list[tuple[bytes, bytes]]:

@@ -8,7 +8,7 @@ SENT --first content--> COMMITTED --end--> SETTLED
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -66,6 +66,7 @@ _LAST_WORDS_S: Final = 1.0
 # joined.
 _SAMPLE_CHARACTERS: Final = 16 * 1024
 _SAMPLE_PIECES: Final = 64
+_LAST: Final = (End, UpstreamError, Broken)
 _MARK_PIECES: Final = 64
 
 # The event loop keeps only weak references to tasks.
@@ -436,25 +437,56 @@ class Attempt:
         pieces: list[bytes] = []
         events: list[Event] = []
         heard_at, pulse, most = call.began, call.pulse, self._output_bytes_max
-        gathering = self._gathering
-        while True:
-            try:
-                chunk = await answer.next_bytes()
-            except UpstreamFailed:
-                # The decoder knows whether what is missing was still needed.
-                chunk = b""
+        gathering, steps = self._gathering, []
+        blocked: Awaitable[None] | None = None
+
+        def take(chunk: bytes) -> bool:
+            """Read what came, and pass it on where that is all; whether there is more to do."""
+            nonlocal blocked, heard_at, steps
             steps = reader.feed(chunk) if chunk else reader.end()
-            if not steps and not gathering.more(len(chunk)):
-                raise failed("F17")
-            if steps:
-                gathering.whole()
+            if not steps:
+                return not gathering.more(len(chunk))
+            gathering.whole()
             for step in steps:
                 if step.raw:
                     pieces.append(step.raw)
                 if step.events:
-                    events += step.events
+                    events.extend(step.events)
             if self._tiered and way.request is None:
                 self._hear_tier(tier_of_frames(b"".join(pieces)))
+            if (
+                not self._committed
+                or (events and isinstance(events[-1], _LAST))
+                or (most is not None and decoder.text_bytes + decoder.reasoning_bytes > most)
+            ):
+                return True
+            if events:
+                heard_at = call.time()
+                if pulse is not None:
+                    pulse.heard_at = heard_at
+                self._note(events)
+                events.clear()
+            if pieces:
+                raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                pieces.clear()
+                if not call.silent:
+                    blocked = call.sink.write_now(raw)
+                    if blocked is not None:
+                        return True
+            # Comments keep a connection open, not an answer alive (F13).
+            call.deadline.allow("idle", idle_s, heard_at)
+            return False
+
+        while True:
+            await answer.hand_to(take)
+            if not steps:
+                raise failed("F17")
+            if blocked is not None:
+                call.deadline.allow("stall", call.parts.config.write_stall_s)
+                await blocked
+                blocked = None
+                call.deadline.allow("idle", idle_s, heard_at)
+                continue
             last = events[-1] if events else None
             if isinstance(last, Broken):
                 if not decoder.complete:
@@ -472,20 +504,19 @@ class Attempt:
                 return await self._end(pieces, events)
             if isinstance(last, UpstreamError):
                 # Where the upstream's own words cannot be passed on, it is told in ours.
-                said = [] if step.raw else [self._failing(last.kind, last.message)]
+                said = [] if steps[-1].raw else [self._failing(last.kind, last.message)]
                 return await self._end_failed(last, [*pieces, *said], events)
-            if most is not None and decoder.text_bytes + decoder.reasoning_bytes > most:
+            if self._above_hold(decoder):
                 return await self._cut_at_hold(pieces)
-            if events:
-                heard_at = call.time()
-                if pulse is not None:
-                    pulse.heard_at = heard_at
-                self._note(events)
-                events = []
+            # The first content.
+            heard_at = call.time()
+            if pulse is not None:
+                pulse.heard_at = heard_at
+            self._note(events)
+            events.clear()
             if pieces:
                 await self._write(pieces)
                 pieces.clear()
-            # Comments keep a connection open, not an answer alive (F13).
             call.deadline.allow("idle", idle_s, heard_at)
 
     def _above_hold(self, decoder: Decoder) -> bool:

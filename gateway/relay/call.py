@@ -121,6 +121,10 @@ class Sink(Protocol):
     async def write(self, raw: bytes, *, last: bool) -> None:
         """More of the stream; returns when more can be taken."""
 
+    def write_now(self, raw: bytes) -> Awaitable[None] | None:
+        """More of the stream, from outside of any task; what must be awaited before there may be
+        more, None where it may come at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:

@@ -75,6 +75,7 @@ class Connection(asyncio.BufferedProtocol):
         "_paused",
         "_pieces",
         "_size",
+        "_take",
         "_transport",
         "_unfit",
         "_until_close",
@@ -89,7 +90,8 @@ class Connection(asyncio.BufferedProtocol):
         self._loop = loop
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[bool] | None = None
+        self._take: Callable[[bytes], bool] | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._error: Exception | None = None
         self._pieces: list[bytes] = []
@@ -129,6 +131,27 @@ class Connection(asyncio.BufferedProtocol):
             if self._error is not None:
                 raise self._error
             await self._wait()
+        return self._given()
+
+    async def hand_to(self, take: Callable[[bytes], bool]) -> None:
+        """Hand over what comes of the body until `take` says True, in the very call that read it:
+        a task that is woken for each piece costs more than the piece. b"" = there will be no more,
+        however it ended."""
+        while self._pieces or not (self._done or self._error is not None):
+            if self._pieces:
+                if take(self._given()):
+                    return
+                continue
+            self._take = take
+            try:
+                if await self._wait():
+                    return
+            finally:
+                self._take = None
+        take(b"")
+
+    def _given(self) -> bytes:
+        """What has come, or as much of it as is given at once."""
         pieces = self._pieces
         if self._size <= _GIVEN_BYTES_MAX or len(pieces) == 1:
             raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -183,10 +206,12 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def _wait(self) -> None:
-        waiter = self._waiter = self._loop.create_future()
+    async def _wait(self) -> bool:
+        """Until something has happened; whether it was handed over and `take` said True."""
+        waiter: asyncio.Future[bool] = self._loop.create_future()
+        self._waiter = waiter
         try:
-            await waiter
+            return await waiter
         finally:
             self._waiter = None
 
@@ -225,8 +250,21 @@ class Connection(asyncio.BufferedProtocol):
             self._paused = True
             self._transport.pause_reading()
         waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if waiter is None or waiter.done():
+            return
+        if self._take is None:
+            waiter.set_result(False)
+            return
+        try:
+            while self._pieces:
+                if self._take(self._given()):
+                    waiter.set_result(True)
+                    return
+        except Exception as error:
+            waiter.set_exception(error)
+            return
+        if self._done:
+            waiter.set_result(False)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
@@ -239,7 +277,7 @@ class Connection(asyncio.BufferedProtocol):
         elif self._until_close and exc is None:
             self._done = True
             if self._waiter is not None and not self._waiter.done():
-                self._waiter.set_result(None)
+                self._waiter.set_result(False)
         else:
             self._fail("body", str(exc or ""))
 
@@ -257,7 +295,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self._done and self._error is None:
             self._error = self._origin.failed(reason, detail)
             if self._waiter is not None and not self._waiter.done():
-                self._waiter.set_result(None)
+                self._waiter.set_result(False)
         self.cut()
 
     # ---- the parser's calls

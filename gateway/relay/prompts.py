@@ -10,6 +10,7 @@ answer is then an error that says how many prompts were paid.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Final
 
 import msgspec
@@ -138,6 +139,9 @@ class _Joined:
     async def write(self, raw: bytes, *, last: bool) -> None:
         if raw:
             await self._call.sink.write(raw, last=False)
+
+    def write_now(self, raw: bytes) -> Awaitable[None] | None:
+        return self._call.sink.write_now(raw)
 
     async def stop(self, place: int) -> None:
         """This prompt failed, or nobody listens any more."""

@@ -16,7 +16,7 @@ comes again is refused, and not run again.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from hashlib import sha256
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
@@ -248,12 +248,20 @@ class Repeat:
     async def write(self, raw: bytes, *, last: bool) -> None:
         if last:
             await self.keep_end(raw)
-        elif self._keeps:
+        else:
+            self._keep_piece(raw)
+        if not self.gone:
+            await self._client.write(raw, last=last)
+
+    def write_now(self, raw: bytes) -> Awaitable[None] | None:
+        self._keep_piece(raw)
+        return None if self.gone else self._client.write_now(raw)
+
+    def _keep_piece(self, raw: bytes) -> None:
+        if self._keeps:
             self._pieces.append(raw)
             if self._gathering is None:
                 self._gathering = asyncio.create_task(self._gather())
-        if not self.gone:
-            await self._client.write(raw, last=last)
 
     # ---- keeping
 

@@ -87,6 +87,7 @@ def test_all_errors_are_caught_only_at_boundaries() -> None:
         "gateway/previews.py",  # a bug ends the preview with its name, instead of being tried again
         "gateway/relay/asgi.py",  # one request's bug answers 500 and ends no other request
         "gateway/relay/books.py",  # a failed batch is told to each of its requests
+        "gateway/relay/http1.py",  # a bug in passing a piece on is its request's, not the socket's
         "gateway/relay/lifespan.py",  # the listener outlives any fault of its connection
         "playground/runs.py",  # a run's bug becomes the run's failure, seen on its page
         "stack/supervisor.py",

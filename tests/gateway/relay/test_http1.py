@@ -494,3 +494,66 @@ def test_a_target_that_would_end_the_request_line(url: str) -> None:
 def test_host_header(url: str, host: str) -> None:
     origin = Origin(url, LOOPBACK, Failed, **WAITS, reuse=True)
     assert origin.host_header == host
+
+
+async def test_pieces_are_handed_over_in_the_call_that_reads_them() -> None:
+    """What is taken needs no turn of the reading task; what is not comes back to it, in order."""
+    go_on = asyncio.Event()
+
+    async def script(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
+        for piece in (b"a", b"b", b"stop"):
+            go_on.clear()
+            writer.write(piece)
+            await go_on.wait()
+
+    async with served(script) as (_, origin):
+        answer = await asked(origin)
+        taken: list[bytes] = []
+        tasks: list[object] = []
+
+        def take(piece: bytes) -> bool:
+            taken.append(piece)
+            tasks.append(asyncio.current_task())
+            go_on.set()
+            return piece == b"stop"
+
+        await answer.hand_to(take)
+        assert taken == [b"a", b"b", b"stop"]
+        # The first may have come with the head.
+        assert tasks[1:] == [None, None]
+        await answer.hand_to(take)
+        assert taken == [b"a", b"b", b"stop", b""]
+        answer.release()
+
+
+@pytest.mark.parametrize("length", [5, 9])
+async def test_the_end_is_handed_over_however_it_comes(length: int) -> None:
+    """F14: after what came before it; `next_bytes` tells whether it was one."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length
+    async with served(says(head + b"hello", close=True)) as (_, origin):
+        answer = await asked(origin)
+        taken: list[bytes] = []
+
+        def take(piece: bytes) -> bool:
+            taken.append(piece)
+            return not piece
+
+        await answer.hand_to(take)
+        assert b"".join(taken) == b"hello"
+        assert taken[-1] == b""
+        answer.cut()
+
+
+async def test_what_fails_in_taking_fails_in_the_reading_task() -> None:
+    async with served(says(PLAIN)) as (_, origin):
+        answer = await asked(origin)
+
+        def take(piece: bytes) -> bool:
+            raise LookupError(piece)
+
+        with pytest.raises(LookupError):
+            await answer.hand_to(take)
+        answer.cut()

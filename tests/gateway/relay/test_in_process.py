@@ -200,7 +200,7 @@ async def test_bound_is_what_the_same_request_then_holds(
         ]
         assert (bound.hold_nano, bound.output_cap) == (outcome.hold_nano, None)
         assert bound.output_tokens == over.get("max_tokens", 16_384)
-        hub.settled(tenant)
+        await asyncio.to_thread(hub.settled, tenant)
 
 
 async def test_bound_shrinks_to_what_there_is_and_says_when_it_does_not_fit(
