@@ -18,6 +18,7 @@ from accounts.access import Actor
 from accounts.epoch import bump_epoch
 from gateway.models import Channel, ChannelKey, Route
 from gateway.providers import UnknownProvider, provider_named
+from gateway.providers.overrides import CAPABILITIES
 from gateway.providers.provider import BadAddress
 from gateway.rules.breaker import BreakerRule
 from lib.env import ConfigurationError
@@ -45,13 +46,15 @@ class ChannelFields(TypedDict, total=False):
     """What a write may set; what it leaves out stays.
 
     `keys`: a text for a new secret, a ChannelKey for a stored one that stays. `models`: every name
-    or pattern that the channel serves -> upstream name, "" for the same.
+    or pattern that the channel serves -> upstream name, "" for the same. `can`: what of them an
+    operator knows better than the catalogue (gateway/providers/overrides.py), by those names.
     """
 
     provider: str
     base_url: str
     keys: Sequence[str | ChannelKey]
     models: Mapping[str, str]
+    can: Mapping[str, Mapping[str, bool]]
     enabled: bool
     priority: int
     weight: int
@@ -73,6 +76,22 @@ def change_channel(actor: Actor, channel: Channel, fields: ChannelFields) -> Cha
     """Set the given fields of a channel. Raises ChannelRefused."""
     with transaction.atomic():
         locked = Channel.objects.select_for_update().get(id=channel.id)
+        return _save(actor, locked, fields, "channel.changed")
+
+
+def switch_capability(
+    actor: Actor, channel: Channel, model: str, capability: str, on: bool | None
+) -> Channel:
+    """Say that a model of a channel has a capability, or not, whatever the catalogue says; None
+    takes it back. Raises ChannelRefused."""
+    with transaction.atomic():
+        locked = Channel.objects.select_for_update().get(id=channel.id)
+        can = {route.model: dict(route.can) for route in locked.routes.all()}
+        switches = can.setdefault(model, {})
+        switches.pop(capability, None)
+        if on is not None:
+            switches[capability] = on
+        fields: ChannelFields = {"can": {name: told for name, told in can.items() if told}}
         return _save(actor, locked, fields, "channel.changed")
 
 
@@ -123,13 +142,8 @@ def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) ->
         if keys is not None:
             _replace_keys(channel, keys)
             detail["keys"] = len(keys)
-        if "models" in fields:
-            channel.routes.all().delete()
-            Route.objects.bulk_create(
-                Route(channel=channel, model=model, upstream_model=upstream)
-                for model, upstream in fields["models"].items()
-            )
-            detail["models"] = dict(fields["models"])
+        if "models" in fields or "can" in fields:
+            detail |= _replace_routes(channel, fields)
         audit.record(actor, None, action, channel, name=channel.name, **detail)
         bump_epoch()
     return channel
@@ -145,6 +159,25 @@ def _check(channel: Channel) -> None:
         provider.address(channel.base_url)
     except BadAddress as error:
         raise ChannelRefused("base_url", str(error)) from error
+
+
+def _replace_routes(channel: Channel, fields: ChannelFields) -> dict[str, object]:
+    """Set a channel's routes; what the write leaves out of them stays. What changed, for audit."""
+    stored = {route.model: route for route in channel.routes.all()}
+    models = fields.get("models", {name: route.upstream_model for name, route in stored.items()})
+    can = fields.get("can", {name: route.can for name, route in stored.items() if route.can})
+    for model, switches in can.items():
+        unknown = set(switches) - set(CAPABILITIES)
+        if model not in models or unknown:
+            what = f"no model {model} here" if model not in models else f"no capability {unknown}"
+            raise ChannelRefused("can", f"There is {what}.")
+    channel.routes.all().delete()
+    Route.objects.bulk_create(
+        Route(channel=channel, model=model, upstream_model=upstream, can=dict(can.get(model, {})))
+        for model, upstream in models.items()
+    )
+    told = {"models": dict(models), "can": {name: dict(on) for name, on in can.items()}}
+    return {name: value for name, value in told.items() if name in fields}
 
 
 def _replace_keys(channel: Channel, keys: Sequence[str | ChannelKey]) -> None:

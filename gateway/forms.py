@@ -6,6 +6,9 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy
 
+from gateway.providers.overrides import CAPABILITIES
+from gateway.shown_models import CAPABILITIES as WORDS
+
 
 class CheckForm(forms.Form):
     """Which of a channel's models a test asks."""
@@ -17,3 +20,34 @@ class CheckForm(forms.Form):
     def __init__(self, names: Sequence[str], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["model"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
+
+
+class SwitchForm(forms.Form):
+    """What an operator knows better of one of a channel's models than the catalogue does."""
+
+    model = forms.ChoiceField(
+        label=gettext_lazy("Model"), widget=forms.Select(attrs={"class": "input"})
+    )
+    capability = forms.ChoiceField(
+        label=gettext_lazy("Capability"),
+        choices=[(name, WORDS[name]) for name in CAPABILITIES],
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+    state = forms.ChoiceField(
+        label=gettext_lazy("State"),
+        choices=[
+            ("off", gettext_lazy("Off")),
+            ("on", gettext_lazy("On")),
+            ("unsaid", gettext_lazy("As the catalogue says")),
+        ],
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+
+    def __init__(self, names: Sequence[str], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["model"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
+
+    @property
+    def on(self) -> bool | None:
+        """What was chosen; None for the catalogue's word."""
+        return {"off": False, "on": True}.get(self.cleaned_data["state"])

@@ -73,6 +73,11 @@ class Route(models.Model):
     upstream_model = models.CharField(
         max_length=200, blank=True, default="", help_text="Empty: the same."
     )
+    can = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, output_field=models.JSONField()),
+        help_text="What an operator knows better than the catalogue: capability -> on.",
+    )
 
     class Meta:
         ordering = ["model"]

@@ -14,6 +14,7 @@ from gateway.models import Channel
 from gateway.price_book import BookEntry, PriceBook, price_book
 from gateway.providers import PROVIDERS
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
+from gateway.providers.overrides import UNSAID, Overrides, overridden
 from gateway.rules.routing import matches
 from lib import clock
 
@@ -151,21 +152,23 @@ def shown_models(book: PriceBook, *, unpriced: bool) -> list[ShownModel]:
         }
     places = {name: place for name in names if (place := _place(name, channels)) is not None}
     same: dict[tuple[str, str], list[str]] = {}
-    for name, (channel, upstream) in places.items():
-        same.setdefault((str(channel.id), upstream), []).append(name)
+    for name, place in places.items():
+        same.setdefault((str(place[0].id), place[1]), []).append(name)
     return [_shown(name, places[name], entries.get(name, []), same) for name in sorted(places)]
 
 
 def _shown(
     name: str,
-    place: tuple[Channel, str],
+    place: tuple[Channel, str, Overrides],
     entries: list[BookEntry],
     same: Mapping[tuple[str, str], list[str]],
 ) -> ShownModel:
-    channel, upstream = place
+    channel, upstream, overrides = place
     provider = PROVIDERS.get(channel.provider)
     can = UNKNOWN if provider is None else capabilities_of(upstream, provider, name)
     known = find_row(upstream) or find_row(name)
+    if overrides:
+        can = known = overridden(can if known else UNSAID, overrides)
     owner = OWNERS.get((known or can).owner) or (gettext(provider.label) if provider else "")
     return ShownModel(
         name,
@@ -178,12 +181,13 @@ def _shown(
     )
 
 
-def _place(name: str, channels: Iterable[Channel]) -> tuple[Channel, str] | None:
-    """The channel that is asked first, and what the name is there."""
+def _place(name: str, channels: Iterable[Channel]) -> tuple[Channel, str, Overrides] | None:
+    """The channel that is asked first, what the name is there, and what its operator says of it."""
     for channel in channels:
         routes = sorted(channel.routes.all(), key=lambda route: "*" in route.model)
         for route in routes:
             if route.model == name or ("*" in route.model and matches(route.model, name)):
                 upstream = route.upstream_model or name
-                return channel, name if "*" in upstream else upstream
+                named = name if "*" in upstream else upstream
+                return channel, named, frozenset(route.can.items())
     return None

@@ -14,6 +14,7 @@ urlpatterns = [
     path("admin/channels", views.channel_list, name="channels"),
     path("admin/channels/<str:id>", views.channel, name="channel"),
     path("admin/channels/<str:id>/test", views.channel_test, name="channel_test"),
+    path("admin/channels/<str:id>/switch", views.channel_switch, name="channel_switch"),
     path("admin/prices", price_views.prices, name="prices"),
     path("admin/prices/new", price_views.price_new, name="price_new"),
     path("admin/prices/drafts", price_views.price_draft, name="price_draft"),

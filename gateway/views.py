@@ -9,15 +9,17 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, operator_page
 from gateway.access import access_channel, visible_channels
+from gateway.channels import switch_capability
 from gateway.check_words import shown_check
 from gateway.checks import check_channel
-from gateway.forms import CheckForm
+from gateway.forms import CheckForm, SwitchForm
 from gateway.installation import installation_settings
-from gateway.models import Channel
+from gateway.models import Channel, Route
 from gateway.providers import PROVIDERS
 from gateway.relay.asgi import Relay
 from gateway.relay.health import Told
 from gateway.served import ServedModel, prices_in_force, served_models, testable_names
+from gateway.shown_models import CAPABILITIES
 from lib.htmx import render_part
 from lib.ids import id_text
 from usage.words import KINDS
@@ -53,6 +55,20 @@ def channel_test(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
     check_channel(actor, channel, form.cleaned_data["model"])
     if getattr(request, "htmx", None):
         return _channel_page(request, channel, form)
+    response = redirect("channel", id)
+    response.status_code = 303
+    return response
+
+
+@operator_page("channels.write")
+@require_POST
+def channel_switch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    channel = access_channel(actor, id)
+    form = SwitchForm(_models(channel), request.POST)
+    if not form.is_valid():
+        return _channel_page(request, channel, status=422)
+    asked = form.cleaned_data
+    switch_capability(actor, channel, asked["model"], asked["capability"], form.on)
     response = redirect("channel", id)
     response.status_code = 303
     return response
@@ -94,10 +110,21 @@ def _channel_page(
         "form": form or CheckForm(names, initial={"model": last.get("model")}),
         "testable": bool(names),
         "keys": list(channel.keys.all()),
+        "switches": SwitchForm(_models(channel)),
+        "switched": [(route, _switched(route)) for route in channel.routes.all()],
     }
     return render_part(
         request, "gateway/channel.html", "gateway/_test.html", context, status=status
     )
+
+
+def _models(channel: Channel) -> list[str]:
+    return [route.model for route in channel.routes.all()]
+
+
+def _switched(route: Route) -> list[tuple[str, bool]]:
+    """What an operator says of a model, in words."""
+    return [(str(CAPABILITIES[name]), on) for name, on in sorted(route.can.items())]
 
 
 def _names(channel: Channel) -> list[str]:

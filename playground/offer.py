@@ -10,6 +10,7 @@ from billing.rules.pricing import PPM, PriceVersion
 from gateway.models import Channel, InstallationSetting
 from gateway.providers import provider_named
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of
+from gateway.providers.overrides import overridden
 from gateway.rules.routing import matches
 from gateway.served import price_of, prices_in_force, served_models
 
@@ -97,7 +98,8 @@ def capabilities_of_model(model: str) -> Capabilities:
         for route in sorted(channel.routes.all(), key=lambda route: "*" in route.model):
             if route.model == model or ("*" in route.model and matches(route.model, model)):
                 upstream = route.upstream_model or model
-                return capabilities_of(
+                can = capabilities_of(
                     model if "*" in upstream else upstream, provider_named(channel.provider), model
                 )
+                return overridden(can, frozenset(route.can.items()))
     return UNKNOWN

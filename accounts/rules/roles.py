@@ -39,6 +39,7 @@ Action = Literal[
     "prompts.read",
     "channels.read",
     "channels.test",
+    "channels.write",
     "models.read",
     "prices.write",
 ]
@@ -111,6 +112,7 @@ TABLE: Final[dict[Action, dict[Role, Scope]]] = {
     },
     "channels.read": {"operator": "all"},
     "channels.test": {"operator": "all"},
+    "channels.write": {"operator": "all"},
     "models.read": {
         "owner": "all",
         "admin": "all",

@@ -224,8 +224,15 @@ def as_json(difference: Difference) -> list[dict[str, object]]:
 
 # Fields are shown in the order of the file; the others follow.
 _SHOWN_FIRST: Final = (
-    *("name", "provider", "base_url", "keys", "models", "enabled", "priority", "weight"),
-    *("retries", "on_leave", "timeouts.connect", "timeouts.first_content", "timeouts.idle"),
+    *("name", "provider", "base_url", "keys", "models", "can", "enabled", "priority"),
+    *(
+        "weight",
+        "retries",
+        "on_leave",
+        "timeouts.connect",
+        "timeouts.first_content",
+        "timeouts.idle",
+    ),
     *("timeouts.total", "breaker.enabled", "breaker.failures", "breaker.window"),
     *("breaker.open_for", "rates", "valid_to", "multiplier", "currency", "retention_hours", "plan"),
     *("credit", "team", "role", "secret"),
@@ -263,7 +270,8 @@ def _text(name: str, value: Value) -> str:
     plain = shown(name, value)
     if isinstance(plain, dict):
         inner = ", ".join(
-            f"{key}: {_text('', part)}" if part else str(key) for key, part in plain.items()
+            str(key) if part in ("", None, {}) else f"{key}: {_text('', part)}"
+            for key, part in plain.items()
         )
         return f"{{{inner}}}"
     if isinstance(plain, list):

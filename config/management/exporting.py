@@ -77,6 +77,7 @@ def as_yaml(whole: Document) -> str:
 
 def _channel(name: str, fields: Mapping[str, Value]) -> Document:
     models = cast(dict[str, str], fields["models"])
+    can = cast(dict[str, dict[str, bool]], fields["can"])
     timeouts = {part: fields[f"timeouts.{part}"] for part in shape.Timeouts.model_fields}
     breaker = {part: fields[f"breaker.{part}"] for part in shape.Breaker.model_fields}
     return {
@@ -85,7 +86,9 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
         "base_url": fields["base_url"],
         "keys": [shape.KEEP] * len(cast(tuple[object], fields["keys"])),
         "models": {
-            model: {"upstream": upstream} if upstream else {} for model, upstream in models.items()
+            model: ({"upstream": upstream} if upstream else {})
+            | ({"can": can[model]} if model in can else {})
+            for model, upstream in models.items()
         },
         **_plain(fields, ("enabled", "priority", "weight", "retries", "on_leave")),
         "timeouts": timeouts,

@@ -56,6 +56,7 @@ def _channels() -> Iterator[Item]:
             "base_url": channel.base_url,
             "keys": tuple(Secret(bytes(key.digest)) for key in channel.keys.all()),
             "models": {route.model: route.upstream_model for route in channel.routes.all()},
+            "can": {route.model: route.can for route in channel.routes.all() if route.can},
             "enabled": channel.enabled,
             "priority": channel.priority,
             "weight": channel.weight,

@@ -23,6 +23,7 @@ from accounts.rules.limits import LIMIT_MAX
 from billing.rules.conditions import ConditionInvalid, read_hours, tier_name
 from billing.rules.meters import MeterUnknown, find_meter, parse_rate
 from billing.rules.money import MoneyInvalid, parse_multiplier, parse_usd
+from gateway.providers.overrides import Capability
 
 KEEP: Final = "keep"
 """Where a secret stands: the one that is stored already."""
@@ -161,6 +162,7 @@ class Breaker(Part):
 
 class Upstream(Part):
     upstream: ModelName | Literal[""] = ""
+    can: dict[Capability, bool] = {}
 
 
 class Channel(Part):

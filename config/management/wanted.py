@@ -79,11 +79,18 @@ class _Flattener:
     def _channel(self, channel: shape.Channel, path: Path) -> Item:
         plain = ("enabled", "priority", "weight", "retries", "on_leave")
         fields: dict[str, Value] = {"provider": channel.provider, **_stated(channel, plain)}
-        defaults: dict[str, Value] = {"models": {}, "keys": (), **_defaults(shape.Channel, plain)}
+        defaults: dict[str, Value] = {
+            "models": {},
+            "can": {},
+            "keys": (),
+            **_defaults(shape.Channel, plain),
+        }
         address = self._loaded.text(*path, "base_url")
         (fields if "base_url" in channel.model_fields_set else defaults)["base_url"] = address
         if "models" in channel.model_fields_set:
-            fields["models"] = {name: model.upstream for name, model in channel.models.items()}
+            models = channel.models.items()
+            fields["models"] = {name: model.upstream for name, model in models}
+            fields["can"] = {name: dict(model.can) for name, model in models if model.can}
         if "keys" in channel.model_fields_set:
             fields["keys"] = tuple(
                 Kept() if key == shape.KEEP else self._channel_secret(*path, "keys", n)

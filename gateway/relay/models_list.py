@@ -8,6 +8,7 @@ from gateway.codecs import model_list
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.model_list import ListForm, ModelRow
 from gateway.providers.models import Capabilities, find_row
+from gateway.providers.overrides import UNSAID, overridden
 from gateway.relay.auth import Principal
 from gateway.relay.snapshot import Snapshot
 from gateway.rules.routing import plan
@@ -58,9 +59,11 @@ def _row(snapshot: Snapshot, principal: Principal, name: str) -> ModelRow:
 
 
 def _capabilities(snapshot: Snapshot, name: str) -> Capabilities | None:
-    """What is known of the model by the name that it has at its first channel, or by its own."""
-    upstream_model = plan(name, snapshot.routes_of(name), seed=0)[0].upstream_model
-    return find_row(upstream_model) or find_row(name)
+    """What is known of the model by the name that it has at its first channel, or by its own, and
+    by its operator."""
+    first = plan(name, snapshot.routes_of(name), seed=0)[0]
+    known = find_row(first.upstream_model) or find_row(name)
+    return overridden(known or UNSAID, first.overrides) if first.overrides else known
 
 
 def _words(query: bytes) -> dict[str, str]:

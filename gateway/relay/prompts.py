@@ -38,13 +38,15 @@ class Prompts:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._run = Run(call)
+        # What runs now; None between two prompts, and when all have run.
+        self._run: Run | None = None
         self._left = False
 
     def leave(self) -> None:
         """The client has gone: no further prompt is asked."""
         self._left = True
-        self._run.leave()
+        if self._run is not None:
+            self._run.leave()
 
     async def answer(self, raw: bytes) -> Outcome:
         """Answer the request with this body. Raises nothing that a client could cause."""
@@ -52,8 +54,9 @@ class Prompts:
             plan, bodies = self._split(raw)
         except RequestFault:
             # It is refused as any other.
-            return await self._run.answer(raw)
+            bodies = []
         if len(bodies) < 2:
+            self._run = Run(self._call)
             return await self._run.answer(raw)
         return await self._answer_each(_Joined(self._call, plan), bodies)
 
@@ -86,9 +89,9 @@ class Prompts:
     async def _answer_each(self, joined: "_Joined", bodies: list[bytes]) -> Outcome:
         call = self._call
         for place, body in enumerate(bodies):
-            one = self._call_of(joined, place)
-            self._run = Run(one)
+            self._run = Run(self._call_of(joined, place))
             outcome = await self._run.answer(body)
+            self._run = None
             if call.max_cost_nano is not None:
                 call.max_cost_nano -= outcome.charge_nano
             if outcome.kind is not None or self._left:

@@ -191,7 +191,15 @@ def build(text: str, vault: Vault) -> Snapshot:
             continue
         channels[channel.id] = channel
         routes += [
-            Route(channel.id, way.model, way.upstream_model, row.priority, row.weight, row.retries)
+            Route(
+                channel.id,
+                way.model,
+                way.upstream_model,
+                row.priority,
+                row.weight,
+                row.retries,
+                frozenset(way.can.items()),
+            )
             for way in row.routes
         ]
     cost_rows: dict[str, list[PriceRow]] = {}
@@ -221,6 +229,7 @@ def build(text: str, vault: Vault) -> Snapshot:
 class _Way(msgspec.Struct):
     model: str
     upstream_model: str
+    can: dict[str, bool] = {}
 
 
 class _ChannelRow(msgspec.Struct):
@@ -318,7 +327,7 @@ _LOAD = """
                     FROM gateway_channelkey k WHERE k.channel_id = c.id), '[]'::json),
                 'routes', coalesce((
                     SELECT json_agg(json_build_object(
-                        'model', r.model, 'upstream_model', r.upstream_model))
+                        'model', r.model, 'upstream_model', r.upstream_model, 'can', r.can))
                     FROM gateway_route r WHERE r.channel_id = c.id), '[]'::json)))
             FROM gateway_channel c WHERE c.enabled), '[]'::json),
         'prices', coalesce((

@@ -28,6 +28,7 @@ from gateway.codecs.errors import RequestFault
 from gateway.codecs.sealed import calls_without, give_back, read_collected
 from gateway.codecs.turns import replace_urls
 from gateway.providers.models import Capabilities, Trait, capabilities_of
+from gateway.providers.overrides import Overrides, overridden, switched_off
 from gateway.providers.provider import BadModelName, Operation, chat_operation
 from gateway.providers.suffixes import AskedModel
 from gateway.providers.targets import (
@@ -152,6 +153,9 @@ class Asking:
             return self._plain_way(self._plain, self._facts, channel, candidate)
         provider, client = channel.provider, self._client
         capabilities = capabilities_of(candidate.upstream_model, provider, self._model)
+        if candidate.overrides:
+            self._check_switches(candidate.overrides)
+            capabilities = overridden(capabilities, candidate.overrides)
         model = provider.aliases.get(candidate.upstream_model, candidate.upstream_model)
         dialect, stream = client.name, self._facts.stream
         if dialect not in provider.dialects or capabilities.traits:
@@ -219,6 +223,15 @@ class Asking:
             encoded=sending.encoded,
             exchange=sending.exchange,
         )
+
+    def _check_switches(self, overrides: Overrides) -> None:
+        """Raise RequestFault for what an operator has switched off at this channel."""
+        facts = self._facts
+        tools = facts.body.value("tools") not in (None, b"[]")
+        off = switched_off(overrides, facts.media, tools=tools)
+        if off is not None:
+            told = f"model {self._model} has no {off}: an operator has switched it off"
+            raise RequestFault("unsupported_capability", "tools" if off == "tools" else None, told)
 
     def _needs(self, channel: Channel) -> Needs:
         client = self._client

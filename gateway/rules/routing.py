@@ -19,6 +19,7 @@ class Route:
 
     `upstream_model` is the name there, "" for the asked one. `weight` 0 comes after every other
     weight of the same priority. `retries`: how many further attempts may follow a failure here.
+    `overrides`: what an operator says that the model can do there, and what not.
     """
 
     channel_id: str
@@ -27,6 +28,7 @@ class Route:
     priority: int = 0
     weight: int = 1
     retries: int = 2
+    overrides: frozenset[tuple[str, bool]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Candidate:
     channel_id: str
     upstream_model: str
     retries: int
+    overrides: frozenset[tuple[str, bool]] = frozenset()
 
 
 def matches(pattern: str, model: str) -> bool:
@@ -75,7 +78,9 @@ def plan(
     for _, equals in groupby(ordered, key=_rank):
         for route in _draw(list(equals), seed):
             upstream_model = route.upstream_model or model
-            candidates.append(Candidate(route.channel_id, upstream_model, route.retries))
+            candidates.append(
+                Candidate(route.channel_id, upstream_model, route.retries, route.overrides)
+            )
     return candidates
 
 

@@ -550,3 +550,27 @@ def test_budgets_and_limits_that_cannot_be_name_their_line(
         installation.apply(LIMITED.replace(right, wrong))
     assert told in str(refused.value)
     assert not Budget.objects.exists()
+
+
+def test_what_a_model_can_do_is_switched_and_exported(installation: Installation) -> None:
+    text = """
+version: 1
+channels:
+  - name: own
+    provider: vllm
+    base_url: http://127.0.0.1:9/v1
+    models: {llama: {can: {tools: false, vision: true}}, plain: {}}
+"""
+    told = installation.apply(text)
+    assert "can: {llama: {tools: false, vision: true}}" in told
+    (event,) = AuditEvent.objects.filter(action="channel.created")
+    assert event.detail["can"] == {"llama": {"tools": False, "vision": True}}
+    assert installation.apply(text).strip() == "nothing to change"
+    exported = installation.export()
+    assert "tools: false" in exported
+    assert installation.apply(exported).strip() == "nothing to change"
+    changed = text.replace("tools: false, ", "")
+    assert "can: {llama: {tools: false, vision: true}} -> {llama: {vision: true}}" in (
+        installation.apply(changed)
+    )
+    assert "can" in installation.refusal(text.replace("tools: false", "magic: true"))

@@ -227,3 +227,40 @@ def test_what_the_process_has_found_out(
             assert word in page
     listed = dora.get("/admin/channels").content.decode()
     assert ("Every web process finds out for itself" in listed) == (told.condition != "good")
+
+
+def test_a_capability_is_switched_by_hand(dora: Client, channel: Channel) -> None:
+    """What the catalogue does not know of a server of one's own."""
+    path = f"/admin/channels/{id_text(channel.id)}"
+    for state, can, shown in (
+        ("off", {"tools": False}, "Tools: off"),
+        ("on", {"tools": True}, "Tools: on"),
+        ("unsaid", {}, "Nothing"),
+    ):
+        given = {"model": "alias", "capability": "tools", "state": state}
+        response = dora.post(f"{path}/switch", given)
+        assert (response.status_code, response["Location"]) == (303, path)
+        assert {route.model: route.can for route in channel.routes.all()} == {
+            "fake": {},
+            "alias": can,
+            "fake-*": {},
+        }
+        assert shown in page(dora, path)
+    actions = AuditEvent.objects.filter(action="channel.changed")
+    assert [event.detail for event in actions.order_by("id")][:2] == [
+        {"name": "main", "can": {"alias": {"tools": False}}},
+        {"name": "main", "can": {"alias": {"tools": True}}},
+    ]
+    # What is applied without a word of it stays as it was.
+    dora.post(f"{path}/switch", {"model": "alias", "capability": "vision", "state": "off"})
+    change_channel(SYSTEM, channel, {"models": {"alias": "fake-64"}})
+    assert channel.routes.get().can == {"vision": False}
+
+
+def test_only_what_is_there_can_be_switched(dora: Client, people: Cast, channel: Channel) -> None:
+    path = f"/admin/channels/{id_text(channel.id)}/switch"
+    given = {"model": "alias", "capability": "tools", "state": "off"}
+    for wrong in ({"model": "other"}, {"capability": "magic"}, {"state": "perhaps"}):
+        assert dora.post(path, given | wrong).status_code == 422
+    assert cast.signed_in(people.alice).post(path, given).status_code in (403, 404)
+    assert not any(route.can for route in channel.routes.all())

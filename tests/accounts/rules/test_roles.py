@@ -39,6 +39,7 @@ playground.write a a . . . .
 prompts.read     a a a a a .
 channels.read    . . . . . a
 channels.test    . . . . . a
+channels.write   . . . . . a
 models.read      a a a a a a
 prices.write     . . . . . a
 """

@@ -1,0 +1,64 @@
+"""What an operator knows better of a model at a channel than the catalogue does.
+
+    tools      whether it calls functions
+    schema     whether it keeps to a JSON schema
+    vision     whether it sees pictures
+    audio      whether it hears
+    files      whether it reads documents
+    reasoning  whether it thinks
+
+A server of one's own may have been started without what its model could do, or with more than is
+known of it. What is switched off is refused at that channel, so that another one is asked; a schema
+is then told in words. What is switched on is offered, and refused by nobody.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final, Literal, get_args
+
+from gateway.codecs.chat import Flag
+from gateway.providers.models import UNKNOWN, Capabilities, Modality
+
+Capability = Literal["tools", "schema", "vision", "audio", "files", "reasoning"]
+Overrides = frozenset[tuple[str, bool]]
+
+CAPABILITIES: Final[tuple[Capability, ...]] = get_args(Capability)
+UNSAID: Final = replace(UNKNOWN, inputs=frozenset({"text"}), tools=False, json="none")
+"""What is shown of a model that is not known, but for what the operator says of it."""
+_SCHEMA_IN_WORDS: Final[frozenset[Flag]] = frozenset({"json_object_only"})
+_INPUTS: Final[Mapping[str, Modality]] = MappingProxyType(
+    {"vision": "image", "audio": "audio", "files": "file"}
+)
+
+
+@lru_cache(4096)
+def overridden(can: Capabilities, overrides: Overrides) -> Capabilities:
+    """What the model can do, by the operator's word."""
+    inputs = set(can.inputs)
+    for name, on in overrides:
+        modality = _INPUTS.get(name)
+        if modality is not None:
+            (inputs.add if on else inputs.discard)(modality)
+        elif name == "tools":
+            can = replace(can, tools=on, parallel_tools=on and can.parallel_tools)
+        elif name == "schema":
+            flags = can.flags - _SCHEMA_IN_WORDS if on else can.flags | _SCHEMA_IN_WORDS
+            can = replace(can, json="schema" if on else "object", flags=flags)
+        elif name == "reasoning" and not on:
+            can = replace(can, thinking="never", efforts=())
+        elif name == "reasoning" and can.thinking in (None, "never"):
+            can = replace(can, thinking="effort")
+    return replace(can, inputs=frozenset(inputs))
+
+
+def switched_off(overrides: Overrides, media: Collection[str], *, tools: bool) -> Capability | None:
+    """What a request needs and the operator has switched off; None where nothing is. `media` are
+    the kinds of its content parts."""
+    if tools and ("tools", False) in overrides:
+        return "tools"
+    for name, modality in _INPUTS.items():
+        if modality in media and (name, False) in overrides:
+            return name  # type: ignore[return-value]
+    return None
