@@ -1,5 +1,6 @@
 """No network but loopback, and the cast where a test asks for it."""
 
+import gc
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -67,6 +68,9 @@ def people(db: None) -> cast.Cast:
 
 
 def pytest_configure() -> None:
+    # Ten thousand tests and their modules live to the end: nothing of them is garbage, and looking
+    # at them again and again takes longer than many of the tests.
+    gc.disable()
     # Signing the cast in proves nothing about the strength of the hash.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     # Pages are tested without collecting static files: those are served from their source.
@@ -75,3 +79,8 @@ def pytest_configure() -> None:
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()

@@ -15,7 +15,10 @@ addEventListener("securitypolicyviolation", (event) => {
 });
 """
 _AXE = Axe()
-_LOOK = "async () => (await axe.run({ resultTypes: ['violations'] })).violations"
+_LOOK = """async (rules) => {
+  const only = rules.length ? { runOnly: rules } : {};
+  return (await axe.run({ resultTypes: ['violations'], ...only })).violations;
+}"""
 _FITS = """() => {
   const { scrollWidth, clientWidth } = document.scrollingElement;
   return scrollWidth <= clientWidth ? "" : `${scrollWidth} px wide in ${clientWidth}`;
@@ -62,16 +65,25 @@ class Visitor:
         self.context.add_cookies([{"name": "language", "value": language, "url": self.url}])
 
 
-def findings(page: Page) -> list[str]:
-    """What axe finds serious or critical, by all its rules."""
+def findings(page: Page, *rules: str) -> list[str]:
+    """What axe finds serious or critical, by all its rules unless some are named."""
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(_AXE.axe_script)
     return [
         f"{page.url} {violation['id']}: {node['html'][:200]}"
-        for violation in page.evaluate(_LOOK)
+        for violation in page.evaluate(_LOOK, rules)
         if violation["impact"] in ("serious", "critical")
         for node in violation["nodes"]
     ]
+
+
+def findings_in_both_themes(page: Page) -> list[str]:
+    """By all rules in the light theme, and in the dark one by that which looks at colours."""
+    found = findings(page)
+    page.emulate_media(color_scheme="dark")
+    found += findings(page, "color-contrast")
+    page.emulate_media(color_scheme="light")
+    return found
 
 
 def too_wide(page: Page) -> str:

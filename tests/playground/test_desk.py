@@ -6,13 +6,12 @@ import struct
 import time
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from lib.ids import id_text
+from tests.browser.visitor import findings_in_both_themes
 from tests.playground.conftest import Stage, Watched, watch
 from tests.playground.test_live import ask
 
@@ -282,30 +281,17 @@ def test_a_long_chat_opens_within_a_second(stage: Stage, bob: Watched) -> None:
     bob.assert_calm()
 
 
-def findings(page: Page) -> list[Any]:
-    result = Axe().run(page)
-    return [
-        (page.url, violation["id"], [node["html"][:160] for node in violation["nodes"]])
-        for violation in result.response["violations"]
-        if violation["impact"] in ("serious", "critical")
-    ]
-
-
-@pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 1440), ("light", 360)])
-def test_every_view_is_accessible_and_fits(
-    stage: Stage, chromium: Browser, theme: str, width: int
-) -> None:
-    watched = watch(
-        chromium, stage, "alice", color_scheme=theme, viewport={"width": width, "height": 800},
-        reduced_motion="reduce",
-    )  # fmt: skip
+@pytest.mark.parametrize("width", [1440, 360])
+def test_every_view_is_accessible_and_fits(stage: Stage, chromium: Browser, width: int) -> None:
+    size = {"width": width, "height": 800}
+    watched = watch(chromium, stage, "alice", viewport=size, reduced_motion="reduce")
     page = watched.context.new_page()
     model = stage.fake_model()
     found = []
     open_with(page, stage, model, "&panel=tools")
     page.fill("#set-tools", json.dumps(WEATHER))
     expect(page.locator("#tools-check")).to_contain_text("valid")
-    found += findings(page)
+    found += findings_in_both_themes(page)
     if width < 500:
         page.locator("[data-panel-close]").click()
     send(page, "Weather? #tools=2 #reasoning=4")
@@ -314,16 +300,16 @@ def test_every_view_is_accessible_and_fits(
     for query in ("", "?panel=params", "?panel=schema", "?panel=body"):
         page.goto(chat + query)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, query
-        found += findings(page)
+        found += findings_in_both_themes(page)
     page.goto(f"{stage.playground}/compare?m={model}&m={model}&m={model}")
     send(page, "Compare #tokens=9")
     expect(page.locator("#summary table")).to_be_visible(timeout=15_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    found += findings(page)
+    found += findings_in_both_themes(page)
     for path in ("votes", "../prompts"):
         page.goto(f"{stage.playground}/{path}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-        found += findings(page)
+        found += findings_in_both_themes(page)
     page.goto(stage.playground)
     assert page.evaluate("document.querySelector('[data-log]').scrollTop") == 0
     assert found == []

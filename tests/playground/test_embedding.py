@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from lib.ids import id_text
+from tests.browser.visitor import findings
 from tests.playground.conftest import Stage, Watched, watch
 
 pytestmark = pytest.mark.browser
@@ -51,12 +51,7 @@ def test_lines_become_vectors_with_their_cosines_charge_and_receipt(
     page.locator("summary", has_text="Code").click()
     assert "client.embeddings.create" in page.inner_text("#embed-python")
     assert "Water levels went up." in page.inner_text("#embed-curl")
-    serious = [
-        violation["id"]
-        for violation in Axe().run(page).response["violations"]
-        if violation["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    assert findings(page) == []
     receipt.click()
     expect(page.locator("h1")).to_be_visible()
     bob.assert_calm()
