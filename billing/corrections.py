@@ -54,17 +54,18 @@ def correct(
     attempt_id: UUID,
     organisation_id: UUID,
     source: str,
+    stand: Borne,
     wanted: Borne,
     cause: Mapping[str, object],
     *,
     actor: str = "",
 ) -> None:
-    """Lead the books of an attempt to `wanted`, in the transaction that `lock_wallet` began.
+    """Lead the books of an attempt from where they stand to `wanted`, in the transaction that
+    `lock_wallet` began.
 
     The customer's budgets follow, whatever their cap says (I12). Raises PostingConflict when this
     source has said something else before (I8).
     """
-    stand = borne(attempt_id)
     charge_nano = wanted.customer_nano - stand.customer_nano
     posting = adjust_attempt(
         attempt_id,

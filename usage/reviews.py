@@ -105,6 +105,7 @@ def settle_review(
             found.attempt_id,
             found.organisation_id,
             "review",
+            stand,
             Borne(charge_nano, platform_nano, owed_nano),
             cause={"attempt": id_text(found.attempt_id), "settle_as": str(settle_as),
                    "reason": reason.strip()},
