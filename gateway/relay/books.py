@@ -10,9 +10,9 @@ fixed wait of 2 ms was measured to add latency and save nothing (decisions.md).
 Marks and the process's lease are written along with whatever else there is. They are what another
 process settles our attempts by when this one is killed.
 
-While the database is away, endings are kept in a spool on the disk as well, and are replayed from
-there by whichever process comes next if this one is killed. The process is ready again when its
-spool is empty.
+An ending is noted in a journal before the client has the whole answer. While the database is away,
+endings are kept in a spool on the disk as well. Either is replayed by whichever process comes next
+if this one is killed. The process is ready again when its spool is empty.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ from gateway.codecs.errors import KINDS, ErrorKind, message_of
 from gateway.relay import admission, settlement
 from gateway.relay.admission import Asked, Verdict
 from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane
+from gateway.relay.journal import Journal
 from gateway.relay.settlement import Marked, Resolved, Settled
 from gateway.relay.spool import Spool, SpoolUnusable
 from usage.sql import Ending, Refusal
@@ -65,9 +66,12 @@ class Watched(Protocol):
 class Books:
     """Writes holds, attempts, postings and records of one process."""
 
-    def __init__(self, lane: Lane, spool: Spool | None = None) -> None:
+    def __init__(
+        self, lane: Lane, spool: Spool | None = None, journal: Journal | None = None
+    ) -> None:
         self._lane = lane
         self._spool = spool
+        self._journal = journal
         # How many of the endings, from the first on, are in the spool; whether it can take more.
         self._spooled = 0
         self._spool_usable = True
@@ -99,6 +103,8 @@ class Books:
         self._opened = True
         try:
             await asyncio.to_thread(self._spool.open)
+            if self._journal is not None:
+                self._journal.open()
         except SpoolUnusable as error:
             self._spool_usable = False
             log.error("no new work is taken, for its end could not be kept: %s", error)
@@ -106,9 +112,12 @@ class Books:
         self._spool_usable = True
         left = await asyncio.to_thread(self._spool.adopt)
         endings = [item for item in left if not isinstance(item, Marked)]
-        if endings:
-            log.warning("%d endings of a process that died are replayed", len(endings))
-        self._endings = endings + self._endings
+        known = {item.attempt_id for item in endings if type(item) is Resolved}
+        noted = self._journal.adopt() if self._journal is not None else []
+        seen = [item for item in noted if item.attempt_id not in known]
+        if endings or seen:
+            log.warning("%d endings of processes that died are replayed", len(endings) + len(seen))
+        self._endings = [*endings, *self._endings, *seen]
         self._spooled += len(endings)
         # Later ones stand behind earlier ones.
         self._kept_marks = {item.attempt_id: item.meters for item in left if type(item) is Marked}
@@ -117,6 +126,8 @@ class Books:
 
     def close_spool(self) -> None:
         """Let go of the spool; what still waits in it is the next process's."""
+        if self._journal is not None:
+            self._journal.close()
         if self._spool is not None:
             self._spool.close()
 
@@ -137,7 +148,9 @@ class Books:
         return await future
 
     def settle(self, item: Settled) -> None:
-        """Write this ending; returns before it is written."""
+        """Write this ending; returns before it is written, but not before a kill would lose it."""
+        if self._journal is not None:
+            self._journal.note(item)
         self._endings.append(item)
         if self._worker is not None:
             self._wake()
@@ -207,13 +220,20 @@ class Books:
                 log.exception("a batch of the books failed")
                 failed = True
                 self._fail(asking, error)
-                await self._unkeep(await self._write_singly(endings))
+                done = await self._write_singly(endings)
+                self._forget(endings[:done])
+                await self._unkeep(done)
             else:
                 failed = False
                 self._retry_s = 0.0
+                self._forget(endings)
                 if self._spooled or self._kept_marks:
                     await self._unkeep(len(endings))
         self._worker = None
+
+    def _forget(self, written: Sequence[Settled]) -> None:
+        if self._journal is not None:
+            self._journal.forget(written)
 
     async def _write_singly(self, endings: Sequence[Settled]) -> int:
         """Try each ending of a batch that failed by a defect once more; how many need no third try.

@@ -26,6 +26,7 @@ from gateway.relay.call import Parts
 from gateway.relay.config import RelayConfig
 from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane, Row
 from gateway.relay.health import Health
+from gateway.relay.journal import Journal
 from gateway.relay.keeping import Keeper
 from gateway.relay.large import LargeEvents
 from gateway.relay.repeats import Repeats
@@ -58,14 +59,15 @@ class Lifespan:
         self._look_ups = Lane(config.dsn, config.database_wait_s)
         process_id = new_id()
         self._writes = Lane(config.dsn, config.database_wait_s, process_id)
-        spool = None
+        spool = journal = None
         if config.spool_folder is not None:
             spool = Spool(config.spool_folder, process_id, config.spool_bytes_max)
+            journal = Journal(config.spool_folder, process_id)
         self._states = Lane(config.dsn, config.database_wait_s)
         keeper = Keeper(self._states, self._vault)
         self.repeats = Repeats(keeper)
         self.authenticator = Authenticator(config.pepper, self._ask)
-        books = Books(self._writes, spool)
+        books = Books(self._writes, spool, journal)
         self.parts = Parts(
             config,
             books,

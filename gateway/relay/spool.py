@@ -63,9 +63,9 @@ class Spool:
 
     def append(self, endings: Sequence[Settled], marks: Sequence[Marked] = ()) -> None:
         """Return when these are on the disk. Raises SpoolUnusable."""
-        lines = b"".join(map(_line, endings))
+        lines = b"".join(map(line, endings))
         if self._size < self._bytes_max // 2:
-            lines += b"".join(map(_line, marks))
+            lines += b"".join(map(line, marks))
         if self._file < 0 or self._size + len(lines) > self._bytes_max:
             raise SpoolUnusable(f"{self._path} is full, or was never made")
         try:
@@ -138,15 +138,16 @@ class Spool:
 def read(raw: bytes) -> list[Kept]:
     """The whole records at the beginning of a file; a torn one ends them."""
     found: list[Kept] = []
-    for line in raw.split(b"\n"):
-        kind, text = _KINDS.get(line[8:_HEAD_BYTES]), line[8:]
-        if kind is None or line[:8] != b"%08x" % zlib.crc32(text):
+    for told in raw.split(b"\n"):
+        kind, text = _KINDS.get(told[8:_HEAD_BYTES]), told[8:]
+        if kind is None or told[:8] != b"%08x" % zlib.crc32(text):
             break
         found.append(msgspec.json.decode(text[1:], type=kind))
     return found
 
 
-def _line(item: Kept) -> bytes:
+def line(item: Kept) -> bytes:
+    """A record, with its end."""
     text = _LETTERS[type(item)] + msgspec.json.encode(item)
     return b"%08x%b\n" % (zlib.crc32(text), text)
 

@@ -1,0 +1,116 @@
+"""Endings on their way to the database, in memory that outlives its process.
+
+A client has its answer before its ending is committed. What the upstream counted is written here by
+then, so that a kill in between costs nobody anything: whoever comes next reads it (P1). Nothing is
+synced, for this is against the death of a process; the machine's own takes the database along.
+
+One mapped file for each process, locked by it, of slots of one size; a slot holds one line of the
+spool's. It is free again when its ending is committed. An ending that finds no free slot is kept by
+nothing but the last mark of its hold, as before it was seen. Read twice, it changes nothing (I6).
+"""
+
+import contextlib
+import fcntl
+import mmap
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from gateway.relay.settlement import Resolved, Settled
+from gateway.relay.spool import SpoolUnusable, line, read
+from lib.ids import id_text
+
+_SUFFIX: Final = ".journal"
+_SLOT_BYTES: Final = 2048
+_SLOTS: Final = 1024
+_BYTES: Final = _SLOT_BYTES * _SLOTS
+_FREE: Final = b"\0"
+
+
+class Journal:
+    """The file of one process."""
+
+    def __init__(self, folder: Path, process_id: UUID) -> None:
+        self._path = folder / f"{id_text(process_id)}{_SUFFIX}"
+        self._file = -1
+        self._map: mmap.mmap | None = None
+        # The last one freed is the next one used: few pages are ever touched.
+        self._free = list(range(0, _BYTES, _SLOT_BYTES))[::-1]
+        self._used: dict[UUID, int] = {}
+
+    def open(self) -> None:
+        """Make the file, with its space. Raises SpoolUnusable."""
+        if self._map is not None:
+            return
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # All of it at once: a mapped page that the disk has no room for ends the process.
+            os.posix_fallocate(self._file, 0, _BYTES)
+            self._map = mmap.mmap(self._file, _BYTES)
+        except OSError as error:
+            self.close()
+            raise SpoolUnusable(f"{self._path}: {error.strerror}") from error
+
+    def note(self, item: Settled) -> None:
+        """Keep what an ending says of money, until `forget`."""
+        if self._map is None or type(item) is not Resolved or item.state == "voided":
+            return
+        if not self._free:
+            return
+        raw = line(item)
+        if len(raw) > _SLOT_BYTES:
+            short = item.ending._replace(message="", raw_usage=None)
+            raw = line(item._replace(ending=short))
+        if len(raw) <= _SLOT_BYTES:
+            at = self._used[item.attempt_id] = self._free.pop()
+            self._map[at : at + len(raw)] = raw
+
+    def forget(self, items: Iterable[Settled]) -> None:
+        """These are committed."""
+        for item in items:
+            at = None if type(item) is not Resolved else self._used.pop(item.attempt_id, None)
+            if at is not None and self._map is not None:
+                self._map[at : at + 1] = _FREE
+                self._free.append(at)
+
+    def adopt(self) -> list[Resolved]:
+        """What processes left behind which live no more; it is this one's now."""
+        found: list[Resolved] = []
+        with contextlib.suppress(OSError):
+            for path in sorted(self._path.parent.glob(f"*{_SUFFIX}")):
+                if path != self._path:
+                    found += self._adopt(path)
+        return found
+
+    def close(self) -> None:
+        """Let go of the file; one without an ending is removed."""
+        if self._map is not None:
+            self._map.close()
+            self._map = None
+            if not self._used:
+                with contextlib.suppress(OSError):
+                    self._path.unlink()
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _adopt(self, path: Path) -> Sequence[Resolved]:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            raw = path.read_bytes()
+        except (BlockingIOError, FileNotFoundError):
+            # Its process lives, or somebody else was faster.
+            os.close(file)
+            return []
+        slots = [raw[at : at + _SLOT_BYTES] for at in range(0, len(raw), _SLOT_BYTES)]
+        items = [item for slot in slots for item in read(slot) if type(item) is Resolved]
+        for item in items:
+            self.note(item)
+        path.unlink()
+        os.close(file)
+        return items

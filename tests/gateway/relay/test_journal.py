@@ -1,0 +1,86 @@
+"""P1: what was counted outlives its process from before the client has its answer."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from gateway.relay.journal import Journal
+from gateway.relay.settlement import Resolved
+from lib.ids import new_id
+from tests.gateway.relay.test_spool import endings, same
+from tests.hub import ROOT
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from gateway.relay.journal import Journal
+from lib.ids import new_id
+from tests.gateway.relay.test_spool import endings
+journal = Journal(Path(sys.argv[1]), new_id())
+journal.open()
+noted = endings(4)
+for item in noted:
+    journal.note(item)
+journal.forget(noted[:1])
+print(noted[1].attempt_id, noted[2].attempt_id, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def opened(folder: Path) -> Journal:
+    journal = Journal(folder, new_id())
+    journal.open()
+    return journal
+
+
+def resolved(count: int) -> list[Resolved]:
+    return [item for item in endings(count + 1) if type(item) is Resolved]
+
+
+def test_a_killed_process_leaves_what_was_not_committed(tmp_path: Path) -> None:
+    """But no refusal, which moves no money."""
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, text=True, stdout=subprocess.PIPE
+    )
+    journal = opened(tmp_path)
+    assert [str(item.attempt_id) for item in journal.adopt()] == killed.stdout.split()
+    assert journal.adopt() == []
+    journal.close()
+    # It is this process's now, which has not committed it either.
+    heir = opened(tmp_path)
+    found = heir.adopt()
+    assert {str(item.attempt_id) for item in found} == set(killed.stdout.split())
+    heir.forget(found)
+    heir.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_living_process_noted_is_its_own(tmp_path: Path) -> None:
+    living, other = opened(tmp_path), opened(tmp_path)
+    living.note(resolved(1)[0])
+    assert other.adopt() == []
+
+
+def test_a_torn_slot_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    dead, noted = opened(tmp_path), resolved(3)
+    for item in noted:
+        dead.note(item)
+    dead.close()
+    (path,) = tmp_path.iterdir()
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(str(noted[1].attempt_id).encode())] ^= 1
+    path.write_bytes(raw)
+    assert same(opened(tmp_path).adopt(), [noted[0], noted[2]])
+
+
+def test_more_than_there_is_room_for_waits_without(tmp_path: Path) -> None:
+    """Long texts are left out; what finds no slot is left to the marks."""
+    dead, noted = opened(tmp_path), resolved(1100)
+    long = noted[0]._replace(ending=noted[0].ending._replace(raw_usage='"' + "x" * 5000 + '"'))
+    for item in [long, *noted[1:]]:
+        dead.note(item)
+    dead.close()
+    found = {item.attempt_id: item for item in opened(tmp_path).adopt()}
+    assert len(found) == 1024
+    assert found[long.attempt_id].ending.raw_usage is None
+    assert found[long.attempt_id].ending.meters == long.ending.meters
