@@ -86,8 +86,11 @@ def _reachable(messages: list[Message]) -> list[Message]:
 
 def turn_of(message: Message, charged: Mapping[UUID, Mapping[str, Any]] = _UNKNOWN) -> Turn:
     """A message as a file has it; `charged` is what is known of requests from the books."""
-    outcome = (message.run.outcome if message.run else None) or message.parts.get("outcome") or {}
-    if message.request_id is not None and message.request_id in charged:
+    run = message.run
+    # Further answers of one request, and copies in other chats, did not cost it once more.
+    own = run is not None and run.assistant_message_id == message.id
+    outcome = (run.outcome if run and own else None) or message.parts.get("outcome") or {}
+    if own and message.request_id is not None and message.request_id in charged:
         outcome = {**outcome, **charged[message.request_id]}
     return Turn(
         id=str(message.id),
@@ -98,7 +101,7 @@ def turn_of(message: Message, charged: Mapping[UUID, Mapping[str, Any]] = _UNKNO
         model=message.model,
         state=message.state,
         parts={name: value for name, value in message.parts.items()
-               if name != "outcome"},
+               if name not in ("outcome", "tokens")},
         edited=message.edited,
         column=message.column,
         created_at=message.created_at.isoformat(),

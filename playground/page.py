@@ -226,6 +226,8 @@ def _ending(
         "state": message.state,
         "outcome": outcome,
         "left": bool(run and run.left),
+        "together": run is not None and (run.settings.get("params") or {}).get("n", 1) > 1,
+        "tokens": bool(message.parts.get("tokens")),
         "known": "basis" in outcome,
         "basis": basis_word(outcome.get("basis", "")),
         "out_tokens": sum(n for name, n in meters.items() if name.startswith("out_")),
@@ -456,8 +458,10 @@ def ended_html(
     outcome: Mapping[str, Any],
     written: SoFar,
     parts: Mapping[str, Any],
+    others: Sequence[str] = (),
 ) -> str:
-    """The last frame: the answer's notes and footer, the composer ready again."""
+    """The last frame: the answer's notes and footer, the composer ready again. With `others`, which
+    are versions from now on, the page looks at the branch once more."""
     slug = run.conversation.organisation.slug
     message = run.assistant_message
     text, reasoning = written.text, written.reasoning
@@ -474,6 +478,8 @@ def ended_html(
         "words": len(text.split()),
         "chat_id": id_text(run.conversation_id),
         "alone": not run.conversation.columns,
+        "slug": slug,
+        "versions_new": bool(others),
     }
     return render_to_string("playground/_ended.html", context)
 

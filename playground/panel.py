@@ -89,7 +89,7 @@ def form_of(settings: Settings) -> dict[str, str]:
     form = {f"p.{name}": _word(value) for name, value in settings.params.items()}
     form |= {f"var.{name}": value for name, value in settings.variables.items()}
     form |= {"system": settings.system, "tool_choice": settings.tool_choice,
-             "max_cost": settings.max_cost}  # fmt: skip
+             "max_cost": settings.max_cost, "trim": "oldest" if settings.trim else ""}  # fmt: skip
     if settings.tools:
         form["tools"] = write_json(list(settings.tools))
     if settings.schema is not None:

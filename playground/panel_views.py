@@ -28,8 +28,9 @@ from playground.offer import capabilities_of_model
 from playground.panel import panel_context
 from playground.presets import access_preset, delete_preset, save_preset
 from playground.relaying import relay_of
+from playground.rules.context import Context
 from playground.rules.parameters import Wrong, parameters_of
-from playground.rules.request import build_request, shown_request
+from playground.rules.request import build_request, context_for, shown_request
 from playground.rules.schema import check_schema, schema_like
 from playground.rules.settings import (
     Settings,
@@ -42,13 +43,26 @@ from playground.rules.settings import (
 )
 from playground.rules.written import Unreadable, read_written
 from playground.runs import request_of_run
-from playground.turns import Asked, Column, TurnRefused, draft_of, files_of
+from playground.turns import TurnRefused, draft_of, files_of
 from playground.words import wrong_text
 from usage.likely import likely_charge_nano
 from usage.models import UsageRecord
 
 # Above this the files of a request are shortened in its code: nobody reads or pastes them.
 _CODE_CHARACTERS_MAX = 200_000
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a turn takes of the context of a model, None for one whose context is not known."""
+
+    model: str
+    context: Context
+    context_max: int | None
+
+    @property
+    def too_much(self) -> bool:
+        return self.context_max is not None and self.context.used > self.context_max
 
 
 @dataclass(frozen=True)
@@ -60,7 +74,7 @@ class BoundLine:
     available_nano: int
     input_tokens: int
     output_tokens: int
-    context_max: int | None
+    taken: Taken
     price_version_id: int | None
     fits: bool
     output_cap: int | None
@@ -76,8 +90,8 @@ async def bound(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """The line before Send, for the form as it stands."""
     context: dict[str, Any] = {}
     try:
-        drafts = await in_database(_drafts, request, actor)
-        context["bound"] = await _bound(request, actor, drafts)
+        drafts, taken = await in_database(_drafts, request, actor)
+        context["bound"] = await _bound(request, actor, drafts, taken)
     except TurnRefused as refused:
         context["blocked"] = refused.message
     except RequestFault as fault:
@@ -93,38 +107,34 @@ def _fault_text(fault: RequestFault) -> str:
     return fault.message
 
 
-def _drafts(request: HttpRequest, actor: Actor) -> list[tuple[str, bytes]]:
-    """Each column's model and body, were the form sent now."""
-    return [
-        (column.model, json.dumps(body).encode())
-        for column, body in draft_bodies(actor, read_asked(actor, request.POST))
-    ]
-
-
-def draft_bodies(actor: Actor, asked: Asked) -> list[tuple[Column, dict[str, Any]]]:
-    """The body for each column, were the form sent now."""
-    bodies = []
+def _drafts(request: HttpRequest, actor: Actor) -> tuple[list[tuple[str, bytes]], Taken]:
+    """Each column's model and body, were the form sent now, and what the first takes."""
+    drafts, taken = [], []
+    asked = read_asked(actor, request.POST)
     for column in asked.columns:
         said = draft_of(asked, column)
         files = files_of(said, organisation_of(actor).id)
         settings = Settings.from_stored(column.settings)
-        capabilities = capabilities_of_model(column.model)
-        bodies.append((column, build_request(column.model, said, settings, capabilities, files)))
-    return bodies
+        can = capabilities_of_model(column.model)
+        body = build_request(column.model, said, settings, can, files)
+        drafts.append((column.model, json.dumps(body).encode()))
+        taken.append(Taken(column.model, context_for(said, settings, can), can.context_max))
+    return drafts, taken[0]
 
 
-async def _bound(request: HttpRequest, actor: Actor, drafts: list[tuple[str, bytes]]) -> BoundLine:
+async def _bound(
+    request: HttpRequest, actor: Actor, drafts: list[tuple[str, bytes]], taken: Taken
+) -> BoundLine:
     key = await in_database(playground_key, organisation_of(actor))
     relay = relay_of(request)
     principal = await relay.principal_of_key(key.id)
     bounds = [await relay.bound(principal, body) for _, body in drafts]
     likely = [await in_database(likely_charge_nano, actor, model) for model, _ in drafts]
     known = [nano for nano in likely if nano is not None]
-    largest = await in_database(capabilities_of_model, drafts[0][0])
-    return _line(bounds, sum(known) if len(known) == len(likely) else None, largest.context_max)
+    return _line(bounds, sum(known) if len(known) == len(likely) else None, taken)
 
 
-def _line(bounds: list[Bound], likely_nano: int | None, context_max: int | None) -> BoundLine:
+def _line(bounds: list[Bound], likely_nano: int | None, taken: Taken) -> BoundLine:
     hold_nano = sum(bound.hold_nano for bound in bounds)
     first = bounds[0]
     return BoundLine(
@@ -133,7 +143,7 @@ def _line(bounds: list[Bound], likely_nano: int | None, context_max: int | None)
         available_nano=first.available_nano,
         input_tokens=max(bound.input_tokens for bound in bounds),
         output_tokens=max(bound.output_tokens for bound in bounds),
-        context_max=context_max,
+        taken=taken,
         price_version_id=first.price_version_id,
         fits=(all(bound.fits for bound in bounds) and hold_nano <= max(first.available_nano, 0))
         or not hold_nano,

@@ -394,15 +394,16 @@ class _Carrier:
         if self._head is not None:
             facts["head"] = {"output_cap": self._head.output_cap, "dropped": self._head.dropped,
                              "content_type": self._head.content_type}  # fmt: skip
-        parts = self._gathered.parts()
+        parts, others = self._gathered.parts(), self._gathered.others()
         media = keep_media(self._run, self._gathered.media())
         if media:
             parts["media"] = media
         with translation.override(self._language):
             closing = self._painter.end().html if self._painter else ""
-            html = page.ended_html(self._run, state, facts, written, parts)
+            html = page.ended_html(self._run, state, facts, written, parts, others)
         wire = storable(b"".join(self._wire).decode("utf-8", "replace"))
-        end_run(self._run.id, state, facts, written, [Frame(closing + html, wire=wire)], parts)
+        frames = [Frame(closing + html, wire=wire)]
+        end_run(self._run.id, state, facts, written, frames, parts, others)
 
 
 def _final_record(organisation_id: UUID, request_id: UUID) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ from playground.conversations import (
 )
 from playground.htmx import toast
 from playground.models import Conversation, MessageRole
+from playground.rules.likelihood import likelihoods
 from playground.turns import TEXT_MAX
 
 
@@ -41,6 +42,14 @@ def message_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "model": message.model or message.conversation.model,
     }
     return render(request, "playground/_edit.html", context)
+
+
+@organisation_page("playground.read")
+@require_safe
+def message_tokens(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """The tokens of an answer with how likely each was."""
+    tokens = likelihoods(access_message(actor, id).parts.get("tokens", ()))
+    return render(request, "playground/_tokens.html", {"tokens": tokens})
 
 
 @organisation_page("playground.use")

@@ -361,9 +361,10 @@ def end_run(
     written: SoFar,
     frames: Sequence[Frame],
     parts: Mapping[str, Any] | None = None,
+    others: Sequence[str] = (),
 ) -> bool:
-    """End a run: the message gets its whole text, the events their last frames. False = it had
-    ended before."""
+    """End a run: the message gets its whole text, the events their last frames. `others` are
+    further answers of the same request, which become versions. False = it had ended before."""
     with transaction.atomic():
         run = Run.objects.select_for_update().filter(id=run_id, ended_at=None).first()
         if run is None:
@@ -374,6 +375,18 @@ def end_run(
         Message.objects.filter(id=run.assistant_message_id).update(
             content=written.text, reasoning=written.reasoning, state=state, parts=dict(parts or {})
         )
+        for text in others:
+            Message.objects.create(
+                conversation_id=run.conversation_id,
+                parent_id=run.user_message_id,
+                role=MessageRole.ASSISTANT,
+                content=text,
+                model=run.model,
+                run=run,
+                state=state,
+                request_id=run.request_id,
+                column=run.column,
+            )
         Conversation.objects.filter(id=run.conversation_id).update(updated_at=now)
         ring_all(run_id)
         with connection.cursor() as cursor:  # unlike its frames, the answer itself is durable

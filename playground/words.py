@@ -26,6 +26,13 @@ PARAMETERS: Final[Mapping[str, tuple[Name, Name]]] = {
     "stop": (_("Stop sequences"), _("The answer ends before any of these, one on each line.")),
     "seed": (_("Seed"), _("The same seed and request tend to give the same answer.")),
     "service_tier": (_("Service tier"), _("How fast the provider serves, at its own price.")),
+    "verbosity": (_("Verbosity"), _("How much it says.")),
+    "n": (_("Answers"), _("So many answers to one question, each charged; they are versions.")),
+    "logprobs": (
+        _("Token probabilities"),
+        _("Shows how likely each token was, beside so many others."),
+    ),
+    "cache": (_("Prompt cache"), _("Marks the prompt so far to be kept by the provider.")),
     "web_search": (_("Web search"), _("The provider searches the web; each search is charged.")),
     "voice": (_("Voice"), _("The answer is spoken as well.")),
 }

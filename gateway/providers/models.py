@@ -28,6 +28,7 @@ Trait = Literal[
     "search_by_responses",
     "stream_only",  # the upstream is always asked for a stream, which is folded for who wants none
     "stream_only_to_think",
+    "verbosity",  # takes how much it shall say
     "usage_reasoning_outside",  # completion_tokens has no reasoning: rewritten for clients
 ]
 
@@ -141,7 +142,7 @@ _GPT_5 = replace(
     context_max=400_000,
     output_max=128_000,
     flags=frozenset({"max_completion_tokens_only", "no_sampling", "developer_role"}),
-    traits=_OPENAI.traits | {"prefer_responses_to_think_with_tools"},
+    traits=_OPENAI.traits | {"prefer_responses_to_think_with_tools", "verbosity"},
 )
 # The API reference (2026-01): gpt-5.1 has none, low, medium and high; minimal is gpt-5's alone.
 _GPT_5_1 = replace(_GPT_5, efforts=("none", *_LOW_TO_HIGH))

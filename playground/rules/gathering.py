@@ -11,6 +11,10 @@ from gateway.codecs.events import (
     Citation,
     Event,
     ImageOutput,
+    LogprobsDelta,
+    RefusalDelta,
+    TextDelta,
+    TokenLogprob,
     ToolArgumentsDelta,
     ToolCallStart,
 )
@@ -18,6 +22,9 @@ from playground.rules.render import storable
 
 _SAMPLES_PER_S: Final = 24_000
 """Of the bare samples that a stream speaks in: 16 bits, one channel."""
+_TOKENS_MAX: Final = 4_000
+_LOGPROB_MIN: Final = -9_999.0
+"""What OpenAI tells of a token that could not be; no JSON has minus infinity."""
 _MEDIA_BYTES_MAX: Final = 32 * 1024 * 1024
 
 
@@ -36,15 +43,19 @@ class Gathered:
         self.calls: list[dict[str, str]] = []
         self.sources: list[dict[str, str]] = []
         self.transcript = ""
+        self.tokens: list[dict[str, Any]] = []
+        self._others: dict[int, list[str]] = {}
         self._images: list[Medium] = []
         self._sound: list[bytes] = []
         self._sound_type = ""
         self._bytes = 0
 
     def take(self, events: Iterable[Event]) -> None:
-        """Note what these events say; of the first choice alone."""
+        """Note what these events say; of the other choices their text alone."""
         for event in events:
-            if getattr(event, "choice", 0):
+            if choice := getattr(event, "choice", 0):
+                if isinstance(event, (TextDelta, RefusalDelta)):
+                    self._others.setdefault(choice, []).append(event.text)
                 continue
             if isinstance(event, ToolCallStart):
                 id = event.id or f"call_{event.index}"
@@ -59,10 +70,17 @@ class Gathered:
                 self._images += [
                     Medium("image", event.media_type, data) for data in self._decode(event.data)
                 ]
+            elif isinstance(event, LogprobsDelta):
+                room = _TOKENS_MAX - len(self.tokens)
+                self.tokens += [_likelihood(token) for token in event.tokens[:room]]
             elif isinstance(event, AudioDelta):
                 self._sound += self._decode(event.data)
                 self._sound_type = event.media_type or self._sound_type
                 self.transcript += event.transcript
+
+    def others(self) -> list[str]:
+        """The texts of the second choice and those after it."""
+        return [storable("".join(self._others[choice])) for choice in sorted(self._others)]
 
     def media(self) -> list[Medium]:
         """The pictures, and the sound in a form that browsers play."""
@@ -78,11 +96,12 @@ class Gathered:
     def parts(self) -> dict[str, Any]:
         """What the message keeps; see `rules.request`."""
         found = (("calls", self.calls), ("sources", self.sources))
-        return {
+        parts: dict[str, Any] = {
             name: [{key: storable(text) for key, text in one.items()} for one in value]
             for name, value in found
             if value
         }
+        return parts | ({"tokens": self.tokens} if self.tokens else {})
 
     def _decode(self, text: str) -> list[bytes]:
         try:
@@ -91,6 +110,15 @@ class Gathered:
             return []
         self._bytes += len(data)
         return [data] if data and self._bytes <= _MEDIA_BYTES_MAX else []
+
+
+def _likelihood(token: TokenLogprob) -> dict[str, Any]:
+    """A token, the natural logarithm of its probability, and the likeliest instead."""
+    return {
+        "text": storable(token.token),
+        "logprob": max(token.logprob, _LOGPROB_MIN),
+        "top": [[storable(one.token), max(one.logprob, _LOGPROB_MIN)] for one in token.top],
+    }
 
 
 def _wave(samples: bytes) -> bytes:

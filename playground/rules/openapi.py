@@ -156,7 +156,7 @@ class _Reader:
         told = [operation.get("summary"), operation.get("description")]
         description = ". ".join(str(one).strip().rstrip(".") for one in told if one)
         tool = {
-            "name": _name(str(operation.get("operationId") or f"{method}_{path}"), names),
+            "name": _name(operation.get("operationId") or f"{method} {path}", names),
             "description": description[:_DESCRIPTION_MAX] or f"{method.upper()} {path}",
             "parameters": parameters,
         }
@@ -256,8 +256,8 @@ def _json_schema(holder: Mapping[str, Any]) -> Any:
     return None
 
 
-def _name(wanted: str, names: set[str]) -> str:
-    plain = _NOT_NAME.sub("_", wanted).strip("_")[:64] or "operation"
+def _name(wanted: object, names: set[str]) -> str:
+    plain = _NOT_NAME.sub("_", str(wanted)).strip("_")[:64] or "operation"
     name, number = plain, 1
     while name in names:
         number += 1

@@ -15,6 +15,7 @@ from gateway.providers.models import Capabilities
 
 Kind = Literal["number", "integer", "choice", "list"]
 STOPS_MAX: Final = 4
+CHOICES_MAX: Final = 8
 _OUTPUT_MAX: Final = 1_000_000
 _SEED_MAX: Final = 2**53 - 1
 VOICES: Final = ("alloy", "ash", "coral", "sage", "verse")
@@ -50,6 +51,9 @@ def parameters_of(model: Capabilities) -> tuple[Parameter, ...]:
     found.append(_integer("max_output", 1, model.output_max or _OUTPUT_MAX))
     if not flags & {"no_sampling", "no_penalties_no_stop"}:
         found.append(Parameter("stop", "list"))
+    if "verbosity" in model.traits:
+        found.append(Parameter("verbosity", "choice", choices=("low", "medium", "high")))
+    found += _several(model)
     if owner not in ("anthropic", "bytedance", "zhipu"):
         found.append(_integer("seed", -_SEED_MAX, _SEED_MAX))
     if owner == "openai":
@@ -57,6 +61,8 @@ def parameters_of(model: Capabilities) -> tuple[Parameter, ...]:
         found.append(Parameter("service_tier", "choice", default="auto", choices=tiers))
     if model.search is not None:
         found.append(Parameter("web_search", "choice", default="off", choices=("on",)))
+    if model.caching == "marked":
+        found.append(Parameter("cache", "choice", default="off", choices=("on",)))
     if "audio_output" in flags and "text" in model.outputs:
         found.append(Parameter("voice", "choice", default="off", choices=VOICES))
     return tuple(one for one in found if one is not None)
@@ -94,6 +100,19 @@ def _sampling(model: Capabilities) -> list[Parameter]:
         two = Decimal(2)
         for name in ("frequency_penalty", "presence_penalty"):
             found.append(Parameter(name, "number", -two, two, tenth, "0"))
+    return found
+
+
+def _several(model: Capabilities) -> list[Parameter]:
+    """Several answers at once, and how likely each of their tokens was."""
+    if "no_sampling" in model.flags or model.search == "web_search_options":
+        return []
+    found = []
+    if model.owner in ("openai", "google"):
+        found.append(Parameter("n", "integer", Decimal(1), Decimal(CHOICES_MAX), default="1"))
+    if model.owner in ("openai", "deepseek"):
+        # OpenAI's API reference (2026-01): 0 to 20 others beside each token; DeepSeek has the same.
+        found.append(Parameter("logprobs", "integer", Decimal(0), Decimal(20)))
     return found
 
 
@@ -162,6 +181,10 @@ def wire_of(values: Mapping[str, Any], model: Capabilities) -> dict[str, Any]:
                 wire["enable_thinking"] = wire.pop("thinking")["type"] == "enabled"
         elif name == "thinking_budget":
             wire["thinking"] = {"type": "enabled", "budget_tokens": value}
+        elif name == "logprobs":
+            wire |= {"logprobs": True, "top_logprobs": value}
+        elif name == "cache":
+            continue  # a mark on messages: `rules.request`
         elif name == "web_search":
             wire["web_search_options"] = {}
         elif name == "voice":

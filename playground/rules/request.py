@@ -2,15 +2,19 @@
 
 parts of a user's message       {"files": [{"id", "name", "kind", "media_type", "size", …}]}
 parts of an answer              {"calls": [{"id", "name", "arguments"}], "sources": […],
-                                 "media": [{"id", "kind", "media_type"}]}
+                                 "media": [{"id", "kind", "media_type"}],
+                                 "tokens": [{"text", "logprob", "top": [[text, logprob] …]}]}
 parts of a tools' message       {"results": [{"call_id", "name", "content", "failed"}]}
 """
 
 import base64
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from gateway.providers.models import Capabilities
+from gateway.rules.bound import estimate_tokens
+from playground.rules.context import Context, context_of, messages_left_out
 from playground.rules.parameters import wire_of
 from playground.rules.settings import Settings
 from playground.rules.variables import fill
@@ -53,10 +57,33 @@ def build_request(
     if settings.max_cost:
         members["max_cost"] = settings.max_cost
     messages = list(_system(settings))
-    for said in path:
+    path = list(path)
+    for said in path[left_out(path, settings, capabilities) :]:
         messages += _messages(said, files)
+    if settings.raw is None and settings.params.get("cache") == "on":
+        _mark(messages)
     return {"model": model, "messages": messages, **members, "stream": True,
             "stream_options": {"include_usage": True}}  # fmt: skip
+
+
+def left_out(path: Sequence[Said], settings: Settings, capabilities: Capabilities) -> int:
+    """How many of the first messages do not go, because the chat is longer than the context."""
+    if not settings.trim or capabilities.context_max is None:
+        return 0
+    cap = settings.params.get("max_output")
+    return messages_left_out(path, _fixed_tokens(settings), capabilities.context_max, cap)
+
+
+def context_for(path: Sequence[Said], settings: Settings, capabilities: Capabilities) -> Context:
+    """What the request takes of the model's context, about."""
+    return context_of(path, _fixed_tokens(settings), left_out(path, settings, capabilities))
+
+
+def _fixed_tokens(settings: Settings) -> int:
+    """What goes with every turn: system prompt, tools and schema."""
+    told = [*_system(settings), _tools(settings), _form(settings)]
+    return sum(estimate_tokens(len(json.dumps(one, ensure_ascii=False).encode()))
+               for one in told if one)  # fmt: skip
 
 
 def shown_request(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,6 +106,17 @@ def _system(settings: Settings) -> Iterable[dict[str, Any]]:
     text = fill(settings.system, settings.variables)
     if text.strip():
         yield {"role": "system", "content": text}
+
+
+def _mark(messages: list[dict[str, Any]]) -> None:
+    """Have the provider keep the system prompt, and everything up to the last message: at most two
+    of its four marks."""
+    for place in sorted({0, len(messages) - 1}):
+        content = messages[place].get("content")
+        if isinstance(content, str) and content:
+            content = messages[place]["content"] = [{"type": "text", "text": content}]
+        if isinstance(content, list):
+            content[-1]["cache_control"] = {"type": "ephemeral"}
 
 
 def _tools(settings: Settings) -> dict[str, Any]:

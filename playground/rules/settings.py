@@ -4,10 +4,11 @@ The stored form is JSON with only what was said:
 
     {"params": {name: value}, "system": text, "variables": {name: text}, "tools": [tool …],
      "tool_choice": word, "serial": true, "schema": {…}, "strict": true, "raw": {…},
-     "max_cost": "0.05"}
+     "max_cost": "0.05", "trim": true}
 
 A tool is {"name", "description", "parameters", "strict", "mock", "always"}: `mock` is a result
-that can be given for it, `always` gives it without asking. `raw` takes the place of everything
+that can be given for it, `always` gives it without asking. `trim` leaves out the oldest turns where
+a chat is longer than the model's context. `raw` takes the place of everything
 but system prompt, messages and limit.
 """
 
@@ -52,6 +53,7 @@ class Settings:
     strict: bool = False
     raw: Mapping[str, Any] | None = None
     max_cost: str = ""
+    trim: bool = False
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> "Settings":
@@ -99,6 +101,7 @@ def read_settings(
             strict="strict" in form,
             raw=read_raw(form.get("raw", "")),
             max_cost=max_cost,
+            trim=form.get("trim", "") == "oldest",
         ),
         dropped,
     )  # fmt: skip

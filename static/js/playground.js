@@ -53,6 +53,15 @@ on("htmx:after:swap", ({ detail: { ctx } }) => {
 });
 if (box?.value) askBound();
 
+// A chat that is longer than the context
+on("click", ({ target }) => {
+  if (target.closest("[data-switch-model]")) $("#chat-model, #compare-model-0")?.focus();
+  const trim = target.closest("[data-trim]") && $("#set-trim");
+  if (!trim) return;
+  trim.value = "oldest";
+  trim.dispatchEvent(new Event("change", { bubbles: true }));
+});
+
 // Panes of the panel -------------------------------------------------------------------------------
 const chat = $(".chat");
 function showPane(name) {

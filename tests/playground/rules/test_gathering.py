@@ -6,9 +6,13 @@ from gateway.codecs.events import (
     AudioDelta,
     Citation,
     ImageOutput,
+    LogprobsDelta,
     Source,
+    TextDelta,
+    TokenLogprob,
     ToolArgumentsDelta,
     ToolCallStart,
+    TopLogprob,
 )
 from playground.rules.gathering import Gathered
 
@@ -42,6 +46,25 @@ def test_calls_sources_and_media_are_gathered() -> None:
     assert sound.data[:4] == b"RIFF"
     assert gathered.transcript == "Hi there"
     assert Gathered().parts() == {}
+
+
+def test_further_choices_are_texts_and_tokens_have_their_likelihood() -> None:
+    gathered = Gathered()
+    top = (TopLogprob("Hi", -0.1), TopLogprob("Ho", -float("inf")))
+    gathered.take(
+        [
+            TextDelta(2, "third"),
+            TextDelta(1, "sec"),
+            TextDelta(0, "Hi"),
+            LogprobsDelta(0, (TokenLogprob("Hi", -0.1, None, top),)),
+            LogprobsDelta(1, (TokenLogprob("sec", -0.1),)),
+            TextDelta(1, "ond"),
+        ]
+    )
+    assert gathered.others() == ["second", "third"]
+    assert gathered.parts() == {
+        "tokens": [{"text": "Hi", "logprob": -0.1, "top": [["Hi", -0.1], ["Ho", -9_999.0]]}]
+    }
 
 
 def test_what_no_database_keeps_is_replaced() -> None:

@@ -65,7 +65,7 @@ def test_each_operation_is_a_tool_with_its_references_in_place() -> None:
         },
     }
     parameters = change.tool["parameters"]
-    assert change.tool["name"] == "put__pets_id"
+    assert change.tool["name"] == "put_pets_id"
     assert parameters["required"] == ["id", "body"]
     assert list(parameters["properties"]) == ["id", "dry", "id_query", "body"]
     body = parameters["properties"]["body"]["properties"]

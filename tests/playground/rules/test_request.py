@@ -54,6 +54,19 @@ def test_a_raw_body_takes_the_place_of_the_fields() -> None:
     assert body["messages"][0]["role"] == "system"
 
 
+def test_the_prompt_so_far_is_marked_to_be_kept() -> None:
+    settings = Settings(params={"cache": "on"}, system="S")
+    body = build_request("m", [HELLO, Said("assistant", "Hi"), HELLO], settings, UNKNOWN, {})
+    mark = {"cache_control": {"type": "ephemeral"}}
+    assert body["messages"] == [
+        {"role": "system", "content": [{"type": "text", "text": "S"} | mark]},
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Hi"},
+        {"role": "user", "content": [{"type": "text", "text": "Hello"} | mark]},
+    ]
+    assert "cache" not in body
+
+
 def test_calls_and_results_go_back_together() -> None:
     calls = [{"id": "c1", "name": "f", "arguments": ""}, {"id": "c2", "name": "g",
                                                          "arguments": '{"a":1}'}]  # fmt: skip

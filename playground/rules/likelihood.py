@@ -1,0 +1,38 @@
+"""How likely the tokens of an answer were, for eyes."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """A token: its text, how likely it was in percent, and the likeliest instead of it. `shade` is
+    how doubtful it was, from 0 (certain) to 9."""
+
+    text: str
+    percent: str
+    shade: int
+    instead: Sequence[tuple[str, str]]
+
+
+def likelihoods(tokens: Iterable[Mapping[str, Any]]) -> list[Likelihood]:
+    """The tokens that a message keeps (see `rules.request`)."""
+    return [_likelihood(token["text"], token["logprob"], token["top"]) for token in tokens]
+
+
+def _likelihood(text: str, logprob: float, top: Iterable[tuple[str, float]]) -> Likelihood:
+    instead = [(other, percent_of(its)) for other, its in top if other != text]
+    doubt = min(9, int((1 - math.exp(min(0.0, logprob))) * 10))
+    return Likelihood(text, percent_of(logprob), doubt, instead)
+
+
+def percent_of(logprob: float) -> str:
+    """A natural logarithm as percent with one decimal, never rounded to none or to all."""
+    percent = 100 * math.exp(min(0.0, logprob))
+    if percent < 0.05:
+        return "<0.1%"
+    if 99.95 <= percent < 100:
+        return ">99.9%"
+    return f"{percent:.1f}%"
