@@ -19,6 +19,8 @@ from gateway.codecs.chat import FunctionTool, JsonObject, Tool
 
 _ARGUMENT: Final = "input"
 _HEAD: Final = re.compile(r'[ \t\r\n]*\{[ \t\r\n]*"input"[ \t\r\n]*:[ \t\r\n]*"')
+# White space has no end of its own.
+_HEAD_CHARACTERS_MAX: Final = 256
 _HEAD_TEXT: Final = '{"input":"'
 _PLAIN: Final = re.compile(r'[^"\\]*')
 _ESCAPES: Final = {
@@ -77,16 +79,20 @@ class InputReader:
     Arguments of another form are told at the end: the input in them, else themselves.
     """
 
-    __slots__ = ("_high", "_left", "_over", "_whole", "_within")
+    __slots__ = ("_high", "_left", "_other", "_over", "_within")
 
     def __init__(self) -> None:
         self._left = ""  # not told yet: a head or an escape that is not whole
         self._high = ""  # the first half of a pair of surrogates
-        self._within = self._over = self._whole = False
+        self._other: list[str] = []  # arguments of another form
+        self._within = self._over = False
 
     def feed(self, piece: str) -> str:
         """What is certain now."""
         if self._over:
+            return ""
+        if self._other:
+            self._other.append(piece)
             return ""
         self._left += piece
         if not self._within and not self._enter():
@@ -101,15 +107,15 @@ class InputReader:
         if self._within:
             # Cut in the middle: half an escape says nothing.
             return _UNKNOWN if self._high else ""
-        return _other_form(self._left)
+        return _other_form("".join(self._other) or self._left)
 
     def _enter(self) -> bool:
-        if self._whole:
-            return False
         found = _HEAD.match(self._left)
         if found is None:
             begun = "".join(self._left.split())
-            self._whole = begun == _HEAD_TEXT or not _HEAD_TEXT.startswith(begun)
+            long = len(self._left) > _HEAD_CHARACTERS_MAX or begun == _HEAD_TEXT
+            if long or not _HEAD_TEXT.startswith(begun):
+                self._other.append(self._left)
             return False
         self._left = self._left[found.end() :]
         self._within = True

@@ -8,8 +8,8 @@
     reasoning  whether it thinks
 
 A server of one's own may have been started without what its model could do, or with more than is
-known of it. What is switched off is refused at that channel, so that another one is asked; a schema
-is then told in words. What is switched on is offered, and refused by nobody.
+known of it. Tools and senses that are off are refused at that channel, so that another is asked;
+without a schema it is told in words, and without reasoning none is offered. What is on is offered.
 """
 
 from collections.abc import Collection, Mapping

@@ -76,6 +76,8 @@ def test_the_text_is_told_as_soon_as_it_is_certain() -> None:
         ('{"input": "\\ud83d', "\ufffd"),
         ('{"input": "two\nlines"}', "two\nlines"),
         ('{"input": "a"} and more', "a"),
+        ("{" + " " * 300 + '"input": "a"}', "a"),
+        ("{" + " " * 300 + '"x": 1}', "{" + " " * 300 + '"x": 1}'),
     ],
 )
 def test_arguments_of_other_forms(arguments: str, told: str) -> None:
