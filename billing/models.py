@@ -560,6 +560,33 @@ class OrganisationPlan(models.Model):
         return f"{self.organisation_id} on {self.plan_id}"
 
 
+class PlanCut(models.Model):
+    """A change of plans that cuts what is paid by more than half: asked by one operator, it waits
+    for another (promises.md, "Operators and audit").
+
+    Without an organisation the plan's multiplier changes, else that organisation goes on the plan,
+    with none off any.
+    """
+
+    plan = models.ForeignKey(Plan, models.CASCADE, null=True, related_name="+")
+    organisation = models.ForeignKey(
+        "accounts.Organisation", models.CASCADE, null=True, related_name="+"
+    )
+    multiplier_ppm = models.BigIntegerField()
+    asked_by = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
+    asked_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["plan", "organisation"], nulls_distinct=False, name="plan_cut_waits_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.plan_id} to {self.multiplier_ppm}"
+
+
 class ProposalState(models.TextChoices):
     OPEN = "open"
     SECOND = "second"

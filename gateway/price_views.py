@@ -21,7 +21,14 @@ from accounts.access import Actor, operator_page, organisation_page
 from accounts.models import Organisation
 from billing.access import all_organisations
 from billing.models import PriceProposal, ProposalState
-from billing.plans import PlanRefused, put_on_plan, remove_plan, save_plan
+from billing.plans import (
+    PlanRefused,
+    SecondPersonNeeded,
+    put_on_plan,
+    remove_plan,
+    save_plan,
+    waiting_cuts,
+)
 from billing.prices import ListedPrice, PriceRefused, key_of, list_prices
 from billing.proposals import (
     ListedProposal,
@@ -461,9 +468,13 @@ def plan_save(request: HttpRequest, actor: Actor) -> HttpResponse:
     if not form.is_valid():
         return _plans_page(request, actor, form, status=422)
     sent = form.cleaned_data
-    plan = save_plan(actor, sent["name"], multiplier_ppm=sent["multiplier"], models=sent["models"])
-    messages.success(request, gettext("Saved. It holds for requests from now on."))
-    return _go("price_plan", plan.id)
+    try:
+        save_plan(actor, sent["name"], multiplier_ppm=sent["multiplier"], models=sent["models"])
+    except SecondPersonNeeded:
+        messages.warning(request, _second_person())
+    else:
+        messages.success(request, gettext("Saved. It holds for requests from now on."))
+    return _go("price_plan", visible_plans(actor).get(name=sent["name"]).id)
 
 
 @operator_page("models.read")
@@ -484,6 +495,14 @@ def plan(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
         **_nav("plans"),
         "plan": one,
         "form": form,
+        "cuts": [
+            {
+                "cut": cut,
+                "multiplier": format_multiplier(cut.multiplier_ppm),
+                "own": actor.user is not None and cut.asked_by_id == actor.user.id,
+            }
+            for cut in waiting_cuts(one)
+        ],
         "members": [organisation for organisation in everybody if organisation.id in on_it],
         "others": [organisation for organisation in everybody if organisation.id not in on_it],
     }
@@ -497,8 +516,15 @@ def plan_member(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
     one = access_plan(actor, id)
     organisation = all_organisations(actor).filter(slug=request.POST.get("slug", "")).first()
     if organisation is not None:
-        put_on_plan(actor, organisation, "" if "off" in request.POST else one.name)
+        try:
+            put_on_plan(actor, organisation, "" if "off" in request.POST else one.name)
+        except SecondPersonNeeded:
+            messages.warning(request, _second_person())
     return _go("price_plan", one.id)
+
+
+def _second_person() -> str:
+    return gettext("This cuts what is paid by more than half: another operator must confirm it.")
 
 
 @operator_page("prices.write")

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -271,6 +272,8 @@ def source_shown(source: Mapping[str, str]) -> dict[str, str]:
     return {**source, "safe_url": url if host else "", "host": host}
 
 
+# How a refusal by a budget ends, and the path that it ends in.
+_ASKED = re.compile(r"\. Ask for more: \S+?(/b/[0-9]+)$")
 _CACHED = ("in_cache_read", "in_audio_cached", "in_image_cached")
 
 
@@ -539,6 +542,14 @@ def error_text(outcome: Mapping[str, Any]) -> str:
     return words.get(kind or "", "") or message or gettext("The server failed to answer.")
 
 
+def ask_href(outcome: Any) -> str:
+    """Where to ask for more of the budget that refused a turn; empty when none did."""
+    if outcome.kind not in ("insufficient_balance", "rate_limited"):
+        return ""
+    found = _ASKED.search(outcome.message)
+    return "" if found is None else found[1]
+
+
 def refusal_text(outcome: Any) -> str:
     """Why a turn was not begun, for the composer: what happened, and that it cost nothing."""
     words = {
@@ -553,5 +564,7 @@ def refusal_text(outcome: Any) -> str:
         ),
         "context_length_exceeded": gettext("The conversation is too long for this model."),
     }
-    said = words.get(outcome.kind or "", "") or outcome.message
+    # A budget says itself what is spent of it, and until when.
+    told = _ASKED.sub("", outcome.message) if ask_href(outcome) else ""
+    said = told or words.get(outcome.kind or "", "") or outcome.message
     return f"{said} {gettext('You were not charged.')}"

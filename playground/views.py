@@ -208,13 +208,20 @@ def _begun(request: HttpRequest, actor: Actor, turns: list[Turn]) -> HttpRespons
 
 def _refused_by_relay(request: HttpRequest, actor: Actor, outcome: Outcome) -> HttpResponse:
     text = page.refusal_text(outcome)
-    return refused_page(request, actor, text, 422, id_text(outcome.request_id))
+    return refused_page(
+        request, actor, text, 422, id_text(outcome.request_id), page.ask_href(outcome)
+    )
 
 
 def refused_page(
-    request: HttpRequest, actor: Actor, error: str, status: int, request_id: str = ""
+    request: HttpRequest,
+    actor: Actor,
+    error: str,
+    status: int,
+    request_id: str = "",
+    ask_href: str = "",
 ) -> HttpResponse:
-    """The composer with the reason, and the text in it."""
+    """The composer with the reason, and the text in it; `ask_href` leads to asking for more."""
     sent = request.POST
     id = sent.get("conversation", "")
     conversation = access_conversation(actor, id) if id else None
@@ -224,13 +231,14 @@ def refused_page(
         "asked_model": sent.get("model", ""),
         "error": error,
         "error_request_id": request_id,
+        "ask_href": ask_href,
         "form": words_of(sent),
         "file_ids": sent.getlist("file"),
     }
     if not getattr(request, "htmx", None):
         return _page(request, actor, conversation, context, status=status, form=words_of(sent))
     if again:
-        context = {"error": error, "error_request_id": request_id}
+        context = {"error": error, "error_request_id": request_id, "ask_href": ask_href}
         return render(request, "playground/_refused_again.html", context, status=status)
     slug = slug_of(actor)
     run = running_conversations(actor).get(conversation.id) if conversation else None

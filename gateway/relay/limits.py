@@ -35,8 +35,8 @@ class LimitReached(RequestFault):
         self.headroom: Mapping[str, Headroom] = {}
         if told["gate"] == "slow":
             what = f"{_standing(told)}), so its requests run one at a time"
-            what += _ask_for_more(told, public_url)
             self.message = message_of("rate_limited", what, seconds=1)
+            self.message += _ask_for_more(told, public_url)
             return
         gate, limit, used = told["gate"], told["limit"], told["used"]
         what = f"{limit} {_NAMES[gate]} of this {told['scope']}"

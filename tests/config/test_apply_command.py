@@ -495,6 +495,42 @@ def test_budgets_and_limits_are_set_up_by_a_file(installation: Installation) -> 
     assert installation.apply(exported, "--prune") == "nothing to change\n"
 
 
+def test_limits_of_all_and_terms_of_budgets_are_set_by_a_file(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    installation.apply(LIMITED)
+    file = (
+        LIMITED.replace(
+            "  - name: Acme Works\n", "  - name: Acme Works\n    rpm: 6000\n    parallel: 90\n"
+        )
+        .replace("role: developer}", "role: developer, tpm: 90000}")
+        .replace(
+            'amount: "50.00", period: month, timezone: UTC',
+            'amount: "50.00", period: month, timezone: UTC, action: warn, alert_percents: [90, 60]',
+        )
+        .replace('amount: "20", period: week', 'amount: "20", period: week, alert_forecast: true')
+    )
+    installation.apply(file)
+    owner = Organisation.objects.get(name="Acme Works")
+    assert (owner.rpm, owner.tpm, owner.parallel) == (6000, None, 90)
+    assert Membership.objects.get(user__email="dev@example.org").tpm == 90_000
+    terms = {
+        (budget.scope, budget.action, tuple(budget.alert_percents), budget.alert_forecast)
+        for budget in Budget.objects.filter(scope__in=("team", "user"))
+    }
+    assert terms == {
+        ("team", "warn", (90, 60), False), ("user", "block", (50, 80, 100), True),
+    }  # fmt: skip
+    assert installation.apply(file) == "nothing to change\n"
+    exported = installation.export()
+    assert "alert_percents:" in exported
+    assert installation.apply(exported, "--prune") == "nothing to change\n"
+    # What a file does not say stays; with --prune it falls back.
+    assert installation.apply(LIMITED) == "nothing to change\n"
+    installation.apply(exported.replace("  rpm: 6000\n", ""), "--prune")
+    owner.refresh_from_db()
+    assert (owner.rpm, owner.parallel) == (None, 90)
+
+
 def test_budget_that_begins_otherwise_is_another_budget(installation: Installation) -> None:
     installation.apply(WHOLE)
     installation.apply(LIMITED)

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.access import SYSTEM
-from accounts.models import Role
+from accounts.models import AuditEvent, Role
 from billing.models import Plan, PriceProposal
 from billing.plans import plan_of, put_on_plan, save_plan
 from billing.prices import CATALOGUE, list_prices, load_catalogue, set_price
@@ -217,6 +217,55 @@ def test_a_preview_can_be_stopped_from_its_page(served: Cast) -> None:
     post(client, "preview_cancel", started["location"].rsplit("/")[-1])
     assert PricePreview.objects.get().state == "cancelled"
     assert "was stopped" in text_of(client, started["location"])
+
+
+def test_a_plan_that_cuts_by_more_than_half_waits_for_another_operator(served: Cast) -> None:
+    """Two persons: by its multiplier, by putting somebody on it, by taking somebody off."""
+    dora, otto = signed_in(served.dora), signed_in(person("otto", operator=True))
+    dear = save_plan(SYSTEM, "dear", multiplier_ppm=3_000_000)
+    cheap = save_plan(SYSTEM, "cheap", multiplier_ppm=400_000)
+    slug = served.acme.slug
+    post(dora, "plan_member", dear.id, slug=slug)
+    assert plan_of(served.acme).name == "dear"
+    for change, plan, after in (
+        (
+            ("plan_save", (), {"name": "dear", "multiplier": "1.4", "models": "m-1"}),
+            dear,
+            1_400_000,
+        ),
+        (("plan_member", (cheap.id,), {"slug": slug}), cheap, 400_000),
+    ):
+        name, args, data = change
+        before = plan_of(served.acme)
+        for _ in range(2):
+            post(dora, name, *args, **data)
+            assert plan_of(served.acme).multiplier_ppm == before.multiplier_ppm
+        page = reverse("price_plan", args=[plan.id])
+        assert "dora@example.org asks" in text_of(otto, page)
+        assert "Confirm" not in text_of(dora, page)
+        post(otto, name, *args, **data)
+        assert plan_of(served.acme).multiplier_ppm == after
+        assert "asks" not in text_of(otto, page)
+    # What was not part of the cut was set at once, and stays.
+    assert Plan.objects.get(name="dear").model_patterns == ["m-1"]
+    # Nobody is on it: nobody pays less.
+    post(dora, "plan_save", name="dear", multiplier="0.1", models="")
+    assert Plan.objects.get(name="dear").multiplier_ppm == 100_000
+    # Half of it is no more than half.
+    post(dora, "plan_save", name="cheap", multiplier="0.2", models="")
+    assert plan_of(served.acme).multiplier_ppm == 200_000
+    save_plan(SYSTEM, "cheap", multiplier_ppm=2_100_000)
+    post(dora, "plan_member", cheap.id, slug=slug, off="1")
+    assert plan_of(served.acme).name == "cheap"
+    assert "asks to take Acme off this plan" in text_of(
+        otto, reverse("price_plan", args=[cheap.id])
+    )
+    post(otto, "plan_member", cheap.id, slug=slug, off="1")
+    assert plan_of(served.acme).name == ""
+    asked = AuditEvent.objects.filter(action="plan.cut_asked")
+    assert [event.detail["after_ppm"] for event in asked.order_by("id")] == [
+        1_400_000, 1_400_000, 400_000, 400_000, 1_000_000,
+    ]  # fmt: skip
 
 
 def test_plans_are_made_filled_and_removed_only_when_empty(served: Cast) -> None:

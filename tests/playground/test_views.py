@@ -224,6 +224,25 @@ def test_what_cannot_be_begun_comes_back_with_its_text(people: Cast, htmx: bool)
 
 
 @pytest.mark.parametrize(
+    ("status", "kind", "said"),
+    [
+        (402, "insufficient_balance", "Insufficient Balance: key budget is used up (spent 1 USD)"),
+        (429, "rate_limited", "Rate Limit Reached: team budget is used up, so one; retry in 1 s"),
+    ],
+)
+def test_a_budget_that_refuses_is_told_with_the_way_to_more(
+    people: Cast, status: int, kind: str, said: str
+) -> None:
+    """W54: from the error to the form."""
+    message = f"{said}. Ask for more: http://hub.example/b/12"
+    relay = ScriptedRelay(outcome(status, kind, message=message, charge_nano=0, meters={}))
+    html = send(people.bob, relay, text="dear question").content.decode()
+    assert f"{said} You were not charged." in html
+    assert '<a href="/b/12">Ask for more</a>' in html
+    assert "hub.example" not in html
+
+
+@pytest.mark.parametrize(
     ("form", "said"),
     [
         ({"text": " \n"}, "Write a message first."),
