@@ -587,10 +587,10 @@ class Stream(ABC):
             if tokens and (striking or hold == i or kept_back == i):
                 yield from self.emit(gathered, tokens)
                 gathered, tokens = b"", 0
-            if striking:
-                yield from self.strike()
             if hold == i:
                 yield Signal.HOLD
+            if striking:
+                yield from self.strike()
             if kept_back == i:
                 return
             self.count += 1

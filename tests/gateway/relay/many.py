@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 import uvloop
@@ -24,15 +24,31 @@ class Torn(AssertionError):
     """The connection ended before the answer did."""
 
 
-def post_all(hub: Hub, posts: Sequence[Post], *, at_once: int = 40) -> list[Answer]:
-    """The answers, in the order of the requests. Raises Torn where one has no proper end."""
+def post_all(
+    hub: Hub,
+    posts: Sequence[Post],
+    *,
+    at_once: int = 40,
+    begun: Callable[[], None] | None = None,
+) -> list[Answer]:
+    """The answers, in the order of the requests. Raises Torn where one has no proper end.
+
+    With `begun` they are asked all at once, and it is called when every answer has begun.
+    """
 
     async def all_of_them() -> list[Answer]:
-        gate = asyncio.Semaphore(at_once)
+        gate = asyncio.Semaphore(at_once if begun is None else len(posts))
+        silent = len(posts)
+
+        async def hears() -> None:
+            nonlocal silent
+            silent -= 1
+            if not silent and begun is not None:
+                await asyncio.to_thread(begun)
 
         async def one(post: Post) -> Answer:
             async with gate, asyncio.timeout(LIMIT_S):
-                return await _exchange(hub.port, post)
+                return await _exchange(hub.port, post, hears)
 
         return await asyncio.gather(*map(one, posts))
 
@@ -40,7 +56,7 @@ def post_all(hub: Hub, posts: Sequence[Post], *, at_once: int = 40) -> list[Answ
         return runner.run(all_of_them())
 
 
-async def _exchange(port: int, post: Post) -> Answer:
+async def _exchange(port: int, post: Post, hears: Callable[[], Awaitable[None]]) -> Answer:
     body = json.dumps(post.body).encode()
     head = (
         f"POST {post.path} HTTP/1.1\r\nhost: hub\r\nauthorization: Bearer {post.key}\r\n"
@@ -50,7 +66,9 @@ async def _exchange(port: int, post: Post) -> Answer:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(head.encode() + body)
-        return _parse(await reader.read(-1))
+        first = await reader.read(1)
+        await hears()
+        return _parse(first + await reader.read(-1))
     finally:
         writer.close()
 

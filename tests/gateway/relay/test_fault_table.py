@@ -74,6 +74,11 @@ class Cell:
         return self.code in WAITING
 
     @property
+    def held(self) -> bool:
+        """Whether the fault waits until the client has heard of the content before it."""
+        return isinstance(self.row, After) and not self.waits
+
+    @property
     def by_listener(self) -> bool:
         return self.code in ("F1", "F2", "F3", "F4")
 
@@ -83,7 +88,8 @@ class Cell:
         if isinstance(row, Served):
             return f"{row.how} #tokens={TOKENS}"
         if isinstance(row, After):
-            return f"#a.fault={row.fault}@4 #tokens=20 #delay_ms=5 {row.more}"
+            hold = "#a.hold=4" if self.held else ""
+            return f"#a.fault={row.fault}@4 #tokens=20 #delay_ms=5 {hold} {row.more}"
         if self.by_listener:
             return f"#tokens={TOKENS}"
         if self.code == "F35":
@@ -167,8 +173,16 @@ def found(
         urls = _listen(stack, authority, fake, tmp_path_factory)
         tenant = hub.tenant("1000.00")
         models = _open(hub, wanted, fake, other_fake, urls)
+        wanted.sort(key=lambda cell: cell.held)
         posts = [_post(cell, tenant, models[cell.group]) for cell in wanted]
-        answers = post_all(hub, posts)
+        free = sum(not cell.held for cell in wanted)
+        answers = post_all(hub, posts[:free])
+
+        def go_on() -> None:
+            fake.wait_for(lambda totals: totals["holding"] == len(wanted) - free)
+            fake.release()
+
+        answers += post_all(hub, posts[free:], begun=go_on)
         hub.settled(tenant)
         yield _look(hub, wanted, answers, fake, other_fake)
     hub.connection.execute(
