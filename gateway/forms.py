@@ -44,7 +44,8 @@ class SwitchForm(forms.Form):
     )
 
     def __init__(self, names: Sequence[str], *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        # The form of the test, on the same page, has a model too.
+        super().__init__(*args, auto_id="switch_%s", **kwargs)
         self.fields["model"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
 
     @property

@@ -1,6 +1,7 @@
 """The operator's pages: who may see them, what they show, and that no secret is in them."""
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -232,6 +233,8 @@ def test_what_the_process_has_found_out(
 def test_a_capability_is_switched_by_hand(dora: Client, channel: Channel) -> None:
     """What the catalogue does not know of a server of one's own."""
     path = f"/admin/channels/{id_text(channel.id)}"
+    ids = re.findall(r' id="([^"]+)"', page(dora, path))
+    assert len(ids) == len(set(ids))
     for state, can, shown in (
         ("off", {"tools": False}, "Tools: off"),
         ("on", {"tools": True}, "Tools: on"),
