@@ -114,14 +114,15 @@ class Books:
         endings = [item for item in left if not isinstance(item, Marked)]
         known = {item.attempt_id for item in endings if type(item) is Resolved}
         noted = self._journal.adopt() if self._journal is not None else []
-        seen = [item for item in noted if item.attempt_id not in known]
+        seen = [item for item in noted if type(item) is Resolved and item.attempt_id not in known]
         if endings or seen:
             log.warning("%d endings of processes that died are replayed", len(endings) + len(seen))
         self._endings = [*endings, *self._endings, *seen]
         self._spooled += len(endings)
         # Later ones stand behind earlier ones.
         self._kept_marks = {item.attempt_id: item.meters for item in left if type(item) is Marked}
-        self._marks = self._kept_marks | self._marks
+        later = {item.attempt_id: item.meters for item in noted if type(item) is Marked}
+        self._marks = self._kept_marks | later | self._marks
         self._wake()
 
     def close_spool(self) -> None:
@@ -183,6 +184,8 @@ class Books:
             mark = stream.mark(due=due)
             if mark is not None:
                 self._marks[stream.id] = mark
+                if self._journal is not None:
+                    self._journal.mark(stream.id, mark)
         if self._marks:
             self._wake()
 
@@ -342,6 +345,8 @@ class Books:
             # The marks may be what it refuses; there will be others.
             self._lease_due = lease_due
             raise
+        if marks and self._journal is not None:
+            self._journal.forget_left(marks)
         if resolved and len(rows[1]) < len(resolved):
             self._endings += settlement.late(resolved, rows[1])
         if not batch:

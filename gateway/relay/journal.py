@@ -1,12 +1,13 @@
-"""Endings on their way to the database, in memory that outlives its process.
+"""Endings and marks on their way to the database, in memory that outlives its process.
 
 A client has its answer before its ending is committed. What the upstream counted is written here by
-then, so that a kill in between costs nobody anything: whoever comes next reads it (P1). Nothing is
-synced, for this is against the death of a process; the machine's own takes the database along.
+then, so that a kill in between costs nobody anything: whoever comes next reads it (P1). So is how
+far a stream is, whatever the database does meanwhile. Nothing is synced, for this is against the
+death of a process; the machine's own takes the database along.
 
 One mapped file for each process, locked by it, of slots of one size; a slot holds one line of the
-spool's. It is free again when its ending is committed. An ending that finds no free slot is kept by
-nothing but the last mark of its hold, as before it was seen. Read twice, it changes nothing (I6).
+spool's: the mark of an attempt, then its ending in its place. It is free again when the ending is
+committed. What finds no free slot is in the database alone. Read twice, it changes nothing (I6).
 """
 
 import contextlib
@@ -18,13 +19,13 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from gateway.relay.settlement import Resolved, Settled
+from gateway.relay.settlement import Marked, Resolved, Settled
 from gateway.relay.spool import SpoolUnusable, line, read
 from lib.ids import id_text
 
 _SUFFIX: Final = ".journal"
 _SLOT_BYTES: Final = 2048
-_SLOTS: Final = 1024
+_SLOTS: Final = 4096
 _BYTES: Final = _SLOT_BYTES * _SLOTS
 _FREE: Final = b"\0"
 
@@ -39,6 +40,8 @@ class Journal:
         # The last one freed is the next one used: few pages are ever touched.
         self._free = list(range(0, _BYTES, _SLOT_BYTES))[::-1]
         self._used: dict[UUID, int] = {}
+        # Marks of attempts whose process died, until they are committed.
+        self._left: set[UUID] = set()
 
     def open(self) -> None:
         """Make the file, with its space. Raises SpoolUnusable."""
@@ -57,29 +60,35 @@ class Journal:
 
     def note(self, item: Settled) -> None:
         """Keep what an ending says of money, until `forget`."""
-        if self._map is None or type(item) is not Resolved or item.state == "voided":
-            return
-        if not self._free:
+        if type(item) is not Resolved or item.state == "voided":
             return
         raw = line(item)
         if len(raw) > _SLOT_BYTES:
             short = item.ending._replace(message="", raw_usage=None)
             raw = line(item._replace(ending=short))
-        if len(raw) <= _SLOT_BYTES:
-            at = self._used[item.attempt_id] = self._free.pop()
-            self._map[at : at + len(raw)] = raw
+        self._write(item.attempt_id, raw)
+
+    def mark(self, attempt_id: UUID, meters: str) -> None:
+        """Keep how far a stream is, until its ending is noted, or forgotten."""
+        self._write(attempt_id, line(Marked(attempt_id, meters)))
 
     def forget(self, items: Iterable[Settled]) -> None:
         """These are committed."""
         for item in items:
-            at = None if type(item) is not Resolved else self._used.pop(item.attempt_id, None)
-            if at is not None and self._map is not None:
-                self._map[at : at + 1] = _FREE
-                self._free.append(at)
+            if type(item) is Resolved:
+                self._release(item.attempt_id)
 
-    def adopt(self) -> list[Resolved]:
+    def forget_left(self, marked: Iterable[UUID]) -> None:
+        """These marks are committed; no ending takes those of dead processes away."""
+        if self._left:
+            done = self._left.intersection(marked)
+            self._left -= done
+            for attempt_id in done:
+                self._release(attempt_id)
+
+    def adopt(self) -> list[Resolved | Marked]:
         """What processes left behind which live no more; it is this one's now."""
-        found: list[Resolved] = []
+        found: list[Resolved | Marked] = []
         with contextlib.suppress(OSError):
             for path in sorted(self._path.parent.glob(f"*{_SUFFIX}")):
                 if path != self._path:
@@ -98,7 +107,23 @@ class Journal:
             os.close(self._file)
             self._file = -1
 
-    def _adopt(self, path: Path) -> Sequence[Resolved]:
+    def _write(self, attempt_id: UUID, raw: bytes) -> None:
+        if self._map is None or len(raw) > _SLOT_BYTES:
+            return
+        at = self._used.get(attempt_id)
+        if at is None:
+            if not self._free:
+                return
+            at = self._used[attempt_id] = self._free.pop()
+        self._map[at : at + len(raw)] = raw
+
+    def _release(self, attempt_id: UUID) -> None:
+        at = self._used.pop(attempt_id, None)
+        if at is not None and self._map is not None:
+            self._map[at : at + 1] = _FREE
+            self._free.append(at)
+
+    def _adopt(self, path: Path) -> Sequence[Resolved | Marked]:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -108,9 +133,13 @@ class Journal:
             os.close(file)
             return []
         slots = [raw[at : at + _SLOT_BYTES] for at in range(0, len(raw), _SLOT_BYTES)]
-        items = [item for slot in slots for item in read(slot) if type(item) is Resolved]
-        for item in items:
-            self.note(item)
+        found = [item for slot in slots for item in read(slot)]
+        for item in found:
+            if type(item) is Marked:
+                self._left.add(item.attempt_id)
+                self.mark(*item)
+            elif type(item) is Resolved:
+                self.note(item)
         path.unlink()
         os.close(file)
-        return items
+        return [item for item in found if isinstance(item, Resolved | Marked)]

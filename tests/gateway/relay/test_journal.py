@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from gateway.relay.journal import Journal
-from gateway.relay.settlement import Resolved
+from gateway.relay.settlement import Marked, Resolved
 from lib.ids import new_id
 from tests.gateway.relay.test_spool import endings, same
 from tests.hub import ROOT
@@ -48,9 +48,29 @@ def test_a_killed_process_leaves_what_was_not_committed(tmp_path: Path) -> None:
     journal.close()
     # It is this process's now, which has not committed it either.
     heir = opened(tmp_path)
-    found = heir.adopt()
+    found = [item for item in heir.adopt() if isinstance(item, Resolved)]
     assert {str(item.attempt_id) for item in found} == set(killed.stdout.split())
     heir.forget(found)
+    heir.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mark_stands_until_its_ending_does(tmp_path: Path) -> None:
+    """Marks of the dead are this process's until they are committed."""
+    (ended, running), dead = resolved(2), opened(tmp_path)
+    for item in (ended, running):
+        dead.mark(item.attempt_id, '{"out_text":500}')
+        dead.mark(item.attempt_id, '{"out_text":5}')
+    dead.note(ended)
+    dead.close()
+    journal = opened(tmp_path)
+    found = journal.adopt()
+    assert same(found, [ended, Marked(running.attempt_id, '{"out_text":5}')])
+    journal.forget([ended])
+    journal.close()
+    heir = opened(tmp_path)
+    assert heir.adopt() == found[1:]
+    heir.forget_left([running.attempt_id])
     heir.close()
     assert list(tmp_path.iterdir()) == []
 
@@ -75,12 +95,13 @@ def test_a_torn_slot_takes_nothing_from_the_others(tmp_path: Path) -> None:
 
 def test_more_than_there_is_room_for_waits_without(tmp_path: Path) -> None:
     """Long texts are left out; what finds no slot is left to the marks."""
-    dead, noted = opened(tmp_path), resolved(1100)
+    dead, noted = opened(tmp_path), resolved(4100)
     long = noted[0]._replace(ending=noted[0].ending._replace(raw_usage='"' + "x" * 5000 + '"'))
     for item in [long, *noted[1:]]:
         dead.note(item)
     dead.close()
-    found = {item.attempt_id: item for item in opened(tmp_path).adopt()}
-    assert len(found) == 1024
+    adopted = opened(tmp_path).adopt()
+    found = {item.attempt_id: item for item in adopted if isinstance(item, Resolved)}
+    assert len(found) == 4096
     assert found[long.attempt_id].ending.raw_usage is None
     assert found[long.attempt_id].ending.meters == long.ending.meters
