@@ -47,9 +47,18 @@ def due_holds(limit: int) -> list[DueHold]:
     return due
 
 
-def expire(due: Sequence[tuple[DueHold, int, int]]) -> set[UUID]:
-    """Resolve these holds, each by the charge and the cost beside it; the attempts that this call
-    resolved.
+class Expired(NamedTuple):
+    """What a due hold comes to: what the customer is charged; what we owe its provider for that,
+    and beside it for what nobody pays."""
+
+    hold: DueHold
+    charge_nano: int
+    cost_nano: int
+    loss_nano: int
+
+
+def expire(due: Sequence[Expired]) -> set[UUID]:
+    """Resolve these holds; the attempts that this call resolved.
 
     The tokens of its mark are what an attempt took of a limit of tokens per minute.
 
@@ -69,11 +78,20 @@ def expire(due: Sequence[tuple[DueHold, int, int]]) -> set[UUID]:
                     _tokens(hold.mark or {}),
                     cost_nano,
                 )
-                for hold, charge_nano, cost_nano in due
+                for hold, charge_nano, cost_nano, _ in due
             ]
         )
     )
-    return {row[0] for row in rows if isinstance(row[0], UUID)}
+    resolved = {row[0] for row in rows if isinstance(row[0], UUID)}
+    losses = [
+        sql.Loss(hold.attempt_id, new_id(), hold.organisation_id, loss_nano)
+        for hold, _, _, loss_nano in due
+        if loss_nano and hold.attempt_id in resolved
+    ]
+    if losses:
+        execute(sql.open_accounts({loss.organisation_id for loss in losses}, sql.LOSS_KINDS))
+        execute(sql.post_losses(losses, "expired"))
+    return resolved
 
 
 def _tokens(meters: Mapping[str, int]) -> int:

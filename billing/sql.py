@@ -19,6 +19,7 @@ WALLET_KINDS = (
     "customer:available", "customer:held", "revenue", "provider:payable", "provider:cost",
 )  # fmt: skip
 """The accounts that every request moves: an organisation has all of them or none."""
+LOSS_KINDS = ("platform:loss", "provider:payable")
 
 
 class HoldAsked(NamedTuple):
@@ -209,14 +210,16 @@ def reopen_hold(attempt_id: UUID) -> Statement:
     return _REOPEN_HOLD, {"attempt": attempt_id}
 
 
-def post_losses(losses: Sequence[Loss]) -> Statement:
-    """Book what nobody pays of attempts that this transaction settled: taken off `platform:loss`,
-    put on `provider:payable` (I13, I15). An attempt that somebody else resolved is left alone.
+def post_losses(losses: Sequence[Loss], state: str = "settled") -> Statement:
+    """Book what nobody pays of attempts that this transaction settled, or expired: taken off
+    `platform:loss`, put on `provider:payable` (I13, I15). One that is in another `state` was
+    resolved by somebody else, and is left alone.
 
     Run it after `resolve_holds`, and `open_accounts` for the two kinds before it.
     """
     attempts, postings, organisations, amounts = zip(*losses, strict=True)
     return _POST_LOSSES, {
+        "state": state,
         "attempts": id_array(attempts),
         "postings": id_array(postings),
         "organisations": id_array(organisations),
@@ -929,7 +932,7 @@ _POST_LOSSES = """
         SELECT t.* FROM unnest(
             %(attempts)s::uuid[], %(postings)s::uuid[], %(amounts)s::bigint[]
         ) AS t (attempt_id, posting_id, amount_nano)
-        JOIN billing_hold hold ON hold.id = t.attempt_id AND hold.state = 'settled'
+        JOIN billing_hold hold ON hold.id = t.attempt_id AND hold.state = %(state)s::text
     ),
     wallet AS (
         SELECT organisation_id,

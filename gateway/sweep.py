@@ -6,6 +6,7 @@ What providers know of them is asked for and posted after that, outside of the t
 from django.db import transaction
 
 from billing import holds
+from billing.holds import Expired
 from gateway import late_truth
 from usage.records import Cut, crash_cut, write_crash_cut
 
@@ -22,16 +23,16 @@ def sweep() -> int:
         with transaction.atomic():
             due = holds.due_holds(_BATCH)
             cuts = [Cut(*hold) for hold in due]
-            endings = crash_cut(cuts)
+            ends = crash_cut(cuts)
             resolved = holds.expire(
                 [
-                    (hold, ending.charge_nano, ending.cost_beside(0))
-                    for hold, ending in zip(due, endings, strict=True)
+                    Expired(hold, ending.charge_nano, ending.cost_beside(loss_nano), loss_nano)
+                    for hold, (ending, loss_nano) in zip(due, ends, strict=True)
                 ]
             )
             write_crash_cut(
                 (cut, ending)
-                for cut, ending in zip(cuts, endings, strict=True)
+                for cut, (ending, _) in zip(cuts, ends, strict=True)
                 if cut.attempt_id in resolved
             )
         swept += len(resolved)

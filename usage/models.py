@@ -40,6 +40,9 @@ class Attempt(models.Model):
     multiplier_ppm = models.BigIntegerField(default=1_000_000, db_default=1_000_000)
     cost_version_id = models.BigIntegerField(null=True)
     hold_nano = models.BigIntegerField()
+    input_estimate = models.IntegerField(
+        db_default=0, help_text="Tokens by its size: what it may have cost where nobody can count."
+    )
     admitted_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:

@@ -30,14 +30,26 @@ class Cut(NamedTuple):
     mark: Mapping[str, int] | None
 
 
-def crash_cut(cuts: Sequence[Cut]) -> list[sql.Ending]:
+class CrashCut(NamedTuple):
+    """The ending of a cut attempt, and what it may have cost us that nobody pays."""
+
+    ending: sql.Ending
+    loss_nano: int
+
+
+def crash_cut(cuts: Sequence[Cut]) -> list[CrashCut]:
     """The ending of each: what its last mark comes to at the price of its admission.
 
-    Without a mark the customer pays nothing: nobody knows what was answered.
+    Without a mark the customer pays nothing, for nobody knows what was answered; it is booked to us
+    at the estimate of its input, until its provider has told (I15).
     """
-    versions = versions_of([cut.attempt_id for cut in cuts if cut.mark])
-    none = Versions(None, None)
-    return [_ending(cut, versions.get(cut.attempt_id, none)) for cut in cuts]
+    versions = versions_of([cut.attempt_id for cut in cuts])
+    found = []
+    for cut in cuts:
+        known = versions.get(cut.attempt_id, Versions(None, None, 0))
+        ending = _ending(cut, known)
+        found.append(CrashCut(ending, _estimated(known) if ending.basis == "absorbed" else 0))
+    return found
 
 
 def write_crash_cut(cuts: Iterable[tuple[Cut, sql.Ending]]) -> None:
@@ -70,6 +82,14 @@ def _ending(cut: Cut, versions: "Versions") -> sql.Ending:
     )
 
 
+def _estimated(versions: "Versions") -> int:
+    if versions.charge is None:
+        return 0
+    meters = with_request({"in_text": versions.input_estimate}, versions.charge)
+    total = total_of(meters, versions.charge)
+    return total if isinstance(total, int) else 0
+
+
 def with_request(meters: Mapping[str, int], version: PriceVersion) -> dict[str, int]:
     """A price per request counts the request itself, if anything of it was counted."""
     counted = {"requests": 1} if meters and "requests" in version.rates else {}
@@ -87,10 +107,12 @@ def cost_of(meters: Mapping[str, int], version: PriceVersion | None) -> int | No
 
 
 class Versions(NamedTuple):
-    """At which version an attempt is charged, by its plan; and at which it costs us."""
+    """At which version an attempt is charged, by its plan, and at which it costs us; and the tokens
+    that its request has by its size."""
 
     charge: PriceVersion | None
     cost: PriceVersion | None
+    input_estimate: int
 
 
 def versions_of(attempt_ids: Sequence[UUID]) -> dict[UUID, Versions]:
@@ -99,12 +121,12 @@ def versions_of(attempt_ids: Sequence[UUID]) -> dict[UUID, Versions]:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, price_version_id, multiplier_ppm, cost_version_id FROM usage_attempt "
-            "WHERE id = ANY (%s)",
+            "SELECT id, price_version_id, multiplier_ppm, cost_version_id, input_estimate "
+            "FROM usage_attempt WHERE id = ANY (%s)",
             [list(attempt_ids)],
         )
         rows = cursor.fetchall()
-    wanted = {version for _, charge, _, cost in rows for version in (charge, cost) if version}
+    wanted = {version for _, charge, _, cost, _ in rows for version in (charge, cost) if version}
     stored = {
         id: PriceVersion.from_stored(version.rates)
         for id, version in StoredVersion.objects.in_bulk(wanted).items()
@@ -113,6 +135,7 @@ def versions_of(attempt_ids: Sequence[UUID]) -> dict[UUID, Versions]:
         attempt_id: Versions(
             stored[charge].multiplied(multiplier_ppm) if charge else None,
             stored[cost] if cost else None,
+            input_estimate,
         )
-        for attempt_id, charge, multiplier_ppm, cost in rows
+        for attempt_id, charge, multiplier_ppm, cost, input_estimate in rows
     }

@@ -77,7 +77,7 @@ def to_post(limit: int) -> list[Truth]:
         if late is not None and late.meters and not best.meters:
             # Asked while the process stood still that sent the request only afterwards.
             best = late
-        version, cost_version = versions[row.attempt_id]
+        version, cost_version, _ = versions[row.attempt_id]
         meters: Mapping[str, int] = best.meters or {}
         total = 0 if version is None else total_of(with_request(meters, version), version)
         charge_nano = None if late is None else late.charge_nano

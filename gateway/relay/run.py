@@ -32,6 +32,7 @@ from gateway.relay.settlement import Resolved
 from gateway.relay.sizing import PlainSizing, Size, Sizing
 from gateway.relay.upstream import UpstreamFailed
 from gateway.relay.way import Asking, Way
+from gateway.rules.bound import estimate_tokens
 from gateway.rules.breaker import COOL_S_MAX, RetryBudget
 from gateway.rules.faults import FAULTS, final_kind
 from gateway.rules.retry import ATTEMPTS_MAX, next_candidate
@@ -321,6 +322,7 @@ class Run:
                 size.hold_nano,
                 PPM if price is None else price.version.multiplier_ppm,
                 None if cost is None else cost.id,
+                estimate_tokens(facts.text_bytes),
             )
             verdict = await call.parts.books.admit(
                 Asked(

@@ -48,7 +48,6 @@ Settled = Resolved | Late | usage.Refusal
 
 # What a process counted itself; of the others it knows no more than whoever resolved the hold.
 _COUNTED = frozenset({"measured", "drained", "estimated"})
-_LOSS_ACCOUNTS = ("platform:loss", "provider:payable")
 
 
 def marks(batch: Mapping[UUID, str]) -> Statement:
@@ -138,4 +137,4 @@ def _losses(lost: Sequence[Resolved]) -> list[Statement]:
         for item, posting_id in zip(lost, new_ids(len(lost)), strict=True)
     ]
     organisations = {item.organisation_id for item in lost}
-    return [money.open_accounts(organisations, _LOSS_ACCOUNTS), money.post_losses(losses)]
+    return [money.open_accounts(organisations, money.LOSS_KINDS), money.post_losses(losses)]

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from accounts.models import Key, Organisation, Team
 from billing import sql
-from billing.holds import due_holds, expire
+from billing.holds import Expired, due_holds, expire
 from billing.ledger import execute, post
 from billing.models import Hold, LedgerEntry, Posting, Process
 from billing.rules.posting import adjust_attempt
@@ -154,9 +154,9 @@ def test_holds_past_their_time_are_released_once(organisation: Organisation, key
     place(due._replace(ttl_seconds=-1), later)
     (found,) = due_holds(10)
     assert (found.attempt_id, found.amount_nano, found.mark) == (due.attempt_id, 400, None)
-    assert expire([(found, 150, 150)]) == {due.attempt_id}
+    assert expire([Expired(found, 150, 150, 0)]) == {due.attempt_id}
     assert due_holds(10) == []
-    assert expire([(found, 150, 150)]) == set()
+    assert expire([Expired(found, 150, 150, 0)]) == set()
     assert balance(organisation) == (550, 300, 0)
 
 

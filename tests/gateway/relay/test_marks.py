@@ -63,6 +63,28 @@ def test_usage_that_was_told_early_is_in_the_mark(
     own_hub.assert_books_balance()
 
 
+def test_what_nobody_saw_is_booked_to_us_at_its_estimate(
+    own_hub: Hub, clients: Clients, fake: FakeUpstream
+) -> None:
+    """I15: without a mark the customer pays nothing; its input may have cost us all the same."""
+    own_hub.start()
+    tenant, model = own_hub.tenant(), own_hub.model(fake)
+    text = "x" * 400 + " #tokens=5 #first_ms=60000"
+    clients.ask(own_hub, tenant, ask(model, text))
+    fake.wait_for_row(attempt_of(own_hub, tenant), lambda _: True)
+    let_die(own_hub)
+    assert sweep(own_hub) == 1
+    balance = own_hub.balance(tenant)
+    (attempt,) = own_hub.rows(
+        "SELECT input_estimate FROM usage_attempt WHERE organisation_id = %s",
+        tenant.organisation_id,
+    )
+    assert 100 <= attempt["input_estimate"] < 200
+    assert balance["revenue"] == final_record(own_hub, tenant)["charge_nano"] == 0
+    assert balance["provider:payable"] == -balance["platform:loss"] == attempt["input_estimate"]
+    own_hub.assert_books_balance()
+
+
 def test_a_short_stream_leaves_no_mark_and_a_living_process_keeps_its_holds(
     hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
