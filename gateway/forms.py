@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy
 
 from gateway.providers.overrides import CAPABILITIES
@@ -43,9 +44,9 @@ class SwitchForm(forms.Form):
         widget=forms.Select(attrs={"class": "input"}),
     )
 
-    def __init__(self, names: Sequence[str], *args: Any, **kwargs: Any) -> None:
+    def __init__(self, names: Sequence[str], data: QueryDict | None = None) -> None:
         # The form of the test, on the same page, has a model too.
-        super().__init__(*args, auto_id="switch_%s", **kwargs)
+        super().__init__(data, auto_id="switch_%s")
         self.fields["model"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
 
     @property
