@@ -105,13 +105,15 @@ def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
 
 
 def _pace(organisation: Organisation, total_nano: int, today: dt.date) -> Pace:
-    """At what was spent on the last seven days, today included."""
-    spent = statement.spent_nano(organisation, today - dt.timedelta(days=_PACE_DAYS - 1))
+    """At what was spent on the last seven days, today included, or since the organisation began."""
+    lived = (today - organisation.created_at.astimezone(dt.UTC).date()).days + 1
+    over = min(_PACE_DAYS, max(1, lived))
+    spent = statement.spent_nano(organisation, today - dt.timedelta(days=over - 1))
     if total_nano <= 0:
         return Pace("now")
     if spent <= 0:
         return Pace("none")
-    days = total_nano * _PACE_DAYS // spent
+    days = total_nano * over // spent
     if days > _YEAR:
         return Pace("later")
     return Pace("date", today + dt.timedelta(days=days), days)

@@ -1,6 +1,14 @@
 from django.urls import path
 
-from usage import budget_views, key_views, raise_views, request_views, review_views, views
+from usage import (
+    budget_views,
+    hold_views,
+    key_views,
+    raise_views,
+    request_views,
+    review_views,
+    views,
+)
 
 urlpatterns = [
     path("o/<slug:o>/keys", key_views.key_list, name="keys"),
@@ -26,6 +34,7 @@ urlpatterns = [
         name="budget_test_alert",
     ),
     path("o/<slug:o>/budgets/<str:id>/_f/log", budget_views.budget_log, name="budget_log"),
+    path("o/<slug:o>/billing/holds", hold_views.hold_list, name="holds"),
     path("o/<slug:o>/usage", views.usage_page, name="usage"),
     path("o/<slug:o>/requests", views.request_list, name="requests"),
     path("o/<slug:o>/requests/<str:rid>", request_views.request_page, name="request"),

@@ -1,6 +1,7 @@
 """W40, W41, W75, W77: the pages of money, who may open them, and that their figures tie."""
 
 import csv
+import datetime as dt
 import io
 import re
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 from django.conf import LazySettings
 from django.test import Client
 
-from accounts.models import Role
+from accounts.models import Organisation, Role
 from billing import codes, credits, promo, statement
 from billing.forms import TopUpForm
 from billing.models import Credit, TopUp, WalletSetting
@@ -19,12 +20,13 @@ from lib import clock
 from lib.ids import id_text
 from tests import cast
 from tests.fakes.processor import SECRET_KEY, WEBHOOK_SECRET, FakeProcessor, fake_processor
-from tests.usage.rows import happen
+from tests.usage.rows import admit, credit, happen
 
 USD = 10**9
 PAGES = {
     "billing": "balance.read",
     "billing/ledger.csv": "balance.read",
+    "billing/holds": "balance.read",
     "billing/top-up": "topups.read",
     "billing/redeem": "codes.redeem",
     "billing/alerts": "wallet.write",
@@ -55,7 +57,7 @@ def once_of(answer: Any) -> str:
 def test_who_opens_the_pages_of_money(people: cast.Cast, role: Role) -> None:
     browser = cast.signed_in(cast.member(people.acme, f"x{role.value}", role))
     opened = {page for page in PAGES if browser.get(f"/o/acme/{page}").status_code == 200}
-    money = {"billing", "billing/ledger.csv", "billing/top-up"}
+    money = {"billing", "billing/ledger.csv", "billing/holds", "billing/top-up"}
     assert (
         opened
         == {
@@ -71,6 +73,33 @@ def test_who_opens_the_pages_of_money(people: cast.Cast, role: Role) -> None:
 @pytest.mark.parametrize("page", [*PAGES, "billing/top-ups/" + "0" * 26])
 def test_a_stranger_finds_nothing(people: cast.Cast, page: str) -> None:
     assert cast.signed_in(people.charlie).get(f"/o/acme/{page}").status_code == 404
+
+
+def test_what_is_held_is_listed_with_its_request_and_age(people: cast.Cast) -> None:
+    key, _ = cast.make_key(people.core, "web-prod", user=people.bob)
+    credit(key, 100 * USD)
+    alice = cast.signed_in(people.alice)
+    assert "Nothing is held" in text_of(alice.get("/o/acme/billing/holds"))
+    now = clock.now()
+    fresh = admit(key, now, hold_nano=2 * USD)
+    late = admit(key, now - dt.timedelta(hours=2), hold_nano=3 * USD)
+    shown = text_of(alice.get("/o/acme/billing/holds"))
+    assert all(id_text(one.request_id) in shown for one in (fresh, late))
+    assert shown.count("Past its time") == 1
+    assert shown.index(id_text(late.request_id)) < shown.index(id_text(fresh.request_id))
+    assert "$2.00" in shown
+    assert 'href="/o/acme/billing/holds"' in alice.get("/o/acme/billing").content.decode()
+
+
+def test_a_young_organisation_runs_out_by_the_days_that_it_has(people: cast.Cast) -> None:
+    """A week's pace would promise it seven times as long."""
+    key, _ = cast.make_key(people.core, "web-prod", user=people.bob)
+    credit(key, 70 * USD)
+    happen(key, clock.now(), 7 * USD, hold_nano=7 * USD)
+    alice = cast.signed_in(people.alice)
+    assert "in 9 days, at the present pace" in text_of(alice.get("/o/acme/billing"))
+    Organisation.objects.update(created_at=clock.now() - dt.timedelta(days=30))
+    assert "in 63 days, at the present pace" in text_of(alice.get("/o/acme/billing"))
 
 
 @pytest.mark.parametrize("page", ["credits", "codes", "payments"])
