@@ -13,7 +13,7 @@ from accounts.access import Actor, organisation_page, scope_of
 from lib.ids import id_text
 from playground import compare, page
 from playground.chips import chips
-from playground.contexts import list_context
+from playground.contexts import keys_context, list_context
 from playground.conversations import (
     access_batch,
     access_conversation,
@@ -70,6 +70,7 @@ def compare_page(
         **list_context(actor, id_text(conversation.id) if conversation else ""),
         **panel_context(actor, columns[0]["model"] if columns else "", form),
         **summary,
+        **keys_context(actor),
         "chips": chips(actor, context.get("file_ids", [])),
         "models": chat_models(organisation_of(actor)),
         "conversation": conversation,

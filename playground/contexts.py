@@ -1,5 +1,6 @@
 """What several pages of the playground show: the log, the list of conversations, the models."""
 
+import json
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,13 +12,17 @@ from playground.conversations import (
     chats_shown,
     messages_of,
     organisation_of,
+    person_of,
     running_conversations,
     shown_path,
     tree_of,
 )
 from playground.models import Conversation, Message, RunState
 from playground.offer import chat_models
+from playground.preferences import preference_of
+from playground.rules.shortcuts import laid
 from playground.turns import written_so_far
+from playground.words import SHORTCUTS
 
 SHOWN_AT_ONCE: Final = 40
 
@@ -78,6 +83,17 @@ def models_context(actor: Actor, chosen: str) -> dict[str, Any]:
     return {
         "models": models,
         "chosen_model": chosen if chosen in names else next(iter(names), ""),
+    }
+
+
+def keys_context(actor: Actor) -> dict[str, Any]:
+    """How the person's keys are laid: for the script, and for the eyes."""
+    preference = preference_of(person_of(actor))
+    letters = laid(preference.keys)
+    return {
+        "keys": json.dumps({f"Key{letter}": act for act, letter in letters.items()}),
+        "letter_keys": preference.letter_keys,
+        "shortcuts": [(act, letter, str(SHORTCUTS[act])) for act, letter in letters.items()],
     }
 
 

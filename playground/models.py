@@ -328,12 +328,15 @@ class Leaving(models.TextChoices):
 class Preference(models.Model):
     """How one person wants the playground; who has said nothing has no row.
 
-    `title_model` names new chats, "" leaves them their first words.
+    `title_model` names new chats, "" leaves them their first words. `keys` are those that were laid
+    otherwise (see `rules.shortcuts`); without `letter_keys` none acts but with Alt, Ctrl or Esc.
     """
 
     user = models.OneToOneField("accounts.User", models.CASCADE, primary_key=True, related_name="+")
     leaving = models.CharField(max_length=4, choices=Leaving.choices, default=Leaving.KEEP)
     title_model = models.CharField(max_length=200, default="")
+    keys = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
+    letter_keys = models.BooleanField(default=True, db_default=True)
 
     def __str__(self) -> str:
         return f"preferences of {self.user_id}"

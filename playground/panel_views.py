@@ -153,7 +153,8 @@ def _line(bounds: list[Bound], likely_nano: int | None, taken: Taken) -> BoundLi
 
 def _bound_page(request: HttpRequest, actor: Actor, context: dict[str, Any]) -> HttpResponse:
     context["balance_shown"] = scope_of(actor, "balance.read") is not None
-    context["max_cost"] = request.POST.get("max_cost", "")
+    context["may_ask"] = scope_of(actor, "budgets.ask") is not None
+    context["slug"] = organisation_of(actor).slug
     return render(request, "playground/_bound.html", context)
 
 

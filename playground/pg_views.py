@@ -7,6 +7,7 @@ who asks; the CSRF token must come with it, and an API key is not read here.
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import msgspec
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_POST
 
@@ -33,7 +34,8 @@ async def pg_chat(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     except RequestFault as fault:
         return _refusal(fault.kind, KINDS[fault.kind].status, fault.message)
     principal = replace(principal, user_id=person_of(actor).id)
-    stream = relay.chat(principal, request.body, source="playground", request_id=request_id)
+    body = _without_group(request.body)
+    stream = relay.chat(principal, body, source="playground", request_id=request_id)
     first = await anext(stream)
     if isinstance(first, Outcome):
         kind: ErrorKind = first.kind or "internal"  # type: ignore[assignment]
@@ -48,6 +50,18 @@ async def pg_chat(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     if isinstance(first, Head):
         response["x-weir-hold"] = format_usd(first.hold_nano)
     return response
+
+
+def _without_group(body: bytes) -> bytes:
+    """`group` says what the session says already, and goes no further (endpoints.md, 51)."""
+    if b'"group"' not in body:
+        return body
+    try:
+        members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return body  # what is wrong with it is the relay's to say
+    members.pop("group", None)
+    return msgspec.json.encode(members)
 
 
 async def _bytes(stream: AsyncIterator[Head | bytes | Outcome]) -> AsyncIterator[bytes]:

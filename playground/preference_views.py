@@ -1,5 +1,6 @@
 """How a person wants the playground, and what holds for everybody's."""
 
+import string
 from typing import Any
 
 from django.contrib import messages
@@ -11,11 +12,13 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import Actor, organisation_page, scope_of
 from gateway.codecs.errors import RequestFault
 from gateway.relay.database import DatabaseAway
+from playground.contexts import keys_context
 from playground.conversations import organisation_of, person_of
 from playground.database import in_database
 from playground.models import Leaving
 from playground.offer import chat_models
 from playground.preferences import (
+    choose_keys,
     choose_leaving,
     choose_title_model,
     leaving_seconds_max,
@@ -24,7 +27,9 @@ from playground.preferences import (
 )
 from playground.relaying import relay_of
 from playground.rules.leaving import MINUTES
+from playground.rules.shortcuts import DEFAULTS, Clash, read_letters
 from playground.titles import most_nano, named_so_far
+from playground.words import SHORTCUTS
 
 
 @organisation_page("playground.use")
@@ -53,6 +58,21 @@ def title_model_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
     return _saved(request, actor)
 
 
+@organisation_page("playground.use")
+@require_POST
+def keys_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
+    words = {act: request.POST.get(act, "") for act in DEFAULTS}
+    try:
+        letters = read_letters(words)
+    except Clash as clash:
+        told = gettext("%(act)s and %(other)s cannot have the same letter.")
+        names = {"act": SHORTCUTS[clash.act], "other": SHORTCUTS[clash.other]}
+        messages.error(request, told % names)
+        return _back(actor)
+    choose_keys(actor, letters, letter_keys="letter_keys" in request.POST)
+    return _saved(request, actor)
+
+
 async def _title_cost(request: HttpRequest, actor: Actor, model: str) -> dict[str, Any]:
     if not model:
         return {}
@@ -76,6 +96,8 @@ def _context(actor: Actor) -> dict[str, Any]:
         "may_rule": scope_of(actor, "playground.write") is not None,
         "models": chat_models(organisation),
         "named": named_so_far(actor),
+        "letters": string.ascii_uppercase,
+        **keys_context(actor),
     }
 
 
@@ -101,6 +123,10 @@ def leaving_rule(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 def _saved(request: HttpRequest, actor: Actor) -> HttpResponse:
     messages.success(request, gettext("Saved."))
+    return _back(actor)
+
+
+def _back(actor: Actor) -> HttpResponse:
     response = redirect("playground_preferences", organisation_of(actor).slug)
     response.status_code = 303
     return response

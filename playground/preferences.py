@@ -1,5 +1,7 @@
 """What a person wants of the playground, and what the organisation lets everybody want."""
 
+from collections.abc import Mapping
+
 from django.db import transaction
 
 from accounts import audit
@@ -36,6 +38,13 @@ def choose_title_model(actor: Actor, model: str) -> None:
     """Who names the person's new chats, "" for their first words."""
     require(actor, "playground.use")
     Preference.objects.update_or_create(user=person_of(actor), defaults={"title_model": model})
+
+
+def choose_keys(actor: Actor, keys: Mapping[str, str], *, letter_keys: bool) -> None:
+    """How the person's keys are laid (`rules.shortcuts.read_letters`)."""
+    require(actor, "playground.use")
+    chosen = {"keys": dict(keys), "letter_keys": letter_keys}
+    Preference.objects.update_or_create(user=person_of(actor), defaults=chosen)
 
 
 def set_leaving_rule(actor: Actor, seconds_max: int | None) -> None:

@@ -93,6 +93,7 @@ urlpatterns = [
     path(f"{_ROOT}/settings/leaving", preference_views.leaving_choose, name="leaving_choose"),
     path(f"{_ROOT}/settings/titles", preference_views.title_model_choose, name="title_model"),
     path(f"{_ROOT}/settings/_f/title-cost", preference_views.title_cost, name="title_cost"),
+    path(f"{_ROOT}/settings/keys", preference_views.keys_choose, name="keys_choose"),
     path(f"{_ROOT}/settings/rule", preference_views.leaving_rule, name="leaving_rule"),
     # Saved prompts
     path("o/<slug:o>/prompts", prompt_views.prompt_list, name="prompts"),

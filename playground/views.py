@@ -18,6 +18,7 @@ from playground.compare_views import compare_page
 from playground.contexts import (
     SHOWN_AT_ONCE,
     articles_of,
+    keys_context,
     list_context,
     log_context,
     models_context,
@@ -276,6 +277,7 @@ def _page(
         **panel_context(actor, models["chosen_model"], form),
         "chips": chips(actor, context.get("file_ids", [])),
         **log_context(actor, conversation, request.GET.get("msg", "")),
+        **keys_context(actor),
         "nav": "playground",
         "conversation": conversation,
         "pane": pane if pane in PANES else "",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from playground.rules.files import Refused
@@ -35,6 +35,18 @@ PARAMETERS: Final[Mapping[str, tuple[Name, Name]]] = {
     "cache": (_("Prompt cache"), _("Marks the prompt so far to be kept by the provider.")),
     "web_search": (_("Web search"), _("The provider searches the web; each search is charged.")),
     "voice": (_("Voice"), _("The answer is spoken as well.")),
+}
+
+SHORTCUTS: Final[Mapping[str, Name]] = {
+    "new_chat": _("New chat"),
+    "model": _("Model picker"),
+    "system": _("System prompt"),
+    "params": _("Parameters"),
+    "tools": _("Tools"),
+    "code": pgettext_lazy("program", "Code"),
+    "attach": _("Attach files"),
+    "edit": _("Edit the last message"),
+    "regenerate": _("Regenerate"),
 }
 
 FIELDS: Final[Mapping[str, Name]] = {

@@ -218,8 +218,25 @@ on("change", ({ target }) => {
 });
 
 // Keys ---------------------------------------------------------------------------------------------
+const keys = JSON.parse(chat?.dataset.keys ?? "{}");
+const pane = (name) => showPane(chat.dataset.panel === name ? "" : name);
+const acts = {
+  new_chat: () => $("[data-new-chat]")?.click(),
+  model: () => $("#chat-model, #compare-model-0")?.focus(),
+  system: () => { showPane("params"); $("#set-system")?.focus(); },
+  params: () => pane("params"),
+  tools: () => pane("tools"),
+  code: () => pane("code"),
+  attach: () => $("[data-attach]")?.click(),
+  edit: () => $$("[data-edit]").at(-1)?.click(),
+  regenerate: () => $$("[data-regenerate]").at(-1)?.closest("form").requestSubmit(),
+};
 on("keydown", (event) => {
   if (!chat) return;
+  if (event.key === "?" && "letterKeys" in chat.dataset && !event.target.closest("input, textarea, select, dialog")) {
+    $("[data-keys-open]").click();
+    event.preventDefault();
+  }
   if (!event.altKey || event.ctrlKey || event.metaKey || event.isComposing) return;
   if (event.code === "ArrowUp" || event.code === "ArrowDown") {
     const all = [...document.querySelectorAll(".log .msg")];
@@ -234,14 +251,7 @@ on("keydown", (event) => {
     const button = $(`[data-version=${side}]`, here ?? document) ?? $$(`[data-version=${side}]`).at(-1);
     if (!button) return;
     button.click();
-  } else if (event.code === "KeyN") $("[data-new-chat]")?.click();
-  else if (event.code === "KeyM") $("#chat-model, #compare-model-0")?.focus();
-  else if (event.code === "KeyR") $$("[data-regenerate]").at(-1)?.closest("form").requestSubmit();
-  else if (event.code === "KeyE") $$("[data-edit]").at(-1)?.click();
-  else if (event.code === "KeyU") $("[data-attach]")?.click();
-  else if (event.code === "KeyP") showPane(chat.dataset.panel === "params" ? "" : "params");
-  else if (event.code === "KeyT") showPane(chat.dataset.panel === "tools" ? "" : "tools");
-  else if (event.code === "KeyY") { showPane("params"); $("#set-system")?.focus(); }
+  } else if (acts[keys[event.code]]) acts[keys[event.code]]();
   else if (/^Digit[1-4]$/.test(event.code)) $$(".column")[event.code.at(-1) - 1]?.focus();
   else return;
   event.preventDefault();

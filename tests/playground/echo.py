@@ -1,10 +1,12 @@
 """A provider that says the user's last message again, to the letter: for texts that matter.
 
 The upstream model's name steers it: ``echo-3-20`` gives pieces of 3 characters, 20 ms apart;
-``echo-3-20-think`` says it as reasoning first.
+``echo-3-20-think`` says it as reasoning first, ``echo-3-20-sound`` with a second of sound and
+``echo-3-20-picture`` with a picture beside it.
 """
 
 import asyncio
+import base64
 import contextlib
 import json
 import threading
@@ -63,7 +65,9 @@ class EchoUpstream:
     async def _say(self, writer: asyncio.StreamWriter, body: dict[str, Any]) -> None:
         _, size, delay_ms, *rest = body["model"].split("-")
         text = body["messages"][-1]["content"]
-        fields = ["reasoning_content", "content"] if rest else ["content"]
+        fields = ["reasoning_content", "content"] if rest == ["think"] else ["content"]
+        for delta in MEDIA.get("".join(rest), []):
+            writer.write(_chunk(delta))
         for field in fields:
             for piece in _pieces(text, int(size)):
                 writer.write(_chunk({field: piece}))
@@ -83,7 +87,32 @@ class EchoUpstream:
 _HEAD = {"id": "chatcmpl-echo", "object": "chat.completion.chunk", "created": 1, "model": "echo"}
 
 
-def _chunk(delta: dict[str, str], finish: str | None = None) -> bytes:
+# One violet pixel.
+_PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg"
+    "=="
+)
+# Sound as OpenAI streams it, in two pieces of 24,000 samples a second; a picture as OpenRouter has.
+_SAMPLES = base64.b64encode(bytes(24_000)).decode()
+MEDIA: dict[str, list[dict[str, Any]]] = {
+    "sound": [
+        {"audio": {"id": "audio_1", "data": _SAMPLES}},
+        {"audio": {"id": "audio_1", "data": _SAMPLES, "transcript": ""}},
+    ],
+    "picture": [
+        {
+            "images": [
+                {
+                    "type": "image_url",
+                    "image_url": {"url": f"data:image/png;base64,{_PIXEL}"},
+                }
+            ]
+        }
+    ],
+}
+
+
+def _chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
     return b"data: %s\n\n" % json.dumps({**_HEAD, "choices": [choice]}).encode()
 

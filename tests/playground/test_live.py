@@ -177,6 +177,23 @@ def test_reasoning_stands_apart_and_says_how_long_it_took(stage: Stage, bob: Wat
     bob.assert_calm()
 
 
+def test_what_a_model_says_and_draws_is_played_and_shown(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    ask(page, stage, stage.echo_model(9, 0, "sound"), "spoken")
+    page.wait_for_selector(DONE)
+    sound = page.locator(".msg audio")
+    sound.evaluate("audio => { audio.preload = 'auto'; audio.load(); }")
+    page.wait_for_function("() => document.querySelector('.msg audio').duration === 1")
+    ask(page, stage, stage.echo_model(9, 0, "picture"), "drawn")
+    page.wait_for_selector(DONE)
+    picture = page.get_by_alt_text("Picture made by the model")
+    expect(picture).to_be_visible()
+    page.wait_for_function("() => document.querySelector('.media img').naturalWidth > 0")
+    page.reload()
+    expect(picture).to_be_visible()
+    bob.assert_calm()
+
+
 def test_no_hostile_answer_does_anything(stage: Stage, bob: Watched) -> None:
     page = bob.context.new_page()
     model = stage.echo_model(5, 0)

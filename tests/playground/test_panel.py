@@ -82,6 +82,13 @@ def test_what_cannot_be_held_blocks_send(people: Cast) -> None:
     )
 
 
+def test_who_may_ask_for_more_finds_where(people: Cast) -> None:
+    relay = ScriptedRelay(outcome())
+    relay.told = Bound(42_100_000, None, 1, 1, 7, 1_000, False)
+    html = ask_bound(people.bob, relay, text="Hello")
+    assert f'<a href="{reverse("raises", args=["acme"])}">Ask for more budget</a>' in html
+
+
 def test_likely_is_the_median_of_what_was_paid(people: Cast) -> None:
     send(people.bob, answers("x"), text="One")
     html = ask_bound(people.bob, ScriptedRelay(outcome()), text="Hello")
@@ -420,6 +427,9 @@ def test_the_session_may_ask_as_a_client_does(people: Cast) -> None:
     assert response.whole.endswith(b"data: [DONE]\n\n")
     assert response["x-weir-hold"] == "0.000009"
     assert relay.asked[0][0].user_id == people.bob.id
+    grouped = {"group": "vip", "model": "weir-1", "messages": [], "top_p": 0.10}
+    pg(people.bob, relay, grouped)
+    assert json.loads(relay.asked[1][1]) == {"model": "weir-1", "messages": [], "top_p": 0.1}
     refused = pg(people.bob, ScriptedRelay(outcome(404, "model_not_found", message="none")), {})
     assert refused.status_code == 404
     assert refused.json()["error"]["message"] == "none"

@@ -133,3 +133,24 @@ def test_a_name_by_hand_stays(people: Cast) -> None:
 def test_only_an_offered_model_names_chats(people: Cast) -> None:
     assert post(people.bob, "title_model", title_model="weir-unpriced").status_code == 404
     assert preference_of(people.bob).title_model == ""
+
+
+# Keys -------------------------------------------------------------------------------------------
+
+
+def test_keys_are_laid_as_the_person_wants_them(people: Cast) -> None:
+    keys = {"tools": "W", "letter_keys": "on"}
+    assert post(people.bob, "keys_choose", **keys).status_code == 303
+    html = page(people.bob, "/o/acme/playground").content.decode()
+    assert "&quot;KeyW&quot;: &quot;tools&quot;" in html
+    assert "KeyT" not in html
+    assert " data-letter-keys" in html
+    assert "&quot;KeyT&quot;" in page(people.alice, "/o/acme/playground").content.decode()
+    refused = signed_in(people.bob).post(
+        reverse("keys_choose", args=["acme"]), {"tools": "C"}, follow=True
+    )
+    assert "Code and Tools cannot have the same letter." in refused.content.decode()
+    assert preference_of(people.bob).keys == {"tools": "W"}
+    post(people.bob, "keys_choose")
+    assert preference_of(people.bob).keys == {}
+    assert " data-letter-keys" not in page(people.bob, "/o/acme/playground").content.decode()

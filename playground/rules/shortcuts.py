@@ -1,0 +1,55 @@
+"""Keys of the playground, which each person may lay otherwise: Alt and a letter for each act.
+
+    Clash       two acts under one letter; `act` and `other` are they
+
+Letters stand for places of the keyboard (`KeyboardEvent.code`), so that Option on a Mac and Chinese
+layouts work.
+"""
+
+import string
+from collections.abc import Mapping
+from typing import Final
+
+DEFAULTS: Final[Mapping[str, str]] = {
+    "new_chat": "N",
+    "model": "M",
+    "system": "Y",
+    "params": "P",
+    "tools": "T",
+    "code": "C",
+    "attach": "U",
+    "edit": "E",
+    "regenerate": "R",
+}
+
+
+class Clash(ValueError):
+    """Two acts have the same letter."""
+
+    def __init__(self, act: str, other: str) -> None:
+        super().__init__(f"{act} and {other}")
+        self.act = act
+        self.other = other
+
+
+def laid(rebound: Mapping[str, str]) -> dict[str, str]:
+    """The letter of each act, with what a person has laid otherwise."""
+    return {act: rebound.get(act, letter) for act, letter in DEFAULTS.items()}
+
+
+def read_letters(words: Mapping[str, str]) -> dict[str, str]:
+    """What a form lays otherwise than the defaults ({act: letter}). What is no letter is as it was
+    shipped. Raises Clash."""
+    letters = {
+        act: word if (word := words.get(act, "").strip().upper()) in _LETTERS else letter
+        for act, letter in DEFAULTS.items()
+    }
+    taken: dict[str, str] = {}
+    for act, letter in letters.items():
+        if letter in taken:
+            raise Clash(act, taken[letter])
+        taken[letter] = act
+    return {act: letter for act, letter in letters.items() if letter != DEFAULTS[act]}
+
+
+_LETTERS: Final = frozenset(string.ascii_uppercase)

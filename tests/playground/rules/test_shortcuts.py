@@ -1,0 +1,20 @@
+"""Keys that a person lays otherwise."""
+
+import pytest
+
+from playground.rules.shortcuts import DEFAULTS, Clash, laid, read_letters
+
+
+def test_only_what_is_laid_otherwise_is_kept() -> None:
+    assert read_letters(DEFAULTS) == {}
+    assert read_letters({**DEFAULTS, "tools": " w "}) == {"tools": "W"}
+    assert read_letters({"tools": "7", "code": ""}) == {}
+    assert laid({"tools": "W"}) == {**DEFAULTS, "tools": "W"}
+
+
+def test_two_acts_may_change_places_but_not_share_one() -> None:
+    swapped = {**DEFAULTS, "tools": "C", "code": "T"}
+    assert read_letters(swapped) == {"tools": "C", "code": "T"}
+    with pytest.raises(Clash) as clash:
+        read_letters({**DEFAULTS, "tools": "C"})
+    assert {clash.value.act, clash.value.other} == {"tools", "code"}
