@@ -100,6 +100,14 @@ FLAGS: Final[Mapping[str, Promise]] = {
     "negative_quantity": _("A count below zero"),
     "out_of_range": _("A count out of range"),
     "unstorable": _("Texts could not be stored"),
+    "usage_missing": _("No count from the upstream"),
+    "usage_unreadable": _("The upstream's count could not be read"),
+    "usage_not_integer": _("The upstream's count is not a whole number"),
+    "usage_negative": _("The upstream counted below zero"),
+    "usage_huge": _("The upstream's count is too large"),
+    "usage_cached_above_input": _("More cached than read"),
+    "usage_parts_above_total": _("Parts above their total"),
+    "usage_mismatch": _("Counts that disagree"),
 }
 
 
