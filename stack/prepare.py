@@ -66,7 +66,6 @@ def main(demo: str, email: str, seconds: float) -> None:
         "database": lambda: await_database(dsn, seconds),
         "queues": lambda: load_queues(dsn),
         "tables": lambda: call_command("migrate", interactive=False, verbosity=0),
-        "demo": lambda: call_command("apply", demo, verbosity=0, stdout=io.StringIO()),
     }
     if settings.BROKER_URL:
         del first["queues"]
@@ -74,6 +73,7 @@ def main(demo: str, email: str, seconds: float) -> None:
     print(SERVABLE, flush=True)
     take(
         {
+            "demo": lambda: call_command("apply", demo, verbosity=0, stdout=io.StringIO()),
             "catalogue": lambda: call_command("load_catalogue", verbosity=0),
             "sign-in link": lambda: call_command("sign_in_link", email, stdout=link),
         }

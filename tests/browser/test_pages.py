@@ -3,22 +3,22 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 
 import openai
 import pytest
-from playwright.sync_api import Browser, Page, StorageState, expect
+from playwright.sync_api import Browser, Page, StorageState, ViewportSize, expect
 
 from lib.ids import id_text
 from tests.browser.conftest import Visit
 from tests.browser.installation import DEAD, ECHO, MODEL, Installation
 from tests.browser.test_main_job import MARKDOWN, ask, ended
-from tests.browser.visitor import Visitor, findings, too_wide
+from tests.browser.visitor import Visitor, findings, findings_in_both_themes, too_wide
 
 pytestmark = pytest.mark.browser
 
 BACKGROUND = "() => getComputedStyle(document.documentElement).backgroundColor"
-TELEPHONE = {"width": 360, "height": 740}
+TELEPHONE: ViewportSize = {"width": 360, "height": 740}
 # Without a session.
 PUBLIC = {
     "sign-in": "/login",
@@ -95,66 +95,63 @@ def open_each(visitor: Visitor, paths: dict[str, str]) -> Iterator[tuple[str, Pa
         yield name, visitor.page
 
 
-@pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("zh-hans", "dark")])
-def test_no_page_shuts_anybody_out(
+@pytest.mark.parametrize(
+    ("language", "options"),
+    [
+        ("en", {"color_scheme": "light"}),
+        (
+            "zh-hans",
+            {"color_scheme": "dark", "viewport": TELEPHONE, "is_mobile": True, "has_touch": True},
+        ),
+    ],
+)
+def test_no_page_shuts_anybody_out_or_scrolls_sideways(
     visit: Visit,
     signed_in: StorageState,
     pages: dict[str, str],
     language: Literal["en", "zh-hans"],
-    theme: str,
+    options: dict[str, Any],
 ) -> None:
-    """Axe, by all its rules, in each theme and in each language."""
-    found = []
+    """Axe, by all its rules, in each theme and in each language; each language on a telephone."""
+    found, wide = [], {}
     for state, paths in ((signed_in, pages), (None, PUBLIC)):
-        visitor = visit(storage_state=state, color_scheme=theme)
+        visitor = visit(storage_state=state, **options)
         visitor.speak(language)
         for name, page in open_each(visitor, paths):
             assert page.locator("html").get_attribute("lang") == language, name
             assert page.locator("h1").count() == 1, name
             assert re.fullmatch(r".+ · Weir", page.title()), name
             found += findings(page)
+            size = page.viewport_size
+            page.set_viewport_size(TELEPHONE)
+            wide[name] = too_wide(page)
+            page.set_viewport_size(size or TELEPHONE)
     assert found == []
+    assert {name: told for name, told in wide.items() if told} == {}
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 def test_what_opens_over_a_page_shuts_nobody_out(
-    site: Installation, visit: Visit, signed_in: StorageState, theme: str
+    site: Installation, visit: Visit, signed_in: StorageState
 ) -> None:
     # What is still fading in has not its colours yet.
-    page = visit(storage_state=signed_in, color_scheme=theme, reduced_motion="reduce").page
+    page = visit(storage_state=signed_in, reduced_motion="reduce").page
     page.goto(f"{site.organisation}/keys")
     found = []
     for menu in ("Account menu", re.compile("Acme")):
         page.get_by_role("button", name=menu).click()
         expect(page.locator(".menu:popover-open")).to_be_visible()
-        found += findings(page)
+        found += findings_in_both_themes(page)
         page.keyboard.press("Escape")
     page.get_by_role("link", name="Create key").click()
     expect(page.get_by_role("dialog").get_by_label("Name")).to_be_focused()
-    found += findings(page)
+    found += findings_in_both_themes(page)
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_role("link", name="Create key")).to_be_focused()
     page.get_by_role("link", name="Revoke known").click()
     expect(page.get_by_role("dialog")).to_be_visible()
-    found += findings(page)
+    found += findings_in_both_themes(page)
     assert found == []
-
-
-@pytest.mark.parametrize("language", ["en", "zh-hans"])
-def test_no_page_scrolls_sideways_on_a_telephone(
-    visit: Visit,
-    signed_in: StorageState,
-    pages: dict[str, str],
-    language: Literal["en", "zh-hans"],
-) -> None:
-    wide = {}
-    for state, paths in ((signed_in, pages), (None, PUBLIC)):
-        visitor = visit(storage_state=state, viewport=TELEPHONE, has_touch=True, is_mobile=True)
-        visitor.speak(language)
-        for name, page in open_each(visitor, paths):
-            wide[name] = too_wide(page)
-    assert {name: told for name, told in wide.items() if told} == {}
 
 
 def test_pages_that_are_refused_say_so_in_place(

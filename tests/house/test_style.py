@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,14 @@ def _files(suffix: str, *folders: str) -> list[Path]:
     return [ROOT / name for name in listed if name.endswith(suffix) and (ROOT / name).exists()]
 
 
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def _nodes(*folders: str) -> Iterator[tuple[Path, ast.AST]]:
     for path in _files(".py", *folders):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(_tree(path)):
             yield path, node
 
 
@@ -171,7 +177,7 @@ def test_rooms_point_right_in_keys_and_sql_too() -> None:
     found = []
     for path in _files(".py", *ROOMS):
         room = path.relative_to(ROOT).parts[0]
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(_tree(path)):
             if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
                 continue
             named = set()

@@ -5,6 +5,7 @@ import datetime as dt
 import io
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Final
@@ -58,6 +59,7 @@ WORD = re.compile(r"[A-Za-z]{2,}")
 # The catalogue ----------------------------------------------------------------------------------
 
 
+@cache
 def _catalogue() -> Catalog:
     with CHINESE.open("rb") as source:
         return read_po(source, locale="zh_Hans")
@@ -83,6 +85,7 @@ def _sources() -> Iterator[tuple[Path, str]]:
             yield path, "\n".join(line.strip() for line in read)
 
 
+@cache
 def _texts_of_source() -> set[tuple[str | None, str]]:
     """Contexts and texts, read without GNU gettext, by other code than `make messages` uses."""
     found: set[tuple[str | None, str]] = {(None, text) for text in unseen_texts()}

@@ -17,7 +17,7 @@ from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.gateway.relay.asking import ask
 from tests.gateway.relay.speakers import SPEAKERS, UPSTREAMS, Wish, frames
 from tests.gateway.relay.test_matrix import RATES, open_model, plain_and_streamed, send
-from tests.hub import Hub
+from tests.hub import Hub, running_hub
 
 dialects = pytest.mark.parametrize("dialect", SPEAKERS)
 
@@ -369,22 +369,29 @@ def test_picture_by_address_is_fetched_for_who_does_not(hub: Hub, fake: FakeUpst
 # ---- silence
 
 
+@pytest.fixture(scope="module")
+def chatty_hub() -> Iterator[Hub]:
+    """A hub that is soon heard of where nothing comes."""
+    with running_hub({"KEEP_ALIVE_SECONDS": "0.2"}) as hub:
+        yield hub
+
+
 @dialects
-def test_silent_stream_gets_signs_of_life(own_hub: Hub, fake: FakeUpstream, dialect: str) -> None:
+def test_silent_stream_gets_signs_of_life(
+    chatty_hub: Hub, fake: FakeUpstream, dialect: str
+) -> None:
     """Before the first content they commit the status only: the next channel may still answer, and
     a failure is told inside the stream."""
-    own_hub.environment = {"KEEP_ALIVE_SECONDS": "0.2"}
-    own_hub.start()
-    speaker, tenant = SPEAKERS[dialect], own_hub.tenant()
+    speaker, tenant = SPEAKERS[dialect], chatty_hub.tenant()
     ping = b"event: ping" if dialect == "anthropic" else b": ping"
     for upstream in (dialect, "openai" if dialect != "openai" else "gemini"):
-        model = own_hub.model(fake, rates=RATES, retries=0, **UPSTREAMS[upstream])
+        model = chatty_hub.model(fake, rates=RATES, retries=0, **UPSTREAMS[upstream])
         wish = Wish("#tokens=3 #first_ms=700", stream=True)
-        answer = send(own_hub, tenant, speaker, model, speaker.body(model, wish), True)
+        answer = send(chatty_hub, tenant, speaker, model, speaker.body(model, wish), True)
         assert answer.body.startswith(ping)
         assert speaker.read(answer).text == expected_text("a", wish.text, 3)
         wish = Wish("#fault=F10:500 #first_ms=700", stream=True)
-        answer = send(own_hub, tenant, speaker, model, speaker.body(model, wish), True)
+        answer = send(chatty_hub, tenant, speaker, model, speaker.body(model, wish), True)
         if answer.status == 200:
             assert answer.body.startswith(ping)
             said = speaker.streamed(answer.body)

@@ -1,0 +1,59 @@
+"""How a parallel run is shared out: whole files, long ones first, so that nobody is left alone with
+one at the end; what shares an installation goes to one worker. See `make test`.
+"""
+
+from pathlib import PurePosixPath
+from typing import Final
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
+
+# Longest first; what is not named comes afterwards, in the order of its names.
+LONG: Final = (
+    "tests/browser",
+    "tests/gateway/relay/test_fault_table.py",
+    "tests/playground/test_live.py",
+    "tests/playground/test_desk.py",
+    "tests/stack/test_up.py",
+    "tests/deploy/test_compose.py",
+    "tests/playground",
+    "tests/acceptance",
+    "tests/gateway/relay",
+    "tests/fakes_checks",
+    "tests/house",
+    "tests/billing",
+    "tests/usage",
+)
+# Their tests share what is made once for the folder.
+TOGETHER: Final = ("tests/browser", "tests/fakes_checks")
+
+
+def place_of(nodeid: str) -> str:
+    """The file of a test, or the folder whose tests stay together."""
+    file = nodeid.partition("::")[0]
+    return next((folder for folder in TOGETHER if file.startswith(f"{folder}/")), file)
+
+
+def rank(nodeid: str) -> int:
+    file = PurePosixPath(nodeid.partition("::")[0])
+    ranks = [LONG.index(str(place)) for place in (file, *file.parents) if str(place) in LONG]
+    return min(ranks, default=len(LONG))
+
+
+class Shared(LoadFileScheduling):  # type: ignore[misc]
+    """Units of place_of, in the order of the collection."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return place_of(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Shared:
+    config.option.loadscopereorder = False
+    return Shared(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: (rank(item.nodeid), place_of(item.nodeid)))
