@@ -130,7 +130,10 @@ _CHAT: Final = Page(
         Field(
             "tools",
             "object[]",
-            _("Functions that the model may call, with JSON Schemas of their arguments."),
+            _(
+                "Functions that the model may call, with JSON Schemas of their arguments, and "
+                "custom tools, whose input is a text."
+            ),
             limits="≤ 128",
         ),
         Field(
@@ -240,8 +243,9 @@ _RESPONSES: Final = Page(
             "input",
             "string | object[]",
             _(
-                "A text, or items: messages, function_call, function_call_output, reasoning, "
-                "item_reference. Files are input_file with file_url or file_data, 50 MB together."
+                "A text, or items: messages, function_call, custom_tool_call, the outputs of "
+                "both, reasoning, item_reference to an item that is kept here. Files are "
+                "input_file with file_url or file_data, 50 MB together."
             ),
             True,
         ),
@@ -259,8 +263,8 @@ _RESPONSES: Final = Page(
             "tools",
             "object[]",
             _(
-                "Functions, flat: type, name, description, parameters, strict; and built-in "
-                "tools of the provider."
+                "Functions, flat: type, name, description, parameters, strict; custom tools, "
+                "whose input is a text; and built-in tools of the provider."
             ),
         ),
         Field(
@@ -611,7 +615,7 @@ _COMPLETIONS: Final = Page(
     _("Completions"),
     _(
         "The older form: a text is continued. A model that only chats is asked with the text as "
-        "one message."
+        "one message, once for each text of a list; each is a request of its own in the log."
     ),
     ("completions",),
     "/v1/completions",
@@ -620,7 +624,10 @@ _COMPLETIONS: Final = Page(
         Field(
             "prompt",
             "string | string[] | integer[]",
-            _("What is continued; a list gives an answer for each."),
+            _(
+                "What is continued; a list gives an answer for each. Token ids only for models "
+                "whose provider has this endpoint."
+            ),
             True,
         ),
         Field("max_tokens", "integer", _("The most tokens that are written."), limits="≥ 0"),
