@@ -1,5 +1,6 @@
 """The playground's way in reaches channels of any dialect, with the same books."""
 
+import asyncio
 import json
 
 import pytest
@@ -37,8 +38,8 @@ async def test_events_of_every_upstream(
     text = "".join(event.text for event in events if isinstance(event, TextDelta))
     assert len(text.split()) == 8
     assert any(isinstance(event, ReasoningDelta) for event in events)
-    record = hub.record(id_text(outcome.request_id))
-    row = fake.wait_for_row(id_text(record["id"]))
+    record = await asyncio.to_thread(hub.record, id_text(outcome.request_id))
+    row = await asyncio.to_thread(fake.wait_for_row, id_text(record["id"]))
     assert row is not None
     assert record["charge_nano"] == row["usage"]["prompt_tokens"] + 11 * OUT
     assert (record["dialect"], record["source"]) == ("openai", "playground")
