@@ -1,5 +1,6 @@
 """The real thing: `stack.up` on fresh data, killed, started again, stopped."""
 
+import asyncio
 import http.client
 import os
 import re
@@ -16,6 +17,7 @@ from playwright.sync_api import expect
 
 from stack import checks, probe, up
 from stack.processes import wait_gone
+from stack.supervisor import ChildFailed
 from tests.browser.visitor import Visitor, open_browser
 
 WAIT_SECONDS = 30
@@ -85,6 +87,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     found = start(tmp_path_factory.mktemp("up") / "data", checks.free_port())
     yield found
     end(found.process)
+
+
+async def test_a_step_that_fails_is_not_waited_for() -> None:
+    async def fail() -> None:
+        raise ChildFailed("prepare", "ended with exit code 7", [])
+
+    with pytest.raises(ChildFailed, match="exit code 7"):
+        await up.unless_ended(asyncio.create_task(fail()), asyncio.Event())
 
 
 def test_tells_a_newcomer_what_is_needed(running: Running) -> None:
