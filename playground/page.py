@@ -521,6 +521,7 @@ def basis_word(basis: str) -> str:
         "drained": gettext("drained"),
         "estimated": gettext("estimated"),
         "absorbed": gettext("absorbed"),
+        "held": gettext("held"),
         "free": gettext("free"),
     }.get(basis, "")
 

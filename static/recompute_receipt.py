@@ -39,7 +39,7 @@ FALLBACKS = {
     "in_cache_write_5m": "in_text",
     "out_reasoning": "out_text",
 }
-UNCHARGED = ["absorbed", "free", "none"]
+UNCHARGED = ["absorbed", "free", "held", "none"]
 
 
 class MeterWithoutRate(Exception):

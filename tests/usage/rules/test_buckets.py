@@ -221,7 +221,9 @@ def test_every_boundary_of_twenty_years(name: str) -> None:
     }  # fmt: skip
     hour_before, newest = -1, (start_on - date(1970, 1, 1)).days - 1
     for start_s, end_s, offset_s in spells_of(zone, 2006, 2028):
-        for at_s in range(max(start_s, first), min(end_s, last), 900):
+        # A change between two quarter hours, as there were until 2011, is seen at the next.
+        begun_s = -(-max(start_s, first) // 900) * 900
+        for at_s in range(begun_s, min(end_s, last), 900):
             hour, past = divmod(at_s + offset_s, 3600)
             if past and hour == hour_before:
                 continue
