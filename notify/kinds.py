@@ -53,6 +53,7 @@ KINDS: Final = {
         Kind("payment.unmatched", gettext_lazy("A payment fits no top-up"), operators=True),
         Kind("count.doubted", gettext_lazy("A provider's count cannot be right"), operators=True),
         Kind("channel.troubled", gettext_lazy("A channel needs an operator"), operators=True),
+        Kind("books.wrong", gettext_lazy("The books do not add up"), operators=True),
     )
 }
 FOR_ORGANISATIONS: Final = tuple(kind for kind in KINDS.values() if not kind.operators)

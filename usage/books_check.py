@@ -11,6 +11,8 @@ from django.db import connection, transaction
 from billing.models import PriceVersion as StoredVersion
 from billing.rules.pricing import PriceVersion, total_of
 from lib import clock
+from outbox.facts import put
+from outbox.models import Fact
 from usage.invariants import broken_invariants
 from usage.models import BooksCheck
 from usage.receipts import UNCHARGED
@@ -19,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _REST_FACTOR: Final = 20
 _ROWS: Final = 5_000
+_SHOWN_CHARACTERS: Final = 300
 
 
 def check_books() -> dict[str, list[Any]] | None:
@@ -36,9 +39,19 @@ def check_books() -> dict[str, list[Any]] | None:
         last.broken = {name: [str(row) for row in rows] for name, rows in broken.items()}
         last.rest_until = last.ran_at + dt.timedelta(milliseconds=took_ms * _REST_FACTOR)
         last.save()
+        for name, rows in broken.items():
+            _tell(name, rows)
     for name, rows in broken.items():
         log.critical("the books are wrong: %s: %s", name, rows)
     return broken
+
+
+def _tell(name: str, rows: list[Any]) -> None:
+    """Tell the operators of an invariant that does not hold, once an hour (I25)."""
+    hour_ago = clock.now() - dt.timedelta(hours=1)
+    told = Fact.objects.filter(kind="books.wrong", body__name=name, created_at__gt=hour_ago)
+    if not told.exists():
+        put("books.wrong", None, name=name, rows=len(rows), first=str(rows[0])[:_SHOWN_CHARACTERS])
 
 
 def wrong_charges() -> Iterator[tuple[Any, str]]:

@@ -13,10 +13,13 @@ import msgspec
 
 from gateway.relay.database import Statement
 
-Cause = Literal["key_refused", "no_credit", "misconfigured", "model_unknown", "compressed", "out"]
+Cause = Literal[
+    "key_refused", "no_credit", "misconfigured", "model_unknown", "compressed", "out", "unusable"
+]
 """A key was refused (F5); the account at the provider has no money left (F9); no secure connection,
 or a redirect (F3, F21); a model is unknown there (F7); answers are compressed though that was not
-asked (F20); nothing of the channel has answered for long."""
+asked (F20); nothing of the channel has answered for long; its provider is not known here, or its
+keys cannot be opened."""
 
 LONG_S: Final = 600.0
 _HOUR_S: Final = 3600.0

@@ -13,13 +13,14 @@ import signal
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import FrameType
+from uuid import UUID
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
 from gateway.relay import admission
 from gateway.relay import snapshot as catalogue
-from gateway.relay.alerts import statement
+from gateway.relay.alerts import Alert, statement
 from gateway.relay.auth import Authenticator, Principal
 from gateway.relay.books import Books
 from gateway.relay.call import Parts
@@ -33,7 +34,7 @@ from gateway.relay.repeats import Repeats
 from gateway.relay.snapshot import EMPTY, Snapshot
 from gateway.relay.spool import Spool
 from gateway.relay.upstream import Upstreams
-from lib.ids import new_id
+from lib.ids import id_text, new_id
 from lib.vault import Vault
 from usage.sql import key_charges
 
@@ -202,6 +203,9 @@ class Lifespan:
             self.authenticator.forget()
             self.parts.health.keep(self.snapshot)
             self.parts.upstreams.retire(self.snapshot)
+            for channel_id, name in self.snapshot.unusable:
+                alert = Alert(id_text(UUID(channel_id)), name, "unusable")
+                self.parts.health.alerts.tell(alert)
 
     async def _poll(self) -> None:
         """The floor under the notifications: look at the epoch each second, or when told."""

@@ -68,7 +68,8 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that the relay knows without asking. `epoch` says of which change it is."""
+    """Everything that the relay knows without asking. `epoch` says of which change it is,
+    `unusable` which channels were left out: their ids and names."""
 
     epoch: int
     channels: Mapping[str, Channel]
@@ -82,6 +83,7 @@ class Snapshot:
     loaded_at: float
     loaded_at_here: float
     created: int
+    unusable: tuple[tuple[str, str], ...] = ()
     _known: dict[str, "_Matched"] = field(default_factory=dict)
 
     def now(self) -> float:
@@ -183,11 +185,13 @@ def build(text: str, vault: Vault) -> Snapshot:
     raw = msgspec.json.decode(text, type=_Catalogue)
     channels: dict[str, Channel] = {}
     routes: list[Route] = []
+    unusable: list[tuple[str, str]] = []
     for row in raw.channels:
         try:
             channel = _channel(row, vault)
         except (UnknownProvider, BadAddress, VaultError) as error:
             log.error("channel %s is out of use: %s", row.name, error)
+            unusable.append((row.id, row.name))
             continue
         channels[channel.id] = channel
         routes += [
@@ -223,6 +227,7 @@ def build(text: str, vault: Vault) -> Snapshot:
         loaded_at=raw.now,
         loaded_at_here=time.monotonic(),
         created=int(raw.changed),
+        unusable=tuple(unusable),
     )
 
 

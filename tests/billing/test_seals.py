@@ -19,6 +19,7 @@ from billing.seals import broken_seals, seal_all, seal_key
 from billing.wallets import add_opening_credit
 from lib import clock
 from lib.ids import new_id
+from outbox.models import Fact
 from usage.books_check import check_books
 from usage.models import BooksCheck
 
@@ -173,3 +174,8 @@ def test_verify_names_what_is_wrong(settings: Any) -> None:
     broken_now = check_books()
     assert broken_now is not None
     assert "I1 every posting sums to 0" in BooksCheck.objects.get().broken
+    # I25: a person is told, once an hour and not each minute.
+    BooksCheck.objects.update(rest_until=clock.now())
+    check_books()
+    told = Fact.objects.filter(kind="books.wrong", body__name="I1 every posting sums to 0")
+    assert told.get().body["rows"] == len(broken_now["I1 every posting sums to 0"])

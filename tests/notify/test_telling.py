@@ -220,6 +220,7 @@ def test_operators_read_where_a_doubted_count_is_looked_at(people: cast.Cast) ->
         ("model_unknown", "does not know the model 2"),
         ("compressed", "compresses"),
         ("out", "last ten minutes"),
+        ("unusable", "WEIR_KEK"),
     ],
 )
 def test_operators_read_what_a_channel_needs(people: cast.Cast, cause: str, says: str) -> None:
@@ -232,6 +233,16 @@ def test_operators_read_what_a_channel_needs(people: cast.Cast, cause: str, says
     assert says in letter.body
     assert "/admin/channels/c1" in letter.body
     assert "last key" in letter.body
+
+
+def test_operators_read_which_invariant_does_not_hold(people: cast.Cast) -> None:
+    """I25."""
+    happen(people, "books.wrong", name="I1 every posting sums to 0", rows=2, first="(7,)")
+    assert tell() == 1
+    (letter,) = mail.outbox
+    assert letter.to == ["dora@example.org"]
+    assert "I1 every posting sums to 0" in letter.body
+    assert "manage.py verify" in letter.body
 
 
 def test_no_secret_is_read_back(people: cast.Cast, server: Receiver) -> None:

@@ -1,6 +1,7 @@
 """What operators must see to reaches them, once an hour for each cause."""
 
 from typing import Any
+from uuid import uuid4
 
 from gateway.relay.alerts import Alert, Alerts
 from gateway.relay.health import Health
@@ -61,3 +62,19 @@ def test_no_credit_at_the_provider_is_told(hub: Hub, fake: FakeUpstream) -> None
     (body,) = told(hub, channel["name"])
     assert (body["cause"], body["what"], body["last"]) == ("no_credit", "1", True)
     assert fake.key not in str(body)
+
+
+def test_a_channel_that_cannot_be_used_is_told(hub: Hub, fake: FakeUpstream) -> None:
+    """As after a change of the KEK: nothing of it is asked, so nothing else would tell."""
+    name = f"lost-{uuid4()}-0"
+    hub.channel(name.removesuffix("-0"), fake.url, fake.key)
+    hub.connection.execute(
+        "UPDATE gateway_channelkey SET sealed = %s FROM gateway_channel c "
+        "WHERE c.id = channel_id AND c.name = %s",
+        [b"sealed for another place", name],
+    )
+    hub.bump()
+    hub.wait(lambda: bool(told(hub, name)), "nobody was told")
+    hub.connection.execute("UPDATE gateway_channel SET enabled = false WHERE name = %s", [name])
+    hub.bump()
+    assert [body["cause"] for body in told(hub, name)] == ["unusable"]

@@ -95,6 +95,7 @@ def test_channel_that_cannot_be_used_harms_no_other(over: dict[str, Any]) -> Non
     found = snapshot([channel("bad", "m", **over), channel("good", "m")])
     assert [one.name for one in found.channels.values()] == ["good"]
     assert len(found.routes_of("m")) == 1
+    assert [name for _, name in found.unusable] == ["bad"]
 
 
 def test_price_that_cannot_be_used_is_left_out() -> None:
