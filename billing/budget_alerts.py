@@ -115,13 +115,13 @@ _MARK: Final = f"""
         SELECT budget.id, budget.alert_percents, budget.alert_forecast, budget.period,
                window_.starts_at, window_.ends_at, window_.spent_nano,
                window_.refused_at IS NOT NULL AND budget.action = 'block' AS refusing,
-               budget.amount_nano + CASE WHEN budget.raised_until > now()
+               budget.amount_nano + CASE WHEN budget.raised_until > statement_timestamp()
                    THEN budget.raised_nano ELSE 0 END AS limit_nano,
                extract(epoch FROM window_.ends_at - window_.starts_at) AS whole_s,
-               extract(epoch FROM now() - window_.starts_at) AS passed_s
+               extract(epoch FROM statement_timestamp() - window_.starts_at) AS passed_s
         FROM billing_budgetwindow window_ JOIN billing_budget budget ON budget.id = budget_id
-        WHERE window_.ends_at > now() - interval '{_FORGIVEN.seconds} seconds'
-          AND window_.starts_at <= now() AND budget.enabled
+        WHERE window_.ends_at > statement_timestamp() - interval '{_FORGIVEN.seconds} seconds'
+          AND window_.starts_at <= statement_timestamp() AND budget.enabled
     ),
     reached AS (
         SELECT id, 'reached' AS kind, percent, starts_at, limit_nano, spent_nano
@@ -131,7 +131,7 @@ _MARK: Final = f"""
         UNION ALL
         SELECT id, 'forecast', NULL, starts_at, limit_nano, spent_nano
         FROM stands
-        WHERE alert_forecast AND period <> 'total' AND ends_at > now()
+        WHERE alert_forecast AND period <> 'total' AND ends_at > statement_timestamp()
           AND spent_nano < limit_nano AND passed_s * 10 >= whole_s
           AND spent_nano * whole_s > limit_nano * passed_s
     )

@@ -1,0 +1,76 @@
+"""More of a budget, from the error to the approval, on a telephone (W54)."""
+
+import datetime as dt
+import json
+import re
+from typing import Any
+
+import openai
+import pytest
+from playwright.sync_api import StorageState, expect
+
+from lib import clock
+from tests.browser.conftest import Visit
+from tests.browser.installation import MODEL, Installation
+from tests.browser.visitor import too_wide
+
+TELEPHONE = {"width": 360, "height": 740}
+
+
+def call(site: Installation, customer: str) -> Any:
+    with site.client() as client:
+        return client.chat.completions.create(
+            model=MODEL,
+            messages=[{"role": "user", "content": "#tokens=5"}],
+            max_tokens=50,
+            extra_headers={"x-weir-labels": json.dumps({"customer": customer})},
+        )
+
+
+def heard_of_models(site: Installation) -> bool:
+    with site.client() as client:
+        return bool(client.models.list().data)
+
+
+def test_asked_from_an_error_approved_on_a_telephone_and_over_by_itself(
+    site: Installation, visit: Visit, signed_in: StorageState
+) -> None:
+    site.hub.wait(lambda: heard_of_models(site), "the models are not heard of")
+    visitor = visit(storage_state=signed_in, viewport=TELEPHONE, reduced_motion="reduce")
+    page, requests = visitor.page, f"{site.organisation}/budgets/requests"
+    page.goto(f"{site.organisation}/budgets/new")
+    page.get_by_label("For", exact=True).select_option("customer")
+    page.get_by_label("Which").fill("phone-1")
+    page.get_by_label("Amount (USD)").fill("0.0001")
+    page.get_by_role("button", name="Create budget").click()
+    expect(page.get_by_role("link", name="phone-1")).to_be_visible()
+    with pytest.raises(openai.APIStatusError) as refused:
+        call(site, "phone-1")
+    assert refused.value.status_code == 402
+    link = re.search(r"Ask for more: (\S+/b/(\d+))", refused.value.message)
+    assert link is not None, refused.value.message
+    page.goto(link[1])
+    assert page.url == f"{site.url}{site.organisation}/budgets/{link[2]}"
+    page.goto(f"{requests}?budget={link[2]}")
+    page.get_by_label("How much more (USD)").fill("1")
+    tomorrow = clock.now().date() + dt.timedelta(days=1)
+    page.get_by_label("Until the end of").fill(tomorrow.isoformat())
+    page.get_by_label("What for").fill("a launch")
+    page.get_by_role("button", name="Ask for more").click()
+    card = page.get_by_role("article").filter(has_text="phone-1")
+    expect(card).to_contain_text("→ $1.00")
+    assert too_wide(page) == ""
+    card.get_by_role("button", name="Approve").click()
+    expect(card).to_contain_text("Approved")
+    # Changed where it stood: what a person reads has not moved away.
+    assert page.url == f"{site.url}{requests}"
+    assert call(site, "phone-1").choices[0].finish_reason == "stop"
+    site.hub.connection.execute(
+        "UPDATE billing_budget SET raised_until = now() WHERE id = %s", [link[2]]
+    )
+    with pytest.raises(openai.APIStatusError) as refused:
+        call(site, "phone-1")
+    assert refused.value.status_code == 402
+    # The worker writes it down.
+    ended = "SELECT state FROM billing_budgetraise WHERE budget_id = %s"
+    site.hub.wait(lambda: site.row(ended, link[2])["state"] == "ended", "it does not end")
