@@ -1,6 +1,7 @@
 """What a form of the playground asks for, read into `turns.Asked`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -112,6 +113,8 @@ def _columns(
             settings = fitting(model, Settings.from_stored(stored))
         else:
             settings = panel_settings(model, words_of(sent))
+        if "compare" in sent:
+            settings = _one_answer(settings)
         _check(actor, sent, model, settings)
         columns.append(Column(model, settings.stored(), preset))
     return columns
@@ -132,6 +135,12 @@ def fitting(model: str, settings: Settings) -> Settings:
     stored = settings.stored()
     params = {name: value for name, value in settings.params.items() if name in known}
     return Settings.from_stored(stored | {"params": params})
+
+
+def _one_answer(settings: Settings) -> Settings:
+    """A column goes on from its one answer."""
+    params = {name: value for name, value in settings.params.items() if name != "n"}
+    return replace(settings, params=params)
 
 
 def _as_before(actor: Actor, sent: QueryDict, model: str, answered: Message | None) -> Column:

@@ -338,18 +338,12 @@ def forget_turn(turn: Turn) -> None:
         Conversation.objects.filter(id=turn.conversation.id).update(leaf=leaf)
 
 
-def ask_to_stop(run: Run) -> None:
-    """Mark a run to be stopped, and ring: whichever process carries it ends it."""
-    with transaction.atomic():
-        Run.objects.filter(id=run.id, ended_at=None, stop_at=None).update(stop_at=clock.now())
-        ring_all(run.id)
-
-
-def stop_left(run: Run) -> None:
-    """Mark a run to be stopped because nobody watches it any more."""
+def ask_to_stop(run: Run, *, left: bool = False) -> None:
+    """Mark a run to be stopped, and ring: whichever process carries it ends it. `left`: because
+    nobody watches it any more."""
     with transaction.atomic():
         Run.objects.filter(id=run.id, ended_at=None, stop_at=None).update(
-            stop_at=clock.now(), left=True
+            stop_at=clock.now(), left=left
         )
         ring_all(run.id)
 

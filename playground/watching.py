@@ -21,7 +21,7 @@ from lib import clock
 from playground.bell import bell
 from playground.database import in_database
 from playground.models import Conversation, Run
-from playground.turns import ARRIVAL, stop_left
+from playground.turns import ARRIVAL, ask_to_stop
 
 LEASE_S: Final = 3.0
 _RENEW_S: Final = 1.0
@@ -97,7 +97,7 @@ async def stop_when_left(run: Run) -> None:
                     return
                 if left_ms <= 0:
                     run.left = True  # its carrier has this very object, and tells it at the end
-                    await in_database(stop_left, run)
+                    await in_database(ask_to_stop, run, left=True)
                     bell().ring(run.id)
                     return
         await asyncio.sleep(_LOOK_S)
