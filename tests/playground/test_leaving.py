@@ -65,8 +65,8 @@ def test_closing_the_last_tab_stops_the_upstream_and_charges_by_the_rule(
     page.close()
     row = stage.fake.wait_for_row(attempt)
     assert row["outcome"] == "cut"
-    # A second of grace, a quarter until it is looked, and the way to the provider on a busy machine;
-    # a lease that nobody ended would take four.
+    # A second of grace, a quarter until it is looked, and the way to the provider; a lease that
+    # nobody ended would take four.
     assert 1_000_000_000 <= row["left_at"] - left_at < 3_000_000_000
     again = bob.context.new_page()
     again.goto(url)
