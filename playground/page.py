@@ -25,13 +25,9 @@ from lib.ids import id_text, new_id
 from playground.conversations import rounds_before
 from playground.events import SoFar
 from playground.models import Conversation, Message, MessageRole, Run, RunState
-from playground.rules.markdown import MarkdownWords, render_so_far, render_whole
-from playground.rules.render import (
-    AnswerWords,
-    growing_call_html,
-    partial,
-    reasoning_html,
-)
+from playground.rules.growing import partial, render_so_far
+from playground.rules.markdown import MarkdownWords, render_whole
+from playground.rules.render import AnswerWords, growing_call_html, reasoning_html
 from playground.rules.schema import check_answer, check_schema
 from playground.rules.settings import Settings
 from playground.rules.tree import Tree
@@ -398,12 +394,16 @@ def _per_second(tokens: int, milliseconds: int) -> str:
 # Frames of a run --------------------------------------------------------------------------------
 
 
-def slow_html(message: str, seconds: int) -> str:
-    """The model has not said a word for so many seconds."""
-    text = gettext("Still waiting for the first token · %(n)s s") % {"n": seconds}
-    if seconds >= 20:
-        text += " · " + gettext("Stop, or try another model.")
-    return partial(f"stats-{message}", escape(text), "innerHTML")
+def slow_html(run: Run, seconds: int) -> str:
+    """The model has not said a word for so many seconds; after a while the page offers ways out."""
+    slug = run.conversation.organisation.slug
+    context = {
+        "seconds": seconds,
+        "stop_url": reverse("run_stop", args=[slug, run.text_id]) if seconds >= 20 else "",
+        "alone": not run.conversation.columns,
+    }
+    html = render_to_string("playground/_slow.html", context).strip()
+    return partial(f"stats-{id_text(run.assistant_message_id)}", html, "innerHTML")
 
 
 def stats_html(
@@ -422,7 +422,7 @@ def stats_html(
 def thinking_html(message: str, milliseconds: int, tokens: int) -> str:
     """The model still thinks: for how long, and about how much."""
     text = gettext("Thinking… %(time)s · ≈ %(n)s tokens") % {
-        "time": _duration(milliseconds // 1000 * 1000),
+        "time": f"{milliseconds // 1000} {pgettext('unit', 's')}",
         "n": formatting.grouped(tokens),
     }
     return partial(f"think-head-{message}", escape(text), "innerHTML")

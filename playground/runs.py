@@ -318,7 +318,7 @@ class _Carrier:
         frame = self._painter.paint(events)
         extra = ""
         if self._first_at is None and self._slow and now - self._began >= self._slow[0]:
-            extra = page.slow_html(self._message, self._slow.pop(0))
+            extra = page.slow_html(self._run, self._slow.pop(0))
         elif self._first_at is not None and now - self._stats_at >= STATS_S:
             self._stats_at = now
             extra = self._stats(self._first_at, now)

@@ -14,7 +14,8 @@ from playground.bell import bell
 from playground.database import in_database
 from playground.events import read_after
 from playground.models import Message, Run
-from playground.rules.render import partial, server_sent
+from playground.rules.growing import partial
+from playground.rules.render import server_sent
 from playground.runs import interrupt
 from playground.watching import watching
 

@@ -37,6 +37,19 @@ class Grown:
 
 
 @dataclass(frozen=True, slots=True)
+class Parted:
+    """What has grown of the open block since its last part is a part of it: an item of a list, a
+    row of a table, or a table's head with the line under it.
+
+    `source` is its Markdown; `loose`: a blank line stands between this item and the next.
+    """
+
+    number: int
+    source: str
+    loose: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """Block `number` is complete; `source` is its Markdown."""
 
@@ -44,7 +57,7 @@ class Closed:
     source: str
 
 
-BlockEvent = Opened | Grown | Closed
+BlockEvent = Opened | Grown | Parted | Closed
 
 Confirm = Callable[[str, str], bool]
 """``confirm(block, line)``: whether a new top-level block begins with `line` after `block`."""
@@ -52,6 +65,8 @@ Confirm = Callable[[str, str], bool]
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})([^\n]*)$")
 _HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)")
 _LIST = re.compile(r" {0,3}(?:[-+*]|\d{1,9}[.)])(?:[ \t]|$)")
+_ITEM = re.compile(r"( {0,3})([-+*]|\d{1,9}[.)])(?: ( {0,3})(?=\S)|[ \t]|$)")
+_UNDER_HEAD = re.compile(r" {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 # What a line must begin with so that the rest of it cannot change where blocks begin; the group,
 # with an "x" behind it, is all that decides. Everything else waits for the end of its line.
 _DECIDED = (
@@ -85,6 +100,10 @@ class BlockSplitter:
         self._first_line_done = False
         self._dollars = False
         self._list = False
+        self._parting: Literal["", "list", "head", "rows"] = ""
+        self._part_at = 0  # where in `_source` the part that grows begins
+        self._mark = ""
+        self._inset = 0  # how far the text of the item that grows stands from the line's begin
         self._size = 0
         self._refusals = 0
         self._refused_at = 0
@@ -191,7 +210,10 @@ class BlockSplitter:
         else:
             held, self._blank = "".join(self._blank), []
             self._keep(held)
-            self._shown(held)
+            if self._parting == "list" and self._begins_item(probe):
+                self._part(loose=bool(held))
+            else:
+                self._shown(held)
         if self._fence:  # the fence's own first line is never shown
             self._keep(line + (end or ""))
             self._line = ""
@@ -216,16 +238,25 @@ class BlockSplitter:
         if not self._fence and not self._first_line_done and _HEADING.match(line):
             self._close()
             return
+        if self._parting in ("head", "rows") and self._first_line_done:
+            if self._parting == "rows" or _UNDER_HEAD.match(line):
+                self._parting = "rows"
+                self._part()
+            else:
+                self._parting = ""
         self._first_line_done = True
 
     # Blocks ---------------------------------------------------------------------------------------
 
     def _ends_before(self, probe: str) -> bool:
         """Whether the open block is over when a line that begins like `probe` comes."""
-        if self._list and (_LIST.match(probe) or probe.startswith(("  ", "\t"))):
+        item = self._item_in(probe) if self._list else None
+        other_list = item is not None and item[2][-1] != self._mark
+        if self._list and not other_list and (_LIST.match(probe) or probe.startswith(("  ", "\t"))):
             return False
-        # Without a blank line only a fence or a heading may; an open `$$` swallows even these.
-        if not self._blank and (self._dollars or not _interrupts(probe)):
+        # Without a blank line only a fence, a heading or a list of another kind may; an open `$$`
+        # swallows even these.
+        if not self._blank and (self._dollars or not (other_list or _interrupts(probe))):
             return False
         if self._refusals >= _FREE_REFUSALS and self._size < 2 * self._refused_at:
             return False
@@ -244,9 +275,31 @@ class BlockSplitter:
             words = fence[2].split()
             self._out.append(Opened(self._number, "code", words[0] if words else ""))
         else:
-            self._out.append(Opened(self._number, _kind(line)))
+            kind = _kind(line)
+            self._out.append(Opened(self._number, kind))
+            self._parting = "list" if kind == "list" else "head" if kind == "table" else ""
         self._list = _LIST.match(line) is not None
+        if self._list:
+            self._begins_item(line)
         self._open = True
+
+    def _item_in(self, line: str) -> re.Match[str] | None:
+        """What begins an item in the line, if it is none of a list inside the item that grows."""
+        item = _ITEM.match(line)
+        return None if item is None or (self._mark and len(item[1]) >= self._inset) else item
+
+    def _begins_item(self, line: str) -> bool:
+        """Whether the line begins an item of the open list."""
+        item = self._item_in(line)
+        if item is None or (self._mark and item[2][-1] != self._mark):
+            return False
+        self._mark = item[2][-1]
+        self._inset = len(item[1]) + len(item[2]) + 1 + len(item[3] or "")
+        return True
+
+    def _part(self, *, loose: bool = False) -> None:
+        self._out.append(Parted(self._number, "".join(self._source[self._part_at :]), loose))
+        self._part_at = len(self._source)
 
     def _close(self) -> None:
         # Blank lines behind a block are its own: they may be lines of code in a list.
@@ -255,9 +308,10 @@ class BlockSplitter:
         self._number += 1
         self._source = []
         self._blank = []
-        self._fence = ""
+        self._fence = self._mark = ""
+        self._parting = ""
         self._open = self._first_line_done = self._dollars = self._list = False
-        self._size = self._refusals = self._refused_at = 0
+        self._size = self._refusals = self._refused_at = self._part_at = 0
 
     def _keep(self, text: str) -> None:
         self._source.append(text)

@@ -30,7 +30,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import STANDARD_TYPES
 from pygments.util import ClassNotFound
 
-from playground.rules.blocks import BlockEvent, BlockSplitter, Closed, Grown, Opened
+from playground.rules.blocks import BlockEvent, BlockSplitter, Closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,52 +46,54 @@ class MarkdownWords:
 PLAIN_ABOVE = 100_000
 """A block of prose longer than this many characters is shown as it was written."""
 
-_PIECE_LINES = 1_500
-_PIECE_WORDS = 3_000
+STRETCH = 16
+PIECE_LINES = 40
+"""Lines of code that a browser lays out apart from the others."""
+
+_LEVEL_IN_ITEM = 2
 _HIGHLIGHT_ABOVE = 200_000
-_CODE_PIECE_LINES = 40
 _HIGHLIGHT_LINE_ABOVE = 5_000
 _MATH_ABOVE = 2_000
 _MATH_DEPTH_MAX = 40
 
 
-def render_block(source: str, words: MarkdownWords, id_prefix: str) -> str:
-    """One closed block as sanitised HTML. `id_prefix` begins the ids of its code blocks."""
+def render_block(
+    source: str, words: MarkdownWords, id_prefix: str, *, loose: bool = False, first_code: int = 0
+) -> str:
+    """One closed block as sanitised HTML. `id_prefix` begins the ids of its code blocks, which are
+    counted from `first_code`; `loose` makes a list a loose one."""
     if len(source) > PLAIN_ABOVE and not source.lstrip().startswith(("```", "~~~")):
         return f'<p class="plain-text">{escape_text(source)}</p>'
     env: dict[str, Any] = {"words": words}
-    html = nh3.clean(_markdown().render(source, env), **_WALL)
-    return _with_copy_buttons(html, words, id_prefix)
+    markdown = _markdown()
+    tokens = markdown.parse(source, env)
+    if loose:
+        for token in tokens:
+            if token.level == _LEVEL_IN_ITEM and token.type.startswith("paragraph_"):
+                token.hidden = False
+    html = nh3.clean(markdown.renderer.render(tokens, markdown.options, env), **_WALL)
+    return _with_copy_buttons(html, words, id_prefix, first_code)
 
 
 def render_whole(text: str, words: MarkdownWords, message: str) -> str:
     """A whole answer; `message` is its id, which begins every id inside."""
     splitter = BlockSplitter(begins_block)
     events: list[BlockEvent] = [*splitter.feed(text), *splitter.end()]
-    return "".join(
-        closed_html(event, words, message) for event in events if isinstance(event, Closed)
+    return in_stretches(
+        [closed_html(event, words, message) for event in events if isinstance(event, Closed)]
     )
 
 
-def render_so_far(text: str, words: MarkdownWords, message: str) -> str:
-    """An answer that is being written: its closed blocks, then the open one as text.
+def in_stretches(blocks: Sequence[str]) -> str:
+    """Blocks, each sixteen in an element: what a browser does for one change grows with the number
+    of its siblings."""
+    starts = range(0, len(blocks), STRETCH)
+    return "".join(stretch("".join(blocks[start : start + STRETCH])) for start in starts)
 
-    What a page shows that has applied every frame of `AnswerPainter` so far.
-    """
-    open_block = ""
-    html: list[str] = []
-    kind: Opened | None = None
-    for event in BlockSplitter(begins_block).feed(text):
-        if isinstance(event, Opened):
-            kind, open_block = event, ""
-        elif isinstance(event, Grown):
-            open_block += event.text
-        else:
-            html.append(closed_html(event, words, message))
-            kind = None
-    if kind is not None:
-        html.append(open_html(kind, Growth(), open_block, message))
-    return "".join(html)
+
+def stretch(blocks: str) -> str:
+    """Up to `STRETCH` blocks."""
+    return f'<div class="stretch">{blocks}</div>'
 
 
 def closed_html(block: Closed, words: MarkdownWords, message: str) -> str:
@@ -100,69 +102,9 @@ def closed_html(block: Closed, words: MarkdownWords, message: str) -> str:
     return f'<div id="{block_id(message, block.number)}" data-b="{block.number}">{inside}</div>'
 
 
-def open_html(block: Opened, growth: "Growth", text: str, message: str) -> str:
-    """The open block with its first text."""
-    pieces = "".join(
-        piece_html(message, block.number, piece, part) for piece, part in growth.grow(text)
-    )
-    return (
-        f'<div id="{block_id(message, block.number)}" data-b="{block.number}">'
-        f'<pre id="{text_id(message, block.number)}" data-open data-kind="{block.kind}">'
-        f"{pieces}</pre></div>"
-    )
-
-
-def piece_html(message: str, number: int, piece: int, text: str) -> str:
-    """One piece of an open block's text."""
-    return f'<span id="{text_id(message, number)}-{piece}">{escape_text(text)}</span>'
-
-
 def block_id(message: str, number: int) -> str:
     """The id of a block of an answer."""
     return f"block-{message}-{number}"
-
-
-def text_id(message: str, number: int) -> str:
-    """The id of the text of an open block; its pieces have theirs behind a further hyphen."""
-    return f"text-{message}-{number}"
-
-
-class Growth:
-    """Cuts the text of one open block into pieces that are laid out apart.
-
-    A browser lays a run of text out anew whenever it grows. A piece ends at the first newline
-    behind 1,500 characters or the first space behind 3,000, wherever the text was cut on its way.
-    """
-
-    def __init__(self) -> None:
-        self.shown = 0  # the last piece that has been given out
-        self._piece = 0
-        self._size = 0
-
-    def grow(self, text: str) -> list[tuple[int, str]]:
-        """The pieces (number, text) that `text` goes to; those above `shown` are new."""
-        parts: list[tuple[int, str]] = []
-        start = 0
-        while start < len(text):
-            end = self._end(text, start)
-            self.shown = self._piece
-            parts.append((self._piece, text[start:end]))
-            self._size += end - start
-            if self._is_full(text[end - 1]):
-                self._piece, self._size = self._piece + 1, 0
-            start = end
-        return parts or [(0, "")]
-
-    def _end(self, text: str, start: int) -> int:
-        newline = text.find("\n", max(start, start + _PIECE_LINES - 1 - self._size))
-        space = text.find(" ", max(start, start + _PIECE_WORDS - 1 - self._size))
-        ends = [found + 1 for found in (newline, space) if found >= 0]
-        return min(ends, default=len(text))
-
-    def _is_full(self, last: str) -> bool:
-        return (last == "\n" and self._size >= _PIECE_LINES) or (
-            last == " " and self._size >= _PIECE_WORDS
-        )
 
 
 def begins_block(block: str, line: str) -> bool:
@@ -344,26 +286,49 @@ def _image(self: RendererHTML, tokens: Sequence[Token], index: int, options: Any
 def _fence(self: RendererHTML, tokens: Sequence[Token], index: int, *rest: Any) -> str:
     words = tokens[index].info.split()
     language = words[0] if words else ""
-    code = _in_pieces(_highlighted(tokens[index].content, language))
+    return _figure(language, "".join(_in_pieces(_highlighted(tokens[index].content, language))))
+
+
+def _figure(language: str, code: str) -> str:
     return (
         f'<figure class="code"><figcaption><span>{escape(language[:40])}</span></figcaption>'
         f'<pre tabindex="0"><code>{code}</code></pre></figure>\n'
     )
 
 
-def _in_pieces(code: str) -> str:
-    """Long code in pieces of whole lines: a browser need not lay out those that are out of sight.
+def open_figure(language: str, pieces: str, words: MarkdownWords, id_prefix: str) -> str:
+    """A block of code that is being written, as `render_block` shows it once it is closed; `pieces`
+    are `piece_of_code`s."""
+    return _with_copy_buttons(_figure(language, pieces), words, id_prefix)
+
+
+def pieces_in_figure(html: str) -> tuple[str, list[str]]:
+    """What `render_block` made of a block of code: the markup around its pieces, and what is in
+    each. ("", []) of anything else."""
+    head, *pieces = html.split(_PIECE)
+    if not pieces or not head.startswith("<figure") or html.count("<figure") > 1:
+        return "", []
+    last, _, tail = pieces.pop().rpartition("</span></code>")
+    return f"{head}</code>{tail}", [*(one.removesuffix("</span>") for one in pieces), last]
+
+
+def piece_of_code(html: str) -> str:
+    """One piece of a block of code."""
+    return f"{_PIECE}{html}</span>"
+
+
+_PIECE = '<span class="piece">'
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+
+
+def _in_pieces(code: str) -> list[str]:
+    """Code in pieces of whole lines: a browser need not lay out those that are out of sight.
 
     Pygments closes every span at the end of its line, so that a cut there cuts none.
     """
-    lines = code.split("\n")
-    if len(lines) <= 2 * _CODE_PIECE_LINES:
-        return code
-    pieces = [
-        "\n".join([*lines[start : start + _CODE_PIECE_LINES], ""])
-        for start in range(0, len(lines) - 1, _CODE_PIECE_LINES)
-    ]
-    return "".join(f'<span class="piece">{piece}</span>' for piece in pieces)
+    lines = _LINE.findall(code) or [""]
+    starts = range(0, len(lines), PIECE_LINES)
+    return [piece_of_code("".join(lines[start : start + PIECE_LINES])) for start in starts]
 
 
 def _highlighted(code: str, language: str) -> str:
@@ -443,7 +408,7 @@ _WALL: dict[str, Any] = {
 }
 
 
-def _with_copy_buttons(html: str, words: MarkdownWords, id_prefix: str) -> str:
+def _with_copy_buttons(html: str, words: MarkdownWords, id_prefix: str, first_code: int = 0) -> str:
     """After the wall: each code block gets an id and the button that copies it.
 
     The searched text is markup, which the wall has left only where this module put it.
@@ -452,7 +417,7 @@ def _with_copy_buttons(html: str, words: MarkdownWords, id_prefix: str) -> str:
         return html
     parts = html.split('</span></figcaption><pre tabindex="0">')
     out = [parts[0]]
-    for number, part in enumerate(parts[1:]):
+    for number, part in enumerate(parts[1:], first_code):
         id = f"{id_prefix}-{number}"
         button = (
             f'<button class="btn copy needs-js" data-kind="ghost" data-size="sm" type="button" '

@@ -1,8 +1,7 @@
 """Neutral events of an answer to frames of HTML that htmx puts into the page.
 
-A frame is a handful of ``<hx-partial>``: text is appended, escaped, to the open block; a closed
-block is replaced by its sanitised HTML. htmx looks up every target of a frame before it changes
-anything, so no part of a frame has a target that another part of it makes.
+A frame is a handful of ``<hx-partial>``, which the page applies one by one (static/js/stream.js):
+text is appended, escaped, to the open block; what is complete is sanitised HTML.
 
 Nothing that an upstream says can name a target, an event or an attribute: targets are made here
 from the message's id.
@@ -20,18 +19,21 @@ from gateway.codecs.events import (
     ToolArgumentsDelta,
     ToolCallStart,
 )
-from playground.rules.blocks import BlockEvent, BlockSplitter, Grown, Opened
+from playground.rules.blocks import BlockEvent, BlockSplitter, Closed, Opened
+from playground.rules.growing import (
+    CHANGE_CHARACTERS,
+    GrowingBlock,
+    Prose,
+    open_block,
+    partial,
+)
 from playground.rules.markdown import (
-    Growth,
+    STRETCH,
     MarkdownWords,
     begins_block,
-    block_id,
     closed_html,
     escape_text,
-    open_html,
-    piece_html,
-    render_block,
-    text_id,
+    stretch,
 )
 
 
@@ -62,7 +64,8 @@ class AnswerPainter:
         self._message = message
         self._words = words
         self._splitter = BlockSplitter(begins_block)
-        self._growth = Growth()
+        self._block: GrowingBlock | None = None
+        self._thought = Prose(f"think-text-{message}")
         self._begun = False
         self._reasoned = False
 
@@ -87,12 +90,13 @@ class AnswerPainter:
     def _reasoning(self, text: str) -> str:
         if not text:
             return ""
-        message = self._message
-        if self._reasoned:
-            return partial(f"think-text-{message}", escape_text(text))
-        self._reasoned = True
-        html = reasoning_html(self._words.thinking, text, self._words.chevron, message)
-        return partial(f"think-{message}", html, "innerHTML")
+        before = ""
+        if not self._reasoned:
+            self._reasoned = True
+            empty = reasoning_html(self._words.thinking, "", self._words.chevron, self._message)
+            before = partial(f"think-{self._message}", empty, "innerHTML")
+        self._thought.grow(text)
+        return before + self._thought.changes()
 
     def _calls(self, events: Iterable[Event]) -> str:
         """Calls of tools as they are written: text, until the end shows them whole."""
@@ -122,52 +126,49 @@ class AnswerPainter:
         return html + waits + partial(f"tools-{message}", cards)
 
     def _blocks(self, events: Iterable[BlockEvent]) -> str:
-        message, words = self._message, self._words.markdown
         html = ""
-        fresh: Opened | None = None  # opened in this very frame, and not shown yet
-        grown = ""  # a block that closes within the frame needs no growing before
+        fresh = False  # the open block began in this very frame
         for event in events:
             if isinstance(event, Opened):
-                fresh, grown = event, ""
-                self._growth = Growth()
-            elif isinstance(event, Grown):
-                grown += event.text
-            elif fresh is not None:
-                html += self._append(closed_html(event, words, message))
-                fresh, grown = None, ""
+                self._block, fresh = open_block(event, self._words.markdown, self._message), True
+            elif self._block is None:
+                continue
+            elif isinstance(event, Closed):
+                html += self._close(self._block, event, fresh)
+                self._block, fresh = None, False
             else:
-                inside = render_block(event.source, words, f"code-{message}-{event.number}")
-                html += partial(block_id(message, event.number), inside, "innerHTML")
-                grown = ""
-        if fresh is not None:
-            html += self._append(open_html(fresh, self._growth, grown, message))
-        elif grown:
-            html += self._grow(self._splitter.number, grown)
+                self._block.take(event)
+        if self._block is not None:
+            html += self._append(self._block.opened.number, self._block.empty()) if fresh else ""
+            html += self._block.changes()
         return html
 
-    def _grow(self, number: int, text: str) -> str:
-        """More text for the open block: to its last piece, and to new ones behind it."""
-        last, target = self._growth.shown, text_id(self._message, number)
-        html = ""
-        for piece, part in self._growth.grow(text):
-            if piece == last:
-                html += partial(f"{target}-{piece}", escape_text(part))
-            else:
-                html += partial(target, piece_html(self._message, number, piece, part))
-        return html
+    def _close(self, block: GrowingBlock, closed: Closed, fresh: bool) -> str:
+        if not fresh:
+            return block.closing(closed.source)
+        if len(closed.source) < CHANGE_CHARACTERS:
+            html = closed_html(closed, self._words.markdown, self._message)
+            return self._append(closed.number, html)
+        begun = self._append(closed.number, block.empty())
+        return begun + block.changes() + block.closing(closed.source)
 
-    def _append(self, block: str) -> str:
+    def _append(self, number: int, block: str) -> str:
         before = "" if self._begun else partial(f"wait-{self._message}", "", "delete")
         self._begun = True
-        return before + partial(f"blocks-{self._message}", block)
+        place = f"blocks-{self._message}"
+        if number % STRETCH == 0:
+            return before + partial(place, stretch(block))
+        return before + partial(f"{place}>:nth-child({number // STRETCH + 1})", block)
 
 
 def reasoning_html(head: str, text: str, chevron: str, message: str) -> str:
     """The collapsed block of a model's reasoning."""
+    pieces = Prose("")
+    pieces.grow(text)
     return (
         f'<details class="reasoning"><summary>{chevron}'
         f'<span id="think-head-{message}">{escape_text(head)}</span></summary>'
-        f'<div id="think-text-{message}" hx-ignore>{escape_text(text)}</div></details>'
+        f'<div id="think-text-{message}">{pieces.html()}</div></details>'
     )
 
 
@@ -175,13 +176,8 @@ def growing_call_html(message: str, index: int, name: str, text: str) -> str:
     """A call of a tool whose arguments are being written."""
     return (
         f'<section class="call" data-growing><h3><code>{escape_text(storable(name))}</code></h3>'
-        f'<pre id="args-{message}-{index}">{escape_text(storable(text))}</pre></section>'
+        f'<pre id="args-{message}-{index}" hx-ignore>{escape_text(storable(text))}</pre></section>'
     )
-
-
-def partial(target: str, html: str, swap: str = "beforeend") -> str:
-    """One change of the page: `html` to the element of that id."""
-    return f'<hx-partial hx-target="#{target}" hx-swap="{swap}">{html}</hx-partial>'
 
 
 def server_sent(data: str, *, id: str | None = None) -> str:

@@ -171,13 +171,6 @@ async function recordSound(button) {
   button.setAttribute("aria-pressed", "true");
 }
 
-// One change of the page per painted frame, and in a task of its own: neither messages that arrive
-// together nor a change with the painting of the one before are one long task -----------------------
-on("htmx:sse:before:message", ({ detail }) => detail.waitUntil(new Promise((done) => {
-  requestAnimationFrame(() => setTimeout(done));
-  setTimeout(done, 100); // a page out of sight paints nothing
-})));
-
 // A lost connection --------------------------------------------------------------------------------
 function link(lost) {
   const line = $("#link-state");
@@ -216,6 +209,9 @@ on("change", ({ target }) => {
   const told = $("[data-ticked]", bulk), count = rows.filter((one) => one.checked).length;
   told.textContent = count ? told.dataset.words.replace("%(n)s", count) : "";
 });
+
+// A model that says nothing is left for another one ---------------------------------------------------
+on("click", ({ target }) => { if (target.closest("[data-other-model]")) $("#chat-model")?.focus(); });
 
 // Keys ---------------------------------------------------------------------------------------------
 const keys = JSON.parse(chat?.dataset.keys ?? "{}");

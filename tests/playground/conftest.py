@@ -47,6 +47,13 @@ print(json.dumps({"organisation": str(acme.id), "team": str(acme.teams.get().id)
 """
 
 
+_REPORT_VIOLATIONS = """
+addEventListener("securitypolicyviolation", (event) => {
+  console.error(`policy: ${event.effectiveDirective} ${event.blockedURI} ${event.sample}`);
+});
+"""
+
+
 @dataclass
 class Stage:
     """A hub, what stands behind it, and the sessions of alice, bob (developer), vera (viewer).
@@ -142,6 +149,7 @@ def watch(browser: Browser, stage: Stage, who: str = "bob", **options: Any) -> W
     """A new browser context in which `who` is signed in."""
     context = browser.new_context(**options)
     context.add_cookies(stage.cookies(who))  # type: ignore[arg-type]
+    context.add_init_script(_REPORT_VIOLATIONS)
     watched = Watched(context, [], [])
     context.on(
         "console",

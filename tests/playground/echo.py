@@ -2,7 +2,8 @@
 
 The upstream model's name steers it: ``echo-3-20`` gives pieces of 3 characters, 20 ms apart;
 ``echo-3-20-think`` says it as reasoning first, ``echo-3-20-sound`` with a second of sound and
-``echo-3-20-picture`` with a picture beside it.
+``echo-3-20-picture`` with a picture beside it. A message that is a name in `texts` is answered with
+that text, late pieces of it at once.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ class EchoUpstream:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.port = 0
+        self.texts: dict[str, str] = {}
 
     @property
     def url(self) -> str:
@@ -65,6 +67,10 @@ class EchoUpstream:
     async def _say(self, writer: asyncio.StreamWriter, body: dict[str, Any]) -> None:
         _, size, delay_ms, *rest = body["model"].split("-")
         text = body["messages"][-1]["content"]
+        named = self.texts.get(text)
+        text = named or text
+        time = asyncio.get_running_loop().time
+        due = time()
         fields = ["reasoning_content", "content"] if rest == ["think"] else ["content"]
         for delta in MEDIA.get("".join(rest), []):
             writer.write(_chunk(delta))
@@ -73,7 +79,8 @@ class EchoUpstream:
                 writer.write(_chunk({field: piece}))
                 if int(delay_ms):
                     await writer.drain()
-                    await asyncio.sleep(int(delay_ms) / 1000)
+                    due = (due if named else time()) + int(delay_ms) / 1000
+                    await asyncio.sleep(max(0.0, due - time()))
         tokens = max(1, len(text.split()))
         usage = {"prompt_tokens": tokens, "completion_tokens": tokens, "total_tokens": 2 * tokens}
         writer.write(_chunk({}, finish="stop"))

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from playground.rules.blocks import BlockEvent, BlockSplitter, Closed, Grown, Opened
+from playground.rules.blocks import BlockEvent, BlockSplitter, Closed, Grown, Opened, Parted
 from playground.rules.markdown import (
     MarkdownWords,
     begins_block,
     closed_html,
+    in_stretches,
     render_block,
     render_whole,
 )
@@ -46,6 +47,8 @@ def shown(*pieces: str) -> dict[int, str]:
         ("one\n\ntwo", ["one\n\n", "two"]),
         ("one\ntwo\n\n\n\nthree\n\n", ["one\ntwo\n\n\n\n", "three\n\n"]),
         ("# Title\ntext", ["# Title\n", "text"]),
+        ("10. a\n   - b\n11. c", ["10. a\n", "   - b\n", "11. c"]),
+        ("- a\n* b\n  * c", ["- a\n", "* b\n  * c"]),
         ("text\n# Title\nmore", ["text\n", "# Title\n", "more"]),
         ("text\n```py\na\n\nb\n```\nmore", ["text\n", "```py\na\n\nb\n```\n", "more"]),
         ("```\nnever closed\n\n# no title", ["```\nnever closed\n\n# no title"]),
@@ -92,7 +95,31 @@ def test_an_open_fence_shows_its_code_and_neither_of_its_marks() -> None:
 
 def test_the_text_shown_is_the_text_but_for_marks_and_blank_lines_between_blocks() -> None:
     text = "One *two*.\nThree\n\n- a\n\n- b\n\nEnd"
-    assert shown(text) == {0: "One *two*.\nThree\n", 1: "- a\n\n- b\n", 2: "End"}
+    assert shown(text) == {0: "One *two*.\nThree\n", 1: "- a\n- b\n", 2: "End"}
+
+
+def parts(text: str) -> list[tuple[str, bool]]:
+    return [(event.source, event.loose) for event in split(text) if isinstance(event, Parted)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("- a\n- b\n- c", [("- a\n", False), ("- b\n", False)]),
+        ("1. a\n\n2. b\n3. c", [("1. a\n\n", True), ("2. b\n", False)]),
+        ("- a\n  - b\n  - c\n- d", [("- a\n  - b\n  - c\n", False)]),
+        ("10. a\n    - b\n11. c", [("10. a\n    - b\n", False)]),
+        ("- a\n - b", [("- a\n", False)]),
+        ("- a\n* b\n* c", [("* b\n", False)]),
+        ("- a\n  *b*\n", []),
+        ("| a |\n|---|\n| 1 |\n| 2 |", [("| a |\n|---|\n", False), ("| 1 |\n", False),
+                                        ("| 2 |", False)]),
+        ("| a |\n| b |\n|---|\n", []),
+        ("> - a\n> - b", []),
+    ],
+)  # fmt: skip
+def test_where_a_part_of_a_block_ends(text: str, expected: list[tuple[str, bool]]) -> None:
+    assert parts(text) == expected
 
 
 LINES = st.sampled_from(
@@ -136,6 +163,9 @@ def test_any_split_gives_the_same_blocks_and_the_same_shown_text(
     assert sources(*pieces) == sources(text)
     assert shown(*pieces) == shown(text)
     assert sources(*text) == sources(text)
+    assert [event for event in split(*text) if isinstance(event, Parted)] == [
+        event for event in split(text) if isinstance(event, Parted)
+    ]
 
 
 @settings(deadline=None)
@@ -155,7 +185,8 @@ def test_only_the_open_block_grows_and_blocks_come_one_by_one(text: str) -> None
 
 @pytest.mark.parametrize(
     "line",
-    ["- a\n\n", "1. a\n   ```\n   x\n   ```\n", "    code\n\n", "word\n\n", "> a\n", "$$\n# h\n",
+    ["- a\n\n", "- a\n1. b\n", "- a\n  $$\n1. b\n", "- ```\n* b\n",
+     "1. a\n   ```\n   x\n   ```\n", "    code\n\n", "word\n\n", "> a\n", "$$\n# h\n",
      "- a\nlazy\n```x\n", "```\n", "| a |\n", "**a**\n", "[" * 40 + "\n", "*_`" * 20 + "\n"],
 )  # fmt: skip
 def test_work_grows_with_the_text_not_with_its_square(line: str) -> None:
@@ -176,6 +207,6 @@ def test_work_grows_with_the_text_not_with_its_square(line: str) -> None:
 
 def test_rendering_whole_is_rendering_the_blocks() -> None:
     closed = [event for event in split("# a\n\nb\n```\nc\n```") if isinstance(event, Closed)]
-    assert render_whole("# a\n\nb\n```\nc\n```", WORDS, "m") == "".join(
-        closed_html(block, WORDS, "m") for block in closed
+    assert render_whole("# a\n\nb\n```\nc\n```", WORDS, "m") == in_stretches(
+        [closed_html(block, WORDS, "m") for block in closed]
     )

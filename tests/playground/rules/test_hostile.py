@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 import pytest
 
 from gateway.codecs.events import Event, ReasoningDelta, TextDelta
+from playground.rules.growing import render_so_far
 from playground.rules.markdown import (
     MarkdownWords,
     render_block,
     render_math,
-    render_so_far,
     render_whole,
 )
 from playground.rules.render import AnswerPainter, AnswerWords, server_sent, storable
@@ -33,8 +33,11 @@ ATTRIBUTES = {
     "columnalign", "hx-target", "hx-swap", "hx-ignore", "data-b", "data-open", "data-kind",
     "data-copy", "data-size",
 }  # fmt: skip
-SWAPS = {"beforeend", "innerHTML", "outerHTML", "delete"}
-PLACE = re.compile(r"#(?:blocks|block|text|think|think-text|think-head|wait)-M(?:-\d+)*")
+SWAPS = {"beforeend", "afterbegin", "innerHTML", "outerHTML", "delete"}
+PLACE = re.compile(
+    r"#(?:blocks|block|text|think|think-text|think-head|wait)-M(?:-\d+)?"
+    r"(?:>(?:ul|ol|table|tbody|figure|pre|code|:nth-child\(\d+\)))*"
+)
 WORDS = AnswerWords()
 
 

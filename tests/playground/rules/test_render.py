@@ -10,19 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.codecs.events import Event, Finish, ReasoningDelta, RefusalDelta, TextDelta
-from playground.rules.markdown import Growth, MarkdownWords, render_so_far, render_whole
-from playground.rules.render import (
-    AnswerPainter,
-    AnswerWords,
-    Frame,
-    partial,
-    server_sent,
-    storable,
-)
+from playground.rules.growing import Code, Pieces, Prose, partial, render_so_far
+from playground.rules.markdown import MarkdownWords, render_whole
+from playground.rules.render import AnswerPainter, AnswerWords, Frame, server_sent, storable
 
 WORDS = AnswerWords()
 PARTIAL = re.compile(
-    r'<hx-partial hx-target="#([\w-]+)" hx-swap="(\w+)">(.*?)</hx-partial>', re.DOTALL
+    r'<hx-partial hx-target="#([^"]+)" hx-swap="(\w+)">(.*?)</hx-partial>', re.DOTALL
 )
 VOID = {"br", "hr"}
 
@@ -38,6 +32,9 @@ class Element:
         inside = "".join(one if isinstance(one, str) else one.html() for one in self.inside)
         return f"<{self.tag} {self.attrs}>{inside}</{self.tag}>"
 
+    def text(self) -> str:
+        return "".join(one if isinstance(one, str) else one.text() for one in self.inside)
+
     def find(self, id: str) -> "tuple[Element, Element] | None":
         """The element of that id and its parent."""
         for one in self.inside:
@@ -48,6 +45,21 @@ class Element:
                 if found:
                     return found
         return None
+
+    def select(self, selector: str) -> "tuple[Element, Element] | None":
+        """The element that a target names, and its parent: `id>tag>:nth-child(2)`."""
+        id, *steps = selector.split(">")
+        found = self.find(id)
+        for step in steps:
+            if found is None:
+                return None
+            inside = [one for one in found[1].inside if isinstance(one, Element)]
+            nth = re.fullmatch(r":nth-child\((\d+)\)", step)
+            wanted = (
+                inside[int(nth[1]) - 1 :] if nth else [one for one in inside if one.tag == step]
+            )
+            found = (found[1], wanted[0]) if wanted else None
+        return found
 
 
 class Reader(HTMLParser):
@@ -80,17 +92,19 @@ def read(html: str) -> Element:
 
 
 def apply(page: Element, frame: str) -> None:
-    """What htmx does: it finds every target of a message first, and then changes them in order."""
-    found = [(page.find(target), swap, html) for target, swap, html in PARTIAL.findall(frame)]
+    """What static/js/stream.js does."""
     assert PARTIAL.sub("", frame) == ""
-    for place, swap, html in found:
-        assert place is not None, f"no target for {html!r}"
+    for target, swap, html in PARTIAL.findall(frame):
+        place = page.select(target)
+        assert place is not None, f"no {target} for {html!r}"
         parent, element = place
         content = read(html).inside
         if swap == "delete":
             parent.inside.remove(element)
         elif swap == "innerHTML":
             element.inside = content
+        elif swap == "afterbegin":
+            element.inside[:0] = content
         else:
             assert swap == "beforeend"
             for one in content:
@@ -116,7 +130,9 @@ def as_html(html: str) -> str:
 TEXTS = st.lists(
     st.sampled_from(
         ["word ", "two\nlines\n", "\n\n", "# head\n", "```py\nx = 1\n", "```\n", "- item\n", "<b>",
-         "| a |\n|---|\n", "$x^2$ ", "**b", "`", "1. ", "a" * 400 + " ", "line\n" * 300, "&amp;"]
+         "| a |\n|---|\n", "$x^2$ ", "**b", "`", "1. ", "a" * 400 + " ", "line\n" * 300, "&amp;",
+         "| b |\n", "  - inner\n", "\n2. two\n", "* * *\n", "10. ten\n", "   - in\n",
+         "水" * 1_500, "# a\n# b\n" * 20, "- one\n  ```\n  x\n  ```\n"]
     ),
     max_size=12,
 )  # fmt: skip
@@ -147,7 +163,7 @@ def test_reasoning_and_text_stand_apart() -> None:
         apply(page, frame.html)
     thought = page.find("think-text-M")
     assert thought
-    assert thought[1].inside == ["a<b"]
+    assert thought[1].text() == "a<b"
     assert "c" in blocks_of(page)
 
 
@@ -165,25 +181,68 @@ def test_other_choices_and_other_events_are_not_shown() -> None:
     assert [frame.html + frame.text + frame.reasoning for frame in frames] == ["", "", ""]
 
 
+@pytest.mark.parametrize("kind", [Prose, Code])
 @settings(deadline=None)
 @given(st.text(alphabet="ab \n", max_size=400), st.lists(st.integers(0, 400), max_size=5))
-def test_pieces_of_a_block_do_not_depend_on_the_cuts(text: str, cuts: list[int]) -> None:
+def test_pieces_of_a_block_do_not_depend_on_the_cuts(
+    kind: type[Pieces], text: str, cuts: list[int]
+) -> None:
     text *= 20
     edges = [0, *sorted(cut * 17 % (len(text) + 1) for cut in cuts), len(text)]
 
+    def place(page: Element) -> Element:
+        found = page.find("x")
+        assert found
+        return found[1]
+
     def pieces(parts: Iterable[str]) -> list[str]:
-        growth, found = Growth(), [""]
+        growing, page = kind("x"), read(f'<div id="x">{kind("x").html()}</div>')
         for part in parts:
-            for number, piece in growth.grow(part):
-                found += [""] * (number + 1 - len(found))
-                found[number] += piece
-            assert growth.shown == len(found) - 1 or not part
-        return found
+            growing.grow(part)
+            apply(page, growing.changes())
+        whole = read(f'<div id="x">{growing.html()}</div>')
+        assert place(page).html() == place(whole).html()
+        return [one.text() for one in place(page).inside if isinstance(one, Element)]
 
     cut = [text[a:b] for a, b in pairwise(edges)]
     assert pieces(cut) == pieces([text]) == pieces(text)
     assert "".join(pieces(cut)) == text
-    assert all(len(piece) < 1_900 for piece in pieces(cut)) or " " not in text
+    assert all(len(piece) <= 4_000 and piece.count("\n") <= 1_500 for piece in pieces(cut))
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn", "open_text"),
+    [
+        ("- one\n- **two**\n- thr", ["li", "li"], "- thr"),
+        ("3. one\n\n   more\n\n4. two\n\n5. th", ["li", "li"], "5. th"),
+        ("- one\n  - in\n  - ner\n- t", ["li"], "- t"),
+        ("| a | b |\n|---|---|\n| 1 | 2 |\n| 3", ["thead", "tbody"], ""),
+        ("| a | b |\n|---|", [], "| a | b |\n"),
+    ],
+)
+def test_what_is_complete_of_an_open_block_is_drawn(
+    text: str, drawn: list[str], open_text: str
+) -> None:
+    page, painter = fresh_page(), AnswerPainter("M", WORDS)
+    for letter in text:
+        apply(page, painter.paint([TextDelta(0, letter)]).html)
+    found = page.find("block-M-0")
+    assert found
+    *parts, growing = [one for one in found[1].inside if isinstance(one, Element)]
+    inner = [one.tag for part in parts for one in part.inside if isinstance(one, Element)]
+    assert inner == drawn
+    assert "".join(re.findall("[^<>]+(?=<)", growing.html())) == open_text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["- one\n- two\n\nend", "1. a\n\n2. b\n\nend", "| a |\n|---|\n| 1 |\n| 2 |\n\nend",
+     "```py\n" + "x = 1\n" * 100 + "```\n\nend"],
+)  # fmt: skip
+def test_closing_a_block_leaves_what_is_drawn(text: str) -> None:
+    painter = AnswerPainter("M", WORDS)
+    changes = "".join(painter.paint([TextDelta(0, letter)]).html for letter in text)
+    assert ('#block-M-0" hx-swap="innerHTML"') not in changes
 
 
 def test_a_message_of_the_stream() -> None:

@@ -1,0 +1,68 @@
+"""A long, fast answer keeps the page alive: at 600 tokens a second, with the processor slowed four
+times, no task is over 50 ms.
+
+Chromium slows a page by spinning beside it, which counts the time too that a busy machine takes
+away. So the page runs at full speed here, and a task may take a quarter of that: of the processor's
+time, not of the clock's. Each answer comes twice, because a collection of garbage or another
+process strikes a task now and then: what is over in both is the page's own doing.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.playground.answers import KINDS, TOKENS, characters_per_token, long_answer
+from tests.playground.conftest import Stage, Watched, watch
+from tests.playground.trace import Task, begin_trace, tasks_of
+
+pytestmark = pytest.mark.browser
+
+DONE = ".msg[data-role=assistant]:not([data-state=answering])"
+TASK_MS = 50 / 4
+PER_SECOND = 600
+_EVERY_MS = 10
+
+
+@pytest.fixture
+def bob(chromium: Browser, stage: Stage) -> Iterator[Watched]:
+    watched = watch(chromium, stage, viewport={"width": 1280, "height": 900})
+    yield watched
+    watched.context.close()
+
+
+def longest_tasks(
+    stage: Stage, chromium: Browser, bob: Watched, kind: str, tokens: int
+) -> list[Task]:
+    """The longest task of each of two answers."""
+    stage.echo.texts[kind] = long_answer(kind, tokens)
+    size = int(PER_SECOND * characters_per_token(kind) * _EVERY_MS / 1000)
+    page = bob.context.new_page()
+    page.goto(f"{stage.playground}?m={stage.echo_model(size, _EVERY_MS)}")
+    found = []
+    for number in (1, 2):
+        page.fill("#chat-text", kind)
+        expect(page.locator("#bound")).to_contain_text("held")
+        begin_trace(chromium, page)
+        page.locator("#chat-text").press("Enter")
+        expect(page.locator(DONE)).to_have_count(number, timeout=120_000)
+        found.append(max(tasks_of(chromium.stop_tracing()), key=lambda task: task.ms))
+    bob.assert_calm()
+    return found
+
+
+@pytest.mark.parametrize("kind", ["code", "lists", "math"])
+def test_no_task_is_long_while_an_answer_comes(
+    stage: Stage, chromium: Browser, bob: Watched, kind: str
+) -> None:
+    longest = longest_tasks(stage, chromium, bob, kind, 1_200)
+    assert min(task.ms for task in longest) < TASK_MS, [str(task) for task in longest]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_task_is_long_while_10000_tokens_come(
+    stage: Stage, chromium: Browser, bob: Watched, kind: str
+) -> None:
+    longest = longest_tasks(stage, chromium, bob, kind, TOKENS)
+    assert min(task.ms for task in longest) < TASK_MS, [str(task) for task in longest]

@@ -1,0 +1,148 @@
+"""What the chat says of itself in each of its states, in a real browser."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.playground.conftest import Stage, Watched, watch
+from tests.playground.test_desk import PNG, WEATHER
+from tests.playground.test_live import ask
+
+pytestmark = pytest.mark.browser
+
+DONE = ".msg[data-role=assistant]:not([data-state=answering])"
+FOOT = ".msg[data-role=assistant] footer"
+
+
+@pytest.fixture
+def bob(chromium: Browser, stage: Stage) -> Iterator[Watched]:
+    watched = watch(chromium, stage, viewport={"width": 1440, "height": 900})
+    yield watched
+    watched.context.close()
+
+
+@pytest.mark.slow
+def test_a_silent_model_is_waited_for_in_words_and_can_be_left(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    ask(page, stage, stage.fake_model(), "hi #tokens=3 #hold=0")
+    foot = page.locator(FOOT).last
+    expect(foot).to_contain_text("Waiting for the first token")
+    expect(foot).to_have_text("Still waiting for the first token · 5 s", timeout=8_000)
+    expect(foot).to_contain_text("Still waiting for the first token · 20 s", timeout=20_000)
+    foot.get_by_role("button", name="Try another model").click()
+    page.wait_for_selector(".msg[data-state=stopped]")
+    expect(page.locator("#chat-model")).to_be_focused()
+    bob.assert_calm()
+
+
+def test_a_thinking_model_shows_how_long_and_an_answering_one_how_fast(
+    stage: Stage, bob: Watched
+) -> None:
+    page = bob.context.new_page()
+    ask(page, stage, stage.echo_model(2, 30, "think"), "thought " * 30)
+    head = page.locator(".reasoning summary")
+    expect(head).to_contain_text(re.compile(r"Thinking… 1 s · ≈ \d+ tokens"))
+    expect(head).to_have_text(re.compile(r"Thinking… 2 s · ≈ \d+ tokens"))
+    expect(head).to_have_text(re.compile(r"Thought for \d"), timeout=10_000)
+    expect(page.locator(FOOT)).to_have_text(re.compile(r"TTFT .* tok/s · ≈ \d+ out · ≈ \$0\.0"))
+    page.keyboard.press("Escape")
+    page.wait_for_selector(DONE)
+
+
+def test_a_whole_turn_breaks_no_policy(stage: Stage, bob: Watched) -> None:
+    """With every menu open before that a swap replaces: the script gives them a place by style."""
+    page = bob.context.new_page()
+    model = stage.fake_model()
+    page.goto(f"{stage.playground}?m={model}&panel=tools")
+    page.fill("#set-tools", json.dumps(WEATHER))
+    page.locator("#attach input[type=file]").set_input_files(
+        {"name": "a.png", "mimeType": "image/png", "buffer": PNG}
+    )
+    expect(page.locator(".file-chip")).to_be_visible()
+    page.fill("#chat-text", "Weather? #tools=2 #reasoning=4")
+    for button in (".bound-line", "[popovertarget=menu-attach]"):
+        page.locator(button).click()
+        page.keyboard.press("Escape")
+    page.locator("#chat-text").press("Enter")
+    expect(page.locator(".calls .call")).to_have_count(2)
+    page.locator("[popovertarget^=more-]").last.click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Send 2 results").click()
+    expect(page.locator(DONE)).to_have_count(2)
+    page.goto(f"{stage.playground}/compare?m={model}&m={model}")
+    page.fill("#chat-text", "Compare #tokens=9")
+    page.locator(".bound-line").click()
+    page.keyboard.press("Escape")
+    page.locator("#chat-text").press("Enter")
+    expect(page.locator("#summary table")).to_be_visible(timeout=15_000)
+    bob.assert_calm()
+
+
+def said(page: Page) -> list[str]:
+    heard: list[str] = page.evaluate("() => window.said")
+    return heard
+
+
+def listen(page: Page) -> None:
+    page.evaluate(
+        """() => {
+          window.said = [];
+          const region = document.querySelector("#spoken");
+          new MutationObserver(() => window.said.push(region.textContent))
+            .observe(region, { childList: true, characterData: true, subtree: true });
+        }"""
+    )
+
+
+SPOKEN = """The weir holds **1.5 metres** of [water](https://example.org). It flows!
+水面平静。流速慢？
+
+```python
+print("not a word of this.")
+```
+
+- one `item`
+- another
+
+The end"""
+
+
+def test_a_screen_reader_hears_whole_sentences(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    model = stage.echo_model(2, 60)
+    page.goto(f"{stage.playground}/settings")
+    page.get_by_label("While an answer is written").select_option("each sentence as it comes")
+    page.goto(f"{stage.playground}?m={model}")
+    listen(page)
+    page.fill("#chat-text", SPOKEN)
+    page.locator("#chat-text").press("Enter")
+    page.wait_for_selector(DONE, timeout=20_000)
+    heard = said(page)
+    assert len(heard) >= 2
+    assert all(re.search(r"[.!?。！？]$", line) for line in heard[:-1]), heard
+    assert " ".join(heard) == (
+        "The weir holds 1.5 metres of water. It flows! 水面平静。流速慢？ "
+        "Code block: python. one item another The end"
+    )
+    expect(page.locator("#live")).to_have_text(re.compile("Answer finished, "))
+    bob.assert_calm()
+
+
+def test_a_screen_reader_hears_of_begin_and_end_or_nothing(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    model = stage.echo_model(9, 0)
+    page.goto(f"{stage.playground}?m={model}")
+    listen(page)
+    expect(page.locator("#live")).to_have_attribute("aria-live", "polite")
+    page.fill("#chat-text", "One. Two.")
+    page.locator("#chat-text").press("Enter")
+    page.wait_for_selector(DONE)
+    expect(page.locator("#live")).to_have_text("Answer finished, 2 words")
+    assert said(page) == []
+    page.goto(f"{stage.playground}/settings")
+    page.get_by_label("While an answer is written").select_option("nothing")
+    page.goto(stage.playground)
+    expect(page.locator("#live")).to_have_attribute("aria-live", "off")
