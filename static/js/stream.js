@@ -31,11 +31,12 @@ async function put(changes, source) {
   if (!source.isConnected) return;
   for (const [whole, place, swap, html] of changes.matchAll(CHANGE)) {
     const target = document.querySelector(place);
+    if (!target) continue;
     // htmx finds nothing to do in what it is to ignore, and there is no other markup of a model.
-    const inert = target?.closest("[hx-ignore]");
-    const plain = target && swap === "innerHTML" && !/[<&]/.test(html);
+    const inert = target.closest("[hx-ignore]");
+    const plain = swap === "innerHTML" && !/[<&]/.test(html);
     await take(inert || plain ? html.length : Math.max(html.length, FRAME_CHARACTERS / 3));
-    if (!target?.isConnected) continue;
+    if (!target.isConnected) continue;
     if (inert) change(target, swap, html);
     else if (plain) target.textContent = html;
     else await htmx.swap({ sourceElement: source, text: whole });
