@@ -186,12 +186,13 @@ def _begun(request: HttpRequest, actor: Actor, turns: list[Turn]) -> HttpRespons
             response = HttpResponse(status=200)
             response["HX-Redirect"] = url
         return response
-    run = access_run(actor, turn.run.text_id)
-    running = run.state == RunState.RUNNING
     sent = request.POST
     again = bool({"retry", "answered", "instead", "as_before"} & set(sent))
     turn.conversation.refresh_from_db()
     shown = log_context(actor, turn.conversation)
+    # Looked at last: the composer of an answer that is shown whole must not wait for its end.
+    run = access_run(actor, turn.run.text_id)
+    running = run.state == RunState.RUNNING
     context = {
         **page.composer_context(slug, turn.conversation, run if running else None),
         **models_context(actor, turn.conversation.model),
@@ -263,6 +264,8 @@ def _page(
     form: dict[str, str] | None = None,
 ) -> HttpResponse:
     slug = slug_of(actor)
+    shown = log_context(actor, conversation, request.GET.get("msg", ""))
+    # Looked at last, as after a Send.
     listed = list_context(actor, id_text(conversation.id) if conversation else "")
     run = listed["running_chats"].get(conversation.id) if conversation else None
     chosen = context.pop("asked_model", "") or (conversation.model if conversation else "")
@@ -276,7 +279,7 @@ def _page(
         **listed,
         **panel_context(actor, models["chosen_model"], form),
         "chips": chips(actor, context.get("file_ids", [])),
-        **log_context(actor, conversation, request.GET.get("msg", "")),
+        **shown,
         **keys_context(actor),
         "nav": "playground",
         "conversation": conversation,
