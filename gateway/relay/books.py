@@ -97,8 +97,12 @@ class Books:
         return self._spool_usable and not self._spooled
 
     async def open_spool(self) -> None:
-        """Make the spool if it is not there, and take up what dead processes left in theirs."""
-        if self._spool is None or (self._opened and self._spool_usable):
+        """Make the spool if it is not there, and take up what dead processes left in theirs; later,
+        what others of this machine have left in their journals since."""
+        if self._spool is None:
+            return
+        if self._opened and self._spool_usable:
+            self._adopt(set())
             return
         self._opened = True
         try:
@@ -112,18 +116,29 @@ class Books:
         self._spool_usable = True
         left = await asyncio.to_thread(self._spool.adopt)
         endings = [item for item in left if not isinstance(item, Marked)]
-        known = {item.attempt_id for item in endings if type(item) is Resolved}
-        noted = self._journal.adopt() if self._journal is not None else []
-        seen = [item for item in noted if type(item) is Resolved and item.attempt_id not in known]
-        if endings or seen:
-            log.warning("%d endings of processes that died are replayed", len(endings) + len(seen))
-        self._endings = [*endings, *self._endings, *seen]
+        if endings:
+            log.warning("%d endings of a process that died are replayed", len(endings))
+        self._endings = endings + self._endings
         self._spooled += len(endings)
         # Later ones stand behind earlier ones.
         self._kept_marks = {item.attempt_id: item.meters for item in left if type(item) is Marked}
-        later = {item.attempt_id: item.meters for item in noted if type(item) is Marked}
-        self._marks = self._kept_marks | later | self._marks
+        self._marks = self._kept_marks | self._marks
+        self._adopt({item.attempt_id for item in endings if type(item) is Resolved})
         self._wake()
+
+    def _adopt(self, known: set[UUID]) -> None:
+        """Take up what stands in the journals of the dead, but for the endings of these attempts.
+
+        At once: their holds are resolved by what is known of them a few seconds later.
+        """
+        noted = self._journal.adopt() if self._journal is not None else []
+        marks = {item.attempt_id: item.meters for item in noted if type(item) is Marked}
+        seen = [item for item in noted if type(item) is Resolved and item.attempt_id not in known]
+        if marks or seen:
+            log.warning("%d endings, %d marks of a killed process", len(seen), len(marks))
+            self._marks |= marks
+            self._endings += seen
+            self._wake()
 
     def close_spool(self) -> None:
         """Let go of the spool; what still waits in it is the next process's."""
