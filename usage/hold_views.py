@@ -17,7 +17,8 @@ _ROWS = 100
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """One open hold; `late` says that its time is over and nobody has resolved it."""
+    """One hold: `late` says that its time is over and nobody has resolved it, `kept` that it
+    stays until somebody has looked at what the request used."""
 
     request: str
     model: str
@@ -25,6 +26,7 @@ class _Held:
     amount_nano: int
     opened_at: dt.datetime
     late: bool
+    kept: bool
 
 
 @organisation_page("balance.read")
@@ -40,9 +42,9 @@ def hold_list(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 _OPEN = """
     SELECT r.request_id, r.model, coalesce(key.name, ''), hold.amount_nano, hold.opened_at,
-           hold.expires_at < now()
+           hold.state = 'open' AND hold.expires_at < now(), hold.state = 'kept'
     FROM billing_hold hold
     JOIN usage_attempt r ON r.organisation_id = hold.organisation_id AND r.id = hold.id
     LEFT JOIN accounts_key key ON key.id = r.key_id
-    WHERE hold.organisation_id = %(organisation)s AND hold.state = 'open'
+    WHERE hold.organisation_id = %(organisation)s AND hold.state IN ('open', 'kept')
     ORDER BY hold.opened_at LIMIT %(rows)s"""

@@ -14,7 +14,7 @@ from django.test import Client
 from accounts.models import Organisation, Role
 from billing import codes, credits, promo, statement
 from billing.forms import TopUpForm
-from billing.models import Credit, TopUp, WalletSetting
+from billing.models import Credit, Hold, TopUp, WalletSetting
 from billing.wallets import add_opening_credit, balance
 from lib import clock
 from lib.ids import id_text
@@ -88,6 +88,10 @@ def test_what_is_held_is_listed_with_its_request_and_age(people: cast.Cast) -> N
     assert shown.count("Past its time") == 1
     assert shown.index(id_text(late.request_id)) < shown.index(id_text(fresh.request_id))
     assert "$2.00" in shown
+    # What waits for a review is held as well: the rows come to what the card says.
+    Hold.objects.filter(id=late.id).update(state="kept", resolved_at=now)
+    shown = text_of(alice.get("/o/acme/billing/holds"))
+    assert (shown.count("Under review"), shown.count("Past its time")) == (1, 0)
     assert 'href="/o/acme/billing/holds"' in alice.get("/o/acme/billing").content.decode()
 
 
