@@ -171,12 +171,13 @@ def raise_shown(asked: BudgetRaise) -> dict[str, Any]:
 
 def _end_if_over(budget_id: int) -> bool:
     with transaction.atomic():
-        budget = budgets.lock_budget(Budget.objects.get(id=budget_id))
+        found = Budget.objects.filter(id=budget_id).first()
+        if found is None:
+            return False
+        budget = budgets.lock_budget(found)
         if budget.raised_until is None or budget.raised_until > budgets.database_now():
             return False
-        asked = BudgetRaise.objects.filter(budget=budget, state=RaiseState.APPROVED).first()
-        if asked is not None:
-            _take_back(SYSTEM, budget, asked)
+        _take_back(SYSTEM, budget, budget.raises.get(state=RaiseState.APPROVED))
         return True
 
 
