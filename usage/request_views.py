@@ -105,6 +105,8 @@ def _detail(
     shown = detail if actor.operator else receipts.without_channel_names(detail)
     zone = filters.from_query({"tz": request.GET.getlist("tz")}, clock.now(), channels=False).zone
     row = shown.row
+    doubted = "quarantine" in row.flags
+    reviewed = review_shown(actor, row.request_id, form) if doubted else {}
     context = {
         "nav": "requests",
         "detail": shown,
@@ -116,7 +118,11 @@ def _detail(
         "basis": words.BASES.get(row.basis, row.basis),
         "charged_by": words.CHARGED_BY.get(row.basis, ""),
         "kind": words.KINDS.get(row.kind or "", row.kind or ""),
-        "flags": [words.flag_word(flag) for flag in row.flags],
+        "flags": [
+            words.flag_word(flag)
+            for flag in row.flags
+            if flag != "quarantine" or not reviewed.get("decided")
+        ],
         "attempts": (attempts := [_attempt(shown, attempt) for attempt in shown.attempts]),
         "posted": any(attempt["postings"] for attempt in attempts),
         "raw_usage": _pretty(shown.raw_usage),
@@ -124,7 +130,7 @@ def _detail(
         "tokens": reports.tokens_of(row.meters),
         **(_receipt(shown.receipt) if shown.receipt else {}),
         **(_recomputed(receipts.recompute(detail)) if recompute else {}),
-        **(review_shown(actor, row.request_id, form) if "quarantine" in row.flags else {}),
+        **reviewed,
     }
     with timezone.override(zone):
         status = 422 if form is not None else 200

@@ -198,6 +198,7 @@ def test_an_operator_settles_on_the_page_of_the_request(people: cast.Cast, key: 
         assert dora.post(f"{path_of(record)}/review", asked).status_code == 303
     text = read(alice, path_of(record))
     assert "Three searches" in text
+    assert "Count under review" not in text
     assert "dora@example.org" not in text
     assert moved(key)["revenue"] == 30_000_000
     assert_books_balance()
