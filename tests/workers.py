@@ -49,7 +49,9 @@ class Shared(LoadFileScheduling):  # type: ignore[misc]
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Shared:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Shared | None:
+    if config.getoption("dist") != "loadfile":
+        return None
     config.option.loadscopereorder = False
     return Shared(config, log)
 
