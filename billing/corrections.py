@@ -40,14 +40,12 @@ def borne(attempt_id: UUID) -> Borne:
     )
 
 
-def release_kept(attempt_id: UUID, organisation_id: UUID) -> bool:
+def release_kept(attempt_id: UUID, organisation_id: UUID) -> None:
     """Give what a kept hold holds back to its wallet, in the transaction that `lock_wallet` began;
-    False where the hold is not kept."""
-    if not execute(sql.reopen_hold(attempt_id)):
-        return False
-    settled = sql.HoldResolved(attempt_id, new_id(), organisation_id, "settled", 0)
-    execute(sql.resolve_holds([settled]))
-    return True
+    nothing where the hold is not kept."""
+    if execute(sql.reopen_hold(attempt_id)):
+        settled = sql.HoldResolved(attempt_id, new_id(), organisation_id, "settled", 0)
+        execute(sql.resolve_holds([settled]))
 
 
 def correct(
