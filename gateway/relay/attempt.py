@@ -67,7 +67,7 @@ _LAST_WORDS_S: Final = 1.0
 _SAMPLE_CHARACTERS: Final = 16 * 1024
 _SAMPLE_PIECES: Final = 64
 _LAST: Final = (End, UpstreamError, Broken)
-_MARK_PIECES: Final = 64
+_MARK_PIECES: Final = 32
 
 # The event loop keeps only weak references to tasks.
 _rests: set[asyncio.Task[None]] = set()
@@ -178,11 +178,10 @@ class Attempt:
         else:
             call.deadline.interrupt("left")
 
-    def mark(self, *, due: bool) -> str | None:
+    def mark(self) -> str | None:
         """The high-water mark of a stream: meters that no count of the provider's is below, as JSON
-        text; None when there is nothing new, or less than a mark's worth while none is `due`."""
-        new = self._pieces - self._marked
-        if not new or (new < _MARK_PIECES and not due):
+        text; None when there is nothing new."""
+        if self._pieces == self._marked:
             return None
         self._marked = self._pieces
         if self._input_min is None:
@@ -776,6 +775,8 @@ class Attempt:
             begun = "".join(self._said)
             self._said = [begun]
             self._samples = len(begun) < _SAMPLE_CHARACTERS
+        if self._pieces - self._marked >= _MARK_PIECES and self._facts.stream:
+            self._call.parts.books.mark(self)
 
     def _hear_tier(self, told: str) -> None:
         """The upstream says in which service tier it answers: that is what is paid."""

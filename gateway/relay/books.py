@@ -46,8 +46,9 @@ _PASSING = ("40", "53", "55", "57", "25")
 
 # How long a process that says no more that it lives is believed.
 LEASE_S: Final = 10
-# A stream is looked at this often; a mark is written when it has grown by 64 pieces, or at the
-# third look; the rest of the 250 ms that promises.md gives it is for its commit.
+# A stream is looked at this often, and its mark written at the third look; the rest of the 250 ms
+# that promises.md gives it is for its commit. One that has grown by half of the 64 tokens is marked
+# at once: what it says while we read it late is the other half.
 _LOOK_S: Final = 0.05
 _LOOKS: Final = 3
 
@@ -59,8 +60,8 @@ class Watched(Protocol):
 
     @property
     def id(self) -> UUID: ...
-    def mark(self, *, due: bool) -> str | None:
-        """The meters so far as JSON text; None when there is nothing new. `due`: however little."""
+    def mark(self) -> str | None:
+        """The meters so far as JSON text; None when there is nothing new."""
 
 
 class Books:
@@ -183,6 +184,14 @@ class Books:
         self._watched.discard(stream)
         self._marks.pop(stream.id, None)
 
+    def mark(self, stream: Watched) -> None:
+        """Keep how far a stream is where a kill finds it; the database hears of it soon."""
+        mark = stream.mark()
+        if mark is not None:
+            self._marks[stream.id] = mark
+            if self._journal is not None:
+                self._journal.mark(stream.id, mark)
+
     def renew(self) -> None:
         """Say that this process lives; at once, or with the next transaction."""
         self._lease_due = self._lane.process_id is not None
@@ -195,12 +204,9 @@ class Books:
         self._looking = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
         self._looks += 1
         due = self._looks % _LOOKS == 0
-        for stream in self._watched:
-            mark = stream.mark(due=due)
-            if mark is not None:
-                self._marks[stream.id] = mark
-                if self._journal is not None:
-                    self._journal.mark(stream.id, mark)
+        if due:
+            for stream in self._watched:
+                self.mark(stream)
         if self._marks:
             self._wake()
 
