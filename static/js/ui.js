@@ -14,7 +14,16 @@ export function open(dialog) {
     if (dialog.open) dialog.close();
     dialog.showModal();
   }
-  ($("[autofocus]", dialog) ?? $(".dlg-head h2", dialog))?.focus();
+  if (!focusError(dialog)) ($("[autofocus]", dialog) ?? $(".dlg-head h2", dialog))?.focus();
+}
+// The first field that was refused, in sight with what is said of it, even where it is folded away.
+function focusError(root) {
+  const field = $("[aria-invalid=true]", root);
+  if (!field) return false;
+  for (let fold = field.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  field.focus();
+  field.closest(".field")?.scrollIntoView({ block: "nearest" });
+  return true;
 }
 on("close", ({ target }) => {
   if (!target.matches("dialog.drawer, dialog.dlg")) return;
@@ -27,9 +36,11 @@ on("close", ({ target }) => {
   if (["drawer", "dialog"].includes(target.id)) target.replaceChildren(); // a secret shown once leaves the page
 }, true);
 on("htmx:after:swap", ({ detail }) => {
-  const target = detail.ctx.target;
+  const named = detail.ctx.target; // by HX-Retarget a selector
+  const target = typeof named === "string" ? $(named) : named;
   const dialog = target?.closest?.("dialog");
-  if (dialog?.matches("#drawer, #dialog") && dialog.childElementCount) open(dialog);
+  // What changes inside an open one leaves the focus with the reader.
+  if (dialog?.matches("#drawer, #dialog") && dialog.childElementCount && (target === dialog || !dialog.open)) open(dialog);
 });
 
 // Clicks ------------------------------------------------------------------------------------------
@@ -224,7 +235,8 @@ function ready(root) {
 on("htmx:after:process", ({ target }) => {
   const root = target.parentElement ?? document;
   ready(root);
-  if (target !== document.body) $("[aria-invalid=true]", target)?.focus();
+  if (target !== document.body) focusError(target);
 });
 ready(document);
+focusError(document);
 for (const one of $$("dialog[open]")) open(one);

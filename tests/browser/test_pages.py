@@ -160,6 +160,37 @@ def test_what_opens_over_a_page_shuts_nobody_out(
     assert found == []
 
 
+def test_what_was_refused_in_a_dialog_is_focused_and_in_sight(
+    site: Installation, visit: Visit, signed_in: StorageState
+) -> None:
+    """Not what takes the focus otherwise: that stands at the top, where the error is unseen."""
+    window: ViewportSize = {"width": 1280, "height": 600}
+    visitor = visit(storage_state=signed_in, viewport=window, reduced_motion="reduce")
+    page = visitor.page
+    page.goto(f"{site.organisation}/keys")
+    page.get_by_role("link", name="Create key").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("below the fold")
+    dialog.get_by_text("Limits", exact=True).click()
+    dialog.get_by_label("Networks").fill("nonsense")
+    dialog.get_by_role("button", name="Create key").click()
+    expect(dialog.locator(".error")).to_be_in_viewport(ratio=1)
+    expect(dialog.get_by_label("Networks")).to_be_focused()
+    page.goto(f"{site.organisation}/budgets")
+    page.get_by_role("link", name="Create budget").first.click()
+    dialog.get_by_label("Amount (USD)").fill("abc")
+    dialog.get_by_role("button", name="Create budget").click()
+    expect(dialog.locator(".error").first).to_be_in_viewport(ratio=1)
+    expect(dialog.get_by_label("Amount (USD)")).to_be_focused()
+    # The same form as a page of its own.
+    page.goto(f"{site.organisation}/budgets/new")
+    page.get_by_label("Amount (USD)").fill("abc")
+    page.get_by_role("button", name="Create budget").click()
+    expect(page.get_by_label("Amount (USD)")).to_be_focused()
+    assert all("422" in line for line in visitor.complaints)
+    visitor.complaints.clear()
+
+
 def test_pages_that_are_refused_say_so_in_place(
     site: Installation, visit: Visit, signed_in: StorageState
 ) -> None:
