@@ -54,7 +54,7 @@ document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
   if (!/\/playground\/runs$/.test(ctx.request.action) || ctx.response.status >= 400) return;
   const text = ctx.text;
   ctx.text = text.replace(CHANGE, "");
-  if (ctx.text !== text) inTurn(text, document.body);
+  inTurn(text, document.body).then(() => document.dispatchEvent(new Event("begun")));
 });
 
 // What a screen reader hears of it, if its user wants more than the state: whole sentences, every

@@ -183,10 +183,24 @@ on("keydown", (event) => {
     const send = $("[data-send]", composer);
     if (target.value.trim() && !composer.hasAttribute("data-running") && !send?.disabled) composer.requestSubmit(send);
   } else if (key === "Escape" && !event.defaultPrevented && !event.isComposing && !$("dialog:modal, :popover-open:not(#toasts)")) {
-    const stop = $("[data-running] [data-stop], [data-stop-run]");
-    if (stop && !stop.disabled) stop.click();
+    if (stop() || !beginning) return;
+    wanted = true;
+    event.preventDefault();
   }
 });
+// Escape while a Send is on its way: its answer is stopped as soon as the page has it.
+let beginning = false, wanted = false;
+function stop() {
+  const button = $("[data-running] [data-stop]");
+  if (button && !button.disabled) button.click();
+  return !!button;
+}
+const begins = (ctx) => /\/playground\/runs$/.test(ctx?.request?.action ?? "");
+const begun = () => { beginning = wanted = false; };
+on("htmx:before:request", ({ detail: { ctx } }) => { if (begins(ctx)) [beginning, wanted] = [true, false]; });
+on("begun", () => { if (wanted) stop(); begun(); });
+on("htmx:response:error", ({ detail: { ctx } }) => { if (begins(ctx)) begun(); });
+on("htmx:error", ({ detail: { ctx } }) => { if (begins(ctx)) begun(); });
 
 // A log follows its end while the reader is there -----------------------------------------------------
 function follow(log) {

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from lib.ids import id_text
 from tests.browser.visitor import findings_in_both_themes
@@ -136,6 +136,44 @@ def test_escape_stops_the_upstream_and_the_charge_is_shown(stage: Stage, bob: Wa
     assert row["outcome"] == "cut"
     assert row["left_at"] - stopped_at < 1_000_000_000
     expect(page.locator("[data-send]")).to_be_visible()
+    bob.assert_calm()
+
+
+def test_escape_while_a_send_is_on_its_way_stops_its_answer(stage: Stage, bob: Watched) -> None:
+    """W10: the note under the composer says so from the moment of Enter on. The model waits after
+    three words for ever: nothing else can end the answer."""
+    page, on_their_way = bob.context.new_page(), list[Route]()
+    model = stage.fake_model()
+    page.route("**/playground/runs", lambda route: on_their_way.append(route))
+
+    def begin(key: str) -> None:
+        with page.expect_request("**/playground/runs"):
+            page.keyboard.press(key)
+        assert page.locator("[data-running]").count() == 0
+
+    page.goto(stage.playground)
+    page.select_option("#chat-model", model)
+    states = "SELECT state FROM playground_run WHERE model = %s ORDER BY id"
+    # The first of a chat, one more, and that one again.
+    for number, key in enumerate(("Enter", "Enter", "Alt+r"), 1):
+        if key == "Enter":
+            page.fill("#chat-text", "hi #tokens=400 #hold=3")
+        begin(key)
+        page.keyboard.press("Escape")
+        on_their_way.pop().continue_()
+        stopped = [{"state": "stopped"}] * number
+        stage.hub.wait(lambda told=stopped: stage.rows(states, model) == told, "it is not stopped")
+        expect(page.locator("[data-running]")).to_have_count(0)
+    # What was meant for those does not stop the next one.
+    page.fill("#chat-text", "hi #tokens=4")
+    begin("Enter")
+    on_their_way.pop().continue_()
+    page.wait_for_selector(".msg[data-state=done]")
+    # Afterwards it is the panel's again.
+    page.keyboard.press("Alt+t")
+    expect(page.locator(".pane[data-pane=tools]")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator(".pane[data-pane=tools]")).to_be_hidden()
     bob.assert_calm()
 
 
