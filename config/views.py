@@ -17,7 +17,7 @@ from accounts.appearance import set_appearance
 from accounts.models import User
 from billing.wallets import Balance, balance
 from config.api import error_response
-from gateway.examples import asked_language, code_context, first_call
+from gateway.examples import asked_language, code_context, example_models, first_call
 from gateway.reference.pages import MODEL
 from gateway.rules.snippets import Call
 from gateway.shown_models import models_for
@@ -102,9 +102,7 @@ def _first_context(actor: Actor) -> dict[str, Any]:
 
 def _example_call(actor: Actor) -> Call:
     """A chat with the cheapest model that answers with text."""
-    models = models_for(actor.organisation)
-    rates = [(model.output_rate, model.name) for model in models if model.output_rate is not None]
-    return first_call(min(rates)[1] if rates else MODEL)
+    return first_call(example_models(models_for(actor.organisation))[MODEL])
 
 
 @public

@@ -1,6 +1,6 @@
 """Examples on pages: code in the language that the page was asked for, coloured."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django.conf import settings
@@ -10,7 +10,9 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 
+from gateway.reference.pages import EMBEDDING_MODEL, MODEL
 from gateway.rules.snippets import LANGUAGES, Call, Form, Language, in_form, snippet
+from gateway.shown_models import ShownModel
 
 LANGUAGE_NAMES: Final[Mapping[Language, str]] = {
     "curl": "curl",
@@ -45,6 +47,22 @@ def code_context(call: Call, language: Language) -> dict[str, Any]:
         "code": mark_safe(highlight(code, lexer, _FORMATTER)),  # noqa: S308
         "code_language": language,
         "languages": LANGUAGE_NAMES,
+    }
+
+
+def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
+    """What examples ask in the place of MODEL and of EMBEDDING_MODEL: the cheapest of `models` that
+    answers with text, one with a price before one that has none, and the cheapest that gives
+    vectors. Where there is none, itself."""
+    chats = [
+        (one.output_rate is None, one.output_rate or 0, one.name)
+        for one in models
+        if one.output_rate is not None or (one.entry is None and "text" in one.can.outputs)
+    ]
+    embeddings = [(one.input_rate or 0, one.name) for one in models if one.embeds]
+    return {
+        MODEL: min(chats)[-1] if chats else MODEL,
+        EMBEDDING_MODEL: min(embeddings)[-1] if embeddings else EMBEDDING_MODEL,
     }
 
 

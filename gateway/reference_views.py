@@ -1,5 +1,6 @@
 """What anybody may read: the API reference; where the operator shows them, models and prices."""
 
+import json
 from collections.abc import Mapping
 from functools import wraps
 from typing import Any, Final, cast
@@ -13,7 +14,14 @@ from django.views.decorators.http import require_safe
 from accounts.access import Actor, open_page, scope_of, sign_in_first
 from gateway.calculator import calculated_context
 from gateway.codecs.errors import ANTHROPIC_TYPES, GEMINI_STATUSES, KINDS
-from gateway.examples import FORM_NAMES, asked_language, code_context, embedding_call, first_call
+from gateway.examples import (
+    FORM_NAMES,
+    asked_language,
+    code_context,
+    embedding_call,
+    example_models,
+    first_call,
+)
 from gateway.installation import installation_settings
 from gateway.price_book import price_book
 from gateway.reference.errors import ERRORS
@@ -37,7 +45,7 @@ _COMPARED_MAX: Final = 4
 @require_safe
 def docs(request: HttpRequest, actor: Actor | None) -> HttpResponse:
     language = asked_language(request)
-    call = _example(PAGES["chat-completions"])
+    call, _ = _example(PAGES["chat-completions"], actor)
     context = {
         **_docs_context(language, "overview"),
         **code_context(call, language),
@@ -54,10 +62,12 @@ def docs_page(request: HttpRequest, actor: Actor | None, slug: str) -> HttpRespo
         raise Http404
     language = asked_language(request)
     paths = _paths(page)
+    call, answer = _example(page, actor)
     context = {
         **_docs_context(language, slug),
-        **code_context(_example(page), language),
+        **code_context(call, language),
         "page": page,
+        "answer": answer,
         "main": paths[0],
         "aliases": paths[1:],
         "has_example": page.slug != "not-offered",
@@ -107,9 +117,19 @@ def _docs_context(language: Language, current: str) -> dict[str, Any]:
     return {"nav": "docs", "groups": GROUPS, "current": current, "lang_query": f"?lang={language}"}
 
 
-def _example(page: Page) -> Call:
-    method = "GET" if page.example is None else "POST"
-    return Call(page.operations[0], page.path, page.example, method, page.argument)
+def _example(page: Page, actor: Actor | None) -> tuple[Call, str]:
+    """A page's example and its answer, with models that can be asked here in the place of its own;
+    a stranger who may not see the models is not told one."""
+    path, body, answer = page.path, page.example, page.answer
+    if body is not None and (actor is not None or installation_settings().public_models):
+        models = models_for(actor.organisation if actor else None)
+        for named, served in example_models(models).items():
+            path = path.replace(f"/{named}:", f"/{quote(served)}:")
+            answer = answer.replace(json.dumps(named), json.dumps(served, ensure_ascii=False))
+            if body.get("model") == named:
+                body = {**body, "model": served}
+    method = "GET" if body is None else "POST"
+    return Call(page.operations[0], path, body, method, page.argument), answer
 
 
 def _paths(page: Page) -> list[dict[str, str]]:

@@ -14,7 +14,9 @@ from django.utils.translation import gettext_lazy as _
 
 from gateway.reference.fields import Field
 
+# What the examples ask; a page shows a model of the same kind that can be asked here.
 MODEL: Final = "gpt-4o-mini"
+EMBEDDING_MODEL: Final = "text-embedding-3-small"
 
 
 @dataclass(frozen=True, slots=True)
@@ -722,7 +724,7 @@ _EMBEDDINGS: Final = Page(
         _USER,
         _MAX_COST,
     ),
-    {"model": "text-embedding-3-small", "input": "Rivers meander", "encoding_format": "float"},
+    {"model": EMBEDDING_MODEL, "input": "Rivers meander", "encoding_format": "float"},
     """{
   "object": "list",
   "data": [{"object": "embedding", "index": 0, "embedding": [0.0123, -0.0456]}],
@@ -735,7 +737,7 @@ _EMBED: Final = Page(
     _("Embed content"),
     _("Texts as vectors, in Gemini's form, one or a batch."),
     ("embed_content", "batch_embed_contents"),
-    "/v1beta/models/text-embedding-3-small:embedContent",
+    f"/v1beta/models/{EMBEDDING_MODEL}:embedContent",
     (
         Field("content", "object", _("What is embedded, as parts with text."), True),
         Field(

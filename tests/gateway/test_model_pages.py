@@ -134,3 +134,55 @@ def test_the_calculator_is_exact_for_everybody(served: Cast, client: Client) -> 
     found = text_of(client, "/pricing?q=claude").split("More rates")[1]
     assert "claude-sonnet-4-5" in found
     assert "team-default" not in found
+
+
+def code_of(client: Client, slug: str) -> str:
+    told = re.search(
+        r'<code id="code">(.*?)</code>', client.get(f"/docs{slug}").content.decode(), re.S
+    )
+    assert told
+    return unescape(re.sub(r"<[^>]+>", "", told[1]))
+
+
+CHATS = ("", "/chat-completions", "/responses", "/messages", "/generate-content", "/count-tokens",
+         "/gemini-count-tokens", "/completions", "/edits")  # fmt: skip
+VECTORS = ("/embeddings", "/embed-content")
+
+
+def test_examples_of_the_reference_ask_what_is_served(served: Cast, client: Client) -> None:
+    """The first copied request is answered; of each kind the cheapest."""
+    Route.objects.filter(model="gpt-4o-mini").update(model="my/chat 1")
+    Route.objects.filter(model="text-embedding-3-small").update(model="my-vectors")
+    assert all("team-default" in code_of(client, slug) for slug in CHATS)
+    # Not served either, but there is nothing better.
+    assert all("text-embedding-3-small" in code_of(client, slug) for slug in VECTORS)
+    set_price(SYSTEM, "my-vectors", SINCE, {"meters": {"in_text": 10**7}}, source="file")
+    cheap = {"in_text": 10**8, "out_text": 2 * 10**8}
+    set_price(SYSTEM, "my/chat 1", SINCE, {"meters": cheap}, source="file")
+    assert all("my-vectors" in code_of(client, slug) for slug in VECTORS)
+    for slug in CHATS:
+        told = code_of(client, slug)
+        assert "gpt-4o-mini" not in told
+        assert "my/chat 1" in told or "/models/my/chat%201:" in told
+    assert '"my/chat 1"' in text_of(client, "/docs/chat-completions")
+    assert "gpt-4o-mini" not in text_of(client, "/docs/messages")
+    assert "my/chat 1" in text_of(signed_in(served.alice), f"/o/{served.acme.slug}/")
+
+
+def test_examples_ask_a_model_without_a_price_where_there_is_no_other(
+    served: Cast, client: Client
+) -> None:
+    save_settings(SYSTEM, unpriced_models="free")
+    Route.objects.exclude(model="no/price").delete()
+    assert all("no/price" in code_of(client, slug) for slug in CHATS)
+
+
+def test_examples_keep_their_model_where_none_is_served_or_may_be_seen(
+    served: Cast, client: Client
+) -> None:
+    Route.objects.filter(model="gpt-4o-mini").delete()
+    save_settings(SYSTEM, public_models=False)
+    assert all("gpt-4o-mini" in code_of(client, slug) for slug in CHATS)
+    assert "team-default" in code_of(signed_in(served.alice), "/messages")
+    Channel.objects.all().delete()
+    assert "gpt-4o-mini" in code_of(signed_in(served.alice), "/messages")
