@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Js
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, organisation_page
@@ -195,7 +195,7 @@ def _recomputed(found: receipts.Recomputed) -> dict[str, Any]:
 def _rate(meter: str, rate_nano_per_million: int) -> str:
     text = format_rate(meter, rate_nano_per_million)
     if find_meter(meter).scale == "per_million":
-        return f"{money_symbol()}{text} / 1M"
+        return f"{money_symbol()}{text} / {pgettext('unit of a rate', '1M')}"
     return gettext("%(rate)s each") % {"rate": f"{money_symbol()}{text}"}
 
 

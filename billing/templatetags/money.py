@@ -57,4 +57,5 @@ def rate(nano_per_million: int | None) -> str:
     """A price per million units, exact: ``$0.25 / 1M``; a whole number has no decimals."""
     if nano_per_million is None:
         return MISSING
-    return f"{money_symbol()}{format_scaled(nano_per_million, 9)} / 1M"
+    unit = pgettext("unit of a rate", "1M")
+    return f"{money_symbol()}{format_scaled(nano_per_million, 9)} / {unit}"
