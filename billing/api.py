@@ -105,7 +105,9 @@ class LineOut(Schema):
     id: str | None = Field(description="The posting's; none for the usage of a day.")
     at: dt.datetime
     type: str
-    requests: int | None = Field(description="How many requests were charged that day.")
+    requests: int | None = Field(
+        description="How many charges there were that day: one of each attempt that cost something."
+    )
     amount: str
     balance: str = Field(description="Available and held, less debt, after this line.")
     reason: str | None

@@ -30,7 +30,8 @@ _SLACK: Final = dt.timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Line:
-    """One line. Of usage, `count` is how many requests were charged that day, else 1.
+    """One line. Of usage, `count` is how many charges there were that day, else 1: a request that
+    took two attempts may be charged for both, one that cost nothing is not charged.
 
     `balance_nano` is the balance after it. `id` is the posting's, None for usage.
     """

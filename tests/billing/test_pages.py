@@ -121,7 +121,7 @@ def test_the_overview_ties_with_the_ledger_and_the_api(people: cast.Cast) -> Non
     assert "$130.50" in page
     assert "−$18.31" in page
     assert "+$2.10" in page
-    assert "1 request" in page
+    assert "1 charge" in page
     assert "Outage" in page
     found = statement.statement(people.acme, statement.month_of(None))
     assert found.closing_nano == balance(people.acme).available_nano == 130_500_000_000
