@@ -1,4 +1,4 @@
-"""Start children in order, keep them alive, stop them in reverse order.
+"""Start children in order, keep them alive, stop them in reverse order, leaves all at once.
 
 One event loop in the main thread owns every child: the kernel ties a child's death to the thread
 that started it (stack/leash.py), so no other thread may start one.
@@ -33,7 +33,9 @@ class Child:
     """One kept process. `stop` asks it to end in good order; `orphan` ends it when we are gone.
 
     `ready` tells whether the child serves; without one it is established by living long enough.
-    `ready` and `before`, which runs ahead of every start, are called in a thread.
+    `ready` and `before`, which runs ahead of every start, are called in a thread. No other child
+    lives on a `leaf`. `farewell` is what a line says that means no more than that somebody left;
+    such lines are not shown any more once a stop was asked for.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Child:
     drop: str = "keep"
     ready: Callable[[], bool] | None = None
     before: Callable[[], None] | None = None
+    leaf: bool = False
+    farewell: str | None = None
 
 
 @dataclass(frozen=True)
@@ -306,6 +310,8 @@ class Supervisor:
 
         def on_line(line: str) -> None:
             kept.tail.append(line)
+            if self._stopping and child.farewell is not None and child.farewell in line:
+                return
             self._console.show(child.name, line)
 
         try:
@@ -335,13 +341,17 @@ class Supervisor:
         kept.established.set()
 
     async def _stop(self) -> None:
-        """Stop the children in reverse order, each with its share of the time that is left."""
+        """Stop the leaves, then the others in reverse order; all have a share of the time left."""
         self._stopping = True
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience.stop_within
-        for later, kept in reversed(list(enumerate(self._kept))):
+        leaves = [kept for kept in self._kept if kept.child.leaf]
+        others = [[kept] for kept in reversed(self._kept) if not kept.child.leaf]
+        steps = [leaves, *others]
+        for later, step in zip(reversed(range(len(steps))), steps, strict=True):
             left = deadline - loop.time() - later * self._patience.stop_reserve
-            await self._stop_one(kept, max(left, self._patience.stop_reserve))
+            seconds = max(left, self._patience.stop_reserve)
+            await asyncio.gather(*(self._stop_one(kept, seconds) for kept in step))
 
     async def _stop_one(self, kept: Kept, seconds: float) -> None:
         process = kept.process

@@ -214,6 +214,7 @@ class Installation:
             drop=cluster.drop,
             ready=cluster.ready,
             before=lambda: postgres.end_orphan(cluster.data),
+            farewell="connection to client lost",
         )
 
     def web_child(self) -> Child:
@@ -235,13 +236,14 @@ class Installation:
                 "DRAIN_ACCEPT_SECONDS": "0",
             },
             ready=lambda: probe.serves(place.reached, place.port),
+            leaf=True,
         )
 
     def worker_child(self) -> Child:
-        return Child("worker", worker_command(), self.environment)
+        return Child("worker", worker_command(), self.environment, leaf=True)
 
     def beat_child(self) -> Child:
-        return Child("beat", beat_command(), self.environment)
+        return Child("beat", beat_command(), self.environment, leaf=True)
 
     def step(self, text: str) -> None:
         say(f"  {time.time() - self.place.started_at:5.1f} s  {text}")

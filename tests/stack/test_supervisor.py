@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,42 @@ async def test_stops_in_reverse_order() -> None:
 
     await supervisor.supervise(story())
     assert heard.lines[3:] == [("third", "down"), ("second", "down"), ("first", "down")]
+
+
+async def test_leaves_stop_together_and_what_they_live_on_outlasts_them(tmp_path: Path) -> None:
+    """A worker may need the time that waiting for the beat to end would take."""
+    heard = Heard()
+    supervisor = Supervisor(heard, HASTY)
+    # A FIFO opens only when it is opened from both sides: each leaf waits for the other.
+    meeting = tmp_path / "meeting"
+    os.mkfifo(meeting)
+
+    async def story() -> None:
+        supervisor.launch(child("base", OBEDIENT))
+        for name, mode in (("left", "r"), ("right", "w")):
+            waits = f"open({str(meeting)!r}, {mode!r}).close()\nprint"
+            program = OBEDIENT.replace('print("down"', f'{waits}("down"')
+            supervisor.launch(replace(child(name, program), leaf=True))
+        await heard.times(3)
+        supervisor.ask_stop()
+
+    await supervisor.supervise(story())
+    assert sorted(heard.lines[3:5]) == [("left", "down"), ("right", "down")]
+    assert heard.lines[5:] == [("base", "down")]
+
+
+async def test_farewells_are_news_only_while_nobody_is_leaving() -> None:
+    heard = Heard()
+    supervisor = Supervisor(heard, HASTY)
+    program = OBEDIENT.replace('"up"', '"a client is lost"').replace('"down"', '"a client is lost"')
+
+    async def story() -> None:
+        supervisor.launch(replace(child("base", program), farewell="client is lost"))
+        await heard.times(1)
+        supervisor.ask_stop()
+
+    await supervisor.supervise(story())
+    assert heard.lines == [("base", "a client is lost")]
 
 
 async def test_starts_again_after_longer_and_longer_pauses(

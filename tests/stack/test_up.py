@@ -174,5 +174,10 @@ def test_kill_9_leaves_nothing_and_loses_nothing(running: Running) -> None:
         assert time.monotonic() - asked_at < STOP_SECONDS_MAX
         assert all(wait_gone(pid, 0) for pid in pids)
         assert not (running.data / "run" / "database_url").exists()
+        assert again.process.stdout is not None
+        told = again.process.stdout.read()
+        assert told.endswith("Stopped.\n")
+        assert "is killed" not in told
+        assert "FATAL" not in told
     finally:
         end(again.process)
