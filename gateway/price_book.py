@@ -4,17 +4,20 @@ import csv
 import datetime as dt
 import io
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from accounts.models import Organisation
 from billing.plans import STANDARD, ListedPlan, plan_of
 from billing.prices import ListedPrice, list_prices
+from billing.rules.meters import FALLBACKS
 from billing.rules.money import format_multiplier, format_usd
 from billing.rules.pricing import CostLines, PriceVersion, price
 from gateway.models import Channel
 from gateway.rate_words import (
     RateShown,
     condition_text,
+    meter_name,
     rate_figure,
     rate_text,
     shown_rates,
@@ -22,6 +25,8 @@ from gateway.rate_words import (
 )
 from gateway.rules.routing import matches
 from gateway.served import price_of
+
+_MAIN: Final = ("in_text", "in_cache_read", "out_text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +41,17 @@ class BookEntry:
 
     @property
     def main(self) -> dict[str, RateShown]:
-        """The three rates of a language model, as far as it has them."""
-        wanted = ("in_text", "in_cache_read", "out_text")
-        return {one.meter: one for one in self.rates if one.meter in wanted and not one.mode}
+        """The three rates of a language model, as far as it has them; what is charged for a meter
+        without one of its own, its fallback's is."""
+        stated = {one.meter: one for one in self.rates if not one.mode}
+        found = (
+            (meter, stated.get(meter) or stated.get(FALLBACKS.get(meter, ""))) for meter in _MAIN
+        )
+        return {
+            meter: replace(rate, meter=meter, name=meter_name(meter))
+            for meter, rate in found
+            if rate
+        }
 
     @property
     def others(self) -> list[RateShown]:

@@ -71,7 +71,7 @@ class ShownModel:
     @property
     def embeds(self) -> bool:
         """Whether it gives vectors: it is priced by what it reads alone."""
-        return self.entry is not None and self.entry.main.keys() == {"in_text"}
+        return self.entry is not None and "out_text" not in self.entry.main.keys() >= {"in_text"}
 
     @property
     def capabilities(self) -> dict[str, str]:

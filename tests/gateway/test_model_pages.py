@@ -72,6 +72,20 @@ def test_everybody_sees_what_can_be_asked_and_no_channel(served: Cast, client: C
         assert secret not in told
 
 
+def test_a_cached_token_without_a_rate_is_shown_at_what_it_costs(
+    served: Cast, client: Client
+) -> None:
+    """It is charged as input is, and every page says so."""
+    alice = signed_in(served.alice)
+    for told in (client.get("/models"), client.get("/pricing"), alice.get("/o/acme/prices")):
+        (row,) = (
+            row
+            for row in told.content.decode().split("<tr>")
+            if ">claude-sonnet-4-5<" in row and "$15 / 1M" in row
+        )
+        assert row.count("$3 / 1M") == 2
+
+
 def test_what_is_free_is_listed_where_the_operator_lets_it_be(served: Cast, client: Client) -> None:
     save_settings(SYSTEM, unpriced_models="free")
     assert "no/price" in names(client)
