@@ -7,6 +7,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 MINUS = "\N{MINUS SIGN}"
 MISSING = "\N{EN DASH}"
+# Over less than this, tokens per second say how the answer was packed, not how fast it was.
+SPEED_FROM_MS = 100
 
 
 def grouped(number: int) -> str:
@@ -39,9 +41,10 @@ def _three_digits(value: Decimal) -> str:
 
 
 def duration(milliseconds: int) -> tuple[tuple[str, str], ...]:
-    """A time span as (figure, unit) pairs, unit one of ``ms``, ``s``, ``m``.
+    """A time span as (figure, unit) pairs, unit one of ``ms``, ``s``, ``min``.
 
-    Below 1 s whole milliseconds; below 60 s seconds with two decimals; else minutes and seconds.
+    Below 1 s whole milliseconds; below 60 s seconds with two decimals; else minutes and seconds,
+    no seconds of a whole minute.
     """
     if milliseconds < 1000:
         return ((str(milliseconds), "ms"),)
@@ -49,7 +52,8 @@ def duration(milliseconds: int) -> tuple[tuple[str, str], ...]:
     if seconds < 60:
         return ((str(seconds), "s"),)
     minutes, rest = divmod((milliseconds + 500) // 1000, 60)
-    return ((str(minutes), "m"), (str(rest), "s"))
+    whole = ((str(minutes), "min"),)
+    return (*whole, (str(rest), "s")) if rest else whole
 
 
 def percent(part: int, whole: int) -> str:

@@ -380,7 +380,9 @@ def _cell(value: Any) -> str:
 def _speed(meters: Mapping[str, int], outcome: Mapping[str, Any]) -> str:
     tokens = sum(n for name, n in meters.items() if name in ("out_text", "out_reasoning"))
     first, total = outcome.get("ttft_ms"), outcome.get("total_ms")
-    if not tokens or first is None or total is None or total <= first:
+    if not tokens or first is None or total is None:
+        return ""
+    if total - first < formatting.SPEED_FROM_MS:
         return ""
     return _per_second(tokens, total - first)
 

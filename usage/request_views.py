@@ -19,7 +19,7 @@ from billing.rules.meters import find_meter, format_rate
 from billing.rules.money import format_usd
 from billing.templatetags.money import money_symbol
 from lib import clock
-from lib.formatting import MINUS
+from lib.formatting import MINUS, SPEED_FROM_MS
 from lib.htmx import render_part
 from lib.ids import id_text, parse_id
 from usage import filters, receipts, reports, reviews, words
@@ -210,7 +210,7 @@ def _speed(row: RequestRow) -> str:
     tokens = reports.tokens_of(row.meters)
     out = tokens.written
     answering_ms = (row.total_ms or 0) - (row.ttft_ms or 0)
-    if not out or row.ttft_ms is None or answering_ms <= 0:
+    if not out or row.ttft_ms is None or answering_ms < SPEED_FROM_MS:
         return ""
     tenths = out * 10_000 // answering_ms
     figure = f"{tenths // 10}.{tenths % 10}" if tenths < 1000 else str(tenths // 10)

@@ -58,13 +58,13 @@ def share_of(part: int, whole: int) -> str:
 
 @register.filter
 def duration(milliseconds: int | None) -> str:
-    """Milliseconds as ``842 ms``, ``3.21 s`` or ``1 m 12 s``, units in the page's language."""
+    """Milliseconds as ``842 ms``, ``3.21 s`` or ``1 min 12 s``, units in the page's language."""
     if milliseconds is None:
         return formatting.MISSING
     units = {
         "ms": pgettext("unit", "ms"),
         "s": pgettext("unit", "s"),
-        "m": pgettext("unit", "m"),
+        "min": pgettext("unit", "min"),
     }
     return " ".join(f"{figure} {units[unit]}" for figure, unit in formatting.duration(milliseconds))
 

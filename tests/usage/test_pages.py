@@ -13,10 +13,12 @@ from django.test import Client
 
 from accounts.models import Key, Role
 from billing.models import Account
+from gateway.rules.faults import FAULTS
 from lib import clock
 from lib.ids import id_text, new_id
 from tests import cast
 from tests.usage.rows import METERS, NOON, admit, end, happen, price_version, refuse
+from usage import words
 
 DAY = "range=custom&from=2026-11-18&to=2026-11-18"
 
@@ -232,6 +234,23 @@ def test_one_request(people: cast.Cast, key: Key) -> None:
     assert "Upstream A" in text
     assert "openai-east" not in text
     assert text.count('title="01') == 2
+
+
+def test_marks_of_a_request_are_words(people: cast.Cast, key: Key) -> None:
+    record = happen(key, flags=["F14", "usage_missing"])
+    text = page(cast.signed_in(people.alice), f"requests/{id_text(record.request_id)}")
+    assert "Answer cut off" in text
+    assert "F14" not in text
+    assert [code for code in FAULTS if words.flag_word(code) == code] == []
+
+
+@pytest.mark.parametrize(("answering_ms", "shown"), [(99, False), (100, True)])
+def test_no_speed_of_an_answer_that_came_at_once(
+    people: cast.Cast, key: Key, answering_ms: int, shown: bool
+) -> None:
+    record = happen(key, ttft_ms=400, total_ms=400 + answering_ms)
+    text = page(cast.signed_in(people.alice), f"requests/{id_text(record.request_id)}")
+    assert ("tok/s" in text) is shown
 
 
 def test_a_rounded_receipt_sums_to_the_charge(people: cast.Cast, key: Key) -> None:
