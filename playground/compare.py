@@ -23,7 +23,6 @@ class Result:
 
     column: int
     model: str
-    run_id: str
     ttft_ms: int | None
     total_ms: int | None
     tokens: int
@@ -61,7 +60,6 @@ def results(batch: Sequence[Run]) -> list[Result]:
             Result(
                 run.column,
                 run.model,
-                run.text_id,
                 outcome.get("ttft_ms"),
                 outcome.get("total_ms"),
                 sum(n for name, n in meters.items() if name.startswith("out_")),

@@ -1,7 +1,9 @@
 """Comparing two to four models side by side (W11)."""
 
 import random
+from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -20,6 +22,7 @@ from playground.conversations import (
     access_message,
     organisation_of,
 )
+from playground.events import SoFar
 from playground.models import Conversation, Message, Run, RunState
 from playground.offer import chat_models
 from playground.panel import PANES, form_of, panel_context
@@ -59,6 +62,8 @@ def compare_page(
     slug = organisation_of(actor).slug
     batch = compare.last_batch(conversation) if conversation else []
     running = [run for run in batch if run.state == RunState.RUNNING]
+    # Read once: the stream goes on exactly behind what the page shows.
+    written = {run.id: written_so_far(run) for run in running}
     form = context.pop("form", None)
     if form is None:
         form = form_of(Settings.from_stored(conversation.settings)) if conversation else {}
@@ -74,9 +79,9 @@ def compare_page(
         "chips": chips(actor, context.get("file_ids", [])),
         "models": chat_models(organisation_of(actor)),
         "conversation": conversation,
-        "columns": _columns(conversation, columns, slug, batch, blind=blind),
+        "columns": _columns(conversation, columns, slug, batch, written, blind=blind),
         "turns": _turns(conversation),
-        "events_url": _events_url(running, batch, slug),
+        "events_url": _events_url(batch, written, slug),
         "stops_unwatched": any(run.unwatched_ms is not None for run in running),
         "blind_asked": blind,
         "nav": "playground",
@@ -90,11 +95,11 @@ def compare_page(
     return render(request, "playground/compare.html", context, status=status)
 
 
-def _events_url(running: list[Run], batch: list[Run], slug: str) -> str:
+def _events_url(batch: list[Run], written: Mapping[UUID, SoFar], slug: str) -> str:
     """One connection for all columns, from where each of them is on the page."""
-    if not running:
+    if not written:
         return ""
-    seen = ".".join(str(written_so_far(run).seq if run in running else 999_999_999 - 1)
+    seen = ".".join(str(written[run.id].seq if run.id in written else 999_999_999 - 1)
                     for run in batch)  # fmt: skip
     url = reverse("batch_events", args=[slug, id_text(batch[0].batch)])
     return f"{url}?after={seen}"
@@ -105,6 +110,7 @@ def _columns(
     columns: list[dict[str, Any]],
     slug: str,
     batch: list[Run],
+    written: Mapping[UUID, SoFar],
     *,
     blind: bool,
 ) -> list[dict[str, Any]]:
@@ -120,11 +126,11 @@ def _columns(
                 "name": letter if blind else column["model"],
                 "preset": column.get("preset", ""),
                 "articles": [
-                    _article(message, slug, conversation, blind=blind, letter=letter)
+                    _article(message, slug, conversation, written, blind=blind, letter=letter)
                     for message in path
                     if message.role == "assistant"
                 ],
-                "running": run is not None and run.state == RunState.RUNNING,
+                "running": run is not None and run.id in written,
                 "run_id": run.text_id if run else "",
             }
         )
@@ -132,13 +138,18 @@ def _columns(
 
 
 def _article(
-    message: Message, slug: str, conversation: Conversation | None, *, blind: bool, letter: str
+    message: Message,
+    slug: str,
+    conversation: Conversation | None,
+    written: Mapping[UUID, SoFar],
+    *,
+    blind: bool,
+    letter: str,
 ) -> dict[str, Any]:
     if conversation is not None:
         message.conversation = conversation
-    running = message.run is not None and message.run.state == RunState.RUNNING
-    written = written_so_far(message.run) if running and message.run else None
-    context = page.message_context(message, slug, written)
+    so_far = written.get(message.run.id) if message.run else None
+    context = page.message_context(message, slug, so_far)
     return context | {"in_column": True, "blind": blind, "letter": letter}
 
 

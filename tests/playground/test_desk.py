@@ -221,6 +221,31 @@ def test_columns_stream_at_once_over_one_connection(stage: Stage, bob: Watched) 
     bob.assert_calm()
 
 
+def test_a_column_offers_what_its_own_answer_allows(stage: Stage, bob: Watched) -> None:
+    """Stop while it is written and Keep once there is one, whatever the other columns do."""
+    page = bob.context.new_page()
+    models = [
+        stage.fake_model(),  # waits for ever behind two words
+        stage.echo_model(4, 0),
+        stage.hub.model("http://127.0.0.1:1/v1"),
+    ]
+    page.goto(f"{stage.playground}/compare?" + "&".join(f"m={model}" for model in models))
+    send(page, "To each its own #tokens=9 #hold=2")
+    expect(page.locator("#column-1 [data-state=done]")).to_be_visible()
+    expect(page.locator("#column-2 [data-state=failed]")).to_be_visible()
+    expect(page.locator("#column-0 [data-state=answering]")).to_be_visible()
+    for number, offered in enumerate((["Stop"], ["Keep"], [])):
+        buttons = page.locator(f"#column-{number} button:visible")
+        expect(buttons.filter(has_text=re.compile("^(Stop|Keep)$"))).to_have_text(offered)
+    page.locator("#column-0").get_by_role("button", name="Stop").click()
+    expect(page.locator("#summary table")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    page.reload()
+    expect(page.get_by_role("button", name="Keep")).to_have_count(2)
+    expect(page.locator("#column-2").get_by_role("button", name="Keep")).to_have_count(0)
+    bob.assert_calm()
+
+
 def test_a_blind_vote_shows_the_names_afterwards(stage: Stage, bob: Watched) -> None:
     page = bob.context.new_page()
     models = [stage.echo_model(9, 0), stage.fake_model()]
