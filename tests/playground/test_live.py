@@ -95,6 +95,24 @@ def test_an_answer_streams_and_is_the_same_after_a_reload(stage: Stage, bob: Wat
     bob.assert_calm()
 
 
+def test_a_long_chat_scrolls_inside_the_window(stage: Stage, bob: Watched) -> None:
+    """Only the log scrolls: the composer never leaves the window."""
+    page = bob.context.new_page()
+    ask(page, stage, stage.echo_model(400, 0), PROSE * 12)
+    page.wait_for_selector(DONE)
+    higher = "document.documentElement.scrollHeight - innerHeight"
+    assert page.evaluate(
+        "(log => log.scrollHeight > 3 * innerHeight)(document.querySelector('.log'))"
+    )
+    assert page.evaluate(higher) == 0
+    page.reload()
+    for width, height in ((1280, 900), (360, 740)):
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.evaluate(higher) == 0
+        expect(page.locator("#composer")).to_be_in_viewport(ratio=1)
+    bob.assert_calm()
+
+
 def test_a_lost_network_loses_nothing(stage: Stage, bob: Watched) -> None:
     page = bob.context.new_page()
     ask(page, stage, stage.echo_model(3, 12), PROSE)
@@ -153,17 +171,20 @@ def test_escape_while_a_send_is_on_its_way_stops_its_answer(stage: Stage, bob: W
 
     page.goto(stage.playground)
     page.select_option("#chat-model", model)
-    states = "SELECT state FROM playground_run WHERE model = %s ORDER BY id"
+    stopped = "SELECT 1 FROM playground_run WHERE model = %s AND state = 'stopped'"
+
+    def stop(number: int) -> None:
+        page.keyboard.press("Escape")
+        on_their_way.pop().continue_()
+        stage.hub.wait(lambda: len(stage.rows(stopped, model)) == number, "it is not stopped")
+        expect(page.locator("[data-running]")).to_have_count(0)
+
     # The first of a chat, one more, and that one again.
     for number, key in enumerate(("Enter", "Enter", "Alt+r"), 1):
         if key == "Enter":
             page.fill("#chat-text", "hi #tokens=400 #hold=3")
         begin(key)
-        page.keyboard.press("Escape")
-        on_their_way.pop().continue_()
-        stopped = [{"state": "stopped"}] * number
-        stage.hub.wait(lambda told=stopped: stage.rows(states, model) == told, "it is not stopped")
-        expect(page.locator("[data-running]")).to_have_count(0)
+        stop(number)
     # What was meant for those does not stop the next one.
     page.fill("#chat-text", "hi #tokens=4")
     begin("Enter")
