@@ -402,6 +402,11 @@ class BudgetAlert(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} of {self.budget_id}"
 
+    @property
+    def by_refusal(self) -> bool:
+        """Told because a request did not fit what was left, not because nothing was left."""
+        return self.percent == 100 and self.spent_nano < self.limit_nano
+
 
 class RaiseState(models.TextChoices):
     WAITING = "waiting"

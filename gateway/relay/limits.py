@@ -87,8 +87,11 @@ def _standing(told: Mapping[str, Any]) -> str:
     scope, subject = told["scope"], told["subject"]
     named = f" {quote_value(subject)}" if scope in ("model", "project", "tag", "customer") else ""
     per = "" if told["period"] == "total" else f" per {told['period']}"
+    # With something left, it is this request that does not fit: a smaller one still may.
+    fits_none = told["spent"] + told["held"] >= told["limit"]
+    stands = "is used up" if fits_none else "has less left than this request may cost"
     return (
-        f"{scope} budget{named} is used up (spent {format_usd(told['spent'])} USD and held "
+        f"{scope} budget{named} {stands} (spent {format_usd(told['spent'])} USD and held "
         f"{format_usd(told['held'])} USD of {format_usd(told['limit'])} USD{per}"
     )
 

@@ -152,6 +152,26 @@ def test_letters_go_to_who_looks_after_budgets_and_whose_it_is(people: Cast, key
     assert (fifty.percent, eighty.percent) == (50, 80)
 
 
+def test_a_refusal_is_not_told_as_a_sum_that_was_not_reached(key: Key) -> None:
+    budget = make(key, alert_percents=[100])
+    spend(budget, "4.2")
+    BudgetWindow.objects.update(refused_at=clock.now())
+    budget_alerts.tell_budgets()
+    (alert,) = budget_alerts.alerts_of(budget)
+    assert alert.by_refusal
+    deliveries.spread_facts(100)
+    for delivery_id in deliveries.lease_due(100):
+        sending.send(delivery_id)
+    letter = mail.outbox[0]
+    assert letter.subject == "Key ci has too little left for a request (Acme)"
+    assert "has used 4.20 USD of 10.00 USD, and too little was left for a request." in letter.body
+    assert "100 %" not in letter.body
+    budgets.change_budget(SYSTEM, budget, nothing, amount_nano=20 * USD)
+    spend(budget, "20")
+    budget_alerts.tell_budgets()
+    assert [alert.by_refusal for alert in budget_alerts.alerts_of(budget)] == [False, True]
+
+
 def test_a_test_is_told_each_time_and_audited(key: Key) -> None:
     budget = make(key)
     for _ in range(2):

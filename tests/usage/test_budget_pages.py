@@ -9,7 +9,7 @@ from django.test import Client
 from accounts.access import SYSTEM
 from accounts.models import Key, Role
 from billing import budgets
-from billing.models import Budget
+from billing.models import Budget, BudgetAlert
 from lib import clock
 from lib.ids import id_text
 from tests.cast import Cast, make_key, member, signed_in
@@ -50,7 +50,7 @@ def test_budget_is_made_seen_changed_and_removed(people: Cast, alice: Client, ke
     assert "core" in listed
     assert "$0.00 of $12.50" in listed
     url = f"{URL}/{budget.id}"
-    assert "Would have refused none" in alice.get(url).content.decode()
+    assert "would have refused none" in alice.get(url).content.decode()
     assert alice.post(url, {"amount": "9", "enabled": "on"}).status_code == 303
     budget.refresh_from_db()
     assert (budget.amount_nano, budget.enabled) == (9 * 10**9, True)
@@ -98,8 +98,22 @@ def test_preview_tells_what_would_have_been_refused(alice: Client, key: Key) -> 
     for n in range(3):
         rows.happen(key, clock.now() - dt.timedelta(minutes=n + 1), 1_000_000_000)
     told = alice.get(f"{URL}/_f/preview", FORM | {"amount": "2", "period": "total"})
-    assert "Would have refused 1 of 3 requests" in told.content.decode()
+    assert "would have refused 1 of 3 requests charged" in told.content.decode()
     assert "Fill in the form" in alice.get(f"{URL}/_f/preview").content.decode()
+
+
+def test_an_alert_by_refusal_says_no_share_that_was_not_reached(alice: Client, key: Key) -> None:
+    alice.post(f"{URL}/new", FORM)
+    budget = Budget.objects.get()
+    facts = {"budget": budget, "kind": "reached", "starts_at": clock.now(), "limit_nano": 500_000}
+    BudgetAlert.objects.create(**facts, percent=100, spent_nano=210_000)
+    log = alice.get(f"{URL}/{budget.id}").content.decode().partition('id="alert-log"')[2]
+    assert "Too little left for a request" in log
+    assert "100 %" not in log
+    BudgetAlert.objects.update(spent_nano=500_000)
+    log = alice.get(f"{URL}/{budget.id}").content.decode().partition('id="alert-log"')[2]
+    assert "Too little left" not in log
+    assert "100 %" in log
 
 
 def test_who_may_not_write_reads_only(people: Cast, key: Key) -> None:

@@ -51,9 +51,9 @@ def test_budget_bounds_what_is_spent_and_says_so(hub: Hub, fake: FakeUpstream, s
     answer = hub.post(tenant, body)
     assert (answer.status, answer.error["code"]) == (402, "insufficient_quota")
     told = re.fullmatch(
-        rf"Insufficient Balance: {scope} budget is used up \(spent ([\d.]+) USD and held 0.00 USD "
-        r"of ([\d.]+) USD per month, needed ([\d.]+) USD; it resets at (\S+)\)"
-        rf"\. Ask for more: http://\S+/b/{budget}",
+        rf"Insufficient Balance: {scope} budget has less left than this request may cost "
+        r"\(spent ([\d.]+) USD and held 0.00 USD of ([\d.]+) USD per month, "
+        rf"needed ([\d.]+) USD; it resets at (\S+)\)\. Ask for more: http://\S+/b/{budget}",
         answer.error["message"],
     )
     assert told is not None, answer.error["message"]
@@ -83,7 +83,7 @@ def test_most_limiting_of_several_budgets_is_named(hub: Hub, fake: FakeUpstream)
     for scope, amount in (("organisation", "1"), ("team", "0.0000001"), ("key", "0.0001")):
         hub.budget(tenant, amount, scope)
     answer = hub.post(tenant, ask(model, max_tokens=1000))
-    assert answer.error["message"].startswith("Insufficient Balance: team budget is used up")
+    assert answer.error["message"].startswith("Insufficient Balance: team budget has less left")
     assert "it does not reset). Ask for more: http" in answer.error["message"]
 
 
@@ -102,7 +102,7 @@ def test_budget_for_a_model_a_tag_or_a_label_stands_over_what_has_it(
         hub.budget(tenant, "0.000000001", scope, subject)
         answer = hub.post(tenant, ask(asked, max_tokens=10), headers=headers)
         assert answer.error["message"].startswith(
-            f"Insufficient Balance: {scope} budget {subject} is used up"
+            f"Insufficient Balance: {scope} budget {subject} has less left"
         )
         if scope == "model":
             assert hub.post(tenant, ask(other, max_tokens=10)).status == 200
