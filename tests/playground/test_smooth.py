@@ -5,7 +5,7 @@ Chromium slows a page by spinning beside it, which counts the time too that a bu
 away. So the page runs at full speed here, and a task may take a quarter of that: of the processor's
 time, not of the clock's. Each answer comes twice, because a collection of garbage or another
 process strikes a task now and then: what is over in both is the page's own doing. A measurement
-all the same, and therefore of the slow lane; `rules/test_growing.py` proves that nothing that is
+all the same, and therefore of the slow lane; `rules/test_render.py` proves that nothing that is
 drawn is drawn again.
 """
 
