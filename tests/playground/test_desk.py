@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 import struct
 import time
 from collections.abc import Iterator
@@ -273,23 +274,24 @@ def open_long_chat(stage: Stage, page: Page) -> list[float]:
         "SELECT id, conversation_id FROM playground_message WHERE role = 'assistant' "
         "ORDER BY id DESC LIMIT 1"
     )
+    ids = f"ffffffff-{secrets.token_hex(2)}-7000-8000-"
     text = "Some **words** about weirs.\n\n- one\n- two\n\n```python\nhead = 0.4\n```\n" * 4
     stage.hub.connection.execute(
         "INSERT INTO playground_message (id, conversation_id, parent_id, role, content, reasoning, "
         "model, state, parts, created_at) "
         "SELECT gen, %(chat)s, before, role, %(text)s, '', 'm', 'done', '{}', now() FROM ("
         "SELECT lpad(to_hex(n), 12, 'f')::text || '', n, "
-        "('ffffffff-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid AS gen, "
+        "(%(ids)s || lpad(to_hex(n), 12, '0'))::uuid AS gen, "
         "CASE WHEN n = 1 THEN %(answer)s::uuid ELSE "
-        "('ffffffff-0000-7000-8000-' || lpad(to_hex(n - 1), 12, '0'))::uuid END AS before, "
+        "(%(ids)s || lpad(to_hex(n - 1), 12, '0'))::uuid END AS before, "
         "CASE WHEN n %% 2 = 1 THEN 'user' ELSE 'assistant' END AS role "
         "FROM generate_series(1, 400) n) made",
-        {"chat": answer["conversation_id"], "answer": answer["id"], "text": text},
+        {"chat": answer["conversation_id"], "answer": answer["id"], "text": text, "ids": ids},
     )
     stage.hub.connection.execute(
         "UPDATE playground_conversation SET leaf_id = "
-        "('ffffffff-0000-7000-8000-' || lpad(to_hex(400), 12, '0'))::uuid WHERE id = %s",
-        [answer["conversation_id"]],
+        "(%(ids)s || lpad(to_hex(400), 12, '0'))::uuid WHERE id = %(chat)s",
+        {"chat": answer["conversation_id"], "ids": ids},
     )
     url = f"{stage.playground}/c/{id_text(answer['conversation_id'])}"
     took = []
