@@ -89,7 +89,7 @@ def test_an_answer_grows_and_its_request_and_receipt_and_usage_are_there(
     ask(page, site, text)
     whole = expected_text("browser", text, 12)
     expect(blocks(page)).to_have_text(" ".join(whole.split(" ")[:5]))
-    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Send")).to_be_hidden()
     site.fake.release()
     ended(page, "done")
@@ -174,7 +174,7 @@ def test_stop_ends_the_answer_at_the_provider_too(site: Installation, owner: Vis
     page = owner.page
     ask(page, site, "On and on. #tokens=400 #hold=7 #usage=cumulative")
     expect(blocks(page)).to_have_text(re.compile(r"^(\S+ ){6}\S+$"))
-    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Stop", exact=True).click()
     ended(page, "stopped")
     expect(answer(page).locator("footer")).to_contain_text("Stopped by you")
     record = site.row(

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from lib.ids import id_text
+from lib.ids import id_text, parse_id
 from tests.browser.visitor import findings_in_both_themes
 from tests.playground.conftest import Stage, Watched, watch
 from tests.playground.test_live import ask
@@ -196,7 +196,7 @@ def test_columns_stream_at_once_over_one_connection(stage: Stage, bob: Watched) 
         expect(blocks.nth(number)).to_contain_text("the same")
     # All of them have begun while the slowest is far from its end.
     expect(page.locator(".column [data-state=answering]").last).to_be_visible()
-    page.locator("#column-3").get_by_role("button", name="Stop").click()
+    page.locator("#column-3").get_by_role("button", name="Stop", exact=True).click()
     expect(page.locator("#column-3 [data-state=stopped]")).to_be_visible()
     expect(page.locator("#summary table")).to_be_visible(timeout=20_000)
     states = page.locator(".column .msg").evaluate_all("all => all.map(one => one.dataset.state)")
@@ -238,9 +238,9 @@ def test_a_column_offers_what_its_own_answer_allows(stage: Stage, bob: Watched) 
     for number, offered in enumerate((["Stop"], ["Keep"], [])):
         buttons = page.locator(f"#column-{number} button:visible")
         expect(buttons.filter(has_text=re.compile("^(Stop|Keep)$"))).to_have_text(offered)
-    page.locator("#column-0").get_by_role("button", name="Stop").click()
+    page.locator("#column-0").get_by_role("button", name="Stop", exact=True).click()
     expect(page.locator("#summary table")).to_be_visible(timeout=20_000)
-    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
     page.reload()
     expect(page.get_by_role("button", name="Keep")).to_have_count(2)
     expect(page.locator("#column-2").get_by_role("button", name="Keep")).to_have_count(0)
@@ -272,7 +272,8 @@ def open_long_chat(stage: Stage, page: Page) -> list[float]:
     page.wait_for_selector(ENDED)
     (answer,) = stage.rows(
         "SELECT id, conversation_id FROM playground_message WHERE role = 'assistant' "
-        "ORDER BY id DESC LIMIT 1"
+        "AND conversation_id = %s",
+        parse_id(page.url.rpartition("/")[2]),
     )
     ids = f"ffffffff-{secrets.token_hex(2)}-7000-8000-"
     text = "Some **words** about weirs.\n\n- one\n- two\n\n```python\nhead = 0.4\n```\n" * 4

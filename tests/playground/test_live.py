@@ -356,7 +356,7 @@ def test_without_script_the_page_sends_and_refreshes(stage: Stage, chromium: Bro
     page.fill("#chat-text", PROSE)
     page.get_by_role("button", name="Send").click()
     expect(page).to_have_url(re.compile("/playground/c/"))
-    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
     expect(page.locator(BLOCKS)).to_contain_text("Measure twice.", timeout=15_000)
     expect(page.locator(".msg footer")).to_contain_text("measured")
     plain.context.close()
@@ -374,7 +374,7 @@ def test_another_process_serves_and_stops_the_same_run(stage: Stage, bob: Watche
         elsewhere = bob.context.new_page()
         elsewhere.goto(page.url.replace(stage.hub.url, other.url))
         wait_text(elsewhere, "calm surface")
-        elsewhere.get_by_role("button", name="Stop").click()
+        elsewhere.get_by_role("button", name="Stop", exact=True).click()
         for tab in (page, elsewhere):
             tab.wait_for_selector(".msg[data-state=stopped]", timeout=5_000)
         assert blocks(page) == blocks(elsewhere)
