@@ -8,11 +8,12 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 from billing import sql as money
 from gateway.relay.database import SESSION, Prepared, Statement
-from tests.hub import Hub
+from tests.databases import own_database
 from usage import sql as usage
 
 _ID = uuid.UUID(int=7)
@@ -42,22 +43,22 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _nodes(below)
 
 
-@pytest.mark.parametrize("name", STATEMENTS)
-def test_rows_are_looked_up_by_what_is_asked(hub: Hub, name: str) -> None:
-    """Constant CPU for a request: no scan of a table, and no index read without a condition."""
-    text, _ = STATEMENTS[name]
-    with hub.connection.transaction(force_rollback=True):
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[psycopg.Connection[Any]]:
+    """As on the first day: the tables are empty, and nothing is known of them."""
+    with own_database("plans") as dsn, psycopg.connect(dsn) as connection:
         for setting, value in SESSION.items():
-            hub.connection.execute("SELECT set_config(%s, %s, true)", [setting, value])
-        # As on the first day: the tables that grow are empty, and nothing is known of them.
-        hub.connection.execute(
-            "TRUNCATE billing_hold, billing_posting, billing_ledgerentry, billing_ratesecond, "
-            "usage_attempt, usage_usagerecord"
-        )
-        prepared = Prepared(0, text)
-        (row,) = hub.rows("EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + prepared.text.decode())
-    (found,) = row["QUERY PLAN"]
-    for node in _nodes(found["Plan"]):
+            connection.execute("SELECT set_config(%s, %s, false)", [setting, value])
+        yield connection
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_rows_are_looked_up_by_what_is_asked(fresh: psycopg.Connection[Any], name: str) -> None:
+    """Constant CPU for a request: no scan of a table, and no index read without a condition."""
+    text = Prepared(0, STATEMENTS[name][0]).text
+    row = fresh.execute(b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + text).fetchone()
+    assert row is not None
+    for node in _nodes(row[0][0]["Plan"]):
         kind = node["Node Type"]
         assert kind != "Seq Scan", node
         if "Index" in kind:
