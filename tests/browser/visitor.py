@@ -19,8 +19,13 @@ _LOOK = """async (rules) => {
   const only = rules.length ? { runOnly: rules } : {};
   return (await axe.run({ resultTypes: ['violations'], ...only })).violations;
 }"""
-_FITS = """() => {
-  const { scrollWidth, clientWidth } = document.scrollingElement;
+# Charts follow a window that was made smaller in a later frame.
+_FITS = """async () => {
+  const page = document.scrollingElement;
+  for (let frame = 0; frame < 60 && page.scrollWidth > page.clientWidth; frame++) {
+    await new Promise(requestAnimationFrame);
+  }
+  const { scrollWidth, clientWidth } = page;
   return scrollWidth <= clientWidth ? "" : `${scrollWidth} px wide in ${clientWidth}`;
 }"""
 
