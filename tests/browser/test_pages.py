@@ -121,7 +121,8 @@ def test_no_page_shuts_anybody_out_or_scrolls_sideways(
     """Axe, by all its rules, in each theme and in each language; each language on a telephone."""
     found, wide = [], {}
     for state, paths in ((signed_in, pages), (None, PUBLIC)):
-        visitor = visit(storage_state=state, **options)
+        # What is still fading in has not its colours yet.
+        visitor = visit(storage_state=state, reduced_motion="reduce", **options)
         visitor.speak(language)
         for name, page in open_each(visitor, paths):
             assert page.locator("html").get_attribute("lang") == language, name
