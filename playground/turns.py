@@ -20,7 +20,7 @@ from django.utils.translation import gettext
 from accounts.access import Actor, require
 from accounts.keys import playground_key
 from lib import clock
-from lib.ids import new_id
+from lib.ids import new_id, new_ids
 from playground.conversations import organisation_of, path_to, person_of, shown_path
 from playground.events import SoFar, append_frames, ring_all, so_far
 from playground.models import (
@@ -369,8 +369,10 @@ def end_run(
         Message.objects.filter(id=run.assistant_message_id).update(
             content=written.text, reasoning=written.reasoning, state=state, parts=dict(parts or {})
         )
-        for text in others:
+        # Ids of one millisecond are in no order, and versions are listed by theirs.
+        for id, text in zip(sorted(new_ids(len(others))), others, strict=True):
             Message.objects.create(
+                id=id,
                 conversation_id=run.conversation_id,
                 parent_id=run.user_message_id,
                 role=MessageRole.ASSISTANT,
