@@ -23,6 +23,7 @@ from gateway.codecs.events import (
     ReasoningDelta,
     RefusalDelta,
     Start,
+    Step,
     TextDelta,
     ToolArgumentsDelta,
     UpstreamError,
@@ -422,17 +423,8 @@ class Attempt:
 
     async def _relay_stream(self, answer: Answer) -> Outcome:
         call, idle_s = self._call, self._channel.timeouts.idle
-        way, client = self._way, call.asked.codec
-        reader: Decoder | Translating | InsideDecoder
-        if way.request is None:
-            decoder = reader = way.codec.decoder(self._facts)
-            if way.mends_usage:
-                reader = InsideDecoder(decoder)
-        else:
-            decoder = way.codec.translating_decoder(way.request, way.answer_tool)
-            encoder = client.encoder(way.request, call.asked.target)
-            reader = self._translating = Translating(decoder, encoder, self._facts.choices)
-        self._decoder = decoder
+        reader, decoder = self._open_reader()
+        hears_tier = self._tiered and self._way.request is None
         pieces: list[bytes] = []
         events: list[Event] = []
         heard_at, pulse, most = call.began, call.pulse, self._output_bytes_max
@@ -451,7 +443,7 @@ class Attempt:
                     pieces.append(step.raw)
                 if step.events:
                     events.extend(step.events)
-            if self._tiered and way.request is None:
+            if hears_tier:
                 self._hear_tier(tier_of_frames(b"".join(pieces)))
             if (
                 not self._committed
@@ -486,37 +478,58 @@ class Attempt:
                 blocked = None
                 call.deadline.allow("idle", idle_s, heard_at)
                 continue
-            last = events[-1] if events else None
-            if isinstance(last, Broken):
-                if not decoder.complete:
+            outcome = await self._go_on(decoder, steps, pieces, events)
+            if outcome is not None:
+                return outcome
+            if self._committed:
+                # The first content.
+                heard_at = call.time()
+                if pulse is not None:
+                    pulse.heard_at = heard_at
+                self._note(events)
+                events.clear()
+                if pieces:
                     await self._write(pieces)
-                    raise failed(last.fault)
-                # What cannot be read stands behind the whole answer, and takes nothing from it.
-                last = events[-1] = End(marked=False)
-            if not self._committed:
-                if isinstance(last, UpstreamError):
-                    raise UpstreamFailed("F23", last.kind, last.message, code=last.code)
-                if not isinstance(last, End) and not any(event.is_content for event in events):
-                    continue
-                await self._commit()
-            if isinstance(last, End):
-                return await self._end(pieces, events)
-            if isinstance(last, UpstreamError):
-                # Where the upstream's own words cannot be passed on, it is told in ours.
-                said = [] if steps[-1].raw else [self._failing(last.kind, last.message)]
-                return await self._end_failed(last, [*pieces, *said], events)
-            if self._above_hold(decoder):
-                return await self._cut_at_hold(pieces)
-            # The first content.
-            heard_at = call.time()
-            if pulse is not None:
-                pulse.heard_at = heard_at
-            self._note(events)
-            events.clear()
-            if pieces:
+                    pieces.clear()
+                call.deadline.allow("idle", idle_s, heard_at)
+
+    def _open_reader(self) -> tuple[Decoder | Translating | InsideDecoder, Decoder]:
+        """What the upstream's bytes are fed to, and the decoder that knows what they said."""
+        way, call = self._way, self._call
+        if way.request is None:
+            decoder = self._decoder = way.codec.decoder(self._facts)
+            return (InsideDecoder(decoder) if way.mends_usage else decoder), decoder
+        decoder = self._decoder = way.codec.translating_decoder(way.request, way.answer_tool)
+        encoder = call.asked.codec.encoder(way.request, call.asked.target)
+        self._translating = Translating(decoder, encoder, self._facts.choices)
+        return self._translating, decoder
+
+    async def _go_on(
+        self, decoder: Decoder, steps: Sequence[Step], pieces: Sequence[bytes], events: list[Event]
+    ) -> Outcome | None:
+        """Commit where what came has content, and end where it is the end; None = it goes on."""
+        last = events[-1] if events else None
+        if isinstance(last, Broken):
+            if not decoder.complete:
                 await self._write(pieces)
-                pieces.clear()
-            call.deadline.allow("idle", idle_s, heard_at)
+                raise failed(last.fault)
+            # What cannot be read stands behind the whole answer, and takes nothing from it.
+            last = events[-1] = End(marked=False)
+        if not self._committed:
+            if isinstance(last, UpstreamError):
+                raise UpstreamFailed("F23", last.kind, last.message, code=last.code)
+            if not isinstance(last, End) and not any(event.is_content for event in events):
+                return None
+            await self._commit()
+        if isinstance(last, End):
+            return await self._end(pieces, events)
+        if isinstance(last, UpstreamError):
+            # Where the upstream's own words cannot be passed on, it is told in ours.
+            said = [] if steps[-1].raw else [self._failing(last.kind, last.message)]
+            return await self._end_failed(last, [*pieces, *said], events)
+        if self._above_hold(decoder):
+            return await self._cut_at_hold(pieces)
+        return None
 
     def _above_hold(self, decoder: Decoder) -> bool:
         most = self._output_bytes_max
