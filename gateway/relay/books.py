@@ -357,7 +357,9 @@ class Books:
         if lease_due and self._lane.process_id is not None:
             statements.append(settlement.lease(self._lane.process_id, LEASE_S))
         try:
-            rows = await self._lane.run([settlement.lock(organisations), *statements])
+            if organisations:
+                statements.insert(0, settlement.lock(organisations))
+            rows = await self._lane.run(statements)
         except DatabaseAway:
             self._lease_due = lease_due
             self._marks = marks | self._marks

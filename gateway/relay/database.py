@@ -166,11 +166,9 @@ class Lane:
                     results = await self._exchange(pgconn, statements)
                     failed = _failure(results)
                     if failed is not None:
-                        # The session is inside a failed transaction until this; which of the
-                        # statements were prepared before the failure is not known.
-                        undo: list[Statement] = [("ROLLBACK", {}), ("DEALLOCATE ALL", {})]
+                        # Which of the statements were prepared before the failure is not known.
                         self._known.clear()
-                        await self._exchange(pgconn, undo, bare=True)
+                        await self._exchange(pgconn, [("DEALLOCATE ALL", {})])
                         self._known.clear()
                         raise failed
             except TimeoutError as error:
@@ -182,20 +180,15 @@ class Lane:
             except asyncio.CancelledError:
                 self._lose("left while waiting")
                 raise
-        return [_rows(result) for result in results[1:-1]]
+        return [_rows(result) for result in results]
 
-    async def _exchange(
-        self, pgconn: PGconn, statements: Sequence[Statement], *, bare: bool = False
-    ) -> list[PGresult]:
+    async def _exchange(self, pgconn: PGconn, statements: Sequence[Statement]) -> list[PGresult]:
+        """What stands before one sync is one transaction: BEGIN and COMMIT would only cost."""
         self._results = []
         # It may be answered, and then is nobody's, before the last of it is known to be written.
         answer = self._answer = asyncio.get_running_loop().create_future()
-        if not bare:
-            self._send(pgconn, "BEGIN", {})
         for text, parameters in statements:
             self._send(pgconn, text, parameters)
-        if not bare:
-            self._send(pgconn, "COMMIT", {})
         pgconn.pipeline_sync()
         if pgconn.flush():
             await self._flush(pgconn)
