@@ -10,6 +10,9 @@ from typing import Literal
 Reason = Literal["first_content", "idle", "total", "stall", "drain", "left"]
 
 _FAR = 86_400.0
+# A limit that is further away than this is looked at again then: most requests end before, and a
+# timer that is moved for each of their limits costs more than the look.
+_LOOK_S = 10.0
 
 
 class Deadline:
@@ -29,19 +32,21 @@ class Deadline:
 
     def limit(self, reason: Reason, seconds: float) -> None:
         """Nothing of this request may last longer than that from now."""
-        at = self._loop.time() + seconds
+        now = self._loop.time()
+        at = now + seconds
         if at < self._end:
             self._end, self._end_reason = at, reason
             if at < self._at:
-                self._move(reason, at)
+                self._move(reason, at, now)
 
     def allow(self, reason: Reason, seconds: float, since: float | None = None) -> None:
         """The next step may take so long from now, or since then, within the limit of the whole."""
-        at = (self._loop.time() if since is None else since) + seconds
+        now = self._loop.time() if since is None else since
+        at = now + seconds
         if at < self._end:
-            self._move(reason, at)
+            self._move(reason, at, now)
         else:
-            self._move(self._end_reason, self._end)
+            self._move(self._end_reason, self._end, now)
 
     def interrupt(self, reason: Reason) -> None:
         """Cancel the task now; the first reason stands until it is caught."""
@@ -63,17 +68,18 @@ class Deadline:
             self._armed.cancel()
             self._armed = None
 
-    def _move(self, reason: Reason, at: float) -> None:
+    def _move(self, reason: Reason, at: float, now: float) -> None:
         self._next, self._at = reason, at
         if self._armed is None:
-            self._armed = self._loop.call_at(at, self._look)
+            self._armed = self._loop.call_at(min(at, now + _LOOK_S), self._look)
         elif self._armed.when() > at:
             self._armed.cancel()
             self._armed = self._loop.call_at(at, self._look)
 
     def _look(self) -> None:
         self._armed = None
-        if self._loop.time() >= self._at:
+        now = self._loop.time()
+        if now >= self._at:
             self.interrupt(self._next)
         else:
-            self._armed = self._loop.call_at(self._at, self._look)
+            self._armed = self._loop.call_at(min(self._at, now + _LOOK_S), self._look)
