@@ -14,6 +14,7 @@ from gateway.codecs.chat import (
     OwnTool,
     Text,
     ToolResult,
+    WebSearch,
 )
 from gateway.codecs.errors import RequestFault, quote_value
 
@@ -22,6 +23,21 @@ _ALWAYS_INCLUDED: Final = frozenset({"reasoning.encrypted_content"})
 _MARKABLE: Final = frozenset({Text, Image, File, FunctionTool})
 # They have no word for a tool that failed; its text stays.
 _NO_FAILED: Final[frozenset[Dialect]] = frozenset({"openai", "responses"})
+# The limits of a web search that the forms have in common, as they are told.
+_SEARCH_LIMITS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "context_size": "search_context_size",
+        "uses_max": "max_uses",
+        "allowed_domains": "allowed_domains",
+        "blocked_domains": "blocked_domains",
+        "city": "user_location",
+        "region": "user_location",
+        "country": "user_location",
+        "timezone": "user_location",
+    }
+)
+# Those that Grok alone has.
+_LIVE_SEARCH: Final = ("from_date", "to_date", "max_search_results")
 # Fields that all but gemini call as we do are not listed.
 _GENERATION: Final = "generationConfig."
 _NAMES: Final[Mapping[Dialect, Mapping[str, str]]] = MappingProxyType(
@@ -101,6 +117,22 @@ def _is_missed(request: ChatRequest, field: str) -> bool:
     if field == "include" and set(request.include) <= _ALWAYS_INCLUDED:
         return False
     return given(request, field)
+
+
+def lost_of_search(search: WebSearch, *kept: str) -> tuple[str, ...]:
+    """The limits of a web search that an upstream is not told, for it can say only `kept`."""
+    names = [
+        f"tools.{told}"
+        for limit, told in _SEARCH_LIMITS.items()
+        if limit not in kept and getattr(search, limit)
+    ]
+    if search.form == "search_parameters":
+        own = search.own
+        names += [f"search_parameters.{name}" for name in _LIVE_SEARCH if own.get(name) is not None]
+        sources = own.get("sources") or ()
+        if any(one.get("type") != "web" for one in sources):
+            names.append("search_parameters.sources")
+    return tuple(dict.fromkeys(names))
 
 
 def own_tool_fault(tool: OwnTool) -> RequestFault:

@@ -297,7 +297,8 @@ def message_of(
     size: int = 0,
     limit: int = 0,
 ) -> str:
-    """Fill in the phrase of `kind`; `what` is clipped and `model` is quoted as a client's value.
+    """Fill in the phrase of `kind`; `what` is clipped, for names of a client's own may stand in it
+    keys are masked, and `model` is quoted as a client's value.
 
     A timeout says after how many seconds, when `seconds` is not 0.
     """
@@ -305,7 +306,7 @@ def message_of(
     if kind == "timeout" and seconds:
         phrase += ": timed out after {seconds} s"
     return phrase.format(
-        what=what[:_WHAT_CHARACTERS_MAX],
+        what=mask_value(what[:_WHAT_CHARACTERS_MAX]),
         model=quote_value(model),
         seconds=seconds,
         size=size,

@@ -41,6 +41,12 @@ def read_url(url: str, path: str) -> Url | Base64:
     return read_base64(url[found.end() :], found[1] or "application/octet-stream", path)
 
 
+def file_name(name: str, media_type: str) -> str:
+    """The name of a file for those who refuse one without; the ending tells what it is."""
+    ending = next((ending for ending, known in _BY_ENDING.items() if known == media_type), "pdf")
+    return name or f"file.{ending}"
+
+
 def read_base64(data: str, media_type: str, path: str) -> Base64:
     """Data in base64, kept as text. Raises RequestFault: invalid_type, body_too_large."""
     try:

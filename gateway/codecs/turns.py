@@ -61,6 +61,19 @@ def merge_turns(messages: tuple[Message, ...]) -> tuple[Turn, ...]:
     return tuple(Turn(role, _results_first(parts, places)) for role, parts in turns)
 
 
+def answered_at_once(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The messages with the results of tools right behind the turn that called for them, for whom
+    refuses what stands between."""
+    told: list[Message] = []
+    behind: int | None = None
+    for message in messages:
+        at = len(told) if behind is None or message.role != "tool" else behind
+        told.insert(at, message)
+        if message.role in ("assistant", "tool"):
+            behind = at + 1
+    return tuple(told)
+
+
 def _results_first(parts: list[Part], places: Mapping[str, int]) -> tuple[Part, ...]:
     results = [part for part in parts if isinstance(part, ToolResult)]
     results.sort(key=lambda result: places.get(result.call_id, len(places)))

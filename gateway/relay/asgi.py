@@ -26,7 +26,7 @@ from uuid import UUID
 
 from billing.rules.money import format_usd
 from gateway.codecs.amount import read_amount
-from gateway.codecs.errors import KINDS, RequestFault, message_of
+from gateway.codecs.errors import KINDS, RequestFault, message_of, quote_value
 from gateway.codecs.labels import NO_LABELS, read_labels
 from gateway.relay import kept_responses, legacy_billing, models_list
 from gateway.relay.auth import Credentials, Principal, read_credentials
@@ -250,7 +250,7 @@ class Relay:
             await client.respond(204, _PREFLIGHT, b"")
             return
         if endpoint is None:
-            await client.fault(RequestFault("route_not_found", None, path))
+            await client.fault(RequestFault("route_not_found", None, quote_value(path)))
             return
         if method not in endpoint.methods:
             allow = (b"allow", endpoint.allow.encode())

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.codecs.anthropic import companions as anthropic_count
+from gateway.codecs.anthropic import history as anthropic_history
 from gateway.codecs.anthropic import request as anthropic_request
 from gateway.codecs.chat import Dialect
 from gateway.codecs.gemini import count_tokens as gemini_count
@@ -16,6 +17,7 @@ from gateway.providers.provider import BadAddress, Operation
 from gateway.relay.call import Call, Head, Refused
 from gateway.relay.dialects import JSON, Target
 from gateway.relay.upstream import Outgoing, UpstreamFailed
+from gateway.relay.way import passed_headers
 from gateway.rules.bound import estimate_tokens
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
@@ -49,12 +51,16 @@ class Counter(NamedTuple):
     write_answer: Callable[[int], bytes]
 
 
+def _edit_anthropic(facts: anthropic_request.ChatFacts, model: str) -> bytes:
+    return anthropic_request.edit(facts, model, quirks=anthropic_history.fit(facts.body))
+
+
 COUNTERS: Final[Mapping[Dialect, Counter]] = MappingProxyType(
     {
         "anthropic": Counter(
             "count_tokens",
             lambda raw, target: anthropic_request.read_counting(raw),
-            anthropic_request.edit,
+            _edit_anthropic,
             anthropic_count.read_count,
             anthropic_count.write_count,
         ),
@@ -109,7 +115,8 @@ async def _ask(
         except BadAddress:
             continue
         tries += 1
-        outgoing = Outgoing(codec, url, counter.edit(facts, model), JSON)
+        passed = passed_headers(channel, codec, call.asked.headers)
+        outgoing = Outgoing(codec, url, counter.edit(facts, model), JSON, passed)
         key = call.parts.health.usable_key(channel.id)
         try:
             answer = await call.parts.upstreams.post(

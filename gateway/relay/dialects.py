@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from gateway.codecs.anthropic import errors as anthropic_errors
+from gateway.codecs.anthropic import history as anthropic_history
 from gateway.codecs.anthropic import request as anthropic_request
 from gateway.codecs.anthropic import response as anthropic_response
 from gateway.codecs.anthropic import stream as anthropic_stream
@@ -35,6 +36,7 @@ from gateway.codecs.errors import KINDS, ErrorKind
 from gateway.codecs.events import BrokenFault, Event, Step, UpstreamError
 from gateway.codecs.faults import UpstreamFault
 from gateway.codecs.gemini import errors as gemini_errors
+from gateway.codecs.gemini import history as gemini_history
 from gateway.codecs.gemini import request as gemini_request
 from gateway.codecs.gemini import response as gemini_response
 from gateway.codecs.gemini import stream as gemini_stream
@@ -47,6 +49,7 @@ from gateway.codecs.openai import request as openai_request
 from gateway.codecs.openai import response as openai_response
 from gateway.codecs.openai import stream as openai_stream
 from gateway.codecs.openai import usage as openai_usage
+from gateway.codecs.raws import dicts, members_of, value_of
 from gateway.codecs.responses import errors as responses_errors
 from gateway.codecs.responses import quirks as responses_quirks
 from gateway.codecs.responses import request as responses_request
@@ -62,6 +65,8 @@ JSON: Final = "application/json"
 # Where nobody bounds the searches of a request, that many are held for; what is above is not the
 # customer's (I13).
 SEARCHES_ASSUMED: Final = 10
+# How many sources xAI's live search uses where nothing is said (docs.x.ai, 2025-10).
+LIVE_SOURCES_ASSUMED: Final = 20
 _COMMENT: Final = b": ping\n\n"
 
 
@@ -416,12 +421,12 @@ class _OpenAI(OpenAICodec[openai_request.ChatFacts]):
 
     def needs(self, facts: openai_request.ChatFacts) -> Needs:
         body = facts.body
-        effort = _value(body, "reasoning_effort")
-        switch = _value(body, "thinking")
+        effort = value_of(body.value("reasoning_effort"))
+        switch = value_of(body.value("thinking"))
         thinks = body.value("enable_thinking") == b"true" or (
             isinstance(switch, dict) and switch.get("type") in ("enabled", "auto")
         )
-        own = _value(body, "parameters")
+        own = value_of(body.value("parameters"))
         if isinstance(own, dict):
             thinks = thinks or own.get("enable_thinking") is True
         return Needs(
@@ -434,9 +439,18 @@ class _OpenAI(OpenAICodec[openai_request.ChatFacts]):
         )
 
     def searches_max(self, facts: openai_request.ChatFacts) -> int:
+        body = facts.body
         # A model with search looks once for each choice.
-        asked = facts.body.value("web_search_options") is not None
-        return facts.choices if asked else 0
+        most = facts.choices if body.value("web_search_options") is not None else 0
+        if (live := body.value("search_parameters")) is not None:
+            asked = members_of(live)
+            told = asked.get("max_search_results")
+            most += 0 if asked.get("mode") == "off" else _searches(told, LIVE_SOURCES_ASSUMED)
+        own = members_of(body.value("parameters"))
+        if own.get("enable_search") or body.value("enable_search") == b"true":
+            most += SEARCHES_ASSUMED
+        # Those of GLM and Kimi.
+        return most + SEARCHES_ASSUMED * (b"web_search" in (body.value("tools") or b""))
 
     def decoder(self, facts: openai_request.ChatFacts) -> Decoder:
         return openai_stream.Decoder(usage_asked=facts.usage_asked, choices=facts.choices)
@@ -482,8 +496,7 @@ class ResponsesCodec(Codec[responses_request.ChatFacts]):
         return responses_request.fetched_urls(request)
 
     def searches_max(self, facts: responses_request.ChatFacts) -> int:
-        calls = _value(facts.body, "max_tool_calls")
-        most = calls if isinstance(calls, int) else SEARCHES_ASSUMED
+        most = _searches(value_of(facts.body.value("max_tool_calls")))
         return most * len(_search_tools(facts.body))
 
     def unseen_input(self, facts: responses_request.ChatFacts) -> bool:
@@ -566,7 +579,15 @@ class _Anthropic(Codec[anthropic_request.ChatFacts]):
         thinking: JsonObject | None,
         quirks: Quirks,
     ) -> bytes:
-        return anthropic_request.edit(facts, model, output_cap=output_cap)
+        return anthropic_request.edit(facts, model, output_cap=output_cap, quirks=quirks)
+
+    def concerned(self, facts: anthropic_request.ChatFacts, flags: frozenset[Flag]) -> bool:
+        return anthropic_history.concern(facts.body)
+
+    def fit(
+        self, facts: anthropic_request.ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]
+    ) -> Quirks:
+        return anthropic_history.fit(facts.body)
 
     def decode(
         self, facts: anthropic_request.ChatFacts, target: Target, request_id: str, received_at: int
@@ -582,9 +603,7 @@ class _Anthropic(Codec[anthropic_request.ChatFacts]):
         return anthropic_request.fetched_urls(request)
 
     def searches_max(self, facts: anthropic_request.ChatFacts) -> int:
-        tools = _search_tools(facts.body)
-        uses = [tool.get("max_uses") for tool in tools]
-        return sum(most if isinstance(most, int) else SEARCHES_ASSUMED for most in uses)
+        return sum(_searches(tool.get("max_uses")) for tool in _search_tools(facts.body))
 
     def read_answer(self, raw: bytes) -> WholeAnswer:
         return anthropic_response.read(raw)
@@ -659,7 +678,17 @@ class _Gemini(Codec[gemini_request.ChatFacts]):
         thinking: JsonObject | None,
         quirks: Quirks,
     ) -> bytes:
-        return gemini_request.edit(facts, model, output_cap=output_cap, thinking=thinking)
+        return gemini_request.edit(
+            facts, model, output_cap=output_cap, thinking=thinking, quirks=quirks
+        )
+
+    def concerned(self, facts: gemini_request.ChatFacts, flags: frozenset[Flag]) -> bool:
+        return gemini_history.concern(facts.body, flags)
+
+    def fit(
+        self, facts: gemini_request.ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]
+    ) -> Quirks:
+        return gemini_history.fit(facts.body, upstream.flags)
 
     def decode(
         self, facts: gemini_request.ChatFacts, target: Target, request_id: str, received_at: int
@@ -774,11 +803,10 @@ def _search_tools(body: Body) -> list[dict[str, Any]]:
     raw = body.value("tools")
     if raw is None or b"web_search" not in raw:
         return []
-    tools = msgspec.json.decode(raw)
-    found = [tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+    found = dicts(value_of(raw))
     return [tool for tool in found if str(tool.get("type")).startswith("web_search")]
 
 
-def _value(body: Body, name: str) -> object:
-    raw = body.value(name)
-    return None if raw is None else msgspec.json.decode(raw)
+def _searches(asked: Any, assumed: int = SEARCHES_ASSUMED) -> int:
+    """A bound of the searches, by what a client wants; what is none bounds nothing."""
+    return asked if type(asked) is int and asked >= 0 else assumed

@@ -185,7 +185,7 @@ class Asking:
             client.content_type(self._target, stream=stream),
             stream,
             model,
-            self._passed(channel),
+            passed_headers(channel, client, self._headers),
             thinking,
             facts=None if self.turn is None else self.turn.facts_for(channel.id),
             quirks=quirks,
@@ -219,7 +219,9 @@ class Asking:
             JSON,
             False,
             model,
-            self._passed(channel) if codec.name == self._client.name else {},
+            passed_headers(channel, codec, self._headers)
+            if codec.name == self._client.name
+            else {},
             encoded=sending.encoded,
             exchange=sending.exchange,
         )
@@ -312,17 +314,21 @@ class Asking:
             return {}
         return {id_: read_collected(content) for id_, content in found.items()}
 
-    def _passed(self, channel: Channel) -> Mapping[str, str]:
-        dialect = self._client.name
-        wanted = channel.passed[dialect]
-        if not wanted:
-            return {}
-        given = {
-            name.decode(): value.decode("latin-1")
-            for name, value in self._headers
-            if name in wanted
-        }
-        return channel.provider.passed_headers(dialect, given) if given else given
+
+def passed_headers(
+    channel: Channel, codec: Codec[Any], headers: Sequence[tuple[bytes, bytes]]
+) -> Mapping[str, str]:
+    """Those of a client's headers that go on to a channel that is asked in its own dialect."""
+    wanted = channel.passed[codec.name]
+    if not wanted:
+        return {}
+    given: dict[str, str] = {}
+    for line, value in headers:
+        if line in wanted:
+            name, text = line.decode(), value.decode("latin-1")
+            # A list may stand in several lines.
+            given[name] = f"{given[name]},{text}" if name in given else text
+    return channel.provider.passed_headers(codec.name, given) if given else given
 
 
 def _url(channel: Channel, operation: Operation, model: str, asked: str) -> str:

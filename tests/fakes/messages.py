@@ -145,6 +145,7 @@ class Messages(Talk):
             raise Wrong(400, "temperature: range: 0..1")
         if any(not stop.strip() for stop in body.get("stop_sequences") or ()):
             raise Wrong(400, "stop_sequences: each stop sequence must contain non-whitespace")
+        _closed_objects(_form(body.get("output_config")))
         thinking = body.get("thinking") or {"type": "disabled"}
         match thinking:
             case {"type": "disabled"}:
@@ -279,6 +280,19 @@ def _form(output_config: Any) -> dict[str, Any] | None:
         case {"format": {"type": "json_schema", "schema": dict(schema)}}:
             return dict(schema)
     return None
+
+
+def _closed_objects(schema: Any) -> None:
+    """An object in the schema of an answer names all its members."""
+    if isinstance(schema, list):
+        for one in schema:
+            _closed_objects(one)
+    elif isinstance(schema, dict):
+        if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
+            told = "For 'object' type, 'additionalProperties' must be explicitly set to false"
+            raise Wrong(400, f"output_config.format.schema: {told}")
+        for one in schema.values():
+            _closed_objects(one)
 
 
 def _check_tool(i: int, tool: dict[str, Any]) -> None:

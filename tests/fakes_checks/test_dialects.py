@@ -215,7 +215,14 @@ SCHEMA = {
         "home": {"$ref": "#/$defs/home"},
         "ok": {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
     },
-    "$defs": {"home": {"type": "object", "properties": {"lat": {"type": "number"}}}},
+    "additionalProperties": False,
+    "$defs": {
+        "home": {
+            "type": "object",
+            "properties": {"lat": {"type": "number"}},
+            "additionalProperties": False,
+        }
+    },
 }
 
 
@@ -246,6 +253,15 @@ def test_a_schema_is_answered_with_json_that_fits(
         True,
     )
     assert len(said.text.split(" ")) == said.usage[2] == only_row(fake)["emitted"]
+
+
+def test_claude_refuses_a_schema_of_open_objects(fake: FakeUpstream) -> None:
+    """platform.claude.com, "Structured outputs", 2026-11."""
+    schema = {"type": "object", "properties": {"a": {"type": "array", "items": SCHEMA}}}
+    answer = MESSAGES.ask(
+        fake, "x", output_config={"format": {"type": "json_schema", "schema": schema}}
+    )
+    assert (answer.status, b"additionalProperties" in answer.body) == (400, True)
 
 
 @every_form

@@ -17,7 +17,7 @@ from gateway.codecs.anthropic.request_decode import decode as decode
 from gateway.codecs.anthropic.request_encode import encode as encode
 from gateway.codecs.anthropic.request_encode import fetched_urls as fetched_urls
 from gateway.codecs.asked import check_model, storable_user
-from gateway.codecs.body import Body, read_body
+from gateway.codecs.body import NO_QUIRKS, Body, Quirks, read_body
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.members import Members
 
@@ -87,14 +87,20 @@ def read_counting(raw: bytes) -> ChatFacts:
     return _read(raw, counting=True)
 
 
-def edit(facts: ChatFacts, upstream_model: str, *, output_cap: int | None = None) -> bytes:
+def edit(
+    facts: ChatFacts,
+    upstream_model: str,
+    *,
+    output_cap: int | None = None,
+    quirks: Quirks = NO_QUIRKS,
+) -> bytes:
     """The body for the upstream: the client's bytes with only what must change changed.
 
     The model gets its upstream name, our own fields are taken out, and `output_cap`, in tokens,
-    takes the place of the client's cap.
+    takes the place of the client's cap; `quirks` are those of the history.
     """
     body = facts.body
-    edits: dict[str, bytes | None] = {}
+    edits: dict[str, bytes | None] = dict(quirks.edits)
     if upstream_model != facts.model:
         edits["model"] = msgspec.json.encode(upstream_model)
     if output_cap is not None:

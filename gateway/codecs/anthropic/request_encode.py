@@ -13,6 +13,7 @@ from gateway.codecs.anthropic.message_encode import (
     write_cache,
     write_conversation,
 )
+from gateway.codecs.anthropic.schema import fit_schema
 from gateway.codecs.chat import (
     ChatRequest,
     Effort,
@@ -27,7 +28,7 @@ from gateway.codecs.chat import (
     Upstream,
     WebSearch,
 )
-from gateway.codecs.dropped import client_name, dropped_names, own_tool_fault
+from gateway.codecs.dropped import client_name, dropped_names, lost_of_search, own_tool_fault
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.reasoning import DYNAMIC, budget_of, effort_of, nearest, thinks
 
@@ -58,6 +59,7 @@ _FOREIGN = (
 _TIERS = {"auto": "auto", "default": "standard_only"}
 _SENTENCE = "Answer with one JSON object only, without any other text."
 _SEARCH_TYPE = "web_search_20250305"
+_PLACE = ("city", "region", "country", "timezone")
 
 
 def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
@@ -127,14 +129,19 @@ class _Writing:
             return
         if not isinstance(form, JsonSchema):
             self._sentence = _SENTENCE
-        elif not self._has("no_json_schema"):
-            told = {"type": "json_schema", "schema": form.schema}
-            self._config({"format": told})
+        elif (told := self._fitting(form)) is not None:
+            self._config({"format": {"type": "json_schema", "schema": told}})
         elif self._request.tools or thinks(self._request):
             schema = msgspec.json.encode(form.schema).decode()
             self._sentence = f"{_SENTENCE} It must fit this JSON Schema: {schema}"
         else:
             self._answer_tool = ANSWER_TOOL
+
+    def _fitting(self, form: JsonSchema) -> JsonObject | None:
+        """The schema as the model keeps to it by itself; None where it cannot."""
+        if self._has("no_json_schema"):
+            return None
+        return form.schema if self._same else fit_schema(form.schema)
 
     def _config(self, told: JsonObject) -> None:
         self._body["output_config"] = self._body.get("output_config", {}) | told
@@ -203,20 +210,12 @@ class _Writing:
         told: JsonObject = {"type": _SEARCH_TYPE, "name": "web_search"}
         if search.uses_max is not None:
             told["max_uses"] = search.uses_max
-        if search.context_size is not None:
-            self._dropped.append("search_context_size")
-        if search.allowed_domains:
-            # The dialect takes only one of the two lists, and this one says more.
-            told["allowed_domains"] = search.allowed_domains
-            self._dropped += ["blocked_domains"] if search.blocked_domains else []
-        elif search.blocked_domains:
-            told["blocked_domains"] = search.blocked_domains
-        place = {
-            "city": search.city,
-            "region": search.region,
-            "country": search.country,
-            "timezone": search.timezone,
-        }
+        # The dialect takes only one of the two lists, and that of the allowed ones says more.
+        domains = "allowed_domains" if search.allowed_domains else "blocked_domains"
+        if found := getattr(search, domains):
+            told[domains] = found
+        self._dropped += lost_of_search(search, "uses_max", domains, *_PLACE)
+        place = {name: getattr(search, name) for name in _PLACE}
         if known := {name: value for name, value in place.items() if value is not None}:
             told["user_location"] = {"type": "approximate"} | known
         return told

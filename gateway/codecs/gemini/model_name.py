@@ -81,7 +81,8 @@ def settings_of(suffix: Suffix, efforts: tuple[Effort, ...] = ()) -> ReasoningSe
         case "low" | "high" as effort:
             return ReasoningSettings(effort, shown=True)
         case budget:
-            return ReasoningSettings(_level(budget, efforts), budget, shown=True)
+            # With a budget of 0 the provider refuses to be asked for thoughts.
+            return ReasoningSettings(_level(budget, efforts), budget, shown=budget != 0)
 
 
 def _level(budget: int, efforts: tuple[Effort, ...]) -> Effort:

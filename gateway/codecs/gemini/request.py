@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from gateway.codecs.asked import read_max_cost
-from gateway.codecs.body import Body, read_body
+from gateway.codecs.body import NO_QUIRKS, Body, Quirks, read_body
 from gateway.codecs.chat import JsonObject
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.gemini.names import camel, spelling
@@ -124,15 +124,17 @@ def edit(
     *,
     output_cap: int | None = None,
     thinking: JsonObject | None = None,
+    quirks: Quirks = NO_QUIRKS,
 ) -> bytes:
     """The body for the upstream: the client's bytes with only what must change changed.
 
     `output_cap`, in tokens for one candidate, takes the place of the client's cap; `thinking` (of
     a model's suffix, `thinking.suffix_thinking`) that of its thinkingConfig. Our own field is taken
     out. A model in the body is not what counts, but it must not name another than the path.
+    `quirks` are those of the history.
     """
     body = facts.body
-    edits: dict[str, bytes | None] = {}
+    edits: dict[str, bytes | None] = dict(quirks.edits)
     if "max_cost" in body.members:
         edits["max_cost"] = None
     if upstream_model != facts.model and "model" in body.members:

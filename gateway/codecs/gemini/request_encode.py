@@ -21,7 +21,13 @@ from gateway.codecs.chat import (
     Url,
     WebSearch,
 )
-from gateway.codecs.dropped import client_name, dropped_names, given, own_tool_fault
+from gateway.codecs.dropped import (
+    client_name,
+    dropped_names,
+    given,
+    lost_of_search,
+    own_tool_fault,
+)
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.gemini.contents_encode import reads_address, write_contents
 from gateway.codecs.gemini.request_decode import STOPS_MAX, only_here
@@ -64,16 +70,6 @@ _VOICES: Final = re.compile(
     "|Sadaltager|Schedar|Sulafat|Umbriel|Vindemiatrix|Zephyr|Zubenelgenubi"
 )
 _NO_PARAMETERS: Final = frozenset({"type", "properties", "required", "additionalProperties"})
-_SEARCH_LIMITS: Final = {
-    "context_size": "search_context_size",
-    "uses_max": "max_uses",
-    "allowed_domains": "allowed_domains",
-    "blocked_domains": "blocked_domains",
-    "city": "user_location",
-    "region": "user_location",
-    "country": "user_location",
-    "timezone": "user_location",
-}
 
 
 def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
@@ -202,6 +198,8 @@ class _Writing:
         function: JsonObject = {"name": tool.name}
         if tool.description is not None:
             function["description"] = tool.description
+        if tool.strict:
+            self._dropped.append("strict")
         schema = tool.schema
         if schema is None or (not self._same and _says_nothing(schema)):
             return function
@@ -217,8 +215,7 @@ class _Writing:
     def _search(self, search: WebSearch) -> JsonObject:
         if search.form == "gemini":
             return search.own
-        lost = [told for name, told in _SEARCH_LIMITS.items() if getattr(search, name)]
-        self._dropped += [f"tools.{told}" for told in lost]
+        self._dropped += lost_of_search(search)
         return {"googleSearch": {}}
 
     def _write_extra(self) -> None:

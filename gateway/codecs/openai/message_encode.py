@@ -4,6 +4,8 @@ from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any
 
+from msgspec import structs
+
 from gateway.codecs.chat import (
     Audio,
     Base64,
@@ -26,8 +28,8 @@ from gateway.codecs.chat import (
 )
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.events import Seal, Source
-from gateway.codecs.media import audio_format, data_url
-from gateway.codecs.turns import split_system
+from gateway.codecs.media import audio_format, data_url, file_name
+from gateway.codecs.turns import answered_at_once, split_system
 
 _PLAIN_TEXT = "text/plain"
 
@@ -47,6 +49,8 @@ def write_messages(
             texts = (*texts, Text(sentence))
         if texts:
             messages = (Message("system", texts), *messages)
+    if request.dialect != "openai":
+        messages = answered_at_once(messages)
     writer = _Writer(flags, same=request.dialect == "openai")
     for message in messages:
         writer.add(message)
@@ -136,6 +140,8 @@ class _Writer:
                 return [self._part(part) for part in parts]
 
     def _part(self, part: Part) -> dict[str, Any]:
+        if isinstance(part, File) and not self._same:
+            part = _named(part)
         written = _write_part(part)
         cache = getattr(part, "cache", None)
         if cache and self._marks:
@@ -186,6 +192,14 @@ def _write_file(part: File) -> dict[str, Any]:
             return {"file_data": data_url(Base64(_encode_text(text), _PLAIN_TEXT))} | named
         case _:
             raise _unsupported("a file by its address")
+
+
+def _named(part: File) -> File:
+    """A file of another dialect, which needs no name; OpenAI refuses one without."""
+    if isinstance(part.source, FileId):
+        raise _unsupported("a file stored at another provider")
+    media_type = part.source.media_type if isinstance(part.source, Base64) else _PLAIN_TEXT
+    return structs.replace(part, name=file_name(part.name, media_type))
 
 
 def _encode_text(text: str) -> str:

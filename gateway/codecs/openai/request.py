@@ -18,6 +18,7 @@ from gateway.codecs.errors import RequestFault, quote_value
 from gateway.codecs.openai.request_decode import decode as decode
 from gateway.codecs.openai.request_encode import encode as encode
 from gateway.codecs.openai.request_encode import fetched_urls as fetched_urls
+from gateway.codecs.raws import value_of
 
 MediaKind = Literal["image", "audio", "file", "video"]
 
@@ -144,7 +145,7 @@ def edit(
 
 def _read_model(body: Body) -> str:
     raw = body.value("model")
-    model = "" if raw is None else msgspec.json.decode(raw)
+    model = "" if raw is None else value_of(raw)
     if not isinstance(model, str):
         raise RequestFault("invalid_type", "model", "model must be a string")
     if not model:
@@ -227,7 +228,7 @@ def _ask_usage(options: bytes | None) -> bytes:
 
 def _names_audio(body: Body) -> bool:
     raw = body.value("modalities")
-    return raw is not None and "audio" in _texts(msgspec.json.decode(raw))
+    return raw is not None and "audio" in _texts(value_of(raw))
 
 
 def _texts(value: Any) -> list[str]:

@@ -4,6 +4,7 @@ What sets the providers of this dialect apart are the flags of `Upstream`; witho
 a client of the same dialect, reading what was written gives the same request.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -21,7 +22,13 @@ from gateway.codecs.chat import (
     Upstream,
     WebSearch,
 )
-from gateway.codecs.dropped import client_name, dropped_names, given, own_tool_fault
+from gateway.codecs.dropped import (
+    client_name,
+    dropped_names,
+    given,
+    lost_of_search,
+    own_tool_fault,
+)
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.openai.message_encode import write_messages
 from gateway.codecs.openai.quirks import CAP_NAMES, JSON_SENTENCE, NOT_PARAMETERS
@@ -46,7 +53,6 @@ _PLAIN = (
     *_SAMPLING,
     "top_k",
     "seed",
-    "parallel_tool_calls",
     "verbosity",
     "prediction",
     "user",
@@ -245,8 +251,14 @@ class _Writing:
             self._switch_thinking_off()
         if tools:
             self._body["tools"] = tools
+        elif not self._same:
+            # Some clients always say how tools are to be used, which OpenAI and vLLM refuse where
+            # there are none.
+            return
         if choice is not None:
             self._body["tool_choice"] = _write_choice(choice.mode, choice.names)
+        if self._taken("parallel_tool_calls"):
+            self._body["parallel_tool_calls"] = request.parallel_tool_calls
 
     def _switch_thinking_off(self) -> None:
         if self._has("enable_thinking_switch"):
@@ -267,6 +279,8 @@ class _Writing:
         form = self._upstream.search or (search.form if search.form in _OWN_FORMS else None)
         if form is None or form == "kimi" != search.form or self._has("no_web_search_options"):
             raise _unsupported("tools", "a web search cannot be asked of this model")
+        if search.form != form:
+            self._dropped += lost_of_search(search, *_SEARCH_LIMITS.get(form, ()))
         if form in ("web_search_options", "search_parameters"):
             own = search.own if search.form == form else _SEARCHES[form](search)
             self._body[form] = own
@@ -356,6 +370,11 @@ def _write_search_parameters(search: WebSearch) -> dict[str, Any]:
     return {"mode": "auto", "return_citations": True, "sources": [web]}
 
 
+# What of a search's limits each form can say.
+_SEARCH_LIMITS: Mapping[SearchForm, tuple[str, ...]] = {
+    "web_search_options": ("context_size", "city", "region", "country", "timezone"),
+    "search_parameters": ("allowed_domains", "blocked_domains", "country"),
+}
 _SEARCHES = {
     "web_search_options": _write_search_options,
     "search_parameters": _write_search_parameters,

@@ -29,6 +29,9 @@ _CAP: Final = "max_output_tokens"
 _AMOUNT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9])?")
 _NANO = Decimal(10**9)
 _AMOUNT_NANO_MAX = 2**63 - 1
+# As the encoder of answers writes them (`items_decode.write_mark`, `turns.derive_id`).
+_MARKS: Final = (b'"anthropic:', b'"gemini:')
+_OWN_ID = re.compile(rb'"rs_[0-9a-f]{24}"')
 _WHOLE_TEXT = re.compile(r"text/|application/(?:json|xml)")
 # What stands in for `input`: a stored prompt, an earlier response.
 _INSTEAD: Final = ("prompt", "previous_response_id")
@@ -49,7 +52,8 @@ class ChatFacts:
     input) name what is stored elsewhere;
     `unseen_input` says that the model will read more than stands in the body: these, a stored
     prompt, a conversation. `store` is False when the client forbids keeping the answer.
-    `background` asks for an answer that is fetched later.
+    `background` asks for an answer that is fetched later. `foreign` are the places of items of the
+    input that hold another provider's reasoning, and mean nothing to the one of this dialect.
 
     `usage_asked` and `choices` are the same for every request of this dialect, which always tells
     its usage and has one choice; so is `audio_asked`.
@@ -69,6 +73,7 @@ class ChatFacts:
     unseen_input: bool
     store: bool
     background: bool
+    foreign: tuple[int, ...] = ()
     usage_asked: bool = True
     choices: int = 1
     audio_asked: bool = False
@@ -92,6 +97,7 @@ class _Item(msgspec.Struct):
     role: msgspec.Raw = _NULL
     content: msgspec.Raw = _NULL
     output: msgspec.Raw = _NULL
+    encrypted_content: msgspec.Raw = _NULL
 
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
@@ -118,7 +124,7 @@ def read(raw: bytes, *, compact: bool = False) -> ChatFacts:
     max_cost_nano = None if max_cost is None else _read_max_cost(max_cost)
     reading = _Reading()
     for i, item in enumerate(items):
-        reading.read(f"input[{i}]", item)
+        reading.read(i, item)
     cap = None if compact else small.integer(_CAP, OUTPUT_CAP_MIN, OUTPUT_CAP_MAX)
     return ChatFacts(
         body=body,
@@ -136,6 +142,7 @@ def read(raw: bytes, *, compact: bool = False) -> ChatFacts:
         or any(body.value(name) is not None for name in _UNSEEN),
         store=store is not False,
         background=background,
+        foreign=tuple(reading.foreign),
     )
 
 
@@ -156,6 +163,10 @@ def edit(
         edits["model"] = msgspec.json.encode(upstream_model)
     if "max_cost" in facts.body.members:
         edits["max_cost"] = None
+    if facts.foreign:
+        items = _raws.decode(facts.body.value("input") or b"[]")
+        own = [item for i, item in enumerate(items) if i not in facts.foreign]
+        edits["input"] = msgspec.json.encode(own)
     if output_cap is not None and not facts.compact:
         edits[_CAP] = b"%d" % max(output_cap, OUTPUT_CAP_MIN)
     return facts.body.splice(edits) if edits else facts.body.raw
@@ -217,13 +228,16 @@ class _Reading:
         self.kinds: Counter[MediaKind] = Counter()
         self.binary_bytes = 0
         self.references: list[str] = []
+        self.foreign: list[int] = []
         self._ids: set[bytes] = set()
         self._file_bytes = 0
 
-    def read(self, path: str, raw: msgspec.Raw) -> None:
+    def read(self, i: int, raw: msgspec.Raw) -> None:
         if not _starts(raw, b"{"):
             return
-        item = _item.decode(raw)
+        item, path = _item.decode(raw), f"input[{i}]"
+        if bytes(item.type) == b'"reasoning"' and _is_foreign(item):
+            self.foreign.append(i)
         if _starts(item.id, b'"'):
             self._read_id(item)
         for name, content in (("content", item.content), ("output", item.output)):
@@ -258,6 +272,14 @@ class _Reading:
         check_size("input", self._file_bytes)
         if not _WHOLE_TEXT.match(source.media_type):
             self.binary_bytes += len(source.data)
+
+
+def _is_foreign(item: _Item) -> bool:
+    """Whether reasoning is another provider's: by its mark, or without a seal by our own id."""
+    sealed = bytes(item.encrypted_content)
+    if sealed == b"null":
+        return _OWN_ID.fullmatch(bytes(item.id)) is not None
+    return sealed.startswith(_MARKS)
 
 
 FILE_SOURCES: Final = ("file_url", "file_data", "file_id")

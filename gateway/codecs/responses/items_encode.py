@@ -1,7 +1,7 @@
 """Neutral messages, written as input items of the responses dialect."""
 
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from gateway.codecs.chat import (
@@ -26,19 +26,10 @@ from gateway.codecs.chat import (
 )
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.events import Source, TokenLogprob
-from gateway.codecs.media import audio_format, data_url
+from gateway.codecs.media import audio_format, data_url, file_name
 from gateway.codecs.turns import derive_id, split_system
 
 _PLAIN_TEXT: Final = "text/plain"
-# A file without a name is refused by its upstream; the ending tells what it is.
-_NAMES: Final[Mapping[str, str]] = {
-    "application/pdf": "file.pdf",
-    "text/plain": "file.txt",
-    "text/markdown": "file.md",
-    "text/csv": "file.csv",
-    "text/html": "file.html",
-    "application/json": "file.json",
-}
 
 
 def write_conversation(request: ChatRequest) -> tuple[str, list[JsonObject]]:
@@ -54,7 +45,11 @@ def write_conversation(request: ChatRequest) -> tuple[str, list[JsonObject]]:
     else:
         instructions, messages = _take_instructions(messages)
     writer = _Writer(request)
-    return instructions, [item for message in messages for item in writer.items(message)]
+    items = [item for message in messages for item in writer.items(message)]
+    if instructions and not items:
+        # There must be an input: system texts alone are one.
+        return "", [{"type": "message", "role": "system", "content": instructions}]
+    return instructions, items
 
 
 def _take_instructions(messages: tuple[Message, ...]) -> tuple[str, tuple[Message, ...]]:
@@ -263,7 +258,7 @@ def _detail(image: Image) -> JsonObject:
 
 
 def _file(source: Base64, name: str) -> JsonObject:
-    named = name or _NAMES.get(source.media_type, "file.pdf")
+    named = file_name(name, source.media_type)
     return {"type": "input_file", "filename": named, "file_data": data_url(source)}
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.codecs.body import Body, Quirks
 from gateway.codecs.chat import Effort, Flag
-from gateway.codecs.raws import members_of
+from gateway.codecs.raws import members_of, value_of
 from gateway.codecs.reasoning import EFFORTS, nearest
 
 _FLAGS: Final[frozenset[Flag]] = frozenset(
@@ -51,5 +51,5 @@ def _effort(body: Body, efforts: tuple[Effort, ...]) -> Effort | None:
 
 def _include(body: Body) -> list[Any]:
     raw = body.value("include")
-    value = None if raw is None or not raw.startswith(b"[") else msgspec.json.decode(raw)
+    value = value_of(raw)
     return value if isinstance(value, list) else []

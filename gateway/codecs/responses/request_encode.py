@@ -25,7 +25,13 @@ from gateway.codecs.chat import (
     Upstream,
     WebSearch,
 )
-from gateway.codecs.dropped import client_name, dropped_names, given, own_tool_fault
+from gateway.codecs.dropped import (
+    client_name,
+    dropped_names,
+    given,
+    lost_of_search,
+    own_tool_fault,
+)
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.reasoning import effort_of, nearest, thinks
 from gateway.codecs.responses.facts import OUTPUT_CAP_MIN
@@ -58,6 +64,15 @@ _FOREIGN: Final = (
 )
 _SENTENCE: Final = "Answer with one JSON object only, without any other text."
 _NAME_UNSAID: Final = "answer"
+# What of another form's web search can be said.
+_SEARCH_LIMITS: Final = (
+    "context_size",
+    "allowed_domains",
+    "city",
+    "region",
+    "country",
+    "timezone",
+)
 
 
 def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
@@ -219,8 +234,7 @@ class _Writing:
         tools = [write_tool(tool) for tool in self._request.tools]
         for tool in self._request.tools:
             if isinstance(tool, WebSearch) and tool.form != "responses":
-                lost = {"blocked_domains": tool.blocked_domains, "max_uses": tool.uses_max}
-                self._dropped += [f"tools.{name}" for name, value in lost.items() if value]
+                self._dropped += lost_of_search(tool, *_SEARCH_LIMITS)
         if tools:
             self._body["tools"] = tools
         if self._request.tool_choice is not None:

@@ -7,13 +7,13 @@ Items are kept as the JSON that they came as. Instructions are of their own call
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from gateway.codecs.body import Body
 from gateway.codecs.chat import JsonObject
-from gateway.codecs.raws import members_of
+from gateway.codecs.raws import members_of, value_of
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.encode
@@ -173,7 +173,7 @@ def list_items(kept: KeptResponse, response_id: str) -> list[JsonObject]:
 
 
 def _portable(raw: msgspec.Raw) -> msgspec.Raw | None:
-    item: Any = msgspec.json.decode(raw)
+    item = value_of(raw)
     if not isinstance(item, dict):
         return raw
     kind = item.get("type") or "message"

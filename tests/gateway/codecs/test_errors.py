@@ -60,6 +60,12 @@ def test_request_fault_is_ready_to_be_rendered() -> None:
     assert fault.message == "Error: Model sk-abc***wxyz {x}  does not exist or is not supported"
 
 
+def test_names_of_a_client_are_masked_too() -> None:
+    """errors.md, section 4: a message never quotes a key-like value; logit_bias has its names."""
+    fault = RequestFault("invalid_type", "p", "logit_bias.sk-abcdefgh1234wxyz must be a number")
+    assert "logit_bias.sk-abc***wxyz must be" in fault.message
+
+
 def test_values_are_short_and_masked() -> None:
     assert quote_value("a\nb" + "c" * 100) == "a b" + "c" * 61
     assert (

@@ -15,6 +15,7 @@ from gateway.codecs.chat import (
 from gateway.codecs.events import Seal, SealOwner
 from gateway.codecs.turns import (
     Turn,
+    answered_at_once,
     call_names,
     derive_id,
     mark_seal,
@@ -54,6 +55,16 @@ def test_merge_turns() -> None:
         Turn("user", (first, second, B)),
     )
     assert call_names(messages) == {"1": "f", "2": "g"}
+
+
+def test_results_stand_right_behind_their_calls() -> None:
+    """OpenAI: a message with tool_calls must be followed by tool messages for each of them."""
+    asked, said = Message("user", (A,)), Message("assistant", (ToolCall("1", "f", ""),))
+    first, second = (Message("tool", (ToolResult(id_, ()),)) for id_ in "12")
+    assert answered_at_once((asked, said, asked, first, asked, second, said, asked, first)) == (
+        asked, said, first, second, asked, asked, said, first, asked,
+    )  # fmt: skip
+    assert answered_at_once((asked, first, asked)) == (asked, first, asked)
 
 
 def test_results_of_unknown_calls_come_last() -> None:

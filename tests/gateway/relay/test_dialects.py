@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import secrets
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -73,6 +74,37 @@ def test_unknown_paths_are_told_in_the_dialect_of_their_clients(
     answer = hub.post(hub.tenant(), {}, path=path)
     assert answer.status == 404
     SPEAKERS[dialect].error_of(answer.json())
+
+
+@pytest.mark.parametrize("upstream", ["openai", "responses", "anthropic"])
+@pytest.mark.parametrize(
+    ("dialect", "member"),
+    [
+        ("openai", "model"), ("openai", "modalities"), ("openai", "reasoning_effort"),
+        ("openai", "thinking"), ("openai", "parameters"), ("openai", "search_parameters"),
+        ("responses", "include"), ("responses", "max_tool_calls"), ("anthropic", "tools"),
+    ],
+)  # fmt: skip
+def test_numbers_that_no_parser_makes_are_no_defect_of_ours(
+    hub: Hub, fake: FakeUpstream, dialect: str, member: str, upstream: str
+) -> None:
+    """errors.md, section 7: a body that cannot be read is the client's fault, and never a 500."""
+    speaker, tenant, model = SPEAKERS[dialect], hub.tenant(), open_model(hub, fake, upstream)
+    body = speaker.body(model, Wish("hi"))
+    body.pop(member, None)
+    for value in ("1e999", '[{"type":"web_search","max_uses":1e999}]', '{"type":1e999}'):
+        raw = f'{json.dumps(body)[:-1]},"{member}":{value}}}'.encode()
+        answer = hub.post(tenant, raw, path=speaker.path(model, stream=False))
+        # A provider may take it, refuse it, or come to grief over it.
+        assert answer.status != 500, answer.body
+
+
+def test_a_path_is_quoted_as_every_value_of_a_client(hub: Hub) -> None:
+    """errors.md, section 4: at most 64 characters, and no key."""
+    message = hub.post(hub.tenant(), {}, path="/v1/" + "a" * 300).error["message"]
+    assert message.endswith(": /v1/" + "a" * 60)
+    message = hub.post(hub.tenant(), {}, path="/v1/sk-abcdefgh1234wxyz").error["message"]
+    assert message.endswith(": /v1/sk-abc***wxyz")
 
 
 @dialects
@@ -205,6 +237,35 @@ def test_headers_of_a_client_of_the_same_dialect(
     assert sent["anthropic-version"] == ("2024-10-22" if same else "2023-06-01")
     assert sent.get("anthropic-beta") == ("x-1" if same else None)
     assert "cookie" not in sent
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+def test_trials_of_the_interface_are_asked_for_wherever_they_are(
+    hub: Hub, fake: FakeUpstream, path: str
+) -> None:
+    """translation.md, section 1: anthropic-beta goes on, and is a list that may have lines."""
+    tenant, model = hub.tenant(), open_model(hub, fake, "anthropic")
+    body = SPEAKERS["anthropic"].body(model, Wish("#keep"))
+    if path.endswith("count_tokens"):
+        del body["max_tokens"]
+    raw, own = json.dumps(body).encode(), f"x-{secrets.token_hex(4)}"
+    head = [
+        f"POST {path} HTTP/1.1",
+        "host: hub",
+        f"x-api-key: {tenant.key}",
+        "anthropic-version: 2024-10-22",
+        f"anthropic-beta: {own}",
+        "anthropic-beta: x-2,x-3",
+        f"content-length: {len(raw)}",
+        "connection: close",
+    ]
+    with socket.create_connection(("127.0.0.1", hub.port), timeout=20) as client:
+        client.sendall("\r\n".join([*head, "", ""]).encode() + raw)
+        told = b"".join(iter(lambda: client.recv(65536), b""))
+    assert told.startswith(b"HTTP/1.1 200"), told
+    sent = [row["headers"] for row in fake.books() if own in str(row["headers"])]
+    assert [one["anthropic-beta"] for one in sent] == [f"{own},x-2,x-3"]
+    assert sent[0]["anthropic-version"] == "2024-10-22"
 
 
 # ---- companions and edges

@@ -149,6 +149,32 @@ def test_seals_come_back_around_tools(
         assert row["seals"] == 1
 
 
+@pytest.mark.parametrize(
+    ("client", "first", "then"),
+    [(client, first, {}) for client, first in CELLS if first != client]
+    + [("gemini", "anthropic", {"upstream_model": "gemini-3-pro-preview"})],
+)
+@plain_and_streamed
+def test_a_conversation_goes_on_at_another_provider(
+    hub: Hub, fake: FakeUpstream, client: str, first: str, then: dict[str, Any], stream: bool
+) -> None:
+    """translation.md, section 5: coming back, a seal must fit the channel now used, or its thought
+    is left out; also where the client's bytes go on, whose provider verifies what it is shown."""
+    speaker, tenant = SPEAKERS[client], hub.tenant()
+    wish = Wish("#reasoning=4 #tokens=3 #tools=1 think", stream, tools=True, think=True)
+    said, _, body = said_by(hub, tenant, speaker, open_model(hub, fake, first), wish)
+    assert (len(said.calls), len(said.reasoning.split())) == (1, 4)
+    model = open_model(hub, fake, client, **then)
+    followed = speaker.follow(body, said, ["rain"])
+    if "model" in followed:
+        followed["model"] = model
+    answer = send(hub, tenant, speaker, model, followed, stream)
+    assert answer.status == 200, answer.body
+    record = hub.record(answer.headers["x-request-id"])
+    row = fake.wait_for_row(id_text(record["id"]))
+    assert (row["dialect"], row["results"], row["seals"]) == (BOOKED[client], ["rain"], 0)
+
+
 @cells
 @plain_and_streamed
 def test_structured_output(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.relay.dialects import CODECS, SEARCHES_ASSUMED, Target
+from gateway.relay.dialects import CODECS, LIVE_SOURCES_ASSUMED, SEARCHES_ASSUMED, Target
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask
 from tests.hub import Hub
@@ -20,6 +20,20 @@ NANO = Decimal(10) ** 9
         ("openai", {}, 0),
         ("openai", {"web_search_options": {}}, 1),
         ("openai", {"web_search_options": {}, "n": 3}, 3),
+        ("openai", {"search_parameters": {"mode": "on"}}, LIVE_SOURCES_ASSUMED),
+        ("openai", {"search_parameters": {"mode": "off"}}, 0),
+        ("openai", {"search_parameters": {"max_search_results": 3}}, 3),
+        ("openai", {"parameters": {"enable_search": True}}, SEARCHES_ASSUMED),
+        ("openai", {"enable_search": True}, SEARCHES_ASSUMED),
+        ("openai", {"enable_search": False, "parameters": {"enable_search": False}}, 0),
+        ("openai", {"tools": [{"type": "web_search", "web_search": {}}]}, SEARCHES_ASSUMED),
+        ("openai", {"tools": [{"type": "builtin_function", "function": {"name": "$web_search"}}]},
+         SEARCHES_ASSUMED),
+        ("anthropic", {"tools": [{"type": "web_search_20250305", "max_uses": -4}]},
+         SEARCHES_ASSUMED),
+        ("responses", {"tools": [{"type": "web_search"}], "max_tool_calls": -1}, SEARCHES_ASSUMED),
+        ("responses", {"tools": [{"type": "web_search"}], "max_tool_calls": True},
+         SEARCHES_ASSUMED),
         ("anthropic", {"tools": [{"name": "web_search", "type": "custom"}]}, 0),
         ("anthropic", {"tools": [{"type": "web_search_20250305", "max_uses": 4}]}, 4),
         ("anthropic", {"tools": [{"type": "web_search_20250305"}]}, SEARCHES_ASSUMED),
@@ -29,7 +43,7 @@ NANO = Decimal(10) ** 9
         ("gemini", {"tools": [{"google_search": {}}]}, SEARCHES_ASSUMED),
         ("gemini", {"tools": [{"functionDeclarations": []}]}, 0),
     ],
-)
+)  # fmt: skip
 def test_searches_of_a_request_are_bounded(dialect: Any, over: dict[str, Any], most: int) -> None:
     said = [{"role": "user", "content": "hi"}]
     bodies: dict[str, dict[str, Any]] = {

@@ -41,7 +41,11 @@ from tests.gateway.codecs.neutral import (
 )
 
 TOOL = FunctionTool("f")
-SCHEMA = {"type": "object", "properties": {"a": {}}}
+SCHEMA = {
+    "type": "object",
+    "properties": {"a": {"type": "string"}},
+    "additionalProperties": False,
+}
 
 
 def upstream(*flags: Flag, **more: Any) -> Upstream:
@@ -354,7 +358,30 @@ def test_schema_in_a_sentence(fields: dict[str, Any]) -> None:
     told = encode(request(output_form=JsonSchema(SCHEMA), **fields), upstream("no_json_schema"))
     found = json.loads(told.body)
     assert told.answer_tool == ""
-    assert found["system"].endswith('{"type":"object","properties":{"a":{}}}')
+    schema = '{"type":"object","properties":{"a":{"type":"string"}},"additionalProperties":false}'
+    assert found["system"].endswith(schema)
+
+
+def test_a_schema_is_closed_as_the_provider_wants_it() -> None:
+    """The example of source 000 ("Structured Output") has no additionalProperties, without which
+    Claude refuses a schema."""
+    schema = {
+        "type": "object",
+        "properties": {"summary": {"type": "string"}},
+        "required": ["summary"],
+    }
+    form = {"type": "json_schema", "json_schema": {"name": "Answer", "schema": schema}}
+    found = body(chat(response_format=form))
+    told = {"type": "json_schema", "schema": {**schema, "additionalProperties": False}}
+    assert found["output_config"] == {"format": told}
+
+
+def test_a_schema_that_the_provider_has_no_words_for_is_asked_as_elsewhere() -> None:
+    form = JsonSchema({"type": "object", "additionalProperties": {"type": "string"}})
+    told = encode(request(output_form=form), upstream())
+    assert (told.answer_tool, "output_config" in json.loads(told.body)) == ("json_answer", False)
+    told = encode(request(output_form=form, tools=(TOOL,)), upstream())
+    assert "additionalProperties" in json.loads(told.body)["system"]
 
 
 def test_effort_and_form_stand_together() -> None:
@@ -413,7 +440,7 @@ def test_web_search_keeps_what_the_forms_have_in_common() -> None:
     both = WebSearch(
         "responses", {}, context_size="low", allowed_domains=("a",), blocked_domains=("b",)
     )
-    assert dropped(tools=(both,)) == ("search_context_size", "blocked_domains")
+    assert dropped(tools=(both,)) == ("tools.search_context_size", "tools.blocked_domains")
     assert asked(tools=(both,))["tools"][0]["allowed_domains"] == ["a"]
     own = {"type": "web_search_20260209", "name": "web_search"}
     assert asked(tools=(WebSearch("anthropic", own),))["tools"] == [own]

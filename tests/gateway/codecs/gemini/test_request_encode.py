@@ -289,6 +289,12 @@ def test_functions(tool: FunctionTool, upstream: Upstream, want: object) -> None
     assert told(request(tools=(tool,)), upstream)["tools"] == [{"functionDeclarations": [want]}]
 
 
+def test_strict_has_no_counterpart() -> None:
+    """translation.md, section 4: strict is dropped elsewhere than in chat and responses."""
+    tools = (FunctionTool("f", strict=True), FunctionTool("g", strict=False))
+    assert encode(request(tools=tools), PLAIN).dropped == ("strict",)
+
+
 def test_a_search_and_what_it_loses() -> None:
     search = WebSearch("anthropic", {"x": 1}, uses_max=3, allowed_domains=("a",), country="IT")
     encoded = encode(request(tools=(FunctionTool("f"), search)), PLAIN)
@@ -300,6 +306,18 @@ def test_a_search_and_what_it_loses() -> None:
         "tools.max_uses",
         "tools.allowed_domains",
         "tools.user_location",
+    )
+    live = {
+        "from_date": "2026-01-01",
+        "max_search_results": 3,
+        "return_citations": True,
+        "sources": [{"type": "web"}, {"type": "x"}],
+    }
+    grok = WebSearch("search_parameters", live)
+    assert encode(request(tools=(grok,)), PLAIN).dropped == (
+        "search_parameters.from_date",
+        "search_parameters.max_search_results",
+        "search_parameters.sources",
     )
     own = WebSearch("gemini", {"googleSearch": {"a": 1}}, blocked_domains=("a",))
     assert told(request(tools=(own,)))["tools"] == [{"googleSearch": {"a": 1}}]

@@ -103,8 +103,44 @@ def test_deepseek_gets_its_reasoning_back_with_calls_only() -> None:
     ],
 )
 def test_file(part: File, written: dict[str, str]) -> None:
-    (message,) = write(Message("user", (part,)))
+    (message,) = write(Message("user", (part,)), dialect="openai")
     assert message["content"] == [{"type": "file", "file": written}]
+
+
+def test_results_of_another_dialect_follow_their_calls() -> None:
+    """Gemini's clients may say something before the results, and those of responses anywhere."""
+    result = Message("tool", (ToolResult("c", (B,)),))
+    said = Message("assistant", (CALL,))
+    told = write(said, Message("user", (A,)), result, dialect="gemini")
+    assert [one["role"] for one in told] == ["assistant", "tool", "user"]
+    told = write(said, Message("user", (A,)), result, dialect="openai")
+    assert [one["role"] for one in told] == ["assistant", "user", "tool"]
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "told"),
+    [
+        (Base64("AA==", "application/pdf"), "", "file.pdf"),
+        (Base64("AA==", "text/csv"), "", "file.csv"),
+        (Base64("AA==", "application/zip"), "", "file.pdf"),
+        (Base64("AA==", "application/pdf"), "letter.pdf", "letter.pdf"),
+        (PlainText("a"), "", "file.txt"),
+    ],
+)
+def test_a_file_of_another_dialect_has_a_name(
+    source: Base64 | PlainText, name: str, told: str
+) -> None:
+    """Without one OpenAI answers: Missing required parameter file_id (langchainjs#9512, 2025)."""
+    message = Message("user", (File(source, name),))
+    (written,) = write_messages(request(message, dialect="anthropic"), frozenset())
+    assert written["content"][0]["file"]["filename"] == told
+
+
+def test_a_file_that_another_provider_keeps_is_refused() -> None:
+    message = Message("user", (File(FileId("file_1")),))
+    with pytest.raises(RequestFault) as raised:
+        write_messages(request(message, dialect="anthropic"), frozenset())
+    assert raised.value.kind == "unsupported_capability"
 
 
 def test_refusal_of_a_user_is_text_and_foreign_parts_are_left_out() -> None:

@@ -10,6 +10,7 @@ from gateway.codecs.chat import (
     AudioOutput,
     Base64,
     ChatRequest,
+    Dialect,
     Effort,
     File,
     Flag,
@@ -247,6 +248,33 @@ BARE = WebSearch("gemini", {"googleSearch": {}})
 )  # fmt: skip
 def test_search(search: WebSearch, form: SearchForm | None, member: str, wanted: object) -> None:
     assert write(request(tools=(search,)), search=form)[member] == wanted
+
+
+@pytest.mark.parametrize(
+    ("form", "names"),
+    [
+        ("web_search_options", ("tools.allowed_domains", "tools.blocked_domains")),
+        ("search_parameters", ("tools.search_context_size", "tools.user_location")),
+        ("enable_search", ("tools.search_context_size", "tools.allowed_domains",
+                           "tools.blocked_domains", "tools.user_location")),
+    ],
+)  # fmt: skip
+def test_what_a_search_loses_is_named(form: SearchForm, names: tuple[str, ...]) -> None:
+    """translation.md, section 7: what has no counterpart is left out and named."""
+    assert encode(request(tools=(SEARCH,)), Upstream("up", search=form)).dropped == names
+    own = WebSearch(form, {}, context_size="low")
+    assert encode(request(tools=(own,)), Upstream("up", search=form)).dropped == ()
+
+
+@pytest.mark.parametrize("dialect", ["responses", "anthropic", "gemini"])
+def test_tools_that_are_not_there_are_not_chosen_among(dialect: Dialect) -> None:
+    """Clients of other dialects always say so; OpenAI refuses both words without tools."""
+    choice = ToolChoice("auto")
+    fields: dict[str, Any] = {"tool_choice": choice, "parallel_tool_calls": True}
+    assert write(request(dialect=dialect, **fields)).keys() == {"model", "messages"}
+    body = write(request(dialect=dialect, tools=(FUNCTION,), **fields))
+    assert (body["tool_choice"], body["parallel_tool_calls"]) == ("auto", True)
+    assert write(request(**fields))["parallel_tool_calls"] is True
 
 
 @pytest.mark.parametrize(

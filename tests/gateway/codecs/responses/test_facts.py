@@ -36,6 +36,25 @@ def test_facts() -> None:
     assert (facts.usage_asked, facts.choices, facts.audio_asked) == (True, 1, False)
 
 
+def test_reasoning_of_another_provider_does_not_go_on() -> None:
+    """translation.md, section 5: its seal would not be verified, and its id is only ours."""
+    own = [
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"},
+        {"type": "reasoning", "id": "rs_68af4030baa48193b0b43b4c2a176a1a0e69", "summary": []},
+        {"type": "message", "id": f"rs_{'0' * 24}", "role": "user", "content": "x"},
+    ]
+    foreign = [
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "anthropic:x"},
+        {"type": "reasoning", "summary": [], "encrypted_content": "gemini:x"},
+        {"type": "reasoning", "id": f"rs_{'0' * 24}", "summary": []},
+    ]
+    raw = body(input=own)
+    assert (read(raw).foreign, edited(raw)) == ((), raw)
+    raw = body(input=[own[0], foreign[0], own[1], *foreign[1:], own[2]])
+    assert read(raw).foreign == (1, 3, 4)
+    assert json.loads(edited(raw)) == json.loads(body(input=own))
+
+
 def test_defaults() -> None:
     facts = read(body(stream=None, max_output_tokens=None, user=7, store=None, background=None))
     assert (facts.stream, facts.output_cap, facts.user, facts.max_cost_nano) == (

@@ -121,6 +121,13 @@ def test_system_texts_of_others_become_the_instructions() -> None:
     assert items == [{"type": "message", "role": "user", "content": "hi"}]
 
 
+def test_system_texts_alone_are_the_input() -> None:
+    """The endpoint wants one; chat does not."""
+    asked = request(Message("system", (Text("a"),)), Message("developer", (Text("b"),)))
+    item = {"type": "message", "role": "system", "content": "a\n\nb"}
+    assert write_conversation(asked) == ("", [item])
+
+
 def test_system_items_of_its_own_stay_where_they_were() -> None:
     first = Message("system", (Text("a"),))
     late = Message("developer", (Text("b"), Text("c")))

@@ -323,7 +323,7 @@ def test_roles_and_calls_of_the_openai_dialect() -> None:
                 "truncation": "auto",
                 "include": ["x"],
             },
-            ("tools.blocked_domains", "tools.max_uses"),
+            ("tools.max_uses", "tools.blocked_domains"),
         ),
         (
             request(modalities=("text", "audio"), audio=AudioOutput("alloy", "")),
