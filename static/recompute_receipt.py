@@ -9,6 +9,7 @@ From its meters, its price and what was held alone, every other figure is comput
     amount of a line = quantity x rate / per x multiplier          exact, no rounding
     rounding         = (sum of the lines, half-even to 1e-9 USD) - (sum of the lines)
     charge           = sum of the lines + rounding - above_hold - waived
+    paid             = charge + what was corrected after the request had ended
 
 Exit status: 0 when every figure is equal, 1 when one differs (each is named), 2 when the file is
 no such receipt.
@@ -115,6 +116,8 @@ def recompute(receipt: dict[str, Any]) -> dict[str, Any]:
         "waived": waived,
         "charge": total - above - waived,
     }
+    corrected = sum(Fraction(one["amount"]) for one in receipt["corrections"])
+    found["paid"] = found["charge"] + corrected
     for index, (meter, quantity, rate, amount) in enumerate(lines):
         found[f"lines[{index}].meter"] = meter
         found[f"lines[{index}].quantity"] = quantity
@@ -127,7 +130,8 @@ def recompute(receipt: dict[str, Any]) -> dict[str, Any]:
 def stated(receipt: dict[str, Any]) -> dict[str, Any]:
     """The same figures as the receipt states them."""
     found: dict[str, Any] = {
-        name: Fraction(receipt[name]) for name in ("rounding", "above_hold", "waived", "charge")
+        name: Fraction(receipt[name])
+        for name in ("rounding", "above_hold", "waived", "charge", "paid")
     }
     for index, line in enumerate(receipt["lines"]):
         found[f"lines[{index}].meter"] = line["meter"]
@@ -175,7 +179,9 @@ def main(arguments: list[str]) -> int:
         print(f"{name}: the receipt says {told}, computed {found}")
     if differing:
         return 1
-    print(f"equal: {receipt['request']} was charged {text(computed['charge'])} USD")
+    charge, paid = computed["charge"], computed["paid"]
+    since = "" if paid == charge else f"; it was corrected since, to {text(paid)} USD"
+    print(f"equal: {receipt['request']} was charged {text(charge)} USD{since}")
     return 0
 
 

@@ -110,7 +110,9 @@ class RequestOut(Schema):
     kind: str | None = Field(description="The kind of error.")
     finish_reason: str | None
     meters: Meters
-    charge: str = Field(description="USD, exact.")
+    charge: str = Field(
+        description="USD, exact, at its end; what was corrected since stands in its receipt."
+    )
     basis: str = Field(
         description="Where the count is from: `measured`, `drained`, `estimated`, `absorbed`, "
         "`free` or `none`; `held`: no charge can be named yet, and the hold is kept."
@@ -156,6 +158,12 @@ class ReceiptLineOut(Schema):
     amount: str = Field(description="quantity x rate / per x multiplier, not rounded.")
 
 
+class CorrectionOut(Schema):
+    posting: str = Field(description="Id of the posting in the ledger.")
+    at: dt.datetime
+    amount: str = Field(description="Below 0: given back.")
+
+
 class ReceiptOut(Schema):
     format: Literal["weir-receipt-1"]
     request: str
@@ -170,6 +178,10 @@ class ReceiptOut(Schema):
     above_hold: str = Field(description="More than was held; not charged.")
     waived: str = Field(description="Not charged, by the basis.")
     charge: str = Field(description="The lines and the rounding, less what was not charged.")
+    corrections: list[CorrectionOut] = Field(
+        description="What was learnt, or decided, of the charge after the request had ended."
+    )
+    paid: str = Field(description="The charge and its corrections.")
     problem: str = Field(description="Why the meters have no price; empty otherwise.")
 
 

@@ -32,11 +32,13 @@ UNCHARGED: Final = frozenset({"absorbed", "free", "held", "none"})
 
 @dataclass(frozen=True)
 class PostingShown:
-    """A posting of the ledger that moved this attempt's money."""
+    """A posting of the ledger that moved this attempt's money; `paid_nano` is what the customer
+    pays by it, below 0 what it gives back."""
 
     id: UUID
     kind: str
     at: dt.datetime
+    paid_nano: int
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,17 @@ class RequestDetail:
     attempts: tuple[AttemptShown, ...]
     price: PriceShown | None
     receipt: Receipt | None
+
+    @property
+    def corrections(self) -> list[PostingShown]:
+        """What late truth and reviews have changed of its charge since it ended (I7)."""
+        postings = [posting for attempt in self.attempts for posting in attempt.postings]
+        return [one for one in postings if one.kind == "correct" and one.paid_nano]
+
+    @property
+    def paid_nano(self) -> int:
+        """What the customer pays for it, by the ledger."""
+        return self.row.charge_nano + sum(one.paid_nano for one in self.corrections)
 
 
 def request_detail(actor: Actor, request_id: UUID) -> RequestDetail:
@@ -273,6 +286,11 @@ def document(detail: RequestDetail) -> dict[str, Any] | None:
         "above_hold": made.above_hold or "0",
         "waived": made.waived or "0",
         "charge": format_usd(made.charge_nano),
+        "corrections": [
+            {"posting": id_text(one.id), "at": one.at, "amount": format_usd(one.paid_nano)}
+            for one in detail.corrections
+        ],
+        "paid": format_usd(detail.paid_nano),
         "problem": made.problem,
     }
 
@@ -376,7 +394,10 @@ def _attempt(one: _Found, begun_at: dt.datetime) -> AttemptShown:
         basis=one.basis or "none",
         postings=tuple(
             PostingShown(
-                UUID(posting["id"]), posting["kind"], dt.datetime.fromisoformat(posting["at"])
+                UUID(posting["id"]),
+                posting["kind"],
+                dt.datetime.fromisoformat(posting["at"]),
+                posting["paid"],
             )
             for posting in postings
         ),
@@ -439,10 +460,13 @@ _DETAIL: Final = """
            w.charge_nano, w.hold_nano, w.basis, w.price_version_id, w.ttft_ms, w.total_ms,
            w.raw_usage, w.flags, hold.state,
            (
-               SELECT jsonb_agg(
-                   jsonb_build_object('id', id, 'kind', kind, 'at', created_at) ORDER BY id)
-               FROM billing_posting
-               WHERE idempotency_id IN (
+               SELECT jsonb_agg(jsonb_build_object(
+                   'id', p.id, 'kind', p.kind, 'at', p.created_at, 'paid', (
+                       SELECT coalesce(sum(e.amount_nano), 0) FROM billing_ledgerentry e
+                       JOIN billing_account a ON a.id = e.account_id AND a.kind = 'revenue'
+                       WHERE e.posting_id = p.id)) ORDER BY p.id)
+               FROM billing_posting p
+               WHERE p.idempotency_id IN (
                    'hold:' || w.id, 'settle:' || w.id, 'void:' || w.id, 'expire:' || w.id,
                    'adjust:' || w.id || ':late', 'adjust:' || w.id || ':look_up',
                    'adjust:' || w.id || ':review')

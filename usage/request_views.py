@@ -125,6 +125,9 @@ def _detail(
         ],
         "attempts": (attempts := [_attempt(shown, attempt) for attempt in shown.attempts]),
         "posted": any(attempt["postings"] for attempt in attempts),
+        "paid_nano": shown.paid_nano,
+        "corrections": [_usd(format_usd(one.paid_nano)) for one in shown.corrections],
+        "paid": _usd(format_usd(shown.paid_nano)),
         "raw_usage": _pretty(shown.raw_usage),
         "speed": _speed(row),
         "tokens": reports.tokens_of(row.meters),
@@ -158,6 +161,7 @@ def _attempt(detail: receipts.RequestDetail, one: receipts.AttemptShown) -> dict
                 "id": id_text(posting.id),
                 "kind": words.POSTINGS.get(posting.kind, posting.kind),
                 "at": posting.at,
+                "paid": _usd(format_usd(posting.paid_nano)) if posting.paid_nano else "",
             }
             for posting in one.postings
         ],

@@ -17,7 +17,8 @@ from lib.ids import id_text, new_id
 from tests import cast
 from tests.usage.rows import RATES, admit, happen, price_version
 from tests.usage.test_api import get, management
-from usage.models import UsageRecord
+from usage import reviews
+from usage.models import SettleAs, UsageRecord
 from usage.receipts import RECEIPT_FORMAT, UNCHARGED
 
 SCRIPT = Path(settings.BASE_DIR) / "static" / "recompute_receipt.py"
@@ -87,6 +88,26 @@ def test_the_script_gives_every_charge(people: cast.Cast, key: Key) -> None:
         assert f"charged {nano.rstrip('0').rstrip('.')} USD" in said
 
 
+def test_what_was_corrected_since_is_in_the_receipt(people: cast.Cast, key: Key) -> None:
+    """I7: a receipt ends at what the customer pays by the ledger, and so does the page."""
+    used = {"in_text": 1000, "out_text": 100}
+    record = paid(key, RATES, used, flags=["quarantine"], basis="estimated")
+    reviews.settle_review(
+        cast.actor(people.dora), record.request_id, SettleAs("amount"), amount_nano=150_000,
+        reason="Asked the provider",
+    )  # fmt: skip
+    rid = id_text(record.request_id)
+    receipt = get(management(people), f"requests/{rid}/receipt")
+    assert (receipt["charge"], receipt["paid"]) == ("0.00021", "0.00015")
+    assert [one["amount"] for one in receipt["corrections"]] == ["-0.00006"]
+    assert computed(receipt)[0] == 0
+    assert "corrected since, to 0.00015 USD" in computed(receipt)[1]
+    assert computed({**receipt, "paid": receipt["charge"]})[0] == 1
+    page = cast.signed_in(people.alice).get(f"/o/acme/requests/{rid}").content.decode()
+    assert "$0.00015" in page
+    assert "\N{MINUS SIGN}$0.00006" in page
+
+
 def test_the_script_names_what_was_changed(people: cast.Cast, key: Key) -> None:
     record = paid(key, TIERED, LONG, multiplier_ppm=1_070_000)
     receipt = get(management(people), f"requests/{id_text(record.request_id)}/receipt")
@@ -99,8 +120,8 @@ def test_the_script_names_what_was_changed(people: cast.Cast, key: Key) -> None:
 
     says({"charge"}, charge="0.01")
     says({"rounding"}, rounding="0.1")
-    says({"above_hold", "charge"}, held="0.0000001")
-    says({"waived", "charge"}, basis="free")
+    says({"above_hold", "charge", "paid"}, held="0.0000001")
+    says({"waived", "charge", "paid"}, basis="free")
     first, *others = receipt["lines"]
     says({"lines[0].amount"}, lines=[{**first, "amount": "1"}, *others])
     says({"lines[0].quantity"}, lines=[{**first, "quantity": 1}, *others])
