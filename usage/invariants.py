@@ -13,6 +13,13 @@ INVARIANTS: Final = {
     "I1 every posting has its lines": """
         SELECT id FROM billing_posting p
         WHERE NOT EXISTS (SELECT FROM billing_ledgerentry e WHERE e.posting_id = p.id)""",
+    "I2 what is written once is guarded": """
+        SELECT guarded.name FROM unnest(ARRAY[
+            'billing_posting', 'billing_ledgerentry', 'billing_seal', 'accounts_auditevent',
+            'usage_attempt', 'usage_usagerecord', 'usage_review']) AS guarded (name)
+        WHERE NOT EXISTS (
+            SELECT FROM pg_trigger t WHERE t.tgrelid = guarded.name::regclass
+            AND t.tgname = 'written_once' AND t.tgenabled IN ('O', 'A'))""",
     "I3 a cached balance is the sum of its lines": """
         SELECT a.id, a.balance_nano FROM billing_account a
         WHERE a.balance_nano <> coalesce(
@@ -84,6 +91,23 @@ INVARIANTS: Final = {
         SELECT organisation_id FROM billing_account
         WHERE kind IN ('platform:loss', 'provider:cost', 'provider:payable')
         GROUP BY organisation_id HAVING sum(balance_nano) <> 0""",
+    "I16 a rollup is the sum of its records": """
+        WITH mark AS (SELECT xid::text::xid8 AS xid FROM usage_rollupwatermark),
+        summed AS (
+            SELECT organisation_id, date_bin('15 minutes', admitted_at, 'epoch'::timestamptz) AS at,
+                   sum(charge_nano) AS nano, count(*) FILTER (WHERE final) AS requests,
+                   bool_or(r.xid >= mark.xid) AS moves
+            FROM usage_usagerecord r, mark GROUP BY 1, 2
+        ),
+        rolled AS (
+            SELECT organisation_id, bucket_at AS at, sum(charge_nano) AS nano,
+                   sum(requests) AS requests
+            FROM usage_rollup GROUP BY 1, 2
+        )
+        SELECT organisation_id, at, summed.nano, rolled.nano
+        FROM summed FULL JOIN rolled USING (organisation_id, at)
+        WHERE moves IS NOT TRUE
+        AND (summed.nano, summed.requests) IS DISTINCT FROM (rolled.nano, rolled.requests)""",
     "I13 nothing is charged above its hold": """
         SELECT id FROM usage_usagerecord WHERE charge_nano > hold_nano""",
     "I20 what is left of promo stands on its account": """
@@ -113,6 +137,9 @@ INVARIANTS: Final = {
         AND NOT EXISTS (SELECT FROM billing_ledgerentry e JOIN billing_posting p
             ON p.id = e.posting_id WHERE e.account_id = a.id
             AND p.created_at > now() - interval '24 hours')""",
+    "I24 no hold is open a minute after its time": """
+        SELECT id, expires_at FROM billing_hold
+        WHERE state = 'open' AND expires_at < now() - interval '1 minute'""",
     "I22 a code is used as often as it was redeemed, and not too often": """
         SELECT c.id, c.uses FROM billing_code c JOIN billing_codebatch b ON b.id = c.batch_id
         WHERE c.uses > b.max_uses

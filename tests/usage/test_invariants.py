@@ -1,0 +1,64 @@
+"""Each invariant names the row that breaks it (I25)."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from accounts.models import Key
+from billing.models import Hold
+from lib import clock
+from tests.cast import Cast, make_key
+from tests.usage import rows
+from usage.invariants import broken_invariants
+from usage.rollups import replace_all
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def key(people: Cast) -> Key:
+    key, _ = make_key(people.core, user=people.bob)
+    rows.credit(key)
+    return key
+
+
+def broken() -> dict[str, list[Any]]:
+    with connection.cursor() as cursor:
+        return broken_invariants(cursor)
+
+
+def test_a_hold_that_nobody_resolved_in_time(key: Key) -> None:
+    """I24."""
+    attempt = rows.admit(key, clock.now())
+    Hold.objects.update(expires_at=clock.now() - dt.timedelta(seconds=50))
+    assert broken() == {}
+    Hold.objects.update(expires_at=clock.now() - dt.timedelta(seconds=61))
+    (found,) = broken().values()
+    assert [row[0] for row in found] == [attempt.id]
+
+
+def test_a_rollup_that_is_not_the_sum_of_its_records(key: Key) -> None:
+    """I16: what was rolled up is compared, what is still to be is not."""
+    rows.happen(key, charge_nano=5)
+    with connection.cursor() as cursor:
+        replace_all(cursor, clock.now())
+        # As if every transaction so far had ended.
+        cursor.execute("UPDATE usage_rollupwatermark SET xid = xid + 1000")
+        assert broken() == {}
+        cursor.execute("UPDATE usage_rollup SET charge_nano = charge_nano + 1")
+        assert broken() == {
+            "I16 a rollup is the sum of its records": [
+                (key.organisation_id, rows.NOON, 5, 6),
+            ]
+        }
+        cursor.execute("UPDATE usage_rollupwatermark SET xid = 0")
+    assert broken() == {}
+
+
+def test_a_guard_that_was_taken_away() -> None:
+    """I2."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE billing_ledgerentry DISABLE TRIGGER written_once")
+    assert broken() == {"I2 what is written once is guarded": [("billing_ledgerentry",)]}
