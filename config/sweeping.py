@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 
-from django.db import Error, connection
+from django.db import connection
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,8 @@ def _sweep() -> None:
 
     try:
         sweep()
-    except Error as error:
-        log.warning("holds cannot be swept: %s", error)
+    except Exception:
+        # As in a worker: what went wrong is said, and the next round comes nevertheless.
+        log.exception("holds cannot be swept")
     finally:
         connection.close()

@@ -8,6 +8,7 @@ The late endings of processes that were taken for dead are posted here as well.
 """
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from itertools import groupby, islice
 from typing import Final
@@ -37,6 +38,9 @@ log = logging.getLogger(__name__)
 _BATCH: Final = 200
 _TOGETHER: Final = 20
 _BYTES_MAX: Final = 64 * 1024
+# Holds are not swept meanwhile: a provider that does not answer must not keep them (I24).
+_ASKING_S: Final = 10.0
+_READ_S: Final = 3.0
 _TOLD_BY: Final = tuple(name for name, found in PROVIDERS.items() if found.usage_look_up)
 
 
@@ -50,7 +54,8 @@ def learn() -> int:
 
     Any number of processes may run it.
     """
-    while _ask_some() == _BATCH:
+    until = time.monotonic() + _ASKING_S
+    while time.monotonic() < until and _ask_some(until) == _BATCH:
         pass
     posted = 0
     while True:
@@ -61,7 +66,8 @@ def learn() -> int:
             return posted
 
 
-def _ask_some() -> int:
+def _ask_some(until: float) -> int:
+    """Ask for a batch, as far as there is time; who is not asked now is due again soon."""
     channels = {
         channel.id: channel
         for channel in Channel.objects.filter(provider__in=_TOLD_BY).prefetch_related("keys")
@@ -74,9 +80,11 @@ def _ask_some() -> int:
         # No transaction, and no connection, is kept open across the network (I9).
         connection.close()
     told = []
-    with guarded_client(policy, schemes=("http", "https")) as client:
+    with guarded_client(policy, read_s=_READ_S, schemes=("http", "https")) as client:
         for one in unsure:
-            found = _ask(client, one, channels[one.channel_id])
+            if time.monotonic() > until:
+                break
+            found = _ask(client, one, channels[one.channel_id], until)
             if found is not None:
                 told.append((one, *found))
     for one, meters, raw_usage in told:
@@ -85,7 +93,7 @@ def _ask_some() -> int:
 
 
 def _ask(
-    client: httpx.Client, one: Unsure, channel: Channel
+    client: httpx.Client, one: Unsure, channel: Channel, until: float
 ) -> tuple[Mapping[str, int], str | None] | None:
     """The meters and the raw usage that the provider tells; None when it cannot tell yet."""
     provider = PROVIDERS[channel.provider]
@@ -93,22 +101,33 @@ def _ask(
         key = channel.keys.first()
         headers = provider.headers(open_secret(key) if key else None)
         url = provider.look_up_url(channel.base_url, id_text(one.attempt_id))
-        answer = client.get(url, headers=headers)
-    except (EgressError, BadAddress, VaultError, httpx.HTTPError) as error:
+        with client.stream("GET", url, headers=headers) as answer:
+            body = _whole(answer, until)
+    except (EgressError, BadAddress, VaultError, httpx.HTTPError, httpx.InvalidURL) as error:
         log.warning("%s cannot be asked for usage: %s", channel.name, error)
         return None
     if answer.status_code == 404 and one.charge_nano == 0:
         # It never arrived there. Where somebody paid for it, that is not believed.
         return {}, None
-    if answer.status_code != 200 or len(answer.content) > _BYTES_MAX:
+    if answer.status_code != 200 or body is None:
         return None
-    return _read(answer.content)
+    return _read(body)
+
+
+def _whole(answer: httpx.Response, until: float) -> bytes | None:
+    """The body; None for one that is too large, or comes too slowly."""
+    body = b""
+    for piece in answer.iter_raw():
+        body += piece
+        if len(body) > _BYTES_MAX or time.monotonic() > until:
+            return None
+    return body
 
 
 def _read(body: bytes) -> tuple[Mapping[str, int], str | None] | None:
     try:
         told = msgspec.json.decode(body, type=_Told)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     counted = openai_usage.quantities(bytes(told.usage))
     if not told.final or counted.missing or counted.quarantined:
