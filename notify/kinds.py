@@ -52,6 +52,7 @@ KINDS: Final = {
         Kind("credit.asked", gettext_lazy("A credit waits for a second person"), operators=True),
         Kind("payment.unmatched", gettext_lazy("A payment fits no top-up"), operators=True),
         Kind("count.doubted", gettext_lazy("A provider's count cannot be right"), operators=True),
+        Kind("model.unpriced", gettext_lazy("A model is used without a price"), operators=True),
         Kind("channel.troubled", gettext_lazy("A channel needs an operator"), operators=True),
         Kind("books.wrong", gettext_lazy("The books do not add up"), operators=True),
     )

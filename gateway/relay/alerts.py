@@ -14,16 +14,19 @@ import msgspec
 from gateway.relay.database import Statement
 
 Cause = Literal[
-    "key_refused", "no_credit", "misconfigured", "model_unknown", "compressed", "out", "unusable"
-]
+    "key_refused", "no_credit", "misconfigured", "model_unknown", "compressed", "out", "unusable",
+    "unpriced",
+]  # fmt: skip
 """A key was refused (F5); the account at the provider has no money left (F9); no secure connection,
 or a redirect (F3, F21); a model is unknown there (F7); answers are compressed though that was not
 asked (F20); nothing of the channel has answered for long; its provider is not known here, or its
-keys cannot be opened."""
+keys cannot be opened; a model was asked for that has no price, which is no channel's trouble."""
 
 LONG_S: Final = 600.0
 _HOUR_S: Final = 3600.0
 _KNOWN_MAX: Final = 4096
+# Clients choose the names that patterns meet.
+_UNPRICED_AN_HOUR: Final = 20
 
 
 class Alert(NamedTuple):
@@ -66,18 +69,30 @@ class Alerts:
 
 
 def statement(alerts: Sequence[Alert]) -> Statement:
-    """What writes the facts."""
-    return _TELL, {"alerts": msgspec.json.encode([one._asdict() for one in alerts]).decode()}
+    """What writes the facts; a model without a price is one fact a day."""
+    told = msgspec.json.encode([one._asdict() for one in alerts]).decode()
+    return _TELL, {"alerts": told, "unpriced": _UNPRICED_AN_HOUR}
 
 
 _TELL: Final = """
+    WITH told AS (
+        SELECT * FROM jsonb_to_recordset(%(alerts)s::jsonb)
+            AS t (channel_id text, channel text, cause text, what text, last boolean)
+    )
     INSERT INTO outbox_fact (id, kind, body)
-    SELECT DISTINCT ON (1)
+    (SELECT DISTINCT ON (1)
+            md5('model.unpriced|' || what || '|' || (now() AT TIME ZONE 'UTC')::date)::uuid,
+            'model.unpriced', jsonb_build_object('model', what)
+     FROM told WHERE cause = 'unpriced'
+     LIMIT greatest(%(unpriced)s::int - (
+         SELECT count(*) FROM outbox_fact
+         WHERE kind = 'model.unpriced' AND created_at > now() - interval '1 hour'), 0))
+    UNION ALL
+    (SELECT DISTINCT ON (1)
            md5(concat_ws('|', 'channel.troubled', t.channel_id, t.cause, t.what, t.last,
                          date_trunc('hour', now() AT TIME ZONE 'UTC')))::uuid,
            'channel.troubled',
            jsonb_build_object('channel', t.channel, 'channel_id', t.channel_id,
                               'cause', t.cause, 'what', t.what, 'last', t.last)
-    FROM jsonb_to_recordset(%(alerts)s::jsonb)
-         AS t (channel_id text, channel text, cause text, what text, last boolean)
+    FROM told t WHERE cause <> 'unpriced')
     ON CONFLICT (id) DO NOTHING"""

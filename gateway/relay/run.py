@@ -18,6 +18,7 @@ from gateway.codecs.errors import KINDS, ErrorKind, RequestFault, message_of
 from gateway.providers.models import Capabilities, capabilities_of, is_listed
 from gateway.providers.suffixes import AskedModel, read_asked
 from gateway.relay.admission import Asked, Guarded
+from gateway.relay.alerts import Alert
 from gateway.relay.attempt import Attempt
 from gateway.relay.call import CLIENT_CLOSED, MODEL_LENGTH_MAX, Bound, Call, Outcome, Refused
 from gateway.relay.continuing import Turn, begin_turn
@@ -228,6 +229,8 @@ class Run:
         elif snapshot.unpriced_models == "reject":
             raise RequestFault("model_unpriced", "model", "", model=facts.model)
         health = self._call.parts.health
+        if price is None and snapshot.unpriced_models == "alert":
+            health.alerts.tell(Alert("", "", "unpriced", model))
         self._budget = health.budget(model)
         ready = health.ready(candidates)
         if not ready:

@@ -78,3 +78,28 @@ def test_a_channel_that_cannot_be_used_is_told(hub: Hub, fake: FakeUpstream) -> 
     hub.connection.execute("UPDATE gateway_channel SET enabled = false WHERE name = %s", [name])
     hub.bump()
     assert [body["cause"] for body in told(hub, name)] == ["unusable"]
+
+
+def test_a_model_without_a_price_is_told_once_a_day(own_hub: Hub, fake: FakeUpstream) -> None:
+    """unpriced_models: alert. Nobody fills the operators' letter box by making names up."""
+    own_hub.start()
+    tenant, model = own_hub.tenant(), own_hub.model(fake, rates=None)
+    name = f"made-up-{uuid4()}"
+    own_hub.connection.execute(
+        "UPDATE gateway_route SET model = %s WHERE model = %s", [f"{name}*", model]
+    )
+    own_hub.settings(unpriced_models="alert")
+    own_hub.wait(lambda: own_hub.post(tenant, ask(name)).status == 200, "stays refused")
+    assert own_hub.post(tenant, ask(name)).status == 200
+
+    def models() -> list[str]:
+        query = "SELECT body->>'model' AS model FROM outbox_fact WHERE kind = 'model.unpriced'"
+        return [row["model"] for row in own_hub.rows(query)]
+
+    own_hub.wait(lambda: models() == [name], "nobody was told")
+    for n in range(30):
+        assert own_hub.post(tenant, ask(f"{name}-{n}")).status == 200
+    own_hub.wait(lambda: len(models()) == 20, "not all were told")
+    own_hub.stop()
+    assert len(models()) == 20
+    own_hub.assert_books_balance()
