@@ -64,6 +64,9 @@ class Organisation(Limited):
         help_text="How long answers are kept for requests that go on from them, at most 24; "
         "0 keeps nothing.",
     )
+    include_cost = models.BooleanField(
+        default=False, db_default=False, help_text="Answers tell their charge without being asked."
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -38,19 +38,31 @@ def create_organisation(
 
 def set_retention(organisation: Organisation, hours: int, *, actor: Actor) -> None:
     """How long the organisation's answers are kept for requests that go on from them (0 to 24)."""
+    _change(organisation, "retention", "retention_hours", hours, actor)
+
+
+def set_include_cost(organisation: Organisation, wanted: bool, *, actor: Actor) -> None:
+    """Whether answers tell their charge where the request says nothing of it."""
+    _change(organisation, "include_cost", "include_cost", wanted, actor)
+
+
+def _change(
+    organisation: Organisation, word: str, name: str, value: int | bool, actor: Actor
+) -> None:
     with transaction.atomic():
         locked = Organisation.objects.select_for_update().get(id=organisation.id)
-        if locked.retention_hours == hours:
+        before = getattr(locked, name)
+        if before == value:
             return
-        before, locked.retention_hours = locked.retention_hours, hours
-        locked.save(update_fields=["retention_hours"])
+        setattr(locked, name, value)
+        locked.save(update_fields=[name])
         audit.record(
             actor,
             locked,
-            "organisation.retention_changed",
+            f"organisation.{word}_changed",
             locked,
-            before={"retention_hours": before},
-            after={"retention_hours": hours},
+            before={name: before},
+            after={name: value},
         )
         bump_epoch()
 

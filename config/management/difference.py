@@ -235,7 +235,7 @@ _SHOWN_FIRST: Final = (
     ),
     *("timeouts.total", "breaker.enabled", "breaker.failures", "breaker.window"),
     *("breaker.open_for", "rates", "valid_to", "multiplier", "currency", "retention_hours", "plan"),
-    *("credit", "team", "role", "secret"),
+    *("include_cost", "credit", "team", "role", "secret"),
 )
 
 

@@ -116,6 +116,8 @@ def _organisation(slug: str, fields: Mapping[str, Value]) -> Document:
     organisation: Document = {"name": fields["name"], "slug": slug, "currency": fields["currency"]}
     if fields["retention_hours"] != 24:
         organisation["retention_hours"] = fields["retention_hours"]
+    if fields["include_cost"]:
+        organisation["include_cost"] = True
     if fields["plan"]:
         organisation["plan"] = fields["plan"]
     if fields["credit"] is not None:

@@ -109,6 +109,7 @@ def _organisations() -> Iterator[Item]:
             "name": organisation.name,
             "currency": organisation.currency,
             "retention_hours": organisation.retention_hours,
+            "include_cost": organisation.include_cost,
             "plan": plans.get(organisation.id, ""),
             "credit": credits.get(organisation.id),
             **{name: getattr(organisation, name) for name in LIMITS},

@@ -263,6 +263,7 @@ class Organisation(Counted):
     slug: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=50)] = ""
     currency: Literal["USD"] = "USD"
     retention_hours: Annotated[int, Field(ge=0, le=24)] = 24
+    include_cost: bool = False
     credit: Annotated[Decimal, AfterValidator(_credit)] | None = None
     plan: Name | Literal[""] = ""
     budgets: list[ScopedBudget] = []

@@ -132,7 +132,7 @@ class _Flattener:
         self, organisation: shape.Organisation, slug: str, path: Path
     ) -> Iterator[Item]:
         fields: dict[str, Value] = {"name": organisation.name}
-        plain = ("currency", "plan", "retention_hours", *LIMITS)
+        plain = ("currency", "plan", "retention_hours", "include_cost", *LIMITS)
         fields |= _stated(organisation, plain)
         if organisation.credit is not None:
             fields["credit"] = parse_usd(organisation.credit)

@@ -44,6 +44,10 @@ _PLAN_REMOVED = 9
 _LIMIT_FIELDS = {name: name for name in (*LIMITS, *KEY_LIMITS)} | {"ips": "networks"}
 
 
+# What of an organisation changes by a function of its own.
+_SETTINGS = ("retention_hours", "include_cost")
+
+
 class _Refused(ValueError):
     """The change is not possible; the text says why and what to do instead."""
 
@@ -155,10 +159,12 @@ class _Writer:
             self._organisations[slug] = organisations.create_organisation(
                 after["name"], owner=None, actor=SYSTEM, slug="" if "(new)" in slug else slug
             )
-        elif changed := after.keys() - {"credit", "plan", "retention_hours", *LIMITS}:
+        elif changed := after.keys() - {"credit", "plan", *_SETTINGS, *LIMITS}:
             raise _Refused(f"the {', '.join(sorted(changed))} of an organisation does not change")
         if "retention_hours" in after:
             organisations.set_retention(self._find(slug), after["retention_hours"], actor=SYSTEM)
+        if "include_cost" in after:
+            organisations.set_include_cost(self._find(slug), after["include_cost"], actor=SYSTEM)
         keys.change_limits(SYSTEM, self._find(slug), **_counts(change))
         if after.get("plan") or (change.action == "change" and "plan" in after):
             plans.put_on_plan(SYSTEM, self._find(slug), after["plan"])

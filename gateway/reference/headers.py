@@ -42,8 +42,11 @@ SENT: Final[tuple[Field, ...]] = (
     ),
     Field(
         "x-weir-include-cost",
-        "true",
-        _("Ask for the charge inside the answer, beside the usage; of a stream too."),
+        "true, false",
+        _(
+            "Ask for the charge inside the answer, beside the usage; of a stream of chat "
+            "completions too. An organisation may have it always: include_cost."
+        ),
     ),
 )
 ANSWERED: Final[tuple[Field, ...]] = (

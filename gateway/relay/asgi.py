@@ -325,7 +325,8 @@ class Relay:
         raw = await _read_body(receive, body_head.length, endpoint.body_bytes_max, self._config)
         call.max_cost_nano = body_head.max_cost_nano
         call.labels = body_head.labels
-        call.tells_cost = body_head.tells_cost
+        told = body_head.tells_cost
+        call.tells_cost = principal.include_cost if told is None else told
         if body_head.repeat_key is not None and endpoint.handler != "count_tokens":
             await self._answer_once(life, call, client, body_head.repeat_key, raw, receive)
             return
@@ -619,7 +620,7 @@ class _BodyHead:
         self.length: int | None = None
         self.max_cost_nano: int | None = None
         self.labels = NO_LABELS
-        self.tells_cost = False
+        self.tells_cost: bool | None = None
 
 
 def _read_body_head(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> _BodyHead:

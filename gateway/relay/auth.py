@@ -42,7 +42,7 @@ class Principal:
     () = every one; `plan_id` is the organisation's plan, if it has one; `retention_hours` is how
     long its answers are kept for later requests, 0 = not at all, which is also so for a key that
     keeps no content; an `operator`'s key is told which
-    channel answered.
+    channel answered; `include_cost`: its answers tell their charge unless a request says no.
 
     `limited` says that the key, its team, its organisation or who asks has a limit of requests or
     tokens, `tpm` is the lowest of tokens. `budgets` are those that its requests may fall under, as
@@ -60,6 +60,7 @@ class Principal:
     plan_id: int | None = None
     retention_hours: int = 24
     operator: bool = False
+    include_cost: bool = False
     endpoints: tuple[str, ...] = ()
     networks: tuple[Network, ...] = ()
     tags: tuple[str, ...] = ()
@@ -231,6 +232,7 @@ class _Guards(msgspec.Struct):
     guards: int
     budgets: list[Standing]
     operator: bool = False
+    include_cost: bool = False
 
 
 _guards = msgspec.json.Decoder(_Guards)
@@ -251,6 +253,7 @@ def _principal(row: Row) -> Principal:
         plan_id=None if plan is None else int(plan),
         retention_hours=int(hours or 0),
         operator=found.operator,
+        include_cost=found.include_cost,
         endpoints=tuple(found.endpoints),
         networks=tuple(map(ip_network, found.networks)),
         tags=tuple(found.tags),
@@ -273,7 +276,7 @@ _COLUMNS = """
            json_build_object(
                'operator', coalesce(
                    (SELECT operator FROM accounts_user u WHERE u.id = key.user_id), false),
-               'endpoints', key.endpoints, 'networks', key.networks, 'tags', key.tags,
+               'include_cost', owner.include_cost, 'endpoints', key.endpoints, 'networks', key.networks, 'tags', key.tags,
                'limited', num_nonnulls(key.rpm, key.tpm, key.parallel,
                                        team.rpm, team.tpm, team.parallel,
                                        owner.rpm, owner.tpm, owner.parallel,

@@ -409,6 +409,19 @@ def test_cost_stands_in_the_usage_of_who_asks_for_it(
     assert b'"cost"' not in hub.post(tenant, body).body
 
 
+def test_cost_stands_in_the_usage_where_the_organisation_wants_it(
+    hub: Hub, fake: FakeUpstream
+) -> None:
+    tenant, model = hub.tenant(), hub.model(fake)
+    hub.connection.execute(
+        "UPDATE accounts_organisation SET include_cost = true WHERE id = %s",
+        [tenant.organisation_id],
+    )
+    body = ask(model, "#tokens=5", max_tokens=10)
+    assert Decimal(hub.post(tenant, body).json()["usage"]["cost"]) > 0
+    assert b'"cost"' not in hub.post(tenant, body, headers={"x-weir-include-cost": "false"}).body
+
+
 def test_cost_stands_in_the_usage_of_claude_answers_too(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     body = {"model": model, "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
