@@ -106,13 +106,16 @@ def ask_reversal(actor: Actor, posting: Posting, *, reason: str) -> Credit:
     if posting.kind not in _REVERSIBLE:
         text = gettext("Only corrections and opening credits are undone here.")
         raise CreditRefused("posting", text)
-    if Posting.objects.filter(idempotency_id=f"reverse:{posting.id}").exists():
-        raise CreditRefused("posting", gettext("It was undone already."))
-    if Credit.objects.filter(reverses=posting).exclude(state=CreditState.REFUSED).exists():
-        raise CreditRefused("posting", gettext("Somebody asked to undo it already."))
-    amount_nano, _ = _effect(posting)
     organisation = Organisation.objects.get(id=posting.organisation_id)
-    return ask_credit(actor, organisation, -amount_nano, reason=reason, reverses=posting)
+    with transaction.atomic():
+        # Two who ask at once come one by one.
+        lock_wallet(organisation.id)
+        if Posting.objects.filter(idempotency_id=f"reverse:{posting.id}").exists():
+            raise CreditRefused("posting", gettext("It was undone already."))
+        if Credit.objects.filter(reverses=posting).exclude(state=CreditState.REFUSED).exists():
+            raise CreditRefused("posting", gettext("Somebody asked to undo it already."))
+        amount_nano, _ = _effect(posting)
+        return ask_credit(actor, organisation, -amount_nano, reason=reason, reverses=posting)
 
 
 def approve_credit(actor: Actor, credit: Credit) -> Credit:

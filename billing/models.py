@@ -720,8 +720,8 @@ class Credit(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     reason = models.CharField(max_length=500)
     document = models.CharField(max_length=200, blank=True, default="")
-    reverses = models.OneToOneField(
-        Posting, models.PROTECT, null=True, related_name="+", db_constraint=False
+    reverses = models.ForeignKey(
+        Posting, models.PROTECT, null=True, related_name="+", db_constraint=False, db_index=False
     )
     state = models.CharField(max_length=7, choices=CreditState.choices)
     asked_by = models.ForeignKey("accounts.User", models.PROTECT, related_name="+")
@@ -735,6 +735,9 @@ class Credit(models.Model):
                 condition=~models.Q(decided_by=models.F("asked_by")), name="second_person"
             ),
             models.CheckConstraint(condition=~models.Q(amount_nano=0), name="credit_not_zero"),
+            models.UniqueConstraint(
+                fields=["reverses"], condition=~models.Q(state="refused"), name="reversed_once"
+            ),
         ]
         indexes = [
             models.Index(

@@ -128,6 +128,19 @@ def test_a_reversal_above_the_limit_waits_too(people: cast.Cast, dora: Actor, ot
     assert_books_balance()
 
 
+def test_a_reversal_that_was_refused_may_be_asked_for_again(
+    people: cast.Cast, dora: Actor, otto: Actor
+) -> None:
+    add_opening_credit(people.acme, 1_000 * USD)
+    opening = Posting.objects.get(kind="opening")
+    refuse_credit(otto, ask_reversal(dora, opening, reason="Never paid"))
+    approve_credit(otto, ask_reversal(dora, opening, reason="Really never"))
+    assert balance(people.acme).available_nano == 0
+    with pytest.raises(CreditRefused):
+        ask_reversal(dora, opening, reason="Once more")
+    assert_books_balance()
+
+
 def test_promo_by_hand_expires(people: cast.Cast, dora: Actor) -> None:
     until = clock.now() + dt.timedelta(days=30)
     credit = ask_credit(

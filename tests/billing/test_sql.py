@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import ProgrammingError, connection, transaction
 
 from accounts.models import Key, Organisation, Team
 from billing import sql
@@ -194,6 +194,22 @@ def test_written_postings_cannot_be_edited(organisation: Organisation, key: Key)
             connection.cursor() as cursor,
         ):
             cursor.execute(change)
+
+
+@pytest.mark.parametrize(
+    "table", ["billing_posting", "billing_ledgerentry", "billing_seal", "accounts_auditevent"]
+)
+def test_not_even_the_owner_has_the_right_to_edit_what_is_written(table: str) -> None:
+    """I2: by grants as well as by the trigger, where the product is no superuser."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE plain_owner NOLOGIN")
+        cursor.execute("GRANT ALL ON SCHEMA public TO plain_owner")
+        cursor.execute(f"ALTER TABLE {table} OWNER TO plain_owner")
+        cursor.execute("SET LOCAL ROLE plain_owner")
+        cursor.execute(f"SELECT count(*) FROM {table}")
+        for change in (f"UPDATE {table} SET id = id", f"DELETE FROM {table}", f"TRUNCATE {table}"):
+            with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+                cursor.execute(change)
 
 
 def test_what_is_owed_cannot_be_held(organisation: Organisation, key: Key) -> None:
