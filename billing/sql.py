@@ -813,7 +813,12 @@ _PLACE_GUARDED_HOLDS = """
 
 _OPEN_WINDOWS = """
     INSERT INTO billing_budgetwindow (budget_id, starts_at, ends_at, cap_nano)
-    SELECT budget.id, to_timestamp(t.starts_at), to_timestamp(t.ends_at), CASE
+    SELECT budget.id,
+        -- Where a zone's rules were changed since, it begins where the one before it ended (P17).
+        greatest(to_timestamp(t.starts_at), (
+            SELECT max(ended.ends_at) FROM billing_budgetwindow ended
+            WHERE ended.budget_id = budget.id AND ended.ends_at <= now())),
+        to_timestamp(t.ends_at), CASE
         WHEN budget.action <> 'block' THEN 4611686018427387904
         WHEN budget.raised_until > now() THEN budget.amount_nano + budget.raised_nano
         ELSE budget.amount_nano END

@@ -43,10 +43,10 @@ def look_back(budget: Budget, since: dt.datetime) -> Past:
     parameters = _parameters(budget, since)
     with connection.cursor() as cursor:
         cursor.execute(_SPENT.format(part=_PARTS[budget.scope]), parameters)
-        spent_nano: int = cursor.fetchone()[0]
+        charged_nano, corrected_nano = cursor.fetchone()
         cursor.execute(_OPEN.format(part=_PARTS[budget.scope]), parameters)
         running: list[UUID] = [id for (id,) in cursor.fetchall()]
-    return Past(spent_nano, running)
+    return Past(charged_nano + corrected_nano, running)
 
 
 def would_have(budget: Budget) -> WouldHave:
@@ -110,7 +110,22 @@ _PARTS = {
 }
 
 _SPENT = """
-    SELECT coalesce(sum(r.charge_nano), 0)::bigint FROM usage_usagerecord r
+    SELECT coalesce(sum(r.charge_nano), 0)::bigint, (
+        SELECT coalesce(sum(e.amount_nano), 0)::bigint
+        FROM (
+            SELECT attempt_id FROM usage_latetruth
+            WHERE organisation_id = %(organisation)s AND posted_at IS NOT NULL
+            UNION SELECT attempt_id FROM usage_review WHERE organisation_id = %(organisation)s
+        ) corrected
+        JOIN usage_usagerecord r
+            ON r.organisation_id = %(organisation)s AND r.id = corrected.attempt_id
+            AND r.admitted_at >= %(since)s AND {part}
+        JOIN billing_posting p ON p.idempotency_id IN (
+            'adjust:' || r.id || ':late', 'adjust:' || r.id || ':look_up',
+            'adjust:' || r.id || ':review')
+        JOIN billing_ledgerentry e ON e.posting_id = p.id
+        JOIN billing_account a ON a.id = e.account_id AND a.kind = 'revenue')
+    FROM usage_usagerecord r
     WHERE r.organisation_id = %(organisation)s AND r.id >= %(first_id)s
       AND r.admitted_at >= %(since)s AND {part}"""
 

@@ -13,6 +13,7 @@ from billing.ledger import execute
 from billing.models import Account, Budget, BudgetWindow, Hold, RateSecond
 from billing.rules.budget import FOREVER, UNBOUNDED_NANO
 from billing.wallets import add_opening_credit, balance
+from lib import clock
 from lib.ids import new_id
 
 pytestmark = pytest.mark.django_db
@@ -157,6 +158,18 @@ def test_window_that_is_over_or_missing_is_asked_for(key: Key) -> None:
     assert list(BudgetWindow.objects.values_list("held_nano", "cap_nano").order_by("id")) == [
         (0, 500), (10, 500),
     ]  # fmt: skip
+
+
+def test_windows_tile_time_when_the_rules_of_a_zone_changed(key: Key) -> None:
+    """P17: what was made by the former rules stays, and the next one begins where it ended."""
+    one = budget(key, "key", 500)
+    former = clock.now() - dt.timedelta(minutes=10)
+    BudgetWindow.objects.update(ends_at=former)
+    ((_, _, told),) = place(asked(key, 10, one))
+    hour = told["now"] - 3600
+    execute(sql.open_windows([sql.WindowOpened(one.budget_id, hour, told["now"] + 60)]))
+    assert words(asked(key, 10, one)) == ["admitted"]
+    assert BudgetWindow.objects.latest("id").starts_at == former
 
 
 def test_budget_that_was_lowered_below_what_stands_lets_nothing_more_in(key: Key) -> None:

@@ -8,9 +8,10 @@ from accounts.access import SYSTEM
 from accounts.models import Key
 from billing.models import Budget
 from lib import clock
-from tests.cast import Cast, make_key
+from tests.cast import Cast, actor, make_key
 from tests.usage import rows
-from usage import budgeting
+from usage import budgeting, reviews
+from usage.models import SettleAs
 
 pytestmark = pytest.mark.django_db
 
@@ -59,6 +60,17 @@ def test_past_is_what_was_charged_and_runs_in_its_part(people: Cast, key: Key) -
         ("project", "x"): (0, []),
         ("customer", "c"): (0, []),
     }
+
+
+def test_past_is_what_was_paid_after_corrections(people: Cast, key: Key) -> None:
+    """I7: a budget made today begins with what one made before it stands at."""
+    record = rows.happen(key, clock.now(), 210_000, flags=["quarantine"], basis="estimated")
+    since = clock.now() - dt.timedelta(hours=1)
+    reviews.settle_review(
+        actor(people.dora), record.request_id, SettleAs("amount"), amount_nano=50_000, reason="x"
+    )
+    for scope, subject, spent in (("organisation", "", 50_000), ("model", "other", 0)):
+        assert budgeting.look_back(budget(key, scope, subject), since).spent_nano == spent
 
 
 def test_budget_without_a_period_begins_with_everything(key: Key) -> None:
