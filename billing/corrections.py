@@ -34,7 +34,8 @@ def lock_wallet(organisation_id: UUID) -> None:
 
 def borne(attempt_id: UUID) -> Borne:
     """Who has paid what of an attempt so far, by the ledger."""
-    moved = _by_kind(sql.read_movements(attempt_id))
+    rows = execute(sql.read_movements(attempt_id))
+    moved = dict(cast(list[tuple[str, int]], rows))
     return Borne(
         moved.get("revenue", 0), -moved.get("platform:loss", 0), moved.get("provider:payable", 0)
     )
@@ -83,8 +84,5 @@ def correct(
 
 
 def _available(organisation_id: UUID) -> int:
-    return _by_kind(sql.read_balances(organisation_id))["customer:available"]
-
-
-def _by_kind(statement: sql.Statement) -> dict[str, int]:
-    return dict(cast(list[tuple[str, int]], execute(statement)))
+    rows = cast(list[tuple[str, int, int]], execute(sql.read_balances(organisation_id)))
+    return sum(nano + line for kind, nano, line in rows if kind == "customer:available")

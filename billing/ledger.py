@@ -58,14 +58,17 @@ def lock_wallet(organisation_id: UUID) -> Wallet:
     """
     execute(sql.open_accounts([organisation_id], sql.WALLET_KINDS))
     execute(sql.lock_accounts([organisation_id]))
-    stands: dict[object, int] = {
-        kind: cast(int, nano) for kind, nano in execute(sql.read_balances(organisation_id))
-    }
+    stands: dict[object, int] = {}
+    line_nano = 0
+    for kind, nano, overdraft_nano in execute(sql.read_balances(organisation_id)):
+        stands[kind] = cast(int, nano)
+        line_nano += cast(int, overdraft_nano)
     return Wallet(
         organisation_id,
         stands.get("customer:available", 0),
         max(-stands.get("customer:debt", 0), 0),
         stands.get("promo:available", 0),
+        line_nano,
     )
 
 

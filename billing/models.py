@@ -34,7 +34,11 @@ class AccountKind(models.TextChoices):
 
 
 class Account(models.Model):
-    """A ledger account of one organisation. The balance is the sum of its entries (I3)."""
+    """A ledger account of one organisation. The balance is the sum of its entries (I3).
+
+    `overdraft_nano` is the credit line of an organisation that pays later: how far what is
+    available may fall below 0.
+    """
 
     id = models.BigAutoField(primary_key=True)
     # Every index here is paid for by each request: this one is the head of `account_once`.
@@ -44,6 +48,7 @@ class Account(models.Model):
     kind = models.CharField(max_length=32, choices=AccountKind.choices)
     currency = models.CharField(max_length=3, default="USD")
     balance_nano = models.BigIntegerField(default=0)
+    overdraft_nano = models.BigIntegerField(default=0, db_default=0)
     guards = models.BigIntegerField(
         db_default=0, help_text="Counts the changes of the budgets that stand over this account."
     )
@@ -53,11 +58,16 @@ class Account(models.Model):
             models.UniqueConstraint(
                 fields=["organisation", "kind", "currency"], name="account_once"
             ),
-            # I4: an overdraft is impossible in the database, not only in code.
+            # I4: more than the credit line is impossible in the database, not only in code.
             models.CheckConstraint(
                 condition=~models.Q(kind__in=["customer:available", "customer:held"])
-                | models.Q(balance_nano__gte=0),
+                | models.Q(balance_nano__gte=models.F("overdraft_nano") * -1),
                 name="customer_balance_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(overdraft_nano=0)
+                | models.Q(kind="customer:available", overdraft_nano__gt=0),
+                name="overdraft_of_available",
             ),
         ]
 

@@ -345,7 +345,7 @@ def read_available(organisation_id: UUID, budget_ids: Iterable[int]) -> Statemen
 
 
 def read_balances(organisation_id: UUID) -> Statement:
-    """An organisation's accounts: (kind, balance_nano)."""
+    """An organisation's accounts: (kind, balance_nano, overdraft_nano)."""
     return _READ_BALANCES, {"organisation": organisation_id}
 
 
@@ -407,12 +407,12 @@ _PLACE_HOLDS = """
             (attempt_id, posting_id, organisation_id, key_id, amount_nano, ttl, guards, place)
     ),
     -- One row per wallet of the batch; a join to accounts per hold would read them once each.
-    -- What is owed, below 0 on its account, is not there to be held (I12).
+    -- What is owed, below 0 on its account, is not there to be held (I12); a credit line is (I4).
     wallet AS (
         SELECT organisation_id,
                max(id) FILTER (WHERE kind = 'customer:available') AS available_id,
                max(id) FILTER (WHERE kind = 'customer:held') AS held_id,
-               greatest(sum(balance_nano) FILTER (
+               greatest(sum(balance_nano + overdraft_nano) FILTER (
                    WHERE kind IN ('customer:available', 'customer:debt')), 0)::bigint
                    AS available_nano,
                max(guards) FILTER (WHERE kind = 'customer:available') AS guards,
@@ -525,7 +525,7 @@ _PLACE_GUARDED_HOLDS = """
         SELECT organisation_id,
                max(id) FILTER (WHERE kind = 'customer:available') AS available_id,
                max(id) FILTER (WHERE kind = 'customer:held') AS held_id,
-               greatest(sum(balance_nano) FILTER (
+               greatest(sum(balance_nano + overdraft_nano) FILTER (
                    WHERE kind IN ('customer:available', 'customer:debt')), 0)::bigint
                    AS available_nano,
                max(guards) FILTER (WHERE kind = 'customer:available') AS guards,
@@ -1066,7 +1066,8 @@ _READ_POSTING = """
     ORDER BY account.organisation_id, account.kind, entry.amount_nano"""
 
 _READ_BALANCES = """
-    SELECT kind, balance_nano FROM billing_account WHERE organisation_id = %(organisation)s"""
+    SELECT kind, balance_nano, overdraft_nano FROM billing_account
+    WHERE organisation_id = %(organisation)s"""
 
 _STAND_IN_WINDOW = """
     UPDATE billing_hold SET window_ids = array_append(window_ids, %(window)s::bigint)
@@ -1079,7 +1080,8 @@ _COUNT_GUARDS = """
 
 _READ_AVAILABLE = """
     SELECT least((
-        SELECT greatest(sum(wallet.balance_nano), 0)::bigint FROM billing_account wallet
+        SELECT greatest(sum(wallet.balance_nano + wallet.overdraft_nano), 0)::bigint
+        FROM billing_account wallet
         WHERE wallet.organisation_id = account.organisation_id
           AND wallet.kind IN ('customer:available', 'customer:debt')
     ), (

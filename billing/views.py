@@ -89,13 +89,16 @@ def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
     today = now.astimezone(dt.UTC).date()
     balance = wallets.balance(organisation)
     total_nano = balance.available_nano + balance.held_nano - balance.debt_nano
+    line_nano = wallets.credit_line(organisation)
     return {
         "nav": "billing",
         "balance": balance,
         "total_nano": total_nano,
+        "line_nano": line_nano,
+        "usable_nano": max(balance.available_nano - balance.debt_nano + line_nano, 0),
         "running": wallets.open_holds(organisation),
         "spent_nano": statement.spent_nano(organisation, today.replace(day=1)),
-        "pace": _pace(organisation, total_nano, today),
+        "pace": _pace(organisation, total_nano + line_nano, today),
         "setting": watch.wallet_setting(organisation),
         "grants": list(promo.grants_left(organisation.id)),
         "may_top_up": access.scope_of(actor, "topups.write") is not None,

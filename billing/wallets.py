@@ -3,10 +3,18 @@
 from typing import NamedTuple
 from uuid import UUID
 
+from django.db import transaction
+
+from accounts import audit
+from accounts.access import Actor
+from accounts.epoch import bump_epoch
 from accounts.models import Organisation
-from billing.ledger import post
+from billing.ledger import lock_wallet, post
 from billing.models import Account, AccountKind, Hold, HoldState
+from billing.rules.funding import cut_line
+from billing.rules.money import format_usd
 from billing.rules.posting import opening_credit
+from lib.ids import new_id
 
 
 class Balance(NamedTuple):
@@ -42,3 +50,32 @@ def add_opening_credit(organisation: Organisation, amount_nano: int, *, actor: s
     amount: an opening is corrected by an adjustment, not by a second opening.
     """
     return post(opening_credit(organisation.id, amount_nano), actor=actor)
+
+
+def credit_line(organisation: Organisation | UUID) -> int:
+    """How far the organisation's balance may fall below 0: more than 0 for one that pays later."""
+    found = Account.objects.filter(organisation=organisation, kind=AccountKind.AVAILABLE).first()
+    return 0 if found is None else found.overdraft_nano
+
+
+def set_credit_line(organisation: Organisation, line_nano: int, *, actor: Actor) -> None:
+    """Let the organisation pay later, up to so much (I4); 0 ends it.
+
+    What it has used beyond is debt from then on, and is held by no new request (I12).
+    """
+    with transaction.atomic():
+        wallet = lock_wallet(organisation.id)
+        if wallet.line_nano == line_nano:
+            return
+        posting = cut_line(new_id(), line_nano, wallet)
+        if posting is not None:
+            post(posting)
+        account = Account.objects.get(organisation=organisation, kind=AccountKind.AVAILABLE)
+        account.overdraft_nano = line_nano
+        account.save(update_fields=["overdraft_nano"])
+        audit.record(
+            actor, organisation, "organisation.credit_line_changed", account,
+            before={"credit_line": format_usd(wallet.line_nano)},
+            after={"credit_line": format_usd(line_nano)},
+        )  # fmt: skip
+        bump_epoch()

@@ -60,11 +60,21 @@ class ChannelFields(TypedDict, total=False):
     weight: int
     retries: int
     on_leave: str
+    uncapped: bool
     timeouts: Mapping[str, float]
     breaker: Mapping[str, bool | float | None]
 
 
-_PLAIN = ("provider", "base_url", "enabled", "priority", "weight", "retries", "on_leave")
+_PLAIN = (
+    "provider",
+    "base_url",
+    "enabled",
+    "priority",
+    "weight",
+    "retries",
+    "on_leave",
+    "uncapped",
+)
 
 
 def create_channel(actor: Actor, name: str, fields: ChannelFields) -> Channel:

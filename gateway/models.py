@@ -24,6 +24,9 @@ class Channel(models.Model):
     weight = models.PositiveIntegerField(default=1)
     retries = models.PositiveSmallIntegerField(default=2)
     on_leave = models.CharField(max_length=8, choices=OnLeave.choices, default=OnLeave.CANCEL)
+    uncapped = models.BooleanField(
+        default=False, db_default=False, help_text="Its provider is known to ignore output caps."
+    )
     timeouts = models.JSONField(
         default=dict, help_text="Seconds: connect, first_content, idle, total."
     )

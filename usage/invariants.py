@@ -24,9 +24,10 @@ INVARIANTS: Final = {
         SELECT a.id, a.balance_nano FROM billing_account a
         WHERE a.balance_nano <> coalesce(
             (SELECT sum(e.amount_nano) FROM billing_ledgerentry e WHERE e.account_id = a.id), 0)""",
-    "I4 no customer's balance is negative": """
+    "I4 no customer's balance is below its credit line": """
         SELECT id FROM billing_account
-        WHERE kind IN ('customer:available', 'customer:held') AND balance_nano < 0""",
+        WHERE kind IN ('customer:available', 'customer:held')
+        AND balance_nano < -overdraft_nano""",
     "I5 every hold has its attempt, every attempt its hold": """
         SELECT h.id, a.id FROM billing_hold h FULL JOIN usage_attempt a USING (id)
         WHERE h.id IS NULL OR a.id IS NULL OR h.amount_nano <> a.hold_nano""",

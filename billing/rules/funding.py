@@ -32,13 +32,15 @@ _CLEARING: Final[dict[Processor, AccountKind]] = {
 class Wallet(NamedTuple):
     """What stands on an organisation's accounts, read under their lock.
 
-    `owed_nano` is 0 or more; `promo_nano` is the part of `available_nano` that was given.
+    `owed_nano` is 0 or more; `promo_nano` is the part of `available_nano` that was given;
+    `line_nano` is how far `available_nano` may fall below 0.
     """
 
     organisation_id: UUID
     available_nano: int
     owed_nano: int
     promo_nano: int
+    line_nano: int = 0
 
 
 def adjust(credit_id: UUID, amount_nano: int, wallet: Wallet) -> Posting:
@@ -149,6 +151,21 @@ def repay(posting_id: UUID, wallet: Wallet) -> Posting | None:
     )
 
 
+def cut_line(posting_id: UUID, line_nano: int, wallet: Wallet) -> Posting | None:
+    """What was used of a credit line beyond what it is lowered to is debt; None when nothing is."""
+    beyond_nano = -line_nano - wallet.available_nano
+    if beyond_nano <= 0:
+        return None
+    return Posting(
+        f"repay:{posting_id}",
+        "repay",
+        (
+            Entry("customer:available", wallet.organisation_id, beyond_nano),
+            Entry("customer:debt", wallet.organisation_id, -beyond_nano),
+        ),
+    )
+
+
 def grant_promo(
     idempotency_id: str, kind: PostingKind, amount_nano: int, organisation_id: UUID
 ) -> Posting:
@@ -209,7 +226,7 @@ def _flow(
     if amount_nano > 0:
         debt_nano = min(amount_nano, wallet.owed_nano)
     else:
-        debt_nano = min(wallet.available_nano + amount_nano, 0)
+        debt_nano = min(wallet.available_nano + wallet.line_nano + amount_nano, 0)
     lines = (
         Entry(other_side, wallet.organisation_id, -amount_nano),
         Entry("customer:debt", wallet.organisation_id, debt_nano),

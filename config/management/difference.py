@@ -229,13 +229,14 @@ _SHOWN_FIRST: Final = (
         "weight",
         "retries",
         "on_leave",
+        "uncapped",
         "timeouts.connect",
         "timeouts.first_content",
         "timeouts.idle",
     ),
     *("timeouts.total", "breaker.enabled", "breaker.failures", "breaker.window"),
     *("breaker.open_for", "rates", "valid_to", "multiplier", "currency", "retention_hours", "plan"),
-    *("include_cost", "credit", "team", "role", "secret"),
+    *("include_cost", "credit", "credit_line", "team", "role", "secret"),
 )
 
 
@@ -285,7 +286,7 @@ def shown(name: str, value: Value) -> object:
     """A field's value as plain data in the file's own form; secrets become dots."""
     if isinstance(value, Secret | Kept):
         return "••••"
-    if name in ("credit", "amount") and isinstance(value, int):
+    if name in ("credit", "credit_line", "amount") and isinstance(value, int):
         return format_usd(value)
     if name == "multiplier" and isinstance(value, int):
         return format_multiplier(value)

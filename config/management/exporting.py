@@ -91,6 +91,7 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
             for model, upstream in models.items()
         },
         **_plain(fields, ("enabled", "priority", "weight", "retries", "on_leave")),
+        **({"uncapped": True} if fields["uncapped"] else {}),
         "timeouts": timeouts,
         "breaker": breaker,
     }
@@ -122,6 +123,8 @@ def _organisation(slug: str, fields: Mapping[str, Value]) -> Document:
         organisation["plan"] = fields["plan"]
     if fields["credit"] is not None:
         organisation["credit"] = format_usd(cast(int, fields["credit"]))
+    if fields["credit_line"]:
+        organisation["credit_line"] = format_usd(cast(int, fields["credit_line"]))
     return organisation | _limits(fields) | {"members": [], "teams": []}
 
 

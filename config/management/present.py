@@ -6,7 +6,7 @@ from django.db import connection
 from django.db.models import Prefetch
 
 from accounts.models import Key, KeyKind, Membership, Organisation, Team, User
-from billing.models import Budget, LedgerEntry, OrganisationPlan, PriceVersion
+from billing.models import Account, Budget, LedgerEntry, OrganisationPlan, PriceVersion
 from billing.plans import list_plans
 from billing.prices import CATALOGUE, key_of
 from config.management.difference import Id, Item, Secret, Value
@@ -62,6 +62,7 @@ def _channels() -> Iterator[Item]:
             "weight": channel.weight,
             "retries": channel.retries,
             "on_leave": channel.on_leave,
+            "uncapped": channel.uncapped,
             **{f"timeouts.{name}": timeouts[name] for name in TIMEOUTS},
             **{f"breaker.{name}": breaker[name] for name in BREAKER},
         }
@@ -104,6 +105,9 @@ def _organisations() -> Iterator[Item]:
         .order_by("id")
         .values_list("account__organisation_id", "amount_nano")
     )
+    lines = dict(
+        Account.objects.filter(overdraft_nano__gt=0).values_list("organisation", "overdraft_nano")
+    )
     for organisation in Organisation.objects.order_by("created_at", "id"):
         fields: dict[str, Value] = {
             "name": organisation.name,
@@ -112,6 +116,7 @@ def _organisations() -> Iterator[Item]:
             "include_cost": organisation.include_cost,
             "plan": plans.get(organisation.id, ""),
             "credit": credits.get(organisation.id),
+            "credit_line": lines.get(organisation.id, 0),
             **{name: getattr(organisation, name) for name in LIMITS},
         }
         # Organisations and teams hold books and usage: they are never removed.

@@ -53,6 +53,10 @@ def _credit(text: str) -> str:
     return text
 
 
+def _line(text: str) -> str:
+    return text if text == "0" else _credit(text)
+
+
 def _service_tier(text: str) -> str:
     if text and tier_name(text) != text:
         raise wrong("expected the name of a service tier such as flex; leave the plain one out")
@@ -176,6 +180,7 @@ class Channel(Part):
     weight: Annotated[int, Field(ge=0, le=1_000_000)] = 1
     retries: Annotated[int, Field(ge=0, le=10)] = 2
     on_leave: Literal["cancel", "drain"] = "cancel"
+    uncapped: bool = False
     timeouts: Timeouts = Timeouts()
     breaker: Breaker = Breaker()
 
@@ -265,6 +270,7 @@ class Organisation(Counted):
     retention_hours: Annotated[int, Field(ge=0, le=24)] = 24
     include_cost: bool = False
     credit: Annotated[Decimal, AfterValidator(_credit)] | None = None
+    credit_line: Annotated[Decimal, AfterValidator(_line)] = "0"
     plan: Name | Literal[""] = ""
     budgets: list[ScopedBudget] = []
     members: list[Member] = []

@@ -77,7 +77,7 @@ class _Flattener:
         )
 
     def _channel(self, channel: shape.Channel, path: Path) -> Item:
-        plain = ("enabled", "priority", "weight", "retries", "on_leave")
+        plain = ("enabled", "priority", "weight", "retries", "on_leave", "uncapped")
         fields: dict[str, Value] = {"provider": channel.provider, **_stated(channel, plain)}
         defaults: dict[str, Value] = {
             "models": {},
@@ -136,7 +136,9 @@ class _Flattener:
         fields |= _stated(organisation, plain)
         if organisation.credit is not None:
             fields["credit"] = parse_usd(organisation.credit)
-        defaults = _defaults(shape.Organisation, plain)
+        if "credit_line" in organisation.model_fields_set:
+            fields["credit_line"] = parse_usd(organisation.credit_line)
+        defaults = _defaults(shape.Organisation, plain) | {"credit_line": 0}
         yield Item(Id("organisation", (slug,)), fields, defaults, path)
         for n, team in enumerate(organisation.teams):
             fields = _stated(team, LIMITS)

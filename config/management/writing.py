@@ -45,7 +45,7 @@ _LIMIT_FIELDS = {name: name for name in (*LIMITS, *KEY_LIMITS)} | {"ips": "netwo
 
 
 # What of an organisation changes by a function of its own.
-_SETTINGS = ("retention_hours", "include_cost")
+_SETTINGS = ("retention_hours", "include_cost", "credit_line")
 
 
 class _Refused(ValueError):
@@ -170,6 +170,8 @@ class _Writer:
             plans.put_on_plan(SYSTEM, self._find(slug), after["plan"])
         if credit := after.get("credit"):
             wallets.add_opening_credit(self._find(slug), credit, actor="apply")
+        if "credit_line" in after:
+            wallets.set_credit_line(self._find(slug), after["credit_line"], actor=SYSTEM)
 
     def _team(self, change: Change) -> None:
         slug, name = change.id.name

@@ -41,8 +41,9 @@ class Principal:
     """Who is calling. `expires_at` is in Unix seconds; `model_patterns`, `endpoints` and `networks`
     () = every one; `plan_id` is the organisation's plan, if it has one; `retention_hours` is how
     long its answers are kept for later requests, 0 = not at all, which is also so for a key that
-    keeps no content; an `operator`'s key is told which
-    channel answered; `include_cost`: its answers tell their charge unless a request says no.
+    keeps no content; an `operator`'s key is told which channel answered; `include_cost`: its
+    answers tell their charge unless a request says no; `postpaid`: its organisation has a credit
+    line.
 
     `limited` says that the key, its team, its organisation or who asks has a limit of requests or
     tokens, `tpm` is the lowest of tokens. `budgets` are those that its requests may fall under, as
@@ -61,6 +62,7 @@ class Principal:
     retention_hours: int = 24
     operator: bool = False
     include_cost: bool = False
+    postpaid: bool = False
     endpoints: tuple[str, ...] = ()
     networks: tuple[Network, ...] = ()
     tags: tuple[str, ...] = ()
@@ -233,6 +235,7 @@ class _Guards(msgspec.Struct):
     budgets: list[Standing]
     operator: bool = False
     include_cost: bool = False
+    postpaid: bool = False
 
 
 _guards = msgspec.json.Decoder(_Guards)
@@ -254,6 +257,7 @@ def _principal(row: Row) -> Principal:
         retention_hours=int(hours or 0),
         operator=found.operator,
         include_cost=found.include_cost,
+        postpaid=found.postpaid,
         endpoints=tuple(found.endpoints),
         networks=tuple(map(ip_network, found.networks)),
         tags=tuple(found.tags),
@@ -276,7 +280,12 @@ _COLUMNS = """
            json_build_object(
                'operator', coalesce(
                    (SELECT operator FROM accounts_user u WHERE u.id = key.user_id), false),
-               'include_cost', owner.include_cost, 'endpoints', key.endpoints, 'networks', key.networks, 'tags', key.tags,
+               'include_cost', owner.include_cost,
+               'postpaid', EXISTS (
+                   SELECT FROM billing_account account
+                   WHERE account.organisation_id = key.organisation_id
+                     AND account.kind = 'customer:available' AND account.overdraft_nano > 0),
+               'endpoints', key.endpoints, 'networks', key.networks, 'tags', key.tags,
                'limited', num_nonnulls(key.rpm, key.tpm, key.parallel,
                                        team.rpm, team.tpm, team.parallel,
                                        owner.rpm, owner.tpm, owner.parallel,

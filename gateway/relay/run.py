@@ -51,6 +51,8 @@ _BACKOFF_S: Final = 0.05
 _THINKING_TOKENS: Final = 32_000
 # What a model may read that is stored elsewhere, where its context is not known.
 _UNSEEN_TOKENS: Final = 200_000
+# When to ask again for a model that only others are served.
+_NEVER_MS: Final = 60_000
 # Faults that the same channel would only repeat, and those that only the same key would.
 _CHANNEL_OUT: Final = frozenset({"route_off", "misconfigured"})
 _KEY_OUT: Final = frozenset({"key_off", "cool"})
@@ -221,6 +223,11 @@ class Run:
         candidates = snapshot.only_candidate(model) or plan(
             model, snapshot.routes_of(model), seed=random.getrandbits(64)
         )
+        if snapshot.uncapped and not self._call.principal.postpaid:
+            candidates = [one for one in candidates if one.channel_id not in snapshot.uncapped]
+            if not candidates:
+                message = message_of("no_channel", model=facts.model)
+                raise ChannelsOut(Out("no_channel", KINDS["no_channel"].status, message, _NEVER_MS))
         price = snapshot.price_of(model, self._call.principal.plan_id)
         if price is not None:
             # A price that is apart for some service tier: what was asked decides.

@@ -43,7 +43,8 @@ class Timeouts:
 class Channel:
     """One way to a provider, with its secrets opened: `headers` are those of every request, for
     each key (one without any, where there is none) by the dialect that is spoken, `passed` the
-    names of a client's headers that go on."""
+    names of a client's headers that go on. One that is `uncapped` ignores output caps: what it says
+    above a hold is ours to pay, so it serves nobody who pays before (I13)."""
 
     id: str
     uuid: UUID
@@ -57,6 +58,7 @@ class Channel:
     drain: bool
     timeouts: Timeouts
     breaker: BreakerRule
+    uncapped: bool = False
 
 
 class Plan(NamedTuple):
@@ -69,7 +71,8 @@ class Plan(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that the relay knows without asking. `epoch` says of which change it is,
-    `unusable` which channels were left out: their ids and names."""
+    `unusable` which channels were left out: their ids and names, `uncapped` the ids of those that
+    serve only who pays later."""
 
     epoch: int
     channels: Mapping[str, Channel]
@@ -84,6 +87,7 @@ class Snapshot:
     loaded_at_here: float
     created: int
     unusable: tuple[tuple[str, str], ...] = ()
+    uncapped: frozenset[str] = frozenset()
     _known: dict[str, "_Matched"] = field(default_factory=dict)
 
     def now(self) -> float:
@@ -228,6 +232,7 @@ def build(text: str, vault: Vault) -> Snapshot:
         loaded_at_here=time.monotonic(),
         created=int(raw.changed),
         unusable=tuple(unusable),
+        uncapped=frozenset(channel.id for channel in channels.values() if channel.uncapped),
     )
 
 
@@ -250,6 +255,7 @@ class _ChannelRow(msgspec.Struct):
     breaker: dict[str, Any]
     keys: list[tuple[str, str]]
     routes: list[_Way]
+    uncapped: bool = False
 
 
 class _PlanRow(msgspec.Struct):
@@ -297,6 +303,7 @@ def _channel(row: _ChannelRow, vault: Vault) -> Channel:
         },
         retries=row.retries,
         drain=row.on_leave == "drain",
+        uncapped=row.uncapped,
         timeouts=Timeouts(**known),
         breaker=BreakerRule(**row.breaker),
     )
@@ -324,7 +331,8 @@ _LOAD = """
             SELECT json_agg(json_build_object(
                 'id', c.id, 'name', c.name, 'provider', c.provider, 'base_url', c.base_url,
                 'priority', c.priority, 'weight', c.weight, 'retries', c.retries,
-                'on_leave', c.on_leave, 'timeouts', c.timeouts, 'breaker', c.breaker,
+                'on_leave', c.on_leave, 'uncapped', c.uncapped,
+                'timeouts', c.timeouts, 'breaker', c.breaker,
                 'keys', coalesce((
                     SELECT json_agg(json_build_array(
                         k.id, translate(encode(k.sealed, 'base64'), E'\\n', ''))

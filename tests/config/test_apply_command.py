@@ -13,7 +13,7 @@ from accounts.models import AuditEvent, Epoch, Key, Membership, Organisation, Te
 from billing.models import Budget, Plan, PriceVersion
 from billing.rules.pricing import PriceVersion as Rates
 from billing.rules.pricing import price
-from billing.wallets import balance
+from billing.wallets import balance, credit_line
 from gateway.channels import open_secret
 from gateway.models import Channel, InstallationSetting
 
@@ -610,3 +610,26 @@ channels:
         installation.apply(changed)
     )
     assert "can" in installation.refusal(text.replace("tools: false", "magic: true"))
+
+
+def test_who_pays_later_and_what_ignores_caps_are_set_by_a_file(installation: Installation) -> None:
+    installation.apply(WHOLE)
+    file = """version: 1
+channels:
+  - {name: loose, provider: openai_compatible, base_url: "https://loose.example", uncapped: true}
+organisations:
+  - {name: Acme Works, credit_line: "250.00", include_cost: true}
+"""
+    assert "credit_line" in installation.apply(file)
+    owner = Organisation.objects.get(name="Acme Works")
+    assert credit_line(owner) == 250 * 10**9
+    assert owner.include_cost
+    assert installation.apply(file) == "nothing to change\n"
+    exported = installation.export()
+    for part in ("uncapped: true", "credit_line: '250.00'", "include_cost: true"):
+        assert part in exported
+    assert installation.apply(exported, "--prune") == "nothing to change\n"
+    installation.apply(file.replace('"250.00"', '"0"'))
+    assert credit_line(owner) == 0
+    wrong = installation.refusal(file.replace('"250.00"', '"-1"'))
+    assert "credit_line" in wrong

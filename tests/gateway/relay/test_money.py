@@ -100,6 +100,35 @@ def test_model_without_a_price_is_refused_or_free_as_the_operator_says(
     own_hub.assert_books_balance()
 
 
+def test_a_channel_that_ignores_caps_serves_only_who_pays_later(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
+) -> None:
+    """I13: its excess is ours, so nobody who pays before is let to it."""
+    prepaid, postpaid = hub.tenant("1.00"), hub.tenant("0.000001")
+    model, mixed = hub.model(fake), hub.model(fake, other_fake)
+    hub.connection.execute(
+        "UPDATE gateway_channel SET uncapped = true WHERE name = ANY (%s)",
+        [[f"{model}-0", f"{mixed}-0"]],
+    )
+    hub.connection.execute(
+        "UPDATE billing_account SET overdraft_nano = 1000000 "
+        "WHERE organisation_id = %s AND kind = 'customer:available'",
+        [postpaid.organisation_id],
+    )
+    hub.know(hub.model(fake))
+    refused = hub.post(prepaid, ask(model, max_tokens=5))
+    assert (refused.status, refused.error["code"]) == (503, "no_channel_available")
+    answer = hub.post(prepaid, ask(mixed, "#tokens=1", max_tokens=5))
+    assert hub.record(answer.headers["x-request-id"])["channel_name"] == f"{mixed}-1"
+    answer = hub.post(postpaid, ask(model, "#tokens=400 #uncapped", max_tokens=500))
+    assert answer.status == 200
+    record = hub.record(answer.headers["x-request-id"])
+    assert record["charge_nano"] > 1000
+    hub.settled(postpaid)
+    assert hub.balance(postpaid)["customer:available"] == 1000 - record["charge_nano"] < 0
+    hub.assert_books_balance()
+
+
 def test_parallel_requests_on_a_balance_for_ten_never_overspend(
     hub: Hub, fake: FakeUpstream
 ) -> None:
