@@ -1,9 +1,10 @@
 """The invariants over the whole books: each minute by a task, and whenever somebody asks."""
 
 import datetime as dt
+import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from django.db import connection, transaction
@@ -75,7 +76,9 @@ def wrong_charges() -> Iterator[tuple[Any, str]]:
 
 
 def _problem(row: Any, versions: dict[int, PriceVersion]) -> str:
-    _, meters, charge_nano, version_id, multiplier_ppm, hold_nano, basis = row
+    _, stored, charge_nano, version_id, multiplier_ppm, hold_nano, basis = row
+    # Django's connection gives JSON as text.
+    meters: Mapping[str, int] = json.loads(stored) if isinstance(stored, str) else stored
     if basis in UNCHARGED or version_id is None:
         return f"charged {charge_nano}, expected 0" if charge_nano else ""
     total = total_of(meters, versions[version_id].multiplied(multiplier_ppm))

@@ -1,9 +1,11 @@
 """Each invariant names the row that breaks it (I25)."""
 
 import datetime as dt
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from accounts.models import Key
@@ -62,3 +64,19 @@ def test_a_guard_that_was_taken_away() -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE billing_ledgerentry DISABLE TRIGGER written_once")
     assert broken() == {"I2 what is written once is guarded": [("billing_ledgerentry",)]}
+
+
+def test_a_charge_that_does_not_come_out_of_its_own_meters_and_price(key: Key) -> None:
+    """I10: by the command, over records as requests leave them."""
+    version = rows.price_version()
+    right = rows.happen(key, price_version_id=version.id)
+    assert right.charge_nano == 210_000
+    out = StringIO()
+    call_command("verify", stdout=out)
+    assert "invariants hold" in out.getvalue()
+    wrong = rows.happen(key, charge_nano=210_001, price_version_id=version.id)
+    out = StringIO()
+    with pytest.raises(SystemExit):
+        call_command("verify", stdout=out)
+    told = f"I10 cost recomputes: {wrong.id} charged 210001, expected 210000"
+    assert out.getvalue() == f"{told}\n1 rows are wrong.\n"
