@@ -39,7 +39,7 @@ BATCH_MAX = 256
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
 # How long an ending waits for an admission to ride with while nothing else is being written: it
 # would keep the admission waiting for a commit of its own.
-_RIDE_S: Final = 0.003
+_RIDE_S: Final = 0.01
 # What another try may cure: serialization and deadlock, lack of resources, locks, cancelled
 # statements, an administrator's shutdown, a server that became read-only.
 _PASSING = ("40", "53", "55", "57", "25")
@@ -164,12 +164,15 @@ class Books:
         self._wake()
         return await future
 
-    def settle(self, item: Settled) -> None:
-        """Write this ending; returns before it is written, but not before a kill would lose it."""
+    def settle(self, item: Settled, *, at_once: bool = False) -> None:
+        """Write this ending; returns before it is written, but not before a kill would lose it.
+
+        `at_once` where other processes count what it holds: a limit of requests at once.
+        """
         if self._journal is not None:
             self._journal.note(item)
         self._endings.append(item)
-        if self._worker is not None:
+        if at_once or self._worker is not None:
             self._wake()
         elif self._riding is None:
             self._riding = asyncio.get_running_loop().call_later(_RIDE_S, self._wake)

@@ -552,7 +552,8 @@ class Run:
         ending: Ending = ended.ending._replace(
             final=True, status=status, kind=kind, message=message
         )
-        self._call.parts.books.settle(ended._replace(ending=ending))
+        limited = self._call.principal.limited
+        self._call.parts.books.settle(ended._replace(ending=ending), at_once=limited)
 
     def _note(
         self, status: int, kind: ErrorKind, message: str, window_id: int | None = None

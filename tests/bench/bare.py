@@ -14,7 +14,7 @@ class NoBooks(Books):
     async def admit(self, asked: Asked) -> Verdict:
         return Verdict("admitted", 0)
 
-    def settle(self, item: Settled) -> None:
+    def settle(self, item: Settled, *, at_once: bool = False) -> None:
         pass
 
 

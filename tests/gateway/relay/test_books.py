@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from psycopg.pq.abc import PGconn
 
+from gateway.relay import books as books_module
 from gateway.relay.admission import Asked, Verdict
 from gateway.relay.books import BATCH_MAX, Books
 from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane
@@ -154,30 +154,29 @@ async def test_closed_lane_refuses_at_once(hub: Hub) -> None:
     await lane.close()
 
 
-async def test_refused_statement_leaves_the_lane_usable(lane: Lane) -> None:
-    with pytest.raises(DatabaseRefused) as refused:
-        await lane.run([("SELECT 1", {}), ("SELECT %(a)s::int / 0", {"a": 1}), ("SELECT 2", {})])
-    assert refused.value.sqlstate == "22012"
-    rows = await lane.run([("SELECT 1", {}), ("SELECT NULL, %(a)s || %(b)s", {"a": 1, "b": "é"})])
-    assert rows == [[("1",)], [(None, "1é")]]
+async def test_an_ending_waits_for_an_admission_unless_others_count_what_it_holds(
+    hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I23: a place of a limit of requests at once is free for every process when it is free."""
+    monkeypatch.setattr(books_module, "_RIDE_S", 3600)
+    books, tenant = Books(lane), hub.tenant()
+    one, two, three = asked(tenant), asked(tenant), asked(tenant)
+    await asyncio.gather(*map(books.admit, (one, two, three)))
+    await books.join()
 
+    def unresolved() -> int:
+        query = "SELECT id FROM billing_hold WHERE organisation_id = %s AND state = 'open'"
+        return len(hub.rows(query, tenant.organisation_id))
 
-class SlowWriter(Lane):
-    """Hears that everything is written only when it is answered, as may be with a full socket."""
-
-    async def _flush(self, pgconn: PGconn) -> None:
-        answer = self._answer
-        assert answer is not None
-        await super()._flush(pgconn)
-        await asyncio.wait([answer])
-
-
-async def test_answered_while_it_still_writes(hub: Hub) -> None:
-    """P2: a batch that is larger than the socket's buffer is answered like any other."""
-    lane = SlowWriter(hub.dsn, 2.0)
-    await lane.open()
-    try:
-        long = "x" * 10_000_000
-        assert await lane.run([("SELECT length(%(text)s)", {"text": long})]) == [[("10000000",)]]
-    finally:
-        await lane.close()
+    books.settle(ended(one))
+    for _ in range(3):
+        await lane.run([("SELECT 1", {})])
+    assert unresolved() == 3
+    assert (await books.admit(asked(tenant))).word == "admitted"
+    assert unresolved() == 3, "one resolved, one placed"
+    books.settle(ended(two), at_once=True)
+    while unresolved() != 2:
+        await lane.run([("SELECT 1", {})])
+    books.settle(ended(three))
+    await books.join()
+    assert unresolved() == 1
