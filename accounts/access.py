@@ -28,7 +28,7 @@ from ninja.errors import AuthenticationError, HttpError
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
-from accounts.models import Key, KeyKind, Membership, Organisation, Role, Team, User
+from accounts.models import FormerSecret, Key, KeyKind, Membership, Organisation, Role, Team, User
 from accounts.rules import key_format, roles
 from lib import clock
 from lib.ids import parse_id
@@ -351,15 +351,8 @@ def key_actor(text: str) -> Actor | None:
     """
     if key_format.check(text) not in (key_format.KeyForm.OWN, key_format.KeyForm.FOREIGN):
         return None
-    digest = digest_of(text)
-    key = (
-        Key.objects.select_related("organisation", "team", "user")
-        .filter(digest=digest, revoked_at=None, disabled=False)
-        .first()
-    )
-    if key is None or not hmac.compare_digest(bytes(key.digest), digest):
-        return None
-    if key.expires_at is not None and key.expires_at <= clock.now():
+    key = _key_of(digest_of(text))
+    if key is None or key_state(key, clock.now()) != "active":
         return None
     membership = _living_membership(key)
     if key.user is not None and membership is None:
@@ -369,6 +362,18 @@ def key_actor(text: str) -> Actor | None:
     if key.user is None or membership is None:
         return None
     return _person(key.user, key.organisation, membership, key)
+
+
+def _key_of(digest: bytes) -> Key | None:
+    """The key whose text has that digest, or had it until it was rotated and may still use it."""
+    keys = Key.objects.select_related("organisation", "team", "user")
+    key = keys.filter(digest=digest).first()
+    if key is not None:
+        return key if hmac.compare_digest(bytes(key.digest), digest) else None
+    former = FormerSecret.objects.filter(digest=digest, until__gt=clock.now()).first()
+    if former is None or not hmac.compare_digest(bytes(former.digest), digest):
+        return None
+    return keys.get(id=former.key_id)
 
 
 def digest_of(text: str) -> bytes:
@@ -413,6 +418,7 @@ def visible_keys(actor: Actor) -> QuerySet[Key]:
         Key.objects.filter(organisation=actor.organisation)
         .exclude(kind=KeyKind.PLAYGROUND)
         .select_related("user", "team", "organisation")
+        .prefetch_related("former_secrets")
         .order_by("-id")
     )
     if actor.model_key:
@@ -464,6 +470,12 @@ def _one(keys: QuerySet[Key], id: str | uuid.UUID) -> Key:
     if found is None:
         raise Http404
     return found
+
+
+def living_former_secrets(key: Key, now: dt.datetime) -> list[FormerSecret]:
+    """What still opens a key beside its own secret, the one that ends last first."""
+    living = [former for former in key.former_secrets.all() if former.until > now]
+    return sorted(living, key=lambda former: former.until, reverse=True)
 
 
 def key_state(key: Key, now: dt.datetime) -> str:

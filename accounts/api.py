@@ -98,6 +98,27 @@ class KeyChange(Schema):
     log_content: bool | None = None
 
 
+class KeyRotation(Schema):
+    """How a key gets its new secret."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    grace_hours: int = Field(
+        24,
+        ge=0,
+        le=keys.GRACE_HOURS_MAX,
+        strict=True,
+        description="How long the old secret works beside the new one; 0 when it has leaked.",
+    )
+
+
+class FormerSecretOut(Schema):
+    """A secret that works until its end although the key was rotated."""
+
+    last4: str
+    until: dt.datetime
+
+
 class KeyOut(Schema):
     """A key as everybody sees it after it was made: never its text."""
 
@@ -120,10 +141,13 @@ class KeyOut(Schema):
     networks: list[str]
     tags: list[str]
     log_content: bool
+    former_secrets: list[FormerSecretOut] = Field(
+        description="What still works beside the key's own secret, after it was rotated."
+    )
 
 
 class NewKeyOut(KeyOut):
-    """The answer to making a key, the only one that holds its text."""
+    """The answer to making or rotating a key, the only one that holds its text."""
 
     secret: str = Field(description="The key's text. It is not stored and never shown again.")
 
@@ -184,6 +208,22 @@ def change_key(request: HttpRequest, id: str, body: KeyChange) -> KeyOut:
     return KeyOut(**_shown(keys.change_key(actor, access.writable_key(actor, id), **stated)))
 
 
+@router.post("/keys/{id}/rotate", response=NewKeyOut, summary="Rotate a key")
+def rotate_key(request: HttpRequest, id: str, body: KeyRotation) -> NewKeyOut:
+    """Give a key a new secret, which is in this answer and nowhere else. The key keeps its id,
+    limits, budgets and usage; the old secret works beside the new one for its grace period."""
+    actor = access.actor_of(request)
+    key, text = keys.rotate_key(actor, access.writable_key(actor, id), body.grace_hours)
+    return NewKeyOut(**_shown(key), secret=text)
+
+
+@router.delete("/keys/{id}/former-secrets", response=KeyOut, summary="End former secrets")
+def end_former_secrets(request: HttpRequest, id: str) -> KeyOut:
+    """End the grace period of every former secret of a key. Its own secret stays."""
+    actor = access.actor_of(request)
+    return KeyOut(**_shown(keys.end_former_secrets(actor, access.writable_key(actor, id))))
+
+
 @router.delete("/keys/{id}", response=KeyOut, summary="Revoke a key")
 def revoke_key(request: HttpRequest, id: str) -> KeyOut:
     """End a key for good. It fails from the next request on."""
@@ -192,11 +232,12 @@ def revoke_key(request: HttpRequest, id: str) -> KeyOut:
 
 
 def _shown(key: Key) -> dict[str, Any]:
+    now = clock.now()
     return {
         "id": id_text(key.id),
         "name": key.name,
         "kind": key.kind,
-        "state": access.key_state(key, clock.now()),
+        "state": access.key_state(key, now),
         "prefix": key.prefix,
         "last4": key.last4,
         "team": key.team.slug,
@@ -206,6 +247,10 @@ def _shown(key: Key) -> dict[str, Any]:
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
         **{name: getattr(key, name) for name in keys.LIMITS},
+        "former_secrets": [
+            {"last4": former.last4, "until": former.until}
+            for former in access.living_former_secrets(key, now)
+        ],
     }
 
 

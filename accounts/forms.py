@@ -164,6 +164,23 @@ class KeyForm(LimitsForm):
         return clock.now() + dt.timedelta(days=int(days)) if days else None
 
 
+class RotationForm(forms.Form):
+    """How long the secret of a key works after it has got another one."""
+
+    grace_hours = forms.TypedChoiceField(
+        label=gettext_lazy("The old secret works for"),
+        choices=[
+            ("24", gettext_lazy("24 hours more")),
+            ("1", gettext_lazy("1 hour more")),
+            ("72", gettext_lazy("3 days more")),
+            ("168", gettext_lazy("7 days more")),
+            ("0", gettext_lazy("No longer: it has leaked")),
+        ],
+        coerce=int,
+        widget=forms.Select(attrs={"class": "input", "autofocus": True}),
+    )
+
+
 class _Ours:
     """Gives the fields of an allauth form our look: labels above, no words inside the box."""
 

@@ -1,4 +1,4 @@
-"""API keys: made, brought, changed, revoked. Each write is audited and heard by every relay."""
+"""API keys: made, brought, changed, rotated, revoked. Each write is audited and relays hear it."""
 
 import datetime as dt
 import os
@@ -11,16 +11,19 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor
+from accounts.access import Actor, key_state
 from accounts.access import digest_of as digest_of
 from accounts.epoch import bump_epoch
-from accounts.models import Key, KeyKind, Membership, Organisation, Team, User
+from accounts.models import FormerSecret, Key, KeyKind, Membership, Organisation, Team, User
 from accounts.rules import key_format
 from accounts.rules.limits import LimitInvalid, check_limits
 from lib import clock
 
 _PREFIX_LENGTH = 12
 _PLAYGROUND = "Playground"
+
+GRACE_HOURS_MAX = 168
+"""How long a secret may work at most after the key was rotated (promises.md, API keys)."""
 
 LIMITS = ("rpm", "tpm", "parallel", "endpoints", "networks", "tags", "log_content")
 """What narrows a key beside its models and its end; see `accounts.models.Key`."""
@@ -54,8 +57,7 @@ def mint_key(
     if kind == KeyKind.MANAGEMENT and user is None:
         raise KeyRefused("user", gettext("A management key belongs to a person."))
     _check(limits)
-    form: key_format.KeyFormKind = "management" if kind == KeyKind.MANAGEMENT else "relay"
-    text = key_format.compose(form, os.urandom(key_format.RANDOM_BYTES))
+    text = _new_text(kind)
     key = _save(
         actor,
         "key.created",
@@ -138,6 +140,54 @@ def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
     return locked
 
 
+def rotate_key(actor: Actor, key: Key, grace_hours: int) -> tuple[Key, str]:
+    """A new text for a key, not stored and not to be had again; all else of the key stays.
+
+    The text until now, and every older one that still works, opens the key for `grace_hours` more
+    at most; with 0 it ends from the next request on. KeyRefused for a key that has ended.
+    """
+    if not 0 <= grace_hours <= GRACE_HOURS_MAX:
+        message = gettext("A grace period is 0 to %(n)s hours.") % {"n": GRACE_HOURS_MAX}
+        raise KeyRefused("grace_hours", message)
+    with transaction.atomic():
+        locked = Key.objects.select_for_update().get(id=key.id)
+        now = clock.now()
+        if locked.kind == KeyKind.PLAYGROUND:
+            raise KeyRefused("key", gettext("The playground's own key has no secret to rotate."))
+        if key_state(locked, now) in ("revoked", "expired"):
+            ended = gettext("Key %(name)s has ended. Create another one.") % {"name": locked.name}
+            raise KeyRefused("key", ended)
+        until = now + dt.timedelta(hours=grace_hours)
+        locked.former_secrets.filter(until__gt=until).update(until=until)
+        FormerSecret.objects.create(
+            digest=locked.digest, key=locked, last4=locked.last4, until=until
+        )
+        before, text = locked.last4, _new_text(KeyKind(locked.kind))
+        _give(locked, text)
+        locked.save(update_fields=["digest", "prefix", "last4"])
+        detail = {"before": {"last4": before}, "after": {"last4": locked.last4}}
+        until_text = until.isoformat()
+        audit.record(actor, locked.organisation, "key.rotated", locked, until=until_text, **detail)
+        bump_epoch()
+    return locked, text
+
+
+def end_former_secrets(actor: Actor, key: Key) -> Key:
+    """End what a key's former secrets have left of their grace; its own secret stays."""
+    with transaction.atomic():
+        locked = Key.objects.select_for_update().get(id=key.id)
+        now = clock.now()
+        living = locked.former_secrets.filter(until__gt=now)
+        ended = sorted(living.values_list("last4", flat=True))
+        if ended:
+            living.update(until=now)
+            audit.record(
+                actor, locked.organisation, "key.former_secrets_ended", locked, last4=ended
+            )
+            bump_epoch()
+    return locked
+
+
 def revoke_key(actor: Actor, key: Key) -> Key:
     """End a key for good, from the next request on; a key that has ended already stays so."""
     with transaction.atomic():
@@ -207,14 +257,29 @@ def _check(limits: Mapping[str, Any]) -> None:
         raise KeyRefused(error.field, error.message) from error
 
 
+def _new_text(kind: KeyKind) -> str:
+    form: key_format.KeyFormKind = "management" if kind == KeyKind.MANAGEMENT else "relay"
+    return key_format.compose(form, os.urandom(key_format.RANDOM_BYTES))
+
+
+def _give(key: Key, text: str) -> None:
+    key.digest = digest_of(text)
+    key.prefix, key.last4 = text[:_PREFIX_LENGTH], text[-4:]
+
+
 def _save(actor: Actor, action: str, key: Key, text: str) -> Key:
     if key.expires_at is not None and key.expires_at <= clock.now():
         raise KeyRefused("expires_at", gettext("The expiry is in the past."))
-    key.digest = digest_of(text)
-    key.prefix, key.last4 = text[:_PREFIX_LENGTH], text[-4:]
+    _give(key, text)
     with transaction.atomic():
         with _told_apart(key.name):
             key.save(force_insert=True)
+        # After the save, which waits for a rotation of the same text that is on its way.
+        if FormerSecret.objects.filter(digest=key.digest).exists():
+            raise KeyRefused(
+                "secret",
+                gettext("A key had this secret before it was rotated. Give its newer secret."),
+            )
         audit.record(
             actor,
             key.organisation,

@@ -191,6 +191,19 @@ class Key(Limited):
         return f"{self.name} ({self.prefix}…{self.last4})"
 
 
+class FormerSecret(models.Model):
+    """A text that a key had before it was rotated: it opens the key until `until`, and never is a
+    key's again after it."""
+
+    digest = models.BinaryField(max_length=32, primary_key=True)
+    key = models.ForeignKey(Key, models.PROTECT, related_name="former_secrets")
+    last4 = models.CharField(max_length=4)
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"…{self.last4} until {self.until}"
+
+
 class SignInLink(models.Model):
     """A link that signs one person in, once."""
 

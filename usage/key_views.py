@@ -12,10 +12,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import access, keys
 from accounts.access import Actor, organisation_page
+from accounts.forms import RotationForm
 from accounts.models import Key, KeyKind
 from billing import budgets
 from billing.models import Budget, BudgetScope
@@ -92,6 +93,7 @@ def _pager(query: str, state: str, cursor: str | None, page: Page[Key]) -> dict[
 
 
 def _rows(actor: Actor, found: list[Key]) -> list[dict[str, Any]]:
+    now = clock.now()
     uses = use_of_keys(actor, [key.id for key in found]) if found else {}
     own = _budgets_of(actor, found)
     standing = {one.budget.subject: one for one in budgets.standing_of(list(own.values()))}
@@ -100,6 +102,7 @@ def _rows(actor: Actor, found: list[Key]) -> list[dict[str, Any]]:
             "key": key,
             "id": id_text(key.id),
             "state": _state_of(key),
+            "former": access.living_former_secrets(key, now),
             "more": len(key.model_patterns) - 1,
             "may_write": key.revoked_at is None and access.may_write_key(actor, key),
             "use": uses.get(key.id, KeyUse(0, None)),
@@ -151,7 +154,7 @@ def key_create(request: HttpRequest, actor: Actor) -> HttpResponse:
         except (keys.KeyRefused, budgets.BudgetRefused) as refused:
             form.add_error(refused.field if refused.field in form.fields else None, refused.message)
         else:
-            return _made(request, key, text)
+            return _shown_once(request, key, text)
     context = {"nav": "keys", "form": form, "team": access.access_team(actor)}
     return render_part(
         request,
@@ -162,7 +165,9 @@ def key_create(request: HttpRequest, actor: Actor) -> HttpResponse:
     )
 
 
-def _made(request: HttpRequest, key: Key, text: str) -> HttpResponse:
+def _shown_once(
+    request: HttpRequest, key: Key, text: str, *, rotated: bool = False
+) -> HttpResponse:
     """The one answer that holds the key's text; nothing may keep it (`private, no-store`)."""
     path = "/api/v1/keys" if key.kind == KeyKind.MANAGEMENT else "/v1/models"
     response = render_part(
@@ -173,6 +178,8 @@ def _made(request: HttpRequest, key: Key, text: str) -> HttpResponse:
             "nav": "keys",
             "key": key,
             "secret": text,
+            "rotated": rotated,
+            "former": access.living_former_secrets(key, clock.now()),
             "curl": f'curl {settings.PUBLIC_URL}{path} \\\n  -H "Authorization: Bearer {text}"',
         },
     )
@@ -216,6 +223,43 @@ def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         response["HX-Retarget"] = "#dialog"
         response["HX-Reswap"] = "innerHTML"
     return response
+
+
+@organisation_page("keys.write_own")
+@require_http_methods(["GET", "HEAD", "POST"])
+def key_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    key = access.writable_key(actor, id)
+    form = RotationForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            rotated, text = keys.rotate_key(actor, key, form.cleaned_data["grace_hours"])
+        except keys.KeyRefused as refused:
+            form.add_error(None, refused.message)
+        else:
+            return _shown_once(request, rotated, text, rotated=True)
+    return render_part(
+        request,
+        "accounts/key_rotate.html",
+        "accounts/_key_rotate.html",
+        {
+            "nav": "keys",
+            "form": form,
+            "key": key,
+            "id": id_text(key.id),
+            "former": access.living_former_secrets(key, clock.now()),
+        },
+        status=422 if form.is_bound else 200,
+    )
+
+
+@organisation_page("keys.write_own")
+@require_POST
+def key_end_former(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    key = keys.end_former_secrets(actor, access.writable_key(actor, id))
+    messages.success(
+        request, gettext("Only the newest secret of %(name)s works now.") % {"name": key.name}
+    )
+    return _to_list(request, actor)
 
 
 def _set_budget(

@@ -14,6 +14,12 @@ urlpatterns = [
     path("o/<slug:o>/keys", key_views.key_list, name="keys"),
     path("o/<slug:o>/keys/new", key_views.key_create, name="key_create"),
     path("o/<slug:o>/keys/<str:id>/edit", key_views.key_edit, name="key_edit"),
+    path("o/<slug:o>/keys/<str:id>/rotate", key_views.key_rotate, name="key_rotate"),
+    path(
+        "o/<slug:o>/keys/<str:id>/end-former",
+        key_views.key_end_former,
+        name="key_end_former",
+    ),
     path("o/<slug:o>/budgets", budget_views.budget_list, name="budgets"),
     path("o/<slug:o>/budgets/new", budget_views.budget_create, name="budget_create"),
     path("o/<slug:o>/budgets/_f/preview", budget_views.budget_preview, name="budget_preview"),
@@ -28,6 +34,7 @@ urlpatterns = [
     path("b/<str:id>", raise_views.budget_link, name="budget_link"),
     path("o/<slug:o>/budgets/<str:id>", budget_views.budget_change, name="budget"),
     path("o/<slug:o>/budgets/<str:id>/remove", budget_views.budget_remove, name="budget_remove"),
+    path("o/<slug:o>/budgets/<str:id>/restore", budget_views.budget_restore, name="budget_restore"),
     path(
         "o/<slug:o>/budgets/<str:id>/test-alert",
         budget_views.budget_test_alert,

@@ -129,6 +129,52 @@ def test_the_secret_is_in_one_answer_only(people: Cast) -> None:
     assert event.actor_key == Key.objects.get(name="terraform").id
 
 
+def test_a_key_is_rotated_and_its_former_secret_ended(people: Cast) -> None:
+    program = management(people)
+    made = program.post(URL, {"name": "ci"}, "application/json").json()
+    url, old = f"{URL}/{made['id']}", made["secret"]
+    assert made["former_secrets"] == []
+    rotated = program.post(f"{url}/rotate", {"grace_hours": 2}, "application/json")
+    assert rotated.status_code == 200
+    new = rotated.json()["secret"]
+    assert rotated.json()["last4"] == new[-4:]
+    (former,) = program.get(url).json()["former_secrets"]
+    assert former["last4"] == old[-4:]
+    left = dt.datetime.fromisoformat(former["until"]) - clock.now()
+    assert dt.timedelta(hours=1) < left <= dt.timedelta(hours=2)
+    assert names(with_key(old).get(URL)) == names(with_key(new).get(URL)) == ["ci"]
+    shown = program.get(url).content.decode()
+    assert old not in shown
+    assert new not in shown
+    ended = program.delete(f"{url}/former-secrets")
+    assert (ended.status_code, ended.json()["former_secrets"]) == (200, [])
+    assert with_key(old).get(URL).status_code == 401
+    assert names(with_key(new).get(URL)) == ["ci"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [({"grace_hours": 169}, 422), ({"grace_hours": "2"}, 400), ({"hours": 2}, 400)],
+)
+def test_a_wrong_grace_rotates_nothing(people: Cast, body: dict[str, Any], status: int) -> None:
+    key, text = make_key(people.core, "ci")
+    url = f"{URL}/{id_text(key.id)}/rotate"
+    assert management(people).post(url, body, "application/json").status_code == status
+    assert not AuditEvent.objects.filter(action="key.rotated").exists()
+    assert with_key(text).get(URL).status_code == 200
+
+
+def test_who_may_not_change_a_key_does_not_rotate_it(people: Cast) -> None:
+    alices, text = make_key(people.core, "alices", user=people.alice)
+    url = f"{URL}/{id_text(alices.id)}"
+    bob, fay = people.bob, member(people.acme, "fay", Role.BILLING)
+    for user, status in ((bob, 404), (fay, 403)):
+        program = management(people, user, user.name)
+        assert program.post(f"{url}/rotate", {}, "application/json").status_code == status
+        assert program.delete(f"{url}/former-secrets").status_code == status
+    assert with_key(text).post(f"{url}/rotate", {}, "application/json").status_code == 403
+
+
 def test_a_revoked_key_is_dead_at_once(people: Cast) -> None:
     key, text = make_key(people.core, "ci")
     assert with_key(text).get(URL).status_code == 200

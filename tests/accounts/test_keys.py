@@ -2,7 +2,7 @@ import datetime as dt
 
 import pytest
 
-from accounts import keys
+from accounts import access, keys
 from accounts.access import SYSTEM
 from accounts.models import AuditEvent, Epoch, Key, KeyKind
 from accounts.rules import key_format
@@ -105,3 +105,87 @@ def test_only_some_fields_change(people: Cast) -> None:
     key, _ = make_key(people.core)
     with pytest.raises(TypeError, match="digest"):
         keys.change_key(SYSTEM, key, digest=b"mine")
+
+
+def opened(text: str) -> str | None:
+    found = access.key_actor(text)
+    return found.key.name if found and found.key else None
+
+
+def test_a_rotated_key_has_two_secrets_until_the_old_one_ends(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """promises.md, API keys: the old secret lives on for its grace, both are visible."""
+    key, old = make_key(people.core, "ci", model_patterns=["gpt-*"], rpm=7)
+    before = epoch()
+    rotated, new = keys.rotate_key(actor(people.alice, people.acme), key, 24)
+    assert epoch() == before + 1
+    assert (rotated.id, rotated.rpm, rotated.model_patterns) == (key.id, 7, ["gpt-*"])
+    assert new.endswith(rotated.last4)
+    assert (opened(old), opened(new)) == ("ci", "ci")
+    (former,) = access.living_former_secrets(rotated, clock.now())
+    assert old.endswith(former.last4)
+    assert abs(former.until - clock.now() - dt.timedelta(hours=24)) < dt.timedelta(minutes=1)
+    event = AuditEvent.objects.get(action="key.rotated")
+    assert old not in str(event.detail)
+    assert new not in str(event.detail)
+    monkeypatch.setattr(clock, "now", lambda: former.until)
+    assert (opened(old), opened(new)) == (None, "ci")
+
+
+def test_rotating_twice_cuts_nobody_off_and_a_leak_everybody(people: Cast) -> None:
+    key, first = make_key(people.core, "ci")
+    _, second = keys.rotate_key(SYSTEM, key, 24)
+    _, third = keys.rotate_key(SYSTEM, key, 24)
+    assert [opened(text) for text in (first, second, third)] == ["ci"] * 3
+    _, fourth = keys.rotate_key(SYSTEM, key, 0)
+    assert [opened(text) for text in (first, second, third, fourth)] == [None, None, None, "ci"]
+
+
+def test_what_is_left_of_the_grace_can_be_ended(people: Cast) -> None:
+    key, old = make_key(people.core, "ci")
+    rotated, new = keys.rotate_key(SYSTEM, key, 168)
+    before = epoch()
+    keys.end_former_secrets(SYSTEM, rotated)
+    keys.end_former_secrets(SYSTEM, rotated)
+    assert (opened(old), opened(new), epoch()) == (None, "ci", before + 1)
+    event = AuditEvent.objects.get(action="key.former_secrets_ended")
+    assert event.detail == {"last4": [old[-4:]]}
+
+
+def test_a_key_that_ended_has_nothing_to_rotate(people: Cast) -> None:
+    key, _ = make_key(people.core, "ci")
+    for hours in (-1, 169):
+        with pytest.raises(keys.KeyRefused) as refused:
+            keys.rotate_key(SYSTEM, key, hours)
+        assert refused.value.field == "grace_hours"
+    with pytest.raises(keys.KeyRefused):
+        keys.rotate_key(SYSTEM, keys.playground_key(people.acme), 24)
+    Key.objects.filter(id=key.id).update(expires_at=clock.now())
+    with pytest.raises(keys.KeyRefused):
+        keys.rotate_key(SYSTEM, key, 24)
+    Key.objects.filter(id=key.id).update(expires_at=None)
+    keys.revoke_key(SYSTEM, key)
+    with pytest.raises(keys.KeyRefused):
+        keys.rotate_key(SYSTEM, key, 24)
+
+
+def test_revoking_and_disabling_end_the_former_secrets_too(people: Cast) -> None:
+    key, old = make_key(people.core, "ci")
+    keys.rotate_key(SYSTEM, key, 24)
+    keys.change_key(SYSTEM, key, disabled=True)
+    assert opened(old) is None
+    keys.change_key(SYSTEM, key, disabled=False)
+    assert opened(old) == "ci"
+    keys.revoke_key(SYSTEM, key)
+    assert opened(old) is None
+
+
+def test_a_secret_that_was_rotated_away_is_never_a_key_again(people: Cast) -> None:
+    text = "old-system-key-0123456789"
+    key = keys.bring_key(SYSTEM, people.core, "brought", text)
+    keys.rotate_key(SYSTEM, key, 0)
+    with pytest.raises(keys.KeyRefused) as refused:
+        keys.bring_key(SYSTEM, people.core, "again", text)
+    assert refused.value.field == "secret"
+    assert not Key.objects.filter(name="again").exists()

@@ -130,6 +130,31 @@ def test_revoking_needs_the_name(people: Cast) -> None:
     assert key.revoked_at is not None
 
 
+@pytest.mark.parametrize("hidden", [True, False])
+def test_rotating_shows_the_new_secret_once(people: Cast, hidden: bool) -> None:
+    key, old = make_key(people.core, "ci", user=people.bob)
+    url, browser = f"{KEYS}/{id_text(key.id)}/rotate", signed_in(people.bob)
+    assert "Rotate ci" in text_of(browser.get(url))
+    headers = {"hx-request": "true"} if hidden else {}
+    wrong = browser.post(url, {"grace_hours": "5"}, headers=headers)
+    assert wrong.status_code == 422
+    made = browser.post(url, {"grace_hours": "72"}, headers=headers)
+    assert (made.status_code, made["Cache-Control"]) == (200, "private, no-store")
+    found = re.search(r"sk-weir-[0-9A-Za-z]{38}", text_of(made))
+    assert found is not None
+    key.refresh_from_db()
+    assert keys.digest_of(found.group()) == bytes(key.digest)
+    for path in (KEYS, url):
+        shown = text_of(browser.get(path))
+        assert found.group() not in shown
+        assert f"…{old[-4:]}" in shown
+    ended = browser.post(f"{KEYS}/{id_text(key.id)}/end-former")
+    assert (ended.status_code, ended["Location"]) == (303, KEYS)
+    assert f"…{old[-4:]}" not in text_of(browser.get(KEYS))
+    keys.revoke_key(SYSTEM, key)
+    assert "has ended" in text_of(browser.post(url, {"grace_hours": "0"}))
+
+
 def test_revoking_by_a_dialog_reloads_the_list(people: Cast) -> None:
     key, _ = make_key(people.core, "ci", user=people.bob)
     response = signed_in(people.alice).post(
@@ -145,6 +170,9 @@ def test_anothers_key_and_no_key_look_alike(people: Cast) -> None:
     for id in (alices.id, theirs.id, new_id()):
         response = bob.post(f"{KEYS}/{id_text(id)}/revoke", {"confirm": "alices"})
         assert response.status_code == 404
+        for act in ("rotate", "end-former"):
+            response = bob.post(f"{KEYS}/{id_text(id)}/{act}", {"grace_hours": "0"})
+            assert response.status_code == 404
     assert bob.get(f"{KEYS}/nonsense/revoke").status_code == 404
     assert not Key.objects.exclude(revoked_at=None).exists()
 

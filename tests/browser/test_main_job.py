@@ -231,6 +231,44 @@ def test_a_key_is_shown_once_works_and_is_revoked(site: Installation, owner: Vis
     expect(page.get_by_role("row").filter(has_text="web-prod")).to_contain_text("Revoked")
 
 
+def test_a_key_is_rotated_and_the_old_secret_ended(site: Installation, owner: Visitor) -> None:
+    """pages.md 9.1: both secrets work, each is told apart, and the old one ends when told to."""
+    page, dialog = owner.page, owner.page.get_by_role("dialog")
+    page.goto(f"{site.organisation}/keys")
+    page.get_by_role("link", name="Create key").click()
+    dialog.get_by_label("Name").fill("to-rotate")
+    dialog.get_by_role("button", name="Create key").click()
+    old = dialog.locator("#secret").inner_text()
+    dialog.get_by_role("link", name="I have saved it").click()
+    site.hub.wait(lambda: works(site, old), "the key is not heard of")
+
+    page.get_by_role("link", name="Rotate to-rotate").click()
+    dialog.get_by_role("button", name="Rotate key").click()
+    expect(dialog).to_contain_text("Copy this key now.")
+    expect(dialog).to_contain_text(f"…{old[-4:]} still works, until")
+    new = dialog.locator("#secret").inner_text()
+    dialog.get_by_role("link", name="I have saved it").click()
+    row = page.get_by_role("row").filter(has_text="to-rotate")
+    expect(row).to_contain_text(f"…{new[-4:]}")
+    expect(row).to_contain_text(f"…{old[-4:]} until in")
+    site.hub.wait(lambda: works(site, new), "the new secret is not heard of")
+    assert works(site, old)
+
+    page.get_by_role("link", name="Rotate to-rotate").click()
+    dialog.get_by_role("button", name="End it now").click()
+    expect(page.get_by_text("Only the newest secret of to-rotate works now.")).to_be_visible()
+    expect(row).not_to_contain_text(f"…{old[-4:]}")
+    site.hub.wait(lambda: not works(site, old), "the old secret stays")
+    assert works(site, new)
+
+
+def works(site: Installation, secret: str) -> bool:
+    try:
+        return bool(site.client(secret).models.list().data)
+    except openai.AuthenticationError:
+        return False
+
+
 @pytest.mark.parametrize(
     ("channel", "told"), [("rivers", "Passed"), ("dry", "Failed")], ids=["working", "dead"]
 )

@@ -68,6 +68,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "keys": f"{ours}/keys?state=all",
         "keys, filtered to nothing": f"{ours}/keys?q=nothing-like-this",
         "create key": f"{ours}/keys/new",
+        "rotate key": f"{ours}/keys/{key}/rotate",
         "revoke key": f"{ours}/keys/{key}/revoke",
         "budgets": f"{ours}/budgets",
         "create budget": f"{ours}/budgets/new",

@@ -1,12 +1,15 @@
 """What a client hears when its request is wrong: errors.md, section 7, in its order of checks."""
 
 import json
+import os
+from dataclasses import replace
 from typing import Any
 
 import openai
 import pytest
 from openai import OpenAI
 
+from accounts.rules import key_format
 from lib.ids import parse_id
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask
@@ -106,6 +109,34 @@ def test_key_that_ended_is_refused_even_where_it_was_known(
     assert fake.totals()["requests"] == asked
     hub.bump()
     hub.wait(lambda: hub.get("/v1/models", tenant).status == 401, f"a key stays although {why}")
+
+
+def test_former_secret_opens_its_key_until_its_own_end(hub: Hub, fake: FakeUpstream) -> None:
+    """promises.md, API keys: after a rotation two secrets work, and one of them ends."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    assert hub.post(tenant, ask(model)).status == 200
+    newer = replace(tenant, key=key_format.compose("relay", os.urandom(32)))
+    hub.connection.execute(
+        "INSERT INTO accounts_formersecret SELECT digest, last4, now() + interval '1 hour', id "
+        "FROM accounts_key WHERE id = %s",
+        [tenant.key_id],
+    )
+    digest = key_format.digest(os.environ["WEIR_KEY_PEPPER"], newer.key)
+    hub.connection.execute(
+        "UPDATE accounts_key SET digest = %s WHERE id = %s", [digest, tenant.key_id]
+    )
+    hub.bump()
+    hub.wait(lambda: hub.get("/v1/models", newer).status == 200, "the new secret is not heard of")
+    for either in (tenant, newer):
+        answer = hub.post(either, ask(model))
+        assert hub.record(answer.headers["x-request-id"])["key_id"] == tenant.key_id
+    hub.connection.execute(
+        "UPDATE accounts_formersecret SET until = now() WHERE key_id = %s", [tenant.key_id]
+    )
+    hub.bump()
+    hub.wait(lambda: hub.get("/v1/models", tenant).status == 401, "the old secret stays")
+    check(hub.post(tenant, ask(model)), 401, "authentication_error", "invalid_api_key")
+    assert hub.post(newer, ask(model)).status == 200
 
 
 def test_unknown_model_is_404_before_its_fields_are_judged(hub: Hub) -> None:
