@@ -140,6 +140,12 @@ def ago(when: datetime | None) -> SafeString:
     )
 
 
+@register.filter
+def moment(text: str) -> str:
+    """An instant of a fact, which has it as ISO 8601, for a letter: a date, a time, its zone."""
+    return f"{date_format(timezone.localtime(datetime.fromisoformat(text)), 'DATETIME_FORMAT')} UTC"
+
+
 def relative_text(when: datetime, now: datetime) -> str:
     """The words of `ago`: ``12 s ago``, ``in 3 h``, or the date when more than a day away."""
     seconds = int((now - when) / timedelta(seconds=1))

@@ -5,6 +5,7 @@ import datetime as dt
 import hashlib
 import hmac
 import json
+import re
 from typing import Any
 from uuid import UUID
 
@@ -190,6 +191,23 @@ def test_letters_go_to_those_who_pay(people: cast.Cast) -> None:
     assert mail.outbox[0].subject == "25.00 USD added to Acme"
     assert "27.50 USD" in mail.outbox[0].body
     assert "/o/acme/billing" in mail.outbox[0].body
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        ("budget.reached", "resets_at"),
+        ("budget.forecast", "forecast_at"),
+        ("raise.asked", "until"),
+    ],
+)
+def test_letters_tell_times_as_people_do(people: cast.Cast, kind: str, field: str) -> None:
+    budget = {"scope": "team", "subject": "core", "limit": "5", "spent": "4", "currency": "USD"}
+    reached = {"threshold": 80, "spent_percent": 80, "resets_at": "2026-12-01T00:00:00+00:00"}
+    happen(people, kind, budget="1", **budget, **{**reached, field: "2026-12-09T07:30:00+08:00"})
+    assert tell() > 0
+    assert "Dec 8, 2026, 23:30 UTC" in mail.outbox[0].body
+    assert not re.search(r"\dT\d", str(mail.outbox[0].body))
 
 
 def test_what_is_for_operators_reaches_no_customer(people: cast.Cast, server: Receiver) -> None:
