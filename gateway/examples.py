@@ -10,7 +10,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 
-from gateway.reference.pages import EMBEDDING_MODEL, MODEL
+from gateway.reference.pages import EMBEDDING_MODEL, MODEL, MODERATION_MODEL, RERANK_MODEL
 from gateway.rules.snippets import LANGUAGES, Call, Form, Language, in_form, snippet
 from gateway.shown_models import ShownModel
 
@@ -51,19 +51,30 @@ def code_context(call: Call, language: Language) -> dict[str, Any]:
 
 
 def example_models(models: Sequence[ShownModel]) -> dict[str, str]:
-    """What examples ask in the place of MODEL and of EMBEDDING_MODEL: the cheapest of `models` that
-    answers with text, one with a price before one that has none, and the cheapest that gives
-    vectors. Where there is none, itself."""
+    """What examples ask in the place of the models that the reference names: the cheapest of
+    `models` that answers with text, one with a price before one that has none; the cheapest that
+    gives vectors; and those that are called after moderation and reranking, which nothing else
+    tells. Where there is none, itself."""
     chats = [
         (one.output_rate is None, one.output_rate or 0, one.name)
         for one in models
         if one.output_rate is not None or (one.entry is None and "text" in one.can.outputs)
     ]
-    embeddings = [(one.input_rate or 0, one.name) for one in models if one.embeds]
+    embeddings = [
+        (one.input_rate or 0, one.name)
+        for one in models
+        if one.embeds and not any(word in one.name.lower() for word in ("rerank", "moderation"))
+    ]
     return {
         MODEL: min(chats)[-1] if chats else MODEL,
         EMBEDDING_MODEL: min(embeddings)[-1] if embeddings else EMBEDDING_MODEL,
+        MODERATION_MODEL: _called("moderation", models) or MODERATION_MODEL,
+        RERANK_MODEL: _called("rerank", models) or RERANK_MODEL,
     }
+
+
+def _called(word: str, models: Sequence[ShownModel]) -> str | None:
+    return next((one.name for one in models if word in one.name.lower()), None)
 
 
 def first_call(model: str, form: Form = "chat_completions") -> Call:

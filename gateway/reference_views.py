@@ -45,7 +45,7 @@ _COMPARED_MAX: Final = 4
 @require_safe
 def docs(request: HttpRequest, actor: Actor | None) -> HttpResponse:
     language = asked_language(request)
-    call, _ = _example(PAGES["chat-completions"], actor)
+    call, _, _ = _example(PAGES["chat-completions"], actor)
     context = {
         **_docs_context(language, "overview"),
         **code_context(call, language),
@@ -62,12 +62,13 @@ def docs_page(request: HttpRequest, actor: Actor | None, slug: str) -> HttpRespo
         raise Http404
     language = asked_language(request)
     paths = _paths(page)
-    call, answer = _example(page, actor)
+    call, answer, unserved = _example(page, actor)
     context = {
         **_docs_context(language, slug),
         **code_context(call, language),
         "page": page,
         "answer": answer,
+        "unserved": unserved,
         "main": paths[0],
         "aliases": paths[1:],
         "has_example": page.slug != "not-offered",
@@ -117,19 +118,24 @@ def _docs_context(language: Language, current: str) -> dict[str, Any]:
     return {"nav": "docs", "groups": GROUPS, "current": current, "lang_query": f"?lang={language}"}
 
 
-def _example(page: Page, actor: Actor | None) -> tuple[Call, str]:
-    """A page's example and its answer, with models that can be asked here in the place of its own;
-    a stranger who may not see the models is not told one."""
-    path, body, answer = page.path, page.example, page.answer
+def _example(page: Page, actor: Actor | None) -> tuple[Call, str, str]:
+    """A page's example and its answer, with models that can be asked here in the place of its own,
+    and the model that is named although nobody serves it, if it is one; a stranger who may not see
+    the models is told nothing of them."""
+    path, body, answer, unserved = page.path, page.example, page.answer, ""
     if body is not None and (actor is not None or installation_settings().public_models):
         models = models_for(actor.organisation if actor else None)
+        names = {one.name for one in models}
         for named, served in example_models(models).items():
+            own = body.get("model") == named
+            if served not in names and (own or f"/{named}:" in path):
+                unserved = served
             path = path.replace(f"/{named}:", f"/{quote(served)}:")
             answer = answer.replace(json.dumps(named), json.dumps(served, ensure_ascii=False))
-            if body.get("model") == named:
+            if own:
                 body = {**body, "model": served}
     method = "GET" if body is None else "POST"
-    return Call(page.operations[0], path, body, method, page.argument), answer
+    return Call(page.operations[0], path, body, method, page.argument), answer, unserved
 
 
 def _paths(page: Page) -> list[dict[str, str]]:

@@ -17,6 +17,8 @@ from gateway.reference.fields import Field
 # What the examples ask; a page shows a model of the same kind that can be asked here.
 MODEL: Final = "gpt-4o-mini"
 EMBEDDING_MODEL: Final = "text-embedding-3-small"
+MODERATION_MODEL: Final = "omni-moderation-latest"
+RERANK_MODEL: Final = "rerank-v3.5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -773,7 +775,7 @@ _MODERATIONS: Final = Page(
         ),
         _MAX_COST,
     ),
-    {"model": "omni-moderation-latest", "input": "Rivers meander"},
+    {"model": MODERATION_MODEL, "input": "Rivers meander"},
     """{
   "id": "modr-1", "model": "omni-moderation-latest",
   "results": [{"flagged": false, "categories": {"violence": false}, "category_scores": {"violence": 0.0001}}]
@@ -808,7 +810,7 @@ _RERANK: Final = Page(
         _MAX_COST,
     ),
     {
-        "model": "rerank-v3.5",
+        "model": RERANK_MODEL,
         "query": "Why do rivers meander?",
         "documents": ["Bends grow by erosion.", "Rivers are wet."],
         "top_n": 1,

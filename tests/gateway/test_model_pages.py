@@ -72,17 +72,37 @@ def test_everybody_sees_what_can_be_asked_and_no_channel(served: Cast, client: C
         assert secret not in told
 
 
+@pytest.mark.parametrize(
+    ("page", "named", "added"),
+    [
+        ("moderations", "omni-moderation-latest", "text-moderation-7"),
+        ("rerank", "rerank-v3.5", "jina-reranker-v2"),
+    ],
+)
+def test_examples_name_a_model_that_is_served_or_say_that_none_is(
+    served: Cast, client: Client, page: str, named: str, added: str
+) -> None:
+    assert "is only an example" not in text_of(client, "/docs/embeddings")
+    told = text_of(client, f"/docs/{page}")
+    assert f"{named} is only an example" in told
+    Route.objects.create(channel=Channel.objects.get(name="east"), model=added)
+    set_price(SYSTEM, added, SINCE, {"meters": {"in_text": 10**7}}, source="file")
+    told = text_of(client, f"/docs/{page}")
+    assert added in told
+    assert "is only an example" not in told
+    # What puts texts in order is priced like what gives vectors, and gives none.
+    assert added not in text_of(client, "/docs/embeddings")
+
+
 def test_a_cached_token_without_a_rate_is_shown_at_what_it_costs(
     served: Cast, client: Client
 ) -> None:
     """It is charged as input is, and every page says so."""
     alice = signed_in(served.alice)
     for told in (client.get("/models"), client.get("/pricing"), alice.get("/o/acme/prices")):
-        (row,) = (
-            row
-            for row in told.content.decode().split("<tr>")
-            if ">claude-sonnet-4-5<" in row and "$15 / 1M" in row
-        )
+        rows = told.content.decode().split("<tr>")
+        texts = (re.sub(r"<[^>]+>", "", row) for row in rows if ">claude-sonnet-4-5<" in row)
+        (row,) = (text for text in texts if "$15 / 1M" in text)
         assert row.count("$3 / 1M") == 2
 
 
