@@ -1,6 +1,8 @@
 """Template filters for money: nano USD in, the words of the page out."""
 
 from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import pgettext
 
 from billing.rules.money import (
@@ -59,3 +61,16 @@ def rate(nano_per_million: int | None) -> str:
         return MISSING
     unit = pgettext("unit of a rate", "1M")
     return f"{money_symbol()}{format_scaled(nano_per_million, 9)} / {unit}"
+
+
+@register.filter
+def rate_in_column(text: str | None) -> SafeString | str:
+    """A rate such as ``$0.25 / 1M`` whose decimals have a width of their own: points of a column
+    stand in line without zeros that nobody wrote."""
+    if not text or text == MISSING:
+        return MISSING
+    figure, slash, unit = text.partition(" / ")
+    whole, point, decimals = figure.partition(".")
+    return format_html(
+        '{}<span class="decimals">{}</span>{}', whole, point + decimals, slash + unit
+    )
