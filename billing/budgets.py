@@ -6,7 +6,8 @@ knows of other budgets to read them again.
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -118,12 +119,8 @@ def create_budget(
     _check(budget)
     with transaction.atomic():
         _lock(organisation.id)
-        try:
-            with transaction.atomic():
-                budget.save(force_insert=True)
-        except IntegrityError as error:
-            taken = gettext("There is a budget for this and this period already. Change that one.")
-            raise BudgetRefused("period", taken) from error
+        with _alone():
+            budget.save(force_insert=True)
         if budget.enabled:
             _fill(budget, look_back)
         audit.record(actor, organisation, "budget.created", budget, **_facts(budget))
@@ -186,11 +183,38 @@ def lock_budget(budget: Budget) -> Budget:
 
 
 def remove_budget(actor: Actor, budget: Budget) -> None:
-    """End a budget with its windows; nothing that was charged changes."""
+    """End a budget; nothing that was charged changes."""
     with transaction.atomic():
         _lock(budget.organisation_id)
+        now = database_now()
+        rows = Budget.objects.filter(id=budget.id)
+        if not rows.update(enabled=False, removed_at=now):
+            return
+        BudgetWindow.objects.filter(budget=budget, ends_at__gt=now).delete()
         audit.record(actor, budget.organisation, "budget.removed", budget, **_facts(budget))
-        budget.delete()
+
+
+def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool = True) -> Budget:
+    """Bring a removed budget of the actor's organisation back, as one that is switched on again.
+
+    Http404 where none was removed; BudgetRefused when another one took its place meanwhile.
+    """
+    removed = Budget.with_removed.filter(organisation=actor.organisation).exclude(removed_at=None)
+    found = removed.filter(id=int(id)).first() if id.isdecimal() else None
+    if found is None:
+        raise Http404
+    with transaction.atomic():
+        _lock(found.organisation_id)
+        budget = Budget.with_removed.get(id=found.id)
+        if budget.removed_at is None:
+            return budget
+        budget.enabled, budget.removed_at = enabled, None
+        with _alone():
+            budget.save(update_fields=["enabled", "removed_at"])
+        if budget.enabled:
+            _fill(budget, look_back)
+        audit.record(actor, budget.organisation, "budget.restored", budget, **_facts(budget))
+    return budget
 
 
 def hand_over(actor: Actor, ended: Key, key: Key) -> None:
@@ -326,6 +350,17 @@ def _cap_nano(budget: Budget, at: dt.datetime) -> int:
     if budget.action != BudgetAction.BLOCK:
         return rules.UNBOUNDED_NANO
     return budget.limit_nano(at)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Tell the database's refusal of a second budget for the same as BudgetRefused."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        taken = gettext("There is a budget for this and this period already. Change that one.")
+        raise BudgetRefused("period", taken) from error
 
 
 def _lock(organisation_id: UUID) -> None:

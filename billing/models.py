@@ -272,12 +272,21 @@ def alert_percents() -> list[int]:
     return [50, 80, 100]
 
 
+class LivingBudgets(models.Manager["Budget"]):
+    """All budgets but those that were removed."""
+
+    def get_queryset(self) -> models.QuerySet["Budget"]:
+        return super().get_queryset().filter(removed_at=None)
+
+
 class Budget(models.Model):
     """A cap on what may be spent in a period, by a part of an organisation.
 
     `subject` is what the scope names: the id of a team, key or person, a model's name or pattern, a
     label; empty for the organisation. The period begins at `anchor` (see rules/budget.py) on the
     wall clock of `timezone`.
+
+    One that was removed is off, and kept with what was told of it, so that it can be brought back.
 
     What happens at the limit is the `action`: block refuses, warn lets through and only tells, slow
     lets one request through at a time. Until `raised_until` the limit is higher by `raised_nano`.
@@ -309,11 +318,17 @@ class Budget(models.Model):
     raised_nano = models.BigIntegerField(default=0, db_default=0)
     raised_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
+    removed_at = models.DateTimeField(null=True)
+
+    objects = LivingBudgets()
+    with_removed = models.Manager["Budget"]()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["organisation", "scope", "subject", "period"], name="budget_once"
+                fields=["organisation", "scope", "subject", "period"],
+                condition=models.Q(removed_at=None),
+                name="budget_once",
             ),
             models.CheckConstraint(
                 condition=models.Q(amount_nano__gte=0, raised_nano__gte=0),

@@ -59,7 +59,9 @@ def askable_budget(actor: Actor, id: str) -> Budget:
 def visible_raises(actor: Actor) -> QuerySet[BudgetRaise]:
     """The organisation's requests for who decides them, else the actor's own; newest first."""
     access.require(actor, "budgets.ask")
-    rows = BudgetRaise.objects.filter(budget__organisation=actor.organisation)
+    rows = BudgetRaise.objects.filter(
+        budget__organisation=actor.organisation, budget__removed_at=None
+    )
     if access.scope_of(actor, "budgets.write") is None:
         rows = rows.filter(asked_by=actor.user)
     people = ("asked_by", "decided_by")

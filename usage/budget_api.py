@@ -224,12 +224,20 @@ def change_budget(request: HttpRequest, id: str, body: BudgetChange) -> BudgetOu
 
 @router.delete("/budgets/{id}", response={204: None}, summary="Remove a budget")
 def remove_budget(request: HttpRequest, id: str) -> Status[None]:
-    """End it at once. What was charged stays charged."""
+    """End it at once. What was charged stays charged; it can be restored."""
     actor = access.actor_of(request)
     budget = budgets.access_budget(actor, id)
     access.require(actor, "budgets.write")
     budgets.remove_budget(actor, budget)
     return Status(204, None)
+
+
+@router.post("/budgets/{id}/restore", response=BudgetOut, summary="Restore a budget")
+def restore_budget(request: HttpRequest, id: str) -> BudgetOut:
+    """Bring a removed budget back. It holds at once, and what was spent in its period counts."""
+    actor = access.actor_of(request)
+    access.require(actor, "budgets.write")
+    return _one(budgeting.restore_budget(actor, id))
 
 
 @router.get("/budgets/{id}/alerts", response=AlertPage, summary="List a budget's alerts")

@@ -180,8 +180,26 @@ def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
 @organisation_page("budgets.write")
 @require_POST
 def budget_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    budgets.remove_budget(actor, budgets.access_budget(actor, id))
-    messages.success(request, gettext("The budget is removed. What was charged stays charged."))
+    budget = budgets.access_budget(actor, id)
+    budgets.remove_budget(actor, budget)
+    undo = reverse("budget_restore", args=[actor.organisation.slug, budget.id])  # type: ignore[union-attr]
+    messages.success(
+        request,
+        gettext("The budget is removed. What was charged stays charged."),
+        extra_tags=undo if budget.enabled else f"{undo}?off=1",
+    )
+    return _to_list(request, actor)
+
+
+@organisation_page("budgets.write")
+@require_POST
+def budget_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    try:
+        budgeting.restore_budget(actor, id, enabled="off" not in request.GET)
+    except BudgetRefused as refused:
+        messages.error(request, refused.message)
+    else:
+        messages.success(request, gettext("The budget is back."))
     return _to_list(request, actor)
 
 

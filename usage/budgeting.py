@@ -38,6 +38,11 @@ def change_budget(actor: Actor, budget: Budget, **fields: Any) -> Budget:
     return budgets.change_budget(actor, budget, look_back, **fields)
 
 
+def restore_budget(actor: Actor, id: str, *, enabled: bool = True) -> Budget:
+    """See `billing.budgets.restore_budget`."""
+    return budgets.restore_budget(actor, id, look_back, enabled=enabled)
+
+
 def look_back(budget: Budget, since: dt.datetime) -> Past:
     """What was charged under a budget to requests that were admitted since, and what runs now."""
     parameters = _parameters(budget, since)

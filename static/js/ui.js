@@ -112,7 +112,8 @@ on("beforetoggle", ({ target, newState }) => {
 // Toasts: {"toast": {"text", "tone", "action", "post"}} in HX-Trigger -------------------------------
 function arm(toast) {
   let left;
-  const start = () => { left = setTimeout(() => toast.remove(), 6000); };
+  const stays = $("button:not([data-close])", toast) ? 10000 : 6000; // longer where there is an Undo
+  const start = () => { left = setTimeout(() => toast.remove(), stays); };
   const stop = () => clearTimeout(left);
   for (const name of ["mouseenter", "focusin"]) toast.addEventListener(name, stop);
   for (const name of ["mouseleave", "focusout"]) toast.addEventListener(name, start);

@@ -1,6 +1,7 @@
 """Budgets are made and changed between admissions: what they say is what the books have."""
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 from django.http import Http404
@@ -103,6 +104,18 @@ def test_removed_budget_frees_the_holds_that_stood_in_it(key: Key) -> None:
     budgets.remove_budget(SYSTEM, budget)
     assert not Budget.objects.exists()
     assert place(asked(key, 700, guards=2))[0][0] == "admitted"
+
+
+def test_restored_budget_counts_what_happened_while_it_was_away(key: Key) -> None:
+    budget = make(key, 100)
+    budgets.remove_budget(SYSTEM, budget)
+    budgets.remove_budget(SYSTEM, budget)
+    assert AuditEvent.objects.filter(action="budget.removed").count() == 1
+    alice = replace(SYSTEM, organisation=key.organisation)
+    back = budgets.restore_budget(alice, str(budget.id), lambda budget, since: Past(70, []))
+    assert budgets.standing_of([back])[0].left_nano == 30
+    assert place(asked(key, 31, back.windows.get(), guards=4))[0][0] == "insufficient"
+    assert place(asked(key, 30, back.windows.get(), guards=4))[0][0] == "admitted"
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,11 @@ def test_budget_is_made_shown_changed_and_removed(people: Cast, owner: Client) -
     assert send(owner, "PATCH", url, {"enabled": False}).json()["enabled"] is False
     assert owner.delete(url).status_code == 204
     assert owner.get(url).status_code == 404
+    assert owner.get(URL).json()["items"] == []
+    back = owner.post(f"{url}/restore")
+    assert (back.status_code, back.json()["amount"], back.json()["enabled"]) == (200, "7.50", True)
+    assert owner.get(url).json() == back.json()
+    assert owner.post(f"{url}/restore").status_code == 404
 
 
 def test_list_comes_in_pages(people: Cast, owner: Client) -> None:

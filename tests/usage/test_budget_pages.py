@@ -56,6 +56,39 @@ def test_budget_is_made_seen_changed_and_removed(people: Cast, alice: Client, ke
     assert (budget.amount_nano, budget.enabled) == (9 * 10**9, True)
     assert alice.post(f"{url}/remove").status_code == 303
     assert not Budget.objects.exists()
+    assert alice.get(url).status_code == 404
+
+
+def test_a_budget_that_was_removed_comes_back_by_the_undo_of_its_toast(
+    people: Cast, alice: Client, key: Key
+) -> None:
+    """pages.md, principle 14."""
+    alice.post(f"{URL}/new", FORM)
+    budget = Budget.objects.get()
+    told = alice.post(f"{URL}/{budget.id}/remove", follow=True).content.decode()
+    undo = f"{URL}/{budget.id}/restore"
+    assert f'action="{undo}"' in told
+    assert signed_in(people.bob).post(undo).status_code == 403
+    assert signed_in(people.charlie).post(undo).status_code == 404
+    back = alice.post(undo, follow=True).content.decode()
+    assert "The budget is back." in back
+    assert "$0.00 of $12.50" in back
+    assert Budget.objects.get().enabled
+    alice.post(f"{URL}/{budget.id}/remove")
+    alice.post(f"{URL}/new", FORM)
+    assert "There is a budget for this" in alice.post(undo, follow=True).content.decode()
+    assert Budget.objects.get().id != budget.id
+
+
+def test_a_budget_that_was_off_comes_back_switched_off(alice: Client, key: Key) -> None:
+    alice.post(f"{URL}/new", FORM)
+    budget = Budget.objects.get()
+    alice.post(f"{URL}/{budget.id}", {"amount": "9"})
+    told = alice.post(f"{URL}/{budget.id}/remove", follow=True).content.decode()
+    undo = f"{URL}/{budget.id}/restore?off=1"
+    assert f'action="{undo}"' in told
+    alice.post(undo)
+    assert not Budget.objects.get().enabled
 
 
 @pytest.mark.parametrize(
