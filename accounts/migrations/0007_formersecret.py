@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0005_limits_of_all"),
+        ("accounts", "0006_include_cost"),
     ]
 
     operations = [

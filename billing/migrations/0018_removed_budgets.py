@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0015_plan_cuts"),
+        ("billing", "0017_credit_lines"),
     ]
 
     operations = [
