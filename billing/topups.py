@@ -235,6 +235,8 @@ def _apply(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str
         return EventVerdict.REFUSED, reason
     if event.kind == "refunded":
         return _refund(event, top_up)
+    if event.kind == "unrefunded":
+        return _tell_unrefunded(event, top_up), ""
     return _dispute(event, top_up)
 
 
@@ -321,6 +323,19 @@ def _refund(event: PaymentEvent, top_up: TopUp) -> tuple[EventVerdict, str]:
     return EventVerdict.APPLIED, ""
 
 
+def _tell_unrefunded(event: PaymentEvent, top_up: TopUp) -> EventVerdict:
+    """The money is at the processor again. Whether it is to be sent once more, or given back to the
+    balance, a person decides: refunds are told as sums, which do not say of which one."""
+    refund = Q(kind="unrefunded", told__object_id=event.object_id, verdict=EventVerdict.APPLIED)
+    if not ProcessorEvent.objects.filter(refund, processor=event.processor).exists():
+        put(
+            "refund.failed", None, processor=event.processor, payment=event.payment_id,
+            refund=event.object_id, amount=format_usd(event.amount_nano),
+            currency=event.currency.upper(), name=top_up.organisation.name,
+        )  # fmt: skip
+    return EventVerdict.APPLIED
+
+
 def _dispute(event: PaymentEvent, top_up: TopUp) -> tuple[EventVerdict, str]:
     if not 0 < event.amount_nano <= top_up.amount_nano:
         return EventVerdict.REFUSED, "More was disputed than paid."
@@ -370,7 +385,7 @@ def _foreign(event: PaymentEvent, top_up: TopUp) -> str:
 
 
 def _order_of(event: PaymentEvent) -> TopUp | None:
-    if event.kind in ("refunded", "disputed", "reinstated"):
+    if event.kind in ("refunded", "unrefunded", "disputed", "reinstated"):
         found = TopUp.objects.filter(processor=event.processor, payment_id=event.payment_id)
         return found.first() if event.payment_id else None
     order_id = parse_id(event.order_id)

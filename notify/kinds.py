@@ -51,6 +51,7 @@ KINDS: Final = {
         Kind("webhook.tested", gettext_lazy("A test of a webhook")),
         Kind("credit.asked", gettext_lazy("A credit waits for a second person"), operators=True),
         Kind("payment.unmatched", gettext_lazy("A payment fits no top-up"), operators=True),
+        Kind("refund.failed", gettext_lazy("A refund came back"), operators=True),
         Kind("count.doubted", gettext_lazy("A provider's count cannot be right"), operators=True),
         Kind("model.unpriced", gettext_lazy("A model is used without a price"), operators=True),
         Kind("channel.troubled", gettext_lazy("A channel needs an operator"), operators=True),

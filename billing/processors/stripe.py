@@ -40,6 +40,7 @@ _DISPUTE: Final[dict[str, EventKind]] = {
     "charge.dispute.funds_withdrawn": "disputed",
     "charge.dispute.funds_reinstated": "reinstated",
 }
+_UNREFUNDED: Final = ("refund.failed", "charge.refund.updated")
 _TOLERANCE_S: Final = 300
 _LIVE_KEYS: Final = ("sk_live_", "rk_live_")
 
@@ -182,6 +183,9 @@ def _read(told: dict[str, Any]) -> PaymentEvent | None:
     elif kind == "charge.refunded":
         found, object_id, payment_id = "refunded", thing["id"], thing["payment_intent"]
         amount = thing["amount_refunded"]
+    elif kind in _UNREFUNDED and thing["status"] in ("failed", "canceled"):
+        found, object_id, payment_id = "unrefunded", thing["id"], thing["payment_intent"]
+        amount = thing["amount"]
     elif kind in _DISPUTE:
         found, object_id, payment_id = _DISPUTE[kind], thing["id"], thing["payment_intent"]
         amount = thing["amount"]

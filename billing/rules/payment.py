@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-EventKind = Literal["paid", "pending", "failed", "expired", "refunded", "disputed", "reinstated"]
+EventKind = Literal[
+    "paid", "pending", "failed", "expired", "refunded", "unrefunded", "disputed", "reinstated"
+]
+"""`unrefunded`: a refund that was told came back, for its bank did not take it."""
 NANO_PER_MINOR: Final = 10_000_000
 """Nano of a cent."""
 

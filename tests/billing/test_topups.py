@@ -308,6 +308,29 @@ def test_refunds_are_sums_in_any_order(bank: FakeProcessor, alice: Actor) -> Non
     assert_books_balance()
 
 
+def test_a_refund_that_came_back_is_told_once_and_moves_nothing(
+    bank: FakeProcessor, alice: Actor
+) -> None:
+    """By either of two events of one refund, before or after what it is about."""
+    top_up = paid(bank, ordered(alice))
+    refund = bank.refund(top_up.payment_id, 500)
+    back = {
+        "id": "re_1", "object": "refund", "amount": 500, "currency": "usd", "status": "failed",
+        "payment_intent": top_up.payment_id, "metadata": {},
+    }  # fmt: skip
+    for number, kind in enumerate(("refund.failed", "charge.refund.updated", "refund.failed")):
+        event = {**refund, "id": f"evt_back_{number}", "type": kind, "data": {"object": back}}
+        assert tell(bank, event) == (200, "applied")
+    assert tell(bank, refund) == (200, "applied")
+    succeeded = {**refund, "id": "evt_good", "type": "charge.refund.updated",
+                 "data": {"object": {**back, "id": "re_2", "status": "succeeded"}}}  # fmt: skip
+    assert tell(bank, succeeded)[0] == 200
+    assert stands(alice) == (20, 0)
+    told = Fact.objects.get(kind="refund.failed")
+    assert (told.body["refund"], told.body["amount"]) == ("re_1", "5.00")
+    assert_books_balance()
+
+
 def spend(alice: Actor, usd: int) -> None:
     from billing.ledger import post
     from billing.rules.posting import Entry
