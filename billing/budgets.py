@@ -156,8 +156,7 @@ def change_budget(
         if locked.enabled and before["enabled"]:
             fit_windows(locked)
         else:
-            # What happens while a budget is off is not written into its window.
-            BudgetWindow.objects.filter(budget=locked, ends_at__gt=database_now()).delete()
+            _put_away(locked)
         if locked.enabled and not before["enabled"]:
             _fill(locked, look_back)
         audit.record(
@@ -186,11 +185,10 @@ def remove_budget(actor: Actor, budget: Budget) -> None:
     """End a budget; nothing that was charged changes."""
     with transaction.atomic():
         _lock(budget.organisation_id)
-        now = database_now()
         rows = Budget.objects.filter(id=budget.id)
-        if not rows.update(enabled=False, removed_at=now):
+        if not rows.update(enabled=False, removed_at=database_now()):
             return
-        BudgetWindow.objects.filter(budget=budget, ends_at__gt=now).delete()
+        _put_away(budget)
         audit.record(actor, budget.organisation, "budget.removed", budget, **_facts(budget))
 
 
@@ -375,18 +373,29 @@ def _fill(budget: Budget, look_back: LookBack) -> None:
     span = _span(budget, now)
     past = look_back(budget, span.start_at)
     cap_nano = _cap_nano(budget, now)
-    window = BudgetWindow.objects.create(
+    kept = BudgetWindow.objects.filter(budget=budget, starts_at__lte=now, ends_at__gt=now).first()
+    window = kept or BudgetWindow.objects.create(
         budget=budget, starts_at=span.start_at, ends_at=span.end_at, cap_nano=cap_nano
     )
+    spent_nano = max(window.spent_nano, past.spent_nano)
     execute(sql.stand_in_window(window.id, past.open_attempts))
     held = Hold.objects.filter(state__in=("open", "kept"), window_ids__contains=[window.id])
     held_nano = held.aggregate(nano=Sum("amount_nano"))["nano"] or 0
     BudgetWindow.objects.filter(id=window.id).update(
         held_nano=held_nano,
-        spent_nano=past.spent_nano,
-        brought_nano=past.spent_nano,
-        cap_nano=max(cap_nano, held_nano + past.spent_nano),
+        spent_nano=spent_nano,
+        brought_nano=window.brought_nano + spent_nano - window.spent_nano,
+        cap_nano=max(cap_nano, held_nano + spent_nano),
+        refused_at=None,
     )
+
+
+def _put_away(budget: Budget) -> None:
+    """Drop the present window of a budget that is off: what happens meanwhile is not in it, and is
+    looked up when it is switched on again. What stands under a label is known from nowhere else
+    (see `usage.budgeting`), so its window stays, lest switching off and on were a reset."""
+    if budget.scope not in rules.LABEL_SCOPES:
+        BudgetWindow.objects.filter(budget=budget, ends_at__gt=database_now()).delete()
 
 
 def _span(budget: Budget, at: dt.datetime) -> Span:

@@ -15,6 +15,7 @@ from billing.wallets import balance
 from lib.ids import id_text
 from tests.billing.test_guarded import asked, place, stands
 from tests.billing.test_guarded import key as key
+from tests.billing.test_sql import resolve
 from tests.cast import Cast, actor, make_key
 
 pytestmark = pytest.mark.django_db
@@ -90,6 +91,31 @@ def test_budget_that_was_off_begins_again_with_what_happened_meanwhile(key: Key)
     budget.refresh_from_db()
     budgets.change_budget(SYSTEM, budget, lambda budget, since: Past(70, []), enabled=True)
     assert budgets.standing_of([Budget.objects.get()])[0].left_nano == 30
+
+
+@pytest.mark.parametrize("away", ["off", "removed"])
+@pytest.mark.parametrize("scope", ["customer", "project", "tag"])
+def test_what_was_spent_under_a_label_outlives_its_budgets_absence(
+    key: Key, scope: str, away: str
+) -> None:
+    """Nobody kept the labels of requests: switching off and on must be no reset."""
+    budget = make(key, 100, scope=scope, subject="c-1")
+    spent, runs = (asked(key, 40, budget.windows.get(), guards=1) for _ in range(2))
+    place(spent, runs)
+    resolve(spent, "settled", 40)
+    if away == "off":
+        budgets.change_budget(SYSTEM, budget, nothing, enabled=False)
+        resolve(runs, "settled", 30)
+        budgets.change_budget(SYSTEM, Budget.objects.get(), nothing, enabled=True)
+    else:
+        budgets.remove_budget(SYSTEM, budget)
+        resolve(runs, "settled", 30)
+        alice = replace(SYSTEM, organisation=key.organisation)
+        budgets.restore_budget(alice, str(budget.id), nothing)
+    assert budgets.standing_of([Budget.objects.get()])[0].left_nano == 30
+    window = BudgetWindow.objects.get()
+    assert (window.held_nano, window.spent_nano, window.brought_nano) == (0, 70, 0)
+    assert place(asked(key, 31, window, guards=3))[0][0] == "insufficient"
 
 
 def test_equal_values_change_nothing(key: Key) -> None:
