@@ -82,10 +82,6 @@ def bring_key(
     team: Team,
     name: str,
     text: str,
-    *,
-    user: User | None = None,
-    model_patterns: Sequence[str] = (),
-    expires_at: dt.datetime | None = None,
 ) -> Key:
     """A model key whose text comes from elsewhere: another system, or a file of configuration.
 
@@ -103,11 +99,8 @@ def bring_key(
     key = Key(
         organisation=team.organisation,
         team=team,
-        user=user,
         name=name,
-        model_patterns=list(model_patterns),
         created_by=actor.user,
-        expires_at=expires_at,
     )
     return _save(actor, "key.brought", key, text)
 

@@ -12,9 +12,9 @@ from lib.ids import new_id
 
 
 class UserManager(BaseUserManager["User"]):
-    def create_user(self, email: str, password: str | None = None, **fields: object) -> "User":
+    def create_user(self, email: str, **fields: object) -> "User":
         user = self.model(email=self.normalize_email(email), **fields)
-        user.set_password(password)
+        user.set_unusable_password()
         user.save(using=self._db)
         return user
 

@@ -19,8 +19,6 @@ RANDOM_BYTES: Final = 32
 
 KeyFormKind = Literal["relay", "management"]
 
-# Anything that looks like one of our keys, whole, cut or mistyped: logs hide more than is valid.
-KEY_PATTERN: Final = re.compile(r"sk-weir-[0-9A-Za-z]{8,}")
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_LENGTH: Final = 32
@@ -78,19 +76,6 @@ def digest(pepper: str, text: str) -> bytes:
     database, makes a stolen table useless for trying keys that were brought from elsewhere.
     """
     return hmac.digest(pepper.encode(), text.encode(), "sha256")
-
-
-def mask(text: str) -> str:
-    """A key as it may be shown: `sk-weir-abc***wxyz`; short texts are hidden whole."""
-    if len(text) < 20:
-        return "***"
-    shown = len(OWN_PREFIX) + 3 if text.startswith(OWN_PREFIX) else 3
-    return f"{text[:shown]}***{text[-4:]}"
-
-
-def mask_keys(text: str) -> str:
-    """`text` with everything that looks like one of our keys masked; for logs and messages."""
-    return KEY_PATTERN.sub(lambda match: mask(match.group()), text)
 
 
 def _base62(number: int, length: int) -> str:
