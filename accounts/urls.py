@@ -4,11 +4,8 @@ from django.urls import path, re_path
 from accounts import limit_views, views
 from accounts.access import public, signed_in_view
 
-# allauth looks its pages up by its own names; `login` and `logout` are ours for the same pages.
 urlpatterns = [
-    path("login", public(allauth.login), name="login"),
     path("login", public(allauth.login), name="account_login"),
-    path("logout", public(allauth.logout), name="logout"),
     path("logout", public(allauth.logout), name="account_logout"),
     path("signup", public(allauth.signup), name="account_signup"),
     path("inactive", public(allauth.account_inactive), name="account_inactive"),

@@ -16,9 +16,7 @@ from config.api import api
 PUBLIC = {
     "root",
     "appearance",
-    "login",
     "account_login",
-    "logout",
     "account_logout",
     "account_signup",
     "account_inactive",
