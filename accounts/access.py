@@ -8,10 +8,10 @@ exactly like what does not exist (404). The role x action table itself is pure: 
 import datetime as dt
 import hmac
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
@@ -35,9 +35,6 @@ from lib.ids import parse_id
 
 LAST_ORGANISATION = "organisation"
 
-P = ParamSpec("P")
-SyncPage: TypeAlias = Callable[Concatenate[HttpRequest, "Actor", P], HttpResponseBase]
-AsyncPage: TypeAlias = Callable[Concatenate[HttpRequest, "Actor", P], Awaitable[HttpResponseBase]]
 View: TypeAlias = Callable[..., Any]
 
 
@@ -291,6 +288,21 @@ def _person(
 ) -> Actor:
     role = Role(membership.role) if membership else None
     return Actor(user, key, organisation, role, user.operator)
+
+
+def organisation_of(actor: Actor) -> Organisation:
+    """The organisation of whoever came in by `organisation_page`."""
+    return cast(Organisation, actor.organisation)
+
+
+def slug_of(actor: Actor) -> str:
+    """What that organisation is called in addresses."""
+    return organisation_of(actor).slug
+
+
+def person_of(actor: Actor) -> User:
+    """The person of whoever came in by `organisation_page`."""
+    return cast(User, actor.user)
 
 
 # The management API -----------------------------------------------------------------------------

@@ -4,16 +4,14 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import keys
-from accounts.access import Actor, organisation_page
+from accounts.access import Actor, organisation_page, slug_of
 from accounts.forms import CountsForm
 from accounts.limits import Subject, limited_subject, limited_subjects
-from lib.htmx import render_part
+from lib.htmx import go_to, in_dialog, render_part
 
 
 @organisation_page("budgets.write")
@@ -33,14 +31,7 @@ def limit_change(request: HttpRequest, actor: Actor, scope: str, id: str) -> Htt
     if request.method == "POST" and form.is_valid():
         keys.change_limits(actor, found.limited, **form.cleaned_data)
         messages.success(request, gettext("The limits are changed."))
-        url = reverse("limits", args=[actor.organisation.slug])  # type: ignore[union-attr]
-        if getattr(request, "htmx", None):
-            gone = HttpResponse(status=204)
-            gone["HX-Redirect"] = url
-            return gone
-        answer = redirect(url)
-        answer.status_code = 303
-        return answer
+        return go_to(request, "limits", slug_of(actor))
     response = render_part(
         request,
         "accounts/limit.html",
@@ -48,10 +39,7 @@ def limit_change(request: HttpRequest, actor: Actor, scope: str, id: str) -> Htt
         {"nav": "budgets", "form": form, "row": found},
         status=422 if form.is_bound else 200,
     )
-    if form.is_bound:
-        response["HX-Retarget"] = "#dialog"
-        response["HX-Reswap"] = "innerHTML"
-    return response
+    return in_dialog(response) if form.is_bound else response
 
 
 def _counts(found: Subject) -> dict[str, Any]:

@@ -21,15 +21,17 @@ from accounts.models import SignInLink, User
 from lib import clock
 
 _LINK_BYTES = 32
-LINK_LIFE = dt.timedelta(minutes=30)
+_LINK_LIFE = dt.timedelta(minutes=30)
 
 
-def make_sign_in_link(user: User, *, actor: Actor = SYSTEM, life: dt.timedelta = LINK_LIFE) -> str:
+def make_sign_in_link(user: User) -> str:
     """The path of a link that signs that person in once; only a digest of its text is stored."""
     text = base64.urlsafe_b64encode(os.urandom(_LINK_BYTES)).rstrip(b"=").decode()
     with transaction.atomic():
-        SignInLink.objects.create(digest=_digest(text), user=user, expires_at=clock.now() + life)
-        audit.record(actor, None, "sign_in_link.made", user)
+        SignInLink.objects.create(
+            digest=_digest(text), user=user, expires_at=clock.now() + _LINK_LIFE
+        )
+        audit.record(SYSTEM, None, "sign_in_link.made", user)
     return reverse("sign_in_link", args=[text])
 
 
@@ -73,6 +75,11 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
+def is_own_path(url: str) -> bool:
+    """Only a path of this site is a place to go on to; `//evil` and other hosts are not."""
+    return url.startswith("/") and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
+
+
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Where allauth lets us decide."""
 
@@ -80,18 +87,16 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """Signing up makes the person and an organisation with one team, all or nothing."""
         with transaction.atomic():
             saved: User = super().save_user(request, user, form, commit=False)
-            saved.name = form.cleaned_data.get("name", "")
             saved.save()
             organisations.create_organisation(
-                form.cleaned_data.get("organisation") or _organisation_name(saved),
+                _organisation_name(saved),
                 owner=saved,
                 actor=Actor(saved, None, None, None, operator=False),
             )
         return saved
 
     def is_safe_url(self, url: str) -> bool:
-        """Only a path of this site is a place to go on to; `//evil` and other hosts are not."""
-        return url.startswith("/") and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
+        return is_own_path(url)
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return bool(settings.SIGN_UP)

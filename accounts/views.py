@@ -1,12 +1,9 @@
 """Pages of signing in by link, and of keys (W02, W50)."""
 
-import datetime as dt
-
 from django.contrib import messages
 from django.contrib.auth import login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
@@ -14,13 +11,8 @@ from django.views.decorators.http import require_http_methods
 from accounts import access, keys, signin
 from accounts.access import Actor, organisation_page, public
 from accounts.appearance import recall_appearance
-from accounts.models import Key
-from lib.htmx import render_part
+from lib.htmx import go_to, in_dialog, render_part
 from lib.ids import id_text
-
-_ROWS = 50
-_STATES = ("living", "active", "expired", "disabled", "revoked", "all")
-_SOON = dt.timedelta(days=7)
 
 
 @public
@@ -53,7 +45,7 @@ def key_revoke(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         if request.POST.get("confirm", "").strip() == key.name:
             keys.revoke_key(actor, key)
             messages.success(request, gettext("Key %(name)s is revoked.") % {"name": key.name})
-            return _to_list(request, key)
+            return go_to(request, "keys", key.organisation.slug)
         wrong = True
     response = render_part(
         request,
@@ -62,18 +54,4 @@ def key_revoke(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         {"nav": "keys", "key": key, "id": id_text(key.id), "wrong": wrong},
         status=422 if wrong else 200,
     )
-    if wrong:
-        response["HX-Retarget"] = "#dialog"
-        response["HX-Reswap"] = "innerHTML"
-    return response
-
-
-def _to_list(request: HttpRequest, key: Key) -> HttpResponseBase:
-    url = reverse("keys", args=[key.organisation.slug])
-    if getattr(request, "htmx", None):
-        response = HttpResponse(status=204)
-        response["HX-Redirect"] = url
-        return response
-    response = redirect(url)
-    response.status_code = 303
-    return response
+    return in_dialog(response) if wrong else response

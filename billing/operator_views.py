@@ -6,8 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.shortcuts import render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -32,6 +31,7 @@ from billing.idempotency import Answer
 from billing.models import CreditKind
 from billing.operator_api import codes_file
 from billing.topups import TopUpRefused
+from lib.htmx import see_other
 from lib.ids import id_text
 from lib.pagination import BadCursor, page_by_id
 
@@ -47,7 +47,7 @@ _EVENTS = 20
 def credit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = CreditForm(request.POST or None)
     if form.is_bound and form.is_valid() and _credit(request, actor, form):
-        return _see("credits")
+        return see_other("credits")
     page = _page(request, visible_credits(actor))
     context = {
         "nav": "credits",
@@ -97,7 +97,7 @@ def credit_decide(request: HttpRequest, actor: Actor, id: str, verb: str) -> Htt
             messages.success(request, gettext("The correction is refused."))
     except CreditRefused as refused:
         messages.error(request, refused.message)
-    return _see("credits")
+    return see_other("credits")
 
 
 # Codes ------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def credit_decide(request: HttpRequest, actor: Actor, id: str, verb: str) -> Htt
 def code_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = BatchForm(request.POST or None)
     if form.is_bound and form.is_valid() and _batch(request, actor, form):
-        return _see("codes")
+        return see_other("codes")
     page = _page(request, visible_batches(actor))
     used = codes.uses_of([batch.id for batch in page["items"]])
     context = {
@@ -157,7 +157,7 @@ def code_download(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
         return codes_file(access_batch(actor, id), actor)
     except CodeRefused as refused:
         messages.error(request, refused.message)
-        return _see("codes")
+        return see_other("codes")
 
 
 @operator_page("codes.write")
@@ -167,7 +167,7 @@ def code_kill(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     if request.method == "POST" and request.POST.get("confirm", "").strip() == batch.name:
         codes.kill_batch(actor, batch)
         messages.success(request, gettext("The codes of %(name)s are off.") % {"name": batch.name})
-        return _see("codes")
+        return see_other("codes")
     context = {"nav": "codes", "batch": batch, "id": id, "wrong": request.method == "POST"}
     return render(
         request, "billing/code_kill.html", context, status=422 if context["wrong"] else 200
@@ -212,7 +212,7 @@ def payment_confirm(request: HttpRequest, actor: Actor, id: str) -> HttpResponse
             messages.success(request, gettext("The transfer is credited."))
         else:
             messages.info(request, gettext("It waits for another operator."))
-    return _see("payments")
+    return see_other("payments")
 
 
 # Shared -----------------------------------------------------------------------------------------
@@ -237,9 +237,3 @@ def _page(request: HttpRequest, rows: Any) -> dict[str, Any]:
     except BadCursor:
         page = page_by_id(rows, _ROWS, None)
     return {"items": page.items, "next_href": f"?after={page.next}" if page.next else ""}
-
-
-def _see(name: str) -> HttpResponseBase:
-    response = redirect(reverse(name))
-    response.status_code = 303
-    return response

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
@@ -28,7 +28,7 @@ from billing.rules.money import format_usd
 from billing.topups import TopUpRefused
 from billing.words import line_word
 from lib import clock
-from lib.htmx import render_part
+from lib.htmx import go_to, is_htmx, render_part, see_other
 from lib.ids import id_text
 
 _PACE_DAYS = 7
@@ -212,11 +212,9 @@ def _order(request: HttpRequest, actor: Actor, form: TopUpForm) -> HttpResponseB
         text = gettext("The payment company did not answer. Nothing was charged. Try again.")
         form.add_error(None, text)
         return None
-    if getattr(request, "htmx", None):
-        response = HttpResponse(status=204)
-        response["HX-Redirect"] = top_up.checkout_url or _top_up_url(organisation, top_up)
-        return response
-    return _see(_top_up_url(organisation, top_up))
+    # Without scripts its page leads there: our policy lets no form end on another site.
+    page = _top_up_url(organisation, top_up)
+    return go_to(request, top_up.checkout_url or page) if is_htmx(request) else see_other(page)
 
 
 @organisation_page("topups.read")
@@ -288,7 +286,7 @@ def wallet(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = WalletForm(request.POST or None, initial=initial)
     if form.is_bound and form.is_valid() and _set_wallet(actor, organisation, form):
         messages.success(request, gettext("Alerts are saved."))
-        return _see(reverse("billing", args=[organisation.slug]))
+        return see_other("billing", organisation.slug)
     return render(
         request,
         "billing/wallet.html",
@@ -318,12 +316,3 @@ def _set_wallet(actor: Actor, organisation: Organisation, form: WalletForm) -> b
         return False
     watch.set_low_balance(actor, organisation, asked["low"])
     return True
-
-
-# Shared -----------------------------------------------------------------------------------------
-
-
-def _see(url: str) -> HttpResponseBase:
-    response = redirect(url)
-    response.status_code = 303
-    return response

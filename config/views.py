@@ -6,8 +6,6 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.urls import NoReverseMatch, reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
@@ -15,6 +13,7 @@ from accounts import access
 from accounts.access import Actor, operator_page, organisation_page, public
 from accounts.appearance import set_appearance
 from accounts.models import User
+from accounts.signin import is_own_path
 from billing.wallets import Balance, balance
 from config.api import error_response
 from gateway.examples import asked_language, code_context, example_models, first_call
@@ -22,6 +21,7 @@ from gateway.reference.pages import MODEL
 from gateway.rules.snippets import Call
 from gateway.shown_models import models_for
 from lib import clock
+from lib.htmx import is_htmx, see_other
 from lib.ids import id_text
 from usage import reports
 from usage.rules.buckets import Span
@@ -34,22 +34,13 @@ _REQUESTS_SHOWN = 8
 @require_safe
 def root(request: HttpRequest) -> HttpResponseBase:
     if not isinstance(request.user, User):
-        return redirect("login")
+        return redirect(settings.LOGIN_URL)
     membership = access.last_membership(request, request.user)
     if membership is not None:
         return redirect("home", membership.organisation.slug)
     if request.user.operator:
-        return redirect(_first_of("channels", "design"))
+        return redirect("channels")
     return render(request, "accounts/no_organisation.html")
-
-
-def _first_of(*names: str) -> str:
-    for name in names:
-        try:
-            return reverse(name)
-        except NoReverseMatch:
-            continue
-    raise NoReverseMatch(", ".join(names))
 
 
 @organisation_page("models.read")
@@ -109,14 +100,9 @@ def _example_call(actor: Actor) -> Call:
 @require_POST
 def appearance(request: HttpRequest) -> HttpResponseBase:
     back = request.POST.get("next", "")
-    # Only a path of this site: `//evil` and other hosts are not (open redirect).
-    safe = back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None)
-    response: HttpResponseBase
-    if getattr(request, "htmx", None):
-        response = HttpResponse(status=204)
-    else:
-        response = redirect(back if safe else "/")
-        response.status_code = 303
+    response = HttpResponse(status=204)
+    if not is_htmx(request):
+        response = see_other(back if is_own_path(back) else "/")
     set_appearance(
         response,
         request.user if isinstance(request.user, User) else None,

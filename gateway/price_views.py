@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
@@ -73,7 +73,7 @@ from gateway.rate_words import (
 )
 from gateway.served import served_models
 from lib import clock
-from lib.htmx import render_part
+from lib.htmx import render_part, see_other
 from lib.ids import id_text
 
 _PAGE = 50
@@ -152,7 +152,7 @@ def price_draft(request: HttpRequest, actor: Actor) -> HttpResponse:
         except PriceRefused as error:
             edit.errors.append(str(error))
         else:
-            return _go("price_proposal", id_text(draft.id))
+            return see_other("price_proposal", id_text(draft.id))
     return _price_page(request, edit.key, versions, edit, status=422)
 
 
@@ -279,18 +279,18 @@ def proposals_decide(request: HttpRequest, actor: Actor) -> HttpResponse:
         if do == "preview":
             form = DaysForm(request.POST)
             days = form.cleaned_data["days"] if form.is_valid() else 30
-            return _go("price_preview", id_text(start_preview(actor, chosen, days).id))
+            return see_other("price_preview", id_text(start_preview(actor, chosen, days).id))
         if do == "ignore":
             n = ignore(actor, chosen)
             messages.success(
                 request,
                 ngettext("%(n)s proposal put away.", "%(n)s proposals put away.", n) % {"n": n},
             )
-            return _go("price_proposals")
+            return see_other("price_proposals")
         waiting = accept(actor, chosen)
     except (PriceRefused, PreviewRefused) as error:
         messages.error(request, str(error))
-        return _go(*away)
+        return see_other(*away)
     n = len(chosen) - len(waiting)
     if n:
         told = ngettext("%(n)s price is in force.", "%(n)s prices are published.", n)
@@ -302,8 +302,8 @@ def proposals_decide(request: HttpRequest, actor: Actor) -> HttpResponse:
             len(waiting),
         )
         messages.warning(request, told % {"n": len(waiting)})
-        return _go(*away)
-    return _go("price_proposals")
+        return see_other(*away)
+    return see_other("price_proposals")
 
 
 @operator_page("prices.write")
@@ -316,7 +316,7 @@ def proposals_compare(request: HttpRequest, actor: Actor) -> HttpResponse:
         messages.success(request, told)
     else:
         messages.success(request, gettext("%s changes nothing.") % brought.source)
-    return _go("price_proposals")
+    return see_other("price_proposals")
 
 
 def _proposal_fits(one: ListedProposal, query: str, what: str) -> bool:
@@ -379,7 +379,7 @@ def preview(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @require_POST
 def preview_cancel(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     cancel_preview(actor, access_preview(actor, id))
-    return _go("price_preview", id)
+    return see_other("price_preview", id)
 
 
 @operator_page("models.read")
@@ -474,7 +474,7 @@ def plan_save(request: HttpRequest, actor: Actor) -> HttpResponse:
         messages.warning(request, _second_person())
     else:
         messages.success(request, gettext("Saved. It holds for requests from now on."))
-    return _go("price_plan", visible_plans(actor).get(name=sent["name"]).id)
+    return see_other("price_plan", visible_plans(actor).get(name=sent["name"]).id)
 
 
 @operator_page("models.read")
@@ -520,7 +520,7 @@ def plan_member(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
             put_on_plan(actor, organisation, "" if "off" in request.POST else one.name)
         except SecondPersonNeeded:
             messages.warning(request, _second_person())
-    return _go("price_plan", one.id)
+    return see_other("price_plan", one.id)
 
 
 def _second_person() -> str:
@@ -535,9 +535,9 @@ def plan_remove(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
         remove_plan(actor, one)
     except PlanRefused as error:
         messages.error(request, str(error))
-        return _go("price_plan", one.id)
+        return see_other("price_plan", one.id)
     messages.success(request, gettext("Plan %s removed.") % one.name)
-    return _go("price_plans")
+    return see_other("price_plans")
 
 
 def _plans_page(
@@ -624,12 +624,6 @@ def _as_of(request: HttpRequest) -> tuple[dt.datetime, str]:
 def _nav(tab: str) -> dict[str, Any]:
     waiting = PriceProposal.objects.filter(state__in=(ProposalState.OPEN, ProposalState.SECOND))
     return {"nav": "prices", "tab": tab, "waiting": waiting.count()}
-
-
-def _go(name: str, *args: object) -> HttpResponse:
-    response = redirect(name, *args)
-    response.status_code = 303
-    return response
 
 
 def _pages(request: HttpRequest, page: Any) -> dict[str, Any]:

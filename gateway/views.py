@@ -3,7 +3,7 @@
 from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
@@ -20,7 +20,7 @@ from gateway.relay.asgi import Relay
 from gateway.relay.health import Told
 from gateway.served import ServedModel, prices_in_force, served_models, testable_names
 from gateway.shown_models import CAPABILITIES
-from lib.htmx import render_part
+from lib.htmx import is_htmx, render_part, see_other
 from lib.ids import id_text
 from usage.words import KINDS
 
@@ -53,11 +53,9 @@ def channel_test(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
     if not form.is_valid():
         return _channel_page(request, channel, form, status=422)
     check_channel(actor, channel, form.cleaned_data["model"])
-    if getattr(request, "htmx", None):
+    if is_htmx(request):
         return _channel_page(request, channel, form)
-    response = redirect("channel", id)
-    response.status_code = 303
-    return response
+    return see_other("channel", id)
 
 
 @operator_page("channels.write")
@@ -69,9 +67,7 @@ def channel_switch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         return _channel_page(request, channel, status=422)
     asked = form.cleaned_data
     switch_capability(actor, channel, asked["model"], asked["capability"], form.on)
-    response = redirect("channel", id)
-    response.status_code = 303
-    return response
+    return see_other("channel", id)
 
 
 @operator_page("models.read")

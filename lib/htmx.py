@@ -1,9 +1,13 @@
-"""One address, two forms: the whole page, or the part of it that htmx asked for."""
+"""What a view answers to htmx, and what to a browser without it."""
 
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render, resolve_url
+
+
+def is_htmx(request: HttpRequest) -> bool:
+    return bool(getattr(request, "htmx", None))
 
 
 def render_part(
@@ -18,3 +22,26 @@ def render_part(
     htmx = getattr(request, "htmx", None)
     wanted = part if htmx and not htmx.history_restore_request else page
     return render(request, wanted, context, status=status)
+
+
+def in_dialog(response: HttpResponse) -> HttpResponse:
+    """A refused form stays in the dialog that sent it, wherever its success would have gone."""
+    response["HX-Retarget"] = "#dialog"
+    response["HX-Reswap"] = "innerHTML"
+    return response
+
+
+def see_other(to: str, *args: object) -> HttpResponse:
+    """What follows a form that was sent: an address or a named one, read anew by GET."""
+    response = redirect(to, *args)
+    response.status_code = 303
+    return response
+
+
+def go_to(request: HttpRequest, to: str, *args: object) -> HttpResponse:
+    """As `see_other`, also where htmx sent the form: it would swap in what a 303 leads it to."""
+    if not is_htmx(request):
+        return see_other(to, *args)
+    response = HttpResponse(status=204)
+    response["HX-Redirect"] = resolve_url(to, *args)
+    return response

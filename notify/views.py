@@ -5,14 +5,13 @@ from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.shortcuts import render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import access
-from accounts.access import Actor, organisation_page
-from lib.htmx import render_part
+from accounts.access import Actor, organisation_page, slug_of
+from lib.htmx import render_part, see_other
 from lib.ids import id_text
 from lib.pagination import BadCursor, page_by_id
 from notify import deliveries, endpoints
@@ -102,7 +101,7 @@ def webhook_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 def webhook_test(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     endpoints.send_test(actor, access_endpoint(actor, id))
     messages.success(request, gettext("A test is on its way."))
-    return _see("webhook", actor, id)
+    return see_other("webhook", slug_of(actor), id)
 
 
 @organisation_page("webhooks.write")
@@ -113,7 +112,7 @@ def webhook_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
     if request.method == "POST" and request.POST.get("confirm", "").strip() == host:
         endpoints.remove_endpoint(actor, endpoint)
         messages.success(request, gettext("The webhook is removed."))
-        return _see("webhooks", actor)
+        return see_other("webhooks", slug_of(actor))
     wrong = request.method == "POST"
     context = {"nav": "webhooks", "endpoint": endpoint, "id": id, "host": host, "wrong": wrong}
     return render(request, "notify/webhook_remove.html", context, status=422 if wrong else 200)
@@ -124,11 +123,4 @@ def webhook_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
 def delivery_repeat(request: HttpRequest, actor: Actor, id: str, delivery: str) -> HttpResponseBase:
     deliveries.send_again(actor, access_delivery(actor, access_endpoint(actor, id), delivery))
     messages.success(request, gettext("It is sent again."))
-    return _see("webhook", actor, id)
-
-
-def _see(name: str, actor: Actor, *rest: str) -> HttpResponseBase:
-    slug = actor.organisation.slug if actor.organisation else ""
-    response = redirect(reverse(name, args=[slug, *rest]))
-    response.status_code = 303
-    return response
+    return see_other("webhook", slug_of(actor), id)

@@ -8,14 +8,9 @@ from uuid import UUID
 from django.http import Http404, QueryDict
 from django.utils.translation import gettext
 
-from accounts.access import Actor
+from accounts.access import Actor, organisation_of
 from lib.ids import id_text, new_id, parse_id
-from playground.conversations import (
-    access_attachment,
-    access_conversation,
-    access_message,
-    organisation_of,
-)
+from playground.conversations import access_attachment, access_conversation, access_message
 from playground.models import Attachment, Message
 from playground.offer import capabilities_of_model, chat_models
 from playground.presets import access_preset

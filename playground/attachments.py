@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from accounts.access import Actor, require
+from accounts.access import Actor, organisation_of, person_of, require
 from gateway.installation import egress_policy
 from lib import egress
-from playground.conversations import organisation_of, person_of
 from playground.database import in_database
 from playground.models import Attachment, Run
 from playground.rules.files import BYTES_MAX, Refused, look_at

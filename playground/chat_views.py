@@ -10,7 +10,8 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page
+from accounts.access import Actor, organisation_page, slug_of
+from lib.htmx import go_to, is_htmx
 from lib.ids import id_text
 from playground import files, page
 from playground.asking import words_of
@@ -20,7 +21,6 @@ from playground.conversations import (
     change_conversation,
     delete_conversation,
     folders_of,
-    organisation_of,
     restore_conversation,
 )
 from playground.htmx import toast
@@ -42,7 +42,7 @@ def chats(request: HttpRequest, actor: Actor) -> HttpResponse:
         asked.get("q", "").replace("\x00", "")[:200],
         archived="archived" in asked,
     )
-    context["slug"] = organisation_of(actor).slug
+    context["slug"] = slug_of(actor)
     return render(request, "playground/_chats.html", context)
 
 
@@ -66,7 +66,7 @@ def chat_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 def chat_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     conversation = access_conversation(actor, id)
     delete_conversation(conversation)
-    slug = organisation_of(actor).slug
+    slug = slug_of(actor)
     response = _listed(request, actor, None)
     restore = reverse("chat_restore", args=[slug, id])
     return toast(response, gettext("Chat deleted."), gettext("Undo"), restore)
@@ -88,7 +88,7 @@ def chat_menu(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     context = {
         "chat": conversation,
         "chat_id": id_text(conversation.id),
-        "slug": organisation_of(actor).slug,
+        "slug": slug_of(actor),
         "title_request": (
             id_text(conversation.title_request_id) if conversation.title_request_id else ""
         ),
@@ -119,7 +119,7 @@ def chat_export(request: HttpRequest, actor: Actor, id: str, form: str) -> HttpR
 @require_POST
 def chat_import(request: HttpRequest, actor: Actor) -> HttpResponse:
     sent = request.FILES.get("chat")
-    slug = organisation_of(actor).slug
+    slug = slug_of(actor)
     try:
         if sent is None or sent.size is None or sent.size > IMPORT_BYTES_MAX:
             raise Unusable("/", gettext("expected a file of at most 64 MB"))
@@ -132,16 +132,12 @@ def chat_import(request: HttpRequest, actor: Actor) -> HttpResponse:
     else:
         url = reverse("history", args=[slug])
         messages.success(request, gettext("%(n)s chats imported.") % {"n": len(found)})
-    if not getattr(request, "htmx", None):
-        return redirect(url)
-    response = HttpResponse(status=200)
-    response["HX-Redirect"] = url
-    return response
+    return go_to(request, url)
 
 
 def _listed(request: HttpRequest, actor: Actor, conversation: Conversation | None) -> HttpResponse:
-    slug = organisation_of(actor).slug
-    if not getattr(request, "htmx", None):
+    slug = slug_of(actor)
+    if not is_htmx(request):
         url = page.conversation_url(slug, id_text(conversation.id)) if conversation else None
         return redirect(url or reverse("playground", args=[slug]))
     open_chat = request.POST.get("open", "")

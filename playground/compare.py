@@ -9,10 +9,10 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from accounts.access import Actor, require
+from accounts.access import Actor, organisation_of, person_of, require
 from lib.ids import id_text
 from playground import page
-from playground.conversations import messages_of, organisation_of, person_of, tree_of
+from playground.conversations import messages_of, tree_of
 from playground.models import Conversation, Message, MessageRole, Run, RunState, Vote
 from playground.rules.compare import Standing, standings
 

@@ -6,22 +6,18 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page, scope_of
+from accounts.access import Actor, organisation_of, organisation_page, scope_of, slug_of
+from lib.htmx import go_to, render_part
 from lib.ids import id_text
 from playground import compare, page
 from playground.chips import chips
 from playground.contexts import keys_context, list_context
-from playground.conversations import (
-    access_batch,
-    access_conversation,
-    access_message,
-    organisation_of,
-)
+from playground.conversations import access_batch, access_conversation, access_message
 from playground.events import SoFar
 from playground.models import Conversation, Message, Run, RunState
 from playground.offer import chat_models
@@ -59,7 +55,7 @@ def compare_page(
     status: int = 200,
 ) -> HttpResponse:
     """The page of a comparison, begun or not."""
-    slug = organisation_of(actor).slug
+    slug = slug_of(actor)
     batch = compare.last_batch(conversation) if conversation else []
     running = [run for run in batch if run.state == RunState.RUNNING]
     # Read once: the stream goes on exactly behind what the page shows.
@@ -167,13 +163,8 @@ def _turns(conversation: Conversation | None) -> list[Message]:
 def keep(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """Go on with one answer alone."""
     conversation = compare.keep_column(access_message(actor, id))
-    url = page.conversation_url(organisation_of(actor).slug, id_text(conversation.id))
-    response: HttpResponse = redirect(url)
-    response.status_code = 303
-    if getattr(request, "htmx", None):
-        response = HttpResponse(status=200)
-        response["HX-Redirect"] = url
-    return response
+    url = page.conversation_url(slug_of(actor), id_text(conversation.id))
+    return go_to(request, url)
 
 
 @organisation_page("playground.use")
@@ -183,13 +174,8 @@ def vote(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     number = request.POST.get("winner", "")
     winner = next((run.model for run in batch if str(run.column) == number), "")
     compare.cast_vote(actor, batch, winner)
-    url = page.conversation_url(organisation_of(actor).slug, id_text(batch[0].conversation_id))
-    response: HttpResponse = redirect(url)
-    response.status_code = 303
-    if getattr(request, "htmx", None):
-        response = HttpResponse(status=200)
-        response["HX-Redirect"] = url
-    return response
+    url = page.conversation_url(slug_of(actor), id_text(batch[0].conversation_id))
+    return go_to(request, url)
 
 
 @organisation_page("playground.read")
@@ -227,10 +213,7 @@ def votes(request: HttpRequest, actor: Actor) -> HttpResponse:
     """How often each model won without its name."""
     context = {
         "standings": compare.organisation_standings(actor),
-        "slug": organisation_of(actor).slug,
+        "slug": slug_of(actor),
         "nav": "playground",
     }
-    template = (
-        "playground/_votes.html" if getattr(request, "htmx", None) else "playground/votes.html"
-    )
-    return render(request, template, context)
+    return render_part(request, "playground/votes.html", "playground/_votes.html", context)

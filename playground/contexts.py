@@ -4,15 +4,13 @@ import json
 from typing import Any, Final
 from uuid import UUID
 
-from accounts.access import Actor
+from accounts.access import Actor, organisation_of, person_of, slug_of
 from lib.ids import id_text, parse_id
 from playground import page
 from playground.conversations import (
     being_named,
     chats_shown,
     messages_of,
-    organisation_of,
-    person_of,
     running_conversations,
     shown_path,
     tree_of,
@@ -95,8 +93,3 @@ def keys_context(actor: Actor) -> dict[str, Any]:
         "letter_keys": preference.letter_keys,
         "shortcuts": [(act, letter, str(SHORTCUTS[act])) for act, letter in letters.items()],
     }
-
-
-def slug_of(actor: Actor) -> str:
-    """How the organisation is called in addresses."""
-    return organisation_of(actor).slug

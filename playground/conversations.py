@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
-from typing import Final, cast
+from typing import Final
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404
 
 from accounts.access import Actor, require
-from accounts.models import Membership, Organisation, User
+from accounts.models import Membership
 from lib import clock
 from lib.ids import new_id, parse_id
 from playground.models import Attachment, Conversation, Message, MessageRole, NamedBy, Run
@@ -22,16 +22,6 @@ KEPT_DELETED = dt.timedelta(hours=24)
 """For so long what was deleted can be had back."""
 _CHATS_SHOWN = 100
 _NAMED_WITHIN = dt.timedelta(minutes=2)
-
-
-def organisation_of(actor: Actor) -> Organisation:
-    """The organisation of whoever came in by `organisation_page`."""
-    return cast(Organisation, actor.organisation)
-
-
-def person_of(actor: Actor) -> User:
-    """The person of whoever came in by `organisation_page`."""
-    return cast(User, actor.user)
 
 
 # Access -----------------------------------------------------------------------------------------

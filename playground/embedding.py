@@ -7,14 +7,13 @@ from typing import Any, Final
 
 from django.utils.translation import gettext
 
-from accounts.access import Actor
+from accounts.access import Actor, organisation_of, person_of
 from accounts.keys import playground_key
 from gateway.codecs.embeddings import DIMENSIONS_MAX, decode_answer
 from gateway.codecs.fold import AnswerFault
 from gateway.relay.auth import Principal
 from gateway.relay.call import Bound, Outcome
 from lib.ids import new_id
-from playground.conversations import organisation_of, person_of
 from playground.database import in_database
 from playground.offer import OfferedModel, offered_models
 from playground.relaying import ChatRelay

@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page, scope_of
+from accounts.access import Actor, organisation_page, scope_of, slug_of
 from gateway.codecs.errors import RequestFault
 from gateway.examples import LANGUAGE_NAMES, code_context
 from gateway.relay.database import DatabaseAway
@@ -17,7 +17,6 @@ from lib.formatting import MINUS
 from lib.htmx import render_part
 from lib.ids import id_text
 from playground.asking import words_of
-from playground.conversations import organisation_of
 from playground.database import in_database
 from playground.embedding import (
     Embedded,
@@ -131,7 +130,7 @@ def _page(
     asked = context["form"].get("model") or context["form"].get("m", "")
     context |= {
         "nav": "playground",
-        "slug": organisation_of(actor).slug,
+        "slug": slug_of(actor),
         "models": models,
         "chosen_model": asked if asked in names else next(iter(names), ""),
         "may_send": scope_of(actor, "playground.use") is not None,

@@ -10,12 +10,12 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page
+from accounts.access import Actor, organisation_page, slug_of
 from lib.egress import EgressError
 from lib.ids import id_text
 from playground import attachments
 from playground.chips import Chip, chip_of
-from playground.conversations import access_attachment, organisation_of
+from playground.conversations import access_attachment
 from playground.database import in_database
 from playground.models import Attachment
 from playground.rules.files import Refused
@@ -85,5 +85,5 @@ def _file(file: Attachment) -> HttpResponse:
 def _chips(
     request: HttpRequest, actor: Actor, made: Sequence[Chip], errors: list[str]
 ) -> HttpResponse:
-    context = {"chips": made, "errors": errors, "slug": organisation_of(actor).slug}
+    context = {"chips": made, "errors": errors, "slug": slug_of(actor)}
     return render(request, "playground/_chips.html", context, status=200 if made else 422)

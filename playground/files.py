@@ -8,14 +8,14 @@ from uuid import UUID
 
 from django.db import transaction
 
-from accounts.access import Actor, require
+from accounts.access import Actor, organisation_of, person_of, require
 from accounts.keys import playground_key
 from accounts.models import Team
 from billing.templatetags.money import money_request
 from lib import clock
 from lib.ids import new_ids
 from playground.attachments import add_file
-from playground.conversations import messages_of, organisation_of, person_of, shown_path
+from playground.conversations import messages_of, shown_path
 from playground.models import Attachment, Conversation, Message, NamedBy
 from playground.rules.exporting import Exported, Turn, Unusable, read_files, write_markdown
 from playground.rules.files import Refused

@@ -11,15 +11,10 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 
-from accounts.access import Actor, require
+from accounts.access import Actor, organisation_of, person_of, require
 from lib import clock
 from lib.ids import id_text, parse_id
-from playground.conversations import (
-    organisation_of,
-    person_of,
-    searched,
-    visible_conversations,
-)
+from playground.conversations import searched, visible_conversations
 from playground.models import Conversation, Message, MessageRole, Run
 from usage.models import UsageRecord
 

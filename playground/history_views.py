@@ -8,16 +8,15 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
-from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page, scope_of
-from lib.htmx import render_part
+from accounts.access import Actor, organisation_page, scope_of, slug_of
+from lib.htmx import is_htmx, render_part, see_other
 from lib.ids import parse_id
 from playground import files, history
-from playground.conversations import FOLDER_MAX, folders_of, organisation_of
+from playground.conversations import FOLDER_MAX, folders_of
 from playground.database import in_database
 from playground.history import Wanted
 from playground.htmx import toast
@@ -109,20 +108,18 @@ def _wanted(asked: QueryDict) -> Wanted:
 
 
 def _changed(request: HttpRequest, actor: Actor, told: str, at: dt.datetime | None) -> HttpResponse:
-    if not getattr(request, "htmx", None):
+    if not is_htmx(request):
         messages.success(request, told)
-        response: HttpResponse = redirect("history", organisation_of(actor).slug)
-        response.status_code = 303
-        return response
+        return see_other("history", slug_of(actor))
     response = _page(request, actor, request.POST)
     if at is None:
         return toast(response, told)
-    undo = reverse("history_undo", args=[organisation_of(actor).slug])
+    undo = reverse("history_undo", args=[slug_of(actor)])
     return toast(response, told, gettext("Undo"), f"{undo}?{urlencode({'at': at.isoformat()})}")
 
 
 def _page(request: HttpRequest, actor: Actor, asked: QueryDict) -> HttpResponse:
-    wanted, slug = _wanted(asked), organisation_of(actor).slug
+    wanted, slug = _wanted(asked), slug_of(actor)
     chats = history.found_chats(actor, wanted)
     page = history.page_of(chats, asked.get("after", ""))
     named = {"q": wanted.words, "folder": wanted.folder, "model": wanted.model}

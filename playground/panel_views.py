@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page, scope_of
+from accounts.access import Actor, organisation_of, organisation_page, scope_of, slug_of
 from accounts.keys import playground_key
 from billing.rules.money import format_usd
 from gateway.codecs.errors import RequestFault
@@ -18,9 +18,10 @@ from gateway.examples import FORM_NAMES, LANGUAGE_NAMES, asked_language, code_co
 from gateway.relay.call import Bound
 from gateway.relay.database import DatabaseAway
 from gateway.rules.snippets import FORMS, Form, in_form
+from lib.htmx import is_htmx
 from lib.ids import id_text
 from playground.asking import panel_settings, read_asked, words_of
-from playground.conversations import access_run, organisation_of
+from playground.conversations import access_run
 from playground.database import in_database
 from playground.events import wire_of_run
 from playground.htmx import toast
@@ -154,7 +155,7 @@ def _line(bounds: list[Bound], likely_nano: int | None, taken: Taken) -> BoundLi
 def _bound_page(request: HttpRequest, actor: Actor, context: dict[str, Any]) -> HttpResponse:
     context["balance_shown"] = scope_of(actor, "balance.read") is not None
     context["may_ask"] = scope_of(actor, "budgets.ask") is not None
-    context["slug"] = organisation_of(actor).slug
+    context["slug"] = slug_of(actor)
     return render(request, "playground/_bound.html", context)
 
 
@@ -171,7 +172,7 @@ def params(request: HttpRequest, actor: Actor) -> HttpResponse:
         # It is told where it is sent; here the fields are only laid out.
         form = {name: word for name, word in form.items() if not name.startswith("p.")}
     context = panel_context(actor, model, form, dropped)
-    context |= {"slug": organisation_of(actor).slug, "may_send": True}
+    context |= {"slug": slug_of(actor), "may_send": True}
     return render(request, "playground/_params.html", context)
 
 
@@ -202,7 +203,7 @@ def check(request: HttpRequest, actor: Actor, what: str) -> HttpResponse:
 def schema_from_example(request: HttpRequest, actor: Actor) -> HttpResponse:
     """A schema of what the editor holds, taken as an example answer."""
     text = request.POST.get("schema", "")
-    context: dict[str, Any] = {"schema_text": text, "slug": organisation_of(actor).slug}
+    context: dict[str, Any] = {"schema_text": text, "slug": slug_of(actor)}
     try:
         context["schema_text"] = write_json(schema_like(read_written(text)))
     except Unreadable as fault:
@@ -239,14 +240,14 @@ def preset_save(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_POST
 def preset_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     delete_preset(access_preset(actor, id, own=True))
-    if not getattr(request, "htmx", None):
-        return redirect("playground", organisation_of(actor).slug)
+    if not is_htmx(request):
+        return redirect("playground", slug_of(actor))
     return _presets(request, actor)
 
 
 def _presets(request: HttpRequest, actor: Actor) -> HttpResponse:
     context = panel_context(actor, request.POST.get("model", ""), {})
-    context |= {"slug": organisation_of(actor).slug, "may_send": True}
+    context |= {"slug": slug_of(actor), "may_send": True}
     return render(request, "playground/_presets.html", context)
 
 
@@ -265,7 +266,7 @@ def debug(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     context = {
         "run": run,
         "request_id": id_text(run.request_id),
-        "slug": organisation_of(actor).slug,
+        "slug": slug_of(actor),
         "request_json": write_json(shown_request(request_of_run(run))),
         "wire": wire_of_run(run),
         "head": head,
@@ -283,7 +284,7 @@ def debug(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 def code(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """One run's request as code that sends it again, in three forms and three languages."""
     run = access_run(actor, id)
-    slug = organisation_of(actor).slug
+    slug = slug_of(actor)
     asked, language = request.GET.get("form", ""), asked_language(request)
     form: Form = next((one for one in FORMS if one == asked), "chat_completions")
     body = request_of_run(run)

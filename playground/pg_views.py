@@ -11,14 +11,13 @@ import msgspec
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_POST
 
-from accounts.access import Actor, session_page
+from accounts.access import Actor, organisation_of, person_of, session_page
 from accounts.keys import playground_key
 from billing.rules.money import format_usd
 from gateway.codecs.errors import KINDS, ErrorKind, RequestFault
 from gateway.codecs.openai import errors
 from gateway.relay.call import Head, Outcome
 from lib.ids import id_text, new_id
-from playground.conversations import organisation_of, person_of
 from playground.database import in_database
 from playground.relaying import relay_of
 

@@ -5,15 +5,15 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page, scope_of
+from accounts.access import Actor, organisation_of, organisation_page, person_of, scope_of, slug_of
 from gateway.codecs.errors import RequestFault
 from gateway.relay.database import DatabaseAway
+from lib.htmx import see_other
 from playground.contexts import keys_context
-from playground.conversations import organisation_of, person_of
 from playground.database import in_database
 from playground.models import Leaving
 from playground.offer import chat_models
@@ -68,7 +68,7 @@ def keys_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
         told = gettext("%(act)s and %(other)s cannot have the same letter.")
         names = {"act": SHORTCUTS[clash.act], "other": SHORTCUTS[clash.other]}
         messages.error(request, told % names)
-        return _back(actor)
+        return see_other("playground_preferences", slug_of(actor))
     choose_keys(actor, letters, letter_keys="letter_keys" in request.POST)
     return _saved(request, actor)
 
@@ -123,10 +123,4 @@ def leaving_rule(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 def _saved(request: HttpRequest, actor: Actor) -> HttpResponse:
     messages.success(request, gettext("Saved."))
-    return _back(actor)
-
-
-def _back(actor: Actor) -> HttpResponse:
-    response = redirect("playground_preferences", organisation_of(actor).slug)
-    response.status_code = 303
-    return response
+    return see_other("playground_preferences", slug_of(actor))

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from django.db import transaction
 
 from accounts import audit
-from accounts.access import Actor, require
+from accounts.access import Actor, organisation_of, person_of, require
 from accounts.models import Organisation, User
-from playground.conversations import organisation_of, person_of
 from playground.models import Leaving, LeavingRule, Preference
 from playground.rules.leaving import unwatched_ms_max
 

@@ -3,9 +3,8 @@
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
-from accounts.access import Actor, require
+from accounts.access import Actor, organisation_of, person_of, require
 from lib.ids import parse_id
-from playground.conversations import organisation_of, person_of
 from playground.models import Preset
 from playground.rules.settings import Settings
 

@@ -6,10 +6,10 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page, scope_of
+from accounts.access import Actor, organisation_page, scope_of, slug_of
+from lib.htmx import is_htmx
 from playground import prompts
 from playground.asking import panel_settings, words_of
-from playground.conversations import organisation_of
 from playground.htmx import toast
 from playground.rules.compare import word_difference
 from playground.rules.settings import Settings, write_json
@@ -23,7 +23,7 @@ def prompt_list(request: HttpRequest, actor: Actor) -> HttpResponse:
     rows = [
         (prompt, prompts.versions_of_prompt(prompt)) for prompt in prompts.visible_prompts(actor)
     ]
-    context = {"rows": rows, "slug": organisation_of(actor).slug, "nav": "playground"}
+    context = {"rows": rows, "slug": slug_of(actor), "nav": "playground"}
     return render(request, "playground/prompts.html", context)
 
 
@@ -45,7 +45,7 @@ def prompt_show(request: HttpRequest, actor: Actor, prompt: str) -> HttpResponse
         "pieces": word_difference(_written(against.settings), _written(version.settings))
         if against else [],
         "variables": names_in(str(version.settings.get("system", ""))),
-        "slug": organisation_of(actor).slug,
+        "slug": slug_of(actor),
         "may_send": scope_of(actor, "playground.use") is not None,
         "nav": "playground",
     }  # fmt: skip
@@ -79,9 +79,9 @@ def prompt_save(request: HttpRequest, actor: Actor) -> HttpResponse:
         )
     except (TurnRefused, prompts.PromptRefused) as refused:
         return toast(HttpResponse(status=200), str(refused), tone="bad")
-    slug = organisation_of(actor).slug
+    slug = slug_of(actor)
     url = reverse("prompt", args=[slug, version.prompt.slug])
-    if not getattr(request, "htmx", None):
+    if not is_htmx(request):
         return redirect(f"{url}?v={version.number}")
     told = gettext("Saved as %(name)s, version %(n)s.") % {
         "name": version.prompt.name, "n": version.number}  # fmt: skip
@@ -93,5 +93,5 @@ def prompt_save(request: HttpRequest, actor: Actor) -> HttpResponse:
 def prompt_production(request: HttpRequest, actor: Actor, prompt: str) -> HttpResponse:
     version = prompts.find_version(actor, prompt, request.POST.get("v", ""))
     prompts.put_in_production(actor, version)
-    url = reverse("prompt", args=[organisation_of(actor).slug, prompt])
+    url = reverse("prompt", args=[slug_of(actor), prompt])
     return redirect(f"{url}?v={version.number}")

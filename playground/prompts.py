@@ -11,9 +11,8 @@ from django.utils.text import slugify
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor, require
+from accounts.access import Actor, organisation_of, person_of, require
 from lib.ids import new_id
-from playground.conversations import organisation_of, person_of
 from playground.models import Prompt, PromptVersion
 from playground.offer import capabilities_of_model
 from playground.rules.request import Said, build_request

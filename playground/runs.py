@@ -21,7 +21,7 @@ from uuid import UUID
 
 from django.utils import translation
 
-from accounts.access import Actor
+from accounts.access import Actor, organisation_of, person_of
 from accounts.keys import playground_key
 from gateway.codecs.events import Event, ReasoningDelta, TextDelta, ToolArgumentsDelta
 from gateway.codecs.openai.stream import Decoder
@@ -32,7 +32,6 @@ from lib import clock
 from playground import page, titles, watching
 from playground.attachments import keep_media
 from playground.bell import bell
-from playground.conversations import organisation_of, person_of
 from playground.database import in_database
 from playground.events import STALE_S, SoFar, Written, append_frames, beat, so_far
 from playground.models import Run, RunState

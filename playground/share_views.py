@@ -6,11 +6,12 @@ from django.urls import reverse
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page, public
+from accounts.access import Actor, organisation_page, public, slug_of
 from accounts.models import User
+from lib.htmx import is_htmx, render_part
 from lib.ids import id_text
 from playground import page, sharing
-from playground.conversations import access_conversation, organisation_of
+from playground.conversations import access_conversation
 from playground.models import Conversation
 from playground.rules.markdown import render_whole
 
@@ -44,8 +45,8 @@ def share_create(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @require_POST
 def share_revoke(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     conversation = sharing.revoke_link(actor, id)
-    if not getattr(request, "htmx", None):
-        return redirect("share", organisation_of(actor).slug, id_text(conversation.id))
+    if not is_htmx(request):
+        return redirect("share", slug_of(actor), id_text(conversation.id))
     return _dialog(request, actor, conversation)
 
 
@@ -55,14 +56,12 @@ def _dialog(
     context = {
         "conversation": conversation,
         "chat_id": id_text(conversation.id),
-        "slug": organisation_of(actor).slug,
+        "slug": slug_of(actor),
         "links": [(id_text(link.id), link) for link in sharing.links_of(actor, conversation)],
         "made_url": url,
         "nav": "playground",
     }
-    htmx = getattr(request, "htmx", None)
-    template = "playground/_share.html" if htmx else "playground/share.html"
-    return render(request, template, context)
+    return render_part(request, "playground/share.html", "playground/_share.html", context)
 
 
 @public

@@ -10,17 +10,11 @@ from django.db.models import F
 from django.http import Http404
 
 from accounts import audit
-from accounts.access import Actor, require
+from accounts.access import Actor, organisation_of, person_of, require
 from accounts.models import Membership, User
 from lib import clock
 from lib.ids import id_text, parse_id
-from playground.conversations import (
-    access_conversation,
-    messages_of,
-    organisation_of,
-    person_of,
-    shown_path,
-)
+from playground.conversations import access_conversation, messages_of, shown_path
 from playground.files import turn_of
 from playground.models import Conversation, ShareLink
 

@@ -13,13 +13,13 @@ from uuid import UUID
 from django.db import Error
 from django.db.models import Sum
 
-from accounts.access import Actor
+from accounts.access import Actor, organisation_of, person_of
 from accounts.keys import playground_key
 from gateway.codecs.errors import RequestFault
 from gateway.relay.call import Outcome
 from gateway.relay.database import DatabaseAway
 from lib.ids import new_id
-from playground.conversations import name_by_model, organisation_of, person_of
+from playground.conversations import name_by_model
 from playground.database import in_database
 from playground.models import Conversation, Message, NamedBy, RunState
 from playground.offer import capabilities_of_model, chat_models

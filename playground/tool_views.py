@@ -9,11 +9,10 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page
+from accounts.access import Actor, organisation_page, slug_of
 from gateway.installation import egress_policy
 from lib import egress
 from playground.attachments import FETCH_S
-from playground.conversations import organisation_of
 from playground.database import in_database
 from playground.rules.openapi import BYTES_MAX, Operation, Unusable, read_openapi
 from playground.rules.parameters import Wrong
@@ -78,7 +77,7 @@ def _offered(operation: Operation) -> dict[str, Any]:
 def tools_add(request: HttpRequest, actor: Actor) -> HttpResponse:
     """The definitions with the chosen ones behind them; one of the same name is replaced."""
     chosen = request.POST.getlist("tool")
-    slug = organisation_of(actor).slug
+    slug = slug_of(actor)
     try:
         before = read_tools(request.POST.get("tools", ""))
         more = read_tools(f"[{','.join(chosen)}]")
@@ -94,6 +93,6 @@ def tools_add(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 def _dialog(request: HttpRequest, actor: Actor, context: dict[str, Any]) -> HttpResponse:
-    context["slug"] = organisation_of(actor).slug
+    context["slug"] = slug_of(actor)
     status = 422 if "error" in context else 200
     return render(request, "playground/_tools_import.html", context, status=status)

@@ -3,12 +3,13 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page
+from accounts.access import Actor, organisation_page, slug_of
+from lib.htmx import go_to, is_htmx
 from lib.ids import id_text
 from playground import page
 from playground.contexts import log_context
@@ -18,7 +19,6 @@ from playground.conversations import (
     branch_to_new,
     delete_message,
     edit_answer,
-    organisation_of,
     restore_message,
     show_version,
 )
@@ -36,8 +36,8 @@ def message_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     context = {
         "message": message,
         "id": message.text_id,
-        "slug": organisation_of(actor).slug,
-        **page.composer_context(organisation_of(actor).slug, message.conversation, None),
+        "slug": slug_of(actor),
+        **page.composer_context(slug_of(actor), message.conversation, None),
         "answer": message.role == MessageRole.ASSISTANT,
         "model": message.model or message.conversation.model,
     }
@@ -75,7 +75,7 @@ def message_delete(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     message = access_message(actor, id)
     delete_message(message)
     response = _log(request, actor, message.conversation)
-    restore = reverse("message_restore", args=[organisation_of(actor).slug, id])
+    restore = reverse("message_restore", args=[slug_of(actor), id])
     return toast(response, gettext("Message deleted."), gettext("Undo"), restore)
 
 
@@ -102,23 +102,15 @@ def log(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 
 
 def _go_to(request: HttpRequest, actor: Actor, conversation: Conversation) -> HttpResponse:
-    url = page.conversation_url(organisation_of(actor).slug, id_text(conversation.id))
-    response: HttpResponse
-    if getattr(request, "htmx", None):
-        response = HttpResponse(status=200)
-        response["HX-Redirect"] = url
-        return response
-    response = redirect(url)
-    response.status_code = 303
-    return response
+    return go_to(request, page.conversation_url(slug_of(actor), id_text(conversation.id)))
 
 
 def _log(
     request: HttpRequest, actor: Actor, conversation: Conversation, focus: str = ""
 ) -> HttpResponse:
-    if not getattr(request, "htmx", None):
+    if not is_htmx(request):
         return _go_to(request, actor, conversation)
     conversation.refresh_from_db()
     context: dict[str, Any] = log_context(actor, conversation)
-    context |= {"slug": organisation_of(actor).slug, "focus": focus}
+    context |= {"slug": slug_of(actor), "focus": focus}
     return render(request, "playground/_log.html", context)

@@ -17,11 +17,11 @@ from django.db.models import QuerySet
 from django.http import Http404
 from django.utils.translation import gettext
 
-from accounts.access import Actor, require
+from accounts.access import Actor, organisation_of, person_of, require
 from accounts.keys import playground_key
 from lib import clock
 from lib.ids import new_id, new_ids
-from playground.conversations import organisation_of, path_to, person_of, shown_path
+from playground.conversations import path_to, shown_path
 from playground.events import SoFar, append_frames, ring_all, so_far
 from playground.models import (
     Attachment,

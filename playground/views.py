@@ -3,12 +3,13 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from accounts import access
-from accounts.access import Actor, organisation_page
+from accounts.access import Actor, organisation_page, slug_of
 from gateway.relay.call import Outcome
+from lib.htmx import go_to, is_htmx, see_other
 from lib.ids import id_text
 from playground import page, runs
 from playground.asking import read_asked, words_of
@@ -22,7 +23,6 @@ from playground.contexts import (
     list_context,
     log_context,
     models_context,
-    slug_of,
 )
 from playground.conversations import (
     access_batch,
@@ -161,11 +161,9 @@ async def _stop(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpRes
     for run in batch:
         await in_database(ask_to_stop, run)
         bell().ring(run.id)
-    if getattr(request, "htmx", None):
+    if is_htmx(request):
         return await in_database(render, request, "playground/_stopping.html")
-    response = redirect("conversation", slug_of(actor), id_text(batch[0].conversation_id))
-    response.status_code = 303
-    return response
+    return see_other("conversation", slug_of(actor), id_text(batch[0].conversation_id))
 
 
 # Send -------------------------------------------------------------------------------------------
@@ -178,14 +176,9 @@ def _begin(request: HttpRequest, actor: Actor) -> list[Turn]:
 def _begun(request: HttpRequest, actor: Actor, turns: list[Turn]) -> HttpResponse:
     slug, turn = slug_of(actor), turns[0]
     url = page.conversation_url(slug, id_text(turn.conversation.id))
-    if not getattr(request, "htmx", None) or turn.conversation.columns:
+    if not is_htmx(request) or turn.conversation.columns:
         # A comparison is laid out anew.
-        response: HttpResponse = redirect(url)
-        response.status_code = 303
-        if getattr(request, "htmx", None):
-            response = HttpResponse(status=200)
-            response["HX-Redirect"] = url
-        return response
+        return go_to(request, url)
     sent = request.POST
     again = bool({"retry", "answered", "instead", "as_before"} & set(sent))
     turn.conversation.refresh_from_db()
@@ -237,7 +230,7 @@ def refused_page(
         "form": words_of(sent),
         "file_ids": sent.getlist("file"),
     }
-    if not getattr(request, "htmx", None):
+    if not is_htmx(request):
         return _page(request, actor, conversation, context, status=status, form=words_of(sent))
     if again:
         context = {"error": error, "error_request_id": request_id, "ask_href": ask_href}

@@ -7,19 +7,19 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import access
-from accounts.access import Actor, organisation_page
+from accounts.access import Actor, organisation_page, slug_of
 from accounts.models import KeyKind, Organisation
 from billing import budget_alerts, budgets, raises
 from billing.budgets import BudgetRefused, Standing
 from billing.models import Budget, RaiseState
 from lib import clock
-from lib.htmx import render_part
+from lib.htmx import go_to, in_dialog, is_htmx, render_part, see_other
 from notify.models import Delivery
 from usage import budgeting
 from usage.budget_forms import (
@@ -110,7 +110,7 @@ def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             form.add_error(refused.field if refused.field in form.fields else None, refused.message)
         else:
             messages.success(request, gettext("The budget is made and holds from now on."))
-            return _to_list(request, actor)
+            return go_to(request, "budgets", slug_of(actor))
     context = {"nav": "budgets", "form": form, **_choices(actor)}
     response = render_part(
         request,
@@ -119,7 +119,7 @@ def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         context,
         status=422 if form.is_bound else 200,
     )
-    return _in_dialog(response, form.is_bound)
+    return in_dialog(response) if form.is_bound else response
 
 
 @organisation_page("budgets.write")
@@ -152,7 +152,7 @@ def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
                 form.add_error(refused.field, refused.message)
             else:
                 messages.success(request, gettext("The budget is changed."))
-                return _to_list(request, actor)
+                return go_to(request, "budgets", slug_of(actor))
     (standing,) = budgets.standing_of([budget])
     context = {
         "nav": "budgets",
@@ -174,7 +174,7 @@ def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
         context,
         status=422 if form.is_bound else 200,
     )
-    return _in_dialog(response, form.is_bound)
+    return in_dialog(response) if form.is_bound else response
 
 
 @organisation_page("budgets.write")
@@ -182,13 +182,13 @@ def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
 def budget_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     budget = budgets.access_budget(actor, id)
     budgets.remove_budget(actor, budget)
-    undo = reverse("budget_restore", args=[actor.organisation.slug, budget.id])  # type: ignore[union-attr]
+    undo = reverse("budget_restore", args=[slug_of(actor), budget.id])
     messages.success(
         request,
         gettext("The budget is removed. What was charged stays charged."),
         extra_tags=undo if budget.enabled else f"{undo}?off=1",
     )
-    return _to_list(request, actor)
+    return go_to(request, "budgets", slug_of(actor))
 
 
 @organisation_page("budgets.write")
@@ -200,7 +200,7 @@ def budget_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
         messages.error(request, refused.message)
     else:
         messages.success(request, gettext("The budget is back."))
-    return _to_list(request, actor)
+    return go_to(request, "budgets", slug_of(actor))
 
 
 @organisation_page("budgets.write")
@@ -209,12 +209,10 @@ def budget_test_alert(request: HttpRequest, actor: Actor, id: str) -> HttpRespon
     """Tell everybody who would be told; how each telling goes stands in the log."""
     budget = budgets.access_budget(actor, id)
     budget_alerts.send_test(actor, budget)
-    if getattr(request, "htmx", None):
+    if is_htmx(request):
         return _log(request, actor, budget)
     messages.success(request, gettext("A test is on its way."))
-    answer = redirect("budget", actor.organisation.slug, budget.id)  # type: ignore[union-attr]
-    answer.status_code = 303
-    return answer
+    return see_other("budget", slug_of(actor), budget.id)
 
 
 @organisation_page("budgets.read")
@@ -291,21 +289,3 @@ def _choices(actor: Actor) -> dict[str, Any]:
             *(member.user.email for member in members),
         ]
     }
-
-
-def _in_dialog(response: HttpResponse, bound: bool) -> HttpResponse:
-    if bound:
-        response["HX-Retarget"] = "#dialog"
-        response["HX-Reswap"] = "innerHTML"
-    return response
-
-
-def _to_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    url = reverse("budgets", args=[actor.organisation.slug])  # type: ignore[union-attr]
-    if getattr(request, "htmx", None):
-        response = HttpResponse(status=204)
-        response["HX-Redirect"] = url
-        return response
-    answer = redirect(url)
-    answer.status_code = 303
-    return answer

@@ -9,19 +9,17 @@ from django.contrib import messages
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import access, keys
-from accounts.access import Actor, organisation_page
+from accounts.access import Actor, organisation_page, slug_of
 from accounts.forms import RotationForm
 from accounts.models import Key, KeyKind
 from billing import budgets
 from billing.models import Budget, BudgetScope
 from lib import clock
-from lib.htmx import render_part
+from lib.htmx import go_to, in_dialog, render_part
 from lib.ids import id_text
 from lib.pagination import BadCursor, Page, page_by_id
 from usage import budgeting
@@ -211,7 +209,7 @@ def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
             form.add_error(refused.field if refused.field in form.fields else None, refused.message)
         else:
             messages.success(request, gettext("Key %(name)s is changed.") % {"name": data["name"]})
-            return _to_list(request, actor)
+            return go_to(request, "keys", slug_of(actor))
     response = render_part(
         request,
         "accounts/key_edit.html",
@@ -219,10 +217,7 @@ def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         {"nav": "keys", "form": form, "key": key, "id": id_text(key.id), "team": key.team},
         status=422 if form.is_bound else 200,
     )
-    if form.is_bound:
-        response["HX-Retarget"] = "#dialog"
-        response["HX-Reswap"] = "innerHTML"
-    return response
+    return in_dialog(response) if form.is_bound else response
 
 
 @organisation_page("keys.write_own")
@@ -259,7 +254,7 @@ def key_end_former(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
     messages.success(
         request, gettext("Only the newest secret of %(name)s works now.") % {"name": key.name}
     )
-    return _to_list(request, actor)
+    return go_to(request, "keys", slug_of(actor))
 
 
 def _set_budget(
@@ -285,14 +280,3 @@ def _set_budget(
         amount_nano=amount_nano,
         period=period,
     )
-
-
-def _to_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    url = reverse("keys", args=[actor.organisation.slug])  # type: ignore[union-attr]
-    if getattr(request, "htmx", None):
-        response = HttpResponse(status=204)
-        response["HX-Redirect"] = url
-        return response
-    answer = redirect(url)
-    answer.status_code = 303
-    return answer

@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -14,12 +14,12 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import access
-from accounts.access import Actor, organisation_page, signed_in_view
+from accounts.access import Actor, organisation_page, signed_in_view, slug_of
 from accounts.models import Membership
 from billing import budgets, raises
 from billing.models import Budget, BudgetRaise, RaiseState
 from billing.raises import RaiseRefused
-from lib.htmx import render_part
+from lib.htmx import is_htmx, render_part, see_other
 from lib.ids import id_text
 from usage.budget_forms import PERIOD_NAMES, SCOPE_NAMES, RaiseForm
 from usage.budget_views import meter_of, tabs_of
@@ -50,7 +50,7 @@ def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         else:
             told = gettext("It is asked. You get a letter when it is decided.")
             messages.success(request, told)
-            return _back(actor)
+            return see_other("raises", slug_of(actor))
     rows = raises.visible_raises(actor)
     waiting = rows.filter(state=RaiseState.WAITING)
     decided = rows.exclude(state=RaiseState.WAITING)[:_ROWS]
@@ -114,10 +114,10 @@ def _decided(request: HttpRequest, actor: Actor, id: str, decide: Any) -> HttpRe
         decide(actor, asked, request.POST.get("answer", "")[: raises.REASON_MAX])
     except RaiseRefused as refused:
         wrong = refused.message
-    if not getattr(request, "htmx", None):
+    if not is_htmx(request):
         if wrong:
             messages.error(request, wrong)
-        return _back(actor)
+        return see_other("raises", slug_of(actor))
     (card,) = _cards(actor, [raises.access_raise(actor, id)])
     context = {"row": card, "wrong": wrong, "may_write": True}
     return render(request, "usage/_raise.html", context, status=422 if wrong else 200)
@@ -165,9 +165,3 @@ def _end_of(day: dt.date, budget: Budget) -> dt.datetime:
     """The instant at which a day is over where the budget is."""
     after = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), ZoneInfo(budget.timezone))
     return after.astimezone(dt.UTC)
-
-
-def _back(actor: Actor) -> HttpResponse:
-    answer = redirect("raises", actor.organisation.slug)  # type: ignore[union-attr]
-    answer.status_code = 303
-    return answer

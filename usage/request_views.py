@@ -6,8 +6,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
-from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext, pgettext
 from django.views.decorators.http import require_POST, require_safe
@@ -20,7 +18,7 @@ from billing.rules.money import format_usd
 from billing.templatetags.money import money_symbol
 from lib import clock
 from lib.formatting import MINUS, SPEED_FROM_MS
-from lib.htmx import render_part
+from lib.htmx import render_part, see_other
 from lib.ids import id_text, parse_id
 from usage import filters, receipts, reports, reviews, words
 from usage.models import SettleAs
@@ -83,9 +81,7 @@ def review_settle(request: HttpRequest, actor: Actor, rid: str) -> HttpResponseB
             form.add_error(None, str(sent))
         else:
             messages.success(request, gettext("The request is settled."))
-            response = redirect(reverse("request", args=[actor.organisation.slug, rid]))
-            response.status_code = 303
-            return response
+            return see_other("request", actor.organisation.slug, rid)
     return _detail(request, actor, rid, "usage/_request.html", form=form)
 
 
