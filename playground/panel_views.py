@@ -112,8 +112,8 @@ def _drafts(request: HttpRequest, actor: Actor) -> tuple[list[tuple[str, bytes]]
     """Each column's model and body, were the form sent now, and what the first takes."""
     drafts, taken = [], []
     asked = read_asked(actor, request.POST)
-    for column in asked.columns:
-        said = draft_of(asked, column)
+    for number, column in enumerate(asked.columns):
+        said = draft_of(asked, number)
         files = files_of(said, organisation_of(actor).id)
         settings = Settings.from_stored(column.settings)
         can = capabilities_of_model(column.model)

@@ -119,11 +119,11 @@ def said_before(run: Run) -> list[Said]:
     ]
 
 
-def draft_of(asked: Asked, column: Column) -> list[Said]:
+def draft_of(asked: Asked, column: int) -> list[Said]:
     """What would be sent to a column, were the form sent now; nothing is written."""
     parent = None
     if asked.conversation is not None:
-        parent = _parent_of(asked.conversation, asked, 0, began=False)
+        parent = _parent_of(asked.conversation, asked, column, began=False)
     path = path_to(parent) if parent else []
     said = [Said(one.role, one.content, one.parts, one.reasoning) for one in path]
     files = {"files": [facts_of(file) for file in asked.files]} if asked.files else {}

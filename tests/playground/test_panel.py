@@ -306,6 +306,16 @@ def test_columns_are_runs_of_one_send(people: Cast) -> None:
     assert chat.count("same words") == 1
 
 
+def test_the_bound_of_a_column_is_that_of_its_own_answers(people: Cast) -> None:
+    compare(people.bob)
+    Message.objects.filter(column=1, role="assistant").update(content="other words")
+    relay = ScriptedRelay(outcome())
+    ask_bound(people.bob, relay, model=["weir-1"] * 3, compare="1", text="More",
+              conversation=conversation_id())  # fmt: skip
+    told = [json.loads(body)["messages"][1]["content"] for _, body in relay.asked]
+    assert told == ["same words", "other words", "same words"]
+
+
 def test_a_refused_column_takes_nothing_from_the_others(people: Cast) -> None:
     refused = outcome(402, "insufficient_balance", charge_nano=0, basis="none", meters={})
     send(people.bob, ScriptedRelay(refused), model=["weir-1"] * 2, compare="1", text="Hi")
