@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import access
 from accounts.access import Actor, organisation_page, signed_in_view, slug_of
 from accounts.models import Membership
+from accounts.rules import roles
 from billing import budgets, raises
 from billing.models import Budget, BudgetRaise, RaiseState
 from billing.raises import RaiseRefused
@@ -90,7 +91,7 @@ def raise_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 @signed_in_view
 @require_safe
 def budget_link(request: HttpRequest, id: str) -> HttpResponseBase:
-    """From an error or a letter: to the budget for who may change it, else to asking for more."""
+    """From an error or a letter: to the budget for who sees them all, else to asking for more."""
     budget = Budget.objects.filter(id=int(id)).first() if id.isdecimal() else None
     membership = (
         Membership.objects.select_related("organisation")
@@ -102,7 +103,7 @@ def budget_link(request: HttpRequest, id: str) -> HttpResponseBase:
     if budget is None or membership is None:
         raise Http404
     slug = membership.organisation.slug
-    if membership.role in ("owner", "admin", "billing"):
+    if roles.scope_of(cast(roles.Role, membership.role), "budgets.read") == "all":
         return redirect("budget", slug, budget.id)
     return redirect(f"{reverse('raises', args=[slug])}?{urlencode({'budget': budget.id})}")
 
