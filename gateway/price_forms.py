@@ -50,9 +50,9 @@ class PriceEdit:
     def problems(self) -> bool:
         return bool(self.errors) or any(row.error for row in self.rows)
 
-    def add_rows(self, count: int = _BLANK_ROWS) -> None:
+    def add_rows(self) -> None:
         """More empty rows at the end."""
-        self.rows += [RateRow() for _ in range(min(count, _ROWS_MAX - len(self.rows)))]
+        self.rows += [RateRow() for _ in range(min(_BLANK_ROWS, _ROWS_MAX - len(self.rows)))]
 
     def stored(self) -> dict[str, Any]:
         """The rates in the stored form of billing's pricing; what cannot be read is noted at its

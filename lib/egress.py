@@ -160,13 +160,12 @@ def guarded_client(
     read_s: float = 10.0,
     schemes: Sequence[str] = ("https",),
     resolver: Resolver = resolve,
-    verify: ssl.SSLContext | bool = True,
 ) -> httpx.Client:
     """A client that reaches what the policy permits, and nothing else. Requests raise EgressError.
 
     `schemes` may hold http as well, where an operator wrote the address.
     """
-    transport = _GuardedTransport(verify, _Network(policy, resolver), schemes)
+    transport = _GuardedTransport(_Network(policy, resolver), schemes)
     return httpx.Client(
         transport=transport,
         timeout=httpx.Timeout(read_s, connect=connect_s),
@@ -179,17 +178,14 @@ def guarded_client(
 def guarded_async_client(
     policy: EgressPolicy,
     *,
-    connect_s: float = 3.0,
-    read_s: float = 10.0,
-    schemes: Sequence[str] = ("https",),
-    resolver: Resolver = resolve,
-    verify: ssl.SSLContext | bool = True,
+    schemes: Sequence[str],
+    resolver: Resolver,
 ) -> httpx.AsyncClient:
     """As `guarded_client`, for callers on an event loop."""
-    transport = _GuardedAsyncTransport(verify, _AsyncNetwork(policy, resolver), schemes)
+    transport = _GuardedAsyncTransport(_AsyncNetwork(policy, resolver), schemes)
     return httpx.AsyncClient(
         transport=transport,
-        timeout=httpx.Timeout(read_s, connect=connect_s),
+        timeout=httpx.Timeout(10.0, connect=3.0),
         trust_env=False,
         follow_redirects=False,
         headers={"user-agent": _AGENT, "accept-encoding": "identity"},
@@ -338,10 +334,8 @@ def _check_url(url: httpx.URL, schemes: Sequence[str]) -> None:
 
 
 class _GuardedTransport(httpx.HTTPTransport):
-    def __init__(
-        self, verify: ssl.SSLContext | bool, network: "_Network", schemes: Sequence[str]
-    ) -> None:
-        super().__init__(verify=verify, trust_env=False)
+    def __init__(self, network: "_Network", schemes: Sequence[str]) -> None:
+        super().__init__(trust_env=False)
         # httpx has no argument for the network below its pool, httpcore has.
         self._pool._network_backend = network
         self._schemes = schemes
@@ -352,10 +346,8 @@ class _GuardedTransport(httpx.HTTPTransport):
 
 
 class _GuardedAsyncTransport(httpx.AsyncHTTPTransport):
-    def __init__(
-        self, verify: ssl.SSLContext | bool, network: "_AsyncNetwork", schemes: Sequence[str]
-    ) -> None:
-        super().__init__(verify=verify, trust_env=False)
+    def __init__(self, network: "_AsyncNetwork", schemes: Sequence[str]) -> None:
+        super().__init__(trust_env=False)
         self._pool._network_backend = network
         self._schemes = schemes
 

@@ -8,15 +8,11 @@ class ConfigurationError(Exception):
     """The installation's configuration is wrong; the message names the cause and the next step."""
 
 
-def text(name: str, default: str | None = None) -> str:
-    """The variable's text. ConfigurationError when it is missing and has no default."""
-    value = os.environ.get(name, default)
-    if value is None:
-        raise ConfigurationError(f"{name} is not set. Set it in the environment.")
-    return value
+def text(name: str, default: str) -> str:
+    return os.environ.get(name, default)
 
 
-def flag(name: str, default: bool = False) -> bool:
+def flag(name: str, default: bool) -> bool:
     value = os.environ.get(name)
     if value is None:
         return default

@@ -97,16 +97,15 @@ def cut_id(text: str) -> str:
     return text if len(text) <= 12 else f"{text[:5]}\N{HORIZONTAL ELLIPSIS}{text[-4:]}"
 
 
-def spark_points(values: list[int], width: int = 80, height: int = 24) -> str:
-    """The ``points`` of an SVG polyline for a sparkline, scaled to the box, oldest first."""
+def spark_points(values: list[int]) -> str:
+    """The ``points`` of an SVG polyline for a sparkline of 80 by 24 units, oldest first."""
     if len(values) < 2:
         return ""
     low, high = min(values), max(values)
     span = (high - low) or 1
     # One unit of air above and below keeps the line's ends inside the box.
     return " ".join(
-        f"{_tenth(index * width, len(values) - 1)},"
-        f"{_tenth((high - value) * (height - 2) + span, span)}"
+        f"{_tenth(index * 80, len(values) - 1)},{_tenth((high - value) * 22 + span, span)}"
         for index, value in enumerate(values)
     )
 

@@ -51,8 +51,6 @@ def compare_page(
     conversation: Conversation | None,
     columns: list[dict[str, Any]],
     context: dict[str, Any],
-    *,
-    status: int = 200,
 ) -> HttpResponse:
     """The page of a comparison, begun or not."""
     slug = slug_of(actor)
@@ -88,7 +86,7 @@ def compare_page(
         "removable": len(columns) > 2 and conversation is None,
         **context,
     }
-    return render(request, "playground/compare.html", context, status=status)
+    return render(request, "playground/compare.html", context)
 
 
 def _events_url(batch: list[Run], written: Mapping[UUID, SoFar], slug: str) -> str:

@@ -20,10 +20,10 @@ def listens(host: str, port: int) -> bool:
     return True
 
 
-def serves(host: str, port: int, path: str = "/readyz") -> bool:
+def serves(host: str, port: int) -> bool:
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
-        connection.request("GET", path)
+        connection.request("GET", "/readyz")
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

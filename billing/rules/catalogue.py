@@ -18,7 +18,6 @@ and under a pattern for its dated names (`gpt-4o-20*`).
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -132,10 +131,6 @@ class Conversion(NamedTuple):
 
     rows: tuple[CatalogueRow, ...]
     skipped: tuple[Skipped, ...]
-
-    def count_skipped(self) -> Counter[SkipReason]:
-        """How many were skipped for each reason."""
-        return Counter(skip.reason for skip in self.skipped)
 
 
 class _NotExact(Exception):

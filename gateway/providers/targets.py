@@ -85,17 +85,11 @@ def upstream_of(
     dialect: Dialect,
     model: str,
     capabilities: Capabilities,
-    *,
-    output_cap: int | None = None,
 ) -> Upstream:
-    """What the encoder of `dialect` must know. `model` is the upstream's name as configured.
-
-    `output_cap` takes the place of the client's.
-    """
+    """What the encoder of `dialect` must know. `model` is the upstream's name as configured."""
     return Upstream(
         model=provider.aliases.get(model, model),
         flags=capabilities.flags,
-        output_cap=output_cap,
         output_max=capabilities.output_max,
         efforts=capabilities.efforts,
         budget_min=capabilities.budget_min,

@@ -12,14 +12,13 @@ def next_candidate(
     made: Sequence[Candidate],
     *,
     closed: Collection[str] = (),
-    same_allowed: bool = True,
 ) -> Candidate | None:
     """The channel for the next attempt, or None when there shall be none.
 
     `made` are the attempts so far, all failed before content. A channel's `retries` says how many
     attempts may follow a failure of it; there are at most three in all. A channel not tried yet
     comes first; when there is none the last one is tried again, unless its id is in `closed` (its
-    key or route is off, it cools) or `same_allowed` is false (the fault would only repeat).
+    key or route is off, it cools).
     """
     if len(made) >= ATTEMPTS_MAX:
         return None
@@ -29,6 +28,6 @@ def next_candidate(
     for candidate in candidates:
         if candidate.channel_id not in tried and candidate.channel_id not in closed:
             return candidate
-    if made and same_allowed and made[-1].channel_id not in closed:
+    if made and made[-1].channel_id not in closed:
         return made[-1]
     return None

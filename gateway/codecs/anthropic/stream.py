@@ -18,7 +18,6 @@ import msgspec
 
 from gateway.codecs.anthropic.blocks import BlockReader
 from gateway.codecs.anthropic.errors import read_object
-from gateway.codecs.anthropic.stream_encode import PING_FRAME as PING_FRAME
 from gateway.codecs.anthropic.stream_encode import Encoder as Encoder
 from gateway.codecs.anthropic.usage import merge, quantities
 from gateway.codecs.anthropic.wire import Message, StreamEvent, read_event

@@ -42,9 +42,6 @@ from gateway.codecs.events import (
 from gateway.codecs.turns import derive_id, mark_seal
 from gateway.codecs.usage import Counts
 
-# What is sent after a while of silence.
-PING_FRAME = b'event: ping\ndata: {"type":"ping"}\n\n'
-
 _encode = msgspec.json.Encoder().encode
 _DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":'
 _TEXT = _DELTA + b'{"type":"text_delta","text":%s}}\n\n'

@@ -47,11 +47,6 @@ def read_target(path: str) -> tuple[str, Action] | None:
     return None
 
 
-def write_target(model: str, action: Action, *, sse: bool = False) -> str:
-    """What follows `models/` in the path of a call; `sse` asks for a stream of events."""
-    return f"{model}:{action}" + ("?alt=sse" if sse else "")
-
-
 def split_name(name: str, known: Callable[[str], bool]) -> tuple[str, Suffix | None]:
     """A model's name without its suffix; `known` says whether there is a model of a name."""
     found = _SUFFIX.fullmatch(name)

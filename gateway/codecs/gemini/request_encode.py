@@ -1,6 +1,6 @@
 """A neutral chat request, written in the gemini dialect for one upstream model.
 
-The model and whether the answer is streamed stand in the path: `model_name.write_target`.
+The model and whether the answer is streamed stand in the path.
 """
 
 import re

@@ -100,8 +100,8 @@ def test_needs_of_a_request() -> None:
 def test_upstream() -> None:
     claude = provider_named("anthropic")
     known = capabilities_of("claude-sonnet-4-5", claude)
-    assert upstream_of(claude, "anthropic", "claude-sonnet-4-5", known, output_cap=9) == Upstream(
-        "claude-sonnet-4-5", known.flags, 9, 64_000, (), 1_024, None, None
+    assert upstream_of(claude, "anthropic", "claude-sonnet-4-5", known) == Upstream(
+        "claude-sonnet-4-5", known.flags, None, 64_000, (), 1_024, None, None
     )
 
 

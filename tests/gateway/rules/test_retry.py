@@ -15,7 +15,6 @@ def test_one_channel_after_the_other_three_at_most() -> None:
 
 def test_the_same_again_when_there_is_no_other() -> None:
     assert next_candidate([A], [A]) is A
-    assert next_candidate([A], [A], same_allowed=False) is None
     assert next_candidate([A], [A], closed={"a"}) is None
 
 

@@ -17,7 +17,7 @@ from gateway.codecs.anthropic.companions import ListedModel, write_count, write_
 from gateway.codecs.anthropic.errors import headers, render, status_of
 from gateway.codecs.anthropic.request import decode
 from gateway.codecs.anthropic.response import encode
-from gateway.codecs.anthropic.stream import PING_FRAME, Encoder
+from gateway.codecs.anthropic.stream import Encoder
 from gateway.codecs.chat import ChatAnswer, Choice, Reasoning, Text, ToolCall
 from gateway.codecs.errors import KINDS, ErrorKind
 from gateway.codecs.events import Finish, Seal, Source, Start, TextDelta
@@ -92,7 +92,6 @@ def streamed() -> Iterator[bytes]:
     writer = Encoder(ASKED)
     for event in unfold(ANSWER):
         yield writer.feed(event)
-        yield PING_FRAME
     yield writer.end()
 
 

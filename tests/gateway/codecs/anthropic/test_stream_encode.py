@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.codecs.anthropic.stream import PING_FRAME, Decoder, Encoder
+from gateway.codecs.anthropic.stream import Decoder, Encoder
 from gateway.codecs.chat import (
     Base64,
     ChatAnswer,
@@ -294,10 +294,6 @@ def test_failure_leaves_blocks_open_and_tells_nothing_held_back() -> None:
             "request_id": REQUEST_ID,
         }
     ]
-
-
-def test_ping_is_an_event_of_the_dialect() -> None:
-    assert read_frames(PING_FRAME) == [{"type": "ping"}]
 
 
 def decoded(raw: bytes) -> ChatAnswer:

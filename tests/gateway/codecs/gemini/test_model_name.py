@@ -6,7 +6,6 @@ from gateway.codecs.gemini.model_name import (
     read_target,
     settings_of,
     split_name,
-    write_target,
 )
 from gateway.codecs.gemini.thinking import suffix_thinking
 
@@ -44,13 +43,6 @@ LITE = Upstream("m", budget_min=512, budget_max=24_576, efforts=("none", "low"))
 )
 def test_target(path: str, target: tuple[str, str] | None) -> None:
     assert read_target(path) == target
-
-
-def test_target_is_written() -> None:
-    assert write_target("m", "countTokens") == "m:countTokens"
-    assert write_target("m", "streamGenerateContent", sse=True) == (
-        "m:streamGenerateContent?alt=sse"
-    )
 
 
 @pytest.mark.parametrize(
