@@ -1,5 +1,6 @@
 """What a view answers to htmx, and what to a browser without it."""
 
+import json
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -44,4 +45,16 @@ def go_to(request: HttpRequest, to: str, *args: object) -> HttpResponse:
         return see_other(to, *args)
     response = HttpResponse(status=204)
     response["HX-Redirect"] = resolve_url(to, *args)
+    return response
+
+
+def toast(
+    response: HttpResponse, text: str, action: str = "", post: str = "", tone: str = "ok"
+) -> HttpResponse:
+    """Say it in a toast; `action` is a button that posts to an address."""
+    told = {"text": text, "tone": tone}
+    if action:
+        told |= {"action": action, "post": post}
+    # Headers are Latin-1; JSON escapes the rest.
+    response["HX-Trigger"] = json.dumps({"toast": told})
     return response

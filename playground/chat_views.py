@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, organisation_page, slug_of
-from lib.htmx import go_to, is_htmx
+from lib.htmx import go_to, is_htmx, toast
 from lib.ids import id_text
 from playground import files, page
 from playground.asking import words_of
@@ -23,7 +23,6 @@ from playground.conversations import (
     folders_of,
     restore_conversation,
 )
-from playground.htmx import toast
 from playground.models import Conversation
 from playground.rules.exporting import Unusable, write_file
 from playground.rules.written import Unreadable, read_written

@@ -13,13 +13,12 @@ from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, organisation_page, scope_of, slug_of
-from lib.htmx import is_htmx, render_part, see_other
+from lib.htmx import is_htmx, render_part, see_other, toast
 from lib.ids import parse_id
 from playground import files, history
 from playground.conversations import FOLDER_MAX, folders_of
 from playground.database import in_database
 from playground.history import Wanted
-from playground.htmx import toast
 from playground.models import Conversation
 from playground.rules.exporting import VERSION, write_file
 

@@ -18,13 +18,12 @@ from gateway.examples import FORM_NAMES, LANGUAGE_NAMES, asked_language, code_co
 from gateway.relay.call import Bound
 from gateway.relay.database import DatabaseAway
 from gateway.rules.snippets import FORMS, Form, in_form
-from lib.htmx import is_htmx
+from lib.htmx import is_htmx, toast
 from lib.ids import id_text
 from playground.asking import panel_settings, read_asked, words_of
 from playground.conversations import access_run
 from playground.database import in_database
 from playground.events import wire_of_run
-from playground.htmx import toast
 from playground.offer import capabilities_of_model
 from playground.panel import panel_context
 from playground.presets import access_preset, delete_preset, save_preset

@@ -7,10 +7,9 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, organisation_page, scope_of, slug_of
-from lib.htmx import is_htmx
+from lib.htmx import is_htmx, toast
 from playground import prompts
 from playground.asking import panel_settings, words_of
-from playground.htmx import toast
 from playground.rules.compare import word_difference
 from playground.rules.settings import Settings, write_json
 from playground.rules.variables import names_in

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, organisation_page, slug_of
-from lib.htmx import go_to, is_htmx
+from lib.htmx import go_to, is_htmx, toast
 from lib.ids import id_text
 from playground import page
 from playground.contexts import log_context
@@ -22,7 +22,6 @@ from playground.conversations import (
     restore_message,
     show_version,
 )
-from playground.htmx import toast
 from playground.models import Conversation, MessageRole
 from playground.rules.likelihood import likelihoods
 from playground.turns import TEXT_MAX
