@@ -175,7 +175,7 @@ def reasoning_html(head: str, text: str, chevron: str, message: str) -> str:
 def growing_call_html(message: str, index: int, name: str, text: str) -> str:
     """A call of a tool whose arguments are being written."""
     return (
-        f'<section class="call" data-growing><h3><code>{escape_text(storable(name))}</code></h3>'
+        f'<section class="call"><h3><code>{escape_text(storable(name))}</code></h3>'
         f'<pre id="args-{message}-{index}" hx-ignore>{escape_text(storable(text))}</pre></section>'
     )
 

@@ -76,7 +76,7 @@ class Panel {
     this.region.before(this.box, this.legend);
     this.box.addEventListener("keydown", (event) => this.key(event));
     this.box.addEventListener("blur", () => this.point(null));
-    this.box.addEventListener("click", (event) => this.go(event));
+    this.box.addEventListener("click", () => this.go());
     for (const button of this.panel.querySelectorAll("[data-view]")) {
       button.addEventListener("click", () => this.show(button.dataset.view));
     }

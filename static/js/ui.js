@@ -3,11 +3,11 @@ const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 const words = $("#words")?.dataset ?? {};
 const on = (name, act, options) => document.addEventListener(name, act, options);
-export const say = (text) => { const live = $("#live"); if (live) live.textContent = text; };
+const say = (text) => { const live = $("#live"); if (live) live.textContent = text; };
 
 // Dialogs and drawers -----------------------------------------------------------------------------
 let opener = null;
-export function open(dialog) {
+function open(dialog) {
   if (!dialog) return;
   if (!dialog.matches(":modal")) {
     opener = document.activeElement;
@@ -61,7 +61,6 @@ on("click", (event) => {
     found.setAttribute("aria-pressed", found.closest(".code").toggleAttribute("data-wrap"));
   } else if ((found = hit("[data-theme-set]"))) setTheme(found);
   else if ((found = hit("[data-close]"))) found.closest(".toast")?.remove();
-  else if ((found = hit("[data-retry]"))) window.htmx?.trigger(found.closest("[data-failed]"), "retry");
   else if ((found = hit("[data-fill]"))) {
     const box = $("[data-composer] textarea");
     if (box) { box.value = found.dataset.fill; box.focus(); box.dispatchEvent(new Event("input", { bubbles: true })); }
@@ -125,10 +124,10 @@ function raise() {
   if (shelf.matches(":popover-open")) shelf.hidePopover(); // above a dialog opened meanwhile
   if (shelf.childElementCount) shelf.showPopover();
 }
-export function toast({ text, value, tone = "ok", action, post }) {
+function toast({ text, tone = "ok", action, post }) {
   const one = $("#toast-template").content.firstElementChild.cloneNode(true);
   one.dataset.tone = tone;
-  $("p", one).textContent = text ?? value;
+  $("p", one).textContent = text;
   if (action && post) {
     const button = document.createElement("button");
     button.type = "button";
@@ -145,29 +144,17 @@ for (const one of $$("#toasts .toast")) arm(one);
 if ($("#toasts")?.childElementCount) raise();
 
 // Answers that are no fragment never replace one ----------------------------------------------------
-on("htmx:response:error", ({ target, detail: { ctx } }) => {
+on("htmx:response:error", ({ detail: { ctx } }) => {
   const page = /^\s*<!doctype/i.test(ctx.text ?? "") && !ctx.select;
   if (ctx.response.status < 500 && !page) return;
   ctx.swap = "none";
-  failed(target, ctx, words.failed);
+  toast({ text: words.failed, tone: "bad" });
 });
-on("htmx:error", ({ target, detail }) => {
-  if (!detail.ctx) return;
-  failed(target, detail.ctx, navigator.onLine === false ? words.offline : detail.ctx.request.method === "GET" ? words.failed : words.unsure);
+on("htmx:error", ({ detail: { ctx } }) => {
+  if (!ctx) return;
+  const text = navigator.onLine === false ? words.offline : ctx.request.method === "GET" ? words.failed : words.unsure;
+  toast({ text, tone: "bad" });
 });
-function failed(source, ctx, text) {
-  if (source?.getAttribute?.("aria-busy") !== "true") return toast({ text, tone: "bad" });
-  const panel = $("#panel-error").content.firstElementChild.cloneNode(true);
-  const id = ctx.response?.headers?.get("x-request-id");
-  $("p", panel).textContent = id ? `${text} ${id}` : text;
-  source.replaceChildren(panel);
-  source.setAttribute("aria-busy", "false");
-  source.dataset.failed = "";
-  source.addEventListener("retry", () => {
-    source.setAttribute("aria-busy", "true");
-    window.htmx.ajax("GET", ctx.request.action, { source, target: source, swap: ctx.swap === "none" ? "outerHTML" : ctx.swap });
-  }, { once: true });
-}
 
 // Forms: type the name to confirm; focus the first error ---------------------------------------------
 const matches = (form) => $("[name=confirm]", form)?.value.trim() === form.dataset.confirmName;
