@@ -12,7 +12,8 @@ and no customer pays (I13). A loss is what it would have been charged at; what a
 reckoned at its price of the kind cost, and where there is none at what it was charged at.
 
 The life of a hold: placed once (available to held), then resolved exactly once (I6): settled,
-voided or expired. What is learnt of an attempt after that is an adjustment of its own (I7).
+voided or expired; these postings are written by the batch, in `billing/sql.py`. What is learnt of
+an attempt after that is an adjustment of its own (I7).
 """
 
 from dataclasses import dataclass
@@ -85,18 +86,6 @@ class Posting:
             raise PostingInvalid(f"{self.idempotency_id}: entries do not sum to 0")
 
 
-class Resolution(NamedTuple):
-    """A hold's end: the posting, what the customer pays, and what nobody paid.
-
-    `excess_nano` is the part of the charge above the hold. The customer is never charged for it
-    (I13); it is here so that the caller records it (I12).
-    """
-
-    posting: Posting
-    charged_nano: int
-    excess_nano: int
-
-
 def opening_credit(organisation_id: UUID, amount_nano: int) -> Posting:
     """The credit with which an organisation begins; posted once for each organisation."""
     if amount_nano <= 0:
@@ -109,38 +98,6 @@ def opening_credit(organisation_id: UUID, amount_nano: int) -> Posting:
             Entry("customer:available", organisation_id, amount_nano),
         ),
     )
-
-
-def place_hold(attempt_id: UUID, organisation_id: UUID, amount_nano: int) -> Posting:
-    """Set `amount_nano` (0 for what is free) aside for one attempt, before its first byte."""
-    _refuse_negative(amount_nano)
-    return Posting(
-        f"hold:{attempt_id}",
-        "hold",
-        (
-            Entry("customer:available", organisation_id, -amount_nano),
-            Entry("customer:held", organisation_id, amount_nano),
-        ),
-    )
-
-
-def settle_hold(
-    attempt_id: UUID, organisation_id: UUID, held_nano: int, charge_nano: int
-) -> Resolution:
-    """Resolve a hold by its charge: up to the hold to revenue, the rest back to available."""
-    return _resolve("settle", attempt_id, organisation_id, held_nano, charge_nano)
-
-
-def void_hold(attempt_id: UUID, organisation_id: UUID, held_nano: int) -> Posting:
-    """Resolve a hold whose attempt costs nothing: all of it back to available."""
-    return _resolve("void", attempt_id, organisation_id, held_nano, 0).posting
-
-
-def expire_hold(
-    attempt_id: UUID, organisation_id: UUID, held_nano: int, charge_nano: int = 0
-) -> Resolution:
-    """Resolve a hold that nobody settled in time, by the charge of its last mark (0 without)."""
-    return _resolve("expire", attempt_id, organisation_id, held_nano, charge_nano)
 
 
 def adjust_attempt(
@@ -176,23 +133,3 @@ def adjust_attempt(
     if not entries:
         return None
     return Posting(f"adjust:{attempt_id}:{source}", "correct", tuple(entries))
-
-
-def _resolve(
-    kind: PostingKind, attempt_id: UUID, organisation_id: UUID, held_nano: int, charge_nano: int
-) -> Resolution:
-    _refuse_negative(held_nano)
-    _refuse_negative(charge_nano)
-    charged_nano = min(charge_nano, held_nano)
-    entries = [Entry("customer:held", organisation_id, -held_nano)]
-    if charged_nano:
-        entries.append(Entry("revenue", organisation_id, charged_nano))
-    if charged_nano < held_nano or not charged_nano:
-        entries.append(Entry("customer:available", organisation_id, held_nano - charged_nano))
-    posting = Posting(f"{kind}:{attempt_id}", kind, tuple(entries))
-    return Resolution(posting, charged_nano, charge_nano - charged_nano)
-
-
-def _refuse_negative(amount_nano: int) -> None:
-    if amount_nano < 0:
-        raise PostingInvalid(f"{amount_nano} nano: expected 0 or more")

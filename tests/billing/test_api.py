@@ -5,9 +5,9 @@ import pytest
 from accounts.models import KeyKind, Role
 from billing import wallets
 from billing.ledger import post
-from billing.rules.posting import place_hold
 from lib.ids import new_id
 from tests import cast
+from tests.books import held
 
 
 def asked_by(people: cast.Cast, role: Role) -> tuple[int, dict[str, str]]:
@@ -19,7 +19,7 @@ def asked_by(people: cast.Cast, role: Role) -> tuple[int, dict[str, str]]:
 
 def test_the_balance_is_exact(people: cast.Cast) -> None:
     wallets.add_opening_credit(people.acme, 100_000_000_001)
-    post(place_hold(new_id(), people.acme.id, 250_000_000))
+    post(held(new_id(), people.acme.id, 250_000_000))
     assert asked_by(people, Role.OWNER) == (
         200,
         {"currency": "USD", "available": "99.750000001", "held": "0.25", "debt": "0.00"},

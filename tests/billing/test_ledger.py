@@ -6,10 +6,10 @@ from django.db import IntegrityError, transaction
 from accounts.models import Organisation
 from billing.ledger import PostingConflict, post
 from billing.models import Account, LedgerEntry
-from billing.rules.posting import Entry, Posting, opening_credit, place_hold
+from billing.rules.posting import Entry, Posting, opening_credit
 from billing.wallets import add_opening_credit, balance
 from lib.ids import new_id
-from tests.books import assert_books_balance
+from tests.books import assert_books_balance, held
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +45,7 @@ def test_same_idempotency_id_with_other_content_is_refused(organisation: Organis
 def test_the_database_refuses_a_wallet_below_zero(organisation: Organisation) -> None:
     add_opening_credit(organisation, 5_000)
     with pytest.raises(IntegrityError), transaction.atomic():
-        post(place_hold(new_id(), organisation.id, 5_001))
+        post(held(new_id(), organisation.id, 5_001))
     assert balance(organisation) == (5_000, 0, 0)
     assert_books_balance()
 

@@ -8,8 +8,9 @@ from uuid import UUID
 from accounts.models import Key
 from billing import ledger, wallets
 from billing.models import Hold, Price, PriceVersion
-from billing.rules import posting
+from billing.rules.posting import AccountKind, Entry, Posting
 from lib.ids import first_id_at
+from tests.books import held
 from usage.models import Attempt, UsageRecord
 
 NOON = dt.datetime(2026, 11, 18, 12, 0, tzinfo=dt.UTC)
@@ -70,7 +71,7 @@ def admit(key: Key, at: dt.datetime = NOON, **over: Any) -> Attempt:
         opened_at=at,
         expires_at=at + dt.timedelta(hours=1),
     )
-    ledger.post(posting.place_hold(id, key.organisation_id, hold_nano))
+    ledger.post(held(id, key.organisation_id, hold_nano))
     return attempt
 
 
@@ -78,10 +79,14 @@ def end(attempt: Attempt, charge_nano: int = 210_000, **over: Any) -> UsageRecor
     """The attempt's record; its hold is settled by the charge, or `kept`."""
     kept = over.get("basis") == "held"
     if not kept:
-        resolution = posting.settle_hold(
-            attempt.id, attempt.organisation_id, attempt.hold_nano, charge_nano
-        )
-        ledger.post(resolution.posting)
+        paid_nano = min(charge_nano, attempt.hold_nano)
+        moves: list[tuple[AccountKind, int]] = [
+            ("customer:held", -attempt.hold_nano),
+            ("revenue", paid_nano),
+            ("customer:available", attempt.hold_nano - paid_nano),
+        ]
+        lines = tuple(Entry(kind, attempt.organisation_id, moved) for kind, moved in moves)
+        ledger.post(Posting(f"settle:{attempt.id}", "settle", lines))
     Hold.objects.filter(id=attempt.id).update(
         state="kept" if kept else "settled",
         resolved_at=attempt.admitted_at + dt.timedelta(seconds=2),
