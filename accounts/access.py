@@ -291,8 +291,10 @@ def _person(
 
 
 def organisation_of(actor: Actor) -> Organisation:
-    """The organisation of whoever came in by `organisation_page`."""
-    return cast(Organisation, actor.organisation)
+    """The organisation that the actor acts in. Http404 without one."""
+    if actor.organisation is None:
+        raise Http404
+    return actor.organisation
 
 
 def slug_of(actor: Actor) -> str:

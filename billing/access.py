@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.http import Http404
 
-from accounts.access import Actor, require
+from accounts.access import Actor, organisation_of, require
 from accounts.models import Organisation
 from accounts.rules.roles import Action
 from billing.models import CodeBatch, Credit, Posting, ProcessorEvent, TopUp
@@ -15,9 +15,7 @@ from lib.ids import parse_id
 def access_wallet(actor: Actor, action: Action) -> Organisation:
     """The organisation whose wallet the actor acts on. Http404 without one."""
     require(actor, action)
-    if actor.organisation is None:
-        raise Http404
-    return actor.organisation
+    return organisation_of(actor)
 
 
 def organisation_named(actor: Actor, slug: str) -> Organisation:

@@ -5,11 +5,12 @@ import json
 from typing import Any
 
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
 from accounts import access
+from accounts.access import organisation_of
 from billing import codes, statement, topups, wallets, watch
 from billing.access import access_top_up, access_wallet, any_top_up, visible_top_ups
 from billing.answering import answered
@@ -38,11 +39,10 @@ def show_balance(request: HttpRequest) -> BalanceOut:
     """What your organisation has, as of now."""
     actor = access.actor_of(request)
     access.require(actor, "balance.read")
-    if actor.organisation is None:
-        raise Http404
-    balance = wallets.balance(actor.organisation)
+    organisation = organisation_of(actor)
+    balance = wallets.balance(organisation)
     return BalanceOut(
-        currency=actor.organisation.currency,
+        currency=organisation.currency,
         available=format_usd(balance.available_nano),
         held=format_usd(balance.held_nano),
         debt=format_usd(balance.debt_nano),

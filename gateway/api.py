@@ -3,11 +3,12 @@
 import datetime as dt
 from typing import Any, Literal
 
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from accounts import access
+from accounts.access import organisation_of
 from billing.rules.meters import find_meter
 from billing.rules.money import format_scaled
 from gateway.price_book import BookEntry, PriceBook, price_book
@@ -56,10 +57,8 @@ def list_prices(request: HttpRequest, query: Query[PriceQuery]) -> dict[str, Any
     """What your organisation pays for each model that it can ask, exactly."""
     actor = access.actor_of(request)
     access.require(actor, "models.read")
-    if actor.organisation is None:
-        raise Http404
     at = query.as_of or clock.now()
-    book = price_book(actor.organisation, at)
+    book = price_book(organisation_of(actor), at)
     return {
         "plan": book.plan.name or None,
         "multiplier": book.multiplier,

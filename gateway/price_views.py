@@ -17,8 +17,7 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, operator_page, organisation_page
-from accounts.models import Organisation
+from accounts.access import Actor, operator_page, organisation_of, organisation_page
 from billing.access import all_organisations
 from billing.models import PriceProposal, ProposalState
 from billing.plans import (
@@ -567,7 +566,7 @@ def _plans_page(
 @organisation_page("models.read")
 @require_safe
 def organisation_prices(request: HttpRequest, actor: Actor) -> HttpResponse:
-    organisation = _organisation(actor)
+    organisation = organisation_of(actor)
     at, asked = _as_of(request)
     book = price_book.price_book(organisation, at)
     query = request.GET.get("q", "").strip()
@@ -596,16 +595,10 @@ def organisation_prices(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_safe
 def organisation_prices_csv(request: HttpRequest, actor: Actor) -> HttpResponse:
     at, _ = _as_of(request)
-    book = price_book.price_book(_organisation(actor), at)
+    book = price_book.price_book(organisation_of(actor), at)
     response = HttpResponse(price_book.as_csv(book), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="prices-{at:%Y-%m-%d}.csv"'
     return response
-
-
-def _organisation(actor: Actor) -> Organisation:
-    # The guard of the page lets nobody in without one.
-    assert actor.organisation is not None  # noqa: S101
-    return actor.organisation
 
 
 def _as_of(request: HttpRequest) -> tuple[dt.datetime, str]:

@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from accounts.access import Actor, open_page, scope_of, sign_in_first
+from accounts.access import Actor, open_page, scope_of, sign_in_first, slug_of
 from gateway.calculator import calculated_context
 from gateway.codecs.errors import ANTHROPIC_TYPES, GEMINI_STATUSES, KINDS
 from gateway.examples import (
@@ -205,8 +205,7 @@ def model_page(request: HttpRequest, actor: Actor | None, name: str) -> HttpResp
     call = embedding_call(name) if model.embeds else first_call(name, form)
     try_href = ""
     if actor is not None and _may_try(actor) and not model.embeds:
-        assert actor.organisation is not None  # noqa: S101 - _may_try has looked
-        playground = reverse("playground", args=[actor.organisation.slug])
+        playground = reverse("playground", args=[slug_of(actor)])
         try_href = f"{playground}?m={quote(name, safe='')}"
     context = {
         "nav": "catalogue",

@@ -3,11 +3,12 @@
 import datetime as dt
 from typing import Annotated, Any
 
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access
+from accounts.access import organisation_of
 from lib import pagination
 from lib.ids import id_text
 from notify import deliveries, endpoints
@@ -84,9 +85,8 @@ def create_webhook(request: HttpRequest, body: WebhookIn) -> Status[NewWebhookOu
     """Send signed events to an address of yours. The secret is in this answer and nowhere else."""
     actor = access.actor_of(request)
     access.require(actor, "webhooks.write")
-    if actor.organisation is None:
-        raise Http404
-    endpoint, secret = endpoints.create_endpoint(actor, actor.organisation, body.url, body.kinds)
+    organisation = organisation_of(actor)
+    endpoint, secret = endpoints.create_endpoint(actor, organisation, body.url, body.kinds)
     return Status(201, NewWebhookOut(**_shown(endpoint), secret=secret))
 
 

@@ -80,14 +80,12 @@ def _may_ask(key: Key, model: str) -> bool:
     return not patterns or any(matches(pattern, model) for pattern in patterns)
 
 
-def price_version_of(organisation: Organisation | None, model: str) -> PriceVersion | None:
+def price_version_of(organisation: Organisation, model: str) -> PriceVersion | None:
     """The price in force as an organisation pays it; None for a model without one."""
     listed = price_of(model, prices_in_force())
     if listed is None:
         return None
     version = PriceVersion.from_stored(listed.rates)
-    if organisation is None:
-        return version
     return version.multiplied(plan_of(organisation).multiplier_ppm)
 
 

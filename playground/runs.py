@@ -232,7 +232,7 @@ class _Carrier:
 
     def _write_request(self) -> bytes:
         body = json.dumps(request_of_run(self._run)).encode()
-        version = price_version_of(self._actor.organisation, self._run.model)
+        version = price_version_of(organisation_of(self._actor), self._run.model)
         self._meter = Meter(version, len(body))
         return body
 

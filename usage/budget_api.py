@@ -4,11 +4,12 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Annotated, Literal, cast
 
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
 
 from accounts import access
+from accounts.access import organisation_of
 from billing import budget_alerts, budgets, raises
 from billing.budgets import ALERTS_MAX, Standing
 from billing.models import Budget, BudgetAlert, BudgetRaise
@@ -188,11 +189,9 @@ def create_budget(request: HttpRequest, body: BudgetIn) -> Status[BudgetOut]:
     """It holds from now on, in every process, for the requests that run as well."""
     actor = access.actor_of(request)
     access.require(actor, "budgets.write")
-    if actor.organisation is None:
-        raise Http404
     budget = budgeting.create_budget(
         actor,
-        actor.organisation,
+        organisation_of(actor),
         scope=body.scope,
         subject=budgets.find_subject(actor, body.scope, body.subject),
         amount_nano=parse_usd(body.amount),

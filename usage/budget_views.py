@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import access
 from accounts.access import Actor, organisation_page, slug_of
-from accounts.models import KeyKind, Organisation
+from accounts.models import KeyKind
 from billing import budget_alerts, budgets, raises
 from billing.budgets import BudgetRefused, Standing
 from billing.models import Budget, RaiseState
@@ -277,9 +277,7 @@ def _wanted(actor: Actor, form: BudgetForm) -> Budget:
 
 def _choices(actor: Actor) -> dict[str, Any]:
     """What can be typed into the field of the subject."""
-    organisation = actor.organisation
-    if not isinstance(organisation, Organisation):
-        return {"subjects": []}
+    organisation = access.organisation_of(actor)
     keys = access.visible_keys(actor).filter(revoked_at=None, kind=KeyKind.RELAY)[:200]
     members = organisation.memberships.select_related("user")[:200]
     return {

@@ -1,6 +1,6 @@
 """What a turn is likely to cost: the median of what such turns did cost."""
 
-from accounts.access import Actor
+from accounts.access import Actor, organisation_of, person_of
 from usage.visibility import run
 
 _TURNS = 50
@@ -9,10 +9,8 @@ _TURNS = 50
 def likely_charge_nano(actor: Actor, model: str) -> int | None:
     """The median charge of the person's last 50 answered requests to a model, in nano; None before
     the first one."""
-    if actor.user is None or actor.organisation is None:
-        return None
-    rows = run(_LIKELY, {"organisation": actor.organisation.id, "user": actor.user.id,
-                         "model": model, "turns": _TURNS})  # fmt: skip
+    who = {"organisation": organisation_of(actor).id, "user": person_of(actor).id}
+    rows = run(_LIKELY, {**who, "model": model, "turns": _TURNS})
     median: int | None = rows[0][0]
     return median
 

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -15,7 +15,7 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.http import require_safe
 
 from accounts import access
-from accounts.access import Actor, organisation_page
+from accounts.access import Actor, organisation_page, slug_of
 from billing.rules.meters import find_meter
 from billing.rules.money import round_half_even
 from billing.templatetags.money import money_total
@@ -377,9 +377,7 @@ def _request_url(actor: Actor, request_id: UUID, query: Mapping[str, str]) -> st
 
 
 def _url(actor: Actor, name: str, *arguments: str) -> str:
-    if actor.organisation is None:
-        raise Http404
-    return reverse(name, args=[actor.organisation.slug, *arguments])
+    return reverse(name, args=[slug_of(actor), *arguments])
 
 
 def _answer(

@@ -8,7 +8,6 @@ import datetime as dt
 from typing import Any, Final, NamedTuple
 
 from django.db import connection
-from django.http import Http404
 
 from accounts import access
 from accounts.access import Actor
@@ -43,9 +42,7 @@ def visible(actor: Actor, action: Action) -> Where:
     Raises AccessDenied when that is nothing, and Http404 without an organisation.
     """
     access.require(actor, action)
-    if actor.organisation is None:
-        raise Http404
-    parameters: Parameters = {"organisation": actor.organisation.id}
+    parameters: Parameters = {"organisation": access.organisation_of(actor).id}
     text = "r.organisation_id = %(organisation)s"
     if actor.model_key:
         return Where(
