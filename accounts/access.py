@@ -11,14 +11,14 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db import close_old_connections
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import resolve_url
 from django.utils.cache import patch_vary_headers
@@ -36,6 +36,7 @@ from lib.ids import parse_id
 LAST_ORGANISATION = "organisation"
 
 View: TypeAlias = Callable[..., Any]
+Row = TypeVar("Row", bound=Model)
 
 
 @dataclass(frozen=True)
@@ -425,6 +426,15 @@ def last_membership(request: HttpRequest, user: User) -> Membership | None:
 # Objects ----------------------------------------------------------------------------------------
 
 
+def one_of(rows: QuerySet[Row], id: str | uuid.UUID | int) -> Row:
+    """The row with that id, or with the id of that text. Http404 when none of these has it."""
+    wanted = parse_id(id) if isinstance(id, str) else id
+    found = rows.filter(pk=wanted).first() if wanted else None
+    if found is None:
+        raise Http404
+    return found
+
+
 def visible_keys(actor: Actor) -> QuerySet[Key]:
     """The keys that the actor may list, newest first; the playground's own is nobody's to see."""
     require(actor, "keys.read")
@@ -450,7 +460,7 @@ def living_keys(actor: Actor) -> QuerySet[Key]:
 
 def access_key(actor: Actor, id: str | uuid.UUID) -> Key:
     """One key that the actor may see. Http404 when it is another's or none."""
-    return _one(visible_keys(actor), id)
+    return one_of(visible_keys(actor), id)
 
 
 def may_write_key(actor: Actor, key: Key) -> bool:
@@ -476,14 +486,6 @@ def access_team(actor: Actor, slug: str | None = None) -> Team:
     if team is None:
         raise Http404
     return team
-
-
-def _one(keys: QuerySet[Key], id: str | uuid.UUID) -> Key:
-    wanted = parse_id(id) if isinstance(id, str) else id
-    found = keys.filter(id=wanted).first() if wanted else None
-    if found is None:
-        raise Http404
-    return found
 
 
 def living_former_secrets(key: Key, now: dt.datetime) -> list[FormerSecret]:

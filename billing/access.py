@@ -1,15 +1,12 @@
 """The way to the objects of money: an organisation's own, and those that operators see."""
 
-from uuid import UUID
-
 from django.db.models import QuerySet
 from django.http import Http404
 
-from accounts.access import Actor, organisation_of, require
+from accounts.access import Actor, one_of, organisation_of, require
 from accounts.models import Organisation
 from accounts.rules.roles import Action
 from billing.models import CodeBatch, Credit, Posting, ProcessorEvent, TopUp
-from lib.ids import parse_id
 
 
 def access_wallet(actor: Actor, action: Action) -> Organisation:
@@ -41,19 +38,13 @@ def visible_credits(actor: Actor) -> QuerySet[Credit]:
 
 def access_credit(actor: Actor, id: str) -> Credit:
     """One correction. Http404 when there is none such."""
-    found = visible_credits(actor).filter(id=_id(id)).first()
-    if found is None:
-        raise Http404
-    return found
+    return one_of(visible_credits(actor), id)
 
 
 def access_posting(actor: Actor, id: str) -> Posting:
     """One posting of any organisation, for operators. Http404 when there is none such."""
     require(actor, "credits.read")
-    found = Posting.objects.filter(id=_id(id)).first()
-    if found is None:
-        raise Http404
-    return found
+    return one_of(Posting.objects.all(), id)
 
 
 def visible_top_ups(actor: Actor) -> QuerySet[TopUp]:
@@ -66,10 +57,7 @@ def visible_top_ups(actor: Actor) -> QuerySet[TopUp]:
 
 def access_top_up(actor: Actor, id: str) -> TopUp:
     """One top-up of the organisation. Http404 when it is another's or none."""
-    found = visible_top_ups(actor).select_related("organisation").filter(id=_id(id)).first()
-    if found is None:
-        raise Http404
-    return found
+    return one_of(visible_top_ups(actor).select_related("organisation"), id)
 
 
 def all_top_ups(actor: Actor) -> QuerySet[TopUp]:
@@ -82,10 +70,7 @@ def all_top_ups(actor: Actor) -> QuerySet[TopUp]:
 
 def any_top_up(actor: Actor, id: str) -> TopUp:
     """One top-up of any organisation, for operators. Http404 when there is none such."""
-    found = all_top_ups(actor).filter(id=_id(id)).first()
-    if found is None:
-        raise Http404
-    return found
+    return one_of(all_top_ups(actor), id)
 
 
 def unmatched_events(actor: Actor) -> QuerySet[ProcessorEvent]:
@@ -104,14 +89,4 @@ def visible_batches(actor: Actor) -> QuerySet[CodeBatch]:
 
 def access_batch(actor: Actor, id: str) -> CodeBatch:
     """One batch of codes. Http404 when there is none such."""
-    found = visible_batches(actor).filter(id=_id(id)).first()
-    if found is None:
-        raise Http404
-    return found
-
-
-def _id(text: str) -> UUID:
-    found = parse_id(text)
-    if found is None:
-        raise Http404
-    return found
+    return one_of(visible_batches(actor), id)

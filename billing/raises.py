@@ -21,7 +21,7 @@ from billing.budgets import BudgetRefused
 from billing.models import Budget, BudgetRaise, BudgetScope, RaiseState
 from billing.rules.money import format_usd
 from lib import clock
-from lib.ids import id_text, parse_id
+from lib.ids import id_text
 from outbox.facts import put
 
 DAYS_MAX: Final = 366
@@ -70,11 +70,7 @@ def visible_raises(actor: Actor) -> QuerySet[BudgetRaise]:
 
 def access_raise(actor: Actor, id: str) -> BudgetRaise:
     """One request that the actor may see. Http404 when it is another's or none."""
-    wanted = parse_id(id)
-    found = visible_raises(actor).filter(id=wanted).first() if wanted else None
-    if found is None:
-        raise Http404
-    return found
+    return access.one_of(visible_raises(actor), id)
 
 
 def ask_for_more(

@@ -1,14 +1,10 @@
 """Objects of the control plane, had only from here: operators have all of them, others none."""
 
-from typing import TypeVar
-
 from django.db.models import QuerySet
-from django.http import Http404
 
-from accounts.access import Actor, require
+from accounts.access import Actor, one_of, require
 from billing.models import Plan, Price, PriceProposal, PriceVersion
 from gateway.models import Channel, PricePreview
-from lib.ids import parse_id
 
 
 def visible_channels(actor: Actor) -> QuerySet[Channel]:
@@ -19,23 +15,18 @@ def visible_channels(actor: Actor) -> QuerySet[Channel]:
 
 def access_channel(actor: Actor, id: str) -> Channel:
     """One channel by the text of its id. Http404 when there is none such."""
-    wanted = parse_id(id)
-    channel = visible_channels(actor).filter(id=wanted).first() if wanted else None
-    if channel is None:
-        raise Http404
-    return channel
+    return one_of(visible_channels(actor), id)
 
 
 def access_price(actor: Actor, id: int) -> Price:
     """One price with its versions. Http404 when there is none such."""
     require(actor, "prices.write")
-    return _found(Price.objects.filter(id=id).first())
+    return one_of(Price.objects.all(), id)
 
 
 def access_proposal(actor: Actor, id: str) -> PriceProposal:
     """One proposal, decided or not. Http404 when there is none such."""
-    rows, wanted = visible_proposals(actor), parse_id(id)
-    return _found(rows.filter(id=wanted).first() if wanted else None)
+    return one_of(visible_proposals(actor), id)
 
 
 def visible_proposals(actor: Actor) -> QuerySet[PriceProposal]:
@@ -53,10 +44,7 @@ def visible_versions(actor: Actor) -> QuerySet[PriceVersion]:
 
 def access_preview(actor: Actor, id: str) -> PricePreview:
     """One preview. Http404 when there is none such."""
-    require(actor, "prices.write")
-    wanted = parse_id(id)
-    rows = PricePreview.objects.select_related("made_by")
-    return _found(rows.filter(id=wanted).first() if wanted else None)
+    return one_of(visible_previews(actor), id)
 
 
 def visible_previews(actor: Actor) -> QuerySet[PricePreview]:
@@ -67,20 +55,10 @@ def visible_previews(actor: Actor) -> QuerySet[PricePreview]:
 
 def access_plan(actor: Actor, id: int) -> Plan:
     """One plan. Http404 when there is none such."""
-    require(actor, "prices.write")
-    return _found(Plan.objects.filter(id=id).first())
+    return one_of(visible_plans(actor), id)
 
 
 def visible_plans(actor: Actor) -> QuerySet[Plan]:
     """The plans, by name."""
     require(actor, "prices.write")
     return Plan.objects.order_by("name")
-
-
-Found = TypeVar("Found")
-
-
-def _found(row: Found | None) -> Found:
-    if row is None:
-        raise Http404
-    return row

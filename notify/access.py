@@ -1,10 +1,8 @@
 """The way to an organisation's webhooks and their deliveries."""
 
 from django.db.models import QuerySet
-from django.http import Http404
 
-from accounts.access import Actor, require
-from lib.ids import parse_id
+from accounts.access import Actor, one_of, require
 from notify.models import Delivery, WebhookEndpoint
 
 
@@ -18,11 +16,7 @@ def visible_endpoints(actor: Actor) -> QuerySet[WebhookEndpoint]:
 
 def access_endpoint(actor: Actor, id: str) -> WebhookEndpoint:
     """One webhook of the organisation. Http404 when it is another's or none."""
-    wanted = parse_id(id)
-    found = visible_endpoints(actor).filter(id=wanted).first() if wanted else None
-    if found is None:
-        raise Http404
-    return found
+    return one_of(visible_endpoints(actor), id)
 
 
 def visible_deliveries(actor: Actor, endpoint: WebhookEndpoint) -> QuerySet[Delivery]:
@@ -33,8 +27,4 @@ def visible_deliveries(actor: Actor, endpoint: WebhookEndpoint) -> QuerySet[Deli
 
 def access_delivery(actor: Actor, endpoint: WebhookEndpoint, id: str) -> Delivery:
     """One delivery to that webhook. Http404 when there is none such."""
-    wanted = parse_id(id)
-    found = visible_deliveries(actor, endpoint).filter(id=wanted).first() if wanted else None
-    if found is None:
-        raise Http404
-    return found
+    return one_of(visible_deliveries(actor, endpoint), id)

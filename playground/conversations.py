@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
-from accounts.access import Actor, require
+from accounts.access import Actor, one_of, require
 from accounts.models import Membership
 from lib import clock
 from lib.ids import new_id, parse_id
@@ -39,19 +39,14 @@ def access_conversation(actor: Actor, id: str, *, deleted: bool = False) -> Conv
     """One conversation of the actor. Http404 when it is another's or none."""
     require(actor, "playground.read")
     own = Conversation.objects.filter(organisation=actor.organisation, user=actor.user)
-    found = own.filter(id=_id(id)).first()
-    if found is None or (found.deleted_at is not None and not deleted):
-        raise Http404
-    return found
+    return one_of(own if deleted else own.filter(deleted_at=None), id)
 
 
 def access_message(actor: Actor, id: str, *, deleted: bool = False) -> Message:
     """One message in a conversation of the actor. Http404 when it is another's or none."""
     messages = Message.objects.select_related("conversation__organisation", "run")
-    found = messages.filter(id=_id(id), conversation__in=visible_conversations(actor)).first()
-    if found is None or (found.deleted_at is not None and not deleted):
-        raise Http404
-    return found
+    own = messages.filter(conversation__in=visible_conversations(actor))
+    return one_of(own if deleted else own.filter(deleted_at=None), id)
 
 
 def access_run(actor: Actor, id: str) -> Run:
@@ -59,10 +54,7 @@ def access_run(actor: Actor, id: str) -> Run:
     runs = Run.objects.select_related(
         "conversation__organisation", "assistant_message__run", "user_message"
     )
-    found = runs.filter(id=_id(id), conversation__in=visible_conversations(actor)).first()
-    if found is None:
-        raise Http404
-    return found
+    return one_of(runs.filter(conversation__in=visible_conversations(actor)), id)
 
 
 def access_batch(actor: Actor, id: str) -> list[Run]:
@@ -70,9 +62,8 @@ def access_batch(actor: Actor, id: str) -> list[Run]:
     runs = Run.objects.select_related(
         "conversation__organisation", "assistant_message__run", "user_message"
     )
-    found = list(
-        runs.filter(batch=_id(id), conversation__in=visible_conversations(actor)).order_by("column")
-    )
+    batch, own = parse_id(id), runs.filter(conversation__in=visible_conversations(actor))
+    found = list(own.filter(batch=batch).order_by("column")) if batch else []
     if not found:
         raise Http404
     return found
@@ -82,17 +73,7 @@ def access_attachment(actor: Actor, id: str) -> Attachment:
     """One file of the actor. Http404 when it is another's or none."""
     require(actor, "playground.read")
     own = Attachment.objects.filter(organisation=actor.organisation, user=actor.user)
-    found = own.filter(id=_id(id)).first()
-    if found is None:
-        raise Http404
-    return found
-
-
-def _id(text: str) -> UUID:
-    id = parse_id(text)
-    if id is None:
-        raise Http404
-    return id
+    return one_of(own, id)
 
 
 # Reading ----------------------------------------------------------------------------------------

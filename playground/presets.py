@@ -1,10 +1,8 @@
 """Presets: settings under a name, for their maker or for the whole organisation."""
 
 from django.db.models import Q, QuerySet
-from django.http import Http404
 
-from accounts.access import Actor, organisation_of, person_of, require
-from lib.ids import parse_id
+from accounts.access import Actor, one_of, organisation_of, person_of, require
 from playground.models import Preset
 from playground.rules.settings import Settings
 
@@ -20,14 +18,8 @@ def visible_presets(actor: Actor) -> QuerySet[Preset]:
 
 def access_preset(actor: Actor, id: str, *, own: bool = False) -> Preset:
     """One preset that the actor sees; with `own` only one of its own. Http404 otherwise."""
-    wanted = parse_id(id)
-    if wanted is None:
-        raise Http404
     presets = visible_presets(actor)
-    found = (presets.filter(user=actor.user) if own else presets).filter(id=wanted).first()
-    if found is None:
-        raise Http404
-    return found
+    return one_of(presets.filter(user=actor.user) if own else presets, id)
 
 
 def save_preset(actor: Actor, name: str, settings: Settings, *, shared: bool) -> Preset:

@@ -10,10 +10,10 @@ from django.db.models import F
 from django.http import Http404
 
 from accounts import audit
-from accounts.access import Actor, organisation_of, person_of, require
+from accounts.access import Actor, one_of, organisation_of, person_of, require
 from accounts.models import Membership, User
 from lib import clock
-from lib.ids import id_text, parse_id
+from lib.ids import id_text
 from playground.conversations import access_conversation, messages_of, shown_path
 from playground.files import turn_of
 from playground.models import Conversation, ShareLink
@@ -91,10 +91,7 @@ def links_of(actor: Actor, conversation: Conversation) -> list[ShareLink]:
 def revoke_link(actor: Actor, id: str) -> Conversation:
     """End a link of the actor from the next look on; its conversation."""
     require(actor, "playground.use")
-    wanted = parse_id(id)
-    link = ShareLink.objects.filter(id=wanted, user=actor.user).first() if wanted else None
-    if link is None:
-        raise Http404
+    link = one_of(ShareLink.objects.filter(user=actor.user), id)
     conversation = access_conversation(actor, id_text(link.conversation_id))
     with transaction.atomic():
         if link.revoked_at is None:

@@ -18,7 +18,7 @@ from accounts.access import Actor
 from billing.rules.meters import MeterUnknown, find_meter, format_rate
 from billing.rules.money import format_multiplier, format_scaled, format_usd
 from billing.rules.pricing import PPM, CostLines, PriceInvalid, PriceVersion, price
-from lib.ids import id_text
+from lib.ids import id_text, parse_id
 from usage.reports import RequestRow, ordered_meters
 from usage.visibility import run, visible
 
@@ -146,9 +146,11 @@ class RequestDetail:
         return self.row.charge_nano + sum(one.paid_nano for one in self.corrections)
 
 
-def request_detail(actor: Actor, request_id: UUID) -> RequestDetail:
+def request_detail(actor: Actor, id: str) -> RequestDetail:
     """One request with all its attempts. Http404 when it is another's or none."""
-    where = visible(actor, "requests.read")
+    where, request_id = visible(actor, "requests.read"), parse_id(id)
+    if request_id is None:
+        raise Http404
     parameters = {**where.parameters, "request": request_id}
     found = [_Found(*row) for row in run(_DETAIL.format(visible=where.text), parameters)]
     if not found:
