@@ -30,6 +30,7 @@ from ninja.utils import check_csrf
 
 from accounts.models import FormerSecret, Key, KeyKind, Membership, Organisation, Role, Team, User
 from accounts.rules import key_format, roles
+from accounts.sealing import pepper
 from lib import clock
 from lib.ids import parse_id
 
@@ -393,7 +394,7 @@ def _key_of(digest: bytes) -> Key | None:
 
 def digest_of(text: str) -> bytes:
     """What is stored of a key: its HMAC-SHA-256 under the installation's pepper."""
-    return key_format.digest(settings.WEIR_KEY_PEPPER or "", text)
+    return key_format.digest(pepper(), text)
 
 
 def _living_membership(key: Key) -> Membership | None:

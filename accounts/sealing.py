@@ -1,22 +1,26 @@
-"""Secrets at rest, sealed by the installation's own key for the row and field that keep them."""
+"""The installation's own secrets, and what is kept sealed by one of them for a row and a field."""
 
 from django.conf import settings
 
-from lib.env import ConfigurationError
+from lib.env import needed
 from lib.vault import Vault
+
+
+def kek() -> str:
+    """The key encryption key."""
+    return needed("WEIR_KEK", settings.WEIR_KEK)
+
+
+def pepper() -> str:
+    """What goes into the digest of every secret that is only ever compared."""
+    return needed("WEIR_KEY_PEPPER", settings.WEIR_KEY_PEPPER)
 
 
 def seal(secret: str, place: str) -> bytes:
     """The sealed secret; `place` is ``table|row id|field``."""
-    return _vault().seal(secret, place)
+    return Vault(kek()).seal(secret, place)
 
 
 def open_sealed(sealed: bytes | memoryview, place: str) -> str:
     """The secret that was sealed for that place. Raises VaultError."""
-    return _vault().open(bytes(sealed), place)
-
-
-def _vault() -> Vault:
-    if not settings.WEIR_KEK:
-        raise ConfigurationError("WEIR_KEK is not set. Set it in the environment.")
-    return Vault(settings.WEIR_KEK)
+    return Vault(kek()).open(bytes(sealed), place)

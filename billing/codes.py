@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Sum
 from django.utils.translation import gettext
@@ -23,13 +22,13 @@ from django.utils.translation import gettext
 from accounts import audit
 from accounts.access import Actor
 from accounts.models import Organisation
+from accounts.sealing import pepper
 from billing import promo
 from billing.ledger import lock_wallet
 from billing.models import Code, CodeBatch, RedeemTry, Redemption
 from billing.rules import code_format
 from billing.rules.money import format_usd
 from lib import clock
-from lib.env import ConfigurationError
 from lib.ids import id_text, new_id
 from outbox.facts import put
 
@@ -254,6 +253,4 @@ def _unknown() -> CodeRefused:
 
 
 def _digest(letters: str) -> bytes:
-    if not settings.WEIR_KEY_PEPPER:
-        raise ConfigurationError("WEIR_KEY_PEPPER is not set. Set it in the environment.")
-    return code_format.digest(settings.WEIR_KEY_PEPPER, letters)
+    return code_format.digest(pepper(), letters)

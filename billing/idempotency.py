@@ -16,12 +16,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.utils.translation import gettext
 
 from accounts.access import Actor
-from accounts.sealing import open_sealed, seal
+from accounts.sealing import open_sealed, pepper, seal
 from billing.models import IdempotentAnswer
 from lib import clock
 
@@ -122,8 +121,7 @@ def _owner(actor: Actor) -> str:
 
 
 def _digest(text: bytes) -> bytes:
-    pepper = (settings.WEIR_KEY_PEPPER or "").encode()
-    return hmac.digest(pepper, b"billing_idempotentanswer|" + text, "sha256")
+    return hmac.digest(pepper().encode(), b"billing_idempotentanswer|" + text, "sha256")
 
 
 def _place(owner: str, digest: bytes) -> str:

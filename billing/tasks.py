@@ -1,8 +1,8 @@
 """Periodic work on money; each task may run twice, late, or in several processes at once."""
 
 from celery import shared_task
-from django.conf import settings
 
+from accounts.sealing import kek
 from billing import (
     budget_alerts,
     codes,
@@ -58,4 +58,4 @@ def watch_budgets() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def seal_books() -> int:
-    return seals.seal_all(seals.seal_key(settings.WEIR_KEK or ""))
+    return seals.seal_all(seals.seal_key(kek()))

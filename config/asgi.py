@@ -13,6 +13,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 
+from accounts import sealing
 from config.health import Health
 from config.sweeping import sweep_for_ever
 from gateway.relay.asgi import Receive, Relay, Scope, Send
@@ -27,9 +28,9 @@ pages = get_asgi_application()
 def _relay() -> Relay:
     return Relay(
         RelayConfig(
-            dsn=_needed("DATABASE_URL"),
-            kek=_needed("WEIR_KEK"),
-            pepper=_needed("WEIR_KEY_PEPPER"),
+            dsn=env.needed("DATABASE_URL", settings.DATABASE_URL),
+            kek=sealing.kek(),
+            pepper=sealing.pepper(),
             keep_alive_s=float(env.text("KEEP_ALIVE_SECONDS", "15")),
             drain_s=float(env.text("DRAIN_SECONDS", "600")),
             accept_while_draining_s=float(env.text("DRAIN_ACCEPT_SECONDS", "5")),
@@ -48,13 +49,6 @@ def _migrations() -> tuple[tuple[str, str], ...]:
         if Path(app.path).parent == settings.BASE_DIR
         for found in pkgutil.iter_modules([str(Path(app.path) / "migrations")])
     )
-
-
-def _needed(name: str) -> str:
-    value: str | None = getattr(settings, name)
-    if not value:
-        raise env.ConfigurationError(f"{name} is not set. Set it in the environment.")
-    return value
 
 
 relay = _relay()

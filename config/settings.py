@@ -31,9 +31,7 @@ SECRET_KEY = env.kept("SECRET_KEY", _SECRETS) or _throw_away
 WEIR_KEK = env.kept("WEIR_KEK", _SECRETS)
 WEIR_KEY_PEPPER = env.kept("WEIR_KEY_PEPPER", _SECRETS)
 
-DATABASE_URL = env.kept("DATABASE_URL", DATA_DIR / "run") or env.kept(
-    "database_url", DATA_DIR / "run"
-)
+DATABASE_URL = env.kept("DATABASE_URL", DATA_DIR / "run")
 _database = conninfo_to_dict(DATABASE_URL or "postgresql://127.0.0.1/weir")
 DATABASES = {
     "default": {

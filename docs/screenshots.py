@@ -172,7 +172,7 @@ def send_traffic(running: Running, holders: dict[str, str]) -> None:
 
 def give_a_past(data: Path) -> None:
     """Copy the records into the days before, and pay them; the worker sums them up."""
-    dsn = (data / "run" / "database_url").read_text().strip()
+    dsn = (data / "run" / "DATABASE_URL").read_text().strip()
     with psycopg.connect(dsn, autocommit=True) as connection:
         found = connection.execute(
             "SELECT column_name FROM information_schema.columns "

@@ -10,20 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields as dataclass_fields
 from typing import TypedDict, cast
 
-from django.conf import settings
 from django.db import transaction
 
 from accounts import audit
 from accounts.access import Actor
 from accounts.epoch import bump_epoch
+from accounts.sealing import open_sealed, pepper, seal
 from gateway.models import Channel, ChannelKey, Route
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.overrides import CAPABILITIES
 from gateway.providers.provider import BadAddress
 from gateway.rules.breaker import BreakerRule
-from lib.env import ConfigurationError
 from lib.ids import new_id
-from lib.vault import Vault
 
 TIMEOUTS = {"connect": 3, "first_content": 60, "idle": 60, "total": 1800}
 """Seconds that a channel has unless it says otherwise."""
@@ -115,15 +113,12 @@ def remove_channel(actor: Actor, channel: Channel) -> None:
 
 def secret_digest(text: str) -> bytes:
     """What tells whether a provider's key differs from the stored one, and nothing else."""
-    if not settings.WEIR_KEY_PEPPER:
-        raise ConfigurationError("WEIR_KEY_PEPPER is not set. Set it in the environment.")
-    pepper = settings.WEIR_KEY_PEPPER.encode()
-    return hmac.digest(pepper, b"gateway_channelkey|" + text.encode(), "sha256")
+    return hmac.digest(pepper().encode(), b"gateway_channelkey|" + text.encode(), "sha256")
 
 
 def open_secret(key: ChannelKey) -> str:
     """The secret, to be sent to its channel's provider and nowhere else. Raises VaultError."""
-    return _vault().open(bytes(key.sealed), _place(key))
+    return open_sealed(key.sealed, _place(key))
 
 
 def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) -> Channel:
@@ -203,15 +198,9 @@ def _replace_keys(channel: Channel, keys: Sequence[str | ChannelKey]) -> None:
         key = ChannelKey(id=new_id(), channel=channel, position=position)
         key.digest = secret_digest(text)
         key.last4 = text[-4:] if len(text) >= 12 else ""
-        key.sealed = _vault().seal(text, _place(key))
+        key.sealed = seal(text, _place(key))
         key.save(force_insert=True)
 
 
 def _place(key: ChannelKey) -> str:
     return f"gateway_channelkey|{key.id}|sealed"
-
-
-def _vault() -> Vault:
-    if not settings.WEIR_KEK:
-        raise ConfigurationError("WEIR_KEK is not set. Set it in the environment.")
-    return Vault(settings.WEIR_KEK)

@@ -23,6 +23,13 @@ def flag(name: str, default: bool) -> bool:
     raise ConfigurationError(f"{name} is {value!r}; it must be 1 or 0.")
 
 
+def needed(name: str, value: str | None) -> str:
+    """The value of a setting that this process cannot do without."""
+    if not value:
+        raise ConfigurationError(f"{name} is not set. Set it in the environment.")
+    return value
+
+
 def kept(name: str, directory: Path) -> str | None:
     """The variable's text, else what the file of that name in `directory` holds, else None."""
     value = os.environ.get(name)

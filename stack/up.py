@@ -142,7 +142,7 @@ class Installation:
             self.cluster = postgres.locate(self.place.data / "postgres")
             url = self.cluster.dsn
         self.environment["DATABASE_URL"] = url
-        write_private(self.place.data / "run" / "database_url", url + "\n")
+        write_private(self.place.data / "run" / "DATABASE_URL", url + "\n")
         servable = asyncio.Event()
         preparing = asyncio.create_task(self.prepare(servable))
         try:
@@ -301,7 +301,7 @@ async def run(place: Place) -> None:
             watch.cancel()
         if installation.cluster is not None:
             postgres.forget_socket(installation.cluster)
-            (place.data / "run" / "database_url").unlink(missing_ok=True)
+            (place.data / "run" / "DATABASE_URL").unlink(missing_ok=True)
 
 
 def main() -> int:

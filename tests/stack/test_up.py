@@ -173,7 +173,7 @@ def test_kill_9_leaves_nothing_and_loses_nothing(running: Running) -> None:
         assert again.process.wait(timeout=WAIT_SECONDS) == 0
         assert time.monotonic() - asked_at < STOP_SECONDS_MAX
         assert all(wait_gone(pid, 0) for pid in pids)
-        assert not (running.data / "run" / "database_url").exists()
+        assert not (running.data / "run" / "DATABASE_URL").exists()
         assert again.process.stdout is not None
         told = again.process.stdout.read()
         assert told.endswith("Stopped.\n")

@@ -4,10 +4,10 @@ import sys
 from itertools import islice
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 
+from accounts.sealing import kek
 from billing.seals import broken_seals, seal_key
 from usage.books_check import wrong_charges
 from usage.invariants import INVARIANTS, broken_invariants
@@ -33,7 +33,7 @@ class Command(BaseCommand):
             charges = islice(wrong_charges(), _SHOWN_MAX)
             wrong += [f"I10 cost recomputes: {id} {problem}" for id, problem in charges]
             if tamper_check:
-                for seal in broken_seals(cursor, seal_key(settings.WEIR_KEK or "")):
+                for seal in broken_seals(cursor, seal_key(kek())):
                     wrong.append(f"P22 {seal.kind}, seal {seal.seal_id}: {seal.problem}")
         for line in wrong:
             self.stdout.write(line)
