@@ -1,8 +1,6 @@
 """The management API of operators: corrections, codes. Pages call the same functions."""
 
-import csv
 import datetime as dt
-import io
 from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
@@ -24,6 +22,7 @@ from billing.idempotency import Answer
 from billing.models import CodeBatch, Credit, CreditKind
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from lib import pagination
+from lib.csv_file import csv_file
 from lib.ids import id_text
 
 router = Router(tags=["Operators"])
@@ -216,13 +215,10 @@ def kill_batch(request: HttpRequest, id: str) -> BatchOut:
 def codes_file(batch: CodeBatch, actor: access.Actor) -> HttpResponse:
     """The one answer that holds a batch's codes; nothing may keep it."""
     texts = codes.download_codes(actor, batch)
-    written = io.StringIO()
-    table = csv.writer(written)
-    table.writerow(["code", "value", "currency", "expires_at"])
     until = batch.expires_at.isoformat() if batch.expires_at else ""
-    table.writerows([text, format_usd(batch.value_nano), batch.currency, until] for text in texts)
-    response = HttpResponse(written.getvalue(), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="codes-{id_text(batch.id)}.csv"'
+    rows = ((text, format_usd(batch.value_nano), batch.currency, until) for text in texts)
+    head = ("code", "value", "currency", "expires_at")
+    response = csv_file(f"codes-{id_text(batch.id)}.csv", (head, *rows))
     response["Cache-Control"] = "private, no-store"
     return response
 

@@ -32,8 +32,8 @@ from billing.models import CreditKind
 from billing.operator_api import codes_file
 from billing.topups import TopUpRefused
 from lib.htmx import see_other
-from lib.ids import id_text
-from lib.pagination import BadCursor, page_by_id
+from lib.ids import id_text, parse_id
+from lib.pagination import page_after
 
 _ROWS = 50
 _EVENTS = 20
@@ -232,8 +232,5 @@ def _tried(form: forms.Form, act: Callable[[], Any]) -> Any:
 
 
 def _page(request: HttpRequest, rows: Any) -> dict[str, Any]:
-    try:
-        page = page_by_id(rows, _ROWS, request.GET.get("after") or None)
-    except BadCursor:
-        page = page_by_id(rows, _ROWS, None)
+    page = page_after(rows, _ROWS, parse_id(request.GET.get("after", "")))
     return {"items": page.items, "next_href": f"?after={page.next}" if page.next else ""}

@@ -1,8 +1,6 @@
 """Pages of an organisation's money: balance and ledger (W40), top-up and redeem (W41)."""
 
-import csv
 import datetime as dt
-import io
 from typing import Any, NamedTuple
 
 from django.contrib import messages
@@ -28,6 +26,7 @@ from billing.rules.money import format_usd
 from billing.topups import TopUpRefused
 from billing.words import line_word
 from lib import clock
+from lib.csv_file import csv_file, plain_cell
 from lib.htmx import go_to, is_htmx, render_part, see_other
 from lib.ids import id_text
 
@@ -62,26 +61,21 @@ def billing(request: HttpRequest, actor: Actor) -> HttpResponse:
 def ledger_file(request: HttpRequest, actor: Actor) -> HttpResponse:
     organisation = access_wallet(actor, "balance.read")
     found = statement.statement(organisation, _month(request))
-    written = io.StringIO()
-    table = csv.writer(written)
-    table.writerow(["time", "type", "requests", "amount", "balance", "currency", "reason", "id"])
-    for line in found.lines:
-        table.writerow(
-            [
-                line.at.isoformat(),
-                line.kind,
-                line.count if line.kind == statement.USAGE else "",
-                format_usd(line.amount_nano),
-                format_usd(line.balance_nano),
-                organisation.currency,
-                _plain_cell(str((line.cause or {}).get("reason", ""))),
-                id_text(line.id) if line.id else "",
-            ]
+    head = ("time", "type", "requests", "amount", "balance", "currency", "reason", "id")
+    rows = (
+        (
+            line.at.isoformat(),
+            line.kind,
+            line.count if line.kind == statement.USAGE else "",
+            format_usd(line.amount_nano),
+            format_usd(line.balance_nano),
+            organisation.currency,
+            plain_cell(str((line.cause or {}).get("reason", ""))),
+            id_text(line.id) if line.id else "",
         )
-    response = HttpResponse(written.getvalue(), content_type="text/csv; charset=utf-8")
-    name = f"ledger-{organisation.slug}-{found.month:%Y-%m}.csv"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+        for line in found.lines
+    )
+    return csv_file(f"ledger-{organisation.slug}-{found.month:%Y-%m}.csv", (head, *rows))
 
 
 def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
@@ -157,11 +151,6 @@ def _month(request: HttpRequest) -> dt.date:
         return statement.month_of(request.GET.get("month"))
     except ValueError:
         return statement.month_of(None)
-
-
-def _plain_cell(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 # Top-up (W41) -----------------------------------------------------------------------------------

@@ -1,9 +1,7 @@
 """The price book of one organisation: what it pays, from when on, at any instant."""
 
-import csv
 import datetime as dt
-import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -25,6 +23,7 @@ from gateway.rate_words import (
 )
 from gateway.rules.routing import matches
 from gateway.served import price_of
+from lib.csv_file import plain_cell
 
 _MAIN: Final = ("in_text", "in_cache_read", "out_text")
 
@@ -141,39 +140,27 @@ def calculate(book: PriceBook, model: str, meters: Mapping[str, int]) -> Calcula
     return Calculated(lines, cost.total_nano)
 
 
-def as_csv(book: PriceBook) -> str:
-    """The book as a file, one rate in a row, exact decimals (RFC 4180)."""
-    written = io.StringIO()
-    table = csv.writer(written)
-    table.writerow(
-        ("model", "service_tier", "hours_utc", "meter", "unit", "input_over", "tier_mode",
-         "rate_usd", "multiplier", "effective_rate_usd", "valid_from", "valid_to")
-    )  # fmt: skip
+def table_of(book: PriceBook) -> Iterator[tuple[object, ...]]:
+    """The book as a table, its head first: one rate in a row, exact decimals."""
+    yield ("model", "service_tier", "hours_utc", "meter", "unit", "input_over", "tier_mode",
+           "rate_usd", "multiplier", "effective_rate_usd", "valid_from", "valid_to")  # fmt: skip
     for entry in book.entries:
         one = entry.price
         for shown in entry.rates:
-            table.writerow(
-                (
-                    _cell(entry.model),
-                    _cell(one.key.service_tier),
-                    one.key.hours,
-                    shown.meter,
-                    unit_word(shown.meter),
-                    "" if shown.input_over is None else shown.input_over,
-                    shown.mode,
-                    rate_figure(shown.meter, shown.rate),
-                    book.multiplier,
-                    rate_figure(shown.meter, shown.rate, book.plan.multiplier_ppm),
-                    one.valid_from.isoformat(),
-                    one.valid_to.isoformat() if one.valid_to else "",
-                )
+            yield (
+                plain_cell(entry.model),
+                plain_cell(one.key.service_tier),
+                one.key.hours,
+                shown.meter,
+                unit_word(shown.meter),
+                "" if shown.input_over is None else shown.input_over,
+                shown.mode,
+                rate_figure(shown.meter, shown.rate),
+                book.multiplier,
+                rate_figure(shown.meter, shown.rate, book.plan.multiplier_ppm),
+                one.valid_from.isoformat(),
+                one.valid_to.isoformat() if one.valid_to else "",
             )
-    return written.getvalue()
-
-
-def _cell(text: str) -> str:
-    # A spreadsheet would run what begins so.
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def _visible_names(plan: ListedPlan, priced: Iterable[str]) -> list[str]:

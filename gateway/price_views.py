@@ -1,9 +1,7 @@
 """Pages of prices: for operators the price book with its drafts, proposals, previews and plans
 (W73, W74), for organisations the book as they pay it (W45)."""
 
-import csv
 import datetime as dt
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +70,7 @@ from gateway.rate_words import (
 )
 from gateway.served import served_models
 from lib import clock
+from lib.csv_file import csv_file, plain_cell
 from lib.htmx import render_part, see_other
 from lib.ids import id_text
 
@@ -385,18 +384,13 @@ def preview_cancel(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @require_safe
 def preview_csv(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     one = access_preview(actor, id)
-    written = io.StringIO()
-    table = csv.writer(written)
-    table.writerow(
-        ("group", "name", "rows", "now_usd", "draft_usd", "cost_now_usd", "cost_draft_usd")
+    head = ("group", "name", "rows", "now_usd", "draft_usd", "cost_now_usd", "cost_draft_usd")
+    rows = (
+        (group, plain_cell(name), count, *(format_usd(figure) for figure in nano[:4]))
+        for group in ("models", "organisations")
+        for name, count, *nano in (one.result or {}).get(group, ())
     )
-    for group in ("models", "organisations"):
-        for name, rows, *nano in (one.result or {}).get(group, ()):
-            safe = f"'{name}" if name[:1] in ("=", "+", "-", "@") else name
-            table.writerow((group, safe, rows, *(format_usd(figure) for figure in nano[:4])))
-    response = HttpResponse(written.getvalue(), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="preview-{id_text(one.id)}.csv"'
-    return response
+    return csv_file(f"preview-{id_text(one.id)}.csv", (head, *rows))
 
 
 def _preview_row(one: PricePreview) -> dict[str, Any]:
@@ -596,9 +590,7 @@ def organisation_prices(request: HttpRequest, actor: Actor) -> HttpResponse:
 def organisation_prices_csv(request: HttpRequest, actor: Actor) -> HttpResponse:
     at, _ = _as_of(request)
     book = price_book.price_book(organisation_of(actor), at)
-    response = HttpResponse(price_book.as_csv(book), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="prices-{at:%Y-%m-%d}.csv"'
-    return response
+    return csv_file(f"prices-{at:%Y-%m-%d}.csv", price_book.table_of(book))
 
 
 def _as_of(request: HttpRequest) -> tuple[dt.datetime, str]:

@@ -61,7 +61,11 @@ def cut(rows: list[Row], limit: int, id_of: Callable[[Row], uuid.UUID]) -> Page[
 
 def page_by_id(rows: QuerySet[RowModel], limit: int, cursor: str | None) -> Page[RowModel]:
     """One page of rows whose primary key is a time-ordered id, newest first. Raises BadCursor."""
-    last = after_id(cursor)
+    return page_after(rows, limit, after_id(cursor))
+
+
+def page_after(rows: QuerySet[RowModel], limit: int, last: uuid.UUID | None) -> Page[RowModel]:
+    """The same behind a row that was shown, or from the first one."""
     if last is not None:
         rows = rows.filter(pk__lt=last)
     return cut(list(rows.order_by("-pk")[: limit + 1]), limit, lambda row: row.pk)

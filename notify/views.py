@@ -12,8 +12,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import access
 from accounts.access import Actor, organisation_page, slug_of
 from lib.htmx import render_part, see_other
-from lib.ids import id_text
-from lib.pagination import BadCursor, page_by_id
+from lib.ids import id_text, parse_id
+from lib.pagination import page_after
 from notify import deliveries, endpoints
 from notify.access import (
     access_delivery,
@@ -59,10 +59,7 @@ def webhook_list(request: HttpRequest, actor: Actor) -> HttpResponse:
 def webhook(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     endpoint = access_endpoint(actor, id)
     rows = visible_deliveries(actor, endpoint)
-    try:
-        page = page_by_id(rows, _ROWS, request.GET.get("after") or None)
-    except BadCursor:
-        page = page_by_id(rows, _ROWS, None)
+    page = page_after(rows, _ROWS, parse_id(request.GET.get("after", "")))
     context = {
         "nav": "webhooks",
         "endpoint": endpoint,

@@ -3,6 +3,7 @@
 import datetime as dt
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
@@ -20,8 +21,8 @@ from billing import budgets
 from billing.models import Budget, BudgetScope
 from lib import clock
 from lib.htmx import go_to, in_dialog, render_part
-from lib.ids import id_text
-from lib.pagination import BadCursor, Page, page_by_id
+from lib.ids import id_text, parse_id
+from lib.pagination import Page, page_after
 from usage import budgeting
 from usage.budget_forms import KeyEditForm, NewKeyForm
 from usage.budget_views import meter_of
@@ -38,12 +39,9 @@ def key_list(request: HttpRequest, actor: Actor) -> HttpResponse:
     query = request.GET.get("q", "").strip()
     state = request.GET.get("state", "living")
     state = state if state in _STATES else "living"
-    cursor = request.GET.get("after") or None
+    after = parse_id(request.GET.get("after", ""))
     rows = _in_state(_matching(access.visible_keys(actor), query), state, clock.now())
-    try:
-        page = page_by_id(rows, _ROWS, cursor)
-    except BadCursor:
-        page, cursor = page_by_id(rows, _ROWS, None), None
+    page = page_after(rows, _ROWS, after)
     context = {
         "nav": "keys",
         "rows": _rows(actor, page.items),
@@ -52,7 +50,7 @@ def key_list(request: HttpRequest, actor: Actor) -> HttpResponse:
         "filtered": bool(query) or state != "living",
         "may_create": access.scope_of(actor, "keys.write_own") is not None,
         "own_only": access.scope_of(actor, "keys.read") == "own",
-        **_pager(query, state, cursor, page),
+        **_pager(query, state, after, page),
     }
     return render_part(request, "accounts/keys.html", "accounts/_keys.html", context)
 
@@ -82,10 +80,10 @@ def _in_state(rows: QuerySet[Key], state: str, now: dt.datetime) -> QuerySet[Key
     return rows.filter(disabled=False).exclude(ended) if state == "active" else rows
 
 
-def _pager(query: str, state: str, cursor: str | None, page: Page[Key]) -> dict[str, str]:
+def _pager(query: str, state: str, after: UUID | None, page: Page[Key]) -> dict[str, str]:
     kept = {"q": query, "state": state}
     return {
-        "first_href": f"?{urlencode(kept)}" if cursor else "",
+        "first_href": f"?{urlencode(kept)}" if after else "",
         "next_href": f"?{urlencode({**kept, 'after': page.next})}" if page.next else "",
     }
 

@@ -5,8 +5,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.access import Actor, operator_page
-from lib.ids import id_text
-from lib.pagination import BadCursor, after_id, cut
+from lib.ids import id_text, parse_id
+from lib.pagination import cut
 from usage import reviews, words
 
 _ROWS = 50
@@ -15,10 +15,7 @@ _ROWS = 50
 @operator_page("credits.read")
 @require_safe
 def review_list(request: HttpRequest, actor: Actor) -> HttpResponse:
-    try:
-        before = after_id(request.GET.get("after"))
-    except BadCursor:
-        before = None
+    before = parse_id(request.GET.get("after", ""))
     found = reviews.open_reviews(actor, _ROWS + 1, before)
     page = cut(found, _ROWS, lambda one: one.attempt_id)
     context = {
