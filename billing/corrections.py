@@ -5,7 +5,7 @@ should: the customer has paid so much, the platform has borne the rest of what t
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, cast
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import transaction
@@ -34,8 +34,7 @@ def lock_wallet(organisation_id: UUID) -> None:
 
 def borne(attempt_id: UUID) -> Borne:
     """Who has paid what of an attempt so far, by the ledger."""
-    rows = execute(sql.read_movements(attempt_id))
-    moved = dict(cast(list[tuple[str, int]], rows))
+    moved: dict[str, int] = dict(execute(sql.read_movements(attempt_id)))
     return Borne(
         moved.get("revenue", 0), -moved.get("platform:loss", 0), moved.get("provider:payable", 0)
     )
@@ -84,5 +83,5 @@ def correct(
 
 
 def _available(organisation_id: UUID) -> int:
-    rows = cast(list[tuple[str, int, int]], execute(sql.read_balances(organisation_id)))
+    rows = execute(sql.read_balances(organisation_id))
     return sum(nano + line for kind, nano, line in rows if kind == "customer:available")

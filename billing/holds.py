@@ -38,7 +38,7 @@ def due_holds(limit: int) -> list[DueHold]:
     execute(sql.forget_processes())
     due = [
         DueHold(attempt_id, organisation_id, amount_nano, _meters(mark))
-        for attempt_id, organisation_id, amount_nano, mark in _rows(
+        for attempt_id, organisation_id, amount_nano, mark in execute(
             sql.due_holds(limit, _SILENCE_S)
         )
     ]
@@ -82,7 +82,7 @@ def expire(due: Sequence[Expired]) -> set[UUID]:
             ]
         )
     )
-    resolved = {row[0] for row in rows if isinstance(row[0], UUID)}
+    resolved = {row[0] for row in rows}
     losses = [
         sql.Loss(hold.attempt_id, new_id(), hold.organisation_id, loss_nano)
         for hold, _, _, loss_nano in due
@@ -96,10 +96,6 @@ def expire(due: Sequence[Expired]) -> set[UUID]:
 
 def _tokens(meters: Mapping[str, int]) -> int:
     return sum(n for name, n in meters.items() if find_meter(name).unit == "token")
-
-
-def _rows(statement: sql.Statement) -> list[tuple[Any, ...]]:
-    return execute(statement)
 
 
 def _meters(mark: Any) -> Mapping[str, int] | None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import cast
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -12,7 +12,7 @@ from billing.rules.funding import Wallet
 from billing.rules.posting import Posting
 from lib.ids import new_id
 
-Row = tuple[object, ...]
+Row = tuple[Any, ...]
 
 
 class PostingConflict(Exception):
@@ -58,11 +58,11 @@ def lock_wallet(organisation_id: UUID) -> Wallet:
     """
     execute(sql.open_accounts([organisation_id], sql.WALLET_KINDS))
     execute(sql.lock_accounts([organisation_id]))
-    stands: dict[object, int] = {}
+    stands: dict[str, int] = {}
     line_nano = 0
     for kind, nano, overdraft_nano in execute(sql.read_balances(organisation_id)):
-        stands[kind] = cast(int, nano)
-        line_nano += cast(int, overdraft_nano)
+        stands[kind] = nano
+        line_nano += overdraft_nano
     return Wallet(
         organisation_id,
         stands.get("customer:available", 0),

@@ -2,7 +2,6 @@
 
 import datetime as dt
 from itertools import groupby
-from typing import cast
 from uuid import UUID
 
 from django.db import transaction
@@ -50,10 +49,10 @@ def count_spending(organisation_id: UUID) -> None:
     with transaction.atomic():
         lock_wallet(organisation_id)
         grants = list(grants_left(organisation_id))
-        [(now,)] = cast(list[tuple[dt.datetime]], execute(sql.database_time()))
+        [(now,)] = execute(sql.database_time())
         edges = [edge for edge, _ in groupby(grant.expires_at for grant in grants) if edge]
         edges = [edge for edge in edges if edge <= now]
-        [(last,)] = cast(list[tuple[int]], execute(sql.last_entry()))
+        [(last,)] = execute(sql.last_entry())
         mark, made = PromoMark.objects.get_or_create(
             organisation_id=organisation_id, defaults={"entry_id": last}
         )
@@ -90,7 +89,7 @@ def _left() -> QuerySet[PromoGrant]:
 def _count(grants: list[PromoGrant], edges: list[dt.datetime], entry_id: int, last: int) -> None:
     owner = grants[0].organisation_id
     rows = execute(sql.spent_since(owner, entry_id, [edge.isoformat() for edge in edges]))
-    spent = {cast(int, step): cast(int, nano) for step, nano in rows}
+    spent: dict[int, int] = dict(rows)
     left = [
         Left(
             one.id,
@@ -113,7 +112,7 @@ def _lapse(one: PromoGrant) -> None:
     owner = one.organisation_id
     [(protected,)] = execute(sql.held_since_before(owner, one.expires_at.isoformat()))
     available_nano = lock_wallet(owner).available_nano
-    amount_nano = lapse(one.remaining_nano, cast(int, protected), available_nano)
+    amount_nano = lapse(one.remaining_nano, protected, available_nano)
     if amount_nano:
         post(lapse_promo(one.id, one.expired_nano, amount_nano, owner))
         one.expired_nano += amount_nano

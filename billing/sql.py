@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from lib.ids import id_array
+
 Parameter = str | int | UUID
 Statement = tuple[str, dict[str, Parameter]]
 
@@ -96,11 +98,6 @@ def array(values: Iterable[object]) -> str:
     these statements are the hot path.
     """
     return "{" + ",".join(map(str, values)) + "}"
-
-
-def id_array(values: Iterable[UUID]) -> str:
-    """An array literal of ids, in the form without hyphens, which takes half as long to write."""
-    return "{" + ",".join([f"{value.int:032x}" for value in values]) + "}"
 
 
 def lock_accounts(organisation_ids: Iterable[UUID]) -> Statement:

@@ -15,6 +15,7 @@ from django.db import connection
 from django.db.models import Max, Sum
 
 from accounts.models import Organisation
+from billing.ledger import execute
 from billing.models import LISTED_KINDS, StatementDay
 from lib import clock
 from lib.ids import first_id_at
@@ -95,7 +96,7 @@ def statement(organisation: Organisation, month: dt.date) -> Statement:
     ]
     closing_nano = -_kept_nano(organisation, until, live_from)
     # One statement, so that the balance and the lines tie while requests run.
-    for part, id, at, kind, actor, cause, count, nano in _rows(_STATEMENT, asked):
+    for part, id, at, kind, actor, cause, count, nano in execute((_STATEMENT, asked)):
         if part == "balance":
             closing_nano += int(nano)
         elif part == "day":
@@ -118,7 +119,7 @@ def spent_nano(organisation: Organisation, first: dt.date) -> int:
     live_from = max(first, newest + dt.timedelta(days=1)) if newest else first
     kept_nano = _kept_nano(organisation, first, live_from)
     asked: dict[str, Any] = {"organisation": organisation.id, "listed": list(LISTED)}
-    live = _rows(_LIVE, asked | _span("live", live_from, dt.date.max))
+    live = execute((_LIVE, asked | _span("live", live_from, dt.date.max)))
     return -kept_nano - int(live[0][0])
 
 
@@ -156,7 +157,7 @@ def _newest_day() -> dt.date | None:
 
 
 def _first_day() -> dt.date | None:
-    rows = _rows("SELECT created_at FROM billing_posting ORDER BY id LIMIT 1", {})
+    rows = execute(("SELECT created_at FROM billing_posting ORDER BY id LIMIT 1", {}))
     return rows[0][0].astimezone(dt.UTC).date() if rows else None
 
 
@@ -174,12 +175,6 @@ def _span(name: str, first: dt.date, until: dt.date) -> dict[str, Any]:
 
 def _midnight(day: dt.date) -> dt.datetime:
     return dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC)
-
-
-def _rows(text: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(text, parameters)
-        return list(cursor.fetchall())
 
 
 _WALLET: Final = "('customer:available', 'customer:held', 'customer:debt')"

@@ -7,6 +7,7 @@ import datetime as dt
 import os
 import time
 import uuid
+from collections.abc import Iterable
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUE = {letter: value for value, letter in enumerate(_ALPHABET)}
@@ -60,3 +61,8 @@ def parse_id(text: str) -> uuid.UUID | None:
             return None
         number = number * 32 + value
     return uuid.UUID(int=number) if number < 1 << 128 else None
+
+
+def id_array(values: Iterable[uuid.UUID]) -> str:
+    """An array literal of ids, in the form without hyphens: it takes half as long to write."""
+    return "{" + ",".join([f"{value.int:032x}" for value in values]) + "}"

@@ -6,10 +6,10 @@ released, and what was written of the request stays as it was (I7).
 """
 
 import datetime as dt
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.http import Http404
 from django.utils.translation import gettext
 
@@ -21,6 +21,7 @@ from billing.corrections import Borne
 from billing.rules.money import format_usd
 from lib.ids import id_text
 from usage.models import Review, SettleAs
+from usage.visibility import run
 
 COUNT_MAX: Final = 99
 
@@ -56,19 +57,19 @@ class UnderReview(NamedTuple):
 def open_reviews(actor: Actor, limit: int, before: UUID | None = None) -> list[UnderReview]:
     """What waits for a decision in all organisations, newest first, older than `before`."""
     access.require(actor, "credits.read")
-    return [UnderReview(*row) for row in _rows(_OPEN, {"limit": limit, "before": before})]
+    return [UnderReview(*row) for row in run(_OPEN, {"limit": limit, "before": before})]
 
 
 def count_open(actor: Actor) -> int:
     """How many wait, COUNT_MAX + 1 at the most."""
     access.require(actor, "credits.read")
-    ((count,),) = _rows(_COUNT, {"limit": COUNT_MAX + 1})
+    ((count,),) = run(_COUNT, {"limit": COUNT_MAX + 1})
     return int(count)
 
 
 def review_of(request_id: UUID) -> tuple[UnderReview | None, Review | None]:
     """What of a request is or was under review, and what was decided."""
-    rows = _rows(_OF_REQUEST, {"request": request_id})
+    rows = run(_OF_REQUEST, {"request": request_id})
     if not rows:
         return None, None
     found = UnderReview(*rows[0])
@@ -141,13 +142,6 @@ def _charge(found: UnderReview, settle_as: SettleAs, amount_nano: int | None) ->
         text = gettext("A request is charged no more than its bound, %(bound)s USD.")
         raise ReviewRefused("amount", text % {"bound": bound})
     return amount_nano
-
-
-def _rows(text: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(text, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
 
 
 _COLUMNS: Final = """

@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
-
-from django.db import connection
 
 from billing.rules.pricing import total_of
 from lib import clock
 from usage.models import LateTruth, TruthSource
 from usage.records import cost_of, versions_of, with_request
+from usage.visibility import run
 
 # A provider that cannot tell yet is asked every few seconds for some minutes, then ever less often
 # for a day. Who asked may have died over it.
@@ -51,14 +50,14 @@ def take_unsure(channel_ids: Iterable[UUID], limit: int) -> list[Unsure]:
     Who takes them asks; nobody else does so before they are due again.
     """
     asked = {"channels": list(channel_ids), "limit": limit}
-    rows = _run(_UNSURE, asked | {"tries": _TRIES_MAX, "patient": _PATIENT_TRIES})
+    rows = run(_UNSURE, asked | {"tries": _TRIES_MAX, "patient": _PATIENT_TRIES})
     return [Unsure(*row) for row in rows]
 
 
 def note(one: Unsure, meters: Mapping[str, int], raw_usage: str | None) -> None:
     """Keep what the provider told."""
     meters_text = json.dumps(dict(meters))
-    _run(_NOTE, {"attempt": one.attempt_id, "meters": meters_text, "raw": raw_usage})
+    run(_NOTE, {"attempt": one.attempt_id, "meters": meters_text, "raw": raw_usage})
 
 
 def to_post(limit: int) -> list[Truth]:
@@ -103,12 +102,6 @@ def mark_posted(truth: Truth) -> None:
     LateTruth.objects.filter(attempt_id=truth.attempt_id, source=truth.source).update(
         posted_at=clock.now()
     )
-
-
-def _run(text: str, parameters: Mapping[str, Any]) -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(text, parameters)
-        return cursor.fetchall() if cursor.description else []
 
 
 _UNSURE = """

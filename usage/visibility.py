@@ -92,11 +92,10 @@ def where_of(actor: Actor, action: Action, scope: Scope, period: Period | Span) 
 
 
 def run(text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
-    """Run one statement; its rows."""
+    """Run one statement; its rows, none for one that returns none."""
     with connection.cursor() as cursor:
         cursor.execute(text, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
+        return cursor.fetchall() if cursor.description else []
 
 
 # A client that stops its own request made no error, and had none.
