@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from gateway.codecs.errors import KINDS, ErrorKind, clean_upstream
-from gateway.codecs.faults import UpstreamFault, describe, error_members, retry_after_ms, text
+from gateway.codecs.faults import UpstreamFault, describe, error_members, retry_after_ms
+from gateway.codecs.raws import as_text
 
 _CONTEXT = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _FILTERED = frozenset(
@@ -89,11 +90,11 @@ def _classify(
     return describe(
         kind,
         fault,
-        clean_upstream(text(members.get("message"))),
+        clean_upstream(as_text(members.get("message"))),
         status=status,
         wait_ms=wait_ms,
-        code=text(members.get("code")) if rejected else "",
-        param=text(members.get("param")) if rejected or kind in _CLIENT_KINDS else "",
+        code=as_text(members.get("code")) if rejected else "",
+        param=as_text(members.get("param")) if rejected or kind in _CLIENT_KINDS else "",
     )
 
 
@@ -123,7 +124,7 @@ def _kind_of(words: Words, status: int, told: set[str]) -> tuple[ErrorKind, str]
 
 
 def _told(members: dict[str, Any]) -> set[str]:
-    words = {text(members.get(name)).lower() for name in ("code", "type")}
+    words = {as_text(members.get(name)).lower() for name in ("code", "type")}
     inner = members.get("innererror")
     if isinstance(inner, dict) and inner.get("code") == "ResponsibleAIPolicyViolation":
         words.add("content_filter")

@@ -90,11 +90,6 @@ def error_members(body: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def text(value: Any) -> str:
-    """A text, "" for all else."""
-    return value if isinstance(value, str) else ""
-
-
 def retry_after_ms(headers: Mapping[str, str], now_s: int | None) -> int | None:
     """The exact wait in ms before the one in seconds before a date; junk is no wait (F8)."""
     exact = milliseconds(headers.get("retry-after-ms", ""), 1)

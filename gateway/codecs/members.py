@@ -5,13 +5,14 @@ list `invalid_value` (422), what is due and absent `missing_parameter` (400); ea
 """
 
 from collections.abc import Iterable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
 from gateway.codecs.errors import ErrorKind, RequestFault, quote_value
 
 _T = TypeVar("_T")
+_TOOL_NAME_CHARACTERS_MAX: Final = 64
 
 
 class Members:
@@ -81,6 +82,14 @@ class Members:
         if value is None:
             return None
         self.refuse_value(name, "must be one of " + ", ".join(map(str, allowed)))
+
+    def tool_name(self) -> str:
+        """The `name` of a function or tool of the client's."""
+        name = self.due("name", self.text("name"))
+        plain = name.replace("_", "a").replace("-", "a")
+        if not (plain.isascii() and plain.isalnum() and len(name) <= _TOOL_NAME_CHARACTERS_MAX):
+            self.refuse_value("name", "must be 1 to 64 letters, digits, _ or -")
+        return name
 
     def object(self, name: str) -> "Members | None":
         """A JSON object."""

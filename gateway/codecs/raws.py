@@ -1,4 +1,4 @@
-"""Members of an answer that are kept as the JSON that they came as."""
+"""JSON of others, taken as it comes: raw members, and what a value of any type can be read as."""
 
 from typing import Any, Final
 
@@ -35,3 +35,40 @@ def members_of(raw: msgspec.Raw | bytes | None) -> dict[str, Any]:
 def dicts(value: Any) -> list[dict[str, Any]]:
     """The objects of a list."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def object_of(value: Any) -> dict[str, Any]:
+    """An object, {} for all else."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_text(value: Any) -> str:
+    """A text, "" for all else."""
+    return value if isinstance(value, str) else ""
+
+
+def number(value: Any) -> float:
+    """A number, 0 for all else."""
+    return value if isinstance(value, int | float) else 0.0
+
+
+def byte_values(value: Any) -> tuple[int, ...] | None:
+    """The bytes of a list, None for all else."""
+    if not isinstance(value, list):
+        return None
+    return tuple(one for one in value if isinstance(one, int) and 0 <= one <= 255)
+
+
+def size(text: str) -> int:
+    """How many bytes of UTF-8 a text has."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def starts(raw: msgspec.Raw, letter: bytes) -> bool:
+    """Of which kind a raw member is: a text, an object and a list each begin with their own."""
+    return bytes(memoryview(raw)[:1]) == letter
+
+
+def present(raw: msgspec.Raw) -> bool:
+    """Whether a raw member is there, where one that is absent stands as null."""
+    return bytes(memoryview(raw)[:5]) != b"null"

@@ -274,13 +274,15 @@ class Codec(ABC, Generic[F]):
     def encoder(self, request: ChatRequest, target: Target) -> Encoder:
         """Writes a stream for the client."""
 
-    @abstractmethod
     def fail(self, decoder: Any, kind: ErrorKind, message: str, request_id: str) -> bytes:
         """What ends a forwarded stream that fails; `decoder` is the one of `decoder`."""
+        told: bytes = decoder.fail(kind, message)
+        return told
 
-    @abstractmethod
     def cut(self, decoder: Any) -> bytes:
         """What ends a forwarded stream as if it had reached its length (F18)."""
+        told: bytes = decoder.length_notice()
+        return told
 
     @abstractmethod
     def quantities(self, told: Any) -> Quantities:
@@ -527,14 +529,6 @@ class ResponsesCodec(Codec[responses_request.ChatFacts]):
     def encoder(self, request: ChatRequest, target: Target) -> Encoder:
         return responses_stream.Encoder(request)
 
-    def fail(self, decoder: Any, kind: ErrorKind, message: str, request_id: str) -> bytes:
-        told: bytes = decoder.fail(kind, message)
-        return told
-
-    def cut(self, decoder: Any) -> bytes:
-        told: bytes = decoder.length_notice()
-        return told
-
     def quantities(self, told: Any) -> Quantities:
         return responses_usage.quantities(told.usage, searches=told.searches)
 
@@ -625,10 +619,6 @@ class _Anthropic(Codec[anthropic_request.ChatFacts]):
 
     def fail(self, decoder: Any, kind: ErrorKind, message: str, request_id: str) -> bytes:
         return anthropic_errors.frame(kind, message, request_id=request_id)
-
-    def cut(self, decoder: Any) -> bytes:
-        told: bytes = decoder.length_notice()
-        return told
 
     def quantities(self, told: Any) -> Quantities:
         return anthropic_usage.quantities(told.usage)
@@ -742,14 +732,6 @@ class _Gemini(Codec[gemini_request.ChatFacts]):
 
     def encoder(self, request: ChatRequest, target: Target) -> Encoder:
         return gemini_stream.Encoder(request, array=target.array)
-
-    def fail(self, decoder: Any, kind: ErrorKind, message: str, request_id: str) -> bytes:
-        told: bytes = decoder.fail(kind, message)
-        return told
-
-    def cut(self, decoder: Any) -> bytes:
-        told: bytes = decoder.length_notice()
-        return told
 
     def quantities(self, told: Any) -> Quantities:
         return gemini_usage.quantities(told.usage)

@@ -29,7 +29,7 @@ from gateway.codecs.events import (
     ToolCallEnd,
     ToolCallStart,
 )
-from gateway.codecs.raws import ABSENT, given, value_of
+from gateway.codecs.raws import ABSENT, as_text, given, size, value_of
 
 _REASONS: dict[str, FinishReason] = {
     "end_turn": "stop",
@@ -47,10 +47,10 @@ def read_source(citation: Any, start: int | None = None, end: int | None = None)
     """The source of a citation; None when it has no address, as places in a document have none."""
     if not isinstance(citation, dict):
         return None
-    url = _text(citation.get("url")) or _text(citation.get("source"))
+    url = as_text(citation.get("url")) or as_text(citation.get("source"))
     if not url:
         return None
-    title, quote = _text(citation.get("title")), _text(citation.get("cited_text"))
+    title, quote = as_text(citation.get("title")), as_text(citation.get("cited_text"))
     return Source(url=url, title=title, start=start, end=end, quote=quote)
 
 
@@ -170,29 +170,29 @@ class BlockReader:
             return
         opened.call = self._calls
         self._calls += 1
-        self.text_bytes += _size(name)
+        self.text_bytes += size(name)
         events.append(ToolCallStart(0, opened.call, block.id or "", name))
 
     def _say(self, text: str, events: list[Event]) -> None:
         events.append(TextDelta(0, text))
-        self.text_bytes += _size(text)
+        self.text_bytes += size(text)
         self._characters += len(text)
 
     def _think(self, text: str, events: list[Event]) -> None:
         events.append(ReasoningDelta(0, text))
-        self.reasoning_bytes += _size(text)
+        self.reasoning_bytes += size(text)
 
     def _argue(self, index: int, text: str, events: list[Event]) -> None:
         """A piece of the input of a tool; that of the provider's own tools is only counted."""
         opened = self._open.get(index)
         if opened is None or opened.kind != "tool_use":
-            self.text_bytes += _size(text)
+            self.text_bytes += size(text)
             return
         opened.input = None
         self._tell(opened, text, events)
 
     def _tell(self, opened: _Open, text: str, events: list[Event]) -> None:
-        self.text_bytes += _size(text)
+        self.text_bytes += size(text)
         self._append(opened, text, events)
 
     def _append(self, opened: _Open, text: str, events: list[Event]) -> None:
@@ -207,8 +207,8 @@ def _show(block: Block, events: list[Event]) -> None:
     source = value_of(block.source)
     if not isinstance(source, dict):
         return
-    data, media_type = _text(source.get("data")), _text(source.get("media_type"))
-    url = "" if data else _text(source.get("url"))
+    data, media_type = as_text(source.get("data")), as_text(source.get("media_type"))
+    url = "" if data else as_text(source.get("url"))
     if data or url:
         events.append(ImageOutput(0, media_type, data, url))
 
@@ -216,11 +216,3 @@ def _show(block: Block, events: list[Event]) -> None:
 def _list(raw: Any) -> list[Any]:
     value = value_of(raw)
     return value if isinstance(value, list) else []
-
-
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from gateway.codecs.errors import ANTHROPIC_TYPES, KINDS, ErrorKind, clean_upstream
-from gateway.codecs.faults import WAIT_MS_MAX, UpstreamFault, describe, retry_after_ms, text
+from gateway.codecs.faults import WAIT_MS_MAX, UpstreamFault, describe, retry_after_ms
+from gateway.codecs.raws import as_text
 
 _STATUS_OF_TYPE: Mapping[str, int] = {
     "invalid_request_error": 400,
@@ -98,12 +99,12 @@ def read(
 def read_object(error: bytes) -> UpstreamFault:
     """Read an error that came inside a 200 (F23), by its own type, else `upstream_error`."""
     members = _error_members(error)
-    return _classify(_STATUS_OF_TYPE.get(text(members.get("type")), 500), members, None)
+    return _classify(_STATUS_OF_TYPE.get(as_text(members.get("type")), 500), members, None)
 
 
 def _classify(status: int, members: dict[str, Any], wait_ms: int | None) -> UpstreamFault:
-    detail = clean_upstream(text(members.get("message")))
-    kind, fault = _kind_of(status, text(members.get("type")), detail.lower())
+    detail = clean_upstream(as_text(members.get("message")))
+    kind, fault = _kind_of(status, as_text(members.get("type")), detail.lower())
     return describe(kind, fault, detail, status=status, wait_ms=wait_ms)
 
 

@@ -20,6 +20,7 @@ from gateway.codecs.asked import check_model, storable_user
 from gateway.codecs.body import NO_QUIRKS, Body, Quirks, read_body
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.members import Members
+from gateway.codecs.raws import present, starts
 
 MediaKind = Literal["image", "file"]
 
@@ -194,7 +195,7 @@ def _count_media(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int]:
     kinds: Counter[MediaKind] = Counter()
     picture_bytes = 0
     for block in _blocks(messages):
-        if not _given(block.source):
+        if not present(block.source):
             continue
         if bytes(block.type) == b'"image"':
             kinds["image"] += 1
@@ -207,24 +208,16 @@ def _count_media(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int]:
 def _blocks(items: list[msgspec.Raw]) -> Iterator[_Block]:
     """The blocks inside of these messages or blocks, at any depth (a body nests at most 64)."""
     for item in items:
-        if not _starts(item, b"{"):
+        if not starts(item, b"{"):
             continue
         block = _block.decode(item)
         yield block
         yield from _blocks(_items(block.content))
-        if _starts(block.source, b"{"):
+        if starts(block.source, b"{"):
             yield from _blocks(_items(_source.decode(block.source).content))
 
 
 def _items(content: msgspec.Raw) -> list[msgspec.Raw]:
-    if _starts(content, b"["):
+    if starts(content, b"["):
         return _raws.decode(content)
-    return [content] if _starts(content, b"{") else []
-
-
-def _starts(raw: msgspec.Raw, letter: bytes) -> bool:
-    return bytes(memoryview(raw)[:1]) == letter
-
-
-def _given(raw: msgspec.Raw) -> bool:
-    return bytes(memoryview(raw)[:5]) != b"null"
+    return [content] if starts(content, b"{") else []

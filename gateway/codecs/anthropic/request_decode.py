@@ -25,7 +25,6 @@ from gateway.codecs.members import Members, read_members
 CAP_MAX = 1_000_000_000
 BUDGET_MIN = 1_024
 _INTEGER_MAX = 2**63 - 1
-_NAME_CHARACTERS_MAX = 64
 _EFFORTS: tuple[Effort, ...] = get_args(Effort)
 _SWITCHES: dict[str, Literal["on", "off", "adaptive"]] = {
     "enabled": "on",
@@ -154,10 +153,7 @@ def _read_tool(tool: Members) -> Tool:
 
 
 def _read_function(tool: Members) -> FunctionTool:
-    name = tool.due("name", tool.text("name"))
-    plain = name.replace("_", "a").replace("-", "a")
-    if not (plain.isascii() and plain.isalnum() and len(name) <= _NAME_CHARACTERS_MAX):
-        tool.refuse_value("name", "must be 1 to 64 letters, digits, _ or -")
+    name = tool.tool_name()
     schema = tool.due("input_schema", tool.json("input_schema"))
     return FunctionTool(
         name=name,

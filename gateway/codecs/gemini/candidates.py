@@ -39,8 +39,8 @@ from gateway.codecs.events import (
 )
 from gateway.codecs.gemini.grounding import count_searches, read_queries, read_sources
 from gateway.codecs.gemini.seals import read_signature
-from gateway.codecs.gemini.wire import Answer, Call, Candidate, Part, text
-from gateway.codecs.raws import ABSENT, dicts, given, members_of
+from gateway.codecs.gemini.wire import Answer, Call, Candidate, Part
+from gateway.codecs.raws import ABSENT, as_text, dicts, given, members_of, size
 from gateway.codecs.turns import derive_id
 
 REASONS: Final[dict[str, FinishReason]] = {
@@ -156,13 +156,13 @@ class CandidateReader:
     def _read_part(self, index: int, choice: _Choice, part: Part, events: list[Event]) -> None:
         if part.text and part.thought:
             events.append(ReasoningDelta(index, part.text))
-            self.reasoning_bytes += _size(part.text)
+            self.reasoning_bytes += size(part.text)
         if part.thought_signature and self._translate:
             events.append(ReasoningSeal(index, read_signature(part.thought_signature)))
         if part.text and not part.thought:
             self._shown = True
             events.append(TextDelta(index, part.text))
-            self.text_bytes += _size(part.text)
+            self.text_bytes += size(part.text)
             if self._translate:
                 choice.said.append(part.text)
         if part.function_call is not None:
@@ -185,7 +185,7 @@ class CandidateReader:
         # The args are JSON that has been read already, so that this cannot fail.
         told = msgspec.json.format(args, indent=-1).decode()
         events.append(ToolArgumentsDelta(index, at, told))
-        self.text_bytes += _size(name) + _size(told)
+        self.text_bytes += size(name) + size(told)
         if self._translate:
             events.append(ToolCallEnd(index, at))
 
@@ -198,12 +198,12 @@ class CandidateReader:
             events.append(OpaqueDelta(index, bytes(raw)))
             return
         told = members_of(raw)
-        media_type, data = text(told.get("mimeType")), text(told.get("data"))
+        media_type, data = as_text(told.get("mimeType")), as_text(told.get("data"))
         if data and media_type.startswith("audio/"):
             events.append(AudioDelta(index, media_type, data))
         elif data:
             events.append(ImageOutput(index, media_type, data))
-        elif url := text(told.get("fileUri")):
+        elif url := as_text(told.get("fileUri")):
             events.append(ImageOutput(index, "", "", url))
 
 
@@ -238,8 +238,4 @@ def _read_logprobs(raw: msgspec.Raw) -> list[TokenLogprob]:
 def _token(one: dict[str, object]) -> tuple[str, float]:
     value = one.get("logProbability")
     known = isinstance(value, int | float) and not isinstance(value, bool)
-    return text(one.get("token")), float(value) if known else 0.0  # type: ignore[arg-type]
-
-
-def _size(said: str) -> int:
-    return len(said) if said.isascii() else len(said.encode())
+    return as_text(one.get("token")), float(value) if known else 0.0  # type: ignore[arg-type]

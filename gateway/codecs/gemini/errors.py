@@ -18,8 +18,8 @@ from gateway.codecs.faults import (
     error_members,
     milliseconds,
     retry_after_ms,
-    text,
 )
+from gateway.codecs.raws import as_text
 
 ARRAY_OPEN = b"["
 ARRAY_NEXT = b",\r\n"
@@ -120,12 +120,12 @@ def read_object(error: bytes) -> UpstreamFault:
     members = error_members(error)
     number = members.get("code")
     if not isinstance(number, int) or not 400 <= number <= 599:
-        number = _HTTP_OF.get(text(members.get("status")), 500)
+        number = _HTTP_OF.get(as_text(members.get("status")), 500)
     return _classify(number, members, _wait_ms(members))
 
 
 def _classify(status: int, members: dict[str, Any], wait_ms: int | None) -> UpstreamFault:
-    detail = clean_upstream(text(members.get("message")))
+    detail = clean_upstream(as_text(members.get("message")))
     kind, fault = _kind_of(status, members)
     rejected = kind == "provider_rejected"
     return describe(
@@ -134,15 +134,15 @@ def _classify(status: int, members: dict[str, Any], wait_ms: int | None) -> Upst
         detail,
         status=status,
         wait_ms=wait_ms,
-        code=text(members.get("status")) if rejected else "",
+        code=as_text(members.get("status")) if rejected else "",
         param=_field(members) if rejected else "",
     )
 
 
 def _kind_of(status: int, members: dict[str, Any]) -> tuple[ErrorKind, str]:
     """Kind and row of the fault table. Words about our account stand above any status."""
-    message = text(members.get("message"))
-    words = " ".join([message, *(text(one.get("reason")) for one in _details(members))])
+    message = as_text(members.get("message"))
+    words = " ".join([message, *(as_text(one.get("reason")) for one in _details(members))])
     if _BILLING.search(words):
         return "upstream_auth", "F9"
     if status == 403 and _CLIENTS_OWN.search(message):
@@ -162,7 +162,7 @@ def _kind_of(status: int, members: dict[str, Any]) -> tuple[ErrorKind, str]:
 def _wait_ms(members: dict[str, Any]) -> int | None:
     """The wait of a RetryInfo, a number of seconds such as 31s or 0.5s."""
     for one in _details(members):
-        delay = text(one.get("retryDelay"))
+        delay = as_text(one.get("retryDelay"))
         if delay.endswith("s"):
             return milliseconds(delay[:-1], 1_000)
     return None
@@ -173,7 +173,7 @@ def _field(members: dict[str, Any]) -> str:
     for one in _details(members):
         violations = one.get("fieldViolations")
         for violation in violations if isinstance(violations, list) else []:
-            field = text(violation.get("field")) if isinstance(violation, dict) else ""
+            field = as_text(violation.get("field")) if isinstance(violation, dict) else ""
             if field:
                 return field
     return ""

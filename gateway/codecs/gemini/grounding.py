@@ -15,8 +15,7 @@ from typing import Any
 import msgspec
 
 from gateway.codecs.events import Source
-from gateway.codecs.gemini.wire import text
-from gateway.codecs.raws import dicts, members_of
+from gateway.codecs.raws import as_text, dicts, members_of, object_of
 
 _GENERATION = re.compile(r"gemini-([0-9]+)")
 # From this generation on each query is billed, before it the answer as a whole.
@@ -54,7 +53,7 @@ def read_sources(grounding: msgspec.Raw, citation: msgspec.Raw, said: str) -> li
     sources: list[Source] = []
     cited: set[int] = set()
     for support in dicts(told.get("groundingSupports")):
-        start, end = _place(_object(support.get("segment")), raw_text)
+        start, end = _place(object_of(support.get("segment")), raw_text)
         indices = support.get("groundingChunkIndices")
         for at in indices if isinstance(indices, list) else []:
             if isinstance(at, int) and 0 <= at < len(chunks):
@@ -64,19 +63,21 @@ def read_sources(grounding: msgspec.Raw, citation: msgspec.Raw, said: str) -> li
     recited = members_of(citation)
     for one in dicts(recited.get("citationSources")) or dicts(recited.get("citations")):
         start, end = _place(one, raw_text)
-        sources.append(Source(text(one.get("uri")), text(one.get("title")), start, end))
+        sources.append(Source(as_text(one.get("uri")), as_text(one.get("title")), start, end))
     return [source for source in sources if source.url]
 
 
 def _read_chunk(chunk: dict[str, Any]) -> Source:
-    own = next((found for kind in _KINDS if (found := _object(chunk.get(kind)))), {})
-    return Source(text(own.get("uri")), text(own.get("title")), quote=text(own.get("text")))
+    own = next((found for kind in _KINDS if (found := object_of(chunk.get(kind)))), {})
+    return Source(
+        as_text(own.get("uri")), as_text(own.get("title")), quote=as_text(own.get("text"))
+    )
 
 
 def _place(segment: dict[str, Any], said: bytes) -> tuple[int, int] | tuple[None, None]:
     """Where a piece stands, in characters; the words win over numbers that do not fit them."""
     start, end = segment.get("startIndex", 0), segment.get("endIndex")
-    words = text(segment.get("text")).encode()
+    words = as_text(segment.get("text")).encode()
     if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start < end <= len(said):
         start, end = 0, 0
     if words and said[start:end] != words:
@@ -89,10 +90,6 @@ def _place(segment: dict[str, Any], said: bytes) -> tuple[int, int] | tuple[None
 
 def _characters(raw: bytes) -> int:
     return len(raw.decode(errors="ignore"))
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def write_grounding(citations: Iterable[Source], said: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from gateway.codecs.gemini.request_decode import decode as decode
 from gateway.codecs.gemini.request_encode import encode as encode
 from gateway.codecs.gemini.request_encode import fetched_urls as fetched_urls
 from gateway.codecs.members import Members
+from gateway.codecs.raws import starts
 
 MediaKind = Literal["image", "audio", "file", "video"]
 
@@ -206,11 +207,11 @@ def count_media(holders: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int]:
     kinds: Counter[MediaKind] = Counter()
     picture_bytes = 0
     for holder in holders:
-        if not _starts(holder, b"{"):
+        if not starts(holder, b"{"):
             continue
         for part in _parts(_holder.decode(holder).parts):
             for blob in (part.inlineData, part.inline_data, part.fileData, part.file_data):
-                if _starts(blob, b"{"):
+                if starts(blob, b"{"):
                     kind = _kind(blob)
                     kinds[kind] += 1
                     picture_bytes += len(memoryview(blob)) if kind == "image" else 0
@@ -223,7 +224,7 @@ def count_media(holders: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int]:
 def _kind(blob: msgspec.Raw) -> MediaKind:
     typed = _typed.decode(blob)
     for raw in (typed.mimeType, typed.mime_type):
-        word = msgspec.json.decode(raw) if _starts(raw, b'"') else ""
+        word = msgspec.json.decode(raw) if starts(raw, b'"') else ""
         if word:
             return _MEDIA_KINDS.get(word.partition("/")[0].lower(), "file")
     # Only films may be named without their type.
@@ -231,9 +232,5 @@ def _kind(blob: msgspec.Raw) -> MediaKind:
 
 
 def _parts(raw: msgspec.Raw) -> list[_Part]:
-    items = [raw] if _starts(raw, b"{") else _raws.decode(raw) if _starts(raw, b"[") else []
-    return [_part.decode(item) for item in items if _starts(item, b"{")]
-
-
-def _starts(raw: msgspec.Raw, letter: bytes) -> bool:
-    return bytes(memoryview(raw)[:1]) == letter
+    items = [raw] if starts(raw, b"{") else _raws.decode(raw) if starts(raw, b"[") else []
+    return [_part.decode(item) for item in items if starts(item, b"{")]

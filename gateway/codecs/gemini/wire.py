@@ -81,11 +81,6 @@ def read_answer(data: bytes) -> Answer:
     return _read_loosely(data)
 
 
-def text(value: Any) -> str:
-    """A text, "" for all else."""
-    return value if isinstance(value, str) else ""
-
-
 def _read_loosely(data: bytes) -> Answer:
     """Read valid JSON of unexpected types: what can be understood is, the rest is left out."""
     try:

@@ -30,6 +30,7 @@ from gateway.codecs.events import Seal, SealOwner, Source
 from gateway.codecs.freeform import write_arguments
 from gateway.codecs.media import audio_type, read_base64, read_url, type_of_name
 from gateway.codecs.members import Members
+from gateway.codecs.raws import as_text
 from gateway.codecs.turns import derive_id
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -216,8 +217,8 @@ def read_source(cited: dict[str, Any]) -> Source:
     start, end = cited.get("start_index"), cited.get("end_index")
     known = isinstance(start, int) and isinstance(end, int) and end > 0
     return Source(
-        url=_text(cited.get("url")),
-        title=_text(cited.get("title")),
+        url=as_text(cited.get("url")),
+        title=as_text(cited.get("title")),
         start=start if known else None,
         end=end if known else None,
     )
@@ -252,7 +253,7 @@ def _seal(owner: SealOwner, entry: dict[str, Any]) -> Seal | None:
     value = entry.get("value")
     if not isinstance(value, str):
         return None
-    return Seal(owner, value, entry.get("redacted") is True, _text(entry.get("id")))
+    return Seal(owner, value, entry.get("redacted") is True, as_text(entry.get("id")))
 
 
 def _size(entry: dict[str, Any]) -> int:
@@ -281,7 +282,3 @@ def split_reasoning(text: str, sealed: list[Sealed]) -> list[list[Reasoning]]:
     if at < len(text):
         head.append(Reasoning(text[at:]))
     return before
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""

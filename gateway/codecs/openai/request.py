@@ -18,7 +18,7 @@ from gateway.codecs.errors import RequestFault, quote_value
 from gateway.codecs.openai.request_decode import decode as decode
 from gateway.codecs.openai.request_encode import encode as encode
 from gateway.codecs.openai.request_encode import fetched_urls as fetched_urls
-from gateway.codecs.raws import value_of
+from gateway.codecs.raws import present, starts, value_of
 
 MediaKind = Literal["image", "audio", "file", "video"]
 
@@ -164,7 +164,7 @@ def _read_messages(body: Body) -> list[_Message]:
     if not raw.startswith(b"["):
         raise RequestFault("invalid_type", "messages", "messages must be an array")
     items = _raws.decode(raw)
-    return [_message.decode(item) if _starts(item, b"{") else _Message() for item in items]
+    return [_message.decode(item) if starts(item, b"{") else _Message() for item in items]
 
 
 def _read_bool(body: Body, name: str) -> bool:
@@ -245,27 +245,19 @@ def _count_media(messages: list[_Message]) -> tuple[Counter[MediaKind], int]:
     picture_bytes = 0
     for message in messages:
         for part in _parts(message.content):
-            if _given(part.image_url):
+            if present(part.image_url):
                 kinds["image"] += 1
                 picture_bytes += len(memoryview(part.image_url))
-            kinds["audio"] += _given(part.input_audio)
-            kinds["file"] += _given(part.file)
-            kinds["video"] += _given(part.video_url)
+            kinds["audio"] += present(part.input_audio)
+            kinds["file"] += present(part.file)
+            kinds["video"] += present(part.video_url)
     return +kinds, picture_bytes
 
 
 def _parts(content: msgspec.Raw) -> list[_Part]:
-    if not _starts(content, b"["):
+    if not starts(content, b"["):
         return []
-    return [_part.decode(part) for part in _raws.decode(content) if _starts(part, b"{")]
-
-
-def _starts(raw: msgspec.Raw, letter: bytes) -> bool:
-    return bytes(memoryview(raw)[:1]) == letter
-
-
-def _given(raw: msgspec.Raw) -> bool:
-    return bytes(memoryview(raw)[:5]) != b"null"
+    return [_part.decode(part) for part in _raws.decode(content) if starts(part, b"{")]
 
 
 def _quote(raw: bytes) -> str:

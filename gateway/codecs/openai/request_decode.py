@@ -40,7 +40,6 @@ _MODALITIES = ("text", "audio", "image")
 _SWITCHES = {"enabled": "on", "disabled": "off", "auto": "adaptive", "adaptive": "adaptive"}
 _CHOICES = ("none", "auto", "required")
 _CALLABLE = ("function", "custom")
-_NAME_CHARACTERS_MAX = 64
 
 # `max_cost` is our own, `stream_options` ours to say; neither goes on.
 _KNOWN = frozenset(
@@ -265,20 +264,12 @@ def _read_tool(tool: Members) -> Tool:
     return OwnTool("openai", tool.value)
 
 
-def _read_name(function: Members) -> str:
-    name: str = function.due("name", function.text("name"))
-    plain = name.replace("_", "a").replace("-", "a")
-    if not (plain.isascii() and plain.isalnum() and len(name) <= _NAME_CHARACTERS_MAX):
-        function.refuse_value("name", "must be 1 to 64 letters, digits, _ or -")
-    return name
-
-
 def _read_freeform(tool: Members) -> FunctionTool:
     custom = tool.due("custom", tool.object("custom"))
     form = custom.object("format") or Members({})
     grammar = form.object("grammar") or Members({})
     return declare(
-        _read_name(custom),
+        custom.tool_name(),
         custom.text("description"),
         tool.value,
         grammar.text("syntax") or "",
@@ -288,7 +279,7 @@ def _read_freeform(tool: Members) -> FunctionTool:
 
 def _read_function(function: Members) -> FunctionTool:
     return FunctionTool(
-        name=_read_name(function),
+        name=function.tool_name(),
         description=function.text("description"),
         schema=function.json("parameters"),
         strict=function.boolean("strict"),

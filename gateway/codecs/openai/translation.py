@@ -41,6 +41,7 @@ from gateway.codecs.media import read_url
 from gateway.codecs.members import Members
 from gateway.codecs.openai.message_decode import Sealed, read_seals, read_source, split_reasoning
 from gateway.codecs.openai.usage import quantities
+from gateway.codecs.raws import as_text, byte_values, dicts, number, object_of
 from gateway.codecs.turns import derive_id
 from gateway.codecs.usage import Counts
 
@@ -77,13 +78,13 @@ class Translation:
         return [*told, *usages, *self._cite(0, _sources(top))]
 
     def _start(self, top: dict[str, Any]) -> Start:
-        self._id = _text(top.get("id"))
+        self._id = as_text(top.get("id"))
         return Start(
             self._id,
-            _text(top.get("model")),
+            as_text(top.get("model")),
             _integer(top.get("created")),
-            _text(top.get("service_tier")),
-            _text(top.get("system_fingerprint")),
+            as_text(top.get("service_tier")),
+            as_text(top.get("system_fingerprint")),
         )
 
     def _complete_choice(
@@ -91,7 +92,7 @@ class Translation:
     ) -> list[Event]:
         """Reasoning goes before the text of its chunk, whatever the order of the members."""
         delta = _delta(choice)
-        raw_calls = _dicts(delta.get("tool_calls"))
+        raw_calls = dicts(delta.get("tool_calls"))
         thought = [event for event in events if isinstance(event, ReasoningDelta)]
         text = "".join(event.text for event in thought)
         sealed = [self._seals(call) for call in raw_calls]
@@ -137,9 +138,9 @@ class Translation:
         yield AudioDelta(
             event.choice,
             self._audio_type,
-            _text(audio.get("data")),
-            _text(audio.get("transcript")),
-            _text(audio.get("id")),
+            as_text(audio.get("data")),
+            as_text(audio.get("transcript")),
+            as_text(audio.get("id")),
             _integer(audio.get("expires_at")),
         )
 
@@ -176,8 +177,8 @@ def _place(event: ToolCallStart, calls: list[dict[str, Any]]) -> int | None:
 
 
 def _images(index: int, delta: dict[str, Any]) -> Iterator[Event]:
-    for image in _dicts(delta.get("images")):
-        url = _text(_object(image.get("image_url")).get("url"))
+    for image in dicts(delta.get("images")):
+        url = as_text(object_of(image.get("image_url")).get("url"))
         try:
             source = read_url(url, "images")
         except RequestFault:
@@ -189,24 +190,26 @@ def _images(index: int, delta: dict[str, Any]) -> Iterator[Event]:
 
 
 def _logprobs(index: int, choice: dict[str, Any]) -> Iterator[Event]:
-    told = _object(choice.get("logprobs"))
+    told = object_of(choice.get("logprobs"))
     for name, refusal in (("content", False), ("refusal", True)):
-        tokens = tuple(_token(token) for token in _dicts(told.get(name)))
+        tokens = tuple(_token(token) for token in dicts(told.get(name)))
         if tokens:
             yield LogprobsDelta(index, tokens, refusal)
 
 
 def _token(token: dict[str, Any]) -> TokenLogprob:
     top = tuple(
-        TopLogprob(_text(one.get("token")), _number(one.get("logprob")), _bytes(one.get("bytes")))
-        for one in _dicts(token.get("top_logprobs"))
+        TopLogprob(
+            as_text(one.get("token")), number(one.get("logprob")), byte_values(one.get("bytes"))
+        )
+        for one in dicts(token.get("top_logprobs"))
     )
-    text, logprob = _text(token.get("token")), _number(token.get("logprob"))
-    return TokenLogprob(text, logprob, _bytes(token.get("bytes")), top)
+    text, logprob = as_text(token.get("token")), number(token.get("logprob"))
+    return TokenLogprob(text, logprob, byte_values(token.get("bytes")), top)
 
 
 def _annotations(delta: dict[str, Any]) -> list[Source]:
-    cited = [_object(one.get("url_citation")) for one in _dicts(delta.get("annotations"))]
+    cited = [object_of(one.get("url_citation")) for one in dicts(delta.get("annotations"))]
     return [read_source(one) for one in cited if one]
 
 
@@ -214,52 +217,30 @@ def _sources(top: dict[str, Any]) -> list[Source]:
     citations = top.get("citations")
     urls = citations if isinstance(citations, list) else []
     found = [Source(url) for url in urls if isinstance(url, str)]
-    searched = _dicts(_object(top.get("search_info")).get("search_results"))
-    found += [Source(_text(one.get("url")), _text(one.get("title"))) for one in searched]
-    for one in _dicts(top.get("web_search")):
-        quote = _text(one.get("content"))
-        found.append(Source(_text(one.get("link")), _text(one.get("title")), quote=quote))
+    searched = dicts(object_of(top.get("search_info")).get("search_results"))
+    found += [Source(as_text(one.get("url")), as_text(one.get("title"))) for one in searched]
+    for one in dicts(top.get("web_search")):
+        quote = as_text(one.get("content"))
+        found.append(Source(as_text(one.get("link")), as_text(one.get("title")), quote=quote))
     return [source for source in found if source.url]
 
 
 def _decode(data: bytes) -> dict[str, Any]:
     """What is no object, or holds numbers out of every range, tells nothing more."""
     try:
-        return _object(msgspec.json.decode(data))
+        return object_of(msgspec.json.decode(data))
     except (msgspec.DecodeError, RecursionError):
         return {}
 
 
 def _choices(top: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    return {_integer(choice.get("index")): choice for choice in _dicts(top.get("choices"))}
+    return {_integer(choice.get("index")): choice for choice in dicts(top.get("choices"))}
 
 
 def _delta(choice: dict[str, Any]) -> dict[str, Any]:
-    return _object(choice.get("delta")) or _object(choice.get("message"))
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    return object_of(choice.get("delta")) or object_of(choice.get("message"))
 
 
 def _integer(value: Any) -> int:
     known = isinstance(value, int) and not isinstance(value, bool)
     return value if known and 0 <= value < _INTEGER_MAX else 0
-
-
-def _number(value: Any) -> float:
-    return value if isinstance(value, int | float) else 0.0
-
-
-def _bytes(value: Any) -> tuple[int, ...] | None:
-    if not isinstance(value, list):
-        return None
-    return tuple(one for one in value if isinstance(one, int) and 0 <= one <= 255)

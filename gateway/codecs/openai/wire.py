@@ -19,7 +19,7 @@ from gateway.codecs.events import (
     ToolArgumentsDelta,
     ToolCallStart,
 )
-from gateway.codecs.raws import ABSENT, ReadFault, given, value_of
+from gateway.codecs.raws import ABSENT, ReadFault, given, size, value_of
 
 # Words outside the dialect's own list are those of DeepSeek and GLM (their API references, 2026).
 _REASONS: dict[str, FinishReason] = {
@@ -146,14 +146,14 @@ class ChoiceReader:
     def _read_delta(self, index: int, delta: Delta, events: list[Event]) -> None:
         if delta.content:
             events.append(TextDelta(index, delta.content))
-            self.text_bytes += _size(delta.content)
+            self.text_bytes += size(delta.content)
         # Some servers send the same reasoning under both names.
         if reasoning := delta.reasoning_content or delta.reasoning:
             events.append(ReasoningDelta(index, reasoning))
-            self.reasoning_bytes += _size(reasoning)
+            self.reasoning_bytes += size(reasoning)
         if delta.refusal:
             events.append(RefusalDelta(index, delta.refusal))
-            self.text_bytes += _size(delta.refusal)
+            self.text_bytes += size(delta.refusal)
         if delta.audio is not ABSENT and (audio := given(delta.audio)) is not None:
             events.append(OpaqueDelta(index, audio))
         if delta.function_call is not None:
@@ -168,10 +168,10 @@ class ChoiceReader:
         if at not in ids:
             ids[at] = call.id or ""
             events.append(ToolCallStart(index, at, call.id or "", function.name or ""))
-            self.text_bytes += _size(function.name or "")
+            self.text_bytes += size(function.name or "")
         if function.arguments:
             events.append(ToolArgumentsDelta(index, at, function.arguments))
-            self.text_bytes += _size(function.arguments)
+            self.text_bytes += size(function.arguments)
 
     @staticmethod
     def _place(ids: dict[int, str], call_id: str | None) -> int:
@@ -180,10 +180,6 @@ class ChoiceReader:
         if not call_id:
             return max(0, last)
         return next((at for at, known in ids.items() if known == call_id), last + 1)
-
-
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
 
 
 def _read_loosely(data: bytes) -> Answer:

@@ -19,6 +19,7 @@ from gateway.codecs.chat import Base64, Url
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.media import check_size, read_url
 from gateway.codecs.members import Members
+from gateway.codecs.raws import present, starts
 
 MediaKind = Literal["image", "audio", "file", "video"]
 
@@ -233,12 +234,12 @@ class _Reading:
         self._file_bytes = 0
 
     def read(self, i: int, raw: msgspec.Raw) -> None:
-        if not _starts(raw, b"{"):
+        if not starts(raw, b"{"):
             return
         item, path = _item.decode(raw), f"input[{i}]"
         if bytes(item.type) == b'"reasoning"' and _is_foreign(item):
             self.foreign.append(i)
-        if _starts(item.id, b'"'):
+        if starts(item.id, b'"'):
             self._read_id(item)
         for name, content in (("content", item.content), ("output", item.output)):
             for place, part in _parts(f"{path}.{name}", content):
@@ -246,7 +247,7 @@ class _Reading:
 
     def _read_id(self, item: _Item) -> None:
         kind, id_ = bytes(item.type), bytes(item.id)
-        refers = kind == b'"item_reference"' or (kind == b"null" and not _given(item.role))
+        refers = kind == b'"item_reference"' or (kind == b"null" and not present(item.role))
         if not refers:
             self._ids.add(id_)
         elif id_ not in self._ids:
@@ -254,13 +255,13 @@ class _Reading:
 
     def _read_part(self, path: str, part: _Part) -> None:
         kind = bytes(part.type)
-        if _given(part.image_url) or kind == b'"input_image"':
+        if present(part.image_url) or kind == b'"input_image"':
             self.kinds["image"] += 1
             self.binary_bytes += _size(part.image_url)
-        elif kind == b'"input_file"' or _given(part.file_data) or _given(part.file_url):
+        elif kind == b'"input_file"' or present(part.file_data) or present(part.file_url):
             self.kinds["file"] += 1
             self._read_file(path, part)
-        elif _given(part.input_audio):
+        elif present(part.input_audio):
             self.kinds["audio"] += 1
 
     def _read_file(self, path: str, part: _Part) -> None:
@@ -311,28 +312,20 @@ def read_file_source(file: Members) -> Url | Base64:
 
 
 def _parts(path: str, content: msgspec.Raw) -> Iterator[tuple[str, _Part]]:
-    if _starts(content, b"{"):
+    if starts(content, b"{"):
         yield path, _part.decode(content)
-    elif _starts(content, b"["):
+    elif starts(content, b"["):
         for j, part in enumerate(_raws.decode(content)):
-            if _starts(part, b"{"):
+            if starts(part, b"{"):
                 yield f"{path}[{j}]", _part.decode(part)
 
 
 def _text_or_odd(raw: msgspec.Raw) -> Any:
     """A text as it is; what is none becomes a number, which is refused by its type."""
-    if not _given(raw):
+    if not present(raw):
         return None
-    return msgspec.json.decode(raw) if _starts(raw, b'"') else 0
-
-
-def _starts(raw: msgspec.Raw, letter: bytes) -> bool:
-    return bytes(memoryview(raw)[:1]) == letter
-
-
-def _given(raw: msgspec.Raw) -> bool:
-    return bytes(memoryview(raw)[:5]) != b"null"
+    return msgspec.json.decode(raw) if starts(raw, b'"') else 0
 
 
 def _size(raw: msgspec.Raw) -> int:
-    return len(memoryview(raw)) if _given(raw) else 0
+    return len(memoryview(raw)) if present(raw) else 0

@@ -31,6 +31,7 @@ from gateway.codecs.events import Seal, Source
 from gateway.codecs.freeform import write_arguments
 from gateway.codecs.media import audio_type, read_base64, read_url
 from gateway.codecs.members import Members
+from gateway.codecs.raws import dicts
 from gateway.codecs.responses.facts import read_file_source
 from gateway.codecs.turns import mark_seal, read_seal
 
@@ -251,12 +252,8 @@ def image_type(item: Mapping[str, Any]) -> str:
 
 
 def _texts(parts: Any) -> list[str]:
-    found = [part.get("text") for part in _dicts(parts)]
+    found = [part.get("text") for part in dicts(parts)]
     return [text for text in found if isinstance(text, str)]
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def read_part(part: Members) -> Part:
@@ -315,7 +312,7 @@ _PARTS: Final[Mapping[str, Callable[[Members], Part]]] = {
 
 def read_annotations(part: Mapping[str, Any], base: int) -> list[Source]:
     """The citations of a text part that begins at character `base` of its turn."""
-    found = [read_annotation(one, base) for one in _dicts(part.get("annotations"))]
+    found = [read_annotation(one, base) for one in dicts(part.get("annotations"))]
     return [source for source in found if source is not None]
 
 

@@ -38,7 +38,6 @@ _OUTPUT_FORMS: Final = ("text", "json_object", "json_schema")
 _CHOICES: Final = ("none", "auto", "required")
 _CALLABLE: Final = ("function", "custom")
 _SEARCHES: Final = ("web_search", "web_search_preview")
-_NAME_CHARACTERS_MAX: Final = 64
 
 # `max_cost` is our own, `stream_options` says nothing to others.
 _KNOWN: Final = frozenset(
@@ -196,18 +195,10 @@ def _read_tool(tool: Members) -> Tool:
     return OwnTool("responses", tool.value)
 
 
-def _read_name(function: Members) -> str:
-    name: str = function.due("name", function.text("name"))
-    plain = name.replace("_", "a").replace("-", "a")
-    if not (plain.isascii() and plain.isalnum() and len(name) <= _NAME_CHARACTERS_MAX):
-        function.refuse_value("name", "must be 1 to 64 letters, digits, _ or -")
-    return name
-
-
 def _read_freeform(tool: Members) -> FunctionTool:
     form = tool.object("format") or Members({})
     return declare(
-        _read_name(tool),
+        tool.tool_name(),
         tool.text("description"),
         tool.value,
         form.text("syntax") or "",
@@ -217,7 +208,7 @@ def _read_freeform(tool: Members) -> FunctionTool:
 
 def _read_function(function: Members) -> FunctionTool:
     return FunctionTool(
-        name=_read_name(function),
+        name=function.tool_name(),
         description=function.text("description"),
         schema=function.json("parameters"),
         strict=function.boolean("strict") is not False,

@@ -35,7 +35,7 @@ from gateway.codecs.events import (
     TopLogprob,
     Usage,
 )
-from gateway.codecs.raws import ABSENT, dicts, given, members_of
+from gateway.codecs.raws import ABSENT, byte_values, dicts, given, members_of, number, size
 from gateway.codecs.responses.items_decode import image_type, read_annotation, read_mark
 from gateway.codecs.responses.usage import quantities
 from gateway.codecs.responses.wire import Response, StreamEvent, items_of, text_of
@@ -169,7 +169,7 @@ class AnswerReader:
 
     def _say(self, item: _Item, place: int, text: str) -> list[Event]:
         item.told = True
-        self.text_bytes += _size(text)
+        self.text_bytes += size(text)
         if self._translate:
             item.places.setdefault(place, self._characters)
             self._characters += len(text)
@@ -188,12 +188,12 @@ class AnswerReader:
 
     def _think(self, item: _Item, text: str) -> list[Event]:
         item.told = True
-        self.reasoning_bytes += _size(text)
+        self.reasoning_bytes += size(text)
         return [ReasoningDelta(0, text)]
 
     def _refuse(self, item: _Item, text: str) -> list[Event]:
         item.told = True
-        self.text_bytes += _size(text)
+        self.text_bytes += size(text)
         return [RefusalDelta(0, text)]
 
     def _argue(self, item: _Item, text: str) -> list[Event]:
@@ -201,7 +201,7 @@ class AnswerReader:
         if not text or item.call is None:
             return []
         item.told = True
-        self.text_bytes += _size(text)
+        self.text_bytes += size(text)
         return [ToolArgumentsDelta(0, item.call, text)]
 
     def _read_rest(self, event: StreamEvent, data: bytes) -> list[Event]:
@@ -219,7 +219,7 @@ class AnswerReader:
                 return self._cite(self._item(event), event)
             case kind if kind.endswith((".delta", ".partial_image")) and not self._translate:
                 # Code, sound, pictures: content that no text can stand for.
-                self.text_bytes += _size(event.delta or "")
+                self.text_bytes += size(event.delta or "")
                 return [OpaqueDelta(0, data)]
             case _:
                 return []
@@ -248,7 +248,7 @@ class AnswerReader:
         self._open.append(self._calls)
         self._calls += 1
         name = text_of(members, "name")
-        self.text_bytes += _size(name)
+        self.text_bytes += size(name)
         id_ = text_of(members, "call_id")
         if not id_ and self._translate:
             id_ = derive_id("call_", self._id, item.call)
@@ -294,7 +294,7 @@ class AnswerReader:
                     return [ImageOutput(0, image_type(members), result)]
                 return [] if self._translate else [OpaqueDelta(0, bytes(raw))]
             case "compaction" if not self._translate:
-                self.text_bytes += _size(text_of(members, "encrypted_content"))
+                self.text_bytes += size(text_of(members, "encrypted_content"))
                 return [OpaqueDelta(0, bytes(raw))]
             case _:
                 return []
@@ -341,11 +341,11 @@ def _logprobs(told: Any) -> list[Event]:
     tokens = tuple(
         TokenLogprob(
             text_of(token, "token"),
-            _number(token.get("logprob")),
-            _bytes(token.get("bytes")),
+            number(token.get("logprob")),
+            byte_values(token.get("bytes")),
             tuple(
                 TopLogprob(
-                    text_of(top, "token"), _number(top.get("logprob")), _bytes(top.get("bytes"))
+                    text_of(top, "token"), number(top.get("logprob")), byte_values(top.get("bytes"))
                 )
                 for top in dicts(token.get("top_logprobs"))
             ),
@@ -355,22 +355,8 @@ def _logprobs(told: Any) -> list[Event]:
     return [LogprobsDelta(0, tokens)] if tokens else []
 
 
-def _number(value: Any) -> float:
-    return value if isinstance(value, int | float) else 0.0
-
-
-def _bytes(value: Any) -> tuple[int, ...] | None:
-    if not isinstance(value, list):
-        return None
-    return tuple(one for one in value if isinstance(one, int) and 0 <= one <= 255)
-
-
 def _decode(raw: msgspec.Raw) -> Any:
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
         return None
-
-
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
