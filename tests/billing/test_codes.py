@@ -22,16 +22,6 @@ from tests.books import assert_books_balance
 USD = 10**9
 
 
-@pytest.fixture
-def dora(people: cast.Cast) -> Actor:
-    return cast.actor(people.dora)
-
-
-@pytest.fixture
-def alice(people: cast.Cast) -> Actor:
-    return cast.actor(people.alice, people.acme)
-
-
 def batch_of(dora: Actor, count: int = 1, **over: Any) -> tuple[CodeBatch, list[str]]:
     batch = codes.create_batch(dora, "Spring", 5 * USD, count, **over)
     return batch, codes.download_codes(dora, batch)

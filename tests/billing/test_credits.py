@@ -27,11 +27,6 @@ USD = 10**9
 
 
 @pytest.fixture
-def dora(people: cast.Cast) -> Actor:
-    return cast.actor(people.dora)
-
-
-@pytest.fixture
 def otto(people: cast.Cast) -> Actor:
     return cast.actor(cast.person("otto", operator=True))
 

@@ -27,11 +27,6 @@ from tests import cast
 ASKED = ("POST", "/api/v1/credits", b'{"amount":"1"}')
 
 
-@pytest.fixture
-def alice(people: cast.Cast) -> Actor:
-    return cast.actor(people.alice, people.acme)
-
-
 def test_the_second_time_gives_the_first_answer(alice: Actor) -> None:
     told = iter(range(9))
 

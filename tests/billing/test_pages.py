@@ -4,11 +4,9 @@ import csv
 import datetime as dt
 import io
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.conf import LazySettings
 from django.test import Client
 
 from accounts.models import Organisation, Role
@@ -19,7 +17,7 @@ from billing.wallets import add_opening_credit, balance
 from lib import clock
 from lib.ids import id_text
 from tests import cast
-from tests.fakes.processor import SECRET_KEY, WEBHOOK_SECRET, FakeProcessor, fake_processor
+from tests.fakes.processor import FakeProcessor
 from tests.usage.rows import admit, credit, happen
 
 USD = 10**9
@@ -32,15 +30,6 @@ PAGES = {
     "billing/alerts": "wallet.write",
     "webhooks": "webhooks.read",
 }
-
-
-@pytest.fixture
-def bank(settings: LazySettings) -> Iterator[FakeProcessor]:
-    with fake_processor() as bank:
-        settings.STRIPE_SECRET_KEY = SECRET_KEY
-        settings.STRIPE_WEBHOOK_SECRET = WEBHOOK_SECRET
-        settings.STRIPE_API_BASE = bank.url
-        yield bank
 
 
 def text_of(answer: Any) -> str:

@@ -31,16 +31,6 @@ def key(people: Cast) -> Key:
     return key
 
 
-@pytest.fixture
-def bob(people: Cast) -> Actor:
-    return cast.actor(people.bob, people.acme)
-
-
-@pytest.fixture
-def alice(people: Cast) -> Actor:
-    return cast.actor(people.alice, people.acme)
-
-
 def want(actor: Actor, budget: Budget, nano: int = 300, hours: int = 24) -> BudgetRaise:
     return raises.ask_for_more(
         actor, budget, amount_nano=nano, until=clock.now() + dt.timedelta(hours=hours),

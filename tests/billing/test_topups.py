@@ -4,11 +4,10 @@ import copy
 import itertools
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.conf import LazySettings
 from django.db import connection
 from django.test import Client
 
@@ -23,25 +22,11 @@ from outbox.models import Fact
 from tests import cast
 from tests.billing.failing import fail_each_statement
 from tests.books import assert_books_balance
-from tests.fakes.processor import SECRET_KEY, WEBHOOK_SECRET, FakeProcessor, fake_processor
+from tests.fakes.processor import FakeProcessor
 from usage.invariants import broken_invariants
 
 USD = 10**9
 Json = dict[str, Any]
-
-
-@pytest.fixture
-def bank(settings: LazySettings) -> Iterator[FakeProcessor]:
-    with fake_processor() as bank:
-        settings.STRIPE_SECRET_KEY = SECRET_KEY
-        settings.STRIPE_WEBHOOK_SECRET = WEBHOOK_SECRET
-        settings.STRIPE_API_BASE = bank.url
-        yield bank
-
-
-@pytest.fixture
-def alice(people: cast.Cast) -> Actor:
-    return cast.actor(people.alice, people.acme)
 
 
 def ordered(alice: Actor, usd: int = 25, **over: Any) -> TopUp:

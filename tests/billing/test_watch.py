@@ -1,10 +1,8 @@
 """Low balances are told once per crossing; the kept card fills the balance once, and stops."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.conf import LazySettings
 
 from accounts.access import Actor
 from billing import topups, watch
@@ -17,23 +15,9 @@ from lib.ids import new_id
 from outbox.models import Fact
 from tests import cast
 from tests.books import assert_books_balance
-from tests.fakes.processor import SECRET_KEY, WEBHOOK_SECRET, FakeProcessor, fake_processor
+from tests.fakes.processor import FakeProcessor
 
 USD = 10**9
-
-
-@pytest.fixture
-def bank(settings: LazySettings) -> Iterator[FakeProcessor]:
-    with fake_processor() as bank:
-        settings.STRIPE_SECRET_KEY = SECRET_KEY
-        settings.STRIPE_WEBHOOK_SECRET = WEBHOOK_SECRET
-        settings.STRIPE_API_BASE = bank.url
-        yield bank
-
-
-@pytest.fixture
-def alice(people: cast.Cast) -> Actor:
-    return cast.actor(people.alice, people.acme)
 
 
 def move(people: cast.Cast, usd: int) -> None:

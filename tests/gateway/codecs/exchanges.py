@@ -1,31 +1,44 @@
-"""Recorded exchanges with providers by file and id, and small bodies for tests."""
+"""Recorded exchanges with providers by file and id, what is read of a stream, small bodies."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.codecs.errors import RequestFault
-from gateway.codecs.events import Broken, UpstreamError
+from gateway.codecs.events import Broken, Event, Step, UpstreamError
 from gateway.codecs.fold import AnswerFault
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 EXPECTED: dict[str, Any] = json.loads((GOLDEN / "media" / "expected.json").read_text())
-_FOLDERS = {"openai_media": "media", "openai_chat_nonstream": "openai"}
+
+
+def load_exchange(key: str) -> dict[str, Any]:
+    """The exchange of `file.json#id`."""
+    name, _, exchange_id = key.partition("#")
+    (path,) = GOLDEN.glob(f"*/{name}")
+    exchanges = json.loads(path.read_text())["exchanges"]
+    found: dict[str, Any] = next(item for item in exchanges if item["id"] == exchange_id)
+    return found
 
 
 def exchange(key: str) -> tuple[bytes, bytes]:
     """The request and the answer of `file.json#id`, as JSON texts."""
-    name, _, exchange_id = key.partition("#")
-    stem = name.removesuffix(".json")
-    folder = _FOLDERS.get(stem, stem.partition("_")[0])
-    exchanges = json.loads((GOLDEN / folder / name).read_text())["exchanges"]
-    found = next(item for item in exchanges if item["id"] == exchange_id)
+    found = load_exchange(key)
     return (
         json.dumps(found["request"].get("body")).encode(),
         json.dumps(found["response"]["body"]).encode(),
     )
+
+
+def events_of(steps: Iterable[Step]) -> list[Event]:
+    return [event for step in steps for event in step.events]
+
+
+def raw_of(steps: Iterable[Step]) -> bytes:
+    return b"".join(step.raw for step in steps)
 
 
 def wire(**members: object) -> bytes:

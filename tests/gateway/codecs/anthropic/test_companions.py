@@ -10,7 +10,8 @@ from gateway.codecs.anthropic.companions import (
     write_models,
 )
 from gateway.codecs.errors import RequestFault
-from tests.gateway.codecs.anthropic.golden import EXPECTED, body_of, load_exchange
+from tests.gateway.codecs.anthropic.golden import EXPECTED, body_of
+from tests.gateway.codecs.exchanges import load_exchange
 
 MODELS = [ListedModel(name, name.upper(), 0) for name in "abcde"]
 

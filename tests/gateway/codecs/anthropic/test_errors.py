@@ -13,7 +13,8 @@ from gateway.codecs.anthropic.errors import (
     status_of,
 )
 from gateway.codecs.errors import ANTHROPIC_TYPES, KINDS, ErrorKind
-from tests.gateway.codecs.anthropic.golden import EXPECTED, body_of, load_exchange
+from tests.gateway.codecs.anthropic.golden import EXPECTED, body_of
+from tests.gateway.codecs.exchanges import load_exchange
 
 
 @pytest.mark.parametrize("key", EXPECTED["errors"])

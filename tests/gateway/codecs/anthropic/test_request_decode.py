@@ -17,7 +17,8 @@ from gateway.codecs.chat import (
     WebSearch,
 )
 from gateway.codecs.errors import RequestFault
-from tests.gateway.codecs.anthropic.golden import ANSWERS, load_exchange, request_of
+from tests.gateway.codecs.anthropic.golden import ANSWERS, request_of
+from tests.gateway.codecs.exchanges import load_exchange
 
 
 def read(**members: object) -> ChatRequest:

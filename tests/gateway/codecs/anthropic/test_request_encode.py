@@ -29,7 +29,8 @@ from gateway.codecs.chat import (
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.events import Seal
 from gateway.codecs.openai.request import decode as decode_openai
-from tests.gateway.codecs.anthropic.golden import ANSWERS, load_exchange, request_of
+from tests.gateway.codecs.anthropic.golden import ANSWERS, request_of
+from tests.gateway.codecs.exchanges import load_exchange
 from tests.gateway.codecs.neutral import (
     REQUEST_ID,
     json_objects,

@@ -14,8 +14,8 @@ from tests.gateway.codecs.anthropic.golden import (
     body_of,
     check_told,
     check_usage,
-    load_exchange,
 )
+from tests.gateway.codecs.exchanges import load_exchange
 
 
 @pytest.mark.parametrize("key", ANSWERS)

@@ -35,20 +35,13 @@ from tests.gateway.codecs.anthropic.golden import (
     check_usage,
 )
 from tests.gateway.codecs.anthropic.wire_events import check_grammar, read_frames
+from tests.gateway.codecs.exchanges import events_of, raw_of
 
 
 def run(*chunks: bytes, translate: bool = True, answer_tool: str = "") -> list[Step]:
     decoder = Decoder(translate=translate, answer_tool=answer_tool)
     steps = [step for chunk in chunks for step in decoder.feed(chunk)]
     return steps + decoder.end()
-
-
-def events_of(steps: list[Step]) -> list[Event]:
-    return [event for step in steps for event in step.events]
-
-
-def raw_of(steps: list[Step]) -> bytes:
-    return b"".join(step.raw for step in steps)
 
 
 def frame(kind: str, **members: object) -> bytes:

@@ -21,7 +21,7 @@ from gateway.codecs.events import (
     Usage,
 )
 from gateway.codecs.usage import Counts
-from tests.gateway.codecs.exchanges import wire
+from tests.gateway.codecs.exchanges import events_of, raw_of, wire
 from tests.gateway.codecs.neutral import RECEIVED_AT, REQUEST_ID
 
 USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
@@ -60,14 +60,6 @@ def run(*chunks: bytes, usage_asked: bool = True, choices: int = 2) -> list[Step
     decoder = Decoder(usage_asked=usage_asked, choices=choices)
     steps = [step for one in chunks for step in decoder.feed(one)]
     return steps + decoder.end() + decoder.end() + decoder.feed(b"data: {}\n\n")
-
-
-def events_of(steps: list[Step]) -> list[Event]:
-    return [event for step in steps for event in step.events]
-
-
-def raw_of(steps: list[Step]) -> bytes:
-    return b"".join(step.raw for step in steps)
 
 
 def test_a_stream_cut_anywhere_tells_the_same_and_goes_on_as_it_came() -> None:

@@ -1,14 +1,13 @@
 """Recorded answers of Google, and what each of them must be read as."""
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from gateway.codecs.chat import Audio, Base64, ChatAnswer, Image, Reasoning, Text, ToolCall
-from gateway.codecs.events import Event
 from gateway.codecs.gemini.stream import Decoder, Step
 from gateway.codecs.usage import Counts
+from tests.gateway.codecs.exchanges import load_exchange
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "gemini"
 EXPECTED: dict[str, Any] = json.loads((GOLDEN / "expected.json").read_text())
@@ -16,13 +15,6 @@ ARRAY = "gemini_nonstream.json#stream_without_alt_sse"
 SSE = "gemini_stream_thoughts_function_call.sse"
 STREAMS = [SSE, ARRAY]
 ANSWERS = [name for name in EXPECTED["codec"] if "#" in name]
-
-
-def load_exchange(key: str) -> dict[str, Any]:
-    name, _, exchange_id = key.partition("#")
-    exchanges = json.loads((GOLDEN / name).read_text())["exchanges"]
-    found: dict[str, Any] = next(item for item in exchanges if item["id"] == exchange_id)
-    return found
 
 
 def body_of(response: dict[str, Any]) -> bytes:
@@ -41,14 +33,6 @@ def run(*chunks: bytes, translate: bool = False, choices: int = 1) -> list[Step]
     decoder = Decoder(choices=choices, translate=translate, request_id="r")
     steps = [step for chunk in chunks for step in decoder.feed(chunk)]
     return steps + decoder.end()
-
-
-def events_of(steps: Iterable[Step]) -> list[Event]:
-    return [event for step in steps for event in step.events]
-
-
-def raw_of(steps: Iterable[Step]) -> bytes:
-    return b"".join(step.raw for step in steps)
 
 
 def frame(*parts: object, finish: str | None = None, **more: Any) -> bytes:

@@ -10,7 +10,8 @@ from gateway.codecs.errors import RequestFault
 from gateway.codecs.gemini import count_tokens, embed, models_list
 from gateway.codecs.gemini.models_list import ListedModel
 from tests.gateway.codecs import neutral
-from tests.gateway.codecs.gemini.golden import load, load_exchange
+from tests.gateway.codecs.exchanges import load_exchange
+from tests.gateway.codecs.gemini.golden import load
 
 CONTENTS = [{"parts": [{"text": "hello"}]}]
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.codecs.errors import GEMINI_STATUSES, KINDS, ErrorKind
 from gateway.codecs.gemini.errors import element, frame, read, read_object, render, status_of
-from tests.gateway.codecs.gemini.golden import EXPECTED, body_of, load_exchange
+from tests.gateway.codecs.exchanges import load_exchange
+from tests.gateway.codecs.gemini.golden import EXPECTED, body_of
 
 
 @pytest.mark.parametrize("key", EXPECTED["errors"])

@@ -35,6 +35,7 @@ from gateway.codecs.gemini.stream import Decoder, Step
 from gateway.codecs.gemini.usage import quantities
 from gateway.codecs.turns import derive_id
 from gateway.codecs.usage import Counts
+from tests.gateway.codecs.exchanges import events_of, raw_of
 from tests.gateway.codecs.gemini.golden import (
     ARRAY,
     EXPECTED,
@@ -42,10 +43,8 @@ from tests.gateway.codecs.gemini.golden import (
     STREAMS,
     check_answer,
     check_counts,
-    events_of,
     frame,
     load,
-    raw_of,
     run,
 )
 

@@ -49,7 +49,8 @@ from gateway.codecs.gemini import response
 from gateway.codecs.gemini.stream import Encoder
 from gateway.codecs.usage import Counts
 from tests.gateway.codecs import neutral
-from tests.gateway.codecs.gemini.golden import EXPECTED, STREAMS, check_answer, events_of, load, run
+from tests.gateway.codecs.exchanges import events_of
+from tests.gateway.codecs.gemini.golden import EXPECTED, STREAMS, check_answer, load, run
 
 HIDDEN = neutral.request(dialect="gemini", reasoning=ReasoningSettings(shown=False))
 REQUEST = neutral.request(dialect="gemini")

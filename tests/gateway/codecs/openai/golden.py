@@ -21,13 +21,6 @@ NEUTRAL_TO_METERS = {
 }
 
 
-def load_exchange(key: str) -> dict[str, Any]:
-    name, _, exchange_id = key.partition("#")
-    exchanges = json.loads((GOLDEN / name).read_text())["exchanges"]
-    found: dict[str, Any] = next(item for item in exchanges if item["id"] == exchange_id)
-    return found
-
-
 def body_of(response: dict[str, Any]) -> bytes:
     if "raw_body" in response:
         return str(response["raw_body"]).encode()

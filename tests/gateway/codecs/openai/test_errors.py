@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from gateway.codecs.errors import KINDS
 from gateway.codecs.openai.errors import frame, read, read_object, render
-from tests.gateway.codecs.openai.golden import EXPECTED, body_of, load_exchange
+from tests.gateway.codecs.exchanges import load_exchange
+from tests.gateway.codecs.openai.golden import EXPECTED, body_of
 
 
 @pytest.mark.parametrize("key", EXPECTED["errors"])

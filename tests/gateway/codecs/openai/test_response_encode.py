@@ -18,8 +18,9 @@ from gateway.codecs.chat import (
 from gateway.codecs.events import FinishReason, Seal
 from gateway.codecs.fold import AnswerFault
 from gateway.codecs.openai.response import decode, encode
+from tests.gateway.codecs.exchanges import load_exchange
 from tests.gateway.codecs.neutral import RECEIVED_AT, answer, openai_answers, request
-from tests.gateway.codecs.openai.golden import ANSWERS, EXPECTED, body_of, load_exchange
+from tests.gateway.codecs.openai.golden import ANSWERS, EXPECTED, body_of
 
 CALL = ToolCall("c", "f", "{}")
 

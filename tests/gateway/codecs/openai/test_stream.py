@@ -21,6 +21,7 @@ from gateway.codecs.events import (
 )
 from gateway.codecs.openai.stream import DONE_FRAME, Decoder, Step
 from gateway.codecs.openai.usage import quantities
+from tests.gateway.codecs.exchanges import events_of, raw_of
 from tests.gateway.codecs.openai.golden import (
     EXPECTED,
     GOLDEN,
@@ -35,14 +36,6 @@ def run(*chunks: bytes, usage_asked: bool = True, choices: int = 1) -> list[Step
     decoder = Decoder(usage_asked=usage_asked, choices=choices)
     steps = [step for chunk in chunks for step in decoder.feed(chunk)]
     return steps + decoder.end()
-
-
-def events_of(steps: list[Step]) -> list[Event]:
-    return [event for step in steps for event in step.events]
-
-
-def raw_of(steps: list[Step]) -> bytes:
-    return b"".join(step.raw for step in steps)
 
 
 def chunk(delta: object = None, finish: object = None, **more: object) -> bytes:

@@ -14,13 +14,6 @@ STREAMS = [name for name in EXPECTED["codec"] if name.endswith(".sse")]
 ANSWERS = [name for name in EXPECTED["codec"] if "#" in name]
 
 
-def load_exchange(key: str) -> dict[str, Any]:
-    name, _, exchange_id = key.partition("#")
-    exchanges = json.loads((GOLDEN / name).read_text())["exchanges"]
-    found: dict[str, Any] = next(item for item in exchanges if item["id"] == exchange_id)
-    return found
-
-
 def request_of(exchange: dict[str, Any]) -> bytes:
     return json.dumps(exchange["request"]["body"]).encode()
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from gateway.codecs import media
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.responses.request import edit, read
-from tests.gateway.codecs.responses.golden import load_exchange, request_of
+from tests.gateway.codecs.exchanges import load_exchange
+from tests.gateway.codecs.responses.golden import request_of
 
 
 def body(**members: object) -> bytes:

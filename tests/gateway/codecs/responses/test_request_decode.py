@@ -20,8 +20,9 @@ from gateway.codecs.chat import (
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.freeform import declare
 from gateway.codecs.responses.request import decode
+from tests.gateway.codecs.exchanges import load_exchange
 from tests.gateway.codecs.neutral import RECEIVED_AT, REQUEST_ID
-from tests.gateway.codecs.responses.golden import load_exchange, request_of
+from tests.gateway.codecs.responses.golden import request_of
 
 
 def read(**members: Any) -> ChatRequest:

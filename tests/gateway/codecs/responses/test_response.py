@@ -30,6 +30,7 @@ from gateway.codecs.fold import AnswerFault
 from gateway.codecs.responses.response import decode, encode, read
 from gateway.codecs.usage import Counts
 from tests.gateway.codecs import neutral
+from tests.gateway.codecs.exchanges import load_exchange
 from tests.gateway.codecs.neutral import answer, names, request, words
 from tests.gateway.codecs.responses.golden import (
     ANSWERS,
@@ -37,7 +38,6 @@ from tests.gateway.codecs.responses.golden import (
     body_of,
     check_told,
     check_usage,
-    load_exchange,
 )
 from tests.openapi import check
 

@@ -34,6 +34,7 @@ from gateway.codecs.events import (
 from gateway.codecs.responses.stream import Decoder
 from gateway.codecs.responses.usage import quantities
 from gateway.codecs.usage import Counts
+from tests.gateway.codecs.exchanges import events_of, raw_of
 from tests.gateway.codecs.responses.golden import (
     EXPECTED,
     GOLDEN,
@@ -47,14 +48,6 @@ def run(*chunks: bytes, translate: bool = False) -> list[Step]:
     decoder = Decoder(translate=translate)
     steps = [step for chunk in chunks for step in decoder.feed(chunk)]
     return steps + decoder.end()
-
-
-def events_of(steps: list[Step]) -> list[Event]:
-    return [event for step in steps for event in step.events]
-
-
-def raw_of(steps: list[Step]) -> bytes:
-    return b"".join(step.raw for step in steps)
 
 
 def frame(kind: str, **members: Any) -> bytes:

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from gateway.codecs.responses.usage import encode, quantities
 from gateway.codecs.usage import Counts
+from tests.gateway.codecs.exchanges import load_exchange
 from tests.gateway.codecs.neutral import counts
-from tests.gateway.codecs.responses.golden import ANSWERS, EXPECTED, check_usage, load_exchange
+from tests.gateway.codecs.responses.golden import ANSWERS, EXPECTED, check_usage
 
 
 def meters(**members: object) -> tuple[dict[str, int], tuple[str, ...]]:
