@@ -7,12 +7,11 @@ from accounts.models import Key
 from billing.credits import ask_credit
 from billing.ledger import post
 from billing.models import Account
-from billing.rules.posting import place_hold
 from billing.wallets import add_opening_credit, balance, credit_line, set_credit_line
 from lib.ids import new_id
 from tests import cast
 from tests.billing.test_sql import asked, place, resolve
-from tests.books import assert_books_balance
+from tests.books import assert_books_balance, held
 
 USD = 10**9
 
@@ -38,7 +37,7 @@ def test_holds_reach_as_far_as_the_line(key: Key) -> None:
 
 
 def test_the_database_lets_nobody_below_the_line(key: Key) -> None:
-    beyond = place_hold(new_id(), key.organisation_id, 1_501)
+    beyond = held(new_id(), key.organisation_id, 1_501)
     with pytest.raises(IntegrityError, match="not_negative"), transaction.atomic():
         post(beyond)
     with pytest.raises(IntegrityError, match="overdraft_of_available"), transaction.atomic():
