@@ -24,6 +24,8 @@ Scope = Literal["organisation", "team", "user", "key", "model", "project", "tag"
 Period = Literal["hour", "day", "week", "month", "total"]
 
 PERIODS: Final[tuple[Period, ...]] = ("hour", "day", "week", "month", "total")
+# Labels that a request or its key carries, and that a budget can be for.
+LABEL_SCOPES: Final[tuple[Scope, ...]] = ("project", "tag", "customer")
 FOREVER: Final = Span(
     dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 )
