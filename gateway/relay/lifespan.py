@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import FrameType
@@ -43,6 +44,8 @@ log = logging.getLogger(__name__)
 _LISTEN_RETRY_S = 1.0
 _CLOSE_WAIT_S = 5.0
 _LEASE_RENEW_S = 1.0
+# Ids carry the process's clock, and statements look for them by the database's.
+_SKEW_S_MAX = 60.0
 
 
 class Lifespan:
@@ -53,6 +56,7 @@ class Lifespan:
         self.snapshot: Snapshot = EMPTY
         self.draining = False
         self._missing: int | None = None  # migrations; None before anybody has looked
+        self._skew_s = 0.0  # by how much the database's clock is ahead
         self._running = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -84,14 +88,15 @@ class Lifespan:
 
     def usable(self) -> bool:
         """Whether a paid request can be taken now: the database can be written and has what this
-        code expects, the catalogue is loaded, no ending waits on the disk, and the process is not
-        about to end."""
+        code expects, the catalogue is loaded, no ending waits on the disk, its clock is that of the
+        database, and the process is not about to end."""
         return (
             not self.draining
             and self._missing == 0
             and self.snapshot.epoch >= 0
             and self._writes.usable
             and self.parts.books.ready
+            and abs(self._skew_s) <= _SKEW_S_MAX
         )
 
     def enter(self) -> None:
@@ -117,6 +122,7 @@ class Lifespan:
                 lane.open_later()
         await self.parts.books.open_spool()
         await self._look_at_schema()
+        await self._look_at_epoch()
         await self._refresh()
         self._tasks = [
             asyncio.create_task(self._poll()),
@@ -214,12 +220,22 @@ class Lifespan:
                 await asyncio.wait_for(self._changed.wait(), self.config.epoch_poll_s)
             self._changed.clear()
             await self._look_at_schema()
-            try:
-                ((epoch,),) = await self._ask(catalogue.epoch_statement())
-            except (DatabaseAway, DatabaseRefused):
-                continue
-            if int(epoch or 0) != self.snapshot.epoch:
+            epoch = await self._look_at_epoch()
+            if epoch is not None and epoch != self.snapshot.epoch:
                 await self._refresh()
+
+    async def _look_at_epoch(self) -> int | None:
+        """The database's epoch, None while it is away; and how far our clocks are apart."""
+        asked = time.time()
+        try:
+            ((epoch, now),) = await self._ask(catalogue.epoch_statement())
+        except (DatabaseAway, DatabaseRefused):
+            return None
+        ahead_s = float(now or 0) - (asked + time.time()) / 2
+        if abs(ahead_s) > _SKEW_S_MAX >= abs(self._skew_s):
+            log.error("not ready: the database's clock is %d s ahead of this machine's", ahead_s)
+        self._skew_s = ahead_s
+        return int(epoch or 0)
 
     async def _look_at_schema(self) -> None:
         """Count the migrations that the database lacks; what was known stays when that fails."""

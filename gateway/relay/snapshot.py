@@ -168,7 +168,7 @@ def load_statement() -> Statement:
 
 
 def epoch_statement() -> Statement:
-    """One row: the epoch."""
+    """One row: the epoch, and what the database's clock says (Unix seconds)."""
     return _EPOCH, {}
 
 
@@ -314,7 +314,9 @@ _MISSING = """
     WHERE NOT EXISTS (
         SELECT FROM django_migrations done
         WHERE done.app = wanted.app AND done.name = wanted.name)"""
-_EPOCH = "SELECT coalesce((SELECT n FROM accounts_epoch WHERE id = 1), 0)"
+_EPOCH = """
+    SELECT coalesce((SELECT n FROM accounts_epoch WHERE id = 1), 0),
+           extract(epoch FROM clock_timestamp())"""
 
 _LOAD = """
     SELECT json_build_object(
