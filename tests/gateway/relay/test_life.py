@@ -263,7 +263,9 @@ def test_process_is_not_ready_while_its_clock_is_not_the_databases(own_hub: Hub)
     """Money's time is the database's; ids carry the process's, and are looked for by time."""
     own_hub.application = "tests.gateway.relay.wrong_clock"
     own_hub.launch()
-    own_hub.wait(lambda: "not ready: the database's clock" in own_hub.log(), "nothing is said of the clock")
+    own_hub.wait(
+        lambda: "not ready: the database's clock" in own_hub.log(), "nothing is said of the clock"
+    )
     assert own_hub.get("/readyz").status == 503
     assert own_hub.get("/healthz").status == 200
     own_hub.stop()
