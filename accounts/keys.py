@@ -18,6 +18,7 @@ from accounts.models import FormerSecret, Key, KeyKind, Membership, Organisation
 from accounts.rules import key_format
 from accounts.rules.limits import LimitInvalid, check_limits
 from lib import clock
+from lib.refusal import Refused
 
 _PREFIX_LENGTH = 12
 _PLAYGROUND = "Playground"
@@ -29,13 +30,8 @@ LIMITS = ("rpm", "tpm", "parallel", "endpoints", "networks", "tags", "log_conten
 """What narrows a key beside its models and its end; see `accounts.models.Key`."""
 
 
-class KeyRefused(ValueError):
-    """The key cannot be made so; `field` is the input to correct, the text says why."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.message = message
+class KeyRefused(Refused):
+    """The key cannot be made so."""
 
 
 def mint_key(

@@ -27,6 +27,7 @@ from billing.rules import budget as rules
 from billing.rules.instants import Span
 from billing.rules.money import format_usd
 from lib.ids import parse_id
+from lib.refusal import Refused
 
 TERMS: Final = ("enabled", "action", "alert_percents", "alert_forecast")
 """What of a budget can change beside its amount."""
@@ -49,13 +50,8 @@ LookBack = Callable[[Budget, dt.datetime], Past]
 """The past of a budget since an instant; who keeps the usage knows it."""
 
 
-class BudgetRefused(ValueError):
-    """The budget cannot be so; `field` is the input to correct, the text says why."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.message = message
+class BudgetRefused(Refused):
+    """The budget cannot be so."""
 
 
 class Standing(NamedTuple):

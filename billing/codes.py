@@ -30,6 +30,7 @@ from billing.rules import code_format
 from billing.rules.money import format_usd
 from lib import clock
 from lib.ids import id_text, new_id
+from lib.refusal import Refused
 from outbox.facts import put
 
 CODES_MAX: Final = 100_000
@@ -37,13 +38,8 @@ TRIES_MAX: Final = 5
 TRIES_WITHIN: Final = dt.timedelta(minutes=10)
 
 
-class CodeRefused(ValueError):
-    """The code or the batch is not taken; `field` is the input to correct, the text says why."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.message = message
+class CodeRefused(Refused):
+    """The code or the batch is not taken."""
 
 
 class TooManyTries(Exception):

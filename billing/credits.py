@@ -24,19 +24,15 @@ from billing.rules.money import format_usd, parse_usd
 from billing.rules.posting import AccountKind
 from lib import clock
 from lib.ids import id_text
+from lib.refusal import Refused
 from outbox.facts import put
 
 _REVERSIBLE: Final = frozenset({"adjust", "opening"})
 _TOGETHER: Final = dt.timedelta(hours=24)
 
 
-class CreditRefused(ValueError):
-    """The credit cannot be so; `field` is the input to correct, the text says why."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.message = message
+class CreditRefused(Refused):
+    """The credit cannot be so."""
 
 
 def limit_nano() -> int:

@@ -34,6 +34,7 @@ from billing.topups import TopUpRefused
 from lib.htmx import see_other
 from lib.ids import id_text, parse_id
 from lib.pagination import page_after
+from lib.refusal import Refused
 
 _ROWS = 50
 _EVENTS = 20
@@ -222,8 +223,8 @@ def _tried(form: forms.Form, act: Callable[[], Any]) -> Any:
     """What came of a write; None when it was refused, which the form then tells."""
     try:
         return act()
-    except (CreditRefused, CodeRefused) as refused:
-        form.add_error(refused.field if refused.field in form.fields else None, refused.message)
+    except Refused as refused:
+        refused.tell(form)
     except FormSent as sent:
         form.add_error(None, str(sent))
     except Http404:

@@ -36,6 +36,7 @@ from billing.rules.payment import NANO_PER_MINOR, Order, PaymentEvent, mismatch
 from billing.wallets import balance
 from lib import clock
 from lib.ids import id_text, parse_id
+from lib.refusal import Refused
 from outbox.facts import put
 
 AMOUNT_MIN_NANO: Final = 5 * NANO_PER_USD
@@ -43,13 +44,8 @@ AMOUNT_MAX_NANO: Final = 10_000 * NANO_PER_USD
 _UNPAID: Final = (TopUpState.ORDERED, TopUpState.PENDING)
 
 
-class TopUpRefused(ValueError):
-    """The top-up cannot be so; `field` is the input to correct, the text says why."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.message = message
+class TopUpRefused(Refused):
+    """The top-up cannot be so."""
 
 
 # Ordering ---------------------------------------------------------------------------------------

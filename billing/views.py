@@ -301,7 +301,7 @@ def _set_wallet(actor: Actor, organisation: Organisation, form: WalletForm) -> b
             amount_nano=asked["amount"],
         )
     except TopUpRefused as refused:
-        form.add_error(refused.field, refused.message)
+        refused.tell(form)
         return False
     watch.set_low_balance(actor, organisation, asked["low"])
     return True

@@ -20,30 +20,25 @@ from ninja.parser import Parser
 
 from accounts.access import KeyConflict, api_auth, public, session_actor
 from accounts.api import router as accounts_router
-from accounts.keys import KeyRefused
 from accounts.models import User
 from billing.api import router as billing_router
-from billing.budgets import BudgetRefused
-from billing.codes import CodeRefused, TooManyTries
-from billing.credits import CreditRefused
+from billing.codes import TooManyTries
 from billing.idempotency import KeyInUse, KeyInvalid, KeyReused
 from billing.operator_api import router as operator_router
 from billing.prices import PriceRefused
 from billing.processors.processor import ProcessorError
-from billing.topups import TopUpRefused
 from config import reference
 from gateway.api import router as gateway_router
 from gateway.previews import PreviewRefused
 from gateway.price_api import router as price_router
 from lib.pagination import BadCursor
+from lib.refusal import Refused
 from notify.api import router as notify_router
-from notify.endpoints import WebhookRefused
 from playground.api import router as playground_router
 from usage.api import router as usage_router
 from usage.budget_api import router as budget_router
 from usage.filters import RangeRefused
 from usage.review_api import router as review_router
-from usage.reviews import ReviewRefused
 
 _DEPTH_MAX = 64
 
@@ -259,23 +254,8 @@ def _range_refused(request: HttpRequest, error: RangeRefused) -> HttpResponse:
     return error_response(request, 422, message, code="invalid_value", param=error.field)
 
 
-@api.exception_handler(KeyRefused)
-@api.exception_handler(WebhookRefused)
-@api.exception_handler(CreditRefused)
-@api.exception_handler(CodeRefused)
-@api.exception_handler(TopUpRefused)
-@api.exception_handler(BudgetRefused)
-@api.exception_handler(ReviewRefused)
-def _refused(
-    request: HttpRequest,
-    error: KeyRefused
-    | WebhookRefused
-    | CreditRefused
-    | CodeRefused
-    | TopUpRefused
-    | BudgetRefused
-    | ReviewRefused,
-) -> HttpResponse:
+@api.exception_handler(Refused)
+def _refused(request: HttpRequest, error: Refused) -> HttpResponse:
     return error_response(request, 422, error.message, code="invalid_value", param=error.field)
 
 

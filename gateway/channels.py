@@ -22,6 +22,7 @@ from gateway.providers.overrides import CAPABILITIES
 from gateway.providers.provider import BadAddress
 from gateway.rules.breaker import BreakerRule
 from lib.ids import new_id
+from lib.refusal import Refused
 
 TIMEOUTS = {"connect": 3, "first_content": 60, "idle": 60, "total": 1800}
 """Seconds that a channel has unless it says otherwise."""
@@ -31,13 +32,8 @@ BREAKER = {
 """The same for its breaker."""
 
 
-class ChannelRefused(ValueError):
-    """The channel cannot be so; `field` is the input to correct, the text says why."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.message = message
+class ChannelRefused(Refused):
+    """The channel cannot be so."""
 
 
 class ChannelFields(TypedDict, total=False):

@@ -15,6 +15,7 @@ from accounts.models import Organisation
 from accounts.sealing import open_sealed, seal
 from lib import clock
 from lib.egress import EgressError, EgressPolicy, check_host, host_and_port
+from lib.refusal import Refused
 from notify.kinds import FOR_ORGANISATIONS
 from notify.models import Delivery, WebhookEndpoint
 from notify.rules import signing
@@ -26,13 +27,8 @@ OVERLAP: Final = dt.timedelta(hours=24)
 """How long the secret before a rotation still signs."""
 
 
-class WebhookRefused(ValueError):
-    """The webhook cannot be so; `field` is the input to correct, the text says why."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.message = message
+class WebhookRefused(Refused):
+    """The webhook cannot be so."""
 
 
 def egress_policy() -> EgressPolicy:

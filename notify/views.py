@@ -41,7 +41,7 @@ def webhook_list(request: HttpRequest, actor: Actor) -> HttpResponse:
                 actor, actor.organisation, form.cleaned_data["url"], form.cleaned_data["kinds"]
             )
         except WebhookRefused as refused:
-            form.add_error(refused.field, refused.message)
+            refused.tell(form)
         else:
             context = {"nav": "webhooks", "endpoint": endpoint, "secret": secret}
             return render(request, "notify/secret.html", context)

@@ -107,7 +107,7 @@ def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 **form.terms(),
             )
         except BudgetRefused as refused:
-            form.add_error(refused.field if refused.field in form.fields else None, refused.message)
+            refused.tell(form)
         else:
             messages.success(request, gettext("The budget is made and holds from now on."))
             return go_to(request, "budgets", slug_of(actor))
@@ -149,7 +149,7 @@ def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
                     actor, budget, amount_nano=form.cleaned_data["amount"], **form.terms()
                 )
             except BudgetRefused as refused:
-                form.add_error(refused.field, refused.message)
+                refused.tell(form)
             else:
                 messages.success(request, gettext("The budget is changed."))
                 return go_to(request, "budgets", slug_of(actor))

@@ -23,6 +23,7 @@ from lib import clock
 from lib.htmx import go_to, in_dialog, render_part
 from lib.ids import id_text, parse_id
 from lib.pagination import Page, page_after
+from lib.refusal import Refused
 from usage import budgeting
 from usage.budget_forms import KeyEditForm, NewKeyForm
 from usage.budget_views import meter_of
@@ -147,8 +148,8 @@ def key_create(request: HttpRequest, actor: Actor) -> HttpResponse:
                     **form.limits(),
                 )
                 _set_budget(actor, key, None, form)
-        except (keys.KeyRefused, budgets.BudgetRefused) as refused:
-            form.add_error(refused.field if refused.field in form.fields else None, refused.message)
+        except Refused as refused:
+            refused.tell(form)
         else:
             return _shown_once(request, key, text)
     context = {"nav": "keys", "form": form, "team": access.access_team(actor)}
@@ -203,8 +204,8 @@ def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
                     **form.limits(),
                 )
                 _set_budget(actor, key, budget, form)
-        except (keys.KeyRefused, budgets.BudgetRefused) as refused:
-            form.add_error(refused.field if refused.field in form.fields else None, refused.message)
+        except Refused as refused:
+            refused.tell(form)
         else:
             messages.success(request, gettext("Key %(name)s is changed.") % {"name": data["name"]})
             return go_to(request, "keys", slug_of(actor))

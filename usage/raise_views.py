@@ -47,7 +47,7 @@ def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
                 reason=data["reason"],
             )
         except RaiseRefused as refused:
-            form.add_error(refused.field, refused.message)
+            refused.tell(form)
         else:
             told = gettext("It is asked. You get a letter when it is decided.")
             messages.success(request, told)

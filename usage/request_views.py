@@ -75,7 +75,7 @@ def review_settle(request: HttpRequest, actor: Actor, rid: str) -> HttpResponseB
         try:
             form_answered(request, actor, asked["once"], act)
         except ReviewRefused as refused:
-            form.add_error(refused.field, refused.message)
+            refused.tell(form)
         except FormSent as sent:
             form.add_error(None, str(sent))
         else:

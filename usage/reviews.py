@@ -20,19 +20,15 @@ from billing import corrections
 from billing.corrections import Borne
 from billing.rules.money import format_usd
 from lib.ids import id_text
+from lib.refusal import Refused
 from usage.models import Review, SettleAs
 from usage.visibility import run
 
 COUNT_MAX: Final = 99
 
 
-class ReviewRefused(ValueError):
-    """The decision cannot be so; `field` is the input to correct, the text says why."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.message = message
+class ReviewRefused(Refused):
+    """The decision cannot be so."""
 
 
 class UnderReview(NamedTuple):
