@@ -123,7 +123,8 @@ def plain(connections: int) -> Work:
     systems = ALL if connections <= 128 else (NGINX, WEIR)
     if connections in (1, 128):
         systems = (*systems, BARE)
-    return Work(f"plain, {connections} connections", "plain", systems, connections)
+    count = "1 connection" if connections == 1 else f"{connections:,} connections"
+    return Work(f"plain, {count}", "plain", systems, connections)
 
 
 def _long(name: str, kind: Kind, connections: int, *, kb: int = 0, chunks: int = 0) -> Work:
