@@ -68,10 +68,19 @@ def dead_readers(hub: Hub, tenant: Tenant, body: Any, count: int) -> Iterator[No
         yield
 
 
-def stands_still(fake: FakeUpstream, count: int) -> bool:
-    """Whether so many answers are open and none of them moves any more."""
-    seen = [fake.totals() for _ in range(40)]
-    return seen[-1]["open"] == count and len({one["version"] for one in seen}) == 1
+def stands_still(hub: Hub, fake: FakeUpstream, count: int) -> bool:
+    """Whether so many answers are open, none of them moves any more, and the hub has read all that
+    was on its way to it."""
+    assert hub.process is not None
+    stat = Path(f"/proc/{hub.process.pid}/stat")
+    seen, doing = [], set()
+    for _ in range(40):
+        seen.append(fake.totals())
+        fields = stat.read_text().rpartition(")")[2].split()
+        # Its state, and the ticks of processor time that it has used.
+        doing.add((fields[0], fields[11], fields[12]))
+    still = len({one["version"] for one in seen}) == 1 and len(doing) == 1
+    return still and seen[-1]["open"] == count and fields[0] == "S"
 
 
 @pytest.mark.slow
@@ -83,10 +92,10 @@ def test_dead_readers(lonely: Hub) -> None:
         body = ask(model, stream=True, max_tokens=10_000_000)
         # The first ones also grow what all of them share.
         with dead_readers(lonely, tenant, body, 10):
-            lonely.wait(lambda: stands_still(fake, 10), "the streams go on", seconds=60)
+            lonely.wait(lambda: stands_still(lonely, fake, 10), "the streams go on", seconds=60)
             before = memory(lonely)
             with dead_readers(lonely, tenant, body, 30):
-                lonely.wait(lambda: stands_still(fake, 40), "they go on", seconds=60)
+                lonely.wait(lambda: stands_still(lonely, fake, 40), "they go on", seconds=60)
                 assert (memory(lonely) - before) / 30 <= 256 * KIB
 
 
