@@ -62,6 +62,7 @@ class Capabilities:
     The defaults are those of a model that is not known. Limits are in tokens, None unknown.
     `json` is the strictest form of output that it keeps to itself. `caching`: by itself, or up to
     the marks of the request. `dialects` are preferred, best first, before the provider's order.
+    `chat_only`: it has no completions, though other models of its provider have.
     """
 
     owner: str = ""
@@ -81,6 +82,7 @@ class Capabilities:
     dialects: tuple[Dialect, ...] = ()
     flags: frozenset[Flag] = frozenset()
     traits: frozenset[Trait] = frozenset()
+    chat_only: bool = False
 
     @property
     def temperature_max(self) -> int:
@@ -135,6 +137,19 @@ _OPENAI = Capabilities(
     inputs=_READ,
     caching="automatic",
     traits=frozenset({"files_by_responses", "search_by_responses"}),
+    chat_only=True,
+)
+# What the endpoint for completions is left with (its reference, 2026-01).
+_COMPLETING = replace(
+    _OPENAI,
+    inputs=_TEXT,
+    tools=False,
+    parallel_tools=False,
+    json="none",
+    thinking="never",
+    flags=frozenset({"no_reasoning_effort"}),
+    traits=frozenset(),
+    chat_only=False,
 )
 _GPT_5 = replace(
     _OPENAI,
@@ -430,6 +445,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_GPT_4O_AUDIO, ("gpt-4o-audio-preview*", "gpt-4o-mini-audio-preview*")),
     (_GPT_4, ("gpt-4", "gpt-4-0*")),
     (replace(_GPT_4, context_max=16_000), ("gpt-3.5*",)),
+    (_COMPLETING, ("gpt-3.5-turbo-instruct*", "davinci-002", "babbage-002")),
     (_O, ("o3*", "o4*")),
     (_O1, ("o1", "o1-20*", "o1-pro*")),
     (_O1_MINI, ("o1-mini*", "o1-preview*")),

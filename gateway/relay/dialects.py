@@ -442,6 +442,8 @@ class _OpenAI(OpenAICodec[openai_request.ChatFacts]):
 
     def searches_max(self, facts: openai_request.ChatFacts) -> int:
         body = facts.body
+        if body.members.keys().isdisjoint(_SEARCH_MEMBERS):
+            return 0
         # A model with search looks once for each choice.
         most = facts.choices if body.value("web_search_options") is not None else 0
         if (live := body.value("search_parameters")) is not None:
@@ -576,7 +578,7 @@ class _Anthropic(Codec[anthropic_request.ChatFacts]):
         return anthropic_request.edit(facts, model, output_cap=output_cap, quirks=quirks)
 
     def concerned(self, facts: anthropic_request.ChatFacts, flags: frozenset[Flag]) -> bool:
-        return anthropic_history.concern(facts.body)
+        return facts.foreign
 
     def fit(
         self, facts: anthropic_request.ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]
@@ -673,7 +675,7 @@ class _Gemini(Codec[gemini_request.ChatFacts]):
         )
 
     def concerned(self, facts: gemini_request.ChatFacts, flags: frozenset[Flag]) -> bool:
-        return gemini_history.concern(facts.body, flags)
+        return facts.foreign or (facts.calls and gemini_history.WANTS_SEALS in flags)
 
     def fit(
         self, facts: gemini_request.ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]
@@ -770,6 +772,9 @@ class _Gemini(Codec[gemini_request.ChatFacts]):
         return gemini_errors.read_object(error)
 
 
+_SEARCH_MEMBERS: Final = frozenset(
+    {"web_search_options", "search_parameters", "parameters", "enable_search", "tools"}
+)
 _OPENAI_LENGTH: Final = (
     b'data: {"id":"","object":"chat.completion.chunk","created":0,"model":"",'
     b'"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\n\n'

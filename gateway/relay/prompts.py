@@ -22,15 +22,18 @@ from gateway.codecs.completions import stream as completions_stream
 from gateway.codecs.completions.request import CompletionPlan
 from gateway.codecs.errors import ErrorKind, RequestFault
 from gateway.codecs.events import Event
+from gateway.providers.models import capabilities_of
+from gateway.providers.provider import Operation
 from gateway.relay.call import Call, Head, Outcome, Refused
 from gateway.relay.cost_told import with_cost
 from gateway.relay.deadline import Deadline
 from gateway.relay.dialects import Target
 from gateway.relay.run import Run
 from gateway.relay.text_codecs import Completions, TextFacts
+from gateway.relay.way import has_operation
 from lib.ids import id_text, new_id
 
-_NATIVE: Final = "completions"
+_NATIVE: Final[Operation] = "completions"
 
 
 class Prompts:
@@ -83,8 +86,13 @@ class Prompts:
     def _offered(self, facts: TextFacts) -> bool:
         """Whether a channel of the model has the endpoint itself."""
         snapshot = self._call.snapshot
-        routes = snapshot.routes_of(facts.model)
-        return any(_NATIVE in snapshot.channels[one.channel_id].address.urls for one in routes)
+        for route in snapshot.routes_of(facts.model):
+            channel = snapshot.channels[route.channel_id]
+            name = route.upstream_model or facts.model
+            known = capabilities_of(name, channel.provider, facts.model)
+            if has_operation(channel, _NATIVE, known):
+                return True
+        return False
 
     async def _answer_each(self, joined: "_Joined", bodies: list[bytes]) -> Outcome:
         call = self._call

@@ -164,7 +164,7 @@ class Asking:
             stream = stream or must_stream(capabilities, needs)
         thinking: JsonObject | None = None
         operation = client.operation(self._target, stream=stream)
-        offered = operation is not None and operation in channel.address.urls
+        offered = operation is not None and has_operation(channel, operation, capabilities)
         translated = dialect != client.name or stream != self._facts.stream or not offered
         if self._suffix is not None and not translated:
             upstream = upstream_of(provider, dialect, candidate.upstream_model, capabilities)
@@ -313,6 +313,12 @@ class Asking:
         except (DatabaseAway, DatabaseRefused):
             return {}
         return {id_: read_collected(content) for id_, content in found.items()}
+
+
+def has_operation(channel: Channel, operation: Operation, capabilities: Capabilities) -> bool:
+    """Whether a model of a channel has an operation as its clients ask for it."""
+    known = operation in channel.address.urls
+    return known and not (capabilities.chat_only and operation == "completions")
 
 
 def passed_headers(

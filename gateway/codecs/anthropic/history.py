@@ -13,8 +13,6 @@ from gateway.codecs.body import NO_QUIRKS, Body, Quirks
 from gateway.codecs.raws import members_of
 
 _MARKS: Final = ("openai:", "gemini:")
-# As clients write them; what is spelled otherwise is for the provider to refuse.
-_SIGNS: Final = (b'"openai:', b'"gemini:', b'"signature":""', b'"signature": ""')
 _THOUGHTS: Final = frozenset({"thinking", "redacted_thinking"})
 _ON: Final = frozenset({"enabled", "adaptive"})
 
@@ -23,9 +21,9 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.encode
 
 
-def concern(body: Body) -> bool:
-    """Whether `fit` could find anything to change."""
-    return any(sign in body.raw for sign in _SIGNS)
+def is_foreign(signature: str) -> bool:
+    """Whether this is the seal of a thought that is not this provider's."""
+    return not signature or signature.startswith(_MARKS)
 
 
 def fit(body: Body) -> Quirks:
@@ -56,10 +54,8 @@ def _without_foreign(message: msgspec.Raw) -> msgspec.Raw | None:
 
 
 def _is_foreign(block: dict[str, Any]) -> bool:
-    signature = block.get("signature")
-    if block.get("type") != "thinking" or not isinstance(signature, str):
-        return False
-    return not signature or signature.startswith(_MARKS)
+    seal = block.get("signature")
+    return block.get("type") == "thinking" and isinstance(seal, str) and is_foreign(seal)
 
 
 def _lack_thoughts(messages: list[msgspec.Raw]) -> bool:

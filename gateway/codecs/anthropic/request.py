@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from gateway.codecs.amount import read_amount
+from gateway.codecs.anthropic.history import is_foreign
 from gateway.codecs.anthropic.request_decode import CAP_MAX
 from gateway.codecs.anthropic.request_decode import decode as decode
 from gateway.codecs.anthropic.request_encode import encode as encode
@@ -37,8 +38,8 @@ class ChatFacts:
     `text_bytes` is the length of the body without its pictures, an upper bound of the tokens of
     all its text: JSON never spells text shorter than UTF-8 does, and a token has at least a byte.
     `media` counts the blocks that may cost more tokens than they have bytes, by kind.
-    `max_cost_nano` is our own field. The dialect always tells its usage, has one choice and makes
-    no sound.
+    `max_cost_nano` is our own field. `foreign` says that the history shows another provider's
+    thoughts. The dialect always tells its usage, has one choice and makes no sound.
     """
 
     body: Body
@@ -49,6 +50,7 @@ class ChatFacts:
     text_bytes: int
     media: Mapping[MediaKind, int]
     max_cost_nano: int | None
+    foreign: bool = False
     usage_asked: bool = True
     choices: int = 1
     audio_asked: bool = False
@@ -67,6 +69,7 @@ class _Block(msgspec.Struct):
     type: msgspec.Raw = _NULL
     source: msgspec.Raw = _NULL
     content: msgspec.Raw = _NULL
+    signature: msgspec.Raw = _NULL
 
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
@@ -127,7 +130,7 @@ def _read(raw: bytes, *, counting: bool) -> ChatFacts:
     max_cost_nano = _read_max_cost(members)
     if not messages:
         raise RequestFault("invalid_value", "messages", "messages must have at least 1 item")
-    media, picture_bytes = _count_media(messages)
+    media, picture_bytes, foreign = _look_through(messages)
     return ChatFacts(
         body=body,
         model=model,
@@ -137,6 +140,7 @@ def _read(raw: bytes, *, counting: bool) -> ChatFacts:
         text_bytes=len(raw) - picture_bytes,
         media=media,
         max_cost_nano=max_cost_nano,
+        foreign=foreign,
     )
 
 
@@ -186,15 +190,18 @@ def _read_user(members: Members) -> str:
     return storable_user(user) if isinstance(user, str) else ""
 
 
-def _count_media(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int]:
-    """Count pictures and documents wherever they stand, and the bytes of the pictures.
+def _look_through(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int, bool]:
+    """Count pictures and documents wherever they stand, and the bytes of the pictures; and whether
+    there is a foreign seal.
 
     What has a `source` is a picture when it says so, else a document. Odd shapes are not counted:
     the provider refuses them.
     """
     kinds: Counter[MediaKind] = Counter()
-    picture_bytes = 0
+    picture_bytes, foreign = 0, False
     for block in _blocks(messages):
+        if block.signature is not _NULL and starts(block.signature, b'"'):
+            foreign = foreign or is_foreign(msgspec.json.decode(block.signature))
         if not present(block.source):
             continue
         if bytes(block.type) == b'"image"':
@@ -202,7 +209,7 @@ def _count_media(messages: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int]:
             picture_bytes += len(memoryview(block.source))
         else:
             kinds["file"] += 1
-    return kinds, picture_bytes
+    return kinds, picture_bytes, foreign
 
 
 def _blocks(items: list[msgspec.Raw]) -> Iterator[_Block]:

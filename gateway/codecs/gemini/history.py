@@ -14,10 +14,10 @@ import msgspec
 
 from gateway.codecs.body import NO_QUIRKS, Body, Quirks
 from gateway.codecs.chat import Flag
-from gateway.codecs.gemini.seals import FOREIGN_SIGNS, UNSEALED, read_signature
+from gateway.codecs.gemini.seals import UNSEALED, read_signature
 from gateway.codecs.raws import members_of, value_of
 
-_SEALED_CALLS: Final[Flag] = "thought_seal_needed"
+WANTS_SEALS: Final[Flag] = "thought_seal_needed"
 _CALLS: Final = ("functionCall", "function_call")
 _SEALS: Final = ("thoughtSignature", "thought_signature")
 
@@ -26,20 +26,12 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.encode
 
 
-def concern(body: Body, flags: frozenset[Flag]) -> bool:
-    """Whether `fit` could find anything to change."""
-    raw = body.raw
-    if any(sign in raw for sign in FOREIGN_SIGNS):
-        return True
-    return _SEALED_CALLS in flags and (b'"functionCall"' in raw or b'"function_call"' in raw)
-
-
 def fit(body: Body, flags: frozenset[Flag]) -> Quirks:
     """The edits that fit the history to a model of these flags."""
     contents = _items(body.value("contents") or b"")
     before = [_said(content) for content in contents]
     after = [[own for part in parts if (own := _own(part)) is not None] for parts in before]
-    if _SEALED_CALLS in flags:
+    if WANTS_SEALS in flags:
         after = list(_sealed(after))
     if all(map(_same, before, after)):
         return NO_QUIRKS

@@ -22,6 +22,7 @@ from gateway.codecs.gemini.request_decode import CAP_MAX, CHOICES_MAX
 from gateway.codecs.gemini.request_decode import decode as decode
 from gateway.codecs.gemini.request_encode import encode as encode
 from gateway.codecs.gemini.request_encode import fetched_urls as fetched_urls
+from gateway.codecs.gemini.seals import read_signature
 from gateway.codecs.members import Members
 from gateway.codecs.raws import starts
 
@@ -47,8 +48,9 @@ class ChatFacts:
     `output_cap` is the client's limit in tokens for one candidate, None without one. `text_bytes`
     is the length of the body without its pictures, an upper bound of the tokens of all its text.
     `media` counts the parts that may cost more tokens than they have bytes, by kind. `audio_asked`
-    says that the answer may hold sound. `max_cost_nano` is our own field. Usage is always told, and
-    the dialect names no end user.
+    says that the answer may hold sound. `max_cost_nano` is our own field. `foreign` says that the
+    history has another provider's seals, `calls` that it has calls. Usage is always told, and the
+    dialect names no end user.
     """
 
     body: Body
@@ -60,6 +62,8 @@ class ChatFacts:
     media: Mapping[MediaKind, int]
     audio_asked: bool
     max_cost_nano: int | None
+    foreign: bool = False
+    calls: bool = False
     usage_asked: bool = True
     user: str = ""
 
@@ -74,6 +78,10 @@ class _Part(msgspec.Struct):
     file_data: msgspec.Raw = _NULL
     functionResponse: msgspec.Raw = _NULL
     function_response: msgspec.Raw = _NULL
+    functionCall: msgspec.Raw = _NULL
+    function_call: msgspec.Raw = _NULL
+    thoughtSignature: msgspec.Raw = _NULL
+    thought_signature: msgspec.Raw = _NULL
 
 
 class _Holder(msgspec.Struct):
@@ -105,17 +113,20 @@ def read(raw: bytes, *, model: str, stream: bool) -> ChatFacts:
     choices = config.integer("candidateCount", 1, CHOICES_MAX)
     max_cost = read_max_cost(body)
     system = body.value(spelling(body, "systemInstruction"))
-    media, picture_bytes = count_media([*contents, msgspec.Raw(system or b"null")])
+    reading = _Reading()
+    reading.read([*contents, msgspec.Raw(system or b"null")])
     return ChatFacts(
         body=body,
         model=model,
         stream=stream,
         output_cap=cap,
         choices=1 if choices is None else choices,
-        text_bytes=len(raw) - picture_bytes,
-        media=media,
+        text_bytes=len(raw) - reading.picture_bytes,
+        media=+reading.kinds,
         audio_asked=_asks_audio(config),
         max_cost_nano=max_cost,
+        foreign=reading.foreign,
+        calls=reading.calls,
     )
 
 
@@ -199,26 +210,38 @@ def _asks_audio(config: Members) -> bool:
     return named or config.has("speechConfig")
 
 
-def count_media(holders: list[msgspec.Raw]) -> tuple[Counter[MediaKind], int]:
-    """Count pictures, sounds, files and films of contents, and the bytes of the pictures.
+class _Reading:
+    """Counts pictures, sounds, files and films of contents, and the bytes of the pictures, and
+    looks for calls and foreign seals.
 
     A part is known by its own members. Odd shapes are not counted: the provider refuses them.
     """
-    kinds: Counter[MediaKind] = Counter()
-    picture_bytes = 0
-    for holder in holders:
-        if not starts(holder, b"{"):
-            continue
-        for part in _parts(_holder.decode(holder).parts):
-            for blob in (part.inlineData, part.inline_data, part.fileData, part.file_data):
-                if starts(blob, b"{"):
-                    kind = _kind(blob)
-                    kinds[kind] += 1
-                    picture_bytes += len(memoryview(blob)) if kind == "image" else 0
-            inner, inner_bytes = count_media([part.functionResponse, part.function_response])
-            kinds += inner
-            picture_bytes += inner_bytes
-    return kinds, picture_bytes
+
+    def __init__(self) -> None:
+        self.kinds: Counter[MediaKind] = Counter()
+        self.picture_bytes = 0
+        self.foreign = False
+        self.calls = False
+
+    def read(self, holders: list[msgspec.Raw]) -> None:
+        for holder in holders:
+            if starts(holder, b"{"):
+                for part in _parts(_holder.decode(holder).parts):
+                    self._read_part(part)
+
+    def _read_part(self, part: _Part) -> None:
+        for blob in (part.inlineData, part.inline_data, part.fileData, part.file_data):
+            if starts(blob, b"{"):
+                kind = _kind(blob)
+                self.kinds[kind] += 1
+                self.picture_bytes += len(memoryview(blob)) if kind == "image" else 0
+        self.read([part.functionResponse, part.function_response])
+        if part.functionCall is not _NULL or part.function_call is not _NULL:
+            self.calls = True
+        for seal in (part.thoughtSignature, part.thought_signature):
+            if seal is not _NULL and starts(seal, b'"'):
+                owner = read_signature(msgspec.json.decode(seal)).owner
+                self.foreign = self.foreign or owner != "gemini"
 
 
 def _kind(blob: msgspec.Raw) -> MediaKind:

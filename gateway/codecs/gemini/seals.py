@@ -16,7 +16,6 @@ from gateway.codecs.turns import read_seal
 UNSEALED: Final = "skip_thought_signature_validator"
 
 _FOREIGN: Final[tuple[SealOwner, ...]] = ("anthropic", "openai")
-_SIGN_CHARACTERS: Final = 9
 _STANDARD = str.maketrans("-_", "+/")
 
 
@@ -24,7 +23,7 @@ def read_signature(signature: str) -> Seal:
     """The seal of a `thoughtSignature`."""
     text = signature.translate(_STANDARD)
     for owner in _FOREIGN:
-        if text.startswith(_encode(f"{owner}:")[:_SIGN_CHARACTERS]):
+        if text.startswith(_encode(f"{owner}:")[:9]):
             try:
                 told = b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
             except (BinasciiError, ValueError):
@@ -46,11 +45,3 @@ def write_signature(seal: Seal) -> str:
 
 def _encode(text: str) -> str:
     return b64encode(text.encode()).decode()
-
-
-FOREIGN_SIGNS: Final = tuple(
-    f'"{sign}'.encode()
-    for owner in _FOREIGN
-    for sign in (f"{owner}:", _encode(f"{owner}:")[:_SIGN_CHARACTERS])
-)
-"""How a foreign seal begins in the bytes of a request."""

@@ -236,6 +236,18 @@ def test_a_familys_default_takes_every_input(name: str) -> None:
     assert "video" in row(name).inputs
 
 
+@pytest.mark.parametrize(
+    ("name", "only"),
+    [
+        ("gpt-4o", True), ("o4-mini", True), ("gpt-3.5-turbo", True), ("gpt-4", True),
+        ("gpt-3.5-turbo-instruct", False), ("davinci-002", False), ("gpt-oss-20b", False),
+        ("some-model", False),
+    ],
+)  # fmt: skip
+def test_models_that_only_chat(name: str, only: bool) -> None:
+    assert capabilities_of(name, provider_named("openai")).chat_only is only
+
+
 def test_gpt_oss_is_nobodys_api() -> None:
     assert find_row("openai/gpt-oss-120b") == UNKNOWN
 

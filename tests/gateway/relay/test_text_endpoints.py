@@ -385,6 +385,9 @@ def test_wrong_rankings(
 CHANNELS: dict[str, dict[str, Any]] = {
     "completions": {},
     "responses": {"provider": "xai", "upstream_model": "grok-4"},
+    # Whose provider has the endpoint, but not for these (endpoints.md, 5: a chat-only model).
+    "chat-only": {"provider": "openai", "upstream_model": "gpt-4o"},
+    "chat-only that thinks": {"provider": "openai", "upstream_model": "o4-mini"},
     "anthropic": {"provider": "anthropic", "upstream_model": "claude-sonnet-4-5-20250929"},
     "gemini": {"provider": "gemini", "upstream_model": "gemini-2.5-flash"},
 }
@@ -457,6 +460,9 @@ def test_completions_of_several_prompts(hub: Hub, fake: FakeUpstream) -> None:
         hub, fake, answer.headers["x-request-id"], "completions", price_of(answer.json()["usage"])
     )
     assert record["hold_nano"] >= record["charge_nano"]
+    apart = hub.model(fake, rates=TALK, **CHANNELS["chat-only that thinks"])
+    answer = hub.post(tenant, body | {"model": apart, "n": 1}, path="/v1/completions")
+    assert [choice["index"] for choice in answer.json()["choices"]] == [0, 1], answer.body
     asked = fake.totals()["requests"]
     chat = hub.model(fake, rates=TALK, **CHANNELS["anthropic"])
     for over, param in (

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from gateway.codecs.anthropic.history import concern, fit
+from gateway.codecs.anthropic.history import fit
+from gateway.codecs.anthropic.request import read
 from gateway.codecs.body import NO_QUIRKS, read_body
 from tests.gateway.codecs.neutral import json_objects
 
@@ -25,9 +26,10 @@ def said(*blocks: Any) -> dict[str, Any]:
 
 def told(*messages: Any, **members: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What is changed of a body, and what is named as dropped."""
-    body = read_body(json.dumps({"messages": messages, **members}).encode())
-    quirks = fit(body)
-    assert concern(body) or quirks == NO_QUIRKS
+    raw = json.dumps({"model": "m", "max_tokens": 5, "messages": messages, **members}).encode()
+    facts = read(raw)
+    quirks = fit(facts.body)
+    assert facts.foreign or quirks == NO_QUIRKS
     return {name: json.loads(raw or b"null") for name, raw in quirks.edits.items()}, quirks.dropped
 
 

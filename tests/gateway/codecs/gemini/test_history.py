@@ -9,11 +9,12 @@ from hypothesis import given
 from gateway.codecs.body import NO_QUIRKS, read_body
 from gateway.codecs.chat import Flag
 from gateway.codecs.events import Seal
-from gateway.codecs.gemini.history import concern, fit
+from gateway.codecs.gemini.history import WANTS_SEALS, fit
+from gateway.codecs.gemini.request import read
 from gateway.codecs.gemini.seals import UNSEALED, write_signature
 from tests.gateway.codecs.neutral import json_objects
 
-LEVELS: frozenset[Flag] = frozenset({"thought_seal_needed"})
+LEVELS: frozenset[Flag] = frozenset({WANTS_SEALS})
 FOREIGN = write_signature(Seal("anthropic", "x"))
 ASKED = {"role": "user", "parts": [{"text": "hi"}]}
 CALL = {"functionCall": {"name": "f", "args": {"a": 1.0}}}
@@ -27,9 +28,9 @@ def said(*parts: Any) -> dict[str, Any]:
 
 
 def told(contents: Any, *flags: Flag) -> Any:
-    body = read_body(json.dumps({"contents": contents}).encode())
-    quirks = fit(body, frozenset(flags))
-    assert concern(body, frozenset(flags)) or quirks == NO_QUIRKS
+    facts = read(json.dumps({"contents": contents}).encode(), model="m", stream=False)
+    quirks = fit(facts.body, frozenset(flags))
+    assert facts.foreign or (facts.calls and flags) or quirks == NO_QUIRKS
     assert quirks.dropped == ()
     return json.loads(quirks.edits["contents"] or b"") if quirks.edits else None
 
@@ -54,7 +55,6 @@ def test_foreign_seals_are_left_out(before: Any, after: Any) -> None:
         [ASKED, said(CALL)],
         [ASKED, said({"text": FOREIGN}), {"role": "model"}, {"role": "model", "parts": [3]}, 3],
         [{"role": "user", "parts": [THOUGHT]}],
-        3,
     ],
 )
 def test_all_else_is_untouched(contents: Any) -> None:
