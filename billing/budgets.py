@@ -138,7 +138,7 @@ def change_budget(
     _check_terms(terms)
     with transaction.atomic():
         _lock(budget.organisation_id)
-        locked = Budget.objects.get(id=budget.id)
+        locked = _living(budget)
         before = _facts(locked)
         if amount_nano is not None:
             locked.amount_nano = amount_nano
@@ -174,7 +174,7 @@ def fit_windows(budget: Budget) -> None:
 def lock_budget(budget: Budget) -> Budget:
     """The budget as it is, with no admission beside it until the caller's transaction ends."""
     _lock(budget.organisation_id)
-    return Budget.objects.select_related("organisation").get(id=budget.id)
+    return _living(budget)
 
 
 def remove_budget(actor: Actor, budget: Budget) -> None:
@@ -361,6 +361,14 @@ def _lock(organisation_id: UUID) -> None:
     execute(sql.open_accounts([organisation_id], sql.WALLET_KINDS))
     execute(sql.lock_accounts([organisation_id]))
     execute(sql.count_guards([organisation_id]))
+
+
+def _living(budget: Budget) -> Budget:
+    """The budget as it is under the lock. Http404 when it was removed meanwhile."""
+    found = Budget.objects.select_related("organisation").filter(id=budget.id).first()
+    if found is None:
+        raise Http404
+    return found
 
 
 def _fill(budget: Budget, look_back: LookBack) -> None:

@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import replace
 
 import pytest
+from django.db import transaction
 from django.http import Http404
 
 from accounts.access import SYSTEM
@@ -130,6 +131,15 @@ def test_removed_budget_frees_the_holds_that_stood_in_it(key: Key) -> None:
     budgets.remove_budget(SYSTEM, budget)
     assert not Budget.objects.exists()
     assert place(asked(key, 700, guards=2))[0][0] == "admitted"
+
+
+def test_budget_that_was_removed_meanwhile_is_not_there(key: Key) -> None:
+    budget = make(key)
+    budgets.remove_budget(SYSTEM, budget)
+    with pytest.raises(Http404):
+        budgets.change_budget(SYSTEM, budget, nothing, amount_nano=1)
+    with pytest.raises(Http404), transaction.atomic():
+        budgets.lock_budget(budget)
 
 
 def test_restored_budget_counts_what_happened_while_it_was_away(key: Key) -> None:
