@@ -75,4 +75,4 @@ def test_what_is_taken_back_uses_the_line_before_it_is_debt(people: cast.Cast, k
 def test_the_page_tells_the_line(people: cast.Cast) -> None:
     set_credit_line(people.acme, 250 * USD, actor=cast.actor(people.dora))
     page = cast.signed_in(people.alice).get("/o/acme/billing").content.decode()
-    assert "$250.00 available, of a credit line of $250.00" in page
+    assert "$250.00 available, with a credit line of $250.00" in page
