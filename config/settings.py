@@ -42,7 +42,6 @@ DATABASES = {
         "HOST": _database.pop("host", ""),
         "PORT": str(_database.pop("port", "")),
         # Persistent connections per thread leak under ASGI; the pool is per process and bounded.
-        "CONN_MAX_AGE": 0,
         "OPTIONS": {**_database, "pool": {"min_size": 0, "max_size": 8, "timeout": 5}},
         "TEST": {"TEMPLATE": "template0"},
     }
@@ -85,7 +84,6 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
-ASGI_APPLICATION = "config.asgi.application"
 APPEND_SLASH = False
 TEMPLATES = [
     {
@@ -169,7 +167,6 @@ WEBHOOK_EGRESS_ALLOW = [
     network for network in env.text("WEBHOOK_EGRESS_ALLOW", "").split(",") if network
 ]
 
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_AGE = 7 * 24 * 3600
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
@@ -206,9 +203,7 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 LANGUAGE_COOKIE_NAME = "language"
-USE_I18N = True
 FORMAT_MODULE_PATH = "config.formats"
-USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
