@@ -161,7 +161,7 @@ class CreditForm(OnceForm):
 
     def expires_at(self) -> dt.datetime | None:
         days = self.cleaned_data["days"]
-        return clock.now() + clock.days(days) if days else None
+        return clock.now() + dt.timedelta(days=days) if days else None
 
 
 class BatchForm(OnceForm):
@@ -204,4 +204,4 @@ class BatchForm(OnceForm):
 
     def expires_at(self) -> dt.datetime | None:
         days = self.cleaned_data["days"]
-        return clock.now() + clock.days(days) if days else None
+        return clock.now() + dt.timedelta(days=days) if days else None

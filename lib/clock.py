@@ -8,11 +8,3 @@ import datetime as dt
 
 def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
-
-
-def seconds(number: int) -> dt.timedelta:
-    return dt.timedelta(seconds=number)
-
-
-def days(number: int) -> dt.timedelta:
-    return dt.timedelta(days=number)

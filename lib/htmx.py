@@ -15,7 +15,7 @@ def render_part(
     request: HttpRequest,
     page: str,
     part: str,
-    context: dict[str, Any] | None = None,
+    context: dict[str, Any],
     *,
     status: int = 200,
 ) -> HttpResponse:

@@ -5,6 +5,7 @@ deliveries of new facts, `lease_due` hands out those that are due, `end_try` wri
 of one. Nothing is kept in the broker: with it emptied, what was leased becomes due again.
 """
 
+import datetime as dt
 import secrets
 from typing import Final
 from uuid import UUID
@@ -64,7 +65,7 @@ def end_try(delivery_id: UUID, *, status: int | None, error: str, ms: int, final
         elif wait is None:
             delivery.state, delivery.ended_at = DeliveryState.DEAD, now
         else:
-            delivery.due_at = now + clock.seconds(wait)
+            delivery.due_at = now + dt.timedelta(seconds=wait)
         delivery.save(update_fields=["tries", "state", "ended_at", "due_at"])
 
 
@@ -86,7 +87,7 @@ def send_again(actor: Actor, delivery: Delivery) -> Delivery:
 
 def drop_old() -> int:
     """Forget facts whose tellings all ended more than a month ago; how many rows went."""
-    edge = clock.now() - clock.days(KEPT_DAYS)
+    edge = clock.now() - dt.timedelta(days=KEPT_DAYS)
     waiting = Delivery.objects.filter(state=DeliveryState.PENDING).values("fact")
     old = Fact.objects.filter(created_at__lt=edge).exclude(taken_at=None).exclude(id__in=waiting)
     return old.delete()[0]

@@ -18,6 +18,7 @@ from config.management.yaml_source import FileInvalid, Source
 from gateway import channels, installation
 from gateway.channels import ChannelFields
 from gateway.models import Channel
+from lib.refusal import Refused
 from usage import budgeting
 from usage.models import Attempt, UsageRecord
 
@@ -52,15 +53,7 @@ class _Refused(ValueError):
     """The change is not possible; the text says why and what to do instead."""
 
 
-_REFUSALS = (
-    _Refused,
-    channels.ChannelRefused,
-    prices.PriceRefused,
-    plans.PlanRefused,
-    keys.KeyRefused,
-    budgets.BudgetRefused,
-    organisations.LastOwner,
-)
+_REFUSALS = (_Refused, Refused, prices.PriceRefused, plans.PlanRefused, organisations.LastOwner)
 
 
 def write(changes: tuple[Change, ...], source: Source) -> None:

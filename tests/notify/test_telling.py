@@ -41,7 +41,7 @@ def tell() -> int:
 
 
 def let_time_pass() -> None:
-    Delivery.objects.update(due_at=clock.now() - clock.seconds(1))
+    Delivery.objects.update(due_at=clock.now() - dt.timedelta(seconds=1))
 
 
 def made(people: cast.Cast, server: Receiver, *kinds: str) -> tuple[WebhookEndpoint, str]:
@@ -282,7 +282,7 @@ def test_facts_are_forgotten_after_a_month(people: cast.Cast, server: Receiver) 
     happen(people)
     server.statuses = [500]
     tell()
-    Fact.objects.update(created_at=clock.now() - clock.days(40))
+    Fact.objects.update(created_at=clock.now() - dt.timedelta(days=40))
     assert deliveries.drop_old() == 0  # one telling is still to come
     server.statuses = [200]
     let_time_pass()
