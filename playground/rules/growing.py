@@ -19,20 +19,18 @@ from playground.rules.markdown import (
     begins_block,
     block_id,
     closed_html,
+    end_of_prose,
     escape_text,
     in_stretches,
     open_figure,
-    piece_of_code,
+    piece_of_text,
     pieces_in_figure,
+    pieces_in_paragraph,
     render_block,
 )
 
 CHANGE_CHARACTERS: Final = 4_000
 """A change of a page is cut when its HTML is longer, where it can be: see static/js/stream.js."""
-
-_NEWLINE_AFTER: Final = 1_500
-_SPACE_AFTER: Final = 3_000
-_ANYWHERE_AFTER: Final = 4_000
 
 
 def partial(target: str, html: str, swap: str = "beforeend") -> str:
@@ -123,17 +121,10 @@ class Pieces(ABC):
 
 
 class Prose(Pieces):
-    """A piece ends at the first newline behind 1,500 characters, the first space behind 3,000, or
-    at 4,000 where there is neither, as in Chinese."""
+    """A piece is as long as in a closed paragraph."""
 
     def _end(self, piece: str, text: str, start: int) -> int:
-        size = len(piece)
-        ends = [start + _ANYWHERE_AFTER - size]
-        for sign, after in (("\n", _NEWLINE_AFTER), (" ", _SPACE_AFTER)):
-            found = text.find(sign, max(start, start + after - 1 - size))
-            if found >= 0:
-                ends.append(found + 1)
-        return min(ends) if min(ends) <= len(text) else 0
+        return end_of_prose(len(piece), text, start)
 
     def _element(self, html: str) -> str:
         return f"<span>{html}</span>"
@@ -151,7 +142,7 @@ class Code(Pieces):
         return end + 1
 
     def _element(self, html: str) -> str:
-        return piece_of_code(html)
+        return piece_of_text(html)
 
 
 class GrowingBlock(ABC):
@@ -256,8 +247,20 @@ class _GrowingText(GrowingBlock):
         return parts + partial(self._place, self._text.html(), "innerHTML")
 
     def _closing(self, whole: str) -> str | None:
+        tag, pieces = pieces_in_paragraph(whole)
+        if pieces:
+            return self._closing_in_pieces(tag, pieces)
         parts = self._parts.closing(whole)
         return None if parts is None else parts + partial(self._place, "", "delete")
+
+    def _closing_in_pieces(self, tag: str, pieces: list[str]) -> str:
+        """Each piece leaves the open text as the closed paragraph above it gets one."""
+        changes = partial(self._block, f"{tag}</p>\n", "afterbegin")
+        for number, html in enumerate(pieces):
+            changes += partial(f"{self._block}>p", piece_of_text(html))
+            if number < len(self._text):
+                changes += partial(f"{self._place}>:nth-child(1)", "", "delete")
+        return changes + partial(self._place, "", "delete")
 
 
 _LIST = re.compile(r"(<(ul|ol)(?: start=\"\d+\")?>\n)(.*)</\2>\n", re.DOTALL)

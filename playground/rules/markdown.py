@@ -8,10 +8,11 @@ chat to a third party.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,6 +51,9 @@ STRETCH = 16
 PIECE_LINES = 40
 """Lines of code that a browser lays out apart from the others."""
 
+_NEWLINE_AFTER = 1_500
+_SPACE_AFTER = 3_000
+_ANYWHERE_AFTER = 4_000
 _LEVEL_IN_ITEM = 2
 _HIGHLIGHT_ABOVE = 200_000
 _HIGHLIGHT_LINE_ABOVE = 5_000
@@ -63,7 +67,8 @@ def render_block(
     """One closed block as sanitised HTML. `id_prefix` begins the ids of its code blocks, which are
     counted from `first_code`; `loose` makes a list a loose one."""
     if len(source) > PLAIN_ABOVE and not source.lstrip().startswith(("```", "~~~")):
-        return f'<p class="plain-text">{escape_text(source)}</p>'
+        texts = "".join(piece_of_text(escape_text(text)) for text in prose_pieces(source))
+        return f"{_PLAIN}{texts}</p>\n"
     env: dict[str, Any] = {"words": words}
     markdown = _markdown()
     tokens = markdown.parse(source, env)
@@ -235,6 +240,7 @@ def _markdown() -> MarkdownIt:
     )
     markdown.inline.ruler.before("escape", "bracket_math", _bracket_math)
     markdown.core.ruler.after("inline", "task_signs", _task_signs)
+    markdown.core.ruler.after("task_signs", "long_paragraphs", _long_paragraphs)
     for name, rule in _RENDER_RULES.items():
         markdown.add_render_rule(name, rule)
     return markdown
@@ -253,6 +259,64 @@ def _task_signs(state: StateCore) -> None:
         sign = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}.get(first.content[:4])
         if first.type == "text" and sign:
             first.content = sign + first.content[4:]
+
+
+def _long_paragraphs(state: StateCore) -> None:
+    """A paragraph longer than a piece, in pieces: lines are laid out anew for all that stand in one
+    run of text."""
+    for opening, inline in pairwise(state.tokens):
+        long = len(inline.content) > _ANYWHERE_AFTER and inline.children
+        if opening.type == "paragraph_open" and long:
+            inline.children = list(_pieces_of(inline.children or []))
+
+
+def _pieces_of(children: Sequence[Token]) -> Iterator[Token]:
+    """Inline tokens with the pieces around them: each ends where no emphasis or link is open."""
+    size = depth = 0
+    cut = (Token("piece_close", "span", -1), Token("piece_open", "span", 1))
+    yield cut[1]
+    for token in children:
+        depth += token.nesting
+        apart = not depth and token.nesting == 0
+        if apart and (
+            size >= _ANYWHERE_AFTER or (token.type == "softbreak" and size >= _NEWLINE_AFTER)
+        ):
+            yield from cut
+            size = 0
+            if token.type == "softbreak":
+                continue
+        if not apart or token.type != "text":
+            size += len(token.content)
+            yield token
+            continue
+        *full, rest = prose_pieces(token.content, size)
+        for text in full:
+            yield Token("text", "", 0, content=text)
+            yield from cut
+        size = len(rest) if full else size + len(rest)
+        yield Token("text", "", 0, content=rest)
+    yield cut[0]
+
+
+def prose_pieces(text: str, size: int = 0) -> list[str]:
+    """Text in pieces, of which the first goes on one of `size` characters; the last is not full."""
+    pieces, start = [], 0
+    while end := end_of_prose(size, text, start):
+        pieces.append(text[start:end])
+        start, size = end, 0
+    return [*pieces, text[start:]]
+
+
+def end_of_prose(size: int, text: str, start: int) -> int:
+    """Where in `text`, from `start` on, a piece of `size` characters is full, 0 = nowhere: at the
+    first newline behind 1,500 characters, the first space behind 3,000, or at 4,000 where there is
+    neither, as in Chinese."""
+    ends = [start + _ANYWHERE_AFTER - size]
+    for sign, after in (("\n", _NEWLINE_AFTER), (" ", _SPACE_AFTER)):
+        found = text.find(sign, max(start, start + after - 1 - size))
+        if found >= 0:
+            ends.append(found + 1)
+    return min(ends) if min(ends) <= len(text) else 0
 
 
 def _host(url: str) -> str:
@@ -298,7 +362,7 @@ def _figure(language: str, code: str) -> str:
 
 def open_figure(language: str, pieces: str, words: MarkdownWords, id_prefix: str) -> str:
     """A block of code that is being written, as `render_block` shows it once it is closed; `pieces`
-    are `piece_of_code`s."""
+    are `piece_of_text`s."""
     return _with_copy_buttons(_figure(language, pieces), words, id_prefix)
 
 
@@ -312,12 +376,24 @@ def pieces_in_figure(html: str) -> tuple[str, list[str]]:
     return f"{head}</code>{tail}", [*(one.removesuffix("</span>") for one in pieces), last]
 
 
-def piece_of_code(html: str) -> str:
-    """One piece of a block of code."""
+def pieces_in_paragraph(html: str) -> tuple[str, list[str]]:
+    """What `render_block` made of a paragraph too long for one piece: its opening tag, and what is
+    in each piece. ("", []) of anything else."""
+    head, *pieces = html.split(_PIECE)
+    if head not in ("<p>", _PLAIN) or html.count("</p>") > 1 or not html.endswith(_END_OF_PIECES):
+        return "", []
+    last = pieces.pop().removesuffix(_END_OF_PIECES)
+    return head, [*(one.removesuffix("</span>") for one in pieces), last]
+
+
+def piece_of_text(html: str) -> str:
+    """One piece of a block of code or of a paragraph."""
     return f"{_PIECE}{html}</span>"
 
 
 _PIECE = '<span class="piece">'
+_END_OF_PIECES = "</span></p>\n"
+_PLAIN = '<p class="plain-text">'
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
@@ -328,7 +404,7 @@ def _in_pieces(code: str) -> list[str]:
     """
     lines = _LINE.findall(code) or [""]
     starts = range(0, len(lines), PIECE_LINES)
-    return [piece_of_code("".join(lines[start : start + PIECE_LINES])) for start in starts]
+    return [piece_of_text("".join(lines[start : start + PIECE_LINES])) for start in starts]
 
 
 def _highlighted(code: str, language: str) -> str:
@@ -347,6 +423,16 @@ def _highlighted(code: str, language: str) -> str:
 def _table_open(*rest: Any) -> str:
     # The table scrolls inside its own box, which the keyboard must reach.
     return '<table tabindex="0">'
+
+
+def _cell_open(self: RendererHTML, tokens: Sequence[Token], index: int, *rest: Any) -> str:
+    """The alignment as a class: a page has no style but its own."""
+    tag, style = tokens[index].tag, str(tokens[index].attrGet("style") or "")
+    aligned = next((word for word in _ALIGNED if style.endswith(word)), "")
+    return f'<{tag} class="{_ALIGNED[aligned]}">' if aligned else f"<{tag}>"
+
+
+_ALIGNED = {"right": "end", "center": "middle"}
 
 
 def _math(display: bool, block: bool = False) -> Any:
@@ -375,9 +461,13 @@ _RENDER_RULES = {
     "fence": _fence,
     "code_block": _fence,
     "table_open": _table_open,
+    "th_open": _cell_open,
+    "td_open": _cell_open,
     "math_inline": _math(False),
     "math_inline_double": _math(True),
     "math_block": _math(True, block=True),
+    "piece_open": lambda *rest: _PIECE,
+    "piece_close": lambda *rest: "</span>",
 }
 
 # The last wall ----------------------------------------------------------------------------------
@@ -401,6 +491,8 @@ _WALL: dict[str, Any] = {
         "a": {"chip"},
         "figure": {"code"},
         "p": {"math"},
+        "th": {"end", "middle"},
+        "td": {"end", "middle"},
     },
     "set_tag_attribute_values": {"a": {"target": "_blank"}},
     "url_schemes": {"http", "https", "mailto"},

@@ -10,9 +10,15 @@ const nextFrame = () => new Promise((done) => {
   requestAnimationFrame(() => setTimeout(done));
   setTimeout(done, 100); // a page out of sight paints nothing
 });
-let room = 0;
+let room = 0, waiting = 0;
+// Once for each frame, and in a task of its own: what then only has to be painted takes half as long.
+function layOut() {
+  room = 0;
+  document.querySelector("[data-log]")?.scrollHeight;
+}
 async function take(characters) {
   if (characters > room) {
+    if (room) layOut();
     await nextFrame();
     room = FRAME_CHARACTERS;
   }
@@ -43,7 +49,14 @@ async function put(changes, source) {
   }
 }
 let before = Promise.resolve();
-const inTurn = (changes, source) => (before = before.catch(() => {}).then(() => put(changes, source)));
+function inTurn(changes, source) {
+  waiting += 1;
+  before = before.catch(() => {}).then(() => put(changes, source)).finally(() => {
+    waiting -= 1;
+    if (!waiting) layOut();
+  });
+  return before;
+}
 document.addEventListener("htmx:sse:before:message", ({ target, detail }) => {
   if (wanted === "sentences") speaker ??= new Speaker(target);
   detail.cancelled = true;

@@ -22,9 +22,6 @@ pytestmark = pytest.mark.browser
 
 DONE = ".msg[data-role=assistant]:not([data-state=answering])"
 TASK_MS = 50 / 4
-# Not reached yet: a table of 150 rows is laid out and painted, and a paragraph of 40,000 characters
-# shaped at its end, in one task. Measured on a busy machine: 13.4 and 19.4 ms, 54 and 78 slowed.
-REMAINS_MS = {"tables": 16.0, "one paragraph": 24.0}
 PER_SECOND = 600
 _EVERY_MS = 10
 
@@ -60,5 +57,4 @@ def test_no_task_is_long_while_10000_tokens_come(
     stage: Stage, chromium: Browser, bob: Watched, kind: str
 ) -> None:
     longest = longest_tasks(stage, chromium, bob, kind)
-    limit = REMAINS_MS.get(kind, TASK_MS)
-    assert min(task.ms for task in longest) < limit, [str(task) for task in longest]
+    assert min(task.ms for task in longest) < TASK_MS, [str(task) for task in longest]

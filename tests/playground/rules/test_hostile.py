@@ -36,7 +36,7 @@ ATTRIBUTES = {
 SWAPS = {"beforeend", "afterbegin", "innerHTML", "outerHTML", "delete"}
 PLACE = re.compile(
     r"#(?:blocks|block|text|think|think-text|think-head|wait)-M(?:-\d+)?"
-    r"(?:>(?:ul|ol|table|tbody|figure|pre|code|:nth-child\(\d+\)))*"
+    r"(?:>(?:p|ul|ol|table|tbody|figure|pre|code|:nth-child\(\d+\)))*"
 )
 WORDS = AnswerWords()
 

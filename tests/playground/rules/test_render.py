@@ -152,6 +152,30 @@ def test_frames_applied_are_the_page_of_the_same_moment(pieces: list[str]) -> No
     assert shown == as_html(render_whole(text, MarkdownWords(), "M"))
 
 
+def test_a_long_paragraph_is_closed_piece_by_piece() -> None:
+    """What a browser has to lay out at once stays small, and nothing of the text is lost."""
+    source = "A *word* of [it](https://a.example) and `more`. " * 900
+    painter, page = AnswerPainter("M", WORDS), fresh_page()
+    apply(page, painter.paint([TextDelta(0, source)]).html)
+    closing = painter.end().html
+    changes = PARTIAL.findall(closing)
+    assert len(changes) > 10
+    drawn = [len(read(html).text()) for _, swap, html in changes if swap != "delete"]
+    assert max(drawn) <= 4_000
+    apply(page, closing)
+    assert blocks_of(page) == as_html(render_whole(source, MarkdownWords(), "M"))
+    shown = read(render_whole(source, MarkdownWords(), "M")).text()
+    assert shown.split() == ("A word of it and more. " * 900).split()
+
+
+@pytest.mark.parametrize(("line", "word"), [("--:", "end"), (":-:", "middle"), (":--", "")])
+def test_a_column_stands_as_its_table_says(line: str, word: str) -> None:
+    html = render_whole(f"| a |\n|{line}|\n| 1 |\n", MarkdownWords(), "M")
+    told = f' class="{word}"' if word else ""
+    assert f"<th{told}>a</th>" in html
+    assert f"<td{told}>1</td>" in html
+
+
 def paint(events: Iterable[Event]) -> list[Frame]:
     painter = AnswerPainter("M", WORDS)
     return [painter.paint([event]) for event in events]
