@@ -1,8 +1,8 @@
 """Make the pictures of the documentation: `make screenshots`.
 
-A fresh installation is started beside whatever runs here, with the small local model. Its traffic
-is real; because dashboards of an hour's use show little, the records are copied into the thirty
-days before, and the balance with them. No ledger has these: the books are thrown away.
+A fresh installation is started beside whatever runs here. Its traffic is real, though its provider
+is docs/answers.py; because dashboards of an hour's use show little, the records are copied into the
+thirty days before, and the balance with them. No ledger has these: the books are thrown away.
 """
 
 import os
@@ -22,27 +22,24 @@ import psycopg
 from openai import APIStatusError, OpenAI
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
+from docs import answers
 from stack import browser as chromium
-from stack import model
 from stack.checks import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
-SIZE: ViewportSize = {"width": 1440, "height": 900}
-ANSWER_MS = 180_000
+SIZE: ViewportSize = {"width": 1440, "height": 960}
+TELEPHONE: ViewportSize = {"width": 360, "height": 740}
+ANSWER_MS = 30_000
 
-# The local model under the names that a company would give to its own.
 HUB = """
 version: 1
 channels:
-  - name: local
-    provider: local
-    base_url: http://127.0.0.1:{port}/v1
-    models:
-      smollm2-135m: {{}}
-      support-chat: {{upstream: smollm2-135m}}
-      summaries: {{upstream: smollm2-135m}}
-      code-review: {{upstream: smollm2-135m}}
+  - name: company
+    provider: openai_compatible
+    base_url: {provider}
+    keys: [sk-pictures]
+    models: {{support-chat: {{}}, summaries: {{}}, code-review: {{}}}}
 prices:
   - {{model: support-chat, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "1.25", out_text: "10.00"}}}}
   - {{model: summaries, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "0.30", out_text: "2.50"}}}}
@@ -55,8 +52,10 @@ organisations:
     teams:
       - name: core
         keys:
-          - {{name: web-prod, secret: {web}, models: [support-chat, summaries]}}
-          - {{name: nightly-digest, secret: {nightly}, models: [summaries]}}
+          - {{name: web-prod, secret: {web}, models: [support-chat, summaries],
+             budget: {{amount: "40.00", period: month}}}}
+          - {{name: nightly-digest, secret: {nightly}, models: [summaries],
+             budget: {{amount: "0.05", period: day}}}}
           - {{name: review-bot, secret: {review}, models: ["code-*"], expires_at: 2027-03-31T00:00:00Z}}
           - {{name: prototype, secret: {prototype}, disabled: true}}
 """  # noqa: E501
@@ -71,10 +70,14 @@ TRAFFIC = (
     ("web", "no-such-model", "Hello?", 1),
 )
 
-QUESTIONS = (
-    "Why is the sky blue?",
-    "Name three rivers of France.",
-    "Write a Python function that adds two numbers.",
+# Chats of the list: title, model, days ago, pinned, folder.
+CHATS = (
+    ("Tone of voice for refunds", "support-chat", 2, True, ""),
+    ("Release notes 4.2", "summaries", 0, False, ""),
+    ("Parcel that never arrived", "support-chat", 1, False, ""),
+    ("Review: retry with jitter", "code-review", 1, False, ""),
+    ("Weekly digest for the board", "summaries", 4, False, ""),
+    ("Why the nightly import is slow", "code-review", 6, False, ""),
 )
 
 _PAST = """
@@ -140,12 +143,12 @@ def _told(process: "subprocess.Popen[str]") -> str:
     return told
 
 
-def configure(running: Running, data: Path) -> dict[str, str]:
+def configure(running: Running, data: Path, provider: str) -> dict[str, str]:
     """Apply more models and keys; the keys' secrets by their holders."""
     holders = {name: f"sk-{secrets.token_hex(16)}" for name in
                ("web", "nightly", "review", "prototype")}  # fmt: skip
-    file, port = data / "hub.yaml", (data / "run" / "model_port").read_text().strip()
-    file.write_text(HUB.format(port=port, **holders))
+    file = data / "hub.yaml"
+    file.write_text(HUB.format(provider=provider, **holders))
     running.manage("apply", str(file))
     return holders
 
@@ -172,8 +175,7 @@ def send_traffic(running: Running, holders: dict[str, str]) -> None:
 
 def give_a_past(data: Path) -> None:
     """Copy the records into the days before, and pay them; the worker sums them up."""
-    dsn = (data / "run" / "DATABASE_URL").read_text().strip()
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with connected(data) as connection:
         found = connection.execute(
             "SELECT column_name FROM information_schema.columns "
             "WHERE table_name = 'usage_usagerecord' AND column_name <> 'xid'"
@@ -189,19 +191,61 @@ def give_a_past(data: Path) -> None:
         )
 
 
+def connected(data: Path) -> "psycopg.Connection[tuple[str, ...]]":
+    """The installation's database."""
+    return psycopg.connect((data / "run" / "DATABASE_URL").read_text().strip(), autocommit=True)
+
+
+def fill_the_list(page: Page, data: Path) -> None:
+    """Chats of the last days."""
+    for title, name, days, pinned, folder in CHATS:
+        page.goto(f"/o/demo/playground?m={name}")
+        ask(page, title)
+        with connected(data) as connection:
+            connection.execute(
+                "UPDATE playground_conversation SET updated_at = now() - make_interval(days => %s),"
+                " pinned = %s, folder = %s WHERE title = %s",
+                [days, pinned, folder, title],
+            )
+
+
+# Again and again: a log that is laid out for the first time goes to its end once more.
+_FROM_THE_BEGINNING = """async () => {
+  document.activeElement.blur();
+  for (let frame = 0; frame < 4; frame += 1) {
+    for (const one of document.querySelectorAll("[data-log], textarea")) one.scrollTop = 0;
+    await new Promise(requestAnimationFrame);
+  }
+}"""
+
+
 def take(page: Page, name: str) -> None:
-    """The window as it is, with nothing on its way."""
+    """The window, from the beginning of the chat, with nothing on its way."""
     page.evaluate("() => document.fonts.ready.then(() => true)")
+    page.evaluate(_FROM_THE_BEGINNING)
     page.mouse.move(0, 0)
     page.screenshot(path=IMAGES / f"{name}.png", animations="disabled", caret="hide")
 
 
+def take_both(page: Page, name: str) -> None:
+    """In the light theme, and in the dark one."""
+    take(page, name)
+    page.emulate_media(color_scheme="dark")
+    take(page, f"{name}-dark")
+    page.emulate_media(color_scheme="light")
+
+
 def sign_in(browser: Browser, running: Running) -> Page:
-    page = browser.new_context(viewport=SIZE, base_url=running.url).new_page()
+    context = browser.new_context(viewport=SIZE, base_url=running.url, device_scale_factor=1.5)
+    page = context.new_page()
     page.goto(running.link)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/o/demo/")
     return page
+
+
+def speak(page: Page, language: str) -> None:
+    page.context.add_cookies([{"name": "language", "value": language, "url": page.url}])
 
 
 TOOLS = """[
@@ -214,98 +258,118 @@ TOOLS = """[
       "required": ["number"],
       "additionalProperties": false
     },
-    "mock": { "status": "shipped", "carrier": "DHL" }
+    "mock": "shipped on 19 November"
   }
 ]"""
 SCHEMA = """{
   "type": "object",
   "properties": {
-    "city": { "type": "string" },
-    "country": { "type": "string" }
+    "currency": { "type": "string" },
+    "lines": {
+      "type": "array",
+      "items": {
+        "type": "object",
+        "properties": {
+          "item": { "type": "string" },
+          "quantity": { "type": "integer" },
+          "unit_price": { "type": "string" }
+        },
+        "required": ["item", "quantity", "unit_price"]
+      }
+    },
+    "total": { "type": "string" }
   },
-  "required": ["city", "country"],
-  "additionalProperties": false
+  "required": ["currency", "lines", "total"]
 }"""
 
 
 def ask(page: Page, question: str) -> None:
     """Send, and wait for the answer of every column."""
-    page.get_by_label("Message", exact=True).fill(question)
-    page.get_by_role("button", name="Send", exact=True).click()
-    expect(page.locator("[data-role=assistant]").first).to_be_visible()
+    page.locator("#chat-text").fill(question)
+    page.locator("[data-send]").click()
+    expect(page.locator("[data-role=assistant]").first).to_be_visible(timeout=ANSWER_MS)
     for answer in page.locator("[data-role=assistant]").all():
-        expect(answer).to_have_attribute("data-state", re.compile("done|failed"), timeout=ANSWER_MS)
+        expect(answer).to_have_attribute("data-state", "done", timeout=ANSWER_MS)
+
+
+def open_pane(page: Page, name: str) -> None:
+    """A pane of the last answer."""
+    page.locator("[popovertarget^=more-]").last.click()
+    page.locator(f".menu:popover-open [data-panel-open={name}]").click()
 
 
 def take_desk(page: Page) -> None:
     """The panes beside a chat, and a comparison."""
     page.goto("/o/demo/playground?m=support-chat&panel=tools")
-    page.get_by_label("Definitions").fill(TOOLS)
+    page.locator("#set-tools").fill(TOOLS)
     expect(page.locator("#tools-check")).to_contain_text("1 tool, valid")
-    page.get_by_label("Message", exact=True).fill("Where is order 1284?")
-    expect(page.locator("#bound")).to_contain_text("held")
-    take(page, "tools")
-    page.goto("/o/demo/playground?m=summaries&panel=params")
-    page.get_by_label("Max output").fill("60")
-    page.get_by_role("link", name="Schema").click()
-    page.get_by_label("Output schema").fill(SCHEMA)
+    ask(page, answers.ORDERS)
+    expect(page.locator(".calls .call")).to_have_count(2)
+    take_both(page, "tools")
+    page.goto("/o/demo/playground?m=summaries&panel=schema")
+    page.locator("#set-schema").fill(SCHEMA)
     expect(page.locator("#schema-check")).to_contain_text("Valid")
-    ask(page, "Which city is the capital of France, and in which country is it?")
+    ask(page, answers.INVOICE)
+    expect(page.locator(".verdict")).to_be_visible()
     page.locator(".verdict summary").click()
-    take(page, "schema")
-    page.get_by_role("button", name="More").last.click()
-    page.locator(".menu:popover-open").get_by_role("link", name="Debug").click()
-    expect(page.locator("#debug .wire")).to_be_attached()
-    take(page, "debug")
-    page.goto("/o/demo/playground/compare?m=support-chat&m=summaries&m=code-review&panel=params")
-    page.get_by_label("Max output").fill("60")
-    ask(page, "Explain in one sentence why rivers bend.")
+    take_both(page, "schema")
+    page.goto("/o/demo/playground/compare?m=support-chat&m=summaries&m=code-review")
+    ask(page, answers.RIVERS)
     expect(page.locator("#summary table")).to_be_visible(timeout=ANSWER_MS)
     page.reload()
-    take(page, "compare")
+    take_both(page, "compare")
 
 
 def take_playground(page: Page) -> str:
-    """Ask; picture the last answer in both themes. Its request's path."""
-    for question in QUESTIONS:
-        page.goto("/o/demo/playground")
-        page.get_by_label("Model", exact=True).select_option(model.NAME)
-        page.get_by_label("Message", exact=True).fill(question)
-        page.get_by_role("button", name="Send").click()
-        answer = page.locator("[data-role=assistant]")
-        expect(answer).to_have_attribute("data-state", re.compile("done|failed"), timeout=ANSWER_MS)
-    path = answer.get_by_role("link", name="Request").get_attribute("href")
+    """The chat, what went over its wire, in Chinese, on a telephone. Its request's path."""
+    page.goto("/o/demo/playground?m=support-chat")
+    ask(page, answers.WEBHOOKS)
+    path = page.get_by_role("link", name="Request", exact=True).get_attribute("href")
     page.reload()
-    take(page, "playground")
-    page.emulate_media(color_scheme="dark")
-    take(page, "playground-dark")
-    page.emulate_media(color_scheme="light")
+    take_both(page, "playground")
+    open_pane(page, "debug")
+    expect(page.locator("#debug .wire")).to_be_visible()
+    take_both(page, "debug")
+    page.set_viewport_size(TELEPHONE)
+    page.goto(page.url.partition("?")[0])
+    take(page, "playground-telephone")
+    page.set_viewport_size(SIZE)
+    speak(page, "zh-hans")
+    page.goto("/o/demo/playground?m=support-chat")
+    ask(page, answers.WEIR_ZH)
+    page.reload()
+    take(page, "playground-zh")
+    speak(page, "en")
     return path or ""
 
 
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="weir-pictures-") as directory:
-        data = Path(directory) / "data"
-        with installation(data) as running, sync_playwright() as playwright:
-            send_traffic(running, configure(running, data))
-            give_a_past(data)
-            browser = playwright.chromium.launch(
-                executable_path=chromium.find(), args=["--no-sandbox", "--hide-scrollbars"]
-            )
-            page = sign_in(browser, running)
-            request = take_playground(page)
-            take_desk(page)
-            page.goto(request)
-            page.get_by_role("button", name="Recompute").click()
-            expect(page.get_by_text("Equal", exact=True)).to_be_visible()
-            take(page, "request")
-            page.goto("/o/demo/keys")
-            take(page, "keys")
-            page.goto("/o/demo/usage")
-            expect(page.locator("#results canvas").first).to_be_visible()
-            take(page, "usage")
-            browser.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="weir-pictures-") as directory,
+        answers.provider() as provider,
+        installation(data := Path(directory) / "data") as running,
+        sync_playwright() as playwright,
+    ):
+        send_traffic(running, configure(running, data, provider))
+        give_a_past(data)
+        browser = playwright.chromium.launch(
+            executable_path=chromium.find(), args=["--no-sandbox", "--hide-scrollbars"]
+        )
+        page = sign_in(browser, running)
+        fill_the_list(page, data)
+        request = take_playground(page)
+        take_desk(page)
+        page.goto(request)
+        page.get_by_role("button", name="Recompute").click()
+        expect(page.get_by_text("Equal", exact=True)).to_be_visible()
+        take(page, "request")
+        page.goto("/o/demo/keys")
+        take(page, "keys")
+        page.goto("/o/demo/usage")
+        expect(page.locator("#results canvas").first).to_be_visible()
+        take(page, "usage")
+        browser.close()
 
 
 if __name__ == "__main__":
