@@ -43,7 +43,8 @@ from playground.rules.settings import (
 )
 from playground.rules.written import Unreadable, read_written
 from playground.runs import request_of_run
-from playground.turns import TurnRefused, draft_of, files_of
+from playground.summaries import most_nano, plan_summary
+from playground.turns import Asked, TurnRefused, draft_of, files_of
 from playground.words import wrong_text
 from usage.likely import likely_charge_nano
 from usage.models import UsageRecord
@@ -90,8 +91,11 @@ async def bound(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """The line before Send, for the form as it stands."""
     context: dict[str, Any] = {}
     try:
-        drafts, taken = await in_database(_drafts, request, actor)
+        asked, drafts, taken = await in_database(_drafts, request, actor)
         context["bound"] = await _bound(request, actor, drafts, taken)
+        if taken.too_much and asked.conversation and not asked.compare:
+            plan = await in_database(plan_summary, asked)
+            context["summary_nano"] = await most_nano(actor, relay_of(request), plan)
     except TurnRefused as refused:
         context["blocked"] = refused.message
     except RequestFault as fault:
@@ -107,8 +111,8 @@ def _fault_text(fault: RequestFault) -> str:
     return fault.message
 
 
-def _drafts(request: HttpRequest, actor: Actor) -> tuple[list[tuple[str, bytes]], Taken]:
-    """Each column's model and body, were the form sent now, and what the first takes."""
+def _drafts(request: HttpRequest, actor: Actor) -> tuple[Asked, list[tuple[str, bytes]], Taken]:
+    """What the form asks for, each column's model and body, and what the first takes."""
     drafts, taken = [], []
     asked = read_asked(actor, request.POST)
     for number, column in enumerate(asked.columns):
@@ -119,7 +123,7 @@ def _drafts(request: HttpRequest, actor: Actor) -> tuple[list[tuple[str, bytes]]
         body = build_request(column.model, said, settings, can, files)
         drafts.append((column.model, json.dumps(body).encode()))
         taken.append(Taken(column.model, context_for(said, settings, can), can.context_max))
-    return drafts, taken[0]
+    return asked, drafts, taken[0]
 
 
 async def _bound(

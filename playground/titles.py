@@ -4,9 +4,8 @@ Without a choice a chat keeps its first words, which cost nothing; a name that a
 never changed. A name is a request of its own, with its hold, its record and its charge.
 """
 
-import json
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -14,11 +13,11 @@ from django.db import Error
 from django.db.models import Sum
 
 from accounts.access import Actor, organisation_of, person_of
-from accounts.keys import playground_key
 from gateway.codecs.errors import RequestFault
-from gateway.relay.call import Outcome
 from gateway.relay.database import DatabaseAway
 from lib.ids import new_id
+from playground import asides
+from playground.asides import AsideRefused, ask_aside
 from playground.conversations import name_by_model
 from playground.database import in_database
 from playground.models import Conversation, Message, NamedBy, RunState
@@ -41,11 +40,9 @@ class Named:
 
 async def most_nano(actor: Actor, relay: ChatRelay, model: str) -> int:
     """What one name can cost at most. Raises RequestFault, DatabaseAway."""
-    key = await in_database(playground_key, organisation_of(actor))
-    principal = await relay.principal_of_key(key.id)
     can = await in_database(capabilities_of_model, model)
     body = title_request(model, "x" * QUESTION_MAX, "x" * ANSWER_MAX, can)
-    return (await relay.bound(principal, json.dumps(body).encode())).hold_nano
+    return await asides.most_nano(actor, relay, body)
 
 
 def named_so_far(actor: Actor) -> Named:
@@ -71,27 +68,11 @@ async def name_chat(answer_id: UUID, actor: Actor, relay: ChatRelay) -> None:
         chat, body = found
         if body is not None:
             request_id = new_id()
-            title = title_in(await _ask(body, request_id, actor, relay))
-    except (RequestFault, DatabaseAway, Error, ValueError, LookupError) as error:
+            title = title_in((await ask_aside(actor, relay, body, request_id)).text)
+    except (AsideRefused, RequestFault, DatabaseAway, Error, ValueError, LookupError) as error:
         log.warning("a chat could not be named: %s", error)
     if chat is not None:
         await in_database(name_by_model, chat, title, request_id)
-
-
-async def _ask(body: dict[str, Any], request_id: UUID, actor: Actor, relay: ChatRelay) -> str:
-    key = await in_database(playground_key, organisation_of(actor))
-    principal = await relay.principal_of_key(key.id)
-    principal = replace(principal, user_id=person_of(actor).id)
-    pieces = []
-    async for item in relay.chat(
-        principal, json.dumps(body).encode(), source="playground", request_id=request_id
-    ):
-        if isinstance(item, bytes):
-            pieces.append(item)
-        elif isinstance(item, Outcome) and item.kind is not None:
-            raise LookupError(item.kind)
-    answer = json.loads(b"".join(pieces))
-    return str(answer["choices"][0]["message"].get("content") or "")
 
 
 def _to_name(answer_id: UUID, actor: Actor) -> tuple[Conversation, dict[str, Any] | None] | None:

@@ -2,16 +2,21 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, organisation_page, slug_of
+from billing.templatetags.money import money_request
+from gateway.codecs.errors import RequestFault
+from gateway.relay.database import DatabaseAway
 from lib.htmx import go_to, is_htmx, toast
 from lib.ids import id_text
 from playground import page
+from playground.asides import AsideRefused
+from playground.asking import read_asked
 from playground.contexts import log_context
 from playground.conversations import (
     access_conversation,
@@ -22,9 +27,12 @@ from playground.conversations import (
     restore_message,
     show_version,
 )
+from playground.database import in_database
 from playground.models import Conversation, MessageRole
+from playground.relaying import relay_of
 from playground.rules.likelihood import likelihoods
-from playground.turns import TEXT_MAX
+from playground.summaries import Summarised, drop_summary, summarise
+from playground.turns import TEXT_MAX, Asked, TurnRefused
 
 
 @organisation_page("playground.use")
@@ -91,6 +99,47 @@ def message_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponse
 def message_branch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     branch = branch_to_new(access_message(actor, id))
     return _go_to(request, actor, branch)
+
+
+@organisation_page("playground.use")
+@require_POST
+async def chat_summarise(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """The oldest turns of the form's chat as a summary, so that its turn fits."""
+    try:
+        asked = await in_database(read_asked, actor, request.POST)
+        done = await summarise(actor, relay_of(request), asked)
+    except TurnRefused as refused:
+        return _not_summarised(refused.message)
+    except AsideRefused as refused:
+        return _not_summarised(page.refusal_text(refused.outcome))
+    except RequestFault as fault:
+        return _not_summarised(fault.message)
+    except (DatabaseAway, ValueError, LookupError):
+        return _not_summarised(gettext("The model gave no summary. Its request is in the log."))
+    return await in_database(_summarised, request, actor, asked, done)
+
+
+def _summarised(request: HttpRequest, actor: Actor, asked: Asked, done: Summarised) -> HttpResponse:
+    if asked.conversation is None:
+        raise Http404
+    told = ngettext(
+        "%(n)s turn summarised for %(charge)s.",
+        "%(n)s turns summarised for %(charge)s.",
+        done.turns,
+    ) % {"n": done.turns, "charge": money_request(done.charge_nano)}
+    return toast(_log(request, actor, asked.conversation), told)
+
+
+def _not_summarised(text: str) -> HttpResponse:
+    return toast(HttpResponse(status=200), text, tone="bad")
+
+
+@organisation_page("playground.use")
+@require_POST
+def summary_drop(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    message = access_message(actor, id)
+    drop_summary(message)
+    return _log(request, actor, message.conversation)
 
 
 @organisation_page("playground.read")

@@ -119,12 +119,17 @@ def said_before(run: Run) -> list[Said]:
     ]
 
 
-def draft_of(asked: Asked, column: int) -> list[Said]:
+def messages_before(asked: Asked, column: int = 0) -> list[Message]:
+    """The path that a column of the form goes on from."""
+    if asked.conversation is None:
+        return []
+    parent = _parent_of(asked.conversation, asked, column, began=False)
+    return path_to(parent) if parent else []
+
+
+def draft_of(asked: Asked, column: int = 0) -> list[Said]:
     """What would be sent to a column, were the form sent now; nothing is written."""
-    parent = None
-    if asked.conversation is not None:
-        parent = _parent_of(asked.conversation, asked, column, began=False)
-    path = path_to(parent) if parent else []
+    path = messages_before(asked, column)
     said = [Said(one.role, one.content, one.parts, one.reasoning) for one in path]
     files = {"files": [facts_of(file) for file in asked.files]} if asked.files else {}
     return [*said, Said("user", asked.text, files)]

@@ -58,6 +58,8 @@ urlpatterns = [
     path(f"{_ROOT}/messages/<str:id>/restore", tree_views.message_restore, name="message_restore"),
     path(f"{_ROOT}/messages/<str:id>/branch", tree_views.message_branch, name="message_branch"),
     path(f"{_ROOT}/messages/<str:id>/keep", compare_views.keep, name="keep"),
+    path(f"{_ROOT}/messages/<str:id>/send-again", tree_views.summary_drop, name="summary_drop"),
+    path(f"{_ROOT}/summarise", tree_views.chat_summarise, name="chat_summarise"),
     # Conversations
     path(f"{_ROOT}/_f/chats", chat_views.chats, name="chats"),
     path(f"{_ROOT}/import", chat_views.chat_import, name="chat_import"),

@@ -1,5 +1,7 @@
 """How much of a model's context a turn takes, about, and what is left out where it is too much.
 
+The oldest messages may go as a summary instead: it stands in the parts of the last one of them.
+
 All is estimated as `gateway.rules.bound` estimates, so that a turn near the edge may still be
 refused by its provider, or would have fitted.
 """
@@ -29,13 +31,15 @@ class Part(Protocol):
 
 class Context(NamedTuple):
     """Tokens of a turn, about: what goes with every turn, the turns before, the files and the text
-    of the last message. `turns_left_out` are the oldest ones, which do not go."""
+    of the last message. `turns_left_out` do not go, the `turns_summarised` before them as a summary
+    alone, which is in `system`."""
 
     system: int
     history: int
     files: int
     message: int
     turns_left_out: int = 0
+    turns_summarised: int = 0
 
     @property
     def used(self) -> int:
@@ -56,13 +60,24 @@ def file_tokens(said: Part) -> int:
     )
 
 
+def summarised(path: Sequence[Part]) -> tuple[int, str]:
+    """How many of the first messages go as a summary, and what it says; (0, "") for none."""
+    for place in range(len(path), 0, -1):
+        if found := path[place - 1].parts.get("summary"):
+            return place, str(found[0]["text"])
+    return 0, ""
+
+
 def context_of(path: Sequence[Part], fixed: int, left_out: int = 0) -> Context:
     """What a path takes whose first `left_out` messages do not go; `fixed` goes with every turn."""
     sent = path[left_out:]
     history = sum(text_tokens(said) + file_tokens(said) for said in sent[:-1])
     last = sent[-1:]
-    turns = sum(said.role == "user" for said in path[:left_out])
-    return Context(fixed, history, sum(map(file_tokens, last)), sum(map(text_tokens, last)), turns)
+    as_summary = summarised(path)[0]
+    told = sum(said.role == "user" for said in path[:as_summary])
+    left = sum(said.role == "user" for said in path[as_summary:left_out])
+    files, message = sum(map(file_tokens, last)), sum(map(text_tokens, last))
+    return Context(fixed, history, files, message, left, told)
 
 
 def messages_left_out(

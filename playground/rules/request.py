@@ -3,7 +3,8 @@
 parts of a user's message       {"files": [{"id", "name", "kind", "media_type", "size", …}]}
 parts of an answer              {"calls": [{"id", "name", "arguments"}], "sources": […],
                                  "media": [{"id", "kind", "media_type"}],
-                                 "tokens": [{"text", "logprob", "top": [[text, logprob] …]}]}
+                                 "tokens": [{"text", "logprob", "top": [[text, logprob] …]}],
+                                 "summary": [{"text"}]} of everything up to it
 parts of a tools' message       {"results": [{"call_id", "name", "content", "failed"}]}
 """
 
@@ -14,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway.providers.models import Capabilities
 from gateway.rules.bound import estimate_tokens
-from playground.rules.context import Context, context_of, messages_left_out
+from playground.rules.context import Context, context_of, messages_left_out, summarised
 from playground.rules.parameters import wire_of
 from playground.rules.settings import Settings
 from playground.rules.variables import fill
@@ -56,8 +57,8 @@ def build_request(
         members = wire_of(settings.params, capabilities) | _tools(settings) | _form(settings)
     if settings.max_cost:
         members["max_cost"] = settings.max_cost
-    messages = list(_system(settings))
     path = list(path)
+    messages = list(_system(settings, path))
     for said in path[left_out(path, settings, capabilities) :]:
         messages += _messages(said, files)
     if settings.raw is None and settings.params.get("cache") == "on":
@@ -68,20 +69,22 @@ def build_request(
 
 def left_out(path: Sequence[Said], settings: Settings, capabilities: Capabilities) -> int:
     """How many of the first messages do not go, because the chat is longer than the context."""
+    begin = summarised(path)[0]
     if not settings.trim or capabilities.context_max is None:
-        return 0
-    cap = settings.params.get("max_output")
-    return messages_left_out(path, _fixed_tokens(settings), capabilities.context_max, cap)
+        return begin
+    cap, fixed = settings.params.get("max_output"), fixed_tokens(settings, path)
+    return begin + messages_left_out(path[begin:], fixed, capabilities.context_max, cap)
 
 
 def context_for(path: Sequence[Said], settings: Settings, capabilities: Capabilities) -> Context:
     """What the request takes of the model's context, about."""
-    return context_of(path, _fixed_tokens(settings), left_out(path, settings, capabilities))
+    left = left_out(path, settings, capabilities)
+    return context_of(path, fixed_tokens(settings, path), left)
 
 
-def _fixed_tokens(settings: Settings) -> int:
-    """What goes with every turn: system prompt, tools and schema."""
-    told = [*_system(settings), _tools(settings), _form(settings)]
+def fixed_tokens(settings: Settings, path: Sequence[Said]) -> int:
+    """What goes with every turn: system prompt, summary, tools and schema."""
+    told = [*_system(settings, path), _tools(settings), _form(settings)]
     return sum(estimate_tokens(len(json.dumps(one, ensure_ascii=False).encode()))
                for one in told if one)  # fmt: skip
 
@@ -102,8 +105,13 @@ def _cut(value: Any) -> Any:
     return value
 
 
-def _system(settings: Settings) -> Iterable[dict[str, Any]]:
-    text = fill(settings.system, settings.variables)
+_SUMMARY: Final = "What was said before, in short:"
+
+
+def _system(settings: Settings, path: Sequence[Said]) -> Iterable[dict[str, Any]]:
+    text, (_, summary) = fill(settings.system, settings.variables), summarised(path)
+    if summary:
+        text = f"{text}\n\n{_SUMMARY}\n\n{summary}".lstrip()
     if text.strip():
         yield {"role": "system", "content": text}
 

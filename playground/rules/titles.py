@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from gateway.providers.models import Capabilities
-from playground.rules.parameters import wire_of
+from playground.rules.asides import aside_request
 
 TITLE_MAX: Final = 80
 QUESTION_MAX: Final = 2_000
@@ -11,7 +11,6 @@ ANSWER_MAX: Final = 1_000
 """Of question and answer a model that names a chat reads so many characters."""
 
 _OUTPUT_MAX: Final = 40
-_OUTPUT_MAX_THINKING: Final = 600
 _ASKED: Final = (
     "Name the conversation below in at most six words, in its own language. "
     "Answer with the name alone: no quotation marks, no full stop."
@@ -27,19 +26,9 @@ def first_words(text: str) -> str:
 def title_request(
     model: str, question: str, answer: str, capabilities: Capabilities
 ) -> dict[str, Any]:
-    """The body of the request for a name, thinking as little as the model can."""
-    values: dict[str, Any] = {"max_output": _OUTPUT_MAX}
-    if capabilities.thinking == "switch" and not capabilities.efforts:
-        values["thinking"] = "off"
-    elif "none" in capabilities.efforts:
-        values["reasoning_effort"] = "none"
-    elif capabilities.thinking not in (None, "never"):
-        values["max_output"] = _OUTPUT_MAX_THINKING
-        if capabilities.efforts and "no_reasoning_effort" not in capabilities.flags:
-            values["reasoning_effort"] = capabilities.efforts[0]
+    """The body of the request for a name."""
     turn = f"User: {question[:QUESTION_MAX]}\n\nAssistant: {answer[:ANSWER_MAX]}"
-    messages = [{"role": "system", "content": _ASKED}, {"role": "user", "content": turn}]
-    return {"model": model, "messages": messages, **wire_of(values, capabilities)}
+    return aside_request(model, _ASKED, turn, capabilities, output_max=_OUTPUT_MAX)
 
 
 def title_in(answer: str) -> str:

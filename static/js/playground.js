@@ -50,6 +50,7 @@ on("htmx:after:swap", ({ detail: { ctx } }) => {
   const send = $("[data-send]");
   if (ctx.target?.id === "bound") send.disabled = !!$("[data-blocked]", ctx.target);
   if (ctx.target?.id === "chips") askBound();
+  if (ctx.sourceElement?.matches("[data-summarise]")) askBound();
 });
 if (box?.value) askBound();
 
@@ -229,7 +230,7 @@ const acts = {
 };
 on("keydown", (event) => {
   if (!chat) return;
-  if (event.key === "?" && "letterKeys" in chat.dataset && !event.target.closest("input, textarea, select, dialog")) {
+  if (event.key === "?" && "letterKeys" in document.body.dataset && !event.target.closest("input, textarea, select, dialog")) {
     $("[data-keys-open]").click();
     event.preventDefault();
   }

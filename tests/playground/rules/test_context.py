@@ -48,8 +48,8 @@ def test_the_parts_are_told_apart() -> None:
     picture = {"id": "1", "name": "a", "kind": "image", "media_type": "image/png", "size": 9,
                "facts": {"width": 512, "height": 512}}  # fmt: skip
     path = [*FOUR[:-1], said("user", 100, files=[picture])]
-    assert context_of(path, 30) == (30, 600, 255, 100, 0)
-    assert context_of(path, 30, 2) == (30, 400, 255, 100, 1)
+    assert context_of(path, 30) == (30, 600, 255, 100, 0, 0)
+    assert context_of(path, 30, 2) == (30, 400, 255, 100, 1, 0)
     assert context_of(path, 30, 2).used == 785
     assert context_of([], 0).used == 0
 

@@ -1,0 +1,60 @@
+"""Requests beside a chat, each of them charged and recorded as any other."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from accounts.access import Actor, organisation_of, person_of
+from accounts.keys import playground_key
+from gateway.relay.auth import Principal
+from gateway.relay.call import Outcome
+from playground.database import in_database
+from playground.relaying import ChatRelay
+
+
+class AsideRefused(Exception):
+    """It was refused, or came to no end; `outcome` says why."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.kind)
+        self.outcome = outcome
+
+
+class Answered(NamedTuple):
+    """An answer, and what it cost."""
+
+    text: str
+    charge_nano: int
+
+
+async def ask_aside(
+    actor: Actor, relay: ChatRelay, body: Mapping[str, Any], request_id: UUID
+) -> Answered:
+    """Ask. Raises AsideRefused, RequestFault, DatabaseAway, and ValueError or LookupError for an
+    answer that is none."""
+    principal = replace(await _principal(actor, relay), user_id=person_of(actor).id)
+    pieces, charge_nano = [], 0
+    async for item in relay.chat(
+        principal, json.dumps(body).encode(), source="playground", request_id=request_id
+    ):
+        if isinstance(item, bytes):
+            pieces.append(item)
+        elif isinstance(item, Outcome):
+            charge_nano = item.charge_nano
+            if item.kind is not None:
+                raise AsideRefused(item)
+    answer = json.loads(b"".join(pieces))
+    return Answered(str(answer["choices"][0]["message"].get("content") or ""), charge_nano)
+
+
+async def most_nano(actor: Actor, relay: ChatRelay, body: Mapping[str, Any]) -> int:
+    """What it can cost at most. Raises RequestFault, DatabaseAway."""
+    principal = await _principal(actor, relay)
+    return (await relay.bound(principal, json.dumps(body).encode())).hold_nano
+
+
+async def _principal(actor: Actor, relay: ChatRelay) -> Principal:
+    key = await in_database(playground_key, organisation_of(actor))
+    return await relay.principal_of_key(key.id)

@@ -1,0 +1,47 @@
+"""Summaries of what no longer fits into a model's context, asked for portion by portion."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from gateway.providers.models import Capabilities
+from playground.rules.asides import aside_request
+from playground.rules.context import Part, text_tokens
+
+SUMMARY_TOKENS_MAX: Final = 800
+_CHARACTERS_PER_TOKEN: Final = 3
+_ASKED: Final = (
+    "Summarise the conversation below for whoever goes on with it: what was asked, answered, "
+    "decided and left open, with the names, numbers and code that matter. Write in its own "
+    "language, in at most 400 words. Answer with the summary alone."
+)
+
+
+def portions(messages: Sequence[Part], context_max: int) -> Iterator[str]:
+    """Messages as texts, each of which fits into half of a context; one that does not is cut."""
+    most = context_max // 2
+    written: list[str] = []
+    size = 0
+    for said in messages:
+        tokens = min(text_tokens(said), most)
+        if written and size + tokens > most:
+            yield "\n\n".join(written)
+            written, size = [], 0
+        written.append(f"{said.role.capitalize()}: {_text(said)[: most * _CHARACTERS_PER_TOKEN]}")
+        size += tokens
+    if written:
+        yield "\n\n".join(written)
+
+
+def _text(said: Part) -> str:
+    names = [f"[{one['name']}]" for one in said.parts.get("files", ())]
+    calls = [f"{one['name']}({one['arguments']})" for one in said.parts.get("calls", ())]
+    results = [one["content"] for one in said.parts.get("results", ())]
+    return "\n".join([*names, *filter(None, [said.content]), *calls, *results])
+
+
+def summary_request(
+    model: str, before: str, portion: str, capabilities: Capabilities
+) -> dict[str, Any]:
+    """The body: a portion, and the summary of what was said `before` it."""
+    text = f"Summary of what was said before: {before}\n\n{portion}" if before else portion
+    return aside_request(model, _ASKED, text, capabilities, output_max=SUMMARY_TOKENS_MAX)

@@ -1,0 +1,63 @@
+"""A chat longer than its model's context goes on with a summary of its oldest turns."""
+
+from dataclasses import replace
+
+from gateway.providers.models import UNKNOWN
+from playground.rules.context import context_of, summarised
+from playground.rules.request import Said, build_request, context_for, left_out
+from playground.rules.settings import Settings
+from playground.rules.summaries import SUMMARY_TOKENS_MAX, portions, summary_request
+
+PATH = [
+    Said("user", "Hello", {"files": [{"name": "plan.pdf", "kind": "file", "size": 9,
+                                      "media_type": "application/pdf"}]}),
+    Said("assistant", "", {"calls": [{"id": "c", "name": "f", "arguments": '{"a":1}'}]}),
+    Said("tool", "", {"results": [{"call_id": "c", "content": "sunny"}]}),
+    Said("assistant", "Hi", {"summary": [{"text": "They met."}]}),
+    Said("user", "And now?"),
+]  # fmt: skip
+
+
+def test_everything_that_was_said_is_in_the_portions() -> None:
+    (whole,) = portions(PATH, 8_000)
+    assert whole == (
+        'User: [plan.pdf]\nHello\n\nAssistant: f({"a":1})\n\nTool: sunny\n\n'
+        "Assistant: Hi\n\nUser: And now?"
+    )
+
+
+def test_a_portion_fits_into_half_of_the_context() -> None:
+    long = [Said("user", "abcd" * 300)] * 4 + [Said("user", "x" * 9_000)]
+    found = list(portions(long, 1_000))
+    assert [one.count("User: ") for one in found] == [1, 1, 1, 1, 1]
+    assert [len(one) for one in found] == [1_206] * 4 + [1_506]
+    assert len(list(portions(long[:4], 1_200))) == 2
+
+
+def test_a_portion_is_asked_for_with_what_was_said_before() -> None:
+    body = summary_request("m", "They met.", "User: And now?", UNKNOWN)
+    assert body["messages"][1]["content"] == (
+        "Summary of what was said before: They met.\n\nUser: And now?"
+    )
+    assert summary_request("m", "", "x", UNKNOWN)["messages"][1]["content"] == "x"
+    assert SUMMARY_TOKENS_MAX in body.values()
+
+
+def test_the_summary_goes_in_the_place_of_the_turns() -> None:
+    assert summarised(PATH) == (4, "They met.")
+    assert summarised(PATH[:3]) == (0, "")
+    body = build_request("m", PATH, Settings(system="Be kind."), UNKNOWN, {})
+    assert body["messages"] == [
+        {"role": "system", "content": "Be kind.\n\nWhat was said before, in short:\n\nThey met."},
+        {"role": "user", "content": "And now?"},
+    ]
+    context = context_of(PATH, 10, 4)
+    assert (context.history, context.turns_left_out, context.turns_summarised) == (0, 0, 1)
+
+
+def test_what_follows_a_summary_may_be_left_out_as_well() -> None:
+    path = [*PATH, Said("assistant", "abcd" * 400), Said("user", "Last")]
+    small = replace(UNKNOWN, context_max=300)
+    assert left_out(path, Settings(), small) == 4
+    assert left_out(path, Settings(trim=True), small) == 6
+    assert context_for(path, Settings(trim=True), small)[-2:] == (1, 1)
