@@ -14,6 +14,7 @@ from accounts.appearance import THEME_COOKIE, THEMES
 from accounts.models import Organisation
 from accounts.rules.roles import Action
 from billing.wallets import balance
+from playground.preferences import preference_of
 from usage.reviews import COUNT_MAX, count_open
 
 
@@ -31,6 +32,7 @@ def shell(request: HttpRequest) -> dict[str, object]:
         "may_redeem_only": _may(actor, "codes.redeem") and not _may(actor, "balance.read"),
         "sees_webhooks": _may(actor, "webhooks.read"),
         "reviews_open": cache(lambda: _reviews_open(actor)),
+        "letter_keys": lambda: _letter_keys(actor),
     }
 
 
@@ -51,6 +53,11 @@ def _reviews_open(actor: Actor | None) -> str:
         return ""
     count = count_open(actor)
     return f"{COUNT_MAX}+" if count > COUNT_MAX else str(count or "")
+
+
+def _letter_keys(actor: Actor | None) -> bool:
+    """Whether keys of one character act on the person's pages."""
+    return actor is not None and actor.user is not None and preference_of(actor.user).letter_keys
 
 
 def _organisations(actor: Actor | None) -> list[Organisation]:

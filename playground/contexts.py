@@ -91,5 +91,6 @@ def keys_context(actor: Actor) -> dict[str, Any]:
     return {
         "keys": json.dumps({f"Key{letter}": act for act, letter in letters.items()}),
         "letter_keys": preference.letter_keys,
+        "enter_sends": preference.enter_sends,
         "shortcuts": [(act, letter, str(SHORTCUTS[act])) for act, letter in letters.items()],
     }

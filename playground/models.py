@@ -330,6 +330,7 @@ class Preference(models.Model):
 
     `title_model` names new chats, "" leaves them their first words. `keys` are those that were laid
     otherwise (see `rules.shortcuts`); without `letter_keys` none acts but with Alt, Ctrl or Esc.
+    Without `enter_sends` it is Ctrl and Enter that send.
     """
 
     user = models.OneToOneField("accounts.User", models.CASCADE, primary_key=True, related_name="+")
@@ -337,6 +338,7 @@ class Preference(models.Model):
     title_model = models.CharField(max_length=200, default="")
     keys = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
     letter_keys = models.BooleanField(default=True, db_default=True)
+    enter_sends = models.BooleanField(default=True, db_default=True)
 
     def __str__(self) -> str:
         return f"preferences of {self.user_id}"

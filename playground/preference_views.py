@@ -69,7 +69,12 @@ def keys_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
         names = {"act": SHORTCUTS[clash.act], "other": SHORTCUTS[clash.other]}
         messages.error(request, told % names)
         return see_other("playground_preferences", slug_of(actor))
-    choose_keys(actor, letters, letter_keys="letter_keys" in request.POST)
+    choose_keys(
+        actor,
+        letters,
+        letter_keys="letter_keys" in request.POST,
+        enter_sends=request.POST.get("sends") != "ctrl",
+    )
     return _saved(request, actor)
 
 

@@ -39,10 +39,12 @@ def choose_title_model(actor: Actor, model: str) -> None:
     Preference.objects.update_or_create(user=person_of(actor), defaults={"title_model": model})
 
 
-def choose_keys(actor: Actor, keys: Mapping[str, str], *, letter_keys: bool) -> None:
+def choose_keys(
+    actor: Actor, keys: Mapping[str, str], *, letter_keys: bool, enter_sends: bool
+) -> None:
     """How the person's keys are laid (`rules.shortcuts.read_letters`)."""
     require(actor, "playground.use")
-    chosen = {"keys": dict(keys), "letter_keys": letter_keys}
+    chosen = {"keys": dict(keys), "letter_keys": letter_keys, "enter_sends": enter_sends}
     Preference.objects.update_or_create(user=person_of(actor), defaults=chosen)
 
 

@@ -204,7 +204,7 @@ def _begun(request: HttpRequest, actor: Actor, turns: list[Turn]) -> HttpRespons
 def _refused_by_relay(request: HttpRequest, actor: Actor, outcome: Outcome) -> HttpResponse:
     text = page.refusal_text(outcome)
     return refused_page(
-        request, actor, text, 422, id_text(outcome.request_id), page.ask_href(outcome)
+        request, actor, text, outcome.status, id_text(outcome.request_id), page.ask_href(outcome)
     )
 
 

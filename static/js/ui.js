@@ -167,6 +167,7 @@ on("keydown", (event) => {
   const composer = target.closest?.("[data-composer]");
   // isComposing: Enter that ends an input method's word; 229 is what Safari sends for it.
   if (key === "Enter" && composer && target.matches("textarea") && !event.shiftKey && !event.isComposing && event.keyCode !== 229) {
+    if (composer.closest("[data-ctrl-sends]") && !event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
     const send = $("[data-send]", composer);
     if (target.value.trim() && !composer.hasAttribute("data-running") && !send?.disabled) composer.requestSubmit(send);
@@ -176,6 +177,20 @@ on("keydown", (event) => {
     event.preventDefault();
   }
 });
+// Keys of one character, where they are not text: G and the letter of a page, / for its search -------
+let going = 0;
+on("keydown", (event) => {
+  const { code, timeStamp } = event;
+  if (!("letterKeys" in document.body.dataset) || event.altKey || event.ctrlKey || event.metaKey || event.isComposing) return;
+  if (event.target.closest("input, textarea, select, dialog")) return;
+  const target = event.key === "/" ? $("main input[type=search]") : timeStamp < going && $(`[data-go=${code}]`);
+  going = code === "KeyG" ? timeStamp + 1500 : 0;
+  if (!target) return;
+  event.preventDefault();
+  if (target.matches("input")) target.focus();
+  else target.click();
+});
+
 // Escape while a Send is on its way: its answer is stopped as soon as the page has it.
 let beginning = false, wanted = false;
 function stop() {
@@ -195,12 +210,13 @@ function follow(log) {
   if (log.dataset.following !== undefined) return;
   log.dataset.following = "";
   const pill = $("[data-to-end]", log.parentElement);
+  const empty = () => !$(".msg", log);
   const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 48;
   // An empty chat is read from its beginning.
-  let pinned = !!$(".msg", log), top = 0;
+  let pinned = !empty(), top = 0;
   const settle = () => {
     if (pinned && getSelection().isCollapsed) log.scrollTop = log.scrollHeight;
-    if (pill) pill.hidden = atEnd();
+    if (pill) pill.hidden = empty() || atEnd();
   };
   log.addEventListener("scroll", () => {
     // Content that grows under the end is no reader who leaves it: only going up is.

@@ -7,14 +7,16 @@ import struct
 import time
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from lib.ids import id_text, parse_id
-from tests.browser.visitor import findings_in_both_themes
+from tests.browser.visitor import findings_in_both_themes, too_wide
 from tests.playground.conftest import Stage, Watched, watch
 from tests.playground.test_live import ask
+from tests.playground.test_tree import shape
 
 pytestmark = pytest.mark.browser
 
@@ -84,7 +86,19 @@ def test_a_limit_is_kept_by_the_relay(stage: Stage, bob: Watched) -> None:
     page.fill("#set-max-cost", "0.000000001")
     page.fill("#chat-text", "hi " + "long " * 50)
     expect(page.locator("#bound")).to_contain_text("could cost more than its limit")
-    expect(page.locator("[data-send]")).to_be_disabled()
+    send = page.locator("[data-send]")
+    expect(send).to_be_disabled()
+    # A page that has not heard of the bound yet sends all the same.
+    send.evaluate("button => { button.disabled = false }")
+    with page.expect_response("**/playground/runs") as answered:
+        send.click()
+    assert answered.value.status == 402
+    expect(page.locator("#composer-error")).to_contain_text(
+        "This turn could cost more than its limit. You were not charged."
+    )
+    assert page.input_value("#chat-text").startswith("hi long")
+    assert page.locator(".msg").count() == 0
+    bob.complaints.clear()  # Chromium's own word on the 402
     page.fill("#set-max-cost", "")
     expect(page.locator("[data-send]")).to_be_enabled()
 
@@ -122,6 +136,14 @@ def test_a_schema_is_checked_by_path_and_judges_the_answer(stage: Stage, bob: Wa
     send(page, "A number, please")
     page.wait_for_selector(ENDED)
     expect(page.locator(".verdict summary")).to_have_text("Keeps to the schema")
+    # One that says the message again, and so an answer that breaks it.
+    open_with(page, stage, stage.echo_model(9, 0), "&panel=schema")
+    page.fill("#set-schema", '{"properties": {"n": {"type": "integer"}}}')
+    expect(page.locator("#schema-check")).to_contain_text("Valid")
+    send(page, '{"n": "many"}')
+    verdict = page.locator(".verdict")
+    expect(verdict.locator("summary")).to_have_text("Does not keep to the schema: 1 place")
+    expect(verdict.locator(".faults code")).to_have_text("/n")
     bob.assert_calm()
 
 
@@ -147,6 +169,54 @@ def test_the_tree_is_walked_by_keys_and_undone(stage: Stage, bob: Watched) -> No
     expect(page.locator("[data-part=blocks]")).to_have_text("second question")
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("[data-part=blocks]")).to_have_text("first question")
+    bob.assert_calm()
+
+
+def exported(page: Page) -> dict[str, Any]:
+    """The open chat, by the menu of its line in the list."""
+    page.locator(".chat-list .chat-row:has([aria-current=page]) .chat-more").click()
+    with page.expect_download() as downloaded:
+        page.get_by_role("dialog").get_by_role("link", name="JSON").click()
+    chat: dict[str, Any] = json.loads(downloaded.value.path().read_text())
+    page.keyboard.press("Escape")
+    return chat
+
+
+def walked(page: Page) -> list[str]:
+    """The answers that are shown, from the last version of the question back to its first."""
+    found = [last_answer(page)]
+    while page.locator("[data-role=user] [data-version=before]").count():
+        page.locator("[data-role=user] [data-version=before]").click()
+        expect(page.locator("[data-part=blocks]")).not_to_have_text(found[-1])
+        found.append(last_answer(page))
+    return found
+
+
+def test_a_tree_is_exported_and_imported_and_walked_the_same(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    ask(page, stage, stage.echo_model(40, 0), "first question")
+    page.wait_for_selector(ENDED)
+    for text in ("second question", "third question"):
+        page.keyboard.press("Alt+KeyE")
+        page.locator("[name=edited]").fill(text)
+        page.get_by_role("button", name="Send as a new version").click()
+        expect(page.locator("[data-part=blocks]")).to_have_text(text)
+        page.wait_for_selector(ENDED)
+    page.keyboard.press("Alt+KeyR")
+    expect(page.locator("[data-role=assistant] .versions")).to_contain_text("2/2")
+    page.wait_for_selector(ENDED)
+    page.reload()
+    before, url = exported(page), page.url
+    texts = ["third question", "second question", "first question"]
+    assert walked(page) == texts
+    page.locator(".chat-list .import [type=file]").set_input_files(
+        {"name": "chat.json", "mimeType": "application/json", "buffer": json.dumps(before).encode()}
+    )
+    expect(page).not_to_have_url(url)
+    after = exported(page)
+    assert shape(after) == shape(before)
+    assert len(after["messages"]) == 7
+    assert walked(page) == texts
     bob.assert_calm()
 
 
@@ -320,36 +390,69 @@ def test_a_long_chat_opens_within_a_second(stage: Stage, bob: Watched) -> None:
     assert min(took) < 1.0, took
 
 
-@pytest.mark.parametrize("width", [1440, 360])
-def test_every_view_is_accessible_and_fits(stage: Stage, chromium: Browser, width: int) -> None:
+@pytest.mark.parametrize(("width", "language"), [(1440, "en"), (360, "zh-hans")])
+def test_every_view_is_accessible_and_fits(
+    stage: Stage, chromium: Browser, width: int, language: Literal["en", "zh-hans"]
+) -> None:
+    """6.10: chat, panes, comparison and what lies around them, in both themes."""
     size = {"width": width, "height": 800}
     watched = watch(chromium, stage, "alice", viewport=size, reduced_motion="reduce")
+    watched.context.add_cookies([{"name": "language", "value": language, "url": stage.hub.url}])
     page = watched.context.new_page()
     model = stage.fake_model()
-    found = []
+    found: list[str] = []
+
+    def look() -> None:
+        assert page.locator("html").get_attribute("lang") == language
+        assert too_wide(page) == "", page.url
+        found.extend(findings_in_both_themes(page))
+
+    def open_pane(name: str) -> None:
+        page.locator("[popovertarget^=more-]").last.click()
+        page.locator(f".menu:popover-open [data-panel-open={name}]").click()
+
+    page.goto(stage.playground)
+    assert page.evaluate("document.querySelector('[data-log]').scrollTop") == 0
+    expect(page.locator("[data-to-end]")).to_be_hidden()
+    look()
     open_with(page, stage, model, "&panel=tools")
     page.fill("#set-tools", json.dumps(WEATHER))
-    expect(page.locator("#tools-check")).to_contain_text("valid")
-    found += findings_in_both_themes(page)
+    expect(page.locator("#tools-check .check-result")).to_be_visible()
+    look()
     if width < 500:
         page.locator("[data-panel-close]").click()
     send(page, "Weather? #tools=2 #reasoning=4")
     expect(page.locator(".calls .call")).to_have_count(2)
     chat = page.url.partition("?")[0]
-    for query in ("", "?panel=params", "?panel=schema", "?panel=body"):
+    open_pane("debug")
+    expect(page.locator("#debug .wire")).to_be_visible()
+    look()
+    page.goto(chat)
+    open_pane("code")
+    expect(page.locator("#run-code")).to_be_visible()
+    look()
+    for query in ("", "?panel=schema", "?panel=body"):
         page.goto(chat + query)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, query
-        found += findings_in_both_themes(page)
+        look()
+    page.goto(f"{chat}?panel=params")
+    page.fill("#set-system", "Be brief.")
+    page.locator("details:has(#prompt-name) summary").click()
+    page.fill("#prompt-name", f"Brief {language}")
+    look()
+    page.locator("form:has(#prompt-name) [type=submit]").click()
+    expect(page.locator(".toast")).to_be_visible()
     page.goto(f"{stage.playground}/compare?m={model}&m={model}&m={model}")
     send(page, "Compare #tokens=9")
     expect(page.locator("#summary table")).to_be_visible(timeout=15_000)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    found += findings_in_both_themes(page)
-    for path in ("votes", "../prompts"):
+    look()
+    around = ("history", "votes", "embeddings", "settings", "../prompts",
+              f"../prompts/brief-{language}", f"c/{chat.rpartition('/')[2]}/share")  # fmt: skip
+    for path in around:
         page.goto(f"{stage.playground}/{path}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-        found += findings_in_both_themes(page)
-    page.goto(stage.playground)
-    assert page.evaluate("document.querySelector('[data-log]').scrollTop") == 0
+        look()
+    page.locator("form:has(#share-days) [type=submit]").click()
+    page.goto(page.inner_text("#share-url"))
+    expect(page.locator(".msg")).to_have_count(2)
+    look()
     assert found == []
     watched.context.close()

@@ -4,13 +4,14 @@ import http.client
 import re
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from lib.ids import id_text
 from tests.browser.visitor import findings_in_both_themes
-from tests.hub import Hub
+from tests.hub import RATES, Hub
 from tests.playground.conftest import Stage, Watched, watch
 from tests.playground.hostile import HOSTILE
 
@@ -113,14 +114,25 @@ def test_a_long_chat_scrolls_inside_the_window(stage: Stage, bob: Watched) -> No
     bob.assert_calm()
 
 
-def test_a_lost_network_loses_nothing(stage: Stage, bob: Watched) -> None:
+def test_five_seconds_without_a_network_lose_nothing(stage: Stage, bob: Watched) -> None:
+    """W10. Five by the page's clock, in which it tries again and again; the answer goes on."""
     page = bob.context.new_page()
+    page.clock.install()
+    tried: list[str] = []
+    page.on("requestfailed", lambda request: tried.append(request.url))
     ask(page, stage, stage.echo_model(3, 12), PROSE)
     wait_text(page, "A weir raises")
     bob.context.set_offline(True)
     page.evaluate("document.querySelector('[hx-sse\\\\:connect]')._htmx.sse.reader.cancel()")
     expect(page.locator("#link-state")).to_contain_text("Connection lost")
+    page.clock.run_for(5_000)
+    shown = blocks(page)
+    assert len([url for url in tried if "/events" in url]) >= 3
+    ended = "SELECT 1 FROM playground_run WHERE ended_at IS NOT NULL ORDER BY id DESC LIMIT 1"
+    stage.hub.wait(lambda: bool(stage.rows(ended)), "the answer does not go on")
+    assert blocks(page) == shown
     bob.context.set_offline(False)
+    page.clock.run_for(30_000)
     page.wait_for_selector(DONE)
     whole = bob.context.new_page()
     whole.goto(page.url)
@@ -130,29 +142,30 @@ def test_a_lost_network_loses_nothing(stage: Stage, bob: Watched) -> None:
 
 
 def test_escape_stops_the_upstream_and_the_charge_is_shown(stage: Stage, bob: Watched) -> None:
+    """W10: at 20 tokens. What was charged is the input and what came until then, to the token."""
     page = bob.context.new_page()
-    ask(page, stage, stage.fake_model(), "hi #tokens=400 #delay_ms=15 #usage=always")
-    expect(page.locator(BLOCKS)).to_have_text(re.compile(".{80}", re.DOTALL))
+    ask(page, stage, stage.fake_model(), "hi #tokens=400 #hold=20 #usage=cumulative")
+    expect(page.locator(BLOCKS)).to_have_text(re.compile(r"^(\S+ ){19}\S+$"))
     stopped_at = time.monotonic_ns()
     page.keyboard.press("Escape")
     page.wait_for_selector(".msg[data-state=stopped]")
-    foot = page.locator(".msg footer").last.inner_text()
-    assert re.search(r"Stopped by you · .*charged \$0\.0000\d+ \((measured|estimated)\)", foot), (
-        foot
-    )
     (run,) = stage.rows(
-        "SELECT r.request_id, u.charge_nano, u.kind FROM playground_run r "
+        "SELECT u.id, u.charge_nano, u.kind FROM playground_run r "
         "JOIN usage_usagerecord u ON u.request_id = r.request_id AND u.final "
         "ORDER BY r.id DESC LIMIT 1"
     )
     assert run["kind"] == "client_closed"
-    assert run["charge_nano"] > 0
-    attempt = stage.rows("SELECT id FROM usage_attempt WHERE request_id = %s", run["request_id"])[
-        0
-    ]["id"]
-    row = stage.fake.wait_for_row(id_text(attempt))
+    row = stage.fake.wait_for_row(id_text(run["id"]))
     assert row["outcome"] == "cut"
     assert row["left_at"] - stopped_at < 1_000_000_000
+    assert row["usage"]["completion_tokens"] == 20
+    charge = row["usage"]["prompt_tokens"] * RATES["in_text"] + 20 * RATES["out_text"]
+    assert run["charge_nano"] * 1_000_000 == charge
+    foot = page.locator(".msg footer").last.inner_text()
+    shown = re.search(r"Stopped by you · .*charged \$([\d.]+) \((?:measured|drained)\)", foot)
+    assert shown, foot
+    digits = len(shown[1].partition(".")[2])
+    assert Decimal(shown[1]) == round(Decimal(run["charge_nano"]).scaleb(-9), digits)
     expect(page.locator("[data-send]")).to_be_visible()
     bob.assert_calm()
 
@@ -294,14 +307,24 @@ def test_enter_sends_and_input_methods_do_not(stage: Stage, bob: Watched) -> Non
     page.locator("#chat-text").press_sequentially("one")
     page.keyboard.press("Shift+Enter")
     page.locator("#chat-text").press_sequentially("two")
+    # What an input method does: it composes a word, and Enter ends that word alone.
+    method = bob.context.new_cdp_session(page)
+    composed = {"text": "水坝", "selectionStart": 2, "selectionEnd": 2}
+    method.send("Input.imeSetComposition", composed)
     page.evaluate(
-        """() => document.querySelector('#chat-text').dispatchEvent(new KeyboardEvent(
-             'keydown', {key: 'Enter', isComposing: true, bubbles: true, cancelable: true}))"""
+        """() => document.addEventListener('keydown', (event) => {
+             window.composing = event.isComposing }, {capture: true, once: true})"""
     )
+    enter = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13}
+    method.send("Input.dispatchKeyEvent", {"type": "rawKeyDown", **enter})
+    method.send("Input.dispatchKeyEvent", {"type": "keyUp", **enter})
+    assert page.evaluate("window.composing") is True
+    method.send("Input.insertText", {"text": "水坝"})
+    assert page.input_value("#chat-text") == "one\ntwo水坝"
     assert page.locator(".msg").count() == 0
     page.keyboard.press("Enter")
     page.wait_for_selector(DONE)
-    assert page.locator(".msg[data-role=user] .prose").inner_text() == "one\ntwo"
+    assert page.locator(".msg[data-role=user] .prose").inner_text() == "one\ntwo水坝"
     assert page.input_value("#chat-text") == ""
     assert page.evaluate("document.activeElement.id") == "chat-text"
 
@@ -423,6 +446,23 @@ def test_a_killed_process_leaves_the_text_and_says_so(stage: Stage, bob: Watched
     again.goto(page.url)
     assert blocks(again) == blocks(page)
     expect(again.get_by_role("button", name="Retry")).to_be_visible()
+    again.get_by_role("button", name="Continue").click()
+    expect(again.locator(".msg[data-role=user]")).to_have_count(2)
+    expect(again.locator(BLOCKS).last).to_have_text("Continue exactly where you stopped.")
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_noticed_within_15_seconds(stage: Stage, bob: Watched) -> None:
+    """By the clock on the wall, with nobody's help."""
+    page = bob.context.new_page()
+    ask(page, stage, stage.echo_model(3, 20), PROSE)
+    wait_text(page, "calm surface")
+    killed_at = time.monotonic()
+    stage.hub.kill()
+    stage.hub.start()
+    page.wait_for_selector(".msg[data-state=interrupted]", timeout=20_000)
+    assert time.monotonic() - killed_at < 15
+    wait_text(page, "calm surface")
 
 
 @pytest.mark.parametrize("width", [360, 1440])

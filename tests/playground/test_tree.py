@@ -219,7 +219,7 @@ def test_a_chat_that_was_exported_is_imported_as_the_same_tree(people: Cast) -> 
     again = signed_in(people.bob).get(
         reverse("chat_export", args=["acme", id_text(copy.id), "json"])
     )
-    assert _shape(again.json()) == _shape(exported.json())
+    assert shape(again.json()) == shape(exported.json())
     assert Run.objects.filter(conversation=copy).count() == 0
     shown = page(people.bob, response["HX-Redirect"]).content.decode()
     assert "$0.0000018 (measured)" in shown
@@ -236,7 +236,7 @@ def conversation_id_of(title: str, index: int) -> str:
     return id_text(Conversation.objects.filter(title=title).order_by("id")[index].id)
 
 
-def _shape(chat: dict[str, Any]) -> Any:
+def shape(chat: dict[str, Any]) -> Any:
     """A chat without what differs by its ids."""
     places = {one["id"]: number for number, one in enumerate(chat["messages"])}
     messages = [

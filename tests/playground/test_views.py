@@ -118,7 +118,9 @@ def people() -> Cast:
     return people
 
 
-def send(user: User, relay: ScriptedRelay, *, htmx: Any = True, **form: Any) -> Any:
+def send(
+    user: User, relay: ScriptedRelay, *, htmx: Any = True, patience_s: Any = 10.0, **form: Any
+) -> Any:
     """Send as that person, and wait until the run has ended."""
 
     async def post() -> Any:
@@ -130,7 +132,7 @@ def send(user: User, relay: ScriptedRelay, *, htmx: Any = True, **form: Any) -> 
             {"model": "weir-1", "token": id_text(new_id()), **form},
             headers=headers,
         )
-        await runs.finish()
+        await runs.finish(patience_s)
         return response
 
     return async_to_sync(post)()
@@ -216,7 +218,7 @@ def test_what_cannot_be_begun_comes_back_with_its_text(people: Cast, htmx: bool)
     )
     response = send(people.bob, relay, htmx=htmx, text="dear question")
     html = response.content.decode()
-    assert response.status_code == 422
+    assert response.status_code == 402
     assert ">dear question</textarea>" in html
     assert "The balance does not cover this turn. You were not charged." in html
     assert id_text(relay.items[0].request_id) in html  # type: ignore[union-attr]
