@@ -11,9 +11,11 @@ from django.db import connection
 from accounts.models import Key
 from billing.models import Hold
 from lib import clock
+from outbox.models import Fact
 from tests.cast import Cast, make_key
 from tests.usage import rows
-from usage.invariants import broken_invariants
+from usage import books_check
+from usage.invariants import INVARIANTS, broken_invariants
 from usage.rollups import replace_all
 
 pytestmark = pytest.mark.django_db
@@ -80,3 +82,15 @@ def test_a_charge_that_does_not_come_out_of_its_own_meters_and_price(key: Key) -
         call_command("verify", stdout=out)
     told = f"I10 cost recomputes: {wrong.id} charged 210001, expected 210000"
     assert out.getvalue() == f"{told}\n1 rows are wrong.\n"
+
+
+def test_a_check_that_takes_too_long_is_told_and_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """I25: nobody takes silence for right books."""
+    monkeypatch.setitem(INVARIANTS, "slow", "SELECT pg_sleep(30)")
+    monkeypatch.setattr(books_check, "_QUERY_S", "0.3")
+    found = books_check.check_books()
+    assert found is not None
+    ((problem,),) = found["the check came to an end"]
+    assert "statement timeout" in problem
+    assert Fact.objects.get(kind="books.wrong").body["name"] == "the check came to an end"
+    assert books_check.check_books() is None
