@@ -19,6 +19,7 @@ from gateway.codecs.events import Broken, BrokenFault, UpstreamError
 from gateway.codecs.fold import AnswerFault
 from gateway.codecs.members import Members
 from gateway.codecs.openai.errors import read_object
+from gateway.codecs.raws import value_of
 from gateway.codecs.usage import QUARANTINE_FLAGS, Quantities, read_members
 
 # Far out of every range: what stands for a number that is too large to be read.
@@ -83,7 +84,7 @@ def splice(body: Body, upstream_model: str, edits: dict[str, bytes | None] | Non
     """
     named = body.value("model")
     changed: dict[str, bytes | None] = dict(edits or {})
-    if named is None or msgspec.json.decode(named) != upstream_model:
+    if value_of(named) != upstream_model:
         changed["model"] = msgspec.json.encode(upstream_model)
     if "max_cost" in body.members:
         changed["max_cost"] = None

@@ -36,6 +36,7 @@ from gateway.codecs.plain import (
     small_members,
     splice,
 )
+from gateway.codecs.raws import object_of, value_of
 from gateway.codecs.turns import derive_id
 from gateway.codecs.usage import Quantities, UsageMembers
 
@@ -247,8 +248,8 @@ def _check_text(path: str, raw: bytes) -> None:
 
 def _text(path: str, raw: bytes) -> str:
     """The words of a query or document."""
-    value = msgspec.json.decode(raw)
-    text = value if isinstance(value, str) else Members(value, path).text("text")
+    value = value_of(raw)
+    text = value if isinstance(value, str) else Members(object_of(value), path).text("text")
     if text is None:
         raise RequestFault("unsupported_capability", path, f"{path} must be text for this model")
     return text

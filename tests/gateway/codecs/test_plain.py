@@ -156,3 +156,9 @@ def test_no_bytes_are_too_odd(raw: bytes) -> None:
         open_answer(raw)
     except AnswerFault as fault:
         failure(fault)
+
+
+def test_a_model_that_the_path_names_instead_is_replaced_whatever_it_is() -> None:
+    for named in (b"[1e999]", b"1e999", b"null", b'"other"'):
+        body = read_body(b'{"model":' + named + b',"x":1}')
+        assert splice(body, "m") == b'{"model":"m","x":1}'

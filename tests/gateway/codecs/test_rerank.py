@@ -277,3 +277,15 @@ def test_the_order_survives_both_forms(scores: list[float], data: st.DataObject)
     for facts in (jina(documents=documents), cohere(documents=documents)):
         again = decode_answer(encode_answer(told, facts, request_id=REQUEST_ID, meters={}))
         assert again.results == told.results
+
+
+def test_numbers_out_of_every_range_in_a_text_are_no_defect_of_ours() -> None:
+    odd = b'{"text":"a","score":1e999}'
+    for query, documents, path in (
+        (odd, b'["b"]', "query"),
+        (b'"q"', b"[" + odd + b"]", "documents[0]"),
+    ):
+        raw = b'{"model":"m","query":' + query + b',"documents":' + documents + b"}"
+        with pytest.raises(RequestFault) as caught:
+            encode(read(raw, form="jina"), form="cohere", upstream_model="m")
+        assert refusal(caught) == ("unsupported_capability", path)
