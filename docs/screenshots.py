@@ -52,10 +52,8 @@ organisations:
     teams:
       - name: core
         keys:
-          - {{name: web-prod, secret: {web}, models: [support-chat, summaries],
-             budget: {{amount: "40.00", period: month}}}}
-          - {{name: nightly-digest, secret: {nightly}, models: [summaries],
-             budget: {{amount: "0.05", period: day}}}}
+          - {{name: web-prod, secret: {web}, models: [support-chat, summaries]}}
+          - {{name: nightly-digest, secret: {nightly}, models: [summaries]}}
           - {{name: review-bot, secret: {review}, models: ["code-*"], expires_at: 2027-03-31T00:00:00Z}}
           - {{name: prototype, secret: {prototype}, disabled: true}}
 """  # noqa: E501
