@@ -2,6 +2,7 @@
 
 import http.client
 import re
+import socket
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -11,6 +12,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from lib.ids import id_text
 from tests.browser.visitor import findings_in_both_themes
+from tests.fakes.upstream import expected_text
 from tests.hub import RATES, Hub
 from tests.playground.conftest import Stage, Watched, watch
 from tests.playground.hostile import HOSTILE
@@ -403,6 +405,40 @@ def test_another_process_serves_and_stops_the_same_run(stage: Stage, bob: Watche
         assert blocks(page) == blocks(elsewhere)
     finally:
         other.close()
+
+
+def test_a_process_that_is_restarted_ends_its_answers_first(stage: Stage, bob: Watched) -> None:
+    """SIGTERM in the middle of an answer: it goes on to its end, and is read elsewhere."""
+    other = Hub(stage.hub.dsn, stage.hub.environment)
+    try:
+        other.start()
+        bob.context.add_cookies(
+            [{"name": "session_8000", "value": stage.sessions["bob"], "url": other.url}]
+        )
+        page, model = bob.context.new_page(), stage.fake_model()
+        page.goto(f"{other.url}/o/acme/playground?m={model}")
+        text = "restarted #tokens=30 #hold=10"
+        page.fill("#chat-text", text)
+        page.keyboard.press("Enter")
+        expect(page.locator(BLOCKS)).to_have_text(re.compile(r"^(\S+ ){9}\S+$"))
+        assert other.process is not None
+        other.process.terminate()
+        stage.hub.wait(lambda: refuses(other), "a process that stops still takes connections")
+        stage.fake.release()
+        other.ended()
+        page.goto(page.url.replace(other.url, stage.hub.url))
+        page.wait_for_selector(".msg[data-state=done]")
+        expect(page.locator(BLOCKS)).to_have_text(expected_text("play", text, 30))
+    finally:
+        other.close()
+
+
+def refuses(hub: Hub) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", hub.port), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_late_pages_get_the_answer_whole_when_its_events_are_gone(
