@@ -400,7 +400,7 @@ def test_every_request_costs_the_same_number_of_statements(
     sum_up()
     alice = cast.signed_in(people.alice)
     for path in ("usage", "requests", "usage?group_by=key&metric=tokens"):
-        with django_assert_max_num_queries(16):
+        with django_assert_max_num_queries(17):
             page(alice, path)
 
 
