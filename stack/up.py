@@ -53,7 +53,6 @@ class Place:
     host: str
     port: int
     database_url: str | None
-    broker_url: str | None
     started_at: float
 
     @property
@@ -74,7 +73,6 @@ def read_place() -> Place:
         host=environment.get("HOST") or "127.0.0.1",
         port=parse_port(environment.get("PORT") or "8000"),
         database_url=environment.get("DATABASE_URL") or None,
-        broker_url=environment.get("BROKER_URL") or None,
         started_at=float(environment.get("WEIR_STARTED_AT") or time.time()),
     )
 

@@ -61,15 +61,13 @@ class ErrorRow:
     """One row of the taxonomy.
 
     `status` is the HTTP status to the client; `type` and `code` are the openai dialect's words;
-    `next_channel` says that another channel may be tried before the commit point; `phrase` is
-    the message, a template over what, model, seconds, size and limit.
+    `phrase` is the message, a template over what, model, seconds, size and limit.
     """
 
     status: int
     type: str
     code: str | None
     phrase: str
-    next_channel: bool = False
 
 
 _CLIENT = "invalid_request_error"
@@ -139,38 +137,31 @@ KINDS: Final[Mapping[ErrorKind, ErrorRow]] = MappingProxyType(
         "unsupported_media_type": ErrorRow(415, _CLIENT, "unsupported_media_type", _BAD_SHAPE),
         "idempotency_mismatch": ErrorRow(422, _CLIENT, "idempotency_mismatch", _FAILED),
         "rate_limited": ErrorRow(429, "rate_limit_error", "rate_limit_exceeded", _RATE),
-        "upstream_rate_limited": ErrorRow(
-            429, "rate_limit_error", "rate_limit_exceeded", _RATE, next_channel=True
-        ),
+        "upstream_rate_limited": ErrorRow(429, "rate_limit_error", "rate_limit_exceeded", _RATE),
         "client_closed": ErrorRow(499, _CLIENT, "client_closed", "The client closed the request"),
         "internal": ErrorRow(500, _SERVER, "internal_error", "API request failed: Server Error"),
         "not_implemented": ErrorRow(
             501, "not_implemented_error", "not_implemented", "This API is not implemented."
         ),
-        "upstream_error": ErrorRow(502, _SERVER, "upstream_error", _FAILED, next_channel=True),
-        "upstream_unreachable": ErrorRow(
-            502, _SERVER, "upstream_unreachable", _NO_CONNECTION, next_channel=True
-        ),
+        "upstream_error": ErrorRow(502, _SERVER, "upstream_error", _FAILED),
+        "upstream_unreachable": ErrorRow(502, _SERVER, "upstream_unreachable", _NO_CONNECTION),
         "upstream_auth": ErrorRow(
             502,
             _SERVER,
             "upstream_error",
             "API request failed: the provider refused the request",
-            next_channel=True,
         ),
         "upstream_truncated": ErrorRow(
             502,
             _SERVER,
             "upstream_truncated",
             "API request failed: the provider's answer ended too early",
-            next_channel=True,
         ),
         "upstream_malformed": ErrorRow(
             502,
             _SERVER,
             "upstream_malformed",
             "API request failed: the provider's answer cannot be read",
-            next_channel=True,
         ),
         "no_channel": ErrorRow(
             503,
@@ -183,12 +174,11 @@ KINDS: Final[Mapping[ErrorKind, ErrorRow]] = MappingProxyType(
             _SERVER,
             "server_overloaded",
             "Server Overloaded: try again shortly",
-            next_channel=True,
         ),
         "server_shutting_down": ErrorRow(
             503, _SERVER, "server_shutting_down", "Server Overloaded: the server is shutting down"
         ),
-        "timeout": ErrorRow(504, _SERVER, "timeout", _NO_CONNECTION, next_channel=True),
+        "timeout": ErrorRow(504, _SERVER, "timeout", _NO_CONNECTION),
     }
 )
 
