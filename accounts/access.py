@@ -111,10 +111,12 @@ def require(actor: Actor, action: roles.Action) -> None:
         raise AccessDenied(
             gettext("A model key reads only its own usage. Use a management key for this.")
         )
+    # An owner grants every role but the installation's.
+    granted = [role for role in roles.roles_with(action) if role != "operator"]
     raise AccessDenied(
         gettext("You need the %(role)s role for this. An owner of the organisation can grant it.")
-        % {"role": ROLE_NAMES[roles.roles_with(action)[-1]]}
-        if roles.roles_with(action) != ("operator",)
+        % {"role": ROLE_NAMES[granted[-1]]}
+        if granted
         else gettext("Only an operator of the installation can do this.")
     )
 

@@ -30,6 +30,9 @@ def shell(request: HttpRequest) -> dict[str, object]:
         # The template asks twice: whether there is one, and what it is.
         "balance_nano": cache(lambda: _balance_nano(actor)),
         "may_redeem_only": _may(actor, "codes.redeem") and not _may(actor, "balance.read"),
+        "sees_playground": _may(actor, "playground.read"),
+        "sees_keys": _may(actor, "keys.read"),
+        "sees_budgets": _may(actor, "budgets.read"),
         "sees_webhooks": _may(actor, "webhooks.read"),
         "reviews_open": cache(lambda: _reviews_open(actor)),
         "letter_keys": lambda: _letter_keys(actor),

@@ -89,6 +89,9 @@ def test_pages_of_the_installation_exist_for_operators_only(people: Cast) -> Non
 def test_the_refusal_names_the_needed_role(people: Cast) -> None:
     with pytest.raises(access.AccessDenied, match="admin"):
         access.require(actor(people.bob, people.acme), "keys.write")
+    # An operator may read the balance too, which no owner can grant.
+    with pytest.raises(access.AccessDenied, match="need the billing role"):
+        access.require(actor(people.bob, people.acme), "balance.read")
     with pytest.raises(access.AccessDenied, match="operator"):
         access.require(actor(people.alice, people.acme), "channels.read")
 

@@ -45,6 +45,20 @@ def test_home_shows_what_the_role_may_see(people: Cast) -> None:
     assert signed_in(people.charlie).get("/o/acme/").status_code == 404
 
 
+@pytest.mark.parametrize("role", [*Role, None], ids=str)
+def test_every_link_of_the_shell_opens_for_whom_it_is_shown(
+    people: Cast, role: Role | None
+) -> None:
+    """Home of each role, and of an operator who is no member."""
+    user = people.dora if role is None else member(people.acme, "vic", role)
+    visitor = signed_in(user)
+    page = visitor.get("/o/acme/").content.decode()
+    shell = page[: page.index("<main")] + page[page.index("</main>") :]
+    links = set(re.findall(r'<a [^>]*href="(/(?:o|admin)/[^"]*)"', shell))
+    assert len(links) > 4
+    assert {link for link in links if visitor.get(link).status_code != 200} == set()
+
+
 def test_the_switcher_lists_ones_own_organisations(people: Cast) -> None:
     page = signed_in(people.alice).get("/o/acme/").content.decode()
     assert "/o/acme/" in page
