@@ -13,7 +13,10 @@ DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
 _SECRETS = DATA_DIR / "secrets"
 
 DEBUG = False
-PUBLIC_URL = env.text("PUBLIC_URL", f"http://127.0.0.1:{env.text('PORT', '8000')}").rstrip("/")
+# Commands beside a running installation speak of its address, whatever port it was given.
+PUBLIC_URL = (
+    env.kept("PUBLIC_URL", DATA_DIR / "run") or f"http://127.0.0.1:{env.text('PORT', '8000')}"
+).rstrip("/")
 _public = urlsplit(PUBLIC_URL)
 HTTPS = _public.scheme == "https"
 ALLOWED_HOSTS = [

@@ -141,6 +141,8 @@ class Installation:
             url = self.cluster.dsn
         self.environment["DATABASE_URL"] = url
         write_private(self.place.data / "run" / "DATABASE_URL", url + "\n")
+        public_url = self.environment["PUBLIC_URL"]
+        write_private(self.place.data / "run" / "PUBLIC_URL", public_url + "\n")
         servable = asyncio.Event()
         preparing = asyncio.create_task(self.prepare(servable))
         try:
@@ -297,6 +299,7 @@ async def run(place: Place) -> None:
     finally:
         if watch is not None:
             watch.cancel()
+        (place.data / "run" / "PUBLIC_URL").unlink(missing_ok=True)
         if installation.cluster is not None:
             postgres.forget_socket(installation.cluster)
             (place.data / "run" / "DATABASE_URL").unlink(missing_ok=True)

@@ -112,6 +112,19 @@ def test_the_sign_in_link_works_once(running: Running) -> None:
     assert status in (200, 302)
 
 
+def test_a_command_beside_it_knows_its_address(running: Running) -> None:
+    """README: with the same DATA_DIR it works on the running installation, whatever its port."""
+    link = subprocess.run(
+        [sys.executable, "manage.py", "sign_in_link", "demo@weir.example"],
+        cwd=up.ROOT,
+        env=environment(running.data),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert link.stdout.startswith(f"http://127.0.0.1:{running.port}/link/")
+
+
 def test_the_key_reaches_the_local_model(running: Running) -> None:
     started = time.time()
     arrived = probe.first_token("127.0.0.1", running.port, running.key, "smollm2-135m")
