@@ -92,6 +92,8 @@ class Hub:
     def __post_init__(self) -> None:
         self.connect()
         self._vault = Vault(os.environ["WEIR_KEK"])
+        self._channels: list[uuid.UUID] = []
+        self._versions: list[int] = []
         place = Path(os.environ.get("TMPDIR", "/tmp")) / f"hub-{secrets.token_hex(4)}"
         self._log = place.with_suffix(".log")
         self.spool = place.with_suffix(".spool")
@@ -345,7 +347,8 @@ class Hub:
             [row["id"], json.dumps({"meters": dict(rates)})],
         ).fetchone()
         assert version is not None
-        return int(version["id"])
+        self._versions.append(version["id"])
+        return self._versions[-1]
 
     def plan(self, tenant: Tenant, multiplier_ppm: int, *patterns: str) -> None:
         """Put the tenant's organisation on a plan of its own; the hub hears of it at `bump`."""
@@ -425,7 +428,23 @@ class Hub:
             "INSERT INTO gateway_route (channel_id, model, upstream_model) VALUES (%s, %s, %s)",
             [channel_id, model, upstream_model],
         )
+        self._channels.append(channel_id)
         return channel_id
+
+    @contextmanager
+    def forgetful(self) -> Iterator[None]:
+        """Take the channels and prices that are made within out of the catalogue at the end: the
+        hub reads all of it again at every change, which each test of a session makes."""
+        channels, versions = len(self._channels), len(self._versions)
+        yield
+        self.connection.execute(
+            "UPDATE gateway_channel SET enabled = false WHERE id = ANY(%s)",
+            [self._channels[channels:]],
+        )
+        self.connection.execute(
+            "UPDATE billing_priceversion SET valid_to = now() WHERE id = ANY(%s)",
+            [self._versions[versions:]],
+        )
 
     # ---- asking
 

@@ -98,12 +98,29 @@ def _line(event: dict[str, Any]) -> bytes:
     return _encode(event).encode() + b"\n"
 
 
+_COUNTED = ("open", "finished", "cut", "faulted", "refused", "lost", "requests",
+            "prompt_tokens", "cached_tokens", "emitted")  # fmt: skip
+
+
+def _add(totals: dict[str, int], row: Row) -> None:
+    totals["requests"] += 1
+    totals[row.outcome] += 1
+    totals["emitted"] += row.emitted
+    if row.billed:
+        totals["prompt_tokens"] += row.prompt_tokens
+        totals["cached_tokens"] += row.cached_tokens
+
+
 class Books:
     """Used from one thread (the server's loop), except for `fsync`."""
 
     def __init__(self, path: Path, *, fsync: bool = True) -> None:
         self.path = path
         self.rows: dict[int, Row] = {}
+        # What is asked after each request is answered without a look at all of them.
+        self._named: dict[str | None, list[Row]] = {}
+        self._open: dict[int, Row] = {}
+        self._ended = dict.fromkeys(_COUNTED, 0)
         self.unauthorized = 0
         self.canary = 0
         self.version = 0
@@ -156,6 +173,8 @@ class Books:
         for row in self.rows.values():
             if row.outcome == "open":
                 row.outcome = "lost"
+            self._named.setdefault(row.client_request_id, []).append(row)
+            _add(self._ended, row)
 
     def _write(self, event: dict[str, Any]) -> None:
         os.write(self._file, _line(event))
@@ -185,7 +204,8 @@ class Books:
         return seq
 
     def accept(self, row: Row) -> None:
-        self.rows[row.seq] = row
+        self.rows[row.seq] = self._open[row.seq] = row
+        self._named.setdefault(row.client_request_id, []).append(row)
         self._write({"e": "accept", "row": {name: getattr(row, name) for name in _FIRST}})
 
     def mark(self, row: Row) -> None:
@@ -201,6 +221,8 @@ class Books:
         row.outcome = outcome
         row.ended_at = time.monotonic_ns()
         self._marks.pop(row.seq, None)
+        self._open.pop(row.seq)
+        _add(self._ended, row)
         self._write({"e": "end", "seq": row.seq, **{n: getattr(row, n) for n in _LATER}})
 
     def note_unauthorized(self) -> None:
@@ -213,25 +235,22 @@ class Books:
 
     def reset(self) -> None:
         self.rows.clear()
+        self._named.clear()
+        self._open.clear()
+        self._ended = dict.fromkeys(_COUNTED, 0)
         self._seen.clear()
         self._marks.clear()
         self.unauthorized = self.canary = 0
         self._write({"e": "reset"})
 
     def by_client_request_id(self, text: str) -> list[Row]:
-        return [row for row in self.rows.values() if row.client_request_id == text]
+        return self._named.get(text, [])
 
     def totals(self) -> dict[str, int]:
         """Counts per outcome, and the sums of tokens that this provider would bill."""
-        names = ("open", "finished", "cut", "faulted", "refused", "lost")
-        totals = dict.fromkeys(names, 0)
-        totals.update(requests=len(self.rows), prompt_tokens=0, cached_tokens=0, emitted=0)
-        for row in self.rows.values():
-            totals[row.outcome] += 1
-            totals["emitted"] += row.emitted
-            if row.billed:
-                totals["prompt_tokens"] += row.prompt_tokens
-                totals["cached_tokens"] += row.cached_tokens
+        totals = dict(self._ended)
+        for row in self._open.values():
+            _add(totals, row)
         return totals | {"unauthorized": self.unauthorized, "canary": self.canary}
 
     def close(self) -> None:

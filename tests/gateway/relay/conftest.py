@@ -1,4 +1,19 @@
+from collections.abc import Iterator
+
+import pytest
+
 from tests.gateway.relay.clients import clients
-from tests.hub import authority, fake, hub, other_fake, own_hub
+from tests.hub import Hub, authority, fake, hub, other_fake, own_hub
 
 __all__ = ["authority", "clients", "fake", "hub", "other_fake", "own_hub"]
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test adds to the session's catalogue ends with the test."""
+    if "hub" not in request.fixturenames:
+        yield
+        return
+    running: Hub = request.getfixturevalue("hub")
+    with running.forgetful():
+        yield
