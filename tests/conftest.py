@@ -88,7 +88,7 @@ def pytest_configure() -> None:
     # Ten thousand tests and their modules live to the end: nothing of them is garbage, and looking
     # at them again and again takes longer than many of the tests.
     gc.disable()
-    TransactionTestCase._fixture_teardown = _empty  # type: ignore[method-assign]
+    TransactionTestCase._fixture_teardown = _empty  # type: ignore[attr-defined]
     # Signing the cast in proves nothing about the strength of the hash.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     # Pages are tested without collecting static files: those are served from their source.
