@@ -17,8 +17,6 @@ import re
 import secrets
 import shutil
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,6 +39,7 @@ from tests.books import assert_books_balance
 from tests.databases import own_database
 from tests.fakes.listeners import Authority
 from tests.fakes.upstream import FakeUpstream
+from tests.forks import Forked
 
 ROOT = Path(__file__).parents[1]
 START_LIMIT_S = 30.0
@@ -85,7 +84,7 @@ class Hub:
 
     dsn: str
     environment: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    process: Forked | None = None
     port: int = 0
     application: str = "config.asgi"
 
@@ -128,15 +127,8 @@ class Hub:
     def spawn(self) -> None:
         """Start uvicorn and wait for nothing."""
         served = f"{self.application}:application"
-        command = [sys.executable, "-m", "uvicorn", served, "--no-access-log"]
-        command += [
-            "--port",
-            str(self.port),
-            "--loop",
-            "uvloop",
-            "--http",
-            "config.protocol:Protocol",
-        ]
+        arguments = [served, "--no-access-log", "--port", str(self.port)]
+        arguments += ["--loop", "uvloop", "--http", "config.protocol:Protocol"]
         environment = {
             **os.environ,
             "DATABASE_URL": self.dsn,
@@ -144,10 +136,7 @@ class Hub:
             "SPOOL_DIR": str(self.spool),
             **self.environment,
         }
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stderr=log, stdout=log
-            )
+        self.process = Forked(arguments, environment, self._log)
 
     def stop(self) -> None:
         """SIGTERM, and wait until it has ended."""
@@ -442,7 +431,8 @@ class Hub:
             [self._channels[channels:]],
         )
         self.connection.execute(
-            "UPDATE billing_priceversion SET valid_to = now() WHERE id = ANY(%s)",
+            "UPDATE billing_priceversion SET valid_to = now() "
+            "WHERE id = ANY(%s) AND valid_to IS NULL",
             [self._versions[versions:]],
         )
 

@@ -6,10 +6,7 @@ comes again moves nothing. A process that was taken for dead, and was only froze
 """
 
 import http.client
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -22,8 +19,9 @@ from lib.ids import id_text
 from tests.chaos.judge import price
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask
+from tests.gateway.relay.sweeper import sweep
 from tests.gateway.relay.test_nth_statement import state
-from tests.hub import ROOT, START_LIMIT_S, Answer, Hub, Tenant
+from tests.hub import START_LIMIT_S, Answer, Hub, Tenant
 
 BEFORE = ("received", "authenticated", "parsed")
 HELD = (
@@ -55,45 +53,6 @@ SETTLING = ("settling", "settled", "client-finished")
 # A defect there takes nothing from the answer.
 UNHARMED = ("high-water-mark", *SETTLING)
 CREDIT_NANO = 10 * 10**9
-SWEEP = """
-import sys, django
-django.setup()
-from django.db import connection
-from gateway.sweep import sweep
-for _ in sys.stdin:
-    sweep()
-    connection.close()
-    sys.stdout.write("swept\\n")
-    sys.stdout.flush()
-"""
-
-
-class Sweeper:
-    """Another process of the installation, which sweeps when it is told to."""
-
-    def __init__(self, dsn: str) -> None:
-        settings = {"DATABASE_URL": dsn, "DJANGO_SETTINGS_MODULE": "config.settings"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", SWEEP], cwd=ROOT, env=os.environ | settings, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
-
-    def sweep(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        assert self._process.stdout.readline() == "swept\n"
-
-    def close(self) -> None:
-        self._process.communicate()
-
-
-@pytest.fixture(scope="module")
-def sweeper(hub: Hub) -> Iterator[Sweeper]:
-    found = Sweeper(hub.dsn)
-    yield found
-    found.close()
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +104,7 @@ def await_strike(hub: Hub, mode: str, point: str, written: int) -> None:
         hub.wait(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "it runs on")
 
 
-def let_be_taken_for_dead(hub: Hub, tenant: Tenant, sweeper: Sweeper) -> None:
+def let_be_taken_for_dead(hub: Hub, tenant: Tenant) -> None:
     """The process of the tenant's holds has said nothing for long enough, and is swept up."""
     hub.connection.execute(
         "UPDATE billing_process SET alive_until = now() - interval '7 s', "
@@ -156,18 +115,18 @@ def let_be_taken_for_dead(hub: Hub, tenant: Tenant, sweeper: Sweeper) -> None:
 
     def swept() -> bool:
         # Another process may be the one that sweeps now.
-        sweeper.sweep()
+        sweep(hub)
         return all(hold["state"] != "open" for hold in holds_of(hub, tenant))
 
     hub.wait(swept, "holds stay open")
 
 
-def learn_truths(hub: Hub, tenant: Tenant, sweeper: Sweeper, counted: int | None) -> None:
+def learn_truths(hub: Hub, tenant: Tenant, counted: int | None) -> None:
     """What a frozen process told afterwards is posted, and what a provider tells: then customer
     and loss together are its count."""
 
     def posted() -> bool:
-        sweeper.sweep()
+        sweep(hub)
         balance = hub.balance(tenant)
         borne = balance.get("revenue", 0) - balance.get("platform:loss", 0)
         return counted in (None, borne) and not hub.rows(
@@ -202,7 +161,6 @@ def counted_by(fake: FakeUpstream, attempt: str, point: str, mode: str) -> int:
 @pytest.mark.parametrize(("mode", "point", "form", "provider"), CELLS)
 def test_struck(
     failing: Hub,
-    sweeper: Sweeper,
     fake: FakeUpstream,
     models: dict[str, str],
     mode: str,
@@ -225,7 +183,7 @@ def test_struck(
             assert answer.result() is None or point in SETTLING
             hub.start()
         if mode != "raise":
-            let_be_taken_for_dead(hub, tenant, sweeper)
+            let_be_taken_for_dead(hub, tenant)
         if marked:
             fake.release()
         if mode == "freeze":
@@ -240,10 +198,10 @@ def test_struck(
     holds = holds_of(hub, tenant)
     assert [hold for hold in holds if hold["state"] == "open"] == []
     counted = counted_by(fake, id_text(holds[0]["id"]), point, mode) if holds else 0
-    learn_truths(hub, tenant, sweeper, counted if provider == "openai_metered" else None)
+    learn_truths(hub, tenant, counted if provider == "openai_metered" else None)
 
     after = state(hub, tenant)
-    sweeper.sweep()
+    sweep(hub)
     assert state(hub, tenant) == after
     balance = hub.balance(tenant)
     records = hub.rows(

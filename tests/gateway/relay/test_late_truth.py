@@ -9,7 +9,7 @@ from lib.ids import parse_id
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask
 from tests.gateway.relay.clients import Clients, attempt_of, final_record
-from tests.gateway.relay.test_life import sweep
+from tests.gateway.relay.sweeper import sweep
 from tests.gateway.relay.test_marks import let_die, mark_of
 from tests.hub import Hub, Tenant
 

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,18 +12,8 @@ from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.gateway.relay.asking import ask, text_of
 from tests.gateway.relay.clients import Clients, attempt_of, final_record
-from tests.hub import ROOT, Hub
-
-SWEEP = "import django; django.setup(); from gateway.sweep import sweep; print(sweep())"
-
-
-def sweep(hub: Hub) -> int:
-    environment = {**os.environ, "DATABASE_URL": hub.dsn,
-                   "DJANGO_SETTINGS_MODULE": "config.settings"}  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", SWEEP], cwd=ROOT, env=environment, capture_output=True, check=True
-    )
-    return int(done.stdout)
+from tests.gateway.relay.sweeper import sweep
+from tests.hub import Hub
 
 
 def test_killed_mid_stream_then_swept(own_hub: Hub, clients: Clients, fake: FakeUpstream) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask
 from tests.gateway.relay.clients import Clients, attempt_of, final_record
-from tests.gateway.relay.test_life import sweep
+from tests.gateway.relay.sweeper import sweep
 from tests.hub import Hub, Tenant
 
 

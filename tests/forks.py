@@ -1,0 +1,58 @@
+"""Web processes, forked from one that has imported what they need: that takes longer than most of
+what is asked of them. What reads the environment is imported behind the fork."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(
+    ["uvicorn.main", "uvloop", "httptools", "gateway.relay.asgi", "django.core.asgi",
+     "django.core.management", "django.db.backends.postgresql.base", "django.forms",
+     "django.template.loader", "psycopg_pool", __name__]
+)  # fmt: skip
+
+
+class Forked:
+    """A running process, with what a test asks of a `subprocess.Popen`."""
+
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self._process = _context.Process(
+            target=_serve, args=(list(arguments), dict(environment), log), daemon=True
+        )
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def wait(self, seconds: float) -> int:
+        """The exit code; that of a signal is negative."""
+        self._process.join(seconds)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("uvicorn", seconds)
+        return self._process.exitcode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self._process.exitcode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+
+def _serve(arguments: list[str], environment: dict[str, str], log: Path) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    from uvicorn.main import main
+
+    main(arguments)
