@@ -35,6 +35,7 @@ from gateway.codecs.openai.outside import InsideDecoder, mend_answer
 from gateway.codecs.sealed import REMEMBERED, collect
 from gateway.codecs.service_tier import tier_of_answer, tier_of_frames
 from gateway.codecs.usage import Quantities
+from gateway.providers.models import find_row
 from gateway.relay.call import CLIENT_CLOSED, Call, Head, Outcome, Refused
 from gateway.relay.cost_told import last_with_cost, with_cost
 from gateway.relay.deadline import Reason
@@ -680,7 +681,7 @@ class Attempt:
         if exchange is not None:
             seen = self._seen_here(exchange)
         elif told is None:
-            seen = Seen(input_bytes)
+            seen = Seen(input_bytes, context_max=self._context_max())
         else:
             used: Quantities = self._way.codec.quantities(told)
             said = told.text_bytes + told.reasoning_bytes
@@ -688,7 +689,7 @@ class Attempt:
             uncounted = said - self._counted_bytes if cut else 0
             seen = Seen(
                 input_bytes, used, told.usage, told.text_bytes, told.reasoning_bytes, uncounted,
-                None, self._vocabulary, self._said, self._facts.body.raw,
+                None, self._vocabulary, self._said, self._facts.body.raw, self._context_max(),
             )  # fmt: skip
         return self._count(seen)
 
@@ -760,7 +761,12 @@ class Attempt:
     def _unknown_nano(self) -> int:
         """What an attempt that nobody pays may have cost us, as far as it can be said: its input,
         until the provider is asked (I15)."""
-        return self._count(Seen(self._facts.text_bytes)).charge_nano
+        seen = Seen(self._facts.text_bytes, context_max=self._context_max())
+        return self._count(seen).charge_nano
+
+    def _context_max(self) -> int | None:
+        known = find_row(self._candidate.upstream_model) or find_row(self._facts.model)
+        return None if known is None else known.context_max
 
     def _note(self, events: Sequence[Event]) -> None:
         """Remember how it finishes, how it begins, and how much of it the last usage counts."""

@@ -20,7 +20,8 @@ class Seen(NamedTuple):
     """What was sent and received: the last usage (F26), raw and as its dialect reads it, and sizes
     in UTF-8 bytes. `uncounted_bytes` of the answer came after that usage was told.
     `here` is our own count of what is counted by other things than its text. `said` is the answer's
-    beginning and `body` the request, for who counts in the `vocabulary`."""
+    beginning and `body` the request, for who counts in the `vocabulary`; `context_max` is what the
+    model can read at most, None = not known."""
 
     input_bytes: int
     told: Quantities = Quantities({}, ("usage_missing",))
@@ -32,6 +33,7 @@ class Seen(NamedTuple):
     vocabulary: Vocabulary | None = None
     said: Sequence[str] = ()
     body: bytes = b""
+    context_max: int | None = None
 
 
 class Bill(NamedTuple):
@@ -139,9 +141,10 @@ def _tokens_said(seen: Seen, size: int) -> int:
 
 def _tokens_sent(seen: Seen) -> int:
     """Tokens of the request: its JSON, written plainly, in whose place a provider puts its own
-    marks. What is not all text, or long, is estimated."""
+    marks. What is not all text, or long, is estimated, as no more than a model can read."""
     raw = seen.body
     if seen.vocabulary is None or len(raw) != seen.input_bytes or len(raw) > _BODY_BYTES_MAX:
-        return estimate_tokens(seen.input_bytes)
+        estimated = estimate_tokens(seen.input_bytes)
+        return estimated if seen.context_max is None else min(estimated, seen.context_max)
     plain = msgspec.json.encode(msgspec.json.decode(raw))
     return count_tokens(plain.decode(), seen.vocabulary)

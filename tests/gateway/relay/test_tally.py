@@ -87,3 +87,12 @@ def test_an_answer_without_usage_is_counted_in_its_own_vocabulary() -> None:
     assert longer.meters["out_text"] == 10 * tokens
     other = count(seen._replace(vocabulary=None), PRICE, HOLD, "measured")
     assert other.meters == {"in_text": -(-len(body) // 4), "out_text": -(-size // 4)}
+
+
+@pytest.mark.parametrize(("context_max", "counted"), [(None, 5_500_000), (4_096, 4_096)])
+def test_an_estimate_is_no_more_than_the_model_can_read(
+    context_max: int | None, counted: int
+) -> None:
+    """F25: a client that leaves a prompt of 22 MB pays for no token that nobody could have read."""
+    seen = Seen(22_000_000, context_max=context_max)
+    assert count(seen, PRICE, HOLD, "measured").meters["in_text"] == counted
