@@ -20,36 +20,33 @@ class Protocol(HttpToolsProtocol):
         transport.set_write_buffer_limits(high=_UNSENT_BYTES_MAX)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        cycle.transport = _HeadJoined(self.loop, cycle.transport)
+        cycle.transport = _HeadJoined(self.loop, cycle)
         super()._start_asgi_task(cycle, app)
 
 
 class _HeadJoined:
-    """What one response is written to. Its head waits for the rest of what is written in the same
-    turn of the loop: a write of its own costs the client's side of the machine a packet more, and
-    ours as much as reading the whole request."""
+    """What one response is first written to. Its head waits for the rest of what is written in the
+    same turn of the loop: a write of its own costs the client's side of the machine a packet more,
+    and ours as much as reading the whole request. What comes later goes to the transport itself."""
 
-    __slots__ = ("_begun", "_flushing", "_head", "_loop", "_transport")
+    __slots__ = ("_cycle", "_flushing", "_head", "_loop", "_transport")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, cycle: Any) -> None:
         self._loop = loop
-        self._transport = transport
-        self._head = b""
-        self._begun = False
+        self._cycle = cycle
+        self._transport: asyncio.Transport = cycle.transport
+        self._head: bytes | None = None
         self._flushing: asyncio.Handle | None = None
 
     def write(self, data: bytes) -> None:
-        if self._head:
-            if len(data) > _JOINED_BYTES_MAX:
-                self._flush()
-            else:
-                data = self._taken() + data
-        elif not self._begun:
-            self._begun = True
+        if self._head is None:
             self._head = data
             self._flushing = self._loop.call_soon(self._flush)
-            return
-        self._transport.write(data)
+        elif len(data) > _JOINED_BYTES_MAX:
+            self._flush()
+            self._transport.write(data)
+        else:
+            self._transport.write(self._taken() + data)
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()
@@ -59,10 +56,10 @@ class _HeadJoined:
         self._transport.close()
 
     def _taken(self) -> bytes:
-        head, self._head = self._head, b""
+        self._cycle.transport = self._transport
         if self._flushing is not None:
             self._flushing.cancel()
-        return head
+        return self._head or b""
 
     def _flush(self) -> None:
         head = self._taken()
