@@ -3,13 +3,11 @@
 import gc
 import socket
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.db import connection
-from django.test import TransactionTestCase
 from django.utils import translation
 from hypothesis import settings as hypothesis_settings
 
@@ -64,21 +62,6 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     connection.settings_dict["TEST"]["TEMPLATE"] = databases.template()
 
 
-@cache
-def _emptying() -> str:
-    """Deletes every row of every model, whatever keys and triggers say."""
-    tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
-    deletes = [f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables]
-    return ";".join(["SET LOCAL session_replication_role = replica", *deletes])
-
-
-def _empty(_: TransactionTestCase) -> None:
-    """Leave no row behind a test that commits. Django's own way replaces the files of all tables,
-    and makes its permissions again, which nobody asks for."""
-    with connection.cursor() as cursor:
-        cursor.execute(_emptying())
-
-
 @pytest.fixture
 def people(db: None) -> cast.Cast:
     return cast.assemble()
@@ -88,7 +71,6 @@ def pytest_configure() -> None:
     # Ten thousand tests and their modules live to the end: nothing of them is garbage, and looking
     # at them again and again takes longer than many of the tests.
     gc.disable()
-    TransactionTestCase._fixture_teardown = _empty  # type: ignore[attr-defined]
     # Signing the cast in proves nothing about the strength of the hash.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     # Pages are tested without collecting static files: those are served from their source.

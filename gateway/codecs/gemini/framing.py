@@ -19,8 +19,9 @@ CLOSED: Final = "]"
 
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 _BETWEEN = re.compile(rb"[ \t\r\n,\xef\xbb\xbf]*+")
-# Whole strings are jumped over; one that is not whole yet stops at its opening quote.
-_TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+# Whole strings are jumped over; one that is not whole yet stops at its opening quote. The outer
+# repeat is not possessive: before 3.11.5 (gh-106052) that would stand behind the quote.
+_TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*', re.DOTALL)
 _TO_QUOTE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _QUOTE, _OPENING, _ARRAY, _END = b'"', b"{[", b"[", b"]"
 
