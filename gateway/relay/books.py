@@ -39,7 +39,7 @@ BATCH_MAX = 256
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
 # How long an ending waits for an admission to ride with while nothing else is being written: it
 # would keep the admission waiting for a commit of its own.
-_RIDE_S: Final = 0.01
+_RIDE_S: Final = 0.003
 # What another try may cure: serialization and deadlock, lack of resources, locks, cancelled
 # statements, an administrator's shutdown, a server that became read-only.
 _PASSING = ("40", "53", "55", "57", "25")

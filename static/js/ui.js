@@ -32,7 +32,8 @@ on("close", ({ target }) => {
     url.searchParams.delete("d");
     history.replaceState(history.state, "", url);
   }
-  if (opener?.isConnected) opener.focus();
+  // The browser has given it back already, unless what had it was hidden meanwhile.
+  if (document.activeElement === document.body && opener?.isConnected) opener.focus();
   if (["drawer", "dialog"].includes(target.id)) target.replaceChildren(); // a secret shown once leaves the page
 }, true);
 on("htmx:after:swap", ({ detail }) => {

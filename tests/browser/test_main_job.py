@@ -287,6 +287,7 @@ def test_a_channel_is_tested_from_its_page(
 def test_keyboard_alone_from_signing_in_to_the_receipt(site: Installation, visit: Visit) -> None:
     page = visit(viewport={"width": 1280, "height": 900}).page
     page.goto(site.links[BEN])
+    expect(page.get_by_role("button", name="Sign in")).to_be_focused()
     page.keyboard.press("Enter")
     page.wait_for_url("**/o/acme/")
     tab_to(page, "Playground", at_most=5)

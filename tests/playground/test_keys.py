@@ -33,6 +33,7 @@ def test_keys_act_as_they_are_laid_and_stand_in_the_sheet(stage: Stage, bob: Wat
     page.keyboard.press("?")
     expect(page.locator("#keys")).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.locator("#keys")).to_be_hidden()
     page.keyboard.press("/")
     expect(page.locator("#chat-q")).to_be_focused()
     page.keyboard.type("gu/?")  # signs again

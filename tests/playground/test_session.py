@@ -41,10 +41,13 @@ def test_the_official_client_speaks_to_the_sessions_endpoint(stage: Stage) -> No
     )
     text = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
     assert text == whole.choices[0].message.content
-    records = stage.rows(
-        "SELECT source, status FROM usage_usagerecord WHERE model = %s AND final", model
-    )
-    assert records == [{"source": "playground", "status": 200}] * 2
+
+    def records() -> list[dict[str, Any]]:
+        query = "SELECT source, status FROM usage_usagerecord WHERE model = %s AND final"
+        return stage.rows(query, model)
+
+    stage.hub.wait(lambda: len(records()) == 2, "a record is missing")
+    assert records() == [{"source": "playground", "status": 200}] * 2
     bare = client.with_options(set_default_headers={"cookie": held})
     with pytest.raises(PermissionDeniedError):
         bare.chat.completions.create(model=model, messages=messages)
