@@ -1,10 +1,12 @@
 """Another process of the installation, which sweeps a hub's database when a test says so. There is
-one for all: it takes longer to start than to sweep."""
+one for each thread that asks, so that those asked at once sweep at once: it takes longer to start
+than to sweep."""
 
 import atexit
 import os
 import subprocess
 import sys
+import threading
 from functools import cache
 
 from tests.hub import ROOT, Hub
@@ -23,7 +25,7 @@ for line in sys.stdin:
 
 
 @cache
-def _process() -> "subprocess.Popen[str]":
+def _process(thread: int) -> "subprocess.Popen[str]":
     settings = {"DJANGO_SETTINGS_MODULE": "config.settings"}
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM], cwd=ROOT, env=os.environ | settings, text=True,
@@ -35,7 +37,7 @@ def _process() -> "subprocess.Popen[str]":
 
 def sweep(hub: Hub) -> int:
     """Sweep once; how many holds were resolved."""
-    process = _process()
+    process = _process(threading.get_ident())
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(f"{hub.connection.info.dbname}\n")
