@@ -26,8 +26,8 @@ class Protocol(HttpToolsProtocol):
 
 class _HeadJoined:
     """What one response is first written to. Its head waits for the rest of what is written in the
-    same turn of the loop: a write of its own costs the client's side of the machine a packet more,
-    and ours as much as reading the whole request. What comes later goes to the transport itself."""
+    same turn of the loop: a write of its own is a packet and a system call more. What comes later
+    goes to the transport itself."""
 
     __slots__ = ("_cycle", "_flushing", "_head", "_loop", "_transport")
 
