@@ -147,6 +147,7 @@ FLAGS: Final[Mapping[str, Promise]] = {
     "F36": _("HTTP/2 stream was reset"),
     "F37": _("Interim answer"),
     "F38": _("Tool call cut off"),
+    "F39": _("Model cannot do that"),
 }
 
 

@@ -11,7 +11,13 @@ from typing import Any
 import msgspec
 
 from gateway.codecs.errors import KINDS, ErrorKind, clean_upstream
-from gateway.codecs.faults import UpstreamFault, describe, error_members, retry_after_ms
+from gateway.codecs.faults import (
+    UpstreamFault,
+    describe,
+    error_members,
+    is_unsupported,
+    retry_after_ms,
+)
 from gateway.codecs.raws import as_text
 
 _CONTEXT = frozenset({"context_length_exceeded", "exceed_context_size_error"})
@@ -85,12 +91,15 @@ def read_object(words: Words, error: bytes) -> UpstreamFault:
 def _classify(
     words: Words, status: int, members: dict[str, Any], wait_ms: int | None
 ) -> UpstreamFault:
+    message = as_text(members.get("message"))
     kind, fault = _kind_of(words, status, _told(members))
+    if fault in ("F7", "F10") and is_unsupported(status, message):
+        kind, fault = "unsupported_capability", "F39"
     rejected = kind == "provider_rejected"
     return describe(
         kind,
         fault,
-        clean_upstream(as_text(members.get("message"))),
+        clean_upstream(message),
         status=status,
         wait_ms=wait_ms,
         code=as_text(members.get("code")) if rejected else "",

@@ -13,6 +13,13 @@ from gateway.codecs.events import UpstreamError
 
 WAIT_MS_MAX = 120_000
 
+# What servers say of a model that was given what it does not read or call, under a status of theirs
+# that tells of something else: OpenRouter (404), llama.cpp and Ollama (500); 2026-10.
+_UNSUPPORTED = re.compile(
+    r"no endpoints found that support\b|\binput is not supported\b|unsupported content part type"
+    r"|missing data required for image input|\bdoes not support (?:image|audio|video|file|tool)",
+    re.IGNORECASE,
+)
 _SECONDS = re.compile(r"[0-9]{1,40}(?:\.[0-9]{1,9})?")
 
 
@@ -73,6 +80,14 @@ def describe(
         fault=fault,
         retry_after_ms=wait_ms,
     )
+
+
+def is_unsupported(status: int, message: str) -> bool:
+    """Whether an error that reads as the server's own says that the model cannot do what was asked.
+
+    It is the client's to mend: neither the model nor its channel is at fault (F39).
+    """
+    return (status == 404 or status >= 500) and _UNSUPPORTED.search(message) is not None
 
 
 def error_members(body: bytes) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Fault:
     `next`: before the commit point, go to the next channel ("next"), do so a single time ("once"),
     send again on a fresh connection ("resend"), or answer ("never").
     `kind`: what the client is told when no channel is left, or after the commit point; None when
-    the answer still is a success, or the upstream's own error decides (F6, F10, F23).
+    the answer still is a success, or the upstream's own error decides (F6, F10, F23, F39).
     `health`: what the channel's health learns. `money`: how the attempt is booked; "unknown_cost"
     goes to the platform, never to the customer (I15).
     """
@@ -82,6 +82,7 @@ FAULTS: Final[Mapping[str, Fault]] = MappingProxyType(
         "F36": Fault("http2_reset", "resend", "upstream_unreachable", "count", "unknown_cost"),
         "F37": Fault("interim_answer", "never", None, "none", "exact"),
         "F38": Fault("tool_call_cut", "next", "upstream_truncated", "count", "partial"),
+        "F39": Fault("capability_missing", "next", None, "none", "none"),
     }
 )
 

@@ -49,6 +49,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "F35": ("413",),
     "F37": ("both", "1xx", "trailers"),
     "F38": ("eof", "closed"),
+    "F39": ("404", "500"),
 }
 
 

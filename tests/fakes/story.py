@@ -217,7 +217,7 @@ def answer(ask: Ask) -> Answer:
 
 
 def _problem_of(ask: Ask) -> Problem | None:
-    """F5-F10, F35 as OpenAI puts them."""
+    """F5-F10, F35, F39 as OpenAI and its compatible servers put them."""
     row, model = ask.row, ask.question.model
     match ask.fault:
         case Fault("F5", variant, _):
@@ -244,13 +244,17 @@ def _problem_of(ask: Ask) -> Problem | None:
             return Problem(int(variant), "Account quota is used up.", kind, kind)
         case Fault("F10", variant, _):
             return Problem(int(variant), "Unexpected upstream failure.", "server_error")
+        case Fault("F39", "404", _):
+            return Problem(404, "No endpoints found that support image input", code="404")
+        case Fault("F39"):
+            return Problem(500, "image input is not supported", "server_error")
         case Fault("F35"):
             return Problem(413, "Request body too large.", code="body_too_large")
     return None
 
 
 def _status_fault(ask: Ask) -> Answer | None:
-    """F5-F10, F21, F35: an answer with an error status or a redirect; None = no such fault."""
+    """F5-F10, F21, F35, F39: an answer with an error status or a redirect; None = no such fault."""
     row, fault = ask.row, ask.fault
     if fault is not None and fault.code == "F21":
         row.status = int(fault.variant)

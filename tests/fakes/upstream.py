@@ -59,7 +59,7 @@ Faults    fault=F13, fault=F14:chunk, fault=F14:chunk@20 (after 20 tokens; else 
           F20 gzip deflate bomb (bytes=N unpacked) · F21 302 301 303 307 308 (location=URL)
           F22 flood giant · F23 error body · F24 200 204 stream · F25 F26 F27 F28 (see usage)
           F29 · F30 · F31 · F32 reused idle · F33 · F34 (bytes=N) · F35 · F37 both 1xx trailers
-          F38 eof closed.   F1 F3 F4 are in listeners.py.
+          F38 eof closed · F39 404 500.   F1 F3 F4 are in listeners.py.
           Waiting faults last wait_ms (an hour unless told) and then go on as if nothing was.
           Each in its dialect's words. Where a dialect has no such status: messages answers F6:422
           and F9:429 with 400; gemini F5:401 and F6:422 with 400, F9 with 402, F10:529 with 503, and

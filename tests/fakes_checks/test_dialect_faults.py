@@ -57,6 +57,8 @@ STATUSES = {
     "F10:504": ((504, "timeout_error"), (504, "DEADLINE_EXCEEDED")),
     "F10:529": ((529, "overloaded_error"), (503, "UNAVAILABLE")),
     "F35": ((413, "request_too_large"), (413, "INVALID_ARGUMENT")),
+    "F39:404": ((404, "not_found_error"), (404, "NOT_FOUND")),
+    "F39:500": ((500, "api_error"), (500, "INTERNAL")),
 }
 
 

@@ -44,6 +44,8 @@ def only_row(fake: FakeUpstream) -> dict[str, Any]:
         ("F10:504", 504, None),
         ("F10:529", 529, None),
         ("F35", 413, "body_too_large"),
+        ("F39:404", 404, "404"),
+        ("F39:500", 500, None),
     ],
 )
 def test_error_statuses_bill_nothing(

@@ -11,7 +11,13 @@ from typing import Any
 import msgspec
 
 from gateway.codecs.errors import ANTHROPIC_TYPES, KINDS, ErrorKind, clean_upstream
-from gateway.codecs.faults import WAIT_MS_MAX, UpstreamFault, describe, retry_after_ms
+from gateway.codecs.faults import (
+    WAIT_MS_MAX,
+    UpstreamFault,
+    describe,
+    is_unsupported,
+    retry_after_ms,
+)
 from gateway.codecs.raws import as_text
 
 _STATUS_OF_TYPE: Mapping[str, int] = {
@@ -114,6 +120,8 @@ def _kind_of(status: int, word: str, said: str) -> tuple[ErrorKind, str]:
         return "upstream_auth", "F9"
     if status == 500 and word == "overloaded_error":
         return "overloaded", "F10"
+    if is_unsupported(status, said):
+        return "unsupported_capability", "F39"
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if 400 <= status < 500:

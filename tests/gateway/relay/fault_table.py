@@ -17,6 +17,8 @@ WORDS: dict[str, tuple[int, str | None, str, str]] = {
     "context_length_exceeded": (
         400, "context_length_exceeded", "invalid_request_error", "INVALID_ARGUMENT"),
     "content_filtered": (400, "content_filter", "invalid_request_error", "INVALID_ARGUMENT"),
+    "unsupported_capability": (
+        400, "unsupported_parameter", "invalid_request_error", "INVALID_ARGUMENT"),
     "body_too_large": (413, "request_too_large", "request_too_large", "INVALID_ARGUMENT"),
     "upstream_rate_limited": (
         429, "rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED"),
@@ -113,6 +115,9 @@ BEFORE = [
     # On a connection that was used before, a reset without an answer is met once more (F32).
     Before("F33", "upstream_unreachable", "absorbed", sends=2),
     Before("F35", "body_too_large", then="never", flag="F6"),
+    # What servers of many models say under a status of their own faults.
+    Before("F39:404", "unsupported_capability", crossed=True, of=_NOT_GEMINI),
+    Before("F39:500", "unsupported_capability", of=_NOT_GEMINI),
 ]
 LARGE = [
     Before("F17", "upstream_malformed", "absorbed", forms=(STREAM,)),

@@ -127,6 +127,19 @@ def test_headers_name_the_request_and_whole_seconds() -> None:
         (502, {}, "upstream_error", "F10"),
         (503, {}, "overloaded", "F10"),
         (302, {}, "upstream_error", "F21"),
+        (
+            404,
+            {"message": "No endpoints found that support image input"},
+            "unsupported_capability",
+            "F39",
+        ),
+        (
+            500,
+            {"message": "this model is missing data required for image input"},
+            "unsupported_capability",
+            "F39",
+        ),
+        (400, {"message": "this model does not support image input"}, "provider_rejected", "F6"),
     ],
 )
 def test_reading(status: int, error: object, kind: str, fault: str) -> None:
