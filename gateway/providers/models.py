@@ -8,9 +8,10 @@ known.
 
 Source of the rows is models.md, sections 1 to 6, where no other is named; k is 1,000 and M is
 1,000,000 tokens. All of it is a default that an operator may change, not a fact to build a refusal
-on, but for what is dated.
+on, but for what is dated, and for what models that read text alone are shown (`unread`).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal
@@ -50,6 +51,7 @@ _ALL: Final[frozenset[Modality]] = frozenset({"text", "image", "audio", "file", 
 _TEXT: Final[frozenset[Modality]] = frozenset({"text"})
 _SEEN: Final[frozenset[Modality]] = frozenset({"text", "image"})
 _READ: Final[frozenset[Modality]] = frozenset({"text", "image", "file"})
+_SENSED: Final[tuple[Modality, ...]] = ("image", "audio", "video")
 _LOW_TO_HIGH: Final[tuple[Effort, ...]] = ("low", "medium", "high")
 _MINIMAL_TO_HIGH: Final[tuple[Effort, ...]] = ("minimal", *_LOW_TO_HIGH)
 _BUDGETED: Final[tuple[Effort, ...]] = (*_MINIMAL_TO_HIGH, "xhigh", "max")
@@ -108,6 +110,18 @@ def capabilities_of(name: str, provider: Provider, asked_name: str = "") -> Capa
         tools=found.tools and Quirk.NO_TOOLS not in provider.quirks,
         search=found.search if provider.own_search else None,
     )
+
+
+def unread(name: str, can: Capabilities, media: Collection[str]) -> Modality | None:
+    """Which of a request's kinds of content a model surely cannot take; None where none is.
+
+    `name` is the upstream's, `can` what the model can do by the operator's word, `media` the kinds
+    beside text. Sure is only what the catalogue says of models that read text alone. A document may
+    be text itself, and some servers read it for the model.
+    """
+    if can.inputs != _TEXT or find_row(name) is None:
+        return None
+    return next((kind for kind in _SENSED if kind in media), None)
 
 
 def is_listed(name: str) -> bool:

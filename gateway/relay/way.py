@@ -10,6 +10,7 @@ one whose model name asks for thinking in a dialect that has no place for it in 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +28,7 @@ from gateway.codecs.chat import (
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.sealed import calls_without, give_back, read_collected
 from gateway.codecs.turns import replace_urls
-from gateway.providers.models import Capabilities, Trait, capabilities_of
+from gateway.providers.models import Capabilities, Modality, Trait, capabilities_of, unread
 from gateway.providers.overrides import Overrides, overridden, switched_off
 from gateway.providers.provider import BadModelName, Operation, chat_operation
 from gateway.providers.suffixes import AskedModel
@@ -51,6 +52,9 @@ from lib.egress import EgressPolicy
 from lib.ids import id_text
 
 _THOUGHT_RULE: Final[Flag] = "reasoning_content_rule"
+_CONTENT: Final[Mapping[Modality, str]] = MappingProxyType(
+    {"image": "an image", "audio": "audio", "video": "a video"}
+)
 _OUTSIDE: Final[Trait] = "usage_reasoning_outside"
 
 
@@ -156,6 +160,8 @@ class Asking:
         if candidate.overrides:
             self._check_switches(candidate.overrides)
             capabilities = overridden(capabilities, candidate.overrides)
+        if self._facts.media:
+            self._check_senses(candidate.upstream_model, capabilities)
         model = provider.aliases.get(candidate.upstream_model, candidate.upstream_model)
         dialect, stream = client.name, self._facts.stream
         if dialect not in provider.dialects or capabilities.traits:
@@ -234,6 +240,14 @@ class Asking:
         if off is not None:
             told = f"model {self._model} has no {off}: an operator has switched it off"
             raise RequestFault("unsupported_capability", "tools" if off == "tools" else None, told)
+
+    def _check_senses(self, model: str, capabilities: Capabilities) -> None:
+        """Raise RequestFault for content that the model cannot take."""
+        kind = unread(model, capabilities, self._facts.media)
+        if kind is not None:
+            told = f"model {self._model} reads text only and cannot take {_CONTENT[kind]}: leave "
+            told += "it out of the conversation, or ask a model that can"
+            raise RequestFault("unsupported_capability", None, told)
 
     def _needs(self, channel: Channel) -> Needs:
         client = self._client

@@ -12,7 +12,9 @@ from gateway.providers.models import (
     capabilities_of,
     find_row,
     is_listed,
+    unread,
 )
+from gateway.providers.overrides import overridden
 
 # The ids of models.md, section 1, and the owners of their families.
 NAMED = {
@@ -315,3 +317,32 @@ def test_largest_temperature(name: str, most: int) -> None:
 def test_a_row_can_be_changed() -> None:
     changes: dict[str, Any] = {"output_max": 5, "flags": frozenset[Flag]()}
     assert replace(row("kimi-k2.5"), **changes).output_max == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "media", "kind"),
+    [
+        ("deepseek-v4-pro", {"image": 1}, "image"),
+        ("qwen/qwen3-coder-plus", {"audio": 1}, "audio"),
+        ("gpt-4", {"video": 1}, "video"),
+        ("gpt-4", {"file": 1}, None),
+        ("gpt-4", {}, None),
+        # Of a model that reads more than text, its provider judges what else.
+        ("grok-4", {"audio": 1}, None),
+        ("a-model-of-ours", {"image": 1}, None),
+    ],
+)
+def test_what_a_model_surely_cannot_take(
+    name: str, media: dict[str, int], kind: str | None
+) -> None:
+    provider = provider_named("openai_compatible")
+    assert unread(name, capabilities_of(name, provider), media) == kind
+
+
+def test_what_a_model_cannot_take_is_known_by_its_own_name_and_the_operators_word() -> None:
+    provider = provider_named("openai_compatible")
+    named_by_us = capabilities_of("llava", provider, "gpt-4")
+    assert named_by_us.inputs == {"text"}
+    assert unread("llava", named_by_us, {"image": 1}) is None
+    switched = overridden(capabilities_of("gpt-4", provider), frozenset({("vision", True)}))
+    assert unread("gpt-4", switched, {"image": 1}) is None

@@ -7,6 +7,7 @@ import pytest
 
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.gateway.relay.asking import ask
+from tests.gateway.relay.speakers import SPEAKERS, Wish
 from tests.hub import Hub
 
 PICTURE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNg"
@@ -76,3 +77,37 @@ def test_the_list_of_models_tells_it(hub: Hub, fake: FakeUpstream) -> None:
         return hub.get(f"/v1/models/{model}", tenant).json().get("modalities")
 
     hub.wait(lambda: modalities() == ["text", "image"], "the switch is not heard of")
+
+
+@pytest.mark.parametrize("dialect", SPEAKERS)
+def test_a_picture_for_a_model_that_reads_text_only(
+    hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream, dialect: str
+) -> None:
+    """Refused in words before anything is sent, unless another channel's model sees."""
+    tenant, speaker = hub.tenant(), SPEAKERS[dialect]
+    model = hub.model(fake, provider="deepseek", upstream_model="deepseek-v4-pro")
+    path = speaker.path(model, stream=False)
+    body = speaker.body(model, Wish("#tokens=2 look", image=True))
+    answer = hub.post(tenant, body, path=path)
+    assert answer.status == 400, answer.body
+    message = speaker.error_of(answer.json())["message"]
+    assert f"model {model} reads text only and cannot take an image: leave it out" in message
+    record = hub.record(answer.headers["x-request-id"])
+    assert (record["kind"], record["charge_nano"]) == ("unsupported_capability", 0)
+    attempts = "SELECT * FROM usage_attempt WHERE organisation_id = %s"
+    assert hub.rows(attempts, tenant.organisation_id) == []
+
+    plain = speaker.body(model, Wish("#tokens=2 look"))
+    assert hub.post(tenant, plain, path=path).status == 200
+    hub.channel(model, other_fake.url, other_fake.key, priority=1)
+    hub.bump()
+    hub.wait(lambda: hub.post(tenant, body, path=path).status == 200, "nobody sees the picture")
+
+
+def test_an_operator_knows_that_it_sees(hub: Hub, fake: FakeUpstream) -> None:
+    tenant = hub.tenant()
+    model = hub.model(fake, provider="deepseek", upstream_model="deepseek-v4-pro")
+    body = asking(model, messages=[{"role": "user", "content": SEEING}])
+    assert hub.post(tenant, body).status == 400
+    switch(hub, model, fake.port, vision=True)
+    hub.wait(lambda: hub.post(tenant, body).status == 200, "the switch is not heard of")
