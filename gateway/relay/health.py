@@ -12,7 +12,8 @@ is changed.
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from gateway.codecs.errors import KINDS, ErrorKind, message_of
@@ -39,6 +40,17 @@ _CONNECTS: Final = frozenset({"F1", "F2", "F3", "F4"})
 # Between the choice of a candidate and its attempt lies the admission.
 _CLAIM_S: Final = 5.0
 _JITTER: Final = 0.1
+# What a client hears of causes that only operators can end, all of which were told to them. Whether
+# a provider refused a key or wants money is between it and the operators.
+_REFUSED: Final = "the provider refuses the hub's key; the operator has been told"
+_CAUSES: Final[Mapping[Cause, str]] = MappingProxyType(
+    {
+        "key_refused": _REFUSED,
+        "no_credit": _REFUSED,
+        "misconfigured": "the hub cannot speak to the provider; the operator has been told",
+        "model_unknown": "the provider does not know the model; the operator has been told",
+    }
+)
 
 
 class Out(NamedTuple):
@@ -62,10 +74,12 @@ class Told(NamedTuple):
 class _Key:
     """One key of a channel."""
 
-    __slots__ = ("breaker", "cooling", "cools", "doubted", "out_until")
+    __slots__ = ("breaker", "cause", "cooling", "cools", "doubted", "out_until")
 
     def __init__(self, breaker: Breaker | None) -> None:
         self.breaker = breaker
+        # Why it was refused, the last time.
+        self.cause: Cause | None = None
         self.out_until = 0.0
         self.cooling = False
         self.cools = self.doubted = 0
@@ -80,7 +94,7 @@ class _Key:
 class _State:
     """What is known of one channel."""
 
-    __slots__ = ("breaker", "channel", "keys", "kind", "routes", "since", "turn")
+    __slots__ = ("breaker", "cause", "channel", "keys", "kind", "routes", "since", "turn")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -91,6 +105,8 @@ class _State:
         self.routes: dict[str, tuple[int, float]] = {}
         self.turn = 0
         self.kind: ErrorKind | None = None
+        # Why its breaker opened, where that is known.
+        self.cause: Cause | None = None
         # When its trouble began.
         self.since = 0.0
 
@@ -116,6 +132,15 @@ class _State:
         """Whether rest is all that its keys need."""
         out = [key for key in self.keys if not key.allows(now)]
         return len(out) == len(self.keys) and any(key.cooling for key in out)
+
+    def why(self, model: str, now: float) -> Cause | None:
+        """What only an operator can end, where that is all that keeps it from being asked."""
+        if not self.breaker.allows(now):
+            return self.cause
+        if now < self.routes.get(model, (0, 0.0))[1]:
+            return "model_unknown"
+        causes = {key.cause if now < key.out_until else None for key in self.keys}
+        return causes.pop() if len(causes) == 1 else None
 
     def next_key(self, now: float, avoid: int) -> int:
         """The keys take turns; those that are out, and the one to avoid, are passed over."""
@@ -253,6 +278,11 @@ class Health:
             return Out("upstream_rate_limited", 429, message, wait_ms)
         wait_ms = int(min(state.waits(name, now) for state, name in states) * 1000)
         message = message_of("no_channel", model=model)
+        causes = {
+            _CAUSES.get(why) if (why := state.why(name, now)) else None for state, name in states
+        }
+        if len(causes) == 1 and (cause := causes.pop()):
+            message = f"{message}: {cause}"
         return Out("no_channel", KINDS["no_channel"].status, message, jittered(max(wait_ms, 1000)))
 
     def claim(self, candidate: Candidate) -> None:
@@ -303,6 +333,7 @@ class Health:
                 state.breaker.bad(now, connect=fault in _CONNECTS)
                 if key.breaker is not None:
                     key.breaker.bad(now)
+                state.cause = None
                 if state.breaker.closed and (key.breaker is None or key.breaker.closed):
                     return
                 log.warning("channel %s is out: %s", name, failure)
@@ -311,6 +342,7 @@ class Health:
             case "misconfigured":
                 if state.channel.breaker.enabled:
                     state.breaker.trip(now)
+                    state.cause = "misconfigured"
                 log.error("channel %s is misconfigured: %s", name, failure)
                 self.alert(state, "misconfigured")
             case "key_off":
@@ -320,6 +352,7 @@ class Health:
                 key.out_until, key.cooling = now + _OFF_S, False
                 log.error("channel %s: key %d is refused: %s", name, n + 1, failure)
                 cause: Cause = "no_credit" if fault == "F9" else "key_refused"
+                key.cause = cause
                 last = not any(other.allows(now) for other in state.keys)
                 self.alert(state, cause, str(n + 1), last=last)
             case "cool":

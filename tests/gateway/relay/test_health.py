@@ -3,6 +3,7 @@ tried again when nothing answers (promises.md, "Numbers", P21, F5, F7, F8, F9)."
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -64,6 +65,29 @@ def test_health_effect_of_every_row(fault: str) -> None:
     assert (health.out([other]) == set()) == (often == "good")
     health.keep(EMPTY)
     assert health.told("c").condition == "good"
+
+
+def why(*faults: tuple[Channel, str, int]) -> str:
+    """What a client hears after these faults of channels, each so many times."""
+    health = Health()
+    candidates = [Candidate(channel.id, "m", 2) for channel, _, _ in faults]
+    for (channel, fault, times), candidate in zip(faults, candidates, strict=True):
+        for _ in range(times):
+            trial = health.begin(candidate, channel)
+            trial.failed(UpstreamFailed(fault, "upstream_error", "x"))
+    return health.why_out(candidates, "m").message.partition("for model m")[2]
+
+
+def test_a_cause_is_told_where_it_is_the_only_one() -> None:
+    other = replace(CHANNEL, id="d")
+    assert "the hub's key" in why((CHANNEL, "F5", 1))
+    assert "the hub's key" in why((CHANNEL, "F5", 1), (other, "F9", 1))
+    assert "cannot speak" in why((CHANNEL, "F3", 1))
+    assert "the model" in why((CHANNEL, "F7", 3))
+    # A provider that fails may be well again in a moment, and nobody was told.
+    assert why((CHANNEL, "F10", 20)) == ""
+    assert why((CHANNEL, "F5", 1), (other, "F10", 20)) == ""
+    assert why((CHANNEL, "F5", 1), (other, "F3", 1)) == ""
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +205,23 @@ def test_key_that_is_refused_gives_way_to_the_next(hub: Hub, keyring: FakeUpstre
     assert attempts(hub, model) == 7
 
 
+@pytest.mark.parametrize("fault", ["F5:401", "F9:429"])
+def test_clients_hear_that_the_key_is_at_fault(hub: Hub, fake: FakeUpstream, fault: str) -> None:
+    """F5, F9: what takes the channel out for all is told as what it is, and no more of it."""
+    tenant = hub.tenant()
+    model = hub.model(fake, retries=0)
+    first = hub.post(tenant, ask(model, f"#fault={fault}"))
+    assert (first.status, first.error["code"]) == (502, "upstream_error")
+    well = ask(model, "#tokens=1")
+    answers = [one for one in posts(hub, tenant, well, 20) if refused_without_attempt(hub, one)]
+    assert len(answers) >= 12
+    assert {one.error["message"] for one in answers} == {
+        f"Server Overloaded: no channel is available for model {model}: the provider refuses the "
+        "hub's key; the operator has been told"
+    }
+    assert not any(fake.key in str(one.error) for one in (first, *answers))
+
+
 def test_keys_take_turns(hub: Hub, keyring: FakeUpstream) -> None:
     tenant, model = hub.tenant(), f"m-{keyring.port}-turns"
     hub.channel(model, keyring.url, ("sk-first", "sk-second"), upstream_model="fake-64")
@@ -225,8 +266,10 @@ def test_model_that_is_unknown_there_takes_its_route_off(hub: Hub, fake: FakeUps
     tenant, model = hub.tenant(), hub.model(fake)
     body = ask(model, "#fault=F7")
     assert [answer.status for answer in posts(hub, tenant, body, 3)] == [502] * 3
-    refused = sum(refused_without_attempt(hub, one) for one in posts(hub, tenant, body, 20))
-    assert refused >= 12
+    answers = [one for one in posts(hub, tenant, body, 20) if refused_without_attempt(hub, one)]
+    assert len(answers) >= 12
+    for one in answers:
+        assert "does not know the model; the operator has been told" in one.error["message"]
 
 
 @pytest.mark.parametrize("fault", ["F10:500", "F14:close", "F33", "F1"])
