@@ -64,6 +64,8 @@ class Capabilities:
     The defaults are those of a model that is not known. Limits are in tokens, None unknown.
     `json` is the strictest form of output that it keeps to itself. `caching`: by itself, or up to
     the marks of the request. `dialects` are preferred, best first, before the provider's order.
+    `output_limit` is the largest cap that its provider takes, by the provider's own table, where
+    that is sure; `output_max` is rounded and may be no more than usual.
     `chat_only`: it has no completions, though other models of its provider have.
     """
 
@@ -81,6 +83,7 @@ class Capabilities:
     caching: Literal["automatic", "marked"] | None = None
     context_max: int | None = None
     output_max: int | None = None
+    output_limit: int | None = None
     dialects: tuple[Dialect, ...] = ()
     flags: frozenset[Flag] = frozenset()
     traits: frozenset[Trait] = frozenset()
@@ -122,6 +125,17 @@ def unread(name: str, can: Capabilities, media: Collection[str]) -> Modality | N
     if can.inputs != _TEXT or find_row(name) is None:
         return None
     return next((kind for kind in _SENSED if kind in media), None)
+
+
+def lowered_cap(name: str, can: Capabilities, asked: int | None) -> int | None:
+    """What to send for a cap that the model's provider would surely refuse; None for no change.
+
+    `name` is the upstream's: a name of ours tells nothing of the limit of what stands behind it.
+    """
+    limit = can.output_limit
+    if asked is None or limit is None or asked <= limit or find_row(name) is None:
+        return None
+    return limit
 
 
 def is_listed(name: str) -> bool:
@@ -170,6 +184,7 @@ _GPT_5 = replace(
     thinking="effort",
     context_max=400_000,
     output_max=128_000,
+    output_limit=128_000,
     flags=frozenset({"max_completion_tokens_only", "no_sampling", "developer_role"}),
     traits=_OPENAI.traits | {"prefer_responses_to_think_with_tools", "verbosity"},
 )
@@ -183,6 +198,7 @@ _GPT_5_CHAT = replace(
     thinking="never",
     context_max=128_000,
     output_max=16_000,
+    output_limit=16_384,
     flags=frozenset({"max_completion_tokens_only", "developer_role", "no_reasoning_effort"}),
 )
 _GPT_4O = replace(
@@ -190,6 +206,7 @@ _GPT_4O = replace(
     thinking="never",
     context_max=128_000,
     output_max=16_000,
+    output_limit=16_384,
     flags=frozenset({"no_reasoning_effort"}),
 )
 _GPT_4O_SEARCH = replace(_GPT_4O, search="web_search_options", traits=frozenset())
@@ -201,7 +218,7 @@ _GPT_4O_AUDIO = replace(
     flags=_GPT_4O.flags | {"audio_output"},
     traits=frozenset(),
 )
-_GPT_4_1 = replace(_GPT_4O, context_max=1_000_000, output_max=32_000)
+_GPT_4_1 = replace(_GPT_4O, context_max=1_000_000, output_max=32_000, output_limit=32_768)
 _GPT_4 = replace(
     _OPENAI,
     inputs=_TEXT,
@@ -209,6 +226,7 @@ _GPT_4 = replace(
     thinking="never",
     context_max=8_000,
     output_max=4_000,
+    output_limit=8_192,
     flags=frozenset({"json_object_only", "no_reasoning_effort"}),
     traits=frozenset(),
 )
@@ -218,6 +236,7 @@ _O = replace(
     efforts=_LOW_TO_HIGH,
     context_max=200_000,
     output_max=100_000,
+    output_limit=100_000,
     flags=frozenset({"max_completion_tokens_only", "no_sampling", "developer_role"}),
     traits=_OPENAI.traits | {"prefer_responses"},
 )
@@ -237,6 +256,7 @@ _CLAUDE = Capabilities(
     caching="marked",
     context_max=200_000,
     output_max=128_000,
+    output_limit=128_000,
     dialects=("anthropic",),
     flags=frozenset(
         {
@@ -253,19 +273,27 @@ _CLAUDE_4_5 = replace(
     thinking="budget",
     efforts=(),
     output_max=64_000,
+    output_limit=64_000,
     flags=_CLAUDE.flags - {"thinking_adaptive"},
 )
 _CLAUDE_4 = replace(
     _CLAUDE_4_5, flags=_CLAUDE_4_5.flags - {"one_of_temperature_top_p"} | {"no_json_schema"}
 )
 # Anthropic's table of models (2025-08): Opus 4 and 4.1 answer with 32,000 tokens at most.
-_CLAUDE_OPUS_4 = replace(_CLAUDE_4, output_max=32_000)
+_CLAUDE_OPUS_4 = replace(_CLAUDE_4, output_max=32_000, output_limit=32_000)
 _CLAUDE_OPUS_4_1 = replace(
     _CLAUDE_OPUS_4, flags=_CLAUDE_OPUS_4.flags | {"one_of_temperature_top_p"}
 )
 _CLAUDE_3 = replace(
-    _CLAUDE_4, inputs=_SEEN, thinking="never", budget_max=0, search=None, output_max=4_000
+    _CLAUDE_4,
+    inputs=_SEEN,
+    thinking="never",
+    budget_max=0,
+    search=None,
+    output_max=4_000,
+    output_limit=4_096,
 )
+_CLAUDE_3_5 = replace(_CLAUDE_3, inputs=_READ, output_max=8_000, output_limit=8_192)
 
 # ---- DeepSeek
 
@@ -349,6 +377,8 @@ _GEMINI_3 = replace(
     thinking="level",
     efforts=("low", "high"),
     output_max=64_000,
+    # Vertex counts one less than the Gemini API.
+    output_limit=65_535,
     flags=frozenset({"thinking_level", "thought_seal_needed"}),
 )
 _GEMINI_3_1_PRO = replace(_GEMINI_3, efforts=_LOW_TO_HIGH)
@@ -363,8 +393,9 @@ _GEMINI_3_IMAGE = replace(
     thinking="always",
     context_max=64_000,
     output_max=32_000,
+    output_limit=32_768,
 )
-_GEMINI_2_5 = replace(_GEMINI, thinking="budget", output_max=64_000)
+_GEMINI_2_5 = replace(_GEMINI, thinking="budget", output_max=64_000, output_limit=65_535)
 _GEMINI_2_5_PRO = replace(_GEMINI_2_5, efforts=_BUDGETED, budget_min=128, budget_max=32_768)
 _GEMINI_2_5_FLASH = replace(_GEMINI_2_5, efforts=("none", *_BUDGETED), budget_max=24_576)
 _GEMINI_2_5_FLASH_LITE = replace(_GEMINI_2_5_FLASH, budget_min=512)
@@ -449,6 +480,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (replace(_OPENAI, inputs=_ALL), ("gpt-*",)),
     (UNKNOWN, ("gpt-oss*",)),
     (_GPT_5, ("gpt-5*",)),
+    (replace(_GPT_5, output_limit=272_000), ("gpt-5-pro*",)),
     (_GPT_5_1, ("gpt-5.1*",)),
     (replace(_GPT_5_2, context_max=1_000_000), ("gpt-5.4", "gpt-5.4-mini", "gpt-5.4*")),
     (_GPT_5_2, ("gpt-5.2*", "gpt-5.3*")),
@@ -458,20 +490,23 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_GPT_4O_SEARCH, ("gpt-4o-search-preview*", "gpt-4o-mini-search-preview*")),
     (_GPT_4O_AUDIO, ("gpt-4o-audio-preview*", "gpt-4o-mini-audio-preview*")),
     (_GPT_4, ("gpt-4", "gpt-4-0*")),
-    (replace(_GPT_4, context_max=16_000), ("gpt-3.5*",)),
+    (replace(_GPT_4, context_max=16_000, output_limit=4_096), ("gpt-3.5*",)),
     (_COMPLETING, ("gpt-3.5-turbo-instruct*", "davinci-002", "babbage-002")),
     (_O, ("o3*", "o4*")),
     (_O1, ("o1", "o1-20*", "o1-pro*")),
     (_O1_MINI, ("o1-mini*", "o1-preview*")),
     (_O3_MINI, ("o3-mini*",)),
     # Later models think by effort too; the length of their answers is not known.
-    (replace(_CLAUDE, output_max=None), ("claude-*",)),
+    (replace(_CLAUDE, output_max=None, output_limit=None), ("claude-*",)),
     (_CLAUDE, ("claude-opus-4-6*",)),
     (_CLAUDE_4_5, ("claude-sonnet-4-5*", "claude-haiku-4-5*", "claude-opus-4-5*")),
     (_CLAUDE_4, ("claude-sonnet-4", "claude-sonnet-4-0", "claude-sonnet-4-2025*")),
     (_CLAUDE_OPUS_4, ("claude-opus-4", "claude-opus-4-0", "claude-opus-4-2025*")),
     (_CLAUDE_OPUS_4_1, ("claude-opus-4-1*",)),
     (_CLAUDE_3, ("claude-3-opus*", "claude-3-haiku*", "claude-3*")),
+    # Anthropic's table of models (2025-08): they read PDF; 3.7 is the first that thinks.
+    (_CLAUDE_3_5, ("claude-3-5*",)),
+    (_CLAUDE_4, ("claude-3-7*",)),
     (_DEEPSEEK, ("deepseek-*",)),
     (_DEEPSEEK_V4, ("deepseek-v4*",)),
     (_DEEPSEEK_V3_1, ("deepseek-v3-1*", "deepseek-v3.1*", "deepseek-v3-1-250821")),

@@ -73,7 +73,7 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "integer",
         _(
             "The cap on output tokens that was put in, because you sent none and the balance "
-            "holds no more."
+            "holds no more, or because yours is above the limit of the model that answered."
         ),
     ),
     Field(

@@ -539,10 +539,8 @@ class Attempt:
     def _head(self, cost_nano: int | None) -> Head:
         call, size, stream = self._call, self._size, self._facts.stream
         content_type = call.asked.codec.content_type(call.asked.target, stream=stream)
-        dropped = self._way.dropped
-        head = Head(
-            content_type, size.hold_nano, size.output_cap, cost_nano, dropped, call.headroom
-        )
+        dropped, cap = self._way.dropped, self._way.lowered or size.output_cap
+        head = Head(content_type, size.hold_nano, cap, cost_nano, dropped, call.headroom)
         if call.principal.operator:
             return head._replace(channel=self._channel.name, attempts=self._number)
         return head

@@ -28,7 +28,14 @@ from gateway.codecs.chat import (
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.sealed import calls_without, give_back, read_collected
 from gateway.codecs.turns import replace_urls
-from gateway.providers.models import Capabilities, Modality, Trait, capabilities_of, unread
+from gateway.providers.models import (
+    Capabilities,
+    Modality,
+    Trait,
+    capabilities_of,
+    lowered_cap,
+    unread,
+)
 from gateway.providers.overrides import Overrides, overridden, switched_off
 from gateway.providers.provider import BadModelName, Operation, chat_operation
 from gateway.providers.suffixes import AskedModel
@@ -65,6 +72,7 @@ class Way:
     `codec` is the upstream's, `stream` whether it is asked for a stream. Where `request` is None
     the client's bytes and the upstream's go through: those of `facts`, where they are not the
     request's own, changed by the model's `quirks`. What is no chat has an `exchange`.
+    `lowered` is the output cap in place of a client's that is above the model's limit.
     `seals` and `thoughts` say what of the reasoning is kept for a later request: it comes without
     what the client has no place for, or what a provider wants back. `mends_usage`: the reasoning
     may stand outside of the completion.
@@ -83,6 +91,7 @@ class Way:
     upstream: Upstream | None = None
     encoded: Encoded | None = None
     exchange: Exchange | None = None
+    lowered: int | None = None
     undecoded: tuple[str, ...] = ()
     facts: Facts | None = None
     quirks: Quirks = NO_QUIRKS
@@ -284,6 +293,10 @@ class Asking:
         if request.output_cap is None and (upstream.output_max or 0) > self._cap_max:
             # What an upstream is told of our own accord may not be more than is held for it.
             upstream = replace(upstream, output_max=self._cap_max)
+        # Clients write the limit of the model that they know.
+        lowered = lowered_cap(candidate.upstream_model, capabilities, request.output_cap)
+        if lowered is not None:
+            upstream = replace(upstream, output_cap=lowered)
         urls = codec.fetched_urls(request)
         missing = [url for url in urls if url not in self._fetched]
         if missing:
@@ -305,6 +318,7 @@ class Asking:
             request=asked,
             upstream=upstream,
             encoded=codec.encode(asked, upstream),
+            lowered=lowered,
             undecoded=self._client.undecoded(self._facts),
             seals=codec.name != self._client.name,
             thoughts=_THOUGHT_RULE in capabilities.flags,

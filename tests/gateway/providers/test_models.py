@@ -12,6 +12,7 @@ from gateway.providers.models import (
     capabilities_of,
     find_row,
     is_listed,
+    lowered_cap,
     unread,
 )
 from gateway.providers.overrides import overridden
@@ -209,7 +210,8 @@ def test_ranges_of_budgets(name: str, least: int, most: int | None, off: bool) -
         ("claude-sonnet-4-6", "claude-opus-5"),
         ("claude-sonnet-4-0", "claude-sonnet-4-20250514"),
         ("claude-opus-4-5-20251101", "claude-sonnet-4-5"),
-        ("claude-3-5-haiku-20241022", "claude-3-haiku-20240307"),
+        ("claude-3-sonnet-20240229", "claude-3-haiku-20240307"),
+        ("claude-3-7-sonnet-20250219", "claude-sonnet-4"),
         ("deepseek-v3.1", "deepseek-v3-1-250821"),
         ("deepseek-r1-0528", "deepseek-r1"),
         ("deepseek-v3-0324", "deepseek-v3"),
@@ -230,7 +232,7 @@ def test_names_that_are_like_others(name: str, like: str) -> None:
 def test_a_later_claude_thinks_by_effort_and_its_length_is_not_known() -> None:
     later, known = row("claude-opus-5"), row("claude-opus-4-6")
     assert "thinking_adaptive" in later.flags
-    assert later == replace(known, output_max=None)
+    assert later == replace(known, output_max=None, output_limit=None)
 
 
 @pytest.mark.parametrize("name", ["gpt-6", "deepseek-chat", "qwen-vl-max", "glm-4.5v", "kimi-k3"])
@@ -346,3 +348,34 @@ def test_what_a_model_cannot_take_is_known_by_its_own_name_and_the_operators_wor
     assert unread("llava", named_by_us, {"image": 1}) is None
     switched = overridden(capabilities_of("gpt-4", provider), frozenset({("vision", True)}))
     assert unread("gpt-4", switched, {"image": 1}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "lowered"),
+    [
+        ("gpt-4o", 16_385, 16_384),
+        ("gpt-4o", 16_384, None),
+        ("gpt-4o", None, None),
+        ("gpt-5-pro", 200_000, None),
+        ("claude-3-5-sonnet-20241022", 8_192, None),
+        ("claude-3-5-sonnet-20241022", 64_000, 8_192),
+        # Servers of open models have limits of their own.
+        ("deepseek-r1", 1_000_000, None),
+        ("claude-of-next-year", 1_000_000, None),
+        ("a-model-of-ours", 1_000_000, None),
+    ],
+)
+def test_a_cap_that_is_surely_too_large(name: str, asked: int | None, lowered: int | None) -> None:
+    assert lowered_cap(name, capabilities_of(name, provider_named("openrouter")), asked) == lowered
+
+
+def test_a_name_of_ours_tells_nothing_of_the_limit_behind_it() -> None:
+    named_by_us = capabilities_of("llama", provider_named("vllm"), "gpt-4o")
+    assert named_by_us.output_limit == 16_384
+    assert lowered_cap("llama", named_by_us, 100_000) is None
+
+
+def test_the_limit_is_never_below_what_is_asked_for_of_our_own_accord() -> None:
+    for name in IDS:
+        found = row(name)
+        assert found.output_limit is None or (found.output_max or 0) <= found.output_limit

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from gateway.relay.dialects import CODECS, LIVE_SOURCES_ASSUMED, SEARCHES_ASSUMED, Target
+from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask
+from tests.gateway.relay.speakers import SPEAKERS, Wish
 from tests.hub import Hub
 
 NANO = Decimal(10) ** 9
@@ -90,3 +92,52 @@ def test_cap_of_doubao_bounds_its_answer_and_not_its_thinking(hub: Hub, fake: Fa
     body = ask(model, "#tokens=2", max_tokens=100)
     held = Decimal(hub.post(tenant, body).headers["x-weir-hold"]) * NANO
     assert held == 3 * (100 + 64_000) + len(json.dumps(body))
+
+
+@pytest.mark.parametrize(
+    ("client", "provider", "upstream_model", "member", "limit"),
+    [
+        ("openai", "anthropic", "claude-3-haiku-20240307", "max_tokens", 4_096),
+        ("openai", "gemini", "gemini-2.5-flash", "generationConfig", 65_535),
+        ("openai", "openai", "o4-mini", "max_output_tokens", 100_000),
+        ("responses", "anthropic", "claude-3-7-sonnet-20250219", "max_tokens", 64_000),
+        ("anthropic", "openai_compatible", "gpt-4o", "max_tokens", 16_384),
+        ("gemini", "azure_openai", "gpt-5.2", "max_completion_tokens", 128_000),
+    ],
+)
+def test_a_cap_above_the_models_limit_is_lowered_where_a_request_is_translated(
+    hub: Hub,
+    fake: FakeUpstream,
+    client: str,
+    provider: str,
+    upstream_model: str,
+    member: str,
+    limit: int,
+) -> None:
+    """The client knows the limit of another model; the provider would refuse this one's."""
+    tenant, speaker = hub.tenant("100.00"), SPEAKERS[client]
+    model = hub.model(fake, provider=provider, upstream_model=upstream_model)
+    for cap, sent, told in ((limit + 1, limit, str(limit)), (limit, limit, None)):
+        body = speaker.body(model, Wish("#keep #tokens=2", cap=cap))
+        answer = hub.post(tenant, body, path=speaker.path(model, stream=False))
+        assert answer.status == 200, answer.body
+        assert answer.headers.get("x-weir-output-cap") == told
+        record = hub.record(answer.headers["x-request-id"])
+        assert record["charge_nano"] <= record["hold_nano"]
+        row = fake.wait_for_row(id_text(record["id"]))
+        assert row is not None
+        heard = json.loads(row["body"])[member]
+        assert (heard["maxOutputTokens"] if isinstance(heard, dict) else heard) == sent
+
+
+@pytest.mark.parametrize("upstream_model", ["gpt-4o", "fake"])
+def test_a_cap_goes_on_as_it_came_where_the_request_does(
+    hub: Hub, fake: FakeUpstream, upstream_model: str
+) -> None:
+    """Its provider says in its own words what its limit is."""
+    tenant, model = hub.tenant("100.00"), hub.model(fake, upstream_model=upstream_model)
+    answer = hub.post(tenant, ask(model, "#keep #tokens=2", max_tokens=1_000_000))
+    assert "x-weir-output-cap" not in answer.headers
+    row = fake.wait_for_row(id_text(hub.record(answer.headers["x-request-id"])["id"]))
+    assert row is not None
+    assert json.loads(row["body"])["max_tokens"] == 1_000_000
