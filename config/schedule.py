@@ -27,5 +27,6 @@ SCHEDULE = {
     "go on with price previews": _every(2, "gateway.tasks.go_on_with_previews"),
     "interrupt lost runs": _every(3, "playground.tasks.interrupt_lost_runs"),
     "drop deleted chats": _every(3600, "playground.tasks.drop_deleted_chats"),
+    "drop temporary chats": _every(15, "playground.tasks.drop_temporary_chats"),
     "drop expired events": _every(60, "playground.tasks.drop_expired_events"),
 }

@@ -29,7 +29,7 @@ def read_asked(actor: Actor, sent: QueryDict) -> Asked:
     if not models or not set(models) <= offered:
         raise TurnRefused("model", gettext("Choose a model."))
     id = sent.get("conversation", "")
-    conversation = access_conversation(actor, id) if id else None
+    conversation = access_conversation(actor, id, temporary=True) if id else None
     answered = read_answered(actor, sent)
     files = read_files(actor, sent)
     return Asked(
@@ -45,6 +45,7 @@ def read_asked(actor: Actor, sent: QueryDict) -> Asked:
         files=files,
         compare="compare" in sent,
         blind="blind" in sent,
+        temporary="temporary" in sent,
     )
 
 

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, organisation_page, slug_of
 from lib.htmx import go_to, is_htmx, toast
-from lib.ids import id_text
+from lib.ids import id_text, parse_id
 from playground import files, page
 from playground.asking import words_of
 from playground.contexts import list_context
@@ -21,6 +21,7 @@ from playground.conversations import (
     change_conversation,
     delete_conversation,
     folders_of,
+    hear_of_visit,
     restore_conversation,
 )
 from playground.models import Conversation
@@ -77,6 +78,17 @@ def chat_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     conversation = access_conversation(actor, id, deleted=True)
     restore_conversation(conversation)
     return _listed(request, actor, conversation)
+
+
+@organisation_page("playground.use")
+@require_POST
+def chat_visit(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """The page of a temporary conversation says that it is open, or that it was left."""
+    conversation = access_conversation(actor, id, temporary=True)
+    hear_of_visit(
+        conversation, parse_id(request.POST.get("visit", "")), left="left" in request.POST
+    )
+    return HttpResponse(status=204)
 
 
 @organisation_page("playground.read")

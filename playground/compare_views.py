@@ -82,6 +82,7 @@ def compare_page(
         "pane": pane if pane in PANES else "",
         "may_send": scope_of(actor, "playground.use") is not None,
         "refreshing": bool(running),
+        "temporary": "tmp" in request.GET or "temporary" in request.POST,
         "addable": len(columns) < COLUMNS_MAX and conversation is None,
         "removable": len(columns) > 2 and conversation is None,
         **context,
@@ -180,7 +181,7 @@ def vote(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @require_safe
 def diff(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """The last answers of two columns, word by word."""
-    conversation = access_conversation(actor, id)
+    conversation = access_conversation(actor, id, temporary=True)
     paths = compare.column_paths(conversation)
     wanted = [request.GET.get("a", "0"), request.GET.get("b", "1")]
     chosen = [int(word) if word in ("0", "1", "2", "3") else 0 for word in wanted]

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 
 from accounts.access import Actor, one_of, require
@@ -20,6 +20,10 @@ TITLE_MAX: Final = 120
 FOLDER_MAX: Final = 80
 KEPT_DELETED = dt.timedelta(hours=24)
 """For so long what was deleted can be had back."""
+STANDS_IDLE: Final = dt.timedelta(hours=1)
+"""For so long a temporary chat stands without a word from its page."""
+STANDS_LEFT: Final = dt.timedelta(minutes=1)
+"""And for so long once its page was left: it may have been loaded again."""
 _CHATS_SHOWN = 100
 _NAMED_WITHIN = dt.timedelta(minutes=2)
 
@@ -28,24 +32,37 @@ _NAMED_WITHIN = dt.timedelta(minutes=2)
 
 
 def visible_conversations(actor: Actor) -> QuerySet[Conversation]:
-    """The conversations of the actor, last used first: a chat is read by its author alone."""
-    require(actor, "playground.read")
-    return Conversation.objects.filter(
-        organisation=actor.organisation, user=actor.user, deleted_at=None
-    ).order_by("-pinned", "-updated_at")
+    """The saved conversations of the actor, last used first: a chat is read by its author alone."""
+    saved = _standing_conversations(actor).filter(ends_at=None, deleted_at=None)
+    return saved.order_by("-pinned", "-updated_at")
 
 
-def access_conversation(actor: Actor, id: str, *, deleted: bool = False) -> Conversation:
-    """One conversation of the actor. Http404 when it is another's or none."""
+def _standing_conversations(actor: Actor) -> QuerySet[Conversation]:
+    """All of the actor, with those that were deleted and those that are temporary."""
     require(actor, "playground.read")
     own = Conversation.objects.filter(organisation=actor.organisation, user=actor.user)
+    return own.filter(Q(ends_at=None) | Q(ends_at__gt=clock.now()))
+
+
+def access_conversation(
+    actor: Actor, id: str, *, deleted: bool = False, temporary: bool = False
+) -> Conversation:
+    """One conversation of the actor, a temporary one only where that is asked for. Http404 when it
+    is another's or none."""
+    own = _standing_conversations(actor)
+    own = own if temporary else own.filter(ends_at=None)
     return one_of(own if deleted else own.filter(deleted_at=None), id)
+
+
+def _pages(actor: Actor) -> QuerySet[Conversation]:
+    """The conversations of the actor that have a page."""
+    return _standing_conversations(actor).filter(deleted_at=None)
 
 
 def access_message(actor: Actor, id: str, *, deleted: bool = False) -> Message:
     """One message in a conversation of the actor. Http404 when it is another's or none."""
     messages = Message.objects.select_related("conversation__organisation", "run")
-    own = messages.filter(conversation__in=visible_conversations(actor))
+    own = messages.filter(conversation__in=_pages(actor))
     return one_of(own if deleted else own.filter(deleted_at=None), id)
 
 
@@ -54,7 +71,7 @@ def access_run(actor: Actor, id: str) -> Run:
     runs = Run.objects.select_related(
         "conversation__organisation", "assistant_message__run", "user_message"
     )
-    return one_of(runs.filter(conversation__in=visible_conversations(actor)), id)
+    return one_of(runs.filter(conversation__in=_pages(actor)), id)
 
 
 def access_batch(actor: Actor, id: str) -> list[Run]:
@@ -62,7 +79,7 @@ def access_batch(actor: Actor, id: str) -> list[Run]:
     runs = Run.objects.select_related(
         "conversation__organisation", "assistant_message__run", "user_message"
     )
-    batch, own = parse_id(id), runs.filter(conversation__in=visible_conversations(actor))
+    batch, own = parse_id(id), runs.filter(conversation__in=_pages(actor))
     found = list(own.filter(batch=batch).order_by("column")) if batch else []
     if not found:
         raise Http404
@@ -228,6 +245,38 @@ def drop_deleted(now: dt.datetime) -> None:
     """Remove for good what was deleted a day ago."""
     Conversation.objects.filter(deleted_at__lt=now - KEPT_DELETED).delete()
     Message.objects.filter(deleted_at__lt=now - KEPT_DELETED).delete()
+
+
+# Temporary conversations --------------------------------------------------------------------------
+
+
+def visit_temporary(conversation: Conversation) -> None:
+    """A page of a temporary conversation is drawn: it stands, until this page is left."""
+    conversation.ends_at, conversation.visit = clock.now() + STANDS_IDLE, new_id()
+    conversation.save(update_fields=["ends_at", "visit"])
+
+
+def hear_of_visit(conversation: Conversation, visit: UUID | None, *, left: bool) -> None:
+    """The page of that visit is still open, or was left. What a page says that was loaded again
+    meanwhile changes nothing."""
+    ends_at = clock.now() + (STANDS_LEFT if left else STANDS_IDLE)
+    Conversation.objects.filter(id=conversation.id, visit=visit).update(ends_at=ends_at)
+
+
+def drop_temporary(now: dt.datetime) -> None:
+    """Remove for good the temporary conversations that have ended, with what was attached to them;
+    one whose answer is being written goes when that has ended. Their requests stay in the books."""
+    running = Run.objects.filter(conversation=OuterRef("pk"), ended_at=None)
+    over = Conversation.objects.filter(~Exists(running), ends_at__lte=now)
+    for conversation in over:
+        with transaction.atomic():
+            named = conversation.messages.values_list("parts", flat=True)
+            files = [
+                one["id"] for parts in named for kind in ("files", "media")
+                for one in parts.get(kind, ())
+            ]  # fmt: skip
+            Attachment.objects.filter(id__in=files, user=conversation.user_id).delete()
+            conversation.delete()
 
 
 # Changing its tree ------------------------------------------------------------------------------

@@ -25,6 +25,9 @@ class Conversation(models.Model):
     `model` is the one that was asked last, `settings` how (see `rules.settings`). `leaf` is the
     last message of the branch that is shown, None for the newest. `columns` are the models of a
     comparison ([{"model", "settings"}]), [] for a plain chat. What was deleted a while ago is gone.
+
+    A temporary chat has `ends_at`, at which it is gone too, and `visit`: which page of it was drawn
+    last, so that one that is loaded again and then left counts once.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -46,12 +49,17 @@ class Conversation(models.Model):
     pinned = models.BooleanField(default=False, db_default=False)
     archived_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)
+    ends_at = models.DateTimeField(null=True)
+    visit = models.UUIDField(null=True)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         indexes = [
-            models.Index(fields=["organisation", "user", "-updated_at"], name="chats_of_a_person")
+            models.Index(fields=["organisation", "user", "-updated_at"], name="chats_of_a_person"),
+            models.Index(
+                fields=["ends_at"], condition=~models.Q(ends_at=None), name="temporary_chats"
+            ),
         ]
 
     def __str__(self) -> str:

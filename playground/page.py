@@ -120,6 +120,7 @@ def composer_context(
         "slug": slug,
         "runs_url": reverse("run_create", args=[slug]),
         "conversation_id": id_text(conversation.id) if conversation else "",
+        "visit": id_text(conversation.visit) if conversation and conversation.visit else "",
         "token": id_text(new_id()),
         "running": run is not None,
         "stop_url": reverse("batch_stop", args=[slug, id_text(run.batch)]) if run else "",

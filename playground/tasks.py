@@ -1,5 +1,5 @@
-"""Periodic work: runs whose process is gone, events and deleted chats that nobody
-needs any more."""
+"""Periodic work: runs whose process is gone, events, deleted and temporary chats
+that nobody needs any more."""
 
 from celery import shared_task
 
@@ -20,3 +20,8 @@ def drop_expired_events() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def drop_deleted_chats() -> None:
     conversations.drop_deleted(clock.now())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def drop_temporary_chats() -> None:
+    conversations.drop_temporary(clock.now())

@@ -97,7 +97,10 @@ def message_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponse
 @organisation_page("playground.use")
 @require_POST
 def message_branch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    branch = branch_to_new(access_message(actor, id))
+    message = access_message(actor, id)
+    if message.conversation.ends_at is not None:
+        raise Http404  # what is not saved has no second place
+    branch = branch_to_new(message)
     return _go_to(request, actor, branch)
 
 
@@ -146,7 +149,7 @@ def summary_drop(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 @require_safe
 def log(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """The branch that is shown, as it stands now."""
-    return _log(request, actor, access_conversation(actor, id))
+    return _log(request, actor, access_conversation(actor, id, temporary=True))
 
 
 def _go_to(request: HttpRequest, actor: Actor, conversation: Conversation) -> HttpResponse:

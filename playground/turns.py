@@ -21,7 +21,7 @@ from accounts.access import Actor, organisation_of, person_of, require
 from accounts.keys import playground_key
 from lib import clock
 from lib.ids import new_id, new_ids
-from playground.conversations import path_to, shown_path
+from playground.conversations import STANDS_IDLE, STANDS_LEFT, path_to, shown_path
 from playground.events import SoFar, append_frames, ring_all, so_far
 from playground.models import (
     Attachment,
@@ -106,6 +106,7 @@ class Asked:
     files: Sequence[Attachment] = ()
     compare: bool = False
     blind: bool = False
+    temporary: bool = False
 
 
 # Reading ----------------------------------------------------------------------------------------
@@ -195,12 +196,14 @@ def _write_turns(actor: Actor, asked: Asked) -> list[Turn]:
     if not asked.compare:
         columns = conversation.columns
     conversation.columns = columns
+    now = clock.now()
     Conversation.objects.filter(id=conversation.id).update(
         model=first.model,
         settings=first.settings,
         columns=columns,
-        updated_at=clock.now(),
+        updated_at=now,
         archived_at=None,
+        ends_at=now + STANDS_IDLE if conversation.ends_at else None,
     )
     batch = new_id()
     turns = []
@@ -272,6 +275,10 @@ def _write_run(
 ) -> Turn:
     request_id = new_id()
     unwatched_ms = unwatched_ms_of(organisation_of(actor), person_of(actor))
+    if conversation.ends_at is not None:
+        # Nobody can come back to it.
+        left_ms = STANDS_LEFT // dt.timedelta(milliseconds=1)
+        unwatched_ms = left_ms if unwatched_ms is None else min(left_ms, unwatched_ms)
     answer = Message.objects.create(
         conversation=conversation,
         parent=question,
@@ -302,15 +309,20 @@ def _write_run(
 
 
 def _new_conversation(actor: Actor, asked: Asked) -> Conversation:
-    names = ", ".join(file.name for file in asked.files)
-    preference = preference_of(person_of(actor))
+    title = first_words(asked.text or ", ".join(file.name for file in asked.files))
+    named = preference_of(person_of(actor)).title_model
+    if asked.temporary:
+        # Its title stands in the browser's own history.
+        title, named = gettext("Temporary chat"), ""
     return Conversation.objects.create(
         organisation=organisation_of(actor),
         team=playground_key(organisation_of(actor)).team,
         user=person_of(actor),
-        title=first_words(asked.text or names),
-        named_by=NamedBy.PENDING if preference.title_model else NamedBy.WORDS,
+        title=title,
+        named_by=NamedBy.PENDING if named else NamedBy.WORDS,
         model=asked.columns[0].model,
+        ends_at=clock.now() + STANDS_IDLE if asked.temporary else None,
+        visit=new_id() if asked.temporary else None,
     )
 
 

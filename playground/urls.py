@@ -70,6 +70,7 @@ urlpatterns = [
     path(f"{_ROOT}/c/<str:id>/_f/log", tree_views.log, name="log"),
     path(f"{_ROOT}/c/<str:id>/_f/menu", chat_views.chat_menu, name="chat_menu"),
     path(f"{_ROOT}/c/<str:id>/change", chat_views.chat_change, name="chat_change"),
+    path(f"{_ROOT}/c/<str:id>/visit", chat_views.chat_visit, name="chat_visit"),
     path(f"{_ROOT}/c/<str:id>/delete", chat_views.chat_delete, name="chat_delete"),
     path(f"{_ROOT}/c/<str:id>/restore", chat_views.chat_restore, name="chat_restore"),
     re_path(

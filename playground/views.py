@@ -33,6 +33,7 @@ from playground.conversations import (
     messages_of,
     running_conversations,
     shown_path,
+    visit_temporary,
 )
 from playground.database import in_database
 from playground.models import Conversation, Run, RunState
@@ -73,8 +74,10 @@ def playground(request: HttpRequest, actor: Actor) -> HttpResponse:
 @organisation_page("playground.read")
 @require_safe
 def conversation(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    conversation = access_conversation(actor, id)
+    conversation = access_conversation(actor, id, temporary=True)
     expect_reader(conversation)
+    if conversation.ends_at is not None:
+        visit_temporary(conversation)
     if conversation.columns:
         return compare_page(request, actor, conversation, conversation.columns, {})
     return _page(request, actor, conversation, {})
@@ -193,6 +196,7 @@ def _begun(request: HttpRequest, actor: Actor, turns: list[Turn]) -> HttpRespons
         "articles": shown["articles"] if again else shown["articles"][-2:],
         "again": again,
         "model": run.model,
+        "conversation": turn.conversation,
         "form": words_of(sent),
         **list_context(actor, id_text(turn.conversation.id)),
     }
@@ -219,7 +223,7 @@ def refused_page(
     """The composer with the reason, and the text in it; `ask_href` leads to asking for more."""
     sent = request.POST
     id = sent.get("conversation", "")
-    conversation = access_conversation(actor, id) if id else None
+    conversation = access_conversation(actor, id, temporary=True) if id else None
     again = bool({"retry", "answered", "instead", "as_before"} & set(sent))
     context: dict[str, Any] = {
         "text": sent.get("text", ""),
@@ -279,6 +283,7 @@ def _page(
         "pane": pane if pane in PANES else "",
         "may_send": access.scope_of(actor, "playground.use") is not None,
         "refreshing": run is not None,
+        "temporary": "tmp" in request.GET or "temporary" in request.POST,
         **context,
     }
     return render(request, "playground/page.html", context, status=status)

@@ -7,8 +7,9 @@ const on = (name, act, options) => document.addEventListener(name, act, options)
 // A draft is kept per conversation until it is sent ---------------------------------------------
 const key = (box) => `draft:${location.pathname.split("/")[2]}:${box.dataset.draft}`;
 let saving;
+const temporary = () => !!$("[data-temporary]:not([hidden])");
 on("input", ({ target }) => {
-  if (!target.matches?.("[data-draft]")) return;
+  if (!target.matches?.("[data-draft]") || temporary()) return;
   clearTimeout(saving);
   saving = setTimeout(() => {
     if (target.value) localStorage.setItem(key(target), target.value);
@@ -22,8 +23,36 @@ on("htmx:after:request", ({ target, detail: { ctx } }) => {
   if (box) localStorage.removeItem(key(box));
 });
 const box = $("[data-draft]");
-if (box && !box.value) box.value = localStorage.getItem(key(box)) ?? "";
+if (box && !box.value && !temporary()) box.value = localStorage.getItem(key(box)) ?? "";
 if (box && matchMedia("(pointer:fine)").matches) box.focus({ preventScroll: true });
+
+// A temporary chat: the address says so, no draft of it is kept, and its end is told to the server -
+on("change", ({ target }) => {
+  if (target.id !== "set-temporary") return;
+  $("[data-temporary]").hidden = !target.checked;
+  const url = new URL(location.href);
+  if (target.checked) url.searchParams.set("tmp", "1");
+  else url.searchParams.delete("tmp");
+  history.replaceState(history.state, "", url);
+  clearTimeout(saving);
+  localStorage.removeItem(key($("[data-draft]")));
+  $("#live").textContent = target.checked ? $("[data-temporary]").textContent : "";
+});
+on("click", ({ target }) => {
+  const link = target.closest("a[data-same-chat]");
+  if (!link || !temporary()) return;
+  const url = new URL(link.href);
+  url.searchParams.set("tmp", "1");
+  link.href = url;
+});
+addEventListener("pagehide", () => {
+  const visit = $("#visit");
+  if (!visit) return;
+  const told = new FormData(visit);
+  told.append("left", "1");
+  navigator.sendBeacon(visit.action, told);
+});
+addEventListener("pageshow", ({ persisted }) => { if (persisted && $("#visit")) location.reload(); });
 
 // The price of the chosen model -------------------------------------------------------------------
 on("change", ({ target }) => {

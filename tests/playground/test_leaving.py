@@ -121,3 +121,40 @@ def test_an_answer_elsewhere_shows_in_the_list_and_is_stopped_there(
     expect(row.locator(".dot")).to_have_count(0)  # the list looks again by itself
     assert newest_run(stage) == {"state": "stopped", "left": False}
     bob.assert_calm()
+
+
+def test_a_temporary_chat_leaves_no_trace_in_the_page_and_ends_when_it_is_left(
+    stage: Stage, bob: Watched
+) -> None:
+    page = bob.context.new_page()
+    page.goto(f"{stage.playground}?m={stage.echo_model()}")
+    page.get_by_role("button", name="Chat options").click()
+    page.get_by_role("switch", name="Temporary chat").check()
+    assert page.url.endswith("&tmp=1")
+    page.keyboard.press("Escape")
+    expect(page.locator(".chat-temporary")).to_be_visible()
+    page.fill("#chat-text", "nobody keeps this")
+    expect(page.locator("#bound")).to_contain_text("held")  # a draft is kept earlier than that
+    assert page.evaluate("localStorage.length") == 0
+    page.locator("#chat-text").press("Enter")
+    page.wait_for_selector(DONE)
+    expect(page.locator(".chat-temporary")).to_contain_text("not saved")
+    assert page.locator(".chat-row").filter(has_text="nobody").count() == 0
+
+    def minutes() -> float:
+        (row,) = stage.rows(
+            "SELECT extract(epoch FROM ends_at - now()) / 60 AS minutes FROM "
+            "playground_conversation WHERE ends_at IS NOT NULL ORDER BY id DESC LIMIT 1"
+        )
+        return float(row["minutes"])
+
+    page.reload()
+    expect(page.locator(BLOCKS)).to_have_text("nobody keeps this")
+    assert minutes() > 50
+    page.get_by_role("link", name="New chat").first.click()
+    page.wait_for_selector("#empty")
+    stage.hub.wait(lambda: minutes() <= 1, "the page did not say that it was left")
+    page.go_back()
+    expect(page.locator(BLOCKS)).to_have_text("nobody keeps this")
+    stage.hub.wait(lambda: minutes() > 50, "the page did not say that it is there again")
+    bob.assert_calm()
