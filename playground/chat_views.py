@@ -81,6 +81,20 @@ def chat_restore(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 
 
 @organisation_page("playground.use")
+@require_safe
+def chat_rename(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """A conversation's name as a field, in its place of the list."""
+    conversation = access_conversation(actor, id)
+    context = {
+        "chat_id": id_text(conversation.id),
+        "title": conversation.title,
+        "slug": slug_of(actor),
+        "open_chat": request.GET.get("open", ""),
+    }
+    return render(request, "playground/_chat_rename.html", context)
+
+
+@organisation_page("playground.use")
 @require_POST
 def chat_visit(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     """The page of a temporary conversation says that it is open, or that it was left."""

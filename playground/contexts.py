@@ -18,7 +18,7 @@ from playground.conversations import (
 from playground.models import Conversation, Message, RunState
 from playground.offer import chat_models
 from playground.preferences import preference_of
-from playground.rules.shortcuts import laid
+from playground.rules.shortcuts import code_of, laid
 from playground.turns import written_so_far
 from playground.words import SHORTCUTS
 
@@ -89,7 +89,7 @@ def keys_context(actor: Actor) -> dict[str, Any]:
     preference = preference_of(person_of(actor))
     letters = laid(preference.keys)
     return {
-        "keys": json.dumps({f"Key{letter}": act for act, letter in letters.items()}),
+        "keys": json.dumps({code_of(letter): act for act, letter in letters.items()}),
         "letter_keys": preference.letter_keys,
         "enter_sends": preference.enter_sends,
         "shortcuts": [(act, letter, str(SHORTCUTS[act])) for act, letter in letters.items()],

@@ -1,6 +1,5 @@
 """How a person wants the playground, and what holds for everybody's."""
 
-import string
 from typing import Any
 
 from django.contrib import messages
@@ -27,7 +26,7 @@ from playground.preferences import (
 )
 from playground.relaying import relay_of
 from playground.rules.leaving import MINUTES
-from playground.rules.shortcuts import DEFAULTS, Clash, read_letters
+from playground.rules.shortcuts import DEFAULTS, LETTERS, Clash, read_letters
 from playground.titles import most_nano, named_so_far
 from playground.words import SHORTCUTS
 
@@ -101,7 +100,7 @@ def _context(actor: Actor) -> dict[str, Any]:
         "may_rule": scope_of(actor, "playground.write") is not None,
         "models": chat_models(organisation),
         "named": named_so_far(actor),
-        "letters": string.ascii_uppercase,
+        "letters": LETTERS,
         **keys_context(actor),
     }
 

@@ -69,6 +69,7 @@ urlpatterns = [
     path(f"{_ROOT}/history/export", history_views.history_export, name="history_export"),
     path(f"{_ROOT}/c/<str:id>/_f/log", tree_views.log, name="log"),
     path(f"{_ROOT}/c/<str:id>/_f/menu", chat_views.chat_menu, name="chat_menu"),
+    path(f"{_ROOT}/c/<str:id>/_f/name", chat_views.chat_rename, name="chat_rename"),
     path(f"{_ROOT}/c/<str:id>/change", chat_views.chat_change, name="chat_change"),
     path(f"{_ROOT}/c/<str:id>/visit", chat_views.chat_visit, name="chat_visit"),
     path(f"{_ROOT}/c/<str:id>/delete", chat_views.chat_delete, name="chat_delete"),

@@ -47,6 +47,7 @@ SHORTCUTS: Final[Mapping[str, Name]] = {
     "attach": _("Attach files"),
     "edit": _("Edit the last message"),
     "regenerate": _("Regenerate"),
+    "rename": _("Rename the chat"),
 }
 
 FIELDS: Final[Mapping[str, Name]] = {

@@ -1,4 +1,4 @@
-"""Keys of the playground, which each person may lay otherwise: Alt and a letter for each act.
+"""Keys of the playground, which each person may lay otherwise: Alt and a letter each, or F2.
 
     Clash       two acts under one letter; `act` and `other` are they
 
@@ -20,6 +20,7 @@ DEFAULTS: Final[Mapping[str, str]] = {
     "attach": "U",
     "edit": "E",
     "regenerate": "R",
+    "rename": "F2",
 }
 
 
@@ -32,6 +33,14 @@ class Clash(ValueError):
         self.other = other
 
 
+LETTERS: Final = (*string.ascii_uppercase, "F2")
+
+
+def code_of(letter: str) -> str:
+    """The place of the keyboard (`KeyboardEvent.code`); F2 is pressed without Alt."""
+    return letter if letter == "F2" else f"Key{letter}"
+
+
 def laid(rebound: Mapping[str, str]) -> dict[str, str]:
     """The letter of each act, with what a person has laid otherwise."""
     return {act: rebound.get(act, letter) for act, letter in DEFAULTS.items()}
@@ -41,7 +50,7 @@ def read_letters(words: Mapping[str, str]) -> dict[str, str]:
     """What a form lays otherwise than the defaults ({act: letter}). What is no letter is as it was
     shipped. Raises Clash."""
     letters = {
-        act: word if (word := words.get(act, "").strip().upper()) in _LETTERS else letter
+        act: word if (word := words.get(act, "").strip().upper()) in LETTERS else letter
         for act, letter in DEFAULTS.items()
     }
     taken: dict[str, str] = {}
@@ -50,6 +59,3 @@ def read_letters(words: Mapping[str, str]) -> dict[str, str]:
             raise Clash(act, taken[letter])
         taken[letter] = act
     return {act: letter for act, letter in letters.items() if letter != DEFAULTS[act]}
-
-
-_LETTERS: Final = frozenset(string.ascii_uppercase)

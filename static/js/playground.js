@@ -243,6 +243,41 @@ on("change", ({ target }) => {
 // A model that says nothing is left for another one ---------------------------------------------------
 on("click", ({ target }) => { if (target.closest("[data-other-model]")) $("#chat-model")?.focus(); });
 
+// A chat's name, in its place of the list: Enter keeps it, Esc leaves it --------------------------------
+const seen = (all) => all.find((one) => one.getClientRects().length);
+const openRow = () => seen($$(".chat-link[aria-current]"))?.closest(".chat-row");
+let row, rowBefore, rowSelector;
+function rename(asked) {
+  const focused = document.activeElement?.closest(".chat-row");
+  row = asked ?? focused ?? openRow();
+  if (!row) { // on a telephone the list is a drawer
+    seen([$("[data-list-open]")])?.click();
+    row = openRow();
+  }
+  if (!row || $("[data-name]", row)) return;
+  rowBefore = [...row.childNodes];
+  rowSelector = `.chat-link[href="${$(".chat-link", row).getAttribute("href")}"]`;
+  window.htmx.ajax("GET", row.dataset.rename, { target: row, swap: "innerHTML" });
+}
+on("htmx:after:swap", ({ detail: { ctx } }) => {
+  if (ctx.target === row && $("[data-name]", row)) $("[name=title]", row).select();
+  // The list is drawn anew once the name is kept: the focus stays with its chat.
+  else if (ctx.sourceElement?.matches("[data-name]")) requestAnimationFrame(() => seen($$(rowSelector))?.focus());
+});
+on("keydown", (event) => {
+  if (event.code !== "Escape" || event.isComposing || !event.target.closest("[data-name]")) return;
+  event.preventDefault();
+  row.replaceChildren(...rowBefore);
+  $(".chat-link", row).focus();
+}, true);
+on("htmx:before:request", (event) => { if (event.target.matches?.("[data-looks-again]") && $("[data-name]")) event.preventDefault(); });
+on("click", ({ target }) => {
+  const button = target.closest("[data-renames]");
+  if (!button) return;
+  button.closest("dialog").close();
+  rename(seen($$(`.chat-link[href="${button.dataset.renames}"]`))?.closest(".chat-row"));
+});
+
 // Keys ---------------------------------------------------------------------------------------------
 const keys = JSON.parse(chat?.dataset.keys ?? "{}");
 const pane = (name) => showPane(chat.dataset.panel === name ? "" : name);
@@ -256,11 +291,16 @@ const acts = {
   attach: () => $("[data-attach]")?.click(),
   edit: () => $$("[data-edit]").at(-1)?.click(),
   regenerate: () => $$("[data-regenerate]").at(-1)?.closest("form").requestSubmit(),
+  rename: () => rename(),
 };
 on("keydown", (event) => {
   if (!chat) return;
   if (event.key === "?" && "letterKeys" in document.body.dataset && !event.target.closest("input, textarea, select, dialog")) {
     $("[data-keys-open]").click();
+    event.preventDefault();
+  }
+  if (event.code === "F2" && keys.F2 && !event.altKey && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    acts[keys.F2]();
     event.preventDefault();
   }
   if (!event.altKey || event.ctrlKey || event.metaKey || event.isComposing) return;

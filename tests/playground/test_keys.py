@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.playground.conftest import Stage, Watched, watch
+from tests.playground.test_live import DONE, ask
 
 pytestmark = pytest.mark.browser
 
@@ -67,4 +68,64 @@ def test_keys_act_as_they_are_laid_and_stand_in_the_sheet(stage: Stage, bob: Wat
     expect(page.locator("#keys")).to_be_hidden()
     page.keyboard.press("/")
     expect(page.locator("#chat-q")).not_to_be_focused()
+    bob.assert_calm()
+
+
+def test_f2_renames_a_chat_in_its_place(stage: Stage, bob: Watched) -> None:
+    """W10: Enter keeps, Esc leaves."""
+    page = bob.context.new_page()
+    ask(page, stage, stage.echo_model(), "first words")
+    page.wait_for_selector(DONE)
+    field, row = (
+        page.locator("[data-name] [name=title]"),
+        page.locator(".chat-list .chat-row").first,
+    )
+    page.locator("#chat-text").press("F2")
+    expect(field).to_be_focused()
+    page.keyboard.type("Half a name")
+    page.keyboard.press("Escape")
+    expect(field).to_have_count(0)
+    expect(row.locator(".chat-link")).to_be_focused()
+    expect(row).to_contain_text("first words")
+    page.keyboard.press("F2")
+    expect(field).to_have_value("first words")
+    page.keyboard.type("A name of mine")
+    page.keyboard.press("Enter")
+    expect(page.locator("#chat-title")).to_have_text("A name of mine")
+    expect(row.locator(".chat-link")).to_be_focused()
+    row.locator(".chat-more").click()
+    page.get_by_role("button", name="Rename").click()
+    expect(field).to_be_focused()
+    page.goto(f"{stage.hub.url}/o/acme/playground/settings")
+    page.select_option("#key-rename", "X")
+    page.locator("form[action$=keys] [type=submit]").click()
+    page.goto(stage.playground)
+    page.keyboard.press("F2")
+    row.locator(".chat-link").focus()
+    page.keyboard.press("Alt+x")
+    expect(field).to_be_focused()
+    bob.assert_calm()
+
+
+def test_a_list_that_looks_again_leaves_the_name_that_is_typed(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    ask(page, stage, stage.fake_model(), "hi #tokens=400 #hold=3")  # on its way for ever
+    looked: list[str] = []
+    page.on(
+        "request", lambda request: looked.append(request.url) if "_f/chats" in request.url else None
+    )
+    page.clock.install()
+    page.goto(stage.playground)
+    page.locator(".chat-list .chat-link").first.focus()
+    page.keyboard.press("F2")
+    field = page.locator("[data-name] [name=title]")
+    expect(field).to_be_focused()
+    page.keyboard.type("Typed")
+    page.clock.run_for(10_000)
+    expect(field).to_have_value("Typed")
+    assert looked == []
+    page.keyboard.press("Escape")
+    with page.expect_response("**/_f/chats?**"):
+        page.clock.run_for(4_000)
+    page.locator(".chat-list .chat-row form button").first.click()
     bob.assert_calm()

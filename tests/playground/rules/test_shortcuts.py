@@ -2,7 +2,7 @@
 
 import pytest
 
-from playground.rules.shortcuts import DEFAULTS, Clash, laid, read_letters
+from playground.rules.shortcuts import DEFAULTS, Clash, code_of, laid, read_letters
 
 
 def test_only_what_is_laid_otherwise_is_kept() -> None:
@@ -18,3 +18,12 @@ def test_two_acts_may_change_places_but_not_share_one() -> None:
     with pytest.raises(Clash) as clash:
         read_letters({**DEFAULTS, "tools": "C"})
     assert {clash.value.act, clash.value.other} == {"tools", "code"}
+
+
+def test_a_place_is_a_letter_with_alt_or_f2_without() -> None:
+    assert (code_of("N"), code_of("F2")) == ("KeyN", "F2")
+    assert read_letters({**DEFAULTS, "rename": "X", "tools": "f2"}) == {
+        "rename": "X",
+        "tools": "F2",
+    }
+    assert read_letters({**DEFAULTS, "rename": "F3"}) == {}
