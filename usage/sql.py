@@ -127,7 +127,10 @@ def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
 
 def write_records(written: Sequence[RecordWritten]) -> Statement:
     """Write the records of attempts that ended; one that is there already stays as it is (I10)."""
+    numbers = [record.attempt_id.int for record in written]
     return _WRITE_RECORDS, {
+        "first": f"{min(numbers):032x}",
+        "last": f"{max(numbers):032x}",
         "organisations": id_array([record.organisation_id for record in written]),
         "ids": id_array([record.attempt_id for record in written]),
         "price_versions": _plain([record.ending.price_version_id for record in written]),
@@ -272,7 +275,14 @@ _WRITE_RECORDS = f"""
         %(organisations)s::uuid[], %(ids)s::uuid[], %(price_versions)s::bigint[],
         %(cost_versions)s::bigint[], {_ENDING_ARRAYS}
     ) AS t (organisation_id, id, price_version_id, cost_version_id, {_ENDING_COLUMNS})
-    JOIN usage_attempt a ON a.organisation_id = t.organisation_id AND a.id = t.id
+    CROSS JOIN LATERAL (
+        SELECT * FROM usage_attempt
+        WHERE organisation_id = t.organisation_id AND id = t.id
+          -- The executor leaves out partitions by it: to open each of them for every batch would
+          -- cost more, the older the installation is.
+          AND id BETWEEN %(first)s::uuid AND %(last)s::uuid
+        LIMIT 1
+    ) a
     ON CONFLICT (organisation_id, id) DO NOTHING"""  # noqa: S608 - only constants are put in
 
 _WRITE_REFUSALS = f"""

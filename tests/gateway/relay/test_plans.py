@@ -65,3 +65,19 @@ def test_rows_are_looked_up_by_what_is_asked(fresh: psycopg.Connection[Any], nam
             assert node.get("Index Cond"), node
         if kind == "Index Scan" and node["Relation Name"].startswith("usage_attempt"):
             assert "(id = " in node["Index Cond"], node
+
+
+def test_a_record_opens_the_partition_of_its_attempt_alone(fresh: psycopg.Connection[Any]) -> None:
+    """Constant CPU for a request, however many months the installation is old."""
+    text, parameters = STATEMENTS["write_records"]
+    prepared = Prepared(0, text)
+    fresh.execute(b"PREPARE write_records AS " + prepared.text)
+    values = ", ".join(f"'{parameters[name]}'" for name in prepared.names)
+    row = fresh.execute(f"EXPLAIN (FORMAT JSON) EXECUTE write_records ({values})").fetchone()
+    assert row is not None
+    append = next(node for node in _nodes(row[0][0]["Plan"]) if "Subplans Removed" in node)
+    count = fresh.execute(
+        "SELECT count(*) FROM pg_inherits WHERE inhparent = 'usage_attempt'::regclass"
+    ).fetchone()
+    assert count is not None
+    assert append["Subplans Removed"] == count[0] - 1 > 1
