@@ -11,7 +11,6 @@ pairs, comparisons of memory find the spans, and nesting is counted by whole-bod
 import re
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, NamedTuple, NoReturn
 
@@ -32,8 +31,7 @@ _ROUNDS = 4
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, gc=False):
     """Where one top-level member stands: its name from `name_at`, its value `start`:`end`."""
 
     name_at: int
@@ -41,8 +39,7 @@ class Span:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True):
     """A checked body: its bytes, its top-level members in order, and the place of its `{`."""
 
     raw: bytes

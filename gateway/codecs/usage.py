@@ -12,7 +12,6 @@ A dialect reads its raw object by `usage.quantities(raw) -> Quantities` and writ
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -38,8 +37,7 @@ QUARANTINE_FLAGS = frozenset(
 _ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 
-@dataclass(frozen=True, slots=True)
-class Quantities:
+class Quantities(msgspec.Struct, frozen=True):
     """What an upstream says it used.
 
     `meters`: in_text and out_text always, others when not 0; empty when nothing can be priced.
@@ -126,7 +124,7 @@ class UsageMembers:
         value = (self.members if inside is None else inside).get(name)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int):
+        if type(value) is not int:
             self.flags.add("usage_not_integer")
         elif value < 0:
             self.flags.add("usage_negative")
@@ -141,8 +139,7 @@ class UsageMembers:
 
         Cached tokens count against text first, then audio, then image.
         """
-        audio = self.count("audio_tokens", side) or 0
-        image = self.count("image_tokens", side) or 0
+        audio, image = self._media(side)
         text = total - written - audio - image
         if cached > total:
             self.flags.add("usage_cached_above_input")
@@ -151,7 +148,10 @@ class UsageMembers:
         cached_text = min(cached, max(text, 0))
         cached_audio = min(cached - cached_text, audio)
         cached_image = cached - cached_text - cached_audio
-        return {"in_text": text - cached_text} | present(
+        meters = {"in_text": text - cached_text}
+        if not (cached or written or audio or image):
+            return meters
+        return meters | present(
             in_cache_read=cached_text,
             in_cache_write_5m=written,
             in_audio=audio - cached_audio,
@@ -162,17 +162,26 @@ class UsageMembers:
 
     def output_meters(self, total: int, reasoning: int, side: dict[str, Any]) -> Meters:
         """The meters of `total` output tokens; sound and pictures are told in `side`."""
-        audio = self.count("audio_tokens", side) or 0
-        image = self.count("image_tokens", side) or 0
+        audio, image = self._media(side)
         text = total - reasoning - audio - image
         if text < 0:
             self.flags.add("usage_parts_above_total")
+        if not (reasoning or audio or image):
+            return {"out_text": text}
         return {"out_text": text} | present(
             out_reasoning=reasoning, out_audio=audio, out_image=image
         )
 
+    def _media(self, side: dict[str, Any]) -> tuple[int, int]:
+        """Sound and pictures of one side."""
+        if not side:
+            return 0, 0
+        return self.count("audio_tokens", side) or 0, self.count("image_tokens", side) or 0
+
     def result(self, meters: Meters) -> Quantities:
         """The meters with the flags; without any when the count lies (F27)."""
+        if not self.flags:
+            return Quantities(meters, ())
         lies = not QUARANTINE_FLAGS.isdisjoint(self.flags)
         return Quantities({} if lies else meters, tuple(sorted(self.flags)))
 

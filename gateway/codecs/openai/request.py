@@ -6,7 +6,6 @@ numbers that bound the cost. The provider judges the rest, for the body goes on 
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -28,8 +27,7 @@ OUTPUT_CAP_MAX = 1_000_000_000
 _CAP_NAMES = ("max_completion_tokens", "max_tokens")
 
 
-@dataclass(frozen=True, slots=True)
-class ChatFacts:
+class ChatFacts(msgspec.Struct, frozen=True):
     """What the gateway must know of a chat request before it is routed, held and sent.
 
     `usage_asked` says that the client itself asked for the usage chunk of its stream.
@@ -235,22 +233,24 @@ def _texts(value: Any) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
-def _count_media(messages: list[_Message]) -> tuple[Counter[MediaKind], int]:
+def _count_media(messages: list[_Message]) -> tuple[Mapping[MediaKind, int], int]:
     """Count pictures, sounds, files and films, and the bytes of the pictures.
 
     A part is known by its own members and not by its `type`, which might stand twice and be read
     otherwise by the provider. Odd shapes are not counted: the provider refuses them.
     """
+    parts = [part for message in messages for part in _parts(message.content)]
+    if not parts:
+        return {}, 0
     kinds: Counter[MediaKind] = Counter()
     picture_bytes = 0
-    for message in messages:
-        for part in _parts(message.content):
-            if present(part.image_url):
-                kinds["image"] += 1
-                picture_bytes += len(memoryview(part.image_url))
-            kinds["audio"] += present(part.input_audio)
-            kinds["file"] += present(part.file)
-            kinds["video"] += present(part.video_url)
+    for part in parts:
+        if present(part.image_url):
+            kinds["image"] += 1
+            picture_bytes += len(memoryview(part.image_url))
+        kinds["audio"] += present(part.input_audio)
+        kinds["file"] += present(part.file)
+        kinds["video"] += present(part.video_url)
     return +kinds, picture_bytes
 
 

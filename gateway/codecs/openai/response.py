@@ -4,7 +4,7 @@ The answer goes to a client of the same dialect byte for byte; it is read for it
 reasons and the size of its text. For clients of other dialects it is decoded.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from gateway.codecs import chat
 from gateway.codecs.events import Broken, BrokenFault, Event, UpstreamError, Usage
@@ -16,8 +16,7 @@ from gateway.codecs.openai.wire import OVERLOADED_REASONS, ChoiceReader, error_o
 from gateway.codecs.raws import ReadFault, given
 
 
-@dataclass(frozen=True, slots=True)
-class ChatAnswer:
+class ChatAnswer(msgspec.Struct, frozen=True):
     """What a whole answer says.
 
     `events` tell it as a stream would have, `usage` is the raw usage object or None (F25). With

@@ -15,7 +15,7 @@ then image. A zero that was sent is a zero, not a missing value (F28).
 
 from typing import Any
 
-from gateway.codecs.usage import Counts, Quantities, UsageMembers, present, read_members
+from gateway.codecs.usage import Counts, Quantities, UsageMembers, read_members
 
 
 def quantities(raw: bytes | None) -> Quantities:
@@ -83,13 +83,12 @@ def _meters(usage: UsageMembers) -> Quantities:
     if written is None:
         written = usage.count("cache_creation_input_tokens", inputs)
     reasoning = usage.count("reasoning_tokens", outputs) or 0
-    return usage.result(
-        usage.input_meters(prompt, _cached(usage, inputs, prompt), written or 0, inputs)
-        | usage.output_meters(
-            _output(usage, prompt, completion, reasoning, total), reasoning, outputs
-        )
-        | present(searches=_searches(usage))
-    )
+    meters = usage.input_meters(prompt, _cached(usage, inputs, prompt), written or 0, inputs)
+    output = _output(usage, prompt, completion, reasoning, total)
+    meters |= usage.output_meters(output, reasoning, outputs)
+    if searches := _searches(usage):
+        meters["searches"] = searches
+    return usage.result(meters)
 
 
 def _cached(usage: UsageMembers, inputs: dict[str, Any], prompt: int) -> int:
