@@ -127,6 +127,7 @@ def _columns(
                 ],
                 "running": run is not None and run.id in written,
                 "run_id": run.text_id if run else "",
+                "state": run.state if run else "",
             }
         )
     return shown

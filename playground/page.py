@@ -484,6 +484,7 @@ def ended_html(
         "words": len(text.split()),
         "chat_id": id_text(run.conversation_id),
         "alone": not run.conversation.columns,
+        "column": run.column,
         "slug": slug,
         "versions_new": bool(others),
     }

@@ -243,6 +243,34 @@ on("change", ({ target }) => {
 // A model that says nothing is left for another one ---------------------------------------------------
 on("click", ({ target }) => { if (target.closest("[data-other-model]")) $("#chat-model")?.focus(); });
 
+// Columns: on a telephone one at a time, under tabs that follow what is swiped ------------------------
+const columns = $(".columns");
+function showColumn(number) {
+  const column = $$(".column")[number];
+  column?.scrollIntoView({ block: "nearest", inline: "start" });
+  column?.focus({ preventScroll: true });
+  return !!column;
+}
+on("click", (event) => {
+  const tab = event.target.closest("[data-column]");
+  if (tab && showColumn(tab.dataset.column)) event.preventDefault();
+});
+on("change", ({ target }) => {
+  const number = target.id?.match(/^compare-model-(\d)$/)?.[1];
+  if (number) $(`[data-column="${number}"] b`).textContent = target.value;
+});
+if (columns) {
+  const inSight = new IntersectionObserver((found) => {
+    for (const { target, isIntersecting } of found) {
+      const tab = $(`[data-column="${target.id.at(-1)}"]`);
+      target.toggleAttribute("data-current", isIntersecting);
+      if (isIntersecting) tab.setAttribute("aria-current", "true");
+      else tab.removeAttribute("aria-current");
+    }
+  }, { root: columns, rootMargin: "0px -50% 0px -49%" }); // who stands in the middle
+  for (const column of $$(".column")) inSight.observe(column);
+}
+
 // A chat's name, in its place of the list: Enter keeps it, Esc leaves it --------------------------------
 const seen = (all) => all.find((one) => one.getClientRects().length);
 const openRow = () => seen($$(".chat-link[aria-current]"))?.closest(".chat-row");
@@ -318,8 +346,7 @@ on("keydown", (event) => {
     if (!button) return;
     button.click();
   } else if (acts[keys[event.code]]) acts[keys[event.code]]();
-  else if (/^Digit[1-4]$/.test(event.code)) $$(".column")[event.code.at(-1) - 1]?.focus();
-  else return;
+  else if (!/^Digit[1-4]$/.test(event.code) || !showColumn(event.code.at(-1) - 1)) return;
   event.preventDefault();
 });
 

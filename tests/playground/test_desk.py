@@ -456,3 +456,40 @@ def test_every_view_is_accessible_and_fits(
     look()
     assert found == []
     watched.context.close()
+
+
+def test_columns_of_a_telephone_stand_one_by_one_under_tabs(stage: Stage, bob: Watched) -> None:
+    """W11 under 720 px: tabs tell the state of each; a tap, Alt and a digit or a swipe changes."""
+    page = bob.context.new_page()
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.emulate_media(reduced_motion="reduce")
+    models = [stage.echo_model(400, 0), stage.fake_model()]
+    page.goto(f"{stage.playground}/compare?m={models[0]}&m={models[1]}")
+    tabs = page.get_by_role("navigation", name="Columns").get_by_role("link")
+    expect(tabs).to_have_text(models)
+    send(page, "hi #tokens=400 #hold=3\n\n" + "A longer line of the answer. " * 60)
+    expect(tabs).to_have_text([re.compile("Done$"), re.compile("Answering$")])
+    first, second = page.locator(".column").first, page.locator(".column").last
+    expect(tabs.first).to_have_attribute("aria-current", "true")
+    expect(first).to_be_in_viewport()
+    expect(second).not_to_be_in_viewport()
+    tabs.last.click()
+    expect(second).to_be_focused()
+    expect(tabs.last).to_have_attribute("aria-current", "true")
+    expect(tabs.first).not_to_have_attribute("aria-current", "true")
+    expect(second.locator("[data-part=blocks]")).to_be_in_viewport()  # shorter than the other one
+    expect(first).not_to_be_in_viewport()
+    assert too_wide(page) == ""
+    assert findings_in_both_themes(page) == []
+    page.keyboard.press("Alt+1")
+    expect(first).to_be_focused()
+    expect(tabs.first).to_have_attribute("aria-current", "true")
+    page.locator(".columns").evaluate("columns => columns.scrollTo(columns.scrollWidth, 0)")
+    expect(tabs.last).to_have_attribute("aria-current", "true")
+    second.get_by_role("button", name="Stop").click()
+    expect(tabs.last).to_have_text(re.compile("Stopped$"))
+    page.reload()
+    expect(tabs).to_have_text([re.compile("Done$"), re.compile("Stopped$")])
+    page.set_viewport_size({"width": 1280, "height": 900})
+    expect(tabs.first).to_be_hidden()
+    bob.assert_calm()
