@@ -39,9 +39,11 @@ INVARIANTS: Final = {
             SELECT count(*) FROM billing_posting p WHERE p.idempotency_id IN (
                 'settle:' || h.id, 'void:' || h.id, 'expire:' || h.id))""",
     "what is held is the sum of the holds that are not resolved": """
-        SELECT a.organisation_id FROM billing_account a WHERE a.kind = 'customer:held'
-        AND a.balance_nano <> coalesce((SELECT sum(h.amount_nano) FROM billing_hold h
-            WHERE h.organisation_id = a.organisation_id AND h.state IN ('open', 'kept')), 0)""",
+        SELECT a.organisation_id FROM billing_account a
+        LEFT JOIN (SELECT organisation_id, sum(amount_nano) AS nano
+                   FROM billing_hold WHERE state IN ('open', 'kept')
+                   GROUP BY organisation_id) h USING (organisation_id)
+        WHERE a.kind = 'customer:held' AND a.balance_nano <> coalesce(h.nano, 0)""",
     "I10 every ended attempt has one record, and no open one has": """
         SELECT h.id, h.state FROM billing_hold h WHERE (h.state <> 'open')::int <> (
             SELECT count(*) FROM usage_usagerecord r

@@ -43,6 +43,15 @@ def test_a_hold_that_nobody_resolved_in_time(key: Key) -> None:
     assert [row[0] for row in found] == [attempt.id]
 
 
+def test_held_money_that_is_not_the_sum_of_the_holds(key: Key) -> None:
+    name = "what is held is the sum of the holds that are not resolved"
+    first, second = rows.admit(key, clock.now()), rows.admit(key, clock.now())
+    assert broken() == {}
+    for attempt in (first, second):  # less than is held, then nothing
+        Hold.objects.filter(id=attempt.id).update(state="settled", resolved_at=clock.now())
+        assert broken()[name] == [(key.organisation_id,)]
+
+
 def test_a_rollup_that_is_not_the_sum_of_its_records(key: Key) -> None:
     """I16: what was rolled up is compared, what is still to be is not."""
     rows.happen(key, charge_nano=5)
