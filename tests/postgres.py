@@ -8,11 +8,15 @@ import atexit
 import contextlib
 import os
 import secrets
+import sys
 import tempfile
 from pathlib import Path
 
 from tests import databases
 
+# A run starts dozens of Python processes, and compiling everything is much of what each costs.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ.setdefault(
     "SECRET_KEY", "a-secret-key-for-tests-that-is-long-enough-to-be-taken-as-real"
 )
