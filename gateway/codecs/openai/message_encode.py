@@ -1,6 +1,5 @@
 """Neutral messages, written as those of the openai dialect: history and whole answers alike."""
 
-from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,8 +29,6 @@ from gateway.codecs.errors import RequestFault
 from gateway.codecs.events import Seal, Source
 from gateway.codecs.media import audio_format, data_url, file_name
 from gateway.codecs.turns import answered_at_once, split_system
-
-_PLAIN_TEXT = "text/plain"
 
 
 def write_messages(
@@ -102,8 +99,9 @@ class _Writer:
 
     def _result(self, parts: tuple[Part, ...]) -> dict[str, Any]:
         (result,) = (part for part in parts if isinstance(part, ToolResult))
-        texts = [part for part in result.parts if isinstance(part, Text)]
-        self._pictures += [part for part in result.parts if not isinstance(part, Text)]
+        told = [_in_words(part) for part in result.parts]
+        texts = [part for part in told if isinstance(part, Text)]
+        self._pictures += [part for part in told if not isinstance(part, Text)]
         content = self._content(texts)
         return {"role": "tool", "tool_call_id": result.call_id, "content": content}
 
@@ -130,7 +128,7 @@ class _Writer:
 
     def _content(self, parts: Iterable[Part]) -> str | list[dict[str, Any]]:
         """A string where one does, else a list of parts."""
-        parts = [part for part in parts if not isinstance(part, OwnPart)]
+        parts = [_in_words(part) for part in parts if not isinstance(part, OwnPart)]
         match parts:
             case []:
                 return ""
@@ -149,6 +147,13 @@ class _Writer:
                 {"ttl": "1h"} if cache == "1h" else {}
             )
         return written
+
+
+def _in_words(part: Part) -> Part:
+    """A document that came as words: in a `file` OpenAI takes PDF alone, and others nothing."""
+    if isinstance(part, File) and isinstance(part.source, PlainText):
+        return Text(part.source.text, part.cache)
+    return part
 
 
 def _write_part(part: Part) -> dict[str, Any]:
@@ -188,8 +193,6 @@ def _write_file(part: File) -> dict[str, Any]:
             return {"file_id": id_} | named
         case Base64() as source:
             return {"file_data": data_url(source)} | named
-        case PlainText(text=text):
-            return {"file_data": data_url(Base64(_encode_text(text), _PLAIN_TEXT))} | named
         case _:
             raise _unsupported("a file by its address")
 
@@ -198,12 +201,8 @@ def _named(part: File) -> File:
     """A file of another dialect, which needs no name; OpenAI refuses one without."""
     if isinstance(part.source, FileId):
         raise _unsupported("a file stored at another provider")
-    media_type = part.source.media_type if isinstance(part.source, Base64) else _PLAIN_TEXT
+    media_type = part.source.media_type if isinstance(part.source, Base64) else ""
     return structs.replace(part, name=file_name(part.name, media_type))
-
-
-def _encode_text(text: str) -> str:
-    return b64encode(text.encode()).decode()
 
 
 def _unsupported(what: str) -> RequestFault:
