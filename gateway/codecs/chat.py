@@ -421,6 +421,7 @@ Flag = Literal[
     "no_parallel_tools",  # o1, o3-mini
     "no_reasoning_effort",  # grok-4: dropped
     "developer_role",  # o-series, gpt-5: system is called developer
+    "no_developer_role",  # DeepSeek, Qwen, GLM, Kimi, Doubao: developer is called system
     "thinking_switch",  # DeepSeek, GLM, Doubao, Kimi: thinking {type}
     "thinking_default_off",  # deepseek-v3-1: off must be said
     "enable_thinking_switch",  # Qwen: enable_thinking, thinking_budget

@@ -36,6 +36,7 @@ Trait = Literal[
 # What tells of the API of a model's owner and not of the model: no other server needs it.
 OWNER_FLAGS: Final[frozenset[Flag]] = frozenset(
     {
+        "no_developer_role",
         "thinking_switch",
         "thinking_default_off",
         "enable_thinking_switch",
@@ -302,7 +303,9 @@ _DEEPSEEK = Capabilities(
     json="object",
     thinking="switch",
     caching="automatic",
-    flags=frozenset({"thinking_switch", "reasoning_content_rule", "json_object_only"}),
+    flags=frozenset(
+        {"no_developer_role", "thinking_switch", "reasoning_content_rule", "json_object_only"}
+    ),
 )
 _DEEPSEEK_V4 = replace(
     _DEEPSEEK, inputs=_TEXT, efforts=("high", "max"), context_max=1_000_000, output_max=384_000
@@ -320,7 +323,7 @@ _DEEPSEEK_V3 = replace(
     thinking="never",
     context_max=64_000,
     output_max=8_000,
-    flags=frozenset({"json_object_only", "no_reasoning_effort"}),
+    flags=frozenset({"no_developer_role", "json_object_only", "no_reasoning_effort"}),
 )
 _DEEPSEEK_R1 = replace(
     _DEEPSEEK,
@@ -330,7 +333,9 @@ _DEEPSEEK_R1 = replace(
     thinking="always",
     context_max=64_000,
     output_max=32_000,
-    flags=frozenset({"json_object_only", "no_sampling", "no_reasoning_effort"}),
+    flags=frozenset(
+        {"no_developer_role", "json_object_only", "no_sampling", "no_reasoning_effort"}
+    ),
 )
 
 # ---- xAI
@@ -421,6 +426,7 @@ _QWEN = Capabilities(
     caching="automatic",
     flags=frozenset(
         {
+            "no_developer_role",
             "params_object",
             "enable_thinking_switch",
             "json_object_only",
@@ -436,7 +442,9 @@ _QWEN_CODER = replace(
     thinking="never",
     context_max=1_000_000,
     output_max=64_000,
-    flags=frozenset({"params_object", "json_object_only", "top_k", "no_reasoning_effort"}),
+    flags=frozenset(
+        {"no_developer_role", "params_object", "json_object_only", "top_k", "no_reasoning_effort"}
+    ),
     traits=frozenset(),
 )
 _QWEN_OMNI = replace(
@@ -455,7 +463,9 @@ _GLM = Capabilities(
     thinking="switch",
     search="glm",
     caching="automatic",
-    flags=frozenset({"thinking_switch", "json_object_only", "tool_choice_auto_only"}),
+    flags=frozenset(
+        {"no_developer_role", "thinking_switch", "json_object_only", "tool_choice_auto_only"}
+    ),
 )
 _GLM_5 = replace(_GLM, inputs=_TEXT, context_max=200_000, output_max=128_000)
 _DOUBAO = Capabilities(
@@ -464,7 +474,7 @@ _DOUBAO = Capabilities(
     # Chat API of the same models (docs.byteplus.com, 2026-10).
     efforts=_MINIMAL_TO_HIGH,
     caching="automatic",
-    flags=frozenset({"thinking_switch", "cap_without_thinking"}),
+    flags=frozenset({"no_developer_role", "thinking_switch", "cap_without_thinking"}),
 )
 _DOUBAO_1_8 = replace(_DOUBAO, inputs=_SEEN, context_max=256_000, output_max=64_000)
 _KIMI = Capabilities(
@@ -472,7 +482,7 @@ _KIMI = Capabilities(
     thinking="switch",
     search="kimi",
     caching="automatic",
-    flags=frozenset({"thinking_switch", "temperature_max_1"}),
+    flags=frozenset({"no_developer_role", "thinking_switch", "temperature_max_1"}),
 )
 _KIMI_K2_5 = replace(_KIMI, inputs=_SEEN, context_max=256_000, output_max=32_000)
 

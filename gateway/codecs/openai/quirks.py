@@ -32,6 +32,7 @@ _FLAGS: Final[frozenset[Flag]] = frozenset(
         "no_penalties_no_stop",
         "no_parallel_tools",
         "no_reasoning_effort",
+        "no_developer_role",
         "thinking_switch",
         "thinking_default_off",
         "enable_thinking_switch",
@@ -54,6 +55,7 @@ _SAMPLING: Final = (
 )
 _PENALTIES: Final = ("presence_penalty", "frequency_penalty", "stop")
 _THINKING: Final = ("reasoning_effort", "thinking", "enable_thinking", "thinking_budget")
+_DEVELOPER: Final = b'"developer"'
 _SWITCHES: Final = {"enabled": True, "auto": True, "disabled": False}
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
@@ -127,7 +129,8 @@ class _Fitting:
         self._fit_thinking()
         self._fit_tool_choice()
         sentence = self._fit_output() if "json_object_only" in flags else ""
-        if sentence or "reasoning_content_rule" in flags:
+        renamed = "no_developer_role" in flags and _DEVELOPER in self._body.raw
+        if sentence or renamed or "reasoning_content_rule" in flags:
             self._fit_messages(sentence, thoughts)
 
     # ---- members
@@ -260,6 +263,8 @@ class _Fitting:
     def _fit_messages(self, sentence: str, thoughts: Mapping[str, str]) -> None:
         before = _messages(self._body)
         after = list(before)
+        if "no_developer_role" in self._flags:
+            after = [_as_system(message) for message in after]
         if "reasoning_content_rule" in self._flags:
             after = [_with_thought(message, thoughts) for message in after]
         if sentence:
@@ -280,6 +285,12 @@ def _is_bare(message: Mapping[str, Any]) -> bool:
         and _list(message.get("tool_calls"))
         and not isinstance(message.get("reasoning_content"), str)
     )
+
+
+def _as_system(raw: msgspec.Raw) -> msgspec.Raw:
+    if _DEVELOPER not in bytes(raw) or _object(raw).get("role") != "developer":
+        return raw
+    return msgspec.Raw(_encode(_members.decode(raw) | {"role": "system"}))
 
 
 def _with_thought(raw: msgspec.Raw, thoughts: Mapping[str, str]) -> msgspec.Raw:

@@ -79,6 +79,10 @@ QWEN = set(NAMED["alibaba"].split())
         ("reasoning_content_rule", {"deepseek-v4-pro", "deepseek-v3-1-250821"}),
         ("thinking_default_off", {"deepseek-v3-1-250821"}),
         (
+            "no_developer_role",
+            DEEPSEEK | QWEN | {"glm-5", "glm-4.7", "kimi-k2.5", "doubao-seed-1-8-251228"},
+        ),
+        (
             "thinking_switch",
             {"deepseek-v4-pro", "deepseek-v3-1-250821", "glm-5", "glm-4.7", "kimi-k2.5"}
             | {"doubao-seed-1-8-251228"},

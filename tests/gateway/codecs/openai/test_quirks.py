@@ -191,3 +191,26 @@ def test_other_members_keep_their_bytes(members: dict[str, Any], flags: set[Any]
         assert name in quirks.edits or read_body(told).value(name) == (
             None if value == b"null" else value
         )
+
+
+def test_developer_is_called_system_where_nobody_knows_that_word() -> None:
+    """DeepSeek: unknown variant `developer`, expected one of `system`, `user` (2026-07)."""
+    told = {"role": "developer", "content": [{"type": "text", "text": "be"}], "name": "n"}
+    said = {"role": "user", "content": '"developer"'}
+    raw = body(messages=[told, said, told])
+    members, dropped = fitted(raw, "no_developer_role")
+    assert members == {"messages": [told | {"role": "system"}, said, told | {"role": "system"}]}
+    assert dropped == ()
+    assert fitted(raw, "developer_role") == ({}, ())
+    raw = body(messages=[said])
+    assert edit(read(raw), "m", quirks=fit(read(raw).body, FLAG, (), {})) == raw
+    sentence = fitted(
+        body(messages=[told | {"content": "be"}, USER], response_format={"type": "json_object"}),
+        "no_developer_role",
+        "json_object_only",
+    )[0]["messages"]
+    assert [one["role"] for one in sentence] == ["system", "user"]
+    assert sentence[0]["content"].startswith("be\n\n")
+
+
+FLAG: frozenset[Flag] = frozenset({"no_developer_role"})
