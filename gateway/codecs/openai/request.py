@@ -102,7 +102,7 @@ def read(raw: bytes) -> ChatFacts:
         user=read_user(body),
         text_bytes=len(raw) - picture_bytes,
         media=media,
-        audio_asked=body.value("audio") is not None or _names_audio(body),
+        audio_asked=_names_audio(body),
         max_cost_nano=max_cost_nano,
     )
 

@@ -187,8 +187,9 @@ def _read_modalities(body: Members) -> tuple[str, ...]:
 
 
 def _read_audio(body: Members) -> AudioOutput | None:
+    """How to speak, for an answer that is to be spoken: alone it asks for nothing (source 004)."""
     audio = body.object("audio")
-    if audio is None:
+    if audio is None or "audio" not in body.texts("modalities"):
         return None
     voice = audio.value.get("voice")
     named = voice if isinstance(voice, str) else ""

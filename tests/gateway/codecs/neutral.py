@@ -206,6 +206,7 @@ def openai_requests(draw: st.DrawFn) -> ChatRequest:
     """Whatever a client of the openai dialect can ask, in the one form that reading gives."""
     stream = draw(st.booleans())
     logprobs = draw(maybe(st.booleans()))
+    modalities = draw(st.sampled_from([(), ("text",), ("text", "audio")]))
     return request(
         *draw(conversations()),
         model=draw(names),
@@ -227,8 +228,8 @@ def openai_requests(draw: st.DrawFn) -> ChatRequest:
         reasoning=draw(maybe(settings)),
         logprobs=logprobs,
         top_logprobs=draw(maybe(st.integers(0, 20))) if logprobs else None,
-        modalities=draw(st.sampled_from([(), ("text",), ("text", "audio")])),
-        audio=draw(maybe(spoken)),
+        modalities=modalities,
+        audio=draw(maybe(spoken)) if "audio" in modalities else None,
         prediction=draw(maybe(json_objects.filter(bool))),
         user=draw(maybe(words)),
         metadata=draw(maybe(json_objects.filter(bool))),

@@ -148,6 +148,7 @@ def test_parameters_of_the_openai_dialect(members: Any, told: dict[str, Any]) ->
          ("temperature", "top_p", "top_k")),
         ({"reasoning_effort": "low", "top_p": 0.99}, ()),
         ({"user": "u", "modalities": ["text"]}, ()),
+        ({"modalities": ["text"], "audio": {"voice": "v", "format": "wav"}}, ()),
     ],
 )  # fmt: skip
 def test_what_has_no_counterpart_is_dropped_and_named(members: Any, names: tuple[str, ...]) -> None:
@@ -159,7 +160,7 @@ def test_what_has_no_counterpart_is_dropped_and_named(members: Any, names: tuple
     [
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"modalities": ["image"]}, "modalities"),
-        ({"audio": {"voice": "v", "format": "wav"}}, "audio"),
+        ({"modalities": ["audio"], "audio": {"voice": "v", "format": "wav"}}, "audio"),
         ({"web_search_options": {}}, "web_search_options"),
         ({"tools": [{"type": "mcp"}]}, "tools"),
         ({"messages": [{"role": "user", "content": [

@@ -33,7 +33,7 @@ def test_facts() -> None:
 
 
 def test_defaults() -> None:
-    facts = read(body(stream=None, n=None, max_tokens=None, user=7, modalities="audio"))
+    facts = read(body(stream=None, n=None, max_tokens=None, user=7, modalities="audio", audio={}))
     assert (facts.stream, facts.usage_asked, facts.choices, facts.output_cap) == (
         False,
         False,

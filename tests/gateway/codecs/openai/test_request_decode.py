@@ -65,9 +65,13 @@ def test_plain() -> None:
         ({"safety_identifier": "s"}, "safety_identifier", "s"),
         ({"prediction": {"type": "content"}}, "prediction", {"type": "content"}),
         ({"modalities": ["text", "audio"]}, "modalities", ("text", "audio")),
-        ({"audio": {"voice": "alloy", "format": "wav"}}, "audio",
+        ({"modalities": ["audio"], "audio": {"voice": "alloy", "format": "wav"}}, "audio",
          AudioOutput("alloy", "wav", {"voice": "alloy", "format": "wav"})),
-        ({"audio": {"voice": {"id": "v"}}}, "audio", AudioOutput("", "", {"voice": {"id": "v"}})),
+        ({"modalities": ["audio"], "audio": {"voice": {"id": "v"}}}, "audio",
+         AudioOutput("", "", {"voice": {"id": "v"}})),
+        # "Audio output parameters, used when modalities includes audio" (source 004).
+        ({"audio": {"voice": "alloy", "format": "wav"}}, "audio", None),
+        ({"modalities": ["text"], "audio": {"voice": "string", "format": "string"}}, "audio", None),
         ({"response_format": {"type": "text"}}, "output_form", None),
         ({"response_format": {"type": "json_object"}}, "output_form", AnyJson()),
         ({"response_format": {"type": "json_schema", "json_schema":
