@@ -743,7 +743,7 @@ class Attempt:
         ended = self._resolved(state, ending, loss_nano)
         if call.principal.limited:
             ended = ended._replace(tokens=tokens_of(bill.meters))
-        call.parts.books.settle(ended, at_once=call.principal.limited)
+        call.parts.books.settle(ended, at_once=call.settles_at_once)
         if bill.flags and "quarantine" in bill.flags:
             log.error(
                 "the count of channel %s cannot be right (%s): request %s is under review",

@@ -40,6 +40,8 @@ _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
 # How long an ending waits for an admission to ride with while nothing else is being written: it
 # would keep the admission waiting for a commit of its own.
 _RIDE_S: Final = 0.003
+# The same beside other streams, whose marks are written soon in any case.
+_RIDE_WITH_MARKS_S: Final = 0.1
 # What another try may cure: serialization and deadlock, lack of resources, locks, cancelled
 # statements, an administrator's shutdown, a server that became read-only.
 _PASSING = ("40", "53", "55", "57", "25")
@@ -167,7 +169,8 @@ class Books:
     def settle(self, item: Settled, *, at_once: bool = False) -> None:
         """Write this ending; returns before it is written, but not before a kill would lose it.
 
-        `at_once` where other processes count what it holds: a limit of requests at once.
+        `at_once` where somebody may miss what it holds: a limit of requests at once, or money that
+        is about to run out.
         """
         if self._journal is not None:
             self._journal.note(item)
@@ -175,7 +178,8 @@ class Books:
         if at_once or self._worker is not None:
             self._wake()
         elif self._riding is None:
-            self._riding = asyncio.get_running_loop().call_later(_RIDE_S, self._wake)
+            wait_s = _RIDE_S if len(self._watched) < 2 else _RIDE_WITH_MARKS_S
+            self._riding = asyncio.get_running_loop().call_later(wait_s, self._wake)
 
     def watch(self, stream: Watched) -> None:
         """Write the marks of this stream until `unwatch`."""

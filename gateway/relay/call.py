@@ -154,8 +154,8 @@ class Asked(NamedTuple):
 class Call:
     """One request of one principal. `silent`: its client has gone, nobody listens any more;
     `begun`: its stream has begun; `repeat` keeps its answer; `tells_cost`: the charge stands in its
-    usage. `labels` are the client's, `headroom`
-    what is left of the key's limits once it is admitted."""
+    usage; `settles_at_once`: what it holds may be missed by others. `labels` are the client's,
+    `headroom` what is left of the key's limits once it is admitted."""
 
     __slots__ = (
         "asked",
@@ -170,6 +170,7 @@ class Call:
         "pulse",
         "repeat",
         "request_id",
+        "settles_at_once",
         "silent",
         "sink",
         "snapshot",
@@ -202,6 +203,7 @@ class Call:
         self.max_cost_nano = max_cost_nano
         self.labels = NO_LABELS
         self.tells_cost = False
+        self.settles_at_once = False
         self.headroom = NOTHING_LIMITED
         self.silent = False
         self.begun = False

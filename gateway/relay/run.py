@@ -347,6 +347,9 @@ class Run:
             if verdict.word == "admitted":
                 if verdict.told is not None:
                     call.headroom = read_headroom(verdict.told)
+                call.settles_at_once = (
+                    call.principal.limited or verdict.available_nano < size.hold_nano
+                )
                 bytes_max = None if sizing is None else sizing.output_bytes_max
                 return Attempt(
                     call,
@@ -552,8 +555,8 @@ class Run:
         ending: Ending = ended.ending._replace(
             final=True, status=status, kind=kind, message=message
         )
-        limited = self._call.principal.limited
-        self._call.parts.books.settle(ended._replace(ending=ending), at_once=limited)
+        call = self._call
+        call.parts.books.settle(ended._replace(ending=ending), at_once=call.settles_at_once)
 
     def _note(
         self, status: int, kind: ErrorKind, message: str, window_id: int | None = None

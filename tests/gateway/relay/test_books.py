@@ -45,6 +45,16 @@ def ended(one: Asked, charge_nano: int = 10, **over: object) -> Resolved:
     )
 
 
+class Stream:
+    """A stream that has said seven tokens."""
+
+    def __init__(self, attempt_id: uuid.UUID) -> None:
+        self.id = attempt_id
+
+    def mark(self) -> str:
+        return '{"out_text": 7}'
+
+
 def record_of(hub: Hub, one: Asked) -> dict[str, object]:
     (row,) = hub.rows("SELECT * FROM usage_usagerecord WHERE id = %s", one.attempt.id)
     return row
@@ -180,3 +190,26 @@ async def test_an_ending_waits_for_an_admission_unless_others_count_what_it_hold
     books.settle(ended(three))
     await books.join()
     assert unresolved() == 1
+
+
+async def test_an_ending_rides_with_the_marks_of_other_streams(
+    hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One commit for what is written of several streams, and none of them waits for another."""
+    monkeypatch.setattr(books_module, "_RIDE_WITH_MARKS_S", 3600)
+    books, tenant = Books(lane), hub.tenant()
+    one, two = asked(tenant), asked(tenant)
+    await asyncio.gather(*map(books.admit, (one, two)))
+    await books.join()
+    streams = [Stream(one.attempt.id), Stream(two.attempt.id)]
+    for stream in streams:
+        books.watch(stream)
+    books.settle(ended(one))
+    books.unwatch(streams[0])
+    while hub.rows("SELECT id FROM billing_hold WHERE id = %s AND state = 'open'", one.attempt.id):
+        await lane.run([("SELECT 1", {})])
+    (row,) = hub.rows("SELECT mark FROM billing_hold WHERE id = %s", two.attempt.id)
+    assert row["mark"] == {"out_text": 7}
+    books.settle(ended(two))
+    books.unwatch(streams[1])
+    await books.join()
