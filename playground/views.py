@@ -195,6 +195,7 @@ def _begun(request: HttpRequest, actor: Actor, turns: list[Turn]) -> HttpRespons
         **shown,
         "articles": shown["articles"] if again else shown["articles"][-2:],
         "again": again,
+        "begins": not (again or sent.get("conversation")),
         "model": run.model,
         "conversation": turn.conversation,
         "form": words_of(sent),

@@ -20,7 +20,11 @@ on("htmx:after:request", ({ target, detail: { ctx } }) => {
   if (!target.matches?.("#composer") || ctx.response.status >= 400) return;
   clearTimeout(saving);
   const box = $("[data-draft]");
-  if (box) localStorage.removeItem(key(box));
+  if (!box) return;
+  localStorage.removeItem(key(box));
+  box.value = "";
+  clearTimeout(asking);
+  window.htmx.trigger($("#bound"), "htmx:abort");
 });
 const box = $("[data-draft]");
 if (box && !box.value && !temporary()) box.value = localStorage.getItem(key(box)) ?? "";

@@ -7,11 +7,17 @@ const SIGNS = { "&lt;": "<", "&gt;": ">", "&amp;": "&", "&#13;": "\r" };
 const unescaped = (text) => text.replace(/&(?:lt|gt|amp|#13);/g, (name) => SIGNS[name]);
 
 const nextFrame = () => new Promise((done) => {
+  if (document.hidden) done(); // nobody waits for this page, and its timers come once a second
   requestAnimationFrame(() => setTimeout(done));
   setTimeout(done, 100); // a page out of sight paints nothing
 });
+const nextTask = () => new Promise((done) => {
+  const { port1, port2 } = new MessageChannel(); // a timer may come after the painting
+  port1.onmessage = done;
+  port2.postMessage("");
+});
 let room = 0, waiting = 0;
-// Once for each frame, and in a task of its own: what then only has to be painted takes half as long.
+// Once for each frame, and not with its painting, which takes half as long then.
 function layOut() {
   room = 0;
   document.querySelector("[data-log]")?.scrollHeight;
@@ -28,24 +34,49 @@ async function take(characters) {
 function change(target, swap, html) {
   if (swap === "delete") target.remove();
   else if (swap === "innerHTML") target.innerHTML = html;
+  else if (swap === "outerHTML") target.outerHTML = html;
+  else if (swap === "outerMorph") setAttributes(target, html);
   else if (html.includes("<")) target.insertAdjacentHTML(swap, html);
   else if (target.lastChild?.nodeType === Node.TEXT_NODE) target.lastChild.appendData(unescaped(html));
   else target.append(unescaped(html));
 }
+function setAttributes(target, html) {
+  const holder = document.createElement("template");
+  holder.innerHTML = html;
+  const wanted = holder.content.firstElementChild;
+  for (const name of target.getAttributeNames()) {
+    if (name !== "data-htmx-powered" && !wanted.hasAttribute(name)) target.removeAttribute(name);
+  }
+  for (const { name, value } of wanted.attributes) {
+    if (target.getAttribute(name) !== value) target.setAttribute(name, value);
+  }
+}
+// htmx looks at all of what it swaps and at what this takes away, which is long work where nothing
+// is for it: in what it is to ignore, the only place for the markup of a model; where only
+// attributes change; and where neither the new markup nor the old has its attributes or the focus.
+const KEPT = "[data-htmx-powered], :focus";
+function inert(target, swap, html) {
+  if (target.closest("[hx-ignore]")) return true;
+  if (swap === "outerMorph") return target.hasAttribute("hx-morph-skip-children");
+  if (/\shx-(?!ignore)/.test(html)) return false;
+  if (swap === "beforeend") return true;
+  return !target.querySelector(KEPT) && (swap === "innerHTML" || !target.matches(KEPT));
+}
 
 async function put(changes, source) {
   if (!source.isConnected) return;
-  for (const [whole, place, swap, html] of changes.matchAll(CHANGE)) {
-    const target = document.querySelector(place);
-    if (!target) continue;
-    // htmx finds nothing to do in what it is to ignore, and there is no other markup of a model.
-    const inert = target.closest("[hx-ignore]");
-    const plain = swap === "innerHTML" && !/[<&]/.test(html);
-    await take(inert || plain ? html.length : Math.max(html.length, FRAME_CHARACTERS / 3));
-    if (!target.isConnected) continue;
-    if (inert) change(target, swap, html);
-    else if (plain) target.textContent = html;
-    else await htmx.swap({ sourceElement: source, text: whole });
+  for (const [, place, swap, html] of changes.matchAll(CHANGE)) {
+    for (const target of document.querySelectorAll(place)) {
+      const plain = inert(target, swap, html);
+      await take(plain ? html.length : FRAME_CHARACTERS);
+      if (!target.isConnected) continue;
+      if (plain) change(target, swap, html);
+      else {
+        await htmx.swap({ sourceElement: source, target, swap, text: html });
+        await nextTask();
+        layOut();
+      }
+    }
   }
 }
 let before = Promise.resolve();
@@ -62,11 +93,11 @@ document.addEventListener("htmx:sse:before:message", ({ target, detail }) => {
   detail.cancelled = true;
   detail.waitUntil(inTurn(detail.message.data, target));
 });
-// What a Send changes beside the log comes in frames of its own too.
+// What a Send changes comes in frames of its own too.
 document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
   if (!/\/playground\/runs$/.test(ctx.request.action) || ctx.response.status >= 400) return;
-  const text = ctx.text;
-  ctx.text = text.replace(CHANGE, "");
+  const { text } = ctx;
+  Object.assign(ctx, { text: "", swap: "none" });
   inTurn(text, document.body).then(() => document.dispatchEvent(new Event("begun")));
 });
 

@@ -248,12 +248,12 @@ function refreshTimes() {
 setInterval(refreshTimes, 60_000);
 
 function ready(root) {
-  for (const one of $$("[data-log]", root)) follow(one);
-  for (const one of $$("[data-confirm-name]", root)) guard(one);
+  const all = (selector) => root.matches?.(selector) ? [root, ...$$(selector, root)] : $$(selector, root);
+  for (const one of all("[data-log]")) follow(one);
+  for (const one of all("[data-confirm-name]")) guard(one);
 }
 on("htmx:after:process", ({ target }) => {
-  const root = target.parentElement ?? document;
-  ready(root);
+  ready(target);
   if (target !== document.body) focusError(target);
 });
 ready(document);
