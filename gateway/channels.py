@@ -55,6 +55,7 @@ class ChannelFields(TypedDict, total=False):
     retries: int
     on_leave: str
     uncapped: bool
+    names_client: bool
     timeouts: Mapping[str, float]
     breaker: Mapping[str, bool | float | None]
 
@@ -68,6 +69,7 @@ _PLAIN = (
     "retries",
     "on_leave",
     "uncapped",
+    "names_client",
 )
 
 

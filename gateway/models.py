@@ -27,6 +27,9 @@ class Channel(models.Model):
     uncapped = models.BooleanField(
         default=False, db_default=False, help_text="Its provider is known to ignore output caps."
     )
+    names_client = models.BooleanField(
+        default=True, db_default=True, help_text="Its provider hears the user agents of clients."
+    )
     timeouts = models.JSONField(
         default=dict, help_text="Seconds: connect, first_content, idle, total."
     )

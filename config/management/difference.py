@@ -230,6 +230,7 @@ _SHOWN_FIRST: Final = (
         "retries",
         "on_leave",
         "uncapped",
+        "names_client",
         "timeouts.connect",
         "timeouts.first_content",
         "timeouts.idle",

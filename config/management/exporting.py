@@ -92,6 +92,7 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
         },
         **_plain(fields, ("enabled", "priority", "weight", "retries", "on_leave")),
         **({"uncapped": True} if fields["uncapped"] else {}),
+        **({} if fields["names_client"] else {"names_client": False}),
         "timeouts": timeouts,
         "breaker": breaker,
     }

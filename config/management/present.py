@@ -63,6 +63,7 @@ def _channels() -> Iterator[Item]:
             "retries": channel.retries,
             "on_leave": channel.on_leave,
             "uncapped": channel.uncapped,
+            "names_client": channel.names_client,
             **{f"timeouts.{name}": timeouts[name] for name in TIMEOUTS},
             **{f"breaker.{name}": breaker[name] for name in BREAKER},
         }

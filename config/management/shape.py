@@ -181,6 +181,7 @@ class Channel(Part):
     retries: Annotated[int, Field(ge=0, le=10)] = 2
     on_leave: Literal["cancel", "drain"] = "cancel"
     uncapped: bool = False
+    names_client: bool = True
     timeouts: Timeouts = Timeouts()
     breaker: Breaker = Breaker()
 

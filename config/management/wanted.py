@@ -77,7 +77,7 @@ class _Flattener:
         )
 
     def _channel(self, channel: shape.Channel, path: Path) -> Item:
-        plain = ("enabled", "priority", "weight", "retries", "on_leave", "uncapped")
+        plain = ("enabled", "priority", "weight", "retries", "on_leave", "uncapped", "names_client")
         fields: dict[str, Value] = {"provider": channel.provider, **_stated(channel, plain)}
         defaults: dict[str, Value] = {
             "models": {},

@@ -38,6 +38,8 @@ Operation = Literal[
 ]
 MediaKind = Literal["image", "audio", "file", "video"]
 
+USER_AGENT: Final = "user-agent"
+
 _SECRET = re.compile(r"[\x21-\x7e]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{1,1024}")
 _HOST = re.compile(r"[A-Za-z0-9.\-_]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
@@ -91,7 +93,7 @@ class Spoken:
 
     `paths` are relative to a channel's base URL; `{model}` in one stands for the model's name.
     `headers` go with every request. `passed_headers` are those of a client of the same dialect that
-    go on, and take the place of ours.
+    go on, beside its user agent, and take the place of ours.
     """
 
     paths: Mapping[Operation, str]
@@ -220,7 +222,8 @@ class Provider:
 
         Only for a client of the same dialect. What no header may hold is left out.
         """
-        given = {name: client.get(name, "") for name in self.spoken(dialect).passed_headers}
+        names = (*self.spoken(dialect).passed_headers, USER_AGENT)
+        given = {name: client.get(name, "") for name in names}
         return {name: value for name, value in given.items() if _HEADER_VALUE.fullmatch(value)}
 
 

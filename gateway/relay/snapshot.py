@@ -17,7 +17,7 @@ import msgspec
 
 from gateway.codecs.chat import Dialect
 from gateway.providers import UnknownProvider, provider_named
-from gateway.providers.provider import Address, BadAddress, Provider
+from gateway.providers.provider import USER_AGENT, Address, BadAddress, Provider
 from gateway.relay.price_list import Price, PriceList, PriceRow
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.routing import Candidate, Route, matches, plan
@@ -256,6 +256,7 @@ class _ChannelRow(msgspec.Struct):
     keys: list[tuple[str, str]]
     routes: list[_Way]
     uncapped: bool = False
+    names_client: bool = True
 
 
 class _PlanRow(msgspec.Struct):
@@ -298,7 +299,10 @@ def _channel(row: _ChannelRow, vault: Vault) -> Channel:
             for secret in secrets or [None]
         ),
         passed={
-            dialect: frozenset(name.encode() for name in spoken.passed_headers)
+            dialect: frozenset(
+                name.encode()
+                for name in (*spoken.passed_headers, *((USER_AGENT,) if row.names_client else ()))
+            )
             for dialect, spoken in provider.dialects.items()
         },
         retries=row.retries,
@@ -334,6 +338,7 @@ _LOAD = """
                 'id', c.id, 'name', c.name, 'provider', c.provider, 'base_url', c.base_url,
                 'priority', c.priority, 'weight', c.weight, 'retries', c.retries,
                 'on_leave', c.on_leave, 'uncapped', c.uncapped,
+                'names_client', c.names_client,
                 'timeouts', c.timeouts, 'breaker', c.breaker,
                 'keys', coalesce((
                     SELECT json_agg(json_build_array(

@@ -93,7 +93,7 @@ class Outgoing(NamedTuple):
     url: str
     body: bytes
     content_type: str
-    passed: Mapping[str, str] = MappingProxyType({})
+    passed: tuple[tuple[str, str], ...] = ()
 
 
 Answer = Connection
@@ -218,13 +218,13 @@ def _fields(pool: _Pool, key: int, outgoing: Outgoing) -> bytes:
     """The header lines that requests have in common; a client's own take the place of ours.
     Raises ValueError."""
     dialect, passed = outgoing.codec.name, outgoing.passed
-    known = (key, dialect, tuple(passed.items()) if passed else ())
+    known = (key, dialect, passed)
     fields = pool.fields.get(known)
     if fields is None:
         if len(pool.fields) >= _URLS_MAX:
             pool.fields.clear()
         own = dict(pool.made_for[0].headers[key][dialect])
-        named = {"host": pool.origin.host_header, **_HEADERS, **own, **passed}
+        named = {"host": pool.origin.host_header, **_HEADERS, **own, **dict(passed)}
         fields = pool.fields[known] = headers_bytes(tuple(named.items()))
     return fields
 

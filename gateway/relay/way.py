@@ -10,6 +10,7 @@ one whose model name asks for thinking in a dialect that has no place for it in 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from gateway.codecs.body import NO_QUIRKS, Quirks
 from gateway.codecs.chat import (
     Base64,
     ChatRequest,
+    Dialect,
     Encoded,
     Flag,
     JsonObject,
@@ -37,7 +39,7 @@ from gateway.providers.models import (
     unread,
 )
 from gateway.providers.overrides import Overrides, overridden, switched_off
-from gateway.providers.provider import BadModelName, Operation, chat_operation
+from gateway.providers.provider import BadModelName, Operation, Provider, chat_operation
 from gateway.providers.suffixes import AskedModel
 from gateway.providers.targets import (
     Needs,
@@ -85,7 +87,7 @@ class Way:
     content_type: str
     stream: bool
     model: str
-    passed: Mapping[str, str]
+    passed: tuple[tuple[str, str], ...]
     thinking: JsonObject | None = None
     request: ChatRequest | None = None
     upstream: Upstream | None = None
@@ -236,7 +238,7 @@ class Asking:
             model,
             passed_headers(channel, codec, self._headers)
             if codec.name == self._client.name
-            else {},
+            else (),
             encoded=sending.encoded,
             exchange=sending.exchange,
         )
@@ -314,7 +316,7 @@ class Asking:
             codec.content_type(Target(), stream=stream),
             stream,
             upstream.model,
-            {},
+            (),
             request=asked,
             upstream=upstream,
             encoded=codec.encode(asked, upstream),
@@ -351,18 +353,26 @@ def has_operation(channel: Channel, operation: Operation, capabilities: Capabili
 
 def passed_headers(
     channel: Channel, codec: Codec[Any], headers: Sequence[tuple[bytes, bytes]]
-) -> Mapping[str, str]:
+) -> tuple[tuple[str, str], ...]:
     """Those of a client's headers that go on to a channel that is asked in its own dialect."""
     wanted = channel.passed[codec.name]
     if not wanted:
-        return {}
+        return ()
+    given = tuple([pair for pair in headers if pair[0] in wanted])
+    return _read_passed(channel.provider, codec.name, given) if given else ()
+
+
+# A client has the same headers each time.
+@lru_cache(1024)
+def _read_passed(
+    provider: Provider, dialect: Dialect, headers: Sequence[tuple[bytes, bytes]]
+) -> tuple[tuple[str, str], ...]:
     given: dict[str, str] = {}
     for line, value in headers:
-        if line in wanted:
-            name, text = line.decode(), value.decode("latin-1")
-            # A list may stand in several lines.
-            given[name] = f"{given[name]},{text}" if name in given else text
-    return channel.provider.passed_headers(codec.name, given) if given else given
+        name, text = line.decode(), value.decode("latin-1")
+        # A list may stand in several lines.
+        given[name] = f"{given[name]},{text}" if name in given else text
+    return tuple(provider.passed_headers(dialect, given).items())
 
 
 def _url(channel: Channel, operation: Operation, model: str, asked: str) -> str:

@@ -616,7 +616,8 @@ def test_who_pays_later_and_what_ignores_caps_are_set_by_a_file(installation: In
     installation.apply(WHOLE)
     file = """version: 1
 channels:
-  - {name: loose, provider: openai_compatible, base_url: "https://loose.example", uncapped: true}
+  - {name: loose, provider: openai_compatible, base_url: "https://loose.example", uncapped: true,
+     names_client: false}
 organisations:
   - {name: Acme Works, credit_line: "250.00", include_cost: true}
 """
@@ -626,7 +627,12 @@ organisations:
     assert owner.include_cost
     assert installation.apply(file) == "nothing to change\n"
     exported = installation.export()
-    for part in ("uncapped: true", "credit_line: '250.00'", "include_cost: true"):
+    for part in (
+        "uncapped: true",
+        "names_client: false",
+        "credit_line: '250.00'",
+        "include_cost: true",
+    ):
         assert part in exported
     assert installation.apply(exported, "--prune") == "nothing to change\n"
     installation.apply(file.replace('"250.00"', '"0"'))

@@ -262,6 +262,11 @@ def test_headers_of_a_client_that_go_on() -> None:
     openai = provider_named("openai")
     assert openai.passed_headers("openai", given) == {"openai-beta": "x=v1"}
     assert openai.passed_headers("responses", given) == {"openai-beta": "x=v1"}
+    named = given | {"user-agent": "curl/8"}
+    assert openai.passed_headers("responses", named) == {
+        "openai-beta": "x=v1",
+        "user-agent": "curl/8",
+    }
     for value in ("", "a\r\nb: c", "ü", "x" * 1025):
         assert anthropic.passed_headers("anthropic", {"anthropic-beta": value}) == {}
 

@@ -114,3 +114,29 @@ def test_no_header_of_the_client_goes_upstream(hub: Hub, fake: FakeUpstream) -> 
     }  # fmt: skip
     assert tenant.key not in json.dumps(row["headers"])
     assert row["headers"]["accept-encoding"] == "identity"
+    assert row["headers"]["user-agent"] == "weir"
+
+
+def test_the_user_agent_of_a_client_goes_with_its_bytes(hub: Hub, fake: FakeUpstream) -> None:
+    """translation.md, section 1: unless the channel says not, or it can stand in no header; what is
+    translated is the hub's own."""
+    tenant, model = hub.tenant(), hub.model(fake)
+
+    def heard(model: str, said: str) -> str:
+        answer = hub.post(tenant, ask(model, "#keep #tokens=1"), headers={"user-agent": said})
+        assert answer.status == 200, answer.body
+        row = fake.wait_for_row(id_text(hub.record(answer.headers["x-request-id"])["id"]))
+        assert row is not None
+        agent: str = row["headers"]["user-agent"]
+        return agent
+
+    assert heard(model, "AsyncOpenAI/Python 2.7.1") == "AsyncOpenAI/Python 2.7.1"
+    assert heard(model, "curl/8") == "curl/8"
+    assert heard(model, "x" * 2000) == "weir"
+    translated = hub.model(fake, provider="anthropic", upstream_model="claude-sonnet-4-5")
+    assert heard(translated, "curl/8") == "weir"
+    hub.connection.execute(
+        "UPDATE gateway_channel SET names_client = false WHERE name = %s", [f"{model}-0"]
+    )
+    hub.bump()
+    hub.wait(lambda: heard(model, "curl/8") == "weir", "the channel still names the client")
