@@ -354,6 +354,14 @@ on("keydown", (event) => {
   event.preventDefault();
 });
 
+// The menu of a chat: a hundred rows of the list are no work for htmx -----------------------------------
+on("click", (event) => {
+  const link = event.target.closest("[data-chat-menu]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  window.htmx.ajax("GET", link.getAttribute("href"), { source: link, target: "#dialog", swap: "innerHTML" });
+});
+
 // A change of the list closes its dialog; who deletes the open chat leaves it -----------------------
 on("htmx:after:request", ({ target, detail: { ctx } }) => {
   if (target.matches?.("[data-attach-url]")) { target.reset(); target.closest(".menu").hidePopover(); $("#chat-text").focus(); }

@@ -71,11 +71,10 @@ async function put(changes, source) {
       await take(plain ? html.length : FRAME_CHARACTERS);
       if (!target.isConnected) continue;
       if (plain) change(target, swap, html);
-      else {
-        await htmx.swap({ sourceElement: source, target, swap, text: html });
-        await nextTask();
-        layOut();
-      }
+      else await htmx.swap({ sourceElement: source, target, swap, text: html });
+      if (plain && html.length < FRAME_CHARACTERS) continue;
+      await nextTask();
+      layOut();
     }
   }
 }
