@@ -8,8 +8,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, organisation_page, scope_of, slug_of
 from lib.htmx import is_htmx, toast
-from playground import prompts
+from lib.ids import id_text
+from playground import page, prompts
 from playground.asking import panel_settings, words_of
+from playground.conversations import access_conversation
 from playground.rules.compare import word_difference
 from playground.rules.settings import Settings, write_json
 from playground.rules.variables import names_in
@@ -24,6 +26,31 @@ def prompt_list(request: HttpRequest, actor: Actor) -> HttpResponse:
     ]
     context = {"rows": rows, "slug": slug_of(actor), "nav": "playground"}
     return render(request, "playground/prompts.html", context)
+
+
+@organisation_page("playground.read")
+@require_safe
+def prompt_pick(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The prompts that can be put into the draft of a page, searched by name."""
+    slug, chat = slug_of(actor), request.GET.get("conversation", "")
+    words = request.GET.get("q", "").replace("\x00", "")[: prompts.NAME_MAX]
+    found = prompts.found_prompts(actor, words)
+    # A prompt goes into the draft of the chat that is open, else into that of a new one.
+    page_url = (
+        page.conversation_url(slug, id_text(access_conversation(actor, chat, temporary=True).id))
+        if chat
+        else reverse("playground", args=[slug])
+    )
+    context = {
+        "groups": [
+            (gettext("Your own"), [one for one in found if not one[0].shared]),
+            (gettext("Of the organisation"), [one for one in found if one[0].shared]),
+        ],
+        "found": found,
+        "words": words,
+        "page_url": page_url,
+    }
+    return render(request, "playground/_prompts_found.html", context)
 
 
 @organisation_page("playground.read")

@@ -21,6 +21,7 @@ from playground.rules.variables import missing, names_in
 
 NAME_MAX = 80
 NOTE_MAX = 200
+_FOUND_MAX = 50
 
 
 class PromptRefused(ValueError):
@@ -34,6 +35,16 @@ def visible_prompts(actor: Actor) -> QuerySet[Prompt]:
     if actor.user is not None and actor.model_key is None:
         mine |= Q(user=actor.user)
     return Prompt.objects.filter(mine, organisation=actor.organisation)
+
+
+def found_prompts(actor: Actor, words: str) -> list[tuple[Prompt, int]]:
+    """The prompts in whose name the words stand, each with the version that it stands for: the one
+    in production, else the last."""
+    words = words.strip()
+    prompts = visible_prompts(actor).annotate(last=Max("versions__number")).order_by("name", "id")
+    if words:
+        prompts = prompts.filter(Q(name__icontains=words) | Q(slug__icontains=words))
+    return [(one, one.production or one.last) for one in prompts[:_FOUND_MAX]]
 
 
 def access_prompt(actor: Actor, slug: str) -> Prompt:

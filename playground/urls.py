@@ -101,6 +101,7 @@ urlpatterns = [
     path(f"{_ROOT}/settings/rule", preference_views.leaving_rule, name="leaving_rule"),
     # Saved prompts
     path("o/<slug:o>/prompts", prompt_views.prompt_list, name="prompts"),
+    path("o/<slug:o>/prompts/_f/pick", prompt_views.prompt_pick, name="prompt_pick"),
     path("o/<slug:o>/prompts/save", prompt_views.prompt_save, name="prompt_save"),
     path("o/<slug:o>/prompts/<slug:prompt>", prompt_views.prompt_show, name="prompt"),
     path(

@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    QueryDict,
+    StreamingHttpResponse,
+)
 from django.shortcuts import render
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
@@ -58,17 +64,23 @@ from playground.watching import expect_reader
 def playground(request: HttpRequest, actor: Actor) -> HttpResponse:
     asked = request.GET
     context: dict[str, Any] = {"text": asked.get("text", ""), "asked_model": asked.get("m", "")}
-    settings = Settings()
-    if preset := asked.get("preset"):
-        settings = Settings.from_stored(access_preset(actor, preset).settings)
-    elif prompt := asked.get("prompt"):
-        version = find_version(actor, *prompt.partition("@")[::2])
-        settings = Settings.from_stored(version.settings)
-        context["asked_model"] = context["asked_model"] or version.model
-    form = form_of(settings) | {
+    form = _asked_form(actor, asked, context) or {}
+    form |= {
         name: word for name, word in asked.items() if isinstance(word, str) and name[:4] == "var."
     }
     return _page(request, actor, None, context, form=form)
+
+
+def _asked_form(actor: Actor, asked: QueryDict, context: dict[str, Any]) -> dict[str, str] | None:
+    """The words of the panel by the preset or prompt that the address names, and a prompt's model;
+    None where it names neither."""
+    if preset := asked.get("preset"):
+        return form_of(Settings.from_stored(access_preset(actor, preset).settings))
+    if prompt := asked.get("prompt"):
+        version = find_version(actor, *prompt.partition("@")[::2])
+        context["asked_model"] = context.get("asked_model") or version.model
+        return form_of(Settings.from_stored(version.settings))
+    return None
 
 
 @organisation_page("playground.read")
@@ -80,7 +92,9 @@ def conversation(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         visit_temporary(conversation)
     if conversation.columns:
         return compare_page(request, actor, conversation, conversation.columns, {})
-    return _page(request, actor, conversation, {})
+    context: dict[str, Any] = {}
+    form = _asked_form(actor, request.GET, context)
+    return _page(request, actor, conversation, context, form=form)
 
 
 @organisation_page("playground.read")

@@ -7,14 +7,16 @@ const on = (name, act, options) => document.addEventListener(name, act, options)
 // A draft is kept per conversation until it is sent ---------------------------------------------
 const key = (box) => `draft:${location.pathname.split("/")[2]}:${box.dataset.draft}`;
 let saving;
+function keep(text) {
+  clearTimeout(saving);
+  if (text?.value) localStorage.setItem(key(text), text.value);
+  else if (text) localStorage.removeItem(key(text));
+}
 const temporary = () => !!$("[data-temporary]:not([hidden])");
 on("input", ({ target }) => {
   if (!target.matches?.("[data-draft]") || temporary()) return;
   clearTimeout(saving);
-  saving = setTimeout(() => {
-    if (target.value) localStorage.setItem(key(target), target.value);
-    else localStorage.removeItem(key(target));
-  }, 400);
+  saving = setTimeout(keep, 400, target);
 });
 on("htmx:after:request", ({ target, detail: { ctx } }) => {
   if (!target.matches?.("#composer") || ctx.response.status >= 400) return;
@@ -44,7 +46,8 @@ on("change", ({ target }) => {
 });
 on("click", ({ target }) => {
   const link = target.closest("a[data-same-chat]");
-  if (!link || !temporary()) return;
+  if (!link) return;
+  if (!temporary()) { keep($("[data-draft]")); return; }
   const url = new URL(link.href);
   url.searchParams.set("tmp", "1");
   link.href = url;

@@ -14,6 +14,7 @@ function open(dialog) {
     if (dialog.open) dialog.close();
     dialog.showModal();
   }
+  if (dialog.matches(".palette")) { $("input", dialog).select(); look(dialog); }
   if (!focusError(dialog)) ($("[autofocus]", dialog) ?? $(".dlg-head h2", dialog))?.focus();
 }
 // The first field that was refused, in sight with what is said of it, even where it is folded away.
@@ -108,6 +109,40 @@ on("beforetoggle", ({ target, newState }) => {
     target.style.top = `${below ? at.bottom + 4 : Math.max(8, at.top - height - 4)}px`;
   });
 }, true);
+
+// Fields whose list is drawn by the server: arrows walk it, Enter takes ------------------------------
+const listOf = (field) => document.getElementById(field.getAttribute("aria-controls"));
+function pick(field, step) {
+  const options = $$("[role=option]", listOf(field));
+  const at = step ? options.findIndex((one) => one.ariaSelected === "true") + step : 0;
+  const chosen = options.at(at % options.length);
+  for (const one of options) one.setAttribute("aria-selected", one === chosen);
+  chosen?.scrollIntoView({ block: "nearest" });
+  if (chosen) field.setAttribute("aria-activedescendant", chosen.id);
+  else field.removeAttribute("aria-activedescendant");
+}
+on("keydown", (event) => {
+  const { target: field, key } = event;
+  if (!field.matches?.("[role=combobox]") || event.isComposing || event.altKey || event.ctrlKey || event.metaKey) return;
+  if (key === "ArrowDown" || key === "ArrowUp") pick(field, key === "ArrowDown" ? 1 : -1);
+  else if (key === "Enter") $("[aria-selected=true]", listOf(field))?.click();
+  else return;
+  event.preventDefault();
+});
+on("htmx:after:swap", ({ detail: { ctx } }) => {
+  const field = ctx.target?.matches?.("[role=listbox]") && $(`[aria-controls="${ctx.target.id}"]`);
+  if (field) pick(field, 0);
+});
+on("keydown", (event) => {
+  const { code, ctrlKey, metaKey, altKey, shiftKey } = event, palette = $("#palette");
+  if (code !== "KeyK" || !(ctrlKey || metaKey) || altKey || shiftKey || !palette) return;
+  event.preventDefault();
+  if (palette.open) palette.close();
+  else open(palette);
+});
+if (/Mac|iP(hone|ad|od)/.test(navigator.platform)) for (const one of $$(".search kbd")) one.textContent = "⌘ K";
+const look = (root) => { const form = $("form[role=search]", root); if (form) window.htmx.trigger(form, "pick"); };
+on("toggle", ({ target, newState }) => { if (newState === "open" && target.matches?.(".picker")) look(target); }, true);
 
 // Toasts: {"toast": {"text", "tone", "action", "post"}} in HX-Trigger -------------------------------
 function arm(toast) {

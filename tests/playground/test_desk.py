@@ -493,3 +493,39 @@ def test_columns_of_a_telephone_stand_one_by_one_under_tabs(stage: Stage, bob: W
     page.set_viewport_size({"width": 1280, "height": 900})
     expect(tabs.first).to_be_hidden()
     bob.assert_calm()
+
+
+def test_a_saved_prompt_is_put_into_the_draft(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    name = f"Letters {secrets.token_hex(3)}"
+    model = stage.echo_model()
+    open_with(page, stage, model, "&panel=params")
+    page.fill("#set-system", "You answer letters to {{party}}.")
+    page.locator("summary", has_text="Save as a prompt").click()
+    page.fill("#prompt-name", name)
+    page.get_by_role("button", name="Save version").click()
+    expect(page.locator(".toast")).to_contain_text("version 1")
+    page.fill("#set-system", "")
+    page.fill("#chat-text", "what was typed before")
+    page.get_by_role("button", name="Prompt", exact=True).click()
+    field = page.locator("#prompt-q")
+    expect(field).to_be_focused()
+    page.keyboard.type(name.lower())
+    expect(page.locator("#prompts-found").get_by_role("option")).to_have_text(
+        [re.compile(f"{name}.*version 1, the last", re.DOTALL)]
+    )
+    page.keyboard.press("Enter")
+    page.wait_for_url("**prompt=*")
+    expect(page.locator("#set-system")).to_have_value("You answer letters to {{party}}.")
+    expect(page.locator("#chat-model")).to_have_value(model)
+    expect(page.locator("#chat-text")).to_have_value("what was typed before")
+    page.fill("[name='var.party']", "nobody")
+    page.locator("#chat-text").press("Enter")
+    page.wait_for_selector(ENDED)
+    chat = page.url.partition("?")[0]
+    page.fill("#set-system", "Of this chat")
+    page.get_by_role("button", name="Prompt", exact=True).click()
+    page.locator("#prompts-found").get_by_role("option", name=name).click()
+    expect(page.locator("#set-system")).to_have_value("You answer letters to {{party}}.")
+    assert page.url.startswith(f"{chat}?prompt=")  # into the chat that is open
+    bob.assert_calm()

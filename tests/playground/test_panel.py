@@ -469,3 +469,33 @@ def test_the_code_view_tells_the_request_in_each_form_without_a_key(
     assert "WEIR_API_KEY" in code
     assert "sk-" not in code
     assert page(people.alice, address).status_code == 404
+
+
+def test_the_picker_shows_what_the_person_sees_with_the_version_it_stands_for(
+    people: Cast,
+) -> None:
+    for name, shared, production in (("Mine", False, None), ("Ours", True, 1), ("Others", True, 2)):
+        prompt = Prompt.objects.create(
+            organisation=people.acme, user=people.bob, slug=name.lower(), name=name,
+            shared=shared, production=production,
+        )  # fmt: skip
+        for number in (1, 2):
+            prompt.versions.create(
+                number=number, model="weir-1", settings={"system": f"{name} {number}"}
+            )
+
+    def found(user: User, words: str = "") -> list[tuple[str, str]]:
+        html = page(user, f"/o/acme/prompts/_f/pick?q={words}").content.decode()
+        return re.findall(r"prompt=(\w+)&amp;.*?>(version [^<]*)<", html)
+
+    assert found(people.bob) == [
+        ("mine", "version 2, the last"),
+        ("others", "version 2, in production"),
+        ("ours", "version 1, in production"),
+    ]
+    assert [slug for slug, _ in found(people.alice)] == ["others", "ours"]
+    assert found(people.bob, "our") == [("ours", "version 1, in production")]
+    html = page(people.bob, "/o/acme/playground?prompt=ours").content.decode()
+    assert ">Ours 1</textarea>" in html
+    assert "No prompt is named" in page(people.bob, "/o/acme/prompts/_f/pick?q=zz").content.decode()
+    assert page(people.charlie, "/o/acme/prompts/_f/pick").status_code == 404
