@@ -13,6 +13,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("usage.urls")),
     path("o/<slug:o>/", views.home, name="home"),
     path("o/<slug:o>/_f/first-request", views.first_request, name="first_request"),
+    path("o/<slug:o>/_f/palette", views.palette_found, name="palette"),
+    path("admin/_f/palette", views.operator_palette_found, name="operator_palette"),
     path("appearance", views.appearance, name="appearance"),
     path("design/", views.design, name="design"),
     path("api/v1/", api.urls),

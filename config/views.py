@@ -15,6 +15,7 @@ from accounts.appearance import set_appearance
 from accounts.models import User
 from accounts.signin import is_own_path
 from billing.wallets import Balance, balance
+from config import palette
 from config.api import error_response
 from gateway.examples import asked_language, code_context, example_models, first_call
 from gateway.reference.pages import MODEL
@@ -41,6 +42,24 @@ def root(request: HttpRequest) -> HttpResponseBase:
     if request.user.operator:
         return redirect("channels")
     return render(request, "accounts/no_organisation.html")
+
+
+@organisation_page("models.read")
+@require_safe
+def palette_found(request: HttpRequest, actor: Actor) -> HttpResponse:
+    return _found(request, actor)
+
+
+@operator_page("models.read")
+@require_safe
+def operator_palette_found(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """For an operator who is in no organisation."""
+    return _found(request, actor)
+
+
+def _found(request: HttpRequest, actor: Actor) -> HttpResponse:
+    words = request.GET.get("q", "").replace("\x00", "")
+    return render(request, "_palette_found.html", {"groups": palette.found(actor, words)})
 
 
 @organisation_page("models.read")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.browser.visitor import findings_in_both_themes, too_wide
 from tests.playground.conftest import Stage, Watched, watch
 from tests.playground.test_live import DONE, ask
 
@@ -128,4 +129,46 @@ def test_a_list_that_looks_again_leaves_the_name_that_is_typed(stage: Stage, bob
     with page.expect_response("**/_f/chats?**"):
         page.clock.run_for(4_000)
     page.locator(".chat-list .chat-row form button").first.click()
+    bob.assert_calm()
+
+
+def test_the_palette_goes_anywhere_by_keys_alone(stage: Stage, bob: Watched) -> None:
+    page = bob.context.new_page()
+    ask(page, stage, stage.echo_model(), "Kestrels over the weir")
+    page.wait_for_selector(DONE)
+    chat, palette = page.url, page.locator("#palette")
+    page.locator("#chat-text").press("Control+k")  # in a text field too
+    expect(palette).to_be_visible()
+    expect(page.locator("#palette-q")).to_be_focused()
+    expect(palette.get_by_role("option").first).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Escape")
+    expect(palette).to_be_hidden()
+    expect(page.locator("#chat-text")).to_be_focused()
+    page.keyboard.press("Control+k")
+    page.keyboard.type("budg")
+    expect(palette.get_by_role("option")).to_have_text(["Budgets"])
+    assert findings_in_both_themes(page) == []
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/budgets")
+    page.get_by_role("button", name="Search").click()
+    page.keyboard.type("kestrels")
+    expect(palette.get_by_role("option")).to_have_text(["Kestrels over the weir"])
+    page.keyboard.press("Enter")
+    page.wait_for_url(chat)
+    page.keyboard.press("Control+k")
+    options = palette.get_by_role("option")
+    expect(options.nth(3)).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    expect(options.nth(1)).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    expect(options.last).to_have_attribute("aria-selected", "true")
+    last = options.last.get_attribute("id")
+    assert page.locator("#palette-q").get_attribute("aria-activedescendant") == last
+    page.keyboard.press("Control+k")
+    expect(palette).to_be_hidden()
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.get_by_role("button", name="Search", exact=True).click()
+    expect(palette).to_be_in_viewport(ratio=1)
+    assert too_wide(page) == ""
     bob.assert_calm()

@@ -1,0 +1,178 @@
+"""What the palette finds: pages, chats by title, prompts, models and keys by name, requests by id;
+of each what the person's roles show, in the order in which it is shown."""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlencode
+
+from django.http import Http404
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
+
+from accounts.access import Actor, living_keys, scope_of, slug_of
+from accounts.rules.roles import Action
+from gateway.shown_models import models_for
+from lib.ids import id_text, parse_id
+from playground.conversations import visible_conversations
+from playground.prompts import found_prompts
+from usage.receipts import request_detail
+
+WORDS_MAX: Final = 200
+_SHOWN: Final = 6
+_LAST: Final = 3
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One line; `note` tells more of it."""
+
+    icon: str
+    name: str
+    url: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The hits of one kind."""
+
+    name: str
+    hits: list[Hit]
+
+
+_Page = tuple[str, str, str | Promise, Action | None]
+
+# Address, picture and name as in the navigation, and what one must be allowed to do for it.
+_ORGANISATION_PAGES: Final[tuple[_Page, ...]] = (
+    ("home", "house", _("Home"), None),
+    ("playground", "message-square", _("Playground"), "playground.read"),
+    ("compare", "columns-2", _("Compare"), "playground.use"),
+    ("history", "history", _("All chats"), "playground.read"),
+    ("prompts", "bookmark", _("Prompts"), "playground.read"),
+    ("embeddings", "layers", pgettext_lazy("page", "Embeddings"), "playground.read"),
+    ("usage", "chart-column", _("Usage"), "usage.read"),
+    ("requests", "list", _("Requests"), "requests.read"),
+    ("organisation_prices", "receipt", _("Prices"), None),
+    ("keys", "key-round", _("API keys"), "keys.read"),
+    ("budgets", "shield", _("Budgets"), "budgets.read"),
+    ("limits", "shield", _("Limits"), "budgets.write"),
+    ("webhooks", "send", _("Webhooks"), "webhooks.read"),
+    ("billing", "wallet", _("Billing"), "balance.read"),
+    ("redeem", "ticket", _("Redeem a code"), "codes.redeem"),
+    (
+        "playground_preferences",
+        "sliders-horizontal",
+        _("Settings of the playground"),
+        "playground.use",
+    ),
+)
+_OPERATOR_PAGES: Final[tuple[_Page, ...]] = (
+    ("channels", "cable", _("Channels"), "channels.read"),
+    ("models_admin", "box", _("Models and routes"), "channels.read"),
+    ("prices", "receipt", _("Price book"), "channels.read"),
+    ("payments", "credit-card", _("Payments"), "credits.read"),
+    ("credits", "pencil", _("Corrections"), "credits.read"),
+    ("codes", "ticket", _("Codes"), "codes.read"),
+    ("reviews", "search", _("Reviews"), "credits.read"),
+)
+_OPEN_PAGES: Final[tuple[_Page, ...]] = (
+    ("models", "layers", _("Models"), None),
+    ("docs", "book-open", _("API reference"), None),
+    ("account_change_password", "lock", _("Change password"), None),
+)
+
+
+def found(actor: Actor, words: str) -> list[Group]:
+    """The groups in which something was found. Without words: the last chats, and the pages."""
+    words = words.strip()[:WORDS_MAX]
+    pages = Group(gettext("Pages"), _pages(actor, words))
+    chats = Group(gettext("Chats"), _chats(actor, words))
+    if not words:
+        return [group for group in (chats, pages) if group.hits]
+    groups = [
+        Group(gettext("Requests"), _requests(actor, words)),
+        pages,
+        chats,
+        Group(gettext("Prompts"), _prompts(actor, words)),
+        Group(gettext("Models"), _models(actor, words)),
+        Group(gettext("API keys"), _keys(actor, words)),
+    ]
+    return [group for group in groups if group.hits]
+
+
+def _pages(actor: Actor, words: str) -> list[Hit]:
+    pages: list[Hit] = []
+    if actor.organisation is not None:
+        pages += _allowed(actor, _ORGANISATION_PAGES, slug_of(actor))
+    if actor.operator:
+        pages += _allowed(actor, _OPERATOR_PAGES)
+    pages += _allowed(actor, _OPEN_PAGES)
+    sought = words.casefold()
+    hits = [page for page in pages if sought in page.name.casefold()]
+    return sorted(hits, key=lambda page: not page.name.casefold().startswith(sought))
+
+
+def _allowed(actor: Actor, pages: tuple[_Page, ...], *place: str) -> list[Hit]:
+    return [
+        Hit(icon, str(name), reverse(address, args=place))
+        for address, icon, name, action in pages
+        if action is None or scope_of(actor, action) is not None
+    ]
+
+
+def _may(actor: Actor, action: Action) -> bool:
+    return actor.organisation is not None and scope_of(actor, action) is not None
+
+
+def _chats(actor: Actor, words: str) -> list[Hit]:
+    if not _may(actor, "playground.read"):
+        return []
+    chats = visible_conversations(actor).filter(title__icontains=words).order_by("-updated_at")
+    slug = slug_of(actor)
+    return [
+        Hit(
+            "message-square",
+            chat.title,
+            reverse("conversation", args=[slug, id_text(chat.id)]),
+            chat.folder,
+        )
+        for chat in chats[: _SHOWN if words else _LAST]
+    ]
+
+
+def _prompts(actor: Actor, words: str) -> list[Hit]:
+    if not _may(actor, "playground.read"):
+        return []
+    return [
+        Hit("bookmark", prompt.name, reverse("prompt", args=[slug_of(actor), prompt.slug]))
+        for prompt, _number in found_prompts(actor, words)[:_SHOWN]
+    ]
+
+
+def _models(actor: Actor, words: str) -> list[Hit]:
+    sought = words.casefold()
+    names = [one.name for one in models_for(actor.organisation) if sought in one.name.casefold()]
+    return [Hit("box", name, reverse("model", args=[name])) for name in names[:_SHOWN]]
+
+
+def _keys(actor: Actor, words: str) -> list[Hit]:
+    if not _may(actor, "keys.read"):
+        return []
+    page = reverse("keys", args=[slug_of(actor)])
+    return [
+        Hit("key-round", key.name, f"{page}?{urlencode({'q': key.name})}", key.team.name)
+        for key in living_keys(actor).filter(name__icontains=words)[:_SHOWN]
+    ]
+
+
+def _requests(actor: Actor, words: str) -> list[Hit]:
+    if parse_id(words) is None or not _may(actor, "requests.read"):
+        return []
+    try:
+        row = request_detail(actor, words).row
+    except Http404:
+        return []
+    id = id_text(row.request_id)
+    return [Hit("receipt", id, reverse("request", args=[slug_of(actor), id]), row.model)]
