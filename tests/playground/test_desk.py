@@ -529,3 +529,45 @@ def test_a_saved_prompt_is_put_into_the_draft(stage: Stage, bob: Watched) -> Non
     expect(page.locator("#set-system")).to_have_value("You answer letters to {{party}}.")
     assert page.url.startswith(f"{chat}?prompt=")  # into the chat that is open
     bob.assert_calm()
+
+
+# A microphone that hums when it is told to: this machine has none.
+_MICROPHONE = """
+navigator.mediaDevices.getUserMedia = async () => {
+  const sound = new AudioContext(), out = sound.createMediaStreamDestination();
+  const hum = sound.createOscillator();
+  window.volume = sound.createGain();
+  window.volume.gain.value = 0;
+  hum.connect(window.volume).connect(out);
+  hum.start();
+  return out.stream;
+};
+"""
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_a_recording_shows_how_loud_it_is(
+    stage: Stage, bob: Watched, motion: Literal["no-preference", "reduce"]
+) -> None:
+    page = bob.context.new_page()
+    page.emulate_media(reduced_motion=motion)
+    page.add_init_script(_MICROPHONE)
+    open_with(page, stage, stage.echo_model())
+    strip, level = page.locator("#recording"), page.locator("#recording [data-level]")
+    button = page.get_by_role("button", name="Record audio")
+    expect(strip).to_be_hidden()
+    button.click()
+    expect(strip.get_by_role("status")).to_have_text("No sound is heard")
+    assert level.get_attribute("width") == "0"
+    page.evaluate("window.volume.gain.value = 0.5")
+    expect(strip.get_by_role("status")).to_have_text("Sound is heard")
+    if motion == "reduce":
+        expect(level).to_be_hidden()
+        assert level.get_attribute("width") == "0"
+        assert findings_in_both_themes(page) == []
+    else:
+        expect(level).to_have_attribute("width", re.compile(r"^[5-9]\d$"))
+    button.click()
+    expect(strip).to_be_hidden()
+    expect(page.locator("#chips .file-chip")).to_contain_text("recording.webm")
+    bob.assert_calm()
