@@ -2,8 +2,10 @@
 
     python -m stack.browser
 
-The system's one is taken if it is there. Else Debian's package is installed (Ubuntu's is a stub for
-another installer), and elsewhere the one that Playwright brings.
+The one without windows is preferred: opening a page in it takes a third of what Chromium's own
+headless mode takes, which starts a whole browser's windows unseen. On Debian its package is
+installed (Ubuntu's is a stub for another installer); elsewhere the system's Chromium is taken, or
+the one that Playwright brings.
 """
 
 import os
@@ -12,7 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SHELL = "chromium-headless-shell"
+NAMES = (SHELL, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def find() -> str | None:
@@ -56,19 +59,26 @@ def install() -> None:
     """Install one. CalledProcessError when that fails."""
     prefix = as_root()
     if is_debian() and prefix is not None:
-        install_packages(prefix, "chromium")
+        install_packages(prefix, SHELL)
         return
     playwright = [sys.executable, "-m", "playwright", "install", "chromium"]
     subprocess.run(playwright, check=True)
 
 
+def there_is_one() -> bool:
+    return bool(find()) or playwright_has_one()
+
+
 def main() -> int:
-    if find() or playwright_has_one():
+    can_have_shell = is_debian() and as_root() is not None
+    if shutil.which(SHELL) or (there_is_one() and not can_have_shell):
         return 0
     print("Installing Chromium, which the tests of the pages drive …", flush=True)
     try:
         install()
     except (OSError, subprocess.CalledProcessError) as error:
+        if there_is_one():
+            return 0
         print(f"{error}\nInstall Chromium by hand, so that `chromium` is on PATH.", file=sys.stderr)
         return 1
     return 0

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
+from stack import browser as browsers
 from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import ROOT, Hub, Tenant
@@ -124,9 +125,7 @@ def stage(static_root: Path) -> Iterator[Stage]:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
+        browser = playwright.chromium.launch(executable_path=browsers.find(), args=["--no-sandbox"])
         yield browser
         browser.close()
 

@@ -22,11 +22,33 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def test_the_systems_own_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ran: list[list[str]]
 ) -> None:
-    own = tmp_path / "chromium"
+    own, shell = tmp_path / "chromium", tmp_path / browser.SHELL
     own.touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(browser, "is_debian", lambda: False)
     assert browser.find() == str(own)
     assert (browser.main(), ran) == (0, [])
+    shell.touch(mode=0o755)
+    monkeypatch.setattr(browser, "is_debian", lambda: True)
+    assert browser.find() == str(shell)
+    assert (browser.main(), ran) == (0, [])
+
+
+def test_beside_chromium_debian_has_the_lighter_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ran: list[list[str]]
+) -> None:
+    (tmp_path / "chromium").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(browser, "is_debian", lambda: True)
+    monkeypatch.setattr(browser, "as_root", list)
+    assert browser.main() == 0
+    assert ran[1][-1] == browser.SHELL
+
+    def fail(*_names: object) -> None:
+        raise subprocess.CalledProcessError(100, ["apt-get"])
+
+    monkeypatch.setattr(browser, "install_packages", fail)
+    assert browser.main() == 0
 
 
 def test_debian_installs_its_package(monkeypatch: pytest.MonkeyPatch, ran: list[list[str]]) -> None:
@@ -34,7 +56,7 @@ def test_debian_installs_its_package(monkeypatch: pytest.MonkeyPatch, ran: list[
     monkeypatch.setattr(browser, "as_root", lambda: ["sudo", "-n"])
     browser.install()
     assert [command[:2] for command in ran] == [["sudo", "-n"]] * 2
-    assert ran[1][-1] == "chromium"
+    assert ran[1][-1] == browser.SHELL
 
 
 @pytest.mark.parametrize(("debian", "root"), [(False, []), (True, None)])
