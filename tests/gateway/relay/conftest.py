@@ -17,3 +17,11 @@ def _forgotten(request: pytest.FixtureRequest) -> Iterator[None]:
     running: Hub = request.getfixturevalue("hub")
     with running.forgetful():
         yield
+
+
+@pytest.fixture(scope="module")
+def balanced_books(hub: Hub) -> Iterator[None]:
+    """The books balance after all tests of the module: each has an organisation of its own, and
+    nothing that is written into the books is ever taken away."""
+    yield
+    hub.assert_books_balance()
