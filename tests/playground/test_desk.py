@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from lib.ids import id_text, parse_id
-from tests.browser.visitor import findings_in_both_themes, too_wide
+from tests.browser.visitor import findings, findings_in_both_themes, too_wide
 from tests.playground.conftest import Stage, Watched, watch
 from tests.playground.test_live import ask
 from tests.playground.test_tree import shape
@@ -390,13 +390,15 @@ def test_a_long_chat_opens_within_a_second(stage: Stage, bob: Watched) -> None:
     assert min(took) < 1.0, took
 
 
-@pytest.mark.parametrize(("width", "language"), [(1440, "en"), (360, "zh-hans")])
+@pytest.mark.parametrize(
+    ("width", "language", "theme"), [(1440, "en", "light"), (360, "zh-hans", "dark")]
+)
 def test_every_view_is_accessible_and_fits(
-    stage: Stage, chromium: Browser, width: int, language: Literal["en", "zh-hans"]
+    stage: Stage, chromium: Browser, width: int, language: Literal["en", "zh-hans"], theme: str
 ) -> None:
-    """6.10: chat, panes, comparison and what lies around them, in both themes."""
-    size = {"width": width, "height": 800}
-    watched = watch(chromium, stage, "alice", viewport=size, reduced_motion="reduce")
+    """6.10: chat, panes, comparison and what lies around them, in each theme and language."""
+    shown = {"viewport": {"width": width, "height": 800}, "color_scheme": theme}
+    watched = watch(chromium, stage, "alice", reduced_motion="reduce", **shown)
     watched.context.add_cookies([{"name": "language", "value": language, "url": stage.hub.url}])
     page = watched.context.new_page()
     model = stage.fake_model()
@@ -405,7 +407,7 @@ def test_every_view_is_accessible_and_fits(
     def look() -> None:
         assert page.locator("html").get_attribute("lang") == language
         assert too_wide(page) == "", page.url
-        found.extend(findings_in_both_themes(page))
+        found.extend(findings(page))
 
     def open_pane(name: str) -> None:
         page.locator("[popovertarget^=more-]").last.click()
