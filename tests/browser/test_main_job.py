@@ -298,7 +298,7 @@ def test_keyboard_alone_from_signing_in_to_the_receipt(site: Installation, visit
     page.keyboard.press("Alt+KeyM")
     page.keyboard.type(MODEL)
     expect(page.get_by_label("Model", exact=True)).to_have_value(MODEL)
-    tab_to(page, "Message", at_most=8)
+    tab_to(page, "Message", at_most=10)
     page.keyboard.type("From the keyboard. #tokens=9 #hold=4")
     page.keyboard.press("Enter")
     expect(blocks(page)).to_have_text(re.compile(r"^(\S+ ){3}\S+$"))
