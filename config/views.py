@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext
@@ -170,6 +171,10 @@ def _error(request: HttpRequest, status: int, message: str, type: str, code: str
         context: dict[str, Any] = {"message": message}
         context["frame"] = "base.html" if inside else "base_plain.html"
         response = render(request, f"{status}.html", context, status=status)
+        if status < 500 and not connection.in_atomic_block:
+            # Of an async view it is drawn in a thread that nobody else cleans up, and that would
+            # keep the connection out of the pool.
+            connection.close()
     # An error page of a tenant may not be kept by anything between (404 is cacheable otherwise).
     response["Cache-Control"] = "private, no-store"
     return response

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.db import connection
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
@@ -331,6 +332,19 @@ def test_no_such_chat_and_no_such_run_are_404(people: Cast, bad: str) -> None:
         assert page(people.bob, reverse(name, args=["acme", bad])).status_code == 404
     url = reverse("run_stop", args=["acme", bad])
     assert signed_in(people.bob).post(url).status_code == 404
+
+
+def test_a_refusal_keeps_no_connection(people: Cast) -> None:
+    """The error page of an async view is drawn in a thread of its own."""
+
+    def taken() -> int:
+        connection.close()
+        stats = connection.pool.get_stats()  # type: ignore[attr-defined]
+        return int(stats["pool_size"] - stats["pool_available"])
+
+    before = taken()
+    assert send(people.charlie, HELLO, text="x").status_code == 404
+    assert taken() == before
 
 
 def test_charlie_can_neither_send_here_nor_stop(people: Cast) -> None:
