@@ -55,9 +55,10 @@ def compare_page(
     """The page of a comparison, begun or not."""
     slug = slug_of(actor)
     batch = compare.last_batch(conversation) if conversation else []
-    running = [run for run in batch if run.state == RunState.RUNNING]
     # Read once: the stream goes on exactly behind what the page shows.
-    written = {run.id: written_so_far(run) for run in running}
+    found = [(run, written_so_far(run)) for run in batch if run.state == RunState.RUNNING]
+    written = {run.id: so_far for run, so_far in found if so_far is not None}
+    running = [run for run in batch if run.id in written]
     form = context.pop("form", None)
     if form is None:
         form = form_of(Settings.from_stored(conversation.settings)) if conversation else {}

@@ -49,9 +49,12 @@ def articles_of(
     tree = tree_of(conversation)
     articles = []
     for message in messages:
+        written = None
+        if message.run is not None and message.run.state == RunState.RUNNING:
+            written = written_so_far(message.run)
+            if written is None:
+                message.refresh_from_db()
         message.conversation = conversation
-        running = message.run and message.run.state == RunState.RUNNING
-        written = written_so_far(message.run) if running and message.run else None
         versions = page.versions_of(tree, message.id)
         articles.append(page.message_context(message, slug, written, versions))
     return articles

@@ -414,6 +414,9 @@ def lost_runs(before: dt.datetime) -> QuerySet[Run]:
     )
 
 
-def written_so_far(run: Run) -> SoFar:
-    """The text that a running run has written."""
-    return so_far(run.id)
+def written_so_far(run: Run) -> SoFar | None:
+    """The text that a running run has written; None where it has ended meanwhile, which `run` then
+    says too: a page that shows it as running would wait for an end that is behind it."""
+    written = so_far(run.id)
+    run.refresh_from_db()
+    return written if run.state == RunState.RUNNING else None

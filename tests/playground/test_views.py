@@ -22,7 +22,8 @@ from gateway.relay.auth import Principal
 from gateway.relay.call import Bound, Head, Outcome
 from lib import clock
 from lib.ids import id_text, new_id
-from playground import runs
+from playground import runs, turns
+from playground.events import SoFar
 from playground.models import Conversation, Message, Run, RunState
 from playground.turns import Asked, Column, Turn, begin_turns
 from tests import cast
@@ -332,6 +333,27 @@ def test_no_such_chat_and_no_such_run_are_404(people: Cast, bad: str) -> None:
         assert page(people.bob, reverse(name, args=["acme", bad])).status_code == 404
     url = reverse("run_stop", args=["acme", bad])
     assert signed_in(people.bob).post(url).status_code == 404
+
+
+@pytest.mark.parametrize("compare", [{}, {"model": ["weir-1", "weir-1"], "compare": "1"}])
+def test_an_answer_that_ends_while_its_page_is_drawn_is_drawn_ended(
+    people: Cast, monkeypatch: pytest.MonkeyPatch, compare: dict[str, Any]
+) -> None:
+    """6.2: a page goes on behind what it shows; an end that it has read will not come again."""
+    send(people.bob, HELLO, text="Hi", **compare)
+    Run.objects.update(state=RunState.RUNNING, ended_at=None)
+    Message.objects.filter(role="assistant").update(state=RunState.RUNNING, content="")
+
+    def ended_meanwhile(run_id: UUID) -> SoFar:
+        Run.objects.update(state=RunState.DONE, ended_at=clock.now())
+        Message.objects.filter(role="assistant").update(state=RunState.DONE, content="Good day")
+        return SoFar(5, "Good day", "", [])
+
+    monkeypatch.setattr(turns, "so_far", ended_meanwhile)
+    html = page(people.bob, chat_of(people.bob)).content.decode()
+    assert 'data-state="answering"' not in html
+    assert "Good day" in html
+    assert "/events?after=" not in html
 
 
 def test_a_refusal_keeps_no_connection(people: Cast) -> None:
