@@ -8,6 +8,7 @@ thirty days before, and the balance with them. No ledger has these: the books ar
 import os
 import re
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -341,7 +342,17 @@ def take_playground(page: Page) -> str:
     return path or ""
 
 
+def need_chinese() -> None:
+    """Without a font that has Chinese the pictures would show boxes. Raises SystemExit."""
+    if shutil.which("fc-list") is None:
+        return
+    told = subprocess.run(["fc-list", ":lang=zh"], capture_output=True, check=True)  # noqa: S607
+    if not told.stdout:
+        sys.exit("No font here has Chinese. Install one: apt-get install fonts-noto-cjk.")
+
+
 def main() -> None:
+    need_chinese()
     IMAGES.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="weir-pictures-") as directory,
