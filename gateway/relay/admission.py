@@ -5,7 +5,7 @@ statement set for everything that arrived while the last commit was in flight (I
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -68,10 +68,12 @@ def verdicts(rows: Iterable[Row]) -> list[Verdict]:
     ]
 
 
-def ask_again(asked: Asked, verdict: Verdict) -> Asked | None:
+def ask_again(asked: Asked, verdict: Verdict, releasing: Container[UUID]) -> Asked | None:
     """The question as it is put once more, None where the verdict stands. What it replaces was
-    resolved by the first one."""
+    resolved by the first one. For these organisations the next batch releases something."""
     if verdict.word == "again":
+        return asked._replace(replaces=None)
+    if verdict.word in ("insufficient", "limited") and asked.attempt.organisation_id in releasing:
         return asked._replace(replaces=None)
     if verdict.word in ("no_wallet", "no_window") and asked.tries < _TRIES_MAX:
         return asked._replace(replaces=None, tries=asked.tries + 1)

@@ -4,7 +4,8 @@ What arrives while a commit is in flight goes into the next one. There is no tim
 fixed wait of 2 ms was measured to add latency and save nothing (decisions.md).
 
     admit    waits for its verdict; hears at once when the database is away
-    settle   nobody waits for it: it rides with what comes next, and is tried until it is through
+    settle   nobody waits for it: it goes behind a few admissions, or along with many, and is tried
+             until it is through
     watch    a stream whose high-water marks are written while it runs
 
 Marks and the process's lease are written along with whatever else there is. They are what another
@@ -37,11 +38,13 @@ log = logging.getLogger(__name__)
 BATCH_MAX = 256
 
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
-# How long an ending waits for an admission to ride with while nothing else is being written: it
-# would keep the admission waiting for a commit of its own.
+# How long an ending waits for an admission to go before it while nothing else is being written: it
+# would keep the admission waiting for its commit.
 _RIDE_S: Final = 0.003
 # The same beside other streams, whose marks are written soon in any case.
 _RIDE_WITH_MARKS_S: Final = 0.1
+# So many admissions go before the endings that wait.
+_FEW: Final = 4
 # What another try may cure: serialization and deadlock, lack of resources, locks, cancelled
 # statements, an administrator's shutdown, a server that became read-only.
 _PASSING = ("40", "53", "55", "57", "25")
@@ -234,12 +237,16 @@ class Books:
             self._bell.set()
 
     async def _work(self) -> None:
-        failed = False
+        failed = stood_back = False
         while self._asking or self._endings or (self._along and not failed):
             asking, self._asking = self._asking[:BATCH_MAX], self._asking[BATCH_MAX:]
-            endings, self._endings = self._endings[:BATCH_MAX], self._endings[BATCH_MAX:]
+            # An ending lets a few admissions go before it, once. Beside many, a commit of its own
+            # would cost more than they wait for it.
+            stood_back = not stood_back and 0 < len(asking) <= _FEW and bool(self._endings)
+            taken = 0 if stood_back else BATCH_MAX
+            endings, self._endings = self._endings[:taken], self._endings[taken:]
             try:
-                await self._write(asking, endings)
+                await self._write(asking, endings, self._endings if stood_back else ())
             except (DatabaseAway, DatabaseRefused) as error:
                 failed = True
                 self._endings = endings + self._endings
@@ -260,6 +267,9 @@ class Books:
                 self._forget(endings)
                 if self._spooled or self._kept_marks:
                     await self._unkeep(len(endings))
+                if stood_back:
+                    # Who was admitted sends its request first.
+                    await asyncio.sleep(0)
         self._worker = None
 
     def _forget(self, written: Sequence[Settled]) -> None:
@@ -318,7 +328,15 @@ class Books:
         """Whether there is what nobody waits for."""
         return self._lease_due or bool(self._marks)
 
-    async def _write(self, asking: Sequence[_Waiting], endings: Sequence[Settled]) -> None:
+    async def _write(
+        self,
+        asking: Sequence[_Waiting],
+        endings: Sequence[Settled],
+        behind: Sequence[Settled] = (),
+    ) -> None:
+        """Commit and tell the verdicts. Whoever is refused what an ending `behind` this batch may
+        release is asked again together with it."""
+        releasing = {item.organisation_id for item in behind}
         try:
             verdicts = await self._commit([asked for asked, _ in asking], endings)
         except DatabaseRefused as error:
@@ -328,7 +346,7 @@ class Books:
             return
         again = []
         for (asked, future), verdict in zip(asking, verdicts, strict=True):
-            question = None if future.done() else admission.ask_again(asked, verdict)
+            question = None if future.done() else admission.ask_again(asked, verdict, releasing)
             if question is not None:
                 again.append((question, verdict, future))
             elif future.done():

@@ -183,13 +183,54 @@ async def test_an_ending_waits_for_an_admission_unless_others_count_what_it_hold
         await lane.run([("SELECT 1", {})])
     assert unresolved() == 3
     assert (await books.admit(asked(tenant))).word == "admitted"
-    assert unresolved() == 3, "one resolved, one placed"
+    # The ending goes behind it: one resolved, one placed.
+    while unresolved() != 3:
+        await lane.run([("SELECT 1", {})])
     books.settle(ended(two), at_once=True)
     while unresolved() != 2:
         await lane.run([("SELECT 1", {})])
     books.settle(ended(three))
     await books.join()
     assert unresolved() == 1
+
+
+async def test_an_admission_goes_before_the_endings_that_it_does_not_need(
+    hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for no commit but its own; no ending waits for more than one of them."""
+    monkeypatch.setattr(books_module, "_RIDE_S", 3600)
+    books, tenant = Books(lane), hub.tenant()
+    first, second, third = asked(tenant), asked(tenant), asked(tenant)
+    await books.admit(first)
+    await books.join()
+    books.settle(ended(first))
+
+    def unresolved() -> bool:
+        query = "SELECT id FROM billing_hold WHERE id = %s AND state = 'open'"
+        return bool(hub.rows(query, first.attempt.id))
+
+    await books.admit(second)
+    assert unresolved()
+    await books.admit(third)
+    assert not unresolved()
+    await books.join()
+
+
+@pytest.mark.parametrize("hold_nano", [100, 60])
+async def test_what_an_ending_behind_it_releases_an_admission_can_hold(
+    hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch, hold_nano: int
+) -> None:
+    """I5: nobody is refused for money that is free, whatever the order of writing."""
+    monkeypatch.setattr(books_module, "_RIDE_S", 3600)
+    books, tenant = Books(lane), hub.tenant("0.000000100")
+    first, second = asked(tenant, 60), asked(tenant, hold_nano)
+    await books.admit(first)
+    books.settle(ended(first, charge_nano=0))
+    assert (await books.admit(second)).word == "admitted"
+    assert (await books.admit(asked(tenant, 60))).word == "insufficient"
+    books.settle(ended(second))
+    await books.join()
+    hub.assert_books_balance()
 
 
 async def test_an_ending_rides_with_the_marks_of_other_streams(
