@@ -17,7 +17,7 @@ from lib.htmx import go_to, in_dialog, render_part
 @organisation_page("budgets.write")
 @require_safe
 def limit_list(request: HttpRequest, actor: Actor) -> HttpResponse:
-    context = {"nav": "budgets", "tab": "limits", "rows": limited_subjects(actor)}
+    context = {"tab": "limits", "rows": limited_subjects(actor)}
     return render_part(request, "accounts/limits.html", "accounts/_limits.html", context)
 
 
@@ -36,7 +36,7 @@ def limit_change(request: HttpRequest, actor: Actor, scope: str, id: str) -> Htt
         request,
         "accounts/limit.html",
         "accounts/_limit.html",
-        {"nav": "budgets", "form": form, "row": found},
+        {"form": form, "row": found},
         status=422 if form.is_bound else 200,
     )
     return in_dialog(response) if form.is_bound else response

@@ -51,7 +51,7 @@ def key_revoke(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         request,
         "accounts/key_revoke.html",
         "accounts/_key_revoke.html",
-        {"nav": "keys", "key": key, "id": id_text(key.id), "wrong": wrong},
+        {"key": key, "id": id_text(key.id), "wrong": wrong},
         status=422 if wrong else 200,
     )
     return in_dialog(response) if wrong else response

@@ -51,7 +51,6 @@ def credit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         return see_other("credits")
     page = _page(request, visible_credits(actor))
     context = {
-        "nav": "credits",
         "form": form,
         "rows": [{"credit": row, "id": id_text(row.id), "own": row.asked_by == actor.user}
                  for row in page["items"]],
@@ -113,7 +112,6 @@ def code_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     page = _page(request, visible_batches(actor))
     used = codes.uses_of([batch.id for batch in page["items"]])
     context = {
-        "nav": "codes",
         "form": form,
         "rows": [
             {
@@ -169,7 +167,7 @@ def code_kill(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         codes.kill_batch(actor, batch)
         messages.success(request, gettext("The codes of %(name)s are off.") % {"name": batch.name})
         return see_other("codes")
-    context = {"nav": "codes", "batch": batch, "id": id, "wrong": request.method == "POST"}
+    context = {"batch": batch, "id": id, "wrong": request.method == "POST"}
     return render(
         request, "billing/code_kill.html", context, status=422 if context["wrong"] else 200
     )
@@ -183,7 +181,6 @@ def code_kill(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 def payment_list(request: HttpRequest, actor: Actor) -> HttpResponse:
     page = _page(request, all_top_ups(actor))
     context = {
-        "nav": "payments",
         "rows": [
             {
                 "top_up": row,

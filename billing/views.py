@@ -85,7 +85,6 @@ def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
     total_nano = balance.available_nano + balance.held_nano - balance.debt_nano
     line_nano = wallets.credit_line(organisation)
     return {
-        "nav": "billing",
         "balance": balance,
         "total_nano": total_nano,
         "line_nano": line_nano,
@@ -165,7 +164,6 @@ def top_up_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         if form.is_valid() and (made := _order(request, actor, form)) is not None:
             return made
     context = {
-        "nav": "billing",
         "form": form,
         "top_ups": list(visible_top_ups(actor)[:_TOP_UPS]),
         "may_top_up": access.scope_of(actor, "topups.write") is not None,
@@ -211,7 +209,6 @@ def _order(request: HttpRequest, actor: Actor, form: TopUpForm) -> HttpResponseB
 def top_up_state(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     top_up = access_top_up(actor, id)
     context = {
-        "nav": "billing",
         "top_up": top_up,
         "id": id_text(top_up.id),
         "waits": top_up.state in ("ordered", "pending"),
@@ -246,7 +243,6 @@ def redeem(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             status = 429
     may_change = access.scope_of(actor, "wallet.write") is not None
     context: dict[str, Any] = {
-        "nav": "billing",
         "form": form,
         "given": given,
         "may_change": may_change,
@@ -280,7 +276,6 @@ def wallet(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         request,
         "billing/wallet.html",
         {
-            "nav": "billing",
             "form": form,
             "setting": setting,
             "stripe": "stripe" in processors(),

@@ -80,7 +80,7 @@ class Reference(DocsBase):
         if isinstance(request.user, User):
             request.actor = session_actor(request, request.user)  # type: ignore[attr-defined]
         sections = reference.sections(cast(dict[str, Any], api.get_openapi_schema()), gettext)
-        return render(request, "api.html", {"sections": sections, "nav": "api"})
+        return render(request, "api.html", {"sections": sections})
 
 
 class ManagementAPI(NinjaAPI):

@@ -12,8 +12,8 @@ from django.utils.translation import get_language
 from accounts.access import Actor, scope_of
 from accounts.appearance import THEME_COOKIE, THEMES
 from accounts.models import Organisation
-from accounts.rules.roles import Action
 from billing.wallets import balance
+from config.navigation import navigation
 from playground.preferences import preference_of
 from usage.reviews import COUNT_MAX, count_open
 
@@ -29,23 +29,15 @@ def shell(request: HttpRequest) -> dict[str, object]:
         "organisations": lambda: _organisations(actor),
         # The template asks twice: whether there is one, and what it is.
         "balance_nano": cache(lambda: _balance_nano(actor)),
-        "may_redeem_only": _may(actor, "codes.redeem") and not _may(actor, "balance.read"),
-        "sees_playground": _may(actor, "playground.read"),
-        "sees_keys": _may(actor, "keys.read"),
-        "sees_budgets": _may(actor, "budgets.read"),
-        "sees_webhooks": _may(actor, "webhooks.read"),
+        # Three places of the shell show it.
+        "navigation": cache(lambda: navigation(actor, request.path)),
         "reviews_open": cache(lambda: _reviews_open(actor)),
         "letter_keys": lambda: _letter_keys(actor),
     }
 
 
-def _may(actor: Actor | None, action: Action) -> bool:
-    within = actor is not None and actor.organisation is not None
-    return within and actor is not None and scope_of(actor, action) is not None
-
-
 def _balance_nano(actor: Actor | None) -> int | None:
-    if actor is None or actor.organisation is None or not _may(actor, "balance.read"):
+    if actor is None or actor.organisation is None or scope_of(actor, "balance.read") is None:
         return None
     return balance(actor.organisation).available_nano
 

@@ -7,12 +7,11 @@ from urllib.parse import urlencode
 
 from django.http import Http404
 from django.urls import reverse
-from django.utils.functional import Promise
-from django.utils.translation import gettext, pgettext_lazy
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext
 
 from accounts.access import Actor, living_keys, scope_of, slug_of
 from accounts.rules.roles import Action
+from config.navigation import all_links
 from gateway.shown_models import models_for
 from lib.ids import id_text, parse_id
 from playground.conversations import visible_conversations
@@ -42,48 +41,6 @@ class Group:
     hits: list[Hit]
 
 
-_Page = tuple[str, str, str | Promise, Action | None]
-
-# Address, picture and name as in the navigation, and what one must be allowed to do for it.
-_ORGANISATION_PAGES: Final[tuple[_Page, ...]] = (
-    ("home", "house", _("Home"), None),
-    ("playground", "message-square", _("Playground"), "playground.read"),
-    ("compare", "columns-2", _("Compare"), "playground.use"),
-    ("history", "history", _("All chats"), "playground.read"),
-    ("prompts", "bookmark", _("Prompts"), "playground.read"),
-    ("embeddings", "layers", pgettext_lazy("page", "Embeddings"), "playground.read"),
-    ("usage", "chart-column", _("Usage"), "usage.read"),
-    ("requests", "list", _("Requests"), "requests.read"),
-    ("organisation_prices", "receipt", _("Prices"), None),
-    ("keys", "key-round", _("API keys"), "keys.read"),
-    ("budgets", "shield", _("Budgets"), "budgets.read"),
-    ("limits", "shield", _("Limits"), "budgets.write"),
-    ("webhooks", "send", _("Webhooks"), "webhooks.read"),
-    ("billing", "wallet", _("Billing"), "balance.read"),
-    ("redeem", "ticket", _("Redeem a code"), "codes.redeem"),
-    (
-        "playground_preferences",
-        "sliders-horizontal",
-        _("Settings of the playground"),
-        "playground.use",
-    ),
-)
-_OPERATOR_PAGES: Final[tuple[_Page, ...]] = (
-    ("channels", "cable", _("Channels"), "channels.read"),
-    ("models_admin", "box", _("Models and routes"), "channels.read"),
-    ("prices", "receipt", _("Price book"), "channels.read"),
-    ("payments", "credit-card", _("Payments"), "credits.read"),
-    ("credits", "pencil", _("Corrections"), "credits.read"),
-    ("codes", "ticket", _("Codes"), "codes.read"),
-    ("reviews", "search", _("Reviews"), "credits.read"),
-)
-_OPEN_PAGES: Final[tuple[_Page, ...]] = (
-    ("models", "layers", _("Models"), None),
-    ("docs", "book-open", _("API reference"), None),
-    ("account_change_password", "lock", _("Change password"), None),
-)
-
-
 def found(actor: Actor, words: str) -> list[Group]:
     """The groups in which something was found. Without words: the last chats, and the pages."""
     words = words.strip()[:WORDS_MAX]
@@ -103,23 +60,10 @@ def found(actor: Actor, words: str) -> list[Group]:
 
 
 def _pages(actor: Actor, words: str) -> list[Hit]:
-    pages: list[Hit] = []
-    if actor.organisation is not None:
-        pages += _allowed(actor, _ORGANISATION_PAGES, slug_of(actor))
-    if actor.operator:
-        pages += _allowed(actor, _OPERATOR_PAGES)
-    pages += _allowed(actor, _OPEN_PAGES)
     sought = words.casefold()
+    pages = [Hit(link.page.icon, str(link.page.name), link.url) for link in all_links(actor)]
     hits = [page for page in pages if sought in page.name.casefold()]
     return sorted(hits, key=lambda page: not page.name.casefold().startswith(sought))
-
-
-def _allowed(actor: Actor, pages: tuple[_Page, ...], *place: str) -> list[Hit]:
-    return [
-        Hit(icon, str(name), reverse(address, args=place))
-        for address, icon, name, action in pages
-        if action is None or scope_of(actor, action) is not None
-    ]
 
 
 def _may(actor: Actor, action: Action) -> bool:

@@ -74,7 +74,6 @@ def home(request: HttpRequest, actor: Actor) -> HttpResponse:
         request,
         "home.html",
         {
-            "nav": "home",
             "balance": _balance(actor),
             "own_only": access.scope_of(actor, "usage.read") == "own",
             "spend_nano": reports.spend(actor, month, until),
@@ -135,7 +134,7 @@ def appearance(request: HttpRequest) -> HttpResponseBase:
 @operator_page("channels.read")
 @require_safe
 def design(request: HttpRequest, actor: Actor) -> HttpResponse:
-    return render(request, "design/page.html", {"nav": "design"})
+    return render(request, "design/page.html")
 
 
 # Errors -----------------------------------------------------------------------------------------

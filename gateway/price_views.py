@@ -567,7 +567,6 @@ def organisation_prices(request: HttpRequest, actor: Actor) -> HttpResponse:
     shown = [one for one in book.entries if query.lower() in one.model.lower()]
     page = Paginator(shown, _PAGE).get_page(request.GET.get("page"))
     context = {
-        "nav": "organisation_prices",
         "book": book,
         "rows": page.object_list,
         "query": query,
@@ -608,7 +607,7 @@ def _as_of(request: HttpRequest) -> tuple[dt.datetime, str]:
 
 def _nav(tab: str) -> dict[str, Any]:
     waiting = PriceProposal.objects.filter(state__in=(ProposalState.OPEN, ProposalState.SECOND))
-    return {"nav": "prices", "tab": tab, "waiting": waiting.count()}
+    return {"tab": tab, "waiting": waiting.count()}
 
 
 def _pages(request: HttpRequest, page: Any) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def docs_faq(request: HttpRequest, actor: Actor | None) -> HttpResponse:
 
 
 def _docs_context(language: Language, current: str) -> dict[str, Any]:
-    return {"nav": "docs", "groups": GROUPS, "current": current, "lang_query": f"?lang={language}"}
+    return {"groups": GROUPS, "current": current, "lang_query": f"?lang={language}"}
 
 
 def _example(page: Page, actor: Actor | None) -> tuple[Call, str, str]:
@@ -177,7 +177,6 @@ def model_catalogue(request: HttpRequest, actor: Actor | None) -> HttpResponse:
     elif asked["sort"] == "context":
         rows.sort(key=lambda model: (-(model.can.context_max or 0), model.name))
     context = {
-        "nav": "catalogue",
         "rows": rows,
         "total": len(models),
         "asked": asked,
@@ -208,7 +207,6 @@ def model_page(request: HttpRequest, actor: Actor | None, name: str) -> HttpResp
         playground = reverse("playground", args=[slug_of(actor)])
         try_href = f"{playground}?m={quote(name, safe='')}"
     context = {
-        "nav": "catalogue",
         "model": model,
         "form": form,
         "forms": FORM_NAMES,
@@ -224,8 +222,6 @@ def pricing(request: HttpRequest, actor: Actor | None) -> HttpResponse:
     book = price_book(None, clock.now())
     query = request.GET.get("q", "").strip()
     context = {
-        # A member's list has their own prices and the models, not this page.
-        "nav": "catalogue" if actor and actor.organisation else "pricing",
         "book": book,
         "rows": [one for one in book.entries if query.lower() in one.model.lower()],
         "query": query,

@@ -30,7 +30,6 @@ from usage.words import KINDS
 def channel_list(request: HttpRequest, actor: Actor) -> HttpResponse:
     rows = [_row(request, channel) for channel in visible_channels(actor)]
     context = {
-        "nav": "channels",
         "rows": rows,
         "troubled": any(row["told"] for row in rows),
         "example": _EXAMPLE,
@@ -77,7 +76,6 @@ def model_list(request: HttpRequest, actor: Actor) -> HttpResponse:
     state = request.GET.get("state", "")
     models = served_models()
     context = {
-        "nav": "models",
         "rows": [model for model in models if _fits(model, query, state)],
         "total": len(models),
         "unpriced": sum(1 for model in models if model.unpriced),
@@ -102,7 +100,6 @@ def _channel_page(
     names = _names(channel)
     context = {
         **_row(request, channel),
-        "nav": "channels",
         "form": form or CheckForm(names, initial={"model": last.get("model")}),
         "testable": bool(names),
         "keys": list(channel.keys.all()),

@@ -43,10 +43,9 @@ def webhook_list(request: HttpRequest, actor: Actor) -> HttpResponse:
         except WebhookRefused as refused:
             refused.tell(form)
         else:
-            context = {"nav": "webhooks", "endpoint": endpoint, "secret": secret}
+            context = {"endpoint": endpoint, "secret": secret}
             return render(request, "notify/secret.html", context)
     context = {
-        "nav": "webhooks",
         "form": form,
         "rows": [{"endpoint": row, "id": id_text(row.id)} for row in visible_endpoints(actor)],
         "may_write": access.scope_of(actor, "webhooks.write") is not None,
@@ -61,7 +60,6 @@ def webhook(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     rows = visible_deliveries(actor, endpoint)
     page = page_after(rows, _ROWS, parse_id(request.GET.get("after", "")))
     context = {
-        "nav": "webhooks",
         "endpoint": endpoint,
         "id": id_text(endpoint.id),
         "rows": [_row(delivery) for delivery in page.items],
@@ -89,7 +87,7 @@ def _row(delivery: Delivery) -> dict[str, Any]:
 def webhook_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     endpoint = access_endpoint(actor, id)
     secret = endpoints.rotate_secret(actor, endpoint)
-    context = {"nav": "webhooks", "endpoint": endpoint, "secret": secret, "rotated": True}
+    context = {"endpoint": endpoint, "secret": secret, "rotated": True}
     return render(request, "notify/secret.html", context)
 
 
@@ -111,7 +109,7 @@ def webhook_remove(request: HttpRequest, actor: Actor, id: str) -> HttpResponseB
         messages.success(request, gettext("The webhook is removed."))
         return see_other("webhooks", slug_of(actor))
     wrong = request.method == "POST"
-    context = {"nav": "webhooks", "endpoint": endpoint, "id": id, "host": host, "wrong": wrong}
+    context = {"endpoint": endpoint, "id": id, "host": host, "wrong": wrong}
     return render(request, "notify/webhook_remove.html", context, status=422 if wrong else 200)
 
 

@@ -79,7 +79,6 @@ def compare_page(
         "events_url": _events_url(batch, written, slug),
         "stops_unwatched": any(run.unwatched_ms is not None for run in running),
         "blind_asked": blind,
-        "nav": "playground",
         "pane": pane if pane in PANES else "",
         "may_send": scope_of(actor, "playground.use") is not None,
         "refreshing": bool(running),
@@ -215,6 +214,5 @@ def votes(request: HttpRequest, actor: Actor) -> HttpResponse:
     context = {
         "standings": compare.organisation_standings(actor),
         "slug": slug_of(actor),
-        "nav": "playground",
     }
     return render_part(request, "playground/votes.html", "playground/_votes.html", context)

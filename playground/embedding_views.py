@@ -129,7 +129,6 @@ def _page(
     names = [model.name for model in models]
     asked = context["form"].get("model") or context["form"].get("m", "")
     context |= {
-        "nav": "playground",
         "slug": slug_of(actor),
         "models": models,
         "chosen_model": asked if asked in names else next(iter(names), ""),

@@ -127,7 +127,6 @@ def _page(request: HttpRequest, actor: Actor, asked: QueryDict) -> HttpResponse:
         query["archived"] = "1"
     url = reverse("history", args=[slug])
     context = {
-        "nav": "playground",
         "slug": slug,
         "wanted": wanted,
         "filtered": bool(query),

@@ -92,7 +92,6 @@ def _context(actor: Actor) -> dict[str, Any]:
     organisation = organisation_of(actor)
     seconds_max = leaving_seconds_max(organisation)
     return {
-        "nav": "playground",
         "slug": organisation.slug,
         "preference": preference_of(person_of(actor)),
         "rule_minutes": None if seconds_max is None else seconds_max // 60,

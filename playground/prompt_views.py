@@ -24,7 +24,7 @@ def prompt_list(request: HttpRequest, actor: Actor) -> HttpResponse:
     rows = [
         (prompt, prompts.versions_of_prompt(prompt)) for prompt in prompts.visible_prompts(actor)
     ]
-    context = {"rows": rows, "slug": slug_of(actor), "nav": "playground"}
+    context = {"rows": rows, "slug": slug_of(actor)}
     return render(request, "playground/prompts.html", context)
 
 
@@ -73,7 +73,6 @@ def prompt_show(request: HttpRequest, actor: Actor, prompt: str) -> HttpResponse
         "variables": names_in(str(version.settings.get("system", ""))),
         "slug": slug_of(actor),
         "may_send": scope_of(actor, "playground.use") is not None,
-        "nav": "playground",
     }  # fmt: skip
     return render(request, "playground/prompt.html", context)
 

@@ -59,7 +59,6 @@ def _dialog(
         "slug": slug_of(actor),
         "links": [(id_text(link.id), link) for link in sharing.links_of(actor, conversation)],
         "made_url": url,
-        "nav": "playground",
     }
     return render_part(request, "playground/share.html", "playground/_share.html", context)
 

@@ -293,7 +293,6 @@ def _page(
         "chips": chips(actor, context.get("file_ids", [])),
         **shown,
         **keys_context(actor),
-        "nav": "playground",
         "conversation": conversation,
         "pane": pane if pane in PANES else "",
         "may_send": access.scope_of(actor, "playground.use") is not None,

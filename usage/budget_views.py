@@ -41,7 +41,6 @@ def budget_list(request: HttpRequest, actor: Actor) -> HttpResponse:
     found = list(budgets.visible_budgets(actor))
     names = budgets.subject_names(found)
     context = {
-        "nav": "budgets",
         "rows": [
             {
                 "budget": one.budget,
@@ -111,7 +110,7 @@ def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         else:
             messages.success(request, gettext("The budget is made and holds from now on."))
             return go_to(request, "budgets", slug_of(actor))
-    context = {"nav": "budgets", "form": form, **_choices(actor)}
+    context = {"form": form, **_choices(actor)}
     response = render_part(
         request,
         "usage/budget_new.html",
@@ -155,7 +154,6 @@ def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
                 return go_to(request, "budgets", slug_of(actor))
     (standing,) = budgets.standing_of([budget])
     context = {
-        "nav": "budgets",
         "form": form,
         "budget": budget,
         "scope": SCOPE_NAMES[budget.scope],

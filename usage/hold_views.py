@@ -36,7 +36,7 @@ def hold_list(request: HttpRequest, actor: Actor) -> HttpResponse:
     with connection.cursor() as cursor:
         cursor.execute(_OPEN, {"organisation": organisation.id, "rows": _ROWS})
         rows = [_Held(id_text(request_id), *rest) for request_id, *rest in cursor.fetchall()]
-    context = {"nav": "billing", "rows": rows, "most": _ROWS}
+    context = {"rows": rows, "most": _ROWS}
     return render_part(request, "usage/holds.html", "usage/_holds.html", context)
 
 

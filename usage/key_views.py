@@ -44,7 +44,6 @@ def key_list(request: HttpRequest, actor: Actor) -> HttpResponse:
     rows = _in_state(_matching(access.visible_keys(actor), query), state, clock.now())
     page = page_after(rows, _ROWS, after)
     context = {
-        "nav": "keys",
         "rows": _rows(actor, page.items),
         "query": query,
         "state": state,
@@ -152,7 +151,7 @@ def key_create(request: HttpRequest, actor: Actor) -> HttpResponse:
             refused.tell(form)
         else:
             return _shown_once(request, key, text)
-    context = {"nav": "keys", "form": form, "team": access.access_team(actor)}
+    context = {"form": form, "team": access.access_team(actor)}
     return render_part(
         request,
         "accounts/key_new.html",
@@ -172,7 +171,6 @@ def _shown_once(
         "accounts/key_made.html",
         "accounts/_key_made.html",
         {
-            "nav": "keys",
             "key": key,
             "secret": text,
             "rotated": rotated,
@@ -213,7 +211,7 @@ def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         request,
         "accounts/key_edit.html",
         "accounts/_key_edit.html",
-        {"nav": "keys", "form": form, "key": key, "id": id_text(key.id), "team": key.team},
+        {"form": form, "key": key, "id": id_text(key.id), "team": key.team},
         status=422 if form.is_bound else 200,
     )
     return in_dialog(response) if form.is_bound else response
@@ -236,7 +234,6 @@ def key_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "accounts/key_rotate.html",
         "accounts/_key_rotate.html",
         {
-            "nav": "keys",
             "form": form,
             "key": key,
             "id": id_text(key.id),

@@ -56,7 +56,6 @@ def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     waiting = rows.filter(state=RaiseState.WAITING)
     decided = rows.exclude(state=RaiseState.WAITING)[:_ROWS]
     context = {
-        "nav": "budgets",
         "tab": "requests",
         **tabs_of(actor),
         "form": form,

@@ -100,7 +100,6 @@ def _detail(
     doubted = "quarantine" in row.flags
     reviewed = review_shown(actor, row.request_id, form) if doubted else {}
     context = {
-        "nav": "requests",
         "detail": shown,
         "row": row,
         "rid": id_text(row.request_id),

@@ -19,7 +19,6 @@ def review_list(request: HttpRequest, actor: Actor) -> HttpResponse:
     found = reviews.open_reviews(actor, _ROWS + 1, before)
     page = cut(found, _ROWS, lambda one: one.attempt_id)
     context = {
-        "nav": "reviews",
         "rows": [
             {
                 "one": one,

@@ -70,7 +70,6 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     total = reports.sum_of(totals)
     before = reports.usage_totals(actor, asked.previous, asked.scope)
     context = {
-        "nav": "usage",
         "complete_to": complete_to,
         "stats": _stats(actor, asked, totals, before),
         "error_points": _error_points(total, before),
@@ -262,7 +261,6 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponse:
     )
     rows = [*page.running, *page.rows]
     context = {
-        "nav": "requests",
         "rows": [_request_row(actor, asked, row) for row in rows],
         "summary": _summary(actor, asked),
         "first_href": f"?{asked.query()}" if after or before else "",
