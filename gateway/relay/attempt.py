@@ -10,9 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 from typing import Final
-from uuid import UUID
 
-from billing.rules.conditions import tier_name
 from gateway.codecs.chat import ChatRequest
 from gateway.codecs.errors import KINDS, ErrorKind, message_of
 from gateway.codecs.events import (
@@ -20,22 +18,14 @@ from gateway.codecs.events import (
     End,
     Event,
     Finish,
-    ReasoningDelta,
-    RefusalDelta,
-    Start,
     Step,
-    TextDelta,
-    ToolArgumentsDelta,
     UpstreamError,
-    Usage,
 )
 from gateway.codecs.fold import AnswerFault, fold
 from gateway.codecs.odd_numbers import mend
 from gateway.codecs.openai.outside import InsideDecoder, mend_answer
 from gateway.codecs.sealed import REMEMBERED, collect
 from gateway.codecs.service_tier import tier_of_answer, tier_of_frames
-from gateway.codecs.usage import Quantities
-from gateway.providers.models import find_row
 from gateway.relay.call import CLIENT_CLOSED, Call, Head, Outcome, Refused
 from gateway.relay.cost_told import last_with_cost, with_cost
 from gateway.relay.deadline import Reason
@@ -43,19 +33,15 @@ from gateway.relay.dialects import Counting, Decoder, Facts, WholeAnswer
 from gateway.relay.health import Trial
 from gateway.relay.keeping import State, may_keep
 from gateway.relay.plain import Exchange
-from gateway.relay.price_list import Price
 from gateway.relay.pulse import Pulse
 from gateway.relay.settlement import Resolved
 from gateway.relay.sizing import Size
 from gateway.relay.snapshot import Channel
-from gateway.relay.tally import Bill, Seen, cost_of, count, meters_text, tokens_of
+from gateway.relay.tally import Bill, Tally, cost_of, meters_text, tokens_of
 from gateway.relay.translating import Translating
 from gateway.relay.upstream import Answer, UpstreamFailed, failed, read_rest
-from gateway.relay.vocabulary import vocabulary_of
 from gateway.relay.way import Asking, Way
-from gateway.rules.bound import input_tokens_min
 from gateway.rules.faults import FAULTS
-from gateway.rules.routing import Candidate
 from lib.ids import id_text
 from usage.sql import Ending
 
@@ -64,12 +50,7 @@ log = logging.getLogger(__name__)
 _USAGE_AFTER_TEXT_S: Final = 2.0
 _REST_S: Final = 1.0
 _LAST_WORDS_S: Final = 1.0
-# Of an answer's beginning so much is kept; small pieces take ten times their length until they are
-# joined.
-_SAMPLE_CHARACTERS: Final = 16 * 1024
-_SAMPLE_PIECES: Final = 64
 _LAST: Final = (End, UpstreamError, Broken)
-_MARK_PIECES: Final = 32
 
 # The event loop keeps only weak references to tasks.
 _rests: set[asyncio.Task[None]] = set()
@@ -81,36 +62,21 @@ class Attempt:
     __slots__ = (
         "_asking",
         "_call",
-        "_candidate",
         "_channel",
         "_committed",
-        "_cost",
-        "_costed",
-        "_counted_bytes",
-        "_decoder",
         "_facts",
-        "_finish_reason",
         "_gathering",
-        "_input_min",
         "_keeps",
-        "_marked",
         "_number",
         "_outcome",
         "_output_bytes_max",
-        "_pieces",
-        "_price",
-        "_priced",
         "_remembered",
         "_remembers",
-        "_said",
-        "_samples",
         "_size",
-        "_thoughts",
-        "_tiered",
+        "_tally",
         "_translating",
         "_trial",
         "_ttft_ms",
-        "_vocabulary",
         "_way",
         "id",
     )
@@ -119,49 +85,33 @@ class Attempt:
         self,
         call: Call,
         facts: Facts,
-        candidate: Candidate,
+        channel: Channel,
         asking: Asking,
         way: Way,
-        attempt_id: UUID,
         size: Size,
-        price: Price | None,
-        cost: Price | None,
+        tally: Tally,
         output_bytes_max: int | None,
         trial: Trial,
         number: int,
     ) -> None:
-        self.id = attempt_id
+        self.id = tally.id
         self._call = call
         self._facts = facts
-        self._candidate = candidate
+        self._channel = channel
         self._asking = asking
         self._way = way
-        self._channel: Channel = call.snapshot.channels[candidate.channel_id]
         self._size = size
-        # What it may be charged at and may cost, by the tier that the upstream will name.
-        self._price = self._priced = price
-        self._cost = self._costed = cost
-        self._tiered = bool((price and price.others) or (cost and cost.others))
+        self._tally = tally
         self._output_bytes_max = output_bytes_max
-        self._decoder: Decoder | None = None
         self._translating: Translating | None = None
         self._trial = trial
         self._number = number
         self._gathering = call.parts.large.gathering()
         self._committed = False
-        self._counted_bytes = 0
-        # Pieces of the answer, and of them those of reasoning: each is a token at least.
-        self._pieces = self._thoughts = self._marked = 0
-        # The first of them, where the vocabulary is known: they tell how long its tokens are.
-        self._vocabulary = vocabulary_of(candidate.upstream_model or facts.model)
-        self._samples = self._vocabulary is not None
-        self._said: list[str] = []
-        self._input_min: int | None = None
         self._remembers = (way.seals or way.thoughts) and may_keep(call.principal, facts.body)
         self._remembered: list[Event] = []
         self._keeps = self._remembers or asking.turn is not None
         self._ttft_ms: int | None = None
-        self._finish_reason = ""
         self._outcome: Outcome | None = None
 
     @property
@@ -179,28 +129,6 @@ class Attempt:
             call.deadline.limit("drain", _USAGE_AFTER_TEXT_S)
         else:
             call.deadline.interrupt("left")
-
-    def mark(self) -> str | None:
-        """The high-water mark of a stream: meters that no count of the provider's is below, as JSON
-        text; None when there is nothing new."""
-        if self._pieces == self._marked:
-            return None
-        self._marked = self._pieces
-        if self._input_min is None:
-            self._input_min = input_tokens_min(self._facts.body.raw)
-        said = {"in_text": self._input_min, "out_text": self._pieces - self._thoughts}
-        if self._thoughts:
-            said["out_reasoning"] = self._thoughts
-        decoder = self._decoder
-        if decoder is None or decoder.usage is None:
-            return meters_text(said)
-        told = self._way.codec.quantities(decoder)
-        if told.missing or told.quarantined:
-            return meters_text(said)
-        del said["in_text"]
-        return meters_text(
-            {**told.meters, **{name: max(said[name], told.meters.get(name, 0)) for name in said}}
-        )
 
     async def go(self, *, fresh: bool) -> Outcome:
         """Send the request and relay its answer; `fresh` asks for an unused connection.
@@ -227,7 +155,7 @@ class Attempt:
             if self._way.exchange is not None:
                 outcome = await self._relay_exchange(answer, self._way.exchange)
             elif self._facts.stream:
-                call.parts.books.watch(self)
+                call.parts.books.watch(self._tally)
                 outcome = await self._relay_stream(answer)
             elif self._way.stream and self._way.request is not None:
                 outcome = await self._relay_folded(answer, self._way.request)
@@ -261,7 +189,7 @@ class Attempt:
                 nothing = Bill({}, 0, "absorbed", (), None)
                 self._settle(500, "internal", message_of("internal"), nothing)
             if self._facts.stream:
-                call.parts.books.unwatch(self)
+                call.parts.books.unwatch(self._tally)
             if answer is not None:
                 if whole:
                     _give_back(answer)
@@ -282,7 +210,7 @@ class Attempt:
                 total_ms=self._call.elapsed_ms(),
                 flags=(failure.fault,),
             ),
-            self._unknown_nano() if absorbed else 0,
+            self._tally.unknown_nano() if absorbed else 0,
         )
 
     # ---- answers
@@ -295,8 +223,8 @@ class Attempt:
             # F27: a count that is no number takes nothing from the answer.
             raw, told = mended.shown, self._told_by(mended.read)
         if way.request is None:
-            if self._tiered:
-                self._hear_tier(tier_of_answer(raw))
+            if self._tally.tiered:
+                self._tally.hear_tier(tier_of_answer(raw))
             if way.mends_usage:
                 raw = mend_answer(raw, told.usage)
         if told.error is not None:
@@ -321,8 +249,8 @@ class Attempt:
             raise UpstreamFailed("F23", told.error.kind, told.error.message, code=told.error.code)
         if told.broken is not None:
             raise failed(told.broken)
-        bill = self._count(
-            self._seen_here(exchange)._replace(told=told.quantities, usage=told.usage)
+        bill = self._tally.bill_exchange(
+            exchange, self._measured, told=told.quantities, usage=told.usage
         )
         try:
             raw = exchange.write(raw, bill.meters)
@@ -337,7 +265,7 @@ class Attempt:
         if request is not None:
             raw = call.asked.codec.write_answer(fold(events), request)
         self._note(events)
-        return await self._deliver(self._bill(told), raw)
+        return await self._deliver(self._tally.bill(told, self._measured), raw)
 
     async def _deliver(self, bill: Bill, raw: bytes) -> Outcome:
         """Settle a whole answer, then give it to the client."""
@@ -373,13 +301,13 @@ class Attempt:
 
     def _response(self) -> bytes | None:
         """The response that a stream of the responses dialect has told whole."""
-        teller = self._decoder if self._translating is None else self._translating.encoder
+        teller = self._tally.decoder if self._translating is None else self._translating.encoder
         return self._call.asked.codec.response_of(teller)
 
     async def _relay_folded(self, answer: Answer, request: ChatRequest) -> Outcome:
         """A stream, because there is no other, for a client that wants a plain answer."""
         call, way, idle_s = self._call, self._way, self._channel.timeouts.idle
-        decoder = self._decoder = way.codec.translating_decoder(request, way.answer_tool)
+        decoder = self._tally.decoder = way.codec.translating_decoder(request, way.answer_tool)
         events: list[Event] = []
         gathering = self._gathering
         while True:
@@ -423,9 +351,9 @@ class Attempt:
                 raise failed("F34", "the provider's answer is too large")
 
     async def _relay_stream(self, answer: Answer) -> Outcome:
-        call, idle_s = self._call, self._channel.timeouts.idle
+        call, tally, idle_s = self._call, self._tally, self._channel.timeouts.idle
         reader, decoder = self._open_reader()
-        hears_tier = self._tiered and self._way.request is None
+        hears_tier = tally.tiered and self._way.request is None
         pieces: list[bytes] = []
         events: list[Event] = []
         heard_at, pulse, most = call.began, call.pulse, self._output_bytes_max
@@ -445,7 +373,7 @@ class Attempt:
                 if step.events:
                     events.extend(step.events)
             if hears_tier:
-                self._hear_tier(tier_of_frames(b"".join(pieces)))
+                tally.hear_tier(tier_of_frames(b"".join(pieces)))
             if (
                 not self._committed
                 or (events and isinstance(events[-1], _LAST))
@@ -498,9 +426,9 @@ class Attempt:
         """What the upstream's bytes are fed to, and the decoder that knows what they said."""
         way, call = self._way, self._call
         if way.request is None:
-            decoder = self._decoder = way.codec.decoder(self._facts)
+            decoder = self._tally.decoder = way.codec.decoder(self._facts)
             return (InsideDecoder(decoder) if way.mends_usage else decoder), decoder
-        decoder = self._decoder = way.codec.translating_decoder(way.request, way.answer_tool)
+        decoder = self._tally.decoder = way.codec.translating_decoder(way.request, way.answer_tool)
         encoder = call.asked.codec.encoder(way.request, call.asked.target)
         self._translating = Translating(decoder, encoder, self._facts.choices)
         return self._translating, decoder
@@ -600,11 +528,13 @@ class Attempt:
 
     async def _cut_at_hold(self, pieces: Sequence[bytes]) -> Outcome:
         """F18: an answer that outgrows its hold ends here, as if it had reached its length."""
-        self._finish_reason = "length"
+        self._tally.finish_reason = "length"
         outcome = self._settle(200, None, "", self._bill_stream(), "F18")
         self._trial.good()
         translating = self._translating
-        notice = self._way.codec.cut(self._decoder) if translating is None else translating.cut()
+        notice = (
+            self._way.codec.cut(self._tally.decoder) if translating is None else translating.cut()
+        )
         await self._write([*pieces, notice], last=True)
         return outcome
 
@@ -613,9 +543,9 @@ class Attempt:
         if self._translating is not None:
             return self._translating.fail(kind, message)
         codec, request_id = self._call.asked.codec, id_text(self._call.request_id)
-        if self._decoder is None:
+        if self._tally.decoder is None:
             return codec.frame(kind, message, request_id, self._call.asked.target)
-        return codec.fail(self._decoder, kind, message, request_id)
+        return codec.fail(self._tally.decoder, kind, message, request_id)
 
     # ---- other ends
 
@@ -627,7 +557,7 @@ class Attempt:
         if self._complete:
             outcome = self._settle(200, None, "", self._bill_stream())
             self._trial.good()
-            reader = self._translating or self._decoder
+            reader = self._translating or self._tally.decoder
             steps = [] if reader is None else reader.end()
             await self._say_last(b"".join(step.raw for step in steps))
             return outcome
@@ -666,38 +596,18 @@ class Attempt:
     # ---- books
 
     @property
+    def _measured(self) -> str:
+        """The basis of a bill that the upstream's count stands on."""
+        return "drained" if self._call.silent else "measured"
+
+    @property
     def _complete(self) -> bool:
         """Whether a stream has said everything but its usage."""
-        return self._decoder is not None and self._decoder.complete
+        return self._tally.decoder is not None and self._tally.decoder.complete
 
     def _bill_stream(self) -> Bill:
         """The bill of what has come so far."""
-        return self._bill(self._decoder)
-
-    def _bill(self, told: Counting | None) -> Bill:
-        input_bytes, exchange = self._facts.text_bytes, self._way.exchange
-        if exchange is not None:
-            seen = self._seen_here(exchange)
-        elif told is None:
-            seen = Seen(input_bytes, context_max=self._context_max())
-        else:
-            used: Quantities = self._way.codec.quantities(told)
-            said = told.text_bytes + told.reasoning_bytes
-            cut = told is self._decoder and not self._complete
-            uncounted = said - self._counted_bytes if cut else 0
-            seen = Seen(
-                input_bytes, used, told.usage, told.text_bytes, told.reasoning_bytes, uncounted,
-                None, self._vocabulary, self._said, self._facts.body.raw, self._context_max(),
-            )  # fmt: skip
-        return self._count(seen)
-
-    def _seen_here(self, exchange: Exchange) -> Seen:
-        rates = {} if self._price is None else self._price.version.rates
-        return Seen(self._facts.text_bytes, here=exchange.counted_here(rates))
-
-    def _count(self, seen: Seen) -> Bill:
-        measured = "drained" if self._call.silent else "measured"
-        return count(seen, self._price, self._size.hold_nano, measured)
+        return self._tally.bill_stream(self._measured)
 
     def _settle(
         self, status: int, kind: ErrorKind | None, message: str, bill: Bill, fault: str = ""
@@ -705,7 +615,7 @@ class Attempt:
         """Write the end of this attempt; returns before it is written. The first end counts."""
         if self._outcome is not None:
             return self._outcome
-        call = self._call
+        call, tally = self._call, self._tally
         if call.silent and kind is None:
             status, kind, message = 499, "client_closed", CLIENT_CLOSED
         outcome = self._outcome = Outcome(
@@ -713,7 +623,7 @@ class Attempt:
             status,
             kind,
             message,
-            self._finish_reason,
+            self._tally.finish_reason,
             bill.meters,
             bill.charge_nano,
             bill.basis,
@@ -726,7 +636,7 @@ class Attempt:
             status=status,
             kind=kind,
             message=message,
-            finish_reason=self._finish_reason,
+            finish_reason=self._tally.finish_reason,
             meters=meters_text(bill.meters),
             charge_nano=bill.charge_nano,
             basis=bill.basis,
@@ -734,11 +644,11 @@ class Attempt:
             total_ms=outcome.total_ms,
             raw_usage=bill.raw_usage,
             flags=(*bill.flags, fault) if fault else bill.flags,
-            cost_nano=cost_of(bill.meters, self._cost),
-            price_version_id=None if self._price is None else self._price.id,
-            cost_version_id=None if self._cost is None else self._cost.id,
+            cost_nano=cost_of(bill.meters, tally.cost),
+            price_version_id=None if tally.price is None else tally.price.id,
+            cost_version_id=None if tally.cost is None else tally.cost.id,
         )
-        loss_nano = self._unknown_nano() if bill.basis == "absorbed" else bill.excess_nano
+        loss_nano = self._tally.unknown_nano() if bill.basis == "absorbed" else bill.excess_nano
         state = "kept" if bill.basis == "held" else "settled"
         ended = self._resolved(state, ending, loss_nano)
         if call.principal.limited:
@@ -756,57 +666,13 @@ class Attempt:
             self._call.principal.organisation_id, self.id, state, ending, loss_nano=loss_nano
         )
 
-    def _unknown_nano(self) -> int:
-        """What an attempt that nobody pays may have cost us, as far as it can be said: its input,
-        until the provider is asked (I15)."""
-        seen = Seen(self._facts.text_bytes, context_max=self._context_max())
-        return self._count(seen).charge_nano
-
-    def _context_max(self) -> int | None:
-        known = find_row(self._candidate.upstream_model) or find_row(self._facts.model)
-        return None if known is None else known.context_max
-
     def _note(self, events: Sequence[Event]) -> None:
-        """Remember how it finishes, how it begins, and how much of it the last usage counts."""
-        samples = self._samples
-        for event in events:
-            kind = type(event)
-            if kind is TextDelta or kind is ToolArgumentsDelta or kind is RefusalDelta:
-                self._pieces += 1
-                if samples:
-                    self._said.append(event.text[:_SAMPLE_CHARACTERS])  # type: ignore[attr-defined]
-            elif kind is ReasoningDelta:
-                self._pieces += 1
-                self._thoughts += 1
-            elif kind is Finish:
-                self._finish_reason = event.reason  # type: ignore[attr-defined]
-            if self._remembers and isinstance(event, REMEMBERED):
-                self._remembered.append(event)
-            elif kind is Start and self._tiered:
-                self._hear_tier(event.service_tier)  # type: ignore[attr-defined]
-            elif kind is Usage and self._decoder is not None:
-                said = self._decoder.text_bytes + self._decoder.reasoning_bytes
-                since = events[events.index(event) + 1 :]
-                self._counted_bytes = said - sum(map(_text_bytes, since))
-        if samples and len(self._said) >= _SAMPLE_PIECES:
-            begun = "".join(self._said)
-            self._said = [begun]
-            self._samples = len(begun) < _SAMPLE_CHARACTERS
-        if self._pieces - self._marked >= _MARK_PIECES and self._facts.stream:
-            self._call.parts.books.mark(self)
-
-    def _hear_tier(self, told: str) -> None:
-        """The upstream says in which service tier it answers: that is what is paid."""
-        if told and self._priced is not None:
-            self._price = self._priced.told(tier_name(told))
-        if told and self._costed is not None:
-            self._cost = self._costed.told(tier_name(told))
-
-
-def _text_bytes(event: Event) -> int:
-    if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta | ToolArgumentsDelta):
-        return len(event.text.encode(errors="replace"))
-    return 0
+        """Count what was said, and remember what a later request may give back."""
+        mark_due = self._tally.note(events)
+        if self._remembers:
+            self._remembered += [event for event in events if isinstance(event, REMEMBERED)]
+        if mark_due and self._facts.stream:
+            self._call.parts.books.mark(self._tally)
 
 
 def _give_back(answer: Answer) -> None:

@@ -31,6 +31,7 @@ from gateway.relay.plain import PlainFacts
 from gateway.relay.price_list import Price, asked_tier
 from gateway.relay.settlement import Resolved
 from gateway.relay.sizing import PlainSizing, Size, Sizing
+from gateway.relay.tally import Tally
 from gateway.relay.upstream import UpstreamFailed
 from gateway.relay.way import Asking, Way
 from gateway.rules.bound import estimate_tokens
@@ -351,16 +352,16 @@ class Run:
                     call.principal.limited or verdict.available_nano < size.hold_nano
                 )
                 bytes_max = None if sizing is None else sizing.output_bytes_max
+                upstream_model, hold_nano = candidate.upstream_model, size.hold_nano
+                tally = Tally(attempt_id, facts, way, upstream_model, hold_nano, price, cost)
                 return Attempt(
                     call,
                     facts,
-                    candidate,
+                    channel,
                     asking,
                     way,
-                    attempt_id,
                     size,
-                    price,
-                    cost,
+                    tally,
                     bytes_max,
                     call.parts.health.begin(
                         candidate, channel, self._budget if n > 1 else None, avoid=avoid

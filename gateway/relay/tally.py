@@ -1,19 +1,44 @@
-"""What an attempt comes to: the upstream's last count, else our own, priced once."""
+"""What an attempt comes to. Its words are counted as they pass, for its high-water marks; its bill
+is the upstream's last count, else our own, priced once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
+from uuid import UUID
 
 import msgspec
 
+from billing.rules.conditions import tier_name
 from billing.rules.meters import TOKEN_METERS
 from billing.rules.pricing import CostLines, price, total_of
+from gateway.codecs.events import (
+    Event,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    Start,
+    TextDelta,
+    ToolArgumentsDelta,
+    Usage,
+)
 from gateway.codecs.usage import Quantities, storable
+from gateway.providers.models import find_row
+from gateway.relay.dialects import Counting, Decoder, Facts
+from gateway.relay.plain import Exchange
 from gateway.relay.price_list import Price
 from gateway.relay.sizing import with_request
-from gateway.relay.vocabulary import Vocabulary, count_tokens
-from gateway.rules.bound import estimate_tokens
+from gateway.relay.vocabulary import Vocabulary, count_tokens, vocabulary_of
+from gateway.relay.way import Way
+from gateway.rules.bound import estimate_tokens, input_tokens_min
 
 _BODY_BYTES_MAX: Final = 256 * 1024
+# Of an answer's beginning so much is kept; small pieces take ten times their length until they are
+# joined.
+_SAMPLE_CHARACTERS: Final = 16 * 1024
+_SAMPLE_PIECES: Final = 64
+_MARK_PIECES: Final = 32
+
+
+NOTHING_TOLD: Final = Quantities({}, ("usage_missing",))
 
 
 class Seen(NamedTuple):
@@ -24,7 +49,7 @@ class Seen(NamedTuple):
     model can read at most, None = not known."""
 
     input_bytes: int
-    told: Quantities = Quantities({}, ("usage_missing",))
+    told: Quantities = NOTHING_TOLD
     usage: bytes | None = None
     text_bytes: int = 0
     reasoning_bytes: int = 0
@@ -47,6 +72,168 @@ class Bill(NamedTuple):
     flags: tuple[str, ...]
     raw_usage: str | None
     excess_nano: int = 0
+
+
+class Tally:
+    """The running count of one attempt. Its stream is read by `decoder`, None where there is none;
+    `finish_reason` is the last that was told; `price` and `cost` are those of the service tier that
+    the upstream named, where they know tiers (`tiered`)."""
+
+    __slots__ = (
+        "_costed",
+        "_counted_bytes",
+        "_facts",
+        "_hold_nano",
+        "_input_min",
+        "_marked",
+        "_pieces",
+        "_priced",
+        "_said",
+        "_samples",
+        "_thoughts",
+        "_upstream_model",
+        "_vocabulary",
+        "_way",
+        "cost",
+        "decoder",
+        "finish_reason",
+        "id",
+        "price",
+        "tiered",
+    )
+
+    def __init__(
+        self,
+        attempt_id: UUID,
+        facts: Facts,
+        way: Way,
+        upstream_model: str,
+        hold_nano: int,
+        price: Price | None,
+        cost: Price | None,
+    ) -> None:
+        self.id = attempt_id
+        self.decoder: Decoder | None = None
+        self.finish_reason = ""
+        self.price = self._priced = price
+        self.cost = self._costed = cost
+        self.tiered = bool((price and price.others) or (cost and cost.others))
+        self._facts = facts
+        self._way = way
+        self._upstream_model = upstream_model
+        self._hold_nano = hold_nano
+        self._counted_bytes = 0
+        # Pieces of the answer, and of them those of reasoning: each is a token at least.
+        self._pieces = self._thoughts = self._marked = 0
+        # The first of them, where the vocabulary is known: they tell how long its tokens are.
+        self._vocabulary = vocabulary_of(upstream_model or facts.model)
+        self._samples = self._vocabulary is not None
+        self._said: list[str] = []
+        self._input_min: int | None = None
+
+    def note(self, events: Sequence[Event]) -> bool:
+        """Count what was said: how it finishes, how it begins, how much of it the last usage
+        counts. Whether its mark is due."""
+        samples = self._samples
+        for event in events:
+            kind = type(event)
+            if kind is TextDelta or kind is ToolArgumentsDelta or kind is RefusalDelta:
+                self._pieces += 1
+                if samples:
+                    self._said.append(event.text[:_SAMPLE_CHARACTERS])  # type: ignore[attr-defined]
+            elif kind is ReasoningDelta:
+                self._pieces += 1
+                self._thoughts += 1
+            elif kind is Finish:
+                self.finish_reason = event.reason  # type: ignore[attr-defined]
+            elif kind is Start and self.tiered:
+                self.hear_tier(event.service_tier)  # type: ignore[attr-defined]
+            elif kind is Usage and self.decoder is not None:
+                said = self.decoder.text_bytes + self.decoder.reasoning_bytes
+                since = events[events.index(event) + 1 :]
+                self._counted_bytes = said - sum(map(_text_bytes, since))
+        if samples and len(self._said) >= _SAMPLE_PIECES:
+            begun = "".join(self._said)
+            self._said = [begun]
+            self._samples = len(begun) < _SAMPLE_CHARACTERS
+        return self._pieces - self._marked >= _MARK_PIECES
+
+    def hear_tier(self, told: str) -> None:
+        """The upstream says in which service tier it answers: that is what is paid."""
+        if told and self._priced is not None:
+            self.price = self._priced.told(tier_name(told))
+        if told and self._costed is not None:
+            self.cost = self._costed.told(tier_name(told))
+
+    def mark(self) -> str | None:
+        """The high-water mark of a stream: meters that no count of the provider's is below, as JSON
+        text; None when there is nothing new."""
+        if self._pieces == self._marked:
+            return None
+        self._marked = self._pieces
+        if self._input_min is None:
+            self._input_min = input_tokens_min(self._facts.body.raw)
+        said = {"in_text": self._input_min, "out_text": self._pieces - self._thoughts}
+        if self._thoughts:
+            said["out_reasoning"] = self._thoughts
+        if self.decoder is None or self.decoder.usage is None:
+            return meters_text(said)
+        told = self._way.codec.quantities(self.decoder)
+        if told.missing or told.quarantined:
+            return meters_text(said)
+        del said["in_text"]
+        return meters_text(
+            {**told.meters, **{name: max(said[name], told.meters.get(name, 0)) for name in said}}
+        )
+
+    def bill_stream(self, measured: str) -> Bill:
+        """The bill of what has come so far; `measured` as in `count`."""
+        exchange = self._way.exchange
+        if exchange is not None:
+            return self.bill_exchange(exchange, measured)
+        if self.decoder is None:
+            return self._nothing_heard(measured)
+        return self.bill(self.decoder, measured)
+
+    def bill(self, told: Counting, measured: str) -> Bill:
+        """The bill of an answer that was read."""
+        said = told.text_bytes + told.reasoning_bytes
+        cut = self.decoder is not None and told is self.decoder and not self.decoder.complete
+        seen = Seen(
+            self._facts.text_bytes, self._way.codec.quantities(told), told.usage, told.text_bytes,
+            told.reasoning_bytes, said - self._counted_bytes if cut else 0, None,
+            self._vocabulary, self._said, self._facts.body.raw, self._context_max(),
+        )  # fmt: skip
+        return self._count(seen, measured)
+
+    def bill_exchange(
+        self,
+        exchange: Exchange,
+        measured: str,
+        *,
+        told: Quantities = NOTHING_TOLD,
+        usage: bytes | None = None,
+    ) -> Bill:
+        """The bill of what is no chat."""
+        rates = {} if self.price is None else self.price.version.rates
+        here = exchange.counted_here(rates)
+        return self._count(Seen(self._facts.text_bytes, told, usage, here=here), measured)
+
+    def unknown_nano(self) -> int:
+        """What an attempt that nobody pays may have cost us, as far as it can be said: its input,
+        until the provider is asked (I15)."""
+        return self._nothing_heard("absorbed").charge_nano
+
+    def _nothing_heard(self, measured: str) -> Bill:
+        seen = Seen(self._facts.text_bytes, context_max=self._context_max())
+        return self._count(seen, measured)
+
+    def _context_max(self) -> int | None:
+        known = find_row(self._upstream_model) or find_row(self._facts.model)
+        return None if known is None else known.context_max
+
+    def _count(self, seen: Seen, measured: str) -> Bill:
+        return count(seen, self.price, self._hold_nano, measured)
 
 
 def count(seen: Seen, price_in_force: Price | None, hold_nano: int, measured: str) -> Bill:
@@ -125,6 +312,12 @@ def _local(seen: Seen) -> Quantities:
     if seen.reasoning_bytes:
         meters["out_reasoning"] = _tokens_said(seen, seen.reasoning_bytes)
     return Quantities(meters, ())
+
+
+def _text_bytes(event: Event) -> int:
+    if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta | ToolArgumentsDelta):
+        return len(event.text.encode(errors="replace"))
+    return 0
 
 
 def _tokens_said(seen: Seen, size: int) -> int:

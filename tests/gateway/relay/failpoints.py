@@ -28,6 +28,7 @@ from gateway.relay.books import Books
 from gateway.relay.http1 import Connection
 from gateway.relay.run import Run
 from gateway.relay.settlement import Resolved, Settled
+from gateway.relay.tally import Tally
 from gateway.relay.upstream import Upstreams
 
 
@@ -114,7 +115,7 @@ _behind(Run, "_read", "parsed")
 _behind(Upstreams, "post", "upstream-headers")
 _behind(Attempt, "_commit", "first-content")
 _behind(Attempt, "_whole", "first-content")
-_behind(Attempt, "_bill", "terminal-usage")
+_behind(Tally, "bill", "terminal-usage")
 _behind(asgi._Client, "answer", "client-finished")
 _behind(asgi._Client, "write", "client-finished", lambda *, last: last)
 Connection._wait = _wait_once_written  # type: ignore[assignment, method-assign]
