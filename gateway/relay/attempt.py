@@ -66,6 +66,7 @@ class Attempt:
         "_committed",
         "_facts",
         "_gathering",
+        "_held_back",
         "_keeps",
         "_number",
         "_outcome",
@@ -108,6 +109,8 @@ class Attempt:
         self._number = number
         self._gathering = call.parts.large.gathering()
         self._committed = False
+        # What a stream said since it was complete, for a client that wants to be told its cost.
+        self._held_back: Sequence[bytes] = ()
         self._remembers = (way.seals or way.thoughts) and may_keep(call.principal, facts.body)
         self._remembered: list[Event] = []
         self._keeps = self._remembers or asking.turn is not None
@@ -354,11 +357,12 @@ class Attempt:
         call, tally, idle_s = self._call, self._tally, self._channel.timeouts.idle
         reader, decoder = self._open_reader()
         hears_tier = tally.tiered and self._way.request is None
-        pieces: list[bytes] = []
+        self._held_back = pieces = list[bytes]()
         events: list[Event] = []
         heard_at, pulse, most = call.began, call.pulse, self._output_bytes_max
         gathering, steps = self._gathering, []
         blocked: Awaitable[None] | None = None
+        tells_cost = call.tells_cost
 
         def take(chunk: bytes) -> bool:
             """Read what came, and pass it on where that is all; whether there is more to do."""
@@ -386,7 +390,7 @@ class Attempt:
                     pulse.heard_at = heard_at
                 self._note(events)
                 events.clear()
-            if pieces:
+            if pieces and not (tells_cost and decoder.complete):
                 raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
                 pieces.clear()
                 if not call.silent:
@@ -417,7 +421,7 @@ class Attempt:
                     pulse.heard_at = heard_at
                 self._note(events)
                 events.clear()
-                if pieces:
+                if pieces and not (tells_cost and decoder.complete):
                     await self._write(pieces)
                     pieces.clear()
                 call.deadline.allow("idle", idle_s, heard_at)
@@ -506,14 +510,20 @@ class Attempt:
         if self._keeps:
             await self._keep(self._response())
         bill = self._bill_stream()
-        if self._call.tells_cost and self._call.asked.operation == "chat_completions":
-            pieces = [last_with_cost(b"".join(pieces), bill.meters, bill.charge_nano)]
+        raw = self._last(pieces, bill)
         if self._call.repeat is not None:
-            await self._call.repeat.keep_end(b"".join(pieces))
+            await self._call.repeat.keep_end(raw)
         outcome = self._settle(200, None, "", bill)
         self._trial.good()
-        await self._write(pieces, last=True)
+        await self._write([raw], last=True)
         return outcome
+
+    def _last(self, pieces: Sequence[bytes], bill: Bill) -> bytes:
+        """The last bytes of a stream that succeeds."""
+        raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if not self._call.tells_cost:
+            return raw
+        return last_with_cost(raw, bill.meters, bill.charge_nano)
 
     async def _end_failed(
         self, last: UpstreamError, pieces: Sequence[bytes], events: Sequence[Event]
@@ -555,11 +565,14 @@ class Attempt:
         A fault after every choice has finished takes nothing from the answer.
         """
         if self._complete:
-            outcome = self._settle(200, None, "", self._bill_stream())
+            bill = self._bill_stream()
+            outcome = self._settle(200, None, "", bill)
             self._trial.good()
             reader = self._translating or self._tally.decoder
             steps = [] if reader is None else reader.end()
-            await self._say_last(b"".join(step.raw for step in steps))
+            await self._say_last(
+                self._last([*self._held_back, *(step.raw for step in steps)], bill)
+            )
             return outcome
         kind, message = failure.kind, failure.message
         outcome = self._settle(failure.status, kind, message, self._bill_stream(), failure.fault)

@@ -1,48 +1,83 @@
-"""The charge inside an answer, for who asked for it by `x-weir-include-cost`: `usage.cost`.
+"""The charge inside an answer, for who asked for it by `x-weir-include-cost`: `cost` in the usage
+object of the client's dialect.
 
-plain answer             "cost" in the usage object that its dialect has
-chat completions stream  one more chunk before its end, with the usage and the cost in it
+plain answer    the one usage object that there is
+stream          the last that it tells; a chat completions stream that tells none has one more chunk
+                before its end. One that is a JSON array (gemini's without `alt=sse`) has none
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from billing.rules.money import format_usd
-from gateway.codecs.body import read_body
+from gateway.codecs.body import Body, read_body
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.openai.stream import DONE_FRAME
 from gateway.codecs.openai.usage import encode
+from gateway.codecs.sse import Frame, FrameSplitter
+from gateway.codecs.stream import write_data
 from gateway.codecs.usage import Counts
 
 _NAMES: Final = ("usage", "usageMetadata")
+# What the chunks of one chat completions stream have in common.
+_COMMON: Final = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
 
 
 def with_cost(raw: bytes, charge_nano: int) -> bytes:
     """A whole JSON answer with the charge in its usage, as a decimal of USD; one without a usage
     object stays as it is."""
-    try:
-        body = read_body(raw)
-    except RequestFault:
-        return raw
+    return _told(raw, format_usd(charge_nano)) or raw
+
+
+def last_with_cost(raw: bytes, meters: Mapping[str, int], charge_nano: int) -> bytes:
+    """The last frames of a stream, from that on which finishes its answer, with the charge."""
+    cost, splitter = format_usd(charge_nano), FrameSplitter()
+    frames = splitter.feed(raw)
+    left = splitter.end()
+    pieces = [frame.raw for frame in frames]
+    rest = b"" if left is None else left.raw
+    for at in reversed(range(len(frames))):
+        data = frames[at].data
+        told = _told(data, cost) if data else None
+        if data and told is not None:
+            pieces[at] = frames[at].raw.replace(data, told)
+            return b"".join(pieces) + rest
+    if common := _common(frames):
+        usage = encode(Counts.of(meters)) | {"cost": cost}
+        at = len(pieces) - (pieces[-1] == DONE_FRAME)
+        pieces.insert(at, write_data({**common, "choices": [], "usage": usage}))
+    return b"".join(pieces) + rest
+
+
+def _told(raw: bytes, cost: str) -> bytes | None:
+    """This JSON object with the charge in its usage, or in that of its response; None without."""
+    body = _read(raw)
+    if body is None:
+        return None
     for name in _NAMES:
         usage = body.value(name)
         if usage is not None and usage.startswith(b"{"):
             members = msgspec.json.decode(usage, type=dict[str, msgspec.Raw])
-            told = msgspec.json.encode(members | {"cost": format_usd(charge_nano)})
-            return body.splice({name: told})
-    return raw
+            return body.splice({name: msgspec.json.encode(members | {"cost": cost})})
+    response = body.value("response")
+    told = None if response is None else _told(response, cost)
+    return None if told is None else body.splice({"response": told})
 
 
-def last_with_cost(raw: bytes, meters: Mapping[str, int], charge_nano: int) -> bytes:
-    """The last bytes of a chat completions stream, with the usage and its charge before the end
-    marker; a stream that has no marker ends as it came."""
-    if not raw.endswith(DONE_FRAME):
-        return raw
-    told = encode(Counts.of(meters)) | {"cost": format_usd(charge_nano)}
-    chunk = (
-        b'data: {"id":"","object":"chat.completion.chunk","created":0,"model":"","choices":[],'
-        b'"usage":' + msgspec.json.encode(told) + b"}\n\n"
-    )
-    return raw[: -len(DONE_FRAME)] + chunk + DONE_FRAME
+def _common(frames: list[Frame]) -> dict[str, Any]:
+    """What the last chunk has in common with all others; nothing where there is none."""
+    for frame in reversed(frames):
+        body = _read(frame.data or b"")
+        if body is not None and body.value("choices") is not None:
+            found = {name: body.value(name) for name in _COMMON}
+            return {name: msgspec.Raw(raw) for name, raw in found.items() if raw is not None}
+    return {}
+
+
+def _read(raw: bytes) -> Body | None:
+    try:
+        return read_body(raw)
+    except RequestFault:
+        return None

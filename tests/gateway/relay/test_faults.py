@@ -1,6 +1,7 @@
 """What of the fault table (promises.md) has a story of its own; the rest is test_fault_table.py."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -32,10 +33,18 @@ def test_error_frame_of_the_upstream_is_passed_on_and_ends_the_stream(
     assert record["charge_nano"] > 0
 
 
-def test_cut_after_the_finish_reason_is_complete(hub: Hub, fake: FakeUpstream) -> None:
+@pytest.mark.parametrize("tells_cost", [False, True])
+def test_cut_after_the_finish_reason_is_complete(
+    hub: Hub, fake: FakeUpstream, tells_cost: bool
+) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
-    answer = hub.post(tenant, ask(model, "#tokens=5 #nodone #usage=none", stream=True))
+    body = ask(model, "#tokens=5 #nodone #usage=none", stream=True)
+    answer = hub.post(tenant, body, headers={"x-weir-include-cost": str(tells_cost)})
     assert text_of(answer) == expected_text("a", "#tokens=5 #nodone #usage=none", 5)
+    chunks = chunks_of(answer)
+    if tells_cost:
+        assert Decimal(chunks.pop()["usage"]["cost"]) > 0
+    assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
     record = hub.record(answer.headers["x-request-id"])
     assert (record["status"], record["kind"], record["basis"]) == (200, None, "estimated")
 

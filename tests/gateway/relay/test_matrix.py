@@ -2,13 +2,22 @@
 costs by the provider's own books."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.gateway.relay.speakers import BOOKED, SPEAKERS, UPSTREAMS, Said, Speaker, Wish
+from tests.gateway.relay.speakers import (
+    BOOKED,
+    SPEAKERS,
+    UPSTREAMS,
+    Said,
+    Speaker,
+    Wish,
+    frames,
+)
 from tests.hub import Answer, Hub, Tenant
 
 pytestmark = pytest.mark.usefixtures("balanced_books")
@@ -75,6 +84,30 @@ def test_text(hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: 
     assert said.finish in ("stop", "completed", "end_turn", "STOP")
     row = booked(hub, fake, answer, speaker, upstream, stream)
     assert said.usage == (row["usage"]["prompt_tokens"], 12)
+
+
+@cells
+@plain_and_streamed
+def test_cost_stands_in_the_usage_of_who_asks_for_it(
+    hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: bool
+) -> None:
+    """Once, and in a frame like all others of its stream."""
+    speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
+    body = speaker.body(model, Wish("#tokens=12", stream))
+    path, headers = speaker.path(model, stream=stream), {"x-weir-include-cost": "true"}
+    answer = hub.post(tenant, body, path=path, headers=headers)
+    said = speaker.read(answer)
+    assert (said.whole, said.text) == (True, expected_text("a", "#tokens=12", 12))
+    texts = [text for _, text in frames(answer.body)] if stream else [answer.body]
+    told = [json.loads(text) for text in texts if text != "[DONE]"]
+    usages = [
+        chunk.get("usage") or chunk.get("usageMetadata") or chunk.get("response", {}).get("usage")
+        for chunk in told
+    ]
+    (cost,) = [usage["cost"] for usage in usages if usage and "cost" in usage]
+    assert Decimal(cost) * 10**9 == hub.record(answer.headers["x-request-id"])["charge_nano"] > 0
+    if stream and client == "openai":
+        assert len({(chunk["id"], chunk["model"], chunk["created"]) for chunk in told}) == 1
 
 
 @cells
