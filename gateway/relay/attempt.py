@@ -666,6 +666,8 @@ class Attempt:
         ended = self._resolved(state, ending, loss_nano)
         if call.principal.limited:
             ended = ended._replace(tokens=tokens_of(bill.meters))
+        # No mark takes the place of its ending, however long the client takes to read the end.
+        call.parts.books.unwatch(tally)
         call.parts.books.settle(ended, at_once=call.settles_at_once)
         if bill.flags and "quarantine" in bill.flags:
             log.error(

@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -11,10 +13,13 @@ import pytest_asyncio
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.events import End, Event, TextDelta
 from gateway.codecs.openai.stream import Decoder
-from gateway.relay.asgi import Relay
+from gateway.relay.asgi import Relay, _Queue
 from gateway.relay.auth import Principal
 from gateway.relay.call import Head, Outcome
 from gateway.relay.config import RelayConfig
+from gateway.relay.journal import _SLOT_BYTES
+from gateway.relay.settlement import Marked, Resolved
+from gateway.relay.spool import read
 from lib.ids import id_text, new_id
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.gateway.relay.asking import ask
@@ -149,6 +154,63 @@ async def test_slow_reader_holds_the_upstream_back(
     assert isinstance(await anext(chat), Head)
     words = [item.text async for item in heard(chat) if isinstance(item, TextDelta)]
     assert "".join(words) == expected_text("a", text, 20000)
+
+
+async def test_a_reader_of_the_last_words_takes_no_place_in_the_journal(
+    hub: Hub, fake: FakeUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P1: what is settled is not marked again, however long its client takes to read the end: the
+    mark would stand in the place of the ending, and stay there for good."""
+    config = RelayConfig(
+        dsn=hub.dsn,
+        kek=os.environ["WEIR_KEK"],
+        pepper=os.environ["WEIR_KEY_PEPPER"],
+        accept_while_draining_s=0,
+        spool_folder=tmp_path,
+    )
+    taken = asyncio.Event()
+    write = _Queue.write
+
+    async def slowly(self: _Queue, raw: bytes, *, last: bool) -> None:
+        await write(self, raw, last=last)
+        if last:
+            await taken.wait()
+
+    monkeypatch.setattr(_Queue, "write", slowly)
+    tenant, other, model = hub.tenant(), hub.tenant(), hub.model(fake)
+    relay = Relay(config)
+    await relay.start()
+    await knows(relay, hub, model)
+    who = await principal(relay, hub, tenant)
+    chat = relay.chat(who, body(model, "#tokens=20"), source="playground")
+    assert isinstance(await anext(chat), Head)
+    await asyncio.to_thread(hub.settled, tenant)
+    # Meanwhile another stream is marked.
+    beside = relay.chat(
+        await principal(relay, hub, other), body(model, "#tokens=500 #hold=9"), source="playground"
+    )
+    await anext(beside)
+    marked = "SELECT id FROM billing_hold WHERE organisation_id = %s AND mark IS NOT NULL"
+    await asyncio.to_thread(
+        hub.wait, lambda: hub.rows(marked, other.organisation_id), "no mark of the other stream"
+    )
+    (row,) = hub.rows(marked, other.organisation_id)
+    assert noted_in(tmp_path) == {row["id"]}
+    taken.set()
+    await beside.aclose()
+    await chat.aclose()
+    await relay.stop()
+
+
+def noted_in(folder: Path) -> set[UUID]:
+    """The attempts that the journals of a folder tell of."""
+    return {
+        item.attempt_id
+        for raw in [path.read_bytes() for path in folder.glob("*.journal")]
+        for at in range(0, len(raw), _SLOT_BYTES)
+        for item in read(raw[at : at + _SLOT_BYTES])
+        if isinstance(item, Marked | Resolved)
+    }
 
 
 async def test_unknown_key_has_no_principal(relay: Relay) -> None:
