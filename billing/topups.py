@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 from django.utils.translation import gettext
 
@@ -176,6 +176,9 @@ def apply_event(event: PaymentEvent) -> EventVerdict:
     """Move what a verified event moves, once, whatever came before it."""
     top_up = _order_of(event)
     with transaction.atomic():
+        if top_up is None:
+            _lock_payment(event)
+            top_up = _order_of(event)
         if top_up is not None:
             # Accounts before anything else; the lock makes events of one wallet come one by one.
             lock_wallet(top_up.organisation_id)
@@ -249,6 +252,7 @@ def _pay(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str]:
     if reason is not None:
         _receive_unmatched(event, top_up)
         return EventVerdict.REFUSED, reason
+    _lock_payment(event)
     name = _processor(top_up)
     posting = funding.top_up(
         name, event.payment_id, top_up.amount_nano, lock_wallet(top_up.organisation_id)
@@ -386,6 +390,16 @@ def _order_of(event: PaymentEvent) -> TopUp | None:
         return found.first() if event.payment_id else None
     order_id = parse_id(event.order_id)
     return TopUp.objects.filter(id=order_id).first() if order_id else None
+
+
+def _lock_payment(event: PaymentEvent) -> None:
+    """Until the transaction ends, no other event of this payment finds that it has no order while
+    it gets one: it would wait for good."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            [f"payment|{event.processor}|{event.payment_id}"],
+        )
 
 
 def _locked(id: UUID) -> TopUp:

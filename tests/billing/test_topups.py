@@ -16,6 +16,7 @@ from accounts.models import AuditEvent, Role
 from billing import topups
 from billing.models import Account, Posting, ProcessorEvent, TopUp, WalletSetting
 from billing.processors.processor import ProcessorUnavailable
+from billing.rules.payment import PaymentEvent
 from billing.topups import TopUpRefused
 from billing.wallets import balance
 from outbox.models import Fact
@@ -371,6 +372,49 @@ def test_every_order_of_events_ends_the_same(bank: FakeProcessor, alice: Actor) 
     assert ends == {(15, 0, 10, 0)}
     assert not ProcessorEvent.objects.exclude(verdict="applied").exists()
     assert_books_balance()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refund_beside_its_payment_is_not_left_waiting(
+    bank: FakeProcessor, people: cast.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told while the payment is being credited: it finds no order, nor is it found."""
+    alice = cast.actor(people.alice, people.acme)
+    event = bank.pay(ordered(alice).checkout_id)
+    refund = bank.refund(event["data"]["object"]["payment_intent"], 1000)
+    kept = topups._kept
+
+    def crediting() -> None:
+        try:
+            assert tell(bank, event) == (200, "applied")
+        finally:
+            connection.close()
+
+    paying = threading.Thread(target=crediting)
+
+    def kept_late(told: PaymentEvent, top_up: TopUp | None) -> tuple[ProcessorEvent, bool]:
+        if told.kind == "refunded" and top_up is None:
+            paying.start()
+            while paying.is_alive() and not Posting.objects.filter(kind="topup").exists():
+                if waits_for_a_lock():
+                    break
+        return kept(told, top_up)
+
+    monkeypatch.setattr(topups, "_kept", kept_late)
+    tell(bank, refund)
+    paying.join()
+    assert (stands(alice), TopUp.objects.get().refunded_nano) == ((15, 0), 10 * USD)
+    assert not ProcessorEvent.objects.exclude(verdict="applied").exists()
+    assert_books_balance()
+
+
+def waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND database = "
+            "(SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        return cursor.rowcount > 0
 
 
 # The n-th statement fails -----------------------------------------------------------------------
