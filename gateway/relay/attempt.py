@@ -51,6 +51,8 @@ _USAGE_AFTER_TEXT_S: Final = 2.0
 _REST_S: Final = 1.0
 _LAST_WORDS_S: Final = 1.0
 _LAST: Final = (End, UpstreamError, Broken)
+# How a hold ends, where it is not settled, by the basis of the bill.
+_STATES: Final = {"held": "kept", "none": "voided"}
 
 # The event loop keeps only weak references to tasks.
 _rests: set[asyncio.Task[None]] = set()
@@ -73,6 +75,7 @@ class Attempt:
         "_output_bytes_max",
         "_remembered",
         "_remembers",
+        "_sent",
         "_size",
         "_tally",
         "_translating",
@@ -108,7 +111,7 @@ class Attempt:
         self._trial = trial
         self._number = number
         self._gathering = call.parts.large.gathering()
-        self._committed = False
+        self._sent = self._committed = False
         # What a stream said since it was complete, for a client that wants to be told its cost.
         self._held_back: Sequence[bytes] = ()
         self._remembers = (way.seals or way.thoughts) and may_keep(call.principal, facts.body)
@@ -126,7 +129,9 @@ class Attempt:
         """The client has gone. What happens then is the channel's policy (promises.md, "Leaving
         clients"): the answer is cut at once, or read on for a while."""
         call = self._call
-        if self._channel.drain:
+        if not self._sent:
+            call.deadline.interrupt("left")
+        elif self._channel.drain:
             call.deadline.limit("drain", call.parts.config.leave_drain_s)
         elif self._complete:
             call.deadline.limit("drain", _USAGE_AFTER_TEXT_S)
@@ -154,6 +159,7 @@ class Attempt:
                 id_text(self.id),
                 key=self._trial.key,
                 fresh=fresh,
+                sent=self._dispatched,
             )
             if self._way.exchange is not None:
                 outcome = await self._relay_exchange(answer, self._way.exchange)
@@ -215,6 +221,9 @@ class Attempt:
             ),
             self._tally.unknown_nano() if absorbed else 0,
         )
+
+    def _dispatched(self) -> None:
+        self._sent = True
 
     # ---- answers
 
@@ -594,7 +603,8 @@ class Attempt:
 
     def _abandon(self) -> Outcome:
         """The client left: what was sent and what was emitted until now is paid."""
-        return self._settle(499, "client_closed", CLIENT_CLOSED, self._bill_stream())
+        bill = self._bill_stream() if self._sent else Bill({}, 0, "none", (), None)
+        return self._settle(499, "client_closed", CLIENT_CLOSED, bill)
 
     async def _say_last(self, frame: bytes) -> None:
         """End a stream for a client that may not be able to hear it."""
@@ -662,7 +672,7 @@ class Attempt:
             cost_version_id=None if tally.cost is None else tally.cost.id,
         )
         loss_nano = self._tally.unknown_nano() if bill.basis == "absorbed" else bill.excess_nano
-        state = "kept" if bill.basis == "held" else "settled"
+        state = _STATES.get(bill.basis, "settled")
         ended = self._resolved(state, ending, loss_nano)
         if call.principal.limited:
             ended = ended._replace(tokens=tokens_of(bill.meters))

@@ -64,7 +64,8 @@ class Seen(NamedTuple):
 class Bill(NamedTuple):
     """Meters, charge (never above the hold, I13), where the count is from, and what was odd.
     `excess_nano` is what the provider counts above the hold, which is ours to bear. With the basis
-    `held` no charge can be named: the hold is kept for an operator to decide (I14)."""
+    `held` no charge can be named: the hold is kept for an operator to decide (I14); with `none`
+    nothing was sent."""
 
     meters: Mapping[str, int]
     charge_nano: int

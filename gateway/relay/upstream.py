@@ -8,7 +8,7 @@ are judged after they are resolved, by the policy of the operator (promises.md, 
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -126,11 +126,12 @@ class Upstreams:
         *,
         key: int,
         fresh: bool,
+        sent: Callable[[], None] | None = None,
     ) -> Answer:
         """Send a request; the answer, whose status is 200 and whose kind of content fits.
 
         `key` is the place of one of the channel's keys; `fresh` sends on a connection that was
-        never used before (F32). Raises UpstreamFailed.
+        never used before (F32). `sent` is called before the first byte goes. Raises UpstreamFailed.
         """
         pool = self._pool(channel, policy)
         try:
@@ -146,6 +147,8 @@ class Upstreams:
             len(body),
         )
         answer = await pool.origin.connection(fresh=fresh)
+        if sent is not None:
+            sent()
         usable = False
         try:
             await answer.send(head, body)

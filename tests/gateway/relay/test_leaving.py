@@ -51,6 +51,27 @@ def test_leaving_before_content_closes_the_upstream_and_bills_the_input(
     hub.assert_books_balance()
 
 
+@pytest.mark.parametrize("policy", ["cancel", "drain"])
+def test_leaving_before_the_request_is_sent_costs_nothing(
+    hub: Hub, clients: Clients, policy: str
+) -> None:
+    """The upstream is connected to, and has not got a byte of the request."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/v1"
+        tenant, model = hub.tenant(), hub.model(url, on_leave=policy)
+        leaver = clients.ask(hub, tenant, ask(model, "x", stream=True))
+        with silent.accept()[0]:
+            leaver.leave("close")
+            record = final_record(hub, tenant)
+    assert (record["status"], record["kind"]) == (499, "client_closed")
+    assert (record["basis"], record["charge_nano"], record["meters"]) == ("none", 0, {})
+    (hold,) = hub.rows(
+        "SELECT state FROM billing_hold WHERE organisation_id = %s", tenant.organisation_id
+    )
+    assert hold["state"] == "voided"
+    hub.assert_books_balance()
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 def test_a_draining_channel_is_read_to_its_end_and_billed_by_its_usage(
     hub: Hub, clients: Clients, fake: FakeUpstream, stream: bool
