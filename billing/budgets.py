@@ -33,6 +33,8 @@ TERMS: Final = ("enabled", "action", "alert_percents", "alert_forecast")
 """What of a budget can change beside its amount."""
 
 ALERTS_MAX: Final = 10
+AMOUNT_MAX_NANO: Final = 10**18
+"""Of a budget, and of a raise on top of it: with what is spent, their sum fits 64 bits."""
 
 _SECOND: Final = dt.timedelta(seconds=1)
 _SUBJECT_LENGTH = 200
@@ -325,8 +327,8 @@ def _check(budget: Budget) -> None:
         rules.check_budget(budget.period, budget.anchor, budget.timezone)  # type: ignore[arg-type]
     except rules.BudgetInvalid as error:
         raise BudgetRefused(error.field, error.message) from error
-    if budget.amount_nano < 0:
-        raise BudgetRefused("amount", gettext("A budget is 0 or more."))
+    if not 0 <= budget.amount_nano <= AMOUNT_MAX_NANO:
+        raise BudgetRefused("amount", gettext("A budget is from 0 to 1,000,000,000 USD."))
 
 
 def _check_terms(terms: Mapping[str, Any]) -> None:

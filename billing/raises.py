@@ -17,7 +17,7 @@ from accounts import access, audit
 from accounts.access import SYSTEM, Actor
 from billing import budgets
 from billing.budget_alerts import people_of, told_of
-from billing.budgets import BudgetRefused
+from billing.budgets import AMOUNT_MAX_NANO, BudgetRefused
 from billing.models import Budget, BudgetRaise, BudgetScope, RaiseState
 from billing.rules.money import format_usd
 from lib import clock
@@ -26,7 +26,6 @@ from outbox.facts import put
 
 DAYS_MAX: Final = 366
 REASON_MAX: Final = 500
-_AMOUNT_MAX_NANO: Final = 10**18
 
 
 class RaiseRefused(BudgetRefused):
@@ -79,7 +78,7 @@ def ask_for_more(
     """Ask for so much more of a budget until then. Raises RaiseRefused."""
     if actor.user is None:
         raise RaiseRefused("budget", gettext("Only a person can ask for more."))
-    if not 0 < amount_nano <= _AMOUNT_MAX_NANO:
+    if not 0 < amount_nano <= AMOUNT_MAX_NANO:
         raise RaiseRefused("amount", gettext("Ask for more than zero."))
     now = clock.now()
     if not now < until <= now + dt.timedelta(days=DAYS_MAX):
