@@ -10,6 +10,7 @@ from billing.plans import STANDARD, ListedPlan, plan_of
 from billing.prices import ListedPrice, list_prices
 from billing.rules.meters import FALLBACKS
 from billing.rules.money import format_multiplier, format_usd
+from billing.rules.patterns import matches
 from billing.rules.pricing import CostLines, PriceVersion, price
 from gateway.models import Channel
 from gateway.rate_words import (
@@ -21,7 +22,6 @@ from gateway.rate_words import (
     shown_rates,
     unit_word,
 )
-from gateway.rules.routing import matches
 from gateway.served import price_of
 from lib.csv_file import plain_cell
 

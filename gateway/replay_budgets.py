@@ -13,7 +13,7 @@ from billing.budgets import subject_names
 from billing.models import Budget, BudgetScope
 from billing.rules.budget import Period, window
 from billing.rules.instants import Span
-from gateway.rules.routing import matches
+from billing.rules.patterns import matches
 
 _SEEN: Final = (
     BudgetScope.ORGANISATION,

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from billing.prices import ListedPrice, list_prices
 from billing.rules.conditions import read_hours
 from billing.rules.meters import FALLBACKS
+from billing.rules.patterns import matches
 from gateway.models import Channel
-from gateway.rules.routing import matches
 from lib import clock
 from lib.ids import id_text
 

@@ -9,13 +9,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Organisation
+from billing.rules.patterns import matches
 from gateway.installation import installation_settings
 from gateway.models import Channel
 from gateway.price_book import BookEntry, PriceBook, price_book
 from gateway.providers import PROVIDERS
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
 from gateway.providers.overrides import UNSAID, Overrides, overridden
-from gateway.rules.routing import matches
 from lib import clock
 
 OWNERS: Final[Mapping[str, str]] = {

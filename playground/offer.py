@@ -6,12 +6,12 @@ from accounts.keys import playground_key
 from accounts.models import Key, Organisation
 from billing.plans import plan_of
 from billing.prices import ListedPrice
+from billing.rules.patterns import matches
 from billing.rules.pricing import PPM, PriceVersion
 from gateway.models import Channel, InstallationSetting
 from gateway.providers import provider_named
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of
 from gateway.providers.overrides import overridden
-from gateway.rules.routing import matches
 from gateway.served import price_of, prices_in_force, served_models
 
 

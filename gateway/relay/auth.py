@@ -16,10 +16,10 @@ import msgspec
 
 from accounts.rules import key_format
 from billing.rules.budget import Scope
+from billing.rules.patterns import matches
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.labels import NO_LABELS, Labels
 from gateway.relay.database import Row
-from gateway.rules.routing import matches
 
 Statement = tuple[str, Mapping[str, object]]
 Network = IPv4Network | IPv6Network

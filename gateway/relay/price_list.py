@@ -9,9 +9,9 @@ import msgspec
 
 from billing.rules.conditions import SECONDS_PER_DAY, ConditionInvalid, Hours, read_hours, tier_name
 from billing.rules.meters import MeterUnknown
+from billing.rules.patterns import matches
 from billing.rules.pricing import PPM, PriceInvalid, PriceVersion, dearest
 from gateway.codecs.body import Body
-from gateway.rules.routing import matches
 
 log = logging.getLogger(__name__)
 

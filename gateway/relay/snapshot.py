@@ -15,12 +15,13 @@ from uuid import UUID
 
 import msgspec
 
+from billing.rules.patterns import matches
 from gateway.codecs.chat import Dialect
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import USER_AGENT, Address, BadAddress, Provider
 from gateway.relay.price_list import Price, PriceList, PriceRow
 from gateway.rules.breaker import BreakerRule
-from gateway.rules.routing import Candidate, Route, matches, plan
+from gateway.rules.routing import Candidate, Route, plan
 from lib.egress import EgressPolicy
 from lib.vault import Vault, VaultError
 

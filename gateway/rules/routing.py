@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 
+from billing.rules.patterns import matches
+
 _MASK = 2**64 - 1
 
 
@@ -39,24 +41,6 @@ class Candidate:
     upstream_model: str
     retries: int
     overrides: frozenset[tuple[str, bool]] = frozenset()
-
-
-def matches(pattern: str, model: str) -> bool:
-    """Whether a model name fits a pattern, in which `*` stands for any text."""
-    first, *rest = pattern.split("*")
-    if not rest:
-        return pattern == model
-    *middle, last = rest
-    end = len(model) - len(last)
-    if not model.startswith(first) or not model.endswith(last) or len(first) > end:
-        return False
-    at = len(first)
-    for part in middle:
-        at = model.find(part, at, end)
-        if at < 0:
-            return False
-        at += len(part)
-    return True
 
 
 def plan(

@@ -1,0 +1,19 @@
+"""Names of models by a pattern: of prices, budgets, routes and what a key may use."""
+
+
+def matches(pattern: str, model: str) -> bool:
+    """Whether a model name fits a pattern, in which `*` stands for any text."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return pattern == model
+    *middle, last = rest
+    end = len(model) - len(last)
+    if not model.startswith(first) or not model.endswith(last) or len(first) > end:
+        return False
+    at = len(first)
+    for part in middle:
+        at = model.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
