@@ -14,7 +14,7 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.access import Actor
-from billing.models import PriceKind, PriceProposal, PriceVersion, ProposalState
+from billing.models import Price, PriceKind, PriceProposal, PriceVersion, ProposalState
 from billing.prices import (
     CATALOGUE,
     ListedPrice,
@@ -31,6 +31,7 @@ from billing.rules.catalogue import CatalogueRow
 from billing.rules.changes import RateChange, falls_by_more_than_half, rate_changes
 from billing.rules.conditions import PriceKey
 from billing.rules.meters import MeterUnknown
+from billing.rules.patterns import matches
 from lib import clock
 
 WAITING = (ProposalState.OPEN, ProposalState.SECOND)
@@ -199,7 +200,25 @@ def listed(row: PriceProposal) -> ListedProposal:
 
 def needs_two(row: PriceProposal) -> bool:
     """Whether a rate that customers pay falls by more than half, or ends for nothing."""
-    return row.kind == PriceKind.CHARGE and falls_by_more_than_half(row.replaces, row.rates)
+    if row.kind != PriceKind.CHARGE:
+        return False
+    before = _paid_without(row) if row.replaces is None else row.replaces
+    return falls_by_more_than_half(before, row.rates)
+
+
+def _paid_without(row: PriceProposal) -> Mapping[str, Any] | None:
+    """What is paid where a proposal is the first price of its kind: that of the whole day, in the
+    plain tier, of a pattern."""
+    patterns = Price.objects.filter(kind=row.kind, model__contains="*").values_list("model")
+    fitting = {name for (name,) in patterns if matches(name, row.model)}
+    now = clock.now()
+    held = _in_force(list_prices({row.model, *fitting}), max(row.valid_from or now, now))
+    for model in (row.model, *sorted(fitting, key=lambda name: (-len(name), name))):
+        for tier in dict.fromkeys((row.service_tier, "")):
+            found = held.get(PriceKey(model, service_tier=tier))
+            if found is not None:
+                return found.rates
+    return None
 
 
 def _look_again(row: PriceProposal, now: dt.datetime) -> None:

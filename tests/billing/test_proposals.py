@@ -118,6 +118,29 @@ def test_a_cut_by_more_than_half_needs_two_persons(loaded: Cast, after: int, two
     assert actions == ["price.drafted", "price.accepted_first", "price.set"]
 
 
+@pytest.mark.parametrize(
+    ("key", "after", "two"),
+    [
+        (PriceKey("a", hours="00:00-23:59"), 49, True),
+        (PriceKey("a", service_tier="flex"), 0, True),
+        (PriceKey("a", service_tier="flex"), 50, False),
+        (PriceKey("family-1"), 49, True),
+        (PriceKey("family-1", hours="00:00-23:59"), 50, False),
+        (PriceKey("other"), 0, False),
+        (PriceKey("a", kind="cost"), 0, False),
+    ],
+)
+def test_a_new_price_in_the_place_of_a_wider_one_may_be_a_cut_too(
+    loaded: Cast, key: PriceKey, after: int, two: bool
+) -> None:
+    """For some hours, for a service tier, for one model of a pattern."""
+    for pattern, nano in (("family-*", 100), ("fam*", 5)):
+        set_price(SYSTEM, pattern, SINCE, rates(nano), source="file")
+    dora = actor(loaded.dora)
+    draft = draft_price(dora, key, rates(after), valid_from=None)
+    assert [one.id for one in accept(dora, [draft.id])] == ([draft.id] if two else [])
+
+
 def test_all_or_none_are_accepted(loaded: Cast) -> None:
     dora = actor(loaded.dora)
     good = draft_price(dora, PriceKey("a"), rates(90), valid_from=None)
