@@ -355,8 +355,8 @@ def _found(row: Sequence[str | None]) -> _Found:
     return _Found(UUID(request_id), same_body == "t", state or "", head, alive == "t")
 
 
-# An answer that never began was not paid, but for a database that was away when it was kept: what
-# is paid is not run again.
+# An answer that never began was not paid, but where it may not be kept, or the database was away
+# when it was: what is paid, or will be by its mark, is not run again.
 _CLAIM = """
     INSERT INTO gateway_idempotentanswer AS a
         (organisation_id, id, body_digest, request_id, state, alive_until, expires_at)
@@ -373,7 +373,11 @@ _CLAIM = """
         AND NOT EXISTS (
             SELECT 1 FROM usage_usagerecord r
             WHERE r.organisation_id = a.organisation_id AND r.request_id = a.request_id
-              AND r.charge_nano > 0))
+              AND r.charge_nano > 0)
+        AND NOT EXISTS (
+            SELECT 1 FROM usage_attempt t JOIN billing_hold h ON h.id = t.id
+            WHERE t.organisation_id = a.organisation_id AND t.request_id = a.request_id
+              AND h.state = 'open' AND h.mark IS NOT NULL))
     RETURNING 1"""
 _LOOK = """
     SELECT request_id, body_digest = %(digest)s::bytea, state, head, alive_until > now()

@@ -291,6 +291,24 @@ def test_killed_in_the_middle_it_is_told_so_for_ever(own_hub: Hub, fake: FakeUps
     assert len(own_hub.rows("SELECT * FROM usage_attempt")) == 1
 
 
+def test_killed_in_the_middle_of_what_is_not_kept_it_is_used_up(
+    own_hub: Hub, fake: FakeUpstream
+) -> None:
+    """Even before anybody has settled what was answered of it: its mark says that it will be."""
+    own_hub.start()
+    tenant, model = own_hub.tenant(), own_hub.model(fake)
+    body, headers = ask(model, "#tokens=9 #hold=4", stream=True, store=False), named()
+    marked = "SELECT * FROM billing_hold WHERE organisation_id = %s AND mark IS NOT NULL"
+    killed_at(own_hub, fake, body, headers, tenant,
+              lambda: bool(own_hub.rows(marked, tenant.organisation_id)))  # fmt: skip
+    fake.release()
+    own_hub.start()
+    lapse(own_hub)
+    refused = own_hub.post(tenant, body, headers=headers)
+    assert (refused.status, refused.error["param"]) == (400, "idempotency-key")
+    assert len(own_hub.rows("SELECT * FROM usage_attempt")) == 1
+
+
 @pytest.mark.slow
 def test_killed_when_it_was_kept_it_is_the_answer(own_hub: Hub, fake: FakeUpstream) -> None:
     """The answer is kept before it is paid: whatever dies between, it is not made again."""
