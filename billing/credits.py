@@ -28,7 +28,7 @@ from lib.refusal import Refused
 from outbox.facts import put
 
 _REVERSIBLE: Final = frozenset({"adjust", "opening"})
-_TOGETHER: Final = dt.timedelta(hours=24)
+TOGETHER: Final = dt.timedelta(hours=24)
 
 
 class CreditRefused(Refused):
@@ -192,7 +192,7 @@ def _given_alone(user: User, organisation: Organisation) -> int:
         asked_by=user,
         decided_by=None,
         state=CreditState.POSTED,
-        asked_at__gt=clock.now() - _TOGETHER,
+        asked_at__gt=clock.now() - TOGETHER,
     ).aggregate(nano=Sum(Abs("amount_nano")))
     return given["nano"] or 0
 

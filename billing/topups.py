@@ -12,13 +12,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
+from django.db.models import Q, Sum
 from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.access import Actor
-from accounts.models import Organisation
-from billing.credits import limit_nano
+from accounts.models import AuditEvent, Organisation, User
+from billing.credits import TOGETHER, limit_nano
 from billing.ledger import lock_wallet, post
 from billing.models import (
     EventVerdict,
@@ -119,7 +119,8 @@ def keep_checkout(top_up: TopUp, checkout_id: str, url: str) -> TopUp:
 
 
 def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
-    """An operator has seen the money of a transfer; above the limit a second one must, too.
+    """An operator has seen the money of a transfer; above the limit a second one must, too. What
+    one operator confirms alone for one organisation within 24 hours counts together.
 
     `document` is the bank's reference: one transfer pays one order. Raises TopUpRefused.
     """
@@ -137,7 +138,8 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
             actor, locked.organisation, "topup.confirmed", locked,
             amount=format_usd(locked.amount_nano), document=document,
         )  # fmt: skip
-        if locked.amount_nano > limit_nano() and locked.confirmed_by is None:
+        together_nano = locked.amount_nano + _confirmed_alone(actor.user, locked.organisation)
+        if together_nano > limit_nano() and locked.confirmed_by is None:
             locked.confirmed_by, locked.state = actor.user, TopUpState.PENDING
             locked.save(update_fields=["confirmed_by", "state"])
             return locked
@@ -158,6 +160,17 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
             )
         )
     return TopUp.objects.get(id=top_up.id)
+
+
+def _confirmed_alone(user: User, organisation: Organisation) -> int:
+    confirmed = AuditEvent.objects.filter(
+        actor_user=user, organisation=organisation, action="topup.confirmed",
+        at__gt=clock.now() - TOGETHER,
+    ).values_list("object_id", flat=True)  # fmt: skip
+    alone = TopUp.objects.filter(
+        id__in=map(parse_id, confirmed), state=TopUpState.PAID, confirmed_by=None
+    )
+    return alone.aggregate(nano=Sum("amount_nano"))["nano"] or 0
 
 
 # Events -----------------------------------------------------------------------------------------

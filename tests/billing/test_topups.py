@@ -469,6 +469,23 @@ def test_a_transfer_is_confirmed_by_an_operator_and_a_large_one_by_two(
     assert_books_balance()
 
 
+def test_a_large_transfer_in_small_pieces_is_confirmed_by_two(
+    people: cast.Cast, alice: Actor
+) -> None:
+    """What one operator confirms for one organisation within 24 hours counts together."""
+    dora = cast.actor(people.dora)
+    otto = cast.actor(cast.person("otto", operator=True))
+    first, second, third = (ordered(alice, usd, processor="manual") for usd in (60, 40, 5))
+    assert topups.confirm_transfer(dora, first, "BANK-1").state == "paid"
+    assert topups.confirm_transfer(dora, second, "BANK-2").state == "paid"
+    assert topups.confirm_transfer(dora, third, "BANK-3").state == "pending"
+    assert topups.confirm_transfer(otto, third, "BANK-3").state == "paid"
+    others = ordered(cast.actor(people.charlie, people.stranger), 5, processor="manual")
+    assert topups.confirm_transfer(dora, others, "BANK-4").state == "paid"
+    assert stands(alice) == (105, 0)
+    assert_books_balance()
+
+
 @pytest.mark.parametrize(
     ("usd_nano", "over", "field"),
     [
