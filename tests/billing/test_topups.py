@@ -411,10 +411,10 @@ def test_a_refund_beside_its_payment_is_not_left_waiting(
 def waits_for_a_lock() -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND database = "
-            "(SELECT oid FROM pg_database WHERE datname = current_database())"
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory' "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
-        return cursor.rowcount > 0
+        return bool(cursor.fetchone()[0])
 
 
 # The n-th statement fails -----------------------------------------------------------------------

@@ -192,7 +192,9 @@ async def test_a_reader_of_the_last_words_takes_no_place_in_the_journal(
     await anext(beside)
     marked = "SELECT id FROM billing_hold WHERE organisation_id = %s AND mark IS NOT NULL"
     await asyncio.to_thread(
-        hub.wait, lambda: hub.rows(marked, other.organisation_id), "no mark of the other stream"
+        hub.wait,
+        lambda: bool(hub.rows(marked, other.organisation_id)),
+        "no mark of the other stream",
     )
     (row,) = hub.rows(marked, other.organisation_id)
     assert noted_in(tmp_path) == {row["id"]}
