@@ -105,12 +105,8 @@ KINDS: Final[Mapping[ErrorKind, ErrorRow]] = MappingProxyType(
         "insufficient_balance": ErrorRow(
             402, "insufficient_quota", "insufficient_quota", "Insufficient Balance: {what}"
         ),
-        "max_cost_exceeded": ErrorRow(
-            402, "insufficient_quota", "max_cost_exceeded", "Insufficient Balance: {what}"
-        ),
-        "model_unpriced": ErrorRow(
-            402, _CLIENT, "model_unpriced", "Insufficient Balance: model {model} has no price"
-        ),
+        "max_cost_exceeded": ErrorRow(402, _CLIENT, "max_cost_exceeded", "{what}"),
+        "model_unpriced": ErrorRow(402, _CLIENT, "model_unpriced", "Model {model} has no price"),
         "permission": ErrorRow(
             403, "permission_error", "permission_denied", "The API key may not use {what}"
         ),

@@ -87,7 +87,7 @@ def _read_days(query: dict[str, str]) -> tuple[str, str] | None:
     if start is None or end is None:
         return None
     if not 0 <= (end - start).days <= _DAYS_MAX:
-        what = f"end_date must be at most {_DAYS_MAX} days after start_date"
+        what = f"end_date must be start_date or up to {_DAYS_MAX} days later"
         raise RequestFault("invalid_value", "end_date", what)
     return f"{start}T00:00:00Z", f"{end}T00:00:00Z"
 

@@ -380,7 +380,8 @@ class Run:
                 break
             size = smaller
         url = call.parts.config.public_url
-        raise UsedUp(verdict.told, size.hold_nano, verdict.available_nano, url)
+        needed_nano = size.hold_nano if sizing is None else sizing.least_nano
+        raise UsedUp(verdict.told, needed_nano, verdict.available_nano, url)
 
     def budgets(self) -> tuple[int, ...]:
         """The budgets of the request that was read."""

@@ -70,8 +70,14 @@ class Sizing:
             return Size(hold_nano, self._cap if self._shortened else None)
         size = self.within(limit)
         if size is None:
-            raise _too_dear(hold_nano, limit)
+            raise _too_dear(self.least_nano, limit)
         return size
+
+    @property
+    def least_nano(self) -> int:
+        """The smallest hold that the request could be admitted with."""
+        named = self._facts.output_cap is not None
+        return self._price(self._quantities(self._cap if named else min(self._cap, OUTPUT_CAP_MIN)))
 
     def within(self, available_nano: int) -> Size | None:
         """The largest hold that fits `available_nano`: with a smaller output cap where the client
@@ -137,23 +143,23 @@ class PlainSizing:
         holds = [cost.total_nano for cost in costs if isinstance(cost, CostLines)]
         if not holds:
             raise RequestFault("model_unpriced", "model", "", model=facts.model)
-        self._hold_nano = max(holds)
+        self.least_nano = max(holds)
         self._max_cost_nano = max_cost_nano
 
     def first(self) -> Size:
         """The hold of the request. Raises RequestFault `max_cost_exceeded`."""
         limit = self._max_cost_nano
-        if limit is not None and self._hold_nano > limit:
-            raise _too_dear(self._hold_nano, limit)
-        return Size(self._hold_nano, None)
+        if limit is not None and self.least_nano > limit:
+            raise _too_dear(self.least_nano, limit)
+        return Size(self.least_nano, None)
 
     def within(self, available_nano: int) -> Size | None:
         """None: there is no cap that could make it cheaper."""
         return None
 
 
-def _too_dear(hold_nano: int, limit_nano: int) -> RequestFault:
-    what = f"the request may cost {format_usd(hold_nano)} USD, more than its limit of "
+def _too_dear(least_nano: int, limit_nano: int) -> RequestFault:
+    what = f"The request may cost {format_usd(least_nano)} USD, more than its max_cost of "
     return RequestFault("max_cost_exceeded", None, f"{what}{format_usd(limit_nano)} USD")
 
 

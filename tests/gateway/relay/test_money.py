@@ -1,5 +1,6 @@
 """Wallets under load: never below zero, never overspent, every unit accounted for."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
@@ -79,6 +80,21 @@ def test_max_cost_bounds_the_hold(hub: Hub, fake: FakeUpstream) -> None:
     answer = hub.post(tenant, ask(model, "#tokens=900"), headers=headers)
     assert answer.status == 200
     assert hub.record(answer.headers["x-request-id"])["hold_nano"] <= 400
+
+
+def test_a_refusal_names_the_least_that_would_do(hub: Hub, fake: FakeUpstream) -> None:
+    """Who names no cap is served with a small one: the rest is not needed."""
+    poor, model = hub.tenant("0"), hub.model(fake)
+    body = ask(model, "#tokens=5")
+    refused = hub.post(poor, body)
+    needed = re.search(r"needed ([\d.]+) USD", refused.error["message"])
+    assert needed is not None, refused.error["message"]
+    rich = hub.tenant(needed[1])
+    dear = hub.post(rich, body, headers={"x-weir-max-cost": "0.000000001"})
+    told = re.search(r"may cost ([\d.]+) USD", dear.error["message"])
+    assert told is not None, dear.error["message"]
+    assert told[1] == needed[1]
+    assert hub.post(rich, body, headers={"x-weir-max-cost": told[1]}).status == 200
 
 
 def test_model_without_a_price_is_refused_or_free_as_the_operator_says(

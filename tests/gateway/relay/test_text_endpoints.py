@@ -193,7 +193,7 @@ def test_what_cannot_be_paid_reaches_nobody(
     body = {"model": model} | body
     check(hub.post(hub.tenant("0"), body, path=path), 402, "insufficient_quota", None)
     limited = hub.post(hub.tenant(), body | {"max_cost": "0.000000001"}, path=path)
-    assert (limited.status, limited.error["type"]) == (402, "insufficient_quota")
+    assert (limited.status, limited.error["code"]) == (402, "max_cost_exceeded")
     unpriced = hub.model(fake, rates={"out_text": 1})
     answer = hub.post(hub.tenant(), body | {"model": unpriced}, path=path)
     assert (answer.status, hub.record(answer.headers["x-request-id"])["kind"]) == (
