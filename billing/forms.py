@@ -9,7 +9,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from billing.codes import CODES_MAX
 from billing.models import CreditKind
-from billing.rules.money import MoneyInvalid, parse_usd
+from billing.rules.money import MoneyInvalid, MoneyTooLarge, parse_typed_usd, parse_usd
 from lib import clock
 from lib.ids import id_text, new_id
 
@@ -17,7 +17,7 @@ _PLAIN = {"class": "input", "autocomplete": "off"}
 
 
 class MoneyField(forms.CharField):
-    """USD as people write it, perhaps with commas between thousands; cleaned to nano."""
+    """USD as people type it; cleaned to nano, None when empty."""
 
     def __init__(self, **over: Any) -> None:
         widget = forms.TextInput(attrs={**_PLAIN, "inputmode": "decimal", "maxlength": 24})
@@ -28,7 +28,9 @@ class MoneyField(forms.CharField):
         if not text:
             return None
         try:
-            return parse_usd(text.strip().removeprefix("$").replace(",", ""))
+            return parse_typed_usd(text)
+        except MoneyTooLarge as error:
+            raise forms.ValidationError(gettext("This amount is too large.")) from error
         except MoneyInvalid as error:
             raise forms.ValidationError(gettext("Write an amount such as 12.50.")) from error
 
@@ -69,7 +71,7 @@ class TopUpForm(OnceForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        if cleaned.get("amount") == "other" and "other" in cleaned and not cleaned["other"]:
+        if cleaned.get("amount") == "other" and cleaned.get("other", 0) is None:
             self.add_error("other", gettext("Write an amount such as 12.50."))
         if cleaned.get("processor") == "manual":
             cleaned["keep_card"] = False

@@ -9,10 +9,11 @@ from accounts.forms import KeyForm
 from accounts.keys import LIMITS
 from accounts.models import Key
 from billing.budgets import TERMS
+from billing.forms import MoneyField
 from billing.models import Budget, BudgetAction, BudgetScope
 from billing.raises import REASON_MAX
 from billing.rules.budget import PERIODS, default_anchor
-from billing.rules.money import MoneyInvalid, format_usd, parse_usd
+from billing.rules.money import format_usd
 from usage.zones import ZONES
 
 PERIOD_NAMES = {
@@ -57,24 +58,12 @@ class PercentsField(forms.CharField):
         return sorted({int(word) for word in words})
 
 
-class AmountField(forms.CharField):
-    """USD as people type it; nano inside, None when empty."""
-
-    def __init__(self, **over: Any) -> None:
-        widget = forms.TextInput(
-            attrs={"class": "input", "inputmode": "decimal", "autocomplete": "off"}
-        )
-        super().__init__(**{"max_length": 30, "widget": widget, **over})
+class AmountField(MoneyField):
+    """So much as a budget may be, or be raised by."""
 
     def clean(self, value: Any) -> int | None:
-        text = super().clean(value).strip().removeprefix("$").replace(",", "")
-        if not text:
-            return None
-        try:
-            nano = parse_usd(text)
-        except MoneyInvalid as error:
-            raise forms.ValidationError(gettext("Give an amount in USD such as 12.50.")) from error
-        if nano < 0:
+        nano: int | None = super().clean(value)
+        if nano is not None and nano < 0:
             raise forms.ValidationError(gettext("A budget is 0 or more."))
         return nano
 
@@ -220,8 +209,6 @@ class BudgetForm(_Terms):
         data: dict[str, Any] = super().clean() or {}
         if data.get("anchor") is None and "period" in data:
             data["anchor"] = default_anchor(data["period"])
-        if "amount" in data and data["amount"] is None:
-            self.add_error("amount", gettext("Give an amount in USD such as 12.50."))
         return data
 
 

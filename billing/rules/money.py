@@ -15,6 +15,8 @@ _FRACTION_DIGITS: Final = 9
 _MULTIPLIER_DIGITS: Final = 6
 _MULTIPLIER_PPM_MAX: Final = 1_000_000_000
 _DECIMAL: Final = re.compile(r"(-?)([0-9]{1,40})(?:\.([0-9]{1,40}))?")
+# A comma is read only where it parts thousands: "12,50" is an amount elsewhere, and not this one.
+_GROUPED: Final = re.compile(r"-?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?")
 _TRUE_MINUS: Final = "\N{MINUS SIGN}"
 # The smallest step that the screen shows: 0.00000001 USD.
 _DISPLAY_STEP_NANO: Final = 10
@@ -30,6 +32,10 @@ class MoneyInvalid(ValueError):
         super().__init__(f"{got!r} is not an amount: expected {expected}")
         self.got = got
         self.expected = expected
+
+
+class MoneyTooLarge(MoneyInvalid):
+    """An amount that no account holds."""
 
 
 def round_half_even(numerator: int, denominator: int) -> int:
@@ -59,7 +65,7 @@ def parse_scaled(text: str, fraction_digits: int) -> int:
     if sign:
         scaled = -scaled
     if not INT64_MIN <= scaled <= INT64_MAX:
-        raise MoneyInvalid(text, "an amount that fits 64 bits")
+        raise MoneyTooLarge(text, "an amount that fits 64 bits")
     return scaled
 
 
@@ -77,6 +83,14 @@ def parse_usd(text: str) -> int:
     Raises MoneyInvalid, which says what was expected; at most nine digits after the point count.
     """
     return parse_scaled(text, _FRACTION_DIGITS)
+
+
+def parse_typed_usd(text: str) -> int:
+    """An amount as people type it, as nano: as `parse_usd`, perhaps with a dollar sign before it
+    and commas between thousands ("$1,250.50"). A comma anywhere else is refused, never skipped.
+    """
+    text = text.strip().removeprefix("$")
+    return parse_usd(text.replace(",", "") if _GROUPED.fullmatch(text) else text)
 
 
 def format_usd(nano: int) -> str:

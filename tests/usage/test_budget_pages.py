@@ -94,7 +94,9 @@ def test_a_budget_that_was_off_comes_back_switched_off(alice: Client, key: Key) 
 @pytest.mark.parametrize(
     ("over", "told"),
     [
-        ({"amount": "much"}, "Give an amount in USD"),
+        ({"amount": "much"}, "Write an amount"),
+        ({"amount": "0,5"}, "Write an amount such as 12.50."),
+        ({"amount": "-1"}, "A budget is 0 or more."),
         ({"amount": ""}, "This field is required"),
         ({"subject": "none"}, "There is no such Team here"),
         ({"anchor": "45"}, "expected a whole number from 1 to 31"),

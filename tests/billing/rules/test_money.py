@@ -10,10 +10,12 @@ from billing.rules.money import (
     INT64_MAX,
     INT64_MIN,
     MoneyInvalid,
+    MoneyTooLarge,
     display_card,
     display_request,
     display_total,
     format_usd,
+    parse_typed_usd,
     parse_usd,
     round_half_even,
 )
@@ -145,3 +147,38 @@ def test_round_half_even(numerator: int, denominator: int) -> None:
 @pytest.mark.parametrize(("twice", "rounded"), [(1, 0), (3, 2), (5, 2), (-1, 0), (-3, -2)])
 def test_ties_go_to_the_even_one(twice: int, rounded: int) -> None:
     assert round_half_even(twice, 2) == rounded
+
+
+@given(st.integers(1 - 10**18, 10**18 - 1), st.sampled_from(("{}", "${}", " {} ")))
+def test_an_amount_is_read_as_people_group_it(nano: int, around: str) -> None:
+    sign, (whole, fraction) = "-" if nano < 0 else "", divmod(abs(nano), 10**9)
+    assert parse_typed_usd(around.format(f"{sign}{whole:,}.{fraction:09}")) == nano
+    assert parse_typed_usd(around.format(f"{sign}{whole}.{fraction:09}")) == nano
+
+
+@given(st.text("01295.,-$", max_size=14))
+def test_a_comma_is_never_skipped(text: str) -> None:
+    try:
+        nano = parse_typed_usd(text)
+    except MoneyInvalid:
+        return
+    whole = text.removeprefix("$").partition(".")[0]
+    if "," in whole:
+        assert whole == f"{int(whole.replace(',', '')):,}"
+    assert "," not in text.partition(".")[2]
+    assert Decimal(text.removeprefix("$").replace(",", "")) == Fraction(nano, 10**9)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["12,50", "7,5", "0,5", "1,2,3", "1.250,50", "0,500", "1250,500", "1,000,00", "1,,000", ",100",
+     "1,000.", "1,000,", "1.000,000", "1 250", "1'250", ""],
+)  # fmt: skip
+def test_what_people_elsewhere_write_is_no_other_amount(text: str) -> None:
+    with pytest.raises(MoneyInvalid):
+        parse_typed_usd(text)
+
+
+def test_what_no_account_holds_is_told_apart() -> None:
+    with pytest.raises(MoneyTooLarge):
+        parse_typed_usd("99999999999")
