@@ -74,13 +74,13 @@ class PriceEdit:
             rates[row.meter] = rate
         if not base:
             self.errors.append(gettext("Give at least one rate without a tier."))
-        return {
-            "meters": base,
-            "tiers": [
+        stored: dict[str, Any] = {"meters": base}
+        if tiers:
+            stored["tiers"] = [
                 {"input_over": over, "mode": self.mode, "meters": rates}
                 for over, rates in sorted(tiers.items())
-            ],
-        }
+            ]
+        return stored
 
     def begins_at(self) -> dt.datetime | None:
         """When the version begins (UTC); None for its publication."""

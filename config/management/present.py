@@ -85,7 +85,9 @@ def _prices() -> Iterator[Item]:
     )
     now = clock.now()
     for version in versions:
-        fields: dict[str, Value] = {"rates": version.rates, "valid_to": version.valid_to}
+        # A file says nothing of tiers where there are none; stored, an empty list is the same.
+        rates = {name: part for name, part in version.rates.items() if part or name == "meters"}
+        fields: dict[str, Value] = {"rates": rates, "valid_to": version.valid_to}
         ended = version.valid_to is not None and version.valid_to <= now
         yield Item(price_id(key_of(version.price), version.valid_from), fields, lasting=ended)
 

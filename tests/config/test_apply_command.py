@@ -7,15 +7,20 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.urls import reverse
 
-from accounts.access import digest_of
+from accounts.access import SYSTEM, digest_of
 from accounts.models import AuditEvent, Epoch, Key, Membership, Organisation, Team, User
 from billing.models import Budget, Plan, PriceVersion
+from billing.prices import set_price
 from billing.rules.pricing import PriceVersion as Rates
 from billing.rules.pricing import price
 from billing.wallets import balance, credit_line
 from gateway.channels import open_secret
 from gateway.models import Channel, InstallationSetting
+from lib import clock
+from tests.cast import signed_in
+from tests.usage import rows
 
 pytestmark = pytest.mark.django_db
 
@@ -171,6 +176,28 @@ def test_an_export_applied_changes_nothing(installation: Installation) -> None:
     assert "keep" in exported
     assert installation.apply(exported) == "nothing to change\n"
     assert installation.apply(exported, "--prune") == "nothing to change\n"
+
+
+def test_an_export_after_a_publish_on_the_page_changes_nothing(
+    installation: Installation,
+) -> None:
+    """Also when requests were charged at the version that the page wrote (I11)."""
+    installation.apply(WHOLE)
+    page, key = signed_in(User.objects.get(operator=True)), Key.objects.get(name="ci")
+    for rate in ("0.5", "0.6"):
+        sent = {"model": "team-default", "meter": "in_text", "over": "", "rate": rate}
+        draft = page.post(reverse("price_draft"), sent)["location"].rsplit("/")[-1]
+        page.post(reverse("price_decide"), {"do": "accept", "id": draft})
+        version = PriceVersion.objects.get(source="page", valid_to=None)
+        rows.end(rows.admit(key, clock.now(), price_version_id=version.id))
+    # The rates of a version may also have an empty list of tiers, as the page stored them once.
+    rates = {"meters": {"in_text": 500_000_000}, "tiers": []}
+    version = set_price(SYSTEM, "gpt-5", clock.now(), rates, source="page")
+    rows.end(rows.admit(key, clock.now(), price_version_id=version.id))
+    assert PriceVersion.objects.filter(source="page").count() == 3
+    exported = installation.export()
+    for options in (["--dry-run"], [], ["--prune"]):
+        assert installation.apply(exported, *options) == "nothing to change\n"
 
 
 def test_an_export_brings_back_what_was_changed(installation: Installation) -> None:
