@@ -1,7 +1,8 @@
 """The one writer of a process: admissions and settlements, together, in batches.
 
-What arrives while a commit is in flight goes into the next one. There is no timer to wait for: a
-fixed wait of 2 ms was measured to add latency and save nothing (decisions.md).
+What arrives while a commit is in flight goes into the next one, with what the event loop has ready
+behind it. There is no timer to wait for: a fixed wait of 2 ms was measured to add latency and save
+nothing (decisions.md).
 
     admit    waits for its verdict; hears at once when the database is away
     settle   nobody waits for it: it goes behind a few admissions, or along with many, and is tried
@@ -45,6 +46,8 @@ _RIDE_S: Final = 0.003
 _RIDE_WITH_MARKS_S: Final = 0.1
 # So many admissions go before the endings that wait.
 _FEW: Final = 4
+# From its bytes to its question a request takes some turns of the event loop.
+_TURNS: Final = 4
 # What another try may cure: serialization and deadlock, lack of resources, locks, cancelled
 # statements, an administrator's shutdown, a server that became read-only.
 _PASSING = ("40", "53", "55", "57", "25")
@@ -267,10 +270,16 @@ class Books:
                 self._forget(endings)
                 if self._spooled or self._kept_marks:
                     await self._unkeep(len(endings))
-                if stood_back:
-                    # Who was admitted sends its request first.
-                    await asyncio.sleep(0)
+                await self._let_others_run()
         self._worker = None
+
+    async def _let_others_run(self) -> None:
+        """Who was admitted sends its request first, and who is about to ask is in the next batch:
+        it costs everybody less the larger it is, and only what is ready is waited for."""
+        for _ in range(_TURNS):
+            if len(self._asking) >= BATCH_MAX:
+                return
+            await asyncio.sleep(0)
 
     def _forget(self, written: Sequence[Settled]) -> None:
         if self._journal is not None:

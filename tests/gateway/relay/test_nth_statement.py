@@ -76,7 +76,7 @@ async def test_every_statement_of_an_admission(hub: Hub) -> None:
             assert not lane.struck
             break
     assert 2 < n < 20
-    hub.wait(lambda: books._worker is None, "still writing")
+    await books.join()
     await lane.close()
 
 
