@@ -280,7 +280,7 @@ async def test_bound_shrinks_to_what_there_is_and_says_when_it_does_not_fit(
     explicit = await relay.bound(who, body(model, "#tokens=5", max_tokens=5000))
     assert (explicit.fits, explicit.output_cap) == (False, None)
     assert explicit.hold_nano > 500
-    with pytest.raises(RequestFault, match="limit"):
+    with pytest.raises(RequestFault, match="more than its max_cost"):
         await relay.bound(who, body(model, "hi", max_tokens=5000), max_cost_nano=100)
     with pytest.raises(RequestFault, match="does not exist"):
         await relay.bound(who, body("no-such-model", "hi"))
