@@ -11,6 +11,7 @@ beginning; what follows the last whole line is a torn record, or zeros.
 
 import contextlib
 import fcntl
+import logging
 import os
 import zlib
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ import msgspec
 from gateway.relay.settlement import Late, Marked, Resolved, Settled
 from lib.ids import id_text
 from usage.sql import Refusal
+
+log = logging.getLogger(__name__)
 
 _SUFFIX: Final = ".spool"
 Kept = Settled | Marked
@@ -136,13 +139,17 @@ class Spool:
 
 
 def read(raw: bytes) -> list[Kept]:
-    """The whole records at the beginning of a file; a torn one ends them."""
+    """The whole records at the beginning of a file; a torn one ends them. One that another release
+    wrote, and that cannot be read by this one, is left out."""
     found: list[Kept] = []
     for told in raw.split(b"\n"):
         kind, text = _KINDS.get(told[8:_HEAD_BYTES]), told[8:]
         if kind is None or told[:8] != b"%08x" % zlib.crc32(text):
             break
-        found.append(msgspec.json.decode(text[1:], type=kind))
+        try:
+            found.append(msgspec.json.decode(text[1:], type=kind))
+        except msgspec.ValidationError as error:
+            log.error("an ending of another release is left to the sweeper: %s", error)
     return found
 
 

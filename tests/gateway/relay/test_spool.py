@@ -1,6 +1,7 @@
 """P18: endings that wait for the database are on the disk, whole, and are replayed once."""
 
 import os
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -81,6 +82,19 @@ def test_a_torn_tail_takes_nothing_with_it(tmp_path: Path) -> None:
         assert len(read(raw[:cut] + bytes(10))) == sum(at < cut for at in ends)
     broken = raw.replace(b'"settled"', b'"voided!"', 1)
     assert read(broken) == []
+
+
+def test_what_another_release_wrote_takes_nothing_with_it(tmp_path: Path) -> None:
+    """A process that could not start for it would take all the others' endings along; its hold is
+    the sweeper's."""
+    kept = endings(2)
+    dead, heir = opened(tmp_path), opened(tmp_path)
+    dead.append(kept)
+    dead.close()
+    (path,) = [path for path in tmp_path.iterdir() if path.read_bytes().strip(b"\0")]
+    text = b'r["of another shape"]'
+    path.write_bytes(b"%08x%b\n" % (zlib.crc32(text), text) + path.read_bytes())
+    assert same(heir.adopt(), kept)
 
 
 def test_a_spool_has_an_end_and_is_empty_after_it_was_cleared(tmp_path: Path) -> None:
