@@ -7,10 +7,12 @@ falls by more than half, a second person must accept it too (promises.md, "Opera
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from accounts import audit
 from accounts.access import Actor
@@ -35,8 +37,11 @@ from billing.rules.patterns import matches
 from lib import clock
 
 WAITING = (ProposalState.OPEN, ProposalState.SECOND)
+_TOGETHER = dt.timedelta(hours=24)
 DRAFT = "draft"
 """The source of a proposal that a person wrote."""
+Charges = Mapping[str, Sequence[ListedPrice]]
+"""What customers pay, and paid, by name or pattern."""
 
 
 class SecondPersonNeeded(PriceRefused):
@@ -45,11 +50,13 @@ class SecondPersonNeeded(PriceRefused):
 
 @dataclass(frozen=True, slots=True)
 class ListedProposal:
-    """One proposal as a list shows it; `changes` say rate by rate what it changes."""
+    """One proposal as a list shows it; `changes` say rate by rate what it changes, `needs_two` that
+    a second person must accept it."""
 
     row: PriceProposal
     key: PriceKey
     changes: tuple[RateChange, ...]
+    needs_two: bool
 
     @property
     def what(self) -> str:
@@ -61,11 +68,6 @@ class ListedProposal:
     @property
     def from_catalogue(self) -> bool:
         return self.row.source.startswith(CATALOGUE)
-
-    @property
-    def needs_two(self) -> bool:
-        """Whether a second person must accept it."""
-        return needs_two(self.row)
 
 
 class Proposed(NamedTuple):
@@ -190,35 +192,46 @@ def list_proposals(*, drafts: bool | None = None) -> list[ListedProposal]:
     rows = PriceProposal.objects.filter(state__in=WAITING).select_related("made_by", "first_by")
     if drafts is not None:
         rows = rows.filter(source=DRAFT) if drafts else rows.exclude(source=DRAFT)
-    return [listed(row) for row in rows]
+    charges = _by_name(list_prices())
+    return [listed(row, charges) for row in rows]
 
 
-def listed(row: PriceProposal) -> ListedProposal:
-    """A proposal with what it changes."""
-    return ListedProposal(row, key_of(row), rate_changes(row.replaces, row.rates))
+def listed(row: PriceProposal, charges: Charges | None = None) -> ListedProposal:
+    """A proposal with what it changes; `charges` as for `needs_two`."""
+    changes = rate_changes(row.replaces, row.rates)
+    return ListedProposal(row, key_of(row), changes, needs_two(row, charges))
 
 
-def needs_two(row: PriceProposal) -> bool:
-    """Whether a rate that customers pay falls by more than half, or ends for nothing."""
+def needs_two(row: PriceProposal, charges: Charges | None = None) -> bool:
+    """Whether a rate that customers pay falls by more than half within 24 hours, or ends for
+    nothing. Who asks of many proposals gives all `charges`."""
     if row.kind != PriceKind.CHARGE:
         return False
-    before = _paid_without(row) if row.replaces is None else row.replaces
-    return falls_by_more_than_half(before, row.rates)
-
-
-def _paid_without(row: PriceProposal) -> Mapping[str, Any] | None:
-    """What is paid where a proposal is the first price of its kind: that of the whole day, in the
-    plain tier, of a pattern."""
-    patterns = Price.objects.filter(kind=row.kind, model__contains="*").values_list("model")
-    fitting = {name for (name,) in patterns if matches(name, row.model)}
+    if charges is None:
+        named = Price.objects.filter(Q(model=row.model) | Q(model__contains="*"), kind=row.kind)
+        charges = _by_name(list_prices(named.values_list("model", flat=True)))
     now = clock.now()
-    held = _in_force(list_prices({row.model, *fitting}), max(row.valid_from or now, now))
-    for model in (row.model, *sorted(fitting, key=lambda name: (-len(name), name))):
-        for tier in dict.fromkeys((row.service_tier, "")):
-            found = held.get(PriceKey(model, service_tier=tier))
-            if found is not None:
-                return found.rates
+    at = max(row.valid_from or now, now)
+    before = [row.replaces or _paid(row, charges, at), _paid(row, charges, at - _TOGETHER)]
+    return any(falls_by_more_than_half(rates, row.rates) for rates in before)
+
+
+def _paid(row: PriceProposal, charges: Charges, at: dt.datetime) -> Mapping[str, Any] | None:
+    """What is paid at an instant where a proposal is to hold: its own price, or the one in whose
+    place it comes: that of the whole day, in the plain tier, of a pattern."""
+    patterns = [name for name in charges if "*" in name and matches(name, row.model)]
+    patterns.sort(key=lambda name: (-len(name), name))
+    own, tier = key_of(row), row.service_tier
+    for name in (row.model, *patterns):
+        held = _in_force(charges.get(name, ()), at)
+        for key in (own, PriceKey(name, service_tier=tier), PriceKey(name)):
+            if key in held:
+                return held[key].rates
     return None
+
+
+def _by_name(prices: Iterable[ListedPrice]) -> Charges:
+    return {name: list(of_it) for name, of_it in groupby(prices, lambda one: one.model)}
 
 
 def _look_again(row: PriceProposal, now: dt.datetime) -> None:

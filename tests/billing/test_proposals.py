@@ -141,6 +141,22 @@ def test_a_new_price_in_the_place_of_a_wider_one_may_be_a_cut_too(
     assert [one.id for one in accept(dora, [draft.id])] == ([draft.id] if two else [])
 
 
+def test_a_deep_cut_in_small_pieces_needs_two_persons(loaded: Cast) -> None:
+    """What falls within 24 hours counts together, as what is credited does."""
+    dora, second = actor(loaded.dora), actor(person("eve", operator=True))
+    assert accept(dora, [draft_price(dora, PriceKey("a"), rates(50), valid_from=None).id]) == []
+    draft = draft_price(dora, PriceKey("a"), rates(49), valid_from=None)
+    assert [one.id for one in accept(dora, [draft.id])] == [draft.id]
+    assert accept(second, [draft.id]) == []
+    tomorrow = clock.now() + dt.timedelta(hours=25)
+    later = draft_price(dora, PriceKey("a"), rates(25), valid_from=tomorrow)
+    assert accept(dora, [later.id]) == []
+    next_to_it = draft_price(
+        dora, PriceKey("a"), rates(20), valid_from=tomorrow + dt.timedelta(seconds=1)
+    )
+    assert [one.id for one in accept(dora, [next_to_it.id])] == [next_to_it.id]
+
+
 def test_all_or_none_are_accepted(loaded: Cast) -> None:
     dora = actor(loaded.dora)
     good = draft_price(dora, PriceKey("a"), rates(90), valid_from=None)
