@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test import TransactionTestCase
 from django.utils import translation
 from hypothesis import settings as hypothesis_settings
 
@@ -67,12 +68,17 @@ def people(db: None) -> cast.Cast:
     return cast.assemble()
 
 
+def _empty(_: TransactionTestCase) -> None:
+    databases.empty()
+
+
 def pytest_configure() -> None:
     # Ten thousand tests and their modules live to the end: nothing of them is garbage, and looking
     # at them again and again takes longer than many of the tests.
     gc.disable()
     # Signing the cast in proves nothing about the strength of the hash.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    TransactionTestCase._fixture_teardown = _empty  # type: ignore[attr-defined]
     # Pages are tested without collecting static files: those are served from their source.
     settings.STATIC_ROOT = settings.BASE_DIR / "static"
     settings.STORAGES = {

@@ -6,14 +6,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import psycopg
+from django import db
 from psycopg.conninfo import make_conninfo
 
 ROOT = Path(__file__).parents[1]
 # The variable that names the run's migrated database, see tests/postgres.py.
 TEMPLATE = "WEIR_TEST_TEMPLATE"
+MADE_BY_MIGRATING = {"django_content_type", "auth_permission"}
 
 
 def admin() -> "psycopg.Connection[tuple[object, ...]]":
@@ -53,11 +56,36 @@ def own_database(word: str, *, of: str | None = None) -> Iterator[str]:
     name = f"{word}_{os.getpid()}_{secrets.token_hex(3)}"
     source = of or template()
     with admin() as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{source}"'.encode())
+        # Files that are copied cost a tenth of pages that go through the log one by one.
+        connection.execute(
+            f'CREATE DATABASE "{name}" TEMPLATE "{source}" STRATEGY file_copy'.encode()
+        )
     try:
         yield address(name)
     finally:
         drop_database(name)
+
+
+def empty() -> None:
+    """Take away what a test that commits has left in Django's database; to be called where Django
+    would flush, which costs thirty times more: it truncates tables that are empty, and makes the
+    content types and permissions again. Like it, it waits for who is still writing, and no trigger
+    forbids it."""
+    with db.connection.cursor() as cursor:
+        cursor.execute(_emptying())
+
+
+@cache
+def _emptying() -> str:
+    names = db.connection.introspection.django_table_names(only_existing=True)
+    tables = [f'"{name}"' for name in sorted(set(names) - MADE_BY_MIGRATING)]
+    deletes = " ".join(
+        f"IF EXISTS (SELECT FROM {table}) THEN DELETE FROM {table}; END IF;" for table in tables
+    )
+    return (
+        f"DO $$ BEGIN SET LOCAL session_replication_role = replica; LOCK TABLE {', '.join(tables)};"
+        f" {deletes} END $$"
+    )
 
 
 def drop_database(name: str) -> None:
