@@ -1,6 +1,7 @@
 """Web processes, forked from one that has imported what they need: that takes longer than most of
 what is asked of them. What reads the environment is imported behind the fork."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -13,7 +14,9 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
     ["uvicorn.main", "uvloop", "httptools", "gateway.relay.asgi", "django.core.asgi",
      "django.core.management", "django.db.backends.postgresql.base", "django.forms",
-     "django.template.loader", "psycopg_pool", __name__]
+     "django.template.loader", "django.test", "django.contrib.postgres.fields", "psycopg_pool",
+     "pydantic.types", "playground.rules.gathering", "playground.rules.schema",
+     "uvicorn.protocols.websockets.auto", __name__]
 )  # fmt: skip
 
 
@@ -48,6 +51,8 @@ class Forked:
 
 
 def _serve(arguments: list[str], environment: dict[str, str], log: Path) -> None:
+    # What was imported before the fork is looked through by no collection, and stays shared.
+    gc.freeze()
     os.environ.clear()
     os.environ.update(environment)
     with log.open("ab") as file:
