@@ -255,7 +255,7 @@ def _apply(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str
 def _pay(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str]:
     if top_up is None:
         return EventVerdict.REFUSED, "There is no such order."
-    if not top_up.checkout_id:
+    if not top_up.checkout_id and top_up.state in _UNPAID:
         # The processor was faster with its event than with its answer to us.
         return EventVerdict.WAITING, ""
     if top_up.state == TopUpState.PAID and top_up.payment_id == event.payment_id:

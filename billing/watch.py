@@ -130,6 +130,10 @@ def _order(setting: WalletSetting) -> None:
 
 def _charge(top_up: TopUp) -> bool:
     setting = WalletSetting.objects.get(organisation=top_up.organisation_id)
+    if not setting.auto_enabled:
+        unasked = TopUp.objects.filter(id=top_up.id, state=TopUpState.ORDERED, checkout_id="")
+        unasked.update(state=TopUpState.EXPIRED)
+        return False
     try:
         # No transaction is open meanwhile (I9); asked again, the processor charges once.
         payment_id = processor_named(top_up.processor).charge_kept_card(

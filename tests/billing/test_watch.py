@@ -147,6 +147,28 @@ def test_a_processor_that_is_down_is_asked_again(
     assert TopUp.objects.filter(automatic=True).count() == 1
 
 
+def test_what_was_ordered_is_not_charged_once_it_is_switched_off(
+    people: cast.Cast, bank: FakeProcessor, alice: Actor
+) -> None:
+    """The processor was down meanwhile. Was the card charged after all, operators hear of it."""
+    switched_on(people, bank, alice)
+    watch.fill_balances()
+    payment = TopUp.objects.get(automatic=True).checkout_id
+    TopUp.objects.filter(automatic=True).update(checkout_id="")  # its answer was lost
+    watch.set_automatic(
+        alice, people.acme, enabled=False, below_nano=30 * USD, amount_nano=50 * USD
+    )
+    taken_minor, asked = bank.taken_minor, len(bank.payments)
+    assert watch.fill_balances() == 0
+    assert TopUp.objects.get(automatic=True).state == "expired"
+    assert (bank.taken_minor, len(bank.payments)) == (taken_minor, asked)
+    event = bank.event("payment_intent.succeeded", bank.payments[payment])
+    assert deliver(bank, event) == "refused"
+    assert Fact.objects.filter(kind="payment.unmatched").count() == 1
+    assert balance(people.acme).available_nano == 25 * USD
+    assert_books_balance()
+
+
 def test_no_more_than_five_a_day(people: cast.Cast, bank: FakeProcessor, alice: Actor) -> None:
     switched_on(people, bank, alice)
     for _ in range(watch.AUTOMATIC_A_DAY):
