@@ -21,6 +21,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Sequence
 from typing import Final, Protocol
 from uuid import UUID
@@ -46,8 +47,10 @@ _RIDE_S: Final = 0.003
 _RIDE_WITH_MARKS_S: Final = 0.1
 # So many admissions go before the endings that wait.
 _FEW: Final = 4
-# From its bytes to its question a request takes some turns of the event loop.
-_TURNS: Final = 4
+# From its bytes to its question a request takes some turns of the event loop; a turn of a busy
+# process takes its time.
+_TURNS: Final = 16
+_TURNS_S: Final = 0.005
 # What another try may cure: serialization and deadlock, lack of resources, locks, cancelled
 # statements, an administrator's shutdown, a server that became read-only.
 _PASSING = ("40", "53", "55", "57", "25")
@@ -276,8 +279,9 @@ class Books:
     async def _let_others_run(self) -> None:
         """Who was admitted sends its request first, and who is about to ask is in the next batch:
         it costs everybody less the larger it is, and only what is ready is waited for."""
+        until = time.monotonic() + _TURNS_S
         for _ in range(_TURNS):
-            if len(self._asking) >= BATCH_MAX:
+            if len(self._asking) >= BATCH_MAX or time.monotonic() > until:
                 return
             await asyncio.sleep(0)
 
