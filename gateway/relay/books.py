@@ -22,6 +22,7 @@ import contextlib
 import logging
 import random
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final, Protocol
 from uuid import UUID
@@ -31,7 +32,7 @@ from gateway.relay import admission, settlement
 from gateway.relay.admission import Asked, Verdict
 from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane
 from gateway.relay.journal import Journal
-from gateway.relay.settlement import Marked, Resolved, Settled
+from gateway.relay.settlement import Late, Marked, Resolved, Settled
 from gateway.relay.spool import Spool, SpoolUnusable
 from usage.sql import Ending, Refusal
 
@@ -54,6 +55,7 @@ _TURNS_S: Final = 0.005
 # What another try may cure: serialization and deadlock, lack of resources, locks, cancelled
 # statements, an administrator's shutdown, a server that became read-only.
 _PASSING = ("40", "53", "55", "57", "25")
+_LOCKED: Final = "55P03"
 
 # How long a process that says no more that it lives is believed.
 LEASE_S: Final = 10
@@ -64,6 +66,7 @@ _LOOK_S: Final = 0.05
 _LOOKS: Final = 3
 
 _Waiting = tuple[Asked, "asyncio.Future[Verdict]"]
+_Part = tuple[list[_Waiting], list[Settled]]
 
 
 class Watched(Protocol):
@@ -88,6 +91,8 @@ class Books:
         self._spooled = 0
         self._spool_usable = True
         self._opened = False
+        # What dead processes kept in their spools, until the writer takes it up.
+        self._adopted: list[Settled] = []
         self._asking: list[_Waiting] = []
         self._endings: list[Settled] = []
         self._watched: set[Watched] = set()
@@ -96,6 +101,8 @@ class Books:
         self._kept_marks: dict[UUID, str] = {}
         self._looking: asyncio.TimerHandle | None = None
         self._looks = 0
+        # Attempts whose ending is written once more as late truth; until then the journal has it.
+        self._late: set[UUID] = set()
         # No hold without a lease: the first transaction says that the process lives.
         self._lease_due = lane.process_id is not None
         self._worker: asyncio.Task[None] | None = None
@@ -106,7 +113,7 @@ class Books:
     @property
     def ready(self) -> bool:
         """Whether new paid work can be taken: nothing waits on the disk, and more could."""
-        return self._spool_usable and not self._spooled
+        return self._spool_usable and not self._spooled and not self._adopted
 
     async def open_spool(self) -> None:
         """Make the spool if it is not there, and take up what dead processes left in theirs; later,
@@ -130,8 +137,7 @@ class Books:
         endings = [item for item in left if not isinstance(item, Marked)]
         if endings:
             log.warning("%d endings of a process that died are replayed", len(endings))
-        self._endings = endings + self._endings
-        self._spooled += len(endings)
+        self._adopted = endings
         # Later ones stand behind earlier ones.
         self._kept_marks = {item.attempt_id: item.meters for item in left if type(item) is Marked}
         self._marks = self._kept_marks | self._marks
@@ -244,7 +250,11 @@ class Books:
 
     async def _work(self) -> None:
         failed = stood_back = False
-        while self._asking or self._endings or (self._along and not failed):
+        while self._asking or self._endings or self._adopted or (self._along and not failed):
+            # Not while a batch is being written: the first endings are those that are in the spool.
+            self._endings = self._adopted + self._endings
+            self._spooled += len(self._adopted)
+            self._adopted = []
             asking, self._asking = self._asking[:BATCH_MAX], self._asking[BATCH_MAX:]
             # An ending lets a few admissions go before it, once. Beside many, a commit of its own
             # would cost more than they wait for it.
@@ -286,8 +296,14 @@ class Books:
             await asyncio.sleep(0)
 
     def _forget(self, written: Sequence[Settled]) -> None:
-        if self._journal is not None:
-            self._journal.forget(written)
+        if self._journal is None:
+            return
+        if not self._late:
+            self._journal.forget([item.attempt_id for item in written if type(item) is Resolved])
+            return
+        self._late.difference_update([item.attempt_id for item in written if type(item) is Late])
+        ended = [item.attempt_id for item in written if isinstance(item, Resolved | Late)]
+        self._journal.forget([attempt for attempt in ended if attempt not in self._late])
 
     async def _write_singly(self, endings: Sequence[Settled]) -> int:
         """Try each ending of a batch that failed by a defect once more; how many need no third try.
@@ -353,9 +369,12 @@ class Books:
         try:
             verdicts = await self._commit([asked for asked, _ in asking], endings)
         except DatabaseRefused as error:
-            if error.sqlstate.startswith(_PASSING):
+            if error.sqlstate == _LOCKED and (parts := _by_organisation(asking, endings)):
+                await self._write_each(parts, behind)
+            elif error.sqlstate.startswith(_PASSING):
                 raise
-            await self._write_apart(asking, endings, error)
+            else:
+                await self._write_apart(asking, endings, error)
             return
         again = []
         for (asked, future), verdict in zip(asking, verdicts, strict=True):
@@ -409,7 +428,9 @@ class Books:
         if marks and self._journal is not None:
             self._journal.forget_left(marks)
         if resolved and len(rows[1]) < len(resolved):
-            self._endings += settlement.late(resolved, rows[1])
+            late = settlement.late(resolved, rows[1])
+            self._endings += late
+            self._late.update(item.attempt_id for item in late)
         if not batch:
             return ()
         return admission.verdicts(rows[at])
@@ -428,6 +449,17 @@ class Books:
                 self._fail(waiting, error)
                 return
         self._asking[:0] = waiting
+
+    async def _write_each(self, parts: Sequence[_Part], behind: Sequence[Settled]) -> None:
+        """Somebody else holds the accounts of one organisation: the others need not wait for it."""
+        failed: Exception | None = None
+        for asking, endings in parts:
+            try:
+                await self._write(asking, endings, behind)
+            except (DatabaseAway, DatabaseRefused) as error:
+                failed = error
+        if failed is not None:
+            raise failed
 
     async def _write_apart(
         self, asking: Sequence[_Waiting], endings: Sequence[Settled], error: DatabaseRefused
@@ -492,6 +524,16 @@ class Books:
                 _ending("client_closed"),
             )
         )
+
+
+def _by_organisation(asking: Sequence[_Waiting], endings: Sequence[Settled]) -> Sequence[_Part]:
+    """A batch in the parts of its organisations; none where it is all of one."""
+    parts: defaultdict[UUID, _Part] = defaultdict(lambda: ([], []))
+    for waiting in asking:
+        parts[waiting[0].attempt.organisation_id][0].append(waiting)
+    for item in endings:
+        parts[item.organisation_id][1].append(item)
+    return list(parts.values()) if len(parts) > 1 else ()
 
 
 def _void(asked: Asked, kind: ErrorKind) -> Resolved:

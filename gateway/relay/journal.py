@@ -72,11 +72,10 @@ class Journal:
         """Keep how far a stream is, until its ending is noted, or forgotten."""
         self._write(attempt_id, line(Marked(attempt_id, meters)))
 
-    def forget(self, items: Iterable[Settled]) -> None:
-        """These are committed."""
-        for item in items:
-            if type(item) is Resolved:
-                self._release(item.attempt_id)
+    def forget(self, attempt_ids: Iterable[UUID]) -> None:
+        """The endings of these are committed."""
+        for attempt_id in attempt_ids:
+            self._release(attempt_id)
 
     def forget_left(self, marked: Iterable[UUID]) -> None:
         """These marks are committed; no ending takes those of dead processes away."""

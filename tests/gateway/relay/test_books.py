@@ -2,16 +2,21 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
+import psycopg
 import pytest
 import pytest_asyncio
 
 from gateway.relay import books as books_module
+from gateway.relay import database
 from gateway.relay.admission import Asked, Verdict
 from gateway.relay.books import BATCH_MAX, Books
-from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane
+from gateway.relay.database import DatabaseAway, DatabaseRefused, Lane, Row, Statement
+from gateway.relay.journal import Journal
 from gateway.relay.settlement import Resolved
+from gateway.relay.spool import Kept, read
 from lib.ids import new_id
 from tests.hub import Hub, Tenant
 from usage.sql import AttemptOpened, Ending
@@ -161,6 +166,68 @@ async def test_closed_lane_refuses_at_once(hub: Hub) -> None:
         await Books(lane).admit(asked(hub.tenant()))
     with pytest.raises(DatabaseAway):
         await lane.run([("SELECT 1", {})])
+    await lane.close()
+
+
+async def test_accounts_that_somebody_holds_keep_no_other_organisation_waiting(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I23: who waits for a lock in vain is asked to come again; the others of its batch go on."""
+    monkeypatch.setitem(database.SESSION, "lock_timeout", "50")
+    lane = Lane(hub.dsn, 2.0)
+    await lane.open()
+    books, held, free = Books(lane), hub.tenant(), hub.tenant()
+    mine, theirs = asked(held), asked(free)
+    await asyncio.gather(books.admit(mine), books.admit(theirs))
+    await books.join()
+    with psycopg.connect(hub.dsn) as other:
+        other.execute(
+            "SELECT 1 FROM billing_account WHERE organisation_id = %s FOR UPDATE",
+            [held.organisation_id],
+        )
+        books.settle(ended(mine))
+        books.settle(ended(theirs))
+        told: tuple[Verdict | BaseException, ...] = await asyncio.gather(
+            books.admit(asked(held)), books.admit(asked(free)), return_exceptions=True
+        )
+    assert isinstance(told[0], DatabaseRefused)
+    assert isinstance(told[1], Verdict)
+    assert told[1].word == "admitted"
+    await books.join()
+    assert [record_of(hub, one)["charge_nano"] for one in (mine, theirs)] == [10, 10]
+    assert hub.balance(held)["customer:held"] == 0
+    await lane.close()
+
+
+def in_first_slot(folder: Path) -> list[Kept]:
+    (file,) = folder.iterdir()
+    return read(file.read_bytes()[:2048])
+
+
+async def test_late_truth_is_in_the_journal_until_it_is_written(hub: Hub, tmp_path: Path) -> None:
+    """P1: a kill between an ending that came too late and its adjustment loses nothing."""
+    journal, kept = Journal(tmp_path, new_id()), list[bool]()
+    journal.open()
+
+    class Looking(Lane):
+        async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+            kept.append(bool(in_first_slot(tmp_path)))
+            return await super().run(statements)
+
+    lane = Looking(hub.dsn, 2.0)
+    await lane.open()
+    books, one = Books(lane, journal=journal), asked(hub.tenant())
+    await books.admit(one)
+    Books(lane).settle(ended(one, charge_nano=0), at_once=True)
+    query = "SELECT id FROM billing_hold WHERE id = %s AND state = 'open'"
+    while hub.rows(query, one.attempt.id):
+        await lane.run([("SELECT 1", {})])
+    kept.clear()
+    books.settle(ended(one))
+    await books.join()
+    assert kept == [True, True]
+    assert not in_first_slot(tmp_path)
+    journal.close()
     await lane.close()
 
 

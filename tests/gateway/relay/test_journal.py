@@ -21,7 +21,7 @@ journal.open()
 noted = endings(4)
 for item in noted:
     journal.note(item)
-journal.forget(noted[:1])
+journal.forget([noted[0].attempt_id])
 print(noted[1].attempt_id, noted[2].attempt_id, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -50,7 +50,7 @@ def test_a_killed_process_leaves_what_was_not_committed(tmp_path: Path) -> None:
     heir = opened(tmp_path)
     found = [item for item in heir.adopt() if isinstance(item, Resolved)]
     assert {str(item.attempt_id) for item in found} == set(killed.stdout.split())
-    heir.forget(found)
+    heir.forget([item.attempt_id for item in found])
     heir.close()
     assert list(tmp_path.iterdir()) == []
 
@@ -66,7 +66,7 @@ def test_a_mark_stands_until_its_ending_does(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     found = journal.adopt()
     assert same(found, [ended, Marked(running.attempt_id, '{"out_text":5}')])
-    journal.forget([ended])
+    journal.forget([ended.attempt_id])
     journal.close()
     heir = opened(tmp_path)
     assert heir.adopt() == found[1:]

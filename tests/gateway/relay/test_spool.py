@@ -2,7 +2,7 @@
 
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psycopg
@@ -16,7 +16,7 @@ from lib.ids import new_id
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask
 from tests.gateway.relay.clients import Clients
-from tests.gateway.relay.test_books import asked
+from tests.gateway.relay.test_books import asked, ended
 from tests.gateway.relay.test_life import backends
 from tests.hub import Hub
 from usage.sql import Ending, Refusal
@@ -124,6 +124,44 @@ async def test_without_a_spool_no_new_work_is_taken(hub: Hub, tmp_path: Path) ->
     assert books.ready
     assert (await books.admit(asked(hub.tenant()))).word == "admitted"
     await books.join()
+    books.close_spool()
+    await lane.close()
+
+
+async def test_a_spool_that_is_taken_up_beside_a_batch_is_emptied_behind_its_own(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a dead process left is on the disk until it is in the database."""
+    lane, place = Lane(hub.dsn, 2.0, new_id()), tmp_path / "spool"
+    await lane.open()
+    place.write_text("in the way")
+    books = Books(lane, Spool(place, new_id(), _BYTES_MAX))
+    writer, own, left = Books(lane), asked(hub.tenant()), asked(hub.tenant())
+    await writer.admit(own)
+    await writer.admit(left)
+    await writer.join()
+    await books.open_spool()
+    place.unlink()
+    dead = opened(place)
+    dead.append([ended(left)])
+    dead.close()
+    unwritten: list[int] = []
+
+    def clear(spool: Spool, clear: Callable[[Spool], None] = Spool.clear) -> None:
+        query = "SELECT id FROM billing_hold WHERE id = %s AND state = 'open'"
+        unwritten.append(len(hub.rows(query, left.attempt.id)))
+        clear(spool)
+
+    monkeypatch.setattr(Spool, "clear", clear)
+    with psycopg.connect(hub.dsn) as other:
+        other.execute(
+            "SELECT 1 FROM billing_account WHERE organisation_id = %s FOR UPDATE",
+            [own.attempt.organisation_id],
+        )
+        books.settle(ended(own), at_once=True)
+        await books.open_spool()
+    await books.join()
+    assert unwritten == [0]
     books.close_spool()
     await lane.close()
 
