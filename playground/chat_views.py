@@ -1,12 +1,12 @@
 """The list of conversations: search, names, folders, pins, archive, files."""
 
 import json
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.urls import Resolver404, resolve, reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
@@ -38,7 +38,7 @@ def chats(request: HttpRequest, actor: Actor) -> HttpResponse:
     asked = request.GET
     context = list_context(
         actor,
-        asked.get("open", ""),
+        _open_chat(request),
         asked.get("q", "").replace("\x00", "")[:200],
         archived="archived" in asked,
     )
@@ -89,7 +89,6 @@ def chat_rename(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "chat_id": id_text(conversation.id),
         "title": conversation.title,
         "slug": slug_of(actor),
-        "open_chat": request.GET.get("open", ""),
     }
     return render(request, "playground/_chat_rename.html", context)
 
@@ -117,7 +116,7 @@ def chat_menu(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "title_request": (
             id_text(conversation.title_request_id) if conversation.title_request_id else ""
         ),
-        "open_chat": request.GET.get("open", ""),
+        "open_chat": _open_chat(request),
         "folders": folders_of(actor),
     }
     return render(request, "playground/_chat_menu.html", context)
@@ -165,8 +164,18 @@ def _listed(request: HttpRequest, actor: Actor, conversation: Conversation | Non
     if not is_htmx(request):
         url = page.conversation_url(slug, id_text(conversation.id)) if conversation else None
         return redirect(url or reverse("playground", args=[slug]))
-    open_chat = request.POST.get("open", "")
+    open_chat = _open_chat(request)
     context = list_context(actor, open_chat) | {"slug": slug}
     if conversation is not None and id_text(conversation.id) == open_chat:
         context["renamed"] = conversation.title
     return render(request, "playground/_listed.html", context)
+
+
+def _open_chat(request: HttpRequest) -> str:
+    """The id of the conversation beside the list: htmx says at which address its page is."""
+    try:
+        shown = resolve(urlsplit(request.htmx.current_url_abs_path or "").path)  # type: ignore[attr-defined]
+    except Resolver404:
+        return ""
+    id = parse_id(shown.kwargs["id"]) if shown.url_name == "conversation" else None
+    return id_text(id) if id else ""
