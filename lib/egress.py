@@ -52,6 +52,7 @@ _NEVER: Final = tuple(
 _ENDS_IN_NUMBER: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)
 _HOST: Final = re.compile(r"[0-9a-z_-]+(?:\.[0-9a-z_-]+)*\.?", re.IGNORECASE)
 _AGENT: Final = "Weir"
+_REDIRECTS_MAX: Final = 3
 
 
 class EgressError(Exception):
@@ -179,7 +180,7 @@ def guarded_async_client(
     policy: EgressPolicy,
     *,
     schemes: Sequence[str],
-    resolver: Resolver,
+    resolver: Resolver = resolve,
 ) -> httpx.AsyncClient:
     """As `guarded_client`, for callers on an event loop."""
     transport = _GuardedAsyncTransport(_AsyncNetwork(policy, resolver), schemes)
@@ -253,22 +254,15 @@ class TooLarge(EgressError):
     """The other end has more than may be fetched."""
 
 
-async def fetched(
-    policy: EgressPolicy,
-    url: str,
-    *,
-    bytes_max: int,
-    redirects_max: int = 3,
-    resolver: Resolver = resolve,
-) -> Fetched:
+async def fetched(policy: EgressPolicy, url: str, *, bytes_max: int) -> Fetched:
     """What stands at a stranger's https address, wherever it leads; each stop is judged anew.
 
     Plain http is for hosts in the networks that the operator lists. The time is the caller's to
     limit. Raises EgressError.
     """
-    async with guarded_async_client(policy, schemes=("https", "http"), resolver=resolver) as client:
-        for _ in range(redirects_max + 1):
-            await asyncio.to_thread(check_scheme, policy, url, resolver)
+    async with guarded_async_client(policy, schemes=("https", "http")) as client:
+        for _ in range(_REDIRECTS_MAX + 1):
+            await asyncio.to_thread(check_scheme, policy, url)
             try:
                 async with client.stream("GET", url) as response:
                     if response.has_redirect_location:
@@ -283,15 +277,15 @@ async def fetched(
                     return Fetched(body, response.headers.get("content-type", ""))
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise EgressFailed("broken", type(error).__name__) from error
-    raise EgressFailed("broken", f"The address leads on more than {redirects_max} times.")
+    raise EgressFailed("broken", f"The address leads on more than {_REDIRECTS_MAX} times.")
 
 
-def check_scheme(policy: EgressPolicy, url: str, resolver: Resolver = resolve) -> None:
+def check_scheme(policy: EgressPolicy, url: str) -> None:
     """Refuse plain http but to hosts in networks that the operator lists. Raises EgressError."""
     if not url.lower().startswith("http://"):
         return
     host, port = host_and_port(url)
-    addresses = permitted_addresses(policy, host, port, resolver)
+    addresses = permitted_addresses(policy, host, port)
     if not all(policy.lists(address) for address in addresses):
         raise EgressDenied("The URL begins with http: expected https.")
 

@@ -107,7 +107,6 @@ def summary_context(conversation: Conversation, batch: Sequence[Run], slug: str)
         "ended": bool(batch) and all(run.ended_at is not None for run in batch),
         "total_nano": sum(one.charge_nano or 0 for one in found),
         "blind": blind,
-        "batch_id": id_text(batch[0].batch) if batch else "",
         "vote_url": reverse("vote", args=[slug, id_text(batch[0].batch)]) if batch else "",
         "diff_url": reverse("diff", args=[slug, id_text(conversation.id)]),
         "slug": slug,

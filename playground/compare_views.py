@@ -84,7 +84,6 @@ def compare_page(
         "refreshing": bool(running),
         "temporary": "tmp" in request.GET or "temporary" in request.POST,
         "addable": len(columns) < COLUMNS_MAX and conversation is None,
-        "removable": len(columns) > 2 and conversation is None,
         **context,
     }
     return render(request, "playground/compare.html", context)

@@ -9,14 +9,8 @@ from gateway.providers.models import Capabilities
 from lib.ids import id_text
 from playground.offer import capabilities_of_model
 from playground.presets import visible_presets
-from playground.rules.parameters import Parameter, Wrong, parameters_of
-from playground.rules.settings import (
-    TOOL_CHOICES,
-    Settings,
-    read_raw,
-    unknown_members,
-    write_json,
-)
+from playground.rules.parameters import Parameter, parameters_of
+from playground.rules.settings import TOOL_CHOICES, Settings, write_json
 from playground.rules.variables import names_in
 from playground.words import PARAMETERS
 
@@ -58,7 +52,6 @@ def panel_context(
              "own": preset.user_id == (actor.user.id if actor.user else None)}
             for preset in visible_presets(actor)
         ],
-        "passed_members": passed_members(form.get("raw", "")),
     }  # fmt: skip
 
 
@@ -73,15 +66,6 @@ def controls(capabilities: Capabilities, form: Mapping[str, str]) -> list[Contro
         )
         for one in parameters_of(capabilities)
     ]
-
-
-def passed_members(raw: str) -> tuple[str, ...]:
-    """What of a raw body goes on without us knowing it."""
-    try:
-        body = read_raw(raw)
-    except Wrong:
-        return ()
-    return unknown_members(body) if body else ()
 
 
 def form_of(settings: Settings) -> dict[str, str]:

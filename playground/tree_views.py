@@ -1,7 +1,5 @@
 """Messages as a tree: versions, edits, branches, deleted and had back."""
 
-from typing import Any
-
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
@@ -73,7 +71,7 @@ def message_save(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 def message_show(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     message = access_message(actor, id)
     show_version(message)
-    return _log(request, actor, message.conversation, focus=message.text_id)
+    return _log(request, actor, message.conversation)
 
 
 @organisation_page("playground.use")
@@ -156,12 +154,9 @@ def _go_to(request: HttpRequest, actor: Actor, conversation: Conversation) -> Ht
     return go_to(request, page.conversation_url(slug_of(actor), id_text(conversation.id)))
 
 
-def _log(
-    request: HttpRequest, actor: Actor, conversation: Conversation, focus: str = ""
-) -> HttpResponse:
+def _log(request: HttpRequest, actor: Actor, conversation: Conversation) -> HttpResponse:
     if not is_htmx(request):
         return _go_to(request, actor, conversation)
     conversation.refresh_from_db()
-    context: dict[str, Any] = log_context(actor, conversation)
-    context |= {"slug": slug_of(actor), "focus": focus}
+    context = log_context(actor, conversation) | {"slug": slug_of(actor)}
     return render(request, "playground/_log.html", context)

@@ -64,14 +64,15 @@ def check_layout(directory: Path) -> None:
         )
 
 
-def check_space(directory: Path, needed: int = FREE_BYTES_MIN) -> None:
+def check_space(directory: Path) -> None:
     found = os.statvfs(directory)
     free = found.f_bavail * found.f_frsize
-    if free < needed:
+    if free < FREE_BYTES_MIN:
         raise Refusal(
             Exit.NO_SPACE,
-            f"{directory} has {free // 1024**2} MB free, at least {needed // 1024**2} MB are "
-            "needed. Free some space, or put DATA_DIR on another disk.",
+            f"{directory} has {free // 1024**2} MB free, at least "
+            f"{FREE_BYTES_MIN // 1024**2} MB are needed. "
+            "Free some space, or put DATA_DIR on another disk.",
         )
 
 

@@ -45,6 +45,7 @@ USER = DATABASE = "weir"
 SOCKET_PATH_CHARACTERS_MAX = 103  # 104 on macOS with the closing zero, 108 on Linux
 PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")
 OPEN_FOLDER = Path("/var/lib/weir")
+_START_S, _STOP_S = 30, 10
 SETTINGS = {
     "max_connections": "100",
     "shared_buffers": "128MB",
@@ -166,10 +167,8 @@ def start(cluster: Cluster, output: int) -> "subprocess.Popen[bytes]":
     )
 
 
-def await_ready(
-    cluster: Cluster, process: "subprocess.Popen[bytes]", log: int, seconds: float = 30
-) -> None:
-    deadline = time.monotonic() + seconds
+def await_ready(cluster: Cluster, process: "subprocess.Popen[bytes]", log: int) -> None:
+    deadline = time.monotonic() + _START_S
     while not cluster.ready():
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=0.01)
@@ -178,13 +177,13 @@ def await_ready(
             raise PostgresError(f"PostgreSQL did not start:\n{words}")
 
 
-def stop(process: "subprocess.Popen[bytes]", seconds: float = 10) -> None:
-    """End in good order; at once when that takes longer than `seconds`."""
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """End in good order; at once when that takes too long."""
     for number in (signal.SIGINT, signal.SIGQUIT):
         if process.poll() is None:
             process.send_signal(number)
         try:
-            process.wait(timeout=seconds)
+            process.wait(timeout=_STOP_S)
         except subprocess.TimeoutExpired:
             continue
         return

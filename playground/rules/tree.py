@@ -41,15 +41,6 @@ class Tree:
         """A message and its siblings, oldest first."""
         return self._children.get(self._nodes[id].parent_id, [])
 
-    def under(self, id: UUID) -> list[UUID]:
-        """Everything under a message that is not deleted, parents first."""
-        found = []
-        waiting = list(self._children.get(id, ()))
-        while waiting:
-            found.append(waiting.pop(0))
-            waiting += self._children.get(found[-1], ())
-        return found
-
     def _up(self, leaf: UUID | None) -> list[UUID]:
         found: list[UUID] = []
         while leaf is not None:

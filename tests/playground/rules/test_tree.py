@@ -28,7 +28,6 @@ def test_versions_are_the_children_of_one_parent() -> None:
     forked = tree(*FORKED)
     assert forked.versions(id(5)) == [id(2), id(5)]
     assert forked.end_of(id(2)) == id(4)
-    assert forked.under(id(1)) == [id(2), id(5), id(3), id(6), id(4)]
 
 
 def test_what_is_deleted_hides_what_is_under_it() -> None:
