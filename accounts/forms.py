@@ -23,7 +23,7 @@ def _count(label: Any, hint: Any) -> forms.IntegerField:
         min_value=1,
         max_value=LIMIT_MAX,
         help_text=hint,
-        widget=forms.NumberInput(attrs={"class": "input", "inputmode": "numeric"}),
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )
 
 
@@ -33,9 +33,7 @@ def _words(label: Any, hint: Any) -> forms.CharField:
         required=False,
         max_length=4000,
         help_text=hint,
-        widget=forms.TextInput(
-            attrs={"class": "input", "spellcheck": "false", "autocomplete": "off"}
-        ),
+        widget=forms.TextInput(attrs={"spellcheck": "false", "autocomplete": "off"}),
     )
 
 
@@ -106,7 +104,6 @@ class KeyForm(LimitsForm):
         help_text=gettext_lazy("Where the key is used, for example web-prod."),
         widget=forms.TextInput(
             attrs={
-                "class": "input",
                 "autocomplete": "off",
                 "autofocus": True,
                 "spellcheck": "false",
@@ -123,7 +120,6 @@ class KeyForm(LimitsForm):
             "A key for model calls sees only its own usage. A management key does what your role "
             "allows and cannot call models."
         ),
-        widget=forms.Select(attrs={"class": "input"}),
     )
     models = forms.CharField(
         label=gettext_lazy("Models"),
@@ -133,7 +129,7 @@ class KeyForm(LimitsForm):
             "Names or patterns such as gpt-*, one per line. Empty = all models."
         ),
         widget=forms.Textarea(
-            attrs={"class": "input mono", "rows": 2, "spellcheck": "false", "autocomplete": "off"}
+            attrs={"class": "mono", "rows": 2, "spellcheck": "false", "autocomplete": "off"}
         ),
     )
     lifetime = forms.ChoiceField(
@@ -146,7 +142,6 @@ class KeyForm(LimitsForm):
             ("365", gettext_lazy("In a year")),
         ],
         required=False,
-        widget=forms.Select(attrs={"class": "input"}),
     )
 
     def clean_models(self) -> list[str]:
@@ -177,19 +172,18 @@ class RotationForm(forms.Form):
             ("0", gettext_lazy("No longer: it has leaked")),
         ],
         coerce=int,
-        widget=forms.Select(attrs={"class": "input", "autofocus": True}),
+        widget=forms.Select(attrs={"autofocus": True}),
     )
 
 
 class _Ours:
-    """Gives the fields of an allauth form our look: labels above, no words inside the box."""
+    """Leaves the words of an allauth form to its labels: none inside a field, none below."""
 
     fields: dict[str, forms.Field]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for field in self.fields.values():
-            field.widget.attrs["class"] = "input"
             field.widget.attrs.pop("placeholder", None)
             field.help_text = ""
 

@@ -16,7 +16,7 @@ class WebhookForm(forms.Form):
             "An https address of yours that answers with a status of 200 to 299."
         ),
         widget=forms.URLInput(
-            attrs={"class": "input mono", "autocomplete": "off", "spellcheck": "false"}
+            attrs={"class": "mono", "autocomplete": "off", "spellcheck": "false"}
         ),
     )
     kinds = forms.MultipleChoiceField(
