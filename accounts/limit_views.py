@@ -11,7 +11,7 @@ from accounts import keys
 from accounts.access import Actor, organisation_page, slug_of
 from accounts.forms import CountsForm
 from accounts.limits import Subject, limited_subject, limited_subjects
-from lib.htmx import go_to, in_dialog, render_part
+from lib.htmx import go_to, render_dialog, render_part
 
 
 @organisation_page("budgets.write")
@@ -32,14 +32,9 @@ def limit_change(request: HttpRequest, actor: Actor, scope: str, id: str) -> Htt
         keys.change_limits(actor, found.limited, **form.cleaned_data)
         messages.success(request, gettext("The limits are changed."))
         return go_to(request, "limits", slug_of(actor))
-    response = render_part(
-        request,
-        "accounts/limit.html",
-        "accounts/_limit.html",
-        {"form": form, "row": found},
-        status=422 if form.is_bound else 200,
+    return render_dialog(
+        request, "accounts/limit.html", {"form": form, "row": found}, refused=form.is_bound
     )
-    return in_dialog(response) if form.is_bound else response
 
 
 def _counts(found: Subject) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 from accounts import access, keys, signin
 from accounts.access import Actor, organisation_page, public
 from accounts.appearance import recall_appearance
-from lib.htmx import go_to, in_dialog, render_part
+from lib.htmx import go_to, render_dialog
 from lib.ids import id_text
 
 
@@ -47,11 +47,9 @@ def key_revoke(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
             messages.success(request, gettext("Key %(name)s is revoked.") % {"name": key.name})
             return go_to(request, "keys", key.organisation.slug)
         wrong = True
-    response = render_part(
+    return render_dialog(
         request,
         "accounts/key_revoke.html",
-        "accounts/_key_revoke.html",
         {"key": key, "id": id_text(key.id), "wrong": wrong},
-        status=422 if wrong else 200,
+        refused=wrong,
     )
-    return in_dialog(response) if wrong else response

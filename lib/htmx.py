@@ -20,16 +20,29 @@ def render_part(
     status: int = 200,
 ) -> HttpResponse:
     """Render `part` for a request of htmx, `page` (which includes it) for every other."""
-    htmx = getattr(request, "htmx", None)
-    wanted = part if htmx and not htmx.history_restore_request else page
-    return render(request, wanted, context, status=status)
+    return render(request, part if _wants_part(request) else page, context, status=status)
 
 
-def in_dialog(response: HttpResponse) -> HttpResponse:
-    """A refused form stays in the dialog that sent it, wherever its success would have gone."""
-    response["HX-Retarget"] = "#dialog"
-    response["HX-Reswap"] = "innerHTML"
+def render_dialog(
+    request: HttpRequest, template: str, context: dict[str, Any], *, refused: bool = False
+) -> HttpResponse:
+    """Render a template that extends `frame`: in the dialog of the page for a request of htmx, as a
+    page of its own for every other.
+
+    A refused form stays in the dialog that sent it, wherever its success would have gone.
+    """
+    frame = "dialog.html" if _wants_part(request) else "dialog_page.html"
+    status = 422 if refused else 200
+    response = render(request, template, {**context, "frame": frame}, status=status)
+    if refused:
+        response["HX-Retarget"] = "#dialog"
+        response["HX-Reswap"] = "innerHTML"
     return response
+
+
+def _wants_part(request: HttpRequest) -> bool:
+    htmx: Any = getattr(request, "htmx", None)
+    return bool(htmx) and not htmx.history_restore_request
 
 
 def see_other(to: str, *args: object) -> HttpResponse:

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, organisation_page, public, slug_of
 from accounts.models import User
-from lib.htmx import is_htmx, render_part
+from lib.htmx import is_htmx, render_dialog
 from lib.ids import id_text
 from playground import page, sharing
 from playground.conversations import access_conversation
@@ -60,7 +60,7 @@ def _dialog(
         "links": [(id_text(link.id), link) for link in sharing.links_of(actor, conversation)],
         "made_url": url,
     }
-    return render_part(request, "playground/share.html", "playground/_share.html", context)
+    return render_dialog(request, "playground/share.html", context)
 
 
 @public

@@ -19,7 +19,7 @@ from billing import budget_alerts, budgets, raises
 from billing.budgets import BudgetRefused, Standing
 from billing.models import Budget, RaiseState
 from lib import clock
-from lib.htmx import go_to, in_dialog, is_htmx, render_part, see_other
+from lib.htmx import go_to, is_htmx, render_dialog, render_part, see_other
 from notify.models import Delivery
 from usage import budgeting
 from usage.budget_forms import (
@@ -111,14 +111,7 @@ def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             messages.success(request, gettext("The budget is made and holds from now on."))
             return go_to(request, "budgets", slug_of(actor))
     context = {"form": form, **_choices(actor)}
-    response = render_part(
-        request,
-        "usage/budget_new.html",
-        "usage/_budget_new.html",
-        context,
-        status=422 if form.is_bound else 200,
-    )
-    return in_dialog(response) if form.is_bound else response
+    return render_dialog(request, "usage/budget_new.html", context, refused=form.is_bound)
 
 
 @organisation_page("budgets.write")
@@ -165,14 +158,7 @@ def budget_change(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
         "alerts": _alerts(budget),
         "may_write": access.scope_of(actor, "budgets.write") is not None,
     }
-    response = render_part(
-        request,
-        "usage/budget.html",
-        "usage/_budget.html",
-        context,
-        status=422 if form.is_bound else 200,
-    )
-    return in_dialog(response) if form.is_bound else response
+    return render_dialog(request, "usage/budget.html", context, refused=form.is_bound)
 
 
 @organisation_page("budgets.write")

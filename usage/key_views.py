@@ -20,7 +20,7 @@ from accounts.models import Key, KeyKind
 from billing import budgets
 from billing.models import Budget, BudgetScope
 from lib import clock
-from lib.htmx import go_to, in_dialog, render_part
+from lib.htmx import go_to, render_dialog, render_part
 from lib.ids import id_text, parse_id
 from lib.pagination import Page, page_after
 from lib.refusal import Refused
@@ -152,13 +152,7 @@ def key_create(request: HttpRequest, actor: Actor) -> HttpResponse:
         else:
             return _shown_once(request, key, text)
     context = {"form": form, "team": access.access_team(actor)}
-    return render_part(
-        request,
-        "accounts/key_new.html",
-        "accounts/_key_form.html",
-        context,
-        status=422 if form.is_bound else 200,
-    )
+    return render_dialog(request, "accounts/key_new.html", context, refused=form.is_bound)
 
 
 def _shown_once(
@@ -166,10 +160,9 @@ def _shown_once(
 ) -> HttpResponse:
     """The one answer that holds the key's text; nothing may keep it (`private, no-store`)."""
     path = "/api/v1/keys" if key.kind == KeyKind.MANAGEMENT else "/v1/models"
-    response = render_part(
+    response = render_dialog(
         request,
         "accounts/key_made.html",
-        "accounts/_key_made.html",
         {
             "key": key,
             "secret": text,
@@ -207,14 +200,12 @@ def key_edit(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
         else:
             messages.success(request, gettext("Key %(name)s is changed.") % {"name": data["name"]})
             return go_to(request, "keys", slug_of(actor))
-    response = render_part(
+    return render_dialog(
         request,
         "accounts/key_edit.html",
-        "accounts/_key_edit.html",
         {"form": form, "key": key, "id": id_text(key.id), "team": key.team},
-        status=422 if form.is_bound else 200,
+        refused=form.is_bound,
     )
-    return in_dialog(response) if form.is_bound else response
 
 
 @organisation_page("keys.write_own")
@@ -229,17 +220,16 @@ def key_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
             form.add_error(None, refused.message)
         else:
             return _shown_once(request, rotated, text, rotated=True)
-    return render_part(
+    return render_dialog(
         request,
         "accounts/key_rotate.html",
-        "accounts/_key_rotate.html",
         {
             "form": form,
             "key": key,
             "id": id_text(key.id),
             "former": access.living_former_secrets(key, clock.now()),
         },
-        status=422 if form.is_bound else 200,
+        refused=form.is_bound,
     )
 
 
