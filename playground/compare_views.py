@@ -11,19 +11,16 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_of, organisation_page, scope_of, slug_of
+from accounts.access import Actor, organisation_of, organisation_page, slug_of
 from lib.htmx import go_to, render_part
 from lib.ids import id_text
 from playground import compare, page
-from playground.chips import chips
-from playground.contexts import keys_context, list_context
+from playground.contexts import desk_context
 from playground.conversations import access_batch, access_conversation, access_message
 from playground.events import SoFar
 from playground.models import Conversation, Message, Run, RunState
 from playground.offer import chat_models
-from playground.panel import PANES, form_of, panel_context
 from playground.rules.compare import word_difference
-from playground.rules.settings import Settings
 from playground.turns import COLUMNS_MAX, written_so_far
 
 
@@ -59,30 +56,20 @@ def compare_page(
     found = [(run, written_so_far(run)) for run in batch if run.state == RunState.RUNNING]
     written = {run.id: so_far for run, so_far in found if so_far is not None}
     running = [run for run in batch if run.id in written]
-    form = context.pop("form", None)
-    if form is None:
-        form = form_of(Settings.from_stored(conversation.settings)) if conversation else {}
-    pane = request.GET.get("panel", "")
     summary = compare.summary_context(conversation, batch, slug) if conversation else {}
+    first = columns[0]["model"] if columns else ""
     blind = bool(summary.get("blind")) or bool(context.get("blind_asked"))
     context = {
         **page.composer_context(slug, conversation, running[0] if running else None),
-        **list_context(actor, id_text(conversation.id) if conversation else ""),
-        **panel_context(actor, columns[0]["model"] if columns else "", form),
+        **desk_context(request, actor, conversation, first, gettext("Compare")),
         **summary,
-        **keys_context(actor),
-        "chips": chips(actor, context.get("file_ids", [])),
         "models": chat_models(organisation_of(actor)),
-        "conversation": conversation,
         "columns": _columns(conversation, columns, slug, batch, written, blind=blind),
         "turns": _turns(conversation),
         "events_url": _events_url(batch, written, slug),
         "stops_unwatched": any(run.unwatched_ms is not None for run in running),
         "blind_asked": blind,
-        "pane": pane if pane in PANES else "",
-        "may_send": scope_of(actor, "playground.use") is not None,
         "refreshing": bool(running),
-        "temporary": "tmp" in request.GET or "temporary" in request.POST,
         "addable": len(columns) < COLUMNS_MAX and conversation is None,
         **context,
     }

@@ -1,12 +1,16 @@
 """What several pages of the playground show: the log, the list of conversations, the models."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from accounts.access import Actor, organisation_of, person_of, slug_of
+from django.http import HttpRequest
+
+from accounts.access import Actor, organisation_of, person_of, scope_of, slug_of
 from lib.ids import id_text, parse_id
 from playground import page
+from playground.chips import chips
 from playground.conversations import (
     being_named,
     chats_shown,
@@ -17,7 +21,9 @@ from playground.conversations import (
 )
 from playground.models import Conversation, Message, RunState
 from playground.offer import chat_models
+from playground.panel import PANES, form_of, panel_context
 from playground.preferences import preference_of
+from playground.rules.settings import Settings
 from playground.rules.shortcuts import code_of, laid
 from playground.turns import written_so_far
 from playground.words import SHORTCUTS
@@ -74,6 +80,33 @@ def list_context(
         "open_chat": open_chat,
         "search": search,
         "archived": archived,
+    }
+
+
+def desk_context(
+    request: HttpRequest,
+    actor: Actor,
+    conversation: Conversation | None,
+    model: str,
+    name: str,
+    form: Mapping[str, str] | None = None,
+    file_ids: Sequence[str] = (),
+) -> dict[str, Any]:
+    """What stands around every log: list, panel, files, keys. `name` is what the page is called
+    without a conversation; `form` has the words of the panel, None for the conversation's own."""
+    if form is None:
+        form = form_of(Settings.from_stored(conversation.settings)) if conversation else {}
+    pane = request.GET.get("panel", "")
+    return {
+        **list_context(actor, id_text(conversation.id) if conversation else ""),
+        **panel_context(actor, model, form),
+        **keys_context(actor),
+        "chips": chips(actor, file_ids),
+        "conversation": conversation,
+        "chat_title": conversation.title if conversation else name,
+        "pane": pane if pane in PANES else "",
+        "may_send": scope_of(actor, "playground.use") is not None,
+        "temporary": "tmp" in request.GET or "temporary" in request.POST,
     }
 
 

@@ -10,9 +10,9 @@ from django.http import (
     StreamingHttpResponse,
 )
 from django.shortcuts import render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from accounts import access
 from accounts.access import Actor, organisation_page, slug_of
 from gateway.relay.call import Outcome
 from lib.htmx import go_to, is_htmx, see_other
@@ -25,7 +25,7 @@ from playground.compare_views import compare_page
 from playground.contexts import (
     SHOWN_AT_ONCE,
     articles_of,
-    keys_context,
+    desk_context,
     list_context,
     log_context,
     models_context,
@@ -43,7 +43,7 @@ from playground.conversations import (
 )
 from playground.database import in_database
 from playground.models import Conversation, Run, RunState
-from playground.panel import PANES, form_of, panel_context
+from playground.panel import form_of
 from playground.presets import access_preset
 from playground.prompts import find_version
 from playground.relaying import relay_of
@@ -275,29 +275,26 @@ def _page(
     status: int = 200,
     form: dict[str, str] | None = None,
 ) -> HttpResponse:
-    slug = slug_of(actor)
     shown = log_context(actor, conversation, request.GET.get("msg", ""))
     # Looked at last, as after a Send.
-    listed = list_context(actor, id_text(conversation.id) if conversation else "")
-    run = listed["running_chats"].get(conversation.id) if conversation else None
     chosen = context.pop("asked_model", "") or (conversation.model if conversation else "")
     models = models_context(actor, chosen)
-    if form is None:
-        form = form_of(Settings.from_stored(conversation.settings)) if conversation else {}
-    pane = request.GET.get("panel", "")
+    desk = desk_context(
+        request,
+        actor,
+        conversation,
+        models["chosen_model"],
+        gettext("Playground"),
+        form,
+        context.get("file_ids", []),
+    )
+    run = desk["running_chats"].get(conversation.id) if conversation else None
     context = {
-        **page.composer_context(slug, conversation, run),
+        **page.composer_context(slug_of(actor), conversation, run),
         **models,
-        **listed,
-        **panel_context(actor, models["chosen_model"], form),
-        "chips": chips(actor, context.get("file_ids", [])),
+        **desk,
         **shown,
-        **keys_context(actor),
-        "conversation": conversation,
-        "pane": pane if pane in PANES else "",
-        "may_send": access.scope_of(actor, "playground.use") is not None,
         "refreshing": run is not None,
-        "temporary": "tmp" in request.GET or "temporary" in request.POST,
         **context,
     }
     return render(request, "playground/page.html", context, status=status)
