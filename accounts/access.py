@@ -131,18 +131,16 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
     and async views; an async one holds no database connection while it streams.
     """
 
-    def enter(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
+    def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
         slug = kwargs.pop("o")
-        if not isinstance(request.user, User):
-            return sign_in_first(request)
         organisation = Organisation.objects.filter(slug=slug).first()
-        membership = Membership.objects.filter(user=request.user, organisation=organisation).first()
+        membership = Membership.objects.filter(user=user, organisation=organisation).first()
         # An operator may look in without being a member, as far as the table says.
-        if organisation is None or (membership is None and not request.user.operator):
+        if organisation is None or (membership is None and not user.operator):
             raise Http404
         if request.session.get(LAST_ORGANISATION) != slug:
             request.session[LAST_ORGANISATION] = slug
-        actor = _person(request.user, organisation, membership)
+        actor = _person(user, organisation, membership)
         request.actor = actor  # type: ignore[attr-defined]
         require(actor, action)
         return actor
@@ -153,10 +151,8 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
 def session_page(action: roles.Action) -> Callable[[View], View]:
     """Guard an address without an organisation: the one whose page the session saw last."""
 
-    def enter(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
-        if not isinstance(request.user, User):
-            return sign_in_first(request)
-        actor = session_actor(request, request.user)
+    def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
+        actor = session_actor(request, user)
         if actor is None or actor.organisation is None:
             raise Http404
         require(actor, action)
@@ -168,14 +164,12 @@ def session_page(action: roles.Action) -> Callable[[View], View]:
 def operator_page(action: roles.Action) -> Callable[[View], View]:
     """Guard a view of the installation (``/admin/…``): for everybody else it does not exist."""
 
-    def enter(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
-        if not isinstance(request.user, User):
-            return sign_in_first(request)
-        if not request.user.operator:
+    def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
+        if not user.operator:
             raise Http404
         # The way back to the organisation seen last stays in the shell.
-        last = last_membership(request, request.user)
-        actor = _person(request.user, last.organisation if last else None, last)
+        last = last_membership(request, user)
+        actor = _person(user, last.organisation if last else None, last)
         request.actor = actor  # type: ignore[attr-defined]
         require(actor, action)
         return actor
@@ -186,10 +180,8 @@ def operator_page(action: roles.Action) -> Callable[[View], View]:
 def signed_in_view(view: View) -> View:
     """Guard a ready-made view of one's own account, which takes no actor."""
 
-    def enter(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
-        if not isinstance(request.user, User):
-            return sign_in_first(request)
-        return _person(request.user, None, None)
+    def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
+        return _person(user, None, None)
 
     @wraps(view)
     def without_actor(request: HttpRequest, actor: Actor, **kwargs: Any) -> HttpResponseBase:
@@ -229,7 +221,7 @@ def _marked(view: View, access_class: str) -> View:
 
 
 def _guard(
-    access_class: str, enter: Callable[[HttpRequest, dict[str, Any]], Actor | HttpResponseBase]
+    access_class: str, enter: Callable[[HttpRequest, User, dict[str, Any]], Actor]
 ) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         guarded: View
@@ -237,7 +229,7 @@ def _guard(
 
             @wraps(view)
             async def guarded_async(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
-                entered = await sync_to_async(enter_and_let_go)(request, kwargs)
+                entered = await sync_to_async(signed_in_and_let_go)(request, kwargs)
                 if isinstance(entered, Actor):
                     entered = cast(HttpResponseBase, await view(request, entered, **kwargs))
                 return _private(entered)
@@ -247,7 +239,7 @@ def _guard(
 
             @wraps(view)
             def guarded_sync(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
-                entered = enter(request, kwargs)
+                entered = signed_in(request, kwargs)
                 if isinstance(entered, Actor):
                     entered = cast(HttpResponseBase, view(request, entered, **kwargs))
                 return _private(entered)
@@ -255,9 +247,16 @@ def _guard(
             guarded = guarded_sync
         return _marked(guarded, access_class)
 
-    def enter_and_let_go(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
+    def signed_in(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
+        if not isinstance(request.user, User):
+            return sign_in_first(request)
+        return enter(request, request.user, kwargs)
+
+    def signed_in_and_let_go(
+        request: HttpRequest, kwargs: dict[str, Any]
+    ) -> Actor | HttpResponseBase:
         try:
-            return enter(request, kwargs)
+            return signed_in(request, kwargs)
         finally:
             # The connection of this thread goes back to the pool before the view streams.
             close_old_connections()

@@ -57,8 +57,10 @@ on("click", (event) => {
   } else if ((found = hit("[data-dialog]")) && $(found.dataset.dialog)) {
     event.preventDefault();
     open($(found.dataset.dialog));
-  } else if ((found = hit("[data-dialog-close]"))) found.closest("dialog")?.close();
-  else if ((found = hit("[data-copy], [data-copy-text]"))) copy(found);
+  } else if ((found = hit("dialog [data-dialog-close]"))) {
+    event.preventDefault(); // a link leads back where the form is a page of its own
+    found.closest("dialog").close();
+  } else if ((found = hit("[data-copy], [data-copy-text]"))) copy(found);
   else if ((found = hit("[data-wrap-toggle]"))) {
     found.setAttribute("aria-pressed", found.closest(".code").toggleAttribute("data-wrap"));
   } else if ((found = hit("[data-theme-set]"))) setTheme(found);
