@@ -10,7 +10,7 @@ it, never prompts, and makes no keys.
 """
 
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final, Literal, cast, get_args
 
 Role = Literal["owner", "admin", "billing", "developer", "viewer", "operator"]
 Action = Literal[
@@ -46,82 +46,45 @@ Action = Literal[
 Scope = Literal["own", "all"]
 
 # Rows and columns are those of the isolation matrix and of the site map; where both are silent the
-# stricter reading holds.
+# stricter reading holds. `playground.write` is what holds for everybody's playground.
+_ROWS: Final[dict[Action, str]] = {
+    #                     owner admin billing developer viewer operator
+    "keys.read":         "all   all   all     own       -      all",
+    "keys.write":        "all   all   -       -         -      -",
+    "keys.write_own":    "own   own   -       own       -      -",
+    "usage.read":        "all   all   all     own       all    all",
+    "requests.read":     "all   all   all     own       all    all",
+    "balance.read":      "all   all   all     -         -      all",
+    "budgets.read":      "all   all   all     own       -      all",
+    "budgets.write":     "all   all   -       -         -      -",
+    "budgets.ask":       "all   all   -       own       -      -",
+    "wallet.write":      "all   -     all     -         -      -",
+    "topups.read":       "all   all   all     -         -      all",
+    "topups.write":      "all   -     all     -         -      -",
+    "codes.redeem":      "all   all   all     all       -      -",
+    "codes.read":        "-     -     -       -         -      all",
+    "codes.write":       "-     -     -       -         -      all",
+    "credits.read":      "-     -     -       -         -      all",
+    "credits.write":     "-     -     -       -         -      all",
+    "webhooks.read":     "all   all   -       -         -      all",
+    "webhooks.write":    "all   all   -       -         -      -",
+    "playground.use":    "own   own   -       own       -      -",
+    "playground.read":   "own   own   own     own       own    -",
+    "playground.write":  "all   all   -       -         -      -",
+    "prompts.read":      "all   all   all     all       all    -",
+    "channels.read":     "-     -     -       -         -      all",
+    "channels.test":     "-     -     -       -         -      all",
+    "channels.write":    "-     -     -       -         -      all",
+    "models.read":       "all   all   all     all       all    all",
+    "prices.write":      "-     -     -       -         -      all",
+}  # fmt: skip
 TABLE: Final[dict[Action, dict[Role, Scope]]] = {
-    "keys.read": {
-        "owner": "all",
-        "admin": "all",
-        "billing": "all",
-        "developer": "own",
-        "operator": "all",
-    },
-    "keys.write": {"owner": "all", "admin": "all"},
-    "keys.write_own": {"owner": "own", "admin": "own", "developer": "own"},
-    "usage.read": {
-        "owner": "all",
-        "admin": "all",
-        "billing": "all",
-        "developer": "own",
-        "viewer": "all",
-        "operator": "all",
-    },
-    "requests.read": {
-        "owner": "all",
-        "admin": "all",
-        "billing": "all",
-        "developer": "own",
-        "viewer": "all",
-        "operator": "all",
-    },
-    "balance.read": {"owner": "all", "admin": "all", "billing": "all", "operator": "all"},
-    "budgets.read": {
-        "owner": "all",
-        "admin": "all",
-        "billing": "all",
-        "developer": "own",
-        "operator": "all",
-    },
-    "budgets.write": {"owner": "all", "admin": "all"},
-    "budgets.ask": {"owner": "all", "admin": "all", "developer": "own"},
-    "wallet.write": {"owner": "all", "billing": "all"},
-    "topups.read": {"owner": "all", "admin": "all", "billing": "all", "operator": "all"},
-    "topups.write": {"owner": "all", "billing": "all"},
-    "codes.redeem": {"owner": "all", "admin": "all", "billing": "all", "developer": "all"},
-    "codes.read": {"operator": "all"},
-    "codes.write": {"operator": "all"},
-    "credits.read": {"operator": "all"},
-    "credits.write": {"operator": "all"},
-    "webhooks.read": {"owner": "all", "admin": "all", "operator": "all"},
-    "webhooks.write": {"owner": "all", "admin": "all"},
-    "playground.use": {"owner": "own", "admin": "own", "developer": "own"},
-    "playground.read": {
-        "owner": "own",
-        "admin": "own",
-        "billing": "own",
-        "developer": "own",
-        "viewer": "own",
-    },
-    # What holds for everybody's playground.
-    "playground.write": {"owner": "all", "admin": "all"},
-    "prompts.read": {
-        "owner": "all",
-        "admin": "all",
-        "billing": "all",
-        "developer": "all",
-        "viewer": "all",
-    },
-    "channels.read": {"operator": "all"},
-    "channels.test": {"operator": "all"},
-    "channels.write": {"operator": "all"},
-    "models.read": {
-        "owner": "all",
-        "admin": "all",
-        "billing": "all",
-        "developer": "all",
-        "viewer": "all",
-        "operator": "all",
-    },
-    "prices.write": {"operator": "all"},
+    action: {
+        role: cast(Scope, scope)
+        for role, scope in zip(get_args(Role), row.split(), strict=True)
+        if scope != "-"
+    }
+    for action, row in _ROWS.items()
 }
 
 
