@@ -29,22 +29,11 @@ from lib import clock
 from lib.ids import id_text, new_id
 from playground.models import Conversation, Message, MessageRole, Run, RunState
 from tests.cast import Cast, make_key, member, signed_in
+from tests.house.test_style import ROOMS, ROOT
 from tests.usage.rows import admit, credit, happen, price_version, refuse
 from usage.rollups import replace_all
 from usage.zones import ZONES
 
-ROOT = Path(__file__).parents[2]
-ROOMS = (
-    "config",
-    "playground",
-    "gateway",
-    "usage",
-    "billing",
-    "notify",
-    "accounts",
-    "outbox",
-    "lib",
-)
 CHINESE = ROOT / "locale/zh_Hans/LC_MESSAGES/django.po"
 COMPILE = ".venv/bin/pybabel compile -d locale -D django"
 CALLS: Final = ("gettext", "gettext_lazy", "gettext_noop", "ngettext", "pgettext", "pgettext_lazy",
