@@ -276,9 +276,9 @@ def _page(
     form: dict[str, str] | None = None,
 ) -> HttpResponse:
     shown = log_context(actor, conversation, request.GET.get("msg", ""))
-    # Looked at last, as after a Send.
     chosen = context.pop("asked_model", "") or (conversation.model if conversation else "")
     models = models_context(actor, chosen)
+    # The runs are looked at last, as after a Send.
     desk = desk_context(
         request,
         actor,
@@ -294,7 +294,8 @@ def _page(
         **models,
         **desk,
         **shown,
-        "refreshing": run is not None,
+        # By what is shown: it may have ended since.
+        "refreshing": any(article.get("running") for article in shown["articles"]),
         **context,
     }
     return render(request, "playground/page.html", context, status=status)
