@@ -654,11 +654,11 @@ class PriceProposal(models.Model):
     decided_at = models.DateTimeField(null=True)
 
     class Meta:
-        ordering = ["model", "kind", "channel", "service_tier", "hours"]
+        ordering = ["model", "kind", "channel", "service_tier", "hours", "id"]
         constraints = [
             models.UniqueConstraint(
                 fields=["model", "kind", "channel", "service_tier", "hours", "source"],
-                condition=models.Q(state__in=["open", "second"]),
+                condition=models.Q(state__in=["open", "second"]) & ~models.Q(source="draft"),
                 name="proposal_open_once",
             )
         ]

@@ -5,14 +5,15 @@ falls by more than half, a second person must accept it too (promises.md, "Opera
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.access import Actor
@@ -26,6 +27,7 @@ from billing.prices import (
     end_price,
     key_of,
     list_prices,
+    remove_price,
     set_price,
 )
 from billing.rules import pricing
@@ -132,18 +134,18 @@ def draft_price(
     valid_from: dt.datetime | None,
     note: str = "",
 ) -> PriceProposal:
-    """Write a draft of a new version; a draft of the same price that waits is replaced.
+    """Write a draft of a new version; others of the same price may stand beside it.
 
-    `valid_from` None = from the acceptance on. PriceRefused for what cannot be charged.
+    `valid_from` None = from the acceptance on. PriceRefused for what cannot be charged, and for a
+    beginning in the past.
     """
     check_key(key)
+    _refuse_past(key, valid_from, clock.now())
     try:
         pricing.PriceVersion.from_stored(rates)
     except (pricing.PriceInvalid, MeterUnknown) as error:
         raise PriceRefused(str(error)) from error
     with transaction.atomic():
-        mine = {**key._asdict(), "source": DRAFT, "state__in": WAITING}
-        PriceProposal.objects.filter(**mine).delete()
         there = _in_force(list_prices([key.model], kind=key.kind), valid_from or clock.now())
         draft = _proposal(key, dict(rates), there.get(key), DRAFT)
         draft.valid_from, draft.note, draft.made_by = valid_from, note, actor.user
@@ -152,10 +154,14 @@ def draft_price(
     return draft
 
 
-def accept(actor: Actor, proposal_ids: Sequence[UUID]) -> list[PriceProposal]:
+def accept(
+    actor: Actor, proposal_ids: Sequence[UUID], *, replacing: Collection[int] = ()
+) -> list[PriceProposal]:
     """Make versions of proposals, all or none; those that still wait for a second person.
 
-    PriceRefused when one of them cannot be, or is decided already.
+    A version that is planned for later stays, and the new one ends where it begins; one that is
+    planned for the same moment gives way only if its id is among `replacing`. PriceRefused when one
+    of the proposals cannot be, or is decided already.
     """
     now = clock.now()
     waiting: list[PriceProposal] = []
@@ -164,6 +170,8 @@ def accept(actor: Actor, proposal_ids: Sequence[UUID]) -> list[PriceProposal]:
         for row in rows.order_by("model", "service_tier", "hours"):
             if row.state not in WAITING:
                 raise PriceRefused(f"The proposal for {row.model} is decided already.")
+            _refuse_past(key_of(row), row.valid_from, now)
+            _refuse_unseen(row, replacing)
             _look_again(row, now)
             if needs_two(row) and not _second_of(actor, row):
                 _wait_for_second(actor, row)
@@ -261,18 +269,73 @@ def _wait_for_second(actor: Actor, row: PriceProposal) -> None:
 
 
 def _apply(actor: Actor, row: PriceProposal, now: dt.datetime) -> None:
-    key, valid_from = key_of(row), max(row.valid_from or now, now)
-    there = PriceVersion.objects.filter(
-        **{f"price__{name}": value for name, value in key._asdict().items()}
-    )
-    # What was to come of the same price gives way to what is accepted now.
-    there.filter(valid_from__gte=valid_from).delete()
+    key, valid_from = key_of(row), row.valid_from or now
+    there = PriceVersion.objects.filter(**_of_price(row))
+    # What the shipped list says from then on gives way, and so does what was seen to be replaced.
+    there.filter(source__startswith=CATALOGUE, valid_from__gte=valid_from).delete()
+    for version in there.filter(valid_from=valid_from).select_related("price"):
+        remove_price(actor, version)
     if row.rates is None:
-        for version in there.filter(valid_to=None).select_related("price"):
+        ending = Q(valid_to=None) | Q(valid_to__gt=valid_from)
+        for version in there.filter(ending, valid_from__lt=valid_from).select_related("price"):
             end_price(actor, version, valid_from)
     else:
-        set_price(actor, key, valid_from, row.rates, source=_version_source(row))
+        later = planned_after(row, valid_from)
+        set_price(
+            actor,
+            key,
+            valid_from,
+            row.rates,
+            source=_version_source(row),
+            valid_to=later.valid_from if later else None,
+        )
     _decide(actor, row, ProposalState.ACCEPTED)
+
+
+def planned_at(row: PriceProposal) -> PriceVersion | None:
+    """The planned version that begins when a proposal does, and that it would replace."""
+    return _planned(row).filter(valid_from=row.valid_from).first() if row.valid_from else None
+
+
+def planned_after(row: PriceProposal, at: dt.datetime) -> PriceVersion | None:
+    """The planned version of the same price at which a proposal ends that begins at an instant."""
+    return _planned(row).filter(valid_from__gt=at).order_by("valid_from").first()
+
+
+def _planned(row: PriceProposal) -> QuerySet[PriceVersion]:
+    return PriceVersion.objects.filter(**_of_price(row)).exclude(source__startswith=CATALOGUE)
+
+
+def _of_price(row: PriceProposal) -> dict[str, str]:
+    return {f"price__{name}": value for name, value in key_of(row)._asdict().items()}
+
+
+def _refuse_past(key: PriceKey, valid_from: dt.datetime | None, now: dt.datetime) -> None:
+    # I11: what was charged stays; a draft that waited too long is no exception.
+    if valid_from is not None and valid_from < now:
+        raise PriceRefused(
+            gettext(
+                "The price of %(model)s may not begin in the past, and %(at)s is over. Choose a "
+                "later beginning, or none: it then begins when it is published."
+            )
+            % {"model": key.model, "at": _moment(valid_from)}
+        )
+
+
+def _refuse_unseen(row: PriceProposal, replacing: Collection[int]) -> None:
+    there = planned_at(row)
+    if there is not None and there.id not in replacing:
+        raise PriceRefused(
+            gettext(
+                "This draft for %(model)s begins at %(at)s, and so does version #%(id)s, which is "
+                "planned already. Publish it in the place of #%(id)s, or choose another beginning."
+            )
+            % {"model": row.model, "at": _moment(there.valid_from), "id": there.id}
+        )
+
+
+def _moment(at: dt.datetime) -> str:
+    return f"{at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _version_source(row: PriceProposal) -> str:

@@ -49,7 +49,7 @@ class TierIn(Schema):
 
 
 class ProposalIn(Schema):
-    """A new version of a price. One of the same price that waits is replaced."""
+    """A new version of a price. It may stand beside others of the same price."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -201,8 +201,8 @@ def show_proposal(request: HttpRequest, id: str) -> ProposalOut:
 
 @router.post("/price-proposals/{id}/accept", response=ProposalOut, summary="Accept a price")
 def accept_proposal(request: HttpRequest, id: str) -> ProposalOut:
-    """It becomes a version; where a rate falls by more than half, once a second operator has
-    accepted it too."""
+    """It becomes a version, until the next one that is planned; where a rate falls by more than
+    half, once a second operator has accepted it too."""
     actor = access.actor_of(request)
     accept(actor, [access_proposal(actor, id).id])
     return _proposal(access_proposal(actor, id))

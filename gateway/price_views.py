@@ -2,16 +2,19 @@
 (W73, W74), for organisations the book as they pay it (W45)."""
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
@@ -34,6 +37,8 @@ from billing.proposals import (
     ignore,
     list_proposals,
     listed,
+    planned_after,
+    planned_at,
 )
 from billing.rules.changes import RateChange
 from billing.rules.conditions import PriceKey
@@ -47,6 +52,7 @@ from gateway.access import (
     access_proposal,
     visible_plans,
     visible_previews,
+    visible_proposals,
 )
 from gateway.calculator import calculated_context
 from gateway.models import PreviewState, PricePreview
@@ -76,6 +82,7 @@ from lib.ids import id_text
 
 _PAGE = 50
 _MAIN = ("in_text", "in_cache_read", "out_text")
+_VERSION = re.compile(r"[0-9]{1,18}\Z")
 
 
 # The operator's price book -----------------------------------------------------------------------
@@ -245,16 +252,26 @@ def proposals(request: HttpRequest, actor: Actor) -> HttpResponse:
 @operator_page("models.read")
 @require_safe
 def proposal(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    return _proposal_page(request, actor, id)
+
+
+def _proposal_page(
+    request: HttpRequest, actor: Actor, id: str, *, refused: str = "", status: int = 200
+) -> HttpResponse:
     one = listed(access_proposal(actor, id))
+    waits = one.row.state in (ProposalState.OPEN, ProposalState.SECOND)
     context = {
         **_nav("proposals"),
         **_proposal_row(one),
         "rates": shown_rates(one.row.rates) if one.row.rates else [],
-        "waits": one.row.state in (ProposalState.OPEN, ProposalState.SECOND),
+        "waits": waits,
+        "replaced": planned_at(one.row) if waits else None,
+        "next": planned_after(one.row, one.row.valid_from or clock.now()) if waits else None,
+        "refused": refused,
         "mine": actor.user is not None and one.row.first_by_id == actor.user.id,
         "days": DaysForm(),
     }
-    return render(request, "gateway/proposal.html", context)
+    return render(request, "gateway/proposal.html", context, status=status)
 
 
 @operator_page("prices.write")
@@ -269,7 +286,8 @@ def proposals_decide(request: HttpRequest, actor: Actor) -> HttpResponse:
     else:
         chosen = read_ids(request.POST.getlist("id"))
     back = request.POST.get("back", "")
-    away = ("price_proposal", back) if back and len(chosen) == 1 else ("price_proposals",)
+    alone = back if len(chosen) == 1 else ""
+    away = ("price_proposal", alone) if alone else ("price_proposals",)
     do = request.POST.get("do", "")
     try:
         if not chosen:
@@ -285,14 +303,14 @@ def proposals_decide(request: HttpRequest, actor: Actor) -> HttpResponse:
                 ngettext("%(n)s proposal put away.", "%(n)s proposals put away.", n) % {"n": n},
             )
             return see_other("price_proposals")
-        waiting = accept(actor, chosen)
+        seen = request.POST.getlist("replacing")
+        waiting = accept(actor, chosen, replacing=[int(id) for id in seen if _VERSION.match(id)])
     except (PriceRefused, PreviewRefused) as error:
+        if alone:
+            return _proposal_page(request, actor, alone, refused=str(error), status=422)
         messages.error(request, str(error))
         return see_other(*away)
-    n = len(chosen) - len(waiting)
-    if n:
-        told = ngettext("%(n)s price is in force.", "%(n)s prices are published.", n)
-        messages.success(request, told % {"n": n})
+    _tell_accepted(request, actor, chosen)
     if waiting:
         told = ngettext(
             "%(n)s price falls by more than half: another operator must accept it too.",
@@ -302,6 +320,25 @@ def proposals_decide(request: HttpRequest, actor: Actor) -> HttpResponse:
         messages.warning(request, told % {"n": len(waiting)})
         return see_other(*away)
     return see_other("price_proposals")
+
+
+def _tell_accepted(request: HttpRequest, actor: Actor, chosen: Sequence[UUID]) -> None:
+    accepted = visible_proposals(actor).filter(id__in=chosen, state=ProposalState.ACCEPTED)
+    now = 0
+    for row in accepted:
+        if row.valid_from is None:
+            now += 1
+            continue
+        told = gettext("Published. The price of %(model)s begins on %(at)s UTC.")
+        at = date_format(row.valid_from, gettext("M j, Y, H:i"))
+        messages.success(request, told % {"model": row.model, "at": at})
+    if now:
+        told = ngettext(
+            "Published. %(n)s change holds from now on.",
+            "Published. %(n)s changes hold from now on.",
+            now,
+        )
+        messages.success(request, told % {"n": now})
 
 
 @operator_page("prices.write")

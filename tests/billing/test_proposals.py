@@ -167,24 +167,75 @@ def test_all_or_none_are_accepted(loaded: Cast) -> None:
     assert in_force("a") == [rates(100)]
 
 
-def test_a_draft_begins_when_it_says_but_never_in_the_past(loaded: Cast) -> None:
+def test_a_draft_begins_when_it_says(loaded: Cast) -> None:
     dora, later = actor(loaded.dora), clock.now() + dt.timedelta(days=3)
     accept(dora, [draft_price(dora, PriceKey("a"), rates(90), valid_from=later).id])
     assert [price.valid_from for price in list_prices(["a"])] == [SINCE, later]
-    past = draft_price(dora, PriceKey("b"), rates(90), valid_from=SINCE)
-    begun = clock.now()
-    accept(dora, [past.id])
-    assert list_prices(["b"])[-1].valid_from >= begun
 
 
-def test_a_new_draft_of_the_same_price_takes_the_place_of_the_old(loaded: Cast) -> None:
-    dora = actor(loaded.dora)
-    draft_price(dora, PriceKey("a"), rates(90), valid_from=None)
-    draft_price(dora, PriceKey("a"), rates(80), valid_from=None)
-    (only,) = list_proposals(drafts=True)
-    assert only.row.rates == rates(80)
+def test_a_draft_may_not_begin_in_the_past(loaded: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I11: neither when it is written nor when it is published, which may be long after."""
+    dora, now = actor(loaded.dora), clock.now()
+    with pytest.raises(PriceRefused, match="may not begin in the past, and 2026-01-01 00:00 UTC"):
+        draft_price(dora, PriceKey("a"), rates(90), valid_from=SINCE)
+    draft = draft_price(dora, PriceKey("a"), rates(90), valid_from=now + dt.timedelta(hours=1))
+    monkeypatch.setattr(clock, "now", lambda: now + dt.timedelta(hours=2))
+    with pytest.raises(PriceRefused, match="may not begin in the past"):
+        accept(dora, [draft.id])
+    assert in_force("a") == [rates(100)]
+    assert [one.row.id for one in list_proposals(drafts=True)] == [draft.id]
+
+
+def test_what_is_published_before_a_planned_version_ends_where_that_begins(loaded: Cast) -> None:
+    dora, now = actor(loaded.dora), clock.now()
+    first, second, third = (now + dt.timedelta(days=days) for days in (10, 20, 30))
+    for valid_from, rate in ((third, 130), (first, 110), (second, 120), (None, 105)):
+        accept(dora, [draft_price(dora, PriceKey("a"), rates(rate), valid_from=valid_from).id])
+    found = [(price.rates["meters"]["in_text"], price.valid_to) for price in list_prices(["a"])]
+    begun = list_prices(["a"])[1].valid_from
+    assert found == [(100, begun), (105, first), (110, second), (120, third), (130, None)]
+
+
+def test_a_planned_version_is_replaced_only_where_that_was_asked(loaded: Cast) -> None:
+    dora, later = actor(loaded.dora), clock.now() + dt.timedelta(days=3)
+    accept(dora, [draft_price(dora, PriceKey("a"), rates(120), valid_from=later).id])
+    planned = list_prices(["a"])[-1]
+    draft = draft_price(dora, PriceKey("a"), rates(110), valid_from=later)
+    for replacing in ((), [planned.version_id - 1]):
+        with pytest.raises(PriceRefused, match=f"so does version #{planned.version_id}"):
+            accept(dora, [draft.id], replacing=replacing)
+    assert list_prices(["a"])[-1] == planned
+    accept(dora, [draft.id], replacing=[planned.version_id])
+    assert [(price.rates, price.valid_from) for price in list_prices(["a"])] == [
+        (rates(100), SINCE), (rates(110), later),
+    ]  # fmt: skip
+    assert AuditEvent.objects.filter(action="price.removed").count() == 1
+
+
+def test_what_the_shipped_list_plans_gives_way_to_a_price_of_ones_own(people: Cast) -> None:
+    later = clock.now() + dt.timedelta(days=3)
+    coming = CatalogueRow("a", None, "maker", later, None, rates(90))
+    now = CatalogueRow("a", None, "maker", SINCE, later, rates(100))
+    load_catalogue(SYSTEM, [now, coming], OLD)
+    dora = actor(people.dora)
+    accept(dora, [draft_price(dora, PriceKey("a"), rates(95), valid_from=None).id])
+    assert [price.rates for price in list_prices(["a"])] == [rates(100), rates(95)]
+    assert list_prices(["a"])[-1].valid_to is None
+
+
+def test_drafts_of_one_price_stand_beside_each_other(loaded: Cast) -> None:
+    dora, later = actor(loaded.dora), clock.now() + dt.timedelta(days=3)
+    first = draft_price(dora, PriceKey("a"), rates(90), valid_from=None)
+    second = draft_price(actor(person("eve", operator=True)), PriceKey("a"), rates(80),
+                         valid_from=later)  # fmt: skip
+    assert [one.row for one in list_proposals(drafts=True)] == [first, second]
+    accept(dora, [first.id])
+    assert [one.row for one in list_proposals(drafts=True)] == [second]
+    accept(dora, [second.id])
+    assert [price.rates["meters"]["in_text"] for price in list_prices(["a"])] == [100, 90, 80]
+    PriceProposal.objects.create(model="a", source=NEW)
     with pytest.raises(IntegrityError), transaction.atomic():
-        PriceProposal.objects.create(model="a", source="draft", state=ProposalState.SECOND)
+        PriceProposal.objects.create(model="a", source=NEW, state=ProposalState.SECOND)
 
 
 def test_the_shipped_catalogue_proposes_itself_once(people: Cast) -> None:

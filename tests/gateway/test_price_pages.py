@@ -162,6 +162,60 @@ def test_a_price_is_written_previewed_and_published(served: Cast) -> None:
     assert list_prices(["gpt-4o"])[-1].source == "page"
 
 
+def drafted(client: Client, **over: Any) -> str:
+    """Save a draft that needs no second person; its id."""
+    sent = {"meter": ["in_text"], "over": [""], "model": "m-1", **over}
+    response = post(client, "price_draft", **draft_fields(**sent))
+    assert response.status_code == 303, response.content
+    return str(response["location"].rsplit("/")[-1])
+
+
+def test_a_publish_tells_when_the_price_begins(served: Cast) -> None:
+    client, address = signed_in(served.dora), reverse("price_proposals")
+    set_price(SYSTEM, "m-2", SINCE, {"meters": {"in_text": 1}}, source="file")
+    for begins, told in (
+        ("2999-03-01T00:00", "The price of m-2 begins on Mar 1, 2999, 00:00 UTC."),
+        ("", "Published. 1 change holds from now on."),
+    ):
+        id = drafted(client, model="m-2", rate=["0.2"], valid_from=begins)
+        post(client, "price_decide", id=[id], back=id, do="accept")
+        assert told in text_of(client, address)
+
+
+def test_a_publish_names_what_is_planned_and_asks(served: Cast) -> None:
+    """W73: the later version stays; one of the same moment is replaced only when it was seen."""
+    client = signed_in(served.dora)
+    set_price(SYSTEM, "m-2", SINCE, {"meters": {"in_text": 1}}, source="file")
+    march = "2999-03-01T00:00"
+    id = drafted(client, model="m-2", rate=["0.2"], valid_from=march)
+    post(client, "price_decide", id=[id], back=id, do="accept")
+    planned = list_prices(["m-2"])[-1].version_id
+    id = drafted(client, model="m-2", rate=["0.3"], valid_from="2999-02-01T00:00")
+    page = text_of(client, reverse("price_proposal", args=[id]))
+    assert f"until version #{planned} begins on Mar 1, 2999, 00:00 UTC" in page
+    id = drafted(client, model="m-2", rate=["0.4"], valid_from=march)
+    page = text_of(client, reverse("price_proposal", args=[id]))
+    assert f"Version #{planned} (Mar 1, 2999, 00:00 → open) is planned for the same" in page
+    refused = post(client, "price_decide", id=[id], back=id, do="accept")
+    assert refused.status_code == 422
+    assert f"so does version #{planned}, which is planned" in refused.content.decode()
+    assert list_prices(["m-2"])[-1].version_id == planned
+    post(client, "price_decide", id=[id], back=id, do="accept", replacing=str(planned))
+    assert [one.rates["meters"]["in_text"] for one in list_prices(["m-2"])] == [1, 400_000_000]
+
+
+def test_a_draft_whose_beginning_has_passed_is_not_published(
+    served: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, at = signed_in(served.dora), clock.now() + dt.timedelta(hours=2)
+    id = drafted(client, rate=["0.2"], valid_from=(at.isoformat())[:16])
+    monkeypatch.setattr(clock, "now", lambda: at)
+    refused = post(client, "price_decide", id=[id], back=id, do="accept")
+    assert refused.status_code == 422
+    assert "may not begin in the past" in refused.content.decode()
+    assert PriceProposal.objects.get().state == "open"
+
+
 @pytest.mark.parametrize(
     ("over", "said"),
     [
@@ -173,6 +227,7 @@ def test_a_price_is_written_previewed_and_published(served: Cast) -> None:
         ({"hours": "noon"}, "expected hours in UTC"),
         ({"channel": "east"}, "Only costs are set by channel"),
         ({"valid_from": "soon"}, "must be a date with a time"),
+        ({"valid_from": "2026-03-01T00:00"}, "may not begin in the past"),
     ],
 )
 def test_what_cannot_be_charged_is_said_and_stays_typed(
