@@ -14,12 +14,13 @@ INVARIANTS: Final = {
         SELECT id FROM billing_posting p
         WHERE NOT EXISTS (SELECT FROM billing_ledgerentry e WHERE e.posting_id = p.id)""",
     "I2 what is written once is guarded": """
-        SELECT guarded.name FROM unnest(ARRAY[
+        SELECT guarded.name, trigger.name FROM unnest(ARRAY[
             'billing_posting', 'billing_ledgerentry', 'billing_seal', 'accounts_auditevent',
             'usage_attempt', 'usage_usagerecord', 'usage_review']) AS guarded (name)
+        CROSS JOIN unnest(ARRAY['written_once', 'never_emptied']) AS trigger (name)
         WHERE NOT EXISTS (
             SELECT FROM pg_trigger t WHERE t.tgrelid = guarded.name::regclass
-            AND t.tgname = 'written_once' AND t.tgenabled IN ('O', 'A'))""",
+            AND t.tgname = trigger.name AND t.tgenabled IN ('O', 'A'))""",
     "I3 a cached balance is the sum of its lines": """
         SELECT a.id, a.balance_nano FROM billing_account a
         WHERE a.balance_nano <> coalesce(

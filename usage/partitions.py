@@ -31,6 +31,11 @@ def ensure_partitions() -> list[str]:
                         f"CREATE TABLE {name} PARTITION OF {table} "
                         f"FOR VALUES FROM ('{_edge(month)}') TO ('{_edge(following)}')"
                     )
+                    # The triggers of rows come from the table; this one does not.
+                    cursor.execute(
+                        f"CREATE TRIGGER never_emptied BEFORE TRUNCATE ON {name} "
+                        "FOR EACH STATEMENT EXECUTE FUNCTION weir_written_once()"
+                    )
                     made.append(name)
             month = following
     return made

@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 import pytest
-from django.db import ProgrammingError, connection, transaction
+from django.db import IntegrityError, ProgrammingError, connection, transaction
 
 from accounts.models import Key, Organisation, Team
 from billing import sql
@@ -194,6 +194,32 @@ def test_written_postings_cannot_be_edited(organisation: Organisation, key: Key)
             connection.cursor() as cursor,
         ):
             cursor.execute(change)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "billing_posting",
+        "billing_ledgerentry",
+        "billing_seal",
+        "accounts_auditevent",
+        "usage_attempt",
+        "usage_usagerecord",
+        "usage_review",
+    ],
+)
+def test_written_tables_cannot_be_emptied(table: str) -> None:
+    """I2: of a database as it is migrated, by a superuser, with what refers to the table; and no
+    month of it alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass",
+            [table],
+        )
+        for (one,) in [(table,), *cursor.fetchall()]:
+            refused = pytest.raises(IntegrityError, match="written once: TRUNCATE is refused")
+            with refused, transaction.atomic():
+                cursor.execute(f"TRUNCATE {one} CASCADE")
 
 
 @pytest.mark.parametrize(

@@ -70,11 +70,12 @@ def test_a_rollup_that_is_not_the_sum_of_its_records(key: Key) -> None:
     assert broken() == {}
 
 
-def test_a_guard_that_was_taken_away() -> None:
+@pytest.mark.parametrize("trigger", ["written_once", "never_emptied"])
+def test_a_guard_that_was_taken_away(trigger: str) -> None:
     """I2."""
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE billing_ledgerentry DISABLE TRIGGER written_once")
-    assert broken() == {"I2 what is written once is guarded": [("billing_ledgerentry",)]}
+        cursor.execute(f"ALTER TABLE billing_ledgerentry DISABLE TRIGGER {trigger}")
+    assert broken() == {"I2 what is written once is guarded": [("billing_ledgerentry", trigger)]}
 
 
 def test_a_charge_that_does_not_come_out_of_its_own_meters_and_price(key: Key) -> None:
@@ -91,6 +92,14 @@ def test_a_charge_that_does_not_come_out_of_its_own_meters_and_price(key: Key) -
         call_command("verify", stdout=out)
     told = f"I10 cost recomputes: {wrong.id} charged 210001, expected 210000"
     assert out.getvalue() == f"{told}\n1 rows are wrong.\n"
+    for _ in range(6):
+        rows.happen(key, charge_nano=210_001, price_version_id=version.id)
+    out = StringIO()
+    with pytest.raises(SystemExit):
+        call_command("verify", stdout=out)
+    *shown, more, count = out.getvalue().splitlines()
+    assert [line.split(":")[0] for line in shown] == ["I10 cost recomputes"] * 5
+    assert (more, count) == ("I10 cost recomputes: and 2 more", "7 rows are wrong.")
 
 
 def test_a_check_that_takes_too_long_is_told_and_rests(monkeypatch: pytest.MonkeyPatch) -> None:
