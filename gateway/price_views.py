@@ -42,7 +42,7 @@ from billing.proposals import (
 )
 from billing.rules.changes import RateChange
 from billing.rules.conditions import PriceKey
-from billing.rules.money import format_multiplier, format_usd
+from billing.rules.money import NANO_PER_USD, format_multiplier, format_usd, round_half_even
 from billing.shipped import bring_shipped
 from gateway import price_book
 from gateway.access import (
@@ -451,16 +451,10 @@ def _preview_row(one: PricePreview) -> dict[str, Any]:
 def _preview_result(one: PricePreview) -> dict[str, Any]:
     if one.result is None:
         return {"result": None}
-    rows, now, draft, cost_now, cost_draft, unknown = one.result["total"]
     return {
         "result": one.result,
-        "rows": rows,
-        "now": now,
-        "draft": draft,
-        "difference": draft - now,
-        "margin_now": now - cost_now,
-        "margin_draft": draft - cost_draft,
-        "unknown": unknown,
+        "total": _preview_line(("", *one.result["total"])),
+        "unknown": one.result["total"][-1],
         "budgets": [
             {**one, "begins": dt.datetime.fromisoformat(one["begins"])}
             for one in one.result.get("budgets", ())
@@ -471,13 +465,21 @@ def _preview_result(one: PricePreview) -> dict[str, Any]:
 
 
 def _preview_line(line: Sequence[Any]) -> dict[str, Any]:
-    name, rows, now, draft, _, cost_draft, _ = line
+    """The figures of a line; they are rounded first, so that those which are shown add up."""
+    name, rows, *nano, _ = line
+    places = 2 if max(nano[:2]) >= NANO_PER_USD else 6
+    step_nano = NANO_PER_USD // 10**places
+    now, draft, cost_now, cost_draft = (
+        round_half_even(amount, step_nano) * step_nano for amount in nano
+    )
     return {
         "name": name,
         "rows": rows,
+        "places": places,
         "now": now,
         "draft": draft,
         "difference": draft - now,
+        "margin_now": now - cost_now,
         "margin": draft - cost_draft,
     }
 

@@ -128,6 +128,11 @@ def display_total(nano: int, symbol: str = "$") -> str:
     return _display(nano, 2, 2, symbol)
 
 
+def display_places(nano: int, places: int, symbol: str = "$") -> str:
+    """An amount beside others that it adds up with: all have the same decimals."""
+    return _display(nano, places, places, symbol)
+
+
 def display_card(nano: int, symbol: str = "$") -> str:
     """A total on a card: as `display_total`, but from 100,000 on without decimals."""
     if abs(nano) >= _CARD_WHOLE_NANO:

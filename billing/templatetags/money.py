@@ -7,6 +7,7 @@ from django.utils.translation import pgettext
 
 from billing.rules.money import (
     display_card,
+    display_places,
     display_request,
     display_total,
     format_scaled,
@@ -46,6 +47,12 @@ def money_exact(nano: int) -> str:
 def money_card(nano: int | None) -> str:
     """A total on a card: from 100,000 on without decimals."""
     return MISSING if nano is None else display_card(nano, money_symbol())
+
+
+@register.filter
+def money_places(nano: int, places: int) -> str:
+    """An amount with so many decimals, as the others beside it have."""
+    return display_places(nano, places, money_symbol())
 
 
 @register.filter

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from django.urls import reverse
 
 from accounts.access import SYSTEM
 from accounts.models import Key
@@ -17,7 +18,8 @@ from gateway import previews
 from gateway.models import PreviewState, PricePreview
 from gateway.previews import PreviewRefused, cancel_preview, start_preview, work_off
 from lib import clock
-from tests.cast import Cast, actor, make_key
+from lib.ids import id_text
+from tests.cast import Cast, actor, make_key, signed_in
 from tests.usage.rows import id_at
 from usage.models import UsageRecord
 
@@ -112,6 +114,20 @@ def test_every_sum_is_the_exact_sum_of_its_rows(
     assert sum(line[3] for line in result["organisations"]) == sum(expected)
     mine = next(line for line in result["organisations"] if line[0] == "Acme")
     assert mine[3] == sum(expected[::2])
+
+
+def test_figures_of_the_page_add_up_as_they_are_shown(
+    people: Cast, key: Key, version: PriceVersion
+) -> None:
+    record(key, version, charge_nano=57_811_749)
+    preview = previewed(people, (PriceKey("m"), DRAFT_RATES))
+    work_off()
+    page = signed_in(people.dora).get(reverse("price_preview", args=[id_text(preview.id)]))
+    told = page.content.decode()
+    # 57,811.749 and 239.000001 micro, and their difference as it is shown; no cost is known.
+    for value in ("$0.057812", "$0.000239", "\N{MINUS SIGN}$0.057573"):
+        # On a card, for its organisation and for its model.
+        assert told.count(f">{value}<") >= 3, value
 
 
 def test_only_what_would_meet_the_draft_is_priced_again(
