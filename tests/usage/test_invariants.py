@@ -5,6 +5,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.contrib.postgres.functions import TransactionNow
 from django.core.management import call_command
 from django.db import connection
 
@@ -36,9 +37,9 @@ def broken() -> dict[str, list[Any]]:
 def test_a_hold_that_nobody_resolved_in_time(key: Key) -> None:
     """I24."""
     attempt = rows.admit(key, clock.now())
-    Hold.objects.update(expires_at=clock.now() - dt.timedelta(seconds=50))
+    Hold.objects.update(expires_at=TransactionNow() - dt.timedelta(seconds=60))
     assert broken() == {}
-    Hold.objects.update(expires_at=clock.now() - dt.timedelta(seconds=61))
+    Hold.objects.update(expires_at=TransactionNow() - dt.timedelta(seconds=61))
     (found,) = broken().values()
     assert [row[0] for row in found] == [attempt.id]
 
