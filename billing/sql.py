@@ -412,6 +412,8 @@ _PLACE_HOLDS = """
                greatest(sum(balance_nano + overdraft_nano) FILTER (
                    WHERE kind IN ('customer:available', 'customer:debt')), 0)::bigint
                    AS available_nano,
+               -coalesce(sum(balance_nano) FILTER (WHERE kind = 'customer:debt'), 0)::bigint
+                   AS owed_nano,
                max(guards) FILTER (WHERE kind = 'customer:available') AS guards,
                count(*) FILTER (WHERE kind IN (
                    'customer:available', 'customer:held', 'revenue', 'provider:payable',
@@ -422,6 +424,7 @@ _PLACE_HOLDS = """
     ),
     judged AS (
         SELECT asked.*, wallet.available_id, wallet.held_id, wallet.available_nano,
+               wallet.owed_nano,
                key.id IS NOT NULL AS key_valid,
                wallet.whole IS TRUE AS wallet_open,
                wallet.guards IS DISTINCT FROM asked.guards AS stale
@@ -475,7 +478,8 @@ _PLACE_HOLDS = """
                 ELSE 'insufficient' END,
            (coalesce(available_nano, 0) - coalesce(sum(amount_nano) FILTER (WHERE admitted)
                OVER (PARTITION BY organisation_id), 0))::bigint,
-           NULL
+           CASE WHEN NOT admitted AND owed_nano > 0
+                THEN json_build_object('gate', 'wallet', 'owed', owed_nano) END
     FROM fitted ORDER BY place"""
 
 # Everything that a request must fit is a gate: so much room, so much needed. The wallet is one; so
@@ -525,6 +529,8 @@ _PLACE_GUARDED_HOLDS = """
                greatest(sum(balance_nano + overdraft_nano) FILTER (
                    WHERE kind IN ('customer:available', 'customer:debt')), 0)::bigint
                    AS available_nano,
+               -coalesce(sum(balance_nano) FILTER (WHERE kind = 'customer:debt'), 0)::bigint
+                   AS owed_nano,
                max(guards) FILTER (WHERE kind = 'customer:available') AS guards,
                count(*) FILTER (WHERE kind IN (
                    'customer:available', 'customer:held', 'revenue', 'provider:payable',
@@ -536,7 +542,7 @@ _PLACE_GUARDED_HOLDS = """
     known AS MATERIALIZED (
         SELECT asked.place, asked.attempt_id, asked.posting_id, asked.organisation_id,
                asked.amount_nano, asked.ttl, asked.tokens, asked.counted, asked.budgets,
-               wallet.available_id, wallet.held_id, wallet.available_nano,
+               wallet.available_id, wallet.held_id, wallet.available_nano, wallet.owed_nano,
                CASE WHEN key.id IS NULL THEN 'key_gone'
                     WHEN wallet.whole IS NOT TRUE THEN 'no_wallet'
                     WHEN wallet.guards IS DISTINCT FROM asked.guards THEN 'stale'
@@ -752,7 +758,7 @@ _PLACE_GUARDED_HOLDS = """
     -- What is told of a request, gate by gate: the most limiting of those that refuse it.
     refusing AS (
         SELECT DISTINCT ON (place) place, CASE
-            WHEN kind = 'wallet' THEN json_build_object('gate', kind)
+            WHEN kind = 'wallet' THEN json_build_object('gate', kind, 'owed', owed_nano)
             WHEN kind IN ('budget', 'slow') THEN (
                 SELECT json_build_object(
                     'gate', judged.kind, 'budget', budget.id, 'window', stands.id,

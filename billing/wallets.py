@@ -24,6 +24,11 @@ class Balance(NamedTuple):
     held_nano: int
     debt_nano: int
 
+    @property
+    def free_nano(self) -> int:
+        """What is available beside the debt, which no request may hold (I12); below 0 in debt."""
+        return self.available_nano - self.debt_nano
+
 
 def balance(organisation: Organisation | UUID) -> Balance:
     """The organisation's balance; zeros before its wallet has moved for the first time."""

@@ -39,7 +39,7 @@ def shell(request: HttpRequest) -> dict[str, object]:
 def _balance_nano(actor: Actor | None) -> int | None:
     if actor is None or actor.organisation is None or scope_of(actor, "balance.read") is None:
         return None
-    return balance(actor.organisation).available_nano
+    return balance(actor.organisation).free_nano
 
 
 def _reviews_open(actor: Actor | None) -> str:

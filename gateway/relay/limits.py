@@ -70,7 +70,8 @@ class UsedUp(RequestFault):
         self.window_id: int | None = None
         if told is None or told["gate"] == "wallet":
             available = format_usd(available_nano)
-            what = f"team balance is used up (needed {needed} USD, available {available} USD)"
+            what = f"team balance is used up (needed {needed} USD, available {available} USD"
+            what += f", debt {format_usd(told['owed'])} USD)" if told and told["owed"] else ")"
         else:
             self.window_id = told["window"]
             reset = "it does not reset"

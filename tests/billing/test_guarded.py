@@ -101,7 +101,7 @@ def test_the_most_limiting_budget_is_named_with_its_numbers(key: Key) -> None:
         "spent": 0, "held": 250, "reset": int(FOREVER.end_at.timestamp()),
     }  # fmt: skip
     ((word, _, told),) = place(asked(key, 5_000))
-    assert (word, told) == ("insufficient", {"gate": "wallet"})
+    assert (word, told) == ("insufficient", {"gate": "wallet", "owed": 0})
     assert stands(small) == (250, 0)
 
 

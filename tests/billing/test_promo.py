@@ -10,7 +10,7 @@ from billing import promo
 from billing.debts import repay_debts
 from billing.ledger import lock_wallet, post
 from billing.models import Account, Posting, PromoGrant
-from billing.rules.funding import dispute
+from billing.rules.funding import dispute, top_up
 from billing.wallets import add_opening_credit, balance
 from lib import clock
 from outbox.models import Fact
@@ -161,4 +161,30 @@ def test_debt_is_paid_by_what_a_hold_gives_back_but_not_by_promo(key: Key) -> No
     # 1 of the 5 was promo, so all 3 that came back are money.
     assert repay_debts(10) == 1
     assert balance(key.organisation) == (0, 0, 0)
+    assert_promo_ties(key)
+
+
+def test_expiry_in_debt_moves_nothing_until_there_is_money(key: Key) -> None:
+    """What was taken beyond the balance took no more than money: promo stands inside what is
+    available, and goes back out of what comes in, to the nano."""
+    grant = give(key, 3 * USD, clock.now() + HOUR)
+    owner = key.organisation_id
+    with transaction.atomic():
+        post(dispute("stripe", "du_1", 20 * USD, lock_wallet(owner)))
+    assert balance(owner) == (0, 0, 7 * USD)
+    expire(grant, clock.now())
+    promo.count_spending(owner)
+    assert (left(), balance(owner)) == ([(0, 0, 3)], (0, 0, 7 * USD))
+    assert_promo_ties(key)
+    with transaction.atomic():
+        post(top_up("stripe", "pi_1", 9 * USD, lock_wallet(owner)))
+    assert balance(owner) == (2 * USD, 0, 0)
+    promo.count_spending(owner)
+    assert (left(), balance(owner)) == ([(0, 2, 1)], (0, 0, 0))
+    with transaction.atomic():
+        post(top_up("stripe", "pi_2", 9 * USD, lock_wallet(owner)))
+    promo.count_spending(owner)
+    # 10 at first, 20 taken back, 18 paid: the gift of 3 came and went.
+    assert (left(), balance(owner)) == ([(0, 3, 0)], (8 * USD, 0, 0))
+    assert not Posting.objects.filter(kind="consume").exists()
     assert_promo_ties(key)

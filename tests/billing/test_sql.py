@@ -10,10 +10,12 @@ from django.db import IntegrityError, ProgrammingError, connection, transaction
 from accounts.models import Key, Organisation, Team
 from billing import sql
 from billing.holds import Expired, due_holds, expire
-from billing.ledger import execute, post
+from billing.ledger import execute, lock_wallet, post
 from billing.models import Hold, LedgerEntry, Posting, Process
+from billing.rules.funding import dispute
 from billing.rules.posting import adjust_attempt
 from billing.wallets import add_opening_credit, balance
+from gateway.relay.limits import UsedUp
 from lib import clock
 from lib.ids import new_id
 
@@ -89,6 +91,17 @@ def test_key_of_another_organisation_is_gone(organisation: Organisation, key: Ke
     execute(sql.open_accounts([other.id], sql.WALLET_KINDS))
     foreign = asked(key, 100)._replace(organisation_id=other.id)
     assert [word for word, *_ in place(foreign)] == ["key_gone"]
+
+
+def test_a_refusal_in_debt_tells_what_is_owed(organisation: Organisation, key: Key) -> None:
+    """I12: the debt is not there to be held."""
+    with transaction.atomic():
+        post(dispute("manual", "du_1", 1_600, lock_wallet(organisation.id)))
+    told = {"gate": "wallet", "owed": 600}
+    assert place(asked(key, 1)) == [("insufficient", 0, told)]
+    assert place(asked(key, 1)._replace(guarded=True)) == [("insufficient", 0, told)]
+    words = UsedUp(told, 10**9, 0, "").message
+    assert "needed 1.00 USD, available 0.00 USD, debt 0.0000006 USD" in words
 
 
 def test_organisation_without_accounts_is_told_apart(key: Key) -> None:
