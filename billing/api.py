@@ -171,7 +171,9 @@ class TopUpOut(Schema):
     processor: str
     amount: str
     currency: str
-    state: str = Field(description="`ordered`, `pending`, `paid`, `failed` or `expired`.")
+    state: str = Field(
+        description="`ordered`, `pending`, `paid`, `failed`, `expired` or `cancelled`."
+    )
     automatic: bool
     refunded: str
     disputed: str
@@ -255,6 +257,20 @@ def confirm_transfer(request: HttpRequest, id: str, body: TransferIn) -> HttpRes
         actor,
         lambda: Answer(200, top_up_shown(topups.confirm_transfer(actor, top_up, body.document))),
     )
+
+
+@router.post("/top-ups/{id}/cancel", response=TopUpOut, summary="Cancel a transfer")
+def cancel_transfer(request: HttpRequest, id: str) -> TopUpOut:
+    """End an order that is paid by bank transfer and not credited: your own until an operator has
+    seen the money; for operators any."""
+    actor = access.actor_of(request)
+    operator = access.scope_of(actor, "credits.write") is not None
+    if operator:
+        top_up = any_top_up(actor, id)
+    else:
+        access.require(actor, "topups.write")
+        top_up = access_top_up(actor, id)
+    return TopUpOut(**top_up_shown(topups.cancel_transfer(actor, top_up, by_operator=operator)))
 
 
 @router.get("/wallet", response=WalletSettingOut, summary="Show the wallet's settings")

@@ -5,7 +5,7 @@ cannot be given in small pieces.
 """
 
 import datetime as dt
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 from accounts import audit
 from accounts.access import Actor
 from accounts.models import Organisation, User
-from billing import promo
+from billing import promo, wallets
 from billing.ledger import lock_wallet, post
 from billing.models import Credit, CreditKind, CreditState, LedgerEntry, Posting
 from billing.rules.funding import adjust, reverse
@@ -38,6 +38,25 @@ class CreditRefused(Refused):
 def limit_nano() -> int:
     """What one operator may credit to one organisation in 24 hours without a second one."""
     return parse_usd(settings.CREDIT_LIMIT_USD)
+
+
+class Effect(NamedTuple):
+    """What an organisation has for new requests, before and after a correction.
+
+    `owed_nano` is what it would owe then: what neither money nor a credit line covers.
+    """
+
+    before_nano: int
+    after_nano: int
+    owed_nano: int
+
+
+def effect_of(organisation: Organisation, amount_nano: int) -> Effect:
+    """What a correction would do now."""
+    before_nano = wallets.balance(organisation).free_nano
+    after_nano = before_nano + amount_nano
+    owed_nano = -after_nano - wallets.credit_line(organisation) if amount_nano < 0 else 0
+    return Effect(before_nano, after_nano, max(owed_nano, 0))
 
 
 def ask_credit(
@@ -164,6 +183,7 @@ def _post(actor: Actor, credit: Credit) -> None:
         posting = reverse(credit.reverses.id, other_side, amount_nano, wallet)
         post(posting, actor=by, cause=cause)
     elif credit.kind == CreditKind.PROMO:
+        cause["promo"] = True
         promo.grant(
             credit.organisation, credit.amount_nano, f"adjust:{credit.id}", "adjust",
             expires_at=credit.expires_at, actor=by, cause=cause,

@@ -888,13 +888,15 @@ class TopUpState(models.TextChoices):
     PAID = "paid"
     FAILED = "failed"
     EXPIRED = "expired"
+    CANCELLED = "cancelled"
 
 
 class TopUp(models.Model):
     """An order to put money on a balance, and how its payment stands.
 
     `checkout_id` is the processor's object that we made for it, `payment_id` the one that was paid:
-    credited once for each (I21). Refunds and disputes are sums beside the state.
+    credited once for each (I21). Of a transfer it is the bank's reference, which the first operator
+    named who saw it. Refunds and disputes are sums beside the state.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -905,7 +907,7 @@ class TopUp(models.Model):
     currency = models.CharField(max_length=3, default="USD")
     automatic = models.BooleanField(default=False)
     keep_card = models.BooleanField(default=False)
-    state = models.CharField(max_length=8, choices=TopUpState.choices, default=TopUpState.ORDERED)
+    state = models.CharField(max_length=9, choices=TopUpState.choices, default=TopUpState.ORDERED)
     checkout_id = models.CharField(max_length=120, blank=True, default="")
     checkout_url = models.TextField(blank=True, default="")
     payment_id = models.CharField(max_length=120, blank=True, default="")

@@ -25,10 +25,10 @@ from billing.access import (
 )
 from billing.answering import FormSent, form_answered
 from billing.codes import CodeRefused
-from billing.credits import CreditRefused
+from billing.credits import CreditRefused, Effect
 from billing.forms import BatchForm, CreditForm
 from billing.idempotency import Answer
-from billing.models import CreditKind
+from billing.models import Credit, CreditKind, CreditState, TopUpState
 from billing.operator_api import codes_file
 from billing.topups import TopUpRefused
 from lib.htmx import see_other
@@ -47,18 +47,47 @@ _EVENTS = 20
 @require_http_methods(["GET", "HEAD", "POST"])
 def credit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = CreditForm(request.POST or None)
-    if form.is_bound and form.is_valid() and _credit(request, actor, form):
-        return see_other("credits")
+    effect, seen = None, ""
+    if form.is_bound and form.is_valid():
+        effect = _tried(form, lambda: _effect(actor, form))
+        seen = _seen(form, effect)
+        if effect and request.POST.get("seen") == seen and _credit(request, actor, form):
+            return see_other("credits")
     page = _page(request, visible_credits(actor))
     context = {
         "form": form,
-        "rows": [{"credit": row, "id": id_text(row.id), "own": row.asked_by == actor.user}
-                 for row in page["items"]],
+        "effect": None if form.errors else effect,
+        "seen": seen,
+        "rows": [_credit_row(actor, row) for row in page["items"]],
         "next_href": page["next_href"],
         "organisations": list(all_organisations(actor)[:200]),
         "limit_nano": credits.limit_nano(),
     }  # fmt: skip
     return render(request, "billing/credits.html", context, status=422 if form.errors else 200)
+
+
+def _effect(actor: Actor, form: CreditForm) -> Effect:
+    asked = form.cleaned_data
+    organisation = organisation_named(actor, asked["organisation"].strip())
+    return credits.effect_of(organisation, asked["amount"])
+
+
+def _seen(form: CreditForm, effect: Effect | None) -> str:
+    """What a person has seen who corrects: whose balance, by how much, and whether into debt."""
+    asked = form.cleaned_data
+    debt = bool(effect and effect.owed_nano)
+    return f"{asked.get('organisation')} {asked.get('amount')} {'debt' if debt else 'balance'}"
+
+
+def _credit_row(actor: Actor, credit: Credit) -> dict[str, Any]:
+    return {
+        "credit": credit,
+        "id": id_text(credit.id),
+        "own": credit.asked_by == actor.user,
+        "effect": credits.effect_of(credit.organisation, credit.amount_nano)
+        if credit.state == CreditState.WAITING
+        else None,
+    }
 
 
 def _credit(request: HttpRequest, actor: Actor, form: CreditForm) -> bool:
@@ -90,6 +119,9 @@ def credit_decide(request: HttpRequest, actor: Actor, id: str, verb: str) -> Htt
     credit = access_credit(actor, id)
     try:
         if verb == "approve":
+            effect = credits.effect_of(credit.organisation, credit.amount_nano)
+            if effect.owed_nano and not request.POST.get("debt"):
+                raise CreditRefused("debt", gettext("It leaves a debt. Say that it may."))
             credits.approve_credit(actor, credit)
             messages.success(request, gettext("The balance is corrected."))
         else:
@@ -186,6 +218,7 @@ def payment_list(request: HttpRequest, actor: Actor) -> HttpResponse:
                 "top_up": row,
                 "id": id_text(row.id),
                 "transfer": row.processor == "manual" and row.state in ("ordered", "pending"),
+                "confirmed": row.confirmed_by if row.state == TopUpState.PENDING else None,
                 "own": row.confirmed_by is not None and row.confirmed_by == actor.user,
             }
             for row in page["items"]
@@ -210,6 +243,18 @@ def payment_confirm(request: HttpRequest, actor: Actor, id: str) -> HttpResponse
             messages.success(request, gettext("The transfer is credited."))
         else:
             messages.info(request, gettext("It waits for another operator."))
+    return see_other("payments")
+
+
+@operator_page("credits.write")
+@require_POST
+def payment_refuse(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    try:
+        topups.cancel_transfer(actor, any_top_up(actor, id), by_operator=True)
+    except TopUpRefused as refused:
+        messages.error(request, refused.message)
+    else:
+        messages.success(request, gettext("The top-up is cancelled. Its organisation is told."))
     return see_other("payments")
 
 

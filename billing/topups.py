@@ -122,9 +122,11 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
     """An operator has seen the money of a transfer; above the limit a second one must, too. What
     one operator confirms alone for one organisation within 24 hours counts together.
 
-    `document` is the bank's reference: one transfer pays one order. Raises TopUpRefused.
+    `document` is the bank's reference: one transfer pays one order, and a second operator confirms
+    what the first one named. Raises TopUpRefused.
     """
-    if not document.strip():
+    document = document.strip()
+    if not document:
         raise TopUpRefused("document", gettext("Name the bank's reference of the transfer."))
     with transaction.atomic():
         lock_wallet(top_up.organisation_id)
@@ -134,6 +136,12 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
         if actor.user is None or locked.confirmed_by == actor.user:
             text = gettext("You confirmed it yourself. Another operator confirms it, too.")
             raise TopUpRefused("top_up", text)
+        if locked.payment_id and locked.payment_id != document:
+            text = gettext("The first confirmation names %(reference)s. Confirm that, or refuse.")
+            raise TopUpRefused("document", text % {"reference": locked.payment_id})
+        claims = TopUp.objects.filter(processor="manual", payment_id=document)
+        if claims.exclude(id=locked.id).exists():
+            raise TopUpRefused("document", gettext("This transfer is named by another order."))
         audit.record(
             actor, locked.organisation, "topup.confirmed", locked,
             amount=format_usd(locked.amount_nano), document=document,
@@ -141,17 +149,16 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
         together_nano = locked.amount_nano + _confirmed_alone(actor.user, locked.organisation)
         if together_nano > limit_nano() and locked.confirmed_by is None:
             locked.confirmed_by, locked.state = actor.user, TopUpState.PENDING
-            locked.save(update_fields=["confirmed_by", "state"])
+            locked.payment_id = document
+            locked.save(update_fields=["confirmed_by", "state", "payment_id"])
             return locked
-        if TopUp.objects.filter(processor="manual", payment_id=document.strip()).exists():
-            raise TopUpRefused("document", gettext("This transfer paid another order."))
         apply_event(
             PaymentEvent(
                 processor="manual",
-                event_id=f"transfer:{document.strip()}",
+                event_id=f"transfer:{document}",
                 kind="paid",
                 object_id=locked.checkout_id,
-                payment_id=document.strip(),
+                payment_id=document,
                 order_id=id_text(locked.id),
                 owner_id=id_text(locked.organisation_id),
                 amount_minor=locked.amount_nano // NANO_PER_MINOR,
@@ -160,6 +167,28 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
             )
         )
     return TopUp.objects.get(id=top_up.id)
+
+
+def cancel_transfer(actor: Actor, top_up: TopUp, *, by_operator: bool) -> TopUp:
+    """End a transfer that is not credited: its buyer until an operator has seen the money, an
+    operator at any time. The reference is free again. Raises TopUpRefused."""
+    with transaction.atomic():
+        lock_wallet(top_up.organisation_id)
+        locked = _locked(top_up.id)
+        if locked.processor != "manual" or locked.state not in _UNPAID:
+            raise TopUpRefused("top_up", gettext("There is no transfer to cancel."))
+        if locked.confirmed_by is not None and not by_operator:
+            text = gettext("An operator has seen this transfer already.")
+            raise TopUpRefused("top_up", text)
+        audit.record(
+            actor, locked.organisation, "topup.cancelled", locked,
+            amount=format_usd(locked.amount_nano), document=locked.payment_id,
+        )  # fmt: skip
+        locked.state, locked.payment_id = TopUpState.CANCELLED, ""
+        locked.save(update_fields=["state", "payment_id"])
+        if by_operator:
+            _tell("topup.failed", locked, locked.amount_nano)
+    return locked
 
 
 def _confirmed_alone(user: User, organisation: Organisation) -> int:

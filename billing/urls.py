@@ -8,6 +8,7 @@ urlpatterns = [
     path("o/<slug:o>/billing/ledger.csv", views.ledger_file, name="ledger_file"),
     path("o/<slug:o>/billing/top-up", views.top_up_new, name="top_up_new"),
     path("o/<slug:o>/billing/top-ups/<str:id>", views.top_up_state, name="top_up"),
+    path("o/<slug:o>/billing/top-ups/<str:id>/cancel", views.top_up_cancel, name="top_up_cancel"),
     path("o/<slug:o>/billing/redeem", views.redeem, name="redeem"),
     path("o/<slug:o>/billing/alerts", views.wallet, name="wallet"),
     path("admin/credits", operator_views.credit_list, name="credits"),
@@ -28,4 +29,5 @@ urlpatterns = [
     path("admin/codes/<str:id>/kill", operator_views.code_kill, name="code_kill"),
     path("admin/payments", operator_views.payment_list, name="payments"),
     path("admin/payments/<str:id>/confirm", operator_views.payment_confirm, name="payment_confirm"),
+    path("admin/payments/<str:id>/refuse", operator_views.payment_refuse, name="payment_refuse"),
 ]

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import access
 from accounts.access import Actor, organisation_page
@@ -61,16 +61,19 @@ def billing(request: HttpRequest, actor: Actor) -> HttpResponse:
 def ledger_file(request: HttpRequest, actor: Actor) -> HttpResponse:
     organisation = access_wallet(actor, "balance.read")
     found = statement.statement(organisation, _month(request))
-    head = ("time", "type", "requests", "amount", "balance", "currency", "reason", "id")
+    head = ("time", "type", "requests", "amount", "balance", "currency", "reason",
+            "document", "by", "id")  # fmt: skip
     rows = (
         (
             line.at.isoformat(),
-            line.kind,
+            _kind_of(line),
             line.count if line.kind == statement.USAGE else "",
             format_usd(line.amount_nano),
             format_usd(line.balance_nano),
             organisation.currency,
             plain_cell(str((line.cause or {}).get("reason", ""))),
+            plain_cell(_document_of(line)),
+            plain_cell(_by(line)),
             id_text(line.id) if line.id else "",
         )
         for line in found.lines
@@ -88,7 +91,7 @@ def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
         "balance": balance,
         "total_nano": total_nano,
         "line_nano": line_nano,
-        "usable_nano": max(balance.available_nano - balance.debt_nano + line_nano, 0),
+        "usable_nano": max(balance.free_nano + line_nano, 0),
         "running": wallets.open_holds(organisation),
         "spent_nano": statement.spent_nano(organisation, today.replace(day=1)),
         "pace": _pace(organisation, total_nano + line_nano, today),
@@ -135,14 +138,29 @@ def _line(organisation: Organisation, line: statement.Line) -> dict[str, Any]:
     query = f"?range=custom&from={day}&to={day}&tz=UTC"
     return {
         "line": line,
-        "word": line_word(line.kind),
+        "word": line_word(_kind_of(line)),
         "usage": usage,
         "href": reverse("requests", args=[organisation.slug]) + query if usage else "",
         "reason": cause.get("reason", ""),
-        "document": cause.get("document", ""),
+        "document": _document_of(line),
         "top_up": cause.get("top_up", ""),
-        "by": line.actor if line.kind in ("adjust", "reverse", "redeem") else "",
+        "by": _by(line),
     }
+
+
+def _kind_of(line: statement.Line) -> str:
+    """A correction is of money or of promotional credit, which are not the same to who reads."""
+    return "promo" if (line.cause or {}).get("promo") else line.kind
+
+
+def _document_of(line: statement.Line) -> str:
+    """What proves a line outside: a correction's document, a payment's id at its processor."""
+    cause = line.cause or {}
+    return str(cause.get("document") or cause.get("payment") or "")
+
+
+def _by(line: statement.Line) -> str:
+    return line.actor if line.kind in ("adjust", "reverse", "redeem") else ""
 
 
 def _month(request: HttpRequest) -> dt.date:
@@ -212,10 +230,24 @@ def top_up_state(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "top_up": top_up,
         "id": id_text(top_up.id),
         "waits": top_up.state in ("ordered", "pending"),
+        "amount": format_usd(top_up.amount_nano),
+        "may_cancel": top_up.confirmed_by is None
+        and access.scope_of(actor, "topups.write") is not None,
         "cancelled": request.GET.get("return") == "cancelled",
-        "available_nano": wallets.balance(top_up.organisation).available_nano,
+        "available_nano": max(wallets.balance(top_up.organisation).free_nano, 0),
     }
     return render_part(request, "billing/top_up_state.html", "billing/_top_up_state.html", context)
+
+
+@organisation_page("topups.write")
+@require_POST
+def top_up_cancel(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    top_up = access_top_up(actor, id)
+    try:
+        topups.cancel_transfer(actor, top_up, by_operator=False)
+    except TopUpRefused as refused:
+        messages.error(request, refused.message)
+    return see_other(_top_up_url(top_up.organisation, top_up))
 
 
 def _top_up_url(organisation: Organisation, top_up: TopUp) -> str:
@@ -248,7 +280,8 @@ def redeem(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "may_change": may_change,
     }
     if given is not None and access.scope_of(actor, "balance.read") is not None:
-        context["available_nano"] = wallets.balance(given.redemption.organisation).available_nano
+        found = wallets.balance(given.redemption.organisation)
+        context["available_nano"] = max(found.free_nano, 0)
     return render_part(
         request, "billing/redeem.html", "billing/_redeem.html", context, status=status
     )

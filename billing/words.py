@@ -9,6 +9,7 @@ _LINES: Final[dict[str, Promise]] = {
     "usage": gettext_lazy("Usage"),
     "opening": gettext_lazy("Opening credit"),
     "adjust": gettext_lazy("Correction"),
+    "promo": gettext_lazy("Promotional credit"),
     "reverse": gettext_lazy("Reversal"),
     "redeem": gettext_lazy("Code"),
     "lapse": gettext_lazy("Expired credit"),

@@ -42,6 +42,12 @@ def once_of(answer: Any) -> str:
     return found[1]
 
 
+def seen_of(answer: Any) -> str:
+    found = re.search(r'name="seen" value="([^"]+)"', answer.content.decode())
+    assert found
+    return found[1]
+
+
 @pytest.mark.parametrize("role", list(Role))
 def test_who_opens_the_pages_of_money(people: cast.Cast, role: Role) -> None:
     browser = cast.signed_in(cast.member(people.acme, f"x{role.value}", role))
@@ -232,17 +238,96 @@ def test_corrections_by_page_need_two(people: cast.Cast) -> None:
     once = once_of(dora.get("/admin/credits"))
     form = {"organisation": "acme", "amount": "500", "kind": "promo", "days": "30",
             "reason": "Welcome", "document": "", "once": once}  # fmt: skip
+    shown = dora.post("/admin/credits", form)
+    assert "acme: $0.00 → $500.00 available" in text_of(shown)
+    assert not Credit.objects.exists()
+    form["seen"] = seen_of(shown)
     for _ in range(2):
         assert dora.post("/admin/credits", form).status_code == 303
     credit = Credit.objects.get()
     assert "Withdraw" in text_of(dora.get("/admin/credits"))
     dora.post(f"/admin/credits/{id_text(credit.id)}/approve")
     assert balance(people.acme).available_nano == 0
-    assert "Approve" in text_of(otto.get("/admin/credits"))
+    page = text_of(otto.get("/admin/credits"))
+    assert "Approve" in page
+    assert "$0.00 → $500.00" in page
     otto.post(f"/admin/credits/{id_text(credit.id)}/approve")
     assert balance(people.acme).available_nano == 500 * USD
+    alice = cast.signed_in(people.alice)
+    assert "Promotional credit Welcome otto@example.org" in text_of(alice.get("/o/acme/billing"))
+    [line, *_] = csv.DictReader(
+        io.StringIO(alice.get("/o/acme/billing/ledger.csv").content.decode())
+    )
+    assert (line["type"], line["document"], line["by"]) == ("promo", "", "otto@example.org")
     unknown = dora.post("/admin/credits", {**form, "once": "other", "organisation": "nobody"})
     assert "no such organisation" in text_of(unknown)
+
+
+def test_a_correction_into_debt_is_asked_for_twice_by_both(people: cast.Cast) -> None:
+    dora, otto = cast.signed_in(people.dora), cast.signed_in(cast.person("otto", operator=True))
+    add_opening_credit(people.acme, 108 * USD)
+    form = {"organisation": "acme", "amount": "-1,108", "kind": "cash", "reason": "Wrong invoice"}
+    shown = dora.post("/admin/credits", form)
+    assert "acme: $108.00 → −$1,000.00 available" in text_of(shown)
+    assert "$1,000.00 will be owed" in text_of(shown)
+    # Who changes the amount then sees what that one does.
+    other = dora.post("/admin/credits", {**form, "seen": seen_of(shown), "amount": "-1,109"})
+    assert "→ −$1,001.00" in text_of(other)
+    assert not Credit.objects.exists()
+    assert dora.post("/admin/credits", {**form, "seen": seen_of(shown)}).status_code == 303
+    url = f"/admin/credits/{id_text(Credit.objects.get().id)}/approve"
+    page = text_of(otto.get("/admin/credits"))
+    assert "$108.00 → −$1,000.00" in page
+    assert "$1,000.00 may be owed" in page
+    assert "Say that it may" in text_of(otto.post(url, follow=True))
+    assert balance(people.acme).debt_nano == 0
+    otto.post(url, {"debt": "on"})
+    assert balance(people.acme) == (0, 0, 1_000 * USD)
+    overview = text_of(cast.signed_in(people.alice).get("/o/acme/billing"))
+    assert "Balance −$1,000.00" in overview  # the chip of the header
+
+
+def test_a_comma_in_a_correction_moves_nothing(people: cast.Cast) -> None:
+    form = {"organisation": "acme", "amount": "0,75", "kind": "cash", "reason": "Wrong"}
+    answer = cast.signed_in(people.dora).post("/admin/credits", form)
+    assert answer.status_code == 422
+    assert "Write an amount such as 12.50." in text_of(answer)
+
+
+def test_the_second_operator_approves_the_reference_of_the_first(people: cast.Cast) -> None:
+    alice, dora = cast.signed_in(people.alice), cast.signed_in(people.dora)
+    otto = cast.signed_in(cast.person("otto", operator=True))
+    form = {"amount": "other", "other": "1,250.50", "processor": "manual"}
+    state = alice.post("/o/acme/billing/top-up", form)["Location"]
+    assert "1250.50" in text_of(alice.get(state))
+    id = id_text(TopUp.objects.get().id)
+    dora.post(f"/admin/payments/{id}/confirm", {"document": "BANK-1"})
+    assert "Waits for another operator" in text_of(dora.get("/admin/payments"))
+    assert "a second one confirms it" in text_of(alice.get(state))
+    page = otto.get("/admin/payments")
+    assert "BANK-1 · dora@example.org" in text_of(page)
+    assert '<input type="hidden" name="document" value="BANK-1">' in page.content.decode()
+    otto.post(f"/admin/payments/{id}/confirm", {"document": "OTHER"})
+    assert balance(people.acme).available_nano == 0
+    otto.post(f"/admin/payments/{id}/confirm", {"document": "BANK-1"})
+    assert "BANK-1" in text_of(alice.get("/o/acme/billing"))
+    assert "BANK-1" in alice.get("/o/acme/billing/ledger.csv").content.decode()
+
+
+def test_a_transfer_is_cancelled_by_page(people: cast.Cast) -> None:
+    alice, dora = cast.signed_in(people.alice), cast.signed_in(people.dora)
+    states = [
+        alice.post("/o/acme/billing/top-up", {"amount": "100", "processor": "manual"})["Location"]
+        for _ in range(2)
+    ]
+    assert "Cancel this top-up" in text_of(alice.get(states[0]))
+    assert cast.signed_in(people.bob).post(f"{states[0]}/cancel").status_code == 403
+    assert cast.signed_in(people.charlie).post(f"{states[0]}/cancel").status_code == 404
+    alice.post(f"{states[0]}/cancel")
+    assert "was cancelled" in text_of(alice.get(states[0]))
+    dora.post(f"/admin/payments/{states[1].rpartition('/')[2]}/refuse")
+    assert "was cancelled" in text_of(alice.get(states[1]))
+    assert "Cancelled" in text_of(dora.get("/admin/payments"))
 
 
 def test_codes_by_page(people: cast.Cast) -> None:

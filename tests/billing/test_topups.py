@@ -459,13 +459,41 @@ def test_a_transfer_is_confirmed_by_an_operator_and_a_large_one_by_two(
     with pytest.raises(TopUpRefused):
         topups.confirm_transfer(dora, large, "BANK-2")
     assert stands(alice) == (100, 0)
-    with pytest.raises(TopUpRefused):
-        topups.confirm_transfer(otto, large, "BANK-1")
+    for other in ("BANK-1", "BANK-9"):
+        with pytest.raises(TopUpRefused, match="names BANK-2"):
+            topups.confirm_transfer(otto, large, other)
+    third = ordered(alice, 5, processor="manual")
+    with pytest.raises(TopUpRefused, match="named by another order"):
+        topups.confirm_transfer(otto, third, "BANK-2")
     assert topups.confirm_transfer(otto, large, "BANK-2").state == "paid"
     assert stands(alice) == (201, 0)
     with pytest.raises(TopUpRefused):
         topups.confirm_transfer(otto, large, "BANK-3")
     assert AuditEvent.objects.filter(action="topup.confirmed").count() == 3
+    assert_books_balance()
+
+
+def test_a_transfer_that_does_not_come_is_ended_by_its_buyer_or_an_operator(
+    people: cast.Cast, alice: Actor
+) -> None:
+    dora, otto = cast.actor(people.dora), cast.actor(cast.person("otto", operator=True))
+    own, wrong = ordered(alice, 50, processor="manual"), ordered(alice, 1250, processor="manual")
+    assert topups.cancel_transfer(alice, own, by_operator=False).state == "cancelled"
+    with pytest.raises(TopUpRefused):
+        topups.confirm_transfer(dora, own, "BANK-1")
+    topups.confirm_transfer(dora, wrong, "BANK-1")
+    with pytest.raises(TopUpRefused, match="has seen"):
+        topups.cancel_transfer(alice, wrong, by_operator=False)
+    topups.cancel_transfer(otto, wrong, by_operator=True)
+    with pytest.raises(TopUpRefused):
+        topups.cancel_transfer(otto, wrong, by_operator=True)
+    assert Fact.objects.get(kind="topup.failed").body["amount"] == "1250.00"
+    # The money came after all, for another order: its reference is free.
+    again = ordered(alice, 50, processor="manual")
+    assert topups.confirm_transfer(dora, again, "BANK-1").state == "paid"
+    with pytest.raises(TopUpRefused):
+        topups.cancel_transfer(otto, again, by_operator=True)
+    assert stands(alice) == (50, 0)
     assert_books_balance()
 
 
