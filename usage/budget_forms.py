@@ -253,7 +253,8 @@ class RaiseForm(forms.Form):
     def __init__(self, data: Any, *, budgets: dict[str, str], chosen: str) -> None:
         super().__init__(data, initial={"budget": chosen})
         field = cast(forms.ChoiceField, self.fields["budget"])
-        field.choices = list(budgets.items())
+        # Which one is never guessed: the first in a list is seldom the one that refused.
+        field.choices = [("", gettext("Choose a budget")), *budgets.items()]
 
     def clean_amount(self) -> int:
         nano: int | None = self.cleaned_data["amount"]

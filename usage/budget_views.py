@@ -57,6 +57,8 @@ def budget_list(request: HttpRequest, actor: Actor) -> HttpResponse:
         "tab": "budgets",
         **tabs_of(actor),
     }
+    # Those of the team and the organisation bind who sees only its own.
+    context["bound"] = context["may_ask"] and raises.askable_budgets(actor).exists()
     return render_part(request, "usage/budgets.html", "usage/_budgets.html", context)
 
 

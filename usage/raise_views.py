@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import access
 from accounts.access import Actor, organisation_page, signed_in_view, slug_of
-from accounts.models import Membership
+from accounts.models import Membership, Role
 from accounts.rules import roles
 from billing import budgets, raises
 from billing.models import Budget, BudgetRaise, RaiseState
@@ -26,6 +26,7 @@ from usage.budget_forms import PERIOD_NAMES, SCOPE_NAMES, RaiseForm
 from usage.budget_views import meter_of, tabs_of
 
 _ROWS = 50
+_OWNERS = 3
 
 
 @organisation_page("budgets.ask")
@@ -33,7 +34,8 @@ _ROWS = 50
 def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """What waits, what was decided, and the form to ask."""
     found = list(raises.askable_budgets(actor))
-    chosen = request.GET.get("budget", "")
+    linked = request.GET.get("budget", "")
+    chosen = linked if any(str(one.id) == linked for one in found) else ""
     form = RaiseForm(request.POST or None, budgets=_named(found), chosen=chosen)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
@@ -60,6 +62,7 @@ def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         **tabs_of(actor),
         "form": form,
         "asking": form.is_bound or bool(chosen),
+        "who": _who_may_raise(actor) if linked and not chosen else "",
         "budgets": found,
         "waiting_rows": _cards(actor, waiting),
         "decided_rows": _cards(actor, decided),
@@ -105,6 +108,12 @@ def budget_link(request: HttpRequest, id: str) -> HttpResponseBase:
     if roles.scope_of(cast(roles.Role, membership.role), "budgets.read") == "all":
         return redirect("budget", slug, budget.id)
     return redirect(f"{reverse('raises', args=[slug])}?{urlencode({'budget': budget.id})}")
+
+
+def _who_may_raise(actor: Actor) -> str:
+    """Whom to ask for more of a budget that is not the actor's to ask for."""
+    owners = Membership.objects.filter(organisation=actor.organisation, role=Role.OWNER)
+    return ", ".join(owners.order_by("id").values_list("user__email", flat=True)[:_OWNERS])
 
 
 def _decided(request: HttpRequest, actor: Actor, id: str, decide: Any) -> HttpResponseBase:

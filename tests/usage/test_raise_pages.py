@@ -91,6 +91,33 @@ def test_from_the_link_of_an_error_to_an_approval(
     assert sorted(actions) == ["raise.approved", "raise.asked", "raise.ended"]
 
 
+def test_the_link_of_a_budget_over_anothers_key_says_whom_to_ask(
+    people: Cast, budget: Budget, bob: Client
+) -> None:
+    key, _ = make_key(people.core, "tiny", user=people.alice)
+    other = budgeting.create_budget(
+        SYSTEM, people.acme, scope="key", subject=str(key.id), amount_nano=USD, period="day",
+        timezone="UTC",
+    )  # fmt: skip
+    page = bob.get(f"/b/{other.id}", follow=True).content.decode()
+    assert "is not over your own keys and teams" in page
+    assert "alice@example.org" in page
+    assert "selected" not in page.partition('name="budget"')[2].partition("</select>")[0].replace(
+        '<option value="" selected>', ""
+    )
+    assert "tiny" not in page
+
+
+def test_who_has_no_budget_of_his_own_is_told_of_those_that_bind_him(
+    people: Cast, budget: Budget, bob: Client
+) -> None:
+    page = bob.get("/o/acme/budgets").content.decode()
+    assert "Nothing bounds your spending" not in page
+    assert "Budgets that you share with others bind your requests" in page
+    stranger = signed_in(member(people.stranger, "sam", Role.DEVELOPER))
+    assert "Nothing bounds your spending" in stranger.get("/o/stranger/budgets").content.decode()
+
+
 @pytest.mark.parametrize(
     ("over", "told"),
     [
@@ -98,6 +125,8 @@ def test_from_the_link_of_an_error_to_an_approval(
         ({"until": "2020-01-01"}, "The end lies ahead"),
         ({"reason": ""}, "This field is required"),
         ({"budget": "999999"}, "valid choice"),
+        ({"budget": ""}, "This field is required"),
+        ({"amount": "7,5"}, "Write an amount such as 12.50."),
     ],
 )
 def test_wrong_requests_are_told_at_their_field(
