@@ -297,9 +297,19 @@ def find_subject(actor: Actor, scope: str, given: str) -> str:
     elif 0 < len(given) <= _SUBJECT_LENGTH and given.isprintable():
         found = given
     if found is None:
-        missing = gettext("There is no such %(scope)s here.")
-        raise BudgetRefused("subject", missing % {"scope": BudgetScope(scope).label})
+        raise BudgetRefused("subject", _missing(scope))
     return str(found)
+
+
+def _missing(scope: str) -> str:
+    """What is said of a subject that is not there, in the words of the form."""
+    if scope == BudgetScope.TEAM:
+        return gettext("There is no such team here.")
+    if scope == BudgetScope.KEY:
+        return gettext("There is no such API key here.")
+    if scope == BudgetScope.USER:
+        return gettext("There is no such person here.")
+    return gettext("Say which one.")
 
 
 def subject_names(budgets: Sequence[Budget]) -> dict[int, str]:

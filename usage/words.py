@@ -46,7 +46,9 @@ BASES: Final[Mapping[str, Promise]] = {
 CHARGED_BY: Final[Mapping[str, Promise]] = {
     "measured": _("Charged by the usage that the upstream reported."),
     "drained": _("The client left; the answer was read on to its end and charged by its usage."),
-    "estimated": _("The upstream reported no usable count; charged by our own, never above it."),
+    "estimated": _(
+        "The upstream reported no usable count; charged by our own, never above what was held."
+    ),
     "absorbed": _("What it cost upstream is carried by this installation."),
     "held": _("A part of it has no price. What was held stays held until an operator decides."),
     "free": _("The model has no price and is free here."),
