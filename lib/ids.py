@@ -16,24 +16,24 @@ _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _PAIR_SHIFTS = tuple(range(120, -1, -10))
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
-_RANDOM_12 = 0xFFF << 64
 _RANDOM_62 = (1 << 62) - 1
 
 
 def new_id() -> uuid.UUID:
-    """A fresh UUIDv7 (RFC 9562): 48 bits of milliseconds, 74 random bits."""
+    """A fresh UUIDv7 (RFC 9562): 48 bits of milliseconds, 12 of their parts, so that what one
+    process makes one after the other is in that order (section 6.2, method 3), 62 random bits."""
     return new_ids(1)[0]
 
 
 def new_ids(count: int) -> list[uuid.UUID]:
-    """That many fresh ids of one millisecond, for the price of one look at the clock."""
-    random = os.urandom(10 * count)
-    stamp = (time.time_ns() // 1_000_000 << 80) | _VERSION_7 | _VARIANT
-    ids = []
-    for at in range(0, 10 * count, 10):
-        number = int.from_bytes(random[at : at + 10], "big")
-        ids.append(uuid.UUID(int=stamp | (number & _RANDOM_12) | (number & _RANDOM_62)))
-    return ids
+    """That many fresh ids of one instant, for the price of one look at the clock."""
+    random = os.urandom(8 * count)
+    milliseconds, rest_ns = divmod(time.time_ns(), 1_000_000)
+    stamp = (milliseconds << 80) | _VERSION_7 | (rest_ns * 4096 // 1_000_000 << 64) | _VARIANT
+    return [
+        uuid.UUID(int=stamp | (int.from_bytes(random[at : at + 8], "big") & _RANDOM_62))
+        for at in range(0, 8 * count, 8)
+    ]
 
 
 def first_id_at(instant: dt.datetime) -> uuid.UUID:

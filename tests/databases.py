@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 # The variable that names the run's migrated database, see tests/postgres.py.
 TEMPLATE = "WEIR_TEST_TEMPLATE"
 MADE_BY_MIGRATING = {"django_content_type", "auth_permission"}
+_GROWN_BYTES = 64 * 1024
 
 
 def admin() -> "psycopg.Connection[tuple[object, ...]]":
@@ -70,7 +71,8 @@ def empty() -> None:
     """Take away what a test that commits has left in Django's database; to be called where Django
     would flush, which costs thirty times more: it truncates tables that are empty, and makes the
     content types and permissions again. Like it, it waits for who is still writing, and no trigger
-    forbids it."""
+    forbids it. What has grown is truncated: nobody vacuums here, and a table of dead rows is read
+    through for every row that is joined to it."""
     with db.connection.cursor() as cursor:
         cursor.execute(_emptying())
 
@@ -80,7 +82,9 @@ def _emptying() -> str:
     names = db.connection.introspection.django_table_names(only_existing=True)
     tables = [f'"{name}"' for name in sorted(set(names) - MADE_BY_MIGRATING)]
     deletes = " ".join(
-        f"IF EXISTS (SELECT FROM {table}) THEN DELETE FROM {table}; END IF;" for table in tables
+        f"IF pg_relation_size('{table}') > {_GROWN_BYTES} THEN TRUNCATE {table} CASCADE; "
+        f"ELSIF EXISTS (SELECT FROM {table}) THEN DELETE FROM {table}; END IF;"
+        for table in tables
     )
     return (
         f"DO $$ BEGIN SET LOCAL session_replication_role = replica; LOCK TABLE {', '.join(tables)};"
