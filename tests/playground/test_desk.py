@@ -161,6 +161,8 @@ def test_the_tree_is_walked_by_keys_and_undone(stage: Stage, bob: Watched) -> No
     expect(page.locator(".versions")).to_contain_text("2/2")
     page.keyboard.press("Alt+ArrowLeft")
     expect(page.locator("[data-part=blocks]")).to_have_text("first question")
+    # The foot of an answer, with what the key presses, is drawn a frame after its end.
+    page.wait_for_selector("[data-regenerate]", state="attached")
     page.keyboard.press("Alt+KeyR")
     expect(page.locator("[data-role=assistant] .versions")).to_contain_text("2/2")
     page.wait_for_selector(ENDED)
@@ -202,6 +204,8 @@ def test_a_tree_is_exported_and_imported_and_walked_the_same(stage: Stage, bob: 
         page.get_by_role("button", name="Send as a new version").click()
         expect(page.locator("[data-part=blocks]")).to_have_text(text)
         page.wait_for_selector(ENDED)
+    # The foot of an answer, with what the key presses, is drawn a frame after its end.
+    page.wait_for_selector("[data-regenerate]", state="attached")
     page.keyboard.press("Alt+KeyR")
     expect(page.locator("[data-role=assistant] .versions")).to_contain_text("2/2")
     page.wait_for_selector(ENDED)
