@@ -67,18 +67,15 @@ class ReplayBudgets:
 
 def crossed(windows: Mapping[str, list[int]]) -> list[dict[str, Any]]:
     """The windows whose charges stay within their budget now and would not at the draft."""
-    split = {name: name.split("|", 1) for name in windows}
-    budgets = {
-        budget.id: budget
-        for budget in Budget.objects.select_related("organisation").filter(
-            id__in={int(id) for id, _ in split.values()}
-        )
+    spans = {
+        (int(id), begins): charges
+        for (id, begins), charges in ((name.split("|", 1), windows[name]) for name in windows)
     }
+    budgets = Budget.objects.select_related("organisation").in_bulk({id for id, _ in spans})
     names = subject_names(list(budgets.values()))
     found = []
-    for name, (now_nano, draft_nano) in sorted(windows.items()):
-        id, begins = split[name]
-        budget = budgets.get(int(id))
+    for (id, begins), (now_nano, draft_nano) in sorted(spans.items()):
+        budget = budgets.get(id)
         if budget is None or not now_nano <= budget.amount_nano < draft_nano:
             continue
         found.append(

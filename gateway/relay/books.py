@@ -5,8 +5,8 @@ behind it. There is no timer to wait for: a fixed wait of 2 ms was measured to a
 nothing (decisions.md).
 
     admit    waits for its verdict; hears at once when the database is away
-    settle   nobody waits for it: it goes behind a few admissions, or along with many, and is tried
-             until it is through
+    settle   nobody waits for it: it waits for others, goes behind a few admissions, or along with
+             many, and is tried until it is through
     watch    a stream whose high-water marks are written while it runs
 
 Marks and the process's lease are written along with whatever else there is. They are what another
@@ -41,12 +41,11 @@ log = logging.getLogger(__name__)
 BATCH_MAX = 256
 
 _RETRY_S_MIN, _RETRY_S_MAX = 0.05, 2.0
-# How long an ending waits for an admission to go before it while nothing else is being written: it
-# would keep the admission waiting for its commit.
-_RIDE_S: Final = 0.003
-# The same beside other streams, whose marks are written soon in any case.
-_RIDE_WITH_MARKS_S: Final = 0.1
-# So many admissions go before the endings that wait.
+# How long an ending waits at most, and for how many others: a commit of its own would keep the next
+# admission waiting.
+_WAIT_S: Final = 0.1
+_MANY: Final = 64
+# So many admissions go before the endings that wait; beside more of them an ending costs least.
 _FEW: Final = 4
 # From its bytes to its question a request takes some turns of the event loop; a turn of a busy
 # process takes its time.
@@ -106,7 +105,9 @@ class Books:
         # No hold without a lease: the first transaction says that the process lives.
         self._lease_due = lane.process_id is not None
         self._worker: asyncio.Task[None] | None = None
-        self._riding: asyncio.TimerHandle | None = None
+        # When the endings are due that wait for others, and whether they are.
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = False
         self._bell = asyncio.Event()
         self._retry_s = 0.0
 
@@ -142,7 +143,7 @@ class Books:
         self._kept_marks = {item.attempt_id: item.meters for item in left if type(item) is Marked}
         self._marks = self._kept_marks | self._marks
         self._adopt({item.attempt_id for item in endings if type(item) is Resolved})
-        self._wake()
+        self._write_now()
 
     def _adopt(self, known: set[UUID]) -> None:
         """Take up what stands in the journals of the dead, but for the endings of these attempts.
@@ -156,7 +157,7 @@ class Books:
             log.warning("%d endings, %d marks of a killed process", len(seen), len(marks))
             self._marks |= marks
             self._endings += seen
-            self._wake()
+            self._write_now()
 
     def close_spool(self) -> None:
         """Let go of the spool; what still waits in it is the next process's."""
@@ -190,11 +191,10 @@ class Books:
         if self._journal is not None:
             self._journal.note(item)
         self._endings.append(item)
-        if at_once or self._worker is not None:
-            self._wake()
-        elif self._riding is None:
-            wait_s = _RIDE_S if len(self._watched) < 2 else _RIDE_WITH_MARKS_S
-            self._riding = asyncio.get_running_loop().call_later(wait_s, self._wake)
+        if at_once or self._retry_s or len(self._endings) >= _MANY:
+            self._write_now()
+        else:
+            self._let_wait()
 
     def watch(self, stream: Watched) -> None:
         """Write the marks of this stream until `unwatch`."""
@@ -234,15 +234,24 @@ class Books:
 
     async def join(self) -> None:
         """Wait until everything is written."""
-        if self._riding is not None:
-            self._wake()
-        while self._worker is not None:
-            await asyncio.wait([self._worker])
+        while self._waiting or self._worker is not None:
+            self._write_now()
+            if self._worker is not None:
+                await asyncio.wait([self._worker])
+
+    def _let_wait(self) -> None:
+        if self._timer is None and self._endings:
+            self._timer = asyncio.get_running_loop().call_later(_WAIT_S, self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        self._write_now()
+
+    def _write_now(self) -> None:
+        self._due = self._waiting
+        self._wake()
 
     def _wake(self) -> None:
-        if self._riding is not None:
-            self._riding.cancel()
-            self._riding = None
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         elif self._retry_s:
@@ -250,17 +259,18 @@ class Books:
 
     async def _work(self) -> None:
         failed = stood_back = False
-        while self._asking or self._endings or self._adopted or (self._along and not failed):
+        while self._asking or self._due or (self._along and not failed):
             # Not while a batch is being written: the first endings are those that are in the spool.
             self._endings = self._adopted + self._endings
             self._spooled += len(self._adopted)
             self._adopted = []
             asking, self._asking = self._asking[:BATCH_MAX], self._asking[BATCH_MAX:]
-            # An ending lets a few admissions go before it, once. Beside many, a commit of its own
-            # would cost more than they wait for it.
-            stood_back = not stood_back and 0 < len(asking) <= _FEW and bool(self._endings)
+            # Those that are due let a few admissions go before them once.
+            few = 0 < len(asking) <= _FEW and bool(self._endings)
+            stood_back = few and not (self._due and stood_back)
             taken = 0 if stood_back else BATCH_MAX
             endings, self._endings = self._endings[:taken], self._endings[taken:]
+            self._due = self._due and self._waiting
             try:
                 await self._write(asking, endings, self._endings if stood_back else ())
             except (DatabaseAway, DatabaseRefused) as error:
@@ -284,6 +294,8 @@ class Books:
                 if self._spooled or self._kept_marks:
                     await self._unkeep(len(endings))
                 await self._let_others_run()
+            self._due = self._waiting and (self._due or failed)
+            self._let_wait()
         self._worker = None
 
     async def _let_others_run(self) -> None:
@@ -353,6 +365,11 @@ class Books:
             log.error("the spool cannot be emptied: %s", error)
 
     @property
+    def _waiting(self) -> bool:
+        """Whether an ending is still to be written."""
+        return bool(self._endings or self._adopted)
+
+    @property
     def _along(self) -> bool:
         """Whether there is what nobody waits for."""
         return self._lease_due or bool(self._marks)
@@ -386,6 +403,7 @@ class Books:
             else:
                 future.set_result(verdict)
         if again:
+            self._due = self._waiting
             await self._ask_again(again)
 
     async def _commit(

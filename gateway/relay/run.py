@@ -31,6 +31,7 @@ from gateway.relay.plain import PlainFacts
 from gateway.relay.price_list import Price, asked_tier
 from gateway.relay.settlement import Resolved
 from gateway.relay.sizing import PlainSizing, Size, Sizing
+from gateway.relay.snapshot import Channel
 from gateway.relay.tally import Tally
 from gateway.relay.upstream import UpstreamFailed
 from gateway.relay.way import Asking, Way
@@ -45,6 +46,8 @@ from usage.sql import AttemptOpened, Ending
 # A wallet that others draw on may have less again when the smaller hold arrives, and budgets may
 # have changed meanwhile.
 _ADMISSION_TRIES: Final = 4
+# Where less than so many holds are left, another process may miss the one that has just ended.
+_SCARCE: Final = 16
 # The share of the deadline after which no further attempt begins (promises.md, fault table).
 _LAST_START_SHARE: Final = 0.75
 _BACKOFF_S: Final = 0.05
@@ -312,29 +315,7 @@ class Run:
                 cost = cost.asked_in(asked_tier(facts.body))
         ttl_seconds = int(channel.timeouts.total) + call.parts.config.hold_margin_s
         for _ in range(_ADMISSION_TRIES):
-            attempt_id = new_id()
-            opened = AttemptOpened(
-                call.principal.organisation_id,
-                attempt_id,
-                call.request_id,
-                n,
-                call.principal.team_id,
-                call.principal.key_id,
-                call.principal.user_id,
-                self._asked.name,
-                channel.uuid,
-                channel.name,
-                candidate.upstream_model,
-                call.asked.codec.name,
-                call.asked.operation,
-                facts.stream,
-                call.source,
-                None if price is None else price.id,
-                size.hold_nano,
-                PPM if price is None else price.version.multiplier_ppm,
-                None if cost is None else cost.id,
-                estimate_tokens(facts.text_bytes),
-            )
+            opened = self._opened(facts, candidate, channel, n, size, cost)
             verdict = await call.parts.books.admit(
                 Asked(
                     opened,
@@ -349,11 +330,11 @@ class Run:
                 if verdict.told is not None:
                     call.headroom = read_headroom(verdict.told)
                 call.settles_at_once = (
-                    call.principal.limited or verdict.available_nano < size.hold_nano
+                    call.principal.limited or verdict.available_nano < _SCARCE * size.hold_nano
                 )
                 bytes_max = None if sizing is None else sizing.output_bytes_max
                 upstream_model, hold_nano = candidate.upstream_model, size.hold_nano
-                tally = Tally(attempt_id, facts, way, upstream_model, hold_nano, price, cost)
+                tally = Tally(opened.id, facts, way, upstream_model, hold_nano, price, cost)
                 return Attempt(
                     call,
                     facts,
@@ -382,6 +363,40 @@ class Run:
         url = call.parts.config.public_url
         needed_nano = size.hold_nano if sizing is None else sizing.least_nano
         raise UsedUp(verdict.told, needed_nano, verdict.available_nano, url)
+
+    def _opened(
+        self,
+        facts: Facts,
+        candidate: Candidate,
+        channel: Channel,
+        n: int,
+        size: Size,
+        cost: Price | None,
+    ) -> AttemptOpened:
+        """The row of an attempt, with an id of its own."""
+        call, price = self._call, self._price
+        return AttemptOpened(
+            call.principal.organisation_id,
+            new_id(),
+            call.request_id,
+            n,
+            call.principal.team_id,
+            call.principal.key_id,
+            call.principal.user_id,
+            self._asked.name,
+            channel.uuid,
+            channel.name,
+            candidate.upstream_model,
+            call.asked.codec.name,
+            call.asked.operation,
+            facts.stream,
+            call.source,
+            None if price is None else price.id,
+            size.hold_nano,
+            PPM if price is None else price.version.multiplier_ppm,
+            None if cost is None else cost.id,
+            estimate_tokens(facts.text_bytes),
+        )
 
     def budgets(self) -> tuple[int, ...]:
         """The budgets of the request that was read."""

@@ -230,13 +230,13 @@ def test_budgets_that_would_be_crossed_are_named_with_their_window(
     record(key, version, at=noon - dt.timedelta(days=1))
     # 210,000 nano each now, 239,000 at the draft: three of them on one day.
     budget = {"organisation": people.acme, "period": "day", "anchor": 0, "timezone": "UTC"}
-    for scope, subject, amount in (
-        ("key", str(key.id), 700_000),
-        ("model", "m*", 700_000),
-        ("team", str(key.team_id), 629_999),
-        ("organisation", "", 717_000),
+    for id, scope, subject, amount in (
+        (9_999_999, "key", str(key.id), 700_000),
+        (10_000_000, "model", "m*", 700_000),
+        (10_000_001, "team", str(key.team_id), 629_999),
+        (10_000_002, "organisation", "", 717_000),
     ):
-        Budget.objects.create(scope=scope, subject=subject, amount_nano=amount, **budget)
+        Budget.objects.create(id=id, scope=scope, subject=subject, amount_nano=amount, **budget)
     preview = previewed(people, (PriceKey("m"), DRAFT_RATES))
     work_off()
     preview.refresh_from_db()

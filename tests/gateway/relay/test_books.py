@@ -60,6 +60,11 @@ class Stream:
         return '{"out_text": 7}'
 
 
+def is_open(hub: Hub, one: Asked) -> bool:
+    query = "SELECT id FROM billing_hold WHERE id = %s AND state = 'open'"
+    return bool(hub.rows(query, one.attempt.id))
+
+
 def record_of(hub: Hub, one: Asked) -> dict[str, object]:
     (row,) = hub.rows("SELECT * FROM usage_usagerecord WHERE id = %s", one.attempt.id)
     return row
@@ -219,8 +224,7 @@ async def test_late_truth_is_in_the_journal_until_it_is_written(hub: Hub, tmp_pa
     books, one = Books(lane, journal=journal), asked(hub.tenant())
     await books.admit(one)
     Books(lane).settle(ended(one, charge_nano=0), at_once=True)
-    query = "SELECT id FROM billing_hold WHERE id = %s AND state = 'open'"
-    while hub.rows(query, one.attempt.id):
+    while is_open(hub, one):
         await lane.run([("SELECT 1", {})])
     kept.clear()
     books.settle(ended(one))
@@ -235,7 +239,7 @@ async def test_an_ending_waits_for_an_admission_unless_others_count_what_it_hold
     hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I23: a place of a limit of requests at once is free for every process when it is free."""
-    monkeypatch.setattr(books_module, "_RIDE_S", 3600)
+    monkeypatch.setattr(books_module, "_WAIT_S", 3600)
     books, tenant = Books(lane), hub.tenant()
     one, two, three = asked(tenant), asked(tenant), asked(tenant)
     await asyncio.gather(*map(books.admit, (one, two, three)))
@@ -250,9 +254,7 @@ async def test_an_ending_waits_for_an_admission_unless_others_count_what_it_hold
         await lane.run([("SELECT 1", {})])
     assert unresolved() == 3
     assert (await books.admit(asked(tenant))).word == "admitted"
-    # The ending goes behind it: one resolved, one placed.
-    while unresolved() != 3:
-        await lane.run([("SELECT 1", {})])
+    assert unresolved() == 4
     books.settle(ended(two), at_once=True)
     while unresolved() != 2:
         await lane.run([("SELECT 1", {})])
@@ -261,26 +263,37 @@ async def test_an_ending_waits_for_an_admission_unless_others_count_what_it_hold
     assert unresolved() == 1
 
 
-async def test_an_admission_goes_before_the_endings_that_it_does_not_need(
+async def test_few_admissions_go_before_the_endings_that_wait_and_many_along_with_them(
     hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It waits for no commit but its own; no ending waits for more than one of them."""
-    monkeypatch.setattr(books_module, "_RIDE_S", 3600)
+    """Who is alone waits for no commit but its own; where many share one, it is the cheapest."""
+    monkeypatch.setattr(books_module, "_WAIT_S", 3600)
     books, tenant = Books(lane), hub.tenant()
-    first, second, third = asked(tenant), asked(tenant), asked(tenant)
+    first = asked(tenant)
     await books.admit(first)
-    await books.join()
     books.settle(ended(first))
+    for _ in range(3):
+        assert (await books.admit(asked(tenant))).word == "admitted"
+        assert is_open(hub, first)
+    few = books_module._FEW
+    await asyncio.gather(*(books.admit(asked(tenant)) for _ in range(few + 1)))
+    assert not is_open(hub, first)
 
-    def unresolved() -> bool:
-        query = "SELECT id FROM billing_hold WHERE id = %s AND state = 'open'"
-        return bool(hub.rows(query, first.attempt.id))
 
-    await books.admit(second)
-    assert unresolved()
-    await books.admit(third)
-    assert not unresolved()
-    await books.join()
+@pytest.mark.parametrize(("wait_s", "many"), [(0.01, 1000), (3600, 3)])
+async def test_endings_wait_for_a_time_or_a_number_of_others_and_then_for_nobody(
+    hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch, wait_s: float, many: int
+) -> None:
+    """P16: what ended is in the books soon, whether or not anybody asks for more."""
+    monkeypatch.setattr(books_module, "_WAIT_S", wait_s)
+    monkeypatch.setattr(books_module, "_MANY", many)
+    books, tenant = Books(lane), hub.tenant()
+    batch = [asked(tenant) for _ in range(3)]
+    await asyncio.gather(*map(books.admit, batch))
+    for one in batch:
+        books.settle(ended(one))
+    while any(is_open(hub, one) for one in batch):
+        await lane.run([("SELECT 1", {})])
 
 
 @pytest.mark.parametrize("hold_nano", [100, 60])
@@ -288,7 +301,7 @@ async def test_what_an_ending_behind_it_releases_an_admission_can_hold(
     hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch, hold_nano: int
 ) -> None:
     """I5: nobody is refused for money that is free, whatever the order of writing."""
-    monkeypatch.setattr(books_module, "_RIDE_S", 3600)
+    monkeypatch.setattr(books_module, "_WAIT_S", 3600)
     books, tenant = Books(lane), hub.tenant("0.000000100")
     first, second = asked(tenant, 60), asked(tenant, hold_nano)
     await books.admit(first)
@@ -304,7 +317,7 @@ async def test_an_ending_rides_with_the_marks_of_other_streams(
     hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One commit for what is written of several streams, and none of them waits for another."""
-    monkeypatch.setattr(books_module, "_RIDE_WITH_MARKS_S", 3600)
+    monkeypatch.setattr(books_module, "_WAIT_S", 3600)
     books, tenant = Books(lane), hub.tenant()
     one, two = asked(tenant), asked(tenant)
     await asyncio.gather(*map(books.admit, (one, two)))
@@ -314,7 +327,7 @@ async def test_an_ending_rides_with_the_marks_of_other_streams(
         books.watch(stream)
     books.settle(ended(one))
     books.unwatch(streams[0])
-    while hub.rows("SELECT id FROM billing_hold WHERE id = %s AND state = 'open'", one.attempt.id):
+    while is_open(hub, one):
         await lane.run([("SELECT 1", {})])
     (row,) = hub.rows("SELECT mark FROM billing_hold WHERE id = %s", two.attempt.id)
     assert row["mark"] == {"out_text": 7}

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
@@ -15,10 +16,11 @@ from gateway.codecs.events import End, Event, TextDelta
 from gateway.codecs.openai.stream import Decoder
 from gateway.relay.asgi import Relay, _Queue
 from gateway.relay.auth import Principal
+from gateway.relay.books import Books
 from gateway.relay.call import Head, Outcome
 from gateway.relay.config import RelayConfig
 from gateway.relay.journal import _SLOT_BYTES
-from gateway.relay.settlement import Marked, Resolved
+from gateway.relay.settlement import Marked, Resolved, Settled
 from gateway.relay.spool import read
 from lib.ids import id_text, new_id
 from tests.fakes.upstream import FakeUpstream, expected_text
@@ -89,6 +91,35 @@ async def test_events_then_the_outcome_and_the_same_books(
     assert record["hold_nano"] == outcome.hold_nano
     await asyncio.to_thread(hub.settled, tenant)
     hub.assert_books_balance()
+
+
+async def test_what_little_money_held_is_released_at_once(
+    relay: Relay, hub: Hub, fake: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I23: nobody is refused in another process for what has ended in this one."""
+    told = list[bool]()
+
+    def settle(books: Books, item: Settled, *, at_once: bool = False) -> None:
+        told.append(at_once)
+        _settle(books, item, at_once=at_once)
+
+    _settle = Books.settle
+    monkeypatch.setattr(Books, "settle", settle)
+    rich, model = hub.tenant(), hub.model(fake)
+    await knows(relay, hub, model)
+    asked = body(model, "#tokens=5", max_tokens=10)
+
+    async def outcome_for(tenant: Tenant) -> Outcome:
+        who = await principal(relay, hub, tenant)
+        (*_, outcome) = [item async for item in relay.chat(who, asked, source="playground")]
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+    hold_nano = (await outcome_for(rich)).hold_nano
+    assert hold_nano > 0
+    ten = hub.tenant(f"{Decimal(10 * hold_nano) / 10**9:f}")
+    assert (await outcome_for(ten)).status == 200
+    assert told == [False, True]
 
 
 async def knows(relay: Relay, hub: Hub, model: str) -> None:
