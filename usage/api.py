@@ -267,7 +267,8 @@ def list_requests(request: HttpRequest, query: Query[RequestQuery]) -> dict[str,
 
 @router.get("/requests/{id}", response=RequestOut, summary="Show a request")
 def show_request(request: HttpRequest, id: str) -> dict[str, Any]:
-    """One request that you may see; its `status` is null while it runs."""
+    """One request that you may see; its `status` is null until its end is in
+    the books, a moment after the answer."""
     actor = access.actor_of(request)
     return _shown(actor, receipts.request_detail(actor, id).row)
 
@@ -275,11 +276,11 @@ def show_request(request: HttpRequest, id: str) -> dict[str, Any]:
 @router.get("/requests/{id}/receipt", response=ReceiptOut, summary="Show a request's receipt")
 def show_receipt(request: HttpRequest, id: str) -> dict[str, Any]:
     """What a request was charged, and all it follows from: the script
-    `/static/recompute_receipt.py` computes it again. 409 while the request
-    runs."""
+    `/static/recompute_receipt.py` computes it again. 409 until the end of
+    the request is in the books."""
     found = receipts.document(receipts.request_detail(access.actor_of(request), id))
     if found is None:
-        raise HttpError(409, "The request still runs. Ask for its receipt when it has ended.")
+        raise HttpError(409, "The request runs, or ended a moment ago. Ask for its receipt again.")
     return found
 
 

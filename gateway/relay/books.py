@@ -1,7 +1,7 @@
 """The one writer of a process: admissions and settlements, together, in batches.
 
 What arrives while a commit is in flight goes into the next one, with what the event loop has ready
-behind it. There is no timer to wait for: a fixed wait of 2 ms was measured to add latency and save
+behind it. No admission waits for a timer: a fixed wait of 2 ms was measured to add latency and save
 nothing (decisions.md).
 
     admit    waits for its verdict; hears at once when the database is away
