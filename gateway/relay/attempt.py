@@ -548,13 +548,14 @@ class Attempt:
     async def _cut_at_hold(self, pieces: Sequence[bytes]) -> Outcome:
         """F18: an answer that outgrows its hold ends here, as if it had reached its length."""
         self._tally.finish_reason = "length"
-        outcome = self._settle(200, None, "", self._bill_stream(), "F18")
+        bill = self._bill_stream()
+        outcome = self._settle(200, None, "", bill, "F18")
         self._trial.good()
         translating = self._translating
         notice = (
             self._way.codec.cut(self._tally.decoder) if translating is None else translating.cut()
         )
-        await self._write([*pieces, notice], last=True)
+        await self._write([self._last([*pieces, notice], bill)], last=True)
         return outcome
 
     def _failing(self, kind: ErrorKind, message: str) -> bytes:
@@ -569,28 +570,29 @@ class Attempt:
     # ---- other ends
 
     async def _break_off(self, failure: UpstreamFailed) -> Outcome:
-        """After the commit point: one typed frame, no end marker, and what was delivered is paid.
-
-        A fault after every choice has finished takes nothing from the answer.
-        """
+        """After the commit point: one typed frame, no end marker; what was delivered is paid."""
         if self._complete:
-            bill = self._bill_stream()
-            outcome = self._settle(200, None, "", bill)
-            self._trial.good()
-            reader = self._translating or self._tally.decoder
-            steps = [] if reader is None else reader.end()
-            await self._say_last(
-                self._last([*self._held_back, *(step.raw for step in steps)], bill)
-            )
-            return outcome
+            return await self._end_early()
         kind, message = failure.kind, failure.message
         outcome = self._settle(failure.status, kind, message, self._bill_stream(), failure.fault)
         self._trial.failed(failure)
         await self._say_last(self._failing(kind, message))
         return outcome
 
+    async def _end_early(self) -> Outcome:
+        """What ends a stream after every choice has finished takes nothing from the answer."""
+        bill = self._bill_stream()
+        outcome = self._settle(200, None, "", bill)
+        self._trial.good()
+        reader = self._translating or self._tally.decoder
+        steps = [] if reader is None else reader.end()
+        await self._say_last(self._last([*self._held_back, *(step.raw for step in steps)], bill))
+        return outcome
+
     async def _stop(self, kind: ErrorKind) -> Outcome:
         """It ends for a reason of ours: what was delivered is paid, and the client is told."""
+        if self._committed and self._complete:
+            return await self._end_early()
         status, message = KINDS[kind].status, message_of(kind)
         if self._committed:
             outcome = self._settle(status, kind, message, self._bill_stream())

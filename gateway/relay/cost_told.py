@@ -2,20 +2,25 @@
 object of the client's dialect.
 
 plain answer    the one usage object that there is
-stream          the last that it tells; a chat completions stream that tells none has one more chunk
-                before its end. One that is a JSON array (gemini's without `alt=sse`) has none
+stream          the last that it tells. Where it tells none, our own count stands where its dialect
+                has one; a chat completions stream has one more chunk before its end. One that is
+                a JSON array (gemini's without `alt=sse`) has none
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from billing.rules.money import format_usd
+from gateway.codecs.anthropic import usage as anthropic
 from gateway.codecs.body import Body, read_body
 from gateway.codecs.errors import RequestFault
+from gateway.codecs.gemini import usage as gemini
+from gateway.codecs.openai import usage as openai
 from gateway.codecs.openai.stream import DONE_FRAME
-from gateway.codecs.openai.usage import encode
+from gateway.codecs.responses import usage as responses
 from gateway.codecs.sse import Frame, FrameSplitter
 from gateway.codecs.stream import write_data
 from gateway.codecs.usage import Counts
@@ -38,14 +43,16 @@ def last_with_cost(raw: bytes, meters: Mapping[str, int], charge_nano: int) -> b
     left = splitter.end()
     pieces = [frame.raw for frame in frames]
     rest = b"" if left is None else left.raw
-    for at in reversed(range(len(frames))):
-        data = frames[at].data
-        told = _told(data, cost) if data else None
-        if data and told is not None:
-            pieces[at] = frames[at].raw.replace(data, told)
-            return b"".join(pieces) + rest
+    counts = Counts.of(meters)
+    for tell in (_told, partial(_counted, counts)):
+        for at in reversed(range(len(frames))):
+            data = frames[at].data
+            told = tell(data, cost) if data else None
+            if data and told is not None:
+                pieces[at] = frames[at].raw.replace(data, told)
+                return b"".join(pieces) + rest
     if common := _common(frames):
-        usage = encode(Counts.of(meters)) | {"cost": cost}
+        usage = openai.encode(counts) | {"cost": cost}
         at = len(pieces) - (pieces[-1] == DONE_FRAME)
         pieces.insert(at, write_data({**common, "choices": [], "usage": usage}))
     return b"".join(pieces) + rest
@@ -64,6 +71,25 @@ def _told(raw: bytes, cost: str) -> bytes | None:
     response = body.value("response")
     told = None if response is None else _told(response, cost)
     return None if told is None else body.splice({"response": told})
+
+
+def _counted(counts: Counts, raw: bytes, cost: str) -> bytes | None:
+    """This last object of a stream with a usage of our own; None where it has no place for one."""
+    body = _read(raw)
+    if body is None:
+        return None
+    if body.value("type") == b'"message_delta"':
+        return _with(body, "usage", anthropic.encode(counts), cost)
+    if body.value("candidates") is not None:
+        return _with(body, "usageMetadata", gemini.encode(counts), cost)
+    response = _read(body.value("response") or b"")
+    if response is None:
+        return None
+    return body.splice({"response": _with(response, "usage", responses.encode(counts), cost)})
+
+
+def _with(body: Body, name: str, usage: Mapping[str, Any], cost: str) -> bytes:
+    return body.splice({name: msgspec.json.encode({**usage, "cost": cost})})
 
 
 def _common(frames: list[Frame]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tests.fakes.question import (
     unknown_in,
 )
 from tests.fakes.story import CREATED, Ask, Plan, Stream
-from tests.fakes.wire import Step
+from tests.fakes.wire import Signal, Step
 
 _FIELDS = (
     "model messages temperature top_p n stream stream_options stop max_tokens "
@@ -304,6 +304,8 @@ class ChatStream(Stream):
                 usage = compact(self.usage_now())
                 data = data[: -len(self.end) - 1] + b',"usage":' + usage + b"}" + self.end
             yield from self.emit(data)
+        if wish.linger:
+            yield Signal.HOLD
         if ask.is_fault("F30"):
             yield self.delta(0, self.bare, "length")
         silent = wish.usage in ("none", "start", "finish", "cumulative") or not (

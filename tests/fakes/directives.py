@@ -98,6 +98,7 @@ class Directives:
     nodone: bool = False
     usage: str = "auto"
     hold: int | None = None
+    linger: bool = False
     cut: int | None = None
     rst: int | None = None
     times: bool = False

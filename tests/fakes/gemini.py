@@ -20,7 +20,7 @@ from tests.fakes.question import (
     seal_of,
 )
 from tests.fakes.story import Ask, Plan, Stream, Talk
-from tests.fakes.wire import Answer, Step, whole
+from tests.fakes.wire import Answer, Signal, Step, whole
 
 _FIELDS = (
     "contents systemInstruction tools toolConfig safetySettings generationConfig cachedContent "
@@ -509,6 +509,8 @@ class GeminiStream(Stream):
             if usage and wish.usage == "twice":
                 again = compact({"usageMetadata": self.usage_now()})
                 yield from self.emit(self.frame(again))
+        if wish.linger:
+            yield Signal.HOLD
         if ask.is_fault("F30"):
             yield self.response(0, [{"text": ""}], "MAX_TOKENS")
             yield self.response(0, [{"text": " after the end"}], usage=False)

@@ -21,7 +21,7 @@ from tests.fakes.question import (
     unknown_in,
 )
 from tests.fakes.story import Ask, Plan, Stream, Talk
-from tests.fakes.wire import Step
+from tests.fakes.wire import Signal, Step
 
 _FIELDS = (
     "model max_tokens messages system temperature top_p top_k stop_sequences stream tools "
@@ -562,6 +562,8 @@ class MessagesStream(Stream):
             yield from self.emit(data)
         stop = self.talk.stop(self.told.finish[0])
         yield from self.emit(self.usage_event(stop))
+        if ask.wish.linger:
+            yield Signal.HOLD
         if ask.wish.usage == "twice":
             yield from self.emit(self.usage_event(stop))
         if ask.is_fault("F30"):

@@ -13,6 +13,7 @@ from tests.gateway.relay.speakers import SPEAKERS, UPSTREAMS, Wish
 from tests.gateway.relay.test_matrix import (
     CELLS,
     cells,
+    cost_nano_in,
     open_model,
     plain_and_streamed,
     send,
@@ -97,16 +98,17 @@ def test_charge_above_the_hold_is_cut_to_it(hub: Hub, fake: FakeUpstream) -> Non
 def test_endless_stream_is_cut_at_its_hold(
     hub: Hub, fake: FakeUpstream, client: str, upstream: str
 ) -> None:
-    """F18: told as an end by length, in the client's own words; no more than the hold."""
+    """F18: told as an end by length, in the client's own words; no more than the hold, and what
+    it costs."""
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
     body = speaker.body(model, Wish("#fault=F18 #uncapped", stream=True, cap=20))
-    answer = send(hub, tenant, speaker, model, body, True)
+    answer = send(hub, tenant, speaker, model, body, True, tells_cost=True)
     said = speaker.read(answer)
     assert said.finish in ("length", "incomplete", "max_tokens", "MAX_TOKENS")
     assert (said.whole, said.error) == (True, None)
     record = hub.record(answer.headers["x-request-id"])
     assert (record["status"], record["finish_reason"]) == (200, "length")
-    assert record["charge_nano"] == record["hold_nano"]
+    assert cost_nano_in(answer) == record["charge_nano"] == record["hold_nano"]
     assert "F18" in record["flags"]
     hub.wait(lambda: fake.totals()["open"] == 0, "the upstream goes on")
 

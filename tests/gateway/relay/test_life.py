@@ -12,8 +12,10 @@ from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.gateway.relay.asking import ask, text_of
 from tests.gateway.relay.clients import Clients, attempt_of, final_record
+from tests.gateway.relay.speakers import SPEAKERS, Wish
 from tests.gateway.relay.sweeper import sweep
-from tests.hub import Hub
+from tests.gateway.relay.test_matrix import cost_nano_in, open_model, send
+from tests.hub import Answer, Hub
 
 
 def test_killed_mid_stream_then_swept(own_hub: Hub, clients: Clients, fake: FakeUpstream) -> None:
@@ -97,6 +99,48 @@ def test_grace_that_ends_cuts_streams_with_a_typed_error(
     (record,) = own_hub.rows("SELECT * FROM usage_usagerecord")
     assert (record["status"], record["kind"]) == (503, "server_shutting_down")
     assert record["charge_nano"] > 0
+    own_hub.assert_books_balance()
+
+
+@pytest.mark.parametrize("tells_cost", [False, True])
+def test_grace_that_ends_takes_nothing_from_a_stream_that_has_finished(
+    own_hub: Hub, fake: FakeUpstream, tells_cost: bool
+) -> None:
+    """P10: as any cut behind the finish it is whole, tells what it costs, and is no failure."""
+    own_hub.environment["UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN"] = "1"
+    own_hub.start()
+    tenant = own_hub.tenant()
+    cells = [("openai", "openai"), ("openai", "anthropic"), ("anthropic", "anthropic"),
+             ("anthropic", "openai"), ("gemini", "gemini"), ("responses", "openai")]  # fmt: skip
+    text = "#tokens=5 #linger"
+
+    models = [open_model(own_hub, fake, upstream) for _, upstream in cells]
+
+    def answered(client: str, model: str) -> Answer:
+        speaker = SPEAKERS[client]
+        body = speaker.body(model, Wish(text, stream=True))
+        return send(own_hub, tenant, speaker, model, body, True, tells_cost=tells_cost)
+
+    with ThreadPoolExecutor(len(cells)) as pool:
+        answers = [
+            pool.submit(answered, client, model)
+            for (client, _), model in zip(cells, models, strict=True)
+        ]
+        fake.wait_for(lambda totals: totals["holding"] == len(cells))
+        assert own_hub.process is not None
+        own_hub.process.terminate()
+    own_hub.ended()
+    for (client, upstream), future in zip(cells, answers, strict=True):
+        answer = future.result()
+        said = SPEAKERS[client].read(answer)
+        assert (said.text, said.error) == (expected_text("a", text, 5), None)
+        assert said.finish in ("stop", "completed", "end_turn", "STOP")
+        # A forwarded stream has no other end than the upstream's.
+        assert said.whole or client == upstream
+        record = own_hub.record(answer.headers["x-request-id"])
+        assert (record["status"], record["kind"], record["finish_reason"]) == (200, None, "stop")
+        if tells_cost:
+            assert cost_nano_in(answer) == record["charge_nano"] > 0
     own_hub.assert_books_balance()
 
 

@@ -36,8 +36,35 @@ def open_model(hub: Hub, fake: FakeUpstream, upstream: str, **over: Any) -> str:
     return hub.model(fake, rates=RATES, **(UPSTREAMS[upstream] | over))
 
 
-def send(hub: Hub, tenant: Tenant, speaker: Speaker, model: str, body: Any, stream: bool) -> Answer:
-    return hub.post(tenant, body, path=speaker.path(model, stream=stream))
+def send(
+    hub: Hub,
+    tenant: Tenant,
+    speaker: Speaker,
+    model: str,
+    body: Any,
+    stream: bool,
+    *,
+    tells_cost: bool = False,
+) -> Answer:
+    headers = {"x-weir-include-cost": "true"} if tells_cost else None
+    return hub.post(tenant, body, path=speaker.path(model, stream=stream), headers=headers)
+
+
+def objects_in(answer: Answer) -> list[dict[str, Any]]:
+    """What an answer consists of: one object, or those of its stream."""
+    if not answer.headers["content-type"].startswith("text/event-stream"):
+        return [answer.json()]
+    return [json.loads(text) for _, text in frames(answer.body) if text != "[DONE]"]
+
+
+def cost_nano_in(answer: Answer) -> Decimal:
+    """The charge that an answer tells, which it does once."""
+    usages = [
+        told.get("usage") or told.get("usageMetadata") or told.get("response", {}).get("usage")
+        for told in objects_in(answer)
+    ]
+    (cost,) = [usage["cost"] for usage in usages if usage and "cost" in usage]
+    return Decimal(cost) * 10**9
 
 
 def said_by(
@@ -94,20 +121,25 @@ def test_cost_stands_in_the_usage_of_who_asks_for_it(
     """Once, and in a frame like all others of its stream."""
     speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
     body = speaker.body(model, Wish("#tokens=12", stream))
-    path, headers = speaker.path(model, stream=stream), {"x-weir-include-cost": "true"}
-    answer = hub.post(tenant, body, path=path, headers=headers)
+    answer = send(hub, tenant, speaker, model, body, stream, tells_cost=True)
     said = speaker.read(answer)
     assert (said.whole, said.text) == (True, expected_text("a", "#tokens=12", 12))
-    texts = [text for _, text in frames(answer.body)] if stream else [answer.body]
-    told = [json.loads(text) for text in texts if text != "[DONE]"]
-    usages = [
-        chunk.get("usage") or chunk.get("usageMetadata") or chunk.get("response", {}).get("usage")
-        for chunk in told
-    ]
-    (cost,) = [usage["cost"] for usage in usages if usage and "cost" in usage]
-    assert Decimal(cost) * 10**9 == hub.record(answer.headers["x-request-id"])["charge_nano"] > 0
+    assert cost_nano_in(answer) == hub.record(answer.headers["x-request-id"])["charge_nano"] > 0
     if stream and client == "openai":
+        told = objects_in(answer)
         assert len({(chunk["id"], chunk["model"], chunk["created"]) for chunk in told}) == 1
+
+
+@cells
+def test_cost_stands_in_a_stream_whose_upstream_tells_no_usage(
+    hub: Hub, fake: FakeUpstream, client: str, upstream: str
+) -> None:
+    """F25: beside our own count."""
+    speaker, tenant, model = SPEAKERS[client], hub.tenant(), open_model(hub, fake, upstream)
+    body = speaker.body(model, Wish("#tokens=12 #usage=none", stream=True))
+    answer = send(hub, tenant, speaker, model, body, True, tells_cost=True)
+    assert speaker.read(answer).whole
+    assert cost_nano_in(answer) == hub.record(answer.headers["x-request-id"])["charge_nano"] > 0
 
 
 @cells
