@@ -13,7 +13,7 @@ from billing.rules.money import MoneyInvalid, MoneyTooLarge, parse_typed_usd, pa
 from lib import clock
 from lib.ids import id_text, new_id
 
-_PLAIN = {"class": "input", "autocomplete": "off"}
+_PLAIN = {"autocomplete": "off"}
 
 
 class MoneyField(forms.CharField):
@@ -94,7 +94,7 @@ class RedeemForm(forms.Form):
         help_text=gettext_lazy("Seven groups of four. Small letters and spaces do not matter."),
         widget=forms.TextInput(
             attrs={
-                "class": "input mono",
+                "class": "mono",
                 "autocomplete": "off",
                 "autocapitalize": "characters",
                 "spellcheck": "false",
@@ -138,7 +138,6 @@ class CreditForm(OnceForm):
             (CreditKind.CASH, gettext_lazy("Money")),
             (CreditKind.PROMO, gettext_lazy("Promotional credit")),
         ],
-        widget=forms.Select(attrs={"class": "input"}),
     )
     days = forms.IntegerField(
         label=gettext_lazy("Expires after days"),

@@ -168,16 +168,13 @@ class DaysForm(forms.Form):
         coerce=int,
         choices=lambda: [(days, gettext("%(n)s days") % {"n": days}) for days in DAYS],
         initial=30,
-        widget=forms.Select(attrs={"class": "input"}),
     )
 
 
 class PlanForm(forms.Form):
     """A plan: its multiplier, and the models that it shows."""
 
-    name = forms.CharField(
-        label=gettext_lazy("Name"), max_length=120, widget=forms.TextInput(attrs={"class": "input"})
-    )
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=120)
     multiplier = forms.CharField(
         label=gettext_lazy("Multiplier"),
         max_length=12,
@@ -185,7 +182,7 @@ class PlanForm(forms.Form):
         help_text=gettext_lazy(
             "1.07 charges 7 percent more than the prices, 0.9 ten percent less."
         ),
-        widget=forms.TextInput(attrs={"class": "input", "inputmode": "decimal"}),
+        widget=forms.TextInput(attrs={"inputmode": "decimal"}),
     )
     models = forms.CharField(
         label=gettext_lazy("Visible models"),
@@ -194,7 +191,7 @@ class PlanForm(forms.Form):
         help_text=gettext_lazy(
             "Names or patterns such as gpt-5*, one in a line. None: all models."
         ),
-        widget=forms.Textarea(attrs={"class": "input mono", "rows": 3}),
+        widget=forms.Textarea(attrs={"class": "mono", "rows": 3}),
     )
 
     def clean_multiplier(self) -> int:

@@ -46,9 +46,7 @@ class PercentsField(forms.CharField):
     """Whole percentages as people list them; a sorted list inside."""
 
     def __init__(self, **over: Any) -> None:
-        widget = forms.TextInput(
-            attrs={"class": "input", "inputmode": "numeric", "autocomplete": "off"}
-        )
+        widget = forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"})
         super().__init__(**{"max_length": 60, "required": False, "widget": widget, **over})
 
     def clean(self, value: Any) -> list[int]:
@@ -73,7 +71,6 @@ def _period(**over: Any) -> forms.ChoiceField:
         label=gettext_lazy("Per"),
         choices=[(period, PERIOD_NAMES[period]) for period in PERIODS],
         initial="month",
-        widget=forms.Select(attrs={"class": "input"}),
         **over,
     )
 
@@ -138,7 +135,6 @@ class _Terms(forms.Form):
         label=gettext_lazy("At the limit"),
         choices=list(ACTION_NAMES.items()),
         initial=BudgetAction.BLOCK,
-        widget=forms.Select(attrs={"class": "input"}),
     )
     alert_percents = PercentsField(
         label=gettext_lazy("Alert at (%)"),
@@ -171,7 +167,7 @@ class BudgetForm(_Terms):
     scope = forms.ChoiceField(
         label=gettext_lazy("For"),
         choices=list(SCOPE_NAMES.items()),
-        widget=forms.Select(attrs={"class": "input", "autofocus": True}),
+        widget=forms.Select(attrs={"autofocus": True}),
     )
     subject = forms.CharField(
         label=gettext_lazy("Which"),
@@ -181,9 +177,7 @@ class BudgetForm(_Terms):
             "Name of the team or key, e-mail address of the person, name or pattern of the model, "
             "or the label. Nothing for the organisation."
         ),
-        widget=forms.TextInput(
-            attrs={"class": "input", "spellcheck": "false", "list": "budget-subjects"}
-        ),
+        widget=forms.TextInput(attrs={"spellcheck": "false", "list": "budget-subjects"}),
     )
     amount = AmountField(label=gettext_lazy("Amount (USD)"))
     period = _period()
@@ -196,13 +190,11 @@ class BudgetForm(_Terms):
             "Minute of the hour, hour of the day, weekday (0 = Monday) or day of the month. "
             "Empty = its natural beginning."
         ),
-        widget=forms.NumberInput(attrs={"class": "input"}),
     )
     timezone = forms.ChoiceField(
         label=gettext_lazy("Time zone"),
         choices=[(zone, zone) for zone in ZONES],
         initial="UTC",
-        widget=forms.Select(attrs={"class": "input"}),
     )
 
     def clean(self) -> dict[str, Any]:
@@ -236,18 +228,16 @@ class BudgetChangeForm(_Terms):
 class RaiseForm(forms.Form):
     """How much more of a budget somebody wants, until when and what for."""
 
-    budget = forms.ChoiceField(
-        label=gettext_lazy("Budget"), widget=forms.Select(attrs={"class": "input"})
-    )
+    budget = forms.ChoiceField(label=gettext_lazy("Budget"))
     amount = AmountField(label=gettext_lazy("How much more (USD)"))
     until = forms.DateField(
         label=gettext_lazy("Until the end of"),
-        widget=forms.DateInput(attrs={"class": "input", "type": "date"}),
+        widget=forms.DateInput(attrs={"type": "date"}),
     )
     reason = forms.CharField(
         label=gettext_lazy("What for"),
         max_length=REASON_MAX,
-        widget=forms.Textarea(attrs={"class": "input", "rows": 3}),
+        widget=forms.Textarea(attrs={"rows": 3}),
     )
 
     def __init__(self, data: Any, *, budgets: dict[str, str], chosen: str) -> None:

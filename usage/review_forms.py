@@ -20,7 +20,6 @@ class ReviewForm(OnceForm):
         label=gettext_lazy("Settle as"),
         choices=SettleAs.choices,
         initial=SettleAs.AMOUNT,
-        widget=forms.Select(attrs={"class": "select"}),
     )
     amount = MoneyField(
         label=gettext_lazy("Amount in USD"),
@@ -30,7 +29,7 @@ class ReviewForm(OnceForm):
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
         max_length=500,
-        widget=forms.TextInput(attrs={"class": "input", "autocomplete": "off"}),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
 
 
