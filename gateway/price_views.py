@@ -376,7 +376,6 @@ def _proposal_row(one: ListedProposal) -> dict[str, Any]:
                 "before": _rate_or_none(change.meter, change.before),
                 "after": _rate_or_none(change.meter, change.after),
                 "percent": _percent(change.permille),
-                "dearer": change.dearer,
             }
             for change in sorted(one.changes, key=_change_place)
         ],

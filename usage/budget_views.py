@@ -76,7 +76,6 @@ def meter_of(one: Standing) -> dict[str, Any]:
     percent = 100 if used >= limit else used * 100 // limit
     tone = "bad" if percent >= _BAD_PERCENT else "warn" if percent >= _WARN_PERCENT else ""
     return {
-        "standing": one,
         "spent_nano": one.spent_nano,
         "held_nano": one.held_nano,
         "used_nano": used,

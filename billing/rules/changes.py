@@ -26,10 +26,6 @@ class RateChange(NamedTuple):
             return None
         return round_half_even((self.after - self.before) * _PER_MILLE, self.before)
 
-    @property
-    def dearer(self) -> bool:
-        return (self.after or 0) > (self.before or 0)
-
 
 def rate_changes(
     before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
