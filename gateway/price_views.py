@@ -285,9 +285,7 @@ def proposals_decide(request: HttpRequest, actor: Actor) -> HttpResponse:
         ]
     else:
         chosen = read_ids(request.POST.getlist("id"))
-    back = request.POST.get("back", "")
-    alone = back if len(chosen) == 1 else ""
-    away = ("price_proposal", alone) if alone else ("price_proposals",)
+    alone = id_text(chosen[0]) if request.POST.get("back") and len(chosen) == 1 else ""
     do = request.POST.get("do", "")
     try:
         if not chosen:
@@ -309,7 +307,7 @@ def proposals_decide(request: HttpRequest, actor: Actor) -> HttpResponse:
         if alone:
             return _proposal_page(request, actor, alone, refused=str(error), status=422)
         messages.error(request, str(error))
-        return see_other(*away)
+        return see_other("price_proposals")
     _tell_accepted(request, actor, chosen)
     if waiting:
         told = ngettext(
@@ -318,7 +316,8 @@ def proposals_decide(request: HttpRequest, actor: Actor) -> HttpResponse:
             len(waiting),
         )
         messages.warning(request, told % {"n": len(waiting)})
-        return see_other(*away)
+        if alone:
+            return see_other("price_proposal", alone)
     return see_other("price_proposals")
 
 

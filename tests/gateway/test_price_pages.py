@@ -148,16 +148,17 @@ def test_a_price_is_written_previewed_and_published(served: Cast) -> None:
     }
     page = text_of(client, sent["location"])
     assert "$0.15 / 1M $0.2 / 1M +33.3%" in page
-    previewed = post(client, "price_decide", id=[sent["location"].rsplit("/")[-1]], do="preview")
+    id = sent["location"].rsplit("/")[-1]
+    previewed = post(client, "price_decide", id=[id], do="preview")
     assert "Waiting for a worker" in text_of(client, previewed["location"])
     work_off()
     assert "No usage in that time" in text_of(client, previewed["location"])
     # The search that ended needs another operator.
-    told = post(client, "price_decide", id=[sent["location"].rsplit("/")[-1]], do="accept")
-    assert told.status_code == 303
+    told = post(client, "price_decide", id=[id], back="/", do="accept")
+    assert (told.status_code, told["location"]) == (303, sent["location"])
     assert PriceProposal.objects.get().state == "second"
     eve = signed_in(person("eve", operator=True))
-    post(eve, "price_decide", id=[sent["location"].rsplit("/")[-1]], do="accept")
+    post(eve, "price_decide", id=[id], do="accept")
     assert list_prices(["gpt-4o"])[-1].rates == draft.rates
     assert list_prices(["gpt-4o"])[-1].source == "page"
 
