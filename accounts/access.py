@@ -428,7 +428,7 @@ def last_membership(request: HttpRequest, user: User) -> Membership | None:
 # Objects ----------------------------------------------------------------------------------------
 
 
-def one_of(rows: QuerySet[Row], id: str | uuid.UUID | int) -> Row:
+def one_of(rows: QuerySet[Row], id: str | uuid.UUID | int | None) -> Row:
     """The row with that id, or with the id of that text. Http404 when none of these has it."""
     wanted = parse_id(id) if isinstance(id, str) else id
     found = rows.filter(pk=wanted).first() if wanted else None

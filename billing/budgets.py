@@ -26,7 +26,7 @@ from billing.models import Budget, BudgetAction, BudgetScope, BudgetWindow, Hold
 from billing.rules import budget as rules
 from billing.rules.instants import Span
 from billing.rules.money import format_usd
-from lib.ids import parse_id
+from lib.ids import parse_id, parse_number
 from lib.refusal import Refused
 
 TERMS: Final = ("enabled", "action", "alert_percents", "alert_forecast")
@@ -196,9 +196,7 @@ def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool 
     Http404 where none was removed; BudgetRefused when another one took its place meanwhile.
     """
     removed = Budget.with_removed.filter(organisation=actor.organisation).exclude(removed_at=None)
-    found = removed.filter(id=int(id)).first() if id.isdecimal() else None
-    if found is None:
-        raise Http404
+    found = access.one_of(removed, parse_number(id))
     with transaction.atomic():
         _lock(found.organisation_id)
         budget = Budget.with_removed.get(id=found.id)
@@ -263,10 +261,7 @@ def visible_budgets(actor: Actor) -> QuerySet[Budget]:
 
 def access_budget(actor: Actor, id: str) -> Budget:
     """One budget that the actor may see. Http404 when it is another's or none."""
-    found = visible_budgets(actor).filter(id=int(id)).first() if id.isdecimal() else None
-    if found is None:
-        raise Http404
-    return found
+    return access.one_of(visible_budgets(actor), parse_number(id))
 
 
 def find_subject(actor: Actor, scope: str, given: str) -> str:

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
-from django.http import Http404
 from django.utils.translation import gettext
 
 from accounts import access, audit
@@ -21,7 +20,7 @@ from billing.budgets import AMOUNT_MAX_NANO, BudgetRefused
 from billing.models import Budget, BudgetRaise, BudgetScope, RaiseState
 from billing.rules.money import format_usd
 from lib import clock
-from lib.ids import id_text
+from lib.ids import id_text, parse_number
 from outbox.facts import put
 
 DAYS_MAX: Final = 366
@@ -49,10 +48,7 @@ def askable_budgets(actor: Actor) -> QuerySet[Budget]:
 
 def askable_budget(actor: Actor, id: str) -> Budget:
     """One budget of which the actor may ask for more. Http404 when it may not, or there is none."""
-    found = askable_budgets(actor).filter(id=int(id)).first() if id.isdecimal() else None
-    if found is None:
-        raise Http404
-    return found
+    return access.one_of(askable_budgets(actor), parse_number(id))
 
 
 def visible_raises(actor: Actor) -> QuerySet[BudgetRaise]:

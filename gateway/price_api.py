@@ -160,11 +160,8 @@ def list_versions(request: HttpRequest, query: Query[VersionQuery]) -> VersionPa
         rows = rows.filter(price__kind=query.kind)
     if query.at is not None:
         rows = rows.filter(valid_from__lte=query.at).exclude(valid_to__lte=query.at)
-    if query.cursor is not None and not query.cursor.isdecimal():
-        raise pagination.BadCursor(query.cursor)
-    found = list(rows.filter(id__gt=int(query.cursor or 0)).order_by("id")[: query.limit + 1])
-    shown = [_version(one) for one in found[: query.limit]]
-    return VersionPage(items=shown, next=shown[-1].id if len(found) > query.limit else None)
+    page = pagination.page_by_number(rows, query.limit, query.cursor)
+    return VersionPage(items=[_version(one) for one in page.items], next=page.next)
 
 
 @router.get("/price-proposals", response=ProposalPage, summary="List price proposals")

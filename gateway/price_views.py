@@ -2,7 +2,6 @@
 (W73, W74), for organisations the book as they pay it (W45)."""
 
 import datetime as dt
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,11 +77,10 @@ from gateway.served import served_models
 from lib import clock
 from lib.csv_file import csv_file, plain_cell
 from lib.htmx import render_part, see_other
-from lib.ids import id_text
+from lib.ids import id_text, parse_number
 
 _PAGE = 50
 _MAIN = ("in_text", "in_cache_read", "out_text")
-_VERSION = re.compile(r"[0-9]{1,18}\Z")
 
 
 # The operator's price book -----------------------------------------------------------------------
@@ -301,8 +299,8 @@ def proposals_decide(request: HttpRequest, actor: Actor) -> HttpResponse:
                 ngettext("%(n)s proposal put away.", "%(n)s proposals put away.", n) % {"n": n},
             )
             return see_other("price_proposals")
-        seen = request.POST.getlist("replacing")
-        waiting = accept(actor, chosen, replacing=[int(id) for id in seen if _VERSION.match(id)])
+        seen = map(parse_number, request.POST.getlist("replacing"))
+        waiting = accept(actor, chosen, replacing=set(filter(None, seen)))
     except (PriceRefused, PreviewRefused) as error:
         if alone:
             return _proposal_page(request, actor, alone, refused=str(error), status=422)

@@ -5,6 +5,7 @@ They sort by creation, so that logs page by id and monthly partitions can be cut
 
 import datetime as dt
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _PAIR_SHIFTS = tuple(range(120, -1, -10))
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _RANDOM_62 = (1 << 62) - 1
 
 
@@ -61,6 +63,11 @@ def parse_id(text: str) -> uuid.UUID | None:
             return None
         number = number * 32 + value
     return uuid.UUID(int=number) if number < 1 << 128 else None
+
+
+def parse_number(text: str) -> int | None:
+    """The number of a row as an address names it, or None when no row can have it."""
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def id_array(values: Iterable[uuid.UUID]) -> str:

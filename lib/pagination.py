@@ -13,7 +13,7 @@ from django.db.models import Model, QuerySet
 from ninja import Schema
 from pydantic import ConfigDict, Field
 
-from lib.ids import id_text, parse_id
+from lib.ids import id_text, parse_id, parse_number
 
 LIMIT_MAX = 200
 LIMIT = 50
@@ -24,6 +24,9 @@ RowModel = TypeVar("RowModel", bound=Model)
 
 class BadCursor(ValueError):
     """The cursor is none that a list of ours has given out."""
+
+    def __init__(self) -> None:
+        super().__init__("The cursor is not one that a list has given out.")
 
 
 class PageQuery(Schema):
@@ -49,7 +52,7 @@ def after_id(cursor: str | None) -> uuid.UUID | None:
         return None
     last = parse_id(cursor)
     if last is None:
-        raise BadCursor("The cursor is not one that a list has given out.")
+        raise BadCursor
     return last
 
 
@@ -69,3 +72,12 @@ def page_after(rows: QuerySet[RowModel], limit: int, last: uuid.UUID | None) -> 
     if last is not None:
         rows = rows.filter(pk__lt=last)
     return cut(list(rows.order_by("-pk")[: limit + 1]), limit, lambda row: row.pk)
+
+
+def page_by_number(rows: QuerySet[RowModel], limit: int, cursor: str | None) -> Page[RowModel]:
+    """One page of rows whose primary key is a number, oldest first. Raises BadCursor."""
+    after = parse_number(cursor) if cursor is not None else 0
+    if after is None:
+        raise BadCursor
+    found = list(rows.filter(pk__gt=after).order_by("pk")[: limit + 1])
+    return Page(found[:limit], str(found[limit - 1].pk) if len(found) > limit else None)

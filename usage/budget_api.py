@@ -175,13 +175,8 @@ def list_budgets(request: HttpRequest, query: Query[BudgetQuery]) -> BudgetPage:
     rows = budgets.visible_budgets(access.actor_of(request))
     if query.scope is not None:
         rows = rows.filter(scope=query.scope)
-    if query.cursor is not None and not query.cursor.isdecimal():
-        raise pagination.BadCursor(query.cursor)
-    after = int(query.cursor or 0)
-    found = list(rows.filter(id__gt=after)[: query.limit + 1])
-    more = len(found) > query.limit
-    shown = _shown(budgets.standing_of(found[: query.limit]))
-    return BudgetPage(items=shown, next=shown[-1].id if more else None)
+    page = pagination.page_by_number(rows, query.limit, query.cursor)
+    return BudgetPage(items=_shown(budgets.standing_of(page.items)), next=page.next)
 
 
 @router.post("/budgets", response={201: BudgetOut}, summary="Create a budget")

@@ -21,7 +21,7 @@ from billing import budgets, raises
 from billing.models import Budget, BudgetRaise, RaiseState
 from billing.raises import RaiseRefused
 from lib.htmx import is_htmx, render_part, see_other
-from lib.ids import id_text
+from lib.ids import id_text, parse_number
 from usage.budget_forms import PERIOD_NAMES, SCOPE_NAMES, RaiseForm
 from usage.budget_views import meter_of, tabs_of
 
@@ -94,15 +94,13 @@ def raise_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 @require_safe
 def budget_link(request: HttpRequest, id: str) -> HttpResponseBase:
     """From an error or a letter: to the budget for who sees them all, else to asking for more."""
-    budget = Budget.objects.filter(id=int(id)).first() if id.isdecimal() else None
+    budget = access.one_of(Budget.objects.all(), parse_number(id))
     membership = (
         Membership.objects.select_related("organisation")
         .filter(organisation=budget.organisation_id, user=request.user)  # type: ignore[misc]
         .first()
-        if budget
-        else None
     )
-    if budget is None or membership is None:
+    if membership is None:
         raise Http404
     slug = membership.organisation.slug
     if roles.scope_of(cast(roles.Role, membership.role), "budgets.read") == "all":

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.ids import first_id_at, id_text, new_id, new_ids, parse_id
+from lib.ids import first_id_at, id_text, new_id, new_ids, parse_id, parse_number
 
 
 def test_what_is_made_one_after_the_other_is_in_that_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,3 +42,9 @@ def test_an_id_is_told_in_26_letters_and_read_again(value: uuid.UUID) -> None:
 @pytest.mark.parametrize("text", ["", "0" * 25, "0" * 27, "U" * 26, "Z" * 26, "0" * 25 + "I"])
 def test_what_is_no_id_is_none(text: str) -> None:
     assert parse_id(text) is None
+
+
+def test_a_number_is_read_where_a_row_can_have_it() -> None:
+    assert parse_number("007") == 7
+    for text in ("", "-1", "1 ", "1\n", "\N{ARABIC-INDIC DIGIT ONE}", "9" * 19, "9" * 5000):
+        assert parse_number(text) is None

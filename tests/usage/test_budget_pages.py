@@ -169,6 +169,9 @@ def test_who_may_not_write_reads_only(people: Cast, key: Key) -> None:
     stranger = signed_in(people.charlie)
     assert stranger.get(f"/o/stranger/budgets/{budget.id}").status_code == 404
     assert stranger.get(URL).status_code == 404
+    # A number too long to be read is no budget's either.
+    for url in ("/o/stranger/budgets", "/b"):
+        assert stranger.get(f"{url}/{'9' * 5000}").status_code == 404
     budget.refresh_from_db()
     assert budget.amount_nano == 10
 
