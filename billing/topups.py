@@ -139,6 +139,7 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
         if locked.payment_id and locked.payment_id != document:
             text = gettext("The first confirmation names %(reference)s. Confirm that, or refuse.")
             raise TopUpRefused("document", text % {"reference": locked.payment_id})
+        _lock_payment("manual", document)
         claims = TopUp.objects.filter(processor="manual", payment_id=document)
         if claims.exclude(id=locked.id).exists():
             raise TopUpRefused("document", gettext("This transfer is named by another order."))
@@ -219,7 +220,7 @@ def apply_event(event: PaymentEvent) -> EventVerdict:
     top_up = _order_of(event)
     with transaction.atomic():
         if top_up is None:
-            _lock_payment(event)
+            _lock_payment(event.processor, event.payment_id)
             top_up = _order_of(event)
         if top_up is not None:
             # Accounts before anything else; the lock makes events of one wallet come one by one.
@@ -294,7 +295,7 @@ def _pay(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str]:
     if reason is not None:
         _receive_unmatched(event, top_up)
         return EventVerdict.REFUSED, reason
-    _lock_payment(event)
+    _lock_payment(event.processor, event.payment_id)
     name = _processor(top_up)
     posting = funding.top_up(
         name, event.payment_id, top_up.amount_nano, lock_wallet(top_up.organisation_id)
@@ -434,13 +435,13 @@ def _order_of(event: PaymentEvent) -> TopUp | None:
     return TopUp.objects.filter(id=order_id).first() if order_id else None
 
 
-def _lock_payment(event: PaymentEvent) -> None:
-    """Until the transaction ends, no other event of this payment finds that it has no order while
-    it gets one: it would wait for good."""
+def _lock_payment(processor: str, payment_id: str) -> None:
+    """Until the transaction ends, nobody else finds that this payment has no order while it gets
+    one: another event of it would wait for good, another order be confirmed by it."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [f"payment|{event.processor}|{event.payment_id}"],
+            [f"payment|{processor}|{payment_id}"],
         )
 
 

@@ -12,7 +12,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts.access import Actor
-from accounts.models import AuditEvent, Role
+from accounts.models import AuditEvent, Organisation, Role, User
 from billing import topups
 from billing.models import Account, Posting, ProcessorEvent, TopUp, WalletSetting
 from billing.processors.processor import ProcessorUnavailable
@@ -415,6 +415,42 @@ def waits_for_a_lock() -> bool:
             "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
         return bool(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_transfer_named_twice_at_once_pays_one_order(
+    people: cast.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I21: of two organisations, whose wallets keep nobody waiting for each other."""
+    dora = cast.actor(people.dora)
+    first = ordered(cast.actor(people.alice, people.acme), 50, processor="manual")
+    second = ordered(cast.actor(people.charlie, people.stranger), 50, processor="manual")
+    refused: list[TopUpRefused] = []
+
+    def confirming() -> None:
+        try:
+            topups.confirm_transfer(dora, second, "BANK-1")
+        except TopUpRefused as error:
+            refused.append(error)
+        finally:
+            connection.close()
+
+    beside = threading.Thread(target=confirming)
+    confirmed_alone = topups._confirmed_alone
+
+    def late(user: User, organisation: Organisation) -> int:
+        if organisation == people.acme:
+            beside.start()
+            while beside.is_alive() and not waits_for_a_lock():
+                pass
+        return confirmed_alone(user, organisation)
+
+    monkeypatch.setattr(topups, "_confirmed_alone", late)
+    assert topups.confirm_transfer(dora, first, "BANK-1").state == "paid"
+    beside.join()
+    assert [error.field for error in refused] == ["document"]
+    assert AuditEvent.objects.filter(action="topup.confirmed").count() == 1
+    assert_books_balance()
 
 
 # The n-th statement fails -----------------------------------------------------------------------
