@@ -125,7 +125,7 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
     `document` is the bank's reference: one transfer pays one order, and a second operator confirms
     what the first one named. Raises TopUpRefused.
     """
-    document = document.strip()
+    document = document.replace("\x00", "").strip()
     if not document:
         raise TopUpRefused("document", gettext("Name the bank's reference of the transfer."))
     with transaction.atomic():

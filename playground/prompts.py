@@ -49,7 +49,7 @@ def found_prompts(actor: Actor, words: str) -> list[tuple[Prompt, int]]:
 
 def access_prompt(actor: Actor, slug: str) -> Prompt:
     """One prompt that the actor sees. Http404 otherwise."""
-    found = visible_prompts(actor).filter(slug=slug).first()
+    found = visible_prompts(actor).filter(slug=slug.replace("\x00", "")).first()
     if found is None:
         raise Http404
     return found

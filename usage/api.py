@@ -38,7 +38,7 @@ def _id(text: str) -> str:
 
 Zone = Annotated[str, AfterValidator(_zone)]
 Id = Annotated[str, AfterValidator(_id)]
-Model = Annotated[str, Field(min_length=1, max_length=200)]
+Model = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(filters.read_model)]
 Meters = dict[str, int]
 
 

@@ -182,7 +182,7 @@ def from_query(
     range_name: Range = reader.one("range", _among(get_args(Range))) or RANGE
     made = _range(reader, range_name, zone, now)
     scope = Scope(
-        models=reader.many("model", _model),
+        models=reader.many("model", read_model),
         keys=reader.many("key", read_id),
         users=reader.many("user", _email),
         channels=reader.many("channel", read_id) if channels else (),
@@ -262,6 +262,13 @@ def read_id(text: str) -> UUID:
     if found is None:
         raise ValueError("expected an id of 26 characters")
     return found
+
+
+def read_model(text: str) -> str:
+    """What may be a model's name. Raises ValueError."""
+    if len(text) > 200 or "\x00" in text:
+        raise ValueError("expected the name of a model")
+    return text
 
 
 def read_edge(text: str, zone: ZoneInfo, *, end: bool) -> dt.datetime:
@@ -376,14 +383,8 @@ def _among(values: Iterable[T]) -> Callable[[str], T]:
     return read
 
 
-def _model(text: str) -> str:
-    if len(text) > 200:
-        raise ValueError(text)
-    return text
-
-
 def _email(text: str) -> str:
-    if "@" not in text or len(text) > 254:
+    if "@" not in text or len(text) > 254 or "\x00" in text:
         raise ValueError(text)
     return text.lower()
 

@@ -37,7 +37,7 @@ _SOON = dt.timedelta(days=7)
 @organisation_page("keys.read")
 @require_safe
 def key_list(request: HttpRequest, actor: Actor) -> HttpResponse:
-    query = request.GET.get("q", "").strip()
+    query = request.GET.get("q", "").replace("\x00", "").strip()
     state = request.GET.get("state", "living")
     state = state if state in _STATES else "living"
     after = parse_id(request.GET.get("after", ""))

@@ -201,6 +201,7 @@ def test_search_and_states(people: Cast) -> None:
     assert shown(q="WEB") == {"web-prod"}
     assert shown(q="alice@") == {"web-prod"}
     assert shown(q="%") == set()
+    assert shown(q="we\x00b") == {"web-prod"}
     assert "No key matches" in text_of(browser.get(KEYS, {"q": "zzz"}))
 
 

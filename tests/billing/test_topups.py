@@ -517,6 +517,8 @@ def test_a_transfer_that_does_not_come_is_ended_by_its_buyer_or_an_operator(
     assert topups.cancel_transfer(alice, own, by_operator=False).state == "cancelled"
     with pytest.raises(TopUpRefused):
         topups.confirm_transfer(dora, own, "BANK-1")
+    with pytest.raises(TopUpRefused, match="Name the bank's reference"):
+        topups.confirm_transfer(dora, wrong, " \x00")
     topups.confirm_transfer(dora, wrong, "BANK-1")
     with pytest.raises(TopUpRefused, match="has seen"):
         topups.cancel_transfer(alice, wrong, by_operator=False)

@@ -198,6 +198,7 @@ def test_the_api_gives_a_prompt_by_name_and_version(people: Cast) -> None:
     client = Client(headers={"authorization": f"Bearer {text}"})
     url = "/api/v1/prompts/refund-bot"
     assert client.get("/api/v1/prompts").json()["items"][0]["version"] == 2
+    assert client.get("/api/v1/prompts/refund%00").status_code == 404
     assert client.get(url, {"version": 1}).json()["settings"]["params"] == {"temperature": 0.1}
     rendered = client.post(
         f"{url}/render",

@@ -152,6 +152,7 @@ def test_filters(people: cast.Cast, key: Key) -> None:
         ("requests?from=2026-11-18T12:00:00", 422, "from"),
         ("requests?status=broken", 422, "status"),
         ("requests?key=1", 422, "key"),
+        ("requests?model=gpt%00", 422, "model"),
         ("requests?models=gpt-5", 400, "models"),
         ("usage?group_by=team", 422, "group_by"),
         ("usage?tz=Mars/Olympus", 422, "tz"),

@@ -138,6 +138,8 @@ def test_values_of_the_log() -> None:
         "metric=money",
         "team=core",
         f"model={'x' * 201}",
+        "model=gpt\x00",
+        "user=bob@\x00",
     ],
 )
 def test_what_says_nothing_is_dropped(query: str) -> None:
