@@ -114,7 +114,7 @@ def create_budget(
         organisation=organisation, scope=scope, subject=subject, amount_nano=amount_nano,
         period=period, anchor=anchor, timezone=timezone, **terms,
     )  # fmt: skip
-    _check(budget)
+    check_budget(budget)
     with transaction.atomic():
         _lock(organisation.id)
         with _alone():
@@ -149,7 +149,7 @@ def change_budget(
         after = _facts(locked)
         if after == before:
             return locked
-        _check(locked)
+        check_budget(locked)
         locked.save(update_fields=["amount_nano", *terms])
         if locked.enabled and before["enabled"]:
             fit_windows(locked)
@@ -327,7 +327,8 @@ def _subjects(budgets: Sequence[Budget], scope: BudgetScope) -> list[str]:
     return [budget.subject for budget in budgets if budget.scope == scope]
 
 
-def _check(budget: Budget) -> None:
+def check_budget(budget: Budget) -> None:
+    """BudgetRefused for a time or an amount that cannot be."""
     try:
         rules.check_budget(budget.period, budget.anchor, budget.timezone)  # type: ignore[arg-type]
     except rules.BudgetInvalid as error:

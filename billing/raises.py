@@ -75,7 +75,7 @@ def ask_for_more(
     if actor.user is None:
         raise RaiseRefused("budget", gettext("Only a person can ask for more."))
     if not 0 < amount_nano <= AMOUNT_MAX_NANO:
-        raise RaiseRefused("amount", gettext("Ask for more than zero."))
+        raise RaiseRefused("amount", gettext("Ask for more than 0, and at most 1,000,000,000 USD."))
     now = clock.now()
     if not now < until <= now + dt.timedelta(days=DAYS_MAX):
         text = gettext("The end lies ahead, at most %(n)s days.") % {"n": DAYS_MAX}

@@ -56,16 +56,6 @@ class PercentsField(forms.CharField):
         return sorted({int(word) for word in words})
 
 
-class AmountField(MoneyField):
-    """So much as a budget may be, or be raised by."""
-
-    def clean(self, value: Any) -> int | None:
-        nano: int | None = super().clean(value)
-        if nano is not None and nano < 0:
-            raise forms.ValidationError(gettext("A budget is 0 or more."))
-        return nano
-
-
 def _period(**over: Any) -> forms.ChoiceField:
     return forms.ChoiceField(
         label=gettext_lazy("Per"),
@@ -78,7 +68,7 @@ def _period(**over: Any) -> forms.ChoiceField:
 class _Budgeted(forms.Form):
     """A key's form with a budget, for who may set one."""
 
-    budget = AmountField(
+    budget = MoneyField(
         label=gettext_lazy("Budget (USD)"),
         required=False,
         help_text=gettext_lazy("Held and spent together never exceed it. Empty = none."),
@@ -179,7 +169,7 @@ class BudgetForm(_Terms):
         ),
         widget=forms.TextInput(attrs={"spellcheck": "false", "list": "budget-subjects"}),
     )
-    amount = AmountField(label=gettext_lazy("Amount (USD)"))
+    amount = MoneyField(label=gettext_lazy("Amount (USD)"))
     period = _period()
     anchor = forms.IntegerField(
         label=gettext_lazy("Begins at"),
@@ -207,7 +197,7 @@ class BudgetForm(_Terms):
 class BudgetChangeForm(_Terms):
     """What of a budget can change."""
 
-    amount = AmountField(label=gettext_lazy("Amount (USD)"))
+    amount = MoneyField(label=gettext_lazy("Amount (USD)"))
     enabled = forms.BooleanField(
         label=gettext_lazy("Enabled"),
         required=False,
@@ -229,7 +219,7 @@ class RaiseForm(forms.Form):
     """How much more of a budget somebody wants, until when and what for."""
 
     budget = forms.ChoiceField(label=gettext_lazy("Budget"))
-    amount = AmountField(label=gettext_lazy("How much more (USD)"))
+    amount = MoneyField(label=gettext_lazy("How much more (USD)"))
     until = forms.DateField(
         label=gettext_lazy("Until the end of"),
         widget=forms.DateInput(attrs={"type": "date"}),
@@ -245,9 +235,3 @@ class RaiseForm(forms.Form):
         field = cast(forms.ChoiceField, self.fields["budget"])
         # Which one is never guessed: the first in a list is seldom the one that refused.
         field.choices = [("", gettext("Choose a budget")), *budgets.items()]
-
-    def clean_amount(self) -> int:
-        nano: int | None = self.cleaned_data["amount"]
-        if not nano:
-            raise forms.ValidationError(gettext("Ask for more than zero."))
-        return nano

@@ -249,7 +249,7 @@ def _receiver(delivery: Delivery) -> str:
 def _wanted(actor: Actor, form: BudgetForm) -> Budget:
     """The budget of a form, not saved. Raises BudgetRefused."""
     data = form.cleaned_data
-    return Budget(
+    budget = Budget(
         organisation=actor.organisation,
         scope=data["scope"],
         subject=budgets.find_subject(actor, data["scope"], data["subject"].strip()),
@@ -258,6 +258,8 @@ def _wanted(actor: Actor, form: BudgetForm) -> Budget:
         anchor=data["anchor"],
         timezone=data["timezone"],
     )
+    budgets.check_budget(budget)
+    return budget
 
 
 def _choices(actor: Actor) -> dict[str, Any]:

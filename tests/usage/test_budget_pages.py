@@ -96,7 +96,7 @@ def test_a_budget_that_was_off_comes_back_switched_off(alice: Client, key: Key) 
     [
         ({"amount": "much"}, "Write an amount"),
         ({"amount": "0,5"}, "Write an amount such as 12.50."),
-        ({"amount": "-1"}, "A budget is 0 or more."),
+        ({"amount": "-1"}, "A budget is from 0 to 1,000,000,000 USD."),
         ({"amount": ""}, "This field is required"),
         ({"subject": "none"}, "There is no such team here."),
         ({"scope": "key", "subject": "none"}, "There is no such API key here."),
@@ -138,6 +138,10 @@ def test_preview_tells_what_would_have_been_refused(alice: Client, key: Key) -> 
     told = alice.get(f"{URL}/_f/preview", FORM | {"amount": "2", "period": "total"})
     assert "would have refused 1 of 3 requests charged" in told.content.decode()
     assert "Fill in the form" in alice.get(f"{URL}/_f/preview").content.decode()
+    for over in ({"amount": "-1"}, {"period": "day", "anchor": "45"}):
+        refused = alice.get(f"{URL}/_f/preview", FORM | over).content.decode()
+        assert "would have" not in refused
+        assert "expected" in refused or "A budget is from 0" in refused
 
 
 def test_an_alert_by_refusal_says_no_share_that_was_not_reached(alice: Client, key: Key) -> None:

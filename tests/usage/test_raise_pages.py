@@ -121,7 +121,8 @@ def test_who_has_no_budget_of_his_own_is_told_of_those_that_bind_him(
 @pytest.mark.parametrize(
     ("over", "told"),
     [
-        ({"amount": "0"}, "Ask for more than zero"),
+        ({"amount": "0"}, "Ask for more than 0, and at most 1,000,000,000 USD."),
+        ({"amount": "1,000,000,000.01"}, "Ask for more than 0, and at most 1,000,000,000 USD."),
         ({"until": "2020-01-01"}, "The end lies ahead"),
         ({"reason": ""}, "This field is required"),
         ({"budget": "999999"}, "valid choice"),
