@@ -48,10 +48,9 @@ _EVENTS = 20
 def credit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = CreditForm(request.POST or None)
     effect, seen = None, ""
-    if form.is_bound and form.is_valid():
-        effect = _tried(form, lambda: _effect(actor, form))
+    if form.is_valid() and (effect := _tried(form, lambda: _effect(actor, form))):
         seen = _seen(form, effect)
-        if effect and request.POST.get("seen") == seen and _credit(request, actor, form):
+        if request.POST.get("seen") == seen and _credit(request, actor, form):
             return see_other("credits")
     page = _page(request, visible_credits(actor))
     context = {
@@ -72,11 +71,10 @@ def _effect(actor: Actor, form: CreditForm) -> Effect:
     return credits.effect_of(organisation, asked["amount"])
 
 
-def _seen(form: CreditForm, effect: Effect | None) -> str:
+def _seen(form: CreditForm, effect: Effect) -> str:
     """What a person has seen who corrects: whose balance, by how much, and whether into debt."""
     asked = form.cleaned_data
-    debt = bool(effect and effect.owed_nano)
-    return f"{asked.get('organisation')} {asked.get('amount')} {'debt' if debt else 'balance'}"
+    return f"{asked['organisation']} {asked['amount']} {'debt' if effect.owed_nano else 'balance'}"
 
 
 def _credit_row(actor: Actor, credit: Credit) -> dict[str, Any]:
@@ -139,7 +137,7 @@ def credit_decide(request: HttpRequest, actor: Actor, id: str, verb: str) -> Htt
 @require_http_methods(["GET", "HEAD", "POST"])
 def code_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = BatchForm(request.POST or None)
-    if form.is_bound and form.is_valid() and _batch(request, actor, form):
+    if form.is_valid() and _batch(request, actor, form):
         return see_other("codes")
     page = _page(request, visible_batches(actor))
     used = codes.uses_of([batch.id for batch in page["items"]])

@@ -262,7 +262,7 @@ def _top_up_url(organisation: Organisation, top_up: TopUp) -> str:
 def redeem(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     form = RedeemForm(request.POST or None)
     given, status = None, 422 if form.is_bound else 200
-    if form.is_bound and form.is_valid():
+    if form.is_valid():
         organisation = access_wallet(actor, "codes.redeem")
         network = request.META.get("REMOTE_ADDR", "")
         try:
@@ -302,7 +302,7 @@ def wallet(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "amount": format_usd(setting.auto_amount_nano),
     }
     form = WalletForm(request.POST or None, initial=initial)
-    if form.is_bound and form.is_valid() and _set_wallet(actor, organisation, form):
+    if form.is_valid() and _set_wallet(actor, organisation, form):
         messages.success(request, gettext("Alerts are saved."))
         return see_other("billing", organisation.slug)
     return render(

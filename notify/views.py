@@ -35,7 +35,7 @@ def webhook_list(request: HttpRequest, actor: Actor) -> HttpResponse:
     form = WebhookForm(request.POST or None)
     if form.is_bound:
         access.require(actor, "webhooks.write")
-    if form.is_bound and form.is_valid() and actor.organisation is not None:
+    if form.is_valid() and actor.organisation is not None:
         try:
             endpoint, secret = endpoints.create_endpoint(
                 actor, actor.organisation, form.cleaned_data["url"], form.cleaned_data["kinds"]
