@@ -141,19 +141,22 @@ def code_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         return see_other("codes")
     page = _page(request, visible_batches(actor))
     used = codes.uses_of([batch.id for batch in page["items"]])
+    rows = [
+        {
+            "batch": batch,
+            "id": id_text(batch.id),
+            "used": used.get(batch.id, 0),
+            "all": batch.count * batch.max_uses,
+            "state": codes.batch_state(batch),
+        }
+        for batch in page["items"]
+    ]
+    made = request.GET.get("made")
     context = {
         "form": form,
-        "rows": [
-            {
-                "batch": batch,
-                "id": id_text(batch.id),
-                "used": used.get(batch.id, 0),
-                "all": batch.count * batch.max_uses,
-                "state": codes.batch_state(batch),
-            }
-            for batch in page["items"]
-        ],
+        "rows": rows,
         "next_href": page["next_href"],
+        "making": any(row["id"] == made and row["state"] == "unmade" for row in rows),
     }
     return render(request, "billing/codes.html", context, status=422 if form.errors else 200)
 
