@@ -91,6 +91,11 @@ class Capabilities:
     chat_only: bool = False
 
     @property
+    def may_think(self) -> bool:
+        """Whether it is known to think, always or where it is told to."""
+        return self.thinking not in (None, "never")
+
+    @property
     def temperature_max(self) -> int:
         """The largest temperature that it takes."""
         return 1 if "temperature_max_1" in self.flags else 2

@@ -149,7 +149,7 @@ class Attempt:
         whole = untold = False
         try:
             call.deadline.limit("total", times.total)
-            call.deadline.allow("first_content", times.first_content)
+            call.deadline.allow("first_content", self._silent_s)
             if self._facts.stream and call.pulse is None:
                 call.pulse = Pulse(self._ping, call.parts.config.keep_alive_s)
             answer = await call.parts.upstreams.post(
@@ -176,7 +176,7 @@ class Attempt:
             reason = call.deadline.caught()
             if reason is None:
                 return await self._stop("server_shutting_down")
-            failure = _failure_of(reason, channel)
+            failure = self._failure_of(reason)
             if failure is None:
                 return self._abandon()
             if not self._committed:
@@ -221,6 +221,24 @@ class Attempt:
             ),
             self._tally.unknown_nano() if absorbed else 0,
         )
+
+    @property
+    def _silent_s(self) -> float:
+        """How long the upstream may take until its first content."""
+        way = self._way
+        whole = way.exchange is None and not way.stream
+        return self._channel.timeouts.until_content(thinks=way.thinks, whole=whole)
+
+    def _failure_of(self, reason: Reason) -> UpstreamFailed | None:
+        """The fault of a time limit; None when it was the client that went or takes nothing."""
+        times = self._channel.timeouts
+        if reason == "first_content":
+            return failed("F11", seconds=max(1, int(self._silent_s)))
+        if reason == "idle":
+            return failed("F13", seconds=max(1, int(times.idle)))
+        if reason == "total":
+            return failed("F13", seconds=max(1, int(times.total)))
+        return None
 
     def _dispatched(self) -> None:
         self._sent = True
@@ -720,15 +738,3 @@ async def _read_rest(answer: Answer) -> None:
         answer.cut()
     else:
         answer.release()
-
-
-def _failure_of(reason: Reason, channel: Channel) -> UpstreamFailed | None:
-    """The fault of a time limit; None when it was the client that went or takes nothing."""
-    times = channel.timeouts
-    if reason == "first_content":
-        return failed("F11", seconds=max(1, int(times.first_content)))
-    if reason == "idle":
-        return failed("F13", seconds=max(1, int(times.idle)))
-    if reason == "total":
-        return failed("F13", seconds=max(1, int(times.total)))
-    return None

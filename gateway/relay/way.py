@@ -75,10 +75,10 @@ class Way:
     the client's bytes and the upstream's go through: those of `facts`, where they are not the
     request's own, changed by the model's `quirks`. What is no chat has an `exchange`.
     `lowered` is the output cap in place of a client's that is above the model's limit.
+    `thinks`: the model may be silent for a while, and think.
     `seals` and `thoughts` say what of the reasoning is kept for a later request: it comes without
     what the client has no place for, or what a provider wants back. `mends_usage`: the reasoning
     may stand outside of the completion.
-
     """
 
     codec: Codec[Any]
@@ -97,6 +97,7 @@ class Way:
     undecoded: tuple[str, ...] = ()
     facts: Facts | None = None
     quirks: Quirks = NO_QUIRKS
+    thinks: bool = False
     seals: bool = False
     thoughts: bool = False
     mends_usage: bool = False
@@ -206,6 +207,7 @@ class Asking:
             thinking,
             facts=None if self.turn is None else self.turn.facts_for(channel.id),
             quirks=quirks,
+            thinks=capabilities.may_think,
             thoughts=_THOUGHT_RULE in flags,
             mends_usage=_OUTSIDE in capabilities.traits and client.name == "openai",
         )
@@ -322,6 +324,7 @@ class Asking:
             encoded=codec.encode(asked, upstream),
             lowered=lowered,
             undecoded=self._client.undecoded(self._facts),
+            thinks=capabilities.may_think,
             seals=codec.name != self._client.name,
             thoughts=_THOUGHT_RULE in capabilities.flags,
         )

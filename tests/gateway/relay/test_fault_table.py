@@ -37,6 +37,8 @@ from tests.hub import Answer, Hub, Tenant
 
 LONG = {"connect": 3, "first_content": 40, "idle": 40, "total": 60}
 SHORT = {"connect": 0.5, "first_content": 1.5, "idle": 1.5, "total": 30}
+# The first of a plain answer is its last, and has ten times as long.
+SHORT_PLAIN = SHORT | {"first_content": 0.15}
 # The channel that is gone over to speaks another dialect than the one that fails.
 SECOND = {"openai": "gemini", "gemini": "anthropic", "anthropic": "openai", "responses": "openai"}
 TOKENS = 6
@@ -103,7 +105,7 @@ class Cell:
         if self.own:
             return (self.id,)
         listener = self.row.fault if self.by_listener else ""
-        return (self.upstream, self.spare, self.waits, listener)
+        return (self.upstream, self.spare, self.waits, self.waits and self.stream, listener)
 
 
 class Seen(NamedTuple):
@@ -241,7 +243,7 @@ def _open(
         model = models[cell.group] = f"m-{secrets.token_hex(6)}"
         url = urls[cell.row.fault] if cell.by_listener else fake.url
         limits: dict[str, Any] = {
-            "timeouts": SHORT if cell.waits else LONG,
+            "timeouts": LONG if not cell.waits else SHORT if cell.stream else SHORT_PLAIN,
             "breaker": {"enabled": False},
             "retries": 1 if cell.spare else 0,
         }

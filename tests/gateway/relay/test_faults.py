@@ -50,6 +50,22 @@ def test_cut_after_the_finish_reason_is_complete(
     assert (record["status"], record["kind"], record["basis"]) == (200, None, "estimated")
 
 
+@pytest.mark.parametrize(
+    ("upstream_model", "stream", "status"),
+    [("fake", True, 504), ("fake", False, 200), ("grok-4", True, 200)],
+)
+def test_who_thinks_and_who_answers_as_a_whole_has_longer_until_the_first_content(
+    hub: Hub, fake: FakeUpstream, upstream_model: str, stream: bool, status: int
+) -> None:
+    """F11: nothing comes of a plain answer before all of it is there."""
+    timeouts = {"connect": 3, "first_content": 0.5, "idle": 60, "total": 60}
+    tenant = hub.tenant()
+    model = hub.model(fake, upstream_model=upstream_model, timeouts=timeouts, retries=0)
+    answer = hub.post(tenant, ask(model, "#tokens=5 #first_ms=1200", stream=stream))
+    assert answer.status == status, answer.body
+    hub.settled(tenant)
+
+
 def test_usage_that_cannot_be_read_behind_the_whole_text(hub: Hub, fake: FakeUpstream) -> None:
     """F27: NaN is no JSON, and takes nothing from what has its finish reason."""
     tenant, model = hub.tenant(), hub.model(fake)
