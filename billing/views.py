@@ -3,6 +3,7 @@
 import datetime as dt
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
@@ -231,6 +232,7 @@ def top_up_state(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "id": id_text(top_up.id),
         "waits": top_up.state in ("ordered", "pending"),
         "amount": format_usd(top_up.amount_nano),
+        "account": "\n".join(line.strip() for line in settings.BANK_ACCOUNT.split("|")).strip(),
         "may_cancel": top_up.confirmed_by is None
         and access.scope_of(actor, "topups.write") is not None,
         "cancelled": request.GET.get("return") == "cancelled",

@@ -161,6 +161,8 @@ EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'
 # Above this many USD in 24 hours, what one operator credits to an organisation needs a second one.
 # It is here and not on a page: who could raise it there would need no second person.
 CREDIT_LIMIT_USD = env.text("CREDIT_LIMIT_USD", "100")
+# Where transfers are paid to, its lines with | between; told to whoever orders one.
+BANK_ACCOUNT = env.text("BANK_ACCOUNT", "")
 # Card payments. The mode, live or test, is that of the key.
 STRIPE_SECRET_KEY = env.kept("STRIPE_SECRET_KEY", _SECRETS)
 STRIPE_WEBHOOK_SECRET = env.kept("STRIPE_WEBHOOK_SECRET", _SECRETS)

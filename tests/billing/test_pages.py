@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.test import Client
 
 from accounts.models import Organisation, Role
@@ -348,13 +349,17 @@ def test_codes_by_page(people: cast.Cast) -> None:
     assert "Switched off" in text_of(dora.get("/admin/codes"))
 
 
-def test_transfers_by_page(people: cast.Cast) -> None:
+def test_transfers_by_page(people: cast.Cast, settings: LazySettings) -> None:
     alice, dora = cast.signed_in(people.alice), cast.signed_in(people.dora)
     answer = alice.post("/o/acme/billing/top-up", {"amount": "100", "processor": "manual"})
     page = text_of(alice.get(answer["Location"]))
     id = id_text(TopUp.objects.get().id)
     assert id in page
     assert "Transfer the amount with this reference" in page
+    assert "Ask the operator of this installation for the account" in page
+    settings.BANK_ACCOUNT = "Weir Ltd | IBAN DE02 1203 0000 0000 2020 51"
+    told = alice.get(answer["Location"]).content.decode()
+    assert "Weir Ltd\nIBAN DE02 1203 0000 0000 2020 51</code>" in told
     dora.post(f"/admin/payments/{id}/confirm", {"document": ""})
     assert balance(people.acme).available_nano == 0
     dora.post(f"/admin/payments/{id}/confirm", {"document": "BANK-1"})
