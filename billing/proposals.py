@@ -40,6 +40,8 @@ from lib import clock
 
 WAITING = (ProposalState.OPEN, ProposalState.SECOND)
 _TOGETHER = dt.timedelta(hours=24)
+# A process whose clock is ahead, or that has not heard of it yet, may charge at it already.
+_BEFORE_START = dt.timedelta(minutes=1)
 DRAFT = "draft"
 """The source of a proposal that a person wrote."""
 Charges = Mapping[str, Sequence[ListedPrice]]
@@ -195,6 +197,39 @@ def ignore(actor: Actor, proposal_ids: Sequence[UUID]) -> int:
     return len(rows)
 
 
+def withdraw(actor: Actor, version: PriceVersion) -> None:
+    """Take back a version that has not begun: what it was to end holds on, until the next.
+
+    PriceRefused when it has begun or is about to, and when another would then cut what is paid by
+    more than half, which nobody has asked a second person for.
+    """
+    with transaction.atomic():
+        Price.objects.select_for_update().filter(id=version.price_id).first()
+        found = PriceVersion.objects.select_related("price").filter(id=version.id).first()
+        if found is None:
+            raise PriceRefused(gettext("This version is not there any more."))
+        key, named = key_of(found.price), {"model": found.price.model, "id": found.id}
+        begins, ends = found.valid_from, found.valid_to
+        if begins <= clock.now() + _BEFORE_START:
+            text = gettext("Version #%(id)s of %(model)s has begun, or is about to: it stays.")
+            raise PriceRefused(text % named)
+        shipped, cuts = found.source.startswith(CATALOGUE), _deep_cuts(key)
+        remove_price(actor, found)
+        former = Q(price_id=found.price_id)
+        if not shipped and key.plain and key.kind == PriceKind.CHARGE:
+            # An own plain price ends what the shipped list narrows down.
+            former |= Q(price__model=key.model, price__kind=key.kind, source__startswith=CATALOGUE)
+        held = PriceVersion.objects.select_related("price").filter(former, valid_to=begins)
+        for one in held.exclude(price__versions__valid_from=begins):
+            end_price(actor, one, ends)
+        if deeper := _deep_cuts(key) - cuts:
+            text = gettext(
+                "Without version #%(id)s of %(model)s, version #%(other)s would then cut what is "
+                "paid by more than half, which needs two operators. Withdraw #%(other)s first."
+            )
+            raise PriceRefused(text % {**named, "other": min(deeper)})
+
+
 def list_proposals(*, drafts: bool | None = None) -> list[ListedProposal]:
     """The proposals that wait, by price; only drafts or only those of catalogues, if told so."""
     rows = PriceProposal.objects.filter(state__in=WAITING).select_related("made_by", "first_by")
@@ -216,23 +251,42 @@ def needs_two(row: PriceProposal, charges: Charges | None = None) -> bool:
     if row.kind != PriceKind.CHARGE:
         return False
     if charges is None:
-        named = Price.objects.filter(Q(model=row.model) | Q(model__contains="*"), kind=row.kind)
-        charges = _by_name(list_prices(named.values_list("model", flat=True)))
-    now = clock.now()
+        charges = _charges_of(row.model)
+    now, own = clock.now(), key_of(row)
     at = max(row.valid_from or now, now)
-    before = [row.replaces or _paid(row, charges, at), _paid(row, charges, at - _TOGETHER)]
+    before = [row.replaces or _paid(own, charges, at), _paid(own, charges, at - _TOGETHER)]
     return any(falls_by_more_than_half(rates, row.rates) for rates in before)
 
 
-def _paid(row: PriceProposal, charges: Charges, at: dt.datetime) -> Mapping[str, Any] | None:
-    """What is paid at an instant where a proposal is to hold: its own price, or the one in whose
-    place it comes: that of the whole day, in the plain tier, of a pattern."""
-    patterns = [name for name in charges if "*" in name and matches(name, row.model)]
+def _deep_cuts(key: PriceKey) -> set[int]:
+    """The versions of a model to come that cut what is paid by more than half, by their ids."""
+    if key.kind != PriceKind.CHARGE:
+        return set()
+    charges, now = _charges_of(key.model), clock.now()
+    found = set()
+    for one in charges.get(key.model, ()):
+        if one.valid_from <= now:
+            continue
+        instants = (one.valid_from - dt.timedelta.resolution, one.valid_from - _TOGETHER)
+        before = [_paid(one.key, charges, at) for at in instants]
+        if any(falls_by_more_than_half(rates, one.rates) for rates in before):
+            found.add(one.version_id)
+    return found
+
+
+def _charges_of(model: str) -> Charges:
+    named = Price.objects.filter(Q(model=model) | Q(model__contains="*"), kind=PriceKind.CHARGE)
+    return _by_name(list_prices(named.values_list("model", flat=True)))
+
+
+def _paid(own: PriceKey, charges: Charges, at: dt.datetime) -> Mapping[str, Any] | None:
+    """What is paid at an instant where a price is to hold: itself, or the one in whose place it
+    comes: that of the whole day, in the plain tier, of a pattern."""
+    patterns = [name for name in charges if "*" in name and matches(name, own.model)]
     patterns.sort(key=lambda name: (-len(name), name))
-    own, tier = key_of(row), row.service_tier
-    for name in (row.model, *patterns):
+    for name in (own.model, *patterns):
         held = _in_force(charges.get(name, ()), at)
-        for key in (own, PriceKey(name, service_tier=tier), PriceKey(name)):
+        for key in (own, PriceKey(name, service_tier=own.service_tier), PriceKey(name)):
             if key in held:
                 return held[key].rates
     return None

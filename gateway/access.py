@@ -42,6 +42,11 @@ def visible_versions(actor: Actor) -> QuerySet[PriceVersion]:
     return PriceVersion.objects.select_related("price")
 
 
+def access_version(actor: Actor, id: int) -> PriceVersion:
+    """One version of a price. Http404 when there is none such."""
+    return one_of(visible_versions(actor), id)
+
+
 def access_preview(actor: Actor, id: str) -> PricePreview:
     """One preview. Http404 when there is none such."""
     return one_of(visible_previews(actor), id)

@@ -16,13 +16,14 @@ from pydantic import AwareDatetime, ConfigDict, Field
 from accounts import access
 from billing.models import PriceProposal, PriceVersion
 from billing.prices import PriceRefused, key_of
-from billing.proposals import accept, draft_price, ignore, needs_two
+from billing.proposals import accept, draft_price, ignore, needs_two, withdraw
 from billing.rules.conditions import PriceKey
 from billing.rules.meters import MeterUnknown, format_rate, parse_rate
 from billing.rules.money import MoneyInvalid, format_usd
 from gateway.access import (
     access_preview,
     access_proposal,
+    access_version,
     visible_previews,
     visible_proposals,
     visible_versions,
@@ -162,6 +163,17 @@ def list_versions(request: HttpRequest, query: Query[VersionQuery]) -> VersionPa
         rows = rows.filter(valid_from__lte=query.at).exclude(valid_to__lte=query.at)
     page = pagination.page_by_number(rows, query.limit, query.cursor)
     return VersionPage(items=[_version(one) for one in page.items], next=page.next)
+
+
+@router.post(
+    "/price-versions/{id}/withdraw", response=VersionOut, summary="Withdraw a planned version"
+)
+def withdraw_version(request: HttpRequest, id: int) -> VersionOut:
+    """Only before it begins; what it was to end holds on, until the next."""
+    actor = access.actor_of(request)
+    version = access_version(actor, id)
+    withdraw(actor, version)
+    return _version(version)
 
 
 @router.get("/price-proposals", response=ProposalPage, summary="List price proposals")

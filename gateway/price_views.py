@@ -15,7 +15,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import Actor, operator_page, organisation_of, organisation_page
 from billing.access import all_organisations
@@ -38,6 +38,7 @@ from billing.proposals import (
     listed,
     planned_after,
     planned_at,
+    withdraw,
 )
 from billing.rules.changes import RateChange
 from billing.rules.conditions import PriceKey
@@ -49,6 +50,7 @@ from gateway.access import (
     access_preview,
     access_price,
     access_proposal,
+    access_version,
     visible_plans,
     visible_previews,
     visible_proposals,
@@ -157,6 +159,30 @@ def price_draft(request: HttpRequest, actor: Actor) -> HttpResponse:
         else:
             return see_other("price_proposal", id_text(draft.id))
     return _price_page(request, edit.key, versions, edit, status=422)
+
+
+@operator_page("prices.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def price_withdraw(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
+    version = access_version(actor, id)
+    key = key_of(version.price)
+    if request.method != "POST":
+        context = {
+            **_nav("prices"),
+            "version": version,
+            "rates": shown_rates(version.rates),
+            "condition": condition_text(key.service_tier, key.hours, key.channel),
+        }
+        return render(request, "gateway/price_withdraw.html", context)
+    try:
+        withdraw(actor, version)
+    except PriceRefused as error:
+        messages.error(request, str(error))
+        return see_other("price", version.price_id)
+    told = gettext("Version #%(id)s of %(model)s is withdrawn.")
+    messages.success(request, told % {"id": id, "model": key.model})
+    left = any(one.key == key for one in list_prices([key.model], kind=key.kind))
+    return see_other("price", version.price_id) if left else see_other("prices")
 
 
 def _price_page(

@@ -26,6 +26,11 @@ urlpatterns = [
     path("admin/prices/previews/<str:id>/stop", price_views.preview_cancel, name="preview_cancel"),
     path("admin/prices/previews/<str:id>/csv", price_views.preview_csv, name="preview_csv"),
     path("admin/prices/<int:id>", price_views.price, name="price"),
+    path(
+        "admin/prices/versions/<int:id>/withdraw",
+        price_views.price_withdraw,
+        name="price_withdraw",
+    ),
     path("admin/plans", price_views.plans, name="price_plans"),
     path("admin/plans/save", price_views.plan_save, name="plan_save"),
     path("admin/plans/<int:id>", price_views.plan, name="price_plan"),

@@ -18,6 +18,7 @@ from billing.proposals import (
     ignore,
     list_proposals,
     propose_catalogue,
+    withdraw,
 )
 from billing.rules.catalogue import CatalogueRow
 from billing.rules.conditions import PriceKey
@@ -210,6 +211,87 @@ def test_a_planned_version_is_replaced_only_where_that_was_asked(loaded: Cast) -
         (rates(100), SINCE), (rates(110), later),
     ]  # fmt: skip
     assert AuditEvent.objects.filter(action="price.removed").count() == 1
+
+
+def planned(loaded: Cast, *steps: tuple[int, int]) -> list[int]:
+    """Publish prices of `a`, each so many days from now; the ids of their versions."""
+    dora, eve, now = actor(loaded.dora), actor(person("eve", operator=True)), clock.now()
+    for days, rate in steps:
+        begins = now + dt.timedelta(days=days)
+        draft = draft_price(dora, PriceKey("a"), rates(rate), valid_from=begins)
+        if accept(dora, [draft.id]):
+            accept(eve, [draft.id])
+    return [price.version_id for price in list_prices(["a"])][1:]
+
+
+def shown(model: str = "a") -> list[tuple[int, dt.datetime, dt.datetime | None]]:
+    return [
+        (price.rates["meters"]["in_text"], price.valid_from, price.valid_to)
+        for price in list_prices([model])
+    ]
+
+
+def take_back(loaded: Cast, version_id: int) -> None:
+    version = PriceVersion.objects.select_related("price").get(id=version_id)
+    withdraw(actor(loaded.dora), version)
+
+
+def test_a_planned_version_is_withdrawn_and_the_one_before_holds_on(loaded: Cast) -> None:
+    """W73: undone until its start, in any order, with a trace."""
+    before = shown()
+    first, second = planned(loaded, (10, 110), (20, 120))
+    (_, _, until), *_, (_, begins, _) = shown()
+    take_back(loaded, first)
+    assert shown() == [(100, SINCE, begins), (120, begins, None)]
+    assert until is not None
+    assert until < begins
+    take_back(loaded, second)
+    assert shown() == before
+    assert AuditEvent.objects.filter(action="price.removed").count() == 2
+    with pytest.raises(PriceRefused, match="not there any more"):
+        withdraw(actor(loaded.dora), PriceVersion(id=second, price_id=1))
+
+
+def test_a_version_that_has_begun_or_is_about_to_is_not_withdrawn(
+    loaded: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I11: a process whose clock is ahead may charge at it already."""
+    (version,) = planned(loaded, (10, 110))
+    begins = list_prices(["a"])[-1].valid_from
+    for early in (dt.timedelta(), dt.timedelta(seconds=59)):
+        monkeypatch.setattr(clock, "now", lambda early=early: begins - early)
+        with pytest.raises(PriceRefused, match="has begun, or is about to"):
+            take_back(loaded, version)
+    assert len(list_prices(["a"])) == 2
+
+
+def test_a_withdrawal_brings_back_what_was_narrower(people: Cast) -> None:
+    """The flex price of the shipped list, which the own plain price would have ended."""
+    load_catalogue(SYSTEM, [row("a", 100), row("a", 60, service_tier="flex")], OLD)
+    before = shown()
+    dora, begins = actor(people.dora), clock.now() + dt.timedelta(days=3)
+    accept(dora, [draft_price(dora, PriceKey("a"), rates(90), valid_from=begins).id])
+    (version,) = [price for price in list_prices(["a"]) if price.valid_from == begins]
+    take_back(people, version.version_id)
+    assert shown() == before
+
+
+def test_a_withdrawal_is_no_way_around_the_second_person(loaded: Cast) -> None:
+    """Two steps down that one person could plan are one deep cut without the first of them."""
+    first, second = planned(loaded, (10, 60), (12, 31))
+    before = shown()
+    with pytest.raises(PriceRefused, match=f"#{second} would then cut"):
+        take_back(loaded, first)
+    assert shown() == before
+    take_back(loaded, second)
+    take_back(loaded, first)
+    assert shown() == [(100, SINCE, None)]
+
+
+def test_a_cut_that_two_have_accepted_is_in_nobodys_way(loaded: Cast) -> None:
+    first, _ = planned(loaded, (10, 90), (12, 31))
+    take_back(loaded, first)
+    assert [rate for rate, _, _ in shown()] == [100, 31]
 
 
 def test_what_the_shipped_list_plans_gives_way_to_a_price_of_ones_own(people: Cast) -> None:

@@ -140,3 +140,18 @@ def test_prices_are_for_operators(people: cast.Cast) -> None:
 
 def _z(at: dt.datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
+
+
+def test_a_planned_version_is_withdrawn(dora: Client) -> None:
+    one = propose(dora, valid_from="2999-01-01T00:00:00Z")
+    post(dora, f"/price-proposals/{one['id']}/accept")
+    (version,) = versions(dora)
+    told = post(dora, f"/price-versions/{version['id']}/withdraw")
+    assert (told.status_code, told.json()) == (200, version)
+    assert versions(dora) == []
+    assert post(dora, f"/price-versions/{version['id']}/withdraw").status_code == 404
+    post(dora, f"/price-proposals/{propose(dora)['id']}/accept")
+    (version,) = versions(dora)
+    refused = post(dora, f"/price-versions/{version['id']}/withdraw")
+    assert refused.status_code == 422
+    assert "has begun" in refused.json()["error"]["message"]

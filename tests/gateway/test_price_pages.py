@@ -205,6 +205,40 @@ def test_a_publish_names_what_is_planned_and_asks(served: Cast) -> None:
     assert [one.rates["meters"]["in_text"] for one in list_prices(["m-2"])] == [1, 400_000_000]
 
 
+def test_a_planned_version_is_withdrawn_on_its_page(served: Cast) -> None:
+    """W73: asked once more, and only for what has not begun."""
+    client = signed_in(served.dora)
+    set_price(SYSTEM, "m-2", SINCE, {"meters": {"in_text": 1}}, source="file")
+    id = drafted(client, model="m-2", rate=["0.2"], valid_from="2999-03-01T00:00")
+    post(client, "price_decide", id=[id], back=id, do="accept")
+    former, version = list_prices(["m-2"])
+    page = client.get(reverse("price", args=[version.price_id])).content.decode()
+    address = reverse("price_withdraw", args=[version.version_id])
+    assert address in page
+    assert reverse("price_withdraw", args=[former.version_id]) not in page
+    assert f"Withdraw version #{version.version_id}" in text_of(client, address)
+    assert len(list_prices(["m-2"])) == 2
+    sent = post(client, "price_withdraw", version.version_id)
+    assert sent["location"] == reverse("price", args=[version.price_id])
+    assert f"Version #{version.version_id} of m-2 is withdrawn." in text_of(
+        client, sent["location"]
+    )
+    (left,) = list_prices(["m-2"])
+    assert (left.version_id, left.valid_to) == (former.version_id, None)
+    refused = post(client, "price_withdraw", former.version_id)
+    assert "has begun, or is about to" in text_of(client, refused["location"])
+    assert list_prices(["m-2"]) == [left]
+
+
+def test_the_only_version_of_a_price_is_withdrawn_too(served: Cast) -> None:
+    client = signed_in(served.dora)
+    later = clock.now() + dt.timedelta(days=3)
+    version = set_price(SYSTEM, "m-3", later, {"meters": {"in_text": 1}}, source="file")
+    sent = post(client, "price_withdraw", version.id)
+    assert sent["location"] == reverse("prices")
+    assert list_prices(["m-3"]) == []
+
+
 def test_a_draft_whose_beginning_has_passed_is_not_published(
     served: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
