@@ -3,7 +3,9 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -150,6 +152,18 @@ def backends(hub: Hub) -> list[int]:
     return [row["pid"] for row in rows]
 
 
+@contextmanager
+def database_away(hub: Hub) -> Iterator[None]:
+    """Take the database from the processes of a hub; not from the test, which is connected."""
+    name = hub.connection.info.dbname
+    with psycopg.connect(hub.dsn, dbname="postgres", autocommit=True) as admin:
+        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        for pid in backends(hub):
+            admin.execute("SELECT pg_terminate_backend(%s)", [pid])
+        yield
+        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+
 def test_lost_connections_come_back_and_settlements_are_not_lost(
     own_hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
@@ -161,11 +175,7 @@ def test_lost_connections_come_back_and_settlements_are_not_lost(
     text = "#tokens=30 #delay_ms=10"
     leaver = clients.ask(own_hub, tenant, ask(model, text, stream=True))
     leaver.read_until(b'"content":" ')
-    with psycopg.connect(own_hub.dsn, dbname="postgres", autocommit=True) as admin:
-        name = own_hub.connection.info.dbname
-        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-        for pid in backends(own_hub):
-            admin.execute("SELECT pg_terminate_backend(%s)", [pid])
+    with database_away(own_hub):
         own_hub.wait(lambda: own_hub.get("/readyz").status == 503, "stays ready")
         began = time.monotonic()
         answer = own_hub.post(tenant, ask(model))
@@ -176,7 +186,6 @@ def test_lost_connections_come_back_and_settlements_are_not_lost(
         unknown = own_hub.post(None, ask(model), headers={"x-api-key": "sk-other-0123456789abcdef"})
         assert unknown.status == 503
         leaver.read_until(b"[DONE]")
-        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
     own_hub.wait(lambda: own_hub.get("/readyz").status == 200, "does not come back", 5.0)
     own_hub.settled(tenant)
     records = own_hub.rows("SELECT * FROM usage_usagerecord WHERE final ORDER BY id")
@@ -211,14 +220,11 @@ def test_database_that_hangs_is_no_pile_up(own_hub: Hub, fake: FakeUpstream) -> 
 
 def test_start_without_a_database_then_ready_by_itself(own_hub: Hub, fake: FakeUpstream) -> None:
     """Readiness does not lie, and needs no restart."""
-    with psycopg.connect(own_hub.dsn, dbname="postgres", autocommit=True) as admin:
-        name = own_hub.connection.info.dbname
-        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    with database_away(own_hub):
         own_hub.launch()
         own_hub.wait(lambda: own_hub.get("/healthz").status == 200, "does not live")
         assert own_hub.get("/readyz").status == 503
         assert own_hub.post(None, ask("x")).status == 503
-        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
     own_hub.wait(lambda: own_hub.get("/readyz").status == 200, "does not become ready")
     assert own_hub.post(own_hub.tenant(), ask(own_hub.model(fake))).status == 200
 

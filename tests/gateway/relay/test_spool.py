@@ -17,7 +17,7 @@ from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask
 from tests.gateway.relay.clients import Clients
 from tests.gateway.relay.test_books import asked, ended
-from tests.gateway.relay.test_life import backends
+from tests.gateway.relay.test_life import database_away
 from tests.hub import Hub
 from usage.sql import Ending, Refusal
 
@@ -175,11 +175,7 @@ def test_a_process_killed_while_the_database_is_away_loses_no_settlement(
     leavers = [clients.ask(own_hub, tenant, ask(model, text, stream=True)) for text in texts]
     for leaver in leavers:
         leaver.read_until(b'"content":" ')
-    with psycopg.connect(own_hub.dsn, dbname="postgres", autocommit=True) as admin:
-        name = own_hub.connection.info.dbname
-        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-        for pid in backends(own_hub):
-            admin.execute("SELECT pg_terminate_backend(%s)", [pid])
+    with database_away(own_hub):
         for leaver in leavers:
             leaver.read_until(b"[DONE]")
 
@@ -193,7 +189,6 @@ def test_a_process_killed_while_the_database_is_away_loses_no_settlement(
         own_hub.wait(lambda: own_hub.get("/healthz").status == 200, "does not live")
         assert own_hub.get("/readyz").status == 503
         own_hub.kill()
-        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
     own_hub.start()
     # Ready means that everything has been replayed.
     records = own_hub.rows("SELECT * FROM usage_usagerecord ORDER BY id")
@@ -214,11 +209,7 @@ def test_marks_go_on_while_the_database_is_away(
     text = "#tokens=500 #delay_ms=2 #hold=300"
     leaver = clients.ask(own_hub, tenant, ask(model, text, stream=True))
     leaver.read_until(b'"content":" ')
-    with psycopg.connect(own_hub.dsn, dbname="postgres", autocommit=True) as admin:
-        name = own_hub.connection.info.dbname
-        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-        for pid in backends(own_hub):
-            admin.execute("SELECT pg_terminate_backend(%s)", [pid])
+    with database_away(own_hub):
 
         def marked() -> bool:
             kept = read(file_of(own_hub.spool).read_bytes())
@@ -228,7 +219,6 @@ def test_marks_go_on_while_the_database_is_away(
 
         own_hub.wait(marked, "no mark in the spool")
         own_hub.kill()
-        admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
     own_hub.start()
     query = "SELECT mark FROM billing_hold WHERE mark->>'out_text' = '300' AND state = 'open'"
     own_hub.wait(lambda: bool(own_hub.rows(query)), "the mark is not taken up")
