@@ -249,6 +249,8 @@ def killed_at(hub: Hub, fake: FakeUpstream, body: dict[str, Any], headers: dict[
         hub.kill()
         with pytest.raises((http.client.HTTPException, OSError)):
             running.result()
+    fake.release()
+    hub.start()
 
 
 def lapse(hub: Hub) -> None:
@@ -262,8 +264,6 @@ def test_killed_before_its_answer_it_is_made_once_more(own_hub: Hub, fake: FakeU
     body, headers = ask(model, "#tokens=4 #1.hold=2"), named()
     killed_at(own_hub, fake, body, headers, tenant,
               lambda: fake.totals()["holding"] == 1)  # fmt: skip
-    fake.release()
-    own_hub.start()
     # Until its time is over nobody knows that it is dead.
     assert own_hub.post(tenant, body, headers=headers).status == 409
     lapse(own_hub)
@@ -280,8 +280,6 @@ def test_killed_in_the_middle_it_is_told_so_for_ever(own_hub: Hub, fake: FakeUps
     pieces = "SELECT * FROM gateway_answerpiece WHERE organisation_id = %s"
     killed_at(own_hub, fake, body, headers, tenant,
               lambda: bool(own_hub.rows(pieces, tenant.organisation_id)))  # fmt: skip
-    fake.release()
-    own_hub.start()
     lapse(own_hub)
     first, again = (own_hub.post(tenant, body, headers=headers) for _ in range(2))
     assert (first.status, first.body) == (200, again.body)
@@ -301,8 +299,6 @@ def test_killed_in_the_middle_of_what_is_not_kept_it_is_used_up(
     marked = "SELECT * FROM billing_hold WHERE organisation_id = %s AND mark IS NOT NULL"
     killed_at(own_hub, fake, body, headers, tenant,
               lambda: bool(own_hub.rows(marked, tenant.organisation_id)))  # fmt: skip
-    fake.release()
-    own_hub.start()
     lapse(own_hub)
     refused = own_hub.post(tenant, body, headers=headers)
     assert (refused.status, refused.error["param"]) == (400, "idempotency-key")
