@@ -32,6 +32,7 @@ from accounts.models import FormerSecret, Key, KeyKind, Membership, Organisation
 from accounts.rules import key_format, roles
 from accounts.sealing import pepper
 from lib import clock
+from lib.htmx import is_htmx, page_address
 from lib.ids import parse_id
 
 LAST_ORGANISATION = "organisation"
@@ -273,10 +274,9 @@ def _private(response: HttpResponseBase) -> HttpResponseBase:
 def sign_in_first(request: HttpRequest) -> HttpResponseBase:
     """To the sign-in page and back."""
     login = resolve_url(settings.LOGIN_URL)
-    htmx = getattr(request, "htmx", None)
-    if htmx:
+    if is_htmx(request):
         # A fragment's own address is no page to come back to.
-        back = htmx.current_url_abs_path or "/"
+        back = page_address(request) or "/"
         response = HttpResponse(status=401)
         response["HX-Redirect"] = f"{login}?{urlencode({'next': back})}"
         return response

@@ -11,6 +11,15 @@ def is_htmx(request: HttpRequest) -> bool:
     return bool(getattr(request, "htmx", None))
 
 
+def page_address(request: HttpRequest) -> str:
+    """The path and query of the page of ours in which htmx asks; empty where it tells of none."""
+    htmx: Any = getattr(request, "htmx", None)
+    try:
+        return htmx.current_url_abs_path or "" if htmx else ""
+    except ValueError:
+        return ""
+
+
 def render_part(
     request: HttpRequest,
     page: str,

@@ -1,7 +1,8 @@
 """The list of conversations: search, names, folders, pins, archive, files."""
 
 import json
-from urllib.parse import quote, urlsplit
+import re
+from urllib.parse import quote
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -11,7 +12,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, organisation_page, slug_of
-from lib.htmx import go_to, is_htmx, toast
+from lib.htmx import go_to, is_htmx, page_address, toast
 from lib.ids import id_text, parse_id
 from playground import files, page
 from playground.asking import words_of
@@ -174,7 +175,7 @@ def _listed(request: HttpRequest, actor: Actor, conversation: Conversation | Non
 def _open_chat(request: HttpRequest) -> str:
     """The id of the conversation beside the list: htmx says at which address its page is."""
     try:
-        shown = resolve(urlsplit(request.htmx.current_url_abs_path or "").path)  # type: ignore[attr-defined]
+        shown = resolve(re.split("[?#]", page_address(request))[0])
     except Resolver404:
         return ""
     id = parse_id(shown.kwargs["id"]) if shown.url_name == "conversation" else None

@@ -34,16 +34,21 @@ def test_who_may_see_the_keys(people: Cast, client: Client) -> None:
     assert (away.status_code, away["Location"]) == (302, "/login?next=/o/acme/keys")
 
 
-def test_a_fragment_of_a_signed_out_page_leads_back_to_the_page(people: Cast) -> None:
-    browser = Client(
-        headers={
-            "hx-request": "true",
-            "hx-current-url": "http://testserver/o/acme/keys?q=ci",
-        }
-    )
+@pytest.mark.parametrize(
+    ("page", "back"),
+    [
+        ("http://testserver/o/acme/keys?q=ci", "%2Fo%2Facme%2Fkeys%3Fq%3Dci"),
+        ("http://elsewhere/o/acme/keys", "%2F"),
+        ("http://[", "%2F"),
+    ],
+)
+def test_a_fragment_of_a_signed_out_page_leads_back_to_the_page(
+    people: Cast, page: str, back: str
+) -> None:
+    browser = Client(headers={"hx-request": "true", "hx-current-url": page})
     response = browser.get(NEW)
     assert response.status_code == 401
-    assert response["HX-Redirect"] == "/login?next=%2Fo%2Facme%2Fkeys%3Fq%3Dci"
+    assert response["HX-Redirect"] == f"/login?next={back}"
 
 
 def test_tenant_pages_are_kept_nowhere(people: Cast) -> None:

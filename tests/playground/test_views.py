@@ -313,6 +313,21 @@ def begin(user: User, text: str) -> Turn:
     return begin_turns(cast.actor(user, organisation), asked)[0]
 
 
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [("http://testserver{}?panel=1#end", True), ("http://testserver//[", False), ("[", False)],
+)
+def test_the_list_marks_the_chat_of_the_page_around_it(
+    people: Cast, address: str, told: bool
+) -> None:
+    begin(people.bob, "hi")
+    shown = address.format(chat_of(people.bob))
+    response = signed_in(people.bob).get(
+        "/o/acme/playground/_f/chats", headers={"hx-request": "true", "hx-current-url": shown}
+    )
+    assert ('aria-current="page"' in response.content.decode()) is told
+
+
 def test_a_chat_is_its_authors_alone(people: Cast) -> None:
     turn = begin(people.bob, "bob's secret")
     addresses = [
