@@ -44,13 +44,14 @@ _DEPTH_MAX = 64
 
 
 class StrictParser(Parser):
-    """JSON with one reading only: no key twice in an object, no NaN, no bottomless nesting."""
+    """JSON with one reading only: no key twice in an object, no NaN, no bottomless nesting; and no
+    zero byte in a text, which the database has not."""
 
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
         parsed = json.loads(
             request.body, object_pairs_hook=_without_doubles, parse_constant=_no_constant
         )
-        _measure(parsed, _DEPTH_MAX)
+        _check(parsed, _DEPTH_MAX)
         return cast(dict[str, Any], parsed)
 
 
@@ -65,12 +66,14 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _measure(value: Any, left: int) -> None:
+def _check(value: Any, left: int) -> None:
     if left == 0:
         raise ValueError("nested too deeply")
+    if isinstance(value, str) and "\x00" in value:
+        raise ValueError("a text has a zero byte")
     if isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            _measure(inner, left - 1)
+        for inner in (*value, *value.values()) if isinstance(value, dict) else value:
+            _check(inner, left - 1)
 
 
 class Reference(DocsBase):

@@ -263,9 +263,10 @@ def test_a_wrong_body_is_named(
 
 @pytest.mark.parametrize(
     "text",
-    ["{", '{"name": "a", "name": "b"}', '{"name": NaN}', '{"name": ' + "[" * 70 + "]" * 70 + "}"],
-)
-def test_json_with_two_readings_is_refused(people: Cast, text: str) -> None:
+    ["{", '{"name": "a", "name": "b"}', '{"name": NaN}', '{"name": ' + "[" * 70 + "]" * 70 + "}",
+     '{"name": "a\\u0000"}'],
+)  # fmt: skip
+def test_json_that_cannot_be_read_or_kept_is_refused(people: Cast, text: str) -> None:
     response = management(people).post(URL, text, "application/json")
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "invalid_request_error"

@@ -35,6 +35,6 @@ def test_what_does_not_fit_is_told_at_its_field(field: str, value: str) -> None:
     assert set(form.errors) == {field}
 
 
-def test_allauths_fields_have_our_look() -> None:
+def test_allauths_fields_have_no_words_inside() -> None:
     form = LoginForm()
     assert not any("placeholder" in field.widget.attrs for field in form.fields.values())
