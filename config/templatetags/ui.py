@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from django import template
 from django.templatetags.static import static
@@ -124,19 +125,20 @@ def delta(now: int, before: int, bad_when: str = "") -> SafeString:
 
 
 @register.simple_tag
-def ago(when: datetime | None) -> SafeString:
-    """A moment, relative within a day, else the date; the full time in the title.
+def ago(when: datetime | None, zone: str = "") -> SafeString:
+    """A moment, relative within a day, else the date, in `zone` if it is given; the full time in
+    the title.
 
     ui.js refreshes it each minute from the ``datetime`` attribute.
     """
     if when is None:
         return format_html("{}", formatting.MISSING)
-    local = timezone.localtime(when)
+    local = timezone.localtime(when, ZoneInfo(zone) if zone else None)
     return format_html(
         '<time datetime="{}" title="{}" data-ago>{}</time>',
         local.isoformat(timespec="seconds"),
         date_format(local, "DATETIME_FORMAT"),
-        relative_text(when, clock.now()),
+        relative_text(local, clock.now()),
     )
 
 
@@ -153,7 +155,7 @@ def relative_text(when: datetime, now: datetime) -> str:
         return gettext("just now")
     size, unit = _largest_unit(abs(seconds))
     if not unit:
-        return date_format(timezone.localtime(when), "DATE_FORMAT")
+        return date_format(when, "DATE_FORMAT")
     if size == 0:
         return gettext("just now")
     patterns = _past() if seconds >= 0 else _future()

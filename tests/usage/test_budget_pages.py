@@ -38,6 +38,13 @@ def key(people: Cast) -> Key:
     return key
 
 
+def test_period_is_told_to_end_where_its_zone_ends_it(people: Cast, alice: Client) -> None:
+    # P17: in UTC a month of Shanghai ends on the last day of the month before.
+    alice.post(f"{URL}/new", FORM)
+    for page in (URL, f"{URL}/{Budget.objects.get().id}"):
+        assert '-01T00:00:00+08:00"' in alice.get(page).content.decode()
+
+
 def test_budget_is_made_seen_changed_and_removed(people: Cast, alice: Client, key: Key) -> None:
     assert "No budgets yet" in alice.get(URL).content.decode()
     made = alice.post(f"{URL}/new", FORM)
