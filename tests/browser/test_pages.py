@@ -138,6 +138,24 @@ def test_no_page_shuts_anybody_out_or_scrolls_sideways(
     assert {name: told for name, told in wide.items() if told} == {}
 
 
+def test_what_a_request_cost_is_in_sight_without_scrolling(
+    owner: Visitor, pages: dict[str, str]
+) -> None:
+    page = owner.page
+    page.goto(pages["requests"])
+    page.set_viewport_size({"width": 760, "height": 800})
+    table = page.get_by_role("region", name="Requests")
+    # Else nothing was to be seen here.
+    assert table.evaluate("(node) => node.scrollWidth > node.clientWidth")
+    seen = table.bounding_box()
+    costs = [cell.bounding_box() for cell in table.locator("tr > :last-child").all()]
+    assert seen is not None
+    assert len(costs) > 1
+    for cost in costs:
+        assert cost is not None
+        assert cost["x"] + cost["width"] <= seen["x"] + seen["width"]
+
+
 def test_what_opens_over_a_page_shuts_nobody_out(
     site: Installation, visit: Visit, signed_in: StorageState
 ) -> None:
