@@ -42,6 +42,10 @@ class CodeRefused(Refused):
     """The code or the batch is not taken."""
 
 
+class RedeemedAlready(CodeRefused):
+    """The organisation has what the code gives: who types it again guesses nothing."""
+
+
 class TooManyTries(Exception):
     """Five wrong codes in ten minutes: no other is looked at for `wait_s` seconds."""
 
@@ -149,14 +153,19 @@ def batch_state(batch: CodeBatch) -> str:
 
 @contextmanager
 def counted_try(actor: Actor, network: str) -> Iterator[None]:
-    """Count what is done inside as a try of somebody's, wrong unless it ends well.
+    """Count what is done inside as a try of somebody's, wrong unless it ends well or the code was
+    redeemed before.
 
     Raises TooManyTries before anything is looked at. A try counts from its beginning, so that many
     at once are no way around the limit.
     """
-    tries = _begin_try(_subjects(actor, network))
-    yield
-    RedeemTry.objects.filter(id__in=tries).delete()
+    tries = RedeemTry.objects.filter(id__in=_begin_try(_subjects(actor, network)))
+    try:
+        yield
+    except RedeemedAlready:
+        tries.delete()
+        raise
+    tries.delete()
 
 
 def try_code(actor: Actor, organisation: Organisation, text: str, network: str) -> Redeemed:
@@ -178,7 +187,7 @@ def redeem(actor: Actor, organisation: Organisation, text: str) -> Redeemed:
         if batch.killed_at is not None or (batch.expires_at and batch.expires_at <= clock.now()):
             raise _unknown()
         if Redemption.objects.filter(code=found, organisation=organisation).exists():
-            raise CodeRefused("code", gettext("Your organisation redeemed this code already."))
+            raise RedeemedAlready("code", gettext("Your organisation redeemed this code already."))
         used = Code.objects.filter(id=found.id, uses__lt=batch.max_uses).update(uses=F("uses") + 1)
         if not used:
             raise _unknown()

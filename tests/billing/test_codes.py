@@ -91,6 +91,19 @@ def test_the_kill_switch_ends_a_batch(people: cast.Cast, dora: Actor, alice: Act
     assert balance(people.acme).available_nano == 5 * USD
 
 
+def test_code_that_was_redeemed_before_is_no_wrong_one(
+    people: cast.Cast, dora: Actor, alice: Actor
+) -> None:
+    # P3: it pays once, but who types it again is not kept from another one.
+    _, [text, other] = batch_of(dora, count=2)
+    codes.try_code(alice, people.acme, text, "10.0.0.1")
+    for _ in range(5):
+        with pytest.raises(CodeRefused, match="redeemed this code already"):
+            codes.try_code(alice, people.acme, text, "10.0.0.1")
+    codes.try_code(alice, people.acme, other, "10.0.0.1")
+    assert balance(people.acme).available_nano == 10 * USD
+
+
 def test_five_wrong_codes_in_ten_minutes_by_a_person_or_a_network(
     people: cast.Cast, dora: Actor, alice: Actor
 ) -> None:

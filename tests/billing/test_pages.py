@@ -214,7 +214,9 @@ def test_a_code_is_redeemed_by_page(people: cast.Cast) -> None:
     assert "$5.00 was added" in page
     assert "expires on" in page
     assert "available" not in page  # a developer does not see the balance
-    bob.post("/o/acme/billing/redeem", {"code": text})
+    again = bob.post("/o/acme/billing/redeem", {"code": text})
+    assert "redeemed this code already" in text_of(again)
+    bob.post("/o/acme/billing/redeem", {"code": "no such code"})
     assert bob.post("/o/acme/billing/redeem", {"code": text}).status_code == 429
     assert balance(people.acme).available_nano == 5 * USD
     overview = text_of(cast.signed_in(people.alice).get("/o/acme/billing"))
