@@ -46,6 +46,9 @@ class LimitReached(RequestFault):
         elif gate == "tokens":
             what += f" and this request needs up to {told['need']}"
         self.message = message_of("rate_limited", what, seconds=max(1, -(-self.wait_ms // 1000)))
+        if told["need"] > limit:
+            self.message += ". No wait makes room for what is larger than the whole limit: "
+            self.message += "ask for fewer tokens, or have the limit raised"
         if told["scope"] == "key" and gate != "parallel":
             self.headroom = {gate: Headroom(limit, max(0, limit - used), self.wait_ms)}
 
@@ -72,6 +75,7 @@ class UsedUp(RequestFault):
             available = format_usd(available_nano)
             what = f"team balance is used up (needed {needed} USD, available {available} USD"
             what += f", debt {format_usd(told['owed'])} USD)" if told and told["owed"] else ")"
+            what += f". Top up on the page Billing of {public_url}" if public_url else ""
         else:
             self.window_id = told["window"]
             reset = "it does not reset"

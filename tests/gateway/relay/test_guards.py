@@ -213,6 +213,7 @@ def test_requests_per_minute(hub: Hub, fake: FakeUpstream) -> None:
     assert answer.error["message"].startswith(
         "Rate Limit Reached: 2 requests per minute of this key, 2 are used; retry in "
     )
+    assert "No wait" not in answer.error["message"]
     assert 50 <= int(answer.headers["retry-after"]) <= 61
     assert answer.headers["x-ratelimit-remaining-requests"] == "0"
     record = hub.record(answer.headers["x-request-id"])
@@ -262,6 +263,7 @@ def test_tokens_per_minute_are_held_and_corrected(hub: Hub, fake: FakeUpstream) 
     assert answer.status == 429
     assert "tokens per minute of this key" in answer.error["message"]
     assert "this request needs 2" in answer.error["message"]
+    assert "the whole limit: ask for fewer tokens" in answer.error["message"]
 
 
 def test_request_without_a_cap_fits_a_limit_of_tokens(hub: Hub, fake: FakeUpstream) -> None:

@@ -20,6 +20,7 @@ def test_explicit_limit_that_cannot_be_held_is_402_before_any_upstream_call(
     assert answer.status == 402
     assert answer.error["code"] == "insufficient_quota"
     assert answer.error["message"].startswith("Insufficient Balance: team balance is used up")
+    assert ". Top up on the page Billing of http" in answer.error["message"]
     assert fake.totals()["requests"] == asked
     record = hub.record(answer.headers["x-request-id"])
     assert (record["kind"], record["charge_nano"]) == ("insufficient_balance", 0)
