@@ -19,7 +19,7 @@ from billing.models import TopUp
 from billing.operator_api import amount_of
 from billing.processors import processors
 from billing.rules.money import format_usd
-from lib import pagination
+from lib import clock, pagination
 from lib.ids import id_text
 
 router = Router(tags=["Balance"])
@@ -82,7 +82,7 @@ def redeem_code(request: HttpRequest, body: CodeIn) -> HttpResponse:
                 "id": id_text(given.redemption.id),
                 "amount": format_usd(given.amount_nano),
                 "currency": organisation.currency,
-                "expires_at": given.expires_at.isoformat() if given.expires_at else None,
+                "expires_at": clock.rfc3339(given.expires_at) if given.expires_at else None,
             },
         )
 
@@ -319,7 +319,7 @@ def top_up_shown(top_up: TopUp) -> dict[str, Any]:
         "automatic": top_up.automatic,
         "refunded": format_usd(top_up.refunded_nano),
         "disputed": format_usd(top_up.disputed_nano),
-        "created_at": top_up.created_at.isoformat(),
-        "paid_at": top_up.paid_at.isoformat() if top_up.paid_at else None,
+        "created_at": clock.rfc3339(top_up.created_at),
+        "paid_at": clock.rfc3339(top_up.paid_at) if top_up.paid_at else None,
         "url": (top_up.checkout_url or None) if unpaid else None,
     }

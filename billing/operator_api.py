@@ -21,7 +21,7 @@ from billing.answering import answered
 from billing.idempotency import Answer
 from billing.models import CodeBatch, Credit, CreditKind
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
-from lib import pagination
+from lib import clock, pagination
 from lib.csv_file import csv_file
 from lib.ids import id_text
 
@@ -268,4 +268,4 @@ def batch_shown(batch: CodeBatch) -> dict[str, Any]:
 
 
 def _time(at: dt.datetime | None) -> str | None:
-    return at.isoformat() if at else None
+    return clock.rfc3339(at) if at else None

@@ -210,6 +210,10 @@ def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
         return response
     if error.status_code == 403:
         return _denied(request, error.message)
+    if error.status_code == 409:
+        response = error_response(request, 409, error.message, code="conflict")
+        response["Retry-After"] = "1"
+        return response
     return error_response(request, error.status_code, error.message)
 
 
@@ -320,7 +324,10 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
             code="missing_required_parameter",
             param=param,
         )
-    message = f"Invalid value for {param}: {first['msg']}."
+    found = str(first["msg"]).removeprefix("Value error, ")
+    if kind == "string_type":
+        found = "it is text, written in quotes"
+    message = f"Invalid value for {param}: {found}."
     if kind.endswith(("_type", "_parsing")):
         return error_response(request, 400, message, code="invalid_type", param=param)
     return error_response(request, 422, message, code="invalid_value", param=param)

@@ -8,3 +8,9 @@ import datetime as dt
 
 def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
+
+
+def rfc3339(at: dt.datetime) -> str:
+    """A moment as every answer of the management API has it: in UTC, to the millisecond."""
+    precision = "milliseconds" if at.microsecond else "seconds"
+    return at.astimezone(dt.UTC).isoformat(timespec=precision).replace("+00:00", "Z")

@@ -11,7 +11,7 @@ from accounts import access
 from billing.answering import answered
 from billing.idempotency import Answer
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
-from lib import pagination
+from lib import clock, pagination
 from lib.ids import id_text, parse_id
 from usage import reviews
 from usage.models import Review, SettleAs
@@ -123,5 +123,5 @@ def _shown(review: Review) -> dict[str, Any]:
         "charge": format_usd(review.charge_nano),
         "reason": review.reason,
         "decided_by": review.decided_by.email,
-        "decided_at": review.decided_at.isoformat(),
+        "decided_at": clock.rfc3339(review.decided_at),
     }

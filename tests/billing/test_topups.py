@@ -599,6 +599,8 @@ def test_an_order_over_the_api_once_for_its_key(bank: FakeProcessor, people: cas
     paid(bank, TopUp.objects.get())
     shown = api.get(f"/api/v1/top-ups/{first.json()['id']}").json()
     assert (shown["state"], shown["url"]) == ("paid", None)
+    assert shown["created_at"] == first.json()["created_at"]
+    assert shown["created_at"].endswith("Z")
 
 
 @pytest.mark.parametrize(

@@ -101,8 +101,12 @@ def test_a_request(people: cast.Cast, key: Key) -> None:
 
 def test_a_running_request_has_no_status(people: cast.Cast, key: Key) -> None:
     attempt = admit(key)
-    shown = get(management(people), f"requests/{id_text(attempt.request_id)}")
+    client = management(people)
+    shown = get(client, f"requests/{id_text(attempt.request_id)}")
     assert (shown["status"], shown["charge"], shown["attempts"]) == (None, "0.00", 1)
+    early = client.get(f"/api/v1/requests/{id_text(attempt.request_id)}/receipt")
+    assert (early.status_code, early.json()["error"]["code"]) == (409, "conflict")
+    assert early.headers["Retry-After"] == "1"
 
 
 def test_a_refused_request(people: cast.Cast, key: Key) -> None:

@@ -83,6 +83,18 @@ def test_wrong_input_is_named(owner: Client, over: dict[str, Any], param: str) -
     assert answer.json()["error"]["param"] == param
 
 
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [
+        ("1,5", 'Invalid value for amount: expected a plain decimal such as "12.50".'),
+        (5, "Invalid value for amount: it is text, written in quotes."),
+    ],
+)
+def test_wrong_amount_is_told_in_words_for_people(owner: Client, amount: Any, said: str) -> None:
+    body = {"scope": "team", "subject": "core", "amount": amount, "period": "month"}
+    assert send(owner, "POST", URL, body).json()["error"]["message"] == said
+
+
 def test_developer_reads_its_own_and_writes_none(people: Cast, owner: Client) -> None:
     key, text = make_key(people.core, "ci", user=people.bob)
     rows.credit(key)
