@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -167,8 +167,9 @@ def _by(line: statement.Line) -> str:
 def _month(request: HttpRequest) -> dt.date:
     try:
         return statement.month_of(request.GET.get("month"))
-    except ValueError:
-        return statement.month_of(None)
+    except ValueError as error:
+        # Another month's figures are worse than none: they pass for those that were asked for.
+        raise Http404 from error
 
 
 # Top-up (W41) -----------------------------------------------------------------------------------

@@ -164,13 +164,22 @@ def main(arguments: list[str]) -> int:
                 receipt = json.load(file)
         else:
             receipt = json.load(sys.stdin)
+        if "error" in receipt:
+            # The API gave no receipt, and says why.
+            raise ValueError(receipt["error"]["message"])
         if receipt["format"] != FORMAT:
             raise ValueError(f"its format is {receipt['format']!r}, expected {FORMAT!r}")
         said, computed = stated(receipt), recompute(receipt)
     except MeterWithoutRate as error:
         print(f"{error} was used and has no rate in this price: no charge can be computed")
         return 1
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+    except (OSError, ValueError) as error:
+        print(f"this is no receipt that can be read: {error}", file=sys.stderr)
+        return 2
+    except KeyError as error:
+        print(f"this is no receipt that can be read: it has no {error}", file=sys.stderr)
+        return 2
+    except (TypeError, AttributeError, ZeroDivisionError) as error:
         print(f"this is no receipt that can be read: {error!r}", file=sys.stderr)
         return 2
     differing = [name for name in {**computed, **said} if said.get(name) != computed.get(name)]

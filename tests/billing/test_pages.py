@@ -127,6 +127,13 @@ def test_the_overview_ties_with_the_ledger_and_the_api(people: cast.Cast) -> Non
     assert [row["amount"] for row in rows if row["type"] == "usage"] == ["-18.31"]
 
 
+@pytest.mark.parametrize("month", ["2026-13", "November", ""])
+def test_what_is_no_month_gives_no_other_ones_figures(people: cast.Cast, month: str) -> None:
+    client = cast.signed_in(people.alice)
+    for page in ("billing", "billing/ledger.csv"):
+        assert client.get(f"/o/acme/{page}", {"month": month}).status_code == 404
+
+
 def test_no_cell_of_the_file_is_a_formula(people: cast.Cast) -> None:
     credits.ask_credit(cast.actor(people.dora), people.acme, USD, reason="=1+1")
     file = cast.signed_in(people.alice).get("/o/acme/billing/ledger.csv")

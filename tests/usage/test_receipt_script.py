@@ -140,6 +140,19 @@ def test_a_receipt_is_refused_while_the_request_runs(people: cast.Cast, key: Key
     get(management(people), f"requests/{id_text(attempt.request_id)}/receipt", 409)
 
 
+def test_what_is_no_receipt_is_told_in_words() -> None:
+    cause = "this is no receipt that can be read: "
+    assert computed({"error": {"message": "It runs."}}) == (2, f"{cause}It runs.\n")
+    assert computed({}) == (2, f"{cause}it has no 'format'\n")
+    ran = subprocess.run(
+        [sys.executable, "-I", str(SCRIPT), "none.json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stderr == f"{cause}[Errno 2] No such file or directory: 'none.json'\n"
+
+
 def test_the_page_gives_both_files(people: cast.Cast, key: Key) -> None:
     record = paid(key, RATES, {"in_text": 1000, "out_text": 100})
     alice, path = cast.signed_in(people.alice), f"/o/acme/requests/{id_text(record.request_id)}"
