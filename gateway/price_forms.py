@@ -119,18 +119,22 @@ def edit_from(sent: QueryDict) -> PriceEdit:
             strict=False,
         )
     ]
-    words = {name: sent.get(name, "").strip()[:200] for name in PriceKey._fields}
+    words = {name: _word(sent, name)[:200] for name in PriceKey._fields}
     words["kind"] = "cost" if words["kind"] == "cost" else "charge"
     edit = PriceEdit(
         PriceKey(**words),
         rows,
         "marginal" if sent.get("mode") == "marginal" else "whole",
         sent.get("valid_from", ""),
-        sent.get("note", "").strip()[:500],
+        _word(sent, "note")[:500],
     )
     if not edit.key.model:
         edit.errors.append(gettext("Name the model, or a pattern such as gpt-5*."))
     return edit
+
+
+def _word(sent: QueryDict, name: str) -> str:
+    return str(sent.get(name, "")).replace("\x00", "").strip()
 
 
 def meter_choices(rows: Sequence[RateRow]) -> list[tuple[str, str]]:

@@ -139,7 +139,7 @@ def draft_fields(**over: Any) -> dict[str, Any]:
 
 def test_a_price_is_written_previewed_and_published(served: Cast) -> None:
     client = signed_in(served.dora)
-    sent = post(client, "price_draft", **draft_fields())
+    sent = post(client, "price_draft", **draft_fields(model="gpt-\x004o", note="\x00"))
     assert sent.status_code == 303
     draft = PriceProposal.objects.get()
     assert draft.rates == {
