@@ -479,6 +479,6 @@ def _tell(kind: str, top_up: TopUp, amount_nano: int) -> None:
         "top_up": id_text(top_up.id),
         "amount": format_usd(amount_nano),
         "currency": top_up.currency,
-        "available": format_usd(balance(top_up.organisation).available_nano),
+        "available": format_usd(balance(top_up.organisation).free_nano),
     }
     put(kind, top_up.organisation_id, **told)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.utils.translation import gettext
 
 from accounts import audit
@@ -167,11 +167,13 @@ def _stop(organisation_id: UUID, reason: str) -> None:
 
 
 def _watched() -> QuerySet[Any]:
-    """Settings with what is `available` to their organisation, None before its first money."""
-    available = Account.objects.filter(
-        organisation=OuterRef("organisation"), kind=AccountKind.AVAILABLE
+    """Settings with what is `available` to their organisation beside its debt (I12), None before
+    its first money."""
+    accounts = Account.objects.filter(
+        organisation=OuterRef("organisation"), kind__in=(AccountKind.AVAILABLE, AccountKind.DEBT)
     )
-    return WalletSetting.objects.annotate(available=Subquery(available.values("balance_nano")[:1]))
+    available = accounts.values("organisation").annotate(nano=Sum("balance_nano"))
+    return WalletSetting.objects.annotate(available=Subquery(available.values("nano")))
 
 
 def _setting(organisation: Organisation) -> WalletSetting:

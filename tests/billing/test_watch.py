@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from accounts.access import Actor
-from billing import topups, watch
-from billing.ledger import post
+from billing import promo, topups, watch
+from billing.ledger import lock_wallet, post
 from billing.models import TopUp, WalletSetting
+from billing.rules.funding import dispute
 from billing.rules.posting import Entry, Posting
 from billing.topups import TopUpRefused
 from billing.wallets import add_opening_credit, balance
@@ -54,6 +56,19 @@ def test_a_low_balance_is_told_once_per_crossing(people: cast.Cast, alice: Actor
 def test_a_wallet_that_never_moved_is_low(people: cast.Cast, alice: Actor) -> None:
     watch.set_low_balance(alice, people.acme, 1 * USD)
     assert watch.tell_low_balances() == 1
+
+
+def test_what_a_debt_keeps_from_being_held_is_not_available(
+    people: cast.Cast, alice: Actor
+) -> None:
+    """I12: a gift in debt stands on the balance, and pays for nothing."""
+    with transaction.atomic():
+        post(dispute("stripe", "du_1", 20 * USD, lock_wallet(people.acme.id)))
+        promo.grant(people.acme, 5 * USD, "redeem:test", "redeem",
+                    expires_at=None, actor="", cause={})  # fmt: skip
+    watch.set_low_balance(alice, people.acme, 1 * USD)
+    assert (balance(people.acme).available_nano, watch.tell_low_balances()) == (5 * USD, 1)
+    assert Fact.objects.get(kind="balance.low").body["available"] == "-15.00"
 
 
 def kept_card(bank: FakeProcessor, alice: Actor) -> None:
