@@ -156,6 +156,24 @@ def test_what_a_request_cost_is_in_sight_without_scrolling(
         assert cost["x"] + cost["width"] <= seen["x"] + seen["width"]
 
 
+def test_the_list_of_keys_needs_no_scrolling(site: Installation, owner: Visitor) -> None:
+    page = owner.page
+    for kind in ("relay", "management"):
+        page.goto(f"{site.organisation}/keys/new")
+        form = page.locator("main form")
+        form.get_by_text("Limits", exact=True).click()
+        form.locator("[name=name]").fill(f"wide-{kind}")
+        form.locator("[name=kind]").select_option(kind)
+        form.locator("[name=budget]").fill("12345.67")
+        form.locator("[name=tpm]").fill("1234567")
+        form.get_by_role("button", name="Create key").click()
+        expect(page.get_by_text("Copy this key now.")).to_be_visible()
+    page.goto(f"{site.organisation}/keys")
+    table = page.get_by_role("region", name="API keys")
+    # Else the actions lie over what stands beside them.
+    assert table.evaluate("(node) => node.scrollWidth - node.clientWidth") == 0
+
+
 def test_what_opens_over_a_page_shuts_nobody_out(
     site: Installation, visit: Visit, signed_in: StorageState
 ) -> None:
