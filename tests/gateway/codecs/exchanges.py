@@ -9,6 +9,7 @@ import pytest
 
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.events import Broken, Event, Step, UpstreamError
+from gateway.codecs.faults import UpstreamFault
 from gateway.codecs.fold import AnswerFault
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -52,3 +53,16 @@ def refusal(caught: pytest.ExceptionInfo[RequestFault]) -> tuple[str, str | None
 def fault_of(caught: pytest.ExceptionInfo[AnswerFault]) -> str:
     event: UpstreamError | Broken = caught.value.event
     return event.fault if isinstance(event, Broken) else event.kind
+
+
+def check_error(got: UpstreamFault, want: dict[str, Any], response: dict[str, Any]) -> None:
+    """An error as it was read against the expectation; it holds neither markup nor a secret."""
+    assert (got.kind, got.status) == (want["kind"], want["http"])
+    wait_s = want.get("retry_after_s")
+    assert got.retry_after_ms == (None if wait_s is None else round(wait_s * 1000))
+    assert "<" not in got.message
+    assert "sk-" not in got.message
+    if got.kind == "provider_rejected":
+        body = response["body"]
+        error = (body[0] if isinstance(body, list) else body)["error"]
+        assert got.message == f"API request failed: {error['message']}"
