@@ -9,11 +9,17 @@ from django import forms
 from django.utils.translation import gettext, gettext_lazy
 
 from accounts.models import KeyKind
-from accounts.rules.limits import LIMIT_MAX, LimitInvalid, check_limits
+from accounts.rules.limits import ENDPOINTS, LIMIT_MAX, LimitInvalid, check_limits
 from lib import clock
 
 _PATTERNS_MAX = 100
 _PATTERN_LENGTH = 200
+# What is said of a word that cannot stand in a field; the rules say it to files and to the API.
+_NO_SUCH = {
+    "endpoints": gettext_lazy("There is no endpoint %(word)s. Write some of: %(known)s."),
+    "networks": gettext_lazy("%(word)s is no network. Write it as 10.0.0.0/8, or one address."),
+    "tags": gettext_lazy("%(word)s is no tag. A tag has at most 100 characters."),
+}
 
 
 def _count(label: Any, hint: Any) -> forms.IntegerField:
@@ -82,6 +88,12 @@ class LimitsForm(CountsForm):
 
     def _listed(self, field: str) -> list[str]:
         words = _split(self.cleaned_data[field])
+        for word in words:
+            try:
+                check_limits({field: [word]})
+            except LimitInvalid as error:
+                told = _NO_SUCH[field] % {"word": word[:40], "known": ", ".join(ENDPOINTS)}
+                raise forms.ValidationError(told) from error
         try:
             check_limits({field: words})
         except LimitInvalid as error:

@@ -1,4 +1,5 @@
 import pytest
+from django.utils import translation
 
 from accounts.forms import KeyForm, LoginForm
 
@@ -33,6 +34,22 @@ def test_models_are_read_from_lines_commas_and_spaces(text: str, patterns: list[
 def test_what_does_not_fit_is_told_at_its_field(field: str, value: str) -> None:
     form = KeyForm({"name": "ci", "kind": "relay", field: value})
     assert set(form.errors) == {field}
+
+
+@pytest.mark.parametrize(
+    ("field", "english", "chinese"),
+    [
+        ("endpoints", "There is no endpoint wrong/99. Write some of: ", "没有端点 wrong/99。"),
+        ("networks", "wrong/99 is no network. Write it as 10.0.0.0/8", "wrong/99 不是网络。"),
+    ],
+)
+def test_wrong_word_of_a_limit_is_told_in_the_language_of_the_page(
+    field: str, english: str, chinese: str
+) -> None:
+    for language, told in (("en", english), ("zh-hans", chinese)):
+        with translation.override(language):
+            form = KeyForm({"name": "ci", "kind": "relay", field: "wrong/99"})
+            assert str(form.errors[field][0]).startswith(told)
 
 
 def test_allauths_fields_have_no_words_inside() -> None:
