@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from stack import browser as browsers
 from tests.databases import own_database
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import ROOT, Hub, Tenant
+from tests.hub import ROOT, SOON, Hub, Tenant
 from tests.playground.echo import EchoUpstream
 
 # Run beside the hub, in its database: the people, and a session for each.
@@ -101,7 +101,8 @@ def static_root() -> Iterator[Path]:
 def stage(static_root: Path) -> Iterator[Stage]:
     """The running hub."""
     with ExitStack() as until:
-        hub = Hub(until.enter_context(own_database("hub_play")), {"STATIC_ROOT": str(static_root)})
+        dsn = until.enter_context(own_database("hub_play"))
+        hub = Hub(dsn, {"STATIC_ROOT": str(static_root)}, application=SOON)
         until.callback(hub.close)
         echo = EchoUpstream()
         echo.start()
