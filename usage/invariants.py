@@ -50,12 +50,15 @@ INVARIANTS: Final = {
             SELECT count(*) FROM usage_usagerecord r
             WHERE r.organisation_id = h.organisation_id AND r.id = h.id)""",
     "I10 revenue is the sum of the records": """
-        SELECT a.organisation_id, a.balance_nano FROM billing_account a WHERE a.kind = 'revenue'
-        AND a.balance_nano <> coalesce((SELECT sum(r.charge_nano) FROM usage_usagerecord r
-            WHERE r.organisation_id = a.organisation_id), 0)
-        + coalesce((SELECT sum(e.amount_nano) FROM billing_ledgerentry e
-            JOIN billing_posting p ON p.id = e.posting_id
-            WHERE e.account_id = a.id AND p.kind = 'correct'), 0)""",
+        WITH corrected AS (
+            SELECT e.account_id, sum(e.amount_nano) AS nano FROM billing_posting p
+            JOIN billing_ledgerentry e ON e.posting_id = p.id
+            WHERE p.kind = 'correct' GROUP BY e.account_id)
+        SELECT a.organisation_id, a.balance_nano FROM billing_account a
+        LEFT JOIN corrected c ON c.account_id = a.id
+        WHERE a.kind = 'revenue'
+        AND a.balance_nano <> coalesce(c.nano, 0) + coalesce((SELECT sum(r.charge_nano)
+            FROM usage_usagerecord r WHERE r.organisation_id = a.organisation_id), 0)""",
     "I10 revenue of a record is its charge": """
         SELECT r.id, r.charge_nano FROM usage_usagerecord r
         JOIN billing_hold h ON h.id = r.id

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from accounts.models import Key
-from billing.models import Hold
+from billing.models import Account, Hold
 from lib import clock
 from outbox.models import Fact
 from tests.cast import Cast, make_key
@@ -51,6 +51,17 @@ def test_held_money_that_is_not_the_sum_of_the_holds(key: Key) -> None:
     for attempt in (first, second):  # less than is held, then nothing
         Hold.objects.filter(id=attempt.id).update(state="settled", resolved_at=clock.now())
         assert broken()[name] == [(key.organisation_id,)]
+
+
+@pytest.mark.parametrize("more_nano", [-1, 1])
+def test_revenue_that_is_not_the_sum_of_the_records(key: Key, more_nano: int) -> None:
+    """I10."""
+    rows.happen(key, charge_nano=5)
+    revenue = Account.objects.filter(organisation_id=key.organisation_id, kind="revenue")
+    assert broken() == {}
+    revenue.update(balance_nano=5 + more_nano)
+    name = "I10 revenue is the sum of the records"
+    assert broken()[name] == [(key.organisation_id, 5 + more_nano)]
 
 
 def test_a_rollup_that_is_not_the_sum_of_its_records(key: Key) -> None:
