@@ -8,7 +8,19 @@ from typing import Any
 import pytest
 
 from gateway.codecs.errors import RequestFault
-from gateway.codecs.events import Broken, Event, Step, UpstreamError
+from gateway.codecs.events import (
+    Broken,
+    Citation,
+    Event,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    Step,
+    TextDelta,
+    ToolArgumentsDelta,
+    ToolCallStart,
+    UpstreamError,
+)
 from gateway.codecs.faults import UpstreamFault
 from gateway.codecs.fold import AnswerFault
 
@@ -66,3 +78,37 @@ def check_error(got: UpstreamFault, want: dict[str, Any], response: dict[str, An
         body = response["body"]
         error = (body[0] if isinstance(body, list) else body)["error"]
         assert got.message == f"API request failed: {error['message']}"
+
+
+def told(all_events: list[Event], choice: int = 0) -> dict[str, Any]:
+    """One choice in the words of the expectations."""
+    text = reasoning = refusal = ""
+    calls: dict[int, dict[str, str]] = {}
+    cited: list[str] = []
+    stop = None
+    for event in all_events:
+        if getattr(event, "choice", choice) != choice:
+            continue
+        match event:
+            case TextDelta(text=piece):
+                text += piece
+            case ReasoningDelta(text=piece):
+                reasoning += piece
+            case RefusalDelta(text=piece):
+                refusal += piece
+            case ToolCallStart(index=at, id=call_id, name=name):
+                calls[at] = {"id": call_id, "name": name, "arguments": ""}
+            case ToolArgumentsDelta(index=at, text=piece):
+                calls[at]["arguments"] += piece
+            case Citation(source=source):
+                cited.append(source.url)
+            case Finish(reason=reason):
+                stop = reason
+    return {
+        "text": text,
+        "reasoning": reasoning,
+        "refusal": refusal,
+        "tool_calls": [calls[at] for at in sorted(calls)],
+        "citations": cited,
+        "stop": stop,
+    }

@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.codecs import events
 from gateway.codecs.usage import Counts
+from tests.gateway.codecs.exchanges import told
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "anthropic"
 EXPECTED: dict[str, Any] = json.loads((GOLDEN / "expected.json").read_text())
@@ -26,37 +27,17 @@ def check_usage(counts: Counts, want: dict[str, int]) -> None:
     assert {name: count for name, count in got.items() if count} == want
 
 
-def check_told(told: list[events.Event], want: dict[str, Any]) -> None:
+def check_told(heard: list[events.Event], want: dict[str, Any]) -> None:
     """The events against the expectations, in the words of the contract."""
-    text = reasoning = ""
-    calls: dict[int, dict[str, str]] = {}
-    stop = None
-    cited: list[str] = []
-    seals: list[str] = []
-    redacted: list[str] = []
-    for event in told:
-        match event:
-            case events.TextDelta(text=piece):
-                text += piece
-            case events.ReasoningDelta(text=piece):
-                reasoning += piece
-            case events.ToolCallStart(index=at, id=call_id, name=name):
-                calls[at] = {"id": call_id, "name": name, "arguments": ""}
-            case events.ToolArgumentsDelta(index=at, text=piece):
-                calls[at]["arguments"] += piece
-            case events.Citation(source=source):
-                cited.append(source.url)
-            case events.ReasoningSeal(seal=seal):
-                (redacted if seal.redacted else seals).append(seal.value)
-            case events.Finish(reason=reason):
-                stop = reason
-    assert (text, reasoning, stop) == (want["text"], want.get("reasoning", ""), want["stop"])
-    assert cited == want.get("citations", [])
-    assert seals == ([want["seal"]] if "seal" in want else [])
-    assert redacted == want.get("redacted", [])
-    wanted = want.get("tool_calls", [])
-    assert [call["id"] for call in calls.values()] == [call["id"] for call in wanted]
-    assert [call["name"] for call in calls.values()] == [call["name"] for call in wanted]
-    assert [json.loads(call["arguments"]) for call in calls.values()] == [
-        json.loads(call["arguments"]) for call in wanted
-    ]
+    got = told(heard)
+    assert (got["text"], got["reasoning"]) == (want["text"], want.get("reasoning", ""))
+    assert (got["stop"], got["citations"]) == (want["stop"], want.get("citations", []))
+    seals = [event.seal for event in heard if isinstance(event, events.ReasoningSeal)]
+    kept = [seal.value for seal in seals if not seal.redacted]
+    assert kept == ([want["seal"]] if "seal" in want else [])
+    assert [seal.value for seal in seals if seal.redacted] == want.get("redacted", [])
+    calls, wanted = (
+        [one | {"arguments": json.loads(one["arguments"])} for one in found]
+        for found in (got["tool_calls"], want.get("tool_calls", []))
+    )
+    assert calls == wanted

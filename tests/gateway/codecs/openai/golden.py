@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gateway.codecs import events
-
 GOLDEN = Path(__file__).parents[3] / "golden" / "openai"
 EXPECTED: dict[str, Any] = json.loads((GOLDEN / "expected.json").read_text())
 STREAMS = [name for name in EXPECTED["codec"] if name.endswith(".sse")]
@@ -30,36 +28,6 @@ def body_of(response: dict[str, Any]) -> bytes:
 def check_usage(meters: dict[str, int], want: dict[str, int]) -> None:
     for name, parts in NEUTRAL_TO_METERS.items():
         assert sum(meters.get(part, 0) for part in parts) == want.get(name, 0), name
-
-
-def told(all_events: list[events.Event], choice: int = 0) -> dict[str, Any]:
-    """One choice in the words of the expectations."""
-    text = reasoning = refusal = ""
-    calls: dict[int, dict[str, str]] = {}
-    stop = None
-    for event in all_events:
-        if getattr(event, "choice", choice) != choice:
-            continue
-        match event:
-            case events.TextDelta(text=piece):
-                text += piece
-            case events.ReasoningDelta(text=piece):
-                reasoning += piece
-            case events.RefusalDelta(text=piece):
-                refusal += piece
-            case events.ToolCallStart(index=at, id=call_id, name=name):
-                calls[at] = {"id": call_id, "name": name, "arguments": ""}
-            case events.ToolArgumentsDelta(index=at, text=piece):
-                calls[at]["arguments"] += piece
-            case events.Finish(reason=reason):
-                stop = reason
-    return {
-        "text": text,
-        "reasoning": reasoning,
-        "refusal": refusal,
-        "tool_calls": [calls[at] for at in sorted(calls)],
-        "stop": stop,
-    }
 
 
 def check_told(got: dict[str, Any], want: dict[str, Any]) -> None:

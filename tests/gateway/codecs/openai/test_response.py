@@ -7,14 +7,13 @@ from hypothesis import strategies as st
 from gateway.codecs.events import TextDelta
 from gateway.codecs.openai.response import read
 from gateway.codecs.openai.usage import quantities
-from tests.gateway.codecs.exchanges import load_exchange
+from tests.gateway.codecs.exchanges import load_exchange, told
 from tests.gateway.codecs.openai.golden import (
     ANSWERS,
     EXPECTED,
     body_of,
     check_told,
     check_usage,
-    told,
 )
 
 

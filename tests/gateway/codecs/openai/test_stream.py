@@ -21,14 +21,13 @@ from gateway.codecs.events import (
 )
 from gateway.codecs.openai.stream import DONE_FRAME, Decoder, Step
 from gateway.codecs.openai.usage import quantities
-from tests.gateway.codecs.exchanges import events_of, raw_of
+from tests.gateway.codecs.exchanges import events_of, raw_of, told
 from tests.gateway.codecs.openai.golden import (
     EXPECTED,
     GOLDEN,
     STREAMS,
     check_told,
     check_usage,
-    told,
 )
 
 

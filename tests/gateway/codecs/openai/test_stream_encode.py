@@ -33,8 +33,9 @@ from gateway.codecs.events import (
 from gateway.codecs.fold import AnswerFault, fold, unfold
 from gateway.codecs.openai.stream import Decoder, Encoder
 from gateway.codecs.usage import Counts
+from tests.gateway.codecs.exchanges import told
 from tests.gateway.codecs.neutral import RECEIVED_AT, merge_reasoning, openai_answers, request
-from tests.gateway.codecs.openai.golden import EXPECTED, GOLDEN, STREAMS, check_told, told
+from tests.gateway.codecs.openai.golden import EXPECTED, GOLDEN, STREAMS, check_told
 from tests.gateway.codecs.openai.test_translation import stream
 
 

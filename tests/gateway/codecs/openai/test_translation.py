@@ -32,7 +32,7 @@ from gateway.codecs.openai.stream import Decoder
 from gateway.codecs.openai.translation import Translation
 from gateway.codecs.turns import derive_id
 from gateway.codecs.usage import Counts
-from tests.gateway.codecs.exchanges import load_exchange
+from tests.gateway.codecs.exchanges import load_exchange, told
 from tests.gateway.codecs.openai.golden import (
     ANSWERS,
     EXPECTED,
@@ -40,7 +40,6 @@ from tests.gateway.codecs.openai.golden import (
     STREAMS,
     body_of,
     check_told,
-    told,
 )
 from tests.gateway.codecs.openai.test_stream import by_bytes, chunk
 

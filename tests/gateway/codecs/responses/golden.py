@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.codecs import events
 from gateway.codecs.usage import Counts
+from tests.gateway.codecs.exchanges import told
 from tests.openapi import check, event_names
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "responses"
@@ -58,30 +59,9 @@ def check_usage(counts: Counts | None, want: dict[str, int] | None) -> None:
     assert {name: count for name, count in got.items() if count} == wanted
 
 
-def check_told(told: list[events.Event], want: dict[str, Any]) -> None:
+def check_told(heard: list[events.Event], want: dict[str, Any]) -> None:
     """The events against the expectations, in the words of the contract."""
-    text = reasoning = ""
-    calls: dict[int, dict[str, str]] = {}
-    stop = None
-    cited = []
-    for event in told:
-        match event:
-            case events.TextDelta(text=piece):
-                text += piece
-            case events.ReasoningDelta(text=piece):
-                reasoning += piece
-            case events.ToolCallStart(index=at, id=call_id, name=name):
-                calls[at] = {"id": call_id, "name": name, "arguments": ""}
-            case events.ToolArgumentsDelta(index=at, text=piece):
-                calls[at]["arguments"] += piece
-            case events.Citation(source=source):
-                cited.append(source.url)
-            case events.Finish(reason=reason):
-                stop = reason
-    assert (text, reasoning, stop) == (
-        want.get("text", ""),
-        want.get("reasoning", ""),
-        want.get("stop"),
-    )
-    assert cited == want.get("citations", [])
-    assert list(calls.values()) == want.get("tool_calls", [])
+    got = told(heard)
+    assert (got["text"], got["reasoning"]) == (want.get("text", ""), want.get("reasoning", ""))
+    assert (got["stop"], got["citations"]) == (want.get("stop"), want.get("citations", []))
+    assert got["tool_calls"] == want.get("tool_calls", [])
