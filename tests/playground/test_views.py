@@ -120,6 +120,12 @@ def people() -> Cast:
     return people
 
 
+@pytest.fixture
+def heard_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal that comes at once is told in the answer to the Send, however busy the machine."""
+    monkeypatch.setattr(runs, "_REFUSAL_S", 10)
+
+
 def send(
     user: User, relay: ScriptedRelay, *, htmx: Any = True, patience_s: Any = 10.0, **form: Any
 ) -> Any:
@@ -213,6 +219,7 @@ def test_without_script_sending_is_a_redirect_and_the_answer_page_refreshes(peop
     assert "data-running" in html
 
 
+@pytest.mark.usefixtures("heard_in_time")
 @pytest.mark.parametrize("htmx", [True, False])
 def test_what_cannot_be_begun_comes_back_with_its_text(people: Cast, htmx: bool) -> None:
     relay = ScriptedRelay(
@@ -227,6 +234,7 @@ def test_what_cannot_be_begun_comes_back_with_its_text(people: Cast, htmx: bool)
     assert Conversation.objects.count() == 0
 
 
+@pytest.mark.usefixtures("heard_in_time")
 @pytest.mark.parametrize(
     ("status", "kind", "said"),
     [
