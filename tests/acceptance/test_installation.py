@@ -166,6 +166,7 @@ def test_the_file_is_enough_to_be_served(installation: Installation) -> None:
 
 
 def test_applied_again_it_changes_nothing(installation: Installation) -> None:
+    installation.await_settlements()
     before = installation.everything()
     assert before["gateway_channel"]
     assert installation.manage("apply", str(installation.file)) == "nothing to change\n"
