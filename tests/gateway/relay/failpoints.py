@@ -7,8 +7,8 @@ says; what struck stands in the log as `failpoint: <mode> <point>`.
     raise    an exception that nobody expects
     freeze   the process stands still until somebody lets it go on (SIGCONT)
 
-`GET /_joined` answers when everything that was to be written is written. Only tests start this; the
-product has nothing of it.
+`GET /_joined` answers when everything that was to be written is written, and that the process lives
+where it was taken for dead. Only tests start this; the product has nothing of it.
 """
 
 import asyncio
@@ -128,7 +128,9 @@ from config.asgi import relay  # noqa: E402
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         if scope["path"] == "/_joined":
-            await relay._started().parts.books.join()
+            books = relay._started().parts.books
+            books.renew()
+            await books.join()
             await send({"type": "http.response.start", "status": 204, "headers": []})
             await send({"type": "http.response.body", "body": b""})
             return
