@@ -284,7 +284,7 @@ async def test_few_admissions_go_before_the_endings_that_wait_and_many_along_wit
 async def test_endings_wait_for_a_time_or_a_number_of_others_and_then_for_nobody(
     hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch, wait_s: float, many: int
 ) -> None:
-    """P16: what ended is in the books soon, whether or not anybody asks for more."""
+    """P6: what ended is in the books soon, whether or not anybody asks for more."""
     monkeypatch.setattr(books_module, "_WAIT_S", wait_s)
     monkeypatch.setattr(books_module, "_MANY", many)
     books, tenant = Books(lane), hub.tenant()
