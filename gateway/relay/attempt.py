@@ -161,6 +161,7 @@ class Attempt:
                 fresh=fresh,
                 sent=self._dispatched,
             )
+            self._trial.accepted()
             if self._way.exchange is not None:
                 outcome = await self._relay_exchange(answer, self._way.exchange)
             elif self._facts.stream:

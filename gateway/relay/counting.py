@@ -117,7 +117,7 @@ async def _ask(
         tries += 1
         passed = passed_headers(channel, codec, call.asked.headers)
         outgoing = Outgoing(codec, url, counter.edit(facts, model), JSON, passed)
-        key = call.parts.health.usable_key(channel.id)
+        key = call.parts.health.usable_key(candidate, call.principal.organisation_id)
         try:
             answer = await call.parts.upstreams.post(
                 channel, snapshot.egress, outgoing, id_text(new_id()), key=key, fresh=False

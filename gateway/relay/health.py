@@ -2,11 +2,7 @@
 
 It lives as long as the process and is told to nobody: every process finds out for itself, which
 costs each a few attempts and no agreement. What it knows of a channel is forgotten when the channel
-is changed.
-
-    channel  breaker open (faults) | misconfigured (F3, F21)
-    key      off (F5, F9) | cooling (F8) | its own breaker, where a channel has several
-    route    off (F7)
+is changed. What it is made of, and what a fault does to it, is in `rules/standing.py`.
 """
 
 import logging
@@ -15,35 +11,31 @@ import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
+from uuid import UUID
 
 from gateway.codecs.errors import KINDS, ErrorKind, message_of
 from gateway.relay.alerts import LONG_S, Alert, Alerts, Cause
 from gateway.relay.snapshot import Channel, Snapshot
 from gateway.relay.upstream import UpstreamFailed
-from gateway.rules.breaker import PANIC_PERCENT, Breaker, RetryBudget, cooling_s
+from gateway.rules.breaker import PANIC_PERCENT, Breaker, RetryBudget
 from gateway.rules.faults import FAULTS
+from gateway.rules.rest import Rest
 from gateway.rules.routing import Candidate
+from gateway.rules.standing import Fault, Reason, Sought, Standing
 from lib.ids import id_text
 
 log = logging.getLogger(__name__)
 
-Condition = Literal["good", "open", "half_open", "keys_out"]
+Condition = Literal["good", "open", "half_open", "keys_out", "models_out"]
 
 _BUDGETS_MAX: Final = 4096
-# A key that is refused, and a model that is unknown, are asked for again after so long: providers
-# take keys back and models up, and nobody tells us.
-_OFF_S: Final = 300.0
-# What a client may be able to bring about with a request of its own (a file that is not there, or
-# not its own) turns something off only when nothing else comes between.
-_DOUBTED_MAX: Final = 3
-_CONNECTS: Final = frozenset({"F1", "F2", "F3", "F4"})
-# Between the choice of a candidate and its attempt lies the admission.
-_CLAIM_S: Final = 5.0
+# Reasons that are about one key.
+_OF_KEYS: Final = frozenset({"key_refused", "no_credit"})
 _JITTER: Final = 0.1
 # What a client hears of causes that only operators can end, all of which were told to them. Whether
 # a provider refused a key or wants money is between it and the operators.
 _REFUSED: Final = "the provider refuses the hub's key; the operator has been told"
-_CAUSES: Final[Mapping[Cause, str]] = MappingProxyType(
+_CAUSES: Final[Mapping[Reason, str]] = MappingProxyType(
     {
         "key_refused": _REFUSED,
         "no_credit": _REFUSED,
@@ -71,103 +63,54 @@ class Told(NamedTuple):
     kind: ErrorKind | None = None
 
 
-class _Key:
-    """One key of a channel."""
-
-    __slots__ = ("breaker", "cause", "cooling", "cools", "doubted", "out_until")
-
-    def __init__(self, breaker: Breaker | None) -> None:
-        self.breaker = breaker
-        # Why it was refused, the last time.
-        self.cause: Cause | None = None
-        self.out_until = 0.0
-        self.cooling = False
-        self.cools = self.doubted = 0
-
-    def allows(self, now: float) -> bool:
-        return now >= self.out_until and (self.breaker is None or self.breaker.allows(now))
-
-    def calm(self, now: float) -> bool:
-        return now >= self.out_until and (self.breaker is None or self.breaker.closed)
-
-
-class _State:
+class _State(Standing):
     """What is known of one channel."""
 
-    __slots__ = ("breaker", "cause", "channel", "keys", "kind", "routes", "since", "turn")
+    __slots__ = ("channel", "kind", "since")
 
     def __init__(self, channel: Channel) -> None:
+        super().__init__(channel.breaker, len(channel.headers))
         self.channel = channel
-        self.breaker = Breaker(channel.breaker)
-        several = len(channel.headers) > 1
-        self.keys = [_Key(Breaker(channel.breaker) if several else None) for _ in channel.headers]
-        # By the upstream's name of a model: how often it was unknown in a row, and until when off.
-        self.routes: dict[str, tuple[int, float]] = {}
-        self.turn = 0
         self.kind: ErrorKind | None = None
-        # Why its breaker opened, where that is known.
-        self.cause: Cause | None = None
         # When its trouble began.
         self.since = 0.0
-
-    def allows(self, model: str, now: float) -> bool:
-        return (
-            self.breaker.allows(now)
-            and now >= self.routes.get(model, (0, 0.0))[1]
-            and any(key.allows(now) for key in self.keys)
-        )
-
-    def calm(self, now: float) -> bool:
-        return self.breaker.closed and not self.routes and all(key.calm(now) for key in self.keys)
-
-    def waits(self, model: str, now: float) -> float:
-        """For how many seconds nothing goes there."""
-        keys = min(
-            max(key.out_until - now, 0.0 if key.breaker is None else key.breaker.waits(now))
-            for key in self.keys
-        )
-        return max(keys, self.breaker.waits(now), self.routes.get(model, (0, 0.0))[1] - now)
-
-    def cools(self, now: float) -> bool:
-        """Whether rest is all that its keys need."""
-        out = [key for key in self.keys if not key.allows(now)]
-        return len(out) == len(self.keys) and any(key.cooling for key in out)
-
-    def why(self, model: str, now: float) -> Cause | None:
-        """What only an operator can end, where that is all that keeps it from being asked."""
-        if not self.breaker.allows(now):
-            return self.cause
-        if now < self.routes.get(model, (0, 0.0))[1]:
-            return "model_unknown"
-        causes = {key.cause if now < key.out_until else None for key in self.keys}
-        return causes.pop() if len(causes) == 1 else None
-
-    def next_key(self, now: float, avoid: int) -> int:
-        """The keys take turns; those that are out, and the one to avoid, are passed over."""
-        count = len(self.keys)
-        if count == 1:
-            return 0
-        self.turn += 1
-        order = [(self.turn + n) % count for n in range(count)]
-        ready = (n for n in order if n != avoid and self.keys[n].allows(now))
-        return next(ready, order[0])
 
 
 class Trial:
     """One attempt at a channel, by one of its keys. Its end is told once: `good`, `failed`, or
     `close`, which tells nothing and may follow the others."""
 
-    __slots__ = ("_again", "_health", "_model", "_open", "_state", "key")
+    __slots__ = (
+        "_again", "_began", "_breakers", "_health", "_open", "_rests", "_sought", "_state", "key"
+    )  # fmt: skip
 
     def __init__(
-        self, health: "Health", state: _State, key: int, model: str, again: RetryBudget | None
+        self, health: "Health", state: _State, key: int, sought: Sought, again: RetryBudget | None
     ) -> None:
         self.key = key
         self._health = health
         self._state = state
-        self._model = model
+        self._sought = sought
         self._again = again
+        self._began = health.now()
         self._open = True
+        # What nobody else asks while this does.
+        self._breakers: list[Breaker] = []
+        self._rests: list[Rest] = []
+
+    def claim(self, seconds: float) -> None:
+        """Nobody else asks what is asked one at a time; a half-open breaker for so long at most."""
+        state, key, now = self._state, self._state.keys[self.key], self._health.now()
+        breakers = [state.breaker] if key.breaker is None else [state.breaker, key.breaker]
+        self._breakers = [one for one in breakers if not one.closed]
+        for breaker in self._breakers:
+            breaker.claim(now, seconds)
+        rests = [*key.rests(self._sought), *(breaker.rest for breaker in self._breakers)]
+        self._rests = [rest for rest in rests if rest.claim(now)]
+
+    def accepted(self) -> None:
+        """The provider takes the key, and knows the model."""
+        self._state.keys[self.key].good(self._sought.model, self._began)
 
     def first_content(self) -> None:
         """It answers: what waits for this probe need not wait for the end of a long stream."""
@@ -184,9 +127,7 @@ class Trial:
         key = state.keys[self.key]
         if key.breaker is not None:
             key.breaker.good(now)
-        key.cools = key.doubted = 0
-        if state.routes:
-            state.routes.pop(self._model, None)
+        key.good(self._sought.model, self._began)
         self._health.settle(state, now)
 
     def failed(self, failure: UpstreamFailed) -> None:
@@ -201,17 +142,21 @@ class Trial:
             self.close()
             return
         self._open = False
-        self._health.blame(self._state, self.key, self._model, failure)
+        self._health.blame(self._state, self.key, self._sought, self._began, failure)
+        for breaker in self._breakers:
+            breaker.give_back()
         if self._again is not None:
             self._again.failed(self._state.channel.id, self._health.now())
 
     def close(self) -> None:
+        """It is over; what it has not told anything of may be asked by the next one."""
         if self._open:
             self._open = False
-            self._state.breaker.give_back()
-            breaker = self._state.keys[self.key].breaker
-            if breaker is not None:
+            for breaker in self._breakers:
                 breaker.give_back()
+            now = self._health.now()
+            for rest in self._rests:
+                rest.give_back(now)
 
 
 class Health:
@@ -236,81 +181,89 @@ class Health:
         budget.request(self.now())
         return budget
 
-    def ready(self, candidates: list[Candidate]) -> list[Candidate]:
-        """Those that may be asked now. When none is left, a few requests go out nevertheless:
-        a channel that nobody asks can never be found to be well again."""
+    def ready(self, candidates: list[Candidate], organisation_id: UUID) -> list[Candidate]:
+        """Those that may be asked now; where none may that rests while another can serve, those
+        that are asked because nothing else can be.
+
+        Of what fails, a few requests go out nevertheless: a channel that nobody asks can never be
+        found to be well again.
+        """
         if self._troubled.isdisjoint(candidate.channel_id for candidate in candidates):
             return candidates
         now = self.now()
-        left = [candidate for candidate in candidates if self._allows(candidate, now)]
+        known = [(one, *self._known(one, organisation_id)) for one in candidates]
+        left = [one for one, state, sought in known if state is None or state.allows(sought, now)]
+        left = left or [one for one, state, sought in known if state and state.asks(sought, now)]
         if left or random.randrange(100) >= PANIC_PERCENT:
             return left
-        return [one for one in candidates if not self._states[one.channel_id].cools(now)]
+        return [one for one, state, sought in known if state and state.only_fails(sought, now)]
 
-    def out(self, candidates: Sequence[Candidate]) -> set[str]:
+    def out(self, candidates: Sequence[Candidate], organisation_id: UUID) -> set[str]:
         """The ids of the candidates' channels that may not be asked now."""
         if not self._troubled:
             return set()
         now = self.now()
-        return {one.channel_id for one in candidates if not self._allows(one, now)}
+        known = [(one.channel_id, *self._known(one, organisation_id)) for one in candidates]
+        out = {name for name, state, sought in known if state and not state.allows(sought, now)}
+        if len(out) < len(known):
+            return out
+        return {name for name, state, sought in known if state and not state.asks(sought, now)}
 
-    def has_other_key(self, channel_id: str, key: int) -> bool:
+    def has_other_key(self, candidate: Candidate, organisation_id: UUID, key: int) -> bool:
         """Whether a key of the channel beside that one can be used."""
-        state, now = self._states.get(channel_id), self.now()
+        (state, sought), now = self._known(candidate, organisation_id), self.now()
         return state is not None and any(
-            n != key and other.allows(now) for n, other in enumerate(state.keys)
+            n != key and other.allows(sought, now) for n, other in enumerate(state.keys)
         )
 
-    def usable_key(self, channel_id: str) -> int:
+    def usable_key(self, candidate: Candidate, organisation_id: UUID) -> int:
         """A key for what is no attempt."""
-        state = self._states.get(channel_id)
-        return 0 if state is None else state.next_key(self.now(), -1)
+        state, sought = self._known(candidate, organisation_id)
+        return 0 if state is None else state.next_key(sought, self.now())
 
-    def why_out(self, candidates: Sequence[Candidate], model: str) -> Out:
+    def why_out(self, candidates: Sequence[Candidate], organisation_id: UUID, model: str) -> Out:
         """What to say when none of them is ready (errors.md, section 6)."""
         now = self.now()
-        states = [(self._states[one.channel_id], one.upstream_model) for one in candidates]
-        cooling = [state.waits(name, now) for state, name in states if state.cools(now)]
+        states = [
+            (self._states[one.channel_id], Sought(one.upstream_model, organisation_id))
+            for one in candidates
+        ]
+        cooling = [state.waits(sought, now) for state, sought in states if state.cools(sought, now)]
         if cooling:
             wait_ms = jittered(int(min(cooling) * 1000))
             what = "every channel of the model is at its provider's limit"
             message = message_of("upstream_rate_limited", what, seconds=-(-wait_ms // 1000))
             return Out("upstream_rate_limited", 429, message, wait_ms)
-        wait_ms = int(min(state.waits(name, now) for state, name in states) * 1000)
+        wait_ms = int(min(state.waits(sought, now) for state, sought in states) * 1000)
         message = message_of("no_channel", model=model)
         causes = {
-            _CAUSES.get(why) if (why := state.why(name, now)) else None for state, name in states
+            _CAUSES.get(why) if (why := state.why(sought, now)) else None
+            for state, sought in states
         }
         if len(causes) == 1 and (cause := causes.pop()):
             message = f"{message}: {cause}"
         return Out("no_channel", KINDS["no_channel"].status, message, jittered(max(wait_ms, 1000)))
 
-    def claim(self, candidate: Candidate) -> None:
-        """This candidate is about to be asked: while it is half-open, nobody else asks it."""
-        if candidate.channel_id in self._troubled:
-            self._states[candidate.channel_id].breaker.claim(self.now(), _CLAIM_S)
-
     def begin(
         self,
         candidate: Candidate,
         channel: Channel,
+        organisation_id: UUID,
         again: RetryBudget | None = None,
         *,
         avoid: int = -1,
     ) -> Trial:
-        """An attempt begins. `again`: the budget that it burdens when it is a further one and
-        fails; `avoid`: the key of the one before it, which was at fault."""
+        """An attempt is about to be made: what is asked by one request at a time is asked by no
+        other until its end is told. `again`: the budget that it burdens when it is a further one
+        and fails; `avoid`: the key of the one before it, which was at fault."""
         state = self._states.get(channel.id)
         if state is None:
             state = self._states[channel.id] = _State(channel)
-        now = self.now()
-        key = state.next_key(now, avoid)
+        sought = Sought(candidate.upstream_model, organisation_id)
+        trial = Trial(self, state, state.next_key(sought, self.now(), avoid), sought, again)
         if channel.id in self._troubled:
-            long_s = channel.timeouts.connect + channel.timeouts.first_content
-            for breaker in (state.breaker, state.keys[key].breaker):
-                if breaker is not None:
-                    breaker.claim(now, long_s)
-        return Trial(self, state, key, candidate.upstream_model, again)
+            trial.claim(channel.timeouts.connect + channel.timeouts.first_content)
+        return trial
 
     # ---- after one
 
@@ -322,52 +275,27 @@ class Health:
             state.kind = None
             log.warning("channel %s answers again", state.channel.name)
 
-    def blame(self, state: _State, n: int, model: str, failure: UpstreamFailed) -> None:
-        """What a fault does to the health of its channel, its key and its route."""
-        now, key, fault = self.now(), state.keys[n], failure.fault
-        name, state.kind = state.channel.name, failure.kind
+    def blame(
+        self, state: _State, n: int, sought: Sought, began: float, failure: UpstreamFailed
+    ) -> None:
+        """What a fault does to the health of its channel, of its key, and of the model there."""
+        now, name = self.now(), state.channel.name
+        state.kind = failure.kind
         if state.channel.id not in self._troubled:
             state.since = now
-        match FAULTS[fault].health:
-            case "count":
-                state.breaker.bad(now, connect=fault in _CONNECTS)
-                if key.breaker is not None:
-                    key.breaker.bad(now)
-                state.cause = None
-                if state.breaker.closed and (key.breaker is None or key.breaker.closed):
-                    return
-                log.warning("channel %s is out: %s", name, failure)
-                if now - state.since >= LONG_S:
-                    self.alert(state, "out")
-            case "misconfigured":
-                if state.channel.breaker.enabled:
-                    state.breaker.trip(now)
-                    state.cause = "misconfigured"
-                log.error("channel %s is misconfigured: %s", name, failure)
-                self.alert(state, "misconfigured")
-            case "key_off":
-                key.doubted += 1
-                if failure.upstream_status == 403 and key.doubted < _DOUBTED_MAX:
-                    return
-                key.out_until, key.cooling = now + _OFF_S, False
-                log.error("channel %s: key %d is refused: %s", name, n + 1, failure)
-                cause: Cause = "no_credit" if fault == "F9" else "key_refused"
-                key.cause = cause
-                last = not any(other.allows(now) for other in state.keys)
-                self.alert(state, cause, str(n + 1), last=last)
-            case "cool":
-                key.cools += 1
-                wait_s = cooling_s(failure.retry_after_ms, key.cools)
-                key.out_until, key.cooling = max(key.out_until, now + wait_s), True
-            case "route_off":
-                times = state.routes.get(model, (0, 0.0))[0] + 1
-                until = now + _OFF_S if times >= _DOUBTED_MAX else 0.0
-                state.routes[model] = (times, until)
-                if until:
-                    log.error("channel %s: model %s is unknown there", name, model)
-                    self.alert(state, "model_unknown", model)
-        state.breaker.give_back()
-        self._troubled.add(state.channel.id)
+        fault = Fault(failure.fault, began, failure.upstream_status, failure.retry_after_ms)
+        reason = state.blame(n, sought, fault, now)
+        if not state.calm(now):
+            self._troubled.add(state.channel.id)
+        if reason is not None:
+            log.error("channel %s, key %d, model %s: %s", name, n + 1, sought.model, failure)
+            whats = {"misconfigured": "", "model_unknown": sought.model}
+            last = reason in _OF_KEYS and not any(key.allows(sought, now) for key in state.keys)
+            self.alert(state, reason, whats.get(reason, str(n + 1)), last=last)
+        elif not state.breaker.closed:
+            log.warning("channel %s is out: %s", name, failure)
+            if now - state.since >= LONG_S:
+                self.alert(state, "out")
 
     def alert(self, state: _State, cause: Cause, what: str = "", *, last: bool = False) -> None:
         """Tell the operators."""
@@ -391,17 +319,19 @@ class Health:
         if state is None or state.calm(now):
             return Told("good")
         if state.breaker.closed:
-            if any(key.allows(now) for key in state.keys):
-                return Told("good")
-            return Told("keys_out", int(state.waits("", now)) + 1, state.kind)
+            keys_s = min(key.left(now) for key in state.keys)
+            if keys_s:
+                return Told("keys_out", int(keys_s) + 1, state.kind)
+            models_s = max(key.models_left(now) for key in state.keys)
+            return Told("models_out", int(models_s) + 1, state.kind) if models_s else Told("good")
         wait_s = state.breaker.waits(now)
         if not wait_s:
             return Told("half_open", 0, state.kind)
         return Told("open", int(wait_s) + 1, state.kind)
 
-    def _allows(self, candidate: Candidate, now: float) -> bool:
-        state = self._states.get(candidate.channel_id)
-        return state is None or state.allows(candidate.upstream_model, now)
+    def _known(self, candidate: Candidate, organisation_id: UUID) -> tuple[_State | None, Sought]:
+        sought = Sought(candidate.upstream_model, organisation_id)
+        return self._states.get(candidate.channel_id), sought
 
 
 def jittered(wait_ms: int) -> int:

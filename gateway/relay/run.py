@@ -25,7 +25,7 @@ from gateway.relay.continuing import Turn, begin_turn
 from gateway.relay.counting import COUNTERS, count_tokens
 from gateway.relay.database import DatabaseAway, DatabaseRefused
 from gateway.relay.dialects import Facts
-from gateway.relay.health import Out, jittered
+from gateway.relay.health import Out, Trial, jittered
 from gateway.relay.limits import LimitReached, UsedUp, read_headroom
 from gateway.relay.plain import PlainFacts
 from gateway.relay.price_list import Price, asked_tier
@@ -36,8 +36,9 @@ from gateway.relay.tally import Tally
 from gateway.relay.upstream import UpstreamFailed
 from gateway.relay.way import Asking, Way
 from gateway.rules.bound import estimate_tokens
-from gateway.rules.breaker import COOL_S_MAX, RetryBudget
+from gateway.rules.breaker import RetryBudget
 from gateway.rules.faults import FAULTS, final_kind
+from gateway.rules.rest import TOLD_S_MAX
 from gateway.rules.retry import ATTEMPTS_MAX, next_candidate
 from gateway.rules.routing import Candidate, plan
 from lib.ids import new_id
@@ -73,7 +74,10 @@ class ChannelsOut(Exception):
 class Run:
     """Answers one call. Every attempt ends in exactly one settlement, on every path."""
 
-    __slots__ = ("_asked", "_attempt", "_budget", "_call", "_facts", "_named", "_price", "_sizing")
+    __slots__ = (
+        "_asked", "_attempt", "_budget", "_call", "_facts", "_named", "_price", "_resting",
+        "_sizing",
+    )  # fmt: skip
 
     def __init__(self, call: Call) -> None:
         self._call = call
@@ -84,6 +88,8 @@ class Run:
         self._sizing: Sizing | PlainSizing | None = None
         self._attempt: Attempt | None = None
         self._budget: RetryBudget | None = None
+        # Candidates that rest while another can serve.
+        self._resting: list[Candidate] = []
 
     def leave(self) -> None:
         """The client has gone: nothing more is written to it."""
@@ -243,9 +249,12 @@ class Run:
         if price is None and snapshot.unpriced_models == "alert":
             health.alerts.tell(Alert("", "", "unpriced", model))
         self._budget = health.budget(model)
-        ready = health.ready(candidates)
+        organisation_id = self._call.principal.organisation_id
+        ready = health.ready(candidates, organisation_id)
         if not ready:
-            raise ChannelsOut(health.why_out(candidates, facts.model))
+            raise ChannelsOut(health.why_out(candidates, organisation_id, facts.model))
+        if len(ready) < len(candidates):
+            self._resting = [one for one in candidates if one not in ready]
         return ready
 
     def _size(
@@ -306,6 +315,34 @@ class Run:
         avoid: int,
     ) -> Attempt:
         """Place the hold of an attempt. Raises RequestFault when the wallet or the key says no."""
+        call = self._call
+        trial = call.parts.health.begin(
+            candidate,
+            call.snapshot.channels[candidate.channel_id],
+            call.principal.organisation_id,
+            self._budget if n > 1 else None,
+            avoid=avoid,
+        )
+        attempt: Attempt | None = None
+        try:
+            attempt = await self._hold(facts, candidate, asking, way, n, size, replaces, trial)
+        finally:
+            if attempt is None:
+                # Who cannot pay keeps nobody from asking.
+                trial.close()
+        return attempt
+
+    async def _hold(
+        self,
+        facts: Facts,
+        candidate: Candidate,
+        asking: Asking,
+        way: Way,
+        n: int,
+        size: Size,
+        replaces: Resolved | None,
+        trial: Trial,
+    ) -> Attempt:
         call, sizing, price = self._call, self._sizing, self._price
         channel = call.snapshot.channels[candidate.channel_id]
         cost = None
@@ -344,9 +381,7 @@ class Run:
                     size,
                     tally,
                     bytes_max,
-                    call.parts.health.begin(
-                        candidate, channel, self._budget if n > 1 else None, avoid=avoid
-                    ),
+                    trial,
                     n,
                 )
             if verdict.word == "key_gone":
@@ -479,14 +514,16 @@ class Run:
         """
         while True:
             try:
-                way = await self._way(asking, candidates[0])
+                return candidates[0], await self._way(asking, candidates[0])
             except RequestFault:
+                if len(candidates) == 1:
+                    # Nothing that is well can serve this one.
+                    organisation_id = self._call.principal.organisation_id
+                    candidates += self._call.parts.health.ready(self._resting, organisation_id)
+                    self._resting = []
                 if len(candidates) == 1:
                     raise
                 del candidates[0]
-            else:
-                self._call.parts.health.claim(candidates[0])
-                return candidates[0], way
 
     async def _next_way(
         self,
@@ -503,9 +540,7 @@ class Run:
             if again is None:
                 return None
             try:
-                way = await self._way(asking, again[0])
-                self._call.parts.health.claim(again[0])
-                return *again, way
+                return *again, await self._way(asking, again[0])
             except RequestFault:
                 candidates.remove(again[0])
             except asyncio.CancelledError:
@@ -538,13 +573,14 @@ class Run:
             closed = self._budget.spent({one.channel_id for one in candidates}, health.now())
         if row.next == "resend" and times == 1 and len(made) < ATTEMPTS_MAX:
             return None if last_id in closed else (made[-1], True)
-        closed |= health.out(candidates)
+        organisation_id = call.principal.organisation_id
+        closed |= health.out(candidates, organisation_id)
         closed |= {
             tried.channel_id
             for tried, failure in zip(made, failures, strict=True)
             if FAULTS[failure.fault].health in _CHANNEL_OUT
         }
-        if row.health in _KEY_OUT and not health.has_other_key(last_id, key):
+        if row.health in _KEY_OUT and not health.has_other_key(made[-1], organisation_id, key):
             closed.add(last_id)
         found = next_candidate(candidates, made, closed=closed)
         return None if found is None else (found, False)
@@ -559,7 +595,7 @@ class Run:
             return self._call.plain_outcome(499, "client_closed", CLIENT_CLOSED)
         self._settle_final(ended, told.status, kind, told.message)
         waits = [failure.retry_after_ms for failure in failures if failure.retry_after_ms]
-        wait_ms = jittered(min([*waits, int(COOL_S_MAX * 1000)])) if waits else None
+        wait_ms = jittered(min([*waits, int(TOLD_S_MAX * 1000)])) if waits else None
         await self._call.refuse(
             Refused(kind, told.status, told.message, told.param, told.code, wait_ms)
         )

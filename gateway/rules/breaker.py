@@ -1,7 +1,10 @@
-"""Whether a channel, or one of its keys, may be asked: the breaker, cooling, the retry budget.
+"""Whether a channel, or one of its keys, may be asked: the breaker, the retry budget.
 
     CLOSED --too many failures--> OPEN --its time is over--> HALF-OPEN --three good--> CLOSED
                                     ^----- one bad: twice as long ----------'
+
+Where nothing else can be asked, an open one is asked as `rest.py` says, and a good answer lets
+everybody through at once.
 
 Failures are faults of the channel, before or behind the commit point; what a client did wrong is
 none (promises.md, "Numbers"). All times are seconds of one clock that only goes forward, and are
@@ -12,17 +15,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.rules.rest import Rest
+
 SAMPLE_MIN: Final = 20
 CONNECTS_MAX: Final = 5
 GOOD_TO_CLOSE: Final = 3
 LONGEST_FACTOR: Final = 6
-# Of the requests of a model whose every channel is out, so many per cent go out nevertheless.
+# Of the requests of a model whose every channel fails, so many per cent go out nevertheless.
 PANIC_PERCENT: Final = 5
-COOL_S_MAX: Final = 120.0
 BUDGET_S: Final = 10.0
 _BUDGET_FLOOR: Final = 3
 _BUDGET_SHARE: Final = 10
-_UNTOLD_COOL_S_MAX: Final = 60.0
 _SLOTS: Final = 10
 
 
@@ -64,13 +67,17 @@ class Window:
 class Breaker:
     """The breaker of one channel or of one of its keys."""
 
-    __slots__ = ("_connects", "_good", "_open_s", "_probe_until", "_rule", "_until", "_window")
+    __slots__ = (
+        "_connects", "_good", "_open_s", "_probe_until", "_rule", "_until", "_window", "rest"
+    )  # fmt: skip
 
     def __init__(self, rule: BreakerRule) -> None:
         self._rule = rule
         self._window = Window(rule.window)
         self._connects = self._good = 0
         self._until = self._open_s = self._probe_until = 0.0
+        # When it is asked although it is open, because nothing else can be.
+        self.rest = Rest()
 
     @property
     def closed(self) -> bool:
@@ -81,9 +88,17 @@ class Breaker:
         an open one is over."""
         return self._open_s == 0.0 or (now >= self._until and now >= self._probe_until)
 
+    def asks(self, now: float) -> bool:
+        """Whether a request may go out that has nowhere else to go."""
+        return self.allows(now) or self.rest.asks(now)
+
     def waits(self, now: float) -> float:
         """For how many seconds it will allow nothing."""
         return 0.0 if self.closed else max(self._until - now, 0.0)
+
+    def asks_in(self, now: float) -> float:
+        """In how many seconds it is asked if there is nothing else."""
+        return 0.0 if self.allows(now) else self.rest.waits(now)
 
     def claim(self, now: float, seconds: float) -> None:
         """A request goes out although it is not closed; for so long, or until its end is told, no
@@ -101,27 +116,33 @@ class Breaker:
         if self._open_s == 0.0:
             self._window.add(now, good=True)
             return
+        self.rest.end(now)
         self._until, self._probe_until = min(self._until, now), 0.0
         self._good += 1
         if self._good >= GOOD_TO_CLOSE:
             self._window = Window(self._rule.window)
             self._open_s = 0.0
 
-    def bad(self, now: float, *, connect: bool = False) -> None:
-        """An attempt failed; `connect`: before there was a connection."""
+    def bad(self, now: float, began: float, *, connect: bool = False) -> None:
+        """An attempt that began then failed; `connect`: before there was a connection."""
         self._probe_until = 0.0
         if not self._rule.enabled:
             return
         self._connects = self._connects + 1 if connect else 0
         if self._open_s == 0.0:
             self._window.add(now, good=False)
-            if self._connects >= CONNECTS_MAX or self._too_many(now):
-                self.trip(now)
-        elif now >= self._until:
-            self.trip(now)
+            if self._connects < CONNECTS_MAX and not self._too_many(now):
+                return
+        self.trip(now, began)
 
-    def trip(self, now: float) -> None:
-        """Open it, for twice as long as the last time unless it has been closed since."""
+    def trip(self, now: float, began: float) -> None:
+        """Open it, for twice as long as the last time unless it has been closed since. While it is
+        open, what began earlier and fails now says nothing new."""
+        if not self._rule.enabled:
+            return
+        self.rest.fail(now, began)
+        if self.waits(now):
+            return
         first, longest = self._rule.open_for, self._rule.open_for * LONGEST_FACTOR
         self._open_s = min(self._open_s * 2, longest) if self._open_s else first
         self._until, self._good, self._probe_until = now + self._open_s, 0, 0.0
@@ -168,11 +189,3 @@ class RetryBudget:
             and (self._failed[channel_id].count(now)[1] - _BUDGET_FLOOR) * _BUDGET_SHARE
             >= max(requests, 1)
         }
-
-
-def cooling_s(told_ms: int | None, times: int) -> float:
-    """How long a key rests that was refused for its rate: what the provider said, two minutes at
-    most; what it never said is a second, doubled each time in a row up to a minute."""
-    if told_ms is not None:
-        return min(told_ms / 1000, COOL_S_MAX)
-    return min(2.0 ** min(times - 1, 10), _UNTOLD_COOL_S_MAX)

@@ -213,8 +213,10 @@ class _Handler(ClientHandler):
     [
         (Told("good"), ["On"]),
         (Told("open", 8, "upstream_unreachable"),
-         ["Out", "The upstream could not be reached; asked again in 8 s"]),
-        (Told("keys_out", 50, "upstream_rate_limited"), ["Keys rest", "asked again in 50 s"]),
+         ["Out", "The upstream could not be reached; asked again within 8 s"]),
+        (Told("keys_out", 50, "upstream_auth"), ["Keys rest", "asked again within 50 s"]),
+        (Told("models_out", 7, "upstream_rate_limited"),
+         ["Models rest", "asked again within 7 s"]),
         (Told("half_open", 0, "timeout"), ["On trial", "No answer within the time limit"]),
     ],
 )  # fmt: skip

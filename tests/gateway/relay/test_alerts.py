@@ -8,7 +8,7 @@ from gateway.relay.health import Health
 from gateway.relay.upstream import UpstreamFailed
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask
-from tests.gateway.relay.test_health import CANDIDATE, CHANNEL
+from tests.gateway.relay.test_health import CANDIDATE, CHANNEL, WHO
 from tests.hub import Hub
 
 
@@ -33,7 +33,7 @@ def test_a_channel_that_is_out_for_long() -> None:
     health.now = lambda: now[0]
     for fifth in range(5 * 700):
         now[0] = fifth * 0.2
-        trial = health.begin(CANDIDATE, CHANNEL)
+        trial = health.begin(CANDIDATE, CHANNEL, WHO)
         trial.failed(UpstreamFailed("F10", "upstream_error", "x"))
     (told,) = health.alerts.take()
     assert (told.cause, told.channel) == ("out", "c")

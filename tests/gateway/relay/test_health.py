@@ -19,7 +19,7 @@ from gateway.rules.routing import Candidate
 from tests.fakes import listeners
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask
-from tests.hub import Answer, Hub, Tenant
+from tests.hub import RATES, Answer, Hub, Tenant
 
 SOON = {"failures": 3, "open_for": 0.2}
 NEVER = {"failures": 3, "open_for": 3600}
@@ -40,29 +40,30 @@ CHANNEL = Channel(
     breaker=BreakerRule(),
 )
 CANDIDATE = Candidate("c", "m", 2)
-# What each column "health effect" does to a channel with one key, after 20 attempts and after one.
+WHO = UUID(int=2)
+# What each column "health effect" makes of a channel with one key, after 20 attempts and after one.
 EFFECTS: dict[str, tuple[str, str]] = {
     "count": ("open", "good"),
     "misconfigured": ("open", "open"),
     "key_off": ("keys_out", "keys_out"),
-    "cool": ("keys_out", "keys_out"),
-    "route_off": ("good", "good"),
+    "cool": ("models_out", "models_out"),
+    "route_off": ("models_out", "good"),
     **dict.fromkeys(("none", "note", "alert", "quarantine"), ("good", "good")),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_health_effect_of_every_row(fault: str) -> None:
-    """The column of the table; a route that is off takes no other model of its channel with it."""
+    """The column of the table; a model that is out takes no other of its channel with it."""
     often, once = EFFECTS[FAULTS[fault].health]
     health = Health()
     for n in range(20):
-        health.begin(CANDIDATE, CHANNEL).failed(UpstreamFailed(fault, "upstream_error", "x"))
+        health.begin(CANDIDATE, CHANNEL, WHO).failed(UpstreamFailed(fault, "upstream_error", "x"))
         assert n or health.told("c").condition == once
     assert health.told("c").condition == often
     other = Candidate("c", "another", 2)
-    assert (health.out([CANDIDATE]) == set()) == (often == "good" and fault != "F7")
-    assert (health.out([other]) == set()) == (often == "good")
+    assert (health.out([CANDIDATE], WHO) == set()) == (often == "good")
+    assert (health.out([other], WHO) == set()) == (often in ("good", "models_out"))
     health.keep(EMPTY)
     assert health.told("c").condition == "good"
 
@@ -73,9 +74,9 @@ def why(*faults: tuple[Channel, str, int]) -> str:
     candidates = [Candidate(channel.id, "m", 2) for channel, _, _ in faults]
     for (channel, fault, times), candidate in zip(faults, candidates, strict=True):
         for _ in range(times):
-            trial = health.begin(candidate, channel)
+            trial = health.begin(candidate, channel, WHO)
             trial.failed(UpstreamFailed(fault, "upstream_error", "x"))
-    return health.why_out(candidates, "m").message.partition("for model m")[2]
+    return health.why_out(candidates, WHO, "m").message.partition("for model m")[2]
 
 
 def test_a_cause_is_told_where_it_is_the_only_one() -> None:
@@ -210,16 +211,76 @@ def test_clients_hear_that_the_key_is_at_fault(hub: Hub, fake: FakeUpstream, fau
     """F5, F9: what takes the channel out for all is told as what it is, and no more of it."""
     tenant = hub.tenant()
     model = hub.model(fake, retries=0)
-    first = hub.post(tenant, ask(model, f"#fault={fault}"))
+    body = ask(model, f"#fault={fault}")
+    first = hub.post(tenant, body)
     assert (first.status, first.error["code"]) == (502, "upstream_error")
-    well = ask(model, "#tokens=1")
-    answers = [one for one in posts(hub, tenant, well, 20) if refused_without_attempt(hub, one)]
+    answers = [one for one in posts(hub, tenant, body, 20) if refused_without_attempt(hub, one)]
+    # One at a time is asked nevertheless, ever less often.
     assert len(answers) >= 12
     assert {one.error["message"] for one in answers} == {
         f"Server Overloaded: no channel is available for model {model}: the provider refuses the "
         "hub's key; the operator has been told"
     }
     assert not any(fake.key in str(one.error) for one in (first, *answers))
+
+
+def two_models(hub: Hub, fake: FakeUpstream) -> tuple[str, str]:
+    """Two models of one channel, which has one key."""
+    model = hub.model(fake, retries=0)
+    other = f"{model}-other"
+    hub.connection.execute(
+        "INSERT INTO gateway_route (channel_id, model, upstream_model) "
+        "SELECT channel_id, %s, 'gpt-4o' FROM gateway_route WHERE model = %s",
+        [other, model],
+    )
+    hub.price(other, RATES)
+    hub.know(other)
+    return model, other
+
+
+@pytest.mark.parametrize("fault", ["F5:401", "F9:402"])
+def test_a_refused_key_without_another_is_asked_again(
+    hub: Hub, fake: FakeUpstream, fault: str
+) -> None:
+    """P26, F5, F9: after a second; the first good answer ends it for everybody."""
+    tenant, other_tenant = hub.tenant(), hub.tenant()
+    model, other = two_models(hub, fake)
+    assert hub.post(tenant, ask(model, f"#fault={fault}")).status == 502
+    well = ask(model, "#tokens=1")
+    hub.wait(lambda: hub.post(other_tenant, well).status == 200, "it stays out", seconds=5)
+    for who in (tenant, other_tenant):
+        for what in (well, ask(other, "#tokens=1")):
+            assert {one.status for one in posts(hub, who, what, 3)} == {200}
+
+
+@pytest.mark.parametrize(
+    ("fault", "times", "tenants"),
+    [("F5:403", 4, True), ("F7", 4, True), ("F8:seconds", 1, False), ("F8:none", 1, False),
+     ("F10:500", 1, True), ("F14:close", 1, True), ("F33", 1, True)],
+)  # fmt: skip
+def test_other_models_and_other_tenants_of_a_key_go_on(
+    hub: Hub, fake: FakeUpstream, fault: str, times: int, tenants: bool
+) -> None:
+    """P26, F7, F8: whatever one tenant asks of one model, however often."""
+    tenant, other_tenant = hub.tenant(), hub.tenant()
+    model, other = two_models(hub, fake)
+    body = ask(model, f"#fault={fault} #retry_after=7")
+    assert not {one.status for one in posts(hub, tenant, body, times)} & {200}
+    asked = [(tenant, other), (other_tenant, other), *([(other_tenant, model)] if tenants else [])]
+    for who, what in asked:
+        assert {one.status for one in posts(hub, who, ask(what, "#tokens=1"), 2)} == {200}
+    if fault == "F8:seconds":
+        assert hub.post(other_tenant, ask(model, "#tokens=1")).status == 429
+
+
+def test_who_cannot_pay_keeps_nobody_from_asking(hub: Hub, fake: FakeUpstream) -> None:
+    """P26: the one request that asks is one that was admitted."""
+    tenant, broke = hub.tenant(), hub.tenant("0")
+    model = hub.model(fake, retries=0)
+    assert hub.post(tenant, ask(model, "#fault=F5:401")).status == 502
+    well = ask(model, "#tokens=1")
+    hub.wait(lambda: hub.post(broke, well).status == 402, "it stays out", seconds=5)
+    assert hub.post(tenant, well).status == 200
 
 
 def test_keys_take_turns(hub: Hub, keyring: FakeUpstream) -> None:

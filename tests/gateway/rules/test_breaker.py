@@ -1,8 +1,6 @@
 """The figures of promises.md, "Numbers": when a breaker opens, for how long, and what closes it."""
 
-import pytest
-
-from gateway.rules.breaker import Breaker, BreakerRule, RetryBudget, Window, cooling_s
+from gateway.rules.breaker import Breaker, BreakerRule, RetryBudget, Window
 
 RULE = BreakerRule()
 
@@ -21,7 +19,7 @@ def test_window_forgets() -> None:
 
 def fail(breaker: Breaker, times: int, now: float, *, connect: bool = False) -> None:
     for _ in range(times):
-        breaker.bad(now, connect=connect)
+        breaker.bad(now, now, connect=connect)
 
 
 def test_half_of_twenty_opens_it() -> None:
@@ -30,7 +28,7 @@ def test_half_of_twenty_opens_it() -> None:
         breaker.good(n / 10)
     fail(breaker, 9, 1)
     assert breaker.closed
-    breaker.bad(1)
+    breaker.bad(1, 1)
     assert not breaker.closed
     assert not breaker.allows(10.9)
     assert breaker.waits(2) == 9
@@ -42,7 +40,7 @@ def test_less_than_half_does_not() -> None:
     for n in range(100):
         breaker.good(1)
         if n % 3:
-            breaker.bad(1)
+            breaker.bad(1, 1)
         breaker.good(1)
     assert breaker.closed
 
@@ -60,7 +58,7 @@ def test_five_connects_in_a_row_open_it() -> None:
     breaker.good(0)
     fail(breaker, 4, 0, connect=True)
     assert breaker.closed
-    breaker.bad(0, connect=True)
+    breaker.bad(0, 0, connect=True)
     assert not breaker.closed
 
 
@@ -68,7 +66,7 @@ def test_its_own_number_of_failures() -> None:
     breaker = Breaker(BreakerRule(failures=3, window=60, open_for=5))
     fail(breaker, 2, 0)
     assert breaker.closed
-    breaker.bad(50)
+    breaker.bad(50, 50)
     assert (breaker.allows(54), breaker.allows(55)) == (False, True)
 
 
@@ -80,7 +78,7 @@ def test_disabled_never_opens() -> None:
 
 def test_one_probe_at_a_time_and_three_good_ones_close_it() -> None:
     breaker = Breaker(RULE)
-    breaker.trip(0)
+    breaker.trip(0, 0)
     for n in range(3):
         assert breaker.allows(10 + n)
         breaker.claim(10 + n, 60)
@@ -93,7 +91,7 @@ def test_one_probe_at_a_time_and_three_good_ones_close_it() -> None:
 
 def test_probe_that_tells_nothing_is_given_back() -> None:
     breaker = Breaker(RULE)
-    breaker.trip(0)
+    breaker.trip(0, 0)
     breaker.claim(10, 60)
     assert not breaker.allows(69)
     assert breaker.allows(70)
@@ -104,29 +102,19 @@ def test_probe_that_tells_nothing_is_given_back() -> None:
 
 def test_a_bad_probe_opens_it_twice_as_long_up_to_a_minute() -> None:
     breaker, now = Breaker(RULE), 0.0
-    breaker.trip(now)
+    breaker.trip(now, now)
     for seconds in (10, 20, 40, 60, 60):
         assert breaker.waits(now) == seconds
         # What began earlier and fails now says nothing new.
-        breaker.bad(now + 1)
+        breaker.bad(now + 1, now - 1)
         assert breaker.waits(now) == seconds
         now += seconds
         breaker.claim(now, 60)
-        breaker.bad(now)
+        breaker.bad(now, now)
     for _ in range(3):
         breaker.good(now)
-    breaker.trip(now)
+    breaker.trip(now, now)
     assert breaker.waits(now) == 10
-
-
-@pytest.mark.parametrize(
-    ("told_ms", "times", "seconds"),
-    [(7000, 1, 7.0), (10**15, 1, 120.0), (0, 1, 0.0), (None, 1, 1.0), (None, 3, 4.0),
-     (None, 50, 60.0)],
-)  # fmt: skip
-def test_cooling(told_ms: int | None, times: int, seconds: float) -> None:
-    """F8: min(value, 120 s); untold, a second and doubling to a minute."""
-    assert cooling_s(told_ms, times) == seconds
 
 
 def test_budget_of_further_attempts() -> None:

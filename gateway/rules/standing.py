@@ -1,0 +1,243 @@
+"""How one channel stands: what of it may be asked, what a fault or a good answer does to it.
+
+    channel                              breaker (count), misconfigured (F3, F21)
+    key                                  refused (F5), without credit (F9); its own breaker, where a
+                                         channel has several
+    key x upstream model                 at its provider's limit (F8)
+    key x upstream model x organisation  forbidden (403), unknown (F7)
+
+A client may bring the last about with a request of its own (a file that is not there, or not its
+own): it is held against its own organisation only, and only when nothing good comes between.
+"""
+
+from collections.abc import Iterator
+from typing import Final, Literal, NamedTuple
+from uuid import UUID
+
+from gateway.rules.breaker import Breaker, BreakerRule
+from gateway.rules.faults import FAULTS
+from gateway.rules.rest import Rest
+
+Reason = Literal["key_refused", "no_credit", "misconfigured", "model_unknown"]
+"""What only an operator can end."""
+
+# While another can serve, a key that is refused and a model that is unknown are asked again after
+# so long: providers take keys back and models up, and nobody tells us.
+OFF_S: Final = 300.0
+DOUBTED_MAX: Final = 3
+_CONNECTS: Final = frozenset({"F1", "F2", "F3", "F4"})
+# Clients choose the names that patterns meet.
+_MODELS_MAX: Final = 1024
+
+
+class Sought(NamedTuple):
+    """What is asked of a channel: a model, by the upstream's name, for an organisation."""
+
+    model: str
+    organisation: UUID
+
+
+class Fault(NamedTuple):
+    """What went wrong with an attempt that began then: a row of the fault table, the status that it
+    stood in (0 for none), and the wait that the provider asked for."""
+
+    row: str
+    began: float
+    status: int = 0
+    retry_after_ms: int | None = None
+
+
+class _Doubt:
+    """How often in a row an organisation heard that it may not, or that there is no such model."""
+
+    __slots__ = ("reason", "rest", "times")
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
+        self.rest = Rest()
+        self.times = 0
+
+
+class Key:
+    """One key of a channel."""
+
+    __slots__ = ("_doubts", "_limits", "breaker", "reason", "rest")
+
+    def __init__(self, breaker: Breaker | None) -> None:
+        self.breaker = breaker
+        self.rest = Rest()
+        # Why it was refused, the last time.
+        self.reason: Reason | None = None
+        self._limits: dict[str, Rest] = {}
+        self._doubts: dict[str, dict[UUID, _Doubt]] = {}
+
+    def allows(self, sought: Sought, now: float) -> bool:
+        """Whether it may be asked although another could be."""
+        return (self.breaker is None or self.breaker.allows(now)) and all(
+            rest.allows(now) for rest in self.rests(sought)
+        )
+
+    def asks(self, sought: Sought, now: float) -> bool:
+        """Whether it may be asked because nothing else can be."""
+        return (self.breaker is None or self.breaker.asks(now)) and all(
+            rest.asks(now) for rest in self.rests(sought)
+        )
+
+    def waits(self, sought: Sought, now: float) -> float:
+        """In how many seconds it is asked if there is nothing else."""
+        own = 0.0 if self.breaker is None else self.breaker.asks_in(now)
+        return max(own, *(rest.waits(now) for rest in self.rests(sought)))
+
+    def left(self, now: float) -> float:
+        """In how many seconds the whole of it is asked in any case."""
+        return max(self.rest.left(now), 0.0 if self.breaker is None else self.breaker.waits(now))
+
+    def cools(self, sought: Sought, now: float) -> bool:
+        """Whether the model is at its provider's limit."""
+        limit = self._limits.get(sought.model)
+        return limit is not None and not limit.allows(now)
+
+    def why(self, sought: Sought, now: float) -> Reason | None:
+        """What keeps it from being asked, where only an operator can end that."""
+        if not self.rest.allows(now):
+            return self.reason
+        doubt = self._doubts.get(sought.model, {}).get(sought.organisation)
+        return None if doubt is None or doubt.rest.allows(now) else doubt.reason
+
+    def rests(self, sought: Sought) -> Iterator[Rest]:
+        """Everything that may keep it from being asked for this."""
+        yield self.rest
+        limit = self._limits.get(sought.model)
+        if limit is not None:
+            yield limit
+        doubt = self._doubts.get(sought.model, {}).get(sought.organisation)
+        if doubt is not None:
+            yield doubt.rest
+
+    def models_left(self, now: float) -> float:
+        """In how many seconds the last of the models that rest is asked in any case."""
+        return max((rest.left(now) for rest in self._models()), default=0.0)
+
+    def calm(self, now: float) -> bool:
+        """Whether nothing of it is held back."""
+        whole = self.rest.calm(now) and (self.breaker is None or self.breaker.closed)
+        return whole and all(rest.calm(now) for rest in self._models())
+
+    def limit(self, model: str) -> Rest:
+        """The rest of a model that is at its provider's limit."""
+        if len(self._limits) >= _MODELS_MAX:
+            self._limits.clear()
+        return self._limits.setdefault(model, Rest())
+
+    def doubt(self, sought: Sought, reason: Reason, now: float, began: float) -> bool:
+        """An organisation was told no; whether that makes the model rest for it."""
+        if len(self._doubts) >= _MODELS_MAX:
+            self._doubts.clear()
+        held = self._doubts.setdefault(sought.model, {})
+        if len(held) >= _MODELS_MAX:
+            held.clear()
+        doubt = held.setdefault(sought.organisation, _Doubt(reason))
+        doubt.times, doubt.reason = doubt.times + 1, reason
+        if doubt.times < DOUBTED_MAX:
+            return False
+        doubt.rest.fail(now, began, OFF_S)
+        return True
+
+    def _models(self) -> Iterator[Rest]:
+        yield from self._limits.values()
+        for held in self._doubts.values():
+            yield from (doubt.rest for doubt in held.values())
+
+    def good(self, model: str, began: float) -> None:
+        """It was taken, for this model: what was held against either ends for everybody."""
+        self.rest.end(began)
+        if self._limits and (limit := self._limits.get(model)) is not None:
+            limit.end(began)
+        if self._doubts:
+            self._doubts.pop(model, None)
+
+
+class Standing:
+    """One channel with its keys."""
+
+    __slots__ = ("_turn", "breaker", "keys", "reason")
+
+    def __init__(self, rule: BreakerRule, keys: int) -> None:
+        self.breaker = Breaker(rule)
+        self.keys = [Key(Breaker(rule) if keys > 1 else None) for _ in range(keys)]
+        # Why its breaker opened, where only an operator can end that.
+        self.reason: Reason | None = None
+        self._turn = 0
+
+    def allows(self, sought: Sought, now: float) -> bool:
+        """Whether it may be asked although another could be."""
+        return self.breaker.allows(now) and any(key.allows(sought, now) for key in self.keys)
+
+    def asks(self, sought: Sought, now: float) -> bool:
+        """Whether it may be asked because nothing else can be."""
+        return self.breaker.asks(now) and any(key.asks(sought, now) for key in self.keys)
+
+    def only_fails(self, sought: Sought, now: float) -> bool:
+        """Whether nothing but its own breaker keeps it from being asked."""
+        return self.reason is None and any(key.allows(sought, now) for key in self.keys)
+
+    def calm(self, now: float) -> bool:
+        return self.breaker.closed and all(key.calm(now) for key in self.keys)
+
+    def waits(self, sought: Sought, now: float) -> float:
+        """In how many seconds it is asked if there is nothing else."""
+        return max(self.breaker.asks_in(now), min(key.waits(sought, now) for key in self.keys))
+
+    def cools(self, sought: Sought, now: float) -> bool:
+        """Whether rest is all that its keys need."""
+        out = [key for key in self.keys if not key.allows(sought, now)]
+        return len(out) == len(self.keys) and any(key.cools(sought, now) for key in out)
+
+    def why(self, sought: Sought, now: float) -> Reason | None:
+        """What only an operator can end, where that is all that keeps it from being asked."""
+        if not self.breaker.allows(now):
+            return self.reason
+        reasons = {key.why(sought, now) for key in self.keys}
+        return reasons.pop() if len(reasons) == 1 else None
+
+    def next_key(self, sought: Sought, now: float, avoid: int = -1) -> int:
+        """The keys take turns; those that are out, and the one to avoid, are passed over."""
+        count = len(self.keys)
+        if count == 1:
+            return 0
+        self._turn += 1
+        order = [(self._turn + n) % count for n in range(count)]
+        others = [n for n in order if n != avoid]
+        allowed = (n for n in others if self.keys[n].allows(sought, now))
+        asked = (n for n in others if self.keys[n].asks(sought, now))
+        return next(allowed, next(asked, order[0]))
+
+    def blame(self, n: int, sought: Sought, fault: Fault, now: float) -> Reason | None:
+        """What a fault does to the channel and to the key that was used; the reason, where it put
+        something out that only an operator can end."""
+        key = self.keys[n]
+        match FAULTS[fault.row].health:
+            case "count":
+                self.reason = None
+                self.breaker.bad(now, fault.began, connect=fault.row in _CONNECTS)
+                if key.breaker is not None:
+                    key.breaker.bad(now, fault.began)
+            case "misconfigured":
+                self.breaker.trip(now, fault.began)
+                self.reason = None if self.breaker.closed else "misconfigured"
+                return "misconfigured"
+            case "key_off" if fault.row == "F5" and fault.status == 403:
+                held = key.doubt(sought, "key_refused", now, fault.began)
+                return "key_refused" if held else None
+            case "key_off":
+                key.reason = "no_credit" if fault.row == "F9" else "key_refused"
+                key.rest.fail(now, fault.began, OFF_S)
+                return key.reason
+            case "cool" if fault.retry_after_ms is not None:
+                key.limit(sought.model).cool(now, fault.retry_after_ms)
+            case "cool":
+                key.limit(sought.model).fail(now, fault.began)
+            case "route_off":
+                held = key.doubt(sought, "model_unknown", now, fault.began)
+                return "model_unknown" if held else None
+        return None
