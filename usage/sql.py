@@ -82,7 +82,8 @@ class RecordWritten(NamedTuple):
 
 class Refusal(NamedTuple):
     """A request that never became an attempt; its record has the request's id. `window_id` is the
-    budget window that refused it, if one did."""
+    budget window that refused it, if one did. `after_attempts`: there were some; written only where
+    none of them is known as the end of the request."""
 
     organisation_id: UUID
     request_id: UUID
@@ -96,6 +97,7 @@ class Refusal(NamedTuple):
     source: str
     ending: Ending
     window_id: int | None = None
+    after_attempts: bool = False
 
 
 def open_attempts(opened: Sequence[AttemptOpened]) -> Statement:
@@ -161,8 +163,17 @@ def learn_late(written: Sequence[RecordWritten]) -> Statement:
 
 def write_refusals(refused: Sequence[Refusal]) -> Statement:
     """Write the records of requests that were refused before any attempt."""
+    return _WRITE_REFUSALS, _refusals(refused)
+
+
+def write_last_refusals(refused: Sequence[Refusal]) -> Statement:
+    """The same of requests that ended behind their attempts; run it after `write_records`."""
+    return _WRITE_LAST_REFUSALS, _refusals(refused)
+
+
+def _refusals(refused: Sequence[Refusal]) -> dict[str, Parameter]:
     columns = list(zip(*refused, strict=True))
-    return _WRITE_REFUSALS, {
+    return {
         "organisations": id_array(columns[0]),
         "requests": id_array(columns[1]),
         "teams": id_array(columns[2]),
@@ -285,7 +296,7 @@ _WRITE_RECORDS = f"""
     ) a
     ON CONFLICT (organisation_id, id) DO NOTHING"""  # noqa: S608 - only constants are put in
 
-_WRITE_REFUSALS = f"""
+_REFUSALS = f"""
     INSERT INTO usage_usagerecord (
         organisation_id, id, request_id, team_id, key_id, user_id, model, channel_name,
         upstream_model, dialect, operation, stream, source, admitted_at, ended_at, hold_nano,
@@ -301,8 +312,16 @@ _WRITE_REFUSALS = f"""
         %(users)s::bigint[], %(models)s::text[], %(dialects)s::text[], %(operations)s::text[],
         %(streams)s::boolean[], %(sources)s::text[], {_ENDING_ARRAYS}
     ) AS t (organisation_id, id, team_id, key_id, user_id, model, dialect, operation, stream,
-            source, {_ENDING_COLUMNS})
-    ON CONFLICT (organisation_id, id) DO NOTHING"""  # noqa: S608 - only constants are put in
+            source, {_ENDING_COLUMNS})"""  # noqa: S608 - only constants are put in
+_UNLESS_WRITTEN = """
+    ON CONFLICT (organisation_id, id) DO NOTHING"""
+_WRITE_REFUSALS = _REFUSALS + _UNLESS_WRITTEN
+_UNLESS_ENDED = """
+    WHERE NOT EXISTS (
+        SELECT FROM usage_usagerecord r
+        WHERE r.organisation_id = t.organisation_id AND r.request_id = t.id AND r.final
+    )"""
+_WRITE_LAST_REFUSALS = _REFUSALS + _UNLESS_ENDED + _UNLESS_WRITTEN
 
 _TELL_DOUBTED = """
     INSERT INTO outbox_fact (id, kind, body)

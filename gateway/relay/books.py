@@ -520,28 +520,15 @@ class Books:
             # The commit may have gone through although nobody heard of it. A record is written
             # only where an attempt is.
             self._endings.append(_void(asked, "overloaded"))
+            if future.cancelled() and asked.attempt.n > 1:
+                self._endings += _ends_behind(asked)
 
     def _abandon(self, asked: Asked, verdict: Verdict) -> None:
         """The client left while its hold was being decided."""
         if verdict.word == "admitted":
             self._endings.append(_void(asked, "client_closed"))
             return
-        attempt = asked.attempt
-        self._endings.append(
-            Refusal(
-                attempt.organisation_id,
-                attempt.request_id,
-                attempt.team_id,
-                attempt.key_id,
-                attempt.user_id,
-                attempt.model,
-                attempt.dialect,
-                attempt.operation,
-                attempt.stream,
-                attempt.source,
-                _ending("client_closed"),
-            )
-        )
+        self._endings.append(_refusal(asked))
 
 
 def _by_organisation(asking: Sequence[_Waiting], endings: Sequence[Settled]) -> Sequence[_Part]:
@@ -556,6 +543,38 @@ def _by_organisation(asking: Sequence[_Waiting], endings: Sequence[Settled]) -> 
 
 def _void(asked: Asked, kind: ErrorKind) -> Resolved:
     return Resolved(asked.attempt.organisation_id, asked.attempt.id, "voided", _ending(kind))
+
+
+def _refusal(asked: Asked, *, after_attempts: bool = False) -> Refusal:
+    """The end of a request whose client has left."""
+    attempt = asked.attempt
+    return Refusal(
+        attempt.organisation_id,
+        attempt.request_id,
+        attempt.team_id,
+        attempt.key_id,
+        attempt.user_id,
+        attempt.model,
+        attempt.dialect,
+        attempt.operation,
+        attempt.stream,
+        attempt.source,
+        _ending("client_closed"),
+        after_attempts=after_attempts,
+    )
+
+
+def _ends_behind(asked: Asked) -> list[Settled]:
+    """What ends a request that nobody waits for any more, behind the attempt before this one: its
+    hold, if it was not resolved, and its record, if there is none."""
+    last = _refusal(asked, after_attempts=True)
+    if asked.replaces is None:
+        return [last]
+    told = _ending("client_closed")
+    ending = asked.replaces.ending._replace(
+        final=True, status=told.status, kind=told.kind, message=told.message
+    )
+    return [asked.replaces._replace(ending=ending), last]
 
 
 def _ending(kind: ErrorKind) -> Ending:

@@ -251,9 +251,10 @@ class Call:
         *,
         stream: bool,
         window_id: int | None = None,
+        after_attempts: bool = False,
     ) -> Outcome:
         """Write the record of this request as one that never became an attempt; `window_id` is the
-        budget window that refused it."""
+        budget window that refused it. `after_attempts`: unless an attempt is known as its end."""
         principal = self.principal
         ending = Ending(
             final=True, status=status, kind=kind, message=message, total_ms=self.elapsed_ms()
@@ -272,6 +273,7 @@ class Call:
                 self.source,
                 ending,
                 window_id,
+                after_attempts,
             )
         )
         return self.plain_outcome(status, kind, message)

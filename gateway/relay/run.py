@@ -474,7 +474,9 @@ class Run:
                 )
             except (DatabaseAway, DatabaseRefused):
                 if replaces is not None:
+                    # Whether that attempt was resolved, and by which of our questions, is unknown.
                     self._settle_final(replaces, 503, "overloaded", message_of("overloaded"))
+                    self._note(503, "overloaded", message_of("overloaded"), after_attempts=True)
                 raise
             except asyncio.CancelledError:
                 # Whether or not the hold is being placed: admission writes the record.
@@ -488,7 +490,12 @@ class Run:
             except UpstreamFailed as failure:
                 failures.append(failure)
             self._attempt = None
-            again = await self._next_way(candidates, asking, made, failures, attempt.key)
+            try:
+                again = await self._next_way(candidates, asking, made, failures, attempt.key)
+            except (DatabaseAway, DatabaseRefused):
+                ended = attempt.failed(failures[-1], final=True)
+                self._settle_final(ended, 503, "overloaded", message_of("overloaded"))
+                raise
             if again is None:
                 return await self._give_up(attempt, failures)
             replaces = attempt.failed(failures[-1], final=False)
@@ -612,14 +619,23 @@ class Run:
         call.parts.books.settle(ended._replace(ending=ending), at_once=call.settles_at_once)
 
     def _note(
-        self, status: int, kind: ErrorKind, message: str, window_id: int | None = None
+        self,
+        status: int,
+        kind: ErrorKind,
+        message: str,
+        window_id: int | None = None,
+        *,
+        after_attempts: bool = False,
     ) -> Outcome:
         facts = self._facts
         target = self._call.asked.target
         model, stream = target.model or self._named, target.stream
         if facts is not None:
             model, stream = self._asked.name or facts.model, facts.stream
-        return self._call.note(status, kind, message, model, stream=stream, window_id=window_id)
+        return self._call.note(
+            status, kind, message, model,
+            stream=stream, window_id=window_id, after_attempts=after_attempts,
+        )  # fmt: skip
 
     async def _refuse_overloaded(self) -> Outcome:
         message = message_of("overloaded")

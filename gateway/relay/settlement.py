@@ -104,8 +104,12 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
             found += _losses(lost)
     if len(resolved) < len(batch):
         refused = [item for item in batch if type(item) is usage.Refusal]
+        first = [item for item in refused if not item.after_attempts]
+        if first:
+            found.append(usage.write_refusals(first))
+        if len(first) < len(refused):
+            found.append(usage.write_last_refusals([one for one in refused if one.after_attempts]))
         if refused:
-            found.append(usage.write_refusals(refused))
             windows = [item.window_id for item in refused if item.window_id is not None]
             if windows:
                 found.append(money.note_refused(windows))
