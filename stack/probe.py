@@ -1,4 +1,4 @@
-"""Ask the installation what a newcomer would: a page, and a streamed answer of the model."""
+"""Ask an installation that starts for a page, and its model for a streamed answer."""
 
 import http.client
 import json
@@ -61,7 +61,7 @@ def first_token(host: str, port: int, key: str, model: str) -> float:
         response = connection.getresponse()
         if response.status != 200:
             words = " ".join(response.read(300).decode(errors="replace").split())
-            raise ProbeFailed(f"the demo request answered {response.status}: {words}")
+            raise ProbeFailed(f"the request answered {response.status}: {words}")
         # Read to the end: a client that leaves in the middle would show as an error in the log.
         for line in response:
             if arrived is None and has_text(line):
@@ -69,7 +69,7 @@ def first_token(host: str, port: int, key: str, model: str) -> float:
     finally:
         connection.close()
     if arrived is None:
-        raise ProbeFailed("the demo request was answered without any text")
+        raise ProbeFailed("the request was answered without any text")
     return arrived
 
 

@@ -181,14 +181,11 @@ class Installation:
         return sign_in
 
     async def ask_model(self) -> float | None:
-        place = self.place
+        # Past the relay: no organisation is to pay for a start.
+        key = self.environment["WEIR_MODEL_KEY"]
         try:
             return await asyncio.to_thread(
-                probe.first_token,
-                place.reached,
-                place.port,
-                self.environment["WEIR_DEMO_KEY"],
-                model.NAME,
+                probe.first_token, "127.0.0.1", self.model_port, key, model.NAME
             )
         except (OSError, ValueError, probe.ProbeFailed) as error:
             say(f"  the local model has not answered yet: {error}")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import psycopg
 import pytest
 from playwright.sync_api import expect
 
@@ -107,11 +108,22 @@ async def test_a_step_that_fails_is_not_waited_for() -> None:
 
 
 def test_tells_a_newcomer_what_is_needed(running: Running) -> None:
+    """First in this module: nobody has asked anything yet."""
+    assert asked(running.data) == 0
     url = f"http://127.0.0.1:{running.port}"
     assert f"Weir runs on {url}\n" in running.told
     assert re.search(r"first page after \d+\.\d s, first token after \d+\.\d s\n", running.told)
     assert f"curl -N {url}/v1/chat/completions" in running.told
     assert running.told.count(running.key) == 2
+
+
+def asked(data: Path) -> int:
+    """How often an organisation has asked a model."""
+    url = (data / "run" / "DATABASE_URL").read_text().strip()
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT count(*) FROM usage_attempt").fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def test_the_sign_in_link_works_once(running: Running) -> None:
@@ -180,6 +192,7 @@ def test_manage_py_finds_the_installation(running: Running) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc (2026-11)")
 def test_kill_9_leaves_nothing_and_loses_nothing(running: Running) -> None:
     """Last in this module: it takes the installation away and brings it back."""
+    before = asked(running.data)
     pids = all_children(running.process.pid)
     running.process.kill()
     assert all(wait_gone(pid, WAIT_SECONDS) for pid in pids)
@@ -188,6 +201,9 @@ def test_kill_9_leaves_nothing_and_loses_nothing(running: Running) -> None:
     again = start(running.data, running.port)
     try:
         assert again.key == running.key
+        # Nobody pays for a start, nor for the model's first answer.
+        assert "first token after" in again.told
+        assert asked(running.data) == before
         pids = all_children(again.process.pid)
         asked_at = time.monotonic()
         again.process.send_signal(signal.SIGTERM)
