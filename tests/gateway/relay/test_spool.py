@@ -1,5 +1,6 @@
 """P18: endings that wait for the database are on the disk, whole, and are replayed once."""
 
+import asyncio
 import os
 import zlib
 from collections.abc import Callable, Sequence
@@ -8,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gateway.relay.books import Books
-from gateway.relay.database import DatabaseAway, Lane
+from gateway.relay.books import BATCH_MAX, Books
+from gateway.relay.database import DatabaseAway, Lane, Row, Statement
 from gateway.relay.settlement import Marked, Resolved, Settled
 from gateway.relay.spool import Kept, Spool, SpoolUnusable, read
 from lib.ids import new_id
@@ -164,6 +165,76 @@ async def test_a_spool_that_is_taken_up_beside_a_batch_is_emptied_behind_its_own
     assert unwritten == [0]
     books.close_spool()
     await lane.close()
+
+
+class Failing(Lane):
+    """A database that is away, or gives no more answers behind `answers` of them."""
+
+    away = silent = False
+    answers: int | None = None
+
+    async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        if self.away:
+            raise DatabaseAway("as the test wants it")
+        if self.answers == 0:
+            self.silent = True
+            await asyncio.get_running_loop().create_future()
+        elif self.answers is not None:
+            self.answers -= 1
+        return await super().run(statements)
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_a_process_killed_between_two_batches_of_its_spool_loses_nothing(
+    hub: Hub, tmp_path: Path, adopted: bool
+) -> None:
+    """P1: the spool is kept until the last of it is in the database, whoever wrote it."""
+    lane, tenant = Failing(hub.dsn, 2.0), hub.tenant()
+    await lane.open()
+    batch = [asked(tenant) for _ in range(BATCH_MAX + 44)]
+    writer = Books(lane)
+    await asyncio.gather(*map(writer.admit, batch))
+    spool = Spool(tmp_path, new_id(), 2**20)
+    books = Books(lane, spool)
+    if adopted:
+        dead = opened(tmp_path, 2**20)
+        dead.append([ended(one) for one in batch])
+        dead.close()
+        lane.answers = 1
+        await books.open_spool()
+    else:
+        await books.open_spool()
+        lane.away = True
+        for one in batch:
+            books.settle(ended(one))
+
+        def kept() -> int:
+            return len(read(file_of(tmp_path).read_bytes()))
+
+        await asyncio.to_thread(hub.wait, lambda: kept() == len(batch), "not spooled")
+        lane.away, lane.answers = False, 1
+
+    def unresolved() -> int:
+        query = "SELECT id FROM billing_hold WHERE organisation_id = %s AND state = 'open'"
+        return len(hub.rows(query, tenant.organisation_id))
+
+    # It is at its second batch: what is done behind the first has been done.
+    await asyncio.to_thread(hub.wait, lambda: lane.silent, "it ended with its first batch")
+    assert unresolved() == 44
+    assert books._worker is not None
+    books._worker.cancel()
+    spool.close()
+
+    lane.answers = None
+    heir = Books(lane, Spool(tmp_path, new_id(), 2**20))
+    await heir.open_spool()
+    await heir.join()
+    assert unresolved() == 0
+    assert hub.balance(tenant)["revenue"] == 10 * len(batch)
+    heir.close_spool()
+    await lane.close()
+    assert os.listdir(tmp_path) == []
+    hub.assert_books_balance()
 
 
 def test_a_process_killed_while_the_database_is_away_loses_no_settlement(
