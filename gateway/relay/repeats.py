@@ -1,9 +1,11 @@
 """Idempotency-Key: a request that is sent again gets the answer of the first, paid once (P5).
 
     free --claim--> RUNNING --answered--> ENDED --24 h--> free
-      RUNNING --refused, nothing was spent--> free
-      RUNNING --its process dies before the answer began--> free for whoever sends it next
+      RUNNING --refused, nothing was spent--> free for the same body
+      RUNNING --its process dies before the answer began--> free for the same body
       RUNNING --its process dies later--> what was kept and then an error, however often it is asked
+
+Another body is refused for as long as the key is known, whatever became of the first.
 
 The database decides who runs, in one statement. The end of an answer is kept before the answer is
 settled and before its client hears it: what is paid can be had again, whatever dies when. A stream
@@ -229,7 +231,7 @@ class Repeat:
         self.gone = True
 
     async def refuse(self, refused: Refused) -> None:
-        """Nothing was spent: the key is free again."""
+        """Nothing was spent: the key is free again for the same body."""
         await self._release()
         if not self.gone:
             await self._client.refuse(refused)
@@ -400,8 +402,9 @@ _END = """
     UPDATE gateway_idempotentanswer SET state = %(state)s
     WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
       AND request_id = %(request)s::uuid"""
+# As if its process had died before the answer began.
 _RELEASE = """
-    DELETE FROM gateway_idempotentanswer
+    UPDATE gateway_idempotentanswer SET head = NULL, alive_until = now()
     WHERE organisation_id = %(organisation)s::uuid AND id = %(id)s::uuid
       AND request_id = %(request)s::uuid"""
 _RELEASE_PIECES = """

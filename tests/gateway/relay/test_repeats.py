@@ -188,14 +188,55 @@ def test_what_was_refused_may_be_tried_again(hub: Hub, fake: FakeUpstream) -> No
     tenant, model = hub.tenant("0.000000001"), hub.model(fake)
     headers = named()
     assert hub.post(tenant, ask(model), headers=headers).status == 402
-    assert hub.rows(KEPT, tenant.organisation_id) == []
-    hub.credit(hub.tenant(), "1.00")
+    assert hub.post(tenant, ask(model), headers=headers).status == 402
     rich = hub.tenant()
     body = ask(model, "#fault=F10")
     assert hub.post(rich, body, headers=headers).status == 502
     assert hub.post(rich, body, headers=headers).status == 502
-    assert hub.rows(KEPT, rich.organisation_id) == []
     assert charges(hub, rich) == []
+    for one in (tenant, rich):
+        (row,) = hub.rows(KEPT, one.organisation_id)
+        assert row["head"] is None
+
+
+def used(hub: Hub, fake: FakeUpstream, how: str) -> tuple[Tenant, str, dict[str, str]]:
+    """A key under which something has been asked, a while ago or just now."""
+    tenant = hub.tenant("0.000000001" if how == "402" else "10.00")
+    model, headers = hub.model(fake, retries=0), named()
+    texts = {"502": "#fault=F10", "400": "#fault=F6:400", "running": "#hold=2", "dead": "#hold=2"}
+    wish = texts.get(how, "#tokens=4")
+    body = ask(model, wish, stream=how in ("running", "dead"), store=how != "not_kept")
+    if how in ("running", "dead"):
+        connection, response = beginning_of(hub, tenant, body, headers)
+        response.close()
+        connection.close()
+    else:
+        status = int(how) if how.isdecimal() else 200
+        assert hub.post(tenant, body, headers=headers).status == status
+    if how == "dead":
+        # As a process that was killed before the answer began.
+        hub.connection.execute(
+            "UPDATE gateway_idempotentanswer SET head = NULL, alive_until = now() "
+            "WHERE organisation_id = %s", [tenant.organisation_id],
+        )  # fmt: skip
+    return tenant, model, headers
+
+
+@pytest.mark.parametrize("how", ["200", "400", "402", "502", "not_kept", "running", "dead"])
+def test_another_body_under_a_used_key_is_refused(hub: Hub, fake: FakeUpstream, how: str) -> None:
+    """P5: whatever became of the first, and whether or not its process lives: 422, and nothing of
+    the first is touched."""
+    tenant, model, headers = used(hub, fake, how)
+    (before,) = hub.rows(KEPT, tenant.organisation_id)
+    for stream in (False, True):
+        answer = hub.post(tenant, ask(model, "another", stream=stream), headers=headers)
+        assert (answer.status, answer.error["code"]) == (422, "idempotency_mismatch")
+    (after,) = hub.rows(KEPT, tenant.organisation_id)
+    assert [after[name] for name in ("body_digest", "request_id", "state")] == [
+        before[name] for name in ("body_digest", "request_id", "state")
+    ]
+    fake.release()
+    hub.settled(tenant)
 
 
 def test_a_stream_that_failed_is_told_as_it_was(hub: Hub, fake: FakeUpstream) -> None:
