@@ -22,7 +22,8 @@ from gateway.codecs.events import (
     UpstreamError,
 )
 from gateway.codecs.fold import AnswerFault, fold
-from gateway.codecs.odd_numbers import mend
+from gateway.codecs.lone_surrogates import Pairs
+from gateway.codecs.mending import mend
 from gateway.codecs.openai.outside import InsideDecoder, mend_answer
 from gateway.codecs.sealed import REMEMBERED, collect
 from gateway.codecs.service_tier import tier_of_answer, tier_of_frames
@@ -250,7 +251,7 @@ class Attempt:
         raw = await self._whole(answer)
         told = self._told_by(raw)
         if told.broken == "F15" and (mended := mend(raw)) is not None:
-            # F27: a count that is no number takes nothing from the answer.
+            # F27, F15a: what takes nothing from the answer.
             raw, told = mended.shown, self._told_by(mended.read)
         if way.request is None:
             if self._tally.tiered:
@@ -339,7 +340,7 @@ class Attempt:
         call, way, idle_s = self._call, self._way, self._channel.timeouts.idle
         decoder = self._tally.decoder = way.codec.translating_decoder(request, way.answer_tool)
         events: list[Event] = []
-        gathering = self._gathering
+        pairs, gathering = Pairs(), self._gathering
         while True:
             try:
                 chunk = await answer.next_bytes()
@@ -352,13 +353,13 @@ class Attempt:
             if steps:
                 gathering.whole()
             for step in steps:
-                events += step.events
+                events += pairs.join(step.events)
             last = events[-1] if events else None
             if isinstance(last, UpstreamError):
                 raise UpstreamFailed("F23", last.kind, last.message, code=last.code)
-            if isinstance(last, Broken) and not decoder.complete:
+            if isinstance(last, Broken):
                 raise failed(last.fault)
-            if isinstance(last, End | Broken):
+            if isinstance(last, End):
                 return await self._answer(decoder, events[:-1], b"")
             if self._above_hold(decoder):
                 return await self._answer(decoder, [*events, Finish(0, "length")], b"")
@@ -470,11 +471,8 @@ class Attempt:
         """Commit where what came has content, and end where it is the end; None = it goes on."""
         last = events[-1] if events else None
         if isinstance(last, Broken):
-            if not decoder.complete:
-                await self._write(pieces)
-                raise failed(last.fault)
-            # What cannot be read stands behind the whole answer, and takes nothing from it.
-            last = events[-1] = End(marked=False)
+            await self._write(pieces)
+            raise failed(last.fault)
         if not self._committed:
             if isinstance(last, UpstreamError):
                 raise UpstreamFailed("F23", last.kind, last.message, code=last.code)

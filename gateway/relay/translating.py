@@ -1,21 +1,22 @@
 """A stream of one dialect, read and written anew in another."""
 
 from gateway.codecs.errors import ErrorKind
-from gateway.codecs.events import Broken, End, Event, Finish, Step, UpstreamError
+from gateway.codecs.events import End, Event, Finish, Step, UpstreamError
+from gateway.codecs.lone_surrogates import Pairs
 from gateway.relay.dialects import Decoder, Encoder
 
 
 class Translating:
     """Feeds an encoder from a decoder; where it stands, a decoder of the client's dialect could.
 
-    The bytes of its steps are the client's. What cannot be read behind a complete answer takes
-    nothing from it.
+    The bytes of its steps are the client's.
     """
 
     def __init__(self, decoder: Decoder, encoder: Encoder, choices: int) -> None:
         self._decoder = decoder
         self._encoder = encoder
         self._open = set(range(choices))
+        self._pairs = Pairs()
 
     @property
     def encoder(self) -> Encoder:
@@ -40,11 +41,7 @@ class Translating:
         return b"".join(ends) + self._encoder.end()
 
     def _write(self, step: Step) -> Step:
-        events = step.events
-        if not events:
-            return Step(b"", events)
-        if isinstance(events[-1], Broken) and self._decoder.complete:
-            events = [*events[:-1], End(marked=False)]
+        events = self._pairs.join(step.events)
         pieces = [self._encode(event) for event in events]
         return Step(pieces[0] if len(pieces) == 1 else b"".join(pieces), events)
 

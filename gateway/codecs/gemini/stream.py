@@ -33,7 +33,7 @@ from gateway.codecs.gemini.stream_encode import Encoder as Encoder
 from gateway.codecs.gemini.stream_encode import write_cut
 from gateway.codecs.gemini.usage import quantities, with_searches
 from gateway.codecs.gemini.wire import Answer, read_answer
-from gateway.codecs.odd_numbers import mend_frame
+from gateway.codecs.mending import mend_frame
 from gateway.codecs.raws import ReadFault, given
 from gateway.codecs.sse import FRAME_BYTES_MAX, Frame
 from gateway.codecs.stream import is_utf8, mask_frame
@@ -129,7 +129,7 @@ class Decoder:
         try:
             answer = read_answer(data)
         except ReadFault:
-            mended = mend_frame(found)
+            mended = mend_frame(found, marks=self._translate)
             if mended is not None:
                 return self._read(mended)
             return Step(raw, []) if not data.strip() else self._refuse("F15")
