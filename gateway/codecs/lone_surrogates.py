@@ -12,8 +12,6 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.codecs.body import Body, read_body
-from gateway.codecs.errors import RequestFault
 from gateway.codecs.events import (
     Event,
     Finish,
@@ -45,6 +43,14 @@ _TEXTS: Final = (TextDelta, ReasoningDelta, RefusalDelta, ToolArgumentsDelta)
 _ASIDE: Final = (Usage, LogprobsDelta)
 
 
+def find(raw: bytes) -> int | None:
+    """The place of the first lone half; None where there is none."""
+    if _SUSPECT.search(raw) is None:
+        return None
+    lone = (found for found in _ESCAPE.finditer(raw) if found["pair"] is None)
+    return next((found.start() + len(found["before"]) for found in lone), None)
+
+
 def replace(raw: bytes) -> bytes | None:
     """The text with U+FFFD for each lone half, as long as it was; None where it has none."""
     return _mend(raw, marks=False)
@@ -58,22 +64,6 @@ def readable(raw: bytes) -> bytes:
 def mark(raw: bytes) -> bytes | None:
     """The same with a mark for each half at the end or the beginning of a text."""
     return _mend(raw, marks=_MARKED_BYTES.search(raw) is None)
-
-
-def read_answer_body(raw: bytes) -> Body | None:
-    """An upstream's JSON object with the places of its members, lone halves in it or not; None
-    where it cannot be read."""
-    try:
-        return read_body(raw)
-    except RequestFault:
-        whole = replace(raw)
-    if whole is None:
-        return None
-    try:
-        found = read_body(whole)
-    except RequestFault:
-        return None
-    return Body(raw, found.members, found.open_at)
 
 
 class Pairs:

@@ -7,6 +7,8 @@ Nothing is looked at before a text could not be read.
 """
 
 from gateway.codecs import lone_surrogates, odd_numbers
+from gateway.codecs.body import Body, read_body
+from gateway.codecs.errors import RequestFault
 from gateway.codecs.odd_numbers import Mended
 from gateway.codecs.sse import Frame
 
@@ -29,3 +31,19 @@ def mend_frame(frame: Frame, *, marks: bool = False) -> Frame | None:
         return None
     numbers = odd_numbers.mend(frame.raw)
     return Frame(frame.raw if numbers is None else numbers.shown, frame.event, data.read)
+
+
+def read_answer_body(raw: bytes) -> Body | None:
+    """An upstream's JSON object with the places of its members, lone halves in it or not; None
+    where it cannot be read."""
+    try:
+        return read_body(raw)
+    except RequestFault:
+        whole = lone_surrogates.replace(raw)
+    if whole is None:
+        return None
+    try:
+        found = read_body(whole)
+    except RequestFault:
+        return None
+    return Body(raw, found.members, found.open_at)

@@ -11,6 +11,9 @@ import logging
 from collections.abc import Awaitable, Sequence
 from typing import Final
 
+import msgspec
+
+from gateway.codecs.asked_name import NamingDecoder, name_answer
 from gateway.codecs.chat import ChatRequest
 from gateway.codecs.errors import KINDS, ErrorKind, message_of
 from gateway.codecs.events import (
@@ -55,6 +58,8 @@ _LAST: Final = (End, UpstreamError, Broken)
 # How a hold ends, where it is not settled, by the basis of the bill.
 _STATES: Final = {"held": "kept", "none": "voided"}
 
+Reader = Decoder | Translating | InsideDecoder | NamingDecoder
+
 # The event loop keeps only weak references to tasks.
 _rests: set[asyncio.Task[None]] = set()
 
@@ -71,9 +76,11 @@ class Attempt:
         "_gathering",
         "_held_back",
         "_keeps",
+        "_naming",
         "_number",
         "_outcome",
         "_output_bytes_max",
+        "_reader",
         "_remembered",
         "_remembers",
         "_sent",
@@ -108,7 +115,9 @@ class Attempt:
         self._size = size
         self._tally = tally
         self._output_bytes_max = output_bytes_max
+        self._reader: Reader | None = None
         self._translating: Translating | None = None
+        self._naming: NamingDecoder | None = None
         self._trial = trial
         self._number = number
         self._gathering = call.parts.large.gathering()
@@ -294,7 +303,10 @@ class Attempt:
         """Answer as a whole; `raw` is what the client gets where nothing is translated."""
         call, request = self._call, self._way.request
         if request is not None:
-            raw = call.asked.codec.write_answer(fold(events), request)
+            said, model = fold(events), self._way.told_model
+            if model:
+                said = msgspec.structs.replace(said, model=model)
+            raw = call.asked.codec.write_answer(said, request)
         self._note(events)
         return await self._deliver(self._tally.bill(told, self._measured), raw)
 
@@ -302,6 +314,8 @@ class Attempt:
         """Settle a whole answer, then give it to the client."""
         call = self._call
         head = self._head(bill.charge_nano)
+        if self._way.told_model and self._way.request is None:
+            raw = name_answer(raw, call.asked.codec.model_in_answer, self._way.told_model)
         if self._keeps:
             await self._keep(raw)
         if call.tells_cost:
@@ -332,8 +346,10 @@ class Attempt:
 
     def _response(self) -> bytes | None:
         """The response that a stream of the responses dialect has told whole."""
+        codec, naming = self._call.asked.codec, self._way.told_model
         teller = self._tally.decoder if self._translating is None else self._translating.encoder
-        return self._call.asked.codec.response_of(teller)
+        told = codec.response_of(teller)
+        return name_answer(told, codec.model_in_answer, naming) if told and naming else told
 
     async def _relay_folded(self, answer: Answer, request: ChatRequest) -> Outcome:
         """A stream, because there is no other, for a client that wants a plain answer."""
@@ -454,15 +470,21 @@ class Attempt:
                     pieces.clear()
                 call.deadline.allow("idle", idle_s, heard_at)
 
-    def _open_reader(self) -> tuple[Decoder | Translating | InsideDecoder, Decoder]:
+    def _open_reader(self) -> tuple[Reader, Decoder]:
         """What the upstream's bytes are fed to, and the decoder that knows what they said."""
         way, call = self._way, self._call
         if way.request is None:
             decoder = self._tally.decoder = way.codec.decoder(self._facts)
-            return (InsideDecoder(decoder) if way.mends_usage else decoder), decoder
+            self._reader = InsideDecoder(decoder) if way.mends_usage else decoder
+            if way.told_model:
+                path = way.codec.model_in_frame
+                self._reader = self._naming = NamingDecoder(self._reader, path, way.told_model)
+            return self._reader, decoder
         decoder = self._tally.decoder = way.codec.translating_decoder(way.request, way.answer_tool)
         encoder = call.asked.codec.encoder(way.request, call.asked.target)
-        self._translating = Translating(decoder, encoder, self._facts.choices)
+        self._translating = self._reader = Translating(
+            decoder, encoder, self._facts.choices, way.told_model
+        )
         return self._translating, decoder
 
     async def _go_on(
@@ -568,9 +590,10 @@ class Attempt:
         outcome = self._settle(200, None, "", bill, "F18")
         self._trial.good()
         translating = self._translating
-        notice = (
-            self._way.codec.cut(self._tally.decoder) if translating is None else translating.cut()
-        )
+        if translating is None:
+            notice = self._named(self._way.codec.cut(self._tally.decoder))
+        else:
+            notice = translating.cut()
         await self._write([self._last([*pieces, notice], bill)], last=True)
         return outcome
 
@@ -581,7 +604,11 @@ class Attempt:
         codec, request_id = self._call.asked.codec, id_text(self._call.request_id)
         if self._tally.decoder is None:
             return codec.frame(kind, message, request_id, self._call.asked.target)
-        return codec.fail(self._tally.decoder, kind, message, request_id)
+        return self._named(codec.fail(self._tally.decoder, kind, message, request_id))
+
+    def _named(self, frames: bytes) -> bytes:
+        """What we add to a forwarded stream, which may repeat what the upstream said."""
+        return frames if self._naming is None else self._naming.show(frames)
 
     # ---- other ends
 
@@ -600,8 +627,7 @@ class Attempt:
         bill = self._bill_stream()
         outcome = self._settle(200, None, "", bill)
         self._trial.good()
-        reader = self._translating or self._tally.decoder
-        steps = [] if reader is None else reader.end()
+        steps = [] if self._reader is None else self._reader.end()
         await self._say_last(self._last([*self._held_back, *(step.raw for step in steps)], bill))
         return outcome
 

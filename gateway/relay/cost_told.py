@@ -17,7 +17,7 @@ from billing.rules.money import format_usd
 from gateway.codecs.anthropic import usage as anthropic
 from gateway.codecs.body import Body
 from gateway.codecs.gemini import usage as gemini
-from gateway.codecs.lone_surrogates import read_answer_body
+from gateway.codecs.mending import read_answer_body
 from gateway.codecs.openai import usage as openai
 from gateway.codecs.openai.stream import DONE_FRAME
 from gateway.codecs.responses import usage as responses

@@ -162,11 +162,14 @@ class Codec(ABC, Generic[F]):
     """One dialect. Everything that reads a client's bytes may raise RequestFault.
 
     `ping` keeps a silent stream open. `names_request`: the dialect has a header for a request's id.
+    `model_in_answer` and `model_in_frame` lead to the member that names the model.
     """
 
     name: ClassVar[Dialect]
     names_request: ClassVar[bool] = False
     ping: ClassVar[bytes] = _COMMENT
+    model_in_answer: ClassVar[tuple[str, ...]] = ("model",)
+    model_in_frame: ClassVar[tuple[str, ...]] = ("model",)
 
     # ---- requests
 
@@ -464,6 +467,7 @@ class ResponsesCodec(Codec[responses_request.ChatFacts]):
     """The responses dialect."""
 
     name = "responses"
+    model_in_frame = ("response", "model")
 
     def read(self, raw: bytes, target: Target) -> responses_request.ChatFacts:
         return responses_request.read(raw)
@@ -562,6 +566,7 @@ class ResponsesCodec(Codec[responses_request.ChatFacts]):
 class _Anthropic(Codec[anthropic_request.ChatFacts]):
     name = "anthropic"
     names_request = True
+    model_in_frame = ("message", "model")
     ping = b'event: ping\ndata: {"type": "ping"}\n\n'
 
     def read(self, raw: bytes, target: Target) -> anthropic_request.ChatFacts:
@@ -658,6 +663,7 @@ class _Anthropic(Codec[anthropic_request.ChatFacts]):
 
 class _Gemini(Codec[gemini_request.ChatFacts]):
     name = "gemini"
+    model_in_answer = model_in_frame = ("modelVersion",)
 
     def read(self, raw: bytes, target: Target) -> gemini_request.ChatFacts:
         return gemini_request.read(raw, model=target.model, stream=target.stream)

@@ -1,7 +1,9 @@
 """A stream of one dialect, read and written anew in another."""
 
+import msgspec
+
 from gateway.codecs.errors import ErrorKind
-from gateway.codecs.events import End, Event, Finish, Step, UpstreamError
+from gateway.codecs.events import End, Event, Finish, Start, Step, UpstreamError
 from gateway.codecs.lone_surrogates import Pairs
 from gateway.relay.dialects import Decoder, Encoder
 
@@ -9,14 +11,16 @@ from gateway.relay.dialects import Decoder, Encoder
 class Translating:
     """Feeds an encoder from a decoder; where it stands, a decoder of the client's dialect could.
 
-    The bytes of its steps are the client's.
+    The bytes of its steps are the client's. `model` is what they name in place of the upstream's
+    name, "" for that.
     """
 
-    def __init__(self, decoder: Decoder, encoder: Encoder, choices: int) -> None:
+    def __init__(self, decoder: Decoder, encoder: Encoder, choices: int, model: str = "") -> None:
         self._decoder = decoder
         self._encoder = encoder
         self._open = set(range(choices))
         self._pairs = Pairs()
+        self._model = model
 
     @property
     def encoder(self) -> Encoder:
@@ -50,6 +54,8 @@ class Translating:
             return self._encoder.end()
         if isinstance(event, UpstreamError):
             return self._encoder.fail(event.kind, event.message)
-        if isinstance(event, Finish):
+        if isinstance(event, Start) and self._model:
+            event = msgspec.structs.replace(event, model=self._model)
+        elif isinstance(event, Finish):
             self._open.discard(event.choice)
         return self._encoder.feed(event)

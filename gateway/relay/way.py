@@ -78,7 +78,8 @@ class Way:
     `thinks`: the model may be silent for a while, and think.
     `seals` and `thoughts` say what of the reasoning is kept for a later request: it comes without
     what the client has no place for, or what a provider wants back. `mends_usage`: the reasoning
-    may stand outside of the completion.
+    may stand outside of the completion. `told_model` is the name that was asked, where the channel
+    knows the model by another one: its answers hide that.
     """
 
     codec: Codec[Any]
@@ -101,6 +102,7 @@ class Way:
     seals: bool = False
     thoughts: bool = False
     mends_usage: bool = False
+    told_model: str = ""
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -210,6 +212,7 @@ class Asking:
             thinks=capabilities.may_think,
             thoughts=_THOUGHT_RULE in flags,
             mends_usage=_OUTSIDE in capabilities.traits and client.name == "openai",
+            told_model=self._told_model(model),
         )
 
     def outgoing(self, way: Way, output_cap: int | None) -> Outgoing:
@@ -243,6 +246,7 @@ class Asking:
             else (),
             encoded=sending.encoded,
             exchange=sending.exchange,
+            told_model=self._told_model(model),
         )
 
     def _check_switches(self, overrides: Overrides) -> None:
@@ -327,7 +331,11 @@ class Asking:
             thinks=capabilities.may_think,
             seals=codec.name != self._client.name,
             thoughts=_THOUGHT_RULE in capabilities.flags,
+            told_model=self._told_model(upstream.model),
         )
+
+    def _told_model(self, upstream_model: str) -> str:
+        return "" if upstream_model == self._model else self._facts.model
 
     async def _thoughts(self, flags: frozenset[Flag]) -> Mapping[str, str]:
         """The texts of the reasoning that an upstream wants back and the client does not show."""

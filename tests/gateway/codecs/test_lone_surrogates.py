@@ -24,8 +24,8 @@ from gateway.codecs.events import (
 from gateway.codecs.gemini import response as gemini_response
 from gateway.codecs.gemini import stream as gemini
 from gateway.codecs.gemini.parts_encode import object_of
-from gateway.codecs.lone_surrogates import Pairs, mark, read_answer_body, readable, replace
-from gateway.codecs.mending import mend
+from gateway.codecs.lone_surrogates import Pairs, mark, readable, replace
+from gateway.codecs.mending import mend, read_answer_body
 from gateway.codecs.openai import response as openai_response
 from gateway.codecs.openai import stream as openai
 from gateway.codecs.responses import response as responses_response

@@ -194,7 +194,10 @@ def test_same_dialect_is_byte_equal(
         path = speaker.path(upstream_model, stream=stream)
         connection.request("POST", path, json.dumps(body), headers)
         sent = connection.getresponse().read()
-    assert alike(answer.body) == alike(sent)
+    # An alias hides what stands behind it; all else is as it came.
+    assert f'"{upstream_model}"'.encode() not in answer.body
+    shown = sent.replace(f'"{upstream_model}"'.encode(), f'"{model}"'.encode())
+    assert alike(answer.body) == alike(shown)
 
 
 def alike(raw: bytes) -> bytes:
