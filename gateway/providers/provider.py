@@ -30,7 +30,6 @@ Operation = Literal[
     "count_tokens",
     "generate_content",
     "stream_generate_content",
-    "stream_generate_content_array",  # the same as one JSON array: what gemini is without alt=sse
     "gemini_count_tokens",
     "embed_content",
     "batch_embed_contents",

@@ -474,7 +474,7 @@ class Attempt:
         """What the upstream's bytes are fed to, and the decoder that knows what they said."""
         way, call = self._way, self._call
         if way.request is None:
-            decoder = self._tally.decoder = way.codec.decoder(self._facts)
+            decoder = self._tally.decoder = way.codec.decoder(self._facts, call.asked.target)
             self._reader = InsideDecoder(decoder) if way.mends_usage else decoder
             if way.told_model:
                 path = way.codec.model_in_frame

@@ -266,7 +266,7 @@ class Codec(ABC, Generic[F]):
         """A whole answer for the client."""
 
     @abstractmethod
-    def decoder(self, facts: F) -> Decoder:
+    def decoder(self, facts: F, target: Target) -> Decoder:
         """Reads a stream that goes on as it came."""
 
     @abstractmethod
@@ -459,7 +459,7 @@ class _OpenAI(OpenAICodec[openai_request.ChatFacts]):
         # Those of GLM and Kimi.
         return most + SEARCHES_ASSUMED * (b"web_search" in (body.value("tools") or b""))
 
-    def decoder(self, facts: openai_request.ChatFacts) -> Decoder:
+    def decoder(self, facts: openai_request.ChatFacts, target: Target) -> Decoder:
         return openai_stream.Decoder(usage_asked=facts.usage_asked, choices=facts.choices)
 
 
@@ -526,7 +526,7 @@ class ResponsesCodec(Codec[responses_request.ChatFacts]):
     def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
         return responses_response.encode(answer, request)
 
-    def decoder(self, facts: responses_request.ChatFacts) -> Decoder:
+    def decoder(self, facts: responses_request.ChatFacts, target: Target) -> Decoder:
         return responses_stream.Decoder()
 
     def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
@@ -615,7 +615,7 @@ class _Anthropic(Codec[anthropic_request.ChatFacts]):
     def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
         return anthropic_response.encode(answer, request)
 
-    def decoder(self, facts: anthropic_request.ChatFacts) -> Decoder:
+    def decoder(self, facts: anthropic_request.ChatFacts, target: Target) -> Decoder:
         return anthropic_stream.Decoder()
 
     def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
@@ -708,11 +708,6 @@ class _Gemini(Codec[gemini_request.ChatFacts]):
     def thinking(self, settings: ReasoningSettings, upstream: Upstream) -> JsonObject | None:
         return gemini_thinking.suffix_thinking(settings, upstream)
 
-    def operation(self, target: Target, *, stream: bool) -> Operation:
-        if stream and target.array:
-            return "stream_generate_content_array"
-        return chat_operation("gemini", stream=stream)
-
     def content_type(self, target: Target, *, stream: bool) -> str:
         return EVENT_STREAM if stream and not target.array else JSON
 
@@ -730,8 +725,8 @@ class _Gemini(Codec[gemini_request.ChatFacts]):
     def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
         return gemini_response.encode(answer, request)
 
-    def decoder(self, facts: gemini_request.ChatFacts) -> Decoder:
-        return gemini_stream.Decoder(choices=facts.choices)
+    def decoder(self, facts: gemini_request.ChatFacts, target: Target) -> Decoder:
+        return gemini_stream.Decoder(choices=facts.choices, array=target.array)
 
     def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
         return gemini_stream.Decoder(

@@ -202,7 +202,7 @@ class Asking:
             client,
             operation,
             _url(channel, operation, model, self._model),
-            client.content_type(self._target, stream=stream),
+            client.content_type(Target(), stream=stream),
             stream,
             model,
             passed_headers(channel, client, self._headers),

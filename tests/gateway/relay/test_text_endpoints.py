@@ -506,7 +506,7 @@ def test_an_echoed_prompt_is_no_output() -> None:
     counted = []
     for echo in (False, True):
         facts = codec.read(json.dumps(asked | {"echo": echo}).encode(), Target())
-        decoder = codec.decoder(facts)
+        decoder = codec.decoder(facts, Target())
         decoder.feed(chunk)
         counted.append(decoder.text_bytes)
     assert counted == [64, 64 - 2 * len('"good morning"')]
