@@ -227,6 +227,27 @@ def test_array_of_gemini_without_events(hub: Hub, fake: FakeUpstream) -> None:
 
 
 @dialects
+@plain_and_streamed
+def test_a_client_of_http_1_0(hub: Hub, fake: FakeUpstream, dialect: str, stream: bool) -> None:
+    """It knows no chunks: a plain answer has its length, a stream ends with its connection."""
+    speaker, tenant, model = SPEAKERS[dialect], hub.tenant(), open_model(hub, fake, dialect)
+    raw = json.dumps(speaker.body(model, Wish("#tokens=6", stream))).encode()
+    head = (
+        f"POST {speaker.path(model, stream=stream)} HTTP/1.0\r\nauthorization: Bearer "
+        f"{tenant.key}\r\ncontent-length: {len(raw)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", hub.port), timeout=20) as connection:
+        connection.sendall(head.encode() + raw)
+        told = b"".join(iter(lambda: connection.recv(65536), b""))
+    top, _, body = told.partition(b"\r\n\r\n")
+    lines = top.lower().split(b"\r\n")
+    assert not [line for line in lines if line.startswith(b"transfer-encoding")]
+    assert (b"content-length: %d" % len(body) in lines) is not stream
+    said = speaker.streamed(body) if stream else speaker.plain(json.loads(body))
+    assert (said.whole, said.text) == (True, expected_text("a", "#tokens=6", 6))
+
+
+@dialects
 def test_headers_of_a_client_of_the_same_dialect(
     hub: Hub, fake: FakeUpstream, dialect: str
 ) -> None:
