@@ -5,7 +5,6 @@ bound the cost. The provider judges the rest, for the body goes on as it came. T
 the answer is streamed stand in the path, so nothing in the body needs to change for them.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from gateway.codecs.asked import read_max_cost
+from gateway.codecs.asked import check_model, read_max_cost
 from gateway.codecs.body import NO_QUIRKS, Body, Quirks, read_body
 from gateway.codecs.chat import JsonObject
 from gateway.codecs.errors import RequestFault
@@ -28,9 +27,7 @@ from gateway.codecs.raws import starts
 
 MediaKind = Literal["image", "audio", "file", "video"]
 
-MODEL_CHARACTERS_MAX: Final = 256
 
-_MODEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff/]+")
 _CONFIG: Final = "generationConfig"
 _CAP: Final = "maxOutputTokens"
 _THINKING: Final = "thinkingConfig"
@@ -163,12 +160,6 @@ def edit(
             {spelling(config, member): value for member, value in changed.items()}
         )
     return body.splice(edits) if edits else body.raw
-
-
-def check_model(model: str) -> None:
-    """Raise model_not_found for what no catalogue has, and what must not reach a row or a log."""
-    if not _MODEL.fullmatch(model) or len(model) > MODEL_CHARACTERS_MAX:
-        raise RequestFault("model_not_found", "model", "", model=model)
 
 
 def read_config(body: Body) -> Members:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -169,6 +170,53 @@ def test_key_in_the_query_of_gemini_paths(hub: Hub, fake: FakeUpstream) -> None:
     row = row_of(hub, fake, answer.headers["x-request-id"])
     assert tenant.key not in json.dumps(row["headers"])
     assert row["carrier"] == "x-goog-api-key"
+
+
+# ---- names of models
+
+
+@pytest.mark.parametrize("upstream", ["openai", "gemini"])
+@pytest.mark.parametrize("pattern", [False, True], ids=["name", "pattern"])
+def test_names_as_their_owners_write_them(
+    hub: Hub, fake: FakeUpstream, upstream: str, pattern: bool
+) -> None:
+    """In bodies and paths, here and there, as a name and as a pattern of names."""
+    name = f"Own er/{secrets.token_hex(4)}-größe:8b@2024+x"
+    route = name.replace("größe:", "*") if pattern else name
+    theirs = "other/m:1 @+" if pattern else ""
+    hub.channel(route, fake.url, fake.key, **(UPSTREAMS[upstream] | {"upstream_model": theirs}))
+    hub.price(route, RATES)
+    hub.bump()
+    tenant = hub.tenant()
+    hub.wait(lambda: hub.get(f"/v1/models/{quote(name)}", tenant).status == 200, "not known")
+    assert hub.get(f"/v1/models/{quote(name, safe='')}", tenant).json()["id"] == name
+    for speaker in SPEAKERS.values():
+        for stream in (False, True):
+            path = speaker.path(quote(name, safe="/" if stream else ""), stream=stream)
+            body = speaker.body(name, Wish("#keep #tokens=2", stream))
+            answer = hub.post(tenant, body, path=path)
+            assert answer.status == 200, answer.body
+            assert speaker.read(answer).text == expected_text("a", "#keep #tokens=2", 2)
+            row = row_of(hub, fake, answer.headers["x-request-id"])
+            assert unquote(row["model"]) == (theirs or name)
+
+
+def test_no_name_leads_to_another_address(hub: Hub, fake: FakeUpstream) -> None:
+    start = secrets.token_hex(4)
+    over = UPSTREAMS["gemini"] | {"upstream_model": ""}
+    hub.channel(f"{start}*", fake.url, fake.key, **over)
+    hub.price(f"{start}*", RATES)
+    hub.bump()
+    tenant = hub.tenant()
+    hub.wait(lambda: hub.get(f"/v1/models/{start}-x", tenant).status == 200, "not known")
+    asked = fake.totals()["requests"]
+    for end in ("/../b", "?b", "#b", "%2fb", "%2e%2e%2fb", "//b", "\\b", ":countTokens"):
+        for dialect in ("openai", "gemini"):
+            speaker, name = SPEAKERS[dialect], start + end
+            path = speaker.path(quote(name, safe=""), stream=False)
+            answer = hub.post(tenant, speaker.body(name, Wish()), path=path)
+            assert answer.status == 404, (name, answer.body)
+    assert fake.totals()["requests"] == asked
 
 
 # ---- same dialect, same bytes
