@@ -406,7 +406,12 @@ class _OpenAI(OpenAICodec[openai_request.ChatFacts]):
         thinking: JsonObject | None,
         quirks: Quirks,
     ) -> bytes:
+        if thinking:
+            quirks = _with_edits(quirks, thinking)
         return openai_request.edit(facts, model, output_cap=output_cap, quirks=quirks)
+
+    def thinking(self, settings: ReasoningSettings, upstream: Upstream) -> JsonObject | None:
+        return {"reasoning_effort": settings.effort} if _only_effort(settings) else None
 
     def concerned(self, facts: openai_request.ChatFacts, flags: frozenset[Flag]) -> bool:
         return openai_quirks.concern(facts.body, flags)
@@ -480,7 +485,13 @@ class ResponsesCodec(Codec[responses_request.ChatFacts]):
         thinking: JsonObject | None,
         quirks: Quirks,
     ) -> bytes:
+        if thinking:
+            asked = members_of(facts.body.value("reasoning"))
+            quirks = _with_edits(quirks, {"reasoning": asked | thinking})
         return responses_request.edit(facts, model, output_cap=output_cap, quirks=quirks)
+
+    def thinking(self, settings: ReasoningSettings, upstream: Upstream) -> JsonObject | None:
+        return {"effort": settings.effort} if _only_effort(settings) else None
 
     def concerned(self, facts: responses_request.ChatFacts, flags: frozenset[Flag]) -> bool:
         return responses_quirks.concern(flags)
@@ -784,6 +795,15 @@ _OPENAI_LENGTH: Final = (
 CODECS: Final[Mapping[Dialect, Codec[Any]]] = MappingProxyType(
     {codec.name: codec for codec in (_OpenAI(), ResponsesCodec(), _Anthropic(), _Gemini())}
 )
+
+
+def _only_effort(settings: ReasoningSettings) -> bool:
+    return settings.effort is not None and settings == ReasoningSettings(settings.effort)
+
+
+def _with_edits(quirks: Quirks, members: JsonObject) -> Quirks:
+    added = {name: msgspec.json.encode(value) for name, value in members.items()}
+    return quirks._replace(edits={**quirks.edits, **added})
 
 
 def _search_tools(body: Body) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from gateway.codecs.chat import (
     Flag,
     JsonObject,
     Reasoning,
+    ReasoningSettings,
     Upstream,
 )
 from gateway.codecs.errors import RequestFault
@@ -269,7 +270,9 @@ class Asking:
     def _needs(self, channel: Channel) -> Needs:
         client = self._client
         if client.name in channel.provider.dialects:
-            return client.needs(self._facts)
+            needs = client.needs(self._facts)
+            effort = None if self._suffix is None else self._suffix.effort
+            return needs if effort is None else replace(needs, effort=effort)
         return needs_of(self._decoded())
 
     def _decoded(self) -> ChatRequest:
@@ -279,7 +282,7 @@ class Asking:
                 self._facts, self._target, id_text(self._request_id), int(time.time())
             )
             continues = None if self.turn is None else self.turn.previous_id
-            settings = request.reasoning if self._suffix is None else self._suffix
+            settings = _asked_by_name(self._suffix, request.reasoning)
             self._request = msgspec.structs.replace(
                 request, model=self._model, reasoning=settings, continues=continues
             )
@@ -354,6 +357,17 @@ class Asking:
         except (DatabaseAway, DatabaseRefused):
             return {}
         return {id_: read_collected(content) for id_, content in found.items()}
+
+
+def _asked_by_name(
+    suffix: ReasoningSettings | None, own: ReasoningSettings | None
+) -> ReasoningSettings | None:
+    """What the name asks for takes the place of how much the body wants to be thought; what of it
+    shall be shown stays where the name says nothing of that."""
+    if suffix is None or own is None:
+        return own if suffix is None else suffix
+    shown = own.shown if suffix.shown is None else suffix.shown
+    return msgspec.structs.replace(suffix, summary=own.summary, shown=shown)
 
 
 def has_operation(channel: Channel, operation: Operation, capabilities: Capabilities) -> bool:

@@ -393,6 +393,33 @@ def test_suffix_of_a_gemini_name_asks_for_thinking(
     assert "-thinking-fast" in answer.body.decode()
 
 
+@pytest.mark.parametrize("upstream", ["openai", "responses"])
+def test_effort_at_the_end_of_a_name(hub: Hub, fake: FakeUpstream, upstream: str) -> None:
+    """Served, priced and logged as the model without it; it stands above what the body says."""
+    tenant, base = hub.tenant(), f"o3-mini-{secrets.token_hex(5)}"
+    hub.channel(base, fake.url, fake.key, **(UPSTREAMS[upstream] | {"upstream_model": ""}))
+    hub.price(base, RATES)
+    hub.know(base)
+    name = f"{base}-high"
+    for speaker in SPEAKERS.values():
+        body = speaker.body(name, Wish("#keep"))
+        if speaker.name == "openai":
+            body["reasoning_effort"] = "low"
+        elif speaker.name == "responses":
+            body["reasoning"] = {"effort": "low", "summary": "auto"}
+        answer = send(hub, tenant, speaker, name, body, False)
+        assert answer.status == 200, answer.body
+        record = hub.record(answer.headers["x-request-id"])
+        assert (record["model"], record["charge_nano"] > 0) == (base, True)
+        sent = json.loads(row_of(hub, fake, answer.headers["x-request-id"])["body"])
+        assert sent["model"] == base
+        told = sent.get("reasoning") or {"effort": sent.get("reasoning_effort")}
+        assert told["effort"] == "high", sent
+        assert upstream != "responses" or speaker.name != "responses" or told["summary"] == "auto"
+    answer = hub.post(tenant, ask(f"{base}-minimal"))
+    assert answer.status == 404
+
+
 @dialects
 def test_plain_answer_of_a_model_that_only_streams(
     hub: Hub, fake: FakeUpstream, dialect: str
