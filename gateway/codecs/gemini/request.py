@@ -14,10 +14,11 @@ import msgspec
 
 from gateway.codecs.asked import check_model, read_max_cost
 from gateway.codecs.body import NO_QUIRKS, Body, Quirks, read_body
+from gateway.codecs.bounds import LOGPROBS, PENALTY, SHARE, TEMPERATURE, Bound, check_members
 from gateway.codecs.chat import JsonObject
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.gemini.names import camel, spelling
-from gateway.codecs.gemini.request_decode import CAP_MAX, CHOICES_MAX
+from gateway.codecs.gemini.request_decode import CAP_MAX, CHOICES_MAX, STOPS_MAX
 from gateway.codecs.gemini.request_decode import decode as decode
 from gateway.codecs.gemini.request_encode import encode as encode
 from gateway.codecs.gemini.request_encode import fetched_urls as fetched_urls
@@ -90,6 +91,14 @@ class _Typed(msgspec.Struct):
     mime_type: msgspec.Raw = _NULL
 
 
+_BOUNDS: Final = {
+    "temperature": TEMPERATURE,
+    "topP": SHARE,
+    "presencePenalty": PENALTY,
+    "frequencyPenalty": PENALTY,
+    "logprobs": LOGPROBS,
+    "stopSequences": Bound(items=STOPS_MAX),
+}
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _part = msgspec.json.Decoder(_Part)
 _holder = msgspec.json.Decoder(_Holder)
@@ -108,6 +117,7 @@ def read(raw: bytes, *, model: str, stream: bool) -> ChatFacts:
     config = read_config(body)
     cap = config.integer(_CAP, 1, CAP_MAX)
     choices = config.integer("candidateCount", 1, CHOICES_MAX)
+    check_members(config, _BOUNDS)
     max_cost = read_max_cost(body)
     system = body.value(spelling(body, "systemInstruction"))
     reading = _Reading()
