@@ -31,6 +31,7 @@ Trait = Literal[
     "stream_only_to_think",
     "verbosity",  # takes how much it shall say
     "usage_reasoning_outside",  # completion_tokens has no reasoning: rewritten for clients
+    "think_tags",  # reasoning stands in the text, in <think> tags: moved to its own place
 ]
 
 # What tells of the API of a model's owner and not of the model: no other server needs it.
@@ -491,6 +492,10 @@ _KIMI = Capabilities(
 )
 _KIMI_K2_5 = replace(_KIMI, inputs=_SEEN, context_max=256_000, output_max=32_000)
 
+# Open models that write their reasoning into the text, where their server leaves it there (their
+# model cards, 2025).
+_TAGGED = Capabilities(inputs=_TEXT, traits=frozenset({"think_tags"}))
+
 _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (replace(_OPENAI, inputs=_ALL), ("gpt-*",)),
     (UNKNOWN, ("gpt-oss*",)),
@@ -527,6 +532,7 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_DEEPSEEK_V3_1, ("deepseek-v3-1*", "deepseek-v3.1*", "deepseek-v3-1-250821")),
     (_DEEPSEEK_V3, ("deepseek-v3", "deepseek-v3-0324", "deepseek-v3-2412*")),
     (_DEEPSEEK_R1, ("deepseek-r1*",)),
+    (_TAGGED, ("deepseek-r1-distill*", "qwq*", "minimax-m1*", "minimax-m2*")),
     (_GROK, ("grok-*",)),
     (_GROK_4, ("grok-4", "grok-4-0*", "grok-4-latest")),
     (_GROK_4_FAST, ("grok-4-fast*", "grok-4*")),

@@ -28,6 +28,7 @@ from gateway.codecs.fold import AnswerFault, fold
 from gateway.codecs.lone_surrogates import Pairs
 from gateway.codecs.mending import mend
 from gateway.codecs.openai.outside import InsideDecoder, mend_answer
+from gateway.codecs.openai.think_tags import TagsDecoder, untag_answer
 from gateway.codecs.sealed import REMEMBERED, collect
 from gateway.codecs.service_tier import tier_of_answer, tier_of_frames
 from gateway.relay.call import CLIENT_CLOSED, Call, Head, Outcome, Refused
@@ -58,7 +59,7 @@ _LAST: Final = (End, UpstreamError, Broken)
 # How a hold ends, where it is not settled, by the basis of the bill.
 _STATES: Final = {"held": "kept", "none": "voided"}
 
-Reader = Decoder | Translating | InsideDecoder | NamingDecoder
+Reader = Decoder | TagsDecoder | Translating | InsideDecoder | NamingDecoder
 
 # The event loop keeps only weak references to tasks.
 _rests: set[asyncio.Task[None]] = set()
@@ -258,6 +259,8 @@ class Attempt:
     async def _relay_plain(self, answer: Answer) -> Outcome:
         way = self._way
         raw = await self._whole(answer)
+        if way.think_tags:
+            raw = untag_answer(raw)
         told = self._told_by(raw)
         if told.broken == "F15" and (mended := mend(raw)) is not None:
             # F27, F15a: what takes nothing from the answer.
@@ -355,6 +358,7 @@ class Attempt:
         """A stream, because there is no other, for a client that wants a plain answer."""
         call, way, idle_s = self._call, self._way, self._channel.timeouts.idle
         decoder = self._tally.decoder = way.codec.translating_decoder(request, way.answer_tool)
+        reader = self._untagging(decoder)
         events: list[Event] = []
         pairs, gathering = Pairs(), self._gathering
         while True:
@@ -363,7 +367,7 @@ class Attempt:
             except UpstreamFailed:
                 # The decoder knows whether what is missing was still needed.
                 chunk = b""
-            steps = decoder.feed(chunk) if chunk else decoder.end()
+            steps = reader.feed(chunk) if chunk else reader.end()
             if not steps and not gathering.more(len(chunk)):
                 raise failed("F17")
             if steps:
@@ -475,7 +479,9 @@ class Attempt:
         way, call = self._way, self._call
         if way.request is None:
             decoder = self._tally.decoder = way.codec.decoder(self._facts, call.asked.target)
-            self._reader = InsideDecoder(decoder) if way.mends_usage else decoder
+            self._reader = self._untagging(decoder)
+            if way.mends_usage:
+                self._reader = InsideDecoder(self._reader)
             if way.told_model:
                 path = way.codec.model_in_frame
                 self._reader = self._naming = NamingDecoder(self._reader, path, way.told_model)
@@ -483,9 +489,13 @@ class Attempt:
         decoder = self._tally.decoder = way.codec.translating_decoder(way.request, way.answer_tool)
         encoder = call.asked.codec.encoder(way.request, call.asked.target)
         self._translating = self._reader = Translating(
-            decoder, encoder, self._facts.choices, way.told_model
+            self._untagging(decoder), encoder, self._facts.choices, way.told_model
         )
         return self._translating, decoder
+
+    def _untagging(self, decoder: Decoder) -> Decoder | TagsDecoder:
+        tagged = self._way.think_tags
+        return TagsDecoder(decoder, self._facts.choices) if tagged else decoder
 
     async def _go_on(
         self, decoder: Decoder, steps: Sequence[Step], pieces: Sequence[bytes], events: list[Event]

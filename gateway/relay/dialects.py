@@ -380,7 +380,7 @@ class OpenAICodec(Codec[F]):
         wait_ms: int | None,
         target: Target,
     ) -> bytes:
-        return openai_errors.render(kind, message, param=param, code=code)
+        return openai_errors.render(kind, message, param=param, code=code, request_id=request_id)
 
     def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
         return openai_errors.frame(kind, message)
@@ -560,7 +560,7 @@ class ResponsesCodec(Codec[responses_request.ChatFacts]):
         wait_ms: int | None,
         target: Target,
     ) -> bytes:
-        return responses_errors.render(kind, message, param=param, code=code)
+        return responses_errors.render(kind, message, param=param, code=code, request_id=request_id)
 
     def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
         return responses_errors.frame(kind, message)
@@ -762,7 +762,9 @@ class _Gemini(Codec[gemini_request.ChatFacts]):
         target: Target,
     ) -> bytes:
         limited = wait_ms if KINDS[kind].status == 429 else None
-        return gemini_errors.render(kind, message, retry_after_ms=limited, array=target.array)
+        return gemini_errors.render(
+            kind, message, retry_after_ms=limited, array=target.array, request_id=request_id
+        )
 
     def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
         if target.array:

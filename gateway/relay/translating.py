@@ -1,11 +1,20 @@
 """A stream of one dialect, read and written anew in another."""
 
+from typing import Protocol
+
 import msgspec
 
 from gateway.codecs.errors import ErrorKind
 from gateway.codecs.events import End, Event, Finish, Start, Step, UpstreamError
 from gateway.codecs.lone_surrogates import Pairs
-from gateway.relay.dialects import Decoder, Encoder
+from gateway.relay.dialects import Encoder
+
+
+class Source(Protocol):
+    """A decoder, or what stands before one."""
+
+    def feed(self, chunk: bytes) -> list[Step]: ...
+    def end(self) -> list[Step]: ...
 
 
 class Translating:
@@ -15,7 +24,7 @@ class Translating:
     name, "" for that.
     """
 
-    def __init__(self, decoder: Decoder, encoder: Encoder, choices: int, model: str = "") -> None:
+    def __init__(self, decoder: Source, encoder: Encoder, choices: int, model: str = "") -> None:
         self._decoder = decoder
         self._encoder = encoder
         self._open = set(range(choices))

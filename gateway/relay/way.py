@@ -66,6 +66,7 @@ _CONTENT: Final[Mapping[Modality, str]] = MappingProxyType(
     {"image": "an image", "audio": "audio", "video": "a video"}
 )
 _OUTSIDE: Final[Trait] = "usage_reasoning_outside"
+_TAGS: Final[Trait] = "think_tags"
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ class Way:
     what the client has no place for, or what a provider wants back. `mends_usage`: the reasoning
     may stand outside of the completion. `told_model` is the name that was asked, where the channel
     knows the model by another one: its answers hide that.
+    `think_tags`: its reasoning stands in the text.
     """
 
     codec: Codec[Any]
@@ -104,6 +106,7 @@ class Way:
     thoughts: bool = False
     mends_usage: bool = False
     told_model: str = ""
+    think_tags: bool = False
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -214,6 +217,7 @@ class Asking:
             thoughts=_THOUGHT_RULE in flags,
             mends_usage=_OUTSIDE in capabilities.traits and client.name == "openai",
             told_model=self._told_model(model),
+            think_tags=_TAGS in capabilities.traits and client.name == "openai",
         )
 
     def outgoing(self, way: Way, output_cap: int | None) -> Outgoing:
@@ -335,6 +339,7 @@ class Asking:
             seals=codec.name != self._client.name,
             thoughts=_THOUGHT_RULE in capabilities.flags,
             told_model=self._told_model(upstream.model),
+            think_tags=_TAGS in capabilities.traits and codec.name == "openai",
         )
 
     def _told_model(self, upstream_model: str) -> str:

@@ -91,7 +91,8 @@ def test_both_ways_judge_alike(
 def test_another_type_is_another_fault(
     member: str, dialect: str, inside: list[Any], outside: list[Any]
 ) -> None:
-    for value in (True, {}, [1]):
+    values: list[Any] = [True, {}, [1]]
+    for value in values:
         with pytest.raises(RequestFault) as caught:
             READERS[dialect][1](body(dialect, member, value))
         assert caught.value.kind == "invalid_type"

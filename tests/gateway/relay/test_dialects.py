@@ -121,6 +121,22 @@ def test_method_and_key_are_refused_in_the_dialect(hub: Hub, dialect: str) -> No
 
 
 @dialects
+def test_the_id_of_a_request_stands_in_the_body_of_its_error(hub: Hub, dialect: str) -> None:
+    speaker, tenant = SPEAKERS[dialect], hub.tenant()
+    path = speaker.path("m", stream=False)
+    unknown = {"anthropic": "/anthropic/v1/x", "gemini": "/v1beta/x"}.get(dialect, "/v1/x")
+    for answer, status in (
+        (hub.post(tenant, {}, path=unknown), 404),
+        (hub.request("GET", path, tenant), 405),
+        (hub.post(None, {}, path=path), 401),
+        (hub.post(tenant, b"{", path=path), 400),
+        (hub.post(tenant, speaker.body("no-such", Wish()), path=path), 404),
+    ):
+        assert answer.status == status
+        assert answer.headers["x-request-id"].encode() in answer.body
+
+
+@dialects
 def test_model_that_nobody_serves(hub: Hub, dialect: str) -> None:
     speaker = SPEAKERS[dialect]
     answer = hub.post(
