@@ -1,5 +1,6 @@
 """How the web server speaks HTTP: uvicorn's protocol, with less that may wait for a slow reader,
-and with a response's head in one piece with what follows it.
+with a response's head in one piece with what follows it, and without chunks for HTTP/1.0, whose
+clients read them as content: what has no length ends with its connection.
 """
 
 import asyncio
@@ -21,7 +22,29 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         cycle.transport = _HeadJoined(self.loop, cycle)
-        super()._start_asgi_task(cycle, app)
+        unchunked = cycle.scope["http_version"] == "1.0"
+        super()._start_asgi_task(cycle, _unchunked(cycle, app) if unchunked else app)
+
+
+def _unchunked(cycle: Any, app: Any) -> Any:
+    """The application, for a client that knows no chunks."""
+    unbounded = False
+
+    async def send(message: Any) -> None:
+        nonlocal unbounded
+        if message["type"] == "http.response.start":
+            names = {name.lower() for name, _ in message.get("headers", ())}
+            unbounded = b"content-length" not in names
+            if unbounded:
+                cycle.chunked_encoding = False
+        elif unbounded:
+            cycle.expected_content_length = len(message.get("body", b""))
+        await cycle.send(message)
+
+    async def answer(scope: Any, receive: Any, _: Any) -> Any:
+        return await app(scope, receive, send)
+
+    return answer
 
 
 class _HeadJoined:

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, NoReturn
 import msgspec
 
 from gateway.codecs.errors import RequestFault
+from gateway.codecs.lone_surrogates import find
 
 NESTING_MAX = 64
 MEMBERS_MAX = 1_000
@@ -196,6 +197,9 @@ def _refuse_syntax(raw: bytes, fault: Exception) -> NoReturn:
         _refuse(raw, 0, f"nesting deeper than {NESTING_MAX}")
     if not raw.strip(b" \t\r\n"):
         _refuse(raw, 0, "the body is empty")
+    half = find(raw)
+    if half is not None:
+        _refuse(raw, half, "an unpaired surrogate escape")
     found = _BYTE_AT.search(str(fault))
     if found is None:
         _refuse(raw, len(raw), "the JSON text is cut")

@@ -16,7 +16,7 @@ from billing.rules.pricing import PPM
 from gateway.codecs.body import read_body
 from gateway.codecs.errors import KINDS, ErrorKind, RequestFault, message_of
 from gateway.providers.models import Capabilities, capabilities_of, is_listed
-from gateway.providers.suffixes import AskedModel, read_asked
+from gateway.providers.suffixes import AskedModel, has_ending, read_asked
 from gateway.relay.admission import Asked, Guarded
 from gateway.relay.alerts import Alert
 from gateway.relay.attempt import Attempt
@@ -207,7 +207,7 @@ class Run:
     def _plain_model(self, name: str) -> AskedModel:
         """The model that a name means. Raises RequestFault when it cannot be asked for."""
         asked = AskedModel(name)
-        if "thinking" in name:
+        if has_ending(name):
             exact = self._call.snapshot.exact_routes
             asked = read_asked(name, lambda model: model in exact or is_listed(model))
         self._check_model(asked.name, name)

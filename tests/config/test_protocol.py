@@ -103,6 +103,26 @@ async def test_a_head_alone_does_not_wait_for_what_comes_later() -> None:
     assert transport.written[1:] == [b"3\r\none\r\n", b"3\r\ntwo\r\n0\r\n\r\n"]
 
 
+async def ask_old(length: bool) -> tuple[bytes, bool]:
+    async def app(scope: object, receive: object, send: object) -> None:
+        await start(send, *[(b"content-length", b"6")] * length)
+        await body(send, b"one", more=True)
+        await body(send, b"", more=True)
+        await body(send, b"two")
+
+    protocol, transport = connect(app)
+    protocol.data_received(b"GET / HTTP/1.0\r\n\r\n")
+    await finish(protocol)
+    return b"".join(transport.written), transport.closed
+
+
+async def test_a_client_of_http_1_0_gets_no_chunks() -> None:
+    """RFC 9112, section 6.1: what has no length ends with its connection."""
+    head = b"HTTP/1.1 200 OK\r\n%bconnection: close\r\n\r\nonetwo"
+    assert await ask_old(length=False) == (head % b"", True)
+    assert await ask_old(length=True) == (head % b"content-length: 6\r\n", True)
+
+
 async def test_an_answer_without_a_body_is_sent() -> None:
     async def app(scope: object, receive: object, send: object) -> None:
         await start(send, (b"content-length", b"7"))

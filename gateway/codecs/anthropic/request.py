@@ -19,6 +19,7 @@ from gateway.codecs.anthropic.request_encode import encode as encode
 from gateway.codecs.anthropic.request_encode import fetched_urls as fetched_urls
 from gateway.codecs.asked import check_model, storable_user
 from gateway.codecs.body import NO_QUIRKS, Body, Quirks, read_body
+from gateway.codecs.bounds import SHARE, check_bounds
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.members import Members
 from gateway.codecs.raws import present, starts
@@ -72,6 +73,7 @@ class _Block(msgspec.Struct):
     signature: msgspec.Raw = _NULL
 
 
+_BOUNDS = {"temperature": SHARE, "top_p": SHARE}
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _block = msgspec.json.Decoder(_Block)
 _source = msgspec.json.Decoder(_Source)
@@ -127,6 +129,7 @@ def _read(raw: bytes, *, counting: bool) -> ChatFacts:
         members.due("max_tokens", members.value["max_tokens"])
         stream = bool(members.boolean("stream"))
         output_cap = members.integer("max_tokens", 1, CAP_MAX)
+        check_bounds(body, _BOUNDS)
     max_cost_nano = _read_max_cost(members)
     if not messages:
         raise RequestFault("invalid_value", "messages", "messages must have at least 1 item")

@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.codecs.asked import check_model, read_user
 from gateway.codecs.body import NO_QUIRKS, Body, Quirks, read_body
+from gateway.codecs.bounds import LOGPROBS, SHARE, TEMPERATURE, check_bounds
 from gateway.codecs.chat import Base64, Url
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.media import check_size, read_url
@@ -101,6 +102,7 @@ class _Item(msgspec.Struct):
     encrypted_content: msgspec.Raw = _NULL
 
 
+_BOUNDS: Final = {"temperature": TEMPERATURE, "top_p": SHARE, "top_logprobs": LOGPROBS}
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _item = msgspec.json.Decoder(_Item)
 _part = msgspec.json.Decoder(_Part)
@@ -127,6 +129,7 @@ def read(raw: bytes, *, compact: bool = False) -> ChatFacts:
     for i, item in enumerate(items):
         reading.read(i, item)
     cap = None if compact else small.integer(_CAP, OUTPUT_CAP_MIN, OUTPUT_CAP_MAX)
+    check_bounds(body, _BOUNDS)
     return ChatFacts(
         body=body,
         model=model,

@@ -1,5 +1,5 @@
 import re
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from hypothesis import example, given
@@ -91,12 +91,6 @@ def test_bad_base_url(base_url: str) -> None:
             "stream_generate_content",
             f"{GEMINI}/models/m-1:streamGenerateContent?alt=sse",
         ),
-        (
-            "gemini",
-            "",
-            "stream_generate_content_array",
-            f"{GEMINI}/models/m-1:streamGenerateContent",
-        ),
         ("gemini", "", "gemini_count_tokens", f"{GEMINI}/models/m-1:countTokens"),
         ("gemini", "", "embed_content", f"{GEMINI}/models/m-1:embedContent"),
         ("gemini", "", "batch_embed_contents", f"{GEMINI}/models/m-1:batchEmbedContents"),
@@ -167,6 +161,7 @@ def test_what_is_not_offered() -> None:
         ("größe", "gr%C3%B6%C3%9Fe"),
         ("a+b&c=d", "a%2Bb%26c%3Dd"),
         ("a;b{model}", "a%3Bb%7Bmodel%7D"),
+        ("owner/a b:8b@2+x", "owner%2Fa%20b%3A8b%402%2Bx"),
     ],
 )
 def test_a_model_is_one_segment_of_a_path(model: str, segment: str) -> None:
@@ -175,8 +170,8 @@ def test_a_model_is_one_segment_of_a_path(model: str, segment: str) -> None:
 
 @pytest.mark.parametrize(
     "model",
-    ["", ".", "..", "a/../b", "a..b", "a/b", "a\\b", "a?b", "a#b", "a@b", "a%2fb", "%2e%2e",
-     "%252f", "a b", "a\tb", "a\r\nb", "a\x00", "a\x7f", "\ud800", "a:streamGenerateContent"],
+    ["", ".", "..", "a/../b", "a..b", "/a", "a/", "a//b", "a/./b", "a\\b", "a?b", "a#b", "a%2fb",
+     "%2e%2e", "%252f", "a\tb", "a\r\nb", "a\x00", "a\x7f", "\ud800", "a:streamGenerateContent"],
 )  # fmt: skip
 def test_a_model_that_could_leave_its_segment(model: str) -> None:
     with pytest.raises(BadModelName):
@@ -212,7 +207,9 @@ def test_no_model_name_makes_an_address_leave_its_path(model: str) -> None:
         segment = parts.path[len(start) : -len(end)]
         assert re.fullmatch(r"([A-Za-z0-9\-._~]|%[0-9A-F]{2})+", segment)
         assert ".." not in segment
-        assert not re.search(r"%(25|2F|5C|3F|23|40|00|0D|0A)", segment)
+        assert not re.search(r"%(25|5C|3F|23|00|0D|0A)", segment)
+        # Read once more, it still leads nowhere else.
+        assert {"", ".", ".."}.isdisjoint(unquote(segment).split("/"))
 
 
 @given(st.lists(st.sampled_from("/v1 ~.-_") | st.characters() | _AWKWARD, max_size=6).map("".join))

@@ -72,7 +72,7 @@ def test_embeddings(hub: Hub, fake: FakeUpstream, encoding: str, path: str) -> N
     if encoding == "base64":
         found = [list(struct.unpack("<8f", base64.b64decode(text))) for text in found]
     assert found == [vector("one two", 8), vector("three", 8)]
-    assert told["usage"] == {"prompt_tokens": 3, "total_tokens": 3}
+    assert (told["model"], told["usage"]) == (model, {"prompt_tokens": 3, "total_tokens": 3})
     record = booked(hub, fake, answer.headers["x-request-id"], "embeddings", 3 * IN)
     assert (record["meters"], record["basis"]) == ({"in_text": 3}, "measured")
     assert (record["dialect"], record["stream"]) == ("openai", False)
@@ -405,7 +405,7 @@ def test_completions(hub: Hub, fake: FakeUpstream, channel: str) -> None:
         model=model, prompt=prompt, max_tokens=20
     )
     answer = raw.parse()
-    assert answer.object == "text_completion"
+    assert (answer.object, answer.model) == ("text_completion", model)
     assert answer.choices[0].text == expected_text("a", prompt, 9)
     assert answer.choices[0].finish_reason == "stop"
     assert answer.usage is not None
@@ -436,6 +436,7 @@ def test_streamed_completions(hub: Hub, fake: FakeUpstream, channel: str, told: 
     assert answer.status == 200, answer.body
     chunks = chunks_of(answer)
     assert answer.body.endswith(b"data: [DONE]\n\n")
+    assert {chunk["model"] for chunk in chunks} == {model}
     choices = [choice for chunk in chunks for choice in chunk["choices"]]
     assert "".join(choice["text"] for choice in choices) == expected_text("a", prompt, 16)
     assert choices[-1]["finish_reason"] == "length"
@@ -459,6 +460,7 @@ def test_completions_of_several_prompts(hub: Hub, fake: FakeUpstream) -> None:
     apart = hub.model(fake, rates=TALK, **CHANNELS["chat-only that thinks"])
     answer = hub.post(tenant, body | {"model": apart, "n": 1}, path="/v1/completions")
     assert [choice["index"] for choice in answer.json()["choices"]] == [0, 1], answer.body
+    assert answer.json()["model"] == apart
     asked = fake.totals()["requests"]
     chat = hub.model(fake, rates=TALK, **CHANNELS["anthropic"])
     for over, param in (
@@ -504,7 +506,7 @@ def test_an_echoed_prompt_is_no_output() -> None:
     counted = []
     for echo in (False, True):
         facts = codec.read(json.dumps(asked | {"echo": echo}).encode(), Target())
-        decoder = codec.decoder(facts)
+        decoder = codec.decoder(facts, Target())
         decoder.feed(chunk)
         counted.append(decoder.text_bytes)
     assert counted == [64, 64 - 2 * len('"good morning"')]
