@@ -21,6 +21,7 @@ class Transport(asyncio.Transport):
         self.written: list[bytes] = []
         self.closed = False
         self.ended = asyncio.Event()
+        self.cut = asyncio.Event()
         self.unsent = 0
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
@@ -39,6 +40,7 @@ class Transport(asyncio.Transport):
 
     def abort(self) -> None:
         self.close()
+        self.cut.set()
 
     def get_write_buffer_size(self) -> int:
         return self.unsent
@@ -240,7 +242,7 @@ async def test_a_head_of_just_the_size_is_answered() -> None:
 
 async def test_a_large_body_before_the_next_head_is_no_head() -> None:
     asked = Asked()
-    protocol, transport = connect(asked)
+    protocol, _ = connect(asked)
     post = b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 40000\r\n\r\n" + b"b" * 40_000
     protocol.data_received(post + HEAD)
     protocol.data_received(b"\r\n")
@@ -322,7 +324,7 @@ async def test_who_takes_nothing_is_cut(monkeypatch: pytest.MonkeyPatch, whole: 
 
     protocol, transport = connect(app)
     protocol.data_received(HEAD + b"\r\n")
-    await asyncio.wait_for(transport.ended.wait(), 10)
+    await asyncio.wait_for(transport.cut.wait(), 3)
     protocol.connection_lost(None)
     await finish(protocol)
 
