@@ -1,5 +1,6 @@
-"""Every response carries a request id, the one that its log lines and error pages show; the entrance
-hears of who was let in."""
+"""Every response carries a request id, the one that its log lines and error pages show; and the
+entrance hears of who was let in.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import cast
