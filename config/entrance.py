@@ -241,13 +241,15 @@ def _cookies(value: bytes) -> dict[str, str]:
 
 
 async def _refuse(scope: Scope, send: Send, status: int) -> None:
-    """Say no without Django: no thread, no database."""
+    """Say no without Django: no thread, no database.
+
+    The connection stays: closed in the middle of a body, it would take the answer along. The server
+    reads on without keeping anything, for as long as it waits for a head.
+    """
     headers = [
         (b"cache-control", b"private, no-store"),
         (b"x-content-type-options", b"nosniff"),
         (b"x-request-id", id_text(new_id()).encode()),
-        # The rest of a body is not worth reading.
-        (b"connection", b"close"),
     ]
     if status == 503:
         headers.append((b"retry-after", b"%d" % _RETRY_AFTER_S))

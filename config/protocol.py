@@ -82,6 +82,7 @@ class Protocol(HttpToolsProtocol):
         self._stall_timer: asyncio.TimerHandle | None = None
         self._unsent = 0
         self._looked = 0
+        self._running: Any = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -95,6 +96,11 @@ class Protocol(HttpToolsProtocol):
         self._stop_awaiting()
         if self._stall_timer is not None:
             self._stall_timer.cancel()
+        # Of requests sent ahead, uvicorn tells the last one that the client has gone.
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     # ---- reading
@@ -221,6 +227,7 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         cycle.transport = _HeadJoined(self.loop, cycle)
+        self._running = cycle
         super()._start_asgi_task(cycle, app)
 
 

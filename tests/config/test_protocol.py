@@ -175,6 +175,25 @@ async def test_a_client_that_has_gone_is_not_written_to() -> None:
     assert transport.written == []
 
 
+async def test_the_first_of_two_requests_hears_that_its_client_has_gone() -> None:
+    """P6: it is the one that is answered; the second one would never have been."""
+    asked, heard = [], []
+
+    async def app(scope: Any, receive: Any, send: object) -> None:
+        asked.append(scope["path"])
+        await receive()
+        heard.append((await receive())["type"])
+
+    protocol, transport = connect(app)
+    protocol.data_received(b"GET /1 HTTP/1.1\r\nhost: h\r\n\r\nGET /2 HTTP/1.1\r\nhost: h\r\n\r\n")
+    for _ in range(3):
+        await asyncio.sleep(0)
+    transport.close()
+    protocol.connection_lost(ConnectionResetError())
+    await asyncio.wait_for(finish(protocol), 3)
+    assert (asked, heard) == (["/1"], ["http.disconnect"])
+
+
 # Bounds that hold without nginx -------------------------------------------------------------------
 
 
