@@ -127,7 +127,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         tries.count(limits)
         AuthenticationBackend.unstash_authenticated_user()
         # This backend alone: after it Django's would hash a wrong password once more.
-        user = AuthenticationBackend().authenticate(request, **credentials)
+        user: User | None = AuthenticationBackend().authenticate(request, **credentials)
         # One who is switched off is told so, by allauth, behind the right password.
         user = user or AuthenticationBackend.unstash_authenticated_user()
         if user is not None:

@@ -40,5 +40,5 @@ def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
 def _marked(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     response["x-request-id"] = request.id  # type: ignore[attr-defined]
     if isinstance(request, ASGIRequest) and getattr(request, "actor", None) is not None:
-        request.scope[KNOWN] = True
+        cast(dict[str, object], request.scope)[KNOWN] = True
     return response

@@ -7,6 +7,8 @@ What one connection may take, and for how long:
     between two requests            uvicorn's --timeout-keep-alive
     neither head nor body           32 KiB in a row: a header, a trailer, the size of a chunk
     requests sent ahead             8
+    what follows an answer that     one read in 0.1 s, for as long as a head may take: closed in the
+    did not wait for its request    middle, it would take the answer along
     an answer that nobody reads     30 s without a byte taken, in a stream as behind its end
 
 All connections together are as many as files may be opened for; the one that has said nothing for
@@ -34,6 +36,7 @@ _FILES_ASIDE: Final = 128
 _HEAD_S = 10.0
 _STALL_S = 30.0
 _LOOKS: Final = 6
+_DROP_EVERY_S: Final = 0.1
 _TOLD: Final = {
     400: "The request is not valid HTTP/1.1.",
     408: "The head of the request did not come within 10 seconds.",
@@ -83,6 +86,7 @@ class Protocol(HttpToolsProtocol):
         self._unsent = 0
         self._looked = 0
         self._running: Any = None
+        self._request_open = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -115,8 +119,21 @@ class Protocol(HttpToolsProtocol):
         self._open_bytes = 0 if self._got_on else self._open_bytes + len(data)
         if self._open_bytes > _HEAD_BYTES_MAX:
             self._refuse(431)
-        elif self.cycle is None or self.cycle.response_complete:
+        elif not self._answering:
             self._await_head()
+            if self._request_open:
+                self.flow.pause_reading()
+                self.loop.call_later(_DROP_EVERY_S, self._read_on)
+
+    @property
+    def _answering(self) -> bool:
+        """Whether an answer is awaited, or under way."""
+        cycle: Any = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def on_headers_complete(self) -> None:
         self._got_on = True
@@ -128,6 +145,7 @@ class Protocol(HttpToolsProtocol):
         ):
             self._status = 431
             raise _Refused
+        self._request_open = True
         super().on_headers_complete()
         # The application has its own list: what comes behind the body is a trailer, for nobody.
         self.headers = []
@@ -138,6 +156,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._got_on = True
+        self._request_open = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -156,7 +175,7 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, status: int) -> None:
         # Within an answer that is under way another one would be read as a part of it.
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._answering:
             text = _TOLD[status].encode()
             head = STATUS_LINE[status] + b"content-type: text/plain; charset=utf-8\r\n"
             if status == 503:
@@ -217,7 +236,7 @@ class Protocol(HttpToolsProtocol):
         if not unsent:
             return
         # Where more may be written at any time, less than was there says nothing.
-        stands = self.flow.write_paused or self.cycle is None or self.cycle.response_complete
+        stands = self.flow.write_paused or not self._answering
         self._looked = self._looked + 1 if stands and unsent >= self._unsent else 0
         self._unsent = unsent
         if self._looked >= _LOOKS:

@@ -182,11 +182,18 @@ async def send_much(
         writer.write(b"x")
         return await _begun(reader)
     piece = b"x" * 65536 if n % 3 == 0 else b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    pouring = asyncio.create_task(_pour(writer, piece))
+    try:
+        return await _begun(reader)
+    finally:
+        pouring.cancel()
+
+
+async def _pour(writer: asyncio.StreamWriter, piece: bytes) -> None:
     with suppress(ConnectionError):
         for _ in range(512):
             writer.write(piece)
             await writer.drain()
-    return await _begun(reader)
 
 
 async def send_head(

@@ -22,6 +22,8 @@ class Transport(asyncio.Transport):
         self.closed = False
         self.ended = asyncio.Event()
         self.cut = asyncio.Event()
+        self.paused: list[bool] = []
+        self.resumed = asyncio.Event()
         self.unsent = 0
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
@@ -46,10 +48,11 @@ class Transport(asyncio.Transport):
         return self.unsent
 
     def pause_reading(self) -> None:
-        """Nothing comes but what a test feeds."""
+        self.paused.append(True)
 
     def resume_reading(self) -> None:
-        """As above."""
+        self.paused.append(False)
+        self.resumed.set()
 
 
 def connect(app: App, state: ServerState | None = None) -> tuple[Protocol, Transport]:
@@ -346,6 +349,28 @@ async def test_who_takes_nothing_is_cut(monkeypatch: pytest.MonkeyPatch, whole: 
     await asyncio.wait_for(transport.cut.wait(), 3)
     protocol.connection_lost(None)
     await finish(protocol)
+
+
+async def test_what_follows_an_answer_is_read_slowly_and_kept_nowhere() -> None:
+    """A body that was refused by its length: read at full speed it would take all pages' time."""
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        await start(send, (b"content-length", b"2"))
+        await body(send, b"no")
+
+    protocol, transport = connect(app)
+    protocol.data_received(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 70000\r\n\r\n")
+    await finish(protocol)
+    assert transport.paused == []
+    protocol.data_received(b"x" * 60_000)
+    assert transport.paused == [True]
+    assert protocol._head_timer is not None
+    await asyncio.wait_for(transport.resumed.wait(), 10)
+    protocol.data_received(b"x" * 10_000 + HEAD + b"\r\n")
+    await finish(protocol)
+    assert transport.paused == [True, False]
+    assert b"".join(transport.written).count(b"HTTP/1.1 200 ") == 2
+    assert len(protocol.cycle.body) == 0
 
 
 async def test_who_takes_a_little_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
