@@ -7,8 +7,8 @@ What one connection may take, and for how long:
     between two requests            uvicorn's --timeout-keep-alive
     neither head nor body           32 KiB in a row: a header, a trailer, the size of a chunk
     requests sent ahead             8
-    what follows an answer that     one read in 0.1 s, for as long as a head may take: closed in the
-    did not wait for its request    middle, it would take the answer along
+    what follows an answer that     256 KiB, then one read in 0.1 s, for as long as a head may take:
+    did not wait for its request    closed in the middle, it would take the answer along
     an answer that nobody reads     30 s without a byte taken, in a stream as behind its end
 
 All connections together are as many as files may be opened for; the one that has said nothing for
@@ -36,6 +36,7 @@ _FILES_ASIDE: Final = 128
 _HEAD_S = 10.0
 _STALL_S = 30.0
 _LOOKS: Final = 6
+_DROPPED_BYTES_FREE: Final = 256 * 1024
 _DROP_EVERY_S: Final = 0.1
 _TOLD: Final = {
     400: "The request is not valid HTTP/1.1.",
@@ -87,6 +88,7 @@ class Protocol(HttpToolsProtocol):
         self._looked = 0
         self._running: Any = None
         self._request_open = False
+        self._dropped = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -121,7 +123,8 @@ class Protocol(HttpToolsProtocol):
             self._refuse(431)
         elif not self._answering:
             self._await_head()
-            if self._request_open:
+            self._dropped += len(data)
+            if self._request_open and self._dropped > _DROPPED_BYTES_FREE:
                 self.flow.pause_reading()
                 self.loop.call_later(_DROP_EVERY_S, self._read_on)
 
@@ -146,6 +149,7 @@ class Protocol(HttpToolsProtocol):
             self._status = 431
             raise _Refused
         self._request_open = True
+        self._dropped = 0
         super().on_headers_complete()
         # The application has its own list: what comes behind the body is a trailer, for nobody.
         self.headers = []

@@ -359,10 +359,11 @@ async def test_what_follows_an_answer_is_read_slowly_and_kept_nowhere() -> None:
         await body(send, b"no")
 
     protocol, transport = connect(app)
-    protocol.data_received(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 70000\r\n\r\n")
+    protocol.data_received(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 310000\r\n\r\n")
     await finish(protocol)
+    protocol.data_received(b"x" * 200_000)
     assert transport.paused == []
-    protocol.data_received(b"x" * 60_000)
+    protocol.data_received(b"x" * 100_000)
     assert transport.paused == [True]
     assert protocol._head_timer is not None
     await asyncio.wait_for(transport.resumed.wait(), 10)
