@@ -266,8 +266,7 @@ def crowd(door: Door, deed: Deed, size: int) -> Seen:
             writer.transport.abort()
 
     async def all_of_them() -> None:
-        nonlocal loop
-        loop, door.looked = asyncio.get_running_loop(), asyncio.Event()
+        door.looked = asyncio.Event()
         watcher.start()
         seen.told.update(await asyncio.gather(*map(one, range(size))))
         await door.looked.wait()
@@ -277,9 +276,10 @@ def crowd(door: Door, deed: Deed, size: int) -> Seen:
     clear = Path(f"/proc/{door.hub.process.pid}/clear_refs")  # type: ignore[union-attr]
     clear.write_text("5")  # VmHWM counts from here on
     watcher = threading.Thread(target=look)
-    loop: asyncio.AbstractEventLoop
     began = time.monotonic()
-    asyncio.run(all_of_them())
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        runner.run(all_of_them())
     seen.seconds = time.monotonic() - began
     gone.set()
     watcher.join()
