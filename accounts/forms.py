@@ -6,10 +6,13 @@ from typing import Any
 
 from allauth.account import forms as allauth
 from django import forms
+from django.http import HttpRequest
 from django.utils.translation import gettext, gettext_lazy
 
+from accounts import tries
 from accounts.models import KeyKind
 from accounts.rules.limits import ENDPOINTS, LIMIT_MAX, LimitInvalid, check_limits
+from accounts.rules.tries import limits_of_letters
 from lib import clock
 
 _PATTERNS_MAX = 100
@@ -210,6 +213,10 @@ class SignupForm(_Ours, allauth.SignupForm):  # type: ignore[misc]
 
 class ResetPasswordForm(_Ours, allauth.ResetPasswordForm):  # type: ignore[misc]
     """Asking for a link that sets a new password."""
+
+    def save(self, request: HttpRequest, **kwargs: Any) -> Any:
+        tries.count(limits_of_letters(self.cleaned_data["email"]))
+        return super().save(request, **kwargs)
 
 
 class ResetPasswordKeyForm(_Ours, allauth.ResetPasswordKeyForm):  # type: ignore[misc]

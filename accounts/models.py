@@ -216,6 +216,34 @@ class SignInLink(models.Model):
         return f"for {self.user_id} until {self.expires_at}"
 
 
+class TryWindow(models.Model):
+    """How often somebody tried to get in since a window of time began; `subject` is a digest of
+    who or what is counted."""
+
+    subject = models.BinaryField(max_length=32, primary_key=True)
+    tries = models.PositiveIntegerField()
+    ends_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.tries} until {self.ends_at}"
+
+
+class SignInNetwork(models.Model):
+    """From where a person has signed in: an address, of IPv6 its /64."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="sign_in_networks")
+    network = models.CharField(max_length=43)
+    last_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "network"], name="sign_in_network_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} from {self.network}"
+
+
 class AuditEvent(models.Model):
     """Who changed what, written in the transaction of the change. Append-only by trigger."""
 
