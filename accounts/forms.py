@@ -11,6 +11,7 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts.models import KeyKind
 from accounts.rules.limits import ENDPOINTS, LIMIT_MAX, LimitInvalid, check_limits
 from lib import clock
+from lib.whole_numbers import WholeNumberField
 
 _PATTERNS_MAX = 100
 _PATTERN_LENGTH = 200
@@ -22,8 +23,8 @@ _NO_SUCH = {
 }
 
 
-def _count(label: Any, hint: Any) -> forms.IntegerField:
-    return forms.IntegerField(
+def _count(label: Any, hint: Any) -> WholeNumberField:
+    return WholeNumberField(
         label=label,
         required=False,
         min_value=1,
