@@ -24,15 +24,15 @@ def _holds_int(annotation: Any) -> bool:
     return annotation is int
 
 
-def _models(model: Any, seen: set[Any]) -> Iterator[type[BaseModel]]:
+def models_in(model: Any, seen: set[Any]) -> Iterator[type[BaseModel]]:
     """A model and all that its fields name."""
     if isinstance(model, type) and issubclass(model, BaseModel) and model not in seen:
         seen.add(model)
         yield model
         for field in model.model_fields.values():
-            yield from _models(field.annotation, seen)
+            yield from models_in(field.annotation, seen)
     for part in get_args(model):
-        yield from _models(part, seen)
+        yield from models_in(part, seen)
 
 
 def whole_fields(source: str) -> dict[str, FieldInfo]:
@@ -40,7 +40,7 @@ def whole_fields(source: str) -> dict[str, FieldInfo]:
     for _, operation in operations():
         for outer in operation.models:
             if outer.__ninja_param_source__ == source:
-                for model in _models(outer, set()):
+                for model in models_in(outer, set()):
                     for name, field in model.model_fields.items():
                         if _holds_int(field.annotation):
                             found[f"{model.__name__}.{name}"] = field
@@ -50,7 +50,7 @@ def whole_fields(source: str) -> dict[str, FieldInfo]:
 BODIES, QUERIES = whole_fields("body"), whole_fields("query")
 
 
-def _forms() -> Iterator[type[forms.Form]]:
+def forms_of_the_product() -> Iterator[type[forms.Form]]:
     for room in ROOMS:
         for module in pkgutil.iter_modules(importlib.import_module(room).__path__, f"{room}."):
             if module.name.endswith("forms"):
@@ -64,7 +64,7 @@ def _forms() -> Iterator[type[forms.Form]]:
 
 FIELDS = {
     f"{form.__name__}.{name}": field
-    for form in _forms()
+    for form in forms_of_the_product()
     for name, field in form.base_fields.items()
     if isinstance(field, forms.IntegerField)
 }
