@@ -14,6 +14,7 @@ from accounts.models import KeyKind
 from accounts.rules.limits import ENDPOINTS, LIMIT_MAX, LimitInvalid, check_limits
 from accounts.rules.tries import limits_of_letters
 from lib import clock
+from lib.whole_numbers import WholeNumberField
 
 _PATTERNS_MAX = 100
 _PATTERN_LENGTH = 200
@@ -25,8 +26,8 @@ _NO_SUCH = {
 }
 
 
-def _count(label: Any, hint: Any) -> forms.IntegerField:
-    return forms.IntegerField(
+def _count(label: Any, hint: Any) -> WholeNumberField:
+    return WholeNumberField(
         label=label,
         required=False,
         min_value=1,

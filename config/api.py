@@ -33,6 +33,7 @@ from gateway.previews import PreviewRefused
 from gateway.price_api import router as price_router
 from lib.pagination import BadCursor
 from lib.refusal import Refused
+from lib.strict_json import strict_json
 from notify.api import router as notify_router
 from playground.api import router as playground_router
 from usage.api import router as usage_router
@@ -48,22 +49,9 @@ class StrictParser(Parser):
     zero byte in a text, which the database has not."""
 
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
-        parsed = json.loads(
-            request.body, object_pairs_hook=_without_doubles, parse_constant=_no_constant
-        )
+        parsed = strict_json(request.body)
         _check(parsed, _DEPTH_MAX)
         return cast(dict[str, Any], parsed)
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    read = dict(pairs)
-    if len(read) != len(pairs):
-        raise ValueError("a key is there twice")
-    return read
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _check(value: Any, left: int) -> None:

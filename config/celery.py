@@ -3,13 +3,13 @@
 import os
 from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
 from django.conf import settings
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from config.schedule import SCHEDULE
+from config.schedule import beat_schedule
 
 # The host is a word only: where the queue is, its connection string says.
 _EMBEDDED = "pgmq://embedded"
@@ -42,7 +42,19 @@ def _transport_options(broker_url: str) -> dict[str, Any]:
 
 _broker_url = settings.BROKER_URL or _EMBEDDED
 
-app = Celery("weir")
+
+class RecordedTask(Task):  # type: ignore[misc]
+    """A task of ours; the runs of those that are periodic are recorded."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # Models can be imported only now that Django stands.
+        from config.jobs import recorded
+
+        with recorded(self.name):
+            return super().__call__(*args, **kwargs)
+
+
+app = Celery("weir", task_cls=RecordedTask)
 app.conf.update(
     broker_url=_broker_url,
     broker_transport_options=_transport_options(_broker_url),
@@ -57,7 +69,7 @@ app.conf.update(
     worker_enable_remote_control=False,
     worker_send_task_events=False,
     worker_hijack_root_logger=False,
-    beat_schedule=SCHEDULE,
+    beat_schedule=beat_schedule(),
     # The schedule is idempotent per slot, so that beat needs no memory between starts.
     beat_scheduler="celery.beat:Scheduler",
 )

@@ -32,6 +32,7 @@ from gateway.models import PricePreview
 from gateway.previews import cancel_preview, start_preview
 from lib import pagination
 from lib.ids import id_text
+from lib.whole_numbers import Whole
 
 router = Router(tags=["Operators"])
 
@@ -44,7 +45,7 @@ class TierIn(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    input_over: int = Field(ge=0, le=10**12, description="Holds strictly above so many tokens.")
+    input_over: Whole = Field(ge=0, le=10**12, description="Holds strictly above so many tokens.")
     mode: Literal["whole", "marginal"] = "whole"
     meters: Rates = Field(min_length=1, description=_RATES)
 

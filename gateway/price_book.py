@@ -23,7 +23,6 @@ from gateway.rate_words import (
     unit_word,
 )
 from gateway.served import price_of
-from lib.csv_file import plain_cell
 
 _MAIN: Final = ("in_text", "in_cache_read", "out_text")
 
@@ -148,8 +147,8 @@ def table_of(book: PriceBook) -> Iterator[tuple[object, ...]]:
         one = entry.price
         for shown in entry.rates:
             yield (
-                plain_cell(entry.model),
-                plain_cell(one.key.service_tier),
+                entry.model,
+                one.key.service_tier,
                 one.key.hours,
                 shown.meter,
                 unit_word(shown.meter),

@@ -122,6 +122,9 @@ def _write(user: User | None, fact: Fact) -> Outcome:
         send_mail(subject, text, None, [user.email])
     except (smtplib.SMTPException, OSError) as error:
         return Outcome(None, f"The mail server refused: {type(error).__name__}.")
+    except ValueError:
+        # As a header it would be two, or none.
+        return Outcome(None, "No letter can be sent to this address.", final=True)
     return Outcome(None, "")
 
 

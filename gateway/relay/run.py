@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from billing.rules.pricing import PPM
-from gateway.codecs.body import read_body
+from gateway.codecs.body import check_nested_names, read_body
 from gateway.codecs.errors import KINDS, ErrorKind, RequestFault, message_of
 from gateway.providers.models import Capabilities, capabilities_of, is_listed
 from gateway.providers.suffixes import AskedModel, has_ending, read_asked
@@ -179,6 +179,7 @@ class Run:
         counter = COUNTERS[asked.codec.name]
         try:
             facts = counter.read(raw, asked.target)
+            check_nested_names(raw)
             model = self._plain_model(facts.model).name
             routes = call.snapshot.routes_of(model)
             candidates = plan(model, routes, seed=random.getrandbits(64))
@@ -195,6 +196,7 @@ class Run:
         codec, _, target, _, plain = self._call.asked
         try:
             facts: Facts = codec.read(raw, target) if plain is None else plain.read(raw, target)
+            check_nested_names(raw)
         except RequestFault as fault:
             # The order of the contract: whether the model exists comes before its other fields.
             if fault.param not in (None, "model"):

@@ -308,3 +308,13 @@ def test_who_reaches_webhooks(people: cast.Cast, name: str, read: int, written: 
     assert answer.status_code == written
     of_alice = api.get(f"/api/v1/webhooks/{id_text(alices.id)}/deliveries").status_code
     assert of_alice == {"alice": 200, "bob": 403, "charlie": 404}[name]
+
+
+def test_a_letter_that_can_have_no_address_is_given_up(people: cast.Cast) -> None:
+    """Else it would be tried again every thirty seconds, for good."""
+    people.alice.email = "a\n@example.org"
+    people.alice.save()
+    happen(people, "balance.low", available="1.00", threshold="2.00", currency="USD")
+    tell()
+    delivery = Delivery.objects.get(user=people.alice)
+    assert (delivery.state, len(delivery.tries)) == ("dead", 1)

@@ -311,3 +311,33 @@ def test_name_longer_than_any_catalogues_is_unknown_even_to_a_pattern(
     assert hub.post(tenant, ask("long-" + "x" * 195)).status == 200
     answer = hub.post(tenant, ask("long-" + "x" * 196))
     check(answer, 404, "invalid_request_error", "model_not_found")
+
+
+USER = b'{"role":"user","content":[{"type":"text","text":"Hello."}],"role":"user"}'
+PART = b'{"contents":[{"role":"user","parts":[{"text":"Hello.","text":"Hello."}]}]}'
+TWICE = {
+    "/v1/chat/completions": b'{"model":"%s","messages":[' + USER + b"]}",
+    "/v1/completions": b'{"model":"%s","prompt":"a","stream_options":{"x":1,"x":1}}',
+    "/v1/responses": b'{"model":"%s","input":['
+    + USER.replace(b'"text",', b'"input_text",')
+    + b"]}",
+    "/v1/messages": b'{"model":"%s","max_tokens":9,"messages":[' + USER + b"]}",
+    "/v1/messages/count_tokens": b'{"model":"%s","messages":[' + USER + b"]}",
+    "/v1/embeddings": b'{"model":"%s","input":"a","extra":{"x":1,"x":1}}',
+    "/v1/moderations": b'{"model":"%s","input":"a","extra":{"x":1,"x":1}}',
+    "/v1/rerank": b'{"model":"%s","query":"a","documents":["b"],"extra":{"x":1,"x":1}}',
+    "/v1beta/models/%s:generateContent": PART,
+    "/v1beta/models/%s:countTokens": PART,
+}
+
+
+@pytest.mark.parametrize("path", TWICE)
+def test_a_name_that_stands_twice_inside_is_refused(
+    hub: Hub, fake: FakeUpstream, path: str
+) -> None:
+    """Else what is billed and what is asked for could be two readings of one body."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    body = TWICE[path].replace(b"%s", model.encode())
+    answer = hub.post(tenant, body, path=path.replace("%s", model))
+    assert answer.status == 400, answer.body
+    assert b"stands twice in one object" in answer.body
