@@ -292,7 +292,7 @@ class Run:
         """How the request goes to a candidate. Raises RequestFault when it cannot."""
         snapshot = self._call.snapshot
         channel = snapshot.channels[candidate.channel_id]
-        return await asking.way(channel, candidate, snapshot.egress)
+        return await asking.way(channel, candidate, snapshot.egress_users)
 
     async def _admit(
         self,
