@@ -189,6 +189,11 @@ def epoch_statement() -> Statement:
     return _EPOCH, {}
 
 
+def secret_check_statement() -> Statement:
+    """One row: what tells the secrets of this database from others, as hex; none may be there."""
+    return "SELECT (SELECT encode(sealed, 'hex') FROM accounts_secretcheck WHERE id = 1)", {}
+
+
 def missing_statement(migrations: Sequence[tuple[str, str]]) -> Statement:
     """One row: how many of these migrations the database lacks."""
     return _MISSING, {
