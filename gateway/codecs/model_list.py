@@ -109,10 +109,7 @@ def encode_one(row: ModelRow, form: ListForm) -> bytes:
         return anthropic.write_model(_anthropic(row))
     if form == "gemini":
         return gemini.render_one(_gemini(row))
-    told = _openai(row)
-    if row.parameters:
-        told["supported_parameters"] = row.parameters
-    return msgspec.json.encode(told)
+    return msgspec.json.encode(_openai(row))
 
 
 def _read_size(query: Mapping[str, str], name: str, low: int, high: int) -> int | None:
@@ -138,6 +135,7 @@ def _openai(row: ModelRow) -> dict[str, Any]:
         "max_output_tokens": row.output_max,
         "modalities": row.modalities or None,
         "pricing": row.pricing or None,
+        "supported_parameters": row.parameters or None,
         "shutdown_date": row.shutdown_date,
     }
     return {name: value for name, value in told.items() if value is not None}
