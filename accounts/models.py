@@ -266,6 +266,19 @@ class AuditEvent(models.Model):
         return f"{self.action} {self.object_type} {self.object_id}"
 
 
+class SecretCheck(models.Model):
+    """One row by which a process tells whether it has the secrets of this database."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    sealed = models.BinaryField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_secret_check")]
+
+    def __str__(self) -> str:
+        return "secrets"
+
+
 class Epoch(models.Model):
     """One row that counts changes of what the relay holds in memory."""
 

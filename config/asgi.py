@@ -21,6 +21,7 @@ from config.sweeping import sweep_for_ever
 from gateway.relay.asgi import Receive, Relay, Scope, Send
 from gateway.relay.config import RelayConfig
 from lib import env
+from lib.vault import WrongSecret
 
 _GARBAGE_THRESHOLD = 20_000
 
@@ -28,6 +29,7 @@ pages = Entrance(get_asgi_application())
 
 
 def _relay() -> Relay:
+    env.needed("SECRET_KEY", settings.SECRET_KEY_GIVEN)
     return Relay(
         RelayConfig(
             dsn=env.needed("DATABASE_URL", settings.DATABASE_URL),
@@ -74,7 +76,11 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 async def _live(receive: Receive, send: Send) -> None:
     await receive()
     open_files()
-    await relay.start()
+    try:
+        await relay.start()
+    except WrongSecret as error:
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        return
     # What is loaded now lives as long as the process. Without this every full collection looks at
     # all of Django again, in the middle of somebody's stream.
     gc.collect()

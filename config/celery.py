@@ -1,15 +1,23 @@
 """The Celery app. Its broker is a doorbell: tasks carry ids only and may run twice or late."""
 
+import logging
 import os
+import sys
 from typing import Any
 
 from celery import Celery, Task
+from celery.signals import beat_init, worker_init
 from django.conf import settings
+from django.db import DatabaseError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from config.schedule import beat_schedule
+from lib.env import ConfigurationError
+from lib.vault import VaultError
+
+log = logging.getLogger(__name__)
 
 # The host is a word only: where the queue is, its connection string says.
 _EMBEDDED = "pgmq://embedded"
@@ -74,3 +82,20 @@ app.conf.update(
     beat_scheduler="celery.beat:Scheduler",
 )
 app.autodiscover_tasks()
+
+
+def _check_secrets(**_: Any) -> None:
+    # Models can be imported only now that Django stands.
+    from config.secret_check import check_secrets
+
+    try:
+        check_secrets()
+    except (ConfigurationError, VaultError) as error:
+        # Celery goes on after any exception of a signal but this.
+        sys.exit(str(error))
+    except DatabaseError as error:
+        log.warning("the secrets are not compared, the database is away: %s", error)
+
+
+worker_init.connect(_check_secrets)
+beat_init.connect(_check_secrets)

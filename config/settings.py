@@ -30,7 +30,8 @@ CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
 
 # Commands that touch no secret (makemigrations, compilemessages) run without an installation.
 _throw_away = secrets.token_urlsafe(50)
-SECRET_KEY = env.kept("SECRET_KEY", _SECRETS) or _throw_away
+SECRET_KEY_GIVEN = env.kept("SECRET_KEY", _SECRETS)
+SECRET_KEY = SECRET_KEY_GIVEN or _throw_away
 WEIR_KEK = env.kept("WEIR_KEK", _SECRETS)
 WEIR_KEY_PEPPER = env.kept("WEIR_KEY_PEPPER", _SECRETS)
 

@@ -355,10 +355,12 @@ class Hub:
         )
 
     def settings(self, *, unpriced_models: str = "reject") -> None:
-        """The installation's settings; loopback is always permitted, for the fakes are there."""
+        """The installation's settings. Channels may reach 127.0.0.1, for the fakes are there, and
+        users may name 127.0.0.9."""
         self.connection.execute(
-            "INSERT INTO gateway_installationsetting (id, egress_allow, unpriced_models) "
-            "VALUES (1, '{127.0.0.1/32}', %(unpriced)s) "
+            "INSERT INTO gateway_installationsetting "
+            "(id, egress_allow, egress_allow_users, unpriced_models) "
+            "VALUES (1, '{127.0.0.1/32}', '{127.0.0.9/32}', %(unpriced)s) "
             "ON CONFLICT (id) DO UPDATE SET unpriced_models = %(unpriced)s",
             {"unpriced": unpriced_models},
         )

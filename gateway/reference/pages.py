@@ -836,12 +836,12 @@ _MODELS: Final = Page(
         Field(
             "anthropic-version",
             "header",
-            _("Sent with x-api-key, the list comes in Anthropic's form."),
+            _("With it the list comes in Anthropic's form, whatever carries the key."),
         ),
         Field(
-            "limit, after_id, before_id, pageSize, pageToken",
+            "limit, after, after_id, before_id, pageSize, pageToken",
             "query",
-            _("Pages, in the forms that have them."),
+            _("Pages, by the words of each form; OpenAI's has all of it without them."),
         ),
     ),
     None,
@@ -851,7 +851,9 @@ _MODELS: Final = Page(
     {
       "id": "gpt-4o-mini", "object": "model", "created": 1766000000, "owned_by": "openai",
       "context_length": 128000, "max_output_tokens": 16000, "modalities": ["text", "image"],
-      "pricing": {"in_text": "0.15", "out_text": "0.6"}
+      "pricing": {"in_text": "0.15", "out_text": "0.6"},
+      "supported_parameters": ["max_tokens", "temperature", "tools"],
+      "shutdown_date": "2027-01-14"
     }
   ]
 }""",

@@ -25,6 +25,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from billing.rules.money import format_usd
+from gateway.codecs import task_errors
 from gateway.codecs.amount import read_amount
 from gateway.codecs.errors import KINDS, RequestFault, message_of, quote_value
 from gateway.codecs.labels import NO_LABELS, read_labels
@@ -45,7 +46,14 @@ from gateway.relay.config import RelayConfig
 from gateway.relay.database import DatabaseAway, DatabaseRefused
 from gateway.relay.deadline import Deadline
 from gateway.relay.dialects import CODECS, Target
-from gateway.relay.endpoints import Endpoint, claimed, dialect_of, find_endpoint, target_of
+from gateway.relay.endpoints import (
+    Endpoint,
+    claimed,
+    dialect_of,
+    family_of,
+    find_endpoint,
+    target_of,
+)
 from gateway.relay.health import Told
 from gateway.relay.lifespan import Lifespan
 from gateway.relay.limits import limit_headers
@@ -250,7 +258,7 @@ class Relay:
             await client.respond(204, _PREFLIGHT, b"")
             return
         if endpoint is None:
-            await client.fault(RequestFault("route_not_found", None, quote_value(path)))
+            await client.unknown(path)
             return
         if method not in endpoint.methods:
             allow = (b"allow", endpoint.allow.encode())
@@ -456,6 +464,16 @@ class _Client:
             Refused(fault.kind, KINDS[fault.kind].status, fault.message, fault.param), *headers
         )
 
+    async def unknown(self, path: str) -> None:
+        """Refuse a path that is no row."""
+        fault = RequestFault("route_not_found", None, quote_value(path))
+        family = family_of(path)
+        if family is None:
+            await self.fault(fault)
+            return
+        body = task_errors.render(family, fault, id_text(self.request_id))
+        await self.respond(404, [(b"content-type", b"application/json")], body)
+
     async def overloaded(self) -> None:
         await self.refuse(Refused("overloaded", 503, message_of("overloaded"), retry_after_ms=1000))
 
@@ -465,7 +483,7 @@ class _Client:
         if self.begun:
             await self.write(codec.frame(kind, message, request_id, target), last=True)
             return
-        waits = refused.status in (429, 503)
+        waits = refused.waits and refused.status in (429, 503)
         wait_ms = max(1, refused.retry_after_ms or 1000) if waits else None
         body = codec.render(
             kind,

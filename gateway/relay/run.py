@@ -128,7 +128,11 @@ class Run:
             outcome = self._note(KINDS[fault.kind].status, fault.kind, fault.message, window_id)
             refused = Refused(fault.kind, outcome.status, fault.message, fault.param)
             if isinstance(fault, LimitReached):
-                refused = refused._replace(retry_after_ms=fault.wait_ms, headroom=fault.headroom)
+                refused = refused._replace(
+                    retry_after_ms=fault.wait_ms,
+                    headroom=fault.headroom,
+                    waits=fault.wait_ms is not None,
+                )
             await self._call.refuse(refused)
             return outcome
         except ChannelsOut as error:
@@ -303,7 +307,7 @@ class Run:
         """How the request goes to a candidate. Raises RequestFault when it cannot."""
         snapshot = self._call.snapshot
         channel = snapshot.channels[candidate.channel_id]
-        return await asking.way(channel, candidate, snapshot.egress)
+        return await asking.way(channel, candidate, snapshot.egress_users)
 
     async def _admit(
         self,

@@ -28,7 +28,7 @@ from gateway.codecs.chat import (
     ReasoningSettings,
     Upstream,
 )
-from gateway.codecs.errors import RequestFault
+from gateway.codecs.errors import RequestFault, quote_value
 from gateway.codecs.sealed import calls_without, give_back, read_collected
 from gateway.codecs.turns import replace_urls
 from gateway.providers.models import (
@@ -40,7 +40,13 @@ from gateway.providers.models import (
     unread,
 )
 from gateway.providers.overrides import Overrides, overridden, switched_off
-from gateway.providers.provider import BadModelName, Operation, Provider, chat_operation
+from gateway.providers.provider import (
+    BadModelName,
+    NotOffered,
+    Operation,
+    Provider,
+    chat_operation,
+)
 from gateway.providers.suffixes import AskedModel
 from gateway.providers.targets import (
     Needs,
@@ -410,3 +416,6 @@ def _url(channel: Channel, operation: Operation, model: str, asked: str) -> str:
         return channel.address.url(operation, model)
     except BadModelName:
         raise RequestFault("model_not_found", "model", "", model=asked) from None
+    except NotOffered:
+        told = f"model {quote_value(asked)} does not chat: its provider does not offer it"
+        raise RequestFault("unsupported_capability", "model", told) from None

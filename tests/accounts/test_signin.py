@@ -59,6 +59,12 @@ def test_sign_up_can_be_closed(db: None, client: Client, settings: Any) -> None:
     assert "Sign-up is closed" in client.get("/signup").content.decode()
 
 
+def test_sign_up_promises_what_there_is(db: None, client: Client) -> None:
+    page = client.get("/signup").content.decode()
+    assert "You get an organisation of your own." in page
+    assert "nvite" not in page
+
+
 def test_a_weak_password_is_refused(db: None, client: Client) -> None:
     response = sign_up(client, password1="password12")
     assert response.status_code == 200

@@ -132,8 +132,7 @@ def test_no_private_address_is_ever_reached(
     happen(people)
     tell()
     delivery = Delivery.objects.get()
-    assert delivery.state == "dead"
-    assert delivery.tries[0]["error"] == "The address is not public."
+    assert delivery.tries[0]["error"] == "No public https address answers there, on port 443."
     assert server.got == []
 
 
@@ -146,6 +145,17 @@ def test_addresses_that_are_never_sent_to(people: cast.Cast, url: str) -> None:
     actor = cast.actor(people.alice, people.acme)
     with pytest.raises(endpoints.WebhookRefused):
         endpoints.create_endpoint(actor, people.acme, url)
+
+
+@pytest.mark.parametrize("url", ["http://example.com", "https://example.com:8443/"])
+def test_another_port_is_for_networks_that_the_operator_lists(
+    people: cast.Cast, settings: LazySettings, url: str
+) -> None:
+    settings.WEBHOOK_EGRESS_ALLOW = []
+    actor = cast.actor(people.alice, people.acme)
+    with pytest.raises(endpoints.WebhookRefused):
+        endpoints.create_endpoint(actor, people.acme, url)
+    endpoints.create_endpoint(actor, people.acme, "https://example.com:443/")
 
 
 def test_a_redirect_is_a_failure(people: cast.Cast, server: Receiver) -> None:

@@ -21,15 +21,16 @@ def load(name: str) -> Any:
     return json.loads((FOLDER / name).read_text())
 
 
+# Jina's models rank and embed: what goes out to them is the client's own body.
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", [name for name in PROVIDERS if name != "jina"])
 def test_what_goes_out(name: str, case: str) -> None:
     golden = load(f"{name}/{case}.json")
     assert outgoing(PROVIDERS[name], case, **golden["model"]) == golden["request"]
 
 
 def test_every_folder_has_a_provider() -> None:
-    assert {folder.name for folder in FOLDER.iterdir()} == set(PROVIDERS)
+    assert {folder.name for folder in FOLDER.iterdir()} == set(PROVIDERS) - {"jina"}
 
 
 # Requests that providers are known to get: operation, path and headers of every one, and the body

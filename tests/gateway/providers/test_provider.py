@@ -100,6 +100,13 @@ def test_bad_base_url(base_url: str) -> None:
         ("doubao", "https://h", "embeddings", "https://h/api/v3/embeddings"),
         ("qwen", "https://h", "models", "https://h/compatible-mode/v1/models"),
         ("openrouter", "", "messages", "https://openrouter.ai/api/v1/messages"),
+        ("cohere", "", "rerank", "https://api.cohere.ai/v2/rerank"),
+        ("cohere", "", "embeddings", "https://api.cohere.ai/compatibility/v1/embeddings"),
+        ("cohere", "https://a.example/compatibility/v1", "rerank", "https://a.example/v2/rerank"),
+        ("cohere", "https://api.cohere.com/v2", "rerank", "https://api.cohere.com/v2/rerank"),
+        ("cohere", "https://proxy.example/c", "rerank", "https://proxy.example/c/v2/rerank"),
+        ("jina", "", "rerank", "https://api.jina.ai/v1/rerank"),
+        ("jina", "", "embeddings", "https://api.jina.ai/v1/embeddings"),
         ("ollama", "", "responses", "http://127.0.0.1:11434/v1/responses"),
         ("vllm", "", "rerank", "http://127.0.0.1:8000/v1/rerank"),
         ("azure_openai", AZURE, "chat_completions", f"{AZURE}/openai/v1/chat/completions"),
@@ -283,13 +290,18 @@ def test_registry() -> None:
     assert all(provider.name == name for name, provider in PROVIDERS.items())
     assert set(PROVIDERS) == {
         "openai", "azure_openai", "anthropic", "gemini", "deepseek", "qwen", "xai", "glm", "doubao",
-        "kimi", "openrouter", "ollama", "vllm", "openai_compatible", "openai_metered", "local",
+        "kimi", "cohere", "jina", "openrouter", "ollama", "vllm", "openai_compatible",
+        "openai_metered", "local",
     }  # fmt: skip
     with pytest.raises(UnknownProvider, match="'nope': it must be one of openai, openai_compat"):
         provider_named("nope")
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+# Its models rank and embed.
+CHATTING = [name for name in PROVIDERS if name != "jina"]
+
+
+@pytest.mark.parametrize("name", CHATTING)
 def test_every_dialect_has_its_chat(name: str) -> None:
     provider = PROVIDERS[name]
     assert provider.dialects

@@ -17,6 +17,7 @@ with warnings.catch_warnings():
 from openai import OpenAI
 
 from gateway.relay.dialects import Target
+from gateway.relay.plain_operations import RERANK_JINA
 from gateway.relay.text_codecs import TEXT_CODECS
 from lib.ids import id_text
 from tests.fakes.gemini import vector
@@ -229,6 +230,7 @@ def test_lists_in_three_shapes(hub: Hub, fake: FakeUpstream) -> None:
     assert listed.model_extra["context_length"] == 128_000
     assert "image" in listed.model_extra["modalities"]
     assert client.models.retrieve(known) == listed
+    assert "temperature" in listed.model_extra["supported_parameters"]
 
     spoken = {"x-api-key": tenant.key, "anthropic-version": "2023-06-01"}
     answer = hub.request("GET", "/v1/models", headers=spoken).json()
@@ -359,6 +361,32 @@ def test_rerank(hub: Hub, fake: FakeUpstream, path: str, upstream: str) -> None:
         meters, charge = {"in_text": tokens}, tokens * IN
     assert (record["meters"], record["charge_nano"]) == (meters, charge)
     assert (record["operation"], record["basis"]) == ("rerank", "measured")
+
+
+def test_rerank_of_an_xinference_server_is_told_as_jina_tells_it() -> None:
+    body = {"model": "m", "query": "q", "documents": ["a", "b"], "return_documents": True}
+    facts = RERANK_JINA.read(json.dumps(body).encode(), Target())
+    sending = RERANK_JINA.send(facts, {"rerank": "http://127.0.0.1:9997/v1/rerank"}, "m", "R")
+    told = {"id": "1", "results": [{"index": 1, "relevance_score": 0.9, "document": "b"}],
+            "meta": {"billed_units": None, "tokens": None}}  # fmt: skip
+    got = json.loads(sending.exchange.write(json.dumps(told).encode(), {"in_text": 5}))
+    assert got["results"] == [{"index": 1, "relevance_score": 0.9, "document": {"text": "b"}}]
+    assert got["usage"] == {"prompt_tokens": 5, "total_tokens": 5}
+
+
+def test_a_model_that_only_ranks_refuses_to_chat(hub: Hub, fake: FakeUpstream) -> None:
+    model = hub.model(fake, provider="jina")
+    for path, body in (
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}),
+        ("/v1/messages", {"max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}),
+    ):
+        answer = hub.post(hub.tenant(), {"model": model} | body, path=path)
+        assert answer.status == 400, answer.body
+        assert "does not chat" in answer.json()["error"]["message"]
+    answer = hub.post(
+        hub.tenant(), {"model": model, "query": "a", "documents": ["b"]}, path="/v1/rerank"
+    )
+    assert answer.status == 200, answer.body
 
 
 @pytest.mark.parametrize(
