@@ -51,8 +51,8 @@ _MAX_COST: Final = Field(
     "max_cost",
     "string | number",
     _(
-        "The most in USD that this request may cost, else it is refused with 402. Ours; it is "
-        "not sent on."
+        "The most in USD that this request may cost, else it is refused with 402: a plain decimal "
+        "with at most 9 digits after the point. Ours; it is not sent on."
     ),
 )
 _STREAM: Final = Field("stream", "boolean", _("Answer as server-sent events while it is written."))

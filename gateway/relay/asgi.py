@@ -646,11 +646,7 @@ def _read_body_head(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> _
         elif name == b"idempotency-key":
             found.repeat_key = read_key(value)
         elif name == b"x-weir-max-cost":
-            found.max_cost_nano = read_amount(value.decode("latin-1"))
-            if found.max_cost_nano is None:
-                raise RequestFault(
-                    "invalid_type", "x-weir-max-cost", "x-weir-max-cost must be an amount in USD"
-                )
+            found.max_cost_nano = read_amount(value.decode("latin-1"), "x-weir-max-cost")
         elif name == b"x-weir-include-cost":
             found.tells_cost = value.strip().lower() in (b"true", b"1")
         elif name == b"x-weir-labels":
