@@ -29,6 +29,7 @@ from billing.prices import (
     list_prices,
     remove_price,
     set_price,
+    source_of,
 )
 from billing.rules import pricing
 from billing.rules.catalogue import CatalogueRow
@@ -97,18 +98,19 @@ def propose_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -
             continue
         if row.valid_from <= now:
             wanted[catalogue_key(row)] = row
+    sources = {source, *(source_of(row, source) for row in wanted.values())}
     with transaction.atomic():
         PriceProposal.objects.filter(source__startswith=CATALOGUE, state__in=WAITING).delete()
         ignored = {
             (key_of(row), _canonical(row.rates))
-            for row in PriceProposal.objects.filter(source=source, state=ProposalState.IGNORED)
+            for row in PriceProposal.objects.filter(source__in=sources, state=ProposalState.IGNORED)
         }
         made: list[PriceProposal] = []
         for key, row in wanted.items():
             there = current.get(key)
             if there is not None and _same(there.rates, row.rates):
                 continue
-            made.append(_proposal(key, row.rates, there, source))
+            made.append(_proposal(key, row.rates, there, source_of(row, source)))
         made += [
             _proposal(key, None, there, source)
             for key, there in current.items()
