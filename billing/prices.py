@@ -29,6 +29,10 @@ class PriceRefused(ValueError):
     """The price cannot be so; the text says why."""
 
 
+class PriceStale(PriceRefused):
+    """The version that was named is not the one that would be replaced; the text says which is."""
+
+
 @dataclass(frozen=True, slots=True)
 class ListedPrice:
     """One version as a price list shows it; `rates` in the stored form of rules/pricing.py."""
