@@ -74,7 +74,14 @@ _FREQUENCY: Final = Field(
 _SEED: Final = Field(
     "seed", "integer", _("The same seed gives the same answer as far as the model can.")
 )
-_USER: Final = Field("user", "string", _("An id of your own end user; it is kept on the request."))
+_USER: Final = Field(
+    "user",
+    "string",
+    _(
+        "An id of your own end user, passed on to the provider and not kept here. Group requests "
+        "by x-weir-labels."
+    ),
+)
 _STOP: Final = Field(
     "stop", "string | string[]", _("Texts at which the answer ends."), limits="≤ 4"
 )

@@ -71,6 +71,8 @@ _QUEUED_MAX: Final = 64
 _PARAMETER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _DROPPED_MAX: Final = 1024
 _CORS: Final = (b"access-control-allow-origin", b"*")
+# What a model wrote is never taken for a page, whatever it looks like.
+_NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _EXPOSED: Final = (
     b"access-control-expose-headers",
     b"x-request-id, request-id, x-weir-hold, x-weir-cost, x-weir-output-cap, "
@@ -524,7 +526,7 @@ class _Client:
         self, status: int, headers: Sequence[tuple[bytes, bytes]], length: int | None
     ) -> None:
         request_id = id_text(self.request_id).encode()
-        found = [*headers, (b"x-request-id", request_id), _CORS]
+        found = [*headers, (b"x-request-id", request_id), _CORS, _NOSNIFF]
         if self.asked.codec.names_request and status == 200:
             found.append((b"request-id", request_id))
         if self._replayed:
