@@ -9,7 +9,7 @@ from gateway.reference.guide import Guide, Section
 
 MEMBERS: Final = Guide(
     "message-members",
-    _("Messages and their members"),
+    _("Members of a message"),
     _("What one message of Chat Completions may hold, and what a part of its content may be."),
     (
         Section(
