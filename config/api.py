@@ -25,7 +25,7 @@ from billing.api import router as billing_router
 from billing.codes import TooManyTries
 from billing.idempotency import KeyInUse, KeyInvalid, KeyReused
 from billing.operator_api import router as operator_router
-from billing.prices import PriceRefused
+from billing.prices import PriceRefused, PriceStale
 from billing.processors.processor import ProcessorError
 from config import reference
 from gateway.api import router as gateway_router
@@ -252,6 +252,11 @@ def _range_refused(request: HttpRequest, error: RangeRefused) -> HttpResponse:
 @api.exception_handler(Refused)
 def _refused(request: HttpRequest, error: Refused) -> HttpResponse:
     return error_response(request, 422, error.message, code="invalid_value", param=error.field)
+
+
+@api.exception_handler(PriceStale)
+def _price_stale(request: HttpRequest, error: PriceStale) -> HttpResponse:
+    return error_response(request, 409, str(error), code="conflict", param="replaces")
 
 
 @api.exception_handler(PriceRefused)

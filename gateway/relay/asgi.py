@@ -79,6 +79,8 @@ _QUEUED_MAX: Final = 64
 _PARAMETER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _DROPPED_MAX: Final = 1024
 _CORS: Final = (b"access-control-allow-origin", b"*")
+# What a model wrote is never taken for a page, whatever it looks like.
+_NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _EXPOSED: Final = (
     b"access-control-expose-headers",
     b"x-request-id, request-id, x-weir-hold, x-weir-cost, x-weir-output-cap, "
@@ -542,7 +544,7 @@ class _Client:
         self, status: int, headers: Sequence[tuple[bytes, bytes]], length: int | None
     ) -> None:
         request_id = id_text(self.request_id).encode()
-        found = [*headers, (b"x-request-id", request_id), _CORS]
+        found = [*headers, (b"x-request-id", request_id), _CORS, _NOSNIFF]
         if self.asked.codec.names_request and status == 200:
             found.append((b"request-id", request_id))
         if self._replayed:
@@ -664,11 +666,7 @@ def _read_body_head(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> _
         elif name == b"idempotency-key":
             found.repeat_key = read_key(value)
         elif name == b"x-weir-max-cost":
-            found.max_cost_nano = read_amount(value.decode("latin-1"))
-            if found.max_cost_nano is None:
-                raise RequestFault(
-                    "invalid_type", "x-weir-max-cost", "x-weir-max-cost must be an amount in USD"
-                )
+            found.max_cost_nano = read_amount(value.decode("latin-1"), "x-weir-max-cost")
         elif name == b"x-weir-include-cost":
             found.tells_cost = value.strip().lower() in (b"true", b"1")
         elif name == b"x-weir-labels":

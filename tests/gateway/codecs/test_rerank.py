@@ -111,7 +111,7 @@ def test_search_units(documents: list[str], units: int, units_max: int) -> None:
         (body(documents=[], top_n="1"), "invalid_type", "top_n"),
         (body(top_n=0), "invalid_value", "top_n"),
         (body(return_documents="yes"), "invalid_type", "return_documents"),
-        (body(max_cost="x"), "invalid_type", "max_cost"),
+        (body(max_cost="x"), "invalid_value", "max_cost"),
     ],
 )
 def test_refused(raw: bytes, kind: str, param: str | None) -> None:

@@ -10,6 +10,7 @@ import pytest
 from openai import OpenAI
 
 from accounts.rules import key_format
+from gateway.relay.endpoints import ENDPOINTS
 from lib.ids import parse_id
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask
@@ -24,6 +25,20 @@ def check(answer: Answer, status: int, kind_type: str, code: str | None) -> dict
     assert answer.headers["access-control-allow-origin"] == "*"
     assert parse_id(answer.headers["x-request-id"]) is not None
     return answer.error
+
+
+def test_no_answer_is_taken_for_a_page(hub: Hub, fake: FakeUpstream) -> None:
+    """A browser that opens an answer must not guess from its content what it is: on every path, by
+    every method, refused or served, whole or as a stream."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    for path in (*ENDPOINTS, "/v1/nothing", "/v1/models/x"):
+        for method in ("GET", "POST", "OPTIONS"):
+            answer = hub.request(method, path, tenant, b"{}" if method == "POST" else None)
+            assert answer.headers["x-content-type-options"] == "nosniff", (method, path)
+    for stream in (False, True):
+        answer = hub.post(tenant, ask(model, "#tokens=1", stream=stream))
+        assert answer.status == 200
+        assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize(
