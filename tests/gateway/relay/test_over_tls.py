@@ -15,6 +15,8 @@ from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.gateway.relay import test_fault_table as table
 from tests.gateway.relay import test_matrix as matrix
 from tests.gateway.relay.asking import ask
+from tests.gateway.relay.fault_table import After, Before, Served
+from tests.gateway.relay.speakers import SPEAKERS
 from tests.hub import Hub, running_hub
 
 LOOPS = ("uvloop", "asyncio")
@@ -65,9 +67,9 @@ def _pair(cell: table.Cell) -> object:
 DRAWN = _drawn()
 on_each_loop = pytest.mark.parametrize("loop", LOOPS)
 JUDGES: dict[type, Callable[..., None]] = {
-    table.Before: table.test_before_the_first_content,
-    table.After: table.test_behind_the_first_content,
-    table.Served: table.test_what_the_client_does_not_notice,
+    Before: table.test_before_the_first_content,
+    After: table.test_behind_the_first_content,
+    Served: table.test_what_the_client_does_not_notice,
 }
 CELLS = [
     pytest.param(loop, id, marks=() if DRAWN.get(id) == loop else pytest.mark.slow)
@@ -181,6 +183,6 @@ def test_a_large_answer_is_the_one_that_was_asked_for(
             text = f"#tokens={size} #uncapped #lang=mixed"
             body = ask(model, text, stream=stream, max_tokens=100_000)
             answer = hub.post(hub.tenant(), body)
-            said = table.SPEAKERS["openai"].read(answer)
+            said = SPEAKERS["openai"].read(answer)
             assert len(answer.body) > 256 * 1024
             assert said.text == expected_text("a", text, size, "mixed")
