@@ -356,12 +356,12 @@ class Connection(asyncio.BufferedProtocol):
         if self._fields > _FIELDS_MAX or self._fields_bytes > _FIELDS_BYTES_MAX:
             raise _Unfit("there are too many headers or trailers, or too large ones")
         if state is _HEADERS:
-            # The parser leaves the white space behind a value (RFC 9110, section 5.5).
-            key, text = name.decode("latin-1").lower(), value.decode("latin-1").rstrip(" ")
-            if text.endswith("\t"):
-                if key == "transfer-encoding":
-                    raise _Unfit("the parser does not know a transfer coding with a tab behind it")
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            if value and value[-1] in b" \t":
+                # The parser leaves the white space behind a value (RFC 9110, section 5.5).
                 text = text.rstrip(" \t")
+                if key == "transfer-encoding" and b"\t" in value:
+                    raise _Unfit("the parser does not know a transfer coding with a tab behind it")
             before = self.headers.get(key)
             self.headers[key] = text if before is None else f"{before}, {text}"
 
