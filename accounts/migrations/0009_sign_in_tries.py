@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0007_formersecret")]
+    dependencies = [("accounts", "0008_secret_check")]
 
     operations = [
         migrations.CreateModel(
