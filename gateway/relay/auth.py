@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from accounts.rules import key_format
+from accounts.sql import person_stands
 from billing.rules.budget import Scope
 from billing.rules.patterns import matches
 from gateway.codecs.errors import RequestFault
@@ -38,7 +39,8 @@ class Standing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling. `expires_at` is in Unix seconds; `model_patterns`, `endpoints` and `networks`
+    """Who is calling, by which text (its digest; of the playground there is none). `expires_at` is
+    in Unix seconds; `model_patterns`, `endpoints` and `networks`
     () = every one; `plan_id` is the organisation's plan, if it has one; `retention_hours` is how
     long its answers are kept for later requests, 0 = not at all, which is also so for a key that
     keeps no content; an `operator`'s key is told which channel answered; `include_cost`: its
@@ -70,6 +72,7 @@ class Principal:
     tpm: int | None = None
     guards: int = 0
     budgets: tuple[Standing, ...] = ()
+    digest: bytes = b""
 
     def may_come_from(self, address: str) -> bool:
         """Whether the key may be used from there; what is no address is nowhere."""
@@ -209,7 +212,7 @@ class Authenticator:
         known, asking = self._known, self._asking
         try:
             rows = await self._ask((_BY_DIGEST, {"digest": "\\x" + digest.hex()}))
-            principal = _principal(rows[0]) if rows else None
+            principal = _principal(rows[0], digest) if rows else None
             # After a change meanwhile these are the dictionaries that nobody looks at any more.
             if len(known) >= _REMEMBERED_MAX:
                 known.clear()
@@ -241,7 +244,7 @@ class _Guards(msgspec.Struct):
 _guards = msgspec.json.Decoder(_Guards)
 
 
-def _principal(row: Row) -> Principal:
+def _principal(row: Row, digest: bytes = b"") -> Principal:
     key_id, organisation, team, user, kind, patterns, expires, disabled, plan, hours, guards = row
     found = _guards.decode(guards or "")
     return Principal(
@@ -265,17 +268,20 @@ def _principal(row: Row) -> Principal:
         tpm=found.tpm,
         guards=found.guards,
         budgets=tuple(found.budgets),
+        digest=digest,
     )
 
 
-# A secret that was rotated away opens its key until its own end, which is then the key's.
+# A secret that was rotated away opens its key until its own end, which is then the key's. A key
+# whose person does not stand is as good as disabled (P11).
 # A person's budgets and limits stand over the playground's key whoever uses it; which ones is for
 # the request.
-_COLUMNS = """
+_COLUMNS = f"""
     SELECT key.id, key.organisation_id, key.team_id, key.user_id, key.kind,
            array_to_string(key.model_patterns, E'\\n'),
            extract(epoch FROM least(key.expires_at, former.until)),
-           key.disabled OR key.revoked_at IS NOT NULL,
+           key.disabled OR key.revoked_at IS NOT NULL
+               OR NOT {person_stands("key.user_id", "key.organisation_id")},
            (SELECT plan_id FROM billing_organisationplan plan
             WHERE plan.organisation_id = key.organisation_id),
            CASE WHEN key.log_content THEN owner.retention_hours ELSE 0 END,
@@ -317,7 +323,8 @@ _COLUMNS = """
     LEFT JOIN accounts_membership member
         ON member.organisation_id = key.organisation_id AND member.user_id = key.user_id
     LEFT JOIN accounts_formersecret former
-        ON former.key_id = key.id AND former.digest = %(digest)s::bytea"""
+        ON former.key_id = key.id AND former.digest = %(digest)s::bytea
+"""  # noqa: S608 - only constants are put in
 _BY_DIGEST = f"""{_COLUMNS}
     WHERE key.id = (SELECT id FROM accounts_key WHERE digest = %(digest)s::bytea
                     UNION ALL

@@ -73,7 +73,17 @@ class ChannelsOut(Exception):
 class Run:
     """Answers one call. Every attempt ends in exactly one settlement, on every path."""
 
-    __slots__ = ("_asked", "_attempt", "_budget", "_call", "_facts", "_named", "_price", "_sizing")
+    __slots__ = (
+        "_asked",
+        "_attempt",
+        "_budget",
+        "_call",
+        "_facts",
+        "_named",
+        "_price",
+        "_revoked",
+        "_sizing",
+    )
 
     def __init__(self, call: Call) -> None:
         self._call = call
@@ -83,6 +93,7 @@ class Run:
         self._price: Price | None = None
         self._sizing: Sizing | PlainSizing | None = None
         self._attempt: Attempt | None = None
+        self._revoked = False
         self._budget: RetryBudget | None = None
 
     def leave(self) -> None:
@@ -94,6 +105,12 @@ class Run:
             self._attempt.leave()
         else:
             self._call.deadline.interrupt("left")
+
+    def revoke(self) -> None:
+        """The key has ended: what is being answered ends, and the next attempt is not admitted."""
+        self._revoked = True
+        if self._attempt is not None:
+            self._attempt.revoke()
 
     async def answer(self, raw: bytes) -> Outcome:
         """Answer the request with this body. Raises nothing that a client could cause."""
@@ -448,6 +465,8 @@ class Run:
                 return self._call.plain_outcome(499, "client_closed", CLIENT_CLOSED)
             made.append(candidate)
             self._attempt = attempt
+            if self._revoked:
+                attempt.revoke()
             try:
                 return await attempt.go(fresh=fresh)
             except UpstreamFailed as failure:
