@@ -7,7 +7,7 @@ still valid is decided once more, by the database, in the admission.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_network
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from accounts.rules import key_format
+from accounts.rules.limits import Network, is_address_in
 from accounts.sql import person_stands
 from billing.rules.budget import Scope
 from billing.rules.patterns import matches
@@ -23,7 +24,6 @@ from gateway.codecs.labels import NO_LABELS, Labels
 from gateway.relay.database import Row
 
 Statement = tuple[str, Mapping[str, object]]
-Network = IPv4Network | IPv6Network
 
 # A key that is unknown is remembered too, so that spraying does not become database load.
 _REMEMBERED_MAX = 20_000
@@ -76,15 +76,7 @@ class Principal:
 
     def may_come_from(self, address: str) -> bool:
         """Whether the key may be used from there; what is no address is nowhere."""
-        if not self.networks:
-            return True
-        try:
-            found = ip_address(address)
-        except ValueError:
-            return False
-        if isinstance(found, IPv6Address) and found.ipv4_mapped:
-            found = found.ipv4_mapped
-        return any(found in network for network in self.networks)
+        return not self.networks or is_address_in(address, self.networks)
 
     def may_call(self, operation: str) -> bool:
         """Whether the key may be used for an endpoint, by the name that its records have."""
