@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Router, Schema
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from accounts import access
 from accounts.access import Actor, organisation_of
@@ -14,6 +14,7 @@ from billing.rules.money import format_scaled
 from billing.rules.patterns import matches
 from gateway.price_book import BookEntry, PriceBook, price_book
 from lib import clock
+from lib.instants import Instant
 
 router = Router(tags=["Prices"])
 
@@ -49,7 +50,7 @@ class PriceListOut(Schema):
 class PriceQuery(Schema):
     model_config = ConfigDict(extra="forbid")
 
-    as_of: AwareDatetime | None = Field(None, description="An instant, past or future; now.")
+    as_of: Instant | None = Field(None, description="An instant, past or future; now.")
     model: str | None = Field(None, description="Only the prices of this model.")
 
 
