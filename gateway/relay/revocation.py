@@ -10,7 +10,6 @@ from typing import Protocol
 from uuid import UUID
 
 from accounts.sql import person_stands
-from billing.sql import array
 from gateway.relay.auth import Principal
 from gateway.relay.database import Row, Statement
 from lib.ids import id_array
@@ -66,8 +65,8 @@ def _fallen(callers: Sequence[_Caller]) -> Statement:
     keys, users, digests = zip(*callers, strict=True)
     return _FALLEN, {
         "keys": id_array(keys),
-        "users": array("NULL" if user is None else user for user in users),
-        "digests": array(f'"{digest.hex()}"' for digest in digests),
+        "users": "{" + ",".join("NULL" if one is None else str(one) for one in users) + "}",
+        "digests": "{" + ",".join(f'"{digest.hex()}"' for digest in digests) + "}",
     }
 
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from tests.cast import Cast, make_key
 
 URL = "/api/v1/keys"
 NEAR, FAR = "127.0.0.0/8", "10.0.0.0/8"
-CARRIERS = {
+CARRIERS: dict[str, Callable[[str], dict[str, str]]] = {
     "bearer": lambda text: {"authorization": f"Bearer {text}"},
     "bare": lambda text: {"authorization": text},
     "x-api-key": lambda text: {"x-api-key": text},
@@ -60,7 +60,7 @@ def operations() -> Iterator[tuple[str, str, Operation]]:
 def test_an_address_list_holds_at_every_operation(
     people: Cast, kind: KeyKind, carrier: str
 ) -> None:
-    make = {"kind": kind, "user": people.alice}
+    make: dict[str, Any] = {"kind": kind, "user": people.alice}
     _, near = make_key(people.core, "near", networks=[NEAR], **make)
     _, far = make_key(people.core, "far", networks=[FAR, "2001:db8::/32"], **make)
     assert program(near, carrier).get(URL).status_code == 200
@@ -134,9 +134,10 @@ def test_a_minter_widens_neither_itself_nor_another(people: Cast) -> None:
     free, _ = make_key(people.core, "free", user=people.alice, disabled=False)
     keys.change_key(SYSTEM, free, disabled=True)
     far = in_days(9).isoformat()
-    for target, change in (
+    widened: tuple[tuple[Key, dict[str, Any]], ...] = (
         (key, {"expires_at": far}), (key, {"expires_at": None}), (free, {"disabled": False}),
-    ):  # fmt: skip
+    )  # fmt: skip
+    for target, change in widened:
         url = f"{URL}/{id_text(target.id)}"
         answer = program(text).patch(url, change, "application/json")
         assert (answer.status_code, answer.json()["error"]["param"]) == (422, "expires_at")
@@ -144,7 +145,10 @@ def test_a_minter_widens_neither_itself_nor_another(people: Cast) -> None:
     assert rotated.status_code == 422
     # What takes away is granted, of whatever goes further.
     url = f"{URL}/{id_text(free.id)}"
-    for change in ({"name": "named"}, {"rpm": 3}, {"expires_at": far}, {"networks": [NEAR]}):
+    narrowed: list[dict[str, Any]] = [
+        {"name": "named"}, {"rpm": 3}, {"expires_at": far}, {"networks": [NEAR]},
+    ]  # fmt: skip
+    for change in narrowed:
         assert program(text).patch(url, change, "application/json").status_code == 200, change
     assert program(text).delete(url).status_code == 200
 

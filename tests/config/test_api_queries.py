@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
@@ -12,7 +13,6 @@ from accounts.models import KeyKind
 from config.api import api
 from lib.ids import id_text, new_id
 from tests.cast import Cast, make_key, with_key
-from usage.filters import read_zone
 
 HOSTILE = (
     "", "\x00", "a" * 10_000, "-1", "9" * 30, "1e400", "NaN", "é\u202e\U0001f600'\"\\%_",
@@ -63,7 +63,6 @@ def test_hostile_queries_are_answered(operator: Client, path: str, operation: Op
     # Both ends of a time at once, and in every extreme zone.
     if {"from", "to", "tz"} <= fields.keys():
         for zone in ("Pacific/Kiritimati", "Etc/GMT+12", "Asia/Kathmandu"):
-            assert read_zone(zone)
             for first in HOSTILE:
                 answer = operator.get(place, {"from": first, "to": first, "tz": zone})
                 assert answer.status_code < 500, (first, zone)
@@ -72,8 +71,9 @@ def test_hostile_queries_are_answered(operator: Client, path: str, operation: Op
 @pytest.mark.parametrize(("path", "operation"), GETS)
 def test_hostile_paths_are_answered(operator: Client, path: str, operation: Operation) -> None:
     for value in HOSTILE if "{" in path else ():
-        place = re.sub(r"\{[^}]*\}", lambda _, value=value: value.replace("%", "%25"), path)
-        answer = operator.get(place.replace("\x00", "%00")[:20_000])
+        before, _, rest = path.partition("{")
+        after = rest.partition("}")[2]
+        answer = operator.get(before + quote(value, safe="") + after)
         assert answer.status_code < 500, value[:40]
 
 

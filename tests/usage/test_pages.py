@@ -20,6 +20,7 @@ from tests import cast
 from tests.usage.rows import METERS, NOON, admit, end, happen, price_version, refuse
 from usage import words
 
+NO_HEADERS: dict[str, Any] = {}
 DAY = "range=custom&from=2026-11-18&to=2026-11-18"
 
 
@@ -152,7 +153,7 @@ def test_an_unknown_grouping_is_named_with_those_there_are(
 ) -> None:
     client = cast.signed_in(getattr(people, name))
     for query in ("group_by=team", "group_by=team&range=7d", "metric=team"):
-        for headers in ({}, {"HX-Request": "true"}):
+        for headers in (NO_HEADERS, {"HX-Request": "true"}):
             text = page(client, f"usage?{query}", **headers)
             assert f"{query.partition('&')[0]} (there is: " in text
     assert f"{known})" in page(client, "usage?group_by=team")

@@ -3,7 +3,8 @@
 The table is the relay's own: a row or a carrier that is added is looked at here."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from gateway.relay.endpoints import Endpoint, listed_rows
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
 
-CARRIERS = {
+CARRIERS: dict[str, Callable[[str], dict[str, str]]] = {
     "bearer": lambda key: {"authorization": f"Bearer {key}"},
     "bare": lambda key: {"authorization": key},
     "x-api-key": lambda key: {"x-api-key": key},
@@ -46,7 +47,9 @@ def limited(hub: Hub, limit: str, row: Endpoint | None = None) -> Tenant:
 def ask(hub: Hub, path: str, row: Endpoint, model: str, carrier: str, key: str) -> Answer:
     path = path.replace("{model}", model).replace("{id}", "resp_1")
     path += f"?key={key}" if carrier == "query" else ""
-    said = {"messages": [{"role": "user", "content": "x"}]} if "messages" in path else {}
+    said: dict[str, Any] = (
+        {"messages": [{"role": "user", "content": "x"}]} if "messages" in path else {}
+    )
     said |= {"contents": [{"parts": [{"text": "x"}]}]} if row.dialect == "gemini" else {}
     raw = json.dumps({"model": model, "prompt": "x", "input": "x", **said}).encode()
     return hub.request(
