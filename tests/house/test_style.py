@@ -85,6 +85,7 @@ def test_a_codec_has_floats_only_where_they_are_content() -> None:
     content = {
         "gateway/codecs/members.py",  # a number of a request, and 1.0 where a whole one is due
         "gateway/codecs/raws.py",  # a number of an answer
+        "gateway/codecs/bounds.py",  # the bounds of sampling
         "gateway/codecs/chat.py",  # sampling: temperature, top_p, penalties, bias
         "gateway/codecs/completions/request.py",  # bias
         "gateway/codecs/openai/request_decode.py",  # bias
