@@ -12,6 +12,7 @@ from accounts.models import Key, KeyKind
 from accounts.rules.limits import LIMIT_MAX
 from lib import clock, pagination
 from lib.ids import id_text
+from lib.whole_numbers import Whole
 
 router = Router(tags=["Keys"])
 
@@ -103,11 +104,10 @@ class KeyRotation(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    grace_hours: int = Field(
+    grace_hours: Whole = Field(
         24,
         ge=0,
         le=keys.GRACE_HOURS_MAX,
-        strict=True,
         description="How long the old secret works beside the new one; 0 when it has leaked.",
     )
 

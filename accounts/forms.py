@@ -6,11 +6,15 @@ from typing import Any
 
 from allauth.account import forms as allauth
 from django import forms
+from django.http import HttpRequest
 from django.utils.translation import gettext, gettext_lazy
 
+from accounts import tries
 from accounts.models import KeyKind
 from accounts.rules.limits import ENDPOINTS, LIMIT_MAX, LimitInvalid, check_limits
+from accounts.rules.tries import limits_of_letters
 from lib import clock
+from lib.whole_numbers import WholeNumberField
 
 _PATTERNS_MAX = 100
 _PATTERN_LENGTH = 200
@@ -22,8 +26,8 @@ _NO_SUCH = {
 }
 
 
-def _count(label: Any, hint: Any) -> forms.IntegerField:
-    return forms.IntegerField(
+def _count(label: Any, hint: Any) -> WholeNumberField:
+    return WholeNumberField(
         label=label,
         required=False,
         min_value=1,
@@ -210,6 +214,10 @@ class SignupForm(_Ours, allauth.SignupForm):  # type: ignore[misc]
 
 class ResetPasswordForm(_Ours, allauth.ResetPasswordForm):  # type: ignore[misc]
     """Asking for a link that sets a new password."""
+
+    def save(self, request: HttpRequest, **kwargs: Any) -> Any:
+        tries.count(limits_of_letters(self.cleaned_data["email"]))
+        return super().save(request, **kwargs)
 
 
 class ResetPasswordKeyForm(_Ours, allauth.ResetPasswordKeyForm):  # type: ignore[misc]

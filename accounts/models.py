@@ -216,6 +216,34 @@ class SignInLink(models.Model):
         return f"for {self.user_id} until {self.expires_at}"
 
 
+class TryWindow(models.Model):
+    """How often somebody tried to get in since a window of time began; `subject` is a digest of
+    who or what is counted."""
+
+    subject = models.BinaryField(max_length=32, primary_key=True)
+    tries = models.PositiveIntegerField()
+    ends_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.tries} until {self.ends_at}"
+
+
+class SignInNetwork(models.Model):
+    """From where a person has signed in: an address, of IPv6 its /64."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="sign_in_networks")
+    network = models.CharField(max_length=43)
+    last_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "network"], name="sign_in_network_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} from {self.network}"
+
+
 class AuditEvent(models.Model):
     """Who changed what, written in the transaction of the change. Append-only by trigger."""
 
@@ -236,6 +264,19 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.object_type} {self.object_id}"
+
+
+class SecretCheck(models.Model):
+    """One row by which a process tells whether it has the secrets of this database."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    sealed = models.BinaryField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_secret_check")]
+
+    def __str__(self) -> str:
+        return "secrets"
 
 
 class Epoch(models.Model):

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.auth_backends import AuthenticationBackend
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -14,10 +15,12 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext
 
-from accounts import audit, organisations
+from accounts import audit, organisations, tries
 from accounts.access import SYSTEM, Actor
 from accounts.appearance import recall_appearance
+from accounts.hashing import let_go
 from accounts.models import SignInLink, User
+from accounts.rules.tries import limits_of_failures, network_of
 from lib import clock
 
 _LINK_BYTES = 32
@@ -61,13 +64,35 @@ def use_sign_in_link(text: str) -> User | None:
         used = SignInLink.objects.filter(digest=link.digest, used_at=None)
         if not used.update(used_at=clock.now()):
             return None
-        audit.record(
-            Actor(link.user, None, None, None, link.user.operator),
-            None,
-            "sign_in_link.used",
-            link.user,
-        )
+        audit.record(_oneself(link.user), None, "sign_in_link.used", link.user)
     return link.user
+
+
+class PasswordChanged(Exception):
+    """The password is not any more what it was when the request began."""
+
+
+def replace_password(user: User, password: str) -> None:
+    """Give the person another password. Raises PasswordChanged when somebody was faster.
+
+    One conditional UPDATE decides: of ten uses of one reset link, one sets its password.
+    """
+    before = user.password
+    user.set_password(password)
+    with transaction.atomic():
+        found = User.objects.filter(pk=user.pk, password=before)
+        if not found.update(password=user.password):
+            raise PasswordChanged
+        audit.record(_oneself(user), None, "password.changed", user)
+
+
+def network_of_request(request: HttpRequest) -> str:
+    # The server has put in what a trusted proxy says; anybody else's word for it is not heard.
+    return network_of(request.META.get("REMOTE_ADDR", ""))
+
+
+def _oneself(user: User) -> Actor:
+    return Actor(user, None, None, None, user.operator)
 
 
 def _digest(text: str) -> bytes:
@@ -85,15 +110,32 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
         """Signing up makes the person and an organisation with one team, all or nothing."""
+        # Hashes the password: no transaction waits for that.
+        saved: User = super().save_user(request, user, form, commit=False)
         with transaction.atomic():
-            saved: User = super().save_user(request, user, form, commit=False)
             saved.save()
             organisations.create_organisation(
-                _organisation_name(saved),
-                owner=saved,
-                actor=Actor(saved, None, None, None, operator=False),
+                _organisation_name(saved), owner=saved, actor=_oneself(saved)
             )
         return saved
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
+        """Who signs in by address and password, None for both an unknown and a wrong one. Raises
+        TooManyTries, HashingBusy."""
+        email, network = credentials["email"], network_of_request(request)
+        limits = limits_of_failures(email, network, known=tries.is_known(email, network))
+        tries.count(limits)
+        AuthenticationBackend.unstash_authenticated_user()
+        # This backend alone: after it Django's would hash a wrong password once more.
+        user: User | None = AuthenticationBackend().authenticate(request, **credentials)
+        # One who is switched off is told so, by allauth, behind the right password.
+        user = user or AuthenticationBackend.unstash_authenticated_user()
+        if user is not None:
+            tries.give_back(limits)
+        return user
+
+    def set_password(self, user: User, password: str) -> None:
+        replace_password(user, password)
 
     def is_safe_url(self, url: str) -> bool:
         return is_own_path(url)
@@ -103,6 +145,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **kwargs)
+        tries.remember(user, network_of_request(request))
         recall_appearance(response, user)
         return response
 
@@ -124,6 +167,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             "signup_url": settings.PUBLIC_URL + reverse("account_signup"),
             "public_url": settings.PUBLIC_URL,
         }
+        # The mail server may take its time; no connection waits for it.
+        let_go()
         super().send_mail(template_prefix, email, {**context, **urls})
 
     def add_message(self, *args: Any, **kwargs: Any) -> None:

@@ -3,17 +3,28 @@ from django.urls import path, re_path
 
 from accounts import limit_views, views
 from accounts.access import public, signed_in_view
+from accounts.views import ResetPasswordView, SignUpView, slowed
 
 urlpatterns = [
-    path("login", public(allauth.login), name="account_login"),
+    path("login", public(slowed("sign_in")(allauth.login)), name="account_login"),
     path("logout", public(allauth.logout), name="account_logout"),
-    path("signup", public(allauth.signup), name="account_signup"),
+    path("signup", public(slowed("sign_up")(SignUpView.as_view())), name="account_signup"),
     path("inactive", public(allauth.account_inactive), name="account_inactive"),
     path(
-        "password/change", signed_in_view(allauth.password_change), name="account_change_password"
+        "password/change",
+        signed_in_view(slowed("change_password")(allauth.password_change)),
+        name="account_change_password",
     ),
-    path("password/set", signed_in_view(allauth.password_set), name="account_set_password"),
-    path("password/reset", public(allauth.password_reset), name="account_reset_password"),
+    path(
+        "password/set",
+        signed_in_view(slowed("change_password")(allauth.password_set)),
+        name="account_set_password",
+    ),
+    path(
+        "password/reset",
+        public(slowed("ask_reset")(allauth.password_reset)),
+        name="account_reset_password",
+    ),
     path(
         "password/reset/sent",
         public(allauth.password_reset_done),
@@ -27,7 +38,7 @@ urlpatterns = [
     # After the two above: a person's id in base 36, a hyphen, and the text of the reset.
     re_path(
         r"^password/reset/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>[^/]+)$",
-        public(allauth.password_reset_from_key),
+        public(slowed("reset")(ResetPasswordView.as_view())),
         name="account_reset_password_from_key",
     ),
     path(

@@ -1,18 +1,90 @@
-"""Pages of signing in by link, and of keys (W02, W50)."""
+"""Pages of signing in, and of keys (W02, W50)."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, cast
+
+from allauth.account import views as allauth
 from django.contrib import messages
 from django.contrib.auth import login
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from accounts import access, keys, signin
-from accounts.access import Actor, organisation_page, public
+from accounts import access, keys, signin, tries
+from accounts.access import Actor, View, organisation_page, public
 from accounts.appearance import recall_appearance
+from accounts.forms import ResetPasswordKeyForm, SignupForm
+from accounts.hashing import HashingBusy
+from accounts.models import User
+from accounts.rules.tries import Action, Limit, limits_of_form, limits_of_person
+from accounts.signin import network_of_request
 from lib.htmx import go_to, render_dialog
 from lib.ids import id_text
+
+_BUSY_S = 5
+
+
+def slowed(action: Action) -> Callable[[View], View]:
+    """Let a form that hashes a password, or sends a letter, be sent so often and not more."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def slow(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+            try:
+                if request.method == "POST":
+                    tries.count(_limits(action, request))
+                return cast(HttpResponseBase, view(request, **kwargs))
+            except tries.TooManyTries as refused:
+                return _not_now(request, 429, refused.wait_s)
+            except HashingBusy:
+                return _not_now(request, 503, _BUSY_S)
+            except signin.PasswordChanged:
+                # What the page says now: the link is used, or who changed it signs in again.
+                return redirect(request.path)
+
+        return slow
+
+    return decorate
+
+
+def _limits(action: Action, request: HttpRequest) -> tuple[Limit, ...]:
+    limits = limits_of_form(action, network_of_request(request))
+    if isinstance(request.user, User):
+        limits += limits_of_person(request.user.pk)
+    return limits
+
+
+def _not_now(request: HttpRequest, status: int, wait_s: int) -> HttpResponse:
+    context = {"seconds": wait_s, "minutes": -(-wait_s // 60)}
+    response = render(request, f"{status}.html", context, status=status)
+    response["Retry-After"] = str(wait_s)
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+class SignUpView(allauth.SignupView):  # type: ignore[misc]
+    """The page on which somebody makes an account."""
+
+    def form_valid(self, form: SignupForm) -> HttpResponseBase:
+        try:
+            return cast(HttpResponseBase, super().form_valid(form))
+        except IntegrityError:
+            # Somebody took the address since the form was looked at: a second look finds it taken.
+            return cast(HttpResponseBase, allauth.signup(self.request))
+
+
+class ResetPasswordView(allauth.PasswordResetFromKeyView):  # type: ignore[misc]
+    """The new password, by a link of a letter."""
+
+    def form_valid(self, form: ResetPasswordKeyForm) -> HttpResponseBase:
+        response: HttpResponseBase = super().form_valid(form)
+        # Whoever reads the person's mail has shown as much as by signing in.
+        tries.remember(self.reset_user, network_of_request(self.request))
+        return response
 
 
 @public
@@ -27,6 +99,7 @@ def sign_in_link(request: HttpRequest, text: str) -> HttpResponseBase:
     if user is None:
         return _link_page(request)
     login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+    tries.remember(user, network_of_request(request))
     response = redirect("root")
     recall_appearance(response, user)
     return response

@@ -12,6 +12,7 @@ from billing.models import CreditKind
 from billing.rules.money import MoneyInvalid, MoneyTooLarge, parse_typed_usd, parse_usd
 from lib import clock
 from lib.ids import id_text, new_id
+from lib.whole_numbers import WholeNumberField
 
 _PLAIN = {"autocomplete": "off"}
 
@@ -139,7 +140,7 @@ class CreditForm(OnceForm):
             (CreditKind.PROMO, gettext_lazy("Promotional credit")),
         ],
     )
-    days = forms.IntegerField(
+    days = WholeNumberField(
         label=gettext_lazy("Expires after days"),
         required=False,
         min_value=1,
@@ -172,14 +173,14 @@ class BatchForm(OnceForm):
         label=gettext_lazy("Name"), max_length=120, widget=forms.TextInput(attrs=_PLAIN)
     )
     value = MoneyField(label=gettext_lazy("Value of each code in USD"))
-    count = forms.IntegerField(
+    count = WholeNumberField(
         label=gettext_lazy("Codes"),
         min_value=1,
         max_value=CODES_MAX,
         initial=10,
         widget=forms.NumberInput(attrs=_PLAIN),
     )
-    max_uses = forms.IntegerField(
+    max_uses = WholeNumberField(
         label=gettext_lazy("Uses of each code"),
         min_value=1,
         max_value=1_000_000,
@@ -187,14 +188,14 @@ class BatchForm(OnceForm):
         help_text=gettext_lazy("By different organisations."),
         widget=forms.NumberInput(attrs=_PLAIN),
     )
-    days = forms.IntegerField(
+    days = WholeNumberField(
         label=gettext_lazy("Codes expire after days"),
         required=False,
         min_value=1,
         max_value=3650,
         widget=forms.NumberInput(attrs=_PLAIN),
     )
-    credit_days = forms.IntegerField(
+    credit_days = WholeNumberField(
         label=gettext_lazy("Credit expires after days"),
         required=False,
         min_value=1,

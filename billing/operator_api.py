@@ -24,6 +24,7 @@ from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from lib import clock, pagination
 from lib.csv_file import csv_file
 from lib.ids import id_text
+from lib.whole_numbers import Whole
 
 router = Router(tags=["Operators"])
 
@@ -77,10 +78,10 @@ class BatchIn(Schema):
 
     name: str = Field(min_length=1, max_length=120)
     value: str = Field(max_length=40, description="What each code gives, as exact decimal.")
-    count: int = Field(ge=1, le=codes.CODES_MAX)
-    max_uses: int = Field(1, ge=1, le=1_000_000, description="By different organisations.")
+    count: Whole = Field(ge=1, le=codes.CODES_MAX)
+    max_uses: Whole = Field(1, ge=1, le=1_000_000, description="By different organisations.")
     expires_at: AwareDatetime | None = Field(None, description="Until when codes are taken.")
-    credit_days: int | None = Field(None, ge=1, le=3650, description="How long the credit lives.")
+    credit_days: Whole | None = Field(None, ge=1, le=3650, description="How long the credit lives.")
 
 
 class BatchOut(Schema):

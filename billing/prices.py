@@ -29,6 +29,10 @@ class PriceRefused(ValueError):
     """The price cannot be so; the text says why."""
 
 
+class PriceStale(PriceRefused):
+    """The version that was named is not the one that would be replaced; the text says which is."""
+
+
 @dataclass(frozen=True, slots=True)
 class ListedPrice:
     """One version as a price list shows it; `rates` in the stored form of rules/pricing.py."""
@@ -216,7 +220,7 @@ def load_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -> i
                     valid_from=row.valid_from,
                     valid_to=row.valid_to,
                     rates=row.rates,
-                    source=source,
+                    source=source_of(row, source),
                 )
                 for row in wanted
             ]
@@ -227,6 +231,11 @@ def load_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -> i
             )
             bump_epoch()
     return len(versions)
+
+
+def source_of(row: CatalogueRow, catalogue: str) -> str:
+    """The source of a version that is made of a row: the catalogue, or where else it stands."""
+    return f"{CATALOGUE} + {row.source}" if row.source else catalogue
 
 
 def catalogue_loaded() -> bool:

@@ -22,6 +22,7 @@ from billing.prices import (
     CATALOGUE,
     ListedPrice,
     PriceRefused,
+    PriceStale,
     catalogue_key,
     check_key,
     end_price,
@@ -29,6 +30,7 @@ from billing.prices import (
     list_prices,
     remove_price,
     set_price,
+    source_of,
 )
 from billing.rules import pricing
 from billing.rules.catalogue import CatalogueRow
@@ -97,18 +99,19 @@ def propose_catalogue(actor: Actor, rows: Iterable[CatalogueRow], source: str) -
             continue
         if row.valid_from <= now:
             wanted[catalogue_key(row)] = row
+    sources = {source, *(source_of(row, source) for row in wanted.values())}
     with transaction.atomic():
         PriceProposal.objects.filter(source__startswith=CATALOGUE, state__in=WAITING).delete()
         ignored = {
             (key_of(row), _canonical(row.rates))
-            for row in PriceProposal.objects.filter(source=source, state=ProposalState.IGNORED)
+            for row in PriceProposal.objects.filter(source__in=sources, state=ProposalState.IGNORED)
         }
         made: list[PriceProposal] = []
         for key, row in wanted.items():
             there = current.get(key)
             if there is not None and _same(there.rates, row.rates):
                 continue
-            made.append(_proposal(key, row.rates, there, source))
+            made.append(_proposal(key, row.rates, there, source_of(row, source)))
         made += [
             _proposal(key, None, there, source)
             for key, there in current.items()
@@ -135,11 +138,12 @@ def draft_price(
     *,
     valid_from: dt.datetime | None,
     note: str = "",
+    replaces: int | None = None,
 ) -> PriceProposal:
     """Write a draft of a new version; others of the same price may stand beside it.
 
     `valid_from` None = from the acceptance on. PriceRefused for what cannot be charged, and for a
-    beginning in the past.
+    beginning in the past; PriceStale when the version `replaces` is not the one that it is for.
     """
     check_key(key)
     _refuse_past(key, valid_from, clock.now())
@@ -151,19 +155,25 @@ def draft_price(
         there = _in_force(list_prices([key.model], kind=key.kind), valid_from or clock.now())
         draft = _proposal(key, dict(rates), there.get(key), DRAFT)
         draft.valid_from, draft.note, draft.made_by = valid_from, note, actor.user
+        _refuse_stale(draft, replaces, clock.now())
         draft.save()
         audit.record(actor, None, "price.drafted", draft, **key._asdict(), rates=dict(rates))
     return draft
 
 
 def accept(
-    actor: Actor, proposal_ids: Sequence[UUID], *, replacing: Collection[int] = ()
+    actor: Actor,
+    proposal_ids: Sequence[UUID],
+    *,
+    replacing: Collection[int] = (),
+    replaces: int | None = None,
 ) -> list[PriceProposal]:
     """Make versions of proposals, all or none; those that still wait for a second person.
 
     A version that is planned for later stays, and the new one ends where it begins; one that is
-    planned for the same moment gives way only if its id is among `replacing`. PriceRefused when one
-    of the proposals cannot be, or is decided already.
+    planned for the same moment gives way only if its id is among `replacing`, or is `replaces`.
+    PriceRefused when one of the proposals cannot be, or is decided already; PriceStale when one
+    would take the place of another version than `replaces`.
     """
     now = clock.now()
     waiting: list[PriceProposal] = []
@@ -173,7 +183,9 @@ def accept(
             if row.state not in WAITING:
                 raise PriceRefused(f"The proposal for {row.model} is decided already.")
             _refuse_past(key_of(row), row.valid_from, now)
-            _refuse_unseen(row, replacing)
+            _refuse_stale(row, replaces, now)
+            if replaces is None:
+                _refuse_unseen(row, replacing)
             _look_again(row, now)
             if needs_two(row) and not _second_of(actor, row):
                 _wait_for_second(actor, row)
@@ -374,6 +386,22 @@ def _refuse_past(key: PriceKey, valid_from: dt.datetime | None, now: dt.datetime
             )
             % {"model": key.model, "at": _moment(valid_from)}
         )
+
+
+def _refuse_stale(row: PriceProposal, replaces: int | None, now: dt.datetime) -> None:
+    if replaces is None:
+        return
+    planned = planned_at(row)
+    at = max(row.valid_from or now, now)
+    there = _in_force(list_prices([row.model], kind=row.kind), at).get(key_of(row))
+    found = planned.id if planned else there.version_id if there else None
+    if found == replaces:
+        return
+    instead = f"it would replace #{found}" if found else "there is no version that it replaces"
+    raise PriceStale(
+        f"The price of {row.model} is not version #{replaces} at that time: {instead}. Read "
+        "price-versions again, and name that one or none."
+    )
 
 
 def _refuse_unseen(row: PriceProposal, replacing: Collection[int]) -> None:

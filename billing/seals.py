@@ -5,6 +5,9 @@ A seal covers all rows of a span of time, from the end of the seal before it. It
 over that seal's code and its own span, number of rows and digest, under a key that is not in the
 database. They are made beside the traffic: a span is sealed once no transaction runs that could
 still write into it.
+
+The digest is over the rows as JSON in UTF-8. Seals of the first form, which their code tells, have
+each backslash of it halved; they cover no row in which one stands for anything but itself.
 """
 
 import datetime as dt
@@ -21,6 +24,12 @@ _BEGINNING: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 # A quiet installation is sealed as well, so that an end that was cut off is missed.
 _QUIET: Final = dt.timedelta(hours=1)
 _FRESH: Final = dt.timedelta(hours=3)
+# A transaction may hold a span open for a while; rows that stay unsealed longer prove nothing.
+_UNSEALED: Final = dt.timedelta(minutes=10)
+# What stands before all else that is signed: of new seals, and of the first that were made.
+_FORM: Final = b"2|"
+_FIRST_FORM: Final = b""
+_FORMS: Final = (_FORM, _FIRST_FORM)
 
 
 class Cursor(Protocol):
@@ -39,6 +48,10 @@ class Broken(NamedTuple):
     problem: str
 
 
+class SealsBehind(Exception):
+    """Rows stay unsealed: an edit of them would not be found."""
+
+
 def seal_key(kek: str) -> bytes:
     """The key of the codes, from the installation's key encryption key."""
     return hmac.digest(kek.encode(), b"weir seals", "sha256")
@@ -47,14 +60,30 @@ def seal_key(kek: str) -> bytes:
 def seal_all(key: bytes, until: dt.datetime | None = None) -> int:
     """Seal what can be sealed by now, or by `until`; how many seals were made.
 
-    One process works, others find it done.
+    One process works, others find it done. Raises SealsBehind when rows stay unsealed
+    nevertheless.
     """
     made = 0
     for kind in SealKind.values:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(8113072026)")
             made += _seal(cursor, kind, key, until)
+    with connection.cursor() as cursor:
+        behind = unsealed(cursor) if until is None else []
+    if behind:
+        raise SealsBehind("; ".join(f"{one.kind}: {one.problem}" for one in behind))
     return made
+
+
+def unsealed(cursor: Cursor) -> list[Broken]:
+    """The kinds with rows that should have been sealed by now and are not."""
+    found: list[Broken] = []
+    for kind in SealKind.values:
+        cursor.execute(_OLDEST_UNSEALED[kind], {"within": _UNSEALED})
+        ((oldest,),) = cursor.fetchall()
+        if oldest is not None:
+            found.append(Broken(kind, 0, f"rows since {oldest.isoformat()} are not sealed"))
+    return found
 
 
 def broken_seals(cursor: Cursor, key: bytes) -> list[Broken]:
@@ -66,21 +95,22 @@ def broken_seals(cursor: Cursor, key: bytes) -> list[Broken]:
         for id, from_at, to_at, rows, digest, stored in cursor.fetchall():
             if from_at != until:
                 found.append(Broken(kind, id, f"begins at {from_at}, expected {until}"))
-            counted, again = _digest(cursor, kind, from_at, to_at)
+            told = (code, kind, from_at, to_at, rows, bytes(digest))
+            form = next((form for form in _FORMS if _holds(stored, _code(key, form, *told))), None)
+            counted, again = _digest(cursor, kind, from_at, to_at, _FORM if form is None else form)
             if (counted, again) != (rows, bytes(digest)):
                 span = f"{from_at.isoformat()} to {to_at.isoformat()}"
                 found.append(
                     Broken(kind, id, f"{counted} rows of {span} are not the {rows} sealed")
                 )
-            code = _code(key, code, kind, from_at, to_at, rows, bytes(digest))
-            if not hmac.compare_digest(code, bytes(stored)):
+            if form is None:
                 found.append(Broken(kind, id, "its code is not ours"))
             code, until = bytes(stored), to_at
         cursor.execute("SELECT now()")
         ((now,),) = cursor.fetchall()
         if until != _BEGINNING and now - until > _FRESH:
             found.append(Broken(kind, 0, f"nothing is sealed since {until.isoformat()}"))
-    return found
+    return found + unsealed(cursor)
 
 
 def _seal(cursor: Cursor, kind: str, key: bytes, until: dt.datetime | None) -> int:
@@ -91,11 +121,11 @@ def _seal(cursor: Cursor, kind: str, key: bytes, until: dt.datetime | None) -> i
     to_at = to_at if until is None else min(to_at, until)
     if to_at <= from_at:
         return 0
-    rows, digest = _digest(cursor, kind, from_at, to_at)
+    rows, digest = _digest(cursor, kind, from_at, to_at, _FORM)
     if not rows and last is not None and now - last.to_at < _QUIET:
         return 0
     before = bytes(last.code) if last is not None else b""
-    code = _code(key, before, kind, from_at, to_at, rows, digest)
+    code = _code(key, _FORM, before, kind, from_at, to_at, rows, digest)
     Seal.objects.create(
         kind=kind, from_at=from_at, to_at=to_at, rows=rows, digest=digest, code=code
     )
@@ -103,16 +133,22 @@ def _seal(cursor: Cursor, kind: str, key: bytes, until: dt.datetime | None) -> i
 
 
 def _digest(
-    cursor: Cursor, kind: str, from_at: dt.datetime, to_at: dt.datetime
+    cursor: Cursor, kind: str, from_at: dt.datetime, to_at: dt.datetime, form: bytes
 ) -> tuple[int, bytes]:
     """How many rows a span has, and the digest over all that stands in them."""
-    cursor.execute(_DIGESTS[kind], {"from": from_at, "to": to_at})
+    text = _DIGEST[form].format(joined=_JOINED.format(lines=_LINES[kind]))
+    cursor.execute(text, {"from": from_at, "to": to_at})
     ((rows, digest),) = cursor.fetchall()
     return rows, bytes(digest)
 
 
+def _holds(stored: bytes, code: bytes) -> bool:
+    return hmac.compare_digest(code, bytes(stored))
+
+
 def _code(
     key: bytes,
+    form: bytes,
     before: bytes,
     kind: str,
     from_at: dt.datetime,
@@ -121,7 +157,7 @@ def _code(
     digest: bytes,
 ) -> bytes:
     span = "|".join([kind, *(at.astimezone(dt.UTC).isoformat() for at in (from_at, to_at))])
-    text = before + span.encode() + b"|%d|" % rows + digest
+    text = form + before + span.encode() + b"|%d|" % rows + digest
     return hmac.new(key, text, hashlib.sha256).digest()
 
 
@@ -134,27 +170,47 @@ _SEALS: Final = """
     SELECT id, from_at, to_at, rows, digest, code FROM billing_seal
     WHERE kind = %(kind)s ORDER BY id"""
 
-_DIGESTS: Final[Mapping[str, str]] = {
+_OLDEST_UNSEALED: Final[Mapping[str, str]] = {
     "ledger": """
-        SELECT count(*), sha256(coalesce(string_agg(line, E'\\n' ORDER BY at, id), '')::bytea)
-        FROM (
-            SELECT posting.created_at AS at, posting.id, jsonb_build_array(
-                posting.id, posting.idempotency_id, posting.kind, posting.organisation_id,
-                posting.cause, posting.actor, extract(epoch FROM posting.created_at),
-                (SELECT jsonb_agg(jsonb_build_array(e.id, e.account_id, e.amount_nano)
-                                  ORDER BY e.id)
-                 FROM billing_ledgerentry e WHERE e.posting_id = posting.id))::text AS line
-            FROM billing_posting posting
-            WHERE posting.created_at >= %(from)s AND posting.created_at < %(to)s
-        ) lines""",
+        SELECT min(created_at) FROM billing_posting
+        WHERE created_at < now() - %(within)s AND created_at >= coalesce(
+            (SELECT max(to_at) FROM billing_seal WHERE kind = 'ledger'), '-infinity')""",
     "trail": """
-        SELECT count(*), sha256(coalesce(string_agg(line, E'\\n' ORDER BY at, id), '')::bytea)
-        FROM (
-            SELECT event.at, event.id, jsonb_build_array(
-                event.id, extract(epoch FROM event.at), event.actor_user_id, event.actor_key,
-                event.organisation_id, event.action, event.object_type, event.object_id,
-                event.detail)::text AS line
-            FROM accounts_auditevent event
-            WHERE event.at >= %(from)s AND event.at < %(to)s
-        ) lines""",
+        SELECT min(at) FROM accounts_auditevent
+        WHERE at < now() - %(within)s AND at >= coalesce(
+            (SELECT max(to_at) FROM billing_seal WHERE kind = 'trail'), '-infinity')""",
+}
+
+_DIGEST: Final[Mapping[bytes, str]] = {
+    # Text as it is: a cast to bytea would read its backslashes, and end at most of them.
+    _FORM: """
+        SELECT rows, sha256(convert_to(text, 'UTF8')) FROM ({joined}) joined""",
+    # A backslash alone stands for something else, which this form did not know.
+    _FIRST_FORM: r"""
+        SELECT rows, CASE WHEN position('\' IN replace(text, '\\', '')) > 0 THEN ''
+                     ELSE sha256(convert_to(replace(text, '\\', '\'), 'UTF8')) END
+        FROM ({joined}) joined""",
+}
+
+_JOINED: Final = r"""
+    SELECT count(*) AS rows, coalesce(string_agg(line, E'\n' ORDER BY at, id), '') AS text
+    FROM ({lines}) lines"""
+
+_LINES: Final[Mapping[str, str]] = {
+    "ledger": """
+        SELECT posting.created_at AS at, posting.id, jsonb_build_array(
+            posting.id, posting.idempotency_id, posting.kind, posting.organisation_id,
+            posting.cause, posting.actor, extract(epoch FROM posting.created_at),
+            (SELECT jsonb_agg(jsonb_build_array(e.id, e.account_id, e.amount_nano)
+                              ORDER BY e.id)
+             FROM billing_ledgerentry e WHERE e.posting_id = posting.id))::text AS line
+        FROM billing_posting posting
+        WHERE posting.created_at >= %(from)s AND posting.created_at < %(to)s""",
+    "trail": """
+        SELECT event.at, event.id, jsonb_build_array(
+            event.id, extract(epoch FROM event.at), event.actor_user_id, event.actor_key,
+            event.organisation_id, event.action, event.object_type, event.object_id,
+            event.detail)::text AS line
+        FROM accounts_auditevent event
+        WHERE event.at >= %(from)s AND event.at < %(to)s""",
 }

@@ -6,10 +6,11 @@ It comes with the code; nothing is fetched (P24).
 from typing import NamedTuple
 
 from accounts.access import Actor
-from billing.models import PriceProposal, PriceVersion
+from billing.models import Price, PriceProposal, PriceVersion
 from billing.prices import CATALOGUE, catalogue_loaded, load_catalogue
 from billing.proposals import Proposed, propose_catalogue
 from billing.rules.catalogue import convert_catalogue
+from billing.rules.own_prices import own_models, with_own_prices
 
 
 class Brought(NamedTuple):
@@ -34,13 +35,21 @@ def bring_shipped(actor: Actor, *, again: bool = False) -> Brought:
 
     source = f"{CATALOGUE} {genai_prices.__version__}"
     if not catalogue_loaded():
-        rows = convert_catalogue(data.providers).rows
+        rows = with_own_prices(convert_catalogue(data.providers).rows)
         return Brought(source, load_catalogue(actor, rows, source), NOTHING)
-    known = (
+    if _is_known(source) and not again:
+        return Brought(source, 0, NOTHING)
+    rows = with_own_prices(convert_catalogue(data.providers).rows)
+    return Brought(source, 0, propose_catalogue(actor, rows, source))
+
+
+def _is_known(source: str) -> bool:
+    """Whether this catalogue was compared, and each price of our own with it."""
+    priced = Price.objects.filter(model__in=own_models()).values_list("model", flat=True)
+    proposed = PriceProposal.objects.filter(model__in=own_models()).values_list("model", flat=True)
+    if not own_models() <= {*priced, *proposed}:
+        return False
+    return (
         PriceVersion.objects.filter(source=source).exists()
         or PriceProposal.objects.filter(source=source).exists()
     )
-    if known and not again:
-        return Brought(source, 0, NOTHING)
-    rows = convert_catalogue(data.providers).rows
-    return Brought(source, 0, propose_catalogue(actor, rows, source))

@@ -27,7 +27,7 @@ from billing.rules.money import format_usd
 from billing.topups import TopUpRefused
 from billing.words import line_word
 from lib import clock
-from lib.csv_file import csv_file, plain_cell
+from lib.csv_file import csv_file
 from lib.htmx import go_to, is_htmx, render_part, see_other
 from lib.ids import id_text
 
@@ -72,9 +72,9 @@ def ledger_file(request: HttpRequest, actor: Actor) -> HttpResponse:
             format_usd(line.amount_nano),
             format_usd(line.balance_nano),
             organisation.currency,
-            plain_cell(str((line.cause or {}).get("reason", ""))),
-            plain_cell(_document_of(line)),
-            plain_cell(_by(line)),
+            (line.cause or {}).get("reason", ""),
+            _document_of(line),
+            _by(line),
             id_text(line.id) if line.id else "",
         )
         for line in found.lines

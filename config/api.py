@@ -25,7 +25,7 @@ from billing.api import router as billing_router
 from billing.codes import TooManyTries
 from billing.idempotency import KeyInUse, KeyInvalid, KeyReused
 from billing.operator_api import router as operator_router
-from billing.prices import PriceRefused
+from billing.prices import PriceRefused, PriceStale
 from billing.processors.processor import ProcessorError
 from config import reference
 from gateway.api import router as gateway_router
@@ -33,6 +33,7 @@ from gateway.previews import PreviewRefused
 from gateway.price_api import router as price_router
 from lib.pagination import BadCursor
 from lib.refusal import Refused
+from lib.strict_json import strict_json
 from notify.api import router as notify_router
 from playground.api import router as playground_router
 from usage.api import router as usage_router
@@ -48,22 +49,9 @@ class StrictParser(Parser):
     zero byte in a text, which the database has not."""
 
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
-        parsed = json.loads(
-            request.body, object_pairs_hook=_without_doubles, parse_constant=_no_constant
-        )
+        parsed = strict_json(request.body)
         _check(parsed, _DEPTH_MAX)
         return cast(dict[str, Any], parsed)
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    read = dict(pairs)
-    if len(read) != len(pairs):
-        raise ValueError("a key is there twice")
-    return read
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _check(value: Any, left: int) -> None:
@@ -264,6 +252,11 @@ def _range_refused(request: HttpRequest, error: RangeRefused) -> HttpResponse:
 @api.exception_handler(Refused)
 def _refused(request: HttpRequest, error: Refused) -> HttpResponse:
     return error_response(request, 422, error.message, code="invalid_value", param=error.field)
+
+
+@api.exception_handler(PriceStale)
+def _price_stale(request: HttpRequest, error: PriceStale) -> HttpResponse:
+    return error_response(request, 409, str(error), code="conflict", param="replaces")
 
 
 @api.exception_handler(PriceRefused)

@@ -14,18 +14,22 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 from accounts import sealing
+from config.entrance import Entrance
 from config.health import Health
+from config.protocol import open_files
 from config.sweeping import sweep_for_ever
 from gateway.relay.asgi import Receive, Relay, Scope, Send
 from gateway.relay.config import RelayConfig
 from lib import env
+from lib.vault import WrongSecret
 
 _GARBAGE_THRESHOLD = 20_000
 
-pages = get_asgi_application()
+pages = Entrance(get_asgi_application())
 
 
 def _relay() -> Relay:
+    env.needed("SECRET_KEY", settings.SECRET_KEY_GIVEN)
     return Relay(
         RelayConfig(
             dsn=env.needed("DATABASE_URL", settings.DATABASE_URL),
@@ -64,14 +68,19 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             await health(scope, receive, send)
         else:
             # The playground's views ask the relay of their own process.
-            await pages({**scope, "weir.relay": relay}, receive, send)  # type: ignore[arg-type]
+            await pages({**scope, "weir.relay": relay}, receive, send)
     elif scope["type"] == "lifespan":
         await _live(receive, send)
 
 
 async def _live(receive: Receive, send: Send) -> None:
     await receive()
-    await relay.start()
+    open_files()
+    try:
+        await relay.start()
+    except WrongSecret as error:
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        return
     # What is loaded now lives as long as the process. Without this every full collection looks at
     # all of Django again, in the middle of somebody's stream.
     gc.collect()

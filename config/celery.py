@@ -1,15 +1,23 @@
 """The Celery app. Its broker is a doorbell: tasks carry ids only and may run twice or late."""
 
+import logging
 import os
+import sys
 from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
+from celery.signals import beat_init, worker_init
 from django.conf import settings
+from django.db import DatabaseError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from config.schedule import SCHEDULE
+from config.schedule import beat_schedule
+from lib.env import ConfigurationError
+from lib.vault import VaultError
+
+log = logging.getLogger(__name__)
 
 # The host is a word only: where the queue is, its connection string says.
 _EMBEDDED = "pgmq://embedded"
@@ -42,7 +50,19 @@ def _transport_options(broker_url: str) -> dict[str, Any]:
 
 _broker_url = settings.BROKER_URL or _EMBEDDED
 
-app = Celery("weir")
+
+class RecordedTask(Task):  # type: ignore[misc]
+    """A task of ours; the runs of those that are periodic are recorded."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # Models can be imported only now that Django stands.
+        from config.jobs import recorded
+
+        with recorded(self.name):
+            return super().__call__(*args, **kwargs)
+
+
+app = Celery("weir", task_cls=RecordedTask)
 app.conf.update(
     broker_url=_broker_url,
     broker_transport_options=_transport_options(_broker_url),
@@ -57,8 +77,25 @@ app.conf.update(
     worker_enable_remote_control=False,
     worker_send_task_events=False,
     worker_hijack_root_logger=False,
-    beat_schedule=SCHEDULE,
+    beat_schedule=beat_schedule(),
     # The schedule is idempotent per slot, so that beat needs no memory between starts.
     beat_scheduler="celery.beat:Scheduler",
 )
 app.autodiscover_tasks()
+
+
+def _check_secrets(**_: Any) -> None:
+    # Models can be imported only now that Django stands.
+    from config.secret_check import check_secrets
+
+    try:
+        check_secrets()
+    except (ConfigurationError, VaultError) as error:
+        # Celery goes on after any exception of a signal but this.
+        sys.exit(str(error))
+    except DatabaseError as error:
+        log.warning("the secrets are not compared, the database is away: %s", error)
+
+
+worker_init.connect(_check_secrets)
+beat_init.connect(_check_secrets)

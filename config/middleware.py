@@ -1,12 +1,16 @@
-"""Every response carries a request id, the one that its log lines and error pages show."""
+"""Every response carries a request id, the one that its log lines and error pages show; and the
+entrance hears of who was let in.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import cast
 
 from asgiref.sync import iscoroutinefunction
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
+from config.entrance import KNOWN
 from lib.ids import id_text, new_id
 
 Answer = Callable[[HttpRequest], HttpResponseBase]
@@ -35,4 +39,6 @@ def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
 
 def _marked(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     response["x-request-id"] = request.id  # type: ignore[attr-defined]
+    if isinstance(request, ASGIRequest) and getattr(request, "actor", None) is not None:
+        cast(dict[str, object], request.scope)[KNOWN] = True
     return response

@@ -81,6 +81,7 @@ _OPERATE: Final[_Sections] = ((_("Operate"), (
     _Common("credits", "pencil", _("Corrections"), "credits.read"),
     _Common("codes", "ticket", _("Codes"), "codes.read"),
     _Common("reviews", "search", _("Reviews"), "credits.read"),
+    _Common("health", "zap", _("System health"), "channels.read"),
 )),)  # fmt: skip
 
 _FURTHER: Final = (

@@ -1,27 +1,281 @@
 """How the web server speaks HTTP: uvicorn's protocol, with less that may wait for a slow reader,
-and with a response's head in one piece with what follows it.
+with a response's head in one piece with what follows it, without chunks for HTTP/1.0, whose clients
+read them as content (what has no length ends with its connection), and with bounds that hold
+without nginx.
+
+What one connection may take, and for how long:
+
+    until a whole head has come     10 s, 32 KiB, 100 headers (promises.md, "Requests")
+    between two requests            uvicorn's --timeout-keep-alive
+    neither head nor body           32 KiB in a row: a header, a trailer, the size of a chunk
+    requests sent ahead             8
+    what follows an answer that     256 KiB, then one read in 0.1 s, for as long as a head may take:
+    did not wait for its request    closed in the middle, it would take the answer along
+    an answer that nobody reads     30 s without a byte taken, in a stream as behind its end
+
+All connections together are as many as files may be opened for; the one that has said nothing for
+the longest time makes room for the next.
 """
 
 import asyncio
+import resource
+from functools import cache
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
 
 # What a client has not taken stays in memory, for each of its streams (P9).
 _UNSENT_BYTES_MAX: Final = 16 * 1024
 _JOINED_BYTES_MAX: Final = 64 * 1024
+_HEAD_BYTES_MAX: Final = 32 * 1024
+_HEADERS_MAX: Final = 100
+_AHEAD_MAX: Final = 8
+_CONNECTIONS_MAX: Final = 8192
+# Files that are no connection: the database's, the broker's, libraries, spool and log.
+_FILES_ASIDE: Final = 128
+_HEAD_S = 10.0
+_STALL_S = 30.0
+_LOOKS: Final = 6
+_DROPPED_BYTES_FREE: Final = 256 * 1024
+_DROP_EVERY_S: Final = 0.1
+_TOLD: Final = {
+    400: "The request is not valid HTTP/1.1.",
+    408: "The head of the request did not come within 10 seconds.",
+    431: "The head of the request is larger than 32 KiB or has more than 100 headers.",
+    503: "The server has no connection left. Try again shortly.",
+}
+
+# The connections from which a head is awaited, the longest silent first.
+_silent: WeakKeyDictionary[ServerState, dict["Protocol", None]] = WeakKeyDictionary()
+
+
+@cache
+def connections_max() -> int:
+    """How many connections this process takes: a stream needs a second one, to its upstream."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(16, min(_CONNECTIONS_MAX, (soft - _FILES_ASIDE) // 2))
+
+
+def open_files() -> None:
+    """Let this process open as many files as it may; shells often start it with a thousand."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * _CONNECTIONS_MAX + _FILES_ASIDE
+    soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    if soft > resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+class _Refused(Exception):
+    """The head that has just come is not answered."""
 
 
 class Protocol(HttpToolsProtocol):
     """One connection of a client."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Nothing here speaks WebSocket: a request to change over is answered as a plain one.
+        self.ws_protocol_class = None
+        self._quiet = _silent.setdefault(self.server_state, {})
+        self._status = 400
+        # Bytes of the running read, and those before it, that ended no head and were no body.
+        self._read_bytes = 0
+        self._open_bytes = 0
+        self._got_on = False
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._unsent = 0
+        self._looked = 0
+        self._running: Any = None
+        self._request_open = False
+        self._dropped = 0
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=_UNSENT_BYTES_MAX)
+        if len(self.connections) > connections_max() and not self._make_room():
+            self._refuse(503)
+        else:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_awaiting()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+        # Of requests sent ahead, uvicorn tells the last one that the client has gone.
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+        super().connection_lost(exc)
+
+    # ---- reading
+
+    def data_received(self, data: bytes) -> None:
+        self._quiet.pop(self, None)
+        self._got_on = False
+        self._read_bytes = len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        self._open_bytes = 0 if self._got_on else self._open_bytes + len(data)
+        if self._open_bytes > _HEAD_BYTES_MAX:
+            self._refuse(431)
+        elif not self._answering:
+            self._await_head()
+            self._dropped += len(data)
+            if self._request_open and self._dropped > _DROPPED_BYTES_FREE:
+                self.flow.pause_reading()
+                self.loop.call_later(_DROP_EVERY_S, self._read_on)
+
+    @property
+    def _answering(self) -> bool:
+        """Whether an answer is awaited, or under way."""
+        cycle: Any = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+
+    def on_headers_complete(self) -> None:
+        self._got_on = True
+        self._stop_awaiting()
+        if (
+            len(self.headers) > _HEADERS_MAX
+            or len(self.pipeline) >= _AHEAD_MAX
+            or (self._open_bytes + self._read_bytes > _HEAD_BYTES_MAX and self._head_too_large())
+        ):
+            self._status = 431
+            raise _Refused
+        self._request_open = True
+        self._dropped = 0
+        super().on_headers_complete()
+        # The application has its own list: what comes behind the body is a trailer, for nobody.
+        self.headers = []
+
+    def on_body(self, body: bytes) -> None:
+        self._got_on = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._got_on = True
+        self._request_open = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.timeout_keep_alive_task is not None:
+            self._quiet[self] = None
+        self._watch_unsent()
+
+    def send_400_response(self, msg: str) -> None:
+        """What the parser, or on_headers_complete, has refused."""
+        self._refuse(self._status)
+
+    def _head_too_large(self) -> bool:
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        return size > _HEAD_BYTES_MAX
+
+    def _refuse(self, status: int) -> None:
+        # Within an answer that is under way another one would be read as a part of it.
+        if not self._answering:
+            text = _TOLD[status].encode()
+            head = STATUS_LINE[status] + b"content-type: text/plain; charset=utf-8\r\n"
+            if status == 503:
+                head += b"retry-after: 5\r\n"
+            length = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(text)
+            self.transport.write(head + length + text)
+        self._stop_awaiting()
+        self.transport.close()
+        self._watch_unsent()
+
+    # ---- waiting for a head
+
+    def _await_head(self) -> None:
+        self._quiet[self] = None
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(_HEAD_S, self._head_is_late)
+
+    def _stop_awaiting(self) -> None:
+        self._quiet.pop(self, None)
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self._open_bytes:
+            self._refuse(408)
+        else:
+            self._stop_awaiting()
+            self.transport.close()
+
+    def _make_room(self) -> bool:
+        """Close the connection that has been silent for the longest time, if there is one."""
+        silent = next(iter(self._quiet), None)
+        if silent is None:
+            return False
+        del self._quiet[silent]
+        silent.transport.abort()
+        return True
+
+    # ---- waiting for a reader
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_unsent()
+
+    def _watch_unsent(self) -> None:
+        if self._stall_timer is None and (unsent := self.transport.get_write_buffer_size()):
+            self._unsent, self._looked = unsent, 0
+            self._look_again()
+
+    def _look_again(self) -> None:
+        self._stall_timer = self.loop.call_later(_STALL_S / _LOOKS, self._look_at_unsent)
+
+    def _look_at_unsent(self) -> None:
+        self._stall_timer = None
+        unsent = self.transport.get_write_buffer_size()
+        if not unsent:
+            return
+        # Where more may be written at any time, less than was there says nothing.
+        stands = self.flow.write_paused or not self._answering
+        self._looked = self._looked + 1 if stands and unsent >= self._unsent else 0
+        self._unsent = unsent
+        if self._looked >= _LOOKS:
+            self.transport.abort()
+        else:
+            self._look_again()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         cycle.transport = _HeadJoined(self.loop, cycle)
-        super()._start_asgi_task(cycle, app)
+        self._running = cycle
+        unchunked = cycle.scope["http_version"] == "1.0"
+        super()._start_asgi_task(cycle, _unchunked(cycle, app) if unchunked else app)
+
+
+def _unchunked(cycle: Any, app: Any) -> Any:
+    """The application, for a client that knows no chunks."""
+    unbounded = False
+
+    async def send(message: Any) -> None:
+        nonlocal unbounded
+        if message["type"] == "http.response.start":
+            names = {name.lower() for name, _ in message.get("headers", ())}
+            unbounded = b"content-length" not in names
+            if unbounded:
+                cycle.chunked_encoding = False
+        elif unbounded:
+            cycle.expected_content_length = len(message.get("body", b""))
+        await cycle.send(message)
+
+    async def answer(scope: Any, receive: Any, _: Any) -> Any:
+        return await app(scope, receive, send)
+
+    return answer
 
 
 class _HeadJoined:

@@ -1,32 +1,56 @@
-"""Every periodic task, in one table: name of the task, seconds between two runs."""
+"""Every periodic job, in one table: its task, the seconds between two runs, and the seconds after
+which one that has not ended well is told to the operators.
 
-from typing import Any
+The second time is twice the first, and at least what a restart of the worker takes.
+"""
+
+from typing import Any, Final, NamedTuple
 
 
-def _every(seconds: float, task: str) -> dict[str, Any]:
+class Job(NamedTuple):
+    """One periodic job."""
+
+    task: str
+    every_s: int
+    late_s: int
+
+
+# The one job of the web processes: to look whether the others run. They notice a dead worker.
+WATCH: Final = Job("config.jobs.watch", 5, 60)
+SCHEDULE: Final = (
+    Job("usage.tasks.roll_up", 2, 60),
+    Job("usage.tasks.make_partitions", 3600, 7200),
+    # It may take as long as its queries are let run.
+    Job("usage.tasks.check_books", 60, 240),
+    Job("billing.tasks.seal_books", 60, 120),
+    Job("billing.tasks.end_expired_promo", 5, 60),
+    Job("billing.tasks.count_promo", 60, 120),
+    Job("billing.tasks.watch_balances", 10, 60),
+    Job("billing.tasks.watch_budgets", 5, 60),
+    Job("billing.tasks.repay_debts", 5, 60),
+    Job("billing.tasks.close_statement_days", 900, 1800),
+    Job("billing.tasks.drop_old", 600, 1200),
+    Job("notify.tasks.tell", 2, 60),
+    Job("notify.tasks.drop_old", 3600, 7200),
+    Job("gateway.tasks.resolve_expired_holds", 5, 60),
+    Job("gateway.tasks.drop_expired_state", 60, 120),
+    Job("gateway.tasks.go_on_with_previews", 2, 60),
+    Job("playground.tasks.interrupt_lost_runs", 3, 60),
+    Job("playground.tasks.drop_deleted_chats", 3600, 7200),
+    Job("playground.tasks.drop_temporary_chats", 15, 60),
+    Job("playground.tasks.drop_expired_events", 60, 120),
+)
+JOBS: Final = {job.task: job for job in (WATCH, *SCHEDULE)}
+
+
+def beat_schedule() -> dict[str, Any]:
+    """The schedule in the form of Celery's beat."""
     # A run that was not fetched before the next one is due is dropped: the next does its work too.
-    return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
-
-
-SCHEDULE = {
-    "roll up usage": _every(2, "usage.tasks.roll_up"),
-    "make partitions ahead": _every(3600, "usage.tasks.make_partitions"),
-    "check the books": _every(60, "usage.tasks.check_books"),
-    "seal the books": _every(60, "billing.tasks.seal_books"),
-    "end expired promo": _every(5, "billing.tasks.end_expired_promo"),
-    "count promo": _every(60, "billing.tasks.count_promo"),
-    "watch balances": _every(10, "billing.tasks.watch_balances"),
-    "watch budgets": _every(5, "billing.tasks.watch_budgets"),
-    "repay debts": _every(5, "billing.tasks.repay_debts"),
-    "close days of statements": _every(900, "billing.tasks.close_statement_days"),
-    "forget tries and answers": _every(600, "billing.tasks.drop_old"),
-    "tell what is in the outbox": _every(2, "notify.tasks.tell"),
-    "forget what was told": _every(3600, "notify.tasks.drop_old"),
-    "resolve expired holds": _every(5, "gateway.tasks.resolve_expired_holds"),
-    "drop expired state": _every(60, "gateway.tasks.drop_expired_state"),
-    "go on with price previews": _every(2, "gateway.tasks.go_on_with_previews"),
-    "interrupt lost runs": _every(3, "playground.tasks.interrupt_lost_runs"),
-    "drop deleted chats": _every(3600, "playground.tasks.drop_deleted_chats"),
-    "drop temporary chats": _every(15, "playground.tasks.drop_temporary_chats"),
-    "drop expired events": _every(60, "playground.tasks.drop_expired_events"),
-}
+    return {
+        job.task: {
+            "task": job.task,
+            "schedule": job.every_s,
+            "options": {"expires": job.every_s},
+        }
+        for job in SCHEDULE
+    }

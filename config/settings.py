@@ -30,7 +30,8 @@ CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
 
 # Commands that touch no secret (makemigrations, compilemessages) run without an installation.
 _throw_away = secrets.token_urlsafe(50)
-SECRET_KEY = env.kept("SECRET_KEY", _SECRETS) or _throw_away
+SECRET_KEY_GIVEN = env.kept("SECRET_KEY", _SECRETS)
+SECRET_KEY = SECRET_KEY_GIVEN or _throw_away
 WEIR_KEK = env.kept("WEIR_KEK", _SECRETS)
 WEIR_KEY_PEPPER = env.kept("WEIR_KEY_PEPPER", _SECRETS)
 
@@ -111,6 +112,8 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
+# Django's own, a few at a time.
+PASSWORD_HASHERS = ["accounts.hashing.PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
@@ -138,9 +141,14 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+# Counted by accounts/tries.py; allauth would lock, read and write for each of them.
+ACCOUNT_RATE_LIMITS = dict.fromkeys(
+    ["login", "login_failed", "signup", "change_password", "reset_password",
+     "reset_password_from_key"]
+)  # fmt: skip
 PASSWORD_RESET_TIMEOUT = 30 * 60
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", f"weir@{_public.hostname}")
-# Failed sign-ins are counted here, so that every process sees the same count.
+# allauth's, so that every process sees the same.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
@@ -171,6 +179,9 @@ STRIPE_API_BASE = env.text("STRIPE_API_BASE", "https://api.stripe.com")
 WEBHOOK_EGRESS_ALLOW = [
     network for network in env.text("WEBHOOK_EGRESS_ALLOW", "").split(",") if network
 ]
+
+# The entrance refuses larger bodies (config/entrance.py); what it lets in touches no disk.
+FILE_UPLOAD_MAX_MEMORY_SIZE = DATA_UPLOAD_MAX_MEMORY_SIZE = 3 * 1024 * 1024
 
 SESSION_COOKIE_AGE = 7 * 24 * 3600
 SESSION_COOKIE_SAMESITE = "Lax"

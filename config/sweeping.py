@@ -1,8 +1,10 @@
-"""The sweeper of a web process: holds are resolved even where no worker lives (I24)."""
+"""What each web process does every few seconds, so that it is done even where no worker lives:
+holds are resolved (I24), and periodic jobs that stand still are told."""
 
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 
 from django.db import connection
 
@@ -12,20 +14,39 @@ _EVERY_S = 5.0
 
 
 async def sweep_for_ever() -> None:
-    """Sweep every few seconds, not in step with other processes. Ends when it is cancelled."""
+    """Do both every few seconds, not in step with other processes. Ends when it is cancelled.
+
+    A round of one that takes long, because providers or a mail server do, delays none of the other.
+    """
+    await asyncio.gather(_for_ever(_sweep), _for_ever(_watch))
+
+
+async def _for_ever(work: Callable[[], object]) -> None:
     while True:
         await asyncio.sleep(_EVERY_S * random.uniform(0.75, 1.25))
-        await asyncio.to_thread(_sweep)
+        await asyncio.to_thread(_round, work)
+
+
+def _round(work: Callable[[], object]) -> None:
+    try:
+        work()
+    except Exception:
+        # As in a worker: what went wrong is said, and the next round comes nevertheless.
+        log.exception("a round of%s failed", work.__name__.replace("_", " "))
+    finally:
+        connection.close()
+
+
+# Models can be imported only when Django stands.
 
 
 def _sweep() -> None:
-    # Models can be imported only now that Django stands.
     from gateway.sweep import sweep
 
-    try:
-        sweep()
-    except Exception:
-        # As in a worker: what went wrong is said, and the next round comes nevertheless.
-        log.exception("holds cannot be swept")
-    finally:
-        connection.close()
+    sweep()
+
+
+def _watch() -> None:
+    from config.jobs import watch
+
+    watch()

@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("o/<slug:o>/_f/first-request", views.first_request, name="first_request"),
     path("o/<slug:o>/_f/palette", views.palette_found, name="palette"),
     path("admin/_f/palette", views.operator_palette_found, name="operator_palette"),
+    path("admin/health", views.health, name="health"),
     path("appearance", views.appearance, name="appearance"),
     path("design/", views.design, name="design"),
     path("api/v1/", api.urls),

@@ -1,4 +1,4 @@
-"""Pages above the rooms: the root, home, appearance, components, errors (W00, W03, W91, W92)."""
+"""Pages above the rooms: the root, home, appearance, components, health, errors (W00 to W92)."""
 
 import datetime as dt
 from typing import Any
@@ -18,8 +18,9 @@ from accounts.signin import is_own_path
 from billing.wallets import Balance, balance
 from config import palette
 from config.api import error_response
+from config.jobs import job_states
 from gateway.examples import asked_language, code_context, example_models, first_call
-from gateway.reference.pages import MODEL
+from gateway.reference.page import MODEL
 from gateway.rules.snippets import Call
 from gateway.shown_models import models_for
 from lib import clock
@@ -135,6 +136,12 @@ def appearance(request: HttpRequest) -> HttpResponseBase:
 @require_safe
 def design(request: HttpRequest, actor: Actor) -> HttpResponse:
     return render(request, "design/page.html")
+
+
+@operator_page("channels.read")
+@require_safe
+def health(request: HttpRequest, actor: Actor) -> HttpResponse:
+    return render(request, "health.html", {"states": job_states()})
 
 
 # Errors -----------------------------------------------------------------------------------------

@@ -2,9 +2,9 @@
 
     python -m deploy.prepare DIRECTORY
 
-Applies migrations, loads the shipped price list into a fresh installation, and then makes the
-installation equal to every *.yaml in DIRECTORY, in the order of their names. Every step may run
-again.
+Applies migrations, compares the secrets with those of before, loads the shipped price list into a
+fresh installation, and then makes the installation equal to every *.yaml in DIRECTORY, in the order
+of their names. Every step may run again.
 """
 
 import os
@@ -14,9 +14,23 @@ from pathlib import Path
 import django
 from django.core.management import call_command
 
+from lib.env import ConfigurationError
+from lib.vault import VaultError
+
+
+def compare_secrets() -> None:
+    # Models can be imported only now that Django stands.
+    from config.secret_check import check_secrets
+
+    try:
+        check_secrets()
+    except (ConfigurationError, VaultError) as error:
+        sys.exit(str(error))
+
 
 def prepare(directory: Path) -> None:
     call_command("migrate", interactive=False)
+    compare_secrets()
     call_command("load_catalogue")
     for file in sorted(directory.glob("*.yaml")):
         call_command("apply", str(file))

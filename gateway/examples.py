@@ -10,7 +10,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 
-from gateway.reference.pages import EMBEDDING_MODEL, MODEL, MODERATION_MODEL, RERANK_MODEL
+from gateway.reference.page import EMBEDDING_MODEL, MODEL, MODERATION_MODEL, RERANK_MODEL
 from gateway.rules.snippets import LANGUAGES, Call, Form, Language, in_form, snippet
 from gateway.shown_models import ShownModel
 

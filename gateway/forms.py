@@ -23,6 +23,10 @@ class CheckForm(forms.Form):
         self.fields["model"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
 
 
+# Beside what users are told of: how its server answers.
+_WORDS = {**WORDS, "think_tags": gettext_lazy("Reasoning in <think> tags")}
+
+
 class SwitchForm(forms.Form):
     """What an operator knows better of one of a channel's models than the catalogue does."""
 
@@ -31,7 +35,7 @@ class SwitchForm(forms.Form):
     )
     capability = forms.ChoiceField(
         label=gettext_lazy("Capability"),
-        choices=[(name, WORDS[name]) for name in CAPABILITIES],
+        choices=[(name, _WORDS[name]) for name in CAPABILITIES],
         widget=forms.Select(attrs={"class": "input"}),
     )
     state = forms.ChoiceField(

@@ -21,10 +21,16 @@ def egress_policy() -> EgressPolicy:
     return EgressPolicy(installation_settings().egress_allow)
 
 
+def egress_policy_users() -> EgressPolicy:
+    """Which addresses may be reached that users name."""
+    return EgressPolicy(installation_settings().egress_allow_users)
+
+
 def save_settings(
     actor: Actor,
     *,
     egress_allow: Sequence[str] | None = None,
+    egress_allow_users: Sequence[str] | None = None,
     unpriced_models: str | None = None,
     public_models: bool | None = None,
 ) -> InstallationSetting:
@@ -33,6 +39,7 @@ def save_settings(
         settings, _ = InstallationSetting.objects.select_for_update().get_or_create(id=1)
         given = {
             "egress_allow": egress_allow,
+            "egress_allow_users": egress_allow_users,
             "unpriced_models": unpriced_models,
             "public_models": public_models,
         }

@@ -97,7 +97,12 @@ class InstallationSetting(models.Model):
     """The one row of settings that operators change at run time."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
+    # Inside networks: of channels, which operators name, and of files, pictures and descriptions
+    # of tools, which users name. What opens a local model to channels opens nothing to users.
     egress_allow = ArrayField(models.CharField(max_length=50), default=list, blank=True)
+    egress_allow_users = ArrayField(
+        models.CharField(max_length=50), default=list, db_default=[], blank=True
+    )
     unpriced_models = models.CharField(
         max_length=8,
         choices=[("reject", "reject"), ("free", "free"), ("alert", "alert")],

@@ -7,10 +7,10 @@ beginning, and accepted. A cut of a rate by more than half waits for a second op
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
-from ninja import Query, Router, Schema, Status
+from ninja import Body, Query, Router, Schema, Status
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from accounts import access
@@ -32,10 +32,16 @@ from gateway.models import PricePreview
 from gateway.previews import cancel_preview, start_preview
 from lib import pagination
 from lib.ids import id_text
+from lib.whole_numbers import Whole
 
 router = Router(tags=["Operators"])
 
 Rates = dict[str, str]
+VERSION_ID = r"^[1-9][0-9]{0,17}$"
+_REPLACES = (
+    "The id of the version in whose place it comes, in force or planned for the same moment; 409 "
+    "when that is another one by now."
+)
 _RATES = "USD per million tokens, characters or milliseconds, else per one; exact decimals."
 
 
@@ -44,7 +50,7 @@ class TierIn(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    input_over: int = Field(ge=0, le=10**12, description="Holds strictly above so many tokens.")
+    input_over: Whole = Field(ge=0, le=10**12, description="Holds strictly above so many tokens.")
     mode: Literal["whole", "marginal"] = "whole"
     meters: Rates = Field(min_length=1, description=_RATES)
 
@@ -63,6 +69,15 @@ class ProposalIn(Schema):
     meters: Rates = Field(min_length=1, description=_RATES)
     tiers: list[TierIn] = Field(default_factory=list, max_length=20)
     note: str = Field("", max_length=500)
+    replaces: str | None = Field(None, pattern=VERSION_ID, description=_REPLACES)
+
+
+class AcceptIn(Schema):
+    """What the client has seen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    replaces: str | None = Field(None, pattern=VERSION_ID, description=_REPLACES)
 
 
 class PreviewIn(Schema):
@@ -198,7 +213,14 @@ def create_proposal(request: HttpRequest, body: ProposalIn) -> Status[ProposalOu
             {"input_over": tier.input_over, "mode": tier.mode, "meters": _stored(tier.meters)}
             for tier in body.tiers
         ]
-    draft = draft_price(actor, key, rates, valid_from=body.valid_from, note=body.note)
+    draft = draft_price(
+        actor,
+        key,
+        rates,
+        valid_from=body.valid_from,
+        note=body.note,
+        replaces=_version_id(body.replaces),
+    )
     return Status(201, _proposal(draft))
 
 
@@ -209,11 +231,15 @@ def show_proposal(request: HttpRequest, id: str) -> ProposalOut:
 
 
 @router.post("/price-proposals/{id}/accept", response=ProposalOut, summary="Accept a price")
-def accept_proposal(request: HttpRequest, id: str) -> ProposalOut:
+def accept_proposal(
+    request: HttpRequest, id: str, body: Annotated[AcceptIn | None, Body()] = None
+) -> ProposalOut:
     """It becomes a version, until the next one that is planned; where a rate falls by more than
-    half, once a second operator has accepted it too."""
+    half, once a second operator has accepted it too. One that is planned for the same moment gives
+    way only if it is named."""
     actor = access.actor_of(request)
-    accept(actor, [access_proposal(actor, id).id])
+    named = _version_id(body.replaces) if body else None
+    accept(actor, [access_proposal(actor, id).id], replaces=named)
     return _proposal(access_proposal(actor, id))
 
 
@@ -254,6 +280,10 @@ def stop_preview(request: HttpRequest, id: str) -> PreviewOut:
     actor = access.actor_of(request)
     cancel_preview(actor, access_preview(actor, id))
     return _preview(access_preview(actor, id))
+
+
+def _version_id(text: str | None) -> int | None:
+    return None if text is None else int(text)
 
 
 def _stored(rates: Rates) -> dict[str, int]:

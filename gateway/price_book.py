@@ -23,7 +23,6 @@ from gateway.rate_words import (
     unit_word,
 )
 from gateway.served import price_of
-from lib.csv_file import plain_cell
 
 _MAIN: Final = ("in_text", "in_cache_read", "out_text")
 
@@ -141,15 +140,16 @@ def calculate(book: PriceBook, model: str, meters: Mapping[str, int]) -> Calcula
 
 
 def table_of(book: PriceBook) -> Iterator[tuple[object, ...]]:
-    """The book as a table, its head first: one rate in a row, exact decimals."""
+    """The book as a table, its head first: one rate in a row, exact decimals. What is charged at
+    another meter's rate, such as cached input at that of text, has rows of its own."""
     yield ("model", "service_tier", "hours_utc", "meter", "unit", "input_over", "tier_mode",
            "rate_usd", "multiplier", "effective_rate_usd", "valid_from", "valid_to")  # fmt: skip
     for entry in book.entries:
         one = entry.price
-        for shown in entry.rates:
+        for shown in (*entry.rates, *_fallback_rates(entry.rates)):
             yield (
-                plain_cell(entry.model),
-                plain_cell(one.key.service_tier),
+                entry.model,
+                one.key.service_tier,
                 one.key.hours,
                 shown.meter,
                 unit_word(shown.meter),
@@ -160,6 +160,17 @@ def table_of(book: PriceBook) -> Iterator[tuple[object, ...]]:
                 rate_figure(shown.meter, shown.rate, book.plan.multiplier_ppm),
                 one.valid_from.isoformat(),
                 one.valid_to.isoformat() if one.valid_to else "",
+            )
+
+
+def _fallback_rates(rates: Iterable[RateShown]) -> Iterator[RateShown]:
+    rates = list(rates)
+    stated = {one.meter for one in rates}
+    for meter, fallback in FALLBACKS.items():
+        if meter not in stated:
+            name = meter_name(meter)
+            yield from (
+                replace(one, meter=meter, name=name) for one in rates if one.meter == fallback
             )
 
 

@@ -77,7 +77,7 @@ from gateway.rate_words import (
 )
 from gateway.served import served_models
 from lib import clock
-from lib.csv_file import csv_file, plain_cell
+from lib.csv_file import csv_file
 from lib.htmx import render_part, see_other
 from lib.ids import id_text, parse_number
 
@@ -445,7 +445,7 @@ def preview_csv(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     one = access_preview(actor, id)
     head = ("group", "name", "rows", "now_usd", "draft_usd", "cost_now_usd", "cost_draft_usd")
     rows = (
-        (group, plain_cell(name), count, *(format_usd(figure) for figure in nano[:4]))
+        (group, name, count, *(format_usd(figure) for figure in nano[:4]))
         for group in ("models", "organisations")
         for name, count, *nano in (one.result or {}).get(group, ())
     )

@@ -26,8 +26,11 @@ from gateway.installation import installation_settings
 from gateway.price_book import price_book
 from gateway.reference.errors import ERRORS
 from gateway.reference.faq import FAQ
+from gateway.reference.guides import GUIDES
 from gateway.reference.headers import ANSWERED, SENT
-from gateway.reference.pages import GROUPS, PAGES, Page
+from gateway.reference.page import Page
+from gateway.reference.pages import GROUPS, PAGES
+from gateway.reference.schemas import SCHEMAS
 from gateway.relay.endpoints import listed_rows
 from gateway.rules.snippets import FORMS, Call, Form, Language
 from gateway.shown_models import CAPABILITIES, ShownModel, capability_names, models_for
@@ -58,6 +61,9 @@ def docs(request: HttpRequest, actor: Actor | None) -> HttpResponse:
 @require_safe
 def docs_page(request: HttpRequest, actor: Actor | None, slug: str) -> HttpResponse:
     page = PAGES.get(slug)
+    if page is None and slug in GUIDES:
+        guided = {**_docs_context(asked_language(request), slug), "guide": GUIDES[slug]}
+        return render(request, "gateway/docs_guide.html", guided)
     if page is None:
         raise Http404
     language = asked_language(request)
@@ -68,6 +74,7 @@ def docs_page(request: HttpRequest, actor: Actor | None, slug: str) -> HttpRespo
         **code_context(call, language),
         "page": page,
         "answer": answer,
+        "schema": SCHEMAS.get(slug, ()),
         "unserved": unserved,
         "main": paths[0],
         "aliases": paths[1:],
@@ -115,7 +122,12 @@ def docs_faq(request: HttpRequest, actor: Actor | None) -> HttpResponse:
 
 
 def _docs_context(language: Language, current: str) -> dict[str, Any]:
-    return {"groups": GROUPS, "current": current, "lang_query": f"?lang={language}"}
+    return {
+        "groups": GROUPS,
+        "guides": GUIDES.values(),
+        "current": current,
+        "lang_query": f"?lang={language}",
+    }
 
 
 def _example(page: Page, actor: Actor | None) -> tuple[Call, str, str]:

@@ -7,6 +7,7 @@ nothing from the environment.
 
     EgressError
         EgressDenied    the address, the scheme or the form of the URL is not permitted
+        Unreachable     a stranger's address leads nowhere, or inside: which of them is not said
         TooLarge        more is there than may be fetched
         Unresolved      the name has no address
         EgressFailed    no connection, no TLS, no answer in time, or an answer that broke
@@ -23,6 +24,7 @@ import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Literal, TypeAlias
 
 import httpcore
@@ -53,6 +55,9 @@ _ENDS_IN_NUMBER: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.IG
 _HOST: Final = re.compile(r"[0-9a-z_-]+(?:\.[0-9a-z_-]+)*\.?", re.IGNORECASE)
 _AGENT: Final = "Weir"
 _REDIRECTS_MAX: Final = 3
+_HTTPS_PORT: Final = 443
+# What the library raises; UnicodeError where a redirect leads to no name.
+_BROKEN: Final = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
 
 
 class EgressError(Exception):
@@ -65,6 +70,16 @@ class EgressDenied(EgressError):
 
 class Unresolved(EgressError):
     """The host has no address."""
+
+
+class Unreachable(EgressError):
+    """What a user named is not there, or inside. One text for all of it: who could tell a closed
+    port from an open one, or a name that exists from one that does not, would see the inside."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No public https address answers there, on port 443 with a trusted certificate."
+        )
 
 
 class EgressFailed(EgressError):
@@ -238,7 +253,7 @@ def _as_egress_failed() -> Iterator[None]:
     except httpx.ConnectError as error:
         tls = isinstance(_root_of(error), ssl.SSLError)
         raise EgressFailed("tls" if tls else "refused", str(error)) from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except _BROKEN as error:
         raise EgressFailed("broken", str(error)) from error
 
 
@@ -255,39 +270,44 @@ class TooLarge(EgressError):
 
 
 async def fetched(policy: EgressPolicy, url: str, *, bytes_max: int) -> Fetched:
-    """What stands at a stranger's https address, wherever it leads; each stop is judged anew.
+    """What stands at the address that a user named, wherever it leads; each stop is judged anew.
 
-    Plain http is for hosts in the networks that the operator lists. The time is the caller's to
-    limit. Raises EgressError.
+    The policy is that of users, which no list for channels widens. The time is the caller's to
+    limit. Raises EgressError: Unreachable, TooLarge, or EgressFailed for an answer that is no good.
     """
     async with guarded_async_client(policy, schemes=("https", "http")) as client:
         for _ in range(_REDIRECTS_MAX + 1):
-            await asyncio.to_thread(check_scheme, policy, url)
             try:
+                await asyncio.to_thread(check_named_by_user, policy, url)
                 async with client.stream("GET", url) as response:
                     if response.has_redirect_location:
                         url = str(response.url.join(response.headers["location"]))
                         continue
-                    if response.status_code != 200:
-                        text = f"The address answers with status {response.status_code}."
-                        raise EgressFailed("broken", text)
-                    if response.headers.get("content-encoding", "identity") != "identity":
-                        raise EgressFailed("broken", "The answer is compressed.")
-                    body = await _read_at_most(response, bytes_max)
-                    return Fetched(body, response.headers.get("content-type", ""))
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                raise EgressFailed("broken", type(error).__name__) from error
+                    return await _judged(response, bytes_max)
+            except (EgressDenied, Unresolved, *_BROKEN) as error:
+                raise Unreachable from error
     raise EgressFailed("broken", f"The address leads on more than {_REDIRECTS_MAX} times.")
 
 
-def check_scheme(policy: EgressPolicy, url: str) -> None:
-    """Refuse plain http but to hosts in networks that the operator lists. Raises EgressError."""
-    if not url.lower().startswith("http://"):
-        return
+async def _judged(response: httpx.Response, bytes_max: int) -> Fetched:
+    if response.status_code != 200:
+        text = f"The address answers with status {response.status_code}."
+        raise EgressFailed("broken", text)
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise EgressFailed("broken", "The answer is compressed.")
+    body = await _read_at_most(response, bytes_max)
+    return Fetched(body, response.headers.get("content-type", ""))
+
+
+def check_named_by_user(policy: EgressPolicy, url: str) -> None:
+    """Refuse what a user may not name: plain http and other ports than 443, but to hosts in the
+    networks that the policy lists. Raises EgressError."""
     host, port = host_and_port(url)
+    if url.lower().startswith("https://") and port == _HTTPS_PORT:
+        return
     addresses = permitted_addresses(policy, host, port)
     if not all(policy.lists(address) for address in addresses):
-        raise EgressDenied("The URL begins with http: expected https.")
+        raise EgressDenied("The URL is not of https on port 443.")
 
 
 async def _read_at_most(response: httpx.Response, bytes_max: int) -> bytes:
@@ -305,12 +325,13 @@ def host_and_port(url: str) -> tuple[str, int]:
     """Where a request to this http or https URL would go. Raises EgressDenied."""
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
+        host = parsed.host
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise EgressDenied(f"The URL cannot be read: {error}") from error
     port = parsed.port or {"https": 443, "http": 80}.get(parsed.scheme)
-    if port is None or not parsed.host:
+    if port is None or not host:
         raise EgressDenied("The URL has no scheme or host that a request could go to.")
-    return parsed.host, port
+    return host, port
 
 
 def _root_of(error: BaseException) -> BaseException:
@@ -327,9 +348,15 @@ def _check_url(url: httpx.URL, schemes: Sequence[str]) -> None:
     check_host(url.raw_host.decode("ascii").strip("[]"))
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """Whom we trust, read once: it takes longer than many a request."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class _GuardedTransport(httpx.HTTPTransport):
     def __init__(self, network: "_Network", schemes: Sequence[str]) -> None:
-        super().__init__(trust_env=False)
+        super().__init__(verify=_trust(), trust_env=False)
         # httpx has no argument for the network below its pool, httpcore has.
         self._pool._network_backend = network
         self._schemes = schemes
@@ -341,7 +368,7 @@ class _GuardedTransport(httpx.HTTPTransport):
 
 class _GuardedAsyncTransport(httpx.AsyncHTTPTransport):
     def __init__(self, network: "_AsyncNetwork", schemes: Sequence[str]) -> None:
-        super().__init__(trust_env=False)
+        super().__init__(verify=_trust(), trust_env=False)
         self._pool._network_backend = network
         self._schemes = schemes
 

@@ -14,6 +14,7 @@ from ninja import Schema
 from pydantic import ConfigDict, Field
 
 from lib.ids import id_text, parse_id, parse_number
+from lib.whole_numbers import TypedWhole
 
 LIMIT_MAX = 200
 LIMIT = 50
@@ -34,7 +35,7 @@ class PageQuery(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(LIMIT, ge=1, le=LIMIT_MAX, description="Rows of one page.")
+    limit: TypedWhole = Field(LIMIT, ge=1, le=LIMIT_MAX, description="Rows of one page.")
     cursor: str | None = Field(None, description="`next` of the page before.")
 
 

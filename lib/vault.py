@@ -7,6 +7,7 @@ row does not open. The KEK lives outside the database.
 
 import base64
 import binascii
+import hmac
 import os
 
 from cryptography.exceptions import InvalidTag
@@ -14,11 +15,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _FORM = b"\x01"
 _NONCE = 12
+_CHECK_PLACE = "accounts_secretcheck|1|sealed"
 _WRAPPED = _NONCE + 32 + 16
 
 
 class VaultError(Exception):
     """The secret cannot be opened: wrong KEK, wrong place, or damaged bytes."""
+
+
+class WrongSecret(VaultError):
+    """A secret of the installation is not the one that its database was made with."""
 
 
 class Vault:
@@ -69,3 +75,29 @@ class Vault:
                 "The stored secret does not open with this WEIR_KEK. "
                 "Use the one that it was sealed with."
             ) from error
+
+
+def check_value(kek: str, pepper: str) -> bytes:
+    """What a database keeps to tell these two secrets from others; it gives neither away."""
+    return Vault(kek).seal_bytes(_digest(pepper), _CHECK_PLACE)
+
+
+def check_secrets(kek: str, pepper: str, kept: bytes) -> None:
+    """Raises WrongSecret where `kept` was not made of these two, VaultError for what is no KEK."""
+    vault = Vault(kek)
+    try:
+        digest = vault.open_bytes(kept, _CHECK_PLACE)
+    except VaultError as error:
+        raise WrongSecret(
+            "WEIR_KEK is not the one that this database was made with. "
+            "Start with that one: the keys of channels open with no other."
+        ) from error
+    if not hmac.compare_digest(digest, _digest(pepper)):
+        raise WrongSecret(
+            "WEIR_KEY_PEPPER is not the one that this database was made with. "
+            "Start with that one: no key that was given out works with another."
+        )
+
+
+def _digest(pepper: str) -> bytes:
+    return hmac.digest(pepper.encode(), b"WEIR_KEY_PEPPER", "sha256")

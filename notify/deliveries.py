@@ -7,6 +7,7 @@ of one. Nothing is kept in the broker: with it emptied, what was leased becomes 
 
 import datetime as dt
 import secrets
+from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
@@ -26,12 +27,12 @@ LEASE_S: Final = 30
 KEPT_DAYS: Final = 30
 
 
-def spread_facts(limit: int) -> int:
+def spread_facts(limit: int, kinds: Collection[str] = KINDS) -> int:
     """Make the deliveries of up to `limit` facts that have none yet; how many facts."""
     with transaction.atomic():
         facts = list(
             Fact.objects.select_for_update(skip_locked=True)
-            .filter(taken_at=None)
+            .filter(taken_at=None, kind__in=list(kinds))
             .order_by("id")[:limit]
         )
         for fact in facts:
@@ -40,10 +41,10 @@ def spread_facts(limit: int) -> int:
     return len(facts)
 
 
-def lease_due(limit: int) -> list[UUID]:
+def lease_due(limit: int, kinds: Collection[str] = KINDS) -> list[UUID]:
     """The ids of up to `limit` deliveries that are due; they are the caller's for 30 seconds."""
     with connection.cursor() as cursor:
-        cursor.execute(_LEASE, {"lease": LEASE_S, "limit": limit})
+        cursor.execute(_LEASE, {"lease": LEASE_S, "limit": limit, "kinds": list(kinds)})
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -128,7 +129,9 @@ def _tries_since_asked(delivery: Delivery) -> int:
 _LEASE = """
     UPDATE notify_delivery SET due_at = statement_timestamp() + %(lease)s * interval '1 second'
     WHERE id IN (
-        SELECT id FROM notify_delivery WHERE state = 'pending' AND due_at <= statement_timestamp()
-        ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+        SELECT d.id FROM notify_delivery d JOIN outbox_fact f ON f.id = d.fact_id
+        WHERE d.state = 'pending' AND d.due_at <= statement_timestamp()
+        AND f.kind = ANY(%(kinds)s)
+        ORDER BY d.due_at LIMIT %(limit)s FOR UPDATE OF d SKIP LOCKED
     )
     RETURNING id"""

@@ -115,10 +115,12 @@ def _check_url(url: str) -> None:
     if url.startswith("http://") and not settings.WEBHOOK_EGRESS_ALLOW:
         raise WebhookRefused("url", gettext("The address begins with https://."))
     try:
-        host, _ = host_and_port(url)
+        host, port = host_and_port(url)
         check_host(host)
     except EgressError as error:
         raise WebhookRefused("url", gettext("The address has no usable host name.")) from error
+    if port != 443 and not settings.WEBHOOK_EGRESS_ALLOW:
+        raise WebhookRefused("url", gettext("The address has no port of its own: it is 443."))
     if "@" in url.split("/")[2]:
         raise WebhookRefused("url", gettext("The address holds no user name or password."))
 

@@ -56,6 +56,8 @@ KINDS: Final = {
         Kind("model.unpriced", gettext_lazy("A model is used without a price"), operators=True),
         Kind("channel.troubled", gettext_lazy("A channel needs an operator"), operators=True),
         Kind("books.wrong", gettext_lazy("The books do not add up"), operators=True),
+        Kind("jobs.stopped", gettext_lazy("A periodic job does not run"), operators=True),
+        Kind("jobs.resumed", gettext_lazy("A periodic job runs again"), operators=True),
     )
 }
 FOR_ORGANISATIONS: Final = tuple(kind for kind in KINDS.values() if not kind.operators)

@@ -83,7 +83,7 @@ def _post(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
     headers["content-type"] = "application/json"
     policy = egress_policy()
     try:
-        egress.check_scheme(policy, endpoint.url)
+        egress.check_named_by_user(policy, endpoint.url)
         with (
             egress.guarded_client(
                 policy, connect_s=_CONNECT_S, read_s=_READ_S, schemes=("https", "http")
@@ -92,10 +92,9 @@ def _post(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
             egress.posted(client, endpoint.url, headers, body) as answer,
         ):
             status = answer.status_code
-    except egress.EgressDenied:
-        return Outcome(None, "The address is not public.", final=True)
-    except egress.Unresolved:
-        return Outcome(None, "The host name has no address.")
+    except (egress.EgressDenied, egress.Unresolved):
+        # One text and one way to end: the owner of a webhook learns of no name inside.
+        return Outcome(None, "No public https address answers there, on port 443.")
     except egress.EgressFailed as error:
         return Outcome(None, _FAILED[error.reason])
     if 200 <= status < 300:
@@ -122,6 +121,9 @@ def _write(user: User | None, fact: Fact) -> Outcome:
         send_mail(subject, text, None, [user.email])
     except (smtplib.SMTPException, OSError) as error:
         return Outcome(None, f"The mail server refused: {type(error).__name__}.")
+    except ValueError:
+        # As a header it would be two, or none.
+        return Outcome(None, "No letter can be sent to this address.", final=True)
     return Outcome(None, "")
 
 

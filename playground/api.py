@@ -9,6 +9,7 @@ from ninja.errors import HttpError
 from pydantic import ConfigDict, Field
 
 from accounts import access
+from lib.whole_numbers import TypedWhole, Whole
 from playground import prompts
 from playground.models import PromptVersion
 
@@ -40,7 +41,7 @@ class RenderIn(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: int | None = Field(None, ge=1, description="Left out: production, else the last.")
+    version: Whole | None = Field(None, ge=1, description="Left out: production, else the last.")
     variables: dict[str, str] = Field(default_factory=dict, max_length=100)
     input: str = Field("", max_length=1_000_000, description="The user's message, if any.")
 
@@ -54,7 +55,9 @@ def list_prompts(request: HttpRequest) -> dict[str, Any]:
 
 
 @router.get("/prompts/{slug}", response=PromptOut, summary="Show a version of a prompt")
-def show_prompt(request: HttpRequest, slug: str, version: int | None = None) -> dict[str, Any]:
+def show_prompt(
+    request: HttpRequest, slug: str, version: TypedWhole | None = None
+) -> dict[str, Any]:
     """The version that is named, else the one in production, else the last."""
     return _out(prompts.find_version(access.actor_of(request), slug, str(version or "")))
 

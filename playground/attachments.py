@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from accounts.access import Actor, organisation_of, person_of, require
-from gateway.installation import egress_policy
+from gateway.installation import egress_policy_users
 from lib import egress
 from playground.database import in_database
 from playground.models import Attachment, Run
@@ -32,8 +32,9 @@ def add_file(actor: Actor, name: str, data: bytes) -> Attachment:
 
 
 async def fetch_file(url: str) -> tuple[str, bytes]:
-    """Name and bytes of what stands at a stranger's address. Raises egress.EgressError."""
-    policy = await in_database(egress_policy)
+    """Name and bytes of what stands at the address that a user named. Raises
+    egress.EgressError."""
+    policy = await in_database(egress_policy_users)
     found = await egress.fetched(policy, url, bytes_max=BYTES_MAX)
     return url.split("?")[0].rstrip("/").rpartition("/")[2] or "file", found.body
 

@@ -19,7 +19,7 @@ from playground.conversations import access_attachment
 from playground.database import in_database
 from playground.models import Attachment
 from playground.rules.files import Refused
-from playground.words import file_text
+from playground.words import file_text, unfetched_text
 
 # What a browser shows by itself; everything else is saved.
 _SHOWN = ("image/png", "image/jpeg", "image/gif", "image/webp", "audio/wav", "audio/mpeg",
@@ -49,7 +49,7 @@ async def file_fetch(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     except Refused as refused:
         errors.append(file_text(refused, name))
     except EgressError as error:
-        errors.append(gettext("The address cannot be fetched: %(reason)s") % {"reason": error})
+        errors.append(unfetched_text(error))
     except TimeoutError:
         errors.append(gettext("The address did not answer in time."))
     return await in_database(_chips, request, actor, made, errors)

@@ -10,14 +10,14 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, organisation_page, slug_of
-from gateway.installation import egress_policy
+from gateway.installation import egress_policy_users
 from lib import egress
 from playground.attachments import FETCH_S
 from playground.database import in_database
 from playground.rules.openapi import BYTES_MAX, Operation, Unusable, read_openapi
 from playground.rules.parameters import Wrong
 from playground.rules.settings import TOOLS_MAX, read_tools, write_json
-from playground.words import unusable_text, wrong_text
+from playground.words import unfetched_text, unusable_text, wrong_text
 
 
 @organisation_page("playground.use")
@@ -41,8 +41,7 @@ async def tools_read(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     except Unusable as unusable:
         context["error"] = unusable_text(unusable)
     except egress.EgressError as error:
-        told = gettext("The address cannot be fetched: %(reason)s")
-        context["error"] = told % {"reason": error}
+        context["error"] = unfetched_text(error)
     except TimeoutError:
         context["error"] = gettext("The address did not answer in time.")
     return await in_database(_dialog, request, actor, context)
@@ -56,7 +55,7 @@ async def _description(request: HttpRequest, url: str) -> bytes:
         return bytes(sent.read())
     if not url:
         raise Unusable("nothing")
-    policy = await in_database(egress_policy)
+    policy = await in_database(egress_policy_users)
     try:
         async with asyncio.timeout(FETCH_S):
             return (await egress.fetched(policy, url, bytes_max=BYTES_MAX)).body

@@ -7,6 +7,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from lib.egress import EgressError, Unreachable
 from playground.rules.files import Refused
 from playground.rules.openapi import Unusable
 from playground.rules.parameters import Wrong
@@ -121,6 +122,16 @@ def file_text(refused: Refused, name: str) -> str:
         ),
     }
     return words[refused.code] % {"name": name}
+
+
+def unfetched_text(error: EgressError) -> str:
+    """Why nothing came from the address that somebody named."""
+    reason = str(error)
+    if isinstance(error, Unreachable):
+        reason = gettext(
+            "No public https address answers there, on port 443 with a trusted certificate."
+        )
+    return gettext("The address cannot be fetched: %(reason)s") % {"reason": reason}
 
 
 def unread_text(model: str, kinds: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.core.management import call_command
 from pgmq.install import get_embedded_install_sql, get_embedded_sql_version
 
+from lib.vault import VaultError
 from stack.up import SERVABLE
 
 
@@ -46,6 +47,16 @@ def load_queues(dsn: str) -> None:
             connection.execute(f"COMMENT ON SCHEMA pgmq IS '{version}'".encode())
 
 
+def compare_secrets() -> None:
+    # Models can be imported only now that Django stands.
+    from config.secret_check import check_secrets
+
+    try:
+        check_secrets()
+    except VaultError as error:
+        sys.exit(str(error))
+
+
 Steps = dict[str, Callable[[], object]]
 
 
@@ -66,6 +77,7 @@ def main(demo: str, email: str, seconds: float) -> None:
         "database": lambda: await_database(dsn, seconds),
         "queues": lambda: load_queues(dsn),
         "tables": lambda: call_command("migrate", interactive=False, verbosity=0),
+        "secrets": compare_secrets,
     }
     if settings.BROKER_URL:
         del first["queues"]

@@ -82,13 +82,14 @@ class Answer:
 @dataclass
 class Hub:
     """A hub under test. `environment` changes the settings of a process started after;
-    `application` is the module that uvicorn serves."""
+    `application` is the module that uvicorn serves, on which event loop `loop` says."""
 
     dsn: str
     environment: dict[str, str] = field(default_factory=dict)
     process: Forked | None = None
     port: int = 0
     application: str = "config.asgi"
+    loop: str = "uvloop"
 
     def __post_init__(self) -> None:
         self.connect()
@@ -131,7 +132,7 @@ class Hub:
         """Start uvicorn and wait for nothing."""
         served = f"{self.application}:application"
         arguments = [served, "--no-access-log", "--port", str(self.port)]
-        arguments += ["--loop", "uvloop", "--http", "config.protocol:Protocol"]
+        arguments += ["--loop", self.loop, "--http", "config.protocol:Protocol"]
         environment = {
             **os.environ,
             "DATABASE_URL": self.dsn,
@@ -355,10 +356,12 @@ class Hub:
         )
 
     def settings(self, *, unpriced_models: str = "reject") -> None:
-        """The installation's settings; loopback is always permitted, for the fakes are there."""
+        """The installation's settings. Channels may reach 127.0.0.1, for the fakes are there, and
+        users may name 127.0.0.9."""
         self.connection.execute(
-            "INSERT INTO gateway_installationsetting (id, egress_allow, unpriced_models) "
-            "VALUES (1, '{127.0.0.1/32}', %(unpriced)s) "
+            "INSERT INTO gateway_installationsetting "
+            "(id, egress_allow, egress_allow_users, unpriced_models) "
+            "VALUES (1, '{127.0.0.1/32}', '{127.0.0.9/32}', %(unpriced)s) "
             "ON CONFLICT (id) DO UPDATE SET unpriced_models = %(unpriced)s",
             {"unpriced": unpriced_models},
         )
@@ -524,10 +527,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @contextmanager
-def running_hub(environment: Mapping[str, str] | None = None) -> Iterator[Hub]:
+def running_hub(
+    environment: Mapping[str, str] | None = None, *, loop: str = "uvloop"
+) -> Iterator[Hub]:
     """A hub that runs as long as the context lasts."""
     with own_database("hub") as dsn:
-        hub = Hub(dsn, dict(environment or {}), application=SOON)
+        hub = Hub(dsn, dict(environment or {}), application=SOON, loop=loop)
         try:
             hub.settings()
             hub.start()

@@ -13,6 +13,7 @@ from xdist.scheduler import LoadFileScheduling
 LONG: Final = (
     "tests/browser",
     "tests/gateway/relay/test_fault_table.py",
+    "tests/gateway/relay/test_over_tls.py",
     "tests/playground/test_live.py",
     "tests/playground/test_desk.py",
     "tests/stack/test_up.py",

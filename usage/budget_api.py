@@ -16,6 +16,7 @@ from billing.models import Budget, BudgetAlert, BudgetRaise
 from billing.rules.budget import Period, Scope
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from lib import pagination
+from lib.whole_numbers import Whole
 from usage import budgeting
 
 router = Router(tags=["Budgets"])
@@ -38,7 +39,9 @@ ACTION_HELP = (
     "At the limit: `block` refuses, `warn` lets through and only tells, `slow` lets one request "
     "through at a time."
 )
-Percents = Annotated[list[Annotated[int, Field(ge=1, le=100)]], Field(max_length=ALERTS_MAX)]
+Percents = Annotated[
+    list[Annotated[int, Field(ge=1, le=100, strict=True)]], Field(max_length=ALERTS_MAX)
+]
 
 
 class BudgetIn(Schema):
@@ -55,7 +58,7 @@ class BudgetIn(Schema):
     )
     amount: Amount = Field(description="USD as a decimal string.")
     period: Period
-    anchor: int | None = Field(
+    anchor: Whole | None = Field(
         None,
         description="Where the period begins: minute of the hour, hour of the day, day of the week "
         "(0 = Monday) or day of the month; by default the natural beginning.",

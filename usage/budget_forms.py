@@ -14,6 +14,7 @@ from billing.models import Budget, BudgetAction, BudgetScope
 from billing.raises import REASON_MAX
 from billing.rules.budget import PERIODS, default_anchor
 from billing.rules.money import format_usd
+from lib.whole_numbers import WholeNumberField
 from usage.zones import ZONES
 
 PERIOD_NAMES = {
@@ -51,7 +52,7 @@ class PercentsField(forms.CharField):
 
     def clean(self, value: Any) -> list[int]:
         words = super().clean(value).replace("%", " ").replace(",", " ").split()
-        if not all(word.isdecimal() for word in words):
+        if not all(word.isascii() and word.isdecimal() for word in words):
             raise forms.ValidationError(gettext("Give whole percentages such as 50, 80, 100."))
         return sorted({int(word) for word in words})
 
@@ -171,7 +172,7 @@ class BudgetForm(_Terms):
     )
     amount = MoneyField(label=gettext_lazy("Amount (USD)"))
     period = _period()
-    anchor = forms.IntegerField(
+    anchor = WholeNumberField(
         label=gettext_lazy("Begins at"),
         required=False,
         min_value=0,

@@ -8,7 +8,6 @@ Source: https://docs.stripe.com/api (checkout sessions, payment intents, events,
 """
 
 import ipaddress
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -24,7 +23,8 @@ from billing.processors.processor import (
     ProcessorUnavailable,
 )
 from billing.rules.payment import EventKind, PaymentEvent
-from lib import egress
+from lib import clock, egress
+from lib.strict_json import strict_json
 
 _CHECKOUT: Final[dict[str, EventKind]] = {
     "checkout.session.completed": "paid",
@@ -109,15 +109,14 @@ class StripeProcessor:
     def verify_event(self, headers: Mapping[str, str], body: bytes) -> PaymentEvent | None:
         import stripe
 
+        secret = str(settings.STRIPE_WEBHOOK_SECRET or "").strip()
+        if not secret:
+            raise EventInvalid("STRIPE_WEBHOOK_SECRET is not set")
         try:
-            text = body.decode()
-            stripe.WebhookSignature.verify_header(
-                text,
-                headers.get("stripe-signature"),
-                settings.STRIPE_WEBHOOK_SECRET,
-                _TOLERANCE_S,
-            )
-            told = json.loads(text)
+            text, signature = body.decode(), headers.get("stripe-signature", "")
+            stripe.WebhookSignature.verify_header(text, signature, secret, _TOLERANCE_S)
+            _check_stamp(signature)
+            told = strict_json(text)
         except (stripe.SignatureVerificationError, UnicodeDecodeError, ValueError) as error:
             raise EventInvalid(type(error).__name__) from error
         try:
@@ -154,6 +153,13 @@ class StripeProcessor:
             raise ProcessorUnavailable(type(error).__name__) from error
         plain: dict[str, Any] = made.to_dict()
         return plain
+
+
+def _check_stamp(signature: str) -> None:
+    """Refuse an event that is signed for later: it could be kept, and told when it suits."""
+    stamp = next(part[2:] for part in signature.split(",") if part.startswith("t="))
+    if int(stamp) > clock.now().timestamp() + _TOLERANCE_S:
+        raise EventInvalid("signed for a time to come")
 
 
 def _read(told: dict[str, Any]) -> PaymentEvent | None:

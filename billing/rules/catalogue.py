@@ -104,7 +104,8 @@ class CatalogueRow(NamedTuple):
 
     `model` is a name, or for aliases maybe a pattern with `*`. `alias_of` is None for a model's own
     name, the one to list. `valid_to` is None while the version is open. `service_tier` and `hours`
-    narrow it down as rules/conditions.py has it.
+    narrow it down as rules/conditions.py has it. `source` is where a price of our own stands, and
+    when it was read there; "" for what the package itself has.
     """
 
     model: str
@@ -115,6 +116,7 @@ class CatalogueRow(NamedTuple):
     rates: dict[str, Any]
     service_tier: str = ""
     hours: str = ""
+    source: str = ""
 
 
 class Skipped(NamedTuple):

@@ -29,7 +29,8 @@ def document(present: Iterable[Item]) -> Document:
         match item.id.kind:
             case "settings":
                 whole["settings"] = _plain(
-                    fields, ("egress_allow", "unpriced_models", "public_models")
+                    fields,
+                    ("egress_allow", "egress_allow_users", "unpriced_models", "public_models"),
                 )
             case "channel":
                 whole["channels"].append(_channel(item.id.name[0], fields))

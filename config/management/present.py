@@ -40,6 +40,7 @@ def _settings() -> Item:
     settings = installation_settings()
     fields: dict[str, Value] = {
         "egress_allow": tuple(settings.egress_allow),
+        "egress_allow_users": tuple(settings.egress_allow_users),
         "unpriced_models": settings.unpriced_models,
         "public_models": settings.public_models,
     }

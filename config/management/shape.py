@@ -146,6 +146,7 @@ class Part(BaseModel):
 
 class Settings(Part):
     egress_allow: list[Annotated[str, AfterValidator(_network)]] = []
+    egress_allow_users: list[Annotated[str, AfterValidator(_network)]] = []
     unpriced_models: Literal["reject", "free", "alert"] = "reject"
     public_models: bool = True
 

@@ -68,7 +68,7 @@ class _Flattener:
             yield from self._organisation(organisation, slug, ("organisations", n))
 
     def _settings(self, settings: shape.Settings) -> Item:
-        names = ("egress_allow", "unpriced_models", "public_models")
+        names = ("egress_allow", "egress_allow_users", "unpriced_models", "public_models")
         return Item(
             Id("settings"),
             _tuples(_stated(settings, names)),

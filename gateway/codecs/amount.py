@@ -1,17 +1,23 @@
-"""Amounts of money as clients write them in a body or a header."""
+"""The most that a request may cost, as clients write it: in a body, a header, or a form."""
 
-import re
-from decimal import Decimal
-from typing import Final
-
-_AMOUNT = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?")
-_NANO: Final = Decimal(10**9)
-_NANO_MAX: Final = 2**63 - 1
+from billing.rules.money import MoneyInvalid, parse_usd
+from gateway.codecs.errors import RequestFault
 
 
-def read_amount(text: str) -> int | None:
-    """Nano-USD of a decimal amount of USD such as `0.25`, rounded down; None when it is none."""
-    if not _AMOUNT.fullmatch(text):
-        return None
-    nano = Decimal(text) * _NANO
-    return int(nano) if nano <= _NANO_MAX else None
+def read_amount(text: str, name: str) -> int:
+    """Nano-USD of a decimal amount of USD such as `0.25`, exactly. `name` is where it stands.
+
+    Raises RequestFault `invalid_value` for every other text: a limit that is rounded or guessed
+    would not be the client's.
+    """
+    try:
+        nano = -1 if text.startswith("-") else parse_usd(text)
+    except MoneyInvalid:
+        nano = -1
+    if nano < 0:
+        what = (
+            "must be an amount in USD from 0, as a plain decimal with at most 9 digits after the "
+            'point and no exponent, such as "0.25"'
+        )
+        raise RequestFault("invalid_value", name, f"{name} {what}")
+    return nano

@@ -61,12 +61,19 @@ class Words:
 
 
 def render(
-    kind: ErrorKind, message: str, *, param: str | None = None, code: str | None = None
+    kind: ErrorKind,
+    message: str,
+    *,
+    param: str | None = None,
+    code: str | None = None,
+    request_id: str = "",
 ) -> bytes:
-    """The body of an error response; `code` takes the place of the kind's own."""
+    """The body of an error response; `code` takes the place of the kind's own. The request's id
+    stands beside the error, whose members are fixed, but in no 501, whose whole body is."""
     row = KINDS[kind]
     error = {"message": message, "type": row.type, "param": param, "code": code or row.code}
-    return msgspec.json.encode({"error": error})
+    named = {"request_id": request_id} if request_id and kind != "not_implemented" else {}
+    return msgspec.json.encode({"error": error, **named})
 
 
 def read(

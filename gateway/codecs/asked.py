@@ -13,6 +13,7 @@ MODEL_CHARACTERS_MAX: Final = 256
 USER_CHARACTERS_MAX: Final = 256
 
 _MODEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_STRING_OR_NUMBER: Final = b'"-0123456789'
 _NO_STORE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -24,14 +25,15 @@ def check_model(model: str) -> str:
 
 
 def read_max_cost(body: Body) -> int | None:
-    """Our own field, in nano-USD rounded down. Raises RequestFault."""
+    """Our own field, in nano-USD: a string, or a number by its digits. Raises RequestFault."""
     raw = body.value("max_cost")
     if raw is None:
         return None
-    nano = read_amount(msgspec.json.decode(raw) if raw.startswith(b'"') else raw.decode())
-    if nano is None:
-        raise RequestFault("invalid_type", "max_cost", "max_cost must be an amount in USD")
-    return nano
+    if raw[:1] not in _STRING_OR_NUMBER:
+        what = 'max_cost must be an amount in USD, as a string such as "0.25" or a number'
+        raise RequestFault("invalid_type", "max_cost", what)
+    text = msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else raw.decode()
+    return read_amount(text, "max_cost")
 
 
 def read_user(body: Body) -> str:

@@ -8,19 +8,29 @@ No step looks at single characters in Python: msgspec checks the syntax and that
 pairs, comparisons of memory find the spans, and nesting is counted by whole-body operations.
 """
 
+import json
 import re
 from array import array
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import accumulate
-from typing import Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 
 from gateway.codecs.errors import RequestFault
+from gateway.codecs.lone_surrogates import find
 
 NESTING_MAX = 64
 MEMBERS_MAX = 1_000
+# More is no request, and would take a hundred times its size in memory once it is read.
+STRUCTURES_MAX = 250_000
 
+T = TypeVar("T", str, bytes)
+_RARE: Final = 60
+_LONG: Final = 10_000
+# So much is read into memory whole, to be looked through.
+_SMALL_BYTES: Final = 1024 * 1024
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _BYTE_AT = re.compile(r"\(byte (\d+)\)")
 _MEMBER_NAME = re.compile(rb'[ \t\r\n]*+("(?:[^"\\]++|\\.)*+")[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL)
@@ -112,6 +122,72 @@ def read_body(raw: bytes) -> Body:
     return _walk(raw, top)
 
 
+def check_nested_names(raw: bytes) -> None:
+    """Refuse a body of right syntax in which a name stands twice in one object, at any depth: two
+    readers may each believe another one.
+
+    The parser keeps one member of each name, so that quotes are missing from what it read.
+    """
+    if raw.find(b"{", raw.index(b"{") + 1) < 0:
+        return
+    try:
+        strings = _strings(msgspec.json.decode(raw))
+    except (msgspec.DecodeError, ValueError):
+        # A number that is none of the parser's.
+        _refuse_doubles(raw)
+        return
+    # Where a quote is written by its number, counting says nothing; it is sought from the end,
+    # which is faster.
+    quotes = 2 * len(strings) + _count('"', "".join(strings))
+    if _count(b'"', raw) != quotes or raw.rfind(b"\\u0022") >= 0:
+        _refuse_doubles(raw)
+
+
+def _count(part: T, text: T) -> int:
+    """How often `part` stands in a text; in a long one by `find`, which skips what has none, as
+    long as it is rarely there."""
+    if len(text) < _LONG:
+        return text.count(part)
+    found, at = 0, text.find(part)
+    while at >= 0:
+        found += 1
+        if found > _RARE:
+            return found + text.count(part, at + 1)
+        at = text.find(part, at + 1)
+    return found
+
+
+def _strings(value: Any) -> list[str]:
+    """Every name and every text in a value."""
+    found: list[str] = []
+    inside = [value]
+    for one in inside:
+        if type(one) is dict:
+            found.extend(one)
+            one = one.values()
+        for below in one:
+            if type(below) is str:
+                found.append(below)
+            elif type(below) is dict or type(below) is list:
+                inside.append(below)
+    return found
+
+
+def _refuse_doubles(raw: bytes) -> None:
+    json.loads(raw, object_pairs_hook=_no_doubles, parse_int=str, parse_float=str)
+
+
+def _no_doubles(pairs: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            told = json.dumps(name[:100], ensure_ascii=False)
+            raise RequestFault(
+                "malformed_json", None, f"the name {told} stands twice in one object"
+            )
+        seen.add(name)
+
+
 def _walk(raw: bytes, top: dict[str, msgspec.Raw]) -> Body:
     """Find each parsed member in the bytes; where the two differ, a name stands there twice."""
     if len(top) > MEMBERS_MAX:
@@ -169,16 +245,31 @@ def _has_many_brackets(raw: bytes) -> bool:
 def _nests_too_deep(raw: bytes) -> bool:
     """Whether brackets outside strings nest too deep, in a text of right syntax.
 
-    Each of the first rounds takes the innermost level away, which leaves little of most bodies.
+    What is small is read. Of the rest only the brackets are: each of the first rounds takes the
+    innermost level away, which leaves little of most bodies.
     """
+    if len(raw) <= _SMALL_BYTES:
+        with suppress(msgspec.DecodeError, ValueError):
+            return _levels(msgspec.json.decode(raw)) > NESTING_MAX
     plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
     brackets = b"".join(plain.split(b'"')[::2]).translate(None, _NO_BRACKETS)
+    if len(brackets) > 2 * STRUCTURES_MAX:
+        _refuse(raw, 0, f"more than {STRUCTURES_MAX} arrays and objects")
     for level in range(_ROUNDS):
         if len(brackets) <= 2 * (NESTING_MAX - level):
             return False
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
     steps = array("b", brackets.translate(_BRACKET_STEPS))
     return max(accumulate(steps), default=0) + _ROUNDS > NESTING_MAX
+
+
+def _levels(value: Any) -> int:
+    level, count = [value], 0
+    while level:
+        count += 1
+        inside = (one.values() if type(one) is dict else one for one in level)
+        level = [one for items in inside for one in items if type(one) in (dict, list)]
+    return count
 
 
 def _refuse_root(raw: bytes) -> NoReturn:
@@ -196,6 +287,9 @@ def _refuse_syntax(raw: bytes, fault: Exception) -> NoReturn:
         _refuse(raw, 0, f"nesting deeper than {NESTING_MAX}")
     if not raw.strip(b" \t\r\n"):
         _refuse(raw, 0, "the body is empty")
+    half = find(raw)
+    if half is not None:
+        _refuse(raw, half, "an unpaired surrogate escape")
     found = _BYTE_AT.search(str(fault))
     if found is None:
         _refuse(raw, len(raw), "the JSON text is cut")

@@ -17,6 +17,8 @@ What every decoder that translates keeps to, and every encoder may rely on:
     Usage                 any number, cumulative
     End | UpstreamError | Broken      last and once
 
+A text that its upstream cut inside of a letter holds marks, which `lone_surrogates.Pairs` joins.
+
 A decoder that does not translate (the stream goes on as it came) leaves out Start, ToolCallEnd,
 ReasoningSeal, Citation, LogprobsDelta and the counts of Usage, which nobody would read, and gives
 OpaqueDelta for media.

@@ -1,14 +1,15 @@
 """The list of models, and one model, in the three shapes that clients read.
 
     openai      {"object": "list", "data": [{"id", "object", "created", "owned_by", ...}]}
+                    of a page also "first_id", "last_id", "has_more"   limit, after
     anthropic   {"data": [...], "has_more", "first_id", "last_id"}   limit, after_id, before_id
     gemini      {"models": [...], "nextPageToken"?}                  pageSize, pageToken
 
-The credentials of a request say which one is meant, and not its path alone. What is not known of a
-model is left out.
+The version that Anthropic's clients name, the header that carries a key of Google's and the path
+say which one is meant. What is not known of a model is left out.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -30,7 +31,9 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
     """A model that the key may use.
 
     `created` is Unix seconds; `context` and `output_max` are tokens, None unknown; `pricing` holds
-    decimal strings of USD by meter; `methods` are Gemini's words for what can be done with it.
+    decimal strings of USD by meter; `parameters` are those of a request in the openai dialect that
+    it takes; `shutdown_date` is when its provider ends it, YYYY-MM-DD; `methods` are Gemini's words
+    for what can be done with it.
     """
 
     id: str
@@ -40,6 +43,8 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
     output_max: int | None = None
     modalities: tuple[str, ...] = ()
     pricing: Mapping[str, str] = {}
+    parameters: tuple[str, ...] = ()
+    shutdown_date: str | None = None
     display_name: str = ""
     description: str = ""
     version: str = ""
@@ -49,7 +54,7 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
 def form_of(path: str, headers: Collection[str], query: Collection[str]) -> ListForm:
     """The shape that a request means, by its path and the lower-case names of its headers and the
     names of its query."""
-    if "x-api-key" in headers and "anthropic-version" in headers:
+    if "anthropic-version" in headers:
         return "anthropic"
     if "x-goog-api-key" in headers or "key" in query or path.startswith(_GEMINI_PATHS):
         return "gemini"
@@ -57,7 +62,8 @@ def form_of(path: str, headers: Collection[str], query: Collection[str]) -> List
 
 
 def encode(rows: Iterable[ModelRow], form: ListForm, query: Mapping[str, str]) -> bytes:
-    """A page of the list, sorted by id, as the query asks for it. The openai form has one page.
+    """A page of the list, sorted by id, as the query asks for it. Where it asks for nothing, the
+    openai form has all of it.
 
     Raises RequestFault: `invalid_type` and `invalid_value` for a page that cannot be.
     """
@@ -77,7 +83,24 @@ def encode(rows: Iterable[ModelRow], form: ListForm, query: Mapping[str, str]) -
             page_size=size or gemini.PAGE_SIZE,
             page_token=query.get("pageToken", ""),
         )
-    return msgspec.json.encode({"object": "list", "data": [_openai(row) for row in listed]})
+    return msgspec.json.encode(_openai_page(listed, query))
+
+
+def _openai_page(listed: Sequence[ModelRow], query: Mapping[str, str]) -> dict[str, Any]:
+    """Paged as the dialect's other lists are: whoever names neither word wants all of them."""
+    limit = _read_size(query, "limit", 1, LIMIT_MAX)
+    after = query.get("after", "")
+    following = [row for row in listed if row.id > after]
+    page = following[:limit]
+    told: dict[str, Any] = {"object": "list", "data": [_openai(row) for row in page]}
+    if limit is None and not after:
+        return told
+    ends = (page[0].id, page[-1].id) if page else (None, None)
+    return told | {
+        "first_id": ends[0],
+        "last_id": ends[1],
+        "has_more": len(page) < len(following),
+    }
 
 
 def encode_one(row: ModelRow, form: ListForm) -> bytes:
@@ -112,6 +135,8 @@ def _openai(row: ModelRow) -> dict[str, Any]:
         "max_output_tokens": row.output_max,
         "modalities": row.modalities or None,
         "pricing": row.pricing or None,
+        "supported_parameters": row.parameters or None,
+        "shutdown_date": row.shutdown_date,
     }
     return {name: value for name, value in told.items() if value is not None}
 

@@ -8,8 +8,6 @@ malformed answer (F15). Nothing is looked at before a text could not be read.
 import re
 from typing import Final, NamedTuple
 
-from gateway.codecs.sse import Frame
-
 # A text that is larger and cannot be read has other faults than its counts.
 _BYTES_MAX: Final = 1 << 20
 _COUNTING: Final = frozenset(
@@ -72,10 +70,3 @@ def mend(raw: bytes) -> Mended | None:
         return None
     rest = raw[at:]
     return Mended(b"".join((*read, rest)), b"".join((*shown, rest)))
-
-
-def mend_frame(frame: Frame) -> Frame | None:
-    """The same of a frame: its bytes as they are shown, its data as it is read."""
-    data = mend(frame.data or b"")
-    raw = None if data is None else mend(frame.raw)
-    return None if data is None or raw is None else Frame(raw.shown, frame.event, data.read)

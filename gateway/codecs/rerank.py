@@ -7,8 +7,9 @@
                  -> {"id", "results": [{"index", "relevance_score"}],
                      "meta": {"api_version", "billed_units": {"search_units"}}}
 
-A client speaks cohere on `/v2/rerank` and jina everywhere else. jina is billed by tokens, where a
-query counts once for each document, cohere by search units.
+Xinference takes the requests of jina; its answer has {"index", "relevance_score", "document": text}
+and tells no usage, and becomes jina's. A client speaks cohere on `/v2/rerank` and jina everywhere
+else. jina is billed by tokens, where a query counts once for each document, cohere by search units.
 """
 
 from collections.abc import Mapping
@@ -193,6 +194,19 @@ def decode_answer(raw: bytes, documents: int | None = None) -> Ranking:
     )
 
 
+def is_whole(raw: bytes) -> bool:
+    """Whether an answer is told as jina tells it. Raises AnswerFault.
+
+    Xinference takes jina's requests and answers in a form of its own: a document is a bare text,
+    and there is no usage.
+    """
+    members = open_answer(raw)
+    if given(members, "usage") is None:
+        return False
+    rows = _rows.decode(given(members, "results") or b"[]")
+    return not any(isinstance(row.get("document"), str) for row in rows)
+
+
 def encode_answer(
     ranking: Ranking, facts: RerankFacts, *, request_id: str, meters: Mapping[str, int]
 ) -> bytes:
@@ -223,6 +237,7 @@ def encode_answer(
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _results = msgspec.json.Decoder(list[Ranked])
+_rows = msgspec.json.Decoder(list[dict[str, Any]])
 
 
 def _due(body: Body, name: str) -> bytes:

@@ -128,15 +128,13 @@ class FrameSplitter:
         return self._frame(raw)
 
     def _frame(self, raw: bytes) -> Frame:
-        text = raw
-        if self._first:
-            self._first = False
-            text = raw.removeprefix(_BYTE_ORDER_MARK)
-        return _read_lines(raw, text)
+        first, self._first = self._first, False
+        return read_frame(raw, first=first)
 
 
-def _read_lines(raw: bytes, text: bytes) -> Frame:
+def read_frame(raw: bytes, *, first: bool = False) -> Frame:
     """Read the fields of a frame as the standard says; unknown fields are passed over."""
+    text = raw.removeprefix(_BYTE_ORDER_MARK) if first else raw
     event, data = "", []
     for line in text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"):
         name, _, value = line.partition(b":")

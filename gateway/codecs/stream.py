@@ -6,7 +6,7 @@ A dialect says what one frame means (`_read`); here is when a stream is over and
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
 
@@ -36,9 +36,11 @@ class FrameDecoder(ABC):
 
     After any call `complete` says that a cut would be no fault, `usage` is the last raw usage
     object (F26) or None. `forwarded`: the frames go on as they came, and reading one that holds a
-    piece of text and nothing else changes nothing but the count of it.
+    piece of text and nothing else changes nothing but the count of it. `end_marker` is the frame
+    that ends every stream of the dialect, for one whose upstream leaves it out (F14a).
     """
 
+    end_marker: ClassVar[bytes] = b""
     _reader: Reader
 
     def __init__(self, frame_bytes_max: int, *, forwarded: bool = False) -> None:
@@ -123,7 +125,7 @@ class FrameDecoder(ABC):
         if frame is not None and frame.data:
             steps += self._read_leftover(frame)
         if not self._closed:
-            steps.append(self._end(marked=False) if self.complete else self._break(self._cut()))
+            steps.append(self._break(self._cut()))
         return steps
 
     @abstractmethod
@@ -137,7 +139,8 @@ class FrameDecoder(ABC):
     def _read_leftover(self, frame: Frame) -> list[Step]:
         """A last frame without its empty line counts if it is whole, else it is what was cut."""
         step = self._read(frame)
-        if step.events and isinstance(step.events[-1], Broken):
+        last = step.events[-1] if step.events else None
+        if isinstance(last, Broken) or (isinstance(last, End) and not last.marked):
             self._closed = False
             return []
         ending = b"" if not step.raw else b"\n" if step.raw.endswith((b"\n", b"\r")) else b"\n\n"
@@ -151,6 +154,9 @@ class FrameDecoder(ABC):
         return Step(raw, [End(marked)])
 
     def _break(self, fault: BrokenFault) -> Step:
+        """It cannot be read on. What stands behind the whole answer takes nothing from it."""
+        if self.complete:
+            return self._end(marked=False, raw=self.end_marker)
         self._closed = True
         return Step(b"", [Broken(fault)])
 

@@ -12,7 +12,6 @@ PROVIDER = Provider(
             paths={
                 "generate_content": "/models/{model}:generateContent",
                 "stream_generate_content": "/models/{model}:streamGenerateContent?alt=sse",
-                "stream_generate_content_array": "/models/{model}:streamGenerateContent",
                 "gemini_count_tokens": "/models/{model}:countTokens",
                 "embed_content": "/models/{model}:embedContent",
                 "batch_embed_contents": "/models/{model}:batchEmbedContents",

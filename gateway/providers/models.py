@@ -31,6 +31,7 @@ Trait = Literal[
     "stream_only_to_think",
     "verbosity",  # takes how much it shall say
     "usage_reasoning_outside",  # completion_tokens has no reasoning: rewritten for clients
+    "think_tags",  # reasoning stands in the text, in <think> tags: moved to its own place
 ]
 
 # What tells of the API of a model's owner and not of the model: no other server needs it.
@@ -491,14 +492,18 @@ _KIMI = Capabilities(
 )
 _KIMI_K2_5 = replace(_KIMI, inputs=_SEEN, context_max=256_000, output_max=32_000)
 
+# Open models that write their reasoning into the text, where their server leaves it there (their
+# model cards, 2025).
+_TAGGED = Capabilities(inputs=_TEXT, traits=frozenset({"think_tags"}))
+
 _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (replace(_OPENAI, inputs=_ALL), ("gpt-*",)),
     (UNKNOWN, ("gpt-oss*",)),
-    (_GPT_5, ("gpt-5*",)),
+    (_GPT_5, ("gpt-5", "gpt-5-mini", "gpt-5-nano", "gpt-5*")),
     (replace(_GPT_5, output_limit=272_000), ("gpt-5-pro*",)),
-    (_GPT_5_1, ("gpt-5.1*",)),
+    (_GPT_5_1, ("gpt-5.1", "gpt-5.1*")),
     (replace(_GPT_5_2, context_max=1_000_000), ("gpt-5.4", "gpt-5.4-mini", "gpt-5.4*")),
-    (_GPT_5_2, ("gpt-5.2*", "gpt-5.3*")),
+    (_GPT_5_2, ("gpt-5.2", "gpt-5.2*", "gpt-5.3*")),
     (_GPT_5_CHAT, ("gpt-5-chat*",)),
     (_GPT_4_1, ("gpt-4.1*",)),
     (_GPT_4O, ("gpt-4o*",)),
@@ -507,10 +512,10 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_GPT_4, ("gpt-4", "gpt-4-0*")),
     (replace(_GPT_4, context_max=16_000, output_limit=4_096), ("gpt-3.5*",)),
     (_COMPLETING, ("gpt-3.5-turbo-instruct*", "davinci-002", "babbage-002")),
-    (_O, ("o3*", "o4*")),
+    (_O, ("o3", "o3*", "o4-mini", "o4*")),
     (_O1, ("o1", "o1-20*", "o1-pro*")),
     (_O1_MINI, ("o1-mini*", "o1-preview*")),
-    (_O3_MINI, ("o3-mini*",)),
+    (_O3_MINI, ("o3-mini", "o3-mini*")),
     # Later models think by effort too; the length of their answers is not known.
     (replace(_CLAUDE, output_max=None, output_limit=None), ("claude-*",)),
     (_CLAUDE, ("claude-opus-4-6*",)),
@@ -527,11 +532,12 @@ _ROWS: Final[tuple[tuple[Capabilities, tuple[str, ...]], ...]] = (
     (_DEEPSEEK_V3_1, ("deepseek-v3-1*", "deepseek-v3.1*", "deepseek-v3-1-250821")),
     (_DEEPSEEK_V3, ("deepseek-v3", "deepseek-v3-0324", "deepseek-v3-2412*")),
     (_DEEPSEEK_R1, ("deepseek-r1*",)),
+    (_TAGGED, ("deepseek-r1-distill*", "qwq*", "minimax-m1*", "minimax-m2*")),
     (_GROK, ("grok-*",)),
     (_GROK_4, ("grok-4", "grok-4-0*", "grok-4-latest")),
     (_GROK_4_FAST, ("grok-4-fast*", "grok-4*")),
     (_GROK_3, ("grok-3*",)),
-    (_GROK_3_MINI, ("grok-3-mini*",)),
+    (_GROK_3_MINI, ("grok-3-mini", "grok-3-mini*")),
     (_GEMINI, ("gemini-*",)),
     (_GEMINI_3, ("gemini-3*", "gemini-3-pro-preview")),
     (_GEMINI_3_1_PRO, ("gemini-3.1-pro*", "gemini-3.1-pro-preview")),

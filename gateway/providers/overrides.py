@@ -6,6 +6,7 @@
     audio      whether it hears
     files      whether it reads documents
     reasoning  whether it thinks
+    think_tags whether it writes its reasoning into the text, in <think> tags
 
 A server of one's own may have been started without what its model could do, or with more than is
 known of it. Tools and senses that are off are refused at that channel, so that another is asked;
@@ -19,15 +20,16 @@ from types import MappingProxyType
 from typing import Final, Literal, get_args
 
 from gateway.codecs.chat import Flag
-from gateway.providers.models import UNKNOWN, Capabilities, Modality
+from gateway.providers.models import UNKNOWN, Capabilities, Modality, Trait
 
-Capability = Literal["tools", "schema", "vision", "audio", "files", "reasoning"]
+Capability = Literal["tools", "schema", "vision", "audio", "files", "reasoning", "think_tags"]
 Overrides = frozenset[tuple[str, bool]]
 
 CAPABILITIES: Final[tuple[Capability, ...]] = get_args(Capability)
 UNSAID: Final = replace(UNKNOWN, inputs=frozenset({"text"}), tools=False, json="none")
 """What is shown of a model that is not known, but for what the operator says of it."""
 _SCHEMA_IN_WORDS: Final[frozenset[Flag]] = frozenset({"json_object_only"})
+_TAGS: Final[frozenset[Trait]] = frozenset({"think_tags"})
 _INPUTS: Final[Mapping[str, Modality]] = MappingProxyType(
     {"vision": "image", "audio": "audio", "files": "file"}
 )
@@ -46,6 +48,8 @@ def overridden(can: Capabilities, overrides: Overrides) -> Capabilities:
         elif name == "schema":
             flags = can.flags - _SCHEMA_IN_WORDS if on else can.flags | _SCHEMA_IN_WORDS
             can = replace(can, json="schema" if on else "object", flags=flags)
+        elif name == "think_tags":
+            can = replace(can, traits=can.traits | _TAGS if on else can.traits - _TAGS)
         elif name == "reasoning" and not on:
             can = replace(can, thinking="never", efforts=())
         elif name == "reasoning" and can.thinking in (None, "never"):

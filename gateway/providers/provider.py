@@ -30,7 +30,6 @@ Operation = Literal[
     "count_tokens",
     "generate_content",
     "stream_generate_content",
-    "stream_generate_content_array",  # the same as one JSON array: what gemini is without alt=sse
     "gemini_count_tokens",
     "embed_content",
     "batch_embed_contents",
@@ -47,7 +46,8 @@ _HOST = re.compile(r"[A-Za-z0-9.\-_]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
 # read as another path.
 _PATH = re.compile(r"(/[A-Za-z0-9\-_~]+(\.[A-Za-z0-9\-_~]+)*)*")
 _VALUE = re.compile(r"[A-Za-z0-9.\-_]+")
-_NOT_IN_SEGMENT = re.compile(r"[/\\?#@%:\x00-\x20\x7f-\x9f\ud800-\udfff]|\.\.")
+# Behind a colon like this Gemini's paths have what is to be done with a model.
+_NOT_IN_SEGMENT = re.compile(r"[\\?#%\x00-\x1f\x7f-\x9f\ud800-\udfff]|\.\.|:[a-z]+[A-Z]")
 _MODEL: Final = "{model}"
 _ATTEMPT: Final = "{attempt}"
 
@@ -243,10 +243,10 @@ def chat_operation(dialect: Dialect, *, stream: bool) -> Operation:
 def write_segment(model: str) -> str:
     """A model's name as one segment of a path, percent-encoded.
 
-    Raises BadModelName for "" and for what could lead out of the segment, however often a server
-    may decode it.
+    Owners, versions and variants have `/`, `@`, `:`, `+` and spaces in their names. Raises
+    BadModelName for "" and for what could lead elsewhere, however often a server may decode it.
     """
-    if not model or model == "." or _NOT_IN_SEGMENT.search(model):
+    if not {"", "."}.isdisjoint(model.split("/")) or _NOT_IN_SEGMENT.search(model):
         raise BadModelName("the model's name cannot stand in a path")
     return quote(model, safe="")
 

@@ -1,15 +1,25 @@
-"""The thinking that a Gemini model's name may ask for by its ending (models.md, section 4).
+"""The thinking that a model's name may ask for by its ending.
+
+    gemini-2.5-flash-thinking-8192    Gemini's (models.md, section 4); its codec knows how it is
+                                      written
+    o3-mini-high                      the effort of a model that thinks by effort, and has this one
 
 The ending is cut off before a model is routed, priced and logged, and takes the place of what the
-body says about thinking. How an ending is written is the gemini codec's to know.
+body says about thinking.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
-from gateway.codecs.chat import ReasoningSettings
+from gateway.codecs.chat import Effort, ReasoningSettings
 from gateway.codecs.gemini.model_name import settings_of, split_name
 from gateway.providers.models import UNKNOWN, find_row, is_listed
+
+_EFFORTS: Final[tuple[Effort, ...]] = ("minimal", "low", "medium", "high", "xhigh")
+_EFFORT_ENDINGS: Final = tuple(f"-{effort}" for effort in _EFFORTS)
+# Where a model's own are not known.
+_USUAL: Final[tuple[Effort, ...]] = ("minimal", "low", "medium", "high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +28,11 @@ class AskedModel:
 
     name: str
     reasoning: ReasoningSettings | None = None
+
+
+def has_ending(name: str) -> bool:
+    """Whether `read_asked` may find one: most names have none."""
+    return "thinking" in name or name.endswith(_EFFORT_ENDINGS)
 
 
 def read_asked(name: str, known: Callable[[str], bool] = is_listed) -> AskedModel:
@@ -29,5 +44,15 @@ def read_asked(name: str, known: Callable[[str], bool] = is_listed) -> AskedMode
     """
     base, suffix = split_name(name, known)
     if suffix is None:
-        return AskedModel(name)
+        return _read_effort(name, known)
     return AskedModel(base, settings_of(suffix, (find_row(base) or UNKNOWN).efforts))
+
+
+def _read_effort(name: str, known: Callable[[str], bool]) -> AskedModel:
+    base, _, ending = name.rpartition("-")
+    effort = next((one for one in _EFFORTS if one == ending), None)
+    row = find_row(base)
+    if effort is None or row is None or known(name) or not known(base):
+        return AskedModel(name)
+    has = row.thinking == "effort" and effort in (row.efforts or _USUAL)
+    return AskedModel(base, ReasoningSettings(effort)) if has else AskedModel(name)

@@ -25,6 +25,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from billing.rules.money import format_usd
+from gateway.codecs import task_errors
 from gateway.codecs.amount import read_amount
 from gateway.codecs.errors import KINDS, RequestFault, message_of, quote_value
 from gateway.codecs.labels import NO_LABELS, read_labels
@@ -45,7 +46,14 @@ from gateway.relay.config import RelayConfig
 from gateway.relay.database import DatabaseAway, DatabaseRefused
 from gateway.relay.deadline import Deadline
 from gateway.relay.dialects import CODECS, Target
-from gateway.relay.endpoints import Endpoint, claimed, dialect_of, find_endpoint, target_of
+from gateway.relay.endpoints import (
+    Endpoint,
+    claimed,
+    dialect_of,
+    family_of,
+    find_endpoint,
+    target_of,
+)
 from gateway.relay.health import Told
 from gateway.relay.lifespan import Lifespan
 from gateway.relay.limits import limit_headers
@@ -71,6 +79,8 @@ _QUEUED_MAX: Final = 64
 _PARAMETER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _DROPPED_MAX: Final = 1024
 _CORS: Final = (b"access-control-allow-origin", b"*")
+# What a model wrote is never taken for a page, whatever it looks like.
+_NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _EXPOSED: Final = (
     b"access-control-expose-headers",
     b"x-request-id, request-id, x-weir-hold, x-weir-cost, x-weir-output-cap, "
@@ -250,7 +260,7 @@ class Relay:
             await client.respond(204, _PREFLIGHT, b"")
             return
         if endpoint is None:
-            await client.fault(RequestFault("route_not_found", None, quote_value(path)))
+            await client.unknown(path)
             return
         if method not in endpoint.methods:
             allow = (b"allow", endpoint.allow.encode())
@@ -456,6 +466,16 @@ class _Client:
             Refused(fault.kind, KINDS[fault.kind].status, fault.message, fault.param), *headers
         )
 
+    async def unknown(self, path: str) -> None:
+        """Refuse a path that is no row."""
+        fault = RequestFault("route_not_found", None, quote_value(path))
+        family = family_of(path)
+        if family is None:
+            await self.fault(fault)
+            return
+        body = task_errors.render(family, fault, id_text(self.request_id))
+        await self.respond(404, [(b"content-type", b"application/json")], body)
+
     async def overloaded(self) -> None:
         await self.refuse(Refused("overloaded", 503, message_of("overloaded"), retry_after_ms=1000))
 
@@ -465,7 +485,7 @@ class _Client:
         if self.begun:
             await self.write(codec.frame(kind, message, request_id, target), last=True)
             return
-        waits = refused.status in (429, 503)
+        waits = refused.waits and refused.status in (429, 503)
         wait_ms = max(1, refused.retry_after_ms or 1000) if waits else None
         body = codec.render(
             kind,
@@ -524,7 +544,7 @@ class _Client:
         self, status: int, headers: Sequence[tuple[bytes, bytes]], length: int | None
     ) -> None:
         request_id = id_text(self.request_id).encode()
-        found = [*headers, (b"x-request-id", request_id), _CORS]
+        found = [*headers, (b"x-request-id", request_id), _CORS, _NOSNIFF]
         if self.asked.codec.names_request and status == 200:
             found.append((b"request-id", request_id))
         if self._replayed:
@@ -646,11 +666,7 @@ def _read_body_head(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> _
         elif name == b"idempotency-key":
             found.repeat_key = read_key(value)
         elif name == b"x-weir-max-cost":
-            found.max_cost_nano = read_amount(value.decode("latin-1"))
-            if found.max_cost_nano is None:
-                raise RequestFault(
-                    "invalid_type", "x-weir-max-cost", "x-weir-max-cost must be an amount in USD"
-                )
+            found.max_cost_nano = read_amount(value.decode("latin-1"), "x-weir-max-cost")
         elif name == b"x-weir-include-cost":
             found.tells_cost = value.strip().lower() in (b"true", b"1")
         elif name == b"x-weir-labels":

@@ -11,6 +11,9 @@ import logging
 from collections.abc import Awaitable, Sequence
 from typing import Final
 
+import msgspec
+
+from gateway.codecs.asked_name import NamingDecoder, name_answer
 from gateway.codecs.chat import ChatRequest
 from gateway.codecs.errors import KINDS, ErrorKind, message_of
 from gateway.codecs.events import (
@@ -22,8 +25,10 @@ from gateway.codecs.events import (
     UpstreamError,
 )
 from gateway.codecs.fold import AnswerFault, fold
-from gateway.codecs.odd_numbers import mend
+from gateway.codecs.lone_surrogates import Pairs
+from gateway.codecs.mending import mend
 from gateway.codecs.openai.outside import InsideDecoder, mend_answer
+from gateway.codecs.openai.think_tags import TagsDecoder, untag_answer
 from gateway.codecs.sealed import REMEMBERED, collect
 from gateway.codecs.service_tier import tier_of_answer, tier_of_frames
 from gateway.relay.call import CLIENT_CLOSED, Call, Head, Outcome, Refused
@@ -54,6 +59,8 @@ _LAST: Final = (End, UpstreamError, Broken)
 # How a hold ends, where it is not settled, by the basis of the bill.
 _STATES: Final = {"held": "kept", "none": "voided"}
 
+Reader = Decoder | TagsDecoder | Translating | InsideDecoder | NamingDecoder
+
 # The event loop keeps only weak references to tasks.
 _rests: set[asyncio.Task[None]] = set()
 
@@ -70,9 +77,11 @@ class Attempt:
         "_gathering",
         "_held_back",
         "_keeps",
+        "_naming",
         "_number",
         "_outcome",
         "_output_bytes_max",
+        "_reader",
         "_remembered",
         "_remembers",
         "_sent",
@@ -107,7 +116,9 @@ class Attempt:
         self._size = size
         self._tally = tally
         self._output_bytes_max = output_bytes_max
+        self._reader: Reader | None = None
         self._translating: Translating | None = None
+        self._naming: NamingDecoder | None = None
         self._trial = trial
         self._number = number
         self._gathering = call.parts.large.gathering()
@@ -249,9 +260,11 @@ class Attempt:
     async def _relay_plain(self, answer: Answer) -> Outcome:
         way = self._way
         raw = await self._whole(answer)
+        if way.think_tags:
+            raw = untag_answer(raw)
         told = self._told_by(raw)
         if told.broken == "F15" and (mended := mend(raw)) is not None:
-            # F27: a count that is no number takes nothing from the answer.
+            # F27, F15a: what takes nothing from the answer.
             raw, told = mended.shown, self._told_by(mended.read)
         if way.request is None:
             if self._tally.tiered:
@@ -294,7 +307,10 @@ class Attempt:
         """Answer as a whole; `raw` is what the client gets where nothing is translated."""
         call, request = self._call, self._way.request
         if request is not None:
-            raw = call.asked.codec.write_answer(fold(events), request)
+            said, model = fold(events), self._way.told_model
+            if model:
+                said = msgspec.structs.replace(said, model=model)
+            raw = call.asked.codec.write_answer(said, request)
         self._note(events)
         return await self._deliver(self._tally.bill(told, self._measured), raw)
 
@@ -302,6 +318,8 @@ class Attempt:
         """Settle a whole answer, then give it to the client."""
         call = self._call
         head = self._head(bill.charge_nano)
+        if self._way.told_model and self._way.request is None:
+            raw = name_answer(raw, call.asked.codec.model_in_answer, self._way.told_model)
         if self._keeps:
             await self._keep(raw)
         if call.tells_cost:
@@ -332,34 +350,37 @@ class Attempt:
 
     def _response(self) -> bytes | None:
         """The response that a stream of the responses dialect has told whole."""
+        codec, naming = self._call.asked.codec, self._way.told_model
         teller = self._tally.decoder if self._translating is None else self._translating.encoder
-        return self._call.asked.codec.response_of(teller)
+        told = codec.response_of(teller)
+        return name_answer(told, codec.model_in_answer, naming) if told and naming else told
 
     async def _relay_folded(self, answer: Answer, request: ChatRequest) -> Outcome:
         """A stream, because there is no other, for a client that wants a plain answer."""
         call, way, idle_s = self._call, self._way, self._channel.timeouts.idle
         decoder = self._tally.decoder = way.codec.translating_decoder(request, way.answer_tool)
+        reader = self._untagging(decoder)
         events: list[Event] = []
-        gathering = self._gathering
+        pairs, gathering = Pairs(), self._gathering
         while True:
             try:
                 chunk = await answer.next_bytes()
             except UpstreamFailed:
                 # The decoder knows whether what is missing was still needed.
                 chunk = b""
-            steps = decoder.feed(chunk) if chunk else decoder.end()
+            steps = reader.feed(chunk) if chunk else reader.end()
             if not steps and not gathering.more(len(chunk)):
                 raise failed("F17")
             if steps:
                 gathering.whole()
             for step in steps:
-                events += step.events
+                events += pairs.join(step.events)
             last = events[-1] if events else None
             if isinstance(last, UpstreamError):
                 raise UpstreamFailed("F23", last.kind, last.message, code=last.code)
-            if isinstance(last, Broken) and not decoder.complete:
+            if isinstance(last, Broken):
                 raise failed(last.fault)
-            if isinstance(last, End | Broken):
+            if isinstance(last, End):
                 return await self._answer(decoder, events[:-1], b"")
             if self._above_hold(decoder):
                 return await self._answer(decoder, [*events, Finish(0, "length")], b"")
@@ -454,16 +475,28 @@ class Attempt:
                     pieces.clear()
                 call.deadline.allow("idle", idle_s, heard_at)
 
-    def _open_reader(self) -> tuple[Decoder | Translating | InsideDecoder, Decoder]:
+    def _open_reader(self) -> tuple[Reader, Decoder]:
         """What the upstream's bytes are fed to, and the decoder that knows what they said."""
         way, call = self._way, self._call
         if way.request is None:
-            decoder = self._tally.decoder = way.codec.decoder(self._facts)
-            return (InsideDecoder(decoder) if way.mends_usage else decoder), decoder
+            decoder = self._tally.decoder = way.codec.decoder(self._facts, call.asked.target)
+            self._reader = self._untagging(decoder)
+            if way.mends_usage:
+                self._reader = InsideDecoder(self._reader)
+            if way.told_model:
+                path = way.codec.model_in_frame
+                self._reader = self._naming = NamingDecoder(self._reader, path, way.told_model)
+            return self._reader, decoder
         decoder = self._tally.decoder = way.codec.translating_decoder(way.request, way.answer_tool)
         encoder = call.asked.codec.encoder(way.request, call.asked.target)
-        self._translating = Translating(decoder, encoder, self._facts.choices)
+        self._translating = self._reader = Translating(
+            self._untagging(decoder), encoder, self._facts.choices, way.told_model
+        )
         return self._translating, decoder
+
+    def _untagging(self, decoder: Decoder) -> Decoder | TagsDecoder:
+        tagged = self._way.think_tags
+        return TagsDecoder(decoder, self._facts.choices) if tagged else decoder
 
     async def _go_on(
         self, decoder: Decoder, steps: Sequence[Step], pieces: Sequence[bytes], events: list[Event]
@@ -471,11 +504,8 @@ class Attempt:
         """Commit where what came has content, and end where it is the end; None = it goes on."""
         last = events[-1] if events else None
         if isinstance(last, Broken):
-            if not decoder.complete:
-                await self._write(pieces)
-                raise failed(last.fault)
-            # What cannot be read stands behind the whole answer, and takes nothing from it.
-            last = events[-1] = End(marked=False)
+            await self._write(pieces)
+            raise failed(last.fault)
         if not self._committed:
             if isinstance(last, UpstreamError):
                 raise UpstreamFailed("F23", last.kind, last.message, code=last.code)
@@ -571,9 +601,10 @@ class Attempt:
         outcome = self._settle(200, None, "", bill, "F18")
         self._trial.good()
         translating = self._translating
-        notice = (
-            self._way.codec.cut(self._tally.decoder) if translating is None else translating.cut()
-        )
+        if translating is None:
+            notice = self._named(self._way.codec.cut(self._tally.decoder))
+        else:
+            notice = translating.cut()
         await self._write([self._last([*pieces, notice], bill)], last=True)
         return outcome
 
@@ -584,7 +615,11 @@ class Attempt:
         codec, request_id = self._call.asked.codec, id_text(self._call.request_id)
         if self._tally.decoder is None:
             return codec.frame(kind, message, request_id, self._call.asked.target)
-        return codec.fail(self._tally.decoder, kind, message, request_id)
+        return self._named(codec.fail(self._tally.decoder, kind, message, request_id))
+
+    def _named(self, frames: bytes) -> bytes:
+        """What we add to a forwarded stream, which may repeat what the upstream said."""
+        return frames if self._naming is None else self._naming.show(frames)
 
     # ---- other ends
 
@@ -603,8 +638,7 @@ class Attempt:
         bill = self._bill_stream()
         outcome = self._settle(200, None, "", bill)
         self._trial.good()
-        reader = self._translating or self._tally.decoder
-        steps = [] if reader is None else reader.end()
+        steps = [] if self._reader is None else self._reader.end()
         await self._say_last(self._last([*self._held_back, *(step.raw for step in steps)], bill))
         return outcome
 

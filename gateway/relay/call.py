@@ -85,7 +85,7 @@ class Head(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """An answer that is an error."""
+    """An answer that is an error; `waits` is False where no wait makes it another."""
 
     kind: ErrorKind
     status: int
@@ -94,6 +94,7 @@ class Refused(NamedTuple):
     code: str | None = None
     retry_after_ms: int | None = None
     headroom: Mapping[str, Headroom] = NOTHING_LIMITED
+    waits: bool = True
 
 
 class Repeat(Protocol):

@@ -15,9 +15,9 @@ import msgspec
 
 from billing.rules.money import format_usd
 from gateway.codecs.anthropic import usage as anthropic
-from gateway.codecs.body import Body, read_body
-from gateway.codecs.errors import RequestFault
+from gateway.codecs.body import Body
 from gateway.codecs.gemini import usage as gemini
+from gateway.codecs.mending import read_answer_body
 from gateway.codecs.openai import usage as openai
 from gateway.codecs.openai.stream import DONE_FRAME
 from gateway.codecs.responses import usage as responses
@@ -60,7 +60,7 @@ def last_with_cost(raw: bytes, meters: Mapping[str, int], charge_nano: int) -> b
 
 def _told(raw: bytes, cost: str) -> bytes | None:
     """This JSON object with the charge in its usage, or in that of its response; None without."""
-    body = _read(raw)
+    body = read_answer_body(raw)
     if body is None:
         return None
     for name in _NAMES:
@@ -75,14 +75,14 @@ def _told(raw: bytes, cost: str) -> bytes | None:
 
 def _counted(counts: Counts, raw: bytes, cost: str) -> bytes | None:
     """This last object of a stream with a usage of our own; None where it has no place for one."""
-    body = _read(raw)
+    body = read_answer_body(raw)
     if body is None:
         return None
     if body.value("type") == b'"message_delta"':
         return _with(body, "usage", anthropic.encode(counts), cost)
     if body.value("candidates") is not None:
         return _with(body, "usageMetadata", gemini.encode(counts), cost)
-    response = _read(body.value("response") or b"")
+    response = read_answer_body(body.value("response") or b"")
     if response is None:
         return None
     return body.splice({"response": _with(response, "usage", responses.encode(counts), cost)})
@@ -95,15 +95,8 @@ def _with(body: Body, name: str, usage: Mapping[str, Any], cost: str) -> bytes:
 def _common(frames: list[Frame]) -> dict[str, Any]:
     """What the last chunk has in common with all others; nothing where there is none."""
     for frame in reversed(frames):
-        body = _read(frame.data or b"")
+        body = read_answer_body(frame.data or b"")
         if body is not None and body.value("choices") is not None:
             found = {name: body.value(name) for name in _COMMON}
             return {name: msgspec.Raw(raw) for name, raw in found.items() if raw is not None}
     return {}
-
-
-def _read(raw: bytes) -> Body | None:
-    try:
-        return read_body(raw)
-    except RequestFault:
-        return None

@@ -11,14 +11,17 @@ from typing import Any, Final, NamedTuple, Protocol
 from gateway.codecs.anthropic import companions as anthropic_count
 from gateway.codecs.anthropic import history as anthropic_history
 from gateway.codecs.anthropic import request as anthropic_request
+from gateway.codecs.body import Body
 from gateway.codecs.chat import Dialect
 from gateway.codecs.gemini import count_tokens as gemini_count
 from gateway.providers.provider import BadAddress, Operation
 from gateway.relay.call import Call, Head, Refused
 from gateway.relay.dialects import JSON, Target
 from gateway.relay.upstream import Outgoing, UpstreamFailed
+from gateway.relay.vocabulary import count_request
 from gateway.relay.way import passed_headers
 from gateway.rules.bound import estimate_tokens
+from gateway.rules.families import family_of
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
 from lib.ids import id_text, new_id
@@ -35,6 +38,8 @@ class CountFacts(Protocol):
 
     @property
     def model(self) -> str: ...
+    @property
+    def body(self) -> Body: ...
     @property
     def text_bytes(self) -> int: ...
     @property
@@ -92,10 +97,18 @@ async def count_tokens(
         if call.deadline.caught() is None:
             raise
     if raw is None:
-        parts = sum(facts.media.values())
-        raw = counter.write_answer(estimate_tokens(facts.text_bytes) + parts * _PART_TOKENS)
+        raw = counter.write_answer(_estimate(facts, candidates))
     if not call.silent:
         await call.sink.answer(Head(JSON, 0, None, 0), raw)
+
+
+def _estimate(facts: CountFacts, candidates: list[Candidate]) -> int:
+    """Our own count, as the model of the first candidate counts."""
+    family = family_of(candidates[0].upstream_model if candidates else facts.model)
+    words = count_request(facts.body.raw, family)
+    if words is None:
+        words = estimate_tokens(facts.text_bytes)
+    return words + sum(facts.media.values()) * _PART_TOKENS
 
 
 async def _ask(

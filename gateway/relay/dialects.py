@@ -162,11 +162,14 @@ class Codec(ABC, Generic[F]):
     """One dialect. Everything that reads a client's bytes may raise RequestFault.
 
     `ping` keeps a silent stream open. `names_request`: the dialect has a header for a request's id.
+    `model_in_answer` and `model_in_frame` lead to the member that names the model.
     """
 
     name: ClassVar[Dialect]
     names_request: ClassVar[bool] = False
     ping: ClassVar[bytes] = _COMMENT
+    model_in_answer: ClassVar[tuple[str, ...]] = ("model",)
+    model_in_frame: ClassVar[tuple[str, ...]] = ("model",)
 
     # ---- requests
 
@@ -263,7 +266,7 @@ class Codec(ABC, Generic[F]):
         """A whole answer for the client."""
 
     @abstractmethod
-    def decoder(self, facts: F) -> Decoder:
+    def decoder(self, facts: F, target: Target) -> Decoder:
         """Reads a stream that goes on as it came."""
 
     @abstractmethod
@@ -377,7 +380,7 @@ class OpenAICodec(Codec[F]):
         wait_ms: int | None,
         target: Target,
     ) -> bytes:
-        return openai_errors.render(kind, message, param=param, code=code)
+        return openai_errors.render(kind, message, param=param, code=code, request_id=request_id)
 
     def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
         return openai_errors.frame(kind, message)
@@ -403,7 +406,12 @@ class _OpenAI(OpenAICodec[openai_request.ChatFacts]):
         thinking: JsonObject | None,
         quirks: Quirks,
     ) -> bytes:
+        if thinking:
+            quirks = _with_edits(quirks, thinking)
         return openai_request.edit(facts, model, output_cap=output_cap, quirks=quirks)
+
+    def thinking(self, settings: ReasoningSettings, upstream: Upstream) -> JsonObject | None:
+        return {"reasoning_effort": settings.effort} if _only_effort(settings) else None
 
     def concerned(self, facts: openai_request.ChatFacts, flags: frozenset[Flag]) -> bool:
         return openai_quirks.concern(facts.body, flags)
@@ -456,7 +464,7 @@ class _OpenAI(OpenAICodec[openai_request.ChatFacts]):
         # Those of GLM and Kimi.
         return most + SEARCHES_ASSUMED * (b"web_search" in (body.value("tools") or b""))
 
-    def decoder(self, facts: openai_request.ChatFacts) -> Decoder:
+    def decoder(self, facts: openai_request.ChatFacts, target: Target) -> Decoder:
         return openai_stream.Decoder(usage_asked=facts.usage_asked, choices=facts.choices)
 
 
@@ -464,6 +472,7 @@ class ResponsesCodec(Codec[responses_request.ChatFacts]):
     """The responses dialect."""
 
     name = "responses"
+    model_in_frame = ("response", "model")
 
     def read(self, raw: bytes, target: Target) -> responses_request.ChatFacts:
         return responses_request.read(raw)
@@ -476,7 +485,13 @@ class ResponsesCodec(Codec[responses_request.ChatFacts]):
         thinking: JsonObject | None,
         quirks: Quirks,
     ) -> bytes:
+        if thinking:
+            asked = members_of(facts.body.value("reasoning"))
+            quirks = _with_edits(quirks, {"reasoning": asked | thinking})
         return responses_request.edit(facts, model, output_cap=output_cap, quirks=quirks)
+
+    def thinking(self, settings: ReasoningSettings, upstream: Upstream) -> JsonObject | None:
+        return {"effort": settings.effort} if _only_effort(settings) else None
 
     def concerned(self, facts: responses_request.ChatFacts, flags: frozenset[Flag]) -> bool:
         return responses_quirks.concern(flags)
@@ -522,7 +537,7 @@ class ResponsesCodec(Codec[responses_request.ChatFacts]):
     def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
         return responses_response.encode(answer, request)
 
-    def decoder(self, facts: responses_request.ChatFacts) -> Decoder:
+    def decoder(self, facts: responses_request.ChatFacts, target: Target) -> Decoder:
         return responses_stream.Decoder()
 
     def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
@@ -545,7 +560,7 @@ class ResponsesCodec(Codec[responses_request.ChatFacts]):
         wait_ms: int | None,
         target: Target,
     ) -> bytes:
-        return responses_errors.render(kind, message, param=param, code=code)
+        return responses_errors.render(kind, message, param=param, code=code, request_id=request_id)
 
     def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
         return responses_errors.frame(kind, message)
@@ -562,6 +577,7 @@ class ResponsesCodec(Codec[responses_request.ChatFacts]):
 class _Anthropic(Codec[anthropic_request.ChatFacts]):
     name = "anthropic"
     names_request = True
+    model_in_frame = ("message", "model")
     ping = b'event: ping\ndata: {"type": "ping"}\n\n'
 
     def read(self, raw: bytes, target: Target) -> anthropic_request.ChatFacts:
@@ -610,7 +626,7 @@ class _Anthropic(Codec[anthropic_request.ChatFacts]):
     def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
         return anthropic_response.encode(answer, request)
 
-    def decoder(self, facts: anthropic_request.ChatFacts) -> Decoder:
+    def decoder(self, facts: anthropic_request.ChatFacts, target: Target) -> Decoder:
         return anthropic_stream.Decoder()
 
     def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
@@ -658,6 +674,7 @@ class _Anthropic(Codec[anthropic_request.ChatFacts]):
 
 class _Gemini(Codec[gemini_request.ChatFacts]):
     name = "gemini"
+    model_in_answer = model_in_frame = ("modelVersion",)
 
     def read(self, raw: bytes, target: Target) -> gemini_request.ChatFacts:
         return gemini_request.read(raw, model=target.model, stream=target.stream)
@@ -702,11 +719,6 @@ class _Gemini(Codec[gemini_request.ChatFacts]):
     def thinking(self, settings: ReasoningSettings, upstream: Upstream) -> JsonObject | None:
         return gemini_thinking.suffix_thinking(settings, upstream)
 
-    def operation(self, target: Target, *, stream: bool) -> Operation:
-        if stream and target.array:
-            return "stream_generate_content_array"
-        return chat_operation("gemini", stream=stream)
-
     def content_type(self, target: Target, *, stream: bool) -> str:
         return EVENT_STREAM if stream and not target.array else JSON
 
@@ -724,8 +736,8 @@ class _Gemini(Codec[gemini_request.ChatFacts]):
     def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
         return gemini_response.encode(answer, request)
 
-    def decoder(self, facts: gemini_request.ChatFacts) -> Decoder:
-        return gemini_stream.Decoder(choices=facts.choices)
+    def decoder(self, facts: gemini_request.ChatFacts, target: Target) -> Decoder:
+        return gemini_stream.Decoder(choices=facts.choices, array=target.array)
 
     def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
         return gemini_stream.Decoder(
@@ -750,7 +762,9 @@ class _Gemini(Codec[gemini_request.ChatFacts]):
         target: Target,
     ) -> bytes:
         limited = wait_ms if KINDS[kind].status == 429 else None
-        return gemini_errors.render(kind, message, retry_after_ms=limited, array=target.array)
+        return gemini_errors.render(
+            kind, message, retry_after_ms=limited, array=target.array, request_id=request_id
+        )
 
     def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
         if target.array:
@@ -783,6 +797,15 @@ _OPENAI_LENGTH: Final = (
 CODECS: Final[Mapping[Dialect, Codec[Any]]] = MappingProxyType(
     {codec.name: codec for codec in (_OpenAI(), ResponsesCodec(), _Anthropic(), _Gemini())}
 )
+
+
+def _only_effort(settings: ReasoningSettings) -> bool:
+    return settings.effort is not None and settings == ReasoningSettings(settings.effort)
+
+
+def _with_edits(quirks: Quirks, members: JsonObject) -> Quirks:
+    added = {name: msgspec.json.encode(value) for name, value in members.items()}
+    return quirks._replace(edits={**quirks.edits, **added})
 
 
 def _search_tools(body: Body) -> list[dict[str, Any]]:

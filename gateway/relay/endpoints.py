@@ -5,17 +5,19 @@
 A trailing slash is accepted, and `/v1/v1/…` is read as `/v1/…` (a base URL with `/v1` typed
 twice). What a query says beside the path is not looked at:
 `/v1/responses?api-version=…/responses`, which a client library makes of a base URL with a query, is
-the row of its path. Unknown paths under `/v1`, `/v1beta` and `/anthropic` are answered here, in the
-dialect of their clients; `/api/v1/…` that is no row belongs to the management API.
+the row of its path. Unknown paths under `/v1`, `/v1beta`, `/anthropic` and those of the services of
+tasks are answered here, in the form of their clients; `/api/v1/…` that is no row belongs to the
+management API.
 """
 
 import re
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, cast
 from urllib.parse import parse_qsl
 
 from gateway.codecs.chat import Dialect
 from gateway.codecs.gemini.model_name import read_target
+from gateway.codecs.task_errors import Family
 from gateway.relay.config import MIB
 from gateway.relay.dialects import Target
 from gateway.relay.plain import PlainOperation
@@ -188,6 +190,10 @@ _NAMED_IN_PATH: Final = {
 }
 # Below these everything is answered here, be it with 404.
 _OWN: Final = ("/v1/", "/v1beta/", "/api/v1beta/", "/anthropic/")
+# Services of tasks: below these as well, in the form that their clients read.
+_FAMILY: Final = re.compile(
+    r"/(?:mj-(?:fast|relax|turbo)/)?(mj|suno|kling|jimeng)(?:/.*)?", re.DOTALL
+)
 _OWN_ROOTS: Final = frozenset(root.removesuffix("/") for root in _OWN)
 
 
@@ -230,6 +236,7 @@ def claimed(path: str) -> bool:
         path in ENDPOINTS
         or path.startswith(_OWN)
         or path in _OWN_ROOTS
+        or family_of(path) is not None
         or find_endpoint(path) is not None
     )
 
@@ -240,6 +247,12 @@ def dialect_of(path: str) -> Dialect:
     if path.startswith(("/v1beta", "/api/v1beta")) or _model_call(path) is not None:
         return "gemini"
     return "anthropic" if path.startswith(("/anthropic", "/v1/messages/")) else "openai"
+
+
+def family_of(path: str) -> Family | None:
+    """The service of tasks in whose form a path is answered that is no row."""
+    found = _FAMILY.fullmatch(path)
+    return None if found is None else cast(Family, found[1])
 
 
 def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:

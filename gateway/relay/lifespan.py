@@ -36,7 +36,7 @@ from gateway.relay.snapshot import EMPTY, Snapshot
 from gateway.relay.spool import Spool
 from gateway.relay.upstream import Upstreams
 from lib.ids import id_text, new_id
-from lib.vault import Vault
+from lib.vault import Vault, WrongSecret, check_secrets
 from usage.sql import key_charges
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ class Lifespan:
         self.snapshot: Snapshot = EMPTY
         self.draining = False
         self._missing: int | None = None  # migrations; None before anybody has looked
+        self._secrets_fit: bool | None = None  # None before the database was asked
         self._skew_s = 0.0  # by how much the database's clock is ahead
         self._running = 0
         self._quiet = asyncio.Event()
@@ -93,6 +94,7 @@ class Lifespan:
         return (
             not self.draining
             and self._missing == 0
+            and self._secrets_fit is True
             and self.snapshot.epoch >= 0
             and self._writes.usable
             and self.parts.books.ready
@@ -113,7 +115,8 @@ class Lifespan:
     # ---- start and end
 
     async def start(self) -> None:
-        """Open the connections and load the catalogue, as far as the database lets us."""
+        """Open the connections and load the catalogue, as far as the database lets us. Raises
+        WrongSecret where it was made with others than ours."""
         for lane in (self._look_ups, self._writes, self._states):
             try:
                 await lane.open()
@@ -122,6 +125,7 @@ class Lifespan:
                 lane.open_later()
         await self.parts.books.open_spool()
         await self._look_at_schema()
+        await self._look_at_secrets()
         await self._look_at_epoch()
         await self._refresh()
         self._tasks = [
@@ -220,6 +224,10 @@ class Lifespan:
                 await asyncio.wait_for(self._changed.wait(), self.config.epoch_poll_s)
             self._changed.clear()
             await self._look_at_schema()
+            try:
+                await self._look_at_secrets()
+            except WrongSecret as error:
+                log.error("not ready: %s", error)
             epoch = await self._look_at_epoch()
             if epoch is not None and epoch != self.snapshot.epoch:
                 await self._refresh()
@@ -250,6 +258,19 @@ class Lifespan:
         if missing and missing != self._missing:
             log.error("not ready: the database lacks %d migrations of this code", missing)
         self._missing = missing
+
+    async def _look_at_secrets(self) -> None:
+        """Compare ours, once, with those that the database was made with. Raises WrongSecret."""
+        if self._secrets_fit is not None:
+            return
+        try:
+            ((kept,),) = await self._ask(catalogue.secret_check_statement())
+        except (DatabaseAway, DatabaseRefused):
+            return
+        self._secrets_fit = False
+        if kept is not None:
+            check_secrets(self.config.kek, self.config.pepper, bytes.fromhex(kept))
+        self._secrets_fit = True
 
     async def _live(self) -> None:
         """Say that this process lives, and that its holds are not to be resolved by others; and

@@ -14,6 +14,8 @@ _NAMES: Final = {
     "tokens": "tokens per minute",
     "parallel": "requests at once",
 }
+# The books count by whole seconds, so that the first of a window is free a little later.
+_WINDOW_MS: Final = 60_000
 _ANTHROPIC: Final = "anthropic-ratelimit"
 
 
@@ -26,12 +28,12 @@ class Headroom(NamedTuple):
 
 
 class LimitReached(RequestFault):
-    """A limit of requests or tokens. `wait_ms` is when it would fit, if nobody else comes;
-    `public_url` is where people find us."""
+    """A limit of requests or tokens. `wait_ms` is when it would fit, if nobody else comes, None
+    where it never does; `public_url` is where people find us."""
 
     def __init__(self, told: Mapping[str, Any], public_url: str) -> None:
         super().__init__("rate_limited", None, "")
-        self.wait_ms: int = told["wait_ms"]
+        self.wait_ms: int | None = min(told["wait_ms"], _WINDOW_MS)
         self.headroom: Mapping[str, Headroom] = {}
         if told["gate"] == "slow":
             what = f"{_standing(told)}), so its requests run one at a time"
@@ -45,17 +47,25 @@ class LimitReached(RequestFault):
             what += f" and this request needs {told['need']}"
         elif gate == "tokens":
             what += f" and this request needs up to {told['need']}"
-        self.message = message_of("rate_limited", what, seconds=max(1, -(-self.wait_ms // 1000)))
-        if told["need"] > limit:
-            self.message += ". No wait makes room for what is larger than the whole limit: "
-            self.message += "ask for fewer tokens, or have the limit raised"
         if told["scope"] == "key" and gate != "parallel":
             self.headroom = {gate: Headroom(limit, max(0, limit - used), self.wait_ms)}
+        seconds = max(1, -(-self.wait_ms // 1000))
+        self.message = message_of("rate_limited", what, seconds=seconds)
+        if told["need"] > limit:
+            self.message = self.message.removesuffix(f"; retry in {seconds} s")
+            self.message += ". No wait makes room for what is larger than the whole limit: "
+            self.message += "ask for fewer tokens, or have the limit raised"
+            self.wait_ms = None
 
 
 def read_headroom(told: Mapping[str, Any] | None) -> Mapping[str, Headroom]:
     """What the admission told of a request that it let through."""
-    return {} if told is None else {kind: Headroom(*left) for kind, left in told.items()}
+    if told is None:
+        return {}
+    return {
+        kind: Headroom(limit, left, min(reset_ms, _WINDOW_MS))
+        for kind, (limit, left, reset_ms) in told.items()
+    }
 
 
 class UsedUp(RequestFault):

@@ -7,11 +7,13 @@ from billing.rules.meters import format_rate
 from gateway.codecs import model_list
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.model_list import ListForm, ModelRow
+from gateway.providers.lifecycle import shutdown_date
 from gateway.providers.models import Capabilities, find_row
 from gateway.providers.overrides import UNSAID, overridden
+from gateway.providers.parameters import supported_parameters
 from gateway.relay.auth import Principal
 from gateway.relay.snapshot import Snapshot
-from gateway.rules.routing import plan
+from gateway.rules.routing import Candidate, plan
 
 _OWNER = "weir"
 _MODALITIES = ("text", "image", "audio", "file", "video")
@@ -43,9 +45,11 @@ def render_one(snapshot: Snapshot, principal: Principal, form: ListForm, name: s
 
 
 def _row(snapshot: Snapshot, principal: Principal, name: str) -> ModelRow:
-    known = _capabilities(snapshot, name)
+    first = plan(name, snapshot.routes_of(name), seed=0)[0]
+    known = _capabilities(first, name)
     price = snapshot.price_of(name, principal.plan_id)
     rates = {} if price is None else price.version.shown_rates()
+    provider = snapshot.channels[first.channel_id].provider.name
     modalities = known.inputs | known.outputs if known is not None else ()
     return ModelRow(
         id=name,
@@ -54,14 +58,15 @@ def _row(snapshot: Snapshot, principal: Principal, name: str) -> ModelRow:
         context=None if known is None else known.context_max,
         output_max=None if known is None else known.output_max,
         modalities=tuple(kind for kind in _MODALITIES if kind in modalities),
+        parameters=() if known is None else supported_parameters(known),
+        shutdown_date=shutdown_date(provider, first.upstream_model),
         pricing={meter: format_rate(meter, rate) for meter, rate in sorted(rates.items())},
     )
 
 
-def _capabilities(snapshot: Snapshot, name: str) -> Capabilities | None:
+def _capabilities(first: Candidate, name: str) -> Capabilities | None:
     """What is known of the model by the name that it has at its first channel, or by its own, and
     by its operator."""
-    first = plan(name, snapshot.routes_of(name), seed=0)[0]
     known = find_row(first.upstream_model) or find_row(name)
     return overridden(known or UNSAID, first.overrides) if first.overrides else known
 

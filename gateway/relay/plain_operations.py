@@ -132,12 +132,17 @@ class _Rerank(PlainOperation):
         form = rerank.form_of(url)
         if form == own.form:
             encoded = Encoded(rerank.edit(own, model))
-            exchange = Exchange(rerank.read_answer, as_it_came, facts.units)
+            fit = as_it_came if form == "cohere" else partial(_fit_ranking, own, request_id)
+            exchange = Exchange(rerank.read_answer, fit, facts.units)
         else:
             encoded = rerank.encode(own, model, form)
             write = partial(_write_ranking, own, request_id)
             exchange = Exchange(rerank.read_answer, write, facts.units)
         return Sending("rerank", "openai", encoded, exchange)
+
+
+def _fit_ranking(own: RerankFacts, request_id: str, raw: bytes, meters: _Meters) -> bytes:
+    return raw if rerank.is_whole(raw) else _write_ranking(own, request_id, raw, meters)
 
 
 def _write_ranking(own: RerankFacts, request_id: str, raw: bytes, meters: _Meters) -> bytes:

@@ -13,10 +13,10 @@ from typing import Final
 import msgspec
 
 from billing.rules.pricing import PPM
-from gateway.codecs.body import read_body
+from gateway.codecs.body import check_nested_names, read_body
 from gateway.codecs.errors import KINDS, ErrorKind, RequestFault, message_of
 from gateway.providers.models import Capabilities, capabilities_of, is_listed
-from gateway.providers.suffixes import AskedModel, read_asked
+from gateway.providers.suffixes import AskedModel, has_ending, read_asked
 from gateway.relay.admission import Asked, Guarded
 from gateway.relay.alerts import Alert
 from gateway.relay.attempt import Attempt
@@ -128,7 +128,11 @@ class Run:
             outcome = self._note(KINDS[fault.kind].status, fault.kind, fault.message, window_id)
             refused = Refused(fault.kind, outcome.status, fault.message, fault.param)
             if isinstance(fault, LimitReached):
-                refused = refused._replace(retry_after_ms=fault.wait_ms, headroom=fault.headroom)
+                refused = refused._replace(
+                    retry_after_ms=fault.wait_ms,
+                    headroom=fault.headroom,
+                    waits=fault.wait_ms is not None,
+                )
             await self._call.refuse(refused)
             return outcome
         except ChannelsOut as error:
@@ -179,6 +183,7 @@ class Run:
         counter = COUNTERS[asked.codec.name]
         try:
             facts = counter.read(raw, asked.target)
+            check_nested_names(raw)
             model = self._plain_model(facts.model).name
             routes = call.snapshot.routes_of(model)
             candidates = plan(model, routes, seed=random.getrandbits(64))
@@ -195,6 +200,7 @@ class Run:
         codec, _, target, _, plain = self._call.asked
         try:
             facts: Facts = codec.read(raw, target) if plain is None else plain.read(raw, target)
+            check_nested_names(raw)
         except RequestFault as fault:
             # The order of the contract: whether the model exists comes before its other fields.
             if fault.param not in (None, "model"):
@@ -207,7 +213,7 @@ class Run:
     def _plain_model(self, name: str) -> AskedModel:
         """The model that a name means. Raises RequestFault when it cannot be asked for."""
         asked = AskedModel(name)
-        if "thinking" in name:
+        if has_ending(name):
             exact = self._call.snapshot.exact_routes
             asked = read_asked(name, lambda model: model in exact or is_listed(model))
         self._check_model(asked.name, name)
@@ -301,7 +307,7 @@ class Run:
         """How the request goes to a candidate. Raises RequestFault when it cannot."""
         snapshot = self._call.snapshot
         channel = snapshot.channels[candidate.channel_id]
-        return await asking.way(channel, candidate, snapshot.egress)
+        return await asking.way(channel, candidate, snapshot.egress_users)
 
     async def _admit(
         self,

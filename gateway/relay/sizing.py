@@ -70,7 +70,8 @@ class Sizing:
             return Size(hold_nano, self._cap if self._shortened else None)
         size = self.within(limit)
         if size is None:
-            raise _too_dear(self.least_nano, limit)
+            less = "ask for fewer output tokens" if self._facts.output_cap else "send less input"
+            raise _too_dear(self.least_nano, limit, less)
         return size
 
     @property
@@ -150,7 +151,7 @@ class PlainSizing:
         """The hold of the request. Raises RequestFault `max_cost_exceeded`."""
         limit = self._max_cost_nano
         if limit is not None and self.least_nano > limit:
-            raise _too_dear(self.least_nano, limit)
+            raise _too_dear(self.least_nano, limit, "send less input")
         return Size(self.least_nano, None)
 
     def within(self, available_nano: int) -> Size | None:
@@ -158,9 +159,11 @@ class PlainSizing:
         return None
 
 
-def _too_dear(least_nano: int, limit_nano: int) -> RequestFault:
-    what = f"The request may cost {format_usd(least_nano)} USD, more than its max_cost of "
-    return RequestFault("max_cost_exceeded", None, f"{what}{format_usd(limit_nano)} USD")
+def _too_dear(least_nano: int, limit_nano: int, less: str) -> RequestFault:
+    least = format_usd(least_nano)
+    what = f"The request may cost {least} USD, more than its max_cost of {format_usd(limit_nano)} "
+    then = f"USD. Raise max_cost (or x-weir-max-cost) to at least {least}, or {less}."
+    return RequestFault("max_cost_exceeded", None, what + then)
 
 
 def _media_tokens(facts: Facts, channel: Channel) -> int:

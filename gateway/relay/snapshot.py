@@ -96,6 +96,7 @@ class Snapshot:
     costs: Mapping[str, PriceList]
     plans: Mapping[int, Plan]
     egress: EgressPolicy
+    egress_users: EgressPolicy
     unpriced_models: str
     loaded_at: float
     loaded_at_here: float
@@ -173,7 +174,9 @@ class _Matched(NamedTuple):
 
 # Clients choose the names that patterns meet: what is remembered of them has a bound.
 _KNOWN_MAX = 4096
-EMPTY = Snapshot(-1, {}, {}, (), PriceList(()), {}, {}, EgressPolicy(), "reject", 0.0, 0.0, 0)
+EMPTY = Snapshot(
+    -1, {}, {}, (), PriceList(()), {}, {}, EgressPolicy(), EgressPolicy(), "reject", 0.0, 0.0, 0
+)
 
 
 def load_statement() -> Statement:
@@ -184,6 +187,11 @@ def load_statement() -> Statement:
 def epoch_statement() -> Statement:
     """One row: the epoch, and what the database's clock says (Unix seconds)."""
     return _EPOCH, {}
+
+
+def secret_check_statement() -> Statement:
+    """One row: what tells the secrets of this database from others, as hex; none may be there."""
+    return "SELECT (SELECT encode(sealed, 'hex') FROM accounts_secretcheck WHERE id = 1)", {}
 
 
 def missing_statement(migrations: Sequence[tuple[str, str]]) -> Statement:
@@ -241,6 +249,7 @@ def build(text: str, vault: Vault) -> Snapshot:
         costs={channel: PriceList(rows) for channel, rows in cost_rows.items()},
         plans={one.id: Plan(one.multiplier_ppm, tuple(one.models)) for one in raw.plans},
         egress=EgressPolicy(raw.egress_allow),
+        egress_users=EgressPolicy(raw.egress_allow_users),
         unpriced_models=raw.unpriced_models,
         loaded_at=raw.now,
         loaded_at_here=time.monotonic(),
@@ -284,6 +293,7 @@ class _Catalogue(msgspec.Struct):
     changed: float
     epoch: int
     egress_allow: list[str]
+    egress_allow_users: list[str]
     unpriced_models: str
     channels: list[_ChannelRow]
     prices: list[PriceRow]
@@ -344,6 +354,9 @@ _LOAD = """
         'epoch', coalesce((SELECT n FROM accounts_epoch WHERE id = 1), 0),
         'egress_allow', coalesce(
             (SELECT to_json(egress_allow) FROM gateway_installationsetting WHERE id = 1),
+            '[]'::json),
+        'egress_allow_users', coalesce(
+            (SELECT to_json(egress_allow_users) FROM gateway_installationsetting WHERE id = 1),
             '[]'::json),
         'unpriced_models', coalesce(
             (SELECT unpriced_models FROM gateway_installationsetting WHERE id = 1), 'reject'),

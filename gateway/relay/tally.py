@@ -25,16 +25,13 @@ from gateway.providers.models import find_row
 from gateway.relay.dialects import Counting, Decoder, Facts
 from gateway.relay.plain import Exchange
 from gateway.relay.price_list import Price
+from gateway.relay.sample import Sample
 from gateway.relay.sizing import with_request
-from gateway.relay.vocabulary import Vocabulary, count_tokens, vocabulary_of
+from gateway.relay.vocabulary import count_request, count_text
 from gateway.relay.way import Way
 from gateway.rules.bound import estimate_tokens, input_tokens_min
+from gateway.rules.families import UNKNOWN, Family, family_of
 
-_BODY_BYTES_MAX: Final = 256 * 1024
-# Of an answer's beginning so much is kept; small pieces take ten times their length until they are
-# joined.
-_SAMPLE_CHARACTERS: Final = 16 * 1024
-_SAMPLE_PIECES: Final = 64
 _MARK_PIECES: Final = 32
 
 
@@ -44,9 +41,9 @@ NOTHING_TOLD: Final = Quantities({}, ("usage_missing",))
 class Seen(NamedTuple):
     """What was sent and received: the last usage (F26), raw and as its dialect reads it, and sizes
     in UTF-8 bytes. `uncounted_bytes` of the answer came after that usage was told.
-    `here` is our own count of what is counted by other things than its text. `said` is the answer's
-    beginning and `body` the request, for who counts in the `vocabulary`; `context_max` is what the
-    model can read at most, None = not known."""
+    `here` is our own count of what is counted by other things than its text. `said` and `thought`
+    are samples of the answer and `body` the request, which is counted as the `family` of the model
+    does; `context_max` is what the model can read at most, None = not known."""
 
     input_bytes: int
     told: Quantities = NOTHING_TOLD
@@ -55,8 +52,9 @@ class Seen(NamedTuple):
     reasoning_bytes: int = 0
     uncounted_bytes: int = 0
     here: Mapping[str, int] | None = None
-    vocabulary: Vocabulary | None = None
-    said: Sequence[str] = ()
+    family: Family = UNKNOWN
+    said: str = ""
+    thought: str = ""
     body: bytes = b""
     context_max: int | None = None
 
@@ -90,10 +88,9 @@ class Tally:
         "_pieces",
         "_priced",
         "_said",
-        "_samples",
+        "_thought",
         "_thoughts",
         "_upstream_model",
-        "_vocabulary",
         "_way",
         "cost",
         "decoder",
@@ -126,25 +123,22 @@ class Tally:
         self._counted_bytes = 0
         # Pieces of the answer, and of them those of reasoning: each is a token at least.
         self._pieces = self._thoughts = self._marked = 0
-        # The first of them, where the vocabulary is known: they tell how long its tokens are.
-        self._vocabulary = vocabulary_of(upstream_model or facts.model)
-        self._samples = self._vocabulary is not None
-        self._said: list[str] = []
+        # Some of them: they tell how long the tokens are.
+        self._said, self._thought = Sample(), Sample()
         self._input_min: int | None = None
 
     def note(self, events: Sequence[Event]) -> bool:
-        """Count what was said: how it finishes, how it begins, how much of it the last usage
+        """Count what was said: how it finishes, some of its words, how much of it the last usage
         counts. Whether its mark is due."""
-        samples = self._samples
         for event in events:
             kind = type(event)
             if kind is TextDelta or kind is ToolArgumentsDelta or kind is RefusalDelta:
                 self._pieces += 1
-                if samples:
-                    self._said.append(event.text[:_SAMPLE_CHARACTERS])  # type: ignore[attr-defined]
+                self._said.add(event.text)  # type: ignore[attr-defined]
             elif kind is ReasoningDelta:
                 self._pieces += 1
                 self._thoughts += 1
+                self._thought.add(event.text)  # type: ignore[attr-defined]
             elif kind is Finish:
                 self.finish_reason = event.reason  # type: ignore[attr-defined]
             elif kind is Start and self.tiered:
@@ -153,10 +147,6 @@ class Tally:
                 said = self.decoder.text_bytes + self.decoder.reasoning_bytes
                 since = events[events.index(event) + 1 :]
                 self._counted_bytes = said - sum(map(_text_bytes, since))
-        if samples and len(self._said) >= _SAMPLE_PIECES:
-            begun = "".join(self._said)
-            self._said = [begun]
-            self._samples = len(begun) < _SAMPLE_CHARACTERS
         return self._pieces - self._marked >= _MARK_PIECES
 
     def hear_tier(self, told: str) -> None:
@@ -200,11 +190,14 @@ class Tally:
         """The bill of an answer that was read."""
         said = told.text_bytes + told.reasoning_bytes
         cut = self.decoder is not None and told is self.decoder and not self.decoder.complete
+        uncounted = said - self._counted_bytes if cut else 0
+        quantities = self._way.codec.quantities(told)
         seen = Seen(
-            self._facts.text_bytes, self._way.codec.quantities(told), told.usage, told.text_bytes,
-            told.reasoning_bytes, said - self._counted_bytes if cut else 0, None,
-            self._vocabulary, self._said, self._facts.body.raw, self._context_max(),
+            self._facts.text_bytes, quantities, told.usage, told.text_bytes, told.reasoning_bytes,
+            uncounted,
         )  # fmt: skip
+        if quantities.missing or quantities.quarantined or uncounted:
+            seen = self._with_words(seen)
         return self._count(seen, measured)
 
     def bill_exchange(
@@ -222,12 +215,22 @@ class Tally:
 
     def unknown_nano(self) -> int:
         """What an attempt that nobody pays may have cost us, as far as it can be said: its input,
-        until the provider is asked (I15)."""
-        return self._nothing_heard("absorbed").charge_nano
+        until the provider is asked (I15). By its size: words are counted for who pays."""
+        seen = Seen(self._facts.text_bytes, context_max=self._context_max())
+        return self._count(seen, "absorbed").charge_nano
 
     def _nothing_heard(self, measured: str) -> Bill:
-        seen = Seen(self._facts.text_bytes, context_max=self._context_max())
-        return self._count(seen, measured)
+        return self._count(self._with_words(Seen(self._facts.text_bytes)), measured)
+
+    def _with_words(self, seen: Seen) -> Seen:
+        """With all that our own count needs."""
+        return seen._replace(
+            family=family_of(self._upstream_model or self._facts.model),
+            said=self._said.text(),
+            thought=self._thought.text(),
+            body=self._facts.body.raw,
+            context_max=self._context_max(),
+        )
 
     def _context_max(self) -> int | None:
         known = find_row(self._upstream_model) or find_row(self._facts.model)
@@ -253,7 +256,7 @@ def count(seen: Seen, price_in_force: Price | None, hold_nano: int, measured: st
         meters, basis = _local(seen).meters, "estimated"
     elif seen.uncounted_bytes:
         # Told at the beginning, and the end never came: what was said since is counted here.
-        more = _tokens_said(seen, seen.uncounted_bytes)
+        more = _tokens_said(seen, seen.said, seen.uncounted_bytes)
         meters, basis = {**meters, "out_text": meters.get("out_text", 0) + more}, "estimated"
     if price_in_force is None:
         return Bill(meters, 0, "free", (*flags, "unpriced"), raw)
@@ -308,10 +311,10 @@ def _local(seen: Seen) -> Quantities:
         return Quantities(dict(seen.here), ())
     meters = {
         "in_text": _tokens_sent(seen),
-        "out_text": _tokens_said(seen, seen.text_bytes),
+        "out_text": _tokens_said(seen, seen.said, seen.text_bytes),
     }
     if seen.reasoning_bytes:
-        meters["out_reasoning"] = _tokens_said(seen, seen.reasoning_bytes)
+        meters["out_reasoning"] = _tokens_said(seen, seen.thought, seen.reasoning_bytes)
     return Quantities(meters, ())
 
 
@@ -321,24 +324,16 @@ def _text_bytes(event: Event) -> int:
     return 0
 
 
-def _tokens_said(seen: Seen, size: int) -> int:
-    """Tokens of so many bytes of the answer: as many to a byte as its beginning has."""
-    sample = "".join(seen.said)
-    if seen.vocabulary is None or not sample:
+def _tokens_said(seen: Seen, sample: str, size: int) -> int:
+    """Tokens of so many bytes of the answer: as many to a byte as the sample of it has."""
+    if not sample:
         return estimate_tokens(size)
-    tokens, sample_bytes = (
-        count_tokens(sample, seen.vocabulary),
-        len(sample.encode("utf-8", "replace")),
-    )
+    tokens, sample_bytes = count_text(sample, seen.family), len(sample.encode("utf-8", "replace"))
     return -(-size * tokens // sample_bytes)
 
 
 def _tokens_sent(seen: Seen) -> int:
-    """Tokens of the request: its JSON, written plainly, in whose place a provider puts its own
-    marks. What is not all text, or long, is estimated, as no more than a model can read."""
-    raw = seen.body
-    if seen.vocabulary is None or len(raw) != seen.input_bytes or len(raw) > _BODY_BYTES_MAX:
-        estimated = estimate_tokens(seen.input_bytes)
-        return estimated if seen.context_max is None else min(estimated, seen.context_max)
-    plain = msgspec.json.encode(msgspec.json.decode(raw))
-    return count_tokens(plain.decode(), seen.vocabulary)
+    """Tokens of the request, no more than the model can read."""
+    counted = count_request(seen.body, seen.family)
+    tokens = estimate_tokens(seen.input_bytes) if counted is None else counted
+    return tokens if seen.context_max is None else min(tokens, seen.context_max)

@@ -113,7 +113,7 @@ class Completions(OpenAICodec[TextFacts]):
     def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
         return completions_response.encode([answer], _plan(request))
 
-    def decoder(self, facts: TextFacts) -> Decoder:
+    def decoder(self, facts: TextFacts, target: Target) -> Decoder:
         return _CompletionDecoder(facts.own)
 
     def encoder(self, request: ChatRequest, target: Target) -> Encoder:
@@ -171,7 +171,7 @@ class _Edits(OpenAICodec[TextFacts]):
     ) -> bytes:
         raise NotOffered(_NO_EDITS)
 
-    def decoder(self, facts: TextFacts) -> Decoder:
+    def decoder(self, facts: TextFacts, target: Target) -> Decoder:
         raise NotOffered(_NO_EDITS)
 
     def undecoded(self, facts: TextFacts) -> tuple[str, ...]:

@@ -1,21 +1,35 @@
 """A stream of one dialect, read and written anew in another."""
 
+from typing import Protocol
+
+import msgspec
+
 from gateway.codecs.errors import ErrorKind
-from gateway.codecs.events import Broken, End, Event, Finish, Step, UpstreamError
-from gateway.relay.dialects import Decoder, Encoder
+from gateway.codecs.events import End, Event, Finish, Start, Step, UpstreamError
+from gateway.codecs.lone_surrogates import Pairs
+from gateway.relay.dialects import Encoder
+
+
+class Source(Protocol):
+    """A decoder, or what stands before one."""
+
+    def feed(self, chunk: bytes) -> list[Step]: ...
+    def end(self) -> list[Step]: ...
 
 
 class Translating:
     """Feeds an encoder from a decoder; where it stands, a decoder of the client's dialect could.
 
-    The bytes of its steps are the client's. What cannot be read behind a complete answer takes
-    nothing from it.
+    The bytes of its steps are the client's. `model` is what they name in place of the upstream's
+    name, "" for that.
     """
 
-    def __init__(self, decoder: Decoder, encoder: Encoder, choices: int) -> None:
+    def __init__(self, decoder: Source, encoder: Encoder, choices: int, model: str = "") -> None:
         self._decoder = decoder
         self._encoder = encoder
         self._open = set(range(choices))
+        self._pairs = Pairs()
+        self._model = model
 
     @property
     def encoder(self) -> Encoder:
@@ -40,11 +54,7 @@ class Translating:
         return b"".join(ends) + self._encoder.end()
 
     def _write(self, step: Step) -> Step:
-        events = step.events
-        if not events:
-            return Step(b"", events)
-        if isinstance(events[-1], Broken) and self._decoder.complete:
-            events = [*events[:-1], End(marked=False)]
+        events = self._pairs.join(step.events)
         pieces = [self._encode(event) for event in events]
         return Step(pieces[0] if len(pieces) == 1 else b"".join(pieces), events)
 
@@ -53,6 +63,8 @@ class Translating:
             return self._encoder.end()
         if isinstance(event, UpstreamError):
             return self._encoder.fail(event.kind, event.message)
-        if isinstance(event, Finish):
+        if isinstance(event, Start) and self._model:
+            event = msgspec.structs.replace(event, model=self._model)
+        elif isinstance(event, Finish):
             self._open.discard(event.choice)
         return self._encoder.feed(event)

@@ -17,7 +17,8 @@ from gateway.codecs.chat import Dialect
 from gateway.codecs.errors import KINDS, ErrorKind, message_of
 from gateway.providers.provider import Quirk
 from gateway.relay.dialects import Codec
-from gateway.relay.http1 import Connection, Origin, Reason, headers_bytes, target_of
+from gateway.relay.http1 import Connection, Reason, headers_bytes, target_of
+from gateway.relay.origin import Origin
 from gateway.relay.snapshot import Channel, Snapshot
 from gateway.rules.faults import FAULTS
 from lib.egress import EgressPolicy

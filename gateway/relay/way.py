@@ -25,9 +25,10 @@ from gateway.codecs.chat import (
     Flag,
     JsonObject,
     Reasoning,
+    ReasoningSettings,
     Upstream,
 )
-from gateway.codecs.errors import RequestFault
+from gateway.codecs.errors import RequestFault, quote_value
 from gateway.codecs.sealed import calls_without, give_back, read_collected
 from gateway.codecs.turns import replace_urls
 from gateway.providers.models import (
@@ -39,7 +40,13 @@ from gateway.providers.models import (
     unread,
 )
 from gateway.providers.overrides import Overrides, overridden, switched_off
-from gateway.providers.provider import BadModelName, Operation, Provider, chat_operation
+from gateway.providers.provider import (
+    BadModelName,
+    NotOffered,
+    Operation,
+    Provider,
+    chat_operation,
+)
 from gateway.providers.suffixes import AskedModel
 from gateway.providers.targets import (
     Needs,
@@ -65,6 +72,7 @@ _CONTENT: Final[Mapping[Modality, str]] = MappingProxyType(
     {"image": "an image", "audio": "audio", "video": "a video"}
 )
 _OUTSIDE: Final[Trait] = "usage_reasoning_outside"
+_TAGS: Final[Trait] = "think_tags"
 
 
 @dataclass(slots=True)
@@ -78,7 +86,9 @@ class Way:
     `thinks`: the model may be silent for a while, and think.
     `seals` and `thoughts` say what of the reasoning is kept for a later request: it comes without
     what the client has no place for, or what a provider wants back. `mends_usage`: the reasoning
-    may stand outside of the completion.
+    may stand outside of the completion. `told_model` is the name that was asked, where the channel
+    knows the model by another one: its answers hide that.
+    `think_tags`: its reasoning stands in the text.
     """
 
     codec: Codec[Any]
@@ -101,6 +111,8 @@ class Way:
     seals: bool = False
     thoughts: bool = False
     mends_usage: bool = False
+    told_model: str = ""
+    think_tags: bool = False
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -200,7 +212,7 @@ class Asking:
             client,
             operation,
             _url(channel, operation, model, self._model),
-            client.content_type(self._target, stream=stream),
+            client.content_type(Target(), stream=stream),
             stream,
             model,
             passed_headers(channel, client, self._headers),
@@ -210,6 +222,8 @@ class Asking:
             thinks=capabilities.may_think,
             thoughts=_THOUGHT_RULE in flags,
             mends_usage=_OUTSIDE in capabilities.traits and client.name == "openai",
+            told_model=self._told_model(model),
+            think_tags=_TAGS in capabilities.traits and client.name == "openai",
         )
 
     def outgoing(self, way: Way, output_cap: int | None) -> Outgoing:
@@ -243,6 +257,7 @@ class Asking:
             else (),
             encoded=sending.encoded,
             exchange=sending.exchange,
+            told_model=self._told_model(model),
         )
 
     def _check_switches(self, overrides: Overrides) -> None:
@@ -265,7 +280,9 @@ class Asking:
     def _needs(self, channel: Channel) -> Needs:
         client = self._client
         if client.name in channel.provider.dialects:
-            return client.needs(self._facts)
+            needs = client.needs(self._facts)
+            effort = None if self._suffix is None else self._suffix.effort
+            return needs if effort is None else replace(needs, effort=effort)
         return needs_of(self._decoded())
 
     def _decoded(self) -> ChatRequest:
@@ -275,7 +292,7 @@ class Asking:
                 self._facts, self._target, id_text(self._request_id), int(time.time())
             )
             continues = None if self.turn is None else self.turn.previous_id
-            settings = request.reasoning if self._suffix is None else self._suffix
+            settings = _asked_by_name(self._suffix, request.reasoning)
             self._request = msgspec.structs.replace(
                 request, model=self._model, reasoning=settings, continues=continues
             )
@@ -327,7 +344,12 @@ class Asking:
             thinks=capabilities.may_think,
             seals=codec.name != self._client.name,
             thoughts=_THOUGHT_RULE in capabilities.flags,
+            told_model=self._told_model(upstream.model),
+            think_tags=_TAGS in capabilities.traits and codec.name == "openai",
         )
+
+    def _told_model(self, upstream_model: str) -> str:
+        return "" if upstream_model == self._model else self._facts.model
 
     async def _thoughts(self, flags: frozenset[Flag]) -> Mapping[str, str]:
         """The texts of the reasoning that an upstream wants back and the client does not show."""
@@ -346,6 +368,17 @@ class Asking:
         except (DatabaseAway, DatabaseRefused):
             return {}
         return {id_: read_collected(content) for id_, content in found.items()}
+
+
+def _asked_by_name(
+    suffix: ReasoningSettings | None, own: ReasoningSettings | None
+) -> ReasoningSettings | None:
+    """What the name asks for takes the place of how much the body wants to be thought; what of it
+    shall be shown stays where the name says nothing of that."""
+    if suffix is None or own is None:
+        return own if suffix is None else suffix
+    shown = own.shown if suffix.shown is None else suffix.shown
+    return msgspec.structs.replace(suffix, summary=own.summary, shown=shown)
 
 
 def has_operation(channel: Channel, operation: Operation, capabilities: Capabilities) -> bool:
@@ -383,3 +416,6 @@ def _url(channel: Channel, operation: Operation, model: str, asked: str) -> str:
         return channel.address.url(operation, model)
     except BadModelName:
         raise RequestFault("model_not_found", "model", "", model=asked) from None
+    except NotOffered:
+        told = f"model {quote_value(asked)} does not chat: its provider does not offer it"
+        raise RequestFault("unsupported_capability", "model", told) from None

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.codecs.amount import read_amount
+from gateway.codecs.errors import RequestFault
 from playground.rules.parameters import Parameter, Wrong, read_values
 from playground.rules.schema import check_schema
 from playground.rules.variables import names_in
@@ -86,8 +87,8 @@ def read_settings(
     if choice not in TOOL_CHOICES and choice not in {tool["name"] for tool in tools}:
         raise Wrong("tool_choice", "no_choice", choices=", ".join(TOOL_CHOICES[1:]))
     max_cost = form.get("max_cost", "").strip().removeprefix("$")
-    if max_cost and not read_amount(max_cost):
-        raise Wrong("max_cost", "no_amount")
+    if max_cost:
+        _check_max_cost(max_cost)
     return (
         Settings(
             params=values,
@@ -105,6 +106,14 @@ def read_settings(
         ),
         dropped,
     )  # fmt: skip
+
+
+def _check_max_cost(text: str) -> None:
+    """Raises Wrong for what the API refuses."""
+    try:
+        read_amount(text, "max_cost")
+    except RequestFault:
+        raise Wrong("max_cost", "no_amount") from None
 
 
 def read_tools(text: str) -> list[dict[str, Any]]:

@@ -1,14 +1,28 @@
+import datetime as dt
 import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.core import mail
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 
 from accounts import signin
-from accounts.models import AuditEvent, Membership, Organisation, SignInLink, User
+from accounts.models import (
+    AuditEvent,
+    Membership,
+    Organisation,
+    SignInLink,
+    SignInNetwork,
+    TryWindow,
+    User,
+)
 from lib import clock
+from tests import cast
 from tests.cast import PASSWORD, Cast, signed_in
 
 
@@ -45,6 +59,12 @@ def test_sign_up_can_be_closed(db: None, client: Client, settings: Any) -> None:
     assert "Sign-up is closed" in client.get("/signup").content.decode()
 
 
+def test_sign_up_promises_what_there_is(db: None, client: Client) -> None:
+    page = client.get("/signup").content.decode()
+    assert "You get an organisation of your own." in page
+    assert "nvite" not in page
+
+
 def test_a_weak_password_is_refused(db: None, client: Client) -> None:
     response = sign_up(client, password1="password12")
     assert response.status_code == 200
@@ -75,7 +95,7 @@ def visible(response: Any) -> str:
     """The page without what differs at every request."""
     page = response.content.decode()
     page = re.sub(r'(name="csrfmiddlewaretoken" value|name="csrf-token" content)="[^"]*"', "", page)
-    return re.sub(r"X-CSRFToken[^}]*|[a-z]+@example.org", "", page)
+    return re.sub(r"X-CSRFToken[^}]*|[a-z]+@example.org|<code>[^<]*</code>", "", page)
 
 
 def test_unknown_and_wrong_look_alike(people: Cast) -> None:
@@ -95,13 +115,212 @@ def test_a_reset_says_the_same_to_everybody(people: Cast) -> None:
     ]
 
 
+def sign_in(
+    email: str = "bob@example.org",
+    password: str = PASSWORD,
+    *,
+    come_from: str = "192.0.2.1",
+    **headers: str,
+) -> Any:
+    return Client(REMOTE_ADDR=come_from, headers=headers).post(
+        "/login", {"login": email, "password": password}
+    )
+
+
+def fail(times: int, **over: str) -> None:
+    for _ in range(times):
+        assert sign_in(**{"password": "wrong wrong", **over}).status_code == 200
+
+
 def test_five_failures_slow_down(people: Cast) -> None:
-    browser = Client()
-    for _ in range(5):
-        browser.post("/login", {"login": "bob@example.org", "password": "wrong wrong"})
-    response = browser.post("/login", {"login": "bob@example.org", "password": PASSWORD})
-    assert response.status_code == 200
-    assert "Too many failed" in response.content.decode()
+    fail(5)
+    assert sign_in().status_code == 429
+    # Elsewhere, and for somebody else, nothing has happened.
+    assert sign_in(come_from="192.0.2.2").status_code == 302
+    assert sign_in("alice@example.org").status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", ("Too many tries", "Try again in 5 minutes.")),
+        ("zh-hans", ("尝试次数过多", "请在 5 分钟后重试。")),
+    ],
+)
+def test_who_is_slowed_down_is_told_until_when(
+    people: Cast, language: str, words: tuple[str, ...]
+) -> None:
+    fail(5)
+    response = sign_in(**{"accept-language": language})
+    page = response.content.decode()
+    assert response.status_code == 429
+    assert 290 < int(response["Retry-After"]) <= 300
+    assert all(word in page for word in words)
+    # A page of the product, with the way on.
+    assert '<link rel="stylesheet"' in page
+    assert 'href="/password/reset"' in page
+
+
+def test_unknown_and_wrong_are_slowed_down_alike(people: Cast) -> None:
+    fail(5, email="bob@example.org", come_from="192.0.2.3")
+    fail(5, email="zoe@example.org", come_from="192.0.2.4")
+    known = sign_in(password="wrong wrong", come_from="192.0.2.3")
+    unknown = sign_in("zoe@example.org", "wrong wrong", come_from="192.0.2.4")
+    assert known.status_code == unknown.status_code == 429
+    assert visible(known) == visible(unknown)
+
+
+def test_strangers_do_not_lock_the_owner_out(people: Cast) -> None:
+    """promises.md, "Sign-in": slow-down, not lock-out, from where one has signed in before."""
+    assert sign_in().status_code == 302
+    for n in range(10, 14):
+        fail(5, come_from=f"192.0.2.{n}")
+    # The account is slowed down for everybody that it does not know …
+    assert sign_in(come_from="192.0.2.99").status_code == 429
+    # … and not for its owner, who may also mistype as often as five times.
+    fail(5)
+    assert sign_in().status_code == 302
+
+
+def test_an_own_network_is_slowed_down_too(people: Cast) -> None:
+    assert sign_in().status_code == 302
+    fail(10)
+    response = sign_in()
+    assert (response.status_code, int(response["Retry-After"]) <= 60) == (429, True)
+
+
+def test_a_network_becomes_known_by_a_link_and_by_a_reset(people: Cast) -> None:
+    link = signin.make_sign_in_link(people.bob)
+    Client(REMOTE_ADDR="192.0.2.5").post(link)
+    browser = Client(REMOTE_ADDR="192.0.2.6")
+    form = browser.get(reset_link(), follow=True).redirect_chain[-1][0]
+    browser.post(form, {"password1": "quite another one", "password2": "quite another one"})
+    for n in range(10, 14):
+        fail(5, come_from=f"192.0.2.{n}")
+    for known in ("192.0.2.5", "192.0.2.6"):
+        assert sign_in(password="quite another one", come_from=known).status_code == 302
+
+
+def test_where_one_signed_in_long_ago_is_forgotten(people: Cast) -> None:
+    sign_in(come_from="192.0.2.5")
+    SignInNetwork.objects.update(last_at=clock.now() - dt.timedelta(days=181))
+    sign_in(come_from="192.0.2.6")
+    assert [row.network for row in SignInNetwork.objects.all()] == ["192.0.2.6"]
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/login", {"login": "n@example.org", "password": "wrong wrong"}),
+        ("/signup", {"email": "n@example.org", "password1": "a long enough one"}),
+        ("/password/reset", {"email": "n@example.org"}),
+        ("/password/reset/1-set-password", {"password1": "x", "password2": "x"}),
+    ],
+)
+def test_each_entry_form_is_bounded_for_a_network(
+    db: None, path: str, form: dict[str, str]
+) -> None:
+    def send(n: int, network: str) -> int:
+        filled = {name: value.replace("n@", f"{n}@") for name, value in form.items()}
+        return Client(REMOTE_ADDR=network).post(path, filled).status_code
+
+    told = [send(n, "192.0.2.1") for n in range(31)]
+    assert told[0] != 429
+    assert told[-1] == 429
+    assert send(99, "192.0.2.2") != 429
+
+
+def test_letters_to_one_address_are_few(people: Cast) -> None:
+    for n in range(6):
+        asked = {"email": "bob@example.org"}
+        last = Client(REMOTE_ADDR=f"192.0.2.{n}").post("/password/reset", asked)
+    assert last.status_code == 429
+    assert len(mail.outbox) == 5
+
+
+def test_an_old_password_is_tried_a_few_times(people: Cast) -> None:
+    browser = signed_in(people.bob)
+    new = {"password1": "quite another one", "password2": "quite another one"}
+    told = [
+        browser.post("/password/change", {"oldpassword": "wrong", **new}).status_code
+        for _ in range(6)
+    ]
+    assert told == [200] * 5 + [429]
+
+
+def reset_link(email: str = "bob@example.org") -> str:
+    """The path that a letter leads to."""
+    Client().post("/password/reset", {"email": email})
+    found = re.search(r"https?://[^/]+(/password/reset/\S+)", str(mail.outbox[-1].body))
+    assert found is not None
+    return found.group(1)
+
+
+def at_once(ask: Callable[[int], Any], times: int = 10) -> list[Any]:
+    """What each of so many threads was told."""
+    together = threading.Barrier(times)
+
+    def one(n: int) -> Any:
+        try:
+            together.wait()
+            return ask(n)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(times) as pool:
+        return list(pool.map(one, range(times)))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reset_link_works_once_also_ten_times_at_once() -> None:
+    """promises.md, "Sign-in": single-use."""
+    bob = cast.person("bob")
+    link = reset_link()
+    browsers = [Client(REMOTE_ADDR=f"192.0.2.{n}") for n in range(10)]
+    forms = [browser.get(link, follow=True).redirect_chain[-1][0] for browser in browsers]
+
+    def use(n: int) -> bool:
+        new = {f"password{i}": f"the new one of {n}" for i in (1, 2)}
+        page = browsers[n].post(forms[n], new, follow=True).content.decode()
+        assert ("The password is changed" in page) != ("does not work any more" in page)
+        return "The password is changed" in page
+
+    done = at_once(use)
+    assert done.count(True) == 1
+    bob.refresh_from_db()
+    assert bob.check_password(f"the new one of {done.index(True)}")
+    assert AuditEvent.objects.filter(action="password.changed").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_address_that_signs_up_ten_times_at_once_is_one_person() -> None:
+    told = at_once(lambda n: sign_up(Client(REMOTE_ADDR=f"192.0.2.{n}")).status_code)
+    assert set(told) <= {200, 302}
+    assert User.objects.count() == Organisation.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tries_that_come_at_once_are_all_counted() -> None:
+    cast.person("bob")
+    told = at_once(lambda n: sign_in(password="wrong wrong").status_code, 20)
+    assert (told.count(200), told.count(429)) == (5, 15)
+    assert sign_in(come_from="192.0.2.2").status_code == 302
+
+
+def test_a_refused_try_uses_nothing_else_up(people: Cast) -> None:
+    """Else one stranger who goes on and on would slow the account down for all."""
+    fail(5)
+    for _ in range(20):
+        assert sign_in(password="wrong wrong").status_code == 429
+    assert sign_in(come_from="192.0.2.2").status_code == 302
+
+
+def test_windows_that_have_ended_are_forgotten(people: Cast) -> None:
+    fail(1, come_from="192.0.2.3")
+    TryWindow.objects.update(ends_at=clock.now() - dt.timedelta(seconds=1))
+    fail(1, come_from="192.0.2.4")
+    assert {row.tries for row in TryWindow.objects.all()} == {1}
+    assert TryWindow.objects.filter(ends_at__lt=clock.now()).count() == 0
 
 
 def test_a_reset_link_works_once_and_takes_its_host_from_the_settings(

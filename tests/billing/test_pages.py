@@ -135,10 +135,15 @@ def test_what_is_no_month_gives_no_other_ones_figures(people: cast.Cast, month: 
 
 
 def test_no_cell_of_the_file_is_a_formula(people: cast.Cast) -> None:
-    credits.ask_credit(cast.actor(people.dora), people.acme, USD, reason="=1+1")
+    people.dora.email = "=dora@example.org"
+    people.dora.save()
+    credits.ask_credit(
+        cast.actor(people.dora), people.acme, USD, reason="=1+1", document="@SUM(A1)"
+    )
     file = cast.signed_in(people.alice).get("/o/acme/billing/ledger.csv")
     [row] = csv.DictReader(io.StringIO(file.content.decode()))
-    assert row["reason"] == "'=1+1"
+    told = (row["reason"], row["document"], row["by"])
+    assert told == ("'=1+1", "'@SUM(A1)", "'=dora@example.org")
 
 
 def test_a_top_up_by_page(people: cast.Cast, bank: FakeProcessor) -> None:

@@ -1,10 +1,15 @@
 """P22: history cannot be edited quietly."""
 
 import datetime as dt
+import hashlib
+import hmac
+import json
+import os
 import random
 from io import StringIO
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
@@ -12,14 +17,16 @@ from django.db import connection, transaction
 from accounts import audit
 from accounts.access import SYSTEM
 from accounts.models import AuditEvent, Organisation
+from billing import seals
 from billing.ledger import post
 from billing.models import LedgerEntry, Posting, Seal
 from billing.rules import posting
-from billing.seals import broken_seals, seal_all, seal_key
+from billing.seals import SealsBehind, broken_seals, seal_all, seal_key
 from billing.wallets import add_opening_credit
 from lib import clock
 from lib.ids import new_id
 from outbox.models import Fact
+from tests.hostile import EVERYTHING, LONG, STORABLE
 from usage.books_check import check_books
 from usage.models import BooksCheck
 
@@ -179,3 +186,137 @@ def test_verify_names_what_is_wrong(settings: Any) -> None:
     check_books()
     told = Fact.objects.filter(kind="books.wrong", body__name="I1 every posting sums to 0")
     assert told.get().body["rows"] == len(broken_now["I1 every posting sums to 0"])
+
+
+def told(text: str) -> AuditEvent:
+    """An event of the trail that holds a text of somebody's."""
+    organisation, _ = Organisation.objects.get_or_create(name="Acme", slug="acme")
+    audit.record(SYSTEM, organisation, "key.created", organisation, name=text)
+    return AuditEvent.objects.latest("id")
+
+
+def unguarded() -> None:
+    """From here on as somebody who may do everything: no trigger runs."""
+    run("SET LOCAL session_replication_role = replica")
+
+
+def backdate(event: AuditEvent, at: dt.datetime) -> None:
+    run("UPDATE accounts_auditevent SET at = %s WHERE id = %s", at, event.id)
+
+
+@pytest.mark.parametrize("text", [*STORABLE, EVERYTHING, LONG], ids=lambda text: ascii(text)[:20])
+def test_no_text_ends_the_sealing_and_an_edit_of_it_is_found(text: str) -> None:
+    event = told(text)
+    unguarded()
+    backdate(event, clock.now() - dt.timedelta(minutes=1))
+    assert seal_all(KEY) == 2
+    assert broken() == []
+    for edited in {text + "x", text.replace("\\", "\\\\"), text.replace("\n", "\\n")} - {text}:
+        detail = json.dumps({"name": edited})
+        run("UPDATE accounts_auditevent SET detail = %s WHERE id = %s", detail, event.id)
+        assert [one.kind for one in broken()] == ["trail"], edited
+
+
+def first_form(until: dt.datetime) -> None:
+    """A seal over the trail as it was made first: the text was cast to bytes, and the code began
+    with the code before."""
+    from_at = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT count(*), sha256(coalesce(string_agg(jsonb_build_array(
+                id, extract(epoch FROM at), actor_user_id, actor_key, organisation_id, action,
+                object_type, object_id, detail)::text, E'\\n' ORDER BY at, id), '')::bytea)
+            FROM accounts_auditevent WHERE at < %s""",
+            [until],
+        )
+        rows, digest = cursor.fetchone()
+    span = f"trail|{from_at.isoformat()}|{until.astimezone(dt.UTC).isoformat()}"
+    code = hmac.new(KEY, span.encode() + b"|%d|" % rows + bytes(digest), hashlib.sha256).digest()
+    Seal.objects.create(
+        kind="trail", from_at=from_at, to_at=until, rows=rows, digest=digest, code=code
+    )
+
+
+@pytest.mark.parametrize("text", ["ci", "C:\\new\\table", "\\\\", "你好 🦊"], ids=ascii)
+def test_a_seal_of_the_first_form_holds_and_finds_an_edit(text: str) -> None:
+    now = clock.now()
+    event = told(text)
+    unguarded()
+    backdate(event, now - dt.timedelta(minutes=2))
+    first_form(now - dt.timedelta(minutes=1))
+    assert broken() == []
+    # What the chain goes on with is of the form of today.
+    backdate(told('say "hi"'), now - dt.timedelta(seconds=30))
+    assert seal_all(KEY) == 2
+    assert broken() == []
+    for edited in (text + "x", text + '"', text + "\n", text.replace("\\n", "\n")):
+        detail = json.dumps({"name": edited})
+        run("UPDATE accounts_auditevent SET detail = %s WHERE id = %s", detail, event.id)
+        wanted = [] if edited == text else ["trail"]
+        assert [one.kind for one in broken()] == wanted, edited
+
+
+@pytest.mark.parametrize("kind", ["ledger", "trail"])
+def test_the_first_instant_of_a_span_is_in_it_and_the_last_in_the_next(kind: str) -> None:
+    """A row at the very end of one span is at the very beginning of the next one."""
+    organisation = Organisation.objects.create(name="Acme", slug="acme")
+    add_opening_credit(organisation, 5_000)
+    told("ci")
+    edge = clock.now() - dt.timedelta(minutes=5)
+    unguarded()
+    run("UPDATE billing_posting SET created_at = %s", edge)
+    run("UPDATE accounts_auditevent SET at = %s", edge)
+    seal_all(KEY, edge)
+    seal_all(KEY, edge + dt.timedelta(minutes=1))
+    before, behind = Seal.objects.filter(kind=kind).order_by("id")
+    assert (before.to_at, before.rows) == (edge, 0)
+    assert (behind.from_at, behind.rows > 0) == (edge, True)
+    assert broken() == []
+    run("UPDATE billing_posting SET cause = '{}', actor = 'x'")
+    run("UPDATE accounts_auditevent SET action = 'x'")
+    assert [one.seal_id for one in broken() if one.kind == kind] == [behind.id]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_an_open_transaction_writes_is_sealed_once_it_is_committed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    organisation = Organisation.objects.create(name="Acme", slug="acme")
+    # Without the second that is left to transactions which are only about to begin.
+    at_once = seals._HORIZON.replace("interval '1 second'", "interval '0 second'")
+    assert at_once != seals._HORIZON
+    monkeypatch.setattr(seals, "_HORIZON", at_once)
+    with psycopg.connect(
+        os.environ["DATABASE_URL"], dbname=connection.settings_dict["NAME"]
+    ) as other:
+        other.execute(
+            "INSERT INTO accounts_auditevent (id, organisation_id, action, object_type, object_id,"
+            " detail) VALUES (%s, %s, 'a', 'b', 'c', '{}')",
+            [new_id(), organisation.id],
+        )
+        seal_all(KEY)
+        assert broken() == []
+    seal_all(KEY)
+    assert broken() == []
+    assert sum(seal.rows for seal in Seal.objects.filter(kind="trail")) == 1
+
+
+def test_rows_that_stay_unsealed_are_told_by_verify_and_end_the_job_with_an_error(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever holds the sealing up, a transaction that never ends or a defect."""
+    settings.WEIR_KEK = "k"
+    event = told("ci")
+    unguarded()
+    run("UPDATE accounts_auditevent SET at = now() - interval '9 min'")
+    monkeypatch.setattr("billing.seals._seal", lambda *_: 0)
+    assert seal_all(KEY) == 0
+    backdate(event, clock.now() - dt.timedelta(minutes=11))
+    with pytest.raises(SealsBehind, match="trail"):
+        seal_all(KEY)
+    for tamper_check in (False, True):
+        out = StringIO()
+        with pytest.raises(SystemExit):
+            call_command("verify", tamper_check=tamper_check, stdout=out)
+        assert "P22: trail, seal 0: rows since" in out.getvalue()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.db import connection
 from django.test import Client
 
@@ -186,7 +187,12 @@ FORGERIES: dict[str, Callable[[FakeProcessor, Json, TopUp], tuple[dict[str, str]
     "signed with nothing": lambda b, e, t: ({"stripe-signature": ""}, b.signed(e)[1]),
     "signed by another secret": lambda b, e, t: b.signed(e, secret="whsec_other"),
     "signed by the empty secret": lambda b, e, t: b.signed(e, secret=""),
+    "signed by a space": lambda b, e, t: b.signed(e, secret=" "),
     "signed an hour ago": lambda b, e, t: b.signed(e, age_s=3600),
+    "signed for the next hour": lambda b, e, t: b.signed(e, age_s=-3600),
+    "an amount told twice": lambda b, e, t: b.signed_text(
+        json.dumps(e).replace('"amount_total":', '"amount_total": 1, "amount_total":')
+    ),
     "the body changed after it was signed": lambda b, e, t: (
         b.signed(e)[0],
         b.signed(e)[1].replace(b'"amount_total": 2500', b'"amount_total": 9900'),
@@ -250,6 +256,21 @@ def test_forgeries_credit_nothing(bank: FakeProcessor, alice: Actor, name: str) 
     assert tell(bank, event) == (200, "applied")
     assert stands(alice) == (25, 0)
     assert_books_balance()
+
+
+@pytest.mark.parametrize("secret", ["", " ", None])
+def test_without_its_secret_no_event_is_believed(
+    bank: FakeProcessor, alice: Actor, settings: LazySettings, secret: str | None
+) -> None:
+    """Whoever signs with nothing would be believed by a server that has nothing."""
+    top_up = ordered(alice)
+    event = bank.pay(top_up.checkout_id)
+    settings.STRIPE_WEBHOOK_SECRET = secret
+    for signed_by in ("", " ", "None"):
+        assert tell(bank, event, secret=signed_by)[0] == 400
+    assert send(*FORGERIES["unsigned"](bank, event, top_up))[0] == 400
+    assert stands(alice) == (0, 0)
+    assert not ProcessorEvent.objects.exists()
 
 
 def test_a_second_payment_of_one_order_is_kept_apart_until_it_is_refunded(

@@ -8,7 +8,8 @@ from tests.browser.conftest import Visit
 from tests.browser.installation import MODEL, Installation
 from tests.browser.visitor import Visitor, findings, findings_in_both_themes, too_wide
 
-PAGES = ("/docs", "/docs/messages?lang=python", "/docs/errors", "/docs/headers", "/docs/faq",
+PAGES = ("/docs", "/docs/messages?lang=python", "/docs/tool-calling", "/docs/thinking",
+         "/docs/errors", "/docs/headers", "/docs/faq",
          "/models", f"/models/{MODEL}", f"/pricing?m={MODEL}&in_text=1000")  # fmt: skip
 
 

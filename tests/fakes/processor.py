@@ -105,7 +105,12 @@ class FakeProcessor:
         self, event: Json, *, secret: str = WEBHOOK_SECRET, age_s: int = 0
     ) -> tuple[dict[str, str], bytes]:
         """The headers and body of one delivery; each delivery is signed anew."""
-        body = json.dumps(event).encode()
+        return self.signed_text(json.dumps(event), secret=secret, age_s=age_s)
+
+    def signed_text(
+        self, text: str, *, secret: str = WEBHOOK_SECRET, age_s: int = 0
+    ) -> tuple[dict[str, str], bytes]:
+        body = text.encode()
         stamp = int(time.time()) - age_s
         mac = hmac.new(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
         return {"stripe-signature": f"t={stamp},v1={mac}", "content-type": "application/json"}, body

@@ -616,8 +616,10 @@ class Connection(asyncio.Protocol):
         self._active = None
         self.served += 1
         if request.early:
-            # Half-close and read on, so that the answer is not lost in a reset.
-            self._transport.write_eof()
+            # Half-close and read on, so that the answer is not lost in a reset. Over TLS nothing
+            # can be closed by half: the client closes.
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
         elif made.close_after or not request.keep_alive:
             self._transport.close()
         elif self._queue:

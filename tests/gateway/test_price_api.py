@@ -100,6 +100,30 @@ def test_wrong_prices_are_named(dora: Client, over: dict[str, Any], status: int,
     )
 
 
+def test_a_client_names_the_version_that_a_price_replaces(dora: Client) -> None:
+    """Optimistic: what has changed since is 409, and nothing is made; also for what is planned for
+    the same moment, which only its name replaces."""
+    post(dora, f"/price-proposals/{propose(dora)['id']}/accept")
+    (first,) = versions(dora)
+    stale = post(dora, "/price-proposals", PRICE | {"replaces": "999999999"})
+    assert (stale.status_code, stale.json()["error"]["param"]) == (409, "replaces")
+    assert f"it would replace #{first['id']}" in stale.json()["error"]["message"]
+    later = _z(clock.now() + dt.timedelta(days=3))
+    one = propose(dora, valid_from=later, replaces=first["id"])
+    two = propose(dora, valid_from=later, meters={"in_text": "0.16", "out_text": "0.60"})
+    accepted = post(dora, f"/price-proposals/{one['id']}/accept", {"replaces": first["id"]})
+    assert accepted.json()["state"] == "accepted"
+    _, planned = versions(dora)
+    assert post(dora, f"/price-proposals/{two['id']}/accept").status_code == 422
+    stale = post(dora, f"/price-proposals/{two['id']}/accept", {"replaces": first["id"]})
+    assert stale.status_code == 409
+    assert f"it would replace #{planned['id']}" in stale.json()["error"]["message"]
+    assert post(dora, "/price-proposals", PRICE | {"replaces": "x"}).status_code == 422
+    accepted = post(dora, f"/price-proposals/{two['id']}/accept", {"replaces": planned["id"]})
+    assert accepted.json()["state"] == "accepted"
+    assert [one["meters"]["in_text"] for one in versions(dora)] == ["0.15", "0.16"]
+
+
 def test_proposals_are_put_away_and_listed(dora: Client) -> None:
     one = propose(dora)
     assert post(dora, f"/price-proposals/{one['id']}/ignore").json()["state"] == "ignored"

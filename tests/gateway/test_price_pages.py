@@ -126,6 +126,11 @@ def test_the_csv_has_every_rate_exactly_and_no_formula(served: Cast) -> None:
     assert (tier["model"], tier["rate_usd"], tier["tier_mode"]) == ("gpt-4o", "0.3", "whole")
     assert {row["model"] for row in rows} == {"gpt-4o", "m-1", "m-=1", "'=cmd"}
     assert next(row for row in rows if row["meter"] == "searches")["rate_usd"] == "0.01"
+    # Every meter that is charged has a row, where its rate is another one's too.
+    by_meter = {(row["model"], row["meter"], row["input_over"]): row["rate_usd"] for row in rows}
+    cached = {key for key in by_meter if key[1] == "in_cache_read"}
+    assert {key[0] for key in cached} == {row["model"] for row in rows if row["meter"] == "in_text"}
+    assert by_meter["'=cmd", "in_cache_read", ""] == by_meter["'=cmd", "in_text", ""]
 
 
 def draft_fields(**over: Any) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The reference tells what the relay does, and nothing else (pages W20, docs)."""
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -9,10 +11,14 @@ from django.test import Client
 
 from accounts.access import SYSTEM
 from gateway.codecs.errors import KINDS
+from gateway.codecs.gemini.model_name import split_name
 from gateway.installation import save_settings
+from gateway.providers.models import find_row, is_listed
 from gateway.reference.errors import ERRORS
+from gateway.reference.guides import GUIDES
 from gateway.reference.headers import ANSWERED, SENT
 from gateway.reference.pages import PAGES
+from gateway.reference.schemas import SCHEMAS
 from gateway.relay.counting import COUNTERS
 from gateway.relay.dialects import CODECS
 from gateway.relay.endpoints import Endpoint, find_endpoint, listed_rows, target_of
@@ -92,6 +98,99 @@ def test_every_page_shows_addresses_and_code_to_everybody(
     for field in PAGES[slug].fields:
         assert field.name in told
     assert ("WEIR_API_KEY" in told) is (slug != "not-offered")
+
+
+# What users ask for, and where on which page it stands.
+TOPICS = {
+    "tool-calling": ("phase-1", "phase-2", "tool-advice"),
+    "message-members": ("message", "parts"),
+    "structured-output": ("json-schema", "structured-advice"),
+    "thinking": ("thinking-defaults", "gemini-suffixes", "grok-usage"),
+    "model-series": ("series", "needs-responses"),
+    "web-search": ("search-by-provider", "qwen-parameters", "search-stability"),
+    "chat-completions": ("response-schema",),
+    "responses": ("response-schema",),
+    "messages": ("response-schema",),
+    "generate-content": ("response-schema",),
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("slug", TOPICS)
+def test_each_topic_has_its_place(client: Client, slug: str) -> None:
+    told = client.get(f"/docs/{slug}")
+    assert told.status_code == 200
+    for anchor in TOPICS[slug]:
+        assert f'id="{anchor}"' in told.content.decode(), anchor
+    assert f"/docs/{slug}?" in client.get("/docs").content.decode()
+
+
+def test_the_guides_hold_the_topics_and_no_others() -> None:
+    """A section that nobody asks for is found here, and one slug leads to one page."""
+    held = {slug: tuple(one.anchor for one in guide.sections) for slug, guide in GUIDES.items()}
+    assert held == {slug: anchors for slug, anchors in TOPICS.items() if slug not in PAGES}
+    assert GUIDES.keys().isdisjoint({*PAGES, "errors", "headers", "faq"})
+
+
+def test_the_series_are_those_of_the_catalogue() -> None:
+    (series,) = [one for one in GUIDES["model-series"].sections if one.anchor == "series"]
+    names = [name for field in series.fields for name in field.type.split(", ")]
+    assert len(names) > 30
+    assert [name for name in names if find_row(name) is None] == []
+
+
+def test_endings_of_gemini_names_are_read_as_they_are_told() -> None:
+    (told,) = [one for one in GUIDES["thinking"].sections if one.anchor == "gemini-suffixes"]
+    for field in told.fields:
+        assert split_name(field.type, is_listed)[1] is not None, field.type
+
+
+def _members(value: object, path: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            at = f"{path}.{name}" if path else name
+            yield at
+            yield from _members(inner, at)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _members(inner, f"{path}[]")
+
+
+# Where answers of a page's operation are recorded, and by what member they are known.
+RECORDED = {
+    "chat-completions": ("openai/openai_chat_nonstream.json", "object", {"chat.completion"}),
+    "responses": (
+        "responses/responses_nonstream.json",
+        "object",
+        {"response", "response.compaction"},
+    ),
+    "messages": ("anthropic/anthropic_nonstream.json", "type", {"message"}),
+    "generate-content": ("gemini/gemini_nonstream.json", "usageMetadata", None),
+}
+
+
+def _answered(slug: str) -> set[str]:
+    """The members of all recorded answers of a page's operation."""
+    file, name, kept = RECORDED[slug]
+    found: set[str] = set()
+    for exchange in json.loads((ROOT / "tests/golden" / file).read_text())["exchanges"]:
+        body = exchange["response"].get("body")
+        if isinstance(body, dict) and name in body and (kept is None or body[name] in kept):
+            found |= set(_members(body))
+    return found
+
+
+@pytest.mark.parametrize("slug", SCHEMAS)
+def test_response_schemas_are_those_of_recorded_answers(slug: str) -> None:
+    """What is told was answered, and what was answered is told, itself or within its object."""
+    answered = _answered(slug)
+    told = {name for field in SCHEMAS[slug] for name in field.name.split(", ")}
+    # DeepSeek and others tell it; OpenAI, whose answers were recorded, does not.
+    assert told - answered == {"choices[].message.reasoning_content"} & told
+    for name in answered:
+        within = any(name == one or name.startswith((f"{one}.", f"{one}[].")) for one in told)
+        around = any(one.startswith((f"{name}.", f"{name}[].")) for one in told)
+        assert within or around, name
 
 
 @pytest.mark.django_db

@@ -77,19 +77,47 @@ def test_pure_code_reads_no_clock_and_opens_no_file() -> None:
 
 def test_no_float_touches_money() -> None:
     """Promised in promises.md, "Billing invariants": no float anywhere on the path."""
-    found = [
-        _at(path, node)
-        for path, node in _nodes(*MONEY)
-        if (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div))
+    assert [_at(path, node) for path, node in _nodes(*MONEY) if _is_of_floats(node)] == []
+
+
+def test_a_codec_has_floats_only_where_they_are_content() -> None:
+    """Amounts and counts of tokens pass through the codecs too."""
+    content = {
+        "gateway/codecs/members.py",  # a number of a request, and 1.0 where a whole one is due
+        "gateway/codecs/raws.py",  # a number of an answer
+        "gateway/codecs/chat.py",  # sampling: temperature, top_p, penalties, bias
+        "gateway/codecs/completions/request.py",  # bias
+        "gateway/codecs/openai/request_decode.py",  # bias
+        "gateway/codecs/responses/echo.py",  # the defaults of sampling, told back
+        "gateway/codecs/responses/wire.py",  # 1.0 where a whole number is due
+        "gateway/codecs/anthropic/request_encode.py",  # the least top_p beside a temperature
+        "gateway/codecs/anthropic/schema.py",  # constants of a JSON schema
+        "gateway/codecs/events.py",  # log probabilities
+        "gateway/codecs/gemini/candidates.py",  # log probabilities
+        "gateway/codecs/embeddings.py",  # vectors
+        "gateway/codecs/gemini/embed.py",  # vectors
+        "gateway/codecs/rerank.py",  # scores
+    }
+    found = {
+        str(path.relative_to(ROOT))
+        for path, node in _nodes("gateway/codecs", "gateway/providers")
+        if _is_of_floats(node)
+    }
+    assert found == content
+
+
+def _is_of_floats(node: ast.AST) -> bool:
+    return (
+        (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div))
         or (isinstance(node, ast.Constant) and isinstance(node.value, float))
         or (isinstance(node, ast.Name) and node.id == "float")
-    ]
-    assert found == []
+    )
 
 
 def test_all_errors_are_caught_only_at_boundaries() -> None:
     """A broad `except` hides a bug; each place where it is right is listed here with its reason."""
     boundaries = {
+        "config/jobs.py",  # the class of whatever ends a job is recorded, and raised again
         "config/sweeping.py",  # a round that fails is said, as in a worker, and the next one comes
         "gateway/previews.py",  # a bug ends the preview with its name, instead of being tried again
         "gateway/relay/asgi.py",  # one request's bug answers 500 and ends no other request

@@ -22,6 +22,7 @@ from django.test import Client
 from django.utils.translation.template import templatize
 
 from accounts.models import Role
+from config.jobs import watch
 from config.management.commands.messages import BORROWED_PLURALS, unseen_texts
 from gateway.check_words import FAULTS
 from gateway.models import Channel, Route
@@ -428,9 +429,11 @@ def test_pages_of_the_control_plane_are_chinese(people: Cast) -> None:
     dora = _in_chinese(signed_in(people.dora))
     for path in (
         "channels", "models", "prices", "prices/new", "prices/proposals", "plans", "credits",
-        "codes", "payments", "reviews",
+        "codes", "payments", "reviews", "health",
     ):  # fmt: skip
         _read(dora, f"/admin/{path}")
+    watch()
+    _read(dora, "/admin/health")
     channel = Channel.objects.create(
         name="openai-east", provider="openai_compatible", base_url="https://web.example.org/v1"
     )

@@ -1,6 +1,7 @@
 """The guarded client: which forms of addresses it reaches, and that it asks a name only once."""
 
 import ipaddress
+import itertools
 import socket
 import threading
 from collections.abc import Iterator
@@ -287,6 +288,25 @@ def test_a_rebound_name_is_judged_anew_at_the_next_connection(server: Server) ->
         with pytest.raises(EgressDenied):
             client.get(url)
     assert len(server.seen) == 1
+
+
+def test_a_name_that_rebinds_a_thousand_times_leads_to_what_is_permitted_alone(
+    server: Server,
+) -> None:
+    """P13. What is permitted listens to nothing; who counts is beside it."""
+    answers = itertools.cycle(
+        [["127.0.0.9"], ["127.0.0.1"], ["127.0.0.9", "127.0.0.1"], ["::1"], ["127.0.0.9"]]
+    )
+
+    def resolver(host: str, port: int) -> list[str]:
+        return next(answers)
+
+    policy = EgressPolicy(["127.0.0.9/32"])
+    with guarded_client(policy, schemes=("http",), resolver=resolver) as client:
+        for _ in range(1000):
+            with pytest.raises((EgressDenied, httpx.ConnectError)):
+                client.get(f"http://rebind.example:{server.port}/")
+    assert server.seen == []
 
 
 def test_the_other_end_of_the_socket_is_judged_too(server: Server) -> None:

@@ -132,8 +132,7 @@ def test_no_private_address_is_ever_reached(
     happen(people)
     tell()
     delivery = Delivery.objects.get()
-    assert delivery.state == "dead"
-    assert delivery.tries[0]["error"] == "The address is not public."
+    assert delivery.tries[0]["error"] == "No public https address answers there, on port 443."
     assert server.got == []
 
 
@@ -146,6 +145,17 @@ def test_addresses_that_are_never_sent_to(people: cast.Cast, url: str) -> None:
     actor = cast.actor(people.alice, people.acme)
     with pytest.raises(endpoints.WebhookRefused):
         endpoints.create_endpoint(actor, people.acme, url)
+
+
+@pytest.mark.parametrize("url", ["http://example.com", "https://example.com:8443/"])
+def test_another_port_is_for_networks_that_the_operator_lists(
+    people: cast.Cast, settings: LazySettings, url: str
+) -> None:
+    settings.WEBHOOK_EGRESS_ALLOW = []
+    actor = cast.actor(people.alice, people.acme)
+    with pytest.raises(endpoints.WebhookRefused):
+        endpoints.create_endpoint(actor, people.acme, url)
+    endpoints.create_endpoint(actor, people.acme, "https://example.com:443/")
 
 
 def test_a_redirect_is_a_failure(people: cast.Cast, server: Receiver) -> None:
@@ -308,3 +318,13 @@ def test_who_reaches_webhooks(people: cast.Cast, name: str, read: int, written: 
     assert answer.status_code == written
     of_alice = api.get(f"/api/v1/webhooks/{id_text(alices.id)}/deliveries").status_code
     assert of_alice == {"alice": 200, "bob": 403, "charlie": 404}[name]
+
+
+def test_a_letter_that_can_have_no_address_is_given_up(people: cast.Cast) -> None:
+    """Else it would be tried again every thirty seconds, for good."""
+    people.alice.email = "a\n@example.org"
+    people.alice.save()
+    happen(people, "balance.low", available="1.00", threshold="2.00", currency="USD")
+    tell()
+    delivery = Delivery.objects.get(user=people.alice)
+    assert (delivery.state, len(delivery.tries)) == ("dead", 1)

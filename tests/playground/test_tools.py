@@ -55,9 +55,7 @@ def test_operations_are_read_chosen_and_added(people: Cast) -> None:
     ("form", "told"),
     [
         ({}, "Give an address, or choose a file."),
-        ({"url": "http://127.0.0.1:1/openapi.json"}, "is not a public address"),
-        ({"url": "https://127.0.0.1:1/openapi.json"}, "is not a public address"),
-        ({"url": "https://2130706433/openapi.json"}, "is no host name"),
+        ({"url": "http://127.0.0.1:1/openapi.json"}, "No public https address answers"),
         ({"url": "file:///etc/passwd"}, "The address cannot be fetched"),
     ],
 )

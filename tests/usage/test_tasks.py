@@ -10,7 +10,7 @@ from usage.tasks import make_partitions, roll_up
 
 def test_the_schedule_names_them() -> None:
     app.loader.import_default_modules()
-    names = {entry["task"] for entry in SCHEDULE.values() if entry["task"].startswith("usage.")}
+    names = {job.task for job in SCHEDULE if job.task.startswith("usage.")}
     assert names == {
         "usage.tasks.roll_up",
         "usage.tasks.make_partitions",

@@ -18,7 +18,10 @@ from config.management.present import lock_installation, organisation_names, pre
 from config.management.wanted import wanted_items
 from config.management.writing import write
 from config.management.yaml_source import FileInvalid, Problem, path_text
+from config.secret_check import check_secrets
 from gateway.channels import secret_digest
+from lib.env import ConfigurationError
+from lib.vault import VaultError
 
 
 class Command(BaseCommand):
@@ -47,6 +50,8 @@ class Command(BaseCommand):
             difference = _apply(loaded, prune=options["prune"], dry_run=dry_run)
         except OperationalError as error:
             raise CommandError(f"The database cannot be used: {error}") from error
+        except (ConfigurationError, VaultError) as error:
+            raise CommandError(str(error)) from error
         except FileInvalid as invalid:
             self._fail(invalid.problems, name, options["json"])
         notes = [loaded.source.problem(note.path, note.message) for note in difference.notes]
@@ -74,6 +79,7 @@ class Command(BaseCommand):
 def _apply(loaded: Loaded, *, prune: bool, dry_run: bool) -> Difference:
     with transaction.atomic():
         lock_installation()
+        check_secrets()
         wanted = wanted_items(
             loaded,
             organisations=organisation_names(),

@@ -1,4 +1,5 @@
-"""`manage.py verify`: whether the books are right; what is not is named by the id of its row."""
+"""`manage.py verify`: whether the books are right, and kept so by the periodic jobs; what is not is
+named by the id of its row."""
 
 import sys
 from typing import Any
@@ -7,7 +8,8 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 
 from accounts.sealing import kek
-from billing.seals import broken_seals, seal_key
+from billing.seals import broken_seals, seal_key, unsealed
+from config.jobs import job_states
 from usage.books_check import wrong_charges
 from usage.invariants import INVARIANTS, broken_invariants
 
@@ -15,7 +17,10 @@ _SHOWN_MAX = 5
 
 
 class Command(BaseCommand):
-    help = "Check every invariant of the books; exit code 1 when one does not hold."
+    help = (
+        "Check every invariant of the books, and that every periodic job runs; exit code 1 when "
+        "something is wrong."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -30,11 +35,11 @@ class Command(BaseCommand):
             for name, rows in broken_invariants(cursor, sys.maxsize).items():
                 wrong[name] = [" ".join(map(str, row)) for row in rows]
             wrong["I10 cost recomputes"] = [f"{id} {problem}" for id, problem in wrong_charges()]
-            if tamper_check:
-                wrong["P22"] = [
-                    f"{seal.kind}, seal {seal.seal_id}: {seal.problem}"
-                    for seal in broken_seals(cursor, seal_key(kek()))
-                ]
+            seals = broken_seals(cursor, seal_key(kek())) if tamper_check else unsealed(cursor)
+            wrong["P22"] = [f"{seal.kind}, seal {seal.seal_id}: {seal.problem}" for seal in seals]
+        wrong["periodic job"] = [
+            f"{state.job.task}: {state.problem}" for state in job_states() if state.late
+        ]
         for name, told in wrong.items():
             for line in told[:_SHOWN_MAX]:
                 self.stdout.write(f"{name}: {line}")

@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.codecs.amount import read_amount
 from gateway.codecs.anthropic.history import is_foreign
 from gateway.codecs.anthropic.request_decode import CAP_MAX
 from gateway.codecs.anthropic.request_decode import decode as decode
 from gateway.codecs.anthropic.request_encode import encode as encode
 from gateway.codecs.anthropic.request_encode import fetched_urls as fetched_urls
-from gateway.codecs.asked import check_model, storable_user
+from gateway.codecs.asked import check_model, read_max_cost, storable_user
 from gateway.codecs.body import NO_QUIRKS, Body, Quirks, read_body
+from gateway.codecs.bounds import SHARE, check_bounds
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.members import Members
 from gateway.codecs.raws import present, starts
@@ -72,6 +72,7 @@ class _Block(msgspec.Struct):
     signature: msgspec.Raw = _NULL
 
 
+_BOUNDS = {"temperature": SHARE, "top_p": SHARE}
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _block = msgspec.json.Decoder(_Block)
 _source = msgspec.json.Decoder(_Source)
@@ -116,7 +117,7 @@ def edit(
 
 def _read(raw: bytes, *, counting: bool) -> ChatFacts:
     body = read_body(raw)
-    names = ("model", "stream", "max_tokens", "metadata", "max_cost")
+    names = ("model", "stream", "max_tokens", "metadata")
     members = Members({name: _value(body, name) for name in names})
     model = members.due("model", members.text("model") or None)
     check_model(model)
@@ -127,7 +128,8 @@ def _read(raw: bytes, *, counting: bool) -> ChatFacts:
         members.due("max_tokens", members.value["max_tokens"])
         stream = bool(members.boolean("stream"))
         output_cap = members.integer("max_tokens", 1, CAP_MAX)
-    max_cost_nano = _read_max_cost(members)
+        check_bounds(body, _BOUNDS)
+    max_cost_nano = read_max_cost(body)
     if not messages:
         raise RequestFault("invalid_value", "messages", "messages must have at least 1 item")
     media, picture_bytes, foreign = _look_through(messages)
@@ -170,17 +172,6 @@ def _refuse_thread(body: Body) -> None:
     if body.value("thread") is not None:
         what = "thread is not supported: send the whole conversation in `messages`"
         raise RequestFault("thread_unsupported", "thread", what)
-
-
-def _read_max_cost(members: Members) -> int | None:
-    value = members.value["max_cost"]
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    nano = read_amount(text)
-    if nano is None:
-        raise RequestFault("invalid_type", "max_cost", "max_cost must be an amount in USD")
-    return nano
 
 
 def _read_user(members: Members) -> str:

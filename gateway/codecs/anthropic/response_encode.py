@@ -21,6 +21,7 @@ from gateway.codecs.chat import (
     Url,
 )
 from gateway.codecs.events import FinishReason, Source
+from gateway.codecs.lone_surrogates import readable
 from gateway.codecs.turns import derive_id, mark_seal
 from gateway.codecs.usage import Counts
 
@@ -101,7 +102,7 @@ def read_arguments(text: str) -> JsonObject:
     if not text.strip():
         return {}
     try:
-        value = msgspec.json.decode(text)
+        value = msgspec.json.decode(readable(text.encode()))
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         value = None
     return value if isinstance(value, dict) else {RAW_ARGUMENTS: text}

@@ -27,7 +27,7 @@ from gateway.codecs.events import (
     Step,
     Usage,
 )
-from gateway.codecs.odd_numbers import mend_frame
+from gateway.codecs.mending import mend_frame
 from gateway.codecs.raws import ABSENT, ReadFault, given, value_of
 from gateway.codecs.sse import FRAME_BYTES_MAX, Frame
 from gateway.codecs.stream import FrameDecoder, is_utf8, mask_frame, write_data
@@ -36,10 +36,10 @@ from gateway.codecs.usage import Counts
 # The service tiers that an answer names, in openai's words.
 _TIERS = {"standard": "default", "priority": "priority"}
 _STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%s}\n\n'
+_MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 _LENGTH = (
     b'event: message_delta\ndata: {"type":"message_delta",'
-    b'"delta":{"stop_reason":"max_tokens","stop_sequence":null},"usage":%s}\n\n'
-    b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+    b'"delta":{"stop_reason":"max_tokens","stop_sequence":null},"usage":%s}\n\n' + _MESSAGE_STOP
 )
 
 
@@ -49,6 +49,7 @@ class Decoder(FrameDecoder):
     `translate`: the events go to an encoder and tell all. `answer_tool`: see `Encoded`.
     """
 
+    end_marker = _MESSAGE_STOP
     _reader: BlockReader
 
     def __init__(
@@ -82,7 +83,7 @@ class Decoder(FrameDecoder):
         try:
             event = read_event(data)
         except ReadFault:
-            mended = mend_frame(frame)
+            mended = mend_frame(frame, marks=self._translate)
             return self._break("F15") if mended is None else self._read(mended)
         kind = event.type or frame.event
         if kind == "error" or given(event.error) is not None:

@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.codecs.asked import read_max_cost, read_user
 from gateway.codecs.body import Body, read_body
+from gateway.codecs.bounds import PENALTY, SHARE, TEMPERATURE, Bound, check_bounds
 from gateway.codecs.chat import ChatRequest, Message, Text
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.members import Members, read_members
@@ -26,6 +27,13 @@ OUTPUT_CAP: Final = 16
 OUTPUT_CAP_MAX: Final = 1_000_000_000
 PROMPTS_MAX: Final = 2_048
 STOPS_MAX: Final = 4
+_BOUNDS: Final = {
+    "temperature": TEMPERATURE,
+    "top_p": SHARE,
+    "presence_penalty": PENALTY,
+    "frequency_penalty": PENALTY,
+    "stop": Bound(items=STOPS_MAX),
+}
 INTEGER_MAX: Final = 2**63 - 1
 
 _SMALL: Final = ("model", "stream", "max_tokens", "n", "best_of")
@@ -107,6 +115,7 @@ def read(raw: bytes) -> CompletionFacts:
         members, max_tokens=(0, OUTPUT_CAP_MAX), n=(1, CHOICES_MAX), best_of=(0, BEST_OF_MAX)
     )
     _check_prompts(prompts)
+    check_bounds(body, _BOUNDS)
     output_cap, choices = numbers["max_tokens"], numbers["n"] or 1
     return CompletionFacts(
         body=body,

@@ -27,7 +27,7 @@ from gateway.codecs.events import (
     Usage,
 )
 from gateway.codecs.fold import AnswerFault
-from gateway.codecs.odd_numbers import mend_frame
+from gateway.codecs.mending import mend_frame
 from gateway.codecs.openai.errors import frame as error_frame
 from gateway.codecs.openai.usage import encode as write_usage
 from gateway.codecs.plain import RawMembers, open_answer
@@ -46,6 +46,7 @@ class Decoder(FrameDecoder):
     prompts.
     """
 
+    end_marker = DONE_FRAME
     _reader: ChoiceReader
 
     def __init__(

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from gateway.codecs.asked import check_model
 from gateway.codecs.body import Body, read_body
 from gateway.codecs.chat import ChatRequest, Encoded, Upstream
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.gemini.names import camel, spelling
-from gateway.codecs.gemini.request import MediaKind, check_model, read
+from gateway.codecs.gemini.request import MediaKind, read
 from gateway.codecs.gemini.request_decode import decode_members
 from gateway.codecs.gemini.request_encode import encode as encode_request
 from gateway.codecs.members import read_members

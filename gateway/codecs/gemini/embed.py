@@ -14,11 +14,11 @@ from typing import Final
 
 import msgspec
 
+from gateway.codecs.asked import check_model
 from gateway.codecs.body import Body, read_body
 from gateway.codecs.chat import JsonObject
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.gemini.names import camel, repeated
-from gateway.codecs.gemini.request import check_model
 from gateway.codecs.members import Members, read_members
 
 INPUTS_MAX: Final = 2_048

@@ -25,6 +25,7 @@ ARRAY_OPEN = b"["
 ARRAY_NEXT = b",\r\n"
 ARRAY_CLOSE = b"\r\n]"
 
+_REQUEST_INFO = "type.googleapis.com/google.rpc.RequestInfo"
 _RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 # google.rpc.Code in HTTP, where only the word is told.
 _HTTP_OF: Mapping[str, int] = {
@@ -72,32 +73,44 @@ def status_of(kind: ErrorKind) -> int:
 
 
 def render(
-    kind: ErrorKind, message: str, *, retry_after_ms: int | None = None, array: bool = False
+    kind: ErrorKind,
+    message: str,
+    *,
+    retry_after_ms: int | None = None,
+    array: bool = False,
+    request_id: str = "",
 ) -> bytes:
     """The body of an error response; with `array` that of streamGenerateContent without events.
 
-    A wait in ms is told as RetryInfo in whole seconds, rounded up.
+    A wait in ms is told as RetryInfo in whole seconds, rounded up, the request's id as RequestInfo.
     """
-    error = _write(kind, message, retry_after_ms)
+    error = _write(kind, message, retry_after_ms, request_id)
     return ARRAY_OPEN + error + b"]" if array else error
 
 
 def frame(kind: ErrorKind, message: str) -> bytes:
     """The same as an event that ends a stream."""
-    return b"data: " + _write(kind, message, None) + b"\r\n\r\n"
+    return b"data: " + _write(kind, message) + b"\r\n\r\n"
 
 
 def element(kind: ErrorKind, message: str, *, first: bool) -> bytes:
     """The same as the last element of an array, of which `first` says that it has no other."""
-    return (ARRAY_OPEN if first else ARRAY_NEXT) + _write(kind, message, None) + ARRAY_CLOSE
+    return (ARRAY_OPEN if first else ARRAY_NEXT) + _write(kind, message) + ARRAY_CLOSE
 
 
-def _write(kind: ErrorKind, message: str, wait_ms: int | None) -> bytes:
+def _write(
+    kind: ErrorKind, message: str, wait_ms: int | None = None, request_id: str = ""
+) -> bytes:
     status = GEMINI_STATUSES.get(kind, "INVALID_ARGUMENT")
     error: dict[str, Any] = {"code": status_of(kind), "message": message, "status": status}
+    details: list[dict[str, str]] = []
     if wait_ms is not None:
         seconds = max(1, -(-wait_ms // 1_000))
-        error["details"] = [{"@type": _RETRY_INFO, "retryDelay": f"{seconds}s"}]
+        details.append({"@type": _RETRY_INFO, "retryDelay": f"{seconds}s"})
+    if request_id:
+        details.append({"@type": _REQUEST_INFO, "requestId": request_id})
+    if details:
+        error["details"] = details
     return msgspec.json.encode({"error": error})
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from gateway.codecs.chat import JsonObject
+from gateway.codecs.lone_surrogates import readable
 
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -30,7 +31,7 @@ def write_call(name: str, arguments: str, id_: str = "") -> JsonObject:
 def object_of(text: str) -> msgspec.Raw | None:
     """A JSON object as it is written, in one line; None when the text is none."""
     try:
-        raw = text.encode()
+        raw = readable(text.encode())
         _objects.decode(raw)
         return msgspec.Raw(msgspec.json.format(raw, indent=-1))
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):

@@ -5,7 +5,6 @@ bound the cost. The provider judges the rest, for the body goes on as it came. T
 the answer is streamed stand in the path, so nothing in the body needs to change for them.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +12,13 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from gateway.codecs.asked import read_max_cost
+from gateway.codecs.asked import check_model, read_max_cost
 from gateway.codecs.body import NO_QUIRKS, Body, Quirks, read_body
+from gateway.codecs.bounds import LOGPROBS, PENALTY, SHARE, TEMPERATURE, Bound, check_members
 from gateway.codecs.chat import JsonObject
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.gemini.names import camel, spelling
-from gateway.codecs.gemini.request_decode import CAP_MAX, CHOICES_MAX
+from gateway.codecs.gemini.request_decode import CAP_MAX, CHOICES_MAX, STOPS_MAX
 from gateway.codecs.gemini.request_decode import decode as decode
 from gateway.codecs.gemini.request_encode import encode as encode
 from gateway.codecs.gemini.request_encode import fetched_urls as fetched_urls
@@ -28,9 +28,7 @@ from gateway.codecs.raws import starts
 
 MediaKind = Literal["image", "audio", "file", "video"]
 
-MODEL_CHARACTERS_MAX: Final = 256
 
-_MODEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff/]+")
 _CONFIG: Final = "generationConfig"
 _CAP: Final = "maxOutputTokens"
 _THINKING: Final = "thinkingConfig"
@@ -93,6 +91,14 @@ class _Typed(msgspec.Struct):
     mime_type: msgspec.Raw = _NULL
 
 
+_BOUNDS: Final = {
+    "temperature": TEMPERATURE,
+    "topP": SHARE,
+    "presencePenalty": PENALTY,
+    "frequencyPenalty": PENALTY,
+    "logprobs": LOGPROBS,
+    "stopSequences": Bound(items=STOPS_MAX),
+}
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _part = msgspec.json.Decoder(_Part)
 _holder = msgspec.json.Decoder(_Holder)
@@ -111,6 +117,7 @@ def read(raw: bytes, *, model: str, stream: bool) -> ChatFacts:
     config = read_config(body)
     cap = config.integer(_CAP, 1, CAP_MAX)
     choices = config.integer("candidateCount", 1, CHOICES_MAX)
+    check_members(config, _BOUNDS)
     max_cost = read_max_cost(body)
     system = body.value(spelling(body, "systemInstruction"))
     reading = _Reading()
@@ -163,12 +170,6 @@ def edit(
             {spelling(config, member): value for member, value in changed.items()}
         )
     return body.splice(edits) if edits else body.raw
-
-
-def check_model(model: str) -> None:
-    """Raise model_not_found for what no catalogue has, and what must not reach a row or a log."""
-    if not _MODEL.fullmatch(model) or len(model) > MODEL_CHARACTERS_MAX:
-        raise RequestFault("model_not_found", "model", "", model=model)
 
 
 def read_config(body: Body) -> Members:

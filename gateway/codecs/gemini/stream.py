@@ -2,7 +2,8 @@
 
 The decoder looks into each frame and says what it means; the frame's own bytes stand beside the
 events, for a stream to a client of the same dialect is forwarded as it came. Events and a JSON
-array are both read; which it is, the stream itself tells.
+array are both read; which it is, the stream itself tells. Upstreams are asked for events: for a
+client that wants an array, the data of each is an element.
 
     START --frame--> OPEN --every candidate finished--> COMPLETE --end or ]--> ENDED
       any --error object--> FAILED      any --unreadable frame--> BROKEN
@@ -27,15 +28,22 @@ from gateway.codecs.events import (
 )
 from gateway.codecs.events import Step as Step
 from gateway.codecs.gemini.candidates import CandidateReader
-from gateway.codecs.gemini.errors import ARRAY_CLOSE, element, frame, read_object
+from gateway.codecs.gemini.errors import (
+    ARRAY_CLOSE,
+    ARRAY_NEXT,
+    ARRAY_OPEN,
+    element,
+    frame,
+    read_object,
+)
 from gateway.codecs.gemini.framing import CLOSED, Framing
 from gateway.codecs.gemini.stream_encode import Encoder as Encoder
 from gateway.codecs.gemini.stream_encode import write_cut
 from gateway.codecs.gemini.usage import quantities, with_searches
 from gateway.codecs.gemini.wire import Answer, read_answer
-from gateway.codecs.odd_numbers import mend_frame
+from gateway.codecs.mending import mend_frame
 from gateway.codecs.raws import ReadFault, given
-from gateway.codecs.sse import FRAME_BYTES_MAX, Frame
+from gateway.codecs.sse import FRAME_BYTES_MAX, Frame, read_frame
 from gateway.codecs.stream import is_utf8, mask_frame
 from gateway.codecs.usage import Counts
 
@@ -43,16 +51,17 @@ from gateway.codecs.usage import Counts
 class Decoder:
     """Reads one streamed answer.
 
-    `choices`: how many candidates were asked for. `translate` tells all that an encoder needs;
-    `request_id` is what the ids of calls are then derived from. After any call `complete` says that
-    a cut would be no fault, `usage` is the last raw usage object (F26) or None, `text_bytes` and
-    `reasoning_bytes` count the UTF-8 bytes so far.
+    `choices`: how many candidates were asked for. `array`: the client wants one. `translate` tells
+    all that an encoder needs; `request_id` is what the ids of calls are then derived from. After
+    any call `complete` says that a cut would be no fault, `usage` is the last raw usage object
+    (F26) or None, `text_bytes` and `reasoning_bytes` count the UTF-8 bytes so far.
     """
 
     def __init__(
         self,
         *,
         choices: int = 1,
+        array: bool = False,
         translate: bool = False,
         request_id: str = "",
         frame_bytes_max: int = FRAME_BYTES_MAX,
@@ -61,6 +70,7 @@ class Decoder:
         self._reader = CandidateReader(translate=translate, request_id=request_id)
         self._translate = translate
         self._choices = choices
+        self._array = array
         self._started = not translate
         self._told = 0
         self._closed = False
@@ -88,7 +98,7 @@ class Decoder:
             if self._closed:
                 return steps
         if self._framing.too_large:
-            steps.append(self._end(marked=False) if self.complete else self._break("F17"))
+            steps.append(self._finish(marked=False) if self.complete else self._break("F17"))
         return steps
 
     def end(self) -> list[Step]:
@@ -106,19 +116,17 @@ class Decoder:
             return steps
         if not self.complete:
             return [*steps, self._break("F14" if self._reader.seen else "F24")]
-        # An array that was cut behind its last element still ends as one for the client.
-        array = self._framing.array
-        return [*steps, self._end(marked=not array, raw=ARRAY_CLOSE if array else b"")]
+        return [*steps, self._finish(marked=not self._framing.array)]
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
         """What ends a stream to a client of the same dialect that has failed on our side."""
-        if not self._framing.array:
+        if not self._told_as_array:
             return frame(kind, message)
         return element(kind, message, first=self._told == 0)
 
     def length_notice(self) -> bytes:
         """What ends the forwarded stream here as if it had reached its length (F18)."""
-        return write_cut(array=self._framing.array, first=self._told == 0)
+        return write_cut(array=self._told_as_array, first=self._told == 0)
 
     def _read(self, found: Frame) -> Step:
         raw, data = found.raw, found.data
@@ -129,10 +137,10 @@ class Decoder:
         try:
             answer = read_answer(data)
         except ReadFault:
-            mended = mend_frame(found)
+            mended = mend_frame(found, marks=self._translate)
             if mended is not None:
                 return self._read(mended)
-            return Step(raw, []) if not data.strip() else self._refuse("F15")
+            return Step(self._shown(found), []) if not data.strip() else self._refuse("F15")
         error = given(answer.error)
         if error is None:
             return self._read_frame(found, answer)
@@ -142,7 +150,7 @@ class Decoder:
 
     def _read_mark(self, found: Frame) -> Step:
         if found.event != CLOSED:
-            return Step(found.raw, [])
+            return Step(self._shown(found), [])
         if self.complete:
             return self._end(marked=True, raw=found.raw)
         return self._break("F14" if self._reader.seen else "F24")
@@ -162,8 +170,27 @@ class Decoder:
             return Step(step.raw, [*events, *step.events])
         self.complete = bool(self._reader.seen) and self._reader.all_finished(self._choices)
         self._count(given(answer.usage_metadata), events)
+        raw = self._shown(found)
         self._told += 1
-        return Step(found.raw, events)
+        return Step(raw, events)
+
+    @property
+    def _told_as_array(self) -> bool:
+        return self._array or self._framing.array
+
+    @property
+    def _converted(self) -> bool:
+        return self._array and not self._framing.array
+
+    def _shown(self, found: Frame) -> bytes:
+        """A frame as the client wants it; comments have no place in an array."""
+        if not self._converted:
+            return found.raw
+        data = found.data or b""
+        if data not in found.raw:
+            # What was mended to be read is shown as it came.
+            data = read_frame(found.raw).data or b""
+        return (ARRAY_NEXT if self._told else ARRAY_OPEN) + data if data.strip() else b""
 
     def _count(self, usage: bytes | None, events: list[Event]) -> None:
         """The last count, with the searches that stand beside it."""
@@ -186,8 +213,14 @@ class Decoder:
         if step.events and isinstance(step.events[-1], Broken):
             self._closed = False
             return None
+        if self._converted:
+            return step
         ending = b"\r\n" if step.raw.endswith((b"\n", b"\r")) else b"\r\n\r\n"
         return Step(step.raw + ending if step.raw else b"", step.events)
+
+    def _finish(self, *, marked: bool) -> Step:
+        """The whole answer was told: an array still ends as one."""
+        return self._end(marked=marked, raw=ARRAY_CLOSE if self._told_as_array else b"")
 
     def _end(self, *, marked: bool, raw: bytes = b"") -> Step:
         self._closed = self.complete = True
@@ -200,7 +233,9 @@ class Decoder:
     def _fail(self, found: Frame, error: UpstreamError) -> Step:
         self._closed = True
         raw = mask_frame(found, lambda value: _write_error(found, value))
-        return Step(raw + ARRAY_CLOSE if raw and self._framing.array else raw, [error])
+        if raw and self._converted:
+            raw = self._shown(read_frame(raw))
+        return Step(raw + ARRAY_CLOSE if raw and self._told_as_array else raw, [error])
 
 
 def _write_error(found: Frame, value: Any) -> bytes:

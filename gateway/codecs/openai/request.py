@@ -1,7 +1,8 @@
 """Reading and editing a chat completions request of the openai dialect.
 
 Only what the gateway itself acts on is checked: model, stream, the container of the messages, the
-numbers that bound the cost. The provider judges the rest, for the body goes on as it came.
+numbers that bound the cost, the bounds of sampling. The provider judges the rest, for the body goes
+on as it came.
 """
 
 from collections import Counter
@@ -13,7 +14,9 @@ import msgspec
 
 from gateway.codecs.asked import check_model, read_max_cost, read_user
 from gateway.codecs.body import NO_QUIRKS, Body, Quirks, read_body
+from gateway.codecs.bounds import LOGPROBS, PENALTY, SHARE, TEMPERATURE, Bound, check_bounds
 from gateway.codecs.errors import RequestFault, quote_value
+from gateway.codecs.openai.request_decode import STOPS_MAX
 from gateway.codecs.openai.request_decode import decode as decode
 from gateway.codecs.openai.request_encode import encode as encode
 from gateway.codecs.openai.request_encode import fetched_urls as fetched_urls
@@ -25,6 +28,14 @@ CHOICES_MAX = 128
 OUTPUT_CAP_MAX = 1_000_000_000
 
 _CAP_NAMES = ("max_completion_tokens", "max_tokens")
+_BOUNDS = {
+    "temperature": TEMPERATURE,
+    "top_p": SHARE,
+    "presence_penalty": PENALTY,
+    "frequency_penalty": PENALTY,
+    "top_logprobs": LOGPROBS,
+    "stop": Bound(items=STOPS_MAX),
+}
 
 
 class ChatFacts(msgspec.Struct, frozen=True):
@@ -90,6 +101,7 @@ def read(raw: bytes) -> ChatFacts:
     for name in _CAP_NAMES:
         _check_range(name, caps[name], OUTPUT_CAP_MAX)
     _check_range("n", choices, CHOICES_MAX)
+    check_bounds(body, _BOUNDS)
     asked, legacy = (caps[name] for name in _CAP_NAMES)
     media, picture_bytes = _count_media(messages)
     return ChatFacts(

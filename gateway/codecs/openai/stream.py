@@ -16,7 +16,7 @@ from gateway.codecs.events import (
     Usage,
 )
 from gateway.codecs.events import Step as Step
-from gateway.codecs.odd_numbers import mend_frame
+from gateway.codecs.mending import mend_frame
 from gateway.codecs.openai.errors import read_object
 from gateway.codecs.openai.stream_encode import Encoder as Encoder
 from gateway.codecs.openai.translation import Translation
@@ -42,6 +42,7 @@ class Decoder(FrameDecoder):
     streamed sound is always bare samples.
     """
 
+    end_marker = DONE_FRAME
     _reader: ChoiceReader
 
     def __init__(
@@ -81,7 +82,7 @@ class Decoder(FrameDecoder):
         if not word:
             return Step(frame.raw, [])
         if word != b"[DONE]":
-            mended = mend_frame(frame)
+            mended = mend_frame(frame, marks=self._translation is not None)
             return self._break("F15") if mended is None else self._read(mended)
         return self._end(marked=True, raw=frame.raw) if self._reader.seen else self._break("F24")
 

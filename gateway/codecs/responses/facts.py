@@ -8,13 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final, Literal
 
 import msgspec
 
-from gateway.codecs.asked import check_model, read_user
+from gateway.codecs.asked import check_model, read_max_cost, read_user
 from gateway.codecs.body import NO_QUIRKS, Body, Quirks, read_body
+from gateway.codecs.bounds import LOGPROBS, SHARE, TEMPERATURE, check_bounds
 from gateway.codecs.chat import Base64, Url
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.media import check_size, read_url
@@ -27,9 +27,6 @@ OUTPUT_CAP_MIN: Final = 16
 OUTPUT_CAP_MAX: Final = 1_000_000_000
 
 _CAP: Final = "max_output_tokens"
-_AMOUNT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9])?")
-_NANO = Decimal(10**9)
-_AMOUNT_NANO_MAX = 2**63 - 1
 # As the encoder of answers writes them (`items_decode.write_mark`, `turns.derive_id`).
 _MARKS: Final = (b'"anthropic:', b'"gemini:')
 _OWN_ID = re.compile(rb'"rs_[0-9a-f]{24}"')
@@ -101,6 +98,7 @@ class _Item(msgspec.Struct):
     encrypted_content: msgspec.Raw = _NULL
 
 
+_BOUNDS: Final = {"temperature": TEMPERATURE, "top_p": SHARE, "top_logprobs": LOGPROBS}
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _item = msgspec.json.Decoder(_Item)
 _part = msgspec.json.Decoder(_Part)
@@ -121,12 +119,12 @@ def read(raw: bytes, *, compact: bool = False) -> ChatFacts:
     previous = small.text("previous_response_id")
     store = small.boolean("store")
     background = bool(small.boolean("background"))
-    max_cost = body.value("max_cost")
-    max_cost_nano = None if max_cost is None else _read_max_cost(max_cost)
+    max_cost_nano = read_max_cost(body)
     reading = _Reading()
     for i, item in enumerate(items):
         reading.read(i, item)
     cap = None if compact else small.integer(_CAP, OUTPUT_CAP_MIN, OUTPUT_CAP_MAX)
+    check_bounds(body, _BOUNDS)
     return ChatFacts(
         body=body,
         model=model,
@@ -208,14 +206,6 @@ def _small_members(body: Body) -> Members:
         except (msgspec.DecodeError, RecursionError):
             raise RequestFault("invalid_value", name, f"{name} is out of range") from None
     return Members(values)
-
-
-def _read_max_cost(raw: bytes) -> int:
-    """Nano-USD, rounded down, of a decimal amount of USD such as 0.25 or "0.25"."""
-    text = raw.strip(b'"').decode()
-    if not _AMOUNT.fullmatch(text):
-        raise RequestFault("invalid_type", "max_cost", "max_cost must be an amount in USD")
-    return min(int(Decimal(text) * _NANO), _AMOUNT_NANO_MAX)
 
 
 class _Reading:

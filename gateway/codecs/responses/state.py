@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.codecs.body import Body
 from gateway.codecs.chat import JsonObject
+from gateway.codecs.lone_surrogates import readable
 from gateway.codecs.raws import members_of, value_of
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
@@ -77,7 +78,7 @@ def read_item(content: bytes) -> KeptItem:
 
 def keep_items(response: bytes, channel: str) -> Iterator[tuple[str, bytes]]:
     """The ids of the items of a response that `keep` keeps, and what is to be kept of each."""
-    for raw in _output(msgspec.Raw(response)):
+    for raw in _output(msgspec.Raw(readable(response))):
         id_ = members_of(raw).get("id")
         if isinstance(id_, str) and id_:
             yield id_, _encode(KeptItem(raw, channel))
@@ -96,6 +97,7 @@ def keep(
     `Decoder.response` or `Encoder.response`), `earlier` what its request went on from, `referred`
     what it referred to.
     """
+    response = readable(response)
     try:
         told = _told.decode(response)
     except msgspec.DecodeError:

@@ -18,7 +18,7 @@ import msgspec
 from gateway.codecs.errors import ErrorKind
 from gateway.codecs.events import End
 from gateway.codecs.events import Step as Step
-from gateway.codecs.odd_numbers import mend_frame
+from gateway.codecs.mending import mend_frame
 from gateway.codecs.raws import ABSENT, ReadFault, given, members_of
 from gateway.codecs.responses import errors
 from gateway.codecs.responses.stream_encode import Encoder as Encoder
@@ -43,6 +43,7 @@ class Decoder(FrameDecoder):
     def __init__(self, *, frame_bytes_max: int = FRAME_BYTES_MAX, translate: bool = False) -> None:
         super().__init__(frame_bytes_max)
         self._reader = AnswerReader(translate=translate)
+        self._translate = translate
         self._begun: bytes | None = None
         self._sequence = -1
         self._finished: list[bytes] = []
@@ -111,7 +112,7 @@ class Decoder(FrameDecoder):
         number (F27), or a fault."""
         if not word:
             return Step(frame.raw, [])
-        mended = mend_frame(frame)
+        mended = mend_frame(frame, marks=self._translate)
         if mended is not None:
             return self._read(mended)
         return self._break(self._cut() if word == b"[DONE]" else "F15")

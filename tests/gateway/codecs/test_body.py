@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.codecs.body import MEMBERS_MAX, NESTING_MAX, read_body
+from gateway.codecs.body import (
+    MEMBERS_MAX,
+    NESTING_MAX,
+    STRUCTURES_MAX,
+    check_nested_names,
+    read_body,
+)
 from gateway.codecs.errors import RequestFault
 
 
@@ -26,7 +32,7 @@ def deep(levels: int) -> bytes:
         (b'["x\xff"]', "invalid UTF-8 at line 1, column 4"),
         (b'{"a":"\\ud800"}', "at line 1, column"),
         (b'{"a":["\\ud800 "]}', "at line 1, column"),
-        (b'{"a":"\\udc00 and more"}', "invalid utf-16 surrogate pair at line 1, column 13"),
+        (b'{"a":"\\udc00 and more"}', "an unpaired surrogate escape at line 1, column 7"),
         (b'{"a":"\\uD83D\\\\\\uDE00"}', "at line 1, column"),
         (b'{"a":"\\ud800\\ud800\\udc00"}', "at line 1, column"),
         (b"\xef\xbb\xbf{}", "invalid character at line 1, column 1"),
@@ -42,6 +48,10 @@ def deep(levels: int) -> bytes:
         (b'{"a":1,"\\u0061":1,"b":2}', "stands twice"),
         (b'{"a":1, "a":2, "b":1}', "stands twice"),
         (json.dumps(dict.fromkeys(map(str, range(MEMBERS_MAX + 1)))).encode(), "more than 1000"),
+        (
+            b'{"a":[' + b"{}, " * STRUCTURES_MAX + b" " * 2**20 + b"0]}",
+            "more than 250000 arrays and objects",
+        ),
     ],
 )
 def test_malformed(raw: bytes, what: str) -> None:
@@ -158,3 +168,63 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
         return
     assert body.splice({}) == raw
     assert list(body.members) == list(json.loads(raw))
+
+
+def has_doubles(raw: bytes) -> bool:
+    """By other code: every object, as pairs."""
+    found = False
+
+    def look(pairs: list[tuple[str, object]]) -> None:
+        nonlocal found
+        found |= len({name for name, _ in pairs}) < len(pairs)
+
+    json.loads(raw, object_pairs_hook=look)
+    return found
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"a":{"b":1,"b":1}}',
+        b'{"a":{"b":1,"b" :2}}',
+        b'{"a":[1,{"c":{},"b":[],"b":{}}]}',
+        b'{"a":[[{"b":"x\\"y","c":{"b":1},"\\u0062":"\\u0022"}]]}',
+        b'{"a":{"b":"\\u0022\\u0022","b":1}}',
+        b'{"a":{"":1,"":2}}',
+        b'{"a":{"n":1e400,"n":1}}',
+        b'{"a":{"n":' + b"9" * 5000 + b',"n":1}}',
+        '{"a":{"你":1,"\\u4f60":2}}'.encode(),
+        '{"a":{"🦊":1,"\\ud83e\\udd8a":2}}'.encode(),
+    ],
+)
+def test_a_name_that_stands_twice_is_refused_at_any_depth(raw: bytes) -> None:
+    assert has_doubles(raw.replace(b"9" * 5000, b"9"))
+    read_body(raw)
+    with pytest.raises(RequestFault, match="stands twice in one object") as caught:
+        check_nested_names(raw)
+    assert caught.value.kind == "malformed_json"
+
+
+PAIRS = st.recursive(
+    st.sampled_from(
+        ["1", "null", "1e999", '"x"', '"\\""', '"\\u0022"', '"{\\"a\\":1,\\"a\\":1}"', '""']
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda items: f"[{','.join(items)}]"),
+        st.lists(
+            st.tuples(st.sampled_from(["a", "b", "\\u0061", '\\"', "c"]), inner), max_size=3
+        ).map(lambda pairs: "{" + " ,".join(f'"{name}" : {value}' for name, value in pairs) + "}"),
+    ),
+    max_leaves=12,
+)
+
+
+@given(PAIRS)
+def test_just_what_has_a_name_twice_is_refused(value: str) -> None:
+    raw = f'{{"top":{value}}}'.encode()
+    try:
+        check_nested_names(raw)
+    except RequestFault:
+        assert has_doubles(raw)
+    else:
+        assert not has_doubles(raw)

@@ -117,7 +117,7 @@ def test_inputs_are_counted(asked: object, inputs: int, texts: object, tokens: i
         (body(input="", encoding_format=3), "invalid_type", "encoding_format"),
         (body(input="", dimensions="3"), "invalid_type", "dimensions"),
         (body(dimensions=0), "invalid_value", "dimensions"),
-        (body(max_cost="x"), "invalid_type", "max_cost"),
+        (body(max_cost="x"), "invalid_value", "max_cost"),
     ],
 )
 def test_refused(raw: bytes, kind: str, param: str | None) -> None:

@@ -35,7 +35,9 @@ def page(form: ListForm, **query: str) -> Any:
     [
         ("/v1/models", {"authorization"}, set(), "openai"),
         ("/api/v1/models", {"x-api-key"}, set(), "openai"),
-        ("/v1/models", {"authorization", "anthropic-version"}, set(), "openai"),
+        ("/v1/models", {"authorization", "anthropic-version"}, set(), "anthropic"),
+        ("/v1/models", {"x-goog-api-key", "anthropic-version"}, set(), "anthropic"),
+        ("/v1/models/a", {"anthropic-version"}, {"key"}, "anthropic"),
         ("/v1/models", {"x-api-key", "anthropic-version"}, set(), "anthropic"),
         ("/v1/models", {"x-goog-api-key"}, set(), "gemini"),
         ("/v1/models", set(), {"key"}, "gemini"),
@@ -44,14 +46,14 @@ def page(form: ListForm, **query: str) -> Any:
         ("/v1/models/v1beta", set(), set(), "openai"),
     ],
 )
-def test_the_credentials_tell_the_form(
+def test_headers_and_path_tell_the_form(
     path: str, headers: set[str], query: set[str], form: str
 ) -> None:
     assert form_of(path, headers, query) == form
 
 
 def test_openai_form() -> None:
-    got = page("openai", limit="x", pageSize="-1")
+    got = page("openai", after_id="b", pageSize="-1")
     assert got["object"] == "list"
     assert [one["id"] for one in got["data"]] == ["a", "b", "c"]
     assert got["data"][0] == {
@@ -67,6 +69,39 @@ def test_openai_form() -> None:
         "modalities": ["text", "image"],
         "pricing": {"in_text": "0.15", "out_text": "0.60"},
     }
+
+
+@pytest.mark.parametrize(
+    ("query", "ids", "more"),
+    [
+        ({"limit": "2"}, ["a", "b"], True),
+        ({"limit": "3"}, ["a", "b", "c"], False),
+        ({"after": "a"}, ["b", "c"], False),
+        ({"after": "a", "limit": "1"}, ["b"], True),
+        ({"after": "aa", "limit": "1"}, ["b"], True),  # one that is not there any more
+        ({"after": "c"}, [], False),
+    ],
+)
+def test_pages_of_the_openai_form(query: dict[str, str], ids: list[str], more: bool) -> None:
+    got = page("openai", **query)
+    assert [one["id"] for one in got["data"]] == ids
+    ends = (ids[0], ids[-1]) if ids else (None, None)
+    assert (got["first_id"], got["last_id"], got["has_more"]) == (*ends, more)
+
+
+@pytest.mark.parametrize("limit", ["x", "0", "1001", "1_0"])
+def test_a_page_that_cannot_be_is_refused_in_the_openai_form(limit: str) -> None:
+    with pytest.raises(RequestFault) as refused:
+        page("openai", limit=limit)
+    assert refused.value.param == "limit"
+
+
+def test_one_model_tells_what_it_takes_and_when_it_ends() -> None:
+    row = ModelRow(id="m", created=1, owned_by="", parameters=("seed",), shutdown_date="2027-01-14")
+    one = json.loads(encode_one(row, "openai"))
+    assert one["supported_parameters"] == ["seed"]
+    assert one["shutdown_date"] == "2027-01-14"
+    assert json.loads(encode([row], "openai", {}))["data"] == [one]
 
 
 def test_anthropic_form() -> None:

@@ -51,7 +51,7 @@ def test_a_client_need_not_name_the_model() -> None:
         (wire(model="m", input=[1]), "invalid_type", "input"),
         (wire(model="m", input=""), "invalid_value", "input"),
         (wire(model="m", input=[]), "invalid_value", "input"),
-        (wire(model="m", input=[], max_cost="x"), "invalid_type", "max_cost"),
+        (wire(model="m", input=[], max_cost="x"), "invalid_value", "max_cost"),
     ],
 )
 def test_refused(raw: bytes, kind: str, param: str | None) -> None:

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.codecs.odd_numbers import Mended, mend, mend_frame
-from gateway.codecs.sse import Frame
+from gateway.codecs.odd_numbers import Mended, mend
 
 
 def test_counts_are_read_as_texts_and_shown_as_null() -> None:
@@ -51,13 +50,3 @@ def test_nothing_that_was_said_is_changed(value: Any) -> None:
 
 def test_what_is_large_is_not_looked_through() -> None:
     assert mend(b'{"usage": NaN, "x": "' + b"a" * (1 << 20) + b'"}') is None
-
-
-def test_the_bytes_of_a_frame_are_shown_and_its_data_read() -> None:
-    data = b'{"usage":{"a":NaN}}'
-    frame = Frame(b"event: x\ndata: " + data + b"\n\n", "x", data)
-    assert mend_frame(frame) == Frame(
-        b'event: x\ndata: {"usage":{"a":null}}\n\n', "x", b'{"usage":{"a":"NaN"}}'
-    )
-    assert mend_frame(Frame(b"data: [DONE]\n\n", "", b"[DONE]")) is None
-    assert mend_frame(Frame(b": NaN\n\n", "", None)) is None

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from gateway.codecs.asked import check_model, read_max_cost, read_user
+from gateway.codecs.asked import check_model, read_user
 from gateway.codecs.body import read_body
 from gateway.codecs.errors import RequestFault
 from gateway.codecs.events import Broken, UpstreamError
@@ -56,20 +56,6 @@ def test_a_number_out_of_every_range_is_refused_by_its_range() -> None:
         read_integers(members, n=(1, 5))
     assert refusal(caught) == ("invalid_value", "n")
     assert read_integers(small_members(read_body(b"{}"), ("n",)), n=(1, 5)) == {"n": None}
-
-
-@pytest.mark.parametrize(
-    ("value", "nano"), [(None, None), (0.5, 500_000_000), ("0.000000001", 1), (2, 2_000_000_000)]
-)
-def test_max_cost(value: object, nano: int | None) -> None:
-    assert read_max_cost(read_body(wire(max_cost=value))) == nano
-
-
-@pytest.mark.parametrize("value", ["lots", [], True, -1])
-def test_max_cost_is_an_amount(value: object) -> None:
-    with pytest.raises(RequestFault) as caught:
-        read_max_cost(read_body(wire(max_cost=value)))
-    assert refusal(caught) == ("invalid_type", "max_cost")
 
 
 @pytest.mark.parametrize(

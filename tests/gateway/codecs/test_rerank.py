@@ -14,6 +14,7 @@ from gateway.codecs.rerank import (
     encode,
     encode_answer,
     form_of,
+    is_whole,
     read,
     read_answer,
 )
@@ -110,7 +111,7 @@ def test_search_units(documents: list[str], units: int, units_max: int) -> None:
         (body(documents=[], top_n="1"), "invalid_type", "top_n"),
         (body(top_n=0), "invalid_value", "top_n"),
         (body(return_documents="yes"), "invalid_type", "return_documents"),
-        (body(max_cost="x"), "invalid_type", "max_cost"),
+        (body(max_cost="x"), "invalid_value", "max_cost"),
     ],
 )
 def test_refused(raw: bytes, kind: str, param: str | None) -> None:
@@ -219,6 +220,35 @@ def test_what_is_billed(
 ) -> None:
     got = read_answer(ranked((0, 1), **members))
     assert (got.quantities.meters, got.quantities.flags) == (meters, flags)
+
+
+def test_xinferences_answer_becomes_jinas() -> None:
+    """Its documents are bare texts, and it tells no usage."""
+    facts = jina(documents=["a", {"text": "b"}], return_documents=True)
+    told = wire(
+        id="480dca92",
+        results=[{"index": 1, "relevance_score": 0.9, "document": "b"},
+                 {"index": 0, "relevance_score": 0.1, "document": "a"}],
+        meta={"api_version": None, "billed_units": None, "tokens": None, "warnings": None},
+    )  # fmt: skip
+    assert not is_whole(told)
+    assert read_answer(told).quantities.missing
+    got = json.loads(
+        encode_answer(decode_answer(told, 2), facts, request_id="R", meters={"in_text": 9})
+    )
+    assert got["object"] == "list"
+    assert got["model"] == facts.model
+    assert [(one["index"], one["document"]) for one in got["results"]] == [
+        (1, {"text": "b"}), (0, {"text": "a"}),
+    ]  # fmt: skip
+    assert got["usage"] == {"prompt_tokens": 9, "total_tokens": 9}
+
+
+@pytest.mark.parametrize(("document", "whole"), [({"text": "a"}, True), (None, True), ("a", False)])
+def test_only_an_answer_in_another_form_is_written_anew(document: object, whole: bool) -> None:
+    row = {"index": 0, "relevance_score": 1, "document": document}
+    assert is_whole(wire(results=[row], usage={"total_tokens": 1})) is whole
+    assert not is_whole(wire(results=[row]))
 
 
 def test_the_raw_usage_is_kept() -> None:

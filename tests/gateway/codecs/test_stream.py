@@ -1,4 +1,11 @@
-from gateway.codecs.events import BrokenFault, Event, Finish, Step, TextDelta
+from typing import Any
+
+import pytest
+
+from gateway.codecs.anthropic import stream as anthropic
+from gateway.codecs.completions import stream as completions
+from gateway.codecs.events import BrokenFault, End, Event, Finish, Step, TextDelta
+from gateway.codecs.openai import stream as openai
 from gateway.codecs.sse import Frame
 from gateway.codecs.stream import FrameDecoder, is_utf8, mask_frame, write_data
 
@@ -70,3 +77,25 @@ def test_only_what_must_be_masked_is_written_anew() -> None:
 def test_utf8() -> None:
     assert is_utf8("ü".encode())
     assert not is_utf8(b"\xfc")
+
+
+_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+_FINISHED: list[tuple[Any, dict[str, bool], bytes, bytes]] = [
+    (openai.Decoder, {"usage_asked": True}, openai.DONE_FRAME,
+     b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'),
+    (completions.Decoder, {"usage_asked": True}, openai.DONE_FRAME,
+     b'data: {"choices":[{"index":0,"text":"a","finish_reason":"stop"}]}\n\n'),
+    (anthropic.Decoder, {}, _STOP,
+     b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}\n\n'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("rest", [b"", b"data: {\n\n", b'data: {"cho', b"data: [DON", b"x" * 101])
+@pytest.mark.parametrize("at", range(len(_FINISHED)))
+def test_a_finished_stream_gets_the_marker_that_its_upstream_left_out(at: int, rest: bytes) -> None:
+    """F14a: whatever stands in the place of the marker."""
+    kind, over, marker, frame = _FINISHED[at]
+    decoder = kind(frame_bytes_max=100, **over)
+    steps = decoder.feed(frame) + decoder.feed(rest) + decoder.end()
+    assert b"".join(step.raw for step in steps) == frame + marker
+    assert steps[-1].events == [End(marked=False)]

@@ -21,15 +21,16 @@ def load(name: str) -> Any:
     return json.loads((FOLDER / name).read_text())
 
 
+# Jina's models rank and embed: what goes out to them is the client's own body.
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", [name for name in PROVIDERS if name != "jina"])
 def test_what_goes_out(name: str, case: str) -> None:
     golden = load(f"{name}/{case}.json")
     assert outgoing(PROVIDERS[name], case, **golden["model"]) == golden["request"]
 
 
 def test_every_folder_has_a_provider() -> None:
-    assert {folder.name for folder in FOLDER.iterdir()} == set(PROVIDERS)
+    assert {folder.name for folder in FOLDER.iterdir()} == set(PROVIDERS) - {"jina"}
 
 
 # Requests that providers are known to get: operation, path and headers of every one, and the body
@@ -50,7 +51,7 @@ OPERATIONS: dict[str, Operation] = {
     "/v1/models": "models",
     "/v1beta/models": "models",
     "generateContent": "generate_content",
-    "streamGenerateContent": "stream_generate_content_array",
+    "streamGenerateContent": "stream_generate_content",
     "countTokens": "gemini_count_tokens",
     "embedContent": "embed_content",
     "batchEmbedContents": "batch_embed_contents",
@@ -69,7 +70,9 @@ def test_recorded_requests(name: str, host: str, recorded: dict[str, Any]) -> No
     target = read_target(path.removeprefix("/v1beta/models/"))
     operation = OPERATIONS[path if target is None else target[1]]
     model = target[0] if target else (recorded.get("body") or {}).get("model", "")
-    assert provider.url(operation, provider.base_url, model) == host + path
+    # Every stream is asked as events.
+    url = provider.url(operation, provider.base_url, model).removesuffix("?alt=sse")
+    assert url == host + path
     spoken = next(
         dialect for dialect, spoken in provider.dialects.items() if operation in spoken.paths
     )

@@ -2,10 +2,11 @@ from typing import Any
 
 import pytest
 
+from gateway.codecs.chat import ReasoningSettings
 from gateway.codecs.gemini.thinking import suffix_thinking
 from gateway.providers import provider_named
 from gateway.providers.models import capabilities_of
-from gateway.providers.suffixes import AskedModel, read_asked
+from gateway.providers.suffixes import AskedModel, has_ending, read_asked
 from gateway.providers.targets import upstream_of
 
 
@@ -99,3 +100,31 @@ def test_the_installation_says_which_models_there_are() -> None:
     assert asked.reasoning is not None
     assert (asked.reasoning.effort, asked.reasoning.budget_tokens) == ("medium", 5000)
     assert read_asked("gemini-3-pro-preview-thinking", lambda name: False).reasoning is None
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "effort"),
+    [
+        ("o3-mini-high", "o3-mini", "high"),
+        ("o3-mini-low", "o3-mini", "low"),
+        ("o4-mini-medium", "o4-mini", "medium"),
+        ("openai/o3-high", "openai/o3", "high"),
+        ("gpt-5-mini-minimal", "gpt-5-mini", "minimal"),
+        ("gpt-5.2-xhigh", "gpt-5.2", "xhigh"),
+        ("grok-3-mini-low", "grok-3-mini", "low"),
+    ],
+)
+def test_an_effort_is_cut_off_where_the_model_has_it(name: str, base: str, effort: Any) -> None:
+    assert has_ending(name)
+    assert read_asked(name, {base}.__contains__) == AskedModel(base, ReasoningSettings(effort))
+    assert read_asked(name).name == (name if "/" in base else base)
+    assert read_asked(name, {name, base}.__contains__) == AskedModel(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["o3-mini-minimal", "gpt-5.1-xhigh", "grok-3-mini-medium", "gpt-4o-high", "own-model-high",
+     "claude-opus-4-6-high", "gemini-3-pro-preview-high", "gpt-5.1-codex-max", "-high", "high"],
+)  # fmt: skip
+def test_an_effort_that_the_model_has_not_is_part_of_its_name(name: str) -> None:
+    assert read_asked(name) == AskedModel(name)

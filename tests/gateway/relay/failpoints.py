@@ -25,7 +25,7 @@ from gateway.relay.admission import Asked, Verdict
 from gateway.relay.asgi import Receive, Relay, Scope, Send
 from gateway.relay.attempt import Attempt
 from gateway.relay.books import Books
-from gateway.relay.http1 import Connection
+from gateway.relay.http1 import Connection, State
 from gateway.relay.run import Run
 from gateway.relay.settlement import Resolved, Settled
 from gateway.relay.tally import Tally
@@ -98,13 +98,17 @@ def _behind(
 _wait = Connection._wait
 
 
+def _unanswered(connection: Connection) -> bool:
+    return connection._state in (State.SENT, State.HEADERS)
+
+
 async def _wait_once_written(connection: Connection) -> None:
     """The request is written when the event loop has come by again."""
-    if _Armed.point == "dispatched" and not connection._answered:
+    if _Armed.point == "dispatched" and _unanswered(connection):
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         reach("dispatched")
-        if connection._answered:
+        if not _unanswered(connection):
             return
     await _wait(connection)
 

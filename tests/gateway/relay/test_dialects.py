@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -120,6 +121,22 @@ def test_method_and_key_are_refused_in_the_dialect(hub: Hub, dialect: str) -> No
 
 
 @dialects
+def test_the_id_of_a_request_stands_in_the_body_of_its_error(hub: Hub, dialect: str) -> None:
+    speaker, tenant = SPEAKERS[dialect], hub.tenant()
+    path = speaker.path("m", stream=False)
+    unknown = {"anthropic": "/anthropic/v1/x", "gemini": "/v1beta/x"}.get(dialect, "/v1/x")
+    for answer, status in (
+        (hub.post(tenant, {}, path=unknown), 404),
+        (hub.request("GET", path, tenant), 405),
+        (hub.post(None, {}, path=path), 401),
+        (hub.post(tenant, b"{", path=path), 400),
+        (hub.post(tenant, speaker.body("no-such", Wish()), path=path), 404),
+    ):
+        assert answer.status == status
+        assert answer.headers["x-request-id"].encode() in answer.body
+
+
+@dialects
 def test_model_that_nobody_serves(hub: Hub, dialect: str) -> None:
     speaker = SPEAKERS[dialect]
     answer = hub.post(
@@ -171,6 +188,53 @@ def test_key_in_the_query_of_gemini_paths(hub: Hub, fake: FakeUpstream) -> None:
     assert row["carrier"] == "x-goog-api-key"
 
 
+# ---- names of models
+
+
+@pytest.mark.parametrize("upstream", ["openai", "gemini"])
+@pytest.mark.parametrize("pattern", [False, True], ids=["name", "pattern"])
+def test_names_as_their_owners_write_them(
+    hub: Hub, fake: FakeUpstream, upstream: str, pattern: bool
+) -> None:
+    """In bodies and paths, here and there, as a name and as a pattern of names."""
+    name = f"Own er/{secrets.token_hex(4)}-größe:8b@2024+x"
+    route = name.replace("größe:", "*") if pattern else name
+    theirs = "other/m:1 @+" if pattern else ""
+    hub.channel(route, fake.url, fake.key, **(UPSTREAMS[upstream] | {"upstream_model": theirs}))
+    hub.price(route, RATES)
+    hub.bump()
+    tenant = hub.tenant()
+    hub.wait(lambda: hub.get(f"/v1/models/{quote(name)}", tenant).status == 200, "not known")
+    assert hub.get(f"/v1/models/{quote(name, safe='')}", tenant).json()["id"] == name
+    for speaker in SPEAKERS.values():
+        for stream in (False, True):
+            path = speaker.path(quote(name, safe="/" if stream else ""), stream=stream)
+            body = speaker.body(name, Wish("#keep #tokens=2", stream))
+            answer = hub.post(tenant, body, path=path)
+            assert answer.status == 200, answer.body
+            assert speaker.read(answer).text == expected_text("a", "#keep #tokens=2", 2)
+            row = row_of(hub, fake, answer.headers["x-request-id"])
+            assert unquote(row["model"]) == (theirs or name)
+
+
+def test_no_name_leads_to_another_address(hub: Hub, fake: FakeUpstream) -> None:
+    start = secrets.token_hex(4)
+    over = UPSTREAMS["gemini"] | {"upstream_model": ""}
+    hub.channel(f"{start}*", fake.url, fake.key, **over)
+    hub.price(f"{start}*", RATES)
+    hub.bump()
+    tenant = hub.tenant()
+    hub.wait(lambda: hub.get(f"/v1/models/{start}-x", tenant).status == 200, "not known")
+    asked = fake.totals()["requests"]
+    for end in ("/../b", "?b", "#b", "%2fb", "%2e%2e%2fb", "//b", "\\b", ":countTokens"):
+        for dialect in ("openai", "gemini"):
+            speaker, name = SPEAKERS[dialect], start + end
+            path = speaker.path(quote(name, safe=""), stream=False)
+            answer = hub.post(tenant, speaker.body(name, Wish()), path=path)
+            assert answer.status == 404, (name, answer.body)
+    assert fake.totals()["requests"] == asked
+
+
 # ---- same dialect, same bytes
 
 
@@ -194,7 +258,10 @@ def test_same_dialect_is_byte_equal(
         path = speaker.path(upstream_model, stream=stream)
         connection.request("POST", path, json.dumps(body), headers)
         sent = connection.getresponse().read()
-    assert alike(answer.body) == alike(sent)
+    # An alias hides what stands behind it; all else is as it came.
+    assert f'"{upstream_model}"'.encode() not in answer.body
+    shown = sent.replace(f'"{upstream_model}"'.encode(), f'"{model}"'.encode())
+    assert alike(answer.body) == alike(shown)
 
 
 def alike(raw: bytes) -> bytes:
@@ -221,6 +288,27 @@ def test_array_of_gemini_without_events(hub: Hub, fake: FakeUpstream) -> None:
         assert last["error"]["status"] == "INTERNAL"
         (refused,) = hub.post(tenant, {"contents": 1}, path=path).json()
         assert refused["error"]["code"] == 400
+
+
+@dialects
+@plain_and_streamed
+def test_a_client_of_http_1_0(hub: Hub, fake: FakeUpstream, dialect: str, stream: bool) -> None:
+    """It knows no chunks: a plain answer has its length, a stream ends with its connection."""
+    speaker, tenant, model = SPEAKERS[dialect], hub.tenant(), open_model(hub, fake, dialect)
+    raw = json.dumps(speaker.body(model, Wish("#tokens=6", stream))).encode()
+    head = (
+        f"POST {speaker.path(model, stream=stream)} HTTP/1.0\r\nauthorization: Bearer "
+        f"{tenant.key}\r\ncontent-length: {len(raw)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", hub.port), timeout=20) as connection:
+        connection.sendall(head.encode() + raw)
+        told = b"".join(iter(lambda: connection.recv(65536), b""))
+    top, _, body = told.partition(b"\r\n\r\n")
+    lines = top.lower().split(b"\r\n")
+    assert not [line for line in lines if line.startswith(b"transfer-encoding")]
+    assert (b"content-length: %d" % len(body) in lines) is not stream
+    said = speaker.streamed(body) if stream else speaker.plain(json.loads(body))
+    assert (said.whole, said.text) == (True, expected_text("a", "#tokens=6", 6))
 
 
 @dialects
@@ -321,6 +409,33 @@ def test_suffix_of_a_gemini_name_asks_for_thinking(
     assert "-thinking-fast" in answer.body.decode()
 
 
+@pytest.mark.parametrize("upstream", ["openai", "responses"])
+def test_effort_at_the_end_of_a_name(hub: Hub, fake: FakeUpstream, upstream: str) -> None:
+    """Served, priced and logged as the model without it; it stands above what the body says."""
+    tenant, base = hub.tenant(), f"o3-mini-{secrets.token_hex(5)}"
+    hub.channel(base, fake.url, fake.key, **(UPSTREAMS[upstream] | {"upstream_model": ""}))
+    hub.price(base, RATES)
+    hub.know(base)
+    name = f"{base}-high"
+    for speaker in SPEAKERS.values():
+        body = speaker.body(name, Wish("#keep"))
+        if speaker.name == "openai":
+            body["reasoning_effort"] = "low"
+        elif speaker.name == "responses":
+            body["reasoning"] = {"effort": "low", "summary": "auto"}
+        answer = send(hub, tenant, speaker, name, body, False)
+        assert answer.status == 200, answer.body
+        record = hub.record(answer.headers["x-request-id"])
+        assert (record["model"], record["charge_nano"] > 0) == (base, True)
+        sent = json.loads(row_of(hub, fake, answer.headers["x-request-id"])["body"])
+        assert sent["model"] == base
+        told = sent.get("reasoning") or {"effort": sent.get("reasoning_effort")}
+        assert told["effort"] == "high", sent
+        assert upstream != "responses" or speaker.name != "responses" or told["summary"] == "auto"
+    answer = hub.post(tenant, ask(f"{base}-minimal"))
+    assert answer.status == 404
+
+
 @dialects
 def test_plain_answer_of_a_model_that_only_streams(
     hub: Hub, fake: FakeUpstream, dialect: str
@@ -388,11 +503,11 @@ def serving(body: bytes, kind: str) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.9", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http://127.0.0.9:{server.server_address[1]}"
     finally:
         server.shutdown()
         thread.join()
@@ -400,7 +515,7 @@ def serving(body: bytes, kind: str) -> Iterator[str]:
 
 
 def test_picture_by_address_is_fetched_for_who_does_not(hub: Hub, fake: FakeUpstream) -> None:
-    """Up to three redirects, each address judged; loopback is permitted to this hub."""
+    """Up to three redirects, each address judged: users of this hub may name 127.0.0.9."""
     tenant, model = hub.tenant(), open_model(hub, fake, "gemini")
 
     def ask_for(url: str) -> Any:

@@ -10,6 +10,7 @@ import pytest
 from openai import OpenAI
 
 from accounts.rules import key_format
+from gateway.relay.endpoints import ENDPOINTS
 from lib.ids import parse_id
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask
@@ -24,6 +25,20 @@ def check(answer: Answer, status: int, kind_type: str, code: str | None) -> dict
     assert answer.headers["access-control-allow-origin"] == "*"
     assert parse_id(answer.headers["x-request-id"]) is not None
     return answer.error
+
+
+def test_no_answer_is_taken_for_a_page(hub: Hub, fake: FakeUpstream) -> None:
+    """A browser that opens an answer must not guess from its content what it is: on every path, by
+    every method, refused or served, whole or as a stream."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    for path in (*ENDPOINTS, "/v1/nothing", "/v1/models/x"):
+        for method in ("GET", "POST", "OPTIONS"):
+            answer = hub.request(method, path, tenant, b"{}" if method == "POST" else None)
+            assert answer.headers["x-content-type-options"] == "nosniff", (method, path)
+    for stream in (False, True):
+        answer = hub.post(tenant, ask(model, "#tokens=1", stream=stream))
+        assert answer.status == 200
+        assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize(
@@ -311,3 +326,33 @@ def test_name_longer_than_any_catalogues_is_unknown_even_to_a_pattern(
     assert hub.post(tenant, ask("long-" + "x" * 195)).status == 200
     answer = hub.post(tenant, ask("long-" + "x" * 196))
     check(answer, 404, "invalid_request_error", "model_not_found")
+
+
+USER = b'{"role":"user","content":[{"type":"text","text":"Hello."}],"role":"user"}'
+PART = b'{"contents":[{"role":"user","parts":[{"text":"Hello.","text":"Hello."}]}]}'
+TWICE = {
+    "/v1/chat/completions": b'{"model":"%s","messages":[' + USER + b"]}",
+    "/v1/completions": b'{"model":"%s","prompt":"a","stream_options":{"x":1,"x":1}}',
+    "/v1/responses": b'{"model":"%s","input":['
+    + USER.replace(b'"text",', b'"input_text",')
+    + b"]}",
+    "/v1/messages": b'{"model":"%s","max_tokens":9,"messages":[' + USER + b"]}",
+    "/v1/messages/count_tokens": b'{"model":"%s","messages":[' + USER + b"]}",
+    "/v1/embeddings": b'{"model":"%s","input":"a","extra":{"x":1,"x":1}}',
+    "/v1/moderations": b'{"model":"%s","input":"a","extra":{"x":1,"x":1}}',
+    "/v1/rerank": b'{"model":"%s","query":"a","documents":["b"],"extra":{"x":1,"x":1}}',
+    "/v1beta/models/%s:generateContent": PART,
+    "/v1beta/models/%s:countTokens": PART,
+}
+
+
+@pytest.mark.parametrize("path", TWICE)
+def test_a_name_that_stands_twice_inside_is_refused(
+    hub: Hub, fake: FakeUpstream, path: str
+) -> None:
+    """Else what is billed and what is asked for could be two readings of one body."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    body = TWICE[path].replace(b"%s", model.encode())
+    answer = hub.post(tenant, body, path=path.replace("%s", model))
+    assert answer.status == 400, answer.body
+    assert b"stands twice in one object" in answer.body

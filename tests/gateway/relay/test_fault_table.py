@@ -172,21 +172,33 @@ def found(
     asked = {_asked_by(item) for item in request.session.items if item.path == request.path}
     wanted = [cell for id, cell in CELLS.items() if id in asked or cell.code in asked]
     with contextlib.ExitStack() as stack:
-        urls = _listen(stack, authority, fake, tmp_path_factory)
-        tenant = hub.tenant("1000.00")
-        models = _open(hub, wanted, fake, other_fake, urls)
-        wanted.sort(key=lambda cell: cell.held)
-        posts = [_post(cell, tenant, models[cell.group]) for cell in wanted]
-        free = sum(not cell.held for cell in wanted)
-        answers = post_all(hub, posts[:free])
+        urls = listen(stack, authority, fake.port, tmp_path_factory)
+        yield stack.enter_context(all_asked(wanted, hub, fake, other_fake, urls))
 
-        def go_on() -> None:
-            fake.wait_for(lambda totals: totals["holding"] == len(wanted) - free)
-            fake.release()
 
-        answers += post_all(hub, posts[free:], begun=go_on)
-        hub.settled(tenant)
-        yield _look(hub, wanted, answers, fake, other_fake)
+@contextlib.contextmanager
+def all_asked(
+    wanted: list[Cell],
+    hub: Hub,
+    fake: FakeUpstream,
+    other_fake: FakeUpstream,
+    urls: dict[str, str],
+) -> Iterator[dict[str, Seen]]:
+    """What came of these cells; at the end the books are looked at."""
+    tenant = hub.tenant("1000.00")
+    models = _open(hub, wanted, fake, other_fake, urls)
+    wanted.sort(key=lambda cell: cell.held)
+    posts = [_post(cell, tenant, models[cell.group]) for cell in wanted]
+    free = sum(not cell.held for cell in wanted)
+    answers = post_all(hub, posts[:free])
+
+    def go_on() -> None:
+        fake.wait_for(lambda totals: totals["holding"] == len(wanted) - free)
+        fake.release()
+
+    answers += post_all(hub, posts[free:], begun=go_on)
+    hub.settled(tenant)
+    yield _look(hub, wanted, answers, fake, other_fake)
     hub.connection.execute(
         "DELETE FROM gateway_route WHERE model = ANY(%s)", [list(models.values())]
     )
@@ -201,18 +213,19 @@ def _asked_by(item: pytest.Item) -> str:
     return "" if called is None else str(called.params.get("cell") or called.params.get("code", ""))
 
 
-def _listen(
+def listen(
     stack: contextlib.ExitStack,
     authority: listeners.Authority,
-    fake: FakeUpstream,
+    plain_port: int,
     directories: pytest.TempPathFactory,
+    scheme: str = "http",
 ) -> dict[str, str]:
     """Where each of the faults lives that come before any request."""
     urls = {
-        "F1:refused": f"http://127.0.0.1:{stack.enter_context(listeners.refused_port())}/v1",
-        "F2:name": "http://nowhere.invalid/v1",
-        "F3:no_tls": f"https://127.0.0.1:{fake.port}/v1",
-        "F4:hangs": f"http://127.0.0.1:{stack.enter_context(listeners.hanging_port())}/v1",
+        "F1:refused": f"{scheme}://127.0.0.1:{stack.enter_context(listeners.refused_port())}/v1",
+        "F2:name": f"{scheme}://nowhere.invalid/v1",
+        "F3:no_tls": f"https://127.0.0.1:{plain_port}/v1",
+        "F4:hangs": f"{scheme}://127.0.0.1:{stack.enter_context(listeners.hanging_port())}/v1",
     }
     for kind in ("expired", "wrong_host", "self_signed", "old"):
         context, _ = listeners.tls_context(directories.mktemp(kind), kind, authority)

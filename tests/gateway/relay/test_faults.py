@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.relay.vocabulary import count_tokens
+from gateway.relay.vocabulary import count_text
+from gateway.rules.families import family_of
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.gateway.relay.asking import ask, chunks_of, text_of
 from tests.gateway.relay.speakers import SPEAKERS, UPSTREAMS, Wish
@@ -85,7 +86,7 @@ def test_usage_that_cannot_be_read_behind_the_whole_text(hub: Hub, fake: FakeUps
 def test_an_answer_without_usage_is_counted_as_its_model_counts(
     hub: Hub, fake: FakeUpstream, client: str, stream: bool, how: str
 ) -> None:
-    """F25, F27, F14: by the vocabulary of the upstream's model, whoever asks."""
+    """F25, F27, F14, P27: words, by the vocabulary of the upstream's model, whoever asks."""
     speaker, tenant = SPEAKERS[client], hub.tenant()
     model = hub.model(fake, upstream_model="gpt-4o-2024-11-20")
     answer = send(
@@ -95,7 +96,11 @@ def test_an_answer_without_usage_is_counted_as_its_model_counts(
     assert said
     record = hub.record(answer.headers["x-request-id"])
     assert record["basis"] == "estimated"
-    assert record["meters"]["out_text"] == count_tokens(said, "o200k_base")
+    family = family_of("gpt-4o")
+    assert record["meters"]["out_text"] == count_text(said, family)
+    # OpenAI's cookbook: 3 and the role for each of two messages, 3 for the answer.
+    asked = count_text("Be brief.", family) + 4 + count_text(f"{how} #tokens=300", family) + 4 + 3
+    assert record["meters"]["in_text"] == asked
 
 
 def test_charge_above_the_hold_is_cut_to_it(hub: Hub, fake: FakeUpstream) -> None:

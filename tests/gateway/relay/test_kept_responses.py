@@ -57,6 +57,7 @@ def test_a_conversation_goes_on_by_the_id_of_a_response(
     first = hub.post(tenant, body, path=PATH)
     assert first.status == 200, first.body
     response = completed_of(first)
+    assert response["model"] == model
     shown = hub.get(f"{PATH}/{response['id']}", tenant)
     assert (shown.status, shown.json()) == (200, response)
     more = {"input": "four five #tokens=3", "previous_response_id": response["id"]}

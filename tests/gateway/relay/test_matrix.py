@@ -111,6 +111,9 @@ def test_text(hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: 
     assert said.finish in ("stop", "completed", "end_turn", "STOP")
     row = booked(hub, fake, answer, speaker, upstream, stream)
     assert said.usage == (row["usage"]["prompt_tokens"], 12)
+    # An alias hides what stands behind it (translation.md, section 1).
+    assert f'"{model}"'.encode() in answer.body
+    assert f'"{UPSTREAMS[upstream]["upstream_model"]}"'.encode() not in answer.body
 
 
 @cells

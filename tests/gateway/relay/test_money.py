@@ -77,6 +77,11 @@ def test_max_cost_bounds_the_hold(hub: Hub, fake: FakeUpstream) -> None:
     dear = ask(model, "#tokens=5", max_tokens=100_000, max_cost="0.0000001")
     answer = hub.post(tenant, dear)
     assert (answer.status, answer.error["code"]) == (402, "max_cost_exceeded")
+    enough = re.search(r"Raise max_cost .* to at least ([\d.]+), or", answer.error["message"])
+    assert enough is not None, answer.error["message"]
+    dear["max_cost"] = "1"
+    headers = {"x-weir-max-cost": enough[1]}
+    assert hub.post(hub.tenant("1"), dear, headers=headers).status == 200
     headers = {"x-weir-max-cost": "0.000000400"}
     answer = hub.post(tenant, ask(model, "#tokens=900"), headers=headers)
     assert answer.status == 200

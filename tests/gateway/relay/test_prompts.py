@@ -115,8 +115,8 @@ def test_the_limit_of_the_request_is_that_of_all(hub: Hub, fake: FakeUpstream) -
     whole = hub.post(tenant, body, path=PATH)
     cost = Decimal(whole.headers["x-weir-cost"])
     held = Decimal(whole.headers["x-weir-hold"])
-    assert hub.post(tenant, body | {"max_cost": str(held)}, path=PATH).status == 200
-    refused = hub.post(tenant, body | {"max_cost": str(cost)}, path=PATH)
+    assert hub.post(tenant, body | {"max_cost": f"{held:f}"}, path=PATH).status == 200
+    refused = hub.post(tenant, body | {"max_cost": f"{cost:f}"}, path=PATH)
     assert (refused.status, refused.error["code"]) == (402, "max_cost_exceeded")
 
 

@@ -40,6 +40,7 @@ KNOWN: dict[openapi.Publisher, set[str]] = {
         "reasoning_content",  # reasoning, as DeepSeek and most others tell it
         "extra_content",  # seals of other providers, in Google's form
         "image_tokens",  # of what came out, beside the others
+        "request_id",  # beside an error, as Anthropic has it
         # Of Open Responses, which asks for them.
         "store", "presence_penalty", "frequency_penalty",
     },

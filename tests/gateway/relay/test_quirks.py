@@ -13,6 +13,7 @@ import pytest
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
 from tests.gateway.relay.asking import ask, chunks_of
+from tests.gateway.relay.speakers import SPEAKERS, Said, Wish
 from tests.hub import Answer, Hub
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -75,11 +76,13 @@ def test_the_bytes_fit_the_model(
 
 
 @contextmanager
-def grok() -> Iterator[str]:
+def saying(streamed: str, whole: str) -> Iterator[str]:
+    """A provider that answers this, and nothing else."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            told = (GROK if asked.get("stream") else GROK_WHOLE).encode()
+            told = (streamed if asked.get("stream") else whole).encode()
             kind = "text/event-stream" if asked.get("stream") else "application/json"
             self.send_response(200)
             self.send_header("content-type", kind)
@@ -105,11 +108,11 @@ def grok() -> Iterator[str]:
 def test_grok_tells_its_reasoning_inside(hub: Hub, stream: bool) -> None:
     """Of the whole answer one number is written anew, and the books count it as it was."""
     tenant = hub.tenant()
-    with grok() as url:
+    with saying(GROK, GROK_WHOLE) as url:
         model = hub.model(url, upstream_model="grok-4")
         options: dict[str, Any] = {"stream_options": {"include_usage": True}} if stream else {}
         answer = hub.post(tenant, ask(model, stream=stream, **options))
-    sent = (GROK if stream else GROK_WHOLE).encode()
+    sent = (GROK if stream else GROK_WHOLE).replace('"grok-4"', f'"{model}"').encode()
     assert answer.body == sent.replace(b'"completion_tokens": 200', b'"completion_tokens": 500')
     record = hub.record(answer.headers["x-request-id"])
     assert record["meters"] == {"in_text": 100, "out_text": 200, "out_reasoning": 300}
@@ -177,3 +180,66 @@ def test_reasoning_of_what_may_not_be_kept_is_gone(hub: Hub, fake: FakeUpstream)
     assert hub.post(tenant, body).status == 200
     kept = "SELECT * FROM gateway_keptstate WHERE organisation_id = %s"
     assert hub.rows(kept, tenant.organisation_id) == []
+
+
+def chat_of(*texts: str) -> tuple[str, str]:
+    """A stream of these pieces of text, and the same as a whole."""
+    head: dict[str, Any] = {"id": "c", "created": 1, "model": "theirs"}
+    chunks: list[Any] = [
+        {"index": 0, "delta": {"content": text}, "finish_reason": None} for text in texts
+    ]
+    chunks.append({"index": 0, "delta": {}, "finish_reason": "stop"})
+    told = [head | {"object": "chat.completion.chunk", "choices": [one]} for one in chunks]
+    frames = [f"data: {json.dumps(one)}\n\n" for one in told]
+    message = {"role": "assistant", "content": "".join(texts)}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    whole = json.dumps(head | {"object": "chat.completion", "choices": [choice]})
+    return "".join(frames), whole
+
+
+def said_by(hub: Hub, client: str, stream: bool, upstream_model: str, *texts: str) -> Said:
+    """What a client hears of a provider that says this, without an end marker (F14a)."""
+    speaker = SPEAKERS[client]
+    with saying(*chat_of(*texts)) as url:
+        model = hub.model(url, upstream_model=upstream_model)
+        body = speaker.body(model, Wish("hi", stream, think=True))
+        answer = hub.post(hub.tenant(), body, path=speaker.path(model, stream=stream))
+    assert answer.status == 200, answer.body
+    assert f'"{model}"'.encode() in answer.body
+    assert b"theirs" not in answer.body
+    said = speaker.read(answer)
+    assert (said.whole, said.error) == (True, None)
+    assert hub.record(answer.headers["x-request-id"])["status"] == 200
+    return said
+
+
+every_client = pytest.mark.parametrize("client", SPEAKERS)
+plain_and_streamed = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+
+
+@every_client
+@plain_and_streamed
+def test_reasoning_in_tags_is_reasoning_for_every_client(
+    hub: Hub, client: str, stream: bool
+) -> None:
+    """Where the row of the model says so."""
+    texts = ("<thi", "nk>\nlet me", " see</th", "ink>\n\nit is", " four")
+    said = said_by(hub, client, stream, "qwq-32b", *texts)
+    assert (said.reasoning, said.text) == ("let me see", "it is four")
+    said = said_by(hub, client, stream, "other", *texts)
+    assert (said.reasoning, said.text) == ("", "".join(texts))
+
+
+@every_client
+@plain_and_streamed
+def test_half_a_letter_ends_nothing(hub: Hub, client: str, stream: bool) -> None:
+    """F15a: joined with its other half or U+FFFD on translation, as it came on a pass-through."""
+    text = said_by(hub, client, stream, "other", "a\ud83d", "\ude00b", "\ud83d").text
+    if client == "openai":
+        assert (
+            text.encode("utf-16", "surrogatepass")
+            .decode("utf-16", "replace")
+            .startswith("a\U0001f600b")
+        )
+    else:
+        assert text == "a\U0001f600b\ufffd"

@@ -4,9 +4,11 @@ import pytest
 
 from billing.rules.pricing import PriceVersion
 from gateway.codecs.usage import Quantities
+from gateway.relay import tally
 from gateway.relay.price_list import Price
 from gateway.relay.tally import Seen, count
-from gateway.relay.vocabulary import count_tokens, vocabulary_of
+from gateway.relay.vocabulary import count_text
+from gateway.rules.families import UNKNOWN, family_of
 
 PRICE = Price(7, 0.0, None, PriceVersion({"in_text": 1_000_000_000, "out_text": 3_000_000_000}))
 HOLD = 10**9
@@ -57,36 +59,48 @@ def test_the_vocabulary_of_a_model() -> None:
         "gpt-oss-120b": "o200k_base",
         "gpt-4-turbo": "cl100k_base",
         "gpt-3.5-turbo": "cl100k_base",
-        "claude-sonnet-4": None,
-        "ollama": None,
-        "o10": None,
+        "qwen/Qwen3-Coder-Plus": "voyage3_base",
+        "deepseek-v3": "voyage3_base",
+        "claude-sonnet-4": "o200k_base",
+        "ollama": "o200k_base",
     }
-    assert {model: vocabulary_of(model) for model in known} == known
+    assert {model: family_of(model).vocabulary for model in known} == known
+    assert family_of("o10") is UNKNOWN
 
 
 def test_tokens_are_those_of_the_public_vocabularies() -> None:
     """The figures are OpenAI's own (its cookbook, "How to count tokens with tiktoken")."""
     text = "\u304a\u8a95\u751f\u65e5\u304a\u3081\u3067\u3068\u3046"
-    assert [count_tokens(text, name) for name in ("cl100k_base", "o200k_base")] == [9, 8]
-    assert count_tokens("antidisestablishmentarianism", "cl100k_base") == 6
-    assert count_tokens("2 + 2 = 4", "o200k_base") == 7
+    old, new = family_of("gpt-4"), family_of("gpt-4o")
+    assert [count_text(text, family) for family in (old, new)] == [9, 8]
+    assert count_text("antidisestablishmentarianism", old) == 6
+    assert count_text("2 + 2 = 4", new) == 7
 
 
-def test_an_answer_without_usage_is_counted_in_its_own_vocabulary() -> None:
-    """F25: exactly where all of it is known, in proportion where its beginning is."""
-    said = ["the quick ", "brown fox ", "jumps"]
-    size = sum(map(len, said))
-    tokens = count_tokens("".join(said), "o200k_base")
+def test_an_answer_without_usage_is_counted_by_its_words() -> None:
+    """F25, P27: exactly where all of it is known, in proportion where a sample is."""
+    said, family = "the quick brown fox jumps", family_of("gpt-4o")
+    tokens = count_text(said, family)
     body = b'{"messages":[{"role":"user","content":"\\u4f60\\u597d"}]}'
-    seen = Seen(len(body), text_bytes=size, vocabulary="o200k_base", said=said, body=body)
+    seen = Seen(len(body), text_bytes=len(said), family=family, said=said, body=body)
     bill = count(seen, PRICE, HOLD, "measured")
-    plain = '{"messages":[{"role":"user","content":"\u4f60\u597d"}]}'
-    assert bill.meters == {"in_text": count_tokens(plain, "o200k_base"), "out_text": tokens}
+    asked = count_text("\u4f60\u597d", family) + family.message + family.start
+    assert bill.meters == {"in_text": asked, "out_text": tokens}
     assert (bill.basis, bill.flags) == ("estimated", ("usage_missing",))
-    longer = count(seen._replace(text_bytes=10 * size), PRICE, HOLD, "measured")
+    longer = count(seen._replace(text_bytes=10 * len(said)), PRICE, HOLD, "measured")
     assert longer.meters["out_text"] == 10 * tokens
-    other = count(seen._replace(vocabulary=None), PRICE, HOLD, "measured")
-    assert other.meters == {"in_text": -(-len(body) // 4), "out_text": -(-size // 4)}
+
+
+def test_no_words_are_looked_at_where_the_usage_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counting takes time that only an answer without usage needs."""
+
+    def refuse(*given: object) -> int:
+        raise AssertionError(given)
+
+    monkeypatch.setattr(tally, "count_text", refuse)
+    monkeypatch.setattr(tally, "count_request", refuse)
+    seen = Seen(40, Quantities({"in_text": 5, "out_text": 7}, ()), b"{}", body=b"{}", said="a")
+    assert count(seen, PRICE, HOLD, "measured").basis == "measured"
 
 
 @pytest.mark.parametrize(("context_max", "counted"), [(None, 5_500_000), (4_096, 4_096)])

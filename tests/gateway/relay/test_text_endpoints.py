@@ -17,6 +17,7 @@ with warnings.catch_warnings():
 from openai import OpenAI
 
 from gateway.relay.dialects import Target
+from gateway.relay.plain_operations import RERANK_JINA
 from gateway.relay.text_codecs import TEXT_CODECS
 from lib.ids import id_text
 from tests.fakes.gemini import vector
@@ -72,7 +73,7 @@ def test_embeddings(hub: Hub, fake: FakeUpstream, encoding: str, path: str) -> N
     if encoding == "base64":
         found = [list(struct.unpack("<8f", base64.b64decode(text))) for text in found]
     assert found == [vector("one two", 8), vector("three", 8)]
-    assert told["usage"] == {"prompt_tokens": 3, "total_tokens": 3}
+    assert (told["model"], told["usage"]) == (model, {"prompt_tokens": 3, "total_tokens": 3})
     record = booked(hub, fake, answer.headers["x-request-id"], "embeddings", 3 * IN)
     assert (record["meters"], record["basis"]) == ({"in_text": 3}, "measured")
     assert (record["dialect"], record["stream"]) == ("openai", False)
@@ -229,6 +230,7 @@ def test_lists_in_three_shapes(hub: Hub, fake: FakeUpstream) -> None:
     assert listed.model_extra["context_length"] == 128_000
     assert "image" in listed.model_extra["modalities"]
     assert client.models.retrieve(known) == listed
+    assert "temperature" in listed.model_extra["supported_parameters"]
 
     spoken = {"x-api-key": tenant.key, "anthropic-version": "2023-06-01"}
     answer = hub.request("GET", "/v1/models", headers=spoken).json()
@@ -361,6 +363,32 @@ def test_rerank(hub: Hub, fake: FakeUpstream, path: str, upstream: str) -> None:
     assert (record["operation"], record["basis"]) == ("rerank", "measured")
 
 
+def test_rerank_of_an_xinference_server_is_told_as_jina_tells_it() -> None:
+    body = {"model": "m", "query": "q", "documents": ["a", "b"], "return_documents": True}
+    facts = RERANK_JINA.read(json.dumps(body).encode(), Target())
+    sending = RERANK_JINA.send(facts, {"rerank": "http://127.0.0.1:9997/v1/rerank"}, "m", "R")
+    told = {"id": "1", "results": [{"index": 1, "relevance_score": 0.9, "document": "b"}],
+            "meta": {"billed_units": None, "tokens": None}}  # fmt: skip
+    got = json.loads(sending.exchange.write(json.dumps(told).encode(), {"in_text": 5}))
+    assert got["results"] == [{"index": 1, "relevance_score": 0.9, "document": {"text": "b"}}]
+    assert got["usage"] == {"prompt_tokens": 5, "total_tokens": 5}
+
+
+def test_a_model_that_only_ranks_refuses_to_chat(hub: Hub, fake: FakeUpstream) -> None:
+    model = hub.model(fake, provider="jina")
+    for path, body in (
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}),
+        ("/v1/messages", {"max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}),
+    ):
+        answer = hub.post(hub.tenant(), {"model": model} | body, path=path)
+        assert answer.status == 400, answer.body
+        assert "does not chat" in answer.json()["error"]["message"]
+    answer = hub.post(
+        hub.tenant(), {"model": model, "query": "a", "documents": ["b"]}, path="/v1/rerank"
+    )
+    assert answer.status == 200, answer.body
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code", "param"),
     [
@@ -405,7 +433,7 @@ def test_completions(hub: Hub, fake: FakeUpstream, channel: str) -> None:
         model=model, prompt=prompt, max_tokens=20
     )
     answer = raw.parse()
-    assert answer.object == "text_completion"
+    assert (answer.object, answer.model) == ("text_completion", model)
     assert answer.choices[0].text == expected_text("a", prompt, 9)
     assert answer.choices[0].finish_reason == "stop"
     assert answer.usage is not None
@@ -436,6 +464,7 @@ def test_streamed_completions(hub: Hub, fake: FakeUpstream, channel: str, told: 
     assert answer.status == 200, answer.body
     chunks = chunks_of(answer)
     assert answer.body.endswith(b"data: [DONE]\n\n")
+    assert {chunk["model"] for chunk in chunks} == {model}
     choices = [choice for chunk in chunks for choice in chunk["choices"]]
     assert "".join(choice["text"] for choice in choices) == expected_text("a", prompt, 16)
     assert choices[-1]["finish_reason"] == "length"
@@ -459,6 +488,7 @@ def test_completions_of_several_prompts(hub: Hub, fake: FakeUpstream) -> None:
     apart = hub.model(fake, rates=TALK, **CHANNELS["chat-only that thinks"])
     answer = hub.post(tenant, body | {"model": apart, "n": 1}, path="/v1/completions")
     assert [choice["index"] for choice in answer.json()["choices"]] == [0, 1], answer.body
+    assert answer.json()["model"] == apart
     asked = fake.totals()["requests"]
     chat = hub.model(fake, rates=TALK, **CHANNELS["anthropic"])
     for over, param in (
@@ -504,7 +534,7 @@ def test_an_echoed_prompt_is_no_output() -> None:
     counted = []
     for echo in (False, True):
         facts = codec.read(json.dumps(asked | {"echo": echo}).encode(), Target())
-        decoder = codec.decoder(facts)
+        decoder = codec.decoder(facts, Target())
         decoder.feed(chunk)
         counted.append(decoder.text_bytes)
     assert counted == [64, 64 - 2 * len('"good morning"')]

@@ -70,7 +70,7 @@ def test_prompts_are_counted(prompt: object, count: int) -> None:
         (body(max_tokens=-1), "invalid_value", "max_tokens"),
         (body(n=129), "invalid_value", "n"),
         (body(best_of=21), "invalid_value", "best_of"),
-        (body(max_cost="x"), "invalid_type", "max_cost"),
+        (body(max_cost="x"), "invalid_value", "max_cost"),
         (body(stream=True, stream_options=[]), "invalid_type", "stream_options"),
         (
             body(stream=True, stream_options={"include_usage": "yes"}),

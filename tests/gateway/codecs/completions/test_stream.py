@@ -93,7 +93,7 @@ def test_what_the_decoder_counts() -> None:
 def test_only_the_usage_chunk_is_taken_out_when_it_was_not_asked_for() -> None:
     assert raw_of(run(STREAM, usage_asked=False)) == STREAM.replace(chunk(usage=USAGE), b"")
     beside = chunk(piece("a", "stop"), usage=USAGE)
-    assert raw_of(run(beside, usage_asked=False, choices=1)) == beside
+    assert raw_of(run(beside, usage_asked=False, choices=1)) == beside + DONE_FRAME
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_ends(raw: bytes, last: Event) -> None:
 def test_a_last_frame_gets_its_empty_line() -> None:
     whole = chunk(piece("a", "stop"))
     for cut in (whole[:-1], whole[:-2]):
-        assert raw_of(run(cut, choices=1)) == whole
+        assert raw_of(run(cut, choices=1)) == whole + DONE_FRAME
     assert raw_of(run(chunk(usage=USAGE)[:-1], usage_asked=False)) == b""
 
 

@@ -82,8 +82,6 @@ def test_both_spellings_of_a_name() -> None:
          "generationConfig.maxOutputTokens"),
         (body(generationConfig={"candidateCount": 129}), "invalid_value",
          "generationConfig.candidateCount"),
-        (body(max_cost="lots"), "invalid_type", "max_cost"),
-        (body(max_cost=[]), "invalid_type", "max_cost"),
     ],
 )  # fmt: skip
 def test_refused(raw: bytes, kind: str, param: str | None) -> None:
@@ -92,7 +90,7 @@ def test_refused(raw: bytes, kind: str, param: str | None) -> None:
     assert (caught.value.kind, caught.value.param) == (kind, param)
 
 
-@pytest.mark.parametrize("model", ["", "a/b", "a\0b", "x" * 257])
+@pytest.mark.parametrize("model", ["", "a\0b", "x" * 257])
 def test_models_that_no_catalogue_has(model: str) -> None:
     with pytest.raises(RequestFault) as caught:
         read(body(), model)

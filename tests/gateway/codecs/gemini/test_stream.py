@@ -109,6 +109,31 @@ def test_a_cut_array_behind_its_last_element_is_closed() -> None:
     assert len(json.loads(raw_of(steps))) == 2
 
 
+@pytest.mark.parametrize("cut", [1, 7, 100_000])
+def test_events_are_elements_where_the_client_wants_an_array(cut: int) -> None:
+    """Piece by piece as they come, byte for byte but for their frames."""
+    raw = b": hi\r\n\r\n" + load(SSE) + rb'data: {"candidates":[],"x":"\ud83d"}' + b"\r\n\r\n"
+    decoder = Decoder(array=True)
+    pieces = [raw[at : at + cut] for at in range(0, len(raw), cut)]
+    steps = [step for piece in pieces for step in decoder.feed(piece)] + decoder.end()
+    datas = [line[6:] for line in raw.splitlines() if line.startswith(b"data: ")]
+    assert raw_of(steps) == b"[" + b",\r\n".join(datas) + b"\r\n]"
+    assert events_of(steps)[-1] == End(marked=True)
+
+
+def test_an_array_that_fails_is_one_too() -> None:
+    error = b'data: {"error":{"code":503,"message":"no","status":"UNAVAILABLE"}}\r\n\r\n'
+    for before in (b"", frame({"text": "a"})):
+        decoder = Decoder(array=True)
+        told = raw_of(decoder.feed(before) + decoder.feed(error))
+        assert json.loads(told)[-1]["error"]["code"] == 503
+        decoder = Decoder(array=True)
+        told = raw_of(decoder.feed(before))
+        assert json.loads(told + decoder.fail("timeout", "late"))[-1]["error"]["code"] == 504
+        assert json.loads(told + decoder.length_notice())
+    assert raw_of(Decoder(array=True).feed(load(ARRAY))) == load(ARRAY)
+
+
 @pytest.mark.parametrize(
     ("part", "plain", "told"),
     [

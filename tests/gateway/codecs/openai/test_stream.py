@@ -52,7 +52,7 @@ def test_golden_stream(name: str) -> None:
     steps = run(raw)
     got = events_of(steps)
     assert raw_of(steps) == raw
-    check_told(told(got), want)
+    check_told(told(got), want | {"text": want.get("text_by_chunks", want["text"])})
     usages = [event.raw for event in got if isinstance(event, Usage)]
     if want["usage"] is None:
         assert usages == []
@@ -99,7 +99,8 @@ def test_only_the_usage_chunk_is_taken_out_when_it_was_not_asked_for(name: str) 
     alone = [frame for frame in frames if b'"choices":[]' in frame]
     kept = b"".join(frame for frame in frames if frame not in alone)
     assert raw_of(run(raw, usage_asked=False)) == kept
-    assert len(alone) == (name.split("_")[0] in ("qwen", "xai") or "tools" in name)
+    apart = name.split("_")[0] in ("qwen", "xai", "compat")
+    assert len(alone) == (apart or "tools" in name)
 
 
 def test_role_and_keep_alive_are_no_content() -> None:
@@ -250,7 +251,7 @@ def test_leftover_without_its_empty_line_is_told_and_closed(tail: bytes) -> None
 def test_leftover_usage_chunk_that_was_not_asked_for_leaves_nothing() -> None:
     raw = chunk({"content": "a"}, "stop")
     leftover = b'data: {"choices":[],"usage":{"prompt_tokens":1}}'
-    assert raw_of(run(raw + leftover, usage_asked=False)) == raw
+    assert raw_of(run(raw + leftover, usage_asked=False)) == raw + DONE_FRAME
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from gateway.codecs.events import (
     Usage,
 )
 from gateway.codecs.fold import fold
+from gateway.codecs.lone_surrogates import Pairs
 from gateway.codecs.openai.response import decode, read
 from gateway.codecs.openai.stream import Decoder
 from gateway.codecs.openai.translation import Translation
@@ -47,7 +48,7 @@ from tests.gateway.codecs.openai.test_stream import by_bytes, chunk
 def stream(*chunks: bytes) -> list[Event]:
     decoder = Decoder(usage_asked=True, translate=True)
     steps = [step for one in chunks for step in decoder.feed(one)] + decoder.end()
-    return [event for step in steps for event in step.events]
+    return Pairs().join([event for step in steps for event in step.events])
 
 
 def delta(members: object, finish: object = None, **more: object) -> list[Event]:

@@ -1,0 +1,59 @@
+"""Passwords are hashed a few at a time, and nobody holds a connection of the database meanwhile.
+
+A hash takes half a second of a core, by intent. A pool of eight connections, each held for as long,
+would be away from every page; and a crowd of hashes leaves no core for them either.
+"""
+
+import os
+import threading
+from typing import Final
+
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.db import connection
+
+_AT_ONCE: Final = max(1, (os.cpu_count() or 1) // 2)
+_WAITING_MAX: Final = 8
+_WAIT_S: Final = 4.0
+
+
+class HashingBusy(Exception):
+    """Too many passwords are being hashed; nothing was done with this one."""
+
+
+class Turns:
+    """Lets a few threads in at once; a few more wait, for a short time."""
+
+    def __init__(self, at_once: int, waiting_max: int, wait_s: float) -> None:
+        self._free = threading.Semaphore(at_once)
+        self._seats = threading.Semaphore(at_once + waiting_max)
+        self._wait_s = wait_s
+
+    def __enter__(self) -> None:
+        if not self._seats.acquire(blocking=False):
+            raise HashingBusy
+        if not self._free.acquire(timeout=self._wait_s):
+            self._seats.release()
+            raise HashingBusy
+
+    def __exit__(self, *_: object) -> None:
+        self._free.release()
+        self._seats.release()
+
+
+turns = Turns(_AT_ONCE, _WAITING_MAX, _WAIT_S)
+
+
+class PasswordHasher(PBKDF2PasswordHasher):
+    """Django's own; every way to a hash or its check leads through `encode`."""
+
+    def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
+        let_go()
+        with turns:
+            encoded: str = super().encode(password, salt, iterations)
+        return encoded
+
+
+def let_go() -> None:
+    """Give the thread's connection back to the pool; the next statement takes one again."""
+    if not connection.in_atomic_block:
+        connection.close()

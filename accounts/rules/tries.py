@@ -1,0 +1,72 @@
+"""How often somebody may try to get in: slow-down, not lock-out (promises.md, "Sign-in").
+
+Tries are counted for the network that they come from, for the account that they aim at, and for
+both together. Who fails at an account from a network that has signed in to it before is counted
+there alone: strangers cannot use the owner's tries up, however many they are.
+"""
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Literal
+
+Action = Literal["sign_in", "sign_up", "ask_reset", "reset", "change_password"]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `count` tries of `subject` within `seconds` from its first one."""
+
+    subject: str
+    count: int
+    seconds: int
+
+
+_PER_NETWORK: dict[Action, int] = {
+    "sign_in": 30,
+    "sign_up": 20,
+    "ask_reset": 20,
+    "reset": 20,
+    "change_password": 20,
+}
+
+
+def network_of(address: str) -> str:
+    """Whom one address stands for: in IPv6 everybody has as many of a /64 as they like."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)
+
+
+def limits_of_form(action: Action, network: str) -> tuple[Limit, ...]:
+    """What binds every form of that kind that is sent, right or wrong."""
+    return (Limit(f"{action} {network}", _PER_NETWORK[action], 60),)
+
+
+def limits_of_failures(email: str, network: str, *, known: bool) -> tuple[Limit, ...]:
+    """What binds tries at an account; one that succeeds is given back. `known` says whether that
+    network has signed in to that account before."""
+    account = email.lower()
+    from_here = Limit(f"failed {network}", 10, 60)
+    if known:
+        return (from_here, Limit(f"failed {account} {network}", 20, 300))
+    return (
+        from_here,
+        Limit(f"failed {account} {network}", 5, 300),
+        Limit(f"failed {account}", 20, 300),
+    )
+
+
+def limits_of_letters(email: str) -> tuple[Limit, ...]:
+    """How often a link may be asked for to one address."""
+    return (Limit(f"letter {email.lower()}", 5, 60),)
+
+
+def limits_of_person(person: int) -> tuple[Limit, ...]:
+    """How often somebody who is signed in may try the old password."""
+    return (Limit(f"change_password of {person}", 5, 60),)

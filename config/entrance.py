@@ -1,0 +1,287 @@
+"""What stands between the web server and Django: a body is counted before it is kept anywhere, and
+whoever nobody knows yet waits for others whom nobody knows, never in front of those who are known.
+
+Django answers each request in a thread of its own, and Python runs one thread at a time: without
+this, three hundred strangers are three hundred threads between a signed-in person and a page.
+
+    known       who has been let in with this session or key before: a lane for each
+    callers     strangers on /api/
+    askers      strangers who change something: signing in, the events of processors
+    readers     all other strangers
+
+A lane lets few requests at once into Django, until their answer begins: streams hold nobody up.
+"""
+
+import asyncio
+from collections import OrderedDict
+from functools import cache
+from hashlib import blake2b
+from typing import Any, Final
+
+from django.conf import settings
+from django.http import HttpRequest, parse_cookie
+from django.template.loader import render_to_string
+from django.utils import translation
+
+from gateway.relay.asgi import Message, Receive, Scope, Send
+from lib.ids import id_text, new_id
+
+KNOWN: Final = "weir.known"
+"""Where Django's side writes into the scope that it knows who asks."""
+
+BODY_BYTES_MAX: Final = 3 * 1024 * 1024
+_BODY_S: Final = 60.0
+# What every body may have beside the room that all large bodies share.
+_SMALL_BYTES: Final = 64 * 1024
+_ROOM_BYTES: Final = 32 * 1024 * 1024
+_KNOWN_MAX: Final = 10_000
+_CARRIERS: Final = (b"authorization", b"x-api-key", b"x-goog-api-key")
+_RETRY_AFTER_S: Final = 5
+_API_ERRORS: Final = {
+    413: (
+        b'{"error":{"message":"The body is larger than 3 MiB. Send less at once.",'
+        b'"type":"invalid_request_error","param":null,"code":"request_too_large"}}'
+    ),
+    503: (
+        b'{"error":{"message":"The server has too much to do at this moment. Nothing was done. '
+        b'Try again in 5 seconds.","type":"server_error","param":null,"code":"server_overloaded"}}'
+    ),
+}
+
+
+class Refused(Exception):
+    """The request does not get in."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class ClientGone(Exception):
+    """The client went away before its request was whole."""
+
+
+class Lane:
+    """Lets `at_once` requests in; `waiting_max` more wait for `wait_s` at most."""
+
+    def __init__(self, at_once: int, waiting_max: int, wait_s: float) -> None:
+        self._free = asyncio.Semaphore(at_once)
+        self._waiting_max = waiting_max
+        self._waiting = 0
+        self._wait_s = wait_s
+
+    async def enter(self) -> None:
+        """Return when it is this request's turn; `leave` ends it. Raises Refused."""
+        if self._free.locked() and self._waiting >= self._waiting_max:
+            raise Refused(503)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Refused(503) from None
+        finally:
+            self._waiting -= 1
+
+    def leave(self) -> None:
+        self._free.release()
+
+
+class Entrance:
+    """The ASGI application around Django."""
+
+    def __init__(self, pages: Any) -> None:
+        self._pages = pages
+        self._room = _ROOM_BYTES
+        self._callers = Lane(8, 256, 10.0)
+        self._askers = Lane(4, 32, 5.0)
+        self._readers = Lane(4, 64, 5.0)
+        self._known: OrderedDict[bytes, Lane] = OrderedDict()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = _Body(self)
+        try:
+            if _has_body(scope):
+                receive = await body.read(scope, receive)
+            await self._pass(scope, receive, send)
+        except Refused as refused:
+            await _refuse(scope, send, refused.status)
+        except ClientGone:
+            return
+        finally:
+            body.drop()
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        digest = _digest_of_credentials(scope)
+        lane = self._lane(scope, digest)
+        await lane.enter()
+        inside = True
+
+        def leave() -> None:
+            nonlocal inside
+            if inside:
+                inside = False
+                lane.leave()
+                if digest is not None and KNOWN in scope:
+                    self._remember(digest)
+
+        async def answer(message: Message) -> None:
+            # What Django's threads do is done; from here on the client's pace counts.
+            leave()
+            await send(message)
+
+        try:
+            await self._pages(scope, receive, answer)
+        finally:
+            leave()
+
+    def _lane(self, scope: Scope, digest: bytes | None) -> Lane:
+        if digest is not None and (lane := self._known.get(digest)) is not None:
+            return lane
+        if scope["path"].startswith("/api/"):
+            return self._callers
+        return self._readers if scope["method"] in ("GET", "HEAD") else self._askers
+
+    def _remember(self, digest: bytes) -> None:
+        if digest not in self._known:
+            self._known[digest] = Lane(16, 256, 30.0)
+        self._known.move_to_end(digest)
+        if len(self._known) > _KNOWN_MAX:
+            self._known.popitem(last=False)
+
+    def take_room(self, size: int) -> None:
+        """Let a large body grow by so much. Raises Refused when all of them together are too
+        large."""
+        if size > self._room:
+            raise Refused(503)
+        self._room -= size
+
+    def give_room(self, size: int) -> None:
+        self._room += size
+
+
+class _Body:
+    """The body of one request, whole before Django begins: Django would keep it on the disk."""
+
+    def __init__(self, entrance: Entrance) -> None:
+        self._entrance = entrance
+        self._taken = 0
+
+    async def read(self, scope: Scope, receive: Receive) -> Receive:
+        """What Django then receives. Raises Refused, ClientGone."""
+        if _length(scope) > BODY_BYTES_MAX:
+            raise Refused(413)
+        pieces: list[bytes] = []
+        try:
+            async with asyncio.timeout(_BODY_S):
+                await self._gather(pieces, receive)
+        except TimeoutError:
+            raise Refused(408) from None
+        return _replayed(b"".join(pieces), receive)
+
+    async def _gather(self, pieces: list[bytes], receive: Receive) -> None:
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise ClientGone
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            if size > BODY_BYTES_MAX:
+                raise Refused(413)
+            if (beyond := size - _SMALL_BYTES - self._taken) > 0:
+                self._entrance.take_room(beyond)
+                self._taken += beyond
+            more = message.get("more_body", False)
+
+    def drop(self) -> None:
+        self._entrance.give_room(self._taken)
+        self._taken = 0
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    told = False
+
+    async def again() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+
+
+def _length(scope: Scope) -> int:
+    # The server's parser lets digits through alone.
+    return max((int(v) for name, v in scope["headers"] if name == b"content-length"), default=0)
+
+
+def _digest_of_credentials(scope: Scope) -> bytes | None:
+    """One digest for each session or key, None for who presents neither."""
+    digest = blake2b(digest_size=16)
+    found = False
+    for name, value in scope["headers"]:
+        if name == b"cookie":
+            value = _cookies(value).get(settings.SESSION_COOKIE_NAME, "").encode()
+        elif name not in _CARRIERS:
+            continue
+        if value:
+            found = True
+            digest.update(name + b"\0" + value + b"\0")
+    return digest.digest() if found else None
+
+
+def _cookies(value: bytes) -> dict[str, str]:
+    return parse_cookie(value.decode("latin-1"))
+
+
+async def _refuse(scope: Scope, send: Send, status: int) -> None:
+    """Say no without Django: no thread, no database.
+
+    The connection stays: closed in the middle of a body, it would take the answer along. The server
+    reads on without keeping anything, for as long as it waits for a head.
+    """
+    headers = [
+        (b"cache-control", b"private, no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-request-id", id_text(new_id()).encode()),
+    ]
+    if status == 503:
+        headers.append((b"retry-after", b"%d" % _RETRY_AFTER_S))
+    if scope["path"].startswith("/api/") and status in _API_ERRORS:
+        body = _API_ERRORS[status]
+        headers.append((b"content-type", b"application/json"))
+    else:
+        body = _page(status, _language(scope))
+        headers.append((b"content-type", b"text/html; charset=utf-8"))
+        headers.append((b"content-security-policy", _policy()))
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+@cache
+def _page(status: int, language: str) -> bytes:
+    with translation.override(language):
+        return render_to_string(f"{status}.html", {"lang": language}).encode()
+
+
+def _language(scope: Scope) -> str:
+    request = HttpRequest()
+    for name, value in scope["headers"]:
+        if name == b"cookie":
+            request.COOKIES.update(_cookies(value))
+        elif name == b"accept-language":
+            request.META["HTTP_ACCEPT_LANGUAGE"] = value.decode("latin-1")
+    return translation.get_language_from_request(request)
+
+
+@cache
+def _policy() -> bytes:
+    directives: dict[str, list[str]] = settings.CONTENT_SECURITY_POLICY["DIRECTIVES"]
+    return "; ".join(f"{name} {' '.join(words)}" for name, words in directives.items()).encode()

@@ -1,0 +1,137 @@
+"""Periodic jobs: each run is recorded, and one that does not end well in its time is told.
+
+A worker or a beat that is dead tells nothing. So lateness is computed by whoever reads, and the
+letter is sent by the web processes, which look every few seconds (`config/sweeping.py`).
+"""
+
+import datetime as dt
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, NamedTuple
+
+from django.db import Error, connection, transaction
+
+from config.models import JobRun
+from config.schedule import JOBS, WATCH, Job
+from lib import clock
+from notify.alarms import send_alarms
+from outbox.facts import put
+
+log = logging.getLogger(__name__)
+
+
+class JobState(NamedTuple):
+    """How a job fares. `since` is its last good run, or when the first one was expected."""
+
+    job: Job
+    run: JobRun
+    since: dt.datetime
+    late: bool
+
+    @property
+    def told(self) -> bool:
+        return self.run.told_at is not None
+
+    @property
+    def resumed(self) -> bool:
+        """Whether it ran well after operators were told that it does not."""
+        told_at, good_at = self.run.told_at, self.run.good_at
+        return told_at is not None and good_at is not None and good_at > told_at
+
+    @property
+    def problem(self) -> str:
+        """Why it is late, for operators; no words of the error, which may hold a customer's."""
+        why = f"its last run failed: {self.run.error}" if self.run.error else "it does not run"
+        return f"no good run since {clock.rfc3339(self.since)}, {why}"
+
+
+@contextmanager
+def recorded(task: str) -> Iterator[None]:
+    """Record how the work inside ends, if it is that of a periodic job."""
+    began_at, error = clock.now(), ""
+    try:
+        yield
+    except Exception as failure:
+        error = type(failure).__name__
+        raise
+    finally:
+        if task in JOBS:
+            _record(task, began_at, error)
+
+
+def job_states() -> list[JobState]:
+    """How the jobs fare, in the order of the schedule; none where no web process has ever run."""
+    runs, now = JobRun.objects.in_bulk(), clock.now()
+    return [_state(job, runs[task], now) for task, job in JOBS.items() if task in runs]
+
+
+def watch() -> None:
+    """Tell the operators of jobs that came to be late, and of those that run again.
+
+    Any process may do it, several at once.
+    """
+    if _just_looked():
+        return
+    with recorded(WATCH.task), transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(8113072027)")
+        _expect_all()
+        states = job_states()
+        _tell("jobs.stopped", [state for state in states if state.late and not state.told])
+        _tell("jobs.resumed", [state for state in states if state.resumed])
+    send_alarms()
+
+
+def _state(job: Job, run: JobRun, now: dt.datetime) -> JobState:
+    since = max(run.good_at or run.expected_at, run.expected_at)
+    return JobState(job, run, since, now - since > dt.timedelta(seconds=job.late_s))
+
+
+def _record(task: str, began_at: dt.datetime, error: str) -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _RECORD,
+                {"task": task, "began": began_at, "ended": clock.now(), "error": error[:100]},
+            )
+    except Error:
+        # The work is done, or has failed by itself; a missing record is told as a late job.
+        log.exception("the run of %s is not recorded", task)
+
+
+def _just_looked() -> bool:
+    since = clock.now() - dt.timedelta(seconds=WATCH.every_s / 2)
+    return JobRun.objects.filter(task=WATCH.task, good_at__gt=since).exists()
+
+
+def _expect_all() -> None:
+    """From now on each job is expected; again, where nobody has looked for a while: who was
+    switched off altogether has missed nothing."""
+    JobRun.objects.bulk_create([JobRun(task=task) for task in JOBS], ignore_conflicts=True)
+    pause = clock.now() - dt.timedelta(seconds=WATCH.late_s)
+    if not JobRun.objects.filter(task=WATCH.task, good_at__gt=pause).exists():
+        JobRun.objects.update(expected_at=clock.now())
+
+
+def _tell(kind: str, states: list[JobState]) -> None:
+    if not states:
+        return
+    told_at = clock.now() if kind == "jobs.stopped" else None
+    JobRun.objects.filter(task__in=[state.job.task for state in states]).update(told_at=told_at)
+    jobs = [
+        {"task": state.job.task, "since": clock.rfc3339(state.since), "error": state.run.error}
+        for state in states
+    ]
+    put(kind, None, jobs=jobs)
+    for state in states:
+        log.error("%s: %s", kind, state.job.task)
+
+
+_RECORD: Final = """
+    INSERT INTO config_jobrun (task, began_at, ended_at, error, good_at)
+    VALUES (%(task)s, %(began)s, %(ended)s, %(error)s,
+            CASE WHEN %(error)s = '' THEN %(ended)s::timestamptz END)
+    ON CONFLICT (task) DO UPDATE SET
+        began_at = excluded.began_at, ended_at = excluded.ended_at, error = excluded.error,
+        good_at = coalesce(excluded.good_at, config_jobrun.good_at)"""

@@ -1,0 +1,47 @@
+"""Whether this process has the secrets that its database was made with.
+
+A process with others would answer as if no channel had a key and nobody one of ours; what it seals
+would open for nobody else. The web process compares by itself, without Django (the relay's life).
+"""
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts import sealing
+from accounts.models import SecretCheck
+from gateway.channels import open_secret
+from gateway.models import ChannelKey
+from lib import env, vault
+
+
+def check_secrets() -> None:
+    """Compare, or write down what later processes are compared with. Raises ConfigurationError
+    or VaultError."""
+    env.needed("SECRET_KEY", settings.SECRET_KEY_GIVEN)
+    kek, pepper = sealing.kek(), sealing.pepper()
+    with transaction.atomic():
+        kept = SecretCheck.objects.first()
+        if kept is None:
+            _check_channel_keys()
+            made = SecretCheck(sealed=vault.check_value(kek, pepper))
+            SecretCheck.objects.bulk_create([made], ignore_conflicts=True)
+            kept = SecretCheck.objects.get()
+    vault.check_secrets(kek, pepper, bytes(kept.sealed))
+
+
+def _check_channel_keys() -> None:
+    """A database that is older than the comparison has them to compare with."""
+    keys = ChannelKey.objects.all()
+    if keys and not any(_opens(key) for key in keys):
+        raise vault.WrongSecret(
+            "WEIR_KEK opens none of the keys of channels in this database. "
+            "Start with the one that they were stored with."
+        )
+
+
+def _opens(key: ChannelKey) -> bool:
+    try:
+        open_secret(key)
+    except vault.VaultError:
+        return False
+    return True

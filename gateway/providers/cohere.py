@@ -1,0 +1,32 @@
+"""Cohere: rankings by its own API, the rest by its interface for clients of OpenAI's.
+
+docs.cohere.com, "Compatibility API" and "Rerank v2" (2026-10).
+"""
+
+from collections.abc import Mapping
+
+from gateway.providers.provider import Operation, Provider, Spoken, below
+
+
+def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:
+    """Its two interfaces stand beside each other: either may be what a channel names."""
+    return below(paths, path.removesuffix("/compatibility/v1").removesuffix("/v2"), query)
+
+
+PROVIDER = Provider(
+    name="cohere",
+    label="Cohere",
+    base_url="https://api.cohere.ai",
+    default_path="",
+    shape=_shape,
+    needs_secret=True,
+    dialects={
+        "openai": Spoken(
+            paths={
+                "chat_completions": "/compatibility/v1/chat/completions",
+                "embeddings": "/compatibility/v1/embeddings",
+                "rerank": "/v2/rerank",
+            }
+        )
+    },
+)

@@ -1,0 +1,46 @@
+"""When providers end models, by their own announcements.
+
+Another provider that serves the same model has a schedule of its own: nothing is told of it.
+"""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+# developers.openai.com/api/docs/deprecations (2026-10-28): a name stands for its snapshots too.
+_OPENAI: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "2026-10-23": (
+            "gpt-3.5-turbo", "gpt-3.5-turbo-0125", "gpt-4", "gpt-4-0613", "gpt-4-1106-preview",
+            "gpt-4-turbo", "gpt-4o-2024-05-13", "gpt-4.1-nano", "o1", "o1-pro", "o3-mini",
+            "o4-mini",
+        ),
+        "2026-12-11": ("gpt-5", "gpt-5-mini", "gpt-5-nano", "gpt-5-pro", "o3", "o3-pro"),
+        "2027-01-14": ("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini"),
+        "2027-04-01": ("gpt-5.1",),
+    }
+)  # fmt: skip
+# platform.claude.com/docs/en/about-claude/model-deprecations (2026-02).
+_ANTHROPIC: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "2026-01-05": ("claude-3-opus",),
+        "2026-02-19": ("claude-3-7-sonnet", "claude-3-5-haiku"),
+    }
+)
+_DATES: Final = {
+    provider: {name: date for date, names in rows.items() for name in names}
+    for provider, rows in (
+        ("openai", _OPENAI),
+        ("openai_metered", _OPENAI),
+        ("anthropic", _ANTHROPIC),
+    )
+}
+_SNAPSHOT: Final = re.compile(r"-(?:20\d\d-\d\d-\d\d|20\d{6}|latest)")
+
+
+def shutdown_date(provider: str, model: str) -> str | None:
+    """The day (YYYY-MM-DD) on which a provider ends a model of its own; None where none is
+    announced. `model` is the provider's name of it."""
+    dates = _DATES.get(provider, {})
+    return dates.get(model) or dates.get(_SNAPSHOT.sub("", model))

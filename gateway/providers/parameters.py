@@ -1,0 +1,47 @@
+"""The parameters of a request in the openai dialect that a model takes, by the catalogue."""
+
+from gateway.providers.models import Capabilities
+
+# Owners whose interfaces have no word for them (models.md; the owners' references, 2026-10).
+_NO_SEED = frozenset({"anthropic", "bytedance", "zhipu"})
+_CHOICES = frozenset({"openai", "google"})
+_LOGPROBS = frozenset({"openai", "deepseek"})
+
+
+def supported_parameters(can: Capabilities) -> tuple[str, ...]:
+    """Sorted names. What is not among them is dropped and told of, or refused."""
+    return tuple(sorted({"max_tokens", "max_completion_tokens", *_sampling(can), *_forms(can)}))
+
+
+def _sampling(can: Capabilities) -> set[str]:
+    found = set() if can.owner in _NO_SEED else {"seed"}
+    if "no_sampling" in can.flags:
+        return found
+    found |= {"temperature", "top_p"}
+    if "top_k" in can.flags or can.owner in ("anthropic", "google"):
+        found.add("top_k")
+    if "no_penalties_no_stop" not in can.flags:
+        found.add("stop")
+        found |= set() if can.owner == "anthropic" else {"frequency_penalty", "presence_penalty"}
+    if can.search != "web_search_options":
+        found |= {"n"} if can.owner in _CHOICES else set()
+        found |= {"logprobs", "top_logprobs"} if can.owner in _LOGPROBS else set()
+    return found
+
+
+def _forms(can: Capabilities) -> set[str]:
+    found = {"tools", "tool_choice"} if can.tools else set()
+    if can.tools and can.parallel_tools and "no_parallel_tools" not in can.flags:
+        found.add("parallel_tool_calls")
+    if can.json != "none":
+        found.add("response_format")
+    if can.may_think and "no_reasoning_effort" not in can.flags:
+        found.add("reasoning_effort")
+    if "verbosity" in can.traits:
+        found.add("verbosity")
+    searches = can.search is not None or "search_by_responses" in can.traits
+    if searches and "no_web_search_options" not in can.flags:
+        found.add("web_search_options")
+    if "audio_output" in can.flags:
+        found |= {"modalities", "audio"}
+    return found

@@ -1,0 +1,286 @@
+"""What stands before Django, tried without Django and without a server."""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import pytest
+
+from config import entrance
+from config.entrance import BODY_BYTES_MAX, KNOWN, Entrance
+
+MIB = 1024 * 1024
+Headers = list[tuple[bytes, bytes]]
+
+
+class Pages:
+    """Django's side: keeps who came in, and lets each go on when a test says so."""
+
+    def __init__(self, *, knows: bool = False) -> None:
+        self.knows = knows
+        self.bodies: list[bytes] = []
+        self.inside = 0
+        self.most = 0
+        self.go_on = asyncio.Event()
+        self.end = asyncio.Event()
+        self.end.set()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        message = await receive()
+        self.bodies.append(message["body"])
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        await self.go_on.wait()
+        self.inside -= 1
+        if self.knows:
+            scope[KNOWN] = True
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await self.end.wait()
+        await send({"type": "http.response.body", "body": b"page", "more_body": False})
+
+
+class Client:
+    """One request, and what it was told."""
+
+    def __init__(
+        self, method: str = "GET", path: str = "/login", headers: Headers | None = None
+    ) -> None:
+        self.scope = {"type": "http", "method": method, "path": path, "headers": headers or []}
+        self.coming: deque[dict[str, Any]] = deque()
+        self.told: list[Any] = []
+        self.left = asyncio.Event()
+
+    def sends(self, *pieces: bytes) -> "Client":
+        for at, piece in enumerate(pieces):
+            more = at + 1 < len(pieces)
+            self.coming.append({"type": "http.request", "body": piece, "more_body": more})
+        return self
+
+    async def receive(self) -> Any:
+        if self.coming:
+            return self.coming.popleft()
+        if self.scope["method"] == "GET":
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        self.told.append(message)
+
+    def asks(self, door: Entrance) -> "asyncio.Task[None]":
+        return asyncio.create_task(door(self.scope, self.receive, self.send))
+
+    @property
+    def status(self) -> int:
+        status: int = self.told[0]["status"]
+        return status
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        return dict(self.told[0]["headers"])
+
+    @property
+    def body(self) -> str:
+        text: bytes = self.told[1]["body"]
+        return text.decode()
+
+
+def post(size: int | None = None, headers: Headers | None = None, path: str = "/login") -> Client:
+    length = (
+        (b"transfer-encoding", b"chunked") if size is None else (b"content-length", b"%d" % size)
+    )
+    return Client("POST", path, [length, *(headers or [])])
+
+
+async def settle() -> None:
+    """Until nothing more goes on by itself."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+# Bodies -------------------------------------------------------------------------------------------
+
+
+async def test_a_body_comes_in_whole() -> None:
+    pages = Pages()
+    pages.go_on.set()
+    client = post().sends(b"one", b"", b"two")
+    await client.asks(Entrance(pages))
+    assert (client.status, pages.bodies) == (200, [b"onetwo"])
+
+
+async def test_a_large_body_is_refused_by_its_length_before_it_comes() -> None:
+    pages = Pages()
+    client = post(BODY_BYTES_MAX + 1)
+    await asyncio.wait_for(client.asks(Entrance(pages)), 5)
+    assert (client.status, pages.bodies) == (413, [])
+    assert "At most 3 MiB" in client.body
+
+
+async def test_a_large_body_is_refused_where_it_gets_too_large() -> None:
+    pages = Pages()
+    client = post().sends(*[b"x" * MIB] * 300)
+    await client.asks(Entrance(pages))
+    assert (client.status, pages.bodies) == (413, [])
+    assert len(client.coming) == 296
+
+
+@pytest.mark.parametrize(
+    ("headers", "word"),
+    [
+        ([(b"cookie", b"language=zh-hans")], "内容过大"),
+        ([(b"accept-language", b"zh-CN,zh;q=0.9")], "内容过大"),
+        ([], "Too large"),
+    ],
+)
+async def test_a_refusal_speaks_the_language_of_the_reader(headers: Headers, word: str) -> None:
+    client = post(4 * MIB, headers)
+    await client.asks(Entrance(Pages()))
+    assert word in client.body
+    assert "default-src 'none'" in client.headers[b"content-security-policy"].decode()
+
+
+async def test_a_refusal_of_the_api_has_its_form() -> None:
+    client = post(4 * MIB, path="/api/v1/keys")
+    await client.asks(Entrance(Pages()))
+    assert client.headers[b"content-type"] == b"application/json"
+    assert '"code":"request_too_large"' in client.body
+
+
+async def test_large_bodies_share_their_room_and_leave_small_ones_theirs() -> None:
+    """P9: whatever a crowd sends, all that waits of it in memory is bounded."""
+    pages = Pages()
+    door = Entrance(pages)
+    crowd = [post().sends(b"x" * 2 * MIB, b"y") for _ in range(30)]
+    for client in crowd:
+        client.coming.pop()
+    tasks = [client.asks(door) for client in crowd]
+    await settle()
+    refused = [client.status for client in crowd if client.told]
+    assert refused == [503] * 14
+    small = post().sends(b"login=bob")
+    tasks.append(small.asks(door))
+    pages.go_on.set()
+    await settle()
+    assert small.status == 200
+    for client in crowd:
+        client.left.set()
+    await asyncio.gather(*tasks)
+    again = post().sends(b"x" * 2 * MIB)
+    await again.asks(door)
+    assert again.status == 200
+
+
+async def test_a_body_that_does_not_come_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entrance, "_BODY_S", 0.0)
+    client = post(10)
+    await asyncio.wait_for(client.asks(Entrance(Pages())), 5)
+    assert client.status == 408
+
+
+async def test_a_client_that_leaves_within_its_body_is_told_nothing() -> None:
+    client = post(10)
+    client.left.set()
+    await client.asks(Entrance(Pages()))
+    assert client.told == []
+
+
+# Lanes --------------------------------------------------------------------------------------------
+
+COOKIE = [(b"cookie", b"theme=dark; session_8000=abc")]
+
+
+@pytest.fixture
+def session_cookie(settings: Any) -> None:
+    settings.SESSION_COOKIE_NAME = "session_8000"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_few_strangers_are_inside_at_once(method: str) -> None:
+    pages = Pages()
+    door = Entrance(pages)
+    crowd = [Client(method).sends(b"") for _ in range(300)]
+    tasks = [client.asks(door) for client in crowd]
+    await settle()
+    assert pages.inside == 4
+    # Who finds the queue full is told at once.
+    refused = [client for client in crowd if client.told]
+    assert {client.status for client in refused} == {503}
+    assert {client.headers[b"retry-after"] for client in refused} == {b"5"}
+    assert len(refused) == 300 - 4 - (64 if method == "GET" else 32)
+    pages.go_on.set()
+    await asyncio.gather(*tasks)
+    assert pages.most == 4
+    assert {client.status for client in crowd if client not in refused} == {200}
+
+
+async def test_who_waits_too_long_is_told_so() -> None:
+    pages = Pages()
+    door = Entrance(pages)
+    door._readers = entrance.Lane(1, 5, 0.0)
+    first, second = Client(), Client()
+    inside = first.asks(door)
+    await settle()
+    await asyncio.wait_for(second.asks(door), 5)
+    assert second.status == 503
+    pages.go_on.set()
+    await inside
+
+
+async def test_who_is_known_does_not_wait_for_strangers(session_cookie: None) -> None:
+    pages = Pages(knows=True)
+    door = Entrance(pages)
+    pages.go_on.set()
+    await Client(headers=COOKIE).asks(door)
+    pages.go_on.clear()
+    forged = [(b"cookie", b"session_8000=forged")]
+    crowd = [Client(headers=forged).asks(door) for _ in range(4)]
+    await settle()
+    known, stranger = Client(headers=COOKIE), Client(headers=forged)
+    crowd += [known.asks(door), stranger.asks(door)]
+    await settle()
+    assert pages.inside == 5
+    pages.go_on.set()
+    await asyncio.gather(*crowd)
+
+
+async def test_a_key_is_known_like_a_session_and_keys_do_not_share(session_cookie: None) -> None:
+    pages = Pages(knows=True)
+    door = Entrance(pages)
+    pages.go_on.set()
+    for key in (b"one", b"two"):
+        await Client(path="/api/v1/keys", headers=[(b"authorization", key)]).asks(door)
+    pages.go_on.clear()
+    crowd = [
+        Client(path="/api/v1/keys", headers=[(b"authorization", b"one")]).asks(door)
+        for _ in range(40)
+    ]
+    await settle()
+    assert pages.inside == 16
+    crowd.append(Client(path="/api/v1/keys", headers=[(b"authorization", b"two")]).asks(door))
+    await settle()
+    assert pages.inside == 17
+    pages.go_on.set()
+    await asyncio.gather(*crowd)
+
+
+async def test_a_stream_holds_nobody_up() -> None:
+    pages = Pages()
+    pages.go_on.set()
+    pages.end.clear()
+    door = Entrance(pages)
+    crowd = [Client().asks(door) for _ in range(20)]
+    await settle()
+    assert len(pages.bodies) == 20
+    pages.end.set()
+    await asyncio.gather(*crowd)
+
+
+async def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entrance, "_KNOWN_MAX", 3)
+    pages = Pages(knows=True)
+    pages.go_on.set()
+    door = Entrance(pages)
+    for n in range(5):
+        await Client(headers=[(b"authorization", b"%d" % n)]).asks(door)
+    assert len(door._known) == 3

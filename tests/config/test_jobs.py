@@ -1,0 +1,216 @@
+"""P22: a periodic job that fails or does not run is told within its time, whoever else lives."""
+
+import datetime as dt
+from contextlib import suppress
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.core.management import call_command
+
+from config.celery import app
+from config.jobs import job_states, recorded, watch
+from config.models import JobRun
+from config.schedule import JOBS, SCHEDULE, WATCH
+from lib import clock
+from notify.models import Delivery
+from outbox.models import Fact
+from tests.cast import Cast, signed_in
+
+pytestmark = pytest.mark.django_db
+SECRET = "sk-secret-of-somebody"
+
+
+@pytest.fixture(autouse=True)
+def _key(settings: Any) -> None:
+    settings.WEIR_KEK = "k"
+
+
+def all_run() -> None:
+    for job in SCHEDULE:
+        with recorded(job.task):
+            pass
+
+
+def let_pass(seconds: float) -> None:
+    """Nothing has run for so long, though everything was expected to."""
+    JobRun.objects.update(
+        expected_at=clock.now() - dt.timedelta(days=1),
+        **{
+            name: clock.now() - dt.timedelta(seconds=seconds)
+            for name in ("began_at", "ended_at", "good_at")
+        },
+    )
+
+
+def stop(task: str, seconds: float) -> None:
+    """Everything runs; this job ran last so long ago."""
+    look()
+    let_pass(0)
+    ended = clock.now() - dt.timedelta(seconds=seconds)
+    JobRun.objects.filter(task=task).update(ended_at=ended, good_at=ended)
+
+
+def look() -> None:
+    """Another look of a web process; it does not wait for the time between two."""
+    long_ago = clock.now() - dt.timedelta(seconds=WATCH.every_s)
+    JobRun.objects.filter(task=WATCH.task).update(good_at=long_ago)
+    watch()
+
+
+def verify() -> str:
+    out = StringIO()
+    with suppress(SystemExit):
+        call_command("verify", stdout=out)
+    return out.getvalue()
+
+
+def test_every_job_of_the_schedule_is_a_task_of_ours_and_records_its_runs() -> None:
+    app.loader.import_default_modules()
+    for job in SCHEDULE:
+        assert job.late_s >= 2 * job.every_s, job
+        assert "RecordedTask" in {base.__name__ for base in type(app.tasks[job.task]).__mro__}, job
+    assert set(app.conf.beat_schedule) == {job.task for job in SCHEDULE}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_records_the_start_the_end_and_the_class_of_the_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = app.tasks["billing.tasks.drop_old"]
+    before = clock.now()
+    task.apply()
+    run = JobRun.objects.get(task=task.name)
+    assert run.began_at is not None
+    assert run.ended_at is not None
+    assert before <= run.began_at <= run.ended_at <= clock.now()
+    assert (run.error, run.good_at) == ("", run.ended_at)
+
+    def fail() -> None:
+        raise LookupError(SECRET)
+
+    monkeypatch.setattr("billing.codes.drop_old_tries", fail)
+    task.apply()
+    failed = JobRun.objects.get(task=task.name)
+    assert (failed.error, failed.good_at) == ("LookupError", run.good_at)
+    assert failed.ended_at is not None
+    assert failed.ended_at > run.ended_at
+    assert SECRET not in str(JobRun.objects.values())
+
+
+@pytest.mark.parametrize("task", list(JOBS))
+@pytest.mark.parametrize("error", ["", "DataError"])
+def test_each_job_that_stops_is_told_by_verify_the_page_and_a_letter(
+    people: Cast, task: str, error: str
+) -> None:
+    """With no worker to send it: nothing but the look of a web process happens here."""
+    dora = signed_in(people.dora)
+    stop(task, JOBS[task].late_s - 5)
+    JobRun.objects.filter(task=task).update(error=error)
+    assert "periodic job" not in verify()
+    assert "Does not run" not in dora.get("/admin/health").content.decode()
+    stop(task, JOBS[task].late_s + 1)
+    JobRun.objects.filter(task=task).update(error=error)
+    told = verify()
+    assert f"periodic job: {task}: no good run since" in told
+    assert (error or "it does not run") in told
+    page = dora.get("/admin/health").content.decode()
+    assert ("Fails" if error else "Does not run") in page
+    assert mail.outbox == []
+    if task == WATCH.task:
+        return  # it is the look itself, of which whoever reads is told
+    look()
+    (letter,) = mail.outbox
+    assert letter.to == [people.dora.email]
+    assert task in letter.body
+    assert error in letter.body
+    # Once for an outage, and once when it is over.
+    for _ in range(3):
+        look()
+    assert len(mail.outbox) == 1
+    all_run()
+    look()
+    look()
+    assert [letter.subject for letter in mail.outbox[1:]] == ["A periodic job runs again"]
+    assert task in mail.outbox[1].body
+    assert "periodic job" not in verify()
+    assert Delivery.objects.filter(state="pending").count() == 0
+
+
+def test_a_dead_worker_is_told_by_one_letter_for_all_that_is_late(people: Cast) -> None:
+    look()
+    let_pass(90)
+    look()
+    (letter,) = mail.outbox
+    late = {job.task for job in SCHEDULE if job.late_s < 90}
+    assert [task for task in sorted(late) if task not in letter.body] == []
+    assert "billing.tasks.seal_books" not in late
+    assert "billing.tasks.drop_old" not in letter.body
+
+
+def test_a_letter_that_the_mail_server_refused_is_sent_again(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("notify.sending.send_mail", refuse)
+        stop("notify.tasks.tell", 70)
+        look()
+    assert mail.outbox == []
+    Delivery.objects.update(due_at=clock.now() - dt.timedelta(seconds=1))
+    look()
+    assert len(mail.outbox) == 1
+
+
+def test_who_was_switched_off_altogether_has_missed_nothing(people: Cast) -> None:
+    """A night without any process is no outage of a job, once it is over; meanwhile it is."""
+    look()
+    all_run()
+    let_pass(8 * 3600)
+    assert all(state.late for state in job_states())
+    assert "periodic job" in verify()
+    watch()
+    assert [state for state in job_states() if state.late] == []
+    assert mail.outbox == []
+
+
+def test_a_look_that_fails_excuses_nobody(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    look()
+    all_run()
+    let_pass(90)
+
+    def fail(*_: object, **__: object) -> None:
+        raise LookupError
+
+    monkeypatch.setattr("config.jobs.put", fail)
+    monkeypatch.setattr("config.jobs._just_looked", lambda: False)
+    JobRun.objects.filter(task=WATCH.task).update(good_at=clock.now())
+    with pytest.raises(LookupError):
+        watch()
+    late = {state.job.task for state in job_states() if state.late}
+    assert "notify.tasks.tell" in late
+    assert JobRun.objects.get(task=WATCH.task).error == "LookupError"
+    assert JobRun.objects.get(task="notify.tasks.tell").told_at is None
+
+
+def test_before_any_process_served_nothing_is_late() -> None:
+    assert job_states() == []
+    assert "periodic job" not in verify()
+
+
+def test_a_job_that_a_newer_version_brings_is_not_late_at_once(people: Cast) -> None:
+    look()
+    let_pass(0)
+    JobRun.objects.filter(task="usage.tasks.make_partitions").delete()
+    look()
+    assert mail.outbox == []
+    assert JobRun.objects.get(task="usage.tasks.make_partitions").good_at is None
+    assert not Fact.objects.filter(kind__startswith="jobs.").exists()
+
+
+def test_the_page_is_for_operators(people: Cast) -> None:
+    assert signed_in(people.alice).get("/admin/health").status_code == 404
+    assert signed_in(people.dora).get("/admin/health").status_code == 200

@@ -1,0 +1,112 @@
+"""A whole number has one form in every body, query and form; what int() reads besides is none."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import pytest
+from django import forms
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from tests.house.test_access import operations
+from tests.house.test_style import ROOMS
+
+TYPED = ["1_000", "1_0", "٥", "５", "1e3", "0x10", "1.5", "1 0", "+5", "9" * 5000]
+IN_JSON = [*TYPED, "5", " 5 ", True, 5.0, 5.5]
+
+
+def _holds_int(annotation: Any) -> bool:
+    if get_origin(annotation) in (Union, UnionType, list, Annotated):
+        return any(_holds_int(part) for part in get_args(annotation))
+    return annotation is int
+
+
+def models_in(model: Any, seen: set[Any]) -> Iterator[type[BaseModel]]:
+    """A model and all that its fields name."""
+    if isinstance(model, type) and issubclass(model, BaseModel) and model not in seen:
+        seen.add(model)
+        yield model
+        for field in model.model_fields.values():
+            yield from models_in(field.annotation, seen)
+    for part in get_args(model):
+        yield from models_in(part, seen)
+
+
+def whole_fields(source: str) -> dict[str, FieldInfo]:
+    found = {}
+    for _, operation in operations():
+        for outer in operation.models:
+            if outer.__ninja_param_source__ == source:
+                for model in models_in(outer, set()):
+                    for name, field in model.model_fields.items():
+                        if _holds_int(field.annotation):
+                            found[f"{model.__name__}.{name}"] = field
+    return found
+
+
+BODIES, QUERIES = whole_fields("body"), whole_fields("query")
+
+
+def forms_of_the_product() -> Iterator[type[forms.Form]]:
+    for room in ROOMS:
+        for module in pkgutil.iter_modules(importlib.import_module(room).__path__, f"{room}."):
+            if module.name.endswith("forms"):
+                importlib.import_module(module.name)
+    waiting = [forms.Form]
+    for one in waiting:
+        waiting += one.__subclasses__()
+        if one.__module__.split(".")[0] in ROOMS:
+            yield one
+
+
+FIELDS = {
+    f"{form.__name__}.{name}": field
+    for form in forms_of_the_product()
+    for name, field in form.base_fields.items()
+    if isinstance(field, forms.IntegerField)
+}
+
+
+def test_there_are_some_of_each() -> None:
+    assert {"BatchIn.count", "KeyIn.rpm", "KeyRotation.grace_hours"} <= set(BODIES)
+    assert any(name.endswith(".limit") for name in QUERIES)
+    assert {"BatchForm.count", "BatchForm.max_uses"} <= set(FIELDS)
+
+
+def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
+    annotated: Any = Annotated[field.annotation, field]
+    return TypeAdapter(annotated)
+
+
+def refused(field: FieldInfo, value: Any) -> bool:
+    wanted = _adapter(field)
+    for given in (value, [value]):
+        try:
+            wanted.validate_python(given)
+        except ValidationError:
+            continue
+        return False
+    return True
+
+
+@pytest.mark.parametrize("value", IN_JSON, ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize("name", BODIES)
+def test_in_a_body_it_is_a_number_of_json(name: str, value: Any) -> None:
+    assert refused(BODIES[name], value)
+
+
+@pytest.mark.parametrize("value", [*TYPED, " 5 "], ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize("name", QUERIES)
+def test_in_a_query_it_is_digits(name: str, value: str) -> None:
+    assert refused(QUERIES[name], value)
+    _adapter(QUERIES[name]).validate_python("5")
+
+
+@pytest.mark.parametrize("value", TYPED, ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize("name", FIELDS)
+def test_in_a_form_it_is_digits(name: str, value: str) -> None:
+    with pytest.raises(forms.ValidationError):
+        FIELDS[name].clean(value)

@@ -1,0 +1,116 @@
+"""What users name leads nowhere inside, while a local model is permitted to channels (P13)."""
+
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from asgiref.sync import async_to_sync
+from django.test import AsyncClient
+from django.urls import reverse
+
+from accounts.access import SYSTEM
+from gateway.installation import save_settings
+from lib import egress
+from notify import endpoints, sending
+from notify.models import WebhookEndpoint
+from tests import cast
+from tests.cast import Cast
+from tests.lib.inside import canary, inside_forms, known_names, leading_on
+from tests.playground.test_tree import HTMX
+from tests.playground.test_views import people
+
+pytestmark = pytest.mark.django_db(transaction=True)
+__all__ = ["people"]
+
+_DEMO = Path(__file__).parents[2] / "stack" / "demo.yaml"
+_TOLD = "No public https address answers there, on port 443 with a trusted certificate."
+_SINKS = ("file_fetch", "tools_read")
+
+
+@pytest.fixture(autouse=True)
+def as_make_run_has_it(people: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_settings(SYSTEM, **yaml.safe_load(_DEMO.read_text())["settings"])
+    known_names(monkeypatch)
+
+
+def asked(people: Cast, sink: str, urls: list[str]) -> list[str]:
+    """What the page says of each of the addresses."""
+
+    async def ask() -> list[str]:
+        client = AsyncClient()
+        await client.aforce_login(people.bob, backend="django.contrib.auth.backends.ModelBackend")
+        told = []
+        for url in urls:
+            answer: Any = await client.post(
+                reverse(sink, args=["acme"]), {"url": url}, headers=HTMX
+            )
+            assert answer.status_code == 422, url
+            told.append(unescape(answer.content.decode()))
+        return told
+
+    return async_to_sync(ask)()
+
+
+@pytest.mark.parametrize("sink", _SINKS)
+def test_no_form_of_an_inside_address_is_reached(
+    people: Cast, sink: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the port alone none of them would be: here the port that counts is the permitted one."""
+    with canary() as counted:
+        monkeypatch.setattr(egress, "_HTTPS_PORT", counted.port)
+        forms = list(inside_forms(counted.port))
+        assert len(forms) > 120
+        told = asked(people, sink, forms)
+    assert counted.hits == []
+    assert {form for form, text in zip(forms, told, strict=True) if _TOLD not in text} == set()
+
+
+@pytest.mark.parametrize("sink", _SINKS)
+def test_an_open_port_inside_reads_as_a_closed_one_and_as_a_name_that_is_not(
+    people: Cast, sink: str
+) -> None:
+    with canary() as counted:
+        hosts = ("127.0.0.1", "a.inside.example", "nobody.inside.example", "localhost")
+        urls = [
+            f"{scheme}://{host}:{port}/x"
+            for scheme in ("http", "https")
+            for host in hosts
+            for port in (counted.port, 1, 443)
+        ]
+        told = asked(people, sink, urls)
+    assert counted.hits == []
+    said = [re.findall(r"The address cannot be fetched: [^<]*[.]", text) for text in told]
+    assert said == [[f"The address cannot be fetched: {_TOLD}"]] * len(urls)
+
+
+def test_nor_by_way_of_a_redirect(people: Cast) -> None:
+    """From an address that the operator permits to users, to those that are permitted to none."""
+    save_settings(SYSTEM, egress_allow_users=["127.0.0.9/32"])
+    with canary() as counted:
+        to = [form for form in inside_forms(counted.port) if form.isprintable()]
+        with leading_on("127.0.0.9", to) as origin:
+            asked(people, "file_fetch", [f"{origin}/{n}" for n in range(len(to))])
+    assert len(to) > 120
+    assert counted.hits == []
+
+
+def test_no_webhook_reaches_an_inside_address(
+    people: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with canary() as counted:
+        monkeypatch.setattr(egress, "_HTTPS_PORT", counted.port)
+        forms = inside_forms(counted.port)
+        actor = cast.actor(people.alice, people.acme)
+        endpoint, _ = endpoints.create_endpoint(actor, people.acme, "https://public.example/hook")
+        errors = set()
+        for form in forms:
+            WebhookEndpoint.objects.update(url=form)
+            delivery = endpoints.send_test(actor, endpoint)
+            sending.send(delivery.id)
+            delivery.refresh_from_db()
+            errors.add(delivery.tries[0]["error"])
+    assert counted.hits == []
+    assert errors == {"No public https address answers there, on port 443."}
