@@ -24,6 +24,7 @@ from billing import sql
 from billing.ledger import execute
 from billing.models import Budget, BudgetAction, BudgetScope, BudgetWindow, Hold
 from billing.rules import budget as rules
+from billing.rules.hold_life import UNRESOLVED
 from billing.rules.instants import Span
 from billing.rules.money import format_usd
 from lib.ids import parse_id, parse_number
@@ -401,7 +402,7 @@ def _fill(budget: Budget, look_back: LookBack) -> None:
     )
     spent_nano = max(window.spent_nano, past.spent_nano)
     execute(sql.stand_in_window(window.id, past.open_attempts))
-    held = Hold.objects.filter(state__in=("open", "kept"), window_ids__contains=[window.id])
+    held = Hold.objects.filter(state__in=UNRESOLVED, window_ids__contains=[window.id])
     held_nano = held.aggregate(nano=Sum("amount_nano"))["nano"] or 0
     BudgetWindow.objects.filter(id=window.id).update(
         held_nano=held_nano,

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from accounts.sql import person_stands
+from billing.rules.hold_life import RESOLVED_BY
 from lib.ids import id_array
 
 Parameter = str | int | UUID
@@ -60,7 +61,7 @@ class WindowOpened(NamedTuple):
 
 
 class HoldResolved(NamedTuple):
-    """How one hold ends: `state` is settled (with the charge), voided or expired.
+    """How one hold ends (`rules/hold_life.py`): settled (with the charge), voided or expired.
 
     `charge_nano` above the hold is cut to it (I13). `tokens` is what the attempt really took of a
     limit of tokens per minute. `cost_nano` is what we owe its provider beside a `Loss` (I15).
@@ -184,11 +185,13 @@ def resolve_holds(resolved: Sequence[HoldResolved]) -> Statement:
     Run `lock_accounts` before it in the same transaction.
     """
     attempts, postings, organisations, states, charges, tokens, costs = zip(*resolved, strict=True)
+    kinds = [RESOLVED_BY[state] for state in states]
     return _RESOLVE_HOLDS, {
         "attempts": id_array(attempts),
         "postings": id_array(postings),
         "organisations": id_array(organisations),
         "states": array(states),
+        "kinds": array(kinds),
         "charges": array(charges),
         "tokens": array(tokens),
         "costs": array(costs),
@@ -841,16 +844,16 @@ _NOTE_REFUSED = """
 _RESOLVE_HOLDS = """
     WITH told AS (
         SELECT * FROM unnest(
-            %(attempts)s::uuid[], %(postings)s::uuid[], %(states)s::text[], %(charges)s::bigint[],
-            %(tokens)s::bigint[], %(costs)s::bigint[]
-        ) AS t (attempt_id, posting_id, state, charge_nano, tokens, cost_nano)
+            %(attempts)s::uuid[], %(postings)s::uuid[], %(states)s::text[], %(kinds)s::text[],
+            %(charges)s::bigint[], %(tokens)s::bigint[], %(costs)s::bigint[]
+        ) AS t (attempt_id, posting_id, state, kind, charge_nano, tokens, cost_nano)
     ),
     resolved AS (
         UPDATE billing_hold hold SET state = told.state, resolved_at = now()
         FROM told
         -- Open, in words that do not lead the planner to the index of all that is open.
         WHERE hold.id = told.attempt_id AND hold.resolved_at IS NULL
-        RETURNING hold.id, hold.organisation_id, hold.amount_nano, hold.state, told.posting_id,
+        RETURNING hold.id, hold.organisation_id, hold.amount_nano, told.kind, told.posting_id,
                   least(told.charge_nano, hold.amount_nano) AS charged_nano,
                   greatest(told.charge_nano - hold.amount_nano, 0) AS excess_nano,
                   told.cost_nano, hold.window_ids, hold.rated_ids, hold.opened_at,
@@ -880,12 +883,7 @@ _RESOLVE_HOLDS = """
     ),
     posted AS (
         INSERT INTO billing_posting (id, idempotency_id, kind, organisation_id, cause, actor)
-        SELECT posting_id, kind || ':' || id, kind, organisation_id, '{}', ''
-        FROM (
-            SELECT *, CASE state WHEN 'settled' THEN 'settle'
-                                 WHEN 'voided' THEN 'void' ELSE 'expire' END AS kind
-            FROM resolved
-        ) named
+        SELECT posting_id, kind || ':' || id, kind, organisation_id, '{}', '' FROM resolved
     ),
     wallet AS (
         SELECT organisation_id,

@@ -5,8 +5,8 @@ What providers know of them is asked for and posted after that, outside of the t
 
 from django.db import transaction
 
-from billing import holds
-from billing.holds import Expired
+from billing import unsettled_holds
+from billing.unsettled_holds import Expired
 from gateway import late_truth
 from usage.records import Cut, crash_cut, write_crash_cut
 
@@ -21,10 +21,10 @@ def sweep() -> int:
     swept = 0
     while True:
         with transaction.atomic():
-            due = holds.due_holds(_BATCH)
+            due = unsettled_holds.due_holds(_BATCH)
             cuts = [Cut(*hold) for hold in due]
             ends = crash_cut(cuts)
-            resolved = holds.expire(
+            resolved = unsettled_holds.expire(
                 [
                     Expired(hold, ending.charge_nano, ending.cost_beside(loss_nano), loss_nano)
                     for hold, (ending, loss_nano) in zip(due, ends, strict=True)

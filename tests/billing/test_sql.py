@@ -9,11 +9,12 @@ from django.db import IntegrityError, ProgrammingError, connection, transaction
 
 from accounts.models import Key, Organisation, Team
 from billing import sql
-from billing.holds import Expired, due_holds, expire
 from billing.ledger import execute, lock_wallet, post
 from billing.models import Hold, LedgerEntry, Posting, Process
 from billing.rules.funding import dispute
+from billing.rules.hold_life import MOVES, HoldState
 from billing.rules.posting import adjust_attempt
+from billing.unsettled_holds import Expired, due_holds, expire
 from billing.wallets import add_opening_credit, balance
 from gateway.relay.limits import UsedUp
 from lib import clock
@@ -136,6 +137,29 @@ def test_charge_above_the_hold_is_cut_and_told(organisation: Organisation, key: 
     place(hold)
     assert resolve(hold, "settled", 500) == [(hold.attempt_id, 400, 100)]
     assert balance(organisation) == (600, 0, 0)
+
+
+def _step(hold: sql.HoldAsked, step: str) -> None:
+    if step == "kept":
+        execute(sql.keep_holds([hold.attempt_id]))
+    elif step == "open":
+        execute(sql.reopen_hold(hold.attempt_id))
+    else:
+        resolve(hold, step, 0)
+
+
+@pytest.mark.parametrize("state", MOVES)
+def test_a_hold_goes_only_where_its_life_leads(
+    organisation: Organisation, key: Key, state: HoldState
+) -> None:
+    """I6, I14: every statement that moves holds, told of a hold in every state."""
+    for step in MOVES:
+        hold = asked(key, 10)
+        place(hold)
+        _step(hold, state)
+        _step(hold, step)
+        wanted = step if step in MOVES[state] else state
+        assert Hold.objects.get(id=hold.attempt_id).state == wanted, f"{state}, then {step}"
 
 
 @pytest.mark.parametrize(("state", "word"), [("voided", "void"), ("expired", "expire")])

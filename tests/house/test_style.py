@@ -23,8 +23,8 @@ ROOMS = (
 )
 PURE = ("accounts/rules", "notify/rules", "billing/rules", "usage/rules", "gateway/rules",
         "gateway/codecs", "gateway/providers", "playground/rules")  # fmt: skip
-MONEY = ("billing/rules", "billing/sql.py", "usage/sql.py", "billing/ledger.py", "billing/holds.py",
-         "billing/wallets.py")  # fmt: skip
+MONEY = ("billing/rules", "billing/sql.py", "usage/sql.py", "billing/ledger.py",
+         "billing/unsettled_holds.py", "billing/wallets.py")  # fmt: skip
 
 
 def _files(suffix: str, *folders: str) -> list[Path]:

@@ -260,6 +260,7 @@ PHRASES = (
     "“mock”",
     "“always”",
     "XXXX",
+    "<think>",
     "{{name}}",
     '{"type": "object"}',
     '{"temperature": 0.2, "logprobs": true}',

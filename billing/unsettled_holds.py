@@ -1,6 +1,7 @@
 """Holds that nobody settled: their process died, or lost the database for too long.
 
-The relay places and settles holds itself; here is what resolves the rest (I24).
+The relay places and settles holds itself, by the statements of `sql.py`; here is what resolves the
+rest (I24), and `rules/hold_life.py` has what can become of any.
 """
 
 import json
