@@ -188,6 +188,17 @@ def test_templates_hold_nothing_that_the_policy_forbids(what: str, pattern: str)
     assert sorted(set(found) - allowed.get(what, set())) == [], what
 
 
+def test_no_line_of_a_template_is_wider_than_a_reader_sees() -> None:
+    """The formatter breaks where it can; where it cannot, a hand must."""
+    wide = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in _files(".html", "templates")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if len(line) > 160
+    ]
+    assert wide == []
+
+
 def test_each_interaction_has_a_plain_form_of_itself() -> None:
     """An `hx-get` sits on an address, an `hx-post` on a form or its button: no script needed."""
     found = []

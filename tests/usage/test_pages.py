@@ -17,6 +17,7 @@ from gateway.rules.faults import FAULTS
 from lib import clock
 from lib.ids import id_text, new_id
 from tests import cast
+from tests.markup import squeezed
 from tests.usage.rows import METERS, NOON, admit, end, happen, price_version, refuse
 from usage import words
 
@@ -32,7 +33,7 @@ def _at_noon_of_the_20th(monkeypatch: pytest.MonkeyPatch) -> None:
 def page(client: Client, path: str, status: int = 200, **headers: str) -> str:
     response = client.get(f"/o/acme/{path}", headers=headers)
     assert response.status_code == status, response.content
-    return html.unescape(response.content.decode())
+    return html.unescape(squeezed(response.content.decode()))
 
 
 def links(text: str, pattern: str) -> list[str]:
