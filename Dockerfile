@@ -16,12 +16,15 @@ COPY accounts/ accounts/
 COPY billing/ billing/
 COPY config/ config/
 COPY deploy/*.py deploy/
+COPY dialects/ dialects/
 COPY gateway/ gateway/
 COPY lib/ lib/
 COPY locale/ locale/
 COPY notify/ notify/
 COPY outbox/ outbox/
 COPY playground/ playground/
+COPY reference/ reference/
+COPY relay/ relay/
 COPY static/ static/
 COPY templates/ templates/
 COPY usage/ usage/

@@ -18,10 +18,10 @@ from config.entrance import Entrance
 from config.health import Health
 from config.protocol import open_files
 from config.sweeping import sweep_for_ever
-from gateway.relay.asgi import Receive, Relay, Scope, Send
-from gateway.relay.config import RelayConfig
 from lib import env
 from lib.vault import WrongSecret
+from relay.asgi import Receive, Relay, Scope, Send
+from relay.config import RelayConfig
 
 _GARBAGE_THRESHOLD = 20_000
 

@@ -5,7 +5,7 @@
            catalogue is missing, and while the process drains
 """
 
-from gateway.relay.asgi import Receive, Relay, Scope, Send
+from relay.asgi import Receive, Relay, Scope, Send
 
 _PATHS = ("/healthz", "/readyz")
 

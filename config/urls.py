@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("notify.urls")),
     path("", include("gateway.urls")),
     path("", include("playground.urls")),
+    path("", include("reference.urls")),
     path("", include("usage.urls")),
     path("o/<slug:o>/", views.home, name="home"),
     path("o/<slug:o>/_f/first-request", views.first_request, name="first_request"),

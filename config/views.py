@@ -19,8 +19,7 @@ from billing.wallets import Balance, balance
 from config import palette
 from config.api import error_response
 from config.jobs import job_states
-from gateway.examples import asked_language, code_context, example_models, first_call
-from gateway.reference.page import MODEL
+from gateway.examples import MODEL, asked_language, code_context, example_models, first_call
 from gateway.rules.snippets import Call
 from gateway.shown_models import models_for
 from lib import clock

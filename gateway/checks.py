@@ -20,17 +20,18 @@ from django.db import connection, transaction
 
 from accounts import audit
 from accounts.access import Actor
+from dialects.chat import ChatRequest, Encoded, Message, Text
+from dialects.codecs import CODECS, Codec, Decoder
+from dialects.errors import RequestFault, clean_upstream
+from dialects.events import Broken, End, Finish, UpstreamError
+from dialects.operation import chat_operation
 from gateway.channels import open_secret
-from gateway.codecs.chat import ChatRequest, Encoded, Message, Text
-from gateway.codecs.errors import RequestFault, clean_upstream
-from gateway.codecs.events import Broken, End, Finish, UpstreamError
 from gateway.installation import egress_policy
 from gateway.models import Channel
 from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.models import capabilities_of
-from gateway.providers.provider import BadAddress, Provider, chat_operation
+from gateway.providers.provider import BadAddress, Provider
 from gateway.providers.targets import dialect_for, upstream_of
-from gateway.relay.dialects import CODECS, Codec, Decoder
 from gateway.rules import routing
 from lib import clock
 from lib.egress import (

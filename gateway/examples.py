@@ -10,9 +10,14 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 
-from gateway.reference.page import EMBEDDING_MODEL, MODEL, MODERATION_MODEL, RERANK_MODEL
 from gateway.rules.snippets import LANGUAGES, Call, Form, Language, in_form, snippet
 from gateway.shown_models import ShownModel
+
+# What the examples ask; a page shows a model of the same kind that can be asked here.
+MODEL: Final = "gpt-4o-mini"
+EMBEDDING_MODEL: Final = "text-embedding-3-small"
+MODERATION_MODEL: Final = "omni-moderation-latest"
+RERANK_MODEL: Final = "rerank-v3.5"
 
 LANGUAGE_NAMES: Final[Mapping[Language, str]] = {
     "curl": "curl",

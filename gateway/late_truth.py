@@ -20,9 +20,9 @@ from django.db import connection, transaction
 
 from billing import corrections
 from billing.corrections import Borne
+from dialects.openai import usage as openai_usage
+from dialects.usage import storable
 from gateway.channels import open_secret
-from gateway.codecs.openai import usage as openai_usage
-from gateway.codecs.usage import storable
 from gateway.installation import egress_policy
 from gateway.models import Channel
 from gateway.providers import PROVIDERS

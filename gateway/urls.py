@@ -1,16 +1,11 @@
 from django.urls import path
 
-from gateway import price_views, reference_views, views
+from gateway import model_views, price_views, views
 
 urlpatterns = [
-    path("docs", reference_views.docs, name="docs"),
-    path("docs/errors", reference_views.docs_errors, name="docs_errors"),
-    path("docs/headers", reference_views.docs_headers, name="docs_headers"),
-    path("docs/faq", reference_views.docs_faq, name="docs_faq"),
-    path("docs/<slug:slug>", reference_views.docs_page, name="docs_page"),
-    path("models", reference_views.model_catalogue, name="models"),
-    path("models/<path:name>", reference_views.model_page, name="model"),
-    path("pricing", reference_views.pricing, name="pricing"),
+    path("models", model_views.model_catalogue, name="models"),
+    path("models/<path:name>", model_views.model_page, name="model"),
+    path("pricing", model_views.pricing, name="pricing"),
     path("admin/channels", views.channel_list, name="channels"),
     path("admin/channels/<str:id>", views.channel, name="channel"),
     path("admin/channels/<str:id>/test", views.channel_test, name="channel_test"),

@@ -1,6 +1,8 @@
 """Pages of the control plane, for operators: channels, their test, models (W71, W72)."""
 
+from typing import Protocol
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
@@ -16,8 +18,7 @@ from gateway.forms import CheckForm, SwitchForm
 from gateway.installation import installation_settings
 from gateway.models import Channel, Route
 from gateway.providers import PROVIDERS
-from gateway.relay.asgi import Relay
-from gateway.relay.health import Told
+from gateway.rules.channel_status import ChannelStatus
 from gateway.served import ServedModel, prices_in_force, served_models, testable_names
 from gateway.shown_models import CAPABILITIES
 from lib.htmx import is_htmx, render_part, see_other
@@ -138,10 +139,16 @@ _COMMANDS = """\
 .venv/bin/python manage.py apply weir.yaml"""
 
 
-def _told(request: HttpRequest, channel: Channel) -> Told | None:
+class _Relay(Protocol):
+    """What these pages ask of the relay of this process, which config/asgi.py puts in the scope."""
+
+    def channel_status(self, channel_id: UUID) -> ChannelStatus: ...
+
+
+def _told(request: HttpRequest, channel: Channel) -> ChannelStatus | None:
     """What the relay of this process has found out; None when there is nothing to tell."""
-    relay: Relay | None = getattr(request, "scope", {}).get("weir.relay")
-    told = None if relay is None or not channel.enabled else relay.told(channel.id)
+    relay: _Relay | None = getattr(request, "scope", {}).get("weir.relay")
+    told = None if relay is None or not channel.enabled else relay.channel_status(channel.id)
     return None if told is None or told.condition == "good" else told
 
 

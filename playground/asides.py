@@ -8,10 +8,10 @@ from uuid import UUID
 
 from accounts.access import Actor, organisation_of, person_of
 from accounts.keys import playground_key
-from gateway.relay.auth import Principal
-from gateway.relay.call import Outcome
 from playground.database import in_database
 from playground.relaying import ChatRelay
+from relay.auth import Principal
+from relay.call import Outcome
 
 
 class AsideRefused(Exception):

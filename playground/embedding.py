@@ -9,15 +9,15 @@ from django.utils.translation import gettext
 
 from accounts.access import Actor, organisation_of, person_of
 from accounts.keys import playground_key
-from gateway.codecs.embeddings import DIMENSIONS_MAX, decode_answer
-from gateway.codecs.fold import AnswerFault
-from gateway.relay.auth import Principal
-from gateway.relay.call import Bound, Outcome
+from dialects.embeddings import DIMENSIONS_MAX, decode_answer
+from dialects.fold import AnswerFault
 from lib.ids import new_id
 from playground.database import in_database
 from playground.offer import OfferedModel, offered_models
 from playground.relaying import ChatRelay
 from playground.rules.vectors import Vector
+from relay.auth import Principal
+from relay.call import Bound, Outcome
 
 LINES_MAX: Final = 32
 TEXT_MAX: Final = 100_000

@@ -9,9 +9,8 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, organisation_page, scope_of, slug_of
-from gateway.codecs.errors import RequestFault
+from dialects.errors import RequestFault
 from gateway.examples import LANGUAGE_NAMES, code_context
-from gateway.relay.database import DatabaseAway
 from gateway.rules.snippets import Call
 from lib.formatting import MINUS
 from lib.htmx import render_part
@@ -28,6 +27,7 @@ from playground.embedding import (
 )
 from playground.relaying import relay_of
 from playground.rules.vectors import cosines, length_of
+from relay.database import DatabaseAway
 
 _FIRST_VALUES: Final = 6
 

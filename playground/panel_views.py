@@ -13,10 +13,8 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import Actor, organisation_of, organisation_page, scope_of, slug_of
 from accounts.keys import playground_key
 from billing.rules.money import format_usd
-from gateway.codecs.errors import RequestFault
+from dialects.errors import RequestFault
 from gateway.examples import FORM_NAMES, LANGUAGE_NAMES, asked_language, code_context
-from gateway.relay.call import Bound
-from gateway.relay.database import DatabaseAway
 from gateway.rules.snippets import FORMS, Form, in_form
 from lib.htmx import is_htmx, toast
 from lib.ids import id_text
@@ -46,6 +44,8 @@ from playground.runs import request_of_run
 from playground.summaries import most_nano, plan_summary
 from playground.turns import Asked, TurnRefused, draft_of, files_of
 from playground.words import wrong_text
+from relay.call import Bound
+from relay.database import DatabaseAway
 from usage.likely import likely_charge_nano
 from usage.models import UsageRecord
 

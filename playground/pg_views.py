@@ -14,12 +14,12 @@ from django.views.decorators.http import require_POST
 from accounts.access import Actor, organisation_of, person_of, session_page
 from accounts.keys import playground_key
 from billing.rules.money import format_usd
-from gateway.codecs.errors import KINDS, ErrorKind, RequestFault
-from gateway.codecs.openai import errors
-from gateway.relay.call import Head, Outcome
+from dialects.errors import KINDS, ErrorKind, RequestFault
+from dialects.openai import errors
 from lib.ids import id_text, new_id
 from playground.database import in_database
 from playground.relaying import relay_of
+from relay.call import Head, Outcome
 
 
 @session_page("playground.use")

@@ -9,8 +9,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, organisation_of, organisation_page, person_of, scope_of, slug_of
-from gateway.codecs.errors import RequestFault
-from gateway.relay.database import DatabaseAway
+from dialects.errors import RequestFault
 from lib.htmx import see_other
 from playground.contexts import keys_context
 from playground.database import in_database
@@ -29,6 +28,7 @@ from playground.rules.leaving import MINUTES
 from playground.rules.shortcuts import DEFAULTS, LETTERS, Clash, read_letters
 from playground.titles import most_nano, named_so_far
 from playground.words import SHORTCUTS
+from relay.database import DatabaseAway
 
 
 @organisation_page("playground.use")

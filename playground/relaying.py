@@ -6,12 +6,12 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from gateway.relay.auth import Principal
-from gateway.relay.call import Bound, Head, Outcome, PageOperation, Source
+from relay.auth import Principal
+from relay.call import Bound, Head, Outcome, PageOperation, Source
 
 
 class ChatRelay(Protocol):
-    """What a run needs of the running relay (`gateway.relay.asgi.Relay`)."""
+    """What a run needs of the running relay (`relay.asgi.Relay`)."""
 
     async def principal_of_key(self, key_id: UUID) -> Principal:
         """The principal of a key without text."""

@@ -23,10 +23,8 @@ from django.utils import translation
 
 from accounts.access import Actor, organisation_of, person_of
 from accounts.keys import playground_key
-from gateway.codecs.events import Event, ReasoningDelta, TextDelta, ToolArgumentsDelta
-from gateway.codecs.openai.stream import Decoder
-from gateway.relay.auth import Principal
-from gateway.relay.call import Head, Outcome
+from dialects.events import Event, ReasoningDelta, TextDelta, ToolArgumentsDelta
+from dialects.openai.stream import Decoder
 from gateway.rules.bound import estimate_tokens
 from lib import clock
 from playground import page, titles, watching
@@ -43,6 +41,8 @@ from playground.rules.render import AnswerPainter, Frame, storable
 from playground.rules.request import build_request
 from playground.rules.settings import Settings
 from playground.turns import Turn, end_run, files_of, forget_turn, lost_runs, said_before
+from relay.auth import Principal
+from relay.call import Head, Outcome
 from usage.models import UsageRecord
 
 log = logging.getLogger(__name__)

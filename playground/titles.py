@@ -13,8 +13,7 @@ from django.db import Error
 from django.db.models import Sum
 
 from accounts.access import Actor, organisation_of, person_of
-from gateway.codecs.errors import RequestFault
-from gateway.relay.database import DatabaseAway
+from dialects.errors import RequestFault
 from lib.ids import new_id
 from playground import asides
 from playground.asides import AsideRefused, ask_aside
@@ -25,6 +24,7 @@ from playground.offer import capabilities_of_model, chat_models
 from playground.preferences import preference_of
 from playground.relaying import ChatRelay
 from playground.rules.titles import ANSWER_MAX, QUESTION_MAX, title_in, title_request
+from relay.database import DatabaseAway
 from usage.models import UsageRecord
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, organisation_page, slug_of
 from billing.templatetags.money import money_request
-from gateway.codecs.errors import RequestFault
-from gateway.relay.database import DatabaseAway
+from dialects.errors import RequestFault
 from lib.htmx import go_to, is_htmx, toast
 from lib.ids import id_text
 from playground import page
@@ -31,6 +30,7 @@ from playground.relaying import relay_of
 from playground.rules.likelihood import likelihoods
 from playground.summaries import Summarised, drop_summary, summarise
 from playground.turns import TEXT_MAX, Asked, TurnRefused
+from relay.database import DatabaseAway
 
 
 @organisation_page("playground.use")

@@ -14,7 +14,6 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from accounts.access import Actor, organisation_page, slug_of
-from gateway.relay.call import Outcome
 from lib.htmx import go_to, is_htmx, see_other
 from lib.ids import id_text
 from playground import page, runs
@@ -57,6 +56,7 @@ from playground.turns import (
     begin_turns,
 )
 from playground.watching import expect_reader
+from relay.call import Outcome
 
 
 @organisation_page("playground.read")

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import OperationalError, connection
 
-from gateway.relay.database import DatabaseRefused, Lane, Row, Statement
+from relay.database import DatabaseRefused, Lane, Row, Statement
 
 # A failure that another try may cure, as a deadlock is.
 _FAILS: Statement = (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["uvicorn.main", "uvloop", "httptools", "gateway.relay.asgi", "django.core.asgi",
+    ["uvicorn.main", "uvloop", "httptools", "relay.asgi", "django.core.asgi",
      "django.core.management", "django.db.backends.postgresql.base", "django.forms",
      "django.template.loader", "django.test", "django.contrib.postgres.fields", "psycopg_pool",
      "pydantic.types", "playground.rules.gathering", "playground.rules.schema",

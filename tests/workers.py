@@ -12,15 +12,15 @@ from xdist.scheduler import LoadFileScheduling
 # Longest first; what is not named comes afterwards, in the order of its names.
 LONG: Final = (
     "tests/browser",
-    "tests/gateway/relay/test_fault_table.py",
-    "tests/gateway/relay/test_over_tls.py",
+    "tests/relay/test_fault_table.py",
+    "tests/relay/test_over_tls.py",
     "tests/playground/test_live.py",
     "tests/playground/test_desk.py",
     "tests/stack/test_up.py",
     "tests/deploy/test_compose.py",
     "tests/playground",
     "tests/acceptance",
-    "tests/gateway/relay",
+    "tests/relay",
     "tests/fakes_checks",
     "tests/house",
     "tests/billing",

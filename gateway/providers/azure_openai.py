@@ -10,7 +10,8 @@ https://NAME.openai.azure.com[/openai]?api-version=2024-10-21
 
 from collections.abc import Mapping
 
-from gateway.providers.provider import Auth, Operation, Provider, Spoken, below
+from dialects.operation import Operation
+from gateway.providers.provider import Auth, Provider, Spoken, below
 
 _VERSION = "api-version"
 _BY_MODEL: frozenset[Operation] = frozenset({"chat_completions", "completions", "embeddings"})

@@ -5,7 +5,8 @@ docs.cohere.com, "Compatibility API" and "Rerank v2" (2026-10).
 
 from collections.abc import Mapping
 
-from gateway.providers.provider import Operation, Provider, Spoken, below
+from dialects.operation import Operation
+from gateway.providers.provider import Provider, Spoken, below
 
 
 def _shape(paths: Mapping[Operation, str], path: str, query: str) -> Mapping[Operation, str]:

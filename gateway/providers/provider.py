@@ -16,25 +16,9 @@ from types import MappingProxyType
 from typing import Final, Literal
 from urllib.parse import quote, urlsplit
 
-from gateway.codecs.chat import Dialect, Flag
+from dialects.chat import Dialect, Flag
+from dialects.operation import Operation
 
-Operation = Literal[
-    "chat_completions",
-    "completions",
-    "embeddings",
-    "moderations",
-    "rerank",
-    "responses",
-    "responses_compact",
-    "messages",
-    "count_tokens",
-    "generate_content",
-    "stream_generate_content",
-    "gemini_count_tokens",
-    "embed_content",
-    "batch_embed_contents",
-    "models",
-]
 MediaKind = Literal["image", "audio", "file", "video"]
 
 USER_AGENT: Final = "user-agent"
@@ -225,19 +209,6 @@ class Provider:
         names = (*self.spoken(dialect).passed_headers, USER_AGENT)
         given = {name: client.get(name, "") for name in names}
         return {name: value for name, value in given.items() if _HEADER_VALUE.fullmatch(value)}
-
-
-_CHAT: Final[Mapping[Dialect, tuple[Operation, Operation]]] = {
-    "openai": ("chat_completions", "chat_completions"),
-    "responses": ("responses", "responses"),
-    "anthropic": ("messages", "messages"),
-    "gemini": ("generate_content", "stream_generate_content"),
-}
-
-
-def chat_operation(dialect: Dialect, *, stream: bool) -> Operation:
-    """The operation that a chat request of a dialect is."""
-    return _CHAT[dialect][stream]
 
 
 def write_segment(model: str) -> str:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.codecs.chat import Effort, ReasoningSettings
-from gateway.codecs.gemini.model_name import settings_of, split_name
+from dialects.chat import Effort, ReasoningSettings
+from dialects.gemini.model_name import settings_of, split_name
 from gateway.providers.models import UNKNOWN, find_row, is_listed
 
 _EFFORTS: Final[tuple[Effort, ...]] = ("minimal", "low", "medium", "high", "xhigh")

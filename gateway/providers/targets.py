@@ -1,30 +1,13 @@
 """In which dialect a request goes to a model, and what its encoder must know of the model."""
 
-from dataclasses import dataclass
 from typing import Final
 
-from gateway.codecs.chat import ChatRequest, Dialect, Effort, File, SearchForm, Upstream, WebSearch
-from gateway.codecs.reasoning import effort_of, thinks
+from dialects.chat import ChatRequest, Dialect, File, SearchForm, Upstream, WebSearch
+from dialects.operation import NO_NEEDS, Needs
+from dialects.reasoning import effort_of, thinks
 from gateway.providers.models import Capabilities
 from gateway.providers.provider import Provider
 
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What of a request decides where it goes, and no more: all of it can be had unencoded.
-
-    `effort` is None where the client did not say; `audio_output` stands for an answer with sound.
-    """
-
-    files: bool = False
-    tools: bool = False
-    effort: Effort | None = None
-    search: bool = False
-    audio_output: bool = False
-    thinks: bool | None = None
-
-
-NO_NEEDS: Final = Needs()
 _CHAT_FORMS: Final[frozenset[SearchForm]] = frozenset(
     {"web_search_options", "search_parameters", "enable_search", "glm", "kimi"}
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from gateway.codecs.errors import ErrorKind
+from dialects.errors import ErrorKind
 
 Next = Literal["next", "once", "resend", "never"]
 Health = Literal[

@@ -18,10 +18,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from gateway.codecs.anthropic import request_encode as messages
-from gateway.codecs.chat import Upstream
-from gateway.codecs.openai import request_decode as chat_completions
-from gateway.codecs.responses import request_encode as responses
+from dialects.anthropic import request_encode as messages
+from dialects.chat import Upstream
+from dialects.openai import request_decode as chat_completions
+from dialects.responses import request_encode as responses
 from gateway.rules.literals import literal, text_literal
 
 Language = Literal["curl", "python", "javascript"]

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from gateway.codecs.events import (
+from dialects.events import (
     AudioDelta,
     Citation,
     Event,

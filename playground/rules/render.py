@@ -10,7 +10,7 @@ from the message's id.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.codecs.events import (
+from dialects.events import (
     AudioDelta,
     Event,
     ReasoningDelta,

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gateway.codecs.amount import read_amount
-from gateway.codecs.errors import RequestFault
+from dialects.amount import read_amount
+from dialects.errors import RequestFault
 from playground.rules.parameters import Parameter, Wrong, read_values
 from playground.rules.schema import check_schema
 from playground.rules.variables import names_in

@@ -1,7 +1,7 @@
 """One file makes an installation that serves: no page is touched, and everything adds up.
 
 That 200 streams at once are byte-equal and booked as the provider counted them is proved on one
-channel in tests/gateway/relay; here the same load meets two channels, and its sums are compared.
+channel in tests/relay; here the same load meets two channels, and its sums are compared.
 """
 
 import os

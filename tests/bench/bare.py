@@ -4,10 +4,10 @@ Every request is admitted by nobody and settled nowhere. Only the bench starts t
 durable accounting costs the web process; the product has no such switch.
 """
 
-from gateway.relay import lifespan
-from gateway.relay.admission import Asked, Verdict
-from gateway.relay.books import Books
-from gateway.relay.settlement import Settled
+from relay import lifespan
+from relay.admission import Asked, Verdict
+from relay.books import Books
+from relay.settlement import Settled
 
 
 class NoBooks(Books):

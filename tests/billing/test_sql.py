@@ -16,9 +16,9 @@ from billing.rules.hold_life import MOVES, HoldState
 from billing.rules.posting import adjust_attempt
 from billing.unsettled_holds import Expired, due_holds, expire
 from billing.wallets import add_opening_credit, balance
-from gateway.relay.limits import UsedUp
 from lib import clock
 from lib.ids import new_id
+from relay.limits import UsedUp
 
 pytestmark = pytest.mark.django_db
 

@@ -9,8 +9,8 @@ import pytest
 from tests.chaos.judge import judge
 from tests.chaos.parts import installation
 from tests.fakes.upstream import FakeUpstream
-from tests.gateway.relay.asking import ask
-from tests.gateway.relay.clients import Clients
+from tests.relay.asking import ask
+from tests.relay.clients import Clients
 
 pytestmark = pytest.mark.slow
 

@@ -80,7 +80,7 @@ async def finish(protocol: Protocol) -> None:
 
 
 async def test_little_waits_for_a_slow_reader() -> None:
-    """P9; what a stream holds in all is measured in tests/gateway/relay/test_memory.py."""
+    """P9; what a stream holds in all is measured in tests/relay/test_memory.py."""
 
     async def nothing(scope: object, receive: object, send: object) -> None:
         """Nobody asks."""

@@ -43,7 +43,6 @@ from billing.rules.catalogue import CatalogueRow
 from billing.rules.conditions import PriceKey
 from gateway import channels, installation, previews
 from gateway.models import Channel, PricePreview
-from gateway.relay import auth, snapshot
 from lib import clock
 from lib.ids import id_text
 from notify import deliveries, endpoints
@@ -51,6 +50,7 @@ from notify.models import Delivery, WebhookEndpoint
 from playground import preferences, prompts, sharing
 from playground.models import Conversation, PromptVersion, ShareLink
 from playground.rules.settings import Settings
+from relay import auth, snapshot
 from tests import cast
 from usage import budgeting
 

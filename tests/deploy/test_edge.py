@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.relay.config import MIB
-from gateway.relay.endpoints import ENDPOINTS
+from relay.config import MIB
+from relay.endpoints import ENDPOINTS
 from stack.checks import free_port
 from tests.deploy.client import WAIT_SECONDS, Answer, ask, send_raw
 from tests.deploy.shape import Running, Shape, program

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.relay.config import RelayConfig
+from relay.config import RelayConfig
 from tests.deploy import files
 
 SECRET_NAMES = re.compile(r"PASSWORD|SECRET|KEK|PEPPER|_KEY$|TOKEN")

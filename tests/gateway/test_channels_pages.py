@@ -17,7 +17,7 @@ from billing.prices import set_price
 from gateway.channels import change_channel, create_channel
 from gateway.installation import save_settings
 from gateway.models import Channel
-from gateway.relay.health import Told
+from gateway.rules.channel_status import ChannelStatus
 from lib.ids import id_text
 from tests import cast
 from tests.cast import Cast
@@ -209,12 +209,12 @@ def test_a_price_that_has_ended_or_not_begun_is_not_shown(dora: Client, channel:
 class _Handler(ClientHandler):
     """Puts a relay into the scope of each request, as config/asgi.py does."""
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, told: ChannelStatus) -> None:
         super().__init__()
         self._told = told
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
-        relay = SimpleNamespace(told=lambda channel_id: self._told)
+        relay = SimpleNamespace(channel_status=lambda channel_id: self._told)
         request.scope = {"weir.relay": relay}  # type: ignore[attr-defined]
         return super().get_response(request)
 
@@ -222,17 +222,17 @@ class _Handler(ClientHandler):
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        (Told("good"), ["On"]),
-        (Told("open", 8, "upstream_unreachable"),
+        (ChannelStatus("good"), ["On"]),
+        (ChannelStatus("open", 8, "upstream_unreachable"),
          ["Out", "The upstream could not be reached; asked again within 8 s"]),
-        (Told("keys_out", 50, "upstream_auth"), ["Keys rest", "asked again within 50 s"]),
-        (Told("models_out", 7, "upstream_rate_limited"),
+        (ChannelStatus("keys_out", 50, "upstream_auth"), ["Keys rest", "asked again within 50 s"]),
+        (ChannelStatus("models_out", 7, "upstream_rate_limited"),
          ["Models rest", "asked again within 7 s"]),
-        (Told("half_open", 0, "timeout"), ["On trial", "No answer within the time limit"]),
+        (ChannelStatus("half_open", 0, "timeout"), ["On trial", "No answer within the time limit"]),
     ],
 )  # fmt: skip
 def test_what_the_process_has_found_out(
-    channel: Channel, dora: Client, told: Told, words: list[str]
+    channel: Channel, dora: Client, told: ChannelStatus, words: list[str]
 ) -> None:
     """It is said to be one process's knowledge, where there is any."""
     dora.handler = _Handler(told)

@@ -13,16 +13,19 @@ ROOT = Path(__file__).parents[2]
 ROOMS = (
     "config",
     "playground",
+    "reference",
+    "relay",
     "gateway",
     "usage",
     "billing",
     "notify",
     "accounts",
     "outbox",
+    "dialects",
     "lib",
 )
 PURE = ("accounts/rules", "notify/rules", "billing/rules", "usage/rules", "gateway/rules",
-        "gateway/codecs", "gateway/providers", "playground/rules")  # fmt: skip
+        "dialects", "gateway/providers", "playground/rules")  # fmt: skip
 MONEY = ("billing/rules", "billing/sql.py", "usage/sql.py", "billing/ledger.py",
          "billing/unsettled_holds.py", "billing/wallets.py")  # fmt: skip
 
@@ -83,25 +86,25 @@ def test_no_float_touches_money() -> None:
 def test_a_codec_has_floats_only_where_they_are_content() -> None:
     """Amounts and counts of tokens pass through the codecs too."""
     content = {
-        "gateway/codecs/members.py",  # a number of a request, and 1.0 where a whole one is due
-        "gateway/codecs/raws.py",  # a number of an answer
-        "gateway/codecs/bounds.py",  # the bounds of sampling
-        "gateway/codecs/chat.py",  # sampling: temperature, top_p, penalties, bias
-        "gateway/codecs/completions/request.py",  # bias
-        "gateway/codecs/openai/request_decode.py",  # bias
-        "gateway/codecs/responses/echo.py",  # the defaults of sampling, told back
-        "gateway/codecs/responses/wire.py",  # 1.0 where a whole number is due
-        "gateway/codecs/anthropic/request_encode.py",  # the least top_p beside a temperature
-        "gateway/codecs/anthropic/schema.py",  # constants of a JSON schema
-        "gateway/codecs/events.py",  # log probabilities
-        "gateway/codecs/gemini/candidates.py",  # log probabilities
-        "gateway/codecs/embeddings.py",  # vectors
-        "gateway/codecs/gemini/embed.py",  # vectors
-        "gateway/codecs/rerank.py",  # scores
+        "dialects/members.py",  # a number of a request, and 1.0 where a whole one is due
+        "dialects/raws.py",  # a number of an answer
+        "dialects/bounds.py",  # the bounds of sampling
+        "dialects/chat.py",  # sampling: temperature, top_p, penalties, bias
+        "dialects/completions/request.py",  # bias
+        "dialects/openai/request_decode.py",  # bias
+        "dialects/responses/echo.py",  # the defaults of sampling, told back
+        "dialects/responses/wire.py",  # 1.0 where a whole number is due
+        "dialects/anthropic/request_encode.py",  # the least top_p beside a temperature
+        "dialects/anthropic/schema.py",  # constants of a JSON schema
+        "dialects/events.py",  # log probabilities
+        "dialects/gemini/candidates.py",  # log probabilities
+        "dialects/embeddings.py",  # vectors
+        "dialects/gemini/embed.py",  # vectors
+        "dialects/rerank.py",  # scores
     }
     found = {
         str(path.relative_to(ROOT))
-        for path, node in _nodes("gateway/codecs", "gateway/providers")
+        for path, node in _nodes("dialects", "gateway/providers")
         if _is_of_floats(node)
     }
     assert found == content
@@ -121,10 +124,10 @@ def test_all_errors_are_caught_only_at_boundaries() -> None:
         "config/jobs.py",  # the class of whatever ends a job is recorded, and raised again
         "config/sweeping.py",  # a round that fails is said, as in a worker, and the next one comes
         "gateway/previews.py",  # a bug ends the preview with its name, instead of being tried again
-        "gateway/relay/asgi.py",  # one request's bug answers 500 and ends no other request
-        "gateway/relay/books.py",  # a failed batch is told to each of its requests
-        "gateway/relay/http1.py",  # a bug in passing a piece on is its request's, not the socket's
-        "gateway/relay/lifespan.py",  # the listener outlives any fault of its connection
+        "relay/asgi.py",  # one request's bug answers 500 and ends no other request
+        "relay/books.py",  # a failed batch is told to each of its requests
+        "relay/http1.py",  # a bug in passing a piece on is its request's, not the socket's
+        "relay/lifespan.py",  # the listener outlives any fault of its connection
         "playground/runs.py",  # a run's bug becomes the run's failure, seen on its page
         "stack/supervisor.py",
     }

@@ -12,8 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEvent, User
-from gateway.codecs.events import TextDelta
-from gateway.relay.call import Bound
+from dialects.events import TextDelta
 from lib import clock
 from lib.ids import id_text
 from playground.models import (
@@ -26,6 +25,7 @@ from playground.models import (
     ShareLink,
     Vote,
 )
+from relay.call import Bound
 from tests.cast import Cast, make_key, signed_in
 from tests.markup import squeezed
 from tests.playground.rules.test_files import PNG

@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 
 from accounts.models import AuditEvent, Role
-from gateway.codecs.events import TextDelta
+from dialects.events import TextDelta
 from lib.ids import id_text
 from playground.models import Conversation, LeavingRule, Preference, Run
 from playground.preferences import preference_of

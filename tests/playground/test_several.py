@@ -6,7 +6,7 @@ import re
 import pytest
 from django.urls import reverse
 
-from gateway.codecs.events import LogprobsDelta, TextDelta, TokenLogprob, TopLogprob
+from dialects.events import LogprobsDelta, TextDelta, TokenLogprob, TopLogprob
 from gateway.models import Channel, Route
 from playground.history import spent_by_chat
 from playground.models import Conversation, Message

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from gateway.codecs.events import TextDelta
+from dialects.events import TextDelta
 from lib import clock
 from lib.ids import id_text, new_id
 from playground.attachments import add_file

@@ -8,7 +8,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from accounts.models import User
-from gateway.codecs.events import TextDelta, ToolArgumentsDelta, ToolCallStart
+from dialects.events import TextDelta, ToolArgumentsDelta, ToolCallStart
 from lib import clock
 from lib.ids import id_text
 from playground.conversations import KEPT_DELETED, drop_deleted, path_to

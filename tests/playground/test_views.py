@@ -14,18 +14,18 @@ from django.urls import reverse
 from accounts.access import SYSTEM
 from accounts.models import Role, User
 from billing import prices
-from gateway.codecs.chat import ChatRequest
-from gateway.codecs.events import End, Event, Finish, TextDelta
-from gateway.codecs.openai.stream import Encoder
+from dialects.chat import ChatRequest
+from dialects.events import End, Event, Finish, TextDelta
+from dialects.openai.stream import Encoder
 from gateway.models import Channel, Route
-from gateway.relay.auth import Principal
-from gateway.relay.call import Bound, Head, Outcome
 from lib import clock
 from lib.ids import id_text, new_id
 from playground import runs, turns
 from playground.events import SoFar
 from playground.models import Conversation, Message, Run, RunState
 from playground.turns import Asked, Column, Turn, begin_turns
+from relay.auth import Principal
+from relay.call import Bound, Head, Outcome
 from tests import cast
 from tests.cast import Cast, signed_in
 from tests.markup import squeezed

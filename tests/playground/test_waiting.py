@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gateway.relay.call import Head, Outcome
 from playground.database import in_database
 from playground.models import RunEvent
+from relay.call import Head, Outcome
 from tests.cast import Cast
 from tests.playground.test_views import ScriptedRelay, outcome, people, send
 

@@ -1,7 +1,7 @@
 import pytest
 
 from accounts.rules.limits import ENDPOINTS, LimitInvalid, check_limits
-from gateway.relay import endpoints
+from relay import endpoints
 
 
 @pytest.mark.parametrize(

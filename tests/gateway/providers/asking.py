@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from gateway.codecs.anthropic import request as anthropic_request
-from gateway.codecs.chat import (
+from dialects.anthropic import request as anthropic_request
+from dialects.chat import (
     ChatRequest,
     Dialect,
     FunctionTool,
@@ -18,13 +18,14 @@ from gateway.codecs.chat import (
     ToolChoice,
     ToolResult,
 )
-from gateway.codecs.gemini import request as gemini_request
-from gateway.codecs.openai import request as openai_request
-from gateway.codecs.responses import request as responses_request
+from dialects.gemini import request as gemini_request
+from dialects.openai import request as openai_request
+from dialects.operation import chat_operation
+from dialects.responses import request as responses_request
 from gateway.providers.models import capabilities_of
-from gateway.providers.provider import Provider, chat_operation
+from gateway.providers.provider import Provider
 from gateway.providers.targets import dialect_for, needs_of, upstream_of
-from tests.gateway.codecs import neutral
+from tests.dialects import neutral
 
 KEY = "KEY"
 ENCODERS: Mapping[Dialect, ModuleType] = {

@@ -5,13 +5,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gateway.codecs.chat import ChatRequest
-from gateway.codecs.gemini.model_name import read_target
+from dialects.chat import ChatRequest
+from dialects.gemini.model_name import read_target
+from dialects.operation import Operation
 from gateway.providers import PROVIDERS, provider_named
 from gateway.providers.models import capabilities_of
-from gateway.providers.provider import Operation
 from gateway.providers.targets import upstream_of
-from tests.gateway.codecs import neutral
+from tests.dialects import neutral
 from tests.gateway.providers.asking import CASES, ENCODERS, outgoing
 
 FOLDER = Path(__file__).parents[2] / "golden" / "providers"

@@ -5,17 +5,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.codecs.chat import Dialect
+from dialects.chat import Dialect
+from dialects.operation import Operation, chat_operation
 from gateway.providers import PROVIDERS, UnknownProvider, provider_named
-from gateway.providers.provider import (
-    BadAddress,
-    BadModelName,
-    NotOffered,
-    Operation,
-    Quirk,
-    chat_operation,
-    write_segment,
-)
+from gateway.providers.provider import BadAddress, BadModelName, NotOffered, Quirk, write_segment
 
 AZURE = "https://acme.openai.azure.com"
 GEMINI = "https://generativelanguage.googleapis.com/v1beta"

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from gateway.codecs.chat import ReasoningSettings
-from gateway.codecs.gemini.thinking import suffix_thinking
+from dialects.chat import ReasoningSettings
+from dialects.gemini.thinking import suffix_thinking
 from gateway.providers import provider_named
 from gateway.providers.models import capabilities_of
 from gateway.providers.suffixes import AskedModel, has_ending, read_asked

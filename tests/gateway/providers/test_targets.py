@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from gateway.codecs.chat import (
+from dialects.chat import (
     AudioOutput,
     Base64,
     Dialect,
@@ -16,10 +16,11 @@ from gateway.codecs.chat import (
     Upstream,
     WebSearch,
 )
+from dialects.operation import Needs
 from gateway.providers import provider_named
 from gateway.providers.models import capabilities_of
-from gateway.providers.targets import Needs, dialect_for, must_stream, needs_of, upstream_of
-from tests.gateway.codecs import neutral
+from gateway.providers.targets import dialect_for, must_stream, needs_of, upstream_of
+from tests.dialects import neutral
 
 FILE = Needs(files=True)
 SEARCH = Needs(search=True)

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.codecs.errors import ErrorKind
+from dialects.errors import ErrorKind
 from gateway.rules.faults import FAULTS, final_kind
 
 

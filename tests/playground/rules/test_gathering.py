@@ -2,7 +2,7 @@
 
 import base64
 
-from gateway.codecs.events import (
+from dialects.events import (
     AudioDelta,
     Citation,
     ImageOutput,

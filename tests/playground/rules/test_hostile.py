@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from gateway.codecs.events import Event, ReasoningDelta, TextDelta
+from dialects.events import Event, ReasoningDelta, TextDelta
 from playground.rules.growing import render_so_far
 from playground.rules.markdown import (
     MarkdownWords,

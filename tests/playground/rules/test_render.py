@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.codecs.events import Event, Finish, ReasoningDelta, RefusalDelta, TextDelta
+from dialects.events import Event, Finish, ReasoningDelta, RefusalDelta, TextDelta
 from playground.rules.growing import Code, Pieces, Prose, partial, render_so_far
 from playground.rules.markdown import MarkdownWords, render_whole
 from playground.rules.render import AnswerPainter, AnswerWords, Frame, server_sent, storable

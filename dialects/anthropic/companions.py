@@ -1,0 +1,85 @@
+"""The small answers of the anthropic dialect: a count of tokens, and lists of models."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from dialects.errors import RequestFault
+from dialects.usage import COUNT_MAX
+
+
+class ListedModel(NamedTuple):
+    """A model as a list shows it; `created_at` is Unix seconds."""
+
+    id: str
+    display_name: str
+    created_at: int
+
+
+class _Count(msgspec.Struct):
+    input_tokens: int
+
+
+def read_count(raw: bytes) -> int | None:
+    """The tokens that an upstream has counted; None when its answer is no count."""
+    try:
+        count = msgspec.json.decode(raw, type=_Count).input_tokens
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    return count if 0 <= count <= COUNT_MAX else None
+
+
+def write_count(input_tokens: int) -> bytes:
+    """The answer to a request to count tokens."""
+    return msgspec.json.encode(_Count(input_tokens))
+
+
+def write_model(model: ListedModel) -> bytes:
+    """One model."""
+    return msgspec.json.encode(_entry(model))
+
+
+def write_models(
+    models: Sequence[ListedModel],
+    *,
+    limit: int | None = None,
+    after_id: str = "",
+    before_id: str = "",
+) -> bytes:
+    """A page of the models in their order: at most `limit` (None: all) after or before an id.
+
+    Raises RequestFault `invalid_value` for an id that is not in the list.
+    """
+    ids = [model.id for model in models]
+    start = _place(ids, "after_id", after_id) + 1 if after_id else 0
+    end = _place(ids, "before_id", before_id) if before_id else len(models)
+    page = models[start:end]
+    if limit is not None and len(page) > limit:
+        # Before an id, the nearest ones are wanted.
+        page = page[-limit:] if before_id and not after_id else page[:limit]
+    return msgspec.json.encode(
+        {
+            "data": [_entry(model) for model in page],
+            "has_more": len(page) < len(models[start:end]),
+            "first_id": page[0].id if page else None,
+            "last_id": page[-1].id if page else None,
+        }
+    )
+
+
+def _place(ids: list[str], name: str, id_: str) -> int:
+    if id_ not in ids:
+        raise RequestFault("invalid_value", name, f"{name} must be the id of a listed model")
+    return ids.index(id_)
+
+
+def _entry(model: ListedModel) -> dict[str, Any]:
+    created = datetime.fromtimestamp(model.created_at, UTC)
+    return {
+        "type": "model",
+        "id": model.id,
+        "display_name": model.display_name,
+        "created_at": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }

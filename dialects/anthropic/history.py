@@ -1,0 +1,72 @@
+"""What of a conversation that goes on as it came its provider would refuse.
+
+Another provider may have answered before. Its thoughts stand in the history under its mark, or
+without any seal, and this one verifies what it is shown: they are left out. Where that takes the
+thoughts from the last calls of tools, thinking is off (translation.md, section 5).
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from dialects.body import NO_QUIRKS, Body, Quirks
+from dialects.raws import members_of
+
+_MARKS: Final = ("openai:", "gemini:")
+_THOUGHTS: Final = frozenset({"thinking", "redacted_thinking"})
+_ON: Final = frozenset({"enabled", "adaptive"})
+
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encode = msgspec.json.encode
+
+
+def is_foreign(signature: str) -> bool:
+    """Whether this is the seal of a thought that is not this provider's."""
+    return not signature or signature.startswith(_MARKS)
+
+
+def fit(body: Body) -> Quirks:
+    """The edits that take another provider's thoughts out of the history."""
+    before = _items(body.value("messages"))
+    found = [_without_foreign(message) for message in before]
+    if all(told is message for told, message in zip(found, before, strict=True)):
+        return NO_QUIRKS
+    after = [told for told in found if told is not None]
+    edits: dict[str, bytes | None] = {"messages": _encode(after)}
+    if members_of(body.value("thinking")).get("type") not in _ON or not _lack_thoughts(after):
+        return Quirks(edits, ())
+    return Quirks({**edits, "thinking": b'{"type":"disabled"}'}, ("thinking",))
+
+
+def _without_foreign(message: msgspec.Raw) -> msgspec.Raw | None:
+    """A message without foreign thoughts, None where nothing else is in it."""
+    if members_of(message).get("role") != "assistant":
+        return message
+    members = _members.decode(message)
+    blocks = _items(bytes(members.get("content", b"")))
+    own = [block for block in blocks if not _is_foreign(members_of(block))]
+    if len(own) == len(blocks):
+        return message
+    if not own:
+        return None
+    return msgspec.Raw(_encode({**members, "content": own}))
+
+
+def _is_foreign(block: dict[str, Any]) -> bool:
+    seal = block.get("signature")
+    return block.get("type") == "thinking" and isinstance(seal, str) and is_foreign(seal)
+
+
+def _lack_thoughts(messages: list[msgspec.Raw]) -> bool:
+    """Whether the last assistant turn calls tools without the thoughts that led to it."""
+    turns = (members_of(message) for message in reversed(messages))
+    last = next((turn for turn in turns if turn.get("role") == "assistant"), {})
+    content = last.get("content")
+    blocks = content if isinstance(content, list) else []
+    kinds = {block.get("type") for block in blocks if isinstance(block, dict)}
+    return "tool_use" in kinds and kinds.isdisjoint(_THOUGHTS)
+
+
+def _items(raw: bytes | None) -> list[msgspec.Raw]:
+    return _raws.decode(raw) if raw is not None and raw.startswith(b"[") else []

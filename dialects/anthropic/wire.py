@@ -1,0 +1,126 @@
+"""The members of an anthropic answer that are looked at, for whole and streamed answers alike.
+
+All else is skipped by the parser. A text that does not fit these structs is read once more, slowly,
+and brought into them.
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from dialects.raws import ABSENT, ReadFault
+
+
+class Block(msgspec.Struct, gc=False):
+    """A content block, or the beginning of one."""
+
+    type: str | None = None
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: msgspec.Raw = ABSENT
+    citations: msgspec.Raw = ABSENT
+    source: msgspec.Raw = ABSENT
+
+
+class Delta(msgspec.Struct, gc=False):
+    """What `content_block_delta` adds to a block, and `message_delta` to the message."""
+
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    partial_json: str | None = None
+    citation: msgspec.Raw = ABSENT
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+
+
+class Message(msgspec.Struct, gc=False):
+    """A whole answer, the beginning of one in `message_start`, or an error in its place."""
+
+    type: str | None = None
+    id: str | None = None
+    model: str | None = None
+    content: list[Block] | None = None
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+
+
+class StreamEvent(msgspec.Struct, gc=False):
+    """The data of one event of a stream."""
+
+    type: str | None = None
+    index: int | None = None
+    delta: Delta | None = None
+    content_block: Block | None = None
+    message: Message | None = None
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+
+
+_T = TypeVar("_T", bound=msgspec.Struct)
+
+_decode_event = msgspec.json.Decoder(StreamEvent).decode
+_decode_message = msgspec.json.Decoder(Message).decode
+_INNER: dict[str, type[msgspec.Struct]] = {
+    "delta": Delta,
+    "content_block": Block,
+    "message": Message,
+}
+# Content of another type keeps its JSON, so that it is counted and committed.
+_TEXTS = frozenset({"text", "thinking", "partial_json"})
+
+
+def read_event(data: bytes) -> StreamEvent:
+    """Parse the data of one event. Raises ReadFault when it is no JSON object."""
+    try:
+        return _decode_event(data)
+    except msgspec.ValidationError:
+        return _read_loosely(data, StreamEvent)
+    except (msgspec.DecodeError, RecursionError):
+        raise ReadFault from None
+
+
+def read_message(data: bytes) -> Message:
+    """Parse a whole answer. Raises ReadFault when it is no JSON object."""
+    try:
+        return _decode_message(data)
+    except msgspec.ValidationError:
+        return _read_loosely(data, Message)
+    except (msgspec.DecodeError, RecursionError):
+        raise ReadFault from None
+
+
+def _read_loosely(data: bytes | msgspec.Raw, kind: type[_T]) -> _T:
+    """Read valid JSON of unexpected types: what can be understood is, the rest is left out."""
+    try:
+        members = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError):
+        raise ReadFault from None
+    known: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        raw = members.get(field.name)
+        if raw is not None:
+            try:
+                known[field.name] = msgspec.json.decode(raw, type=field.type)
+            except (msgspec.DecodeError, RecursionError):
+                known[field.name] = _loose(field.name, raw)
+    return kind(**known)
+
+
+def _loose(name: str, raw: msgspec.Raw) -> Any:
+    if name in _TEXTS:
+        return bytes(raw).decode()
+    try:
+        if name == "content":
+            blocks = msgspec.json.decode(raw, type=list[msgspec.Raw])
+            return [_read_loosely(block, Block) for block in blocks]
+        inner = _INNER.get(name)
+        return None if inner is None else _read_loosely(raw, inner)
+    except (msgspec.DecodeError, RecursionError, ReadFault):
+        return None

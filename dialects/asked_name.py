@@ -1,0 +1,98 @@
+"""The model's name in an answer that goes on as it came, where the channel has another one for it
+than its clients: an alias hides what stands behind it (translation.md, section 1).
+
+    whole answer    model, in gemini modelVersion
+    frame           the same, in anthropic message.model, in responses response.model
+
+Only the value of that member changes. The frames of a stream begin alike up to it, mostly: where
+the one before was changed, the next is known by its beginning and not parsed at all.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from dialects.body import Body
+from dialects.events import Step
+from dialects.mending import read_answer_body
+
+# A beginning that is longer holds more than a head.
+_BEGINNING_BYTES_MAX: Final = 1_024
+_DATA: Final = re.compile(rb"^data: ?(\{.*\}) *\r?$", re.MULTILINE)
+
+
+class _Decoder(Protocol):
+    def feed(self, chunk: bytes) -> list[Step]: ...
+    def end(self) -> list[Step]: ...
+
+
+class NamingDecoder:
+    """A decoder whose steps tell `name` as the model; `path` leads to the member in a frame."""
+
+    def __init__(self, decoder: _Decoder, path: Sequence[str], name: str) -> None:
+        self._decoder = decoder
+        self._path = path
+        self._member = b'"%b"' % path[-1].encode()
+        self._name = msgspec.json.encode(name)
+        self._before: bytes | None = None
+        self._after = b""
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """What is whole now."""
+        return self._name_all(self._decoder.feed(chunk))
+
+    def end(self) -> list[Step]:
+        """The upstream has closed."""
+        return self._name_all(self._decoder.end())
+
+    def _name_all(self, steps: list[Step]) -> list[Step]:
+        before = self._before
+        for at, step in enumerate(steps):
+            raw = step.raw
+            if before is not None and raw.startswith(before):
+                steps[at] = Step(raw.replace(before, self._after), step.events)
+            elif raw:
+                steps[at] = Step(self.show(raw), step.events)
+                before = self._before
+        return steps
+
+    def show(self, raw: bytes) -> bytes:
+        """Whole frames with that name."""
+        if self._before is not None and raw.startswith(self._before):
+            # Quotes inside of a text are escaped: nothing but a frame begins like this.
+            return raw.replace(self._before, self._after)
+        if self._member not in raw:
+            return raw
+        if raw.count(b"\n\n") > 1:
+            return b"".join(self.show(frame + b"\n\n") for frame in raw.split(b"\n\n")[:-1])
+        found = _DATA.search(raw)
+        # Without lines of data it is an element of gemini's array.
+        start, end = found.span(1) if found else (raw.find(b"{"), raw.rfind(b"}") + 1)
+        place = _place(raw[start:end], self._path)
+        if place is None:
+            return raw
+        before = raw[: start + place[1]]
+        after = raw[: start + place[0]] + self._name
+        if len(before) <= _BEGINNING_BYTES_MAX:
+            self._before, self._after = before, after
+        return after + raw[len(before) :]
+
+
+def name_answer(raw: bytes, path: Sequence[str], name: str) -> bytes:
+    """A whole answer with that name."""
+    place = _place(raw, path)
+    return raw if place is None else raw[: place[0]] + msgspec.json.encode(name) + raw[place[1] :]
+
+
+def _place(raw: bytes, path: Sequence[str]) -> tuple[int, int] | None:
+    """Where the text stands that a path leads to; None where there is none."""
+    at, end = 0, len(raw)
+    for name in path:
+        body: Body | None = read_answer_body(raw[at:end])
+        span = None if body is None else body.members.get(name)
+        if span is None:
+            return None
+        at, end = at + span.start, at + span.end
+    return (at, end) if raw[at : at + 1] == b'"' else None

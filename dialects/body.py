@@ -1,0 +1,303 @@
+"""A JSON request body that is read once and never encoded again.
+
+Billing and the upstream must read the same body, so what the client wrote goes on byte for byte:
+the body is parsed for its top level only, and each top-level member is known by the span of its
+bytes. `Body.splice` changes single members and leaves every other byte as it came.
+
+No step looks at single characters in Python: msgspec checks the syntax and that surrogates stand in
+pairs, comparisons of memory find the spans, and nesting is counted by whole-body operations.
+"""
+
+import json
+import re
+from array import array
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import accumulate
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar
+
+import msgspec
+
+from dialects.errors import RequestFault
+from dialects.lone_surrogates import find
+
+NESTING_MAX = 64
+MEMBERS_MAX = 1_000
+# More is no request, and would take a hundred times its size in memory once it is read.
+STRUCTURES_MAX = 250_000
+
+T = TypeVar("T", str, bytes)
+_RARE: Final = 60
+_LONG: Final = 10_000
+# So much is read into memory whole, to be looked through.
+_SMALL_BYTES: Final = 1024 * 1024
+_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_BYTE_AT = re.compile(r"\(byte (\d+)\)")
+_MEMBER_NAME = re.compile(rb'[ \t\r\n]*+("(?:[^"\\]++|\\.)*+")[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL)
+_AFTER_VALUE = re.compile(rb"[ \t\r\n]*+([,}])")
+_TWICE = "a name stands twice in the object"
+_BRACKET_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_ROUNDS = 4
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
+
+
+class Span(msgspec.Struct, frozen=True, gc=False):
+    """Where one top-level member stands: its name from `name_at`, its value `start`:`end`."""
+
+    name_at: int
+    start: int
+    end: int
+
+
+class Body(msgspec.Struct, frozen=True):
+    """A checked body: its bytes, its top-level members in order, and the place of its `{`."""
+
+    raw: bytes
+    members: Mapping[str, Span]
+    open_at: int
+
+    def value(self, name: str) -> bytes | None:
+        """The bytes of a member's value; None when it is absent or null, which are the same."""
+        span = self.members.get(name)
+        if span is None:
+            return None
+        value = self.raw[span.start : span.end]
+        return None if value == b"null" else value
+
+    def splice(self, edits: Mapping[str, bytes | None]) -> bytes:
+        """The body with members replaced, inserted at the end, or removed (None).
+
+        A removed member takes one neighbouring comma with it; all other bytes stay.
+        """
+        raw, pieces, at, kept = self.raw, [], 0, False
+        spans = list(self.members.items())
+        end = self.open_at + 1
+        for i, (name, span) in enumerate(spans):
+            if name not in edits:
+                kept = True
+            elif (value := edits[name]) is not None:
+                pieces += [raw[at : span.start], value]
+                at, kept = span.end, True
+            else:
+                # With a kept member before it, the comma before goes; else the comma after it.
+                from_at = end if kept else span.name_at
+                follows = not kept and i + 1 < len(spans)
+                pieces.append(raw[at:from_at])
+                at = spans[i + 1][1].name_at if follows else span.end
+            end = span.end
+        pieces.append(raw[at : max(at, end)])
+        for name, value in edits.items():
+            if value is not None and name not in self.members:
+                pieces += [b"," if kept else b"", msgspec.json.encode(name), b":", value]
+                kept = True
+        pieces.append(raw[max(at, end) :])
+        return b"".join(pieces)
+
+
+class Quirks(NamedTuple):
+    """The edits by which a body fits a model, and the parameters that were taken out because it has
+    none of them. `cap_name` is the member for an output cap where the client named none."""
+
+    edits: Mapping[str, bytes | None]
+    dropped: tuple[str, ...]
+    cap_name: str = "max_tokens"
+
+
+NO_QUIRKS: Final = Quirks({}, ())
+
+
+def read_body(raw: bytes) -> Body:
+    """Check a JSON body and find its top-level members.
+
+    Raises RequestFault: `malformed_json` for anything that is not exactly one JSON text without
+    duplicate top-level names, `invalid_type` when the root is not an object.
+    """
+    try:
+        top = _decoder.decode(raw)
+    except msgspec.ValidationError:
+        _refuse_root(raw)
+    except (msgspec.DecodeError, RecursionError) as fault:
+        _refuse_syntax(raw, fault)
+    _check_text(raw)
+    return _walk(raw, top)
+
+
+def check_nested_names(raw: bytes) -> None:
+    """Refuse a body of right syntax in which a name stands twice in one object, at any depth: two
+    readers may each believe another one.
+
+    The parser keeps one member of each name, so that quotes are missing from what it read.
+    """
+    if raw.find(b"{", raw.index(b"{") + 1) < 0:
+        return
+    try:
+        strings = _strings(msgspec.json.decode(raw))
+    except (msgspec.DecodeError, ValueError):
+        # A number that is none of the parser's.
+        _refuse_doubles(raw)
+        return
+    # Where a quote is written by its number, counting says nothing; it is sought from the end,
+    # which is faster.
+    quotes = 2 * len(strings) + _count('"', "".join(strings))
+    if _count(b'"', raw) != quotes or raw.rfind(b"\\u0022") >= 0:
+        _refuse_doubles(raw)
+
+
+def _count(part: T, text: T) -> int:
+    """How often `part` stands in a text; in a long one by `find`, which skips what has none, as
+    long as it is rarely there."""
+    if len(text) < _LONG:
+        return text.count(part)
+    found, at = 0, text.find(part)
+    while at >= 0:
+        found += 1
+        if found > _RARE:
+            return found + text.count(part, at + 1)
+        at = text.find(part, at + 1)
+    return found
+
+
+def _strings(value: Any) -> list[str]:
+    """Every name and every text in a value."""
+    found: list[str] = []
+    inside = [value]
+    for one in inside:
+        if type(one) is dict:
+            found.extend(one)
+            one = one.values()
+        for below in one:
+            if type(below) is str:
+                found.append(below)
+            elif type(below) is dict or type(below) is list:
+                inside.append(below)
+    return found
+
+
+def _refuse_doubles(raw: bytes) -> None:
+    json.loads(raw, object_pairs_hook=_no_doubles, parse_int=str, parse_float=str)
+
+
+def _no_doubles(pairs: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            told = json.dumps(name[:100], ensure_ascii=False)
+            raise RequestFault(
+                "malformed_json", None, f"the name {told} stands twice in one object"
+            )
+        seen.add(name)
+
+
+def _walk(raw: bytes, top: dict[str, msgspec.Raw]) -> Body:
+    """Find each parsed member in the bytes; where the two differ, a name stands there twice."""
+    if len(top) > MEMBERS_MAX:
+        _refuse(raw, 0, f"more than {MEMBERS_MAX} top-level members")
+    open_at = raw.index(b"{")
+    at, follows, members = open_at + 1, b"}", {}
+    for name, value in top.items():
+        span = _match(raw, at, name, bytes(value))
+        after = _AFTER_VALUE.match(raw, span.end) if span else None
+        if span is None or after is None:
+            _refuse(raw, at, _TWICE)
+        members[name] = span
+        at, follows = after.end(), after[1]
+    if members and follows != b"}":
+        _refuse(raw, at, _TWICE)
+    return Body(raw, members, open_at)
+
+
+def _match(raw: bytes, at: int, name: str, value: bytes) -> Span | None:
+    """The member that stands at `at`, if it is this one."""
+    found = _MEMBER_NAME.match(raw, at)
+    if found is None or msgspec.json.decode(found[1]) != name:
+        return None
+    start = found.end()
+    if not raw.startswith(value, start):
+        return None
+    return Span(found.start(1), start, start + len(value))
+
+
+def _check_text(raw: bytes) -> None:
+    """Refuse what the parser lets through inside values that it only skips."""
+    if not raw.isascii():
+        try:
+            raw.decode()
+        except UnicodeDecodeError as fault:
+            _refuse(raw, fault.start, "invalid UTF-8")
+    if _has_many_brackets(raw) and _nests_too_deep(raw):
+        _refuse(raw, 0, f"nesting deeper than {NESTING_MAX}")
+
+
+def _has_many_brackets(raw: bytes) -> bool:
+    """Whether there are enough to nest too deep. `find` skips through what has none; `count` takes
+    three times as long as parsing the whole text."""
+    found = 0
+    for bracket in (b"[", b"{"):
+        at = raw.find(bracket)
+        while at >= 0:
+            found += 1
+            if found > NESTING_MAX:
+                return True
+            at = raw.find(bracket, at + 1)
+    return False
+
+
+def _nests_too_deep(raw: bytes) -> bool:
+    """Whether brackets outside strings nest too deep, in a text of right syntax.
+
+    What is small is read. Of the rest only the brackets are: each of the first rounds takes the
+    innermost level away, which leaves little of most bodies.
+    """
+    if len(raw) <= _SMALL_BYTES:
+        with suppress(msgspec.DecodeError, ValueError):
+            return _levels(msgspec.json.decode(raw)) > NESTING_MAX
+    plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    brackets = b"".join(plain.split(b'"')[::2]).translate(None, _NO_BRACKETS)
+    if len(brackets) > 2 * STRUCTURES_MAX:
+        _refuse(raw, 0, f"more than {STRUCTURES_MAX} arrays and objects")
+    for level in range(_ROUNDS):
+        if len(brackets) <= 2 * (NESTING_MAX - level):
+            return False
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    steps = array("b", brackets.translate(_BRACKET_STEPS))
+    return max(accumulate(steps), default=0) + _ROUNDS > NESTING_MAX
+
+
+def _levels(value: Any) -> int:
+    level, count = [value], 0
+    while level:
+        count += 1
+        inside = (one.values() if type(one) is dict else one for one in level)
+        level = [one for items in inside for one in items if type(one) in (dict, list)]
+    return count
+
+
+def _refuse_root(raw: bytes) -> NoReturn:
+    """The root is no object, unless the text is no JSON at all, which is the earlier check."""
+    try:
+        msgspec.json.decode(raw, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError) as fault:
+        _refuse_syntax(raw, fault)
+    _check_text(raw)
+    raise RequestFault("invalid_type", None, "the body must be a JSON object")
+
+
+def _refuse_syntax(raw: bytes, fault: Exception) -> NoReturn:
+    if isinstance(fault, RecursionError):
+        _refuse(raw, 0, f"nesting deeper than {NESTING_MAX}")
+    if not raw.strip(b" \t\r\n"):
+        _refuse(raw, 0, "the body is empty")
+    half = find(raw)
+    if half is not None:
+        _refuse(raw, half, "an unpaired surrogate escape")
+    found = _BYTE_AT.search(str(fault))
+    if found is None:
+        _refuse(raw, len(raw), "the JSON text is cut")
+    what = str(fault)[: found.start()].removeprefix("JSON is malformed: ").strip()
+    _refuse(raw, int(found[1]), what)
+
+
+def _refuse(raw: bytes, at: int, what: str) -> NoReturn:
+    line = raw.count(b"\n", 0, at) + 1
+    column = len(raw[raw.rfind(b"\n", 0, at) + 1 : at].decode(errors="replace")) + 1
+    raise RequestFault("malformed_json", None, f"{what} at line {line}, column {column}")

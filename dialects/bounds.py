@@ -1,0 +1,68 @@
+"""The bounds of sampling, which hold for a body that goes on as it came as for one that is decoded
+(errors.md, section 7). A body that has none of these members costs one look at its names."""
+
+from collections.abc import Mapping
+from math import inf
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from dialects.body import Body
+from dialects.members import Members
+
+# Out of every range: what stands for a number that no parser makes.
+_OUT_OF_RANGE: Final = 10**30
+_NUMBERS_MAX: Final = 10**5_000
+
+
+class Bound(NamedTuple):
+    """A number from `low` to `high`, whole where `whole`; or up to `items` texts."""
+
+    low: float = 0
+    high: float = 0
+    whole: bool = False
+    items: int = 0
+
+
+Bounds = Mapping[str, Bound]
+TEMPERATURE: Final = Bound(0, 2)
+SHARE: Final = Bound(0, 1)
+PENALTY: Final = Bound(-2, 2)
+LOGPROBS: Final = Bound(0, 20, whole=True)
+
+
+def check_bounds(body: Body, bounds: Bounds) -> None:
+    """Raise RequestFault for a member of another type (400), then for one out of bounds (422)."""
+    found = bounds.keys() & body.members.keys()
+    if found:
+        check_members(Members({name: _value(body, name) for name in found}), bounds)
+
+
+def check_members(members: Members, bounds: Bounds) -> None:
+    """The same of members that have been read."""
+    asked = {name: bound for name, bound in bounds.items() if members.has(name)}
+    for name, bound in asked.items():
+        _check(members, name, bound._replace(low=-inf, high=inf, items=bound.items and 10**9))
+    for name, bound in asked.items():
+        _check(members, name, bound)
+
+
+def _check(members: Members, name: str, bound: Bound) -> None:
+    if bound.items:
+        texts = () if isinstance(members.value[name], str) else members.texts(name)
+        if len(texts) > bound.items:
+            members.refuse_value(name, f"must have at most {bound.items} items")
+    elif not bound.whole:
+        members.number(name, bound.low, bound.high)
+    elif bound.high == inf:
+        members.integer(name, -_NUMBERS_MAX, _NUMBERS_MAX)
+    else:
+        members.integer(name, int(bound.low), int(bound.high))
+
+
+def _value(body: Body, name: str) -> Any:
+    raw = body.value(name)
+    try:
+        return None if raw is None else msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return _OUT_OF_RANGE

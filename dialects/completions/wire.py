@@ -1,0 +1,68 @@
+"""The members of a text completion that are looked at, for whole and streamed answers alike.
+
+Compatible servers differ in types; what can be understood is, the rest is left out.
+"""
+
+from typing import Any
+
+import msgspec
+
+from dialects.events import Event, Finish, FinishReason, TextDelta
+from dialects.plain import RawMembers, given
+
+_REASONS: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
+_INDEX_MAX = 1_000_000
+
+Choices = list[dict[str, Any]]
+
+
+def read_choices(members: RawMembers) -> Choices:
+    """The choices of an answer or chunk; [] for what is none."""
+    try:
+        choices = msgspec.json.decode(given(members, "choices") or b"[]")
+    except (msgspec.DecodeError, RecursionError):
+        return []
+    return [one for one in choices if isinstance(one, dict)] if isinstance(choices, list) else []
+
+
+def usage_of(members: RawMembers, choices: Choices) -> bytes | None:
+    """The raw usage object, which some servers put into a choice."""
+    told = given(members, "usage")
+    for choice in choices:
+        if told is None and choice.get("usage") is not None:
+            told = msgspec.json.encode(choice["usage"])
+    return told
+
+
+class ChoiceReader:
+    """Turns one choice after the other into events, and remembers what a stream spreads out."""
+
+    def __init__(self) -> None:
+        self._finished: set[int] = set()
+        self._seen: set[int] = set()
+        self.text_bytes = 0
+        self.reasoning_bytes = 0
+
+    @property
+    def seen(self) -> int:
+        """How many choices have shown themselves."""
+        return len(self._seen)
+
+    def all_finished(self, choices: int) -> bool:
+        """Whether every choice that was asked for, and every one that came, has its reason."""
+        return len(self._finished) >= max(choices, len(self._seen))
+
+    def read(self, choice: dict[str, Any], events: list[Event]) -> None:
+        """Append the events of one choice; the count of bytes grows by its text."""
+        index = choice.get("index")
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < _INDEX_MAX:
+            index = 0
+        self._seen.add(index)
+        text = choice.get("text")
+        if text and isinstance(text, str):
+            events.append(TextDelta(index, text))
+            self.text_bytes += len(text.encode())
+        reason = choice.get("finish_reason")
+        if reason and isinstance(reason, str) and index not in self._finished:
+            self._finished.add(index)
+            events.append(Finish(index, _REASONS.get(reason, "stop")))

@@ -1,0 +1,241 @@
+"""Candidates of an answer as neutral events, whether they come whole or in pieces.
+
+    thought text          reasoning; its seal closes it
+    text                  text; an empty one may carry a seal or nothing
+    functionCall          a whole tool call, after the seal that hangs on it
+    inlineData, fileData  picture or sound
+    executableCode, codeExecutionResult
+                          the provider's own: content to a client of the same dialect, nothing to
+                          others
+
+A finish reason that is neither an end, nor a length, nor a filter is a plain stop when there was
+anything to show, else the upstream has failed.
+"""
+
+from typing import Final
+
+import msgspec
+
+from dialects.errors import clean_upstream, message_of
+from dialects.events import (
+    AudioDelta,
+    Citation,
+    Event,
+    Finish,
+    FinishReason,
+    ImageOutput,
+    LogprobsDelta,
+    OpaqueDelta,
+    ReasoningDelta,
+    ReasoningSeal,
+    Source,
+    TextDelta,
+    TokenLogprob,
+    ToolArgumentsDelta,
+    ToolCallEnd,
+    ToolCallStart,
+    TopLogprob,
+    UpstreamError,
+)
+from dialects.gemini.grounding import count_searches, read_queries, read_sources
+from dialects.gemini.seals import read_signature
+from dialects.gemini.wire import Answer, Call, Candidate, Part
+from dialects.raws import ABSENT, as_text, dicts, given, members_of, size
+from dialects.turns import derive_id
+
+REASONS: Final[dict[str, FinishReason]] = {
+    "STOP": "stop",
+    "MAX_TOKENS": "length",
+    "SAFETY": "content_filter",
+    "RECITATION": "content_filter",
+    "BLOCKLIST": "content_filter",
+    "PROHIBITED_CONTENT": "content_filter",
+    "SPII": "content_filter",
+    "LANGUAGE": "content_filter",
+    "IMAGE_SAFETY": "content_filter",
+    "IMAGE_PROHIBITED_CONTENT": "content_filter",
+    "IMAGE_RECITATION": "content_filter",
+}
+
+
+class _Choice:
+    """What a stream spreads out over one candidate."""
+
+    __slots__ = ("calls", "cited", "said")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.cited: set[Source] = set()
+        self.said: list[str] = []
+
+
+class CandidateReader:
+    """Turns one frame after the other into events.
+
+    `translate` tells all that an encoder needs. Calls without an id get one that is derived from
+    `request_id` or, without it, from the answer's own id. After any call `text_bytes` and
+    `reasoning_bytes` count the UTF-8 bytes so far, `searches` the searches, and `seen` the
+    candidates that have shown themselves.
+    """
+
+    def __init__(self, *, translate: bool, request_id: str = "") -> None:
+        self._translate = translate
+        self._request_id = request_id
+        self._choices: dict[int, _Choice] = {}
+        self._finished: set[int] = set()
+        self._queries: set[tuple[int, str]] = set()
+        self._shown = False
+        self._blocked = False
+        self._id = ""
+        self.text_bytes = 0
+        self.reasoning_bytes = 0
+        self.searches = 0
+
+    @property
+    def seen(self) -> int:
+        """How many candidates have shown themselves; a blocked prompt counts as one."""
+        return len(self._choices)
+
+    def all_finished(self, choices: int) -> bool:
+        """Whether every candidate that was asked for, and every one that came, has its reason."""
+        return self._blocked or len(self._finished) >= max(choices, len(self._choices))
+
+    def read(self, answer: Answer, events: list[Event]) -> UpstreamError | None:
+        """Append the events of a frame; an error in the place of a finish comes back."""
+        self._id = self._id or answer.response_id or ""
+        for candidate in answer.candidates or ():
+            error = self._read(candidate, answer.model_version or "", events)
+            if error is not None:
+                return error
+        feedback = answer.prompt_feedback
+        if feedback is not None and feedback.block_reason and not self._choices:
+            self._choices[0] = _Choice()
+            self._finished.add(0)
+            self._blocked = True
+            events.append(Finish(0, "content_filter"))
+        return None
+
+    def _read(
+        self, candidate: Candidate, model_version: str, events: list[Event]
+    ) -> UpstreamError | None:
+        index = candidate.index or 0
+        choice = self._choices.get(index)
+        if choice is None:
+            choice = self._choices[index] = _Choice()
+        finished = index in self._finished
+        if candidate.content is not None and not finished:
+            for part in candidate.content.parts or ():
+                self._read_part(index, choice, part, events)
+        if candidate.grounding_metadata is not ABSENT:
+            self._queries.update(
+                (index, query) for query in read_queries(candidate.grounding_metadata)
+            )
+            self.searches = count_searches(len(self._queries), model_version)
+        if self._translate:
+            if candidate.logprobs_result is not ABSENT and not finished:
+                _tell_logprobs(index, candidate.logprobs_result, events)
+            _cite(index, choice, candidate, events)
+        if candidate.finish_reason and not finished:
+            return self._finish(index, choice, candidate, events)
+        return None
+
+    def _finish(
+        self, index: int, choice: _Choice, candidate: Candidate, events: list[Event]
+    ) -> UpstreamError | None:
+        word = candidate.finish_reason or ""
+        reason = REASONS.get(word)
+        if reason is None and not self._shown:
+            what = clean_upstream(candidate.finish_message or word)
+            return UpstreamError("upstream_error", message_of("upstream_error", what), None)
+        if reason in (None, "stop"):
+            reason = "tool_calls" if choice.calls else "stop"
+        self._finished.add(index)
+        events.append(Finish(index, reason or "stop"))
+        return None
+
+    def _read_part(self, index: int, choice: _Choice, part: Part, events: list[Event]) -> None:
+        if part.text and part.thought:
+            events.append(ReasoningDelta(index, part.text))
+            self.reasoning_bytes += size(part.text)
+        if part.thought_signature and self._translate:
+            events.append(ReasoningSeal(index, read_signature(part.thought_signature)))
+        if part.text and not part.thought:
+            self._shown = True
+            events.append(TextDelta(index, part.text))
+            self.text_bytes += size(part.text)
+            if self._translate:
+                choice.said.append(part.text)
+        if part.function_call is not None:
+            self._read_call(index, choice, part.function_call, events)
+        for raw in (part.inline_data, part.file_data):
+            if raw is not ABSENT:
+                self._read_media(index, part, raw, events)
+        for raw in (part.executable_code, part.code_execution_result):
+            if raw is not ABSENT and given(raw) is not None:
+                self._shown = True
+                events.append(OpaqueDelta(index, bytes(raw)))
+
+    def _read_call(self, index: int, choice: _Choice, call: Call, events: list[Event]) -> None:
+        at, choice.calls, self._shown = choice.calls, choice.calls + 1, True
+        name, id_ = call.name or "", call.id or ""
+        if self._translate and not id_:
+            id_ = derive_id("call_", self._request_id or self._id, index, at)
+        events.append(ToolCallStart(index, at, id_, name))
+        args = given(call.args) or b"{}"
+        # The args are JSON that has been read already, so that this cannot fail.
+        told = msgspec.json.format(args, indent=-1).decode()
+        events.append(ToolArgumentsDelta(index, at, told))
+        self.text_bytes += size(name) + size(told)
+        if self._translate:
+            events.append(ToolCallEnd(index, at))
+
+    def _read_media(self, index: int, part: Part, raw: msgspec.Raw, events: list[Event]) -> None:
+        if given(raw) is None or part.thought:
+            # Drafts of a picture are thoughts; they are no part of the answer.
+            return
+        self._shown = True
+        if not self._translate:
+            events.append(OpaqueDelta(index, bytes(raw)))
+            return
+        told = members_of(raw)
+        media_type, data = as_text(told.get("mimeType")), as_text(told.get("data"))
+        if data and media_type.startswith("audio/"):
+            events.append(AudioDelta(index, media_type, data))
+        elif data:
+            events.append(ImageOutput(index, media_type, data))
+        elif url := as_text(told.get("fileUri")):
+            events.append(ImageOutput(index, "", "", url))
+
+
+def _cite(index: int, choice: _Choice, candidate: Candidate, events: list[Event]) -> None:
+    """Each source once, for frames may tell them again."""
+    grounding, citation = candidate.grounding_metadata, candidate.citation_metadata
+    if grounding is ABSENT and citation is ABSENT:
+        return
+    for source in read_sources(grounding, citation, "".join(choice.said)):
+        if source not in choice.cited:
+            choice.cited.add(source)
+            events.append(Citation(index, source))
+
+
+def _tell_logprobs(index: int, raw: msgspec.Raw, events: list[Event]) -> None:
+    tokens = tuple(_read_logprobs(raw))
+    if tokens:
+        events.append(LogprobsDelta(index, tokens))
+
+
+def _read_logprobs(raw: msgspec.Raw) -> list[TokenLogprob]:
+    told = members_of(raw)
+    tops = [
+        tuple(TopLogprob(*_token(one)) for one in dicts(place.get("candidates")))
+        for place in dicts(told.get("topCandidates"))
+    ]
+    chosen = dicts(told.get("chosenCandidates"))
+    tops += [()] * (len(chosen) - len(tops))
+    return [TokenLogprob(*_token(one), top=top) for one, top in zip(chosen, tops, strict=False)]
+
+
+def _token(one: dict[str, object]) -> tuple[str, float]:
+    value = one.get("logProbability")
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return as_text(one.get("token")), float(value) if known else 0.0  # type: ignore[arg-type]

@@ -1,0 +1,100 @@
+"""countTokens: how many tokens a request would have.
+
+{"contents": [...]}   or   {"generateContentRequest": {"model", "contents", "tools", ...}}
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from dialects.asked import check_model
+from dialects.body import Body, read_body
+from dialects.chat import ChatRequest, Encoded, Upstream
+from dialects.errors import RequestFault
+from dialects.gemini.names import camel, spelling
+from dialects.gemini.request import MediaKind, read
+from dialects.gemini.request_decode import decode_members
+from dialects.gemini.request_encode import encode as encode_request
+from dialects.members import read_members
+from dialects.usage import COUNT_MAX
+
+_INNER = "generateContentRequest"
+
+
+@dataclass(frozen=True, slots=True)
+class CountFacts:
+    """What must be known of a count before it is sent, or estimated: see ChatFacts."""
+
+    body: Body
+    model: str
+    text_bytes: int
+    media: Mapping[MediaKind, int]
+
+
+def read_request(raw: bytes, *, model: str) -> CountFacts:
+    """Read a body whose path names `model`. Raises RequestFault."""
+    body = read_body(raw)
+    check_model(model)
+    inner = _inner(body)
+    facts = read(raw if inner is None else inner, model=model, stream=False)
+    return CountFacts(body, model, facts.text_bytes, facts.media)
+
+
+def edit(facts: CountFacts, upstream_model: str) -> bytes:
+    """The body for the upstream; a whole request inside it names the upstream's model."""
+    inner = _inner(facts.body)
+    if inner is None or upstream_model == facts.model:
+        return facts.body.raw
+    named = read_body(inner).splice({"model": msgspec.json.encode(f"models/{upstream_model}")})
+    return facts.body.splice({spelling(facts.body, _INNER): named})
+
+
+def decode(raw: bytes, *, model: str, request_id: str, received_at: int) -> ChatRequest:
+    """The request that is counted, for an upstream of another dialect. Raises RequestFault."""
+    read_body(raw)
+    body = camel(read_members(raw))
+    inner = body.object(_INNER)
+    return decode_members(
+        body if inner is None else camel(inner),
+        model=model,
+        stream=False,
+        request_id=request_id,
+        received_at=received_at,
+    )
+
+
+def encode(request: ChatRequest, upstream: Upstream) -> Encoded:
+    """The body that asks an upstream of this dialect for a count. Raises RequestFault."""
+    encoded = encode_request(request, upstream)
+    named = read_body(encoded.body).splice(
+        {"model": msgspec.json.encode(f"models/{upstream.model}")}
+    )
+    return Encoded(msgspec.json.encode({_INNER: msgspec.Raw(named)}), encoded.dropped)
+
+
+def read_answer(raw: bytes) -> int | None:
+    """The number of tokens; None when the answer tells none."""
+    try:
+        count = msgspec.json.decode(raw, type=_Answer).totalTokens
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    return count if 0 <= count <= COUNT_MAX else None
+
+
+class _Answer(msgspec.Struct):
+    # 0 is left out on the wire.
+    totalTokens: int = 0
+
+
+def write_answer(tokens: int) -> bytes:
+    """The answer to a client."""
+    details = [{"modality": "TEXT", "tokenCount": tokens}]
+    return msgspec.json.encode({"totalTokens": tokens, "promptTokensDetails": details})
+
+
+def _inner(body: Body) -> bytes | None:
+    raw = body.value(spelling(body, _INNER))
+    if raw is not None and not raw.startswith(b"{"):
+        raise RequestFault("invalid_type", _INNER, f"{_INNER} must be an object")
+    return raw

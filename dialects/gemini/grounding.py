@@ -1,0 +1,112 @@
+"""What an answer of the gemini dialect leans on, read from its metadata and written into it.
+
+    groundingMetadata.webSearchQueries      what was searched for
+    groundingMetadata.groundingChunks[]     the sources: web, retrievedContext or maps
+    groundingMetadata.groundingSupports[]   which sources stand behind which piece of the text
+    citationMetadata.citationSources[]      texts that were recited
+
+Pieces are told in bytes of UTF-8, and inside the answer's text, while Source counts characters.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from dialects.events import Source
+from dialects.raws import as_text, dicts, members_of, object_of
+
+_GENERATION = re.compile(r"gemini-([0-9]+)")
+# From this generation on each query is billed, before it the answer as a whole.
+_BY_QUERY = 3
+_KINDS = ("web", "retrievedContext", "maps")
+
+
+class _Queries(msgspec.Struct, rename="camel"):
+    web_search_queries: list[str] | None = None
+
+
+_queries = msgspec.json.Decoder(_Queries)
+
+
+def read_queries(raw: msgspec.Raw) -> list[str]:
+    """What was searched for, without empty queries."""
+    try:
+        found = _queries.decode(raw).web_search_queries
+    except (msgspec.DecodeError, RecursionError):
+        return []
+    return [query for query in found or [] if query]
+
+
+def count_searches(queries: int, model_version: str) -> int:
+    """How many searches that many queries are to the model that made them."""
+    generation = _GENERATION.search(model_version)
+    by_query = generation is not None and int(generation[1]) >= _BY_QUERY
+    return queries if by_query else min(queries, 1)
+
+
+def read_sources(grounding: msgspec.Raw, citation: msgspec.Raw, said: str) -> list[Source]:
+    """All sources of an answer whose text so far is `said`, those without a place last."""
+    told, raw_text = members_of(grounding), said.encode()
+    chunks = [_read_chunk(chunk) for chunk in dicts(told.get("groundingChunks"))]
+    sources: list[Source] = []
+    cited: set[int] = set()
+    for support in dicts(told.get("groundingSupports")):
+        start, end = _place(object_of(support.get("segment")), raw_text)
+        indices = support.get("groundingChunkIndices")
+        for at in indices if isinstance(indices, list) else []:
+            if isinstance(at, int) and 0 <= at < len(chunks):
+                cited.add(at)
+                sources.append(msgspec.structs.replace(chunks[at], start=start, end=end))
+    sources += [chunk for at, chunk in enumerate(chunks) if at not in cited]
+    recited = members_of(citation)
+    for one in dicts(recited.get("citationSources")) or dicts(recited.get("citations")):
+        start, end = _place(one, raw_text)
+        sources.append(Source(as_text(one.get("uri")), as_text(one.get("title")), start, end))
+    return [source for source in sources if source.url]
+
+
+def _read_chunk(chunk: dict[str, Any]) -> Source:
+    own = next((found for kind in _KINDS if (found := object_of(chunk.get(kind)))), {})
+    return Source(
+        as_text(own.get("uri")), as_text(own.get("title")), quote=as_text(own.get("text"))
+    )
+
+
+def _place(segment: dict[str, Any], said: bytes) -> tuple[int, int] | tuple[None, None]:
+    """Where a piece stands, in characters; the words win over numbers that do not fit them."""
+    start, end = segment.get("startIndex", 0), segment.get("endIndex")
+    words = as_text(segment.get("text")).encode()
+    if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start < end <= len(said):
+        start, end = 0, 0
+    if words and said[start:end] != words:
+        start = max(said.find(words), 0)
+        end = start + len(words) if said.startswith(words, start) else start
+    if start == end:
+        return None, None
+    return _characters(said[:start]), _characters(said[:end])
+
+
+def _characters(raw: bytes) -> int:
+    return len(raw.decode(errors="ignore"))
+
+
+def write_grounding(citations: Iterable[Source], said: str) -> dict[str, Any]:
+    """The `groundingMetadata` of an answer whose text is `said`; {} without citations."""
+    places: dict[str, int] = {}
+    chunks: list[dict[str, Any]] = []
+    supports: list[dict[str, Any]] = []
+    for source in citations:
+        if source.url not in places:
+            places[source.url] = len(chunks)
+            chunks.append({"web": {"uri": source.url, "title": source.title}})
+        start, end = source.start, source.end
+        if start is not None and end is not None and start < end <= len(said):
+            words = said[start:end]
+            at = len(said[:start].encode())
+            segment = {"startIndex": at, "endIndex": at + len(words.encode()), "text": words}
+            supports.append({"segment": segment, "groundingChunkIndices": [places[source.url]]})
+    if not chunks:
+        return {}
+    return {"groundingChunks": chunks} | ({"groundingSupports": supports} if supports else {})

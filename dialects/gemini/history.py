@@ -1,0 +1,99 @@
+"""What of a conversation that goes on as it came its provider would refuse.
+
+Another provider may have answered before. Its seals stand in the history under its mark and mean
+nothing here: they are left out, and the thoughts that they closed with them. A model that wants its
+calls sealed is told that it did not make those of a turn without any seal (translation.md,
+section 5).
+"""
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Final
+
+import msgspec
+
+from dialects.body import NO_QUIRKS, Body, Quirks
+from dialects.chat import Flag
+from dialects.gemini.seals import UNSEALED, read_signature
+from dialects.raws import members_of, value_of
+
+WANTS_SEALS: Final[Flag] = "thought_seal_needed"
+_CALLS: Final = ("functionCall", "function_call")
+_SEALS: Final = ("thoughtSignature", "thought_signature")
+
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encode = msgspec.json.encode
+
+
+def fit(body: Body, flags: frozenset[Flag]) -> Quirks:
+    """The edits that fit the history to a model of these flags."""
+    contents = _items(body.value("contents") or b"")
+    before = [_said(content) for content in contents]
+    after = [[own for part in parts if (own := _own(part)) is not None] for parts in before]
+    if WANTS_SEALS in flags:
+        after = list(_sealed(after))
+    if all(map(_same, before, after)):
+        return NO_QUIRKS
+    told = [
+        content if _same(was, parts) else _with_parts(content, parts)
+        for content, was, parts in zip(contents, before, after, strict=True)
+        if parts or not was
+    ]
+    return Quirks({"contents": _encode(told)}, ())
+
+
+_Part = dict[str, msgspec.Raw]
+
+
+def _said(content: msgspec.Raw) -> list[_Part]:
+    """The parts of what the model said; none of what it was told."""
+    members = members_of(content)
+    if members.get("role") != "model":
+        return []
+    parts = _items(bytes(_members.decode(content).get("parts", b"")))
+    return [_members.decode(part) for part in parts if bytes(part).startswith(b"{")]
+
+
+def _own(part: _Part) -> _Part | None:
+    """A part without a foreign seal, None for a thought that has one."""
+    name = next((name for name in _SEALS if name in part), "")
+    seal = value_of(part.get(name))
+    if not isinstance(seal, str) or read_signature(seal).owner == "gemini":
+        return part
+    if bytes(part.get("thought", b"")) == b"true":
+        return None
+    return {member: value for member, value in part.items() if member != name}
+
+
+def _sealed(said: list[list[_Part]]) -> Iterator[list[_Part]]:
+    """The same, where a turn whose calls have no seal says that its model did not make them.
+
+    Contents in a row are one turn, for clients keep the chunks of a stream as they came.
+    """
+    for by_model, turn in groupby(said, key=bool):
+        contents = list(turn)
+        sealed = any(name in part for parts in contents for part in parts for name in _SEALS)
+        for parts in contents:
+            yield parts if sealed or not by_model else [_excused(part) for part in parts]
+
+
+def _excused(part: _Part) -> _Part:
+    if not any(name in part for name in _CALLS):
+        return part
+    return part | {"thoughtSignature": msgspec.Raw(_encode(UNSEALED))}
+
+
+def _same(before: list[_Part], after: list[_Part]) -> bool:
+    return len(before) == len(after) and all(a is b for a, b in zip(before, after, strict=True))
+
+
+def _with_parts(content: msgspec.Raw, parts: list[_Part]) -> msgspec.Raw:
+    return msgspec.Raw(_encode({**_members.decode(content), "parts": parts}))
+
+
+def _items(raw: bytes) -> list[msgspec.Raw]:
+    """An array, or one object in its place, which Google reads alike."""
+    if raw.startswith(b"{"):
+        return [msgspec.Raw(raw)]
+    return _raws.decode(raw) if raw.startswith(b"[") else []

@@ -1,0 +1,88 @@
+"""The model's name: where it stands in a path, and the suffixes that set its thinking.
+
+    models/{name}:{action}
+    name    = base [ "-nothinking" | "-thinking" [ "-" ( budget | "low" | "high" ) ] ]
+    base    = a model that starts with "gemini-", or nano-banana-pro
+    budget  = "-"? digits          -1 leaves it to the model
+
+A name that is a model is never split. `-thinking-` and anything else leaves the name as it is.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from dialects.chat import Effort, ReasoningSettings
+from dialects.reasoning import DYNAMIC
+
+Action = Literal[
+    "generateContent",
+    "streamGenerateContent",
+    "countTokens",
+    "embedContent",
+    "batchEmbedContents",
+    "predictLongRunning",
+]
+
+_ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
+_LEVELS: Final[dict[str, Literal["low", "high"]]] = {"low": "low", "high": "high"}
+_SUFFIX = re.compile(r"(?P<base>.+?)-(?P<off>no)?thinking(?:-(?P<how>-?[0-9]{1,9}|low|high))?")
+_BASE = re.compile(r"gemini-.*|nano-banana-pro")
+
+
+@dataclass(frozen=True, slots=True)
+class Suffix:
+    """What a suffix asks for: on, off, low or high, or a budget in tokens."""
+
+    asked: Literal["on", "off", "low", "high"] | int
+
+
+def read_target(path: str) -> tuple[str, Action] | None:
+    """Model and action of what follows `models/` in a path; None when it is no such call."""
+    model, _, name = path.rpartition(":")
+    for action in _ACTIONS:
+        if model and name == action:
+            return model, action
+    return None
+
+
+def split_name(name: str, known: Callable[[str], bool]) -> tuple[str, Suffix | None]:
+    """A model's name without its suffix; `known` says whether there is a model of a name."""
+    found = _SUFFIX.fullmatch(name)
+    if known(name) or found is None or (found["off"] and found["how"]):
+        return name, None
+    base, how = found["base"], found["how"]
+    if not _BASE.fullmatch(base) or not known(base):
+        return name, None
+    if found["off"]:
+        return base, Suffix("off")
+    if how is None:
+        return base, Suffix("on")
+    return base, Suffix(_LEVELS[how] if how in _LEVELS else int(how))
+
+
+def settings_of(suffix: Suffix, efforts: tuple[Effort, ...] = ()) -> ReasoningSettings:
+    """The settings that a suffix stands for; they take the place of the client's own.
+
+    Models with budgets read the budget, models with levels the effort, of which they have
+    `efforts`.
+    """
+    match suffix.asked:
+        case "off":
+            return ReasoningSettings(switch="off", shown=False)
+        case "on":
+            return ReasoningSettings("high", DYNAMIC, shown=True)
+        case "low" | "high" as effort:
+            return ReasoningSettings(effort, shown=True)
+        case budget:
+            # With a budget of 0 the provider refuses to be asked for thoughts.
+            return ReasoningSettings(_level(budget, efforts), budget, shown=budget != 0)
+
+
+def _level(budget: int, efforts: tuple[Effort, ...]) -> Effort:
+    if budget == DYNAMIC or budget > 12_288:
+        return "high"
+    if budget <= 4_096:
+        return "low"
+    return "medium" if not efforts or "medium" in efforts else "high"

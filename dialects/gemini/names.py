@@ -1,0 +1,58 @@
+"""Names of members: camelCase and snake_case are the same to Google's parsers, and to us.
+
+Only members of messages are spelled anew; what a client names itself (arguments, properties of a
+schema) is never touched.
+"""
+
+import re
+from typing import Any
+
+from dialects.body import Body
+from dialects.errors import RequestFault
+from dialects.members import Members
+
+_SNAKE = re.compile(r"(?<=.)_([a-z0-9])")
+_CAPITAL = re.compile(r"[A-Z]")
+
+
+def camel(members: Members) -> Members:
+    """The same object with its own members in camelCase.
+
+    Raises RequestFault `malformed_json` when a member stands there in both spellings.
+    """
+    if not any("_" in name for name in members.value):
+        return members
+    value: dict[str, Any] = {}
+    for name, item in members.value.items():
+        spelled = camel_name(name)
+        if spelled in value:
+            what = f"{members.at(spelled)} stands twice in the object"
+            raise RequestFault("malformed_json", None, what)
+        value[spelled] = item
+    return Members(value, members.path)
+
+
+def camel_name(name: str) -> str:
+    """A name in camelCase."""
+    return _SNAKE.sub(lambda found: found[1].upper(), name)
+
+
+def spelling(body: Body, name: str) -> str:
+    """How the body spells a member; `name` itself when it is not there.
+
+    Raises RequestFault `malformed_json` when it stands there in both spellings.
+    """
+    snake = _CAPITAL.sub(lambda found: "_" + found[0].lower(), name)
+    if snake == name or snake not in body.members:
+        return name
+    if name in body.members:
+        raise RequestFault("malformed_json", None, f"{name} stands twice in the object")
+    return snake
+
+
+def repeated(members: Members, name: str) -> list[Members]:
+    """An array of objects, or one object in its place, which Google reads alike; [] when absent."""
+    one = members.value.get(name)
+    if isinstance(one, dict):
+        return [camel(Members(one, members.at(name)))]
+    return [camel(item) for item in members.objects(name)]

@@ -1,0 +1,47 @@
+"""`thoughtSignature`: Gemini's own seals as they are, foreign ones under a mark.
+
+The member is of the type bytes, so clients decode it as base64 and a mark in plain text would make
+them fail. A foreign seal is therefore base64 of `owner:[redacted]:[id]:value`; the plain form
+`owner:value` is read as well. Clients may write base64 anew in its URL-safe alphabet.
+"""
+
+from base64 import b64decode, b64encode
+from binascii import Error as BinasciiError
+from typing import Final
+
+from dialects.events import Seal, SealOwner
+from dialects.turns import read_seal
+
+# What Google documents for calls of a history that its model did not make.
+UNSEALED: Final = "skip_thought_signature_validator"
+
+_FOREIGN: Final[tuple[SealOwner, ...]] = ("anthropic", "openai")
+_STANDARD = str.maketrans("-_", "+/")
+
+
+def read_signature(signature: str) -> Seal:
+    """The seal of a `thoughtSignature`."""
+    text = signature.translate(_STANDARD)
+    for owner in _FOREIGN:
+        if text.startswith(_encode(f"{owner}:")[:9]):
+            try:
+                told = b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
+            except (BinasciiError, ValueError):
+                break
+            mark, redacted, id_, value = [*told.split(":", 3), "", "", ""][:4]
+            if mark == owner:
+                return Seal(owner, value, redacted == "redacted", id_)
+    return read_seal(signature, "gemini")
+
+
+def write_signature(seal: Seal) -> str:
+    """The `thoughtSignature` of a seal."""
+    if seal.owner == "gemini":
+        return seal.value
+    redacted = "redacted" if seal.redacted else ""
+    id_ = "" if ":" in seal.id else seal.id
+    return _encode(f"{seal.owner}:{redacted}:{id_}:{seal.value}")
+
+
+def _encode(text: str) -> str:
+    return b64encode(text.encode()).decode()

@@ -1,0 +1,132 @@
+"""The usage object of the gemini dialect (`usageMetadata`) as disjoint meters.
+
+    input    promptTokenCount, which holds the cached ones, and apart from it
+             toolUsePromptTokenCount
+    cached   cachedContentTokenCount, by modality in cacheTokensDetails
+    output   candidatesTokenCount, and apart from it thoughtsTokenCount
+    total    all four added
+    search   `webSearchCount`, which is ours: the answer tells searches beside its usage, and
+             `with_searches` puts their number in
+
+Counts of 0 are left out on the wire. Modalities: audio and image have meters of their own, text,
+video and documents count as text. Where it is not said which input was cached, cached tokens count
+against text first, then audio, then image.
+"""
+
+from typing import Any
+
+from dialects.usage import Counts, Meters, Quantities, UsageMembers, present, read_members
+
+_SEARCHES = "webSearchCount"
+
+
+def quantities(raw: bytes | None) -> Quantities:
+    """Read a raw usage object (the last one of a stream, F26). Never raises."""
+    usage = read_members(raw)
+    return usage if isinstance(usage, Quantities) else _meters(usage)
+
+
+def with_searches(raw: bytes, searches: int) -> bytes:
+    """A raw usage object with the number of searches that the answer tells beside it."""
+    body = raw.rstrip()
+    if not searches or not body.startswith(b"{"):
+        return raw
+    comma = b"" if body[1:-1].strip() == b"" else b","
+    return body[:-1] + comma + b'"%s":%d}' % (_SEARCHES.encode(), searches)
+
+
+def encode(counts: Counts) -> dict[str, Any]:
+    """The usage object for a client; counts of 0 that are no side's own are left out."""
+    told: dict[str, Any] = {
+        "promptTokenCount": counts.input,
+        "candidatesTokenCount": counts.output - counts.reasoning,
+        "totalTokenCount": counts.total,
+    }
+    if counts.reasoning:
+        told["thoughtsTokenCount"] = counts.reasoning
+    if counts.cache_read:
+        told["cachedContentTokenCount"] = counts.cache_read
+    if counts.input:
+        told["promptTokensDetails"] = _details(counts.input, counts.input_audio, counts.input_image)
+    if said := counts.output - counts.reasoning:
+        told["candidatesTokensDetails"] = _details(said, counts.output_audio, counts.output_image)
+    return told
+
+
+def _details(count: int, audio: int, image: int) -> list[dict[str, Any]]:
+    parts = {"TEXT": count - audio - image, "AUDIO": audio, "IMAGE": image}
+    return [{"modality": name, "tokenCount": part} for name, part in parts.items() if part > 0]
+
+
+def _meters(usage: UsageMembers) -> Quantities:
+    tools = usage.count("toolUsePromptTokenCount") or 0
+    thoughts = usage.count("thoughtsTokenCount") or 0
+    prompt = usage.count("promptTokenCount")
+    candidates = usage.count("candidatesTokenCount")
+    total = usage.count("totalTokenCount")
+    if prompt is None and total is not None:
+        prompt = total - tools - thoughts - (candidates or 0)
+    if prompt is None:
+        usage.flags.add("usage_unreadable")
+        return usage.result({})
+    if candidates is None:
+        # Some answers leave it out and tell the total alone.
+        candidates = 0 if total is None else total - prompt - tools - thoughts
+    if prompt < 0 or candidates < 0:
+        usage.flags.add("usage_parts_above_total")
+        return usage.result({})
+    if total is not None and total != prompt + tools + candidates + thoughts:
+        usage.flags.add("usage_mismatch")
+    meters = _input_meters(usage, prompt, tools) | _output_meters(usage, candidates, thoughts)
+    if searches := usage.count(_SEARCHES):
+        meters["searches"] = searches
+    return usage.result(meters)
+
+
+def _input_meters(usage: UsageMembers, prompt: int, tools: int) -> Meters:
+    cached = usage.count("cachedContentTokenCount") or 0
+    audio = _modality(usage, "promptTokensDetails", "AUDIO")
+    image = _modality(usage, "promptTokensDetails", "IMAGE")
+    text = prompt - audio - image
+    if cached > prompt:
+        usage.flags.add("usage_cached_above_input")
+    elif text < 0:
+        usage.flags.add("usage_parts_above_total")
+    cached_audio = min(_modality(usage, "cacheTokensDetails", "AUDIO"), audio, cached)
+    cached_image = min(
+        _modality(usage, "cacheTokensDetails", "IMAGE"), image, cached - cached_audio
+    )
+    cached_text = min(cached - cached_audio - cached_image, max(text, 0))
+    rest = cached - cached_audio - cached_image - cached_text
+    more_audio = min(rest, audio - cached_audio)
+    cached_audio, cached_image = cached_audio + more_audio, cached_image + rest - more_audio
+    used_audio = _modality(usage, "toolUsePromptTokensDetails", "AUDIO")
+    used_image = _modality(usage, "toolUsePromptTokensDetails", "IMAGE")
+    if used_audio + used_image > tools:
+        usage.flags.add("usage_parts_above_total")
+    return {"in_text": text - cached_text + tools - used_audio - used_image} | present(
+        in_cache_read=cached_text,
+        in_audio=audio - cached_audio + used_audio,
+        in_audio_cached=cached_audio,
+        in_image=image - cached_image + used_image,
+        in_image_cached=cached_image,
+    )
+
+
+def _output_meters(usage: UsageMembers, candidates: int, thoughts: int) -> Meters:
+    audio = _modality(usage, "candidatesTokensDetails", "AUDIO")
+    image = _modality(usage, "candidatesTokensDetails", "IMAGE")
+    text = candidates - audio - image
+    if text < 0:
+        usage.flags.add("usage_parts_above_total")
+    return {"out_text": text} | present(out_reasoning=thoughts, out_audio=audio, out_image=image)
+
+
+def _modality(usage: UsageMembers, name: str, modality: str) -> int:
+    details = usage.members.get(name)
+    found = details if isinstance(details, list) else []
+    return sum(
+        usage.count("tokenCount", one) or 0
+        for one in found
+        if isinstance(one, dict) and one.get("modality") == modality
+    )

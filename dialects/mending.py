@@ -1,0 +1,49 @@
+"""What no parser takes and yet takes nothing from the answer in which it stands.
+
+    counts that are no numbers      shown as null (F27)
+    halves of surrogate pairs       shown as they came (F15a)
+
+Nothing is looked at before a text could not be read.
+"""
+
+from dialects import lone_surrogates, odd_numbers
+from dialects.body import Body, read_body
+from dialects.errors import RequestFault
+from dialects.odd_numbers import Mended
+from dialects.sse import Frame
+
+
+def mend(raw: bytes, *, marks: bool = False) -> Mended | None:
+    """A JSON text that could not be read, mended; None where it has nothing of all this.
+
+    `marks`: see `lone_surrogates`.
+    """
+    numbers = odd_numbers.mend(raw)
+    read, shown = (raw, raw) if numbers is None else numbers
+    whole = lone_surrogates.mark(read) if marks else lone_surrogates.replace(read)
+    return None if numbers is None and whole is None else Mended(whole or read, shown)
+
+
+def mend_frame(frame: Frame, *, marks: bool = False) -> Frame | None:
+    """The same of a frame: its bytes as they are shown, its data as it is read."""
+    data = mend(frame.data or b"", marks=marks)
+    if data is None:
+        return None
+    numbers = odd_numbers.mend(frame.raw)
+    return Frame(frame.raw if numbers is None else numbers.shown, frame.event, data.read)
+
+
+def read_answer_body(raw: bytes) -> Body | None:
+    """An upstream's JSON object with the places of its members, lone halves in it or not; None
+    where it cannot be read."""
+    try:
+        return read_body(raw)
+    except RequestFault:
+        whole = lone_surrogates.replace(raw)
+    if whole is None:
+        return None
+    try:
+        found = read_body(whole)
+    except RequestFault:
+        return None
+    return Body(raw, found.members, found.open_at)

@@ -1,0 +1,284 @@
+"""The messages of the openai dialect, read into neutral words: history and whole answers alike.
+
+Seals of reasoning travel on tool calls, for that is what clients send back:
+
+    tool_calls[k].extra_content.google.thought_signature      the seal that Gemini hung on call k
+    tool_calls[k].extra_content.{anthropic|openai}.reasoning  [{characters, value, redacted?, id?}]
+        the reasoning that led to call k: how many characters of `reasoning_content` each takes
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from dialects.chat import (
+    Audio,
+    CacheMark,
+    File,
+    FileId,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+    Video,
+)
+from dialects.events import Seal, SealOwner, Source
+from dialects.freeform import write_arguments
+from dialects.media import audio_type, read_base64, read_url, type_of_name
+from dialects.members import Members
+from dialects.raws import as_text
+from dialects.turns import derive_id
+
+_ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+_SEALERS: tuple[SealOwner, ...] = ("anthropic", "openai")
+
+
+def read_messages(body: Members, request_id: str) -> tuple[Message, ...]:
+    """The conversation. Raises RequestFault; a tool result must answer an earlier call."""
+    items = body.array("messages")
+    if not body.due("messages", items):
+        body.refuse_value("messages", "must have at least 1 item")
+    reader = _Reader(request_id)
+    return tuple(reader.read(message) for message in body.objects("messages"))
+
+
+class _Reader:
+    """Reads one message after the other, and knows the calls so far."""
+
+    def __init__(self, request_id: str) -> None:
+        self._request_id = request_id
+        self._calls: dict[str, str] = {}
+        self._made = 0
+
+    def read(self, message: Members) -> Message:
+        role = message.due("role", message.word("role", _ROLES))
+        if role in ("tool", "function"):
+            return Message("tool", (self._read_result(message, role),))
+        if role == "assistant":
+            parts = self._read_assistant(message)
+            return Message("assistant", parts, message.text("name"), read_citations(message))
+        parts = tuple(read_content(message, texts_only=role != "user"))
+        return Message(_role(role), parts, message.text("name"))
+
+    def _read_result(self, message: Members, role: str) -> ToolResult:
+        parts = read_content(message, texts_only=True)
+        texts = tuple(part for part in parts if isinstance(part, Text))
+        if role == "function":
+            name = message.due("name", message.text("name"))
+            answered = [id_ for id_, called in self._calls.items() if called == name]
+            if not answered:
+                message.refuse("invalid_type", "name", "must be that of an earlier call")
+            return ToolResult(answered[-1], texts)
+        call_id = message.due("tool_call_id", message.text("tool_call_id"))
+        if call_id not in self._calls:
+            message.refuse("invalid_type", "tool_call_id", "must be the id of an earlier call")
+        return ToolResult(call_id, texts)
+
+    def _read_assistant(self, message: Members) -> tuple[Part, ...]:
+        calls = message.objects("tool_calls")
+        parts = read_content(message, texts_only=False)
+        if refusal := message.text("refusal"):
+            parts.append(Refusal(refusal))
+        if audio := message.object("audio"):
+            parts.append(Audio(FileId(audio.due("id", audio.text("id")))))
+        parts += read_images(message)
+        seals = [read_seals(call) for call in calls]
+        thought = message.text("reasoning_content") or message.text("reasoning") or ""
+        before = split_reasoning(thought, seals)
+        for call, reasoning in zip(calls, before[1:], strict=True):
+            parts += [*reasoning, self._read_call(call, call.due("id", call.text("id")))]
+        if old := message.object("function_call"):
+            parts.append(self._call(old, self._make_id()))
+        return (*before[0], *parts)
+
+    def _read_call(self, call: Members, id_: str) -> ToolCall:
+        if call.value.get("type") != "custom":
+            return self._call(call.due("function", call.object("function")), id_)
+        custom = call.due("custom", call.object("custom"))
+        name = custom.due("name", custom.text("name"))
+        self._calls[id_] = name
+        return ToolCall(id_, name, write_arguments(custom.text("input") or ""))
+
+    def _call(self, function: Members, id_: str) -> ToolCall:
+        name = function.due("name", function.text("name"))
+        self._calls[id_] = name
+        return ToolCall(id_, name, function.text("arguments") or "")
+
+    def _make_id(self) -> str:
+        self._made += 1
+        return derive_id("call_", self._request_id, "function_call", self._made)
+
+
+def _role(role: str) -> Role:
+    if role == "developer":
+        return "developer"
+    return "system" if role == "system" else "user"
+
+
+def read_content(message: Members, *, texts_only: bool) -> list[Part]:
+    """The parts of `content`, whether it is a string, a list or null; an empty string is none."""
+    content = message.value.get("content")
+    if isinstance(content, str):
+        return [Text(content)] if content else []
+    if content is not None and not isinstance(content, list):
+        message.refuse_type("content", "a string or an array")
+    parts = [_read_part(part) for part in message.objects("content")]
+    for i, part in enumerate(parts):
+        if texts_only and not isinstance(part, Text):
+            message.refuse_value(f"content[{i}]", "must be text in a message of this role")
+    return parts
+
+
+def _read_part(part: Members) -> Part:
+    kind = part.due("type", part.text("type"))
+    read = _PARTS.get(kind)
+    if read is None:
+        part.refuse_value("type", "must be one of " + ", ".join(_PARTS))
+    return read(part)
+
+
+def _read_text(part: Members) -> Text:
+    return Text(part.due("text", part.text("text")), _read_cache(part))
+
+
+def _read_refusal(part: Members) -> Refusal:
+    return Refusal(part.due("refusal", part.text("refusal")))
+
+
+def _read_image(part: Members) -> Image:
+    if isinstance(part.value.get("image_url"), str):
+        path = part.at("image_url")
+        return Image(read_url(part.value["image_url"], path), None, _read_cache(part))
+    image = part.due("image_url", part.object("image_url"))
+    source = read_url(image.due("url", image.text("url")), image.at("url"))
+    return Image(source, image.text("detail"), _read_cache(part))
+
+
+def _read_audio(part: Members) -> Audio:
+    audio = part.due("input_audio", part.object("input_audio"))
+    data = audio.due("data", audio.text("data"))
+    if data.startswith(("http:", "https:", "data:")):
+        return Audio(read_url(data, audio.at("data")))
+    named = audio.due("format", audio.text("format"))
+    return Audio(read_base64(data, audio_type(named), audio.at("data")))
+
+
+def _read_file(part: Members) -> File:
+    file = part.due("file", part.object("file"))
+    name = file.text("filename") or ""
+    if id_ := file.text("file_id"):
+        return File(FileId(id_), name, _read_cache(part))
+    data = file.due("file_data", file.text("file_data"))
+    path = file.at("file_data")
+    if data.startswith(("http:", "https:", "data:")):
+        return File(read_url(data, path), name, _read_cache(part))
+    return File(read_base64(data, type_of_name(name), path), name, _read_cache(part))
+
+
+def _read_video(part: Members) -> Video:
+    video = part.due("video_url", part.object("video_url"))
+    return Video(read_url(video.due("url", video.text("url")), video.at("url")))
+
+
+_PARTS: dict[str, Callable[[Members], Part]] = {
+    "text": _read_text,
+    "image_url": _read_image,
+    "input_audio": _read_audio,
+    "file": _read_file,
+    "video_url": _read_video,
+    "refusal": _read_refusal,
+}
+
+
+def _read_cache(part: Members) -> CacheMark | None:
+    mark = part.object("cache_control")
+    if mark is None:
+        return None
+    return "1h" if mark.value.get("ttl") == "1h" else "5m"
+
+
+def read_images(message: Members) -> list[Image]:
+    """The pictures of an answer, which stand in `images` outside the content."""
+    return [_read_image(image) for image in message.objects("images")]
+
+
+def read_citations(message: Members) -> tuple[Source, ...]:
+    """The sources in `annotations`; an end of 0 says that the place is not known."""
+    found = [annotation.object("url_citation") for annotation in message.objects("annotations")]
+    return tuple(read_source(cited.value) for cited in found if cited is not None)
+
+
+def read_source(cited: dict[str, Any]) -> Source:
+    """One url_citation, whatever its types."""
+    start, end = cited.get("start_index"), cited.get("end_index")
+    known = isinstance(start, int) and isinstance(end, int) and end > 0
+    return Source(
+        url=as_text(cited.get("url")),
+        title=as_text(cited.get("title")),
+        start=start if known else None,
+        end=end if known else None,
+    )
+
+
+Sealed = list[tuple[int, Seal | None]]
+
+
+def read_seals(call: Members) -> Sealed:
+    """The reasoning that hangs on a tool call: each piece's length in characters and its seal.
+
+    A client may have changed it: what cannot be read is left out.
+    """
+    extra = call.value.get("extra_content")
+    if not isinstance(extra, dict):
+        return []
+    sealed: Sealed = []
+    for owner in _SEALERS:
+        own = extra.get(owner)
+        entries = own.get("reasoning") if isinstance(own, dict) else None
+        for entry in entries if isinstance(entries, list) else []:
+            if isinstance(entry, dict) and (_size(entry) or _seal(owner, entry)):
+                sealed.append((_size(entry), _seal(owner, entry)))
+    google = extra.get("google")
+    signature = google.get("thought_signature") if isinstance(google, dict) else None
+    if isinstance(signature, str):
+        sealed.append((0, Seal("gemini", signature)))
+    return sealed
+
+
+def _seal(owner: SealOwner, entry: dict[str, Any]) -> Seal | None:
+    value = entry.get("value")
+    if not isinstance(value, str):
+        return None
+    return Seal(owner, value, entry.get("redacted") is True, as_text(entry.get("id")))
+
+
+def _size(entry: dict[str, Any]) -> int:
+    size = entry.get("characters")
+    return size if isinstance(size, int) and size > 0 else 0
+
+
+def split_reasoning(text: str, sealed: list[Sealed]) -> list[list[Reasoning]]:
+    """The reasoning at the head of the message, then that right before each call.
+
+    When the lengths do not fit the text, a seal would not fit its words: only Gemini's, which
+    stand for none, are kept.
+    """
+    if sum(size for seals in sealed for size, _ in seals) > len(text):
+        sealed = [[(0, s) for _, s in seals if s and s.owner == "gemini"] for seals in sealed]
+    head: list[Reasoning] = []
+    before, at = [head], 0
+    for place, seals in enumerate(sealed):
+        parts: list[Reasoning] = []
+        for size, seal in seals:
+            # What led to the first call stood before the text; Gemini hangs its seal on the call.
+            here = head if place == 0 and not (seal and seal.owner == "gemini") else parts
+            here.append(Reasoning(text[at : at + size], seal))
+            at += size
+        before.append(parts)
+    if at < len(text):
+        head.append(Reasoning(text[at:]))
+    return before

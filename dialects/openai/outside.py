@@ -1,0 +1,59 @@
+"""Usage with the reasoning outside of the completion, told as clients expect it (Grok).
+
+The one case in which the answer of an upstream of the same dialect is edited: of its usage object
+`completion_tokens` is written anew, and no other byte (models.md, section 7).
+"""
+
+from typing import Protocol
+
+from dialects.body import read_body
+from dialects.errors import RequestFault
+from dialects.events import Step, Usage
+from dialects.openai.usage import completion_with_reasoning
+
+
+class _Decoder(Protocol):
+    def feed(self, chunk: bytes) -> list[Step]: ...
+    def end(self) -> list[Step]: ...
+
+
+class InsideDecoder:
+    """A decoder whose steps tell the reasoning inside; what the books read stays as it came."""
+
+    def __init__(self, decoder: _Decoder) -> None:
+        self._decoder = decoder
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """What is whole now."""
+        return list(map(_mend, self._decoder.feed(chunk)))
+
+    def end(self) -> list[Step]:
+        """The upstream has closed."""
+        return list(map(_mend, self._decoder.end()))
+
+
+def mend_answer(raw: bytes, usage: bytes | None) -> bytes:
+    """An answer, or a piece of one, whose usage object is `usage`."""
+    told = None if usage is None else _inside(usage)
+    if told is None or usage is None:
+        return raw
+    before, found, after = raw.rpartition(usage)
+    return before + told + after if found else raw
+
+
+def _mend(step: Step) -> Step:
+    for event in step.events:
+        if isinstance(event, Usage) and step.raw:
+            return Step(mend_answer(step.raw, event.raw), step.events)
+    return step
+
+
+def _inside(usage: bytes) -> bytes | None:
+    """The usage object with all output in its completion; None where it is so."""
+    completion = completion_with_reasoning(usage)
+    if completion is None:
+        return None
+    try:
+        return read_body(usage).splice({"completion_tokens": b"%d" % completion})
+    except RequestFault:
+        return None

@@ -1,0 +1,359 @@
+"""A chat completions request of the openai dialect, read into neutral words.
+
+All of OpenAI's own parameters and those of the providers that speak its dialect: `thinking`
+(DeepSeek, GLM, Doubao, Kimi), `enable_thinking` and `parameters` (Qwen), `search_parameters`
+(Grok), `functions` and `function_call` (the old form). What is not known is kept in `extra`.
+"""
+
+from typing import Any, get_args
+
+from dialects.body import read_body
+from dialects.chat import (
+    AnyJson,
+    AudioOutput,
+    ChatRequest,
+    Effort,
+    FunctionTool,
+    JsonSchema,
+    OwnTool,
+    ReasoningSettings,
+    SearchForm,
+    Tool,
+    ToolChoice,
+    WebSearch,
+)
+from dialects.errors import RequestFault
+from dialects.freeform import declare
+from dialects.media import check_sizes
+from dialects.members import Members, read_members
+from dialects.openai.message_decode import read_messages
+
+CHOICES_MAX = 128
+CAP_MAX = 1_000_000_000
+STOPS_MAX = 4
+TOOLS_MAX = 128
+INTEGER_MAX = 2**63 - 1
+
+_EFFORTS: tuple[Effort, ...] = get_args(Effort)
+_OUTPUT_FORMS = ("text", "json_object", "json_schema")
+_MODALITIES = ("text", "audio", "image")
+_SWITCHES = {"enabled": "on", "disabled": "off", "auto": "adaptive", "adaptive": "adaptive"}
+_CHOICES = ("none", "auto", "required")
+_CALLABLE = ("function", "custom")
+
+# `max_cost` is our own, `stream_options` ours to say; neither goes on.
+_KNOWN = frozenset(
+    {
+        "model",
+        "messages",
+        "temperature",
+        "top_p",
+        "top_k",
+        "n",
+        "stream",
+        "stream_options",
+        "stop",
+        "max_tokens",
+        "max_completion_tokens",
+        "presence_penalty",
+        "frequency_penalty",
+        "logit_bias",
+        "seed",
+        "user",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "response_format",
+        "logprobs",
+        "top_logprobs",
+        "reasoning_effort",
+        "modalities",
+        "audio",
+        "thinking",
+        "enable_thinking",
+        "thinking_budget",
+        "web_search_options",
+        "search_parameters",
+        "metadata",
+        "store",
+        "service_tier",
+        "prediction",
+        "verbosity",
+        "prompt_cache_key",
+        "safety_identifier",
+        "functions",
+        "function_call",
+        "max_cost",
+    }
+)
+
+
+def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
+    """Read a chat request that will be translated, so every type and value is checked.
+
+    Raises RequestFault. Whether the model exists is for the caller to say.
+    """
+    read_body(raw)
+    body = read_members(raw)
+    model = body.due("model", body.text("model") or None)
+    messages = read_messages(body, request_id)
+    check_sizes(messages, "messages")
+    stream = bool(body.boolean("stream"))
+    tools, functions_asked = _read_tools(body)
+    extra = body.rest(_KNOWN)
+    search = body.json("search_parameters")
+    if search is not None and search.get("mode") == "off":
+        extra["search_parameters"] = search
+    return ChatRequest(
+        dialect="openai",
+        request_id=request_id,
+        received_at=received_at,
+        model=model,
+        messages=messages,
+        tools=tools,
+        tool_choice=_read_tool_choice(body),
+        parallel_tool_calls=body.boolean("parallel_tool_calls"),
+        functions_asked=functions_asked,
+        output_form=_read_output_form(body),
+        verbosity=body.text("verbosity"),
+        output_cap=_read_cap(body),
+        temperature=body.number("temperature", 0, 2),
+        top_p=body.number("top_p", 0, 1),
+        top_k=body.integer("top_k", -1, INTEGER_MAX),
+        seed=body.integer("seed", -INTEGER_MAX - 1, INTEGER_MAX),
+        presence_penalty=body.number("presence_penalty", -2, 2),
+        frequency_penalty=body.number("frequency_penalty", -2, 2),
+        logit_bias=_read_logit_bias(body),
+        stop=_read_stop(body),
+        choices=body.integer("n", 1, CHOICES_MAX),
+        reasoning=_read_reasoning(body),
+        logprobs=body.boolean("logprobs"),
+        top_logprobs=_read_top_logprobs(body),
+        modalities=_read_modalities(body),
+        audio=_read_audio(body),
+        prediction=body.json("prediction"),
+        user=body.text("user"),
+        metadata=body.json("metadata"),
+        service_tier=body.text("service_tier"),
+        store=body.boolean("store"),
+        prompt_cache_key=body.text("prompt_cache_key"),
+        safety_identifier=body.text("safety_identifier"),
+        stream=stream,
+        usage_asked=stream and _read_usage_asked(body),
+        extra=extra,
+    )
+
+
+def _read_cap(body: Members) -> int | None:
+    caps = [body.integer(name, 1, CAP_MAX) for name in ("max_completion_tokens", "max_tokens")]
+    return next((cap for cap in caps if cap is not None), None)
+
+
+def _read_stop(body: Members) -> tuple[str, ...]:
+    if isinstance(body.value.get("stop"), str):
+        return (body.value["stop"],)
+    stops = body.texts("stop")
+    if len(stops) > STOPS_MAX:
+        body.refuse_value("stop", f"must have at most {STOPS_MAX} items")
+    return stops
+
+
+def _read_logit_bias(body: Members) -> dict[str, float] | None:
+    bias = body.object("logit_bias")
+    if bias is None:
+        return None
+    read = {name: bias.number(name, -100, 100) for name in bias.value}
+    return {name: value for name, value in read.items() if value is not None}
+
+
+def _read_top_logprobs(body: Members) -> int | None:
+    top = body.integer("top_logprobs", 0, 20)
+    if top is not None and not body.boolean("logprobs"):
+        body.refuse_value("top_logprobs", "needs logprobs to be true")
+    return top
+
+
+def _read_usage_asked(body: Members) -> bool:
+    options = body.object("stream_options")
+    return options is not None and bool(options.boolean("include_usage"))
+
+
+def _read_modalities(body: Members) -> tuple[str, ...]:
+    asked = body.texts("modalities")
+    for i, one in enumerate(asked):
+        if one not in _MODALITIES:
+            body.refuse_value(f"modalities[{i}]", "must be one of " + ", ".join(_MODALITIES))
+    return asked
+
+
+def _read_audio(body: Members) -> AudioOutput | None:
+    """How to speak, for an answer that is to be spoken: alone it asks for nothing (source 004)."""
+    audio = body.object("audio")
+    if audio is None or "audio" not in body.texts("modalities"):
+        return None
+    voice = audio.value.get("voice")
+    named = voice if isinstance(voice, str) else ""
+    return AudioOutput(named, audio.text("format") or "", audio.value)
+
+
+def _read_output_form(body: Members) -> AnyJson | JsonSchema | None:
+    form = body.object("response_format")
+    if form is None:
+        return None
+    kind = form.due("type", form.word("type", _OUTPUT_FORMS))
+    if kind != "json_schema":
+        return AnyJson() if kind == "json_object" else None
+    asked = form.due("json_schema", form.object("json_schema"))
+    return JsonSchema(
+        schema=asked.due("schema", asked.json("schema")),
+        name=asked.due("name", asked.text("name")),
+        strict=asked.boolean("strict"),
+        description=asked.text("description"),
+    )
+
+
+def _read_reasoning(body: Members) -> ReasoningSettings | None:
+    switch, budget = None, body.integer("thinking_budget", 0, CAP_MAX)
+    on = body.boolean("enable_thinking")
+    if on is not None:
+        switch = "on" if on else "off"
+    thinking = body.object("thinking")
+    if thinking is not None:
+        switch = _SWITCHES[thinking.due("type", thinking.word("type", tuple(_SWITCHES)))]
+        asked = thinking.integer("budget_tokens", 0, CAP_MAX)
+        budget = budget if asked is None else asked
+    settings = ReasoningSettings(
+        effort=body.word("reasoning_effort", _EFFORTS),
+        budget_tokens=budget,
+        switch=switch,  # type: ignore[arg-type]
+    )
+    return None if settings == ReasoningSettings() else settings
+
+
+def _read_tools(body: Members) -> tuple[tuple[Tool, ...], bool]:
+    tools = [_read_tool(tool) for tool in body.objects("tools")]
+    functions = [_read_function(function) for function in body.objects("functions")]
+    old = not tools and (bool(functions) or body.has("function_call"))
+    tools += functions if old else []
+    if len(tools) > TOOLS_MAX:
+        body.refuse_value("tools", f"must have at most {TOOLS_MAX} items")
+    _check_names(body, tools)
+    if options := body.object("web_search_options"):
+        tools.append(_read_search_options(options))
+    if (search := body.object("search_parameters")) and search.value.get("mode") != "off":
+        tools.append(_read_search_parameters(search))
+    return tuple(tools), old
+
+
+def _check_names(body: Members, tools: list[Tool]) -> None:
+    names = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
+    if len(names) != len(set(names)):
+        body.refuse_value("tools", "must not name two tools alike")
+
+
+def _read_tool(tool: Members) -> Tool:
+    kind = tool.due("type", tool.text("type"))
+    if kind == "function":
+        return _read_function(tool.due("function", tool.object("function")))
+    if kind == "custom":
+        return _read_freeform(tool)
+    if kind == "web_search":
+        return WebSearch("glm", tool.value)
+    function = tool.value.get("function")
+    if kind == "builtin_function" and function == {"name": "$web_search"}:
+        return WebSearch("kimi", tool.value)
+    return OwnTool("openai", tool.value)
+
+
+def _read_freeform(tool: Members) -> FunctionTool:
+    custom = tool.due("custom", tool.object("custom"))
+    form = custom.object("format") or Members({})
+    grammar = form.object("grammar") or Members({})
+    return declare(
+        custom.tool_name(),
+        custom.text("description"),
+        tool.value,
+        grammar.text("syntax") or "",
+        grammar.text("definition") or "",
+    )
+
+
+def _read_function(function: Members) -> FunctionTool:
+    return FunctionTool(
+        name=function.tool_name(),
+        description=function.text("description"),
+        schema=function.json("parameters"),
+        strict=function.boolean("strict"),
+    )
+
+
+def _read_search_options(options: Members) -> WebSearch:
+    location = options.object("user_location")
+    place = Members({}) if location is None else location.object("approximate") or location
+    return _search("web_search_options", options, place)
+
+
+def _read_search_parameters(search: Members) -> WebSearch:
+    own: dict[str, Any] = next(
+        (source.value for source in search.objects("sources") if source.value.get("type") == "web"),
+        {},
+    )
+    web = Members(own, search.at("sources"))
+    return WebSearch(
+        "search_parameters",
+        search.value,
+        allowed_domains=web.texts("allowed_websites"),
+        blocked_domains=web.texts("excluded_websites"),
+        country=web.text("country"),
+    )
+
+
+def _search(form: SearchForm, options: Members, place: Members) -> WebSearch:
+    return WebSearch(
+        form,
+        options.value,
+        context_size=options.text("search_context_size"),
+        city=place.text("city"),
+        region=place.text("region"),
+        country=place.text("country"),
+        timezone=place.text("timezone"),
+    )
+
+
+def _read_tool_choice(body: Members) -> ToolChoice | None:
+    name = "tool_choice" if body.has("tool_choice") else "function_call"
+    value = body.value.get(name)
+    if value is None:
+        return None
+    if isinstance(value, str):
+        for mode in _CHOICES:
+            if value == mode:
+                return ToolChoice(mode)  # type: ignore[arg-type]
+        body.refuse_value(name, "must be one of " + ", ".join(_CHOICES) + ", or an object")
+    choice = body.due(name, body.object(name))
+    if name == "function_call":
+        return ToolChoice("required", (choice.due("name", choice.text("name")),))
+    return _read_named(choice)
+
+
+def _read_named(choice: Members) -> ToolChoice:
+    kind = choice.due("type", choice.word("type", (*_CALLABLE, "allowed_tools")))
+    if kind in _CALLABLE:
+        function = choice.due(kind, choice.object(kind))
+        return ToolChoice("required", (function.due("name", function.text("name")),))
+    allowed = choice.due("allowed_tools", choice.object("allowed_tools"))
+    names = [
+        function.due("name", function.text("name"))
+        for function in map(_callable, allowed.objects("tools"))
+        if function is not None
+    ]
+    if not names:
+        raise RequestFault(
+            "invalid_value", allowed.at("tools"), f"{allowed.at('tools')} must name a function"
+        )
+    mode = allowed.word("mode", ("auto", "required")) or "auto"
+    return ToolChoice(mode, tuple(names))  # type: ignore[arg-type]
+
+
+def _callable(tool: Members) -> Members | None:
+    return tool.object("function") or tool.object("custom")

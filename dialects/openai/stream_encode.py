@@ -1,0 +1,194 @@
+"""Neutral events, written as chunks of the openai dialect.
+
+    first event of a choice  -> role and empty content
+    deltas                   -> one chunk each; a call's id, type and name only in its first
+    Finish                   -> empty delta with the reason
+    end                      -> the usage chunk when it was asked for, then [DONE]
+
+All chunks have one id, time and model. With usage asked, every other chunk has `usage` null.
+"""
+
+from typing import Any
+
+import msgspec
+
+from dialects.chat import Base64, ChatRequest, Url
+from dialects.errors import ErrorKind
+from dialects.events import (
+    AudioDelta,
+    Citation,
+    Event,
+    Finish,
+    ImageOutput,
+    LogprobsDelta,
+    ReasoningDelta,
+    ReasoningSeal,
+    RefusalDelta,
+    Start,
+    TextDelta,
+    ToolArgumentsDelta,
+    ToolCallEnd,
+    ToolCallStart,
+    Usage,
+)
+from dialects.freeform import InputReader, freeform_names
+from dialects.openai.errors import frame
+from dialects.openai.message_encode import SealWriter, write_citation
+from dialects.openai.response_encode import (
+    ID_PREFIX,
+    write_image,
+    write_logprobs,
+    write_reason,
+)
+from dialects.openai.usage import encode as write_usage
+from dialects.turns import derive_id
+from dialects.usage import Counts
+
+_DONE = b"data: [DONE]\n\n"
+
+
+class Encoder:
+    """Writes one answer for the client of `request`.
+
+    Nothing is held back, but seals until the call that they hang on, and the counts until the end.
+    """
+
+    def __init__(self, request: ChatRequest) -> None:
+        self._functions_asked = request.functions_asked
+        self._freeform = freeform_names(request.tools)
+        self._inputs: dict[tuple[int, int], InputReader] = {}
+        self._usage_asked = request.usage_asked
+        self._head: dict[str, Any] = {
+            "id": derive_id(ID_PREFIX, request.request_id),
+            "object": "chat.completion.chunk",
+            "created": request.received_at,
+            "model": request.model,
+        }
+        self._begun: set[int] = set()
+        self._silent: set[tuple[int, int]] = set()
+        self._seals: dict[int, SealWriter] = {}
+        self._counts: Counts | None = None
+
+    def feed(self, event: Event) -> bytes:
+        """The frames of an event; b"" when it has none of its own."""
+        match event:
+            case Start():
+                self._start(event)
+                return b""
+            case Usage(counts=counts):
+                self._counts = counts or self._counts
+                return b""
+            case LogprobsDelta(choice=at, tokens=tokens, refusal=refusal):
+                told = write_logprobs(tokens)
+                logprobs = {
+                    "content": None if refusal else told,
+                    "refusal": told if refusal else None,
+                }
+                return self._choice(at, {}, logprobs=logprobs)
+            case Finish(choice=at, reason=reason):
+                word = write_reason(reason, functions_asked=self._functions_asked)
+                return self._choice(at, {}, finish_reason=word)
+            case ReasoningSeal(choice=at, seal=seal):
+                self._sealing(at).seal(seal)
+                return b""
+        delta = self._delta(event)
+        return b"" if delta is None else self._choice(event.choice, delta)  # type: ignore[attr-defined]
+
+    def end(self) -> bytes:
+        """What ends a complete answer."""
+        if not self._usage_asked:
+            return _DONE
+        usage = write_usage(self._counts or Counts())
+        return self._chunk({"choices": [], "usage": usage}) + _DONE
+
+    def fail(self, kind: ErrorKind, message: str) -> bytes:
+        """What ends an answer that has failed; no end marker follows."""
+        return frame(kind, message)
+
+    def _start(self, event: Start) -> None:
+        self._head["model"] = event.model or self._head["model"]
+        if event.service_tier:
+            self._head["service_tier"] = event.service_tier
+        if event.fingerprint:
+            self._head["system_fingerprint"] = event.fingerprint
+
+    def _delta(self, event: Event) -> dict[str, Any] | None:
+        match event:
+            case ReasoningDelta(choice=at, text=text):
+                self._sealing(at).think(text)
+                return {"reasoning_content": text}
+            case TextDelta(choice=at, text=text):
+                self._sealing(at).close()
+                return {"content": text}
+            case RefusalDelta(text=text):
+                return {"refusal": text}
+            case ToolCallStart():
+                return self._open_call(event)
+            case ToolArgumentsDelta(choice=at, index=index) if (at, index) in self._inputs:
+                return _input(index, self._inputs[at, index].feed(event.text))
+            case ToolCallEnd(choice=at, index=index) if (at, index) in self._inputs:
+                return _input(index, self._inputs.pop((at, index)).end())
+            case ToolArgumentsDelta(choice=at, index=index, text=text):
+                self._silent.discard((at, index))
+                return self._argue(index, text)
+            case ToolCallEnd(choice=at, index=index) if (at, index) in self._silent:
+                # No arguments at all is an empty object of them.
+                return self._argue(index, "{}")
+            case AudioDelta():
+                return {"audio": _audio(event)}
+            case ImageOutput(url=url) if url:
+                return {"images": [write_image(Url(url))]}
+            case ImageOutput(data=data, media_type=media_type):
+                return {"images": [write_image(Base64(data, media_type))]}
+            case Citation(source=source):
+                return {"annotations": [write_citation(source)]}
+            case _:
+                return None
+
+    def _open_call(self, event: ToolCallStart) -> dict[str, Any] | None:
+        function = {"name": event.name, "arguments": ""}
+        extra = self._sealing(event.choice).take()
+        call: dict[str, Any] = {"index": event.index, "id": event.id}
+        if event.name in self._freeform:
+            self._inputs[event.choice, event.index] = InputReader()
+            call |= {"type": "custom", "custom": {"name": event.name, "input": ""}}
+            return {"tool_calls": [call | {"extra_content": extra} if extra else call]}
+        self._silent.add((event.choice, event.index))
+        if self._functions_asked:
+            return {"function_call": function} if event.index == 0 else None
+        call |= {"type": "function", "function": function}
+        return {"tool_calls": [call | {"extra_content": extra} if extra else call]}
+
+    def _argue(self, index: int, text: str) -> dict[str, Any] | None:
+        if not self._functions_asked:
+            return {"tool_calls": [{"index": index, "function": {"arguments": text}}]}
+        return {"function_call": {"arguments": text}} if index == 0 else None
+
+    def _sealing(self, at: int) -> SealWriter:
+        return self._seals.setdefault(at, SealWriter())
+
+    def _choice(self, at: int, delta: dict[str, Any], **more: Any) -> bytes:
+        head = b""
+        if at not in self._begun:
+            self._begun.add(at)
+            head = self._choice(at, {"role": "assistant", "content": ""})
+        choice = {"index": at, "delta": delta, "logprobs": None, "finish_reason": None} | more
+        null = {"usage": None} if self._usage_asked else {}
+        return head + self._chunk({"choices": [choice]} | null)
+
+    def _chunk(self, body: dict[str, Any]) -> bytes:
+        return b"data: " + msgspec.json.encode(self._head | body) + b"\n\n"
+
+
+def _input(index: int, text: str) -> dict[str, Any] | None:
+    return {"tool_calls": [{"index": index, "custom": {"input": text}}]} if text else None
+
+
+def _audio(event: AudioDelta) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "id": event.id,
+        "data": event.data,
+        "transcript": event.transcript,
+        "expires_at": event.expires_at,
+    }
+    return {name: value for name, value in told.items() if value}

@@ -1,0 +1,148 @@
+"""Reasoning that a server leaves in the text: `<think> ... </think>` at its beginning, as open
+models write it (QwQ, distilled R1, MiniMax) where nobody takes it out for them.
+
+For models whose row says so the chunks are written anew before they are read, with that text as
+`reasoning_content`; so it is the same for every client, and in the books. White space around the
+tags goes with them. Once every choice has left its tags behind, bytes pass untouched.
+
+    START --<think>--> THINKING --</think>--> BEHIND --text--> TEXT      START --text--> TEXT
+"""
+
+from typing import Any, Final, Literal, Protocol
+
+import msgspec
+
+from dialects.events import Step
+from dialects.raws import as_text, dicts, object_of
+from dialects.sse import Frame, FrameSplitter
+from dialects.stream import write_data
+
+_OPEN: Final = "<think>"
+_CLOSE: Final = "</think>"
+
+
+class _Decoder(Protocol):
+    def feed(self, chunk: bytes) -> list[Step]: ...
+    def end(self) -> list[Step]: ...
+
+
+class ThinkTags:
+    """Takes the text of one choice apart, piece by piece."""
+
+    def __init__(self) -> None:
+        self.at: Literal["start", "thinking", "behind", "text"] = "start"
+        self._held = ""
+        self._thought = False
+
+    def feed(self, text: str, *, last: bool = False) -> tuple[str, str]:
+        """Reasoning and text that are sure now. What may be a tag, or white space before one, is
+        held back until the `last` piece."""
+        text, self._held, thought = self._held + text, "", ""
+        if self.at == "start":
+            text = self._open(text, last=last)
+        if self.at == "thinking":
+            thought, text = self._think(text, last=last)
+        if self.at == "behind":
+            text = text.lstrip()
+            self.at = "text" if text else "behind"
+        return thought, text
+
+    def _open(self, text: str, *, last: bool) -> str:
+        bare = text.lstrip()
+        if bare.startswith(_OPEN):
+            self.at = "thinking"
+            return bare.removeprefix(_OPEN)
+        if _OPEN.startswith(bare) and not last:
+            self._held = text
+            return ""
+        self.at = "text"
+        return text
+
+    def _think(self, text: str, *, last: bool) -> tuple[str, str]:
+        if not self._thought:
+            text = text.lstrip()
+            self._thought = bool(text)
+        thought, tag, rest = text.partition(_CLOSE)
+        if tag:
+            self.at = "behind"
+            return thought.rstrip(), rest
+        if last:
+            return text.rstrip(), ""
+        sizes = range(len(_CLOSE) - 1, 0, -1)
+        cut = next((size for size in sizes if text.endswith(_CLOSE[:size])), 0)
+        sure = text[: len(text) - cut].rstrip()
+        self._held = text[len(sure) :]
+        return sure, ""
+
+
+class TagsDecoder:
+    """A decoder that is fed chunks without tags; `choices` is how many choices were asked for."""
+
+    def __init__(self, decoder: _Decoder, choices: int) -> None:
+        self._decoder = decoder
+        self._choices = choices
+        self._splitter: FrameSplitter | None = FrameSplitter()
+        self._tags: dict[int, ThinkTags] = {}
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """What is whole now."""
+        if self._splitter is None:
+            return self._decoder.feed(chunk)
+        told = b"".join(self._untag(frame) for frame in self._splitter.feed(chunk))
+        tags = self._tags.values()
+        if self._splitter.too_large or (
+            len(tags) >= self._choices and all(one.at == "text" for one in tags)
+        ):
+            left, self._splitter = self._splitter.end(), None
+            told += b"" if left is None else left.raw
+        return self._decoder.feed(told) if told else []
+
+    def end(self) -> list[Step]:
+        """The upstream has closed."""
+        left = None if self._splitter is None else self._splitter.end()
+        steps = [] if left is None else self._decoder.feed(left.raw)
+        return steps + self._decoder.end()
+
+    def _untag(self, frame: Frame) -> bytes:
+        top = _read(frame.data or b"")
+        changed = [self._move(choice) for choice in dicts(top.get("choices"))]
+        return write_data(top) if any(changed) else frame.raw
+
+    def _move(self, choice: dict[str, Any]) -> bool:
+        index = choice.get("index")
+        tags = self._tags.setdefault(index if isinstance(index, int) else 0, ThinkTags())
+        delta = object_of(choice.get("delta"))
+        last = bool(choice.get("finish_reason")) or bool(delta.get("tool_calls"))
+        if tags.at == "text" or (not last and not delta.get("content")):
+            return False
+        choice["delta"] = delta
+        return _move(delta, tags, last=last)
+
+
+def untag_answer(raw: bytes) -> bytes:
+    """A whole answer with the text in tags as `reasoning_content`."""
+    top = _read(raw)
+    moved = [
+        _move(object_of(choice.get("message")), ThinkTags(), last=True)
+        for choice in dicts(top.get("choices"))
+    ]
+    return msgspec.json.encode(top) if any(moved) else raw
+
+
+def _move(message: dict[str, Any], tags: ThinkTags, *, last: bool) -> bool:
+    """Move what is reasoning in a message, or in a piece of one; whether anything changed."""
+    content = as_text(message.get("content"))
+    thought, text = tags.feed(content, last=last)
+    if not thought and text == content:
+        return False
+    if thought:
+        message["reasoning_content"] = as_text(message.get("reasoning_content")) + thought
+    message["content"] = text
+    return True
+
+
+def _read(raw: bytes) -> dict[str, Any]:
+    try:
+        return object_of(msgspec.json.decode(raw))
+    except (msgspec.DecodeError, RecursionError):
+        return {}

@@ -1,0 +1,246 @@
+"""What an answer of the openai dialect says beyond what the relay itself looks at.
+
+A stream that goes on as it came is read only for its text, its end and its usage. One that is
+translated is told in full: whose answer it is, seals, ends of tool calls, citations, likelihoods,
+sound, pictures, counts. This reads the same bytes a second time and completes the events.
+
+    seals       those that hang on tool calls: Google's own; in a whole answer also the others that
+                message_decode knows (a stream has told its reasoning before the call comes)
+
+    citations   message.annotations (OpenAI), citations (Grok: addresses), web_search (GLM),
+                search_info.search_results (Qwen)
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from dialects.chat import Base64
+from dialects.errors import RequestFault
+from dialects.events import (
+    AudioDelta,
+    Citation,
+    Event,
+    Finish,
+    ImageOutput,
+    LogprobsDelta,
+    OpaqueDelta,
+    ReasoningDelta,
+    ReasoningSeal,
+    Seal,
+    Source,
+    Start,
+    TokenLogprob,
+    ToolCallEnd,
+    ToolCallStart,
+    TopLogprob,
+    Usage,
+)
+from dialects.media import read_url
+from dialects.members import Members
+from dialects.openai.message_decode import Sealed, read_seals, read_source, split_reasoning
+from dialects.openai.usage import quantities
+from dialects.raws import as_text, byte_values, dicts, number, object_of
+from dialects.turns import derive_id
+from dialects.usage import Counts
+
+_INTEGER_MAX = 2**53
+
+
+class Translation:
+    """Completes the events of one answer, chunk after chunk; a whole answer is a single chunk.
+
+    `audio_type` is the media type of the sound that was asked for, which no answer tells.
+    """
+
+    def __init__(self, audio_type: str, *, whole: bool) -> None:
+        self._audio_type = audio_type
+        self._whole = whole
+        self._id: str | None = None
+        self._open: dict[int, list[int]] = {}
+        self._cited: set[tuple[int, Source]] = set()
+
+    def complete(self, events: list[Event], data: bytes) -> list[Event]:
+        """The events of a chunk with all that its bytes say."""
+        top = _decode(data)
+        told: list[Event] = [self._start(top)] if self._id is None else []
+        choices = _choices(top)
+        groups: dict[int, list[Event]] = {index: [] for index in choices}
+        usages: list[Event] = []
+        for event in events:
+            if isinstance(event, Usage):
+                usages.append(_counted(event))
+            else:
+                groups.setdefault(event.choice, []).append(event)  # type: ignore[attr-defined]
+        for index, group in groups.items():
+            told += self._complete_choice(index, group, choices.get(index, {}))
+        return [*told, *usages, *self._cite(0, _sources(top))]
+
+    def _start(self, top: dict[str, Any]) -> Start:
+        self._id = as_text(top.get("id"))
+        return Start(
+            self._id,
+            as_text(top.get("model")),
+            _integer(top.get("created")),
+            as_text(top.get("service_tier")),
+            as_text(top.get("system_fingerprint")),
+        )
+
+    def _complete_choice(
+        self, index: int, events: list[Event], choice: dict[str, Any]
+    ) -> list[Event]:
+        """Reasoning goes before the text of its chunk, whatever the order of the members."""
+        delta = _delta(choice)
+        raw_calls = dicts(delta.get("tool_calls"))
+        thought = [event for event in events if isinstance(event, ReasoningDelta)]
+        text = "".join(event.text for event in thought)
+        sealed = [self._seals(call) for call in raw_calls]
+        head, *before = split_reasoning(text, sealed)
+        told = [event for part in head for event in _reason(index, part.text, part.seal)]
+        last: list[Event] = []
+        for event in events:
+            match event:
+                case ReasoningDelta():
+                    pass
+                case ToolCallStart():
+                    at = _place(event, raw_calls)
+                    for part in before[at] if at is not None else ():
+                        told += _reason(index, part.text, part.seal)
+                    told.append(self._open_call(event))
+                case OpaqueDelta():
+                    told += self._hear(event)
+                case Finish():
+                    last = [*self._close_calls(index), event]
+                case _:
+                    told.append(event)
+        told += _images(index, delta)
+        told += _logprobs(index, choice)
+        told += self._cite(index, _annotations(delta))
+        return told + last
+
+    def _seals(self, call: dict[str, Any]) -> Sealed:
+        return [one for one in read_seals(Members(call)) if self._whole or _is_gemini(one[1])]
+
+    def _open_call(self, event: ToolCallStart) -> ToolCallStart:
+        """Now the call has an id in any case."""
+        self._open.setdefault(event.choice, []).append(event.index)
+        if event.id:
+            return event
+        made = derive_id("call_", self._id or "", event.choice, event.index)
+        return ToolCallStart(event.choice, event.index, made, event.name)
+
+    def _close_calls(self, index: int) -> list[Event]:
+        return [ToolCallEnd(index, at) for at in self._open.pop(index, [])]
+
+    def _hear(self, event: OpaqueDelta) -> Iterator[Event]:
+        audio = _decode(event.raw)
+        yield AudioDelta(
+            event.choice,
+            self._audio_type,
+            as_text(audio.get("data")),
+            as_text(audio.get("transcript")),
+            as_text(audio.get("id")),
+            _integer(audio.get("expires_at")),
+        )
+
+    def _cite(self, index: int, sources: list[Source]) -> Iterator[Event]:
+        """Each source once: some providers repeat all of them on every chunk."""
+        for source in sources:
+            if (index, source) not in self._cited:
+                self._cited.add((index, source))
+                yield Citation(index, source)
+
+
+def _is_gemini(seal: Seal | None) -> bool:
+    return seal is not None and seal.owner == "gemini"
+
+
+def _reason(index: int, text: str, seal: Seal | None) -> Iterator[Event]:
+    if text:
+        yield ReasoningDelta(index, text)
+    if seal is not None:
+        yield ReasoningSeal(index, seal)
+
+
+def _counted(event: Usage) -> Usage:
+    meters = quantities(event.raw).meters
+    return Usage(event.raw, Counts.of(meters) if meters else None)
+
+
+def _place(event: ToolCallStart, calls: list[dict[str, Any]]) -> int | None:
+    """Which of the chunk's calls opened; None for the old form, which has none."""
+    for at, call in enumerate(calls):
+        if call.get("id") == event.id if event.id else call.get("index", at) == event.index:
+            return at
+    return None
+
+
+def _images(index: int, delta: dict[str, Any]) -> Iterator[Event]:
+    for image in dicts(delta.get("images")):
+        url = as_text(object_of(image.get("image_url")).get("url"))
+        try:
+            source = read_url(url, "images")
+        except RequestFault:
+            continue
+        if isinstance(source, Base64):
+            yield ImageOutput(index, source.media_type, source.data)
+        elif url:
+            yield ImageOutput(index, "", "", url)
+
+
+def _logprobs(index: int, choice: dict[str, Any]) -> Iterator[Event]:
+    told = object_of(choice.get("logprobs"))
+    for name, refusal in (("content", False), ("refusal", True)):
+        tokens = tuple(_token(token) for token in dicts(told.get(name)))
+        if tokens:
+            yield LogprobsDelta(index, tokens, refusal)
+
+
+def _token(token: dict[str, Any]) -> TokenLogprob:
+    top = tuple(
+        TopLogprob(
+            as_text(one.get("token")), number(one.get("logprob")), byte_values(one.get("bytes"))
+        )
+        for one in dicts(token.get("top_logprobs"))
+    )
+    text, logprob = as_text(token.get("token")), number(token.get("logprob"))
+    return TokenLogprob(text, logprob, byte_values(token.get("bytes")), top)
+
+
+def _annotations(delta: dict[str, Any]) -> list[Source]:
+    cited = [object_of(one.get("url_citation")) for one in dicts(delta.get("annotations"))]
+    return [read_source(one) for one in cited if one]
+
+
+def _sources(top: dict[str, Any]) -> list[Source]:
+    citations = top.get("citations")
+    urls = citations if isinstance(citations, list) else []
+    found = [Source(url) for url in urls if isinstance(url, str)]
+    searched = dicts(object_of(top.get("search_info")).get("search_results"))
+    found += [Source(as_text(one.get("url")), as_text(one.get("title"))) for one in searched]
+    for one in dicts(top.get("web_search")):
+        quote = as_text(one.get("content"))
+        found.append(Source(as_text(one.get("link")), as_text(one.get("title")), quote=quote))
+    return [source for source in found if source.url]
+
+
+def _decode(data: bytes) -> dict[str, Any]:
+    """What is no object, or holds numbers out of every range, tells nothing more."""
+    try:
+        return object_of(msgspec.json.decode(data))
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+
+
+def _choices(top: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    return {_integer(choice.get("index")): choice for choice in dicts(top.get("choices"))}
+
+
+def _delta(choice: dict[str, Any]) -> dict[str, Any]:
+    return object_of(choice.get("delta")) or object_of(choice.get("message"))
+
+
+def _integer(value: Any) -> int:
+    known = isinstance(value, int) and not isinstance(value, bool)
+    return value if known and 0 <= value < _INTEGER_MAX else 0

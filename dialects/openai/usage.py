@@ -1,0 +1,127 @@
+"""The usage object of the openai dialect as disjoint meters.
+
+OpenAI, DeepSeek, Qwen, Kimi and xAI send one dialect with different members:
+
+    input   prompt_tokens holds cached, cache-written, audio and image tokens
+    cached  prompt_tokens_details.cached_tokens, else prompt_cache_hit_tokens (DeepSeek; hit and
+            miss make up prompt_tokens), else cached_tokens (Kimi)
+    output  completion_tokens holds reasoning, audio and image tokens; only xAI's own wire has
+            reasoning outside of it, which total_tokens tells
+    search  num_sources_used (xAI), plugins.search.count (Qwen)
+
+Where it is not said which input was cached, cached tokens count against text first, then audio,
+then image. A zero that was sent is a zero, not a missing value (F28).
+"""
+
+from typing import Any
+
+from dialects.usage import Counts, Quantities, UsageMembers, read_members
+
+
+def quantities(raw: bytes | None) -> Quantities:
+    """Read a raw usage object (the last one of a stream, F26). Never raises."""
+    usage = read_members(raw)
+    return usage if isinstance(usage, Quantities) else _meters(usage)
+
+
+def completion_with_reasoning(raw: bytes) -> int | None:
+    """All output of a usage object that counts its reasoning outside of the completion; None where
+    it stands inside already, or cannot be told."""
+    usage = read_members(raw)
+    if isinstance(usage, Quantities):
+        return None
+    prompt, completion = usage.count("prompt_tokens"), usage.count("completion_tokens")
+    if prompt is None or completion is None:
+        return None
+    reasoning = usage.count("reasoning_tokens", usage.inner("completion_tokens_details")) or 0
+    output = _output(usage, prompt, completion, reasoning, usage.count("total_tokens"))
+    return None if output == completion else output
+
+
+def encode(counts: Counts) -> dict[str, Any]:
+    """The usage object for a client; details that are unknown are 0."""
+    told: dict[str, Any] = {
+        "prompt_tokens": counts.input,
+        "completion_tokens": counts.output,
+        "total_tokens": counts.total,
+        "prompt_tokens_details": {
+            "cached_tokens": counts.cache_read,
+            "text_tokens": counts.input_text,
+            "audio_tokens": counts.input_audio,
+            "image_tokens": counts.input_image,
+        },
+        "completion_tokens_details": {
+            "text_tokens": counts.output_text,
+            "reasoning_tokens": counts.reasoning,
+            "audio_tokens": counts.output_audio,
+            "image_tokens": counts.output_image,
+        },
+    }
+    if written := counts.cache_write_5m + counts.cache_write_1h:
+        told["prompt_tokens_details"]["cache_write_tokens"] = written
+    if counts.searches:
+        told["num_sources_used"] = counts.searches
+    return told
+
+
+def _meters(usage: UsageMembers) -> Quantities:
+    prompt = usage.count("prompt_tokens")
+    completion = usage.count("completion_tokens")
+    total = usage.count("total_tokens")
+    if prompt is None and total is not None and completion is not None:
+        prompt = total - completion
+    if completion is None and total is not None and prompt is not None:
+        completion = total - prompt
+    if prompt is None or completion is None:
+        usage.flags.add("usage_unreadable")
+        return usage.result({})
+    if prompt < 0 or completion < 0:
+        usage.flags.add("usage_parts_above_total")
+        return usage.result({})
+    inputs, outputs = (usage.inner(f"{side}_tokens_details") for side in ("prompt", "completion"))
+    written = usage.count("cache_write_tokens", inputs)
+    if written is None:
+        written = usage.count("cache_creation_input_tokens", inputs)
+    reasoning = usage.count("reasoning_tokens", outputs) or 0
+    meters = usage.input_meters(prompt, _cached(usage, inputs, prompt), written or 0, inputs)
+    output = _output(usage, prompt, completion, reasoning, total)
+    meters |= usage.output_meters(output, reasoning, outputs)
+    if searches := _searches(usage):
+        meters["searches"] = searches
+    return usage.result(meters)
+
+
+def _cached(usage: UsageMembers, inputs: dict[str, Any], prompt: int) -> int:
+    hit = usage.count("prompt_cache_hit_tokens")
+    miss = usage.count("prompt_cache_miss_tokens")
+    if hit is not None and miss is not None and hit + miss != prompt:
+        usage.flags.add("usage_mismatch")
+    cached = usage.count("cached_tokens", inputs)
+    if cached is None:
+        cached = hit
+    if cached is None:
+        cached = usage.count("cached_tokens")
+    return cached or 0
+
+
+def _output(
+    usage: UsageMembers, prompt: int, completion: int, reasoning: int, total: int | None
+) -> int:
+    """All output, with reasoning inside, by what `total_tokens` says about the wire form."""
+    if total == prompt + completion:
+        return completion
+    if total == prompt + completion + reasoning:
+        return completion + reasoning
+    if total is None:
+        if completion >= reasoning:
+            return completion
+        usage.flags.add("usage_mismatch")
+        return completion + reasoning
+    usage.flags.add("usage_mismatch")
+    return completion if completion >= reasoning else total - prompt
+
+
+def _searches(usage: UsageMembers) -> int | None:
+    sources = usage.count("num_sources_used")
+    search = usage.inner("plugins").get("search")
+    return sources or usage.count("count", search if isinstance(search, dict) else {})

@@ -1,0 +1,55 @@
+"""What a request is at a provider, and what of it decides where it goes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from dialects.chat import Dialect, Effort
+
+Operation = Literal[
+    "chat_completions",
+    "completions",
+    "embeddings",
+    "moderations",
+    "rerank",
+    "responses",
+    "responses_compact",
+    "messages",
+    "count_tokens",
+    "generate_content",
+    "stream_generate_content",
+    "gemini_count_tokens",
+    "embed_content",
+    "batch_embed_contents",
+    "models",
+]
+
+_CHAT: Final[Mapping[Dialect, tuple[Operation, Operation]]] = {
+    "openai": ("chat_completions", "chat_completions"),
+    "responses": ("responses", "responses"),
+    "anthropic": ("messages", "messages"),
+    "gemini": ("generate_content", "stream_generate_content"),
+}
+
+
+def chat_operation(dialect: Dialect, *, stream: bool) -> Operation:
+    """The operation that a chat request of a dialect is."""
+    return _CHAT[dialect][stream]
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What of a request decides where it goes, and no more: all of it can be had unencoded.
+
+    `effort` is None where the client did not say; `audio_output` stands for an answer with sound.
+    """
+
+    files: bool = False
+    tools: bool = False
+    effort: Effort | None = None
+    search: bool = False
+    audio_output: bool = False
+    thinks: bool | None = None
+
+
+NO_NEEDS: Final = Needs()

@@ -1,0 +1,149 @@
+"""What the endpoints share that take one JSON body and answer with one JSON text.
+
+Completions, embeddings, moderations and rerank are endpoints of the openai dialect beside its chat:
+they name the model, the end user and our own field alike, and their errors are its errors. Their
+answers go on as they came, and are read for what they used.
+
+Embeddings and rerank make no output: whatever tokens an upstream counts are input.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from dialects.asked import check_model
+from dialects.body import Body
+from dialects.events import Broken, BrokenFault, UpstreamError
+from dialects.fold import AnswerFault
+from dialects.members import Members
+from dialects.openai.errors import read_object
+from dialects.raws import value_of
+from dialects.usage import QUARANTINE_FLAGS, Quantities, read_members
+
+# Far out of every range: what stands for a number that is too large to be read.
+_OUT_OF_RANGE: Final = 10**30
+# Larger than any number that the parser makes.
+_ANY: Final = 10**5_000
+
+RawMembers = dict[str, msgspec.Raw]
+_members = msgspec.json.Decoder(RawMembers)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainAnswer:
+    """What a whole answer says.
+
+    `usage` is the raw usage object or None (F25), `quantities` what it comes to in meters. With
+    `error` (F23) or `broken` (F15 no JSON, F16 no UTF-8, F24 empty) the answer is no success, and
+    its bytes are not for the client.
+    """
+
+    quantities: Quantities
+    usage: bytes | None = None
+    error: UpstreamError | None = None
+    broken: BrokenFault | None = None
+
+
+NOTHING: Final = Quantities({}, ("usage_missing",))
+
+
+def small_members(body: Body, names: Iterable[str]) -> Members:
+    """Those members that are a word or a number each, by their names; absent ones are None."""
+    return Members({name: _value(body, name) for name in names})
+
+
+def _value(body: Body, name: str) -> Any:
+    raw = body.value(name)
+    try:
+        return None if raw is None else msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return _OUT_OF_RANGE
+
+
+def read_integers(members: Members, **ranges: tuple[int, int]) -> dict[str, int | None]:
+    """Whole numbers by their names, each from its low to its high; types are refused first."""
+    for name in ranges:
+        members.integer(name, -_ANY, _ANY)
+    return {name: members.integer(name, low, high) for name, (low, high) in ranges.items()}
+
+
+def read_model(members: Members, otherwise: str | None = None) -> str:
+    """The name of the model, `otherwise` where the client named none. Raises RequestFault."""
+    model = members.text("model")
+    if model is None:
+        model = otherwise
+    return check_model(members.due("model", model or None))
+
+
+def splice(body: Body, upstream_model: str, edits: dict[str, bytes | None] | None = None) -> bytes:
+    """The body for the upstream: its own name of the model, our own field taken out, `edits`.
+
+    Nothing else changes, and a body that is right as it stands goes on byte for byte.
+    """
+    named = body.value("model")
+    changed: dict[str, bytes | None] = dict(edits or {})
+    if value_of(named) != upstream_model:
+        changed["model"] = msgspec.json.encode(upstream_model)
+    if "max_cost" in body.members:
+        changed["max_cost"] = None
+    return body.splice(changed) if changed else body.raw
+
+
+def open_answer(raw: bytes) -> RawMembers:
+    """The top-level members of the body of a 200. Raises AnswerFault."""
+    if not raw.strip():
+        raise broken("F24")
+    try:
+        raw.decode()
+        members = _members.decode(raw)
+    except UnicodeDecodeError:
+        raise broken("F16") from None
+    except (msgspec.DecodeError, RecursionError):
+        raise broken("F15") from None
+    error = given(members, "error")
+    if error is None and given(members, "object") == b'"error"':
+        error = raw
+    if error is not None:
+        raise AnswerFault(read_object(error).event)
+    return members
+
+
+def broken(fault: BrokenFault) -> AnswerFault:
+    """An answer that cannot be read."""
+    return AnswerFault(Broken(fault))
+
+
+def given(members: RawMembers, name: str) -> bytes | None:
+    """The bytes of a member, None when it is absent or null."""
+    value = bytes(members.get(name, b""))
+    return None if value in (b"", b"null") else value
+
+
+def failure(fault: AnswerFault) -> PlainAnswer:
+    """The record of an answer that is none."""
+    if isinstance(fault.event, UpstreamError):
+        return PlainAnswer(NOTHING, error=fault.event)
+    return PlainAnswer(NOTHING, broken=fault.event.fault)
+
+
+def input_quantities(raw: bytes | None) -> Quantities:
+    """A raw usage object whose tokens are all input, as meters. Never raises.
+
+    OpenAI and Jina tell prompt_tokens and total_tokens, others one of them or input_tokens; where
+    they differ the total counts. A zero that was sent is a zero (F28).
+    """
+    usage = read_members(raw)
+    if isinstance(usage, Quantities):
+        return usage
+    prompt = usage.count("prompt_tokens")
+    if prompt is None:
+        prompt = usage.count("input_tokens")
+    total = usage.count("total_tokens")
+    if prompt is not None and total is not None and prompt != total:
+        usage.flags.add("usage_mismatch")
+    counted = prompt if total is None else total
+    if counted is None and QUARANTINE_FLAGS.isdisjoint(usage.flags):
+        return NOTHING
+    return usage.result({} if counted is None else {"in_text": counted})

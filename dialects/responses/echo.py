@@ -1,0 +1,105 @@
+"""The response object around an answer: our id and time, and the settings of its request."""
+
+from typing import Any, Final
+
+from dialects.chat import (
+    ChatRequest,
+    FunctionTool,
+    JsonObject,
+    Message,
+    OwnTool,
+    Text,
+    Tool,
+    ToolChoice,
+)
+from dialects.events import FinishReason
+from dialects.freeform import freeform_names
+from dialects.responses.request_encode import write_choice, write_form, write_tool
+from dialects.turns import derive_id
+
+ID_PREFIX: Final = "resp_"
+
+
+def open_response(request: ChatRequest) -> JsonObject:
+    """The response as it begins: in progress and empty. What was not asked has its default."""
+    settings = request.reasoning
+    text: dict[str, Any] = {"format": write_form(request.output_form)}
+    if request.verbosity is not None:
+        text["verbosity"] = request.verbosity
+    choice = request.tool_choice
+    response: JsonObject = {
+        "id": derive_id(ID_PREFIX, request.request_id),
+        "object": "response",
+        "created_at": request.received_at,
+        "completed_at": None,
+        "status": "in_progress",
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": _instructions(request.messages),
+        "max_output_tokens": request.output_cap,
+        "max_tool_calls": request.tool_calls_max,
+        "model": request.model,
+        "output": [],
+        "parallel_tool_calls": request.parallel_tool_calls is not False,
+        "previous_response_id": request.continues or request.previous_response_id,
+        "prompt_cache_key": request.prompt_cache_key,
+        "reasoning": {
+            "effort": None if settings is None else settings.effort,
+            "summary": None if settings is None else settings.summary,
+        },
+        "safety_identifier": request.safety_identifier,
+        "service_tier": request.service_tier or "default",
+        "store": request.store is not False,
+        "temperature": 1.0 if request.temperature is None else request.temperature,
+        "text": text,
+        "tool_choice": "auto" if choice is None else _told_choice(choice, request),
+        "tools": [
+            _told(tool)
+            for tool in request.tools
+            if not isinstance(tool, OwnTool) or tool.dialect == "responses"
+        ],
+        "top_logprobs": request.top_logprobs or 0,
+        "top_p": 1.0 if request.top_p is None else request.top_p,
+        "presence_penalty": 0,
+        "frequency_penalty": 0,
+        "truncation": request.truncation or "disabled",
+        "usage": None,
+        "metadata": request.metadata or {},
+    }
+    return response if request.user is None else response | {"user": request.user}
+
+
+def status_of(reason: FinishReason | None) -> tuple[str, JsonObject | None]:
+    """The status of a response that has ended, and its `incomplete_details`."""
+    match reason:
+        case "length":
+            return "incomplete", {"reason": "max_output_tokens"}
+        case "content_filter":
+            return "incomplete", {"reason": "content_filter"}
+        case None:
+            return "incomplete", None
+        case _:
+            return "completed", None
+
+
+def _instructions(messages: tuple[Message, ...]) -> str | None:
+    match messages[:1]:
+        case [Message(role="system", parts=[Text(text=text)])]:
+            return text
+        case _:
+            return None
+
+
+def _told(tool: Tool) -> JsonObject:
+    """A tool as it was declared; a function always has a description, if only null."""
+    if isinstance(tool, FunctionTool):
+        return tool.freeform or {"description": None} | write_tool(tool)
+    return write_tool(tool)
+
+
+def _told_choice(choice: ToolChoice, request: ChatRequest) -> str | JsonObject:
+    if choice.mode == "required" and len(choice.names) == 1:
+        custom = choice.names[0] in freeform_names(request.tools)
+        return {"type": "custom" if custom else "function", "name": choice.names[0]}
+    return write_choice(choice)

@@ -1,0 +1,85 @@
+"""Errors of the responses dialect: written for clients, read from upstreams.
+
+An error response has the body of OpenAI's other endpoints. Inside a stream an error is the whole
+response with status `failed`, or `event: error` where no response had begun.
+
+Reading never lets a provider's page, key or account id through: see `clean_upstream`.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from dialects import api_errors
+from dialects.api_errors import render as render
+from dialects.errors import KINDS, ErrorKind
+from dialects.faults import UpstreamFault
+
+_WORDS: Final = api_errors.Words(
+    filtered=frozenset({"bio_policy", "image_content_policy_violation"}),
+    account=frozenset({"data_residency_mismatch"}),
+    # What a failed response says of the client's own pictures and request.
+    request=frozenset(
+        {
+            "invalid_request_error",
+            "invalid_image",
+            "invalid_image_format",
+            "invalid_base64_image",
+            "invalid_image_url",
+            "image_too_large",
+            "image_too_small",
+            "image_parse_error",
+            "invalid_image_mode",
+            "image_file_too_large",
+            "unsupported_image_media_type",
+            "empty_image_file",
+            "failed_to_download_image",
+            "image_file_not_found",
+        }
+    ),
+)
+_LIMIT_KINDS: Final[frozenset[ErrorKind]] = frozenset({"rate_limited", "upstream_rate_limited"})
+
+
+def frame(
+    kind: ErrorKind, message: str, *, param: str | None = None, code: str | None = None
+) -> bytes:
+    """The only event of a stream in which no response has begun.
+
+    Where one has, `stream.Encoder.fail` and `stream.Decoder.fail` tell it as failed.
+    """
+    row = KINDS[kind]
+    told = {
+        "type": "error",
+        "sequence_number": 0,
+        "code": code or row.code or row.type,
+        "message": message,
+        "param": param,
+    }
+    return b"event: error\ndata: " + msgspec.json.encode(told) + b"\n\n"
+
+
+def failed_code(kind: ErrorKind) -> str:
+    """The word in the `error` of a failed response."""
+    if kind in _LIMIT_KINDS:
+        return "rate_limit_exceeded"
+    return "invalid_prompt" if KINDS[kind].type == "invalid_request_error" else "server_error"
+
+
+def read(
+    status: int, headers: Mapping[str, str], body: bytes, *, now_s: int | None = None
+) -> UpstreamFault:
+    """Read an upstream's answer whose status is not 200.
+
+    `headers` have lower-case names; `now_s` (Unix seconds) is needed for a wait given as a date.
+    """
+    return api_errors.read(_WORDS, status, headers, body, now_s)
+
+
+def read_object(error: bytes) -> UpstreamFault:
+    """Read an error that came inside a 200 (F23): by its own code, else `upstream_error`.
+
+    Takes the `error` of a failed response, an error body, and an `error` event of either form.
+    """
+    return api_errors.read_object(_WORDS, error)

@@ -1,0 +1,335 @@
+"""The input items of the responses dialect, read into neutral words.
+
+Neighbouring items of the assistant (reasoning, messages, calls) are one turn, for that is what
+other dialects want; its parts keep the order of the items.
+
+    encrypted_content    the seal of a reasoning item: OpenAI's own bare, others' with their mark in
+                         front; `anthropic:redacted:` stands before what Anthropic has hidden
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from dialects.chat import (
+    Audio,
+    Base64,
+    File,
+    FileId,
+    Image,
+    JsonObject,
+    Message,
+    OwnPart,
+    Part,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from dialects.events import Seal, Source
+from dialects.freeform import write_arguments
+from dialects.media import audio_type, read_base64, read_url
+from dialects.members import Members
+from dialects.raws import dicts
+from dialects.responses.facts import read_file_source
+from dialects.turns import mark_seal, read_seal
+
+_ROLES: Final[tuple[Role, ...]] = ("user", "assistant", "system", "developer")
+_REDACTED: Final = "redacted:"
+# Items of server tools and of tools that only this dialect has.
+_OWN_ITEMS: Final = frozenset(
+    {
+        "web_search_call",
+        "file_search_call",
+        "code_interpreter_call",
+        "computer_call",
+        "computer_call_output",
+        "local_shell_call",
+        "local_shell_call_output",
+        "shell_call",
+        "shell_call_output",
+        "apply_patch_call",
+        "apply_patch_call_output",
+        "mcp_list_tools",
+        "mcp_approval_request",
+        "mcp_approval_response",
+        "mcp_call",
+        "tool_search_call",
+        "tool_search_output",
+        "additional_tools",
+        "program",
+        "program_output",
+    }
+)
+# What holds the conversation itself in a form that only its maker can read.
+_SEALED_ITEMS: Final = frozenset({"compaction", "compaction_summary", "compaction_trigger"})
+
+
+def read_items(body: Members) -> tuple[Message, ...]:
+    """The conversation of a request: the items of `input`, which may refer to one before them.
+
+    Raises RequestFault; a function's output must answer an earlier call, unless the earlier
+    response is not known.
+    """
+    reader = _Reader(open_history=body.has("previous_response_id"))
+    given = body.value.get("input")
+    if isinstance(given, str):
+        reader.say("user", [Text(given)])
+    elif given is not None and not isinstance(given, list):
+        body.refuse_type("input", "a string or an array")
+    else:
+        for member in body.objects("input"):
+            reader.add(member)
+    return reader.messages()
+
+
+def read_mark(value: str, item_id: str) -> Seal:
+    """The seal in an `encrypted_content`."""
+    seal = read_seal(value, "openai")
+    if seal.owner == "openai":
+        return Seal("openai", seal.value, id=item_id)
+    hidden = seal.value.startswith(_REDACTED)
+    return Seal(seal.owner, seal.value.removeprefix(_REDACTED) if hidden else seal.value, hidden)
+
+
+def write_mark(seal: Seal) -> str:
+    """The `encrypted_content` that carries a seal."""
+    if seal.redacted:
+        seal = Seal(seal.owner, _REDACTED + seal.value)
+    return mark_seal(seal, "openai")
+
+
+class _Reader:
+    """Reads one item after the other, and knows the calls and items so far."""
+
+    def __init__(self, *, open_history: bool) -> None:
+        self._known: dict[str, JsonObject] = {}
+        self._open_history = open_history
+        self._calls: set[str] = set()
+        self._messages: list[tuple[Role, list[Part], list[Source]]] = []
+
+    def messages(self) -> tuple[Message, ...]:
+        """All that was read."""
+        return tuple(
+            Message(role, tuple(parts), citations=tuple(cited))
+            for role, parts, cited in self._messages
+        )
+
+    def say(self, role: Role, parts: list[Part], cited: Sequence[Source] = ()) -> None:
+        """Append parts; the assistant's join what it said before."""
+        if role == "assistant" and self._messages and self._messages[-1][0] == role:
+            self._messages[-1][1].extend(parts)
+            self._messages[-1][2].extend(cited)
+        else:
+            self._messages.append((role, parts, list(cited)))
+
+    def add(self, item: Members) -> None:
+        """Read one item."""
+        kind = item.text("type") or ("message" if item.has("role") else "item_reference")
+        if kind == "item_reference":
+            self._add_reference(item)
+            return
+        id_ = item.value.get("id")
+        if isinstance(id_, str):
+            self._known[id_] = item.value
+        if kind == "message":
+            self._add_message(item)
+        elif kind in _OWN_ITEMS:
+            self.say("assistant", [OwnPart("responses", item.value)])
+        elif kind in _SEALED_ITEMS:
+            item.refuse(
+                "unsupported_capability", "type", f"{kind} can only be read by its provider"
+            )
+        elif (read := _ITEMS.get(kind)) is not None:
+            read(self, item)
+        else:
+            item.refuse_value("type", "must be the type of an input item")
+
+    def _add_reference(self, item: Members) -> None:
+        id_ = item.due("id", item.text("id"))
+        found = self._known.get(id_)
+        if found is None:
+            item.refuse("unsupported_capability", "id", "names an item that is not stored here")
+        self.add(Members(found, item.path))
+
+    def _add_message(self, item: Members) -> None:
+        role: Role = item.due("role", item.word("role", _ROLES))
+        parts: list[Part] = []
+        cited: list[Source] = []
+        content = item.value.get("content")
+        if isinstance(content, str):
+            parts += [Text(content)] if content else []
+        elif not isinstance(item.due("content", content), list):
+            item.refuse_type("content", "a string or an array")
+        else:
+            said = self._said_before(role)
+            for part in item.objects("content"):
+                read = read_part(part)
+                if role in ("system", "developer") and not isinstance(read, Text):
+                    part.refuse_value("type", "must be input_text in a message of this role")
+                parts.append(read)
+                if isinstance(read, Text):
+                    cited += read_annotations(part.value, said)
+                    said += len(read.text)
+        self.say(role, parts, cited)
+
+    def _said_before(self, role: Role) -> int:
+        """How many characters the turn that goes on has already."""
+        if role != "assistant" or not self._messages or self._messages[-1][0] != role:
+            return 0
+        return sum(len(part.text) for part in self._messages[-1][1] if isinstance(part, Text))
+
+    def add_call(self, item: Members) -> None:
+        """A function_call."""
+        id_ = item.due("call_id", item.text("call_id"))
+        name = item.due("name", item.text("name"))
+        self._calls.add(id_)
+        self.say("assistant", [ToolCall(id_, name, item.text("arguments") or "")])
+
+    def add_freeform_call(self, item: Members) -> None:
+        """A custom_tool_call."""
+        id_ = item.due("call_id", item.text("call_id"))
+        name = item.due("name", item.text("name"))
+        self._calls.add(id_)
+        self.say("assistant", [ToolCall(id_, name, write_arguments(item.text("input") or ""))])
+
+    def add_result(self, item: Members) -> None:
+        """A function_call_output, or a custom_tool_call_output."""
+        id_ = item.due("call_id", item.text("call_id"))
+        if id_ not in self._calls and not self._open_history:
+            item.refuse("invalid_type", "call_id", "must be that of an earlier call")
+        output = item.value.get("output")
+        parts: list[Part] = []
+        if isinstance(output, str):
+            parts = [Text(output)] if output else []
+        elif not isinstance(item.due("output", output), list):
+            item.refuse_type("output", "a string or an array")
+        else:
+            parts = [read_part(part) for part in item.objects("output")]
+        told = tuple(part for part in parts if isinstance(part, Text | Image | File))
+        if len(told) < len(parts):
+            item.refuse_value("output", "must hold input_text, input_image and input_file only")
+        self.say("tool", [ToolResult(id_, told)])
+
+    def add_reasoning(self, item: Members) -> None:
+        """A reasoning item; without text and seal it tells nothing."""
+        text = read_thought(item.value)
+        sealed = item.text("encrypted_content")
+        seal = read_mark(sealed, item.text("id") or "") if sealed else None
+        if text or seal is not None:
+            self.say("assistant", [Reasoning(text, seal)])
+
+    def add_image(self, item: Members) -> None:
+        """A picture that the model made."""
+        result = item.text("result")
+        if result:
+            media_type = image_type(item.value)
+            data = read_base64(result, media_type, item.at("result"))
+            self.say("assistant", [Image(data)])
+
+
+_ITEMS: Final[Mapping[str, Callable[[_Reader, Members], None]]] = {
+    "function_call": _Reader.add_call,
+    "function_call_output": _Reader.add_result,
+    "custom_tool_call": _Reader.add_freeform_call,
+    "custom_tool_call_output": _Reader.add_result,
+    "reasoning": _Reader.add_reasoning,
+    "image_generation_call": _Reader.add_image,
+}
+
+
+def read_thought(item: Mapping[str, Any]) -> str:
+    """The text of a reasoning item: its summary, else the reasoning itself."""
+    summary = [part for part in _texts(item.get("summary")) if part]
+    return "\n\n".join(summary) or "".join(_texts(item.get("content")))
+
+
+def image_type(item: Mapping[str, Any]) -> str:
+    """The media type of an image_generation_call's result."""
+    told = item.get("output_format")
+    return f"image/{told}" if isinstance(told, str) and told else "image/png"
+
+
+def _texts(parts: Any) -> list[str]:
+    found = [part.get("text") for part in dicts(parts)]
+    return [text for text in found if isinstance(text, str)]
+
+
+def read_part(part: Members) -> Part:
+    """One content part."""
+    kind = part.due("type", part.text("type"))
+    read = _PARTS.get(kind)
+    if read is None:
+        part.refuse_value("type", "must be one of " + ", ".join(_PARTS))
+    return read(part)
+
+
+def _read_text(part: Members) -> Text:
+    return Text(part.due("text", part.text("text")))
+
+
+def _read_refusal(part: Members) -> Refusal:
+    return Refusal(part.due("refusal", part.text("refusal")))
+
+
+def _read_image(part: Members) -> Image:
+    detail = part.text("detail")
+    if id_ := part.text("file_id"):
+        return Image(FileId(id_), detail)
+    url = part.due("image_url", part.text("image_url"))
+    return Image(read_url(url, part.at("image_url")), detail)
+
+
+def _read_file(part: Members) -> File:
+    return File(read_file_source(part), part.text("filename") or "")
+
+
+def _read_audio(part: Members) -> Audio:
+    audio = part.due("input_audio", part.object("input_audio"))
+    data = audio.due("data", audio.text("data"))
+    named = audio.due("format", audio.text("format"))
+    return Audio(read_base64(data, audio_type(named), audio.at("data")))
+
+
+def _read_spoken(part: Members) -> Audio:
+    data = part.text("data") or ""
+    named = part.text("format") or "wav"
+    return Audio(Base64(data, audio_type(named)), part.text("transcript") or "")
+
+
+_PARTS: Final[Mapping[str, Callable[[Members], Part]]] = {
+    "input_text": _read_text,
+    "output_text": _read_text,
+    "text": _read_text,
+    "refusal": _read_refusal,
+    "input_image": _read_image,
+    "input_file": _read_file,
+    "input_audio": _read_audio,
+    "output_audio": _read_spoken,
+}
+
+
+def read_annotations(part: Mapping[str, Any], base: int) -> list[Source]:
+    """The citations of a text part that begins at character `base` of its turn."""
+    found = [read_annotation(one, base) for one in dicts(part.get("annotations"))]
+    return [source for source in found if source is not None]
+
+
+def read_annotation(annotation: Mapping[str, Any], base: int) -> Source | None:
+    """A url_citation; others (files of a store) point to nothing a client could open.
+
+    An end of 0 says that the place is not known.
+    """
+    url = annotation.get("url")
+    if annotation.get("type") != "url_citation" or not isinstance(url, str) or not url:
+        return None
+    start, end = annotation.get("start_index"), annotation.get("end_index")
+    title = annotation.get("title")
+    known = isinstance(start, int) and isinstance(end, int) and 0 <= start <= end and end > 0
+    return Source(
+        url,
+        title if isinstance(title, str) else "",
+        base + start if known and isinstance(start, int) else None,
+        base + end if known and isinstance(end, int) else None,
+    )

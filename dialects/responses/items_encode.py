@@ -1,0 +1,270 @@
+"""Neutral messages, written as input items of the responses dialect."""
+
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from dialects.chat import (
+    Audio,
+    Base64,
+    ChatRequest,
+    File,
+    FileId,
+    Image,
+    JsonObject,
+    Message,
+    OwnPart,
+    Part,
+    PlainText,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+    Url,
+    Video,
+)
+from dialects.errors import RequestFault
+from dialects.events import Source, TokenLogprob
+from dialects.media import audio_format, data_url, file_name
+from dialects.turns import derive_id, split_system
+
+_PLAIN_TEXT: Final = "text/plain"
+
+
+def write_conversation(request: ChatRequest) -> tuple[str, list[JsonObject]]:
+    """The `instructions` and the items of a conversation.
+
+    The system texts of another dialect are joined to the instructions. Raises RequestFault for
+    parts that the dialect cannot say.
+    """
+    messages = request.messages
+    if request.dialect != "responses":
+        texts, messages = split_system(messages)
+        instructions = "\n\n".join(text.text for text in texts)
+    else:
+        instructions, messages = _take_instructions(messages)
+    writer = _Writer(request)
+    items = [item for message in messages for item in writer.items(message)]
+    if instructions and not items:
+        # There must be an input: system texts alone are one.
+        return "", [{"type": "message", "role": "system", "content": instructions}]
+    return instructions, items
+
+
+def _take_instructions(messages: tuple[Message, ...]) -> tuple[str, tuple[Message, ...]]:
+    match messages[:1]:
+        case [Message(role="system", parts=[Text(text=text)])] if text:
+            return text, messages[1:]
+        case _:
+            return "", messages
+
+
+class _Writer:
+    def __init__(self, request: ChatRequest) -> None:
+        self._request_id = request.request_id
+        self._same = request.dialect == "responses"
+        self._images = 0
+
+    def items(self, message: Message) -> Iterator[JsonObject]:
+        """The items of one message, in the order of its parts."""
+        if message.role == "assistant":
+            yield from self._assistant(message)
+        elif message.role == "tool":
+            yield from (_result(part) for part in message.parts if isinstance(part, ToolResult))
+        else:
+            content: list[Part] = []
+            for part in message.parts:
+                if isinstance(part, OwnPart):
+                    yield from _own(part)
+                else:
+                    content.append(part)
+            if content:
+                yield {"type": "message", "role": message.role, "content": self._content(content)}
+
+    def _assistant(self, message: Message) -> Iterator[JsonObject]:
+        said: list[Text | Refusal] = []
+        cites = _Citing(message.citations)
+        for part in message.parts:
+            if isinstance(part, Audio) and part.transcript:
+                # What was spoken cannot go back as sound.
+                part = Text(part.transcript)
+            if isinstance(part, Text | Refusal):
+                said.append(part)
+                continue
+            items = list(self._acted(part))
+            if items:
+                yield from _said(said, cites)
+                said = []
+            yield from items
+        yield from _said(said, cites)
+
+    def _acted(self, part: Part) -> Iterator[JsonObject]:
+        """The item of a part that stands for itself; what only others understand is left out."""
+        match part:
+            case Reasoning(seal=seal) if seal is not None and seal.owner == "openai":
+                summary = [{"type": "summary_text", "text": part.text}] if part.text else []
+                id_ = {"id": seal.id} if seal.id else {}
+                sealed = {"encrypted_content": seal.value}
+                yield {"type": "reasoning"} | id_ | {"summary": summary} | sealed
+            case ToolCall():
+                yield write_call(part)
+            case Image(source=Base64(data=data, media_type=media_type)):
+                self._images += 1
+                id_text = derive_id("ig_", self._request_id, "history", self._images)
+                yield write_image_item(id_text, data, media_type)
+            case OwnPart():
+                yield from _own(part)
+
+    def _content(self, parts: Iterable[Part]) -> str | list[JsonObject]:
+        """A string where one does, else a list of parts."""
+        match parts:
+            case [Text(text=text)]:
+                return text
+            case _:
+                return [self._part(part) for part in parts]
+
+    def _part(self, part: Part) -> JsonObject:
+        if isinstance(part, Image) and isinstance(part.source, FileId) and self._same:
+            return {"type": "input_image", "file_id": part.source.id} | _detail(part)
+        return _write_part(part)
+
+
+def _own(part: OwnPart) -> Iterator[JsonObject]:
+    if part.dialect == "responses":
+        yield part.value
+
+
+def _result(result: ToolResult) -> JsonObject:
+    output: str | list[JsonObject]
+    match result.parts:
+        case ():
+            output = ""
+        case (Text(text=text),):
+            output = text
+        case parts:
+            output = [_write_part(part) for part in parts]
+    return {"type": "function_call_output", "call_id": result.call_id, "output": output}
+
+
+def write_call(call: ToolCall) -> JsonObject:
+    """A function_call; a function without arguments has an empty object of them."""
+    named = {"call_id": call.id, "name": call.name}
+    return {"type": "function_call"} | named | {"arguments": call.arguments or "{}"}
+
+
+def write_image_item(id_: str, data: str, media_type: str) -> JsonObject:
+    """A picture that a model made."""
+    item = {"type": "image_generation_call", "id": id_, "status": "completed", "result": data}
+    told = media_type.rpartition("/")[2]
+    return item if told == "png" else item | {"output_format": told}
+
+
+def _said(parts: list[Text | Refusal], cites: "_Citing") -> Iterator[JsonObject]:
+    """What the assistant said, as a message; a bare string where that does."""
+    content = [
+        cites.write(part) if isinstance(part, Text) else write_refusal(part.text) for part in parts
+    ]
+    if content:
+        told: Any = content
+        if len(parts) == 1 and not content[0].get("annotations", True):
+            told = content[0]["text"]
+        yield {"type": "message", "role": "assistant", "content": told}
+
+
+class _Citing:
+    """Hands out the citations of a turn to its texts, by their place in all of its text."""
+
+    def __init__(self, sources: tuple[Source, ...]) -> None:
+        self._sources = list(sources)
+        self._said = 0
+
+    def write(self, text: Text) -> JsonObject:
+        base, self._said = self._said, self._said + len(text.text)
+        here = [one for one in self._sources if one.start is None or one.start < self._said]
+        self._sources = [one for one in self._sources if one not in here]
+        annotations = [write_citation(source, base) for source in here]
+        return {"type": "output_text", "text": text.text, "annotations": annotations}
+
+
+def write_citation(source: Source, base: int) -> JsonObject:
+    """A source as an annotation of a text that begins at character `base` of the answer.
+
+    One without a place stands at 0 to 0.
+    """
+    place = {
+        "start_index": max(0, (source.start or 0) - base),
+        "end_index": max(0, (source.end or 0) - base),
+    }
+    return {"type": "url_citation"} | place | {"url": source.url, "title": source.title}
+
+
+def write_logprobs(tokens: Iterable[TokenLogprob]) -> list[JsonObject]:
+    """The likelihoods of a piece of text; bytes that were not told are those of the text."""
+    return [
+        {
+            "token": token.token,
+            "logprob": token.logprob,
+            "bytes": _bytes(token.token, token.bytes),
+            "top_logprobs": [
+                {
+                    "token": top.token,
+                    "logprob": top.logprob,
+                    "bytes": _bytes(top.token, top.bytes),
+                }
+                for top in token.top
+            ],
+        }
+        for token in tokens
+    ]
+
+
+def _bytes(token: str, told: tuple[int, ...] | None) -> tuple[int, ...]:
+    return tuple(token.encode(errors="replace")) if told is None else told
+
+
+def write_refusal(text: str) -> JsonObject:
+    """A refusal in words."""
+    return {"type": "refusal", "refusal": text}
+
+
+def _write_part(part: Part) -> JsonObject:
+    match part:
+        case Text(text=text) | Refusal(text=text):
+            return {"type": "input_text", "text": text}
+        case Image(source=Url(url=url)) if _is_web(url):
+            return {"type": "input_image", "image_url": url} | _detail(part)
+        case Image(source=Base64() as source):
+            return {"type": "input_image", "image_url": data_url(source)} | _detail(part)
+        case Audio(source=Base64(data=data, media_type=media_type)):
+            audio = {"data": data, "format": audio_format(media_type)}
+            return {"type": "input_audio", "input_audio": audio}
+        case File(source=Url(url=url)) if _is_web(url):
+            return {"type": "input_file", "file_url": url}
+        case File(source=Base64() as source, name=name):
+            return _file(source, name)
+        case File(source=PlainText(text=text), name=name):
+            return _file(Base64(b64encode(text.encode()).decode(), _PLAIN_TEXT), name)
+        case Image() | Audio() | File() | Video():
+            what = type(part).__name__.lower()
+            raise _unsupported(f"{what} of this form cannot be sent to this model's endpoint")
+        case _:
+            raise _unsupported("a part of another turn cannot stand in this one")
+
+
+def _detail(image: Image) -> JsonObject:
+    """`detail` must be there; auto is its default."""
+    return {"detail": image.detail or "auto"}
+
+
+def _file(source: Base64, name: str) -> JsonObject:
+    named = file_name(name, source.media_type)
+    return {"type": "input_file", "filename": named, "file_data": data_url(source)}
+
+
+def _is_web(url: str) -> bool:
+    return url.lower().startswith(("https://", "http://"))
+
+
+def _unsupported(what: str) -> RequestFault:
+    return RequestFault("unsupported_capability", "messages", what)

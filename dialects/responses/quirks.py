@@ -1,0 +1,55 @@
+"""What a model's flags change in a request that goes on as it came (models.md, section 3).
+
+Single members are taken out, and named as dropped; the encoder does the same where a request is
+translated.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from dialects.body import Body, Quirks
+from dialects.chat import Effort, Flag
+from dialects.raws import members_of, value_of
+from dialects.reasoning import EFFORTS, nearest
+
+_FLAGS: Final[frozenset[Flag]] = frozenset(
+    {"no_sampling", "no_parallel_tools", "no_reasoning_effort"}
+)
+_SAMPLING: Final = ("temperature", "top_p", "top_logprobs")
+_LOGPROBS_WORD: Final = "message.output_text.logprobs"
+
+
+def concern(flags: frozenset[Flag]) -> bool:
+    """Whether `fit` could find anything to change."""
+    return not flags.isdisjoint(_FLAGS)
+
+
+def fit(body: Body, flags: frozenset[Flag], efforts: tuple[Effort, ...]) -> Quirks:
+    """The edits for a model of these flags."""
+    edits: dict[str, bytes | None] = {}
+    names: list[str] = []
+    if "no_sampling" in flags and _effort(body, efforts) != "none":
+        names += _SAMPLING
+        include = _include(body)
+        if _LOGPROBS_WORD in include:
+            kept = [word for word in include if word != _LOGPROBS_WORD]
+            edits["include"] = msgspec.json.encode(kept)
+    if "no_parallel_tools" in flags:
+        names.append("parallel_tool_calls")
+    if "no_reasoning_effort" in flags:
+        names.append("reasoning")
+    dropped = tuple(name for name in names if body.value(name) is not None)
+    return Quirks(edits | dict.fromkeys(dropped), dropped)
+
+
+def _effort(body: Body, efforts: tuple[Effort, ...]) -> Effort | None:
+    asked = members_of(body.value("reasoning")).get("effort")
+    effort = next((one for one in EFFORTS if one == asked), None)
+    return None if effort is None else nearest(effort, efforts)
+
+
+def _include(body: Body) -> list[Any]:
+    raw = body.value("include")
+    value = value_of(raw)
+    return value if isinstance(value, list) else []

@@ -1,0 +1,257 @@
+"""A responses request, read into neutral words.
+
+State that only a provider keeps cannot be translated: the items of an earlier response are put in
+front of the input before it is read here; `conversation`, `background` and a stored `prompt` are
+refused. What is not known is kept in `extra`.
+"""
+
+from typing import Any, Final, get_args
+
+from dialects.body import read_body
+from dialects.chat import (
+    AnyJson,
+    ChatRequest,
+    Effort,
+    FunctionTool,
+    JsonSchema,
+    Message,
+    OwnTool,
+    ReasoningSettings,
+    Text,
+    Tool,
+    ToolChoice,
+    WebSearch,
+)
+from dialects.errors import RequestFault
+from dialects.freeform import declare
+from dialects.media import check_sizes
+from dialects.members import Members, read_members
+from dialects.responses.facts import OUTPUT_CAP_MAX, OUTPUT_CAP_MIN
+from dialects.responses.items_decode import read_items
+
+TOOLS_MAX: Final = 128
+TOOL_CALLS_MAX: Final = 1_000_000
+LOGPROBS_WORD: Final = "message.output_text.logprobs"
+
+_EFFORTS: Final[tuple[Effort, ...]] = get_args(Effort)
+_OUTPUT_FORMS: Final = ("text", "json_object", "json_schema")
+_CHOICES: Final = ("none", "auto", "required")
+_CALLABLE: Final = ("function", "custom")
+_SEARCHES: Final = ("web_search", "web_search_preview")
+
+# `max_cost` is our own, `stream_options` says nothing to others.
+_KNOWN: Final = frozenset(
+    {
+        "model",
+        "input",
+        "instructions",
+        "max_output_tokens",
+        "temperature",
+        "top_p",
+        "top_logprobs",
+        "stream",
+        "stream_options",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "max_tool_calls",
+        "reasoning",
+        "text",
+        "include",
+        "previous_response_id",
+        "conversation",
+        "store",
+        "background",
+        "prompt",
+        "truncation",
+        "metadata",
+        "user",
+        "service_tier",
+        "prompt_cache_key",
+        "safety_identifier",
+        "max_cost",
+    }
+)
+
+
+def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
+    """Read a request that will be translated, so every type and value is checked.
+
+    An earlier response must stand in the input (`state.continue_body`): the name of one that does
+    not stays in the request, and encoders refuse it.
+
+    Raises RequestFault. Whether the model exists is for the caller to say.
+    """
+    read_body(raw)
+    body = read_members(raw)
+    model = body.due("model", body.text("model") or None)
+    _refuse_state(body)
+    previous = body.text("previous_response_id")
+    if not body.has("input", "previous_response_id"):
+        body.refuse("missing_parameter", "input", "is required")
+    messages = read_items(body)
+    if not messages and previous is None:
+        body.refuse_value("input", "must have at least 1 item")
+    check_sizes(messages, "input")
+    instructions = body.text("instructions")
+    if instructions:
+        # Of this call only, and before all that was said earlier.
+        messages = (Message("system", (Text(instructions),)), *messages)
+    include = body.texts("include")
+    logprobs, top_logprobs = _read_logprobs(body, include)
+    text = body.object("text") or Members({}, "text")
+    return ChatRequest(
+        dialect="responses",
+        request_id=request_id,
+        received_at=received_at,
+        model=model,
+        messages=messages,
+        tools=_read_tools(body),
+        tool_choice=_read_tool_choice(body),
+        parallel_tool_calls=body.boolean("parallel_tool_calls"),
+        output_form=_read_output_form(text),
+        verbosity=text.text("verbosity"),
+        output_cap=body.integer("max_output_tokens", OUTPUT_CAP_MIN, OUTPUT_CAP_MAX),
+        temperature=body.number("temperature", 0, 2),
+        top_p=body.number("top_p", 0, 1),
+        reasoning=_read_reasoning(body),
+        logprobs=logprobs,
+        top_logprobs=top_logprobs,
+        user=body.text("user"),
+        metadata=body.json("metadata"),
+        service_tier=body.text("service_tier"),
+        store=body.boolean("store"),
+        prompt_cache_key=body.text("prompt_cache_key"),
+        safety_identifier=body.text("safety_identifier"),
+        truncation=body.text("truncation"),
+        tool_calls_max=body.integer("max_tool_calls", 1, TOOL_CALLS_MAX),
+        include=tuple(word for word in include if word != LOGPROBS_WORD),
+        previous_response_id=previous,
+        stream=bool(body.boolean("stream")),
+        extra=body.rest(_KNOWN),
+    )
+
+
+def _refuse_state(body: Members) -> None:
+    for name in ("conversation", "prompt"):
+        if body.has(name):
+            body.refuse("unsupported_capability", name, "is not known to this model's provider")
+    if body.boolean("background"):
+        body.refuse("unsupported_capability", "background", "is not offered for this model")
+
+
+def _read_logprobs(body: Members, include: tuple[str, ...]) -> tuple[bool | None, int | None]:
+    """Likelihoods are asked for by `include`; a number of them alone asks for nothing but them."""
+    top = body.integer("top_logprobs", 0, 20)
+    if LOGPROBS_WORD in include:
+        return True, top
+    return (True, top) if top else (None, None)
+
+
+def _read_output_form(text: Members) -> AnyJson | JsonSchema | None:
+    form = text.object("format")
+    if form is None:
+        return None
+    kind = form.due("type", form.word("type", _OUTPUT_FORMS))
+    if kind != "json_schema":
+        return AnyJson() if kind == "json_object" else None
+    return JsonSchema(
+        schema=form.due("schema", form.json("schema")),
+        name=form.due("name", form.text("name")),
+        strict=form.boolean("strict"),
+        description=form.text("description"),
+    )
+
+
+def _read_reasoning(body: Members) -> ReasoningSettings | None:
+    reasoning = body.object("reasoning")
+    if reasoning is None:
+        return None
+    settings = ReasoningSettings(
+        effort=reasoning.word("effort", _EFFORTS),
+        summary=reasoning.text("summary") or reasoning.text("generate_summary"),
+    )
+    return None if settings == ReasoningSettings() else settings
+
+
+def _read_tools(body: Members) -> tuple[Tool, ...]:
+    tools = [_read_tool(tool) for tool in body.objects("tools")]
+    if len(tools) > TOOLS_MAX:
+        body.refuse_value("tools", f"must have at most {TOOLS_MAX} items")
+    names = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
+    if len(names) != len(set(names)):
+        body.refuse_value("tools", "must not name two tools alike")
+    return tuple(tools)
+
+
+def _read_tool(tool: Members) -> Tool:
+    kind = tool.due("type", tool.text("type"))
+    if kind == "function":
+        return _read_function(tool)
+    if kind == "custom":
+        return _read_freeform(tool)
+    if kind.startswith(_SEARCHES):
+        return _read_search(tool)
+    return OwnTool("responses", tool.value)
+
+
+def _read_freeform(tool: Members) -> FunctionTool:
+    form = tool.object("format") or Members({})
+    return declare(
+        tool.tool_name(),
+        tool.text("description"),
+        tool.value,
+        form.text("syntax") or "",
+        form.text("definition") or "",
+    )
+
+
+def _read_function(function: Members) -> FunctionTool:
+    return FunctionTool(
+        name=function.tool_name(),
+        description=function.text("description"),
+        schema=function.json("parameters"),
+        strict=function.boolean("strict") is not False,
+    )
+
+
+def _read_search(tool: Members) -> WebSearch:
+    place = tool.object("user_location") or Members({})
+    filters = tool.object("filters") or Members({})
+    return WebSearch(
+        "responses",
+        tool.value,
+        context_size=tool.text("search_context_size"),
+        allowed_domains=filters.texts("allowed_domains"),
+        blocked_domains=filters.texts("blocked_domains"),
+        city=place.text("city"),
+        region=place.text("region"),
+        country=place.text("country"),
+        timezone=place.text("timezone"),
+    )
+
+
+def _read_tool_choice(body: Members) -> ToolChoice | None:
+    value: Any = body.value.get("tool_choice")
+    if value is None:
+        return None
+    if isinstance(value, str):
+        for mode in _CHOICES:
+            if value == mode:
+                return ToolChoice(mode)
+        body.refuse_value("tool_choice", "must be none, auto, required, or an object")
+    choice = body.due("tool_choice", body.object("tool_choice"))
+    kind = choice.due("type", choice.text("type"))
+    if kind in _CALLABLE:
+        return ToolChoice("required", (choice.due("name", choice.text("name")),))
+    if kind != "allowed_tools":
+        choice.refuse("unsupported_capability", "type", "a server tool cannot be called for")
+    tools = choice.objects("tools")
+    names = [tool.text("name") for tool in tools if tool.value.get("type") in _CALLABLE]
+    named = tuple(name for name in names if name)
+    if not named or len(named) < len(tools):
+        raise RequestFault(
+            "unsupported_capability", choice.at("tools"), "only functions can be allowed here"
+        )
+    required = choice.word("mode", ("auto", "required")) == "required"
+    return ToolChoice("required" if required else "auto", named)

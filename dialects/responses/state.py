@@ -1,0 +1,196 @@
+"""What is kept of a response, so that a later request can go on from it.
+
+    input of the request + output of the response     the conversation of what comes after it
+
+Items are kept as the JSON that they came as. Instructions are of their own call only, and not kept.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from dialects.body import Body
+from dialects.chat import JsonObject
+from dialects.lone_surrogates import readable
+from dialects.raws import members_of, value_of
+
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_encode = msgspec.json.encode
+# What only the account that made it can read again, or that stands for work of its server tools.
+_TIED: Final = frozenset(
+    {"reasoning", "web_search_call", "file_search_call", "code_interpreter_call", "item_reference"}
+)
+_OF_ITEMS: Final = frozenset({"message", "function_call", "function_call_output"})
+
+
+class KeptResponse(msgspec.Struct, frozen=True):
+    """A response and all that came before it. `channel` is where it is stored too, "" nowhere:
+    there it may be named by its id. `unseen_tokens` were thought on the way, and may be read again
+    where it is named."""
+
+    response: msgspec.Raw
+    items: list[msgspec.Raw]
+    channel: str = ""
+    unseen_tokens: int = 0
+
+    @property
+    def conversation(self) -> list[msgspec.Raw]:
+        """All items until the end of the response."""
+        return [*self.items, *_output(self.response)]
+
+
+class KeptItem(msgspec.Struct, frozen=True):
+    """An item of a response, for who refers to it by its id. `channel`: see KeptResponse."""
+
+    item: msgspec.Raw
+    channel: str = ""
+
+
+_kept = msgspec.json.Decoder(KeptResponse)
+_kept_item = msgspec.json.Decoder(KeptItem)
+# By their ids; None stays behind.
+Referred = Mapping[str, KeptItem | None]
+_NOTHING: Final[Referred] = MappingProxyType({})
+
+
+class _Told(msgspec.Struct):
+    id: str = ""
+    object: str = ""
+    status: str = ""
+    output: msgspec.Raw = msgspec.Raw(b"[]")
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_told = msgspec.json.Decoder(_Told)
+
+
+def read_kept(content: bytes) -> KeptResponse:
+    """What `keep` wrote."""
+    return _kept.decode(content)
+
+
+def read_item(content: bytes) -> KeptItem:
+    """What `keep_items` wrote."""
+    return _kept_item.decode(content)
+
+
+def keep_items(response: bytes, channel: str) -> Iterator[tuple[str, bytes]]:
+    """The ids of the items of a response that `keep` keeps, and what is to be kept of each."""
+    for raw in _output(msgspec.Raw(readable(response))):
+        id_ = members_of(raw).get("id")
+        if isinstance(id_, str) and id_:
+            yield id_, _encode(KeptItem(raw, channel))
+
+
+def keep(
+    body: Body,
+    response: bytes,
+    earlier: KeptResponse | None,
+    channel: str,
+    referred: Referred = _NOTHING,
+) -> tuple[str, bytes] | None:
+    """The id of a response, and what is to be kept of it; None where it has no id or has failed.
+
+    `body` is the client's, `response` a whole response of this dialect (for a stream
+    `Decoder.response` or `Encoder.response`), `earlier` what its request went on from, `referred`
+    what it referred to.
+    """
+    response = readable(response)
+    try:
+        told = _told.decode(response)
+    except msgspec.DecodeError:
+        return None
+    if not told.id or told.object != "response" or told.status not in ("completed", "incomplete"):
+        return None
+    before = [] if earlier is None else earlier.conversation
+    unseen = (0 if earlier is None else earlier.unseen_tokens) + _reasoning_tokens(told.usage)
+    kept = KeptResponse(
+        msgspec.Raw(response), [*before, *own_items(body, referred)], channel, unseen
+    )
+    return told.id, _encode(kept)
+
+
+def own_items(body: Body, referred: Referred = _NOTHING) -> list[msgspec.Raw]:
+    """The items of a request's own input, what it refers to in the place of the reference."""
+    given = body.value("input")
+    if given is None:
+        return []
+    if given.startswith(b'"'):
+        part = {"type": "input_text", "text": msgspec.Raw(given)}
+        item = {"type": "message", "role": "user", "content": [part]}
+        return [msgspec.Raw(_encode(item))]
+    items = _raws.decode(given)
+    if not referred:
+        return items
+    found = (_dereferenced(item, referred) for item in items)
+    return [item for item in found if item is not None]
+
+
+def _dereferenced(raw: msgspec.Raw, referred: Referred) -> msgspec.Raw | None:
+    item = members_of(raw)
+    id_ = item.get("id")
+    refers = item.get("type") in (None, "item_reference") and item.get("role") is None
+    if not refers or not isinstance(id_, str) or id_ not in referred:
+        return raw
+    kept = referred[id_]
+    return None if kept is None else kept.item
+
+
+def continue_body(body: Body, items: Sequence[msgspec.Raw], referred: Referred = _NOTHING) -> bytes:
+    """The body of a request that goes on from `items`: they stand in front of its own input, and
+    nothing is named by its id that is `referred` to."""
+    whole = _encode([*items, *own_items(body, referred)])
+    return body.splice({"input": whole, "previous_response_id": None})
+
+
+def portable(items: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
+    """The items for an account that did not make them: sealed reasoning and the work of server
+    tools stay behind, and nothing is known there by its id."""
+    return [told for item in items if (told := _portable(item)) is not None]
+
+
+def portable_items(referred: Referred) -> Referred:
+    """The same of what is referred to."""
+    told: dict[str, KeptItem | None] = {}
+    for id_, kept in referred.items():
+        item = None if kept is None else _portable(kept.item)
+        told[id_] = None if item is None else KeptItem(item)
+    return told
+
+
+def list_items(kept: KeptResponse, response_id: str) -> list[JsonObject]:
+    """The items that led to a response, as the list of them shows them: each has its id."""
+    found: list[JsonObject] = []
+    for at, raw in enumerate(kept.items):
+        item = members_of(raw)
+        kind = item.get("type") or "message"
+        item = {"id": f"{response_id}_{at}", "type": kind} | item
+        if kind == "message" and isinstance(item.get("content"), str):
+            word = "output_text" if item.get("role") == "assistant" else "input_text"
+            item["content"] = [{"type": word, "text": item["content"]}]
+        found.append(item)
+    return found
+
+
+def _portable(raw: msgspec.Raw) -> msgspec.Raw | None:
+    item = value_of(raw)
+    if not isinstance(item, dict):
+        return raw
+    kind = item.get("type") or "message"
+    if kind in _TIED:
+        return None
+    if kind not in _OF_ITEMS or "id" not in item:
+        return raw
+    return msgspec.Raw(_encode({name: value for name, value in item.items() if name != "id"}))
+
+
+def _output(response: msgspec.Raw) -> list[msgspec.Raw]:
+    return _raws.decode(_told.decode(response).output)
+
+
+def _reasoning_tokens(usage: msgspec.Raw) -> int:
+    details = members_of(usage).get("output_tokens_details")
+    count = details.get("reasoning_tokens") if isinstance(details, dict) else 0
+    return count if isinstance(count, int) and 0 < count < 2**31 else 0

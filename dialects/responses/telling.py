@@ -1,0 +1,362 @@
+"""What a responses answer says, item by item, as neutral events.
+
+A stream tells each item in pieces and then once more whole, in output_item.done; a server may leave
+out the pieces. So an item is told from its pieces, and what they did not tell from the whole one;
+where a stream has no items at all, from the final response, as with an answer that is not streamed.
+
+    item       output_index, else item_id, else the last one
+    reasoning  its summary or its raw text, whichever comes first; never both
+    citations  their places count from the beginning of all text, ours as well
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from dialects.events import (
+    Citation,
+    Event,
+    Finish,
+    FinishReason,
+    ImageOutput,
+    LogprobsDelta,
+    OpaqueDelta,
+    ReasoningDelta,
+    ReasoningSeal,
+    RefusalDelta,
+    Source,
+    Start,
+    TextDelta,
+    TokenLogprob,
+    ToolArgumentsDelta,
+    ToolCallEnd,
+    ToolCallStart,
+    TopLogprob,
+    Usage,
+)
+from dialects.raws import ABSENT, byte_values, dicts, given, members_of, number, size
+from dialects.responses.items_decode import image_type, read_annotation, read_mark
+from dialects.responses.usage import quantities
+from dialects.responses.wire import Response, StreamEvent, items_of, text_of
+from dialects.turns import derive_id
+from dialects.usage import Counts
+
+_BETWEEN_SUMMARIES: Final = "\n\n"
+_SUMMARY: Final = "response.reasoning_summary_text.delta"
+_THOUGHTS: Final = frozenset(
+    {_SUMMARY, "response.reasoning_text.delta", "response.reasoning.delta"}
+)
+
+
+class _Item:
+    """One output item while it is told."""
+
+    __slots__ = ("call", "cited", "places", "summary", "thought", "told")
+
+    def __init__(self) -> None:
+        self.told = False
+        self.thought = ""
+        self.summary = 0
+        self.call: int | None = None
+        self.places: dict[int, int] = {}
+        self.cited: set[Source] = set()
+
+
+class AnswerReader:
+    """Reads the events of one answer, or a whole one; `translate` tells all that is in it.
+
+    `text_bytes` and `reasoning_bytes` count UTF-8 bytes, `searches` the web searches.
+    """
+
+    def __init__(self, *, translate: bool) -> None:
+        self.text_bytes = 0
+        self.reasoning_bytes = 0
+        self.searches = 0
+        self._translate = translate
+        self._started = False
+        self._id = ""
+        self._items: dict[int, _Item] = {}
+        self._ids: dict[str, int] = {}
+        self._calls = 0
+        self._open: list[int] = []
+        self._characters = 0
+
+    @property
+    def seen(self) -> bool:
+        """Whether any item has shown itself."""
+        return bool(self._items)
+
+    def begin(self, response: Response) -> list[Event]:
+        """The response says who it is; told once."""
+        if self._started or not self._translate:
+            return []
+        self._started = True
+        self._id = response.id
+        tier = response.service_tier or ""
+        return [Start(response.id, response.model, response.created_at, tier)]
+
+    def read(self, event: StreamEvent, data: bytes) -> list[Event]:
+        """The events of one stream event that is not the last."""
+        kind = event.type
+        if kind == "response.output_text.delta":
+            events = self._text(event)
+        elif kind in _THOUGHTS:
+            events = self._thought(event)
+        elif kind == "response.function_call_arguments.delta":
+            events = self._argue(self._item(event), event.delta or "")
+        else:
+            events = self._read_rest(event, data)
+        if events and self._translate and not self._started:
+            return [*self.begin(Response()), *events]
+        return events
+
+    def finish(self, response: Response) -> list[Event]:
+        """The events of a response that is whole: what was not told, its reason, its usage."""
+        events = self.begin(response)
+        told = bool(self._items)
+        for at, raw in enumerate(items_of(response.output) or ()):
+            if not told:
+                events += self._complete(at, raw)
+            elif self._translate and b'"url_citation"' in bytes(raw):
+                # Sources may be known only when all has been told.
+                content = dicts(members_of(raw).get("content"))
+                events += self._cite_all(self._items.get(at, _Item()), content)
+        if self._translate:
+            events += [ToolCallEnd(0, index) for index in self._open]
+        reason = self._reason(response)
+        if reason is not None:
+            events.append(Finish(0, reason))
+        if (usage := given(response.usage)) is not None:
+            events.append(self._usage(usage))
+        return events
+
+    def _reason(self, response: Response) -> FinishReason | None:
+        match response.status:
+            case "completed":
+                return "tool_calls" if self._calls else "stop"
+            case "incomplete":
+                filtered = response.reason == "content_filter"
+                return "content_filter" if filtered else "length"
+            case _:
+                return None
+
+    def _usage(self, raw: bytes) -> Usage:
+        if not self._translate:
+            return Usage(raw)
+        meters = quantities(raw, searches=self.searches).meters
+        return Usage(raw, Counts.of(meters) if meters else None)
+
+    def _item(self, event: StreamEvent) -> _Item:
+        at = event.output_index
+        if at is None:
+            last = max(self._items, default=0)
+            at = self._ids.get(event.item_id or "", last)
+        item = self._items.get(at)
+        if item is None:
+            item = self._items[at] = _Item()
+        return item
+
+    # ---- pieces
+
+    def _text(self, event: StreamEvent) -> list[Event]:
+        text = event.delta
+        item = self._item(event)
+        events = self._say(item, event.content_index or 0, text) if text else []
+        if self._translate and event.logprobs is not ABSENT:
+            events += _logprobs(_decode(event.logprobs))
+        return events
+
+    def _say(self, item: _Item, place: int, text: str) -> list[Event]:
+        item.told = True
+        self.text_bytes += size(text)
+        if self._translate:
+            item.places.setdefault(place, self._characters)
+            self._characters += len(text)
+        return [TextDelta(0, text)]
+
+    def _thought(self, event: StreamEvent) -> list[Event]:
+        text = event.delta
+        item = self._item(event)
+        form = "summary" if event.type == _SUMMARY else "text"
+        if not text or item.thought not in ("", form):
+            return []
+        if self._translate and item.thought and (event.summary_index or 0) > item.summary:
+            text = _BETWEEN_SUMMARIES + text
+        item.thought, item.summary = form, event.summary_index or 0
+        return self._think(item, text)
+
+    def _think(self, item: _Item, text: str) -> list[Event]:
+        item.told = True
+        self.reasoning_bytes += size(text)
+        return [ReasoningDelta(0, text)]
+
+    def _refuse(self, item: _Item, text: str) -> list[Event]:
+        item.told = True
+        self.text_bytes += size(text)
+        return [RefusalDelta(0, text)]
+
+    def _argue(self, item: _Item, text: str) -> list[Event]:
+        """A piece of arguments; a call that was never announced has no name to be told by."""
+        if not text or item.call is None:
+            return []
+        item.told = True
+        self.text_bytes += size(text)
+        return [ToolArgumentsDelta(0, item.call, text)]
+
+    def _read_rest(self, event: StreamEvent, data: bytes) -> list[Event]:
+        match event.type:
+            case "response.output_item.added":
+                return self._announce(event)
+            case "response.output_item.done":
+                return self._complete(self._place(event), event.item)
+            case "response.refusal.delta":
+                return self._refuse(self._item(event), event.delta) if event.delta else []
+            case "response.function_call_arguments.done":
+                item = self._item(event)
+                return [] if item.told else self._argue(item, event.arguments or "")
+            case "response.output_text.annotation.added":
+                return self._cite(self._item(event), event)
+            case kind if kind.endswith((".delta", ".partial_image")) and not self._translate:
+                # Code, sound, pictures: content that no text can stand for.
+                self.text_bytes += size(event.delta or "")
+                return [OpaqueDelta(0, data)]
+            case _:
+                return []
+
+    def _place(self, event: StreamEvent) -> int:
+        """Where an item stands that is told as a whole."""
+        if event.output_index is not None:
+            return event.output_index
+        known = self._ids.get(text_of(members_of(event.item), "id"))
+        return len(self._items) if known is None else known
+
+    def _announce(self, event: StreamEvent) -> list[Event]:
+        members = members_of(event.item)
+        at = self._place(event)
+        item = self._items.setdefault(at, _Item())
+        if id_ := text_of(members, "id"):
+            self._ids[id_] = at
+        if text_of(members, "type") == "function_call":
+            return self._open_call(item, members)
+        return []
+
+    def _open_call(self, item: _Item, members: dict[str, Any]) -> list[Event]:
+        if item.call is not None:
+            return []
+        item.call = self._calls
+        self._open.append(self._calls)
+        self._calls += 1
+        name = text_of(members, "name")
+        self.text_bytes += size(name)
+        id_ = text_of(members, "call_id")
+        if not id_ and self._translate:
+            id_ = derive_id("call_", self._id, item.call)
+        return [ToolCallStart(0, item.call, id_, name)]
+
+    def _cite(self, item: _Item, event: StreamEvent) -> list[Event]:
+        if not self._translate:
+            return []
+        base = item.places.get(event.content_index or 0, self._characters)
+        return list(self._cite_one(item, members_of(event.annotation), base))
+
+    def _cite_one(self, item: _Item, annotation: dict[str, Any], base: int) -> Iterator[Citation]:
+        source = read_annotation(annotation, base)
+        if source is not None and source not in item.cited:
+            item.cited.add(source)
+            yield Citation(0, source)
+
+    def _cite_all(self, item: _Item, content: Sequence[dict[str, Any]]) -> Iterator[Citation]:
+        for place, part in enumerate(content):
+            base = item.places.get(place, self._characters)
+            for annotation in dicts(part.get("annotations")) if self._translate else ():
+                yield from self._cite_one(item, annotation, base)
+
+    # ---- whole items
+
+    def _complete(self, at: int, raw: msgspec.Raw) -> list[Event]:
+        """What a whole item tells beyond its pieces."""
+        members = members_of(raw)
+        item = self._items.setdefault(at, _Item())
+        match text_of(members, "type"):
+            case "message":
+                return self._complete_message(item, dicts(members.get("content")))
+            case "reasoning":
+                return self._complete_reasoning(item, members)
+            case "function_call":
+                return self._complete_call(item, members)
+            case "web_search_call":
+                self.searches += text_of(members, "status") != "failed"
+                return []
+            case "image_generation_call":
+                result = text_of(members, "result")
+                if self._translate and result:
+                    return [ImageOutput(0, image_type(members), result)]
+                return [] if self._translate else [OpaqueDelta(0, bytes(raw))]
+            case "compaction" if not self._translate:
+                self.text_bytes += size(text_of(members, "encrypted_content"))
+                return [OpaqueDelta(0, bytes(raw))]
+            case _:
+                return []
+
+    def _complete_message(self, item: _Item, content: Sequence[dict[str, Any]]) -> list[Event]:
+        events: list[Event] = []
+        told = item.told
+        for place, part in enumerate(content):
+            text, refusal = text_of(part, "text"), text_of(part, "refusal")
+            if text and not told:
+                events += self._say(item, place, text)
+                events += _logprobs(part.get("logprobs")) if self._translate else ()
+            if refusal and not told:
+                events += self._refuse(item, refusal)
+        return [*events, *self._cite_all(item, content)]
+
+    def _complete_reasoning(self, item: _Item, members: dict[str, Any]) -> list[Event]:
+        events: list[Event] = []
+        if not item.told and (text := _thought_of(members)):
+            events += self._think(item, text)
+        sealed = text_of(members, "encrypted_content")
+        if sealed and self._translate:
+            events.append(ReasoningSeal(0, read_mark(sealed, text_of(members, "id"))))
+        return events
+
+    def _complete_call(self, item: _Item, members: dict[str, Any]) -> list[Event]:
+        events = self._open_call(item, members)
+        if not item.told:
+            events += self._argue(item, text_of(members, "arguments"))
+        if item.call in self._open:
+            self._open.remove(item.call)
+            if self._translate:
+                events.append(ToolCallEnd(0, item.call))
+        return events
+
+
+def _thought_of(members: dict[str, Any]) -> str:
+    summary = [text_of(part, "text") for part in dicts(members.get("summary"))]
+    raw = "".join(text_of(part, "text") for part in dicts(members.get("content")))
+    return _BETWEEN_SUMMARIES.join(filter(None, summary)) or raw
+
+
+def _logprobs(told: Any) -> list[Event]:
+    tokens = tuple(
+        TokenLogprob(
+            text_of(token, "token"),
+            number(token.get("logprob")),
+            byte_values(token.get("bytes")),
+            tuple(
+                TopLogprob(
+                    text_of(top, "token"), number(top.get("logprob")), byte_values(top.get("bytes"))
+                )
+                for top in dicts(token.get("top_logprobs"))
+            ),
+        )
+        for token in dicts(told)
+    )
+    return [LogprobsDelta(0, tokens)] if tokens else []
+
+
+def _decode(raw: msgspec.Raw) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None

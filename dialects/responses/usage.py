@@ -1,0 +1,57 @@
+"""The usage object of the responses dialect as disjoint meters.
+
+    input   input_tokens holds cached and cache-written tokens (input_tokens_details)
+    output  output_tokens holds reasoning tokens (output_tokens_details)
+    search  not in the object: the number of web_search_call items of the answer, for the caller
+            to tell
+
+Some servers tell audio and image tokens in the details too. Cached tokens count against text
+first, then audio, then image. A zero that was sent is a zero, not a missing value (F28).
+"""
+
+from typing import Any
+
+from dialects.usage import Counts, Quantities, UsageMembers, present, read_members
+
+
+def quantities(raw: bytes | None, *, searches: int = 0) -> Quantities:
+    """Read a raw usage object; `searches` is what the decoder counted. Never raises."""
+    usage = read_members(raw)
+    return usage if isinstance(usage, Quantities) else _meters(usage, searches)
+
+
+def encode(counts: Counts) -> dict[str, Any]:
+    """The usage object for a client; details that are unknown are 0."""
+    inputs = {
+        "cached_tokens": counts.cache_read,
+        "cache_write_tokens": counts.cache_write_5m + counts.cache_write_1h,
+    }
+    outputs = {"reasoning_tokens": counts.reasoning}
+    return {
+        "input_tokens": counts.input,
+        "input_tokens_details": inputs
+        | present(audio_tokens=counts.input_audio, image_tokens=counts.input_image),
+        "output_tokens": counts.output,
+        "output_tokens_details": outputs
+        | present(audio_tokens=counts.output_audio, image_tokens=counts.output_image),
+        "total_tokens": counts.total,
+    }
+
+
+def _meters(usage: UsageMembers, searches: int) -> Quantities:
+    total = usage.count("total_tokens")
+    told, output = usage.count("input_tokens"), usage.count("output_tokens")
+    if told is None or output is None:
+        usage.flags.add("usage_unreadable")
+        return usage.result({})
+    if total is not None and total != told + output:
+        usage.flags.add("usage_mismatch")
+    inputs, outputs = usage.inner("input_tokens_details"), usage.inner("output_tokens_details")
+    cached = usage.count("cached_tokens", inputs) or 0
+    written = usage.count("cache_write_tokens", inputs) or 0
+    reasoning = usage.count("reasoning_tokens", outputs) or 0
+    return usage.result(
+        usage.input_meters(told, cached, written, inputs)
+        | usage.output_meters(output, reasoning, outputs)
+        | present(searches=searches)
+    )

@@ -1,0 +1,123 @@
+"""The members of a responses answer that are looked at, for whole and streamed answers alike.
+
+All else is skipped by the parser. Servers that call themselves compatible differ in types, so a
+text that does not fit these structs is read once more, slowly, and brought into them.
+"""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from dialects.raws import ABSENT, ReadFault, members_of
+
+_INTEGER_MAX = 2**53
+_T = TypeVar("_T", "StreamEvent", "Response")
+
+
+class StreamEvent(msgspec.Struct, gc=False):
+    """One event of a stream. `delta`, `text` and `arguments` belong to the item or part named."""
+
+    type: str = ""
+    sequence_number: int | None = None
+    output_index: int | None = None
+    item_id: str | None = None
+    content_index: int | None = None
+    summary_index: int | None = None
+    delta: str | None = None
+    text: str | None = None
+    refusal: str | None = None
+    arguments: str | None = None
+    item: msgspec.Raw = ABSENT
+    response: msgspec.Raw = ABSENT
+    annotation: msgspec.Raw = ABSENT
+    logprobs: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+
+
+class Response(msgspec.Struct, gc=False):
+    """A whole response, or a compaction, which has neither status nor model."""
+
+    object: str = ""
+    id: str = ""
+    model: str = ""
+    created_at: int = 0
+    status: str = ""
+    service_tier: str | None = None
+    error: msgspec.Raw = ABSENT
+    incomplete_details: msgspec.Raw = ABSENT
+    output: msgspec.Raw = ABSENT
+    usage: msgspec.Raw = ABSENT
+
+    @property
+    def reason(self) -> str:
+        """Why the response is incomplete, "" when it does not say."""
+        return text_of(members_of(self.incomplete_details), "reason")
+
+
+_decode_event = msgspec.json.Decoder(StreamEvent).decode
+_decode_response = msgspec.json.Decoder(Response).decode
+_decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def read_event(data: bytes) -> StreamEvent:
+    """Parse the data of one event. Raises ReadFault when it is no JSON object."""
+    try:
+        return _decode_event(data)
+    except msgspec.ValidationError:
+        return _read_loosely(data, StreamEvent)
+    except (msgspec.DecodeError, RecursionError):
+        raise ReadFault from None
+
+
+def read_response(data: bytes) -> Response:
+    """Parse a response. Raises ReadFault when it is no JSON object."""
+    try:
+        return _decode_response(data)
+    except msgspec.ValidationError:
+        return _read_loosely(data, Response)
+    except (msgspec.DecodeError, RecursionError):
+        raise ReadFault from None
+
+
+def items_of(raw: msgspec.Raw) -> list[msgspec.Raw] | None:
+    """The members of a raw array; None when it is none."""
+    try:
+        return _decode_raws(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def text_of(members: dict[str, Any], name: str) -> str:
+    """A text member, "" when it is none."""
+    value = members.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _read_loosely(data: bytes, kind: type[_T]) -> _T:
+    """Read valid JSON of unexpected types: what can be understood is, the rest is left out."""
+    try:
+        top = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError):
+        raise ReadFault from None
+    known: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        raw = top.get(field.encode_name)
+        if raw is None:
+            continue
+        value = raw if field.type is msgspec.Raw else _value(raw, field.type)
+        if value is not None:
+            known[field.name] = value
+    return kind(**known)
+
+
+def _value(raw: msgspec.Raw, wanted: Any) -> Any:
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if wanted in (int, int | None):
+        known = isinstance(value, int) and not isinstance(value, bool)
+        return value if known and 0 <= value < _INTEGER_MAX else None
+    return value if isinstance(value, str) else None

@@ -1,0 +1,212 @@
+"""Decoding a stream of server-sent events: what is the same in every dialect.
+
+A dialect says what one frame means (`_read`); here is when a stream is over and what of it was cut.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, Protocol
+
+import msgspec
+
+from dialects.errors import mask_members
+from dialects.events import Broken, BrokenFault, End, Event, Step, TextDelta
+from dialects.faults import UpstreamFault
+from dialects.sse import Frame, FrameSplitter
+
+# What stands for itself in a JSON text.
+_SAFE: Final = re.compile(rb"[ !#-\[\]-~]+")
+_MISSES_MAX: Final = 4
+
+
+class Reader(Protocol):
+    """What turns members of an answer into events, and counts them."""
+
+    text_bytes: int
+
+    @property
+    def seen(self) -> int: ...
+    @property
+    def reasoning_bytes(self) -> int: ...
+
+
+class FrameDecoder(ABC):
+    """Reads one streamed answer.
+
+    After any call `complete` says that a cut would be no fault, `usage` is the last raw usage
+    object (F26) or None. `forwarded`: the frames go on as they came, and reading one that holds a
+    piece of text and nothing else changes nothing but the count of it. `end_marker` is the frame
+    that ends every stream of the dialect, for one whose upstream leaves it out (F14a).
+    """
+
+    end_marker: ClassVar[bytes] = b""
+    _reader: Reader
+
+    def __init__(self, frame_bytes_max: int, *, forwarded: bool = False) -> None:
+        self._splitter = FrameSplitter(frame_bytes_max)
+        self._closed = False
+        self._like: _Like | None = None
+        self._misses = 0 if forwarded else _MISSES_MAX
+        self.usage: bytes | None = None
+        self.complete = False
+
+    @property
+    def text_bytes(self) -> int:
+        """UTF-8 bytes of text, refusals and tool calls so far."""
+        return self._reader.text_bytes
+
+    @property
+    def reasoning_bytes(self) -> int:
+        """UTF-8 bytes of reasoning so far."""
+        return self._reader.reasoning_bytes
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """What is whole now. The last step holds End, UpstreamError or Broken when it is over."""
+        if self._closed:
+            return []
+        steps: list[Step] = []
+        if self._misses < _MISSES_MAX and self._splitter.begins(chunk):
+            chunk = self._feed_alike(chunk, steps)
+        for frame in self._splitter.feed(chunk) if chunk and not self._closed else ():
+            steps.append(self._read(frame))
+            if self._closed:
+                return steps
+        if self._splitter.too_large:
+            steps.append(self._break("F17"))
+        return steps
+
+    def _feed_alike(self, chunk: bytes, steps: list[Step]) -> bytes:
+        """Read the whole frames of a chunk, of which most will differ from the one before in
+        nothing but their text; what is left of the chunk comes back."""
+        at = 0
+        while True:
+            if self._like is not None:
+                at = self._skip_alike(self._like, chunk, at, steps)
+                if at == len(chunk):
+                    return b""
+            end = chunk.find(b"\n\n", at) + 2
+            if end == 1:
+                return chunk[at:]
+            (frame,) = self._splitter.feed(chunk[at:end])
+            step = self._read(frame)
+            steps.append(step)
+            at = end
+            if self._closed:
+                return b""
+            self._like = _like(frame, step)
+            self._misses += self._like is not None
+
+    def _skip_alike(self, like: "_Like", chunk: bytes, at: int, steps: list[Step]) -> int:
+        """Where the first frame from `at` on stands that differs in more than its text."""
+        choice, before, after = like
+        events: list[Event] = []
+        begin = at
+        while chunk.startswith(before, at):
+            text_at = at + len(before)
+            found = _SAFE.match(chunk, text_at)
+            if found is None or not chunk.startswith(after, found.end()):
+                break
+            events.append(TextDelta(choice, found[0].decode()))
+            self._reader.text_bytes += found.end() - text_at
+            at = found.end() + len(after)
+        if events:
+            self._misses = 0
+            steps.append(Step(chunk[begin:at], events))
+        return at
+
+    def end(self) -> list[Step]:
+        """The upstream has closed: what was left over, then End or Broken unless it was over."""
+        if self._closed:
+            return []
+        steps: list[Step] = []
+        frame = self._splitter.end()
+        # Cut right behind `data:` it says nothing, and no client could read it.
+        if frame is not None and frame.data:
+            steps += self._read_leftover(frame)
+        if not self._closed:
+            steps.append(self._break(self._cut()))
+        return steps
+
+    @abstractmethod
+    def _read(self, frame: Frame) -> Step:
+        """What a whole frame means."""
+
+    @property
+    def _seen(self) -> bool:
+        return bool(self._reader.seen)
+
+    def _read_leftover(self, frame: Frame) -> list[Step]:
+        """A last frame without its empty line counts if it is whole, else it is what was cut."""
+        step = self._read(frame)
+        last = step.events[-1] if step.events else None
+        if isinstance(last, Broken) or (isinstance(last, End) and not last.marked):
+            self._closed = False
+            return []
+        ending = b"" if not step.raw else b"\n" if step.raw.endswith((b"\n", b"\r")) else b"\n\n"
+        return [Step(step.raw + ending, step.events)]
+
+    def _cut(self) -> BrokenFault:
+        return "F14" if self._seen else "F24"
+
+    def _end(self, *, marked: bool, raw: bytes = b"") -> Step:
+        self._closed = self.complete = True
+        return Step(raw, [End(marked)])
+
+    def _break(self, fault: BrokenFault) -> Step:
+        """It cannot be read on. What stands behind the whole answer takes nothing from it."""
+        if self.complete:
+            return self._end(marked=False, raw=self.end_marker)
+        self._closed = True
+        return Step(b"", [Broken(fault)])
+
+    def _fail(self, raw: bytes, fault: UpstreamFault) -> Step:
+        self._closed = True
+        return Step(raw, [fault.event])
+
+
+# A choice, and what stands before and after the text of a frame that holds a piece of it.
+_Like = tuple[int, bytes, bytes]
+
+
+def _like(frame: Frame, step: Step) -> _Like | None:
+    """What the next frame may look like, if this one tells a piece of text and nothing else.
+
+    Such a frame and one that differs in this text alone are read the same. Where a text stands
+    for itself and once, there is no doubt about its place.
+    """
+    events, raw = step.events, step.raw
+    if len(events) != 1 or type(events[0]) is not TextDelta or raw is not frame.raw:
+        return None
+    told = events[0].text.encode()
+    if b"\\" in raw or b"\r" in raw or not raw.isascii() or raw.count(b'"%b"' % told) != 1:
+        return None
+    before, _, after = raw.partition(b'"%b"' % told)
+    return events[0].choice, before + b'"', b'"' + after
+
+
+def is_utf8(raw: bytes) -> bool:
+    """Whether the bytes are UTF-8; ASCII is told apart by the caller, who mostly has that."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def mask_frame(frame: Frame, write: Callable[[Any], bytes]) -> bytes:
+    """The frame as it came, unless a text in its data must be masked: then `write` has it anew.
+
+    Nothing (b"") when it cannot be looked through; the relay then tells the error in its words.
+    """
+    try:
+        told = msgspec.json.decode(frame.data or b"")
+        masked = mask_members(told)
+    except (msgspec.DecodeError, RecursionError):
+        return b""
+    return frame.raw if masked == told else write(masked)
+
+
+def write_data(value: Any) -> bytes:
+    """A frame that holds this value and has no name."""
+    return b"data: " + msgspec.json.encode(value) + b"\n\n"

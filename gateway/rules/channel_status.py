@@ -1,0 +1,16 @@
+"""What a relay has found out about a channel, as the operator's pages show it."""
+
+from typing import Literal, NamedTuple
+
+from dialects.errors import ErrorKind
+
+Condition = Literal["good", "open", "half_open", "keys_out", "models_out"]
+
+
+class ChannelStatus(NamedTuple):
+    """A channel as this process sees it. `seconds`: until it is asked again; `kind`: of the last
+    failure that took something out."""
+
+    condition: Condition
+    seconds: int = 0
+    kind: ErrorKind | None = None

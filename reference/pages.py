@@ -1,0 +1,24 @@
+"""The operations of the relay: parameters, an example that runs, and the answer.
+
+A page tells one or more operations of `relay/endpoints.py` by the names that the usage
+records give them; a test finds the row without a page, and sends every example. Sources of the
+parameters: the published APIs of the dialects, and what the codecs read.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from django.utils.translation import gettext_lazy as _
+
+from reference.chat_pages import CHAT, COMPACT, RESPONSES, STORED
+from reference.list_pages import BALANCE, COUNT, GEMINI_COUNT, MODELS, NOT_MADE
+from reference.message_pages import GEMINI, MESSAGES
+from reference.page import Group, Page
+from reference.text_pages import COMPLETIONS, EDITS, EMBED, EMBEDDINGS, MODERATIONS, RERANK
+
+GROUPS: Final[tuple[Group, ...]] = (
+    Group(_("Chat"), (CHAT, RESPONSES, COMPACT, STORED, MESSAGES, GEMINI)),
+    Group(_("Texts"), (COMPLETIONS, EDITS, EMBEDDINGS, EMBED, RERANK, MODERATIONS)),
+    Group(_("Lists and counts"), (MODELS, COUNT, GEMINI_COUNT, BALANCE, NOT_MADE)),
+)
+PAGES: Final[Mapping[str, Page]] = {page.slug: page for group in GROUPS for page in group.pages}

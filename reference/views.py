@@ -1,0 +1,146 @@
+"""What anybody may read: the API reference; where the operator shows them, models and prices."""
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from accounts.access import Actor, open_page
+from dialects.errors import ANTHROPIC_TYPES, GEMINI_STATUSES, KINDS
+from gateway.examples import (
+    asked_language,
+    code_context,
+    example_models,
+)
+from gateway.installation import installation_settings
+from gateway.rules.snippets import Call, Language
+from gateway.shown_models import models_for
+from reference.errors import ERRORS
+from reference.faq import FAQ
+from reference.guides import GUIDES
+from reference.headers import ANSWERED, SENT
+from reference.page import Page
+from reference.pages import GROUPS, PAGES
+from reference.schemas import SCHEMAS
+from relay.endpoints import listed_rows
+
+
+@open_page
+@require_safe
+def docs(request: HttpRequest, actor: Actor | None) -> HttpResponse:
+    language = asked_language(request)
+    call, _, _ = _example(PAGES["chat-completions"], actor)
+    context = {
+        **_docs_context(language, "overview"),
+        **code_context(call, language),
+        "paths": {page.slug: _paths(page)[0] for page in PAGES.values()},
+    }
+    return render(request, "reference/overview.html", context)
+
+
+@open_page
+@require_safe
+def docs_page(request: HttpRequest, actor: Actor | None, slug: str) -> HttpResponse:
+    page = PAGES.get(slug)
+    if page is None and slug in GUIDES:
+        guided = {**_docs_context(asked_language(request), slug), "guide": GUIDES[slug]}
+        return render(request, "reference/guide.html", guided)
+    if page is None:
+        raise Http404
+    language = asked_language(request)
+    paths = _paths(page)
+    call, answer, unserved = _example(page, actor)
+    context = {
+        **_docs_context(language, slug),
+        **code_context(call, language),
+        "page": page,
+        "answer": answer,
+        "schema": SCHEMAS.get(slug, ()),
+        "unserved": unserved,
+        "main": paths[0],
+        "aliases": paths[1:],
+        "has_example": page.slug != "not-offered",
+    }
+    return render(request, "reference/page.html", context)
+
+
+@open_page
+@require_safe
+def docs_errors(request: HttpRequest, actor: Actor | None) -> HttpResponse:
+    rows = [
+        {
+            "kind": kind,
+            "row": row,
+            "told": ERRORS[kind],
+            "anthropic": ANTHROPIC_TYPES.get(kind, "invalid_request_error"),
+            "gemini": GEMINI_STATUSES.get(kind, "INVALID_ARGUMENT"),
+        }
+        for kind, row in sorted(KINDS.items(), key=lambda item: item[1].status)
+    ]
+    return render(
+        request,
+        "reference/errors.html",
+        {**_docs_context(asked_language(request), "errors"), "rows": rows},
+    )
+
+
+@open_page
+@require_safe
+def docs_headers(request: HttpRequest, actor: Actor | None) -> HttpResponse:
+    context = {
+        **_docs_context(asked_language(request), "headers"),
+        "sent": SENT,
+        "answered": ANSWERED,
+    }
+    return render(request, "reference/headers.html", context)
+
+
+@open_page
+@require_safe
+def docs_faq(request: HttpRequest, actor: Actor | None) -> HttpResponse:
+    context = {**_docs_context(asked_language(request), "faq"), "faq": FAQ}
+    return render(request, "reference/faq.html", context)
+
+
+def _docs_context(language: Language, current: str) -> dict[str, Any]:
+    return {
+        "groups": GROUPS,
+        "guides": GUIDES.values(),
+        "current": current,
+        "lang_query": f"?lang={language}",
+    }
+
+
+def _example(page: Page, actor: Actor | None) -> tuple[Call, str, str]:
+    """A page's example and its answer, with models that can be asked here in the place of its own,
+    and the model that is named although nobody serves it, if it is one; a stranger who may not see
+    the models is told nothing of them."""
+    path, body, answer, unserved = page.path, page.example, page.answer, ""
+    if body is not None and (actor is not None or installation_settings().public_models):
+        models = models_for(actor.organisation if actor else None)
+        names = {one.name for one in models}
+        for named, served in example_models(models).items():
+            own = body.get("model") == named
+            if served not in names and (own or f"/{named}:" in path):
+                unserved = served
+            path = path.replace(f"/{named}:", f"/{quote(served)}:")
+            answer = answer.replace(json.dumps(named), json.dumps(served, ensure_ascii=False))
+            if own:
+                body = {**body, "model": served}
+    method = "GET" if body is None else "POST"
+    return Call(page.operations[0], path, body, method, page.argument), answer, unserved
+
+
+def _paths(page: Page) -> list[dict[str, str]]:
+    """Every address of a page's operations with its methods, as the relay reads them."""
+    rows = listed_rows()
+    found = [
+        {"path": path, "methods": ", ".join(row.methods)}
+        for operation in page.operations
+        for path, row in rows.items()
+        if row.told_as == operation
+    ]
+    return found

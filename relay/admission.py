@@ -1,0 +1,135 @@
+"""Admission: a request is let through by a transaction that holds its worst-case price.
+
+The database decides (key still valid, money there) and writes (hold, posting, attempt) in one
+statement set for everything that arrived while the last commit was in flight (I5, P2).
+"""
+
+import datetime as dt
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from billing import sql as money
+from billing.rules import budget
+from lib.ids import new_ids
+from relay.database import Row, Statement
+from relay.settlement import Resolved
+from usage import sql as usage
+
+# A window that is opened and still not there is a defect; nobody waits for it.
+_TRIES_MAX: Final = 4
+
+
+class Guarded(NamedTuple):
+    """What an attempt must fit beside the wallet: budgets by id, and the limits of the key, its
+    team, its organisation and who asks, of which it takes `tokens`."""
+
+    budget_ids: tuple[int, ...]
+    tokens: int
+
+
+class Asked(NamedTuple):
+    """An attempt that wants its hold. `replaces` is the failed attempt before it, whose hold is
+    released in the same transaction, so that failing over needs no second balance. `guards` is the
+    count of budget changes that `guarded` was made by; None = nothing is limited."""
+
+    attempt: usage.AttemptOpened
+    ttl_seconds: int
+    replaces: Resolved | None
+    guards: int = 0
+    guarded: Guarded | None = None
+    tries: int = 0
+
+
+class Verdict(NamedTuple):
+    """See `billing.sql.place_holds`: the words that end with a second question never leave here.
+    `available_nano` is what the wallet, or the budget that has less, has after this transaction."""
+
+    word: str
+    available_nano: int
+    told: Mapping[str, Any] | None = None
+
+
+def statements(batch: Sequence[Asked]) -> list[Statement]:
+    """What decides on a batch, to be run after the accounts are locked; the first gives a row for
+    each, in their order."""
+    ids = new_ids(len(batch))
+    holds = [_hold(asked, posting_id) for asked, posting_id in zip(batch, ids, strict=True)]
+    return [money.place_holds(holds), usage.open_attempts([asked.attempt for asked in batch])]
+
+
+def verdicts(rows: Iterable[Row]) -> list[Verdict]:
+    """The verdicts that the first of `statements` gave."""
+    return [
+        Verdict(word or "", int(available or 0), msgspec.json.decode(told) if told else None)
+        for word, available, told in rows
+    ]
+
+
+def ask_again(asked: Asked, verdict: Verdict, releasing: Container[UUID]) -> Asked | None:
+    """The question as it is put once more, None where the verdict stands. What it replaces was
+    resolved by the first one. For these organisations the next batch releases something."""
+    if verdict.word == "again":
+        return asked._replace(replaces=None)
+    if verdict.word in ("insufficient", "limited") and asked.attempt.organisation_id in releasing:
+        return asked._replace(replaces=None)
+    if verdict.word in ("no_wallet", "no_window") and asked.tries < _TRIES_MAX:
+        return asked._replace(replaces=None, tries=asked.tries + 1)
+    return None
+
+
+def prepare(batch: Iterable[tuple[Asked, Verdict]]) -> list[Statement]:
+    """What must be there before those are asked again: the accounts of organisations that never
+    moved money, the windows of budgets that nobody spent of yet."""
+    organisations: set[UUID] = set()
+    windows: set[money.WindowOpened] = set()
+    for asked, verdict in batch:
+        if verdict.word == "no_wallet":
+            organisations.add(asked.attempt.organisation_id)
+        elif verdict.word == "no_window" and verdict.told is not None:
+            now = dt.datetime.fromtimestamp(verdict.told["now"], dt.UTC)
+            windows.update(_window(now, *row) for row in verdict.told["windows"])
+    found: list[Statement] = []
+    if organisations:
+        found.append(money.open_accounts(organisations, money.WALLET_KINDS))
+    if windows:
+        found.append(money.open_windows(sorted(windows)))
+    return found
+
+
+def _hold(asked: Asked, posting_id: UUID) -> money.HoldAsked:
+    attempt, guarded = asked.attempt, asked.guarded
+    hold = money.HoldAsked(
+        attempt.id,
+        posting_id,
+        attempt.organisation_id,
+        attempt.key_id,
+        attempt.hold_nano,
+        asked.ttl_seconds,
+        asked.guards,
+    )
+    if guarded is None:
+        return hold
+    return hold._replace(
+        guarded=True,
+        budget_ids=guarded.budget_ids,
+        tokens=guarded.tokens,
+        counted=attempt.n == 1,
+        user_id=attempt.user_id,
+    )
+
+
+def _window(
+    now: dt.datetime, budget_id: int, period: budget.Period, anchor: int, timezone: str
+) -> money.WindowOpened:
+    span = budget.window(period, anchor, timezone, now)
+    return money.WindowOpened(
+        budget_id, int(span.start_at.timestamp()), int(span.end_at.timestamp())
+    )
+
+
+def read_available(organisation_id: UUID, budget_ids: Iterable[int]) -> Statement:
+    """One row: what could be held now, in nano; none where no money ever moved."""
+    return money.read_available(organisation_id, budget_ids)

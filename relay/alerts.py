@@ -1,0 +1,98 @@
+"""What operators must see to, told by letter: at most once an hour for each cause.
+
+A process finds out for itself how channels do (`health.py`) and tells it here. The fact's id is
+made of its cause and the hour, so that many processes tell one fact. An alert that cannot be
+written waits; it costs no request anything.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from relay.database import Statement
+
+Cause = Literal[
+    "key_refused", "no_credit", "misconfigured", "model_unknown", "compressed", "out", "unusable",
+    "unpriced",
+]  # fmt: skip
+"""A key was refused (F5); the account at the provider has no money left (F9); no secure connection,
+or a redirect (F3, F21); a model is unknown there (F7); answers are compressed though that was not
+asked (F20); nothing of the channel has answered for long; its provider is not known here, or its
+keys cannot be opened; a model was asked for that has no price, which is no channel's trouble."""
+
+LONG_S: Final = 600.0
+_HOUR_S: Final = 3600.0
+_KNOWN_MAX: Final = 4096
+# Clients choose the names that patterns meet.
+_UNPRICED_AN_HOUR: Final = 20
+
+
+class Alert(NamedTuple):
+    """One channel's trouble. `what` is which key or model it is about, "" the whole channel;
+    `last`: no key of the channel is left."""
+
+    channel_id: str
+    channel: str
+    cause: Cause
+    what: str = ""
+    last: bool = False
+
+
+class Alerts:
+    """The alerts of one process."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Alert] = []
+        self._told: dict[Alert, float] = {}
+        self.now = time.monotonic
+
+    def tell(self, alert: Alert) -> None:
+        """Tell this, unless it was told within the hour."""
+        now = self.now()
+        if now - self._told.get(alert, -_HOUR_S) < _HOUR_S:
+            return
+        if len(self._told) >= _KNOWN_MAX:
+            self._told.clear()
+        self._told[alert] = now
+        self._waiting.append(alert)
+
+    def take(self) -> list[Alert]:
+        """What is to be written now."""
+        taken, self._waiting = self._waiting, []
+        return taken
+
+    def put_back(self, alerts: Sequence[Alert]) -> None:
+        """These could not be written."""
+        self._waiting = [*alerts, *self._waiting]
+
+
+def statement(alerts: Sequence[Alert]) -> Statement:
+    """What writes the facts; a model without a price is one fact a day."""
+    told = msgspec.json.encode([one._asdict() for one in alerts]).decode()
+    return _TELL, {"alerts": told, "unpriced": _UNPRICED_AN_HOUR}
+
+
+_TELL: Final = """
+    WITH told AS (
+        SELECT * FROM jsonb_to_recordset(%(alerts)s::jsonb)
+            AS t (channel_id text, channel text, cause text, what text, last boolean)
+    )
+    INSERT INTO outbox_fact (id, kind, body)
+    (SELECT DISTINCT ON (1)
+            md5('model.unpriced|' || what || '|' || (now() AT TIME ZONE 'UTC')::date)::uuid,
+            'model.unpriced', jsonb_build_object('model', what)
+     FROM told WHERE cause = 'unpriced'
+     LIMIT greatest(%(unpriced)s::int - (
+         SELECT count(*) FROM outbox_fact
+         WHERE kind = 'model.unpriced' AND created_at > now() - interval '1 hour'), 0))
+    UNION ALL
+    (SELECT DISTINCT ON (1)
+           md5(concat_ws('|', 'channel.troubled', t.channel_id, t.cause, t.what, t.last,
+                         date_trunc('hour', now() AT TIME ZONE 'UTC')))::uuid,
+           'channel.troubled',
+           jsonb_build_object('channel', t.channel, 'channel_id', t.channel_id,
+                              'cause', t.cause, 'what', t.what, 'last', t.last)
+    FROM told t WHERE cause <> 'unpriced')
+    ON CONFLICT (id) DO NOTHING"""

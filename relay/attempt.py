@@ -1,0 +1,788 @@
+"""One attempt: a request sent to one channel, relayed, and settled exactly once.
+
+SENT --first content--> COMMITTED --end--> SETTLED
+  SENT --fault--> UpstreamFailed, for the run to decide on (nothing has reached the client)
+  COMMITTED --fault--> one typed error frame, no end marker --> SETTLED
+  SENT, COMMITTED --client leaves--> cut, or read on without anybody listening --> SETTLED
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Sequence
+from typing import Final
+
+import msgspec
+
+from dialects.asked_name import NamingDecoder, name_answer
+from dialects.chat import ChatRequest
+from dialects.codecs import Counting, Decoder, Facts, WholeAnswer
+from dialects.errors import KINDS, ErrorKind, message_of
+from dialects.events import (
+    Broken,
+    End,
+    Event,
+    Finish,
+    Step,
+    UpstreamError,
+)
+from dialects.fold import AnswerFault, fold
+from dialects.lone_surrogates import Pairs
+from dialects.mending import mend
+from dialects.openai.outside import InsideDecoder, mend_answer
+from dialects.openai.think_tags import TagsDecoder, untag_answer
+from dialects.sealed import REMEMBERED, collect
+from dialects.service_tier import tier_of_answer, tier_of_frames
+from gateway.rules.faults import FAULTS
+from lib.ids import id_text
+from relay.call import CLIENT_CLOSED, Call, Head, Outcome, Refused
+from relay.cost_told import last_with_cost, with_cost
+from relay.deadline import Reason
+from relay.health import Trial
+from relay.keeping import State, may_keep
+from relay.plain import Exchange
+from relay.pulse import Pulse
+from relay.settlement import Resolved
+from relay.sizing import Size
+from relay.snapshot import Channel
+from relay.tally import Bill, Tally, cost_of, meters_text, tokens_of
+from relay.translating import Translating
+from relay.upstream import Answer, UpstreamFailed, failed, read_rest
+from relay.way import Asking, Way
+from usage.sql import Ending
+
+log = logging.getLogger(__name__)
+
+_USAGE_AFTER_TEXT_S: Final = 2.0
+_REST_S: Final = 1.0
+_LAST_WORDS_S: Final = 1.0
+_LAST: Final = (End, UpstreamError, Broken)
+# How a hold ends, where it is not settled, by the basis of the bill.
+_STATES: Final = {"held": "kept", "none": "voided"}
+
+Reader = Decoder | TagsDecoder | Translating | InsideDecoder | NamingDecoder
+
+# The event loop keeps only weak references to tasks.
+_rests: set[asyncio.Task[None]] = set()
+
+
+class Attempt:
+    """An admitted attempt. `go` is called once."""
+
+    __slots__ = (
+        "_asking",
+        "_call",
+        "_channel",
+        "_committed",
+        "_facts",
+        "_gathering",
+        "_held_back",
+        "_keeps",
+        "_naming",
+        "_number",
+        "_outcome",
+        "_output_bytes_max",
+        "_reader",
+        "_remembered",
+        "_remembers",
+        "_sent",
+        "_size",
+        "_tally",
+        "_translating",
+        "_trial",
+        "_ttft_ms",
+        "_way",
+        "id",
+    )
+
+    def __init__(
+        self,
+        call: Call,
+        facts: Facts,
+        channel: Channel,
+        asking: Asking,
+        way: Way,
+        size: Size,
+        tally: Tally,
+        output_bytes_max: int | None,
+        trial: Trial,
+        number: int,
+    ) -> None:
+        self.id = tally.id
+        self._call = call
+        self._facts = facts
+        self._channel = channel
+        self._asking = asking
+        self._way = way
+        self._size = size
+        self._tally = tally
+        self._output_bytes_max = output_bytes_max
+        self._reader: Reader | None = None
+        self._translating: Translating | None = None
+        self._naming: NamingDecoder | None = None
+        self._trial = trial
+        self._number = number
+        self._gathering = call.parts.large.gathering()
+        self._sent = self._committed = False
+        # What a stream said since it was complete, for a client that wants to be told its cost.
+        self._held_back: Sequence[bytes] = ()
+        self._remembers = (way.seals or way.thoughts) and may_keep(call.principal, facts.body)
+        self._remembered: list[Event] = []
+        self._keeps = self._remembers or asking.turn is not None
+        self._ttft_ms: int | None = None
+        self._outcome: Outcome | None = None
+
+    @property
+    def key(self) -> int:
+        """Which of its channel's keys it uses."""
+        return self._trial.key
+
+    def leave(self) -> None:
+        """The client has gone. What happens then is the channel's policy (promises.md, "Leaving
+        clients"): the answer is cut at once, or read on for a while."""
+        call = self._call
+        if not self._sent:
+            call.deadline.interrupt("left")
+        elif self._channel.drain:
+            call.deadline.limit("drain", call.parts.config.leave_drain_s)
+        elif self._complete:
+            call.deadline.limit("drain", _USAGE_AFTER_TEXT_S)
+        else:
+            call.deadline.interrupt("left")
+
+    def revoke(self) -> None:
+        """The key has ended: the answer is cut, and its client is told. What nobody listens to any
+        more is read on as it was going to be."""
+        if self._outcome is None and not self._call.silent:
+            self._call.deadline.interrupt("revoked")
+
+    async def go(self, *, fresh: bool) -> Outcome:
+        """Send the request and relay its answer; `fresh` asks for an unused connection.
+
+        Raises UpstreamFailed before the commit point only; the hold is then still open. Every
+        other way out of here has settled it.
+        """
+        call, channel, times = self._call, self._channel, self._channel.timeouts
+        answer: Answer | None = None
+        whole = untold = False
+        try:
+            call.deadline.limit("total", times.total)
+            call.deadline.allow("first_content", self._silent_s)
+            if self._facts.stream and call.pulse is None:
+                call.pulse = Pulse(self._ping, call.parts.config.keep_alive_s)
+            answer = await call.parts.upstreams.post(
+                channel,
+                call.snapshot.egress,
+                self._asking.outgoing(self._way, self._size.output_cap),
+                id_text(self.id),
+                key=self._trial.key,
+                fresh=fresh,
+                sent=self._dispatched,
+            )
+            self._trial.accepted()
+            if self._way.exchange is not None:
+                outcome = await self._relay_exchange(answer, self._way.exchange)
+            elif self._facts.stream:
+                call.parts.books.watch(self._tally)
+                outcome = await self._relay_stream(answer)
+            elif self._way.stream and self._way.request is not None:
+                outcome = await self._relay_folded(answer, self._way.request)
+            else:
+                outcome = await self._relay_plain(answer)
+            whole = True
+            return outcome
+        except asyncio.CancelledError:
+            reason = call.deadline.caught()
+            if reason is None:
+                nothing = Bill({}, 0, "absorbed", (), None)
+                return await self._stop("server_shutting_down", nothing)
+            if reason == "revoked" and self._outcome is None:
+                return await self._stop("authentication", self._bill_so_far())
+            failure = self._failure_of(reason)
+            if failure is None:
+                return self._abandon()
+            if not self._committed:
+                untold = True
+                self._trial.failed(failure)
+                raise failure from None
+            return await self._break_off(failure)
+        except UpstreamFailed as failure:
+            if not self._committed:
+                untold = True
+                self._trial.failed(failure)
+                raise
+            return await self._break_off(failure)
+        finally:
+            self._trial.close()
+            self._gathering.whole()
+            if self._outcome is None and not untold:
+                # A defect of ours: the request answers for it, the hold must not wait for hours.
+                nothing = Bill({}, 0, "absorbed", (), None)
+                self._settle(500, "internal", message_of("internal"), nothing)
+            if self._facts.stream:
+                call.parts.books.unwatch(self._tally)
+            if answer is not None:
+                if whole:
+                    _give_back(answer)
+                else:
+                    answer.cut()
+
+    def failed(self, failure: UpstreamFailed, *, final: bool) -> Resolved:
+        """The end of this attempt when it failed before content: the customer pays nothing."""
+        absorbed = FAULTS[failure.fault].money not in ("none", "exact")
+        return self._resolved(
+            "settled" if absorbed else "voided",
+            Ending(
+                final=final,
+                status=failure.status,
+                kind=failure.kind,
+                message=failure.message,
+                basis="absorbed" if absorbed else "none",
+                total_ms=self._call.elapsed_ms(),
+                flags=(failure.fault,),
+            ),
+            self._tally.unknown_nano() if absorbed else 0,
+        )
+
+    @property
+    def _silent_s(self) -> float:
+        """How long the upstream may take until its first content."""
+        way = self._way
+        whole = way.exchange is None and not way.stream
+        return self._channel.timeouts.until_content(thinks=way.thinks, whole=whole)
+
+    def _failure_of(self, reason: Reason) -> UpstreamFailed | None:
+        """The fault of a time limit; None when it was the client that went or takes nothing."""
+        times = self._channel.timeouts
+        if reason == "first_content":
+            return failed("F11", seconds=max(1, int(self._silent_s)))
+        if reason == "idle":
+            return failed("F13", seconds=max(1, int(times.idle)))
+        if reason == "total":
+            return failed("F13", seconds=max(1, int(times.total)))
+        return None
+
+    def _dispatched(self) -> None:
+        self._sent = True
+
+    # ---- answers
+
+    async def _relay_plain(self, answer: Answer) -> Outcome:
+        way = self._way
+        raw = await self._whole(answer)
+        if way.think_tags:
+            raw = untag_answer(raw)
+        told = self._told_by(raw)
+        if told.broken == "F15" and (mended := mend(raw)) is not None:
+            # F27, F15a: what takes nothing from the answer.
+            raw, told = mended.shown, self._told_by(mended.read)
+        if way.request is None:
+            if self._tally.tiered:
+                self._tally.hear_tier(tier_of_answer(raw))
+            if way.mends_usage:
+                raw = mend_answer(raw, told.usage)
+        if told.error is not None:
+            raise UpstreamFailed("F23", told.error.kind, told.error.message, code=told.error.code)
+        if told.broken is not None:
+            raise failed(told.broken)
+        return await self._answer(told, told.events, raw)
+
+    def _told_by(self, raw: bytes) -> WholeAnswer:
+        way = self._way
+        if way.request is None:
+            return way.codec.read_answer(raw)
+        return way.codec.translate_answer(raw, way.request, way.answer_tool)
+
+    async def _relay_exchange(self, answer: Answer, exchange: Exchange) -> Outcome:
+        """The answer to what is no chat."""
+        raw = await self._whole(answer)
+        told = exchange.read(raw)
+        if told.broken == "F15" and (mended := mend(raw)) is not None:
+            raw, told = mended.shown, exchange.read(mended.read)
+        if told.error is not None:
+            raise UpstreamFailed("F23", told.error.kind, told.error.message, code=told.error.code)
+        if told.broken is not None:
+            raise failed(told.broken)
+        bill = self._tally.bill_exchange(
+            exchange, self._measured, told=told.quantities, usage=told.usage
+        )
+        try:
+            raw = exchange.write(raw, bill.meters)
+        except AnswerFault as fault:
+            broken = fault.event.fault if isinstance(fault.event, Broken) else "F15"
+            raise failed(broken) from None
+        return await self._deliver(bill, raw)
+
+    async def _answer(self, told: Counting, events: list[Event], raw: bytes) -> Outcome:
+        """Answer as a whole; `raw` is what the client gets where nothing is translated."""
+        call, request = self._call, self._way.request
+        if request is not None:
+            said, model = fold(events), self._way.told_model
+            if model:
+                said = msgspec.structs.replace(said, model=model)
+            raw = call.asked.codec.write_answer(said, request)
+        self._note(events)
+        return await self._deliver(self._tally.bill(told, self._measured), raw)
+
+    async def _deliver(self, bill: Bill, raw: bytes) -> Outcome:
+        """Settle a whole answer, then give it to the client."""
+        call = self._call
+        head = self._head(bill.charge_nano)
+        if self._way.told_model and self._way.request is None:
+            raw = name_answer(raw, call.asked.codec.model_in_answer, self._way.told_model)
+        if self._keeps:
+            await self._keep(raw)
+        if call.tells_cost:
+            raw = with_cost(raw, bill.charge_nano)
+        if call.repeat is not None:
+            await call.repeat.keep_answer(head, raw)
+        self._committed = True
+        self._ttft_ms = call.elapsed_ms()
+        outcome = self._settle(200, None, "", bill)
+        self._trial.good()
+        if not call.silent:
+            call.deadline.allow("stall", call.parts.config.write_stall_s)
+            await call.sink.answer(head, raw)
+        return outcome
+
+    async def _keep(self, response: bytes | None) -> None:
+        """Keep what later requests may go on from, before anybody can send one."""
+        call, turn, way = self._call, self._asking.turn, self._way
+        call.deadline.allow("stall", call.parts.config.write_stall_s)
+        states: list[State] = []
+        if turn is not None and response is not None:
+            states += turn.states(response, self._channel.id if way.request is None else "")
+        if self._remembered:
+            found = collect(self._remembered, texts=way.thoughts)
+            states += [State("seal", id_, content) for id_, content in found.items()]
+        if states:
+            await call.parts.keeper.put(call.principal, states)
+
+    def _response(self) -> bytes | None:
+        """The response that a stream of the responses dialect has told whole."""
+        codec, naming = self._call.asked.codec, self._way.told_model
+        teller = self._tally.decoder if self._translating is None else self._translating.encoder
+        told = codec.response_of(teller)
+        return name_answer(told, codec.model_in_answer, naming) if told and naming else told
+
+    async def _relay_folded(self, answer: Answer, request: ChatRequest) -> Outcome:
+        """A stream, because there is no other, for a client that wants a plain answer."""
+        call, way, idle_s = self._call, self._way, self._channel.timeouts.idle
+        decoder = self._tally.decoder = way.codec.translating_decoder(request, way.answer_tool)
+        reader = self._untagging(decoder)
+        events: list[Event] = []
+        pairs, gathering = Pairs(), self._gathering
+        while True:
+            try:
+                chunk = await answer.next_bytes()
+            except UpstreamFailed:
+                # The decoder knows whether what is missing was still needed.
+                chunk = b""
+            steps = reader.feed(chunk) if chunk else reader.end()
+            if not steps and not gathering.more(len(chunk)):
+                raise failed("F17")
+            if steps:
+                gathering.whole()
+            for step in steps:
+                events += pairs.join(step.events)
+            last = events[-1] if events else None
+            if isinstance(last, UpstreamError):
+                raise UpstreamFailed("F23", last.kind, last.message, code=last.code)
+            if isinstance(last, Broken):
+                raise failed(last.fault)
+            if isinstance(last, End):
+                return await self._answer(decoder, events[:-1], b"")
+            if self._above_hold(decoder):
+                return await self._answer(decoder, [*events, Finish(0, "length")], b"")
+            call.deadline.allow("idle", idle_s)
+
+    async def _whole(self, answer: Answer) -> bytes:
+        """A plain answer in full; each piece of it gives the next one the idle time."""
+        raw = await answer.next_bytes()
+        if answer.at_end:
+            return raw
+        pieces, size, size_max = [raw], len(raw), self._call.parts.config.answer_bytes_max
+        while True:
+            self._call.deadline.allow("idle", self._channel.timeouts.idle)
+            piece = await answer.next_bytes()
+            if not piece:
+                return b"".join(pieces)
+            pieces.append(piece)
+            size += len(piece)
+            if size > size_max:
+                raise failed("F34", "the provider's answer is too large")
+
+    async def _relay_stream(self, answer: Answer) -> Outcome:
+        call, tally, idle_s = self._call, self._tally, self._channel.timeouts.idle
+        reader, decoder = self._open_reader()
+        hears_tier = tally.tiered and self._way.request is None
+        self._held_back = pieces = list[bytes]()
+        events: list[Event] = []
+        heard_at, pulse, most = call.began, call.pulse, self._output_bytes_max
+        gathering, steps = self._gathering, []
+        blocked: Awaitable[None] | None = None
+        tells_cost = call.tells_cost
+
+        def take(chunk: bytes) -> bool:
+            """Read what came, and pass it on where that is all; whether there is more to do."""
+            nonlocal blocked, heard_at, steps
+            steps = reader.feed(chunk) if chunk else reader.end()
+            if not steps:
+                return not gathering.more(len(chunk))
+            gathering.whole()
+            for step in steps:
+                if step.raw:
+                    pieces.append(step.raw)
+                if step.events:
+                    events.extend(step.events)
+            if hears_tier:
+                tally.hear_tier(tier_of_frames(b"".join(pieces)))
+            if (
+                not self._committed
+                or (events and isinstance(events[-1], _LAST))
+                or (most is not None and decoder.text_bytes + decoder.reasoning_bytes > most)
+            ):
+                return True
+            if events:
+                heard_at = call.time()
+                if pulse is not None:
+                    pulse.heard_at = heard_at
+                self._note(events)
+                events.clear()
+            if pieces and not (tells_cost and decoder.complete):
+                raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                pieces.clear()
+                if not call.silent:
+                    blocked = call.sink.write_now(raw)
+                    if blocked is not None:
+                        return True
+            # Comments keep a connection open, not an answer alive (F13).
+            call.deadline.allow("idle", idle_s, heard_at)
+            return False
+
+        while True:
+            await answer.hand_to(take)
+            if not steps:
+                raise failed("F17")
+            if blocked is not None:
+                call.deadline.allow("stall", call.parts.config.write_stall_s)
+                await blocked
+                blocked = None
+                call.deadline.allow("idle", idle_s, heard_at)
+                continue
+            outcome = await self._go_on(decoder, steps, pieces, events)
+            if outcome is not None:
+                return outcome
+            if self._committed:
+                # The first content.
+                heard_at = call.time()
+                if pulse is not None:
+                    pulse.heard_at = heard_at
+                self._note(events)
+                events.clear()
+                if pieces and not (tells_cost and decoder.complete):
+                    await self._write(pieces)
+                    pieces.clear()
+                call.deadline.allow("idle", idle_s, heard_at)
+
+    def _open_reader(self) -> tuple[Reader, Decoder]:
+        """What the upstream's bytes are fed to, and the decoder that knows what they said."""
+        way, call = self._way, self._call
+        if way.request is None:
+            decoder = self._tally.decoder = way.codec.decoder(self._facts, call.asked.target)
+            self._reader = self._untagging(decoder)
+            if way.mends_usage:
+                self._reader = InsideDecoder(self._reader)
+            if way.told_model:
+                path = way.codec.model_in_frame
+                self._reader = self._naming = NamingDecoder(self._reader, path, way.told_model)
+            return self._reader, decoder
+        decoder = self._tally.decoder = way.codec.translating_decoder(way.request, way.answer_tool)
+        encoder = call.asked.codec.encoder(way.request, call.asked.target)
+        self._translating = self._reader = Translating(
+            self._untagging(decoder), encoder, self._facts.choices, way.told_model
+        )
+        return self._translating, decoder
+
+    def _untagging(self, decoder: Decoder) -> Decoder | TagsDecoder:
+        tagged = self._way.think_tags
+        return TagsDecoder(decoder, self._facts.choices) if tagged else decoder
+
+    async def _go_on(
+        self, decoder: Decoder, steps: Sequence[Step], pieces: Sequence[bytes], events: list[Event]
+    ) -> Outcome | None:
+        """Commit where what came has content, and end where it is the end; None = it goes on."""
+        last = events[-1] if events else None
+        if isinstance(last, Broken):
+            await self._write(pieces)
+            raise failed(last.fault)
+        if not self._committed:
+            if isinstance(last, UpstreamError):
+                raise UpstreamFailed("F23", last.kind, last.message, code=last.code)
+            if not isinstance(last, End) and not any(event.is_content for event in events):
+                return None
+            await self._commit()
+        if isinstance(last, End):
+            return await self._end(pieces, events)
+        if isinstance(last, UpstreamError):
+            # Where the upstream's own words cannot be passed on, it is told in ours.
+            said = [] if steps[-1].raw else [self._failing(last.kind, last.message)]
+            return await self._end_failed(last, [*pieces, *said], events)
+        if self._above_hold(decoder):
+            return await self._cut_at_hold(pieces)
+        return None
+
+    def _above_hold(self, decoder: Decoder) -> bool:
+        most = self._output_bytes_max
+        return most is not None and decoder.text_bytes + decoder.reasoning_bytes > most
+
+    def _head(self, cost_nano: int | None) -> Head:
+        call, size, stream = self._call, self._size, self._facts.stream
+        content_type = call.asked.codec.content_type(call.asked.target, stream=stream)
+        dropped, cap = self._way.dropped, self._way.lowered or size.output_cap
+        head = Head(content_type, size.hold_nano, cap, cost_nano, dropped, call.headroom)
+        if call.principal.operator:
+            return head._replace(channel=self._channel.name, attempts=self._number)
+        return head
+
+    async def _commit(self) -> None:
+        """The first content is here: from now on this upstream's answer is the answer."""
+        call = self._call
+        self._committed = True
+        self._trial.first_content()
+        self._ttft_ms = call.elapsed_ms()
+        if not call.silent:
+            call.deadline.allow("stall", call.parts.config.write_stall_s)
+            await call.begin(self._head(None))
+
+    async def _ping(self) -> None:
+        """A sign of life; the first one commits the status, and nothing of an upstream."""
+        call = self._call
+        if not call.silent and not call.asked.target.array:
+            await call.begin(self._head(None))
+            await call.sink.write(call.asked.codec.ping, last=False)
+
+    async def _write(self, pieces: Sequence[bytes], *, last: bool = False) -> None:
+        call = self._call
+        if self._committed and not call.silent:
+            call.deadline.allow("stall", call.parts.config.write_stall_s)
+            raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            if last:
+                await call.write(raw, last=True)
+            else:
+                await call.sink.write(raw, last=False)
+
+    async def _end(self, pieces: Sequence[bytes], events: Sequence[Event]) -> Outcome:
+        """The upstream says that its answer is whole."""
+        self._note(events)
+        if self._keeps:
+            await self._keep(self._response())
+        bill = self._bill_stream()
+        raw = self._last(pieces, bill)
+        if self._call.repeat is not None:
+            await self._call.repeat.keep_end(raw)
+        outcome = self._settle(200, None, "", bill)
+        self._trial.good()
+        await self._write([raw], last=True)
+        return outcome
+
+    def _last(self, pieces: Sequence[bytes], bill: Bill) -> bytes:
+        """The last bytes of a stream that succeeds."""
+        raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if not self._call.tells_cost:
+            return raw
+        return last_with_cost(raw, bill.meters, bill.charge_nano)
+
+    async def _end_failed(
+        self, last: UpstreamError, pieces: Sequence[bytes], events: Sequence[Event]
+    ) -> Outcome:
+        """The upstream says in its words that it failed."""
+        self._note(events)
+        status = KINDS[last.kind].status
+        outcome = self._settle(status, last.kind, last.message, self._bill_stream(), "F23")
+        self._trial.failed(UpstreamFailed("F23", last.kind, last.message))
+        await self._write(pieces, last=True)
+        return outcome
+
+    async def _cut_at_hold(self, pieces: Sequence[bytes]) -> Outcome:
+        """F18: an answer that outgrows its hold ends here, as if it had reached its length."""
+        self._tally.finish_reason = "length"
+        bill = self._bill_stream()
+        outcome = self._settle(200, None, "", bill, "F18")
+        self._trial.good()
+        translating = self._translating
+        if translating is None:
+            notice = self._named(self._way.codec.cut(self._tally.decoder))
+        else:
+            notice = translating.cut()
+        await self._write([self._last([*pieces, notice], bill)], last=True)
+        return outcome
+
+    def _failing(self, kind: ErrorKind, message: str) -> bytes:
+        """What ends the client's stream when it fails."""
+        if self._translating is not None:
+            return self._translating.fail(kind, message)
+        codec, request_id = self._call.asked.codec, id_text(self._call.request_id)
+        if self._tally.decoder is None:
+            return codec.frame(kind, message, request_id, self._call.asked.target)
+        return self._named(codec.fail(self._tally.decoder, kind, message, request_id))
+
+    def _named(self, frames: bytes) -> bytes:
+        """What we add to a forwarded stream, which may repeat what the upstream said."""
+        return frames if self._naming is None else self._naming.show(frames)
+
+    # ---- other ends
+
+    async def _break_off(self, failure: UpstreamFailed) -> Outcome:
+        """After the commit point: one typed frame, no end marker; what was delivered is paid."""
+        if self._complete:
+            return await self._end_early()
+        kind, message = failure.kind, failure.message
+        outcome = self._settle(failure.status, kind, message, self._bill_stream(), failure.fault)
+        self._trial.failed(failure)
+        await self._say_last(self._failing(kind, message))
+        return outcome
+
+    async def _end_early(self) -> Outcome:
+        """What ends a stream after every choice has finished takes nothing from the answer."""
+        bill = self._bill_stream()
+        outcome = self._settle(200, None, "", bill)
+        self._trial.good()
+        steps = [] if self._reader is None else self._reader.end()
+        await self._say_last(self._last([*self._held_back, *(step.raw for step in steps)], bill))
+        return outcome
+
+    async def _stop(self, kind: ErrorKind, unheard: Bill) -> Outcome:
+        """It ends before the upstream has ended: what was delivered is paid, or `unheard` where
+        nothing was, and the client is told."""
+        if self._committed and self._complete:
+            return await self._end_early()
+        status, message = KINDS[kind].status, message_of(kind)
+        if self._committed:
+            outcome = self._settle(status, kind, message, self._bill_stream())
+            await self._say_last(self._failing(kind, message))
+            return outcome
+        outcome = self._settle(status, kind, message, unheard)
+        if not self._call.silent:
+            await self._call.refuse(Refused(kind, status, message, retry_after_ms=1000))
+        return outcome
+
+    def _abandon(self) -> Outcome:
+        """The client left: what was sent and what was emitted until now is paid."""
+        return self._settle(499, "client_closed", CLIENT_CLOSED, self._bill_so_far())
+
+    async def _say_last(self, frame: bytes) -> None:
+        """End a stream for a client that may not be able to hear it."""
+        if self._call.silent:
+            return
+        try:
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await self._call.write(frame, last=True)
+        except TimeoutError:
+            return
+
+    # ---- books
+
+    @property
+    def _measured(self) -> str:
+        """The basis of a bill that the upstream's count stands on."""
+        return "drained" if self._call.silent else "measured"
+
+    @property
+    def _complete(self) -> bool:
+        """Whether a stream has said everything but its usage."""
+        return self._tally.decoder is not None and self._tally.decoder.complete
+
+    def _bill_so_far(self) -> Bill:
+        """What was sent and what was emitted until now."""
+        return self._bill_stream() if self._sent else Bill({}, 0, "none", (), None)
+
+    def _bill_stream(self) -> Bill:
+        """The bill of what has come so far."""
+        return self._tally.bill_stream(self._measured)
+
+    def _settle(
+        self, status: int, kind: ErrorKind | None, message: str, bill: Bill, fault: str = ""
+    ) -> Outcome:
+        """Write the end of this attempt; returns before it is written. The first end counts."""
+        if self._outcome is not None:
+            return self._outcome
+        call, tally = self._call, self._tally
+        if call.silent and kind is None:
+            status, kind, message = 499, "client_closed", CLIENT_CLOSED
+        outcome = self._outcome = Outcome(
+            call.request_id,
+            status,
+            kind,
+            message,
+            self._tally.finish_reason,
+            bill.meters,
+            bill.charge_nano,
+            bill.basis,
+            self._size.hold_nano,
+            self._ttft_ms,
+            call.elapsed_ms(),
+        )
+        ending = Ending(
+            final=True,
+            status=status,
+            kind=kind,
+            message=message,
+            finish_reason=self._tally.finish_reason,
+            meters=meters_text(bill.meters),
+            charge_nano=bill.charge_nano,
+            basis=bill.basis,
+            ttft_ms=self._ttft_ms,
+            total_ms=outcome.total_ms,
+            raw_usage=bill.raw_usage,
+            flags=(*bill.flags, fault) if fault else bill.flags,
+            cost_nano=cost_of(bill.meters, tally.cost),
+            price_version_id=None if tally.price is None else tally.price.id,
+            cost_version_id=None if tally.cost is None else tally.cost.id,
+        )
+        loss_nano = self._tally.unknown_nano() if bill.basis == "absorbed" else bill.excess_nano
+        state = _STATES.get(bill.basis, "settled")
+        ended = self._resolved(state, ending, loss_nano)
+        if call.principal.limited:
+            ended = ended._replace(tokens=tokens_of(bill.meters))
+        # No mark takes the place of its ending, however long the client takes to read the end.
+        call.parts.books.unwatch(tally)
+        call.parts.books.settle(ended, at_once=call.settles_at_once)
+        if bill.flags and "quarantine" in bill.flags:
+            log.error(
+                "the count of channel %s cannot be right (%s): request %s is under review",
+                self._channel.name, ", ".join(bill.flags), id_text(call.request_id),
+            )  # fmt: skip
+        return outcome
+
+    def _resolved(self, state: str, ending: Ending, loss_nano: int = 0) -> Resolved:
+        return Resolved(
+            self._call.principal.organisation_id, self.id, state, ending, loss_nano=loss_nano
+        )
+
+    def _note(self, events: Sequence[Event]) -> None:
+        """Count what was said, and remember what a later request may give back."""
+        mark_due = self._tally.note(events)
+        if self._remembers:
+            self._remembered += [event for event in events if isinstance(event, REMEMBERED)]
+        if mark_due and self._facts.stream:
+            self._call.parts.books.mark(self._tally)
+
+
+def _give_back(answer: Answer) -> None:
+    """Return the connection; the few bytes behind an end marker are waited for elsewhere."""
+    if answer.at_end:
+        answer.release()
+        return
+    rest = asyncio.create_task(_read_rest(answer))
+    _rests.add(rest)
+    rest.add_done_callback(_rests.discard)
+
+
+async def _read_rest(answer: Answer) -> None:
+    try:
+        async with asyncio.timeout(_REST_S):
+            await read_rest(answer)
+    except TimeoutError:
+        answer.cut()
+    else:
+        answer.release()

@@ -1,0 +1,325 @@
+"""Key text -> principal: one resolver for every carrier, with one verdict.
+
+What a key's row says is remembered by the key's full digest until the epoch changes; whether it is
+still valid is decided once more, by the database, in the admission.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+import msgspec
+
+from accounts.rules import key_format
+from accounts.rules.limits import Network, is_address_in
+from accounts.sql import person_stands
+from billing.rules.budget import Scope
+from billing.rules.patterns import matches
+from dialects.errors import RequestFault
+from dialects.labels import NO_LABELS, Labels
+from relay.database import Row
+
+Statement = tuple[str, Mapping[str, object]]
+
+# A key that is unknown is remembered too, so that spraying does not become database load.
+_REMEMBERED_MAX = 20_000
+
+
+class Standing(NamedTuple):
+    """A budget that may stand over a request: what it is for, as in `billing.rules.budget`."""
+
+    id: int
+    scope: Scope
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is calling, by which text (its digest; of the playground there is none). `expires_at` is
+    in Unix seconds; `model_patterns`, `endpoints` and `networks`
+    () = every one; `plan_id` is the organisation's plan, if it has one; `retention_hours` is how
+    long its answers are kept for later requests, 0 = not at all, which is also so for a key that
+    keeps no content; an `operator`'s key is told which channel answered; `include_cost`: its
+    answers tell their charge unless a request says no; `postpaid`: its organisation has a credit
+    line.
+
+    `limited` says that the key, its team, its organisation or who asks has a limit of requests or
+    tokens, `tpm` is the lowest of tokens. `budgets` are those that its requests may fall under, as
+    of `guards` changes of them.
+    """
+
+    key_id: UUID
+    organisation_id: UUID
+    team_id: UUID
+    user_id: int | None
+    kind: str
+    model_patterns: tuple[str, ...]
+    expires_at: float | None
+    disabled: bool
+    plan_id: int | None = None
+    retention_hours: int = 24
+    operator: bool = False
+    include_cost: bool = False
+    postpaid: bool = False
+    endpoints: tuple[str, ...] = ()
+    networks: tuple[Network, ...] = ()
+    tags: tuple[str, ...] = ()
+    limited: bool = False
+    tpm: int | None = None
+    guards: int = 0
+    budgets: tuple[Standing, ...] = ()
+    digest: bytes = b""
+
+    def may_come_from(self, address: str) -> bool:
+        """Whether the key may be used from there; what is no address is nowhere."""
+        return not self.networks or is_address_in(address, self.networks)
+
+    def may_call(self, operation: str) -> bool:
+        """Whether the key may be used for an endpoint, by the name that its records have."""
+        return not self.endpoints or operation in self.endpoints
+
+    def falls_under(self, model: str, labels: Labels) -> tuple[int, ...]:
+        """The budgets of a request for a model, with what it is labelled."""
+        return tuple(
+            standing.id for standing in self.budgets if self._stands(standing, model, labels)
+        )
+
+    def always_under(self) -> tuple[int, ...]:
+        """The budgets of all its requests, whatever they ask for and are labelled with."""
+        return tuple(
+            standing.id
+            for standing in self.budgets
+            if standing.scope != "model" and self._stands(standing, "", NO_LABELS)
+        )
+
+    def _stands(self, standing: Standing, model: str, labels: Labels) -> bool:
+        _, scope, subject = standing
+        if scope == "model":
+            return matches(subject, model)
+        if scope == "user":
+            return subject == str(self.user_id)
+        if scope == "tag":
+            return subject in self.tags or subject in labels.tags
+        if scope == "project":
+            return subject == labels.project
+        return subject == labels.customer if scope == "customer" else True
+
+    def may_use(self, model: str) -> bool:
+        """Whether the key's own list lets it ask for a model."""
+        patterns = self.model_patterns
+        return not patterns or any(matches(pattern, model) for pattern in patterns)
+
+
+class Credentials(NamedTuple):
+    """What a request carries: the text of its key, or why there is none to look up."""
+
+    key: str | None
+    conflict: bool
+
+
+def read_credentials(headers: Iterable[tuple[bytes, bytes]], query: bytes = b"") -> Credentials:
+    """The key of a request from `Authorization`, `x-api-key`, `x-goog-api-key`, and `?key=` when a
+    query is given (only some endpoints take it there). The same key twice is one key."""
+    found: set[str] = set()
+    broken = False
+    for name, value in headers:
+        if name == b"authorization":
+            text = _bearer(value)
+            broken = broken or text is None
+            found.add(text or "")
+        elif name in (b"x-api-key", b"x-goog-api-key"):
+            found.add(value.decode("latin-1").strip())
+    if query:
+        found.update(value for name, value in parse_qsl(query.decode("latin-1")) if name == "key")
+    found.discard("")
+    if len(found) > 1:
+        return Credentials(None, True)
+    return Credentials(None if broken else next(iter(found), None), False)
+
+
+def _bearer(value: bytes) -> str | None:
+    """The key of an Authorization header; None for a scheme that is not ours."""
+    text = value.decode("latin-1").strip()
+    scheme, _, rest = text.partition(" ")
+    if rest:
+        return rest.strip() if scheme.lower() == "bearer" else None
+    return text if text.lower() != "bearer" else ""
+
+
+class Authenticator:
+    """Finds principals, asking the database once per key and epoch however many requests wait."""
+
+    def __init__(self, pepper: str, ask: Callable[[Statement], Awaitable[Sequence[Row]]]) -> None:
+        self._pepper = pepper
+        self._ask = ask
+        self._known: dict[bytes, Principal | None] = {}
+        self._asking: dict[bytes, asyncio.Task[Principal | None]] = {}
+
+    def forget(self) -> None:
+        """Drop everything that was remembered: something changed."""
+        self._known = {}
+        self._asking = {}
+
+    async def principal(self, credentials: Credentials, now: float) -> Principal:
+        """The principal of a request. Raises RequestFault `key_conflict` or `authentication`, and
+        DatabaseAway when it cannot be told."""
+        if credentials.conflict:
+            raise RequestFault("key_conflict", None, "")
+        if credentials.key is None:
+            raise RequestFault("authentication", None, "")
+        digest = key_format.digest(self._pepper, credentials.key)
+        principal = self._known.get(digest)
+        if principal is None and digest not in self._known:
+            form = key_format.check(credentials.key)
+            if form in (key_format.KeyForm.OWN_BROKEN, key_format.KeyForm.IMPOSSIBLE):
+                raise RequestFault("authentication", None, "")
+            principal = await self._look_up(digest)
+        if principal is None or not _valid(principal, now):
+            raise RequestFault("authentication", None, "")
+        return principal
+
+    async def principal_of_key(self, key_id: UUID, now: float) -> Principal:
+        """The principal of a key that has no text, such as the playground's.
+
+        Raises RequestFault `authentication` when there is no such valid key, DatabaseAway.
+        """
+        rows = await self._ask((_BY_ID, {"id": key_id, "digest": None}))
+        principal = _principal(rows[0]) if rows else None
+        if principal is None or not _valid(principal, now):
+            raise RequestFault("authentication", None, "")
+        return principal
+
+    async def _look_up(self, digest: bytes) -> Principal | None:
+        task = self._asking.get(digest)
+        if task is None:
+            task = self._asking[digest] = asyncio.create_task(self._load(digest))
+        # A client that leaves must not take the look-up from the others who wait for it.
+        return await asyncio.shield(task)
+
+    async def _load(self, digest: bytes) -> Principal | None:
+        known, asking = self._known, self._asking
+        try:
+            rows = await self._ask((_BY_DIGEST, {"digest": "\\x" + digest.hex()}))
+            principal = _principal(rows[0], digest) if rows else None
+            # After a change meanwhile these are the dictionaries that nobody looks at any more.
+            if len(known) >= _REMEMBERED_MAX:
+                known.clear()
+            known[digest] = principal
+            return principal
+        finally:
+            asking.pop(digest, None)
+
+
+def _valid(principal: Principal, now: float) -> bool:
+    return not principal.disabled and (principal.expires_at is None or now < principal.expires_at)
+
+
+class _Guards(msgspec.Struct):
+    """What limits a key, as the statement below gives it."""
+
+    endpoints: list[str]
+    networks: list[str]
+    tags: list[str]
+    limited: bool
+    tpm: int | None
+    guards: int
+    budgets: list[Standing]
+    operator: bool = False
+    include_cost: bool = False
+    postpaid: bool = False
+
+
+_guards = msgspec.json.Decoder(_Guards)
+
+
+def _principal(row: Row, digest: bytes = b"") -> Principal:
+    key_id, organisation, team, user, kind, patterns, expires, disabled, plan, hours, guards = row
+    found = _guards.decode(guards or "")
+    return Principal(
+        key_id=UUID(key_id),
+        organisation_id=UUID(organisation),
+        team_id=UUID(team),
+        user_id=None if user is None else int(user),
+        kind=kind or "",
+        model_patterns=tuple((patterns or "").split("\n")) if patterns else (),
+        expires_at=None if expires is None else float(expires),
+        disabled=disabled == "t",
+        plan_id=None if plan is None else int(plan),
+        retention_hours=int(hours or 0),
+        operator=found.operator,
+        include_cost=found.include_cost,
+        postpaid=found.postpaid,
+        endpoints=tuple(found.endpoints),
+        networks=tuple(map(ip_network, found.networks)),
+        tags=tuple(found.tags),
+        limited=found.limited,
+        tpm=found.tpm,
+        guards=found.guards,
+        budgets=tuple(found.budgets),
+        digest=digest,
+    )
+
+
+# A secret that was rotated away opens its key until its own end, which is then the key's. A key
+# whose person does not stand is as good as disabled (P11).
+# A person's budgets and limits stand over the playground's key whoever uses it; which ones is for
+# the request.
+_COLUMNS = f"""
+    SELECT key.id, key.organisation_id, key.team_id, key.user_id, key.kind,
+           array_to_string(key.model_patterns, E'\\n'),
+           extract(epoch FROM least(key.expires_at, former.until)),
+           key.disabled OR key.revoked_at IS NOT NULL
+               OR NOT {person_stands("key.user_id", "key.organisation_id")},
+           (SELECT plan_id FROM billing_organisationplan plan
+            WHERE plan.organisation_id = key.organisation_id),
+           CASE WHEN key.log_content THEN owner.retention_hours ELSE 0 END,
+           json_build_object(
+               'operator', coalesce(
+                   (SELECT operator FROM accounts_user u WHERE u.id = key.user_id), false),
+               'include_cost', owner.include_cost,
+               'postpaid', EXISTS (
+                   SELECT FROM billing_account account
+                   WHERE account.organisation_id = key.organisation_id
+                     AND account.kind = 'customer:available' AND account.overdraft_nano > 0),
+               'endpoints', key.endpoints, 'networks', key.networks, 'tags', key.tags,
+               'limited', num_nonnulls(key.rpm, key.tpm, key.parallel,
+                                       team.rpm, team.tpm, team.parallel,
+                                       owner.rpm, owner.tpm, owner.parallel,
+                                       member.rpm, member.tpm, member.parallel) > 0
+                   OR key.kind = 'playground' AND EXISTS (
+                       SELECT FROM accounts_membership m
+                       WHERE m.organisation_id = key.organisation_id
+                         AND num_nonnulls(m.rpm, m.tpm, m.parallel) > 0),
+               'tpm', least(key.tpm, team.tpm, owner.tpm, member.tpm),
+               'guards', coalesce((
+                   SELECT guards FROM billing_account account
+                   WHERE account.organisation_id = key.organisation_id
+                     AND account.kind = 'customer:available'), 0),
+               'budgets', coalesce((
+                   SELECT json_agg(json_build_array(budget.id, budget.scope, budget.subject)
+                                   ORDER BY budget.id)
+                   FROM billing_budget budget
+                   WHERE budget.organisation_id = key.organisation_id AND budget.enabled AND (
+                       budget.scope NOT IN ('team', 'key', 'user')
+                       OR budget.scope = 'team' AND budget.subject = key.team_id::text
+                       OR budget.scope = 'key' AND budget.subject = key.id::text
+                       OR budget.scope = 'user' AND (
+                           key.kind = 'playground' OR budget.subject = key.user_id::text))
+               ), '[]'::json))
+    FROM accounts_key key JOIN accounts_team team ON team.id = key.team_id
+    JOIN accounts_organisation owner ON owner.id = key.organisation_id
+    LEFT JOIN accounts_membership member
+        ON member.organisation_id = key.organisation_id AND member.user_id = key.user_id
+    LEFT JOIN accounts_formersecret former
+        ON former.key_id = key.id AND former.digest = %(digest)s::bytea
+"""  # noqa: S608 - only constants are put in
+_BY_DIGEST = f"""{_COLUMNS}
+    WHERE key.id = (SELECT id FROM accounts_key WHERE digest = %(digest)s::bytea
+                    UNION ALL
+                    SELECT key_id FROM accounts_formersecret WHERE digest = %(digest)s::bytea)
+"""  # noqa: S608 - only constants are put in
+_BY_ID = _COLUMNS + " WHERE key.id = %(id)s::uuid"

@@ -1,0 +1,138 @@
+"""A request of the responses dialect, and the conversation that it goes on from.
+
+    previous_response_id    looked up in our own store, for the key that made it: what is foreign
+    item_reference          is missing, for all keys share the provider's account
+    the channel that has it the bytes as they came: there it is named by its id
+    every other way         its conversation stands in front of the input, and an item in the place
+                            of its reference, so that neither another channel nor another dialect
+                            loses it
+
+The answer is kept with its conversation unless the client or the organisation forbids it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from dialects.codecs import Codec, Target
+from dialects.errors import RequestFault, quote_value
+from dialects.responses import state
+from dialects.responses.request import ChatFacts
+from dialects.responses.state import KeptItem, KeptResponse
+from relay.call import Call
+from relay.keeping import State
+
+_PREVIOUS: Final = "previous_response_id"
+_NO_TARGET: Final = Target()
+_NOT_KEPT: Final = (
+    "previous_response_id names no response that is kept here: responses are kept for {hours} "
+    "hours, and not with store false; send the whole conversation in `input`"
+)
+_NOTHING_KEPT: Final = (
+    "previous_response_id cannot be used: no responses are kept for this key (its organisation's "
+    "retention is 0, or the key keeps no content); send the whole conversation in `input`"
+)
+_NO_ITEM: Final = (
+    "item_reference {name} names no item that is kept here: items of responses are kept for "
+    "{hours} hours, and not with store false; send the item itself in `input`"
+)
+_NO_ITEMS: Final = (
+    "item_reference cannot be used: this organisation keeps no responses (its retention is 0); "
+    "send the item itself in `input`"
+)
+
+
+class Turn:
+    """One such request. `facts` are those of all that the model will read."""
+
+    __slots__ = ("_asked", "_codec", "_earlier", "_keeps", "_referred", "facts", "previous_id")
+
+    def __init__(
+        self,
+        codec: Codec[ChatFacts],
+        asked: ChatFacts,
+        earlier: KeptResponse | None,
+        referred: Mapping[str, KeptItem],
+        *,
+        keeps: bool,
+    ) -> None:
+        self._codec = codec
+        self._asked = asked
+        self._earlier = earlier
+        self._referred = referred
+        self._keeps = keeps
+        self.previous_id = asked.previous_response_id
+        self.facts = asked
+        if earlier is not None or referred:
+            before = [] if earlier is None else earlier.conversation
+            unseen = 0 if earlier is None else earlier.unseen_tokens
+            whole = self._with(before, referred)
+            self.facts = replace(
+                whole,
+                text_bytes=whole.text_bytes + unseen,
+                # What was thought stands nowhere, and may be read again where it is named.
+                unseen_input=bool(referred),
+            )
+
+    def facts_for(self, channel_id: str) -> ChatFacts:
+        """What a channel of the same dialect is asked."""
+        earlier, referred = self._earlier, self._referred
+        made_at = {one.channel for one in (earlier, *referred.values()) if one is not None}
+        if made_at <= {channel_id}:
+            return self._asked
+        before = [] if earlier is None else state.portable(earlier.conversation)
+        return self._with(before, state.portable_items(referred))
+
+    def states(self, response: bytes, stored_at: str) -> Sequence[State]:
+        """What is to be kept of its answer; `stored_at` is the channel that has it too, or ""."""
+        if not self._keeps:
+            return ()
+        kept = state.keep(self._asked.body, response, self._earlier, stored_at, self._referred)
+        if kept is None:
+            return ()
+        items = [State("item", *item) for item in state.keep_items(response, stored_at)]
+        return [State("response", *kept), *items]
+
+    def _with(self, items: Sequence[msgspec.Raw], referred: state.Referred) -> ChatFacts:
+        whole = state.continue_body(self._asked.body, items, referred)
+        return self._codec.read(whole, _NO_TARGET)
+
+
+async def begin_turn(call: Call, facts: ChatFacts) -> Turn:
+    """The turn of a request. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    principal, keeper = call.principal, call.parts.keeper
+    if facts.background:
+        raise RequestFault(
+            "unsupported_capability",
+            "background",
+            "background cannot be used here: ask for a stream, and give an Idempotency-Key to be "
+            "able to come back to it",
+        )
+    codec: Codec[ChatFacts] = call.asked.codec
+    hours = principal.retention_hours
+    keeps = facts.store and hours > 0 and call.asked.operation == "responses"
+    earlier: KeptResponse | None = None
+    if facts.previous_response_id is not None:
+        name = facts.previous_response_id
+        found = await keeper.find(principal, "response", [name]) if hours else {}
+        if name not in found:
+            what = _NOT_KEPT.format(hours=hours) if hours else _NOTHING_KEPT
+            raise RequestFault("unsupported_capability", _PREVIOUS, what)
+        earlier = state.read_kept(found[name])
+    referred = await _referred(call, facts.references) if facts.references else {}
+    return Turn(codec, facts, earlier, referred, keeps=keeps)
+
+
+async def _referred(call: Call, names: Sequence[str]) -> dict[str, KeptItem]:
+    """The items that a request names. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    hours = call.principal.retention_hours
+    if not hours:
+        raise RequestFault("unsupported_capability", "input", _NO_ITEMS)
+    found = await call.parts.keeper.find(call.principal, "item", names)
+    for name in names:
+        if name not in found:
+            what = _NO_ITEM.format(name=quote_value(name), hours=hours)
+            raise RequestFault("unsupported_capability", "input", what)
+    return {name: state.read_item(content) for name, content in found.items()}

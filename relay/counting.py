@@ -1,0 +1,153 @@
+"""How many tokens a request would have: asked of an upstream of the same dialect, else estimated.
+
+It is free: no hold, no attempt, no record.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol
+
+from dialects.anthropic import companions as anthropic_count
+from dialects.anthropic import history as anthropic_history
+from dialects.anthropic import request as anthropic_request
+from dialects.body import Body
+from dialects.chat import Dialect
+from dialects.codecs import JSON, Target
+from dialects.gemini import count_tokens as gemini_count
+from dialects.operation import Operation
+from gateway.providers.provider import BadAddress
+from gateway.rules.bound import estimate_tokens
+from gateway.rules.families import family_of
+from gateway.rules.faults import FAULTS
+from gateway.rules.routing import Candidate
+from lib.ids import id_text, new_id
+from relay.call import Call, Head, Refused
+from relay.upstream import Outgoing, UpstreamFailed
+from relay.vocabulary import count_request
+from relay.way import passed_headers
+
+_COUNT_S: Final = 30.0
+_TRIES_MAX: Final = 2
+_COUNT_BYTES_MAX: Final = 64 * 1024
+# What a picture or a page of a document is about, where nobody counts it.
+_PART_TOKENS: Final = 1_500
+
+
+class CountFacts(Protocol):
+    """What must be known of a request to count."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def body(self) -> Body: ...
+    @property
+    def text_bytes(self) -> int: ...
+    @property
+    def media(self) -> Mapping[Any, int]: ...
+
+
+class Counter(NamedTuple):
+    """A dialect's way to count."""
+
+    operation: Operation
+    read: Callable[[bytes, Target], CountFacts]
+    edit: Callable[[Any, str], bytes]
+    read_answer: Callable[[bytes], int | None]
+    write_answer: Callable[[int], bytes]
+
+
+def _edit_anthropic(facts: anthropic_request.ChatFacts, model: str) -> bytes:
+    return anthropic_request.edit(facts, model, quirks=anthropic_history.fit(facts.body))
+
+
+COUNTERS: Final[Mapping[Dialect, Counter]] = MappingProxyType(
+    {
+        "anthropic": Counter(
+            "count_tokens",
+            lambda raw, target: anthropic_request.read_counting(raw),
+            _edit_anthropic,
+            anthropic_count.read_count,
+            anthropic_count.write_count,
+        ),
+        "gemini": Counter(
+            "gemini_count_tokens",
+            lambda raw, target: gemini_count.read_request(raw, model=target.model),
+            gemini_count.edit,
+            gemini_count.read_answer,
+            gemini_count.write_answer,
+        ),
+    }
+)
+
+
+async def count_tokens(
+    call: Call, counter: Counter, facts: CountFacts, candidates: list[Candidate]
+) -> None:
+    """Answer with the count of the first candidate that can tell it, or with an estimate."""
+    raw: bytes | None = None
+    call.deadline.limit("total", _COUNT_S)
+    try:
+        raw = await _ask(call, counter, facts, candidates)
+    except UpstreamFailed as failure:
+        await call.refuse(
+            Refused(failure.kind, failure.status, failure.message, failure.param, failure.code)
+        )
+        return
+    except asyncio.CancelledError:
+        if call.deadline.caught() is None:
+            raise
+    if raw is None:
+        raw = counter.write_answer(_estimate(facts, candidates))
+    if not call.silent:
+        await call.sink.answer(Head(JSON, 0, None, 0), raw)
+
+
+def _estimate(facts: CountFacts, candidates: list[Candidate]) -> int:
+    """Our own count, as the model of the first candidate counts."""
+    family = family_of(candidates[0].upstream_model if candidates else facts.model)
+    words = count_request(facts.body.raw, family)
+    if words is None:
+        words = estimate_tokens(facts.text_bytes)
+    return words + sum(facts.media.values()) * _PART_TOKENS
+
+
+async def _ask(
+    call: Call, counter: Counter, facts: CountFacts, candidates: list[Candidate]
+) -> bytes | None:
+    """An upstream's answer; None when nobody can tell. Raises UpstreamFailed for what is wrong in
+    the client's own request."""
+    codec, snapshot = call.asked.codec, call.snapshot
+    tries = 0
+    for candidate in candidates:
+        channel = snapshot.channels[candidate.channel_id]
+        model = channel.provider.aliases.get(candidate.upstream_model, candidate.upstream_model)
+        if codec.name not in channel.provider.dialects or tries == _TRIES_MAX:
+            continue
+        try:
+            url = channel.address.url(counter.operation, model)
+        except BadAddress:
+            continue
+        tries += 1
+        passed = passed_headers(channel, codec, call.asked.headers)
+        outgoing = Outgoing(codec, url, counter.edit(facts, model), JSON, passed)
+        key = call.parts.health.usable_key(candidate, call.principal.organisation_id)
+        try:
+            answer = await call.parts.upstreams.post(
+                channel, snapshot.egress, outgoing, id_text(new_id()), key=key, fresh=False
+            )
+        except UpstreamFailed as failure:
+            if FAULTS[failure.fault].next == "never":
+                raise
+            continue
+        try:
+            raw = b""
+            while (piece := await answer.next_bytes()) and len(raw) < _COUNT_BYTES_MAX:
+                raw += piece
+        except UpstreamFailed:
+            raw = b""
+        finally:
+            answer.release()
+        if counter.read_answer(raw) is not None:
+            return raw
+    return None

@@ -1,0 +1,303 @@
+"""The exact rows that the relay answers; everything else is Django's, or nobody's.
+
+    {p}  /v1, /api/v1              {g}  /v1beta, /v1, /api/v1beta
+
+A trailing slash is accepted, and `/v1/v1/…` is read as `/v1/…` (a base URL with `/v1` typed
+twice). What a query says beside the path is not looked at:
+`/v1/responses?api-version=…/responses`, which a client library makes of a base URL with a query, is
+the row of its path. Unknown paths under `/v1`, `/v1beta`, `/anthropic` and those of the services of
+tasks are answered here, in the form of their clients; `/api/v1/…` that is no row belongs to the
+management API.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Final, Literal, cast
+from urllib.parse import parse_qsl
+
+from dialects.chat import Dialect
+from dialects.codecs import Target
+from dialects.gemini.model_name import read_target
+from dialects.task_errors import Family
+from relay.config import MIB
+from relay.plain import PlainOperation
+from relay.plain_operations import (
+    BATCH_EMBED_CONTENTS,
+    EMBED_CONTENT,
+    EMBEDDINGS,
+    MODERATIONS,
+    RERANK_COHERE,
+    RERANK_JINA,
+)
+
+Handler = Literal[
+    "chat",
+    "plain",
+    "models",
+    "model",
+    "count_tokens",
+    "response",
+    "response_items",
+    "billing",
+    "not_implemented",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One operation: its methods, whose dialect it speaks, what its records call it, and how large
+    a body may be (0 = none is read). `stream` is what a path says, where the body does not."""
+
+    handler: Handler
+    methods: tuple[str, ...]
+    dialect: Dialect = "openai"
+    operation: str = ""
+    body_bytes_max: int = 0
+    key_in_query: bool = False
+    stream: bool = False
+    plain: PlainOperation | None = None
+
+    @property
+    def restricted(self) -> bool:
+        """Whether a key may be kept from it; everybody may see the models."""
+        return self.body_bytes_max > 0 or self.handler in ("response", "response_items")
+
+    @property
+    def told_as(self) -> str:
+        """What the reference calls it: its operation, or what it shows of what is there."""
+        shows = self.handler in ("models", "model", "response", "response_items")
+        return self.handler if shows else self.operation
+
+    @property
+    def allow(self) -> str:
+        """The value of `Allow`."""
+        return ", ".join((*self.methods, "OPTIONS"))
+
+
+_BODY: Final = 72 * MIB
+_CHAT: Final = Endpoint("chat", ("POST",), "openai", "chat_completions", _BODY)
+_RESPONSES: Final = Endpoint("chat", ("POST",), "responses", "responses", _BODY)
+_MESSAGES: Final = Endpoint("chat", ("POST",), "anthropic", "messages", _BODY)
+_COUNT: Final = Endpoint("count_tokens", ("POST",), "anthropic", "count_tokens", _BODY)
+_COMPLETIONS: Final = Endpoint("chat", ("POST",), "openai", "completions", _BODY)
+_EDITS: Final = Endpoint("chat", ("POST",), "openai", "edits", _BODY)
+_MODELS: Final = Endpoint("models", ("GET",), key_in_query=True)
+_MODEL: Final = Endpoint("model", ("GET",), key_in_query=True)
+_EMBEDDINGS: Final = Endpoint("plain", ("POST",), "openai", "embeddings", _BODY, plain=EMBEDDINGS)
+_ENGINE: Final = replace(_EMBEDDINGS, key_in_query=True)
+_MODERATIONS: Final = Endpoint(
+    "plain", ("POST",), "openai", "moderations", _BODY, plain=MODERATIONS
+)
+_RERANK: Final = Endpoint("plain", ("POST",), "openai", "rerank", _BODY, plain=RERANK_JINA)
+_RERANK_2: Final = replace(_RERANK, plain=RERANK_COHERE)
+_RESPONSE: Final = Endpoint("response", ("GET", "DELETE"), "responses", "responses")
+_RESPONSE_ITEMS: Final = Endpoint("response_items", ("GET",), "responses", "responses")
+_COMPACT: Final = Endpoint("chat", ("POST",), "responses", "responses_compact", _BODY)
+_NOT_MADE: Final = "not_implemented"
+
+ENDPOINTS: Final[dict[str, Endpoint]] = {
+    "/v1/chat/completions": _CHAT,
+    "/api/v1/chat/completions": _CHAT,
+    "/chat/completions": _CHAT,
+    "/v1/responses": _RESPONSES,
+    "/api/v1/responses": _RESPONSES,
+    "/v1/responses/responses": _RESPONSES,
+    "/responses": _RESPONSES,
+    "/v1/responses/compact": _COMPACT,
+    "/api/v1/responses/compact": _COMPACT,
+    "/v1/messages": _MESSAGES,
+    "/api/v1/messages": _MESSAGES,
+    "/anthropic/v1/messages": _MESSAGES,
+    "/v1/messages/count_tokens": _COUNT,
+    "/api/v1/messages/count_tokens": _COUNT,
+    "/anthropic/v1/messages/count_tokens": _COUNT,
+    "/v1/models": _MODELS,
+    "/api/v1/models": _MODELS,
+    "/v1beta/models": _MODELS,
+    "/api/v1beta/models": _MODELS,
+    "/v1/completions": _COMPLETIONS,
+    "/api/v1/completions": _COMPLETIONS,
+    "/completions": _COMPLETIONS,
+    "/v1/edits": _EDITS,
+    "/api/v1/edits": _EDITS,
+    "/edits": _EDITS,
+    "/v1/embeddings": _EMBEDDINGS,
+    "/api/v1/embeddings": _EMBEDDINGS,
+    "/v1/moderations": _MODERATIONS,
+    "/api/v1/moderations": _MODERATIONS,
+    "/v1/rerank": _RERANK,
+    "/api/v1/rerank": _RERANK,
+    "/rerank": _RERANK,
+    "/v2/rerank": _RERANK_2,
+} | {
+    f"{root}/dashboard/billing/{name}": Endpoint("billing", ("GET",), operation=f"billing_{name}")
+    for root in ("", "/v1", "/api/v1")
+    for name in ("subscription", "usage", "credit_grants")
+}
+
+# {g}/models/{model}:{action}
+_GEMINI: Final[dict[str, Endpoint]] = {
+    "generateContent": Endpoint(
+        "chat", ("POST",), "gemini", "generate_content", _BODY, key_in_query=True
+    ),
+    "streamGenerateContent": Endpoint(
+        "chat", ("POST",), "gemini", "stream_generate_content", _BODY, True, stream=True
+    ),
+    "countTokens": Endpoint(
+        "count_tokens", ("POST",), "gemini", "gemini_count_tokens", _BODY, key_in_query=True
+    ),
+    "embedContent": Endpoint(
+        "plain", ("POST",), "gemini", "embed_content", _BODY, True, plain=EMBED_CONTENT
+    ),
+    "batchEmbedContents": Endpoint(
+        "plain",
+        ("POST",),
+        "gemini",
+        "batch_embed_contents",
+        _BODY,
+        True,
+        plain=BATCH_EMBED_CONTENTS,
+    ),
+}
+_GEMINI_ROOTS: Final = ("/v1beta/models/", "/v1/models/", "/api/v1beta/models/")
+
+# {p}/… that answers 501: the words of its path, None for an id.
+_Words = tuple[str | None, ...]
+_NOT_IMPLEMENTED: Final[dict[_Words, Endpoint]] = {
+    ("files",): Endpoint(_NOT_MADE, ("GET", "POST"), operation="files"),
+    ("files", None): Endpoint(_NOT_MADE, ("GET", "DELETE"), operation="files"),
+    ("files", None, "content"): Endpoint(_NOT_MADE, ("GET",), operation="files"),
+} | {
+    (*start, *rest): Endpoint(_NOT_MADE, methods, operation="fine_tunes")
+    for start in (("fine-tunes",), ("fine_tuning", "jobs"))
+    for rest, methods in (
+        ((), ("GET", "POST")),
+        ((None,), ("GET",)),
+        ((None, "cancel"), ("POST",)),
+        ((None, "events"), ("GET",)),
+    )
+}
+_OPENAI_ROOTS: Final = ("/api/v1/", "/v1/")
+_ENGINE_PATH: Final = re.compile(r"(?:/api)?/v1/engines/(.+)/embeddings")
+_MODEL_PATH: Final = re.compile(r"(?:/api)?/v1(?:beta)?/models/(.+)")
+_RESPONSE_PATH: Final = re.compile(r"(?:/api)?/v1/responses/([^/]+)")
+_RESPONSE_ITEMS_PATH: Final = re.compile(r"(?:/api)?/v1/responses/([^/]+)/input_items")
+_NAMED_IN_PATH: Final = {
+    "plain": _ENGINE_PATH,
+    "model": _MODEL_PATH,
+    "response": _RESPONSE_PATH,
+    "response_items": _RESPONSE_ITEMS_PATH,
+}
+# Below these everything is answered here, be it with 404.
+_OWN: Final = ("/v1/", "/v1beta/", "/api/v1beta/", "/anthropic/")
+# Services of tasks: below these as well, in the form that their clients read.
+_FAMILY: Final = re.compile(
+    r"/(?:mj-(?:fast|relax|turbo)/)?(mj|suno|kling|jimeng)(?:/.*)?", re.DOTALL
+)
+_OWN_ROOTS: Final = frozenset(root.removesuffix("/") for root in _OWN)
+
+
+def find_endpoint(path: str) -> Endpoint | None:
+    """The row of a path, aliases included."""
+    found = ENDPOINTS.get(path)
+    if found is not None:
+        return found
+    plain = _plain(path)
+    return (
+        ENDPOINTS.get(plain)
+        or _find_gemini(plain)
+        or (_ENGINE if _ENGINE_PATH.fullmatch(plain) else None)
+        or (_MODEL if _MODEL_PATH.fullmatch(plain) else None)
+        or (_RESPONSE if _RESPONSE_PATH.fullmatch(plain) else None)
+        or (_RESPONSE_ITEMS if _RESPONSE_ITEMS_PATH.fullmatch(plain) else None)
+        or _find_not_implemented(plain)
+    )
+
+
+def listed_rows() -> dict[str, Endpoint]:
+    """Every row as people read it, with what a path names in braces."""
+    rows = dict(ENDPOINTS)
+    for root in _GEMINI_ROOTS:
+        rows |= {f"{root}{{model}}:{action}": row for action, row in _GEMINI.items()}
+        rows[f"{root}{{model}}"] = _MODEL
+    rows["/api/v1/models/{model}"] = _MODEL
+    for root in reversed(_OPENAI_ROOTS):
+        rows[f"{root}engines/{{model}}/embeddings"] = _ENGINE
+        rows[f"{root}responses/{{id}}"] = _RESPONSE
+        rows[f"{root}responses/{{id}}/input_items"] = _RESPONSE_ITEMS
+        for words, row in _NOT_IMPLEMENTED.items():
+            rows[root + "/".join(word or "{id}" for word in words)] = row
+    return rows
+
+
+def claimed(path: str) -> bool:
+    """Whether the relay answers this path, be it with 404."""
+    return (
+        path in ENDPOINTS
+        or path.startswith(_OWN)
+        or path in _OWN_ROOTS
+        or family_of(path) is not None
+        or find_endpoint(path) is not None
+    )
+
+
+def dialect_of(path: str) -> Dialect:
+    """In which dialect a path is answered that is no row."""
+    path = _plain(path)
+    if path.startswith(("/v1beta", "/api/v1beta")) or _model_call(path) is not None:
+        return "gemini"
+    return "anthropic" if path.startswith(("/anthropic", "/v1/messages/")) else "openai"
+
+
+def family_of(path: str) -> Family | None:
+    """The service of tasks in whose form a path is answered that is no row."""
+    found = _FAMILY.fullmatch(path)
+    return None if found is None else cast(Family, found[1])
+
+
+def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
+    """What the path of a request says beside its body."""
+    named = _NAMED_IN_PATH.get(endpoint.handler)
+    found = None if named is None else named.fullmatch(_plain(path))
+    if found is not None:
+        return Target(found[1])
+    if endpoint.dialect != "gemini":
+        return Target()
+    called = read_target(_model_call(_plain(path)) or "")
+    model = "" if called is None else called[0]
+    words = parse_qsl(query.decode("latin-1"))
+    return Target(model, endpoint.stream, endpoint.stream and ("alt", "sse") not in words)
+
+
+def _find_gemini(path: str) -> Endpoint | None:
+    called = read_target(_model_call(path) or "")
+    return None if called is None else _GEMINI.get(called[1])
+
+
+def _model_call(path: str) -> str | None:
+    """`{model}:{action}` of a path that calls a model."""
+    for root in _GEMINI_ROOTS:
+        if path.startswith(root) and ":" in path:
+            return path.removeprefix(root)
+    return None
+
+
+def _find_not_implemented(path: str) -> Endpoint | None:
+    for root in _OPENAI_ROOTS:
+        if path.startswith(root):
+            words = path.removeprefix(root).split("/")
+            for row, endpoint in _NOT_IMPLEMENTED.items():
+                if len(row) == len(words) and all(map(_fits, row, words)):
+                    return endpoint
+    return None
+
+
+def _fits(wanted: str | None, word: str) -> bool:
+    return bool(word) if wanted is None else word == wanted
+
+
+def _plain(path: str) -> str:
+    path = path.removesuffix("/")
+    while path.startswith(("/v1/v1/", "/api/v1/v1/")):
+        path = path.replace("/v1/v1/", "/v1/", 1)
+    return path

@@ -1,0 +1,54 @@
+"""Files that a request names by address, for upstreams that do not fetch them themselves."""
+
+import asyncio
+import base64
+from collections.abc import Sequence
+from typing import Final
+
+from dialects.chat import Base64
+from dialects.errors import RequestFault
+from dialects.media import FILE_BYTES_MAX, type_of_name
+from lib.egress import EgressError, EgressPolicy, TooLarge, fetched
+
+# decisions.md, "Sizes"; a picture has a limit of its own (translation.md, section 3).
+_FETCH_S: Final = 30.0
+_PICTURE_BYTES_MAX: Final = 20 * 1024 * 1024
+_UNTOLD: Final = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+
+
+async def fetch(urls: Sequence[str], policy: EgressPolicy) -> dict[str, Base64]:
+    """What stands at these addresses. Raises RequestFault where that cannot be had.
+
+    Each file and all of them together have at most 50 MB, and there are 30 s for all.
+    """
+    found: dict[str, Base64] = {}
+    left = FILE_BYTES_MAX
+    try:
+        async with asyncio.timeout(_FETCH_S):
+            for url in urls:
+                found[url], size = await _fetch_one(url, policy, left)
+                left -= size
+    except TimeoutError:
+        raise _refused(f"fetching took longer than {int(_FETCH_S)} s") from None
+    except TooLarge:
+        raise RequestFault(
+            "body_too_large", None, "a file", size=FILE_BYTES_MAX + 1, limit=FILE_BYTES_MAX
+        ) from None
+    except EgressError as error:
+        raise _refused(str(error)) from error
+    return found
+
+
+async def _fetch_one(url: str, policy: EgressPolicy, bytes_max: int) -> tuple[Base64, int]:
+    answer = await fetched(policy, url, bytes_max=bytes_max)
+    size = len(answer.body)
+    media_type = answer.content_type.partition(";")[0].strip().lower()
+    if media_type in _UNTOLD:
+        media_type = type_of_name(url.partition("?")[0])
+    if media_type.startswith("image/") and size > _PICTURE_BYTES_MAX:
+        raise RequestFault("body_too_large", None, "a picture", size=size, limit=_PICTURE_BYTES_MAX)
+    return Base64(base64.b64encode(answer.body).decode(), media_type), size
+
+
+def _refused(why: str) -> RequestFault:
+    return RequestFault("invalid_value", None, f"a file's address cannot be fetched: {why}")

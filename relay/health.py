@@ -1,0 +1,334 @@
+"""What this process has learned of the channels: which are out, which keys rest, since when.
+
+It lives as long as the process and is told to nobody: every process finds out for itself, which
+costs each a few attempts and no agreement. What it knows of a channel is forgotten when the channel
+is changed. What it is made of, and what a fault does to it, is in `rules/standing.py`.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from dialects.errors import KINDS, ErrorKind, message_of
+from gateway.rules.breaker import PANIC_PERCENT, Breaker, RetryBudget
+from gateway.rules.channel_status import ChannelStatus
+from gateway.rules.faults import FAULTS
+from gateway.rules.rest import Rest
+from gateway.rules.routing import Candidate
+from gateway.rules.standing import Fault, Reason, Sought, Standing
+from lib.ids import id_text
+from relay.alerts import LONG_S, Alert, Alerts, Cause
+from relay.snapshot import Channel, Snapshot
+from relay.upstream import UpstreamFailed
+
+log = logging.getLogger(__name__)
+
+
+_BUDGETS_MAX: Final = 4096
+# Reasons that are about one key.
+_OF_KEYS: Final = frozenset({"key_refused", "no_credit"})
+_JITTER: Final = 0.1
+# What a client hears of causes that only operators can end, all of which were told to them. Whether
+# a provider refused a key or wants money is between it and the operators.
+_REFUSED: Final = "the provider refuses the hub's key; the operator has been told"
+_CAUSES: Final[Mapping[Reason, str]] = MappingProxyType(
+    {
+        "key_refused": _REFUSED,
+        "no_credit": _REFUSED,
+        "misconfigured": "the hub cannot speak to the provider; the operator has been told",
+        "model_unknown": "the provider does not know the model; the operator has been told",
+    }
+)
+
+
+class Out(NamedTuple):
+    """Why none of a model's channels can be asked, as the client hears it."""
+
+    kind: ErrorKind
+    status: int
+    message: str
+    retry_after_ms: int
+
+
+class _State(Standing):
+    """What is known of one channel."""
+
+    __slots__ = ("channel", "kind", "since")
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(channel.breaker, len(channel.headers))
+        self.channel = channel
+        self.kind: ErrorKind | None = None
+        # When its trouble began.
+        self.since = 0.0
+
+
+class Trial:
+    """One attempt at a channel, by one of its keys. Its end is told once: `good`, `failed`, or
+    `close`, which tells nothing and may follow the others."""
+
+    __slots__ = (
+        "_again", "_began", "_breakers", "_health", "_open", "_rests", "_sought", "_state", "key"
+    )  # fmt: skip
+
+    def __init__(
+        self, health: "Health", state: _State, key: int, sought: Sought, again: RetryBudget | None
+    ) -> None:
+        self.key = key
+        self._health = health
+        self._state = state
+        self._sought = sought
+        self._again = again
+        self._began = health.now()
+        self._open = True
+        # What nobody else asks while this does.
+        self._breakers: list[Breaker] = []
+        self._rests: list[Rest] = []
+
+    def claim(self, seconds: float) -> None:
+        """Nobody else asks what is asked one at a time; a half-open breaker for so long at most."""
+        state, key, now = self._state, self._state.keys[self.key], self._health.now()
+        breakers = [state.breaker] if key.breaker is None else [state.breaker, key.breaker]
+        self._breakers = [one for one in breakers if not one.closed]
+        for breaker in self._breakers:
+            breaker.claim(now, seconds)
+        rests = [*key.rests(self._sought), *(breaker.rest for breaker in self._breakers)]
+        self._rests = [rest for rest in rests if rest.claim(now)]
+
+    def accepted(self) -> None:
+        """The provider takes the key, and knows the model."""
+        self._state.keys[self.key].good(self._sought.model, self._began)
+
+    def first_content(self) -> None:
+        """It answers: what waits for this probe need not wait for the end of a long stream."""
+        if not self._state.breaker.closed:
+            self._state.breaker.good(self._health.now())
+
+    def good(self) -> None:
+        """The answer came to its end."""
+        if not self._open:
+            return
+        self._open = False
+        state, now = self._state, self._health.now()
+        state.breaker.good(now)
+        key = state.keys[self.key]
+        if key.breaker is not None:
+            key.breaker.good(now)
+        key.good(self._sought.model, self._began)
+        self._health.settle(state, now)
+
+    def failed(self, failure: UpstreamFailed) -> None:
+        """A fault, before or behind the commit point."""
+        if not self._open:
+            return
+        row = FAULTS[failure.fault]
+        if row.health == "alert":
+            log.error("channel %s: %s", self._state.channel.name, failure)
+            self._health.alert(self._state, "compressed")
+        if row.health in ("none", "note", "quarantine", "alert"):
+            self.close()
+            return
+        self._open = False
+        self._health.blame(self._state, self.key, self._sought, self._began, failure)
+        for breaker in self._breakers:
+            breaker.give_back()
+        if self._again is not None:
+            self._again.failed(self._state.channel.id, self._health.now())
+
+    def close(self) -> None:
+        """It is over; what it has not told anything of may be asked by the next one."""
+        if self._open:
+            self._open = False
+            for breaker in self._breakers:
+                breaker.give_back()
+            now = self._health.now()
+            for rest in self._rests:
+                rest.give_back(now)
+
+
+class Health:
+    """The health of all channels, as far as this process knows."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, _State] = {}
+        self._troubled: set[str] = set()
+        self._budgets: dict[str, RetryBudget] = {}
+        self.alerts = Alerts()
+        self.now = time.monotonic
+
+    # ---- before an attempt
+
+    def budget(self, model: str) -> RetryBudget:
+        """The budget of a model's further attempts; the request that asks is counted."""
+        budget = self._budgets.get(model)
+        if budget is None:
+            if len(self._budgets) >= _BUDGETS_MAX:
+                self._budgets.clear()
+            budget = self._budgets[model] = RetryBudget()
+        budget.request(self.now())
+        return budget
+
+    def ready(self, candidates: list[Candidate], organisation_id: UUID) -> list[Candidate]:
+        """Those that may be asked now; where none may that rests while another can serve, those
+        that are asked because nothing else can be.
+
+        Of what fails, a few requests go out nevertheless: a channel that nobody asks can never be
+        found to be well again.
+        """
+        if self._troubled.isdisjoint(candidate.channel_id for candidate in candidates):
+            return candidates
+        now = self.now()
+        known = [(one, *self._known(one, organisation_id)) for one in candidates]
+        left = [one for one, state, sought in known if state is None or state.allows(sought, now)]
+        left = left or [one for one, state, sought in known if state and state.asks(sought, now)]
+        if left or random.randrange(100) >= PANIC_PERCENT:
+            return left
+        return [one for one, state, sought in known if state and state.only_fails(sought, now)]
+
+    def out(self, candidates: Sequence[Candidate], organisation_id: UUID) -> set[str]:
+        """The ids of the candidates' channels that may not be asked now."""
+        if not self._troubled:
+            return set()
+        now = self.now()
+        known = [(one.channel_id, *self._known(one, organisation_id)) for one in candidates]
+        out = {name for name, state, sought in known if state and not state.allows(sought, now)}
+        if len(out) < len(known):
+            return out
+        return {name for name, state, sought in known if state and not state.asks(sought, now)}
+
+    def has_other_key(self, candidate: Candidate, organisation_id: UUID, key: int) -> bool:
+        """Whether a key of the channel beside that one can be used."""
+        (state, sought), now = self._known(candidate, organisation_id), self.now()
+        return state is not None and any(
+            n != key and other.allows(sought, now) for n, other in enumerate(state.keys)
+        )
+
+    def usable_key(self, candidate: Candidate, organisation_id: UUID) -> int:
+        """A key for what is no attempt."""
+        state, sought = self._known(candidate, organisation_id)
+        return 0 if state is None else state.next_key(sought, self.now())
+
+    def why_out(self, candidates: Sequence[Candidate], organisation_id: UUID, model: str) -> Out:
+        """What to say when none of them is ready (errors.md, section 6)."""
+        now = self.now()
+        states = [
+            (self._states[one.channel_id], Sought(one.upstream_model, organisation_id))
+            for one in candidates
+        ]
+        cooling = [state.waits(sought, now) for state, sought in states if state.cools(sought, now)]
+        if cooling:
+            wait_ms = jittered(int(min(cooling) * 1000))
+            what = "every channel of the model is at its provider's limit"
+            message = message_of("upstream_rate_limited", what, seconds=-(-wait_ms // 1000))
+            return Out("upstream_rate_limited", 429, message, wait_ms)
+        wait_ms = int(min(state.waits(sought, now) for state, sought in states) * 1000)
+        message = message_of("no_channel", model=model)
+        causes = {
+            _CAUSES.get(why) if (why := state.why(sought, now)) else None
+            for state, sought in states
+        }
+        if len(causes) == 1 and (cause := causes.pop()):
+            message = f"{message}: {cause}"
+        return Out("no_channel", KINDS["no_channel"].status, message, jittered(max(wait_ms, 1000)))
+
+    def begin(
+        self,
+        candidate: Candidate,
+        channel: Channel,
+        organisation_id: UUID,
+        again: RetryBudget | None = None,
+        *,
+        avoid: int = -1,
+    ) -> Trial:
+        """An attempt is about to be made: what is asked by one request at a time is asked by no
+        other until its end is told. `again`: the budget that it burdens when it is a further one
+        and fails; `avoid`: the key of the one before it, which was at fault."""
+        state = self._states.get(channel.id)
+        if state is None:
+            state = self._states[channel.id] = _State(channel)
+        sought = Sought(candidate.upstream_model, organisation_id)
+        trial = Trial(self, state, state.next_key(sought, self.now(), avoid), sought, again)
+        if channel.id in self._troubled:
+            trial.claim(channel.timeouts.connect + channel.timeouts.first_content)
+        return trial
+
+    # ---- after one
+
+    def settle(self, state: _State, now: float) -> None:
+        """A channel without trouble is looked at no more."""
+        channel_id = state.channel.id
+        if channel_id in self._troubled and state.calm(now):
+            self._troubled.discard(channel_id)
+            state.kind = None
+            log.warning("channel %s answers again", state.channel.name)
+
+    def blame(
+        self, state: _State, n: int, sought: Sought, began: float, failure: UpstreamFailed
+    ) -> None:
+        """What a fault does to the health of its channel, of its key, and of the model there."""
+        now, name = self.now(), state.channel.name
+        state.kind = failure.kind
+        if state.channel.id not in self._troubled:
+            state.since = now
+        fault = Fault(failure.fault, began, failure.upstream_status, failure.retry_after_ms)
+        reason = state.blame(n, sought, fault, now)
+        if not state.calm(now):
+            self._troubled.add(state.channel.id)
+        if reason is not None:
+            log.error("channel %s, key %d, model %s: %s", name, n + 1, sought.model, failure)
+            whats = {"misconfigured": "", "model_unknown": sought.model}
+            last = reason in _OF_KEYS and not any(key.allows(sought, now) for key in state.keys)
+            self.alert(state, reason, whats.get(reason, str(n + 1)), last=last)
+        elif not state.breaker.closed:
+            log.warning("channel %s is out: %s", name, failure)
+            if now - state.since >= LONG_S:
+                self.alert(state, "out")
+
+    def alert(self, state: _State, cause: Cause, what: str = "", *, last: bool = False) -> None:
+        """Tell the operators."""
+        self.alerts.tell(Alert(id_text(state.channel.uuid), state.channel.name, cause, what, last))
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Forget what is known of channels that are no longer so."""
+        for channel_id, state in list(self._states.items()):
+            channel = snapshot.channels.get(channel_id)
+            if channel == state.channel:
+                state.channel = channel
+            else:
+                del self._states[channel_id]
+                self._troubled.discard(channel_id)
+
+    # ---- for the page
+
+    def channel_status(self, channel_id: str) -> ChannelStatus:
+        """How a channel is doing."""
+        state, now = self._states.get(channel_id), self.now()
+        if state is None or state.calm(now):
+            return ChannelStatus("good")
+        if state.breaker.closed:
+            keys_s = min(key.left(now) for key in state.keys)
+            if keys_s:
+                return ChannelStatus("keys_out", int(keys_s) + 1, state.kind)
+            models_s = max(key.models_left(now) for key in state.keys)
+            return (
+                ChannelStatus("models_out", int(models_s) + 1, state.kind)
+                if models_s
+                else ChannelStatus("good")
+            )
+        wait_s = state.breaker.waits(now)
+        if not wait_s:
+            return ChannelStatus("half_open", 0, state.kind)
+        return ChannelStatus("open", int(wait_s) + 1, state.kind)
+
+    def _known(self, candidate: Candidate, organisation_id: UUID) -> tuple[_State | None, Sought]:
+        sought = Sought(candidate.upstream_model, organisation_id)
+        return self._states.get(candidate.channel_id), sought
+
+
+def jittered(wait_ms: int) -> int:
+    """A wait, made a little longer, so that not all come back at once."""
+    return int(wait_ms * random.uniform(1, 1 + _JITTER))

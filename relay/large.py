@@ -1,0 +1,60 @@
+"""Memory for events of upstreams that are not whole yet (P9).
+
+An event may be large: a picture inside it is megabytes. What a process gathers of all of them
+together has a bound, so that many that never end cannot take its memory.
+"""
+
+from typing import Final
+
+from relay.config import MIB
+
+# So much of an event is nobody's concern.
+_FREE_BYTES: Final = MIB
+
+
+class LargeEvents:
+    """What one process may hold of unfinished events beyond the first MiB of each."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._left = bytes_max
+
+    def gathering(self) -> "Gathering":
+        """For one stream."""
+        return Gathering(self)
+
+    def take(self, size: int) -> bool:
+        """Whether there was room for it."""
+        if size > self._left:
+            return False
+        self._left -= size
+        return True
+
+    def give_back(self, size: int) -> None:
+        self._left += size
+
+
+class Gathering:
+    """What one stream has gathered of an event."""
+
+    __slots__ = ("_events", "_size", "_taken")
+
+    def __init__(self, events: LargeEvents) -> None:
+        self._events = events
+        self._size = self._taken = 0
+
+    def more(self, size: int) -> bool:
+        """So many bytes came and the event is not whole; False when there is no room for them."""
+        self._size += size
+        beyond = self._size - _FREE_BYTES - self._taken
+        if beyond <= 0:
+            return True
+        if not self._events.take(beyond):
+            return False
+        self._taken += beyond
+        return True
+
+    def whole(self) -> None:
+        """The event is whole, or nobody waits for it any more."""
+        if self._taken:
+            self._events.give_back(self._taken)
+        self._size = self._taken = 0

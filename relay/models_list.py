@@ -1,0 +1,75 @@
+"""The models that a key may ask for: as a list, and one by one."""
+
+from collections.abc import Sequence
+from urllib.parse import parse_qsl
+
+from billing.rules.meters import format_rate
+from dialects import model_list
+from dialects.errors import RequestFault
+from dialects.model_list import ListForm, ModelRow
+from gateway.providers.lifecycle import shutdown_date
+from gateway.providers.models import Capabilities, find_row
+from gateway.providers.overrides import UNSAID, overridden
+from gateway.providers.parameters import supported_parameters
+from gateway.rules.routing import Candidate, plan
+from relay.auth import Principal
+from relay.snapshot import Snapshot
+
+_OWNER = "weir"
+_MODALITIES = ("text", "image", "audio", "file", "video")
+
+
+def form_of(path: str, headers: Sequence[tuple[bytes, bytes]], query: bytes) -> ListForm:
+    """The shape of list, and of its errors, that a request means."""
+    names = {name.decode("latin-1") for name, _ in headers}
+    return model_list.form_of(path, names, _words(query))
+
+
+def render(snapshot: Snapshot, principal: Principal, form: ListForm, query: bytes) -> bytes:
+    """The models with an enabled channel that the key's own list lets it use, sorted by id. A
+    pattern shows the priced names that it meets. Raises RequestFault for a page that cannot be."""
+    rows = [
+        _row(snapshot, principal, name)
+        for name in snapshot.listed_models()
+        if principal.may_use(name) and snapshot.shows(name, principal.plan_id)
+    ]
+    return model_list.encode(rows, form, _words(query))
+
+
+def render_one(snapshot: Snapshot, principal: Principal, form: ListForm, name: str) -> bytes:
+    """One of them, be it listed or met by a pattern. Raises RequestFault."""
+    seen = principal.may_use(name) and snapshot.shows(name, principal.plan_id)
+    if not snapshot.routes_of(name) or not seen:
+        raise RequestFault("model_not_found", "model", "", model=name)
+    return model_list.encode_one(_row(snapshot, principal, name), form)
+
+
+def _row(snapshot: Snapshot, principal: Principal, name: str) -> ModelRow:
+    first = plan(name, snapshot.routes_of(name), seed=0)[0]
+    known = _capabilities(first, name)
+    price = snapshot.price_of(name, principal.plan_id)
+    rates = {} if price is None else price.version.shown_rates()
+    provider = snapshot.channels[first.channel_id].provider.name
+    modalities = known.inputs | known.outputs if known is not None else ()
+    return ModelRow(
+        id=name,
+        created=snapshot.created,
+        owned_by=(known.owner if known is not None else "") or _OWNER,
+        context=None if known is None else known.context_max,
+        output_max=None if known is None else known.output_max,
+        modalities=tuple(kind for kind in _MODALITIES if kind in modalities),
+        parameters=() if known is None else supported_parameters(known),
+        shutdown_date=shutdown_date(provider, first.upstream_model),
+        pricing={meter: format_rate(meter, rate) for meter, rate in sorted(rates.items())},
+    )
+
+
+def _capabilities(first: Candidate, name: str) -> Capabilities | None:
+    """What is known of the model by the name that it has at its first channel, or by its own, and
+    by its operator."""
+    known = find_row(first.upstream_model) or find_row(name)
+    return overridden(known or UNSAID, first.overrides) if first.overrides else known
+
+
+def _words(query: bytes) -> dict[str, str]:
+    return dict(parse_qsl(query.decode("latin-1")))

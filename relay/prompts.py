@@ -1,0 +1,225 @@
+"""Several prompts in one request for completions, for a model that only chats (endpoints.md, 5).
+
+Each prompt is asked as a request of its own, with its own hold and its own record: no attempt
+stands for more than a provider was asked (P1). The first has the id that the client is told. They
+go out one after the other, and their answers are one answer: the choices of prompt i have the
+indices from i x n on, the counts are added up.
+
+The first prompt that fails ends it. What was answered before it was delivered in a stream; a plain
+answer is then an error that says how many prompts were paid.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Final
+
+import msgspec
+
+from dialects.chat import ChatAnswer, ChatRequest
+from dialects.codecs import Target
+from dialects.completions import request as completions_request
+from dialects.completions import response as completions_response
+from dialects.completions import stream as completions_stream
+from dialects.completions.request import CompletionPlan
+from dialects.errors import ErrorKind, RequestFault
+from dialects.events import Event
+from dialects.operation import Operation
+from gateway.providers.models import capabilities_of
+from lib.ids import id_text, new_id
+from relay.call import Call, Head, Outcome, Refused
+from relay.cost_told import with_cost
+from relay.deadline import Deadline
+from relay.run import Run
+from relay.text_codecs import Completions, TextFacts
+from relay.way import has_operation
+
+_NATIVE: Final[Operation] = "completions"
+
+
+class Prompts:
+    """Answers one call for completions, however many prompts it has."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        # What runs now; None between two prompts, and when all have run.
+        self._run: Run | None = None
+        self._left = self._revoked = False
+
+    def leave(self) -> None:
+        """The client has gone: no further prompt is asked."""
+        self._left = True
+        if self._run is not None:
+            self._run.leave()
+
+    def revoke(self) -> None:
+        """The key has ended: what is asked now ends, and no further prompt is admitted."""
+        self._revoked = True
+        if self._run is not None:
+            self._run.revoke()
+
+    async def answer(self, raw: bytes) -> Outcome:
+        """Answer the request with this body. Raises nothing that a client could cause."""
+        try:
+            plan, bodies = self._split(raw)
+        except RequestFault:
+            # It is refused as any other.
+            bodies = []
+        if len(bodies) < 2:
+            self._run = Run(self._call)
+            return await self._run.answer(raw)
+        return await self._answer_each(_Joined(self._call, plan), bodies)
+
+    def _split(self, raw: bytes) -> tuple[CompletionPlan, list[bytes]]:
+        """The plan, and a body for each prompt; none where the request goes on whole. Raises
+        RequestFault."""
+        call = self._call
+        facts = Completions().read(raw, Target())
+        plan = CompletionPlan((), 1, False, ())
+        if facts.own.prompts < 2 or self._offered(facts):
+            return plan, []
+        plan = completions_request.decode(
+            raw, request_id=id_text(call.request_id), received_at=int(call.snapshot.now())
+        )
+        limits = (call.max_cost_nano, facts.max_cost_nano)
+        call.max_cost_nano = min((limit for limit in limits if limit is not None), default=None)
+        prompts: list[msgspec.Raw] = msgspec.json.decode(
+            facts.body.value("prompt") or b"[]", type=list[msgspec.Raw]
+        )
+        return plan, [
+            facts.body.splice({"prompt": bytes(prompt), "max_cost": None}) for prompt in prompts
+        ]
+
+    def _offered(self, facts: TextFacts) -> bool:
+        """Whether a channel of the model has the endpoint itself."""
+        snapshot = self._call.snapshot
+        for route in snapshot.routes_of(facts.model):
+            channel = snapshot.channels[route.channel_id]
+            name = route.upstream_model or facts.model
+            known = capabilities_of(name, channel.provider, facts.model)
+            if has_operation(channel, _NATIVE, known):
+                return True
+        return False
+
+    async def _answer_each(self, joined: "_Joined", bodies: list[bytes]) -> Outcome:
+        call = self._call
+        for place, body in enumerate(bodies):
+            self._run = Run(self._call_of(joined, place))
+            if self._revoked:
+                self._run.revoke()
+            outcome = await self._run.answer(body)
+            self._run = None
+            if call.max_cost_nano is not None:
+                call.max_cost_nano -= outcome.charge_nano
+            if outcome.kind is not None or self._left:
+                await joined.stop(place)
+                return outcome
+            joined.charge_nano += outcome.charge_nano
+        await joined.end()
+        return outcome
+
+    def _call_of(self, joined: "_Joined", place: int) -> Call:
+        call, task = self._call, asyncio.current_task()
+        one = Call(
+            call.parts,
+            call.snapshot,
+            call.principal,
+            joined,
+            Deadline(task),  # type: ignore[arg-type]
+            call.asked._replace(codec=_OnePrompt(joined, place)),
+            request_id=new_id() if place else call.request_id,
+            source=call.source,
+            max_cost_nano=call.max_cost_nano,
+        )
+        one.labels = call.labels
+        return one
+
+
+class _Joined:
+    """The sink of all of them: what they say, as one answer."""
+
+    def __init__(self, call: Call, plan: CompletionPlan) -> None:
+        self.encoder = completions_stream.Encoder(plan)
+        self.answers: list[ChatAnswer] = []
+        self.charge_nano = 0
+        self._call = call
+        self._plan = plan
+        self._heads: list[Head] = []
+        self._refused: Refused | None = None
+
+    async def refuse(self, refused: Refused) -> None:
+        self._refused = refused
+
+    async def answer(self, head: Head, raw: bytes) -> None:
+        self._heads.append(head)
+
+    async def begin(self, head: Head) -> None:
+        await self._call.begin(head)
+
+    async def write(self, raw: bytes, *, last: bool) -> None:
+        if raw:
+            await self._call.sink.write(raw, last=False)
+
+    def write_now(self, raw: bytes) -> Awaitable[None] | None:
+        return self._call.sink.write_now(raw)
+
+    async def stop(self, place: int) -> None:
+        """This prompt failed, or nobody listens any more."""
+        call, refused = self._call, self._refused
+        if call.begun and refused is None:
+            await call.sink.write(b"", last=True)
+        elif refused is not None:
+            if place:
+                told = f"prompt[{place}] failed, those before it were answered and charged"
+                refused = refused._replace(message=f"{refused.message} ({told})")
+            await call.refuse(refused)
+
+    async def end(self) -> None:
+        """All were answered."""
+        call = self._call
+        if call.begun:
+            await call.sink.write(self.encoder.end(), last=True)
+            return
+        raw = completions_response.encode(self.answers, self._plan)
+        if call.tells_cost:
+            raw = with_cost(raw, self.charge_nano)
+        head = self._heads[0]._replace(
+            hold_nano=sum(one.hold_nano for one in self._heads),
+            cost_nano=self.charge_nano,
+            attempts=sum(one.attempts for one in self._heads),
+            headroom=self._heads[-1].headroom,
+        )
+        if call.repeat is not None:
+            await call.repeat.keep_answer(head, raw)
+        await call.sink.answer(head, raw)
+
+
+class _OnePrompt(Completions):
+    """The dialect of one of them: what is told goes into the answer of all."""
+
+    def __init__(self, joined: _Joined, place: int) -> None:
+        self._joined = joined
+        self._place = place
+
+    def write_answer(self, answer: ChatAnswer, request: ChatRequest) -> bytes:
+        self._joined.answers.append(answer)
+        return b""
+
+    def encoder(self, request: ChatRequest, target: Target) -> "_OneEncoder":
+        return _OneEncoder(self._joined.encoder, self._place)
+
+
+class _OneEncoder:
+    """Writes one of them into the stream of all."""
+
+    def __init__(self, encoder: completions_stream.Encoder, place: int) -> None:
+        self._encoder = encoder
+        self._place = place
+
+    def feed(self, event: Event) -> bytes:
+        return self._encoder.feed(event, self._place)
+
+    def end(self) -> bytes:
+        return b""
+
+    def fail(self, kind: ErrorKind, message: str) -> bytes:
+        return self._encoder.fail(kind, message)

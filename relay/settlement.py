@@ -1,0 +1,144 @@
+"""The end of attempts: the hold resolved, the posting and the usage record, in one transaction.
+
+Nothing waits for a settlement: the client has its answer. `books.py` writes it, however often it
+must be tried; trying twice changes nothing, for a hold is resolved once (I6) and a record is
+written once (I10).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from billing import sql as money
+from lib.ids import new_ids
+from relay.database import Row, Statement
+from usage import sql as usage
+
+
+class Resolved(NamedTuple):
+    """How one attempt ended; `state` is settled (with the ending's charge), voided, or kept where
+    no charge can be named, until an operator decides (I14). `tokens` is what it took of a limit of
+    tokens per minute, where there is one; `loss_nano` what it may have cost us and nobody pays, at
+    the price of its admission (I13, I15)."""
+
+    organisation_id: UUID
+    attempt_id: UUID
+    state: str
+    ending: usage.Ending
+    tokens: int = 0
+    loss_nano: int = 0
+
+
+class Late(NamedTuple):
+    """The ending of an attempt whose hold somebody else had resolved when it was to be settled."""
+
+    organisation_id: UUID
+    attempt_id: UUID
+    ending: usage.Ending
+
+
+class Marked(NamedTuple):
+    """How far a stream surely was: its meters, as JSON text."""
+
+    attempt_id: UUID
+    meters: str
+
+
+Settled = Resolved | Late | usage.Refusal
+
+# What a process counted itself; of the others it knows no more than whoever resolved the hold.
+_COUNTED = frozenset({"measured", "drained", "estimated"})
+
+
+def marks(batch: Mapping[UUID, str]) -> Statement:
+    """What notes how far attempts are: the meters of each, as JSON text."""
+    return money.mark_holds([money.Mark(attempt, meters) for attempt, meters in batch.items()])
+
+
+def lease(process_id: UUID, seconds: int) -> Statement:
+    """What says that a process lives, for that long."""
+    return money.renew_lease(process_id, seconds)
+
+
+def lock(organisation_ids: Iterable[UUID]) -> Statement:
+    """The first statement of every transaction that moves money."""
+    return money.lock_accounts(organisation_ids)
+
+
+def statements(batch: Sequence[Settled]) -> list[Statement]:
+    """What writes a batch of endings, to be run after the accounts are locked."""
+    resolved = [item for item in batch if type(item) is Resolved]
+    found: list[Statement] = []
+    if resolved:
+        holds = [
+            money.HoldResolved(
+                item.attempt_id,
+                posting_id,
+                item.organisation_id,
+                item.state,
+                item.ending.charge_nano,
+                item.tokens,
+                item.ending.cost_beside(item.loss_nano),
+            )
+            for item, posting_id in zip(resolved, new_ids(len(resolved)), strict=True)
+            if item.state != "kept"
+        ]
+        records = [
+            usage.RecordWritten(item.organisation_id, item.attempt_id, item.ending)
+            for item in resolved
+        ]
+        found = [money.resolve_holds(holds)] if holds else []
+        if len(holds) < len(resolved):
+            kept = [item.attempt_id for item in resolved if item.state == "kept"]
+            found.append(money.keep_holds(kept))
+        found.append(usage.write_records(records))
+        doubted = [
+            record
+            for record in records
+            if record.ending.flags and "quarantine" in record.ending.flags
+        ]
+        if doubted:
+            found.append(usage.tell_doubted(doubted))
+        lost = [item for item in resolved if item.loss_nano]
+        if lost:
+            found += _losses(lost)
+    if len(resolved) < len(batch):
+        refused = [item for item in batch if type(item) is usage.Refusal]
+        first = [item for item in refused if not item.after_attempts]
+        if first:
+            found.append(usage.write_refusals(first))
+        if len(first) < len(refused):
+            found.append(usage.write_last_refusals([one for one in refused if one.after_attempts]))
+        if refused:
+            windows = [item.window_id for item in refused if item.window_id is not None]
+            if windows:
+                found.append(money.note_refused(windows))
+        late = [usage.RecordWritten(*item) for item in batch if type(item) is Late]
+        if late:
+            found.append(usage.learn_late(late))
+    return found
+
+
+def late(batch: Sequence[Settled], rows: Sequence[Row]) -> list[Late]:
+    """The endings of a batch that came too late, by what `resolve_holds` resolved of it.
+
+    Among them are those that an earlier try has written already: they are told apart by the state
+    of their hold.
+    """
+    done = {row[0] for row in rows}
+    return [
+        Late(item.organisation_id, item.attempt_id, item.ending)
+        for item in batch
+        if type(item) is Resolved
+        and item.ending.basis in _COUNTED
+        and str(item.attempt_id) not in done
+    ]
+
+
+def _losses(lost: Sequence[Resolved]) -> list[Statement]:
+    losses = [
+        money.Loss(item.attempt_id, posting_id, item.organisation_id, item.loss_nano)
+        for item, posting_id in zip(lost, new_ids(len(lost)), strict=True)
+    ]
+    organisations = {item.organisation_id for item in lost}
+    return [money.open_accounts(organisations, money.LOSS_KINDS), money.post_losses(losses)]

@@ -1,0 +1,177 @@
+"""How much a request must hold, and which output cap goes with it."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, cast
+
+from billing.rules.money import format_usd
+from billing.rules.pricing import CostLines, PriceVersion, price, price_bound
+from dialects.codecs import Facts
+from dialects.errors import RequestFault
+from gateway.price_list import Price
+from gateway.rules.bound import OUTPUT_CAP_MIN, input_tokens_max, shrink_cap, worst_quantities
+from relay.plain import PlainFacts
+from relay.snapshot import Channel
+
+
+class Size(NamedTuple):
+    """A hold, and the output cap per choice that the upstream must be told, None for no change."""
+
+    hold_nano: int
+    output_cap: int | None
+
+
+class Sizing:
+    """The worst price of one request, under any output cap.
+
+    `assumed_cap` stands for the cap of a request that names none, `unseen_tokens` for input that
+    the model reads although the body does not hold it. `tokens_max` is a limit of tokens per minute
+    that input and output must fit, where the request names no cap. `thinking_tokens` is what a
+    model may think beside its cap, for each choice; `searches` are those that it may make. Raises
+    RequestFault `model_unpriced` when the price has no rate for what the request will surely be
+    billed for.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        price_in_force: Price,
+        channels: Sequence[Channel],
+        *,
+        assumed_cap: int,
+        max_cost_nano: int | None,
+        tokens_max: int | None = None,
+        unseen_tokens: int = 0,
+        thinking_tokens: int = 0,
+        searches: int = 0,
+    ) -> None:
+        self._facts = facts
+        self._version = price_in_force.bound
+        self._cap = assumed_cap if facts.output_cap is None else facts.output_cap
+        self._max_cost_nano = max_cost_nano
+        self._thinking_tokens = thinking_tokens
+        self._searches = searches
+        self._text_tokens, self._media_tokens = max(facts.text_bytes, unseen_tokens), 0
+        if facts.media:
+            # The dearest of the channels that the request may be sent to.
+            self._media_tokens = max(_media_tokens(facts, channel) for channel in channels)
+        self._shortened = False
+        if tokens_max is not None and facts.output_cap is None:
+            room = (tokens_max - self.input_tokens) // facts.choices
+            self._shortened = room < self._cap
+            self._cap = max(OUTPUT_CAP_MIN, min(self._cap, room))
+        if "in_text" not in self._version.rates or "out_text" not in self._version.rates:
+            raise RequestFault("model_unpriced", "model", "", model=facts.model)
+
+    def first(self) -> Size:
+        """The hold of the request as it is. Raises RequestFault `max_cost_exceeded`."""
+        hold_nano = self._price(self._quantities(self._cap))
+        limit = self._max_cost_nano
+        if limit is None or hold_nano <= limit:
+            return Size(hold_nano, self._cap if self._shortened else None)
+        size = self.within(limit)
+        if size is None:
+            less = "ask for fewer output tokens" if self._facts.output_cap else "send less input"
+            raise _too_dear(self.least_nano, limit, less)
+        return size
+
+    @property
+    def least_nano(self) -> int:
+        """The smallest hold that the request could be admitted with."""
+        named = self._facts.output_cap is not None
+        return self._price(self._quantities(self._cap if named else min(self._cap, OUTPUT_CAP_MIN)))
+
+    def within(self, available_nano: int) -> Size | None:
+        """The largest hold that fits `available_nano`: with a smaller output cap where the client
+        named none. None when nothing fits."""
+        if self._facts.output_cap is not None:
+            return None
+        if self._max_cost_nano is not None:
+            available_nano = min(available_nano, self._max_cost_nano)
+        cap = shrink_cap(available_nano, self._cap, self._quantities, self._price)
+        return None if cap is None else Size(self._price(self._quantities(cap)), cap)
+
+    @property
+    def cap(self) -> int:
+        """The output tokens per choice that are held."""
+        return self._cap
+
+    @property
+    def input_tokens(self) -> int:
+        """An upper bound of the input."""
+        return self._text_tokens + self._media_tokens
+
+    @property
+    def output_bytes_max(self) -> int:
+        """More than any answer within the cap can have: a token is rarely over 16 bytes."""
+        return (self._cap + self._thinking_tokens) * self._facts.choices * 16
+
+    def _quantities(self, cap: int) -> Mapping[str, int]:
+        facts = self._facts
+        quantities = worst_quantities(
+            self._version,
+            text_tokens=self._text_tokens,
+            media_tokens=self._media_tokens,
+            output_tokens=(cap + self._thinking_tokens) * facts.choices,
+            audio_asked=facts.audio_asked,
+            searches=self._searches,
+        )
+        return with_request(quantities, self._version)
+
+    def _price(self, quantities: Mapping[str, int]) -> int:
+        # Without tiers there is nothing dearer that the request could end in.
+        bound = price_bound if self._version.tiers else price
+        cost = bound(quantities, self._version)
+        if not isinstance(cost, CostLines):
+            raise RequestFault("model_unpriced", "model", "", model=self._facts.model)
+        return cost.total_nano
+
+
+class PlainSizing:
+    """The worst price of a request that makes no output, by the dearest way in which it may be
+    billed. Raises RequestFault `model_unpriced` when the price has no rate for any."""
+
+    cap = input_tokens = output_bytes_max = 0
+
+    def __init__(
+        self, facts: PlainFacts, price_in_force: Price, *, max_cost_nano: int | None
+    ) -> None:
+        version = price_in_force.bound
+        costs = [
+            price_bound(with_request({unit.meter: unit.most}, version), version)
+            for unit in facts.units
+            if unit.meter in version.rates
+        ]
+        holds = [cost.total_nano for cost in costs if isinstance(cost, CostLines)]
+        if not holds:
+            raise RequestFault("model_unpriced", "model", "", model=facts.model)
+        self.least_nano = max(holds)
+        self._max_cost_nano = max_cost_nano
+
+    def first(self) -> Size:
+        """The hold of the request. Raises RequestFault `max_cost_exceeded`."""
+        limit = self._max_cost_nano
+        if limit is not None and self.least_nano > limit:
+            raise _too_dear(self.least_nano, limit, "send less input")
+        return Size(self.least_nano, None)
+
+    def within(self, available_nano: int) -> Size | None:
+        """None: there is no cap that could make it cheaper."""
+        return None
+
+
+def _too_dear(least_nano: int, limit_nano: int, less: str) -> RequestFault:
+    least = format_usd(least_nano)
+    what = f"The request may cost {least} USD, more than its max_cost of {format_usd(limit_nano)} "
+    then = f"USD. Raise max_cost (or x-weir-max-cost) to at least {least}, or {less}."
+    return RequestFault("max_cost_exceeded", None, what + then)
+
+
+def _media_tokens(facts: Facts, channel: Channel) -> int:
+    counts = cast(Mapping[str, int], facts.media)
+    bounds = cast(Mapping[str, int], channel.provider.media_tokens_max)
+    return input_tokens_max(facts.text_bytes, counts, bounds)[1]
+
+
+def with_request(quantities: Mapping[str, int], version: PriceVersion) -> Mapping[str, int]:
+    """A price per request counts the request itself, which no upstream reports."""
+    return {**quantities, "requests": 1} if "requests" in version.rates else quantities

@@ -1,0 +1,392 @@
+"""The immutable catalogue that the data plane works from: channels, routes, prices, settings.
+
+It is loaded whole by one statement and swapped whole, when a notification on `weir_epoch` or the
+poll of the epoch's row says that something changed. The row is the truth; the notification only
+makes it quick. A request keeps the snapshot that it began with.
+"""
+
+import base64
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from billing.rules.patterns import matches
+from dialects.chat import Dialect
+from gateway.price_list import Price, PriceList, PriceRow
+from gateway.providers import UnknownProvider, provider_named
+from gateway.providers.provider import USER_AGENT, Address, BadAddress, Provider
+from gateway.rules.breaker import BreakerRule
+from gateway.rules.routing import Candidate, Route, plan
+from lib.egress import EgressPolicy
+from lib.vault import Vault, VaultError
+
+log = logging.getLogger(__name__)
+
+Statement = tuple[str, Mapping[str, object]]
+
+
+# 300 s in place of 60 (promises.md, "Numbers").
+_THINKING_TIMES: Final = 5
+# Ten minutes in place of one: so long the official clients wait for a plain answer themselves.
+_WHOLE_TIMES: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds; the defaults are those of promises.md, "Numbers"."""
+
+    connect: float = 3.0
+    first_content: float = 60.0
+    idle: float = 60.0
+    total: float = 1800.0
+
+    def until_content(self, *, thinks: bool, whole: bool) -> float:
+        """How long may pass until the first content (F11): a model that thinks may be silent while
+        it does, and the first of an answer that comes `whole` is its last, too."""
+        if whole:
+            return self.first_content * _WHOLE_TIMES
+        return self.first_content * (_THINKING_TIMES if thinks else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One way to a provider, with its secrets opened: `headers` are those of every request, for
+    each key (one without any, where there is none) by the dialect that is spoken, `passed` the
+    names of a client's headers that go on. One that is `uncapped` ignores output caps: what it says
+    above a hold is ours to pay, so it serves nobody who pays before (I13)."""
+
+    id: str
+    uuid: UUID
+    name: str
+    provider: Provider
+    base_url: str
+    address: Address
+    headers: tuple[Mapping[Dialect, tuple[tuple[str, str], ...]], ...]
+    passed: Mapping[Dialect, frozenset[bytes]]
+    retries: int
+    drain: bool
+    timeouts: Timeouts
+    breaker: BreakerRule
+    uncapped: bool = False
+
+
+class Plan(NamedTuple):
+    """What organisations on it pay, and which models it shows them; () = all."""
+
+    multiplier_ppm: int
+    model_patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that the relay knows without asking. `epoch` says of which change it is,
+    `unusable` which channels were left out: their ids and names, `uncapped` the ids of those that
+    serve only who pays later."""
+
+    epoch: int
+    channels: Mapping[str, Channel]
+    exact_routes: Mapping[str, tuple[Route, ...]]
+    pattern_routes: tuple[Route, ...]
+    charges: PriceList
+    costs: Mapping[str, PriceList]
+    plans: Mapping[int, Plan]
+    egress: EgressPolicy
+    egress_users: EgressPolicy
+    unpriced_models: str
+    loaded_at: float
+    loaded_at_here: float
+    created: int
+    unusable: tuple[tuple[str, str], ...] = ()
+    uncapped: frozenset[str] = frozenset()
+    _known: dict[str, "_Matched"] = field(default_factory=dict)
+
+    def now(self) -> float:
+        """The database's clock (Unix seconds), by which prices and keys are valid; a step of our
+        own clock does not move it."""
+        return self.loaded_at + time.monotonic() - self.loaded_at_here
+
+    def routes_of(self, model: str) -> Sequence[Route]:
+        """Every route that may serve a model; `routing.plan` puts them in order."""
+        return self._match(model).routes
+
+    def only_candidate(self, model: str) -> list[Candidate]:
+        """The plan for a model that one route serves, for which nothing is to be drawn; else []."""
+        return self._match(model).only
+
+    def price_of(self, model: str, plan_id: int | None = None) -> Price | None:
+        """The price in force for who is on a plan; an exact name beats the longest pattern."""
+        price = self.charges.find(self._match(model).price_names, self.now())
+        if price is None or plan_id is None or plan_id not in self.plans:
+            return price
+        return price.multiplied(self.plans[plan_id].multiplier_ppm)
+
+    def cost_of(self, model: str, channel: str) -> Price | None:
+        """What a model costs us on a channel now: by the channel's own price, else by any's."""
+        for name in (channel, ""):
+            costs = self.costs.get(name)
+            price = None if costs is None else costs.find(costs.names_for(model), self.now())
+            if price is not None:
+                return price
+        return None
+
+    def shows(self, model: str, plan_id: int | None) -> bool:
+        """Whether a plan shows a model to the organisations that are on it."""
+        plan = None if plan_id is None else self.plans.get(plan_id)
+        patterns = () if plan is None else plan.model_patterns
+        return not patterns or any(matches(pattern, model) for pattern in patterns)
+
+    def _match(self, model: str) -> "_Matched":
+        """What stands for a model; remembered, for a catalogue may have hundreds of patterns."""
+        known = self._known.get(model)
+        if known is None:
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+            routes = (
+                *self.exact_routes.get(model, ()),
+                *(route for route in self.pattern_routes if matches(route.model, model)),
+            )
+            known = self._known[model] = _Matched(
+                routes,
+                plan(model, routes, seed=0) if len(routes) == 1 else [],
+                self.charges.names_for(model),
+            )
+        return known
+
+    def listed_models(self) -> list[str]:
+        """The names that can be asked: those of routes, and priced ones that a pattern meets."""
+        names = set(self.exact_routes)
+        for name in self.charges.names:
+            if "*" not in name and any(matches(route.model, name) for route in self.pattern_routes):
+                names.add(name)
+        return sorted(names)
+
+
+class _Matched(NamedTuple):
+    routes: tuple[Route, ...]
+    only: list[Candidate]
+    price_names: tuple[str, ...]
+
+
+# Clients choose the names that patterns meet: what is remembered of them has a bound.
+_KNOWN_MAX = 4096
+EMPTY = Snapshot(
+    -1, {}, {}, (), PriceList(()), {}, {}, EgressPolicy(), EgressPolicy(), "reject", 0.0, 0.0, 0
+)
+
+
+def load_statement() -> Statement:
+    """One row with one text: everything as JSON, all of one instant."""
+    return _LOAD, {}
+
+
+def epoch_statement() -> Statement:
+    """One row: the epoch, and what the database's clock says (Unix seconds)."""
+    return _EPOCH, {}
+
+
+def secret_check_statement() -> Statement:
+    """One row: what tells the secrets of this database from others, as hex; none may be there."""
+    return "SELECT (SELECT encode(sealed, 'hex') FROM accounts_secretcheck WHERE id = 1)", {}
+
+
+def missing_statement(migrations: Sequence[tuple[str, str]]) -> Statement:
+    """One row: how many of these migrations the database lacks."""
+    return _MISSING, {
+        "apps": "{" + ",".join(app for app, _ in migrations) + "}",
+        "names": "{" + ",".join(name for _, name in migrations) + "}",
+    }
+
+
+def build(text: str, vault: Vault) -> Snapshot:
+    """The snapshot of what `load_statement` gave.
+
+    A channel or price that cannot be used is left out and logged, never guessed: its models then
+    have one way less, the others are not harmed.
+    """
+    raw = msgspec.json.decode(text, type=_Catalogue)
+    channels: dict[str, Channel] = {}
+    routes: list[Route] = []
+    unusable: list[tuple[str, str]] = []
+    for row in raw.channels:
+        try:
+            channel = _channel(row, vault)
+        except (UnknownProvider, BadAddress, VaultError) as error:
+            log.error("channel %s is out of use: %s", row.name, error)
+            unusable.append((row.id, row.name))
+            continue
+        channels[channel.id] = channel
+        routes += [
+            Route(
+                channel.id,
+                way.model,
+                way.upstream_model,
+                row.priority,
+                row.weight,
+                row.retries,
+                frozenset(way.can.items()),
+            )
+            for way in row.routes
+        ]
+    cost_rows: dict[str, list[PriceRow]] = {}
+    for price in raw.prices:
+        if price.kind == "cost":
+            cost_rows.setdefault(price.channel, []).append(price)
+    exact: dict[str, tuple[Route, ...]] = {}
+    for route in routes:
+        if "*" not in route.model:
+            exact[route.model] = (*exact.get(route.model, ()), route)
+    return Snapshot(
+        epoch=raw.epoch,
+        channels=channels,
+        exact_routes=exact,
+        pattern_routes=tuple(route for route in routes if "*" in route.model),
+        charges=PriceList(row for row in raw.prices if row.kind == "charge"),
+        costs={channel: PriceList(rows) for channel, rows in cost_rows.items()},
+        plans={one.id: Plan(one.multiplier_ppm, tuple(one.models)) for one in raw.plans},
+        egress=EgressPolicy(raw.egress_allow),
+        egress_users=EgressPolicy(raw.egress_allow_users),
+        unpriced_models=raw.unpriced_models,
+        loaded_at=raw.now,
+        loaded_at_here=time.monotonic(),
+        created=int(raw.changed),
+        unusable=tuple(unusable),
+        uncapped=frozenset(channel.id for channel in channels.values() if channel.uncapped),
+    )
+
+
+class _Way(msgspec.Struct):
+    model: str
+    upstream_model: str
+    can: dict[str, bool] = {}
+
+
+class _ChannelRow(msgspec.Struct):
+    id: str
+    name: str
+    provider: str
+    base_url: str
+    priority: int
+    weight: int
+    retries: int
+    on_leave: str
+    timeouts: dict[str, float]
+    breaker: dict[str, Any]
+    keys: list[tuple[str, str]]
+    routes: list[_Way]
+    uncapped: bool = False
+    names_client: bool = True
+
+
+class _PlanRow(msgspec.Struct):
+    id: int
+    multiplier_ppm: int
+    models: list[str]
+
+
+class _Catalogue(msgspec.Struct):
+    now: float
+    changed: float
+    epoch: int
+    egress_allow: list[str]
+    egress_allow_users: list[str]
+    unpriced_models: str
+    channels: list[_ChannelRow]
+    prices: list[PriceRow]
+    plans: list[_PlanRow]
+
+
+def _channel(row: _ChannelRow, vault: Vault) -> Channel:
+    provider = provider_named(row.provider)
+    # The place that gateway/channels.py sealed the key for.
+    secrets: list[str | None] = [
+        vault.open(base64.b64decode(sealed), f"gateway_channelkey|{key_id}|sealed")
+        for key_id, sealed in row.keys
+    ]
+    known = {name: row.timeouts[name] for name in Timeouts.__slots__ if name in row.timeouts}
+    return Channel(
+        id=row.id,
+        uuid=UUID(row.id),
+        name=row.name,
+        provider=provider,
+        base_url=row.base_url,
+        address=provider.address(row.base_url),
+        headers=tuple(
+            {
+                dialect: tuple(provider.headers(secret, dialect).items())
+                for dialect in provider.dialects
+            }
+            for secret in secrets or [None]
+        ),
+        passed={
+            dialect: frozenset(
+                name.encode()
+                for name in (*spoken.passed_headers, *((USER_AGENT,) if row.names_client else ()))
+            )
+            for dialect, spoken in provider.dialects.items()
+        },
+        retries=row.retries,
+        drain=row.on_leave == "drain",
+        uncapped=row.uncapped,
+        timeouts=Timeouts(**known),
+        breaker=BreakerRule(**row.breaker),
+    )
+
+
+_MISSING = """
+    SELECT count(*) FROM unnest(%(apps)s::text[], %(names)s::text[]) AS wanted (app, name)
+    WHERE NOT EXISTS (
+        SELECT FROM django_migrations done
+        WHERE done.app = wanted.app AND done.name = wanted.name)"""
+_EPOCH = """
+    SELECT coalesce((SELECT n FROM accounts_epoch WHERE id = 1), 0),
+           extract(epoch FROM clock_timestamp())"""
+
+_LOAD = """
+    SELECT json_build_object(
+        'now', extract(epoch FROM clock_timestamp()),
+        'changed', coalesce(
+            (SELECT extract(epoch FROM min(created_at)) FROM gateway_channel WHERE enabled), 0),
+        'epoch', coalesce((SELECT n FROM accounts_epoch WHERE id = 1), 0),
+        'egress_allow', coalesce(
+            (SELECT to_json(egress_allow) FROM gateway_installationsetting WHERE id = 1),
+            '[]'::json),
+        'egress_allow_users', coalesce(
+            (SELECT to_json(egress_allow_users) FROM gateway_installationsetting WHERE id = 1),
+            '[]'::json),
+        'unpriced_models', coalesce(
+            (SELECT unpriced_models FROM gateway_installationsetting WHERE id = 1), 'reject'),
+        'channels', coalesce((
+            SELECT json_agg(json_build_object(
+                'id', c.id, 'name', c.name, 'provider', c.provider, 'base_url', c.base_url,
+                'priority', c.priority, 'weight', c.weight, 'retries', c.retries,
+                'on_leave', c.on_leave, 'uncapped', c.uncapped,
+                'names_client', c.names_client,
+                'timeouts', c.timeouts, 'breaker', c.breaker,
+                'keys', coalesce((
+                    SELECT json_agg(json_build_array(
+                        k.id, translate(encode(k.sealed, 'base64'), E'\\n', ''))
+                        ORDER BY k.position)
+                    FROM gateway_channelkey k WHERE k.channel_id = c.id), '[]'::json),
+                'routes', coalesce((
+                    SELECT json_agg(json_build_object(
+                        'model', r.model, 'upstream_model', r.upstream_model, 'can', r.can))
+                    FROM gateway_route r WHERE r.channel_id = c.id), '[]'::json)))
+            FROM gateway_channel c WHERE c.enabled), '[]'::json),
+        'prices', coalesce((
+            SELECT json_agg(json_build_object(
+                'id', v.id, 'model', p.model, 'kind', p.kind, 'channel', p.channel,
+                'service_tier', p.service_tier, 'hours', p.hours, 'rates', v.rates,
+                'valid_from', extract(epoch FROM v.valid_from),
+                'valid_to', extract(epoch FROM v.valid_to)))
+            FROM billing_price p JOIN billing_priceversion v ON v.price_id = p.id
+            WHERE v.valid_to IS NULL OR v.valid_to > now()), '[]'::json),
+        'plans', coalesce((
+            SELECT json_agg(json_build_object(
+                'id', id, 'multiplier_ppm', multiplier_ppm, 'models', to_json(model_patterns)))
+            FROM billing_plan), '[]'::json)
+    )::text"""

@@ -1,0 +1,339 @@
+"""What an attempt comes to. Its words are counted as they pass, for its high-water marks; its bill
+is the upstream's last count, else our own, priced once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from billing.rules.conditions import tier_name
+from billing.rules.meters import TOKEN_METERS
+from billing.rules.pricing import CostLines, price, total_of
+from dialects.codecs import Counting, Decoder, Facts
+from dialects.events import (
+    Event,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    Start,
+    TextDelta,
+    ToolArgumentsDelta,
+    Usage,
+)
+from dialects.usage import Quantities, storable
+from gateway.price_list import Price
+from gateway.providers.models import find_row
+from gateway.rules.bound import estimate_tokens, input_tokens_min
+from gateway.rules.families import UNKNOWN, Family, family_of
+from relay.plain import Exchange
+from relay.sample import Sample
+from relay.sizing import with_request
+from relay.vocabulary import count_request, count_text
+from relay.way import Way
+
+_MARK_PIECES: Final = 32
+
+
+NOTHING_TOLD: Final = Quantities({}, ("usage_missing",))
+
+
+class Seen(NamedTuple):
+    """What was sent and received: the last usage (F26), raw and as its dialect reads it, and sizes
+    in UTF-8 bytes. `uncounted_bytes` of the answer came after that usage was told.
+    `here` is our own count of what is counted by other things than its text. `said` and `thought`
+    are samples of the answer and `body` the request, which is counted as the `family` of the model
+    does; `context_max` is what the model can read at most, None = not known."""
+
+    input_bytes: int
+    told: Quantities = NOTHING_TOLD
+    usage: bytes | None = None
+    text_bytes: int = 0
+    reasoning_bytes: int = 0
+    uncounted_bytes: int = 0
+    here: Mapping[str, int] | None = None
+    family: Family = UNKNOWN
+    said: str = ""
+    thought: str = ""
+    body: bytes = b""
+    context_max: int | None = None
+
+
+class Bill(NamedTuple):
+    """Meters, charge (never above the hold, I13), where the count is from, and what was odd.
+    `excess_nano` is what the provider counts above the hold, which is ours to bear. With the basis
+    `held` no charge can be named: the hold is kept for an operator to decide (I14); with `none`
+    nothing was sent."""
+
+    meters: Mapping[str, int]
+    charge_nano: int
+    basis: str
+    flags: tuple[str, ...]
+    raw_usage: str | None
+    excess_nano: int = 0
+
+
+class Tally:
+    """The running count of one attempt. Its stream is read by `decoder`, None where there is none;
+    `finish_reason` is the last that was told; `price` and `cost` are those of the service tier that
+    the upstream named, where they know tiers (`tiered`)."""
+
+    __slots__ = (
+        "_costed",
+        "_counted_bytes",
+        "_facts",
+        "_hold_nano",
+        "_input_min",
+        "_marked",
+        "_pieces",
+        "_priced",
+        "_said",
+        "_thought",
+        "_thoughts",
+        "_upstream_model",
+        "_way",
+        "cost",
+        "decoder",
+        "finish_reason",
+        "id",
+        "price",
+        "tiered",
+    )
+
+    def __init__(
+        self,
+        attempt_id: UUID,
+        facts: Facts,
+        way: Way,
+        upstream_model: str,
+        hold_nano: int,
+        price: Price | None,
+        cost: Price | None,
+    ) -> None:
+        self.id = attempt_id
+        self.decoder: Decoder | None = None
+        self.finish_reason = ""
+        self.price = self._priced = price
+        self.cost = self._costed = cost
+        self.tiered = bool((price and price.others) or (cost and cost.others))
+        self._facts = facts
+        self._way = way
+        self._upstream_model = upstream_model
+        self._hold_nano = hold_nano
+        self._counted_bytes = 0
+        # Pieces of the answer, and of them those of reasoning: each is a token at least.
+        self._pieces = self._thoughts = self._marked = 0
+        # Some of them: they tell how long the tokens are.
+        self._said, self._thought = Sample(), Sample()
+        self._input_min: int | None = None
+
+    def note(self, events: Sequence[Event]) -> bool:
+        """Count what was said: how it finishes, some of its words, how much of it the last usage
+        counts. Whether its mark is due."""
+        for event in events:
+            kind = type(event)
+            if kind is TextDelta or kind is ToolArgumentsDelta or kind is RefusalDelta:
+                self._pieces += 1
+                self._said.add(event.text)  # type: ignore[attr-defined]
+            elif kind is ReasoningDelta:
+                self._pieces += 1
+                self._thoughts += 1
+                self._thought.add(event.text)  # type: ignore[attr-defined]
+            elif kind is Finish:
+                self.finish_reason = event.reason  # type: ignore[attr-defined]
+            elif kind is Start and self.tiered:
+                self.hear_tier(event.service_tier)  # type: ignore[attr-defined]
+            elif kind is Usage and self.decoder is not None:
+                said = self.decoder.text_bytes + self.decoder.reasoning_bytes
+                since = events[events.index(event) + 1 :]
+                self._counted_bytes = said - sum(map(_text_bytes, since))
+        return self._pieces - self._marked >= _MARK_PIECES
+
+    def hear_tier(self, told: str) -> None:
+        """The upstream says in which service tier it answers: that is what is paid."""
+        if told and self._priced is not None:
+            self.price = self._priced.told(tier_name(told))
+        if told and self._costed is not None:
+            self.cost = self._costed.told(tier_name(told))
+
+    def mark(self) -> str | None:
+        """The high-water mark of a stream: meters that no count of the provider's is below, as JSON
+        text; None when there is nothing new."""
+        if self._pieces == self._marked:
+            return None
+        self._marked = self._pieces
+        if self._input_min is None:
+            self._input_min = input_tokens_min(self._facts.body.raw)
+        said = {"in_text": self._input_min, "out_text": self._pieces - self._thoughts}
+        if self._thoughts:
+            said["out_reasoning"] = self._thoughts
+        if self.decoder is None or self.decoder.usage is None:
+            return meters_text(said)
+        told = self._way.codec.quantities(self.decoder)
+        if told.missing or told.quarantined:
+            return meters_text(said)
+        del said["in_text"]
+        return meters_text(
+            {**told.meters, **{name: max(said[name], told.meters.get(name, 0)) for name in said}}
+        )
+
+    def bill_stream(self, measured: str) -> Bill:
+        """The bill of what has come so far; `measured` as in `count`."""
+        exchange = self._way.exchange
+        if exchange is not None:
+            return self.bill_exchange(exchange, measured)
+        if self.decoder is None:
+            return self._nothing_heard(measured)
+        return self.bill(self.decoder, measured)
+
+    def bill(self, told: Counting, measured: str) -> Bill:
+        """The bill of an answer that was read."""
+        said = told.text_bytes + told.reasoning_bytes
+        cut = self.decoder is not None and told is self.decoder and not self.decoder.complete
+        uncounted = said - self._counted_bytes if cut else 0
+        quantities = self._way.codec.quantities(told)
+        seen = Seen(
+            self._facts.text_bytes, quantities, told.usage, told.text_bytes, told.reasoning_bytes,
+            uncounted,
+        )  # fmt: skip
+        if quantities.missing or quantities.quarantined or uncounted:
+            seen = self._with_words(seen)
+        return self._count(seen, measured)
+
+    def bill_exchange(
+        self,
+        exchange: Exchange,
+        measured: str,
+        *,
+        told: Quantities = NOTHING_TOLD,
+        usage: bytes | None = None,
+    ) -> Bill:
+        """The bill of what is no chat."""
+        rates = {} if self.price is None else self.price.version.rates
+        here = exchange.counted_here(rates)
+        return self._count(Seen(self._facts.text_bytes, told, usage, here=here), measured)
+
+    def unknown_nano(self) -> int:
+        """What an attempt that nobody pays may have cost us, as far as it can be said: its input,
+        until the provider is asked (I15). By its size: words are counted for who pays."""
+        seen = Seen(self._facts.text_bytes, context_max=self._context_max())
+        return self._count(seen, "absorbed").charge_nano
+
+    def _nothing_heard(self, measured: str) -> Bill:
+        return self._count(self._with_words(Seen(self._facts.text_bytes)), measured)
+
+    def _with_words(self, seen: Seen) -> Seen:
+        """With all that our own count needs."""
+        return seen._replace(
+            family=family_of(self._upstream_model or self._facts.model),
+            said=self._said.text(),
+            thought=self._thought.text(),
+            body=self._facts.body.raw,
+            context_max=self._context_max(),
+        )
+
+    def _context_max(self) -> int | None:
+        known = find_row(self._upstream_model) or find_row(self._facts.model)
+        return None if known is None else known.context_max
+
+    def _count(self, seen: Seen, measured: str) -> Bill:
+        return count(seen, self.price, self._hold_nano, measured)
+
+
+def count(seen: Seen, price_in_force: Price | None, hold_nano: int, measured: str) -> Bill:
+    """The bill of an attempt that was answered, in whole or in part.
+
+    `measured` is the basis when the upstream told its usage: measured, or drained when it was read
+    on after the client had gone. Without usage the count is ours and the basis `estimated` (F25);
+    so is it when the usage lies: then no more is charged than our own count, and the row is flagged
+    for review (F27). What has no rate has no charge until an operator says so: `held` (I14).
+    """
+    told = seen.told
+    raw = None if seen.usage is None else storable(seen.usage).decode(errors="replace")
+    meters: Mapping[str, int] = told.meters
+    basis, flags, doubted = measured, told.flags, told.quarantined
+    if told.missing or doubted:
+        meters, basis = _local(seen).meters, "estimated"
+    elif seen.uncounted_bytes:
+        # Told at the beginning, and the end never came: what was said since is counted here.
+        more = _tokens_said(seen, seen.said, seen.uncounted_bytes)
+        meters, basis = {**meters, "out_text": meters.get("out_text", 0) + more}, "estimated"
+    if price_in_force is None:
+        return Bill(meters, 0, "free", (*flags, "unpriced"), raw)
+    version = price_in_force.version
+    cost = price(with_request(meters, version), version)
+    if not isinstance(cost, CostLines) and cost.reason != "unpriced_meter":
+        flags, doubted = (*flags, cost.reason), True
+        meters, basis = _local(seen).meters, "estimated"
+        cost = price(with_request(meters, version), version)
+    if not isinstance(cost, CostLines):
+        flags = (*flags, cost.reason, "quarantine")
+        return Bill(with_request(meters, version), 0, "held", flags, raw)
+    charge = cost.total_nano
+    if charge > hold_nano:
+        flags = (*flags, "above_hold")
+    if doubted:
+        flags = (*flags, "quarantine")
+    return Bill(
+        with_request(meters, version),
+        min(charge, hold_nano),
+        basis,
+        flags,
+        raw,
+        max(charge - hold_nano, 0),
+    )
+
+
+def cost_of(meters: Mapping[str, int], cost: Price | None) -> int | None:
+    """What these meters cost us, in nano; None where no price of the kind cost covers them."""
+    if cost is None or not meters:
+        return None
+    version = cost.version
+    if "requests" in meters and "requests" not in version.rates:
+        # A charge per request is ours alone.
+        meters = {name: used for name, used in meters.items() if name != "requests"}
+    total = total_of(with_request(meters, version), version)
+    return total if isinstance(total, int) else None
+
+
+def meters_text(meters: Mapping[str, int]) -> str:
+    """The meters as the JSON text of a record."""
+    return msgspec.json.encode(meters).decode()
+
+
+def tokens_of(meters: Mapping[str, int]) -> int:
+    """What the meters take of a limit of tokens per minute: all language-model tokens."""
+    return sum(count for name, count in meters.items() if name in TOKEN_METERS)
+
+
+def _local(seen: Seen) -> Quantities:
+    if seen.here is not None:
+        return Quantities(dict(seen.here), ())
+    meters = {
+        "in_text": _tokens_sent(seen),
+        "out_text": _tokens_said(seen, seen.said, seen.text_bytes),
+    }
+    if seen.reasoning_bytes:
+        meters["out_reasoning"] = _tokens_said(seen, seen.thought, seen.reasoning_bytes)
+    return Quantities(meters, ())
+
+
+def _text_bytes(event: Event) -> int:
+    if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta | ToolArgumentsDelta):
+        return len(event.text.encode(errors="replace"))
+    return 0
+
+
+def _tokens_said(seen: Seen, sample: str, size: int) -> int:
+    """Tokens of so many bytes of the answer: as many to a byte as the sample of it has."""
+    if not sample:
+        return estimate_tokens(size)
+    tokens, sample_bytes = count_text(sample, seen.family), len(sample.encode("utf-8", "replace"))
+    return -(-size * tokens // sample_bytes)
+
+
+def _tokens_sent(seen: Seen) -> int:
+    """Tokens of the request, no more than the model can read."""
+    counted = count_request(seen.body, seen.family)
+    tokens = estimate_tokens(seen.input_bytes) if counted is None else counted
+    return tokens if seen.context_max is None else min(tokens, seen.context_max)

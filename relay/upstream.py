@@ -1,0 +1,319 @@
+"""The far end: one connection pool per channel, guarded, and its errors mapped once to faults.
+
+    UpstreamFailed     the attempt failed; `fault` is a row of the fault table
+
+Nothing is followed, decompressed, remembered in cookies or taken from the environment. Addresses
+are judged after they are resolved, by the policy of the operator (promises.md, "Egress").
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from dialects.chat import Dialect
+from dialects.codecs import Codec
+from dialects.errors import KINDS, ErrorKind, message_of
+from gateway.providers.provider import Quirk
+from gateway.rules.faults import FAULTS
+from lib.egress import EgressPolicy
+from relay.http1 import Connection, Reason, headers_bytes, target_of
+from relay.origin import Origin
+from relay.snapshot import Channel, Snapshot
+
+_TLS_S = 5.0
+# The head of an answer that has begun to come; never longer than half of what may pass until the
+# first content (F12).
+_HEAD_S = 30.0
+_ERROR_BYTES_MAX = 64 * 1024
+_ERROR_BODY_S = 5.0
+_REST_BYTES_MAX = 64 * 1024
+_URLS_MAX = 256
+_HEADERS = {
+    "content-type": "application/json",
+    "accept": "application/json, text/event-stream",
+    "accept-encoding": "identity",
+    "user-agent": "weir",
+}
+
+
+class UpstreamFailed(Exception):
+    """An attempt failed. `fault` is a row of the fault table, the rest is for the client: the kind
+    with its status and message, code and param where the provider's stand, and the wait that the
+    upstream asked for. `detail` is for the operator, `upstream_status` the status that it stood
+    in, 0 for none."""
+
+    def __init__(
+        self,
+        fault: str,
+        kind: ErrorKind,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after_ms: int | None = None,
+        detail: str = "",
+        upstream_status: int = 0,
+    ) -> None:
+        super().__init__(f"{fault} {detail or message}")
+        self.fault = fault
+        self.kind = kind
+        self.status = KINDS[kind].status if status is None else status
+        self.message = message
+        self.code = code
+        self.param = param
+        self.retry_after_ms = retry_after_ms
+        self.detail = detail
+        self.upstream_status = upstream_status
+
+
+def failed(fault: str, what: str = "", *, seconds: int = 0) -> UpstreamFailed:
+    """The failure of a row whose kind the table names; `what` completes its phrase."""
+    kind = FAULTS[fault].kind or "upstream_error"
+    return UpstreamFailed(fault, kind, message_of(kind, what, seconds=seconds), detail=what)
+
+
+@dataclass(slots=True)
+class _Pool:
+    """How a channel is reached: its origin, and what stands in the heads of requests to it."""
+
+    made_for: tuple[Channel, EgressPolicy]
+    origin: Origin
+    fields: dict[tuple[int, Dialect, tuple[tuple[str, str], ...]], bytes]
+    targets: dict[str, bytes]
+
+
+class Outgoing(NamedTuple):
+    """A request as it goes out: to which address, in whose dialect, with which of its client's
+    headers, and which kind of content its answer must have."""
+
+    codec: Codec[Any]
+    url: str
+    body: bytes
+    content_type: str
+    passed: tuple[tuple[str, str], ...] = ()
+
+
+Answer = Connection
+"""An upstream's answer whose head was a success; give it back by `release` or `cut`. What breaks it
+is an UpstreamFailed (F14)."""
+
+
+async def read_rest(answer: Answer) -> None:
+    """Read what stands behind the end marker, so that the connection can be used again."""
+    size = 0
+    try:
+        while size < _REST_BYTES_MAX and (piece := await answer.next_bytes()):
+            size += len(piece)
+    except UpstreamFailed:
+        return
+
+
+class Upstreams:
+    """The pools of all channels."""
+
+    def __init__(self) -> None:
+        self._pools: dict[str, _Pool] = {}
+
+    async def post(
+        self,
+        channel: Channel,
+        policy: EgressPolicy,
+        outgoing: Outgoing,
+        attempt: str,
+        *,
+        key: int,
+        fresh: bool,
+        sent: Callable[[], None] | None = None,
+    ) -> Answer:
+        """Send a request; the answer, whose status is 200 and whose kind of content fits.
+
+        `key` is the place of one of the channel's keys; `fresh` sends on a connection that was
+        never used before (F32). `sent` is called before the first byte goes. Raises UpstreamFailed.
+        """
+        pool = self._pool(channel, policy)
+        try:
+            target = _target(pool, outgoing.url)
+            fields = _fields(pool, key, outgoing)
+        except ValueError as error:
+            raise _unreachable("F1", f"{channel.name}: {error}") from error
+        body = outgoing.body
+        head = b"POST %b HTTP/1.1\r\n%bx-client-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
+            target,
+            fields,
+            attempt.encode(),
+            len(body),
+        )
+        answer = await pool.origin.connection(fresh=fresh)
+        if sent is not None:
+            sent()
+        usable = False
+        try:
+            await answer.send(head, body)
+            if answer.status != 200 or answer.headers.get("content-type") != outgoing.content_type:
+                await _check_head(answer, outgoing)
+            elif "content-encoding" in answer.headers:
+                _check_encoding(answer)
+            usable = True
+        finally:
+            if not usable:
+                answer.cut()
+        return answer
+
+    def retire(self, snapshot: Snapshot) -> None:
+        """Let go of the connections of channels that are no longer so."""
+        for key, pool in list(self._pools.items()):
+            channel, policy = pool.made_for
+            if snapshot.channels.get(key) != channel or snapshot.egress is not policy:
+                self._pools.pop(key).origin.close()
+
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.origin.close()
+        self._pools.clear()
+
+    def _pool(self, channel: Channel, policy: EgressPolicy) -> _Pool:
+        pool = self._pools.get(channel.id)
+        # A request that began with an older snapshot speaks to the channel as it was then.
+        if pool is not None:
+            made_for, allowed = pool.made_for
+            if allowed is policy and (made_for is channel or made_for == channel):
+                return pool
+            pool.origin.close()
+        pool = self._pools[channel.id] = _open_pool(channel, policy)
+        return pool
+
+
+def _open_pool(channel: Channel, policy: EgressPolicy) -> _Pool:
+    head_s = min(_HEAD_S, channel.timeouts.first_content / 2)
+
+    def of(reason: Reason, detail: str) -> UpstreamFailed:
+        if reason == "slow":
+            return failed("F12", seconds=max(1, int(head_s)))
+        return _failed_by(reason, f"{channel.name}: {detail}")
+
+    origin = Origin(
+        # Every address of a channel is on the same host.
+        next(iter(channel.address.urls.values())),
+        policy,
+        of,
+        connect_s=channel.timeouts.connect,
+        tls_s=_TLS_S,
+        head_s=head_s,
+        reuse=Quirk.NO_CONNECTION_REUSE not in channel.provider.quirks,
+    )
+    return _Pool((channel, policy), origin, {}, {})
+
+
+def _target(pool: _Pool, url: str) -> bytes:
+    """What a request names of its address; remembered, as far as models do not differ."""
+    target = pool.targets.get(url)
+    if target is None:
+        if len(pool.targets) >= _URLS_MAX:
+            pool.targets.clear()
+        target = pool.targets[url] = target_of(url)
+    return target
+
+
+def _fields(pool: _Pool, key: int, outgoing: Outgoing) -> bytes:
+    """The header lines that requests have in common; a client's own take the place of ours.
+    Raises ValueError."""
+    dialect, passed = outgoing.codec.name, outgoing.passed
+    known = (key, dialect, passed)
+    fields = pool.fields.get(known)
+    if fields is None:
+        if len(pool.fields) >= _URLS_MAX:
+            pool.fields.clear()
+        own = dict(pool.made_for[0].headers[key][dialect])
+        named = {"host": pool.origin.host_header, **_HEADERS, **own, **dict(passed)}
+        fields = pool.fields[known] = headers_bytes(tuple(named.items()))
+    return fields
+
+
+def _unreachable(fault: str, detail: str) -> UpstreamFailed:
+    kind = FAULTS[fault].kind or "upstream_unreachable"
+    return UpstreamFailed(fault, kind, message_of(kind), detail=detail)
+
+
+def _failed_by(reason: Reason, detail: str) -> UpstreamFailed:
+    """The row of the fault table for what went wrong with a connection."""
+    if reason == "body":
+        return failed("F14")
+    if reason == "head":
+        return failed("F22", "the provider's head cannot be read")
+    return _unreachable(_FAULT_OF_REASON[reason], detail)
+
+
+_FAULT_OF_REASON: Mapping[Reason, str] = MappingProxyType(
+    {
+        "denied": "F1",
+        "refused": "F1",
+        "name": "F2",
+        "tls": "F3",
+        "timeout": "F4",
+        "closed": "F32",
+        "reset": "F33",
+    }
+)
+
+
+async def _check_head(answer: Answer, outgoing: Outgoing) -> None:
+    """Refuse every answer that is no success of the kind that was asked for."""
+    if answer.status != 200:
+        await _refuse_status(answer, outgoing.codec)
+    _check_encoding(answer)
+    content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type == outgoing.content_type:
+        return
+    body = await _error_body(answer)
+    if not body.strip():
+        raise failed("F24")
+    if content_type == "application/json":
+        # F23: an error object although a stream was asked for.
+        told = outgoing.codec.read_error_object(body)
+        if told.detail:
+            raise UpstreamFailed(
+                "F23", told.kind, told.message, status=told.status, detail=told.detail
+            )
+    raise failed("F19", "the provider's answer is of another kind")
+
+
+def _check_encoding(answer: Answer) -> None:
+    encoding = answer.headers.get("content-encoding")
+    if encoding and encoding.lower() != "identity":
+        raise failed("F20", "the provider's answer is compressed")
+
+
+async def _refuse_status(answer: Answer, codec: Codec[Any]) -> None:
+    if answer.status in (204, 205):
+        raise failed("F24")
+    body = await _error_body(answer)
+    told = codec.read_error(answer.status, answer.headers, body, int(time.time()))
+    raise UpstreamFailed(
+        told.fault,
+        told.kind,
+        told.message,
+        status=told.status,
+        code=told.code,
+        param=told.param,
+        retry_after_ms=told.retry_after_ms,
+        detail=told.detail,
+        upstream_status=answer.status,
+    )
+
+
+async def _error_body(answer: Answer) -> bytes:
+    """As much of an error's body as is looked at; a slow or broken one counts as empty."""
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(_ERROR_BODY_S):
+            while size < _ERROR_BYTES_MAX and (piece := await answer.next_bytes()):
+                pieces.append(piece)
+                size += len(piece)
+    except (TimeoutError, UpstreamFailed):
+        return b""
+    return b"".join(pieces)

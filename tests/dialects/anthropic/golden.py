@@ -1,0 +1,43 @@
+"""Recorded answers of the provider, and what each of them must be read as."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dialects import events
+from dialects.usage import Counts
+from tests.dialects.exchanges import told
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "anthropic"
+EXPECTED: dict[str, Any] = json.loads((GOLDEN / "expected.json").read_text())
+STREAMS = [name for name in EXPECTED["codec"] if name.endswith(".sse")]
+ANSWERS = [name for name in EXPECTED["codec"] if "#" in name]
+
+
+def request_of(exchange: dict[str, Any]) -> bytes:
+    return json.dumps(exchange["request"]["body"]).encode()
+
+
+def body_of(exchange: dict[str, Any]) -> bytes:
+    return json.dumps(exchange["response"]["body"]).encode()
+
+
+def check_usage(counts: Counts, want: dict[str, int]) -> None:
+    got = {name: getattr(counts, name) for name in (*Counts.__struct_fields__, "total")}
+    assert {name: count for name, count in got.items() if count} == want
+
+
+def check_told(heard: list[events.Event], want: dict[str, Any]) -> None:
+    """The events against the expectations, in the words of the contract."""
+    got = told(heard)
+    assert (got["text"], got["reasoning"]) == (want["text"], want.get("reasoning", ""))
+    assert (got["stop"], got["citations"]) == (want["stop"], want.get("citations", []))
+    seals = [event.seal for event in heard if isinstance(event, events.ReasoningSeal)]
+    kept = [seal.value for seal in seals if not seal.redacted]
+    assert kept == ([want["seal"]] if "seal" in want else [])
+    assert [seal.value for seal in seals if seal.redacted] == want.get("redacted", [])
+    calls, wanted = (
+        [one | {"arguments": json.loads(one["arguments"])} for one in found]
+        for found in (got["tool_calls"], want.get("tool_calls", []))
+    )
+    assert calls == wanted

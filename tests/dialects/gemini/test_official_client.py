@@ -1,0 +1,232 @@
+"""What the codecs write, as Google's own client reads it, and what it writes as they read it."""
+
+import warnings
+from typing import Any
+
+import httpx
+import pytest
+
+with warnings.catch_warnings():
+    # Its sources warn when they are compiled.
+    warnings.simplefilter("ignore")
+    from google import genai
+    from google.genai import errors, types
+
+from dialects.chat import (
+    Audio,
+    Base64,
+    ChatAnswer,
+    Choice,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from dialects.errors import KINDS, ErrorKind
+from dialects.events import Seal, Source, TokenLogprob, Usage
+from dialects.fold import unfold
+from dialects.gemini import count_tokens, embed, models_list
+from dialects.gemini.errors import render, status_of
+from dialects.gemini.request import decode
+from dialects.gemini.response import encode
+from dialects.gemini.stream import Encoder
+from dialects.usage import Counts
+from tests.dialects import neutral
+
+COUNTS = Counts(input=9, cache_read=4, output=5, reasoning=1, output_audio=1)
+CLAUDES = Seal("anthropic", "c2lnbmVk")
+PARTS: tuple[Part, ...] = (
+    Reasoning("hm", CLAUDES),
+    Reasoning("", Seal("anthropic", "aGlkZGVu", redacted=True)),
+    Reasoning("", Seal("openai", "ZW5j", id="rs_1")),
+    Text("Sunny"),
+    Reasoning("", Seal("gemini", "R2VtaW5p")),
+    ToolCall("t1", "f", '{"a":"上"}'),
+    ToolCall("t2", "g", ""),
+    Image(Base64("AA==", "image/png")),
+    Audio(Base64("AAAA", "audio/wav")),
+)
+CHOICE = Choice(
+    index=0,
+    parts=PARTS,
+    finish="tool_calls",
+    citations=(Source("https://a", "A", 0, 5),),
+    logprobs=(TokenLogprob("Sunny", -0.5),),
+)
+ANSWER = ChatAnswer(id="i", model="m-1", created=0, choices=(CHOICE,), counts=COUNTS, usage=b"{}")
+ASKED = neutral.request(dialect="gemini")
+
+
+class Server:
+    """Gives one answer to whatever is asked, and keeps what was asked last."""
+
+    def __init__(self, status: int, body: bytes, content_type: str) -> None:
+        self.path, self.asked = "", b""
+        self._answer = (status, body, {"content-type": content_type})
+
+    def __call__(self, sent: httpx.Request) -> httpx.Response:
+        self.path, self.asked = sent.url.raw_path.decode(), sent.content
+        status, body, told = self._answer
+        return httpx.Response(status, content=body, headers=told)
+
+
+def client(
+    body: bytes, status: int = 200, content_type: str = "application/json"
+) -> tuple[genai.Client, Server]:
+    server = Server(status, body, content_type)
+    options = types.HttpOptions(
+        base_url="http://hub",
+        httpx_client=httpx.Client(transport=httpx.MockTransport(server)),
+    )
+    return genai.Client(api_key="sk-weir-x", http_options=options), server
+
+
+def parts_of(answer: types.GenerateContentResponse) -> list[types.Part]:
+    (candidate,) = answer.candidates or []
+    content = candidate.content
+    return list((content.parts if content else None) or [])
+
+
+def check_last(answer: types.GenerateContentResponse) -> None:
+    (candidate,) = answer.candidates or []
+    assert candidate.finish_reason == types.FinishReason.STOP
+    assert candidate.grounding_metadata is not None
+    (chunk,) = candidate.grounding_metadata.grounding_chunks or []
+    (support,) = candidate.grounding_metadata.grounding_supports or []
+    assert chunk.web is not None
+    assert support.segment is not None
+    assert (chunk.web.uri, support.segment.text) == ("https://a", "Sunny")
+    assert candidate.logprobs_result is not None
+    assert answer.model_version == "m-1"
+    usage = answer.usage_metadata
+    assert usage is not None
+    told = (usage.prompt_token_count, usage.candidates_token_count, usage.thoughts_token_count)
+    assert told == (9, 4, 1)
+    assert (usage.cached_content_token_count, usage.total_token_count) == (4, 14)
+
+
+def check_returned(hub: genai.Client, server: Server, parts: list[types.Part]) -> None:
+    """What the client sends back of an answer is what it was told, seals and all."""
+    calls = [part.function_call for part in parts if part.function_call]
+    responses = [
+        types.FunctionResponse(id=call.id, name=call.name, response=said)
+        for call, said in zip(calls, ({"result": "warm"}, {"error": "no"}), strict=True)
+    ]
+    results = [types.Part(function_response=response) for response in responses]
+    history = [
+        types.UserContent("How is it?"),
+        types.Content(role="model", parts=parts),
+        types.Content(role="user", parts=results),
+    ]
+    hub.models.generate_content(model="m", contents=history)
+    asked = decode(server.asked, model="m", stream=False, request_id="r", received_at=1)
+    _, model, *answered = asked.messages
+    assert model.parts == PARTS
+    assert answered == [
+        Message("tool", (ToolResult("t1", (Text("warm"),), False, "f"),)),
+        Message("tool", (ToolResult("t2", (Text("no"),), True, "g"),)),
+    ]
+
+
+def test_whole_answer() -> None:
+    hub, server = client(encode(ANSWER, ASKED))
+    answer = hub.models.generate_content(model="m", contents="How is it?")
+    assert server.path.endswith("/models/m:generateContent")
+    assert [(call.id, call.name, call.args) for call in answer.function_calls or ()] == [
+        ("t1", "f", {"a": "上"}),
+        ("t2", "g", {}),
+    ]
+    check_last(answer)
+    check_returned(hub, server, parts_of(answer))
+
+
+def test_streamed_answer() -> None:
+    writer = Encoder(ASKED)
+    events = [*unfold(ANSWER), Usage(b"{}", COUNTS)]
+    raw = b"".join([writer.feed(event) for event in events]) + writer.end()
+    hub, server = client(raw, content_type="text/event-stream")
+    told = list(hub.models.generate_content_stream(model="m", contents="How is it?"))
+    assert server.path.endswith("/models/m:streamGenerateContent?alt=sse")
+    check_last(told[-1])
+    hub, server = client(encode(ANSWER, ASKED))
+    check_returned(hub, server, [part for one in told for part in parts_of(one)])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_errors(kind: ErrorKind) -> None:
+    status = status_of(kind)
+    hub, _ = client(render(kind, "m", retry_after_ms=1_500), status)
+    with pytest.raises(errors.APIError) as caught:
+        hub.models.generate_content(model="m", contents="a")
+    assert (caught.value.code, caught.value.message) == (status, "m")
+
+
+def test_an_answer_that_fails_on_its_way() -> None:
+    writer = Encoder(ASKED)
+    raw = writer.feed(next(e for e in unfold(ANSWER) if type(e).__name__ == "TextDelta"))
+    raw += writer.fail("upstream_truncated", "cut")
+    hub, _ = client(raw, content_type="text/event-stream")
+    stream = hub.models.generate_content_stream(model="m", contents="a")
+    assert next(stream).text == "Sunny"
+    with pytest.raises(errors.APIError) as caught:
+        next(stream)
+    assert (caught.value.code, caught.value.status) == (502, "INTERNAL")
+
+
+def test_what_the_client_asks() -> None:
+    def look(at: str) -> str:
+        """Look there."""
+        return at
+
+    hub, server = client(encode(neutral.answer(Text("hi")), ASKED))
+    config: dict[str, Any] = {
+        "system_instruction": "Be brief.",
+        "temperature": 0.5,
+        "top_k": 3,
+        "max_output_tokens": 9,
+        "stop_sequences": ["x"],
+        "tools": [look, {"google_search": {}}],
+        "tool_config": {"function_calling_config": {"mode": "ANY"}},
+        "automatic_function_calling": {"disable": True},
+        "response_mime_type": "application/json",
+        "response_schema": types.Schema(type=types.Type.OBJECT, nullable=True),
+        "thinking_config": {"thinking_level": "LOW", "include_thoughts": True},
+        "speech_config": "Kore",
+        "safety_settings": [{"category": "HARM_CATEGORY_HATE_SPEECH", "threshold": "BLOCK_NONE"}],
+    }
+    picture = types.Part.from_bytes(data=b"\xff\xfe\xfb", mime_type="image/png")
+    hub.models.generate_content(model="m", contents=["Look", picture], config=config)  # type: ignore[arg-type]
+    asked = decode(server.asked, model="m", stream=False, request_id="r", received_at=1)
+    system, user = asked.messages
+    assert system == Message("system", (Text("Be brief."),))
+    assert user == Message("user", (Text("Look"), Image(Base64("//77", "image/png"))))
+    assert {type(tool).__name__ for tool in asked.tools} == {"FunctionTool", "WebSearch"}
+    assert asked.tool_choice is not None
+    assert asked.tool_choice.mode == "required"
+    assert (asked.temperature, asked.top_k, asked.output_cap, asked.stop) == (0.5, 3, 9, ("x",))
+    assert asked.output_form is not None
+    assert asked.reasoning is not None
+    assert (asked.reasoning.effort, asked.reasoning.shown) == ("low", True)
+    assert asked.audio is not None
+    assert asked.audio.voice == "Kore"
+    # It always says what its functions give back, for which there is no neutral word.
+    returned = "tools.functionDeclarations.responseJsonSchema"
+    assert list(asked.extra) == ["safetySettings", returned]
+
+
+def test_companions() -> None:
+    hub, server = client(count_tokens.write_answer(7))
+    assert hub.models.count_tokens(model="m", contents="hello").total_tokens == 7
+    assert count_tokens.read_request(server.asked, model="m").text_bytes > 0
+    hub, server = client(embed.encode_answer([[0.5], [1.0]], batch=True))
+    told = hub.models.embed_content(model="m", contents=["a", "b"]).embeddings or []
+    assert [one.values for one in told] == [[0.5], [1.0]]
+    assert embed.read(server.asked, model="m", batch=True).texts == ("a", "b")
+    listed = [models_list.ListedModel(name="a", input_limit=5), models_list.ListedModel(name="b")]
+    hub, server = client(models_list.render(listed))
+    assert [model.name for model in hub.models.list()] == ["models/a", "models/b"]
+    hub, _ = client(models_list.render_one(listed[0]))
+    assert hub.models.get(model="a").input_token_limit == 5

@@ -1,0 +1,103 @@
+"""`<think>` in the text of models whose row says so is reasoning, however it is cut."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialects.events import Event, ReasoningDelta, TextDelta
+from dialects.openai.stream import DONE_FRAME, Decoder
+from dialects.openai.think_tags import TagsDecoder, ThinkTags, untag_answer
+
+CASES = [
+    ("<think>plan</think>answer", "plan", "answer"),
+    ("\n<think>\nplan < b </ x\n</think>\n\nanswer </think>", "plan < b </ x", "answer </think>"),
+    ("<think></think>answer", "", "answer"),
+    ("<think>never ends", "never ends", ""),
+    ("say <think>plain</think>", "", "say <think>plain</think>"),
+    ("<thin", "", "<thin"),
+    ("  plain", "", "  plain"),
+    ("<think>a</think><think>b</think>", "a", "<think>b</think>"),
+    ("", "", ""),
+]  # fmt: skip
+cases = pytest.mark.parametrize(("said", "thought", "text"), CASES)
+
+
+@cases
+def test_text_is_taken_apart_however_it_is_cut(said: str, thought: str, text: str) -> None:
+    for size in range(1, len(said) + 1):
+        tags = ThinkTags()
+        pieces = [tags.feed(said[at : at + size]) for at in range(0, len(said), size)]
+        pieces.append(tags.feed("", last=True))
+        assert "".join(one for one, _ in pieces) == thought
+        assert "".join(one for _, one in pieces) == text
+
+
+def chunk(delta: dict[str, Any], finish: str | None = None, index: int = 0) -> bytes:
+    choice = {"index": index, "delta": delta, "finish_reason": finish}
+    return b"data: " + json.dumps({"id": "c", "choices": [choice]}).encode() + b"\n\n"
+
+
+def stream(said: str, size: int) -> bytes:
+    pieces = [said[at : at + size] for at in range(0, len(said), size)]
+    chunks = [chunk({"role": "assistant", "content": ""})]
+    chunks += [chunk({"content": piece}) for piece in pieces]
+    return b"".join([*chunks, chunk({}, "stop"), DONE_FRAME])
+
+
+@cases
+@pytest.mark.parametrize("translate", [False, True])
+def test_a_stream(said: str, thought: str, text: str, translate: bool) -> None:
+    for size in (1, 3, 100):
+        raw = stream(said, size)
+        for cut in (1, 40, 100_000):
+            decoder = TagsDecoder(Decoder(usage_asked=True, translate=translate), 1)
+            steps = [s for at in range(0, len(raw), cut) for s in decoder.feed(raw[at : at + cut])]
+            steps += decoder.end()
+            events: list[Event] = [event for step in steps for event in step.events]
+            told = [e.text for e in events if isinstance(e, ReasoningDelta)]
+            assert "".join(told) == thought
+            assert "".join(e.text for e in events if isinstance(e, TextDelta)) == text
+            shown = b"".join(step.raw for step in steps)
+            if translate or not thought:
+                continue
+            # A client of the same dialect finds it where it looks for reasoning.
+            deltas = [json.loads(frame[6:])["choices"][0]["delta"]
+                      for frame in shown.split(b"\n\n")[:-2]]  # fmt: skip
+            assert "".join(delta.get("reasoning_content", "") for delta in deltas) == thought
+            assert "".join(delta.get("content", "") for delta in deltas) == text
+
+
+@given(st.text("<think>/ a\n", max_size=30), st.integers(1, 9))
+def test_nothing_but_tags_and_space_is_lost(said: str, size: int) -> None:
+    tags = ThinkTags()
+    pieces = [tags.feed(said[at : at + size]) for at in range(0, len(said), size)]
+    pieces.append(tags.feed("", last=True))
+    told = "".join(thought for thought, _ in pieces) + "".join(text for _, text in pieces)
+    bare = said.lstrip()
+    if bare.startswith("<think>"):
+        bare = bare.removeprefix("<think>").replace("</think>", "", 1)
+    assert "".join(told.split()) == "".join(bare.split())
+
+
+def test_bytes_pass_untouched_once_there_are_no_tags() -> None:
+    first, later = (
+        chunk({"content": "plain"}),
+        b'data: {"choices": [ {"delta":{"content":"x"}}]}\n\n',
+    )
+    decoder = TagsDecoder(Decoder(usage_asked=True), 1)
+    raw = b"".join(
+        step.raw for piece in (first, later[:9], later[9:]) for step in decoder.feed(piece)
+    )
+    assert raw == first + later
+
+
+@cases
+def test_a_whole_answer(said: str, thought: str, text: str) -> None:
+    answer = {"choices": [{"index": 0, "message": {"content": said}, "finish_reason": "stop"}]}
+    (choice,) = json.loads(untag_answer(json.dumps(answer).encode()))["choices"]
+    assert choice["message"].get("reasoning_content", "") == thought
+    assert choice["message"]["content"] == text
+    assert untag_answer(b"no json") == b"no json"

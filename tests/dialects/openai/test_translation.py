@@ -1,0 +1,264 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialects.chat import Audio, Base64, Image
+from dialects.events import (
+    AudioDelta,
+    Citation,
+    Event,
+    Finish,
+    ImageOutput,
+    LogprobsDelta,
+    ReasoningDelta,
+    ReasoningSeal,
+    Seal,
+    Source,
+    Start,
+    TextDelta,
+    TokenLogprob,
+    ToolArgumentsDelta,
+    ToolCallEnd,
+    ToolCallStart,
+    TopLogprob,
+    Usage,
+)
+from dialects.fold import fold
+from dialects.lone_surrogates import Pairs
+from dialects.openai.response import decode, read
+from dialects.openai.stream import Decoder
+from dialects.openai.translation import Translation
+from dialects.turns import derive_id
+from dialects.usage import Counts
+from tests.dialects.exchanges import load_exchange, told
+from tests.dialects.openai.golden import (
+    ANSWERS,
+    EXPECTED,
+    GOLDEN,
+    STREAMS,
+    body_of,
+    check_told,
+)
+from tests.dialects.openai.test_stream import by_bytes, chunk
+
+
+def stream(*chunks: bytes) -> list[Event]:
+    decoder = Decoder(usage_asked=True, translate=True)
+    steps = [step for one in chunks for step in decoder.feed(one)] + decoder.end()
+    return Pairs().join([event for step in steps for event in step.events])
+
+
+def delta(members: object, finish: object = None, **more: object) -> list[Event]:
+    """What one chunk says, without the start of the answer and its end."""
+    events = stream(chunk(members, finish, **more))
+    assert isinstance(events[0], Start)
+    return events[1:-1]
+
+
+def message(members: dict[str, Any], **more: Any) -> list[Event]:
+    body = {"choices": [{"index": 0, "message": members, **more}]}
+    return read(json.dumps(body).encode(), translate=True).events[1:]
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_golden_stream(name: str) -> None:
+    raw, want = (GOLDEN / name).read_bytes(), EXPECTED["codec"][name]
+    events = stream(raw)
+    check_told(told(events), want)
+    assert isinstance(events[0], Start)
+    assert events[0].model
+    assert events[0].id
+    cited = [event.source.url for event in events if isinstance(event, Citation)]
+    assert cited == want.get("citations", [])
+    counts = [event.counts for event in events if isinstance(event, Usage)]
+    if want["usage"] is None:
+        assert counts == []
+    else:
+        wanted = {name: count for name, count in want["usage"].items() if name != "total"}
+        assert counts[-1] == Counts(**wanted)
+        assert counts[-1].total == want["usage"]["total"]
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_golden_stream_cut_anywhere_tells_the_same(name: str) -> None:
+    raw = (GOLDEN / name).read_bytes()
+    whole = stream(raw)
+    assert stream(*by_bytes(raw)) == whole
+    for at in range(0, len(raw), 7):
+        assert stream(raw[:at], raw[at:]) == whole
+
+
+@pytest.mark.parametrize("key", [key for key in ANSWERS if "completion" not in key])
+def test_golden_answer(key: str) -> None:
+    want = EXPECTED["codec"][key]
+    body = load_exchange(key)["response"]
+    events = read(body_of(body), translate=True).events
+    for at, wanted in enumerate(want["choices"]):
+        check_told(told(events, at), wanted)
+    answer = decode(body_of(body))
+    wanted = {name: count for name, count in want["usage"].items() if name != "total"}
+    assert answer.counts == Counts(**wanted)
+    sounds = [p for choice in answer.choices for p in choice.parts if isinstance(p, Audio)]
+    media = [s.source.media_type for s in sounds if isinstance(s.source, Base64)]
+    assert media == want.get("media", [])
+    if sounds:
+        assert sounds[0].transcript == want["choices"][0]["transcript"]
+    if "logprobs" in key:
+        logprobs = body["body"]["choices"][0]["logprobs"]["content"]
+        assert [token.token for token in answer.choices[0].logprobs] == [
+            token["token"] for token in logprobs
+        ]
+
+
+def test_start_is_told_once() -> None:
+    head = {"id": "i", "model": "m", "created": 5, "service_tier": "t", "system_fingerprint": "f"}
+    events = stream(chunk({"role": "assistant"}, **head), chunk({"content": "a"}, "stop"))
+    assert events[:2] == [Start("i", "m", 5, "t", "f"), TextDelta(0, "a")]
+    assert stream(chunk({}, "stop", created=True, id=3))[0] == Start("", "")
+
+
+def test_reasoning_comes_before_the_text_of_its_chunk() -> None:
+    assert delta({"content": "a", "reasoning_content": "b"}) == [
+        ReasoningDelta(0, "b"),
+        TextDelta(0, "a"),
+    ]
+
+
+def call(index: int | None, id_: str | None, **more: object) -> dict[str, object]:
+    place = {} if index is None else {"index": index}
+    return place | {"id": id_, "function": {"name": "f"}, **more}
+
+
+def test_calls_end_before_the_finish() -> None:
+    first = chunk({"tool_calls": [call(0, "a"), call(1, None)]})
+    more = chunk({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]})
+    events = stream(first, more, chunk({}, "tool_calls"))
+    made = derive_id("call_", "", 0, 1)
+    assert events[1:-1] == [
+        ToolCallStart(0, 0, "a", "f"),
+        ToolCallStart(0, 1, made, "f"),
+        ToolArgumentsDelta(0, 0, "{}"),
+        ToolCallEnd(0, 0),
+        ToolCallEnd(0, 1),
+        Finish(0, "tool_calls"),
+    ]
+
+
+def test_old_form_calls_get_an_id() -> None:
+    (start,) = delta({"function_call": {"name": "f"}})
+    assert isinstance(start, ToolCallStart)
+    assert start.id.startswith("call_")
+
+
+GOOGLE = {"extra_content": {"google": {"thought_signature": "g"}}}
+OTHER = {"extra_content": {"anthropic": {"reasoning": [{"characters": 1, "value": "s"}]}}}
+
+
+def test_seals_hang_before_their_call() -> None:
+    events = delta({"tool_calls": [call(0, "a"), call(1, "b", **GOOGLE)]})
+    assert events == [
+        ToolCallStart(0, 0, "a", "f"),
+        ReasoningSeal(0, Seal("gemini", "g")),
+        ToolCallStart(0, 1, "b", "f"),
+    ]
+    streamed = delta({"reasoning_content": "x", "tool_calls": [call(None, None, **OTHER)]})
+    assert [type(event) for event in streamed] == [ReasoningDelta, ToolCallStart]
+    whole = message({"reasoning_content": "xy", "tool_calls": [call(None, "a", **OTHER)]})
+    assert whole == [
+        ReasoningDelta(0, "x"),
+        ReasoningSeal(0, Seal("anthropic", "s")),
+        ReasoningDelta(0, "y"),
+        ToolCallStart(0, 0, "a", "f"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("members", "events"),
+    [
+        ({"audio": {"id": "i", "data": "AA==", "transcript": "t", "expires_at": 9}},
+         [AudioDelta(0, "audio/L16", "AA==", "t", "i", 9)]),
+        ({"audio": 1}, [AudioDelta(0, "audio/L16", "")]),
+        ({"images": [{"image_url": {"url": "data:image/png;base64,AA=="}}, 3,
+                     {"image_url": {"url": "https://a.org/b"}},
+                     {"image_url": {"url": "data:x"}}, {"image_url": {}}]},
+         [ImageOutput(0, "image/png", "AA=="), ImageOutput(0, "", "", "https://a.org/b")]),
+        ({"annotations": [{"type": "url_citation", "url_citation":
+            {"url": "u", "title": "t", "start_index": 1, "end_index": 2}}, {"type": "x"}]},
+         [Citation(0, Source("u", "t", 1, 2))]),
+        ({"annotations": [{"url_citation": {"url": 3, "start_index": "a", "end_index": 4}}]},
+         [Citation(0, Source(""))]),
+    ],
+)  # fmt: skip
+def test_delta(members: object, events: list[Event]) -> None:
+    assert delta(members) == events
+
+
+def test_sources_of_all_providers_and_each_once() -> None:
+    more = {
+        "citations": ["u", "u", 3, ""],
+        "search_info": {"search_results": [{"url": "v", "title": "V"}]},
+        "web_search": [{"link": "w", "title": "W", "content": "c"}],
+    }
+    wanted = [
+        Citation(0, one) for one in (Source("u"), Source("v", "V"), Source("w", "W", quote="c"))
+    ]
+    assert delta({}, **more) == wanted
+    twice = stream(chunk({"content": "a"}, **more), chunk({}, "stop", **more))
+    assert [event for event in twice if isinstance(event, Citation)] == wanted
+
+
+def test_logprobs() -> None:
+    top = {"token": "b", "logprob": -2, "bytes": [98, 300, "x"]}
+    token = {"token": "a", "logprob": -1, "bytes": None, "top_logprobs": [top]}
+    told = {"content": [token, 4], "refusal": [{"logprob": "x"}]}
+    events = message({"content": "a"}, logprobs=told)
+    assert events == [
+        TextDelta(0, "a"),
+        LogprobsDelta(0, (TokenLogprob("a", -1, None, (TopLogprob("b", -2, (98,)),)),)),
+        LogprobsDelta(0, (TokenLogprob("", 0.0),), refusal=True),
+    ]
+
+
+def test_a_count_that_lies_is_none() -> None:
+    (usage,) = delta({}, usage={"prompt_tokens": -1, "completion_tokens": 1})
+    assert isinstance(usage, Usage)
+    assert usage.counts is None
+
+
+def test_pictures_of_a_whole_answer() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    (choice,) = fold(message({"content": None, "images": [image]})).choices
+    assert choice.parts == (Image(Base64("AA==", "image/png")),)
+
+
+@given(st.binary(max_size=40), st.booleans())
+def test_no_bytes_crash(data: bytes, whole: bool) -> None:
+    events: list[Event] = [TextDelta(0, "a"), Usage(data)]
+    told = Translation("audio/wav", whole=whole).complete(events, data)
+    assert TextDelta(0, "a") in told
+
+
+NAMES = [
+    "choices", "delta", "message", "content", "index", "logprobs", "tool_calls", "refusal",
+    "function", "extra_content", "google", "anthropic", "reasoning", "id", "usage", "images",
+    "image_url", "url", "annotations", "url_citation", "audio", "citations", "top_logprobs",
+    "reasoning_content", "thought_signature", "value", "characters", "bytes", "web_search",
+]  # fmt: skip
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=5)
+    ),
+    max_leaves=30,
+)
+
+
+@given(JSON, JSON)
+def test_no_json_crashes(choice: object, more: object) -> None:
+    body = {"choices": [choice, {"index": 0, "delta": more, "logprobs": more}], "citations": more}
+    raw = b"data: " + json.dumps(body).encode() + b"\n\n"
+    stream(raw)
+    read(json.dumps(body | {"choices": [{"message": more}]}).encode(), translate=True)

@@ -1,0 +1,33 @@
+import json
+from typing import Any
+
+import pytest
+
+from dialects.chat import Flag
+from dialects.responses.facts import edit, read
+from dialects.responses.quirks import concern, fit
+
+LOGPROBS = "message.output_text.logprobs"
+
+
+@pytest.mark.parametrize(
+    ("flag", "given", "told", "dropped"),
+    [
+        ("no_sampling", {"temperature": 1, "top_p": 1, "user": "u"}, {"user": "u"},
+         ("temperature", "top_p")),
+        ("no_sampling", {"temperature": 1, "reasoning": {"effort": "none"}},
+         {"temperature": 1, "reasoning": {"effort": "none"}}, ()),
+        ("no_sampling", {"include": [LOGPROBS, "a"]}, {"include": ["a"]}, ()),
+        ("no_parallel_tools", {"parallel_tool_calls": True}, {}, ("parallel_tool_calls",)),
+        ("no_reasoning_effort", {"reasoning": {"effort": "low"}}, {}, ("reasoning",)),
+    ],
+)  # fmt: skip
+def test_flag(
+    flag: Flag, given: dict[str, Any], told: dict[str, Any], dropped: tuple[str, ...]
+) -> None:
+    facts = read(json.dumps({"model": "m", "input": "hi"} | given).encode())
+    quirks = fit(facts.body, frozenset({flag}), ())
+    got = json.loads(edit(facts, "m", quirks=quirks))
+    assert (got, quirks.dropped) == ({"model": "m", "input": "hi"} | told, dropped)
+    assert concern(frozenset({flag}))
+    assert not concern(frozenset({"max_completion_tokens_only"}))

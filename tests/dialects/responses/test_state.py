@@ -1,0 +1,135 @@
+import json
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialects.body import read_body
+from dialects.chat import Message, Reasoning, Text, ToolCall, ToolResult
+from dialects.events import Seal
+from dialects.responses.request import decode
+from dialects.responses.response import encode
+from dialects.responses.state import (
+    KeptResponse,
+    continue_body,
+    keep,
+    list_items,
+    own_items,
+    portable,
+    read_kept,
+)
+from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID, answer, request
+
+CLIENT = request(dialect="responses")
+CALL = ToolCall("c", "f", "{}")
+THOUGHT = Reasoning("hm", Seal("anthropic", "sig"))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+
+
+def kept(body: bytes, response: bytes, earlier: KeptResponse | None = None) -> KeptResponse:
+    found = keep(read_body(body), response, earlier, "channel")
+    assert found is not None
+    assert found[0] == json.loads(response)["id"]
+    return read_kept(found[1])
+
+
+def raws(*items: object) -> list[msgspec.Raw]:
+    return [msgspec.Raw(msgspec.json.encode(item)) for item in items]
+
+
+def test_a_conversation_goes_on_over_two_answers() -> None:
+    first = b'{"model":"m","input":"hi","instructions":"Be kind.","store":true}'
+    one = kept(first, encode(answer(THOUGHT, CALL, finish="tool_calls"), CLIENT))
+    output = {"type": "function_call_output", "call_id": "c", "output": "ok"}
+    second = {"model": "m", "input": [output], "previous_response_id": "resp_1"}
+    raw = continue_body(read_body(json.dumps(second).encode()), one.conversation)
+    got = decode(raw, request_id=REQUEST_ID, received_at=RECEIVED_AT)
+    assert got.previous_response_id is None
+    assert got.messages == (
+        Message("user", (Text("hi"),)),
+        Message("assistant", (THOUGHT, CALL)),
+        Message("tool", (ToolResult("c", (Text("ok"),)),)),
+    )
+    two = kept(json.dumps(second).encode(), encode(answer(Text("done")), CLIENT), one)
+    third = b'{"model":"m","input":"more","previous_response_id":"resp_2"}'
+    raw = continue_body(read_body(third), two.conversation)
+    got = decode(raw, request_id=REQUEST_ID, received_at=RECEIVED_AT)
+    assert [message.role for message in got.messages] == [
+        "user", "assistant", "tool", "assistant", "user",
+    ]  # fmt: skip
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=5), JSON), max_size=4), st.text(max_size=9))
+def test_items_stay_as_they_came(items: list[dict[str, Any]], text: str) -> None:
+    """Whatever is in front, the client's own input follows it unchanged, and nothing else of its
+    body moves."""
+    body = json.dumps({"a": 1.0, "input": text, "previous_response_id": "r", "z": text}).encode()
+    told = json.loads(continue_body(read_body(body), raws(*items)))
+    assert list(told) == ["a", "input", "z"]
+    assert told["input"][:-1] == items
+    assert told["input"][-1]["content"][0]["text"] == text
+    own = json.dumps({"input": items}).encode()
+    assert [json.loads(bytes(item)) for item in own_items(read_body(own))] == items
+
+
+def test_what_has_no_input_of_its_own_has_no_items() -> None:
+    assert own_items(read_body(b'{"previous_response_id":"r"}')) == []
+
+
+def test_what_failed_or_is_no_response_is_not_kept() -> None:
+    body = read_body(b'{"input":"hi"}')
+    for response in (
+        b'{"id":"r","object":"response","status":"failed","output":[]}',
+        b'{"id":"r","object":"response","status":"queued","output":[]}',
+        b'{"id":"","object":"response","status":"completed","output":[]}',
+        b'{"id":"r","object":"response.compaction","output":[]}',
+        b"[]",
+        b"nothing",
+    ):
+        assert keep(body, response, None, "") is None
+
+
+def test_thought_that_may_be_read_again_is_counted() -> None:
+    usage = {"output_tokens_details": {"reasoning_tokens": 7}}
+    whole = {"id": "r", "object": "response", "status": "completed", "output": [], "usage": usage}
+    response = json.dumps(whole).encode()
+    one = kept(b'{"input":"hi"}', response)
+    assert one.unseen_tokens == 7
+    assert kept(b'{"input":"hi"}', response, one).unseen_tokens == 14
+    odd = json.dumps(whole | {"usage": {"output_tokens_details": 3}}).encode()
+    assert kept(b'{"input":"hi"}', odd).unseen_tokens == 0
+
+
+def test_another_account_is_told_what_it_can_read() -> None:
+    said = {"id": "msg_1", "type": "message", "role": "assistant", "content": []}
+    asked = {"role": "user", "content": "hi"}
+    called = {"id": "fc_1", "type": "function_call", "call_id": "c", "name": "f", "arguments": ""}
+    own = {"id": "x_1", "type": "custom_tool_call", "call_id": "c"}
+    sealed = {"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": "gAA"}
+    searched = {"id": "ws_1", "type": "web_search_call"}
+    items = raws(asked, sealed, searched, said, called, own, 3)
+    told = [json.loads(bytes(item)) for item in portable(items)]
+    assert told == [
+        asked,
+        {name: value for name, value in said.items() if name != "id"},
+        {name: value for name, value in called.items() if name != "id"},
+        own,
+        3,
+    ]
+
+
+def test_listed_items_have_an_id_and_parts() -> None:
+    items = raws(
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": "yes"},
+        {"id": "fc", "type": "function_call"},
+    )
+    told = list_items(KeptResponse(msgspec.Raw(b"{}"), items), "resp_1")
+    assert [item["id"] for item in told] == ["resp_1_0", "resp_1_1", "fc"]
+    assert told[0]["content"] == [{"type": "input_text", "text": "hi"}]
+    assert told[1]["content"] == [{"type": "output_text", "text": "yes"}]

@@ -1,0 +1,106 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialects.responses.usage import encode, quantities
+from dialects.usage import Counts
+from tests.dialects.exchanges import load_exchange
+from tests.dialects.neutral import counts
+from tests.dialects.responses.golden import ANSWERS, EXPECTED, check_usage
+
+
+def meters(**members: object) -> tuple[dict[str, int], tuple[str, ...]]:
+    got = quantities(json.dumps(members).encode())
+    return got.meters, got.flags
+
+
+@pytest.mark.parametrize("key", ANSWERS)
+def test_golden_usage(key: str) -> None:
+    body = load_exchange(key)["response"]["body"]
+    searches = sum(item["type"] == "web_search_call" for item in body["output"])
+    got = quantities(json.dumps(body["usage"]).encode(), searches=searches)
+    assert got.flags == ()
+    check_usage(Counts.of(got.meters), EXPECTED["codec"][key]["usage"])
+
+
+def test_every_part_is_in_one_meter() -> None:
+    got, flags = meters(
+        input_tokens=100,
+        input_tokens_details={
+            "cached_tokens": 70,
+            "cache_write_tokens": 10,
+            "audio_tokens": 20,
+            "image_tokens": 30,
+        },
+        output_tokens=50,
+        output_tokens_details={"reasoning_tokens": 20, "audio_tokens": 5, "image_tokens": 6},
+        total_tokens=150,
+    )
+    assert flags == ()
+    assert got == {
+        "in_text": 0,
+        "in_cache_read": 40,
+        "in_cache_write_5m": 10,
+        "in_audio_cached": 20,
+        "in_image": 20,
+        "in_image_cached": 10,
+        "out_text": 19,
+        "out_reasoning": 20,
+        "out_audio": 5,
+        "out_image": 6,
+    }
+
+
+@pytest.mark.parametrize(
+    ("raw", "flag"),
+    [
+        (None, "usage_missing"),
+        (b"null", "usage_missing"),
+        (b"{}", "usage_missing"),
+        (b"[]", "usage_unreadable"),
+        (b"{", "usage_unreadable"),
+        (b'{"input_tokens":3}', "usage_unreadable"),
+        (b'{"input_tokens":"3","output_tokens":1}', "usage_not_integer"),
+        (b'{"input_tokens":true,"output_tokens":1}', "usage_not_integer"),
+        (b'{"input_tokens":-3,"output_tokens":1}', "usage_negative"),
+        (b'{"input_tokens":3,"output_tokens":10000000000000}', "usage_huge"),
+        (
+            b'{"input_tokens":3,"output_tokens":1,"input_tokens_details":{"cached_tokens":4}}',
+            "usage_cached_above_input",
+        ),
+        (
+            b'{"input_tokens":3,"output_tokens":1,"input_tokens_details":{"audio_tokens":4}}',
+            "usage_parts_above_total",
+        ),
+        (
+            b'{"input_tokens":3,"output_tokens":1,"output_tokens_details":{"reasoning_tokens":4}}',
+            "usage_parts_above_total",
+        ),
+    ],
+)
+def test_lying_usage_is_not_priced(raw: bytes | None, flag: str) -> None:
+    got = quantities(raw)
+    assert flag in got.flags
+    assert got.meters == {}
+
+
+def test_zero_is_a_count_and_a_wrong_total_a_note() -> None:
+    assert meters(input_tokens=0, output_tokens=0, input_tokens_details=None) == (
+        {"in_text": 0, "out_text": 0},
+        (),
+    )
+    assert meters(input_tokens=1, output_tokens=2, total_tokens=4)[1] == ("usage_mismatch",)
+
+
+@given(counts())
+def test_what_is_written_is_read_again(told: Counts) -> None:
+    got = quantities(json.dumps(encode(told)).encode(), searches=told.searches)
+    assert got.flags == ()
+    assert Counts.of(got.meters) == told
+
+
+@given(st.binary(max_size=80))
+def test_no_bytes_crash_reading(raw: bytes) -> None:
+    quantities(raw)

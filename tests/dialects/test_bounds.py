@@ -1,0 +1,108 @@
+"""errors.md, section 7: the same bounds for what goes on as it came as for what is decoded."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dialects.anthropic import request as anthropic
+from dialects.completions import request as completions
+from dialects.errors import RequestFault
+from dialects.gemini import request as gemini
+from dialects.openai import request as openai
+from dialects.responses import request as responses
+
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+CONTENTS = {"contents": [{"parts": [{"text": "hi"}]}]}
+Read = Callable[[bytes], Any]
+STAMP: dict[str, Any] = {"request_id": "r", "received_at": 0}
+GEMINI: dict[str, Any] = {"model": "m", "stream": False}
+READERS: dict[str, tuple[dict[str, Any], Read, Read]] = {
+    "openai": (CHAT, openai.read, lambda raw: openai.decode(raw, **STAMP)),
+    "completions": (
+        {"model": "m", "prompt": "hi"},
+        completions.read,
+        lambda raw: completions.decode(raw, **STAMP),
+    ),
+    "responses": (
+        {"model": "m", "input": "hi"},
+        responses.read,
+        lambda raw: responses.decode(raw, **STAMP),
+    ),
+    "anthropic": (
+        CHAT | {"max_tokens": 9},
+        anthropic.read,
+        lambda raw: anthropic.decode(raw, **STAMP),
+    ),
+    "gemini": (
+        CONTENTS,
+        lambda raw: gemini.read(raw, **GEMINI),
+        lambda raw: gemini.decode(raw, **GEMINI, **STAMP),
+    ),
+}
+TEXTS = ["a", "b", "c", "d", "e", "f"]
+# Member, dialect: the values of its edges, and those outside.
+BOUNDED: list[tuple[str, str, list[Any], list[Any]]] = [
+    *[("temperature", one, [0, 2.0], [-0.1, 2.1, 10**40])
+      for one in ("openai", "completions", "responses", "gemini")],
+    ("temperature", "anthropic", [0, 1], [-0.1, 1.1]),
+    *[("top_p", one, [0, 1], [-0.1, 1.1])
+      for one in ("openai", "completions", "responses", "anthropic")],
+    ("topP", "gemini", [0, 1], [-0.1, 1.1]),
+    *[(f"{kind}_penalty", one, [-2, 2.0], [-2.1, 2.1])
+      for kind in ("presence", "frequency") for one in ("openai", "completions")],
+    *[(f"{kind}Penalty", "gemini", [-2, 2.0], [-2.1, 2.1]) for kind in ("presence", "frequency")],
+    *[("top_logprobs", one, [0, 20], [-1, 21]) for one in ("openai", "responses")],
+    ("logprobs", "gemini", [0, 20], [-1, 21]),
+    *[("stop", one, ["a", TEXTS[:4]], [TEXTS[:5]]) for one in ("openai", "completions")],
+    ("stopSequences", "gemini", [TEXTS[:5]], [TEXTS]),
+    *[("n", one, [1, 2], [0, -1]) for one in ("openai", "completions")],
+    ("candidateCount", "gemini", [1, 2], [0]),
+]  # fmt: skip
+cases = pytest.mark.parametrize(("member", "dialect", "inside", "outside"), BOUNDED)
+
+
+def body(dialect: str, member: str, value: Any) -> bytes:
+    beside = {"logprobs": True} if member == "top_logprobs" and dialect == "openai" else {}
+    beside |= {"responseLogprobs": True} if member == "logprobs" else {}
+    asked = beside | {member: value}
+    config = {"generationConfig": asked} if dialect == "gemini" else asked
+    return json.dumps(READERS[dialect][0] | config).encode()
+
+
+@cases
+def test_both_ways_judge_alike(
+    member: str, dialect: str, inside: list[Any], outside: list[Any]
+) -> None:
+    _, read, decode = READERS[dialect]
+    for value in (*inside, None):
+        read(body(dialect, member, value))
+        decode(body(dialect, member, value))
+    for value in outside:
+        for way in (read, decode):
+            with pytest.raises(RequestFault) as caught:
+                way(body(dialect, member, value))
+            assert caught.value.kind == "invalid_value"
+            assert (caught.value.param or "").endswith(member)
+
+
+@cases
+def test_another_type_is_another_fault(
+    member: str, dialect: str, inside: list[Any], outside: list[Any]
+) -> None:
+    values: list[Any] = [True, {}, [1]]
+    for value in values:
+        with pytest.raises(RequestFault) as caught:
+            READERS[dialect][1](body(dialect, member, value))
+        assert caught.value.kind == "invalid_type"
+
+
+def test_types_come_before_values_and_no_number_is_too_large() -> None:
+    raw = json.dumps(CHAT | {"temperature": 3, "top_p": "1"}).encode()
+    with pytest.raises(RequestFault) as caught:
+        openai.read(raw)
+    assert (caught.value.kind, caught.value.param) == ("invalid_type", "top_p")
+    with pytest.raises(RequestFault) as caught:
+        openai.read(json.dumps(CHAT).encode()[:-1] + b',"temperature":1e999}')
+    assert caught.value.kind == "invalid_value"

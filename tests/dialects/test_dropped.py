@@ -1,0 +1,91 @@
+import pytest
+from msgspec import structs
+
+from dialects.chat import (
+    Dialect,
+    FunctionTool,
+    Message,
+    OwnPart,
+    OwnTool,
+    Text,
+    ToolResult,
+)
+from dialects.dropped import client_name, dropped_names, own_tool_fault
+from tests.dialects.neutral import request
+
+
+@pytest.mark.parametrize(
+    ("dialect", "names"),
+    [
+        ("openai", ("seed", "n", "stop", "safe")),
+        ("responses", ("seed", "choices", "stop", "safe")),
+        ("anthropic", ("seed", "choices", "stop_sequences", "safe")),
+        ("gemini", ("generationConfig.seed", "generationConfig.candidateCount",
+                    "generationConfig.stopSequences", "safe")),
+    ],
+)  # fmt: skip
+def test_dropped_names_are_the_clients(dialect: Dialect, names: tuple[str, ...]) -> None:
+    asked = request(dialect=dialect, seed=0, choices=1, stop=("x",), extra={"safe": 1})
+    other: Dialect = "gemini" if dialect == "openai" else "openai"
+    fields = ("seed", "choices", "stop", "user", "logit_bias", "seed")
+    assert dropped_names(asked, other, *fields) == names
+    assert dropped_names(asked, dialect, "user", "metadata") == ()
+
+
+def test_what_is_included_anyway_is_not_dropped() -> None:
+    seals = "reasoning.encrypted_content"
+    asked = request(dialect="responses", include=(seals,))
+    assert dropped_names(asked, "gemini", "include") == ()
+    asked = request(dialect="responses", include=(seals, "file_search_call.results"))
+    assert dropped_names(asked, "gemini", "include") == ("include",)
+
+
+def test_fields_that_all_call_alike() -> None:
+    assert client_name(request(), "metadata") == "metadata"
+
+
+@pytest.mark.parametrize("where", ["part", "result", "tool"])
+def test_marks_for_the_cache_are_named_where_nobody_understands_them(where: str) -> None:
+    marked = Text("hi", cache="5m")
+    asked = {
+        "part": request(Message("user", (marked,))),
+        "result": request(Message("user", (ToolResult("c", (marked,)),))),
+        "tool": request(tools=(FunctionTool("f", cache="1h"),)),
+    }[where]
+    assert dropped_names(asked, "responses") == ("cache_control",)
+    assert dropped_names(asked, "openai", marks=True) == ()
+
+
+@pytest.mark.parametrize(
+    ("dialect", "name"), [("anthropic", "is_error"), ("gemini", "functionResponse.error")]
+)
+def test_a_failed_tool_is_named_where_there_is_no_word_for_it(dialect: Dialect, name: str) -> None:
+    asked = request(Message("tool", (ToolResult("c", (Text("no"),), failed=True),)))
+    asked = structs.replace(asked, dialect=dialect)
+    assert dropped_names(asked, "openai") == (name,)
+    assert dropped_names(asked, "responses") == (name,)
+    assert name not in dropped_names(asked, "gemini" if dialect == "anthropic" else "anthropic")
+
+
+def test_history_that_only_its_own_dialect_has_is_named() -> None:
+    search = OwnPart("anthropic", {"type": "server_tool_use", "id": "s"})
+    code = OwnPart("gemini", {"thought": True, "executableCode": {}})
+    asked = request(Message("assistant", (search, code)))
+    assert dropped_names(asked, "openai") == ("server_tool_use", "executableCode")
+    assert dropped_names(asked, "gemini") == ("server_tool_use",)
+
+
+@pytest.mark.parametrize(
+    ("tool", "name"),
+    [
+        (OwnTool("anthropic", {"type": "bash_20250124", "name": "bash"}), "bash_20250124"),
+        (OwnTool("gemini", {"codeExecution": {}}), "codeExecution"),
+        (OwnTool("gemini", {}), ""),
+    ],
+)
+def test_a_tool_of_one_dialect_is_named_with_what_to_do(tool: OwnTool, name: str) -> None:
+    fault = own_tool_fault(tool)
+    assert (fault.kind, fault.param) == ("unsupported_capability", "tools")
+    told = f"tools: {name} is a tool of the {tool.dialect} dialect alone"
+    assert fault.what.startswith(told)
+    assert "declare a function" in fault.what

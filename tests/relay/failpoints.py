@@ -1,0 +1,145 @@
+"""The hub with failpoints at the named steps of the life of an attempt (promises.md).
+
+A request is struck once, at the step and in the way that its header `x-failpoint: <mode> <point>`
+says; what struck stands in the log as `failpoint: <mode> <point>`.
+
+    kill     the process is gone, as by `kill -9`
+    raise    an exception that nobody expects
+    freeze   the process stands still until somebody lets it go on (SIGCONT)
+
+`GET /_joined` answers when everything that was to be written is written, and that the process lives
+where it was taken for dead. Only tests start this; the product has nothing of it.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any
+
+from relay import asgi, lifespan
+from relay.admission import Asked, Verdict
+from relay.asgi import Receive, Relay, Scope, Send
+from relay.attempt import Attempt
+from relay.books import Books
+from relay.http1 import Connection, State
+from relay.run import Run
+from relay.settlement import Resolved, Settled
+from relay.tally import Tally
+from relay.upstream import Upstreams
+
+
+class Defect(Exception):
+    """What nobody expects."""
+
+
+class _Armed:
+    mode = ""
+    point = ""
+
+
+def reach(point: str) -> None:
+    """The life of an attempt is here: strike, if the request is to be struck here."""
+    if point != _Armed.point:
+        return
+    _Armed.point = ""
+    sys.stderr.write(f"failpoint: {_Armed.mode} {point}\n")
+    sys.stderr.flush()
+    if _Armed.mode == "raise":
+        raise Defect(point)
+    os.kill(os.getpid(), signal.SIGKILL if _Armed.mode == "kill" else signal.SIGSTOP)
+
+
+class FailingBooks(Books):
+    """The points that are commits: what stands before and behind one."""
+
+    async def _commit(
+        self, batch: Sequence[Asked], endings: Sequence[Settled]
+    ) -> Sequence[Verdict]:
+        ended = any(type(item) is Resolved for item in endings)
+        marked = bool(self._marks)
+        if ended:
+            reach("settling")
+        verdicts = await super()._commit(batch, endings)
+        if any(verdict.word == "admitted" for verdict in verdicts):
+            reach("admitted")
+        if marked:
+            reach("high-water-mark")
+        if ended:
+            reach("settled")
+        return verdicts
+
+
+def _behind(
+    owner: type, name: str, point: str, holds: Callable[..., bool] = lambda **_: True
+) -> None:
+    """Reach the point whenever this method has returned, if it was called so."""
+    method = getattr(owner, name)
+
+    @wraps(method)
+    async def later(*args: Any, **named: Any) -> Any:
+        found = await method(*args, **named)
+        if holds(**named):
+            reach(point)
+        return found
+
+    @wraps(method)
+    def at_once(*args: Any, **named: Any) -> Any:
+        found = method(*args, **named)
+        reach(point)
+        return found
+
+    setattr(owner, name, later if iscoroutinefunction(method) else at_once)
+
+
+_wait = Connection._wait
+
+
+def _unanswered(connection: Connection) -> bool:
+    return connection._state in (State.SENT, State.HEADERS)
+
+
+async def _wait_once_written(connection: Connection) -> None:
+    """The request is written when the event loop has come by again."""
+    if _Armed.point == "dispatched" and _unanswered(connection):
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        reach("dispatched")
+        if not _unanswered(connection):
+            return
+    await _wait(connection)
+
+
+vars(lifespan)["Books"] = FailingBooks
+_behind(Relay, "_principal", "authenticated")
+_behind(Run, "_read", "parsed")
+_behind(Upstreams, "post", "upstream-headers")
+_behind(Attempt, "_commit", "first-content")
+_behind(Attempt, "_whole", "first-content")
+_behind(Tally, "bill", "terminal-usage")
+_behind(asgi._Client, "answer", "client-finished")
+_behind(asgi._Client, "write", "client-finished", lambda *, last: last)
+Connection._wait = _wait_once_written  # type: ignore[assignment, method-assign]
+
+# It makes the relay when it is imported.
+from config.asgi import application as product  # noqa: E402
+from config.asgi import relay  # noqa: E402
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        if scope["path"] == "/_joined":
+            books = relay._started().parts.books
+            books.renew()
+            await books.join()
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        told = dict(scope["headers"]).get(b"x-failpoint")
+        if told is not None:
+            _Armed.mode, _Armed.point = told.decode().split(" ")
+            reach("received")
+    await product(scope, receive, send)

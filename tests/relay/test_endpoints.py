@@ -1,0 +1,104 @@
+"""Which paths are the relay's."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from relay.endpoints import ENDPOINTS, claimed, find_endpoint
+from tests.fakes.upstream import FakeUpstream
+from tests.hub import Hub
+
+NGINX = Path(__file__).parents[2] / "deploy/nginx/hub.conf"
+
+
+@pytest.mark.parametrize(
+    ("path", "handler"),
+    [
+        ("/v1/chat/completions", "chat"),
+        ("/api/v1/chat/completions", "chat"),
+        ("/chat/completions", "chat"),
+        ("/v1/chat/completions/", "chat"),
+        ("/v1/v1/chat/completions", "chat"),
+        ("/api/v1/v1/chat/completions", "chat"),
+        ("/v1/v1/v1/models/", "models"),
+        ("/api/v1/models", "models"),
+        ("/v1beta/models/", "models"),
+        ("/v1/models/owner/name", "model"),
+        ("/api/v1/models/name:8b", "model"),
+        ("/v1/models/name:embedContent", "plain"),
+        ("/v1beta/models/owner/name:batchEmbedContents", "plain"),
+        ("/api/v1/engines/owner/name/embeddings", "plain"),
+        ("/v1/v1/embeddings", "plain"),
+        ("/v2/rerank", "plain"),
+        ("/rerank/", "plain"),
+        ("/api/v1/moderations", "plain"),
+        ("/completions", "chat"),
+        ("/edits", "chat"),
+    ],
+)
+def test_rows_and_their_aliases(path: str, handler: str) -> None:
+    endpoint = find_endpoint(path)
+    assert endpoint is not None
+    assert endpoint.handler == handler
+    assert claimed(path)
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/nothing", "/v1/v1", "/v1/v1/x"])
+def test_unknown_paths_under_v1_are_answered_here(path: str) -> None:
+    assert find_endpoint(path) is None
+    assert claimed(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/api/v1", "/api/v1/keys", "/api/v1/chat", "/v1x", "/v2/models", "/o/v1/models"]
+)
+def test_everything_else_is_not(path: str) -> None:
+    assert not claimed(path)
+
+
+def test_nginx_treats_every_row_as_the_relays() -> None:
+    """With its size of body, and its patience."""
+    found = re.search(r'^location ~ "(.+)" \{$', NGINX.read_text(), re.MULTILINE)
+    assert found is not None
+    relays = re.compile(found[1])
+    assert [path for path in ENDPOINTS if not relays.match(path)] == []
+    assert not any(map(relays.match, ("/", "/api/v1/keys", "/api/v1/docs", "/o/v1/models")))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/mj/submit/imagine",
+        "/mj-fast/mj/task/1/fetch",
+        "/mj/x/",
+        "/suno/fetch",
+        "/suno",
+        "/kling/v1/videos/text2video",
+        "/jimeng/?Action=CVSync2AsyncSubmitTask",
+        "/jimeng",
+    ],
+)
+def test_paths_of_task_services_are_answered_in_their_form(hub: Hub, path: str) -> None:
+    """Errors.md, section 8: no page of ours, whoever asks."""
+    answer = hub.post(hub.tenant(), {}, path=path)
+    assert answer.status == 404
+    assert answer.headers["content-type"] == "application/json"
+    told = answer.json()
+    assert "Unknown request URL" in (told.get("message") or told["description"])
+    assert "x-request-id" in answer.headers
+
+
+def test_a_bearer_lists_models_in_the_form_of_the_version_that_it_names(
+    hub: Hub, fake: FakeUpstream
+) -> None:
+    """The official client of Anthropic sends its key so."""
+    tenant, model = hub.tenant(), hub.model(fake)
+    version = {"anthropic-version": "2023-06-01"}
+    one = hub.request("GET", f"/v1/models/{model}", tenant, headers=version).json()
+    assert (one["type"], one["id"]) == ("model", model)
+    listed = hub.request("GET", "/v1/models?limit=1", tenant, headers=version).json()
+    assert len(listed["data"]) == 1
+    assert "has_more" in listed
+    refused = hub.request("GET", "/v1/models/nowhere", tenant, headers=version)
+    assert refused.json()["type"] == "error"

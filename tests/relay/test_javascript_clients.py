@@ -1,0 +1,265 @@
+"""The providers' own JavaScript clients, unchanged but for their base URL, through every upstream.
+
+One process of each client runs its whole list (tests/clients_js); a test here judges one case.
+"""
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from lib.ids import parse_id
+from stack import javascript
+from tests.fakes.upstream import FakeUpstream, expected_text
+from tests.hub import Hub
+from tests.relay.speakers import PICTURE, SCHEMA, UPSTREAMS
+from tests.relay.test_matrix import RATES
+
+LIMIT_S = 120.0
+TEXTS = {
+    "plain": "#tokens=6 #lang=mixed hello",
+    "reasoning": "#reasoning=3 #tokens=4 think",
+    "tools": "#tokens=2 #tools=2 weather?",
+    "refused": "#fault=F6:400",
+    "throttled": "#fault=F8:seconds",
+    "broken": "#tokens=9 #fault=F14:eof@3",
+}
+PLAIN = expected_text("a", TEXTS["plain"], 6, "mixed")
+BEFORE_CALLS = expected_text("a", TEXTS["tools"], 2)
+Seen = dict[str, dict[str, Any]]
+upstreams = pytest.mark.parametrize("upstream", UPSTREAMS)
+
+
+def open_models(hub: Hub, fake: FakeUpstream, upstream: str) -> dict[str, str]:
+    """A model to talk to, and one each for what spoils a channel's health."""
+    return {
+        use: hub.model(fake, rates=RATES, retries=0, **UPSTREAMS[upstream])
+        for use in ("talk", "throttle", "broken")
+    }
+
+
+def run_client(hub: Hub, fake: FakeUpstream, script: str) -> Seen:
+    if lacking := javascript.missing():
+        pytest.fail(javascript.ADVICE.format(lacking))
+    task = {
+        "url": hub.url,
+        "key": hub.tenant().key,
+        "models": {upstream: open_models(hub, fake, upstream) for upstream in UPSTREAMS},
+        "texts": TEXTS,
+        "schema": SCHEMA,
+        "picture": PICTURE,
+    }
+    done = subprocess.run(
+        ["node", script],
+        cwd=javascript.CLIENTS,
+        input=json.dumps(task),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    seen: Seen = json.loads(done.stdout)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def openai_seen(hub: Hub, fake: FakeUpstream) -> Seen:
+    return run_client(hub, fake, "openai.mjs")
+
+
+@pytest.fixture(scope="module")
+def anthropic_seen(hub: Hub, fake: FakeUpstream) -> Seen:
+    return run_client(hub, fake, "anthropic.mjs")
+
+
+def case_of(seen: Seen, upstream: str, name: str) -> Any:
+    found = seen[upstream][name]
+    if isinstance(found, dict):
+        assert "crashed" not in found, found["crashed"]
+    return found
+
+
+def check_calls(found: dict[str, Any]) -> None:
+    """Two calls at once; their results, which name the ids, arrived each with its own call."""
+    assert found["text"] == BEFORE_CALLS
+    assert [call["name"] for call in found["calls"]] == ["get_weather"] * 2
+    assert [call["given"]["n"] for call in found["calls"]] == [0, 1]
+    first, second = found["ids"]
+    assert first != second
+    assert f"rain {first} rain {second}" in found["then"]["text"]
+
+
+# ---- openai
+
+
+@upstreams
+@pytest.mark.parametrize("name", ["chat_plain", "chat_stream", "chat_image"])
+def test_chat(openai_seen: Seen, upstream: str, name: str) -> None:
+    found = case_of(openai_seen, upstream, name)
+    assert (found["text"], found["finish"], found["usage"][1]) == (PLAIN, "stop", 6)
+    if name == "chat_plain":
+        assert parse_id(found["id"])
+
+
+@upstreams
+@pytest.mark.parametrize("name", ["chat_reasoning", "chat_reasoning_stream"])
+def test_chat_reasoning(openai_seen: Seen, upstream: str, name: str) -> None:
+    found = case_of(openai_seen, upstream, name)
+    assert (len(found["reasoning"].split()), len(found["text"].split())) == (3, 4)
+    assert found["usage"][1] == 7
+
+
+@upstreams
+@pytest.mark.parametrize("name", ["chat_form", "responses_form"])
+def test_openai_structured_output(openai_seen: Seen, upstream: str, name: str) -> None:
+    assert set(case_of(openai_seen, upstream, name)) == {"city", "days"}
+
+
+@upstreams
+def test_chat_tools(openai_seen: Seen, upstream: str) -> None:
+    found = case_of(openai_seen, upstream, "chat_tools")
+    check_calls(found)
+    assert found["then"]["finish"] == "stop"
+
+
+@upstreams
+def test_chat_tools_by_the_librarys_own_loop(openai_seen: Seen, upstream: str) -> None:
+    found = case_of(openai_seen, upstream, "chat_tools_stream")
+    assert [given["n"] for given in found["seen"]] == [0, 1]
+    assert found["turns"] == ["user", "assistant", "tool", "tool", "assistant"]
+    assert "rain rain" in found["final"]
+
+
+@upstreams
+@pytest.mark.parametrize("name", ["responses_plain", "responses_image"])
+def test_responses(openai_seen: Seen, upstream: str, name: str) -> None:
+    found = case_of(openai_seen, upstream, name)
+    assert (found["text"], found["status"], found["kinds"]) == (PLAIN, "completed", ["message"])
+    assert found["usage"][1] == 6
+
+
+@upstreams
+def test_responses_reasoning(openai_seen: Seen, upstream: str) -> None:
+    found = case_of(openai_seen, upstream, "responses_reasoning_stream")
+    # Gemini seals the end of its text: an empty item that must come back as it is.
+    assert found["kinds"] == ["reasoning", "message"] + ["reasoning"] * (upstream == "gemini")
+    assert (len(found["thought"].split()), len(found["text"].split())) == (3, 4)
+    kinds, numbers = zip(*found["events"], strict=True)
+    assert (kinds[0], kinds[-1]) == ("response.created", "response.completed")
+    assert list(numbers) == list(range(len(numbers)))
+
+
+@upstreams
+def test_responses_tools(openai_seen: Seen, upstream: str) -> None:
+    found = case_of(openai_seen, upstream, "responses_tools")
+    check_calls(found)
+    assert found["then"]["status"] == "completed"
+
+
+OPENAI_ERRORS = {
+    "wrong_key": ("AuthenticationError", 401, "invalid_api_key"),
+    "wrong_model": ("NotFoundError", 404, "model_not_found"),
+    "responses_wrong_model": ("NotFoundError", 404, "model_not_found"),
+    "refused": ("BadRequestError", 400, None),
+    "throttled": ("RateLimitError", 429, "rate_limit_exceeded"),
+}
+
+
+@upstreams
+@pytest.mark.parametrize("name", OPENAI_ERRORS)
+def test_openai_errors(openai_seen: Seen, upstream: str, name: str) -> None:
+    found = case_of(openai_seen, upstream, name)
+    kind, status, code = OPENAI_ERRORS[name]
+    if (name, upstream) == ("refused", "gemini"):
+        code = "INVALID_ARGUMENT"  # the provider's own
+    assert (found["kind"], found["status"], found["code"]) == (kind, status, code)
+    assert parse_id(found["id"])
+
+
+@upstreams
+def test_chat_that_breaks_off_is_thrown(openai_seen: Seen, upstream: str) -> None:
+    found = case_of(openai_seen, upstream, "broken")
+    assert (found["kind"], found["status"]) == ("APIError", None)
+
+
+@upstreams
+def test_response_that_breaks_off_is_told(openai_seen: Seen, upstream: str) -> None:
+    """`response.failed` is an event like any other, which this client throws nothing for."""
+    found = case_of(openai_seen, upstream, "responses_broken")
+    assert (found["kind"], found["last"]["type"]) == (None, "response.failed")
+    assert found["last"]["response"]["error"]["code"] == "server_error"
+
+
+# ---- anthropic
+
+
+@upstreams
+@pytest.mark.parametrize("name", ["plain", "stream", "image"])
+def test_messages(anthropic_seen: Seen, upstream: str, name: str) -> None:
+    found = case_of(anthropic_seen, upstream, name)
+    assert (found["text"], found["finish"], found["kinds"]) == (PLAIN, "end_turn", ["text"])
+    assert found["usage"][1] == 6
+    if name == "stream":
+        assert found["pieces"] == PLAIN
+        assert (found["events"][0], found["events"][-1]) == ("message_start", "message_stop")
+
+
+@upstreams
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_stream"])
+def test_messages_reasoning(anthropic_seen: Seen, upstream: str, name: str) -> None:
+    found = case_of(anthropic_seen, upstream, name)
+    # Gemini seals the end of its text when it streams: an empty block that must come back as it is.
+    sealed = upstream == "gemini" and name == "reasoning_stream"
+    assert found["kinds"] == ["thinking", "text"] + ["thinking"] * sealed
+    assert (len(found["reasoning"].split()), len(found["text"].split())) == (3, 4)
+
+
+@upstreams
+def test_messages_structured_output(anthropic_seen: Seen, upstream: str) -> None:
+    assert set(case_of(anthropic_seen, upstream, "form")) == {"city", "days"}
+
+
+@upstreams
+@pytest.mark.parametrize("name", ["tools", "tools_stream"])
+def test_messages_tools(anthropic_seen: Seen, upstream: str, name: str) -> None:
+    found = case_of(anthropic_seen, upstream, name)
+    check_calls(found)
+    assert (found["finish"], found["then"]["finish"]) == ("tool_use", "end_turn")
+
+
+@upstreams
+def test_messages_tools_by_the_librarys_own_loop(anthropic_seen: Seen, upstream: str) -> None:
+    """It begins with a thread that the server keeps; refused, it sends the whole conversation."""
+    found = case_of(anthropic_seen, upstream, "tools_loop")
+    assert sorted(given["n"] for given in found["seen"]) == [0, 1]
+    spoken = [[kind for kind in turn if kind != "thinking"] for turn in found["turns"]]
+    assert spoken == [["text", "tool_use", "tool_use"], ["text"]]
+
+
+@upstreams
+def test_messages_are_counted(anthropic_seen: Seen, upstream: str) -> None:
+    assert case_of(anthropic_seen, upstream, "count")["input_tokens"] >= 3
+
+
+ANTHROPIC_ERRORS = {
+    "wrong_key": ("AuthenticationError", 401),
+    "wrong_model": ("NotFoundError", 404),
+    "refused": ("BadRequestError", 400),
+    "throttled": ("RateLimitError", 429),
+}
+
+
+@upstreams
+@pytest.mark.parametrize("name", ANTHROPIC_ERRORS)
+def test_messages_errors(anthropic_seen: Seen, upstream: str, name: str) -> None:
+    found = case_of(anthropic_seen, upstream, name)
+    assert (found["kind"], found["status"]) == ANTHROPIC_ERRORS[name]
+    assert parse_id(found["id"])
+
+
+@upstreams
+def test_message_that_breaks_off_is_thrown(anthropic_seen: Seen, upstream: str) -> None:
+    found = case_of(anthropic_seen, upstream, "broken")
+    assert (found["kind"], found["status"]) == ("APIError", None)
+    assert found["text"] == expected_text("a", TEXTS["broken"], 3)

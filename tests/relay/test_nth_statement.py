@@ -1,0 +1,99 @@
+"""The n-th statement fails, for every n: the books are as before, or as after (I5, I6, I10)."""
+
+from itertools import count
+from typing import Any
+
+import pytest
+from django.db import OperationalError, transaction
+
+from lib.ids import new_id
+from relay.books import Books
+from relay.database import DatabaseRefused
+from tests.failing import FailingLane, nth_statement_fails
+from tests.hub import Hub, Tenant
+from tests.relay.test_books import asked, ended
+
+
+def state(hub: Hub, tenant: Tenant) -> list[Any]:
+    """Everything of the tenant that a settlement may touch."""
+    mine = tenant.organisation_id
+    return [
+        hub.balance(tenant),
+        hub.rows("SELECT id, state FROM billing_hold WHERE organisation_id = %s ORDER BY 1", mine),
+        hub.rows("SELECT idempotency_id FROM billing_posting WHERE organisation_id = %s "
+                 "ORDER BY 1", mine),
+        hub.rows("SELECT id, charge_nano FROM usage_usagerecord WHERE organisation_id = %s", mine),
+        hub.rows("SELECT id FROM usage_attempt WHERE organisation_id = %s", mine),
+    ]  # fmt: skip
+
+
+async def test_every_statement_of_a_settlement(hub: Hub) -> None:
+    lane = FailingLane(hub.dsn, 2.0, new_id())
+    await lane.open()
+    books = Books(lane)
+    for n in count(1):
+        tenant = hub.tenant("0.000000500")
+        attempt = asked(tenant)
+        assert (await books.admit(attempt)).word == "admitted"
+        await books.join()
+        before = state(hub, tenant)
+        seen: list[Any] = []
+        lane.fail_at(n, lambda tenant=tenant, seen=seen: seen.append(state(hub, tenant)))  # type: ignore[misc]
+        books.settle(ended(attempt)._replace(loss_nano=7))
+        await books.join()
+        assert seen == [before] * lane.struck
+        balance = hub.balance(tenant)
+        assert (balance["customer:held"], balance["revenue"]) == (0, 10)
+        assert (balance["platform:loss"], balance["provider:cost"]) == (-7, -10)
+        assert balance["provider:payable"] == 17
+        assert len(state(hub, tenant)[3]) == 1
+        if not lane.struck:
+            break
+    assert n > 4
+    hub.assert_books_balance()
+    await lane.close()
+
+
+async def test_every_statement_of_an_admission(hub: Hub) -> None:
+    """Nobody is admitted by half: refused, and nothing held; or a hold with its attempt."""
+    lane = FailingLane(hub.dsn, 2.0, new_id())
+    await lane.open()
+    books = Books(lane)
+    for n in count(1):
+        tenant = hub.tenant("0.000000500")
+        before = state(hub, tenant)
+        seen: list[Any] = []
+        lane.fail_at(n, lambda tenant=tenant, seen=seen: seen.append(state(hub, tenant)))  # type: ignore[misc]
+        if n > 20:
+            break
+        try:
+            await books.admit(asked(tenant))
+        except DatabaseRefused:
+            await books.join()
+            assert seen == [before]
+            assert state(hub, tenant)[1:] == before[1:]
+        else:
+            assert not lane.struck
+            break
+    assert 2 < n < 20
+    await books.join()
+    await lane.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_tool_strikes_in_django_too() -> None:
+    from accounts.models import Organisation
+
+    for n in count(1):
+        name = f"o{n}"
+        with nth_statement_fails(n) as failing:
+            try:
+                with transaction.atomic():
+                    Organisation.objects.create(name=name, slug=name)
+                    Organisation.objects.filter(slug=name).update(name="other")
+            except OperationalError:
+                assert not Organisation.objects.filter(slug=name).exists()
+        if not failing.struck:
+            assert Organisation.objects.filter(name="other").count() == 1
+            break
+    assert n > 2

@@ -1,0 +1,211 @@
+"""P27: what we count ourselves is near the truth."""
+
+import json
+import statistics
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import pytest
+
+from billing.rules.pricing import PriceVersion
+from gateway.price_list import Price
+from gateway.rules.families import UNKNOWN, family_of
+from relay.sample import Sample
+from relay.tally import Seen, count
+from relay.vocabulary import count_request, count_text
+
+GOLDEN: Final = Path(__file__).parents[2] / "golden" / "counting"
+CORPUS: Final[list[dict[str, Any]]] = json.loads((GOLDEN / "corpus.json").read_text())
+TRUTH: Final[dict[str, Any]] = json.loads((GOLDEN / "counts.json").read_text())
+# A model of each family whose counts are known; the last has no vocabulary near its own, and its
+# server always tells its usage: its errors are shown, and bounded as a whole.
+MODELS: Final = ("gpt-4o", "qwen3-max", "llama-3.1-8b-instruct", "smollm2-135m")
+COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
+    dict(zip(MODELS, ("openai", "qwen", "llama3", "smollm2"), strict=True))
+)
+PRICE: Final = Price(7, 0.0, None, PriceVersion({"in_text": 1, "out_text": 3, "out_reasoning": 3}))
+
+
+def request_of(item: dict[str, Any]) -> dict[str, Any]:
+    """The request of an item, as chat completions."""
+    times, messages = item.get("repeat", 1), item["messages"]
+    if times > 1 and len(messages) > 2:
+        messages = [
+            {**one, "content": f"({i + 1}) {one['content']}"}
+            for i in range(times)
+            for one in messages
+        ][:-1]
+    elif times > 1:
+        text = messages[-1]["content"]
+        text = "\n\n".join(f"{i + 1}. {text}" for i in range(times))
+        messages = [*messages[:-1], {**messages[-1], "content": text}]
+    tools = {"tools": item["tools"]} if "tools" in item else {}
+    return {"model": "m", "messages": messages, **tools}
+
+
+def billed(item: dict[str, Any], model: str) -> dict[str, int]:
+    """What a stream without usage is billed: input, text with the calls, reasoning."""
+    raw = json.dumps(request_of(item)).encode()
+    said, thought = Sample(), Sample()
+    calls = [call["function"]["arguments"] for call in item.get("calls", [])]
+    for text in (item.get("answer", ""), *calls):
+        for at in range(0, len(text), 4):
+            said.add(text[at : at + 4])
+    thought.add(item.get("reasoning", ""))
+    sizes = [len(sample.text().encode()) for sample in (said, thought)]
+    seen = Seen(len(raw), text_bytes=sizes[0], reasoning_bytes=sizes[1], body=raw)
+    seen = seen._replace(family=family_of(model), said=said.text(), thought=thought.text())
+    return dict(count(seen, PRICE, 10**15, "measured").meters)
+
+
+def errors(model: str) -> dict[tuple[str, str], float]:
+    """Of each item and side how far we are off, as a share of the truth."""
+    found = {}
+    for item in CORPUS:
+        truth, column = TRUTH[item["name"]], COLUMNS[model]
+        meters = billed(item, model)
+        wanted = {
+            "in_text": truth["input"].get(column),
+            "out_text": truth["text"][column] + truth["calls"][column],
+            "out_reasoning": truth["reasoning"][column],
+        }
+        for meter, tokens in wanted.items():
+            if tokens:
+                found[item["name"], meter] = meters[meter] / tokens - 1
+    return found
+
+
+def _lines(table: Mapping[str, Mapping[tuple[str, str], float]]) -> Iterator[str]:
+    yield f"{'error of our counts':<38}" + "".join(f"{model:>24}" for model in MODELS)
+    for row in table[MODELS[0]]:
+        told = [f"{table[m][row]:+24.1%}" if row in table[m] else " " * 24 for m in MODELS]
+        yield f"{row[0] + ', ' + row[1]:<38}" + "".join(told)
+
+
+def test_the_corpus_is_counted_as_its_models_count() -> None:
+    table = {model: errors(model) for model in MODELS}
+    for line in _lines(table):
+        sys.stdout.write(f"{line}\n")
+    for model in MODELS[:-1]:
+        off = [abs(error) for error in table[model].values()]
+        assert max(off) <= 0.10, model
+        assert statistics.median(off) <= 0.03, model
+    assert statistics.median(table[MODELS[-1]].values()) == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize("model", MODELS[:-1])
+def test_a_large_body_is_counted_by_a_sample(model: str) -> None:
+    """As near as a small one, although no more than a part of it is looked at."""
+    item = next(item for item in CORPUS if item["name"] == "long english")
+    one = count_request(json.dumps(request_of(item)).encode(), family_of(model))
+    assert one is not None
+    many = {**item, "repeat": item["repeat"] * 40}
+    raw = json.dumps(request_of(many)).encode()
+    assert len(raw) > 4_000_000
+    counted = count_request(raw, family_of(model))
+    assert counted is not None
+    assert counted == pytest.approx(40 * one, rel=0.03)
+
+
+def test_a_long_answer_is_counted_by_a_sample_of_all_of_it() -> None:
+    """It begins in English and goes on in Chinese."""
+    english = next(item["answer"] for item in CORPUS if item["name"] == "long english") * 200
+    chinese = next(item["answer"] for item in CORPUS if item["name"] == "long chinese") * 900
+    for size in (4, 100_000):
+        sample = Sample()
+        for text in (english, chinese):
+            for at in range(0, len(text), size):
+                sample.add(text[at : at + size])
+        kept = sample.text()
+        assert len(kept) < 150_000
+        whole = (english + chinese).encode()
+        scaled = count_text(kept, UNKNOWN) * len(whole) / len(kept.encode())
+        exact = 200 * count_text(english[: len(english) // 200], UNKNOWN)
+        exact += 900 * count_text(chinese[: len(chinese) // 900], UNKNOWN)
+        assert scaled == pytest.approx(exact, rel=0.05)
+
+
+TOOL: Final = {"name": "f", "description": "Find it.", "parameters": {"type": "object",
+               "properties": {"a": {"type": "string"}}}}  # fmt: skip
+DIALECTS: Final[Mapping[str, dict[str, Any]]] = MappingProxyType(
+    {
+        "openai": {
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": [{"type": "text", "text": "Where is it?"}, {
+                    "type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]},
+                {"role": "assistant", "content": None, "tool_calls": [{
+                    "id": "call_1", "type": "function",
+                    "function": {"name": "f", "arguments": '{"a":"b"}'}}]},
+                {"role": "tool", "tool_call_id": "call_1", "content": "there"},
+            ],
+            "tools": [{"type": "function", "function": TOOL}],
+            "temperature": 0.5,
+            "metadata": {"not": "read"},
+        },
+        "anthropic": {
+            "system": [{"type": "text", "text": "Be brief."}],
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "Where is it?"}, {
+                    "type": "image",
+                    "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}]},
+                {"role": "assistant", "content": [
+                    {"type": "thinking", "thinking": "not read again", "signature": "c2Vh"},
+                    {"type": "tool_use", "id": "t", "name": "f", "input": {"a": "b"}}]},
+                {"role": "user", "content": [
+                    {"type": "tool_result", "tool_use_id": "t", "content": "there"}]},
+            ],
+            "tools": [{"name": "f", "description": "Find it.",
+                       "input_schema": TOOL["parameters"]}],
+            "max_tokens": 9,
+        },
+        "responses": {
+            "instructions": "Be brief.",
+            "input": [
+                {"role": "user", "content": [{"type": "input_text", "text": "Where is it?"}, {
+                    "type": "input_image", "image_url": "data:image/png;base64,AAAA"}]},
+                {"type": "reasoning", "summary": [{"type": "summary_text", "text": "not read"}],
+                 "encrypted_content": "c2Vh"},
+                {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a":"b"}'},
+                {"type": "function_call_output", "call_id": "c", "output": "there"},
+            ],
+            "tools": [{"type": "function", **TOOL}],
+        },
+        "gemini": {
+            "systemInstruction": {"parts": [{"text": "Be brief."}]},
+            "contents": [
+                {"role": "user", "parts": [{"text": "Where is it?"}, {
+                    "inlineData": {"mimeType": "image/png", "data": "AAAA"}}]},
+                {"role": "model", "parts": [
+                    {"text": "not read again", "thought": True},
+                    {"functionCall": {"name": "f", "args": {"a": "b"}}}]},
+                {"role": "user", "parts": [
+                    {"functionResponse": {"name": "f", "response": {"output": "there"}}}]},
+            ],
+            "tools": [{"functionDeclarations": [TOOL]}],
+        },
+    }
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "qwen3-max", "claude-sonnet-4", "gemini-3-pro"])
+def test_the_same_talk_is_counted_alike_in_each_dialect(model: str) -> None:
+    """Words and not JSON: pictures, ids, settings and former thoughts are not read."""
+    family = family_of(model)
+    counts = {
+        dialect: count_request(json.dumps({"model": "m", **body}).encode(), family) or 0
+        for dialect, body in DIALECTS.items()
+    }
+    # The result of Gemini's functions is an object.
+    assert max(counts.values()) - min(counts.values()) <= 6, counts
+
+
+def test_odd_shapes_have_no_words() -> None:
+    for body in ({}, {"messages": 3}, {"messages": [3, None, {"content": {"a": 1}}]},
+                 {"tools": [3, {"function": 3}, {"name": 3}], "messages": []},
+                 {"contents": [{"parts": [{"functionCall": 3, "functionResponse": []}]}]},
+                 {"input": [{"type": "function_call", "name": 3, "arguments": []}]}):  # fmt: skip
+        assert (count_request(json.dumps(body).encode(), UNKNOWN) or 0) < 20

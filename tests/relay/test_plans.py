@@ -1,0 +1,83 @@
+"""A statement of the hot path reads the rows of its batch, however many others there are.
+
+They are planned once for a session, which may be before the tables hold anything and the database
+knows nothing of them: a plan that reads an index from end to end would stay while they grow.
+"""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from billing import sql as money
+from relay.database import SESSION, Prepared, Statement
+from tests.databases import own_database
+from usage import sql as usage
+
+_ID = uuid.UUID(int=7)
+_OPENED = usage.AttemptOpened(
+    _ID, _ID, _ID, 1, _ID, _ID, None, "m", _ID, "c", "u", "openai", "chat", False, "api", None, 5
+)
+_ENDED = usage.RecordWritten(_ID, _ID, usage.Ending(final=True, status=200))
+_ASKED = money.HoldAsked(_ID, _ID, _ID, _ID, 5, 60)
+
+STATEMENTS: dict[str, Statement] = {
+    "lock_accounts": money.lock_accounts([_ID]),
+    "place_holds": money.place_holds([_ASKED]),
+    "place_guarded_holds": money.place_holds([_ASKED._replace(guarded=True)]),
+    "open_attempts": usage.open_attempts([_OPENED]),
+    "mark_holds": money.mark_holds([money.Mark(_ID, "{}")]),
+    "resolve_holds": money.resolve_holds(
+        [money.HoldResolved(_ID, _ID, _ID, "settled", 5)]
+    ),
+    "write_records": usage.write_records([_ENDED]),
+    "post_losses": money.post_losses([money.Loss(_ID, _ID, _ID, 5)]),
+}  # fmt: skip
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from _nodes(below)
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[psycopg.Connection[Any]]:
+    """As on the first day: the tables are empty, and nothing is known of them."""
+    with own_database("plans") as dsn, psycopg.connect(dsn) as connection:
+        for setting, value in SESSION.items():
+            connection.execute("SELECT set_config(%s, %s, false)", [setting, value])
+        yield connection
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_rows_are_looked_up_by_what_is_asked(fresh: psycopg.Connection[Any], name: str) -> None:
+    """Constant CPU for a request: no scan of a table, and no index read without a condition."""
+    text = Prepared(0, STATEMENTS[name][0]).text
+    row = fresh.execute(b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + text).fetchone()
+    assert row is not None
+    for node in _nodes(row[0][0]["Plan"]):
+        kind = node["Node Type"]
+        assert kind != "Seq Scan", node
+        if "Index" in kind:
+            assert node.get("Index Cond"), node
+        if kind == "Index Scan" and node["Relation Name"].startswith("usage_attempt"):
+            assert "(id = " in node["Index Cond"], node
+
+
+def test_a_record_opens_the_partition_of_its_attempt_alone(fresh: psycopg.Connection[Any]) -> None:
+    """Constant CPU for a request, however many months the installation is old."""
+    text, parameters = STATEMENTS["write_records"]
+    prepared = Prepared(0, text)
+    fresh.execute(b"PREPARE write_records AS " + prepared.text)
+    values = ", ".join(f"'{parameters[name]}'" for name in prepared.names)
+    row = fresh.execute(f"EXPLAIN (FORMAT JSON) EXECUTE write_records ({values})").fetchone()
+    assert row is not None
+    append = next(node for node in _nodes(row[0][0]["Plan"]) if "Subplans Removed" in node)
+    count = fresh.execute(
+        "SELECT count(*) FROM pg_inherits WHERE inhparent = 'usage_attempt'::regclass"
+    ).fetchone()
+    assert count is not None
+    assert append["Subplans Removed"] == count[0] - 1 > 1

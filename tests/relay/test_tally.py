@@ -1,0 +1,112 @@
+"""What an attempt comes to where the upstream's count is no use (F25, F27, I14)."""
+
+import pytest
+
+from billing.rules.pricing import PriceVersion
+from dialects.usage import Quantities
+from gateway.price_list import Price
+from gateway.rules.families import UNKNOWN, family_of
+from relay import tally
+from relay.tally import Seen, count
+from relay.vocabulary import count_text
+
+PRICE = Price(7, 0.0, None, PriceVersion({"in_text": 1_000_000_000, "out_text": 3_000_000_000}))
+HOLD = 10**9
+
+
+def told(meters: dict[str, int], *flags: str) -> Seen:
+    return Seen(40, Quantities(meters, flags), b"{}", text_bytes=80)
+
+
+def test_a_meter_without_a_price_is_never_free() -> None:
+    """I14: no charge is named; the row is flagged for review, and its hold is kept."""
+    bill = count(told({"in_text": 5, "out_audio": 9}), PRICE, HOLD, "measured")
+    assert (bill.basis, bill.charge_nano) == ("held", 0)
+    assert bill.meters == {"in_text": 5, "out_audio": 9}
+    assert bill.flags == ("unpriced_meter", "quarantine")
+
+
+def test_where_not_even_our_own_count_has_a_price_the_hold_is_kept() -> None:
+    """I14, F27."""
+    price = Price(7, 0.0, None, PriceVersion({"images": 10**15}))
+    bill = count(told({"out_text": 1}, "usage_huge"), price, HOLD, "measured")
+    assert (bill.basis, bill.charge_nano) == ("held", 0)
+    assert bill.flags == ("usage_huge", "unpriced_meter", "quarantine")
+
+
+@pytest.mark.parametrize(
+    ("flags", "basis", "reviewed"),
+    [
+        ((), "measured", False),
+        (("usage_missing",), "estimated", False),
+        (("usage_huge",), "estimated", True),
+        (("usage_cached_above_input", "usage_negative"), "estimated", True),
+    ],
+)
+def test_who_counts(flags: tuple[str, ...], basis: str, reviewed: bool) -> None:
+    """F25, F27; explicit zero is a count (F28)."""
+    bill = count(told({"in_text": 0, "out_text": 0}, *flags), PRICE, HOLD, "measured")
+    assert bill.basis == basis
+    assert ("quarantine" in bill.flags) == reviewed
+    assert bill.charge_nano == (0 if basis == "measured" else 10 * 1000 + 20 * 3000)
+
+
+def test_the_vocabulary_of_a_model() -> None:
+    known = {
+        "gpt-4o-mini": "o200k_base",
+        "openai/gpt-5": "o200k_base",
+        "o3": "o200k_base",
+        "gpt-oss-120b": "o200k_base",
+        "gpt-4-turbo": "cl100k_base",
+        "gpt-3.5-turbo": "cl100k_base",
+        "qwen/Qwen3-Coder-Plus": "voyage3_base",
+        "deepseek-v3": "voyage3_base",
+        "claude-sonnet-4": "o200k_base",
+        "ollama": "o200k_base",
+    }
+    assert {model: family_of(model).vocabulary for model in known} == known
+    assert family_of("o10") is UNKNOWN
+
+
+def test_tokens_are_those_of_the_public_vocabularies() -> None:
+    """The figures are OpenAI's own (its cookbook, "How to count tokens with tiktoken")."""
+    text = "\u304a\u8a95\u751f\u65e5\u304a\u3081\u3067\u3068\u3046"
+    old, new = family_of("gpt-4"), family_of("gpt-4o")
+    assert [count_text(text, family) for family in (old, new)] == [9, 8]
+    assert count_text("antidisestablishmentarianism", old) == 6
+    assert count_text("2 + 2 = 4", new) == 7
+
+
+def test_an_answer_without_usage_is_counted_by_its_words() -> None:
+    """F25, P27: exactly where all of it is known, in proportion where a sample is."""
+    said, family = "the quick brown fox jumps", family_of("gpt-4o")
+    tokens = count_text(said, family)
+    body = b'{"messages":[{"role":"user","content":"\\u4f60\\u597d"}]}'
+    seen = Seen(len(body), text_bytes=len(said), family=family, said=said, body=body)
+    bill = count(seen, PRICE, HOLD, "measured")
+    asked = count_text("\u4f60\u597d", family) + family.message + family.start
+    assert bill.meters == {"in_text": asked, "out_text": tokens}
+    assert (bill.basis, bill.flags) == ("estimated", ("usage_missing",))
+    longer = count(seen._replace(text_bytes=10 * len(said)), PRICE, HOLD, "measured")
+    assert longer.meters["out_text"] == 10 * tokens
+
+
+def test_no_words_are_looked_at_where_the_usage_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counting takes time that only an answer without usage needs."""
+
+    def refuse(*given: object) -> int:
+        raise AssertionError(given)
+
+    monkeypatch.setattr(tally, "count_text", refuse)
+    monkeypatch.setattr(tally, "count_request", refuse)
+    seen = Seen(40, Quantities({"in_text": 5, "out_text": 7}, ()), b"{}", body=b"{}", said="a")
+    assert count(seen, PRICE, HOLD, "measured").basis == "measured"
+
+
+@pytest.mark.parametrize(("context_max", "counted"), [(None, 5_500_000), (4_096, 4_096)])
+def test_an_estimate_is_no_more_than_the_model_can_read(
+    context_max: int | None, counted: int
+) -> None:
+    """F25: a client that leaves a prompt of 22 MB pays for no token that nobody could have read."""
+    seen = Seen(22_000_000, context_max=context_max)
+    assert count(seen, PRICE, HOLD, "measured").meters["in_text"] == counted
