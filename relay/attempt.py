@@ -40,6 +40,7 @@ from relay.deadline import Reason
 from relay.health import Trial
 from relay.keeping import State, may_keep
 from relay.plain import Exchange
+from relay.prepared_request import PreparedRequest, RequestTranslator
 from relay.pulse import Pulse
 from relay.settlement import Resolved
 from relay.sizing import Size
@@ -47,7 +48,6 @@ from relay.snapshot import Channel
 from relay.tally import Bill, Tally, cost_of, meters_text, tokens_of
 from relay.translating import Translating
 from relay.upstream import Answer, UpstreamFailed, failed, read_rest
-from relay.way import Asking, Way
 from usage.sql import Ending
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,6 @@ class Attempt:
     """An admitted attempt. `go` is called once."""
 
     __slots__ = (
-        "_asking",
         "_call",
         "_channel",
         "_committed",
@@ -81,6 +80,7 @@ class Attempt:
         "_number",
         "_outcome",
         "_output_bytes_max",
+        "_prepared",
         "_reader",
         "_remembered",
         "_remembers",
@@ -88,9 +88,9 @@ class Attempt:
         "_size",
         "_tally",
         "_translating",
+        "_translator",
         "_trial",
         "_ttft_ms",
-        "_way",
         "id",
     )
 
@@ -99,8 +99,8 @@ class Attempt:
         call: Call,
         facts: Facts,
         channel: Channel,
-        asking: Asking,
-        way: Way,
+        translator: RequestTranslator,
+        prepared: PreparedRequest,
         size: Size,
         tally: Tally,
         output_bytes_max: int | None,
@@ -111,8 +111,8 @@ class Attempt:
         self._call = call
         self._facts = facts
         self._channel = channel
-        self._asking = asking
-        self._way = way
+        self._translator = translator
+        self._prepared = prepared
         self._size = size
         self._tally = tally
         self._output_bytes_max = output_bytes_max
@@ -125,9 +125,11 @@ class Attempt:
         self._sent = self._committed = False
         # What a stream said since it was complete, for a client that wants to be told its cost.
         self._held_back: Sequence[bytes] = ()
-        self._remembers = (way.seals or way.thoughts) and may_keep(call.principal, facts.body)
+        self._remembers = (prepared.seals or prepared.thoughts) and may_keep(
+            call.principal, facts.body
+        )
         self._remembered: list[Event] = []
-        self._keeps = self._remembers or asking.turn is not None
+        self._keeps = self._remembers or translator.turn is not None
         self._ttft_ms: int | None = None
         self._outcome: Outcome | None = None
 
@@ -172,20 +174,20 @@ class Attempt:
             answer = await call.parts.upstreams.post(
                 channel,
                 call.snapshot.egress,
-                self._asking.outgoing(self._way, self._size.output_cap),
+                self._translator.outgoing(self._prepared, self._size.output_cap),
                 id_text(self.id),
                 key=self._trial.key,
                 fresh=fresh,
                 sent=self._dispatched,
             )
             self._trial.accepted()
-            if self._way.exchange is not None:
-                outcome = await self._relay_exchange(answer, self._way.exchange)
+            if self._prepared.exchange is not None:
+                outcome = await self._relay_exchange(answer, self._prepared.exchange)
             elif self._facts.stream:
                 call.parts.books.watch(self._tally)
                 outcome = await self._relay_stream(answer)
-            elif self._way.stream and self._way.request is not None:
-                outcome = await self._relay_folded(answer, self._way.request)
+            elif self._prepared.stream and self._prepared.request is not None:
+                outcome = await self._relay_folded(answer, self._prepared.request)
             else:
                 outcome = await self._relay_plain(answer)
             whole = True
@@ -246,9 +248,9 @@ class Attempt:
     @property
     def _silent_s(self) -> float:
         """How long the upstream may take until its first content."""
-        way = self._way
-        whole = way.exchange is None and not way.stream
-        return self._channel.timeouts.until_content(thinks=way.thinks, whole=whole)
+        prepared = self._prepared
+        whole = prepared.exchange is None and not prepared.stream
+        return self._channel.timeouts.until_content(thinks=prepared.thinks, whole=whole)
 
     def _failure_of(self, reason: Reason) -> UpstreamFailed | None:
         """The fault of a time limit; None when it was the client that went or takes nothing."""
@@ -267,18 +269,18 @@ class Attempt:
     # ---- answers
 
     async def _relay_plain(self, answer: Answer) -> Outcome:
-        way = self._way
+        prepared = self._prepared
         raw = await self._whole(answer)
-        if way.think_tags:
+        if prepared.think_tags:
             raw = untag_answer(raw)
         told = self._told_by(raw)
         if told.broken == "F15" and (mended := mend(raw)) is not None:
             # F27, F15a: what takes nothing from the answer.
             raw, told = mended.shown, self._told_by(mended.read)
-        if way.request is None:
+        if prepared.request is None:
             if self._tally.tiered:
                 self._tally.hear_tier(tier_of_answer(raw))
-            if way.mends_usage:
+            if prepared.normalises_usage:
                 raw = mend_answer(raw, told.usage)
         if told.error is not None:
             raise UpstreamFailed("F23", told.error.kind, told.error.message, code=told.error.code)
@@ -287,10 +289,10 @@ class Attempt:
         return await self._answer(told, told.events, raw)
 
     def _told_by(self, raw: bytes) -> WholeAnswer:
-        way = self._way
-        if way.request is None:
-            return way.codec.read_answer(raw)
-        return way.codec.translate_answer(raw, way.request, way.answer_tool)
+        prepared = self._prepared
+        if prepared.request is None:
+            return prepared.codec.read_answer(raw)
+        return prepared.codec.translate_answer(raw, prepared.request, prepared.answer_tool)
 
     async def _relay_exchange(self, answer: Answer, exchange: Exchange) -> Outcome:
         """The answer to what is no chat."""
@@ -314,9 +316,9 @@ class Attempt:
 
     async def _answer(self, told: Counting, events: list[Event], raw: bytes) -> Outcome:
         """Answer as a whole; `raw` is what the client gets where nothing is translated."""
-        call, request = self._call, self._way.request
+        call, request = self._call, self._prepared.request
         if request is not None:
-            said, model = fold(events), self._way.told_model
+            said, model = fold(events), self._prepared.requested_model
             if model:
                 said = msgspec.structs.replace(said, model=model)
             raw = call.asked.codec.write_answer(said, request)
@@ -327,8 +329,8 @@ class Attempt:
         """Settle a whole answer, then give it to the client."""
         call = self._call
         head = self._head(bill.charge_nano)
-        if self._way.told_model and self._way.request is None:
-            raw = name_answer(raw, call.asked.codec.model_in_answer, self._way.told_model)
+        if self._prepared.requested_model and self._prepared.request is None:
+            raw = name_answer(raw, call.asked.codec.model_in_answer, self._prepared.requested_model)
         if self._keeps:
             await self._keep(raw)
         if call.tells_cost:
@@ -346,28 +348,30 @@ class Attempt:
 
     async def _keep(self, response: bytes | None) -> None:
         """Keep what later requests may go on from, before anybody can send one."""
-        call, turn, way = self._call, self._asking.turn, self._way
+        call, turn, prepared = self._call, self._translator.turn, self._prepared
         call.deadline.allow("stall", call.parts.config.write_stall_s)
         states: list[State] = []
         if turn is not None and response is not None:
-            states += turn.states(response, self._channel.id if way.request is None else "")
+            states += turn.states(response, self._channel.id if prepared.request is None else "")
         if self._remembered:
-            found = collect(self._remembered, texts=way.thoughts)
+            found = collect(self._remembered, texts=prepared.thoughts)
             states += [State("seal", id_, content) for id_, content in found.items()]
         if states:
             await call.parts.keeper.put(call.principal, states)
 
     def _response(self) -> bytes | None:
         """The response that a stream of the responses dialect has told whole."""
-        codec, naming = self._call.asked.codec, self._way.told_model
+        codec, naming = self._call.asked.codec, self._prepared.requested_model
         teller = self._tally.decoder if self._translating is None else self._translating.encoder
         told = codec.response_of(teller)
         return name_answer(told, codec.model_in_answer, naming) if told and naming else told
 
     async def _relay_folded(self, answer: Answer, request: ChatRequest) -> Outcome:
         """A stream, because there is no other, for a client that wants a plain answer."""
-        call, way, idle_s = self._call, self._way, self._channel.timeouts.idle
-        decoder = self._tally.decoder = way.codec.translating_decoder(request, way.answer_tool)
+        call, prepared, idle_s = self._call, self._prepared, self._channel.timeouts.idle
+        decoder = self._tally.decoder = prepared.codec.translating_decoder(
+            request, prepared.answer_tool
+        )
         reader = self._untagging(decoder)
         events: list[Event] = []
         pairs, gathering = Pairs(), self._gathering
@@ -414,7 +418,7 @@ class Attempt:
     async def _relay_stream(self, answer: Answer) -> Outcome:
         call, tally, idle_s = self._call, self._tally, self._channel.timeouts.idle
         reader, decoder = self._open_reader()
-        hears_tier = tally.tiered and self._way.request is None
+        hears_tier = tally.tiered and self._prepared.request is None
         self._held_back = pieces = list[bytes]()
         events: list[Event] = []
         heard_at, pulse, most = call.began, call.pulse, self._output_bytes_max
@@ -486,25 +490,29 @@ class Attempt:
 
     def _open_reader(self) -> tuple[Reader, Decoder]:
         """What the upstream's bytes are fed to, and the decoder that knows what they said."""
-        way, call = self._way, self._call
-        if way.request is None:
-            decoder = self._tally.decoder = way.codec.decoder(self._facts, call.asked.target)
+        prepared, call = self._prepared, self._call
+        if prepared.request is None:
+            decoder = self._tally.decoder = prepared.codec.decoder(self._facts, call.asked.target)
             self._reader = self._untagging(decoder)
-            if way.mends_usage:
+            if prepared.normalises_usage:
                 self._reader = InsideDecoder(self._reader)
-            if way.told_model:
-                path = way.codec.model_in_frame
-                self._reader = self._naming = NamingDecoder(self._reader, path, way.told_model)
+            if prepared.requested_model:
+                path = prepared.codec.model_in_frame
+                self._reader = self._naming = NamingDecoder(
+                    self._reader, path, prepared.requested_model
+                )
             return self._reader, decoder
-        decoder = self._tally.decoder = way.codec.translating_decoder(way.request, way.answer_tool)
-        encoder = call.asked.codec.encoder(way.request, call.asked.target)
+        decoder = self._tally.decoder = prepared.codec.translating_decoder(
+            prepared.request, prepared.answer_tool
+        )
+        encoder = call.asked.codec.encoder(prepared.request, call.asked.target)
         self._translating = self._reader = Translating(
-            self._untagging(decoder), encoder, self._facts.choices, way.told_model
+            self._untagging(decoder), encoder, self._facts.choices, prepared.requested_model
         )
         return self._translating, decoder
 
     def _untagging(self, decoder: Decoder) -> Decoder | TagsDecoder:
-        tagged = self._way.think_tags
+        tagged = self._prepared.think_tags
         return TagsDecoder(decoder, self._facts.choices) if tagged else decoder
 
     async def _go_on(
@@ -538,7 +546,7 @@ class Attempt:
     def _head(self, cost_nano: int | None) -> Head:
         call, size, stream = self._call, self._size, self._facts.stream
         content_type = call.asked.codec.content_type(call.asked.target, stream=stream)
-        dropped, cap = self._way.dropped, self._way.lowered or size.output_cap
+        dropped, cap = self._prepared.dropped, self._prepared.lowered or size.output_cap
         head = Head(content_type, size.hold_nano, cap, cost_nano, dropped, call.headroom)
         if call.principal.operator:
             return head._replace(channel=self._channel.name, attempts=self._number)
@@ -611,7 +619,7 @@ class Attempt:
         self._trial.good()
         translating = self._translating
         if translating is None:
-            notice = self._named(self._way.codec.cut(self._tally.decoder))
+            notice = self._named(self._prepared.codec.cut(self._tally.decoder))
         else:
             notice = translating.cut()
         await self._write([self._last([*pieces, notice], bill)], last=True)

@@ -23,9 +23,9 @@ from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
 from lib.ids import id_text, new_id
 from relay.call import Call, Head, Refused
+from relay.prepared_request import passed_headers
 from relay.upstream import Outgoing, UpstreamFailed
 from relay.vocabulary import count_request
-from relay.way import passed_headers
 
 _COUNT_S: Final = 30.0
 _TRIES_MAX: Final = 2

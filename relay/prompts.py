@@ -29,9 +29,9 @@ from lib.ids import id_text, new_id
 from relay.call import Call, Head, Outcome, Refused
 from relay.cost_told import with_cost
 from relay.deadline import Deadline
+from relay.prepared_request import has_operation
 from relay.run import Run
 from relay.text_codecs import Completions, TextFacts
-from relay.way import has_operation
 
 _NATIVE: Final[Operation] = "completions"
 

@@ -36,12 +36,12 @@ from relay.database import DatabaseAway, DatabaseRefused
 from relay.health import Out, Trial, jittered
 from relay.limits import LimitReached, UsedUp, read_headroom
 from relay.plain import PlainFacts
+from relay.prepared_request import PreparedRequest, RequestTranslator
 from relay.settlement import Resolved
 from relay.sizing import PlainSizing, Size, Sizing
 from relay.snapshot import Channel
 from relay.tally import Tally
 from relay.upstream import UpstreamFailed
-from relay.way import Asking, Way
 from usage.sql import AttemptOpened, Ending
 
 # A wallet that others draw on may have less again when the smaller hold arrives, and budgets may
@@ -118,7 +118,7 @@ class Run:
                 turn = await begin_turn(self._call, stated)
                 facts = self._facts = turn.facts
             candidates = self._route(facts)
-            asking = Asking(
+            translator = RequestTranslator(
                 self._call,
                 facts,
                 self._asked,
@@ -129,7 +129,7 @@ class Run:
                 ),
                 turn=turn,
             )
-            return await self._try(facts, candidates, asking)
+            return await self._try(facts, candidates, translator)
         except RequestFault as fault:
             window_id = fault.window_id if isinstance(fault, UsedUp) else None
             outcome = self._note(KINDS[fault.kind].status, fault.kind, fault.message, window_id)
@@ -310,18 +310,20 @@ class Run:
             for candidate in candidates
         )
 
-    async def _way(self, asking: Asking, candidate: Candidate) -> Way:
+    async def _prepare(
+        self, translator: RequestTranslator, candidate: Candidate
+    ) -> PreparedRequest:
         """How the request goes to a candidate. Raises RequestFault when it cannot."""
         snapshot = self._call.snapshot
         channel = snapshot.channels[candidate.channel_id]
-        return await asking.way(channel, candidate, snapshot.egress_users)
+        return await translator.prepare(channel, candidate, snapshot.egress_users)
 
     async def _admit(
         self,
         facts: Facts,
         candidate: Candidate,
-        asking: Asking,
-        way: Way,
+        translator: RequestTranslator,
+        prepared: PreparedRequest,
         n: int,
         size: Size,
         replaces: Resolved | None,
@@ -338,7 +340,9 @@ class Run:
         )
         attempt: Attempt | None = None
         try:
-            attempt = await self._hold(facts, candidate, asking, way, n, size, replaces, trial)
+            attempt = await self._hold(
+                facts, candidate, translator, prepared, n, size, replaces, trial
+            )
         finally:
             if attempt is None:
                 # Who cannot pay keeps nobody from asking.
@@ -349,8 +353,8 @@ class Run:
         self,
         facts: Facts,
         candidate: Candidate,
-        asking: Asking,
-        way: Way,
+        translator: RequestTranslator,
+        prepared: PreparedRequest,
         n: int,
         size: Size,
         replaces: Resolved | None,
@@ -384,13 +388,13 @@ class Run:
                 )
                 bytes_max = None if sizing is None else sizing.output_bytes_max
                 upstream_model, hold_nano = candidate.upstream_model, size.hold_nano
-                tally = Tally(opened.id, facts, way, upstream_model, hold_nano, price, cost)
+                tally = Tally(opened.id, facts, prepared, upstream_model, hold_nano, price, cost)
                 return Attempt(
                     call,
                     facts,
                     channel,
-                    asking,
-                    way,
+                    translator,
+                    prepared,
                     size,
                     tally,
                     bytes_max,
@@ -466,12 +470,14 @@ class Run:
 
     # ---- attempts
 
-    async def _try(self, facts: Facts, candidates: list[Candidate], asking: Asking) -> Outcome:
+    async def _try(
+        self, facts: Facts, candidates: list[Candidate], translator: RequestTranslator
+    ) -> Outcome:
         """One attempt after the other until one answers, the table says stop, or none is left."""
         size = Size(0, None) if self._sizing is None else self._sizing.first()
         candidates = list(candidates)
         try:
-            candidate, way = await self._first_way(candidates, asking)
+            candidate, prepared = await self._prepare_first(candidates, translator)
         except asyncio.CancelledError:
             if self._call.deadline.caught() is None:
                 raise
@@ -483,7 +489,7 @@ class Run:
         while True:
             try:
                 attempt = await self._admit(
-                    facts, candidate, asking, way, len(made) + 1, size, replaces, avoid
+                    facts, candidate, translator, prepared, len(made) + 1, size, replaces, avoid
                 )
             except (DatabaseAway, DatabaseRefused):
                 if replaces is not None:
@@ -506,7 +512,9 @@ class Run:
                 failures.append(failure)
             self._attempt = None
             try:
-                again = await self._next_way(candidates, asking, made, failures, attempt.key)
+                again = await self._prepare_next(
+                    candidates, translator, made, failures, attempt.key
+                )
             except (DatabaseAway, DatabaseRefused):
                 ended = attempt.failed(failures[-1], final=True)
                 self._settle_final(ended, 503, "overloaded", message_of("overloaded"))
@@ -525,18 +533,18 @@ class Run:
             # A key at fault is not used again, if its channel has another.
             same = again[0].channel_id == candidate.channel_id and not again[1]
             avoid = attempt.key if same else -1
-            candidate, fresh, way = again
+            candidate, fresh, prepared = again
 
-    async def _first_way(
-        self, candidates: list[Candidate], asking: Asking
-    ) -> tuple[Candidate, Way]:
+    async def _prepare_first(
+        self, candidates: list[Candidate], translator: RequestTranslator
+    ) -> tuple[Candidate, PreparedRequest]:
         """The best candidate that can be asked for this; those before it are taken out.
 
         Raises RequestFault when none can.
         """
         while True:
             try:
-                return candidates[0], await self._way(asking, candidates[0])
+                return candidates[0], await self._prepare(translator, candidates[0])
             except RequestFault:
                 if len(candidates) == 1:
                     # Nothing that is well can serve this one.
@@ -547,14 +555,14 @@ class Run:
                     raise
                 del candidates[0]
 
-    async def _next_way(
+    async def _prepare_next(
         self,
         candidates: list[Candidate],
-        asking: Asking,
+        translator: RequestTranslator,
         made: Sequence[Candidate],
         failures: Sequence[UpstreamFailed],
         key: int,
-    ) -> tuple[Candidate, bool, Way] | None:
+    ) -> tuple[Candidate, bool, PreparedRequest] | None:
         """The same for the attempt after a failed one, by which key of its channel; also whether
         it needs a fresh connection."""
         while True:
@@ -562,7 +570,7 @@ class Run:
             if again is None:
                 return None
             try:
-                return *again, await self._way(asking, again[0])
+                return *again, await self._prepare(translator, again[0])
             except RequestFault:
                 candidates.remove(again[0])
             except asyncio.CancelledError:

@@ -27,10 +27,10 @@ from gateway.providers.models import find_row
 from gateway.rules.bound import estimate_tokens, input_tokens_min
 from gateway.rules.families import UNKNOWN, Family, family_of
 from relay.plain import Exchange
+from relay.prepared_request import PreparedRequest
 from relay.sample import Sample
 from relay.sizing import with_request
 from relay.vocabulary import count_request, count_text
-from relay.way import Way
 
 _MARK_PIECES: Final = 32
 
@@ -86,12 +86,12 @@ class Tally:
         "_input_min",
         "_marked",
         "_pieces",
+        "_prepared",
         "_priced",
         "_said",
         "_thought",
         "_thoughts",
         "_upstream_model",
-        "_way",
         "cost",
         "decoder",
         "finish_reason",
@@ -104,7 +104,7 @@ class Tally:
         self,
         attempt_id: UUID,
         facts: Facts,
-        way: Way,
+        prepared: PreparedRequest,
         upstream_model: str,
         hold_nano: int,
         price: Price | None,
@@ -117,7 +117,7 @@ class Tally:
         self.cost = self._costed = cost
         self.tiered = bool((price and price.others) or (cost and cost.others))
         self._facts = facts
-        self._way = way
+        self._prepared = prepared
         self._upstream_model = upstream_model
         self._hold_nano = hold_nano
         self._counted_bytes = 0
@@ -169,7 +169,7 @@ class Tally:
             said["out_reasoning"] = self._thoughts
         if self.decoder is None or self.decoder.usage is None:
             return meters_text(said)
-        told = self._way.codec.quantities(self.decoder)
+        told = self._prepared.codec.quantities(self.decoder)
         if told.missing or told.quarantined:
             return meters_text(said)
         del said["in_text"]
@@ -179,7 +179,7 @@ class Tally:
 
     def bill_stream(self, measured: str) -> Bill:
         """The bill of what has come so far; `measured` as in `count`."""
-        exchange = self._way.exchange
+        exchange = self._prepared.exchange
         if exchange is not None:
             return self.bill_exchange(exchange, measured)
         if self.decoder is None:
@@ -191,7 +191,7 @@ class Tally:
         said = told.text_bytes + told.reasoning_bytes
         cut = self.decoder is not None and told is self.decoder and not self.decoder.complete
         uncounted = said - self._counted_bytes if cut else 0
-        quantities = self._way.codec.quantities(told)
+        quantities = self._prepared.codec.quantities(told)
         seen = Seen(
             self._facts.text_bytes, quantities, told.usage, told.text_bytes, told.reasoning_bytes,
             uncounted,

@@ -65,8 +65,8 @@ _TAGS: Final[Trait] = "think_tags"
 
 
 @dataclass(slots=True)
-class Way:
-    """One request on its way to one candidate.
+class PreparedRequest:
+    """One request as one candidate is sent it.
 
     `codec` is the upstream's, `stream` whether it is asked for a stream. Where `request` is None
     the client's bytes and the upstream's go through: those of `facts`, where they are not the
@@ -74,9 +74,9 @@ class Way:
     `lowered` is the output cap in place of a client's that is above the model's limit.
     `thinks`: the model may be silent for a while, and think.
     `seals` and `thoughts` say what of the reasoning is kept for a later request: it comes without
-    what the client has no place for, or what a provider wants back. `mends_usage`: the reasoning
-    may stand outside of the completion. `told_model` is the name that was asked, where the channel
-    knows the model by another one: its answers hide that.
+    what the client has no place for, or what a provider wants back. `normalises_usage`: the
+    reasoning may stand outside of the completion. `requested_model` is the name that was asked,
+    where the channel knows the model by another one: its answers hide that.
     `think_tags`: its reasoning stands in the text.
     """
 
@@ -99,8 +99,8 @@ class Way:
     thinks: bool = False
     seals: bool = False
     thoughts: bool = False
-    mends_usage: bool = False
-    told_model: str = ""
+    normalises_usage: bool = False
+    requested_model: str = ""
     think_tags: bool = False
 
     @property
@@ -116,7 +116,7 @@ class Way:
         return "" if self.encoded is None else self.encoded.answer_tool
 
 
-class Asking:
+class RequestTranslator:
     """One request of a client, for every channel that it may be sent to. `cap_max` bounds the
     output of a request that names no cap, where the upstream must be told one; `turn` is that of a
     request of the responses dialect."""
@@ -161,13 +161,15 @@ class Asking:
         self._request: ChatRequest | None = None
         self._fetched: dict[str, Base64] = {}
 
-    async def way(self, channel: Channel, candidate: Candidate, policy: EgressPolicy) -> Way:
+    async def prepare(
+        self, channel: Channel, candidate: Candidate, policy: EgressPolicy
+    ) -> PreparedRequest:
         """How the request goes to a candidate.
 
         Raises RequestFault when this candidate cannot be asked for it.
         """
         if self._plain is not None and isinstance(self._facts, PlainFacts):
-            return self._plain_way(self._plain, self._facts, channel, candidate)
+            return self._prepare_plain(self._plain, self._facts, channel, candidate)
         provider, client = channel.provider, self._client
         capabilities = capabilities_of(candidate.upstream_model, provider, self._model)
         if candidate.overrides:
@@ -197,7 +199,7 @@ class Asking:
         if client.concerned(self._facts, flags):
             upstream = upstream_of(provider, dialect, candidate.upstream_model, capabilities)
             quirks = client.fit(self._facts, upstream, await self._thoughts(flags))
-        return Way(
+        return PreparedRequest(
             client,
             operation,
             _url(channel, operation, model, self._model),
@@ -210,31 +212,35 @@ class Asking:
             quirks=quirks,
             thinks=capabilities.may_think,
             thoughts=_THOUGHT_RULE in flags,
-            mends_usage=_OUTSIDE in capabilities.traits and client.name == "openai",
-            told_model=self._told_model(model),
+            normalises_usage=_OUTSIDE in capabilities.traits and client.name == "openai",
+            requested_model=self._requested_model(model),
             think_tags=_TAGS in capabilities.traits and client.name == "openai",
         )
 
-    def outgoing(self, way: Way, output_cap: int | None) -> Outgoing:
+    def outgoing(self, prepared: PreparedRequest, output_cap: int | None) -> Outgoing:
         """The request as it goes out, with an output cap in place of the client's."""
-        if way.request is None and way.encoded is None:
+        if prepared.request is None and prepared.encoded is None:
             body = self._client.edit(
-                way.facts or self._facts, way.model, output_cap, way.thinking, way.quirks
+                prepared.facts or self._facts,
+                prepared.model,
+                output_cap,
+                prepared.thinking,
+                prepared.quirks,
             )
         else:
-            if way.request and way.upstream and output_cap is not None:
-                upstream = replace(way.upstream, output_cap=output_cap)
-                way.encoded = way.codec.encode(way.request, upstream)
-            body = b"" if way.encoded is None else way.encoded.body
-        return Outgoing(way.codec, way.url, body, way.content_type, way.passed)
+            if prepared.request and prepared.upstream and output_cap is not None:
+                upstream = replace(prepared.upstream, output_cap=output_cap)
+                prepared.encoded = prepared.codec.encode(prepared.request, upstream)
+            body = b"" if prepared.encoded is None else prepared.encoded.body
+        return Outgoing(prepared.codec, prepared.url, body, prepared.content_type, prepared.passed)
 
-    def _plain_way(
+    def _prepare_plain(
         self, plain: PlainOperation, facts: PlainFacts, channel: Channel, candidate: Candidate
-    ) -> Way:
+    ) -> PreparedRequest:
         model = channel.provider.aliases.get(candidate.upstream_model, candidate.upstream_model)
         sending = plain.send(facts, channel.address.urls, model, id_text(self._request_id))
         codec = CODECS[sending.dialect]
-        return Way(
+        return PreparedRequest(
             codec,
             sending.operation,
             _url(channel, sending.operation, model, self._model),
@@ -246,7 +252,7 @@ class Asking:
             else (),
             encoded=sending.encoded,
             exchange=sending.exchange,
-            told_model=self._told_model(model),
+            requested_model=self._requested_model(model),
         )
 
     def _check_switches(self, overrides: Overrides) -> None:
@@ -296,7 +302,7 @@ class Asking:
         policy: EgressPolicy,
         *,
         stream: bool,
-    ) -> Way:
+    ) -> PreparedRequest:
         provider = channel.provider
         request = self._decoded()
         upstream = upstream_of(provider, codec.name, candidate.upstream_model, capabilities)
@@ -317,7 +323,7 @@ class Asking:
             request = give_back(request, await self._recall(calls_without(request)))
         asked = msgspec.structs.replace(request, stream=stream)
         operation = chat_operation(codec.name, stream=stream)
-        return Way(
+        return PreparedRequest(
             codec,
             operation,
             _url(channel, operation, upstream.model, self._model),
@@ -333,11 +339,11 @@ class Asking:
             thinks=capabilities.may_think,
             seals=codec.name != self._client.name,
             thoughts=_THOUGHT_RULE in capabilities.flags,
-            told_model=self._told_model(upstream.model),
+            requested_model=self._requested_model(upstream.model),
             think_tags=_TAGS in capabilities.traits and codec.name == "openai",
         )
 
-    def _told_model(self, upstream_model: str) -> str:
+    def _requested_model(self, upstream_model: str) -> str:
         return "" if upstream_model == self._model else self._facts.model
 
     async def _thoughts(self, flags: frozenset[Flag]) -> Mapping[str, str]:
