@@ -37,7 +37,7 @@ from lib.ids import id_text
 from relay.call import CLIENT_CLOSED, Call, Head, Outcome, Refused
 from relay.cost_told import last_with_cost, with_cost
 from relay.deadline import Reason
-from relay.health import Trial
+from relay.health import HealthProbe
 from relay.keeping import State, may_keep
 from relay.plain import Exchange
 from relay.prepared_request import PreparedRequest, RequestTranslator
@@ -66,7 +66,7 @@ _rests: set[asyncio.Task[None]] = set()
 
 
 class Attempt:
-    """An admitted attempt. `go` is called once."""
+    """An admitted attempt. `execute` is called once."""
 
     __slots__ = (
         "_call",
@@ -81,6 +81,7 @@ class Attempt:
         "_outcome",
         "_output_bytes_max",
         "_prepared",
+        "_probe",
         "_reader",
         "_remembered",
         "_remembers",
@@ -89,7 +90,6 @@ class Attempt:
         "_tally",
         "_translating",
         "_translator",
-        "_trial",
         "_ttft_ms",
         "id",
     )
@@ -104,7 +104,7 @@ class Attempt:
         size: Size,
         tally: Tally,
         output_bytes_max: int | None,
-        trial: Trial,
+        probe: HealthProbe,
         number: int,
     ) -> None:
         self.id = tally.id
@@ -119,7 +119,7 @@ class Attempt:
         self._reader: Reader | None = None
         self._translating: Translating | None = None
         self._naming: NamingDecoder | None = None
-        self._trial = trial
+        self._probe = probe
         self._number = number
         self._gathering = call.parts.large.gathering()
         self._sent = self._committed = False
@@ -136,7 +136,7 @@ class Attempt:
     @property
     def key(self) -> int:
         """Which of its channel's keys it uses."""
-        return self._trial.key
+        return self._probe.key
 
     def leave(self) -> None:
         """The client has gone. What happens then is the channel's policy (promises.md, "Leaving
@@ -157,7 +157,7 @@ class Attempt:
         if self._outcome is None and not self._call.silent:
             self._call.deadline.interrupt("revoked")
 
-    async def go(self, *, fresh: bool) -> Outcome:
+    async def execute(self, *, fresh: bool) -> Outcome:
         """Send the request and relay its answer; `fresh` asks for an unused connection.
 
         Raises UpstreamFailed before the commit point only; the hold is then still open. Every
@@ -176,11 +176,11 @@ class Attempt:
                 call.snapshot.egress,
                 self._translator.outgoing(self._prepared, self._size.output_cap),
                 id_text(self.id),
-                key=self._trial.key,
+                key=self._probe.key,
                 fresh=fresh,
                 sent=self._dispatched,
             )
-            self._trial.accepted()
+            self._probe.accepted()
             if self._prepared.exchange is not None:
                 outcome = await self._relay_exchange(answer, self._prepared.exchange)
             elif self._facts.stream:
@@ -204,17 +204,17 @@ class Attempt:
                 return self._abandon()
             if not self._committed:
                 untold = True
-                self._trial.failed(failure)
+                self._probe.failed(failure)
                 raise failure from None
             return await self._break_off(failure)
         except UpstreamFailed as failure:
             if not self._committed:
                 untold = True
-                self._trial.failed(failure)
+                self._probe.failed(failure)
                 raise
             return await self._break_off(failure)
         finally:
-            self._trial.close()
+            self._probe.close()
             self._gathering.whole()
             if self._outcome is None and not untold:
                 # A defect of ours: the request answers for it, the hold must not wait for hours.
@@ -340,7 +340,7 @@ class Attempt:
         self._committed = True
         self._ttft_ms = call.elapsed_ms()
         outcome = self._settle(200, None, "", bill)
-        self._trial.good()
+        self._probe.good()
         if not call.silent:
             call.deadline.allow("stall", call.parts.config.write_stall_s)
             await call.sink.answer(head, raw)
@@ -556,7 +556,7 @@ class Attempt:
         """The first content is here: from now on this upstream's answer is the answer."""
         call = self._call
         self._committed = True
-        self._trial.first_content()
+        self._probe.first_content()
         self._ttft_ms = call.elapsed_ms()
         if not call.silent:
             call.deadline.allow("stall", call.parts.config.write_stall_s)
@@ -589,7 +589,7 @@ class Attempt:
         if self._call.repeat is not None:
             await self._call.repeat.keep_end(raw)
         outcome = self._settle(200, None, "", bill)
-        self._trial.good()
+        self._probe.good()
         await self._write([raw], last=True)
         return outcome
 
@@ -607,7 +607,7 @@ class Attempt:
         self._note(events)
         status = KINDS[last.kind].status
         outcome = self._settle(status, last.kind, last.message, self._bill_stream(), "F23")
-        self._trial.failed(UpstreamFailed("F23", last.kind, last.message))
+        self._probe.failed(UpstreamFailed("F23", last.kind, last.message))
         await self._write(pieces, last=True)
         return outcome
 
@@ -616,7 +616,7 @@ class Attempt:
         self._tally.finish_reason = "length"
         bill = self._bill_stream()
         outcome = self._settle(200, None, "", bill, "F18")
-        self._trial.good()
+        self._probe.good()
         translating = self._translating
         if translating is None:
             notice = self._named(self._prepared.codec.cut(self._tally.decoder))
@@ -646,7 +646,7 @@ class Attempt:
             return await self._end_early()
         kind, message = failure.kind, failure.message
         outcome = self._settle(failure.status, kind, message, self._bill_stream(), failure.fault)
-        self._trial.failed(failure)
+        self._probe.failed(failure)
         await self._say_last(self._failing(kind, message))
         return outcome
 
@@ -654,7 +654,7 @@ class Attempt:
         """What ends a stream after every choice has finished takes nothing from the answer."""
         bill = self._bill_stream()
         outcome = self._settle(200, None, "", bill)
-        self._trial.good()
+        self._probe.good()
         steps = [] if self._reader is None else self._reader.end()
         await self._say_last(self._last([*self._held_back, *(step.raw for step in steps)], bill))
         return outcome

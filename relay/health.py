@@ -67,7 +67,7 @@ class _State(Standing):
         self.since = 0.0
 
 
-class Trial:
+class HealthProbe:
     """One attempt at a channel, by one of its keys. Its end is told once: `good`, `failed`, or
     `close`, which tells nothing and may follow the others."""
 
@@ -243,7 +243,7 @@ class Health:
         again: RetryBudget | None = None,
         *,
         avoid: int = -1,
-    ) -> Trial:
+    ) -> HealthProbe:
         """An attempt is about to be made: what is asked by one request at a time is asked by no
         other until its end is told. `again`: the budget that it burdens when it is a further one
         and fails; `avoid`: the key of the one before it, which was at fault."""
@@ -251,10 +251,10 @@ class Health:
         if state is None:
             state = self._states[channel.id] = _State(channel)
         sought = Sought(candidate.upstream_model, organisation_id)
-        trial = Trial(self, state, state.next_key(sought, self.now(), avoid), sought, again)
+        probe = HealthProbe(self, state, state.next_key(sought, self.now(), avoid), sought, again)
         if channel.id in self._troubled:
-            trial.claim(channel.timeouts.connect + channel.timeouts.first_content)
-        return trial
+            probe.claim(channel.timeouts.connect + channel.timeouts.first_content)
+        return probe
 
     # ---- after one
 

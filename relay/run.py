@@ -33,7 +33,7 @@ from relay.call import CLIENT_CLOSED, MODEL_LENGTH_MAX, Bound, Call, Outcome, Re
 from relay.continuing import Turn, begin_turn
 from relay.counting import COUNTERS, count_tokens
 from relay.database import DatabaseAway, DatabaseRefused
-from relay.health import Out, Trial, jittered
+from relay.health import HealthProbe, Out, jittered
 from relay.limits import LimitReached, UsedUp, read_headroom
 from relay.plain import PlainFacts
 from relay.prepared_request import PreparedRequest, RequestTranslator
@@ -331,7 +331,7 @@ class Run:
     ) -> Attempt:
         """Place the hold of an attempt. Raises RequestFault when the wallet or the key says no."""
         call = self._call
-        trial = call.parts.health.begin(
+        probe = call.parts.health.begin(
             candidate,
             call.snapshot.channels[candidate.channel_id],
             call.principal.organisation_id,
@@ -341,12 +341,12 @@ class Run:
         attempt: Attempt | None = None
         try:
             attempt = await self._hold(
-                facts, candidate, translator, prepared, n, size, replaces, trial
+                facts, candidate, translator, prepared, n, size, replaces, probe
             )
         finally:
             if attempt is None:
                 # Who cannot pay keeps nobody from asking.
-                trial.close()
+                probe.close()
         return attempt
 
     async def _hold(
@@ -358,7 +358,7 @@ class Run:
         n: int,
         size: Size,
         replaces: Resolved | None,
-        trial: Trial,
+        probe: HealthProbe,
     ) -> Attempt:
         call, sizing, price = self._call, self._sizing, self._price
         channel = call.snapshot.channels[candidate.channel_id]
@@ -398,7 +398,7 @@ class Run:
                     size,
                     tally,
                     bytes_max,
-                    trial,
+                    probe,
                     n,
                 )
             if verdict.word == "key_gone":
@@ -507,7 +507,7 @@ class Run:
             if self._revoked:
                 attempt.revoke()
             try:
-                return await attempt.go(fresh=fresh)
+                return await attempt.execute(fresh=fresh)
             except UpstreamFailed as failure:
                 failures.append(failure)
             self._attempt = None

@@ -33,8 +33,8 @@ def test_a_channel_that_is_out_for_long() -> None:
     health.now = lambda: now[0]
     for fifth in range(5 * 700):
         now[0] = fifth * 0.2
-        trial = health.begin(CANDIDATE, CHANNEL, WHO)
-        trial.failed(UpstreamFailed("F10", "upstream_error", "x"))
+        probe = health.begin(CANDIDATE, CHANNEL, WHO)
+        probe.failed(UpstreamFailed("F10", "upstream_error", "x"))
     (told,) = health.alerts.take()
     assert (told.cause, told.channel) == ("out", "c")
 

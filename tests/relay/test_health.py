@@ -74,8 +74,8 @@ def why(*faults: tuple[Channel, str, int]) -> str:
     candidates = [Candidate(channel.id, "m", 2) for channel, _, _ in faults]
     for (channel, fault, times), candidate in zip(faults, candidates, strict=True):
         for _ in range(times):
-            trial = health.begin(candidate, channel, WHO)
-            trial.failed(UpstreamFailed(fault, "upstream_error", "x"))
+            probe = health.begin(candidate, channel, WHO)
+            probe.failed(UpstreamFailed(fault, "upstream_error", "x"))
     return health.why_out(candidates, WHO, "m").message.partition("for model m")[2]
 
 

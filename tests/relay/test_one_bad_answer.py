@@ -16,7 +16,7 @@ import pytest
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
-from relay.health import Health, Trial
+from relay.health import Health, HealthProbe
 from relay.upstream import UpstreamFailed
 from tests.relay.test_health import CANDIDATE, CHANNEL
 
@@ -93,7 +93,7 @@ def set_clock(health: Health, now: float) -> None:
     health.now = lambda: now
 
 
-def begin(health: Health, candidate: Candidate = CANDIDATE, who: UUID = ONE) -> Trial:
+def begin(health: Health, candidate: Candidate = CANDIDATE, who: UUID = ONE) -> HealthProbe:
     return health.begin(candidate, CHANNEL, who)
 
 
@@ -108,8 +108,8 @@ def first(health: Health, holds: Callable[[], bool]) -> float:
 
 
 def kept(health: Health, bad: Bad, times: int) -> Kept:
-    for trial in [begin(health) for _ in range(times)]:
-        trial.failed(bad.failure())
+    for probe in [begin(health) for _ in range(times)]:
+        probe.failed(bad.failure())
     for candidate in (CANDIDATE, ANOTHER):
         assert health.ready([candidate, SPARE], ONE) in ([candidate, SPARE], [SPARE])
     return Kept(
@@ -157,8 +157,8 @@ def test_the_table(capsys: pytest.CaptureFixture[str], often: bool) -> None:
 @pytest.mark.parametrize("name", BAD)
 def test_a_good_answer_ends_it_at_once(health: Health, name: str) -> None:
     """For everybody: one request asks, all others wait for it, and then none does."""
-    for trial in [begin(health) for _ in range(20)]:
-        trial.failed(BAD[name].failure())
+    for probe in [begin(health) for _ in range(20)]:
+        probe.failed(BAD[name].failure())
     wait_s = expected(name, True).same_model
     set_clock(health, wait_s)
     probe = begin(health)
@@ -175,8 +175,8 @@ def test_a_good_answer_ends_it_at_once(health: Health, name: str) -> None:
 @pytest.mark.parametrize("name", ["F5 401", "F5 403", "F7", "F8 untold", "F9", "F10", "F3"])
 def test_what_stays_bad_is_asked_ever_less(health: Health, name: str) -> None:
     """One request at a time: after 1 s, 2 s, 4 s, … 60 s."""
-    for trial in [begin(health) for _ in range(20)]:
-        trial.failed(BAD[name].failure())
+    for probe in [begin(health) for _ in range(20)]:
+        probe.failed(BAD[name].failure())
     asked_at: list[float] = []
     for n in range(int(250 / STEP_S)):
         set_clock(health, n * STEP_S)
@@ -233,16 +233,16 @@ def test_another_key_is_an_alternative(health: Health, name: str) -> None:
     channel = replace(CHANNEL, headers=({}, {}))
     used = []
     for _ in range(8):
-        trial = health.begin(CANDIDATE, channel, ONE)
-        used.append(trial.key)
-        if trial.key == 0:
-            trial.failed(BAD[name].failure())
+        probe = health.begin(CANDIDATE, channel, ONE)
+        used.append(probe.key)
+        if probe.key == 0:
+            probe.failed(BAD[name].failure())
         else:
-            trial.good()
+            probe.good()
     assert used.count(0) <= 3
     assert health.ready([CANDIDATE], ONE) == [CANDIDATE]
-    for trial in [health.begin(CANDIDATE, channel, ONE) for _ in range(8)]:
-        trial.failed(BAD[name].failure())
+    for probe in [health.begin(CANDIDATE, channel, ONE) for _ in range(8)]:
+        probe.failed(BAD[name].failure())
     assert health.ready([CANDIDATE], ONE) == []
     set_clock(health, 1)
     assert health.ready([CANDIDATE], ONE) == [CANDIDATE]
