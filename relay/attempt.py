@@ -45,9 +45,9 @@ from relay.pulse import Pulse
 from relay.settlement import Resolved
 from relay.sizing import Size
 from relay.snapshot import Channel
-from relay.tally import Bill, Tally, cost_of, meters_text, tokens_of
 from relay.translating import Translating
 from relay.upstream import Answer, UpstreamFailed, failed, read_rest
+from relay.usage_meter import Bill, UsageMeter, cost_of, meters_text, tokens_of
 from usage.sql import Ending
 
 log = logging.getLogger(__name__)
@@ -87,10 +87,10 @@ class Attempt:
         "_remembers",
         "_sent",
         "_size",
-        "_tally",
         "_translating",
         "_translator",
         "_ttft_ms",
+        "_usage_meter",
         "id",
     )
 
@@ -102,19 +102,19 @@ class Attempt:
         translator: RequestTranslator,
         prepared: PreparedRequest,
         size: Size,
-        tally: Tally,
+        usage_meter: UsageMeter,
         output_bytes_max: int | None,
         probe: HealthProbe,
         number: int,
     ) -> None:
-        self.id = tally.id
+        self.id = usage_meter.id
         self._call = call
         self._facts = facts
         self._channel = channel
         self._translator = translator
         self._prepared = prepared
         self._size = size
-        self._tally = tally
+        self._usage_meter = usage_meter
         self._output_bytes_max = output_bytes_max
         self._reader: Reader | None = None
         self._translating: Translating | None = None
@@ -184,7 +184,7 @@ class Attempt:
             if self._prepared.exchange is not None:
                 outcome = await self._relay_exchange(answer, self._prepared.exchange)
             elif self._facts.stream:
-                call.parts.books.watch(self._tally)
+                call.parts.books.watch(self._usage_meter)
                 outcome = await self._relay_stream(answer)
             elif self._prepared.stream and self._prepared.request is not None:
                 outcome = await self._relay_folded(answer, self._prepared.request)
@@ -221,7 +221,7 @@ class Attempt:
                 nothing = Bill({}, 0, "absorbed", (), None)
                 self._settle(500, "internal", message_of("internal"), nothing)
             if self._facts.stream:
-                call.parts.books.unwatch(self._tally)
+                call.parts.books.unwatch(self._usage_meter)
             if answer is not None:
                 if whole:
                     _give_back(answer)
@@ -242,7 +242,7 @@ class Attempt:
                 total_ms=self._call.elapsed_ms(),
                 flags=(failure.fault,),
             ),
-            self._tally.unknown_nano() if absorbed else 0,
+            self._usage_meter.unknown_nano() if absorbed else 0,
         )
 
     @property
@@ -278,8 +278,8 @@ class Attempt:
             # F27, F15a: what takes nothing from the answer.
             raw, told = mended.shown, self._told_by(mended.read)
         if prepared.request is None:
-            if self._tally.tiered:
-                self._tally.hear_tier(tier_of_answer(raw))
+            if self._usage_meter.tiered:
+                self._usage_meter.hear_tier(tier_of_answer(raw))
             if prepared.normalises_usage:
                 raw = mend_answer(raw, told.usage)
         if told.error is not None:
@@ -304,7 +304,7 @@ class Attempt:
             raise UpstreamFailed("F23", told.error.kind, told.error.message, code=told.error.code)
         if told.broken is not None:
             raise failed(told.broken)
-        bill = self._tally.bill_exchange(
+        bill = self._usage_meter.bill_exchange(
             exchange, self._measured, told=told.quantities, usage=told.usage
         )
         try:
@@ -323,7 +323,7 @@ class Attempt:
                 said = msgspec.structs.replace(said, model=model)
             raw = call.asked.codec.write_answer(said, request)
         self._note(events)
-        return await self._deliver(self._tally.bill(told, self._measured), raw)
+        return await self._deliver(self._usage_meter.bill(told, self._measured), raw)
 
     async def _deliver(self, bill: Bill, raw: bytes) -> Outcome:
         """Settle a whole answer, then give it to the client."""
@@ -362,14 +362,16 @@ class Attempt:
     def _response(self) -> bytes | None:
         """The response that a stream of the responses dialect has told whole."""
         codec, naming = self._call.asked.codec, self._prepared.requested_model
-        teller = self._tally.decoder if self._translating is None else self._translating.encoder
+        teller = (
+            self._usage_meter.decoder if self._translating is None else self._translating.encoder
+        )
         told = codec.response_of(teller)
         return name_answer(told, codec.model_in_answer, naming) if told and naming else told
 
     async def _relay_folded(self, answer: Answer, request: ChatRequest) -> Outcome:
         """A stream, because there is no other, for a client that wants a plain answer."""
         call, prepared, idle_s = self._call, self._prepared, self._channel.timeouts.idle
-        decoder = self._tally.decoder = prepared.codec.translating_decoder(
+        decoder = self._usage_meter.decoder = prepared.codec.translating_decoder(
             request, prepared.answer_tool
         )
         reader = self._untagging(decoder)
@@ -416,9 +418,9 @@ class Attempt:
                 raise failed("F34", "the provider's answer is too large")
 
     async def _relay_stream(self, answer: Answer) -> Outcome:
-        call, tally, idle_s = self._call, self._tally, self._channel.timeouts.idle
+        call, usage_meter, idle_s = self._call, self._usage_meter, self._channel.timeouts.idle
         reader, decoder = self._open_reader()
-        hears_tier = tally.tiered and self._prepared.request is None
+        hears_tier = usage_meter.tiered and self._prepared.request is None
         self._held_back = pieces = list[bytes]()
         events: list[Event] = []
         heard_at, pulse, most = call.began, call.pulse, self._output_bytes_max
@@ -439,7 +441,7 @@ class Attempt:
                 if step.events:
                     events.extend(step.events)
             if hears_tier:
-                tally.hear_tier(tier_of_frames(b"".join(pieces)))
+                usage_meter.hear_tier(tier_of_frames(b"".join(pieces)))
             if (
                 not self._committed
                 or (events and isinstance(events[-1], _LAST))
@@ -492,7 +494,9 @@ class Attempt:
         """What the upstream's bytes are fed to, and the decoder that knows what they said."""
         prepared, call = self._prepared, self._call
         if prepared.request is None:
-            decoder = self._tally.decoder = prepared.codec.decoder(self._facts, call.asked.target)
+            decoder = self._usage_meter.decoder = prepared.codec.decoder(
+                self._facts, call.asked.target
+            )
             self._reader = self._untagging(decoder)
             if prepared.normalises_usage:
                 self._reader = InsideDecoder(self._reader)
@@ -502,7 +506,7 @@ class Attempt:
                     self._reader, path, prepared.requested_model
                 )
             return self._reader, decoder
-        decoder = self._tally.decoder = prepared.codec.translating_decoder(
+        decoder = self._usage_meter.decoder = prepared.codec.translating_decoder(
             prepared.request, prepared.answer_tool
         )
         encoder = call.asked.codec.encoder(prepared.request, call.asked.target)
@@ -613,13 +617,13 @@ class Attempt:
 
     async def _cut_at_hold(self, pieces: Sequence[bytes]) -> Outcome:
         """F18: an answer that outgrows its hold ends here, as if it had reached its length."""
-        self._tally.finish_reason = "length"
+        self._usage_meter.finish_reason = "length"
         bill = self._bill_stream()
         outcome = self._settle(200, None, "", bill, "F18")
         self._probe.good()
         translating = self._translating
         if translating is None:
-            notice = self._named(self._prepared.codec.cut(self._tally.decoder))
+            notice = self._named(self._prepared.codec.cut(self._usage_meter.decoder))
         else:
             notice = translating.cut()
         await self._write([self._last([*pieces, notice], bill)], last=True)
@@ -630,9 +634,9 @@ class Attempt:
         if self._translating is not None:
             return self._translating.fail(kind, message)
         codec, request_id = self._call.asked.codec, id_text(self._call.request_id)
-        if self._tally.decoder is None:
+        if self._usage_meter.decoder is None:
             return codec.frame(kind, message, request_id, self._call.asked.target)
-        return self._named(codec.fail(self._tally.decoder, kind, message, request_id))
+        return self._named(codec.fail(self._usage_meter.decoder, kind, message, request_id))
 
     def _named(self, frames: bytes) -> bytes:
         """What we add to a forwarded stream, which may repeat what the upstream said."""
@@ -698,7 +702,7 @@ class Attempt:
     @property
     def _complete(self) -> bool:
         """Whether a stream has said everything but its usage."""
-        return self._tally.decoder is not None and self._tally.decoder.complete
+        return self._usage_meter.decoder is not None and self._usage_meter.decoder.complete
 
     def _bill_so_far(self) -> Bill:
         """What was sent and what was emitted until now."""
@@ -706,7 +710,7 @@ class Attempt:
 
     def _bill_stream(self) -> Bill:
         """The bill of what has come so far."""
-        return self._tally.bill_stream(self._measured)
+        return self._usage_meter.bill_stream(self._measured)
 
     def _settle(
         self, status: int, kind: ErrorKind | None, message: str, bill: Bill, fault: str = ""
@@ -714,7 +718,7 @@ class Attempt:
         """Write the end of this attempt; returns before it is written. The first end counts."""
         if self._outcome is not None:
             return self._outcome
-        call, tally = self._call, self._tally
+        call, usage_meter = self._call, self._usage_meter
         if call.silent and kind is None:
             status, kind, message = 499, "client_closed", CLIENT_CLOSED
         outcome = self._outcome = Outcome(
@@ -722,7 +726,7 @@ class Attempt:
             status,
             kind,
             message,
-            self._tally.finish_reason,
+            self._usage_meter.finish_reason,
             bill.meters,
             bill.charge_nano,
             bill.basis,
@@ -735,7 +739,7 @@ class Attempt:
             status=status,
             kind=kind,
             message=message,
-            finish_reason=self._tally.finish_reason,
+            finish_reason=self._usage_meter.finish_reason,
             meters=meters_text(bill.meters),
             charge_nano=bill.charge_nano,
             basis=bill.basis,
@@ -743,17 +747,19 @@ class Attempt:
             total_ms=outcome.total_ms,
             raw_usage=bill.raw_usage,
             flags=(*bill.flags, fault) if fault else bill.flags,
-            cost_nano=cost_of(bill.meters, tally.cost),
-            price_version_id=None if tally.price is None else tally.price.id,
-            cost_version_id=None if tally.cost is None else tally.cost.id,
+            cost_nano=cost_of(bill.meters, usage_meter.cost),
+            price_version_id=None if usage_meter.price is None else usage_meter.price.id,
+            cost_version_id=None if usage_meter.cost is None else usage_meter.cost.id,
         )
-        loss_nano = self._tally.unknown_nano() if bill.basis == "absorbed" else bill.excess_nano
+        loss_nano = (
+            self._usage_meter.unknown_nano() if bill.basis == "absorbed" else bill.excess_nano
+        )
         state = _STATES.get(bill.basis, "settled")
         ended = self._resolved(state, ending, loss_nano)
         if call.principal.limited:
             ended = ended._replace(tokens=tokens_of(bill.meters))
         # No mark takes the place of its ending, however long the client takes to read the end.
-        call.parts.books.unwatch(tally)
+        call.parts.books.unwatch(usage_meter)
         call.parts.books.settle(ended, at_once=call.settles_at_once)
         if bill.flags and "quarantine" in bill.flags:
             log.error(
@@ -769,11 +775,11 @@ class Attempt:
 
     def _note(self, events: Sequence[Event]) -> None:
         """Count what was said, and remember what a later request may give back."""
-        mark_due = self._tally.note(events)
+        mark_due = self._usage_meter.note(events)
         if self._remembers:
             self._remembered += [event for event in events if isinstance(event, REMEMBERED)]
         if mark_due and self._facts.stream:
-            self._call.parts.books.mark(self._tally)
+            self._call.parts.books.mark(self._usage_meter)
 
 
 def _give_back(answer: Answer) -> None:

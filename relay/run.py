@@ -40,8 +40,8 @@ from relay.prepared_request import PreparedRequest, RequestTranslator
 from relay.settlement import Resolved
 from relay.sizing import PlainSizing, Size, Sizing
 from relay.snapshot import Channel
-from relay.tally import Tally
 from relay.upstream import UpstreamFailed
+from relay.usage_meter import UsageMeter
 from usage.sql import AttemptOpened, Ending
 
 # A wallet that others draw on may have less again when the smaller hold arrives, and budgets may
@@ -388,7 +388,9 @@ class Run:
                 )
                 bytes_max = None if sizing is None else sizing.output_bytes_max
                 upstream_model, hold_nano = candidate.upstream_model, size.hold_nano
-                tally = Tally(opened.id, facts, prepared, upstream_model, hold_nano, price, cost)
+                usage_meter = UsageMeter(
+                    opened.id, facts, prepared, upstream_model, hold_nano, price, cost
+                )
                 return Attempt(
                     call,
                     facts,
@@ -396,7 +398,7 @@ class Run:
                     translator,
                     prepared,
                     size,
-                    tally,
+                    usage_meter,
                     bytes_max,
                     probe,
                     n,

@@ -28,8 +28,8 @@ from relay.books import Books
 from relay.http1 import Connection, State
 from relay.run import Run
 from relay.settlement import Resolved, Settled
-from relay.tally import Tally
 from relay.upstream import Upstreams
+from relay.usage_meter import UsageMeter
 
 
 class Defect(Exception):
@@ -119,7 +119,7 @@ _behind(Run, "_read", "parsed")
 _behind(Upstreams, "post", "upstream-headers")
 _behind(Attempt, "_commit", "first-content")
 _behind(Attempt, "_whole", "first-content")
-_behind(Tally, "bill", "terminal-usage")
+_behind(UsageMeter, "bill", "terminal-usage")
 _behind(asgi._Client, "answer", "client-finished")
 _behind(asgi._Client, "write", "client-finished", lambda *, last: last)
 Connection._wait = _wait_once_written  # type: ignore[assignment, method-assign]

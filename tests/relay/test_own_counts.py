@@ -14,7 +14,7 @@ from billing.rules.pricing import PriceVersion
 from gateway.price_list import Price
 from gateway.rules.families import UNKNOWN, family_of
 from relay.sample import Sample
-from relay.tally import Seen, count
+from relay.usage_meter import UsageEvidence, count
 from relay.vocabulary import count_request, count_text
 
 GOLDEN: Final = Path(__file__).parents[2] / "golden" / "counting"
@@ -56,9 +56,9 @@ def billed(item: dict[str, Any], model: str) -> dict[str, int]:
             said.add(text[at : at + 4])
     thought.add(item.get("reasoning", ""))
     sizes = [len(sample.text().encode()) for sample in (said, thought)]
-    seen = Seen(len(raw), text_bytes=sizes[0], reasoning_bytes=sizes[1], body=raw)
-    seen = seen._replace(family=family_of(model), said=said.text(), thought=thought.text())
-    return dict(count(seen, PRICE, 10**15, "measured").meters)
+    evidence = UsageEvidence(len(raw), text_bytes=sizes[0], reasoning_bytes=sizes[1], body=raw)
+    evidence = evidence._replace(family=family_of(model), said=said.text(), thought=thought.text())
+    return dict(count(evidence, PRICE, 10**15, "measured").meters)
 
 
 def errors(model: str) -> dict[tuple[str, str], float]:

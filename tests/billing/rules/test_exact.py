@@ -209,7 +209,7 @@ PATH = (
     ROOT / "billing" / "proposals.py",
     ROOT / "usage" / "sql.py",
     ROOT / "usage" / "records.py",
-    ROOT / "relay" / "tally.py",
+    ROOT / "relay" / "usage_meter.py",
     ROOT / "relay" / "sizing.py",
     ROOT / "relay" / "settlement.py",
     ROOT / "gateway" / "rules" / "bound.py",

@@ -38,7 +38,7 @@ _MARK_PIECES: Final = 32
 NOTHING_TOLD: Final = Quantities({}, ("usage_missing",))
 
 
-class Seen(NamedTuple):
+class UsageEvidence(NamedTuple):
     """What was sent and received: the last usage (F26), raw and as its dialect reads it, and sizes
     in UTF-8 bytes. `uncounted_bytes` of the answer came after that usage was told.
     `here` is our own count of what is counted by other things than its text. `said` and `thought`
@@ -73,7 +73,7 @@ class Bill(NamedTuple):
     excess_nano: int = 0
 
 
-class Tally:
+class UsageMeter:
     """The running count of one attempt. Its stream is read by `decoder`, None where there is none;
     `finish_reason` is the last that was told; `price` and `cost` are those of the service tier that
     the upstream named, where they know tiers (`tiered`)."""
@@ -192,13 +192,13 @@ class Tally:
         cut = self.decoder is not None and told is self.decoder and not self.decoder.complete
         uncounted = said - self._counted_bytes if cut else 0
         quantities = self._prepared.codec.quantities(told)
-        seen = Seen(
+        evidence = UsageEvidence(
             self._facts.text_bytes, quantities, told.usage, told.text_bytes, told.reasoning_bytes,
             uncounted,
         )  # fmt: skip
         if quantities.missing or quantities.quarantined or uncounted:
-            seen = self._with_words(seen)
-        return self._count(seen, measured)
+            evidence = self._with_words(evidence)
+        return self._count(evidence, measured)
 
     def bill_exchange(
         self,
@@ -211,20 +211,20 @@ class Tally:
         """The bill of what is no chat."""
         rates = {} if self.price is None else self.price.version.rates
         here = exchange.counted_here(rates)
-        return self._count(Seen(self._facts.text_bytes, told, usage, here=here), measured)
+        return self._count(UsageEvidence(self._facts.text_bytes, told, usage, here=here), measured)
 
     def unknown_nano(self) -> int:
         """What an attempt that nobody pays may have cost us, as far as it can be said: its input,
         until the provider is asked (I15). By its size: words are counted for who pays."""
-        seen = Seen(self._facts.text_bytes, context_max=self._context_max())
-        return self._count(seen, "absorbed").charge_nano
+        evidence = UsageEvidence(self._facts.text_bytes, context_max=self._context_max())
+        return self._count(evidence, "absorbed").charge_nano
 
     def _nothing_heard(self, measured: str) -> Bill:
-        return self._count(self._with_words(Seen(self._facts.text_bytes)), measured)
+        return self._count(self._with_words(UsageEvidence(self._facts.text_bytes)), measured)
 
-    def _with_words(self, seen: Seen) -> Seen:
+    def _with_words(self, evidence: UsageEvidence) -> UsageEvidence:
         """With all that our own count needs."""
-        return seen._replace(
+        return evidence._replace(
             family=family_of(self._upstream_model or self._facts.model),
             said=self._said.text(),
             thought=self._thought.text(),
@@ -236,11 +236,13 @@ class Tally:
         known = find_row(self._upstream_model) or find_row(self._facts.model)
         return None if known is None else known.context_max
 
-    def _count(self, seen: Seen, measured: str) -> Bill:
-        return count(seen, self.price, self._hold_nano, measured)
+    def _count(self, evidence: UsageEvidence, measured: str) -> Bill:
+        return count(evidence, self.price, self._hold_nano, measured)
 
 
-def count(seen: Seen, price_in_force: Price | None, hold_nano: int, measured: str) -> Bill:
+def count(
+    evidence: UsageEvidence, price_in_force: Price | None, hold_nano: int, measured: str
+) -> Bill:
     """The bill of an attempt that was answered, in whole or in part.
 
     `measured` is the basis when the upstream told its usage: measured, or drained when it was read
@@ -248,15 +250,15 @@ def count(seen: Seen, price_in_force: Price | None, hold_nano: int, measured: st
     so is it when the usage lies: then no more is charged than our own count, and the row is flagged
     for review (F27). What has no rate has no charge until an operator says so: `held` (I14).
     """
-    told = seen.told
-    raw = None if seen.usage is None else storable(seen.usage).decode(errors="replace")
+    told = evidence.told
+    raw = None if evidence.usage is None else storable(evidence.usage).decode(errors="replace")
     meters: Mapping[str, int] = told.meters
     basis, flags, doubted = measured, told.flags, told.quarantined
     if told.missing or doubted:
-        meters, basis = _local(seen).meters, "estimated"
-    elif seen.uncounted_bytes:
+        meters, basis = _local(evidence).meters, "estimated"
+    elif evidence.uncounted_bytes:
         # Told at the beginning, and the end never came: what was said since is counted here.
-        more = _tokens_said(seen, seen.said, seen.uncounted_bytes)
+        more = _tokens_said(evidence, evidence.said, evidence.uncounted_bytes)
         meters, basis = {**meters, "out_text": meters.get("out_text", 0) + more}, "estimated"
     if price_in_force is None:
         return Bill(meters, 0, "free", (*flags, "unpriced"), raw)
@@ -264,7 +266,7 @@ def count(seen: Seen, price_in_force: Price | None, hold_nano: int, measured: st
     cost = price(with_request(meters, version), version)
     if not isinstance(cost, CostLines) and cost.reason != "unpriced_meter":
         flags, doubted = (*flags, cost.reason), True
-        meters, basis = _local(seen).meters, "estimated"
+        meters, basis = _local(evidence).meters, "estimated"
         cost = price(with_request(meters, version), version)
     if not isinstance(cost, CostLines):
         flags = (*flags, cost.reason, "quarantine")
@@ -306,15 +308,15 @@ def tokens_of(meters: Mapping[str, int]) -> int:
     return sum(count for name, count in meters.items() if name in TOKEN_METERS)
 
 
-def _local(seen: Seen) -> Quantities:
-    if seen.here is not None:
-        return Quantities(dict(seen.here), ())
+def _local(evidence: UsageEvidence) -> Quantities:
+    if evidence.here is not None:
+        return Quantities(dict(evidence.here), ())
     meters = {
-        "in_text": _tokens_sent(seen),
-        "out_text": _tokens_said(seen, seen.said, seen.text_bytes),
+        "in_text": _tokens_sent(evidence),
+        "out_text": _tokens_said(evidence, evidence.said, evidence.text_bytes),
     }
-    if seen.reasoning_bytes:
-        meters["out_reasoning"] = _tokens_said(seen, seen.thought, seen.reasoning_bytes)
+    if evidence.reasoning_bytes:
+        meters["out_reasoning"] = _tokens_said(evidence, evidence.thought, evidence.reasoning_bytes)
     return Quantities(meters, ())
 
 
@@ -324,16 +326,19 @@ def _text_bytes(event: Event) -> int:
     return 0
 
 
-def _tokens_said(seen: Seen, sample: str, size: int) -> int:
+def _tokens_said(evidence: UsageEvidence, sample: str, size: int) -> int:
     """Tokens of so many bytes of the answer: as many to a byte as the sample of it has."""
     if not sample:
         return estimate_tokens(size)
-    tokens, sample_bytes = count_text(sample, seen.family), len(sample.encode("utf-8", "replace"))
+    tokens, sample_bytes = (
+        count_text(sample, evidence.family),
+        len(sample.encode("utf-8", "replace")),
+    )
     return -(-size * tokens // sample_bytes)
 
 
-def _tokens_sent(seen: Seen) -> int:
+def _tokens_sent(evidence: UsageEvidence) -> int:
     """Tokens of the request, no more than the model can read."""
-    counted = count_request(seen.body, seen.family)
-    tokens = estimate_tokens(seen.input_bytes) if counted is None else counted
-    return tokens if seen.context_max is None else min(tokens, seen.context_max)
+    counted = count_request(evidence.body, evidence.family)
+    tokens = estimate_tokens(evidence.input_bytes) if counted is None else counted
+    return tokens if evidence.context_max is None else min(tokens, evidence.context_max)

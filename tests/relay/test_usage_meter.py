@@ -6,16 +6,16 @@ from billing.rules.pricing import PriceVersion
 from dialects.usage import Quantities
 from gateway.price_list import Price
 from gateway.rules.families import UNKNOWN, family_of
-from relay import tally
-from relay.tally import Seen, count
+from relay import usage_meter
+from relay.usage_meter import UsageEvidence, count
 from relay.vocabulary import count_text
 
 PRICE = Price(7, 0.0, None, PriceVersion({"in_text": 1_000_000_000, "out_text": 3_000_000_000}))
 HOLD = 10**9
 
 
-def told(meters: dict[str, int], *flags: str) -> Seen:
-    return Seen(40, Quantities(meters, flags), b"{}", text_bytes=80)
+def told(meters: dict[str, int], *flags: str) -> UsageEvidence:
+    return UsageEvidence(40, Quantities(meters, flags), b"{}", text_bytes=80)
 
 
 def test_a_meter_without_a_price_is_never_free() -> None:
@@ -82,12 +82,12 @@ def test_an_answer_without_usage_is_counted_by_its_words() -> None:
     said, family = "the quick brown fox jumps", family_of("gpt-4o")
     tokens = count_text(said, family)
     body = b'{"messages":[{"role":"user","content":"\\u4f60\\u597d"}]}'
-    seen = Seen(len(body), text_bytes=len(said), family=family, said=said, body=body)
-    bill = count(seen, PRICE, HOLD, "measured")
+    evidence = UsageEvidence(len(body), text_bytes=len(said), family=family, said=said, body=body)
+    bill = count(evidence, PRICE, HOLD, "measured")
     asked = count_text("\u4f60\u597d", family) + family.message + family.start
     assert bill.meters == {"in_text": asked, "out_text": tokens}
     assert (bill.basis, bill.flags) == ("estimated", ("usage_missing",))
-    longer = count(seen._replace(text_bytes=10 * len(said)), PRICE, HOLD, "measured")
+    longer = count(evidence._replace(text_bytes=10 * len(said)), PRICE, HOLD, "measured")
     assert longer.meters["out_text"] == 10 * tokens
 
 
@@ -97,10 +97,12 @@ def test_no_words_are_looked_at_where_the_usage_is_told(monkeypatch: pytest.Monk
     def refuse(*given: object) -> int:
         raise AssertionError(given)
 
-    monkeypatch.setattr(tally, "count_text", refuse)
-    monkeypatch.setattr(tally, "count_request", refuse)
-    seen = Seen(40, Quantities({"in_text": 5, "out_text": 7}, ()), b"{}", body=b"{}", said="a")
-    assert count(seen, PRICE, HOLD, "measured").basis == "measured"
+    monkeypatch.setattr(usage_meter, "count_text", refuse)
+    monkeypatch.setattr(usage_meter, "count_request", refuse)
+    evidence = UsageEvidence(
+        40, Quantities({"in_text": 5, "out_text": 7}, ()), b"{}", body=b"{}", said="a"
+    )
+    assert count(evidence, PRICE, HOLD, "measured").basis == "measured"
 
 
 @pytest.mark.parametrize(("context_max", "counted"), [(None, 5_500_000), (4_096, 4_096)])
@@ -108,5 +110,5 @@ def test_an_estimate_is_no_more_than_the_model_can_read(
     context_max: int | None, counted: int
 ) -> None:
     """F25: a client that leaves a prompt of 22 MB pays for no token that nobody could have read."""
-    seen = Seen(22_000_000, context_max=context_max)
-    assert count(seen, PRICE, HOLD, "measured").meters["in_text"] == counted
+    evidence = UsageEvidence(22_000_000, context_max=context_max)
+    assert count(evidence, PRICE, HOLD, "measured").meters["in_text"] == counted
