@@ -38,12 +38,12 @@ from relay.call import CLIENT_CLOSED, Call, Head, Outcome, Refused
 from relay.cost_told import last_with_cost, with_cost
 from relay.deadline import Reason
 from relay.health import HealthProbe
+from relay.hold_estimate import Size
 from relay.keeping import State, may_keep
 from relay.plain import Exchange
 from relay.prepared_request import PreparedRequest, RequestTranslator
 from relay.pulse import Pulse
 from relay.settlement import Resolved
-from relay.sizing import Size
 from relay.snapshot import Channel
 from relay.translating import Translating
 from relay.upstream import Answer, UpstreamFailed, failed, read_rest

@@ -34,11 +34,11 @@ from relay.continuing import Turn, begin_turn
 from relay.counting import COUNTERS, count_tokens
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.health import HealthProbe, Out, jittered
+from relay.hold_estimate import HoldEstimate, PlainHoldEstimate, Size
 from relay.limits import LimitReached, UsedUp, read_headroom
 from relay.plain import PlainFacts
 from relay.prepared_request import PreparedRequest, RequestTranslator
 from relay.settlement import Resolved
-from relay.sizing import PlainSizing, Size, Sizing
 from relay.snapshot import Channel
 from relay.upstream import UpstreamFailed
 from relay.usage_meter import UsageMeter
@@ -75,8 +75,16 @@ class Run:
     """Answers one call. Every attempt ends in exactly one settlement, on every path."""
 
     __slots__ = (
-        "_asked", "_attempt", "_budget", "_call", "_facts", "_named", "_price", "_resting",
-        "_revoked", "_sizing",
+        "_asked",
+        "_attempt",
+        "_budget",
+        "_call",
+        "_estimate",
+        "_facts",
+        "_named",
+        "_price",
+        "_resting",
+        "_revoked",
     )  # fmt: skip
 
     def __init__(self, call: Call) -> None:
@@ -85,7 +93,7 @@ class Run:
         self._asked = AskedModel("")
         self._named = ""  # of a body that is refused before it is read whole
         self._price: Price | None = None
-        self._sizing: Sizing | PlainSizing | None = None
+        self._estimate: HoldEstimate | PlainHoldEstimate | None = None
         self._attempt: Attempt | None = None
         self._revoked = False
         self._budget: RetryBudget | None = None
@@ -124,8 +132,8 @@ class Run:
                 self._asked,
                 cap_max=(
                     self._call.parts.config.output_tokens_assumed
-                    if self._sizing is None
-                    else self._sizing.cap
+                    if self._estimate is None
+                    else self._estimate.cap
                 ),
                 turn=turn,
             )
@@ -160,14 +168,14 @@ class Run:
         would, but for the money."""
         facts = self._read(raw)
         self._route(facts)
-        if self._price is None or self._sizing is None:
+        if self._price is None or self._estimate is None:
             return Bound(0, None, 0, 0, None, 0, True)
-        sizing, size = self._sizing, self._sizing.first()
+        estimate, size = self._estimate, self._estimate.first()
         return Bound(
             size.hold_nano,
             size.output_cap,
-            sizing.input_tokens,
-            sizing.cap if size.output_cap is None else size.output_cap,
+            estimate.input_tokens,
+            estimate.cap if size.output_cap is None else size.output_cap,
             self._price.id,
             0,
             True,
@@ -176,9 +184,9 @@ class Run:
     def bound_within(self, bound: Bound, available_nano: int) -> Bound:
         """The bound for who has no more than that: with a smaller cap where there is none."""
         bound = bound._replace(available_nano=available_nano)
-        if self._sizing is None or bound.hold_nano <= available_nano:
+        if self._estimate is None or bound.hold_nano <= available_nano:
             return bound
-        size = self._sizing.within(available_nano)
+        size = self._estimate.within(available_nano)
         if size is None:
             return bound._replace(fits=False)
         cap = bound.output_tokens if size.output_cap is None else size.output_cap
@@ -255,7 +263,7 @@ class Run:
         if price is not None:
             # A price that is apart for some service tier: what was asked decides.
             self._price = price.asked_in(asked_tier(facts.body)) if price.others else price
-            self._sizing = self._size(facts, self._price, candidates)
+            self._estimate = self._size(facts, self._price, candidates)
         elif snapshot.unpriced_models == "reject":
             raise RequestFault("model_unpriced", "model", "", model=facts.model)
         health = self._call.parts.health
@@ -272,19 +280,19 @@ class Run:
 
     def _size(
         self, facts: Facts, price: Price, candidates: Sequence[Candidate]
-    ) -> Sizing | PlainSizing:
+    ) -> HoldEstimate | PlainHoldEstimate:
         call = self._call
         limits = (call.max_cost_nano, facts.max_cost_nano)
         max_cost_nano = min((limit for limit in limits if limit is not None), default=None)
         if isinstance(facts, PlainFacts):
-            return PlainSizing(facts, price, max_cost_nano=max_cost_nano)
+            return PlainHoldEstimate(facts, price, max_cost_nano=max_cost_nano)
         channels = [call.snapshot.channels[candidate.channel_id] for candidate in candidates]
         known = [
             capabilities_of(candidate.upstream_model, channel.provider, facts.model)
             for candidate, channel in zip(candidates, channels, strict=True)
         ]
         assumed = call.parts.config.output_tokens_assumed
-        return Sizing(
+        return HoldEstimate(
             facts,
             price,
             channels,
@@ -360,7 +368,7 @@ class Run:
         replaces: Resolved | None,
         probe: HealthProbe,
     ) -> Attempt:
-        call, sizing, price = self._call, self._sizing, self._price
+        call, estimate, price = self._call, self._estimate, self._price
         channel = call.snapshot.channels[candidate.channel_id]
         cost = None
         if call.snapshot.costs:
@@ -386,7 +394,7 @@ class Run:
                 call.settles_at_once = (
                     call.principal.limited or verdict.available_nano < _SCARCE * size.hold_nano
                 )
-                bytes_max = None if sizing is None else sizing.output_bytes_max
+                bytes_max = None if estimate is None else estimate.output_bytes_max
                 upstream_model, hold_nano = candidate.upstream_model, size.hold_nano
                 usage_meter = UsageMeter(
                     opened.id, facts, prepared, upstream_model, hold_nano, price, cost
@@ -410,12 +418,12 @@ class Run:
             if verdict.word == "stale":
                 call.principal = await call.parts.renew(call.principal)
                 continue
-            smaller = None if sizing is None else sizing.within(verdict.available_nano)
+            smaller = None if estimate is None else estimate.within(verdict.available_nano)
             if smaller is None:
                 break
             size = smaller
         url = call.parts.config.public_url
-        needed_nano = size.hold_nano if sizing is None else sizing.least_nano
+        needed_nano = size.hold_nano if estimate is None else estimate.least_nano
         raise UsedUp(verdict.told, needed_nano, verdict.available_nano, url)
 
     def _opened(
@@ -465,9 +473,9 @@ class Run:
         if not principal.limited:
             return Guarded(budgets, 0) if budgets else None
         tokens = facts.text_bytes
-        if self._sizing is not None:
-            cap = self._sizing.cap if size.output_cap is None else size.output_cap
-            tokens = self._sizing.input_tokens + cap * facts.choices
+        if self._estimate is not None:
+            cap = self._estimate.cap if size.output_cap is None else size.output_cap
+            tokens = self._estimate.input_tokens + cap * facts.choices
         return Guarded(budgets, tokens)
 
     # ---- attempts
@@ -476,7 +484,7 @@ class Run:
         self, facts: Facts, candidates: list[Candidate], translator: RequestTranslator
     ) -> Outcome:
         """One attempt after the other until one answers, the table says stop, or none is left."""
-        size = Size(0, None) if self._sizing is None else self._sizing.first()
+        size = Size(0, None) if self._estimate is None else self._estimate.first()
         candidates = list(candidates)
         try:
             candidate, prepared = await self._prepare_first(candidates, translator)

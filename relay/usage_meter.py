@@ -26,10 +26,10 @@ from gateway.price_list import Price
 from gateway.providers.models import find_row
 from gateway.rules.bound import estimate_tokens, input_tokens_min
 from gateway.rules.families import UNKNOWN, Family, family_of
+from relay.hold_estimate import with_request
 from relay.plain import Exchange
 from relay.prepared_request import PreparedRequest
 from relay.sample import Sample
-from relay.sizing import with_request
 from relay.vocabulary import count_request, count_text
 
 _MARK_PIECES: Final = 32

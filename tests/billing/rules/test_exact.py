@@ -210,7 +210,7 @@ PATH = (
     ROOT / "usage" / "sql.py",
     ROOT / "usage" / "records.py",
     ROOT / "relay" / "usage_meter.py",
-    ROOT / "relay" / "sizing.py",
+    ROOT / "relay" / "hold_estimate.py",
     ROOT / "relay" / "settlement.py",
     ROOT / "gateway" / "rules" / "bound.py",
     ROOT / "gateway" / "rules" / "replay.py",

@@ -20,7 +20,7 @@ class Size(NamedTuple):
     output_cap: int | None
 
 
-class Sizing:
+class HoldEstimate:
     """The worst price of one request, under any output cap.
 
     `assumed_cap` stands for the cap of a request that names none, `unseen_tokens` for input that
@@ -126,7 +126,7 @@ class Sizing:
         return cost.total_nano
 
 
-class PlainSizing:
+class PlainHoldEstimate:
     """The worst price of a request that makes no output, by the dearest way in which it may be
     billed. Raises RequestFault `model_unpriced` when the price has no rate for any."""
 
