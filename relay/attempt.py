@@ -184,7 +184,7 @@ class Attempt:
             if self._prepared.exchange is not None:
                 outcome = await self._relay_exchange(answer, self._prepared.exchange)
             elif self._facts.stream:
-                call.parts.books.watch(self._usage_meter)
+                call.parts.ledger.watch(self._usage_meter)
                 outcome = await self._relay_stream(answer)
             elif self._prepared.stream and self._prepared.request is not None:
                 outcome = await self._relay_folded(answer, self._prepared.request)
@@ -221,7 +221,7 @@ class Attempt:
                 nothing = Bill({}, 0, "absorbed", (), None)
                 self._settle(500, "internal", message_of("internal"), nothing)
             if self._facts.stream:
-                call.parts.books.unwatch(self._usage_meter)
+                call.parts.ledger.unwatch(self._usage_meter)
             if answer is not None:
                 if whole:
                     _give_back(answer)
@@ -692,7 +692,7 @@ class Attempt:
         except TimeoutError:
             return
 
-    # ---- books
+    # ---- ledger
 
     @property
     def _measured(self) -> str:
@@ -759,8 +759,8 @@ class Attempt:
         if call.principal.limited:
             ended = ended._replace(tokens=tokens_of(bill.meters))
         # No mark takes the place of its ending, however long the client takes to read the end.
-        call.parts.books.unwatch(usage_meter)
-        call.parts.books.settle(ended, at_once=call.settles_at_once)
+        call.parts.ledger.unwatch(usage_meter)
+        call.parts.ledger.settle(ended, at_once=call.settles_at_once)
         if bill.flags and "quarantine" in bill.flags:
             log.error(
                 "the count of channel %s cannot be right (%s): request %s is under review",
@@ -779,7 +779,7 @@ class Attempt:
         if self._remembers:
             self._remembered += [event for event in events if isinstance(event, REMEMBERED)]
         if mark_due and self._facts.stream:
-            self._call.parts.books.mark(self._usage_meter)
+            self._call.parts.ledger.mark(self._usage_meter)
 
 
 def _give_back(answer: Answer) -> None:

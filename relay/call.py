@@ -11,12 +11,12 @@ from dialects.codecs import Codec, Target
 from dialects.errors import ErrorKind, message_of
 from dialects.labels import NO_LABELS
 from relay.auth import Principal
-from relay.books import Books
 from relay.config import RelayConfig
 from relay.deadline import Deadline
 from relay.health import Health
 from relay.keeping import Keeper
 from relay.large import LargeEvents
+from relay.ledger_writer import LedgerWriter
 from relay.limits import Headroom
 from relay.plain import PlainOperation
 from relay.pulse import Pulse
@@ -133,7 +133,7 @@ class Parts:
     it raises RequestFault where the key has ended, and DatabaseAway."""
 
     config: RelayConfig
-    books: Books
+    ledger: LedgerWriter
     upstreams: Upstreams
     health: Health
     large: LargeEvents
@@ -260,7 +260,7 @@ class Call:
         ending = Ending(
             final=True, status=status, kind=kind, message=message, total_ms=self.elapsed_ms()
         )
-        self.parts.books.settle(
+        self.parts.ledger.settle(
             Refusal(
                 principal.organisation_id,
                 self.request_id,

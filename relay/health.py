@@ -72,8 +72,16 @@ class HealthProbe:
     `close`, which tells nothing and may follow the others."""
 
     __slots__ = (
-        "_again", "_began", "_breakers", "_health", "_open", "_rests", "_sought", "_state", "key"
-    )  # fmt: skip
+        "_again",
+        "_began",
+        "_breakers",
+        "_health",
+        "_open",
+        "_rests",
+        "_sought",
+        "_state",
+        "key",
+    )
 
     def __init__(
         self, health: "Health", state: _State, key: int, sought: Sought, again: RetryBudget | None

@@ -25,7 +25,6 @@ from relay import admission
 from relay import snapshot as catalogue
 from relay.alerts import Alert, statement
 from relay.auth import Authenticator, Principal
-from relay.books import Books
 from relay.call import Parts
 from relay.config import RelayConfig
 from relay.database import DatabaseAway, DatabaseRefused, Lane, Row
@@ -33,6 +32,7 @@ from relay.health import Health
 from relay.journal import Journal
 from relay.keeping import Keeper
 from relay.large import LargeEvents
+from relay.ledger_writer import LedgerWriter
 from relay.repeats import Repeats
 from relay.revocation import Running
 from relay.snapshot import EMPTY, Snapshot
@@ -76,10 +76,10 @@ class Lifespan:
         self.authenticator = Authenticator(config.pepper, self._ask)
         self.running = Running(self._ask)
         self._looked_at = -1  # the epoch as of which all that runs may run
-        books = Books(self._writes, spool, journal)
+        ledger = LedgerWriter(self._writes, spool, journal)
         self.parts = Parts(
             config,
-            books,
+            ledger,
             Upstreams(),
             Health(),
             LargeEvents(config.large_events_bytes_max),
@@ -100,7 +100,7 @@ class Lifespan:
             and self._secrets_fit is True
             and self.snapshot.epoch >= 0
             and self._writes.usable
-            and self.parts.books.ready
+            and self.parts.ledger.ready
             and abs(self._skew_s) <= _SKEW_S_MAX
         )
 
@@ -126,7 +126,7 @@ class Lifespan:
             except DatabaseAway as error:
                 log.warning("the database is away: %s", error)
                 lane.open_later()
-        await self.parts.books.open_spool()
+        await self.parts.ledger.open_spool()
         await self._look_at_schema()
         await self._look_at_secrets()
         await self._look_at_epoch()
@@ -148,9 +148,9 @@ class Lifespan:
                 await self._quiet.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(_CLOSE_WAIT_S, until - loop.time())):
-                await self.parts.books.join()
+                await self.parts.ledger.join()
                 await self.parts.keeper.join()
-        self.parts.books.close_spool()
+        self.parts.ledger.close_spool()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -289,8 +289,8 @@ class Lifespan:
         """Say that this process lives, and that its holds are not to be resolved by others; and
         tell the operators what they must see to."""
         while True:
-            await self.parts.books.open_spool()
-            self.parts.books.renew()
+            await self.parts.ledger.open_spool()
+            self.parts.ledger.renew()
             await self._tell_operators()
             await asyncio.sleep(_LEASE_RENEW_S)
 

@@ -85,7 +85,7 @@ class Run:
         "_price",
         "_resting",
         "_revoked",
-    )  # fmt: skip
+    )
 
     def __init__(self, call: Call) -> None:
         self._call = call
@@ -378,7 +378,7 @@ class Run:
         ttl_seconds = int(channel.timeouts.total) + call.parts.config.hold_margin_s
         for _ in range(_ADMISSION_TRIES):
             opened = self._opened(facts, candidate, channel, n, size, cost)
-            verdict = await call.parts.books.admit(
+            verdict = await call.parts.ledger.admit(
                 Asked(
                     opened,
                     ttl_seconds,
@@ -641,7 +641,7 @@ class Run:
         )
         return self._call.plain_outcome(told.status, kind, told.message, basis=ended.ending.basis)
 
-    # ---- books
+    # ---- ledger
 
     def _settle_final(self, ended: Resolved, status: int, kind: ErrorKind, message: str) -> None:
         """Write the end of the last attempt as the end of its request."""
@@ -649,7 +649,7 @@ class Run:
             final=True, status=status, kind=kind, message=message
         )
         call = self._call
-        call.parts.books.settle(ended._replace(ending=ending), at_once=call.settles_at_once)
+        call.parts.ledger.settle(ended._replace(ending=ending), at_once=call.settles_at_once)
 
     def _note(
         self,

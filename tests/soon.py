@@ -1,12 +1,12 @@
 """The hub, whose endings wait for others 5 ms instead of 100: for `Hub(application=…)`.
 
 A test that asks alone has no others beside it, and would sit out the wait before it sees its
-record. What the wait is good for is proved in tests/relay/test_books.py.
+record. What the wait is good for is proved in tests/relay/test_ledger_writer.py.
 """
 
-from relay import books
+from relay import ledger_writer
 
-vars(books)["_WAIT_S"] = 0.005
+vars(ledger_writer)["_WAIT_S"] = 0.005
 
 from config.asgi import application  # noqa: E402
 

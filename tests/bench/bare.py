@@ -1,4 +1,4 @@
-"""Our hub with its books taken out: what remains is the relaying alone.
+"""Our hub with its ledger writer taken out: what remains is the relaying alone.
 
 Every request is admitted by nobody and settled nowhere. Only the bench starts this, to tell what
 durable accounting costs the web process; the product has no such switch.
@@ -6,11 +6,11 @@ durable accounting costs the web process; the product has no such switch.
 
 from relay import lifespan
 from relay.admission import Asked, Verdict
-from relay.books import Books
+from relay.ledger_writer import LedgerWriter
 from relay.settlement import Settled
 
 
-class NoBooks(Books):
+class NoLedgerWriter(LedgerWriter):
     async def admit(self, asked: Asked) -> Verdict:
         return Verdict("admitted", 0)
 
@@ -18,7 +18,7 @@ class NoBooks(Books):
         pass
 
 
-vars(lifespan)["Books"] = NoBooks
+vars(lifespan)["LedgerWriter"] = NoLedgerWriter
 
 # It makes the relay when it is imported.
 from config.asgi import application  # noqa: E402

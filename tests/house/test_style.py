@@ -125,7 +125,7 @@ def test_all_errors_are_caught_only_at_boundaries() -> None:
         "config/sweeping.py",  # a round that fails is said, as in a worker, and the next one comes
         "gateway/previews.py",  # a bug ends the preview with its name, instead of being tried again
         "relay/asgi.py",  # one request's bug answers 500 and ends no other request
-        "relay/books.py",  # a failed batch is told to each of its requests
+        "relay/ledger_writer.py",  # a failed batch is told to each of its requests
         "relay/http1.py",  # a bug in passing a piece on is its request's, not the socket's
         "relay/lifespan.py",  # the listener outlives any fault of its connection
         "playground/runs.py",  # a run's bug becomes the run's failure, seen on its page

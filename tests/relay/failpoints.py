@@ -24,8 +24,8 @@ from relay import asgi, lifespan
 from relay.admission import Asked, Verdict
 from relay.asgi import Receive, Relay, Scope, Send
 from relay.attempt import Attempt
-from relay.books import Books
 from relay.http1 import Connection, State
+from relay.ledger_writer import LedgerWriter
 from relay.run import Run
 from relay.settlement import Resolved, Settled
 from relay.upstream import Upstreams
@@ -53,7 +53,7 @@ def reach(point: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL if _Armed.mode == "kill" else signal.SIGSTOP)
 
 
-class FailingBooks(Books):
+class FailingLedgerWriter(LedgerWriter):
     """The points that are commits: what stands before and behind one."""
 
     async def _commit(
@@ -113,7 +113,7 @@ async def _wait_once_written(connection: Connection) -> None:
     await _wait(connection)
 
 
-vars(lifespan)["Books"] = FailingBooks
+vars(lifespan)["LedgerWriter"] = FailingLedgerWriter
 _behind(Relay, "_principal", "authenticated")
 _behind(Run, "_read", "parsed")
 _behind(Upstreams, "post", "upstream-headers")
@@ -132,9 +132,9 @@ from config.asgi import relay  # noqa: E402
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         if scope["path"] == "/_joined":
-            books = relay._started().parts.books
-            books.renew()
-            await books.join()
+            ledger = relay._started().parts.ledger
+            ledger.renew()
+            await ledger.join()
             await send({"type": "http.response.start", "status": 204, "headers": []})
             await send({"type": "http.response.body", "body": b""})
             return

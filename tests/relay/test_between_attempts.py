@@ -10,15 +10,15 @@ import pytest
 from lib.ids import id_text
 from relay.admission import Asked, Verdict
 from relay.asgi import Relay
-from relay.books import Books
 from relay.call import Outcome
 from relay.database import DatabaseAway, Lane, Row, Statement
+from relay.ledger_writer import LedgerWriter
 from relay.settlement import Settled
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant
-from tests.relay.test_books import asked, ended
 from tests.relay.test_in_process import body, heard, knows, principal
 from tests.relay.test_in_process import relay as relay_fixture
+from tests.relay.test_ledger_writer import asked, ended
 
 relay = relay_fixture
 
@@ -44,7 +44,7 @@ class Leaving:
         self.questions = 0
 
     async def __call__(
-        self, books: Books, batch: Sequence[Asked], endings: Sequence[Settled]
+        self, ledger: LedgerWriter, batch: Sequence[Asked], endings: Sequence[Settled]
     ) -> Sequence[Verdict]:
         second = [one for one in batch if one.attempt.n > 1]
         if second:
@@ -54,7 +54,7 @@ class Leaving:
                 batch = [one._replace(guards=one.guards + 1) for one in batch]
             elif self._when != "written" or self.questions > 1:
                 raise DatabaseAway("as the test wants it")
-        verdicts: Sequence[Verdict] = await self._commit(books, batch, endings)
+        verdicts: Sequence[Verdict] = await self._commit(ledger, batch, endings)
         if second and self._when == "written":
             raise DatabaseAway("as the test wants it")
         return verdicts
@@ -75,8 +75,8 @@ async def test_one_end_wherever_it_went_away(
     tenant, model = hub.tenant(), hub.model(fake)
     await knows(relay, hub, model)
     who = await principal(relay, hub, tenant)
-    commit = Leaving(when, Books._commit)
-    monkeypatch.setattr(Books, "_commit", lambda *given: commit(*given))
+    commit = Leaving(when, LedgerWriter._commit)
+    monkeypatch.setattr(LedgerWriter, "_commit", lambda *given: commit(*given))
     answer = relay.chat(who, body(model, "#fault=F10:500"), source="playground")
     (outcome,) = [item async for item in heard(answer) if isinstance(item, Outcome)]
     assert (outcome.status, outcome.kind) == (503, "overloaded")
@@ -111,21 +111,21 @@ async def test_a_client_that_leaves_meanwhile(hub: Hub, written: bool, repeated:
     """Nobody waits for the verdict: the writer ends the request by what it knows."""
     lane = Hanging(hub.dsn, 2.0)
     await lane.open()
-    books, tenant = Books(lane), hub.tenant()
+    ledger, tenant = LedgerWriter(lane), hub.tenant()
     first = asked(tenant)
-    await books.admit(first)
+    await ledger.admit(first)
     failed = ended(first, charge_nano=0, final=False, status=502, basis="none")
     again = asked(tenant, request_id=first.attempt.request_id, n=2)
     if repeated:
-        books.settle(failed)
-        await books.join()
+        ledger.settle(failed)
+        await ledger.join()
     else:
         again = again._replace(replaces=failed)
     lane.written, lane.asked = written, asyncio.Event()
-    asking = asyncio.create_task(books.admit(again))
+    asking = asyncio.create_task(ledger.admit(again))
     await lane.asked.wait()
     asking.cancel()
-    await books.join()
+    await ledger.join()
     found = ends(hub, tenant)
     assert [one["final"] for one in found].count(True) == 1
     assert {one["request_id"] for one in found} == {first.attempt.request_id}

@@ -17,10 +17,10 @@ from dialects.openai.stream import Decoder
 from lib.ids import id_text, new_id
 from relay.asgi import Relay, _Queue
 from relay.auth import Principal
-from relay.books import Books
 from relay.call import Head, Outcome
 from relay.config import RelayConfig
 from relay.journal import _SLOT_BYTES
+from relay.ledger_writer import LedgerWriter
 from relay.settlement import Marked, Resolved, Settled
 from relay.spool import read
 from tests.fakes.upstream import FakeUpstream, expected_text
@@ -99,12 +99,12 @@ async def test_what_little_money_held_is_released_at_once(
     """I23: nobody is refused in another process for what has ended in this one."""
     told = list[bool]()
 
-    def settle(books: Books, item: Settled, *, at_once: bool = False) -> None:
+    def settle(ledger: LedgerWriter, item: Settled, *, at_once: bool = False) -> None:
         told.append(at_once)
-        _settle(books, item, at_once=at_once)
+        _settle(ledger, item, at_once=at_once)
 
-    _settle = Books.settle
-    monkeypatch.setattr(Books, "settle", settle)
+    _settle = LedgerWriter.settle
+    monkeypatch.setattr(LedgerWriter, "settle", settle)
     rich, model = hub.tenant(), hub.model(fake)
     await knows(relay, hub, model)
     asked = body(model, "#tokens=5", max_tokens=10)

@@ -7,11 +7,11 @@ import pytest
 from django.db import OperationalError, transaction
 
 from lib.ids import new_id
-from relay.books import Books
 from relay.database import DatabaseRefused
+from relay.ledger_writer import LedgerWriter
 from tests.failing import FailingLane, nth_statement_fails
 from tests.hub import Hub, Tenant
-from tests.relay.test_books import asked, ended
+from tests.relay.test_ledger_writer import asked, ended
 
 
 def state(hub: Hub, tenant: Tenant) -> list[Any]:
@@ -30,17 +30,17 @@ def state(hub: Hub, tenant: Tenant) -> list[Any]:
 async def test_every_statement_of_a_settlement(hub: Hub) -> None:
     lane = FailingLane(hub.dsn, 2.0, new_id())
     await lane.open()
-    books = Books(lane)
+    ledger = LedgerWriter(lane)
     for n in count(1):
         tenant = hub.tenant("0.000000500")
         attempt = asked(tenant)
-        assert (await books.admit(attempt)).word == "admitted"
-        await books.join()
+        assert (await ledger.admit(attempt)).word == "admitted"
+        await ledger.join()
         before = state(hub, tenant)
         seen: list[Any] = []
         lane.fail_at(n, lambda tenant=tenant, seen=seen: seen.append(state(hub, tenant)))  # type: ignore[misc]
-        books.settle(ended(attempt)._replace(loss_nano=7))
-        await books.join()
+        ledger.settle(ended(attempt)._replace(loss_nano=7))
+        await ledger.join()
         assert seen == [before] * lane.struck
         balance = hub.balance(tenant)
         assert (balance["customer:held"], balance["revenue"]) == (0, 10)
@@ -58,7 +58,7 @@ async def test_every_statement_of_an_admission(hub: Hub) -> None:
     """Nobody is admitted by half: refused, and nothing held; or a hold with its attempt."""
     lane = FailingLane(hub.dsn, 2.0, new_id())
     await lane.open()
-    books = Books(lane)
+    ledger = LedgerWriter(lane)
     for n in count(1):
         tenant = hub.tenant("0.000000500")
         before = state(hub, tenant)
@@ -67,16 +67,16 @@ async def test_every_statement_of_an_admission(hub: Hub) -> None:
         if n > 20:
             break
         try:
-            await books.admit(asked(tenant))
+            await ledger.admit(asked(tenant))
         except DatabaseRefused:
-            await books.join()
+            await ledger.join()
             assert seen == [before]
             assert state(hub, tenant)[1:] == before[1:]
         else:
             assert not lane.struck
             break
     assert 2 < n < 20
-    await books.join()
+    await ledger.join()
     await lane.close()
 
 

@@ -10,15 +10,15 @@ import psycopg
 import pytest
 
 from lib.ids import new_id
-from relay.books import BATCH_MAX, Books
 from relay.database import DatabaseAway, Lane, Row, Statement
+from relay.ledger_writer import BATCH_MAX, LedgerWriter
 from relay.settlement import Marked, Resolved, Settled
 from relay.spool import Kept, Spool, SpoolUnusable, read
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub
 from tests.relay.asking import ask
 from tests.relay.clients import Clients
-from tests.relay.test_books import asked, ended
+from tests.relay.test_ledger_writer import asked, ended
 from tests.relay.test_life import database_away
 from usage.sql import Ending, Refusal
 
@@ -115,17 +115,17 @@ async def test_without_a_spool_no_new_work_is_taken(hub: Hub, tmp_path: Path) ->
     place.write_text("in the way")
     lane = Lane(hub.dsn, 2.0, new_id())
     await lane.open()
-    books = Books(lane, Spool(place, new_id(), _BYTES_MAX))
-    await books.open_spool()
-    assert not books.ready
+    ledger = LedgerWriter(lane, Spool(place, new_id(), _BYTES_MAX))
+    await ledger.open_spool()
+    assert not ledger.ready
     with pytest.raises(DatabaseAway, match="spool"):
-        await books.admit(asked(hub.tenant()))
+        await ledger.admit(asked(hub.tenant()))
     place.unlink()
-    await books.open_spool()
-    assert books.ready
-    assert (await books.admit(asked(hub.tenant()))).word == "admitted"
-    await books.join()
-    books.close_spool()
+    await ledger.open_spool()
+    assert ledger.ready
+    assert (await ledger.admit(asked(hub.tenant()))).word == "admitted"
+    await ledger.join()
+    ledger.close_spool()
     await lane.close()
 
 
@@ -136,12 +136,12 @@ async def test_a_spool_that_is_taken_up_beside_a_batch_is_emptied_behind_its_own
     lane, place = Lane(hub.dsn, 2.0, new_id()), tmp_path / "spool"
     await lane.open()
     place.write_text("in the way")
-    books = Books(lane, Spool(place, new_id(), _BYTES_MAX))
-    writer, own, left = Books(lane), asked(hub.tenant()), asked(hub.tenant())
+    ledger = LedgerWriter(lane, Spool(place, new_id(), _BYTES_MAX))
+    writer, own, left = LedgerWriter(lane), asked(hub.tenant()), asked(hub.tenant())
     await writer.admit(own)
     await writer.admit(left)
     await writer.join()
-    await books.open_spool()
+    await ledger.open_spool()
     place.unlink()
     dead = opened(place)
     dead.append([ended(left)])
@@ -159,11 +159,11 @@ async def test_a_spool_that_is_taken_up_beside_a_batch_is_emptied_behind_its_own
             "SELECT 1 FROM billing_account WHERE organisation_id = %s FOR UPDATE",
             [own.attempt.organisation_id],
         )
-        books.settle(ended(own), at_once=True)
-        await books.open_spool()
-    await books.join()
+        ledger.settle(ended(own), at_once=True)
+        await ledger.open_spool()
+    await ledger.join()
     assert unwritten == [0]
-    books.close_spool()
+    ledger.close_spool()
     await lane.close()
 
 
@@ -192,21 +192,21 @@ async def test_a_process_killed_between_two_batches_of_its_spool_loses_nothing(
     lane, tenant = Failing(hub.dsn, 2.0), hub.tenant()
     await lane.open()
     batch = [asked(tenant) for _ in range(BATCH_MAX + 44)]
-    writer = Books(lane)
+    writer = LedgerWriter(lane)
     await asyncio.gather(*map(writer.admit, batch))
     spool = Spool(tmp_path, new_id(), 2**20)
-    books = Books(lane, spool)
+    ledger = LedgerWriter(lane, spool)
     if adopted:
         dead = opened(tmp_path, 2**20)
         dead.append([ended(one) for one in batch])
         dead.close()
         lane.answers = 1
-        await books.open_spool()
+        await ledger.open_spool()
     else:
-        await books.open_spool()
+        await ledger.open_spool()
         lane.away = True
         for one in batch:
-            books.settle(ended(one))
+            ledger.settle(ended(one))
 
         def kept() -> int:
             return len(read(file_of(tmp_path).read_bytes()))
@@ -221,12 +221,12 @@ async def test_a_process_killed_between_two_batches_of_its_spool_loses_nothing(
     # It is at its second batch: what is done behind the first has been done.
     await asyncio.to_thread(hub.wait, lambda: lane.silent, "it ended with its first batch")
     assert unresolved() == 44
-    assert books._worker is not None
-    books._worker.cancel()
+    assert ledger._worker is not None
+    ledger._worker.cancel()
     spool.close()
 
     lane.answers = None
-    heir = Books(lane, Spool(tmp_path, new_id(), 2**20))
+    heir = LedgerWriter(lane, Spool(tmp_path, new_id(), 2**20))
     await heir.open_spool()
     await heir.join()
     assert unresolved() == 0

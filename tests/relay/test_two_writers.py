@@ -12,10 +12,10 @@ import pytest
 import pytest_asyncio
 
 from relay.admission import Asked, Guarded
-from relay.books import Books
 from relay.database import Lane, Row, Statement
+from relay.ledger_writer import LedgerWriter
 from tests.hub import Hub, Tenant
-from tests.relay.test_books import asked, ended
+from tests.relay.test_ledger_writer import asked, ended
 
 HOLD_NANO = 100
 HOLD_USD = "0.000000100"
@@ -101,7 +101,7 @@ async def test_what_fits_once_is_admitted_once(
     def question(hold_nano: int = HOLD_NANO) -> Asked:
         return asked(tenant, hold_nano)._replace(guards=account["guards"], guarded=guarded)
 
-    first, second = (Books(lane) for lane in lanes)
+    first, second = (LedgerWriter(lane) for lane in lanes)
     # The accounts, and a budget's window, are there from the first request on.
     windows = guarded if guarded is not None and guarded.budget_ids else None
     opening = question(0)._replace(guarded=windows)

@@ -1,4 +1,4 @@
-"""The one writer of a process: admissions and settlements, together, in batches.
+"""The one writer of a process to the ledger: admissions and settlements, together, in batches.
 
 What arrives while a commit is in flight goes into the next one, with what the event loop has ready
 behind it. No admission waits for a timer: a fixed wait of 2 ms was measured to add latency and save
@@ -77,7 +77,7 @@ class Watched(Protocol):
         """The meters so far as JSON text; None when there is nothing new."""
 
 
-class Books:
+class LedgerWriter:
     """Writes holds, attempts, postings and records of one process."""
 
     def __init__(
@@ -92,7 +92,7 @@ class Books:
         self._opened = False
         # What dead processes kept in their spools, until the writer takes it up.
         self._adopted: list[Settled] = []
-        self._asking: list[_Waiting] = []
+        self._admissions: list[_Waiting] = []
         self._endings: list[Settled] = []
         self._watched: set[Watched] = set()
         self._marks: dict[UUID, str] = {}
@@ -178,7 +178,7 @@ class Books:
         if not self._spool_usable:
             raise DatabaseAway("the spool can take no more")
         future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        self._asking.append((asked, future))
+        self._admissions.append((asked, future))
         self._wake()
         return await future
 
@@ -259,31 +259,34 @@ class Books:
 
     async def _work(self) -> None:
         failed = stood_back = False
-        while self._asking or self._due or (self._along and not failed):
+        while self._admissions or self._due or (self._along and not failed):
             # Not while a batch is being written: the first endings are those that are in the spool.
             self._endings = self._adopted + self._endings
             self._spooled += len(self._adopted)
             self._adopted = []
-            asking, self._asking = self._asking[:BATCH_MAX], self._asking[BATCH_MAX:]
+            admissions, self._admissions = (
+                self._admissions[:BATCH_MAX],
+                self._admissions[BATCH_MAX:],
+            )
             # Those that are due let a few admissions go before them once.
-            few = 0 < len(asking) <= _FEW and bool(self._endings)
+            few = 0 < len(admissions) <= _FEW and bool(self._endings)
             stood_back = few and not (self._due and stood_back)
             taken = 0 if stood_back else BATCH_MAX
             endings, self._endings = self._endings[:taken], self._endings[taken:]
             self._due = self._due and self._waiting
             try:
-                await self._write(asking, endings, self._endings if stood_back else ())
+                await self._write(admissions, endings, self._endings if stood_back else ())
             except (DatabaseAway, DatabaseRefused) as error:
                 failed = True
                 self._endings = endings + self._endings
-                self._fail(asking, error)
+                self._fail(admissions, error)
                 await self._keep()
                 await self._back_off(error)
             except Exception as error:
                 # A defect of ours must not take the process's writer with it, nor what was counted.
                 log.exception("a batch of the books failed")
                 failed = True
-                self._fail(asking, error)
+                self._fail(admissions, error)
                 done = await self._write_singly(endings)
                 self._forget(endings[:done])
                 await self._unkeep(done)
@@ -303,7 +306,7 @@ class Books:
         it costs everybody less the larger it is, and only what is ready is waited for."""
         until = time.monotonic() + _TURNS_S
         for _ in range(_TURNS):
-            if len(self._asking) >= BATCH_MAX or time.monotonic() > until:
+            if len(self._admissions) >= BATCH_MAX or time.monotonic() > until:
                 return
             await asyncio.sleep(0)
 
@@ -376,7 +379,7 @@ class Books:
 
     async def _write(
         self,
-        asking: Sequence[_Waiting],
+        admissions: Sequence[_Waiting],
         endings: Sequence[Settled],
         behind: Sequence[Settled] = (),
     ) -> None:
@@ -384,17 +387,17 @@ class Books:
         release is asked again together with it."""
         releasing = {item.organisation_id for item in behind}
         try:
-            verdicts = await self._commit([asked for asked, _ in asking], endings)
+            verdicts = await self._commit([asked for asked, _ in admissions], endings)
         except DatabaseRefused as error:
-            if error.sqlstate == _LOCKED and (parts := _by_organisation(asking, endings)):
+            if error.sqlstate == _LOCKED and (parts := _by_organisation(admissions, endings)):
                 await self._write_each(parts, behind)
             elif error.sqlstate.startswith(_PASSING):
                 raise
             else:
-                await self._write_apart(asking, endings, error)
+                await self._write_apart(admissions, endings, error)
             return
         again = []
-        for (asked, future), verdict in zip(asking, verdicts, strict=True):
+        for (asked, future), verdict in zip(admissions, verdicts, strict=True):
             question = None if future.done() else admission.ask_again(asked, verdict, releasing)
             if question is not None:
                 again.append((question, verdict, future))
@@ -466,30 +469,30 @@ class Books:
                 # Only of these: the others of their batch are decided.
                 self._fail(waiting, error)
                 return
-        self._asking[:0] = waiting
+        self._admissions[:0] = waiting
 
     async def _write_each(self, parts: Sequence[_Part], behind: Sequence[Settled]) -> None:
         """Somebody else holds the accounts of one organisation: the others need not wait for it."""
         failed: Exception | None = None
-        for asking, endings in parts:
+        for admissions, endings in parts:
             try:
-                await self._write(asking, endings, behind)
+                await self._write(admissions, endings, behind)
             except (DatabaseAway, DatabaseRefused) as error:
                 failed = error
         if failed is not None:
             raise failed
 
     async def _write_apart(
-        self, asking: Sequence[_Waiting], endings: Sequence[Settled], error: DatabaseRefused
+        self, admissions: Sequence[_Waiting], endings: Sequence[Settled], error: DatabaseRefused
     ) -> None:
         """What the database cannot store must harm nobody else's request or money."""
-        if len(asking) + len(endings) > 1:
-            for waiting in asking:
+        if len(admissions) + len(endings) > 1:
+            for waiting in admissions:
                 await self._write([waiting], [])
             for item in endings:
                 await self._write([], [item])
-        elif asking:
-            self._fail(asking, error)
+        elif admissions:
+            self._fail(admissions, error)
         elif "unstorable" in endings[0].ending.flags:
             # The hold stays open; the sweeper releases it and marks the attempt.
             log.error("an ending cannot be written: %s", error)
@@ -510,8 +513,8 @@ class Books:
             # An admission is not kept waiting for what has failed before it.
             await asyncio.wait_for(self._bell.wait(), self._retry_s * random.uniform(0.5, 1))
 
-    def _fail(self, asking: Sequence[_Waiting], error: Exception) -> None:
-        for asked, future in asking:
+    def _fail(self, admissions: Sequence[_Waiting], error: Exception) -> None:
+        for asked, future in admissions:
             if not future.done():
                 future.set_exception(error)
             elif not future.cancelled() and future.exception() is None:
@@ -531,10 +534,10 @@ class Books:
         self._endings.append(_refusal(asked))
 
 
-def _by_organisation(asking: Sequence[_Waiting], endings: Sequence[Settled]) -> Sequence[_Part]:
+def _by_organisation(admissions: Sequence[_Waiting], endings: Sequence[Settled]) -> Sequence[_Part]:
     """A batch in the parts of its organisations; none where it is all of one."""
     parts: defaultdict[UUID, _Part] = defaultdict(lambda: ([], []))
-    for waiting in asking:
+    for waiting in admissions:
         parts[waiting[0].attempt.organisation_id][0].append(waiting)
     for item in endings:
         parts[item.organisation_id][1].append(item)

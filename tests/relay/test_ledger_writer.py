@@ -10,12 +10,12 @@ import pytest
 import pytest_asyncio
 
 from lib.ids import new_id
-from relay import books as books_module
 from relay import database
+from relay import ledger_writer as ledger_writer
 from relay.admission import Asked, Verdict
-from relay.books import BATCH_MAX, Books
 from relay.database import DatabaseAway, DatabaseRefused, Lane, Row, Statement
 from relay.journal import Journal
+from relay.ledger_writer import BATCH_MAX, LedgerWriter
 from relay.settlement import Resolved
 from relay.spool import Kept, read
 from tests.hub import Hub, Tenant
@@ -72,15 +72,15 @@ def record_of(hub: Hub, one: Asked) -> dict[str, object]:
 
 async def test_more_than_one_batch_at_once(hub: Hub, lane: Lane) -> None:
     """P2: the sum of what was admitted is what there was, to the unit."""
-    books, tenant = Books(lane), hub.tenant("0.000030000")
+    ledger, tenant = LedgerWriter(lane), hub.tenant("0.000030000")
     batch = [asked(tenant) for _ in range(BATCH_MAX + 100)]
-    verdicts = await asyncio.gather(*map(books.admit, batch))
+    verdicts = await asyncio.gather(*map(ledger.admit, batch))
     assert [verdict.word for verdict in verdicts].count("admitted") == 300
     for one, verdict in zip(batch, verdicts, strict=True):
         if verdict.word == "admitted":
-            books.settle(ended(one))
-            books.settle(ended(one, charge_nano=99))
-    await books.join()
+            ledger.settle(ended(one))
+            ledger.settle(ended(one, charge_nano=99))
+    await ledger.join()
     assert hub.balance(tenant)["revenue"] == 300 * 10
     assert hub.balance(tenant)["customer:available"] == 30_000 - 3_000
     hub.assert_books_balance()
@@ -88,26 +88,26 @@ async def test_more_than_one_batch_at_once(hub: Hub, lane: Lane) -> None:
 
 async def test_what_one_batch_releases_the_same_batch_can_hold(hub: Hub, lane: Lane) -> None:
     """Failing over needs no second balance."""
-    books, tenant = Books(lane), hub.tenant("0.000000100")
+    ledger, tenant = LedgerWriter(lane), hub.tenant("0.000000100")
     first = asked(tenant)
-    assert (await books.admit(first)).word == "admitted"
-    assert (await books.admit(asked(tenant))).word == "insufficient"
+    assert (await ledger.admit(first)).word == "admitted"
+    assert (await ledger.admit(asked(tenant))).word == "insufficient"
     failed = ended(first, charge_nano=0, final=False, status=502, basis="none")
     again = asked(tenant, request_id=first.attempt.request_id, n=2)._replace(replaces=failed)
-    assert await books.admit(again) == Verdict("admitted", 0)
-    books.settle(ended(again))
-    await books.join()
+    assert await ledger.admit(again) == Verdict("admitted", 0)
+    ledger.settle(ended(again))
+    await ledger.join()
     assert record_of(hub, first)["final"] is False
     hub.assert_books_balance()
 
 
 async def test_ending_that_cannot_be_stored_harms_no_other(hub: Hub, lane: Lane) -> None:
-    books, tenant = Books(lane), hub.tenant()
+    ledger, tenant = LedgerWriter(lane), hub.tenant()
     good, bad = asked(tenant), asked(tenant)
-    await asyncio.gather(books.admit(good), books.admit(bad))
-    books.settle(ended(bad, raw_usage="{broken", message='tricky "text" \\ {,}'))
-    books.settle(ended(good, raw_usage='{"a": "\\\\ \\" }{"}', message='tricky "text" \\ {,} \0'))
-    await books.join()
+    await asyncio.gather(ledger.admit(good), ledger.admit(bad))
+    ledger.settle(ended(bad, raw_usage="{broken", message='tricky "text" \\ {,}'))
+    ledger.settle(ended(good, raw_usage='{"a": "\\\\ \\" }{"}', message='tricky "text" \\ {,} \0'))
+    await ledger.join()
     assert record_of(hub, good)["message"] == 'tricky "text" \\ {,} '
     assert record_of(hub, good)["raw_usage"] == {"a": '\\ " }{'}
     assert record_of(hub, bad)["raw_usage"] is None
@@ -117,35 +117,35 @@ async def test_ending_that_cannot_be_stored_harms_no_other(hub: Hub, lane: Lane)
 
 
 async def test_request_that_cannot_be_stored_refuses_no_other(hub: Hub, lane: Lane) -> None:
-    books, tenant = Books(lane), hub.tenant()
+    ledger, tenant = LedgerWriter(lane), hub.tenant()
     good, bad = asked(tenant), asked(tenant, model="m" * 500)
     told: tuple[Verdict | BaseException, ...] = await asyncio.gather(
-        books.admit(good), books.admit(bad), return_exceptions=True
+        ledger.admit(good), ledger.admit(bad), return_exceptions=True
     )
     verdict, fault = told
     assert isinstance(verdict, Verdict)
     assert verdict.word == "admitted"
     assert isinstance(fault, DatabaseRefused)
-    books.settle(ended(good))
-    await books.join()
+    ledger.settle(ended(good))
+    await ledger.join()
     hub.assert_books_balance()
 
 
 async def test_client_that_leaves_during_admission_leaves_a_record_and_no_hold(
     hub: Hub, lane: Lane
 ) -> None:
-    books, rich, poor = Books(lane), hub.tenant(), hub.tenant("0")
+    ledger, rich, poor = LedgerWriter(lane), hub.tenant(), hub.tenant("0")
     first, admitted, refused = asked(rich), asked(rich), asked(poor)
     # An organisation's accounts are there from its first request on.
-    await books.admit(first)
-    books.settle(ended(first))
-    await books.join()
-    tasks = [asyncio.create_task(books.admit(one)) for one in (admitted, refused)]
+    await ledger.admit(first)
+    ledger.settle(ended(first))
+    await ledger.join()
+    tasks = [asyncio.create_task(ledger.admit(one)) for one in (admitted, refused)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     for task in tasks:
         task.cancel()
-    await books.join()
+    await ledger.join()
     assert record_of(hub, admitted)["status"] == 499
     assert hub.balance(rich)["customer:held"] == 0
     (row,) = hub.rows(
@@ -157,18 +157,18 @@ async def test_client_that_leaves_during_admission_leaves_a_record_and_no_hold(
 
 async def test_free_requests_are_in_the_books_too(hub: Hub, lane: Lane) -> None:
     """An organisation that never had money gets its accounts with its first free request."""
-    books, tenant = Books(lane), hub.tenant("0")
+    ledger, tenant = LedgerWriter(lane), hub.tenant("0")
     free = asked(tenant, hold_nano=0)
-    assert await books.admit(free) == Verdict("admitted", 0)
-    books.settle(ended(free, charge_nano=0))
-    await books.join()
+    assert await ledger.admit(free) == Verdict("admitted", 0)
+    ledger.settle(ended(free, charge_nano=0))
+    await ledger.join()
     hub.assert_books_balance()
 
 
 async def test_closed_lane_refuses_at_once(hub: Hub) -> None:
     lane = Lane(hub.dsn, 2.0)
     with pytest.raises(DatabaseAway):
-        await Books(lane).admit(asked(hub.tenant()))
+        await LedgerWriter(lane).admit(asked(hub.tenant()))
     with pytest.raises(DatabaseAway):
         await lane.run([("SELECT 1", {})])
     await lane.close()
@@ -181,24 +181,24 @@ async def test_accounts_that_somebody_holds_keep_no_other_organisation_waiting(
     monkeypatch.setitem(database.SESSION, "lock_timeout", "50")
     lane = Lane(hub.dsn, 2.0)
     await lane.open()
-    books, held, free = Books(lane), hub.tenant(), hub.tenant()
+    ledger, held, free = LedgerWriter(lane), hub.tenant(), hub.tenant()
     mine, theirs = asked(held), asked(free)
-    await asyncio.gather(books.admit(mine), books.admit(theirs))
-    await books.join()
+    await asyncio.gather(ledger.admit(mine), ledger.admit(theirs))
+    await ledger.join()
     with psycopg.connect(hub.dsn) as other:
         other.execute(
             "SELECT 1 FROM billing_account WHERE organisation_id = %s FOR UPDATE",
             [held.organisation_id],
         )
-        books.settle(ended(mine))
-        books.settle(ended(theirs))
+        ledger.settle(ended(mine))
+        ledger.settle(ended(theirs))
         told: tuple[Verdict | BaseException, ...] = await asyncio.gather(
-            books.admit(asked(held)), books.admit(asked(free)), return_exceptions=True
+            ledger.admit(asked(held)), ledger.admit(asked(free)), return_exceptions=True
         )
     assert isinstance(told[0], DatabaseRefused)
     assert isinstance(told[1], Verdict)
     assert told[1].word == "admitted"
-    await books.join()
+    await ledger.join()
     assert [record_of(hub, one)["charge_nano"] for one in (mine, theirs)] == [10, 10]
     assert hub.balance(held)["customer:held"] == 0
     await lane.close()
@@ -221,14 +221,14 @@ async def test_late_truth_is_in_the_journal_until_it_is_written(hub: Hub, tmp_pa
 
     lane = Looking(hub.dsn, 2.0)
     await lane.open()
-    books, one = Books(lane, journal=journal), asked(hub.tenant())
-    await books.admit(one)
-    Books(lane).settle(ended(one, charge_nano=0), at_once=True)
+    ledger, one = LedgerWriter(lane, journal=journal), asked(hub.tenant())
+    await ledger.admit(one)
+    LedgerWriter(lane).settle(ended(one, charge_nano=0), at_once=True)
     while is_open(hub, one):
         await lane.run([("SELECT 1", {})])
     kept.clear()
-    books.settle(ended(one))
-    await books.join()
+    ledger.settle(ended(one))
+    await ledger.join()
     assert kept == [True, True]
     assert not in_first_slot(tmp_path)
     journal.close()
@@ -239,27 +239,27 @@ async def test_an_ending_waits_for_an_admission_unless_others_count_what_it_hold
     hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I23: a place of a limit of requests at once is free for every process when it is free."""
-    monkeypatch.setattr(books_module, "_WAIT_S", 3600)
-    books, tenant = Books(lane), hub.tenant()
+    monkeypatch.setattr(ledger_writer, "_WAIT_S", 3600)
+    ledger, tenant = LedgerWriter(lane), hub.tenant()
     one, two, three = asked(tenant), asked(tenant), asked(tenant)
-    await asyncio.gather(*map(books.admit, (one, two, three)))
-    await books.join()
+    await asyncio.gather(*map(ledger.admit, (one, two, three)))
+    await ledger.join()
 
     def unresolved() -> int:
         query = "SELECT id FROM billing_hold WHERE organisation_id = %s AND state = 'open'"
         return len(hub.rows(query, tenant.organisation_id))
 
-    books.settle(ended(one))
+    ledger.settle(ended(one))
     for _ in range(3):
         await lane.run([("SELECT 1", {})])
     assert unresolved() == 3
-    assert (await books.admit(asked(tenant))).word == "admitted"
+    assert (await ledger.admit(asked(tenant))).word == "admitted"
     assert unresolved() == 4
-    books.settle(ended(two), at_once=True)
+    ledger.settle(ended(two), at_once=True)
     while unresolved() != 2:
         await lane.run([("SELECT 1", {})])
-    books.settle(ended(three))
-    await books.join()
+    ledger.settle(ended(three))
+    await ledger.join()
     assert unresolved() == 1
 
 
@@ -267,16 +267,16 @@ async def test_few_admissions_go_before_the_endings_that_wait_and_many_along_wit
     hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who is alone waits for no commit but its own; where many share one, it is the cheapest."""
-    monkeypatch.setattr(books_module, "_WAIT_S", 3600)
-    books, tenant = Books(lane), hub.tenant()
+    monkeypatch.setattr(ledger_writer, "_WAIT_S", 3600)
+    ledger, tenant = LedgerWriter(lane), hub.tenant()
     first = asked(tenant)
-    await books.admit(first)
-    books.settle(ended(first))
+    await ledger.admit(first)
+    ledger.settle(ended(first))
     for _ in range(3):
-        assert (await books.admit(asked(tenant))).word == "admitted"
+        assert (await ledger.admit(asked(tenant))).word == "admitted"
         assert is_open(hub, first)
-    few = books_module._FEW
-    await asyncio.gather(*(books.admit(asked(tenant)) for _ in range(few + 1)))
+    few = ledger_writer._FEW
+    await asyncio.gather(*(ledger.admit(asked(tenant)) for _ in range(few + 1)))
     assert not is_open(hub, first)
 
 
@@ -285,13 +285,13 @@ async def test_endings_wait_for_a_time_or_a_number_of_others_and_then_for_nobody
     hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch, wait_s: float, many: int
 ) -> None:
     """P6: what ended is in the books soon, whether or not anybody asks for more."""
-    monkeypatch.setattr(books_module, "_WAIT_S", wait_s)
-    monkeypatch.setattr(books_module, "_MANY", many)
-    books, tenant = Books(lane), hub.tenant()
+    monkeypatch.setattr(ledger_writer, "_WAIT_S", wait_s)
+    monkeypatch.setattr(ledger_writer, "_MANY", many)
+    ledger, tenant = LedgerWriter(lane), hub.tenant()
     batch = [asked(tenant) for _ in range(3)]
-    await asyncio.gather(*map(books.admit, batch))
+    await asyncio.gather(*map(ledger.admit, batch))
     for one in batch:
-        books.settle(ended(one))
+        ledger.settle(ended(one))
     while any(is_open(hub, one) for one in batch):
         await lane.run([("SELECT 1", {})])
 
@@ -301,15 +301,15 @@ async def test_what_an_ending_behind_it_releases_an_admission_can_hold(
     hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch, hold_nano: int
 ) -> None:
     """I5: nobody is refused for money that is free, whatever the order of writing."""
-    monkeypatch.setattr(books_module, "_WAIT_S", 3600)
-    books, tenant = Books(lane), hub.tenant("0.000000100")
+    monkeypatch.setattr(ledger_writer, "_WAIT_S", 3600)
+    ledger, tenant = LedgerWriter(lane), hub.tenant("0.000000100")
     first, second = asked(tenant, 60), asked(tenant, hold_nano)
-    await books.admit(first)
-    books.settle(ended(first, charge_nano=0))
-    assert (await books.admit(second)).word == "admitted"
-    assert (await books.admit(asked(tenant, 60))).word == "insufficient"
-    books.settle(ended(second))
-    await books.join()
+    await ledger.admit(first)
+    ledger.settle(ended(first, charge_nano=0))
+    assert (await ledger.admit(second)).word == "admitted"
+    assert (await ledger.admit(asked(tenant, 60))).word == "insufficient"
+    ledger.settle(ended(second))
+    await ledger.join()
     hub.assert_books_balance()
 
 
@@ -317,20 +317,20 @@ async def test_an_ending_rides_with_the_marks_of_other_streams(
     hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One commit for what is written of several streams, and none of them waits for another."""
-    monkeypatch.setattr(books_module, "_WAIT_S", 3600)
-    books, tenant = Books(lane), hub.tenant()
+    monkeypatch.setattr(ledger_writer, "_WAIT_S", 3600)
+    ledger, tenant = LedgerWriter(lane), hub.tenant()
     one, two = asked(tenant), asked(tenant)
-    await asyncio.gather(*map(books.admit, (one, two)))
-    await books.join()
+    await asyncio.gather(*map(ledger.admit, (one, two)))
+    await ledger.join()
     streams = [Stream(one.attempt.id), Stream(two.attempt.id)]
     for stream in streams:
-        books.watch(stream)
-    books.settle(ended(one))
-    books.unwatch(streams[0])
+        ledger.watch(stream)
+    ledger.settle(ended(one))
+    ledger.unwatch(streams[0])
     while is_open(hub, one):
         await lane.run([("SELECT 1", {})])
     (row,) = hub.rows("SELECT mark FROM billing_hold WHERE id = %s", two.attempt.id)
     assert row["mark"] == {"out_text": 7}
-    books.settle(ended(two))
-    books.unwatch(streams[1])
-    await books.join()
+    ledger.settle(ended(two))
+    ledger.unwatch(streams[1])
+    await ledger.join()
