@@ -6,7 +6,7 @@ when the socket has them. A cursor per statement costs ten times the CPU of the 
     CLOSED --open--> IDLE --run--> BUSY --answered--> IDLE
       IDLE, BUSY --connection lost, or no answer in time--> CLOSED (reopened behind the scenes)
 
-While a lane is closed, `run` refuses at once: Postgres away means 503 within milliseconds, not a
+While one is closed, `run` refuses at once: Postgres away means 503 within milliseconds, not a
 queue (promises.md, "State when something is gone").
 """
 
@@ -76,7 +76,7 @@ class Prepared:
         self.name = b"s%d" % number
 
 
-class Lane:
+class PipelinedConnection:
     """One connection, one transaction at a time.
 
     `process_id` is whose it is: the holds that are placed on it are that process's.

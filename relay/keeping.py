@@ -21,7 +21,7 @@ from uuid import UUID
 from dialects.body import Body
 from lib.vault import Vault, VaultError
 from relay.auth import Principal
-from relay.database import DatabaseAway, DatabaseRefused, Lane, Row, Statement
+from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row, Statement
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +71,8 @@ def bytes_of(value: str | None) -> bytes:
 class Keeper:
     """Reads and writes the kept rows of one process."""
 
-    def __init__(self, lane: Lane, vault: Vault) -> None:
-        self._lane = lane
+    def __init__(self, connection: PipelinedConnection, vault: Vault) -> None:
+        self._connection = connection
         self._vault = vault
         self._waiting: list[tuple[Sequence[Statement], asyncio.Future[_Rows]]] = []
         self._worker: asyncio.Task[None] | None = None
@@ -187,7 +187,7 @@ class Keeper:
     async def _exchange(
         self, batch: Sequence[tuple[Sequence[Statement], "asyncio.Future[_Rows]"]]
     ) -> None:
-        rows = await self._lane.run([one for statements, _ in batch for one in statements])
+        rows = await self._connection.run([one for statements, _ in batch for one in statements])
         at = 0
         for statements, future in batch:
             if not future.done():

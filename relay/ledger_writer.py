@@ -30,7 +30,7 @@ from uuid import UUID
 from dialects.errors import KINDS, ErrorKind, message_of
 from relay import admission, settlement
 from relay.admission import Asked, Verdict
-from relay.database import DatabaseAway, DatabaseRefused, Lane
+from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection
 from relay.journal import Journal
 from relay.settlement import Late, Marked, Resolved, Settled
 from relay.spool import Spool, SpoolUnusable
@@ -81,9 +81,12 @@ class LedgerWriter:
     """Writes holds, attempts, postings and records of one process."""
 
     def __init__(
-        self, lane: Lane, spool: Spool | None = None, journal: Journal | None = None
+        self,
+        connection: PipelinedConnection,
+        spool: Spool | None = None,
+        journal: Journal | None = None,
     ) -> None:
-        self._lane = lane
+        self._connection = connection
         self._spool = spool
         self._journal = journal
         # How many of the endings, from the first on, are in the spool; whether it can take more.
@@ -103,7 +106,7 @@ class LedgerWriter:
         # Attempts whose ending is written once more as late truth; until then the journal has it.
         self._late: set[UUID] = set()
         # No hold without a lease: the first transaction says that the process lives.
-        self._lease_due = lane.process_id is not None
+        self._lease_due = connection.process_id is not None
         self._worker: asyncio.Task[None] | None = None
         # When the endings are due that wait for others, and whether they are.
         self._timer: asyncio.TimerHandle | None = None
@@ -173,7 +176,7 @@ class LedgerWriter:
         have written after all is taken back later. A caller that is cancelled while it waits
         leaves a record behind, and no hold.
         """
-        if not self._lane.usable:
+        if not self._connection.usable:
             raise DatabaseAway("no connection to the database")
         if not self._spool_usable:
             raise DatabaseAway("the spool can take no more")
@@ -216,7 +219,7 @@ class LedgerWriter:
 
     def renew(self) -> None:
         """Say that this process lives; at once, or with the next transaction."""
-        self._lease_due = self._lane.process_id is not None
+        self._lease_due = self._connection.process_id is not None
         self._wake()
 
     def _look(self) -> None:
@@ -432,12 +435,12 @@ class LedgerWriter:
         lease_due, self._lease_due = self._lease_due, False
         if marks:
             statements.append(settlement.marks(marks))
-        if lease_due and self._lane.process_id is not None:
-            statements.append(settlement.lease(self._lane.process_id, LEASE_S))
+        if lease_due and self._connection.process_id is not None:
+            statements.append(settlement.lease(self._connection.process_id, LEASE_S))
         try:
             if organisations:
                 statements.insert(0, settlement.lock(organisations))
-            rows = await self._lane.run(statements)
+            rows = await self._connection.run(statements)
         except DatabaseAway:
             self._lease_due = lease_due
             self._marks = marks | self._marks
@@ -464,7 +467,7 @@ class LedgerWriter:
         prepared = admission.prepare((asked, verdict) for asked, verdict, _ in again)
         if prepared:
             try:
-                await self._lane.run(prepared)
+                await self._connection.run(prepared)
             except (DatabaseAway, DatabaseRefused) as error:
                 # Only of these: the others of their batch are decided.
                 self._fail(waiting, error)

@@ -27,7 +27,7 @@ from relay.alerts import Alert, statement
 from relay.auth import Authenticator, Principal
 from relay.call import Parts
 from relay.config import RelayConfig
-from relay.database import DatabaseAway, DatabaseRefused, Lane, Row
+from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row
 from relay.health import Health
 from relay.journal import Journal
 from relay.keeping import Keeper
@@ -63,14 +63,14 @@ class Lifespan:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._vault = Vault(config.kek)
-        self._look_ups = Lane(config.dsn, config.database_wait_s)
+        self._look_ups = PipelinedConnection(config.dsn, config.database_wait_s)
         process_id = new_id()
-        self._writes = Lane(config.dsn, config.database_wait_s, process_id)
+        self._writes = PipelinedConnection(config.dsn, config.database_wait_s, process_id)
         spool = journal = None
         if config.spool_folder is not None:
             spool = Spool(config.spool_folder, process_id, config.spool_bytes_max)
             journal = Journal(config.spool_folder, process_id)
-        self._states = Lane(config.dsn, config.database_wait_s)
+        self._states = PipelinedConnection(config.dsn, config.database_wait_s)
         keeper = Keeper(self._states, self._vault)
         self.repeats = Repeats(keeper)
         self.authenticator = Authenticator(config.pepper, self._ask)
@@ -120,12 +120,12 @@ class Lifespan:
     async def start(self) -> None:
         """Open the connections and load the catalogue, as far as the database lets us. Raises
         WrongSecret where it was made with others than ours."""
-        for lane in (self._look_ups, self._writes, self._states):
+        for connection in (self._look_ups, self._writes, self._states):
             try:
-                await lane.open()
+                await connection.open()
             except DatabaseAway as error:
                 log.warning("the database is away: %s", error)
-                lane.open_later()
+                connection.open_later()
         await self.parts.ledger.open_spool()
         await self._look_at_schema()
         await self._look_at_secrets()
@@ -155,8 +155,8 @@ class Lifespan:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.parts.upstreams.close()
-        for lane in (self._look_ups, self._writes, self._states):
-            await lane.close()
+        for connection in (self._look_ups, self._writes, self._states):
+            await connection.close()
 
     def _hear_sigterm(self) -> None:
         """Turn readiness off at once and go on accepting for a while: load balancers need a few

@@ -1,8 +1,8 @@
 """The end of attempts: the hold resolved, the posting and the usage record, in one transaction.
 
-Nothing waits for a settlement: the client has its answer. `ledger.py` writes it, however often it
-must be tried; trying twice changes nothing, for a hold is resolved once (I6) and a record is
-written once (I10).
+Nothing waits for a settlement: the client has its answer. `ledger_writer.py` writes it, however
+often it must be tried; trying twice changes nothing, for a hold is resolved once (I6) and a record
+is written once (I10).
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Statements that fail: the n-th one, for n = 1, 2, … until a run has no failure.
 
-async for lane in the relay:    FailingLane(dsn), `lane.fail_at(n)`
-in Django's code:               with nth_statement_fails(n) as failing: …; failing.struck
+in the relay:        FailingConnection(dsn), `connection.fail_at(n)`
+in Django's code:    with nth_statement_fails(n) as failing: …; failing.struck
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import OperationalError, connection
 
-from relay.database import DatabaseRefused, Lane, Row, Statement
+from relay.database import DatabaseRefused, PipelinedConnection, Row, Statement
 
 # A failure that another try may cure, as a deadlock is.
 _FAILS: Statement = (
@@ -20,8 +20,8 @@ _FAILS: Statement = (
 )
 
 
-class FailingLane(Lane):
-    """A lane of which one transaction fails at its n-th statement, once."""
+class FailingConnection(PipelinedConnection):
+    """A connection of which one transaction fails at its n-th statement, once."""
 
     _n = 0
     struck = False

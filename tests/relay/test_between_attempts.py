@@ -11,7 +11,7 @@ from lib.ids import id_text
 from relay.admission import Asked, Verdict
 from relay.asgi import Relay
 from relay.call import Outcome
-from relay.database import DatabaseAway, Lane, Row, Statement
+from relay.database import DatabaseAway, PipelinedConnection, Row, Statement
 from relay.ledger_writer import LedgerWriter
 from relay.settlement import Settled
 from tests.fakes.upstream import FakeUpstream
@@ -89,7 +89,7 @@ async def test_one_end_wherever_it_went_away(
     assert len(found) == records
 
 
-class Hanging(Lane):
+class Hanging(PipelinedConnection):
     """A database that answers nothing and then is away, once; `written` before that, or not."""
 
     written = False
@@ -109,9 +109,9 @@ class Hanging(Lane):
 @pytest.mark.parametrize("repeated", [False, True])
 async def test_a_client_that_leaves_meanwhile(hub: Hub, written: bool, repeated: bool) -> None:
     """Nobody waits for the verdict: the writer ends the request by what it knows."""
-    lane = Hanging(hub.dsn, 2.0)
-    await lane.open()
-    ledger, tenant = LedgerWriter(lane), hub.tenant()
+    connection = Hanging(hub.dsn, 2.0)
+    await connection.open()
+    ledger, tenant = LedgerWriter(connection), hub.tenant()
     first = asked(tenant)
     await ledger.admit(first)
     failed = ended(first, charge_nano=0, final=False, status=502, basis="none")
@@ -121,12 +121,12 @@ async def test_a_client_that_leaves_meanwhile(hub: Hub, written: bool, repeated:
         await ledger.join()
     else:
         again = again._replace(replaces=failed)
-    lane.written, lane.asked = written, asyncio.Event()
+    connection.written, connection.asked = written, asyncio.Event()
     asking = asyncio.create_task(ledger.admit(again))
-    await lane.asked.wait()
+    await connection.asked.wait()
     asking.cancel()
     await ledger.join()
     found = ends(hub, tenant)
     assert [one["final"] for one in found].count(True) == 1
     assert {one["request_id"] for one in found} == {first.attempt.request_id}
-    await lane.close()
+    await connection.close()

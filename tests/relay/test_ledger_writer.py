@@ -13,7 +13,7 @@ from lib.ids import new_id
 from relay import database
 from relay import ledger_writer as ledger_writer
 from relay.admission import Asked, Verdict
-from relay.database import DatabaseAway, DatabaseRefused, Lane, Row, Statement
+from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row, Statement
 from relay.journal import Journal
 from relay.ledger_writer import BATCH_MAX, LedgerWriter
 from relay.settlement import Resolved
@@ -23,11 +23,11 @@ from usage.sql import AttemptOpened, Ending
 
 
 @pytest_asyncio.fixture
-async def lane(hub: Hub) -> AsyncIterator[Lane]:
-    lane = Lane(hub.dsn, 2.0)
-    await lane.open()
-    yield lane
-    await lane.close()
+async def connection(hub: Hub) -> AsyncIterator[PipelinedConnection]:
+    connection = PipelinedConnection(hub.dsn, 2.0)
+    await connection.open()
+    yield connection
+    await connection.close()
 
 
 def asked(tenant: Tenant, hold_nano: int = 100, **over: object) -> Asked:
@@ -70,9 +70,9 @@ def record_of(hub: Hub, one: Asked) -> dict[str, object]:
     return row
 
 
-async def test_more_than_one_batch_at_once(hub: Hub, lane: Lane) -> None:
+async def test_more_than_one_batch_at_once(hub: Hub, connection: PipelinedConnection) -> None:
     """P2: the sum of what was admitted is what there was, to the unit."""
-    ledger, tenant = LedgerWriter(lane), hub.tenant("0.000030000")
+    ledger, tenant = LedgerWriter(connection), hub.tenant("0.000030000")
     batch = [asked(tenant) for _ in range(BATCH_MAX + 100)]
     verdicts = await asyncio.gather(*map(ledger.admit, batch))
     assert [verdict.word for verdict in verdicts].count("admitted") == 300
@@ -86,9 +86,11 @@ async def test_more_than_one_batch_at_once(hub: Hub, lane: Lane) -> None:
     hub.assert_books_balance()
 
 
-async def test_what_one_batch_releases_the_same_batch_can_hold(hub: Hub, lane: Lane) -> None:
+async def test_what_one_batch_releases_the_same_batch_can_hold(
+    hub: Hub, connection: PipelinedConnection
+) -> None:
     """Failing over needs no second balance."""
-    ledger, tenant = LedgerWriter(lane), hub.tenant("0.000000100")
+    ledger, tenant = LedgerWriter(connection), hub.tenant("0.000000100")
     first = asked(tenant)
     assert (await ledger.admit(first)).word == "admitted"
     assert (await ledger.admit(asked(tenant))).word == "insufficient"
@@ -101,8 +103,10 @@ async def test_what_one_batch_releases_the_same_batch_can_hold(hub: Hub, lane: L
     hub.assert_books_balance()
 
 
-async def test_ending_that_cannot_be_stored_harms_no_other(hub: Hub, lane: Lane) -> None:
-    ledger, tenant = LedgerWriter(lane), hub.tenant()
+async def test_ending_that_cannot_be_stored_harms_no_other(
+    hub: Hub, connection: PipelinedConnection
+) -> None:
+    ledger, tenant = LedgerWriter(connection), hub.tenant()
     good, bad = asked(tenant), asked(tenant)
     await asyncio.gather(ledger.admit(good), ledger.admit(bad))
     ledger.settle(ended(bad, raw_usage="{broken", message='tricky "text" \\ {,}'))
@@ -116,8 +120,10 @@ async def test_ending_that_cannot_be_stored_harms_no_other(hub: Hub, lane: Lane)
     hub.assert_books_balance()
 
 
-async def test_request_that_cannot_be_stored_refuses_no_other(hub: Hub, lane: Lane) -> None:
-    ledger, tenant = LedgerWriter(lane), hub.tenant()
+async def test_request_that_cannot_be_stored_refuses_no_other(
+    hub: Hub, connection: PipelinedConnection
+) -> None:
+    ledger, tenant = LedgerWriter(connection), hub.tenant()
     good, bad = asked(tenant), asked(tenant, model="m" * 500)
     told: tuple[Verdict | BaseException, ...] = await asyncio.gather(
         ledger.admit(good), ledger.admit(bad), return_exceptions=True
@@ -132,9 +138,9 @@ async def test_request_that_cannot_be_stored_refuses_no_other(hub: Hub, lane: La
 
 
 async def test_client_that_leaves_during_admission_leaves_a_record_and_no_hold(
-    hub: Hub, lane: Lane
+    hub: Hub, connection: PipelinedConnection
 ) -> None:
-    ledger, rich, poor = LedgerWriter(lane), hub.tenant(), hub.tenant("0")
+    ledger, rich, poor = LedgerWriter(connection), hub.tenant(), hub.tenant("0")
     first, admitted, refused = asked(rich), asked(rich), asked(poor)
     # An organisation's accounts are there from its first request on.
     await ledger.admit(first)
@@ -155,9 +161,11 @@ async def test_client_that_leaves_during_admission_leaves_a_record_and_no_hold(
     hub.assert_books_balance()
 
 
-async def test_free_requests_are_in_the_books_too(hub: Hub, lane: Lane) -> None:
+async def test_free_requests_are_in_the_books_too(
+    hub: Hub, connection: PipelinedConnection
+) -> None:
     """An organisation that never had money gets its accounts with its first free request."""
-    ledger, tenant = LedgerWriter(lane), hub.tenant("0")
+    ledger, tenant = LedgerWriter(connection), hub.tenant("0")
     free = asked(tenant, hold_nano=0)
     assert await ledger.admit(free) == Verdict("admitted", 0)
     ledger.settle(ended(free, charge_nano=0))
@@ -166,12 +174,12 @@ async def test_free_requests_are_in_the_books_too(hub: Hub, lane: Lane) -> None:
 
 
 async def test_closed_lane_refuses_at_once(hub: Hub) -> None:
-    lane = Lane(hub.dsn, 2.0)
+    connection = PipelinedConnection(hub.dsn, 2.0)
     with pytest.raises(DatabaseAway):
-        await LedgerWriter(lane).admit(asked(hub.tenant()))
+        await LedgerWriter(connection).admit(asked(hub.tenant()))
     with pytest.raises(DatabaseAway):
-        await lane.run([("SELECT 1", {})])
-    await lane.close()
+        await connection.run([("SELECT 1", {})])
+    await connection.close()
 
 
 async def test_accounts_that_somebody_holds_keep_no_other_organisation_waiting(
@@ -179,9 +187,9 @@ async def test_accounts_that_somebody_holds_keep_no_other_organisation_waiting(
 ) -> None:
     """I23: who waits for a lock in vain is asked to come again; the others of its batch go on."""
     monkeypatch.setitem(database.SESSION, "lock_timeout", "50")
-    lane = Lane(hub.dsn, 2.0)
-    await lane.open()
-    ledger, held, free = LedgerWriter(lane), hub.tenant(), hub.tenant()
+    connection = PipelinedConnection(hub.dsn, 2.0)
+    await connection.open()
+    ledger, held, free = LedgerWriter(connection), hub.tenant(), hub.tenant()
     mine, theirs = asked(held), asked(free)
     await asyncio.gather(ledger.admit(mine), ledger.admit(theirs))
     await ledger.join()
@@ -201,7 +209,7 @@ async def test_accounts_that_somebody_holds_keep_no_other_organisation_waiting(
     await ledger.join()
     assert [record_of(hub, one)["charge_nano"] for one in (mine, theirs)] == [10, 10]
     assert hub.balance(held)["customer:held"] == 0
-    await lane.close()
+    await connection.close()
 
 
 def in_first_slot(folder: Path) -> list[Kept]:
@@ -214,33 +222,33 @@ async def test_late_truth_is_in_the_journal_until_it_is_written(hub: Hub, tmp_pa
     journal, kept = Journal(tmp_path, new_id()), list[bool]()
     journal.open()
 
-    class Looking(Lane):
+    class Looking(PipelinedConnection):
         async def run(self, statements: Sequence[Statement]) -> list[list[Row]]:
             kept.append(bool(in_first_slot(tmp_path)))
             return await super().run(statements)
 
-    lane = Looking(hub.dsn, 2.0)
-    await lane.open()
-    ledger, one = LedgerWriter(lane, journal=journal), asked(hub.tenant())
+    connection = Looking(hub.dsn, 2.0)
+    await connection.open()
+    ledger, one = LedgerWriter(connection, journal=journal), asked(hub.tenant())
     await ledger.admit(one)
-    LedgerWriter(lane).settle(ended(one, charge_nano=0), at_once=True)
+    LedgerWriter(connection).settle(ended(one, charge_nano=0), at_once=True)
     while is_open(hub, one):
-        await lane.run([("SELECT 1", {})])
+        await connection.run([("SELECT 1", {})])
     kept.clear()
     ledger.settle(ended(one))
     await ledger.join()
     assert kept == [True, True]
     assert not in_first_slot(tmp_path)
     journal.close()
-    await lane.close()
+    await connection.close()
 
 
 async def test_an_ending_waits_for_an_admission_unless_others_count_what_it_holds(
-    hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I23: a place of a limit of requests at once is free for every process when it is free."""
     monkeypatch.setattr(ledger_writer, "_WAIT_S", 3600)
-    ledger, tenant = LedgerWriter(lane), hub.tenant()
+    ledger, tenant = LedgerWriter(connection), hub.tenant()
     one, two, three = asked(tenant), asked(tenant), asked(tenant)
     await asyncio.gather(*map(ledger.admit, (one, two, three)))
     await ledger.join()
@@ -251,24 +259,24 @@ async def test_an_ending_waits_for_an_admission_unless_others_count_what_it_hold
 
     ledger.settle(ended(one))
     for _ in range(3):
-        await lane.run([("SELECT 1", {})])
+        await connection.run([("SELECT 1", {})])
     assert unresolved() == 3
     assert (await ledger.admit(asked(tenant))).word == "admitted"
     assert unresolved() == 4
     ledger.settle(ended(two), at_once=True)
     while unresolved() != 2:
-        await lane.run([("SELECT 1", {})])
+        await connection.run([("SELECT 1", {})])
     ledger.settle(ended(three))
     await ledger.join()
     assert unresolved() == 1
 
 
 async def test_few_admissions_go_before_the_endings_that_wait_and_many_along_with_them(
-    hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who is alone waits for no commit but its own; where many share one, it is the cheapest."""
     monkeypatch.setattr(ledger_writer, "_WAIT_S", 3600)
-    ledger, tenant = LedgerWriter(lane), hub.tenant()
+    ledger, tenant = LedgerWriter(connection), hub.tenant()
     first = asked(tenant)
     await ledger.admit(first)
     ledger.settle(ended(first))
@@ -282,27 +290,31 @@ async def test_few_admissions_go_before_the_endings_that_wait_and_many_along_wit
 
 @pytest.mark.parametrize(("wait_s", "many"), [(0.01, 1000), (3600, 3)])
 async def test_endings_wait_for_a_time_or_a_number_of_others_and_then_for_nobody(
-    hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch, wait_s: float, many: int
+    hub: Hub,
+    connection: PipelinedConnection,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_s: float,
+    many: int,
 ) -> None:
     """P6: what ended is in the books soon, whether or not anybody asks for more."""
     monkeypatch.setattr(ledger_writer, "_WAIT_S", wait_s)
     monkeypatch.setattr(ledger_writer, "_MANY", many)
-    ledger, tenant = LedgerWriter(lane), hub.tenant()
+    ledger, tenant = LedgerWriter(connection), hub.tenant()
     batch = [asked(tenant) for _ in range(3)]
     await asyncio.gather(*map(ledger.admit, batch))
     for one in batch:
         ledger.settle(ended(one))
     while any(is_open(hub, one) for one in batch):
-        await lane.run([("SELECT 1", {})])
+        await connection.run([("SELECT 1", {})])
 
 
 @pytest.mark.parametrize("hold_nano", [100, 60])
 async def test_what_an_ending_behind_it_releases_an_admission_can_hold(
-    hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch, hold_nano: int
+    hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch, hold_nano: int
 ) -> None:
     """I5: nobody is refused for money that is free, whatever the order of writing."""
     monkeypatch.setattr(ledger_writer, "_WAIT_S", 3600)
-    ledger, tenant = LedgerWriter(lane), hub.tenant("0.000000100")
+    ledger, tenant = LedgerWriter(connection), hub.tenant("0.000000100")
     first, second = asked(tenant, 60), asked(tenant, hold_nano)
     await ledger.admit(first)
     ledger.settle(ended(first, charge_nano=0))
@@ -314,11 +326,11 @@ async def test_what_an_ending_behind_it_releases_an_admission_can_hold(
 
 
 async def test_an_ending_rides_with_the_marks_of_other_streams(
-    hub: Hub, lane: Lane, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, connection: PipelinedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One commit for what is written of several streams, and none of them waits for another."""
     monkeypatch.setattr(ledger_writer, "_WAIT_S", 3600)
-    ledger, tenant = LedgerWriter(lane), hub.tenant()
+    ledger, tenant = LedgerWriter(connection), hub.tenant()
     one, two = asked(tenant), asked(tenant)
     await asyncio.gather(*map(ledger.admit, (one, two)))
     await ledger.join()
@@ -328,7 +340,7 @@ async def test_an_ending_rides_with_the_marks_of_other_streams(
     ledger.settle(ended(one))
     ledger.unwatch(streams[0])
     while is_open(hub, one):
-        await lane.run([("SELECT 1", {})])
+        await connection.run([("SELECT 1", {})])
     (row,) = hub.rows("SELECT mark FROM billing_hold WHERE id = %s", two.attempt.id)
     assert row["mark"] == {"out_text": 7}
     ledger.settle(ended(two))

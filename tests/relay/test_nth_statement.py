@@ -9,7 +9,7 @@ from django.db import OperationalError, transaction
 from lib.ids import new_id
 from relay.database import DatabaseRefused
 from relay.ledger_writer import LedgerWriter
-from tests.failing import FailingLane, nth_statement_fails
+from tests.failing import FailingConnection, nth_statement_fails
 from tests.hub import Hub, Tenant
 from tests.relay.test_ledger_writer import asked, ended
 
@@ -28,9 +28,9 @@ def state(hub: Hub, tenant: Tenant) -> list[Any]:
 
 
 async def test_every_statement_of_a_settlement(hub: Hub) -> None:
-    lane = FailingLane(hub.dsn, 2.0, new_id())
-    await lane.open()
-    ledger = LedgerWriter(lane)
+    connection = FailingConnection(hub.dsn, 2.0, new_id())
+    await connection.open()
+    ledger = LedgerWriter(connection)
     for n in count(1):
         tenant = hub.tenant("0.000000500")
         attempt = asked(tenant)
@@ -38,32 +38,32 @@ async def test_every_statement_of_a_settlement(hub: Hub) -> None:
         await ledger.join()
         before = state(hub, tenant)
         seen: list[Any] = []
-        lane.fail_at(n, lambda tenant=tenant, seen=seen: seen.append(state(hub, tenant)))  # type: ignore[misc]
+        connection.fail_at(n, lambda tenant=tenant, seen=seen: seen.append(state(hub, tenant)))  # type: ignore[misc]
         ledger.settle(ended(attempt)._replace(loss_nano=7))
         await ledger.join()
-        assert seen == [before] * lane.struck
+        assert seen == [before] * connection.struck
         balance = hub.balance(tenant)
         assert (balance["customer:held"], balance["revenue"]) == (0, 10)
         assert (balance["platform:loss"], balance["provider:cost"]) == (-7, -10)
         assert balance["provider:payable"] == 17
         assert len(state(hub, tenant)[3]) == 1
-        if not lane.struck:
+        if not connection.struck:
             break
     assert n > 4
     hub.assert_books_balance()
-    await lane.close()
+    await connection.close()
 
 
 async def test_every_statement_of_an_admission(hub: Hub) -> None:
     """Nobody is admitted by half: refused, and nothing held; or a hold with its attempt."""
-    lane = FailingLane(hub.dsn, 2.0, new_id())
-    await lane.open()
-    ledger = LedgerWriter(lane)
+    connection = FailingConnection(hub.dsn, 2.0, new_id())
+    await connection.open()
+    ledger = LedgerWriter(connection)
     for n in count(1):
         tenant = hub.tenant("0.000000500")
         before = state(hub, tenant)
         seen: list[Any] = []
-        lane.fail_at(n, lambda tenant=tenant, seen=seen: seen.append(state(hub, tenant)))  # type: ignore[misc]
+        connection.fail_at(n, lambda tenant=tenant, seen=seen: seen.append(state(hub, tenant)))  # type: ignore[misc]
         if n > 20:
             break
         try:
@@ -73,11 +73,11 @@ async def test_every_statement_of_an_admission(hub: Hub) -> None:
             assert seen == [before]
             assert state(hub, tenant)[1:] == before[1:]
         else:
-            assert not lane.struck
+            assert not connection.struck
             break
     assert 2 < n < 20
     await ledger.join()
-    await lane.close()
+    await connection.close()
 
 
 @pytest.mark.django_db(transaction=True)

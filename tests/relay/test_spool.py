@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from lib.ids import new_id
-from relay.database import DatabaseAway, Lane, Row, Statement
+from relay.database import DatabaseAway, PipelinedConnection, Row, Statement
 from relay.ledger_writer import BATCH_MAX, LedgerWriter
 from relay.settlement import Marked, Resolved, Settled
 from relay.spool import Kept, Spool, SpoolUnusable, read
@@ -113,9 +113,9 @@ async def test_without_a_spool_no_new_work_is_taken(hub: Hub, tmp_path: Path) ->
     """No end could be kept if the database went away: 503 before, not a loss after."""
     place = tmp_path / "spool"
     place.write_text("in the way")
-    lane = Lane(hub.dsn, 2.0, new_id())
-    await lane.open()
-    ledger = LedgerWriter(lane, Spool(place, new_id(), _BYTES_MAX))
+    connection = PipelinedConnection(hub.dsn, 2.0, new_id())
+    await connection.open()
+    ledger = LedgerWriter(connection, Spool(place, new_id(), _BYTES_MAX))
     await ledger.open_spool()
     assert not ledger.ready
     with pytest.raises(DatabaseAway, match="spool"):
@@ -126,18 +126,18 @@ async def test_without_a_spool_no_new_work_is_taken(hub: Hub, tmp_path: Path) ->
     assert (await ledger.admit(asked(hub.tenant()))).word == "admitted"
     await ledger.join()
     ledger.close_spool()
-    await lane.close()
+    await connection.close()
 
 
 async def test_a_spool_that_is_taken_up_beside_a_batch_is_emptied_behind_its_own(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a dead process left is on the disk until it is in the database."""
-    lane, place = Lane(hub.dsn, 2.0, new_id()), tmp_path / "spool"
-    await lane.open()
+    connection, place = PipelinedConnection(hub.dsn, 2.0, new_id()), tmp_path / "spool"
+    await connection.open()
     place.write_text("in the way")
-    ledger = LedgerWriter(lane, Spool(place, new_id(), _BYTES_MAX))
-    writer, own, left = LedgerWriter(lane), asked(hub.tenant()), asked(hub.tenant())
+    ledger = LedgerWriter(connection, Spool(place, new_id(), _BYTES_MAX))
+    writer, own, left = LedgerWriter(connection), asked(hub.tenant()), asked(hub.tenant())
     await writer.admit(own)
     await writer.admit(left)
     await writer.join()
@@ -164,10 +164,10 @@ async def test_a_spool_that_is_taken_up_beside_a_batch_is_emptied_behind_its_own
     await ledger.join()
     assert unwritten == [0]
     ledger.close_spool()
-    await lane.close()
+    await connection.close()
 
 
-class Failing(Lane):
+class Failing(PipelinedConnection):
     """A database that is away, or gives no more answers behind `answers` of them."""
 
     away = silent = False
@@ -189,22 +189,22 @@ async def test_a_process_killed_between_two_batches_of_its_spool_loses_nothing(
     hub: Hub, tmp_path: Path, adopted: bool
 ) -> None:
     """P1: the spool is kept until the last of it is in the database, whoever wrote it."""
-    lane, tenant = Failing(hub.dsn, 2.0), hub.tenant()
-    await lane.open()
+    connection, tenant = Failing(hub.dsn, 2.0), hub.tenant()
+    await connection.open()
     batch = [asked(tenant) for _ in range(BATCH_MAX + 44)]
-    writer = LedgerWriter(lane)
+    writer = LedgerWriter(connection)
     await asyncio.gather(*map(writer.admit, batch))
     spool = Spool(tmp_path, new_id(), 2**20)
-    ledger = LedgerWriter(lane, spool)
+    ledger = LedgerWriter(connection, spool)
     if adopted:
         dead = opened(tmp_path, 2**20)
         dead.append([ended(one) for one in batch])
         dead.close()
-        lane.answers = 1
+        connection.answers = 1
         await ledger.open_spool()
     else:
         await ledger.open_spool()
-        lane.away = True
+        connection.away = True
         for one in batch:
             ledger.settle(ended(one))
 
@@ -212,27 +212,27 @@ async def test_a_process_killed_between_two_batches_of_its_spool_loses_nothing(
             return len(read(file_of(tmp_path).read_bytes()))
 
         await asyncio.to_thread(hub.wait, lambda: kept() == len(batch), "not spooled")
-        lane.away, lane.answers = False, 1
+        connection.away, connection.answers = False, 1
 
     def unresolved() -> int:
         query = "SELECT id FROM billing_hold WHERE organisation_id = %s AND state = 'open'"
         return len(hub.rows(query, tenant.organisation_id))
 
     # It is at its second batch: what is done behind the first has been done.
-    await asyncio.to_thread(hub.wait, lambda: lane.silent, "it ended with its first batch")
+    await asyncio.to_thread(hub.wait, lambda: connection.silent, "it ended with its first batch")
     assert unresolved() == 44
     assert ledger._worker is not None
     ledger._worker.cancel()
     spool.close()
 
-    lane.answers = None
-    heir = LedgerWriter(lane, Spool(tmp_path, new_id(), 2**20))
+    connection.answers = None
+    heir = LedgerWriter(connection, Spool(tmp_path, new_id(), 2**20))
     await heir.open_spool()
     await heir.join()
     assert unresolved() == 0
     assert hub.balance(tenant)["revenue"] == 10 * len(batch)
     heir.close_spool()
-    await lane.close()
+    await connection.close()
     assert os.listdir(tmp_path) == []
     hub.assert_books_balance()
 

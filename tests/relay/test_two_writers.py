@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from relay.admission import Asked, Guarded
-from relay.database import Lane, Row, Statement
+from relay.database import PipelinedConnection, Row, Statement
 from relay.ledger_writer import LedgerWriter
 from tests.hub import Hub, Tenant
 from tests.relay.test_ledger_writer import asked, ended
@@ -23,7 +23,7 @@ GATE = 5_012_026
 HAND: Statement = (f"SELECT pg_advisory_xact_lock({GATE})", {})
 
 
-class Lingering(Lane):
+class Lingering(PipelinedConnection):
     """A database that is slow to commit, while the gate is shut."""
 
     shut = False
@@ -33,13 +33,13 @@ class Lingering(Lane):
 
 
 @pytest_asyncio.fixture
-async def lanes(hub: Hub) -> AsyncIterator[tuple[Lingering, Lane]]:
-    first, second = Lingering(hub.dsn, 5.0), Lane(hub.dsn, 5.0)
-    for lane in (first, second):
-        await lane.open()
+async def connections(hub: Hub) -> AsyncIterator[tuple[Lingering, PipelinedConnection]]:
+    first, second = Lingering(hub.dsn, 5.0), PipelinedConnection(hub.dsn, 5.0)
+    for connection in (first, second):
+        await connection.open()
     yield first, second
-    for lane in (first, second):
-        await lane.close()
+    for connection in (first, second):
+        await connection.close()
 
 
 def of_wallet(hub: Hub, tenant: Tenant) -> Guarded | None:
@@ -86,7 +86,7 @@ def waiting(hub: Hub) -> int:
 )
 async def test_what_fits_once_is_admitted_once(
     hub: Hub,
-    lanes: tuple[Lingering, Lane],
+    connections: tuple[Lingering, PipelinedConnection],
     limit: Callable[[Hub, Tenant], Guarded | None],
     usd: str,
     refusal: str,
@@ -101,7 +101,7 @@ async def test_what_fits_once_is_admitted_once(
     def question(hold_nano: int = HOLD_NANO) -> Asked:
         return asked(tenant, hold_nano)._replace(guards=account["guards"], guarded=guarded)
 
-    first, second = (LedgerWriter(lane) for lane in lanes)
+    first, second = (LedgerWriter(connection) for connection in connections)
     # The accounts, and a budget's window, are there from the first request on.
     windows = guarded if guarded is not None and guarded.budget_ids else None
     opening = question(0)._replace(guarded=windows)
@@ -111,7 +111,7 @@ async def test_what_fits_once_is_admitted_once(
     questions = [question(), question()]
     with psycopg.connect(hub.dsn, autocommit=True) as gate:
         gate.execute(f"SELECT pg_advisory_lock({GATE})")
-        lanes[0].shut = True
+        connections[0].shut = True
         asking = [asyncio.create_task(first.admit(questions[0]))]
         await asyncio.to_thread(hub.wait, lambda: waiting(hub) == 1, "the first is not asked")
         asking.append(asyncio.create_task(second.admit(questions[1])))
@@ -120,7 +120,7 @@ async def test_what_fits_once_is_admitted_once(
         )
     words = [verdict.word for verdict in await asyncio.gather(*asking)]
     assert words == ["admitted", refusal]
-    lanes[0].shut = False
+    connections[0].shut = False
     first.settle(ended(questions[0]))
     await first.join()
     hub.assert_books_balance()
