@@ -121,7 +121,7 @@ class InstallationSetting(models.Model):
 class KeptState(models.Model):
     """What a later request may go on from: a stored response, or the seals of a tool call.
 
-    `id` is derived from its kind, team and name (relay/keeping.py), which stand nowhere;
+    `id` is derived from its kind, team and name (relay/state_store.py), which stand nowhere;
     `sealed` opens for this row only. Nothing is kept for more than 24 hours.
     """
 

@@ -314,7 +314,7 @@ class Relay:
             return
         if endpoint.handler in ("response", "response_items"):
             body = await kept_responses.answer(
-                life.parts.keeper, principal, endpoint.handler, scope, client.asked.target.model
+                life.parts.states, principal, endpoint.handler, scope, client.asked.target.model
             )
             await client.respond(200, [(b"content-type", b"application/json")], body)
             return

@@ -39,12 +39,12 @@ from relay.cost_told import last_with_cost, with_cost
 from relay.deadline import Reason
 from relay.health import HealthProbe
 from relay.hold_estimate import Size
-from relay.keeping import State, may_keep
 from relay.plain import Exchange
 from relay.prepared_request import PreparedRequest, RequestTranslator
 from relay.pulse import Pulse
 from relay.settlement import Resolved
 from relay.snapshot import Channel
+from relay.state_store import State, may_keep
 from relay.translating import Translating
 from relay.upstream import Answer, UpstreamFailed, failed, read_rest
 from relay.usage_meter import Bill, UsageMeter, cost_of, meters_text, tokens_of
@@ -357,7 +357,7 @@ class Attempt:
             found = collect(self._remembered, texts=prepared.thoughts)
             states += [State("seal", id_, content) for id_, content in found.items()]
         if states:
-            await call.parts.keeper.put(call.principal, states)
+            await call.parts.states.put(call.principal, states)
 
     def _response(self) -> bytes | None:
         """The response that a stream of the responses dialect has told whole."""

@@ -14,13 +14,13 @@ from relay.auth import Principal
 from relay.config import RelayConfig
 from relay.deadline import Deadline
 from relay.health import Health
-from relay.keeping import Keeper
 from relay.large import LargeEvents
 from relay.ledger_writer import LedgerWriter
 from relay.limits import Headroom
 from relay.plain import PlainOperation
 from relay.pulse import Pulse
 from relay.snapshot import Snapshot
+from relay.state_store import StateStore
 from relay.upstream import Upstreams
 from usage.sql import Ending, Refusal
 
@@ -137,7 +137,7 @@ class Parts:
     upstreams: Upstreams
     health: Health
     large: LargeEvents
-    keeper: Keeper
+    states: StateStore
     renew: Callable[[Principal], Awaitable[Principal]]
 
 

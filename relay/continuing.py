@@ -22,7 +22,7 @@ from dialects.responses import state
 from dialects.responses.request import ChatFacts
 from dialects.responses.state import KeptItem, KeptResponse
 from relay.call import Call
-from relay.keeping import State
+from relay.state_store import State
 
 _PREVIOUS: Final = "previous_response_id"
 _NO_TARGET: Final = Target()
@@ -102,7 +102,7 @@ class Turn:
 
 async def begin_turn(call: Call, facts: ChatFacts) -> Turn:
     """The turn of a request. Raises RequestFault, DatabaseAway, DatabaseRefused."""
-    principal, keeper = call.principal, call.parts.keeper
+    principal, states = call.principal, call.parts.states
     if facts.background:
         raise RequestFault(
             "unsupported_capability",
@@ -116,7 +116,7 @@ async def begin_turn(call: Call, facts: ChatFacts) -> Turn:
     earlier: KeptResponse | None = None
     if facts.previous_response_id is not None:
         name = facts.previous_response_id
-        found = await keeper.find(principal, "response", [name]) if hours else {}
+        found = await states.find(principal, "response", [name]) if hours else {}
         if name not in found:
             what = _NOT_KEPT.format(hours=hours) if hours else _NOTHING_KEPT
             raise RequestFault("unsupported_capability", _PREVIOUS, what)
@@ -130,7 +130,7 @@ async def _referred(call: Call, names: Sequence[str]) -> dict[str, KeptItem]:
     hours = call.principal.retention_hours
     if not hours:
         raise RequestFault("unsupported_capability", "input", _NO_ITEMS)
-    found = await call.parts.keeper.find(call.principal, "item", names)
+    found = await call.parts.states.find(call.principal, "item", names)
     for name in names:
         if name not in found:
             what = _NO_ITEM.format(name=quote_value(name), hours=hours)

@@ -13,28 +13,28 @@ import msgspec
 from dialects.errors import RequestFault
 from dialects.responses import state
 from relay.auth import Principal
-from relay.keeping import Keeper
+from relay.state_store import StateStore
 
 _LIMIT: Final = 20
 _LIMIT_MAX: Final = 100
 
 
 async def answer(
-    keeper: Keeper,
+    states: StateStore,
     principal: Principal,
     handler: str,
     scope: MutableMapping[str, Any],
     response_id: str,
 ) -> bytes:
     """The body of the answer. Raises RequestFault, DatabaseAway, DatabaseRefused."""
-    found = await keeper.find(principal, "response", [response_id])
+    found = await states.find(principal, "response", [response_id])
     if response_id not in found:
         raise _Missing(response_id)
     kept = state.read_kept(found[response_id])
     if scope["method"] == "DELETE":
         for item, _ in state.keep_items(bytes(kept.response), ""):
-            await keeper.drop(principal, "item", item)
-        await keeper.drop(principal, "response", response_id)
+            await states.drop(principal, "item", item)
+        await states.drop(principal, "response", response_id)
         return msgspec.json.encode({"id": response_id, "object": "response", "deleted": True})
     if handler == "response":
         return bytes(kept.response)

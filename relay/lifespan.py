@@ -30,13 +30,13 @@ from relay.config import RelayConfig
 from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row
 from relay.health import Health
 from relay.journal import Journal
-from relay.keeping import Keeper
 from relay.large import LargeEvents
 from relay.ledger_writer import LedgerWriter
 from relay.repeats import Repeats
 from relay.revocation import Running
 from relay.snapshot import EMPTY, Snapshot
 from relay.spool import Spool
+from relay.state_store import StateStore
 from relay.upstream import Upstreams
 from usage.sql import key_charges
 
@@ -63,27 +63,29 @@ class Lifespan:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._vault = Vault(config.kek)
-        self._look_ups = PipelinedConnection(config.dsn, config.database_wait_s)
+        self._look_ups_connection = PipelinedConnection(config.dsn, config.database_wait_s)
         process_id = new_id()
-        self._writes = PipelinedConnection(config.dsn, config.database_wait_s, process_id)
+        self._ledger_connection = PipelinedConnection(
+            config.dsn, config.database_wait_s, process_id
+        )
         spool = journal = None
         if config.spool_folder is not None:
             spool = Spool(config.spool_folder, process_id, config.spool_bytes_max)
             journal = Journal(config.spool_folder, process_id)
-        self._states = PipelinedConnection(config.dsn, config.database_wait_s)
-        keeper = Keeper(self._states, self._vault)
-        self.repeats = Repeats(keeper)
+        self._states_connection = PipelinedConnection(config.dsn, config.database_wait_s)
+        states = StateStore(self._states_connection, self._vault)
+        self.repeats = Repeats(states)
         self.authenticator = Authenticator(config.pepper, self._ask)
         self.running = Running(self._ask)
         self._looked_at = -1  # the epoch as of which all that runs may run
-        ledger = LedgerWriter(self._writes, spool, journal)
+        ledger = LedgerWriter(self._ledger_connection, spool, journal)
         self.parts = Parts(
             config,
             ledger,
             Upstreams(),
             Health(),
             LargeEvents(config.large_events_bytes_max),
-            keeper,
+            states,
             self._renew,
         )
         self._changed = asyncio.Event()
@@ -99,7 +101,7 @@ class Lifespan:
             and self._missing == 0
             and self._secrets_fit is True
             and self.snapshot.epoch >= 0
-            and self._writes.usable
+            and self._ledger_connection.usable
             and self.parts.ledger.ready
             and abs(self._skew_s) <= _SKEW_S_MAX
         )
@@ -120,7 +122,11 @@ class Lifespan:
     async def start(self) -> None:
         """Open the connections and load the catalogue, as far as the database lets us. Raises
         WrongSecret where it was made with others than ours."""
-        for connection in (self._look_ups, self._writes, self._states):
+        for connection in (
+            self._look_ups_connection,
+            self._ledger_connection,
+            self._states_connection,
+        ):
             try:
                 await connection.open()
             except DatabaseAway as error:
@@ -149,13 +155,17 @@ class Lifespan:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(_CLOSE_WAIT_S, until - loop.time())):
                 await self.parts.ledger.join()
-                await self.parts.keeper.join()
+                await self.parts.states.join()
         self.parts.ledger.close_spool()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.parts.upstreams.close()
-        for connection in (self._look_ups, self._writes, self._states):
+        for connection in (
+            self._look_ups_connection,
+            self._ledger_connection,
+            self._states_connection,
+        ):
             await connection.close()
 
     def _hear_sigterm(self) -> None:
@@ -201,7 +211,7 @@ class Lifespan:
 
     async def _ask(self, statement: tuple[str, Mapping[str, object]]) -> Sequence[Row]:
         # A transaction that is left in the middle costs its connection, which others wait for.
-        running = asyncio.ensure_future(self._look_ups.run([statement]))
+        running = asyncio.ensure_future(self._look_ups_connection.run([statement]))
         return (await asyncio.shield(running))[0]
 
     async def _refresh(self) -> None:

@@ -359,7 +359,7 @@ class RequestTranslator:
             return {}
         call = self._call
         try:
-            found = await call.parts.keeper.find(call.principal, "seal", calls)
+            found = await call.parts.states.find(call.principal, "seal", calls)
         except (DatabaseAway, DatabaseRefused):
             return {}
         return {id_: read_collected(content) for id_, content in found.items()}

@@ -31,7 +31,7 @@ from lib.ids import id_text
 from lib.vault import VaultError
 from relay.call import Call, Head, Refused, Sink
 from relay.database import DatabaseAway, DatabaseRefused, Statement
-from relay.keeping import RETENTION_HOURS_MAX, Keeper, state_id
+from relay.state_store import RETENTION_HOURS_MAX, StateStore, state_id
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +89,8 @@ def read_key(value: bytes) -> str:
 class Repeats:
     """The keys that requests of this process run under."""
 
-    def __init__(self, keeper: Keeper) -> None:
-        self.keeper = keeper
+    def __init__(self, states: StateStore) -> None:
+        self.states = states
         self._running: set[Repeat] = set()
         self._renewing: asyncio.Task[None] | None = None
 
@@ -111,7 +111,7 @@ class Repeats:
                 return
             renewals: list[Statement] = [(_RENEW, one.row) for one in self._running]
             try:
-                await self.keeper.run(renewals)
+                await self.states.run(renewals)
             except (DatabaseAway, DatabaseRefused) as error:
                 log.warning("claims of idempotency keys are not renewed: %s", error)
 
@@ -126,7 +126,7 @@ class Repeat:
         body = read_body(raw)
         hours = min(principal.retention_hours, RETENTION_HOURS_MAX)
         self._repeats = repeats
-        self._keeper = repeats.keeper
+        self._states = repeats.states
         self._client = client
         self._request_id = call.request_id
         self._organisation = principal.organisation_id
@@ -157,7 +157,7 @@ class Repeat:
         Raises RequestFault, DatabaseAway, DatabaseRefused.
         """
         while not self.gone:
-            claimed, rows = await self._keeper.run([(_CLAIM, self.row), (_LOOK, self.row)])
+            claimed, rows = await self._states.run([(_CLAIM, self.row), (_LOOK, self.row)])
             if claimed:
                 self._claimed = True
                 self._repeats.enter(self)
@@ -189,7 +189,7 @@ class Repeat:
 
     async def _replay(self, request_id: UUID, sealed: str) -> None:
         try:
-            kept = _kept.decode(await self._keeper.open(sealed, self._head_place(request_id)))
+            kept = _kept.decode(await self._states.open(sealed, self._head_place(request_id)))
             self._client.replay(request_id)
             if kept.stream:
                 await self._client.begin(kept.head)
@@ -209,8 +209,8 @@ class Repeat:
         row = {**self.row, "request": request_id, "limit": _PAGE}
         n = 0
         while not self.gone:
-            states, rows = await self._keeper.run([(_STATE, row), (_PIECES, {**row, "n": n})])
-            raw = [await self._keeper.open(one[0], self._place(request_id, n + i))
+            states, rows = await self._states.run([(_STATE, row), (_PIECES, {**row, "n": n})])
+            raw = [await self._states.open(one[0], self._place(request_id, n + i))
                    for i, one in enumerate(rows)]  # fmt: skip
             n += len(raw)
             state, alive = states[0] if states else ("", "f")
@@ -311,7 +311,7 @@ class Repeat:
             raw = b"".join(self._pieces)
             for at in range(0, len(raw), _PIECE_BYTES_MAX):
                 piece = raw[at : at + _PIECE_BYTES_MAX]
-                sealed = await self._keeper.seal(piece, self._place(self._request_id, n))
+                sealed = await self._states.seal(piece, self._place(self._request_id, n))
                 statements.append((_PIECE, self.row | {"n": n, "sealed": sealed}))
                 n += 1
             if over:
@@ -330,7 +330,7 @@ class Repeat:
     async def _write(self, statements: Sequence[Statement]) -> bool:
         try:
             # Whoever waits may be cut; what is written must not be.
-            await asyncio.shield(asyncio.ensure_future(self._keeper.run(statements)))
+            await asyncio.shield(asyncio.ensure_future(self._states.run(statements)))
         except (DatabaseAway, DatabaseRefused) as error:
             log.warning("request %s is not kept: %s", id_text(self._request_id), error)
             return False
@@ -339,7 +339,7 @@ class Repeat:
     async def _seal_head(self, head: Head, stream: bool) -> str:
         # What was left of the key's limits then is not what is left when it is told again.
         content = msgspec.json.encode(_Kept(head._replace(headroom={}), stream))
-        return await self._keeper.seal(content, self._head_place(self._request_id))
+        return await self._states.seal(content, self._head_place(self._request_id))
 
     def _head_place(self, request_id: UUID) -> str:
         return f"gateway_idempotentanswer|{self._organisation}/{self._id}/{request_id}|head"

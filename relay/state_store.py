@@ -4,10 +4,10 @@ It is content, so it is sealed for its row and its organisation, kept for at mos
 at all where the organisation keeps nothing (decisions.md, "Protocol state"). A row is found by an
 id that is derived from what it is the state of; the names themselves stand nowhere.
 
-    Keeper.run    statements of one request, in one transaction; what arrives while a commit is in
-                  flight goes into the next one
-    Keeper.put    keep a state; a database that is away costs the state, never the answer
-    Keeper.find   states by their names
+    run    statements of one request, in one transaction; what arrives while a commit is in flight
+           goes into the next one
+    put    keep a state; a database that is away costs the state, never the answer
+    find   states by their names
 """
 
 import asyncio
@@ -68,7 +68,7 @@ def bytes_of(value: str | None) -> bytes:
     return bytes.fromhex((value or "\\x")[2:])
 
 
-class Keeper:
+class StateStore:
     """Reads and writes the kept rows of one process."""
 
     def __init__(self, connection: PipelinedConnection, vault: Vault) -> None:
