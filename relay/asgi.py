@@ -56,11 +56,11 @@ from relay.endpoints import (
     find_endpoint,
     target_of,
 )
+from relay.idempotency import IdempotentRequest, read_key
 from relay.lifespan import Lifespan
 from relay.limits import limit_headers
 from relay.plain_operations import EMBEDDINGS
 from relay.prompts import Prompts
-from relay.repeats import Repeat, read_key
 from relay.run import Run
 from relay.text_codecs import TEXT_CODECS
 
@@ -343,8 +343,8 @@ class Relay:
         call.labels = body_head.labels
         told = body_head.tells_cost
         call.tells_cost = principal.include_cost if told is None else told
-        if body_head.repeat_key is not None and endpoint.handler != "count_tokens":
-            await self._answer_once(life, call, client, body_head.repeat_key, raw, receive)
+        if body_head.idempotency_key is not None and endpoint.handler != "count_tokens":
+            await self._answer_once(life, call, client, body_head.idempotency_key, raw, receive)
             return
         run = _run_of(call)
         watch = _Watch(receive, run)
@@ -368,17 +368,18 @@ class Relay:
         receive: Receive,
     ) -> None:
         """Run the request, or tell the answer that it had under this key (P5)."""
-        repeat, run = Repeat(life.repeats, call, client, key, raw), _run_of(call)
-        watch = _Watch(receive, repeat)
+        idempotent = IdempotentRequest(life.idempotent_requests, call, client, key, raw)
+        run = _run_of(call)
+        watch = _Watch(receive, idempotent)
         life.running.enter(run, call.principal)
         try:
-            if await repeat.claim():
-                call.sink = call.repeat = repeat
+            if await idempotent.claim():
+                call.sink = call.recorder = idempotent
                 await run.answer(raw)
         finally:
             life.running.leave(run)
             watch.stop()
-            await repeat.close()
+            await idempotent.close()
 
     async def _principal(self, life: Lifespan, credentials: Credentials) -> Principal:
         principal = await life.authenticator.principal(credentials, life.snapshot.now())
@@ -427,7 +428,7 @@ class _Watch:
 
     __slots__ = ("_receive", "_run", "_task", "_timer")
 
-    def __init__(self, receive: Receive, run: Run | Prompts | Repeat) -> None:
+    def __init__(self, receive: Receive, run: Run | Prompts | IdempotentRequest) -> None:
         self._receive = receive
         self._run = run
         self._task: asyncio.Task[None] | None = None
@@ -643,10 +644,10 @@ class _BodyHead:
     """What the headers say about the body, our own headers of costs and of labels, and the key
     under which it may be sent again."""
 
-    __slots__ = ("labels", "length", "max_cost_nano", "repeat_key", "tells_cost")
+    __slots__ = ("idempotency_key", "labels", "length", "max_cost_nano", "tells_cost")
 
     def __init__(self) -> None:
-        self.repeat_key: str | None = None
+        self.idempotency_key: str | None = None
         self.length: int | None = None
         self.max_cost_nano: int | None = None
         self.labels = NO_LABELS
@@ -674,7 +675,7 @@ def _read_body_head(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> _
             if found.length > bytes_max:
                 raise _too_large(found.length, bytes_max)
         elif name == b"idempotency-key":
-            found.repeat_key = read_key(value)
+            found.idempotency_key = read_key(value)
         elif name == b"x-weir-max-cost":
             found.max_cost_nano = read_amount(value.decode("latin-1"), "x-weir-max-cost")
         elif name == b"x-weir-include-cost":

@@ -39,9 +39,9 @@ from relay.cost_told import last_with_cost, with_cost
 from relay.deadline import Reason
 from relay.health import HealthProbe
 from relay.hold_estimate import Size
+from relay.keep_alive import Pulse
 from relay.plain import Exchange
 from relay.prepared_request import PreparedRequest, RequestTranslator
-from relay.pulse import Pulse
 from relay.settlement import Resolved
 from relay.snapshot import Channel
 from relay.state_store import State, may_keep
@@ -335,8 +335,8 @@ class Attempt:
             await self._keep(raw)
         if call.tells_cost:
             raw = with_cost(raw, bill.charge_nano)
-        if call.repeat is not None:
-            await call.repeat.keep_answer(head, raw)
+        if call.recorder is not None:
+            await call.recorder.keep_answer(head, raw)
         self._committed = True
         self._ttft_ms = call.elapsed_ms()
         outcome = self._settle(200, None, "", bill)
@@ -590,8 +590,8 @@ class Attempt:
             await self._keep(self._response())
         bill = self._bill_stream()
         raw = self._last(pieces, bill)
-        if self._call.repeat is not None:
-            await self._call.repeat.keep_end(raw)
+        if self._call.recorder is not None:
+            await self._call.recorder.keep_end(raw)
         outcome = self._settle(200, None, "", bill)
         self._probe.good()
         await self._write([raw], last=True)

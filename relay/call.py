@@ -14,11 +14,11 @@ from relay.auth import Principal
 from relay.config import RelayConfig
 from relay.deadline import Deadline
 from relay.health import Health
+from relay.keep_alive import Pulse
 from relay.large import LargeEvents
 from relay.ledger_writer import LedgerWriter
 from relay.limits import Headroom
 from relay.plain import PlainOperation
-from relay.pulse import Pulse
 from relay.snapshot import Snapshot
 from relay.state_store import StateStore
 from relay.upstream import Upstreams
@@ -97,7 +97,7 @@ class Refused(NamedTuple):
     waits: bool = True
 
 
-class Repeat(Protocol):
+class AnswerRecorder(Protocol):
     """Keeps the answer of a request that may be sent again, before it is settled."""
 
     async def keep_answer(self, head: Head, raw: bytes) -> None:
@@ -154,8 +154,8 @@ class Asked(NamedTuple):
 
 class Call:
     """One request of one principal. `silent`: its client has gone, nobody listens any more;
-    `begun`: its stream has begun; `repeat` keeps its answer; `tells_cost`: the charge stands in its
-    usage; `settles_at_once`: what it holds may be missed by others. `labels` are the client's,
+    `begun`: its stream has begun; `recorder` keeps its answer; `tells_cost`: the charge stands in
+    its usage; `settles_at_once`: what it holds may be missed by others. `labels` are the client's,
     `headroom` what is left of the key's limits once it is admitted."""
 
     __slots__ = (
@@ -169,7 +169,7 @@ class Call:
         "parts",
         "principal",
         "pulse",
-        "repeat",
+        "recorder",
         "request_id",
         "settles_at_once",
         "silent",
@@ -209,7 +209,7 @@ class Call:
         self.silent = False
         self.begun = False
         self.pulse: Pulse | None = None
-        self.repeat: Repeat | None = None
+        self.recorder: AnswerRecorder | None = None
         self.time = asyncio.get_running_loop().time
         self.began = self.time()
 

@@ -29,10 +29,10 @@ from relay.call import Parts
 from relay.config import RelayConfig
 from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row
 from relay.health import Health
+from relay.idempotency import IdempotentRequests
 from relay.journal import Journal
 from relay.large import LargeEvents
 from relay.ledger_writer import LedgerWriter
-from relay.repeats import Repeats
 from relay.revocation import Running
 from relay.snapshot import EMPTY, Snapshot
 from relay.spool import Spool
@@ -74,7 +74,7 @@ class Lifespan:
             journal = Journal(config.spool_folder, process_id)
         self._states_connection = PipelinedConnection(config.dsn, config.database_wait_s)
         states = StateStore(self._states_connection, self._vault)
-        self.repeats = Repeats(states)
+        self.idempotent_requests = IdempotentRequests(states)
         self.authenticator = Authenticator(config.pepper, self._ask)
         self.running = Running(self._ask)
         self._looked_at = -1  # the epoch as of which all that runs may run

@@ -188,8 +188,8 @@ class _Joined:
             attempts=sum(one.attempts for one in self._heads),
             headroom=self._heads[-1].headroom,
         )
-        if call.repeat is not None:
-            await call.repeat.keep_answer(head, raw)
+        if call.recorder is not None:
+            await call.recorder.keep_answer(head, raw)
         await call.sink.answer(head, raw)
 
 

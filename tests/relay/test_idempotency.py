@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.repeats import body_digest
+from relay.idempotency import body_digest
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.asking import ask, chunks_of, text_of

@@ -86,22 +86,22 @@ def read_key(value: bytes) -> str:
     return text
 
 
-class Repeats:
+class IdempotentRequests:
     """The keys that requests of this process run under."""
 
     def __init__(self, states: StateStore) -> None:
         self.states = states
-        self._running: set[Repeat] = set()
+        self._running: set[IdempotentRequest] = set()
         self._renewing: asyncio.Task[None] | None = None
 
-    def enter(self, repeat: "Repeat") -> None:
+    def enter(self, request: "IdempotentRequest") -> None:
         """Renew the claim until `leave`."""
-        self._running.add(repeat)
+        self._running.add(request)
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew())
 
-    def leave(self, repeat: "Repeat") -> None:
-        self._running.discard(repeat)
+    def leave(self, request: "IdempotentRequest") -> None:
+        self._running.discard(request)
 
     async def _renew(self) -> None:
         while True:
@@ -116,17 +116,17 @@ class Repeats:
                 log.warning("claims of idempotency keys are not renewed: %s", error)
 
 
-class Repeat:
+class IdempotentRequest:
     """One request with a key. It stands between the run and its client, and keeps what passes."""
 
     def __init__(
-        self, repeats: Repeats, call: Call, client: Replayer, key: str, raw: bytes
+        self, requests: IdempotentRequests, call: Call, client: Replayer, key: str, raw: bytes
     ) -> None:
         asked, principal = call.asked, call.principal
         body = read_body(raw)
         hours = min(principal.retention_hours, RETENTION_HOURS_MAX)
-        self._repeats = repeats
-        self._states = repeats.states
+        self._requests = requests
+        self._states = requests.states
         self._client = client
         self._request_id = call.request_id
         self._organisation = principal.organisation_id
@@ -160,7 +160,7 @@ class Repeat:
             claimed, rows = await self._states.run([(_CLAIM, self.row), (_LOOK, self.row)])
             if claimed:
                 self._claimed = True
-                self._repeats.enter(self)
+                self._requests.enter(self)
                 return True
             if rows and await self._answer_again(_found(rows[0])):
                 return False
@@ -296,7 +296,7 @@ class Repeat:
                 await self._flush([], over=True)
             else:
                 await self._release()
-        self._repeats.leave(self)
+        self._requests.leave(self)
 
     async def _gather(self) -> None:
         await asyncio.sleep(_GATHER_S)
