@@ -39,7 +39,7 @@ from relay.cost_told import last_with_cost, with_cost
 from relay.deadline import Reason
 from relay.health import HealthProbe
 from relay.hold_estimate import Size
-from relay.keep_alive import Pulse
+from relay.keep_alive import KeepAlive
 from relay.plain import Exchange
 from relay.prepared_request import PreparedRequest, RequestTranslator
 from relay.settlement import Resolved
@@ -154,7 +154,7 @@ class Attempt:
     def revoke(self) -> None:
         """The key has ended: the answer is cut, and its client is told. What nobody listens to any
         more is read on as it was going to be."""
-        if self._outcome is None and not self._call.silent:
+        if self._outcome is None and not self._call.client_gone:
             self._call.deadline.interrupt("revoked")
 
     async def execute(self, *, fresh: bool) -> Outcome:
@@ -169,8 +169,8 @@ class Attempt:
         try:
             call.deadline.limit("total", times.total)
             call.deadline.allow("first_content", self._silent_s)
-            if self._facts.stream and call.pulse is None:
-                call.pulse = Pulse(self._ping, call.parts.config.keep_alive_s)
+            if self._facts.stream and call.keep_alive is None:
+                call.keep_alive = KeepAlive(self._ping, call.parts.config.keep_alive_s)
             answer = await call.parts.upstreams.post(
                 channel,
                 call.snapshot.egress,
@@ -341,7 +341,7 @@ class Attempt:
         self._ttft_ms = call.elapsed_ms()
         outcome = self._settle(200, None, "", bill)
         self._probe.good()
-        if not call.silent:
+        if not call.client_gone:
             call.deadline.allow("stall", call.parts.config.write_stall_s)
             await call.sink.answer(head, raw)
         return outcome
@@ -423,7 +423,7 @@ class Attempt:
         hears_tier = usage_meter.tiered and self._prepared.request is None
         self._held_back = pieces = list[bytes]()
         events: list[Event] = []
-        heard_at, pulse, most = call.began, call.pulse, self._output_bytes_max
+        heard_at, keep_alive, most = call.began, call.keep_alive, self._output_bytes_max
         gathering, steps = self._gathering, []
         blocked: Awaitable[None] | None = None
         tells_cost = call.tells_cost
@@ -450,14 +450,14 @@ class Attempt:
                 return True
             if events:
                 heard_at = call.time()
-                if pulse is not None:
-                    pulse.heard_at = heard_at
+                if keep_alive is not None:
+                    keep_alive.heard_at = heard_at
                 self._note(events)
                 events.clear()
             if pieces and not (tells_cost and decoder.complete):
                 raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
                 pieces.clear()
-                if not call.silent:
+                if not call.client_gone:
                     blocked = call.sink.write_now(raw)
                     if blocked is not None:
                         return True
@@ -481,8 +481,8 @@ class Attempt:
             if self._committed:
                 # The first content.
                 heard_at = call.time()
-                if pulse is not None:
-                    pulse.heard_at = heard_at
+                if keep_alive is not None:
+                    keep_alive.heard_at = heard_at
                 self._note(events)
                 events.clear()
                 if pieces and not (tells_cost and decoder.complete):
@@ -562,20 +562,20 @@ class Attempt:
         self._committed = True
         self._probe.first_content()
         self._ttft_ms = call.elapsed_ms()
-        if not call.silent:
+        if not call.client_gone:
             call.deadline.allow("stall", call.parts.config.write_stall_s)
             await call.begin(self._head(None))
 
     async def _ping(self) -> None:
         """A sign of life; the first one commits the status, and nothing of an upstream."""
         call = self._call
-        if not call.silent and not call.asked.target.array:
+        if not call.client_gone and not call.asked.target.array:
             await call.begin(self._head(None))
             await call.sink.write(call.asked.codec.ping, last=False)
 
     async def _write(self, pieces: Sequence[bytes], *, last: bool = False) -> None:
         call = self._call
-        if self._committed and not call.silent:
+        if self._committed and not call.client_gone:
             call.deadline.allow("stall", call.parts.config.write_stall_s)
             raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             if last:
@@ -674,7 +674,7 @@ class Attempt:
             await self._say_last(self._failing(kind, message))
             return outcome
         outcome = self._settle(status, kind, message, unheard)
-        if not self._call.silent:
+        if not self._call.client_gone:
             await self._call.refuse(Refused(kind, status, message, retry_after_ms=1000))
         return outcome
 
@@ -684,7 +684,7 @@ class Attempt:
 
     async def _say_last(self, frame: bytes) -> None:
         """End a stream for a client that may not be able to hear it."""
-        if self._call.silent:
+        if self._call.client_gone:
             return
         try:
             async with asyncio.timeout(_LAST_WORDS_S):
@@ -697,7 +697,7 @@ class Attempt:
     @property
     def _measured(self) -> str:
         """The basis of a bill that the upstream's count stands on."""
-        return "drained" if self._call.silent else "measured"
+        return "drained" if self._call.client_gone else "measured"
 
     @property
     def _complete(self) -> bool:
@@ -719,7 +719,7 @@ class Attempt:
         if self._outcome is not None:
             return self._outcome
         call, usage_meter = self._call, self._usage_meter
-        if call.silent and kind is None:
+        if call.client_gone and kind is None:
             status, kind, message = 499, "client_closed", CLIENT_CLOSED
         outcome = self._outcome = Outcome(
             call.request_id,

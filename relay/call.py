@@ -14,7 +14,7 @@ from relay.auth import Principal
 from relay.config import RelayConfig
 from relay.deadline import Deadline
 from relay.health import Health
-from relay.keep_alive import Pulse
+from relay.keep_alive import KeepAlive
 from relay.large import LargeEvents
 from relay.ledger_writer import LedgerWriter
 from relay.limits import Headroom
@@ -153,7 +153,7 @@ class Asked(NamedTuple):
 
 
 class Call:
-    """One request of one principal. `silent`: its client has gone, nobody listens any more;
+    """One request of one principal. `client_gone`: nobody listens any more;
     `begun`: its stream has begun; `recorder` keeps its answer; `tells_cost`: the charge stands in
     its usage; `settles_at_once`: what it holds may be missed by others. `labels` are the client's,
     `headroom` what is left of the key's limits once it is admitted."""
@@ -162,17 +162,17 @@ class Call:
         "asked",
         "began",
         "begun",
+        "client_gone",
         "deadline",
         "headroom",
+        "keep_alive",
         "labels",
         "max_cost_nano",
         "parts",
         "principal",
-        "pulse",
         "recorder",
         "request_id",
         "settles_at_once",
-        "silent",
         "sink",
         "snapshot",
         "source",
@@ -206,9 +206,9 @@ class Call:
         self.tells_cost = False
         self.settles_at_once = False
         self.headroom = NOTHING_LIMITED
-        self.silent = False
+        self.client_gone = False
         self.begun = False
-        self.pulse: Pulse | None = None
+        self.keep_alive: KeepAlive | None = None
         self.recorder: AnswerRecorder | None = None
         self.time = asyncio.get_running_loop().time
         self.began = self.time()
@@ -221,14 +221,14 @@ class Call:
 
     async def write(self, raw: bytes, *, last: bool) -> None:
         """Write more of the stream."""
-        if last and self.pulse is not None:
-            self.pulse.stop()
+        if last and self.keep_alive is not None:
+            self.keep_alive.stop()
         await self.sink.write(raw, last=last)
 
     async def refuse(self, refused: Refused) -> None:
         """Answer with an error, be it inside a stream that has begun."""
-        if self.pulse is not None:
-            self.pulse.stop()
+        if self.keep_alive is not None:
+            self.keep_alive.stop()
         await self.sink.refuse(refused)
 
     def elapsed_ms(self) -> int:

@@ -99,7 +99,7 @@ async def count_tokens(
             raise
     if raw is None:
         raw = counter.write_answer(_estimate(facts, candidates))
-    if not call.silent:
+    if not call.client_gone:
         await call.sink.answer(Head(JSON, 0, None, 0), raw)
 
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 
-class Pulse:
+class KeepAlive:
     """Pings after every `every_s` of silence. `heard_at` is moved by whoever writes (loop time)."""
 
     __slots__ = ("_every_s", "_loop", "_ping", "_task", "_timer", "heard_at")

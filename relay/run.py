@@ -102,9 +102,9 @@ class Run:
 
     def leave(self) -> None:
         """The client has gone: nothing more is written to it."""
-        if self._call.silent:
+        if self._call.client_gone:
             return
-        self._call.silent = True
+        self._call.client_gone = True
         if self._attempt is not None:
             self._attempt.leave()
         else:
@@ -160,8 +160,8 @@ class Run:
             return await self._refuse_overloaded()
         finally:
             self._call.deadline.stop()
-            if self._call.pulse is not None:
-                self._call.pulse.stop()
+            if self._call.keep_alive is not None:
+                self._call.keep_alive.stop()
 
     def bound(self, raw: bytes) -> Bound:
         """What the request of this body would hold, sent now. Raises RequestFault as sending it
@@ -600,7 +600,7 @@ class Run:
         row = FAULTS[last]
         call = self._call
         total_s = call.snapshot.channels[made[-1].channel_id].timeouts.total
-        if call.silent or row.next == "never":
+        if call.client_gone or row.next == "never":
             return None
         if call.time() - call.began > total_s * _LAST_START_SHARE:
             return None
@@ -630,7 +630,7 @@ class Run:
         kind = final_kind([failure.kind for failure in failures])
         told = next(failure for failure in reversed(failures) if failure.kind == kind)
         ended = attempt.failed(failures[-1], final=True)
-        if self._call.silent:
+        if self._call.client_gone:
             self._settle_final(ended, 499, "client_closed", CLIENT_CLOSED)
             return self._call.plain_outcome(499, "client_closed", CLIENT_CLOSED)
         self._settle_final(ended, told.status, kind, told.message)
