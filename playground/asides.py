@@ -11,7 +11,7 @@ from accounts.keys import playground_key
 from playground.database import in_database
 from playground.relaying import ChatRelay
 from relay.auth import Principal
-from relay.call import Outcome
+from relay.request_context import Outcome
 
 
 class AsideRefused(Exception):

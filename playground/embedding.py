@@ -17,7 +17,7 @@ from playground.offer import OfferedModel, offered_models
 from playground.relaying import ChatRelay
 from playground.rules.vectors import Vector
 from relay.auth import Principal
-from relay.call import Bound, Outcome
+from relay.request_context import Bound, Outcome
 
 LINES_MAX: Final = 32
 TEXT_MAX: Final = 100_000

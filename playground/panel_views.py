@@ -44,8 +44,8 @@ from playground.runs import request_of_run
 from playground.summaries import most_nano, plan_summary
 from playground.turns import Asked, TurnRefused, draft_of, files_of
 from playground.words import wrong_text
-from relay.call import Bound
 from relay.database import DatabaseAway
+from relay.request_context import Bound
 from usage.likely import likely_charge_nano
 from usage.models import UsageRecord
 

@@ -19,7 +19,7 @@ from dialects.openai import errors
 from lib.ids import id_text, new_id
 from playground.database import in_database
 from playground.relaying import relay_of
-from relay.call import Head, Outcome
+from relay.request_context import Head, Outcome
 
 
 @session_page("playground.use")

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.http import HttpRequest
 
 from relay.auth import Principal
-from relay.call import Bound, Head, Outcome, PageOperation, Source
+from relay.request_context import Bound, Head, Outcome, PageOperation, Source
 
 
 class ChatRelay(Protocol):

@@ -42,7 +42,7 @@ from playground.rules.request import build_request
 from playground.rules.settings import Settings
 from playground.turns import Turn, end_run, files_of, forget_turn, lost_runs, said_before
 from relay.auth import Principal
-from relay.call import Head, Outcome
+from relay.request_context import Head, Outcome
 from usage.models import UsageRecord
 
 log = logging.getLogger(__name__)

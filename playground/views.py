@@ -56,7 +56,7 @@ from playground.turns import (
     begin_turns,
 )
 from playground.watching import expect_reader
-from relay.call import Outcome
+from relay.request_context import Outcome
 
 
 @organisation_page("playground.read")

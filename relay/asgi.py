@@ -34,17 +34,6 @@ from gateway.rules.channel_status import ChannelStatus
 from lib.ids import id_text, new_id
 from relay import kept_responses, legacy_billing, models_list
 from relay.auth import Credentials, Principal, read_credentials
-from relay.call import (
-    Asked,
-    Bound,
-    Call,
-    Head,
-    Outcome,
-    PageOperation,
-    Refused,
-    Sink,
-    Source,
-)
 from relay.config import RelayConfig
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.deadline import Deadline
@@ -61,6 +50,17 @@ from relay.lifespan import Lifespan
 from relay.limits import limit_headers
 from relay.plain_operations import EMBEDDINGS
 from relay.prompts import Prompts
+from relay.request_context import (
+    Asked,
+    Bound,
+    Head,
+    Outcome,
+    PageOperation,
+    Refused,
+    RequestContext,
+    Sink,
+    Source,
+)
 from relay.run import Run
 from relay.text_codecs import TEXT_CODECS
 
@@ -168,8 +168,10 @@ class Relay:
         life = self._started()
         sink = _Queue()
         request_id = request_id or new_id()
-        call = partial(self._call_of_page, life, principal, sink, request_id, source, operation)
-        task = asyncio.create_task(self._chat_task(life, call, body, sink))
+        make_context = partial(
+            self._context_of_page, life, principal, sink, request_id, source, operation
+        )
+        task = asyncio.create_task(self._chat_task(life, make_context, body, sink))
         self._detached.add(task)
         task.add_done_callback(self._detached.discard)
         task.add_done_callback(sink.close)
@@ -196,14 +198,16 @@ class Relay:
         DatabaseAway when the balance cannot be read.
         """
         life = self._started()
-        call = self._call_of_page(life, principal, _Queue(), new_id(), "playground", operation)
-        call.max_cost_nano = max_cost_nano
-        run = Run(call)
+        context = self._context_of_page(
+            life, principal, _Queue(), new_id(), "playground", operation
+        )
+        context.max_cost_nano = max_cost_nano
+        run = Run(context)
         found = run.bound(body)
         budgets = run.budgets() if principal.budgets else ()
         return run.bound_within(found, await life.available_nano(principal, budgets))
 
-    def _call_of_page(
+    def _context_of_page(
         self,
         life: Lifespan,
         principal: Principal,
@@ -211,9 +215,9 @@ class Relay:
         request_id: UUID,
         source: Source,
         operation: PageOperation,
-    ) -> Call:
+    ) -> RequestContext:
         task = asyncio.current_task()
-        return Call(
+        return RequestContext(
             life.parts,
             life.snapshot,
             principal,
@@ -228,15 +232,15 @@ class Relay:
     async def _chat_task(
         self,
         life: Lifespan,
-        call: Callable[[], Call],
+        make_context: Callable[[], RequestContext],
         body: bytes,
         sink: "_Queue",
     ) -> Outcome:
-        # The call belongs to the task that it is made in.
-        made = call()
-        sink.run = run = Run(made)
+        # The context belongs to the task that it is made in.
+        context = make_context()
+        sink.run = run = Run(context)
         life.enter()
-        life.running.enter(run, made.principal)
+        life.running.enter(run, context.principal)
         try:
             return await run.answer(body)
         finally:
@@ -319,7 +323,7 @@ class Relay:
             await client.respond(200, [(b"content-type", b"application/json")], body)
             return
         task = asyncio.current_task()
-        call = Call(
+        context = RequestContext(
             life.parts,
             snapshot,
             principal,
@@ -332,23 +336,23 @@ class Relay:
         )
         if endpoint.handler == "not_implemented":
             fault = RequestFault("not_implemented", None, "")
-            call.note(KINDS[fault.kind].status, fault.kind, fault.message, "", stream=False)
+            context.note(KINDS[fault.kind].status, fault.kind, fault.message, "", stream=False)
             raise fault
         body_head = _read_body_head(headers, endpoint.body_bytes_max)
         raw = await _read_body(receive, body_head.length, endpoint.body_bytes_max, self._config)
         if life.snapshot.epoch != snapshot.epoch:
             # A body may take a minute, in which the key may have ended.
-            call.principal = await self._principal(life, credentials)
-        call.max_cost_nano = body_head.max_cost_nano
-        call.labels = body_head.labels
+            context.principal = await self._principal(life, credentials)
+        context.max_cost_nano = body_head.max_cost_nano
+        context.labels = body_head.labels
         told = body_head.tells_cost
-        call.tells_cost = principal.include_cost if told is None else told
+        context.tells_cost = principal.include_cost if told is None else told
         if body_head.idempotency_key is not None and endpoint.handler != "count_tokens":
-            await self._answer_once(life, call, client, body_head.idempotency_key, raw, receive)
+            await self._answer_once(life, context, client, body_head.idempotency_key, raw, receive)
             return
-        run = _run_of(call)
+        run = _run_of(context)
         watch = _Watch(receive, run)
-        life.running.enter(run, call.principal)
+        life.running.enter(run, context.principal)
         try:
             if isinstance(run, Run) and endpoint.handler == "count_tokens":
                 await run.count_tokens(raw)
@@ -361,20 +365,20 @@ class Relay:
     async def _answer_once(
         self,
         life: Lifespan,
-        call: Call,
+        context: RequestContext,
         client: "_Client",
         key: str,
         raw: bytes,
         receive: Receive,
     ) -> None:
         """Run the request, or tell the answer that it had under this key (P5)."""
-        idempotent = IdempotentRequest(life.idempotent_requests, call, client, key, raw)
-        run = _run_of(call)
+        idempotent = IdempotentRequest(life.idempotent_requests, context, client, key, raw)
+        run = _run_of(context)
         watch = _Watch(receive, idempotent)
-        life.running.enter(run, call.principal)
+        life.running.enter(run, context.principal)
         try:
             if await idempotent.claim():
-                call.sink = call.recorder = idempotent
+                context.sink = context.recorder = idempotent
                 await run.answer(raw)
         finally:
             life.running.leave(run)
@@ -415,8 +419,8 @@ def _read_asked(endpoint: Endpoint | None, path: str, scope: Scope) -> Asked:
     return Asked(codec, endpoint.operation, target, headers, endpoint.plain)
 
 
-def _run_of(call: Call) -> Run | Prompts:
-    return Prompts(call) if call.asked.operation == "completions" else Run(call)
+def _run_of(context: RequestContext) -> Run | Prompts:
+    return Prompts(context) if context.asked.operation == "completions" else Run(context)
 
 
 class ClientGone(Exception):
@@ -472,7 +476,7 @@ class _Client:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def fault(self, fault: RequestFault, *headers: tuple[bytes, bytes]) -> None:
-        """Refuse a request that became no call, or whose call has failed us."""
+        """Refuse a request that was not run, or whose run has failed us."""
         await self.refuse(
             Refused(fault.kind, KINDS[fault.kind].status, fault.message, fault.param), *headers
         )

@@ -34,7 +34,6 @@ from dialects.sealed import REMEMBERED, collect
 from dialects.service_tier import tier_of_answer, tier_of_frames
 from gateway.rules.faults import FAULTS
 from lib.ids import id_text
-from relay.call import CLIENT_CLOSED, Call, Head, Outcome, Refused
 from relay.cost_told import last_with_cost, with_cost
 from relay.deadline import Reason
 from relay.health import HealthProbe
@@ -42,6 +41,7 @@ from relay.hold_estimate import Size
 from relay.keep_alive import KeepAlive
 from relay.plain import Exchange
 from relay.prepared_request import PreparedRequest, RequestTranslator
+from relay.request_context import CLIENT_CLOSED, Head, Outcome, Refused, RequestContext
 from relay.settlement import Resolved
 from relay.snapshot import Channel
 from relay.state_store import State, may_keep
@@ -69,9 +69,9 @@ class Attempt:
     """An admitted attempt. `execute` is called once."""
 
     __slots__ = (
-        "_call",
         "_channel",
         "_committed",
+        "_context",
         "_facts",
         "_gathering",
         "_held_back",
@@ -96,7 +96,7 @@ class Attempt:
 
     def __init__(
         self,
-        call: Call,
+        context: RequestContext,
         facts: Facts,
         channel: Channel,
         translator: RequestTranslator,
@@ -108,7 +108,7 @@ class Attempt:
         number: int,
     ) -> None:
         self.id = usage_meter.id
-        self._call = call
+        self._context = context
         self._facts = facts
         self._channel = channel
         self._translator = translator
@@ -121,12 +121,12 @@ class Attempt:
         self._naming: NamingDecoder | None = None
         self._probe = probe
         self._number = number
-        self._gathering = call.parts.large.gathering()
+        self._gathering = context.parts.large.gathering()
         self._sent = self._committed = False
         # What a stream said since it was complete, for a client that wants to be told its cost.
         self._held_back: Sequence[bytes] = ()
         self._remembers = (prepared.seals or prepared.thoughts) and may_keep(
-            call.principal, facts.body
+            context.principal, facts.body
         )
         self._remembered: list[Event] = []
         self._keeps = self._remembers or translator.turn is not None
@@ -141,21 +141,21 @@ class Attempt:
     def leave(self) -> None:
         """The client has gone. What happens then is the channel's policy (promises.md, "Leaving
         clients"): the answer is cut at once, or read on for a while."""
-        call = self._call
+        context = self._context
         if not self._sent:
-            call.deadline.interrupt("left")
+            context.deadline.interrupt("left")
         elif self._channel.drain:
-            call.deadline.limit("drain", call.parts.config.leave_drain_s)
+            context.deadline.limit("drain", context.parts.config.leave_drain_s)
         elif self._complete:
-            call.deadline.limit("drain", _USAGE_AFTER_TEXT_S)
+            context.deadline.limit("drain", _USAGE_AFTER_TEXT_S)
         else:
-            call.deadline.interrupt("left")
+            context.deadline.interrupt("left")
 
     def revoke(self) -> None:
         """The key has ended: the answer is cut, and its client is told. What nobody listens to any
         more is read on as it was going to be."""
-        if self._outcome is None and not self._call.client_gone:
-            self._call.deadline.interrupt("revoked")
+        if self._outcome is None and not self._context.client_gone:
+            self._context.deadline.interrupt("revoked")
 
     async def execute(self, *, fresh: bool) -> Outcome:
         """Send the request and relay its answer; `fresh` asks for an unused connection.
@@ -163,17 +163,17 @@ class Attempt:
         Raises UpstreamFailed before the commit point only; the hold is then still open. Every
         other way out of here has settled it.
         """
-        call, channel, times = self._call, self._channel, self._channel.timeouts
+        context, channel, times = self._context, self._channel, self._channel.timeouts
         answer: Answer | None = None
         whole = untold = False
         try:
-            call.deadline.limit("total", times.total)
-            call.deadline.allow("first_content", self._silent_s)
-            if self._facts.stream and call.keep_alive is None:
-                call.keep_alive = KeepAlive(self._ping, call.parts.config.keep_alive_s)
-            answer = await call.parts.upstreams.post(
+            context.deadline.limit("total", times.total)
+            context.deadline.allow("first_content", self._silent_s)
+            if self._facts.stream and context.keep_alive is None:
+                context.keep_alive = KeepAlive(self._ping, context.parts.config.keep_alive_s)
+            answer = await context.parts.upstreams.post(
                 channel,
-                call.snapshot.egress,
+                context.snapshot.egress,
                 self._translator.outgoing(self._prepared, self._size.output_cap),
                 id_text(self.id),
                 key=self._probe.key,
@@ -184,7 +184,7 @@ class Attempt:
             if self._prepared.exchange is not None:
                 outcome = await self._relay_exchange(answer, self._prepared.exchange)
             elif self._facts.stream:
-                call.parts.ledger.watch(self._usage_meter)
+                context.parts.ledger.watch(self._usage_meter)
                 outcome = await self._relay_stream(answer)
             elif self._prepared.stream and self._prepared.request is not None:
                 outcome = await self._relay_folded(answer, self._prepared.request)
@@ -193,7 +193,7 @@ class Attempt:
             whole = True
             return outcome
         except asyncio.CancelledError:
-            reason = call.deadline.caught()
+            reason = context.deadline.caught()
             if reason is None:
                 nothing = Bill({}, 0, "absorbed", (), None)
                 return await self._stop("server_shutting_down", nothing)
@@ -221,7 +221,7 @@ class Attempt:
                 nothing = Bill({}, 0, "absorbed", (), None)
                 self._settle(500, "internal", message_of("internal"), nothing)
             if self._facts.stream:
-                call.parts.ledger.unwatch(self._usage_meter)
+                context.parts.ledger.unwatch(self._usage_meter)
             if answer is not None:
                 if whole:
                     _give_back(answer)
@@ -239,7 +239,7 @@ class Attempt:
                 kind=failure.kind,
                 message=failure.message,
                 basis="absorbed" if absorbed else "none",
-                total_ms=self._call.elapsed_ms(),
+                total_ms=self._context.elapsed_ms(),
                 flags=(failure.fault,),
             ),
             self._usage_meter.unknown_nano() if absorbed else 0,
@@ -316,40 +316,42 @@ class Attempt:
 
     async def _answer(self, told: Counting, events: list[Event], raw: bytes) -> Outcome:
         """Answer as a whole; `raw` is what the client gets where nothing is translated."""
-        call, request = self._call, self._prepared.request
+        context, request = self._context, self._prepared.request
         if request is not None:
             said, model = fold(events), self._prepared.requested_model
             if model:
                 said = msgspec.structs.replace(said, model=model)
-            raw = call.asked.codec.write_answer(said, request)
+            raw = context.asked.codec.write_answer(said, request)
         self._note(events)
         return await self._deliver(self._usage_meter.bill(told, self._measured), raw)
 
     async def _deliver(self, bill: Bill, raw: bytes) -> Outcome:
         """Settle a whole answer, then give it to the client."""
-        call = self._call
+        context = self._context
         head = self._head(bill.charge_nano)
         if self._prepared.requested_model and self._prepared.request is None:
-            raw = name_answer(raw, call.asked.codec.model_in_answer, self._prepared.requested_model)
+            raw = name_answer(
+                raw, context.asked.codec.model_in_answer, self._prepared.requested_model
+            )
         if self._keeps:
             await self._keep(raw)
-        if call.tells_cost:
+        if context.tells_cost:
             raw = with_cost(raw, bill.charge_nano)
-        if call.recorder is not None:
-            await call.recorder.keep_answer(head, raw)
+        if context.recorder is not None:
+            await context.recorder.keep_answer(head, raw)
         self._committed = True
-        self._ttft_ms = call.elapsed_ms()
+        self._ttft_ms = context.elapsed_ms()
         outcome = self._settle(200, None, "", bill)
         self._probe.good()
-        if not call.client_gone:
-            call.deadline.allow("stall", call.parts.config.write_stall_s)
-            await call.sink.answer(head, raw)
+        if not context.client_gone:
+            context.deadline.allow("stall", context.parts.config.write_stall_s)
+            await context.sink.answer(head, raw)
         return outcome
 
     async def _keep(self, response: bytes | None) -> None:
         """Keep what later requests may go on from, before anybody can send one."""
-        call, turn, prepared = self._call, self._translator.turn, self._prepared
-        call.deadline.allow("stall", call.parts.config.write_stall_s)
+        context, turn, prepared = self._context, self._translator.turn, self._prepared
+        context.deadline.allow("stall", context.parts.config.write_stall_s)
         states: list[State] = []
         if turn is not None and response is not None:
             states += turn.states(response, self._channel.id if prepared.request is None else "")
@@ -357,11 +359,11 @@ class Attempt:
             found = collect(self._remembered, texts=prepared.thoughts)
             states += [State("seal", id_, content) for id_, content in found.items()]
         if states:
-            await call.parts.states.put(call.principal, states)
+            await context.parts.states.put(context.principal, states)
 
     def _response(self) -> bytes | None:
         """The response that a stream of the responses dialect has told whole."""
-        codec, naming = self._call.asked.codec, self._prepared.requested_model
+        codec, naming = self._context.asked.codec, self._prepared.requested_model
         teller = (
             self._usage_meter.decoder if self._translating is None else self._translating.encoder
         )
@@ -370,7 +372,7 @@ class Attempt:
 
     async def _relay_folded(self, answer: Answer, request: ChatRequest) -> Outcome:
         """A stream, because there is no other, for a client that wants a plain answer."""
-        call, prepared, idle_s = self._call, self._prepared, self._channel.timeouts.idle
+        context, prepared, idle_s = self._context, self._prepared, self._channel.timeouts.idle
         decoder = self._usage_meter.decoder = prepared.codec.translating_decoder(
             request, prepared.answer_tool
         )
@@ -399,16 +401,16 @@ class Attempt:
                 return await self._answer(decoder, events[:-1], b"")
             if self._above_hold(decoder):
                 return await self._answer(decoder, [*events, Finish(0, "length")], b"")
-            call.deadline.allow("idle", idle_s)
+            context.deadline.allow("idle", idle_s)
 
     async def _whole(self, answer: Answer) -> bytes:
         """A plain answer in full; each piece of it gives the next one the idle time."""
         raw = await answer.next_bytes()
         if answer.at_end:
             return raw
-        pieces, size, size_max = [raw], len(raw), self._call.parts.config.answer_bytes_max
+        pieces, size, size_max = [raw], len(raw), self._context.parts.config.answer_bytes_max
         while True:
-            self._call.deadline.allow("idle", self._channel.timeouts.idle)
+            self._context.deadline.allow("idle", self._channel.timeouts.idle)
             piece = await answer.next_bytes()
             if not piece:
                 return b"".join(pieces)
@@ -418,15 +420,15 @@ class Attempt:
                 raise failed("F34", "the provider's answer is too large")
 
     async def _relay_stream(self, answer: Answer) -> Outcome:
-        call, usage_meter, idle_s = self._call, self._usage_meter, self._channel.timeouts.idle
+        context, usage_meter, idle_s = self._context, self._usage_meter, self._channel.timeouts.idle
         reader, decoder = self._open_reader()
         hears_tier = usage_meter.tiered and self._prepared.request is None
         self._held_back = pieces = list[bytes]()
         events: list[Event] = []
-        heard_at, keep_alive, most = call.began, call.keep_alive, self._output_bytes_max
+        heard_at, keep_alive, most = context.began, context.keep_alive, self._output_bytes_max
         gathering, steps = self._gathering, []
         blocked: Awaitable[None] | None = None
-        tells_cost = call.tells_cost
+        tells_cost = context.tells_cost
 
         def take(chunk: bytes) -> bool:
             """Read what came, and pass it on where that is all; whether there is more to do."""
@@ -449,7 +451,7 @@ class Attempt:
             ):
                 return True
             if events:
-                heard_at = call.time()
+                heard_at = context.time()
                 if keep_alive is not None:
                     keep_alive.heard_at = heard_at
                 self._note(events)
@@ -457,12 +459,12 @@ class Attempt:
             if pieces and not (tells_cost and decoder.complete):
                 raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
                 pieces.clear()
-                if not call.client_gone:
-                    blocked = call.sink.write_now(raw)
+                if not context.client_gone:
+                    blocked = context.sink.write_now(raw)
                     if blocked is not None:
                         return True
             # Comments keep a connection open, not an answer alive (F13).
-            call.deadline.allow("idle", idle_s, heard_at)
+            context.deadline.allow("idle", idle_s, heard_at)
             return False
 
         while True:
@@ -470,17 +472,17 @@ class Attempt:
             if not steps:
                 raise failed("F17")
             if blocked is not None:
-                call.deadline.allow("stall", call.parts.config.write_stall_s)
+                context.deadline.allow("stall", context.parts.config.write_stall_s)
                 await blocked
                 blocked = None
-                call.deadline.allow("idle", idle_s, heard_at)
+                context.deadline.allow("idle", idle_s, heard_at)
                 continue
             outcome = await self._go_on(decoder, steps, pieces, events)
             if outcome is not None:
                 return outcome
             if self._committed:
                 # The first content.
-                heard_at = call.time()
+                heard_at = context.time()
                 if keep_alive is not None:
                     keep_alive.heard_at = heard_at
                 self._note(events)
@@ -488,14 +490,14 @@ class Attempt:
                 if pieces and not (tells_cost and decoder.complete):
                     await self._write(pieces)
                     pieces.clear()
-                call.deadline.allow("idle", idle_s, heard_at)
+                context.deadline.allow("idle", idle_s, heard_at)
 
     def _open_reader(self) -> tuple[Reader, Decoder]:
         """What the upstream's bytes are fed to, and the decoder that knows what they said."""
-        prepared, call = self._prepared, self._call
+        prepared, context = self._prepared, self._context
         if prepared.request is None:
             decoder = self._usage_meter.decoder = prepared.codec.decoder(
-                self._facts, call.asked.target
+                self._facts, context.asked.target
             )
             self._reader = self._untagging(decoder)
             if prepared.normalises_usage:
@@ -509,7 +511,7 @@ class Attempt:
         decoder = self._usage_meter.decoder = prepared.codec.translating_decoder(
             prepared.request, prepared.answer_tool
         )
-        encoder = call.asked.codec.encoder(prepared.request, call.asked.target)
+        encoder = context.asked.codec.encoder(prepared.request, context.asked.target)
         self._translating = self._reader = Translating(
             self._untagging(decoder), encoder, self._facts.choices, prepared.requested_model
         )
@@ -548,40 +550,40 @@ class Attempt:
         return most is not None and decoder.text_bytes + decoder.reasoning_bytes > most
 
     def _head(self, cost_nano: int | None) -> Head:
-        call, size, stream = self._call, self._size, self._facts.stream
-        content_type = call.asked.codec.content_type(call.asked.target, stream=stream)
+        context, size, stream = self._context, self._size, self._facts.stream
+        content_type = context.asked.codec.content_type(context.asked.target, stream=stream)
         dropped, cap = self._prepared.dropped, self._prepared.lowered or size.output_cap
-        head = Head(content_type, size.hold_nano, cap, cost_nano, dropped, call.headroom)
-        if call.principal.operator:
+        head = Head(content_type, size.hold_nano, cap, cost_nano, dropped, context.headroom)
+        if context.principal.operator:
             return head._replace(channel=self._channel.name, attempts=self._number)
         return head
 
     async def _commit(self) -> None:
         """The first content is here: from now on this upstream's answer is the answer."""
-        call = self._call
+        context = self._context
         self._committed = True
         self._probe.first_content()
-        self._ttft_ms = call.elapsed_ms()
-        if not call.client_gone:
-            call.deadline.allow("stall", call.parts.config.write_stall_s)
-            await call.begin(self._head(None))
+        self._ttft_ms = context.elapsed_ms()
+        if not context.client_gone:
+            context.deadline.allow("stall", context.parts.config.write_stall_s)
+            await context.begin(self._head(None))
 
     async def _ping(self) -> None:
         """A sign of life; the first one commits the status, and nothing of an upstream."""
-        call = self._call
-        if not call.client_gone and not call.asked.target.array:
-            await call.begin(self._head(None))
-            await call.sink.write(call.asked.codec.ping, last=False)
+        context = self._context
+        if not context.client_gone and not context.asked.target.array:
+            await context.begin(self._head(None))
+            await context.sink.write(context.asked.codec.ping, last=False)
 
     async def _write(self, pieces: Sequence[bytes], *, last: bool = False) -> None:
-        call = self._call
-        if self._committed and not call.client_gone:
-            call.deadline.allow("stall", call.parts.config.write_stall_s)
+        context = self._context
+        if self._committed and not context.client_gone:
+            context.deadline.allow("stall", context.parts.config.write_stall_s)
             raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             if last:
-                await call.write(raw, last=True)
+                await context.write(raw, last=True)
             else:
-                await call.sink.write(raw, last=False)
+                await context.sink.write(raw, last=False)
 
     async def _end(self, pieces: Sequence[bytes], events: Sequence[Event]) -> Outcome:
         """The upstream says that its answer is whole."""
@@ -590,8 +592,8 @@ class Attempt:
             await self._keep(self._response())
         bill = self._bill_stream()
         raw = self._last(pieces, bill)
-        if self._call.recorder is not None:
-            await self._call.recorder.keep_end(raw)
+        if self._context.recorder is not None:
+            await self._context.recorder.keep_end(raw)
         outcome = self._settle(200, None, "", bill)
         self._probe.good()
         await self._write([raw], last=True)
@@ -600,7 +602,7 @@ class Attempt:
     def _last(self, pieces: Sequence[bytes], bill: Bill) -> bytes:
         """The last bytes of a stream that succeeds."""
         raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if not self._call.tells_cost:
+        if not self._context.tells_cost:
             return raw
         return last_with_cost(raw, bill.meters, bill.charge_nano)
 
@@ -633,9 +635,9 @@ class Attempt:
         """What ends the client's stream when it fails."""
         if self._translating is not None:
             return self._translating.fail(kind, message)
-        codec, request_id = self._call.asked.codec, id_text(self._call.request_id)
+        codec, request_id = self._context.asked.codec, id_text(self._context.request_id)
         if self._usage_meter.decoder is None:
-            return codec.frame(kind, message, request_id, self._call.asked.target)
+            return codec.frame(kind, message, request_id, self._context.asked.target)
         return self._named(codec.fail(self._usage_meter.decoder, kind, message, request_id))
 
     def _named(self, frames: bytes) -> bytes:
@@ -674,8 +676,8 @@ class Attempt:
             await self._say_last(self._failing(kind, message))
             return outcome
         outcome = self._settle(status, kind, message, unheard)
-        if not self._call.client_gone:
-            await self._call.refuse(Refused(kind, status, message, retry_after_ms=1000))
+        if not self._context.client_gone:
+            await self._context.refuse(Refused(kind, status, message, retry_after_ms=1000))
         return outcome
 
     def _abandon(self) -> Outcome:
@@ -684,11 +686,11 @@ class Attempt:
 
     async def _say_last(self, frame: bytes) -> None:
         """End a stream for a client that may not be able to hear it."""
-        if self._call.client_gone:
+        if self._context.client_gone:
             return
         try:
             async with asyncio.timeout(_LAST_WORDS_S):
-                await self._call.write(frame, last=True)
+                await self._context.write(frame, last=True)
         except TimeoutError:
             return
 
@@ -697,7 +699,7 @@ class Attempt:
     @property
     def _measured(self) -> str:
         """The basis of a bill that the upstream's count stands on."""
-        return "drained" if self._call.client_gone else "measured"
+        return "drained" if self._context.client_gone else "measured"
 
     @property
     def _complete(self) -> bool:
@@ -718,11 +720,11 @@ class Attempt:
         """Write the end of this attempt; returns before it is written. The first end counts."""
         if self._outcome is not None:
             return self._outcome
-        call, usage_meter = self._call, self._usage_meter
-        if call.client_gone and kind is None:
+        context, usage_meter = self._context, self._usage_meter
+        if context.client_gone and kind is None:
             status, kind, message = 499, "client_closed", CLIENT_CLOSED
         outcome = self._outcome = Outcome(
-            call.request_id,
+            context.request_id,
             status,
             kind,
             message,
@@ -732,7 +734,7 @@ class Attempt:
             bill.basis,
             self._size.hold_nano,
             self._ttft_ms,
-            call.elapsed_ms(),
+            context.elapsed_ms(),
         )
         ending = Ending(
             final=True,
@@ -756,21 +758,21 @@ class Attempt:
         )
         state = _STATES.get(bill.basis, "settled")
         ended = self._resolved(state, ending, loss_nano)
-        if call.principal.limited:
+        if context.principal.limited:
             ended = ended._replace(tokens=tokens_of(bill.meters))
         # No mark takes the place of its ending, however long the client takes to read the end.
-        call.parts.ledger.unwatch(usage_meter)
-        call.parts.ledger.settle(ended, at_once=call.settles_at_once)
+        context.parts.ledger.unwatch(usage_meter)
+        context.parts.ledger.settle(ended, at_once=context.settles_at_once)
         if bill.flags and "quarantine" in bill.flags:
             log.error(
                 "the count of channel %s cannot be right (%s): request %s is under review",
-                self._channel.name, ", ".join(bill.flags), id_text(call.request_id),
+                self._channel.name, ", ".join(bill.flags), id_text(context.request_id),
             )  # fmt: skip
         return outcome
 
     def _resolved(self, state: str, ending: Ending, loss_nano: int = 0) -> Resolved:
         return Resolved(
-            self._call.principal.organisation_id, self.id, state, ending, loss_nano=loss_nano
+            self._context.principal.organisation_id, self.id, state, ending, loss_nano=loss_nano
         )
 
     def _note(self, events: Sequence[Event]) -> None:
@@ -779,7 +781,7 @@ class Attempt:
         if self._remembers:
             self._remembered += [event for event in events if isinstance(event, REMEMBERED)]
         if mark_due and self._facts.stream:
-            self._call.parts.ledger.mark(self._usage_meter)
+            self._context.parts.ledger.mark(self._usage_meter)
 
 
 def _give_back(answer: Answer) -> None:

@@ -21,7 +21,7 @@ from dialects.errors import RequestFault, quote_value
 from dialects.responses import state
 from dialects.responses.request import ChatFacts
 from dialects.responses.state import KeptItem, KeptResponse
-from relay.call import Call
+from relay.request_context import RequestContext
 from relay.state_store import State
 
 _PREVIOUS: Final = "previous_response_id"
@@ -100,9 +100,9 @@ class Turn:
         return self._codec.read(whole, _NO_TARGET)
 
 
-async def begin_turn(call: Call, facts: ChatFacts) -> Turn:
+async def begin_turn(context: RequestContext, facts: ChatFacts) -> Turn:
     """The turn of a request. Raises RequestFault, DatabaseAway, DatabaseRefused."""
-    principal, states = call.principal, call.parts.states
+    principal, states = context.principal, context.parts.states
     if facts.background:
         raise RequestFault(
             "unsupported_capability",
@@ -110,9 +110,9 @@ async def begin_turn(call: Call, facts: ChatFacts) -> Turn:
             "background cannot be used here: ask for a stream, and give an Idempotency-Key to be "
             "able to come back to it",
         )
-    codec: Codec[ChatFacts] = call.asked.codec
+    codec: Codec[ChatFacts] = context.asked.codec
     hours = principal.retention_hours
-    keeps = facts.store and hours > 0 and call.asked.operation == "responses"
+    keeps = facts.store and hours > 0 and context.asked.operation == "responses"
     earlier: KeptResponse | None = None
     if facts.previous_response_id is not None:
         name = facts.previous_response_id
@@ -121,16 +121,16 @@ async def begin_turn(call: Call, facts: ChatFacts) -> Turn:
             what = _NOT_KEPT.format(hours=hours) if hours else _NOTHING_KEPT
             raise RequestFault("unsupported_capability", _PREVIOUS, what)
         earlier = state.read_kept(found[name])
-    referred = await _referred(call, facts.references) if facts.references else {}
+    referred = await _referred(context, facts.references) if facts.references else {}
     return Turn(codec, facts, earlier, referred, keeps=keeps)
 
 
-async def _referred(call: Call, names: Sequence[str]) -> dict[str, KeptItem]:
+async def _referred(context: RequestContext, names: Sequence[str]) -> dict[str, KeptItem]:
     """The items that a request names. Raises RequestFault, DatabaseAway, DatabaseRefused."""
-    hours = call.principal.retention_hours
+    hours = context.principal.retention_hours
     if not hours:
         raise RequestFault("unsupported_capability", "input", _NO_ITEMS)
-    found = await call.parts.states.find(call.principal, "item", names)
+    found = await context.parts.states.find(context.principal, "item", names)
     for name in names:
         if name not in found:
             what = _NO_ITEM.format(name=quote_value(name), hours=hours)

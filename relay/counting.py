@@ -22,8 +22,8 @@ from gateway.rules.families import family_of
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
 from lib.ids import id_text, new_id
-from relay.call import Call, Head, Refused
 from relay.prepared_request import passed_headers
+from relay.request_context import Head, Refused, RequestContext
 from relay.upstream import Outgoing, UpstreamFailed
 from relay.vocabulary import count_request
 
@@ -82,25 +82,25 @@ COUNTERS: Final[Mapping[Dialect, Counter]] = MappingProxyType(
 
 
 async def count_tokens(
-    call: Call, counter: Counter, facts: CountFacts, candidates: list[Candidate]
+    context: RequestContext, counter: Counter, facts: CountFacts, candidates: list[Candidate]
 ) -> None:
     """Answer with the count of the first candidate that can tell it, or with an estimate."""
     raw: bytes | None = None
-    call.deadline.limit("total", _COUNT_S)
+    context.deadline.limit("total", _COUNT_S)
     try:
-        raw = await _ask(call, counter, facts, candidates)
+        raw = await _ask(context, counter, facts, candidates)
     except UpstreamFailed as failure:
-        await call.refuse(
+        await context.refuse(
             Refused(failure.kind, failure.status, failure.message, failure.param, failure.code)
         )
         return
     except asyncio.CancelledError:
-        if call.deadline.caught() is None:
+        if context.deadline.caught() is None:
             raise
     if raw is None:
         raw = counter.write_answer(_estimate(facts, candidates))
-    if not call.client_gone:
-        await call.sink.answer(Head(JSON, 0, None, 0), raw)
+    if not context.client_gone:
+        await context.sink.answer(Head(JSON, 0, None, 0), raw)
 
 
 def _estimate(facts: CountFacts, candidates: list[Candidate]) -> int:
@@ -113,11 +113,11 @@ def _estimate(facts: CountFacts, candidates: list[Candidate]) -> int:
 
 
 async def _ask(
-    call: Call, counter: Counter, facts: CountFacts, candidates: list[Candidate]
+    context: RequestContext, counter: Counter, facts: CountFacts, candidates: list[Candidate]
 ) -> bytes | None:
     """An upstream's answer; None when nobody can tell. Raises UpstreamFailed for what is wrong in
     the client's own request."""
-    codec, snapshot = call.asked.codec, call.snapshot
+    codec, snapshot = context.asked.codec, context.snapshot
     tries = 0
     for candidate in candidates:
         channel = snapshot.channels[candidate.channel_id]
@@ -129,11 +129,11 @@ async def _ask(
         except BadAddress:
             continue
         tries += 1
-        passed = passed_headers(channel, codec, call.asked.headers)
+        passed = passed_headers(channel, codec, context.asked.headers)
         outgoing = Outgoing(codec, url, counter.edit(facts, model), JSON, passed)
-        key = call.parts.health.usable_key(candidate, call.principal.organisation_id)
+        key = context.parts.health.usable_key(candidate, context.principal.organisation_id)
         try:
-            answer = await call.parts.upstreams.post(
+            answer = await context.parts.upstreams.post(
                 channel, snapshot.egress, outgoing, id_text(new_id()), key=key, fresh=False
             )
         except UpstreamFailed as failure:

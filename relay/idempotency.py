@@ -29,8 +29,8 @@ from dialects.body import read_body
 from dialects.errors import RequestFault, message_of
 from lib.ids import id_text
 from lib.vault import VaultError
-from relay.call import Call, Head, Refused, Sink
 from relay.database import DatabaseAway, DatabaseRefused, Statement
+from relay.request_context import Head, Refused, RequestContext, Sink
 from relay.state_store import RETENTION_HOURS_MAX, StateStore, state_id
 
 log = logging.getLogger(__name__)
@@ -120,15 +120,20 @@ class IdempotentRequest:
     """One request with a key. It stands between the run and its client, and keeps what passes."""
 
     def __init__(
-        self, requests: IdempotentRequests, call: Call, client: Replayer, key: str, raw: bytes
+        self,
+        requests: IdempotentRequests,
+        context: RequestContext,
+        client: Replayer,
+        key: str,
+        raw: bytes,
     ) -> None:
-        asked, principal = call.asked, call.principal
+        asked, principal = context.asked, context.principal
         body = read_body(raw)
         hours = min(principal.retention_hours, RETENTION_HOURS_MAX)
         self._requests = requests
         self._states = requests.states
         self._client = client
-        self._request_id = call.request_id
+        self._request_id = context.request_id
         self._organisation = principal.organisation_id
         self._id = state_id("repeat", principal.key_id, key)
         self._streams = asked.target.stream or body.value("stream") == b"true"

@@ -25,7 +25,6 @@ from relay import admission
 from relay import snapshot as catalogue
 from relay.alerts import Alert, statement
 from relay.auth import Authenticator, Principal
-from relay.call import Parts
 from relay.config import RelayConfig
 from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row
 from relay.health import Health
@@ -33,6 +32,7 @@ from relay.idempotency import IdempotentRequests
 from relay.journal import Journal
 from relay.large import LargeEvents
 from relay.ledger_writer import LedgerWriter
+from relay.request_context import Parts
 from relay.revocation import Running
 from relay.snapshot import EMPTY, Snapshot
 from relay.spool import Spool

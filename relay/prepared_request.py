@@ -48,11 +48,11 @@ from gateway.providers.targets import dialect_for, must_stream, needs_of, upstre
 from gateway.rules.routing import Candidate
 from lib.egress import EgressPolicy
 from lib.ids import id_text
-from relay.call import Call
 from relay.continuing import Turn
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.fetching import fetch
 from relay.plain import Exchange, PlainFacts, PlainOperation
+from relay.request_context import RequestContext
 from relay.snapshot import Channel
 from relay.upstream import Outgoing
 
@@ -122,9 +122,9 @@ class RequestTranslator:
     request of the responses dialect."""
 
     __slots__ = (
-        "_call",
         "_cap_max",
         "_client",
+        "_context",
         "_facts",
         "_fetched",
         "_headers",
@@ -139,16 +139,16 @@ class RequestTranslator:
 
     def __init__(
         self,
-        call: Call,
+        context: RequestContext,
         facts: Facts,
         model: AskedModel,
         *,
         cap_max: int,
         turn: Turn | None = None,
     ) -> None:
-        asked = call.asked
+        asked = context.asked
         self.turn = turn
-        self._call = call
+        self._context = context
         self._client = asked.codec
         self._plain = asked.plain
         self._facts = facts
@@ -156,7 +156,7 @@ class RequestTranslator:
         self._model = model.name
         self._suffix = model.reasoning
         self._headers = asked.headers
-        self._request_id = call.request_id
+        self._request_id = context.request_id
         self._cap_max = cap_max
         self._request: ChatRequest | None = None
         self._fetched: dict[str, Base64] = {}
@@ -357,9 +357,9 @@ class RequestTranslator:
         """What is kept of the reasoning that led to these calls: it is missed, never waited for."""
         if not calls:
             return {}
-        call = self._call
+        context = self._context
         try:
-            found = await call.parts.states.find(call.principal, "seal", calls)
+            found = await context.parts.states.find(context.principal, "seal", calls)
         except (DatabaseAway, DatabaseRefused):
             return {}
         return {id_: read_collected(content) for id_, content in found.items()}

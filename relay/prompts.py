@@ -26,10 +26,10 @@ from dialects.events import Event
 from dialects.operation import Operation
 from gateway.providers.models import capabilities_of
 from lib.ids import id_text, new_id
-from relay.call import Call, Head, Outcome, Refused
 from relay.cost_told import with_cost
 from relay.deadline import Deadline
 from relay.prepared_request import has_operation
+from relay.request_context import Head, Outcome, Refused, RequestContext
 from relay.run import Run
 from relay.text_codecs import Completions, TextFacts
 
@@ -37,10 +37,10 @@ _NATIVE: Final[Operation] = "completions"
 
 
 class Prompts:
-    """Answers one call for completions, however many prompts it has."""
+    """Answers one request for completions, however many prompts it has."""
 
-    def __init__(self, call: Call) -> None:
-        self._call = call
+    def __init__(self, context: RequestContext) -> None:
+        self._context = context
         # What runs now; None between two prompts, and when all have run.
         self._run: Run | None = None
         self._left = self._revoked = False
@@ -65,23 +65,23 @@ class Prompts:
             # It is refused as any other.
             bodies = []
         if len(bodies) < 2:
-            self._run = Run(self._call)
+            self._run = Run(self._context)
             return await self._run.answer(raw)
-        return await self._answer_each(_Joined(self._call, plan), bodies)
+        return await self._answer_each(_Joined(self._context, plan), bodies)
 
     def _split(self, raw: bytes) -> tuple[CompletionPlan, list[bytes]]:
         """The plan, and a body for each prompt; none where the request goes on whole. Raises
         RequestFault."""
-        call = self._call
+        context = self._context
         facts = Completions().read(raw, Target())
         plan = CompletionPlan((), 1, False, ())
         if facts.own.prompts < 2 or self._offered(facts):
             return plan, []
         plan = completions_request.decode(
-            raw, request_id=id_text(call.request_id), received_at=int(call.snapshot.now())
+            raw, request_id=id_text(context.request_id), received_at=int(context.snapshot.now())
         )
-        limits = (call.max_cost_nano, facts.max_cost_nano)
-        call.max_cost_nano = min((limit for limit in limits if limit is not None), default=None)
+        limits = (context.max_cost_nano, facts.max_cost_nano)
+        context.max_cost_nano = min((limit for limit in limits if limit is not None), default=None)
         prompts: list[msgspec.Raw] = msgspec.json.decode(
             facts.body.value("prompt") or b"[]", type=list[msgspec.Raw]
         )
@@ -91,7 +91,7 @@ class Prompts:
 
     def _offered(self, facts: TextFacts) -> bool:
         """Whether a channel of the model has the endpoint itself."""
-        snapshot = self._call.snapshot
+        snapshot = self._context.snapshot
         for route in snapshot.routes_of(facts.model):
             channel = snapshot.channels[route.channel_id]
             name = route.upstream_model or facts.model
@@ -101,15 +101,15 @@ class Prompts:
         return False
 
     async def _answer_each(self, joined: "_Joined", bodies: list[bytes]) -> Outcome:
-        call = self._call
+        context = self._context
         for place, body in enumerate(bodies):
             self._run = Run(self._call_of(joined, place))
             if self._revoked:
                 self._run.revoke()
             outcome = await self._run.answer(body)
             self._run = None
-            if call.max_cost_nano is not None:
-                call.max_cost_nano -= outcome.charge_nano
+            if context.max_cost_nano is not None:
+                context.max_cost_nano -= outcome.charge_nano
             if outcome.kind is not None or self._left:
                 await joined.stop(place)
                 return outcome
@@ -117,31 +117,31 @@ class Prompts:
         await joined.end()
         return outcome
 
-    def _call_of(self, joined: "_Joined", place: int) -> Call:
-        call, task = self._call, asyncio.current_task()
-        one = Call(
-            call.parts,
-            call.snapshot,
-            call.principal,
+    def _call_of(self, joined: "_Joined", place: int) -> RequestContext:
+        context, task = self._context, asyncio.current_task()
+        one = RequestContext(
+            context.parts,
+            context.snapshot,
+            context.principal,
             joined,
             Deadline(task),  # type: ignore[arg-type]
-            call.asked._replace(codec=_OnePrompt(joined, place)),
-            request_id=new_id() if place else call.request_id,
-            source=call.source,
-            max_cost_nano=call.max_cost_nano,
+            context.asked._replace(codec=_OnePrompt(joined, place)),
+            request_id=new_id() if place else context.request_id,
+            source=context.source,
+            max_cost_nano=context.max_cost_nano,
         )
-        one.labels = call.labels
+        one.labels = context.labels
         return one
 
 
 class _Joined:
     """The sink of all of them: what they say, as one answer."""
 
-    def __init__(self, call: Call, plan: CompletionPlan) -> None:
+    def __init__(self, context: RequestContext, plan: CompletionPlan) -> None:
         self.encoder = completions_stream.Encoder(plan)
         self.answers: list[ChatAnswer] = []
         self.charge_nano = 0
-        self._call = call
+        self._context = context
         self._plan = plan
         self._heads: list[Head] = []
         self._refused: Refused | None = None
@@ -153,34 +153,34 @@ class _Joined:
         self._heads.append(head)
 
     async def begin(self, head: Head) -> None:
-        await self._call.begin(head)
+        await self._context.begin(head)
 
     async def write(self, raw: bytes, *, last: bool) -> None:
         if raw:
-            await self._call.sink.write(raw, last=False)
+            await self._context.sink.write(raw, last=False)
 
     def write_now(self, raw: bytes) -> Awaitable[None] | None:
-        return self._call.sink.write_now(raw)
+        return self._context.sink.write_now(raw)
 
     async def stop(self, place: int) -> None:
         """This prompt failed, or nobody listens any more."""
-        call, refused = self._call, self._refused
-        if call.begun and refused is None:
-            await call.sink.write(b"", last=True)
+        context, refused = self._context, self._refused
+        if context.begun and refused is None:
+            await context.sink.write(b"", last=True)
         elif refused is not None:
             if place:
                 told = f"prompt[{place}] failed, those before it were answered and charged"
                 refused = refused._replace(message=f"{refused.message} ({told})")
-            await call.refuse(refused)
+            await context.refuse(refused)
 
     async def end(self) -> None:
         """All were answered."""
-        call = self._call
-        if call.begun:
-            await call.sink.write(self.encoder.end(), last=True)
+        context = self._context
+        if context.begun:
+            await context.sink.write(self.encoder.end(), last=True)
             return
         raw = completions_response.encode(self.answers, self._plan)
-        if call.tells_cost:
+        if context.tells_cost:
             raw = with_cost(raw, self.charge_nano)
         head = self._heads[0]._replace(
             hold_nano=sum(one.hold_nano for one in self._heads),
@@ -188,9 +188,9 @@ class _Joined:
             attempts=sum(one.attempts for one in self._heads),
             headroom=self._heads[-1].headroom,
         )
-        if call.recorder is not None:
-            await call.recorder.keep_answer(head, raw)
-        await call.sink.answer(head, raw)
+        if context.recorder is not None:
+            await context.recorder.keep_answer(head, raw)
+        await context.sink.answer(head, raw)
 
 
 class _OnePrompt(Completions):

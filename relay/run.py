@@ -29,7 +29,6 @@ from lib.ids import new_id
 from relay.admission import Asked, Guarded
 from relay.alerts import Alert
 from relay.attempt import Attempt
-from relay.call import CLIENT_CLOSED, MODEL_LENGTH_MAX, Bound, Call, Outcome, Refused
 from relay.continuing import Turn, begin_turn
 from relay.counting import COUNTERS, count_tokens
 from relay.database import DatabaseAway, DatabaseRefused
@@ -38,6 +37,14 @@ from relay.hold_estimate import HoldEstimate, PlainHoldEstimate, Size
 from relay.limits import LimitReached, UsedUp, read_headroom
 from relay.plain import PlainFacts
 from relay.prepared_request import PreparedRequest, RequestTranslator
+from relay.request_context import (
+    CLIENT_CLOSED,
+    MODEL_LENGTH_MAX,
+    Bound,
+    Outcome,
+    Refused,
+    RequestContext,
+)
 from relay.settlement import Resolved
 from relay.snapshot import Channel
 from relay.upstream import UpstreamFailed
@@ -72,13 +79,13 @@ class ChannelsOut(Exception):
 
 
 class Run:
-    """Answers one call. Every attempt ends in exactly one settlement, on every path."""
+    """Answers one request. Every attempt ends in exactly one settlement, on every path."""
 
     __slots__ = (
         "_asked",
         "_attempt",
         "_budget",
-        "_call",
+        "_context",
         "_estimate",
         "_facts",
         "_named",
@@ -87,8 +94,8 @@ class Run:
         "_revoked",
     )
 
-    def __init__(self, call: Call) -> None:
-        self._call = call
+    def __init__(self, context: RequestContext) -> None:
+        self._context = context
         self._facts: Facts | None = None
         self._asked = AskedModel("")
         self._named = ""  # of a body that is refused before it is read whole
@@ -102,13 +109,13 @@ class Run:
 
     def leave(self) -> None:
         """The client has gone: nothing more is written to it."""
-        if self._call.client_gone:
+        if self._context.client_gone:
             return
-        self._call.client_gone = True
+        self._context.client_gone = True
         if self._attempt is not None:
             self._attempt.leave()
         else:
-            self._call.deadline.interrupt("left")
+            self._context.deadline.interrupt("left")
 
     def revoke(self) -> None:
         """The key has ended: what is being answered ends, and the next attempt is not admitted."""
@@ -121,17 +128,17 @@ class Run:
         try:
             facts = self._facts = self._read(raw)
             turn: Turn | None = None
-            stated = self._call.asked.codec.turn_of(facts)
+            stated = self._context.asked.codec.turn_of(facts)
             if stated is not None:
-                turn = await begin_turn(self._call, stated)
+                turn = await begin_turn(self._context, stated)
                 facts = self._facts = turn.facts
             candidates = self._route(facts)
             translator = RequestTranslator(
-                self._call,
+                self._context,
                 facts,
                 self._asked,
                 cap_max=(
-                    self._call.parts.config.output_tokens_assumed
+                    self._context.parts.config.output_tokens_assumed
                     if self._estimate is None
                     else self._estimate.cap
                 ),
@@ -148,20 +155,22 @@ class Run:
                     headroom=fault.headroom,
                     waits=fault.wait_ms is not None,
                 )
-            await self._call.refuse(refused)
+            await self._context.refuse(refused)
             return outcome
         except ChannelsOut as error:
             kind, status, message, retry_after_ms = error.out
             outcome = self._note(status, kind, message)
-            await self._call.refuse(Refused(kind, status, message, retry_after_ms=retry_after_ms))
+            await self._context.refuse(
+                Refused(kind, status, message, retry_after_ms=retry_after_ms)
+            )
             return outcome
         except (DatabaseAway, DatabaseRefused):
             # An infrastructure failure is never told as 401, 402 or 403.
             return await self._refuse_overloaded()
         finally:
-            self._call.deadline.stop()
-            if self._call.keep_alive is not None:
-                self._call.keep_alive.stop()
+            self._context.deadline.stop()
+            if self._context.keep_alive is not None:
+                self._context.keep_alive.stop()
 
     def bound(self, raw: bytes) -> Bound:
         """What the request of this body would hold, sent now. Raises RequestFault as sending it
@@ -194,25 +203,25 @@ class Run:
 
     async def count_tokens(self, raw: bytes) -> None:
         """Answer how many tokens the request of this body would have."""
-        call, asked = self._call, self._call.asked
+        context, asked = self._context, self._context.asked
         counter = COUNTERS[asked.codec.name]
         try:
             facts = counter.read(raw, asked.target)
             check_nested_names(raw)
             model = self._plain_model(facts.model).name
-            routes = call.snapshot.routes_of(model)
+            routes = context.snapshot.routes_of(model)
             candidates = plan(model, routes, seed=random.getrandbits(64))
-            await count_tokens(call, counter, facts, candidates)
+            await count_tokens(context, counter, facts, candidates)
         except RequestFault as fault:
             status = KINDS[fault.kind].status
-            await call.refuse(Refused(fault.kind, status, fault.message, fault.param))
+            await context.refuse(Refused(fault.kind, status, fault.message, fault.param))
         finally:
-            call.deadline.stop()
+            context.deadline.stop()
 
     # ---- before the upstream
 
     def _read(self, raw: bytes) -> Facts:
-        codec, _, target, _, plain = self._call.asked
+        codec, _, target, _, plain = self._context.asked
         try:
             facts: Facts = codec.read(raw, target) if plain is None else plain.read(raw, target)
             check_nested_names(raw)
@@ -229,18 +238,18 @@ class Run:
         """The model that a name means. Raises RequestFault when it cannot be asked for."""
         asked = AskedModel(name)
         if has_ending(name):
-            exact = self._call.snapshot.exact_routes
+            exact = self._context.snapshot.exact_routes
             asked = read_asked(name, lambda model: model in exact or is_listed(model))
         self._check_model(asked.name, name)
         return asked
 
     def _check_model(self, model: str, name: str) -> None:
         # A pattern meets names that are longer than any catalogue's, and than a row has room for.
-        snapshot, plan_id = self._call.snapshot, self._call.principal.plan_id
+        snapshot, plan_id = self._context.snapshot, self._context.principal.plan_id
         known = len(model) <= MODEL_LENGTH_MAX and snapshot.routes_of(model)
         if not known or (plan_id is not None and not snapshot.shows(model, plan_id)):
             raise RequestFault("model_not_found", "model", "", model=name)
-        if not self._call.principal.may_use(model):
+        if not self._context.principal.may_use(model):
             raise RequestFault("permission", "model", f"model {model}")
 
     def _route(self, facts: Facts) -> list[Candidate]:
@@ -248,29 +257,29 @@ class Run:
 
         Raises RequestFault, and ChannelsOut when none of them can be asked now.
         """
-        snapshot = self._call.snapshot
+        snapshot = self._context.snapshot
         self._asked = self._plain_model(facts.model)
         model = self._asked.name
         candidates = snapshot.only_candidate(model) or plan(
             model, snapshot.routes_of(model), seed=random.getrandbits(64)
         )
-        if snapshot.uncapped and not self._call.principal.postpaid:
+        if snapshot.uncapped and not self._context.principal.postpaid:
             candidates = [one for one in candidates if one.channel_id not in snapshot.uncapped]
             if not candidates:
                 message = message_of("no_channel", model=facts.model)
                 raise ChannelsOut(Out("no_channel", KINDS["no_channel"].status, message, _NEVER_MS))
-        price = snapshot.price_of(model, self._call.principal.plan_id)
+        price = snapshot.price_of(model, self._context.principal.plan_id)
         if price is not None:
             # A price that is apart for some service tier: what was asked decides.
             self._price = price.asked_in(asked_tier(facts.body)) if price.others else price
             self._estimate = self._size(facts, self._price, candidates)
         elif snapshot.unpriced_models == "reject":
             raise RequestFault("model_unpriced", "model", "", model=facts.model)
-        health = self._call.parts.health
+        health = self._context.parts.health
         if price is None and snapshot.unpriced_models == "alert":
             health.alerts.tell(Alert("", "", "unpriced", model))
         self._budget = health.budget(model)
-        organisation_id = self._call.principal.organisation_id
+        organisation_id = self._context.principal.organisation_id
         ready = health.ready(candidates, organisation_id)
         if not ready:
             raise ChannelsOut(health.why_out(candidates, organisation_id, facts.model))
@@ -281,17 +290,17 @@ class Run:
     def _size(
         self, facts: Facts, price: Price, candidates: Sequence[Candidate]
     ) -> HoldEstimate | PlainHoldEstimate:
-        call = self._call
-        limits = (call.max_cost_nano, facts.max_cost_nano)
+        context = self._context
+        limits = (context.max_cost_nano, facts.max_cost_nano)
         max_cost_nano = min((limit for limit in limits if limit is not None), default=None)
         if isinstance(facts, PlainFacts):
             return PlainHoldEstimate(facts, price, max_cost_nano=max_cost_nano)
-        channels = [call.snapshot.channels[candidate.channel_id] for candidate in candidates]
+        channels = [context.snapshot.channels[candidate.channel_id] for candidate in candidates]
         known = [
             capabilities_of(candidate.upstream_model, channel.provider, facts.model)
             for candidate, channel in zip(candidates, channels, strict=True)
         ]
-        assumed = call.parts.config.output_tokens_assumed
+        assumed = context.parts.config.output_tokens_assumed
         return HoldEstimate(
             facts,
             price,
@@ -299,17 +308,17 @@ class Run:
             # What the model can say at most, where that is known of all that may answer.
             assumed_cap=max(one.output_max or assumed for one in known),
             max_cost_nano=max_cost_nano,
-            tokens_max=call.principal.tpm,
+            tokens_max=context.principal.tpm,
             unseen_tokens=self._unseen_tokens(facts, candidates),
             thinking_tokens=max(map(_thinking_apart, known)),
-            searches=call.asked.codec.searches_max(facts),
+            searches=context.asked.codec.searches_max(facts),
         )
 
     def _unseen_tokens(self, facts: Facts, candidates: Sequence[Candidate]) -> int:
         """A bound of what the model reads beside the body: its context."""
-        if not self._call.asked.codec.unseen_input(facts):
+        if not self._context.asked.codec.unseen_input(facts):
             return 0
-        channels = self._call.snapshot.channels
+        channels = self._context.snapshot.channels
         return max(
             capabilities_of(
                 candidate.upstream_model, channels[candidate.channel_id].provider, facts.model
@@ -322,7 +331,7 @@ class Run:
         self, translator: RequestTranslator, candidate: Candidate
     ) -> PreparedRequest:
         """How the request goes to a candidate. Raises RequestFault when it cannot."""
-        snapshot = self._call.snapshot
+        snapshot = self._context.snapshot
         channel = snapshot.channels[candidate.channel_id]
         return await translator.prepare(channel, candidate, snapshot.egress_users)
 
@@ -338,11 +347,11 @@ class Run:
         avoid: int,
     ) -> Attempt:
         """Place the hold of an attempt. Raises RequestFault when the wallet or the key says no."""
-        call = self._call
-        probe = call.parts.health.begin(
+        context = self._context
+        probe = context.parts.health.begin(
             candidate,
-            call.snapshot.channels[candidate.channel_id],
-            call.principal.organisation_id,
+            context.snapshot.channels[candidate.channel_id],
+            context.principal.organisation_id,
             self._budget if n > 1 else None,
             avoid=avoid,
         )
@@ -368,31 +377,31 @@ class Run:
         replaces: Resolved | None,
         probe: HealthProbe,
     ) -> Attempt:
-        call, estimate, price = self._call, self._estimate, self._price
-        channel = call.snapshot.channels[candidate.channel_id]
+        context, estimate, price = self._context, self._estimate, self._price
+        channel = context.snapshot.channels[candidate.channel_id]
         cost = None
-        if call.snapshot.costs:
-            cost = call.snapshot.cost_of(self._asked.name, channel.name)
+        if context.snapshot.costs:
+            cost = context.snapshot.cost_of(self._asked.name, channel.name)
             if cost is not None and cost.others:
                 cost = cost.asked_in(asked_tier(facts.body))
-        ttl_seconds = int(channel.timeouts.total) + call.parts.config.hold_margin_s
+        ttl_seconds = int(channel.timeouts.total) + context.parts.config.hold_margin_s
         for _ in range(_ADMISSION_TRIES):
             opened = self._opened(facts, candidate, channel, n, size, cost)
-            verdict = await call.parts.ledger.admit(
+            verdict = await context.parts.ledger.admit(
                 Asked(
                     opened,
                     ttl_seconds,
                     replaces,
-                    call.principal.guards,
+                    context.principal.guards,
                     self._guarded(facts, size),
                 )
             )
             replaces = None
             if verdict.word == "admitted":
                 if verdict.told is not None:
-                    call.headroom = read_headroom(verdict.told)
-                call.settles_at_once = (
-                    call.principal.limited or verdict.available_nano < _SCARCE * size.hold_nano
+                    context.headroom = read_headroom(verdict.told)
+                context.settles_at_once = (
+                    context.principal.limited or verdict.available_nano < _SCARCE * size.hold_nano
                 )
                 bytes_max = None if estimate is None else estimate.output_bytes_max
                 upstream_model, hold_nano = candidate.upstream_model, size.hold_nano
@@ -400,7 +409,7 @@ class Run:
                     opened.id, facts, prepared, upstream_model, hold_nano, price, cost
                 )
                 return Attempt(
-                    call,
+                    context,
                     facts,
                     channel,
                     translator,
@@ -414,15 +423,15 @@ class Run:
             if verdict.word == "key_gone":
                 raise RequestFault("authentication", None, "")
             if verdict.word == "limited" and verdict.told is not None:
-                raise LimitReached(verdict.told, call.parts.config.public_url)
+                raise LimitReached(verdict.told, context.parts.config.public_url)
             if verdict.word == "stale":
-                call.principal = await call.parts.renew(call.principal)
+                context.principal = await context.parts.renew(context.principal)
                 continue
             smaller = None if estimate is None else estimate.within(verdict.available_nano)
             if smaller is None:
                 break
             size = smaller
-        url = call.parts.config.public_url
+        url = context.parts.config.public_url
         needed_nano = size.hold_nano if estimate is None else estimate.least_nano
         raise UsedUp(verdict.told, needed_nano, verdict.available_nano, url)
 
@@ -436,23 +445,23 @@ class Run:
         cost: Price | None,
     ) -> AttemptOpened:
         """The row of an attempt, with an id of its own."""
-        call, price = self._call, self._price
+        context, price = self._context, self._price
         return AttemptOpened(
-            call.principal.organisation_id,
+            context.principal.organisation_id,
             new_id(),
-            call.request_id,
+            context.request_id,
             n,
-            call.principal.team_id,
-            call.principal.key_id,
-            call.principal.user_id,
+            context.principal.team_id,
+            context.principal.key_id,
+            context.principal.user_id,
             self._asked.name,
             channel.uuid,
             channel.name,
             candidate.upstream_model,
-            call.asked.codec.name,
-            call.asked.operation,
+            context.asked.codec.name,
+            context.asked.operation,
             facts.stream,
-            call.source,
+            context.source,
             None if price is None else price.id,
             size.hold_nano,
             PPM if price is None else price.version.multiplier_ppm,
@@ -462,11 +471,11 @@ class Run:
 
     def budgets(self) -> tuple[int, ...]:
         """The budgets of the request that was read."""
-        return self._call.principal.falls_under(self._asked.name, self._call.labels)
+        return self._context.principal.falls_under(self._asked.name, self._context.labels)
 
     def _guarded(self, facts: Facts, size: Size) -> Guarded | None:
         """What the request must fit beside the wallet; None when nothing is limited."""
-        principal = self._call.principal
+        principal = self._context.principal
         budgets: tuple[int, ...] = ()
         if principal.budgets:
             budgets = self.budgets()
@@ -489,7 +498,7 @@ class Run:
         try:
             candidate, prepared = await self._prepare_first(candidates, translator)
         except asyncio.CancelledError:
-            if self._call.deadline.caught() is None:
+            if self._context.deadline.caught() is None:
                 raise
             return self._note(499, "client_closed", CLIENT_CLOSED)
         fresh, avoid = False, -1
@@ -509,9 +518,9 @@ class Run:
                 raise
             except asyncio.CancelledError:
                 # Whether or not the hold is being placed: admission writes the record.
-                if self._call.deadline.caught() is None:
+                if self._context.deadline.caught() is None:
                     raise
-                return self._call.plain_outcome(499, "client_closed", CLIENT_CLOSED)
+                return self._context.plain_outcome(499, "client_closed", CLIENT_CLOSED)
             made.append(candidate)
             self._attempt = attempt
             if self._revoked:
@@ -536,10 +545,10 @@ class Run:
                 try:
                     await asyncio.sleep(random.uniform(0, _BACKOFF_S * 2 ** len(made)))
                 except asyncio.CancelledError:
-                    if self._call.deadline.caught() is None:
+                    if self._context.deadline.caught() is None:
                         raise
                     self._settle_final(replaces, 499, "client_closed", CLIENT_CLOSED)
-                    return self._call.plain_outcome(499, "client_closed", CLIENT_CLOSED)
+                    return self._context.plain_outcome(499, "client_closed", CLIENT_CLOSED)
             # A key at fault is not used again, if its channel has another.
             same = again[0].channel_id == candidate.channel_id and not again[1]
             avoid = attempt.key if same else -1
@@ -558,8 +567,8 @@ class Run:
             except RequestFault:
                 if len(candidates) == 1:
                     # Nothing that is well can serve this one.
-                    organisation_id = self._call.principal.organisation_id
-                    candidates += self._call.parts.health.ready(self._resting, organisation_id)
+                    organisation_id = self._context.principal.organisation_id
+                    candidates += self._context.parts.health.ready(self._resting, organisation_id)
                     self._resting = []
                 if len(candidates) == 1:
                     raise
@@ -584,7 +593,7 @@ class Run:
             except RequestFault:
                 candidates.remove(again[0])
             except asyncio.CancelledError:
-                if self._call.deadline.caught() is None:
+                if self._context.deadline.caught() is None:
                     raise
                 return None
 
@@ -598,22 +607,22 @@ class Run:
         """The candidate of the next attempt, and whether it needs a fresh connection."""
         last = failures[-1].fault
         row = FAULTS[last]
-        call = self._call
-        total_s = call.snapshot.channels[made[-1].channel_id].timeouts.total
-        if call.client_gone or row.next == "never":
+        context = self._context
+        total_s = context.snapshot.channels[made[-1].channel_id].timeouts.total
+        if context.client_gone or row.next == "never":
             return None
-        if call.time() - call.began > total_s * _LAST_START_SHARE:
+        if context.time() - context.began > total_s * _LAST_START_SHARE:
             return None
         times = sum(failure.fault == last for failure in failures)
         if row.next == "once" and times > 1:
             return None
-        health, last_id = call.parts.health, made[-1].channel_id
+        health, last_id = context.parts.health, made[-1].channel_id
         closed: set[str] = set()
         if self._budget is not None:
             closed = self._budget.spent({one.channel_id for one in candidates}, health.now())
         if row.next == "resend" and times == 1 and len(made) < ATTEMPTS_MAX:
             return None if last_id in closed else (made[-1], True)
-        organisation_id = call.principal.organisation_id
+        organisation_id = context.principal.organisation_id
         closed |= health.out(candidates, organisation_id)
         closed |= {
             tried.channel_id
@@ -630,16 +639,18 @@ class Run:
         kind = final_kind([failure.kind for failure in failures])
         told = next(failure for failure in reversed(failures) if failure.kind == kind)
         ended = attempt.failed(failures[-1], final=True)
-        if self._call.client_gone:
+        if self._context.client_gone:
             self._settle_final(ended, 499, "client_closed", CLIENT_CLOSED)
-            return self._call.plain_outcome(499, "client_closed", CLIENT_CLOSED)
+            return self._context.plain_outcome(499, "client_closed", CLIENT_CLOSED)
         self._settle_final(ended, told.status, kind, told.message)
         waits = [failure.retry_after_ms for failure in failures if failure.retry_after_ms]
         wait_ms = jittered(min([*waits, int(TOLD_S_MAX * 1000)])) if waits else None
-        await self._call.refuse(
+        await self._context.refuse(
             Refused(kind, told.status, told.message, told.param, told.code, wait_ms)
         )
-        return self._call.plain_outcome(told.status, kind, told.message, basis=ended.ending.basis)
+        return self._context.plain_outcome(
+            told.status, kind, told.message, basis=ended.ending.basis
+        )
 
     # ---- ledger
 
@@ -648,8 +659,8 @@ class Run:
         ending: Ending = ended.ending._replace(
             final=True, status=status, kind=kind, message=message
         )
-        call = self._call
-        call.parts.ledger.settle(ended._replace(ending=ending), at_once=call.settles_at_once)
+        context = self._context
+        context.parts.ledger.settle(ended._replace(ending=ending), at_once=context.settles_at_once)
 
     def _note(
         self,
@@ -661,19 +672,19 @@ class Run:
         after_attempts: bool = False,
     ) -> Outcome:
         facts = self._facts
-        target = self._call.asked.target
+        target = self._context.asked.target
         model, stream = target.model or self._named, target.stream
         if facts is not None:
             model, stream = self._asked.name or facts.model, facts.stream
-        return self._call.note(
+        return self._context.note(
             status, kind, message, model,
             stream=stream, window_id=window_id, after_attempts=after_attempts,
         )  # fmt: skip
 
     async def _refuse_overloaded(self) -> Outcome:
         message = message_of("overloaded")
-        await self._call.refuse(Refused("overloaded", 503, message, retry_after_ms=1000))
-        return self._call.plain_outcome(503, "overloaded", message)
+        await self._context.refuse(Refused("overloaded", 503, message, retry_after_ms=1000))
+        return self._context.plain_outcome(503, "overloaded", message)
 
 
 def _thinking_apart(known: Capabilities) -> int:

@@ -25,7 +25,7 @@ from playground.models import (
     ShareLink,
     Vote,
 )
-from relay.call import Bound
+from relay.request_context import Bound
 from tests.cast import Cast, make_key, signed_in
 from tests.markup import squeezed
 from tests.playground.rules.test_files import PNG

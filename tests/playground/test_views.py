@@ -25,7 +25,7 @@ from playground.events import SoFar
 from playground.models import Conversation, Message, Run, RunState
 from playground.turns import Asked, Column, Turn, begin_turns
 from relay.auth import Principal
-from relay.call import Bound, Head, Outcome
+from relay.request_context import Bound, Head, Outcome
 from tests import cast
 from tests.cast import Cast, signed_in
 from tests.markup import squeezed

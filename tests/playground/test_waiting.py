@@ -10,7 +10,7 @@ import pytest
 
 from playground.database import in_database
 from playground.models import RunEvent
-from relay.call import Head, Outcome
+from relay.request_context import Head, Outcome
 from tests.cast import Cast
 from tests.playground.test_views import ScriptedRelay, outcome, people, send
 

@@ -10,9 +10,9 @@ import pytest
 from lib.ids import id_text
 from relay.admission import Asked, Verdict
 from relay.asgi import Relay
-from relay.call import Outcome
 from relay.database import DatabaseAway, PipelinedConnection, Row, Statement
 from relay.ledger_writer import LedgerWriter
+from relay.request_context import Outcome
 from relay.settlement import Settled
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from relay.asgi import Relay
-from relay.call import Outcome
+from relay.request_context import Outcome
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub
 from tests.relay.asking import ask

@@ -17,10 +17,10 @@ from dialects.openai.stream import Decoder
 from lib.ids import id_text, new_id
 from relay.asgi import Relay, _Queue
 from relay.auth import Principal
-from relay.call import Head, Outcome
 from relay.config import RelayConfig
 from relay.journal import _SLOT_BYTES
 from relay.ledger_writer import LedgerWriter
+from relay.request_context import Head, Outcome
 from relay.settlement import Marked, Resolved, Settled
 from relay.spool import read
 from tests.fakes.upstream import FakeUpstream, expected_text

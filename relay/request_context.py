@@ -152,7 +152,7 @@ class Asked(NamedTuple):
     plain: PlainOperation | None = None
 
 
-class Call:
+class RequestContext:
     """One request of one principal. `client_gone`: nobody listens any more;
     `begun`: its stream has begun; `recorder` keeps its answer; `tells_cost`: the charge stands in
     its usage; `settles_at_once`: what it holds may be missed by others. `labels` are the client's,
