@@ -51,9 +51,9 @@ from relay.limits import limit_headers
 from relay.plain_operations import EMBEDDINGS
 from relay.prompts import Prompts
 from relay.request_context import (
-    Asked,
     Bound,
     Head,
+    Invocation,
     Outcome,
     PageOperation,
     Refused,
@@ -88,9 +88,9 @@ _EXPOSED: Final = (
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
     b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
 )
-_ASKED_BY_PAGES: Final[Mapping[PageOperation, Asked]] = {
-    "chat_completions": Asked(CODECS["openai"], "chat_completions"),
-    "embeddings": Asked(CODECS["openai"], "embeddings", plain=EMBEDDINGS),
+_PAGE_INVOCATIONS: Final[Mapping[PageOperation, Invocation]] = {
+    "chat_completions": Invocation(CODECS["openai"], "chat_completions"),
+    "embeddings": Invocation(CODECS["openai"], "embeddings", plain=EMBEDDINGS),
 }
 _REPLAYED: Final = (b"idempotent-replayed", b"true")
 _PREFLIGHT: Final = [
@@ -223,7 +223,7 @@ class Relay:
             principal,
             sink,
             Deadline(task),  # type: ignore[arg-type]
-            _ASKED_BY_PAGES[operation],
+            _PAGE_INVOCATIONS[operation],
             request_id=request_id,
             source=source,
             max_cost_nano=None,
@@ -261,8 +261,8 @@ class Relay:
         endpoint = find_endpoint(path)
         if endpoint is not None and endpoint.handler == "model" and _calls(method, path):
             endpoint = None
-        asked = _read_asked(endpoint, path, scope)
-        client = _Client(scope, send, new_id(), asked)
+        invocation = _read_invocation(endpoint, path, scope)
+        client = _Client(scope, send, new_id(), invocation)
         if method == "OPTIONS":
             await client.respond(204, _PREFLIGHT, b"")
             return
@@ -313,12 +313,18 @@ class Relay:
             if endpoint.handler == "models":
                 body = models_list.render(snapshot, principal, form, query)
             else:
-                body = models_list.render_one(snapshot, principal, form, client.asked.target.model)
+                body = models_list.render_one(
+                    snapshot, principal, form, client.invocation.target.model
+                )
             await client.respond(200, [(b"content-type", b"application/json")], body)
             return
         if endpoint.handler in ("response", "response_items"):
             body = await kept_responses.answer(
-                life.parts.states, principal, endpoint.handler, scope, client.asked.target.model
+                life.parts.states,
+                principal,
+                endpoint.handler,
+                scope,
+                client.invocation.target.model,
             )
             await client.respond(200, [(b"content-type", b"application/json")], body)
             return
@@ -329,7 +335,7 @@ class Relay:
             principal,
             client,
             Deadline(task),  # type: ignore[arg-type]
-            client.asked,
+            client.invocation,
             request_id=client.request_id,
             source="api",
             max_cost_nano=None,
@@ -407,20 +413,20 @@ def _calls(method: str, path: str) -> bool:
     return method not in ("GET", "OPTIONS") and ":" in path
 
 
-def _read_asked(endpoint: Endpoint | None, path: str, scope: Scope) -> Asked:
+def _read_invocation(endpoint: Endpoint | None, path: str, scope: Scope) -> Invocation:
     """What is asked, as far as path, headers and query say it."""
     headers, query = scope["headers"], scope["query_string"]
     if endpoint is None:
-        return Asked(CODECS[dialect_of(path)], "")
+        return Invocation(CODECS[dialect_of(path)], "")
     codec = TEXT_CODECS.get(endpoint.operation) or CODECS[endpoint.dialect]
     if endpoint.handler in ("models", "model"):
         codec = CODECS[models_list.form_of(path, headers, query)]
     target = target_of(endpoint, path, query)
-    return Asked(codec, endpoint.operation, target, headers, endpoint.plain)
+    return Invocation(codec, endpoint.operation, target, headers, endpoint.plain)
 
 
 def _run_of(context: RequestContext) -> Run | Prompts:
-    return Prompts(context) if context.asked.operation == "completions" else Run(context)
+    return Prompts(context) if context.invocation.operation == "completions" else Run(context)
 
 
 class ClientGone(Exception):
@@ -457,14 +463,14 @@ class _Watch:
 class _Client:
     """The sink of an HTTP request, in the dialect of its endpoint."""
 
-    __slots__ = ("_from_page", "_replayed", "_send", "asked", "begun", "request_id")
+    __slots__ = ("_from_page", "_replayed", "_send", "begun", "invocation", "request_id")
 
-    def __init__(self, scope: Scope, send: Send, request_id: UUID, asked: Asked) -> None:
+    def __init__(self, scope: Scope, send: Send, request_id: UUID, invocation: Invocation) -> None:
         self._send = send
         # Only a web page asks which headers it may read.
         self._from_page = any(name == b"origin" for name, _ in scope["headers"])
         self.request_id = request_id
-        self.asked = asked
+        self.invocation = invocation
         self.begun = False
         self._replayed = False
 
@@ -495,7 +501,7 @@ class _Client:
         await self.refuse(Refused("overloaded", 503, message_of("overloaded"), retry_after_ms=1000))
 
     async def refuse(self, refused: Refused, *headers: tuple[bytes, bytes]) -> None:
-        codec, target = self.asked.codec, self.asked.target
+        codec, target = self.invocation.codec, self.invocation.target
         kind, message, request_id = refused.kind, refused.message, id_text(self.request_id)
         if self.begun:
             await self.write(codec.frame(kind, message, request_id, target), last=True)
@@ -552,7 +558,7 @@ class _Client:
     def _headers(self, head: Head) -> list[tuple[bytes, bytes]]:
         headers = _answer_headers(head)
         if head.headroom:
-            headers += limit_headers(self.asked.codec.name, head.headroom, time.time())
+            headers += limit_headers(self.invocation.codec.name, head.headroom, time.time())
         return headers
 
     async def _start(
@@ -560,7 +566,7 @@ class _Client:
     ) -> None:
         request_id = id_text(self.request_id).encode()
         found = [*headers, (b"x-request-id", request_id), _CORS, _NOSNIFF]
-        if self.asked.codec.names_request and status == 200:
+        if self.invocation.codec.names_request and status == 200:
             found.append((b"request-id", request_id))
         if self._replayed:
             found.append(_REPLAYED)

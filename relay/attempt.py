@@ -321,7 +321,7 @@ class Attempt:
             said, model = fold(events), self._prepared.requested_model
             if model:
                 said = msgspec.structs.replace(said, model=model)
-            raw = context.asked.codec.write_answer(said, request)
+            raw = context.invocation.codec.write_answer(said, request)
         self._note(events)
         return await self._deliver(self._usage_meter.bill(told, self._measured), raw)
 
@@ -331,7 +331,7 @@ class Attempt:
         head = self._head(bill.charge_nano)
         if self._prepared.requested_model and self._prepared.request is None:
             raw = name_answer(
-                raw, context.asked.codec.model_in_answer, self._prepared.requested_model
+                raw, context.invocation.codec.model_in_answer, self._prepared.requested_model
             )
         if self._keeps:
             await self._keep(raw)
@@ -363,7 +363,7 @@ class Attempt:
 
     def _response(self) -> bytes | None:
         """The response that a stream of the responses dialect has told whole."""
-        codec, naming = self._context.asked.codec, self._prepared.requested_model
+        codec, naming = self._context.invocation.codec, self._prepared.requested_model
         teller = (
             self._usage_meter.decoder if self._translating is None else self._translating.encoder
         )
@@ -497,7 +497,7 @@ class Attempt:
         prepared, context = self._prepared, self._context
         if prepared.request is None:
             decoder = self._usage_meter.decoder = prepared.codec.decoder(
-                self._facts, context.asked.target
+                self._facts, context.invocation.target
             )
             self._reader = self._untagging(decoder)
             if prepared.normalises_usage:
@@ -511,7 +511,7 @@ class Attempt:
         decoder = self._usage_meter.decoder = prepared.codec.translating_decoder(
             prepared.request, prepared.answer_tool
         )
-        encoder = context.asked.codec.encoder(prepared.request, context.asked.target)
+        encoder = context.invocation.codec.encoder(prepared.request, context.invocation.target)
         self._translating = self._reader = Translating(
             self._untagging(decoder), encoder, self._facts.choices, prepared.requested_model
         )
@@ -551,7 +551,9 @@ class Attempt:
 
     def _head(self, cost_nano: int | None) -> Head:
         context, size, stream = self._context, self._size, self._facts.stream
-        content_type = context.asked.codec.content_type(context.asked.target, stream=stream)
+        content_type = context.invocation.codec.content_type(
+            context.invocation.target, stream=stream
+        )
         dropped, cap = self._prepared.dropped, self._prepared.lowered or size.output_cap
         head = Head(content_type, size.hold_nano, cap, cost_nano, dropped, context.headroom)
         if context.principal.operator:
@@ -571,9 +573,9 @@ class Attempt:
     async def _ping(self) -> None:
         """A sign of life; the first one commits the status, and nothing of an upstream."""
         context = self._context
-        if not context.client_gone and not context.asked.target.array:
+        if not context.client_gone and not context.invocation.target.array:
             await context.begin(self._head(None))
-            await context.sink.write(context.asked.codec.ping, last=False)
+            await context.sink.write(context.invocation.codec.ping, last=False)
 
     async def _write(self, pieces: Sequence[bytes], *, last: bool = False) -> None:
         context = self._context
@@ -635,9 +637,9 @@ class Attempt:
         """What ends the client's stream when it fails."""
         if self._translating is not None:
             return self._translating.fail(kind, message)
-        codec, request_id = self._context.asked.codec, id_text(self._context.request_id)
+        codec, request_id = self._context.invocation.codec, id_text(self._context.request_id)
         if self._usage_meter.decoder is None:
-            return codec.frame(kind, message, request_id, self._context.asked.target)
+            return codec.frame(kind, message, request_id, self._context.invocation.target)
         return self._named(codec.fail(self._usage_meter.decoder, kind, message, request_id))
 
     def _named(self, frames: bytes) -> bytes:

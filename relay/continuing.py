@@ -47,7 +47,7 @@ _NO_ITEMS: Final = (
 class Turn:
     """One such request. `facts` are those of all that the model will read."""
 
-    __slots__ = ("_asked", "_codec", "_earlier", "_keeps", "_referred", "facts", "previous_id")
+    __slots__ = ("_codec", "_earlier", "_keeps", "_own_facts", "_referred", "facts", "previous_id")
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Turn:
         keeps: bool,
     ) -> None:
         self._codec = codec
-        self._asked = asked
+        self._own_facts = asked
         self._earlier = earlier
         self._referred = referred
         self._keeps = keeps
@@ -81,7 +81,7 @@ class Turn:
         earlier, referred = self._earlier, self._referred
         made_at = {one.channel for one in (earlier, *referred.values()) if one is not None}
         if made_at <= {channel_id}:
-            return self._asked
+            return self._own_facts
         before = [] if earlier is None else state.portable(earlier.conversation)
         return self._with(before, state.portable_items(referred))
 
@@ -89,14 +89,14 @@ class Turn:
         """What is to be kept of its answer; `stored_at` is the channel that has it too, or ""."""
         if not self._keeps:
             return ()
-        kept = state.keep(self._asked.body, response, self._earlier, stored_at, self._referred)
+        kept = state.keep(self._own_facts.body, response, self._earlier, stored_at, self._referred)
         if kept is None:
             return ()
         items = [State("item", *item) for item in state.keep_items(response, stored_at)]
         return [State("response", *kept), *items]
 
     def _with(self, items: Sequence[msgspec.Raw], referred: state.Referred) -> ChatFacts:
-        whole = state.continue_body(self._asked.body, items, referred)
+        whole = state.continue_body(self._own_facts.body, items, referred)
         return self._codec.read(whole, _NO_TARGET)
 
 
@@ -110,9 +110,9 @@ async def begin_turn(context: RequestContext, facts: ChatFacts) -> Turn:
             "background cannot be used here: ask for a stream, and give an Idempotency-Key to be "
             "able to come back to it",
         )
-    codec: Codec[ChatFacts] = context.asked.codec
+    codec: Codec[ChatFacts] = context.invocation.codec
     hours = principal.retention_hours
-    keeps = facts.store and hours > 0 and context.asked.operation == "responses"
+    keeps = facts.store and hours > 0 and context.invocation.operation == "responses"
     earlier: KeptResponse | None = None
     if facts.previous_response_id is not None:
         name = facts.previous_response_id

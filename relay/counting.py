@@ -117,7 +117,7 @@ async def _ask(
 ) -> bytes | None:
     """An upstream's answer; None when nobody can tell. Raises UpstreamFailed for what is wrong in
     the client's own request."""
-    codec, snapshot = context.asked.codec, context.snapshot
+    codec, snapshot = context.invocation.codec, context.snapshot
     tries = 0
     for candidate in candidates:
         channel = snapshot.channels[candidate.channel_id]
@@ -129,7 +129,7 @@ async def _ask(
         except BadAddress:
             continue
         tries += 1
-        passed = passed_headers(channel, codec, context.asked.headers)
+        passed = passed_headers(channel, codec, context.invocation.headers)
         outgoing = Outgoing(codec, url, counter.edit(facts, model), JSON, passed)
         key = context.parts.health.usable_key(candidate, context.principal.organisation_id)
         try:

@@ -127,7 +127,7 @@ class IdempotentRequest:
         key: str,
         raw: bytes,
     ) -> None:
-        asked, principal = context.asked, context.principal
+        invocation, principal = context.invocation, context.principal
         body = read_body(raw)
         hours = min(principal.retention_hours, RETENTION_HOURS_MAX)
         self._requests = requests
@@ -136,13 +136,13 @@ class IdempotentRequest:
         self._request_id = context.request_id
         self._organisation = principal.organisation_id
         self._id = state_id("repeat", principal.key_id, key)
-        self._streams = asked.target.stream or body.value("stream") == b"true"
+        self._streams = invocation.target.stream or body.value("stream") == b"true"
         self._keeps = hours > 0 and body.value("store") != b"false"
         self.row = {
             "organisation": self._organisation,
             "id": self._id,
             "request": self._request_id,
-            "digest": "\\x" + body_digest(asked.operation, asked.target, raw).hex(),
+            "digest": "\\x" + body_digest(invocation.operation, invocation.target, raw).hex(),
             "lease": _LEASE_S,
             # Without content it is no more than a mark that the key was used.
             "hours": hours or RETENTION_HOURS_MAX,

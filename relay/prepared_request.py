@@ -146,16 +146,16 @@ class RequestTranslator:
         cap_max: int,
         turn: Turn | None = None,
     ) -> None:
-        asked = context.asked
+        invocation = context.invocation
         self.turn = turn
         self._context = context
-        self._client = asked.codec
-        self._plain = asked.plain
+        self._client = invocation.codec
+        self._plain = invocation.plain
         self._facts = facts
-        self._target = asked.target
+        self._target = invocation.target
         self._model = model.name
         self._suffix = model.reasoning
-        self._headers = asked.headers
+        self._headers = invocation.headers
         self._request_id = context.request_id
         self._cap_max = cap_max
         self._request: ChatRequest | None = None
@@ -321,7 +321,7 @@ class RequestTranslator:
             request = replace_urls(request, self._fetched)
         if codec.name != self._client.name or _THOUGHT_RULE in capabilities.flags:
             request = give_back(request, await self._recall(calls_without(request)))
-        asked = msgspec.structs.replace(request, stream=stream)
+        translated = msgspec.structs.replace(request, stream=stream)
         operation = chat_operation(codec.name, stream=stream)
         return PreparedRequest(
             codec,
@@ -331,9 +331,9 @@ class RequestTranslator:
             stream,
             upstream.model,
             (),
-            request=asked,
+            request=translated,
             upstream=upstream,
-            encoded=codec.encode(asked, upstream),
+            encoded=codec.encode(translated, upstream),
             lowered=lowered,
             undecoded=self._client.undecoded(self._facts),
             thinks=capabilities.may_think,
@@ -406,11 +406,11 @@ def _read_passed(
     return tuple(provider.passed_headers(dialect, given).items())
 
 
-def _url(channel: Channel, operation: Operation, model: str, asked: str) -> str:
+def _url(channel: Channel, operation: Operation, model: str, model_name: str) -> str:
     try:
         return channel.address.url(operation, model)
     except BadModelName:
-        raise RequestFault("model_not_found", "model", "", model=asked) from None
+        raise RequestFault("model_not_found", "model", "", model=model_name) from None
     except NotOffered:
-        told = f"model {quote_value(asked)} does not chat: its provider does not offer it"
+        told = f"model {quote_value(model_name)} does not chat: its provider does not offer it"
         raise RequestFault("unsupported_capability", "model", told) from None

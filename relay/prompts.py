@@ -125,7 +125,7 @@ class Prompts:
             context.principal,
             joined,
             Deadline(task),  # type: ignore[arg-type]
-            context.asked._replace(codec=_OnePrompt(joined, place)),
+            context.invocation._replace(codec=_OnePrompt(joined, place)),
             request_id=new_id() if place else context.request_id,
             source=context.source,
             max_cost_nano=context.max_cost_nano,

@@ -141,7 +141,7 @@ class Parts:
     renew: Callable[[Principal], Awaitable[Principal]]
 
 
-class Asked(NamedTuple):
+class Invocation(NamedTuple):
     """What is asked, as far as path and headers say it: in whose dialect, what records call it, and
     the client's headers, of which some go on; what is no chat is asked as a `plain` operation."""
 
@@ -159,12 +159,12 @@ class RequestContext:
     `headroom` what is left of the key's limits once it is admitted."""
 
     __slots__ = (
-        "asked",
         "began",
         "begun",
         "client_gone",
         "deadline",
         "headroom",
+        "invocation",
         "keep_alive",
         "labels",
         "max_cost_nano",
@@ -187,13 +187,13 @@ class RequestContext:
         principal: Principal,
         sink: Sink,
         deadline: Deadline,
-        asked: Asked,
+        invocation: Invocation,
         *,
         request_id: UUID,
         source: Source,
         max_cost_nano: int | None,
     ) -> None:
-        self.asked = asked
+        self.invocation = invocation
         self.parts = parts
         self.snapshot = snapshot
         self.principal = principal
@@ -268,8 +268,8 @@ class RequestContext:
                 principal.key_id,
                 principal.user_id,
                 model[:MODEL_LENGTH_MAX],
-                self.asked.codec.name,
-                self.asked.operation,
+                self.invocation.codec.name,
+                self.invocation.operation,
                 stream,
                 self.source,
                 ending,

@@ -82,7 +82,7 @@ class Run:
     """Answers one request. Every attempt ends in exactly one settlement, on every path."""
 
     __slots__ = (
-        "_asked",
+        "_asked_model",
         "_attempt",
         "_budget",
         "_context",
@@ -97,7 +97,7 @@ class Run:
     def __init__(self, context: RequestContext) -> None:
         self._context = context
         self._facts: Facts | None = None
-        self._asked = AskedModel("")
+        self._asked_model = AskedModel("")
         self._named = ""  # of a body that is refused before it is read whole
         self._price: Price | None = None
         self._estimate: HoldEstimate | PlainHoldEstimate | None = None
@@ -128,7 +128,7 @@ class Run:
         try:
             facts = self._facts = self._read(raw)
             turn: Turn | None = None
-            stated = self._context.asked.codec.turn_of(facts)
+            stated = self._context.invocation.codec.turn_of(facts)
             if stated is not None:
                 turn = await begin_turn(self._context, stated)
                 facts = self._facts = turn.facts
@@ -136,7 +136,7 @@ class Run:
             translator = RequestTranslator(
                 self._context,
                 facts,
-                self._asked,
+                self._asked_model,
                 cap_max=(
                     self._context.parts.config.output_tokens_assumed
                     if self._estimate is None
@@ -203,10 +203,10 @@ class Run:
 
     async def count_tokens(self, raw: bytes) -> None:
         """Answer how many tokens the request of this body would have."""
-        context, asked = self._context, self._context.asked
-        counter = COUNTERS[asked.codec.name]
+        context, invocation = self._context, self._context.invocation
+        counter = COUNTERS[invocation.codec.name]
         try:
-            facts = counter.read(raw, asked.target)
+            facts = counter.read(raw, invocation.target)
             check_nested_names(raw)
             model = self._plain_model(facts.model).name
             routes = context.snapshot.routes_of(model)
@@ -221,7 +221,7 @@ class Run:
     # ---- before the upstream
 
     def _read(self, raw: bytes) -> Facts:
-        codec, _, target, _, plain = self._context.asked
+        codec, _, target, _, plain = self._context.invocation
         try:
             facts: Facts = codec.read(raw, target) if plain is None else plain.read(raw, target)
             check_nested_names(raw)
@@ -236,12 +236,12 @@ class Run:
 
     def _plain_model(self, name: str) -> AskedModel:
         """The model that a name means. Raises RequestFault when it cannot be asked for."""
-        asked = AskedModel(name)
+        model = AskedModel(name)
         if has_ending(name):
             exact = self._context.snapshot.exact_routes
-            asked = read_asked(name, lambda model: model in exact or is_listed(model))
-        self._check_model(asked.name, name)
-        return asked
+            model = read_asked(name, lambda known: known in exact or is_listed(known))
+        self._check_model(model.name, name)
+        return model
 
     def _check_model(self, model: str, name: str) -> None:
         # A pattern meets names that are longer than any catalogue's, and than a row has room for.
@@ -258,8 +258,8 @@ class Run:
         Raises RequestFault, and ChannelsOut when none of them can be asked now.
         """
         snapshot = self._context.snapshot
-        self._asked = self._plain_model(facts.model)
-        model = self._asked.name
+        self._asked_model = self._plain_model(facts.model)
+        model = self._asked_model.name
         candidates = snapshot.only_candidate(model) or plan(
             model, snapshot.routes_of(model), seed=random.getrandbits(64)
         )
@@ -311,12 +311,12 @@ class Run:
             tokens_max=context.principal.tpm,
             unseen_tokens=self._unseen_tokens(facts, candidates),
             thinking_tokens=max(map(_thinking_apart, known)),
-            searches=context.asked.codec.searches_max(facts),
+            searches=context.invocation.codec.searches_max(facts),
         )
 
     def _unseen_tokens(self, facts: Facts, candidates: Sequence[Candidate]) -> int:
         """A bound of what the model reads beside the body: its context."""
-        if not self._context.asked.codec.unseen_input(facts):
+        if not self._context.invocation.codec.unseen_input(facts):
             return 0
         channels = self._context.snapshot.channels
         return max(
@@ -381,7 +381,7 @@ class Run:
         channel = context.snapshot.channels[candidate.channel_id]
         cost = None
         if context.snapshot.costs:
-            cost = context.snapshot.cost_of(self._asked.name, channel.name)
+            cost = context.snapshot.cost_of(self._asked_model.name, channel.name)
             if cost is not None and cost.others:
                 cost = cost.asked_in(asked_tier(facts.body))
         ttl_seconds = int(channel.timeouts.total) + context.parts.config.hold_margin_s
@@ -454,12 +454,12 @@ class Run:
             context.principal.team_id,
             context.principal.key_id,
             context.principal.user_id,
-            self._asked.name,
+            self._asked_model.name,
             channel.uuid,
             channel.name,
             candidate.upstream_model,
-            context.asked.codec.name,
-            context.asked.operation,
+            context.invocation.codec.name,
+            context.invocation.operation,
             facts.stream,
             context.source,
             None if price is None else price.id,
@@ -471,7 +471,7 @@ class Run:
 
     def budgets(self) -> tuple[int, ...]:
         """The budgets of the request that was read."""
-        return self._context.principal.falls_under(self._asked.name, self._context.labels)
+        return self._context.principal.falls_under(self._asked_model.name, self._context.labels)
 
     def _guarded(self, facts: Facts, size: Size) -> Guarded | None:
         """What the request must fit beside the wallet; None when nothing is limited."""
@@ -672,10 +672,10 @@ class Run:
         after_attempts: bool = False,
     ) -> Outcome:
         facts = self._facts
-        target = self._context.asked.target
+        target = self._context.invocation.target
         model, stream = target.model or self._named, target.stream
         if facts is not None:
-            model, stream = self._asked.name or facts.model, facts.stream
+            model, stream = self._asked_model.name or facts.model, facts.stream
         return self._context.note(
             status, kind, message, model,
             stream=stream, window_id=window_id, after_attempts=after_attempts,
