@@ -52,11 +52,11 @@ from relay.plain_operations import EMBEDDINGS
 from relay.prompts import Prompts
 from relay.request_context import (
     Bound,
+    ErrorAnswer,
     Head,
     Invocation,
     Outcome,
     PageOperation,
-    Refused,
     RequestContext,
     Sink,
     Source,
@@ -484,7 +484,7 @@ class _Client:
     async def fault(self, fault: RequestFault, *headers: tuple[bytes, bytes]) -> None:
         """Refuse a request that was not run, or whose run has failed us."""
         await self.refuse(
-            Refused(fault.kind, KINDS[fault.kind].status, fault.message, fault.param), *headers
+            ErrorAnswer(fault.kind, KINDS[fault.kind].status, fault.message, fault.param), *headers
         )
 
     async def unknown(self, path: str) -> None:
@@ -498,35 +498,37 @@ class _Client:
         await self.respond(404, [(b"content-type", b"application/json")], body)
 
     async def overloaded(self) -> None:
-        await self.refuse(Refused("overloaded", 503, message_of("overloaded"), retry_after_ms=1000))
+        await self.refuse(
+            ErrorAnswer("overloaded", 503, message_of("overloaded"), retry_after_ms=1000)
+        )
 
-    async def refuse(self, refused: Refused, *headers: tuple[bytes, bytes]) -> None:
+    async def refuse(self, error: ErrorAnswer, *headers: tuple[bytes, bytes]) -> None:
         codec, target = self.invocation.codec, self.invocation.target
-        kind, message, request_id = refused.kind, refused.message, id_text(self.request_id)
+        kind, message, request_id = error.kind, error.message, id_text(self.request_id)
         if self.begun:
             await self.write(codec.frame(kind, message, request_id, target), last=True)
             return
-        waits = refused.waits and refused.status in (429, 503)
-        wait_ms = max(1, refused.retry_after_ms or 1000) if waits else None
+        waits = error.waits and error.status in (429, 503)
+        wait_ms = max(1, error.retry_after_ms or 1000) if waits else None
         body = codec.render(
             kind,
             message,
-            param=refused.param,
-            code=refused.code,
+            param=error.param,
+            code=error.code,
             request_id=request_id,
             wait_ms=wait_ms,
             target=target if target.array else Target(),
         )
         found = [(b"content-type", b"application/json"), *headers]
-        own = codec.headers(refused.status, request_id, wait_ms)
+        own = codec.headers(error.status, request_id, wait_ms)
         found += [(name.encode(), value.encode()) for name, value in own.items()]
-        found += limit_headers(codec.name, refused.headroom, time.time())
-        if refused.status == 401:
+        found += limit_headers(codec.name, error.headroom, time.time())
+        if error.status == 401:
             found.append((b"www-authenticate", b"Bearer"))
-        elif refused.status in (413, 501):
+        elif error.status in (413, 501):
             # The rest of the body is not worth reading.
             found.append((b"connection", b"close"))
-        await self.respond(codec.status(kind, refused.status), found, body)
+        await self.respond(codec.status(kind, error.status), found, body)
 
     def replay(self, request_id: UUID) -> None:
         """What follows is the answer of that request, under its id."""
@@ -608,7 +610,7 @@ class _Queue:
     def close(self, task: "asyncio.Task[Outcome]") -> None:
         self._items.put_nowait(None)
 
-    async def refuse(self, refused: Refused) -> None:
+    async def refuse(self, error: ErrorAnswer) -> None:
         """The outcome tells it."""
 
     async def answer(self, head: Head, raw: bytes) -> None:

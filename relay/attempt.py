@@ -41,7 +41,7 @@ from relay.hold_estimate import Size
 from relay.keep_alive import KeepAlive
 from relay.plain import Exchange
 from relay.prepared_request import PreparedRequest, RequestTranslator
-from relay.request_context import CLIENT_CLOSED, Head, Outcome, Refused, RequestContext
+from relay.request_context import CLIENT_CLOSED, ErrorAnswer, Head, Outcome, RequestContext
 from relay.settlement import Resolved
 from relay.snapshot import Channel
 from relay.state_store import State, may_keep
@@ -679,7 +679,7 @@ class Attempt:
             return outcome
         outcome = self._settle(status, kind, message, unheard)
         if not self._context.client_gone:
-            await self._context.refuse(Refused(kind, status, message, retry_after_ms=1000))
+            await self._context.refuse(ErrorAnswer(kind, status, message, retry_after_ms=1000))
         return outcome
 
     def _abandon(self) -> Outcome:

@@ -23,7 +23,7 @@ from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
 from lib.ids import id_text, new_id
 from relay.prepared_request import passed_headers
-from relay.request_context import Head, Refused, RequestContext
+from relay.request_context import ErrorAnswer, Head, RequestContext
 from relay.upstream import Outgoing, UpstreamFailed
 from relay.vocabulary import count_request
 
@@ -91,7 +91,7 @@ async def count_tokens(
         raw = await _ask(context, counter, facts, candidates)
     except UpstreamFailed as failure:
         await context.refuse(
-            Refused(failure.kind, failure.status, failure.message, failure.param, failure.code)
+            ErrorAnswer(failure.kind, failure.status, failure.message, failure.param, failure.code)
         )
         return
     except asyncio.CancelledError:

@@ -30,7 +30,7 @@ from dialects.errors import RequestFault, message_of
 from lib.ids import id_text
 from lib.vault import VaultError
 from relay.database import DatabaseAway, DatabaseRefused, Statement
-from relay.request_context import Head, Refused, RequestContext, Sink
+from relay.request_context import ErrorAnswer, Head, RequestContext, Sink
 from relay.state_store import RETENTION_HOURS_MAX, StateStore, state_id
 
 log = logging.getLogger(__name__)
@@ -208,7 +208,7 @@ class IdempotentRequest:
                 await self._client.answer(kept.head, b"".join(whole))
         except (VaultError, _Lost):
             # Its process died in the middle, or its KEK is gone.
-            await self._client.refuse(Refused("internal", 500, message_of("internal")))
+            await self._client.refuse(ErrorAnswer("internal", 500, message_of("internal")))
 
     async def _read_pieces(self, request_id: UUID) -> AsyncIterator[tuple[bytes, bool]]:
         row = {**self.row, "request": request_id, "limit": _PAGE}
@@ -235,11 +235,11 @@ class IdempotentRequest:
         """The client has gone; its request goes on, for it may come back."""
         self.gone = True
 
-    async def refuse(self, refused: Refused) -> None:
+    async def refuse(self, error: ErrorAnswer) -> None:
         """Nothing was spent: the key is free again for the same body."""
         await self._release()
         if not self.gone:
-            await self._client.refuse(refused)
+            await self._client.refuse(error)
 
     async def answer(self, head: Head, raw: bytes) -> None:
         if not self.gone:

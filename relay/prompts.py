@@ -29,7 +29,7 @@ from lib.ids import id_text, new_id
 from relay.cost_told import with_cost
 from relay.deadline import Deadline
 from relay.prepared_request import has_operation
-from relay.request_context import Head, Outcome, Refused, RequestContext
+from relay.request_context import ErrorAnswer, Head, Outcome, RequestContext
 from relay.run import Run
 from relay.text_codecs import Completions, TextFacts
 
@@ -144,10 +144,10 @@ class _Joined:
         self._context = context
         self._plan = plan
         self._heads: list[Head] = []
-        self._refused: Refused | None = None
+        self._error: ErrorAnswer | None = None
 
-    async def refuse(self, refused: Refused) -> None:
-        self._refused = refused
+    async def refuse(self, error: ErrorAnswer) -> None:
+        self._error = error
 
     async def answer(self, head: Head, raw: bytes) -> None:
         self._heads.append(head)
@@ -164,14 +164,14 @@ class _Joined:
 
     async def stop(self, place: int) -> None:
         """This prompt failed, or nobody listens any more."""
-        context, refused = self._context, self._refused
-        if context.begun and refused is None:
+        context, error = self._context, self._error
+        if context.begun and error is None:
             await context.sink.write(b"", last=True)
-        elif refused is not None:
+        elif error is not None:
             if place:
                 told = f"prompt[{place}] failed, those before it were answered and charged"
-                refused = refused._replace(message=f"{refused.message} ({told})")
-            await context.refuse(refused)
+                error = error._replace(message=f"{error.message} ({told})")
+            await context.refuse(error)
 
     async def end(self) -> None:
         """All were answered."""

@@ -84,7 +84,7 @@ class Head(NamedTuple):
     attempts: int = 1
 
 
-class Refused(NamedTuple):
+class ErrorAnswer(NamedTuple):
     """An answer that is an error; `waits` is False where no wait makes it another."""
 
     kind: ErrorKind
@@ -110,7 +110,7 @@ class AnswerRecorder(Protocol):
 class Sink(Protocol):
     """Whoever gets the answer: an HTTP client, or a page of ours."""
 
-    async def refuse(self, refused: Refused) -> None:
+    async def refuse(self, error: ErrorAnswer) -> None:
         """The whole answer is an error."""
 
     async def answer(self, head: Head, raw: bytes) -> None:
@@ -225,11 +225,11 @@ class RequestContext:
             self.keep_alive.stop()
         await self.sink.write(raw, last=last)
 
-    async def refuse(self, refused: Refused) -> None:
+    async def refuse(self, error: ErrorAnswer) -> None:
         """Answer with an error, be it inside a stream that has begun."""
         if self.keep_alive is not None:
             self.keep_alive.stop()
-        await self.sink.refuse(refused)
+        await self.sink.refuse(error)
 
     def elapsed_ms(self) -> int:
         """Milliseconds since the request was read."""

@@ -41,8 +41,8 @@ from relay.request_context import (
     CLIENT_CLOSED,
     MODEL_LENGTH_MAX,
     Bound,
+    ErrorAnswer,
     Outcome,
-    Refused,
     RequestContext,
 )
 from relay.settlement import Resolved
@@ -148,20 +148,20 @@ class Run:
         except RequestFault as fault:
             window_id = fault.window_id if isinstance(fault, UsedUp) else None
             outcome = self._note(KINDS[fault.kind].status, fault.kind, fault.message, window_id)
-            refused = Refused(fault.kind, outcome.status, fault.message, fault.param)
+            error = ErrorAnswer(fault.kind, outcome.status, fault.message, fault.param)
             if isinstance(fault, LimitReached):
-                refused = refused._replace(
+                error = error._replace(
                     retry_after_ms=fault.wait_ms,
                     headroom=fault.headroom,
                     waits=fault.wait_ms is not None,
                 )
-            await self._context.refuse(refused)
+            await self._context.refuse(error)
             return outcome
         except ChannelsOut as error:
             kind, status, message, retry_after_ms = error.out
             outcome = self._note(status, kind, message)
             await self._context.refuse(
-                Refused(kind, status, message, retry_after_ms=retry_after_ms)
+                ErrorAnswer(kind, status, message, retry_after_ms=retry_after_ms)
             )
             return outcome
         except (DatabaseAway, DatabaseRefused):
@@ -214,7 +214,7 @@ class Run:
             await count_tokens(context, counter, facts, candidates)
         except RequestFault as fault:
             status = KINDS[fault.kind].status
-            await context.refuse(Refused(fault.kind, status, fault.message, fault.param))
+            await context.refuse(ErrorAnswer(fault.kind, status, fault.message, fault.param))
         finally:
             context.deadline.stop()
 
@@ -646,7 +646,7 @@ class Run:
         waits = [failure.retry_after_ms for failure in failures if failure.retry_after_ms]
         wait_ms = jittered(min([*waits, int(TOLD_S_MAX * 1000)])) if waits else None
         await self._context.refuse(
-            Refused(kind, told.status, told.message, told.param, told.code, wait_ms)
+            ErrorAnswer(kind, told.status, told.message, told.param, told.code, wait_ms)
         )
         return self._context.plain_outcome(
             told.status, kind, told.message, basis=ended.ending.basis
@@ -683,7 +683,7 @@ class Run:
 
     async def _refuse_overloaded(self) -> Outcome:
         message = message_of("overloaded")
-        await self._context.refuse(Refused("overloaded", 503, message, retry_after_ms=1000))
+        await self._context.refuse(ErrorAnswer("overloaded", 503, message, retry_after_ms=1000))
         return self._context.plain_outcome(503, "overloaded", message)
 
 
