@@ -30,7 +30,7 @@ class Guarded(NamedTuple):
     tokens: int
 
 
-class Asked(NamedTuple):
+class AdmissionRequest(NamedTuple):
     """An attempt that wants its hold. `replaces` is the failed attempt before it, whose hold is
     released in the same transaction, so that failing over needs no second balance. `guards` is the
     count of budget changes that `guarded` was made by; None = nothing is limited."""
@@ -52,12 +52,12 @@ class Verdict(NamedTuple):
     told: Mapping[str, Any] | None = None
 
 
-def statements(batch: Sequence[Asked]) -> list[Statement]:
+def statements(batch: Sequence[AdmissionRequest]) -> list[Statement]:
     """What decides on a batch, to be run after the accounts are locked; the first gives a row for
     each, in their order."""
     ids = new_ids(len(batch))
-    holds = [_hold(asked, posting_id) for asked, posting_id in zip(batch, ids, strict=True)]
-    return [money.place_holds(holds), usage.open_attempts([asked.attempt for asked in batch])]
+    holds = [_hold(request, posting_id) for request, posting_id in zip(batch, ids, strict=True)]
+    return [money.place_holds(holds), usage.open_attempts([request.attempt for request in batch])]
 
 
 def verdicts(rows: Iterable[Row]) -> list[Verdict]:
@@ -68,26 +68,28 @@ def verdicts(rows: Iterable[Row]) -> list[Verdict]:
     ]
 
 
-def ask_again(asked: Asked, verdict: Verdict, releasing: Container[UUID]) -> Asked | None:
+def ask_again(
+    request: AdmissionRequest, verdict: Verdict, releasing: Container[UUID]
+) -> AdmissionRequest | None:
     """The question as it is put once more, None where the verdict stands. What it replaces was
     resolved by the first one. For these organisations the next batch releases something."""
     if verdict.word == "again":
-        return asked._replace(replaces=None)
-    if verdict.word in ("insufficient", "limited") and asked.attempt.organisation_id in releasing:
-        return asked._replace(replaces=None)
-    if verdict.word in ("no_wallet", "no_window") and asked.tries < _TRIES_MAX:
-        return asked._replace(replaces=None, tries=asked.tries + 1)
+        return request._replace(replaces=None)
+    if verdict.word in ("insufficient", "limited") and request.attempt.organisation_id in releasing:
+        return request._replace(replaces=None)
+    if verdict.word in ("no_wallet", "no_window") and request.tries < _TRIES_MAX:
+        return request._replace(replaces=None, tries=request.tries + 1)
     return None
 
 
-def prepare(batch: Iterable[tuple[Asked, Verdict]]) -> list[Statement]:
+def prepare(batch: Iterable[tuple[AdmissionRequest, Verdict]]) -> list[Statement]:
     """What must be there before those are asked again: the accounts of organisations that never
     moved money, the windows of budgets that nobody spent of yet."""
     organisations: set[UUID] = set()
     windows: set[money.WindowOpened] = set()
-    for asked, verdict in batch:
+    for request, verdict in batch:
         if verdict.word == "no_wallet":
-            organisations.add(asked.attempt.organisation_id)
+            organisations.add(request.attempt.organisation_id)
         elif verdict.word == "no_window" and verdict.told is not None:
             now = dt.datetime.fromtimestamp(verdict.told["now"], dt.UTC)
             windows.update(_window(now, *row) for row in verdict.told["windows"])
@@ -99,16 +101,16 @@ def prepare(batch: Iterable[tuple[Asked, Verdict]]) -> list[Statement]:
     return found
 
 
-def _hold(asked: Asked, posting_id: UUID) -> money.HoldAsked:
-    attempt, guarded = asked.attempt, asked.guarded
+def _hold(request: AdmissionRequest, posting_id: UUID) -> money.HoldAsked:
+    attempt, guarded = request.attempt, request.guarded
     hold = money.HoldAsked(
         attempt.id,
         posting_id,
         attempt.organisation_id,
         attempt.key_id,
         attempt.hold_nano,
-        asked.ttl_seconds,
-        asked.guards,
+        request.ttl_seconds,
+        request.guards,
     )
     if guarded is None:
         return hold

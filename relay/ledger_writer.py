@@ -29,7 +29,7 @@ from uuid import UUID
 
 from dialects.errors import KINDS, ErrorKind, message_of
 from relay import admission, settlement
-from relay.admission import Asked, Verdict
+from relay.admission import AdmissionRequest, Verdict
 from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection
 from relay.journal import Journal
 from relay.settlement import Late, Marked, Resolved, Settled
@@ -64,7 +64,7 @@ LEASE_S: Final = 10
 _LOOK_S: Final = 0.05
 _LOOKS: Final = 3
 
-_Waiting = tuple[Asked, "asyncio.Future[Verdict]"]
+_Waiting = tuple[AdmissionRequest, "asyncio.Future[Verdict]"]
 _Part = tuple[list[_Waiting], list[Settled]]
 
 
@@ -169,7 +169,7 @@ class LedgerWriter:
         if self._spool is not None:
             self._spool.close()
 
-    async def admit(self, asked: Asked) -> Verdict:
+    async def admit(self, request: AdmissionRequest) -> Verdict:
         """Place the hold and open the attempt, or say why not.
 
         Raises DatabaseAway or DatabaseRefused when the database could not decide; whatever it may
@@ -181,7 +181,7 @@ class LedgerWriter:
         if not self._spool_usable:
             raise DatabaseAway("the spool can take no more")
         future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        self._admissions.append((asked, future))
+        self._admissions.append((request, future))
         self._wake()
         return await future
 
@@ -390,7 +390,7 @@ class LedgerWriter:
         release is asked again together with it."""
         releasing = {item.organisation_id for item in behind}
         try:
-            verdicts = await self._commit([asked for asked, _ in admissions], endings)
+            verdicts = await self._commit([request for request, _ in admissions], endings)
         except DatabaseRefused as error:
             if error.sqlstate == _LOCKED and (parts := _by_organisation(admissions, endings)):
                 await self._write_each(parts, behind)
@@ -400,12 +400,12 @@ class LedgerWriter:
                 await self._write_apart(admissions, endings, error)
             return
         again = []
-        for (asked, future), verdict in zip(admissions, verdicts, strict=True):
-            question = None if future.done() else admission.ask_again(asked, verdict, releasing)
+        for (request, future), verdict in zip(admissions, verdicts, strict=True):
+            question = None if future.done() else admission.ask_again(request, verdict, releasing)
             if question is not None:
                 again.append((question, verdict, future))
             elif future.done():
-                self._abandon(asked, verdict)
+                self._abandon(request, verdict)
             else:
                 future.set_result(verdict)
         if again:
@@ -413,16 +413,16 @@ class LedgerWriter:
             await self._ask_again(again)
 
     async def _commit(
-        self, batch: Sequence[Asked], endings: Sequence[Settled]
+        self, batch: Sequence[AdmissionRequest], endings: Sequence[Settled]
     ) -> Sequence[Verdict]:
         """One transaction. Endings come first, so that what they release can be held again."""
-        replaced = [asked.replaces for asked in batch if asked.replaces is not None]
+        replaced = [request.replaces for request in batch if request.replaces is not None]
         endings = [*endings, *replaced]
         statements = settlement.statements(endings)
         at = len(statements) + 1
         if batch:
             statements += admission.statements(batch)
-        organisations = {asked.attempt.organisation_id for asked in batch}
+        organisations = {request.attempt.organisation_id for request in batch}
         ended = [item for item in endings if type(item) is Resolved]
         organisations.update(item.organisation_id for item in ended)
         organisations.update(
@@ -460,11 +460,11 @@ class LedgerWriter:
         return admission.verdicts(rows[at])
 
     async def _ask_again(
-        self, again: Sequence[tuple[Asked, Verdict, "asyncio.Future[Verdict]"]]
+        self, again: Sequence[tuple[AdmissionRequest, Verdict, "asyncio.Future[Verdict]"]]
     ) -> None:
         """Put questions first in the next batch, once what they miss is there."""
-        waiting = [(asked, future) for asked, _, future in again]
-        prepared = admission.prepare((asked, verdict) for asked, verdict, _ in again)
+        waiting = [(request, future) for request, _, future in again]
+        prepared = admission.prepare((request, verdict) for request, verdict, _ in again)
         if prepared:
             try:
                 await self._connection.run(prepared)
@@ -517,7 +517,7 @@ class LedgerWriter:
             await asyncio.wait_for(self._bell.wait(), self._retry_s * random.uniform(0.5, 1))
 
     def _fail(self, admissions: Sequence[_Waiting], error: Exception) -> None:
-        for asked, future in admissions:
+        for request, future in admissions:
             if not future.done():
                 future.set_exception(error)
             elif not future.cancelled() and future.exception() is None:
@@ -525,16 +525,16 @@ class LedgerWriter:
                 continue
             # The commit may have gone through although nobody heard of it. A record is written
             # only where an attempt is.
-            self._endings.append(_void(asked, "overloaded"))
-            if future.cancelled() and asked.attempt.n > 1:
-                self._endings += _ends_behind(asked)
+            self._endings.append(_void(request, "overloaded"))
+            if future.cancelled() and request.attempt.n > 1:
+                self._endings += _ends_behind(request)
 
-    def _abandon(self, asked: Asked, verdict: Verdict) -> None:
+    def _abandon(self, request: AdmissionRequest, verdict: Verdict) -> None:
         """The client left while its hold was being decided."""
         if verdict.word == "admitted":
-            self._endings.append(_void(asked, "client_closed"))
+            self._endings.append(_void(request, "client_closed"))
             return
-        self._endings.append(_refusal(asked))
+        self._endings.append(_refusal(request))
 
 
 def _by_organisation(admissions: Sequence[_Waiting], endings: Sequence[Settled]) -> Sequence[_Part]:
@@ -547,13 +547,13 @@ def _by_organisation(admissions: Sequence[_Waiting], endings: Sequence[Settled])
     return list(parts.values()) if len(parts) > 1 else ()
 
 
-def _void(asked: Asked, kind: ErrorKind) -> Resolved:
-    return Resolved(asked.attempt.organisation_id, asked.attempt.id, "voided", _ending(kind))
+def _void(request: AdmissionRequest, kind: ErrorKind) -> Resolved:
+    return Resolved(request.attempt.organisation_id, request.attempt.id, "voided", _ending(kind))
 
 
-def _refusal(asked: Asked, *, after_attempts: bool = False) -> Refusal:
+def _refusal(request: AdmissionRequest, *, after_attempts: bool = False) -> Refusal:
     """The end of a request whose client has left."""
-    attempt = asked.attempt
+    attempt = request.attempt
     return Refusal(
         attempt.organisation_id,
         attempt.request_id,
@@ -570,17 +570,17 @@ def _refusal(asked: Asked, *, after_attempts: bool = False) -> Refusal:
     )
 
 
-def _ends_behind(asked: Asked) -> list[Settled]:
+def _ends_behind(request: AdmissionRequest) -> list[Settled]:
     """What ends a request that nobody waits for any more, behind the attempt before this one: its
     hold, if it was not resolved, and its record, if there is none."""
-    last = _refusal(asked, after_attempts=True)
-    if asked.replaces is None:
+    last = _refusal(request, after_attempts=True)
+    if request.replaces is None:
         return [last]
     told = _ending("client_closed")
-    ending = asked.replaces.ending._replace(
+    ending = request.replaces.ending._replace(
         final=True, status=told.status, kind=told.kind, message=told.message
     )
-    return [asked.replaces._replace(ending=ending), last]
+    return [request.replaces._replace(ending=ending), last]
 
 
 def _ending(kind: ErrorKind) -> Ending:

@@ -26,7 +26,7 @@ from gateway.rules.rest import TOLD_S_MAX
 from gateway.rules.retry import ATTEMPTS_MAX, next_candidate
 from gateway.rules.routing import Candidate, plan
 from lib.ids import new_id
-from relay.admission import Asked, Guarded
+from relay.admission import AdmissionRequest, Guarded
 from relay.alerts import Alert
 from relay.attempt import Attempt
 from relay.continuing import Turn, begin_turn
@@ -388,7 +388,7 @@ class Run:
         for _ in range(_ADMISSION_TRIES):
             opened = self._opened(facts, candidate, channel, n, size, cost)
             verdict = await context.parts.ledger.admit(
-                Asked(
+                AdmissionRequest(
                     opened,
                     ttl_seconds,
                     replaces,

@@ -5,13 +5,13 @@ durable accounting costs the web process; the product has no such switch.
 """
 
 from relay import lifespan
-from relay.admission import Asked, Verdict
+from relay.admission import AdmissionRequest, Verdict
 from relay.ledger_writer import LedgerWriter
 from relay.settlement import Settled
 
 
 class NoLedgerWriter(LedgerWriter):
-    async def admit(self, asked: Asked) -> Verdict:
+    async def admit(self, asked: AdmissionRequest) -> Verdict:
         return Verdict("admitted", 0)
 
     def settle(self, item: Settled, *, at_once: bool = False) -> None:

@@ -21,7 +21,7 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from relay import asgi, lifespan
-from relay.admission import Asked, Verdict
+from relay.admission import AdmissionRequest, Verdict
 from relay.asgi import Receive, Relay, Scope, Send
 from relay.attempt import Attempt
 from relay.http1 import Connection, State
@@ -57,7 +57,7 @@ class FailingLedgerWriter(LedgerWriter):
     """The points that are commits: what stands before and behind one."""
 
     async def _commit(
-        self, batch: Sequence[Asked], endings: Sequence[Settled]
+        self, batch: Sequence[AdmissionRequest], endings: Sequence[Settled]
     ) -> Sequence[Verdict]:
         ended = any(type(item) is Resolved for item in endings)
         marked = bool(self._marks)

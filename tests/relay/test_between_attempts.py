@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lib.ids import id_text
-from relay.admission import Asked, Verdict
+from relay.admission import AdmissionRequest, Verdict
 from relay.asgi import Relay
 from relay.database import DatabaseAway, PipelinedConnection, Row, Statement
 from relay.ledger_writer import LedgerWriter
@@ -44,7 +44,7 @@ class Leaving:
         self.questions = 0
 
     async def __call__(
-        self, ledger: LedgerWriter, batch: Sequence[Asked], endings: Sequence[Settled]
+        self, ledger: LedgerWriter, batch: Sequence[AdmissionRequest], endings: Sequence[Settled]
     ) -> Sequence[Verdict]:
         second = [one for one in batch if one.attempt.n > 1]
         if second:

@@ -12,7 +12,7 @@ import pytest_asyncio
 from lib.ids import new_id
 from relay import database
 from relay import ledger_writer as ledger_writer
-from relay.admission import Asked, Verdict
+from relay.admission import AdmissionRequest, Verdict
 from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row, Statement
 from relay.journal import Journal
 from relay.ledger_writer import BATCH_MAX, LedgerWriter
@@ -30,16 +30,16 @@ async def connection(hub: Hub) -> AsyncIterator[PipelinedConnection]:
     await connection.close()
 
 
-def asked(tenant: Tenant, hold_nano: int = 100, **over: object) -> Asked:
+def asked(tenant: Tenant, hold_nano: int = 100, **over: object) -> AdmissionRequest:
     attempt = AttemptOpened(
         tenant.organisation_id, new_id(), new_id(), 1, tenant.team_id, tenant.key_id, None, "m",
         uuid.UUID(int=5), "channel", "up", "openai", "chat_completions", True, "api", None,
         hold_nano,
     )  # fmt: skip
-    return Asked(attempt._replace(**over), 60, None)  # type: ignore[arg-type]
+    return AdmissionRequest(attempt._replace(**over), 60, None)  # type: ignore[arg-type]
 
 
-def ended(one: Asked, charge_nano: int = 10, **over: object) -> Resolved:
+def ended(one: AdmissionRequest, charge_nano: int = 10, **over: object) -> Resolved:
     ending = Ending(final=True, status=200, charge_nano=charge_nano, basis="measured", total_ms=5)
     attempt = one.attempt
     return Resolved(
@@ -60,12 +60,12 @@ class Stream:
         return '{"out_text": 7}'
 
 
-def is_open(hub: Hub, one: Asked) -> bool:
+def is_open(hub: Hub, one: AdmissionRequest) -> bool:
     query = "SELECT id FROM billing_hold WHERE id = %s AND state = 'open'"
     return bool(hub.rows(query, one.attempt.id))
 
 
-def record_of(hub: Hub, one: Asked) -> dict[str, object]:
+def record_of(hub: Hub, one: AdmissionRequest) -> dict[str, object]:
     (row,) = hub.rows("SELECT * FROM usage_usagerecord WHERE id = %s", one.attempt.id)
     return row
 

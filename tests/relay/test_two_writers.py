@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from relay.admission import Asked, Guarded
+from relay.admission import AdmissionRequest, Guarded
 from relay.database import PipelinedConnection, Row, Statement
 from relay.ledger_writer import LedgerWriter
 from tests.hub import Hub, Tenant
@@ -98,7 +98,7 @@ async def test_what_fits_once_is_admitted_once(
         "WHERE organisation_id = %s AND kind = 'customer:available'", tenant.organisation_id,
     )  # fmt: skip
 
-    def question(hold_nano: int = HOLD_NANO) -> Asked:
+    def question(hold_nano: int = HOLD_NANO) -> AdmissionRequest:
         return asked(tenant, hold_nano)._replace(guards=account["guards"], guarded=guarded)
 
     first, second = (LedgerWriter(connection) for connection in connections)
