@@ -129,7 +129,7 @@ class Attempt:
             context.principal, facts.body
         )
         self._remembered: list[Event] = []
-        self._keeps = self._remembers or translator.turn is not None
+        self._keeps = self._remembers or translator.continuation is not None
         self._ttft_ms: int | None = None
         self._outcome: Outcome | None = None
 
@@ -350,11 +350,17 @@ class Attempt:
 
     async def _keep(self, response: bytes | None) -> None:
         """Keep what later requests may go on from, before anybody can send one."""
-        context, turn, prepared = self._context, self._translator.turn, self._prepared
+        context, continuation, prepared = (
+            self._context,
+            self._translator.continuation,
+            self._prepared,
+        )
         context.deadline.allow("stall", context.parts.config.write_stall_s)
         states: list[State] = []
-        if turn is not None and response is not None:
-            states += turn.states(response, self._channel.id if prepared.request is None else "")
+        if continuation is not None and response is not None:
+            states += continuation.states(
+                response, self._channel.id if prepared.request is None else ""
+            )
         if self._remembered:
             found = collect(self._remembered, texts=prepared.thoughts)
             states += [State("seal", id_, content) for id_, content in found.items()]

@@ -48,7 +48,7 @@ from gateway.providers.targets import dialect_for, must_stream, needs_of, upstre
 from gateway.rules.routing import Candidate
 from lib.egress import EgressPolicy
 from lib.ids import id_text
-from relay.continuing import Turn
+from relay.continuation import Continuation
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.fetching import fetch
 from relay.plain import Exchange, PlainFacts, PlainOperation
@@ -118,8 +118,8 @@ class PreparedRequest:
 
 class RequestTranslator:
     """One request of a client, for every channel that it may be sent to. `cap_max` bounds the
-    output of a request that names no cap, where the upstream must be told one; `turn` is that of a
-    request of the responses dialect."""
+    output of a request that names no cap, where the upstream must be told one; `continuation` is
+    that of a request of the responses dialect."""
 
     __slots__ = (
         "_cap_max",
@@ -134,7 +134,7 @@ class RequestTranslator:
         "_request_id",
         "_suffix",
         "_target",
-        "turn",
+        "continuation",
     )
 
     def __init__(
@@ -144,10 +144,10 @@ class RequestTranslator:
         model: AskedModel,
         *,
         cap_max: int,
-        turn: Turn | None = None,
+        continuation: Continuation | None = None,
     ) -> None:
         invocation = context.invocation
-        self.turn = turn
+        self.continuation = continuation
         self._context = context
         self._client = invocation.codec
         self._plain = invocation.plain
@@ -208,7 +208,7 @@ class RequestTranslator:
             model,
             passed_headers(channel, client, self._headers),
             thinking,
-            facts=None if self.turn is None else self.turn.facts_for(channel.id),
+            facts=None if self.continuation is None else self.continuation.facts_for(channel.id),
             quirks=quirks,
             thinks=capabilities.may_think,
             thoughts=_THOUGHT_RULE in flags,
@@ -286,7 +286,7 @@ class RequestTranslator:
             request = self._client.decode(
                 self._facts, self._target, id_text(self._request_id), int(time.time())
             )
-            continues = None if self.turn is None else self.turn.previous_id
+            continues = None if self.continuation is None else self.continuation.previous_id
             settings = _asked_by_name(self._suffix, request.reasoning)
             self._request = msgspec.structs.replace(
                 request, model=self._model, reasoning=settings, continues=continues

@@ -29,7 +29,7 @@ from lib.ids import new_id
 from relay.admission import AdmissionRequest, Guarded
 from relay.alerts import Alert
 from relay.attempt import Attempt
-from relay.continuing import Turn, begin_turn
+from relay.continuation import Continuation, continue_request
 from relay.counting import COUNTERS, count_tokens
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.health import HealthProbe, Out, jittered
@@ -127,11 +127,11 @@ class Run:
         """Answer the request with this body. Raises nothing that a client could cause."""
         try:
             facts = self._facts = self._read(raw)
-            turn: Turn | None = None
+            continuation: Continuation | None = None
             stated = self._context.invocation.codec.turn_of(facts)
             if stated is not None:
-                turn = await begin_turn(self._context, stated)
-                facts = self._facts = turn.facts
+                continuation = await continue_request(self._context, stated)
+                facts = self._facts = continuation.facts
             candidates = self._route(facts)
             translator = RequestTranslator(
                 self._context,
@@ -142,7 +142,7 @@ class Run:
                     if self._estimate is None
                     else self._estimate.cap
                 ),
-                turn=turn,
+                continuation=continuation,
             )
             return await self._try(facts, candidates, translator)
         except RequestFault as fault:

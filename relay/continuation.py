@@ -44,8 +44,8 @@ _NO_ITEMS: Final = (
 )
 
 
-class Turn:
-    """One such request. `facts` are those of all that the model will read."""
+class Continuation:
+    """A request and what it goes on from. `facts` are those of all that the model will read."""
 
     __slots__ = ("_codec", "_earlier", "_keeps", "_own_facts", "_referred", "facts", "previous_id")
 
@@ -100,8 +100,8 @@ class Turn:
         return self._codec.read(whole, _NO_TARGET)
 
 
-async def begin_turn(context: RequestContext, facts: ChatFacts) -> Turn:
-    """The turn of a request. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+async def continue_request(context: RequestContext, facts: ChatFacts) -> Continuation:
+    """What a request goes on from. Raises RequestFault, DatabaseAway, DatabaseRefused."""
     principal, states = context.principal, context.parts.states
     if facts.background:
         raise RequestFault(
@@ -122,7 +122,7 @@ async def begin_turn(context: RequestContext, facts: ChatFacts) -> Turn:
             raise RequestFault("unsupported_capability", _PREVIOUS, what)
         earlier = state.read_kept(found[name])
     referred = await _referred(context, facts.references) if facts.references else {}
-    return Turn(codec, facts, earlier, referred, keeps=keeps)
+    return Continuation(codec, facts, earlier, referred, keeps=keeps)
 
 
 async def _referred(context: RequestContext, names: Sequence[str]) -> dict[str, KeptItem]:
