@@ -1,6 +1,6 @@
-"""Late truth: what is learnt of an attempt after its hold was resolved (I7).
+"""Late usage: what is learnt of an attempt after its hold was resolved (I7).
 
-It is posted once for each source of truth, and leads the books from what they say to what they
+It is posted once for each of its sources, and leads the books from what they say to what they
 should: the customer has paid so much, the platform has borne the rest of what the provider counted.
 """
 

@@ -234,7 +234,7 @@ def read_movements(attempt_id: UUID) -> Statement:
 
 
 def correct_windows(corrections: Mapping[UUID, int]) -> Statement:
-    """Add what late truth changes in the charge (attempt id -> nano, above or below 0) to the
+    """Add what late usage changes in the charge (attempt id -> nano, above or below 0) to the
     budget windows that its hold stood in, whatever their cap says (I7, I12).
 
     Run `lock_accounts` before it in the same transaction.

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from billing import unsettled_holds
 from billing.unsettled_holds import Expired
-from gateway import late_truth
+from gateway import usage_reconciliation
 from usage.records import Cut, crash_cut, write_crash_cut
 
 _BATCH = 500
@@ -38,5 +38,5 @@ def sweep() -> int:
         swept += len(resolved)
         if len(due) < _BATCH:
             break
-    late_truth.learn()
+    usage_reconciliation.reconcile()
     return swept

@@ -32,7 +32,7 @@ from relay import admission, settlement
 from relay.admission import AdmissionRequest, Verdict
 from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection
 from relay.journal import Journal
-from relay.settlement import Late, Marked, Resolved, Settled
+from relay.settlement import LateEnding, Marked, Resolved, Settled
 from relay.spool import Spool, SpoolUnusable
 from usage.sql import Ending, Refusal
 
@@ -103,7 +103,7 @@ class LedgerWriter:
         self._kept_marks: dict[UUID, str] = {}
         self._looking: asyncio.TimerHandle | None = None
         self._looks = 0
-        # Attempts whose ending is written once more as late truth; until then the journal has it.
+        # Attempts whose ending is written once more as late usage; until then the journal has it.
         self._late: set[UUID] = set()
         # No hold without a lease: the first transaction says that the process lives.
         self._lease_due = connection.process_id is not None
@@ -319,8 +319,10 @@ class LedgerWriter:
         if not self._late:
             self._journal.forget([item.attempt_id for item in written if type(item) is Resolved])
             return
-        self._late.difference_update([item.attempt_id for item in written if type(item) is Late])
-        ended = [item.attempt_id for item in written if isinstance(item, Resolved | Late)]
+        self._late.difference_update(
+            [item.attempt_id for item in written if type(item) is LateEnding]
+        )
+        ended = [item.attempt_id for item in written if isinstance(item, Resolved | LateEnding)]
         self._journal.forget([attempt for attempt in ended if attempt not in self._late])
 
     async def _write_singly(self, endings: Sequence[Settled]) -> int:

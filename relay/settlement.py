@@ -29,7 +29,7 @@ class Resolved(NamedTuple):
     loss_nano: int = 0
 
 
-class Late(NamedTuple):
+class LateEnding(NamedTuple):
     """The ending of an attempt whose hold somebody else had resolved when it was to be settled."""
 
     organisation_id: UUID
@@ -44,7 +44,7 @@ class Marked(NamedTuple):
     meters: str
 
 
-Settled = Resolved | Late | usage.Refusal
+Settled = Resolved | LateEnding | usage.Refusal
 
 # What a process counted itself; of the others it knows no more than whoever resolved the hold.
 _COUNTED = frozenset({"measured", "drained", "estimated"})
@@ -113,13 +113,13 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
             windows = [item.window_id for item in refused if item.window_id is not None]
             if windows:
                 found.append(money.note_refused(windows))
-        late = [usage.RecordWritten(*item) for item in batch if type(item) is Late]
+        late = [usage.RecordWritten(*item) for item in batch if type(item) is LateEnding]
         if late:
             found.append(usage.learn_late(late))
     return found
 
 
-def late(batch: Sequence[Settled], rows: Sequence[Row]) -> list[Late]:
+def late(batch: Sequence[Settled], rows: Sequence[Row]) -> list[LateEnding]:
     """The endings of a batch that came too late, by what `resolve_holds` resolved of it.
 
     Among them are those that an earlier try has written already: they are told apart by the state
@@ -127,7 +127,7 @@ def late(batch: Sequence[Settled], rows: Sequence[Row]) -> list[Late]:
     """
     done = {row[0] for row in rows}
     return [
-        Late(item.organisation_id, item.attempt_id, item.ending)
+        LateEnding(item.organisation_id, item.attempt_id, item.ending)
         for item in batch
         if type(item) is Resolved
         and item.ending.basis in _COUNTED

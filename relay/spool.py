@@ -22,7 +22,7 @@ from uuid import UUID
 import msgspec
 
 from lib.ids import id_text
-from relay.settlement import Late, Marked, Resolved, Settled
+from relay.settlement import LateEnding, Marked, Resolved, Settled
 from usage.sql import Refusal
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 _SUFFIX: Final = ".spool"
 Kept = Settled | Marked
 
-_KINDS: Final = {b"r": Resolved, b"l": Late, b"f": Refusal, b"m": Marked}
+_KINDS: Final = {b"r": Resolved, b"l": LateEnding, b"f": Refusal, b"m": Marked}
 _LETTERS: Final = {kind: letter for letter, kind in _KINDS.items()}
 _HEAD_BYTES: Final = 9
 _ZEROS: Final = bytes(64 * 1024)

@@ -136,7 +136,7 @@ class RequestDetail:
 
     @property
     def corrections(self) -> list[PostingShown]:
-        """What late truth and reviews have changed of its charge since it ended (I7)."""
+        """What late usage and reviews have changed of its charge since it ended (I7)."""
         postings = [posting for attempt in self.attempts for posting in attempt.postings]
         return [one for one in postings if one.kind == "correct" and one.paid_nano]
 

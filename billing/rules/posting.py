@@ -109,10 +109,10 @@ def adjust_attempt(
     owed_nano: int,
     available_nano: int,
 ) -> Posting | None:
-    """What late truth changes: so much more (or less, below 0) for the customer to pay, for the
+    """What late usage changes: so much more (or less, below 0) for the customer to pay, for the
     platform to bear, and for us to owe its provider. None when it changes nothing.
 
-    What the customer has no money for any more becomes its debt (I12). `source` tells one truth
+    What the customer has no money for any more becomes its debt (I12). `source` tells one
     about an attempt from the other: each is posted once.
     """
     entries = []

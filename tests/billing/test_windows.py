@@ -95,7 +95,7 @@ def test_what_cost_nothing_is_free_again(key: Key, state: str) -> None:
     assert stands(one) == (0, 0, 500)
 
 
-def test_late_truth_stands_in_the_window_of_the_admission(key: Key) -> None:
+def test_late_usage_stands_in_the_window_of_the_admission(key: Key) -> None:
     """I7, I12: it is recorded even where it no longer fits."""
     one = window(key, "key")
     hold = held(key, 450, one)

@@ -121,7 +121,7 @@ def let_be_taken_for_dead(hub: Hub, tenant: Tenant) -> None:
     hub.wait(swept, "holds stay open")
 
 
-def learn_truths(hub: Hub, tenant: Tenant, counted: int | None) -> None:
+def learn_late_usage(hub: Hub, tenant: Tenant, counted: int | None) -> None:
     """What a frozen process told afterwards is posted, and what a provider tells: then customer
     and loss together are its count."""
 
@@ -134,7 +134,7 @@ def learn_truths(hub: Hub, tenant: Tenant, counted: int | None) -> None:
             tenant.organisation_id,
         )
 
-    hub.wait(posted, f"late truths stay unposted, or {counted} is not borne")
+    hub.wait(posted, f"late usage stays unposted, or {counted} is not borne")
 
 
 def assert_stood_where_it_was_struck(hub: Hub, tenant: Tenant, point: str) -> None:
@@ -198,7 +198,7 @@ def test_struck(
     holds = holds_of(hub, tenant)
     assert [hold for hold in holds if hold["state"] == "open"] == []
     counted = counted_by(fake, id_text(holds[0]["id"]), point, mode) if holds else 0
-    learn_truths(hub, tenant, counted if provider == "openai_metered" else None)
+    learn_late_usage(hub, tenant, counted if provider == "openai_metered" else None)
 
     after = state(hub, tenant)
     sweep(hub)

@@ -217,7 +217,7 @@ def in_first_slot(folder: Path) -> list[Kept]:
     return read(file.read_bytes()[:2048])
 
 
-async def test_late_truth_is_in_the_journal_until_it_is_written(hub: Hub, tmp_path: Path) -> None:
+async def test_late_usage_is_in_the_journal_until_it_is_written(hub: Hub, tmp_path: Path) -> None:
     """P1: a kill between an ending that came too late and its adjustment loses nothing."""
     journal, kept = Journal(tmp_path, new_id()), list[bool]()
     journal.open()

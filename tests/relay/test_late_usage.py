@@ -125,7 +125,7 @@ def test_a_process_that_was_taken_for_dead_tells_its_ending(
     assert len(hub.rows("SELECT 1 FROM usage_usagerecord WHERE id = %s", attempt)) == 1
 
 
-def test_late_truth_that_no_money_is_there_for_is_a_debt(
+def test_late_usage_that_no_money_is_there_for_is_a_debt(
     hub: Hub, clients: Clients, fake: FakeUpstream
 ) -> None:
     """I12."""

@@ -30,8 +30,8 @@ from gateway.providers.provider import BadAddress
 from lib.egress import EgressError, guarded_client
 from lib.ids import id_text
 from lib.vault import VaultError
-from usage import truths
-from usage.truths import Truth, Unsure
+from usage import late_usage
+from usage.late_usage import LateUsage, Unsure
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +44,12 @@ _READ_S: Final = 3.0
 _TOLD_BY: Final = tuple(name for name, found in PROVIDERS.items() if found.usage_look_up)
 
 
-class _Told(msgspec.Struct):
+class _UsageAnswer(msgspec.Struct):
     usage: msgspec.Raw
     final: bool = True
 
 
-def learn() -> int:
+def reconcile() -> int:
     """Ask for what is unsure, and post what has been learnt; how many attempts were corrected.
 
     Any number of processes may run it.
@@ -59,7 +59,7 @@ def learn() -> int:
         pass
     posted = 0
     while True:
-        learnt = truths.to_post(_BATCH)
+        learnt = late_usage.to_post(_BATCH)
         _post_all(learnt)
         posted += len(learnt)
         if len(learnt) < _BATCH:
@@ -72,7 +72,7 @@ def _ask_some(until: float) -> int:
         channel.id: channel
         for channel in Channel.objects.filter(provider__in=_TOLD_BY).prefetch_related("keys")
     }
-    unsure = truths.take_unsure(channels, _BATCH) if channels else []
+    unsure = late_usage.take_unsure(channels, _BATCH) if channels else []
     if not unsure:
         return 0
     policy = egress_policy()
@@ -88,7 +88,7 @@ def _ask_some(until: float) -> int:
             if found is not None:
                 told.append((one, *found))
     for one, meters, raw_usage in told:
-        truths.note(one, meters, raw_usage)
+        late_usage.note(one, meters, raw_usage)
     return len(unsure)
 
 
@@ -126,7 +126,7 @@ def _whole(answer: httpx.Response, until: float) -> bytes | None:
 
 def _read(body: bytes) -> tuple[Mapping[str, int], str | None] | None:
     try:
-        told = msgspec.json.decode(body, type=_Told)
+        told = msgspec.json.decode(body, type=_UsageAnswer)
     except (msgspec.DecodeError, RecursionError):
         return None
     counted = openai_usage.quantities(bytes(told.usage))
@@ -135,41 +135,41 @@ def _read(body: bytes) -> tuple[Mapping[str, int], str | None] | None:
     return counted.meters, storable(bytes(told.usage)).decode(errors="replace")
 
 
-def _post_all(learnt: Sequence[Truth]) -> None:
-    """Post truths, some of one organisation in each transaction: few commits after a crash, and no
-    long lock for who is served meanwhile."""
+def _post_all(learnt: Sequence[LateUsage]) -> None:
+    """Post late usage, some of one organisation in each transaction: few commits after a crash, and
+    no long lock for who is served meanwhile."""
     for organisation_id, found in groupby(sorted(learnt, key=_owner), key=_owner):
         while some := list(islice(found, _TOGETHER)):
             with transaction.atomic():
                 corrections.lock_wallet(organisation_id)
-                for truth in some:
-                    _post(truth)
+                for late in some:
+                    _post(late)
 
 
-def _owner(truth: Truth) -> UUID:
-    return truth.organisation_id
+def _owner(late: LateUsage) -> UUID:
+    return late.organisation_id
 
 
-def _post(truth: Truth) -> None:
+def _post(late: LateUsage) -> None:
     """Lead the books of an attempt to what is known of it now."""
-    stand = corrections.borne(truth.attempt_id)
-    total_nano = truth.total_nano
+    stand = corrections.borne(late.attempt_id)
+    total_nano = late.total_nano
     if total_nano is None:
         # Its price cannot be reckoned: the row is kept, and nobody's money moves.
-        truths.mark_posted(truth)
+        late_usage.mark_posted(late)
         return
-    customer_nano = stand.customer_nano if truth.charge_nano is None else truth.charge_nano
+    customer_nano = stand.customer_nano if late.charge_nano is None else late.charge_nano
     customer_nano = min(customer_nano, total_nano)
     corrections.correct(
-        truth.attempt_id,
-        truth.organisation_id,
-        truth.source,
+        late.attempt_id,
+        late.organisation_id,
+        late.source,
         stand,
         Borne(
             customer_nano,
             total_nano - customer_nano,
-            total_nano if truth.cost_nano is None else truth.cost_nano,
+            total_nano if late.cost_nano is None else late.cost_nano,
         ),
-        cause={"attempt": id_text(truth.attempt_id), "meters": dict(truth.meters)},
+        cause={"attempt": id_text(late.attempt_id), "meters": dict(late.meters)},
     )
-    truths.mark_posted(truth)
+    late_usage.mark_posted(late)

@@ -1,4 +1,4 @@
-"""Late truth in the books of usage: which attempts are unsure, and what was learnt of them (I7)."""
+"""Late usage in the books of usage: which attempts are unsure, and what was learnt of them (I7)."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ class Unsure(NamedTuple):
     charge_nano: int
 
 
-class Truth(NamedTuple):
+class LateUsage(NamedTuple):
     """What is known of an attempt, to be posted.
 
     `charge_nano` is what its own process charged for it, None if that process died. `total_nano`
@@ -60,7 +60,7 @@ def note(one: Unsure, meters: Mapping[str, int], raw_usage: str | None) -> None:
     run(_NOTE, {"attempt": one.attempt_id, "meters": meters_text, "raw": raw_usage})
 
 
-def to_post(limit: int) -> list[Truth]:
+def to_post(limit: int) -> list[LateUsage]:
     """What was learnt and is not posted yet, oldest first."""
     found = LateTruth.objects.filter(posted_at__isnull=True, meters__isnull=False)
     rows = list(found.order_by("id")[:limit])
@@ -69,22 +69,22 @@ def to_post(limit: int) -> list[Truth]:
     for row in LateTruth.objects.filter(attempt_id__in=ids, meters__isnull=False):
         known.setdefault(row.attempt_id, {})[row.source] = row
     versions = versions_of(ids)
-    truths = []
+    late_usages = []
     for row in rows:
-        late = known[row.attempt_id].get(TruthSource.LATE)
+        late_ending = known[row.attempt_id].get(TruthSource.LATE)
         best = known[row.attempt_id].get(TruthSource.LOOK_UP, row)
-        if late is not None and late.meters and not best.meters:
+        if late_ending is not None and late_ending.meters and not best.meters:
             # Asked while the process stood still that sent the request only afterwards.
-            best = late
+            best = late_ending
         version, cost_version, _ = versions[row.attempt_id]
         meters: Mapping[str, int] = best.meters or {}
         total = 0 if version is None else total_of(with_request(meters, version), version)
-        charge_nano = None if late is None else late.charge_nano
-        if best is late and charge_nano is not None and isinstance(total, int):
+        charge_nano = None if late_ending is None else late_ending.charge_nano
+        if best is late_ending and charge_nano is not None and isinstance(total, int):
             # It may have ended at another version than it began at.
             total = max(total, charge_nano)
-        truths.append(
-            Truth(
+        late_usages.append(
+            LateUsage(
                 row.attempt_id,
                 row.organisation_id,
                 row.source,
@@ -94,12 +94,12 @@ def to_post(limit: int) -> list[Truth]:
                 cost_of(meters, cost_version),
             )
         )
-    return truths
+    return late_usages
 
 
-def mark_posted(truth: Truth) -> None:
+def mark_posted(late: LateUsage) -> None:
     """The books say it now; in the transaction of its posting."""
-    LateTruth.objects.filter(attempt_id=truth.attempt_id, source=truth.source).update(
+    LateTruth.objects.filter(attempt_id=late.attempt_id, source=late.source).update(
         posted_at=clock.now()
     )
 
@@ -108,22 +108,22 @@ _UNSURE = """
     WITH unsure AS (
         SELECT record.id, record.organisation_id, record.channel_id, record.charge_nano
         FROM usage_usagerecord record
-        LEFT JOIN usage_latetruth truth
-            ON truth.attempt_id = record.id AND truth.source = 'look_up'
+        LEFT JOIN usage_latetruth late
+            ON late.attempt_id = record.id AND late.source = 'look_up'
         WHERE record.basis IN ('estimated', 'absorbed')
           AND record.admitted_at > now() - interval '1 day'
           AND record.channel_id = ANY (%(channels)s)
-          AND (truth.id IS NULL OR (
-              truth.meters IS NULL AND truth.ask_at < now() AND truth.tries < %(tries)s))
+          AND (late.id IS NULL OR (
+              late.meters IS NULL AND late.ask_at < now() AND late.tries < %(tries)s))
         ORDER BY record.admitted_at LIMIT %(limit)s
     ),
     taken AS (
-        INSERT INTO usage_latetruth AS truth (organisation_id, attempt_id, source, tries, ask_at)
+        INSERT INTO usage_latetruth AS late (organisation_id, attempt_id, source, tries, ask_at)
         SELECT organisation_id, id, 'look_up', 1, now() + interval '5 seconds' FROM unsure
         ON CONFLICT (attempt_id, source) DO UPDATE
-        SET tries = truth.tries + 1,
-            ask_at = now() + interval '5 seconds' * 2 ^ greatest(truth.tries - %(patient)s, 0)
-        WHERE truth.meters IS NULL AND truth.ask_at < now()
+        SET tries = late.tries + 1,
+            ask_at = now() + interval '5 seconds' * 2 ^ greatest(late.tries - %(patient)s, 0)
+        WHERE late.meters IS NULL AND late.ask_at < now()
         RETURNING attempt_id
     )
     SELECT unsure.* FROM unsure JOIN taken ON taken.attempt_id = unsure.id"""

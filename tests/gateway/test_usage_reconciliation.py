@@ -10,7 +10,7 @@ from django.db import connection
 
 from accounts.access import SYSTEM
 from accounts.models import Key
-from gateway import late_truth
+from gateway import usage_reconciliation
 from gateway.channels import ChannelFields, create_channel
 from gateway.installation import save_settings
 from lib import clock
@@ -86,9 +86,9 @@ def unsure(people: Cast, provider: Provider) -> list[Key]:
 def test_a_provider_that_never_ends_its_answer_is_asked_for_a_while(
     provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(late_truth, "_ASKING_S", 0.3)
+    monkeypatch.setattr(usage_reconciliation, "_ASKING_S", 0.3)
     began = time.monotonic()
-    assert late_truth.learn() == 0
+    assert usage_reconciliation.reconcile() == 0
     assert time.monotonic() - began < 2
     assert 0 < provider.asked < 3
     assert LateTruth.objects.filter(meters__isnull=False).count() == 0
@@ -111,7 +111,7 @@ def test_a_provider_that_never_ends_its_answer_is_asked_for_a_while(
 )
 def test_no_answer_of_a_provider_is_a_defect_of_ours(provider: Provider, body: bytes) -> None:
     provider.body = body
-    late_truth.learn()
+    usage_reconciliation.reconcile()
     assert provider.asked == 3
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
