@@ -1,4 +1,5 @@
-"""The bell of the relay: its snapshot of keys, channels, prices and settings is out of date."""
+"""The notification of the relay: its snapshot of keys, channels, prices and settings is out of
+date."""
 
 from django.db import connection
 

@@ -1,4 +1,4 @@
-"""The Celery app. Its broker is a doorbell: tasks carry ids only and may run twice or late."""
+"""The Celery app. Its broker only wakes workers: tasks carry ids only and may run twice or late."""
 
 import logging
 import os

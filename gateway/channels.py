@@ -1,4 +1,4 @@
-"""Channels: each write with its checks, its audit event and the bell for the relays.
+"""Channels: each write with its checks, its audit event and the notification of the relays.
 
 A provider's key is sealed for its row and never leaves it again: it can be replaced, not read. A
 channel whose address changes loses its stored keys in the same write, so that no key is ever sent

@@ -11,7 +11,7 @@ _BATCH = 200
 
 @shared_task  # type: ignore[untyped-decorator]
 def tell() -> None:
-    """Find receivers for new facts and ring for each delivery that is due."""
+    """Find receivers for new facts and wake a worker for each delivery that is due."""
     while deliveries.spread_facts(_BATCH) == _BATCH:
         continue
     for delivery_id in deliveries.lease_due(_BATCH):

@@ -12,8 +12,8 @@ from uuid import UUID
 from django.db import connection
 
 from dialects.openai.stream import Decoder
-from playground.bell import CHANNEL
 from playground.models import Run, RunEvent
+from playground.notifications import CHANNEL
 from playground.rules.gathering import Gathered
 from playground.rules.render import Frame
 
@@ -48,7 +48,7 @@ class SoFar(NamedTuple):
 
 
 def append_frames(run_id: UUID, first_seq: int, frames: Sequence[Frame]) -> Written:
-    """Write frames under the numbers from `first_seq` on, and ring. Nothing once it has ended."""
+    """Write frames under the numbers from `first_seq` on, and notify. Nothing once it has ended."""
     with connection.cursor() as cursor:
         cursor.execute(
             _APPEND,
@@ -72,8 +72,8 @@ def beat(run_id: UUID) -> None:
         cursor.execute(_BEAT, {"run": run_id})
 
 
-def ring_all(run_id: UUID) -> None:
-    """Ring in every process, at the commit of the caller's transaction."""
+def notify_all(run_id: UUID) -> None:
+    """Notify every process, at the commit of the caller's transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(run_id)])
 

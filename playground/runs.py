@@ -29,10 +29,10 @@ from gateway.rules.bound import estimate_tokens
 from lib import clock
 from playground import page, titles, watching
 from playground.attachments import keep_media
-from playground.bell import bell
 from playground.database import in_database
 from playground.events import STALE_S, SoFar, Written, append_frames, beat, so_far
 from playground.models import Run, RunState
+from playground.notifications import notifications
 from playground.offer import capabilities_of_model, price_version_of
 from playground.relaying import ChatRelay
 from playground.rules.cost import Meter
@@ -166,8 +166,8 @@ class _Carrier:
     async def carry(self) -> None:
         """Never raises: what goes wrong here is logged, and the run has failed."""
         try:
-            with bell().heard_by(self._run.id) as rung:
-                await self._stream(rung)
+            with notifications().subscribe(self._run.id) as notified:
+                await self._stream(notified)
             if self._turn.began_conversation and not self._run.column:
                 await titles.name_chat(self._run.assistant_message_id, self._actor, self._relay)
         except Exception:

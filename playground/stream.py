@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from lib.ids import id_text
 from playground import compare, page
-from playground.bell import bell
 from playground.database import in_database
 from playground.events import read_after
 from playground.models import Message, Run
+from playground.notifications import notifications
 from playground.rules.growing import partial
 from playground.rules.render import server_sent
 from playground.runs import interrupt
@@ -40,10 +40,10 @@ async def stream_events(
     columns = [_Column(run, number) for run, number in zip(batch, after, strict=True)]
     yield ": open\n\n"
     with contextlib.ExitStack() as stack, watching(batch):
-        rings = [stack.enter_context(bell().heard_by(run.id)) for run in batch]
+        subscriptions = [stack.enter_context(notifications().subscribe(run.id)) for run in batch]
         while True:
-            for rung in rings:
-                rung.clear()
+            for notified in subscriptions:
+                notified.clear()
             heard = False
             for column in columns:
                 for seen, html in await column.read(slug):
@@ -71,7 +71,7 @@ async def stream_events(
             if time() - said_at > PING_S:
                 said_at = time()
                 yield ": ping\n\n"
-            await _any(rings, bell().floor_s)
+            await _any(subscriptions, notifications().poll_s)
 
 
 class _Column:
@@ -101,9 +101,9 @@ def _place(columns: Sequence[_Column]) -> str:
     return ".".join(str(column.seen) for column in columns)
 
 
-async def _any(rings: Sequence[asyncio.Event], seconds: float) -> None:
-    """Until one of them rings, at the longest so many seconds."""
-    waits = [asyncio.create_task(rung.wait()) for rung in rings]
+async def _any(subscriptions: Sequence[asyncio.Event], seconds: float) -> None:
+    """Until one of them is notified, at the longest so many seconds."""
+    waits = [asyncio.create_task(notified.wait()) for notified in subscriptions]
     try:
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -22,7 +22,7 @@ from accounts.keys import playground_key
 from lib import clock
 from lib.ids import new_id, new_ids
 from playground.conversations import STANDS_IDLE, STANDS_LEFT, path_to, shown_path
-from playground.events import SoFar, append_frames, ring_all, so_far
+from playground.events import SoFar, append_frames, notify_all, so_far
 from playground.models import (
     Attachment,
     Conversation,
@@ -356,13 +356,13 @@ def forget_turn(turn: Turn) -> None:
 
 
 def ask_to_stop(run: Run, *, left: bool = False) -> None:
-    """Mark a run to be stopped, and ring: whichever process carries it ends it. `left`: because
+    """Mark a run to be stopped, and notify: whichever process carries it ends it. `left`: because
     nobody watches it any more."""
     with transaction.atomic():
         Run.objects.filter(id=run.id, ended_at=None, stop_at=None).update(
             stop_at=clock.now(), left=left
         )
-        ring_all(run.id)
+        notify_all(run.id)
 
 
 def end_run(
@@ -401,7 +401,7 @@ def end_run(
                 column=run.column,
             )
         Conversation.objects.filter(id=run.conversation_id).update(updated_at=now)
-        ring_all(run_id)
+        notify_all(run_id)
         with connection.cursor() as cursor:  # unlike its frames, the answer itself is durable
             cursor.execute("SET LOCAL synchronous_commit = on")
     return True

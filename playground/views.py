@@ -18,7 +18,6 @@ from lib.htmx import go_to, is_htmx, see_other
 from lib.ids import id_text
 from playground import page, runs
 from playground.asking import read_asked, words_of
-from playground.bell import bell
 from playground.chips import chips
 from playground.compare_views import compare_page
 from playground.contexts import (
@@ -42,6 +41,7 @@ from playground.conversations import (
 )
 from playground.database import in_database
 from playground.models import Conversation, Run, RunState
+from playground.notifications import notifications
 from playground.panel import form_of
 from playground.presets import access_preset
 from playground.prompts import find_version
@@ -177,7 +177,7 @@ def _stream(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpRespons
 async def _stop(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpResponseBase:
     for run in batch:
         await in_database(ask_to_stop, run)
-        bell().ring(run.id)
+        notifications().notify(run.id)
     if is_htmx(request):
         return await in_database(render, request, "playground/_stopping.html")
     return see_other("conversation", slug_of(actor), id_text(batch[0].conversation_id))

@@ -18,9 +18,9 @@ from uuid import UUID
 from django.db import Error, connection
 
 from lib import clock
-from playground.bell import bell
 from playground.database import in_database
 from playground.models import Conversation, Run
+from playground.notifications import notifications
 from playground.turns import ARRIVAL, ask_to_stop
 
 LEASE_S: Final = 3.0
@@ -98,7 +98,7 @@ async def stop_when_left(run: Run) -> None:
                 if left_ms <= 0:
                     run.left = True  # its carrier has this very object, and tells it at the end
                     await in_database(ask_to_stop, run, left=True)
-                    bell().ring(run.id)
+                    notifications().notify(run.id)
                     return
         await asyncio.sleep(_LOOK_S)
 

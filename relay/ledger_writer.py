@@ -111,7 +111,7 @@ class LedgerWriter:
         # When the endings are due that wait for others, and whether they are.
         self._timer: asyncio.TimerHandle | None = None
         self._due = False
-        self._bell = asyncio.Event()
+        self._wakeup = asyncio.Event()
         self._retry_s = 0.0
 
     @property
@@ -258,7 +258,7 @@ class LedgerWriter:
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         elif self._retry_s:
-            self._bell.set()
+            self._wakeup.set()
 
     async def _work(self) -> None:
         failed = stood_back = False
@@ -513,10 +513,10 @@ class LedgerWriter:
         if self._endings:
             log.warning("%d endings wait for the database: %s", len(self._endings), error)
         self._retry_s = min(max(self._retry_s * 2, _RETRY_S_MIN), _RETRY_S_MAX)
-        self._bell.clear()
+        self._wakeup.clear()
         with contextlib.suppress(TimeoutError):
             # An admission is not kept waiting for what has failed before it.
-            await asyncio.wait_for(self._bell.wait(), self._retry_s * random.uniform(0.5, 1))
+            await asyncio.wait_for(self._wakeup.wait(), self._retry_s * random.uniform(0.5, 1))
 
     def _fail(self, admissions: Sequence[_Waiting], error: Exception) -> None:
         for request, future in admissions:

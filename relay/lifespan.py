@@ -317,7 +317,9 @@ class Lifespan:
 
     async def _listen(self) -> None:
         """Hear of changes at their commit."""
-        dsn = make_conninfo(self.config.dsn, application_name="weir relay bell", connect_timeout=2)
+        dsn = make_conninfo(
+            self.config.dsn, application_name="weir relay notifications", connect_timeout=2
+        )
         while True:
             try:
                 connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)

@@ -373,7 +373,7 @@ class Hub:
         self.bump()
 
     def bump(self) -> None:
-        """Count a change and ring, as `accounts.epoch.bump_epoch` does."""
+        """Count a change and notify, as `accounts.epoch.bump_epoch` does."""
         with self.connection.transaction():
             self.connection.execute(
                 "INSERT INTO accounts_epoch (id, n) VALUES (1, 1) "
@@ -382,7 +382,7 @@ class Hub:
             self.connection.execute("NOTIFY weir_epoch")
 
     def know(self, model: str) -> None:
-        """Ring, and wait until the hub lists the model."""
+        """Notify, and wait until the hub lists the model."""
         if self._asking is None:
             self._asking = self.tenant("0")
         self.bump()

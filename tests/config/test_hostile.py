@@ -132,7 +132,7 @@ def test_no_text_ends_a_job_or_a_reader(
     settings: Any, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     settings.WEIR_KEK = base64.b64encode(bytes(32)).decode()
-    # What a job rings for is done at once: no broker is here.
+    # What a job is woken for is done at once: no broker is here.
     monkeypatch.setitem(app.conf, "task_always_eager", True)
     people = cast.assemble()
     key = live(people, "https://127.0.0.1/")

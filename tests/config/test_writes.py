@@ -1,4 +1,5 @@
-"""Every write of the product: an audit event with its actor, and the relay's bell where it matters.
+"""Every write of the product: an audit event with its actor, and the relay's notification where it
+matters.
 
 The writes are found in the code: one that is added is either made here, or named below."""
 
@@ -409,8 +410,8 @@ def test_every_write_is_known() -> None:
 
 @pytest.mark.parametrize("name", WRITES)
 def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, name: str) -> None:
-    """P11: what a relay holds in memory never changes without its bell. One that limits or budgets
-    a running relay counts its changes instead, which the admission compares."""
+    """P11: what a relay holds in memory never changes without a notification. One that limits or
+    budgets a running relay counts its changes instead, which the admission compares."""
     if name in BEFORE:
         BEFORE[name](world)
     last = AuditEvent.objects.order_by("-id").values_list("id", flat=True)[0]
@@ -426,7 +427,7 @@ def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, nam
         assert event.object_id
     changed = _known_to_relays() != before
     if changed:
-        assert Epoch.objects.get().n > epoch, f"{name} rings no relay"
+        assert Epoch.objects.get().n > epoch, f"{name} notifies no relay"
     if name.startswith("accounts."):
         # Who may call is changed by each of them but these, and it is seen above.
         assert changed != name.endswith(

@@ -218,7 +218,7 @@ def test_tasks_go_through_redis_to_the_worker(stage: Stage) -> None:
     assert asked > 0
     assert stage.rows("SELECT count(*) FROM usage_rollup") == [(0,)]
     stage.shape.start("beat")
-    # Beat alone rings; the queue keeps it.
+    # Beat alone wakes; the queue keeps it.
     until(lambda: queued(stage) > 0, "nothing was put into Redis")
     assert stage.rows("SELECT count(*) FROM usage_rollup") == [(0,)]
     stage.shape.start("worker")

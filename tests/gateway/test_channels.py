@@ -1,4 +1,4 @@
-"""Writing channels: checks, secrets, audit, and the bell for the relays."""
+"""Writing channels: checks, secrets, audit, and the notification of the relays."""
 
 from uuid import UUID
 

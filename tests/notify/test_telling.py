@@ -110,11 +110,12 @@ def test_what_fails_is_tried_again_with_the_same_bytes_until_it_is_dead(
 def test_an_emptied_broker_delays_a_telling_by_less_than_a_minute(
     people: cast.Cast, server: Receiver
 ) -> None:
-    """Decisions, "broker is a doorbell": whoever leased a delivery and died held it for 30 s."""
+    """Decisions, "the broker only wakes workers": whoever leased a delivery and died held it for 30
+    s."""
     made(people, server)
     happen(people)
     deliveries.spread_facts(10)
-    assert len(deliveries.lease_due(10)) == 1  # rung for, and the bell was lost
+    assert len(deliveries.lease_due(10)) == 1  # a worker was woken for it, and that was lost
     assert deliveries.lease_due(10) == []
     assert Delivery.objects.get().due_at - clock.now() < dt.timedelta(seconds=31)
     let_time_pass()

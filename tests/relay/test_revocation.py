@@ -84,7 +84,7 @@ def tenant_of(hub: Hub) -> Tenant:
 def test_a_key_that_ended_is_refused_even_where_it_was_known(
     hub: Hub, fake: FakeUpstream, cause: str, guarded: bool
 ) -> None:
-    """Without any bell, the admission itself sees it; with one, everything else does."""
+    """Without any notification, the admission itself sees it; with one, everything else does."""
     tenant = tenant_of(hub)
     if guarded:
         hub.limit(tenant, rpm=1000)
@@ -99,13 +99,17 @@ def test_a_key_that_ended_is_refused_even_where_it_was_known(
     hub.wait(lambda: hub.get("/v1/models", tenant).status == 401, f"a key stays although {cause}")
 
 
-@pytest.mark.parametrize("wakes", ["bell", "time"])
+@pytest.mark.parametrize("wakes", ["notification", "time"])
 def test_open_streams_end_with_a_typed_error_and_are_settled(
     hub: Hub, clients: Clients, fake: FakeUpstream, wakes: str
 ) -> None:
     """All causes at once; whose key stays hears the whole answer."""
     model = hub.model(fake)
-    causes = {**ENDS, **STAYS} if wakes == "bell" else {"runs out": of_key("disabled = disabled")}
+    causes = (
+        {**ENDS, **STAYS}
+        if wakes == "notification"
+        else {"runs out": of_key("disabled = disabled")}
+    )
     streams: dict[str, tuple[Tenant, Client]] = {}
     for cause in causes:
         tenant = tenant_of(hub)
@@ -119,13 +123,13 @@ def test_open_streams_end_with_a_typed_error_and_are_settled(
     began = time.monotonic()
     for cause, (tenant, _) in streams.items():
         causes[cause](hub, tenant)
-    if wakes == "bell":
+    if wakes == "notification":
         hub.bump()
     for cause, (tenant, client) in streams.items():
         if cause in STAYS:
             continue
         client.read_until(b"0\r\n\r\n")
-        assert time.monotonic() - began < (1 if wakes == "bell" else 5), cause
+        assert time.monotonic() - began < (1 if wakes == "notification" else 5), cause
         assert b'"code":"invalid_api_key"' in client.seen, cause
         assert b"[DONE]" not in client.seen
         assert fake.wait_for_row(attempt_of(hub, tenant))["outcome"] == "cut"
@@ -133,7 +137,7 @@ def test_open_streams_end_with_a_typed_error_and_are_settled(
         assert (record["status"], record["kind"]) == (401, "authentication"), cause
         assert 0 < record["charge_nano"] < record["hold_nano"]
         hub.settled(tenant)
-    for cause in STAYS if wakes == "bell" else ():
+    for cause in STAYS if wakes == "notification" else ():
         streams[cause][1].read_until(b"[DONE]")
     hub.assert_books_balance()
 

@@ -1,7 +1,7 @@
-"""Rings when a run has news: heard at once within the process, over NOTIFY from every other one.
+"""Notifies of a run that has news: at once within the process, over NOTIFY from every other one.
 
-A ring says only "look": whoever hears it reads the rows. One that is missed costs as long as the
-listener waits by itself (`Bell.floor_s`), never an event.
+A notification says only "look": whoever gets it reads the rows. One that is missed costs as long as
+a subscriber waits by itself (`RunNotifications.poll_s`), never an event.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from psycopg.conninfo import make_conninfo
 log = logging.getLogger(__name__)
 
 CHANNEL = "weir_playground"
-_FLOOR_DEAF_S = 0.25
-_FLOOR_S = 1.0
+_POLL_DEAF_S = 0.25
+_POLL_S = 1.0
 _RETRY_S = 1.0
 
 
-class Bell:
-    """The bell of one event loop. It listens to the database while somebody waits."""
+class RunNotifications:
+    """The notifications of one event loop. They listen to the database while somebody waits."""
 
     def __init__(self) -> None:
         self._waiting: dict[UUID, set[asyncio.Event]] = {}
@@ -33,38 +33,39 @@ class Bell:
         self._hears = False
 
     @property
-    def floor_s(self) -> float:
-        """After how many seconds to look without a ring."""
-        return _FLOOR_S if self._hears else _FLOOR_DEAF_S
+    def poll_s(self) -> float:
+        """After how many seconds to look without a notification."""
+        return _POLL_S if self._hears else _POLL_DEAF_S
 
     @contextlib.contextmanager
-    def heard_by(self, run_id: UUID) -> Iterator[asyncio.Event]:
-        """An event that is set by each ring for the run. Clear it before looking, not after."""
-        rung = asyncio.Event()
-        self._waiting.setdefault(run_id, set()).add(rung)
+    def subscribe(self, run_id: UUID) -> Iterator[asyncio.Event]:
+        """An event that is set by each notification of the run. Clear it before looking, not
+        after."""
+        notified = asyncio.Event()
+        self._waiting.setdefault(run_id, set()).add(notified)
         if self._listener is None:
             self._listener = asyncio.create_task(self._listen())
         try:
-            yield rung
+            yield notified
         finally:
             waiting = self._waiting[run_id]
-            waiting.discard(rung)
+            waiting.discard(notified)
             if not waiting:
                 del self._waiting[run_id]
             if not self._waiting and self._listener is not None:
                 self._listener.cancel()
                 self._listener = None
 
-    def ring(self, run_id: UUID) -> None:
-        """Tell the waiters of this process."""
-        for rung in self._waiting.get(run_id, ()):
-            rung.set()
+    def notify(self, run_id: UUID) -> None:
+        """Tell the subscribers of this process."""
+        for notified in self._waiting.get(run_id, ()):
+            notified.set()
 
     async def _listen(self) -> None:
         dsn = make_conninfo(
             settings.DATABASE_URL or "",
             dbname=connection.settings_dict["NAME"],
-            application_name="weir playground bell",
+            application_name="weir playground notifications",
             connect_timeout=2,
         )
         while True:
@@ -75,17 +76,17 @@ class Bell:
                     self._hears = True
                     async for notice in heard.notifies():
                         with contextlib.suppress(ValueError):
-                            self.ring(UUID(notice.payload))
+                            self.notify(UUID(notice.payload))
             except (psycopg.Error, OSError) as error:
-                log.warning("the bell cannot hear the database: %s", error)
+                log.warning("notifications of the database cannot be heard: %s", error)
                 await asyncio.sleep(_RETRY_S)
             finally:
                 self._hears = False
 
 
-_bells: WeakKeyDictionary[asyncio.AbstractEventLoop, Bell] = WeakKeyDictionary()
+_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, RunNotifications] = WeakKeyDictionary()
 
 
-def bell() -> Bell:
-    """The bell of the running event loop."""
-    return _bells.setdefault(asyncio.get_running_loop(), Bell())
+def notifications() -> RunNotifications:
+    """The notifications of the running event loop."""
+    return _of_loops.setdefault(asyncio.get_running_loop(), RunNotifications())
