@@ -16,7 +16,7 @@ Name = str | Promise
 
 
 @dataclass(frozen=True)
-class Page:
+class NavigationPage:
     """`address` is its name among the URLs, `action` what one must be allowed to do for it, `own`
     whether each organisation has one of its own, `go` its letter behind G. Pages at the addresses
     `beside` count as this one. Who may do `unless` has a better page in the shell."""
@@ -36,38 +36,40 @@ class Link:
     """A page that the actor may open; `current` is the one that is open, `tab` one that a telephone
     has in its bar."""
 
-    page: Page
+    page: NavigationPage
     url: str
     current: bool = False
     tab: bool = False
 
 
-_Sections = tuple[tuple[Name, tuple[Page, ...]], ...]
-_Common = partial(Page, own=False)
+_Sections = tuple[tuple[Name, tuple[NavigationPage, ...]], ...]
+_Common = partial(NavigationPage, own=False)
 _MODELS: Final = _Common("models", "layers", _("Models"), go="M")
 _DOCS: Final = _Common("docs", "book-open", _("API reference"))
 
 _ORGANISATION: Final[_Sections] = (
     ("", (
-        Page("home", "house", _("Home")),
-        Page("playground", "message-square", _("Playground"), "playground.read", go="P",
+        NavigationPage("home", "house", _("Home")),
+        NavigationPage("playground", "message-square", _("Playground"), "playground.read", go="P",
              beside=("prompts",)),
         _MODELS,
         _DOCS,
     )),
     (_("Observe"), (
-        Page("usage", "chart-column", _("Usage"), "usage.read", go="U"),
-        Page("requests", "list", _("Requests"), "requests.read", go="R"),
-        Page("organisation_prices", "receipt", _("Prices")),
+        NavigationPage("usage", "chart-column", _("Usage"), "usage.read", go="U"),
+        NavigationPage("requests", "list", _("Requests"), "requests.read", go="R"),
+        NavigationPage("organisation_prices", "receipt", _("Prices")),
     )),
     (_("Access"), (
-        Page("keys", "key-round", _("API keys"), "keys.read", go="K"),
-        Page("budgets", "shield", _("Budgets"), "budgets.read", beside=("limits",)),
-        Page("webhooks", "send", _("Webhooks"), "webhooks.read"),
+        NavigationPage("keys", "key-round", _("API keys"), "keys.read", go="K"),
+        NavigationPage("budgets", "shield", _("Budgets"), "budgets.read", beside=("limits",)),
+        NavigationPage("webhooks", "send", _("Webhooks"), "webhooks.read"),
     )),
     (_("Money"), (
-        Page("billing", "wallet", _("Billing"), "balance.read", go="B"),
-        Page("redeem", "ticket", _("Redeem a code"), "codes.redeem", unless="balance.read"),
+        NavigationPage("billing", "wallet", _("Billing"), "balance.read", go="B"),
+        NavigationPage(
+            "redeem", "ticket", _("Redeem a code"), "codes.redeem", unless="balance.read"
+        ),
     )),
 )  # fmt: skip
 _NO_ORGANISATION: Final[_Sections] = (
@@ -85,12 +87,12 @@ _OPERATE: Final[_Sections] = ((_("Operate"), (
 )),)  # fmt: skip
 
 _FURTHER: Final = (
-    Page("compare", "columns-2", _("Compare"), "playground.use"),
-    Page("history", "history", _("All chats"), "playground.read"),
-    Page("prompts", "bookmark", _("Prompts"), "playground.read"),
-    Page("embeddings", "layers", pgettext_lazy("page", "Embeddings"), "playground.read"),
-    Page("limits", "shield", _("Limits"), "budgets.write"),
-    Page("playground_preferences", "sliders-horizontal", _("Settings of the playground"),
+    NavigationPage("compare", "columns-2", _("Compare"), "playground.use"),
+    NavigationPage("history", "history", _("All chats"), "playground.read"),
+    NavigationPage("prompts", "bookmark", _("Prompts"), "playground.read"),
+    NavigationPage("embeddings", "layers", pgettext_lazy("page", "Embeddings"), "playground.read"),
+    NavigationPage("limits", "shield", _("Limits"), "budgets.write"),
+    NavigationPage("playground_preferences", "sliders-horizontal", _("Settings of the playground"),
          "playground.use"),
 )  # fmt: skip
 _PASSWORD: Final = _Common("account_change_password", "lock", _("Change password"))
@@ -129,7 +131,7 @@ def _sections(actor: Actor | None) -> _Sections:
     return sections + _OPERATE if actor.operator else sections
 
 
-def _may_open(actor: Actor | None, page: Page) -> bool:
+def _may_open(actor: Actor | None, page: NavigationPage) -> bool:
     return page.action is None or _may(actor, page.action)
 
 
@@ -137,7 +139,7 @@ def _may(actor: Actor | None, action: Action | None) -> bool:
     return actor is not None and action is not None and scope_of(actor, action) is not None
 
 
-def _link(actor: Actor | None, page: Page, path: str = "", *, tab: bool = False) -> Link:
+def _link(actor: Actor | None, page: NavigationPage, path: str = "", *, tab: bool = False) -> Link:
     place = [slug_of(actor)] if page.own and actor is not None else []
     urls = [reverse(address, args=place) for address in (page.address, *page.beside)]
     current = any(path == url or path.startswith(f"{url}/") for url in urls)

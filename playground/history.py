@@ -66,7 +66,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Page:
+class HistoryPage:
     """Some rows, newest first, and where the next ones begin ("" for none)."""
 
     rows: Sequence[Row]
@@ -83,7 +83,7 @@ def found_chats(actor: Actor, wanted: Wanted) -> QuerySet[Conversation]:
     return searched(chats, wanted.words).order_by("-updated_at", "-id")
 
 
-def page_of(chats: QuerySet[Conversation], after: str) -> Page:
+def page_of(chats: QuerySet[Conversation], after: str) -> HistoryPage:
     """The rows that follow a place that a page gave as its `next`."""
     place = _place(after)
     if place is not None:
@@ -92,9 +92,9 @@ def page_of(chats: QuerySet[Conversation], after: str) -> Page:
     found = list(chats[: PAGE + 1])
     rows = _rows(found[:PAGE])
     if len(found) <= PAGE:
-        return Page(rows)
+        return HistoryPage(rows)
     last = found[PAGE - 1]
-    return Page(rows, f"{last.updated_at.isoformat()}.{id_text(last.id)}")
+    return HistoryPage(rows, f"{last.updated_at.isoformat()}.{id_text(last.id)}")
 
 
 def _place(text: str) -> tuple[dt.datetime, UUID] | None:

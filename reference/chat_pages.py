@@ -21,14 +21,14 @@ from reference.page import (
     TOP_P,
     USER,
     N,
-    Page,
+    ReferencePage,
 )
 
 STATE: Final = _("Where the answer is stored, it can be continued for 24 hours.")
 CACHE_ID: Final = Field(
     "prompt_cache_key, safety_identifier, service_tier, verbosity", "string", PASSED
 )
-CHAT: Final = Page(
+CHAT: Final = ReferencePage(
     "chat-completions",
     _("Chat Completions"),
     _(
@@ -167,7 +167,7 @@ CHAT: Final = Page(
         _("What a model thought is in reasoning_content, where its provider shows it."),
     ),
 )
-RESPONSES: Final = Page(
+RESPONSES: Final = ReferencePage(
     "responses",
     _("Responses"),
     _(
@@ -268,7 +268,7 @@ RESPONSES: Final = Page(
         ),
     ),
 )
-COMPACT: Final = Page(
+COMPACT: Final = ReferencePage(
     "responses-compact",
     _("Compact a conversation"),
     _(
@@ -297,7 +297,7 @@ COMPACT: Final = Page(
   "usage": {"input_tokens": 60, "output_tokens": 20, "total_tokens": 80}
 }""",
 )
-STORED: Final = Page(
+STORED: Final = ReferencePage(
     "stored-responses",
     _("Stored responses"),
     _(

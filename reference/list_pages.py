@@ -6,9 +6,9 @@ from django.utils.translation import gettext_lazy as _
 
 from gateway.examples import MODEL
 from reference.fields import Field
-from reference.page import CONTENTS, MODEL_FIELD, Page
+from reference.page import CONTENTS, MODEL_FIELD, ReferencePage
 
-MODELS: Final = Page(
+MODELS: Final = ReferencePage(
     "list-models",
     _("List models"),
     _("The models that the key may use, with limits and prices; one of them by its name."),
@@ -45,7 +45,7 @@ MODELS: Final = Page(
   ]
 }""",
 )
-COUNT: Final = Page(
+COUNT: Final = ReferencePage(
     "count-tokens",
     _("Count tokens"),
     _(
@@ -62,7 +62,7 @@ COUNT: Final = Page(
     {"model": MODEL, "messages": [{"role": "user", "content": "Why do rivers meander?"}]},
     """{"input_tokens": 14}""",
 )
-GEMINI_COUNT: Final = Page(
+GEMINI_COUNT: Final = ReferencePage(
     "gemini-count-tokens",
     _("Count tokens, Gemini"),
     _(
@@ -78,7 +78,7 @@ GEMINI_COUNT: Final = Page(
     {"contents": [{"role": "user", "parts": [{"text": "Why do rivers meander?"}]}]},
     """{"totalTokens": 14}""",
 )
-BALANCE: Final = Page(
+BALANCE: Final = ReferencePage(
     "balance",
     _("Balance"),
     _(
@@ -101,7 +101,7 @@ BALANCE: Final = Page(
   "soft_limit_usd": 50.0, "hard_limit_usd": 50.0, "system_hard_limit_usd": 50.0
 }""",
 )
-NOT_MADE: Final = Page(
+NOT_MADE: Final = ReferencePage(
     "not-offered",
     _("Files and fine-tunes"),
     _(

@@ -6,9 +6,9 @@ from django.utils.translation import gettext_lazy as _
 
 from gateway.examples import MODEL
 from reference.fields import Field
-from reference.page import CONTENTS, MAX_COST, MODEL_FIELD, PASSED, STREAM, TOP_P, Page
+from reference.page import CONTENTS, MAX_COST, MODEL_FIELD, PASSED, STREAM, TOP_P, ReferencePage
 
-MESSAGES: Final = Page(
+MESSAGES: Final = ReferencePage(
     "messages",
     _("Messages"),
     _(
@@ -89,7 +89,7 @@ MESSAGES: Final = Page(
         _("Errors have Anthropic's form on this path: type, error, request_id."),
     ),
 )
-GEMINI: Final = Page(
+GEMINI: Final = ReferencePage(
     "generate-content",
     _("Generate content"),
     _("Gemini's form, whole or streamed. Every chat model can be asked so."),

@@ -11,7 +11,7 @@ from reference.fields import Field
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ReferencePage:
     """One page. `operations` as endpoints.py names them, the first for its example; `example` is
     the body of a request that works, and `path` where it goes."""
 
@@ -32,7 +32,7 @@ class Group:
     """Pages that stand together in the list."""
 
     title: Promise
-    pages: tuple[Page, ...]
+    pages: tuple[ReferencePage, ...]
 
 
 MODEL_FIELD: Final = Field(

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from reference.chat_pages import CHAT, COMPACT, RESPONSES, STORED
 from reference.list_pages import BALANCE, COUNT, GEMINI_COUNT, MODELS, NOT_MADE
 from reference.message_pages import GEMINI, MESSAGES
-from reference.page import Group, Page
+from reference.page import Group, ReferencePage
 from reference.text_pages import COMPLETIONS, EDITS, EMBED, EMBEDDINGS, MODERATIONS, RERANK
 
 GROUPS: Final[tuple[Group, ...]] = (
@@ -21,4 +21,6 @@ GROUPS: Final[tuple[Group, ...]] = (
     Group(_("Texts"), (COMPLETIONS, EDITS, EMBEDDINGS, EMBED, RERANK, MODERATIONS)),
     Group(_("Lists and counts"), (MODELS, COUNT, GEMINI_COUNT, BALANCE, NOT_MADE)),
 )
-PAGES: Final[Mapping[str, Page]] = {page.slug: page for group in GROUPS for page in group.pages}
+PAGES: Final[Mapping[str, ReferencePage]] = {
+    page.slug: page for group in GROUPS for page in group.pages
+}

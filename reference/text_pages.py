@@ -20,10 +20,10 @@ from reference.page import (
     TOP_P,
     USER,
     N,
-    Page,
+    ReferencePage,
 )
 
-COMPLETIONS: Final = Page(
+COMPLETIONS: Final = ReferencePage(
     "completions",
     _("Completions"),
     _(
@@ -71,7 +71,7 @@ COMPLETIONS: Final = Page(
   "usage": {"prompt_tokens": 5, "completion_tokens": 4, "total_tokens": 9}
 }""",
 )
-EDITS: Final = Page(
+EDITS: Final = ReferencePage(
     "edits",
     _("Edits"),
     _(
@@ -97,7 +97,7 @@ EDITS: Final = Page(
   "usage": {"prompt_tokens": 30, "completion_tokens": 4, "total_tokens": 34}
 }""",
 )
-EMBEDDINGS: Final = Page(
+EMBEDDINGS: Final = ReferencePage(
     "embeddings",
     _("Embeddings"),
     _("Texts as vectors, in OpenAI's form, of every embedding model."),
@@ -143,7 +143,7 @@ EMBEDDINGS: Final = Page(
   "usage": {"prompt_tokens": 3, "total_tokens": 3}
 }""",
 )
-EMBED: Final = Page(
+EMBED: Final = ReferencePage(
     "embed-content",
     _("Embed content"),
     _("Texts as vectors, in Gemini's form, one or a batch."),
@@ -166,7 +166,7 @@ EMBED: Final = Page(
     {"content": {"parts": [{"text": "Rivers meander"}]}},
     """{"embedding": {"values": [0.0123, -0.0456]}}""",
 )
-RERANK: Final = Page(
+RERANK: Final = ReferencePage(
     "rerank",
     _("Rerank"),
     _(
@@ -206,7 +206,7 @@ RERANK: Final = Page(
   "usage": {"prompt_tokens": 24, "total_tokens": 24}
 }""",
 )
-MODERATIONS: Final = Page(
+MODERATIONS: Final = ReferencePage(
     "moderations",
     _("Moderations"),
     _("Whether texts or pictures are harmful, and in which way."),

@@ -16,13 +16,13 @@ from gateway.examples import (
     example_models,
 )
 from gateway.installation import installation_settings
-from gateway.rules.snippets import Call, Language
+from gateway.rules.snippets import Language, SnippetRequest
 from gateway.shown_models import models_for
 from reference.errors import ERRORS
 from reference.faq import FAQ
 from reference.guides import GUIDES
 from reference.headers import ANSWERED, SENT
-from reference.page import Page
+from reference.page import ReferencePage
 from reference.pages import GROUPS, PAGES
 from reference.schemas import SCHEMAS
 from relay.endpoints import listed_rows
@@ -114,7 +114,7 @@ def _docs_context(language: Language, current: str) -> dict[str, Any]:
     }
 
 
-def _example(page: Page, actor: Actor | None) -> tuple[Call, str, str]:
+def _example(page: ReferencePage, actor: Actor | None) -> tuple[SnippetRequest, str, str]:
     """A page's example and its answer, with models that can be asked here in the place of its own,
     and the model that is named although nobody serves it, if it is one; a stranger who may not see
     the models is told nothing of them."""
@@ -131,10 +131,10 @@ def _example(page: Page, actor: Actor | None) -> tuple[Call, str, str]:
             if own:
                 body = {**body, "model": served}
     method = "GET" if body is None else "POST"
-    return Call(page.operations[0], path, body, method, page.argument), answer, unserved
+    return SnippetRequest(page.operations[0], path, body, method, page.argument), answer, unserved
 
 
-def _paths(page: Page) -> list[dict[str, str]]:
+def _paths(page: ReferencePage) -> list[dict[str, str]]:
     """Every address of a page's operations with its methods, as the relay reads them."""
     rows = listed_rows()
     found = [
