@@ -20,7 +20,7 @@ from config import palette
 from config.api import error_response
 from config.jobs import job_states
 from gateway.examples import MODEL, asked_language, code_context, example_models, first_call
-from gateway.rules.snippets import Call
+from gateway.rules.snippets import SnippetRequest
 from gateway.shown_models import models_for
 from lib import clock
 from lib.htmx import is_htmx, see_other
@@ -110,7 +110,7 @@ def _first_context(actor: Actor) -> dict[str, Any]:
     return {"first": row, "first_id": id_text(row.request_id) if row else ""}
 
 
-def _example_call(actor: Actor) -> Call:
+def _example_call(actor: Actor) -> SnippetRequest:
     """A chat with the cheapest model that answers with text."""
     return first_call(example_models(models_for(actor.organisation))[MODEL])
 

@@ -10,7 +10,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 
-from gateway.rules.snippets import LANGUAGES, Call, Form, Language, in_form, snippet
+from gateway.rules.snippets import LANGUAGES, Form, Language, SnippetRequest, in_form, snippet
 from gateway.shown_models import ShownModel
 
 # What the examples ask; a page shows a model of the same kind that can be asked here.
@@ -43,10 +43,10 @@ def asked_language(request: HttpRequest) -> Language:
     return next((language for language in LANGUAGES if language == asked), "curl")
 
 
-def code_context(call: Call, language: Language) -> dict[str, Any]:
+def code_context(request: SnippetRequest, language: Language) -> dict[str, Any]:
     """What `gateway/_code.html` shows."""
     lexer = get_lexer_by_name(_LEXERS[language], stripnl=False, ensurenl=False)
-    code = snippet(call, language, settings.PUBLIC_URL)
+    code = snippet(request, language, settings.PUBLIC_URL)
     return {
         # The formatter escapes every token.
         "code": mark_safe(highlight(code, lexer, _FORMATTER)),  # noqa: S308
@@ -82,7 +82,7 @@ def _called(word: str, models: Sequence[ShownModel]) -> str | None:
     return next((one.name for one in models if word in one.name.lower()), None)
 
 
-def first_call(model: str, form: Form = "chat_completions") -> Call:
+def first_call(model: str, form: Form = "chat_completions") -> SnippetRequest:
     """A first chat with a model, streamed."""
     body = {
         "model": model,
@@ -90,10 +90,10 @@ def first_call(model: str, form: Form = "chat_completions") -> Call:
         "max_tokens": 200,
         "stream": True,
     }
-    return in_form(form, body).call
+    return in_form(form, body).request
 
 
-def embedding_call(model: str) -> Call:
+def embedding_call(model: str) -> SnippetRequest:
     """A first text as a vector."""
     body = {"model": model, "input": "Rivers meander", "encoding_format": "float"}
-    return Call("embeddings", "/v1/embeddings", body)
+    return SnippetRequest("embeddings", "/v1/embeddings", body)

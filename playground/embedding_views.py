@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import Actor, organisation_page, scope_of, slug_of
 from dialects.errors import RequestFault
 from gateway.examples import LANGUAGE_NAMES, code_context
-from gateway.rules.snippets import Call
+from gateway.rules.snippets import SnippetRequest
 from lib.formatting import MINUS
 from lib.htmx import render_part
 from lib.ids import id_text
@@ -89,7 +89,7 @@ async def embedding_run(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 def _result(found: Embedded, body: dict[str, Any]) -> dict[str, Any]:
     near = cosines(found.vectors)
-    call = Call("embeddings", "/v1/embeddings", body)
+    call = SnippetRequest("embeddings", "/v1/embeddings", body)
     return {
         "rows": [
             Row(

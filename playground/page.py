@@ -286,7 +286,7 @@ ROUNDS_MAX = 10
 
 
 @dataclass(frozen=True)
-class Call:
+class ToolCallView:
     """A call of a tool for its card: `faults` is where its arguments break the tool's schema."""
 
     id: str
@@ -312,7 +312,7 @@ def _calls_context(message: Message, run: Run | None) -> dict[str, Any]:
     }
 
 
-def _call(call: Mapping[str, str], tool: Mapping[str, Any]) -> Call:
+def _call(call: Mapping[str, str], tool: Mapping[str, Any]) -> ToolCallView:
     text, faults = call["arguments"] or "{}", []
     try:
         arguments = read_written(text)
@@ -326,7 +326,7 @@ def _call(call: Mapping[str, str], tool: Mapping[str, Any]) -> Call:
     mock = tool.get("mock", "")
     if not isinstance(mock, str):
         mock = json.dumps(mock, indent=2, ensure_ascii=False)
-    return Call(call["id"], call["name"], text, faults, mock, bool(tool.get("always")))
+    return ToolCallView(call["id"], call["name"], text, faults, mock, bool(tool.get("always")))
 
 
 @dataclass(frozen=True)

@@ -306,5 +306,5 @@ def code(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         context |= {"refused": fault.message, "languages": LANGUAGE_NAMES}
         context["code_language"] = language
     else:
-        context |= {"dropped": formed.dropped, **code_context(formed.call, language)}
+        context |= {"dropped": formed.dropped, **code_context(formed.request, language)}
     return render(request, "playground/_code.html", context)

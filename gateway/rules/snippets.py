@@ -3,9 +3,9 @@
 Python and JavaScript use the provider's own client where it has a method for the operation, and a
 plain HTTP call where none has. The key is never in the code: it is read from `WEIR_API_KEY`.
 
-    Call          what is asked: operation, path, body as read from JSON
-    in_form       a body of Chat Completions as a call in another of the three chat forms
-    snippet       a call as code
+    SnippetRequest    what is asked: operation, path, body as read from JSON
+    in_form           a body of Chat Completions as a request of another chat form
+    snippet           a request as code
 
 JavaScript has no integers above 2**53: a larger one in a body is sent rounded by that snippet.
 """
@@ -38,7 +38,7 @@ _PLAIN_WORD: Final = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SnippetRequest:
     """A request: `operation` as the usage records name it, `path` below the base URL.
 
     `argument` is what the path names (a model, a response), for the clients' methods.
@@ -60,9 +60,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Formed:
-    """A call in a chat form, and which parameters that form has no word for."""
+    """A request in a chat form, and which parameters that form has no word for."""
 
-    call: Call
+    request: SnippetRequest
     dropped: tuple[str, ...] = ()
 
 
@@ -221,12 +221,12 @@ _PATHS: Final[Mapping[Form, str]] = {
 
 
 def in_form(form: Form, body: Mapping[str, Any]) -> Formed:
-    """A body of Chat Completions as a call in `form`, told by the codecs that the relay uses.
+    """A body of Chat Completions as a request in `form`, told by the codecs that the relay uses.
 
     Raises RequestFault where the body is no request, or the form cannot say what it asks.
     """
     if form == "chat_completions":
-        return Formed(Call(form, _PATHS[form], body))
+        return Formed(SnippetRequest(form, _PATHS[form], body))
     request = chat_completions.decode(msgspec.json.encode(body), request_id="", received_at=0)
     upstream = Upstream(str(body["model"]))
     encode = responses.encode if form == "responses" else messages.encode
@@ -234,29 +234,31 @@ def in_form(form: Form, body: Mapping[str, Any]) -> Formed:
     told: dict[str, Any] = json.loads(encoded.body)
     if "max_cost" in body:  # our own field, which every form has
         told["max_cost"] = body["max_cost"]
-    return Formed(Call(form, _PATHS[form], told), encoded.dropped)
+    return Formed(SnippetRequest(form, _PATHS[form], told), encoded.dropped)
 
 
-def snippet(call: Call, language: Language, base_url: str) -> str:
+def snippet(request: SnippetRequest, language: Language, base_url: str) -> str:
     """The code; `base_url` has no path of the API (`https://hub.example`)."""
     if language == "curl":
-        return _curl(call, base_url)
-    method = _METHODS.get(call.operation) if call.method in ("GET", "POST") else None
+        return _curl(request, base_url)
+    method = _METHODS.get(request.operation) if request.method in ("GET", "POST") else None
     if language == "python":
-        return _python(call, base_url, method) if method else _plain_python(call, base_url)
-    return _javascript(call, base_url, method) if method else _plain_javascript(call, base_url)
+        return _python(request, base_url, method) if method else _plain_python(request, base_url)
+    return (
+        _javascript(request, base_url, method) if method else _plain_javascript(request, base_url)
+    )
 
 
-def _curl(call: Call, base_url: str) -> str:
-    head = "curl -N" if call.streams else "curl"
-    if call.method not in ("GET", "POST"):
-        head += f" -X {call.method}"
+def _curl(request: SnippetRequest, base_url: str) -> str:
+    head = "curl -N" if request.streams else "curl"
+    if request.method not in ("GET", "POST"):
+        head += f" -X {request.method}"
     lines = [
-        f"{head} {_quoted(base_url + call.path)}",
+        f"{head} {_quoted(base_url + request.path)}",
         f'  -H "Authorization: Bearer ${KEY_NAME}"',
     ]
-    if call.body is not None:
-        told = literal(call.body, "json", used=6)
+    if request.body is not None:
+        told = literal(request.body, "json", used=6)
         lines += ['  -H "Content-Type: application/json"', f"  -d {_quoted(told)}"]
     return " \\\n".join(lines)
 
@@ -269,22 +271,22 @@ def _quoted(text: str) -> str:
 # The providers' clients --------------------------------------------------------------------------
 
 
-def _python(call: Call, base_url: str, method: _Method) -> str:
+def _python(request: SnippetRequest, base_url: str, method: _Method) -> str:
     name = {"openai": "OpenAI", "anthropic": "Anthropic"}[method.client]
     arguments = []
-    if call.argument:
-        arguments.append(text_literal(call.argument, "python"))
+    if request.argument:
+        arguments.append(text_literal(request.argument, "python"))
     more = {}
-    for member, value in (call.body or {}).items():
+    for member, value in (request.body or {}).items():
         if member in method.known:
             arguments.append(f"{member}={literal(value, 'python', depth=1, used=len(member) + 2)}")
         else:
             more[member] = value
     if more:
         arguments.append(f"extra_body={literal(more, 'python', depth=1, used=12)}")
-    if _needs_patience(call, method):
+    if _needs_patience(request, method):
         arguments.append(f"timeout={_PATIENCE_S}")
-    target = "stream" if call.streams else "answer"
+    target = "stream" if request.streams else "answer"
     return "\n".join(
         [
             "import os",
@@ -296,24 +298,24 @@ def _python(call: Call, base_url: str, method: _Method) -> str:
             f'    api_key=os.environ["{KEY_NAME}"],',
             ")",
             f"{target} = {method.python}({_laid(arguments, '    ')})",
-            method.python_events if call.streams else method.python_read,
+            method.python_events if request.streams else method.python_read,
         ]
     )
 
 
-def _javascript(call: Call, base_url: str, method: _Method) -> str:
+def _javascript(request: SnippetRequest, base_url: str, method: _Method) -> str:
     name, package = {
         "openai": ("OpenAI", "openai"),
         "anthropic": ("Anthropic", "@anthropic-ai/sdk"),
     }[method.client]
     arguments = []
-    if call.argument:
-        arguments.append(text_literal(call.argument, "javascript"))
-    if call.body is not None:
-        arguments.append(literal(call.body, "javascript", used=len(method.javascript) + 24))
-    if _needs_patience(call, method):
+    if request.argument:
+        arguments.append(text_literal(request.argument, "javascript"))
+    if request.body is not None:
+        arguments.append(literal(request.body, "javascript", used=len(method.javascript) + 24))
+    if _needs_patience(request, method):
         arguments.append(f"{{ timeout: {_PATIENCE_S}_000 }}")
-    target = "stream" if call.streams else "answer"
+    target = "stream" if request.streams else "answer"
     return "\n".join(
         [
             f'import {name} from "{package}";',
@@ -323,7 +325,7 @@ def _javascript(call: Call, base_url: str, method: _Method) -> str:
             f"  apiKey: process.env.{KEY_NAME},",
             "});",
             f"const {target} = await {method.javascript}({', '.join(arguments)});",
-            method.javascript_events if call.streams else method.javascript_read,
+            method.javascript_events if request.streams else method.javascript_read,
         ]
     )
 
@@ -332,11 +334,11 @@ def _client_url(base_url: str, method: _Method) -> str:
     return base_url if method.client == "anthropic" else f"{base_url}/v1"
 
 
-def _needs_patience(call: Call, method: _Method) -> bool:
-    cap = (call.body or {}).get("max_tokens")
+def _needs_patience(request: SnippetRequest, method: _Method) -> bool:
+    cap = (request.body or {}).get("max_tokens")
     return (
         method is _MESSAGES
-        and not call.streams
+        and not request.streams
         and isinstance(cap, int)
         and cap > _PATIENT_ABOVE_TOKENS
     )
@@ -351,16 +353,16 @@ def _laid(arguments: list[str], indent: str) -> str:
 # Operations that no client has ------------------------------------------------------------------
 
 
-def _plain_python(call: Call, base_url: str) -> str:
+def _plain_python(request: SnippetRequest, base_url: str) -> str:
     arguments = [
-        text_literal(base_url + call.path, "python"),
+        text_literal(base_url + request.path, "python"),
         f'headers={{"Authorization": f"Bearer {{os.environ[\'{KEY_NAME}\']}}"}}',
     ]
-    if call.body is not None:
-        arguments.append(f"json={literal(call.body, 'python', depth=1, used=6)}")
+    if request.body is not None:
+        arguments.append(f"json={literal(request.body, 'python', depth=1, used=6)}")
     arguments.append("timeout=600")
     head = "import os\n\nimport httpx\n\n"
-    if call.streams:
+    if request.streams:
         told = _laid(['"POST"', *arguments], "    ")
         return (
             f"{head}with httpx.stream({told}) as answer:\n"
@@ -368,25 +370,25 @@ def _plain_python(call: Call, base_url: str) -> str:
             "        print(line)"
         )
     told = _laid(arguments, "    ")
-    return f"{head}answer = httpx.{call.method.lower()}({told})\nprint(answer.json())"
+    return f"{head}answer = httpx.{request.method.lower()}({told})\nprint(answer.json())"
 
 
-def _plain_javascript(call: Call, base_url: str) -> str:
+def _plain_javascript(request: SnippetRequest, base_url: str) -> str:
     lines = [
-        f"const answer = await fetch({text_literal(base_url + call.path, 'javascript')}, {{",
+        f"const answer = await fetch({text_literal(base_url + request.path, 'javascript')}, {{",
     ]
-    if call.method != "GET":
-        lines.append(f'  method: "{call.method}",')
+    if request.method != "GET":
+        lines.append(f'  method: "{request.method}",')
     lines.append("  headers: {")
     lines.append(f"    Authorization: `Bearer ${{process.env.{KEY_NAME}}}`,")
-    if call.body is not None:
+    if request.body is not None:
         lines.append('    "Content-Type": "application/json",')
     lines.append("  },")
-    if call.body is not None:
-        body = literal(call.body, "javascript", depth=1, used=24)
+    if request.body is not None:
+        body = literal(request.body, "javascript", depth=1, used=24)
         lines.append(f"  body: JSON.stringify({body}),")
     lines.append("});")
-    if call.streams:
+    if request.streams:
         lines.append("for await (const bytes of answer.body) process.stdout.write(bytes);")
     else:
         lines.append("console.log(await answer.json());")

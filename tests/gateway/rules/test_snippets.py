@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gateway.rules.snippets import FORMS, LANGUAGES, Call, Language, in_form, snippet
+from gateway.rules.snippets import FORMS, LANGUAGES, Language, SnippetRequest, in_form, snippet
 from stack import javascript
 
 KEY = "sk-weir-key-of-the-environment"
@@ -83,36 +83,40 @@ CHATS: dict[str, dict[str, Any]] = {
     },
 }
 OTHERS = {
-    "embeddings": Call(
+    "embeddings": SnippetRequest(
         "embeddings",
         "/v1/embeddings",
         {"model": "m", "input": ["a", "b"], "encoding_format": "float"},
     ),
-    "moderations": Call("moderations", "/v1/moderations", {"model": "m", "input": "x"}),
-    "completions": Call(
+    "moderations": SnippetRequest("moderations", "/v1/moderations", {"model": "m", "input": "x"}),
+    "completions": SnippetRequest(
         "completions", "/v1/completions", {"model": "m", "prompt": "x", "top_k": 1}
     ),
-    "count_tokens": Call(
+    "count_tokens": SnippetRequest(
         "count_tokens",
         "/v1/messages/count_tokens",
         {"model": "m", "messages": [{"role": "user", "content": "x"}]},
     ),
-    "rerank": Call("rerank", "/v1/rerank", {"model": "m", "query": "q", "documents": ["a", "b"]}),
-    "gemini": Call(
+    "rerank": SnippetRequest(
+        "rerank", "/v1/rerank", {"model": "m", "query": "q", "documents": ["a", "b"]}
+    ),
+    "gemini": SnippetRequest(
         "stream_generate_content",
         "/v1beta/models/m:streamGenerateContent?alt=sse",
         {"contents": [{"role": "user", "parts": [{"text": HARD}]}]},
     ),
-    "models": Call("models", "/v1/models", method="GET"),
-    "response": Call("response", "/v1/responses/resp_1", method="GET", argument="resp_1"),
-    "items": Call(
+    "models": SnippetRequest("models", "/v1/models", method="GET"),
+    "response": SnippetRequest("response", "/v1/responses/resp_1", method="GET", argument="resp_1"),
+    "items": SnippetRequest(
         "response_items", "/v1/responses/resp_1/input_items", method="GET", argument="resp_1"
     ),
-    "gone": Call("response", "/v1/responses/resp_1", method="DELETE", argument="resp_1"),
+    "gone": SnippetRequest("response", "/v1/responses/resp_1", method="DELETE", argument="resp_1"),
 }
 CALLS = {
     **{
-        f"{name}-{form}": in_form(form, body).call for name, body in CHATS.items() for form in FORMS
+        f"{name}-{form}": in_form(form, body).request
+        for name, body in CHATS.items()
+        for form in FORMS
     },
     **OTHERS,
 }
@@ -232,16 +236,16 @@ def test_code_sends_the_request_that_it_was_made_of(
 def test_a_chat_is_told_in_three_forms() -> None:
     body = CHATS["hard"]
     said = in_form("responses", body)
-    assert said.call.body is not None
-    assert said.call.body["instructions"] == "Brief."
-    assert said.call.body["max_output_tokens"] == 50
-    assert said.call.body["max_cost"] == "0.01"
+    assert said.request.body is not None
+    assert said.request.body["instructions"] == "Brief."
+    assert said.request.body["max_output_tokens"] == 50
+    assert said.request.body["max_cost"] == "0.01"
     assert "stop" in said.dropped
     claude = in_form("messages", body)
-    assert claude.call.body is not None
-    assert claude.call.body["system"] == "Brief."
-    assert claude.call.body["stop_sequences"] == ["'", "--"]
-    assert in_form("chat_completions", body).call.body == body
+    assert claude.request.body is not None
+    assert claude.request.body["system"] == "Brief."
+    assert claude.request.body["stop_sequences"] == ["'", "--"]
+    assert in_form("chat_completions", body).request.body == body
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
