@@ -49,7 +49,7 @@ _API_ERRORS: Final = {
 }
 
 
-class Refused(Exception):
+class NotAdmitted(Exception):
     """The request does not get in."""
 
     def __init__(self, status: int) -> None:
@@ -71,15 +71,15 @@ class Lane:
         self._wait_s = wait_s
 
     async def enter(self) -> None:
-        """Return when it is this request's turn; `leave` ends it. Raises Refused."""
+        """Return when it is this request's turn; `leave` ends it. Raises NotAdmitted."""
         if self._free.locked() and self._waiting >= self._waiting_max:
-            raise Refused(503)
+            raise NotAdmitted(503)
         self._waiting += 1
         try:
             async with asyncio.timeout(self._wait_s):
                 await self._free.acquire()
         except TimeoutError:
-            raise Refused(503) from None
+            raise NotAdmitted(503) from None
         finally:
             self._waiting -= 1
 
@@ -104,7 +104,7 @@ class Entrance:
             if _has_body(scope):
                 receive = await body.read(scope, receive)
             await self._pass(scope, receive, send)
-        except Refused as refused:
+        except NotAdmitted as refused:
             await _refuse(scope, send, refused.status)
         except ClientGone:
             return
@@ -150,10 +150,10 @@ class Entrance:
             self._known.popitem(last=False)
 
     def take_room(self, size: int) -> None:
-        """Let a large body grow by so much. Raises Refused when all of them together are too
+        """Let a large body grow by so much. Raises NotAdmitted when all of them together are too
         large."""
         if size > self._room:
-            raise Refused(503)
+            raise NotAdmitted(503)
         self._room -= size
 
     def give_room(self, size: int) -> None:
@@ -168,15 +168,15 @@ class _Body:
         self._taken = 0
 
     async def read(self, scope: Scope, receive: Receive) -> Receive:
-        """What Django then receives. Raises Refused, ClientGone."""
+        """What Django then receives. Raises NotAdmitted, ClientGone."""
         if _length(scope) > BODY_BYTES_MAX:
-            raise Refused(413)
+            raise NotAdmitted(413)
         pieces: list[bytes] = []
         try:
             async with asyncio.timeout(_BODY_S):
                 await self._gather(pieces, receive)
         except TimeoutError:
-            raise Refused(408) from None
+            raise NotAdmitted(408) from None
         return _replayed(b"".join(pieces), receive)
 
     async def _gather(self, pieces: list[bytes], receive: Receive) -> None:
@@ -188,7 +188,7 @@ class _Body:
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
             if size > BODY_BYTES_MAX:
-                raise Refused(413)
+                raise NotAdmitted(413)
             if (beyond := size - _SMALL_BYTES - self._taken) > 0:
                 self._entrance.take_room(beyond)
                 self._taken += beyond

@@ -8,7 +8,7 @@ from gateway.installation import egress_policy_users
 from lib import egress
 from playground.database import in_database
 from playground.models import Attachment, Run
-from playground.rules.files import BYTES_MAX, Refused, look_at
+from playground.rules.files import BYTES_MAX, UnsupportedFile, look_at
 from playground.rules.gathering import Medium
 
 FETCH_S = 30
@@ -63,7 +63,7 @@ def _facts(medium: Medium) -> dict[str, Any]:
     """What can be measured of a model's picture, whatever it is."""
     try:
         return dict(look_at(medium.data).facts)
-    except Refused:
+    except UnsupportedFile:
         return {}
 
 

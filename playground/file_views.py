@@ -18,7 +18,7 @@ from playground.chips import Chip, chip_of
 from playground.conversations import access_attachment
 from playground.database import in_database
 from playground.models import Attachment
-from playground.rules.files import Refused
+from playground.rules.files import UnsupportedFile
 from playground.words import file_text, unfetched_text
 
 # What a browser shows by itself; everything else is saved.
@@ -33,7 +33,7 @@ def file_add(request: HttpRequest, actor: Actor) -> HttpResponse:
     for sent in request.FILES.getlist("files"):
         try:
             made.append(chip_of(attachments.add_file(actor, sent.name or "", sent.read())))
-        except Refused as refused:
+        except UnsupportedFile as refused:
             errors.append(file_text(refused, sent.name or ""))
     return _chips(request, actor, made, errors)
 
@@ -46,7 +46,7 @@ async def file_fetch(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         async with asyncio.timeout(attachments.FETCH_S):
             name, data = await attachments.fetch_file(request.POST.get("url", "").strip())
         made.append(chip_of(await in_database(attachments.add_file, actor, name, data)))
-    except Refused as refused:
+    except UnsupportedFile as refused:
         errors.append(file_text(refused, name))
     except EgressError as error:
         errors.append(unfetched_text(error))

@@ -18,7 +18,7 @@ from playground.attachments import add_file
 from playground.conversations import messages_of, shown_path
 from playground.models import Attachment, Conversation, Message, NamedBy
 from playground.rules.exporting import Exported, Turn, Unusable, read_files, write_markdown
-from playground.rules.files import Refused
+from playground.rules.files import UnsupportedFile
 from playground.rules.settings import Settings
 from playground.turns import facts_of
 from playground.words import file_text
@@ -198,7 +198,7 @@ def _instant(text: str, otherwise: dt.datetime) -> dt.datetime:
 def _kept(actor: Actor, id: str, name: str, data: bytes) -> dict[str, Any]:
     try:
         return facts_of(add_file(actor, name, data))
-    except Refused as refused:
+    except UnsupportedFile as refused:
         raise Unusable(f"/files/{id}", file_text(refused, name)) from refused
 
 

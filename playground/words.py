@@ -8,7 +8,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from lib.egress import EgressError, Unreachable
-from playground.rules.files import Refused
+from playground.rules.files import UnsupportedFile
 from playground.rules.openapi import Unusable
 from playground.rules.parameters import Wrong
 
@@ -112,7 +112,7 @@ def unusable_text(unusable: Unusable) -> str:
     return words[unusable.code] % unusable.detail
 
 
-def file_text(refused: Refused, name: str) -> str:
+def file_text(refused: UnsupportedFile, name: str) -> str:
     """Why a file cannot be attached."""
     words = {
         "empty": gettext("%(name)s is empty."),

@@ -75,7 +75,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class InvalidEntry:
     """A wanted item that cannot be: the field, and why."""
 
     path: Path
@@ -85,8 +85,8 @@ class Refused:
 @dataclass(frozen=True, slots=True)
 class Difference:
     changes: tuple[Change, ...]
-    refused: tuple[Refused, ...]
-    notes: tuple[Refused, ...]
+    refused: tuple[InvalidEntry, ...]
+    notes: tuple[InvalidEntry, ...]
 
     @property
     def nothing(self) -> bool:
@@ -100,8 +100,8 @@ def compare(present: Iterable[Item], wanted: Iterable[Item], *, prune: bool) -> 
     """
     there = {item.id: item for item in present}
     changes: list[Change] = []
-    refused: list[Refused] = []
-    notes: list[Refused] = []
+    refused: list[InvalidEntry] = []
+    notes: list[InvalidEntry] = []
     named = set()
     for item in wanted:
         named.add(item.id)
@@ -120,7 +120,7 @@ def compare(present: Iterable[Item], wanted: Iterable[Item], *, prune: bool) -> 
                 del fields[name]
                 if asked is not None and asked != had:
                     told = f"{shown(name, had)} was posted already, and it is posted once only"
-                    notes.append(Refused((*item.path, name), told))
+                    notes.append(InvalidEntry((*item.path, name), told))
         differing = {name: value for name, value in fields.items() if now.fields[name] != value}
         if item.id.kind == "channel" and {"provider", "base_url"} & differing.keys():
             # The write drops the stored secrets, so that even equal ones are given again.
@@ -137,7 +137,9 @@ def compare(present: Iterable[Item], wanted: Iterable[Item], *, prune: bool) -> 
     return Difference(tuple(changes), tuple(refused), tuple(notes))
 
 
-def _settle_channel_keys(item: Item, fields: dict[str, Value], now: Item | None) -> list[Refused]:
+def _settle_channel_keys(
+    item: Item, fields: dict[str, Value], now: Item | None
+) -> list[InvalidEntry]:
     """Put stored secrets in the place of `keep`. A new address never sees an old secret."""
     moved = now is not None and any(
         fields.get(name, now.fields[name]) != now.fields[name] for name in ("provider", "base_url")
@@ -160,22 +162,22 @@ def _settle_channel_keys(item: Item, fields: dict[str, Value], now: Item | None)
                 if moved
                 else "there is no stored secret to keep at this place: give one"
             )
-            refused.append(Refused((*item.path, "keys", position), why))
+            refused.append(InvalidEntry((*item.path, "keys", position), why))
     fields["keys"] = tuple(settled)
     return refused
 
 
-def _settle_key(item: Item, fields: dict[str, Value], now: Item | None) -> list[Refused]:
+def _settle_key(item: Item, fields: dict[str, Value], now: Item | None) -> list[InvalidEntry]:
     refused = []
     if isinstance(fields.get("secret"), Kept):
         if now is None:
             why = "there is no key of this name whose secret could be kept: give one"
-            refused.append(Refused((*item.path, "secret"), why))
+            refused.append(InvalidEntry((*item.path, "secret"), why))
         else:
             del fields["secret"]
     if now is not None and fields["team"] != now.fields["team"]:
         why = f"this key belongs to team {now.fields['team']!r}, and a key does not move"
-        refused.append(Refused((*item.path, "name"), why))
+        refused.append(InvalidEntry((*item.path, "name"), why))
     return refused
 
 

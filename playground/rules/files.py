@@ -1,6 +1,6 @@
 """What a file is, by its bytes and not by its name, and how many tokens it may cost.
 
-Refused     it cannot be attached; `code` says why
+UnsupportedFile     it cannot be attached; `code` says why
 """
 
 import re
@@ -14,7 +14,7 @@ FILES_MAX: Final = 10
 _PAGE: Final = re.compile(rb"/Type\s*/Page[^s]")
 
 
-class Refused(ValueError):
+class UnsupportedFile(ValueError):
     """It cannot be attached."""
 
     def __init__(self, code: str) -> None:
@@ -31,11 +31,11 @@ class Known(NamedTuple):
 
 
 def look_at(data: bytes) -> Known:
-    """What these bytes are. Raises Refused for none of the kinds, or too many of them."""
+    """What these bytes are. Raises UnsupportedFile for none of the kinds, or too many of them."""
     if not data:
-        raise Refused("empty")
+        raise UnsupportedFile("empty")
     if len(data) > BYTES_MAX:
-        raise Refused("too_big")
+        raise UnsupportedFile("too_big")
     known = _picture(data) or _sound(data)
     if known is not None:
         return known
@@ -45,11 +45,11 @@ def look_at(data: bytes) -> Known:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        raise Refused("unknown") from None
+        raise UnsupportedFile("unknown") from None
     if "\x00" in text:
-        raise Refused("unknown")
+        raise UnsupportedFile("unknown")
     if len(data) > TEXT_BYTES_MAX:
-        raise Refused("too_big")
+        raise UnsupportedFile("too_big")
     return Known("text", "text/plain", {"lines": text.count("\n") + 1})
 
 

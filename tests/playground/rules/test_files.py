@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from playground.rules.files import Known, Refused, estimated_tokens, look_at
+from playground.rules.files import Known, UnsupportedFile, estimated_tokens, look_at
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00\x00\x00\rIHDR" + struct.pack(">II", 640, 480)
 WAV = (
@@ -43,7 +43,7 @@ def test_a_kind_is_known_by_its_bytes(
     ],
 )
 def test_what_no_model_reads_is_refused(data: bytes, code: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UnsupportedFile) as refused:
         look_at(data)
     assert refused.value.code == code
 
