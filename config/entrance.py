@@ -4,12 +4,12 @@ whoever nobody knows yet waits for others whom nobody knows, never in front of t
 Django answers each request in a thread of its own, and Python runs one thread at a time: without
 this, three hundred strangers are three hundred threads between a signed-in person and a page.
 
-    known       who has been let in with this session or key before: a lane for each
+    known       who has been let in with this session or key before: a limit for each
     callers     strangers on /api/
     askers      strangers who change something: signing in, the events of processors
     readers     all other strangers
 
-A lane lets few requests at once into Django, until their answer begins: streams hold nobody up.
+A limit lets few requests at once into Django, until their answer begins: streams hold nobody up.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ class ClientGone(Exception):
     """The client went away before its request was whole."""
 
 
-class Lane:
+class ConcurrencyLimit:
     """Lets `at_once` requests in; `waiting_max` more wait for `wait_s` at most."""
 
     def __init__(self, at_once: int, waiting_max: int, wait_s: float) -> None:
@@ -93,10 +93,10 @@ class Entrance:
     def __init__(self, pages: Any) -> None:
         self._pages = pages
         self._room = _ROOM_BYTES
-        self._callers = Lane(8, 256, 10.0)
-        self._askers = Lane(4, 32, 5.0)
-        self._readers = Lane(4, 64, 5.0)
-        self._known: OrderedDict[bytes, Lane] = OrderedDict()
+        self._callers = ConcurrencyLimit(8, 256, 10.0)
+        self._askers = ConcurrencyLimit(4, 32, 5.0)
+        self._readers = ConcurrencyLimit(4, 64, 5.0)
+        self._known: OrderedDict[bytes, ConcurrencyLimit] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = _Body(self)
@@ -113,15 +113,15 @@ class Entrance:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         digest = _digest_of_credentials(scope)
-        lane = self._lane(scope, digest)
-        await lane.enter()
+        limit = self._limit_of(scope, digest)
+        await limit.enter()
         inside = True
 
         def leave() -> None:
             nonlocal inside
             if inside:
                 inside = False
-                lane.leave()
+                limit.leave()
                 if digest is not None and KNOWN in scope:
                     self._remember(digest)
 
@@ -135,16 +135,16 @@ class Entrance:
         finally:
             leave()
 
-    def _lane(self, scope: Scope, digest: bytes | None) -> Lane:
-        if digest is not None and (lane := self._known.get(digest)) is not None:
-            return lane
+    def _limit_of(self, scope: Scope, digest: bytes | None) -> ConcurrencyLimit:
+        if digest is not None and (limit := self._known.get(digest)) is not None:
+            return limit
         if scope["path"].startswith("/api/"):
             return self._callers
         return self._readers if scope["method"] in ("GET", "HEAD") else self._askers
 
     def _remember(self, digest: bytes) -> None:
         if digest not in self._known:
-            self._known[digest] = Lane(16, 256, 30.0)
+            self._known[digest] = ConcurrencyLimit(16, 256, 30.0)
         self._known.move_to_end(digest)
         if len(self._known) > _KNOWN_MAX:
             self._known.popitem(last=False)

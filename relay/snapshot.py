@@ -259,7 +259,7 @@ def build(text: str, vault: Vault) -> Snapshot:
     )
 
 
-class _Way(msgspec.Struct):
+class _RouteRow(msgspec.Struct):
     model: str
     upstream_model: str
     can: dict[str, bool] = {}
@@ -277,7 +277,7 @@ class _ChannelRow(msgspec.Struct):
     timeouts: dict[str, float]
     breaker: dict[str, Any]
     keys: list[tuple[str, str]]
-    routes: list[_Way]
+    routes: list[_RouteRow]
     uncapped: bool = False
     names_client: bool = True
 

@@ -217,7 +217,7 @@ async def test_few_strangers_are_inside_at_once(method: str) -> None:
 async def test_who_waits_too_long_is_told_so() -> None:
     pages = Pages()
     door = Entrance(pages)
-    door._readers = entrance.Lane(1, 5, 0.0)
+    door._readers = entrance.ConcurrencyLimit(1, 5, 0.0)
     first, second = Client(), Client()
     inside = first.asks(door)
     await settle()
