@@ -15,7 +15,6 @@ from accounts.access import Actor, organisation_page, slug_of
 from lib.htmx import go_to, is_htmx, page_address, toast
 from lib.ids import id_text, parse_id
 from playground import files, page
-from playground.asking import words_of
 from playground.contexts import list_context
 from playground.conversations import (
     access_conversation,
@@ -28,6 +27,7 @@ from playground.conversations import (
 from playground.models import Conversation
 from playground.rules.exporting import Unusable, write_file
 from playground.rules.written import Unreadable, read_written
+from playground.turn_form import words_of
 
 IMPORT_BYTES_MAX = 64 * 1024 * 1024
 

@@ -15,7 +15,6 @@ from gateway.rules.snippets import SnippetRequest
 from lib.formatting import MINUS
 from lib.htmx import render_part
 from lib.ids import id_text
-from playground.asking import words_of
 from playground.database import in_database
 from playground.embedding import (
     Embedded,
@@ -27,6 +26,7 @@ from playground.embedding import (
 )
 from playground.relaying import relay_of
 from playground.rules.vectors import cosines, length_of
+from playground.turn_form import words_of
 from relay.database import DatabaseAway
 
 _FIRST_VALUES: Final = 6

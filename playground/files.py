@@ -17,7 +17,13 @@ from lib.ids import new_ids
 from playground.attachments import add_file
 from playground.conversations import messages_of, shown_path
 from playground.models import Attachment, Conversation, Message, NamedBy
-from playground.rules.exporting import Exported, Turn, Unusable, read_files, write_markdown
+from playground.rules.exporting import (
+    Exported,
+    ExportedMessage,
+    Unusable,
+    read_files,
+    write_markdown,
+)
 from playground.rules.files import UnsupportedFile
 from playground.rules.settings import Settings
 from playground.turns import facts_of
@@ -84,7 +90,9 @@ def _reachable(messages: list[Message]) -> list[Message]:
     return kept
 
 
-def turn_of(message: Message, charged: Mapping[UUID, Mapping[str, Any]] = _UNKNOWN) -> Turn:
+def turn_of(
+    message: Message, charged: Mapping[UUID, Mapping[str, Any]] = _UNKNOWN
+) -> ExportedMessage:
     """A message as a file has it; `charged` is what is known of requests from the books."""
     run = message.run
     # Further answers of one request, and copies in other chats, did not cost it once more.
@@ -92,7 +100,7 @@ def turn_of(message: Message, charged: Mapping[UUID, Mapping[str, Any]] = _UNKNO
     outcome = (run.outcome if run and own else None) or message.parts.get("outcome") or {}
     if own and message.request_id is not None and message.request_id in charged:
         outcome = {**outcome, **charged[message.request_id]}
-    return Turn(
+    return ExportedMessage(
         id=str(message.id),
         parent=str(message.parent_id) if message.parent_id else None,
         role=message.role,
@@ -202,7 +210,7 @@ def _kept(actor: Actor, id: str, name: str, data: bytes) -> dict[str, Any]:
         raise Unusable(f"/files/{id}", file_text(refused, name)) from refused
 
 
-def _parts(turn: Turn, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _parts(turn: ExportedMessage, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
     parts = {name: turn.parts[name] for name in ("calls", "results", "sources")
              if name in turn.parts}  # fmt: skip
     for name in _WITH_FILES:

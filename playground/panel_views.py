@@ -18,7 +18,6 @@ from gateway.examples import FORM_NAMES, LANGUAGE_NAMES, asked_language, code_co
 from gateway.rules.snippets import FORMS, Form, in_form
 from lib.htmx import is_htmx, toast
 from lib.ids import id_text
-from playground.asking import panel_settings, read_asked, words_of
 from playground.conversations import access_run
 from playground.database import in_database
 from playground.events import wire_of_run
@@ -42,7 +41,8 @@ from playground.rules.settings import (
 from playground.rules.written import Unreadable, read_written
 from playground.runs import request_of_run
 from playground.summaries import most_nano, plan_summary
-from playground.turns import Asked, TurnRefused, draft_of, files_of
+from playground.turn_form import panel_settings, read_form, words_of
+from playground.turns import TurnForm, TurnRefused, draft_of, files_of
 from playground.words import wrong_text
 from relay.database import DatabaseAway
 from relay.request_context import Bound
@@ -91,10 +91,10 @@ async def bound(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """The line before Send, for the form as it stands."""
     context: dict[str, Any] = {}
     try:
-        asked, drafts, taken = await in_database(_drafts, request, actor)
+        turn_form, drafts, taken = await in_database(_drafts, request, actor)
         context["bound"] = await _bound(request, actor, drafts, taken)
-        if taken.too_much and asked.conversation and not asked.compare:
-            plan = await in_database(plan_summary, asked)
+        if taken.too_much and turn_form.conversation and not turn_form.compare:
+            plan = await in_database(plan_summary, turn_form)
             context["summary_nano"] = await most_nano(actor, relay_of(request), plan)
     except TurnRefused as refused:
         context["blocked"] = refused.message
@@ -111,19 +111,19 @@ def _fault_text(fault: RequestFault) -> str:
     return fault.message
 
 
-def _drafts(request: HttpRequest, actor: Actor) -> tuple[Asked, list[tuple[str, bytes]], Taken]:
+def _drafts(request: HttpRequest, actor: Actor) -> tuple[TurnForm, list[tuple[str, bytes]], Taken]:
     """What the form asks for, each column's model and body, and what the first takes."""
     drafts, taken = [], []
-    asked = read_asked(actor, request.POST)
-    for number, column in enumerate(asked.columns):
-        said = draft_of(asked, number)
+    turn_form = read_form(actor, request.POST)
+    for number, column in enumerate(turn_form.columns):
+        said = draft_of(turn_form, number)
         files = files_of(said, organisation_of(actor).id)
         settings = Settings.from_stored(column.settings)
         can = capabilities_of_model(column.model)
         body = build_request(column.model, said, settings, can, files)
         drafts.append((column.model, json.dumps(body).encode()))
         taken.append(Taken(column.model, context_for(said, settings, can), can.context_max))
-    return asked, drafts, taken[0]
+    return turn_form, drafts, taken[0]
 
 
 async def _bound(

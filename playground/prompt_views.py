@@ -10,11 +10,11 @@ from accounts.access import Actor, organisation_page, scope_of, slug_of
 from lib.htmx import is_htmx, toast
 from lib.ids import id_text
 from playground import page, prompts
-from playground.asking import panel_settings, words_of
 from playground.conversations import access_conversation
 from playground.rules.compare import word_difference
 from playground.rules.settings import Settings, write_json
 from playground.rules.variables import names_in
+from playground.turn_form import panel_settings, words_of
 from playground.turns import TurnRefused
 
 

@@ -19,7 +19,7 @@ from playground.rules.context import messages_left_out, summarised
 from playground.rules.request import Said, fixed_tokens
 from playground.rules.settings import Settings
 from playground.rules.summaries import SUMMARY_TOKENS_MAX, portions, summary_request
-from playground.turns import Asked, draft_of, messages_before
+from playground.turns import TurnForm, draft_of, messages_before
 
 
 class Plan(NamedTuple):
@@ -41,9 +41,9 @@ class Summarised(NamedTuple):
     charge_nano: int
 
 
-def plan_summary(asked: Asked) -> Plan:
+def plan_summary(form: TurnForm) -> Plan:
     """What would have to be summarised so that the form's turn fits."""
-    column, path = asked.columns[0], draft_of(asked)
+    column, path = form.columns[0], draft_of(form)
     settings, can = Settings.from_stored(column.settings), capabilities_of_model(column.model)
     begin, before = summarised(path)
     end = begin
@@ -65,10 +65,10 @@ async def most_nano(actor: Actor, relay: ChatRelay, plan: Plan) -> int:
     return sum([await asides.most_nano(actor, relay, body) for body in bodies])
 
 
-async def summarise(actor: Actor, relay: ChatRelay, asked: Asked) -> Summarised:
+async def summarise(actor: Actor, relay: ChatRelay, form: TurnForm) -> Summarised:
     """Have what does not fit summarised, and keep it with the last message that is in it. Raises
     what `ask_aside` raises; portions that were answered before are charged all the same."""
-    plan = await in_database(plan_summary, asked)
+    plan = await in_database(plan_summary, form)
     text, charge_nano = plan.before, 0
     for portion in _portions(plan):
         body = summary_request(plan.model, text, portion, plan.can)
@@ -77,13 +77,13 @@ async def summarise(actor: Actor, relay: ChatRelay, asked: Asked) -> Summarised:
         if not text:
             raise LookupError("an empty summary")
     if plan.end > plan.begin:
-        await in_database(_keep, asked, plan.end, text)
+        await in_database(_keep, form, plan.end, text)
     turns = sum(one.role == "user" for one in plan.path[plan.begin : plan.end])
     return Summarised(turns, charge_nano)
 
 
-def _keep(asked: Asked, end: int, text: str) -> None:
-    message = messages_before(asked)[end - 1]
+def _keep(form: TurnForm, end: int, text: str) -> None:
+    message = messages_before(form)[end - 1]
     message.parts = {**message.parts, "summary": [{"text": text}]}
     message.save(update_fields=["parts"])
 

@@ -13,7 +13,6 @@ from lib.htmx import go_to, is_htmx, toast
 from lib.ids import id_text
 from playground import page
 from playground.asides import AsideRefused
-from playground.asking import read_asked
 from playground.contexts import log_context
 from playground.conversations import (
     access_conversation,
@@ -29,7 +28,8 @@ from playground.models import Conversation, MessageRole
 from playground.relaying import relay_of
 from playground.rules.likelihood import likelihoods
 from playground.summaries import Summarised, drop_summary, summarise
-from playground.turns import TEXT_MAX, Asked, TurnRefused
+from playground.turn_form import read_form
+from playground.turns import TEXT_MAX, TurnForm, TurnRefused
 from relay.database import DatabaseAway
 
 
@@ -107,8 +107,8 @@ def message_branch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 async def chat_summarise(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """The oldest turns of the form's chat as a summary, so that its turn fits."""
     try:
-        asked = await in_database(read_asked, actor, request.POST)
-        done = await summarise(actor, relay_of(request), asked)
+        form = await in_database(read_form, actor, request.POST)
+        done = await summarise(actor, relay_of(request), form)
     except TurnRefused as refused:
         return _not_summarised(refused.message)
     except AsideRefused as refused:
@@ -117,18 +117,20 @@ async def chat_summarise(request: HttpRequest, actor: Actor) -> HttpResponseBase
         return _not_summarised(fault.message)
     except (DatabaseAway, ValueError, LookupError):
         return _not_summarised(gettext("The model gave no summary. Its request is in the log."))
-    return await in_database(_summarised, request, actor, asked, done)
+    return await in_database(_summarised, request, actor, form, done)
 
 
-def _summarised(request: HttpRequest, actor: Actor, asked: Asked, done: Summarised) -> HttpResponse:
-    if asked.conversation is None:
+def _summarised(
+    request: HttpRequest, actor: Actor, form: TurnForm, done: Summarised
+) -> HttpResponse:
+    if form.conversation is None:
         raise Http404
     told = ngettext(
         "%(n)s turn summarised for %(charge)s.",
         "%(n)s turns summarised for %(charge)s.",
         done.turns,
     ) % {"n": done.turns, "charge": money_request(done.charge_nano)}
-    return toast(_log(request, actor, asked.conversation), told)
+    return toast(_log(request, actor, form.conversation), told)
 
 
 def _not_summarised(text: str) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""What a form of the playground asks for, read into `turns.Asked`."""
+"""What a form of the playground asks for, read into `turns.TurnForm`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,11 +18,11 @@ from playground.rules.files import FILES_MAX
 from playground.rules.parameters import Wrong, parameters_of
 from playground.rules.settings import Settings, read_settings
 from playground.rules.variables import missing
-from playground.turns import COLUMNS_MAX, Asked, Column, TurnRefused
+from playground.turns import COLUMNS_MAX, Column, TurnForm, TurnRefused
 from playground.words import unread_text, wrong_text
 
 
-def read_asked(actor: Actor, sent: QueryDict) -> Asked:
+def read_form(actor: Actor, sent: QueryDict) -> TurnForm:
     """What the form asks for. Raises TurnRefused."""
     models = sent.getlist("model")[:COLUMNS_MAX]
     offered = {one.name for one in chat_models(organisation_of(actor))}
@@ -32,7 +32,7 @@ def read_asked(actor: Actor, sent: QueryDict) -> Asked:
     conversation = access_conversation(actor, id, temporary=True) if id else None
     answered = read_answered(actor, sent)
     files = read_files(actor, sent)
-    return Asked(
+    return TurnForm(
         columns=_columns(actor, sent, models, answered),
         # A form sends its newlines as two signs; the model gets what was typed.
         text=sent.get("edited" if "instead" in sent else "text", "").replace("\r\n", "\n"),

@@ -88,7 +88,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Asked:
+class TurnForm:
     """What a form asks for.
 
     `retry` is a user message that shall be answered once more, `instead` one that the text is a new
@@ -120,20 +120,20 @@ def said_before(run: Run) -> list[Said]:
     ]
 
 
-def messages_before(asked: Asked, column: int = 0) -> list[Message]:
+def messages_before(form: TurnForm, column: int = 0) -> list[Message]:
     """The path that a column of the form goes on from."""
-    if asked.conversation is None:
+    if form.conversation is None:
         return []
-    parent = _parent_of(asked.conversation, asked, column, began=False)
+    parent = _parent_of(form.conversation, form, column, began=False)
     return path_to(parent) if parent else []
 
 
-def draft_of(asked: Asked, column: int = 0) -> list[Said]:
+def draft_of(form: TurnForm, column: int = 0) -> list[Said]:
     """What would be sent to a column, were the form sent now; nothing is written."""
-    path = messages_before(asked, column)
+    path = messages_before(form, column)
     said = [Said(one.role, one.content, one.parts, one.reasoning) for one in path]
-    files = {"files": [facts_of(file) for file in asked.files]} if asked.files else {}
-    return [*said, Said("user", asked.text, files)]
+    files = {"files": [facts_of(file) for file in form.files]} if form.files else {}
+    return [*said, Said("user", form.text, files)]
 
 
 def files_of(path: Iterable[Said], organisation_id: UUID) -> dict[str, Stored]:
@@ -154,46 +154,46 @@ def facts_of(file: Attachment) -> dict[str, Any]:
 # Writing ----------------------------------------------------------------------------------------
 
 
-def begin_turns(actor: Actor, asked: Asked) -> list[Turn]:
+def begin_turns(actor: Actor, form: TurnForm) -> list[Turn]:
     """Write the question, an empty answer and a run for each column; a token that was used gives
     its turns.
 
     Raises TurnRefused for a text that is empty or too long, ConversationBusy.
     """
     require(actor, "playground.use")
-    before = _turns_of_token(actor, asked.token)
+    before = _turns_of_token(actor, form.token)
     if before:
         return before
-    again = asked.retry is not None or asked.answered is not None
-    if not again and not asked.text.strip() and not asked.files:
+    again = form.retry is not None or form.answered is not None
+    if not again and not form.text.strip() and not form.files:
         raise TurnRefused("text", gettext("Write a message first."))
-    if len(asked.text) > TEXT_MAX:
+    if len(form.text) > TEXT_MAX:
         raise TurnRefused("text", gettext("The message is too long."))
     try:
         with transaction.atomic():
-            return _write_turns(actor, asked)
+            return _write_turns(actor, form)
     except IntegrityError as error:
         if "one_run_at_a_time" in str(error):
             raise ConversationBusy from error
         # The same form was sent twice at once, and the other one was first.
-        before = _turns_of_token(actor, asked.token)
+        before = _turns_of_token(actor, form.token)
         if not before:
             raise
         return before
 
 
-def _write_turns(actor: Actor, asked: Asked) -> list[Turn]:
-    conversation = asked.conversation
+def _write_turns(actor: Actor, form: TurnForm) -> list[Turn]:
+    conversation = form.conversation
     began = conversation is None
     if conversation is None:
-        conversation = _new_conversation(actor, asked)
-    first = asked.columns[0]
+        conversation = _new_conversation(actor, form)
+    first = form.columns[0]
     columns: list[dict[str, Any]] = [
         {"model": one.model, "settings": dict(one.settings), "preset": one.preset}
-        | ({"blind": True} if asked.blind else {})
-        for one in asked.columns
+        | ({"blind": True} if form.blind else {})
+        for one in form.columns
     ]
-    if not asked.compare:
+    if not form.compare:
         columns = conversation.columns
     conversation.columns = columns
     now = clock.now()
@@ -208,18 +208,18 @@ def _write_turns(actor: Actor, asked: Asked) -> list[Turn]:
     batch = new_id()
     turns = []
     parents: dict[UUID | None, Message] = {}
-    for column, one in enumerate(asked.columns):
-        parent = _parent_of(conversation, asked, column, began=began)
+    for column, one in enumerate(form.columns):
+        parent = _parent_of(conversation, form, column, began=began)
         key = parent.id if parent else None
-        wrote = asked.retry is None
+        wrote = form.retry is None
         if not wrote and parent is not None:
             user_message = parent
         elif key in parents:
             user_message = parents[key]
         else:
-            user_message = parents[key] = _write_question(conversation, asked, parent, column)
+            user_message = parents[key] = _write_question(conversation, form, parent, column)
         turns.append(
-            _write_run(actor, conversation, user_message, one, column, batch, asked, began, wrote)
+            _write_run(actor, conversation, user_message, one, column, batch, form, began, wrote)
         )
     leaf = turns[0].assistant_message
     Conversation.objects.filter(id=conversation.id).update(leaf=leaf)
@@ -227,18 +227,18 @@ def _write_turns(actor: Actor, asked: Asked) -> list[Turn]:
 
 
 def _parent_of(
-    conversation: Conversation, asked: Asked, column: int, *, began: bool
+    conversation: Conversation, form: TurnForm, column: int, *, began: bool
 ) -> Message | None:
     """What the question of a column stands under; with `retry` the question itself."""
-    if asked.retry is not None:
-        return _message(conversation, asked.retry)
-    if asked.instead is not None:
-        return _message(conversation, asked.instead).parent
-    if asked.answered is not None:
-        return _message(conversation, asked.answered)
+    if form.retry is not None:
+        return _message(conversation, form.retry)
+    if form.instead is not None:
+        return _message(conversation, form.instead).parent
+    if form.answered is not None:
+        return _message(conversation, form.answered)
     if began:
         return None
-    if asked.compare:
+    if form.compare:
         answers = conversation.messages.filter(role=MessageRole.ASSISTANT, column=column)
         return answers.filter(deleted_at=None).order_by("-id").first()
     path = shown_path(conversation)
@@ -246,17 +246,17 @@ def _parent_of(
 
 
 def _write_question(
-    conversation: Conversation, asked: Asked, parent: Message | None, column: int
+    conversation: Conversation, form: TurnForm, parent: Message | None, column: int
 ) -> Message:
-    tool = asked.answered is not None
-    parts: dict[str, Any] = {"results": list(asked.results)} if tool else {}
-    if asked.files:
-        parts["files"] = [facts_of(file) for file in asked.files]
+    tool = form.answered is not None
+    parts: dict[str, Any] = {"results": list(form.results)} if tool else {}
+    if form.files:
+        parts["files"] = [facts_of(file) for file in form.files]
     return Message.objects.create(
         conversation=conversation,
         parent=parent,
         role=MessageRole.TOOL if tool else MessageRole.USER,
-        content="" if tool else asked.text.replace("\x00", ""),
+        content="" if tool else form.text.replace("\x00", ""),
         parts=parts,
         column=column,
     )
@@ -269,7 +269,7 @@ def _write_run(
     one: Column,
     column: int,
     batch: UUID,
-    asked: Asked,
+    form: TurnForm,
     began: bool,
     wrote: bool,
 ) -> Turn:
@@ -297,7 +297,7 @@ def _write_run(
         settings=dict(one.settings),
         batch=batch,
         column=column,
-        token=asked.token,
+        token=form.token,
         request_id=request_id,
         process=PROCESS,
         unwatched_ms=unwatched_ms,
@@ -308,10 +308,10 @@ def _write_run(
     return Turn(run, conversation, question, answer, True, began, wrote)
 
 
-def _new_conversation(actor: Actor, asked: Asked) -> Conversation:
-    title = first_words(asked.text or ", ".join(file.name for file in asked.files))
+def _new_conversation(actor: Actor, form: TurnForm) -> Conversation:
+    title = first_words(form.text or ", ".join(file.name for file in form.files))
     named = preference_of(person_of(actor)).title_model
-    if asked.temporary:
+    if form.temporary:
         # Its title stands in the browser's own history.
         title, named = gettext("Temporary chat"), ""
     return Conversation.objects.create(
@@ -320,9 +320,9 @@ def _new_conversation(actor: Actor, asked: Asked) -> Conversation:
         user=person_of(actor),
         title=title,
         named_by=NamedBy.PENDING if named else NamedBy.WORDS,
-        model=asked.columns[0].model,
-        ends_at=clock.now() + STANDS_IDLE if asked.temporary else None,
-        visit=new_id() if asked.temporary else None,
+        model=form.columns[0].model,
+        ends_at=clock.now() + STANDS_IDLE if form.temporary else None,
+        visit=new_id() if form.temporary else None,
     )
 
 

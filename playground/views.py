@@ -17,7 +17,6 @@ from accounts.access import Actor, organisation_page, slug_of
 from lib.htmx import go_to, is_htmx, see_other
 from lib.ids import id_text
 from playground import page, runs
-from playground.asking import read_asked, words_of
 from playground.chips import chips
 from playground.compare_views import compare_page
 from playground.contexts import (
@@ -48,6 +47,7 @@ from playground.prompts import find_version
 from playground.relaying import relay_of
 from playground.rules.settings import Settings
 from playground.stream import stream_events
+from playground.turn_form import read_form, words_of
 from playground.turns import (
     ConversationBusy,
     Turn,
@@ -187,7 +187,7 @@ async def _stop(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpRes
 
 
 def _begin(request: HttpRequest, actor: Actor) -> list[Turn]:
-    return begin_turns(actor, read_asked(actor, request.POST))
+    return begin_turns(actor, read_form(actor, request.POST))
 
 
 def _begun(request: HttpRequest, actor: Actor, turns: list[Turn]) -> HttpResponse:

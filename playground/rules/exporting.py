@@ -30,7 +30,7 @@ class Unusable(ValueError):
 
 
 @dataclass(frozen=True)
-class Turn:
+class ExportedMessage:
     """One message. `outcome` is what it took and cost (`meters`, `charge_nano`, `basis`)."""
 
     id: str
@@ -58,7 +58,7 @@ class Exported:
     model: str
     settings: Mapping[str, Any]
     leaf: str | None
-    turns: tuple[Turn, ...]
+    turns: tuple[ExportedMessage, ...]
     files: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
     columns: Sequence[Mapping[str, Any]] = ()
     folder: str = ""
@@ -89,8 +89,8 @@ def write_file(chat: Exported) -> dict[str, Any]:
     }
 
 
-def _written(turn: Turn) -> dict[str, Any]:
-    said = {name: getattr(turn, name) for name in Turn.__dataclass_fields__}
+def _written(turn: ExportedMessage) -> dict[str, Any]:
+    said = {name: getattr(turn, name) for name in ExportedMessage.__dataclass_fields__}
     return {name: value for name, value in said.items() if value or name in ("id", "content")}
 
 
@@ -154,10 +154,10 @@ def _is_column(column: Any) -> bool:
     )
 
 
-def _read(one: Any, path: str, seen: set[str]) -> Turn:
+def _read(one: Any, path: str, seen: set[str]) -> ExportedMessage:
     if not isinstance(one, dict):
         raise Unusable(path, "expected an object")
-    unknown = sorted(set(one) - set(Turn.__dataclass_fields__))
+    unknown = sorted(set(one) - set(ExportedMessage.__dataclass_fields__))
     if unknown:
         raise Unusable(f"{path}/{unknown[0]}", "is not known")
     id, parent = _text(one, "id", path, 64), one.get("parent")
@@ -169,7 +169,7 @@ def _read(one: Any, path: str, seen: set[str]) -> Turn:
     if role not in _ROLES:
         raise Unusable(f"{path}/role", f"expected one of {', '.join(_ROLES)}")
     column = one.get("column", 0)
-    return Turn(
+    return ExportedMessage(
         id=id,
         parent=parent,
         role=role,
@@ -231,7 +231,7 @@ def _file(one: Any, path: str) -> tuple[str, bytes]:
     return _text(one, "name", path, 200), data
 
 
-def write_markdown(title: str, turns: Iterable[Turn], costs: Mapping[str, str]) -> str:
+def write_markdown(title: str, turns: Iterable[ExportedMessage], costs: Mapping[str, str]) -> str:
     """One branch to be read; `costs` is what stands under each answer, by id."""
     pieces = [f"# {title}"]
     for turn in turns:

@@ -23,7 +23,7 @@ from lib.ids import id_text, new_id
 from playground import runs, turns
 from playground.events import SoFar
 from playground.models import Conversation, Message, Run, RunState
-from playground.turns import Asked, Column, Turn, begin_turns
+from playground.turns import Column, Turn, TurnForm, begin_turns
 from relay.auth import Principal
 from relay.request_context import Bound, Head, Outcome
 from tests import cast
@@ -318,8 +318,8 @@ def test_an_error_of_a_provider_is_text(people: Cast) -> None:
 def begin(user: User, text: str) -> Turn:
     """A turn whose run nobody carries."""
     organisation = user.memberships.get().organisation
-    asked = Asked([Column("weir-1")], text, new_id())
-    return begin_turns(cast.actor(user, organisation), asked)[0]
+    form = TurnForm([Column("weir-1")], text, new_id())
+    return begin_turns(cast.actor(user, organisation), form)[0]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from playground.rules.exporting import (
     Exported,
-    Turn,
+    ExportedMessage,
     Unusable,
     read_file,
     write_file,
@@ -20,9 +20,13 @@ CHAT = Exported(
     settings={"system": "S"},
     leaf="3",
     turns=(
-        Turn("1", None, "user", "Hello", parts={"files": [{"id": "f", "name": "a.txt"}]}),
-        Turn("2", "1", "assistant", "Hi", model="m", outcome={"charge_nano": 5}),
-        Turn("3", "1", "assistant", "Hey", model="n", reasoning="hm", edited=True, column=1),
+        ExportedMessage(
+            "1", None, "user", "Hello", parts={"files": [{"id": "f", "name": "a.txt"}]}
+        ),
+        ExportedMessage("2", "1", "assistant", "Hi", model="m", outcome={"charge_nano": 5}),
+        ExportedMessage(
+            "3", "1", "assistant", "Hey", model="n", reasoning="hm", edited=True, column=1
+        ),
     ),
     files={"f": ("a.txt", b"\x00bytes")},
     columns=({"model": "m", "settings": {}}, {"model": "n", "settings": {}}),
@@ -67,9 +71,11 @@ def test_what_is_no_export_is_refused_by_its_place(change: dict[str, Any], path:
 
 
 def test_markdown_is_the_branch_to_be_read() -> None:
-    calls = Turn("4", "3", "assistant", "", model="m", parts={
+    calls = ExportedMessage("4", "3", "assistant", "", model="m", parts={
         "calls": [{"name": "f", "arguments": "```"}]})  # fmt: skip
-    results = Turn("5", "4", "tool", "", parts={"results": [{"name": "f", "content": "42"}]})
+    results = ExportedMessage(
+        "5", "4", "tool", "", parts={"results": [{"name": "f", "content": "42"}]}
+    )
     text = write_markdown("Rivers", [*CHAT.turns, calls, results], {"2": "$0.01"})
     assert text.startswith("# Rivers\n\n## You\n\n[a.txt]\n\nHello\n\n## m\n\nHi\n\n*$0.01*")
     assert "## n (edited)" in text
