@@ -234,7 +234,7 @@ class Book:
         if names is None:
             names = self._names[row.model] = self._charges.names_for(row.model)
         price = self._charges.find(names, row.admitted_s)
-        return None if price is None else price.told(tier)
+        return None if price is None else price.for_tier(tier)
 
     def _cost(self, row: _Row, tier: str) -> int | None:
         for channel in (row.channel_name, ""):
@@ -242,7 +242,7 @@ class Book:
             price = costs and costs.find(costs.names_for(row.model), row.admitted_s)
             if not price:
                 continue
-            price = price.told(tier)
+            price = price.for_tier(tier)
             if price.id >= 0:
                 break
             cost = total_of(_fitting(row.meters, price.version), price.version)

@@ -57,7 +57,7 @@ class Price:
             return replace(self, others={})
         return replace(asked, others={"": self, tier: asked})
 
-    def told(self, tier: str) -> "Price":
+    def for_tier(self, tier: str) -> "Price":
         """The price by the service tier that the upstream says it has given."""
         return self.others.get(tier, self)
 

@@ -49,7 +49,7 @@ class Verdict(NamedTuple):
 
     word: str
     available_nano: int
-    told: Mapping[str, Any] | None = None
+    details: Mapping[str, Any] | None = None
 
 
 def statements(batch: Sequence[AdmissionRequest]) -> list[Statement]:
@@ -63,8 +63,8 @@ def statements(batch: Sequence[AdmissionRequest]) -> list[Statement]:
 def verdicts(rows: Iterable[Row]) -> list[Verdict]:
     """The verdicts that the first of `statements` gave."""
     return [
-        Verdict(word or "", int(available or 0), msgspec.json.decode(told) if told else None)
-        for word, available, told in rows
+        Verdict(word or "", int(available or 0), msgspec.json.decode(details) if details else None)
+        for word, available, details in rows
     ]
 
 
@@ -90,15 +90,15 @@ def prepare(batch: Iterable[tuple[AdmissionRequest, Verdict]]) -> list[Statement
     for request, verdict in batch:
         if verdict.word == "no_wallet":
             organisations.add(request.attempt.organisation_id)
-        elif verdict.word == "no_window" and verdict.told is not None:
-            now = dt.datetime.fromtimestamp(verdict.told["now"], dt.UTC)
-            windows.update(_window(now, *row) for row in verdict.told["windows"])
-    found: list[Statement] = []
+        elif verdict.word == "no_window" and verdict.details is not None:
+            now = dt.datetime.fromtimestamp(verdict.details["now"], dt.UTC)
+            windows.update(_window(now, *row) for row in verdict.details["windows"])
+    statements: list[Statement] = []
     if organisations:
-        found.append(money.open_accounts(organisations, money.WALLET_KINDS))
+        statements.append(money.open_accounts(organisations, money.WALLET_KINDS))
     if windows:
-        found.append(money.open_windows(sorted(windows)))
-    return found
+        statements.append(money.open_windows(sorted(windows)))
+    return statements
 
 
 def _hold(request: AdmissionRequest, posting_id: UUID) -> money.HoldAsked:

@@ -70,8 +70,8 @@ class Alerts:
 
 def statement(alerts: Sequence[Alert]) -> Statement:
     """What writes the facts; a model without a price is one fact a day."""
-    told = msgspec.json.encode([one._asdict() for one in alerts]).decode()
-    return _TELL, {"alerts": told, "unpriced": _UNPRICED_AN_HOUR}
+    rows = msgspec.json.encode([alert._asdict() for alert in alerts]).decode()
+    return _TELL, {"alerts": rows, "unpriced": _UNPRICED_AN_HOUR}
 
 
 _TELL: Final = """

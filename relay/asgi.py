@@ -203,9 +203,9 @@ class Relay:
         )
         context.max_cost_nano = max_cost_nano
         run = Run(context)
-        found = run.bound(body)
+        bound = run.bound(body)
         budgets = run.budgets() if principal.budgets else ()
-        return run.bound_within(found, await life.available_nano(principal, budgets))
+        return run.bound_within(bound, await life.available_nano(principal, budgets))
 
     def _context_of_page(
         self,
@@ -351,8 +351,8 @@ class Relay:
             context.principal = await self._principal(life, credentials)
         context.max_cost_nano = body_head.max_cost_nano
         context.labels = body_head.labels
-        told = body_head.tells_cost
-        context.tells_cost = principal.include_cost if told is None else told
+        wanted = body_head.tells_cost
+        context.tells_cost = principal.include_cost if wanted is None else wanted
         if body_head.idempotency_key is not None and endpoint.handler != "count_tokens":
             await self._answer_once(life, context, client, body_head.idempotency_key, raw, receive)
             return
@@ -502,7 +502,7 @@ class _Client:
             ErrorAnswer("overloaded", 503, message_of("overloaded"), retry_after_ms=1000)
         )
 
-    async def refuse(self, error: ErrorAnswer, *headers: tuple[bytes, bytes]) -> None:
+    async def refuse(self, error: ErrorAnswer, *extra: tuple[bytes, bytes]) -> None:
         codec, target = self.invocation.codec, self.invocation.target
         kind, message, request_id = error.kind, error.message, id_text(self.request_id)
         if self.begun:
@@ -519,16 +519,16 @@ class _Client:
             wait_ms=wait_ms,
             target=target if target.array else Target(),
         )
-        found = [(b"content-type", b"application/json"), *headers]
+        headers = [(b"content-type", b"application/json"), *extra]
         own = codec.headers(error.status, request_id, wait_ms)
-        found += [(name.encode(), value.encode()) for name, value in own.items()]
-        found += limit_headers(codec.name, error.headroom, time.time())
+        headers += [(name.encode(), value.encode()) for name, value in own.items()]
+        headers += limit_headers(codec.name, error.headroom, time.time())
         if error.status == 401:
-            found.append((b"www-authenticate", b"Bearer"))
+            headers.append((b"www-authenticate", b"Bearer"))
         elif error.status in (413, 501):
             # The rest of the body is not worth reading.
-            found.append((b"connection", b"close"))
-        await self.respond(codec.status(kind, error.status), found, body)
+            headers.append((b"connection", b"close"))
+        await self.respond(codec.status(kind, error.status), headers, body)
 
     def replay(self, request_id: UUID) -> None:
         """What follows is the answer of that request, under its id."""
@@ -567,17 +567,17 @@ class _Client:
         self, status: int, headers: Sequence[tuple[bytes, bytes]], length: int | None
     ) -> None:
         request_id = id_text(self.request_id).encode()
-        found = [*headers, (b"x-request-id", request_id), _CORS, _NOSNIFF]
+        fields = [*headers, (b"x-request-id", request_id), _CORS, _NOSNIFF]
         if self.invocation.codec.names_request and status == 200:
-            found.append((b"request-id", request_id))
+            fields.append((b"request-id", request_id))
         if self._replayed:
-            found.append(_REPLAYED)
+            fields.append(_REPLAYED)
         if self._from_page:
-            found.append(_EXPOSED)
+            fields.append(_EXPOSED)
         self.begun = True
         if length is not None and status != 204:
-            found.append((b"content-length", b"%d" % length))
-        await self._send({"type": "http.response.start", "status": status, "headers": found})
+            fields.append((b"content-length", b"%d" % length))
+        await self._send({"type": "http.response.start", "status": status, "headers": fields})
 
 
 @types.coroutine
@@ -647,8 +647,8 @@ def _answer_headers(head: Head) -> list[tuple[bytes, bytes]]:
         headers.append((b"x-weir-channel", quote(head.channel, safe=" /:()+").encode()))
         headers.append((b"x-weir-attempts", b"%d" % head.attempts))
     if head.dropped:
-        told = ",".join(filter(_PARAMETER.fullmatch, head.dropped))
-        headers.append((b"x-weir-dropped-params", told[:_DROPPED_MAX].encode()))
+        dropped = ",".join(filter(_PARAMETER.fullmatch, head.dropped))
+        headers.append((b"x-weir-dropped-params", dropped[:_DROPPED_MAX].encode()))
     return headers
 
 
@@ -668,7 +668,7 @@ class _BodyHead:
 
 def _read_body_head(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> _BodyHead:
     """Refuse what needs no reading: another content type or encoding, a body too large."""
-    found = _BodyHead()
+    head = _BodyHead()
     for name, value in headers:
         if name == b"content-type":
             kind = value.partition(b";")[0].strip().lower()
@@ -683,18 +683,18 @@ def _read_body_head(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> _
                 )
         elif name == b"content-length":
             # The server's parser lets digits only through.
-            found.length = int(value)
-            if found.length > bytes_max:
-                raise _too_large(found.length, bytes_max)
+            head.length = int(value)
+            if head.length > bytes_max:
+                raise _too_large(head.length, bytes_max)
         elif name == b"idempotency-key":
-            found.idempotency_key = read_key(value)
+            head.idempotency_key = read_key(value)
         elif name == b"x-weir-max-cost":
-            found.max_cost_nano = read_amount(value.decode("latin-1"), "x-weir-max-cost")
+            head.max_cost_nano = read_amount(value.decode("latin-1"), "x-weir-max-cost")
         elif name == b"x-weir-include-cost":
-            found.tells_cost = value.strip().lower() in (b"true", b"1")
+            head.tells_cost = value.strip().lower() in (b"true", b"1")
         elif name == b"x-weir-labels":
-            found.labels = read_labels(value)
-    return found
+            head.labels = read_labels(value)
+    return head
 
 
 async def _read_body(

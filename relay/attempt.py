@@ -34,7 +34,7 @@ from dialects.sealed import REMEMBERED, collect
 from dialects.service_tier import tier_of_answer, tier_of_frames
 from gateway.rules.faults import FAULTS
 from lib.ids import id_text
-from relay.cost_told import last_with_cost, with_cost
+from relay.cost_in_answer import last_with_cost, with_cost
 from relay.deadline import Reason
 from relay.health import HealthProbe
 from relay.hold_estimate import Size
@@ -273,22 +273,24 @@ class Attempt:
         raw = await self._whole(answer)
         if prepared.think_tags:
             raw = untag_answer(raw)
-        told = self._told_by(raw)
-        if told.broken == "F15" and (mended := mend(raw)) is not None:
+        whole = self._read_whole(raw)
+        if whole.broken == "F15" and (mended := mend(raw)) is not None:
             # F27, F15a: what takes nothing from the answer.
-            raw, told = mended.shown, self._told_by(mended.read)
+            raw, whole = mended.shown, self._read_whole(mended.read)
         if prepared.request is None:
             if self._usage_meter.tiered:
                 self._usage_meter.hear_tier(tier_of_answer(raw))
             if prepared.normalises_usage:
-                raw = mend_answer(raw, told.usage)
-        if told.error is not None:
-            raise UpstreamFailed("F23", told.error.kind, told.error.message, code=told.error.code)
-        if told.broken is not None:
-            raise failed(told.broken)
-        return await self._answer(told, told.events, raw)
+                raw = mend_answer(raw, whole.usage)
+        if whole.error is not None:
+            raise UpstreamFailed(
+                "F23", whole.error.kind, whole.error.message, code=whole.error.code
+            )
+        if whole.broken is not None:
+            raise failed(whole.broken)
+        return await self._answer(whole, whole.events, raw)
 
-    def _told_by(self, raw: bytes) -> WholeAnswer:
+    def _read_whole(self, raw: bytes) -> WholeAnswer:
         prepared = self._prepared
         if prepared.request is None:
             return prepared.codec.read_answer(raw)
@@ -297,15 +299,17 @@ class Attempt:
     async def _relay_exchange(self, answer: Answer, exchange: Exchange) -> Outcome:
         """The answer to what is no chat."""
         raw = await self._whole(answer)
-        told = exchange.read(raw)
-        if told.broken == "F15" and (mended := mend(raw)) is not None:
-            raw, told = mended.shown, exchange.read(mended.read)
-        if told.error is not None:
-            raise UpstreamFailed("F23", told.error.kind, told.error.message, code=told.error.code)
-        if told.broken is not None:
-            raise failed(told.broken)
+        whole = exchange.read(raw)
+        if whole.broken == "F15" and (mended := mend(raw)) is not None:
+            raw, whole = mended.shown, exchange.read(mended.read)
+        if whole.error is not None:
+            raise UpstreamFailed(
+                "F23", whole.error.kind, whole.error.message, code=whole.error.code
+            )
+        if whole.broken is not None:
+            raise failed(whole.broken)
         bill = self._usage_meter.bill_exchange(
-            exchange, self._measured, told=told.quantities, usage=told.usage
+            exchange, self._measured, reported=whole.quantities, usage=whole.usage
         )
         try:
             raw = exchange.write(raw, bill.meters)
@@ -314,16 +318,16 @@ class Attempt:
             raise failed(broken) from None
         return await self._deliver(bill, raw)
 
-    async def _answer(self, told: Counting, events: list[Event], raw: bytes) -> Outcome:
+    async def _answer(self, counting: Counting, events: list[Event], raw: bytes) -> Outcome:
         """Answer as a whole; `raw` is what the client gets where nothing is translated."""
         context, request = self._context, self._prepared.request
         if request is not None:
-            said, model = fold(events), self._prepared.requested_model
+            answer, model = fold(events), self._prepared.requested_model
             if model:
-                said = msgspec.structs.replace(said, model=model)
-            raw = context.invocation.codec.write_answer(said, request)
+                answer = msgspec.structs.replace(answer, model=model)
+            raw = context.invocation.codec.write_answer(answer, request)
         self._note(events)
-        return await self._deliver(self._usage_meter.bill(told, self._measured), raw)
+        return await self._deliver(self._usage_meter.bill(counting, self._measured), raw)
 
     async def _deliver(self, bill: Bill, raw: bytes) -> Outcome:
         """Settle a whole answer, then give it to the client."""
@@ -362,8 +366,8 @@ class Attempt:
                 response, self._channel.id if prepared.request is None else ""
             )
         if self._remembered:
-            found = collect(self._remembered, texts=prepared.thoughts)
-            states += [State("seal", id_, content) for id_, content in found.items()]
+            seals = collect(self._remembered, texts=prepared.thoughts)
+            states += [State("seal", id_, content) for id_, content in seals.items()]
         if states:
             await context.parts.states.put(context.principal, states)
 
@@ -373,8 +377,12 @@ class Attempt:
         teller = (
             self._usage_meter.decoder if self._translating is None else self._translating.encoder
         )
-        told = codec.response_of(teller)
-        return name_answer(told, codec.model_in_answer, naming) if told and naming else told
+        response = codec.response_of(teller)
+        return (
+            name_answer(response, codec.model_in_answer, naming)
+            if response and naming
+            else response
+        )
 
     async def _relay_folded(self, answer: Answer, request: ChatRequest) -> Outcome:
         """A stream, because there is no other, for a client that wants a plain answer."""

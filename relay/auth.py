@@ -124,21 +124,21 @@ class Credentials(NamedTuple):
 def read_credentials(headers: Iterable[tuple[bytes, bytes]], query: bytes = b"") -> Credentials:
     """The key of a request from `Authorization`, `x-api-key`, `x-goog-api-key`, and `?key=` when a
     query is given (only some endpoints take it there). The same key twice is one key."""
-    found: set[str] = set()
+    keys: set[str] = set()
     broken = False
     for name, value in headers:
         if name == b"authorization":
             text = _bearer(value)
             broken = broken or text is None
-            found.add(text or "")
+            keys.add(text or "")
         elif name in (b"x-api-key", b"x-goog-api-key"):
-            found.add(value.decode("latin-1").strip())
+            keys.add(value.decode("latin-1").strip())
     if query:
-        found.update(value for name, value in parse_qsl(query.decode("latin-1")) if name == "key")
-    found.discard("")
-    if len(found) > 1:
+        keys.update(value for name, value in parse_qsl(query.decode("latin-1")) if name == "key")
+    keys.discard("")
+    if len(keys) > 1:
         return Credentials(None, True)
-    return Credentials(None if broken else next(iter(found), None), False)
+    return Credentials(None if broken else next(iter(keys), None), False)
 
 
 def _bearer(value: bytes) -> str | None:
@@ -238,7 +238,7 @@ _guards = msgspec.json.Decoder(_Guards)
 
 def _principal(row: Row, digest: bytes = b"") -> Principal:
     key_id, organisation, team, user, kind, patterns, expires, disabled, plan, hours, guards = row
-    found = _guards.decode(guards or "")
+    decoded = _guards.decode(guards or "")
     return Principal(
         key_id=UUID(key_id),
         organisation_id=UUID(organisation),
@@ -250,16 +250,16 @@ def _principal(row: Row, digest: bytes = b"") -> Principal:
         disabled=disabled == "t",
         plan_id=None if plan is None else int(plan),
         retention_hours=int(hours or 0),
-        operator=found.operator,
-        include_cost=found.include_cost,
-        postpaid=found.postpaid,
-        endpoints=tuple(found.endpoints),
-        networks=tuple(map(ip_network, found.networks)),
-        tags=tuple(found.tags),
-        limited=found.limited,
-        tpm=found.tpm,
-        guards=found.guards,
-        budgets=tuple(found.budgets),
+        operator=decoded.operator,
+        include_cost=decoded.include_cost,
+        postpaid=decoded.postpaid,
+        endpoints=tuple(decoded.endpoints),
+        networks=tuple(map(ip_network, decoded.networks)),
+        tags=tuple(decoded.tags),
+        limited=decoded.limited,
+        tpm=decoded.tpm,
+        guards=decoded.guards,
+        budgets=tuple(decoded.budgets),
         digest=digest,
     )
 

@@ -52,19 +52,19 @@ class Continuation:
     def __init__(
         self,
         codec: Codec[ChatFacts],
-        asked: ChatFacts,
+        own_facts: ChatFacts,
         earlier: KeptResponse | None,
         referred: Mapping[str, KeptItem],
         *,
         keeps: bool,
     ) -> None:
         self._codec = codec
-        self._own_facts = asked
+        self._own_facts = own_facts
         self._earlier = earlier
         self._referred = referred
         self._keeps = keeps
-        self.previous_id = asked.previous_response_id
-        self.facts = asked
+        self.previous_id = own_facts.previous_response_id
+        self.facts = own_facts
         if earlier is not None or referred:
             before = [] if earlier is None else earlier.conversation
             unseen = 0 if earlier is None else earlier.unseen_tokens
@@ -116,11 +116,11 @@ async def continue_request(context: RequestContext, facts: ChatFacts) -> Continu
     earlier: KeptResponse | None = None
     if facts.previous_response_id is not None:
         name = facts.previous_response_id
-        found = await states.find(principal, "response", [name]) if hours else {}
-        if name not in found:
+        kept = await states.find(principal, "response", [name]) if hours else {}
+        if name not in kept:
             what = _NOT_KEPT.format(hours=hours) if hours else _NOTHING_KEPT
             raise RequestFault("unsupported_capability", _PREVIOUS, what)
-        earlier = state.read_kept(found[name])
+        earlier = state.read_kept(kept[name])
     referred = await _referred(context, facts.references) if facts.references else {}
     return Continuation(codec, facts, earlier, referred, keeps=keeps)
 
@@ -130,9 +130,9 @@ async def _referred(context: RequestContext, names: Sequence[str]) -> dict[str, 
     hours = context.principal.retention_hours
     if not hours:
         raise RequestFault("unsupported_capability", "input", _NO_ITEMS)
-    found = await context.parts.states.find(context.principal, "item", names)
+    kept = await context.parts.states.find(context.principal, "item", names)
     for name in names:
-        if name not in found:
+        if name not in kept:
             what = _NO_ITEM.format(name=quote_value(name), hours=hours)
             raise RequestFault("unsupported_capability", "input", what)
-    return {name: state.read_item(content) for name, content in found.items()}
+    return {name: state.read_item(content) for name, content in kept.items()}

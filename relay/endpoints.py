@@ -199,9 +199,9 @@ _OWN_ROOTS: Final = frozenset(root.removesuffix("/") for root in _OWN)
 
 def find_endpoint(path: str) -> Endpoint | None:
     """The row of a path, aliases included."""
-    found = ENDPOINTS.get(path)
-    if found is not None:
-        return found
+    endpoint = ENDPOINTS.get(path)
+    if endpoint is not None:
+        return endpoint
     plain = _plain(path)
     return (
         ENDPOINTS.get(plain)
@@ -251,16 +251,16 @@ def dialect_of(path: str) -> Dialect:
 
 def family_of(path: str) -> Family | None:
     """The service of tasks in whose form a path is answered that is no row."""
-    found = _FAMILY.fullmatch(path)
-    return None if found is None else cast(Family, found[1])
+    match = _FAMILY.fullmatch(path)
+    return None if match is None else cast(Family, match[1])
 
 
 def target_of(endpoint: Endpoint, path: str, query: bytes) -> Target:
     """What the path of a request says beside its body."""
     named = _NAMED_IN_PATH.get(endpoint.handler)
-    found = None if named is None else named.fullmatch(_plain(path))
-    if found is not None:
-        return Target(found[1])
+    match = None if named is None else named.fullmatch(_plain(path))
+    if match is not None:
+        return Target(match[1])
     if endpoint.dialect != "gemini":
         return Target()
     called = read_target(_model_call(_plain(path)) or "")

@@ -21,12 +21,12 @@ async def fetch(urls: Sequence[str], policy: EgressPolicy) -> dict[str, Base64]:
 
     Each file and all of them together have at most 50 MB, and there are 30 s for all.
     """
-    found: dict[str, Base64] = {}
+    contents: dict[str, Base64] = {}
     left = FILE_BYTES_MAX
     try:
         async with asyncio.timeout(_FETCH_S):
             for url in urls:
-                found[url], size = await _fetch_one(url, policy, left)
+                contents[url], size = await _fetch_one(url, policy, left)
                 left -= size
     except TimeoutError:
         raise _refused(f"fetching took longer than {int(_FETCH_S)} s") from None
@@ -36,7 +36,7 @@ async def fetch(urls: Sequence[str], policy: EgressPolicy) -> dict[str, Base64]:
         ) from None
     except EgressError as error:
         raise _refused(str(error)) from error
-    return found
+    return contents
 
 
 async def _fetch_one(url: str, policy: EgressPolicy, bytes_max: int) -> tuple[Base64, int]:

@@ -101,7 +101,7 @@ class HealthProbe:
         """Nobody else asks what is asked one at a time; a half-open breaker for so long at most."""
         state, key, now = self._state, self._state.keys[self.key], self._health.now()
         breakers = [state.breaker] if key.breaker is None else [state.breaker, key.breaker]
-        self._breakers = [one for one in breakers if not one.closed]
+        self._breakers = [breaker for breaker in breakers if not breaker.closed]
         for breaker in self._breakers:
             breaker.claim(now, seconds)
         rests = [*key.rests(self._sought), *(breaker.rest for breaker in self._breakers)]
@@ -190,19 +190,32 @@ class Health:
         if self._troubled.isdisjoint(candidate.channel_id for candidate in candidates):
             return candidates
         now = self.now()
-        known = [(one, *self._known(one, organisation_id)) for one in candidates]
-        left = [one for one, state, sought in known if state is None or state.allows(sought, now)]
-        left = left or [one for one, state, sought in known if state and state.asks(sought, now)]
+        known = [(candidate, *self._known(candidate, organisation_id)) for candidate in candidates]
+        left = [
+            candidate
+            for candidate, state, sought in known
+            if state is None or state.allows(sought, now)
+        ]
+        left = left or [
+            candidate for candidate, state, sought in known if state and state.asks(sought, now)
+        ]
         if left or random.randrange(100) >= PANIC_PERCENT:
             return left
-        return [one for one, state, sought in known if state and state.only_fails(sought, now)]
+        return [
+            candidate
+            for candidate, state, sought in known
+            if state and state.only_fails(sought, now)
+        ]
 
     def out(self, candidates: Sequence[Candidate], organisation_id: UUID) -> set[str]:
         """The ids of the candidates' channels that may not be asked now."""
         if not self._troubled:
             return set()
         now = self.now()
-        known = [(one.channel_id, *self._known(one, organisation_id)) for one in candidates]
+        known = [
+            (candidate.channel_id, *self._known(candidate, organisation_id))
+            for candidate in candidates
+        ]
         out = {name for name, state, sought in known if state and not state.allows(sought, now)}
         if len(out) < len(known):
             return out
@@ -224,8 +237,8 @@ class Health:
         """What to say when none of them is ready (errors.md, section 6)."""
         now = self.now()
         states = [
-            (self._states[one.channel_id], Sought(one.upstream_model, organisation_id))
-            for one in candidates
+            (self._states[candidate.channel_id], Sought(candidate.upstream_model, organisation_id))
+            for candidate in candidates
         ]
         cooling = [state.waits(sought, now) for state, sought in states if state.cools(sought, now)]
         if cooling:

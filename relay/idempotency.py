@@ -58,7 +58,7 @@ class _Kept(msgspec.Struct, frozen=True):
     stream: bool
 
 
-class _Found(NamedTuple):
+class _KeyUse(NamedTuple):
     """The row of a key that somebody uses. `lost`: its process died when the answer was paid."""
 
     request_id: UUID
@@ -109,7 +109,7 @@ class IdempotentRequests:
             if not self._running:
                 self._renewing = None
                 return
-            renewals: list[Statement] = [(_RENEW, one.row) for one in self._running]
+            renewals: list[Statement] = [(_RENEW, request.row) for request in self._running]
             try:
                 await self.states.run(renewals)
             except (DatabaseAway, DatabaseRefused) as error:
@@ -167,29 +167,29 @@ class IdempotentRequest:
                 self._claimed = True
                 self._requests.enter(self)
                 return True
-            if rows and await self._answer_again(_found(rows[0])):
+            if rows and await self._answer_again(_key_use(rows[0])):
                 return False
             await asyncio.sleep(_LOOK_S)
         return False
 
-    async def _answer_again(self, found: _Found) -> bool:
+    async def _answer_again(self, use: _KeyUse) -> bool:
         """Answer what somebody else's request has been answered; False: it is to be asked again."""
-        if not found.same_body:
+        if not use.same_body:
             what = "the Idempotency-Key was used with another body: use a new key for a new request"
             raise RequestFault("idempotency_mismatch", NAME, what)
-        running = found.state == "running"
-        if found.state == "not_kept" or (running and not found.alive and found.head is None):
+        running = use.state == "running"
+        if use.state == "not_kept" or (running and not use.alive and use.head is None):
             what = (
                 f"the answer to this Idempotency-Key was not kept; request "
-                f"{id_text(found.request_id)} is in the log"
+                f"{id_text(use.request_id)} is in the log"
             )
             raise RequestFault("unsupported_capability", NAME, what)
         if running and (not self._streams or not self._keeps):
             what = "the request of this Idempotency-Key is still running: ask again when it ended"
             raise RequestFault("conflict", NAME, what)
-        if found.head is None:
+        if use.head is None:
             return False
-        await self._replay(found.request_id, found.head)
+        await self._replay(use.request_id, use.head)
         return True
 
     async def _replay(self, request_id: UUID, sealed: str) -> None:
@@ -215,8 +215,8 @@ class IdempotentRequest:
         n = 0
         while not self.gone:
             states, rows = await self._states.run([(_STATE, row), (_PIECES, {**row, "n": n})])
-            raw = [await self._states.open(one[0], self._place(request_id, n + i))
-                   for i, one in enumerate(rows)]  # fmt: skip
+            raw = [await self._states.open(row[0], self._place(request_id, n + i))
+                   for i, row in enumerate(rows)]  # fmt: skip
             n += len(raw)
             state, alive = states[0] if states else ("", "f")
             last = state == "ended" and len(raw) < _PAGE
@@ -357,9 +357,9 @@ class _Lost(Exception):
     """The process that ran the request has died before its end."""
 
 
-def _found(row: Sequence[str | None]) -> _Found:
+def _key_use(row: Sequence[str | None]) -> _KeyUse:
     request_id, same_body, state, head, alive = row
-    return _Found(UUID(request_id), same_body == "t", state or "", head, alive == "t")
+    return _KeyUse(UUID(request_id), same_body == "t", state or "", head, alive == "t")
 
 
 # An answer that never began was not paid, but where it may not be kept, or the database was away

@@ -87,12 +87,12 @@ class Journal:
 
     def adopt(self) -> list[Resolved | Marked]:
         """What processes left behind which live no more; it is this one's now."""
-        found: list[Resolved | Marked] = []
+        left: list[Resolved | Marked] = []
         with contextlib.suppress(OSError):
             for path in sorted(self._path.parent.glob(f"*{_SUFFIX}")):
                 if path != self._path:
-                    found += self._adopt(path)
-        return found
+                    left += self._adopt(path)
+        return left
 
     def close(self) -> None:
         """Let go of the file; one without an ending is removed."""
@@ -132,8 +132,8 @@ class Journal:
             os.close(file)
             return []
         slots = [raw[at : at + _SLOT_BYTES] for at in range(0, len(raw), _SLOT_BYTES)]
-        found = [item for slot in slots for item in read(slot)]
-        for item in found:
+        items = [item for slot in slots for item in read(slot)]
+        for item in items:
             if type(item) is Marked:
                 self._left.add(item.attempt_id)
                 self.mark(*item)
@@ -141,4 +141,4 @@ class Journal:
                 self.note(item)
         path.unlink()
         os.close(file)
-        return [item for item in found if isinstance(item, Resolved | Marked)]
+        return [item for item in items if isinstance(item, Resolved | Marked)]

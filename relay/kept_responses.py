@@ -27,10 +27,10 @@ async def answer(
     response_id: str,
 ) -> bytes:
     """The body of the answer. Raises RequestFault, DatabaseAway, DatabaseRefused."""
-    found = await states.find(principal, "response", [response_id])
-    if response_id not in found:
+    stored = await states.find(principal, "response", [response_id])
+    if response_id not in stored:
         raise _Missing(response_id)
-    kept = state.read_kept(found[response_id])
+    kept = state.read_kept(stored[response_id])
     if scope["method"] == "DELETE":
         for item, _ in state.keep_items(bytes(kept.response), ""):
             await states.drop(principal, "item", item)
@@ -49,14 +49,14 @@ def _list(kept: state.KeptResponse, response_id: str, query: dict[str, str]) -> 
     ids = [str(item["id"]) for item in items]
     start = ids.index(query["after"]) + 1 if query.get("after") in ids else 0
     page = items[start : start + _read_limit(query.get("limit", ""))]
-    told = {
+    answer = {
         "object": "list",
         "data": page,
         "first_id": page[0]["id"] if page else None,
         "last_id": page[-1]["id"] if page else None,
         "has_more": start + len(page) < len(items),
     }
-    return msgspec.json.encode(told)
+    return msgspec.json.encode(answer)
 
 
 def _read_limit(text: str) -> int:

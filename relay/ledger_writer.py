@@ -578,9 +578,9 @@ def _ends_behind(request: AdmissionRequest) -> list[Settled]:
     last = _refusal(request, after_attempts=True)
     if request.replaces is None:
         return [last]
-    told = _ending("client_closed")
+    closed = _ending("client_closed")
     ending = request.replaces.ending._replace(
-        final=True, status=told.status, kind=told.kind, message=told.message
+        final=True, status=closed.status, kind=closed.kind, message=closed.message
     )
     return [request.replaces._replace(ending=ending), last]
 

@@ -41,11 +41,11 @@ async def render(accounts: Accounts, principal: Principal, operation: str, query
         return _usage(await accounts.charges(principal, days), by_day=days is not None)
     used = sum(nano for _, _, nano in await accounts.charges(principal, None))
     left = await accounts.available_nano(principal, principal.always_under())
-    told: dict[str, object] = {"object": "credit_summary"}
+    answer: dict[str, object] = {"object": "credit_summary"}
     if operation == "billing_credit_grants":
-        told |= {"total_granted": _usd(used + left), "total_used": _usd(used)}
-        told |= {"total_available": _usd(left)}
-        return msgspec.json.encode(told | {"grants": {"object": "list", "data": []}})
+        answer |= {"total_granted": _usd(used + left), "total_used": _usd(used)}
+        answer |= {"total_available": _usd(left)}
+        return msgspec.json.encode(answer | {"grants": {"object": "list", "data": []}})
     limit = _usd(used + left)
     return msgspec.json.encode(
         {
@@ -61,29 +61,29 @@ async def render(accounts: Accounts, principal: Principal, operation: str, query
 
 def _usage(charges: Sequence[tuple[str, str, int]], *, by_day: bool) -> bytes:
     total = sum(nano for _, _, nano in charges)
-    told: dict[str, object] = {"object": "list", "total_usage": _cents(total)}
+    answer: dict[str, object] = {"object": "list", "total_usage": _cents(total)}
     if by_day:
         days: dict[str, list[dict[str, object]]] = {}
         for day, model, nano in charges:
             days.setdefault(day, []).append({"name": model, "cost": _cents(nano)})
-        told["daily_costs"] = [
+        answer["daily_costs"] = [
             {"timestamp": _midnight(day), "line_items": items} for day, items in days.items()
         ]
-    return msgspec.json.encode(told)
+    return msgspec.json.encode(answer)
 
 
 def _read_days(query: dict[str, str]) -> tuple[str, str] | None:
     """The first day and the one after the last, from `start_date` and `end_date` (which old clients
     mean to be left out); None without dates."""
-    found = []
+    days = []
     for name in ("start_date", "end_date"):
         text = query.get(name, "")
         try:
-            found.append(dt.date.fromisoformat(text) if text else None)
+            days.append(dt.date.fromisoformat(text) if text else None)
         except ValueError:
             what = f"{name} must be a date such as 2026-11-01"
             raise RequestFault("invalid_value", name, what) from None
-    start, end = found
+    start, end = days
     if start is None or end is None:
         return None
     if not 0 <= (end - start).days <= _DAYS_MAX:

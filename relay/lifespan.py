@@ -189,8 +189,8 @@ class Lifespan:
 
     async def available_nano(self, principal: Principal, budget_ids: Iterable[int]) -> int:
         """What a request under these budgets could hold now. Raises DatabaseAway."""
-        asked = admission.read_available(principal.organisation_id, budget_ids)
-        rows = await self._ask(asked)
+        statement = admission.read_available(principal.organisation_id, budget_ids)
+        rows = await self._ask(statement)
         return int(rows[0][0] or 0) if rows else 0
 
     async def charges(
@@ -203,9 +203,9 @@ class Lifespan:
     async def _renew(self, principal: Principal) -> Principal:
         """Somebody whose budgets are other ones than was known; so are those of others."""
         self.authenticator.forget()
-        found = await self.authenticator.principal_of_key(principal.key_id, self.snapshot.now())
+        renewed = await self.authenticator.principal_of_key(principal.key_id, self.snapshot.now())
         # The playground's key stands for the person who is signed in.
-        return replace(found, user_id=principal.user_id)
+        return replace(renewed, user_id=principal.user_id)
 
     # ---- the catalogue
 
@@ -257,12 +257,12 @@ class Lifespan:
 
     async def _look_at_epoch(self) -> int | None:
         """The database's epoch, None while it is away; and how far our clocks are apart."""
-        asked = time.time()
+        asked_at = time.time()
         try:
             ((epoch, now),) = await self._ask(catalogue.epoch_statement())
         except (DatabaseAway, DatabaseRefused):
             return None
-        ahead_s = float(now or 0) - (asked + time.time()) / 2
+        ahead_s = float(now or 0) - (asked_at + time.time()) / 2
         if abs(ahead_s) > _SKEW_S_MAX >= abs(self._skew_s):
             log.error("not ready: the database's clock is %d s ahead of this machine's", ahead_s)
         self._skew_s = ahead_s

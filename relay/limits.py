@@ -31,40 +31,40 @@ class LimitReached(RequestFault):
     """A limit of requests or tokens. `wait_ms` is when it would fit, if nobody else comes, None
     where it never does; `public_url` is where people find us."""
 
-    def __init__(self, told: Mapping[str, Any], public_url: str) -> None:
+    def __init__(self, reached: Mapping[str, Any], public_url: str) -> None:
         super().__init__("rate_limited", None, "")
-        self.wait_ms: int | None = min(told["wait_ms"], _WINDOW_MS)
+        self.wait_ms: int | None = min(reached["wait_ms"], _WINDOW_MS)
         self.headroom: Mapping[str, Headroom] = {}
-        if told["gate"] == "slow":
-            what = f"{_standing(told)}), so its requests run one at a time"
+        if reached["gate"] == "slow":
+            what = f"{_standing(reached)}), so its requests run one at a time"
             self.message = message_of("rate_limited", what, seconds=1)
-            self.message += _ask_for_more(told, public_url)
+            self.message += _ask_for_more(reached, public_url)
             return
-        gate, limit, used = told["gate"], told["limit"], told["used"]
-        what = f"{limit} {_NAMES[gate]} of this {told['scope']}"
+        gate, limit, used = reached["gate"], reached["limit"], reached["used"]
+        what = f"{limit} {_NAMES[gate]} of this {reached['scope']}"
         what += f", {used} are running" if gate == "parallel" else f", {used} are used"
-        if told["need"] > limit:
-            what += f" and this request needs {told['need']}"
+        if reached["need"] > limit:
+            what += f" and this request needs {reached['need']}"
         elif gate == "tokens":
-            what += f" and this request needs up to {told['need']}"
-        if told["scope"] == "key" and gate != "parallel":
+            what += f" and this request needs up to {reached['need']}"
+        if reached["scope"] == "key" and gate != "parallel":
             self.headroom = {gate: Headroom(limit, max(0, limit - used), self.wait_ms)}
         seconds = max(1, -(-self.wait_ms // 1000))
         self.message = message_of("rate_limited", what, seconds=seconds)
-        if told["need"] > limit:
+        if reached["need"] > limit:
             self.message = self.message.removesuffix(f"; retry in {seconds} s")
             self.message += ". No wait makes room for what is larger than the whole limit: "
             self.message += "ask for fewer tokens, or have the limit raised"
             self.wait_ms = None
 
 
-def read_headroom(told: Mapping[str, Any] | None) -> Mapping[str, Headroom]:
+def read_headroom(gates: Mapping[str, Any] | None) -> Mapping[str, Headroom]:
     """What the admission told of a request that it let through."""
-    if told is None:
+    if gates is None:
         return {}
     return {
         kind: Headroom(limit, left, min(reset_ms, _WINDOW_MS))
-        for kind, (limit, left, reset_ms) in told.items()
+        for kind, (limit, left, reset_ms) in gates.items()
     }
 
 
@@ -74,45 +74,47 @@ class UsedUp(RequestFault):
 
     def __init__(
         self,
-        told: Mapping[str, Any] | None,
+        budget: Mapping[str, Any] | None,
         needed_nano: int,
         available_nano: int,
         public_url: str,
     ) -> None:
         needed = format_usd(needed_nano)
         self.window_id: int | None = None
-        if told is None or told["gate"] == "wallet":
+        if budget is None or budget["gate"] == "wallet":
             available = format_usd(available_nano)
             what = f"team balance is used up (needed {needed} USD, available {available} USD"
-            what += f", debt {format_usd(told['owed'])} USD)" if told and told["owed"] else ")"
+            what += (
+                f", debt {format_usd(budget['owed'])} USD)" if budget and budget["owed"] else ")"
+            )
             what += f". Top up on the page Billing of {public_url}" if public_url else ""
         else:
-            self.window_id = told["window"]
+            self.window_id = budget["window"]
             reset = "it does not reset"
-            if told["period"] != "total":
-                reset_at = dt.datetime.fromtimestamp(told["reset"], dt.UTC)
+            if budget["period"] != "total":
+                reset_at = dt.datetime.fromtimestamp(budget["reset"], dt.UTC)
                 reset = f"it resets at {reset_at:%Y-%m-%dT%H:%M:%SZ}"
-            what = f"{_standing(told)}, needed {needed} USD; {reset})"
-            what += _ask_for_more(told, public_url)
+            what = f"{_standing(budget)}, needed {needed} USD; {reset})"
+            what += _ask_for_more(budget, public_url)
         super().__init__("insufficient_balance", None, what)
 
 
-def _standing(told: Mapping[str, Any]) -> str:
+def _standing(budget: Mapping[str, Any]) -> str:
     """What stands under a budget, up to a bracket that is still to be closed."""
-    scope, subject = told["scope"], told["subject"]
+    scope, subject = budget["scope"], budget["subject"]
     named = f" {quote_value(subject)}" if scope in ("model", "project", "tag", "customer") else ""
-    per = "" if told["period"] == "total" else f" per {told['period']}"
+    per = "" if budget["period"] == "total" else f" per {budget['period']}"
     # With something left, it is this request that does not fit: a smaller one still may.
-    fits_none = told["spent"] + told["held"] >= told["limit"]
+    fits_none = budget["spent"] + budget["held"] >= budget["limit"]
     stands = "is used up" if fits_none else "has less left than this request may cost"
     return (
-        f"{scope} budget{named} {stands} (spent {format_usd(told['spent'])} USD and held "
-        f"{format_usd(told['held'])} USD of {format_usd(told['limit'])} USD{per}"
+        f"{scope} budget{named} {stands} (spent {format_usd(budget['spent'])} USD and held "
+        f"{format_usd(budget['held'])} USD of {format_usd(budget['limit'])} USD{per}"
     )
 
 
-def _ask_for_more(told: Mapping[str, Any], public_url: str) -> str:
-    return f". Ask for more: {public_url}/b/{told['budget']}" if public_url else ""
+def _ask_for_more(budget: Mapping[str, Any], public_url: str) -> str:
+    return f". Ask for more: {public_url}/b/{budget['budget']}" if public_url else ""
 
 
 def limit_headers(
@@ -122,13 +124,13 @@ def limit_headers(
     for kind, (limit, left, reset_ms) in headroom.items():
         if dialect == "anthropic":
             reset = dt.datetime.fromtimestamp(now + reset_ms // 1000 + 1, dt.UTC)
-            told = {"limit": str(limit), "remaining": str(left),
+            fields = {"limit": str(limit), "remaining": str(left),
                     "reset": f"{reset:%Y-%m-%dT%H:%M:%SZ}"}  # fmt: skip
-            found = {f"{_ANTHROPIC}-{kind}-{name}": value for name, value in told.items()}
+            headers = {f"{_ANTHROPIC}-{kind}-{name}": value for name, value in fields.items()}
         else:
-            told = {"limit": str(limit), "remaining": str(left), "reset": _duration(reset_ms)}
-            found = {f"x-ratelimit-{name}-{kind}": value for name, value in told.items()}
-        for name, value in found.items():
+            fields = {"limit": str(limit), "remaining": str(left), "reset": _duration(reset_ms)}
+            headers = {f"x-ratelimit-{name}-{kind}": value for name, value in fields.items()}
+        for name, value in headers.items():
             yield name.encode(), value.encode()
 
 

@@ -71,19 +71,19 @@ class Origin:
     async def connection(self, *, fresh: bool) -> Connection:
         """A connection that carries nothing; `fresh` asks for one that was never used. Where all
         of them are in use, one is waited for as long as for a new one."""
-        if not fresh and (found := self._kept()) is not None:
-            return found
+        if not fresh and (connection := self._kept()) is not None:
+            return connection
         if self._places_taken < _CONNECTIONS_MAX:
             self._places_taken += 1
             return await self._opened()
-        found = self._kept() or await self._turn()
-        if found is None:
+        connection = self._kept() or await self._turn()
+        if connection is None:
             return await self._opened()
         if not fresh:
-            return found
+            return connection
         # Its place is taken over.
-        self._open.discard(found)
-        found.cut()
+        self._open.discard(connection)
+        connection.cut()
         return await self._opened()
 
     def keep(self, connection: Connection) -> None:
@@ -118,10 +118,10 @@ class Origin:
     def _kept(self) -> Connection | None:
         now = asyncio.get_running_loop().time()
         while self._idle:
-            found = self._idle.pop()
-            if found.usable(now):
-                return found
-            found.cut()
+            connection = self._idle.pop()
+            if connection.usable(now):
+                return connection
+            connection.cut()
         return None
 
     def _drop_old(self) -> None:
@@ -142,8 +142,8 @@ class Origin:
             async with asyncio.timeout(self._connect_s):
                 return await self._given(turn)
         except TimeoutError as error:
-            told = f"all {_CONNECTIONS_MAX} connections are in use"
-            raise self.failed("timeout", told) from error
+            message = f"all {_CONNECTIONS_MAX} connections are in use"
+            raise self.failed("timeout", message) from error
 
     async def _given(self, turn: "asyncio.Future[Connection | None]") -> Connection | None:
         try:
@@ -151,11 +151,11 @@ class Origin:
         except asyncio.CancelledError:
             # Given in the moment in which it is no longer wanted.
             if turn.done() and not turn.cancelled():
-                found = turn.result()
-                if found is None:
+                connection = turn.result()
+                if connection is None:
                     self._free_place()
                 else:
-                    self.keep(found)
+                    self.keep(connection)
             raise
 
     def _next_gets(self, what: Connection | None) -> bool:
@@ -316,13 +316,13 @@ async def _resolve(host: str, port: int) -> Sequence[str]:
         task = _asking[key] = asyncio.create_task(_ask(host, port))
         task.add_done_callback(lambda _: _asking.pop(key, None))
     try:
-        found = await asyncio.shield(task)
+        addresses = await asyncio.shield(task)
     except OSError:
         if known is not None and now - known[0] < _NAME_STALE_S:
             return known[1]
         raise
-    _names[key] = (now, found)
-    return found
+    _names[key] = (now, addresses)
+    return addresses
 
 
 async def _ask(host: str, port: int) -> Sequence[str]:

@@ -91,8 +91,8 @@ class PlainOperation(ABC):
 
 def not_offered(facts: PlainFacts, what: str) -> RequestFault:
     """The refusal of a model whose provider has no such operation."""
-    told = f"model {facts.model} has no {what}: its provider does not offer them"
-    return RequestFault("unsupported_capability", "model", told)
+    message = f"model {facts.model} has no {what}: its provider does not offer them"
+    return RequestFault("unsupported_capability", "model", message)
 
 
 def as_it_came(raw: bytes, meters: Mapping[str, int]) -> bytes:

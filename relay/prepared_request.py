@@ -261,16 +261,20 @@ class RequestTranslator:
         tools = facts.body.value("tools") not in (None, b"[]")
         off = switched_off(overrides, facts.media, tools=tools)
         if off is not None:
-            told = f"model {self._model} has no {off}: an operator has switched it off"
-            raise RequestFault("unsupported_capability", "tools" if off == "tools" else None, told)
+            message = f"model {self._model} has no {off}: an operator has switched it off"
+            raise RequestFault(
+                "unsupported_capability", "tools" if off == "tools" else None, message
+            )
 
     def _check_senses(self, model: str, capabilities: Capabilities) -> None:
         """Raise RequestFault for content that the model cannot take."""
         kind = unread(model, capabilities, self._facts.media)
         if kind is not None:
-            told = f"model {self._model} reads text only and cannot take {_CONTENT[kind]}: leave "
-            told += "it out of the conversation, or ask a model that can"
-            raise RequestFault("unsupported_capability", None, told)
+            message = (
+                f"model {self._model} reads text only and cannot take {_CONTENT[kind]}: leave "
+            )
+            message += "it out of the conversation, or ask a model that can"
+            raise RequestFault("unsupported_capability", None, message)
 
     def _needs(self, channel: Channel) -> Needs:
         client = self._client
@@ -351,7 +355,7 @@ class RequestTranslator:
         if _THOUGHT_RULE not in flags:
             return {}
         known = await self._recall(self._client.bare_calls(self._facts))
-        return {id_: "".join(one.text for one in parts) for id_, parts in known.items()}
+        return {id_: "".join(part.text for part in parts) for id_, parts in known.items()}
 
     async def _recall(self, calls: Sequence[str]) -> Mapping[str, Sequence[Reasoning]]:
         """What is kept of the reasoning that led to these calls: it is missed, never waited for."""
@@ -359,10 +363,10 @@ class RequestTranslator:
             return {}
         context = self._context
         try:
-            found = await context.parts.states.find(context.principal, "seal", calls)
+            kept = await context.parts.states.find(context.principal, "seal", calls)
         except (DatabaseAway, DatabaseRefused):
             return {}
-        return {id_: read_collected(content) for id_, content in found.items()}
+        return {id_: read_collected(content) for id_, content in kept.items()}
 
 
 def _asked_by_name(
@@ -412,5 +416,5 @@ def _url(channel: Channel, operation: Operation, model: str, model_name: str) ->
     except BadModelName:
         raise RequestFault("model_not_found", "model", "", model=model_name) from None
     except NotOffered:
-        told = f"model {quote_value(model_name)} does not chat: its provider does not offer it"
-        raise RequestFault("unsupported_capability", "model", told) from None
+        message = f"model {quote_value(model_name)} does not chat: its provider does not offer it"
+        raise RequestFault("unsupported_capability", "model", message) from None

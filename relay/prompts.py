@@ -26,7 +26,7 @@ from dialects.events import Event
 from dialects.operation import Operation
 from gateway.providers.models import capabilities_of
 from lib.ids import id_text, new_id
-from relay.cost_told import with_cost
+from relay.cost_in_answer import with_cost
 from relay.deadline import Deadline
 from relay.prepared_request import has_operation
 from relay.request_context import ErrorAnswer, Head, Outcome, RequestContext
@@ -103,7 +103,7 @@ class Prompts:
     async def _answer_each(self, joined: "_Joined", bodies: list[bytes]) -> Outcome:
         context = self._context
         for place, body in enumerate(bodies):
-            self._run = Run(self._call_of(joined, place))
+            self._run = Run(self._context_of(joined, place))
             if self._revoked:
                 self._run.revoke()
             outcome = await self._run.answer(body)
@@ -117,21 +117,21 @@ class Prompts:
         await joined.end()
         return outcome
 
-    def _call_of(self, joined: "_Joined", place: int) -> RequestContext:
-        context, task = self._context, asyncio.current_task()
-        one = RequestContext(
-            context.parts,
-            context.snapshot,
-            context.principal,
+    def _context_of(self, joined: "_Joined", place: int) -> RequestContext:
+        whole, task = self._context, asyncio.current_task()
+        context = RequestContext(
+            whole.parts,
+            whole.snapshot,
+            whole.principal,
             joined,
             Deadline(task),  # type: ignore[arg-type]
-            context.invocation._replace(codec=_OnePrompt(joined, place)),
-            request_id=new_id() if place else context.request_id,
-            source=context.source,
-            max_cost_nano=context.max_cost_nano,
+            whole.invocation._replace(codec=_OnePrompt(joined, place)),
+            request_id=new_id() if place else whole.request_id,
+            source=whole.source,
+            max_cost_nano=whole.max_cost_nano,
         )
-        one.labels = context.labels
-        return one
+        context.labels = whole.labels
+        return context
 
 
 class _Joined:
@@ -169,8 +169,8 @@ class _Joined:
             await context.sink.write(b"", last=True)
         elif error is not None:
             if place:
-                told = f"prompt[{place}] failed, those before it were answered and charged"
-                error = error._replace(message=f"{error.message} ({told})")
+                what = f"prompt[{place}] failed, those before it were answered and charged"
+                error = error._replace(message=f"{error.message} ({what})")
             await context.refuse(error)
 
     async def end(self) -> None:

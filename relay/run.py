@@ -398,8 +398,8 @@ class Run:
             )
             replaces = None
             if verdict.word == "admitted":
-                if verdict.told is not None:
-                    context.headroom = read_headroom(verdict.told)
+                if verdict.details is not None:
+                    context.headroom = read_headroom(verdict.details)
                 context.settles_at_once = (
                     context.principal.limited or verdict.available_nano < _SCARCE * size.hold_nano
                 )
@@ -422,8 +422,8 @@ class Run:
                 )
             if verdict.word == "key_gone":
                 raise RequestFault("authentication", None, "")
-            if verdict.word == "limited" and verdict.told is not None:
-                raise LimitReached(verdict.told, context.parts.config.public_url)
+            if verdict.word == "limited" and verdict.details is not None:
+                raise LimitReached(verdict.details, context.parts.config.public_url)
             if verdict.word == "stale":
                 context.principal = await context.parts.renew(context.principal)
                 continue
@@ -433,7 +433,7 @@ class Run:
             size = smaller
         url = context.parts.config.public_url
         needed_nano = size.hold_nano if estimate is None else estimate.least_nano
-        raise UsedUp(verdict.told, needed_nano, verdict.available_nano, url)
+        raise UsedUp(verdict.details, needed_nano, verdict.available_nano, url)
 
     def _opened(
         self,
@@ -631,25 +631,25 @@ class Run:
         }
         if row.health in _KEY_OUT and not health.has_other_key(made[-1], organisation_id, key):
             closed.add(last_id)
-        found = next_candidate(candidates, made, closed=closed)
-        return None if found is None else (found, False)
+        candidate = next_candidate(candidates, made, closed=closed)
+        return None if candidate is None else (candidate, False)
 
     async def _give_up(self, attempt: Attempt, failures: Sequence[UpstreamFailed]) -> Outcome:
         """Answer with the last failure, or the one that the contract prefers to it."""
         kind = final_kind([failure.kind for failure in failures])
-        told = next(failure for failure in reversed(failures) if failure.kind == kind)
+        shown = next(failure for failure in reversed(failures) if failure.kind == kind)
         ended = attempt.failed(failures[-1], final=True)
         if self._context.client_gone:
             self._settle_final(ended, 499, "client_closed", CLIENT_CLOSED)
             return self._context.plain_outcome(499, "client_closed", CLIENT_CLOSED)
-        self._settle_final(ended, told.status, kind, told.message)
+        self._settle_final(ended, shown.status, kind, shown.message)
         waits = [failure.retry_after_ms for failure in failures if failure.retry_after_ms]
         wait_ms = jittered(min([*waits, int(TOLD_S_MAX * 1000)])) if waits else None
         await self._context.refuse(
-            ErrorAnswer(kind, told.status, told.message, told.param, told.code, wait_ms)
+            ErrorAnswer(kind, shown.status, shown.message, shown.param, shown.code, wait_ms)
         )
         return self._context.plain_outcome(
-            told.status, kind, told.message, basis=ended.ending.basis
+            shown.status, kind, shown.message, basis=ended.ending.basis
         )
 
     # ---- ledger

@@ -68,7 +68,7 @@ def lock(organisation_ids: Iterable[UUID]) -> Statement:
 def statements(batch: Sequence[Settled]) -> list[Statement]:
     """What writes a batch of endings, to be run after the accounts are locked."""
     resolved = [item for item in batch if type(item) is Resolved]
-    found: list[Statement] = []
+    statements: list[Statement] = []
     if resolved:
         holds = [
             money.HoldResolved(
@@ -87,36 +87,38 @@ def statements(batch: Sequence[Settled]) -> list[Statement]:
             usage.RecordWritten(item.organisation_id, item.attempt_id, item.ending)
             for item in resolved
         ]
-        found = [money.resolve_holds(holds)] if holds else []
+        statements = [money.resolve_holds(holds)] if holds else []
         if len(holds) < len(resolved):
             kept = [item.attempt_id for item in resolved if item.state == "kept"]
-            found.append(money.keep_holds(kept))
-        found.append(usage.write_records(records))
+            statements.append(money.keep_holds(kept))
+        statements.append(usage.write_records(records))
         doubted = [
             record
             for record in records
             if record.ending.flags and "quarantine" in record.ending.flags
         ]
         if doubted:
-            found.append(usage.tell_doubted(doubted))
+            statements.append(usage.tell_doubted(doubted))
         lost = [item for item in resolved if item.loss_nano]
         if lost:
-            found += _losses(lost)
+            statements += _losses(lost)
     if len(resolved) < len(batch):
         refused = [item for item in batch if type(item) is usage.Refusal]
         first = [item for item in refused if not item.after_attempts]
         if first:
-            found.append(usage.write_refusals(first))
+            statements.append(usage.write_refusals(first))
         if len(first) < len(refused):
-            found.append(usage.write_last_refusals([one for one in refused if one.after_attempts]))
+            statements.append(
+                usage.write_last_refusals([item for item in refused if item.after_attempts])
+            )
         if refused:
             windows = [item.window_id for item in refused if item.window_id is not None]
             if windows:
-                found.append(money.note_refused(windows))
+                statements.append(money.note_refused(windows))
         late = [usage.RecordWritten(*item) for item in batch if type(item) is LateEnding]
         if late:
-            found.append(usage.learn_late(late))
-    return found
+            statements.append(usage.learn_late(late))
+    return statements
 
 
 def late(batch: Sequence[Settled], rows: Sequence[Row]) -> list[LateEnding]:

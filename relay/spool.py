@@ -82,12 +82,12 @@ class Spool:
 
     def adopt(self) -> list[Kept]:
         """What processes left behind which live no more; `clear` removes it."""
-        found: list[Kept] = []
+        left: list[Kept] = []
         with contextlib.suppress(OSError):
             for path in sorted(self._path.parent.glob(f"*{_SUFFIX}")):
                 if path != self._path:
-                    found += self._adopt(path)
-        return found
+                    left += self._adopt(path)
+        return left
 
     def clear(self) -> None:
         """Everything is in the database. Raises SpoolUnusable."""
@@ -141,16 +141,16 @@ class Spool:
 def read(raw: bytes) -> list[Kept]:
     """The whole records at the beginning of a file; a torn one ends them. One that another release
     wrote, and that cannot be read by this one, is left out."""
-    found: list[Kept] = []
-    for told in raw.split(b"\n"):
-        kind, text = _KINDS.get(told[8:_HEAD_BYTES]), told[8:]
-        if kind is None or told[:8] != b"%08x" % zlib.crc32(text):
+    items: list[Kept] = []
+    for line in raw.split(b"\n"):
+        kind, text = _KINDS.get(line[8:_HEAD_BYTES]), line[8:]
+        if kind is None or line[:8] != b"%08x" % zlib.crc32(text):
             break
         try:
-            found.append(msgspec.json.decode(text[1:], type=kind))
+            items.append(msgspec.json.decode(text[1:], type=kind))
         except msgspec.ValidationError as error:
             log.error("an ending of another release is left to the sweeper: %s", error)
-    return found
+    return items
 
 
 def line(item: Kept) -> bytes:

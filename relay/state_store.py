@@ -149,14 +149,14 @@ class StateStore:
             "ids": "{" + ",".join(map(str, ids)) + "}",
         }
         (rows,) = await self.run([(_FIND, parameters)])
-        found: dict[str, bytes] = {}
+        contents: dict[str, bytes] = {}
         for text, sealed in rows:
             id_ = UUID(text)
             # A state that was sealed with another KEK is as good as gone.
             with contextlib.suppress(VaultError):
                 place = _place(principal.organisation_id, id_)
-                found[ids[id_]] = await self.open(sealed, place)
-        return found
+                contents[ids[id_]] = await self.open(sealed, place)
+        return contents
 
     async def drop(self, principal: Principal, kind: StateKind, name: str) -> None:
         """Forget a state. Raises DatabaseAway, DatabaseRefused."""
@@ -172,22 +172,24 @@ class StateStore:
             except (DatabaseAway, DatabaseRefused) as error:
                 if len(batch) > 1 and isinstance(error, DatabaseRefused):
                     # What the database cannot store must harm nobody else's request.
-                    for one in batch:
-                        await self._alone(one)
+                    for waiting in batch:
+                        await self._alone(waiting)
                     continue
                 _fail(batch, error)
         self._worker = None
 
-    async def _alone(self, one: tuple[Sequence[Statement], "asyncio.Future[_Rows]"]) -> None:
+    async def _alone(self, waiting: tuple[Sequence[Statement], "asyncio.Future[_Rows]"]) -> None:
         try:
-            await self._exchange([one])
+            await self._exchange([waiting])
         except (DatabaseAway, DatabaseRefused) as error:
-            _fail([one], error)
+            _fail([waiting], error)
 
     async def _exchange(
         self, batch: Sequence[tuple[Sequence[Statement], "asyncio.Future[_Rows]"]]
     ) -> None:
-        rows = await self._connection.run([one for statements, _ in batch for one in statements])
+        rows = await self._connection.run(
+            [statement for statements, _ in batch for statement in statements]
+        )
         at = 0
         for statements, future in batch:
             if not future.done():

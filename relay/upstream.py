@@ -273,10 +273,10 @@ async def _check_head(answer: Answer, outgoing: Outgoing) -> None:
         raise failed("F24")
     if content_type == "application/json":
         # F23: an error object although a stream was asked for.
-        told = outgoing.codec.read_error_object(body)
-        if told.detail:
+        error = outgoing.codec.read_error_object(body)
+        if error.detail:
             raise UpstreamFailed(
-                "F23", told.kind, told.message, status=told.status, detail=told.detail
+                "F23", error.kind, error.message, status=error.status, detail=error.detail
             )
     raise failed("F19", "the provider's answer is of another kind")
 
@@ -291,16 +291,16 @@ async def _refuse_status(answer: Answer, codec: Codec[Any]) -> None:
     if answer.status in (204, 205):
         raise failed("F24")
     body = await _error_body(answer)
-    told = codec.read_error(answer.status, answer.headers, body, int(time.time()))
+    error = codec.read_error(answer.status, answer.headers, body, int(time.time()))
     raise UpstreamFailed(
-        told.fault,
-        told.kind,
-        told.message,
-        status=told.status,
-        code=told.code,
-        param=told.param,
-        retry_after_ms=told.retry_after_ms,
-        detail=told.detail,
+        error.fault,
+        error.kind,
+        error.message,
+        status=error.status,
+        code=error.code,
+        param=error.param,
+        retry_after_ms=error.retry_after_ms,
+        detail=error.detail,
         upstream_status=answer.status,
     )
 

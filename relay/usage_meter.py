@@ -46,7 +46,7 @@ class UsageEvidence(NamedTuple):
     does; `context_max` is what the model can read at most, None = not known."""
 
     input_bytes: int
-    told: Quantities = NOTHING_TOLD
+    reported: Quantities = NOTHING_TOLD
     usage: bytes | None = None
     text_bytes: int = 0
     reasoning_bytes: int = 0
@@ -149,12 +149,12 @@ class UsageMeter:
                 self._counted_bytes = said - sum(map(_text_bytes, since))
         return self._pieces - self._marked >= _MARK_PIECES
 
-    def hear_tier(self, told: str) -> None:
+    def hear_tier(self, tier: str) -> None:
         """The upstream says in which service tier it answers: that is what is paid."""
-        if told and self._priced is not None:
-            self.price = self._priced.told(tier_name(told))
-        if told and self._costed is not None:
-            self.cost = self._costed.told(tier_name(told))
+        if tier and self._priced is not None:
+            self.price = self._priced.for_tier(tier_name(tier))
+        if tier and self._costed is not None:
+            self.cost = self._costed.for_tier(tier_name(tier))
 
     def mark(self) -> str | None:
         """The high-water mark of a stream: meters that no count of the provider's is below, as JSON
@@ -169,12 +169,15 @@ class UsageMeter:
             said["out_reasoning"] = self._thoughts
         if self.decoder is None or self.decoder.usage is None:
             return meters_text(said)
-        told = self._prepared.codec.quantities(self.decoder)
-        if told.missing or told.quarantined:
+        reported = self._prepared.codec.quantities(self.decoder)
+        if reported.missing or reported.quarantined:
             return meters_text(said)
         del said["in_text"]
         return meters_text(
-            {**told.meters, **{name: max(said[name], told.meters.get(name, 0)) for name in said}}
+            {
+                **reported.meters,
+                **{name: max(said[name], reported.meters.get(name, 0)) for name in said},
+            }
         )
 
     def bill_stream(self, measured: str) -> Bill:
@@ -186,15 +189,15 @@ class UsageMeter:
             return self._nothing_heard(measured)
         return self.bill(self.decoder, measured)
 
-    def bill(self, told: Counting, measured: str) -> Bill:
+    def bill(self, counting: Counting, measured: str) -> Bill:
         """The bill of an answer that was read."""
-        said = told.text_bytes + told.reasoning_bytes
-        cut = self.decoder is not None and told is self.decoder and not self.decoder.complete
+        said = counting.text_bytes + counting.reasoning_bytes
+        cut = self.decoder is not None and counting is self.decoder and not self.decoder.complete
         uncounted = said - self._counted_bytes if cut else 0
-        quantities = self._prepared.codec.quantities(told)
+        quantities = self._prepared.codec.quantities(counting)
         evidence = UsageEvidence(
-            self._facts.text_bytes, quantities, told.usage, told.text_bytes, told.reasoning_bytes,
-            uncounted,
+            self._facts.text_bytes, quantities, counting.usage, counting.text_bytes,
+            counting.reasoning_bytes, uncounted,
         )  # fmt: skip
         if quantities.missing or quantities.quarantined or uncounted:
             evidence = self._with_words(evidence)
@@ -205,13 +208,15 @@ class UsageMeter:
         exchange: Exchange,
         measured: str,
         *,
-        told: Quantities = NOTHING_TOLD,
+        reported: Quantities = NOTHING_TOLD,
         usage: bytes | None = None,
     ) -> Bill:
         """The bill of what is no chat."""
         rates = {} if self.price is None else self.price.version.rates
         here = exchange.counted_here(rates)
-        return self._count(UsageEvidence(self._facts.text_bytes, told, usage, here=here), measured)
+        return self._count(
+            UsageEvidence(self._facts.text_bytes, reported, usage, here=here), measured
+        )
 
     def unknown_nano(self) -> int:
         """What an attempt that nobody pays may have cost us, as far as it can be said: its input,
@@ -250,11 +255,11 @@ def count(
     so is it when the usage lies: then no more is charged than our own count, and the row is flagged
     for review (F27). What has no rate has no charge until an operator says so: `held` (I14).
     """
-    told = evidence.told
+    reported = evidence.reported
     raw = None if evidence.usage is None else storable(evidence.usage).decode(errors="replace")
-    meters: Mapping[str, int] = told.meters
-    basis, flags, doubted = measured, told.flags, told.quarantined
-    if told.missing or doubted:
+    meters: Mapping[str, int] = reported.meters
+    basis, flags, doubted = measured, reported.flags, reported.quarantined
+    if reported.missing or doubted:
         meters, basis = _local(evidence).meters, "estimated"
     elif evidence.uncounted_bytes:
         # Told at the beginning, and the end never came: what was said since is counted here.

@@ -33,7 +33,7 @@ _COMMON: Final = ("id", "object", "created", "model", "system_fingerprint", "ser
 def with_cost(raw: bytes, charge_nano: int) -> bytes:
     """A whole JSON answer with the charge in its usage, as a decimal of USD; one without a usage
     object stays as it is."""
-    return _told(raw, format_usd(charge_nano)) or raw
+    return _with_charge(raw, format_usd(charge_nano)) or raw
 
 
 def last_with_cost(raw: bytes, meters: Mapping[str, int], charge_nano: int) -> bytes:
@@ -44,12 +44,12 @@ def last_with_cost(raw: bytes, meters: Mapping[str, int], charge_nano: int) -> b
     pieces = [frame.raw for frame in frames]
     rest = b"" if left is None else left.raw
     counts = Counts.of(meters)
-    for tell in (_told, partial(_counted, counts)):
+    for tell in (_with_charge, partial(_counted, counts)):
         for at in reversed(range(len(frames))):
             data = frames[at].data
-            told = tell(data, cost) if data else None
-            if data and told is not None:
-                pieces[at] = frames[at].raw.replace(data, told)
+            written = tell(data, cost) if data else None
+            if data and written is not None:
+                pieces[at] = frames[at].raw.replace(data, written)
                 return b"".join(pieces) + rest
     if common := _common(frames):
         usage = openai.encode(counts) | {"cost": cost}
@@ -58,7 +58,7 @@ def last_with_cost(raw: bytes, meters: Mapping[str, int], charge_nano: int) -> b
     return b"".join(pieces) + rest
 
 
-def _told(raw: bytes, cost: str) -> bytes | None:
+def _with_charge(raw: bytes, cost: str) -> bytes | None:
     """This JSON object with the charge in its usage, or in that of its response; None without."""
     body = read_answer_body(raw)
     if body is None:
@@ -69,8 +69,8 @@ def _told(raw: bytes, cost: str) -> bytes | None:
             members = msgspec.json.decode(usage, type=dict[str, msgspec.Raw])
             return body.splice({name: msgspec.json.encode(members | {"cost": cost})})
     response = body.value("response")
-    told = None if response is None else _told(response, cost)
-    return None if told is None else body.splice({"response": told})
+    charged = None if response is None else _with_charge(response, cost)
+    return None if charged is None else body.splice({"response": charged})
 
 
 def _counted(counts: Counts, raw: bytes, cost: str) -> bytes | None:
@@ -97,6 +97,6 @@ def _common(frames: list[Frame]) -> dict[str, Any]:
     for frame in reversed(frames):
         body = read_answer_body(frame.data or b"")
         if body is not None and body.value("choices") is not None:
-            found = {name: body.value(name) for name in _COMMON}
-            return {name: msgspec.Raw(raw) for name, raw in found.items() if raw is not None}
+            members = {name: body.value(name) for name in _COMMON}
+            return {name: msgspec.Raw(raw) for name, raw in members.items() if raw is not None}
     return {}
