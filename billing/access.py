@@ -18,10 +18,10 @@ def access_wallet(actor: Actor, action: Action) -> Organisation:
 def organisation_named(actor: Actor, slug: str) -> Organisation:
     """Any organisation of the installation, for operators. Http404 when there is none such."""
     require(actor, "credits.read")
-    found = Organisation.objects.filter(slug=slug).first()
-    if found is None:
+    organisation = Organisation.objects.filter(slug=slug).first()
+    if organisation is None:
         raise Http404
-    return found
+    return organisation
 
 
 def all_organisations(actor: Actor) -> QuerySet[Organisation]:

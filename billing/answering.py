@@ -20,8 +20,8 @@ class FormSent(ValueError):
 def answered(request: HttpRequest, actor: Actor, act: Callable[[], Answer]) -> HttpResponse:
     """What `act` answers, once for the request's Idempotency-Key if it has one (P5)."""
     key = request.headers.get("idempotency-key")
-    asked = (request.method or "", request.path, request.body)
-    answer = once(actor, key, asked, act)
+    request_key = (request.method or "", request.path, request.body)
+    answer = once(actor, key, request_key, act)
     response = HttpResponse(
         json.dumps(answer.body),
         status=answer.status,

@@ -127,12 +127,12 @@ class LedgerOut(Schema):
 def show_ledger(request: HttpRequest, query: Query[LedgerQuery]) -> LedgerOut:
     """What moved the balance, newest first, usage rolled up per day of UTC."""
     organisation = access_wallet(access.actor_of(request), "balance.read")
-    found = statement.statement(organisation, statement.month_of(query.month))
+    month_statement = statement.statement(organisation, statement.month_of(query.month))
     return LedgerOut(
-        month=f"{found.month:%Y-%m}",
+        month=f"{month_statement.month:%Y-%m}",
         currency=organisation.currency,
-        opening=format_usd(found.opening_nano),
-        closing=format_usd(found.closing_nano),
+        opening=format_usd(month_statement.opening_nano),
+        closing=format_usd(month_statement.closing_nano),
         items=[
             LineOut(
                 id=id_text(line.id) if line.id else None,
@@ -143,7 +143,7 @@ def show_ledger(request: HttpRequest, query: Query[LedgerQuery]) -> LedgerOut:
                 balance=format_usd(line.balance_nano),
                 reason=(line.cause or {}).get("reason"),
             )
-            for line in found.lines
+            for line in month_statement.lines
         ],
     )
 
@@ -225,9 +225,9 @@ def order_top_up(request: HttpRequest, body: TopUpIn) -> HttpResponse:
     answer = answered(request, actor, act)
     # The order is committed; the processor gives the same checkout for it however often it is
     # asked, so that a crash before this line is mended by sending the request again.
-    told = json.loads(answer.content)
-    opened = topups.open_checkout(access_top_up(actor, told["id"]))
-    answer.content = json.dumps({**told, "url": opened.checkout_url or None}).encode()
+    ordered = json.loads(answer.content)
+    opened = topups.open_checkout(access_top_up(actor, ordered["id"]))
+    answer.content = json.dumps({**ordered, "url": opened.checkout_url or None}).encode()
     return answer
 
 

@@ -86,9 +86,9 @@ def people_of(budget: Budget) -> list[int]:
 
 
 def _tell(alerts: Sequence[BudgetAlert]) -> None:
-    found = [alert.budget for alert in alerts]
-    names = budgets.subject_names(found)
-    standings = {one.budget.id: one for one in budgets.standing_of(found)}
+    alerted = [alert.budget for alert in alerts]
+    names = budgets.subject_names(alerted)
+    standings = {standing.budget.id: standing for standing in budgets.standing_of(alerted)}
     for alert in alerts:
         standing = standings[alert.budget_id]
         body = told_of(standing, names[alert.budget_id])

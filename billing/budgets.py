@@ -198,10 +198,10 @@ def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool 
     Http404 where none was removed; BudgetRefused when another one took its place meanwhile.
     """
     removed = Budget.with_removed.filter(organisation=actor.organisation).exclude(removed_at=None)
-    found = access.one_of(removed, parse_number(id))
+    budget = access.one_of(removed, parse_number(id))
     with transaction.atomic():
-        _lock(found.organisation_id)
-        budget = Budget.with_removed.get(id=found.id)
+        _lock(budget.organisation_id)
+        budget = Budget.with_removed.get(id=budget.id)
         if budget.removed_at is None:
             return budget
         budget.enabled, budget.removed_at = enabled, None
@@ -232,7 +232,7 @@ def standing_of(budgets: Sequence[Budget]) -> list[Standing]:
             budget__in=budgets, starts_at__lte=now, ends_at__gt=now
         )
     }
-    found = []
+    standings = []
     for budget in budgets:
         window = windows.get(budget.id)
         if window is None:
@@ -241,8 +241,8 @@ def standing_of(budgets: Sequence[Budget]) -> list[Standing]:
             span = Span(window.starts_at, window.ends_at)
             spent_nano, held_nano = window.spent_nano, window.held_nano
         limit_nano = budget.limit_nano(now)
-        found.append(Standing(budget, span, spent_nano, held_nano, limit_nano, now))
-    return found
+        standings.append(Standing(budget, span, spent_nano, held_nano, limit_nano, now))
+    return standings
 
 
 def visible_budgets(actor: Actor) -> QuerySet[Budget]:
@@ -277,25 +277,25 @@ def find_subject(actor: Actor, scope: str, given: str) -> str:
         if given:
             raise BudgetRefused("subject", gettext("A budget for the organisation names nothing."))
         return ""
-    found: object = None
+    subject_id: object = None
     if scope == BudgetScope.TEAM:
         teams = Team.objects.filter(organisation=actor.organisation)
         teams = teams.filter(Q(slug=given) | Q(name=given)).order_by("created_at")
-        found = teams.values_list("id", flat=True).first()
+        subject_id = teams.values_list("id", flat=True).first()
     elif scope == BudgetScope.KEY:
         key_id = parse_id(given)
         named = Q(id=key_id) if key_id else Q(name=given, revoked_at=None)
-        found = access.visible_keys(actor).filter(named).values_list("id", flat=True).first()
+        subject_id = access.visible_keys(actor).filter(named).values_list("id", flat=True).first()
     elif scope == BudgetScope.USER:
         members = Membership.objects.filter(
             organisation=actor.organisation, user__email__iexact=given
         )
-        found = members.values_list("user_id", flat=True).first()
+        subject_id = members.values_list("user_id", flat=True).first()
     elif 0 < len(given) <= _SUBJECT_LENGTH and given.isprintable():
-        found = given
-    if found is None:
+        subject_id = given
+    if subject_id is None:
         raise BudgetRefused("subject", _missing(scope))
-    return str(found)
+    return str(subject_id)
 
 
 def _missing(scope: str) -> str:
@@ -384,10 +384,10 @@ def _lock(organisation_id: UUID) -> None:
 
 def _living(budget: Budget) -> Budget:
     """The budget as it is under the lock. Http404 when it was removed meanwhile."""
-    found = Budget.objects.select_related("organisation").filter(id=budget.id).first()
-    if found is None:
+    living = Budget.objects.select_related("organisation").filter(id=budget.id).first()
+    if living is None:
         raise Http404
-    return found
+    return living
 
 
 def _fill(budget: Budget, look_back: LookBack) -> None:

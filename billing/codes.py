@@ -177,21 +177,21 @@ def try_code(actor: Actor, organisation: Organisation, text: str, network: str) 
 def redeem(actor: Actor, organisation: Organisation, text: str) -> Redeemed:
     """Redeem a code for an organisation, once for each. Raises CodeRefused."""
     letters = code_format.read(text)
-    found = Code.objects.filter(digest=_digest(letters or "")).first()
-    if letters is None or found is None:
+    code = Code.objects.filter(digest=_digest(letters or "")).first()
+    if letters is None or code is None:
         raise _unknown()
     with transaction.atomic():
         # Accounts before anything else: the one order of locks.
         lock_wallet(organisation.id)
-        batch = CodeBatch.objects.get(id=found.batch_id)
+        batch = CodeBatch.objects.get(id=code.batch_id)
         if batch.killed_at is not None or (batch.expires_at and batch.expires_at <= clock.now()):
             raise _unknown()
-        if Redemption.objects.filter(code=found, organisation=organisation).exists():
+        if Redemption.objects.filter(code=code, organisation=organisation).exists():
             raise RedeemedAlready("code", gettext("Your organisation redeemed this code already."))
-        used = Code.objects.filter(id=found.id, uses__lt=batch.max_uses).update(uses=F("uses") + 1)
+        used = Code.objects.filter(id=code.id, uses__lt=batch.max_uses).update(uses=F("uses") + 1)
         if not used:
             raise _unknown()
-        return _give(actor, organisation, found, batch)
+        return _give(actor, organisation, code, batch)
 
 
 def _give(actor: Actor, organisation: Organisation, code: Code, batch: CodeBatch) -> Redeemed:

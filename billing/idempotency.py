@@ -60,7 +60,7 @@ class Answer:
 
 
 def once(
-    actor: Actor, key: str | None, asked: tuple[str, str, bytes], act: Callable[[], Answer]
+    actor: Actor, key: str | None, request: tuple[str, str, bytes], act: Callable[[], Answer]
 ) -> Answer:
     """Do `act` once for a key, in one transaction with keeping its answer.
 
@@ -74,7 +74,7 @@ def once(
     if not 1 <= len(key) <= KEY_LENGTH_MAX or not key.isascii() or not key.isprintable():
         raise KeyInvalid
     owner, digest = _owner(actor), _digest(key.encode())
-    fingerprint = _digest(b"\0".join((asked[0].encode(), asked[1].encode(), asked[2])))
+    fingerprint = _digest(b"\0".join((request[0].encode(), request[1].encode(), request[2])))
     with transaction.atomic():
         if not _alone(owner, digest):
             raise KeyInUse

@@ -66,15 +66,17 @@ def credit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _effect(actor: Actor, form: CreditForm) -> Effect:
-    asked = form.cleaned_data
-    organisation = organisation_named(actor, asked["organisation"].strip())
-    return credits.effect_of(organisation, asked["amount"])
+    cleaned = form.cleaned_data
+    organisation = organisation_named(actor, cleaned["organisation"].strip())
+    return credits.effect_of(organisation, cleaned["amount"])
 
 
 def _seen(form: CreditForm, effect: Effect) -> str:
     """What a person has seen who corrects: whose balance, by how much, and whether into debt."""
-    asked = form.cleaned_data
-    return f"{asked['organisation']} {asked['amount']} {'debt' if effect.owed_nano else 'balance'}"
+    cleaned = form.cleaned_data
+    return (
+        f"{cleaned['organisation']} {cleaned['amount']} {'debt' if effect.owed_nano else 'balance'}"
+    )
 
 
 def _credit_row(actor: Actor, credit: Credit) -> dict[str, Any]:
@@ -89,21 +91,21 @@ def _credit_row(actor: Actor, credit: Credit) -> dict[str, Any]:
 
 
 def _credit(request: HttpRequest, actor: Actor, form: CreditForm) -> bool:
-    asked = form.cleaned_data
+    cleaned = form.cleaned_data
 
     def act() -> Answer:
         credit = credits.ask_credit(
             actor,
-            organisation_named(actor, asked["organisation"].strip()),
-            asked["amount"],
-            kind=CreditKind(asked["kind"]),
+            organisation_named(actor, cleaned["organisation"].strip()),
+            cleaned["amount"],
+            kind=CreditKind(cleaned["kind"]),
             expires_at=form.expires_at(),
-            reason=asked["reason"],
-            document=asked["document"],
+            reason=cleaned["reason"],
+            document=cleaned["document"],
         )
         return Answer(201, {"state": str(credit.state)})
 
-    state = _tried(form, lambda: form_answered(request, actor, asked["once"], act).body["state"])
+    state = _tried(form, lambda: form_answered(request, actor, cleaned["once"], act).body["state"])
     if state == "waiting":
         messages.info(request, gettext("It waits for another operator."))
     elif state:
@@ -162,21 +164,21 @@ def code_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _batch(request: HttpRequest, actor: Actor, form: BatchForm) -> bool:
-    asked = form.cleaned_data
+    cleaned = form.cleaned_data
 
     def act() -> Answer:
         batch = codes.create_batch(
             actor,
-            asked["name"],
-            asked["value"],
-            asked["count"],
-            max_uses=asked["max_uses"],
+            cleaned["name"],
+            cleaned["value"],
+            cleaned["count"],
+            max_uses=cleaned["max_uses"],
             expires_at=form.expires_at(),
-            credit_days=asked["credit_days"],
+            credit_days=cleaned["credit_days"],
         )
         return Answer(201, {"id": id_text(batch.id)})
 
-    made = _tried(form, lambda: form_answered(request, actor, asked["once"], act).body["id"])
+    made = _tried(form, lambda: form_answered(request, actor, cleaned["once"], act).body["id"])
     if made:
         messages.success(request, gettext("The batch is there. Download its codes once."))
     return bool(made)

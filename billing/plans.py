@@ -128,15 +128,15 @@ def _waits(
 ) -> bool:
     """Whether a change from one multiplier to another must wait for a second operator; it is
     written down then. The installation itself waits for nobody: its file is reviewed before."""
-    asked = PlanCut.objects.filter(plan=plan, organisation=organisation)
-    first = asked.select_related("asked_by").first()
+    cuts = PlanCut.objects.filter(plan=plan, organisation=organisation)
+    first = cuts.select_related("asked_by").first()
     if actor.user is None or 2 * after >= before:
-        asked.delete()
+        cuts.delete()
         return False
     if first is not None and first.multiplier_ppm == after and first.asked_by != actor.user:
-        asked.delete()
+        cuts.delete()
         return False
-    asked.delete()
+    cuts.delete()
     cut = PlanCut.objects.create(
         plan=plan, organisation=organisation, multiplier_ppm=after, asked_by=actor.user
     )

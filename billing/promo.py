@@ -59,9 +59,9 @@ def count_spending(organisation_id: UUID) -> None:
         if grants and not made:
             _count(grants, edges, mark.entry_id, last)
         PromoMark.objects.filter(organisation=organisation_id).update(entry_id=last)
-        for one in grants:
-            if one.expires_at is not None and one.expires_at <= now:
-                _lapse(one)
+        for grant in grants:
+            if grant.expires_at is not None and grant.expires_at <= now:
+                _lapse(grant)
 
 
 def grants_left(organisation_id: UUID) -> QuerySet[PromoGrant]:
@@ -92,29 +92,29 @@ def _count(grants: list[PromoGrant], edges: list[dt.datetime], entry_id: int, la
     spent: dict[int, int] = dict(rows)
     left = [
         Left(
-            one.id,
-            one.remaining_nano,
-            edges.index(one.expires_at) + 1 if one.expires_at in edges else None,
+            grant.id,
+            grant.remaining_nano,
+            edges.index(grant.expires_at) + 1 if grant.expires_at in edges else None,
         )
-        for one in grants
+        for grant in grants
     ]
     used = consume(left, spent)
-    for one in grants:
-        if amount_nano := used.get(one.id, 0):
-            post(consume_promo(one.id, last, amount_nano, owner))
-            one.consumed_nano += amount_nano
-            one.save(update_fields=["consumed_nano"])
+    for grant in grants:
+        if amount_nano := used.get(grant.id, 0):
+            post(consume_promo(grant.id, last, amount_nano, owner))
+            grant.consumed_nano += amount_nano
+            grant.save(update_fields=["consumed_nano"])
 
 
-def _lapse(one: PromoGrant) -> None:
-    if one.expires_at is None or not one.remaining_nano:
+def _lapse(grant: PromoGrant) -> None:
+    if grant.expires_at is None or not grant.remaining_nano:
         return
-    owner = one.organisation_id
-    [(protected,)] = execute(sql.held_since_before(owner, one.expires_at.isoformat()))
+    owner = grant.organisation_id
+    [(protected,)] = execute(sql.held_since_before(owner, grant.expires_at.isoformat()))
     available_nano = lock_wallet(owner).available_nano
-    amount_nano = lapse(one.remaining_nano, protected, available_nano)
+    amount_nano = lapse(grant.remaining_nano, protected, available_nano)
     if amount_nano:
-        post(lapse_promo(one.id, one.expired_nano, amount_nano, owner))
-        one.expired_nano += amount_nano
-        one.save(update_fields=["expired_nano"])
+        post(lapse_promo(grant.id, grant.expired_nano, amount_nano, owner))
+        grant.expired_nano += amount_nano
+        grant.save(update_fields=["expired_nano"])
         put("promo.expired", owner, amount=format_usd(amount_nano), currency="USD")

@@ -217,23 +217,23 @@ def withdraw(actor: Actor, version: PriceVersion) -> None:
     """
     with transaction.atomic():
         Price.objects.select_for_update().filter(id=version.price_id).first()
-        found = PriceVersion.objects.select_related("price").filter(id=version.id).first()
-        if found is None:
+        draft = PriceVersion.objects.select_related("price").filter(id=version.id).first()
+        if draft is None:
             raise PriceRefused(gettext("This version is not there any more."))
-        key, named = key_of(found.price), {"model": found.price.model, "id": found.id}
-        begins, ends = found.valid_from, found.valid_to
+        key, named = key_of(draft.price), {"model": draft.price.model, "id": draft.id}
+        begins, ends = draft.valid_from, draft.valid_to
         if begins <= clock.now() + _BEFORE_START:
             text = gettext("Version #%(id)s of %(model)s has begun, or is about to: it stays.")
             raise PriceRefused(text % named)
-        shipped, cuts = found.source.startswith(CATALOGUE), _deep_cuts(key)
-        remove_price(actor, found)
-        former = Q(price_id=found.price_id)
+        shipped, cuts = draft.source.startswith(CATALOGUE), _deep_cuts(key)
+        remove_price(actor, draft)
+        former = Q(price_id=draft.price_id)
         if not shipped and key.plain and key.kind == PriceKind.CHARGE:
             # An own plain price ends what the shipped list narrows down.
             former |= Q(price__model=key.model, price__kind=key.kind, source__startswith=CATALOGUE)
         held = PriceVersion.objects.select_related("price").filter(former, valid_to=begins)
-        for one in held.exclude(price__versions__valid_from=begins):
-            end_price(actor, one, ends)
+        for other in held.exclude(price__versions__valid_from=begins):
+            end_price(actor, other, ends)
         if deeper := _deep_cuts(key) - cuts:
             text = gettext(
                 "Without version #%(id)s of %(model)s, version #%(other)s would then cut what is "
@@ -275,15 +275,15 @@ def _deep_cuts(key: PriceKey) -> set[int]:
     if key.kind != PriceKind.CHARGE:
         return set()
     charges, now = _charges_of(key.model), clock.now()
-    found = set()
-    for one in charges.get(key.model, ()):
-        if one.valid_from <= now:
+    deep = set()
+    for version in charges.get(key.model, ()):
+        if version.valid_from <= now:
             continue
-        instants = (one.valid_from - dt.timedelta.resolution, one.valid_from - _TOGETHER)
-        before = [_paid(one.key, charges, at) for at in instants]
-        if any(falls_by_more_than_half(rates, one.rates) for rates in before):
-            found.add(one.version_id)
-    return found
+        instants = (version.valid_from - dt.timedelta.resolution, version.valid_from - _TOGETHER)
+        before = [_paid(version.key, charges, at) for at in instants]
+        if any(falls_by_more_than_half(rates, version.rates) for rates in before):
+            deep.add(version.version_id)
+    return deep
 
 
 def _charges_of(model: str) -> Charges:
@@ -305,7 +305,7 @@ def _paid(own: PriceKey, charges: Charges, at: dt.datetime) -> Mapping[str, Any]
 
 
 def _by_name(prices: Iterable[ListedPrice]) -> Charges:
-    return {name: list(of_it) for name, of_it in groupby(prices, lambda one: one.model)}
+    return {name: list(of_it) for name, of_it in groupby(prices, lambda listed: listed.model)}
 
 
 def _look_again(row: PriceProposal, now: dt.datetime) -> None:
@@ -394,10 +394,10 @@ def _refuse_stale(row: PriceProposal, replaces: int | None, now: dt.datetime) ->
     planned = planned_at(row)
     at = max(row.valid_from or now, now)
     there = _in_force(list_prices([row.model], kind=row.kind), at).get(key_of(row))
-    found = planned.id if planned else there.version_id if there else None
-    if found == replaces:
+    current = planned.id if planned else there.version_id if there else None
+    if current == replaces:
         return
-    instead = f"it would replace #{found}" if found else "there is no version that it replaces"
+    instead = f"it would replace #{current}" if current else "there is no version that it replaces"
     raise PriceStale(
         f"The price of {row.model} is not version #{replaces} at that time: {instead}. Read "
         "price-versions again, and name that one or none."

@@ -84,26 +84,28 @@ def ask_for_more(
         raise RaiseRefused("reason", gettext("Say what it is for."))
     try:
         with transaction.atomic():
-            asked = BudgetRaise.objects.create(
+            budget_raise = BudgetRaise.objects.create(
                 budget=budget, amount_nano=amount_nano, until=until, reason=reason.strip(),
                 asked_by=actor.user,
             )  # fmt: skip
-            audit.record(actor, budget.organisation, "raise.asked", asked, **_facts(asked))
-            _tell("raise.asked", asked)
+            audit.record(
+                actor, budget.organisation, "raise.asked", budget_raise, **_facts(budget_raise)
+            )
+            _tell("raise.asked", budget_raise)
     except IntegrityError as error:
         text = gettext("You have asked for more of this budget already, and nobody has decided.")
         raise RaiseRefused("budget", text) from error
-    return asked
+    return budget_raise
 
 
-def approve(actor: Actor, asked: BudgetRaise, answer: str = "") -> BudgetRaise:
+def approve(actor: Actor, budget_raise: BudgetRaise, answer: str = "") -> BudgetRaise:
     """Raise the limit until the instant that was asked for, from now on. Raises RaiseRefused.
 
     Of a budget one raise holds at a time: the one before ends.
     """
     with transaction.atomic():
-        budget = budgets.lock_budget(asked.budget)
-        locked = _waiting(asked)
+        budget = budgets.lock_budget(budget_raise.budget)
+        locked = _waiting(budget_raise)
         if locked.until <= clock.now():
             raise RaiseRefused("until", gettext("The time that it was asked for is over."))
         for before in BudgetRaise.objects.filter(budget=budget, state=RaiseState.APPROVED):
@@ -116,21 +118,21 @@ def approve(actor: Actor, asked: BudgetRaise, answer: str = "") -> BudgetRaise:
     return locked
 
 
-def deny(actor: Actor, asked: BudgetRaise, answer: str) -> BudgetRaise:
+def deny(actor: Actor, budget_raise: BudgetRaise, answer: str) -> BudgetRaise:
     """Leave the budget as it is, and say why. Raises RaiseRefused."""
     if not answer.strip():
         raise RaiseRefused("answer", gettext("Say why not: who asked reads it."))
     with transaction.atomic():
-        locked = _waiting(asked)
+        locked = _waiting(budget_raise)
         _decide(actor, locked, RaiseState.DENIED, answer)
     return locked
 
 
-def end_raise(actor: Actor, asked: BudgetRaise) -> BudgetRaise:
+def end_raise(actor: Actor, budget_raise: BudgetRaise) -> BudgetRaise:
     """Take a raise back before its time. Raises RaiseRefused when it does not hold."""
     with transaction.atomic():
-        budget = budgets.lock_budget(asked.budget)
-        locked = BudgetRaise.objects.select_for_update().get(id=asked.id)
+        budget = budgets.lock_budget(budget_raise.budget)
+        locked = BudgetRaise.objects.select_for_update().get(id=budget_raise.id)
         if locked.state != RaiseState.APPROVED:
             raise RaiseRefused("state", gettext("This raise does not hold any more."))
         _take_back(actor, budget, locked)
@@ -145,93 +147,96 @@ def end_raises() -> int:
     return sum(_end_if_over(id) for id in over)
 
 
-def raise_shown(asked: BudgetRaise) -> dict[str, Any]:
+def raise_shown(budget_raise: BudgetRaise) -> dict[str, Any]:
     """A request as the API tells it."""
     return {
-        "id": id_text(asked.id),
-        "budget": str(asked.budget_id),
-        "amount": format_usd(asked.amount_nano),
-        "until": asked.until,
-        "reason": asked.reason,
-        "state": str(asked.state),
-        "asked_by": asked.asked_by.email,
-        "asked_at": asked.asked_at,
-        "decided_by": asked.decided_by.email if asked.decided_by else None,
-        "decided_at": asked.decided_at,
-        "answer": asked.answer,
+        "id": id_text(budget_raise.id),
+        "budget": str(budget_raise.budget_id),
+        "amount": format_usd(budget_raise.amount_nano),
+        "until": budget_raise.until,
+        "reason": budget_raise.reason,
+        "state": str(budget_raise.state),
+        "asked_by": budget_raise.asked_by.email,
+        "asked_at": budget_raise.asked_at,
+        "decided_by": budget_raise.decided_by.email if budget_raise.decided_by else None,
+        "decided_at": budget_raise.decided_at,
+        "answer": budget_raise.answer,
     }
 
 
 def _end_if_over(budget_id: int) -> bool:
     with transaction.atomic():
-        found = Budget.objects.filter(id=budget_id).first()
-        if found is None:
+        budget = Budget.objects.filter(id=budget_id).first()
+        if budget is None:
             return False
-        budget = budgets.lock_budget(found)
+        budget = budgets.lock_budget(budget)
         if budget.raised_until is None or budget.raised_until > budgets.database_now():
             return False
         _take_back(SYSTEM, budget, budget.raises.get(state=RaiseState.APPROVED))
         return True
 
 
-def _take_back(actor: Actor, budget: Budget, asked: BudgetRaise) -> None:
+def _take_back(actor: Actor, budget: Budget, budget_raise: BudgetRaise) -> None:
     budget.raised_nano, budget.raised_until = 0, None
     budget.save(update_fields=["raised_nano", "raised_until"])
     budgets.fit_windows(budget)
-    _end(actor, asked)
-    _tell("raise.ended", asked)
+    _end(actor, budget_raise)
+    _tell("raise.ended", budget_raise)
 
 
-def _end(actor: Actor, asked: BudgetRaise) -> None:
-    asked.state = RaiseState.ENDED
-    asked.save(update_fields=["state"])
-    audit.record(actor, asked.budget.organisation, "raise.ended", asked, **_facts(asked))
+def _end(actor: Actor, budget_raise: BudgetRaise) -> None:
+    budget_raise.state = RaiseState.ENDED
+    budget_raise.save(update_fields=["state"])
+    audit.record(
+        actor, budget_raise.budget.organisation, "raise.ended", budget_raise, **_facts(budget_raise)
+    )
 
 
-def _waiting(asked: BudgetRaise) -> BudgetRaise:
+def _waiting(budget_raise: BudgetRaise) -> BudgetRaise:
     locked = (
         BudgetRaise.objects.select_for_update(of=("self",))
         .select_related("budget__organisation", "asked_by")
-        .get(id=asked.id)
+        .get(id=budget_raise.id)
     )
     if locked.state != RaiseState.WAITING:
         raise RaiseRefused("state", gettext("This request is decided already."))
     return locked
 
 
-def _decide(actor: Actor, asked: BudgetRaise, state: RaiseState, answer: str) -> None:
-    asked.state, asked.answer = state, answer.strip()
-    asked.decided_by, asked.decided_at = actor.user, clock.now()
-    asked.save(update_fields=["state", "answer", "decided_by", "decided_at"])
+def _decide(actor: Actor, budget_raise: BudgetRaise, state: RaiseState, answer: str) -> None:
+    budget_raise.state, budget_raise.answer = state, answer.strip()
+    budget_raise.decided_by, budget_raise.decided_at = actor.user, clock.now()
+    budget_raise.save(update_fields=["state", "answer", "decided_by", "decided_at"])
     audit.record(
-        actor, asked.budget.organisation, f"raise.{state}", asked,
-        answer=asked.answer, **_facts(asked),
+        actor, budget_raise.budget.organisation, f"raise.{state}", budget_raise,
+        answer=budget_raise.answer, **_facts(budget_raise),
     )  # fmt: skip
-    _tell("raise.decided", asked)
+    _tell("raise.decided", budget_raise)
 
 
-def _tell(kind: str, asked: BudgetRaise) -> None:
-    budget = asked.budget
+def _tell(kind: str, budget_raise: BudgetRaise) -> None:
+    budget = budget_raise.budget
     (standing,) = budgets.standing_of([budget])
-    people: Sequence[int] = [asked.asked_by_id, *people_of(budget)]
+    people: Sequence[int] = [budget_raise.asked_by_id, *people_of(budget)]
     if kind == "raise.asked":
         people = []
-    elif asked.decided_by_id is not None:
-        people = [*people, asked.decided_by_id]
+    elif budget_raise.decided_by_id is not None:
+        people = [*people, budget_raise.decided_by_id]
     put(
         kind, budget.organisation_id, people=people,
         **told_of(standing, budgets.subject_names([budget])[budget.id]),
-        request=id_text(asked.id), amount=format_usd(asked.amount_nano),
-        until=asked.until.isoformat(), reason=asked.reason, answer=asked.answer,
-        approved=asked.state == RaiseState.APPROVED, asked_by=asked.asked_by.email,
-        decided_by=asked.decided_by.email if asked.decided_by else "",
+        request=id_text(budget_raise.id), amount=format_usd(budget_raise.amount_nano),
+        until=budget_raise.until.isoformat(), reason=budget_raise.reason,
+        answer=budget_raise.answer, approved=budget_raise.state == RaiseState.APPROVED,
+        asked_by=budget_raise.asked_by.email, decided_by=budget_raise.decided_by.email if
+        budget_raise.decided_by else "",
     )  # fmt: skip
 
 
-def _facts(asked: BudgetRaise) -> dict[str, Any]:
+def _facts(budget_raise: BudgetRaise) -> dict[str, Any]:
     return {
-        "budget": asked.budget_id,
-        "amount": format_usd(asked.amount_nano),
-        "until": asked.until.isoformat(),
-        "reason": asked.reason,
+        "budget": budget_raise.budget_id,
+        "amount": format_usd(budget_raise.amount_nano),
+        "until": budget_raise.until.isoformat(),
+        "reason": budget_raise.reason,
     }

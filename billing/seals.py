@@ -71,46 +71,48 @@ def seal_all(key: bytes, until: dt.datetime | None = None) -> int:
     with connection.cursor() as cursor:
         behind = unsealed(cursor) if until is None else []
     if behind:
-        raise SealsBehind("; ".join(f"{one.kind}: {one.problem}" for one in behind))
+        raise SealsBehind("; ".join(f"{seal.kind}: {seal.problem}" for seal in behind))
     return made
 
 
 def unsealed(cursor: Cursor) -> list[Broken]:
     """The kinds with rows that should have been sealed by now and are not."""
-    found: list[Broken] = []
+    broken: list[Broken] = []
     for kind in SealKind.values:
         cursor.execute(_OLDEST_UNSEALED[kind], {"within": _UNSEALED})
         ((oldest,),) = cursor.fetchall()
         if oldest is not None:
-            found.append(Broken(kind, 0, f"rows since {oldest.isoformat()} are not sealed"))
-    return found
+            broken.append(Broken(kind, 0, f"rows since {oldest.isoformat()} are not sealed"))
+    return broken
 
 
 def broken_seals(cursor: Cursor, key: bytes) -> list[Broken]:
     """Every seal that does not hold any more, and the end if it is missing."""
-    found: list[Broken] = []
+    broken: list[Broken] = []
     for kind in SealKind.values:
         cursor.execute(_SEALS, {"kind": kind})
         code, until = b"", _BEGINNING
         for id, from_at, to_at, rows, digest, stored in cursor.fetchall():
             if from_at != until:
-                found.append(Broken(kind, id, f"begins at {from_at}, expected {until}"))
-            told = (code, kind, from_at, to_at, rows, bytes(digest))
-            form = next((form for form in _FORMS if _holds(stored, _code(key, form, *told))), None)
+                broken.append(Broken(kind, id, f"begins at {from_at}, expected {until}"))
+            sealed = (code, kind, from_at, to_at, rows, bytes(digest))
+            form = next(
+                (form for form in _FORMS if _holds(stored, _code(key, form, *sealed))), None
+            )
             counted, again = _digest(cursor, kind, from_at, to_at, _FORM if form is None else form)
             if (counted, again) != (rows, bytes(digest)):
                 span = f"{from_at.isoformat()} to {to_at.isoformat()}"
-                found.append(
+                broken.append(
                     Broken(kind, id, f"{counted} rows of {span} are not the {rows} sealed")
                 )
             if form is None:
-                found.append(Broken(kind, id, "its code is not ours"))
+                broken.append(Broken(kind, id, "its code is not ours"))
             code, until = bytes(stored), to_at
         cursor.execute("SELECT now()")
         ((now,),) = cursor.fetchall()
         if until != _BEGINNING and now - until > _FRESH:
-            found.append(Broken(kind, 0, f"nothing is sealed since {until.isoformat()}"))
-    return found + unsealed(cursor)
+            broken.append(Broken(kind, 0, f"nothing is sealed since {until.isoformat()}"))
+    return broken + unsealed(cursor)
 
 
 def _seal(cursor: Cursor, kind: str, key: bytes, until: dt.datetime | None) -> int:

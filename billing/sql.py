@@ -115,7 +115,7 @@ def open_accounts(organisation_ids: Iterable[UUID], kinds: Iterable[str]) -> Sta
     }
 
 
-def place_holds(asked: Sequence[HoldAsked]) -> Statement:
+def place_holds(holds: Sequence[HoldAsked]) -> Statement:
     """Decide on a batch of holds and place those that are admitted (I5, I23).
 
     One row per hold that was asked, in their order: (verdict, available_nano, told). The verdict:
@@ -137,7 +137,7 @@ def place_holds(asked: Sequence[HoldAsked]) -> Statement:
     read after the lock, so that what one organisation is admitted is in the order of its instants.
     Run `lock_accounts` before it in the same transaction.
     """
-    attempts, postings, organisations, keys, amounts, ttls, guards, *_ = zip(*asked, strict=True)
+    attempts, postings, organisations, keys, amounts, ttls, guards, *_ = zip(*holds, strict=True)
     parameters: dict[str, Parameter] = {
         "attempts": id_array(attempts),
         "postings": id_array(postings),
@@ -147,15 +147,15 @@ def place_holds(asked: Sequence[HoldAsked]) -> Statement:
         "ttls": array(ttls),
         "guards": array(guards),
     }
-    if not any(hold.guarded for hold in asked):
+    if not any(hold.guarded for hold in holds):
         return _PLACE_HOLDS, parameters
     return _PLACE_GUARDED_HOLDS, {
         **parameters,
-        "guarded": array([hold.guarded for hold in asked]),
-        "budgets": array(['"' + array(hold.budget_ids) + '"' for hold in asked]),
-        "tokens": array([hold.tokens for hold in asked]),
-        "counted": array([hold.counted for hold in asked]),
-        "users": array(["NULL" if hold.user_id is None else hold.user_id for hold in asked]),
+        "guarded": array([hold.guarded for hold in holds]),
+        "budgets": array(['"' + array(hold.budget_ids) + '"' for hold in holds]),
+        "tokens": array([hold.tokens for hold in holds]),
+        "counted": array([hold.counted for hold in holds]),
+        "users": array(["NULL" if hold.user_id is None else hold.user_id for hold in holds]),
     }
 
 

@@ -80,7 +80,7 @@ def statement(organisation: Organisation, month: dt.date) -> Statement:
     until = month_after(month)
     newest = _newest_day()
     live_from = max(month, newest + dt.timedelta(days=1)) if newest else month
-    asked = {
+    parameters = {
         "organisation": organisation.id,
         "listed": list(LISTED),
         **_span("month", month, until),
@@ -96,7 +96,7 @@ def statement(organisation: Organisation, month: dt.date) -> Statement:
     ]
     closing_nano = -_kept_nano(organisation, until, live_from)
     # One statement, so that the balance and the lines tie while requests run.
-    for part, id, at, kind, actor, cause, count, nano in execute((_STATEMENT, asked)):
+    for part, id, at, kind, actor, cause, count, nano in execute((_STATEMENT, parameters)):
         if part == "balance":
             closing_nano += int(nano)
         elif part == "day":
@@ -118,8 +118,8 @@ def spent_nano(organisation: Organisation, first: dt.date) -> int:
     newest = _newest_day()
     live_from = max(first, newest + dt.timedelta(days=1)) if newest else first
     kept_nano = _kept_nano(organisation, first, live_from)
-    asked: dict[str, Any] = {"organisation": organisation.id, "listed": list(LISTED)}
-    live = execute((_LIVE, asked | _span("live", live_from, dt.date.max)))
+    parameters: dict[str, Any] = {"organisation": organisation.id, "listed": list(LISTED)}
+    live = execute((_LIVE, parameters | _span("live", live_from, dt.date.max)))
     return -kept_nano - int(live[0][0])
 
 
@@ -130,9 +130,9 @@ def close_days(limit_days: int) -> int:
     first = kept + dt.timedelta(days=1) if kept else _first_day()
     closed = 0
     while first is not None and first <= last and closed < limit_days:
-        asked: dict[str, Any] = {"day": first, "listed": list(LISTED)}
+        parameters: dict[str, Any] = {"day": first, "listed": list(LISTED)}
         with connection.cursor() as cursor:
-            cursor.execute(_CLOSE, asked | _span("day", first, first + dt.timedelta(days=1)))
+            cursor.execute(_CLOSE, parameters | _span("day", first, first + dt.timedelta(days=1)))
         first += dt.timedelta(days=1)
         closed += 1
     return closed

@@ -61,18 +61,18 @@ def order_top_up(
 ) -> TopUp:
     """An order, still without a place to pay it. Raises TopUpRefused."""
     try:
-        found = processor_named(processor)
+        chosen = processor_named(processor)
     except UnknownProcessor as error:
         raise TopUpRefused("processor", gettext("This way to pay is not offered.")) from error
     if amount_nano % NANO_PER_MINOR:
         raise TopUpRefused("amount", gettext("At most two digits after the point."))
     if not AMOUNT_MIN_NANO <= amount_nano <= AMOUNT_MAX_NANO:
         raise TopUpRefused("amount", gettext("From 5 to 10,000 USD at once."))
-    if keep_card and not found.keeps_cards:
+    if keep_card and not chosen.keeps_cards:
         raise TopUpRefused("keep_card", gettext("This way to pay keeps no card."))
     with transaction.atomic():
         top_up = TopUp.objects.create(
-            organisation=organisation, processor=processor, live=found.live,
+            organisation=organisation, processor=processor, live=chosen.live,
             amount_nano=amount_nano, keep_card=keep_card, created_by=actor.user,
         )  # fmt: skip
         audit.record(
@@ -237,18 +237,18 @@ def apply_event(event: PaymentEvent) -> EventVerdict:
 
 def _kept(event: PaymentEvent, top_up: TopUp | None) -> tuple[ProcessorEvent, bool]:
     """The event's row, and whether this is the first time that it came."""
-    told = asdict(event)
+    payload = asdict(event)
     try:
         with transaction.atomic():
             row = ProcessorEvent.objects.create(
                 processor=event.processor, event_id=event.event_id, kind=event.kind,
-                payment_id=event.payment_id, told=told, top_up=top_up,
+                payment_id=event.payment_id, told=payload, top_up=top_up,
                 verdict=EventVerdict.WAITING,
             )  # fmt: skip
             return row, True
     except IntegrityError:
-        found = ProcessorEvent.objects.get(processor=event.processor, event_id=event.event_id)
-        return found, False
+        known = ProcessorEvent.objects.get(processor=event.processor, event_id=event.event_id)
+        return known, False
 
 
 def _judge(row: ProcessorEvent, event: PaymentEvent, top_up: TopUp | None) -> None:
@@ -429,8 +429,8 @@ def _foreign(event: PaymentEvent, top_up: TopUp) -> str:
 
 def _order_of(event: PaymentEvent) -> TopUp | None:
     if event.kind in ("refunded", "unrefunded", "disputed", "reinstated"):
-        found = TopUp.objects.filter(processor=event.processor, payment_id=event.payment_id)
-        return found.first() if event.payment_id else None
+        orders = TopUp.objects.filter(processor=event.processor, payment_id=event.payment_id)
+        return orders.first() if event.payment_id else None
     order_id = parse_id(event.order_id)
     return TopUp.objects.filter(id=order_id).first() if order_id else None
 
@@ -475,10 +475,10 @@ def _posted(idempotency_id: str) -> bool:
 
 
 def _tell(kind: str, top_up: TopUp, amount_nano: int) -> None:
-    told: dict[str, Any] = {
+    payload: dict[str, Any] = {
         "top_up": id_text(top_up.id),
         "amount": format_usd(amount_nano),
         "currency": top_up.currency,
         "available": format_usd(balance(top_up.organisation).free_nano),
     }
-    put(kind, top_up.organisation_id, **told)
+    put(kind, top_up.organisation_id, **payload)

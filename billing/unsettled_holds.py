@@ -101,5 +101,5 @@ def _tokens(meters: Mapping[str, int]) -> int:
 
 def _meters(mark: Any) -> Mapping[str, int] | None:
     """Django's connection gives JSON as text."""
-    found: Mapping[str, int] | None = json.loads(mark) if isinstance(mark, str) else mark
-    return found
+    meters: Mapping[str, int] | None = json.loads(mark) if isinstance(mark, str) else mark
+    return meters

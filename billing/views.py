@@ -52,8 +52,8 @@ class Pace(NamedTuple):
 def billing(request: HttpRequest, actor: Actor) -> HttpResponse:
     organisation = access_wallet(actor, "balance.read")
     month = _month(request)
-    found = statement.statement(organisation, month)
-    context = {**_overview(actor, organisation), **_ledger(organisation, found)}
+    month_statement = statement.statement(organisation, month)
+    context = {**_overview(actor, organisation), **_ledger(organisation, month_statement)}
     return render_part(request, "billing/overview.html", "billing/_ledger.html", context)
 
 
@@ -61,7 +61,7 @@ def billing(request: HttpRequest, actor: Actor) -> HttpResponse:
 @require_safe
 def ledger_file(request: HttpRequest, actor: Actor) -> HttpResponse:
     organisation = access_wallet(actor, "balance.read")
-    found = statement.statement(organisation, _month(request))
+    month_statement = statement.statement(organisation, _month(request))
     head = ("time", "type", "requests", "amount", "balance", "currency", "reason",
             "document", "by", "id")  # fmt: skip
     rows = (
@@ -77,9 +77,9 @@ def ledger_file(request: HttpRequest, actor: Actor) -> HttpResponse:
             _by(line),
             id_text(line.id) if line.id else "",
         )
-        for line in found.lines
+        for line in month_statement.lines
     )
-    return csv_file(f"ledger-{organisation.slug}-{found.month:%Y-%m}.csv", (head, *rows))
+    return csv_file(f"ledger-{organisation.slug}-{month_statement.month:%Y-%m}.csv", (head, *rows))
 
 
 def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
@@ -119,15 +119,17 @@ def _pace(organisation: Organisation, total_nano: int, today: dt.date) -> Pace:
     return Pace("date", today + dt.timedelta(days=days), days)
 
 
-def _ledger(organisation: Organisation, found: statement.Statement) -> dict[str, Any]:
-    after = statement.month_after(found.month)
+def _ledger(organisation: Organisation, month_statement: statement.Statement) -> dict[str, Any]:
+    after = statement.month_after(month_statement.month)
     this = statement.month_of(None)
     begun = organisation.created_at.date().replace(day=1)
     return {
-        "statement": found,
-        "lines": [_line(organisation, line) for line in found.lines],
-        "month": f"{found.month:%Y-%m}",
-        "before": f"{statement.month_before(found.month):%Y-%m}" if found.month > begun else "",
+        "statement": month_statement,
+        "lines": [_line(organisation, line) for line in month_statement.lines],
+        "month": f"{month_statement.month:%Y-%m}",
+        "before": f"{statement.month_before(month_statement.month):%Y-%m}"
+        if month_statement.month > begun
+        else "",
         "after": f"{after:%Y-%m}" if after <= this else "",
     }
 
@@ -283,8 +285,8 @@ def redeem(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "may_change": may_change,
     }
     if given is not None and access.scope_of(actor, "balance.read") is not None:
-        found = wallets.balance(given.redemption.organisation)
-        context["available_nano"] = max(found.free_nano, 0)
+        balance = wallets.balance(given.redemption.organisation)
+        context["available_nano"] = max(balance.free_nano, 0)
     return render_part(
         request, "billing/redeem.html", "billing/_redeem.html", context, status=status
     )
@@ -322,17 +324,17 @@ def wallet(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _set_wallet(actor: Actor, organisation: Organisation, form: WalletForm) -> bool:
-    asked = form.cleaned_data
+    cleaned = form.cleaned_data
     try:
         watch.set_automatic(
             actor,
             organisation,
-            enabled=asked["enabled"],
-            below_nano=asked["below"],
-            amount_nano=asked["amount"],
+            enabled=cleaned["enabled"],
+            below_nano=cleaned["below"],
+            amount_nano=cleaned["amount"],
         )
     except TopUpRefused as refused:
         refused.tell(form)
         return False
-    watch.set_low_balance(actor, organisation, asked["low"])
+    watch.set_low_balance(actor, organisation, cleaned["low"])
     return True

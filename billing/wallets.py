@@ -59,8 +59,8 @@ def add_opening_credit(organisation: Organisation, amount_nano: int, *, actor: s
 
 def credit_line(organisation: Organisation | UUID) -> int:
     """How far the organisation's balance may fall below 0: more than 0 for one that pays later."""
-    found = Account.objects.filter(organisation=organisation, kind=AccountKind.AVAILABLE).first()
-    return 0 if found is None else found.overdraft_nano
+    account = Account.objects.filter(organisation=organisation, kind=AccountKind.AVAILABLE).first()
+    return 0 if account is None else account.overdraft_nano
 
 
 def set_credit_line(organisation: Organisation, line_nano: int, *, actor: Actor) -> None:

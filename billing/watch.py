@@ -64,37 +64,37 @@ def set_automatic(
 
 def wallet_setting(organisation: Organisation) -> WalletSetting:
     """The organisation's settings, the defaults before it made any."""
-    found = WalletSetting.objects.filter(organisation=organisation).first()
-    return found or WalletSetting(organisation=organisation)
+    setting = WalletSetting.objects.filter(organisation=organisation).first()
+    return setting or WalletSetting(organisation=organisation)
 
 
 def tell_low_balances() -> int:
     """Tell each balance that fell below its threshold since it was last told; how many."""
     above = _watched().filter(available__gte=F("low_nano")).exclude(low_told_at=None)
-    WalletSetting.objects.filter(pk__in=[one.pk for one in above]).update(low_told_at=None)
-    told = 0
-    for one in _watched().filter(
+    WalletSetting.objects.filter(pk__in=[setting.pk for setting in above]).update(low_told_at=None)
+    count = 0
+    for setting in _watched().filter(
         Q(available__lt=F("low_nano")) | Q(available=None, low_nano__gt=0), low_told_at=None
     ):
         with transaction.atomic():
             # Once per crossing, however many processes look.
-            if WalletSetting.objects.filter(pk=one.pk, low_told_at=None).update(
+            if WalletSetting.objects.filter(pk=setting.pk, low_told_at=None).update(
                 low_told_at=clock.now()
             ):
                 put(
-                    "balance.low", one.pk, available=format_usd(one.available or 0),
-                    threshold=format_usd(one.low_nano), currency="USD",
+                    "balance.low", setting.pk, available=format_usd(setting.available or 0),
+                    threshold=format_usd(setting.low_nano), currency="USD",
                 )  # fmt: skip
-                told += 1
-    return told
+                count += 1
+    return count
 
 
 def fill_balances() -> int:
     """Order what is due, and charge every order that is still to be charged; how many charged."""
-    for one in _watched().filter(
+    for setting in _watched().filter(
         ~Q(customer_ref=""), auto_enabled=True, available__lt=F("auto_below_nano")
     ):
-        _order(one)
+        _order(setting)
     charged = 0
     for top_up in TopUp.objects.filter(automatic=True, state=TopUpState.ORDERED, checkout_id=""):
         charged += _charge(top_up)

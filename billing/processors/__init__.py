@@ -13,9 +13,9 @@ class UnknownProcessor(LookupError):
 
 def processors() -> dict[str, Processor]:
     """The processors that are configured, the preferred one first."""
-    found: list[Processor] = [StripeProcessor()] if settings.STRIPE_SECRET_KEY else []
-    found.append(ManualProcessor())
-    return {one.name: one for one in found}
+    configured: list[Processor] = [StripeProcessor()] if settings.STRIPE_SECRET_KEY else []
+    configured.append(ManualProcessor())
+    return {processor.name: processor for processor in configured}
 
 
 def processor_named(name: str) -> Processor:

@@ -19,10 +19,10 @@ class ManualProcessor:
     live = True
     keeps_cards = False
 
-    def create_checkout(self, asked: CheckoutAsked) -> Checkout:
-        return Checkout(asked.order_id, "")
+    def create_checkout(self, order: CheckoutAsked) -> Checkout:
+        return Checkout(order.order_id, "")
 
-    def charge_kept_card(self, asked: ChargeAsked) -> str:
+    def charge_kept_card(self, order: ChargeAsked) -> str:
         raise ProcessorDeclined("A transfer by bank is made by hand.")
 
     def verify_event(self, headers: Mapping[str, str], body: bytes) -> PaymentEvent | None:

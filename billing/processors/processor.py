@@ -76,9 +76,9 @@ class Processor(Protocol):
     @property
     def keeps_cards(self) -> bool: ...
 
-    def create_checkout(self, asked: CheckoutAsked) -> Checkout: ...
+    def create_checkout(self, order: CheckoutAsked) -> Checkout: ...
 
-    def charge_kept_card(self, asked: ChargeAsked) -> str:
+    def charge_kept_card(self, order: ChargeAsked) -> str:
         """The id of the payment; that it is paid is told by an event."""
 
     def verify_event(self, headers: Mapping[str, str], body: bytes) -> PaymentEvent | None:

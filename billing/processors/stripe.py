@@ -55,52 +55,52 @@ class StripeProcessor:
     def live(self) -> bool:
         return str(settings.STRIPE_SECRET_KEY or "").startswith(_LIVE_KEYS)
 
-    def create_checkout(self, asked: CheckoutAsked) -> Checkout:
-        metadata = {"weir_top_up": asked.order_id, "weir_organisation": asked.owner_id}
+    def create_checkout(self, order: CheckoutAsked) -> Checkout:
+        metadata = {"weir_top_up": order.order_id, "weir_organisation": order.owner_id}
         parameters: dict[str, Any] = {
             "mode": "payment",
-            "client_reference_id": asked.order_id,
+            "client_reference_id": order.order_id,
             "metadata": metadata,
-            "success_url": asked.return_url,
-            "cancel_url": asked.cancel_url,
-            "customer_email": asked.email,
+            "success_url": order.return_url,
+            "cancel_url": order.cancel_url,
+            "customer_email": order.email,
             "line_items": [
                 {
                     "quantity": 1,
                     "price_data": {
-                        "currency": asked.currency.lower(),
-                        "unit_amount": asked.amount_minor,
-                        "product_data": {"name": f"Credit for {asked.owner_name}"},
+                        "currency": order.currency.lower(),
+                        "unit_amount": order.amount_minor,
+                        "product_data": {"name": f"Credit for {order.owner_name}"},
                     },
                 }
             ],
         }
-        if asked.keep_card:
+        if order.keep_card:
             parameters["customer_creation"] = "always"
             parameters["payment_intent_data"] = {"setup_future_usage": "off_session"}
-        made = self._ask("checkout", parameters, asked.order_id)
+        made = self._ask("checkout", parameters, order.order_id)
         return Checkout(str(made["id"]), str(made["url"]))
 
-    def charge_kept_card(self, asked: ChargeAsked) -> str:
-        cards = self._ask("cards", {"customer": asked.customer, "limit": 1}, "")["data"]
+    def charge_kept_card(self, order: ChargeAsked) -> str:
+        cards = self._ask("cards", {"customer": order.customer, "limit": 1}, "")["data"]
         if not cards:
             raise ProcessorDeclined("No card is kept.")
         made = self._ask(
             "charge",
             {
-                "amount": asked.amount_minor,
-                "currency": asked.currency.lower(),
-                "customer": asked.customer,
+                "amount": order.amount_minor,
+                "currency": order.currency.lower(),
+                "customer": order.customer,
                 "payment_method": cards[0]["id"],
                 "off_session": True,
                 "confirm": True,
                 "metadata": {
-                    "weir_top_up": asked.order_id,
-                    "weir_organisation": asked.owner_id,
+                    "weir_top_up": order.order_id,
+                    "weir_organisation": order.owner_id,
                     "weir_automatic": "1",
                 },
             },
-            asked.order_id,
+            order.order_id,
         )
         if made["status"] not in ("succeeded", "processing"):
             raise ProcessorDeclined("The card's holder must confirm the payment.")
@@ -116,11 +116,11 @@ class StripeProcessor:
             text, signature = body.decode(), headers.get("stripe-signature", "")
             stripe.WebhookSignature.verify_header(text, signature, secret, _TOLERANCE_S)
             _check_stamp(signature)
-            told = strict_json(text)
+            event = strict_json(text)
         except (stripe.SignatureVerificationError, UnicodeDecodeError, ValueError) as error:
             raise EventInvalid(type(error).__name__) from error
         try:
-            return _read(told)
+            return _read(event)
         except (KeyError, TypeError, AttributeError) as error:
             raise EventInvalid(f"no form that we know: {error!r}") from error
 
@@ -162,38 +162,38 @@ def _check_stamp(signature: str) -> None:
         raise EventInvalid("signed for a time to come")
 
 
-def _read(told: dict[str, Any]) -> PaymentEvent | None:
-    kind, thing = told["type"], told["data"]["object"]
-    if told.get("account"):
+def _read(event: dict[str, Any]) -> PaymentEvent | None:
+    kind, thing = event["type"], event["data"]["object"]
+    if event.get("account"):
         raise EventInvalid("of another account")
-    event_id, live = told["id"], told["livemode"]
+    event_id, live = event["id"], event["livemode"]
     if not isinstance(event_id, str) or not event_id or not isinstance(live, bool):
         raise EventInvalid("no id or no mode")
     if thing.get("livemode", live) is not live:
         raise EventInvalid("two modes")
     metadata = thing.get("metadata") or {}
-    found: EventKind
+    event_kind: EventKind
     customer = ""
     if kind in _CHECKOUT:
-        found = _CHECKOUT[kind]
-        if found == "paid" and thing["payment_status"] != "paid":
-            found = "pending"
+        event_kind = _CHECKOUT[kind]
+        if event_kind == "paid" and thing["payment_status"] != "paid":
+            event_kind = "pending"
         if metadata.get("weir_top_up") != thing.get("client_reference_id"):
             raise EventInvalid("two orders are named")
         object_id, payment_id = thing["id"], thing.get("payment_intent")
         amount, customer = thing["amount_total"], thing.get("customer") or ""
     elif kind in _PAYMENT and metadata.get("weir_automatic") == "1":
-        found = _PAYMENT[kind]
+        event_kind = _PAYMENT[kind]
         object_id = payment_id = thing["id"]
-        amount = thing["amount_received"] if found == "paid" else thing["amount"]
+        amount = thing["amount_received"] if event_kind == "paid" else thing["amount"]
     elif kind == "charge.refunded":
-        found, object_id, payment_id = "refunded", thing["id"], thing["payment_intent"]
+        event_kind, object_id, payment_id = "refunded", thing["id"], thing["payment_intent"]
         amount = thing["amount_refunded"]
     elif kind in _UNREFUNDED and thing["status"] in ("failed", "canceled"):
-        found, object_id, payment_id = "unrefunded", thing["id"], thing["payment_intent"]
+        event_kind, object_id, payment_id = "unrefunded", thing["id"], thing["payment_intent"]
         amount = thing["amount"]
     elif kind in _DISPUTE:
-        found, object_id, payment_id = _DISPUTE[kind], thing["id"], thing["payment_intent"]
+        event_kind, object_id, payment_id = _DISPUTE[kind], thing["id"], thing["payment_intent"]
         amount = thing["amount"]
     else:
         return None
@@ -202,7 +202,7 @@ def _read(told: dict[str, Any]) -> PaymentEvent | None:
     return PaymentEvent(
         processor="stripe",
         event_id=event_id,
-        kind=found,
+        kind=event_kind,
         object_id=str(object_id),
         payment_id=str(payment_id or ""),
         order_id=str(metadata.get("weir_top_up") or ""),

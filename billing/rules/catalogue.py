@@ -264,11 +264,11 @@ def _by_hours(prices: Any) -> dict[str, _Dated] | str:
     Hours stand behind all dates in the data and win over them, on every date. A text instead of
     sets says which hours overlap.
     """
-    found: dict[str, _Dated] = {"": []}
+    by_hours: dict[str, _Dated] = {"": []}
     spans: list[tuple[str, Hours]] = []
     for constraint, stated in _conditions(prices):
         if not hasattr(constraint, "start_time"):
-            found[""].append((getattr(constraint, "start_date", None), _keys(stated)))
+            by_hours[""].append((getattr(constraint, "start_date", None), _keys(stated)))
             continue
         hours = f"{_clock(constraint.start_time)}-{_clock(constraint.end_time)}"
         span = cast(Hours, read_hours(hours))
@@ -276,8 +276,8 @@ def _by_hours(prices: Any) -> dict[str, _Dated] | str:
             if span.overlap(taken):
                 return f"{other} and {hours}"
         spans.append((hours, span))
-        found[hours] = [(None, _keys(stated))]
-    return found
+        by_hours[hours] = [(None, _keys(stated))]
+    return by_hours
 
 
 def _conditions(prices: Any) -> list[tuple[Any, Any]]:
