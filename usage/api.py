@@ -215,27 +215,27 @@ def show_usage(request: HttpRequest, query: Query[UsageQuery]) -> dict[str, Any]
     A model key sees its own usage, a developer their own.
     """
     actor = access.actor_of(request)
-    asked = _asked(query)
+    usage_filter = _usage_filter(query)
     if query.group_by == "channel" and not actor.operator:
         raise AccessDenied("Only an operator of the installation sees channels.")
     complete_to = reports.complete_to()
     if query.group_by == "day":
-        days = reports.usage_by_bucket(actor, asked)
+        days = reports.usage_by_bucket(actor, usage_filter)
         groups = [
-            (span.start_at.astimezone(asked.zone).date().isoformat(), totals)
-            for span, totals in zip(asked.spans, days, strict=True)
+            (span.start_at.astimezone(usage_filter.zone).date().isoformat(), totals)
+            for span, totals in zip(usage_filter.spans, days, strict=True)
             if totals != Totals()
         ]
     else:
         by: GroupBy = query.group_by
         groups = [
             (_group_id(by, group.id), group.totals)
-            for group in reports.usage_by(actor, asked.span, by, asked.scope)
+            for group in reports.usage_by(actor, usage_filter.span, by, usage_filter.scope)
         ]
     total = reports.sum_of([totals for _, totals in groups])
     return {
-        "from": asked.start_at,
-        "to": asked.end_at,
+        "from": usage_filter.start_at,
+        "to": usage_filter.end_at,
         "complete_to": complete_to,
         "group_by": query.group_by,
         "items": [{"group": group, **_totals(totals)} for group, totals in groups],
@@ -278,13 +278,13 @@ def show_receipt(request: HttpRequest, id: str) -> dict[str, Any]:
     """What a request was charged, and all it follows from: the script
     `/static/recompute_receipt.py` computes it again. 409 until the end of
     the request is in the books."""
-    found = receipts.document(receipts.request_detail(access.actor_of(request), id))
-    if found is None:
+    receipt = receipts.document(receipts.request_detail(access.actor_of(request), id))
+    if receipt is None:
         raise HttpError(409, "The request runs, or ended a moment ago. Ask for its receipt again.")
-    return found
+    return receipt
 
 
-def _asked(query: UsageQuery) -> UsageFilter:
+def _usage_filter(query: UsageQuery) -> UsageFilter:
     zone = filters.read_zone(query.tz)
     now = clock.now()
     today = now.astimezone(zone).date()
@@ -293,10 +293,10 @@ def _asked(query: UsageQuery) -> UsageFilter:
     first = query.from_ or (last - dt.timedelta(days=_DAYS - 1)).isoformat()
     start_at = _edge("from", first, zone, end=False, summed=True)
     try:
-        asked = filters.between(start_at, end_at, zone, now, grain="day")
+        usage_filter = filters.between(start_at, end_at, zone, now, grain="day")
     except ValueError as error:
         raise RangeRefused("from", str(error)) from None
-    return replace(asked, scope=_scope(query.model, query.key))
+    return replace(usage_filter, scope=_scope(query.model, query.key))
 
 
 def _scope(models: list[str], keys: list[str], status: filters.Status | None = None) -> Scope:

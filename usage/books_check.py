@@ -60,8 +60,8 @@ def _broken() -> dict[str, list[Any]]:
 def _tell(name: str, rows: list[Any]) -> None:
     """Tell the operators of an invariant that does not hold, once an hour (I25)."""
     hour_ago = clock.now() - dt.timedelta(hours=1)
-    told = Fact.objects.filter(kind="books.wrong", body__name=name, created_at__gt=hour_ago)
-    if not told.exists():
+    facts = Fact.objects.filter(kind="books.wrong", body__name=name, created_at__gt=hour_ago)
+    if not facts.exists():
         put("books.wrong", None, name=name, rows=len(rows), first=str(rows[0])[:_SHOWN_CHARACTERS])
 
 

@@ -261,8 +261,10 @@ def list_raises(request: HttpRequest, query: Query[RaiseQuery]) -> RaisePage:
     if query.state is not None:
         rows = rows.filter(state=query.state)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
-    return RaisePage(items=[RaiseOut(**raises.raise_shown(one)) for one in page.items],
-                     next=page.next)  # fmt: skip
+    return RaisePage(
+        items=[RaiseOut(**raises.raise_shown(budget_raise)) for budget_raise in page.items],
+        next=page.next,
+    )
 
 
 @router.post("/budgets/{id}/requests", response={201: RaiseOut}, summary="Ask for more")
@@ -270,10 +272,10 @@ def ask_for_more(request: HttpRequest, id: str, body: RaiseIn) -> Status[RaiseOu
     """Ask for more of a budget for a while, as the person that the key belongs to."""
     actor = access.actor_of(request)
     budget = raises.askable_budget(actor, id)
-    asked = raises.ask_for_more(
+    budget_raise = raises.ask_for_more(
         actor, budget, amount_nano=parse_usd(body.amount), until=body.until, reason=body.reason
     )
-    return Status(201, RaiseOut(**raises.raise_shown(asked)))
+    return Status(201, RaiseOut(**raises.raise_shown(budget_raise)))
 
 
 @router.post(
@@ -281,13 +283,17 @@ def ask_for_more(request: HttpRequest, id: str, body: RaiseIn) -> Status[RaiseOu
 )
 def approve_raise(request: HttpRequest, id: str, body: RaiseAnswer) -> RaiseOut:
     """The limit is higher from now on, and falls back by itself."""
-    return _decide(request, id, lambda actor, one: raises.approve(actor, one, body.answer))
+    return _decide(
+        request, id, lambda actor, budget_raise: raises.approve(actor, budget_raise, body.answer)
+    )
 
 
 @router.post("/budget-requests/{id}/deny", response=RaiseOut, summary="Deny a request for more")
 def deny_raise(request: HttpRequest, id: str, body: RaiseAnswer) -> RaiseOut:
     """The budget stays as it is; the answer is needed."""
-    return _decide(request, id, lambda actor, one: raises.deny(actor, one, body.answer))
+    return _decide(
+        request, id, lambda actor, budget_raise: raises.deny(actor, budget_raise, body.answer)
+    )
 
 
 @router.post("/budget-requests/{id}/end", response=RaiseOut, summary="End a raise")

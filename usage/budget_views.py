@@ -38,19 +38,19 @@ _WARN_PERCENT, _BAD_PERCENT = 80, 95
 @organisation_page("budgets.read")
 @require_safe
 def budget_list(request: HttpRequest, actor: Actor) -> HttpResponse:
-    found = list(budgets.visible_budgets(actor))
-    names = budgets.subject_names(found)
+    visible = list(budgets.visible_budgets(actor))
+    names = budgets.subject_names(visible)
     context = {
         "rows": [
             {
-                "budget": one.budget,
-                "scope": SCOPE_NAMES[one.budget.scope],
-                "subject": names[one.budget.id],
-                "period": PERIOD_NAMES[one.budget.period],
-                "action": ACTION_NAMES[one.budget.action],
-                **meter_of(one),
+                "budget": standing.budget,
+                "scope": SCOPE_NAMES[standing.budget.scope],
+                "subject": names[standing.budget.id],
+                "period": PERIOD_NAMES[standing.budget.period],
+                "action": ACTION_NAMES[standing.budget.action],
+                **meter_of(standing),
             }
-            for one in budgets.standing_of(found)
+            for standing in budgets.standing_of(visible)
         ],
         "may_write": access.scope_of(actor, "budgets.write") is not None,
         "own_only": access.scope_of(actor, "budgets.read") == "own",
@@ -69,22 +69,24 @@ def tabs_of(actor: Actor) -> dict[str, Any]:
     return {"may_ask": may_ask, "waiting": 0 if waiting is None else waiting.count()}
 
 
-def meter_of(one: Standing) -> dict[str, Any]:
+def meter_of(standing: Standing) -> dict[str, Any]:
     """What a meter of a budget shows: spent, held and limit, the tone and when it resets."""
-    limit = one.limit_nano
-    used = one.spent_nano + one.held_nano
+    limit = standing.limit_nano
+    used = standing.spent_nano + standing.held_nano
     percent = 100 if used >= limit else used * 100 // limit
     tone = "bad" if percent >= _BAD_PERCENT else "warn" if percent >= _WARN_PERCENT else ""
     return {
-        "spent_nano": one.spent_nano,
-        "held_nano": one.held_nano,
+        "spent_nano": standing.spent_nano,
+        "held_nano": standing.held_nano,
         "used_nano": used,
         "limit_nano": limit,
-        "tone": tone if one.budget.enabled else "",
+        "tone": tone if standing.budget.enabled else "",
         "full": used >= limit,
-        "resets_at": one.resets_at,
-        "forecast_at": one.forecast_at if one.budget.enabled else None,
-        "raised_until": one.budget.raised_until if limit > one.budget.amount_nano else None,
+        "resets_at": standing.resets_at,
+        "forecast_at": standing.forecast_at if standing.budget.enabled else None,
+        "raised_until": standing.budget.raised_until
+        if limit > standing.budget.amount_nano
+        else None,
     }
 
 
@@ -218,24 +220,28 @@ def _log(request: HttpRequest, actor: Actor, budget: Budget) -> HttpResponse:
 
 def _alerts(budget: Budget) -> dict[str, Any]:
     """What was told of a budget, each with how its tellings went."""
-    told = budget_alerts.alerts_of(budget)
+    alerts = budget_alerts.alerts_of(budget)
     by_fact: dict[UUID, list[Delivery]] = {}
-    deliveries = Delivery.objects.filter(fact__in=[alert.fact_id for alert in told])
+    deliveries = Delivery.objects.filter(fact__in=[alert.fact_id for alert in alerts])
     for delivery in deliveries.select_related("user", "endpoint").order_by("id"):
         by_fact.setdefault(delivery.fact_id, []).append(delivery)
     rows = [
         {
             "alert": alert,
             "deliveries": [
-                {"delivery": one, "to": _receiver(one)}
-                for one in by_fact.get(alert.fact_id or UUID(int=0), [])
+                {"delivery": delivery, "to": _receiver(delivery)}
+                for delivery in by_fact.get(alert.fact_id or UUID(int=0), [])
             ],
         }
-        for alert in told
+        for alert in alerts
     ]
     # What is younger has its deliveries made, or tried, any moment now.
-    fresh = [alert for alert in told if alert.told_at > clock.now() - _FRESH]
-    pending = {fact for fact, made in by_fact.items() if any(one.ended_at is None for one in made)}
+    fresh = [alert for alert in alerts if alert.told_at > clock.now() - _FRESH]
+    pending = {
+        fact
+        for fact, made in by_fact.items()
+        if any(delivery.ended_at is None for delivery in made)
+    }
     waits = any(alert.fact_id not in by_fact or alert.fact_id in pending for alert in fresh)
     return {"rows": rows, "waits": waits}
 

@@ -130,7 +130,7 @@ class UsageFilter:
 
     def query(self, **over: object) -> str:
         """The query string that asks for this again, with some parts replaced (None = left out)."""
-        asked: dict[str, object] = {
+        parameters: dict[str, object] = {
             "range": self.range if self.range != RANGE else None,
             **self._custom(),
             "tz": self.zone.key if self.zone.key != "UTC" else None,
@@ -143,8 +143,8 @@ class UsageFilter:
             "group_by": self.group_by if self.group_by != "model" else None,
             "metric": self.metric if self.metric != "cost" else None,
         }
-        asked.update({name.rstrip("_"): value for name, value in over.items()})
-        return urlencode({name: value for name, value in asked.items() if value}, doseq=True)
+        parameters.update({name.rstrip("_"): value for name, value in over.items()})
+        return urlencode({name: value for name, value in parameters.items() if value}, doseq=True)
 
     def query_of_span(self, span: Span, **over: object) -> str:
         """The query of the rows behind one bucket."""
@@ -261,10 +261,10 @@ def zone_names() -> frozenset[str]:
 
 def read_id(text: str) -> UUID:
     """An id in its text form. Raises ValueError."""
-    found = parse_id(text.strip())
-    if found is None:
+    id_ = parse_id(text.strip())
+    if id_ is None:
         raise ValueError("expected an id of 26 characters")
-    return found
+    return id_
 
 
 def read_model(text: str) -> str:
@@ -353,15 +353,15 @@ class _Reader:
 
     def many(self, name: str, read: Callable[[str], T]) -> tuple[T, ...]:
         self._used.add(name)
-        found: dict[T, None] = {}
+        values: dict[T, None] = {}
         for text in self._query.get(name, ()):
             if not text:
                 continue
             try:
-                found[read(text)] = None
+                values[read(text)] = None
             except ValueError:
                 self._dropped.append(Dropped(name, text))
-        return tuple(found)[:_VALUES_MAX]
+        return tuple(values)[:_VALUES_MAX]
 
     def drop(self, name: str) -> None:
         self._dropped.extend(Dropped(name, text) for text in self._query.get(name, ()))

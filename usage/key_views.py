@@ -88,11 +88,13 @@ def _pager(query: str, state: str, after: UUID | None, page: Page[Key]) -> dict[
     }
 
 
-def _rows(actor: Actor, found: list[Key]) -> list[dict[str, Any]]:
+def _rows(actor: Actor, keys: list[Key]) -> list[dict[str, Any]]:
     now = clock.now()
-    uses = use_of_keys(actor, [key.id for key in found]) if found else {}
-    own = _budgets_of(actor, found)
-    standing = {one.budget.subject: one for one in budgets.standing_of(list(own.values()))}
+    uses = use_of_keys(actor, [key.id for key in keys]) if keys else {}
+    own = _budgets_of(actor, keys)
+    standings = {
+        standing.budget.subject: standing for standing in budgets.standing_of(list(own.values()))
+    }
     return [
         {
             "key": key,
@@ -102,9 +104,9 @@ def _rows(actor: Actor, found: list[Key]) -> list[dict[str, Any]]:
             "more": len(key.model_patterns) - 1,
             "may_write": key.revoked_at is None and access.may_write_key(actor, key),
             "use": uses.get(key.id, KeyUse(0, None)),
-            "meter": meter_of(standing[str(key.id)]) if str(key.id) in standing else None,
+            "meter": meter_of(standings[str(key.id)]) if str(key.id) in standings else None,
         }
-        for key in found
+        for key in keys
     ]
 
 
@@ -114,12 +116,12 @@ def _state_of(key: Key) -> str:
     return "soon" if state == "active" and soon else state
 
 
-def _budgets_of(actor: Actor, found: list[Key]) -> dict[str, Budget]:
+def _budgets_of(actor: Actor, keys: list[Key]) -> dict[str, Budget]:
     """The enabled budget of each key; where there are several, the one of the longest period."""
     rows = Budget.objects.filter(
         organisation=actor.organisation,
         scope=BudgetScope.KEY,
-        subject__in=[str(key.id) for key in found],
+        subject__in=[str(key.id) for key in keys],
         enabled=True,
     )
     order = ("hour", "day", "week", "month", "total")

@@ -49,21 +49,21 @@ def take_unsure(channel_ids: Iterable[UUID], limit: int) -> list[Unsure]:
 
     Who takes them asks; nobody else does so before they are due again.
     """
-    asked = {"channels": list(channel_ids), "limit": limit}
-    rows = run(_UNSURE, asked | {"tries": _TRIES_MAX, "patient": _PATIENT_TRIES})
+    parameters = {"channels": list(channel_ids), "limit": limit}
+    rows = run(_UNSURE, parameters | {"tries": _TRIES_MAX, "patient": _PATIENT_TRIES})
     return [Unsure(*row) for row in rows]
 
 
-def note(one: Unsure, meters: Mapping[str, int], raw_usage: str | None) -> None:
+def note(unsure: Unsure, meters: Mapping[str, int], raw_usage: str | None) -> None:
     """Keep what the provider told."""
     meters_text = json.dumps(dict(meters))
-    run(_NOTE, {"attempt": one.attempt_id, "meters": meters_text, "raw": raw_usage})
+    run(_NOTE, {"attempt": unsure.attempt_id, "meters": meters_text, "raw": raw_usage})
 
 
 def to_post(limit: int) -> list[LateUsage]:
     """What was learnt and is not posted yet, oldest first."""
-    found = LateTruth.objects.filter(posted_at__isnull=True, meters__isnull=False)
-    rows = list(found.order_by("id")[:limit])
+    unposted = LateTruth.objects.filter(posted_at__isnull=True, meters__isnull=False)
+    rows = list(unposted.order_by("id")[:limit])
     ids = [row.attempt_id for row in rows]
     known: dict[UUID, dict[str, LateTruth]] = {}
     for row in LateTruth.objects.filter(attempt_id__in=ids, meters__isnull=False):

@@ -33,10 +33,10 @@ _OWNERS = 3
 @require_http_methods(["GET", "HEAD", "POST"])
 def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """What waits, what was decided, and the form to ask."""
-    found = list(raises.askable_budgets(actor))
+    askable = list(raises.askable_budgets(actor))
     linked = request.GET.get("budget", "")
-    chosen = linked if any(str(one.id) == linked for one in found) else ""
-    form = RaiseForm(request.POST or None, budgets=_named(found), chosen=chosen)
+    chosen = linked if any(str(budget.id) == linked for budget in askable) else ""
+    form = RaiseForm(request.POST or None, budgets=_named(askable), chosen=chosen)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         budget = raises.askable_budget(actor, data["budget"])
@@ -51,8 +51,8 @@ def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         except RaiseRefused as refused:
             refused.tell(form)
         else:
-            told = gettext("It is asked. You get a letter when it is decided.")
-            messages.success(request, told)
+            message = gettext("It is asked. You get a letter when it is decided.")
+            messages.success(request, message)
             return see_other("raises", slug_of(actor))
     rows = raises.visible_raises(actor)
     waiting = rows.filter(state=RaiseState.WAITING)
@@ -63,7 +63,7 @@ def raise_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         "form": form,
         "asking": form.is_bound or bool(chosen),
         "who": _who_may_raise(actor) if linked and not chosen else "",
-        "budgets": found,
+        "budgets": askable,
         "waiting_rows": _cards(actor, waiting),
         "decided_rows": _cards(actor, decided),
         "may_write": access.scope_of(actor, "budgets.write") is not None,
@@ -87,7 +87,12 @@ def raise_deny(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 @organisation_page("budgets.write")
 @require_POST
 def raise_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
-    return _decided(request, actor, id, lambda actor, asked, answer: raises.end_raise(actor, asked))
+    return _decided(
+        request,
+        actor,
+        id,
+        lambda actor, budget_raise, answer: raises.end_raise(actor, budget_raise),
+    )
 
 
 @signed_in_view
@@ -116,9 +121,9 @@ def _who_may_raise(actor: Actor) -> str:
 
 def _decided(request: HttpRequest, actor: Actor, id: str, decide: Any) -> HttpResponseBase:
     """Decide on a request, and show it as it is now."""
-    asked, wrong = raises.access_raise(actor, id), ""
+    budget_raise, wrong = raises.access_raise(actor, id), ""
     try:
-        decide(actor, asked, request.POST.get("answer", "")[: raises.REASON_MAX])
+        decide(actor, budget_raise, request.POST.get("answer", "")[: raises.REASON_MAX])
     except RaiseRefused as refused:
         wrong = refused.message
     if not is_htmx(request):
@@ -131,28 +136,28 @@ def _decided(request: HttpRequest, actor: Actor, id: str, decide: Any) -> HttpRe
 
 
 def _cards(actor: Actor, rows: Sequence[BudgetRaise] | Any) -> list[dict[str, Any]]:
-    found = list(rows)
-    all_budgets = [one.budget for one in found]
+    raises_ = list(rows)
+    all_budgets = [budget_raise.budget for budget_raise in raises_]
     names = budgets.subject_names(all_budgets)
-    standing = {one.budget.id: one for one in budgets.standing_of(all_budgets)}
+    standings = {standing.budget.id: standing for standing in budgets.standing_of(all_budgets)}
     return [
         {
-            "asked": one,
-            "id": id_text(one.id),
-            "scope": SCOPE_NAMES[one.budget.scope],
-            "subject": names[one.budget_id],
-            "period": PERIOD_NAMES[one.budget.period],
-            "meter": meter_of(standing[one.budget_id]),
-            "raised_nano": one.budget.amount_nano + one.amount_nano,
-            "own": actor.user is not None and one.asked_by_id == actor.user.id,
+            "asked": budget_raise,
+            "id": id_text(budget_raise.id),
+            "scope": SCOPE_NAMES[budget_raise.budget.scope],
+            "subject": names[budget_raise.budget_id],
+            "period": PERIOD_NAMES[budget_raise.budget.period],
+            "meter": meter_of(standings[budget_raise.budget_id]),
+            "raised_nano": budget_raise.budget.amount_nano + budget_raise.amount_nano,
+            "own": actor.user is not None and budget_raise.asked_by_id == actor.user.id,
         }
-        for one in found
+        for budget_raise in raises_
     ]
 
 
-def _named(found: Sequence[Budget]) -> dict[str, str]:
+def _named(budgets_: Sequence[Budget]) -> dict[str, str]:
     """What each budget is called in a list, by its id."""
-    names = budgets.subject_names(found)
+    names = budgets.subject_names(budgets_)
     return {
         str(budget.id): " · ".join(
             filter(
@@ -164,7 +169,7 @@ def _named(found: Sequence[Budget]) -> dict[str, str]:
                 ),
             )
         )
-        for budget in found
+        for budget in budgets_
     }
 
 

@@ -138,12 +138,12 @@ class RequestDetail:
     def corrections(self) -> list[PostingShown]:
         """What late usage and reviews have changed of its charge since it ended (I7)."""
         postings = [posting for attempt in self.attempts for posting in attempt.postings]
-        return [one for one in postings if one.kind == "correct" and one.paid_nano]
+        return [posting for posting in postings if posting.kind == "correct" and posting.paid_nano]
 
     @property
     def paid_nano(self) -> int:
         """What the customer pays for it, by the ledger."""
-        return self.row.charge_nano + sum(one.paid_nano for one in self.corrections)
+        return self.row.charge_nano + sum(posting.paid_nano for posting in self.corrections)
 
 
 def request_detail(actor: Actor, id: str) -> RequestDetail:
@@ -152,15 +152,15 @@ def request_detail(actor: Actor, id: str) -> RequestDetail:
     if request_id is None:
         raise Http404
     parameters = {**where.parameters, "request": request_id}
-    found = [_Found(*row) for row in run(_DETAIL.format(visible=where.text), parameters)]
-    if not found:
+    rows = [_AttemptRow(*row) for row in run(_DETAIL.format(visible=where.text), parameters)]
+    if not rows:
         raise Http404
     # The final record tells how it ended; without one the last attempt still runs.
-    last = next((one for one in found if one.final), found[-1])
-    running = not any(one.final for one in found)
-    begun_at = found[0].admitted_at
-    attempts = tuple(_attempt(one, begun_at) for one in found)
-    row = RequestRow(
+    last = next((row for row in rows if row.final), rows[-1])
+    running = not any(row.final for row in rows)
+    begun_at = rows[0].admitted_at
+    attempts = tuple(_attempt(row, begun_at) for row in rows)
+    request_row = RequestRow(
         id=last.id,
         request_id=request_id,
         admitted_at=begun_at,
@@ -189,17 +189,17 @@ def request_detail(actor: Actor, id: str) -> RequestDetail:
         total_ms=last.total_ms,
         flags=last.flags or [],
         attempts=sum(1 for attempt in attempts if attempt.n),
-        cost_nano=_cost_nano(found),
+        cost_nano=_cost_nano(rows),
     )
     in_force = _price(last)
     return RequestDetail(
-        row=row,
+        row=request_row,
         ended_at=last.ended_at,
         message=last.message or "",
         raw_usage=_json(last.raw_usage),
         attempts=attempts,
         price=in_force,
-        receipt=None if running else receipt(row, in_force),
+        receipt=None if running else receipt(request_row, in_force),
     )
 
 
@@ -289,8 +289,12 @@ def document(detail: RequestDetail) -> dict[str, Any] | None:
         "waived": made.waived or "0",
         "charge": format_usd(made.charge_nano),
         "corrections": [
-            {"posting": id_text(one.id), "at": one.at, "amount": format_usd(one.paid_nano)}
-            for one in detail.corrections
+            {
+                "posting": id_text(posting.id),
+                "at": posting.at,
+                "amount": format_usd(posting.paid_nano),
+            }
+            for posting in detail.corrections
         ],
         "paid": format_usd(detail.paid_nano),
         "problem": made.problem,
@@ -326,7 +330,7 @@ def _written_rate(meter: str, rate_nano_per_million: int, name: str) -> dict[str
     return {name: format_rate(meter, rate_nano_per_million), "per": per}
 
 
-class _Found(NamedTuple):
+class _AttemptRow(NamedTuple):
     id: UUID
     n: int
     admitted_at: dt.datetime
@@ -369,31 +373,31 @@ class _Found(NamedTuple):
     cost_nano: int | None
 
 
-def _cost_nano(found: Sequence[_Found]) -> int | None:
+def _cost_nano(rows: Sequence[_AttemptRow]) -> int | None:
     """What all attempts cost us, as far as it is known; None where nothing is."""
-    known = [one.cost_nano for one in found if one.cost_nano is not None]
+    known = [row.cost_nano for row in rows if row.cost_nano is not None]
     return sum(known) if known else None
 
 
-def _attempt(one: _Found, begun_at: dt.datetime) -> AttemptShown:
-    postings: Sequence[Mapping[str, Any]] = _json(one.postings) or []
+def _attempt(row: _AttemptRow, begun_at: dt.datetime) -> AttemptShown:
+    postings: Sequence[Mapping[str, Any]] = _json(row.postings) or []
     return AttemptShown(
-        id=one.id,
-        n=one.n,
-        channel_id=one.channel_id,
-        channel_name=one.channel_name,
-        upstream_model=one.upstream_model,
-        status=one.status,
-        kind=one.kind,
-        message=one.message or "",
-        final=bool(one.final),
-        start_ms=(one.admitted_at - begun_at) // dt.timedelta(milliseconds=1),
-        end_ms=one.total_ms,
-        ttft_ms=one.ttft_ms,
-        hold_nano=one.hold_nano,
-        hold_state=one.hold_state,
-        charge_nano=one.charge_nano or 0,
-        basis=one.basis or "none",
+        id=row.id,
+        n=row.n,
+        channel_id=row.channel_id,
+        channel_name=row.channel_name,
+        upstream_model=row.upstream_model,
+        status=row.status,
+        kind=row.kind,
+        message=row.message or "",
+        final=bool(row.final),
+        start_ms=(row.admitted_at - begun_at) // dt.timedelta(milliseconds=1),
+        end_ms=row.total_ms,
+        ttft_ms=row.ttft_ms,
+        hold_nano=row.hold_nano,
+        hold_state=row.hold_state,
+        charge_nano=row.charge_nano or 0,
+        basis=row.basis or "none",
         postings=tuple(
             PostingShown(
                 UUID(posting["id"]),
@@ -406,17 +410,17 @@ def _attempt(one: _Found, begun_at: dt.datetime) -> AttemptShown:
     )
 
 
-def _price(one: _Found) -> PriceShown | None:
-    if one.price_version_id is None or one.valid_from is None:
+def _price(row: _AttemptRow) -> PriceShown | None:
+    if row.price_version_id is None or row.valid_from is None:
         return None
     return PriceShown(
-        one.price_version_id,
-        one.price_model or "",
-        one.valid_from,
-        one.valid_to,
-        one.source_of_price or "",
-        _json(one.rates),
-        one.multiplier_ppm,
+        row.price_version_id,
+        row.price_model or "",
+        row.valid_from,
+        row.valid_to,
+        row.source_of_price or "",
+        _json(row.rates),
+        row.multiplier_ppm,
     )
 
 

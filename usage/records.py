@@ -44,12 +44,12 @@ def crash_cut(cuts: Sequence[Cut]) -> list[CrashCut]:
     at the estimate of its input, until its provider has told (I15).
     """
     versions = versions_of([cut.attempt_id for cut in cuts])
-    found = []
+    crash_cuts = []
     for cut in cuts:
         known = versions.get(cut.attempt_id, Versions(None, None, 0))
         ending = _ending(cut, known)
-        found.append(CrashCut(ending, _estimated(known) if ending.basis == "absorbed" else 0))
-    return found
+        crash_cuts.append(CrashCut(ending, _estimated(known) if ending.basis == "absorbed" else 0))
+    return crash_cuts
 
 
 def write_crash_cut(cuts: Iterable[tuple[Cut, sql.Ending]]) -> None:

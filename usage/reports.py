@@ -168,14 +168,14 @@ def usage_by(
     return _sums(actor, span, scope, by, limit=limit, metered=metered)
 
 
-def usage_by_bucket(actor: Actor, asked: UsageFilter) -> list[Totals]:
+def usage_by_bucket(actor: Actor, usage_filter: UsageFilter) -> list[Totals]:
     """The sums of every bucket of the filter, in their order; zeros where nothing was."""
-    starts = [span.start_at for span in asked.spans]
-    found = {
+    starts = [span.start_at for span in usage_filter.spans]
+    totals = {
         int(group.id): group.totals
-        for group in _sums(actor, asked.span, asked.scope, "bucket", starts=starts)
+        for group in _sums(actor, usage_filter.span, usage_filter.scope, "bucket", starts=starts)
     }
-    return [found.get(n, Totals()) for n in range(1, len(starts) + 1)]
+    return [totals.get(n, Totals()) for n in range(1, len(starts) + 1)]
 
 
 def sum_of(totals: Sequence[Totals]) -> Totals:
@@ -183,15 +183,16 @@ def sum_of(totals: Sequence[Totals]) -> Totals:
     return reduce(lambda left, right: left + right, totals, Totals())
 
 
-def series(actor: Actor, asked: UsageFilter) -> Series:
+def series(actor: Actor, usage_filter: UsageFilter) -> Series:
     """The filter's metric over its buckets, by its groups; the rest beyond seven as one."""
-    group = _GROUPS[asked.group_by]
-    where = where_of(actor, "usage.read", asked.scope, asked.span)
+    group = _GROUPS[usage_filter.group_by]
+    where = where_of(actor, "usage.read", usage_filter.scope, usage_filter.span)
     rows = run(
         f"""
         WITH part AS (
             SELECT width_bucket(r.bucket_at, %(starts)s::timestamptz[]) AS n, {group.id} AS id,
-                   max(r.channel_name) AS channel_name, sum({_METRICS[asked.metric]}) AS value
+                   max(r.channel_name) AS channel_name,
+                   sum({_METRICS[usage_filter.metric]}) AS value
             FROM usage_rollup r WHERE {where.text} GROUP BY 1, 2
         ),
         ranked AS (
@@ -205,12 +206,12 @@ def series(actor: Actor, asked: UsageFilter) -> Series:
         GROUP BY 1, 2""",  # noqa: S608 - only this file's own names are put in
         {
             **where.parameters,
-            "starts": [span.start_at for span in asked.spans],
+            "starts": [span.start_at for span in usage_filter.spans],
             "token_meters": TOKEN_METERS,
             "most": SERIES_MAX + 1,
         },
     )
-    return _series(asked, rows)
+    return _series(usage_filter, rows)
 
 
 def choices(actor: Actor, span: Span) -> Choices:
@@ -359,14 +360,14 @@ def request_page(
     elif newer_than is not None:
         texts.append("r.id > %(cursor)s")
         parameters["cursor"] = newer_than
-    found = [
+    page = [
         _row(row)
         for row in run(
             _REQUESTS.format(where=" AND ".join(texts), order="ASC" if backwards else "DESC"),
             parameters,
         )
     ]
-    more, rows = len(found) > limit, found[:limit]
+    more, rows = len(page) > limit, page[:limit]
     if backwards:
         rows.reverse()
     has_newer = more if backwards else older_than is not None
@@ -505,7 +506,7 @@ def _sums(
     ]
 
 
-def _series(asked: UsageFilter, rows: Sequence[tuple[Any, ...]]) -> Series:
+def _series(usage_filter: UsageFilter, rows: Sequence[tuple[Any, ...]]) -> Series:
     """Rows of (bucket from 1, place from 1, value, label, figure) as bars of equal parts."""
     totals: dict[int, int] = {}
     names: dict[int, tuple[str, str]] = {}
@@ -523,7 +524,7 @@ def _series(asked: UsageFilter, rows: Sequence[tuple[Any, ...]]) -> Series:
         else:
             parts.append(SeriesPart(value, label, slots[value], totals[place]))
     buckets = []
-    for n, span in enumerate(asked.spans, start=1):
+    for n, span in enumerate(usage_filter.spans, start=1):
         values = tuple(figures.get((n, place), 0) for place in sorted(names))
         buckets.append(SeriesBucket(span, values, sum(values)))
     return Series(tuple(parts), tuple(buckets))
@@ -542,10 +543,10 @@ def _slots(values: Sequence[str]) -> dict[str, int]:
 
 def ordered_meters(stored: object) -> dict[str, int]:
     """Meters as stored, in the order of the meters' own table."""
-    found: dict[str, int] = json.loads(stored) if isinstance(stored, str) else stored  # type: ignore[assignment]
+    meters: dict[str, int] = json.loads(stored) if isinstance(stored, str) else stored  # type: ignore[assignment]
     order = {name: place for place, name in enumerate(METERS)}
     return dict(
-        sorted(found.items(), key=lambda item: (order.get(item[0].split("[")[0], 99), item[0]))
+        sorted(meters.items(), key=lambda item: (order.get(item[0].split("[")[0], 99), item[0]))
     )
 
 

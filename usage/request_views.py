@@ -43,10 +43,10 @@ def request_recompute(request: HttpRequest, actor: Actor, rid: str) -> HttpRespo
 @require_safe
 def receipt_file(request: HttpRequest, actor: Actor, rid: str) -> HttpResponse:
     """The receipt as JSON, as the management API gives it; 404 while the request runs."""
-    found = receipts.document(receipts.request_detail(actor, rid))
-    if found is None:
+    receipt = receipts.document(receipts.request_detail(actor, rid))
+    if receipt is None:
         raise Http404
-    response = JsonResponse(found, json_dumps_params={"indent": 2})
+    response = JsonResponse(receipt, json_dumps_params={"indent": 2})
     response["Content-Disposition"] = f'attachment; filename="receipt-{rid}.json"'
     return response
 
@@ -55,25 +55,25 @@ def receipt_file(request: HttpRequest, actor: Actor, rid: str) -> HttpResponse:
 @require_POST
 def review_settle(request: HttpRequest, actor: Actor, rid: str) -> HttpResponseBase:
     request_id = parse_id(rid)
-    found, _ = reviews.review_of(request_id) if request_id else (None, None)
-    if request_id is None or found is None or actor.organisation is None:
+    under_review, _ = reviews.review_of(request_id) if request_id else (None, None)
+    if request_id is None or under_review is None or actor.organisation is None:
         raise Http404
-    if found.organisation_id != actor.organisation.id:
+    if under_review.organisation_id != actor.organisation.id:
         raise Http404
     form = ReviewForm(request.POST)
     if form.is_valid():
-        asked = form.cleaned_data
-        settle_as = SettleAs(asked["settle_as"])
+        cleaned = form.cleaned_data
+        settle_as = SettleAs(cleaned["settle_as"])
 
         def act() -> Answer:
-            amount_nano = asked["amount"] if settle_as == SettleAs.AMOUNT else None
+            amount_nano = cleaned["amount"] if settle_as == SettleAs.AMOUNT else None
             reviews.settle_review(
-                actor, request_id, settle_as, amount_nano=amount_nano, reason=asked["reason"]
+                actor, request_id, settle_as, amount_nano=amount_nano, reason=cleaned["reason"]
             )
             return Answer(201, {})
 
         try:
-            form_answered(request, actor, asked["once"], act)
+            form_answered(request, actor, cleaned["once"], act)
         except ReviewRefused as refused:
             refused.tell(form)
         except FormSent as sent:
@@ -117,7 +117,7 @@ def _detail(
         "attempts": (attempts := [_attempt(shown, attempt) for attempt in shown.attempts]),
         "posted": any(attempt["postings"] for attempt in attempts),
         "paid_nano": shown.paid_nano,
-        "corrections": [_usd(format_usd(one.paid_nano)) for one in shown.corrections],
+        "corrections": [_usd(format_usd(posting.paid_nano)) for posting in shown.corrections],
         "paid": _usd(format_usd(shown.paid_nano)),
         "raw_usage": _pretty(shown.raw_usage),
         "speed": _speed(row),
@@ -131,22 +131,22 @@ def _detail(
         return render_part(request, "usage/request.html", part, context, status=status)
 
 
-def _attempt(detail: receipts.RequestDetail, one: receipts.AttemptShown) -> dict[str, Any]:
+def _attempt(detail: receipts.RequestDetail, attempt: receipts.AttemptShown) -> dict[str, Any]:
     """An attempt, and its bar on a line as long as the request."""
     ends = [attempt.end_ms or attempt.start_ms for attempt in detail.attempts]
     passed = clock.now() - detail.row.admitted_at
     whole = max(1, *ends, passed // dt.timedelta(milliseconds=1) if detail.row.running else 0)
-    end_ms = whole if one.end_ms is None else max(one.end_ms, one.start_ms)
-    first_ms = min(max(one.ttft_ms or one.start_ms, one.start_ms), end_ms)
+    end_ms = whole if attempt.end_ms is None else max(attempt.end_ms, attempt.start_ms)
+    first_ms = min(max(attempt.ttft_ms or attempt.start_ms, attempt.start_ms), end_ms)
     return {
-        "one": one,
-        "kind": words.KINDS.get(one.kind or "", one.kind or ""),
-        "basis": words.BASES.get(one.basis, one.basis),
+        "one": attempt,
+        "kind": words.KINDS.get(attempt.kind or "", attempt.kind or ""),
+        "basis": words.BASES.get(attempt.basis, attempt.basis),
         "whole": whole,
-        "wait_ms": (first_ms if one.ttft_ms else end_ms) - one.start_ms,
-        "first_ms": first_ms if one.ttft_ms else None,
-        "answer_ms": end_ms - first_ms if one.ttft_ms else 0,
-        "took_ms": end_ms - one.start_ms,
+        "wait_ms": (first_ms if attempt.ttft_ms else end_ms) - attempt.start_ms,
+        "first_ms": first_ms if attempt.ttft_ms else None,
+        "answer_ms": end_ms - first_ms if attempt.ttft_ms else 0,
+        "took_ms": end_ms - attempt.start_ms,
         "postings": [
             {
                 "id": id_text(posting.id),
@@ -154,7 +154,7 @@ def _attempt(detail: receipts.RequestDetail, one: receipts.AttemptShown) -> dict
                 "at": posting.at,
                 "paid": _usd(format_usd(posting.paid_nano)) if posting.paid_nano else "",
             }
-            for posting in one.postings
+            for posting in attempt.postings
         ],
     }
 
@@ -178,12 +178,14 @@ def _receipt(made: receipts.Receipt) -> dict[str, Any]:
     }
 
 
-def _recomputed(found: receipts.Recomputed) -> dict[str, Any]:
-    computed = None if found.computed_nano is None else _usd(format_usd(found.computed_nano))
+def _recomputed(recomputed: receipts.Recomputed) -> dict[str, Any]:
+    computed = (
+        None if recomputed.computed_nano is None else _usd(format_usd(recomputed.computed_nano))
+    )
     return {
-        "recomputed": found,
+        "recomputed": recomputed,
         "computed": computed,
-        "difference": _usd(format_usd(found.difference_nano)),
+        "difference": _usd(format_usd(recomputed.difference_nano)),
     }
 
 

@@ -66,9 +66,9 @@ def list_reviews(request: HttpRequest, query: Query[pagination.PageQuery]) -> di
     """Requests of all organisations whose count could not be right or had no price, newest
     first."""
     before = pagination.after_id(query.cursor)
-    found = reviews.open_reviews(access.actor_of(request), query.limit + 1, before)
-    page = pagination.cut(found, query.limit, lambda one: one.attempt_id)
-    return {"items": [_item(one) for one in page.items], "next": page.next}
+    reviews_ = reviews.open_reviews(access.actor_of(request), query.limit + 1, before)
+    page = pagination.cut(reviews_, query.limit, lambda review: review.attempt_id)
+    return {"items": [_item(review) for review in page.items], "next": page.next}
 
 
 @router.post("/requests/{id}/review", response={201: ReviewOut}, summary="Settle a request")
@@ -101,17 +101,17 @@ def _amount(text: str) -> int:
         raise ReviewRefused("amount", str(error)) from error
 
 
-def _item(one: UnderReview) -> dict[str, Any]:
+def _item(review: UnderReview) -> dict[str, Any]:
     return {
-        "request": id_text(one.request_id),
-        "created_at": one.admitted_at,
-        "organisation": one.slug,
-        "model": one.model,
-        "channel": one.channel_name,
-        "flags": [flag for flag in one.flags if flag != "quarantine"],
-        "charge": format_usd(one.charge_nano),
-        "bound": format_usd(one.hold_nano),
-        "kept": one.basis == "held",
+        "request": id_text(review.request_id),
+        "created_at": review.admitted_at,
+        "organisation": review.slug,
+        "model": review.model,
+        "channel": review.channel_name,
+        "flags": [flag for flag in review.flags if flag != "quarantine"],
+        "charge": format_usd(review.charge_nano),
+        "bound": format_usd(review.hold_nano),
+        "kept": review.basis == "held",
     }
 
 

@@ -35,10 +35,10 @@ class ReviewForm(OnceForm):
 
 def review_shown(actor: Actor, request_id: UUID, form: ReviewForm | None = None) -> dict[str, Any]:
     """The context of a request that is or was under review; the form for who may decide."""
-    found, decided = reviews.review_of(request_id)
-    if found is None:
+    under_review, decided = reviews.review_of(request_id)
+    if under_review is None:
         return {}
     may_decide = decided is None and scope_of(actor, "credits.write") is not None
     if may_decide and form is None:
-        form = ReviewForm(initial={"amount": format_usd(found.charge_nano)})
-    return {"review": found, "decided": decided, "review_form": form if may_decide else None}
+        form = ReviewForm(initial={"amount": format_usd(under_review.charge_nano)})
+    return {"review": under_review, "decided": decided, "review_form": form if may_decide else None}

@@ -16,17 +16,17 @@ _ROWS = 50
 @require_safe
 def review_list(request: HttpRequest, actor: Actor) -> HttpResponse:
     before = parse_id(request.GET.get("after", ""))
-    found = reviews.open_reviews(actor, _ROWS + 1, before)
-    page = cut(found, _ROWS, lambda one: one.attempt_id)
+    waiting = reviews.open_reviews(actor, _ROWS + 1, before)
+    page = cut(waiting, _ROWS, lambda review: review.attempt_id)
     context = {
         "rows": [
             {
-                "one": one,
-                "rid": id_text(one.request_id),
-                "flags": [words.flag_word(flag) for flag in one.flags if flag != "quarantine"],
-                "kept": one.basis == "held",
+                "one": review,
+                "rid": id_text(review.request_id),
+                "flags": [words.flag_word(flag) for flag in review.flags if flag != "quarantine"],
+                "kept": review.basis == "held",
             }
-            for one in page.items
+            for review in page.items
         ],
         "next_href": f"?after={page.next}" if page.next else "",
     }

@@ -68,8 +68,10 @@ def review_of(request_id: UUID) -> tuple[UnderReview | None, Review | None]:
     rows = run(_OF_REQUEST, {"request": request_id})
     if not rows:
         return None, None
-    found = UnderReview(*rows[0])
-    return found, Review.objects.select_related("decided_by").filter(pk=found.attempt_id).first()
+    under_review = UnderReview(*rows[0])
+    return under_review, Review.objects.select_related("decided_by").filter(
+        pk=under_review.attempt_id
+    ).first()
 
 
 def settle_review(
@@ -85,32 +87,36 @@ def settle_review(
         raise ReviewRefused("reason", gettext("A decision needs a person who answers for it."))
     if not reason.strip():
         raise ReviewRefused("reason", gettext("Say why: it is kept with the posting."))
-    found, _ = review_of(request_id)
-    if found is None:
+    under_review, _ = review_of(request_id)
+    if under_review is None:
         raise Http404
-    charge_nano = _charge(found, settle_as, amount_nano)
+    charge_nano = _charge(under_review, settle_as, amount_nano)
     with transaction.atomic():
-        corrections.lock_wallet(found.organisation_id)
-        if Review.objects.filter(pk=found.attempt_id).exists():
+        corrections.lock_wallet(under_review.organisation_id)
+        if Review.objects.filter(pk=under_review.attempt_id).exists():
             raise ReviewRefused("settle_as", gettext("It was decided already."))
-        stand = corrections.borne(found.attempt_id)
-        corrections.release_kept(found.attempt_id, found.organisation_id)
+        stand = corrections.borne(under_review.attempt_id)
+        corrections.release_kept(under_review.attempt_id, under_review.organisation_id)
         spared_nano = stand.customer_nano if settle_as == SettleAs.FREE else 0
         platform_nano = stand.platform_nano + spared_nano
-        owed_nano = charge_nano + platform_nano if found.cost_nano is None else found.cost_nano
+        owed_nano = (
+            charge_nano + platform_nano
+            if under_review.cost_nano is None
+            else under_review.cost_nano
+        )
         corrections.correct(
-            found.attempt_id,
-            found.organisation_id,
+            under_review.attempt_id,
+            under_review.organisation_id,
             "review",
             stand,
             Borne(charge_nano, platform_nano, owed_nano),
-            cause={"attempt": id_text(found.attempt_id), "settle_as": str(settle_as),
+            cause={"attempt": id_text(under_review.attempt_id), "settle_as": str(settle_as),
                    "reason": reason.strip()},
             actor=actor.user.email,
         )  # fmt: skip
         review = Review.objects.create(
-            attempt_id=found.attempt_id,
-            organisation_id=found.organisation_id,
+            attempt_id=under_review.attempt_id,
+            organisation_id=under_review.organisation_id,
             request_id=request_id,
             settle_as=settle_as,
             before_nano=stand.customer_nano,
@@ -119,22 +125,22 @@ def settle_review(
             decided_by=actor.user,
         )
         audit.record(
-            actor, Organisation.objects.get(id=found.organisation_id), "request.reviewed", review,
-            request=id_text(request_id), settle_as=str(settle_as), reason=review.reason,
+            actor, Organisation.objects.get(id=under_review.organisation_id), "request.reviewed",
+            review, request=id_text(request_id), settle_as=str(settle_as), reason=review.reason,
             before=format_usd(stand.customer_nano), charge=format_usd(charge_nano),
         )  # fmt: skip
     return review
 
 
-def _charge(found: UnderReview, settle_as: SettleAs, amount_nano: int | None) -> int:
+def _charge(under_review: UnderReview, settle_as: SettleAs, amount_nano: int | None) -> int:
     if settle_as != SettleAs.AMOUNT:
         if amount_nano is not None:
             raise ReviewRefused("amount", gettext("An amount is only for settling as an amount."))
-        return found.hold_nano if settle_as == SettleAs.BOUND else 0
+        return under_review.hold_nano if settle_as == SettleAs.BOUND else 0
     if amount_nano is None:
         raise ReviewRefused("amount", gettext("Write what the request is charged."))
-    if not 0 <= amount_nano <= found.hold_nano:
-        bound = format_usd(found.hold_nano)
+    if not 0 <= amount_nano <= under_review.hold_nano:
+        bound = format_usd(under_review.hold_nano)
         text = gettext("A request is charged no more than its bound, %(bound)s USD.")
         raise ReviewRefused("amount", text % {"bound": bound})
     return amount_nano

@@ -63,41 +63,41 @@ _SEEN_BY: dict[str, Callable[[Actor], bool]] = {
 @organisation_page("usage.read")
 @require_safe
 def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
-    asked = _asked(request, actor)
+    usage_filter = _usage_filter(request, actor)
     # Read before the figures: what it says of them then holds.
     complete_to = reports.complete_to()
-    totals = reports.usage_by_bucket(actor, asked)
+    totals = reports.usage_by_bucket(actor, usage_filter)
     total = reports.sum_of(totals)
-    before = reports.usage_totals(actor, asked.previous, asked.scope)
+    before = reports.usage_totals(actor, usage_filter.previous, usage_filter.scope)
     context = {
         "complete_to": complete_to,
-        "stats": _stats(actor, asked, totals, before),
+        "stats": _stats(actor, usage_filter, totals, before),
         "error_points": _error_points(total, before),
         "total": total,
-        "compared": _dates(asked.previous, asked.zone),
-        **_filter_bar(actor, asked),
+        "compared": _dates(usage_filter.previous, usage_filter.zone),
+        **_filter_bar(actor, usage_filter),
     }
     if total.requests or total.charge_nano:
         context |= {
-            "chart": _chart(asked, reports.series(actor, asked), actor),
-            "chart_title": _chart_title(asked),
-            "metrics": _switch(asked, "metric", _METRICS),
-            "groups": _switch(asked, "group_by", _groups(actor)),
+            "chart": _chart(usage_filter, reports.series(actor, usage_filter), actor),
+            "chart_title": _chart_title(usage_filter),
+            "metrics": _switch(usage_filter, "metric", _METRICS),
+            "groups": _switch(usage_filter, "group_by", _groups(actor)),
             "refresh_url": request.get_full_path(),
-            "top": _top(actor, asked, total),
+            "top": _top(actor, usage_filter, total),
             "meters": _meters(total),
         }
     else:
-        context["latest"] = _latest_day(actor, asked)
-    return _answer(request, actor, asked, "usage/usage", "usage", context)
+        context["latest"] = _latest_day(actor, usage_filter)
+    return _answer(request, actor, usage_filter, "usage/usage", "usage", context)
 
 
 def _stats(
-    actor: Actor, asked: UsageFilter, totals: list[Totals], before: Totals
+    actor: Actor, usage_filter: UsageFilter, totals: list[Totals], before: Totals
 ) -> list[dict[str, Any]]:
     total = reports.sum_of(totals)
-    rows = _rows_url(actor, asked)
-    failed = _rows_url(actor, asked, status="error")
+    rows = _rows_url(actor, usage_filter)
+    failed = _rows_url(actor, usage_filter, status="error")
     return [
         {
             "metric": metric,
@@ -132,9 +132,9 @@ def _per_mille(totals: Totals) -> int:
     return round_half_even(totals.errors * 1000, totals.requests)
 
 
-def _chart(asked: UsageFilter, found: Series, actor: Actor) -> dict[str, Any]:
+def _chart(usage_filter: UsageFilter, series: Series, actor: Actor) -> dict[str, Any]:
     # A part is what the rows can be filtered by: not the rest, not what nobody owns.
-    by = asked.group_by
+    by = usage_filter.group_by
     parts = [
         {
             "label": part.label or (gettext("Other") if part.id is None else _nobody(by)),
@@ -142,37 +142,37 @@ def _chart(asked: UsageFilter, found: Series, actor: Actor) -> dict[str, Any]:
             "value": (_filter_value(by, part.id) if part.id else None),
             "total": part.total,
         }
-        for part in found.parts
+        for part in series.parts
     ]
     return {
         "parts": parts,
         "rows": [
             {
                 "at": bucket.span.start_at,
-                "href": _rows_url(actor, asked, bucket.span),
-                "unfinished": asked.unfinished(bucket.span),
+                "href": _rows_url(actor, usage_filter, bucket.span),
+                "unfinished": usage_filter.unfinished(bucket.span),
                 "total": bucket.total,
                 "cells": [
                     {
                         "value": value,
-                        "href": _rows_url(actor, asked, bucket.span, **{by: part["value"]})
+                        "href": _rows_url(actor, usage_filter, bucket.span, **{by: part["value"]})
                         if value and part["value"]
                         else "",
                     }
                     for part, value in zip(parts, bucket.values, strict=True)
                 ],
             }
-            for bucket in found.buckets
+            for bucket in series.buckets
         ],
-        "total": found.total,
+        "total": series.total,
     }
 
 
-def _chart_title(asked: UsageFilter) -> str:
+def _chart_title(usage_filter: UsageFilter) -> str:
     return gettext("%(metric)s per %(time)s by %(group)s") % {
-        "metric": _METRICS[asked.metric],
-        "time": _GRAINS[asked.grain],
-        "group": str(_GROUPS[asked.group_by]).lower(),
+        "metric": _METRICS[usage_filter.metric],
+        "time": _GRAINS[usage_filter.grain],
+        "group": str(_GROUPS[usage_filter.group_by]).lower(),
     }
 
 
@@ -182,39 +182,47 @@ def _groups(actor: Actor) -> dict[str, Promise]:
     return {name: word for name, word in _GROUPS.items() if name not in hidden}
 
 
-def _switch(asked: UsageFilter, name: str, values: Mapping[str, Promise]) -> list[dict[str, Any]]:
+def _switch(
+    usage_filter: UsageFilter, name: str, values: Mapping[str, Promise]
+) -> list[dict[str, Any]]:
     """The links of a switch; the value in force is marked."""
-    current = getattr(asked, name)
+    current = getattr(usage_filter, name)
     first = next(iter(values))
     return [
         {
             "value": value,
             "label": word,
             "chosen": value == current,
-            "href": f"?{asked.query(**{name: value if value != first else None})}",
+            "href": f"?{usage_filter.query(**{name: value if value != first else None})}",
         }
         for value, word in values.items()
     ]
 
 
-def _top(actor: Actor, asked: UsageFilter, total: Totals) -> list[dict[str, Any]]:
-    found = reports.usage_by(actor, asked.span, "key", asked.scope, limit=_TOP, metered=False)
-    ids = tuple(UUID(group.id) for group in found)
+def _top(actor: Actor, usage_filter: UsageFilter, total: Totals) -> list[dict[str, Any]]:
+    groups = reports.usage_by(
+        actor, usage_filter.span, "key", usage_filter.scope, limit=_TOP, metered=False
+    )
+    ids = tuple(UUID(group.id) for group in groups)
     before = {
         group.id: group.totals
         for group in reports.usage_by(
-            actor, asked.previous, "key", filters.of_keys(asked.scope, ids), metered=False
+            actor,
+            usage_filter.previous,
+            "key",
+            filters.of_keys(usage_filter.scope, ids),
+            metered=False,
         )
     }
     return [
         {
             "label": group.label or _nobody("key"),
-            "href": f"?{asked.query(key=_filter_value('key', group.id))}",
+            "href": f"?{usage_filter.query(key=_filter_value('key', group.id))}",
             "totals": group.totals,
             "before": before.get(group.id, Totals()),
             "whole": total.charge_nano,
         }
-        for group in found
+        for group in groups
     ]
 
 
@@ -233,13 +241,13 @@ def _meters(total: Totals) -> dict[str, Any]:
     }
 
 
-def _latest_day(actor: Actor, asked: UsageFilter) -> dict[str, Any] | None:
+def _latest_day(actor: Actor, usage_filter: UsageFilter) -> dict[str, Any] | None:
     """Where there is something to see, when the asked range holds nothing."""
-    at = reports.newest_request_at(actor, asked.scope)
+    at = reports.newest_request_at(actor, usage_filter.scope)
     if at is None:
         return None
-    day = at.astimezone(asked.zone).date().isoformat()
-    return {"at": at, "href": f"?{asked.query(range='custom', from_=day, to=day)}"}
+    day = at.astimezone(usage_filter.zone).date().isoformat()
+    return {"at": at, "href": f"?{usage_filter.query(range='custom', from_=day, to=day)}"}
 
 
 # The request log (W32) --------------------------------------------------------------------------
@@ -248,12 +256,12 @@ def _latest_day(actor: Actor, asked: UsageFilter) -> dict[str, Any] | None:
 @organisation_page("requests.read")
 @require_safe
 def request_list(request: HttpRequest, actor: Actor) -> HttpResponse:
-    asked = _asked(request, actor, log=True)
+    usage_filter = _usage_filter(request, actor, log=True)
     after, before = (parse_id(request.GET.get(name, "")) for name in _CURSORS)
     page = reports.request_page(
         actor,
-        asked.span,
-        asked.scope,
+        usage_filter.span,
+        usage_filter.scope,
         limit=_ROWS,
         older_than=after,
         newer_than=before,
@@ -261,19 +269,19 @@ def request_list(request: HttpRequest, actor: Actor) -> HttpResponse:
     )
     rows = [*page.running, *page.rows]
     context = {
-        "rows": [_request_row(actor, asked, row) for row in rows],
-        "summary": _summary(actor, asked),
-        "first_href": f"?{asked.query()}" if after or before else "",
-        "previous_href": f"?{asked.query(before=id_text(page.newer))}" if page.newer else "",
-        "next_href": f"?{asked.query(after=id_text(page.older))}" if page.older else "",
+        "rows": [_request_row(actor, usage_filter, row) for row in rows],
+        "summary": _summary(actor, usage_filter),
+        "first_href": f"?{usage_filter.query()}" if after or before else "",
+        "previous_href": f"?{usage_filter.query(before=id_text(page.newer))}" if page.newer else "",
+        "next_href": f"?{usage_filter.query(after=id_text(page.older))}" if page.older else "",
         "oldest": None if rows else reports.oldest_request_at(actor),
-        **_filter_bar(actor, asked),
+        **_filter_bar(actor, usage_filter),
     }
-    return _answer(request, actor, asked, "usage/requests", "requests", context)
+    return _answer(request, actor, usage_filter, "usage/requests", "requests", context)
 
 
-def _request_row(actor: Actor, asked: UsageFilter, row: RequestRow) -> dict[str, Any]:
-    zone = {"tz": asked.zone.key} if asked.zone.key != "UTC" else {}
+def _request_row(actor: Actor, usage_filter: UsageFilter, row: RequestRow) -> dict[str, Any]:
+    zone = {"tz": usage_filter.zone.key} if usage_filter.zone.key != "UTC" else {}
     return {
         "row": row,
         "href": _request_url(actor, row.request_id, zone),
@@ -283,11 +291,11 @@ def _request_row(actor: Actor, asked: UsageFilter, row: RequestRow) -> dict[str,
     }
 
 
-def _summary(actor: Actor, asked: UsageFilter) -> str:
+def _summary(actor: Actor, usage_filter: UsageFilter) -> str:
     """The sums over the whole range, where the rollups know them."""
-    if asked.scope.status or asked.scope.request_id:
+    if usage_filter.scope.status or usage_filter.scope.request_id:
         return ""
-    totals = reports.usage_totals(actor, asked.span, asked.scope)
+    totals = reports.usage_totals(actor, usage_filter.span, usage_filter.scope)
     counted = ngettext("%(n)s request", "%(n)s requests", totals.requests) % {
         "n": grouped(totals.requests)
     }
@@ -297,7 +305,7 @@ def _summary(actor: Actor, asked: UsageFilter) -> str:
 # Shared by the pages ----------------------------------------------------------------------------
 
 
-def _asked(request: HttpRequest, actor: Actor, *, log: bool = False) -> UsageFilter:
+def _usage_filter(request: HttpRequest, actor: Actor, *, log: bool = False) -> UsageFilter:
     return filters.from_query(
         dict(request.GET.lists()),
         clock.now(),
@@ -307,27 +315,31 @@ def _asked(request: HttpRequest, actor: Actor, *, log: bool = False) -> UsageFil
     )
 
 
-def _filter_bar(actor: Actor, asked: UsageFilter) -> dict[str, Any]:
-    choices = reports.choices(actor, asked.span)
+def _filter_bar(actor: Actor, usage_filter: UsageFilter) -> dict[str, Any]:
+    choices = reports.choices(actor, usage_filter.span)
     own_only = access.scope_of(actor, "usage.read") == "own"
     keys = [(id_text(key), label) for key, label in choices.keys]
     channels = [(id_text(channel), label) for channel, label in choices.channels]
-    chosen_keys = [id_text(key) for key in asked.scope.keys]
-    chosen_channels = [id_text(channel) for channel in asked.scope.channels]
+    chosen_keys = [id_text(key) for key in usage_filter.scope.keys]
+    chosen_channels = [id_text(channel) for channel in usage_filter.scope.channels]
     return {
-        "asked": asked,
+        "asked": usage_filter,
         "own_only": own_only,
         "choices": {
-            "models": _with_chosen([(m, m) for m in choices.models], list(asked.scope.models)),
+            "models": _with_chosen(
+                [(m, m) for m in choices.models], list(usage_filter.scope.models)
+            ),
             "keys": _with_chosen(keys, chosen_keys),
-            "users": _with_chosen([(u, u) for u in choices.users], list(asked.scope.users)),
+            "users": _with_chosen([(u, u) for u in choices.users], list(usage_filter.scope.users)),
             "channels": _with_chosen(channels, chosen_channels),
-            "zones": _with_chosen([(z, z.replace("_", " ")) for z in ZONES], [asked.zone.key]),
+            "zones": _with_chosen(
+                [(z, z.replace("_", " ")) for z in ZONES], [usage_filter.zone.key]
+            ),
         },
-        "dates": asked.on or _dates(asked.span, asked.zone),
-        "filtered": asked.scope != filters.EVERYTHING,
-        "dropped": [_dropped(actor, part) for part in asked.dropped],
-        "q": id_text(asked.scope.request_id) if asked.scope.request_id else "",
+        "dates": usage_filter.on or _dates(usage_filter.span, usage_filter.zone),
+        "filtered": usage_filter.scope != filters.EVERYTHING,
+        "dropped": [_dropped(actor, part) for part in usage_filter.dropped],
+        "q": id_text(usage_filter.scope.request_id) if usage_filter.scope.request_id else "",
     }
 
 
@@ -368,9 +380,11 @@ def _filter_value(by: filters.GroupBy, value: str) -> str:
     return id_text(UUID(value)) if by in ("key", "channel") else value
 
 
-def _rows_url(actor: Actor, asked: UsageFilter, span: Span | None = None, **over: object) -> str:
+def _rows_url(
+    actor: Actor, usage_filter: UsageFilter, span: Span | None = None, **over: object
+) -> str:
     over = {"group_by": None, "metric": None, **over}
-    query = asked.query_of_span(span, **over) if span else asked.query(**over)
+    query = usage_filter.query_of_span(span, **over) if span else usage_filter.query(**over)
     return f"{_url(actor, 'requests')}?{query}"
 
 
@@ -386,18 +400,18 @@ def _url(actor: Actor, name: str, *arguments: str) -> str:
 def _answer(
     request: HttpRequest,
     actor: Actor,
-    asked: UsageFilter,
+    usage_filter: UsageFilter,
     template: str,
     url_name: str,
     context: dict[str, Any],
 ) -> HttpResponse:
     room, name = template.split("/")
     context["page_url"] = _url(actor, url_name)
-    with timezone.override(asked.zone):
+    with timezone.override(usage_filter.zone):
         response = render_part(request, f"{template}.html", f"{room}/_{name}.html", context)
     if request.htmx:  # type: ignore[attr-defined]
         # A form sends its empty fields too; the address bar shows only what was asked.
         cursors = {name: request.GET.get(name) for name in _CURSORS}
-        query = asked.query(**cursors)
+        query = usage_filter.query(**cursors)
         response["HX-Push-Url"] = f"{context['page_url']}{'?' if query else ''}{query}"
     return response
