@@ -32,14 +32,14 @@ check: python git
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
-	git ls-files -z -- '*.html' | xargs -0 $(BIN)/djade --check
+	$(BIN)/djangofmt --quiet --check templates
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 fix: python git
 	@$(INSTALL) --dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	git ls-files -z -- '*.html' | xargs -0 $(BIN)/djade
+	$(BIN)/djangofmt --quiet templates
 
 # Beside nginx, LiteLLM's proxy and Portkey's gateway, a quarter of an hour; three minutes: make bench QUICK=1
 bench: python

@@ -9,8 +9,9 @@ import datetime as dt
 import hmac
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
+from ipaddress import ip_network
 from typing import Any, TypeAlias, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
@@ -30,6 +31,7 @@ from ninja.utils import check_csrf
 
 from accounts.models import FormerSecret, Key, KeyKind, Membership, Organisation, Role, Team, User
 from accounts.rules import key_format, roles
+from accounts.rules.limits import is_address_in
 from accounts.sealing import pepper
 from lib import clock
 from lib.htmx import is_htmx, page_address
@@ -46,7 +48,8 @@ class Actor:
     """Who acts: a person or a key (then also the person it belongs to), and where.
 
     `role` is the role in `organisation`; None for a model key, which reads only its own scope, and
-    for an operator who is no member there.
+    for an operator who is no member there. `ends_at` is the end of the former secret that a key
+    came with.
     """
 
     user: User | None
@@ -54,6 +57,7 @@ class Actor:
     organisation: Organisation | None
     role: Role | None
     operator: bool
+    ends_at: dt.datetime | None = None
 
     @property
     def held_roles(self) -> tuple[roles.Role, ...]:
@@ -326,6 +330,7 @@ class ApiAuth(AuthBase):
             raise KeyConflict
         if texts:
             actor = key_actor(texts.pop())
+            _check_address(request, actor)
         elif isinstance(request.user, User):
             if check_csrf(request):
                 raise HttpError(403, "The CSRF header is missing or wrong. Reload the page.")
@@ -341,6 +346,18 @@ class ApiAuth(AuthBase):
 
 
 api_auth = ApiAuth()
+
+
+def _check_address(request: HttpRequest, actor: Actor | None) -> None:
+    """Raise AccessDenied when the key may not be used from there."""
+    if actor is None or actor.key is None or not actor.key.networks:
+        return
+    address = request.META.get("REMOTE_ADDR", "")
+    if not is_address_in(address, map(ip_network, actor.key.networks)):
+        raise AccessDenied(
+            gettext("The API key may not be used from address %(address)s.")
+            % {"address": address or "unknown"}
+        )
 
 
 def actor_of(request: HttpRequest) -> Actor:
@@ -364,33 +381,34 @@ def key_actor(text: str) -> Actor | None:
     """The actor that a key's text stands for; None for every text that opens nothing.
 
     A key lives as long as its person: who is switched off or has left the organisation has no
-    living key there.
+    living key there, and a model key needs a role that has keys, as it does where it calls models.
     """
     if key_format.check(text) not in (key_format.KeyForm.OWN, key_format.KeyForm.FOREIGN):
         return None
-    key = _key_of(digest_of(text))
+    key, ends_at = _key_of(digest_of(text))
     if key is None or key_state(key, clock.now()) != "active":
         return None
     membership = _living_membership(key)
-    if key.user is not None and membership is None:
-        return None
     if key.kind != KeyKind.MANAGEMENT:
-        return Actor(key.user, key, key.organisation, role=None, operator=False)
+        stands = key.user is None or (membership and membership.role in roles.KEY_ROLES)
+        model_key = Actor(key.user, key, key.organisation, role=None, operator=False)
+        return model_key if stands else None
     if key.user is None or membership is None:
         return None
-    return _person(key.user, key.organisation, membership, key)
+    return replace(_person(key.user, key.organisation, membership, key), ends_at=ends_at)
 
 
-def _key_of(digest: bytes) -> Key | None:
-    """The key whose text has that digest, or had it until it was rotated and may still use it."""
+def _key_of(digest: bytes) -> tuple[Key | None, dt.datetime | None]:
+    """The key whose text has that digest, or had it until it was rotated and may still use it until
+    the instant that is then told."""
     keys = Key.objects.select_related("organisation", "team", "user")
     key = keys.filter(digest=digest).first()
     if key is not None:
-        return key if hmac.compare_digest(bytes(key.digest), digest) else None
+        return (key if hmac.compare_digest(bytes(key.digest), digest) else None), None
     former = FormerSecret.objects.filter(digest=digest, until__gt=clock.now()).first()
     if former is None or not hmac.compare_digest(bytes(former.digest), digest):
-        return None
-    return keys.get(id=former.key_id)
+        return None, None
+    return keys.get(id=former.key_id), former.until
 
 
 def digest_of(text: str) -> bytes:

@@ -5,13 +5,14 @@ from typing import Annotated, Any, Literal
 
 from django.http import Http404, HttpRequest
 from ninja import Query, Router, Schema, Status
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from accounts import access, keys, limits
 from accounts.models import Key, KeyKind
 from accounts.rules.limits import LIMIT_MAX
 from lib import clock, pagination
 from lib.ids import id_text
+from lib.instants import Instant
 from lib.whole_numbers import Whole
 
 router = Router(tags=["Keys"])
@@ -36,7 +37,7 @@ class KeyIn(Schema):
         max_length=100,
         description="Names or patterns (`gpt-*`) that the key may ask for; empty = all.",
     )
-    expires_at: AwareDatetime | None = Field(None, description="When the key ends by itself.")
+    expires_at: Instant | None = Field(None, description="When the key ends by itself.")
     rpm: Count | None = Field(None, description="Requests in any sixty seconds.")
     tpm: Count | None = Field(None, description="Language-model tokens in any sixty seconds.")
     parallel: Count | None = Field(None, description="Requests that may run at once.")
@@ -88,7 +89,7 @@ class KeyChange(Schema):
 
     name: str | None = Field(None, min_length=1, max_length=120)
     models: list[Pattern] | None = Field(None, max_length=100)
-    expires_at: AwareDatetime | None = None
+    expires_at: Instant | None = None
     disabled: bool | None = None
     rpm: Count | None = None
     tpm: Count | None = None

@@ -4,6 +4,7 @@ import datetime as dt
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -17,6 +18,7 @@ from accounts.epoch import bump_epoch
 from accounts.models import FormerSecret, Key, KeyKind, Membership, Organisation, Team, User
 from accounts.rules import key_format
 from accounts.rules.limits import LimitInvalid, check_limits
+from accounts.rules.reach import Reach, first_beyond
 from lib import clock
 from lib.refusal import Refused
 
@@ -28,6 +30,10 @@ GRACE_HOURS_MAX = 168
 
 LIMITS = ("rpm", "tpm", "parallel", "endpoints", "networks", "tags", "log_content")
 """What narrows a key beside its models and its end; see `accounts.models.Key`."""
+
+_REACH = tuple(Reach.__dataclass_fields__)
+# What a management key cannot be kept to: the lists name what it never calls.
+_OF_MODELS = {"model_patterns": "models", "endpoints": "endpoints"}
 
 
 class KeyRefused(Refused):
@@ -47,30 +53,29 @@ def mint_key(
 ) -> tuple[Key, str]:
     """A new key and its text, which is not stored and cannot be had again; `limits` are LIMITS.
 
-    KeyRefused when a living key of the organisation has the name, when the expiry is past, or when
-    a management key would belong to nobody (it does what its person's role allows).
+    KeyRefused when a living key of the organisation has the name, when the expiry is past, when a
+    management key would belong to nobody (it does what its person's role allows) or have lists of
+    what only model keys call, and when the key would go beyond the one that asks for it (P23).
     """
     if kind == KeyKind.MANAGEMENT and user is None:
         raise KeyRefused("user", gettext("A management key belongs to a person."))
     _check(limits)
-    text = _new_text(kind)
-    key = _save(
-        actor,
-        "key.created",
-        Key(
-            organisation=team.organisation,
-            team=team,
-            user=user,
-            name=name,
-            kind=kind,
-            model_patterns=list(model_patterns),
-            created_by=actor.user,
-            expires_at=expires_at,
-            **limits,
-        ),
-        text,
+    key = Key(
+        organisation=team.organisation,
+        team=team,
+        user=user,
+        name=name,
+        kind=kind,
+        model_patterns=list(model_patterns),
+        created_by=actor.user,
+        expires_at=expires_at,
+        # Left to the database they could not be judged before the key is there.
+        **{"endpoints": [], "networks": [], **limits},
     )
-    return key, text
+    _check_kind(key)
+    _check_reach(actor, _reach_of(key))
+    text = _new_text(kind)
+    return _save(actor, "key.created", key, text), text
 
 
 def bring_key(
@@ -105,7 +110,7 @@ def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
     """Set `name`, `model_patterns`, `expires_at`, `disabled` or one of LIMITS of a living key.
 
     What is equal already is left out; with nothing left, nothing is written or audited. KeyRefused
-    when the name is taken.
+    when the name is taken, and when the key that asks is narrower than what would be granted.
     """
     with transaction.atomic():
         locked = Key.objects.select_for_update().get(id=key.id)
@@ -119,8 +124,13 @@ def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
             return locked
         _check(changed)
         before = {field: _plain(getattr(locked, field)) for field in changed}
+        reach = _reach_of(locked)
         for field, value in changed.items():
             setattr(locked, field, value)
+        _check_kind(locked)
+        enabled = changed.get("disabled") is False
+        if enabled or first_beyond(_reach_of(locked), reach):
+            _check_reach(actor, _reach_of(locked))
         with _told_apart(locked.name):
             locked.save(update_fields=list(changed))
         after = {field: _plain(value) for field, value in changed.items()}
@@ -133,7 +143,8 @@ def rotate_key(actor: Actor, key: Key, grace_hours: int) -> tuple[Key, str]:
     """A new text for a key, not stored and not to be had again; all else of the key stays.
 
     The text until now, and every older one that still works, opens the key for `grace_hours` more
-    at most; with 0 it ends from the next request on. KeyRefused for a key that has ended.
+    at most; with 0 it ends from the next request on. KeyRefused for a key that has ended, and for
+    one that goes beyond the key that asks: who has the new text has all of it.
     """
     if not 0 <= grace_hours <= GRACE_HOURS_MAX:
         message = gettext("A grace period is 0 to %(n)s hours.") % {"n": GRACE_HOURS_MAX}
@@ -146,6 +157,7 @@ def rotate_key(actor: Actor, key: Key, grace_hours: int) -> tuple[Key, str]:
         if key_state(locked, now) in ("revoked", "expired"):
             ended = gettext("Key %(name)s has ended. Create another one.") % {"name": locked.name}
             raise KeyRefused("key", ended)
+        _check_reach(actor, _reach_of(locked))
         until = now + dt.timedelta(hours=grace_hours)
         locked.former_secrets.filter(until__gt=until).update(until=until)
         FormerSecret.objects.create(
@@ -244,6 +256,54 @@ def _check(limits: Mapping[str, Any]) -> None:
         check_limits(limits)
     except LimitInvalid as error:
         raise KeyRefused(error.field, error.message) from error
+
+
+def _check_kind(key: Key) -> None:
+    """Raise KeyRefused for lists that would hold nowhere."""
+    if key.kind != KeyKind.MANAGEMENT:
+        return
+    for field, told in _OF_MODELS.items():
+        if getattr(key, field):
+            raise KeyRefused(
+                told,
+                gettext(
+                    "A management key calls no models: it cannot be limited to %(what)s. Leave "
+                    "this empty."
+                )
+                % {"what": told},
+            )
+
+
+def _reach_of(key: Key) -> Reach:
+    return Reach(**{field: _tupled(getattr(key, field)) for field in _REACH})
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _check_reach(actor: Actor, reach: Reach) -> None:
+    """Raise KeyRefused for what goes beyond the key that asks for it (P23)."""
+    if actor.key is None:
+        return
+    bound = _reach_of(actor.key)
+    ends = [at for at in (actor.ends_at, bound.expires_at) if at is not None]
+    bound = replace(bound, expires_at=min(ends, default=None))
+    field = first_beyond(reach, bound)
+    if field is None:
+        return
+    most = getattr(bound, field)
+    raise KeyRefused(
+        _OF_MODELS.get(field, field),
+        gettext(
+            "A key grants no more than it has itself: %(field)s is at most %(most)s. Ask for less, "
+            "or ask with another key."
+        )
+        % {
+            "field": _OF_MODELS.get(field, field),
+            "most": ", ".join(most) if isinstance(most, tuple) else _plain(most),
+        },
+    )
 
 
 def _new_text(kind: KeyKind) -> str:

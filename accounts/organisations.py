@@ -131,7 +131,21 @@ def add_person(email: str, *, actor: Actor, name: str = "", operator: bool = Fal
             user.operator = True
             user.save(update_fields=["operator"])
             audit.record(actor, None, "user.operator", user, email=user.email)
+            bump_epoch()
     return user
+
+
+def set_active(user: User, active: bool, *, actor: Actor) -> None:
+    """Whether a person may come in at all; one who may not has no living key anywhere."""
+    with transaction.atomic():
+        locked = User.objects.select_for_update().get(id=user.id)
+        if locked.is_active == active:
+            return
+        locked.is_active = active
+        locked.save(update_fields=["is_active"])
+        action = "user.activated" if active else "user.deactivated"
+        audit.record(actor, None, action, locked, email=locked.email)
+        bump_epoch()
 
 
 def _named(name: str, slug: str) -> Organisation:

@@ -19,7 +19,7 @@ from django.utils.translation import gettext
 
 from accounts import access, audit
 from accounts.access import Actor
-from accounts.models import Key, Membership, Organisation, Team, User
+from accounts.models import Key, KeyKind, Membership, Organisation, Team, User
 from billing import sql
 from billing.ledger import execute
 from billing.models import Budget, BudgetAction, BudgetScope, BudgetWindow, Hold
@@ -106,10 +106,11 @@ def create_budget(
 ) -> Budget:
     """A new budget, in whose window everything of its period stands already; `terms` are TERMS.
 
-    BudgetRefused for a time that cannot be, for a negative amount, and when there is one for the
-    same part and period.
+    BudgetRefused for a time that cannot be, for a negative amount, for a key that spends nothing,
+    and when there is one for the same part and period.
     """
     _check_terms(terms)
+    _check_spends(scope, subject)
     anchor = rules.default_anchor(period) if anchor is None else anchor
     budget = Budget(
         organisation=organisation, scope=scope, subject=subject, amount_nano=amount_nano,
@@ -336,6 +337,15 @@ def check_budget(budget: Budget) -> None:
         raise BudgetRefused(error.field, error.message) from error
     if not 0 <= budget.amount_nano <= AMOUNT_MAX_NANO:
         raise BudgetRefused("amount", gettext("A budget is from 0 to 1,000,000,000 USD."))
+
+
+def _check_spends(scope: str, subject: str) -> None:
+    """BudgetRefused for a management key: a budget of it would hold nowhere."""
+    if scope == BudgetScope.KEY and Key.objects.filter(id=subject, kind=KeyKind.MANAGEMENT):
+        raise BudgetRefused(
+            "subject",
+            gettext("A management key calls no models and spends nothing. Name another key."),
+        )
 
 
 def _check_terms(terms: Mapping[str, Any]) -> None:

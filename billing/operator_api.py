@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from accounts import access
 from billing import codes, credits
@@ -24,6 +24,7 @@ from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from lib import clock, pagination
 from lib.csv_file import csv_file
 from lib.ids import id_text
+from lib.instants import Instant
 from lib.whole_numbers import Whole
 
 router = Router(tags=["Operators"])
@@ -37,7 +38,7 @@ class CreditIn(Schema):
     organisation: str = Field(max_length=60, description="Slug of the organisation.")
     amount: str = Field(max_length=40, description="Exact decimal; below 0 takes money away.")
     kind: Literal["cash", "promo"] = Field("cash", description="`promo` is consumed first.")
-    expires_at: AwareDatetime | None = Field(None, description="When promo ends.")
+    expires_at: Instant | None = Field(None, description="When promo ends.")
     reason: str = Field(min_length=1, max_length=500, description="The customer reads it.")
     document: str = Field("", max_length=200, description="Number of a document of yours.")
 
@@ -80,7 +81,7 @@ class BatchIn(Schema):
     value: str = Field(max_length=40, description="What each code gives, as exact decimal.")
     count: Whole = Field(ge=1, le=codes.CODES_MAX)
     max_uses: Whole = Field(1, ge=1, le=1_000_000, description="By different organisations.")
-    expires_at: AwareDatetime | None = Field(None, description="Until when codes are taken.")
+    expires_at: Instant | None = Field(None, description="Until when codes are taken.")
     credit_days: Whole | None = Field(None, ge=1, le=3650, description="How long the credit lives.")
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from accounts.sql import person_stands
 from billing.rules.hold_life import RESOLVED_BY
 from lib.ids import id_array
 
@@ -398,7 +399,9 @@ _OPEN_ACCOUNTS = """
     ORDER BY o.id, kind
     ON CONFLICT DO NOTHING"""
 
-_PLACE_HOLDS = """
+# P11: what ended since the relay heard of the key is refused here.
+_PERSON_STANDS = person_stands("key.user_id", "key.organisation_id")
+_PLACE_HOLDS = f"""
     WITH asked AS (
         SELECT * FROM unnest(
             %(attempts)s::uuid[], %(postings)s::uuid[], %(organisations)s::uuid[],
@@ -428,7 +431,7 @@ _PLACE_HOLDS = """
     judged AS (
         SELECT asked.*, wallet.available_id, wallet.held_id, wallet.available_nano,
                wallet.owed_nano,
-               key.id IS NOT NULL AS key_valid,
+               key.id IS NOT NULL AND {_PERSON_STANDS} AS key_valid,
                wallet.whole IS TRUE AS wallet_open,
                wallet.guards IS DISTINCT FROM asked.guards AS stale
         FROM asked
@@ -453,7 +456,7 @@ _PLACE_HOLDS = """
     ),
     posted AS (
         INSERT INTO billing_posting (id, idempotency_id, kind, organisation_id, cause, actor)
-        SELECT posting_id, 'hold:' || attempt_id, 'hold', organisation_id, '{}', ''
+        SELECT posting_id, 'hold:' || attempt_id, 'hold', organisation_id, '{{}}', ''
         FROM fitted WHERE admitted
     ),
     line AS (
@@ -483,7 +486,7 @@ _PLACE_HOLDS = """
                OVER (PARTITION BY organisation_id), 0))::bigint,
            CASE WHEN NOT admitted AND owed_nano > 0
                 THEN json_build_object('gate', 'wallet', 'owed', owed_nano) END
-    FROM fitted ORDER BY place"""
+    FROM fitted ORDER BY place"""  # noqa: S608 - only constants are put in
 
 # Everything that a request must fit is a gate: so much room, so much needed. The wallet is one; so
 # is each budget window, and each limit of the key, its team, its organisation and who asks. A
@@ -509,7 +512,7 @@ _PLACE_HOLDS = """
 #     "spent", "held", "reset": Unix s, "wait_ms": null for the gate budget}
 #    {"gate": "requests" | "tokens" | "parallel", "scope", "limit", "used", "need", "wait_ms"}
 # Of one without a window: {"now": Unix s, "windows": [[budget, period, anchor, zone], ...]}
-_PLACE_GUARDED_HOLDS = """
+_PLACE_GUARDED_HOLDS = f"""
     WITH clock AS MATERIALIZED (
         SELECT at, floor(extract(epoch FROM at))::bigint AS second,
                floor(extract(epoch FROM at) * 1000)::bigint AS ms
@@ -567,6 +570,7 @@ _PLACE_GUARDED_HOLDS = """
               AND key.organisation_id IS NOT DISTINCT FROM asked.organisation_id
               AND num_nonnulls(key.revoked_at) = 0 AND NOT key.disabled
               AND (key.expires_at IS NULL OR key.expires_at > now())
+              AND {_PERSON_STANDS}
             LIMIT 1
         ) key ON true
         LEFT JOIN accounts_team team ON team.id = key.team_id
@@ -737,7 +741,7 @@ _PLACE_GUARDED_HOLDS = """
     ),
     posted AS (
         INSERT INTO billing_posting (id, idempotency_id, kind, organisation_id, cause, actor)
-        SELECT posting_id, 'hold:' || attempt_id, 'hold', organisation_id, '{}', ''
+        SELECT posting_id, 'hold:' || attempt_id, 'hold', organisation_id, '{{}}', ''
         FROM decided WHERE admitted
     ),
     line AS (
@@ -815,7 +819,7 @@ _PLACE_GUARDED_HOLDS = """
                 WHEN missing IS NOT NULL THEN
                     json_build_object('now', clock.second, 'windows', missing)
                 ELSE (SELECT told FROM refusing WHERE refusing.place = decided.place) END
-    FROM decided, clock ORDER BY place"""
+    FROM decided, clock ORDER BY place"""  # noqa: S608 - only constants are put in
 
 _OPEN_WINDOWS = """
     INSERT INTO billing_budgetwindow (budget_id, starts_at, ends_at, cap_nano)

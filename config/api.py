@@ -124,6 +124,10 @@ class UnknownQuery(ValueError):
     """The query has a field that the operation does not know: a filter that would do nothing."""
 
 
+class ZeroByte(ValueError):
+    """A field of the query has a zero byte, which no text of the database has."""
+
+
 def _refuse_unknown_query(view: Callable[..., Any]) -> Callable[..., Any]:
     known = {
         name
@@ -137,6 +141,9 @@ def _refuse_unknown_query(view: Callable[..., Any]) -> Callable[..., Any]:
         unknown = sorted(request.GET.keys() - known)
         if unknown:
             raise UnknownQuery(unknown[0])
+        for name, values in request.GET.lists():
+            if any("\x00" in value for value in values):
+                raise ZeroByte(name)
         return view(request, *args, **kwargs)
 
     return checked
@@ -236,6 +243,12 @@ def _unknown_query(request: HttpRequest, error: UnknownQuery) -> HttpResponse:
         code="unknown_parameter",
         param=name,
     )
+
+
+@api.exception_handler(ZeroByte)
+def _zero_byte(request: HttpRequest, error: ZeroByte) -> HttpResponse:
+    message = f"Invalid value for {error}: a text has no zero byte."
+    return error_response(request, 422, message, code="invalid_value", param=str(error))
 
 
 @api.exception_handler(BadCursor)

@@ -20,6 +20,9 @@ from outbox.facts import put
 
 log = logging.getLogger(__name__)
 
+# Several looks have not come: who stops the whole installation and starts it again is told nothing.
+_PAUSE: Final = dt.timedelta(seconds=30)
+
 
 class JobState(NamedTuple):
     """How a job fares. `since` is its last good run, or when the first one was expected."""
@@ -109,8 +112,7 @@ def _expect_all() -> None:
     """From now on each job is expected; again, where nobody has looked for a while: who was
     switched off altogether has missed nothing."""
     JobRun.objects.bulk_create([JobRun(task=task) for task in JOBS], ignore_conflicts=True)
-    pause = clock.now() - dt.timedelta(seconds=WATCH.late_s)
-    if not JobRun.objects.filter(task=WATCH.task, good_at__gt=pause).exists():
+    if not JobRun.objects.filter(task=WATCH.task, good_at__gt=clock.now() - _PAUSE).exists():
         JobRun.objects.update(expected_at=clock.now())
 
 

@@ -18,26 +18,26 @@ class Job(NamedTuple):
 # The one job of the web processes: to look whether the others run. They notice a dead worker.
 WATCH: Final = Job("config.jobs.watch", 5, 60)
 SCHEDULE: Final = (
-    Job("usage.tasks.roll_up", 2, 60),
+    Job("usage.tasks.roll_up", 2, 90),
     Job("usage.tasks.make_partitions", 3600, 7200),
     # It may take as long as its queries are let run.
     Job("usage.tasks.check_books", 60, 240),
     Job("billing.tasks.seal_books", 60, 120),
-    Job("billing.tasks.end_expired_promo", 5, 60),
+    Job("billing.tasks.end_expired_promo", 5, 90),
     Job("billing.tasks.count_promo", 60, 120),
-    Job("billing.tasks.watch_balances", 10, 60),
-    Job("billing.tasks.watch_budgets", 5, 60),
-    Job("billing.tasks.repay_debts", 5, 60),
+    Job("billing.tasks.watch_balances", 10, 90),
+    Job("billing.tasks.watch_budgets", 5, 90),
+    Job("billing.tasks.repay_debts", 5, 90),
     Job("billing.tasks.close_statement_days", 900, 1800),
     Job("billing.tasks.drop_old", 600, 1200),
-    Job("notify.tasks.tell", 2, 60),
+    Job("notify.tasks.tell", 2, 90),
     Job("notify.tasks.drop_old", 3600, 7200),
-    Job("gateway.tasks.resolve_expired_holds", 5, 60),
+    Job("gateway.tasks.resolve_expired_holds", 5, 90),
     Job("gateway.tasks.drop_expired_state", 60, 120),
-    Job("gateway.tasks.go_on_with_previews", 2, 60),
-    Job("playground.tasks.interrupt_lost_runs", 3, 60),
+    Job("gateway.tasks.go_on_with_previews", 2, 90),
+    Job("playground.tasks.interrupt_lost_runs", 3, 90),
     Job("playground.tasks.drop_deleted_chats", 3600, 7200),
-    Job("playground.tasks.drop_temporary_chats", 15, 60),
+    Job("playground.tasks.drop_temporary_chats", 15, 90),
     Job("playground.tasks.drop_expired_events", 60, 120),
 )
 JOBS: Final = {job.task: job for job in (WATCH, *SCHEDULE)}

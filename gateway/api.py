@@ -5,14 +5,16 @@ from typing import Any, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Router, Schema
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from accounts import access
-from accounts.access import organisation_of
+from accounts.access import Actor, organisation_of
 from billing.rules.meters import find_meter
 from billing.rules.money import format_scaled
+from billing.rules.patterns import matches
 from gateway.price_book import BookEntry, PriceBook, price_book
 from lib import clock
+from lib.instants import Instant
 
 router = Router(tags=["Prices"])
 
@@ -48,7 +50,7 @@ class PriceListOut(Schema):
 class PriceQuery(Schema):
     model_config = ConfigDict(extra="forbid")
 
-    as_of: AwareDatetime | None = Field(None, description="An instant, past or future; now.")
+    as_of: Instant | None = Field(None, description="An instant, past or future; now.")
     model: str | None = Field(None, description="Only the prices of this model.")
 
 
@@ -66,9 +68,15 @@ def list_prices(request: HttpRequest, query: Query[PriceQuery]) -> dict[str, Any
         "items": [
             _shown(book, entry)
             for entry in book.entries
-            if query.model is None or entry.model == query.model
+            if query.model in (None, entry.model) and _may_use(actor, entry.model)
         ],
     }
+
+
+def _may_use(actor: Actor, model: str) -> bool:
+    """Whether the key that asks, where it has a list of models, may call this one."""
+    patterns = actor.model_key.model_patterns if actor.model_key else ()
+    return not patterns or any(matches(pattern, model) for pattern in patterns)
 
 
 def _shown(book: PriceBook, entry: BookEntry) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
 from ninja import Body, Query, Router, Schema, Status
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from accounts import access
 from billing.models import PriceProposal, PriceVersion
@@ -32,6 +32,7 @@ from gateway.models import PricePreview
 from gateway.previews import cancel_preview, start_preview
 from lib import pagination
 from lib.ids import id_text
+from lib.instants import Instant
 from lib.whole_numbers import Whole
 
 router = Router(tags=["Operators"])
@@ -65,7 +66,7 @@ class ProposalIn(Schema):
     channel: str = Field("", max_length=120, description="For costs: the channel; empty = any.")
     service_tier: str = Field("", max_length=40, description="Empty: the plain price.")
     hours: str = Field("", max_length=11, description="In UTC, such as 00:30-08:30; empty: all.")
-    valid_from: AwareDatetime | None = Field(None, description="Null: from its acceptance on.")
+    valid_from: Instant | None = Field(None, description="Null: from its acceptance on.")
     meters: Rates = Field(min_length=1, description=_RATES)
     tiers: list[TierIn] = Field(default_factory=list, max_length=20)
     note: str = Field("", max_length=500)
@@ -117,7 +118,7 @@ class VersionPage(Schema):
 class VersionQuery(pagination.PageQuery):
     model: str | None = Field(None, description="Only the prices of this name or pattern.")
     kind: Literal["charge", "cost"] | None = None
-    at: AwareDatetime | None = Field(None, description="Only what is in force at this instant.")
+    at: Instant | None = Field(None, description="Only what is in force at this instant.")
 
 
 class ProposalOut(Schema):

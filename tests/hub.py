@@ -301,25 +301,30 @@ class Hub:
         Returns when the hub knows it.
         """
         name = f"m-{secrets.token_hex(6)}"
+        # First, so that whoever hears of the model hears of its price.
+        if rates is not None:
+            self.price(name, rates)
         for priority, fake in enumerate(fakes):
             url, secret = (fake, "") if isinstance(fake, str) else (fake.url, fake.key)
             self.channel(
                 name, url, secret, upstream_model=upstream_model, priority=priority,
                 timeouts=timeouts or {}, **channel,
             )  # fmt: skip
-        if rates is not None:
-            self.price(name, rates)
         self.know(name)
         return name
 
-    def person(self, tenant: Tenant) -> int:
-        """A person to whom the tenant's key belongs."""
+    def person(self, tenant: Tenant, *, operator: bool = False) -> int:
+        """A developer of the tenant's organisation, to whom its key belongs."""
         row = self.connection.execute(
             "INSERT INTO accounts_user (email, password, name, operator, is_active, language, "
-            "theme) VALUES (%s, '', '', false, true, '', '') RETURNING id",
-            [f"{id_text(tenant.key_id)}@example.org"],
+            "theme) VALUES (%s, '', '', %s, true, '', '') RETURNING id",
+            [f"{id_text(tenant.key_id)}@example.org", operator],
         ).fetchone()
         assert row is not None
+        self.connection.execute(
+            "INSERT INTO accounts_membership (user_id, organisation_id, role) "
+            "VALUES (%s, %s, 'developer')", [row["id"], tenant.organisation_id],
+        )  # fmt: skip
         self.connection.execute(
             "UPDATE accounts_key SET user_id = %s WHERE id = %s", [row["id"], tenant.key_id]
         )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, cast
 
 from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from accounts import access
 from accounts.access import organisation_of
@@ -16,6 +16,7 @@ from billing.models import Budget, BudgetAlert, BudgetRaise
 from billing.rules.budget import Period, Scope
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from lib import pagination
+from lib.instants import Instant
 from lib.whole_numbers import Whole
 from usage import budgeting
 
@@ -133,7 +134,7 @@ class RaiseIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
     amount: Amount = Field(description="USD as a decimal string, on top of the budget's amount.")
-    until: AwareDatetime = Field(description="When it ends by itself.")
+    until: Instant = Field(description="When it ends by itself.")
     reason: str = Field(min_length=1, max_length=raises.REASON_MAX)
 
 

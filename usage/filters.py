@@ -28,6 +28,9 @@ UTC_ZONE: Final = ZoneInfo("UTC")
 _DAY: Final = dt.timedelta(days=1)
 _RANGE_MAX: Final = 3660 * _DAY
 _YEARS: Final = (2000, 2200)
+# Where a list of requests may begin or end, which may well say "since ever".
+_EDGE_YEARS: Final = (1900, 2200)
+_NO_EDGE: Final = "expected a date, or a time with its offset"
 _VALUES_MAX: Final = 20
 # At most 120 bars in a chart.
 _HOURS_UP_TO: Final = 2 * _DAY
@@ -278,14 +281,16 @@ def read_edge(text: str, zone: ZoneInfo, *, end: bool) -> dt.datetime:
     carries its offset.
     """
     try:
-        if len(text) == 10:
-            on = dt.date.fromisoformat(text)
-            return first_instant(on + _DAY if end else on, zone)
+        date = dt.date.fromisoformat(text) if len(text) == 10 else None
         at = dt.datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        raise ValueError("expected a date, or a time with its offset") from None
+    except ValueError:
+        raise ValueError(_NO_EDGE) from None
+    if not _EDGE_YEARS[0] <= at.year <= _EDGE_YEARS[1]:
+        raise ValueError("expected a time of the years {} to {}".format(*_EDGE_YEARS))
+    if date is not None:
+        return first_instant(date + _DAY if end else date, zone)
     if at.tzinfo is None:
-        raise ValueError("expected a date, or a time with its offset")
+        raise ValueError(_NO_EDGE)
     return at.astimezone(dt.UTC)
 
 

@@ -214,23 +214,26 @@ def series(actor: Actor, asked: UsageFilter) -> Series:
 
 
 def choices(actor: Actor, span: Span) -> Choices:
-    """What the actor's rows within a span can be filtered by."""
+    """What the actor's rows within a span can be filtered by. A model is one that was asked with
+    success, charged, or sent to a channel: a name that was only mistyped is none."""
     where = where_of(actor, "usage.read", Scope(), span)
     rows = run(
         f"""
-        SELECT used.model, used.key_id, k.name, u.email, used.channel_id, used.channel_name
+        SELECT used.model, used.key_id, k.name, u.email, used.channel_id, used.channel_name,
+               used.there
         FROM (
-            SELECT DISTINCT r.model, r.key_id, r.user_id, r.channel_id, r.channel_name
+            SELECT DISTINCT r.model, r.key_id, r.user_id, r.channel_id, r.channel_name,
+                   r.requests > r.errors OR r.charge_nano <> 0 OR r.channel_id <> %(nil)s AS there
             FROM usage_rollup r WHERE {where.text}
         ) used
         LEFT JOIN accounts_key k ON k.id = used.key_id
         LEFT JOIN accounts_user u ON u.id = used.user_id""",  # noqa: S608 - own names only
-        where.parameters,
+        {**where.parameters, "nil": _NIL},
     )
     keys = {row[1]: row[2] or str(row[1]) for row in rows}
     channels = {row[4]: row[5] for row in rows if row[4] != _NIL}
     return Choices(
-        models=tuple(sorted({row[0] for row in rows})),
+        models=tuple(sorted({row[0] for row in rows if row[6]})),
         keys=tuple(sorted(keys.items(), key=lambda item: item[1].lower())),
         users=tuple(sorted({row[3] for row in rows if row[3]})),
         channels=tuple(sorted(channels.items(), key=lambda item: item[1].lower())),

@@ -326,7 +326,7 @@ def _filter_bar(actor: Actor, asked: UsageFilter) -> dict[str, Any]:
         },
         "dates": asked.on or _dates(asked.span, asked.zone),
         "filtered": asked.scope != filters.EVERYTHING,
-        "dropped": [_dropped(part) for part in asked.dropped],
+        "dropped": [_dropped(actor, part) for part in asked.dropped],
         "q": id_text(asked.scope.request_id) if asked.scope.request_id else "",
     }
 
@@ -346,8 +346,13 @@ def _dates(span: Span, zone: ZoneInfo) -> tuple[dt.date, dt.date]:
     return span.start_at.astimezone(zone).date(), last.astimezone(zone).date()
 
 
-def _dropped(part: Dropped) -> str:
-    return f"{part.name}={part.value}"[:80]
+def _dropped(actor: Actor, part: Dropped) -> str:
+    """What was not used; of a grouping and a figure also what there is."""
+    said = f"{part.name}={part.value}"[:80]
+    known = {"group_by": _groups(actor), "metric": _METRICS}.get(part.name)
+    if not known:
+        return said
+    return gettext("%(said)s (there is: %(known)s)") % {"said": said, "known": ", ".join(known)}
 
 
 def _nobody(by: filters.GroupBy) -> str:

@@ -2,8 +2,11 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import Final
+
+Network = IPv4Network | IPv6Network
 
 ENDPOINTS: Final = (
     "batch_embed_contents",
@@ -60,6 +63,17 @@ def check_limits(limits: Mapping[str, object]) -> None:
     for tag in _listed(limits, "tags"):
         if not _LABEL.fullmatch(tag):
             raise LimitInvalid("tags", "expected words of 1 to 100 characters")
+
+
+def is_address_in(address: str, networks: Iterable[Network]) -> bool:
+    """Whether an address is in one of the networks; what is no address is nowhere."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, IPv6Address) and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    return any(found in network for network in networks)
 
 
 def _listed(limits: Mapping[str, object], field: str) -> Sequence[str]:

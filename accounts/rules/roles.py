@@ -88,6 +88,15 @@ TABLE: Final[dict[Action, dict[Role, Scope]]] = {
 }
 
 
+def roles_with(action: Action) -> tuple[Role, ...]:
+    """The roles that may do `action`, for the page that says which one is needed."""
+    return tuple(TABLE[action])
+
+
+KEY_ROLES: Final = roles_with("keys.write_own")
+"""Whose keys call models: a key lasts no longer than its person may have one."""
+
+
 def scope_of(role: Role, action: Action) -> Scope | None:
     """How far `role` may do `action`: "all" of the organisation, "own" only, or None for never."""
     return TABLE[action].get(role)
@@ -99,8 +108,3 @@ def widest_scope(roles: Iterable[Role], action: Action) -> Scope | None:
     if "all" in scopes:
         return "all"
     return "own" if "own" in scopes else None
-
-
-def roles_with(action: Action) -> tuple[Role, ...]:
-    """The roles that may do `action`, for the page that says which one is needed."""
-    return tuple(TABLE[action])

@@ -13,7 +13,7 @@ from billing.rules.money import (
     format_scaled,
     format_usd,
 )
-from lib.formatting import MISSING
+from lib.formatting import MISSING, grouped
 
 register = template.Library()
 
@@ -28,6 +28,12 @@ def money_symbol() -> str:
 def money_total(nano: int | None) -> str:
     """A total: grouped, two decimals; a dash when it is not known."""
     return MISSING if nano is None else display_total(nano, money_symbol())
+
+
+@register.filter
+def figure(value: int, metric: str) -> str:
+    """A figure of a chart: money where the metric is cost, else a grouped count."""
+    return money_total(value) if metric == "cost" else grouped(value)
 
 
 @register.filter

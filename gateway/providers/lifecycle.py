@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-# developers.openai.com/api/docs/deprecations (2026-10-28): a name stands for its snapshots too.
+# OpenAI's deprecations page as it was quoted in October 2026: a name stands for its snapshots too.
 _OPENAI: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "2026-10-23": (
@@ -21,11 +21,10 @@ _OPENAI: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "2027-04-01": ("gpt-5.1",),
     }
 )  # fmt: skip
-# platform.claude.com/docs/en/about-claude/model-deprecations (2026-02).
+# Anthropic's page of model deprecations (2026-02).
 _ANTHROPIC: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "2026-01-05": ("claude-3-opus",),
-        "2026-02-19": ("claude-3-7-sonnet", "claude-3-5-haiku"),
     }
 )
 _DATES: Final = {

@@ -301,8 +301,8 @@ STORED: Final = Page(
     "stored-responses",
     _("Stored responses"),
     _(
-        "A response that was stored, shown again, its input listed, or deleted. Any API key of "
-        "the same team may; after 24 hours there is none."
+        "A response that was stored, shown again, its input listed, or deleted. Only the API key "
+        "that made it may, and go on from it; after 24 hours there is none."
     ),
     ("response", "response_items"),
     "/v1/responses/resp_1",

@@ -233,11 +233,14 @@ class Relay:
         sink: "_Queue",
     ) -> Outcome:
         # The call belongs to the task that it is made in.
-        sink.run = run = Run(call())
+        made = call()
+        sink.run = run = Run(made)
         life.enter()
+        life.running.enter(run, made.principal)
         try:
             return await run.answer(body)
         finally:
+            life.running.leave(run)
             life.leave()
 
     def _started(self) -> Lifespan:
@@ -333,6 +336,9 @@ class Relay:
             raise fault
         body_head = _read_body_head(headers, endpoint.body_bytes_max)
         raw = await _read_body(receive, body_head.length, endpoint.body_bytes_max, self._config)
+        if life.snapshot.epoch != snapshot.epoch:
+            # A body may take a minute, in which the key may have ended.
+            call.principal = await self._principal(life, credentials)
         call.max_cost_nano = body_head.max_cost_nano
         call.labels = body_head.labels
         told = body_head.tells_cost
@@ -342,12 +348,14 @@ class Relay:
             return
         run = _run_of(call)
         watch = _Watch(receive, run)
+        life.running.enter(run, call.principal)
         try:
             if isinstance(run, Run) and endpoint.handler == "count_tokens":
                 await run.count_tokens(raw)
             else:
                 await run.answer(raw)
         finally:
+            life.running.leave(run)
             watch.stop()
 
     async def _answer_once(
@@ -360,13 +368,15 @@ class Relay:
         receive: Receive,
     ) -> None:
         """Run the request, or tell the answer that it had under this key (P5)."""
-        repeat = Repeat(life.repeats, call, client, key, raw)
+        repeat, run = Repeat(life.repeats, call, client, key, raw), _run_of(call)
         watch = _Watch(receive, repeat)
+        life.running.enter(run, call.principal)
         try:
             if await repeat.claim():
                 call.sink = call.repeat = repeat
-                await _run_of(call).answer(raw)
+                await run.answer(raw)
         finally:
+            life.running.leave(run)
             watch.stop()
             await repeat.close()
 

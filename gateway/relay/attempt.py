@@ -149,6 +149,12 @@ class Attempt:
         else:
             call.deadline.interrupt("left")
 
+    def revoke(self) -> None:
+        """The key has ended: the answer is cut, and its client is told. What nobody listens to any
+        more is read on as it was going to be."""
+        if self._outcome is None and not self._call.silent:
+            self._call.deadline.interrupt("revoked")
+
     async def go(self, *, fresh: bool) -> Outcome:
         """Send the request and relay its answer; `fresh` asks for an unused connection.
 
@@ -187,7 +193,10 @@ class Attempt:
         except asyncio.CancelledError:
             reason = call.deadline.caught()
             if reason is None:
-                return await self._stop("server_shutting_down")
+                nothing = Bill({}, 0, "absorbed", (), None)
+                return await self._stop("server_shutting_down", nothing)
+            if reason == "revoked" and self._outcome is None:
+                return await self._stop("authentication", self._bill_so_far())
             failure = self._failure_of(reason)
             if failure is None:
                 return self._abandon()
@@ -642,8 +651,9 @@ class Attempt:
         await self._say_last(self._last([*self._held_back, *(step.raw for step in steps)], bill))
         return outcome
 
-    async def _stop(self, kind: ErrorKind) -> Outcome:
-        """It ends for a reason of ours: what was delivered is paid, and the client is told."""
+    async def _stop(self, kind: ErrorKind, unheard: Bill) -> Outcome:
+        """It ends before the upstream has ended: what was delivered is paid, or `unheard` where
+        nothing was, and the client is told."""
         if self._committed and self._complete:
             return await self._end_early()
         status, message = KINDS[kind].status, message_of(kind)
@@ -651,15 +661,14 @@ class Attempt:
             outcome = self._settle(status, kind, message, self._bill_stream())
             await self._say_last(self._failing(kind, message))
             return outcome
-        outcome = self._settle(status, kind, message, Bill({}, 0, "absorbed", (), None))
+        outcome = self._settle(status, kind, message, unheard)
         if not self._call.silent:
             await self._call.refuse(Refused(kind, status, message, retry_after_ms=1000))
         return outcome
 
     def _abandon(self) -> Outcome:
         """The client left: what was sent and what was emitted until now is paid."""
-        bill = self._bill_stream() if self._sent else Bill({}, 0, "none", (), None)
-        return self._settle(499, "client_closed", CLIENT_CLOSED, bill)
+        return self._settle(499, "client_closed", CLIENT_CLOSED, self._bill_so_far())
 
     async def _say_last(self, frame: bytes) -> None:
         """End a stream for a client that may not be able to hear it."""
@@ -682,6 +691,10 @@ class Attempt:
     def _complete(self) -> bool:
         """Whether a stream has said everything but its usage."""
         return self._tally.decoder is not None and self._tally.decoder.complete
+
+    def _bill_so_far(self) -> Bill:
+        """What was sent and what was emitted until now."""
+        return self._bill_stream() if self._sent else Bill({}, 0, "none", (), None)
 
     def _bill_stream(self) -> Bill:
         """The bill of what has come so far."""

@@ -7,7 +7,7 @@ still valid is decided once more, by the database, in the admission.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_network
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -15,6 +15,8 @@ from uuid import UUID
 import msgspec
 
 from accounts.rules import key_format
+from accounts.rules.limits import Network, is_address_in
+from accounts.sql import person_stands
 from billing.rules.budget import Scope
 from billing.rules.patterns import matches
 from gateway.codecs.errors import RequestFault
@@ -22,7 +24,6 @@ from gateway.codecs.labels import NO_LABELS, Labels
 from gateway.relay.database import Row
 
 Statement = tuple[str, Mapping[str, object]]
-Network = IPv4Network | IPv6Network
 
 # A key that is unknown is remembered too, so that spraying does not become database load.
 _REMEMBERED_MAX = 20_000
@@ -38,7 +39,8 @@ class Standing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling. `expires_at` is in Unix seconds; `model_patterns`, `endpoints` and `networks`
+    """Who is calling, by which text (its digest; of the playground there is none). `expires_at` is
+    in Unix seconds; `model_patterns`, `endpoints` and `networks`
     () = every one; `plan_id` is the organisation's plan, if it has one; `retention_hours` is how
     long its answers are kept for later requests, 0 = not at all, which is also so for a key that
     keeps no content; an `operator`'s key is told which channel answered; `include_cost`: its
@@ -70,18 +72,11 @@ class Principal:
     tpm: int | None = None
     guards: int = 0
     budgets: tuple[Standing, ...] = ()
+    digest: bytes = b""
 
     def may_come_from(self, address: str) -> bool:
         """Whether the key may be used from there; what is no address is nowhere."""
-        if not self.networks:
-            return True
-        try:
-            found = ip_address(address)
-        except ValueError:
-            return False
-        if isinstance(found, IPv6Address) and found.ipv4_mapped:
-            found = found.ipv4_mapped
-        return any(found in network for network in self.networks)
+        return not self.networks or is_address_in(address, self.networks)
 
     def may_call(self, operation: str) -> bool:
         """Whether the key may be used for an endpoint, by the name that its records have."""
@@ -209,7 +204,7 @@ class Authenticator:
         known, asking = self._known, self._asking
         try:
             rows = await self._ask((_BY_DIGEST, {"digest": "\\x" + digest.hex()}))
-            principal = _principal(rows[0]) if rows else None
+            principal = _principal(rows[0], digest) if rows else None
             # After a change meanwhile these are the dictionaries that nobody looks at any more.
             if len(known) >= _REMEMBERED_MAX:
                 known.clear()
@@ -241,7 +236,7 @@ class _Guards(msgspec.Struct):
 _guards = msgspec.json.Decoder(_Guards)
 
 
-def _principal(row: Row) -> Principal:
+def _principal(row: Row, digest: bytes = b"") -> Principal:
     key_id, organisation, team, user, kind, patterns, expires, disabled, plan, hours, guards = row
     found = _guards.decode(guards or "")
     return Principal(
@@ -265,17 +260,20 @@ def _principal(row: Row) -> Principal:
         tpm=found.tpm,
         guards=found.guards,
         budgets=tuple(found.budgets),
+        digest=digest,
     )
 
 
-# A secret that was rotated away opens its key until its own end, which is then the key's.
+# A secret that was rotated away opens its key until its own end, which is then the key's. A key
+# whose person does not stand is as good as disabled (P11).
 # A person's budgets and limits stand over the playground's key whoever uses it; which ones is for
 # the request.
-_COLUMNS = """
+_COLUMNS = f"""
     SELECT key.id, key.organisation_id, key.team_id, key.user_id, key.kind,
            array_to_string(key.model_patterns, E'\\n'),
            extract(epoch FROM least(key.expires_at, former.until)),
-           key.disabled OR key.revoked_at IS NOT NULL,
+           key.disabled OR key.revoked_at IS NOT NULL
+               OR NOT {person_stands("key.user_id", "key.organisation_id")},
            (SELECT plan_id FROM billing_organisationplan plan
             WHERE plan.organisation_id = key.organisation_id),
            CASE WHEN key.log_content THEN owner.retention_hours ELSE 0 END,
@@ -317,7 +315,8 @@ _COLUMNS = """
     LEFT JOIN accounts_membership member
         ON member.organisation_id = key.organisation_id AND member.user_id = key.user_id
     LEFT JOIN accounts_formersecret former
-        ON former.key_id = key.id AND former.digest = %(digest)s::bytea"""
+        ON former.key_id = key.id AND former.digest = %(digest)s::bytea
+"""  # noqa: S608 - only constants are put in
 _BY_DIGEST = f"""{_COLUMNS}
     WHERE key.id = (SELECT id FROM accounts_key WHERE digest = %(digest)s::bytea
                     UNION ALL

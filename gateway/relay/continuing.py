@@ -1,7 +1,7 @@
 """A request of the responses dialect, and the conversation that it goes on from.
 
-    previous_response_id    looked up in our own store, for the team that made it: what is foreign
-    item_reference          is missing, for all teams share the provider's account
+    previous_response_id    looked up in our own store, for the key that made it: what is foreign
+    item_reference          is missing, for all keys share the provider's account
     the channel that has it the bytes as they came: there it is named by its id
     every other way         its conversation stands in front of the input, and an item in the place
                             of its reference, so that neither another channel nor another dialect

@@ -1,4 +1,4 @@
-"""Why a waiting request must go on: its time is over, or its client has left.
+"""Why a waiting request must go on: its time is over, its client has left, or its key has ended.
 
 One timer per request, moved by an assignment: a stream of thousands of chunks costs no timer per
 chunk. When the time is over the task is cancelled, and `caught` tells it why.
@@ -7,7 +7,7 @@ chunk. When the time is over the task is cancelled, and `caught` tells it why.
 import asyncio
 from typing import Literal
 
-Reason = Literal["first_content", "idle", "total", "stall", "drain", "left"]
+Reason = Literal["first_content", "idle", "total", "stall", "drain", "left", "revoked"]
 
 _FAR = 86_400.0
 # A limit that is further away than this is looked at again then: most requests end before, and a

@@ -48,7 +48,7 @@ class State(NamedTuple):
 
 
 def state_id(kind: str, owner: UUID, name: str) -> UUID:
-    """The id of a row; `owner` is the team, or for an idempotent answer the API key."""
+    """The id of a row; `owner` is the API key: what one key keeps no other finds (P12)."""
     digest = sha256(f"{kind}|{owner}|{name}".encode(errors="surrogatepass")).digest()
     return UUID(bytes=digest[:16])
 
@@ -114,14 +114,14 @@ class Keeper:
             await asyncio.wait([self._worker])
 
     async def put(self, principal: Principal, states: Collection[State]) -> None:
-        """Keep states for the principal's team, as long as its organisation lets us."""
+        """Keep states for the principal's key, as long as its organisation lets us."""
         hours = min(principal.retention_hours, RETENTION_HOURS_MAX)
         kept = [state for state in states if len(state.content) <= _STATE_BYTES_MAX]
         if not hours or not kept:
             return
         statements: list[Statement] = []
         for state in kept:
-            id_ = state_id(state.kind, principal.team_id, state.name)
+            id_ = state_id(state.kind, principal.key_id, state.name)
             parameters: Mapping[str, object] = {
                 "organisation": principal.organisation_id,
                 "id": id_,
@@ -137,11 +137,11 @@ class Keeper:
     async def find(
         self, principal: Principal, kind: StateKind, names: Sequence[str]
     ) -> dict[str, bytes]:
-        """The states of the principal's team that are known by these names.
+        """The states of the principal's key that are known by these names.
 
         Raises DatabaseAway, DatabaseRefused.
         """
-        ids = {state_id(kind, principal.team_id, name): name for name in names}
+        ids = {state_id(kind, principal.key_id, name): name for name in names}
         if not ids:
             return {}
         parameters = {
@@ -160,7 +160,7 @@ class Keeper:
 
     async def drop(self, principal: Principal, kind: StateKind, name: str) -> None:
         """Forget a state. Raises DatabaseAway, DatabaseRefused."""
-        id_ = state_id(kind, principal.team_id, name)
+        id_ = state_id(kind, principal.key_id, name)
         parameters = {"organisation": principal.organisation_id, "id": id_}
         await self.run([(_DROP, parameters)])
 

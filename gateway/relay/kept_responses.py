@@ -1,7 +1,7 @@
 """Stored responses by their id: shown, their input listed, forgotten.
 
-All is answered from our own store: whoever made a response with an API key of the same team may see
-it; for everybody else, and after its time, there is none.
+All is answered from our own store: the API key that made a response may see it; for every other
+key, also of the same team or person, and after its time, there is none (P12).
 """
 
 from collections.abc import MutableMapping
@@ -68,7 +68,7 @@ def _read_limit(text: str) -> int:
 
 
 class _Missing(RequestFault):
-    """The same for what never was, is gone, or is another team's."""
+    """The same for what never was, is gone, or is another key's."""
 
     def __init__(self, response_id: str) -> None:
         super().__init__("task_not_found", "response_id", response_id)

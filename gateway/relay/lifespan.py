@@ -32,6 +32,7 @@ from gateway.relay.journal import Journal
 from gateway.relay.keeping import Keeper
 from gateway.relay.large import LargeEvents
 from gateway.relay.repeats import Repeats
+from gateway.relay.revocation import Running
 from gateway.relay.snapshot import EMPTY, Snapshot
 from gateway.relay.spool import Spool
 from gateway.relay.upstream import Upstreams
@@ -58,7 +59,7 @@ class Lifespan:
         self._missing: int | None = None  # migrations; None before anybody has looked
         self._secrets_fit: bool | None = None  # None before the database was asked
         self._skew_s = 0.0  # by how much the database's clock is ahead
-        self._running = 0
+        self._entered = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._vault = Vault(config.kek)
@@ -73,6 +74,8 @@ class Lifespan:
         keeper = Keeper(self._states, self._vault)
         self.repeats = Repeats(keeper)
         self.authenticator = Authenticator(config.pepper, self._ask)
+        self.running = Running(self._ask)
+        self._looked_at = -1  # the epoch as of which all that runs may run
         books = Books(self._writes, spool, journal)
         self.parts = Parts(
             config,
@@ -103,13 +106,13 @@ class Lifespan:
 
     def enter(self) -> None:
         """A request begins; `leave` is called at its end, whatever happens."""
-        self._running += 1
-        if self._running == 1:
+        self._entered += 1
+        if self._entered == 1:
             self._quiet.clear()
 
     def leave(self) -> None:
-        self._running -= 1
-        if self._running == 0:
+        self._entered -= 1
+        if self._entered == 0:
             self._quiet.set()
 
     # ---- start and end
@@ -231,6 +234,16 @@ class Lifespan:
             epoch = await self._look_at_epoch()
             if epoch is not None and epoch != self.snapshot.epoch:
                 await self._refresh()
+            await self._end_revoked(epoch)
+
+    async def _end_revoked(self, epoch: int | None) -> None:
+        """End what runs under keys that have ended; while the database is away, those by time."""
+        self.running.end_expired(self.snapshot.now())
+        if epoch is None or epoch == self._looked_at:
+            return
+        with contextlib.suppress(DatabaseAway, DatabaseRefused):
+            await self.running.end_revoked()
+            self._looked_at = epoch
 
     async def _look_at_epoch(self) -> int | None:
         """The database's epoch, None while it is away; and how far our clocks are apart."""

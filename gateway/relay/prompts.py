@@ -43,13 +43,19 @@ class Prompts:
         self._call = call
         # What runs now; None between two prompts, and when all have run.
         self._run: Run | None = None
-        self._left = False
+        self._left = self._revoked = False
 
     def leave(self) -> None:
         """The client has gone: no further prompt is asked."""
         self._left = True
         if self._run is not None:
             self._run.leave()
+
+    def revoke(self) -> None:
+        """The key has ended: what is asked now ends, and no further prompt is admitted."""
+        self._revoked = True
+        if self._run is not None:
+            self._run.revoke()
 
     async def answer(self, raw: bytes) -> Outcome:
         """Answer the request with this body. Raises nothing that a client could cause."""
@@ -98,6 +104,8 @@ class Prompts:
         call = self._call
         for place, body in enumerate(bodies):
             self._run = Run(self._call_of(joined, place))
+            if self._revoked:
+                self._run.revoke()
             outcome = await self._run.answer(body)
             self._run = None
             if call.max_cost_nano is not None:

@@ -76,7 +76,7 @@ class Run:
 
     __slots__ = (
         "_asked", "_attempt", "_budget", "_call", "_facts", "_named", "_price", "_resting",
-        "_sizing",
+        "_revoked", "_sizing",
     )  # fmt: skip
 
     def __init__(self, call: Call) -> None:
@@ -87,6 +87,7 @@ class Run:
         self._price: Price | None = None
         self._sizing: Sizing | PlainSizing | None = None
         self._attempt: Attempt | None = None
+        self._revoked = False
         self._budget: RetryBudget | None = None
         # Candidates that rest while another can serve.
         self._resting: list[Candidate] = []
@@ -100,6 +101,12 @@ class Run:
             self._attempt.leave()
         else:
             self._call.deadline.interrupt("left")
+
+    def revoke(self) -> None:
+        """The key has ended: what is being answered ends, and the next attempt is not admitted."""
+        self._revoked = True
+        if self._attempt is not None:
+            self._attempt.revoke()
 
     async def answer(self, raw: bytes) -> Outcome:
         """Answer the request with this body. Raises nothing that a client could cause."""
@@ -491,6 +498,8 @@ class Run:
                 return self._call.plain_outcome(499, "client_closed", CLIENT_CLOSED)
             made.append(candidate)
             self._attempt = attempt
+            if self._revoked:
+                attempt.revoke()
             try:
                 return await attempt.go(fresh=fresh)
             except UpstreamFailed as failure:

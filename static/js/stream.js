@@ -1,7 +1,7 @@
 // Puts the stream of an answer into the page: text as text, its markup straight to its place, all
 // else by htmx. A frame takes only as much as leaves the page time for its reader: neither
 // changes that arrive together nor a change with the painting of the one before are one long task.
-const CHANGE = /<hx-partial hx-target="([^"]+)" hx-swap="(\w+)">([^]*?)<\/hx-partial>/g;
+const CHANGE = /<hx-partial\s+hx-target="([^"]+)"\s+hx-swap="(\w+)"\s*>([^]*?)<\/hx-partial>/g;
 const FRAME_CHARACTERS = 4000; // of HTML; see playground/rules/growing.py
 const SIGNS = { "&lt;": "<", "&gt;": ">", "&amp;": "&", "&#13;": "\r" };
 const unescaped = (text) => text.replace(/&(?:lt|gt|amp|#13);/g, (name) => SIGNS[name]);

@@ -312,3 +312,12 @@ def test_no_answer_is_kept_by_anything_between(people: Cast) -> None:
     response = with_key(text).get(URL)
     assert "no-store" in response["Cache-Control"]
     assert json.loads(response.content)
+
+
+def test_an_expiry_of_any_offset_is_kept_as_its_instant(people: Cast) -> None:
+    """The database reads no offset of 16 hours or more."""
+    for at, status in (("2099-01-01T00:00:00+23:59", 201), ("9999-12-31T23:59:59-14:00", 422)):
+        body = {"name": at, "expires_at": at}
+        assert management(people, name=f"m {at}").post(
+            URL, body, "application/json"
+        ).status_code == (status)

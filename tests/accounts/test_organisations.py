@@ -42,6 +42,28 @@ def test_the_last_owner_stays(people: Cast) -> None:
     assert Membership.objects.get(user=people.alice).role == Role.ADMIN
 
 
+def test_the_last_owner_is_not_removed(people: Cast) -> None:
+    owners = Membership.objects.filter(organisation=people.acme, role=Role.OWNER)
+    with pytest.raises(organisations.LastOwner):
+        organisations.remove_member(people.acme, "ALICE@example.org", actor=SYSTEM)
+    assert [one.user for one in owners.all()] == [people.alice]
+    organisations.set_member(people.acme, "bob@example.org", Role.OWNER, actor=SYSTEM)
+    organisations.remove_member(people.acme, "alice@example.org", actor=SYSTEM)
+    with pytest.raises(organisations.LastOwner):
+        organisations.remove_member(people.acme, "bob@example.org", actor=SYSTEM)
+    assert [one.user for one in owners.all()] == [people.bob]
+
+
+def test_who_is_switched_off_and_on_again_is_noted_once_each(people: Cast) -> None:
+    for active in (False, False, True, True):
+        organisations.set_active(people.bob, active, actor=SYSTEM)
+    people.bob.refresh_from_db()
+    assert people.bob.is_active
+    events = AuditEvent.objects.filter(object_type="user").order_by("id")
+    actions = [one.action for one in events if "activated" in one.action]
+    assert actions == ["user.deactivated", "user.activated"]
+
+
 def test_an_operator_is_made_and_never_unmade_by_adding(people: Cast) -> None:
     assert organisations.add_person("bob@example.org", operator=True, actor=SYSTEM).operator
     assert organisations.add_person("bob@example.org", actor=SYSTEM).operator

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.http import Http404
 
 from accounts.access import SYSTEM
-from accounts.models import AuditEvent, Key
+from accounts.models import AuditEvent, Key, KeyKind
 from billing import budgets
 from billing.budgets import BudgetRefused, Past
 from billing.models import Account, Budget, BudgetWindow, Hold
@@ -169,6 +169,13 @@ def test_budgets_that_cannot_be_are_refused(key: Key, over: dict[str, object], f
         make(key, **over)  # type: ignore[arg-type]
     assert refused.value.field == field
     assert not Budget.objects.exists()
+
+
+def test_a_key_that_spends_nothing_has_no_budget(people: Cast) -> None:
+    """P23: a budget that holds nowhere is refused when it is made."""
+    managing, _ = make_key(people.core, "m", kind=KeyKind.MANAGEMENT, user=people.alice)
+    with pytest.raises(BudgetRefused, match="spends nothing"):
+        make(managing)
 
 
 def test_one_part_has_one_budget_of_a_period(key: Key) -> None:

@@ -6,6 +6,7 @@ import pytest
 from django.db import transaction
 
 from accounts.access import Actor
+from accounts.models import AuditEvent
 from billing import promo, topups, watch
 from billing.ledger import lock_wallet, post
 from billing.models import TopUp, WalletSetting
@@ -193,4 +194,5 @@ def test_no_more_than_five_a_day(people: cast.Cast, bank: FakeProcessor, alice: 
         move(people, -50)
     assert watch.fill_balances() == 0
     assert not WalletSetting.objects.get().auto_enabled
+    assert AuditEvent.objects.filter(action="wallet.automatic_stopped").count() == 1
     assert TopUp.objects.filter(automatic=True).count() == watch.AUTOMATIC_A_DAY

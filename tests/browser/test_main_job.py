@@ -177,7 +177,7 @@ def test_markdown_is_drawn_and_does_nothing(site: Installation, owner: Visitor) 
 def test_stop_ends_the_answer_at_the_provider_too(site: Installation, owner: Visitor) -> None:
     page = owner.page
     ask(page, site, "On and on. #tokens=400 #hold=7 #usage=cumulative")
-    expect(blocks(page)).to_have_text(re.compile(r"^(\S+ ){6}\S+$"))
+    expect(blocks(page)).to_have_text(re.compile(r"^\s*(\S+ ){6}\S+\s*$"))
     page.get_by_role("button", name="Stop", exact=True).click()
     ended(page, "stopped")
     expect(answer(page).locator("footer")).to_contain_text("Stopped by you")
@@ -302,7 +302,7 @@ def test_keyboard_alone_from_signing_in_to_the_receipt(site: Installation, visit
     tab_to(page, "Message", at_most=10)
     page.keyboard.type("From the keyboard. #tokens=9 #hold=4")
     page.keyboard.press("Enter")
-    expect(blocks(page)).to_have_text(re.compile(r"^(\S+ ){3}\S+$"))
+    expect(blocks(page)).to_have_text(re.compile(r"^\s*(\S+ ){3}\S+\s*$"))
     site.fake.release()
     ended(page, "done")
     expect(page.get_by_label("Message", exact=True)).to_be_focused()

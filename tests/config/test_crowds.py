@@ -73,8 +73,7 @@ def _sign_in(hub: Hub) -> Door:
         [EMAIL, encoded, person],
     )
     hub.connection.execute(
-        "INSERT INTO accounts_membership (user_id, organisation_id, role) VALUES (%s, %s, 'owner')",
-        [person, tenant.organisation_id],
+        "UPDATE accounts_membership SET role = 'owner' WHERE user_id = %s", [person]
     )
     query = "SELECT slug FROM accounts_organisation WHERE id = %s"
     (row,) = hub.rows(query, tenant.organisation_id)

@@ -14,6 +14,7 @@ from gateway.models import Channel, Route
 from lib.ids import id_text
 from playground.models import Conversation, Prompt
 from tests.cast import Cast, make_key, member, person, signed_in
+from tests.markup import squeezed
 from tests.usage.rows import credit, happen
 
 pytestmark = pytest.mark.django_db
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 def find(user: User, words: str = "", url: str = "/o/acme/_f/palette") -> dict[str, str]:
     """The names that are found and where they lead."""
-    html = signed_in(user).get(url, {"q": words}).content.decode()
+    html = squeezed(signed_in(user).get(url, {"q": words}).content.decode())
     links = re.findall(r'href="([^"]*)">.*?<span class="cut">([^<]*)</span>', html)
     return {unescape(name): unescape(url) for url, name in links}
 

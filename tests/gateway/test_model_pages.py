@@ -14,6 +14,7 @@ from billing.prices import set_price
 from gateway.installation import save_settings
 from gateway.models import Channel, Route
 from tests.cast import Cast, member, signed_in
+from tests.markup import squeezed
 
 pytestmark = pytest.mark.django_db
 
@@ -48,7 +49,7 @@ def served(people: Cast) -> Cast:
 
 
 def names(client: Client, query: str = "") -> list[str]:
-    told = client.get(f"/models{query}").content.decode()
+    told = squeezed(client.get(f"/models{query}").content.decode())
     return re.findall(r'<a href="/models/([^"]+)">', told)
 
 
@@ -65,8 +66,8 @@ def test_everybody_sees_what_can_be_asked_and_no_channel(served: Cast, client: C
         "team-default",
         "text-embedding-3-small",
     ]
-    told = (
-        client.get("/models").content.decode() + client.get("/models/gpt-4o-mini").content.decode()
+    told = squeezed(client.get("/models").content.decode()) + squeezed(
+        client.get("/models/gpt-4o-mini").content.decode()
     )
     for secret in ("east", "west", "a.example"):
         assert secret not in told

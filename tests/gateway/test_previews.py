@@ -20,6 +20,7 @@ from gateway.previews import PreviewRefused, cancel_preview, start_preview, work
 from lib import clock
 from lib.ids import id_text
 from tests.cast import Cast, actor, make_key, signed_in
+from tests.markup import squeezed
 from tests.usage.rows import id_at
 from usage.models import UsageRecord
 
@@ -123,7 +124,7 @@ def test_figures_of_the_page_add_up_as_they_are_shown(
     preview = previewed(people, (PriceKey("m"), DRAFT_RATES))
     work_off()
     page = signed_in(people.dora).get(reverse("price_preview", args=[id_text(preview.id)]))
-    told = page.content.decode()
+    told = squeezed(page.content.decode())
     # 57,811.749 and 239.000001 micro, and their difference as it is shown; no cost is known.
     for value in ("$0.057812", "$0.000239", "\N{MINUS SIGN}$0.057573"):
         # On a card, for its organisation and for its model.

@@ -402,3 +402,15 @@ def test_the_api_gives_the_book_exactly(served: Cast) -> None:
         {"input_over": 200_000, "mode": "whole", "meters": {"in_text": "0.3210003"}}
     ]
     assert with_key(text).get("/api/v1/prices", {"nonsense": "1"}).status_code == 400
+
+
+def test_a_key_with_a_list_of_models_is_told_their_prices_only(served: Cast) -> None:
+    """P12: what a key may not ask it does not see either."""
+    shown = []
+    for name, patterns in (("all", ()), ("few", ("gpt-*",)), ("none", ("no-such",))):
+        _, text = make_key(served.core, name, user=served.bob, model_patterns=patterns)
+        items = with_key(text).get("/api/v1/prices").json()["items"]
+        shown.append({item["model"] for item in items})
+    every, few, none = shown
+    assert few == {model for model in every if model.startswith("gpt-")}
+    assert (few < every, few != set(), none) == (True, True, set())

@@ -85,6 +85,7 @@ def test_a_codec_has_floats_only_where_they_are_content() -> None:
     content = {
         "gateway/codecs/members.py",  # a number of a request, and 1.0 where a whole one is due
         "gateway/codecs/raws.py",  # a number of an answer
+        "gateway/codecs/bounds.py",  # the bounds of sampling
         "gateway/codecs/chat.py",  # sampling: temperature, top_p, penalties, bias
         "gateway/codecs/completions/request.py",  # bias
         "gateway/codecs/openai/request_decode.py",  # bias
@@ -185,6 +186,17 @@ def test_templates_hold_nothing_that_the_policy_forbids(what: str, pattern: str)
         if re.search(pattern, line, re.IGNORECASE)
     ]
     assert sorted(set(found) - allowed.get(what, set())) == [], what
+
+
+def test_no_line_of_a_template_is_wider_than_a_reader_sees() -> None:
+    """The formatter breaks where it can; where it cannot, a hand must."""
+    wide = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in _files(".html", "templates")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if len(line) > 160
+    ]
+    assert wide == []
 
 
 def test_each_interaction_has_a_plain_form_of_itself() -> None:

@@ -31,6 +31,7 @@ from lib.ids import id_text, new_id
 from playground.models import Conversation, Message, MessageRole, Run, RunState
 from tests.cast import Cast, make_key, member, signed_in
 from tests.house.test_style import ROOMS, ROOT
+from tests.markup import squeezed
 from tests.usage.rows import admit, credit, happen, price_version, refuse
 from usage.rollups import replace_all
 from usage.zones import ZONES
@@ -196,7 +197,7 @@ def _without_tags(template: str) -> str:
     template = re.sub(
         r"^(\{% url [^%]*%\})?\{\{ public_url \}\}.*$", "", template, flags=re.MULTILINE
     )
-    template = re.sub(r"\{% block \w+_attrs %\}.*?\{% endblock %\}", "", template)
+    template = re.sub(r"\{% block \w+_attrs %\}.*?\{% endblock %\}", "", template, flags=re.DOTALL)
     template = re.sub(
         r"\{% blocktranslate.*?%\}.*?\{% endblocktranslate %\}", "", template, flags=re.DOTALL
     )
@@ -210,6 +211,8 @@ def test_templates_show_no_text_past_the_translation() -> None:
         if path.suffix not in {".html", ".txt"} or SPECIMENS in path.parents:
             continue
         source = path.read_text()
+        if path.stem.endswith("_attributes"):  # of an element that two templates write
+            source = f"<div {source}>"
         texts = _visible(_without_tags(source))
         for include in re.findall(r"\{% include .*?%\}", source, re.DOTALL):
             texts += [text for text in GIVEN.findall(include) if not text.startswith(".venv/bin/")]
@@ -260,6 +263,7 @@ PHRASES = (
     "“mock”",
     "“always”",
     "XXXX",
+    "<think>",
     "{{name}}",
     '{"type": "object"}',
     '{"temperature": 0.2, "logprobs": true}',
@@ -493,7 +497,7 @@ def test_letters_are_chinese(people: Cast) -> None:
 @pytest.mark.usefixtures("_compiled")
 def test_a_browser_that_asks_for_chinese_gets_it(people: Cast) -> None:
     answer = Client().get("/login", headers={"accept-language": "zh-CN,zh;q=0.9,en;q=0.8"})
-    page = answer.content.decode()
+    page = squeezed(answer.content.decode())
     assert 'lang="zh-hans"' in page
     # Who does not read Chinese finds the way out: a language is called by its own name.
     assert ">English</button>" in page

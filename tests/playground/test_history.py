@@ -17,6 +17,7 @@ from playground.conversations import shown_path
 from playground.history import spent_by_chat
 from playground.models import Conversation, Message, Run, RunState
 from tests.cast import Cast, signed_in
+from tests.markup import squeezed
 from tests.playground.test_tree import HTMX
 from tests.playground.test_views import RelayClient, ScriptedRelay, outcome, page, people
 from usage.models import UsageRecord
@@ -167,7 +168,7 @@ def sixty(people: Cast) -> list[Conversation]:
 def test_the_table_pages_newest_first_with_turns_tokens_and_cost(
     people: Cast, sixty: list[Conversation]
 ) -> None:
-    html = page(people.bob, URL).content.decode()
+    html = squeezed(page(people.bob, URL).content.decode())
     assert titles(people.bob) == [f"Chat {n:03}" for n in range(50)]
     # Chat 003: two questions, 3 × 3 in and 1 + 2 + 4 out, 3 × 3,000 + 7 nano.
     row = html.split("Chat 003")[-1].split("</tr>")[0]

@@ -27,6 +27,7 @@ from playground.models import (
     Vote,
 )
 from tests.cast import Cast, make_key, signed_in
+from tests.markup import squeezed
 from tests.playground.rules.test_files import PNG
 from tests.playground.test_tree import HTMX, answers, conversation_id, post
 from tests.playground.test_views import (
@@ -85,7 +86,7 @@ def test_what_cannot_be_held_blocks_send(people: Cast) -> None:
 def test_who_may_ask_for_more_finds_where(people: Cast) -> None:
     relay = ScriptedRelay(outcome())
     relay.told = Bound(42_100_000, None, 1, 1, 7, 1_000, False)
-    html = ask_bound(people.bob, relay, text="Hello")
+    html = squeezed(ask_bound(people.bob, relay, text="Hello"))
     assert f'<a href="{reverse("raises", args=["acme"])}">Ask for more budget</a>' in html
 
 
@@ -98,14 +99,14 @@ def test_likely_is_the_median_of_what_was_paid(people: Cast) -> None:
 def test_settings_go_out_stay_with_the_chat_and_are_refused_by_name(people: Cast) -> None:
     refused = send(people.bob, answers("x"), text="One", **{"p.temperature": "9"})
     assert refused.status_code == 422
-    assert "Temperature: expected from 0 to 2." in refused.content.decode()
+    assert "Temperature: expected from 0 to 2." in squeezed(refused.content.decode())
     relay = answers("x")
     send(people.bob, relay, text="One", system="Be {{how}}.", max_cost="0.5",
          **{"p.temperature": "0.2", "var.how": "short"})  # fmt: skip
     body = json.loads(relay.asked[0][1])
     assert (body["temperature"], body["max_cost"]) == (0.2, "0.5")
     assert body["messages"][0]["content"] == "Be short."
-    html = page(people.bob, chat_of(people.bob)).content.decode()
+    html = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
     assert ">Be {{how}}.</textarea>" in html
     assert ">short</textarea>" in html
     assert 'name="p.temperature" form="composer" inputmode="decimal" value="0.2"' in html
@@ -178,9 +179,11 @@ def test_prompts_have_versions_that_never_change(people: Cast) -> None:
     prompt = Prompt.objects.get()
     assert prompt.slug == "refund-bot"
     assert [one.number for one in prompt.versions.all()] == [2, 1]
-    html = page(people.bob, reverse("prompt", args=["acme", "refund-bot"])).content.decode()
+    html = squeezed(
+        page(people.bob, reverse("prompt", args=["acme", "refund-bot"])).content.decode()
+    )
     assert "<ins>kind, </ins>" in html or "<ins>kind,</ins>" in html
-    opened = page(people.bob, "/o/acme/playground?prompt=refund-bot@1").content.decode()
+    opened = squeezed(page(people.bob, "/o/acme/playground?prompt=refund-bot@1").content.decode())
     assert ">You are {{who}}.</textarea>" in opened
     assert page(people.charlie, reverse("prompts", args=["acme"])).status_code == 404
     signed_in(people.bob).post(
@@ -345,7 +348,9 @@ def test_answers_are_compared_word_by_word(people: Cast) -> None:
     compare(people.bob)
     Message.objects.filter(column=1, role="assistant").update(content="other words")
     url = reverse("diff", args=["acme", conversation_id()])
-    html = signed_in(people.bob).get(url, {"a": "0", "b": "1"}, headers=HTMX).content.decode()
+    html = squeezed(
+        signed_in(people.bob).get(url, {"a": "0", "b": "1"}, headers=HTMX).content.decode()
+    )
     assert "same</del>" in html
     assert "other</ins>" in html
 
@@ -486,7 +491,7 @@ def test_the_picker_shows_what_the_person_sees_with_the_version_it_stands_for(
             )
 
     def found(user: User, words: str = "") -> list[tuple[str, str]]:
-        html = page(user, f"/o/acme/prompts/_f/pick?q={words}").content.decode()
+        html = squeezed(squeezed(page(user, f"/o/acme/prompts/_f/pick?q={words}").content.decode()))
         return re.findall(r"prompt=(\w+)&amp;.*?>(version [^<]*)<", html)
 
     assert found(people.bob) == [
@@ -496,7 +501,9 @@ def test_the_picker_shows_what_the_person_sees_with_the_version_it_stands_for(
     ]
     assert [slug for slug, _ in found(people.alice)] == ["others", "ours"]
     assert found(people.bob, "our") == [("ours", "version 1, in production")]
-    html = page(people.bob, "/o/acme/playground?prompt=ours").content.decode()
+    html = squeezed(page(people.bob, "/o/acme/playground?prompt=ours").content.decode())
     assert ">Ours 1</textarea>" in html
-    assert "No prompt is named" in page(people.bob, "/o/acme/prompts/_f/pick?q=zz").content.decode()
+    assert "No prompt is named" in squeezed(
+        page(people.bob, "/o/acme/prompts/_f/pick?q=zz").content.decode()
+    )
     assert page(people.charlie, "/o/acme/prompts/_f/pick").status_code == 404

@@ -13,6 +13,7 @@ from playground.models import Conversation, LeavingRule, Preference, Run
 from playground.preferences import preference_of
 from tests import cast
 from tests.cast import Cast, signed_in
+from tests.markup import squeezed
 from tests.playground.test_views import ScriptedRelay, outcome, page, people, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,7 +33,7 @@ def test_leaving_is_each_persons_and_holds_from_the_next_answer_on(people: Cast)
     send(people.alice, ScriptedRelay(TextDelta(0, "x"), outcome()), text="another's")
     told = [run.unwatched_ms for run in Run.objects.order_by("id")]
     assert told == [None, 1_000, None]
-    assert 'value="stop" checked' in page(people.bob, URL).content.decode()
+    assert 'value="stop" checked' in squeezed(page(people.bob, URL).content.decode())
     assert post(people.bob, "leaving_choose", leaving="dance").status_code == 404
 
 

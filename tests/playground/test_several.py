@@ -11,6 +11,7 @@ from gateway.models import Channel, Route
 from playground.history import spent_by_chat
 from playground.models import Conversation, Message
 from tests.cast import Cast
+from tests.markup import squeezed
 from tests.playground.test_history import export_file, import_file
 from tests.playground.test_panel import ask_bound
 from tests.playground.test_tree import answers, conversation_id
@@ -73,8 +74,8 @@ def test_the_tokens_of_an_answer_are_shown_with_their_likelihood(gpt: Cast) -> N
     assert (body["logprobs"], body["top_logprobs"]) == (True, 2)
     answer = Message.objects.get(role="assistant")
     url = reverse("message_tokens", args=["acme", answer.text_id])
-    assert url in page(gpt.bob, chat_of(gpt.bob)).content.decode()
-    html = page(gpt.bob, url).content.decode()
+    assert url in squeezed(page(gpt.bob, chat_of(gpt.bob)).content.decode())
+    html = squeezed(page(gpt.bob, url).content.decode())
     assert 'title="90.0% · Ho 10.0%">&lt;b&gt;Hi</span>' in html
     assert page(gpt.alice, url).status_code == 404
 

@@ -14,6 +14,7 @@ from playground.conversations import STANDS_IDLE, STANDS_LEFT, drop_temporary
 from playground.models import Attachment, Conversation, Message, Run, RunEvent, RunState
 from tests import cast
 from tests.cast import Cast, signed_in
+from tests.markup import squeezed
 from tests.playground.test_preferences import NamingRelay, post
 from tests.playground.test_tree import HTMX
 from tests.playground.test_views import HELLO, ScriptedRelay, outcome, page, people, send
@@ -42,10 +43,10 @@ def say(people: Cast, chat: Conversation, **form: str) -> int:
 
 
 def test_it_is_offered_by_the_page_and_by_its_address(people: Cast) -> None:
-    html = page(people.bob, "/o/acme/playground").content.decode()
+    html = squeezed(page(people.bob, "/o/acme/playground").content.decode())
     assert 'name="temporary" form="composer">' in html
     assert "data-temporary hidden" in html
-    html = page(people.bob, "/o/acme/playground?tmp=1").content.decode()
+    html = squeezed(page(people.bob, "/o/acme/playground?tmp=1").content.decode())
     assert 'name="temporary" form="composer" checked>' in html
     assert "data-temporary hidden" not in html
     assert "Temporary chat: not saved." in html
@@ -171,13 +172,13 @@ def test_its_answer_is_stopped_when_nobody_can_come_back_to_it(people: Cast) -> 
 
 
 def test_a_comparison_may_be_temporary_too(people: Cast) -> None:
-    html = page(people.bob, "/o/acme/playground/compare?tmp=1").content.decode()
+    html = squeezed(page(people.bob, "/o/acme/playground/compare?tmp=1").content.decode())
     assert 'name="temporary" form="composer" checked>' in html
     async_form = {"model": ["weir-1", "weir-1"], "compare": "1", "temporary": "on"}
     assert send(people.bob, HELLO, text=SECRET, **async_form).status_code == 204
     chat = Conversation.objects.get()
     assert chat.ends_at is not None
-    assert (
-        "Temporary chat: not saved." in page(people.bob, at("conversation", chat)).content.decode()
+    assert "Temporary chat: not saved." in squeezed(
+        page(people.bob, at("conversation", chat)).content.decode()
     )
     assert page(people.bob, at("diff", chat) + "?a=0&b=1").status_code == 200

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from accounts.models import User
 from tests.cast import Cast, signed_in
+from tests.markup import squeezed
 from tests.playground.rules.test_openapi import PETS
 from tests.playground.test_tree import HTMX
 from tests.playground.test_views import RelayClient, ScriptedRelay, outcome, people
@@ -41,11 +42,11 @@ def pets() -> SimpleUploadedFile:
 
 
 def test_operations_are_read_chosen_and_added(people: Cast) -> None:
-    html = read(people.bob, file=pets()).content.decode()
+    html = squeezed(read(people.bob, file=pets()).content.decode())
     show, change = definitions(html)
     assert "GET /pets/{id}" in html
     before = json.dumps([{"name": "mine"}, {"name": "showPet", "description": "old"}])
-    html = add(people.bob, tool=[show, change], tools=before).content.decode()
+    html = squeezed(add(people.bob, tool=[show, change], tools=before).content.decode())
     tools = json.loads(unescape(html.split('hx-swap="innerHTML">', 2)[2].split("</textarea>")[0]))
     assert [tool["name"] for tool in tools] == ["mine", "showPet", "put_pets_id"]
     assert tools[1]["description"] == "Show a pet. By id"

@@ -14,6 +14,7 @@ from lib.ids import id_text
 from playground.conversations import KEPT_DELETED, drop_deleted, path_to
 from playground.models import Conversation, Message, Run
 from tests.cast import Cast, signed_in
+from tests.markup import squeezed
 from tests.playground.test_views import ScriptedRelay, chat_of, outcome, page, people, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,17 +40,17 @@ def test_regenerating_makes_a_version_with_any_model(people: Cast) -> None:
     question = Message.objects.get(role="user")
     form = {"conversation": conversation_id(), "retry": question.text_id}
     response = send(people.bob, answers("second"), **form)
-    html = response.content.decode()
+    html = squeezed(response.content.decode())
     assert '<hx-partial hx-target="#turns"' in html
     assert "2/2" in html
-    shown = page(people.bob, chat_of(people.bob)).content.decode()
+    shown = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
     assert "second" in shown
     assert "<p>first</p>" not in shown
     first = Message.objects.get(content="first")
-    html = post(people.bob, "message_show", first.text_id).content.decode()
+    html = squeezed(post(people.bob, "message_show", first.text_id).content.decode())
     assert "<p>first</p>" in html
     assert "1/2" in html
-    assert "<p>first</p>" in page(people.bob, chat_of(people.bob)).content.decode()
+    assert "<p>first</p>" in squeezed(page(people.bob, chat_of(people.bob)).content.decode())
 
 
 def test_a_question_is_edited_into_a_branch(people: Cast) -> None:
@@ -221,7 +222,7 @@ def test_a_chat_that_was_exported_is_imported_as_the_same_tree(people: Cast) -> 
     )
     assert shape(again.json()) == shape(exported.json())
     assert Run.objects.filter(conversation=copy).count() == 0
-    shown = page(people.bob, response["HX-Redirect"]).content.decode()
+    shown = squeezed(page(people.bob, response["HX-Redirect"]).content.decode())
     assert "$0.0000018 (measured)" in shown
     markdown = (
         signed_in(people.bob)

@@ -28,6 +28,7 @@ from playground.models import Conversation, Message, Run, RunState
 from playground.turns import Asked, Column, Turn, begin_turns
 from tests import cast
 from tests.cast import Cast, signed_in
+from tests.markup import squeezed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -159,7 +160,7 @@ HELLO = ScriptedRelay(TextDelta(0, "Good "), TextDelta(0, "day"), outcome())
 
 
 def test_the_empty_page_offers_priced_models_and_examples(people: Cast) -> None:
-    html = page(people.bob, "/o/acme/playground").content.decode()
+    html = squeezed(page(people.bob, "/o/acme/playground").content.decode())
     assert '<option value="weir-1" selected>' in html
     assert "weir-unpriced" not in html
     assert "$0.25 / 1M in · $2 / 1M out" in html
@@ -170,12 +171,12 @@ def test_the_empty_page_offers_priced_models_and_examples(people: Cast) -> None:
 def test_sending_shows_the_turn_and_keeps_it(people: Cast) -> None:
     relay = ScriptedRelay(TextDelta(0, "Good **day**"), outcome())
     response = send(people.bob, relay, text="Hello <b>")
-    html = response.content.decode()
+    html = squeezed(response.content.decode())
     assert response.status_code == 200
     assert response["HX-Push-Url"] == chat_of(people.bob)
     assert "Hello &lt;b&gt;" in html
-    shown = page(people.bob, chat_of(people.bob)).content.decode()
-    assert "<p>Good <strong>day</strong></p>" in shown
+    shown = squeezed(page(people.bob, chat_of(people.bob)).content.decode())
+    assert "<p>Good<strong>day</strong></p>" in shown
     assert "$0.0000018 (measured)" in shown
     assert "3 in, 2 out" in shown
     run = Run.objects.get()

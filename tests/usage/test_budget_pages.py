@@ -13,6 +13,7 @@ from billing.models import Budget, BudgetAlert
 from lib import clock
 from lib.ids import id_text
 from tests.cast import Cast, make_key, member, signed_in
+from tests.markup import squeezed
 from tests.usage import rows
 from usage import budgeting
 from usage.rollups import replace_all
@@ -155,11 +156,11 @@ def test_an_alert_by_refusal_says_no_share_that_was_not_reached(alice: Client, k
     budget = Budget.objects.get()
     facts = {"budget": budget, "kind": "reached", "starts_at": clock.now(), "limit_nano": 500_000}
     BudgetAlert.objects.create(**facts, percent=100, spent_nano=210_000)
-    log = alice.get(f"{URL}/{budget.id}").content.decode().partition('id="alert-log"')[2]
+    log = squeezed(alice.get(f"{URL}/{budget.id}").content.decode()).partition('id="alert-log"')[2]
     assert "Too little left for a request" in log
     assert "100 %" not in log
     BudgetAlert.objects.update(spent_nano=500_000)
-    log = alice.get(f"{URL}/{budget.id}").content.decode().partition('id="alert-log"')[2]
+    log = squeezed(alice.get(f"{URL}/{budget.id}").content.decode()).partition('id="alert-log"')[2]
     assert "Too little left" not in log
     assert "100 %" in log
 

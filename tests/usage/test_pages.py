@@ -17,9 +17,11 @@ from gateway.rules.faults import FAULTS
 from lib import clock
 from lib.ids import id_text, new_id
 from tests import cast
+from tests.markup import squeezed
 from tests.usage.rows import METERS, NOON, admit, end, happen, price_version, refuse
 from usage import words
 
+NO_HEADERS: dict[str, Any] = {}
 DAY = "range=custom&from=2026-11-18&to=2026-11-18"
 
 
@@ -31,7 +33,7 @@ def _at_noon_of_the_20th(monkeypatch: pytest.MonkeyPatch) -> None:
 def page(client: Client, path: str, status: int = 200, **headers: str) -> str:
     response = client.get(f"/o/acme/{path}", headers=headers)
     assert response.status_code == status, response.content
-    return html.unescape(response.content.decode())
+    return html.unescape(squeezed(response.content.decode()))
 
 
 def links(text: str, pattern: str) -> list[str]:
@@ -144,6 +146,37 @@ def test_a_part_for_htmx_and_a_clean_address(
     assert "<html" not in response.content.decode()
     assert "HX-Request" in response["Vary"]
     assert response["Cache-Control"] == "private, no-store"
+
+
+@pytest.mark.parametrize(("name", "known"), [("bob", "model, key"), ("dora", "channel")])
+def test_an_unknown_grouping_is_named_with_those_there_are(
+    people: cast.Cast, name: str, known: str
+) -> None:
+    client = cast.signed_in(getattr(people, name))
+    for query in ("group_by=team", "group_by=team&range=7d", "metric=team"):
+        for headers in (NO_HEADERS, {"HX-Request": "true"}):
+            text = page(client, f"usage?{query}", **headers)
+            assert f"{query.partition('&')[0]} (there is: " in text
+    assert f"{known})" in page(client, "usage?group_by=team")
+
+
+def test_a_name_that_was_only_mistyped_is_no_choice_of_a_filter(
+    people: cast.Cast, key: Key, sum_up: Callable[[], None]
+) -> None:
+    """Whoever has a key could fill the list with 404s; what was served stays, also in failure."""
+    at = NOON + dt.timedelta(days=1)
+    happen(key, at, model="served")
+    happen(key, at, 0, model="free")
+    end(admit(key, at, model="failing"), 0, status=502, kind="upstream_error", basis="none")
+    refuse(key, at, model="mistyped")
+    sum_up()
+    for path in ("usage", "requests"):
+        text = page(cast.signed_in(people.alice), path)
+        found = re.findall(r'name="model"[^>]*>(.*?)</(?:select|fieldset|details)>', text, re.S)
+        shown = set(re.findall(r'value="([a-z]+)"', text)) & {
+            "served", "free", "failing", "mistyped",
+        }  # fmt: skip
+        assert shown == {"served", "free", "failing"}, found
 
 
 def test_what_says_nothing_is_dropped_and_named(people: cast.Cast) -> None:

@@ -16,6 +16,7 @@ from lib import clock
 from lib.ids import id_text, new_id
 from tests import cast
 from tests.books import assert_books_balance
+from tests.markup import squeezed
 from tests.usage.rows import admit, end, happen
 from usage import reviews
 from usage.models import Review, SettleAs, UsageRecord
@@ -166,7 +167,7 @@ def path_of(record: UsageRecord) -> str:
 def read(client: Client, path: str, status: int = 200) -> str:
     response = client.get(path)
     assert response.status_code == status
-    return response.content.decode()
+    return squeezed(response.content.decode())
 
 
 def test_operators_see_what_waits_wherever_they_are(people: cast.Cast, key: Key) -> None:

@@ -18,7 +18,6 @@ from gateway.providers.parameters import supported_parameters
         ("openai", "gpt-5.4", None),
         ("openai", "gpt-4o-audio-preview", None),
         ("azure_openai", "gpt-4o", None),
-        ("anthropic", "claude-3-7-sonnet-20250219", "2026-02-19"),
         ("anthropic", "claude-3-opus-latest", "2026-01-05"),
         ("anthropic", "claude-opus-4-6", None),
         ("vllm", "claude-3-opus", None),

@@ -172,3 +172,26 @@ async def test_answer_from_before_a_change_is_not_remembered_after_it() -> None:
     await waiting
     await authenticator.principal(Credentials(KEY, False), 0.0)
     assert table.asked == 2
+
+
+@pytest.mark.parametrize("alike", ["text", "digest"])
+async def test_keys_that_are_nearly_alike_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, alike: str
+) -> None:
+    """Only the whole digest names a key: neither the text's beginning nor any part of the digest
+    does, whichever byte differs."""
+    texts = [f"sk-{'0' * 60}{n:02}" for n in range(32)]
+    if alike == "digest":
+        alone = {text: bytes(int(at == n) for at in range(32)) for n, text in enumerate(texts)}
+        monkeypatch.setattr(key_format, "digest", lambda pepper, text: alone[text])
+    by_digest = {"\\x" + key_format.digest("pepper", text).hex(): n for n, text in enumerate(texts)}
+
+    async def ask(statement: tuple[str, Mapping[str, object]]) -> Sequence[Row]:
+        key_id = str(uuid.UUID(int=by_digest[str(statement[1]["digest"])]))
+        row = (key_id, key_id, key_id, None, "relay", "", None, "f", None, "24")
+        return [(*row, json.dumps(GUARDS))]
+
+    authenticator = Authenticator("pepper", ask)
+    for _ in range(2):
+        found = [await authenticator.principal(Credentials(text, False), 0.0) for text in texts]
+        assert [principal.key_id.int for principal in found] == list(range(32))

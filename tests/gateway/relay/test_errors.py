@@ -102,30 +102,6 @@ def test_key_of_another_system_with_a_digest_is_valid(hub: Hub, fake: FakeUpstre
     assert hub.post(brought, ask(model)).status == 200
 
 
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ("revoked_at = now()", "revoked"),
-        ("disabled = true", "disabled"),
-        ("expires_at = now() - interval '1 second'", "expired"),
-    ],
-    ids=["revoked", "disabled", "expired"],
-)
-def test_key_that_ended_is_refused_even_where_it_was_known(
-    hub: Hub, fake: FakeUpstream, change: str, why: str
-) -> None:
-    """P11: without any bell, the admission itself sees it."""
-    tenant, model = hub.tenant(), hub.model(fake)
-    assert hub.post(tenant, ask(model)).status == 200
-    hub.connection.execute(f"UPDATE accounts_key SET {change} WHERE id = %s", [tenant.key_id])
-    asked = fake.totals()["requests"]
-    answer = hub.post(tenant, ask(model))
-    check(answer, 401, "authentication_error", "invalid_api_key")
-    assert fake.totals()["requests"] == asked
-    hub.bump()
-    hub.wait(lambda: hub.get("/v1/models", tenant).status == 401, f"a key stays although {why}")
-
-
 def test_former_secret_opens_its_key_until_its_own_end(hub: Hub, fake: FakeUpstream) -> None:
     """docs/promises.md, "API keys": after a rotation two secrets work, and one of them ends."""
     tenant, model = hub.tenant(), hub.model(fake)

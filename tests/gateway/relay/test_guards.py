@@ -317,10 +317,7 @@ def test_limit_of_an_organisation_is_shared_by_its_teams_and_named(
 def test_limit_of_a_person_is_shared_by_their_keys(hub: Hub, fake: FakeUpstream) -> None:
     tenant, model = hub.tenant(), hub.model(fake)
     user, other = hub.person(tenant), hub.key(tenant)
-    hub.connection.execute(
-        "INSERT INTO accounts_membership (user_id, organisation_id, role, rpm) "
-        "VALUES (%s, %s, 'developer', 1)", [user, tenant.organisation_id],
-    )  # fmt: skip
+    hub.connection.execute("UPDATE accounts_membership SET rpm = 1 WHERE user_id = %s", [user])
     hub.connection.execute("UPDATE accounts_key SET user_id = %s WHERE id = %s",
                            [user, other.key_id])  # fmt: skip
     answers = [hub.post(key, ask(model)) for key in (tenant, other, hub.key(tenant))]

@@ -134,10 +134,10 @@ def test_a_response_is_forgotten_with_its_items(hub: Hub, fake: FakeUpstream) ->
 
 
 def test_an_item_of_others_is_missing(hub: Hub, fake: FakeUpstream) -> None:
-    """P12: all teams share the provider's account, so nothing is asked there that is not theirs."""
+    """P12: all keys share the provider's account, so nothing is asked there that is not theirs."""
     tenant, model = hub.tenant(), hub.model(fake, **OPENAI)
     first = hub.post(tenant, {"model": model, "input": "one"}, path=PATH).json()
-    unknown, foreign = (
+    answers = [
         hub.post(
             asking,
             {"model": model, "input": [{"id": id_}, {"role": "user", "content": "on"}]},
@@ -146,9 +146,10 @@ def test_an_item_of_others_is_missing(hub: Hub, fake: FakeUpstream) -> None:
         for asking, id_ in (
             (tenant, first["output"][0]["id"][::-1]),
             (hub.tenant(), first["output"][0]["id"]),
+            (hub.key(tenant), first["output"][0]["id"]),
         )
-    )
-    for answer in (unknown, foreign):
+    ]
+    for answer in answers:
         assert answer.status == 400
         assert answer.error["param"] == "input"
         assert "send the item itself" in answer.error["message"]
@@ -178,26 +179,32 @@ def test_official_client_keeps_and_forgets(hub: Hub, fake: FakeUpstream) -> None
 
 @pytest.mark.parametrize("way", ["own", "chat"])
 def test_what_is_foreign_is_missing(hub: Hub, fake: FakeUpstream, way: str) -> None:
-    """All organisations share the provider's account, and none sees what is another's."""
-    tenant, stranger, model = hub.tenant(), hub.tenant(), model_of(hub, fake, way)
+    """P12: everybody shares the provider's account, and only the key that made a response has it:
+    for a stranger, for another key of the team and of the same person it is as if there were none.
+    """
+    tenant, model = hub.tenant(), model_of(hub, fake, way)
+    hub.person(tenant)
+    same_team, same_person = hub.key(tenant), hub.key(tenant)
+    hub.connection.execute(
+        "UPDATE accounts_key SET user_id = (SELECT user_id FROM accounts_key WHERE id = %s) "
+        "WHERE id = %s", [tenant.key_id, same_person.key_id],
+    )  # fmt: skip
     body = {"model": model, "input": "secret words #tokens=2"}
     told = hub.post(tenant, body, path=PATH).json()
-    path = f"{PATH}/{told['id']}"
-    missing = hub.get(f"{PATH}/resp_none", stranger)
-    for method in ("GET", "DELETE"):
-        answer = hub.request(method, path, stranger)
-        assert answer.status == missing.status == 404
-        assert answer.body == missing.body.replace(b"resp_none", told["id"].encode())
-    elsewhere = hub.key(tenant)
-    hub.connection.execute(
-        "UPDATE accounts_key SET endpoints = '{embeddings}' WHERE id = %s", [elsewhere.key_id]
-    )
-    assert hub.request("DELETE", path, elsewhere).status == 403
     more = body | {"input": "go on", "previous_response_id": told["id"]}
-    answer = hub.post(stranger, more, path=PATH)
-    assert (answer.status, answer.error["param"]) == (400, "previous_response_id")
-    assert hub.get(path, tenant).status == 200
-    assert hub.post(hub.key(tenant), more, path=PATH).status == 200
+    for other in (hub.tenant(), same_team, same_person):
+        for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/input_items")):
+            missing = hub.request(method, f"{PATH}/resp_none{path}", other)
+            answer = hub.request(method, f"{PATH}/{told['id']}{path}", other)
+            assert answer.status == missing.status == 404
+            assert answer.body == missing.body.replace(b"resp_none", told["id"].encode())
+        answer = hub.post(other, more, path=PATH)
+        assert (answer.status, answer.error["param"]) == (400, "previous_response_id")
+    elsewhere = hub.key(tenant)
+    hub.limit(elsewhere, endpoints=["embeddings"])
+    assert hub.request("DELETE", f"{PATH}/{told['id']}", elsewhere).status == 403
+    assert hub.get(f"{PATH}/{told['id']}", tenant).status == 200
+    assert hub.post(tenant, more, path=PATH).status == 200
 
 
 def test_what_may_not_be_kept_is_not(hub: Hub, fake: FakeUpstream) -> None:

@@ -9,15 +9,7 @@ from tests.hub import Hub, Tenant
 
 def of_person(hub: Hub, tenant: Tenant, *, operator: bool) -> Tenant:
     """The same key as that of a person."""
-    (row,) = hub.rows(
-        "INSERT INTO accounts_user (email, name, password, is_active, language, theme, operator) "
-        "VALUES (%s, '', '', true, '', '', %s) RETURNING id",
-        f"{tenant.key_id}@example.org",
-        operator,
-    )
-    hub.connection.execute(
-        "UPDATE accounts_key SET user_id = %s WHERE id = %s", [row["id"], tenant.key_id]
-    )
+    hub.person(tenant, operator=operator)
     return tenant
 
 

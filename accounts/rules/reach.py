@@ -1,0 +1,70 @@
+"""How far a key goes, and whether one goes further than another (P23: authority only shrinks)."""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any, Final, Literal
+
+Field = Literal["expires_at", "model_patterns", "endpoints", "networks", "rpm", "tpm", "parallel"]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What narrows a key: when it ends, what it may ask and from where, how much. None and () are
+    no bound."""
+
+    expires_at: dt.datetime | None = None
+    model_patterns: Sequence[str] = ()
+    endpoints: Sequence[str] = ()
+    networks: Sequence[str] = ()
+    rpm: int | None = None
+    tpm: int | None = None
+    parallel: int | None = None
+
+
+def first_beyond(reach: Reach, bound: Reach) -> Field | None:
+    """The first field in which `reach` goes beyond `bound`; None where it is within it.
+
+    A pattern of models is within another one when it is the same, or begins as the other does up
+    to a `*` at its end.
+    """
+    return next((field for field in _WITHIN if _beyond(field, reach, bound)), None)
+
+
+def _beyond(field: Field, reach: Reach, bound: Reach) -> bool:
+    wanted, most = getattr(reach, field), getattr(bound, field)
+    if most is None or most == ():
+        return False
+    return wanted is None or wanted == () or not _WITHIN[field](wanted, most)
+
+
+def _each(within: Callable[[str, str], bool]) -> Callable[[Sequence[str], Sequence[str]], bool]:
+    return lambda wanted, most: all(any(within(one, other) for other in most) for one in wanted)
+
+
+def _same_or_longer(pattern: str, bound: str) -> bool:
+    start, star, rest = bound.partition("*")
+    return pattern == bound or (star == "*" and not rest and pattern.startswith(start))
+
+
+def _inside(network: str, bound: str) -> bool:
+    inner, outer = ip_network(network), ip_network(bound)
+    if isinstance(inner, IPv4Network):
+        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
+    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
+
+
+def _at_most(wanted: Any, most: Any) -> bool:
+    return bool(wanted <= most)
+
+
+_WITHIN: Final[dict[Field, Callable[[Any, Any], bool]]] = {
+    "expires_at": _at_most,
+    "model_patterns": _each(_same_or_longer),
+    "endpoints": _each(str.__eq__),
+    "networks": _each(_inside),
+    "rpm": _at_most,
+    "tpm": _at_most,
+    "parallel": _at_most,
+}

@@ -1,0 +1,18 @@
+"""Instants as the management API reads them."""
+
+import datetime as dt
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime
+
+
+def _in_utc(at: dt.datetime) -> dt.datetime:
+    """The database takes no offset of 16 hours or more, which RFC 3339 has up to 23:59."""
+    try:
+        return at.astimezone(dt.UTC)
+    except OverflowError:
+        raise ValueError("the time is too far away") from None
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A time with its offset, in UTC."""

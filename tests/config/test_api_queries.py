@@ -1,0 +1,114 @@
+"""Whatever stands in a query or a path of the management API, it is answered and not broken by."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin
+from urllib.parse import quote
+
+import pytest
+from django.test import Client
+from ninja.operation import Operation
+
+from accounts.models import KeyKind
+from config.api import api
+from lib.ids import id_text, new_id
+from tests.cast import Cast, make_key, with_key
+
+HOSTILE = (
+    "", "\x00", "a" * 10_000, "-1", "9" * 30, "1e400", "NaN", "é\u202e\U0001f600'\"\\%_",
+    "0001-01-01", "9999-12-31", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00",
+    "2026-02-30", "2026-01-01T00:00:00+23:59", "0000000000000000000000000Z", "team",
+)  # fmt: skip
+
+
+def gets() -> Iterator[tuple[str, Operation]]:
+    for prefix, router in api._routers:
+        for path, view in router.path_operations.items():
+            for operation in view.operations:
+                if "GET" in operation.methods:
+                    yield f"/api/v1{prefix}{path}", operation
+
+
+def fields_of(operation: Operation) -> dict[str, Any]:
+    """The parameters of an operation's query, with what each may be."""
+    found: dict[str, Any] = {}
+    for model in operation.models:
+        if model.__ninja_param_source__ == "query":
+            for outer in model.model_fields.values():
+                inner = getattr(outer.annotation, "model_fields", None)
+                for name, field in (inner or {}).items():
+                    found[field.alias or name] = field.annotation
+    return found
+
+
+GETS = [pytest.param(path, operation, id=path) for path, operation in gets()]
+
+
+@pytest.fixture
+def operator(people: Cast) -> Client:
+    """Whoever may ask the most: an owner who runs the installation too."""
+    people.alice.operator = True
+    people.alice.save(update_fields=["operator"])
+    return with_key(make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)[1])
+
+
+@pytest.mark.parametrize(("path", "operation"), GETS)
+def test_hostile_queries_are_answered(operator: Client, path: str, operation: Operation) -> None:
+    place = re.sub(r"\{[^}]*\}", id_text(new_id()), path)
+    fields = fields_of(operation)
+    for name in fields:
+        for value in HOSTILE:
+            answer = operator.get(place, {name: value})
+            assert answer.status_code < 500, (name, value[:40])
+    # Both ends of a time at once, and in every extreme zone.
+    if {"from", "to", "tz"} <= fields.keys():
+        for zone in ("Pacific/Kiritimati", "Etc/GMT+12", "Asia/Kathmandu"):
+            for first in HOSTILE:
+                answer = operator.get(place, {"from": first, "to": first, "tz": zone})
+                assert answer.status_code < 500, (first, zone)
+
+
+@pytest.mark.parametrize(("path", "operation"), GETS)
+def test_hostile_paths_are_answered(operator: Client, path: str, operation: Operation) -> None:
+    for value in HOSTILE if "{" in path else ():
+        before, _, rest = path.partition("{")
+        after = rest.partition("}")[2]
+        answer = operator.get(before + quote(value, safe="") + after)
+        assert answer.status_code < 500, value[:40]
+
+
+@pytest.mark.parametrize(("path", "operation"), GETS)
+def test_words_that_are_none_of_those_there_are_are_refused(
+    operator: Client, path: str, operation: Operation
+) -> None:
+    """Nothing is dropped in silence: an unknown grouping, state or parameter is named."""
+    place = re.sub(r"\{[^}]*\}", id_text(new_id()), path)
+    for name, annotation in fields_of(operation).items():
+        kinds = [annotation, *get_args(annotation)]
+        if any(get_origin(kind) is Literal for kind in kinds):
+            answer = operator.get(place, {name: "no-such"})
+            assert answer.status_code == 422, name
+            assert answer.json()["error"]["param"] == name
+    answer = operator.get(place, {"no_such_parameter": "1"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "no_such_parameter")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"from": "0001-01-01"},
+        {"to": "9999-12-31"},
+        {"from": "0001-01-01T00:00:00+14:00"},
+        {"to": "9999-12-31T23:45:00-14:00"},
+        {"from": "2201-01-01", "to": "2201-01-02"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/v1/usage", "/api/v1/requests"])
+def test_times_that_nothing_was_at_are_named(
+    operator: Client, path: str, query: dict[str, str]
+) -> None:
+    answer = operator.get(path, query)
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert error["param"] in query
+    assert "years 1900 to 2200" in error["message"]

@@ -1,0 +1,454 @@
+"""Every write of the product: an audit event with its actor, and the relay's bell where it matters.
+
+The writes are found in the code: one that is added is either made here, or named below."""
+
+import ast
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from django.db import connection
+
+from accounts import keys, organisations, signin
+from accounts.access import SYSTEM, Actor
+from accounts.models import AuditEvent, Epoch, FormerSecret, Key, Membership, Role
+from billing import (
+    budget_alerts,
+    budgets,
+    codes,
+    credits,
+    plans,
+    prices,
+    proposals,
+    raises,
+    topups,
+    wallets,
+    watch,
+)
+from billing.models import (
+    Budget,
+    BudgetRaise,
+    CodeBatch,
+    Credit,
+    Plan,
+    PriceProposal,
+    PriceVersion,
+    TopUp,
+)
+from billing.rules.catalogue import CatalogueRow
+from billing.rules.conditions import PriceKey
+from gateway import channels, installation, previews
+from gateway.models import Channel, PricePreview
+from gateway.relay import auth, snapshot
+from lib import clock
+from lib.ids import id_text
+from notify import deliveries, endpoints
+from notify.models import Delivery, WebhookEndpoint
+from playground import preferences, prompts, sharing
+from playground.models import Conversation, PromptVersion, ShareLink
+from playground.rules.settings import Settings
+from tests import cast
+from usage import budgeting
+
+ROOT: Final = Path(__file__).parents[2]
+ROOMS: Final = ("accounts", "billing", "gateway", "notify", "playground", "usage")
+# What is one's own and nobody else's, or stands in the trail by what it belongs to.
+NO_EVENT: Final = {
+    "accounts.audit.record",
+    "billing.codes.counted_try",
+    "billing.idempotency.once",
+    "billing.promo.grant",
+    "playground.attachments.add_file",
+    "playground.compare.cast_vote",
+    "playground.files.import_conversations",
+    "playground.preferences.choose_keys",
+    "playground.preferences.choose_leaving",
+    "playground.preferences.choose_title_model",
+    "playground.presets.save_preset",
+    "playground.turns.begin_turns",
+}
+NANO: Final = 10**9
+RATES: Final = {"meters": {"in_text": 1, "out_text": 2}}
+
+
+# What there is -----------------------------------------------------------------------------------
+
+
+def _functions() -> Iterator[tuple[str, ast.FunctionDef, dict[str, ast.FunctionDef]]]:
+    for room in ROOMS:
+        for path in sorted((ROOT / room).glob("*.py")):
+            if path.stem in ("views", "api") or path.stem.endswith(("_views", "_api")):
+                continue
+            tree = ast.parse(path.read_text())
+            local = {one.name: one for one in tree.body if isinstance(one, ast.FunctionDef)}
+            for function in local.values():
+                yield f"{room}.{path.stem}.{function.name}", function, local
+
+
+def _reaches(
+    function: ast.FunctionDef,
+    local: dict[str, ast.FunctionDef],
+    holds: Callable[[ast.Call], bool],
+    seen: frozenset[str] = frozenset(),
+) -> bool:
+    """Whether a call is made in a function, or in what it calls of its own file."""
+    for call in (node for node in ast.walk(function) if isinstance(node, ast.Call)):
+        if holds(call):
+            return True
+        name = call.func.id if isinstance(call.func, ast.Name) else ""
+        inner = local.get(name) if name not in seen else None
+        if inner is not None and _reaches(inner, local, holds, seen | {name}):
+            return True
+    return False
+
+
+def _audits(call: ast.Call) -> bool:
+    return ast.unparse(call.func) == "audit.record"
+
+
+def _writes(call: ast.Call) -> bool:
+    text = ast.unparse(call.func)
+    ends = (".save", ".delete", ".create", ".bulk_create", ".update_or_create", ".get_or_create")
+    return text.endswith(ends) or (text.endswith(".update") and "objects" in text)
+
+
+def _public(name: str) -> bool:
+    return not name.rpartition(".")[2].startswith("_")
+
+
+AUDITED: Final = {
+    name
+    for name, function, local in _functions()
+    if _public(name) and _reaches(function, local, _audits)
+}
+SILENT: Final = {
+    name
+    for name, function, local in _functions()
+    if _public(name)
+    and name not in AUDITED
+    and "actor" in {one.arg for one in (*function.args.args, *function.args.kwonlyargs)}
+    and _reaches(function, local, _writes)
+}
+
+
+# Every one of them, made -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class World:
+    """One of everything that there is to write, made before."""
+
+    people: cast.Cast
+    alice: Actor
+    bob: Actor
+    dora: Actor
+    otto: Actor
+    key: Key
+    bobs: Key
+    membership: Membership
+    budget: Budget
+    batch: CodeBatch
+    plan: Plan
+    version: PriceVersion
+    draft: PriceProposal
+    channel: Channel
+    endpoint: WebhookEndpoint
+    delivery: Delivery
+    link: ShareLink
+    conversation: Conversation
+    prompt: PromptVersion
+    top_up: TopUp
+    credit: Credit
+    asked: BudgetRaise
+    code: str
+
+
+@pytest.fixture
+def world(people: cast.Cast, settings: Any) -> World:
+    settings.BANK_ACCOUNT = "DE02 1203 0000 0000 2020 51"
+    alice, bob = cast.actor(people.alice, people.acme), cast.actor(people.bob, people.acme)
+    dora, otto = cast.actor(people.dora), cast.actor(cast.person("otto", operator=True))
+    key, _ = cast.make_key(people.core, "ci", user=people.alice)
+    bobs, _ = cast.make_key(people.core, "bobs", user=people.bob)
+    keys.rotate_key(SYSTEM, key, 24)
+    wallets.add_opening_credit(people.acme, 100 * NANO)
+    budget = budgeting.create_budget(
+        SYSTEM, people.acme, scope="key", subject=str(bobs.id), amount_nano=NANO, period="month"
+    )
+    batch = codes.create_batch(SYSTEM, "spring", value_nano=NANO, count=2)
+    (code, _) = codes.download_codes(SYSTEM, batch)
+    version = prices.set_price(SYSTEM, "m-1", clock.now(), RATES, source="test")
+    endpoint, _ = endpoints.create_endpoint(SYSTEM, people.acme, "https://a.example/h")
+    conversation = Conversation.objects.create(
+        organisation=people.acme, team=people.core, user=people.alice, model="m-1"
+    )
+    link, _ = sharing.share_branch(
+        alice, conversation, days=1, members_only=True, system_shown=False, cost_shown=False
+    )
+    return World(
+        people=people, alice=alice, bob=bob, dora=dora, otto=otto, key=key, bobs=bobs,
+        membership=people.bob.memberships.get(), budget=budget, batch=batch,
+        plan=plans.save_plan(SYSTEM, "retail", multiplier_ppm=2_000_000),
+        version=version,
+        draft=proposals.draft_price(
+            SYSTEM, PriceKey("m-2"), RATES, valid_from=None
+        ),
+        channel=channels.create_channel(SYSTEM, "first", CHANNEL),
+        endpoint=endpoint, delivery=endpoints.send_test(SYSTEM, endpoint), link=link,
+        conversation=conversation,
+        prompt=prompts.save_prompt(alice, "hello", "m-1", Settings(), note="", shared=True),
+        top_up=topups.order_top_up(alice, people.acme, 25 * NANO, processor="manual"),
+        credit=credits.ask_credit(dora, people.acme, 5_000 * NANO, reason="r"),
+        asked=raises.ask_for_more(
+            bob, budget, amount_nano=NANO, until=clock.now() + dt.timedelta(days=1), reason="r"
+        ),
+        code=code,
+    )  # fmt: skip
+
+
+CHANNEL: Final[channels.ChannelFields] = {
+    "provider": "openai_compatible",
+    "base_url": "http://127.0.0.1:9/v1",
+    "keys": ["upstream-secret"],
+    "models": {"m-1": ""},
+}
+SOURCE: Final = f"{prices.CATALOGUE} test"
+ROW: Final = CatalogueRow("m-5", None, "test", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), None, RATES)
+# What a write needs to have happened before, which is no part of it.
+BEFORE: Final[dict[str, Callable[[World], object]]] = {
+    "billing.budgets.restore_budget": lambda w: budgets.remove_budget(SYSTEM, w.budget),
+    "billing.budgets.hand_over": lambda w: keys.revoke_key(SYSTEM, w.bobs),
+    "billing.raises.end_raise": lambda w: raises.approve(w.alice, w.asked),
+    "billing.prices.remove_price": lambda w: prices.end_price(
+        SYSTEM, w.version, clock.now() + dt.timedelta(days=1)
+    ),
+    "gateway.previews.cancel_preview": lambda w: previews.start_preview(w.dora, [w.draft.id], 7),
+}
+WRITES: Final[dict[str, Callable[[World], object]]] = {
+    "accounts.keys.bring_key": lambda w: keys.bring_key(w.alice, w.people.core, "b", "x" * 30),
+    "accounts.keys.change_key": lambda w: keys.change_key(w.alice, w.key, disabled=True),
+    "accounts.keys.change_limits": lambda w: keys.change_limits(w.alice, w.membership, rpm=3),
+    "accounts.keys.change_limits team": lambda w: keys.change_limits(w.alice, w.people.core, tpm=3),
+    "accounts.keys.change_limits organisation": lambda w: keys.change_limits(
+        w.alice, w.people.acme, parallel=3
+    ),
+    "accounts.keys.end_former_secrets": lambda w: keys.end_former_secrets(w.alice, w.key),
+    "accounts.keys.mint_key": lambda w: keys.mint_key(
+        w.alice, w.people.core, "more", user=w.people.alice
+    ),
+    "accounts.keys.revoke_key": lambda w: keys.revoke_key(w.alice, w.key),
+    "accounts.keys.rotate_key": lambda w: keys.rotate_key(w.alice, w.key, 0),
+    "accounts.organisations.add_person": lambda w: organisations.add_person(
+        "alice@example.org", operator=True, actor=w.dora
+    ),
+    "accounts.organisations.add_person new": lambda w: organisations.add_person(
+        "new@example.org", actor=w.dora
+    ),
+    "accounts.organisations.create_organisation": lambda w: organisations.create_organisation(
+        "New", owner=w.people.alice, actor=w.alice
+    ),
+    "accounts.organisations.create_team": lambda w: organisations.create_team(
+        w.people.acme, "second", actor=w.alice
+    ),
+    "accounts.organisations.remove_member": lambda w: organisations.remove_member(
+        w.people.acme, "bob@example.org", actor=w.alice
+    ),
+    "accounts.organisations.set_active": lambda w: organisations.set_active(
+        w.people.bob, False, actor=w.dora
+    ),
+    "accounts.organisations.set_include_cost": lambda w: organisations.set_include_cost(
+        w.people.acme, True, actor=w.alice
+    ),
+    "accounts.organisations.set_member": lambda w: organisations.set_member(
+        w.people.acme, "bob@example.org", Role.VIEWER, actor=w.alice
+    ),
+    "accounts.organisations.set_retention": lambda w: organisations.set_retention(
+        w.people.acme, 0, actor=w.alice
+    ),
+    "accounts.signin.make_sign_in_link": lambda w: signin.make_sign_in_link(w.people.bob),
+    "accounts.signin.replace_password": lambda w: signin.replace_password(w.people.bob, "another"),
+    "accounts.signin.use_sign_in_link": lambda w: signin.use_sign_in_link(
+        signin.make_sign_in_link(w.people.bob).rstrip("/").rpartition("/")[2]
+    ),
+    "billing.budget_alerts.send_test": lambda w: budget_alerts.send_test(w.alice, w.budget),
+    "billing.budgets.change_budget": lambda w: budgeting.change_budget(
+        w.alice, w.budget, amount_nano=5
+    ),
+    "billing.budgets.create_budget": lambda w: budgeting.create_budget(
+        w.alice, w.people.acme, scope="organisation", subject="", amount_nano=5, period="day"
+    ),
+    "billing.budgets.hand_over": lambda w: budgets.hand_over(w.alice, w.bobs, w.key),
+    "billing.budgets.remove_budget": lambda w: budgets.remove_budget(w.alice, w.budget),
+    "billing.budgets.restore_budget": lambda w: budgeting.restore_budget(w.alice, str(w.budget.id)),
+    "billing.codes.create_batch": lambda w: codes.create_batch(
+        w.dora, "more", value_nano=1, count=1
+    ),
+    "billing.codes.download_codes": lambda w: codes.download_codes(
+        w.dora, codes.create_batch(SYSTEM, "new", value_nano=1, count=1)
+    ),
+    "billing.codes.kill_batch": lambda w: codes.kill_batch(w.dora, w.batch),
+    "billing.codes.redeem": lambda w: codes.redeem(w.alice, w.people.acme, w.code),
+    "billing.codes.try_code": lambda w: codes.try_code(w.alice, w.people.acme, w.code, "127.0.0.1"),
+    "billing.credits.approve_credit": lambda w: credits.approve_credit(w.otto, w.credit),
+    "billing.credits.ask_credit": lambda w: credits.ask_credit(
+        w.dora, w.people.acme, NANO, reason="r"
+    ),
+    "billing.credits.refuse_credit": lambda w: credits.refuse_credit(w.otto, w.credit),
+    "billing.plans.put_on_plan": lambda w: plans.put_on_plan(w.dora, w.people.acme, "retail"),
+    "billing.plans.remove_plan": lambda w: plans.remove_plan(w.dora, w.plan),
+    "billing.plans.save_plan": lambda w: plans.save_plan(w.dora, "retail", models=["gpt-*"]),
+    "billing.prices.end_price": lambda w: prices.end_price(
+        w.dora, w.version, clock.now() + dt.timedelta(days=1)
+    ),
+    "billing.prices.load_catalogue": lambda w: prices.load_catalogue(w.dora, [ROW], SOURCE),
+    "billing.prices.remove_price": lambda w: prices.remove_price(
+        w.dora,
+        prices.set_price(SYSTEM, "m-9", clock.now() + dt.timedelta(days=1), RATES, source="t"),
+    ),
+    "billing.prices.set_price": lambda w: prices.set_price(
+        w.dora, "m-3", clock.now(), RATES, source="test"
+    ),
+    "billing.proposals.accept": lambda w: proposals.accept(w.dora, [w.draft.id]),
+    "billing.proposals.draft_price": lambda w: proposals.draft_price(
+        w.dora, PriceKey("m-4"), RATES, valid_from=None
+    ),
+    "billing.proposals.ignore": lambda w: proposals.ignore(w.dora, [w.draft.id]),
+    "billing.proposals.propose_catalogue": lambda w: proposals.propose_catalogue(
+        w.dora, [ROW], SOURCE
+    ),
+    "billing.raises.approve": lambda w: raises.approve(w.alice, w.asked),
+    "billing.raises.ask_for_more": lambda w: raises.ask_for_more(
+        w.bob,
+        budgeting.create_budget(
+            SYSTEM,
+            w.people.acme,
+            scope="user",
+            subject=str(w.people.bob.id),
+            amount_nano=5,
+            period="day",
+        ),
+        amount_nano=5,
+        until=clock.now() + dt.timedelta(days=1),
+        reason="r",
+    ),
+    "billing.raises.deny": lambda w: raises.deny(w.alice, w.asked, "no"),
+    "billing.raises.end_raise": lambda w: raises.end_raise(w.alice, w.asked),
+    "billing.topups.cancel_transfer": lambda w: topups.cancel_transfer(
+        w.alice, w.top_up, by_operator=False
+    ),
+    "billing.topups.confirm_transfer": lambda w: topups.confirm_transfer(
+        w.dora, w.top_up, "bank 1"
+    ),
+    "billing.topups.order_top_up": lambda w: topups.order_top_up(
+        w.alice, w.people.acme, 25 * NANO, processor="manual"
+    ),
+    "billing.wallets.set_credit_line": lambda w: wallets.set_credit_line(
+        w.people.acme, NANO, actor=w.dora
+    ),
+    "billing.watch.set_automatic": lambda w: watch.set_automatic(
+        w.alice, w.people.acme, enabled=False, below_nano=NANO, amount_nano=25 * NANO
+    ),
+    "billing.watch.set_low_balance": lambda w: watch.set_low_balance(w.alice, w.people.acme, 5),
+    "gateway.channels.change_channel": lambda w: channels.change_channel(
+        w.dora, w.channel, {"weight": 7}
+    ),
+    "gateway.channels.create_channel": lambda w: channels.create_channel(w.dora, "second", CHANNEL),
+    "gateway.channels.remove_channel": lambda w: channels.remove_channel(w.dora, w.channel),
+    "gateway.channels.switch_capability": lambda w: channels.switch_capability(
+        w.dora, w.channel, "m-1", "tools", False
+    ),
+    "gateway.installation.save_settings": lambda w: installation.save_settings(
+        w.dora, egress_allow=["10.0.0.0/8"]
+    ),
+    "gateway.previews.start_preview": lambda w: previews.start_preview(w.dora, [w.draft.id], 7),
+    "gateway.previews.cancel_preview": lambda w: previews.cancel_preview(
+        w.dora, PricePreview.objects.get()
+    ),
+    "notify.deliveries.send_again": lambda w: deliveries.send_again(w.alice, w.delivery),
+    "notify.endpoints.create_endpoint": lambda w: endpoints.create_endpoint(
+        w.alice, w.people.acme, "https://b.example/h"
+    ),
+    "notify.endpoints.remove_endpoint": lambda w: endpoints.remove_endpoint(w.alice, w.endpoint),
+    "notify.endpoints.rotate_secret": lambda w: endpoints.rotate_secret(w.alice, w.endpoint),
+    "notify.endpoints.send_test": lambda w: endpoints.send_test(w.alice, w.endpoint),
+    "playground.preferences.set_leaving_rule": lambda w: preferences.set_leaving_rule(w.alice, 30),
+    "playground.prompts.put_in_production": lambda w: prompts.put_in_production(w.alice, w.prompt),
+    "playground.prompts.save_prompt": lambda w: prompts.save_prompt(
+        w.alice, "bye", "m-1", Settings(), note="", shared=False
+    ),
+    "playground.sharing.revoke_link": lambda w: sharing.revoke_link(w.alice, id_text(w.link.id)),
+    "playground.sharing.share_branch": lambda w: sharing.share_branch(
+        w.alice, w.conversation, days=1, members_only=False, system_shown=True, cost_shown=True
+    ),
+}
+# These need more around them (a processor, a catalogue, an upstream, a clock): the tests of their
+# rooms make them, and look at the event that is named here.
+ELSEWHERE: Final = {
+    "billing.credits.ask_reversal": "credit.asked",
+    "billing.raises.end_raises": "raise.ended",
+    "billing.watch.fill_balances": "wallet.automatic_stopped",
+    "gateway.checks.check_channel": "channel.tested",
+    "usage.reviews.settle_review": "request.reviewed",
+}
+# Nobody is signed in who could be named: the installation does it.
+BY_NOBODY: Final = {"accounts.signin.make_sign_in_link"}
+
+
+def test_every_write_is_known() -> None:
+    """Whatever changes something for others has an event, and is made here or elsewhere."""
+    assert SILENT == NO_EVENT
+    assert {name.partition(" ")[0] for name in WRITES} | ELSEWHERE.keys() == AUDITED
+    texts = [path.read_text() for path in (ROOT / "tests").rglob("test_*.py")]
+    for action in ELSEWHERE.values():
+        assert sum(f'"{action}"' in text for text in texts) > 1, action
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, name: str) -> None:
+    """P11: what a relay holds in memory never changes without its bell. One that limits or budgets
+    a running relay counts its changes instead, which the admission compares."""
+    if name in BEFORE:
+        BEFORE[name](world)
+    last = AuditEvent.objects.order_by("-id").values_list("id", flat=True)[0]
+    before, epoch = _known_to_relays(), Epoch.objects.get().n
+    WRITES[name](world)
+    events = AuditEvent.objects.filter(id__gt=last)
+    actors = [(event.actor_user_id, event.actor_key) for event in events]
+    assert events, f"{name} leaves no trace"
+    if name not in BY_NOBODY:
+        assert any(user is not None or key is not None for user, key in actors), actors
+    for event in events:
+        assert event.action
+        assert event.object_id
+    changed = _known_to_relays() != before
+    if changed:
+        assert Epoch.objects.get().n > epoch, f"{name} rings no relay"
+    if name.startswith("accounts."):
+        # Who may call is changed by each of them but these, and it is seen above.
+        assert changed != name.endswith(
+            ("sign_in_link", "replace_password", "create_team", "add_person new")
+        )
+
+
+def _known_to_relays() -> dict[str, object]:
+    """What a relay would have in memory if it looked now: its catalogue, and all principals."""
+    known: dict[str, object] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(snapshot.load_statement()[0])
+        catalogue = json.loads(cursor.fetchone()[0])
+        known["catalogue"] = {
+            name: value for name, value in catalogue.items() if name not in ("now", "epoch")
+        }
+        digests = [*Key.objects.values_list("digest"), *FormerSecret.objects.values_list("digest")]
+        for (digest,) in digests:
+            text = "\\x" + bytes(digest).hex()
+            cursor.execute(auth._BY_DIGEST, {"digest": text})
+            *row, told = cursor.fetchone()
+            # Budgets have a count of their own, which stands in the guards.
+            told = {name: told[name] for name in told if name not in ("budgets", "guards")}
+            known[text] = (row, told)
+    return known

@@ -1,0 +1,111 @@
+"""P23, P12: what a key is limited to holds at every row of the relay's table, whatever carries it.
+
+The table is the relay's own: a row or a carrier that is added is looked at here."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from accounts.rules.limits import ENDPOINTS
+from gateway.relay.endpoints import Endpoint, listed_rows
+from tests.fakes.upstream import FakeUpstream
+from tests.hub import Answer, Hub, Tenant
+
+CARRIERS: dict[str, Callable[[str], dict[str, str]]] = {
+    "bearer": lambda key: {"authorization": f"Bearer {key}"},
+    "bare": lambda key: {"authorization": key},
+    "x-api-key": lambda key: {"x-api-key": key},
+    "x-goog-api-key": lambda key: {"x-goog-api-key": key},
+    "query": lambda key: {},
+}
+# Rows that answer about models without asking one.
+ABOUT = ("models", "model", "billing", "not_implemented", "response", "response_items")
+LIMITS = ("networks", "endpoints", "models")
+
+
+@pytest.fixture(scope="module")
+def model(hub: Hub, fake: FakeUpstream) -> Iterator[str]:
+    with hub.forgetful():
+        yield hub.model(fake)
+
+
+def limited(hub: Hub, limit: str, row: Endpoint | None = None) -> Tenant:
+    """A tenant whose key is limited to something else than what it will ask."""
+    if limit == "models":
+        return hub.tenant(patterns=("m", "other-*"))
+    tenant = hub.tenant()
+    if limit == "networks":
+        hub.limit(tenant, networks=["10.0.0.0/8", "2001:db8::/32"])
+    elif row is not None:
+        others = [name for name in ENDPOINTS if name != row.operation]
+        hub.limit(tenant, endpoints=others)
+    return tenant
+
+
+def ask(hub: Hub, path: str, row: Endpoint, model: str, carrier: str, key: str) -> Answer:
+    path = path.replace("{model}", model).replace("{id}", "resp_1")
+    path += f"?key={key}" if carrier == "query" else ""
+    said: dict[str, Any] = (
+        {"messages": [{"role": "user", "content": "x"}]} if "messages" in path else {}
+    )
+    said |= {"contents": [{"parts": [{"text": "x"}]}]} if row.dialect == "gemini" else {}
+    raw = json.dumps({"model": model, "prompt": "x", "input": "x", **said}).encode()
+    return hub.request(
+        row.methods[0],
+        path,
+        body=raw if row.body_bytes_max else None,
+        headers=CARRIERS[carrier](key),
+    )
+
+
+def holds(row: Endpoint, limit: str) -> bool:
+    """Whether a key with such a limit is refused at a row."""
+    if limit == "networks":
+        return True
+    return row.restricted if limit == "endpoints" else row.handler not in ABOUT
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_limits_hold_at_every_row_in_every_carrier(hub: Hub, model: str, limit: str) -> None:
+    keys: dict[str, Tenant] = {}
+    for path, row in listed_rows().items():
+        about = row.operation if limit == "endpoints" else ""
+        tenant = keys.get(about) or keys.setdefault(about, limited(hub, limit, row))
+        for carrier in CARRIERS:
+            if carrier == "query" and not row.key_in_query:
+                continue
+            answer = ask(hub, path, row, model, carrier, tenant.key)
+            refused = answer.status == 403
+            assert refused == holds(row, limit), (path, carrier, answer)
+            # Without its limit the same key is let in there.
+            assert refused or answer.status not in (401, 402, 500), (path, carrier, answer)
+
+
+def test_what_is_no_carrier_of_a_row_opens_nothing(hub: Hub, model: str) -> None:
+    tenant = hub.tenant()
+    for path, row in listed_rows().items():
+        if not row.key_in_query:
+            assert ask(hub, path, row, model, "query", tenant.key).status == 401, path
+
+
+def test_models_are_listed_as_far_as_the_key_goes(hub: Hub, model: str) -> None:
+    """The row is open to all, and says nothing of what the key may not ask."""
+    lists = [path for path, row in listed_rows().items() if row.handler == "models"]
+    ones = [path for path, row in listed_rows().items() if row.handler == "model"]
+    near, far = hub.tenant(), limited(hub, "models")
+    for carrier in CARRIERS:
+        for path in lists:
+            row = listed_rows()[path]
+            shown = [
+                model.encode() in ask(hub, path, row, model, carrier, tenant.key).body
+                for tenant in (near, far)
+            ]
+            assert shown == [True, False], (path, carrier)
+        for path in ones:
+            row = listed_rows()[path]
+            found = [
+                ask(hub, path, row, model, carrier, tenant.key).status for tenant in (near, far)
+            ]
+            assert found == [200, 404], (path, carrier)

@@ -1,0 +1,184 @@
+"""P11: what ends a key ends what runs under it, and lets nothing more in."""
+
+import http.client
+import json
+import os
+import time
+from collections.abc import Callable
+
+import pytest
+
+from accounts.rules import key_format, roles
+from tests.fakes.upstream import FakeUpstream
+from tests.gateway.relay.asking import ask
+from tests.gateway.relay.clients import Client, Clients, attempt_of, final_record
+from tests.hub import Hub, Tenant
+
+Change = Callable[[Hub, Tenant], object]
+
+
+def of_key(change: str) -> Change:
+    return lambda hub, tenant: hub.connection.execute(
+        f"UPDATE accounts_key SET {change} WHERE id = %s", [tenant.key_id]
+    )
+
+
+def of_person(statement: str) -> Change:
+    return lambda hub, tenant: hub.connection.execute(
+        f"{statement} (SELECT user_id FROM accounts_key WHERE id = %s)", [tenant.key_id]
+    )
+
+
+def of_role(role: str) -> Change:
+    return of_person(f"UPDATE accounts_membership SET role = '{role}' WHERE user_id =")
+
+
+def rotated(grace: str) -> Change:
+    """The tenant's text is a former one from now on, with so much grace left."""
+
+    def change(hub: Hub, tenant: Tenant) -> None:
+        newer = key_format.compose("relay", os.urandom(32))
+        digest = key_format.digest(os.environ["WEIR_KEY_PEPPER"], newer)
+        with hub.connection.transaction():
+            hub.connection.execute(
+                "INSERT INTO accounts_formersecret (digest, last4, until, key_id) "
+                f"SELECT digest, last4, now() + interval '{grace}', id FROM accounts_key "
+                "WHERE id = %s", [tenant.key_id],
+            )  # fmt: skip
+            hub.connection.execute(
+                "UPDATE accounts_key SET digest = %s WHERE id = %s", [digest, tenant.key_id]
+            )
+
+    return change
+
+
+LEFT = of_person("DELETE FROM accounts_membership WHERE user_id =")
+# What the database decides on by itself, with the admission.
+DECIDED: dict[str, Change] = {
+    "revoked": of_key("revoked_at = now()"),
+    "disabled": of_key("disabled = true"),
+    "expired": of_key("expires_at = now() - interval '1 second'"),
+    "switched off": of_person("UPDATE accounts_user SET is_active = false WHERE id ="),
+    "removed": LEFT,
+    **{
+        f"made {role}": of_role(role)
+        for role in sorted({*roles.TABLE["usage.read"]} - {*roles.KEY_ROLES, "operator"})
+    },
+}
+ENDS: dict[str, Change] = {**DECIDED, "rotated": rotated("0 s")}
+STAYS: dict[str, Change] = {
+    "rotated with grace": rotated("1 hour"),
+    "made admin": of_role("admin"),
+    "of nobody": of_key("user_id = NULL"),
+}
+
+
+def tenant_of(hub: Hub) -> Tenant:
+    tenant = hub.tenant()
+    hub.person(tenant)
+    return tenant
+
+
+@pytest.mark.parametrize("guarded", [False, True], ids=["plain", "guarded"])
+@pytest.mark.parametrize("cause", DECIDED)
+def test_a_key_that_ended_is_refused_even_where_it_was_known(
+    hub: Hub, fake: FakeUpstream, cause: str, guarded: bool
+) -> None:
+    """Without any bell, the admission itself sees it; with one, everything else does."""
+    tenant = tenant_of(hub)
+    if guarded:
+        hub.limit(tenant, rpm=1000)
+    model = hub.model(fake)
+    assert hub.post(tenant, ask(model)).status == 200
+    DECIDED[cause](hub, tenant)
+    asked = fake.totals()["requests"]
+    answer = hub.post(tenant, ask(model))
+    assert (answer.status, answer.error["code"]) == (401, "invalid_api_key")
+    assert fake.totals()["requests"] == asked
+    hub.bump()
+    hub.wait(lambda: hub.get("/v1/models", tenant).status == 401, f"a key stays although {cause}")
+
+
+@pytest.mark.parametrize("wakes", ["bell", "time"])
+def test_open_streams_end_with_a_typed_error_and_are_settled(
+    hub: Hub, clients: Clients, fake: FakeUpstream, wakes: str
+) -> None:
+    """All causes at once; whose key stays hears the whole answer."""
+    model = hub.model(fake)
+    causes = {**ENDS, **STAYS} if wakes == "bell" else {"runs out": of_key("disabled = disabled")}
+    streams: dict[str, tuple[Tenant, Client]] = {}
+    for cause in causes:
+        tenant = tenant_of(hub)
+        if wakes == "time":
+            of_key("expires_at = now() + interval '1500 ms'")(hub, tenant)
+            hub.bump()
+        asked = ask(model, "#tokens=150 #delay_ms=20", stream=True)
+        streams[cause] = tenant, clients.ask(hub, tenant, asked)
+    for _, client in streams.values():
+        client.read_until(b'"content":" ')
+    began = time.monotonic()
+    for cause, (tenant, _) in streams.items():
+        causes[cause](hub, tenant)
+    if wakes == "bell":
+        hub.bump()
+    for cause, (tenant, client) in streams.items():
+        if cause in STAYS:
+            continue
+        client.read_until(b"0\r\n\r\n")
+        assert time.monotonic() - began < (1 if wakes == "bell" else 5), cause
+        assert b'"code":"invalid_api_key"' in client.seen, cause
+        assert b"[DONE]" not in client.seen
+        assert fake.wait_for_row(attempt_of(hub, tenant))["outcome"] == "cut"
+        record = final_record(hub, tenant)
+        assert (record["status"], record["kind"]) == (401, "authentication"), cause
+        assert 0 < record["charge_nano"] < record["hold_nano"]
+        hub.settled(tenant)
+    for cause in STAYS if wakes == "bell" else ():
+        streams[cause][1].read_until(b"[DONE]")
+    hub.assert_books_balance()
+
+
+def test_an_answer_that_is_waited_for_ends_too(hub: Hub, fake: FakeUpstream) -> None:
+    """A plain request under an Idempotency-Key, whose upstream has said nothing yet."""
+    tenant, model = tenant_of(hub), hub.model(fake)
+    raw = json.dumps(ask(model, "#fault=F11:headers #wait_ms=9000"))
+    waiting = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=20)
+    waiting.request("POST", "/v1/chat/completions", raw, {
+        "authorization": f"Bearer {tenant.key}", "content-type": "application/json",
+        "idempotency-key": "once",
+    })  # fmt: skip
+    attempt = attempt_of(hub, tenant)
+    fake.wait_for_row(attempt, lambda row: row["accepted_at"] is not None)
+    LEFT(hub, tenant)
+    hub.bump()
+    answer = waiting.getresponse()
+    assert (answer.status, json.load(answer)["error"]["code"]) == (401, "invalid_api_key")
+    waiting.close()
+    assert fake.wait_for_row(attempt)["left_at"] is not None
+    record = final_record(hub, tenant)
+    assert (record["status"], record["kind"]) == (401, "authentication")
+    # What the upstream has read is paid, as by a client that leaves.
+    assert record["charge_nano"] == record["meters"]["in_text"] > 0
+    hub.settled(tenant)
+    hub.assert_books_balance()
+
+
+def test_a_body_that_arrives_after_the_end_of_its_secret_is_refused(
+    hub: Hub, fake: FakeUpstream
+) -> None:
+    """The key is known by its head; a rotated secret is not the database's to see any more."""
+    tenant, model = tenant_of(hub), hub.model(fake)
+    raw = json.dumps(ask(model)).encode()
+    connection = http.client.HTTPConnection("127.0.0.1", hub.port, timeout=20)
+    connection.putrequest("POST", "/v1/chat/completions")
+    connection.putheader("authorization", f"Bearer {tenant.key}")
+    connection.putheader("content-length", str(len(raw)))
+    connection.endheaders(raw[:10])
+    # Another request of the key, behind the head of this one, is answered: it is known.
+    assert hub.get("/v1/models", tenant).status == 200
+    rotated("0 s")(hub, tenant)
+    hub.bump()
+    hub.wait(lambda: hub.get("/v1/models", tenant).status == 401, "a former secret stays")
+    connection.send(raw[10:])
+    assert connection.getresponse().status == 401
+    connection.close()
