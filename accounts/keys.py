@@ -26,7 +26,7 @@ _PREFIX_LENGTH = 12
 _PLAYGROUND = "Playground"
 
 GRACE_HOURS_MAX = 168
-"""How long a secret may work at most after the key was rotated (promises.md, API keys)."""
+"""How long a secret may work at most after the key was rotated (docs/promises.md, "API keys")."""
 
 LIMITS = ("rpm", "tpm", "parallel", "endpoints", "networks", "tags", "log_content")
 """What narrows a key beside its models and its end; see `accounts.models.Key`."""

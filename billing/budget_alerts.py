@@ -1,4 +1,4 @@
-"""Budget alerts: told once per period, limit and share, however many workers look (W53, 8.3).
+"""Budget alerts: told once per period, limit and share, however many workers look (W53).
 
 Looked for every few seconds, apart from the requests: what stands in a window is there already. A
 window that has just ended is looked at for a while too, so that what was reached in its last

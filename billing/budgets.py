@@ -426,7 +426,7 @@ def _span(budget: Budget, at: dt.datetime) -> Span:
 
 
 def database_now() -> dt.datetime:
-    """Money's time is the database's (promises.md, Time)."""
+    """Money's time is the database's (docs/promises.md, "Time")."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         now: dt.datetime = cursor.fetchone()[0]

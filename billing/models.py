@@ -1,7 +1,8 @@
 """Money: accounts with their ledger, holds, prices with dates. All amounts are int64 nano units.
 
 Postings, entries and holds are written for every request; they carry no foreign key constraints,
-each of which would lock a shared row. The invariants (promises.md) prove what these would.
+each of which would lock a shared row. The invariants prove what these would (docs/promises.md,
+"Invariants").
 """
 
 import datetime as dt
@@ -399,7 +400,7 @@ class BudgetAlertKind(models.TextChoices):
 class BudgetAlert(models.Model):
     """What was told of a budget: that a share of its limit was reached, or would be at this pace.
 
-    Once for each period, limit and share, however many workers look (8.3); the fact with its
+    Once for each period, limit and share, however many workers look (W53); the fact with its
     deliveries is the outbox's.
     """
 
@@ -592,7 +593,7 @@ class OrganisationPlan(models.Model):
 
 class PlanCut(models.Model):
     """A change of plans that cuts what is paid by more than half: asked by one operator, it waits
-    for another (promises.md, "Operators and audit").
+    for another (docs/promises.md, "Operators and audit").
 
     Without an organisation the plan's multiplier changes, else that organisation goes on the plan,
     with none off any.

@@ -1,7 +1,8 @@
 """Prices that are not in force yet: drafts written by hand, and what a newer catalogue changes.
 
 Nothing applies by itself: a person accepts a proposal, and it becomes a price version. Where a rate
-falls by more than half, a second person must accept it too (promises.md, "Operators and audit").
+falls by more than half, a second person must accept it too (docs/promises.md, "Operators and
+audit").
 """
 
 import datetime as dt

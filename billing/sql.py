@@ -5,7 +5,7 @@ A transaction that moves money begins with `lock_accounts`; the statement after 
 a fresh snapshot (READ COMMITTED), so that what it decides on is what it changes. Every statement
 works on a whole batch: parameters are arrays, unnested side by side.
 
-Sources: promises.md, "Billing invariants" (I1 to I14) and "Size of a hold".
+What it keeps: docs/promises.md, "Invariants", and docs/promises.md, "Size of a hold".
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -5,7 +5,7 @@ without nginx.
 
 What one connection may take, and for how long:
 
-    until a whole head has come     10 s, 32 KiB, 100 headers (promises.md, "Requests")
+    until a whole head has come     10 s, 32 KiB, 100 headers (docs/promises.md, "Requests")
     between two requests            uvicorn's --timeout-keep-alive
     neither head nor body           32 KiB in a row: a header, a trailer, the size of a chunk
     requests sent ahead             8

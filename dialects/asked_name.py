@@ -1,5 +1,5 @@
 """The model's name in an answer that goes on as it came, where the channel has another one for it
-than its clients: an alias hides what stands behind it (translation.md, section 1).
+than its clients: an alias hides what stands behind it.
 
     whole answer    model, in gemini modelVersion
     frame           the same, in anthropic message.model, in responses response.model

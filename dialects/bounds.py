@@ -1,5 +1,5 @@
-"""The bounds of sampling, which hold for a body that goes on as it came as for one that is decoded
-(errors.md, section 7). A body that has none of these members costs one look at its names."""
+"""The bounds of sampling, which hold for a body that goes on as it came as for one that is decoded.
+A body that has none of these members costs one look at its names."""
 
 from collections.abc import Mapping
 from math import inf

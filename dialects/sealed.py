@@ -1,7 +1,7 @@
 """The reasoning that led to tool calls, kept by the id of its call.
 
-Clients of some dialects have no place for a provider's seals, or drop what they do not know
-(translation.md, section 5). A later request that shows the call without its reasoning gets it back;
+Clients of some dialects have no place for a provider's seals, or drop what they do not know.
+A later request that shows the call without its reasoning gets it back;
 whether it fits the channel then used is for the encoder to say.
 """
 

@@ -1,4 +1,4 @@
-"""Errors as clients of the task services read them (contract/errors.md, section 8)."""
+"""Errors as clients of the task services read them."""
 
 from typing import Any, Final, Literal
 

@@ -1,4 +1,4 @@
-"""Which addresses the server may speak to on somebody's behalf (promises.md, "Egress").
+"""Which addresses the server may speak to on somebody's behalf (docs/promises.md, "Egress").
 
 Checks are made on resolved addresses, never on the text of a URL: `guarded_client` resolves a name
 once, judges every answer, connects to an address that it judged, and judges the other end of the

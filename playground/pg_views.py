@@ -52,7 +52,7 @@ async def pg_chat(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 
 def _without_group(body: bytes) -> bytes:
-    """`group` says what the session says already, and goes no further (endpoints.md, 51)."""
+    """`group` says what the session says already, and goes no further."""
     if b'"group"' not in body:
         return body
     try:

@@ -1,4 +1,4 @@
-"""What each kind of error means and what to do next. Status, type and code: codecs/errors.KINDS."""
+"""What each kind of error means and what to do next. Status, type and code: dialects/errors.py."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple

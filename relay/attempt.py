@@ -139,8 +139,8 @@ class Attempt:
         return self._probe.key
 
     def leave(self) -> None:
-        """The client has gone. What happens then is the channel's policy (promises.md, "Leaving
-        clients"): the answer is cut at once, or read on for a while."""
+        """The client has gone: the answer is cut at once, or read on for a while, as the channel's
+        policy says (docs/promises.md, "Leaving clients")."""
         context = self._context
         if not self._sent:
             context.deadline.interrupt("left")

@@ -8,7 +8,7 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RelayConfig:
-    """Sizes in bytes, times in seconds. The defaults are those of promises.md, "Numbers".
+    """Sizes in bytes, times in seconds. The defaults are those of docs/promises.md, "Numbers".
 
     `kek` opens the channels' secrets, `pepper` makes the digests of keys. `database_wait_s` bounds
     one transaction of the hot path. `output_tokens_assumed` stands for the output cap, per choice,

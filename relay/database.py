@@ -7,7 +7,7 @@ when the socket has them. A cursor per statement costs ten times the CPU of the 
       IDLE, BUSY --connection lost, or no answer in time--> CLOSED (reopened behind the scenes)
 
 While one is closed, `run` refuses at once: Postgres away means 503 within milliseconds, not a
-queue (promises.md, "State when something is gone").
+queue (docs/promises.md, "State when something is gone").
 """
 
 import asyncio

@@ -10,7 +10,7 @@ from dialects.errors import RequestFault
 from dialects.media import FILE_BYTES_MAX, type_of_name
 from lib.egress import EgressError, EgressPolicy, TooLarge, fetched
 
-# decisions.md, "Sizes"; a picture has a limit of its own (translation.md, section 3).
+# docs/promises.md, "Numbers"; a picture has a limit of its own.
 _FETCH_S: Final = 30.0
 _PICTURE_BYTES_MAX: Final = 20 * 1024 * 1024
 _UNTOLD: Final = frozenset({"", "application/octet-stream", "binary/octet-stream"})

@@ -234,7 +234,7 @@ class Health:
         return 0 if state is None else state.next_key(sought, self.now())
 
     def why_out(self, candidates: Sequence[Candidate], organisation_id: UUID, model: str) -> Out:
-        """What to say when none of them is ready (errors.md, section 6)."""
+        """What to say when none of them is ready."""
         now = self.now()
         states = [
             (self._states[candidate.channel_id], Sought(candidate.upstream_model, organisation_id))

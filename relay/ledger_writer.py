@@ -2,7 +2,7 @@
 
 What arrives while a commit is in flight goes into the next one, with what the event loop has ready
 behind it. No admission waits for a timer: a fixed wait of 2 ms was measured to add latency and save
-nothing (decisions.md).
+nothing.
 
     admit    waits for its verdict; hears at once when the database is away
     settle   nobody waits for it: it waits for others, goes behind a few admissions, or along with
@@ -58,9 +58,9 @@ _LOCKED: Final = "55P03"
 
 # How long a process that says no more that it lives is believed.
 LEASE_S: Final = 10
-# A stream is looked at this often, and its mark written at the third look; the rest of the 250 ms
-# that promises.md gives it is for its commit. One that has grown by half of the 64 tokens is marked
-# at once: what it says while we read it late is the other half.
+# A stream is looked at this often, and its mark written at the third look; the rest of the promised
+# 250 ms (docs/promises.md, "Life of an attempt") is for its commit. One that has grown by half of
+# the 64 tokens is marked at once: what it says while we read it late is the other half.
 _LOOK_S: Final = 0.05
 _LOOKS: Final = 3
 

@@ -120,7 +120,7 @@ def _ask_for_more(budget: Mapping[str, Any], public_url: str) -> str:
 def limit_headers(
     dialect: Dialect, headroom: Mapping[str, Headroom], now: float
 ) -> Iterator[tuple[bytes, bytes]]:
-    """The headers of an answer (contract/errors.md, section 6); `now` is in Unix seconds."""
+    """The headers of an answer; `now` is in Unix seconds."""
     for kind, (limit, left, reset_ms) in headroom.items():
         if dialect == "anthropic":
             reset = dt.datetime.fromtimestamp(now + reset_ms // 1000 + 1, dt.UTC)

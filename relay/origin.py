@@ -1,8 +1,8 @@
 """One origin: the connections to it that are kept, and how others are opened.
 
 Names are resolved here, every address of a name is judged by the operator's policy before any is
-spoken to (promises.md, "Egress"), and those of a name are raced (RFC 8305). Nothing is taken from
-the environment, and nothing is sent.
+spoken to (docs/promises.md, "Egress"), and those of a name are raced (RFC 8305). Nothing is taken
+from the environment, and nothing is sent.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Several prompts in one request for completions, for a model that only chats (endpoints.md, 5).
+"""Several prompts in one request for completions, for a model that only chats.
 
 Each prompt is asked as a request of its own, with its own hold and its own record: no attempt
 stands for more than a provider was asked (P1). The first has the id that the client is told. They

@@ -56,7 +56,7 @@ from usage.sql import AttemptOpened, Ending
 _ADMISSION_TRIES: Final = 4
 # Where less than so many holds are left, another process may miss the one that has just ended.
 _SCARCE: Final = 16
-# The share of the deadline after which no further attempt begins (promises.md, fault table).
+# The share of the deadline after which no further attempt begins (docs/promises.md, "Fault table").
 _LAST_START_SHARE: Final = 0.75
 _BACKOFF_S: Final = 0.05
 # What a model may think that is known to do so beside its cap, where its limit is not.

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 Statement = tuple[str, Mapping[str, object]]
 
 
-# 300 s in place of 60 (promises.md, "Numbers").
+# 300 s in place of 60 (docs/promises.md, "Numbers").
 _THINKING_TIMES: Final = 5
 # Ten minutes in place of one: so long the official clients wait for a plain answer themselves.
 _WHOLE_TIMES: Final = 10
@@ -38,7 +38,7 @@ _WHOLE_TIMES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds; the defaults are those of promises.md, "Numbers"."""
+    """Seconds; the defaults are those of docs/promises.md, "Numbers"."""
 
     connect: float = 3.0
     first_content: float = 60.0

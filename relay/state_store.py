@@ -1,8 +1,8 @@
 """What outlives a request: stored responses, the seals of tool calls, idempotent answers.
 
 It is content, so it is sealed for its row and its organisation, kept for at most 24 hours, and not
-at all where the organisation keeps nothing (decisions.md, "Protocol state"). A row is found by an
-id that is derived from what it is the state of; the names themselves stand nowhere.
+at all where the organisation keeps nothing (docs/promises.md, "Protocol state"). A row is found by
+an id that is derived from what it is the state of; the names themselves stand nowhere.
 
     run    statements of one request, in one transaction; what arrives while a commit is in flight
            goes into the next one

@@ -3,7 +3,7 @@
     UpstreamFailed     the attempt failed; `fault` is a row of the fault table
 
 Nothing is followed, decompressed, remembered in cookies or taken from the environment. Addresses
-are judged after they are resolved, by the policy of the operator (promises.md, "Egress").
+are judged after they are resolved, by the policy of the operator (docs/promises.md, "Egress").
 """
 
 import asyncio

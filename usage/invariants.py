@@ -5,7 +5,7 @@ They run at the end of every money test, every minute in production, and by `man
 
 from typing import Any, Final, Protocol
 
-# promises.md, "The invariants". The first column of each is the id of the row.
+# docs/promises.md, "Invariants". The first column of each is the id of the row.
 INVARIANTS: Final = {
     "I1 every posting sums to 0": """
         SELECT posting_id, sum(amount_nano) FROM billing_ledgerentry

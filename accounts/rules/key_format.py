@@ -28,7 +28,7 @@ _PREFIXES: Final[dict[KeyFormKind, str]] = {
     "relay": OWN_PREFIX,
     "management": OWN_PREFIX + "m",
 }
-# Decisions, configuration as code: any form of 20 characters or more; no space can be inside,
+# A key that is brought: any form of 20 characters or more; no space can be inside,
 # because a key travels in a header.
 _FOREIGN: Final = re.compile(r"[!-~]{20,}")
 

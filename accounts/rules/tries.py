@@ -1,4 +1,4 @@
-"""How often somebody may try to get in: slow-down, not lock-out (promises.md, "Sign-in").
+"""How often somebody may try to get in: slow-down, not lock-out (docs/promises.md, "Sign-in").
 
 Tries are counted for the network that they come from, for the account that they aim at, and for
 both together. Who fails at an account from a network that has signed in to it before is counted

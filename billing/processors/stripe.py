@@ -215,7 +215,7 @@ def _read(event: dict[str, Any]) -> PaymentEvent | None:
 
 
 def _guarded_client() -> Any:
-    """The library's requests through our one connector to the outside (promises.md, "Egress")."""
+    """The library's requests, through our one guarded connector (docs/promises.md, "Egress")."""
     import stripe
 
     class Guarded(stripe.HTTPClient):

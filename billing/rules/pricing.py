@@ -2,7 +2,7 @@
 
     charge = Σ quantity × rate × multiplier
 
-as exact rationals, rounded half-even to 1 nano at the very end (promises.md, shape of the books).
+as exact rationals, rounded half-even to 1 nano at the very end (docs/promises.md, "Books").
 Rates are integers of nano per million units and the multiplier is in parts per million, so the sum
 is one integer over 10¹² and no fraction is ever built on the way.
 

@@ -2,7 +2,7 @@
 
 Another provider may have answered before. Its thoughts stand in the history under its mark, or
 without any seal, and this one verifies what it is shown: they are left out. Where that takes the
-thoughts from the last calls of tools, thinking is off (translation.md, section 5).
+thoughts from the last calls of tools, thinking is off.
 """
 
 from typing import Any, Final

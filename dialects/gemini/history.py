@@ -2,8 +2,7 @@
 
 Another provider may have answered before. Its seals stand in the history under its mark and mean
 nothing here: they are left out, and the thoughts that they closed with them. A model that wants its
-calls sealed is told that it did not make those of a turn without any seal (translation.md,
-section 5).
+calls sealed is told that it did not make those of a turn without any seal.
 """
 
 from collections.abc import Iterator

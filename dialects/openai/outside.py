@@ -1,7 +1,7 @@
 """Usage with the reasoning outside of the completion, told as clients expect it (Grok).
 
 The one case in which the answer of an upstream of the same dialect is edited: of its usage object
-`completion_tokens` is written anew, and no other byte (models.md, section 7).
+`completion_tokens` is written anew, and no other byte.
 """
 
 from typing import Protocol

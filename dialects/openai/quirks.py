@@ -1,4 +1,4 @@
-"""What a model's flags change in a request that goes on as it came (models.md, section 3).
+"""What a model's flags change in a request that goes on as it came.
 
 Only single members of the body are replaced, added or taken out; all other bytes stay. The encoder
 does the same where a request is translated.

@@ -6,9 +6,9 @@ pattern. A name may have its owner in front (`qwen/qwen3-coder-plus`) and a vari
 with a dot. What is in no row has permissive defaults: nothing is refused of a model that is not
 known.
 
-Source of the rows is models.md, sections 1 to 6, where no other is named; k is 1,000 and M is
-1,000,000 tokens. All of it is a default that an operator may change, not a fact to build a refusal
-on, but for what is dated, and for what models that read text alone are shown (`unread`).
+k is 1,000 and M is 1,000,000 tokens. All of it is a default that an operator may change, not a fact
+to build a refusal on, but for what is dated, and for what models that read text alone are shown
+(`unread`).
 """
 
 from collections.abc import Collection

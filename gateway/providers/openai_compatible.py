@@ -20,7 +20,7 @@ PROVIDER = Provider(
             passed_headers=("openai-beta",),
         )
     },
-    # It may itself be a gateway, which sorts `parameters` out (models.md, section 6).
+    # It may itself be a gateway, which sorts `parameters` out.
     flags=frozenset({"parameters_whole", "top_k"}),
     lifted=frozenset({"params_object"}),
 )

@@ -2,7 +2,7 @@
 
 from gateway.providers.models import Capabilities
 
-# Owners whose interfaces have no word for them (models.md; the owners' references, 2026-10).
+# Owners whose interfaces have no word for them (the owners' references, 2026-10).
 _NO_SEED = frozenset({"anthropic", "bytedance", "zhipu"})
 _CHOICES = frozenset({"openai", "google"})
 _LOGPROBS = frozenset({"openai", "deepseek"})

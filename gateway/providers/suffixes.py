@@ -1,6 +1,6 @@
 """The thinking that a model's name may ask for by its ending.
 
-    gemini-2.5-flash-thinking-8192    Gemini's (models.md, section 4); its codec knows how it is
+    gemini-2.5-flash-thinking-8192    Gemini's; its codec knows how it is
                                       written
     o3-mini-high                      the effort of a model that thinks by effort, and has this one
 

@@ -35,7 +35,7 @@ def dialect_for(
 
     The client's own where the provider speaks it, so that nothing is translated. Only a chat
     request is moved to the responses dialect, where the model reads files, searches, and thinks
-    between the calls of tools (models.md, sections 3 and 9). Else the model's preferred dialect,
+    between the calls of tools. Else the model's preferred dialect,
     then the provider's first.
     """
     spoken = provider.dialects

@@ -7,8 +7,8 @@ Where nothing else can be asked, an open one is asked as `rest.py` says, and a g
 everybody through at once.
 
 Failures are faults of the channel, before or behind the commit point; what a client did wrong is
-none (promises.md, "Numbers"). All times are seconds of one clock that only goes forward, and are
-given by the caller.
+none (docs/promises.md, "Numbers"). All times are seconds of one clock that only goes forward, and
+are given by the caller.
 """
 
 from collections.abc import Collection

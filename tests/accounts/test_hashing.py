@@ -107,7 +107,7 @@ def test_no_connection_is_held_while_a_password_is_hashed(
 def test_a_wrong_password_costs_one_hash_for_known_and_unknown(
     people: Cast, hasher: None, monkeypatch: pytest.MonkeyPatch, email: str
 ) -> None:
-    """promises.md, "Sign-in": the same time for both (ASVS 6.3.8)."""
+    """docs/promises.md, "Sign-in": the same time for both (ASVS 6.3.8)."""
     people.bob.set_password(cast.PASSWORD)
     people.bob.save()
     hashed = []

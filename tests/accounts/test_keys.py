@@ -115,7 +115,7 @@ def opened(text: str) -> str | None:
 def test_a_rotated_key_has_two_secrets_until_the_old_one_ends(
     people: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """promises.md, API keys: the old secret lives on for its grace, both are visible."""
+    """docs/promises.md, "API keys": the old secret lives on for its grace, both are visible."""
     key, old = make_key(people.core, "ci", model_patterns=["gpt-*"], rpm=7)
     before = epoch()
     rotated, new = keys.rotate_key(actor(people.alice, people.acme), key, 24)

@@ -171,7 +171,7 @@ def test_unknown_and_wrong_are_slowed_down_alike(people: Cast) -> None:
 
 
 def test_strangers_do_not_lock_the_owner_out(people: Cast) -> None:
-    """promises.md, "Sign-in": slow-down, not lock-out, from where one has signed in before."""
+    """docs/promises.md, "Sign-in": slow-down, not lock-out, from where one has signed in before."""
     assert sign_in().status_code == 302
     for n in range(10, 14):
         fail(5, come_from=f"192.0.2.{n}")
@@ -273,7 +273,7 @@ def at_once(ask: Callable[[int], Any], times: int = 10) -> list[Any]:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_reset_link_works_once_also_ten_times_at_once() -> None:
-    """promises.md, "Sign-in": single-use."""
+    """docs/promises.md, "Sign-in": single-use."""
     bob = cast.person("bob")
     link = reset_link()
     browsers = [Client(REMOTE_ADDR=f"192.0.2.{n}") for n in range(10)]

@@ -30,7 +30,7 @@ from tests.bench.targets import MEMORY
 from tests.bench.works import FULL, OPEN_STREAMS, QUICK, WORKS, Pace
 from tests.fakes.upstream import FakeUpstream
 
-PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
+PAGE = Path(__file__).parents[2] / "docs/performance.md"
 _FILES_NEEDED = 3 * max(OPEN_STREAMS)
 
 

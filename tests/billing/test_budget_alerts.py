@@ -1,4 +1,4 @@
-"""Budget alerts: exactly one per period, limit and threshold, to whom they are for (W53, 8.3)."""
+"""Budget alerts: exactly one per period, limit and threshold, to whom they are for (W53)."""
 
 import datetime as dt
 

@@ -184,7 +184,7 @@ def test_budget_that_was_lowered_below_what_stands_lets_nothing_more_in(key: Key
 
 
 def test_budget_that_only_warns_counts_and_refuses_nothing(key: Key) -> None:
-    """8.3: what is held and spent under it is exact, above its limit as well."""
+    """W53: what is held and spent under it is exact, above its limit as well."""
     one, wall = budget(key, "key", 100), budget(key, "team", 900)
     Budget.objects.filter(id=one.budget_id).update(action="warn")
     BudgetWindow.objects.filter(id=one.id).update(cap_nano=UNBOUNDED_NANO)
@@ -195,7 +195,7 @@ def test_budget_that_only_warns_counts_and_refuses_nothing(key: Key) -> None:
 
 
 def test_slow_budget_lets_one_at_a_time_through_above_its_limit(key: Key) -> None:
-    """8.3: up to the limit as many as fit; above it the next waits until nothing is held."""
+    """W53: up to the limit as many as fit; above it the next waits until nothing is held."""
     one = budget(key, "key", 100)
     Budget.objects.update(action="slow")
     BudgetWindow.objects.update(cap_nano=UNBOUNDED_NANO)

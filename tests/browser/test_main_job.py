@@ -233,7 +233,7 @@ def test_a_key_is_shown_once_works_and_is_revoked(site: Installation, owner: Vis
 
 
 def test_a_key_is_rotated_and_the_old_secret_ended(site: Installation, owner: Visitor) -> None:
-    """pages.md 9.1: both secrets work, each is told apart, and the old one ends when told to."""
+    """W50: both secrets work, each is told apart, and the old one ends when told to."""
     page, dialog = owner.page, owner.page.get_by_role("dialog")
     page.goto(f"{site.organisation}/keys")
     page.get_by_role("link", name="Create key").click()

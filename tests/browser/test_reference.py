@@ -58,7 +58,7 @@ def test_the_quick_start_shows_the_first_request_when_it_arrives(
 
 
 def test_an_answers_request_is_code_beside_it(owner: Visitor, site: Installation) -> None:
-    """6.10: each form and language by keyboard, with the key left out."""
+    """W20: each form and language by keyboard, with the key left out."""
     page = owner.page
     page.goto(f"{site.organisation}/playground?m={MODEL}")
     page.get_by_label("Message", exact=True).fill("#tokens=3 code of this")

@@ -32,6 +32,8 @@ from notify import deliveries, sending
 from notify.models import Delivery, WebhookEndpoint
 from playground.models import Conversation, Message, MessageRole
 from tests import cast
+from tests.config.test_writes import World
+from tests.config.test_writes import world as world
 from tests.hostile import EVERYTHING, LONG, NUL, STORABLE
 from tests.house.test_access import operations
 from tests.house.test_style import ROOMS
@@ -46,7 +48,7 @@ OWN_WORDS = {
     "endpoints", "hours", "html",
     "idempotency_id", "kind", "kinds", "language", "last4", "networks", "object_id", "object_type",
     "operation", "owner", "password", "prefix", "process", "processor", "provider", "slug",
-    "service_tier", "source", "task", "theme", "timezone", "base_url",
+    "service_tier", "source", "subject", "task", "theme", "timezone", "base_url",
 }  # fmt: skip
 # Of their objects, the members that hold what somebody wrote.
 TOLD_IN_JSON = {"Posting.cause": "reason", "AuditEvent.detail": "name", "Fact.body": "reason"}
@@ -91,7 +93,7 @@ def overwrite(text: str) -> set[str]:
 def live(people: cast.Cast, webhook: str) -> Key:
     """Something of everything has happened."""
     dora, alice = cast.actor(people.dora), cast.actor(people.alice, people.acme)
-    key, _ = cast.make_key(people.core, user=people.bob)
+    key, _ = cast.make_key(people.core, "theirs", user=people.bob)
     credits.ask_credit(dora, people.acme, 90 * USD, reason="r", document="d")
     promo.grant(
         people.acme, 5 * USD, "grant:1", "redeem", expires_at=None, actor="a", cause={"reason": "r"}
@@ -129,15 +131,15 @@ def verified() -> str:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("text", [EVERYTHING, "\\", '"', LONG], ids=lambda text: ascii(text)[:12])
 def test_no_text_ends_a_job_or_a_reader(
-    settings: Any, monkeypatch: pytest.MonkeyPatch, text: str
+    settings: Any, monkeypatch: pytest.MonkeyPatch, world: World, text: str
 ) -> None:
     settings.WEIR_KEK = base64.b64encode(bytes(32)).decode()
     # What a job is woken for is done at once: no broker is here.
     monkeypatch.setitem(app.conf, "task_always_eager", True)
-    people = cast.assemble()
+    people = world.people
     key = live(people, "https://127.0.0.1/")
     written = overwrite(text)
-    assert len(written) > 30, sorted(written)
+    assert len(written) > 44, sorted(written)
     assert {"Key.name", "Credit.reason", "Posting.cause", "AuditEvent.detail"} <= written
     watch()
     with connection.cursor() as cursor:
@@ -161,6 +163,10 @@ def readers(people: cast.Cast, key: Key) -> None:
         (alice, "/o/acme/"), (alice, "/o/acme/usage"), (alice, "/o/acme/requests"),
         (alice, "/o/acme/keys"), (alice, f"/o/acme/keys/{id_text(key.id)}/edit"),
         (alice, "/o/acme/billing"), (alice, "/o/acme/billing/ledger.csv"),
+        (alice, "/o/acme/budgets/requests"), (alice, "/o/acme/billing/top-up"),
+        (alice, "/o/acme/prompts"), (alice, "/o/acme/playground/history"),
+        (dora, "/admin/plans"), (dora, "/admin/prices/proposals"), (dora, "/admin/payments"),
+        (dora, "/admin/prices"),
         (alice, "/o/acme/webhooks"), (alice, "/o/acme/budgets"), (alice, "/o/acme/prices"),
         (dora, "/admin/channels"), (dora, "/admin/models"), (dora, "/admin/codes"),
         (dora, "/admin/credits"), (dora, "/admin/reviews"), (dora, "/admin/health"),

@@ -257,7 +257,7 @@ LARGE = b"y" * 33_000
 )
 @pytest.mark.parametrize("piece", [1000, 1_000_000])
 async def test_a_large_head_is_refused_and_never_asks(head: bytes, piece: int) -> None:
-    """promises.md, "Slow, huge, compressed, many": 32 KiB and 100 headers, at every cut."""
+    """docs/promises.md, "Requests": 32 KiB and 100 headers, at every cut."""
     asked = Asked()
     protocol, transport = connect(asked)
     for at in range(0, len(head), piece):
@@ -293,7 +293,7 @@ async def test_a_large_body_before_the_next_head_is_no_head() -> None:
 
 
 async def test_a_trailer_is_no_header() -> None:
-    """promises.md, "Header injection": what comes behind a body names nobody."""
+    """docs/promises.md, "Requests": what comes behind a body names nobody."""
     asked = Asked()
     protocol, _ = connect(asked)
     protocol.data_received(CHUNKED + b"1\r\na\r\n")
@@ -353,7 +353,7 @@ async def test_a_running_answer_is_not_hurried(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("whole", [False, True])
 async def test_who_takes_nothing_is_cut(monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
-    """promises.md, "write stall to client", in a stream as behind the end of an answer."""
+    """docs/promises.md, "Numbers": in a stream as behind the end of an answer."""
     monkeypatch.setattr(module, "_STALL_S", 0.006)
 
     async def app(scope: object, receive: object, send: object) -> None:
@@ -406,7 +406,7 @@ async def test_who_takes_a_little_is_not_cut(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_the_longest_silent_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    """P9, and promises.md, "accept limit": a crowd that says nothing keeps nobody out."""
+    """P9: a crowd that says nothing keeps nobody out."""
     monkeypatch.setattr(module, "connections_max", lambda: 3)
     state = ServerState()
     crowd = [connect(Asked(), state) for _ in range(3)]

@@ -196,7 +196,7 @@ def test_a_page_takes_small_bodies_only(edge: Running, path: str) -> None:
 def test_a_request_with_two_readings_ends_here(
     edge: Running, recorder: Recorder, lines: str
 ) -> None:
-    """promises.md, Smuggling: one strict parser behind one strict proxy."""
+    """docs/promises.md, "Requests": one strict parser behind one strict proxy."""
     before = len(recorder.heads)
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: hub\r\n{lines}\r\n\r\nhello"
     assert send_raw(edge.port, head.encode()).status in (400, 501)

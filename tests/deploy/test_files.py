@@ -95,7 +95,7 @@ def test_every_process_waits_for_prepare() -> None:
 
 
 def test_no_stop_is_cut_short() -> None:
-    """promises.md, Drain: who kills must wait longer than who drains."""
+    """docs/promises.md, "Drain": who kills must wait longer than who drains."""
     relay = RelayConfig(dsn="", kek="", pepper="")
     [uvicorn] = [
         int(word.removeprefix("--timeout-graceful-shutdown="))

@@ -1,4 +1,4 @@
-"""translation.md, section 1: an alias hides what stands behind it, in every answer and chunk."""
+"""An alias hides what stands behind it, in every answer and chunk."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""errors.md, section 7: the same bounds for what goes on as it came as for what is decoded."""
+"""The same bounds for what goes on as it came as for what is decoded."""
 
 import json
 from collections.abc import Callable

@@ -61,7 +61,7 @@ def test_request_fault_is_ready_to_be_rendered() -> None:
 
 
 def test_names_of_a_client_are_masked_too() -> None:
-    """errors.md, section 4: a message never quotes a key-like value; logit_bias has its names."""
+    """A message never quotes a key-like value; logit_bias has its names."""
     fault = RequestFault("invalid_type", "p", "logit_bias.sk-abcdefgh1234wxyz must be a number")
     assert "logit_bias.sk-abc***wxyz must be" in fault.message
 

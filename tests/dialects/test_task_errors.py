@@ -1,4 +1,4 @@
-"""Errors in the forms of the services of tasks (contract/errors.md, section 8)."""
+"""Errors in the forms of the services of tasks."""
 
 import json
 

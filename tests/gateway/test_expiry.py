@@ -1,4 +1,4 @@
-"""Kept content is gone when its time is over (decisions.md, "Protocol state")."""
+"""Kept content is gone when its time is over (docs/promises.md, "Protocol state")."""
 
 import datetime as dt
 from datetime import timedelta

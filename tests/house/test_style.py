@@ -79,7 +79,7 @@ def test_pure_code_reads_no_clock_and_opens_no_file() -> None:
 
 
 def test_no_float_touches_money() -> None:
-    """Promised in promises.md, "Billing invariants": no float anywhere on the path."""
+    """docs/promises.md, "Books": no float anywhere on the path."""
     assert [_at(path, node) for path, node in _nodes(*MONEY) if _is_of_floats(node)] == []
 
 
@@ -158,7 +158,7 @@ def test_only_the_clock_reads_the_clock() -> None:
 
 
 def test_no_view_takes_an_object_past_access() -> None:
-    """Objects are had through `access_*`, which starts from the actor (promises.md, rule a)."""
+    """docs/promises.md, "Access": objects are had through `access_*`, from the actor on."""
     views = [p for p in _files(".py", *ROOMS) if p.stem in {"views", "api"}]
     pattern = re.compile(r"\.objects\.(get|filter|all)\(|get_object_or_404")
     found = [

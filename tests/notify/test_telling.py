@@ -110,8 +110,7 @@ def test_what_fails_is_tried_again_with_the_same_bytes_until_it_is_dead(
 def test_an_emptied_broker_delays_a_telling_by_less_than_a_minute(
     people: cast.Cast, server: Receiver
 ) -> None:
-    """Decisions, "the broker only wakes workers": whoever leased a delivery and died held it for 30
-    s."""
+    """The broker only wakes workers: whoever leased a delivery and died held it for 30 s."""
     made(people, server)
     happen(people)
     deliveries.spread_facts(10)

@@ -400,7 +400,7 @@ def test_a_long_chat_opens_within_a_second(stage: Stage, bob: Watched) -> None:
 def test_every_view_is_accessible_and_fits(
     stage: Stage, chromium: Browser, width: int, language: Literal["en", "zh-hans"], theme: str
 ) -> None:
-    """6.10: chat, panes, comparison and what lies around them, in each theme and language."""
+    """W10, W11: chat, panes, comparison and what lies around them, in each theme and language."""
     shown = {"viewport": {"width": width, "height": 800}, "color_scheme": theme}
     watched = watch(chromium, stage, "alice", reduced_motion="reduce", **shown)
     watched.context.add_cookies([{"name": "language", "value": language, "url": stage.hub.url}])

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_the_official_client_speaks_to_the_sessions_endpoint(stage: Stage) -> None:
-    """endpoints.md, 51: session and CSRF token in the place of a key."""
+    """Session and CSRF token in the place of a key."""
     model = stage.fake_model()
     cookies = {"session_8000": stage.sessions["bob"]}
     csrf = httpx.get(stage.playground, cookies=cookies).cookies

@@ -60,7 +60,7 @@ def run(code: str, language: str, folder: Path, environment: dict[str, str]) -> 
 def test_code_from_the_page_asks_what_the_playground_asked(
     stage: Stage, chromium: Browser, tmp_path: Path
 ) -> None:
-    """6.10: what each language and form sends is proved in tests/gateway/rules/test_snippets.py."""
+    """W10: what each language and form sends is proved in tests/gateway/rules/test_snippets.py."""
     if lacking := javascript.missing():
         pytest.fail(javascript.ADVICE.format(lacking))
     (tmp_path / "node_modules").symlink_to(javascript.CLIENTS / "node_modules")

@@ -1,4 +1,4 @@
-"""A model that says nothing for long, by a clock that the test moves (6.10)."""
+"""A model that says nothing for long, by a clock that the test moves (W10)."""
 
 import asyncio
 import time

@@ -1,4 +1,5 @@
-"""The hub with failpoints at the named steps of the life of an attempt (promises.md).
+"""The hub with failpoints at the named steps of the life of an attempt (docs/promises.md, "Life
+of an attempt").
 
 A request is struck once, at the step and in the way that its header `x-failpoint: <mode> <point>`
 says; what struck stands in the log as `failpoint: <mode> <point>`.

@@ -1,4 +1,5 @@
-"""The fault table of promises.md as data: how the fake makes each fault, and what must come of it.
+"""The fault table as data: how the fake makes each fault, and what must come of it
+(docs/promises.md, "Fault table").
 
 BEFORE    before the first content: an error of the client's dialect, or the next channel
 AFTER     in the middle of a stream: a prefix, one typed error, no end
@@ -11,7 +12,7 @@ from typing import Literal
 PLAIN, STREAM = False, True
 BOTH = (PLAIN, STREAM)
 
-# Kind -> status, openai code, anthropic type, gemini status (contract/errors.md, section 3).
+# Kind -> status, openai code, anthropic type, gemini status.
 WORDS: dict[str, tuple[int, str | None, str, str]] = {
     "provider_rejected": (400, None, "invalid_request_error", "INVALID_ARGUMENT"),
     "context_length_exceeded": (

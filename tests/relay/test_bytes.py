@@ -119,7 +119,7 @@ def test_no_header_of_the_client_goes_upstream(hub: Hub, fake: FakeUpstream) -> 
 
 
 def test_the_user_agent_of_a_client_goes_with_its_bytes(hub: Hub, fake: FakeUpstream) -> None:
-    """translation.md, section 1: unless the channel says not, or it can stand in no header; what is
+    """Unless the channel says not, or it can stand in no header; what is
     translated is the hub's own."""
     tenant, model = hub.tenant(), hub.model(fake)
 

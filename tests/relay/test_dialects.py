@@ -89,7 +89,7 @@ def test_unknown_paths_are_told_in_the_dialect_of_their_clients(
 def test_numbers_that_no_parser_makes_are_no_defect_of_ours(
     hub: Hub, fake: FakeUpstream, dialect: str, member: str, upstream: str
 ) -> None:
-    """errors.md, section 7: a body that cannot be read is the client's fault, and never a 500."""
+    """A body that cannot be read is the client's fault, and never a 500."""
     speaker, tenant, model = SPEAKERS[dialect], hub.tenant(), open_model(hub, fake, upstream)
     body = speaker.body(model, Wish("hi"))
     body.pop(member, None)
@@ -101,7 +101,7 @@ def test_numbers_that_no_parser_makes_are_no_defect_of_ours(
 
 
 def test_a_path_is_quoted_as_every_value_of_a_client(hub: Hub) -> None:
-    """errors.md, section 4: at most 64 characters, and no key."""
+    """At most 64 characters, and no key."""
     message = hub.post(hub.tenant(), {}, path="/v1/" + "a" * 300).error["message"]
     assert message.endswith(": /v1/" + "a" * 60)
     message = hub.post(hub.tenant(), {}, path="/v1/sk-abcdefgh1234wxyz").error["message"]
@@ -331,7 +331,7 @@ def test_headers_of_a_client_of_the_same_dialect(
 def test_trials_of_the_interface_are_asked_for_wherever_they_are(
     hub: Hub, fake: FakeUpstream, path: str
 ) -> None:
-    """translation.md, section 1: anthropic-beta goes on, and is a list that may have lines."""
+    """The header anthropic-beta goes on, and is a list that may have lines."""
     tenant, model = hub.tenant(), open_model(hub, fake, "anthropic")
     body = SPEAKERS["anthropic"].body(model, Wish("#keep"))
     if path.endswith("count_tokens"):

@@ -80,7 +80,7 @@ def test_nginx_treats_every_row_as_the_relays() -> None:
     ],
 )
 def test_paths_of_task_services_are_answered_in_their_form(hub: Hub, path: str) -> None:
-    """Errors.md, section 8: no page of ours, whoever asks."""
+    """No page of ours, whoever asks."""
     answer = hub.post(hub.tenant(), {}, path=path)
     assert answer.status == 404
     assert answer.headers["content-type"] == "application/json"

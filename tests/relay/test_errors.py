@@ -1,4 +1,4 @@
-"""What a client hears when its request is wrong: errors.md, section 7, in its order of checks."""
+"""What a client hears when its request is wrong, in the order of the checks."""
 
 import json
 import os
@@ -103,7 +103,7 @@ def test_key_of_another_system_with_a_digest_is_valid(hub: Hub, fake: FakeUpstre
 
 
 def test_former_secret_opens_its_key_until_its_own_end(hub: Hub, fake: FakeUpstream) -> None:
-    """promises.md, API keys: after a rotation two secrets work, and one of them ends."""
+    """docs/promises.md, "API keys": after a rotation two secrets work, and one of them ends."""
     tenant, model = hub.tenant(), hub.model(fake)
     assert hub.post(tenant, ask(model)).status == 200
     newer = replace(tenant, key=key_format.compose("relay", os.urandom(32)))

@@ -1,4 +1,4 @@
-"""What of the fault table (promises.md) has a story of its own; the rest is test_fault_table.py."""
+"""What of the fault table has a story of its own; the rest is test_fault_table.py."""
 
 import json
 from decimal import Decimal
@@ -216,7 +216,7 @@ def test_three_attempts_at_most(hub: Hub, fake: FakeUpstream) -> None:
 def test_rate_limit_wins_over_an_unspecific_error(
     hub: Hub, fake: FakeUpstream, other_fake: FakeUpstream
 ) -> None:
-    """errors.md, section 9: the client is told to wait, and how long."""
+    """The client is told to wait, and how long."""
     tenant, model = hub.tenant(), hub.model(fake, other_fake)
     text = "#a.fault=F8:seconds #retry_after=7 #b.fault=F10:500"
     answer = hub.post(tenant, ask(model, text))

@@ -366,7 +366,7 @@ def test_answers_without_limits_say_nothing_of_them(hub: Hub, fake: FakeUpstream
 
 
 def test_balance_in_the_old_form(hub: Hub, fake: FakeUpstream) -> None:
-    """Contract, C10: what the key used and can still use; a budget over it is the narrower one."""
+    """What the key used and can still use; a budget over it is the narrower one."""
     tenant, model = hub.tenant("10.00"), hub.model(fake)
     for path in ("/v1", "/api/v1", ""):
         told = hub.get(f"{path}/dashboard/billing/subscription", tenant).json()

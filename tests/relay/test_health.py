@@ -1,5 +1,5 @@
 """What a process learns of its channels: breakers, cooling keys, refused keys, and how little is
-tried again when nothing answers (promises.md, "Numbers", P21, F5, F7, F8, F9)."""
+tried again when nothing answers (docs/promises.md, "Numbers"; P21, F5, F7, F8, F9)."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

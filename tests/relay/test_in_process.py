@@ -277,7 +277,7 @@ async def test_defect_of_ours_still_settles_the_attempt(
 async def test_bound_is_what_the_same_request_then_holds(
     relay: Relay, hub: Hub, fake: FakeUpstream
 ) -> None:
-    """Decisions, "Balance and caps": the page follows the same rule."""
+    """docs/promises.md, "Size of a hold": the page follows the same rule."""
     tenant, model = hub.tenant(), hub.model(fake)
     await knows(relay, hub, model)
     who = await principal(relay, hub, tenant)

@@ -111,7 +111,7 @@ def test_text(hub: Hub, fake: FakeUpstream, client: str, upstream: str, stream: 
     assert said.finish in ("stop", "completed", "end_turn", "STOP")
     row = booked(hub, fake, answer, speaker, upstream, stream)
     assert said.usage == (row["usage"]["prompt_tokens"], 12)
-    # An alias hides what stands behind it (translation.md, section 1).
+    # An alias hides what stands behind it.
     assert f'"{model}"'.encode() in answer.body
     assert f'"{UPSTREAMS[upstream]["upstream_model"]}"'.encode() not in answer.body
 
@@ -226,7 +226,7 @@ def test_seals_come_back_around_tools(
 def test_a_conversation_goes_on_at_another_provider(
     hub: Hub, fake: FakeUpstream, client: str, first: str, then: dict[str, Any], stream: bool
 ) -> None:
-    """translation.md, section 5: coming back, a seal must fit the channel now used, or its thought
+    """Coming back, a seal must fit the channel now used, or its thought
     is left out; also where the client's bytes go on, whose provider verifies what it is shown."""
     speaker, tenant = SPEAKERS[client], hub.tenant()
     wish = Wish("#reasoning=4 #tokens=3 #tools=1 think", stream, tools=True, think=True)

@@ -36,7 +36,7 @@ def test_organisation_that_never_had_money_is_402(hub: Hub, fake: FakeUpstream) 
 def test_without_a_limit_the_output_cap_shrinks_to_the_balance(
     hub: Hub, fake: FakeUpstream
 ) -> None:
-    """Decisions, "Balance and caps": a small balance gives a short answer, never a debt."""
+    """docs/promises.md, "Size of a hold": a small balance gives a short answer, never a debt."""
     tenant, model = hub.tenant("0.000000500"), hub.model(fake)
     body = ask(model, "#tokens=900")
     answer = hub.post(tenant, body)
@@ -106,7 +106,7 @@ def test_a_refusal_names_the_least_that_would_do(hub: Hub, fake: FakeUpstream) -
 def test_model_without_a_price_is_refused_or_free_as_the_operator_says(
     own_hub: Hub, fake: FakeUpstream
 ) -> None:
-    """Billing case 18; I14: nothing is free by accident."""
+    """I14: nothing is free by accident."""
     own_hub.start()
     tenant, model = own_hub.tenant(), own_hub.model(fake, rates=None)
     asked = fake.totals()["requests"]

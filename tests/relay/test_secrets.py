@@ -1,5 +1,5 @@
-"""A wrong or missing secret does not start, and says which one it is (promises.md, "Channel
-secrets")."""
+"""A wrong or missing secret does not start, and says which one it is (docs/promises.md,
+"Channel secrets")."""
 
 import base64
 import os

@@ -285,7 +285,7 @@ def test_moderations(hub: Hub, fake: FakeUpstream) -> None:
 
 
 def test_a_declared_free_meter_costs_nothing(hub: Hub, fake: FakeUpstream) -> None:
-    """Billing case 24: even an empty wallet may ask."""
+    """Even an empty wallet may ask."""
     tenant, model = hub.tenant("0"), hub.model(fake, rates={"requests": 0})
     answer = hub.post(tenant, {"model": model, "input": "hello"}, path="/v1/moderations")
     assert answer.status == 200, answer.body
@@ -411,7 +411,7 @@ def test_wrong_rankings(
 CHANNELS: dict[str, dict[str, Any]] = {
     "completions": {},
     "responses": {"provider": "xai", "upstream_model": "grok-4"},
-    # Whose provider has the endpoint, but not for these (endpoints.md, 5: a chat-only model).
+    # Whose provider has the endpoint, but not for these: a model that only chats.
     "chat-only": {"provider": "openai", "upstream_model": "gpt-4o"},
     "chat-only that thinks": {"provider": "openai", "upstream_model": "o4-mini"},
     "anthropic": {"provider": "anthropic", "upstream_model": "claude-sonnet-4-5-20250929"},

@@ -1,4 +1,4 @@
-"""Which channel answered is told to operators and to nobody else (errors.md, section 6)."""
+"""Which channel answered is told to operators and to nobody else."""
 
 import pytest
 

@@ -70,7 +70,6 @@ def test_budget_is_made_seen_changed_and_removed(people: Cast, alice: Client, ke
 def test_a_budget_that_was_removed_comes_back_by_the_undo_of_its_toast(
     people: Cast, alice: Client, key: Key
 ) -> None:
-    """pages.md, principle 14."""
     alice.post(f"{URL}/new", FORM)
     budget = Budget.objects.get()
     told = alice.post(f"{URL}/{budget.id}/remove", follow=True).content.decode()

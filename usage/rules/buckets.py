@@ -1,8 +1,8 @@
 """Buckets of time: quarter hours in UTC for storage, edges of hours to months in a zone.
 
 Rows are summed in 15-minute UTC buckets. The edges of a report are instants in UTC that were found
-forward in its zone (promises.md, Time), and every zone in use keeps its offsets and its changes on
-the quarter hour, so a report's bucket is always a whole number of stored ones.
+forward in its zone (docs/promises.md, "Time"), and every zone in use keeps its offsets and its
+changes on the quarter hour, so a report's bucket is always a whole number of stored ones.
 
 A local day begins at the first instant of its date. That is midnight, except where the clock jumps
 over it: there it is the instant of the jump. Where the clock is set back over midnight, so that

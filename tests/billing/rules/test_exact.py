@@ -1,6 +1,7 @@
 """Charges against exact fractions, by the text of the promise, over as many rows as wanted.
 
-charge = Σ quantity × rate × multiplier, as exact rationals, rounded once, half-even (promises.md).
+charge = Σ quantity × rate × multiplier, as exact rationals, rounded once, half-even
+(docs/promises.md, "Books").
 """
 
 import ast

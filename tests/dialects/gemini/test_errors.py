@@ -21,7 +21,7 @@ def test_golden_error(key: str) -> None:
     assert fault.code == ("INVALID_ARGUMENT" if fault.kind == "provider_rejected" else None)
 
 
-# errors.md section 3: kind, HTTP status, word.
+# Kind, HTTP status, word.
 TABLE: list[tuple[ErrorKind, int, str]] = [
     ("malformed_json", 400, "INVALID_ARGUMENT"),
     ("missing_parameter", 400, "INVALID_ARGUMENT"),

@@ -70,7 +70,7 @@ def test_suffixes(name: str, base: str | None, asked: object) -> None:
     assert got == (base or name, None if asked is None else Suffix(asked))  # type: ignore[arg-type]
 
 
-# models.md section 4: suffix, and what becomes of it for a model with budgets and one with levels.
+# Suffix, and what becomes of it for a model with budgets and one with levels.
 @pytest.mark.parametrize(
     ("asked", "upstream", "config"),
     [

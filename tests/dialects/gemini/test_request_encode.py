@@ -290,7 +290,7 @@ def test_functions(tool: FunctionTool, upstream: Upstream, want: object) -> None
 
 
 def test_strict_has_no_counterpart() -> None:
-    """translation.md, section 4: strict is dropped elsewhere than in chat and responses."""
+    """Strict is dropped elsewhere than in chat and responses."""
     tools = (FunctionTool("f", strict=True), FunctionTool("g", strict=False))
     assert encode(request(tools=tools), PLAIN).dropped == ("strict",)
 
@@ -478,7 +478,7 @@ def test_earlier_turns_elsewhere_are_refused() -> None:
     assert caught.value.kind == "unsupported_capability"
 
 
-# translation.md section 7, column chat to column gemini.
+# Parameters of chat completions, and what becomes of each.
 @pytest.mark.parametrize(
     ("asked", "want", "left_out"),
     [

@@ -1,4 +1,4 @@
-"""Reasoning outside of the completion is told inside, and nothing else changes (models.md, 7)."""
+"""Reasoning outside of the completion is told inside, and nothing else changes."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The flags of a model on a request that goes on as it came (models.md, sections 3, 5 and 6)."""
+"""The flags of a model on a request that goes on as it came."""
 
 import json
 from typing import Any

@@ -260,7 +260,7 @@ def test_search(search: WebSearch, form: SearchForm | None, member: str, wanted:
     ],
 )  # fmt: skip
 def test_what_a_search_loses_is_named(form: SearchForm, names: tuple[str, ...]) -> None:
-    """translation.md, section 7: what has no counterpart is left out and named."""
+    """What has no counterpart is left out and named."""
     assert encode(request(tools=(SEARCH,)), Upstream("up", search=form)).dropped == names
     own = WebSearch(form, {}, context_size="low")
     assert encode(request(tools=(own,)), Upstream("up", search=form)).dropped == ()

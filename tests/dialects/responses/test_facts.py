@@ -38,7 +38,7 @@ def test_facts() -> None:
 
 
 def test_reasoning_of_another_provider_does_not_go_on() -> None:
-    """translation.md, section 5: its seal would not be verified, and its id is only ours."""
+    """Its seal would not be verified, and its id is only ours."""
     own = [
         {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"},
         {"type": "reasoning", "id": "rs_68af4030baa48193b0b43b4c2a176a1a0e69", "summary": []},

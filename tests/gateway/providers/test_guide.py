@@ -9,7 +9,7 @@ from gateway.providers.provider import Provider
 from tests.gateway.providers.asking import CASES, outgoing
 
 ROOT = Path(__file__).parents[3]
-GUIDE = (ROOT / "docs" / "adding-a-provider.md").read_text()
+GUIDE = (ROOT / "docs/adding-a-provider.md").read_text()
 
 
 def block(language: str) -> str:

@@ -17,7 +17,7 @@ from gateway.providers.models import (
 )
 from gateway.providers.overrides import overridden
 
-# The ids of models.md, section 1, and the owners of their families.
+# The ids that are promised, and the owners of their families.
 NAMED = {
     "openai": "gpt-5.4 gpt-5.4-mini gpt-5.2 gpt-5.1 gpt-5-chat gpt-4.1 gpt-4o gpt-4o-mini "
     "gpt-3.5-turbo gpt-4 o4-mini o3-mini o1",
@@ -122,7 +122,7 @@ def test_traits_of_the_contract() -> None:
     assert files == set(NAMED["openai"].split()) - {"gpt-3.5-turbo", "gpt-4"}
 
 
-# models.md, section 2: name, inputs beside text, tools, JSON, efforts, search, context, output.
+# Name, inputs beside text, tools, JSON, efforts, search, context, output.
 TABLE = """
 gpt-5.4-mini            | image file | yes | schema | none low medium high xhigh | - | 1M | 128k
 gpt-5.2                 | image file | yes | schema | none low medium high xhigh | - | 400k | 128k

@@ -1,4 +1,4 @@
-"""The figures of promises.md, "Numbers": when a breaker opens, for how long, and what closes it."""
+"""When a breaker opens, for how long, and what closes it (docs/promises.md, "Numbers")."""
 
 from gateway.rules.breaker import Breaker, BreakerRule, RetryBudget, Window
 

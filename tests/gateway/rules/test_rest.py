@@ -1,4 +1,4 @@
-"""When what failed is asked again (promises.md, F5, F8, P26)."""
+"""When what failed is asked again (F5, F8, P26)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Code of a request sends exactly this request (pages.md 6.10: each snippet is run).
+"""Code of a request sends exactly this request: each snippet is run.
 
 The shell, the Python and the JavaScript of every call run against a server that keeps what arrives;
 each call has a base URL of its own, by which its request is found again. One process of each

@@ -1,0 +1,138 @@
+"""What code, tests, templates and documents cite is there: promises by their codes, documents and
+their sections, files and tests."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.house.test_style import ROOT, _files
+
+PROMISES = ROOT / "docs/promises.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+READ = (".py", ".md", ".html", ".js", ".css", ".sql", ".toml", ".yml", ".conf", "Makefile")
+# What a chat is renamed by, and a directive that the fake must refuse.
+NO_CODES = {"CHANGELOG.md": {"F2"}, "tests/fakes_checks/test_answers.py": {"F99"},
+            "tests/house/test_citations.py": {"F99"}}  # fmt: skip
+
+_CODE = re.compile(r"\b[IPWF]\d{1,2}[a-z]?\b")
+_DOCUMENT = re.compile(r"(?<![\w/.*-])(?:[\w-]+/)*[\w-]+\.md\b")
+_SECTION = re.compile(r'((?:[\w-]+/)*[\w-]+\.md),? "([^"]+)"')
+_NUMBERED = re.compile(r"[\w-]+\.md,? (?:sections? )?\d|\bADR (\d+)")
+_TEST = re.compile(r"`(tests/[\w/.]+\.py)(?:::(\w+))?`")
+
+
+@cache
+def _texts() -> dict[str, str]:
+    """What may cite, by its path; lines of comments and of text as one."""
+    found = {}
+    for suffix in READ:
+        for path in _files(suffix):
+            name = str(path.relative_to(ROOT))
+            if not name.startswith(("static/vendor/", "tests/golden/")):
+                found[name] = re.sub(r"\s*\n\s*(?:#(?!#) ?)?", " ", path.read_text())
+    return found
+
+
+def _table(document: Path, heading: str) -> list[list[str]]:
+    """The cells of the tables under a heading, without their heads."""
+    text = document.read_text().split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return [row for n, row in enumerate(rows) if n > 0 and not row[0].startswith("---")]
+
+
+def _codes() -> dict[str, list[str]]:
+    headings = ("Promises", "Fault table", "Invariants", "Pages")
+    rows = [row for heading in headings for row in _table(PROMISES, heading)]
+    assert len({row[0] for row in rows}) == len(rows), "a code has two lines"
+    return {row[0]: row for row in rows}
+
+
+def test_every_cited_code_has_its_line() -> None:
+    known = set(_codes())
+    found = [
+        f"{name} cites {code}"
+        for name, text in _texts().items()
+        for code in sorted(set(_CODE.findall(text)) - known - NO_CODES.get(name, set()))
+    ]
+    assert found == []
+
+
+def test_every_line_names_its_test_or_says_that_there_is_none() -> None:
+    words = ("before", "after", "served", "Not proved by a test yet", "–")
+    found = [
+        code
+        for code, row in _codes().items()
+        if not _TEST.search(row[-1]) and not row[-1].startswith(words)
+    ]
+    assert found == []
+
+
+def test_no_code_is_left_out() -> None:
+    wanted = {f"{letter}{n}" for letter, last in (("P", 27), ("F", 39), ("I", 25))
+              for n in range(1, last + 1)} | {"F14a", "F15a"}  # fmt: skip
+    assert {code for code in _codes() if code[0] != "W"} == wanted
+
+
+@cache
+def _functions(file: str) -> set[str]:
+    return {
+        node.name
+        for node in ast.walk(ast.parse((ROOT / file).read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
+def test_every_test_that_a_document_names_exists() -> None:
+    found = []
+    for path in _files(".md"):
+        for file, function in _TEST.findall(path.read_text()):
+            if not (ROOT / file).is_file():
+                found.append(f"{path.name}: {file}")
+            elif function and function not in _functions(file):
+                found.append(f"{path.name}: {file}::{function}")
+    assert found == []
+
+
+def _places(name: str, cited: str) -> Iterator[Path]:
+    yield ROOT / cited
+    yield (ROOT / name).parent / cited
+
+
+@cache
+def _headings(document: Path) -> set[str]:
+    return set(re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE))
+
+
+def test_every_cited_document_exists() -> None:
+    found = [
+        f"{name} cites {cited}"
+        for name, text in _texts().items()
+        for cited in sorted(set(_DOCUMENT.findall(text)))
+        if not any(place.is_file() for place in _places(name, cited))
+    ]
+    assert found == []
+
+
+def test_every_cited_section_exists() -> None:
+    """By its heading: a number would have to be counted again with each new section."""
+    found = []
+    for name, text in _texts().items():
+        for cited, heading in _SECTION.findall(text):
+            documents = [place for place in _places(name, cited) if place.is_file()]
+            if not any(heading in _headings(document) for document in documents):
+                found.append(f'{name} cites {cited}, "{heading}"')
+        for match in _NUMBERED.finditer(text):
+            if not match[1] or not list((ROOT / "docs/adr").glob(f"{int(match[1]):04}-*.md")):
+                found.append(f"{name} cites {match[0]}")
+    assert found == []
+
+
+@pytest.mark.parametrize("row", _table(CONTRIBUTING, "Where a noun stands"), ids=lambda row: row[0])
+def test_every_file_of_a_noun_exists(row: list[str]) -> None:
+    files = re.findall(r"`([\w./-]+)`", " ".join(row[1:]))
+    assert files
+    assert [file for file in files if not (ROOT / file).exists()] == []
