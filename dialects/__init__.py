@@ -1,9 +1,10 @@
 """Pure readers and writers of wire dialects. A codec knows no provider, no price and no socket.
 
+codecs      the table: a codec for each dialect; codec: what is asked of each
 chat        the waist: requests and answers in neutral words, and what each dialect package has
 events      the same for streams
 usage       counts
-fold        an answer from its events, and back
+fold        an answer from its events, and back; whole_answer: one as it was read
 turns       system text, turns, tool calls, addresses, seals, made ids
 reasoning   efforts and budgets
 dropped     names of what a dialect has no counterpart for

@@ -102,6 +102,13 @@ class Quirks(NamedTuple):
     dropped: tuple[str, ...]
     cap_name: str = "max_tokens"
 
+    def and_members(self, members: Mapping[str, Any]) -> "Quirks":
+        """The same with these members set."""
+        if not members:
+            return self
+        added = {name: msgspec.json.encode(value) for name, value in members.items()}
+        return self._replace(edits={**self.edits, **added})
+
 
 NO_QUIRKS: Final = Quirks({}, ())
 

@@ -2,34 +2,38 @@
 
 Any client dialect reaches any upstream dialect through these types; no dialect knows another.
 
-    client body --request.decode--> ChatRequest --request.encode--> upstream body
-    upstream body --response.decode--> ChatAnswer --response.encode--> client body
-    upstream frames --stream.Decoder--> events.Event --stream.Encoder--> client frames
+    client body --request_decode--> ChatRequest --request_encode--> upstream body
+    upstream body --answer_decode--> ChatAnswer --answer_encode--> client body
+    upstream frames --stream_decode--> events.Event --stream_encode--> client frames
 
 When both ends speak one dialect and nothing must change, none of this runs: the bytes go on.
 
-Each dialect package (openai, responses, anthropic, gemini) has exactly these:
+Each dialect package (openai, responses, anthropic, gemini) has exactly these, and `codec.py`, which
+puts them behind the one face of `codec.Codec`:
 
-    request.decode(raw, *, request_id, received_at) -> ChatRequest   raises RequestFault
-        gemini also takes model and stream, which stand in its path
-    request.encode(request, upstream) -> Encoded                     raises RequestFault
-    request.fetched_urls(request) -> tuple[str, ...]     addresses that must become Base64 first
-        (`turns.replace_urls`); encode refuses what is left of them with unsupported_capability
-    response.read(raw, *, translate=False) -> its own record   `events`, `usage`, `error`, `broken`;
-        never raises; what the relay uses on same-dialect answers
-    response.decode(raw) -> ChatAnswer       the fold of those events; raises fold.AnswerFault
+    request_read.read(raw) -> ChatFacts      what must be known of a request that goes on as it came
+    request_read.edit(facts, upstream_model) -> bytes
+    request_decode.decode(raw, *, request_id, received_at) -> ChatRequest   raises RequestFault
+        gemini also takes model and stream, here and in read: they stand in its path
+    request_encode.encode(request, upstream) -> Encoded                     raises RequestFault
+    request_encode.fetched_urls(request) -> tuple[str, ...]   addresses that must become Base64
+        first (`turns.replace_urls`); encode refuses what is left of them
+    answer_decode.read(raw, *, translate=False) -> WholeAnswer   never raises; what the relay uses
+        on same-dialect answers
+    answer_decode.decode(raw) -> ChatAnswer  the fold of its events; raises fold.AnswerFault
         openai also takes audio_type here and in read and Decoder: no answer of it tells its own
         anthropic also takes answer_tool here and in read and Decoder: see Encoded
         gemini also takes request_id here and in read and Decoder: its calls may have no ids
-    response.encode(answer, request) -> bytes
-    stream.Decoder(..., translate=False)     .feed(bytes) -> list[Step], .end() -> list[Step],
+    answer_encode.encode(answer, request) -> bytes
+    stream_decode.Decoder(..., translate=False)   .feed(bytes) -> list[Step], .end() -> list[Step],
         .usage, .complete, .text_bytes, .reasoning_bytes
-    stream.Encoder(request)                  .feed(Event) -> bytes, .end() -> bytes,
+    stream_encode.Encoder(request)           .feed(Event) -> bytes, .end() -> bytes,
         .fail(kind, message) -> bytes
         gemini also takes array, for a client that asked for no events but a JSON array
     errors.read(status, headers, body) -> faults.UpstreamFault, errors.render(kind, message),
         errors.frame(kind, message)
     usage.quantities(raw) -> Quantities, usage.encode(Counts) -> dict
+    wire      the members of an answer that are looked at
 
 An encoder of requests drops what its dialect has no counterpart for and names it in
 `Encoded.dropped` (`dropped.dropped_names`), or refuses it with RequestFault
@@ -308,6 +312,11 @@ class ReasoningSettings(msgspec.Struct, frozen=True):
     switch: Literal["on", "off", "adaptive"] | None = None
     summary: str | None = None
     shown: bool | None = None
+
+    @property
+    def only_effort(self) -> bool:
+        """Whether the effort is all that is said."""
+        return self.effort is not None and self == ReasoningSettings(self.effort)
 
 
 class AudioOutput(msgspec.Struct, frozen=True):

@@ -6,17 +6,21 @@
 No provider has the endpoint any more, so a chat model always serves it.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import msgspec
 
 from dialects.asked import read_max_cost, read_user
-from dialects.body import read_body
-from dialects.chat import ChatAnswer, ChatRequest, Message, Text
-from dialects.completions.response import answer_text
+from dialects.body import Body, Quirks, read_body
+from dialects.chat import ChatAnswer, ChatRequest, JsonObject, Message, Text
+from dialects.codec import Decoder, Target
+from dialects.completions.answer_encode import answer_text
 from dialects.members import read_members
+from dialects.openai.codec import OpenAICodec
 from dialects.openai.usage import encode as write_usage
+from dialects.operation import Operation
 from dialects.plain import read_model
 from dialects.usage import Counts
 
@@ -39,6 +43,7 @@ class EditFacts:
     has no stream. `dropped` names the parameters that the endpoint does not have.
     """
 
+    body: Body
     request: ChatRequest
     model: str
     choices: int
@@ -49,6 +54,8 @@ class EditFacts:
     output_cap: int | None = None
     stream: bool = False
     usage_asked: bool = True
+    media: Mapping[Any, int] = field(default_factory=dict)
+    audio_asked: bool = False
 
 
 def read(raw: bytes, *, request_id: str, received_at: int) -> EditFacts:
@@ -75,6 +82,7 @@ def read(raw: bytes, *, request_id: str, received_at: int) -> EditFacts:
         user=members.text("user"),
     )
     return EditFacts(
+        body=body,
         request=request,
         model=model,
         choices=choices or 1,
@@ -96,3 +104,38 @@ def encode(answer: ChatAnswer, request: ChatRequest) -> bytes:
         "usage": write_usage(answer.counts or Counts()),
     }
     return msgspec.json.encode(body)
+
+
+class EditsCodec(OpenAICodec[EditFacts]):
+    """Edits, which are always asked as a chat."""
+
+    write_answer = staticmethod(encode)
+
+    def read(self, raw: bytes, target: Target) -> EditFacts:
+        return read(raw, request_id="", received_at=0)
+
+    def decode(
+        self, facts: EditFacts, target: Target, request_id: str, received_at: int
+    ) -> ChatRequest:
+        return msgspec.structs.replace(
+            facts.request, request_id=request_id, received_at=received_at
+        )
+
+    def undecoded(self, facts: EditFacts) -> tuple[str, ...]:
+        return facts.dropped
+
+    def operation(self, target: Target, *, stream: bool) -> Operation | None:
+        return None
+
+    def edit(
+        self,
+        facts: EditFacts,
+        model: str,
+        output_cap: int | None,
+        thinking: JsonObject | None,
+        quirks: Quirks,
+    ) -> bytes:
+        raise NotImplementedError
+
+    def decoder(self, facts: EditFacts, target: Target) -> Decoder:
+        raise NotImplementedError

@@ -21,7 +21,8 @@ from django.db import connection, transaction
 from accounts import audit
 from accounts.access import Actor
 from dialects.chat import ChatRequest, Encoded, Message, Text
-from dialects.codecs import CODECS, Codec, Decoder
+from dialects.codec import Codec, Decoder
+from dialects.codecs import CODECS
 from dialects.errors import RequestFault, clean_upstream
 from dialects.events import Broken, End, Finish, UpstreamError
 from dialects.operation import chat_operation

@@ -24,7 +24,7 @@ from django.utils import translation
 from accounts.access import Actor, organisation_of, person_of
 from accounts.keys import playground_key
 from dialects.events import Event, ReasoningDelta, TextDelta, ToolArgumentsDelta
-from dialects.openai.stream import Decoder
+from dialects.openai.stream_decode import Decoder
 from gateway.rules.bound import estimate_tokens
 from lib import clock
 from playground import page, titles, watching

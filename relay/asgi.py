@@ -27,7 +27,8 @@ from uuid import UUID
 from billing.rules.money import format_usd
 from dialects import task_errors
 from dialects.amount import read_amount
-from dialects.codecs import CODECS, Target
+from dialects.codec import Target
+from dialects.codecs import CODECS, TEXT_CODECS
 from dialects.errors import KINDS, RequestFault, message_of, quote_value
 from dialects.labels import NO_LABELS, read_labels
 from gateway.rules.channel_status import ChannelStatus
@@ -62,7 +63,6 @@ from relay.request_context import (
     Source,
 )
 from relay.run import Run
-from relay.text_codecs import TEXT_CODECS
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ import msgspec
 
 from dialects.asked_name import NamingDecoder, name_answer
 from dialects.chat import ChatRequest
-from dialects.codecs import Counting, Decoder, Facts, WholeAnswer
+from dialects.codec import Counting, Decoder, Facts
 from dialects.errors import KINDS, ErrorKind, message_of
 from dialects.events import (
     Broken,
@@ -32,6 +32,7 @@ from dialects.openai.outside import InsideDecoder, mend_answer
 from dialects.openai.think_tags import TagsDecoder, untag_answer
 from dialects.sealed import REMEMBERED, collect
 from dialects.service_tier import tier_of_answer, tier_of_frames
+from dialects.whole_answer import WholeAnswer
 from gateway.rules.faults import FAULTS
 from lib.ids import id_text
 from relay.cost_in_answer import last_with_cost, with_cost

@@ -16,10 +16,10 @@ from typing import Final
 
 import msgspec
 
-from dialects.codecs import Codec, Target
+from dialects.codec import Codec, Target
 from dialects.errors import RequestFault, quote_value
 from dialects.responses import state
-from dialects.responses.request import ChatFacts
+from dialects.responses.request_read import ChatFacts
 from dialects.responses.state import KeptItem, KeptResponse
 from relay.request_context import RequestContext
 from relay.state_store import State

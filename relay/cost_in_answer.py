@@ -19,7 +19,7 @@ from dialects.body import Body
 from dialects.gemini import usage as gemini
 from dialects.mending import read_answer_body
 from dialects.openai import usage as openai
-from dialects.openai.stream import DONE_FRAME
+from dialects.openai.stream_decode import DONE_FRAME
 from dialects.responses import usage as responses
 from dialects.sse import Frame, FrameSplitter
 from dialects.stream import write_data

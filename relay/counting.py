@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from dialects.anthropic import companions as anthropic_count
 from dialects.anthropic import history as anthropic_history
-from dialects.anthropic import request as anthropic_request
+from dialects.anthropic import request_read as anthropic_request
 from dialects.body import Body
 from dialects.chat import Dialect
-from dialects.codecs import JSON, Target
+from dialects.codec import JSON, Target
 from dialects.gemini import count_tokens as gemini_count
 from dialects.operation import Operation
 from gateway.providers.provider import BadAddress

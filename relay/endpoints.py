@@ -16,7 +16,7 @@ from typing import Final, Literal, cast
 from urllib.parse import parse_qsl
 
 from dialects.chat import Dialect
-from dialects.codecs import Target
+from dialects.codec import Target
 from dialects.gemini.model_name import read_target
 from dialects.task_errors import Family
 from relay.config import MIB

@@ -5,7 +5,7 @@ from typing import NamedTuple, cast
 
 from billing.rules.money import format_usd
 from billing.rules.pricing import CostLines, PriceVersion, price, price_bound
-from dialects.codecs import Facts
+from dialects.codec import Facts
 from dialects.errors import RequestFault
 from gateway.price_list import Price
 from gateway.rules.bound import OUTPUT_CAP_MIN, input_tokens_max, shrink_cap, worst_quantities

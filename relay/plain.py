@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from dialects.body import Body
 from dialects.chat import Dialect, Encoded
-from dialects.codecs import Target
+from dialects.codec import Target
 from dialects.errors import RequestFault
 from dialects.operation import Operation
 from dialects.plain import PlainAnswer

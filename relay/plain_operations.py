@@ -6,7 +6,7 @@ from typing import Final
 
 from dialects import embeddings, moderations, rerank
 from dialects.chat import Encoded
-from dialects.codecs import Target
+from dialects.codec import Target
 from dialects.embeddings import EmbeddingFacts
 from dialects.gemini import embed
 from dialects.gemini.embed import EmbedFacts

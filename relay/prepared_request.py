@@ -28,7 +28,8 @@ from dialects.chat import (
     ReasoningSettings,
     Upstream,
 )
-from dialects.codecs import CODECS, JSON, Codec, Facts, Target
+from dialects.codec import JSON, Codec, Facts, Target
+from dialects.codecs import CODECS
 from dialects.errors import RequestFault, quote_value
 from dialects.operation import Needs, Operation, chat_operation
 from dialects.sealed import calls_without, give_back, read_collected

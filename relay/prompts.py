@@ -16,11 +16,11 @@ from typing import Final
 import msgspec
 
 from dialects.chat import ChatAnswer, ChatRequest
-from dialects.codecs import Target
-from dialects.completions import request as completions_request
-from dialects.completions import response as completions_response
-from dialects.completions import stream as completions_stream
-from dialects.completions.request import CompletionPlan
+from dialects.codec import Target
+from dialects.completions import answer_encode, request_decode, request_read, stream_encode
+from dialects.completions.codec import CompletionsCodec
+from dialects.completions.request_decode import CompletionPlan
+from dialects.completions.request_read import CompletionFacts
 from dialects.errors import ErrorKind, RequestFault
 from dialects.events import Event
 from dialects.operation import Operation
@@ -31,7 +31,6 @@ from relay.deadline import Deadline
 from relay.prepared_request import has_operation
 from relay.request_context import ErrorAnswer, Head, Outcome, RequestContext
 from relay.run import Run
-from relay.text_codecs import Completions, TextFacts
 
 _NATIVE: Final[Operation] = "completions"
 
@@ -73,11 +72,11 @@ class Prompts:
         """The plan, and a body for each prompt; none where the request goes on whole. Raises
         RequestFault."""
         context = self._context
-        facts = Completions().read(raw, Target())
+        facts = request_read.read(raw)
         plan = CompletionPlan((), 1, False, ())
-        if facts.own.prompts < 2 or self._offered(facts):
+        if facts.prompts < 2 or self._offered(facts):
             return plan, []
-        plan = completions_request.decode(
+        plan = request_decode.decode(
             raw, request_id=id_text(context.request_id), received_at=int(context.snapshot.now())
         )
         limits = (context.max_cost_nano, facts.max_cost_nano)
@@ -89,7 +88,7 @@ class Prompts:
             facts.body.splice({"prompt": bytes(prompt), "max_cost": None}) for prompt in prompts
         ]
 
-    def _offered(self, facts: TextFacts) -> bool:
+    def _offered(self, facts: CompletionFacts) -> bool:
         """Whether a channel of the model has the endpoint itself."""
         snapshot = self._context.snapshot
         for route in snapshot.routes_of(facts.model):
@@ -138,7 +137,7 @@ class _Joined:
     """The sink of all of them: what they say, as one answer."""
 
     def __init__(self, context: RequestContext, plan: CompletionPlan) -> None:
-        self.encoder = completions_stream.Encoder(plan)
+        self.encoder = stream_encode.Encoder(plan)
         self.answers: list[ChatAnswer] = []
         self.charge_nano = 0
         self._context = context
@@ -179,7 +178,7 @@ class _Joined:
         if context.begun:
             await context.sink.write(self.encoder.end(), last=True)
             return
-        raw = completions_response.encode(self.answers, self._plan)
+        raw = answer_encode.encode(self.answers, self._plan)
         if context.tells_cost:
             raw = with_cost(raw, self.charge_nano)
         head = self._heads[0]._replace(
@@ -193,7 +192,7 @@ class _Joined:
         await context.sink.answer(head, raw)
 
 
-class _OnePrompt(Completions):
+class _OnePrompt(CompletionsCodec):
     """The dialect of one of them: what is told goes into the answer of all."""
 
     def __init__(self, joined: _Joined, place: int) -> None:
@@ -211,7 +210,7 @@ class _OnePrompt(Completions):
 class _OneEncoder:
     """Writes one of them into the stream of all."""
 
-    def __init__(self, encoder: completions_stream.Encoder, place: int) -> None:
+    def __init__(self, encoder: stream_encode.Encoder, place: int) -> None:
         self._encoder = encoder
         self._place = place
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, Protocol
 from uuid import UUID
 
-from dialects.codecs import Codec, Target
+from dialects.codec import Codec, Target
 from dialects.errors import ErrorKind, message_of
 from dialects.labels import NO_LABELS
 from relay.auth import Principal

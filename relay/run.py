@@ -14,7 +14,7 @@ import msgspec
 
 from billing.rules.pricing import PPM
 from dialects.body import check_nested_names, read_body
-from dialects.codecs import Facts
+from dialects.codec import Facts
 from dialects.errors import KINDS, ErrorKind, RequestFault, message_of
 from gateway.price_list import Price, asked_tier
 from gateway.providers.models import Capabilities, capabilities_of, is_listed

@@ -4,7 +4,7 @@ from typing import Protocol
 
 import msgspec
 
-from dialects.codecs import Encoder
+from dialects.codec import Encoder
 from dialects.errors import ErrorKind
 from dialects.events import End, Event, Finish, Start, Step, UpstreamError
 from dialects.lone_surrogates import Pairs

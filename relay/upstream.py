@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from dialects.chat import Dialect
-from dialects.codecs import Codec
+from dialects.codec import Codec
 from dialects.errors import KINDS, ErrorKind, message_of
 from gateway.providers.provider import Quirk
 from gateway.rules.faults import FAULTS

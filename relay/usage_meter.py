@@ -10,7 +10,7 @@ import msgspec
 from billing.rules.conditions import tier_name
 from billing.rules.meters import TOKEN_METERS
 from billing.rules.pricing import CostLines, price, total_of
-from dialects.codecs import Counting, Decoder, Facts
+from dialects.codec import Counting, Decoder, Facts
 from dialects.events import (
     Event,
     Finish,

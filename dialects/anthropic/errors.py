@@ -90,7 +90,7 @@ def headers(request_id: str, wait_ms: int | None = None) -> dict[str, str]:
 
 
 def read(
-    status: int, headers: Mapping[str, str], body: bytes, *, now_s: int | None = None
+    status: int, headers: Mapping[str, str], body: bytes, now_s: int | None = None
 ) -> UpstreamFault:
     """Read an upstream's answer whose status is not 200.
 

@@ -8,7 +8,7 @@ import re
 from base64 import b64decode
 from typing import Final
 
-from dialects.anthropic.response_encode import (
+from dialects.anthropic.answer_encode import (
     CALL_ID_PREFIX,
     join_reasoning,
     read_arguments,

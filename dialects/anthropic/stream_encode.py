@@ -13,14 +13,14 @@ from collections import deque
 
 import msgspec
 
-from dialects.anthropic.errors import frame
-from dialects.anthropic.response_encode import (
+from dialects.anthropic.answer_encode import (
     MESSAGE_ID_PREFIX,
     write_call_id,
     write_citation,
     write_image,
     write_reason,
 )
+from dialects.anthropic.errors import frame
 from dialects.anthropic.usage import encode as write_usage
 from dialects.chat import Base64, ChatRequest, JsonObject, Url
 from dialects.errors import ErrorKind

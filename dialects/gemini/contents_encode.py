@@ -26,8 +26,8 @@ from dialects.chat import (
 )
 from dialects.errors import RequestFault
 from dialects.events import Seal
+from dialects.gemini.answer_encode import write_seal, write_thought
 from dialects.gemini.parts_encode import object_of, write_address, write_call, write_data
-from dialects.gemini.response_encode import write_seal, write_thought
 from dialects.gemini.seals import UNSEALED
 from dialects.turns import Turn, call_names, merge_turns, split_system
 

@@ -13,9 +13,9 @@ from dialects.body import Body, read_body
 from dialects.chat import ChatRequest, Encoded, Upstream
 from dialects.errors import RequestFault
 from dialects.gemini.names import camel, spelling
-from dialects.gemini.request import MediaKind, read
 from dialects.gemini.request_decode import decode_members
 from dialects.gemini.request_encode import encode as encode_request
+from dialects.gemini.request_read import MediaKind, read
 from dialects.members import read_members
 from dialects.usage import COUNT_MAX
 

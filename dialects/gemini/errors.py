@@ -115,7 +115,7 @@ def _write(
 
 
 def read(
-    status: int, headers: Mapping[str, str], body: bytes, *, now_s: int | None = None
+    status: int, headers: Mapping[str, str], body: bytes, now_s: int | None = None
 ) -> UpstreamFault:
     """Read an upstream's answer whose status is not 200.
 

@@ -39,10 +39,7 @@ from dialects.events import (
     ToolCallStart,
     Usage,
 )
-from dialects.gemini.errors import ARRAY_CLOSE, ARRAY_NEXT, ARRAY_OPEN, element, frame
-from dialects.gemini.grounding import write_grounding
-from dialects.gemini.parts_encode import write_address, write_call, write_data
-from dialects.gemini.response_encode import (
+from dialects.gemini.answer_encode import (
     SOUND_UNSAID,
     shows_thoughts,
     write_head,
@@ -52,6 +49,9 @@ from dialects.gemini.response_encode import (
     write_seal,
     write_thought,
 )
+from dialects.gemini.errors import ARRAY_CLOSE, ARRAY_NEXT, ARRAY_OPEN, element, frame
+from dialects.gemini.grounding import write_grounding
+from dialects.gemini.parts_encode import write_address, write_call, write_data
 from dialects.gemini.usage import encode as write_usage
 from dialects.usage import Counts
 

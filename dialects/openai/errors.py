@@ -22,7 +22,7 @@ def frame(
 
 
 def read(
-    status: int, headers: Mapping[str, str], body: bytes, *, now_s: int | None = None
+    status: int, headers: Mapping[str, str], body: bytes, now_s: int | None = None
 ) -> UpstreamFault:
     """Read an upstream's answer whose status is not 200.
 

@@ -32,14 +32,9 @@ from dialects.events import (
     Usage,
 )
 from dialects.freeform import InputReader, freeform_names
+from dialects.openai.answer_encode import ID_PREFIX, write_image, write_logprobs, write_reason
 from dialects.openai.errors import frame
 from dialects.openai.message_encode import SealWriter, write_citation
-from dialects.openai.response_encode import (
-    ID_PREFIX,
-    write_image,
-    write_logprobs,
-    write_reason,
-)
 from dialects.openai.usage import encode as write_usage
 from dialects.turns import derive_id
 from dialects.usage import Counts

@@ -47,7 +47,7 @@ def frame(
 ) -> bytes:
     """The only event of a stream in which no response has begun.
 
-    Where one has, `stream.Encoder.fail` and `stream.Decoder.fail` tell it as failed.
+    Where one has, `stream_encode.Encoder.fail` and `stream_decode.Decoder.fail` tell it as failed.
     """
     row = KINDS[kind]
     told = {
@@ -68,7 +68,7 @@ def failed_code(kind: ErrorKind) -> str:
 
 
 def read(
-    status: int, headers: Mapping[str, str], body: bytes, *, now_s: int | None = None
+    status: int, headers: Mapping[str, str], body: bytes, now_s: int | None = None
 ) -> UpstreamFault:
     """Read an upstream's answer whose status is not 200.
 

@@ -26,8 +26,8 @@ from dialects.errors import RequestFault
 from dialects.freeform import declare
 from dialects.media import check_sizes
 from dialects.members import Members, read_members
-from dialects.responses.facts import OUTPUT_CAP_MAX, OUTPUT_CAP_MIN
 from dialects.responses.items_decode import read_items
+from dialects.responses.request_read import OUTPUT_CAP_MAX, OUTPUT_CAP_MIN
 
 TOOLS_MAX: Final = 128
 TOOL_CALLS_MAX: Final = 1_000_000

@@ -34,9 +34,9 @@ from dialects.dropped import (
 )
 from dialects.errors import RequestFault
 from dialects.reasoning import effort_of, nearest, thinks
-from dialects.responses.facts import OUTPUT_CAP_MIN
 from dialects.responses.items_encode import write_conversation
 from dialects.responses.request_decode import LOGPROBS_WORD
+from dialects.responses.request_read import OUTPUT_CAP_MIN
 
 _SEALS_WORD: Final = "reasoning.encrypted_content"
 _SAMPLING: Final = ("temperature", "top_p", "logprobs", "top_logprobs")

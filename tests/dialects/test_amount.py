@@ -8,12 +8,12 @@ from typing import Any, Final
 import pytest
 
 from dialects import edits, embeddings, moderations, rerank
-from dialects.anthropic import request as anthropic_request
-from dialects.completions import request as completions_request
+from dialects.anthropic import request_read as anthropic_request
+from dialects.completions import request_read as completions_request
 from dialects.errors import RequestFault
-from dialects.gemini import request as gemini_request
-from dialects.openai import request as openai_request
-from dialects.responses import facts as responses_facts
+from dialects.gemini import request_read as gemini_request
+from dialects.openai import request_read as openai_request
+from dialects.responses import request_read as responses_facts
 from gateway.providers.models import UNKNOWN
 from playground.rules.parameters import Wrong, parameters_of
 from playground.rules.settings import read_settings

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dialects.asked_name import NamingDecoder, name_answer
 from dialects.events import Step
-from dialects.openai import stream as openai
+from dialects.openai import stream_decode as openai
 
 ASKED = 'mine "2"'
 HEAD = '"id":"c","object":"chat.completion.chunk","created":1,"model":"theirs",'

@@ -6,12 +6,17 @@ from typing import Any
 
 import pytest
 
-from dialects.anthropic import request as anthropic
-from dialects.completions import request as completions
+from dialects.anthropic import request_decode as anthropic_request_decode
+from dialects.anthropic import request_read as anthropic_request_read
+from dialects.completions import request_decode as completions_request_decode
+from dialects.completions import request_read as completions_request_read
 from dialects.errors import RequestFault
-from dialects.gemini import request as gemini
-from dialects.openai import request as openai
-from dialects.responses import request as responses
+from dialects.gemini import request_decode as gemini_request_decode
+from dialects.gemini import request_read as gemini_request_read
+from dialects.openai import request_decode as openai_request_decode
+from dialects.openai import request_read as openai_request_read
+from dialects.responses import request_decode as responses_request_decode
+from dialects.responses import request_read as responses_request_read
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 CONTENTS = {"contents": [{"parts": [{"text": "hi"}]}]}
@@ -19,26 +24,30 @@ Read = Callable[[bytes], Any]
 STAMP: dict[str, Any] = {"request_id": "r", "received_at": 0}
 GEMINI: dict[str, Any] = {"model": "m", "stream": False}
 READERS: dict[str, tuple[dict[str, Any], Read, Read]] = {
-    "openai": (CHAT, openai.read, lambda raw: openai.decode(raw, **STAMP)),
+    "openai": (
+        CHAT,
+        openai_request_read.read,
+        lambda raw: openai_request_decode.decode(raw, **STAMP),
+    ),
     "completions": (
         {"model": "m", "prompt": "hi"},
-        completions.read,
-        lambda raw: completions.decode(raw, **STAMP),
+        completions_request_read.read,
+        lambda raw: completions_request_decode.decode(raw, **STAMP),
     ),
     "responses": (
         {"model": "m", "input": "hi"},
-        responses.read,
-        lambda raw: responses.decode(raw, **STAMP),
+        responses_request_read.read,
+        lambda raw: responses_request_decode.decode(raw, **STAMP),
     ),
     "anthropic": (
         CHAT | {"max_tokens": 9},
-        anthropic.read,
-        lambda raw: anthropic.decode(raw, **STAMP),
+        anthropic_request_read.read,
+        lambda raw: anthropic_request_decode.decode(raw, **STAMP),
     ),
     "gemini": (
         CONTENTS,
-        lambda raw: gemini.read(raw, **GEMINI),
-        lambda raw: gemini.decode(raw, **GEMINI, **STAMP),
+        lambda raw: gemini_request_read.read(raw, **GEMINI),
+        lambda raw: gemini_request_decode.decode(raw, **GEMINI, **STAMP),
     ),
 }
 TEXTS = ["a", "b", "c", "d", "e", "f"]
@@ -101,8 +110,8 @@ def test_another_type_is_another_fault(
 def test_types_come_before_values_and_no_number_is_too_large() -> None:
     raw = json.dumps(CHAT | {"temperature": 3, "top_p": "1"}).encode()
     with pytest.raises(RequestFault) as caught:
-        openai.read(raw)
+        openai_request_read.read(raw)
     assert (caught.value.kind, caught.value.param) == ("invalid_type", "top_p")
     with pytest.raises(RequestFault) as caught:
-        openai.read(json.dumps(CHAT).encode()[:-1] + b',"temperature":1e999}')
+        openai_request_read.read(json.dumps(CHAT).encode()[:-1] + b',"temperature":1e999}')
     assert caught.value.kind == "invalid_value"

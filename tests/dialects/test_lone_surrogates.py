@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dialects.anthropic import response as anthropic_response
-from dialects.anthropic import stream as anthropic
+from dialects.anthropic import answer_decode as anthropic_response
+from dialects.anthropic import stream_decode as anthropic
 from dialects.chat import ChatAnswer
-from dialects.completions import stream as completions
+from dialects.completions import stream_decode as completions
 from dialects.events import (
     Broken,
     End,
@@ -21,15 +21,15 @@ from dialects.events import (
     ToolCallEnd,
     ToolCallStart,
 )
-from dialects.gemini import response as gemini_response
-from dialects.gemini import stream as gemini
+from dialects.gemini import answer_decode as gemini_response
+from dialects.gemini import stream_decode as gemini
 from dialects.gemini.parts_encode import object_of
 from dialects.lone_surrogates import Pairs, mark, readable, replace
 from dialects.mending import mend, read_answer_body
-from dialects.openai import response as openai_response
-from dialects.openai import stream as openai
-from dialects.responses import response as responses_response
-from dialects.responses import stream as responses
+from dialects.openai import answer_decode as openai_response
+from dialects.openai import stream_decode as openai
+from dialects.responses import answer_decode as responses_response
+from dialects.responses import stream_decode as responses
 
 HIGH, LOW = chr(0xD83D), chr(0xDE00)
 

@@ -11,19 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from dialects.anthropic import response as anthropic_response
-from dialects.anthropic import stream as anthropic_stream
+from dialects.anthropic import answer_decode as anthropic_response
+from dialects.anthropic import stream_decode as anthropic_stream
 from dialects.chat import Audio, AudioOutput, ChatAnswer, ChatRequest, Image
 from dialects.events import AudioDelta, Event, ImageOutput, UpstreamError
 from dialects.fold import unfold
-from dialects.gemini import response as gemini_response
-from dialects.gemini import stream as gemini_stream
-from dialects.openai import response as openai_response
-from dialects.openai import response_encode as openai_encode
-from dialects.openai import stream as openai_stream
+from dialects.gemini import answer_decode as gemini_response
+from dialects.gemini import stream_decode as gemini_stream
+from dialects.openai import answer_decode as openai_response
+from dialects.openai import answer_encode as openai_encode
+from dialects.openai import stream_decode as openai_stream
 from dialects.openai.stream_encode import Encoder as OpenAIEncoder
-from dialects.responses import response as responses_response
-from dialects.responses import stream as responses_stream
+from dialects.responses import answer_decode as responses_answer_decode
+from dialects.responses import answer_encode as responses_answer_encode
+from dialects.responses import stream_decode as responses_stream
 from dialects.responses.stream_encode import Encoder as ResponsesEncoder
 from tests.dialects import neutral
 from tests.dialects.exchanges import GOLDEN, exchange
@@ -66,7 +67,7 @@ def decode(key: str) -> ChatAnswer:
         case "gemini":
             return gemini_response.decode(raw)
         case "responses":
-            return responses_response.decode(raw)
+            return responses_answer_decode.decode(raw)
     return openai_response.decode(raw)
 
 
@@ -94,7 +95,7 @@ def check_whole(answer: ChatAnswer, request: ChatRequest = REQUEST) -> None:
     kinds = {type(part) for part in answer.choices[0].parts}
     if Audio in kinds:
         return  # Both have sound in the events of a response alone.
-    response = json.loads(responses_response.encode(answer, request))
+    response = json.loads(responses_answer_encode.encode(answer, request))
     known = {name: value for name, value in response.items() if (name, value) != ("usage", None)}
     check(known, "openai", "Response")
     if Image not in kinds:

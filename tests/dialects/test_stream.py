@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from dialects.anthropic import stream as anthropic
-from dialects.completions import stream as completions
+from dialects.anthropic import stream_decode as anthropic
+from dialects.completions import stream_decode as completions
 from dialects.events import BrokenFault, End, Event, Finish, Step, TextDelta
-from dialects.openai import stream as openai
+from dialects.openai import stream_decode as openai
 from dialects.sse import Frame
 from dialects.stream import FrameDecoder, is_utf8, mask_frame, write_data
 

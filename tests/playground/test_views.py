@@ -16,7 +16,7 @@ from accounts.models import Role, User
 from billing import prices
 from dialects.chat import ChatRequest
 from dialects.events import End, Event, Finish, TextDelta
-from dialects.openai.stream import Encoder
+from dialects.openai.stream_encode import Encoder
 from gateway.models import Channel, Route
 from lib import clock
 from lib.ids import id_text, new_id

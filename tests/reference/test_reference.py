@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from accounts.access import SYSTEM
-from dialects.codecs import CODECS
+from dialects.codecs import CODECS, TEXT_CODECS
 from dialects.errors import KINDS
 from dialects.gemini.model_name import split_name
 from gateway.installation import save_settings
@@ -22,7 +22,6 @@ from reference.pages import PAGES
 from reference.schemas import SCHEMAS
 from relay.counting import COUNTERS
 from relay.endpoints import Endpoint, find_endpoint, listed_rows, target_of
-from relay.text_codecs import TEXT_CODECS
 from tests.cast import Cast, signed_in
 
 ROOT = Path(__file__).parents[2]

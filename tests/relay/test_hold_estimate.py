@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from dialects.codecs import CODECS, LIVE_SOURCES_ASSUMED, SEARCHES_ASSUMED, Target
+from dialects.codec import Target
+from dialects.codecs import CODECS
+from dialects.openai.searches import LIVE_SOURCES_ASSUMED
+from dialects.searches import SEARCHES_ASSUMED
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from dialects.errors import RequestFault
 from dialects.events import End, Event, TextDelta
-from dialects.openai.stream import Decoder
+from dialects.openai.stream_decode import Decoder
 from lib.ids import id_text, new_id
 from relay.asgi import Relay, _Queue
 from relay.auth import Principal

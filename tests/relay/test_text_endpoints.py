@@ -16,10 +16,10 @@ with warnings.catch_warnings():
     from google.genai import types
 from openai import OpenAI
 
-from dialects.codecs import Target
+from dialects.codec import Target
+from dialects.codecs import TEXT_CODECS
 from lib.ids import id_text
 from relay.plain_operations import RERANK_JINA
-from relay.text_codecs import TEXT_CODECS
 from tests.fakes.gemini import vector
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.hub import Answer, Hub, Tenant

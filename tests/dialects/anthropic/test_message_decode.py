@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from dialects.anthropic.request import decode
+from dialects.anthropic.request_decode import decode
 from dialects.chat import (
     Base64,
     File,

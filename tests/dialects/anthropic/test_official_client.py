@@ -13,11 +13,11 @@ from anthropic.types import (
     ToolUseBlock,
 )
 
+from dialects.anthropic.answer_encode import encode
 from dialects.anthropic.companions import ListedModel, write_count, write_models
 from dialects.anthropic.errors import headers, render, status_of
-from dialects.anthropic.request import decode
-from dialects.anthropic.response import encode
-from dialects.anthropic.stream import Encoder
+from dialects.anthropic.request_decode import decode
+from dialects.anthropic.stream_encode import Encoder
 from dialects.chat import ChatAnswer, Choice, Reasoning, Text, ToolCall
 from dialects.errors import KINDS, ErrorKind
 from dialects.events import Finish, Seal, Source, Start, TextDelta

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.anthropic.request import decode
+from dialects.anthropic.request_decode import decode
 from dialects.chat import (
     ChatRequest,
     FunctionTool,

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dialects.anthropic.request import decode, encode, fetched_urls
+from dialects.anthropic.request_decode import decode
+from dialects.anthropic.request_encode import encode, fetched_urls
 from dialects.chat import (
     AnyJson,
     AudioOutput,
@@ -28,7 +29,7 @@ from dialects.chat import (
 )
 from dialects.errors import RequestFault
 from dialects.events import Seal
-from dialects.openai.request import decode as decode_openai
+from dialects.openai.request_decode import decode as decode_openai
 from tests.dialects.anthropic.golden import ANSWERS, request_of
 from tests.dialects.exchanges import load_exchange
 from tests.dialects.neutral import (

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.anthropic.stream import Decoder, Encoder
+from dialects.anthropic.stream_decode import Decoder
+from dialects.anthropic.stream_encode import Encoder
 from dialects.chat import (
     Base64,
     ChatAnswer,
@@ -39,7 +40,7 @@ from dialects.events import (
     Usage,
 )
 from dialects.fold import fold, unfold
-from dialects.openai.stream import Decoder as OpenaiDecoder
+from dialects.openai.stream_decode import Decoder as OpenaiDecoder
 from dialects.usage import Counts
 from tests.dialects.anthropic.golden import GOLDEN, STREAMS
 from tests.dialects.anthropic.wire_events import check_grammar, read_frames

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from dialects.chat import Audio, Base64, ChatAnswer, Image, Reasoning, Text, ToolCall
-from dialects.gemini.stream import Decoder, Step
+from dialects.events import Step
+from dialects.gemini.stream_decode import Decoder
 from dialects.usage import Counts
 from tests.dialects.exchanges import load_exchange
 

@@ -29,10 +29,10 @@ from dialects.errors import KINDS, ErrorKind
 from dialects.events import Seal, Source, TokenLogprob, Usage
 from dialects.fold import unfold
 from dialects.gemini import count_tokens, embed, models_list
+from dialects.gemini.answer_encode import encode
 from dialects.gemini.errors import render, status_of
-from dialects.gemini.request import decode
-from dialects.gemini.response import encode
-from dialects.gemini.stream import Encoder
+from dialects.gemini.request_decode import decode
+from dialects.gemini.stream_encode import Encoder
 from dialects.usage import Counts
 from tests.dialects import neutral
 

@@ -31,10 +31,10 @@ from dialects.chat import (
 )
 from dialects.errors import RequestFault
 from dialects.events import Seal
-from dialects.gemini.request import decode
+from dialects.gemini.request_decode import decode
 from dialects.gemini.seals import UNSEALED, write_signature
-from tests.dialects.gemini.test_request import JSON
-from tests.dialects.gemini.test_stream import NAMES as WIRE_NAMES
+from tests.dialects.gemini.test_request_read import JSON
+from tests.dialects.gemini.test_stream_decode import NAMES as WIRE_NAMES
 
 HI = {"contents": [{"parts": [{"text": "hi"}]}]}
 

@@ -36,7 +36,8 @@ from dialects.chat import (
 )
 from dialects.errors import RequestFault
 from dialects.events import Seal
-from dialects.gemini.request import decode, encode, fetched_urls
+from dialects.gemini.request_decode import decode
+from dialects.gemini.request_encode import encode, fetched_urls
 from dialects.openai import request_decode as openai
 from dialects.turns import derive_id
 from tests.dialects import neutral

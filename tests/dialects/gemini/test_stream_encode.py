@@ -45,8 +45,9 @@ from dialects.events import (
     Usage,
 )
 from dialects.fold import fold, unfold
-from dialects.gemini import response
-from dialects.gemini.stream import Encoder
+from dialects.gemini import answer_decode as gemini_answer_decode
+from dialects.gemini import answer_encode as gemini_answer_encode
+from dialects.gemini.stream_encode import Encoder
 from dialects.usage import Counts
 from tests.dialects import neutral
 from tests.dialects.exchanges import events_of
@@ -301,4 +302,4 @@ def test_any_answer_survives_as_a_stream(answer: ChatAnswer, array: bool) -> Non
 
 @given(answers())
 def test_any_answer_survives_whole(answer: ChatAnswer) -> None:
-    survives(answer, response.decode(response.encode(answer, REQUEST)))
+    survives(answer, gemini_answer_decode.decode(gemini_answer_encode.encode(answer, REQUEST)))

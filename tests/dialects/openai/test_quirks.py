@@ -11,7 +11,7 @@ from dialects.body import read_body
 from dialects.chat import Effort, Flag
 from dialects.errors import RequestFault
 from dialects.openai.quirks import calls_without_reasoning, concern, fit
-from dialects.openai.request import edit, read
+from dialects.openai.request_read import edit, read
 
 USER = {"role": "user", "content": "hi"}
 CALLED = {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "function": {}}]}

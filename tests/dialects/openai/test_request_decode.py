@@ -16,7 +16,7 @@ from dialects.chat import (
 )
 from dialects.errors import RequestFault
 from dialects.freeform import declare
-from dialects.openai.request import decode
+from dialects.openai.request_decode import decode
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID
 from tests.dialects.openai.golden import GOLDEN
 

@@ -27,7 +27,8 @@ from dialects.chat import (
     WebSearch,
 )
 from dialects.errors import RequestFault
-from dialects.openai.request import decode, encode, fetched_urls
+from dialects.openai.request_decode import decode
+from dialects.openai.request_encode import encode, fetched_urls
 from tests.dialects.neutral import openai_requests, request
 
 ALL_KEPT: frozenset[Flag] = frozenset(

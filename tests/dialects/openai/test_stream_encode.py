@@ -31,7 +31,8 @@ from dialects.events import (
     Usage,
 )
 from dialects.fold import AnswerFault, fold, unfold
-from dialects.openai.stream import Decoder, Encoder
+from dialects.openai.stream_decode import Decoder
+from dialects.openai.stream_encode import Encoder
 from dialects.usage import Counts
 from tests.dialects.exchanges import told
 from tests.dialects.neutral import RECEIVED_AT, merge_reasoning, openai_answers, request

@@ -28,8 +28,8 @@ from dialects.events import (
 )
 from dialects.fold import fold
 from dialects.lone_surrogates import Pairs
-from dialects.openai.response import decode, read
-from dialects.openai.stream import Decoder
+from dialects.openai.answer_decode import decode, read
+from dialects.openai.stream_decode import Decoder
 from dialects.openai.translation import Translation
 from dialects.turns import derive_id
 from dialects.usage import Counts
@@ -42,7 +42,7 @@ from tests.dialects.openai.golden import (
     body_of,
     check_told,
 )
-from tests.dialects.openai.test_stream import by_bytes, chunk
+from tests.dialects.openai.test_stream_decode import by_bytes, chunk
 
 
 def stream(*chunks: bytes) -> list[Event]:

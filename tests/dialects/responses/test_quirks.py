@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from dialects.chat import Flag
-from dialects.responses.facts import edit, read
 from dialects.responses.quirks import concern, fit
+from dialects.responses.request_read import edit, read
 
 LOGPROBS = "message.output_text.logprobs"
 

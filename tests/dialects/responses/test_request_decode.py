@@ -19,7 +19,7 @@ from dialects.chat import (
 )
 from dialects.errors import RequestFault
 from dialects.freeform import declare
-from dialects.responses.request import decode
+from dialects.responses.request_decode import decode
 from tests.dialects.exchanges import load_exchange
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID
 from tests.dialects.responses.golden import request_of

@@ -31,8 +31,9 @@ from dialects.chat import (
 )
 from dialects.errors import RequestFault
 from dialects.events import Seal, Source
-from dialects.openai.request import decode as decode_openai
-from dialects.responses.request import decode, encode, fetched_urls
+from dialects.openai.request_decode import decode as decode_openai
+from dialects.responses.request_decode import decode
+from dialects.responses.request_encode import encode, fetched_urls
 from tests.dialects import neutral
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID, maybe, names, request, words
 from tests.openapi import check

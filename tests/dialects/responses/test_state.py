@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from dialects.body import read_body
 from dialects.chat import Message, Reasoning, Text, ToolCall, ToolResult
 from dialects.events import Seal
-from dialects.responses.request import decode
-from dialects.responses.response import encode
+from dialects.responses.answer_encode import encode
+from dialects.responses.request_decode import decode
 from dialects.responses.state import (
     KeptResponse,
     continue_body,

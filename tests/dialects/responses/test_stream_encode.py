@@ -32,8 +32,9 @@ from dialects.events import (
     Usage,
 )
 from dialects.fold import fold
-from dialects.responses.request import decode
-from dialects.responses.stream import Decoder, Encoder
+from dialects.responses.request_decode import decode
+from dialects.responses.stream_decode import Decoder
+from dialects.responses.stream_encode import Encoder
 from dialects.usage import Counts
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID, names, request, words
 from tests.dialects.responses.golden import (

@@ -2,13 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from types import ModuleType
 from typing import Any
 
-from dialects.anthropic import request as anthropic_request
 from dialects.chat import (
     ChatRequest,
-    Dialect,
     FunctionTool,
     JsonSchema,
     Message,
@@ -18,22 +15,14 @@ from dialects.chat import (
     ToolChoice,
     ToolResult,
 )
-from dialects.gemini import request as gemini_request
-from dialects.openai import request as openai_request
+from dialects.codecs import CODECS
 from dialects.operation import chat_operation
-from dialects.responses import request as responses_request
 from gateway.providers.models import capabilities_of
 from gateway.providers.provider import Provider
 from gateway.providers.targets import dialect_for, needs_of, upstream_of
 from tests.dialects import neutral
 
 KEY = "KEY"
-ENCODERS: Mapping[Dialect, ModuleType] = {
-    "openai": openai_request,
-    "responses": responses_request,
-    "anthropic": anthropic_request,
-    "gemini": gemini_request,
-}
 
 _WEATHER = FunctionTool(
     "get_weather",
@@ -85,7 +74,7 @@ def outgoing(
     known = capabilities_of(model, provider, asked)
     dialect = dialect_for(provider, known, "openai", needs_of(request))
     upstream = upstream_of(provider, dialect, model, known)
-    encoded = ENCODERS[dialect].encode(request, upstream)
+    encoded = CODECS[dialect].encode(request, upstream)
     operation = chat_operation(dialect, stream=request.stream)
     return {
         "dialect": dialect,

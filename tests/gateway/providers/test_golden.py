@@ -6,13 +6,15 @@ from urllib.parse import urlsplit
 import pytest
 
 from dialects.chat import ChatRequest
+from dialects.codec import Target
+from dialects.codecs import CODECS
 from dialects.gemini.model_name import read_target
 from dialects.operation import Operation
 from gateway.providers import PROVIDERS, provider_named
 from gateway.providers.models import capabilities_of
 from gateway.providers.targets import upstream_of
 from tests.dialects import neutral
-from tests.gateway.providers.asking import CASES, ENCODERS, outgoing
+from tests.gateway.providers.asking import CASES, outgoing
 
 FOLDER = Path(__file__).parents[2] / "golden" / "providers"
 
@@ -81,16 +83,14 @@ def test_recorded_requests(name: str, host: str, recorded: dict[str, Any]) -> No
     assert [value for value in headers.values() if value.endswith("KEY")]
     assert urlsplit(host + path).query == ""
     if operation in CHAT:
-        extra = {"model": model, "stream": False} if name == "gemini" else {}
+        codec, addressed = CODECS[spoken], Target(model)
 
         def read(raw: bytes) -> ChatRequest:
-            request: ChatRequest = ENCODERS[spoken].decode(
-                raw, request_id=neutral.REQUEST_ID, received_at=neutral.RECEIVED_AT, **extra
-            )
-            return request
+            facts = codec.read(raw, addressed)
+            return codec.decode(facts, addressed, neutral.REQUEST_ID, neutral.RECEIVED_AT)
 
         asked = read(json.dumps(recorded["body"]).encode())
         upstream = upstream_of(provider, spoken, model, capabilities_of(model, provider))
-        encoded = ENCODERS[spoken].encode(asked, upstream)
+        encoded = codec.encode(asked, upstream)
         assert read(encoded.body) == asked
         assert encoded.dropped == ()

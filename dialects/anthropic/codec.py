@@ -1,0 +1,99 @@
+"""The anthropic dialect as a codec."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dialects.anthropic import (
+    answer_decode,
+    answer_encode,
+    errors,
+    history,
+    request_decode,
+    request_encode,
+    request_read,
+    stream_decode,
+    stream_encode,
+    usage,
+)
+from dialects.anthropic.request_read import ChatFacts
+from dialects.body import Quirks
+from dialects.chat import ChatRequest, Flag, JsonObject, Upstream
+from dialects.codec import Codec, Decoder, Encoder, Target
+from dialects.errors import ErrorKind
+from dialects.searches import most_searches, search_tools
+from dialects.usage import Quantities
+from dialects.whole_answer import WholeAnswer
+
+
+class MessagesCodec(Codec[ChatFacts]):
+    """Messages."""
+
+    name = "anthropic"
+    names_request = True
+    model_in_frame = ("message", "model")
+    ping = b'event: ping\ndata: {"type": "ping"}\n\n'
+    encode = staticmethod(request_encode.encode)
+    fetched_urls = staticmethod(request_encode.fetched_urls)
+    write_answer = staticmethod(answer_encode.encode)
+    read_error = staticmethod(errors.read)
+    read_error_object = staticmethod(errors.read_object)
+
+    def read(self, raw: bytes, target: Target) -> ChatFacts:
+        return request_read.read(raw)
+
+    def edit(
+        self,
+        facts: ChatFacts,
+        model: str,
+        output_cap: int | None,
+        thinking: JsonObject | None,
+        quirks: Quirks,
+    ) -> bytes:
+        return request_read.edit(facts, model, output_cap=output_cap, quirks=quirks)
+
+    def concerned(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
+        return facts.foreign
+
+    def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
+        return history.fit(facts.body)
+
+    def decode(
+        self, facts: ChatFacts, target: Target, request_id: str, received_at: int
+    ) -> ChatRequest:
+        return request_decode.decode(facts.body.raw, request_id=request_id, received_at=received_at)
+
+    def searches_max(self, facts: ChatFacts) -> int:
+        return sum(most_searches(tool.get("max_uses")) for tool in search_tools(facts.body))
+
+    def read_answer(self, raw: bytes) -> WholeAnswer:
+        return answer_decode.read(raw)
+
+    def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
+        return answer_decode.read(raw, translate=True, answer_tool=answer_tool)
+
+    def decoder(self, facts: ChatFacts, target: Target) -> Decoder:
+        return stream_decode.Decoder()
+
+    def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
+        return stream_decode.Decoder(translate=True, answer_tool=answer_tool)
+
+    def encoder(self, request: ChatRequest, target: Target) -> Encoder:
+        return stream_encode.Encoder(request)
+
+    def fail(self, decoder: Any, kind: ErrorKind, message: str, request_id: str) -> bytes:
+        return errors.frame(kind, message, request_id=request_id)
+
+    def quantities(self, told: Any) -> Quantities:
+        return usage.quantities(told.usage)
+
+    def render(self, kind: ErrorKind, message: str, *, request_id: str, **_: Any) -> bytes:
+        return errors.render(kind, message, request_id=request_id)
+
+    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+        return errors.frame(kind, message, request_id=request_id)
+
+    def status(self, kind: ErrorKind, status: int) -> int:
+        return errors.status_of(kind)
+
+    def headers(self, status: int, request_id: str, wait_ms: int | None) -> dict[str, str]:
+        return errors.headers(request_id, wait_ms)

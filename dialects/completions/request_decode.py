@@ -1,0 +1,132 @@
+"""A request for text completions, read into neutral words: each prompt is a chat of its own."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dialects.chat import ChatRequest, Message, Text
+from dialects.completions.request_read import BEST_OF_MAX, CHOICES_MAX, STOPS_MAX, read
+from dialects.members import Members, read_members
+
+INTEGER_MAX: Final = 2**63 - 1
+LOGPROBS_MAX: Final = 5
+_KNOWN: Final = frozenset(
+    {
+        "model",
+        "stream",
+        "max_tokens",
+        "n",
+        "best_of",
+        "prompt",
+        "stream_options",
+        "temperature",
+        "top_p",
+        "logprobs",
+        "echo",
+        "stop",
+        "presence_penalty",
+        "frequency_penalty",
+        "logit_bias",
+        "seed",
+        "suffix",
+        "user",
+        "max_cost",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionPlan:
+    """The upstream calls that serve a request through a chat model, one for each prompt.
+
+    The choices of call `i` have the indices from `i * choices` on. `usage_asked` is that of the
+    client; `dropped` names the parameters that a chat has no counterpart for.
+    """
+
+    requests: tuple[ChatRequest, ...]
+    choices: int
+    usage_asked: bool
+    dropped: tuple[str, ...]
+
+
+def decode(
+    raw: bytes, *, request_id: str, received_at: int, output_cap: int | None = None
+) -> CompletionPlan:
+    """Read a request that a chat model will serve, so every type and value is checked.
+
+    `output_cap` takes the place of the client's cap. Raises RequestFault; `unsupported_capability`
+    for what no chat can do: prompts of token ids, echo, suffix, best_of, logprobs, no output.
+    """
+    facts = read(raw)
+    body = read_members(raw)
+    prompts = _texts(body)
+    _refuse_unsupported(body)
+    cap = facts.output_cap if output_cap is None else output_cap
+    if cap < 1:
+        body.refuse("unsupported_capability", "max_tokens", "must be at least 1 for this model")
+    choices = body.integer("n", 1, CHOICES_MAX)
+    shared: dict[str, Any] = {
+        "dialect": "openai",
+        "request_id": request_id,
+        "received_at": received_at,
+        "model": facts.model,
+        "output_cap": cap,
+        "temperature": body.number("temperature", 0, 2),
+        "top_p": body.number("top_p", 0, 1),
+        "seed": body.integer("seed", -INTEGER_MAX - 1, INTEGER_MAX),
+        "presence_penalty": body.number("presence_penalty", -2, 2),
+        "frequency_penalty": body.number("frequency_penalty", -2, 2),
+        "logit_bias": _read_logit_bias(body),
+        "stop": _read_stop(body),
+        "choices": choices,
+        "user": body.text("user"),
+        "stream": facts.stream,
+        "usage_asked": facts.usage_asked,
+    }
+    return CompletionPlan(
+        requests=tuple(
+            ChatRequest(messages=(Message("user", (Text(prompt),)),), **shared)
+            for prompt in prompts
+        ),
+        choices=choices or 1,
+        usage_asked=facts.usage_asked,
+        dropped=tuple(body.rest(_KNOWN)),
+    )
+
+
+def _texts(body: Members) -> list[str]:
+    prompt = body.value["prompt"]
+    prompts = [prompt] if isinstance(prompt, str) else prompt
+    if not isinstance(prompts[0], str):
+        body.refuse("unsupported_capability", "prompt", "cannot be token ids for this model")
+    return list(prompts)
+
+
+def _refuse_unsupported(body: Members) -> None:
+    """What asks for nothing beyond the default is let through, for some clients always say it."""
+    asked = {
+        "echo": body.boolean("echo"),
+        "suffix": body.text("suffix"),
+        "best_of": (body.integer("best_of", 0, BEST_OF_MAX) or 1) > 1,
+        "logprobs": body.integer("logprobs", 0, LOGPROBS_MAX) is not None,
+    }
+    for name, given in asked.items():
+        if given:
+            body.refuse("unsupported_capability", name, "is not supported by this model")
+
+
+def _read_logit_bias(body: Members) -> dict[str, float] | None:
+    bias = body.object("logit_bias")
+    if bias is None:
+        return None
+    read = {token: bias.number(token, -100, 100) for token in bias.value}
+    return {token: value for token, value in read.items() if value is not None}
+
+
+def _read_stop(body: Members) -> tuple[str, ...]:
+    stop = body.value.get("stop")
+    if isinstance(stop, str):
+        return (stop,)
+    stops = body.texts("stop")
+    if len(stops) > STOPS_MAX:
+        body.refuse_value("stop", f"must have at most {STOPS_MAX} items")
+    return stops

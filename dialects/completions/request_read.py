@@ -1,0 +1,167 @@
+"""Reading and editing a request for text completions.
+
+    prompt   a text, a list of texts, a list of token ids, a list of lists of token ids
+
+A client that names no cap gets 16 tokens for each choice, as the endpoint has it. An upstream is
+always told the cap, for the hold leans on it and not every server has that default.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from dialects.asked import read_max_cost, read_user
+from dialects.body import Body, read_body
+from dialects.bounds import PENALTY, SHARE, TEMPERATURE, Bound, check_bounds
+from dialects.errors import RequestFault
+from dialects.members import Members
+from dialects.plain import read_integers, read_model, small_members, splice
+
+CHOICES_MAX: Final = 128
+BEST_OF_MAX: Final = 20
+OUTPUT_CAP: Final = 16
+OUTPUT_CAP_MAX: Final = 1_000_000_000
+PROMPTS_MAX: Final = 2_048
+STOPS_MAX: Final = 4
+_BOUNDS: Final = {
+    "temperature": TEMPERATURE,
+    "top_p": SHARE,
+    "presence_penalty": PENALTY,
+    "frequency_penalty": PENALTY,
+    "stop": Bound(items=STOPS_MAX),
+}
+
+_SMALL: Final = ("model", "stream", "max_tokens", "n", "best_of")
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionFacts:
+    """What the gateway must know of a request before it is routed, held and sent.
+
+    `choices` is how many choices are made over all prompts, and `shown` how many the answer has:
+    `best_of` makes more than it shows, and all are billed. `output_cap` is in tokens for one of
+    them. `usage_asked` says that the client itself asked for the usage chunk of its stream.
+    `text_bytes` is the length of the body, an upper bound of the tokens of all prompts.
+    `max_cost_nano` is our own field. The endpoint knows no media.
+    """
+
+    body: Body
+    model: str
+    stream: bool
+    usage_asked: bool
+    output_cap: int
+    prompts: int
+    shown: int
+    choices: int
+    user: str
+    text_bytes: int
+    max_cost_nano: int | None
+    media: Mapping[Any, int] = field(default_factory=dict)
+    audio_asked: bool = False
+
+
+def read(raw: bytes) -> CompletionFacts:
+    """Read a request that may go on as it came.
+
+    Raises RequestFault in the order of the contract: the JSON text, the root, model, the prompt,
+    then types (400), then values (422). Whether the model exists is for the caller to say.
+    """
+    body = read_body(raw)
+    members = small_members(body, _SMALL)
+    model = read_model(members)
+    prompts = _count_prompts(body)
+    stream = bool(members.boolean("stream"))
+    usage_asked = stream and _read_usage_asked(body)
+    max_cost_nano = read_max_cost(body)
+    numbers = read_integers(
+        members, max_tokens=(0, OUTPUT_CAP_MAX), n=(1, CHOICES_MAX), best_of=(0, BEST_OF_MAX)
+    )
+    _check_prompts(prompts)
+    check_bounds(body, _BOUNDS)
+    output_cap, choices = numbers["max_tokens"], numbers["n"] or 1
+    return CompletionFacts(
+        body=body,
+        model=model,
+        stream=stream,
+        usage_asked=usage_asked,
+        output_cap=OUTPUT_CAP if output_cap is None else output_cap,
+        prompts=prompts,
+        shown=prompts * choices,
+        choices=prompts * max(choices, numbers["best_of"] or 1),
+        user=read_user(body),
+        text_bytes=len(raw),
+        max_cost_nano=max_cost_nano,
+    )
+
+
+def edit(
+    facts: CompletionFacts,
+    upstream_model: str,
+    *,
+    ask_usage: bool = True,
+    output_cap: int | None = None,
+) -> bytes:
+    """The body for the upstream: the client's bytes with only what must change changed.
+
+    The model gets its upstream name; a stream asks for usage and keeps its other stream options,
+    which are dropped without a stream; our own field is taken out; `output_cap`, in tokens for one
+    choice, takes the place of the client's cap, and a cap is always told.
+    """
+    body = facts.body
+    edits: dict[str, bytes | None] = {}
+    if not facts.stream:
+        if "stream_options" in body.members:
+            edits["stream_options"] = None
+    elif ask_usage and not facts.usage_asked:
+        options = _stream_options(body)
+        edits["stream_options"] = msgspec.json.encode({**options, "include_usage": True})
+    if output_cap is not None or body.value("max_tokens") is None:
+        edits["max_tokens"] = b"%d" % (facts.output_cap if output_cap is None else output_cap)
+    return splice(body, upstream_model, edits)
+
+
+def _count_prompts(body: Body) -> int:
+    """How many prompts there are. A list of mixed kinds is none."""
+    raw = body.value("prompt")
+    if raw is None:
+        raise RequestFault("missing_parameter", "prompt", "prompt is required")
+    if raw.startswith(b'"'):
+        return 1
+    items = _raws.decode(raw) if raw.startswith(b"[") else None
+    kinds = {_kind(item) for item in items or ()}
+    if items is None or len(kinds) > 1 or not kinds <= {'"', "[", "0"}:
+        raise RequestFault(
+            "invalid_type", "prompt", "prompt must be a string, or an array of strings or token ids"
+        )
+    return 1 if kinds == {"0"} else len(items)
+
+
+def _kind(raw: msgspec.Raw) -> str:
+    """The first letter of a value; 0 for any whole number that a token id can be."""
+    letter = chr(memoryview(raw)[0])
+    return "0" if letter.isdigit() and bytes(raw).isdigit() else letter
+
+
+def _check_prompts(prompts: int) -> None:
+    if not 1 <= prompts <= PROMPTS_MAX:
+        what = f"prompt must have between 1 and {PROMPTS_MAX} items"
+        raise RequestFault("invalid_value", "prompt", what)
+
+
+def _stream_options(body: Body) -> Mapping[str, msgspec.Raw]:
+    raw = body.value("stream_options")
+    if raw is None:
+        return {}
+    if not raw.startswith(b"{"):
+        raise RequestFault("invalid_type", "stream_options", "stream_options must be an object")
+    return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+
+
+def _read_usage_asked(body: Body) -> bool:
+    asked = bytes(_stream_options(body).get("include_usage", b"null"))
+    value = msgspec.json.decode(asked) if asked in (b"true", b"false", b"null") else asked.decode()
+    options = Members({"include_usage": value}, "stream_options")
+    return bool(options.boolean("include_usage"))

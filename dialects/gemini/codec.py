@@ -1,0 +1,125 @@
+"""The gemini dialect as a codec."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dialects.body import Quirks
+from dialects.chat import ChatRequest, Flag, JsonObject, Upstream
+from dialects.codec import EVENT_STREAM, JSON, Codec, Decoder, Encoder, Target
+from dialects.errors import KINDS, ErrorKind
+from dialects.gemini import (
+    answer_decode,
+    answer_encode,
+    errors,
+    history,
+    request_decode,
+    request_encode,
+    request_read,
+    stream_decode,
+    stream_encode,
+    usage,
+)
+from dialects.gemini.request_read import ChatFacts
+from dialects.gemini.thinking import suffix_thinking
+from dialects.searches import SEARCHES_ASSUMED
+from dialects.usage import Quantities
+from dialects.whole_answer import WholeAnswer
+
+
+class GenerateContentCodec(Codec[ChatFacts]):
+    """generateContent and streamGenerateContent."""
+
+    name = "gemini"
+    model_in_answer = model_in_frame = ("modelVersion",)
+    encode = staticmethod(request_encode.encode)
+    fetched_urls = staticmethod(request_encode.fetched_urls)
+    thinking = staticmethod(suffix_thinking)
+    write_answer = staticmethod(answer_encode.encode)
+    read_error = staticmethod(errors.read)
+    read_error_object = staticmethod(errors.read_object)
+
+    def read(self, raw: bytes, target: Target) -> ChatFacts:
+        return request_read.read(raw, model=target.model, stream=target.stream)
+
+    def edit(
+        self,
+        facts: ChatFacts,
+        model: str,
+        output_cap: int | None,
+        thinking: JsonObject | None,
+        quirks: Quirks,
+    ) -> bytes:
+        return request_read.edit(
+            facts, model, output_cap=output_cap, thinking=thinking, quirks=quirks
+        )
+
+    def concerned(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
+        return facts.foreign or (facts.calls and history.WANTS_SEALS in flags)
+
+    def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
+        return history.fit(facts.body, upstream.flags)
+
+    def decode(
+        self, facts: ChatFacts, target: Target, request_id: str, received_at: int
+    ) -> ChatRequest:
+        return request_decode.decode(
+            facts.body.raw,
+            model=target.model,
+            stream=target.stream,
+            request_id=request_id,
+            received_at=received_at,
+        )
+
+    def content_type(self, target: Target, *, stream: bool) -> str:
+        return EVENT_STREAM if stream and not target.array else JSON
+
+    def searches_max(self, facts: ChatFacts) -> int:
+        named = (b"google_search", b"googleSearch")
+        raw = facts.body.value("tools") or b""
+        return SEARCHES_ASSUMED if any(name in raw for name in named) else 0
+
+    def read_answer(self, raw: bytes) -> WholeAnswer:
+        return answer_decode.read(raw)
+
+    def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
+        return answer_decode.read(raw, translate=True, request_id=request.request_id)
+
+    def decoder(self, facts: ChatFacts, target: Target) -> Decoder:
+        return stream_decode.Decoder(choices=facts.choices, array=target.array)
+
+    def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
+        return stream_decode.Decoder(
+            choices=request.choices or 1, translate=True, request_id=request.request_id
+        )
+
+    def encoder(self, request: ChatRequest, target: Target) -> Encoder:
+        return stream_encode.Encoder(request, array=target.array)
+
+    def quantities(self, told: Any) -> Quantities:
+        return usage.quantities(told.usage)
+
+    def render(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        request_id: str,
+        wait_ms: int | None,
+        target: Target,
+        **_: Any,
+    ) -> bytes:
+        limited = wait_ms if KINDS[kind].status == 429 else None
+        return errors.render(
+            kind, message, retry_after_ms=limited, array=target.array, request_id=request_id
+        )
+
+    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+        if target.array:
+            return errors.element(kind, message, first=True)
+        return errors.frame(kind, message)
+
+    def status(self, kind: ErrorKind, status: int) -> int:
+        return errors.status_of(kind)
+
+    def headers(self, status: int, request_id: str, wait_ms: int | None) -> dict[str, str]:
+        return {} if wait_ms is None else {"retry-after": str(max(1, -(-wait_ms // 1_000)))}

@@ -1,0 +1,244 @@
+"""Decoding a streamed answer of the gemini dialect, frame by frame.
+
+The decoder looks into each frame and says what it means; the frame's own bytes stand beside the
+events, for a stream to a client of the same dialect is forwarded as it came. Events and a JSON
+array are both read; which it is, the stream itself tells. Upstreams are asked for events: for a
+client that wants an array, the data of each is an element.
+
+    START --frame--> OPEN --every candidate finished--> COMPLETE --end or ]--> ENDED
+      any --error object--> FAILED      any --unreadable frame--> BROKEN
+
+After COMPLETE a cut is no fault: events have no end marker, an array has its bracket. After ENDED,
+FAILED and BROKEN nothing more is read.
+"""
+
+from typing import Any
+
+import msgspec
+
+from dialects.errors import ErrorKind
+from dialects.events import (
+    Broken,
+    BrokenFault,
+    End,
+    Event,
+    Start,
+    Step,
+    UpstreamError,
+    Usage,
+)
+from dialects.gemini.candidates import CandidateReader
+from dialects.gemini.errors import (
+    ARRAY_CLOSE,
+    ARRAY_NEXT,
+    ARRAY_OPEN,
+    element,
+    frame,
+    read_object,
+)
+from dialects.gemini.framing import CLOSED, Framing
+from dialects.gemini.stream_encode import write_cut
+from dialects.gemini.usage import quantities, with_searches
+from dialects.gemini.wire import Answer, read_answer
+from dialects.mending import mend_frame
+from dialects.raws import ReadFault, given
+from dialects.sse import FRAME_BYTES_MAX, Frame, read_frame
+from dialects.stream import is_utf8, mask_frame
+from dialects.usage import Counts
+
+
+class Decoder:
+    """Reads one streamed answer.
+
+    `choices`: how many candidates were asked for. `array`: the client wants one. `translate` tells
+    all that an encoder needs; `request_id` is what the ids of calls are then derived from. After
+    any call `complete` says that a cut would be no fault, `usage` is the last raw usage object
+    (F26) or None, `text_bytes` and `reasoning_bytes` count the UTF-8 bytes so far.
+    """
+
+    def __init__(
+        self,
+        *,
+        choices: int = 1,
+        array: bool = False,
+        translate: bool = False,
+        request_id: str = "",
+        frame_bytes_max: int = FRAME_BYTES_MAX,
+    ) -> None:
+        self._framing = Framing(frame_bytes_max)
+        self._reader = CandidateReader(translate=translate, request_id=request_id)
+        self._translate = translate
+        self._choices = choices
+        self._array = array
+        self._started = not translate
+        self._told = 0
+        self._closed = False
+        self._counted: bytes | None = None
+        self.usage: bytes | None = None
+        self.complete = False
+
+    @property
+    def text_bytes(self) -> int:
+        """UTF-8 bytes of text and tool calls."""
+        return self._reader.text_bytes
+
+    @property
+    def reasoning_bytes(self) -> int:
+        """UTF-8 bytes of reasoning."""
+        return self._reader.reasoning_bytes
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """What is whole now. The last step holds End, UpstreamError or Broken when it is over."""
+        if self._closed:
+            return []
+        steps: list[Step] = []
+        for found in self._framing.feed(chunk):
+            steps.append(self._read(found))
+            if self._closed:
+                return steps
+        if self._framing.too_large:
+            steps.append(self._finish(marked=False) if self.complete else self._break("F17"))
+        return steps
+
+    def end(self) -> list[Step]:
+        """The upstream has closed: what was left over, then End or Broken unless it was over."""
+        if self._closed:
+            return []
+        steps: list[Step] = []
+        left = self._framing.end()
+        # Cut right behind `data:` it says nothing, and no client could read it.
+        if left is not None and left.data:
+            step = self._read_leftover(left)
+            if step is not None:
+                steps.append(step)
+        if self._closed:
+            return steps
+        if not self.complete:
+            return [*steps, self._break("F14" if self._reader.seen else "F24")]
+        return [*steps, self._finish(marked=not self._framing.array)]
+
+    def fail(self, kind: ErrorKind, message: str) -> bytes:
+        """What ends a stream to a client of the same dialect that has failed on our side."""
+        if not self._told_as_array:
+            return frame(kind, message)
+        return element(kind, message, first=self._told == 0)
+
+    def length_notice(self) -> bytes:
+        """What ends the forwarded stream here as if it had reached its length (F18)."""
+        return write_cut(array=self._told_as_array, first=self._told == 0)
+
+    def _read(self, found: Frame) -> Step:
+        raw, data = found.raw, found.data
+        if not raw.isascii() and not is_utf8(raw):
+            return self._refuse("F16")
+        if data is None:
+            return self._read_mark(found)
+        try:
+            answer = read_answer(data)
+        except ReadFault:
+            mended = mend_frame(found, marks=self._translate)
+            if mended is not None:
+                return self._read(mended)
+            return Step(self._shown(found), []) if not data.strip() else self._refuse("F15")
+        error = given(answer.error)
+        if error is None:
+            return self._read_frame(found, answer)
+        if self.complete:
+            return Step(b"", [])
+        return self._fail(found, read_object(error).event)
+
+    def _read_mark(self, found: Frame) -> Step:
+        if found.event != CLOSED:
+            return Step(self._shown(found), [])
+        if self.complete:
+            return self._end(marked=True, raw=found.raw)
+        return self._break("F14" if self._reader.seen else "F24")
+
+    def _refuse(self, fault: BrokenFault) -> Step:
+        """A frame that cannot be read; after the end nothing depends on it (F30)."""
+        return Step(b"", []) if self.complete else self._break(fault)
+
+    def _read_frame(self, found: Frame, answer: Answer) -> Step:
+        events: list[Event] = []
+        if not self._started:
+            self._started = True
+            events.append(Start(answer.response_id or "", answer.model_version or ""))
+        error = self._reader.read(answer, events)
+        if error is not None:
+            step = self._fail(found, error)
+            return Step(step.raw, [*events, *step.events])
+        self.complete = bool(self._reader.seen) and self._reader.all_finished(self._choices)
+        self._count(given(answer.usage_metadata), events)
+        raw = self._shown(found)
+        self._told += 1
+        return Step(raw, events)
+
+    @property
+    def _told_as_array(self) -> bool:
+        return self._array or self._framing.array
+
+    @property
+    def _converted(self) -> bool:
+        return self._array and not self._framing.array
+
+    def _shown(self, found: Frame) -> bytes:
+        """A frame as the client wants it; comments have no place in an array."""
+        if not self._converted:
+            return found.raw
+        data = found.data or b""
+        if data not in found.raw:
+            # What was mended to be read is shown as it came.
+            data = read_frame(found.raw).data or b""
+        return (ARRAY_NEXT if self._told else ARRAY_OPEN) + data if data.strip() else b""
+
+    def _count(self, usage: bytes | None, events: list[Event]) -> None:
+        """The last count, with the searches that stand beside it."""
+        self._counted = usage or self._counted
+        if self._counted is None:
+            return
+        told = with_searches(self._counted, self._reader.searches)
+        if told == self.usage:
+            return
+        self.usage = told
+        counts = None
+        if self._translate:
+            meters = quantities(told).meters
+            counts = Counts.of(meters) if meters else None
+        events.append(Usage(told, counts))
+
+    def _read_leftover(self, left: Frame) -> Step | None:
+        """A last frame without its empty line counts if it is whole, else it is what was cut."""
+        step = self._read(left)
+        if step.events and isinstance(step.events[-1], Broken):
+            self._closed = False
+            return None
+        if self._converted:
+            return step
+        ending = b"\r\n" if step.raw.endswith((b"\n", b"\r")) else b"\r\n\r\n"
+        return Step(step.raw + ending if step.raw else b"", step.events)
+
+    def _finish(self, *, marked: bool) -> Step:
+        """The whole answer was told: an array still ends as one."""
+        return self._end(marked=marked, raw=ARRAY_CLOSE if self._told_as_array else b"")
+
+    def _end(self, *, marked: bool, raw: bytes = b"") -> Step:
+        self._closed = self.complete = True
+        return Step(raw, [End(marked)])
+
+    def _break(self, fault: BrokenFault) -> Step:
+        self._closed = True
+        return Step(b"", [Broken(fault)])
+
+    def _fail(self, found: Frame, error: UpstreamError) -> Step:
+        self._closed = True
+        raw = mask_frame(found, lambda value: _write_error(found, value))
+        if raw and self._converted:
+            raw = self._shown(read_frame(raw))
+        return Step(raw + ARRAY_CLOSE if raw and self._told_as_array else raw, [error])
+
+
+def _write_error(found: Frame, value: Any) -> bytes:
+    written, data = msgspec.json.encode(value), found.data or b""
+    if found.raw.endswith(data):
+        return found.raw.removesuffix(data) + written
+    return b"data: " + written + b"\r\n\r\n"

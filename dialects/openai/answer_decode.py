@@ -1,0 +1,48 @@
+"""Reading a whole (not streamed) chat answer of the openai dialect.
+
+The answer goes to a client of the same dialect byte for byte; it is read for its usage, its finish
+reasons and the size of its text. For clients of other dialects it is decoded.
+"""
+
+from dialects.chat import ChatAnswer
+from dialects.events import Broken, Event, Usage
+from dialects.fold import AnswerFault
+from dialects.openai.errors import read_object
+from dialects.openai.translation import Translation
+from dialects.openai.wire import OVERLOADED_REASONS, ChoiceReader, error_of, read_answer
+from dialects.raws import given
+from dialects.whole_answer import WholeAnswer, failed, parse_whole
+
+
+def decode(raw: bytes, *, audio_type: str = "audio/wav") -> ChatAnswer:
+    """The answer in neutral words. Raises AnswerFault where `read` tells `error` or `broken`.
+
+    `audio_type` is the media type of the sound that was asked for, which no answer tells.
+    """
+    return read(raw, translate=True, audio_type=audio_type).folded()
+
+
+def read(raw: bytes, *, translate: bool = False, audio_type: str = "audio/wav") -> WholeAnswer:
+    """Read the body of a 200. Never raises."""
+    try:
+        answer = parse_whole(raw, read_answer)
+    except AnswerFault as fault:
+        return failed(fault.event)
+    error = error_of(answer, raw)
+    choices = answer.choices or []
+    if error is None and any(choice.finish_reason in OVERLOADED_REASONS for choice in choices):
+        error = b'{"type":"overloaded_error"}'
+    if error is not None:
+        return failed(read_object(error).event)
+    if not choices:
+        return failed(Broken("F24"))
+    reader = ChoiceReader()
+    events: list[Event] = []
+    usage = given(answer.usage)
+    for choice in choices:
+        reader.read(choice, events)
+        usage = usage or given(choice.usage)
+    if translate:
+        counted = [] if usage is None else [Usage(usage)]
+        events = Translation(audio_type, whole=True).complete([*events, *counted], raw)
+    return WholeAnswer(events, usage, reader.text_bytes, reader.reasoning_bytes)

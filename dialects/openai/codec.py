@@ -1,0 +1,128 @@
+"""The openai dialect as a codec."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from dialects.body import Quirks
+from dialects.chat import ChatRequest, Flag, JsonObject, ReasoningSettings, Upstream
+from dialects.codec import Codec, Decoder, Encoder, F, Target
+from dialects.errors import ErrorKind
+from dialects.media import audio_type
+from dialects.openai import (
+    answer_decode,
+    answer_encode,
+    errors,
+    quirks,
+    request_decode,
+    request_encode,
+    request_read,
+    searches,
+    stream_decode,
+    stream_encode,
+    usage,
+)
+from dialects.openai.request_read import ChatFacts
+from dialects.operation import Needs
+from dialects.raws import value_of
+from dialects.usage import Quantities
+from dialects.whole_answer import WholeAnswer
+
+_LENGTH: Final = (
+    b'data: {"id":"","object":"chat.completion.chunk","created":0,"model":"",'
+    b'"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\n\n'
+)
+
+
+class OpenAICodec(Codec[F]):
+    """What the endpoints of the openai dialect share: its upstreams, its errors, its usage."""
+
+    name = "openai"
+    encode = staticmethod(request_encode.encode)
+    fetched_urls = staticmethod(request_encode.fetched_urls)
+    read_error = staticmethod(errors.read)
+    read_error_object = staticmethod(errors.read_object)
+
+    def read_answer(self, raw: bytes) -> WholeAnswer:
+        return answer_decode.read(raw)
+
+    def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
+        asked = "" if request.audio is None else request.audio.format
+        return answer_decode.read(raw, translate=True, audio_type=audio_type(asked or "wav"))
+
+    def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
+        return stream_decode.Decoder(usage_asked=True, choices=request.choices or 1, translate=True)
+
+    def encoder(self, request: ChatRequest, target: Target) -> Encoder:
+        return stream_encode.Encoder(request)
+
+    def fail(self, decoder: Any, kind: ErrorKind, message: str, request_id: str) -> bytes:
+        return errors.frame(kind, message)
+
+    def cut(self, decoder: Any) -> bytes:
+        return _LENGTH + stream_decode.DONE_FRAME
+
+    def quantities(self, told: Any) -> Quantities:
+        return usage.quantities(told.usage)
+
+    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+        return errors.frame(kind, message)
+
+
+class ChatCompletionsCodec(OpenAICodec[ChatFacts]):
+    """Chat completions."""
+
+    write_answer = staticmethod(answer_encode.encode)
+    searches_max = staticmethod(searches.searches_max)
+
+    def read(self, raw: bytes, target: Target) -> ChatFacts:
+        return request_read.read(raw)
+
+    def edit(
+        self,
+        facts: ChatFacts,
+        model: str,
+        output_cap: int | None,
+        thinking: JsonObject | None,
+        quirks: Quirks,
+    ) -> bytes:
+        edits = quirks.and_members(thinking or {})
+        return request_read.edit(facts, model, output_cap=output_cap, quirks=edits)
+
+    def thinking(self, settings: ReasoningSettings, upstream: Upstream) -> JsonObject | None:
+        return {"reasoning_effort": settings.effort} if settings.only_effort else None
+
+    def concerned(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
+        return quirks.concern(facts.body, flags)
+
+    def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
+        return quirks.fit(facts.body, upstream.flags, upstream.efforts, thoughts)
+
+    def bare_calls(self, facts: ChatFacts) -> list[str]:
+        return quirks.calls_without_reasoning(facts.body)
+
+    def decode(
+        self, facts: ChatFacts, target: Target, request_id: str, received_at: int
+    ) -> ChatRequest:
+        return request_decode.decode(facts.body.raw, request_id=request_id, received_at=received_at)
+
+    def needs(self, facts: ChatFacts) -> Needs:
+        body = facts.body
+        effort = value_of(body.value("reasoning_effort"))
+        switch = value_of(body.value("thinking"))
+        thinks = body.value("enable_thinking") == b"true" or (
+            isinstance(switch, dict) and switch.get("type") in ("enabled", "auto")
+        )
+        own = value_of(body.value("parameters"))
+        if isinstance(own, dict):
+            thinks = thinks or own.get("enable_thinking") is True
+        return Needs(
+            files="file" in facts.media,
+            tools=body.value("tools") not in (None, b"[]"),
+            effort=effort if isinstance(effort, str) else None,  # type: ignore[arg-type]
+            search=body.value("web_search_options") is not None,
+            audio_output=facts.audio_asked,
+            thinks=True if thinks else None,
+        )
+
+    def decoder(self, facts: ChatFacts, target: Target) -> Decoder:
+        return stream_decode.Decoder(usage_asked=facts.usage_asked, choices=facts.choices)

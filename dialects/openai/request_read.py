@@ -1,0 +1,273 @@
+"""Reading and editing a chat completions request of the openai dialect.
+
+Only what the gateway itself acts on is checked: model, stream, the container of the messages, the
+numbers that bound the cost, the bounds of sampling. The provider judges the rest, for the body goes
+on as it came.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+from dialects.asked import check_model, read_max_cost, read_user
+from dialects.body import NO_QUIRKS, Body, Quirks, read_body
+from dialects.bounds import LOGPROBS, PENALTY, SHARE, TEMPERATURE, Bound, check_bounds
+from dialects.errors import RequestFault, quote_value
+from dialects.openai.request_decode import STOPS_MAX
+from dialects.raws import present, starts, value_of
+
+MediaKind = Literal["image", "audio", "file", "video"]
+
+CHOICES_MAX = 128
+OUTPUT_CAP_MAX = 1_000_000_000
+
+_CAP_NAMES = ("max_completion_tokens", "max_tokens")
+_BOUNDS = {
+    "temperature": TEMPERATURE,
+    "top_p": SHARE,
+    "presence_penalty": PENALTY,
+    "frequency_penalty": PENALTY,
+    "top_logprobs": LOGPROBS,
+    "stop": Bound(items=STOPS_MAX),
+}
+
+
+class ChatFacts(msgspec.Struct, frozen=True):
+    """What the gateway must know of a chat request before it is routed, held and sent.
+
+    `usage_asked` says that the client itself asked for the usage chunk of its stream.
+    `output_cap` is the client's limit in tokens for one choice, None without one.
+    `text_bytes` is the length of the body without its pictures, an upper bound of the tokens of
+    all its text: JSON never spells text shorter than UTF-8 does, and a token has at least a byte.
+    `media` counts the content parts that may cost more tokens than they have bytes, by kind.
+    `audio_asked` says that the answer may hold audio. `max_cost_nano` is our own field.
+    """
+
+    body: Body
+    model: str
+    stream: bool
+    usage_asked: bool
+    output_cap: int | None
+    choices: int
+    user: str
+    text_bytes: int
+    media: Mapping[MediaKind, int]
+    audio_asked: bool
+    max_cost_nano: int | None
+
+
+_NULL = msgspec.Raw(b"null")
+
+
+class _Part(msgspec.Struct):
+    image_url: msgspec.Raw = _NULL
+    input_audio: msgspec.Raw = _NULL
+    file: msgspec.Raw = _NULL
+    video_url: msgspec.Raw = _NULL
+
+
+class _Message(msgspec.Struct):
+    content: msgspec.Raw = _NULL
+
+
+_raws = msgspec.json.Decoder(list[msgspec.Raw])
+_message = msgspec.json.Decoder(_Message)
+_messages = msgspec.json.Decoder(list[_Message])
+_part = msgspec.json.Decoder(_Part)
+
+
+def read(raw: bytes) -> ChatFacts:
+    """Read a chat request.
+
+    Raises RequestFault in the order of the contract: the JSON text, the root, model, the messages,
+    then types (400), then values (422). Whether the model exists is for the caller to say.
+    """
+    body = read_body(raw)
+    model = _read_model(body)
+    messages = _read_messages(body)
+    stream = _read_bool(body, "stream")
+    usage_asked = stream and _read_usage_asked(body)
+    caps = {name: _read_integer(body, name) for name in _CAP_NAMES}
+    choices = _read_integer(body, "n")
+    max_cost_nano = read_max_cost(body)
+    if not messages:
+        raise RequestFault("invalid_value", "messages", "messages must have at least 1 item")
+    for name in _CAP_NAMES:
+        _check_range(name, caps[name], OUTPUT_CAP_MAX)
+    _check_range("n", choices, CHOICES_MAX)
+    check_bounds(body, _BOUNDS)
+    asked, legacy = (caps[name] for name in _CAP_NAMES)
+    media, picture_bytes = _count_media(messages)
+    return ChatFacts(
+        body=body,
+        model=model,
+        stream=stream,
+        usage_asked=usage_asked,
+        output_cap=legacy if asked is None else asked,
+        choices=1 if choices is None else choices,
+        user=read_user(body),
+        text_bytes=len(raw) - picture_bytes,
+        media=media,
+        audio_asked=_names_audio(body),
+        max_cost_nano=max_cost_nano,
+    )
+
+
+def edit(
+    facts: ChatFacts,
+    upstream_model: str,
+    *,
+    ask_usage: bool = True,
+    output_cap: int | None = None,
+    quirks: Quirks = NO_QUIRKS,
+) -> bytes:
+    """The body for the upstream: the client's bytes with only what must change changed.
+
+    The model gets its upstream name; a stream asks for usage and keeps its other stream options,
+    which are dropped without a stream; our own fields are taken out; `output_cap`, in tokens for
+    one choice, takes the place of the client's cap, or stands as `max_tokens` where there was none;
+    `quirks` are those of the model.
+    """
+    body = facts.body
+    edits: dict[str, bytes | None] = {}
+    if upstream_model != facts.model:
+        edits["model"] = msgspec.json.encode(upstream_model)
+    if not facts.stream:
+        edits["stream_options"] = None
+    elif ask_usage and not facts.usage_asked:
+        edits["stream_options"] = _ask_usage(body.value("stream_options"))
+    edits["max_cost"] = None
+    if quirks.edits:
+        edits |= quirks.edits
+    if output_cap is not None:
+        present = [name for name in _CAP_NAMES if edits.get(name, body.value(name)) is not None]
+        edits |= dict.fromkeys(name for name in present if name in quirks.edits)
+        edits[present[0] if present else quirks.cap_name] = b"%d" % output_cap
+    edits = {name: value for name, value in edits.items() if value or name in body.members}
+    return body.splice(edits) if edits else body.raw
+
+
+def _read_model(body: Body) -> str:
+    raw = body.value("model")
+    model = "" if raw is None else value_of(raw)
+    if not isinstance(model, str):
+        raise RequestFault("invalid_type", "model", "model must be a string")
+    if not model:
+        raise RequestFault("missing_parameter", "model", "model is required")
+    return check_model(model)
+
+
+def _read_messages(body: Body) -> list[_Message]:
+    raw = body.value("messages")
+    if raw is None:
+        raise RequestFault("missing_parameter", "messages", "messages is required")
+    try:
+        return _messages.decode(raw)
+    except msgspec.ValidationError:
+        pass
+    if not raw.startswith(b"["):
+        raise RequestFault("invalid_type", "messages", "messages must be an array")
+    items = _raws.decode(raw)
+    return [_message.decode(item) if starts(item, b"{") else _Message() for item in items]
+
+
+def _read_bool(body: Body, name: str) -> bool:
+    raw = body.value(name)
+    if raw is None or raw in (b"true", b"false"):
+        return raw == b"true"
+    raise RequestFault("invalid_type", name, f"{name} must be a boolean, not {_quote(raw)}")
+
+
+def _read_integer(body: Body, name: str) -> int | None:
+    """An integer however it is spelled (1.0, 1e3); not a text, a boolean or a fraction."""
+    raw = body.value(name)
+    if raw is None:
+        return None
+    number = _number(raw)
+    if number is None:
+        raise RequestFault("invalid_type", name, f"{name} must be an integer, not {_quote(raw)}")
+    return number
+
+
+def _number(raw: bytes) -> int | None:
+    if not raw[:1].isdigit() and raw[:1] != b"-":
+        return None
+    if len(raw) > 40:
+        # Far out of every range, whatever it is: kept from becoming a slow number.
+        return OUTPUT_CAP_MAX + 1 if raw.isdigit() else None
+    exact = Decimal(raw.decode())
+    if exact.adjusted() > 40:
+        return OUTPUT_CAP_MAX + 1
+    return int(exact) if exact == exact.to_integral_value() else None
+
+
+def _check_range(name: str, number: int | None, most: int) -> None:
+    if number is not None and not 1 <= number <= most:
+        raise RequestFault("invalid_value", name, f"{name} must be between 1 and {most}")
+
+
+def _read_usage_asked(body: Body) -> bool:
+    raw = body.value("stream_options")
+    if raw is None:
+        return False
+    if not raw.startswith(b"{"):
+        raise RequestFault("invalid_type", "stream_options", "stream_options must be an object")
+    asked = msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).get("include_usage")
+    value = b"null" if asked is None else bytes(asked)
+    if value not in (b"true", b"false", b"null"):
+        raise RequestFault(
+            "invalid_type",
+            "stream_options.include_usage",
+            f"stream_options.include_usage must be a boolean, not {_quote(value)}",
+        )
+    return value == b"true"
+
+
+def _ask_usage(options: bytes | None) -> bytes:
+    if options is None:
+        return b'{"include_usage":true}'
+    members = msgspec.json.decode(options, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode(members | {"include_usage": True})
+
+
+def _names_audio(body: Body) -> bool:
+    raw = body.value("modalities")
+    return raw is not None and "audio" in _texts(value_of(raw))
+
+
+def _texts(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _count_media(messages: list[_Message]) -> tuple[Mapping[MediaKind, int], int]:
+    """Count pictures, sounds, files and films, and the bytes of the pictures.
+
+    A part is known by its own members and not by its `type`, which might stand twice and be read
+    otherwise by the provider. Odd shapes are not counted: the provider refuses them.
+    """
+    parts = [part for message in messages for part in _parts(message.content)]
+    if not parts:
+        return {}, 0
+    kinds: Counter[MediaKind] = Counter()
+    picture_bytes = 0
+    for part in parts:
+        if present(part.image_url):
+            kinds["image"] += 1
+            picture_bytes += len(memoryview(part.image_url))
+        kinds["audio"] += present(part.input_audio)
+        kinds["file"] += present(part.file)
+        kinds["video"] += present(part.video_url)
+    return +kinds, picture_bytes
+
+
+def _parts(content: msgspec.Raw) -> list[_Part]:
+    if not starts(content, b"["):
+        return []
+    return [_part.decode(part) for part in _raws.decode(content) if starts(part, b"{")]
+
+
+def _quote(raw: bytes) -> str:
+    return quote_value(raw[:200].decode(errors="replace"))

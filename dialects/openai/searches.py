@@ -1,0 +1,37 @@
+"""A bound of the web searches of a request, however a provider of this dialect is asked for them.
+
+The rules of all providers hold for each of them: the hold is placed before one is chosen, and a
+channel may stand for another gateway, behind which any of them answers.
+"""
+
+from typing import Final
+
+from dialects.openai.request_read import ChatFacts
+from dialects.raws import members_of
+from dialects.searches import SEARCHES_ASSUMED, most_searches
+
+# How many sources xAI's live search uses where nothing is said (docs.x.ai, 2025-10).
+LIVE_SOURCES_ASSUMED: Final = 20
+_MEMBERS: Final = frozenset(
+    {"web_search_options", "search_parameters", "parameters", "enable_search", "tools"}
+)
+
+
+def searches_max(facts: ChatFacts) -> int:
+    """The sum of what OpenAI, xAI, Qwen, and GLM or Kimi would search."""
+    body = facts.body
+    if body.members.keys().isdisjoint(_MEMBERS):
+        return 0
+    # A model of OpenAI with search looks once for each choice.
+    most = facts.choices if body.value("web_search_options") is not None else 0
+    # xAI
+    if (live := body.value("search_parameters")) is not None:
+        asked = members_of(live)
+        told = asked.get("max_search_results")
+        most += 0 if asked.get("mode") == "off" else most_searches(told, LIVE_SOURCES_ASSUMED)
+    # Qwen
+    own = members_of(body.value("parameters"))
+    if own.get("enable_search") or body.value("enable_search") == b"true":
+        most += SEARCHES_ASSUMED
+    # GLM and Kimi
+    return most + SEARCHES_ASSUMED * (b"web_search" in (body.value("tools") or b""))

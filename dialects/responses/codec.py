@@ -1,0 +1,122 @@
+"""The responses dialect as a codec."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from dialects.body import Quirks
+from dialects.chat import ChatRequest, Flag, JsonObject, ReasoningSettings, Upstream
+from dialects.codec import Codec, Decoder, Encoder, Target
+from dialects.errors import ErrorKind, RequestFault
+from dialects.operation import Operation
+from dialects.raws import members_of, value_of
+from dialects.responses import (
+    answer_decode,
+    answer_encode,
+    errors,
+    quirks,
+    request_decode,
+    request_encode,
+    request_read,
+    stream_decode,
+    stream_encode,
+    usage,
+)
+from dialects.responses.request_read import ChatFacts
+from dialects.searches import most_searches, search_tools
+from dialects.usage import Quantities
+from dialects.whole_answer import WholeAnswer
+
+
+class ResponsesCodec(Codec[ChatFacts]):
+    """Responses."""
+
+    name = "responses"
+    model_in_frame = ("response", "model")
+    encode = staticmethod(request_encode.encode)
+    fetched_urls = staticmethod(request_encode.fetched_urls)
+    write_answer = staticmethod(answer_encode.encode)
+    read_error = staticmethod(errors.read)
+    read_error_object = staticmethod(errors.read_object)
+
+    def read(self, raw: bytes, target: Target) -> ChatFacts:
+        return request_read.read(raw)
+
+    def edit(
+        self,
+        facts: ChatFacts,
+        model: str,
+        output_cap: int | None,
+        thinking: JsonObject | None,
+        quirks: Quirks,
+    ) -> bytes:
+        if thinking:
+            asked = members_of(facts.body.value("reasoning"))
+            quirks = quirks.and_members({"reasoning": asked | thinking})
+        return request_read.edit(facts, model, output_cap=output_cap, quirks=quirks)
+
+    def thinking(self, settings: ReasoningSettings, upstream: Upstream) -> JsonObject | None:
+        return {"effort": settings.effort} if settings.only_effort else None
+
+    def concerned(self, facts: ChatFacts, flags: frozenset[Flag]) -> bool:
+        return quirks.concern(flags)
+
+    def fit(self, facts: ChatFacts, upstream: Upstream, thoughts: Mapping[str, str]) -> Quirks:
+        return quirks.fit(facts.body, upstream.flags, upstream.efforts)
+
+    def decode(
+        self, facts: ChatFacts, target: Target, request_id: str, received_at: int
+    ) -> ChatRequest:
+        return request_decode.decode(facts.body.raw, request_id=request_id, received_at=received_at)
+
+    def searches_max(self, facts: ChatFacts) -> int:
+        most = most_searches(value_of(facts.body.value("max_tool_calls")))
+        return most * len(search_tools(facts.body))
+
+    def unseen_input(self, facts: ChatFacts) -> bool:
+        return facts.unseen_input
+
+    def turn_of(self, facts: ChatFacts) -> ChatFacts:
+        return facts
+
+    def response_of(self, teller: Any) -> bytes | None:
+        told: JsonObject | bytes | None = teller.response
+        return msgspec.json.encode(told) if isinstance(told, dict) else told
+
+    def read_answer(self, raw: bytes) -> WholeAnswer:
+        return answer_decode.read(raw)
+
+    def translate_answer(self, raw: bytes, request: ChatRequest, answer_tool: str) -> WholeAnswer:
+        return answer_decode.read(raw, translate=True)
+
+    def decoder(self, facts: ChatFacts, target: Target) -> Decoder:
+        return stream_decode.Decoder()
+
+    def translating_decoder(self, request: ChatRequest, answer_tool: str) -> Decoder:
+        return stream_decode.Decoder(translate=True)
+
+    def encoder(self, request: ChatRequest, target: Target) -> Encoder:
+        return stream_encode.Encoder(request)
+
+    def quantities(self, told: Any) -> Quantities:
+        return usage.quantities(told.usage, searches=told.searches)
+
+    def frame(self, kind: ErrorKind, message: str, request_id: str, target: Target) -> bytes:
+        return errors.frame(kind, message)
+
+
+class CompactCodec(ResponsesCodec):
+    """Compactions: as they came, for what they answer only their provider can read."""
+
+    def read(self, raw: bytes, target: Target) -> ChatFacts:
+        return request_read.read(raw, compact=True)
+
+    def decode(
+        self, facts: ChatFacts, target: Target, request_id: str, received_at: int
+    ) -> ChatRequest:
+        what = f"model {facts.model} has no compaction: its provider does not offer it"
+        raise RequestFault("unsupported_capability", "model", what)
+
+    def operation(self, target: Target, *, stream: bool) -> Operation:
+        return "responses_compact"

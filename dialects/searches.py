@@ -1,0 +1,24 @@
+"""A bound of the web searches that a provider may make and bill for a request (I13)."""
+
+from typing import Any, Final
+
+from dialects.body import Body
+from dialects.raws import dicts, value_of
+
+# Where nobody bounds the searches of a request, that many are held for; what is above is not the
+# customer's (I13).
+SEARCHES_ASSUMED: Final = 10
+
+
+def search_tools(body: Body) -> list[dict[str, Any]]:
+    """The provider's own search tools of a request."""
+    raw = body.value("tools")
+    if raw is None or b"web_search" not in raw:
+        return []
+    found = dicts(value_of(raw))
+    return [tool for tool in found if str(tool.get("type")).startswith("web_search")]
+
+
+def most_searches(asked: Any, assumed: int = SEARCHES_ASSUMED) -> int:
+    """The bound that a client wants; what is none bounds nothing."""
+    return asked if type(asked) is int and asked >= 0 else assumed
