@@ -123,6 +123,8 @@ def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
         if not changed:
             return locked
         _check(changed)
+        if "name" in changed:
+            _check_name(changed["name"])
         before = {field: _plain(getattr(locked, field)) for field in changed}
         reach = _reach_of(locked)
         for field, value in changed.items():
@@ -238,6 +240,8 @@ def change_limits(
         if not changed:
             return locked
         _check(changed)
+        if "name" in changed:
+            _check_name(changed["name"])
         before = {field: getattr(locked, field) for field in changed}
         for field, value in changed.items():
             setattr(locked, field, value)
@@ -316,7 +320,16 @@ def _give(key: Key, text: str) -> None:
     key.prefix, key.last4 = text[:_PREFIX_LENGTH], text[-4:]
 
 
+def _check_name(name: str) -> None:
+    """A name is also a line of the installation's file, where no space ends it."""
+    if name != name.strip() or len(name.splitlines()) != 1:
+        raise KeyRefused(
+            "name", gettext("A name is one line that neither begins nor ends with a space.")
+        )
+
+
 def _save(actor: Actor, action: str, key: Key, text: str) -> Key:
+    _check_name(key.name)
     if key.expires_at is not None and key.expires_at <= clock.now():
         raise KeyRefused("expires_at", gettext("The expiry is in the past."))
     _give(key, text)

@@ -221,6 +221,8 @@ class Installation:
             *("--host", place.host, "--port", str(place.port)),
             *("--loop", "uvloop", "--http", "config.protocol:Protocol", "--no-access-log"),
             *("--no-server-header", "--log-level", "warning"),
+            # No proxy stands before it: whoever asks would choose an address of their own.
+            "--no-proxy-headers",
             *("--timeout-graceful-shutdown", str(WEB_DRAIN_SECONDS)),
         )
         return Child(

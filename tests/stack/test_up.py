@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,6 +125,36 @@ def asked(data: Path) -> int:
         row = connection.execute("SELECT count(*) FROM usage_attempt").fetchone()
     assert row is not None
     return int(row[0])
+
+
+def test_nobody_chooses_an_address_of_their_own(running: Running) -> None:
+    """A key's list of addresses holds whatever a header says: no proxy stands before it."""
+    url = (running.data / "run" / "DATABASE_URL").read_text().strip()
+    with psycopg.connect(url, autocommit=True) as connection:
+        for networks, status in (["203.0.113.7/32"], 403), ([], 200):
+            connection.execute(
+                "UPDATE accounts_key SET networks = %s WHERE last4 = %s",
+                [networks, running.key[-4:]],
+            )
+            connection.execute("UPDATE accounts_epoch SET n = n + 1")
+            until = time.monotonic() + WAIT_SECONDS
+            while models(running, "198.51.100.1") != status and time.monotonic() < until:
+                pass
+            assert models(running, "203.0.113.7") == status
+
+
+def models(running: Running, forwarded_for: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=WAIT_SECONDS)
+    with closing(connection):
+        connection.request(
+            "GET",
+            "/v1/models",
+            headers={
+                "authorization": f"Bearer {running.key}",
+                "x-forwarded-for": forwarded_for,
+            },
+        )
+        return connection.getresponse().status
 
 
 def test_the_sign_in_link_works_once(running: Running) -> None:
