@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from config import entrance
-from config.entrance import BODY_BYTES_MAX, KNOWN, Entrance
+from config.entrance import BODY_BYTES_MAX, KNOWN, Entrance, Lane, Refused
 
 MIB = 1024 * 1024
 Headers = list[tuple[bytes, bytes]]
@@ -188,6 +188,24 @@ async def test_a_client_that_leaves_within_its_body_is_told_nothing() -> None:
 # Lanes --------------------------------------------------------------------------------------------
 
 COOKIE = [(b"cookie", b"theme=dark; session_8000=abc")]
+
+
+@pytest.mark.parametrize("how", ["too long", "cancelled"])
+async def test_who_waits_no_more_leaves_the_place_to_others(how: str) -> None:
+    lane = Lane(1, 1, 0.0 if how == "too long" else 10.0)
+    await lane.enter()
+    for _ in range(3):
+        waiting = asyncio.create_task(lane.enter())
+        await settle()
+        waiting.cancel()
+        with pytest.raises((Refused, asyncio.CancelledError)):
+            await waiting
+    lane._wait_s = 10.0
+    waiting = asyncio.create_task(lane.enter())
+    await settle()
+    assert not waiting.done()
+    lane.leave()
+    await asyncio.wait_for(waiting, 10)
 
 
 @pytest.fixture

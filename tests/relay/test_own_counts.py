@@ -17,7 +17,7 @@ from relay.sample import Sample
 from relay.tally import Seen, count
 from relay.vocabulary import count_request, count_text
 
-GOLDEN: Final = Path(__file__).parents[2] / "golden" / "counting"
+GOLDEN: Final = Path(__file__).parents[1] / "golden" / "counting"
 CORPUS: Final[list[dict[str, Any]]] = json.loads((GOLDEN / "corpus.json").read_text())
 TRUTH: Final[dict[str, Any]] = json.loads((GOLDEN / "counts.json").read_text())
 # A model of each family whose counts are known; the last has no vocabulary near its own, and its
