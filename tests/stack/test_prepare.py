@@ -33,7 +33,7 @@ def test_another_secret_ends_the_preparation(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(secret_check, "check_secrets", refuse)
     after: list[bool] = []
-    steps = {"secrets": prepare.compare_secrets, "demo": lambda: after.append(True)}
+    steps: prepare.Steps = {"secrets": prepare.compare_secrets, "demo": lambda: after.append(True)}
     with pytest.raises(SystemExit, match="WEIR_KEK is not the one"):
         prepare.take(steps)
     assert after == []
