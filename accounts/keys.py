@@ -240,8 +240,6 @@ def change_limits(
         if not changed:
             return locked
         _check(changed)
-        if "name" in changed:
-            _check_name(changed["name"])
         before = {field: getattr(locked, field) for field in changed}
         for field, value in changed.items():
             setattr(locked, field, value)

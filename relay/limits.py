@@ -3,6 +3,7 @@ headers that tell how much is left."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
+from math import ceil
 from typing import Any, Final, NamedTuple
 
 from billing.rules.money import format_usd
@@ -123,7 +124,7 @@ def limit_headers(
     """The headers of an answer; `now` is in Unix seconds."""
     for kind, (limit, left, reset_ms) in headroom.items():
         if dialect == "anthropic":
-            reset = dt.datetime.fromtimestamp(now + reset_ms // 1000 + 1, dt.UTC)
+            reset = dt.datetime.fromtimestamp(ceil(now + reset_ms / 1000), dt.UTC)
             fields = {"limit": str(limit), "remaining": str(left),
                     "reset": f"{reset:%Y-%m-%dT%H:%M:%SZ}"}  # fmt: skip
             headers = {f"{_ANTHROPIC}-{kind}-{name}": value for name, value in fields.items()}

@@ -73,6 +73,27 @@ def test_who_waits_too_long_is_told_so() -> None:
         pass
 
 
+def test_who_waited_too_long_leaves_the_seat_to_others() -> None:
+    turns = Turns(1, 1, 0.0)
+    with turns, pytest.raises(HashingBusy), turns:
+        pass
+    turns._wait_s = 10.0
+
+    def wait() -> str:
+        with turns:
+            return "done"
+
+    with ThreadPoolExecutor(1) as pool:
+        with turns:
+            waiting = pool.submit(wait)
+            # Its seat is taken, or it was refused one.
+            while turns._seats.acquire(blocking=False):
+                turns._seats.release()
+                if waiting.done():
+                    break
+        assert waiting.result(10) == "done"
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("path", "form"),

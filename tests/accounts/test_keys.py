@@ -152,6 +152,19 @@ def test_rotating_twice_cuts_nobody_off_and_a_leak_everybody(people: Cast) -> No
     assert [opened(text) for text in (first, second, third, fourth)] == [None, None, None, "ci"]
 
 
+def test_a_longer_grace_lengthens_no_earlier_one(people: Cast) -> None:
+    """P23: who rotates away a secret for an hour gives it no day by rotating once more."""
+    key, first = make_key(people.core, "ci")
+    keys.rotate_key(SYSTEM, key, 1)
+    rotated, _ = keys.rotate_key(SYSTEM, key, 24)
+    left = {
+        former.last4: former.until - clock.now()
+        for former in access.living_former_secrets(rotated, clock.now())
+    }
+    assert left.pop(first[-4:]) <= dt.timedelta(hours=1)
+    assert min(left.values()) > dt.timedelta(hours=23)
+
+
 def test_what_is_left_of_the_grace_can_be_ended(people: Cast) -> None:
     key, old = make_key(people.core, "ci")
     rotated, new = keys.rotate_key(SYSTEM, key, 168)

@@ -315,6 +315,13 @@ def test_a_refused_try_uses_nothing_else_up(people: Cast) -> None:
     assert sign_in(come_from="192.0.2.2").status_code == 302
 
 
+def test_the_right_password_of_somebody_switched_off_is_no_failure(people: Cast) -> None:
+    people.bob.is_active = False
+    people.bob.save()
+    for _ in range(7):
+        assert sign_in().status_code == 302
+
+
 def test_windows_that_have_ended_are_forgotten(people: Cast) -> None:
     fail(1, come_from="192.0.2.3")
     TryWindow.objects.update(ends_at=clock.now() - dt.timedelta(seconds=1))

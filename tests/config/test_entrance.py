@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from config import entrance
-from config.entrance import BODY_BYTES_MAX, KNOWN, Entrance
+from config.entrance import BODY_BYTES_MAX, KNOWN, ConcurrencyLimit, Entrance, NotAdmitted
 
 MIB = 1024 * 1024
 Headers = list[tuple[bytes, bytes]]
@@ -188,6 +188,24 @@ async def test_a_client_that_leaves_within_its_body_is_told_nothing() -> None:
 # Lanes --------------------------------------------------------------------------------------------
 
 COOKIE = [(b"cookie", b"theme=dark; session_8000=abc")]
+
+
+@pytest.mark.parametrize("how", ["too long", "cancelled"])
+async def test_who_waits_no_more_leaves_the_place_to_others(how: str) -> None:
+    limit = ConcurrencyLimit(1, 1, 0.0 if how == "too long" else 10.0)
+    await limit.enter()
+    for _ in range(3):
+        waiting = asyncio.create_task(limit.enter())
+        await settle()
+        waiting.cancel()
+        with pytest.raises((NotAdmitted, asyncio.CancelledError)):
+            await waiting
+    limit._wait_s = 10.0
+    waiting = asyncio.create_task(limit.enter())
+    await settle()
+    assert not waiting.done()
+    limit.leave()
+    await asyncio.wait_for(waiting, 10)
 
 
 @pytest.fixture

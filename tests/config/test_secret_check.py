@@ -42,6 +42,15 @@ def test_a_database_that_is_older_is_compared_by_its_channels(settings: LazySett
     assert not SecretCheck.objects.exists()
 
 
+def test_one_key_that_does_not_open_keeps_no_older_database_from_starting() -> None:
+    """Its channel is what is broken; with another WEIR_KEK none of them would open."""
+    fields = ChannelFields(provider="openai", base_url="", keys=["sk-1", "sk-2"], models={"m": ""})
+    channel = create_channel(SYSTEM, "c", fields)
+    channel.keys.filter(position=0).update(sealed=b"damaged")
+    check_secrets()
+    assert SecretCheck.objects.count() == 1
+
+
 @pytest.mark.parametrize("signal", [worker_init, beat_init])
 @pytest.mark.parametrize(
     ("name", "value"), [("WEIR_KEK", OTHER), ("WEIR_KEY_PEPPER", "x"), ("SECRET_KEY_GIVEN", None)]

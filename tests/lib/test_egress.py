@@ -14,10 +14,14 @@ from lib.egress import (
     EgressDenied,
     EgressError,
     EgressPolicy,
+    Unreachable,
     Unresolved,
+    check_named_by_user,
+    fetched,
     guarded_async_client,
     guarded_client,
 )
+from tests.lib.inside import known_names, leading_on
 
 LOOPBACK = EgressPolicy(["127.0.0.1/32"])
 NOTHING_PRIVATE = EgressPolicy()
@@ -364,3 +368,29 @@ def test_a_name_without_an_address_is_told() -> None:
         pytest.raises(Unresolved),
     ):
         client.get("http://nowhere.example/")
+
+
+class AllPublic(EgressPolicy):
+    """Takes every address for a public one; what is listed is as it is."""
+
+    def permits(self, address: str) -> bool:
+        return True
+
+
+async def test_each_stop_of_what_a_user_named_is_judged_as_the_first(server: Server) -> None:
+    """P13: plain http on another port is for what operators list, also behind a redirect."""
+    policy = AllPublic(["127.0.0.2/32"])
+    with leading_on("127.0.0.2", [f"http://127.0.0.1:{server.port}/"]) as start:
+        with pytest.raises(Unreachable):
+            await fetched(policy, f"http://127.0.0.1:{server.port}/", bytes_max=100)
+        with pytest.raises(Unreachable):
+            await fetched(policy, f"{start}/0", bytes_max=100)
+    assert server.seen == []
+
+
+def test_plain_http_wants_every_address_of_a_name_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """P13"""
+    known_names(monkeypatch)
+    check_named_by_user(LOOPBACK, "http://localhost.inside.example:8080/")
+    with pytest.raises(EgressDenied, match="https"):
+        check_named_by_user(LOOPBACK, "http://mixed.inside.example:8080/")

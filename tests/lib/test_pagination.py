@@ -2,9 +2,9 @@ import uuid
 
 import pytest
 
-from accounts.models import AuditEvent
+from accounts.models import AuditEvent, User
 from lib.ids import id_text, new_id
-from lib.pagination import BadCursor, after_id, cut, page_by_id
+from lib.pagination import BadCursor, after_id, cut, page_by_id, page_by_number
 
 
 def test_a_cursor_is_an_id_or_refused() -> None:
@@ -36,3 +36,17 @@ def test_pages_stay_while_rows_arrive(db: None) -> None:
     second = page_by_id(AuditEvent.objects.all(), 2, first.next)
     assert [*first.items, *second.items] == old[::-1]
     assert second.next is None
+
+
+@pytest.mark.parametrize("limit", range(1, 6))
+def test_pages_of_numbered_rows_hold_each_row_once(db: None, limit: int) -> None:
+    User.objects.bulk_create(User(id=n, email=f"{n}@example.org") for n in range(11, 15))
+    rows = User.objects.all()
+    shown: list[int] = []
+    cursor: str | None = "0"
+    while cursor:
+        page = page_by_number(rows, limit, cursor)
+        assert page.items
+        shown += [row.id for row in page.items]
+        cursor = page.next
+    assert shown == [11, 12, 13, 14]

@@ -14,7 +14,7 @@ from django.conf import LazySettings
 from django.core import mail
 from django.db import transaction
 
-from accounts.models import AuditEvent, KeyKind, Role
+from accounts.models import AuditEvent, KeyKind, Organisation, Role
 from lib import clock
 from lib.ids import id_text
 from notify import deliveries, endpoints, sending
@@ -201,6 +201,17 @@ def test_letters_go_to_those_who_pay(people: cast.Cast) -> None:
     assert mail.outbox[0].subject == "25.00 USD added to Acme"
     assert "27.50 USD" in mail.outbox[0].body
     assert "/o/acme/billing" in mail.outbox[0].body
+
+
+def test_a_name_of_two_lines_makes_no_second_header_and_loses_no_letter(
+    people: cast.Cast,
+) -> None:
+    Organisation.objects.update(name="Acme\r\nBcc: eve@example.org\n\nEve")
+    happen(people, "topup.paid", amount="25.00", currency="USD", available="27.50")
+    assert tell() == 1
+    (letter,) = mail.outbox
+    assert letter.subject == "25.00 USD added to Acme Bcc: eve@example.org Eve"
+    assert letter.recipients() == ["alice@example.org"]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ from accounts.models import User
 from dialects.events import TextDelta, ToolArgumentsDelta, ToolCallStart
 from lib import clock
 from lib.ids import id_text
+from playground.attachments import add_file
 from playground.conversations import KEPT_DELETED, drop_deleted, path_to
+from playground.files import exported
 from playground.models import Conversation, Message, Run
-from tests.cast import Cast, signed_in
+from tests.cast import Cast, actor, signed_in
 from tests.markup import squeezed
 from tests.playground.test_views import ScriptedRelay, chat_of, outcome, page, people, send
 
@@ -209,9 +211,9 @@ def test_a_chat_that_was_exported_is_imported_as_the_same_tree(people: Cast) -> 
     send(people.bob, answers("two"), **form)
     send(people.bob, answers("three"), text="More", conversation=conversation_id())
     url = reverse("chat_export", args=["acme", conversation_id(), "json"])
-    exported = signed_in(people.bob).get(url)
-    assert exported["Content-Disposition"].startswith("attachment")
-    sent = SimpleUploadedFile("chat.json", exported.content)
+    original = signed_in(people.bob).get(url)
+    assert original["Content-Disposition"].startswith("attachment")
+    sent = SimpleUploadedFile("chat.json", original.content)
     response = signed_in(people.bob).post(
         reverse("chat_import", args=["acme"]), {"chat": sent}, headers=HTMX
     )
@@ -220,7 +222,7 @@ def test_a_chat_that_was_exported_is_imported_as_the_same_tree(people: Cast) -> 
     again = signed_in(people.bob).get(
         reverse("chat_export", args=["acme", id_text(copy.id), "json"])
     )
-    assert shape(again.json()) == shape(exported.json())
+    assert shape(again.json()) == shape(original.json())
     assert Run.objects.filter(conversation=copy).count() == 0
     shown = squeezed(page(people.bob, response["HX-Redirect"]).content.decode())
     assert "$0.0000018 (measured)" in shown
@@ -231,6 +233,18 @@ def test_a_chat_that_was_exported_is_imported_as_the_same_tree(people: Cast) -> 
     )
     assert "## You\n\nMore" in markdown
     assert "*3 in, 2 out, $0.0000018*" in markdown
+
+
+def test_a_file_of_somebody_else_is_in_no_export(people: Cast) -> None:
+    """P12: a stored message names files by their id, and might name any."""
+    send(people.bob, answers("one"), text="Hi")
+    files = [add_file(actor(user, people.acme), "a.txt", b"of " + user.email.encode())
+             for user in (people.alice, people.bob)]  # fmt: skip
+    Message.objects.filter(role="user").update(
+        parts={"files": [{"id": str(file.id), "name": file.name} for file in files]}
+    )
+    found = exported(Conversation.objects.get()).files
+    assert [data for _, data in found.values()] == [b"of bob@example.org"]
 
 
 def conversation_id_of(title: str, index: int) -> str:

@@ -1,17 +1,20 @@
 """Idempotency-Key on the relay (P5): one request, however often it is sent, and one charge."""
 
+import asyncio
 import http.client
 import json
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.idempotency import body_digest
+from relay import idempotency
+from relay.database import DatabaseAway
+from relay.idempotency import IdempotentRequest, IdempotentRequests, body_digest
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.asking import ask, chunks_of, text_of
@@ -388,3 +391,37 @@ def test_a_digest_tells_bodies_apart(one: bytes, two: bytes, a: str, b: str) -> 
     same = (one, a) == (two, b)
     assert (body_digest(a, ("m", False), one) == body_digest(b, ("m", False), two)) is same
     assert body_digest(a, ("m", True), one) != body_digest(a, ("m", False), one)
+
+
+async def test_a_claim_is_renewed_until_its_request_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a request that takes longer than its lease is run once more, and paid twice (P5)."""
+    monkeypatch.setattr(idempotency, "_RENEW_S", 0.0)
+    renewed: asyncio.Queue[list[Any]] = asyncio.Queue()
+
+    class Keeping:
+        """Keeps nothing; the database is away at the first time."""
+
+        async def run(self, statements: list[Any]) -> None:
+            away = renewed.empty()
+            renewed.put_nowait([parameters for _, parameters in statements])
+            if away:
+                raise DatabaseAway("away")
+
+    class Running:
+        row = {"id": 1}
+
+    running = IdempotentRequests(cast(Any, Keeping()))
+    repeat = cast(IdempotentRequest, Running())
+    running.enter(repeat)
+    for _ in range(3):
+        async with asyncio.timeout(10):
+            assert await renewed.get() == [{"id": 1}]
+    running.leave(repeat)
+    task = running._renewing
+    assert task is not None
+    await task
+    running.enter(repeat)
+    async with asyncio.timeout(10):
+        while await renewed.get() != [{"id": 1}]:
+            pass
+    running.leave(repeat)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from lib.egress import EgressPolicy
+from lib.egress import EgressDenied, EgressPolicy
 from relay import origin as origins
 from relay.http1 import Connection
 from relay.origin import Origin, interleaved
@@ -79,6 +79,23 @@ async def test_one_private_address_of_a_name_refuses_the_name(
     monkeypatch.setattr(origins, "_resolve", resolve)
     origin = Origin("http://two.example", EgressPolicy(), Failed, **WAITS, reuse=True)
     assert await failure(origin) == "denied"
+
+
+async def test_the_other_end_of_the_socket_is_judged_too() -> None:
+    """P13: where addresses are rewritten on the way, the end is elsewhere than was asked for."""
+    checked: list[str] = []
+
+    class Lenient(EgressPolicy):
+        def check(self, address: str) -> None:
+            checked.append(address)
+            if len(checked) == 2:
+                raise EgressDenied(address)
+
+    async with served(says(PLAIN)) as (server, origin):
+        origin._policy = Lenient()
+        assert await failure(origin) == "denied"
+        assert checked == ["127.0.0.1", "127.0.0.1"]
+        assert server.requests == []
 
 
 async def test_a_name_is_asked_for_once_and_kept_while_the_name_service_is_away(
@@ -191,6 +208,24 @@ async def test_who_leaves_the_line_keeps_no_place(monkeypatch: pytest.MonkeyPatc
                     "http://127.0.0.1:1", EgressPolicy(), Failed, **WAITS, reuse=True
                 )._opened()
         assert not (await asked(origin)).closed
+
+
+async def test_who_leaves_when_a_place_was_given_gives_it_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else an origin whose clients leave is out of places for good, and idle."""
+    monkeypatch.setattr(origins, "_CONNECTIONS_MAX", 1)
+    async with served(says(PLAIN)) as (_, origin):
+        held = await asked(origin)
+        leaving = asyncio.create_task(origin.connection(fresh=False))
+        await asyncio.sleep(0)
+        held.cut()
+        origin.forget(held)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert origin._places_taken == 0
+        (await asked(origin)).cut()
 
 
 # ---- several addresses

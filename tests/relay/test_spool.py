@@ -109,6 +109,17 @@ def test_a_spool_has_an_end_and_is_empty_after_it_was_cleared(tmp_path: Path) ->
     assert len(read(file_of(tmp_path).read_bytes())) == 2
 
 
+def test_marks_leave_half_of_the_space_to_endings(tmp_path: Path) -> None:
+    """A mark may be lost, an ending may not."""
+    spool = opened(tmp_path, 4096)
+    for _ in range(100):
+        spool.append([], [Marked(new_id(), '{"out_text":5}')])
+    before = len(read(file_of(tmp_path).read_bytes()))
+    kept = endings(4)
+    spool.append(kept, [Marked(new_id(), "{}")])
+    assert same(read(file_of(tmp_path).read_bytes())[before:], kept)
+
+
 async def test_without_a_spool_no_new_work_is_taken(hub: Hub, tmp_path: Path) -> None:
     """No end could be kept if the database went away: 503 before, not a loss after."""
     place = tmp_path / "spool"

@@ -1,13 +1,18 @@
 """What an attempt comes to where the upstream's count is no use (F25, F27, I14)."""
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
 from billing.rules.pricing import PriceVersion
+from dialects.events import Event, Start, TextDelta, Usage
 from dialects.usage import Quantities
 from gateway.price_list import Price
 from gateway.rules.families import UNKNOWN, family_of
+from lib.ids import new_id
 from relay import usage_meter
-from relay.usage_meter import UsageEvidence, count
+from relay.usage_meter import UsageEvidence, UsageMeter, count
 from relay.vocabulary import count_text
 
 PRICE = Price(7, 0.0, None, PriceVersion({"in_text": 1_000_000_000, "out_text": 3_000_000_000}))
@@ -112,3 +117,25 @@ def test_an_estimate_is_no_more_than_the_model_can_read(
     """F25: a client that leaves a prompt of 22 MB pays for no token that nobody could have read."""
     evidence = UsageEvidence(22_000_000, context_max=context_max)
     assert count(evidence, PRICE, HOLD, "measured").meters["in_text"] == counted
+
+
+@pytest.mark.parametrize("cut", range(5))
+def test_what_is_said_behind_the_last_usage_is_counted_however_it_comes(cut: int) -> None:
+    """P27: a stream that tells its usage early and breaks off, read in two pieces or in one."""
+    before, after = TextDelta(0, "Said before it."), TextDelta(0, "And this was said after it.")
+    events: list[Event] = [Start("x", "m"), before, Usage(b"{}", None), after]
+    told = Quantities({"in_text": 7, "out_text": 5}, ())
+    decoder = SimpleNamespace(text_bytes=0, reasoning_bytes=0, complete=False, usage=b"{}")
+    facts = SimpleNamespace(text_bytes=40, model="m", body=SimpleNamespace(raw=b"{}"))
+    prepared = SimpleNamespace(codec=SimpleNamespace(quantities=lambda _: told), exchange=None)
+    meter = UsageMeter(new_id(), cast(Any, facts), cast(Any, prepared), "m", HOLD, PRICE, None)
+    meter.decoder = cast(Any, decoder)
+    for piece in (events[:cut], events[cut:]):
+        decoder.text_bytes += sum(len(one.text) for one in piece if isinstance(one, TextDelta))
+        meter.note(piece)
+    bill = meter.bill(cast(Any, decoder), "measured")
+    share = len(after.text) / len(before.text + after.text)
+    words = count_text(before.text + after.text, UNKNOWN)
+    assert bill.basis == "estimated"
+    assert bill.meters["in_text"] == 7
+    assert abs(bill.meters["out_text"] - 5 - words * share) <= 1

@@ -3,6 +3,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from config import secret_check
+from lib.vault import WrongSecret
 from stack import postgres, prepare
 
 
@@ -21,3 +23,17 @@ def test_the_queues_are_loaded_once(tmp_path: Path) -> None:
 def test_a_database_that_does_not_answer_is_told(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="cannot be reached, check DATABASE_URL"):
         prepare.await_database(f"host={tmp_path} dbname=weir", 0)
+
+
+def test_another_secret_ends_the_preparation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is sealed with it, or the web process may start."""
+
+    def refuse() -> None:
+        raise WrongSecret("WEIR_KEK is not the one.")
+
+    monkeypatch.setattr(secret_check, "check_secrets", refuse)
+    after: list[bool] = []
+    steps: prepare.Steps = {"secrets": prepare.compare_secrets, "demo": lambda: after.append(True)}
+    with pytest.raises(SystemExit, match="WEIR_KEK is not the one"):
+        prepare.take(steps)
+    assert after == []

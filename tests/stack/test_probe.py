@@ -62,6 +62,14 @@ def test_a_root_without_a_page_is_told(port: int) -> None:
         probe.first_page("127.0.0.1", port)
 
 
+@pytest.mark.parametrize("elsewhere", ["https://evil.example/", "login", ""])
+def test_a_page_elsewhere_is_not_the_first_page(port: int, elsewhere: str) -> None:
+    ANSWERS["/"] = (302, {"Location": elsewhere}, b"")
+    ANSWERS[elsewhere] = (200, {}, b"page")
+    with pytest.raises(probe.ProbeFailed, match="GET / answered 302"):
+        probe.first_page("127.0.0.1", port)
+
+
 def test_the_first_token_is_the_first_text(port: int) -> None:
     ANSWERS["/v1/chat/completions"] = (200, {}, ROLE + TEXT + USAGE + END)
     assert probe.first_token("127.0.0.1", port, "key", "model") > 0

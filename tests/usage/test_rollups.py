@@ -206,6 +206,23 @@ def test_complete_up_to_the_oldest_open_hold(key: Key) -> None:
     assert complete_to > at
 
 
+@pytest.mark.parametrize(
+    ("status", "errors"), [(200, 0), (399, 0), (400, 1), (402, 1), (499, 0), (500, 1)]
+)
+def test_who_stops_an_own_request_made_no_error(key: Key, status: int, errors: int) -> None:
+    happen(key, NOON, status=status)
+    happen(key, NOON, status=503, final=False)
+    roll_up()
+    assert list(Rollup.objects.values_list("requests", "errors")) == [(1, errors)]
+
+
+def test_complete_up_to_the_oldest_of_several_open_holds(key: Key) -> None:
+    for n in (2, 0, 1):
+        admit(key, NOON + n * dt.timedelta(hours=1))
+    roll_up()
+    assert RollupWatermark.objects.get().complete_to == NOON
+
+
 def test_complete_up_to_the_oldest_open_transaction(
     key: Key, another: psycopg.Connection[Any]
 ) -> None:

@@ -1,0 +1,69 @@
+"""P26: what one answer of a provider holds against a key, a model, an organisation, and ends."""
+
+from uuid import UUID
+
+import pytest
+
+from gateway.rules.breaker import BreakerRule
+from gateway.rules.standing import DOUBTED_MAX, OFF_S, Fault, Sought, Standing
+
+ONE, OTHER = UUID(int=1), UUID(int=2)
+MODEL = Sought("m", ONE)
+
+
+def blamed(standing: Standing, fault: Fault, times: int = 1, sought: Sought = MODEL) -> None:
+    for _ in range(times):
+        standing.blame(0, sought, fault, fault.began)
+
+
+@pytest.mark.parametrize("fault", [Fault("F5", 1.0, 403), Fault("F7", 1.0, 404)])
+def test_a_doubt_is_three_in_a_row_of_one_organisation(fault: Fault) -> None:
+    standing = Standing(BreakerRule(), 1)
+    blamed(standing, fault, DOUBTED_MAX - 1)
+    blamed(standing, fault, DOUBTED_MAX - 1, MODEL._replace(organisation=OTHER))
+    assert standing.allows(MODEL, 2.0)
+    # A good answer between them, to whomever, ends what was counted.
+    standing.keys[0].good("m", 1.5)
+    blamed(standing, fault, DOUBTED_MAX - 1)
+    assert standing.allows(MODEL, 2.0)
+    blamed(standing, fault)
+    assert not standing.allows(MODEL, 2.0)
+    assert standing.allows(MODEL._replace(organisation=OTHER), 2.0)
+    assert standing.allows(MODEL._replace(model="n"), 2.0)
+    assert standing.allows(MODEL, 1.0 + OFF_S)
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault("F5", 1.0, 401), Fault("F9", 1.0, 402), Fault("F8", 1.0, 429, 7_000)]
+)
+def test_what_began_before_a_fault_ends_nothing_of_it(fault: Fault) -> None:
+    standing = Standing(BreakerRule(), 1)
+    blamed(standing, fault)
+    assert not standing.allows(MODEL, 2.0)
+    standing.keys[0].good("m", 0.5)
+    assert not standing.allows(MODEL, 2.0)
+    standing.keys[0].good("m", 1.5)
+    assert standing.allows(MODEL, 2.0)
+
+
+def test_a_model_at_its_limit_leaves_the_key_to_others() -> None:
+    standing = Standing(BreakerRule(), 1)
+    blamed(standing, Fault("F8", 1.0, 429, 7_000))
+    assert (standing.allows(MODEL, 7.9), standing.allows(MODEL, 8.0)) == (False, True)
+    assert standing.allows(MODEL._replace(model="n"), 2.0)
+    assert not standing.allows(MODEL._replace(organisation=OTHER), 2.0)
+    assert standing.waits(MODEL, 2.0) == 6.0
+    assert standing.cools(MODEL, 2.0)
+    assert standing.why(MODEL, 2.0) is None
+
+
+def test_keys_take_turns_and_one_that_is_out_is_passed_over() -> None:
+    standing = Standing(BreakerRule(), 3)
+    assert {standing.next_key(MODEL, 0.0) for _ in range(3)} == {0, 1, 2}
+    standing.blame(1, MODEL, Fault("F5", 1.0, 401), 1.0)
+    assert {standing.next_key(MODEL, 2.0) for _ in range(6)} == {0, 2}
+    assert {standing.next_key(MODEL, 2.0, avoid=2) for _ in range(6)} == {0}
+    assert standing.why(MODEL, 2.0) is None
+    for key in (0, 2):
+        standing.blame(key, MODEL, Fault("F5", 1.0, 401), 1.0)
+    assert standing.why(MODEL, 2.0) == "key_refused"
