@@ -8,7 +8,9 @@ fold        an answer from its events, and back; whole_answer: one as it was rea
 turns       system text, turns, tool calls, addresses, seals, made ids
 reasoning   efforts and budgets
 dropped     names of what a dialect has no counterpart for
-members     typed reading of a client's JSON, with the contract's refusals
+members     typed reading of a client's JSON, with the contract's refusals; shared_members: what
+            several dialects have alike
+searches    how many web searches a request may cost
 media       data URLs, base64, audio formats, size limits
 body, sse   bytes that are read without being changed
 errors      what a client is told; faults: what an upstream said

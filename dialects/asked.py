@@ -8,6 +8,7 @@ import msgspec
 from dialects.amount import read_amount
 from dialects.body import Body
 from dialects.errors import RequestFault
+from dialects.raws import value_of
 
 MODEL_CHARACTERS_MAX: Final = 256
 USER_CHARACTERS_MAX: Final = 256
@@ -22,6 +23,17 @@ def check_model(model: str) -> str:
     if len(model) > MODEL_CHARACTERS_MAX or not _MODEL.fullmatch(model):
         raise RequestFault("model_not_found", "model", "", model=model)
     return model
+
+
+def read_model(body: Body) -> str:
+    """The name of the model. Raises RequestFault."""
+    raw = body.value("model")
+    model = "" if raw is None else value_of(raw)
+    if not isinstance(model, str):
+        raise RequestFault("invalid_type", "model", "model must be a string")
+    if not model:
+        raise RequestFault("missing_parameter", "model", "model is required")
+    return check_model(model)
 
 
 def read_max_cost(body: Body) -> int | None:

@@ -19,8 +19,9 @@ from dialects.events import Broken, BrokenFault, UpstreamError
 from dialects.fold import AnswerFault
 from dialects.members import Members
 from dialects.openai.errors import read_object
-from dialects.raws import value_of
+from dialects.raws import top_members, value_of
 from dialects.usage import QUARANTINE_FLAGS, Quantities, read_members
+from dialects.whole_answer import parse_whole
 
 # Far out of every range: what stands for a number that is too large to be read.
 _OUT_OF_RANGE: Final = 10**30
@@ -28,7 +29,6 @@ _OUT_OF_RANGE: Final = 10**30
 _ANY: Final = 10**5_000
 
 RawMembers = dict[str, msgspec.Raw]
-_members = msgspec.json.Decoder(RawMembers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +93,7 @@ def splice(body: Body, upstream_model: str, edits: dict[str, bytes | None] | Non
 
 def open_answer(raw: bytes) -> RawMembers:
     """The top-level members of the body of a 200. Raises AnswerFault."""
-    if not raw.strip():
-        raise broken("F24")
-    try:
-        raw.decode()
-        members = _members.decode(raw)
-    except UnicodeDecodeError:
-        raise broken("F16") from None
-    except (msgspec.DecodeError, RecursionError):
-        raise broken("F15") from None
+    members = parse_whole(raw, top_members)
     error = given(members, "error")
     if error is None and given(members, "object") == b'"error"':
         error = raw

@@ -1,6 +1,7 @@
 """JSON of others, taken as it comes: raw members, and what a value of any type can be read as."""
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -10,6 +11,36 @@ ABSENT: Final = msgspec.Raw()
 
 class ReadFault(Exception):
     """The text is no JSON object (F15)."""
+
+
+_T = TypeVar("_T")
+_top = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def parser(kind: type[_T], read_loosely: Callable[[bytes], _T]) -> Callable[[bytes], _T]:
+    """Parses the members of `kind`; what has other types is given to `read_loosely`.
+
+    Both raise ReadFault when it is no JSON object.
+    """
+    decode = msgspec.json.Decoder(kind).decode
+
+    def parse(data: bytes) -> _T:
+        try:
+            return decode(data)
+        except msgspec.ValidationError:
+            return read_loosely(data)
+        except (msgspec.DecodeError, RecursionError):
+            raise ReadFault from None
+
+    return parse
+
+
+def top_members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """The members of a JSON object, none of them read. Raises ReadFault."""
+    try:
+        return _top.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        raise ReadFault from None
 
 
 def given(raw: msgspec.Raw) -> bytes | None:

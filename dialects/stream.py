@@ -31,6 +31,16 @@ class Reader(Protocol):
     def reasoning_bytes(self) -> int: ...
 
 
+class Splitter(Protocol):
+    """What cuts the bytes of a stream into frames."""
+
+    @property
+    def too_large(self) -> bool: ...
+    def begins(self, chunk: bytes) -> bool: ...
+    def feed(self, chunk: bytes) -> list[Frame]: ...
+    def end(self) -> Frame | None: ...
+
+
 class FrameDecoder(ABC):
     """Reads one streamed answer.
 
@@ -44,7 +54,7 @@ class FrameDecoder(ABC):
     _reader: Reader
 
     def __init__(self, frame_bytes_max: int, *, forwarded: bool = False) -> None:
-        self._splitter = FrameSplitter(frame_bytes_max)
+        self._splitter: Splitter = FrameSplitter(frame_bytes_max)
         self._closed = False
         self._like: _Like | None = None
         self._misses = 0 if forwarded else _MISSES_MAX
@@ -125,7 +135,7 @@ class FrameDecoder(ABC):
         if frame is not None and frame.data:
             steps += self._read_leftover(frame)
         if not self._closed:
-            steps.append(self._break(self._cut()))
+            steps.append(self._stop())
         return steps
 
     @abstractmethod
@@ -145,6 +155,10 @@ class FrameDecoder(ABC):
             return []
         ending = b"" if not step.raw else b"\n" if step.raw.endswith((b"\n", b"\r")) else b"\n\n"
         return [Step(step.raw + ending, step.events)]
+
+    def _stop(self) -> Step:
+        """What it means that the upstream closes here."""
+        return self._break(self._cut())
 
     def _cut(self) -> BrokenFault:
         return "F14" if self._seen else "F24"

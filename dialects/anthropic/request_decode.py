@@ -21,6 +21,7 @@ from dialects.chat import (
 )
 from dialects.media import check_sizes
 from dialects.members import Members, read_members
+from dialects.shared_members import check_names, read_place
 
 CAP_MAX = 1_000_000_000
 BUDGET_MIN = 1_024
@@ -137,9 +138,7 @@ def _read_parallel(choice: Members) -> bool | None:
 
 def _read_tools(body: Members) -> tuple[Tool, ...]:
     tools = tuple(_read_tool(tool) for tool in body.objects("tools"))
-    names = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
-    if len(names) != len(set(names)):
-        body.refuse_value("tools", "must not name two tools alike")
+    check_names(body, tools)
     return tools
 
 
@@ -165,15 +164,12 @@ def _read_function(tool: Members) -> FunctionTool:
 
 
 def _read_search(tool: Members) -> WebSearch:
-    place = tool.object("user_location") or Members({})
+    place = tool.object("user_location")
     return WebSearch(
         "anthropic",
         tool.value,
         uses_max=tool.integer("max_uses", 1, CAP_MAX),
         allowed_domains=tool.texts("allowed_domains"),
         blocked_domains=tool.texts("blocked_domains"),
-        city=place.text("city"),
-        region=place.text("region"),
-        country=place.text("country"),
-        timezone=place.text("timezone"),
+        **read_place(place),
     )

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from dialects.raws import ABSENT, ReadFault
+from dialects.raws import ABSENT, ReadFault, parser, top_members
 
 
 class Block(msgspec.Struct, gc=False):
@@ -65,8 +65,6 @@ class StreamEvent(msgspec.Struct, gc=False):
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 
-_decode_event = msgspec.json.Decoder(StreamEvent).decode
-_decode_message = msgspec.json.Decoder(Message).decode
 _INNER: dict[str, type[msgspec.Struct]] = {
     "delta": Delta,
     "content_block": Block,
@@ -76,32 +74,9 @@ _INNER: dict[str, type[msgspec.Struct]] = {
 _TEXTS = frozenset({"text", "thinking", "partial_json"})
 
 
-def read_event(data: bytes) -> StreamEvent:
-    """Parse the data of one event. Raises ReadFault when it is no JSON object."""
-    try:
-        return _decode_event(data)
-    except msgspec.ValidationError:
-        return _read_loosely(data, StreamEvent)
-    except (msgspec.DecodeError, RecursionError):
-        raise ReadFault from None
-
-
-def read_message(data: bytes) -> Message:
-    """Parse a whole answer. Raises ReadFault when it is no JSON object."""
-    try:
-        return _decode_message(data)
-    except msgspec.ValidationError:
-        return _read_loosely(data, Message)
-    except (msgspec.DecodeError, RecursionError):
-        raise ReadFault from None
-
-
 def _read_loosely(data: bytes | msgspec.Raw, kind: type[_T]) -> _T:
     """Read valid JSON of unexpected types: what can be understood is, the rest is left out."""
-    try:
-        members = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError):
-        raise ReadFault from None
+    members = top_members(data)
     known: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         raw = members.get(field.name)
@@ -124,3 +99,8 @@ def _loose(name: str, raw: msgspec.Raw) -> Any:
         return None if inner is None else _read_loosely(raw, inner)
     except (msgspec.DecodeError, RecursionError, ReadFault):
         return None
+
+
+# Parse the data of one event, and a whole answer. They raise ReadFault when it is no JSON object.
+read_event = parser(StreamEvent, lambda data: _read_loosely(data, StreamEvent))
+read_message = parser(Message, lambda data: _read_loosely(data, Message))

@@ -6,6 +6,7 @@ from typing import Any, Final
 from dialects.chat import ChatRequest, Message, Text
 from dialects.completions.request_read import BEST_OF_MAX, CHOICES_MAX, STOPS_MAX, read
 from dialects.members import Members, read_members
+from dialects.shared_members import read_logit_bias, read_stop
 
 INTEGER_MAX: Final = 2**63 - 1
 LOGPROBS_MAX: Final = 5
@@ -75,8 +76,8 @@ def decode(
         "seed": body.integer("seed", -INTEGER_MAX - 1, INTEGER_MAX),
         "presence_penalty": body.number("presence_penalty", -2, 2),
         "frequency_penalty": body.number("frequency_penalty", -2, 2),
-        "logit_bias": _read_logit_bias(body),
-        "stop": _read_stop(body),
+        "logit_bias": read_logit_bias(body),
+        "stop": read_stop(body, STOPS_MAX),
         "choices": choices,
         "user": body.text("user"),
         "stream": facts.stream,
@@ -112,21 +113,3 @@ def _refuse_unsupported(body: Members) -> None:
     for name, given in asked.items():
         if given:
             body.refuse("unsupported_capability", name, "is not supported by this model")
-
-
-def _read_logit_bias(body: Members) -> dict[str, float] | None:
-    bias = body.object("logit_bias")
-    if bias is None:
-        return None
-    read = {token: bias.number(token, -100, 100) for token in bias.value}
-    return {token: value for token, value in read.items() if value is not None}
-
-
-def _read_stop(body: Members) -> tuple[str, ...]:
-    stop = body.value.get("stop")
-    if isinstance(stop, str):
-        return (stop,)
-    stops = body.texts("stop")
-    if len(stops) > STOPS_MAX:
-        body.refuse_value("stop", f"must have at most {STOPS_MAX} items")
-    return stops

@@ -140,6 +140,10 @@ class Framing:
         splitter = self._events or self._elements
         return splitter is not None and splitter.too_large
 
+    def begins(self, chunk: bytes) -> bool:
+        """No: frames of this dialect are not looked for by their likeness."""
+        return False
+
     def feed(self, chunk: bytes) -> list[Frame]:
         """The frames that are whole now."""
         if self._events is not None:

@@ -26,6 +26,7 @@ from dialects.gemini.schema import read_schema
 from dialects.gemini.thinking import read_thinking
 from dialects.media import check_sizes
 from dialects.members import Members, read_members
+from dialects.shared_members import read_stops
 
 CHOICES_MAX: Final = 128
 CAP_MAX: Final = 1_000_000_000
@@ -120,7 +121,7 @@ def decode_members(
         seed=config.integer("seed", -INTEGER_MAX - 1, INTEGER_MAX),
         presence_penalty=config.number("presencePenalty", -2, 2),
         frequency_penalty=config.number("frequencyPenalty", -2, 2),
-        stop=_read_stop(config),
+        stop=read_stops(config, "stopSequences", STOPS_MAX),
         choices=config.integer("candidateCount", 1, CHOICES_MAX),
         reasoning=_read_reasoning(config),
         logprobs=config.boolean("responseLogprobs"),
@@ -131,13 +132,6 @@ def decode_members(
         usage_asked=stream,
         extra=extra | reader.left_out,
     )
-
-
-def _read_stop(config: Members) -> tuple[str, ...]:
-    stops = config.texts("stopSequences")
-    if len(stops) > STOPS_MAX:
-        config.refuse_value("stopSequences", f"must have at most {STOPS_MAX} items")
-    return stops
 
 
 def _read_reasoning(config: Members) -> ReasoningSettings | None:

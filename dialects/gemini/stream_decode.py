@@ -20,7 +20,6 @@ from dialects.errors import ErrorKind
 from dialects.events import (
     Broken,
     BrokenFault,
-    End,
     Event,
     Start,
     Step,
@@ -43,18 +42,18 @@ from dialects.gemini.wire import Answer, read_answer
 from dialects.mending import mend_frame
 from dialects.raws import ReadFault, given
 from dialects.sse import FRAME_BYTES_MAX, Frame, read_frame
-from dialects.stream import is_utf8, mask_frame
+from dialects.stream import FrameDecoder, is_utf8, mask_frame
 from dialects.usage import Counts
 
 
-class Decoder:
+class Decoder(FrameDecoder):
     """Reads one streamed answer.
 
     `choices`: how many candidates were asked for. `array`: the client wants one. `translate` tells
-    all that an encoder needs; `request_id` is what the ids of calls are then derived from. After
-    any call `complete` says that a cut would be no fault, `usage` is the last raw usage object
-    (F26) or None, `text_bytes` and `reasoning_bytes` count the UTF-8 bytes so far.
+    all that an encoder needs; `request_id` is what the ids of calls are then derived from.
     """
+
+    _reader: CandidateReader
 
     def __init__(
         self,
@@ -65,57 +64,15 @@ class Decoder:
         request_id: str = "",
         frame_bytes_max: int = FRAME_BYTES_MAX,
     ) -> None:
-        self._framing = Framing(frame_bytes_max)
+        super().__init__(frame_bytes_max)
+        self._framing = self._splitter = Framing(frame_bytes_max)
         self._reader = CandidateReader(translate=translate, request_id=request_id)
         self._translate = translate
         self._choices = choices
         self._array = array
         self._started = not translate
         self._told = 0
-        self._closed = False
         self._counted: bytes | None = None
-        self.usage: bytes | None = None
-        self.complete = False
-
-    @property
-    def text_bytes(self) -> int:
-        """UTF-8 bytes of text and tool calls."""
-        return self._reader.text_bytes
-
-    @property
-    def reasoning_bytes(self) -> int:
-        """UTF-8 bytes of reasoning."""
-        return self._reader.reasoning_bytes
-
-    def feed(self, chunk: bytes) -> list[Step]:
-        """What is whole now. The last step holds End, UpstreamError or Broken when it is over."""
-        if self._closed:
-            return []
-        steps: list[Step] = []
-        for found in self._framing.feed(chunk):
-            steps.append(self._read(found))
-            if self._closed:
-                return steps
-        if self._framing.too_large:
-            steps.append(self._finish(marked=False) if self.complete else self._break("F17"))
-        return steps
-
-    def end(self) -> list[Step]:
-        """The upstream has closed: what was left over, then End or Broken unless it was over."""
-        if self._closed:
-            return []
-        steps: list[Step] = []
-        left = self._framing.end()
-        # Cut right behind `data:` it says nothing, and no client could read it.
-        if left is not None and left.data:
-            step = self._read_leftover(left)
-            if step is not None:
-                steps.append(step)
-        if self._closed:
-            return steps
-        if not self.complete:
-            return [*steps, self._break("F14" if self._reader.seen else "F24")]
-        return [*steps, self._finish(marked=not self._framing.array)]
 
     def fail(self, kind: ErrorKind, message: str) -> bytes:
         """What ends a stream to a client of the same dialect that has failed on our side."""
@@ -145,14 +102,14 @@ class Decoder:
             return self._read_frame(found, answer)
         if self.complete:
             return Step(b"", [])
-        return self._fail(found, read_object(error).event)
+        return self._tell_error(found, read_object(error).event)
 
     def _read_mark(self, found: Frame) -> Step:
         if found.event != CLOSED:
             return Step(self._shown(found), [])
         if self.complete:
             return self._end(marked=True, raw=found.raw)
-        return self._break("F14" if self._reader.seen else "F24")
+        return self._break(self._cut())
 
     def _refuse(self, fault: BrokenFault) -> Step:
         """A frame that cannot be read; after the end nothing depends on it (F30)."""
@@ -165,7 +122,7 @@ class Decoder:
             events.append(Start(answer.response_id or "", answer.model_version or ""))
         error = self._reader.read(answer, events)
         if error is not None:
-            step = self._fail(found, error)
+            step = self._tell_error(found, error)
             return Step(step.raw, [*events, *step.events])
         self.complete = bool(self._reader.seen) and self._reader.all_finished(self._choices)
         self._count(given(answer.usage_metadata), events)
@@ -206,30 +163,27 @@ class Decoder:
             counts = Counts.of(meters) if meters else None
         events.append(Usage(told, counts))
 
-    def _read_leftover(self, left: Frame) -> Step | None:
-        """A last frame without its empty line counts if it is whole, else it is what was cut."""
-        step = self._read(left)
+    def _read_leftover(self, frame: Frame) -> list[Step]:
+        step = self._read(frame)
         if step.events and isinstance(step.events[-1], Broken):
             self._closed = False
-            return None
+            return []
         if self._converted:
-            return step
+            return [step]
         ending = b"\r\n" if step.raw.endswith((b"\n", b"\r")) else b"\r\n\r\n"
-        return Step(step.raw + ending if step.raw else b"", step.events)
+        return [Step(step.raw + ending if step.raw else b"", step.events)]
+
+    def _stop(self) -> Step:
+        return self._finish(marked=not self._framing.array) if self.complete else super()._stop()
 
     def _finish(self, *, marked: bool) -> Step:
         """The whole answer was told: an array still ends as one."""
         return self._end(marked=marked, raw=ARRAY_CLOSE if self._told_as_array else b"")
 
-    def _end(self, *, marked: bool, raw: bytes = b"") -> Step:
-        self._closed = self.complete = True
-        return Step(raw, [End(marked)])
-
     def _break(self, fault: BrokenFault) -> Step:
-        self._closed = True
-        return Step(b"", [Broken(fault)])
+        return self._finish(marked=False) if self.complete else super()._break(fault)
 
-    def _fail(self, found: Frame, error: UpstreamError) -> Step:
+    def _tell_error(self, found: Frame, error: UpstreamError) -> Step:
         self._closed = True
         raw = mask_frame(found, lambda value: _write_error(found, value))
         if raw and self._converted:

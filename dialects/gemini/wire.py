@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from dialects.raws import ABSENT, ReadFault, dicts, value_of
+from dialects.raws import ABSENT, dicts, parser, top_members, value_of
 
 
 class Call(msgspec.Struct, gc=False):
@@ -67,26 +67,9 @@ class Answer(msgspec.Struct, gc=False, rename="camel"):
     error: msgspec.Raw = ABSENT
 
 
-_decode = msgspec.json.Decoder(Answer).decode
-
-
-def read_answer(data: bytes) -> Answer:
-    """Parse one frame or answer. Raises ReadFault when it is no JSON object."""
-    try:
-        return _decode(data)
-    except msgspec.ValidationError:
-        pass
-    except (msgspec.DecodeError, RecursionError):
-        raise ReadFault from None
-    return _read_loosely(data)
-
-
 def _read_loosely(data: bytes) -> Answer:
     """Read valid JSON of unexpected types: what can be understood is, the rest is left out."""
-    try:
-        top = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError):
-        raise ReadFault from None
+    top = top_members(data)
     feedback = value_of(top.get("promptFeedback"))
     return Answer(
         candidates=[_loose_candidate(one) for one in dicts(value_of(top.get("candidates")))],
@@ -140,3 +123,7 @@ def _text(value: Any) -> str | None:
 
 def _encoded(value: Any) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
+
+
+# Parse one frame or answer. Raises ReadFault when it is no JSON object.
+read_answer = parser(Answer, _read_loosely)

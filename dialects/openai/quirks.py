@@ -44,7 +44,7 @@ _FLAGS: Final[frozenset[Flag]] = frozenset(
         "thinking_no_forced_tool",
     }
 )
-_SAMPLING: Final = (
+SAMPLING: Final = (
     "temperature",
     "top_p",
     "presence_penalty",
@@ -53,7 +53,7 @@ _SAMPLING: Final = (
     "top_logprobs",
     "logit_bias",
 )
-_PENALTIES: Final = ("presence_penalty", "frequency_penalty", "stop")
+PENALTIES: Final = ("presence_penalty", "frequency_penalty", "stop")
 _THINKING: Final = ("reasoning_effort", "thinking", "enable_thinking", "thinking_budget")
 _DEVELOPER: Final = b'"developer"'
 _SWITCHES: Final = {"enabled": True, "auto": True, "disabled": False}
@@ -117,11 +117,11 @@ class _Fitting:
         if "max_completion_tokens_only" in flags:
             self._rename_cap()
         if "no_sampling" in flags and self._effort_sent() != "none":
-            self._drop(*_SAMPLING)
+            self._drop(*SAMPLING)
             if self._value("n") not in (None, 1):
                 self._drop("n")
         if "no_penalties_no_stop" in flags:
-            self._drop(*_PENALTIES)
+            self._drop(*PENALTIES)
         if "no_parallel_tools" in flags:
             self._drop("parallel_tool_calls")
         if "temperature_max_1" in flags:

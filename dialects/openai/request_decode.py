@@ -27,6 +27,13 @@ from dialects.freeform import declare
 from dialects.media import check_sizes
 from dialects.members import Members, read_members
 from dialects.openai.message_decode import read_messages
+from dialects.shared_members import (
+    check_names,
+    read_json_schema,
+    read_logit_bias,
+    read_place,
+    read_stop,
+)
 
 CHOICES_MAX = 128
 CAP_MAX = 1_000_000_000
@@ -123,8 +130,8 @@ def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
         seed=body.integer("seed", -INTEGER_MAX - 1, INTEGER_MAX),
         presence_penalty=body.number("presence_penalty", -2, 2),
         frequency_penalty=body.number("frequency_penalty", -2, 2),
-        logit_bias=_read_logit_bias(body),
-        stop=_read_stop(body),
+        logit_bias=read_logit_bias(body),
+        stop=read_stop(body, STOPS_MAX),
         choices=body.integer("n", 1, CHOICES_MAX),
         reasoning=_read_reasoning(body),
         logprobs=body.boolean("logprobs"),
@@ -147,23 +154,6 @@ def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
 def _read_cap(body: Members) -> int | None:
     caps = [body.integer(name, 1, CAP_MAX) for name in ("max_completion_tokens", "max_tokens")]
     return next((cap for cap in caps if cap is not None), None)
-
-
-def _read_stop(body: Members) -> tuple[str, ...]:
-    if isinstance(body.value.get("stop"), str):
-        return (body.value["stop"],)
-    stops = body.texts("stop")
-    if len(stops) > STOPS_MAX:
-        body.refuse_value("stop", f"must have at most {STOPS_MAX} items")
-    return stops
-
-
-def _read_logit_bias(body: Members) -> dict[str, float] | None:
-    bias = body.object("logit_bias")
-    if bias is None:
-        return None
-    read = {name: bias.number(name, -100, 100) for name in bias.value}
-    return {name: value for name, value in read.items() if value is not None}
 
 
 def _read_top_logprobs(body: Members) -> int | None:
@@ -204,12 +194,7 @@ def _read_output_form(body: Members) -> AnyJson | JsonSchema | None:
     if kind != "json_schema":
         return AnyJson() if kind == "json_object" else None
     asked = form.due("json_schema", form.object("json_schema"))
-    return JsonSchema(
-        schema=asked.due("schema", asked.json("schema")),
-        name=asked.due("name", asked.text("name")),
-        strict=asked.boolean("strict"),
-        description=asked.text("description"),
-    )
+    return read_json_schema(asked)
 
 
 def _read_reasoning(body: Members) -> ReasoningSettings | None:
@@ -237,18 +222,12 @@ def _read_tools(body: Members) -> tuple[tuple[Tool, ...], bool]:
     tools += functions if old else []
     if len(tools) > TOOLS_MAX:
         body.refuse_value("tools", f"must have at most {TOOLS_MAX} items")
-    _check_names(body, tools)
+    check_names(body, tools)
     if options := body.object("web_search_options"):
         tools.append(_read_search_options(options))
     if (search := body.object("search_parameters")) and search.value.get("mode") != "off":
         tools.append(_read_search_parameters(search))
     return tuple(tools), old
-
-
-def _check_names(body: Members, tools: list[Tool]) -> None:
-    names = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
-    if len(names) != len(set(names)):
-        body.refuse_value("tools", "must not name two tools alike")
 
 
 def _read_tool(tool: Members) -> Tool:
@@ -313,10 +292,7 @@ def _search(form: SearchForm, options: Members, place: Members) -> WebSearch:
         form,
         options.value,
         context_size=options.text("search_context_size"),
-        city=place.text("city"),
-        region=place.text("region"),
-        country=place.text("country"),
-        timezone=place.text("timezone"),
+        **read_place(place),
     )
 
 

@@ -31,26 +31,16 @@ from dialects.dropped import (
 )
 from dialects.errors import RequestFault
 from dialects.openai.message_encode import write_messages
-from dialects.openai.quirks import CAP_NAMES, JSON_SENTENCE, NOT_PARAMETERS
+from dialects.openai.quirks import CAP_NAMES, JSON_SENTENCE, NOT_PARAMETERS, PENALTIES, SAMPLING
 from dialects.reasoning import budget_of, effort_of, nearest, thinks
 from dialects.turns import urls
 
 _OWN_FORMS: frozenset[SearchForm] = frozenset(
     {"web_search_options", "search_parameters", "enable_search", "glm", "kimi"}
 )
-_SAMPLING = (
-    "temperature",
-    "top_p",
-    "presence_penalty",
-    "frequency_penalty",
-    "logprobs",
-    "top_logprobs",
-    "logit_bias",
-)
-_PENALTIES = ("presence_penalty", "frequency_penalty", "stop")
 # Fields that the dialect calls as we do, and that go out as they are.
 _PLAIN = (
-    *_SAMPLING,
+    *SAMPLING,
     "top_k",
     "seed",
     "verbosity",
@@ -117,10 +107,10 @@ class _Writing:
         """Which fields this model does not take; those that were given are named as dropped."""
         request, fields = self._request, list(_FOREIGN)
         if self._has("no_sampling") and not self._effort_is_none():
-            fields += _SAMPLING
+            fields += SAMPLING
             fields += ["choices"] if (request.choices or 1) > 1 else []
         if self._has("no_penalties_no_stop"):
-            fields += _PENALTIES
+            fields += PENALTIES
         if self._has("no_parallel_tools"):
             fields.append("parallel_tool_calls")
         if not self._same and not self._has("top_k"):

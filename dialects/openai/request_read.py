@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from dialects.asked import check_model, read_max_cost, read_user
+from dialects.asked import read_max_cost, read_model, read_user
 from dialects.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.bounds import LOGPROBS, PENALTY, SHARE, TEMPERATURE, Bound, check_bounds
 from dialects.errors import RequestFault, quote_value
@@ -86,7 +86,7 @@ def read(raw: bytes) -> ChatFacts:
     then types (400), then values (422). Whether the model exists is for the caller to say.
     """
     body = read_body(raw)
-    model = _read_model(body)
+    model = read_model(body)
     messages = _read_messages(body)
     stream = _read_bool(body, "stream")
     usage_asked = stream and _read_usage_asked(body)
@@ -148,16 +148,6 @@ def edit(
         edits[present[0] if present else quirks.cap_name] = b"%d" % output_cap
     edits = {name: value for name, value in edits.items() if value or name in body.members}
     return body.splice(edits) if edits else body.raw
-
-
-def _read_model(body: Body) -> str:
-    raw = body.value("model")
-    model = "" if raw is None else value_of(raw)
-    if not isinstance(model, str):
-        raise RequestFault("invalid_type", "model", "model must be a string")
-    if not model:
-        raise RequestFault("missing_parameter", "model", "model is required")
-    return check_model(model)
 
 
 def _read_messages(body: Body) -> list[_Message]:

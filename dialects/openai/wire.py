@@ -19,7 +19,7 @@ from dialects.events import (
     ToolArgumentsDelta,
     ToolCallStart,
 )
-from dialects.raws import ABSENT, ReadFault, given, size, value_of
+from dialects.raws import ABSENT, given, parser, size, top_members, value_of
 
 # Words outside the dialect's own list are those of DeepSeek and GLM (their API references, 2026).
 _REASONS: dict[str, FinishReason] = {
@@ -87,20 +87,6 @@ class Answer(msgspec.Struct, gc=False):
     usage: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
     object: str | None = None
-
-
-_decode = msgspec.json.Decoder(Answer).decode
-
-
-def read_answer(data: bytes) -> Answer:
-    """Parse one chunk or answer. Raises ReadFault when it is no JSON object."""
-    try:
-        return _decode(data)
-    except msgspec.ValidationError:
-        pass
-    except (msgspec.DecodeError, RecursionError):
-        raise ReadFault from None
-    return _read_loosely(data)
 
 
 def error_of(answer: Answer, data: bytes) -> bytes | None:
@@ -184,10 +170,7 @@ class ChoiceReader:
 
 def _read_loosely(data: bytes) -> Answer:
     """Read valid JSON of unexpected types: what can be understood is, the rest is left out."""
-    try:
-        top = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError):
-        raise ReadFault from None
+    top = top_members(data)
     raw_choices = value_of(top.get("choices"))
     choices = raw_choices if isinstance(raw_choices, list) else []
     return Answer(
@@ -264,3 +247,7 @@ def _integer(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value < 1_000 else None
+
+
+# Parse one chunk or answer. Raises ReadFault when it is no JSON object.
+read_answer = parser(Answer, _read_loosely)

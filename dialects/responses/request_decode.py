@@ -28,6 +28,7 @@ from dialects.media import check_sizes
 from dialects.members import Members, read_members
 from dialects.responses.items_decode import read_items
 from dialects.responses.request_read import OUTPUT_CAP_MAX, OUTPUT_CAP_MIN
+from dialects.shared_members import check_names, read_json_schema, read_place
 
 TOOLS_MAX: Final = 128
 TOOL_CALLS_MAX: Final = 1_000_000
@@ -155,12 +156,7 @@ def _read_output_form(text: Members) -> AnyJson | JsonSchema | None:
     kind = form.due("type", form.word("type", _OUTPUT_FORMS))
     if kind != "json_schema":
         return AnyJson() if kind == "json_object" else None
-    return JsonSchema(
-        schema=form.due("schema", form.json("schema")),
-        name=form.due("name", form.text("name")),
-        strict=form.boolean("strict"),
-        description=form.text("description"),
-    )
+    return read_json_schema(form)
 
 
 def _read_reasoning(body: Members) -> ReasoningSettings | None:
@@ -178,9 +174,7 @@ def _read_tools(body: Members) -> tuple[Tool, ...]:
     tools = [_read_tool(tool) for tool in body.objects("tools")]
     if len(tools) > TOOLS_MAX:
         body.refuse_value("tools", f"must have at most {TOOLS_MAX} items")
-    names = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
-    if len(names) != len(set(names)):
-        body.refuse_value("tools", "must not name two tools alike")
+    check_names(body, tools)
     return tuple(tools)
 
 
@@ -216,7 +210,7 @@ def _read_function(function: Members) -> FunctionTool:
 
 
 def _read_search(tool: Members) -> WebSearch:
-    place = tool.object("user_location") or Members({})
+    place = tool.object("user_location")
     filters = tool.object("filters") or Members({})
     return WebSearch(
         "responses",
@@ -224,10 +218,7 @@ def _read_search(tool: Members) -> WebSearch:
         context_size=tool.text("search_context_size"),
         allowed_domains=filters.texts("allowed_domains"),
         blocked_domains=filters.texts("blocked_domains"),
-        city=place.text("city"),
-        region=place.text("region"),
-        country=place.text("country"),
-        timezone=place.text("timezone"),
+        **read_place(place),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from dialects.asked import check_model, read_max_cost, read_user
+from dialects.asked import read_max_cost, read_model, read_user
 from dialects.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.bounds import LOGPROBS, SHARE, TEMPERATURE, check_bounds
 from dialects.chat import Base64, Url
@@ -112,7 +112,7 @@ def read(raw: bytes, *, compact: bool = False) -> ChatFacts:
     (422). Whether the model exists is for the caller to say.
     """
     body = read_body(raw)
-    model = _read_model(body)
+    model = read_model(body)
     items = _read_input(body)
     small = _small_members(body)
     stream = bool(small.boolean("stream")) and not compact
@@ -169,16 +169,6 @@ def edit(
     if output_cap is not None and not facts.compact:
         edits[_CAP] = b"%d" % max(output_cap, OUTPUT_CAP_MIN)
     return facts.body.splice(edits) if edits else facts.body.raw
-
-
-def _read_model(body: Body) -> str:
-    raw = body.value("model")
-    model = "" if raw is None else msgspec.json.decode(raw) if raw.startswith(b'"') else None
-    if model is None:
-        raise RequestFault("invalid_type", "model", "model must be a string")
-    if not model:
-        raise RequestFault("missing_parameter", "model", "model is required")
-    return check_model(model)
 
 
 def _read_input(body: Body) -> list[msgspec.Raw]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from dialects.raws import ABSENT, ReadFault, members_of
+from dialects.raws import ABSENT, members_of, parser, top_members
 
 _INTEGER_MAX = 2**53
 _T = TypeVar("_T", "StreamEvent", "Response")
@@ -54,29 +54,7 @@ class Response(msgspec.Struct, gc=False):
         return text_of(members_of(self.incomplete_details), "reason")
 
 
-_decode_event = msgspec.json.Decoder(StreamEvent).decode
-_decode_response = msgspec.json.Decoder(Response).decode
 _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
-
-
-def read_event(data: bytes) -> StreamEvent:
-    """Parse the data of one event. Raises ReadFault when it is no JSON object."""
-    try:
-        return _decode_event(data)
-    except msgspec.ValidationError:
-        return _read_loosely(data, StreamEvent)
-    except (msgspec.DecodeError, RecursionError):
-        raise ReadFault from None
-
-
-def read_response(data: bytes) -> Response:
-    """Parse a response. Raises ReadFault when it is no JSON object."""
-    try:
-        return _decode_response(data)
-    except msgspec.ValidationError:
-        return _read_loosely(data, Response)
-    except (msgspec.DecodeError, RecursionError):
-        raise ReadFault from None
 
 
 def items_of(raw: msgspec.Raw) -> list[msgspec.Raw] | None:
@@ -95,10 +73,7 @@ def text_of(members: dict[str, Any], name: str) -> str:
 
 def _read_loosely(data: bytes, kind: type[_T]) -> _T:
     """Read valid JSON of unexpected types: what can be understood is, the rest is left out."""
-    try:
-        top = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError):
-        raise ReadFault from None
+    top = top_members(data)
     known: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         raw = top.get(field.encode_name)
@@ -121,3 +96,8 @@ def _value(raw: msgspec.Raw, wanted: Any) -> Any:
         known = isinstance(value, int) and not isinstance(value, bool)
         return value if known and 0 <= value < _INTEGER_MAX else None
     return value if isinstance(value, str) else None
+
+
+# Parse the data of one event, and a response. They raise ReadFault when it is no JSON object.
+read_event = parser(StreamEvent, lambda data: _read_loosely(data, StreamEvent))
+read_response = parser(Response, lambda data: _read_loosely(data, Response))
