@@ -65,8 +65,8 @@ def channel_switch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     form = SwitchForm(_models(channel), request.POST)
     if not form.is_valid():
         return _channel_page(request, channel, status=422)
-    asked = form.cleaned_data
-    switch_capability(actor, channel, asked["model"], asked["capability"], form.on)
+    cleaned = form.cleaned_data
+    switch_capability(actor, channel, cleaned["model"], cleaned["capability"], form.on)
     return see_other("channel", id)
 
 
