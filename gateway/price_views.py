@@ -179,8 +179,8 @@ def price_withdraw(request: HttpRequest, actor: Actor, id: int) -> HttpResponse:
     except PriceRefused as error:
         messages.error(request, str(error))
         return see_other("price", version.price_id)
-    told = gettext("Version #%(id)s of %(model)s is withdrawn.")
-    messages.success(request, told % {"id": id, "model": key.model})
+    message = gettext("Version #%(id)s of %(model)s is withdrawn.")
+    messages.success(request, message % {"id": id, "model": key.model})
     left = any(one.key == key for one in list_prices([key.model], kind=key.kind))
     return see_other("price", version.price_id) if left else see_other("prices")
 
@@ -334,12 +334,12 @@ def proposals_decide(request: HttpRequest, actor: Actor) -> HttpResponse:
         return see_other("price_proposals")
     _tell_accepted(request, actor, chosen)
     if waiting:
-        told = ngettext(
+        message = ngettext(
             "%(n)s price falls by more than half: another operator must accept it too.",
             "%(n)s prices fall by more than half: another operator must accept them too.",
             len(waiting),
         )
-        messages.warning(request, told % {"n": len(waiting)})
+        messages.warning(request, message % {"n": len(waiting)})
         if alone:
             return see_other("price_proposal", alone)
     return see_other("price_proposals")
@@ -352,16 +352,16 @@ def _tell_accepted(request: HttpRequest, actor: Actor, chosen: Sequence[UUID]) -
         if row.valid_from is None:
             now += 1
             continue
-        told = gettext("Published. The price of %(model)s begins on %(at)s UTC.")
+        message = gettext("Published. The price of %(model)s begins on %(at)s UTC.")
         at = date_format(row.valid_from, gettext("M j, Y, H:i"))
-        messages.success(request, told % {"model": row.model, "at": at})
+        messages.success(request, message % {"model": row.model, "at": at})
     if now:
-        told = ngettext(
+        message = ngettext(
             "Published. %(n)s change holds from now on.",
             "Published. %(n)s changes hold from now on.",
             now,
         )
-        messages.success(request, told % {"n": now})
+        messages.success(request, message % {"n": now})
 
 
 @operator_page("prices.write")
@@ -370,8 +370,8 @@ def proposals_compare(request: HttpRequest, actor: Actor) -> HttpResponse:
     brought = bring_shipped(actor, again=True)
     if brought.made or any(brought.proposed):
         n = brought.made or sum(brought.proposed)
-        told = gettext("%(source)s: %(n)s prices differ.") % {"source": brought.source, "n": n}
-        messages.success(request, told)
+        message = gettext("%(source)s: %(n)s prices differ.") % {"source": brought.source, "n": n}
+        messages.success(request, message)
     else:
         messages.success(request, gettext("%s changes nothing.") % brought.source)
     return see_other("price_proposals")

@@ -32,7 +32,7 @@ def channel_list(request: HttpRequest, actor: Actor) -> HttpResponse:
     rows = [_row(request, channel) for channel in visible_channels(actor)]
     context = {
         "rows": rows,
-        "troubled": any(row["told"] for row in rows),
+        "troubled": any(row["channel_status"] for row in rows),
         "example": _EXAMPLE,
         "commands": _COMMANDS,
     }
@@ -65,8 +65,8 @@ def channel_switch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     form = SwitchForm(_models(channel), request.POST)
     if not form.is_valid():
         return _channel_page(request, channel, status=422)
-    asked = form.cleaned_data
-    switch_capability(actor, channel, asked["model"], asked["capability"], form.on)
+    cleaned = form.cleaned_data
+    switch_capability(actor, channel, cleaned["model"], cleaned["capability"], form.on)
     return see_other("channel", id)
 
 
@@ -145,15 +145,15 @@ class _Relay(Protocol):
     def channel_status(self, channel_id: UUID) -> ChannelStatus: ...
 
 
-def _told(request: HttpRequest, channel: Channel) -> ChannelStatus | None:
+def _channel_status(request: HttpRequest, channel: Channel) -> ChannelStatus | None:
     """What the relay of this process has found out; None when there is nothing to tell."""
     relay: _Relay | None = getattr(request, "scope", {}).get("weir.relay")
-    told = None if relay is None or not channel.enabled else relay.channel_status(channel.id)
-    return None if told is None or told.condition == "good" else told
+    status = None if relay is None or not channel.enabled else relay.channel_status(channel.id)
+    return None if status is None or status.condition == "good" else status
 
 
 def _row(request: HttpRequest, channel: Channel) -> dict[str, object]:
-    told = _told(request, channel)
+    status = _channel_status(request, channel)
     provider = PROVIDERS.get(channel.provider)
     routes = list(channel.routes.all())
     return {
@@ -165,6 +165,6 @@ def _row(request: HttpRequest, channel: Channel) -> dict[str, object]:
         "more": len(routes) - 1,
         "demo": channel.provider == "local",
         "check": shown_check(channel.last_test),
-        "told": told,
-        "why": "" if told is None else str(KINDS.get(told.kind or "", "")),
+        "channel_status": status,
+        "why": "" if status is None else str(KINDS.get(status.kind or "", "")),
     }

@@ -150,8 +150,8 @@ def chat_import(request: HttpRequest, actor: Actor) -> HttpResponse:
             raise Unusable("/", gettext("expected a file of at most 64 MB"))
         found = files.import_conversations(actor, read_written(sent.read().decode("utf-8")))
     except (Unusable, Unreadable, UnicodeDecodeError) as error:
-        told = gettext("The file cannot be imported: %(reason)s") % {"reason": error}
-        return toast(HttpResponse(status=200), told, tone="bad")
+        message = gettext("The file cannot be imported: %(reason)s") % {"reason": error}
+        return toast(HttpResponse(status=200), message, tone="bad")
     if len(found) == 1:
         url = page.conversation_url(slug, id_text(found[0].id))
     else:

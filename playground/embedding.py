@@ -92,8 +92,8 @@ async def embed(actor: Actor, relay: ChatRelay, body: Mapping[str, Any]) -> Embe
     try:
         vectors = decode_answer(b"".join(pieces), len(body["input"]))
     except AnswerFault as fault:
-        told = gettext("The provider's answer cannot be read.")
-        raise EmbeddingRefused(told) from fault
+        message = gettext("The provider's answer cannot be read.")
+        raise EmbeddingRefused(message) from fault
     return Embedded(body["input"], vectors.values, outcome)
 
 

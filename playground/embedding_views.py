@@ -82,8 +82,8 @@ async def embedding_run(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     except RequestFault as fault:
         context["error"], status = fault.message, 422
     except DatabaseAway:
-        told = gettext("The database does not answer now. Nothing was sent. Try again shortly.")
-        context["error"], status = told, 503
+        message = gettext("The database does not answer now. Nothing was sent. Try again shortly.")
+        context["error"], status = message, 503
     return await in_database(_page, request, actor, context, status)
 
 

@@ -40,22 +40,22 @@ def history_change(request: HttpRequest, actor: Actor) -> HttpResponse:
     what, at = sent.get("act", ""), None
     if what == "archive":
         number, at = history.archive_chats(actor, chats, archived=True)
-        told = ngettext("%(n)s chat archived.", "%(n)s chats archived.", number)
+        message = ngettext("%(n)s chat archived.", "%(n)s chats archived.", number)
     elif what == "unarchive":
         number, _ = history.archive_chats(actor, chats, archived=False)
-        told = ngettext(
+        message = ngettext(
             "%(n)s chat taken out of the archive.", "%(n)s chats taken out of the archive.", number
         )
     elif what == "delete":
         number, at = history.delete_chats(actor, chats)
-        told = ngettext("%(n)s chat deleted.", "%(n)s chats deleted.", number)
+        message = ngettext("%(n)s chat deleted.", "%(n)s chats deleted.", number)
     elif what == "folder":
         folder = sent.get("folder_name", "").replace("\x00", "").strip()[:FOLDER_MAX]
         number = history.file_chats(actor, chats, folder)
-        told = ngettext("%(n)s chat moved.", "%(n)s chats moved.", number)
+        message = ngettext("%(n)s chat moved.", "%(n)s chats moved.", number)
     else:
         raise Http404
-    return _changed(request, actor, told % {"n": number}, at if number else None)
+    return _changed(request, actor, message % {"n": number}, at if number else None)
 
 
 @organisation_page("playground.use")
@@ -68,8 +68,8 @@ def history_undo(request: HttpRequest, actor: Actor) -> HttpResponse:
     if at.tzinfo is None:
         raise Http404
     number = history.take_back(actor, at)
-    told = ngettext("%(n)s chat is back.", "%(n)s chats are back.", number)
-    return _changed(request, actor, told % {"n": number}, None)
+    message = ngettext("%(n)s chat is back.", "%(n)s chats are back.", number)
+    return _changed(request, actor, message % {"n": number}, None)
 
 
 @organisation_page("playground.read")

@@ -551,8 +551,8 @@ def ask_href(outcome: Any) -> str:
     """Where to ask for more of the budget that refused a turn; empty when none did."""
     if outcome.kind not in ("insufficient_balance", "rate_limited"):
         return ""
-    found = _ASKED.search(outcome.message)
-    return "" if found is None else found[1]
+    match = _ASKED.search(outcome.message)
+    return "" if match is None else match[1]
 
 
 def refusal_text(outcome: Any) -> str:

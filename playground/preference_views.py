@@ -64,9 +64,9 @@ def keys_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
     try:
         letters = read_letters(words)
     except Clash as clash:
-        told = gettext("%(act)s and %(other)s cannot have the same letter.")
+        message = gettext("%(act)s and %(other)s cannot have the same letter.")
         names = {"act": SHORTCUTS[clash.act], "other": SHORTCUTS[clash.other]}
-        messages.error(request, told % names)
+        messages.error(request, message % names)
         return see_other("playground_preferences", slug_of(actor))
     choose_keys(
         actor,

@@ -108,9 +108,9 @@ def prompt_save(request: HttpRequest, actor: Actor) -> HttpResponse:
     url = reverse("prompt", args=[slug, version.prompt.slug])
     if not is_htmx(request):
         return redirect(f"{url}?v={version.number}")
-    told = gettext("Saved as %(name)s, version %(n)s.") % {
+    message = gettext("Saved as %(name)s, version %(n)s.") % {
         "name": version.prompt.name, "n": version.number}  # fmt: skip
-    return toast(HttpResponse(status=200), told)
+    return toast(HttpResponse(status=200), message)
 
 
 @organisation_page("playground.use")

@@ -133,8 +133,8 @@ def request_of_version(
     if unknown:
         raise PromptRefused(gettext("No such variable: %(names)s.") % {"names": ", ".join(unknown)})
     if unfilled := missing(settings.system, values):
-        told = gettext("Give values for the variables: %(names)s.")
-        raise PromptRefused(told % {"names": ", ".join(unfilled)})
+        message = gettext("Give values for the variables: %(names)s.")
+        raise PromptRefused(message % {"names": ", ".join(unfilled)})
     said = [Said("user", text)] if text else []
     body = build_request(
         version.model,

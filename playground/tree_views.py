@@ -125,12 +125,12 @@ def _summarised(
 ) -> HttpResponse:
     if form.conversation is None:
         raise Http404
-    told = ngettext(
+    message = ngettext(
         "%(n)s turn summarised for %(charge)s.",
         "%(n)s turns summarised for %(charge)s.",
         done.turns,
     ) % {"n": done.turns, "charge": money_request(done.charge_nano)}
-    return toast(_log(request, actor, form.conversation), told)
+    return toast(_log(request, actor, form.conversation), message)
 
 
 def _not_summarised(text: str) -> HttpResponse:

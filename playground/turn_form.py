@@ -67,10 +67,10 @@ def read_results(answered: Message, sent: QueryDict) -> list[dict[str, Any]]:
         content = sent.get(f"result.{call['id']}", "").replace("\r\n", "\n").replace("\x00", "")
         failed = f"failed.{call['id']}" in sent
         if not content.strip() and not failed:
-            told = gettext("Type a result of %(name)s, or return an error.") % {
+            message = gettext("Type a result of %(name)s, or return an error.") % {
                 "name": call["name"]
             }
-            raise TurnRefused("results", told)
+            raise TurnRefused("results", message)
         if failed:
             content = content or "error"
         results.append(
@@ -149,8 +149,8 @@ def _check(actor: Actor, sent: QueryDict, model: str, settings: Settings) -> Non
     """Refuse what would only be refused further on, or be lost in silence."""
     unfilled = missing(settings.system, settings.variables)
     if unfilled:
-        told = gettext("Fill in the variables of the system prompt: %(names)s.")
-        raise TurnRefused("system", told % {"names": ", ".join(unfilled)})
+        message = gettext("Fill in the variables of the system prompt: %(names)s.")
+        raise TurnRefused("system", message % {"names": ", ".join(unfilled)})
     inputs = capabilities_of_model(model).inputs
     kinds = {file.kind: True for file in read_files(actor, sent)
              if file.kind != "text" and file.kind not in inputs}  # fmt: skip

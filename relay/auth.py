@@ -157,12 +157,12 @@ class Authenticator:
         self._pepper = pepper
         self._ask = ask
         self._known: dict[bytes, Principal | None] = {}
-        self._asking: dict[bytes, asyncio.Task[Principal | None]] = {}
+        self._loading: dict[bytes, asyncio.Task[Principal | None]] = {}
 
     def forget(self) -> None:
         """Drop everything that was remembered: something changed."""
         self._known = {}
-        self._asking = {}
+        self._loading = {}
 
     async def principal(self, credentials: Credentials, now: float) -> Principal:
         """The principal of a request. Raises RequestFault `key_conflict` or `authentication`, and
@@ -194,14 +194,14 @@ class Authenticator:
         return principal
 
     async def _look_up(self, digest: bytes) -> Principal | None:
-        task = self._asking.get(digest)
+        task = self._loading.get(digest)
         if task is None:
-            task = self._asking[digest] = asyncio.create_task(self._load(digest))
+            task = self._loading[digest] = asyncio.create_task(self._load(digest))
         # A client that leaves must not take the look-up from the others who wait for it.
         return await asyncio.shield(task)
 
     async def _load(self, digest: bytes) -> Principal | None:
-        known, asking = self._known, self._asking
+        known, loading = self._known, self._loading
         try:
             rows = await self._ask((_BY_DIGEST, {"digest": "\\x" + digest.hex()}))
             principal = _principal(rows[0], digest) if rows else None
@@ -211,7 +211,7 @@ class Authenticator:
             known[digest] = principal
             return principal
         finally:
-            asking.pop(digest, None)
+            loading.pop(digest, None)
 
 
 def _valid(principal: Principal, now: float) -> bool:

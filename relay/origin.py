@@ -303,7 +303,7 @@ def _tls_context() -> ssl.SSLContext:
 
 # What the name service said last of a host, and when (loop time); one question at a time of each.
 _names: dict[tuple[str, int], tuple[float, Sequence[str]]] = {}
-_asking: dict[tuple[str, int], "asyncio.Task[Sequence[str]]"] = {}
+_resolving: dict[tuple[str, int], "asyncio.Task[Sequence[str]]"] = {}
 
 
 async def _resolve(host: str, port: int) -> Sequence[str]:
@@ -311,10 +311,10 @@ async def _resolve(host: str, port: int) -> Sequence[str]:
     known = _names.get(key)
     if known is not None and now - known[0] < _NAME_S:
         return known[1]
-    task = _asking.get(key)
+    task = _resolving.get(key)
     if task is None:
-        task = _asking[key] = asyncio.create_task(_ask(host, port))
-        task.add_done_callback(lambda _: _asking.pop(key, None))
+        task = _resolving[key] = asyncio.create_task(_ask(host, port))
+        task.add_done_callback(lambda _: _resolving.pop(key, None))
     try:
         addresses = await asyncio.shield(task)
     except OSError:

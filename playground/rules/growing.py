@@ -336,13 +336,13 @@ class _Parts:
         return f"{self._block}>" + ("table>tbody" if self._is_table else self._head[1:3])
 
     def _item(self, part: Parted) -> bool:
-        found = _LIST.fullmatch(self._render(part.source, loose=part.loose))
-        if found is None:
+        match = _LIST.fullmatch(self._render(part.source, loose=part.loose))
+        if match is None:
             return False
         if not self._head:
-            self._head, self._end = found[1], f"</{found[2]}>\n"
-        self._drawn.append(found[3])
-        self._codes += found[3].count("<figure")
+            self._head, self._end = match[1], f"</{match[2]}>\n"
+        self._drawn.append(match[3])
+        self._codes += match[3].count("<figure")
         return True
 
     def _row(self, part: Parted) -> bool:
