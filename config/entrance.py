@@ -13,6 +13,7 @@ A limit lets few requests at once into Django, until their answer begins: stream
 """
 
 import asyncio
+import json
 from collections import OrderedDict
 from functools import cache
 from hashlib import blake2b
@@ -37,14 +38,23 @@ _ROOM_BYTES: Final = 32 * 1024 * 1024
 _KNOWN_MAX: Final = 10_000
 _CARRIERS: Final = (b"authorization", b"x-api-key", b"x-goog-api-key")
 _RETRY_AFTER_S: Final = 5
+# By status: message, type and code of an error of the management API.
 _API_ERRORS: Final = {
+    408: (
+        f"The body did not come within {_BODY_S:.0f} s. Send it again.",
+        "invalid_request_error",
+        "request_timeout",
+    ),
     413: (
-        b'{"error":{"message":"The body is larger than 3 MiB. Send less at once.",'
-        b'"type":"invalid_request_error","param":null,"code":"request_too_large"}}'
+        "The body is larger than 3 MiB. Send less at once.",
+        "invalid_request_error",
+        "request_too_large",
     ),
     503: (
-        b'{"error":{"message":"The server has too much to do at this moment. Nothing was done. '
-        b'Try again in 5 seconds.","type":"server_error","param":null,"code":"server_overloaded"}}'
+        "The server has too much to do at this moment. Nothing was done. "
+        f"Try again in {_RETRY_AFTER_S} seconds.",
+        "server_error",
+        "server_overloaded",
     ),
 }
 
@@ -246,15 +256,16 @@ async def _refuse(scope: Scope, send: Send, status: int) -> None:
     The connection stays: closed in the middle of a body, it would take the answer along. The server
     reads on without keeping anything, for as long as it waits for a head.
     """
+    request_id = id_text(new_id())
     headers = [
         (b"cache-control", b"private, no-store"),
         (b"x-content-type-options", b"nosniff"),
-        (b"x-request-id", id_text(new_id()).encode()),
+        (b"x-request-id", request_id.encode()),
     ]
     if status == 503:
         headers.append((b"retry-after", b"%d" % _RETRY_AFTER_S))
-    if scope["path"].startswith("/api/") and status in _API_ERRORS:
-        body = _API_ERRORS[status]
+    if scope["path"].startswith("/api/"):
+        body = _api_error(status, request_id)
         headers.append((b"content-type", b"application/json"))
     else:
         body = _page(status, _language(scope))
@@ -263,6 +274,12 @@ async def _refuse(scope: Scope, send: Send, status: int) -> None:
     headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _api_error(status: int, request_id: str) -> bytes:
+    message, kind, code = _API_ERRORS[status]
+    error = {"message": message, "type": kind, "param": None, "code": code}
+    return json.dumps({"error": error, "request_id": request_id}).encode()
 
 
 @cache

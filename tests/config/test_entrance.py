@@ -1,6 +1,7 @@
 """What stands before Django, tried without Django and without a server."""
 
 import asyncio
+import json
 from collections import deque
 from typing import Any
 
@@ -144,7 +145,7 @@ async def test_a_refusal_of_the_api_has_its_form() -> None:
     client = post(4 * MIB, path="/api/v1/keys")
     await client.asks(Entrance(Pages()))
     assert client.headers[b"content-type"] == b"application/json"
-    assert '"code":"request_too_large"' in client.body
+    assert json.loads(client.body)["error"]["code"] == "request_too_large"
 
 
 async def test_large_bodies_share_their_room_and_leave_small_ones_theirs() -> None:
@@ -176,6 +177,11 @@ async def test_a_body_that_does_not_come_ends(monkeypatch: pytest.MonkeyPatch) -
     client = post(10)
     await asyncio.wait_for(client.asks(Entrance(Pages())), 5)
     assert client.status == 408
+    program = post(10, path="/api/v1/keys")
+    await asyncio.wait_for(program.asks(Entrance(Pages())), 5)
+    told = json.loads(program.body)
+    assert (program.status, told["error"]["code"]) == (408, "request_timeout")
+    assert (b"x-request-id", told["request_id"].encode()) in program.told[0]["headers"]
 
 
 async def test_a_client_that_leaves_within_its_body_is_told_nothing() -> None:
