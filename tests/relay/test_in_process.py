@@ -262,7 +262,7 @@ async def test_defect_of_ours_still_settles_the_attempt(
     def broken(*args: object, **kwargs: object) -> bytes:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr("dialects.openai.request.edit", broken)
+    monkeypatch.setattr("dialects.openai.request_read.edit", broken)
     with pytest.raises(ZeroDivisionError):
         async for _ in relay.chat(who, body(model, "x"), source="playground"):
             pass
