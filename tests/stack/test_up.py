@@ -202,7 +202,9 @@ def test_the_local_model_streams_in_the_page(running: Running) -> None:
             )
         page.keyboard.press("Escape")  # it may be at its end by itself
         expect(answer).to_have_attribute("data-state", re.compile("stopped|done"))
-        expect(answer.locator("footer")).to_contain_text(re.compile(r"tok/s\s.*\$0\.0000", re.DOTALL))
+        expect(answer.locator("footer")).to_contain_text(
+            re.compile(r"tok/s\s.*\$0\.0000", re.DOTALL)
+        )
         visitor.context.close()
         assert visitor.complaints == []
 
