@@ -135,7 +135,7 @@ class EditsCodec(OpenAICodec[EditFacts]):
         thinking: JsonObject | None,
         quirks: Quirks,
     ) -> bytes:
-        raise NotImplementedError
+        raise NotImplementedError  # no provider has this operation: nothing goes on as it came
 
     def decoder(self, facts: EditFacts, target: Target) -> Decoder:
-        raise NotImplementedError
+        raise NotImplementedError  # see `edit`
