@@ -8,11 +8,11 @@ exactly like what does not exist (404). The role x action table itself is pure: 
 import datetime as dt
 import hmac
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import wraps
 from ipaddress import ip_network
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast, get_args
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
@@ -30,8 +30,19 @@ from ninja.errors import AuthenticationError, HttpError
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
-from accounts.models import FormerSecret, Key, KeyKind, Membership, Organisation, Role, Team, User
+from accounts.models import (
+    FormerSecret,
+    HasRole,
+    Key,
+    KeyKind,
+    Membership,
+    Organisation,
+    Role,
+    Team,
+    User,
+)
 from accounts.rules import key_format, roles
+from accounts.rules.authority import Authority
 from accounts.rules.limits import is_address_in
 from accounts.sealing import pepper
 from lib import clock
@@ -51,8 +62,9 @@ class Actor:
     """Who acts: a person or a key (then also the person it belongs to), and where.
 
     `role` is the role in `organisation`; None for a model key, which reads only its own scope, and
-    for an operator who is no member there. `ends_at` is the end of the former secret that a key
-    came with.
+    for an operator who is no member there. `permissions` are those of a custom role, `teams` the
+    teams that the role is limited to; None = it is not. `ends_at` is the end of the former secret
+    that a key came with.
     """
 
     user: User | None
@@ -61,12 +73,18 @@ class Actor:
     role: Role | None
     operator: bool
     ends_at: dt.datetime | None = None
+    permissions: tuple[roles.Permission, ...] = ()
+    teams: frozenset[uuid.UUID] | None = None
 
     @property
-    def held_roles(self) -> tuple[roles.Role, ...]:
-        """The columns of the role x action table that are this actor's."""
-        own = (cast(roles.Role, self.role.value),) if self.role else ()
-        return (*own, "operator") if self.operator else own
+    def authority(self) -> Authority:
+        """What the actor may do in the organisation as its member."""
+        return authority_of(self.role, self.permissions, self.teams)
+
+    @property
+    def installation(self) -> bool:
+        """Whether this is the installation itself, which nobody's authority bounds."""
+        return self.operator and self.user is None and self.key is None
 
     @property
     def model_key(self) -> Key | None:
@@ -83,12 +101,20 @@ MODEL_KEY_ACTIONS: frozenset[roles.Action] = frozenset(
 )
 """What a key that calls models may read of itself."""
 
+_WHILE_SUSPENDED: frozenset[roles.Action] = frozenset(
+    {
+        *(action for action in get_args(roles.Action) if action.endswith(".read")),
+        "topups.write",
+    }
+)
+
 ROLE_NAMES = {
     "owner": gettext_lazy("owner"),
     "admin": gettext_lazy("admin"),
     "billing": gettext_lazy("billing"),
     "developer": gettext_lazy("developer"),
     "viewer": gettext_lazy("viewer"),
+    "custom": gettext_lazy("custom"),
     "operator": gettext_lazy("operator"),
 }
 
@@ -104,11 +130,37 @@ class KeyConflict(HttpError):
         super().__init__(401, "Two different API keys were sent. Send one.")
 
 
+def authority_of(
+    role: str | None,
+    permissions: Iterable[roles.Permission] = (),
+    teams: Iterable[uuid.UUID] | None = None,
+) -> Authority:
+    """What somebody of that role may do; a custom one is all in its permissions."""
+    built_in = cast(roles.Role, str(role)) if role and role != Role.CUSTOM else None
+    return Authority(built_in, tuple(permissions), None if teams is None else frozenset(teams))
+
+
+def authority_of_member(member: HasRole, teams: Iterable[uuid.UUID] | None) -> Authority:
+    """What whoever has that row's role, in those teams, may do."""
+    permissions = member.custom_role.permissions if member.custom_role else ()
+    return authority_of(member.role, permissions, teams)
+
+
 def scope_of(actor: Actor, action: roles.Action) -> roles.Scope | None:
-    """How far the actor may do `action`: all of the organisation, its own only, or not at all."""
+    """How far the actor may do `action`: all of the organisation, the teams that it is limited to,
+    its own only, or not at all."""
     if actor.model_key:
         return "own" if action in MODEL_KEY_ACTIONS else None
-    return roles.widest_scope(actor.held_roles, action)
+    as_member = actor.authority.scope_of(action)
+    if actor.organisation is not None and not _is_open(actor.organisation, action):
+        as_member = None
+    as_operator = roles.scope_of("operator", action) if actor.operator else None
+    return roles.widest_scope([as_member, as_operator])
+
+
+def _is_open(organisation: Organisation, action: roles.Action) -> bool:
+    """Whether members may do it now: a suspended organisation is read, and pays what it owes."""
+    return organisation.suspended_at is None or action in _WHILE_SUSPENDED
 
 
 def require(actor: Actor, action: roles.Action) -> None:
@@ -119,6 +171,8 @@ def require(actor: Actor, action: roles.Action) -> None:
         raise AccessDenied(
             gettext("A model key can only read its own usage. Use a management key instead.")
         )
+    if actor.organisation is not None and not _is_open(actor.organisation, action):
+        raise AccessDenied(suspension_text(actor.organisation))
     # An owner grants every role but the installation's.
     granted = [role for role in roles.roles_with(action) if role != "operator"]
     raise AccessDenied(
@@ -127,6 +181,14 @@ def require(actor: Actor, action: roles.Action) -> None:
         if granted
         else gettext("Only an operator can do this.")
     )
+
+
+def suspension_text(organisation: Organisation) -> str:
+    """What members of a suspended organisation are told."""
+    text = gettext("%(organisation)s is suspended.") % {"organisation": organisation.name}
+    reason = organisation.suspended_reason
+    ask = gettext("Contact the operator of this installation.")
+    return " ".join(part for part in (text, reason, ask) if part)
 
 
 # Pages ------------------------------------------------------------------------------------------
@@ -141,14 +203,14 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
 
     def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
         slug = kwargs.pop("o")
-        organisation = Organisation.objects.filter(slug=slug).first()
-        membership = Membership.objects.filter(user=user, organisation=organisation).first()
+        organisation = Organisation.objects.filter(slug=slug, archived_at=None).first()
+        membership = _memberships().filter(user=user, organisation=organisation).first()
         # An operator may look in without being a member, as far as the table says.
         if organisation is None or (membership is None and not user.operator):
             raise Http404
         if request.session.get(LAST_ORGANISATION) != slug:
             request.session[LAST_ORGANISATION] = slug
-        actor = _person(user, organisation, membership)
+        actor = actor_of_member(user, organisation, membership)
         request.actor = actor  # type: ignore[attr-defined]
         require(actor, action)
         return actor
@@ -177,7 +239,7 @@ def operator_page(action: roles.Action) -> Callable[[View], View]:
             raise Http404
         # The way back to the organisation seen last stays in the shell.
         last = last_membership(request, user)
-        actor = _person(user, last.organisation if last else None, last)
+        actor = actor_of_member(user, last.organisation if last else None, last)
         request.actor = actor  # type: ignore[attr-defined]
         require(actor, action)
         return actor
@@ -189,7 +251,7 @@ def signed_in_view(view: View) -> View:
     """Guard a ready-made view of one's own account, which takes no actor."""
 
     def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
-        return _person(user, None, None)
+        return actor_of_member(user, None, None)
 
     @wraps(view)
     def without_actor(request: HttpRequest, actor: Actor, **kwargs: Any) -> HttpResponseBase:
@@ -228,7 +290,7 @@ def visitor(request: HttpRequest) -> Actor | None:
     """Who looks at a page that needs no signing in; the shell then shows their navigation."""
     if not isinstance(request.user, User):
         return None
-    actor = session_actor(request, request.user) or _person(request.user, None, None)
+    actor = session_actor(request, request.user) or actor_of_member(request.user, None, None)
     request.actor = actor  # type: ignore[attr-defined]
     return actor
 
@@ -300,14 +362,39 @@ def sign_in_first(request: HttpRequest) -> HttpResponseBase:
     return redirect_to_login(request.get_full_path(), login)
 
 
-def _person(
+def actor_of_member(
     user: User,
     organisation: Organisation | None,
     membership: Membership | None,
     key: Key | None = None,
 ) -> Actor:
-    role = Role(membership.role) if membership else None
-    return Actor(user, key, organisation, role, user.operator)
+    """The person, or a key of theirs, in an organisation; without a membership no member of it."""
+    if membership is None:
+        return Actor(user, key, organisation, None, user.operator)
+    permissions = membership.custom_role.permissions if membership.custom_role else ()
+    return Actor(
+        user,
+        key,
+        organisation,
+        Role(membership.role),
+        user.operator,
+        permissions=tuple(permissions),
+        teams=teams_of(membership),
+    )
+
+
+def teams_of(membership: Membership) -> frozenset[uuid.UUID] | None:
+    """The teams that a member is limited to; None for one who is in all of them."""
+    if membership.all_teams:
+        return None
+    return frozenset(team.pk for team in membership.teams.all())
+
+
+def _memberships() -> QuerySet[Membership]:
+    """Memberships with what an actor is made of."""
+    return Membership.objects.select_related("organisation", "custom_role").prefetch_related(
+        "teams"
+    )
 
 
 def organisation_of(actor: Actor) -> Organisation:
@@ -393,28 +480,61 @@ def presented_keys(request: HttpRequest) -> set[str]:
 def key_actor(text: str) -> Actor | None:
     """The actor that a key's text stands for; None for every text that opens nothing.
 
-    A key lives as long as its person: who is switched off or has left the organisation has no
-    living key there, and a model key needs a role that has keys, as it does where it calls models.
+    A key lives as long as whom it belongs to: who is switched off, or has left the organisation or
+    the key's team, has no living key there, and a model key needs a role that has keys, as it does
+    where it calls models.
     """
     if key_format.check(text) not in (key_format.KeyForm.OWN, key_format.KeyForm.FOREIGN):
         return None
     key, ends_at = _key_of(digest_of(text))
-    if key is None or key_state(key, clock.now()) != "active":
+    if key is None or key_state(key, clock.now()) != "active" or not _place_stands(key):
         return None
+    if key.user is None:
+        return _program(key, ends_at)
     membership = _living_membership(key)
-    if key.kind != KeyKind.MANAGEMENT:
-        stands = key.user is None or (membership and membership.role in roles.KEY_ROLES)
-        model_key = Actor(key.user, key, key.organisation, role=None, operator=False)
-        return model_key if stands else None
-    if key.user is None or membership is None:
+    if membership is None:
         return None
-    return replace(_person(key.user, key.organisation, membership, key), ends_at=ends_at)
+    actor = replace(actor_of_member(key.user, key.organisation, membership, key), ends_at=ends_at)
+    if key.kind == KeyKind.MANAGEMENT:
+        return actor
+    has_keys = actor.authority.scope_of(roles.HAS_KEYS) is not None
+    model_key = Actor(key.user, key, key.organisation, role=None, operator=False)
+    return model_key if has_keys else None
+
+
+def _program(key: Key, ends_at: dt.datetime | None) -> Actor | None:
+    """The actor of a key that belongs to no person."""
+    account = key.service_account
+    if key.kind != KeyKind.MANAGEMENT:
+        return Actor(None, key, key.organisation, role=None, operator=False)
+    if account is None:
+        return None
+    permissions = account.custom_role.permissions if account.custom_role else ()
+    return Actor(
+        None,
+        key,
+        key.organisation,
+        Role(account.role),
+        operator=False,
+        ends_at=ends_at,
+        permissions=tuple(permissions),
+        teams=frozenset({account.team_id}),
+    )
+
+
+def _place_stands(key: Key) -> bool:
+    """Whether where the key belongs is still in use, as `accounts.sql.holder_stands` has it."""
+    organisation, account = key.organisation, key.service_account
+    ended = organisation.suspended_at or organisation.archived_at or key.team.archived_at
+    return not (ended or (account and account.disabled))
 
 
 def _key_of(digest: bytes) -> tuple[Key | None, dt.datetime | None]:
     """The key whose text has that digest, or had it until it was rotated and may still use it until
     the instant that is then told."""
-    keys = Key.objects.select_related("organisation", "team", "user")
+    keys = Key.objects.select_related(
+        "organisation", "team", "user", "service_account__custom_role"
+    )
     key = keys.filter(digest=digest).first()
     if key is not None:
         return (key if hmac.compare_digest(bytes(key.digest), digest) else None), None
@@ -430,11 +550,26 @@ def digest_of(text: str) -> bytes:
 
 
 def _living_membership(key: Key) -> Membership | None:
-    return (
-        Membership.objects.select_related("organisation")
+    membership = (
+        _memberships()
         .filter(user=key.user_id, user__is_active=True, organisation=key.organisation_id)
         .first()
     )
+    teams = teams_of(membership) if membership else None
+    return membership if teams is None or key.team_id in teams else None
+
+
+def member_actor(request: HttpRequest, organisation: Organisation) -> Actor:
+    """The signed-in person as a member of that organisation. Http404 for who is none."""
+    user = cast(User, request.user)
+    membership = (
+        _memberships()
+        .filter(user=user, organisation=organisation, organisation__archived_at=None)
+        .first()
+    )
+    if membership is None:
+        raise Http404
+    return actor_of_member(user, organisation, membership)
 
 
 def session_actor(request: HttpRequest, user: User) -> Actor | None:
@@ -442,13 +577,13 @@ def session_actor(request: HttpRequest, user: User) -> Actor | None:
     membership = last_membership(request, user)
     if membership is None and not user.operator:
         return None
-    return _person(user, membership.organisation if membership else None, membership)
+    return actor_of_member(user, membership.organisation if membership else None, membership)
 
 
 def last_membership(request: HttpRequest, user: User) -> Membership | None:
     """The membership whose pages this session saw last, else the person's first."""
     mine = list(
-        Membership.objects.select_related("organisation").filter(user=user).order_by("created_at")
+        _memberships().filter(user=user, organisation__archived_at=None).order_by("created_at")
     )
     last = request.session.get(LAST_ORGANISATION)
     return next(
@@ -474,15 +609,16 @@ def visible_keys(actor: Actor) -> QuerySet[Key]:
     keys = (
         Key.objects.filter(organisation=actor.organisation)
         .exclude(kind=KeyKind.PLAYGROUND)
-        .select_related("user", "team", "organisation")
+        .select_related("user", "team", "organisation", "service_account", "project")
         .prefetch_related("former_secrets")
         .order_by("-id")
     )
     if actor.model_key:
         return keys.filter(id=actor.model_key.id)
-    if scope_of(actor, "keys.read") == "own":
+    scope = scope_of(actor, "keys.read")
+    if scope == "own":
         return keys.filter(user=actor.user)
-    return keys
+    return keys.filter(team__in=actor.teams or ()) if scope == "teams" else keys
 
 
 def living_keys(actor: Actor) -> QuerySet[Key]:
@@ -512,7 +648,8 @@ def access_key(actor: Actor, id: str | uuid.UUID) -> Key:
 
 def may_write_key(actor: Actor, key: Key) -> bool:
     """Whether the actor may change or revoke a key that it sees: its own, or all of them."""
-    if scope_of(actor, "keys.write") == "all":
+    scope = scope_of(actor, "keys.write")
+    if scope == "all" or (scope == "teams" and key.team_id in (actor.teams or ())):
         return True
     own = actor.user is not None and key.user_id == actor.user.id
     return own and scope_of(actor, "keys.write_own") is not None
@@ -526,9 +663,17 @@ def writable_key(actor: Actor, id: str | uuid.UUID) -> Key:
     return key
 
 
-def access_team(actor: Actor, slug: str | None = None) -> Team:
-    """A team of the actor's organisation, by default its first. Http404 when there is none such."""
+def visible_teams(actor: Actor) -> QuerySet[Team]:
+    """The teams of the organisation that are the actor's, archived ones too, oldest first."""
     teams = Team.objects.filter(organisation=actor.organisation).order_by("created_at", "id")
+    if actor.key and actor.key.kind != KeyKind.MANAGEMENT:
+        return teams.filter(id=actor.key.team_id)
+    return teams if actor.teams is None else teams.filter(id__in=actor.teams)
+
+
+def access_team(actor: Actor, slug: str | None = None) -> Team:
+    """A team of the actor's that is in use, by default its first. Http404 when there is none."""
+    teams = visible_teams(actor).filter(archived_at=None)
     team = (teams.filter(slug=slug) if slug else teams).first()
     if team is None:
         raise Http404

@@ -17,18 +17,22 @@ class Subject(NamedTuple):
 
 
 def limited_subjects(actor: Actor) -> list[Subject]:
-    """The actor's organisation, its teams and its people, in this order."""
+    """The actor's organisation, its teams and its people, in this order; who is limited to teams
+    has these alone, for a person's limits hold in all teams."""
     access.require(actor, "budgets.write")
     organisation = actor.organisation
     if organisation is None:
         return []
+    teams = [
+        Subject("team", team.slug, team.name, team)
+        for team in access.visible_teams(actor).filter(archived_at=None)
+    ]
+    if access.scope_of(actor, "budgets.write") == "teams":
+        return teams
     members = organisation.memberships.select_related("user", "organisation")
     return [
         Subject("organisation", "", organisation.name, organisation),
-        *(
-            Subject("team", team.slug, team.name, team)
-            for team in organisation.teams.order_by("created_at", "id")
-        ),
+        *teams,
         *(
             Subject("user", member.user.email, member.user.email, member)
             for member in members.order_by("created_at", "id")

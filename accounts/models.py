@@ -53,6 +53,16 @@ class Limited(models.Model):
         abstract = True
 
 
+def required_labels_field() -> "ArrayField[list[str], list[str]]":
+    return ArrayField(
+        models.CharField(max_length=20),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="The labels (project, customer, tags) that each request must have.",
+    )
+
+
 class Organisation(Limited):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=120)
@@ -67,6 +77,17 @@ class Organisation(Limited):
     include_cost = models.BooleanField(
         default=False, db_default=False, help_text="Answers tell their charge without being asked."
     )
+    required_labels = required_labels_field()
+    second_factor_roles = ArrayField(
+        models.CharField(max_length=40),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="The roles whose members must have a second factor to sign in.",
+    )
+    suspended_at = models.DateTimeField(null=True, blank=True)
+    suspended_reason = models.CharField(max_length=500, blank=True, default="", db_default="")
+    archived_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -85,11 +106,33 @@ class Team(Limited):
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="teams")
     name = models.CharField(max_length=120)
     slug = models.SlugField(max_length=60)
+    required_labels = required_labels_field()
+    archived_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["organisation", "slug"], name="team_slug_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Project(models.Model):
+    """A piece of work of a team; its slug is the label `project` of the requests of its keys."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="projects")
+    team = models.ForeignKey(Team, models.PROTECT, related_name="projects")
+    name = models.CharField(max_length=120)
+    slug = models.SlugField(max_length=60)
+    archived_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organisation", "slug"], name="project_slug_once")
         ]
 
     def __str__(self) -> str:
@@ -102,25 +145,130 @@ class Role(models.TextChoices):
     BILLING = "billing"
     DEVELOPER = "developer"
     VIEWER = "viewer"
+    CUSTOM = "custom"
 
 
-class Membership(Limited):
-    """Who belongs to an organisation, in which role. `limit_id` is what its limits count under: a
-    person is limited in each organisation apart."""
+class CustomRole(models.Model):
+    """A role that an organisation has made: a chosen set of permissions (`rules/roles.py`)."""
 
-    limit_id = models.UUIDField(db_default=RandomUUID(), editable=False)
-    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
-    organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="memberships")
-    role = models.CharField(max_length=12, choices=Role.choices)
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="custom_roles")
+    name = models.CharField(max_length=60)
+    permissions = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["user", "organisation"], name="membership_once")
+            models.UniqueConstraint("organisation", Lower("name"), name="custom_role_name_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class HasRole(models.Model):
+    """A role, built in or custom."""
+
+    role = models.CharField(max_length=12, choices=Role.choices)
+    custom_role = models.ForeignKey(CustomRole, models.PROTECT, null=True, blank=True)
+
+    class Meta:
+        abstract = True
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(role=Role.CUSTOM) ^ models.Q(custom_role=None),
+                name="%(class)s_custom_role_named",
+            )
+        ]
+
+
+class Membership(HasRole, Limited):
+    """Who belongs to an organisation, in which role, and to which of its teams: `all_teams`, those
+    to come as well, or only `teams`. `limit_id` is what its limits count under: a person is limited
+    in each organisation apart."""
+
+    limit_id = models.UUIDField(db_default=RandomUUID(), editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="memberships")
+    all_teams = models.BooleanField(default=True, db_default=True)
+    teams = models.ManyToManyField(Team, related_name="memberships", blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta(HasRole.Meta):
+        abstract = False
+        constraints = [
+            *HasRole.Meta.constraints,
+            models.UniqueConstraint(fields=["user", "organisation"], name="membership_once"),
+            models.CheckConstraint(
+                condition=~models.Q(role=Role.OWNER) | models.Q(all_teams=True),
+                name="owner_has_all_teams",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.user_id} is {self.role} of {self.organisation_id}"
+
+
+class Invitation(HasRole):
+    """An offer to join an organisation, by e-mail or, without an address, by whoever has its link;
+    it is accepted once. Only a digest of the link's text is stored."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="invitations")
+    email = models.EmailField(max_length=254, blank=True, default="")
+    all_teams = models.BooleanField(default=True)
+    teams = models.ManyToManyField(Team, related_name="invitations", blank=True)
+    message = models.CharField(max_length=500, blank=True, default="")
+    digest = models.BinaryField(max_length=32, unique=True)
+    invited_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    sent_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField()
+    withdrawn_at = models.DateTimeField(null=True)
+    accepted_at = models.DateTimeField(null=True)
+    accepted_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+
+    class Meta(HasRole.Meta):
+        abstract = False
+        constraints = [
+            *HasRole.Meta.constraints,
+            models.UniqueConstraint(
+                "organisation",
+                Lower("email"),
+                condition=~models.Q(email="") & models.Q(accepted_at=None, withdrawn_at=None),
+                name="open_invitation_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email or 'a link'} to {self.organisation_id}"
+
+
+class ServiceAccount(HasRole):
+    """A program that belongs to a team and to no person: its keys stay when people go."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="service_accounts")
+    team = models.ForeignKey(Team, models.PROTECT, related_name="service_accounts")
+    name = models.CharField(max_length=120)
+    disabled = models.BooleanField(default=False, db_default=False)
+    created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta(HasRole.Meta):
+        abstract = False
+        constraints = [
+            *HasRole.Meta.constraints,
+            models.UniqueConstraint(
+                "organisation", Lower("name"), name="service_account_name_once"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(role=Role.OWNER), name="service_account_owns_nothing"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class KeyKind(models.TextChoices):
@@ -140,6 +288,10 @@ class Key(Limited):
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="keys")
     team = models.ForeignKey(Team, models.PROTECT, related_name="keys")
     user = models.ForeignKey(User, models.SET_NULL, null=True, related_name="keys")
+    service_account = models.ForeignKey(
+        ServiceAccount, models.PROTECT, null=True, blank=True, related_name="keys"
+    )
+    project = models.ForeignKey(Project, models.PROTECT, null=True, blank=True, related_name="keys")
     name = models.CharField(max_length=120)
     kind = models.CharField(max_length=12, choices=KeyKind.choices, default=KeyKind.RELAY)
     digest = models.BinaryField(max_length=32, unique=True)
@@ -169,6 +321,7 @@ class Key(Limited):
         blank=True,
         help_text="Labels of every request of the key, for grouping and budgets.",
     )
+    required_labels = required_labels_field()
     log_content = models.BooleanField(
         db_default=True, help_text="Whether what is asked and answered may be kept for a while."
     )
@@ -184,7 +337,11 @@ class Key(Limited):
                 fields=["organisation", "name"],
                 condition=models.Q(revoked_at=None),
                 name="live_key_name_once",
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(user=None) | models.Q(service_account=None),
+                name="key_of_person_or_service_account",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -254,10 +254,15 @@ def visible_budgets(actor: Actor) -> QuerySet[Budget]:
     budgets = Budget.objects.filter(organisation=actor.organisation).order_by("id")
     if actor.model_key:
         return budgets.filter(scope=BudgetScope.KEY, subject=str(actor.model_key.id))
-    if access.scope_of(actor, "budgets.read") == "all":
+    scope = access.scope_of(actor, "budgets.read")
+    if scope == "all":
         return budgets
     keys = [str(key.id) for key in access.visible_keys(actor)]
     own = budgets.filter(scope=BudgetScope.KEY, subject__in=keys)
+    if scope == "teams":
+        own = own | budgets.filter(
+            scope=BudgetScope.TEAM, subject__in=[str(team) for team in actor.teams or ()]
+        )
     if actor.user is not None:
         own = own | budgets.filter(scope=BudgetScope.USER, subject=str(actor.user.id))
     return own

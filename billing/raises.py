@@ -57,8 +57,11 @@ def visible_raises(actor: Actor) -> QuerySet[BudgetRaise]:
     rows = BudgetRaise.objects.filter(
         budget__organisation=actor.organisation, budget__removed_at=None
     )
-    if access.scope_of(actor, "budgets.write") is None:
+    scope = access.scope_of(actor, "budgets.write")
+    if scope is None:
         rows = rows.filter(asked_by=actor.user)
+    elif scope == "teams":
+        rows = rows.filter(Q(asked_by=actor.user) | Q(budget__in=budgets.visible_budgets(actor)))
     people = ("asked_by", "decided_by")
     return rows.select_related("budget__organisation", *people).order_by("-id")
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import access, keys
 from accounts.access import Actor, organisation_page, person_of, slug_of
 from accounts.models import KeyKind
-from accounts.rules.roles import KEY_ROLES
+from accounts.rules.roles import HAS_KEYS
 from gateway.examples import MODEL, codes_with_key, example_models, first_call
 from gateway.shown_models import models_for
 from lib.htmx import render_part, see_other
@@ -25,7 +25,7 @@ _KEYS_SHOWN = 3
 
 def wants_start(request: HttpRequest, actor: Actor) -> bool:
     """Whether home is still the start page: for who may call models and has not, unless skipped."""
-    if actor.role is None or actor.role.value not in KEY_ROLES:
+    if actor.authority.scope_of(HAS_KEYS) is None:
         return False
     return slug_of(actor) not in request.session.get(_SKIPPED, ()) and not has_called(actor)
 

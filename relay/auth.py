@@ -16,7 +16,7 @@ import msgspec
 
 from accounts.rules import key_format
 from accounts.rules.limits import Network, is_address_in
-from accounts.sql import person_stands
+from accounts.sql import holder_stands
 from billing.rules.budget import Scope
 from billing.rules.patterns import matches
 from dialects.errors import RequestFault
@@ -276,7 +276,7 @@ _COLUMNS = f"""
            array_to_string(key.model_patterns, E'\\n'),
            extract(epoch FROM least(key.expires_at, former.until)),
            key.disabled OR key.revoked_at IS NOT NULL
-               OR NOT {person_stands("key.user_id", "key.organisation_id")},
+               OR NOT {holder_stands("key", "key.user_id")},
            (SELECT plan_id FROM billing_organisationplan plan
             WHERE plan.organisation_id = key.organisation_id),
            CASE WHEN key.log_content THEN owner.retention_hours ELSE 0 END,

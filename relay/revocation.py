@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from accounts.sql import person_stands
+from accounts.sql import holder_stands
 from lib.ids import id_array
 from relay.auth import Principal
 from relay.database import Row, Statement
@@ -85,6 +85,6 @@ _FALLEN = f"""
                     OR EXISTS (SELECT FROM accounts_formersecret former
                                WHERE former.digest = decode(caller.digest, 'hex')
                                  AND former.key_id = key.id AND former.until > now()))
-               AND {person_stands("caller.user_id", "key.organisation_id")}
+               AND {holder_stands("key", "caller.user_id")}
         FROM accounts_key key WHERE key.id = caller.key_id), false)
 """  # noqa: S608 - only constants are put in

@@ -1,11 +1,11 @@
 """The fixed cast: alice owns acme, bob develops there, charlie is a stranger, dora operates."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.test import Client
 
-from accounts import keys, organisations
+from accounts import access, keys, members, organisations
 from accounts.access import SYSTEM, Actor
 from accounts.models import Key, KeyKind, Organisation, Role, Team, User
 
@@ -26,7 +26,7 @@ class Cast:
 
 
 def person(name: str, *, operator: bool = False) -> User:
-    user = organisations.add_person(
+    user = members.add_person(
         f"{name}@example.org", name=name.title(), operator=operator, actor=SYSTEM
     )
     user.set_password(PASSWORD)
@@ -37,8 +37,11 @@ def person(name: str, *, operator: bool = False) -> User:
 def member(organisation: Organisation, name: str, role: Role) -> User:
     """One more person of that role in the organisation."""
     user = person(name)
-    organisations.set_member(organisation, user.email, role, actor=SYSTEM)
+    members.set_member(organisation, user.email, role, actor=SYSTEM)
     return user
+
+
+BUILT_IN: Final = [role for role in Role if role != Role.CUSTOM]
 
 
 def assemble() -> Cast:
@@ -60,13 +63,7 @@ def assemble() -> Cast:
 def actor(user: User, organisation: Organisation | None = None) -> Actor:
     """The person, acting in the organisation in the role that they have there."""
     membership = user.memberships.filter(organisation=organisation).first()
-    return Actor(
-        user=user,
-        key=None,
-        organisation=organisation,
-        role=Role(membership.role) if membership else None,
-        operator=user.operator,
-    )
+    return access.actor_of_member(user, organisation, membership)
 
 
 def make_key(

@@ -2,12 +2,12 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.db.models import Case, Q, QuerySet, When
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -18,7 +18,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import access
 from accounts.access import Actor, organisation_page, signed_in_view, slug_of
 from accounts.models import Membership, Role
-from accounts.rules import roles
 from accounts.table_preferences import read_table
 from billing import budgets, raises
 from billing.models import Budget, BudgetRaise, RaiseState
@@ -177,15 +176,9 @@ def raise_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 def budget_link(request: HttpRequest, id: str) -> HttpResponseBase:
     """From an error or a letter: to the budget for who sees them all, else to asking for more."""
     budget = access.one_of(Budget.objects.all(), parse_number(id))
-    membership = (
-        Membership.objects.select_related("organisation")
-        .filter(organisation=budget.organisation_id, user=request.user)  # type: ignore[misc]
-        .first()
-    )
-    if membership is None:
-        raise Http404
-    slug = membership.organisation.slug
-    if roles.scope_of(cast(roles.Role, membership.role), "budgets.read") == "all":
+    actor = access.member_actor(request, budget.organisation)
+    slug = slug_of(actor)
+    if access.scope_of(actor, "budgets.read") == "all":
         return redirect("budget", slug, budget.id)
     return redirect(f"{reverse('raises', args=[slug])}?{urlencode({'budget': budget.id})}")
 

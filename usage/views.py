@@ -48,7 +48,7 @@ _GRAINS: dict[str, Promise] = {
     "month": gettext_lazy("month"),
 }
 _SEEN_BY: dict[str, Callable[[Actor], bool]] = {
-    "user": lambda actor: access.scope_of(actor, "usage.read") == "all",
+    "user": lambda actor: access.scope_of(actor, "usage.read") != "own",
     "channel": lambda actor: actor.operator,
 }
 

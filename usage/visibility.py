@@ -48,7 +48,13 @@ def visible(actor: Actor, action: Action) -> Where:
         return Where(
             f"{text} AND r.key_id = %(own_key)s", {**parameters, "own_key": actor.model_key.id}
         )
-    if access.scope_of(actor, action) == "own":
+    scope = access.scope_of(actor, action)
+    if scope == "teams":
+        teams = list(actor.teams or ())
+        return Where(
+            f"{text} AND r.team_id = ANY (%(own_teams)s)", {**parameters, "own_teams": teams}
+        )
+    if scope == "own":
         # Nobody's rows are no one's own.
         own_user = actor.user.id if actor.user else None
         return Where(f"{text} AND r.user_id = %(own_user)s", {**parameters, "own_user": own_user})

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Final
 
 LABEL_LENGTH: Final = 100
+LABELS: Final = ("project", "customer", "tags")
+"""What a request can be labelled with."""
 
 
 def is_label(text: str) -> bool:

@@ -1,19 +1,33 @@
 """Who may do what: the role x action table.
 
 A role grants an action on the whole organisation ("all") or only on what is the actor's own
-("own": own keys, the usage and requests of these keys, own conversations). What the table does not
-name is refused. A conversation is read by its author alone; `playground.read` shows the page to
-those who may not send.
+("own": own keys, the usage and requests of these keys, own conversations, own teams). What the
+table does not name is refused. A conversation is read by its author alone; `playground.read` shows
+the page to those who may not send.
+
+A member who is limited to teams has "teams" where others have "all", and only for what belongs to a
+team; what belongs to the organisation as a whole is then out of reach.
+
+A custom role is a chosen set of permissions: an action as an owner has it ("usage.read"), or only
+on one's own ("usage.read:own").
 
 The operator is the role of the installation, not of an organisation: it sees what is needed to run
 it, never prompts, and makes no keys.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, Literal, cast, get_args
 
 Role = Literal["owner", "admin", "billing", "developer", "viewer", "operator"]
 Action = Literal[
+    "organisation.read",
+    "organisation.write",
+    "teams.read",
+    "teams.write",
+    "members.read",
+    "members.write",
+    "roles.write",
+    "audit.read",
     "keys.read",
     "keys.write",
     "keys.write_own",
@@ -42,13 +56,25 @@ Action = Literal[
     "channels.write",
     "models.read",
     "prices.write",
+    "organisations.read",
+    "organisations.write",
 ]
-Scope = Literal["own", "all"]
+Scope = Literal["own", "teams", "all"]
+Permission = str
+"""An action, or an action and ":own"."""
 
 # Rows and columns are those of the isolation matrix and of the site map; where both are silent the
 # stricter reading holds. `playground.write` is what holds for everybody's playground.
 _ROWS: Final[dict[Action, str]] = {
     #                     owner admin billing developer viewer operator
+    "organisation.read":  "all   all   all     all       all    all",
+    "organisation.write": "all   -     -       -         -      -",
+    "teams.read":        "all   all   all     own       own    all",
+    "teams.write":       "all   all   -       -         -      -",
+    "members.read":      "all   all   all     own       own    all",
+    "members.write":     "all   all   -       -         -      -",
+    "roles.write":       "all   all   -       -         -      -",
+    "audit.read":        "all   all   -       -         -      all",
     "keys.read":         "all   all   all     own       -      all",
     "keys.write":        "all   all   -       -         -      -",
     "keys.write_own":    "own   own   -       own       -      -",
@@ -77,6 +103,8 @@ _ROWS: Final[dict[Action, str]] = {
     "channels.write":    "-     -     -       -         -      all",
     "models.read":       "all   all   all     all       all    all",
     "prices.write":      "-     -     -       -         -      all",
+    "organisations.read":  "-   -     -       -         -      all",
+    "organisations.write": "-   -     -       -         -      all",
 }  # fmt: skip
 TABLE: Final[dict[Action, dict[Role, Scope]]] = {
     action: {
@@ -93,8 +121,34 @@ def roles_with(action: Action) -> tuple[Role, ...]:
     return tuple(TABLE[action])
 
 
-KEY_ROLES: Final = roles_with("keys.write_own")
+HAS_KEYS: Final[Action] = "keys.write_own"
+KEY_ROLES: Final = roles_with(HAS_KEYS)
 """Whose keys call models: a key lasts no longer than its person may have one."""
+
+
+TEAM_ACTIONS: Final[frozenset[Action]] = frozenset(
+    {
+        "teams.read",
+        "teams.write",
+        "members.read",
+        "members.write",
+        "audit.read",
+        "keys.read",
+        "keys.write",
+        "usage.read",
+        "requests.read",
+        "budgets.read",
+        "budgets.write",
+    }
+)
+"""What can be done for some teams and not for others."""
+
+_SHARED: Final[frozenset[Action]] = frozenset(
+    {"organisation.read", "models.read", "prompts.read", "codes.redeem"}
+)
+"""What every team has alike: somebody who is limited to teams has it as well."""
+
+_WIDTH: Final[dict[Scope | None, int]] = {None: 0, "own": 1, "teams": 2, "all": 3}
 
 
 def scope_of(role: Role, action: Action) -> Scope | None:
@@ -102,9 +156,38 @@ def scope_of(role: Role, action: Action) -> Scope | None:
     return TABLE[action].get(role)
 
 
-def widest_scope(roles: Iterable[Role], action: Action) -> Scope | None:
-    """`scope_of` for an actor with several roles, such as a member who is an operator as well."""
-    scopes = {scope_of(role, action) for role in roles}
-    if "all" in scopes:
-        return "all"
-    return "own" if "own" in scopes else None
+def permitted_scope(permissions: Collection[Permission], action: Action) -> Scope | None:
+    """How far a custom role of these permissions may do `action`."""
+    if action in permissions:
+        return scope_of("owner", action)
+    return "own" if f"{action}:own" in permissions else None
+
+
+def widest_scope(scopes: Iterable[Scope | None]) -> Scope | None:
+    """The one that reaches furthest; None when there is none."""
+    return max(scopes, key=_WIDTH.__getitem__, default=None)
+
+
+def scope_within_teams(scope: Scope | None, action: Action) -> Scope | None:
+    """What is left of a scope for a member who is limited to teams."""
+    if scope != "all" or action in _SHARED:
+        return scope
+    return "teams" if action in TEAM_ACTIONS else None
+
+
+def is_wider(scope: Scope | None, other: Scope | None) -> bool:
+    return _WIDTH[scope] > _WIDTH[other]
+
+
+def _permissions() -> tuple[Permission, ...]:
+    names: list[Permission] = []
+    for action, by_role in TABLE.items():
+        if "owner" in by_role:
+            names.append(action)
+            if by_role["owner"] == "all" and "own" in by_role.values():
+                names.append(f"{action}:own")
+    return tuple(names)
+
+
+PERMISSIONS: Final = _permissions()
+"""What a custom role can be made of, in the order of the table."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from accounts.sql import person_stands
+from accounts.sql import holder_stands
 from billing.sql.postings import ENTER_LINES
 from billing.sql.statement import Parameter, Statement, array
 from lib.ids import id_array
@@ -84,7 +84,7 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
 
 
 # P11: what ended since the relay heard of the key is refused here.
-_PERSON_STANDS = person_stands("key.user_id", "key.organisation_id")
+_HOLDER_STANDS = holder_stands("key", "key.user_id")
 
 # Not IS NULL, by which the planner would take the index of live keys' names.
 _KEY_STANDS = """num_nonnulls(key.revoked_at) = 0 AND NOT key.disabled
@@ -139,7 +139,7 @@ _PLACE_HOLDS = f"""
     judged AS (
         SELECT request.*, wallet.available_id, wallet.held_id, wallet.available_nano,
                wallet.owed_nano,
-               key.id IS NOT NULL AND {_PERSON_STANDS} AS key_valid,
+               key.id IS NOT NULL AND {_HOLDER_STANDS} AS key_valid,
                wallet.whole IS TRUE AS wallet_open,
                wallet.guards IS DISTINCT FROM request.guards AS stale
         FROM request
@@ -237,7 +237,7 @@ _PLACE_GUARDED_HOLDS = f"""
               -- Not =, by which the planner would take the index of an organisation's keys.
               AND key.organisation_id IS NOT DISTINCT FROM request.organisation_id
               AND {_KEY_STANDS}
-              AND {_PERSON_STANDS}
+              AND {_HOLDER_STANDS}
             LIMIT 1
         ) key ON true
         LEFT JOIN accounts_team team ON team.id = key.team_id

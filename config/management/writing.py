@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from django.db.models import F, Q, QuerySet
 
-from accounts import keys, organisations
+from accounts import keys, members, organisations, teams
 from accounts.access import SYSTEM
 from accounts.models import Key, KeyKind, Organisation, Role, Team
 from billing import budgets, plans, prices, wallets
@@ -53,7 +53,7 @@ class _Refused(ValueError):
     """The change is not possible; the text says why and what to do instead."""
 
 
-_REFUSALS = (_Refused, Refused, prices.PriceRefused, plans.PlanRefused, organisations.LastOwner)
+_REFUSALS = (_Refused, Refused, prices.PriceRefused, plans.PlanRefused, members.LastOwner)
 
 
 def write(changes: tuple[Change, ...], source: Source) -> None:
@@ -172,22 +172,22 @@ class _Writer:
         # A new organisation brings its first team along.
         team = organisation.teams.filter(name=name).first()
         if team is None:
-            team = organisations.create_team(organisation, name, actor=SYSTEM)
+            team = teams.create_team(organisation, name, actor=SYSTEM)
         keys.change_limits(SYSTEM, team, **_counts(change))
 
     def _member(self, change: Change) -> None:
         slug, email = change.id.name
         organisation = self._find(slug)
         if change.action == "remove":
-            organisations.remove_member(organisation, email, actor=SYSTEM)
+            members.remove_member(organisation, email, actor=SYSTEM)
             return
         if "role" in change.after:
             role = Role(cast(str, change.after["role"]))
-            organisations.set_member(organisation, email, role, actor=SYSTEM)
+            members.set_member(organisation, email, role, actor=SYSTEM)
         membership = organisation.memberships.get(user__email__iexact=email)
         keys.change_limits(SYSTEM, membership, **_counts(change))
         if change.after.get("operator"):
-            organisations.add_person(email, actor=SYSTEM, operator=True)
+            members.add_person(email, actor=SYSTEM, operator=True)
 
     def _key(self, change: Change) -> None:
         slug, name = change.id.name

@@ -1,9 +1,13 @@
+from functools import partial
+
 import pytest
 
 from accounts import keys, organisations
-from accounts.access import SYSTEM
-from accounts.models import AuditEvent, Epoch, Key, KeyKind, Membership, Role, User
-from tests.cast import Cast
+from accounts.access import SYSTEM, AccessDenied, key_actor, require, scope_of
+from accounts.models import AuditEvent, Epoch, Key, KeyKind
+from lib.ids import id_text
+from lib.refusal import Refused
+from tests.cast import Cast, actor, make_key, signed_in
 
 
 def test_an_organisation_begins_with_a_team_and_a_playground_key(db: None) -> None:
@@ -24,73 +28,56 @@ def test_every_name_gets_a_slug_of_its_own(people: Cast, name: str) -> None:
     assert one.slug
 
 
-def test_a_member_who_is_not_known_yet_is_made_without_a_password(people: Cast) -> None:
-    organisations.set_member(people.acme, "New@example.org", Role.VIEWER, actor=SYSTEM)
-    user = User.objects.get(email="New@example.org")
-    assert not user.has_usable_password()
-    assert Membership.objects.get(user=user).role == Role.VIEWER
-    organisations.set_member(people.acme, "new@EXAMPLE.org", Role.ADMIN, actor=SYSTEM)
-    assert Membership.objects.get(user=user).role == Role.ADMIN
-    assert AuditEvent.objects.filter(action="member.set", object_id=str(user.id)).count() == 2
-
-
-def test_the_last_owner_stays(people: Cast) -> None:
-    with pytest.raises(organisations.LastOwner):
-        organisations.set_member(people.acme, "alice@example.org", Role.ADMIN, actor=SYSTEM)
-    organisations.set_member(people.acme, "bob@example.org", Role.OWNER, actor=SYSTEM)
-    organisations.set_member(people.acme, "alice@example.org", Role.ADMIN, actor=SYSTEM)
-    assert Membership.objects.get(user=people.alice).role == Role.ADMIN
-
-
-def test_the_last_owner_is_not_removed(people: Cast) -> None:
-    owners = Membership.objects.filter(organisation=people.acme, role=Role.OWNER)
-    with pytest.raises(organisations.LastOwner):
-        organisations.remove_member(people.acme, "ALICE@example.org", actor=SYSTEM)
-    assert [one.user for one in owners.all()] == [people.alice]
-    organisations.set_member(people.acme, "bob@example.org", Role.OWNER, actor=SYSTEM)
-    organisations.remove_member(people.acme, "alice@example.org", actor=SYSTEM)
-    with pytest.raises(organisations.LastOwner):
-        organisations.remove_member(people.acme, "bob@example.org", actor=SYSTEM)
-    assert [one.user for one in owners.all()] == [people.bob]
-
-
-def test_the_last_owner_who_may_come_in_is_not_switched_off(people: Cast) -> None:
-    """An owner who may not come in is none that an organisation is left with."""
-    with pytest.raises(
-        organisations.LastOwner, match=r"alice@example.org is the last owner of Acme"
+def test_who_it_stops_and_what_is_told(people: Cast) -> None:
+    """P11: a suspended or archived organisation has no living key; what is so already stays."""
+    _, text = make_key(people.core, "ci", user=people.bob)
+    suspend = partial(organisations.suspend_organisation, people.acme, "unpaid", actor=SYSTEM)
+    archive = partial(organisations.archive_organisation, people.acme, actor=SYSTEM)
+    for stop, again in (
+        (suspend, organisations.lift_suspension),
+        (archive, organisations.restore_organisation),
     ):
-        organisations.set_active(people.alice, False, actor=SYSTEM)
-    assert User.objects.get(id=people.alice.id).is_active
-    organisations.set_member(people.acme, "bob@example.org", Role.OWNER, actor=SYSTEM)
-    organisations.set_active(people.alice, False, actor=SYSTEM)
-    for leave in (
-        lambda: organisations.set_active(people.bob, False, actor=SYSTEM),
-        lambda: organisations.remove_member(people.acme, "bob@example.org", actor=SYSTEM),
-        lambda: organisations.set_member(people.acme, "bob@example.org", Role.ADMIN, actor=SYSTEM),
-    ):
-        with pytest.raises(organisations.LastOwner):
-            leave()
-    organisations.set_active(people.alice, True, actor=SYSTEM)
-    organisations.remove_member(people.acme, "bob@example.org", actor=SYSTEM)
+        assert key_actor(text) is not None
+        stop()
+        assert key_actor(text) is None
+        stop()
+        again(people.acme, actor=SYSTEM)
+    assert key_actor(text) is not None
+    actions = AuditEvent.objects.filter(object_id=id_text(people.acme.id)).order_by("id")
+    assert [one.action for one in actions] == [
+        "organisation.created",
+        "organisation.suspended",
+        "organisation.unsuspended",
+        "organisation.archived",
+        "organisation.restored",
+    ]
 
 
-def test_who_is_switched_off_and_on_again_is_noted_once_each(people: Cast) -> None:
-    for active in (False, False, True, True):
-        organisations.set_active(people.bob, active, actor=SYSTEM)
-    people.bob.refresh_from_db()
-    assert people.bob.is_active
-    events = AuditEvent.objects.filter(object_type="user").order_by("id")
-    actions = [one.action for one in events if "activated" in one.action]
-    assert actions == ["user.deactivated", "user.activated"]
+def test_a_suspended_organisation_is_read_and_pays(people: Cast) -> None:
+    organisations.suspend_organisation(people.acme, "Invoice 7 is unpaid.", actor=SYSTEM)
+    people.acme.refresh_from_db()
+    alice = actor(people.alice, people.acme)
+    assert scope_of(alice, "usage.read") == scope_of(alice, "topups.write") == "all"
+    assert scope_of(alice, "keys.write") is None
+    with pytest.raises(AccessDenied, match=r"Acme is suspended. Invoice 7 is unpaid. Contact"):
+        require(alice, "keys.write")
 
 
-def test_an_operator_is_made_and_never_unmade_by_adding(people: Cast) -> None:
-    assert organisations.add_person("bob@example.org", operator=True, actor=SYSTEM).operator
-    assert organisations.add_person("bob@example.org", actor=SYSTEM).operator
-    assert AuditEvent.objects.filter(action="user.operator").count() == 1
+@pytest.mark.parametrize("name", ["", " ", "a" * 121, "a\nb", "a\0b"])
+def test_a_name_that_cannot_be(people: Cast, name: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        organisations.rename_organisation(people.acme, name, actor=SYSTEM)
+    assert refusal.value.field == "name"
 
 
-def test_a_further_team(people: Cast) -> None:
-    team = organisations.create_team(people.acme, "Search & Ads", actor=SYSTEM)
-    assert team.slug == "search-ads"
-    assert AuditEvent.objects.get(action="team.created").detail == {"name": "Search & Ads"}
+def test_an_archived_organisation_has_no_pages(people: Cast) -> None:
+    organisations.archive_organisation(people.acme, actor=SYSTEM)
+    assert signed_in(people.alice).get("/o/acme/").status_code == 404
+
+
+def test_labels_that_are_required_are_labels(people: Cast) -> None:
+    organisations.require_labels(people.core, ["tags", "project"], actor=SYSTEM)
+    people.core.refresh_from_db()
+    assert people.core.required_labels == ["project", "tags"]
+    with pytest.raises(Refused, match="Unknown label colour"):
+        organisations.require_labels(people.core, ["colour"], actor=SYSTEM)

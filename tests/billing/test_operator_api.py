@@ -19,10 +19,10 @@ USD = 10**9
 def api_of(people: cast.Cast, name: str) -> Client:
     user = getattr(people, name, None) or cast.person(name, operator=True)
     if user.operator:
-        from accounts import organisations
+        from accounts import members
         from accounts.access import SYSTEM
 
-        organisations.set_member(people.stranger, user.email, Role.VIEWER, actor=SYSTEM)
+        members.set_member(people.stranger, user.email, Role.VIEWER, actor=SYSTEM)
         team = people.stranger.teams.get()
     else:
         team = people.stranger.teams.get() if name == "charlie" else people.core

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from uuid import UUID
 
-from accounts import organisations
+from accounts import members, organisations
 from accounts.access import SYSTEM
 from accounts.models import Key, Organisation
 from accounts.signin import make_sign_in_link
@@ -61,7 +61,7 @@ def grown(site: Installation) -> Grown:
 
 def grow() -> str:
     """In a process of the installation: make it and say what a test has to know of it."""
-    owner = organisations.add_person(EMAIL, actor=SYSTEM)
+    owner = members.add_person(EMAIL, actor=SYSTEM)
     organisation = organisations.create_organisation("Past", owner=owner, actor=SYSTEM)
     now = clock.now()
     Organisation.objects.filter(id=organisation.id).update(created_at=now - dt.timedelta(days=DAYS))

@@ -14,9 +14,10 @@ from typing import Any, Final
 import pytest
 from django.db import connection
 
-from accounts import keys, organisations, signin
+from accounts import custom_roles, keys, members, organisations, signin, teams
 from accounts.access import SYSTEM, Actor
-from accounts.models import AuditEvent, Epoch, FormerSecret, Key, Membership, Role
+from accounts.changes import change_row
+from accounts.models import AuditEvent, CustomRole, Epoch, FormerSecret, Key, Membership, Role, Team
 from billing import (
     budget_alerts,
     budgets,
@@ -112,7 +113,7 @@ def _reaches(
 
 
 def _audits(call: ast.Call) -> bool:
-    return ast.unparse(call.func) == "audit.record"
+    return ast.unparse(call.func) in ("audit.record", "change_row")
 
 
 def _writes(call: ast.Call) -> bool:
@@ -170,6 +171,8 @@ class World:
     credit: Credit
     asked: BudgetRaise
     code: str
+    role: CustomRole
+    second: Team
 
 
 @pytest.fixture
@@ -212,6 +215,8 @@ def world(people: cast.Cast, settings: Any) -> World:
             bob, budget, amount_nano=NANO, until=clock.now() + dt.timedelta(days=1), reason="r"
         ),
         code=code,
+        role=custom_roles.create_role(people.acme, "auditor", ["usage.read"], actor=SYSTEM),
+        second=teams.create_team(people.acme, "second", actor=SYSTEM),
     )  # fmt: skip
 
 
@@ -231,9 +236,52 @@ BEFORE: Final[dict[str, Callable[[World], object]]] = {
     "billing.prices.remove_price": lambda w: prices.end_price(
         SYSTEM, w.version, clock.now() + dt.timedelta(days=1)
     ),
+    "accounts.organisations.lift_suspension": lambda w: organisations.suspend_organisation(
+        w.people.acme, "unpaid", actor=SYSTEM
+    ),
+    "accounts.organisations.restore_organisation": lambda w: organisations.archive_organisation(
+        w.people.acme, actor=SYSTEM
+    ),
+    "accounts.teams.restore_team": lambda w: teams.archive_team(w.second, actor=SYSTEM),
     "gateway.previews.cancel_preview": lambda w: previews.start_preview(w.dora, [w.draft.id], 7),
 }
 WRITES: Final[dict[str, Callable[[World], object]]] = {
+    "accounts.changes.change_row": lambda w: change_row(
+        w.people.core, "team.renamed", w.alice, name="kernel"
+    ),
+    "accounts.custom_roles.change_role": lambda w: custom_roles.change_role(
+        w.role, name="auditor", permissions=["audit.read"], actor=w.alice
+    ),
+    "accounts.custom_roles.create_role": lambda w: custom_roles.create_role(
+        w.people.acme, "reader", ["usage.read"], actor=w.alice
+    ),
+    "accounts.custom_roles.remove_role": lambda w: custom_roles.remove_role(w.role, actor=w.alice),
+    "accounts.organisations.archive_organisation": lambda w: organisations.archive_organisation(
+        w.people.acme, actor=w.alice
+    ),
+    "accounts.organisations.force_second_factor": lambda w: organisations.force_second_factor(
+        w.people.acme, ["owner"], actor=w.alice
+    ),
+    "accounts.organisations.lift_suspension": lambda w: organisations.lift_suspension(
+        w.people.acme, actor=w.dora
+    ),
+    "accounts.organisations.rename_organisation": lambda w: organisations.rename_organisation(
+        w.people.acme, "Acme Ltd.", actor=w.alice
+    ),
+    "accounts.organisations.require_labels": lambda w: organisations.require_labels(
+        w.key, ["project"], actor=w.alice
+    ),
+    "accounts.organisations.restore_organisation": lambda w: organisations.restore_organisation(
+        w.people.acme, actor=w.dora
+    ),
+    "accounts.organisations.suspend_organisation": lambda w: organisations.suspend_organisation(
+        w.people.acme, "unpaid", actor=w.dora
+    ),
+    "accounts.teams.archive_team": lambda w: teams.archive_team(w.second, actor=w.alice),
+    "accounts.teams.rename_team": lambda w: teams.rename_team(
+        w.people.core, "kernel", actor=w.alice
+    ),
+    "accounts.teams.restore_team": lambda w: teams.restore_team(w.second, actor=w.alice),
     "accounts.keys.bring_key": lambda w: keys.bring_key(w.alice, w.people.core, "b", "x" * 30),
     "accounts.keys.change_key": lambda w: keys.change_key(w.alice, w.key, disabled=True),
     "accounts.keys.change_limits": lambda w: keys.change_limits(w.alice, w.membership, rpm=3),
@@ -247,28 +295,26 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     ),
     "accounts.keys.revoke_key": lambda w: keys.revoke_key(w.alice, w.key),
     "accounts.keys.rotate_key": lambda w: keys.rotate_key(w.alice, w.key, 0),
-    "accounts.organisations.add_person": lambda w: organisations.add_person(
+    "accounts.members.add_person": lambda w: members.add_person(
         "alice@example.org", operator=True, actor=w.dora
     ),
-    "accounts.organisations.add_person new": lambda w: organisations.add_person(
+    "accounts.members.add_person new": lambda w: members.add_person(
         "new@example.org", actor=w.dora
     ),
     "accounts.organisations.create_organisation": lambda w: organisations.create_organisation(
         "New", owner=w.people.alice, actor=w.alice
     ),
-    "accounts.organisations.create_team": lambda w: organisations.create_team(
-        w.people.acme, "second", actor=w.alice
+    "accounts.teams.create_team": lambda w: teams.create_team(
+        w.people.acme, "third", actor=w.alice
     ),
-    "accounts.organisations.remove_member": lambda w: organisations.remove_member(
+    "accounts.members.remove_member": lambda w: members.remove_member(
         w.people.acme, "bob@example.org", actor=w.alice
     ),
-    "accounts.organisations.set_active": lambda w: organisations.set_active(
-        w.people.bob, False, actor=w.dora
-    ),
+    "accounts.members.set_active": lambda w: members.set_active(w.people.bob, False, actor=w.dora),
     "accounts.organisations.set_include_cost": lambda w: organisations.set_include_cost(
         w.people.acme, True, actor=w.alice
     ),
-    "accounts.organisations.set_member": lambda w: organisations.set_member(
+    "accounts.members.set_member": lambda w: members.set_member(
         w.people.acme, "bob@example.org", Role.VIEWER, actor=w.alice
     ),
     "accounts.organisations.set_retention": lambda w: organisations.set_retention(
@@ -438,7 +484,17 @@ def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, nam
     if name.startswith("accounts."):
         # Who may call is changed by each of them but these, and it is seen above.
         assert changed != name.endswith(
-            ("sign_in_link", "replace_password", "create_team", "add_person new")
+            (
+                "sign_in_link",
+                "replace_password",
+                "_team",
+                "_role",
+                "add_person new",
+                "change_row",
+                "force_second_factor",
+                "rename_organisation",
+                "require_labels",
+            )
         )
 
 

@@ -25,7 +25,7 @@ from tests.playground.echo import EchoUpstream
 _PEOPLE = """
 import json
 from django.contrib.sessions.backends.db import SessionStore
-from accounts import organisations
+from accounts import members, organisations
 from accounts.access import SYSTEM
 from accounts.models import Role
 
@@ -37,10 +37,10 @@ def session(user):
     store.create()
     return store.session_key
 
-alice = organisations.add_person("alice@example.org", name="Alice Ng", actor=SYSTEM)
+alice = members.add_person("alice@example.org", name="Alice Ng", actor=SYSTEM)
 acme = organisations.create_organisation("Acme", owner=alice, actor=SYSTEM)
-organisations.set_member(acme, "bob@example.org", Role.DEVELOPER, actor=SYSTEM)
-organisations.set_member(acme, "vera@example.org", Role.VIEWER, actor=SYSTEM)
+members.set_member(acme, "bob@example.org", Role.DEVELOPER, actor=SYSTEM)
+members.set_member(acme, "vera@example.org", Role.VIEWER, actor=SYSTEM)
 organisations.create_organisation("Poor", owner=alice, actor=SYSTEM)
 people = [alice] + [m.user for m in acme.memberships.exclude(user=alice).order_by("user__email")]
 print(json.dumps({"organisation": str(acme.id), "team": str(acme.teams.get().id),

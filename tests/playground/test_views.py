@@ -12,7 +12,7 @@ from django.db import connection
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
-from accounts import organisations
+from accounts import members
 from accounts.access import SYSTEM
 from accounts.models import Role, User
 from billing import prices
@@ -393,8 +393,8 @@ def test_a_chat_is_its_authors_alone(people: Cast) -> None:
 @pytest.mark.parametrize(
     "shut_out",
     [
-        lambda people: organisations.remove_member(people.acme, people.bob.email, actor=SYSTEM),
-        lambda people: organisations.set_active(people.bob, False, actor=SYSTEM),
+        lambda people: members.remove_member(people.acme, people.bob.email, actor=SYSTEM),
+        lambda people: members.set_active(people.bob, False, actor=SYSTEM),
     ],
     ids=["removed", "switched off"],
 )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts import organisations
+from accounts import members
 from accounts.access import SYSTEM
 from accounts.models import Key, KeyKind, Role
 from billing.models import Account
@@ -224,7 +224,7 @@ def test_usage_by_every_group(people: cast.Cast, key: Key, sum_up: Callable[[], 
     dora = cast.signed_in(people.dora)
     dora.get("/o/acme/")
     _, text = cast.make_key(people.core, "ops", user=people.dora, kind=KeyKind.MANAGEMENT)
-    organisations.set_member(people.acme, people.dora.email, Role.VIEWER, actor=SYSTEM)
+    members.set_member(people.acme, people.dora.email, Role.VIEWER, actor=SYSTEM)
     assert groups("channel", cast.with_key(text)) == {id_text(CHANNEL): 3, "": 1}
 
 
@@ -304,7 +304,7 @@ def test_nobody_without_a_key(db: None) -> None:
 
 def test_channels_are_for_operators(people: cast.Cast, key: Key) -> None:
     happen(key)
-    organisations.set_member(people.acme, people.dora.email, Role.VIEWER, actor=SYSTEM)
+    members.set_member(people.acme, people.dora.email, Role.VIEWER, actor=SYSTEM)
     dora = cast.signed_in(people.dora)
     dora.get("/o/acme/")
     _, text = cast.make_key(people.core, "ops", user=people.dora, kind=KeyKind.MANAGEMENT)

@@ -1,0 +1,185 @@
+"""People, and what they are in an organisation: one function per write.
+
+Whoever sets a role gives only what they have, and changes only whom they stand above (P23); the
+installation itself is bound by neither. An organisation is never left without an owner.
+"""
+
+from collections.abc import Sequence
+from types import EllipsisType
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from accounts import audit
+from accounts.access import Actor, authority_of_member, teams_of
+from accounts.epoch import bump_epoch
+from accounts.models import CustomRole, Membership, Organisation, Role, Team, User
+from accounts.rules.authority import Authority, first_beyond, stands_above
+from lib.refusal import Refused
+
+
+class LastOwner(Refused):
+    """The change would leave the organisation without an owner."""
+
+
+def set_member(
+    organisation: Organisation,
+    email: str,
+    role: Role,
+    *,
+    actor: Actor,
+    custom_role: CustomRole | None = None,
+    teams: Sequence[Team] | EllipsisType | None = ...,
+) -> Membership:
+    """Give a person that role, and those teams; None = all of them. Without teams they stay as they
+    are, all of them for a new member. A person who is not known yet signs in by a link or a reset.
+
+    Raises Refused for what the actor may not give, or not to this member, and LastOwner instead of
+    demoting the only owner.
+    """
+    with transaction.atomic():
+        user = add_person(email, actor=actor)
+        # The organisation's row is the lock: two owners who demote each other come one by one.
+        Organisation.objects.select_for_update().get(id=organisation.id)
+        membership = (
+            Membership.objects.select_related("custom_role")
+            .filter(user=user, organisation=organisation)
+            .first()
+        )
+        before = _described(membership) if membership else {}
+        held = authority_of(membership) if membership else None
+        if membership is None:
+            membership = Membership(user=user, organisation=organisation)
+        elif membership.role == Role.OWNER and role != Role.OWNER:
+            _check_owner_stays(organisation, user)
+        membership.role, membership.custom_role = role, custom_role
+        if teams is not ... or role == Role.OWNER:
+            membership.all_teams = teams is None or teams is ... or role == Role.OWNER
+        membership.save()
+        if teams is not ...:
+            membership.teams.set(() if membership.all_teams else teams or ())
+        check_change(actor, user, held, authority_of(membership))
+        after = _described(membership)
+        if before != after:
+            audit.record(
+                actor, organisation, "member.set", user, email=user.email,
+                before=before, after=after,
+            )  # fmt: skip
+            bump_epoch()
+    return membership
+
+
+def remove_member(organisation: Organisation, email: str, *, actor: Actor) -> None:
+    """End a membership; the person stays known, and keys of theirs here stop to work.
+
+    Raises Refused for a member whom the actor does not stand above, unless it is the actor, and
+    LastOwner instead of removing the only owner.
+    """
+    with transaction.atomic():
+        Organisation.objects.select_for_update().get(id=organisation.id)
+        members = Membership.objects.filter(organisation=organisation)
+        membership = members.select_related("user", "custom_role").get(user__email__iexact=email)
+        user = membership.user
+        if membership.role == Role.OWNER:
+            _check_owner_stays(organisation, user)
+        check_change(actor, user, authority_of(membership), Authority())
+        before = _described(membership)
+        membership.delete()
+        audit.record(
+            actor, organisation, "member.removed", user, email=user.email, before=before
+        )  # fmt: skip
+        bump_epoch()
+
+
+def add_person(email: str, *, actor: Actor, name: str = "", operator: bool = False) -> User:
+    """The person of that address, made without a password when not known yet.
+
+    `operator=True` makes the person run the installation; False takes nothing away.
+    """
+    with transaction.atomic():
+        user = User.objects.filter(email__iexact=email).first()
+        if user is None:
+            user = User.objects.create_user(email, name=name, operator=operator)
+            audit.record(actor, None, "user.created", user, email=user.email, operator=operator)
+        elif operator and not user.operator:
+            user.operator = True
+            user.save(update_fields=["operator"])
+            audit.record(actor, None, "user.operator", user, email=user.email)
+            bump_epoch()
+    return user
+
+
+def set_active(user: User, active: bool, *, actor: Actor) -> None:
+    """Whether a person may come in at all; one who may not has no living key anywhere.
+
+    Raises LastOwner instead of shutting out the only owner of an organisation who may come in.
+    """
+    owned = Organisation.objects.filter(memberships__user=user, memberships__role=Role.OWNER)
+    with transaction.atomic():
+        organisations = list(owned.select_for_update(of=("self",)).order_by("id"))
+        locked = User.objects.select_for_update().get(id=user.id)
+        if locked.is_active == active:
+            return
+        if not active:
+            for organisation in organisations:
+                _check_owner_stays(organisation, locked)
+        locked.is_active = active
+        locked.save(update_fields=["is_active"])
+        action = "user.activated" if active else "user.deactivated"
+        audit.record(actor, None, action, locked, email=locked.email)
+        bump_epoch()
+
+
+def authority_of(membership: Membership) -> Authority:
+    """What the member may do, as the rows say it now."""
+    return authority_of_member(membership, teams_of(membership))
+
+
+def check_grant(actor: Actor, wanted: Authority) -> None:
+    """Raise Refused where the actor would give what it lacks (P23)."""
+    if actor.installation:
+        return
+    action = first_beyond(wanted, actor.authority)
+    if action is not None:
+        text = gettext(
+            "You cannot grant %(action)s, because your own role does not include it for these "
+            "teams. Choose a role and teams within yours, or ask an owner."
+        )
+        raise Refused("role", text % {"action": action})
+
+
+def check_change(
+    actor: Actor, person: User | None, held: Authority | None, wanted: Authority
+) -> None:
+    """Raise Refused where the actor may not make of `held` what is `wanted`; who it is about may
+    always give up what they have."""
+    if actor.installation:
+        return
+    oneself = person is not None and actor.user == person
+    if held is not None and not oneself and not stands_above(actor.authority, held):
+        text = gettext(
+            "You cannot change a member whose role reaches as far as yours. Ask an owner."
+        )
+        raise Refused("role", text)
+    check_grant(actor, wanted)
+
+
+def _described(membership: Membership) -> dict[str, object]:
+    """What is told of a membership in the trail."""
+    named = membership.custom_role.name if membership.custom_role else str(membership.role)
+    slugs = sorted(team.slug for team in membership.teams.all()) if membership.pk else []
+    return {"role": named, "teams": "all" if membership.all_teams else slugs}
+
+
+def _check_owner_stays(organisation: Organisation, leaving: User) -> None:
+    """Raise LastOwner when nobody who may come in owns the organisation without this person. The
+    caller has its row locked."""
+    owners = Membership.objects.filter(
+        organisation=organisation, role=Role.OWNER, user__is_active=True
+    )
+    if not owners.exclude(user=leaving).exists():
+        raise LastOwner(
+            "role",
+            gettext("%(email)s is the last owner of %(organisation)s.")
+            % {"email": leaving.email, "organisation": organisation.name},
+        )
