@@ -37,6 +37,7 @@ from accounts.models import (
     KeyKind,
     Membership,
     Organisation,
+    Project,
     Role,
     Team,
     User,
@@ -47,7 +48,7 @@ from accounts.rules.limits import is_address_in
 from accounts.sealing import pepper
 from lib import clock
 from lib.htmx import is_htmx, page_address
-from lib.ids import parse_id
+from lib.ids import parse_id, parse_number
 
 _GZIP = GZipMiddleware(lambda request: HttpResponse())
 LAST_ORGANISATION = "organisation"
@@ -603,6 +604,14 @@ def one_of(rows: QuerySet[Row], id: str | uuid.UUID | int | None) -> Row:
     return row
 
 
+def one_named(rows: QuerySet[Row], slug: str) -> Row:
+    """The row of that slug. Http404 when none of these has it; no slug has a zero byte."""
+    row = rows.filter(slug=slug).first() if "\0" not in slug else None
+    if row is None:
+        raise Http404
+    return row
+
+
 def visible_keys(actor: Actor) -> QuerySet[Key]:
     """The keys that the actor may list, newest first; the playground's own is nobody's to see."""
     require(actor, "keys.read")
@@ -678,6 +687,64 @@ def access_team(actor: Actor, slug: str | None = None) -> Team:
     if team is None:
         raise Http404
     return team
+
+
+def require_all_teams(actor: Actor) -> None:
+    """Raise AccessDenied for who is limited to teams: a new one would be none of theirs."""
+    if actor.teams is not None:
+        raise AccessDenied(gettext("Only members of all teams can do this."))
+
+
+def access_any_team(actor: Actor, slug: str) -> Team:
+    """A team of the actor's, archived ones too. Http404 when there is none such."""
+    require(actor, "teams.read")
+    return one_named(visible_teams(actor), slug)
+
+
+def writable_team(actor: Actor, slug: str) -> Team:
+    """A team that the actor may change, archived ones too. Http404 when it is none of theirs."""
+    require(actor, "teams.write")
+    return access_any_team(actor, slug)
+
+
+def visible_projects(actor: Actor) -> QuerySet[Project]:
+    """The projects of the actor's teams, archived ones too, by name."""
+    require(actor, "teams.read")
+    projects = Project.objects.filter(team__in=visible_teams(actor))
+    return projects.select_related("team", "organisation").order_by("name", "id")
+
+
+def access_project(actor: Actor, slug: str) -> Project:
+    """One project of the actor's teams. Http404 when there is none such."""
+    return one_named(visible_projects(actor), slug)
+
+
+def writable_project(actor: Actor, slug: str) -> Project:
+    """One project that the actor may change. Http404 when there is none such."""
+    require(actor, "teams.write")
+    return access_project(actor, slug)
+
+
+def all_organisations(actor: Actor) -> QuerySet[Organisation]:
+    """Every organisation of the installation, for operators, by name."""
+    require(actor, "organisations.read")
+    return Organisation.objects.order_by("name", "id")
+
+
+def access_organisation(actor: Actor, slug: str) -> Organisation:
+    """One organisation of the installation, for operators. Http404 when there is none such."""
+    return one_named(all_organisations(actor), slug)
+
+
+def all_people(actor: Actor) -> QuerySet[User]:
+    """Every person of the installation, for operators, by address."""
+    require(actor, "organisations.read")
+    return User.objects.order_by("email", "id")
+
+
+def access_person(actor: Actor, id: str) -> User:
+    """One person of the installation, for operators. Http404 when there is none such."""
+    return one_of(all_people(actor), parse_number(id))
 
 
 def living_former_secrets(key: Key, now: dt.datetime) -> list[FormerSecret]:

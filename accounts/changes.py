@@ -61,4 +61,6 @@ def _same(before: object, value: object) -> bool:
 
 
 def _json_value(value: object) -> object:
+    if isinstance(value, Model):
+        return str(value)
     return value.isoformat() if isinstance(value, dt.datetime) else value

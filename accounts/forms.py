@@ -2,8 +2,8 @@
 
 import datetime as dt
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 from allauth.account import forms as allauth
 from django import forms
@@ -12,7 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext, gettext_lazy
 
 from accounts import tries
+from accounts.changes import NAME_MAX
 from accounts.models import KeyKind, User
+from accounts.organisations import REASON_MAX
 from accounts.rules.labels import split_labels
 from accounts.rules.limits import ENDPOINTS, LIMIT_MAX, LISTED_MAX, LimitInvalid, check_limits
 from accounts.rules.tries import limits_of_letters
@@ -256,3 +258,85 @@ class ChangePasswordForm(_Ours, allauth.ChangePasswordForm):  # type: ignore[mis
 
 class SetPasswordForm(_Ours, allauth.SetPasswordForm):  # type: ignore[misc]
     """The first password, of somebody who has only ever used a link."""
+
+
+class NameForm(forms.Form):
+    """The name of something."""
+
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=NAME_MAX,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
+    )
+
+
+def _required_labels() -> forms.MultipleChoiceField:
+    return forms.MultipleChoiceField(
+        label=gettext_lazy("Required labels"),
+        required=False,
+        choices=[
+            ("project", gettext_lazy("Project")),
+            ("customer", gettext_lazy("Customer")),
+            ("tags", gettext_lazy("Tags")),
+        ],
+        widget=forms.CheckboxSelectMultiple,
+        help_text=gettext_lazy("Requests without them are rejected."),
+    )
+
+
+class TeamForm(NameForm):
+    """A team, as its admins change it."""
+
+    required_labels = _required_labels()
+
+
+class ProjectForm(NameForm):
+    """A project; `teams` are those that it can be in, by slug."""
+
+    team = forms.ChoiceField(label=gettext_lazy("Team"))
+
+    def __init__(self, *args: Any, teams: Iterable[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        cast(forms.ChoiceField, self.fields["team"]).choices = list(teams)
+
+
+class OrganisationForm(NameForm):
+    """What an owner sets for the whole organisation; `roles` are those that a second factor can be
+    asked of."""
+
+    include_cost = forms.BooleanField(
+        label=gettext_lazy("Report the cost in every response"),
+        required=False,
+        help_text=gettext_lazy("Unless a request says otherwise."),
+    )
+    retention_hours = WholeNumberField(
+        label=gettext_lazy("Keep answers for"),
+        min_value=0,
+        max_value=24,
+        help_text=gettext_lazy(
+            "Hours, 0 to 24. Kept encrypted so that later requests can continue or repeat them."
+        ),
+    )
+    required_labels = _required_labels()
+    second_factor_roles = forms.MultipleChoiceField(
+        label=gettext_lazy("Require two-factor authentication for"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=gettext_lazy("They set it up the next time they sign in."),
+    )
+
+    def __init__(self, *args: Any, roles: Iterable[tuple[str, Any]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        factor = cast(forms.MultipleChoiceField, self.fields["second_factor_roles"])
+        factor.choices = list(roles)
+
+
+class SuspensionForm(forms.Form):
+    """Why an organisation is suspended."""
+
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=REASON_MAX,
+        help_text=gettext_lazy("Members see it on every page."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
+    )

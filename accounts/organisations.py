@@ -112,6 +112,15 @@ def _named(name: str, slug: str) -> Organisation:
     return Organisation.objects.create(name=name, slug=slug + random_ending())
 
 
+def slug_of_name(name: str) -> str:
+    """What a team or project of that name is called in addresses and labels; never `new`, which is
+    where one is made."""
+    slug = slugify(name)[:SLUG_LENGTH]
+    if slug == "new":
+        return f"new-{random_ending()}"
+    return slug or random_ending()
+
+
 def random_ending() -> str:
     """What makes an address unlike all others."""
     return os.urandom(4).hex()

@@ -1,7 +1,6 @@
 """Teams of an organisation: one function per write."""
 
 from django.db import transaction
-from django.utils.text import slugify
 from django.utils.translation import gettext
 
 from accounts import audit
@@ -9,7 +8,7 @@ from accounts.access import Actor
 from accounts.changes import change_row, check_name
 from accounts.epoch import bump_epoch
 from accounts.models import Key, KeyKind, Organisation, Team
-from accounts.organisations import SLUG_LENGTH, random_ending
+from accounts.organisations import slug_of_name
 from lib import clock
 from lib.refusal import Refused
 
@@ -18,7 +17,7 @@ def create_team(organisation: Organisation, name: str, *, actor: Actor) -> Team:
     """A further team; who is limited to teams is not in it. Raises Refused for a name that cannot
     be, or that gives the address of another team."""
     checked = check_name(name)
-    slug = slugify(checked)[:SLUG_LENGTH] or random_ending()
+    slug = slug_of_name(checked)
     with transaction.atomic():
         # The organisation's row is the lock: of two of one name, the second hears of the first.
         Organisation.objects.select_for_update().get(id=organisation.id)

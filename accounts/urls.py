@@ -1,7 +1,14 @@
 from allauth.account import views as allauth
 from django.urls import path, re_path
 
-from accounts import limit_views, table_views, views
+from accounts import (
+    limit_views,
+    operator_views,
+    settings_views,
+    table_views,
+    team_views,
+    views,
+)
 from accounts.access import public, signed_in_view
 from accounts.views import ResetPasswordView, SignUpView, slowed
 
@@ -50,6 +57,60 @@ urlpatterns = [
     path("link/<str:text>", views.sign_in_link, name="sign_in_link"),
     path("o/<slug:o>/keys/<str:id>/revoke", views.key_revoke, name="key_revoke"),
     path("tables/<slug:table>", table_views.keep_preference, name="table_preference"),
+    path("o/<slug:o>/settings", settings_views.settings_page, name="settings"),
+    path(
+        "o/<slug:o>/settings/archive",
+        settings_views.organisation_archive,
+        name="organisation_archive",
+    ),
+    path("o/<slug:o>/teams/new", team_views.team_create, name="team_create"),
+    path("o/<slug:o>/teams/<slug:team>/edit", team_views.team_edit, name="team_edit"),
+    path("o/<slug:o>/teams/<slug:team>/archive", team_views.team_archive, name="team_archive"),
+    path("o/<slug:o>/teams/<slug:team>/restore", team_views.team_restore, name="team_restore"),
+    path(
+        "o/<slug:o>/teams/<slug:team>/projects/new",
+        team_views.project_create,
+        name="project_create",
+    ),
+    path("o/<slug:o>/projects/<slug:project>/edit", team_views.project_edit, name="project_edit"),
+    path(
+        "o/<slug:o>/projects/<slug:project>/archive",
+        team_views.project_archive,
+        name="project_archive",
+    ),
+    path(
+        "o/<slug:o>/projects/<slug:project>/restore",
+        team_views.project_restore,
+        name="project_restore",
+    ),
+    path("admin/people", operator_views.people_list, name="people"),
+    path(
+        "admin/people/<str:id>/activate",
+        operator_views.person_activate,
+        {"active": True},
+        name="person_activate",
+    ),
+    path(
+        "admin/people/<str:id>/deactivate",
+        operator_views.person_activate,
+        {"active": False},
+        name="person_deactivate",
+    ),
+    path(
+        "admin/organisations/<slug:slug>/suspend",
+        operator_views.organisation_suspend,
+        name="organisation_suspend",
+    ),
+    path(
+        "admin/organisations/<slug:slug>/unsuspend",
+        operator_views.organisation_unsuspend,
+        name="organisation_unsuspend",
+    ),
+    path(
+        "admin/organisations/<slug:slug>/restore",
+        operator_views.organisation_restore,
+        name="organisation_restore",
+    ),
     path("o/<slug:o>/limits", limit_views.limit_list, name="limits"),
     path(
         "o/<slug:o>/limits/organisation",

@@ -21,6 +21,8 @@ from ninja.parser import Parser
 from accounts.access import KeyConflict, api_auth, compressed, public, session_actor
 from accounts.api import router as accounts_router
 from accounts.models import User
+from accounts.operator_api import router as people_router
+from accounts.organisation_api import router as organisation_router
 from billing.api import router as billing_router
 from billing.codes import TooManyTries
 from billing.idempotency import KeyInUse, KeyInvalid, KeyReused
@@ -39,6 +41,7 @@ from notify.api import router as notify_router
 from playground.api import router as playground_router
 from usage.api import router as usage_router
 from usage.budget_api import router as budget_router
+from usage.effective_api import router as effective_router
 from usage.filters import RangeRefused
 from usage.review_api import router as review_router
 
@@ -166,6 +169,9 @@ def _refuse_unknown_query(view: Callable[..., Any]) -> Callable[..., Any]:
 
 api.add_decorator(_refuse_unknown_query, mode="operation")
 api.add_router("", accounts_router)
+api.add_router("", organisation_router)
+api.add_router("", people_router)
+api.add_router("", effective_router)
 api.add_router("", usage_router)
 api.add_router("", billing_router)
 api.add_router("", playground_router)

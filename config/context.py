@@ -58,4 +58,6 @@ def _letter_keys(actor: Actor | None) -> bool:
 def _organisations(actor: Actor | None) -> list[Organisation]:
     if actor is None or actor.user is None:
         return []
-    return list(Organisation.objects.filter(memberships__user=actor.user).order_by("name"))
+    return list(
+        Organisation.objects.filter(memberships__user=actor.user, archived_at=None).order_by("name")
+    )

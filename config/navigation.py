@@ -67,11 +67,13 @@ _ORGANISATION: Final[_Sections] = (
         NavigationPage("requests", "list", _("Requests"), "requests.read", go="R"),
     )),
     (_("Manage"), (
+        NavigationPage("teams", "users", _("Teams"), "teams.read"),
         NavigationPage("budgets", "shield", _("Budgets"), "budgets.read", beside=("limits",)),
         NavigationPage("billing", "wallet", _("Billing"), "balance.read", go="B"),
         NavigationPage(
             "redeem", "ticket", _("Redeem a code"), "codes.redeem", unless="balance.read"
         ),
+        NavigationPage("settings", "settings", _("Settings"), "organisation.write"),
     )),
 )  # fmt: skip
 _NO_ORGANISATION: Final[_Sections] = (
@@ -81,6 +83,8 @@ _OPERATE: Final[_Sections] = ((_("Operator"), (
     _Common("channels", "cable", _("Channels"), "channels.read"),
     _Common("models_admin", "box", _("Models and routes"), "channels.read"),
     _Common("prices", "receipt", _("Price book"), "channels.read", beside=("price_plans",)),
+    _Common("organisations", "building-2", _("Organisations"), "organisations.read"),
+    _Common("people", "users", _("People"), "organisations.read"),
     _Common("payments", "credit-card", _("Payments"), "credits.read"),
     _Common("credits", "pencil", _("Corrections"), "credits.read"),
     _Common("codes", "ticket", _("Codes"), "codes.read"),

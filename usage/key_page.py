@@ -19,6 +19,7 @@ from lib.tables.pages import answer_table
 from lib.tables.table import Table
 from usage import filters, reports
 from usage.budget_views import meter_of
+from usage.effective import effective_settings
 from usage.filters import UsageFilter
 from usage.key_use import KeyUse, use_of_keys
 from usage.key_views import badge_of, budgets_of
@@ -70,6 +71,7 @@ def _about(actor: Actor, key: Key) -> dict[str, Any]:
     standing = next(iter(budgets.standing_of(own)), None)
     living = key.revoked_at is None
     return {
+        "settings": effective_settings(actor, key=key),
         "key": key,
         "id": id_text(key.id),
         "badge": badge_of(key),

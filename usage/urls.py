@@ -6,13 +6,18 @@ from usage import (
     key_page,
     key_views,
     log_views,
+    organisation_views,
     raise_views,
     request_views,
     review_views,
+    team_views,
     views,
 )
 
 urlpatterns = [
+    path("admin/organisations", organisation_views.organisation_list, name="organisations"),
+    path("o/<slug:o>/teams", team_views.team_list, name="teams"),
+    path("o/<slug:o>/teams/<slug:team>", team_views.team_page, name="team"),
     path("o/<slug:o>/keys", key_views.key_list, name="keys"),
     path("o/<slug:o>/keys/new", key_views.key_create, name="key_create"),
     path("o/<slug:o>/keys/bulk", key_views.key_bulk, name="keys_bulk"),

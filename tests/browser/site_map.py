@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from django.urls import get_resolver, resolve
 
+from accounts import organisations, projects, teams
 from accounts.access import SYSTEM, Actor
 from accounts.models import Organisation, Role, User
 from accounts.signin import make_sign_in_link
@@ -111,8 +112,16 @@ def furnish() -> str:
     _, token = sharing.share_branch(
         actor, chat, days=1, members_only=False, system_shown=True, cost_shown=True
     )
+    suspended = organisations.create_organisation("Looked at", owner=None, actor=actor)
+    team = teams.create_team(organisation, "Looked at", actor=actor)
+    project = projects.create_project(team, "Looked at", actor=actor)
     return json.dumps(
         {
+            "team": f"{ours}/teams/{team.slug}",
+            "change a team": f"{ours}/teams/{team.slug}/edit",
+            "create a project": f"{ours}/teams/{team.slug}/projects/new",
+            "change a project": f"{ours}/projects/{project.slug}/edit",
+            "suspend an organisation": f"/admin/organisations/{suspended.slug}/suspend",
             "webhook": f"{ours}/webhooks/{id_text(webhook.id)}",
             "remove webhook": f"{ours}/webhooks/{id_text(webhook.id)}/remove",
             "top-up": f"{ours}/billing/top-ups/{id_text(top_up.id)}",

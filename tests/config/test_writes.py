@@ -14,10 +14,20 @@ from typing import Any, Final
 import pytest
 from django.db import connection
 
-from accounts import custom_roles, keys, members, organisations, signin, teams
+from accounts import custom_roles, keys, members, organisations, projects, signin, teams
 from accounts.access import SYSTEM, Actor
 from accounts.changes import change_row
-from accounts.models import AuditEvent, CustomRole, Epoch, FormerSecret, Key, Membership, Role, Team
+from accounts.models import (
+    AuditEvent,
+    CustomRole,
+    Epoch,
+    FormerSecret,
+    Key,
+    Membership,
+    Project,
+    Role,
+    Team,
+)
 from billing import (
     budget_alerts,
     budgets,
@@ -173,6 +183,7 @@ class World:
     code: str
     role: CustomRole
     second: Team
+    project: Project
 
 
 @pytest.fixture
@@ -217,6 +228,7 @@ def world(people: cast.Cast, settings: Any) -> World:
         code=code,
         role=custom_roles.create_role(people.acme, "auditor", ["usage.read"], actor=SYSTEM),
         second=teams.create_team(people.acme, "second", actor=SYSTEM),
+        project=projects.create_project(people.core, "Bot", actor=SYSTEM),
     )  # fmt: skip
 
 
@@ -241,6 +253,9 @@ BEFORE: Final[dict[str, Callable[[World], object]]] = {
     ),
     "accounts.organisations.restore_organisation": lambda w: organisations.archive_organisation(
         w.people.acme, actor=SYSTEM
+    ),
+    "accounts.projects.restore_project": lambda w: projects.archive_project(
+        w.project, actor=SYSTEM
     ),
     "accounts.teams.restore_team": lambda w: teams.archive_team(w.second, actor=SYSTEM),
     "gateway.previews.cancel_preview": lambda w: previews.start_preview(w.dora, [w.draft.id], 7),
@@ -276,6 +291,18 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     ),
     "accounts.organisations.suspend_organisation": lambda w: organisations.suspend_organisation(
         w.people.acme, "unpaid", actor=w.dora
+    ),
+    "accounts.projects.archive_project": lambda w: projects.archive_project(
+        w.project, actor=w.alice
+    ),
+    "accounts.projects.change_project": lambda w: projects.change_project(
+        w.project, name="Bots", team=w.second, actor=w.alice
+    ),
+    "accounts.projects.create_project": lambda w: projects.create_project(
+        w.second, "Search", actor=w.alice
+    ),
+    "accounts.projects.restore_project": lambda w: projects.restore_project(
+        w.project, actor=w.alice
     ),
     "accounts.teams.archive_team": lambda w: teams.archive_team(w.second, actor=w.alice),
     "accounts.teams.rename_team": lambda w: teams.rename_team(
@@ -489,6 +516,7 @@ def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, nam
                 "replace_password",
                 "_team",
                 "_role",
+                "_project",
                 "add_person new",
                 "change_row",
                 "force_second_factor",

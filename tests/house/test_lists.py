@@ -44,10 +44,12 @@ NO_LIST = {
     "usage/_budget_chart.html": "the figures of a chart",
     "usage/_budget_log.html": "alerts of one budget",
     "usage/_chart_table.html": "the figures of a chart",
+    "usage/_effective.html": "the settings of one team, member or key",
     "usage/_meters.html": "one total",
     "usage/_receipt.html": "one receipt",
     "usage/_timeline.html": "one request",
     "usage/_top.html": "the first few of a list",
+    "usage/team.html": "one team",
 }
 _ROWS = re.compile(r"<tbody.*?{%\s*for\b.*?<tr", re.S)
 

@@ -1,0 +1,150 @@
+"""Pages of operators on people and organisations (W75, W76); the list of organisations stands in
+`usage`, which knows what they spend."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Prefetch
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts import access, members, organisations
+from accounts.access import Actor, operator_page
+from accounts.forms import SuspensionForm
+from accounts.models import Membership, User
+from accounts.table_preferences import read_table
+from lib.htmx import go_to, render_dialog, see_other
+from lib.refusal import Refused
+from lib.tables.pages import answer_table
+from lib.tables.sources import QuerySource
+from lib.tables.table import Badge, Column, Filter, Table
+
+_ACTIVE = Badge(_("Active"), "ok")
+_INACTIVE = Badge(_("Deactivated"), "bad", "ban")
+_OPERATOR = Badge(_("Operator"), "info", "shield")
+PEOPLE = Table(
+    "people",
+    _("People"),
+    (
+        Column("email", _("Email"), sort=True, card="title"),
+        Column("name", _("Name"), priority=2),
+        Column("state", _("Status"), "badge", value="badge", card="first"),
+        Column("organisations", _("Organisations"), priority=2, card="second"),
+        Column("last_login", _("Last sign-in"), "ago", card="last"),
+        Column("created", _("Created"), "ago", value="created_at", sort="id", chosen=False),
+    ),
+    default_sort="email",
+    filters=(
+        Filter("q", _("Email or name"), "search"),
+        Filter(
+            "state",
+            _("Status"),
+            choices=(
+                ("", _("Anyone")),
+                ("active", _("Active")),
+                ("inactive", _("Deactivated")),
+                ("operator", _("Operators")),
+            ),
+        ),
+    ),
+    big=True,
+)
+
+
+@operator_page("organisations.read")
+@require_safe
+def people_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    state = read_table(PEOPLE, request, actor)
+    rows = access.all_people(actor)
+    query = state.value("q")
+    if query:
+        rows = rows.filter(email__icontains=query) | rows.filter(name__icontains=query)
+    states: dict[str, dict[str, bool]] = {
+        "active": {"is_active": True},
+        "inactive": {"is_active": False},
+        "operator": {"operator": True},
+    }
+    rows = rows.filter(**states.get(state.value("state"), {}))
+    belongs = Membership.objects.select_related("organisation").order_by("organisation__name")
+    rows = rows.prefetch_related(Prefetch("memberships", belongs))
+    templates = ("accounts/people.html", "accounts/_people.html")
+    return answer_table(
+        request, state, QuerySource(rows), templates, {}, lambda page: list(map(_person, page))
+    )
+
+
+def _person(user: User) -> dict[str, Any]:
+    badge = _OPERATOR if user.operator else _ACTIVE
+    return {
+        "id": user.pk,
+        "email": user.email,
+        "name": user.name,
+        "badge": badge if user.is_active else _INACTIVE,
+        "active": user.is_active,
+        "organisations": ", ".join(one.organisation.name for one in user.memberships.all()),
+        "last_login": user.last_login,
+        "created_at": user.created_at,
+    }
+
+
+@operator_page("organisations.write")
+@require_POST
+def person_activate(request: HttpRequest, actor: Actor, id: str, active: bool) -> HttpResponseBase:
+    person = access.access_person(actor, id)
+    if person == actor.user:
+        messages.error(request, gettext("You cannot deactivate yourself."))
+        return see_other("people")
+    try:
+        members.set_active(person, active, actor=actor)
+    except Refused as refused:
+        messages.error(request, refused.message)
+    else:
+        text = gettext("%(email)s can sign in again.")
+        if not active:
+            text = gettext("%(email)s was deactivated. Their sessions and keys no longer work.")
+        messages.success(request, text % {"email": person.email})
+    return see_other("people")
+
+
+@operator_page("organisations.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+def organisation_suspend(request: HttpRequest, actor: Actor, slug: str) -> HttpResponseBase:
+    organisation = access.access_organisation(actor, slug)
+    form = SuspensionForm(request.POST or None, initial={"reason": organisation.suspended_reason})
+    if request.method == "POST" and form.is_valid():
+        reason = form.cleaned_data["reason"]
+        organisations.suspend_organisation(organisation, reason, actor=actor)
+        messages.success(request, gettext("%(name)s is suspended.") % {"name": organisation.name})
+        return go_to(request, "organisations")
+    context = {
+        "form": form,
+        "title": gettext("Suspend %(name)s") % {"name": organisation.name},
+        "line": gettext("Its keys stop working now. Members can still read and top up."),
+        "verb": gettext("Suspend"),
+        "kind": "danger",
+        "back": reverse("organisations"),
+        "back_text": gettext("Organisations"),
+    }
+    return render_dialog(request, "accounts/form_dialog.html", context, refused=form.is_bound)
+
+
+@operator_page("organisations.write")
+@require_POST
+def organisation_unsuspend(request: HttpRequest, actor: Actor, slug: str) -> HttpResponseBase:
+    organisation = access.access_organisation(actor, slug)
+    organisations.lift_suspension(organisation, actor=actor)
+    text = gettext("%(name)s is no longer suspended.")
+    messages.success(request, text % {"name": organisation.name})
+    return see_other("organisations")
+
+
+@operator_page("organisations.write")
+@require_POST
+def organisation_restore(request: HttpRequest, actor: Actor, slug: str) -> HttpResponseBase:
+    organisation = access.access_organisation(actor, slug)
+    organisations.restore_organisation(organisation, actor=actor)
+    messages.success(request, gettext("%(name)s was restored.") % {"name": organisation.name})
+    return see_other("organisations")

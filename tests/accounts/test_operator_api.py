@@ -1,0 +1,62 @@
+import json
+from typing import Any
+
+from django.test import Client
+
+from accounts.access import key_actor
+from accounts.models import Role
+from tests.cast import Cast, make_key, member, signed_in
+
+API = "/api/v1"
+
+
+def operator(people: Cast) -> Client:
+    """dora signed in, with the header that her page would send."""
+    return signed_in(people.dora)
+
+
+def send(client: Client, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    return client.generic(
+        method.upper(), f"{API}{path}", json.dumps(body or {}), "application/json"
+    )
+
+
+def test_an_operator_makes_suspends_and_restores(people: Cast) -> None:
+    dora = operator(people)
+    made = send(dora, "post", "/organisations", {"name": "New"})
+    assert (made.status_code, made.json()["slug"]) == (201, "new")
+    _, text = make_key(people.core, "ci", user=people.bob)
+    for stop, again, body in (
+        ("suspend", "unsuspend", {"reason": "unpaid"}),
+        ("archive", "restore", {}),
+    ):
+        assert send(dora, "post", f"/organisations/acme/{stop}", body).status_code == 200
+        assert key_actor(text) is None
+        assert send(dora, "post", f"/organisations/acme/{again}").status_code == 200
+        assert key_actor(text) is not None
+    listed = dora.get(f"{API}/organisations").json()["items"]
+    assert [row["slug"] for row in listed] == ["new", "stranger", "acme"]
+
+
+def test_an_operator_deactivates_a_person(people: Cast) -> None:
+    dora = operator(people)
+    path = f"/people/{people.bob.pk}"
+    assert send(dora, "patch", path, {"active": False}).json()["active"] is False
+    assert send(dora, "patch", path, {"active": True}).json()["active"] is True
+    refused = send(dora, "patch", f"/people/{people.alice.pk}", {"active": False})
+    assert refused.status_code == 422
+    emails = [row["email"] for row in dora.get(f"{API}/people").json()["items"]]
+    assert "bob@example.org" in emails
+
+
+def test_nobody_else_may(people: Cast) -> None:
+    admin = member(people.acme, "ann", Role.ADMIN)
+    for user in (people.alice, admin, people.bob):
+        client = signed_in(user)
+        assert client.get(f"{API}/organisations").status_code == 403
+        assert client.get(f"{API}/people").status_code == 403
+        for path in ("suspend", "unsuspend", "archive", "restore"):
+            answer = send(client, "post", f"/organisations/stranger/{path}", {"reason": "x"})
+            assert answer.status_code == 403, path
+        answer = send(client, "patch", f"/people/{people.charlie.pk}", {"active": False})
+        assert answer.status_code == 403

@@ -1,0 +1,69 @@
+"""The management API of what holds for a team, a member or a key."""
+
+from django.db.models import Q
+from django.http import Http404, HttpRequest
+from ninja import Query, Router, Schema
+from pydantic import ConfigDict, Field
+
+from accounts import access
+from accounts.models import Membership
+from billing.rules.money import format_usd
+from usage.effective import Setting, effective_settings
+
+router = Router(tags=["Organisation"])
+
+
+class Subject(Schema):
+    """Whom to look at: one of the three, or nobody for the organisation alone."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    team: str | None = Field(None, max_length=60, description="Slug of a team.")
+    member: str | None = Field(None, max_length=254, description="Email address of a member.")
+    key: str | None = Field(None, max_length=60, description="ID of a key.")
+
+
+class SettingOut(Schema):
+    setting: str
+    value: str
+    level: str = Field(description="Where it is set; empty when nothing is.")
+    binds: bool = Field(description="False when another level has a lower limit.")
+
+
+class SettingPage(Schema):
+    items: list[SettingOut]
+    next: str | None
+
+
+@router.get("/effective-settings", response=SettingPage, summary="List effective settings")
+def list_effective_settings(request: HttpRequest, query: Query[Subject]) -> SettingPage:
+    """Every limit, budget and setting that applies, and the level each comes from."""
+    actor = access.actor_of(request)
+    access.require(actor, "teams.read")
+    rows = effective_settings(
+        actor,
+        team=access.access_any_team(actor, query.team) if query.team else None,
+        member=_member(actor, query.member) if query.member else None,
+        key=access.access_key(actor, query.key) if query.key else None,
+    )
+    return SettingPage(items=[_shown(row) for row in rows], next=None)
+
+
+def _member(actor: access.Actor, email: str) -> Membership:
+    """A member that the actor may see. Http404 when there is none such."""
+    access.require(actor, "members.read")
+    members = Membership.objects.filter(organisation=actor.organisation)
+    scope = access.scope_of(actor, "members.read")
+    if scope == "own":
+        members = members.filter(user=actor.user)
+    if scope == "teams":
+        members = members.filter(Q(all_teams=True) | Q(teams__in=actor.teams or ()))
+    member = members.filter(user__email__iexact=email).first()
+    if member is None:
+        raise Http404
+    return member
+
+
+def _shown(row: Setting) -> SettingOut:
+    value = format_usd(row.value) if row.kind == "money" else str(row.value)
+    return SettingOut(setting=str(row.title), value=value, level=str(row.level), binds=row.binds)
