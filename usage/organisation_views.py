@@ -95,7 +95,7 @@ def _rows(page: list[Organisation]) -> list[dict[str, Any]]:
             "name": organisation.name,
             "badge": _STATES[state_of(organisation)],
             "state": state_of(organisation),
-            "plan": plans.get(organisation.id),
+            "plan": plans.get(organisation.id, _("Standard")),
             "members": members.get(organisation.id, 0),
             "balance": balance(organisation).free_nano,
             "spent": spent.get(organisation.id, 0),

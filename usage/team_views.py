@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts import access
-from accounts.access import Actor, organisation_page, slug_of
+from accounts.access import ROLE_NAMES, Actor, organisation_page, slug_of
 from accounts.models import Membership, Team
 from accounts.table_preferences import read_table
 from lib.ids import id_text
@@ -108,13 +108,18 @@ def team_page(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase
         "team": row,
         "may_write": access.scope_of(actor, "teams.write") is not None,
         "may_see_members": may_see,
-        "members": members.order_by("user__email") if may_see else (),
+        "members": list(map(_member, members.order_by("user__email"))) if may_see else (),
         "projects": _projects(actor, row),
         "spent": month_spending(actor, "team_id").get(row.id, 0),
         "key_count": row.keys.filter(revoked_at=None).exclude(kind="playground").count(),
         "settings": effective_settings(actor, team=row),
     }
     return render(request, "usage/team.html", context)
+
+
+def _member(member: Membership) -> dict[str, Any]:
+    custom = member.custom_role
+    return {"user": member.user, "role_name": custom.name if custom else ROLE_NAMES[member.role]}
 
 
 def _projects(actor: Actor, team: Team) -> list[dict[str, Any]]:
