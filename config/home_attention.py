@@ -24,7 +24,7 @@ from lib.ids import id_text
 from usage.budget_forms import SCOPE_NAMES
 from usage.budget_views import meter_of
 
-_SOON: Final = dt.timedelta(days=14)
+_KEY_EXPIRES_WITHIN: Final = dt.timedelta(days=14)
 _EACH: Final = 3
 
 
@@ -125,7 +125,11 @@ def _keys(actor: Actor) -> Iterator[Matter]:
     if not _may(actor, "keys.read"):
         return
     now = clock.now()
-    soon = access.living_keys(actor).filter(expires_at__lte=now + _SOON).order_by("expires_at")
+    soon = (
+        access.living_keys(actor)
+        .filter(expires_at__lte=now + _KEY_EXPIRES_WITHIN)
+        .order_by("expires_at")
+    )
     for key in soon[:_EACH]:
         if key.expires_at is None:
             continue
