@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from config.schedule import beat_schedule
+from config.job_times import beat_schedule
 from lib.env import ConfigurationError
 from lib.vault import VaultError
 

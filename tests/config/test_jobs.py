@@ -13,9 +13,9 @@ from django.utils import translation
 
 from accounts.models import KeyKind
 from config.celery import app
+from config.job_times import JOBS, SCHEDULE, WATCH
 from config.jobs import job_states, recorded, watch
 from config.models import JobRun
-from config.schedule import JOBS, SCHEDULE, WATCH
 from lib import clock
 from notify.models import Delivery
 from outbox.models import Fact
