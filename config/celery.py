@@ -56,7 +56,7 @@ class RecordedTask(Task):  # type: ignore[misc]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # Models can be imported only now that Django stands.
-        from config.jobs import recorded
+        from config.job_runs import recorded
 
         with recorded(self.name):
             return super().__call__(*args, **kwargs)

@@ -47,6 +47,6 @@ def _sweep() -> None:
 
 
 def _watch() -> None:
-    from config.jobs import watch
+    from config.job_runs import watch
 
     watch()

@@ -16,7 +16,7 @@ from accounts.models import User
 from accounts.signin import is_own_path
 from config import command_palette
 from config.api import error_response
-from config.jobs import job_states
+from config.job_runs import job_states
 from lib.htmx import is_htmx, see_other
 
 

@@ -21,8 +21,8 @@ from accounts import audit
 from accounts.models import Key, KeyKind
 from billing import codes, credits, promo
 from config.celery import app
+from config.job_runs import watch
 from config.job_times import SCHEDULE
-from config.jobs import watch
 from config.models import JobRun
 from gateway.models import Channel, Route
 from lib import clock

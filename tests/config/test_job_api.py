@@ -4,8 +4,8 @@ import datetime as dt
 
 import pytest
 
+from config.job_runs import job_states
 from config.job_times import JOBS
-from config.jobs import job_states
 from config.models import JobRun
 from lib import clock
 from tests.cast import Cast, signed_in

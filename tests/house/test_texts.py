@@ -22,7 +22,7 @@ from django.test import Client
 from django.utils.translation.template import templatize
 
 from accounts.models import Role
-from config.jobs import watch
+from config.job_runs import watch
 from config.management.commands.messages import BORROWED_PLURALS, unseen_texts
 from gateway.check_words import FAULTS
 from gateway.models import Channel, Route
