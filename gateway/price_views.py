@@ -33,7 +33,7 @@ from billing.proposals import (
 from billing.rules.changes import RateChange
 from billing.rules.conditions import PriceKey
 from billing.rules.money import NANO_PER_USD, format_usd, round_half_even
-from billing.shipped import bring_shipped
+from billing.shipped_catalogue import bring_shipped
 from gateway.access import (
     access_preview,
     access_price,
