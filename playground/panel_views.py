@@ -47,7 +47,7 @@ from playground.turns import TurnForm, TurnRefused, draft_of, files_of
 from playground.words import invalid_text
 from relay.database import DatabaseAway
 from relay.request_context import Bound
-from usage.likely import likely_charge_nano
+from usage.likely_cost import likely_charge_nano
 from usage.models import UsageRecord
 
 # Above this the files of a request are shortened in its code: nobody reads or pastes them.
