@@ -26,8 +26,8 @@ from typing import Final
 from dialects.errors import KINDS, ErrorKind, RequestFault, message_of
 from dialects.events import UpstreamError
 from dialects.faults import provider_limit_message
+from gateway.rules.cooldown import RETRY_AFTER_S_MAX
 from gateway.rules.faults import final_kind
-from gateway.rules.rest import RETRY_AFTER_S_MAX
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.deadline import Reason
 from relay.downstream import ErrorAnswer

@@ -16,8 +16,8 @@ from uuid import UUID
 from dialects.errors import KINDS, ErrorKind, message_of, retry_after_s
 from gateway.rules.breaker import PANIC_PERCENT, Breaker, RetryBudget
 from gateway.rules.channel_status import ChannelStatus
+from gateway.rules.cooldown import Rest
 from gateway.rules.faults import FAULTS
-from gateway.rules.rest import Rest
 from gateway.rules.routing import Candidate
 from gateway.rules.standing import Fault, Reason, Sought, Standing
 from lib.ids import id_text
