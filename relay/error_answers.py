@@ -28,10 +28,10 @@ from dialects.events import UpstreamError
 from dialects.faults import provider_limit_message
 from gateway.rules.cooldown import RETRY_AFTER_S_MAX
 from gateway.rules.faults import final_kind
+from relay.channel_health import Out, jittered
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.deadline import Reason
 from relay.downstream import ErrorAnswer
-from relay.health import Out, jittered
 from relay.limits import LimitReached, UsedUp
 from relay.snapshot import Timeouts
 from relay.upstream import UpstreamFailed, upstream_failure

@@ -18,9 +18,9 @@ from lib.vault import Vault
 from relay import admission
 from relay.alerts import statement
 from relay.auth import Authenticator, Principal
+from relay.channel_health import Health
 from relay.config import RelayConfig
 from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row, Statement
-from relay.health import Health
 from relay.idempotency import IdempotentRequests
 from relay.journal import Journal
 from relay.large import LargeEvents
