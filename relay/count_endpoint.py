@@ -17,9 +17,9 @@ from dialects.codec import JSON, Target
 from dialects.gemini import count_tokens as gemini_count
 from dialects.operation import Operation
 from gateway.providers.provider import BadAddress
-from gateway.rules.bound import estimate_tokens
 from gateway.rules.families import family_of
 from gateway.rules.faults import FAULTS
+from gateway.rules.hold_bound import estimate_tokens
 from gateway.rules.routing import Candidate
 from lib.ids import id_text, new_id
 from relay.downstream import ErrorAnswer, Head

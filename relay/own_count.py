@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from dialects.usage import Quantities
-from gateway.rules.bound import estimate_tokens
 from gateway.rules.families import UNKNOWN, Family
+from gateway.rules.hold_bound import estimate_tokens
 from relay.vocabulary import count_request, count_text
 
 NO_USAGE: Final = Quantities({}, ("usage_missing",))
