@@ -17,10 +17,10 @@ from dialects.codec import JSON, Target
 from dialects.gemini import count_tokens as gemini_count
 from dialects.operation import Operation
 from gateway.providers.provider import BadAddress
-from gateway.rules.families import family_of
 from gateway.rules.faults import FAULTS
 from gateway.rules.hold_bound import estimate_tokens
 from gateway.rules.routing import Candidate
+from gateway.rules.tokenizers import family_of
 from lib.ids import id_text, new_id
 from relay.downstream import ErrorAnswer, Head
 from relay.prepared_request import passed_headers

@@ -2,15 +2,15 @@
 right (P27): words are counted as the model's family does, sizes are the last resort.
 
 The free endpoint that counts a request's tokens is `count_endpoint.py`; which family a model is of
-is `gateway/rules/families.py`, how a family counts `vocabulary.py`.
+is `gateway/rules/tokenizers.py`, how a family counts `vocabulary.py`.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from dialects.usage import Quantities
-from gateway.rules.families import UNKNOWN, Family
 from gateway.rules.hold_bound import estimate_tokens
+from gateway.rules.tokenizers import UNKNOWN, Family
 from relay.vocabulary import count_request, count_text
 
 NO_USAGE: Final = Quantities({}, ("usage_missing",))

@@ -15,7 +15,7 @@ from dialects.codec import Target
 from dialects.errors import RequestFault
 from dialects.operation import Operation
 from dialects.plain import PlainAnswer
-from gateway.rules.families import Family
+from gateway.rules.tokenizers import Family
 
 
 class Unit(NamedTuple):

@@ -12,7 +12,7 @@ from dialects.gemini import embed
 from dialects.gemini.embed import EmbedFacts
 from dialects.operation import Operation
 from dialects.rerank import RerankFacts, RerankForm
-from gateway.rules.families import Family
+from gateway.rules.tokenizers import Family
 from relay.unary import (
     Exchange,
     Sending,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.rules.families import family_of
+from gateway.rules.tokenizers import family_of
 from relay.vocabulary import count_text
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.hub import Hub

@@ -13,7 +13,7 @@ import pytest
 from billing.rules.pricing import PriceVersion
 from dialects.codec import Target
 from gateway.price_list import Price
-from gateway.rules.families import UNKNOWN, family_of
+from gateway.rules.tokenizers import UNKNOWN, family_of
 from relay.own_count import UsageEvidence
 from relay.sample import Sample
 from relay.unary_operations import EMBEDDINGS, RERANK_JINA
