@@ -25,8 +25,8 @@ from lib.ids import id_text, new_id
 from relay.downstream import ErrorAnswer, Head
 from relay.prepared_request import passed_headers
 from relay.request_context import RequestContext
+from relay.tokenizer import count_request
 from relay.upstream import OutgoingRequest, UpstreamFailed
-from relay.vocabulary import count_request
 
 _COUNT_S: Final = 30.0
 _TRIES_MAX: Final = 2

@@ -2,7 +2,7 @@
 right (P27): words are counted as the model's family does, sizes are the last resort.
 
 The free endpoint that counts a request's tokens is `count_endpoint.py`; which family a model is of
-is `gateway/rules/tokenizers.py`, how a family counts `vocabulary.py`.
+is `gateway/rules/tokenizers.py`, how a family counts `tokenizer.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from dialects.usage import Quantities
 from gateway.rules.hold_bound import estimate_tokens
 from gateway.rules.tokenizers import UNKNOWN, Family
-from relay.vocabulary import count_request, count_text
+from relay.tokenizer import count_request, count_text
 
 NO_USAGE: Final = Quantities({}, ("usage_missing",))
 

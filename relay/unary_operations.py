@@ -13,6 +13,7 @@ from dialects.gemini.embed import EmbedFacts
 from dialects.operation import Operation
 from dialects.rerank import RerankFacts, RerankForm
 from gateway.rules.tokenizers import Family
+from relay.tokenizer import count_texts
 from relay.unary import (
     Exchange,
     Sending,
@@ -22,7 +23,6 @@ from relay.unary import (
     as_it_came,
     not_offered,
 )
-from relay.vocabulary import count_texts
 
 _Urls = Mapping[Operation, str]
 _Meters = Mapping[str, int]
