@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from gateway.rules.prompt import count_prompt, read_prompt, words_of
+from gateway.rules.prompt_text import count_prompt, read_prompt, words_of
 from gateway.rules.tokenizers import EXACT, Family, Vocabulary
 
 if TYPE_CHECKING:
