@@ -41,7 +41,7 @@ def _round(work: Callable[[], object]) -> None:
 
 
 def _sweep() -> None:
-    from gateway.sweep import sweep
+    from gateway.unsettled_attempts import sweep
 
     sweep()
 

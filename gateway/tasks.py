@@ -4,7 +4,7 @@ from celery import shared_task
 
 from gateway import previews
 from gateway.expiry import drop_expired
-from gateway.sweep import sweep
+from gateway.unsettled_attempts import sweep
 
 
 @shared_task  # type: ignore[untyped-decorator]
