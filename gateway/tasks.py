@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from gateway import previews
-from gateway.expiry import drop_expired
+from gateway.expired_content import drop_expired
 from gateway.unsettled_attempts import sweep
 
 
