@@ -5,7 +5,7 @@ from typing import NamedTuple
 from relay.admitted_attempt import AdmittedAttempt
 from relay.attempt_end import AttemptEnd
 from relay.channel_health import HealthProbe
-from relay.large import Gathering
+from relay.large_events import Gathering
 from relay.request_context import RequestContext
 from relay.usage_meter import UsageMeter
 

@@ -23,7 +23,7 @@ from relay.config import RelayConfig
 from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row, Statement
 from relay.idempotency import IdempotentRequests
 from relay.journal import Journal
-from relay.large import LargeEvents
+from relay.large_events import LargeEvents
 from relay.ledger_writer import LedgerWriter
 from relay.refresher import Refresher
 from relay.request_context import Parts

@@ -12,7 +12,7 @@ from dialects.events import Broken, End, Event, Step, UpstreamError
 from relay.admitted_attempt import AdmittedAttempt
 from relay.answer_state import AnswerState
 from relay.forwarding import Forwarding
-from relay.large import Gathering
+from relay.large_events import Gathering
 from relay.request_context import RequestContext
 from relay.translating import Translating
 from relay.upstream import Answer, upstream_failure
