@@ -28,7 +28,6 @@ from relay.idempotency import IdempotentRequest
 from relay.invocation import read_invocation
 from relay.labels import NO_LABELS, Labels
 from relay.lifespan import Lifespan
-from relay.prompts import Prompts
 from relay.queue_sink import QueueSink
 from relay.request_body import ClientGone, read_body, read_body_fields
 from relay.request_bound import read_bound
@@ -42,6 +41,7 @@ from relay.request_context import (
     Source,
 )
 from relay.run import Run
+from relay.several_prompts import Prompts
 from relay.snapshot import Snapshot
 from relay.unary_operations import EMBEDDINGS
 
