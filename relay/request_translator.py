@@ -48,7 +48,7 @@ from gateway.rules.routing import Candidate
 from lib.ids import id_text
 from relay.continuation import Continuation
 from relay.database import DatabaseAway, DatabaseRefused
-from relay.fetching import fetch
+from relay.file_fetching import fetch
 from relay.prepared_request import (
     AnswerTraits,
     ExchangeBody,
