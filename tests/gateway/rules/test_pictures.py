@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.rules.pictures import Picture, count_picture, size_of
+from gateway.rules.image_tokens import Picture, count_picture, size_of
 from gateway.rules.tokenizers import family_of
 from relay.tokenizer import count_request
 
