@@ -17,9 +17,9 @@ from dialects.events import (
     Usage,
 )
 from dialects.openai.errors import read_object
+from dialects.openai.finish_reasons import OVERLOADED_REASONS
 from dialects.openai.translation import Translation
 from dialects.openai.wire import (
-    OVERLOADED_REASONS,
     Answer,
     ChoiceReader,
     error_of,

@@ -25,8 +25,9 @@ from dialects.errors import ErrorKind
 from dialects.fold import join_base64
 from dialects.freeform import InputReader, freeform_names
 from dialects.media import audio_format
-from dialects.responses.echo import ID_PREFIX, open_response, status_of
+from dialects.responses.echo import ID_PREFIX, open_response
 from dialects.responses.errors import failed_code, frame
+from dialects.responses.finish_reasons import status_of
 from dialects.responses.items_decode import write_mark
 from dialects.responses.items_encode import (
     write_citation,
