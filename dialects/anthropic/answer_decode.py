@@ -4,7 +4,7 @@ The answer goes to a client of the same dialect byte for byte; it is read for it
 reason and the size of its text. To others it is told in full.
 """
 
-from dialects.anthropic.blocks import BlockReader
+from dialects.anthropic.answer_events import BlockReader
 from dialects.anthropic.errors import read_object
 from dialects.anthropic.stream_decode import counted, read_start
 from dialects.anthropic.wire import read_message

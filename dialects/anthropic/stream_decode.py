@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from dialects.anthropic.blocks import BlockReader
+from dialects.anthropic.answer_events import BlockReader
 from dialects.anthropic.errors import read_object
 from dialects.anthropic.usage import merge, quantities
 from dialects.anthropic.wire import Message, StreamEvent, read_event
