@@ -18,7 +18,7 @@ import msgspec
 
 from dialects import events as neutral
 from dialects.errors import ErrorKind
-from dialects.gemini.candidates import CandidateReader
+from dialects.gemini.answer_events import CandidateReader
 from dialects.gemini.errors import (
     ARRAY_CLOSE,
     ARRAY_NEXT,

@@ -96,7 +96,7 @@ def test_a_codec_has_floats_only_where_they_are_content() -> None:
         "dialects/anthropic/request_encode.py",  # the least top_p beside a temperature
         "dialects/anthropic/schema.py",  # constants of a JSON schema
         "dialects/events.py",  # log probabilities
-        "dialects/gemini/candidates.py",  # log probabilities
+        "dialects/gemini/answer_events.py",  # log probabilities
         "dialects/embeddings.py",  # vectors
         "dialects/gemini/embed.py",  # vectors
         "dialects/rerank.py",  # scores
