@@ -16,9 +16,9 @@ from dialects.events import (
     Step,
     Usage,
 )
+from dialects.openai.answer_events import Translation
 from dialects.openai.errors import read_object
 from dialects.openai.finish_reasons import OVERLOADED_REASONS
-from dialects.openai.translation import Translation
 from dialects.openai.wire import (
     Answer,
     ChoiceReader,
