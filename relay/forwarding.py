@@ -7,7 +7,7 @@ from dialects.codec import Codec, Decoder, Facts, Target
 from dialects.errors import ErrorKind
 from dialects.events import Step
 from dialects.model_alias import NamingDecoder
-from dialects.openai.outside import InsideDecoder
+from dialects.openai.outside_reasoning import InsideDecoder
 from dialects.service_tier import tier_of_frames
 from relay.prepared_request import PreparedRequest
 from relay.translating import Source

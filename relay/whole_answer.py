@@ -13,7 +13,7 @@ from dialects.fold import AnswerFault, fold
 from dialects.json_repair import repair
 from dialects.lone_surrogates import Pairs
 from dialects.model_alias import name_answer
-from dialects.openai.outside import rewrite_usage
+from dialects.openai.outside_reasoning import rewrite_usage
 from dialects.openai.think_tags import untag_answer
 from dialects.plain import PlainAnswer
 from dialects.service_tier import tier_of_answer
