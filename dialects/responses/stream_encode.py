@@ -25,7 +25,6 @@ from dialects.errors import ErrorKind
 from dialects.fold import join_base64
 from dialects.freeform import InputReader, freeform_names
 from dialects.media import audio_format
-from dialects.responses.echo import ID_PREFIX, open_response
 from dialects.responses.errors import failed_code, frame
 from dialects.responses.finish_reasons import status_of
 from dialects.responses.items_decode import write_mark
@@ -34,6 +33,7 @@ from dialects.responses.items_encode import (
     write_image_item,
     write_logprobs,
 )
+from dialects.responses.response_object import ID_PREFIX, open_response
 from dialects.responses.usage import encode as write_usage
 from dialects.turns import derive_id
 from dialects.usage import Counts

@@ -91,7 +91,7 @@ def test_a_codec_has_floats_only_where_they_are_content() -> None:
         "dialects/bounds.py",  # the bounds of sampling
         "dialects/chat.py",  # sampling: temperature, top_p, penalties, bias
         "dialects/shared_members.py",  # bias
-        "dialects/responses/echo.py",  # the defaults of sampling, told back
+        "dialects/responses/response_object.py",  # the defaults of sampling, told back
         "dialects/responses/wire.py",  # 1.0 where a whole number is due
         "dialects/anthropic/request_encode.py",  # the least top_p beside a temperature
         "dialects/anthropic/schema.py",  # constants of a JSON schema
