@@ -14,7 +14,7 @@ from dialects.chat import Dialect, Encoded
 from dialects.codec import Target
 from dialects.errors import RequestFault
 from dialects.operation import Operation
-from dialects.plain import PlainAnswer
+from dialects.unary import PlainAnswer
 from gateway.rules.tokenizers import Family
 
 

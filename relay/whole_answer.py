@@ -15,8 +15,8 @@ from dialects.lone_surrogates import Pairs
 from dialects.model_alias import name_answer
 from dialects.openai.outside_reasoning import rewrite_usage
 from dialects.openai.think_tags import untag_answer
-from dialects.plain import PlainAnswer
 from dialects.service_tier import tier_of_answer
+from dialects.unary import PlainAnswer
 from dialects.whole_answer import WholeAnswer
 from relay.answer_state import state_of
 from relay.attempt_parts import AttemptParts

@@ -9,9 +9,9 @@ import msgspec
 
 from dialects.completions.finish_reasons import FINISH_REASONS
 from dialects.events import Event, Finish, TextDelta
-from dialects.plain import RawMembers, given
 from dialects.raws import dicts
 from dialects.stream import ChoiceProgress
+from dialects.unary import RawMembers, given
 
 _INDEX_MAX = 1_000_000
 
