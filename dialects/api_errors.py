@@ -18,7 +18,7 @@ from dialects.faults import (
     is_unsupported,
     retry_after_ms,
 )
-from dialects.raws import as_text
+from dialects.raw_json import as_text
 
 _CONTEXT = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _FILTERED = frozenset(

@@ -23,7 +23,7 @@ from dialects.chat import Encoded
 from dialects.errors import RequestFault
 from dialects.fold import AnswerFault
 from dialects.members import Members
-from dialects.raws import object_of, value_of
+from dialects.raw_json import object_of, value_of
 from dialects.request_fields import (
     due_value,
     edit_body,

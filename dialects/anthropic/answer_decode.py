@@ -11,7 +11,7 @@ from dialects.anthropic.wire import read_message
 from dialects.chat import ChatAnswer
 from dialects.events import Broken, Event
 from dialects.fold import AnswerFault
-from dialects.raws import given
+from dialects.raw_json import given
 from dialects.whole_answer import WholeAnswer, failed, parse_whole
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from dialects import events as neutral
 from dialects.anthropic.finish_reasons import FINISH_REASONS
 from dialects.anthropic.wire import Block, Delta
-from dialects.raws import ABSENT, as_text, given, size, value_of
+from dialects.raw_json import ABSENT, as_text, given, size, value_of
 
 _EMPTY_OBJECT = "{}"
 

@@ -25,7 +25,7 @@ from dialects.faults import (
     is_unsupported,
     retry_after_ms,
 )
-from dialects.raws import as_text
+from dialects.raw_json import as_text
 
 _STATUS_OF_TYPE: Mapping[str, int] = {
     "invalid_request_error": 400,

@@ -26,7 +26,7 @@ from dialects.events import (
     Step,
     Usage,
 )
-from dialects.raws import ABSENT, ReadFault, given, value_of
+from dialects.raw_json import ABSENT, ReadFault, given, value_of
 from dialects.sse import FRAME_BYTES_MAX, Frame
 from dialects.stream import FrameDecoder, is_utf8, mask_frame, write_data
 from dialects.usage import Counts

@@ -9,7 +9,7 @@ import msgspec
 
 from dialects.completions.finish_reasons import FINISH_REASONS
 from dialects.events import Event, Finish, TextDelta
-from dialects.raws import dicts
+from dialects.raw_json import dicts
 from dialects.stream import ChoiceProgress
 from dialects.unary import RawMembers, given
 

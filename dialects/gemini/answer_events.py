@@ -20,7 +20,7 @@ from dialects.gemini.finish_reasons import FINISH_REASONS
 from dialects.gemini.grounding import count_searches, read_queries, read_sources
 from dialects.gemini.seals import read_signature
 from dialects.gemini.wire import Answer, Candidate, FunctionCall, Part
-from dialects.raws import ABSENT, as_text, dicts, given, members_of, size
+from dialects.raw_json import ABSENT, as_text, dicts, given, members_of, size
 from dialects.turns import derive_id
 
 

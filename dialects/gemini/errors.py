@@ -25,7 +25,7 @@ from dialects.faults import (
     milliseconds,
     retry_after_ms,
 )
-from dialects.raws import as_text, dicts
+from dialects.raw_json import as_text, dicts
 
 ARRAY_OPEN = b"["
 ARRAY_NEXT = b",\r\n"

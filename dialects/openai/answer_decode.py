@@ -11,7 +11,7 @@ from dialects.openai.answer_events import Translation
 from dialects.openai.errors import read_object
 from dialects.openai.finish_reasons import OVERLOADED_REASONS
 from dialects.openai.wire import ChoiceReader, error_of, read_answer
-from dialects.raws import given
+from dialects.raw_json import given
 from dialects.whole_answer import WholeAnswer, failed, parse_whole
 
 

@@ -25,7 +25,7 @@ from dialects.openai.wire import (
     error_of,
     read_answer,
 )
-from dialects.raws import ABSENT, ReadFault, given
+from dialects.raw_json import ABSENT, ReadFault, given
 from dialects.sse import FRAME_BYTES_MAX, Frame
 from dialects.stream import FrameDecoder, is_utf8, mask_frame, write_data
 

@@ -10,7 +10,7 @@ import msgspec
 
 from dialects import events as neutral
 from dialects.openai.finish_reasons import FINISH_REASONS
-from dialects.raws import ABSENT, given, parser, size, top_members, value_of
+from dialects.raw_json import ABSENT, given, parser, size, top_members, value_of
 from dialects.stream import ChoiceProgress
 
 

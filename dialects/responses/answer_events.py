@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects import events as neutral
-from dialects.raws import ABSENT, byte_values, dicts, given, members_of, number, size
+from dialects.raw_json import ABSENT, byte_values, dicts, given, members_of, number, size
 from dialects.responses.finish_reasons import read_reason
 from dialects.responses.items_decode import image_type, read_annotation, read_mark
 from dialects.responses.usage import quantities

@@ -87,7 +87,7 @@ def test_a_codec_has_floats_only_where_they_are_content() -> None:
     """Amounts and counts of tokens pass through the codecs too."""
     content = {
         "dialects/members.py",  # a number of a request, and 1.0 where a whole one is due
-        "dialects/raws.py",  # a number of an answer
+        "dialects/raw_json.py",  # a number of an answer
         "dialects/bounds.py",  # the bounds of sampling
         "dialects/chat.py",  # sampling: temperature, top_p, penalties, bias
         "dialects/shared_members.py",  # bias
