@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.amount import read_amount
 from dialects.body import Body
 from dialects.errors import RequestFault
+from dialects.max_cost import read_amount
 from dialects.members import Members
 from dialects.raw_json import value_of
 
