@@ -17,8 +17,8 @@ from dialects.chat import (
     Text,
     Url,
 )
+from dialects.custom_tools import freeform_names, read_input
 from dialects.events import TokenLogprob
-from dialects.freeform import freeform_names, read_input
 from dialects.media import data_url
 from dialects.openai.finish_reasons import write_reason
 from dialects.openai.message_encode import reasoning_text, write_calls, write_citation

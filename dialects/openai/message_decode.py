@@ -26,8 +26,8 @@ from dialects.chat import (
     ToolResult,
     Video,
 )
+from dialects.custom_tools import write_arguments
 from dialects.events import Seal, SealOwner, Source
-from dialects.freeform import write_arguments
 from dialects.media import audio_type, read_base64, read_url, type_of_name
 from dialects.members import Members
 from dialects.raw_json import as_text

@@ -14,8 +14,8 @@ import msgspec
 
 from dialects import events as neutral
 from dialects.chat import Base64, ChatRequest, Url
+from dialects.custom_tools import InputReader, freeform_names
 from dialects.errors import ErrorKind
-from dialects.freeform import InputReader, freeform_names
 from dialects.openai.answer_encode import ID_PREFIX, write_image, write_logprobs
 from dialects.openai.errors import frame
 from dialects.openai.finish_reasons import write_reason

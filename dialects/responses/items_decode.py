@@ -27,8 +27,8 @@ from dialects.chat import (
     ToolCall,
     ToolResult,
 )
+from dialects.custom_tools import write_arguments
 from dialects.events import Seal, Source
-from dialects.freeform import write_arguments
 from dialects.media import audio_type, read_base64, read_url
 from dialects.members import Members
 from dialects.raw_json import dicts

@@ -12,7 +12,7 @@ from dialects.chat import (
     Tool,
     ToolChoice,
 )
-from dialects.freeform import freeform_names
+from dialects.custom_tools import freeform_names
 from dialects.responses.request_encode import write_choice, write_form, write_tool
 from dialects.turns import derive_id
 

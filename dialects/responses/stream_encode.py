@@ -21,9 +21,9 @@ import msgspec
 from dialects import events as neutral
 from dialects.api_errors import name_request
 from dialects.chat import ChatRequest, JsonObject
+from dialects.custom_tools import InputReader, freeform_names
 from dialects.errors import ErrorKind
 from dialects.fold import join_base64
-from dialects.freeform import InputReader, freeform_names
 from dialects.media import audio_format
 from dialects.responses.errors import failed_code, frame
 from dialects.responses.finish_reasons import status_of
