@@ -25,7 +25,7 @@ from typing import Final
 
 from dialects.errors import KINDS, ErrorKind, RequestFault, message_of
 from dialects.events import UpstreamError
-from dialects.faults import provider_limit_message
+from dialects.upstream_errors import provider_limit_message
 from gateway.rules.cooldown import RETRY_AFTER_S_MAX
 from gateway.rules.faults import final_kind
 from relay.channel_health import Out, jittered

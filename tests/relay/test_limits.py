@@ -8,7 +8,7 @@ import pytest
 
 from dialects.chat import Dialect
 from dialects.codecs import CODECS
-from dialects.faults import UpstreamFault, describe
+from dialects.upstream_errors import UpstreamFault, describe
 from gateway.rules.routing import Candidate
 from relay.channel_health import Health
 from relay.downstream import ErrorAnswer
