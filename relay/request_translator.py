@@ -30,7 +30,7 @@ from dialects.codec import JSON, Codec, Facts, Target
 from dialects.codecs import CODECS
 from dialects.errors import RequestFault, quote_value
 from dialects.operation import Needs, Operation, chat_operation
-from dialects.sealed import calls_without, give_back, read_collected
+from dialects.reasoning_seals import calls_without, give_back, read_collected
 from dialects.turns import replace_urls
 from gateway.providers.models import (
     Capabilities,
