@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol
 
-from dialects.anthropic import companions as anthropic_count
+from dialects.anthropic import count_tokens as anthropic_count
 from dialects.anthropic import history as anthropic_history
 from dialects.anthropic import request_read as anthropic_request
 from dialects.body import Body
