@@ -315,7 +315,7 @@ def top_up_shown(top_up: TopUp) -> dict[str, Any]:
     """A top-up as the API tells it, ready for JSON."""
     unpaid = top_up.state in ("ordered", "pending")
     return {
-        "id": id_text(top_up.id),
+        "id": top_up.outer_id,
         "processor": top_up.processor,
         "amount": format_usd(top_up.amount_nano),
         "currency": top_up.currency,

@@ -275,7 +275,7 @@ def _order(request: HttpRequest, actor: Actor, form: TopUpForm) -> HttpResponseB
             processor=form.cleaned_data["processor"],
             keep_card=form.cleaned_data["keep_card"],
         )
-        return Answer(201, {"id": id_text(top_up.id)})
+        return Answer(201, {"id": top_up.outer_id})
 
     try:
         id = form_answered(request, actor, form.cleaned_data["once"], act).body["id"]
@@ -303,7 +303,7 @@ def top_up_state(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     context = {
         "top_up": top_up,
         "badge": top_up_badge(top_up),
-        "id": id_text(top_up.id),
+        "id": top_up.outer_id,
         "waits": top_up.state in ("ordered", "pending"),
         "amount": format_usd(top_up.amount_nano),
         "account": "\n".join(line.strip() for line in settings.BANK_ACCOUNT.split("|")).strip(),
@@ -327,7 +327,7 @@ def top_up_cancel(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
 
 
 def _top_up_url(organisation: Organisation, top_up: TopUp) -> str:
-    return reverse("top_up", args=[organisation.slug, id_text(top_up.id)])
+    return reverse("top_up", args=[organisation.slug, top_up.outer_id])
 
 
 # Redeem -----------------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ def _charge(top_up: TopUp) -> bool:
         # No transaction is open meanwhile (I9); asked again, the processor charges once.
         payment_id = processor_named(top_up.processor).charge_kept_card(
             ChargeOrder(
-                order_id=id_text(top_up.id),
+                order_id=top_up.outer_id,
                 owner_id=id_text(top_up.organisation_id),
                 amount_minor=top_up.amount_nano // NANO_PER_MINOR,
                 currency=top_up.currency,
