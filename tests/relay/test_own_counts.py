@@ -14,8 +14,7 @@ from billing.rules.pricing import PriceVersion
 from dialects.codec import Target
 from gateway.price_list import Price
 from gateway.rules.tokenizers import UNKNOWN, family_of
-from relay.own_count import UsageEvidence
-from relay.sample import Sample
+from relay.own_count import Sample, UsageEvidence
 from relay.tokenizer import count_request, count_text, count_texts
 from relay.unary_operations import EMBEDDINGS, RERANK_JINA
 from relay.usage_meter import count
