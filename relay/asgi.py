@@ -43,7 +43,7 @@ from relay.request_context import (
 from relay.run import Run
 from relay.several_prompts import Prompts
 from relay.snapshot import Snapshot
-from relay.unary_operations import EMBEDDINGS
+from relay.unary import EMBEDDINGS
 
 log = logging.getLogger(__name__)
 

@@ -20,14 +20,14 @@ from dialects.codec import Target
 from dialects.gemini.model_name import read_target
 from dialects.task_errors import Family
 from relay.config import MIB
-from relay.unary import UnaryOperation
-from relay.unary_operations import (
+from relay.unary import (
     BATCH_EMBED_CONTENTS,
     EMBED_CONTENT,
     EMBEDDINGS,
     MODERATIONS,
     RERANK_COHERE,
     RERANK_JINA,
+    UnaryOperation,
 )
 
 Handler = Literal[

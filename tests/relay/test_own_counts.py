@@ -16,7 +16,7 @@ from gateway.price_list import Price
 from gateway.rules.tokenizers import UNKNOWN, family_of
 from relay.own_count import Sample, UsageEvidence
 from relay.tokenizer import count_request, count_text, count_texts
-from relay.unary_operations import EMBEDDINGS, RERANK_JINA
+from relay.unary import EMBEDDINGS, RERANK_JINA
 from relay.usage_meter import count
 
 GOLDEN: Final = Path(__file__).parents[1] / "golden" / "counting"
