@@ -15,8 +15,7 @@ from typing import Final
 
 from lib.ids import id_text
 from relay.admitted_attempt import AdmittedAttempt
-from relay.attempt_end import AttemptEnd
-from relay.attempt_parts import AttemptParts
+from relay.attempt_end import AttemptEnd, AttemptParts
 from relay.channel_health import HealthProbe
 from relay.downstream import ErrorAnswer
 from relay.error_answers import (

@@ -27,7 +27,7 @@ from dialects.service_tier import tier_of_frames
 from lib.ids import id_text
 from relay.admitted_attempt import AdmittedAttempt
 from relay.answer_state import AnswerState, state_of
-from relay.attempt_parts import AttemptParts
+from relay.attempt_end import AttemptParts
 from relay.cost_in_answer import last_with_cost
 from relay.downstream import ErrorAnswer
 from relay.error_answers import answer_behind_content, failure_inside

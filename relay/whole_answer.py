@@ -19,7 +19,7 @@ from dialects.service_tier import tier_of_answer
 from dialects.unary import PlainAnswer
 from dialects.whole_answer import WholeAnswer
 from relay.answer_state import state_of
-from relay.attempt_parts import AttemptParts
+from relay.attempt_end import AttemptParts
 from relay.cost_in_answer import with_cost
 from relay.error_answers import failure_inside
 from relay.request_context import Outcome
