@@ -29,6 +29,7 @@ from uuid import UUID
 
 import msgspec
 
+from accounts.rules.retention import RETENTION_HOURS_MAX
 from dialects.body import read_body
 from dialects.errors import RequestFault, message_of
 from lib.ids import id_text
@@ -37,7 +38,7 @@ from relay.auth import Principal
 from relay.database import DatabaseAway, DatabaseRefused, Statement
 from relay.downstream import ErrorAnswer, Head, Sink
 from relay.request_context import RequestContext
-from relay.state_store import RETENTION_HOURS_MAX, StateStore, hex_of, may_keep, state_id
+from relay.state_store import StateStore, hex_of, may_keep, state_id
 
 log = logging.getLogger(__name__)
 
