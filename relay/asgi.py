@@ -21,11 +21,10 @@ from relay.config import RelayConfig
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.deadline import Deadline
 from relay.downstream import Downstream, Head, Sink
-from relay.endpoints import Endpoint, claimed, find_endpoint
+from relay.endpoints import Endpoint, claimed, find_endpoint, read_invocation
 from relay.error_answers import answer_to
 from relay.http_sink import HttpSink
 from relay.idempotency import IdempotentRequest
-from relay.invocation import read_invocation
 from relay.labels import NO_LABELS, Labels
 from relay.lifespan import Lifespan
 from relay.queue_sink import QueueSink

@@ -7,8 +7,7 @@ from dialects import task_errors
 from dialects.codec import Target
 from dialects.task_errors import Family
 from relay.downstream import ErrorAnswer
-from relay.endpoints import family_of, find_endpoint
-from relay.invocation import read_invocation
+from relay.endpoints import family_of, find_endpoint, read_invocation
 from relay.limits import limit_headers
 from relay.request_context import Invocation
 
