@@ -36,7 +36,7 @@ from uvicorn.server import ServerState
 from dialects.errors import message_of
 from lib.ids import id_text, new_id
 from relay.downstream import ErrorAnswer
-from relay.error_response import ErrorResponse, response_at
+from relay.error_answers import ErrorResponse, response_at
 
 # What a client has not taken stays in memory, for each of its streams (P9).
 _UNSENT_BYTES_MAX: Final = 16 * 1024
