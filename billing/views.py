@@ -17,7 +17,7 @@ from accounts import access
 from accounts.access import Actor, organisation_page, slug_of
 from accounts.models import Organisation
 from accounts.table_preferences import read_table
-from billing import codes, promo, statement, topups, wallets, watch
+from billing import automatic_topups, codes, low_balance, promo, statement, topups, wallets
 from billing.access import access_top_up, access_wallet, visible_top_ups
 from billing.answering import FormSent, form_answered
 from billing.balance_history import balance_days
@@ -104,7 +104,7 @@ def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
         "days": balance_days(organisation),
         "spent_nano": statement.spent_nano(organisation, today.replace(day=1)),
         "pace": _pace(organisation, total_nano + line_nano, today),
-        "setting": watch.wallet_setting(organisation),
+        "setting": wallets.wallet_setting(organisation),
         "grants": list(promo.grants_left(organisation.id)),
         "may_top_up": access.scope_of(actor, "topups.write") is not None,
         "may_redeem": access.scope_of(actor, "codes.redeem") is not None,
@@ -370,7 +370,7 @@ def redeem(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 def wallet(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     organisation = access_wallet(actor, "wallet.write")
-    setting = watch.wallet_setting(organisation)
+    setting = wallets.wallet_setting(organisation)
     initial = {
         "low": "" if setting.low_nano is None else format_usd(setting.low_nano),
         "enabled": setting.auto_enabled,
@@ -397,7 +397,7 @@ def wallet(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def _set_wallet(actor: Actor, organisation: Organisation, form: WalletForm) -> bool:
     cleaned = form.cleaned_data
     try:
-        watch.set_automatic(
+        automatic_topups.set_automatic(
             actor,
             organisation,
             enabled=cleaned["enabled"],
@@ -407,5 +407,5 @@ def _set_wallet(actor: Actor, organisation: Organisation, form: WalletForm) -> b
     except TopUpRefused as refused:
         refused.tell(form)
         return False
-    watch.set_low_balance(actor, organisation, cleaned["low"])
+    low_balance.set_low_balance(actor, organisation, cleaned["low"])
     return True

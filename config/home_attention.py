@@ -12,7 +12,7 @@ from django.utils.translation import gettext, ngettext
 from accounts import access
 from accounts.access import Actor, slug_of
 from accounts.rules.roles import Action
-from billing import budgets, raises, wallets, watch
+from billing import budgets, raises, wallets
 from billing.models import RaiseState
 from billing.rules.money import display_total
 from billing.templatetags.money import money_symbol
@@ -61,7 +61,7 @@ def _balance(actor: Actor) -> Iterator[Matter]:
     organisation = access.organisation_of(actor)
     balance = wallets.balance(organisation)
     left_nano = balance.free_nano + wallets.credit_line(organisation)
-    low_nano = watch.wallet_setting(organisation).low_nano
+    low_nano = wallets.wallet_setting(organisation).low_nano
     href = reverse("billing", args=[slug_of(actor)])
     if left_nano <= 0:
         text = gettext("The balance is used up")
