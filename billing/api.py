@@ -13,8 +13,7 @@ from accounts import access
 from accounts.access import organisation_of
 from billing import automatic_topups, codes, low_balance, statement, topups, wallets
 from billing.access import access_top_up, access_wallet, any_top_up, visible_top_ups
-from billing.answering import answered
-from billing.idempotency import Answer
+from billing.idempotency import Answer, answered
 from billing.models import TopUp
 from billing.operator_api import amount_of
 from billing.processors import processors

@@ -19,11 +19,10 @@ from accounts.models import Organisation
 from accounts.table_preferences import read_table
 from billing import automatic_topups, codes, low_balance, promo, statement, topups, wallets
 from billing.access import access_top_up, access_wallet, visible_top_ups
-from billing.answering import FormSent, form_answered
 from billing.balance_history import balance_days
 from billing.codes import CodeRefused, TooManyTries
 from billing.forms import RedeemForm, TopUpForm, WalletForm
-from billing.idempotency import Answer
+from billing.idempotency import Answer, FormSent, form_answered
 from billing.models import TopUp
 from billing.processors import processors
 from billing.processors.processor import ProcessorError
