@@ -67,7 +67,7 @@ NO_EVENT: Final = {
     "billing.promo.grant",
     "playground.attachments.add_file",
     "playground.compare.cast_vote",
-    "playground.files.import_conversations",
+    "playground.export_import.import_conversations",
     "playground.paying.choose_default_payer",
     "playground.preferences.choose_default_model",
     "playground.preferences.choose_keys",
