@@ -21,7 +21,7 @@ from playground.conversations import (
     tree_of,
 )
 from playground.models import Conversation, Message, RunState
-from playground.offer import chat_models
+from playground.offered_models import chat_models
 from playground.panel import PANES, form_of, panel_context
 from playground.paying import payers_context
 from playground.preferences import organisation_model, preference_of

@@ -21,7 +21,7 @@ from lib.refusal import Refused
 from playground.conversations import access_run
 from playground.database import in_database
 from playground.events import wire_of_run
-from playground.offer import capabilities_of_model, chat_models
+from playground.offered_models import capabilities_of_model, chat_models
 from playground.panel import panel_context
 from playground.paying import Payer
 from playground.presets import access_preset, delete_preset, save_preset
