@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from accounts.access import Actor, organisation_of, person_of, scope_of, slug_of
 from lib.ids import id_text, parse_id
 from playground import page
-from playground.chips import chips
+from playground.attachment_chips import chips
 from playground.conversations import (
     being_named,
     chats_shown,
