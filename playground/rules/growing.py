@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from playground.rules.blocks import Closed, Grown, Kind, Opened, Parted
-from playground.rules.changes import count_elements, grown, in_changes, partial
+from playground.rules.html_changes import count_elements, grown, in_changes, partial
 from playground.rules.markdown import (
     PARAGRAPH,
     PIECE_LINES,

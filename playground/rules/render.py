@@ -20,8 +20,8 @@ from dialects.events import (
     ToolCallStart,
 )
 from playground.rules.blocks import BlockEvent, Closed, Opened
-from playground.rules.changes import CHANGE_CHARACTERS, partial
 from playground.rules.growing import GrowingBlock, Prose, open_block
+from playground.rules.html_changes import CHANGE_CHARACTERS, partial
 from playground.rules.markdown import (
     STRETCH,
     MarkdownLabels,
