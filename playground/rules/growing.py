@@ -13,7 +13,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Final
 
-from playground.rules.blocks import Closed, Grown, Kind, Opened, Parted
 from playground.rules.html_changes import count_elements, grown, in_changes, partial
 from playground.rules.markdown import (
     PARAGRAPH,
@@ -33,6 +32,7 @@ from playground.rules.markdown import (
     render_open_text,
     splitter_of,
 )
+from playground.rules.markdown_blocks import Closed, Grown, Kind, Opened, Parted
 from playground.rules.unfinished import decided
 
 
