@@ -33,7 +33,7 @@ from playground.rules.markdown import (
     splitter_of,
 )
 from playground.rules.markdown_blocks import Closed, Grown, Kind, Opened, Parted
-from playground.rules.unfinished import decided
+from playground.rules.unfinished_markdown import decided
 
 
 def render_so_far(

@@ -33,7 +33,7 @@ from pygments.util import ClassNotFound
 
 from playground.rules.markdown_blocks import BlockEvent, BlockSplitter, Closed
 from playground.rules.structured import JsonSplitter
-from playground.rules.unfinished import OPENED, decided, draw_unfinished, is_in_open_link
+from playground.rules.unfinished_markdown import OPENED, decided, draw_unfinished, is_in_open_link
 
 
 @dataclass(frozen=True, slots=True)
