@@ -1,9 +1,9 @@
 """The open block of an answer, as a page shows it while it is written.
 
-What was opened and not closed, as bold, is drawn as if it were closed (rules/unfinished.py), and
-what has grown is appended to what is drawn (rules/changes.py). Of a list only the last item is
-drawn again and again, of a table the last row, of a long paragraph the last piece. To close a
-block changes it only where its end shows that it was drawn wrongly.
+What was opened and not closed, as bold, is drawn as if it were closed (unfinished_markdown.py), and
+what has grown is appended to what is drawn (html_changes.py). Of a list only the last item is drawn
+again and again, of a table the last row, of a long paragraph the last piece. To close a block
+changes it only where its end shows that it was drawn wrongly.
 
 Text and code grow in pieces, because a browser lays a run of text out anew whenever it grows.
 """
