@@ -8,6 +8,7 @@ from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models.functions import Lower, Now
 
+from accounts.rules.retention import RETENTION_HOURS, RETENTION_HOURS_MAX
 from lib.ids import new_id
 
 
@@ -69,8 +70,8 @@ class Organisation(Limited):
     slug = models.SlugField(max_length=60, unique=True)
     currency = models.CharField(max_length=3, default="USD")
     retention_hours = models.PositiveSmallIntegerField(
-        db_default=24,
-        default=24,
+        db_default=RETENTION_HOURS,
+        default=RETENTION_HOURS,
         help_text="How long answers are kept for requests that go on from them, at most 24; "
         "0 keeps nothing.",
     )
@@ -93,7 +94,8 @@ class Organisation(Limited):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(retention_hours__lte=24), name="organisation_retention_bounded"
+                condition=models.Q(retention_hours__lte=RETENTION_HOURS_MAX),
+                name="organisation_retention_bounded",
             )
         ]
 

@@ -11,10 +11,9 @@ from pydantic import ConfigDict, Field
 
 from accounts import access
 from accounts.access import organisation_of
-from billing import codes, statement, topups, wallets, watch
+from billing import automatic_topups, codes, low_balance, statement, topups, wallets
 from billing.access import access_top_up, access_wallet, any_top_up, visible_top_ups
-from billing.answering import answered
-from billing.idempotency import Answer
+from billing.idempotency import Answer, answered
 from billing.models import TopUp
 from billing.operator_api import amount_of
 from billing.processors import processors
@@ -281,7 +280,7 @@ def cancel_transfer(request: HttpRequest, id: str) -> TopUpOut:
 def show_wallet(request: HttpRequest) -> WalletSettingOut:
     """Low-balance alerts and automatic top-ups."""
     organisation = access_wallet(access.actor_of(request), "balance.read")
-    setting = watch.wallet_setting(organisation)
+    setting = wallets.wallet_setting(organisation)
     return WalletSettingOut(
         low_balance=None if setting.low_nano is None else format_usd(setting.low_nano),
         automatic=setting.auto_enabled,
@@ -298,10 +297,10 @@ def change_wallet(request: HttpRequest, body: WalletSettingIn) -> WalletSettingO
     organisation = access_wallet(actor, "wallet.write")
     low = body.low_balance
     with transaction.atomic():
-        watch.set_low_balance(
+        low_balance.set_low_balance(
             actor, organisation, None if low is None else amount_of(low, "low_balance")
         )
-        watch.set_automatic(
+        automatic_topups.set_automatic(
             actor,
             organisation,
             enabled=body.automatic,
@@ -315,7 +314,7 @@ def top_up_shown(top_up: TopUp) -> dict[str, Any]:
     """A top-up as the API tells it, ready for JSON."""
     unpaid = top_up.state in ("ordered", "pending")
     return {
-        "id": id_text(top_up.id),
+        "id": top_up.outer_id,
         "processor": top_up.processor,
         "amount": format_usd(top_up.amount_nano),
         "currency": top_up.currency,

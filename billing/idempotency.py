@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import connection, transaction
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 
 from accounts.access import Actor
@@ -130,3 +131,48 @@ def _digest(text: bytes) -> bytes:
 
 def _place(owner: str, digest: bytes) -> str:
     return f"billing_idempotentanswer|{owner}|{digest.hex()}"
+
+
+# Over HTTP ----------------------------------------------------------------------------------------
+
+
+class FormSent(ValueError):
+    """The form was sent already, and with other fields; the text says what to do."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            gettext("This form was already sent. Reload the page and fill it in again.")
+        )
+
+
+def answered(request: HttpRequest, actor: Actor, act: Callable[[], Answer]) -> HttpResponse:
+    """What `act` answers, once for the request's Idempotency-Key if it has one (P5)."""
+    key = request.headers.get("idempotency-key")
+    request_key = (request.method or "", request.path, request.body)
+    answer = once(actor, key, request_key, act)
+    response = HttpResponse(
+        json.dumps(answer.body),
+        status=answer.status,
+        content_type="application/json",
+        headers={"Cache-Control": "private, no-store"},
+    )
+    if answer.replayed:
+        response["Idempotent-Replayed"] = "true"
+    return response
+
+
+def form_answered(
+    request: HttpRequest, actor: Actor, key: str, act: Callable[[], Answer]
+) -> Answer:
+    """What `act` does for a form, once for its hidden key however often it is sent.
+
+    Raises FormSent.
+    """
+    try:
+        named = f"form-{key}" if key else None
+        fields = sorted(
+            (name, values) for name, values in request.POST.lists() if name != "csrfmiddlewaretoken"
+        )
+        return once(actor, named, ("POST", request.path, json.dumps(fields).encode()), act)
+    except (KeyReused, KeyInUse, KeyInvalid) as error:
+        raise FormSent from error

@@ -17,8 +17,7 @@ from billing.access import (
     visible_batches,
     visible_credits,
 )
-from billing.answering import answered
-from billing.idempotency import Answer
+from billing.idempotency import Answer, answered
 from billing.models import CodeBatch, Credit, CreditKind
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from lib import clock, pagination

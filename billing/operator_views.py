@@ -27,11 +27,10 @@ from billing.access import (
     visible_batches,
     visible_credits,
 )
-from billing.answering import FormSent, form_answered
 from billing.codes import CodeRefused
 from billing.credits import CreditRefused, Effect
 from billing.forms import BatchForm, CreditForm
-from billing.idempotency import Answer
+from billing.idempotency import Answer, FormSent, form_answered
 from billing.models import CodeBatch, CreditKind, CreditState
 from billing.operator_api import codes_file
 from billing.topups import TopUpRefused

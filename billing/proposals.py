@@ -35,10 +35,10 @@ from billing.prices import (
 )
 from billing.rules import pricing
 from billing.rules.catalogue import CatalogueRow
-from billing.rules.changes import RateChange, falls_by_more_than_half, rate_changes
 from billing.rules.conditions import PriceKey
 from billing.rules.meters import MeterUnknown
 from billing.rules.patterns import matches
+from billing.rules.rate_changes import RateChange, falls_by_more_than_half, rate_changes
 from lib import clock
 
 WAITING = (ProposalState.OPEN, ProposalState.SECOND)

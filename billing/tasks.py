@@ -4,15 +4,16 @@ from celery import shared_task
 
 from accounts.sealing import kek
 from billing import (
+    automatic_topups,
     budget_alerts,
     codes,
     debts,
     idempotency,
+    low_balance,
     promo,
     raises,
     seals,
     statement,
-    watch,
 )
 
 _BATCH = 500
@@ -46,8 +47,8 @@ def close_statement_days() -> int:
 
 @shared_task  # type: ignore[untyped-decorator]
 def watch_balances() -> None:
-    watch.tell_low_balances()
-    watch.fill_balances()
+    low_balance.tell_low_balances()
+    automatic_topups.fill_balances()
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -90,10 +90,10 @@ def open_checkout(top_up: TopUp) -> TopUp:
     if top_up.checkout_id or top_up.state != TopUpState.ORDERED:
         return top_up
     owner = top_up.organisation
-    page = f"{settings.PUBLIC_URL}/o/{owner.slug}/billing/top-ups/{id_text(top_up.id)}"
+    page = f"{settings.PUBLIC_URL}/o/{owner.slug}/billing/top-ups/{top_up.outer_id}"
     checkout = processor_named(top_up.processor).create_checkout(
         CheckoutOrder(
-            order_id=id_text(top_up.id),
+            order_id=top_up.outer_id,
             owner_id=id_text(owner.id),
             owner_name=owner.name,
             amount_minor=top_up.amount_nano // NANO_PER_MINOR,
@@ -164,7 +164,7 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
                 kind="paid",
                 object_id=locked.checkout_id,
                 payment_id=document,
-                order_id=id_text(locked.id),
+                order_id=locked.outer_id,
                 owner_id=id_text(locked.organisation_id),
                 amount_minor=locked.amount_nano // NANO_PER_MINOR,
                 currency=locked.currency,
@@ -304,7 +304,7 @@ def _pay(event: PaymentEvent, top_up: TopUp | None) -> tuple[EventVerdict, str]:
     posting = funding.top_up(
         name, event.payment_id, top_up.amount_nano, lock_wallet(top_up.organisation_id)
     )
-    post(posting, actor=name, cause={"top_up": id_text(top_up.id), "payment": event.payment_id})
+    post(posting, actor=name, cause={"top_up": top_up.outer_id, "payment": event.payment_id})
     top_up.state, top_up.payment_id, top_up.paid_at = TopUpState.PAID, event.payment_id, clock.now()
     top_up.save(update_fields=["state", "payment_id", "paid_at"])
     if top_up.keep_card and event.customer:
@@ -363,7 +363,7 @@ def _refund(event: PaymentEvent, top_up: TopUp) -> tuple[EventVerdict, str]:
             _processor(top_up), top_up.payment_id, more_nano, total_nano,
             lock_wallet(top_up.organisation_id),
         )  # fmt: skip
-        post(posting, actor=event.processor, cause={"top_up": id_text(top_up.id)})
+        post(posting, actor=event.processor, cause={"top_up": top_up.outer_id})
         top_up.refunded_nano = total_nano
         top_up.save(update_fields=["refunded_nano"])
         _tell("topup.refunded", top_up, more_nano)
@@ -398,7 +398,7 @@ def _dispute(event: PaymentEvent, top_up: TopUp) -> tuple[EventVerdict, str]:
         change_nano = -event.amount_nano
     if _posted(posting.idempotency_id):
         return EventVerdict.APPLIED, ""
-    post(posting, actor=event.processor, cause={"top_up": id_text(top_up.id)})
+    post(posting, actor=event.processor, cause={"top_up": top_up.outer_id})
     top_up.disputed_nano += change_nano
     top_up.save(update_fields=["disputed_nano"])
     if event.kind == "disputed":
@@ -460,7 +460,7 @@ def _locked(id: UUID) -> TopUp:
 def _order(top_up: TopUp) -> Order:
     return Order(
         processor=top_up.processor,
-        order_id=id_text(top_up.id),
+        order_id=top_up.outer_id,
         owner_id=id_text(top_up.organisation_id),
         checkout_id=top_up.checkout_id,
         amount_nano=top_up.amount_nano,
@@ -480,7 +480,7 @@ def _posted(idempotency_id: str) -> bool:
 
 def _tell(kind: str, top_up: TopUp, amount_nano: int) -> None:
     payload: dict[str, Any] = {
-        "top_up": id_text(top_up.id),
+        "top_up": top_up.outer_id,
         "amount": format_usd(amount_nano),
         "currency": top_up.currency,
         "available": format_usd(balance(top_up.organisation).free_nano),

@@ -17,13 +17,12 @@ from accounts import access
 from accounts.access import Actor, organisation_page, slug_of
 from accounts.models import Organisation
 from accounts.table_preferences import read_table
-from billing import codes, promo, statement, topups, wallets, watch
+from billing import automatic_topups, codes, low_balance, promo, statement, topups, wallets
 from billing.access import access_top_up, access_wallet, visible_top_ups
-from billing.answering import FormSent, form_answered
 from billing.balance_history import balance_days
 from billing.codes import CodeRefused, TooManyTries
 from billing.forms import RedeemForm, TopUpForm, WalletForm
-from billing.idempotency import Answer
+from billing.idempotency import Answer, FormSent, form_answered
 from billing.models import TopUp
 from billing.processors import processors
 from billing.processors.processor import ProcessorError
@@ -104,7 +103,7 @@ def _overview(actor: Actor, organisation: Organisation) -> dict[str, Any]:
         "days": balance_days(organisation),
         "spent_nano": statement.spent_nano(organisation, today.replace(day=1)),
         "pace": _pace(organisation, total_nano + line_nano, today),
-        "setting": watch.wallet_setting(organisation),
+        "setting": wallets.wallet_setting(organisation),
         "grants": list(promo.grants_left(organisation.id)),
         "may_top_up": access.scope_of(actor, "topups.write") is not None,
         "may_redeem": access.scope_of(actor, "codes.redeem") is not None,
@@ -275,7 +274,7 @@ def _order(request: HttpRequest, actor: Actor, form: TopUpForm) -> HttpResponseB
             processor=form.cleaned_data["processor"],
             keep_card=form.cleaned_data["keep_card"],
         )
-        return Answer(201, {"id": id_text(top_up.id)})
+        return Answer(201, {"id": top_up.outer_id})
 
     try:
         id = form_answered(request, actor, form.cleaned_data["once"], act).body["id"]
@@ -303,7 +302,7 @@ def top_up_state(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     context = {
         "top_up": top_up,
         "badge": top_up_badge(top_up),
-        "id": id_text(top_up.id),
+        "id": top_up.outer_id,
         "waits": top_up.state in ("ordered", "pending"),
         "amount": format_usd(top_up.amount_nano),
         "account": "\n".join(line.strip() for line in settings.BANK_ACCOUNT.split("|")).strip(),
@@ -327,7 +326,7 @@ def top_up_cancel(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBa
 
 
 def _top_up_url(organisation: Organisation, top_up: TopUp) -> str:
-    return reverse("top_up", args=[organisation.slug, id_text(top_up.id)])
+    return reverse("top_up", args=[organisation.slug, top_up.outer_id])
 
 
 # Redeem -----------------------------------------------------------------------------------------
@@ -370,7 +369,7 @@ def redeem(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 def wallet(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     organisation = access_wallet(actor, "wallet.write")
-    setting = watch.wallet_setting(organisation)
+    setting = wallets.wallet_setting(organisation)
     initial = {
         "low": "" if setting.low_nano is None else format_usd(setting.low_nano),
         "enabled": setting.auto_enabled,
@@ -397,7 +396,7 @@ def wallet(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def _set_wallet(actor: Actor, organisation: Organisation, form: WalletForm) -> bool:
     cleaned = form.cleaned_data
     try:
-        watch.set_automatic(
+        automatic_topups.set_automatic(
             actor,
             organisation,
             enabled=cleaned["enabled"],
@@ -407,5 +406,5 @@ def _set_wallet(actor: Actor, organisation: Organisation, form: WalletForm) -> b
     except TopUpRefused as refused:
         refused.tell(form)
         return False
-    watch.set_low_balance(actor, organisation, cleaned["low"])
+    low_balance.set_low_balance(actor, organisation, cleaned["low"])
     return True

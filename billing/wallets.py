@@ -1,16 +1,18 @@
-"""Wallets: what an organisation has, what is held, and the credit with which it begins."""
+"""Wallets: what an organisation has, what is held, the credit with which it begins, and from which
+balance on something is done."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import OuterRef, QuerySet, Subquery, Sum
 
 from accounts import audit
 from accounts.access import Actor
 from accounts.epoch import bump_epoch
 from accounts.models import Organisation
 from billing.ledger import lock_wallet, post
-from billing.models import Account, AccountKind, Hold, HoldState
+from billing.models import Account, AccountKind, Hold, HoldState, WalletSetting
 from billing.rules.funding import cut_line
 from billing.rules.money import format_usd
 from billing.rules.posting import opening_credit
@@ -84,3 +86,25 @@ def set_credit_line(organisation: Organisation, line_nano: int, *, actor: Actor)
             after={"credit_line": format_usd(line_nano)},
         )  # fmt: skip
         bump_epoch()
+
+
+def wallet_setting(organisation: Organisation) -> WalletSetting:
+    """The organisation's settings, the defaults before it made any."""
+    setting = WalletSetting.objects.filter(organisation=organisation).first()
+    return setting or WalletSetting(organisation=organisation)
+
+
+def locked_setting(organisation: Organisation) -> WalletSetting:
+    """The settings to change, until the transaction ends."""
+    WalletSetting.objects.get_or_create(organisation=organisation)
+    return WalletSetting.objects.select_for_update().get(organisation=organisation)
+
+
+def watched_settings() -> QuerySet[Any]:
+    """Settings with what is `available` to their organisation beside its debt (I12), None before
+    its first money."""
+    accounts = Account.objects.filter(
+        organisation=OuterRef("organisation"), kind__in=(AccountKind.AVAILABLE, AccountKind.DEBT)
+    )
+    available = accounts.values("organisation").annotate(nano=Sum("balance_nano"))
+    return WalletSetting.objects.annotate(available=Subquery(available.values("nano")))

@@ -29,7 +29,7 @@ from billing.idempotency import KeyInUse, KeyInvalid, KeyReused
 from billing.operator_api import router as operator_router
 from billing.prices import PriceRefused, PriceStale
 from billing.processors.processor import ProcessorError
-from config import reference
+from config import api_reference
 from config.job_api import router as job_router
 from gateway.api import router as gateway_router
 from gateway.previews import PreviewRefused
@@ -91,7 +91,7 @@ class Reference(DocsBase):
     def render_page(self, request: HttpRequest, api: NinjaAPI, **kwargs: Any) -> HttpResponse:
         if isinstance(request.user, User):
             request.actor = session_actor(request, request.user)  # type: ignore[attr-defined]
-        sections = reference.sections(cast(dict[str, Any], api.get_openapi_schema()), gettext)
+        sections = api_reference.sections(cast(dict[str, Any], api.get_openapi_schema()), gettext)
         page = render(request, "api.html", {"sections": sections})
         return page if isinstance(request.user, User) else compressed(request, page)
 

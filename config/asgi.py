@@ -14,9 +14,9 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 from accounts import sealing
-from config.entrance import Entrance
 from config.health import Health
 from config.protocol import open_files
+from config.request_limits import RequestLimits
 from config.sweeping import sweep_for_ever
 from lib import env
 from lib.asgi import Receive, Scope, Send
@@ -26,7 +26,7 @@ from relay.config import RelayConfig
 
 _GARBAGE_THRESHOLD = 20_000
 
-pages = Entrance(get_asgi_application())
+pages = RequestLimits(get_asgi_application())
 
 
 def _relay() -> Relay:

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from config.schedule import beat_schedule
+from config.job_times import beat_schedule
 from lib.env import ConfigurationError
 from lib.vault import VaultError
 
@@ -56,7 +56,7 @@ class RecordedTask(Task):  # type: ignore[misc]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # Models can be imported only now that Django stands.
-        from config.jobs import recorded
+        from config.job_runs import recorded
 
         with recorded(self.name):
             return super().__call__(*args, **kwargs)

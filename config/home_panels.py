@@ -18,7 +18,7 @@ from accounts.rules.roles import Action
 from billing import budgets, wallets
 from billing.budgets import Standing
 from billing.models import BudgetScope
-from config.attention import attention
+from config.home_attention import attention
 from gateway.access import visible_channels
 from gateway.channel_trouble import known_trouble
 from gateway.check_words import shown_check

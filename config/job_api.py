@@ -9,7 +9,7 @@ from ninja import Router, Schema
 from pydantic import Field
 
 from accounts import access
-from config.jobs import JobState, job_states
+from config.job_runs import JobState, job_states
 
 router = Router(tags=["Operators"])
 

@@ -1,5 +1,5 @@
 """Every response carries a request id, the one that its log lines and error pages show; and the
-entrance hears of who was let in.
+limits of requests hear of who was let in.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
-from config.entrance import KNOWN
+from config.request_limits import KNOWN
 from lib.ids import id_text, new_id
 
 Answer = Callable[[HttpRequest], HttpResponseBase]

@@ -36,7 +36,7 @@ from uvicorn.server import ServerState
 from dialects.errors import message_of
 from lib.ids import id_text, new_id
 from relay.downstream import ErrorAnswer
-from relay.error_response import ErrorResponse, response_at
+from relay.error_answers import ErrorResponse, response_at
 
 # What a client has not taken stays in memory, for each of its streams (P9).
 _UNSENT_BYTES_MAX: Final = 16 * 1024
@@ -153,8 +153,8 @@ class Protocol(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._unsent = _UnsentWatch(self)
         self._running: Any = None
-        self._request_open = False
-        self._dropped = 0
+        # Bytes of the running request that nobody reads; None behind its end.
+        self._dropped: int | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -188,16 +188,22 @@ class Protocol(HttpToolsProtocol):
             self._refuse(_REFUSALS[431])
         elif not self.answering:
             self._await_head()
-            self._dropped += len(data)
-            if self._request_open and self._dropped > _DROPPED_BYTES_FREE:
-                self.flow.pause_reading()
-                self.loop.call_later(_DROP_EVERY_S, self._read_on)
+            self._drop(len(data))
 
     @property
     def answering(self) -> bool:
         """Whether an answer is awaited, or under way."""
         cycle: Any = self.cycle
         return cycle is not None and not cycle.response_complete
+
+    def _drop(self, size: int) -> None:
+        """What is left of a request that has its answer is taken slowly."""
+        if self._dropped is None:
+            return
+        self._dropped += size
+        if self._dropped > _DROPPED_BYTES_FREE:
+            self.flow.pause_reading()
+            self.loop.call_later(_DROP_EVERY_S, self._read_on)
 
     def _read_on(self) -> None:
         if not self.transport.is_closing():
@@ -216,7 +222,6 @@ class Protocol(HttpToolsProtocol):
         if not _names_host(self.headers, self.parser.get_http_version()):
             self._refusal = _NO_HOST
             raise _Refused
-        self._request_open = True
         self._dropped = 0
         super().on_headers_complete()
         # The application has its own list: what comes behind the body is a trailer, for nobody.
@@ -228,7 +233,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._progressed = True
-        self._request_open = False
+        self._dropped = None
         super().on_message_complete()
 
     def on_response_complete(self) -> None:

@@ -101,7 +101,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "django.template.context_processors.i18n",
-                "config.context.shell",
+                "config.context_processors.shell",
             ],
         },
     }
@@ -185,7 +185,7 @@ WEBHOOK_EGRESS_ALLOW = [
     network for network in env.text("WEBHOOK_EGRESS_ALLOW", "").split(",") if network
 ]
 
-# The entrance refuses larger bodies (config/entrance.py); what it lets in touches no disk.
+# Larger bodies are refused (config/request_limits.py); what is let in touches no disk.
 FILE_UPLOAD_MAX_MEMORY_SIZE = DATA_UPLOAD_MAX_MEMORY_SIZE = 3 * 1024 * 1024
 
 SESSION_COOKIE_AGE = 7 * 24 * 3600

@@ -41,12 +41,12 @@ def _round(work: Callable[[], object]) -> None:
 
 
 def _sweep() -> None:
-    from gateway.sweep import sweep
+    from gateway.unsettled_attempts import sweep
 
     sweep()
 
 
 def _watch() -> None:
-    from config.jobs import watch
+    from config.job_runs import watch
 
     watch()

@@ -14,9 +14,9 @@ from accounts.access import Actor, operator_page, organisation_page, public
 from accounts.appearance import set_appearance
 from accounts.models import User
 from accounts.signin import is_own_path
-from config import palette
+from config import command_palette
 from config.api import error_response
-from config.jobs import job_states
+from config.job_runs import job_states
 from lib.htmx import is_htmx, see_other
 
 
@@ -48,7 +48,7 @@ def operator_palette_found(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 def _palette_results(request: HttpRequest, actor: Actor) -> HttpResponse:
     words = request.GET.get("q", "").replace("\x00", "")
-    return render(request, "_palette_found.html", {"groups": palette.search(actor, words)})
+    return render(request, "_palette_found.html", {"groups": command_palette.search(actor, words)})
 
 
 @public

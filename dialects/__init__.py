@@ -7,18 +7,19 @@ usage       counts
 fold        an answer from its events, and back; whole_answer: one as it was read
 turns       system text, turns, tool calls, addresses, seals, made ids
 reasoning   efforts and budgets
-dropped     names of what a dialect has no counterpart for
+dropped_params
+            names of what a dialect has no counterpart for
 members     typed reading of a client's JSON, with the contract's refusals; shared_members: what
             several dialects have alike
 searches    how many web searches a request may cost
 media       data URLs, base64, audio formats, size limits
 body, sse   bytes that are read without being changed
-errors      what a client is told; faults: what an upstream said
+errors      what a client is told; upstream_errors: what an upstream said
 
 Beside the dialects stand the endpoints that take one body and answer with one text:
 
 completions, edits                  text in, text out; by a chat model where there is no other
 embeddings, rerank, moderations     vectors, orders and verdicts
-model_list                          the models that a key may use, in three shapes
-plain                               what these share
+models_list                         the models that a key may use, in three shapes
+unary                               what these share
 """

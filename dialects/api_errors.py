@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 
 from dialects.errors import KINDS, ErrorKind, clean_upstream
-from dialects.faults import (
+from dialects.raw_json import as_text
+from dialects.upstream_errors import (
     UpstreamFault,
     describe,
     error_members,
     is_unsupported,
     retry_after_ms,
 )
-from dialects.raws import as_text
 
 _CONTEXT = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _FILTERED = frozenset(

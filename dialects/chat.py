@@ -30,13 +30,13 @@ puts them behind the one face of `codec.Codec`:
     stream_encode.Encoder(request)           .feed(Event) -> bytes, .end() -> bytes,
         .fail(kind, message) -> bytes
         gemini also takes array, for a client that asked for no events but a JSON array
-    errors.read(status, headers, body) -> faults.UpstreamFault, errors.render(kind, message),
+    errors.read(status, headers, body) -> UpstreamFault, errors.render(kind, message),
         errors.frame(kind, message)
     usage.quantities(raw) -> Quantities, usage.encode(Counts) -> dict
     wire      the members of an answer that are looked at
 
 An encoder of requests drops what its dialect has no counterpart for and names it in
-`Encoded.dropped` (`dropped.dropped_names`), or refuses it with RequestFault
+`Encoded.dropped` (`dropped_params.dropped_names`), or refuses it with RequestFault
 `unsupported_capability` where a silent loss would mislead: media that the dialect cannot take, a
 web search it cannot make, server tools of another dialect, audio output. An Encoder of a stream
 ignores UpstreamError, Broken and End: the relay calls `fail` or `end`.
@@ -210,8 +210,8 @@ class FunctionTool(msgspec.Struct, frozen=True, tag=True):
     """A function that the client runs. `schema` is JSON Schema, None without parameters.
 
     `strict` None means the client did not say; a decoder resolves responses' default (true).
-    `freeform` is the client's own declaration of a tool whose input is a text (freeform.py), whose
-    `grammar` an upstream is told in words only.
+    `freeform` is the client's own declaration of a tool whose input is a text (custom_tools.py),
+    whose `grammar` an upstream is told in words only.
     """
 
     name: str

@@ -26,9 +26,9 @@ from dialects.chat import (
 )
 from dialects.errors import ErrorKind, retry_after_s
 from dialects.events import Event, Step
-from dialects.faults import UpstreamFault
 from dialects.media import MediaKind
 from dialects.operation import NO_NEEDS, Needs, Operation, chat_operation
+from dialects.upstream_errors import UpstreamFault
 from dialects.usage import Quantities
 from dialects.whole_answer import WholeAnswer
 

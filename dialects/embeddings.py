@@ -26,15 +26,6 @@ from dialects.fold import AnswerFault
 from dialects.gemini import embed as gemini_embed
 from dialects.gemini.usage import quantities as gemini_quantities
 from dialects.members import Members
-from dialects.plain import (
-    PlainAnswer,
-    RawMembers,
-    broken,
-    failure,
-    given,
-    input_quantities,
-    open_answer,
-)
 from dialects.request_fields import (
     check_model,
     due_value,
@@ -44,6 +35,15 @@ from dialects.request_fields import (
     read_model,
     read_user,
     small_members,
+)
+from dialects.unary import (
+    PlainAnswer,
+    RawMembers,
+    broken,
+    failure,
+    given,
+    input_quantities,
+    open_answer,
 )
 from dialects.usage import Quantities
 

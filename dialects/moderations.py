@@ -14,13 +14,6 @@ import msgspec
 from dialects.body import Body, read_body
 from dialects.errors import RequestFault
 from dialects.fold import AnswerFault
-from dialects.plain import (
-    PlainAnswer,
-    broken,
-    failure,
-    given,
-    open_answer,
-)
 from dialects.request_fields import (
     due_value,
     edit_body,
@@ -28,6 +21,13 @@ from dialects.request_fields import (
     read_model,
     read_user,
     small_members,
+)
+from dialects.unary import (
+    PlainAnswer,
+    broken,
+    failure,
+    given,
+    open_answer,
 )
 from dialects.usage import Quantities
 

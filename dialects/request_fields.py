@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import msgspec
 
-from dialects.amount import read_amount
 from dialects.body import Body
 from dialects.errors import RequestFault
+from dialects.max_cost import read_amount
 from dialects.members import Members
-from dialects.raws import value_of
+from dialects.raw_json import value_of
 
 MODEL_CHARACTERS_MAX: Final = 256
 USER_CHARACTERS_MAX: Final = 256

@@ -23,16 +23,7 @@ from dialects.chat import Encoded
 from dialects.errors import RequestFault
 from dialects.fold import AnswerFault
 from dialects.members import Members
-from dialects.plain import (
-    PlainAnswer,
-    RawMembers,
-    broken,
-    failure,
-    given,
-    input_quantities,
-    open_answer,
-)
-from dialects.raws import object_of, value_of
+from dialects.raw_json import object_of, value_of
 from dialects.request_fields import (
     due_value,
     edit_body,
@@ -43,6 +34,15 @@ from dialects.request_fields import (
     small_members,
 )
 from dialects.turns import derive_id
+from dialects.unary import (
+    PlainAnswer,
+    RawMembers,
+    broken,
+    failure,
+    given,
+    input_quantities,
+    open_answer,
+)
 from dialects.usage import Quantities, UsageMembers
 
 RerankForm = Literal["jina", "cohere"]

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from dialects.body import Body
-from dialects.raws import dicts, value_of
+from dialects.raw_json import dicts, value_of
 
 # Where nobody bounds the searches of a request, that many are held for; what is above is not the
 # customer's (I13).

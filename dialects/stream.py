@@ -12,9 +12,9 @@ import msgspec
 
 from dialects.errors import mask_members
 from dialects.events import Broken, BrokenFault, End, Event, Step, TextDelta
-from dialects.faults import UpstreamFault
 from dialects.json_repair import repair_frame
 from dialects.sse import Frame, FrameSplitter
+from dialects.upstream_errors import UpstreamFault
 
 # What stands for itself in a JSON text.
 _SAFE: Final = re.compile(rb"[ !#-\[\]-~]+")

@@ -7,7 +7,7 @@ from typing import TypeVar
 from dialects.chat import ChatAnswer
 from dialects.events import Broken, BrokenFault, Event, UpstreamError
 from dialects.fold import AnswerFault, fold
-from dialects.raws import ReadFault
+from dialects.raw_json import ReadFault
 
 _T = TypeVar("_T")
 

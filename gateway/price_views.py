@@ -30,10 +30,10 @@ from billing.proposals import (
     planned_at,
     withdraw,
 )
-from billing.rules.changes import RateChange
 from billing.rules.conditions import PriceKey
 from billing.rules.money import NANO_PER_USD, format_usd, round_half_even
-from billing.shipped import bring_shipped
+from billing.rules.rate_changes import RateChange
+from billing.shipped_catalogue import bring_shipped
 from gateway.access import (
     access_preview,
     access_price,

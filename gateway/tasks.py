@@ -3,8 +3,8 @@
 from celery import shared_task
 
 from gateway import previews
-from gateway.expiry import drop_expired
-from gateway.sweep import sweep
+from gateway.expired_content import drop_expired
+from gateway.unsettled_attempts import sweep
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -18,8 +18,8 @@ import httpx
 import msgspec
 from django.db import connection, transaction
 
-from billing import corrections
-from billing.corrections import Borne
+from billing import usage_corrections
+from billing.usage_corrections import Borne
 from dialects.openai import usage as openai_usage
 from dialects.usage import storable
 from gateway.channels import open_secret
@@ -141,7 +141,7 @@ def _post_all(learnt: Sequence[LateUsage]) -> None:
     for organisation_id, group in groupby(sorted(learnt, key=_owner), key=_owner):
         while some := list(islice(group, _TOGETHER)):
             with transaction.atomic():
-                corrections.lock_wallet(organisation_id)
+                usage_corrections.lock_wallet(organisation_id)
                 for late in some:
                     _post(late)
 
@@ -152,7 +152,7 @@ def _owner(late: LateUsage) -> UUID:
 
 def _post(late: LateUsage) -> None:
     """Lead the books of an attempt to what is known of it now."""
-    stand = corrections.borne(late.attempt_id)
+    stand = usage_corrections.borne(late.attempt_id)
     total_nano = late.total_nano
     if total_nano is None:
         # Its price cannot be reckoned: the row is kept, and nobody's money moves.
@@ -160,7 +160,7 @@ def _post(late: LateUsage) -> None:
         return
     customer_nano = stand.customer_nano if late.charge_nano is None else late.charge_nano
     customer_nano = min(customer_nano, total_nano)
-    corrections.correct(
+    usage_corrections.correct(
         late.attempt_id,
         late.organisation_id,
         late.source,

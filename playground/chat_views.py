@@ -15,7 +15,7 @@ from accounts.access import Actor, organisation_page, slug_of
 from lib.htmx import go_to, is_htmx, page_address, toast
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
-from playground import files, page
+from playground import export_import, page
 from playground.contexts import list_context
 from playground.conversations import (
     access_conversation,
@@ -130,9 +130,9 @@ def chat_menu(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
 def chat_export(request: HttpRequest, actor: Actor, id: str, form: str) -> HttpResponse:
     conversation = access_conversation(actor, id)
     if form == "md":
-        body, kind = files.markdown_of(conversation), "text/markdown; charset=utf-8"
+        body, kind = export_import.markdown_of(conversation), "text/markdown; charset=utf-8"
     else:
-        document = write_file(files.export_conversation(conversation))
+        document = write_file(export_import.export_conversation(conversation))
         body, kind = json.dumps(document, ensure_ascii=False, indent=1), "application/json"
     response = HttpResponse(body, content_type=kind)
     name = quote(f"{conversation.title[:60]}.{form}", safe="")
@@ -150,7 +150,9 @@ def chat_import(request: HttpRequest, actor: Actor) -> HttpResponse:
     try:
         if upload is None or upload.size is None or upload.size > IMPORT_BYTES_MAX:
             raise Unusable("/", gettext("the file may be up to 64 MB"))
-        imported = files.import_conversations(actor, parse_json(upload.read().decode("utf-8")))
+        imported = export_import.import_conversations(
+            actor, parse_json(upload.read().decode("utf-8"))
+        )
     except (Unusable, InvalidJson, UnicodeDecodeError) as error:
         message = gettext("The file could not be imported: %(reason)s") % {"reason": error}
         return toast(HttpResponse(status=200), message, tone="bad")

@@ -20,7 +20,7 @@ from playground.conversations import access_batch, access_conversation, access_m
 from playground.database import in_database
 from playground.events import PartialAnswer
 from playground.models import Conversation, Message, Run, RunState
-from playground.offer import chat_models
+from playground.offered_models import chat_models
 from playground.relaying import relay_of
 from playground.rules.compare import word_difference
 from playground.rules.settings import Settings

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from accounts.access import Actor, organisation_of, person_of, scope_of, slug_of
 from lib.ids import id_text, parse_id
 from playground import page
-from playground.chips import chips
+from playground.attachment_chips import chips
 from playground.conversations import (
     being_named,
     chats_shown,
@@ -21,7 +21,7 @@ from playground.conversations import (
     tree_of,
 )
 from playground.models import Conversation, Message, RunState
-from playground.offer import chat_models
+from playground.offered_models import chat_models
 from playground.panel import PANES, form_of, panel_context
 from playground.paying import payers_context
 from playground.preferences import organisation_model, preference_of

@@ -13,7 +13,7 @@ from dialects.embeddings import DIMENSIONS_MAX, decode_answer
 from dialects.fold import AnswerFault
 from lib.ids import new_id
 from playground.database import in_database
-from playground.offer import OfferedModel, offered_models
+from playground.offered_models import OfferedModel, offered_models
 from playground.relaying import ChatRelay
 from playground.rules.vectors import Vector
 from relay.auth import Principal

@@ -14,7 +14,7 @@ from accounts.access import Actor, organisation_page, slug_of
 from lib.egress import EgressError
 from lib.ids import id_text
 from playground import attachments
-from playground.chips import Chip, chip_of
+from playground.attachment_chips import Chip, chip_of
 from playground.conversations import access_attachment, access_message
 from playground.database import in_database
 from playground.models import Attachment

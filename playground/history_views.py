@@ -29,7 +29,7 @@ from lib.refusal import Refused, check_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import QuerySource
 from lib.tables.table import Choices, Column, Filter, Table
-from playground import files, history
+from playground import export_import, history
 from playground.conversations import FOLDER_MAX, folders_of
 from playground.database import in_database
 from playground.history import HistoryFilter
@@ -181,7 +181,7 @@ async def history_export(request: HttpRequest, actor: Actor) -> StreamingHttpRes
 async def _written(chats: list[Conversation]) -> AsyncIterator[str]:
     yield f'{{"weir_chats": {VERSION}, "chats": [\n'
     for number, chat in enumerate(chats):
-        document = write_file(await in_database(files.export_conversation, chat))
+        document = write_file(await in_database(export_import.export_conversation, chat))
         yield (",\n" if number else "") + json.dumps(document, ensure_ascii=False)
     yield "\n]}\n"
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import Actor, organisation_of, organisation_page, person_of
 from gateway.shown_models import ShownModel, models_for
 from playground.conversations import models_last_used
-from playground.offer import chat_models
+from playground.offered_models import chat_models
 from playground.preferences import choose_default_model, preference_of, toggle_favourite
 
 LAST_USED_MAX: Final = 5

@@ -25,8 +25,8 @@ from lib.ids import id_text, new_id
 from playground.conversations import rounds_before
 from playground.events import PartialAnswer
 from playground.models import Conversation, Message, MessageRole, Run, RunState
-from playground.rules.changes import partial
 from playground.rules.growing import render_so_far
+from playground.rules.html_changes import partial
 from playground.rules.json_text import InvalidJson, parse_json
 from playground.rules.markdown import MarkdownLabels, render_whole
 from playground.rules.render import AnswerLabels, growing_call_html, reasoning_html

@@ -7,7 +7,7 @@ from typing import Any
 from accounts.access import Actor
 from gateway.providers.models import Capabilities
 from lib.ids import id_text
-from playground.offer import capabilities_of_model
+from playground.offered_models import capabilities_of_model
 from playground.presets import visible_presets
 from playground.rules.parameters import Parameter, parameters_of
 from playground.rules.settings import TOOL_CHOICES, Settings, write_json

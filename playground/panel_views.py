@@ -21,7 +21,7 @@ from lib.refusal import Refused
 from playground.conversations import access_run
 from playground.database import in_database
 from playground.events import wire_of_run
-from playground.offer import capabilities_of_model, chat_models
+from playground.offered_models import capabilities_of_model, chat_models
 from playground.panel import panel_context
 from playground.paying import Payer
 from playground.presets import access_preset, delete_preset, save_preset
@@ -47,7 +47,7 @@ from playground.turns import TurnForm, TurnRefused, draft_of, files_of
 from playground.words import invalid_text
 from relay.database import DatabaseAway
 from relay.request_context import Bound
-from usage.likely import likely_charge_nano
+from usage.likely_cost import likely_charge_nano
 from usage.models import UsageRecord
 
 # Above this the files of a request are shortened in its code: nobody reads or pastes them.

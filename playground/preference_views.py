@@ -15,7 +15,7 @@ from lib.refusal import Refused
 from playground.contexts import keys_context
 from playground.database import in_database
 from playground.models import Leaving
-from playground.offer import chat_models
+from playground.offered_models import chat_models
 from playground.paying import choose_default_payer, read_payer
 from playground.preferences import (
     choose_default_model,

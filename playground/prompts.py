@@ -15,7 +15,7 @@ from accounts.access import Actor, organisation_of, person_of, require
 from lib.ids import new_id
 from lib.refusal import check_text
 from playground.models import Prompt, PromptVersion
-from playground.offer import capabilities_of_model
+from playground.offered_models import capabilities_of_model
 from playground.rules.request import ChatMessage, build_request
 from playground.rules.settings import Settings
 from playground.rules.variables import missing, names_in

@@ -28,7 +28,7 @@ from playground.frames import FrameWriter
 from playground.incoming import IncomingAnswer
 from playground.models import Run, RunState
 from playground.notifications import notifications
-from playground.offer import capabilities_of_model, price_version_of
+from playground.offered_models import capabilities_of_model, price_version_of
 from playground.paying import stored_payer
 from playground.relaying import ChatRelay
 from playground.rules.cost import Meter

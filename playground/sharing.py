@@ -15,7 +15,7 @@ from accounts.models import Membership, User
 from lib import clock
 from lib.ids import id_text
 from playground.conversations import access_conversation, messages_of, shown_path
-from playground.files import turn_of
+from playground.export_import import turn_of
 from playground.models import Conversation, ShareLink
 from playground.rules.structured import is_structured
 

@@ -13,7 +13,7 @@ from playground import asides
 from playground.asides import ask_aside
 from playground.database import in_database
 from playground.models import Message
-from playground.offer import capabilities_of_model
+from playground.offered_models import capabilities_of_model
 from playground.paying import Payer
 from playground.relaying import ChatRelay
 from playground.rules.context import messages_left_out, summarised

@@ -20,7 +20,7 @@ from playground.asides import AsideRefused, ask_aside
 from playground.conversations import name_by_model
 from playground.database import in_database
 from playground.models import Conversation, Message, NamedBy, RunState
-from playground.offer import capabilities_of_model, chat_models
+from playground.offered_models import capabilities_of_model, chat_models
 from playground.paying import default_payer, payer_of_chat
 from playground.preferences import preference_of
 from playground.relaying import ChatRelay

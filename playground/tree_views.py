@@ -27,7 +27,7 @@ from playground.conversations import (
 from playground.database import in_database
 from playground.models import Conversation, MessageRole
 from playground.relaying import relay_of
-from playground.rules.likelihood import likelihoods
+from playground.rules.logprobs import likelihoods
 from playground.summaries import Summarised, drop_summary, summarise
 from playground.turn_form import read_form
 from playground.turns import TEXT_MAX, TurnForm, TurnRefused

@@ -13,7 +13,7 @@ from lib.ids import id_text, new_id, parse_id
 from lib.refusal import Refused
 from playground.conversations import access_attachment, access_conversation, access_message
 from playground.models import Attachment, Conversation, Message
-from playground.offer import capabilities_of_model, chat_models
+from playground.offered_models import capabilities_of_model, chat_models
 from playground.paying import Payer, payer_of_form
 from playground.presets import access_preset
 from playground.rules.files import FILES_MAX

@@ -17,7 +17,7 @@ from accounts.access import Actor, organisation_page, slug_of
 from lib.htmx import go_to, is_htmx, see_other
 from lib.ids import id_text
 from playground import page, runs
-from playground.chips import chips
+from playground.attachment_chips import chips
 from playground.compare_views import compare_page
 from playground.contexts import (
     SHOWN_AT_ONCE,

@@ -1,7 +1,7 @@
 """What operators must see to, told by letter: at most once an hour for each cause.
 
-A process finds out for itself how channels do (`health.py`) and tells it here. The fact's id is
-made of its cause and the hour, so that many processes tell one fact. An alert that cannot be
+A process finds out for itself how channels do (`channel_health.py`) and tells it here. The fact's
+id is made of its cause and the hour, so that many processes tell one fact. An alert that cannot be
 written waits; it costs no request anything.
 """
 

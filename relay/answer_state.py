@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dialects.events import Event
-from dialects.sealed import REMEMBERED, collect
+from dialects.reasoning_seals import REMEMBERED, collect
 from relay.admitted_attempt import AdmittedAttempt
 from relay.request_context import RequestContext
 from relay.state_store import State, may_keep

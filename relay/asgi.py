@@ -21,14 +21,12 @@ from relay.config import RelayConfig
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.deadline import Deadline
 from relay.downstream import Downstream, Head, Sink
-from relay.endpoints import Endpoint, claimed, find_endpoint
+from relay.endpoints import Endpoint, claimed, find_endpoint, read_invocation
 from relay.error_answers import answer_to
 from relay.http_sink import HttpSink
 from relay.idempotency import IdempotentRequest
-from relay.invocation import read_invocation
 from relay.labels import NO_LABELS, Labels
 from relay.lifespan import Lifespan
-from relay.prompts import Prompts
 from relay.queue_sink import QueueSink
 from relay.request_body import ClientGone, read_body, read_body_fields
 from relay.request_bound import read_bound
@@ -42,8 +40,9 @@ from relay.request_context import (
     Source,
 )
 from relay.run import Run
+from relay.several_prompts import Prompts
 from relay.snapshot import Snapshot
-from relay.unary_operations import EMBEDDINGS
+from relay.unary import EMBEDDINGS
 
 log = logging.getLogger(__name__)
 

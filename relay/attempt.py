@@ -15,8 +15,8 @@ from typing import Final
 
 from lib.ids import id_text
 from relay.admitted_attempt import AdmittedAttempt
-from relay.attempt_end import AttemptEnd
-from relay.attempt_parts import AttemptParts
+from relay.attempt_end import AttemptEnd, AttemptParts
+from relay.channel_health import HealthProbe
 from relay.downstream import ErrorAnswer
 from relay.error_answers import (
     INTERNAL,
@@ -24,7 +24,6 @@ from relay.error_answers import (
     STOPPING,
     failure_of_limit,
 )
-from relay.health import HealthProbe
 from relay.request_context import Outcome, RequestContext
 from relay.settlement import Resolved
 from relay.stream import StreamRelay

@@ -1,13 +1,16 @@
 """The end of an attempt: what is booked, once, whatever ended it."""
 
 import logging
+from typing import NamedTuple
 
 from billing.rules.hold_life import state_for
 from gateway.rules.faults import FAULTS
 from lib.ids import id_text
 from relay.admitted_attempt import AdmittedAttempt
+from relay.channel_health import HealthProbe
 from relay.downstream import ErrorAnswer
 from relay.error_answers import CLIENT_CLOSED
+from relay.large_events import Gathering
 from relay.request_context import Outcome, RequestContext
 from relay.settlement import Resolved
 from relay.upstream import UpstreamFailed
@@ -139,3 +142,15 @@ def final_end(resolved: Resolved, error: ErrorAnswer) -> Resolved:
         final=True, status=error.status, kind=error.kind, message=error.message
     )
     return resolved._replace(ending=ending)
+
+
+class AttemptParts(NamedTuple):
+    """Of one attempt. `gathering` is the memory that an unfinished event of its answer takes of the
+    process."""
+
+    context: RequestContext
+    admitted: AdmittedAttempt
+    usage_meter: UsageMeter
+    probe: HealthProbe
+    end: AttemptEnd
+    gathering: Gathering

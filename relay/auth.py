@@ -16,6 +16,7 @@ import msgspec
 
 from accounts.rules import key_format
 from accounts.rules.limits import Network, is_address_in
+from accounts.rules.retention import RETENTION_HOURS
 from accounts.sql import holder_stands
 from billing.rules.budget import Scope
 from billing.rules.patterns import matches
@@ -61,7 +62,7 @@ class Principal:
     expires_at: float | None
     disabled: bool
     plan_id: int | None = None
-    retention_hours: int = 24
+    retention_hours: int = RETENTION_HOURS
     operator: bool = False
     include_cost: bool = False
     postpaid: bool = False

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol
 
-from dialects.anthropic import companions as anthropic_count
+from dialects.anthropic import count_tokens as anthropic_count
 from dialects.anthropic import history as anthropic_history
 from dialects.anthropic import request_read as anthropic_request
 from dialects.body import Body
@@ -17,16 +17,16 @@ from dialects.codec import JSON, Target
 from dialects.gemini import count_tokens as gemini_count
 from dialects.operation import Operation
 from gateway.providers.provider import BadAddress
-from gateway.rules.bound import estimate_tokens
-from gateway.rules.families import family_of
 from gateway.rules.faults import FAULTS
+from gateway.rules.hold_bound import estimate_tokens
 from gateway.rules.routing import Candidate
+from gateway.rules.tokenizers import family_of
 from lib.ids import id_text, new_id
 from relay.downstream import ErrorAnswer, Head
 from relay.prepared_request import passed_headers
 from relay.request_context import RequestContext
+from relay.tokenizer import count_request
 from relay.upstream import OutgoingRequest, UpstreamFailed
-from relay.vocabulary import count_request
 
 _COUNT_S: Final = 30.0
 _TRIES_MAX: Final = 2

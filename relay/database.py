@@ -98,6 +98,10 @@ class _Statements:
         pgconn.send_query_prepared(statement.name, values)
 
 
+# Who waits for the answer to what was sent, and what has come of it.
+_Pending = tuple["asyncio.Future[None]", list[PGresult]]
+
+
 class PipelinedConnection:
     """One connection, one transaction at a time.
 
@@ -119,8 +123,7 @@ class PipelinedConnection:
         self._connection: psycopg.AsyncConnection[object] | None = None
         self._pgconn: PGconn | None = None
         self._statements = _Statements()
-        self._answer: asyncio.Future[None] | None = None
-        self._results: list[PGresult] = []
+        self._pending: _Pending | None = None
         self._lock = asyncio.Lock()
         self._reopening: asyncio.Task[None] | None = None
         self._closing = False
@@ -203,16 +206,17 @@ class PipelinedConnection:
 
     async def _exchange(self, pgconn: PGconn, statements: Sequence[Statement]) -> list[PGresult]:
         """What stands before one sync is one transaction: BEGIN and COMMIT would only cost."""
-        self._results = []
+        results: list[PGresult] = []
+        answer = asyncio.get_running_loop().create_future()
         # It may be answered, and then is nobody's, before the last of it is known to be written.
-        answer = self._answer = asyncio.get_running_loop().create_future()
+        self._pending = answer, results
         for text, parameters in statements:
             self._statements.send(pgconn, text, parameters)
         pgconn.pipeline_sync()
         if pgconn.flush():
             await self._flush(pgconn)
         await answer
-        return self._results
+        return results
 
     async def _flush(self, pgconn: PGconn) -> None:
         """Write what the socket did not take at once; what comes back is read meanwhile."""
@@ -227,25 +231,26 @@ class PipelinedConnection:
 
     def _read(self) -> None:
         """Called when the socket is readable."""
-        pgconn, answer = self._pgconn, self._answer
+        pgconn, pending = self._pgconn, self._pending
         if pgconn is None:
             return
         try:
             pgconn.consume_input()
-            if answer is None:
+            if pending is None:
                 # Nothing was asked: a notice, or the end of the connection (consume_input raises).
                 return
+            answer, results = pending
             while not pgconn.is_busy():
                 result = pgconn.get_result()
                 if result is None:
                     continue
                 if result.status == pq.ExecStatus.PIPELINE_SYNC:
-                    self._answer = None
+                    self._pending = None
                     if not answer.done():
                         answer.set_result(None)
                     return
                 if result.status != pq.ExecStatus.COMMAND_OK or result.command_status:
-                    self._results.append(result)
+                    results.append(result)
         except (psycopg.Error, OSError) as error:
             self._lose(str(error))
 
@@ -256,11 +261,11 @@ class PipelinedConnection:
         asyncio.get_running_loop().remove_reader(self._fd)
         self._pgconn.finish()
         self._pgconn = self._connection = None
-        answer, self._answer = self._answer, None
-        if answer is None:
+        pending, self._pending = self._pending, None
+        if pending is None:
             self._backends.pop()
-        elif not answer.done():
-            answer.set_exception(psycopg.OperationalError(why))
+        elif not pending[0].done():
+            pending[0].set_exception(psycopg.OperationalError(why))
         self.open_later()
 
     async def _reopen(self) -> None:

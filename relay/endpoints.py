@@ -11,23 +11,27 @@ management API.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, cast
 from urllib.parse import parse_qsl
 
 from dialects.chat import Dialect
 from dialects.codec import Target
+from dialects.codecs import CODECS, TEXT_CODECS
 from dialects.gemini.model_name import read_target
 from dialects.task_errors import Family
+from relay import models_list
 from relay.config import MIB
-from relay.unary import UnaryOperation
-from relay.unary_operations import (
+from relay.request_context import Invocation
+from relay.unary import (
     BATCH_EMBED_CONTENTS,
     EMBED_CONTENT,
     EMBEDDINGS,
     MODERATIONS,
     RERANK_COHERE,
     RERANK_JINA,
+    UnaryOperation,
 )
 
 Handler = Literal[
@@ -306,3 +310,16 @@ def _canonical(path: str) -> str:
     while path.startswith(("/v1/v1/", "/api/v1/v1/")):
         path = path.replace("/v1/v1/", "/v1/", 1)
     return path
+
+
+def read_invocation(
+    endpoint: Endpoint | None, path: str, headers: Sequence[tuple[bytes, bytes]], query: bytes
+) -> Invocation:
+    """Of a path that is no row (None): in which form it is refused."""
+    if endpoint is None:
+        return Invocation(CODECS[dialect_of(path)], "")
+    codec = TEXT_CODECS.get(endpoint.operation) or CODECS[endpoint.dialect]
+    if endpoint.handler in ("models", "model"):
+        codec = CODECS[models_list.form_of(path, headers, query)]
+    target = target_of(endpoint, path, query)
+    return Invocation(codec, endpoint.operation, target, headers, endpoint.unary)

@@ -8,7 +8,7 @@ from billing.rules.pricing import CostLines, PriceVersion, price, price_bound
 from dialects.codec import Facts
 from dialects.errors import RequestFault
 from gateway.price_list import Price
-from gateway.rules.bound import OUTPUT_CAP_MIN, input_tokens_max, shrink_cap, worst_quantities
+from gateway.rules.hold_bound import OUTPUT_CAP_MIN, input_tokens_max, shrink_cap, worst_quantities
 from relay.snapshot import Channel
 from relay.unary import UnaryFacts
 

@@ -7,7 +7,7 @@ from billing.rules.pricing import PPM
 from dialects.errors import RequestFault
 from gateway.price_list import Price, requested_tier
 from gateway.providers.suffixes import RequestedModel
-from gateway.rules.bound import estimate_tokens
+from gateway.rules.hold_bound import estimate_tokens
 from gateway.rules.routing import Candidate
 from lib.ids import new_id
 from relay.admission import AdmissionRequest, Guarded, Verdict

@@ -18,8 +18,7 @@ from lib.asgi import Scope, Send
 from lib.ids import id_text
 from relay.downstream import ErrorAnswer, Head
 from relay.endpoints import family_of
-from relay.error_answers import OVERLOADED, answer_to
-from relay.error_response import error_response
+from relay.error_answers import OVERLOADED, answer_to, error_response
 from relay.limits import limit_headers
 from relay.request_context import Invocation
 

@@ -18,12 +18,12 @@ from lib.vault import Vault
 from relay import admission
 from relay.alerts import statement
 from relay.auth import Authenticator, Principal
+from relay.channel_health import Health
 from relay.config import RelayConfig
 from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row, Statement
-from relay.health import Health
 from relay.idempotency import IdempotentRequests
 from relay.journal import Journal
-from relay.large import LargeEvents
+from relay.large_events import LargeEvents
 from relay.ledger_writer import LedgerWriter
 from relay.refresher import Refresher
 from relay.request_context import Parts

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
 from billing.rules.meters import format_rate
-from dialects import model_list
+from dialects import models_list
 from dialects.errors import RequestFault
-from dialects.model_list import ListForm, ModelRow
+from dialects.models_list import ListForm, ModelRow
 from gateway.providers.lifecycle import shutdown_date
 from gateway.providers.models import Capabilities, find_row
 from gateway.providers.overrides import UNSAID, overridden
@@ -22,7 +22,7 @@ _MODALITIES = ("text", "image", "audio", "file", "video")
 def form_of(path: str, headers: Sequence[tuple[bytes, bytes]], query: bytes) -> ListForm:
     """The shape of list, and of its errors, that a request means."""
     names = {name.decode("latin-1") for name, _ in headers}
-    return model_list.form_of(path, names, _parameters(query))
+    return models_list.form_of(path, names, _parameters(query))
 
 
 def render(snapshot: Snapshot, principal: Principal, form: ListForm, query: bytes) -> bytes:
@@ -34,14 +34,14 @@ def render(snapshot: Snapshot, principal: Principal, form: ListForm, query: byte
         for name in snapshot.listed_models()
         if _may_call(snapshot, principal, name)
     ]
-    return model_list.encode(rows, form, _parameters(query))
+    return models_list.encode(rows, form, _parameters(query))
 
 
 def render_one(snapshot: Snapshot, principal: Principal, form: ListForm, name: str) -> bytes:
     """One of them, be it listed or met by a pattern. Raises RequestFault."""
     if not snapshot.routes_of(name) or not _may_call(snapshot, principal, name):
         raise RequestFault("model_not_found", "model", "", model=name)
-    return model_list.encode_model(_row(snapshot, principal, name), form)
+    return models_list.encode_model(_row(snapshot, principal, name), form)
 
 
 def _may_call(snapshot: Snapshot, principal: Principal, name: str) -> bool:

@@ -4,8 +4,8 @@ size and in time."""
 import asyncio
 from collections.abc import Sequence
 
-from dialects.amount import read_amount
 from dialects.errors import RequestFault, message_of
+from dialects.max_cost import read_amount
 from lib.asgi import Receive
 from relay.config import RelayConfig
 from relay.idempotency import read_key

@@ -10,12 +10,12 @@ import msgspec
 
 from dialects.codec import Codec, Target
 from relay.auth import Principal
+from relay.channel_health import Health
 from relay.config import RelayConfig
 from relay.deadline import Deadline
 from relay.downstream import Downstream, ErrorAnswer
-from relay.health import Health
 from relay.labels import NO_LABELS, Labels
-from relay.large import LargeEvents
+from relay.large_events import LargeEvents
 from relay.ledger_writer import LedgerWriter
 from relay.snapshot import Snapshot
 from relay.state_store import StateStore

@@ -30,7 +30,7 @@ from dialects.codec import JSON, Codec, Facts, Target
 from dialects.codecs import CODECS
 from dialects.errors import RequestFault, quote_value
 from dialects.operation import Needs, Operation, chat_operation
-from dialects.sealed import calls_without, give_back, read_collected
+from dialects.reasoning_seals import calls_without, give_back, read_collected
 from dialects.turns import replace_urls
 from gateway.providers.models import (
     Capabilities,
@@ -48,7 +48,7 @@ from gateway.rules.routing import Candidate
 from lib.ids import id_text
 from relay.continuation import Continuation
 from relay.database import DatabaseAway, DatabaseRefused
-from relay.fetching import fetch
+from relay.file_fetching import fetch
 from relay.prepared_request import (
     AnswerTraits,
     ExchangeBody,

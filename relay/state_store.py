@@ -18,6 +18,7 @@ from hashlib import sha256
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
+from accounts.rules.retention import RETENTION_HOURS_MAX
 from dialects.body import Body
 from lib.vault import Vault, VaultError
 from relay.auth import Principal
@@ -27,7 +28,6 @@ log = logging.getLogger(__name__)
 
 StateKind = Literal["response", "item", "seal"]
 
-RETENTION_HOURS_MAX: Final = 24
 _BATCH_MAX: Final = 64
 # As much as an answer may have: what is larger is not kept.
 _STATE_BYTES_MAX: Final = 32 * 1024 * 1024

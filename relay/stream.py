@@ -4,26 +4,338 @@ first content           committed: from now on this upstream's answer is the ans
 End                     booked as a success
 UpstreamError, a fault  booked for what was delivered; one typed error frame, no end marker
 above its hold          cut as if it had reached its length (F18)
+
+Its frames go on as they came to a client of the same dialect; for one of another they are read and
+written anew. A chunk is read, counted and written in the very call that took it off the socket, as
+long as there is nothing to decide.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Protocol
 
-from dialects.events import Broken, End, UpstreamError
-from dialects.model_alias import name_answer
+import msgspec
+
+from dialects.chat import ChatRequest
+from dialects.codec import Codec, Decoder, Facts, Target
+from dialects.errors import ErrorKind
+from dialects.events import Broken, End, Event, Finish, Start, Step, UpstreamError
+from dialects.lone_surrogates import Pairs
+from dialects.model_alias import NamingDecoder, name_answer
+from dialects.openai.outside_reasoning import InsideDecoder
+from dialects.service_tier import tier_of_frames
 from lib.ids import id_text
-from relay.answer_state import state_of
-from relay.attempt_parts import AttemptParts
+from relay.admitted_attempt import AdmittedAttempt
+from relay.answer_state import AnswerState, state_of
+from relay.attempt_end import AttemptParts
 from relay.cost_in_answer import last_with_cost
 from relay.downstream import ErrorAnswer
 from relay.error_answers import answer_behind_content, failure_inside
-from relay.forwarding import Forwarding
-from relay.request_context import Outcome
-from relay.stream_chunks import StreamChunks
-from relay.translating import Translating
+from relay.large_events import Gathering
+from relay.prepared_request import PreparedRequest
+from relay.request_context import Outcome, RequestContext
 from relay.upstream import Answer, UpstreamFailed, upstream_failure
-from relay.usage_meter import Bill
+from relay.usage_meter import Bill, UsageMeter
+
+# In another dialect -------------------------------------------------------------------------------
+
+
+class Source(Protocol):
+    """A decoder, or what stands before one."""
+
+    def feed(self, chunk: bytes) -> list[Step]: ...
+    def end(self) -> list[Step]: ...
+
+
+class Translating:
+    """Feeds an encoder from a decoder; where it stands, a decoder of the client's dialect could.
+
+    The bytes of its steps are the client's. `prepared` is a translated request.
+    """
+
+    __slots__ = ("_client", "_encoder", "_model", "_open", "_pairs", "_source", "decoder")
+
+    def __init__(
+        self,
+        prepared: PreparedRequest,
+        request: ChatRequest,
+        choices: int,
+        client: Codec[Any],
+        target: Target,
+    ) -> None:
+        # What knows how far the answer is.
+        self.decoder: Decoder = prepared.translating_decoder(request)
+        self._source: Source = prepared.untagging(self.decoder, choices)
+        self._encoder = client.encoder(request, target)
+        self._client = client
+        # Choices that have not finished.
+        self._open = set(range(choices))
+        self._pairs = Pairs()
+        # What the client called the model, in place of the upstream's name; "" for that.
+        self._model = prepared.traits.requested_model
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """What is whole now."""
+        return [self._write(step) for step in self._source.feed(chunk)]
+
+    def end(self) -> list[Step]:
+        """The upstream has closed."""
+        return [self._write(step) for step in self._source.end()]
+
+    def fail(self, kind: ErrorKind, message: str) -> bytes:
+        """What ends the client's stream when it fails."""
+        return self._encoder.fail(kind, message)
+
+    def cut(self) -> bytes:
+        """What ends the client's stream as if it had reached its length (F18)."""
+        ends = [self._encoder.feed(Finish(choice, "length")) for choice in sorted(self._open)]
+        return b"".join(ends) + self._encoder.end()
+
+    def response(self) -> bytes | None:
+        """The response that the client was told whole, where its dialect has one."""
+        return self._client.response_of(self._encoder)
+
+    def _write(self, step: Step) -> Step:
+        events = self._pairs.join(step.events)
+        pieces = [self._encode(event) for event in events]
+        return Step(pieces[0] if len(pieces) == 1 else b"".join(pieces), events)
+
+    def _encode(self, event: Event) -> bytes:
+        if isinstance(event, End):
+            return self._encoder.end()
+        if isinstance(event, UpstreamError):
+            return self._encoder.fail(event.kind, event.message)
+        if isinstance(event, Start) and self._model:
+            event = msgspec.structs.replace(event, model=self._model)
+        elif isinstance(event, Finish):
+            self._open.discard(event.choice)
+        return self._encoder.feed(event)
+
+
+# In the client's own dialect ----------------------------------------------------------------------
+
+
+class Forwarding:
+    """Reads frames for what they say, and gives them as the client gets them: under the name that
+    it asked for, and otherwise changed only where the model's channel wants it."""
+
+    __slots__ = ("_codec", "_naming", "_request_id", "decoder", "end", "feed")
+
+    def __init__(
+        self, prepared: PreparedRequest, facts: Facts, target: Target, request_id: str
+    ) -> None:
+        codec = prepared.codec
+        # What knows how far the answer is.
+        self.decoder: Decoder = codec.decoder(facts, target)
+        reader: Source = prepared.untagging(self.decoder, facts.choices)
+        if prepared.traits.normalises_usage:
+            reader = InsideDecoder(reader)
+        self._naming: NamingDecoder | None = None
+        if model := prepared.traits.requested_model:
+            reader = self._naming = NamingDecoder(reader, codec.model_in_frame, model)
+        self._codec: Codec[Any] = codec
+        self._request_id = request_id
+        # Those of the outermost reader: a chunk passes no layer that has nothing to do with it.
+        self.feed: Callable[[bytes], list[Step]] = reader.feed
+        self.end: Callable[[], list[Step]] = reader.end
+
+    def hear_tiers(self, hear: Callable[[str], None]) -> None:
+        """Tell the service tiers that the frames name."""
+        layer = _TierReader(self.feed, self.end, hear)
+        self.feed, self.end = layer.feed, layer.end
+
+    def cut(self) -> bytes:
+        """What ends the client's stream as if it had reached its length (F18)."""
+        return self._named(self._codec.cut(self.decoder))
+
+    def fail(self, kind: ErrorKind, message: str) -> bytes:
+        """What ends the client's stream when it fails."""
+        return self._named(self._codec.fail(self.decoder, kind, message, self._request_id))
+
+    def response(self) -> bytes | None:
+        """The response that the stream has told whole, where its dialect has one."""
+        return self._codec.response_of(self.decoder)
+
+    def _named(self, frames: bytes) -> bytes:
+        """What we add to the stream, which may repeat what the upstream said."""
+        return frames if self._naming is None else self._naming.show(frames)
+
+
+class _TierReader:
+    """Hears the service tier of what passes."""
+
+    def __init__(
+        self,
+        feed: Callable[[bytes], list[Step]],
+        end: Callable[[], list[Step]],
+        hear: Callable[[str], None],
+    ) -> None:
+        self._feed = feed
+        self._end = end
+        self._hear = hear
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """What is whole now."""
+        return self._listen(self._feed(chunk))
+
+    def end(self) -> list[Step]:
+        """The upstream has closed."""
+        return self._listen(self._end())
+
+    def _listen(self, steps: list[Step]) -> list[Step]:
+        self._hear(tier_of_frames(b"".join(step.raw for step in steps)))
+        return steps
+
+
+# Its chunks ---------------------------------------------------------------------------------------
+
+
+_LAST: Final = (End, UpstreamError, Broken)
+
+
+class StreamChunks:
+    """Passes the chunks of one stream on."""
+
+    __slots__ = (
+        "_blocked",
+        "_context",
+        "_decoder",
+        "_heard_at",
+        "_idle_s",
+        "_output_bytes_max",
+        "_state",
+        "_usage_meter",
+        "committed",
+        "events",
+        "pieces",
+        "steps",
+    )
+
+    def __init__(
+        self,
+        context: RequestContext,
+        admitted: AdmittedAttempt,
+        usage_meter: UsageMeter,
+        state: AnswerState | None,
+        decoder: Decoder,
+    ) -> None:
+        self._context = context
+        # What is passed on is counted, and remembered where something of it is kept.
+        self._usage_meter = usage_meter
+        self._state = state
+        # Knows how far the answer is.
+        self._decoder = decoder
+        self._idle_s = admitted.channel.timeouts.idle
+        self._output_bytes_max = admitted.output_bytes_max
+        # Whether the first content has come: until then nothing is passed on.
+        self.committed = False
+        # What the client has not got yet, and what that says.
+        self.pieces: list[bytes] = []
+        self.events: list[Event] = []
+        # What the last chunk made whole.
+        self.steps: Sequence[Step] = ()
+        # When an event came last: comments keep a connection open, not an answer alive (F13).
+        self._heard_at = context.began
+        # What must be awaited before more may be written.
+        self._blocked: Awaitable[None] | None = None
+
+    def note(self, events: Sequence[Event]) -> None:
+        """Count what was said, and remember what a later request may give back."""
+        mark_due = self._usage_meter.note(events)
+        if self._state is not None:
+            self._state.note(events)
+        if mark_due:
+            self._context.parts.ledger.mark(self._usage_meter)
+
+    def above_hold(self) -> bool:
+        """Whether the answer has outgrown its hold (F18)."""
+        most, decoder = self._output_bytes_max, self._decoder
+        return most is not None and decoder.text_bytes + decoder.reasoning_bytes > most
+
+    async def pass_on(self, answer: Answer, take: Callable[[bytes], bool]) -> None:
+        """Pass chunks on until there is something to decide. Raises UpstreamFailed (F17)."""
+        context = self._context
+        while True:
+            await answer.hand_to(take)
+            if not self.steps:
+                raise upstream_failure("F17")
+            if self._blocked is None:
+                return
+            context.await_client()
+            await self._blocked
+            self._blocked = None
+            context.deadline.allow("idle", self._idle_s, self._heard_at)
+
+    async def pass_first(self) -> None:
+        """Pass on the first content, with what stands before it."""
+        context, downstream = self._context, self._context.downstream
+        heard_at = self._heard_at = context.time()
+        if downstream.keep_alive is not None:
+            downstream.keep_alive.heard_at = heard_at
+        self.note(self.events)
+        self.events.clear()
+        if self.pieces and not (context.options.include_cost and self._decoder.complete):
+            if not downstream.client_gone:
+                context.await_client()
+                await downstream.sink.write(b"".join(self.pieces), last=False)
+            self.pieces.clear()
+        context.deadline.allow("idle", self._idle_s, heard_at)
+
+    def forget_client(self) -> None:
+        """Nobody listens any more: nothing is kept for it, and nothing waits for it."""
+        self.pieces.clear()
+        self._blocked = None
+
+    def taker(
+        self, reader: Forwarding | Translating, gathering: Gathering
+    ) -> Callable[[bytes], bool]:
+        """What reads a chunk, and passes it on where that is all; it says whether there is more to
+        do. It is one function over names that are bound once: calls and attributes would be the
+        most of what a chunk costs. It is not kept here, so that a stream leaves no cycle behind."""
+        feed, end, decoder = reader.feed, reader.end, self._decoder
+        pieces, events = self.pieces, self.events
+        note, idle_s, most = self.note, self._idle_s, self._output_bytes_max
+        context, downstream = self._context, self._context.downstream
+        time, allow, keep_alive = context.time, context.deadline.allow, downstream.keep_alive
+        write_now, include_cost = downstream.sink.write_now, context.options.include_cost
+
+        def take(chunk: bytes) -> bool:
+            steps = self.steps = feed(chunk) if chunk else end()
+            if not steps:
+                return not gathering.more(len(chunk))
+            gathering.whole()
+            for step in steps:
+                if step.raw:
+                    pieces.append(step.raw)
+                if step.events:
+                    events.extend(step.events)
+            if (
+                not self.committed
+                or (events and isinstance(events[-1], _LAST))
+                or (most is not None and decoder.text_bytes + decoder.reasoning_bytes > most)
+            ):
+                return True
+            if events:
+                heard_at = self._heard_at = time()
+                if keep_alive is not None:
+                    keep_alive.heard_at = heard_at
+                note(events)
+                events.clear()
+            if pieces and not (include_cost and decoder.complete):
+                raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                pieces.clear()
+                if not downstream.client_gone:
+                    self._blocked = write_now(raw)
+                    if self._blocked is not None:
+                        return True
+            allow("idle", idle_s, self._heard_at)
+            return False
+
+        return take
+
+
+# Its decisions and its ends -----------------------------------------------------------------------
+
 
 _LAST_WORDS_S: Final = 1.0
 

@@ -1,21 +1,29 @@
 """Requests that are no chat: one body up, one answer down, and no output that a cap could bound.
+Embeddings, moderations and rerank: as their clients ask, for every upstream that has them.
 
-client's body --read--> UnaryFacts --send--> Sending: the upstream's body, and how its answer is
-                                             read for what it used and written for the client
+    client's body --read--> UnaryFacts --send--> Sending: the upstream's body, and how its answer is
+                                                 read for what it used and written for the client
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from functools import partial
+from typing import Any, ClassVar, Final, NamedTuple
 
+from dialects import embeddings, moderations, rerank
 from dialects.body import Body
 from dialects.chat import Dialect, Encoded
 from dialects.codec import Target
+from dialects.embeddings import EmbeddingFacts
 from dialects.errors import RequestFault
+from dialects.gemini import embed
+from dialects.gemini.embed import EmbedFacts
 from dialects.operation import Operation
-from dialects.plain import PlainAnswer
-from gateway.rules.families import Family
+from dialects.rerank import RerankFacts, RerankForm
+from dialects.unary import PlainAnswer
+from gateway.rules.tokenizers import Family
+from relay.tokenizer import count_texts
 
 
 class Unit(NamedTuple):
@@ -99,3 +107,148 @@ def not_offered(facts: UnaryFacts, what: str) -> RequestFault:
 def as_it_came(raw: bytes, meters: Mapping[str, int]) -> bytes:
     """The `write` of an exchange that converts nothing."""
     return raw
+
+
+_Urls = Mapping[Operation, str]
+_Meters = Mapping[str, int]
+
+
+class _Embeddings(UnaryOperation):
+    """Asked in OpenAI's form, of an upstream of that form or of Gemini's."""
+
+    def read(self, raw: bytes, target: Target) -> UnaryFacts:
+        own = embeddings.read(raw, model=target.model or None)
+        units = (Unit("in_text", own.text_bytes, partial(_count_embedded, own)),)
+        return UnaryFacts(
+            own, own.body, own.model, own.user, own.text_bytes, own.max_cost_nano, units
+        )
+
+    def send(self, facts: UnaryFacts, urls: _Urls, model: str, request_id: str) -> Sending:
+        own: EmbeddingFacts = facts.own
+        if "embeddings" in urls:
+            exchange = Exchange(
+                embeddings.read_answer,
+                lambda raw, meters: embeddings.fit_answer(raw, own),
+                facts.units,
+            )
+            return Sending("embeddings", "openai", Encoded(embeddings.edit(own, model)), exchange)
+        if "batch_embed_contents" not in urls:
+            raise not_offered(facts, "embeddings")
+        exchange = Exchange(embeddings.read_gemini_answer, partial(_from_gemini, own), facts.units)
+        encoded = embeddings.to_gemini(own, model)
+        return Sending("batch_embed_contents", "gemini", encoded, exchange)
+
+
+def _count_embedded(own: EmbeddingFacts, family: Family) -> int:
+    """Token ids that a client sends are counted as they are."""
+    return count_texts(own.texts or (), family) if own.tokens is None else own.tokens
+
+
+def _from_gemini(own: EmbeddingFacts, raw: bytes, meters: _Meters) -> bytes:
+    vectors = embeddings.decode_gemini_answer(raw, own.inputs)
+    return embeddings.encode_answer(vectors, own, input_tokens=meters.get("in_text", 0))
+
+
+class _GeminiEmbed(UnaryOperation):
+    """Asked in Gemini's form, of an upstream of that form or of OpenAI's."""
+
+    def __init__(self, *, batch: bool) -> None:
+        self._batch = batch
+        self._operation: Operation = "batch_embed_contents" if batch else "embed_content"
+
+    def read(self, raw: bytes, target: Target) -> UnaryFacts:
+        own = embed.read(raw, model=target.model, batch=self._batch)
+        units = (Unit("in_text", own.text_bytes, partial(count_texts, own.texts)),)
+        return UnaryFacts(own, own.body, own.model, "", own.text_bytes, None, units)
+
+    def send(self, facts: UnaryFacts, urls: _Urls, model: str, request_id: str) -> Sending:
+        own: EmbedFacts = facts.own
+        if self._operation in urls:
+            exchange = Exchange(embeddings.read_gemini_answer, as_it_came, facts.units)
+            return Sending(self._operation, "gemini", Encoded(embed.edit(own, model)), exchange)
+        if "embeddings" not in urls:
+            raise not_offered(facts, "embeddings")
+        exchange = Exchange(embeddings.read_answer, partial(_to_gemini, own), facts.units)
+        encoded = embeddings.from_gemini(own, model)
+        return Sending("embeddings", "openai", encoded, exchange)
+
+
+def _to_gemini(own: EmbedFacts, raw: bytes, meters: _Meters) -> bytes:
+    return embeddings.encode_gemini_answer(embeddings.decode_answer(raw, len(own.texts)), own)
+
+
+class _Moderations(UnaryOperation):
+    """Billed by the request: a price says what one costs, and may say nothing."""
+
+    default_model = moderations.MODEL
+
+    def read(self, raw: bytes, target: Target) -> UnaryFacts:
+        own = moderations.read(raw)
+        units = (Unit("requests", 1, lambda family: 1),)
+        return UnaryFacts(
+            own, own.body, own.model, own.user, own.text_bytes, own.max_cost_nano, units
+        )
+
+    def send(self, facts: UnaryFacts, urls: _Urls, model: str, request_id: str) -> Sending:
+        if "moderations" not in urls:
+            raise not_offered(facts, "moderations")
+        exchange = Exchange(moderations.read_answer, as_it_came, facts.units)
+        encoded = Encoded(moderations.edit(facts.own, model))
+        return Sending("moderations", "openai", encoded, exchange)
+
+
+def _count_ranked(own: RerankFacts, family: Family) -> int:
+    """A query is read once for each document."""
+    documents = [document.decode() for document in own.documents]
+    query = count_texts((own.query.decode(),), family)
+    return count_texts(documents, family) + query * len(documents)
+
+
+class _Rerank(UnaryOperation):
+    """Asked in one of two forms; which one an upstream speaks is told by its path."""
+
+    def __init__(self, form: RerankForm) -> None:
+        self._form = form
+
+    def read(self, raw: bytes, target: Target) -> UnaryFacts:
+        own = rerank.read(raw, form=self._form)
+        units = (
+            Unit("in_text", own.text_bytes, partial(_count_ranked, own)),
+            Unit("searches", own.search_units_max, lambda family: own.search_units),
+        )
+        return UnaryFacts(
+            own, own.body, own.model, own.user, own.text_bytes, own.max_cost_nano, units
+        )
+
+    def send(self, facts: UnaryFacts, urls: _Urls, model: str, request_id: str) -> Sending:
+        own: RerankFacts = facts.own
+        url = urls.get("rerank")
+        if url is None:
+            raise not_offered(facts, "rankings")
+        form = rerank.form_of(url)
+        if form == own.form:
+            encoded = Encoded(rerank.edit(own, model))
+            fit = as_it_came if form == "cohere" else partial(_fit_ranking, own, request_id)
+            exchange = Exchange(rerank.read_answer, fit, facts.units)
+        else:
+            encoded = rerank.encode(own, model, form)
+            write = partial(_write_ranking, own, request_id)
+            exchange = Exchange(rerank.read_answer, write, facts.units)
+        return Sending("rerank", "openai", encoded, exchange)
+
+
+def _fit_ranking(own: RerankFacts, request_id: str, raw: bytes, meters: _Meters) -> bytes:
+    return raw if rerank.is_whole(raw) else _write_ranking(own, request_id, raw, meters)
+
+
+def _write_ranking(own: RerankFacts, request_id: str, raw: bytes, meters: _Meters) -> bytes:
+    ranking = rerank.decode_answer(raw, len(own.documents))
+    return rerank.encode_answer(ranking, own, request_id=request_id, meters=meters)
+
+
+EMBEDDINGS: Final = _Embeddings()
+EMBED_CONTENT: Final = _GeminiEmbed(batch=False)
+BATCH_EMBED_CONTENTS: Final = _GeminiEmbed(batch=True)
+MODERATIONS: Final = _Moderations()
+RERANK_JINA: Final = _Rerank("jina")
+RERANK_COHERE: Final = _Rerank("cohere")

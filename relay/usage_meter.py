@@ -24,12 +24,11 @@ from dialects.events import (
 from dialects.usage import Quantities, storable
 from gateway.price_list import Price
 from gateway.providers.models import find_row
-from gateway.rules.bound import input_tokens_min
-from gateway.rules.families import Family, family_of
+from gateway.rules.hold_bound import input_tokens_min
+from gateway.rules.tokenizers import Family, family_of
 from relay.admitted_attempt import AdmittedAttempt
 from relay.hold_estimate import with_request
-from relay.own_count import NO_USAGE, UsageEvidence, count_own, tokens_said
-from relay.sample import Sample
+from relay.own_count import NO_USAGE, Sample, UsageEvidence, count_own, tokens_said
 from relay.unary import Exchange
 
 _MARK_PIECES: Final = 32

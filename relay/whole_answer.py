@@ -13,13 +13,13 @@ from dialects.fold import AnswerFault, fold
 from dialects.json_repair import repair
 from dialects.lone_surrogates import Pairs
 from dialects.model_alias import name_answer
-from dialects.openai.outside import rewrite_usage
+from dialects.openai.outside_reasoning import rewrite_usage
 from dialects.openai.think_tags import untag_answer
-from dialects.plain import PlainAnswer
 from dialects.service_tier import tier_of_answer
+from dialects.unary import PlainAnswer
 from dialects.whole_answer import WholeAnswer
 from relay.answer_state import state_of
-from relay.attempt_parts import AttemptParts
+from relay.attempt_end import AttemptParts
 from relay.cost_in_answer import with_cost
 from relay.error_answers import failure_inside
 from relay.request_context import Outcome

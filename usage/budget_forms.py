@@ -17,7 +17,7 @@ from billing.raises import REASON_MAX
 from billing.rules.budget import PERIODS, default_anchor
 from billing.rules.money import format_usd
 from lib.whole_numbers import WholeNumberField
-from usage.zones import ZONES
+from usage.time_zones import ZONES
 
 PERIOD_NAMES = {
     "hour": gettext_lazy("Hour"),

@@ -11,8 +11,7 @@ from django.utils.translation import gettext, pgettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, organisation_page
-from billing.answering import FormSent, form_answered
-from billing.idempotency import Answer
+from billing.idempotency import Answer, FormSent, form_answered
 from billing.rules.meters import find_meter, format_rate
 from billing.rules.money import format_usd
 from billing.templatetags.money import money_symbol

@@ -8,8 +8,7 @@ from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
 from accounts import access
-from billing.answering import answered
-from billing.idempotency import Answer
+from billing.idempotency import Answer, answered
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from lib import clock, pagination
 from lib.ids import id_text, parse_id

@@ -16,9 +16,9 @@ from django.utils.translation import gettext
 from accounts import access, audit
 from accounts.access import Actor
 from accounts.models import Organisation
-from billing import corrections
-from billing.corrections import Borne
+from billing import usage_corrections
 from billing.rules.money import format_usd
+from billing.usage_corrections import Borne
 from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.sources import StatementSource
@@ -102,11 +102,11 @@ def settle_review(
         raise Http404
     charge_nano = _charge(under_review, settle_as, amount_nano)
     with transaction.atomic():
-        corrections.lock_wallet(under_review.organisation_id)
+        usage_corrections.lock_wallet(under_review.organisation_id)
         if Review.objects.filter(pk=under_review.attempt_id).exists():
             raise ReviewRefused("settle_as", gettext("This was already decided."))
-        stand = corrections.borne(under_review.attempt_id)
-        corrections.release_kept(under_review.attempt_id, under_review.organisation_id)
+        stand = usage_corrections.borne(under_review.attempt_id)
+        usage_corrections.release_kept(under_review.attempt_id, under_review.organisation_id)
         spared_nano = stand.customer_nano if settle_as == SettleAs.FREE else 0
         platform_nano = stand.platform_nano + spared_nano
         owed_nano = (
@@ -114,7 +114,7 @@ def settle_review(
             if under_review.cost_nano is None
             else under_review.cost_nano
         )
-        corrections.correct(
+        usage_corrections.correct(
             under_review.attempt_id,
             under_review.organisation_id,
             "review",

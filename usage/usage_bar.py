@@ -15,8 +15,8 @@ from lib.tables.table import Choices
 from usage import reports
 from usage.filters import UsageFilter
 from usage.rules.buckets import Span
+from usage.time_zones import ZONES
 from usage.words import KINDS
-from usage.zones import ZONES
 
 RANGES: Choices = (
     ("today", gettext_lazy("Today")),

@@ -66,6 +66,7 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
     totals = reports.usage_by_bucket(actor, usage_filter)
     total = reports.sum_of(totals)
     before = reports.usage_totals(actor, usage_filter.previous, usage_filter.scope)
+    series = reports.series(actor, usage_filter) if total.requests or total.charge_nano else None
     context: dict[str, Any] = {
         "complete_to": complete_to,
         "stats": _stats(actor, usage_filter, totals, before),
@@ -73,16 +74,16 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
         "total": total,
         "compared": dates_of(usage_filter.previous, usage_filter.zone),
         "asked": usage_filter,
-        "own_only": access.scope_of(actor, "usage.read") == "own",
         "bar": usage_bar(actor, usage_filter),
+        "own_only": access.scope_of(actor, "usage.read") == "own",
         "dates": usage_filter.on or dates_of(usage_filter.span, usage_filter.zone),
         "filtered": usage_filter.scope != filters.EVERYTHING,
         "dropped": dropped_of(actor, usage_filter),
         "page_url": request.path,
     }
-    if total.requests or total.charge_nano:
+    if series is not None:
         context |= {
-            "chart": chart_of(usage_filter, reports.series(actor, usage_filter), actor),
+            "chart": chart_of(usage_filter, series, actor),
             "chart_title": _chart_title(usage_filter),
             "metrics": _switch(usage_filter, "metric", _METRICS),
             "groups": _switch(usage_filter, "group_by", _groups(actor)),

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import yaml
 
+from accounts.rules.retention import RETENTION_HOURS
 from billing.rules.money import format_multiplier, format_usd
 from config.management import shape
 from config.management.difference import Item, Value, instant_text, rates_as_written
@@ -117,7 +118,7 @@ def _plan(name: str, fields: Mapping[str, Value]) -> Document:
 
 def _organisation(slug: str, fields: Mapping[str, Value]) -> Document:
     organisation: Document = {"name": fields["name"], "slug": slug, "currency": fields["currency"]}
-    if fields["retention_hours"] != 24:
+    if fields["retention_hours"] != RETENTION_HOURS:
         organisation["retention_hours"] = fields["retention_hours"]
     if fields["include_cost"]:
         organisation["include_cost"] = True

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from accounts.rules.limits import LIMIT_MAX
+from accounts.rules.retention import RETENTION_HOURS, RETENTION_HOURS_MAX
 from billing.rules.conditions import ConditionInvalid, read_hours, tier_name
 from billing.rules.meters import MeterUnknown, find_meter, parse_rate
 from billing.rules.money import MoneyInvalid, parse_multiplier, parse_usd
@@ -269,7 +270,7 @@ class Organisation(Counted):
     name: Name
     slug: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=50)] = ""
     currency: Literal["USD"] = "USD"
-    retention_hours: Annotated[int, Field(ge=0, le=24)] = 24
+    retention_hours: Annotated[int, Field(ge=0, le=RETENTION_HOURS_MAX)] = RETENTION_HOURS
     include_cost: bool = False
     credit: Annotated[Decimal, AfterValidator(_credit)] | None = None
     credit_line: Annotated[Decimal, AfterValidator(_line)] = "0"

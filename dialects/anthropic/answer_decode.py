@@ -4,14 +4,14 @@ The answer goes to a client of the same dialect byte for byte; it is read for it
 reason and the size of its text. To others it is told in full.
 """
 
-from dialects.anthropic.blocks import BlockReader
+from dialects.anthropic.answer_events import BlockReader
 from dialects.anthropic.errors import read_object
 from dialects.anthropic.stream_decode import counted, read_start
 from dialects.anthropic.wire import read_message
 from dialects.chat import ChatAnswer
 from dialects.events import Broken, Event
 from dialects.fold import AnswerFault
-from dialects.raws import given
+from dialects.raw_json import given
 from dialects.whole_answer import WholeAnswer, failed, parse_whole
 
 

@@ -4,6 +4,7 @@ import re
 
 import msgspec
 
+from dialects.anthropic.finish_reasons import write_reason
 from dialects.anthropic.usage import encode as write_usage
 from dialects.chat import (
     Base64,
@@ -20,7 +21,7 @@ from dialects.chat import (
     ToolCall,
     Url,
 )
-from dialects.events import FinishReason, Source
+from dialects.events import Source
 from dialects.lone_surrogates import readable
 from dialects.turns import derive_id, mark_seal
 from dialects.usage import Counts
@@ -30,14 +31,6 @@ CALL_ID_PREFIX = "toolu_"
 # Under this name arguments travel that are no JSON object.
 RAW_ARGUMENTS = "_raw"
 
-_REASONS: dict[FinishReason, str] = {
-    "stop": "end_turn",
-    "stop_sequence": "stop_sequence",
-    "length": "max_tokens",
-    "tool_calls": "tool_use",
-    "content_filter": "refusal",
-    "pause": "pause_turn",
-}
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -57,11 +50,6 @@ def encode(answer: ChatAnswer, request: ChatRequest) -> bytes:
             "usage": write_usage(answer.counts or Counts()),
         }
     )
-
-
-def write_reason(reason: FinishReason, *, refused: bool) -> str:
-    """The stop reason in the dialect's words; a refusal in words is one by its reason."""
-    return "refusal" if refused and reason == "stop" else _REASONS[reason]
 
 
 def write_citation(source: Source) -> JsonObject:

@@ -17,7 +17,8 @@ from dialects.errors import (
     clean_upstream,
     retry_after_s,
 )
-from dialects.faults import (
+from dialects.raw_json import as_text
+from dialects.upstream_errors import (
     WAIT_MS_MAX,
     UpstreamFault,
     describe,
@@ -25,7 +26,6 @@ from dialects.faults import (
     is_unsupported,
     retry_after_ms,
 )
-from dialects.raws import as_text
 
 _STATUS_OF_TYPE: Mapping[str, int] = {
     "invalid_request_error": 400,

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from dialects.body import NO_QUIRKS, Body, Quirks
-from dialects.raws import members_of
+from dialects.raw_json import members_of
 
 _MARKS: Final = ("openai:", "gemini:")
 _THOUGHTS: Final = frozenset({"thinking", "redacted_thinking"})

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from dialects.anthropic.blocks import read_source
+from dialects.anthropic.answer_events import read_source
 from dialects.chat import (
     Base64,
     CacheMark,

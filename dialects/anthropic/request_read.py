@@ -18,7 +18,7 @@ from dialects.bounds import SHARE, check_bounds
 from dialects.errors import RequestFault
 from dialects.media import MediaKind
 from dialects.members import Members
-from dialects.raws import present, starts
+from dialects.raw_json import present, starts
 from dialects.request_fields import (
     edit_body,
     read_array,

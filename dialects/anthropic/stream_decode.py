@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from dialects.anthropic.blocks import BlockReader
+from dialects.anthropic.answer_events import BlockReader
 from dialects.anthropic.errors import read_object
 from dialects.anthropic.usage import merge, quantities
 from dialects.anthropic.wire import Message, StreamEvent, read_event
@@ -26,7 +26,7 @@ from dialects.events import (
     Step,
     Usage,
 )
-from dialects.raws import ABSENT, ReadFault, given, value_of
+from dialects.raw_json import ABSENT, ReadFault, given, value_of
 from dialects.sse import FRAME_BYTES_MAX, Frame
 from dialects.stream import FrameDecoder, is_utf8, mask_frame, write_data
 from dialects.usage import Counts

@@ -19,9 +19,9 @@ from dialects.anthropic.answer_encode import (
     write_call_id,
     write_citation,
     write_image,
-    write_reason,
 )
 from dialects.anthropic.errors import frame as error_frame
+from dialects.anthropic.finish_reasons import write_reason
 from dialects.anthropic.usage import encode as write_usage
 from dialects.chat import Base64, ChatRequest, JsonObject, Url
 from dialects.errors import ErrorKind

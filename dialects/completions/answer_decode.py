@@ -3,7 +3,7 @@
 from dialects.completions.wire import ChoiceReader, read_choices, usage_of
 from dialects.events import Event
 from dialects.fold import AnswerFault
-from dialects.plain import broken, open_answer
+from dialects.unary import broken, open_answer
 from dialects.whole_answer import WholeAnswer, failed
 
 

@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 
 from dialects.chat import ChatAnswer, Choice, Refusal, Text
+from dialects.completions.finish_reasons import write_reason
 from dialects.completions.request_decode import CompletionPlan
-from dialects.events import FinishReason
 from dialects.openai.usage import encode as write_usage
 from dialects.turns import derive_id
 from dialects.usage import Counts
@@ -42,11 +42,6 @@ def encode(answers: Sequence[ChatAnswer], plan: CompletionPlan) -> bytes:
 def answer_text(choice: Choice) -> str:
     """The text of an answer, a refusal in words included; reasoning and tools are left out."""
     return "".join(part.text for part in choice.parts if isinstance(part, Text | Refusal))
-
-
-def write_reason(reason: FinishReason | None) -> str | None:
-    """The finish reason in the words of the endpoint."""
-    return reason if reason in (None, "length", "content_filter") else "stop"
 
 
 def add_counts(counts: Iterable[Counts]) -> Counts:

@@ -16,9 +16,9 @@ from dialects.events import (
     Usage,
 )
 from dialects.fold import AnswerFault
-from dialects.plain import RawMembers, open_answer
 from dialects.sse import FRAME_BYTES_MAX, Frame
 from dialects.stream import FrameDecoder, is_utf8, mask_frame, write_data
+from dialects.unary import RawMembers, open_answer
 
 DONE_FRAME = b"data: [DONE]\n\n"
 

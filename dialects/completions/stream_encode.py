@@ -4,7 +4,8 @@ from typing import Any
 
 import msgspec
 
-from dialects.completions.answer_encode import ID_PREFIX, add_counts, write_reason
+from dialects.completions.answer_encode import ID_PREFIX, add_counts
+from dialects.completions.finish_reasons import write_reason
 from dialects.completions.request_decode import CompletionPlan
 from dialects.errors import ErrorKind
 from dialects.events import Event, Finish, RefusalDelta, Start, TextDelta, Usage

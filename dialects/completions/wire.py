@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from dialects.events import Event, Finish, FinishReason, TextDelta
-from dialects.plain import RawMembers, given
-from dialects.raws import dicts
+from dialects.completions.finish_reasons import FINISH_REASONS
+from dialects.events import Event, Finish, TextDelta
+from dialects.raw_json import dicts
 from dialects.stream import ChoiceProgress
+from dialects.unary import RawMembers, given
 
-_REASONS: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
 _INDEX_MAX = 1_000_000
 
 Choices = list[dict[str, Any]]
@@ -52,4 +52,4 @@ class ChoiceReader(ChoiceProgress):
         reason = choice.get("finish_reason")
         if reason and isinstance(reason, str) and index not in self._finished:
             self._finished.add(index)
-            events.append(Finish(index, _REASONS.get(reason, "stop")))
+            events.append(Finish(index, FINISH_REASONS.get(reason, "stop")))

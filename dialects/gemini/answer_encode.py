@@ -20,7 +20,8 @@ from dialects.chat import (
     ToolCall,
     Url,
 )
-from dialects.events import FinishReason, Seal, TokenLogprob
+from dialects.events import Seal, TokenLogprob
+from dialects.gemini.finish_reasons import write_reason
 from dialects.gemini.grounding import write_grounding
 from dialects.gemini.parts_encode import write_address, write_call, write_data
 from dialects.gemini.seals import write_signature
@@ -28,7 +29,6 @@ from dialects.gemini.usage import encode as write_usage
 from dialects.turns import derive_id
 from dialects.usage import Counts
 
-_WORDS: dict[FinishReason, str] = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
 # What the sound of an answer is when its upstream does not say.
 SOUND_UNSAID = "audio/wav"
 
@@ -54,13 +54,6 @@ def write_head(request: ChatRequest, model: str) -> JsonObject:
 def shows_thoughts(request: ChatRequest) -> bool:
     """Whether the client sees reasoning: unless it said that it will not."""
     return request.reasoning is None or request.reasoning.shown is not False
-
-
-def write_reason(reason: FinishReason | None, *, refused: bool) -> str | None:
-    """The finish reason in the dialect's words; a refusal in words is told as one."""
-    if reason is None:
-        return None
-    return "SAFETY" if refused and reason == "stop" else _WORDS.get(reason, "STOP")
 
 
 def write_thought(text: str, seal: Seal | None = None) -> JsonObject:

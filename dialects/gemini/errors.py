@@ -18,14 +18,14 @@ from dialects.errors import (
     clean_upstream,
     retry_after_s,
 )
-from dialects.faults import (
+from dialects.raw_json import as_text, dicts
+from dialects.upstream_errors import (
     UpstreamFault,
     describe,
     error_members,
     milliseconds,
     retry_after_ms,
 )
-from dialects.raws import as_text, dicts
 
 ARRAY_OPEN = b"["
 ARRAY_NEXT = b",\r\n"

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from dialects.events import Source
-from dialects.raws import as_text, dicts, members_of, object_of
+from dialects.raw_json import as_text, dicts, members_of, object_of
 
 _GENERATION = re.compile(r"gemini-([0-9]+)")
 # From this generation on each query is billed, before it the answer as a whole.

@@ -21,7 +21,7 @@ from dialects.chat import (
     Url,
     WebSearch,
 )
-from dialects.dropped import (
+from dialects.dropped_params import (
     client_name,
     dropped_names,
     given,

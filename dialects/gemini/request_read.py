@@ -21,7 +21,7 @@ from dialects.gemini.request_decode import CAP_MAX, CHOICES_MAX, STOPS_MAX
 from dialects.gemini.seals import read_signature
 from dialects.media import MediaKind
 from dialects.members import Members
-from dialects.raws import starts
+from dialects.raw_json import starts
 from dialects.request_fields import check_model, read_array, read_max_cost
 
 _CONFIG: Final = "generationConfig"

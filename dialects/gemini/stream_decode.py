@@ -18,7 +18,7 @@ import msgspec
 
 from dialects import events as neutral
 from dialects.errors import ErrorKind
-from dialects.gemini.candidates import CandidateReader
+from dialects.gemini.answer_events import CandidateReader
 from dialects.gemini.errors import (
     ARRAY_CLOSE,
     ARRAY_NEXT,
@@ -31,7 +31,7 @@ from dialects.gemini.stream_encode import write_cut
 from dialects.gemini.usage import quantities, with_searches
 from dialects.gemini.wire import Answer, read_answer
 from dialects.json_repair import repair_frame
-from dialects.raws import ReadFault, given
+from dialects.raw_json import ReadFault, given
 from dialects.sse import FRAME_BYTES_MAX, Frame, read_frame
 from dialects.stream import FrameDecoder, is_utf8, mask_frame
 from dialects.usage import Counts

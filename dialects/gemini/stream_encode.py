@@ -26,12 +26,12 @@ from dialects.gemini.answer_encode import (
     write_head,
     write_hidden,
     write_logprobs,
-    write_reason,
     write_seal,
     write_thought,
 )
 from dialects.gemini.errors import ARRAY_CLOSE, ARRAY_NEXT, ARRAY_OPEN
 from dialects.gemini.errors import frame as error_frame
+from dialects.gemini.finish_reasons import write_reason
 from dialects.gemini.grounding import write_grounding
 from dialects.gemini.parts_encode import write_address, write_call, write_data
 from dialects.gemini.usage import encode as write_usage

@@ -7,10 +7,11 @@ reasons and the size of its text. For clients of other dialects it is decoded.
 from dialects.chat import ChatAnswer
 from dialects.events import Broken, Event, Usage
 from dialects.fold import AnswerFault
+from dialects.openai.answer_events import Translation
 from dialects.openai.errors import read_object
-from dialects.openai.translation import Translation
-from dialects.openai.wire import OVERLOADED_REASONS, ChoiceReader, error_of, read_answer
-from dialects.raws import given
+from dialects.openai.finish_reasons import OVERLOADED_REASONS
+from dialects.openai.wire import ChoiceReader, error_of, read_answer
+from dialects.raw_json import given
 from dialects.whole_answer import WholeAnswer, failed, parse_whole
 
 

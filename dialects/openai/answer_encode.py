@@ -17,9 +17,10 @@ from dialects.chat import (
     Text,
     Url,
 )
-from dialects.events import FinishReason, TokenLogprob
-from dialects.freeform import freeform_names, read_input
+from dialects.custom_tools import freeform_names, read_input
+from dialects.events import TokenLogprob
 from dialects.media import data_url
+from dialects.openai.finish_reasons import write_reason
 from dialects.openai.message_encode import reasoning_text, write_calls, write_citation
 from dialects.openai.usage import encode as write_usage
 from dialects.turns import derive_id
@@ -47,13 +48,6 @@ def encode(answer: ChatAnswer, request: ChatRequest) -> bytes:
     if answer.fingerprint:
         body["system_fingerprint"] = answer.fingerprint
     return msgspec.json.encode(body)
-
-
-def write_reason(reason: FinishReason | None, *, legacy_functions: bool) -> str | None:
-    """The finish reason in the dialect's words."""
-    if reason in ("stop_sequence", "pause"):
-        return "stop"
-    return "function_call" if reason == "tool_calls" and legacy_functions else reason
 
 
 def write_logprobs(tokens: Iterable[TokenLogprob]) -> list[dict[str, Any]]:

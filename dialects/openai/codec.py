@@ -23,7 +23,7 @@ from dialects.openai import (
 )
 from dialects.openai.request_read import ChatFacts
 from dialects.operation import Needs
-from dialects.raws import value_of
+from dialects.raw_json import value_of
 from dialects.usage import Quantities
 from dialects.whole_answer import WholeAnswer
 

@@ -26,11 +26,11 @@ from dialects.chat import (
     ToolResult,
     Video,
 )
+from dialects.custom_tools import write_arguments
 from dialects.events import Seal, SealOwner, Source
-from dialects.freeform import write_arguments
 from dialects.media import audio_type, read_base64, read_url, type_of_name
 from dialects.members import Members
-from dialects.raws import as_text
+from dialects.raw_json import as_text
 from dialects.turns import derive_id
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")

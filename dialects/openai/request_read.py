@@ -17,7 +17,7 @@ from dialects.errors import RequestFault
 from dialects.media import MediaKind
 from dialects.members import Members
 from dialects.openai.request_decode import STOPS_MAX
-from dialects.raws import present, starts, value_of
+from dialects.raw_json import present, starts, value_of
 from dialects.request_fields import (
     check_integers,
     edit_body,

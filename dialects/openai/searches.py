@@ -7,7 +7,7 @@ channel may stand for another gateway, behind which any of them answers.
 from typing import Final
 
 from dialects.openai.request_read import ChatFacts
-from dialects.raws import members_of
+from dialects.raw_json import members_of
 from dialects.searches import SEARCHES_ASSUMED, most_searches
 
 # How many sources xAI's live search uses where nothing is said (docs.x.ai, 2025-10).

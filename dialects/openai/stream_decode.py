@@ -16,16 +16,16 @@ from dialects.events import (
     Step,
     Usage,
 )
+from dialects.openai.answer_events import Translation
 from dialects.openai.errors import read_object
-from dialects.openai.translation import Translation
+from dialects.openai.finish_reasons import OVERLOADED_REASONS
 from dialects.openai.wire import (
-    OVERLOADED_REASONS,
     Answer,
     ChoiceReader,
     error_of,
     read_answer,
 )
-from dialects.raws import ABSENT, ReadFault, given
+from dialects.raw_json import ABSENT, ReadFault, given
 from dialects.sse import FRAME_BYTES_MAX, Frame
 from dialects.stream import FrameDecoder, is_utf8, mask_frame, write_data
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from dialects.events import Step
-from dialects.raws import as_text, dicts, object_of
+from dialects.raw_json import as_text, dicts, object_of
 from dialects.sse import Frame, FrameSplitter
 from dialects.stream import StepDecoder, write_data
 

@@ -9,21 +9,9 @@ from typing import Any
 import msgspec
 
 from dialects import events as neutral
-from dialects.raws import ABSENT, given, parser, size, top_members, value_of
+from dialects.openai.finish_reasons import FINISH_REASONS
+from dialects.raw_json import ABSENT, given, parser, size, top_members, value_of
 from dialects.stream import ChoiceProgress
-
-# Words outside the dialect's own list are those of DeepSeek and GLM (their API references, 2026).
-_REASONS: dict[str, neutral.FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-    "sensitive": "content_filter",
-    "model_context_window_exceeded": "length",
-}
-# Finish reasons by which DeepSeek and GLM say that they broke off for want of capacity.
-OVERLOADED_REASONS = frozenset({"insufficient_system_resource", "network_error"})
 
 
 class Function(msgspec.Struct, gc=False):
@@ -103,7 +91,7 @@ class ChoiceReader(ChoiceProgress):
             self._read_delta(index, delta, events)
         if choice.finish_reason and index not in self._finished:
             self._finished.add(index)
-            reason = _REASONS.get(choice.finish_reason, "stop")
+            reason = FINISH_REASONS.get(choice.finish_reason, "stop")
             if reason == "stop" and index in self._calls:
                 reason = "tool_calls"
             events.append(neutral.Finish(index, reason))

@@ -7,8 +7,8 @@ reason and the size of its text. For clients of other dialects it is decoded.
 from dialects.chat import ChatAnswer
 from dialects.events import Broken
 from dialects.fold import AnswerFault
-from dialects.raws import given
-from dialects.responses.answer_reader import AnswerReader
+from dialects.raw_json import given
+from dialects.responses.answer_events import AnswerReader
 from dialects.responses.errors import read_object
 from dialects.responses.wire import items_of, read_response
 from dialects.whole_answer import WholeAnswer, failed, parse_whole

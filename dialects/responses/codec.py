@@ -10,7 +10,7 @@ from dialects.chat import ChatRequest, Flag, JsonObject, ReasoningSettings, Upst
 from dialects.codec import Codec, Decoder, Encoder, Target
 from dialects.errors import ErrorKind, RequestFault
 from dialects.operation import Operation
-from dialects.raws import members_of, value_of
+from dialects.raw_json import members_of, value_of
 from dialects.responses import (
     answer_decode,
     answer_encode,

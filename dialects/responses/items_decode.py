@@ -27,11 +27,11 @@ from dialects.chat import (
     ToolCall,
     ToolResult,
 )
+from dialects.custom_tools import write_arguments
 from dialects.events import Seal, Source
-from dialects.freeform import write_arguments
 from dialects.media import audio_type, read_base64, read_url
 from dialects.members import Members
-from dialects.raws import dicts
+from dialects.raw_json import dicts
 from dialects.responses.request_read import read_file_source
 from dialects.turns import mark_seal, read_seal
 

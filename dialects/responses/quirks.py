@@ -10,7 +10,7 @@ import msgspec
 
 from dialects.body import Body, Quirks
 from dialects.chat import Effort, Flag
-from dialects.raws import members_of, value_of
+from dialects.raw_json import members_of, value_of
 from dialects.reasoning import EFFORTS, nearest
 
 _FLAGS: Final[frozenset[Flag]] = frozenset(

@@ -22,8 +22,8 @@ from dialects.chat import (
     ToolChoice,
     WebSearch,
 )
+from dialects.custom_tools import declare
 from dialects.errors import RequestFault
-from dialects.freeform import declare
 from dialects.media import check_sizes
 from dialects.members import Members, read_members
 from dialects.responses.items_decode import read_items

@@ -25,7 +25,7 @@ from dialects.chat import (
     Upstream,
     WebSearch,
 )
-from dialects.dropped import (
+from dialects.dropped_params import (
     client_name,
     dropped_names,
     given,

@@ -18,7 +18,7 @@ from dialects.chat import Base64, Url
 from dialects.errors import RequestFault
 from dialects.media import MediaKind, check_size, read_url
 from dialects.members import Members
-from dialects.raws import present, starts
+from dialects.raw_json import present, starts
 from dialects.request_fields import edit_body, read_max_cost, read_model, read_user, small_members
 
 OUTPUT_CAP_MIN: Final = 16

@@ -14,7 +14,7 @@ import msgspec
 from dialects.body import Body
 from dialects.chat import JsonObject
 from dialects.lone_surrogates import readable
-from dialects.raws import members_of, value_of
+from dialects.raw_json import members_of, value_of
 
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _encode = msgspec.json.encode

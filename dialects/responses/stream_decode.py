@@ -18,9 +18,9 @@ import msgspec
 from dialects.api_errors import name_request
 from dialects.errors import ErrorKind
 from dialects.events import End, Step
-from dialects.raws import ABSENT, ReadFault, given, members_of
+from dialects.raw_json import ABSENT, ReadFault, given, members_of
 from dialects.responses import errors
-from dialects.responses.answer_reader import AnswerReader
+from dialects.responses.answer_events import AnswerReader
 from dialects.responses.wire import Response, StreamEvent, read_event, read_response
 from dialects.sse import FRAME_BYTES_MAX, Frame
 from dialects.stream import FrameDecoder, is_utf8, mask_frame, write_data

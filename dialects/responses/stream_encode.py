@@ -21,18 +21,19 @@ import msgspec
 from dialects import events as neutral
 from dialects.api_errors import name_request
 from dialects.chat import ChatRequest, JsonObject
+from dialects.custom_tools import InputReader, freeform_names
 from dialects.errors import ErrorKind
 from dialects.fold import join_base64
-from dialects.freeform import InputReader, freeform_names
 from dialects.media import audio_format
-from dialects.responses.echo import ID_PREFIX, open_response, status_of
 from dialects.responses.errors import failed_code, frame
+from dialects.responses.finish_reasons import status_of
 from dialects.responses.items_decode import write_mark
 from dialects.responses.items_encode import (
     write_citation,
     write_image_item,
     write_logprobs,
 )
+from dialects.responses.response_object import ID_PREFIX, open_response
 from dialects.responses.usage import encode as write_usage
 from dialects.turns import derive_id
 from dialects.usage import Counts

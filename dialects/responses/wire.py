@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from dialects.raws import ABSENT, members_of, parser, top_members
+from dialects.raw_json import ABSENT, members_of, parser, top_members
 
 _INTEGER_MAX = 2**53
 _T = TypeVar("_T", "StreamEvent", "Response")

@@ -3,7 +3,7 @@
     CLOSED --too many failures--> OPEN --its time is over--> HALF-OPEN --three good--> CLOSED
                                     ^----- one bad: twice as long ----------'
 
-Where nothing else can be asked, an open one is asked as `rest.py` says, and a good answer lets
+Where nothing else can be asked, an open one is asked as `cooldown.py` says, and a good answer lets
 everybody through at once.
 
 Failures are faults of the channel, before or behind the commit point; what a client did wrong is
@@ -15,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.rules.rest import Rest
+from gateway.rules.cooldown import Rest
 
 SAMPLE_MIN: Final = 20
 CONNECTS_MAX: Final = 5

@@ -2,7 +2,7 @@
 
 The oldest messages may go as a summary instead: it stands in the parts of the last one of them.
 
-All is estimated as `gateway.rules.bound` estimates, so that a turn near the edge may still be
+All is estimated as `gateway.rules.hold_bound` estimates, so that a turn near the edge may still be
 refused by its provider, or would have fitted.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, Protocol
 
-from gateway.rules.bound import estimate_tokens
+from gateway.rules.hold_bound import estimate_tokens
 from playground.rules.files import FileInfo, estimated_tokens
 
 _ANSWER_MAX: Final = 4_096

@@ -1,7 +1,7 @@
 """What an answer costs while it is written: an estimate, until the receipt."""
 
 from billing.rules.pricing import CostLines, PriceVersion, price
-from gateway.rules.bound import estimate_tokens
+from gateway.rules.hold_bound import estimate_tokens
 
 
 class Meter:

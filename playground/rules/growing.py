@@ -1,9 +1,9 @@
 """The open block of an answer, as a page shows it while it is written.
 
-What was opened and not closed, as bold, is drawn as if it were closed (rules/unfinished.py), and
-what has grown is appended to what is drawn (rules/changes.py). Of a list only the last item is
-drawn again and again, of a table the last row, of a long paragraph the last piece. To close a
-block changes it only where its end shows that it was drawn wrongly.
+What was opened and not closed, as bold, is drawn as if it were closed (unfinished_markdown.py), and
+what has grown is appended to what is drawn (html_changes.py). Of a list only the last item is drawn
+again and again, of a table the last row, of a long paragraph the last piece. To close a block
+changes it only where its end shows that it was drawn wrongly.
 
 Text and code grow in pieces, because a browser lays a run of text out anew whenever it grows.
 """
@@ -13,8 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Final
 
-from playground.rules.blocks import Closed, Grown, Kind, Opened, Parted
-from playground.rules.changes import count_elements, grown, in_changes, partial
+from playground.rules.html_changes import count_elements, grown, in_changes, partial
 from playground.rules.markdown import (
     PARAGRAPH,
     PIECE_LINES,
@@ -33,7 +32,8 @@ from playground.rules.markdown import (
     render_open_text,
     splitter_of,
 )
-from playground.rules.unfinished import decided
+from playground.rules.markdown_blocks import Closed, Grown, Kind, Opened, Parted
+from playground.rules.unfinished_markdown import decided
 
 
 def render_so_far(

@@ -31,9 +31,9 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import STANDARD_TYPES
 from pygments.util import ClassNotFound
 
-from playground.rules.blocks import BlockEvent, BlockSplitter, Closed
+from playground.rules.markdown_blocks import BlockEvent, BlockSplitter, Closed
 from playground.rules.structured import JsonSplitter
-from playground.rules.unfinished import OPENED, decided, draw_unfinished, is_in_open_link
+from playground.rules.unfinished_markdown import OPENED, decided, draw_unfinished, is_in_open_link
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Times are seconds of one clock that only goes forward.
 """
 
 from dialects.events import Event, ReasoningDelta, TextDelta, ToolArgumentsDelta
-from gateway.rules.bound import estimate_tokens
+from gateway.rules.hold_bound import estimate_tokens
 
 
 class Progress:

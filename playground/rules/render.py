@@ -19,9 +19,8 @@ from dialects.events import (
     ToolArgumentsDelta,
     ToolCallStart,
 )
-from playground.rules.blocks import BlockEvent, Closed, Opened
-from playground.rules.changes import CHANGE_CHARACTERS, partial
 from playground.rules.growing import GrowingBlock, Prose, open_block
+from playground.rules.html_changes import CHANGE_CHARACTERS, partial
 from playground.rules.markdown import (
     STRETCH,
     MarkdownLabels,
@@ -30,6 +29,7 @@ from playground.rules.markdown import (
     splitter_of,
     stretch,
 )
+from playground.rules.markdown_blocks import BlockEvent, Closed, Opened
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from dialects.amount import read_amount
 from dialects.errors import RequestFault
+from dialects.max_cost import read_amount
 from playground.rules.json_text import InvalidJson, parse_json
 from playground.rules.parameters import InvalidSetting, Parameter, read_values
 from playground.rules.schema import check_schema

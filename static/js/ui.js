@@ -37,14 +37,14 @@ on("close", ({ target }) => {
   }
   // The browser has given it back already, unless what had it was hidden meanwhile.
   if (opener?.isConnected && (document.activeElement === document.body || !document.activeElement.checkVisibility())) opener.focus();
-  if (["drawer", "dialog"].includes(target.id)) target.replaceChildren(); // a secret shown once leaves the page
+  if (target.id === "dialog") target.replaceChildren(); // a secret shown once leaves the page
 }, true);
 on("htmx:after:swap", ({ detail }) => {
   const named = detail.ctx.target; // by HX-Retarget a selector
   const target = typeof named === "string" ? $(named) : named;
   const dialog = target?.closest?.("dialog");
   // What changes inside an open one leaves the focus with the reader.
-  if (dialog?.matches("#drawer, #dialog") && dialog.childElementCount && (target === dialog || !dialog.open)) open(dialog);
+  if (dialog?.id === "dialog" && dialog.childElementCount && (target === dialog || !dialog.open)) open(dialog);
 });
 
 // Clicks ------------------------------------------------------------------------------------------

@@ -4,9 +4,9 @@ import pytest
 from django.db import transaction
 
 from accounts.models import Key
-from billing import corrections
-from billing.corrections import Borne
+from billing import usage_corrections
 from billing.sql.place_holds import HoldRequest
+from billing.usage_corrections import Borne
 from tests.billing.test_windows import held, key, resolve, settled, stands, window
 
 pytestmark = pytest.mark.django_db
@@ -15,12 +15,12 @@ __all__ = ["key"]
 
 def correct(hold: HoldRequest, source: str, *, customer: int, platform: int = 0) -> None:
     with transaction.atomic():
-        corrections.lock_wallet(hold.organisation_id)
-        corrections.correct(
+        usage_corrections.lock_wallet(hold.organisation_id)
+        usage_corrections.correct(
             hold.attempt_id,
             hold.organisation_id,
             source,
-            corrections.borne(hold.attempt_id),
+            usage_corrections.borne(hold.attempt_id),
             Borne(customer, platform, customer + platform),
             {},
         )
@@ -32,7 +32,7 @@ def test_the_budgets_follow_the_charge_up_and_down(key: Key) -> None:
     resolve(settled(hold, 400))
     for source, charge, cap in (("late", 300, 500), ("look_up", 530, 530), ("review", 0, 530)):
         correct(hold, source, customer=charge)
-        assert corrections.borne(hold.attempt_id) == Borne(charge, 0, charge)
+        assert usage_corrections.borne(hold.attempt_id) == Borne(charge, 0, charge)
         assert stands(one) == (0, charge, cap)
 
 
@@ -41,7 +41,7 @@ def test_what_the_platform_bears_is_no_budgets(key: Key) -> None:
     hold = held(key, 450, one)
     resolve(settled(hold, 400))
     correct(hold, "late", customer=400, platform=70)
-    assert corrections.borne(hold.attempt_id) == Borne(400, 70, 470)
+    assert usage_corrections.borne(hold.attempt_id) == Borne(400, 70, 470)
     assert stands(one) == (0, 400, 500)
 
 

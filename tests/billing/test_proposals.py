@@ -29,7 +29,7 @@ from billing.proposals import (
 )
 from billing.rules.catalogue import CatalogueRow
 from billing.rules.conditions import PriceKey
-from billing.shipped import bring_shipped
+from billing.shipped_catalogue import bring_shipped
 from lib import clock
 from tests.cast import Cast, actor, person
 

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from accounts.access import Actor
 from accounts.models import AuditEvent
-from billing import promo, topups, watch
+from billing import automatic_topups, low_balance, promo, topups
 from billing.ledger import lock_wallet, post
 from billing.models import TopUp, WalletSetting
 from billing.rules.funding import dispute
@@ -37,26 +37,26 @@ def told() -> int:
 
 def test_a_low_balance_is_told_once_per_crossing(people: cast.Cast, alice: Actor) -> None:
     add_opening_credit(people.acme, 60 * USD)
-    watch.set_low_balance(alice, people.acme, 50 * USD)
-    assert watch.tell_low_balances() == 0
+    low_balance.set_low_balance(alice, people.acme, 50 * USD)
+    assert low_balance.tell_low_balances() == 0
     move(people, -11)
-    assert [watch.tell_low_balances() for _ in range(3)] == [1, 0, 0]
+    assert [low_balance.tell_low_balances() for _ in range(3)] == [1, 0, 0]
     move(people, -10)
-    assert watch.tell_low_balances() == 0
+    assert low_balance.tell_low_balances() == 0
     move(people, 11)
-    assert watch.tell_low_balances() == 0
+    assert low_balance.tell_low_balances() == 0
     move(people, -1)
-    assert watch.tell_low_balances() == 1
+    assert low_balance.tell_low_balances() == 1
     assert told() == 2
     body = Fact.objects.filter(kind="balance.low").latest("created_at").body
     assert (body["available"], body["threshold"]) == ("49.00", "50.00")
-    watch.set_low_balance(alice, people.acme, None)
-    assert watch.tell_low_balances() == 0
+    low_balance.set_low_balance(alice, people.acme, None)
+    assert low_balance.tell_low_balances() == 0
 
 
 def test_a_wallet_that_never_moved_is_low(people: cast.Cast, alice: Actor) -> None:
-    watch.set_low_balance(alice, people.acme, 1 * USD)
-    assert watch.tell_low_balances() == 1
+    low_balance.set_low_balance(alice, people.acme, 1 * USD)
+    assert low_balance.tell_low_balances() == 1
 
 
 def test_what_a_debt_keeps_from_being_held_is_not_available(
@@ -67,8 +67,8 @@ def test_what_a_debt_keeps_from_being_held_is_not_available(
         post(dispute("stripe", "du_1", 20 * USD, lock_wallet(people.acme.id)))
         promo.grant(people.acme, 5 * USD, "redeem:test", "redeem",
                     expires_at=None, actor="", cause={})  # fmt: skip
-    watch.set_low_balance(alice, people.acme, 1 * USD)
-    assert (balance(people.acme).available_nano, watch.tell_low_balances()) == (5 * USD, 1)
+    low_balance.set_low_balance(alice, people.acme, 1 * USD)
+    assert (balance(people.acme).available_nano, low_balance.tell_low_balances()) == (5 * USD, 1)
     assert Fact.objects.get(kind="balance.low").body["available"] == "-15.00"
 
 
@@ -91,33 +91,35 @@ def test_it_is_off_until_a_card_is_kept(
 ) -> None:
     on: dict[str, Any] = {"enabled": True, "below_nano": 30 * USD, "amount_nano": 50 * USD}
     with pytest.raises(TopUpRefused):
-        watch.set_automatic(alice, people.acme, **on)
+        automatic_topups.set_automatic(alice, people.acme, **on)
     kept_card(bank, alice)
     assert not WalletSetting.objects.get().auto_enabled
-    assert watch.fill_balances() == 0
+    assert automatic_topups.fill_balances() == 0
     for wrong in ({"below_nano": -1}, {"amount_nano": 1 * USD}, {"amount_nano": 50 * USD + 1}):
         with pytest.raises(TopUpRefused):
-            watch.set_automatic(alice, people.acme, **{**on, **wrong})
-    watch.set_automatic(alice, people.acme, **on)
+            automatic_topups.set_automatic(alice, people.acme, **{**on, **wrong})
+    automatic_topups.set_automatic(alice, people.acme, **on)
     assert WalletSetting.objects.get().auto_enabled
 
 
 def switched_on(people: cast.Cast, bank: FakeProcessor, alice: Actor) -> None:
     kept_card(bank, alice)
-    watch.set_automatic(alice, people.acme, enabled=True, below_nano=30 * USD, amount_nano=50 * USD)
+    automatic_topups.set_automatic(
+        alice, people.acme, enabled=True, below_nano=30 * USD, amount_nano=50 * USD
+    )
 
 
 def test_the_balance_is_filled_once_by_the_kept_card(
     people: cast.Cast, bank: FakeProcessor, alice: Actor
 ) -> None:
     switched_on(people, bank, alice)
-    assert [watch.fill_balances() for _ in range(3)] == [1, 0, 0]
+    assert [automatic_topups.fill_balances() for _ in range(3)] == [1, 0, 0]
     top_up = TopUp.objects.get(automatic=True)
     assert balance(people.acme).available_nano == 25 * USD  # on the event's word, not the answer's
     event = bank.event("payment_intent.succeeded", bank.payments[top_up.checkout_id])
     assert [deliver(bank, event) for _ in range(3)] == ["applied"] * 3
     assert balance(people.acme).available_nano == 75 * USD
-    assert watch.fill_balances() == 0
+    assert automatic_topups.fill_balances() == 0
     assert bank.taken_minor == 7500
     assert_books_balance()
 
@@ -126,14 +128,16 @@ def test_an_event_faster_than_the_answer_waits_for_it(
     people: cast.Cast, bank: FakeProcessor, alice: Actor
 ) -> None:
     switched_on(people, bank, alice)
-    watch.fill_balances()
+    automatic_topups.fill_balances()
     top_up = TopUp.objects.get(automatic=True)
     payment = top_up.checkout_id
     TopUp.objects.filter(id=top_up.id).update(checkout_id="")
     event = bank.event("payment_intent.succeeded", bank.payments[payment])
     assert deliver(bank, event) == "waiting"
     assert balance(people.acme).available_nano == 25 * USD
-    assert watch.fill_balances() == 1  # asked again: the processor gives the same payment
+    assert (
+        automatic_topups.fill_balances() == 1
+    )  # asked again: the processor gives the same payment
     assert TopUp.objects.get(id=top_up.id).state == "paid"
     assert balance(people.acme).available_nano == 75 * USD
     assert bank.taken_minor == 7500
@@ -145,11 +149,11 @@ def test_a_declined_card_switches_it_off_and_is_told(
 ) -> None:
     switched_on(people, bank, alice)
     bank.decline = "Your card has insufficient funds."
-    assert watch.fill_balances() == 0
+    assert automatic_topups.fill_balances() == 0
     assert not WalletSetting.objects.get().auto_enabled
     assert TopUp.objects.get(automatic=True).state == "failed"
     assert Fact.objects.get(kind="autotopup.stopped").body["reason"] == bank.decline
-    assert watch.fill_balances() == 0
+    assert automatic_topups.fill_balances() == 0
 
 
 def test_a_processor_that_is_down_is_asked_again(
@@ -157,9 +161,9 @@ def test_a_processor_that_is_down_is_asked_again(
 ) -> None:
     switched_on(people, bank, alice)
     bank.down = True
-    assert watch.fill_balances() == 0
+    assert automatic_topups.fill_balances() == 0
     bank.down = False
-    assert watch.fill_balances() == 1
+    assert automatic_topups.fill_balances() == 1
     assert TopUp.objects.filter(automatic=True).count() == 1
 
 
@@ -168,14 +172,14 @@ def test_what_was_ordered_is_not_charged_once_it_is_switched_off(
 ) -> None:
     """The processor was down meanwhile. Was the card charged after all, operators hear of it."""
     switched_on(people, bank, alice)
-    watch.fill_balances()
+    automatic_topups.fill_balances()
     payment = TopUp.objects.get(automatic=True).checkout_id
     TopUp.objects.filter(automatic=True).update(checkout_id="")  # its answer was lost
-    watch.set_automatic(
+    automatic_topups.set_automatic(
         alice, people.acme, enabled=False, below_nano=30 * USD, amount_nano=50 * USD
     )
     taken_minor, asked = bank.taken_minor, len(bank.payments)
-    assert watch.fill_balances() == 0
+    assert automatic_topups.fill_balances() == 0
     assert TopUp.objects.get(automatic=True).state == "expired"
     assert (bank.taken_minor, len(bank.payments)) == (taken_minor, asked)
     event = bank.event("payment_intent.succeeded", bank.payments[payment])
@@ -187,12 +191,12 @@ def test_what_was_ordered_is_not_charged_once_it_is_switched_off(
 
 def test_no_more_than_five_a_day(people: cast.Cast, bank: FakeProcessor, alice: Actor) -> None:
     switched_on(people, bank, alice)
-    for _ in range(watch.AUTOMATIC_A_DAY):
-        watch.fill_balances()
+    for _ in range(automatic_topups.AUTOMATIC_A_DAY):
+        automatic_topups.fill_balances()
         top_up = TopUp.objects.filter(automatic=True).latest("created_at")
         deliver(bank, bank.event("payment_intent.succeeded", bank.payments[top_up.checkout_id]))
         move(people, -50)
-    assert watch.fill_balances() == 0
+    assert automatic_topups.fill_balances() == 0
     assert not WalletSetting.objects.get().auto_enabled
     assert AuditEvent.objects.filter(action="wallet.automatic_stopped").count() == 1
-    assert TopUp.objects.filter(automatic=True).count() == watch.AUTOMATIC_A_DAY
+    assert TopUp.objects.filter(automatic=True).count() == automatic_topups.AUTOMATIC_A_DAY

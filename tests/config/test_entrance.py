@@ -7,8 +7,14 @@ from typing import Any
 
 import pytest
 
-from config import entrance
-from config.entrance import BODY_BYTES_MAX, KNOWN, ConcurrencyLimit, Entrance, NotAdmitted
+from config import request_limits
+from config.request_limits import (
+    BODY_BYTES_MAX,
+    KNOWN,
+    ConcurrencyLimit,
+    NotAdmitted,
+    RequestLimits,
+)
 
 MIB = 1024 * 1024
 Headers = list[tuple[bytes, bytes]]
@@ -68,7 +74,7 @@ class Client:
     async def send(self, message: Any) -> None:
         self.told.append(message)
 
-    def asks(self, door: Entrance) -> "asyncio.Task[None]":
+    def asks(self, door: RequestLimits) -> "asyncio.Task[None]":
         return asyncio.create_task(door(self.scope, self.receive, self.send))
 
     @property
@@ -106,14 +112,14 @@ async def test_a_body_comes_in_whole() -> None:
     pages = Pages()
     pages.go_on.set()
     client = post().sends(b"one", b"", b"two")
-    await client.asks(Entrance(pages))
+    await client.asks(RequestLimits(pages))
     assert (client.status, pages.bodies) == (200, [b"onetwo"])
 
 
 async def test_a_large_body_is_refused_by_its_length_before_it_comes() -> None:
     pages = Pages()
     client = post(BODY_BYTES_MAX + 1)
-    await asyncio.wait_for(client.asks(Entrance(pages)), 5)
+    await asyncio.wait_for(client.asks(RequestLimits(pages)), 5)
     assert (client.status, pages.bodies) == (413, [])
     assert "You can send up to 3 MiB" in client.body
 
@@ -121,7 +127,7 @@ async def test_a_large_body_is_refused_by_its_length_before_it_comes() -> None:
 async def test_a_large_body_is_refused_where_it_gets_too_large() -> None:
     pages = Pages()
     client = post().sends(*[b"x" * MIB] * 300)
-    await client.asks(Entrance(pages))
+    await client.asks(RequestLimits(pages))
     assert (client.status, pages.bodies) == (413, [])
     assert len(client.coming) == 296
 
@@ -136,14 +142,14 @@ async def test_a_large_body_is_refused_where_it_gets_too_large() -> None:
 )
 async def test_a_refusal_speaks_the_language_of_the_reader(headers: Headers, word: str) -> None:
     client = post(4 * MIB, headers)
-    await client.asks(Entrance(Pages()))
+    await client.asks(RequestLimits(Pages()))
     assert word in client.body
     assert "default-src 'none'" in client.headers[b"content-security-policy"].decode()
 
 
 async def test_a_refusal_of_the_api_has_its_form() -> None:
     client = post(4 * MIB, path="/api/v1/keys")
-    await client.asks(Entrance(Pages()))
+    await client.asks(RequestLimits(Pages()))
     assert client.headers[b"content-type"] == b"application/json"
     assert json.loads(client.body)["error"]["code"] == "request_too_large"
 
@@ -151,7 +157,7 @@ async def test_a_refusal_of_the_api_has_its_form() -> None:
 async def test_large_bodies_share_their_room_and_leave_small_ones_theirs() -> None:
     """P9: whatever a crowd sends, all that waits of it in memory is bounded."""
     pages = Pages()
-    door = Entrance(pages)
+    door = RequestLimits(pages)
     crowd = [post().sends(b"x" * 2 * MIB, b"y") for _ in range(30)]
     for client in crowd:
         client.coming.pop()
@@ -178,12 +184,12 @@ async def test_large_bodies_share_their_room_and_leave_small_ones_theirs() -> No
 
 
 async def test_a_body_that_does_not_come_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entrance, "_BODY_S", 0.0)
+    monkeypatch.setattr(request_limits, "_BODY_S", 0.0)
     client = post(10)
-    await asyncio.wait_for(client.asks(Entrance(Pages())), 5)
+    await asyncio.wait_for(client.asks(RequestLimits(Pages())), 5)
     assert client.status == 408
     program = post(10, path="/api/v1/keys")
-    await asyncio.wait_for(program.asks(Entrance(Pages())), 5)
+    await asyncio.wait_for(program.asks(RequestLimits(Pages())), 5)
     told = json.loads(program.body)
     assert (program.status, told["error"]["code"]) == (408, "request_timeout")
     assert (b"x-request-id", told["request_id"].encode()) in program.told[0]["headers"]
@@ -192,7 +198,7 @@ async def test_a_body_that_does_not_come_ends(monkeypatch: pytest.MonkeyPatch) -
 async def test_a_client_that_leaves_within_its_body_is_told_nothing() -> None:
     client = post(10)
     client.left.set()
-    await client.asks(Entrance(Pages()))
+    await client.asks(RequestLimits(Pages()))
     assert client.told == []
 
 
@@ -227,7 +233,7 @@ def session_cookie(settings: Any) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_few_strangers_are_inside_at_once(method: str) -> None:
     pages = Pages()
-    door = Entrance(pages)
+    door = RequestLimits(pages)
     crowd = [Client(method).sends(b"") for _ in range(300)]
     tasks = [client.asks(door) for client in crowd]
     await settle()
@@ -245,8 +251,8 @@ async def test_few_strangers_are_inside_at_once(method: str) -> None:
 
 async def test_who_waits_too_long_is_told_so() -> None:
     pages = Pages()
-    door = Entrance(pages)
-    door._readers = entrance.ConcurrencyLimit(1, 5, 0.0)
+    door = RequestLimits(pages)
+    door._readers = request_limits.ConcurrencyLimit(1, 5, 0.0)
     first, second = Client(), Client()
     inside = first.asks(door)
     await settle()
@@ -258,7 +264,7 @@ async def test_who_waits_too_long_is_told_so() -> None:
 
 async def test_who_is_known_does_not_wait_for_strangers(session_cookie: None) -> None:
     pages = Pages(knows=True)
-    door = Entrance(pages)
+    door = RequestLimits(pages)
     pages.go_on.set()
     await Client(headers=COOKIE).asks(door)
     pages.go_on.clear()
@@ -275,7 +281,7 @@ async def test_who_is_known_does_not_wait_for_strangers(session_cookie: None) ->
 
 async def test_a_key_is_known_like_a_session_and_keys_do_not_share(session_cookie: None) -> None:
     pages = Pages(knows=True)
-    door = Entrance(pages)
+    door = RequestLimits(pages)
     pages.go_on.set()
     for key in (b"one", b"two"):
         await Client(path="/api/v1/keys", headers=[(b"authorization", key)]).asks(door)
@@ -297,7 +303,7 @@ async def test_a_stream_holds_nobody_up() -> None:
     pages = Pages()
     pages.go_on.set()
     pages.end.clear()
-    door = Entrance(pages)
+    door = RequestLimits(pages)
     crowd = [Client().asks(door) for _ in range(20)]
     await settle()
     assert len(pages.bodies) == 20
@@ -306,10 +312,10 @@ async def test_a_stream_holds_nobody_up() -> None:
 
 
 async def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entrance, "_KNOWN_MAX", 3)
+    monkeypatch.setattr(request_limits, "_KNOWN_MAX", 3)
     pages = Pages(knows=True)
     pages.go_on.set()
-    door = Entrance(pages)
+    door = RequestLimits(pages)
     for n in range(5):
         await Client(headers=[(b"authorization", b"%d" % n)]).asks(door)
     assert len(door._known) == 3

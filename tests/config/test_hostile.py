@@ -21,9 +21,9 @@ from accounts import audit
 from accounts.models import Key, KeyKind
 from billing import codes, credits, promo
 from config.celery import app
-from config.jobs import watch
+from config.job_runs import watch
+from config.job_times import SCHEDULE
 from config.models import JobRun
-from config.schedule import SCHEDULE
 from gateway.models import Channel, Route
 from lib import clock
 from lib.ids import id_text

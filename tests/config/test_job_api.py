@@ -4,9 +4,9 @@ import datetime as dt
 
 import pytest
 
-from config.jobs import job_states
+from config.job_runs import job_states
+from config.job_times import JOBS
 from config.models import JobRun
-from config.schedule import JOBS
 from lib import clock
 from tests.cast import Cast, signed_in
 from tests.config.test_jobs import all_run, look

@@ -13,9 +13,9 @@ from django.utils import translation
 
 from accounts.models import KeyKind
 from config.celery import app
-from config.jobs import job_states, recorded, watch
+from config.job_runs import job_states, recorded, watch
+from config.job_times import JOBS, SCHEDULE, WATCH
 from config.models import JobRun
-from config.schedule import JOBS, SCHEDULE, WATCH
 from lib import clock
 from notify.models import Delivery
 from outbox.models import Fact
@@ -209,8 +209,8 @@ def test_a_look_that_fails_excuses_nobody(people: Cast, monkeypatch: pytest.Monk
     def fail(*_: object, **__: object) -> None:
         raise LookupError
 
-    monkeypatch.setattr("config.jobs.put", fail)
-    monkeypatch.setattr("config.jobs._just_looked", lambda: False)
+    monkeypatch.setattr("config.job_runs.put", fail)
+    monkeypatch.setattr("config.job_runs._just_looked", lambda: False)
     JobRun.objects.filter(task=WATCH.task).update(good_at=clock.now())
     with pytest.raises(LookupError):
         watch()

@@ -1,6 +1,6 @@
 from typing import Any
 
-from config.reference import sections
+from config.api_reference import sections
 
 SCHEMA: dict[str, Any] = {
     "paths": {

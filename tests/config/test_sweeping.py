@@ -6,7 +6,7 @@ from unittest.mock import Mock
 import pytest
 
 from config import sweeping
-from gateway import sweep
+from gateway import unsettled_attempts
 
 
 def test_a_round_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,7 +22,7 @@ def test_a_round_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> 
             return 0
 
         failed: list[bool] = []
-        monkeypatch.setattr(sweep, "sweep", round_of)
+        monkeypatch.setattr(unsettled_attempts, "sweep", round_of)
         task = asyncio.create_task(sweeping.sweep_for_ever())
         await asyncio.wait_for(second.wait(), 10)
         task.cancel()

@@ -29,17 +29,18 @@ from accounts.models import (
     Team,
 )
 from billing import (
+    automatic_topups,
     budget_alerts,
     budgets,
     codes,
     credits,
+    low_balance,
     plans,
     prices,
     proposals,
     raises,
     topups,
     wallets,
-    watch,
 )
 from billing.models import (
     Budget,
@@ -76,7 +77,7 @@ NO_EVENT: Final = {
     "billing.promo.grant",
     "playground.attachments.add_file",
     "playground.compare.cast_vote",
-    "playground.files.import_conversations",
+    "playground.export_import.import_conversations",
     "playground.paying.choose_default_payer",
     "playground.preferences.choose_default_model",
     "playground.preferences.choose_keys",
@@ -427,10 +428,12 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     "billing.wallets.set_credit_line": lambda w: wallets.set_credit_line(
         w.people.acme, NANO, actor=w.dora
     ),
-    "billing.watch.set_automatic": lambda w: watch.set_automatic(
+    "billing.automatic_topups.set_automatic": lambda w: automatic_topups.set_automatic(
         w.alice, w.people.acme, enabled=False, below_nano=NANO, amount_nano=25 * NANO
     ),
-    "billing.watch.set_low_balance": lambda w: watch.set_low_balance(w.alice, w.people.acme, 5),
+    "billing.low_balance.set_low_balance": lambda w: low_balance.set_low_balance(
+        w.alice, w.people.acme, 5
+    ),
     "gateway.channels.change_channel": lambda w: channels.change_channel(
         w.dora, w.channel, {"weight": 7}
     ),
@@ -471,7 +474,7 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
 ELSEWHERE: Final = {
     "billing.credits.ask_reversal": "credit.asked",
     "billing.raises.end_raises": "raise.ended",
-    "billing.watch.fill_balances": "wallet.automatic_stopped",
+    "billing.automatic_topups.fill_balances": "wallet.automatic_stopped",
     "gateway.checks.check_channel": "channel.tested",
     "usage.reviews.settle_review": "request.reviewed",
 }

@@ -23,8 +23,8 @@ from dialects.events import (
     ToolCallStart,
     UpstreamError,
 )
-from dialects.faults import UpstreamFault
 from dialects.fold import AnswerFault
+from dialects.upstream_errors import UpstreamFault
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 EXPECTED: dict[str, Any] = json.loads((GOLDEN / "media" / "expected.json").read_text())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialects.chat import FunctionTool
-from dialects.freeform import (
+from dialects.custom_tools import (
     InputReader,
     declare,
     freeform_names,

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from dialects.errors import RequestFault
-from dialects.model_list import ListForm, ModelRow, encode, encode_model, form_of
+from dialects.models_list import ListForm, ModelRow, encode, encode_model, form_of
 from tests.dialects.exchanges import EXPECTED, exchange, refusal
 
 ROWS = [

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dialects.events import Broken, UpstreamError
 from dialects.fold import AnswerFault
-from dialects.plain import (
+from dialects.unary import (
     failure,
     given,
     input_quantities,

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from dialects.chat import Message, Reasoning, Text, ToolCall
 from dialects.events import Event, ReasoningDelta, Seal, ToolCallStart
 from dialects.fold import unfold
-from dialects.sealed import REMEMBERED, calls_without, collect, give_back, read_collected
+from dialects.reasoning_seals import REMEMBERED, calls_without, collect, give_back, read_collected
 from tests.dialects.neutral import answer, request
 
 SEAL = Seal("anthropic", "sig")

@@ -87,16 +87,16 @@ def test_a_codec_has_floats_only_where_they_are_content() -> None:
     """Amounts and counts of tokens pass through the codecs too."""
     content = {
         "dialects/members.py",  # a number of a request, and 1.0 where a whole one is due
-        "dialects/raws.py",  # a number of an answer
+        "dialects/raw_json.py",  # a number of an answer
         "dialects/bounds.py",  # the bounds of sampling
         "dialects/chat.py",  # sampling: temperature, top_p, penalties, bias
         "dialects/shared_members.py",  # bias
-        "dialects/responses/echo.py",  # the defaults of sampling, told back
+        "dialects/responses/response_object.py",  # the defaults of sampling, told back
         "dialects/responses/wire.py",  # 1.0 where a whole number is due
         "dialects/anthropic/request_encode.py",  # the least top_p beside a temperature
         "dialects/anthropic/schema.py",  # constants of a JSON schema
         "dialects/events.py",  # log probabilities
-        "dialects/gemini/candidates.py",  # log probabilities
+        "dialects/gemini/answer_events.py",  # log probabilities
         "dialects/embeddings.py",  # vectors
         "dialects/gemini/embed.py",  # vectors
         "dialects/rerank.py",  # scores
@@ -121,7 +121,7 @@ def test_all_errors_are_caught_only_at_boundaries() -> None:
     """A broad `except` hides a bug; each place where it is right is listed here with its reason."""
     boundaries = {
         "config/home_views.py",  # a panel that fails says so in its place, and no other is lost
-        "config/jobs.py",  # the class of whatever ends a job is recorded, and raised again
+        "config/job_runs.py",  # the class of whatever ends a job is recorded, and raised again
         "config/sweeping.py",  # a round that fails is said, as in a worker, and the next one comes
         "gateway/previews.py",  # a bug ends the preview with its name, instead of being tried again
         "relay/asgi.py",  # one request's bug answers 500 and ends no other request

@@ -22,7 +22,7 @@ from django.test import Client
 from django.utils.translation.template import templatize
 
 from accounts.models import Role
-from config.jobs import watch
+from config.job_runs import watch
 from config.management.commands.messages import BORROWED_PLURALS, unseen_texts
 from gateway.check_words import FAULTS
 from gateway.models import Channel, Route
@@ -34,7 +34,7 @@ from tests.house.test_style import ROOMS, ROOT, _at, _files, _tree
 from tests.markup import squeezed
 from tests.usage.rows import admit, credit, happen, price_version, refuse
 from usage.rollups import replace_all
-from usage.zones import ZONES
+from usage.time_zones import ZONES
 
 CHINESE = ROOT / "locale/zh_Hans/LC_MESSAGES/django.po"
 COMPILE = ".venv/bin/pybabel compile -d locale -D django"

@@ -13,7 +13,7 @@ from lib import clock
 from lib.ids import id_text
 from playground.attachments import UNSENT_KEPT, add_file, drop_unsent
 from playground.conversations import KEPT_DELETED, drop_deleted, path_to
-from playground.files import export_conversation
+from playground.export_import import export_conversation
 from playground.models import Attachment, Conversation, Message, Run
 from tests.cast import Cast, actor, signed_in
 from tests.markup import squeezed

@@ -8,8 +8,7 @@ from typing import Literal, NamedTuple, cast
 
 import h11
 
-from relay.http1 import Connection, Reason
-from relay.http1_response import State
+from relay.http1 import Connection, Reason, State
 
 _LIMIT = 64 * 1024
 

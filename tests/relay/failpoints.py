@@ -25,8 +25,7 @@ from lib.asgi import Receive, Scope, Send
 from relay import http_sink, ledger_writer
 from relay.admission import AdmissionRequest, Verdict
 from relay.asgi import Relay
-from relay.http1 import Connection
-from relay.http1_response import State
+from relay.http1 import Connection, State
 from relay.ledger_batch import BatchWriter
 from relay.request_reader import RequestReader
 from relay.settlement import Resolved, Settled

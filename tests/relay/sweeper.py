@@ -15,7 +15,7 @@ _PROGRAM = """
 import sys, django
 django.setup()
 from django.db import connection
-from gateway.sweep import sweep
+from gateway.unsettled_attempts import sweep
 for line in sys.stdin:
     connection.settings_dict["NAME"] = line.strip()
     print(sweep(), flush=True)

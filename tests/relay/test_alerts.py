@@ -4,7 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 from relay.alerts import Alert, Alerts
-from relay.health import Health
+from relay.channel_health import Health
 from relay.upstream import UpstreamFailed
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub

@@ -79,8 +79,8 @@ class SlowWriter(PipelinedConnection):
     """Hears that everything is written only when it is answered, as may be with a full socket."""
 
     async def _flush(self, pgconn: PGconn) -> None:
-        answer = self._answer
-        assert answer is not None
+        assert self._pending is not None
+        answer, _ = self._pending
         await super()._flush(pgconn)
         await asyncio.wait([answer])
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.rules.families import family_of
-from relay.vocabulary import count_text
+from gateway.rules.tokenizers import family_of
+from relay.tokenizer import count_text
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.hub import Hub
 from tests.relay.asking import ask, chunks_of, text_of

@@ -13,7 +13,7 @@ from gateway.providers import provider_named
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
-from relay.health import Health
+from relay.channel_health import Health
 from relay.snapshot import EMPTY, Channel, Timeouts
 from relay.upstream import UpstreamFailed
 from tests.fakes import listeners

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from relay import idempotency
 from relay.database import DatabaseAway
-from relay.idempotency import IdempotentRequests, body_digest
-from relay.idempotent_answer import IdempotentAnswer
+from relay.idempotency import IdempotentAnswer, IdempotentRequests, body_digest
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Answer, Hub, Tenant
 from tests.relay.asking import ask, chunks_of, text_of

@@ -8,12 +8,11 @@ import pytest
 
 from dialects.chat import Dialect
 from dialects.codecs import CODECS
-from dialects.faults import UpstreamFault, describe
+from dialects.upstream_errors import UpstreamFault, describe
 from gateway.rules.routing import Candidate
+from relay.channel_health import Health
 from relay.downstream import ErrorAnswer
-from relay.error_answers import ChannelsOut, answer_to, answer_to_failures
-from relay.error_response import error_response
-from relay.health import Health
+from relay.error_answers import ChannelsOut, answer_to, answer_to_failures, error_response
 from relay.limits import Headroom, LimitReached, UsedUp, limit_headers
 from relay.request_context import Invocation
 from relay.upstream import UpstreamFailed

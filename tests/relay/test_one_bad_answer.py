@@ -16,7 +16,7 @@ import pytest
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
-from relay.health import Health, HealthProbe
+from relay.channel_health import Health, HealthProbe
 from relay.upstream import UpstreamFailed
 from tests.relay.test_health import CANDIDATE, CHANNEL
 
@@ -83,7 +83,7 @@ OFTEN = ONCE | {
 @pytest.fixture
 def health(monkeypatch: pytest.MonkeyPatch) -> Health:
     """With a clock that stands, and without the few requests that go out nevertheless."""
-    monkeypatch.setattr("relay.health.random.randrange", lambda _: 99)
+    monkeypatch.setattr("relay.channel_health.random.randrange", lambda _: 99)
     health = Health()
     set_clock(health, 0)
     return health

@@ -18,7 +18,7 @@ from lib.ids import id_text, new_id, parse_id
 from relay.config import RelayConfig
 from relay.downstream import ErrorAnswer
 from relay.endpoints import find_endpoint
-from relay.error_response import response_at
+from relay.error_answers import response_at
 from relay.request_body import read_body
 from tests.config.test_protocol import LARGE, Transport, connect
 from tests.fakes.upstream import FakeUpstream

@@ -19,7 +19,7 @@ from openai import OpenAI
 from dialects.codec import Target
 from dialects.codecs import TEXT_CODECS
 from lib.ids import id_text
-from relay.unary_operations import RERANK_JINA
+from relay.unary import RERANK_JINA
 from tests.fakes.gemini import vector
 from tests.fakes.upstream import FakeUpstream, expected_text
 from tests.hub import Answer, Hub, Tenant

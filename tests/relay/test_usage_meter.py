@@ -9,13 +9,13 @@ from billing.rules.pricing import PriceVersion
 from dialects.events import Event, Start, TextDelta, Usage
 from dialects.usage import Quantities
 from gateway.price_list import Price
-from gateway.rules.families import UNKNOWN, family_of
+from gateway.rules.tokenizers import UNKNOWN, family_of
 from lib.ids import new_id
 from relay import own_count
 from relay.hold_estimate import Size
 from relay.own_count import UsageEvidence
+from relay.tokenizer import count_text
 from relay.usage_meter import UsageMeter, count
-from relay.vocabulary import count_text
 
 PRICE = Price(7, 0.0, None, PriceVersion({"in_text": 1_000_000_000, "out_text": 3_000_000_000}))
 HOLD = 10**9

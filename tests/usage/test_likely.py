@@ -6,7 +6,7 @@ import pytest
 
 from tests import cast
 from tests.usage import rows
-from usage.likely import likely_charge_nano
+from usage.likely_cost import likely_charge_nano
 
 pytestmark = pytest.mark.django_db
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from accounts.access import SYSTEM
-from billing.shipped import bring_shipped
+from billing.shipped_catalogue import bring_shipped
 
 
 class Command(BaseCommand):

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from django.core.management.commands import makemessages
 
-from config import reference
+from config import api_reference
 from config.api import api
 from gateway.providers import PROVIDERS
 
@@ -50,7 +50,7 @@ def unseen_texts() -> list[str]:
         texts.add(text)
         return text
 
-    reference.sections(api.get_openapi_schema(), noted)
+    api_reference.sections(api.get_openapi_schema(), noted)
     return sorted(texts)
 
 

@@ -9,7 +9,7 @@ from django.db import connection
 
 from accounts.sealing import kek
 from billing.seals import broken_seals, seal_key, unsealed
-from config.jobs import job_states
+from config.job_runs import job_states
 from config.secret_check import compare_secrets
 from usage.books_check import wrong_charges
 from usage.invariants import INVARIANTS, broken_invariants

@@ -2,7 +2,7 @@
 
 import pytest
 
-from billing.rules.changes import RateChange, falls_by_more_than_half, rate_changes
+from billing.rules.rate_changes import RateChange, falls_by_more_than_half, rate_changes
 
 BEFORE = {
     "meters": {"out_text": 10, "in_text": 4},

@@ -213,7 +213,7 @@ PATH = (
     ROOT / "relay" / "usage_meter.py",
     ROOT / "relay" / "hold_estimate.py",
     ROOT / "relay" / "settlement.py",
-    ROOT / "gateway" / "rules" / "bound.py",
+    ROOT / "gateway" / "rules" / "hold_bound.py",
     ROOT / "gateway" / "rules" / "replay.py",
     ROOT / "gateway" / "previews.py",
 )

@@ -9,7 +9,7 @@ import pytest
 from genai_prices import data
 
 from billing.rules.catalogue import CatalogueRow, convert_catalogue
-from billing.rules.own_prices import own_models, with_own_prices
+from billing.rules.catalogue_additions import own_models, with_own_prices
 from billing.rules.pricing import CostLines, PriceVersion, price
 
 ROWS: Final = tuple(with_own_prices(convert_catalogue(data.providers).rows))

@@ -14,8 +14,9 @@ from anthropic.types import (
 )
 
 from dialects.anthropic.answer_encode import encode
-from dialects.anthropic.companions import ListedModel, write_count, write_models
+from dialects.anthropic.count_tokens import write_count
 from dialects.anthropic.errors import headers, render, status_of
+from dialects.anthropic.models_list import ListedModel, write_models
 from dialects.anthropic.request_decode import decode
 from dialects.anthropic.stream_encode import Encoder
 from dialects.chat import ChatAnswer, Choice, Reasoning, Text, ToolCall

@@ -13,7 +13,7 @@ from dialects.gemini.grounding import (
     read_sources,
     write_grounding,
 )
-from dialects.raws import ABSENT
+from dialects.raw_json import ABSENT
 
 SAID = "é 上海 is big."
 

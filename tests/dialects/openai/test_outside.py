@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.openai.outside import InsideDecoder, rewrite_usage
+from dialects.openai.outside_reasoning import InsideDecoder, rewrite_usage
 from dialects.openai.stream_decode import Decoder
 
 USAGE = (

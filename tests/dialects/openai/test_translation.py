@@ -29,8 +29,8 @@ from dialects.events import (
 from dialects.fold import fold
 from dialects.lone_surrogates import Pairs
 from dialects.openai.answer_decode import decode, read
+from dialects.openai.answer_events import Translation
 from dialects.openai.stream_decode import Decoder
-from dialects.openai.translation import Translation
 from dialects.turns import derive_id
 from dialects.usage import Counts
 from tests.dialects.exchanges import by_bytes, load_exchange, summary_of

@@ -17,8 +17,8 @@ from dialects.chat import (
     ToolChoice,
     WebSearch,
 )
+from dialects.custom_tools import declare
 from dialects.errors import RequestFault
-from dialects.freeform import declare
 from dialects.responses.request_decode import decode
 from tests.dialects.exchanges import load_exchange
 from tests.dialects.neutral import RECEIVED_AT, REQUEST_ID

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.rules.pricing import CostLines, PriceVersion, price_bound
-from gateway.rules.bound import (
+from gateway.rules.hold_bound import (
     estimate_tokens,
     input_tokens_max,
     input_tokens_min,

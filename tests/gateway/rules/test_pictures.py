@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.rules.families import family_of
-from gateway.rules.pictures import Picture, count_picture, size_of
-from relay.vocabulary import count_request
+from gateway.rules.image_tokens import Picture, count_picture, size_of
+from gateway.rules.tokenizers import family_of
+from relay.tokenizer import count_request
 
 PNG: Final = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (1092).to_bytes(4) + (546).to_bytes(4) + b"\x08\x06"
 JPEG: Final = (

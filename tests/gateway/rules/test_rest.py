@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.rules.rest import Rest
+from gateway.rules.cooldown import Rest
 
 
 def test_with_another_that_can_serve_it_rests_for_its_time() -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from playground.rules.likelihood import likelihoods, percent_of
+from playground.rules.logprobs import likelihoods, percent_of
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ class Job(NamedTuple):
 
 
 # The one job of the web processes: to look whether the others run. They notice a dead worker.
-WATCH: Final = Job("config.jobs.watch", 5, 60, _("Monitor background jobs"))
+WATCH: Final = Job("config.job_runs.watch", 5, 60, _("Monitor background jobs"))
 SCHEDULE: Final = (
     Job("usage.tasks.roll_up", 2, 90, _("Aggregate usage")),
     Job("usage.tasks.make_partitions", 3600, 7200, _("Create partitions for coming months")),

@@ -1,44 +1,33 @@
-"""Low balances: told once per crossing; filled by the kept card where that is switched on.
+"""Automatic top-ups: a balance that is low is filled by the kept card where that is switched on.
 
-Both look at what is available now, every few seconds. An automatic top-up is an order like any
-other, one at a time for each organisation; it is credited by its event, not by the answer to us.
+Looked for every few seconds, at what is available then. It is an order like any other, one at a
+time for each organisation, and credited by its event, not by the answer to us.
 """
 
 import datetime as dt
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import F, Q
 from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.access import SYSTEM, Actor
 from accounts.models import Organisation
-from billing.models import Account, AccountKind, TopUp, TopUpState, WalletSetting
+from billing.models import TopUp, TopUpState, WalletSetting
 from billing.processors import UnknownProcessor, processor_named
 from billing.processors.processor import ChargeOrder, ProcessorDeclined, ProcessorUnavailable
 from billing.rules.money import format_usd
 from billing.rules.payment import NANO_PER_MINOR
 from billing.topups import AMOUNT_MAX_NANO, AMOUNT_MIN_NANO, TopUpRefused, keep_checkout
+from billing.wallets import locked_setting, watched_settings
 from lib import clock
 from lib.ids import id_text
 from outbox.facts import put
 
 AUTOMATIC_A_DAY: Final = 5
 """More automatic top-ups in 24 hours are not made: something else is wrong then."""
-
-
-def set_low_balance(actor: Actor, organisation: Organisation, low_nano: int | None) -> None:
-    """From which balance on the organisation wants to hear of it; None for never."""
-    with transaction.atomic():
-        setting = _setting(organisation)
-        setting.low_nano, setting.low_told_at = low_nano, None
-        setting.save(update_fields=["low_nano", "low_told_at"])
-        audit.record(
-            actor, organisation, "wallet.alert_set", setting,
-            low=None if low_nano is None else format_usd(low_nano),
-        )  # fmt: skip
 
 
 def set_automatic(
@@ -50,7 +39,7 @@ def set_automatic(
     if amount_nano % NANO_PER_MINOR or not AMOUNT_MIN_NANO <= amount_nano <= AMOUNT_MAX_NANO:
         raise TopUpRefused("amount", gettext("Enter an amount from 5 to 10,000 USD."))
     with transaction.atomic():
-        setting = _setting(organisation)
+        setting = locked_setting(organisation)
         if enabled and not setting.customer_ref:
             raise TopUpRefused("enabled", gettext("Top up once by card and save the card first."))
         setting.auto_enabled = enabled
@@ -62,36 +51,9 @@ def set_automatic(
         )  # fmt: skip
 
 
-def wallet_setting(organisation: Organisation) -> WalletSetting:
-    """The organisation's settings, the defaults before it made any."""
-    setting = WalletSetting.objects.filter(organisation=organisation).first()
-    return setting or WalletSetting(organisation=organisation)
-
-
-def tell_low_balances() -> int:
-    """Tell each balance that fell below its threshold since it was last told; how many."""
-    above = _watched().filter(available__gte=F("low_nano")).exclude(low_told_at=None)
-    WalletSetting.objects.filter(pk__in=[setting.pk for setting in above]).update(low_told_at=None)
-    count = 0
-    for setting in _watched().filter(
-        Q(available__lt=F("low_nano")) | Q(available=None, low_nano__gt=0), low_told_at=None
-    ):
-        with transaction.atomic():
-            # Once per crossing, however many processes look.
-            if WalletSetting.objects.filter(pk=setting.pk, low_told_at=None).update(
-                low_told_at=clock.now()
-            ):
-                put(
-                    "balance.low", setting.pk, available=format_usd(setting.available or 0),
-                    threshold=format_usd(setting.low_nano), currency="USD",
-                )  # fmt: skip
-                count += 1
-    return count
-
-
 def fill_balances() -> int:
     """Order what is due, and charge every order that is still to be charged; how many charged."""
-    for setting in _watched().filter(
+    for setting in watched_settings().filter(
         ~Q(customer_ref=""), auto_enabled=True, available__lt=F("auto_below_nano")
     ):
         _order(setting)
@@ -138,7 +100,7 @@ def _charge(top_up: TopUp) -> bool:
         # No transaction is open meanwhile (I9); asked again, the processor charges once.
         payment_id = processor_named(top_up.processor).charge_kept_card(
             ChargeOrder(
-                order_id=id_text(top_up.id),
+                order_id=top_up.outer_id,
                 owner_id=id_text(top_up.organisation_id),
                 amount_minor=top_up.amount_nano // NANO_PER_MINOR,
                 currency=top_up.currency,
@@ -164,18 +126,3 @@ def _stop(organisation_id: UUID, reason: str) -> None:
                 SYSTEM, organisation, "wallet.automatic_stopped", organisation, reason=reason
             )
             put("autotopup.stopped", organisation_id, reason=reason)
-
-
-def _watched() -> QuerySet[Any]:
-    """Settings with what is `available` to their organisation beside its debt (I12), None before
-    its first money."""
-    accounts = Account.objects.filter(
-        organisation=OuterRef("organisation"), kind__in=(AccountKind.AVAILABLE, AccountKind.DEBT)
-    )
-    available = accounts.values("organisation").annotate(nano=Sum("balance_nano"))
-    return WalletSetting.objects.annotate(available=Subquery(available.values("nano")))
-
-
-def _setting(organisation: Organisation) -> WalletSetting:
-    WalletSetting.objects.get_or_create(organisation=organisation)
-    return WalletSetting.objects.select_for_update().get(organisation=organisation)

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from gateway.rules.pictures import PictureRule
+from gateway.rules.image_tokens import PictureRule
 
 # By their names in splintr-rs.
 Vocabulary = Literal[

@@ -12,7 +12,7 @@ from django.utils.translation import gettext, ngettext
 from accounts import access
 from accounts.access import Actor, slug_of
 from accounts.rules.roles import Action
-from billing import budgets, raises, wallets, watch
+from billing import budgets, raises, wallets
 from billing.models import RaiseState
 from billing.rules.money import display_total
 from billing.templatetags.money import money_symbol
@@ -24,7 +24,7 @@ from lib.ids import id_text
 from usage.budget_forms import SCOPE_NAMES
 from usage.budget_views import meter_of
 
-_SOON: Final = dt.timedelta(days=14)
+_KEY_EXPIRES_WITHIN: Final = dt.timedelta(days=14)
 _EACH: Final = 3
 
 
@@ -61,7 +61,7 @@ def _balance(actor: Actor) -> Iterator[Matter]:
     organisation = access.organisation_of(actor)
     balance = wallets.balance(organisation)
     left_nano = balance.free_nano + wallets.credit_line(organisation)
-    low_nano = watch.wallet_setting(organisation).low_nano
+    low_nano = wallets.wallet_setting(organisation).low_nano
     href = reverse("billing", args=[slug_of(actor)])
     if left_nano <= 0:
         text = gettext("The balance is used up")
@@ -125,7 +125,11 @@ def _keys(actor: Actor) -> Iterator[Matter]:
     if not _may(actor, "keys.read"):
         return
     now = clock.now()
-    soon = access.living_keys(actor).filter(expires_at__lte=now + _SOON).order_by("expires_at")
+    soon = (
+        access.living_keys(actor)
+        .filter(expires_at__lte=now + _KEY_EXPIRES_WITHIN)
+        .order_by("expires_at")
+    )
     for key in soon[:_EACH]:
         if key.expires_at is None:
             continue

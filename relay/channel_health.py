@@ -2,7 +2,7 @@
 
 It lives as long as the process and is told to nobody: every process finds out for itself, which
 costs each a few attempts and no agreement. What it knows of a channel is forgotten when the channel
-is changed. What it is made of, and what a fault does to it, is in `rules/standing.py`.
+is changed. What it is made of, and what a fault does to it, is in `rules/channel_health.py`.
 """
 
 import logging
@@ -15,11 +15,11 @@ from uuid import UUID
 
 from dialects.errors import KINDS, ErrorKind, message_of, retry_after_s
 from gateway.rules.breaker import PANIC_PERCENT, Breaker, RetryBudget
+from gateway.rules.channel_health import Fault, Reason, Sought, Standing
 from gateway.rules.channel_status import ChannelStatus
+from gateway.rules.cooldown import Rest
 from gateway.rules.faults import FAULTS
-from gateway.rules.rest import Rest
 from gateway.rules.routing import Candidate
-from gateway.rules.standing import Fault, Reason, Sought, Standing
 from lib.ids import id_text
 from relay.alerts import LONG_S, Alert, Alerts, Cause
 from relay.snapshot import Channel, Snapshot

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from dialects.anthropic import companions as anthropic
+from dialects.anthropic import models_list as anthropic
 from dialects.errors import RequestFault
 from dialects.gemini import models_list as gemini
 

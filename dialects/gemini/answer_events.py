@@ -12,31 +12,16 @@ A finish reason that is neither an end, nor a length, nor a filter is a plain st
 anything to show, else the upstream has failed.
 """
 
-from typing import Final
-
 import msgspec
 
 from dialects import events as neutral
 from dialects.errors import clean_upstream, message_of
+from dialects.gemini.finish_reasons import FINISH_REASONS
 from dialects.gemini.grounding import count_searches, read_queries, read_sources
 from dialects.gemini.seals import read_signature
 from dialects.gemini.wire import Answer, Candidate, FunctionCall, Part
-from dialects.raws import ABSENT, as_text, dicts, given, members_of, size
+from dialects.raw_json import ABSENT, as_text, dicts, given, members_of, size
 from dialects.turns import derive_id
-
-REASONS: Final[dict[str, neutral.FinishReason]] = {
-    "STOP": "stop",
-    "MAX_TOKENS": "length",
-    "SAFETY": "content_filter",
-    "RECITATION": "content_filter",
-    "BLOCKLIST": "content_filter",
-    "PROHIBITED_CONTENT": "content_filter",
-    "SPII": "content_filter",
-    "LANGUAGE": "content_filter",
-    "IMAGE_SAFETY": "content_filter",
-    "IMAGE_PROHIBITED_CONTENT": "content_filter",
-    "IMAGE_RECITATION": "content_filter",
-}
 
 
 class _Choice:
@@ -124,7 +109,7 @@ class CandidateReader:
         self, index: int, choice: _Choice, candidate: Candidate, events: list[neutral.Event]
     ) -> neutral.UpstreamError | None:
         word = candidate.finish_reason or ""
-        reason = REASONS.get(word)
+        reason = FINISH_REASONS.get(word)
         if reason is None and not self._shown:
             what = clean_upstream(candidate.finish_message or word)
             return neutral.UpstreamError("upstream_error", message_of("upstream_error", what), None)

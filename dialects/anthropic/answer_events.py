@@ -13,18 +13,10 @@ server_tool_use, *_tool_result, ...
 from typing import Any
 
 from dialects import events as neutral
+from dialects.anthropic.finish_reasons import FINISH_REASONS
 from dialects.anthropic.wire import Block, Delta
-from dialects.raws import ABSENT, as_text, given, size, value_of
+from dialects.raw_json import ABSENT, as_text, given, size, value_of
 
-_REASONS: dict[str, neutral.FinishReason] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop_sequence",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-    "pause_turn": "pause",
-}
 _EMPTY_OBJECT = "{}"
 
 
@@ -147,7 +139,7 @@ class BlockReader:
         self.finished = True
         for index in list(self._open):
             self.close(index, events)
-        reason = _REASONS.get(word, "stop")
+        reason = FINISH_REASONS.get(word, "stop")
         if self._answer_tool and reason == "tool_calls" and not self._calls:
             reason = "stop"
         events.append(neutral.Finish(0, reason, stop_sequence))

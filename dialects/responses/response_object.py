@@ -12,8 +12,7 @@ from dialects.chat import (
     Tool,
     ToolChoice,
 )
-from dialects.events import FinishReason
-from dialects.freeform import freeform_names
+from dialects.custom_tools import freeform_names
 from dialects.responses.request_encode import write_choice, write_form, write_tool
 from dialects.turns import derive_id
 
@@ -74,19 +73,6 @@ def _settings(request: ChatRequest) -> JsonObject:
         "frequency_penalty": 0,
         "truncation": request.truncation or "disabled",
     }
-
-
-def status_of(reason: FinishReason | None) -> tuple[str, JsonObject | None]:
-    """The status of a response that has ended, and its `incomplete_details`."""
-    match reason:
-        case "length":
-            return "incomplete", {"reason": "max_output_tokens"}
-        case "content_filter":
-            return "incomplete", {"reason": "content_filter"}
-        case None:
-            return "incomplete", None
-        case _:
-            return "completed", None
 
 
 def _instructions(messages: tuple[Message, ...]) -> str | None:

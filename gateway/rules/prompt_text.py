@@ -1,8 +1,8 @@
 """What a model reads of a request: its words, message by message, in any dialect.
 
 It is counted where no provider tells how much it was. JSON, ids, settings and the thoughts of
-earlier turns are no words; pictures count by their size (`gateway/rules/pictures.py`); what a chat
-template puts around the words is a number of its family (`gateway/rules/families.py`).
+earlier turns are no words; pictures count by their size (`gateway/rules/image_tokens.py`); what a
+chat template puts around the words is a number of its family (`gateway/rules/tokenizers.py`).
 """
 
 from collections.abc import Callable, Iterator
@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from gateway.rules.families import Family
-from gateway.rules.pictures import Picture, count_picture, size_of
+from gateway.rules.image_tokens import Picture, count_picture, size_of
+from gateway.rules.tokenizers import Family
 
 Count = Callable[[str], int]
 

@@ -15,7 +15,7 @@ import msgspec
 from dialects.events import Broken, BrokenFault, UpstreamError
 from dialects.fold import AnswerFault
 from dialects.openai.errors import read_object
-from dialects.raws import top_members
+from dialects.raw_json import top_members
 from dialects.usage import QUARANTINE_FLAGS, Quantities, read_members
 from dialects.whole_answer import parse_whole
 

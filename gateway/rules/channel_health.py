@@ -15,8 +15,8 @@ from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from gateway.rules.breaker import Breaker, BreakerRule
+from gateway.rules.cooldown import Rest
 from gateway.rules.faults import FAULTS
-from gateway.rules.rest import Rest
 
 Reason = Literal["key_refused", "no_credit", "misconfigured", "model_unknown"]
 """What only an operator can end."""

@@ -1,4 +1,4 @@
-"""The small answers of the anthropic dialect: a count of tokens, and lists of models."""
+"""The list of models, and one model, as clients of the anthropic dialect want them."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dialects.errors import RequestFault
-from dialects.usage import COUNT_MAX
 
 
 class ListedModel(NamedTuple):
@@ -16,24 +15,6 @@ class ListedModel(NamedTuple):
     id: str
     display_name: str
     created_at: int
-
-
-class _Count(msgspec.Struct):
-    input_tokens: int
-
-
-def read_count(raw: bytes) -> int | None:
-    """The tokens that an upstream has counted; None when its answer is no count."""
-    try:
-        count = msgspec.json.decode(raw, type=_Count).input_tokens
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None
-    return count if 0 <= count <= COUNT_MAX else None
-
-
-def write_count(input_tokens: int) -> bytes:
-    """The answer to a request to count tokens."""
-    return msgspec.json.encode(_Count(input_tokens))
 
 
 def write_model(model: ListedModel) -> bytes:

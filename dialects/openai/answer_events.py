@@ -23,7 +23,7 @@ from dialects.media import read_url
 from dialects.members import Members
 from dialects.openai.message_decode import Sealed, read_seals, read_source, split_reasoning
 from dialects.openai.usage import quantities
-from dialects.raws import as_text, byte_values, dicts, number, object_of
+from dialects.raw_json import as_text, byte_values, dicts, number, object_of
 from dialects.turns import derive_id
 from dialects.usage import Counts
 

@@ -15,7 +15,8 @@ from typing import Any, Final
 import msgspec
 
 from dialects import events as neutral
-from dialects.raws import ABSENT, byte_values, dicts, given, members_of, number, size
+from dialects.raw_json import ABSENT, byte_values, dicts, given, members_of, number, size
+from dialects.responses.finish_reasons import read_reason
 from dialects.responses.items_decode import image_type, read_annotation, read_mark
 from dialects.responses.usage import quantities
 from dialects.responses.wire import Response, StreamEvent, items_of, text_of
@@ -104,22 +105,12 @@ class AnswerReader:
                 events += self._cite_all(self._items.get(at, _Item()), content)
         if self._translate:
             events += [neutral.ToolCallEnd(0, index) for index in self._open]
-        reason = self._reason(response)
+        reason = read_reason(response, called=self._calls > 0)
         if reason is not None:
             events.append(neutral.Finish(0, reason))
         if (usage := given(response.usage)) is not None:
             events.append(self._usage(usage))
         return events
-
-    def _reason(self, response: Response) -> neutral.FinishReason | None:
-        match response.status:
-            case "completed":
-                return "tool_calls" if self._calls else "stop"
-            case "incomplete":
-                filtered = response.reason == "content_filter"
-                return "content_filter" if filtered else "length"
-            case _:
-                return None
 
     def _usage(self, raw: bytes) -> neutral.Usage:
         if not self._translate:

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 from django.db import Error, connection, transaction
 
+from config.job_times import JOBS, WATCH, Job
 from config.models import JobRun
-from config.schedule import JOBS, WATCH, Job
 from lib import clock
 from notify.alarms import send_alarms
 from outbox.facts import put

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from gateway.rules.families import EXACT, Family, Vocabulary
-from gateway.rules.prompt import count_prompt, read_prompt, words_of
+from gateway.rules.prompt_text import count_prompt, read_prompt, words_of
+from gateway.rules.tokenizers import EXACT, Family, Vocabulary
 
 if TYPE_CHECKING:
     from splintr import AnyTokenizer

@@ -10,7 +10,7 @@ from billing.models import Price, PriceProposal, PriceVersion
 from billing.prices import CATALOGUE, catalogue_loaded, load_catalogue
 from billing.proposals import Proposed, propose_catalogue
 from billing.rules.catalogue import convert_catalogue
-from billing.rules.own_prices import own_models, with_own_prices
+from billing.rules.catalogue_additions import own_models, with_own_prices
 
 
 class Brought(NamedTuple):

@@ -99,7 +99,7 @@ class ConcurrencyLimit:
         self._free.release()
 
 
-class Entrance:
+class RequestLimits:
     """The ASGI application around Django."""
 
     def __init__(self, pages: Any) -> None:
@@ -175,8 +175,8 @@ class Entrance:
 class _Body:
     """The body of one request, whole before Django begins: Django would keep it on the disk."""
 
-    def __init__(self, entrance: Entrance) -> None:
-        self._entrance = entrance
+    def __init__(self, limits: RequestLimits) -> None:
+        self._limits = limits
         self._taken = 0
 
     async def read(self, scope: Scope, receive: Receive) -> Receive:
@@ -202,12 +202,12 @@ class _Body:
             if size > BODY_BYTES_MAX:
                 raise NotAdmitted(413)
             if (beyond := size - _SMALL_BYTES - self._taken) > 0:
-                self._entrance.take_room(beyond)
+                self._limits.take_room(beyond)
                 self._taken += beyond
             more = message.get("more_body", False)
 
     def drop(self) -> None:
-        self._entrance.give_room(self._taken)
+        self._limits.give_room(self._taken)
         self._taken = 0
 
 

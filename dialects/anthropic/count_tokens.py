@@ -1,0 +1,23 @@
+"""A count of tokens in the anthropic dialect."""
+
+import msgspec
+
+from dialects.usage import COUNT_MAX
+
+
+class _Count(msgspec.Struct):
+    input_tokens: int
+
+
+def read_count(raw: bytes) -> int | None:
+    """The tokens that an upstream has counted; None when its answer is no count."""
+    try:
+        count = msgspec.json.decode(raw, type=_Count).input_tokens
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    return count if 0 <= count <= COUNT_MAX else None
+
+
+def write_count(input_tokens: int) -> bytes:
+    """The answer to a request to count tokens."""
+    return msgspec.json.encode(_Count(input_tokens))
