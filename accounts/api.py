@@ -206,7 +206,7 @@ def change_key(request: HttpRequest, id: str, body: KeyChange) -> KeyOut:
     stated = body.dict(exclude_unset=True)
     for name in ("name", "models", "disabled", "endpoints", "networks", "tags", "log_content"):
         if name in stated and stated[name] is None:
-            raise keys.KeyRefused(name, f"{name} cannot be null: leave it out, or state a value.")
+            raise keys.KeyRefused(name, f"{name} cannot be null: leave it out, or give a value.")
     if "models" in stated:
         stated["model_patterns"] = stated.pop("models")
     return KeyOut(**_shown(keys.change_key(actor, access.writable_key(actor, id), **stated)))

@@ -63,7 +63,8 @@ class BudgetIn(Schema):
     anchor: Whole | None = Field(
         None,
         description="When the period starts: minute of the hour, hour of the day, day of the "
-        "week (0 = Monday) or day of the month. Default: its natural start.",
+        "week (0 = Monday) or day of the month. Default: on the hour, at midnight, on Monday or "
+        "on the 1st.",
     )
     timezone: str = Field("UTC", description="IANA name of the time zone in which periods start.")
     enabled: bool = True
