@@ -23,6 +23,6 @@ class WebhookForm(forms.Form):
         choices=[
             (kind.name, kind.title) for kind in FOR_ORGANISATIONS if kind.name != "webhook.tested"
         ],
-        help_text=gettext_lazy("Select none to receive all of them."),
+        help_text=gettext_lazy("Select none to receive all events."),
         widget=forms.CheckboxSelectMultiple,
     )

@@ -275,7 +275,9 @@ def list_raises(request: HttpRequest, query: Query[RaiseQuery]) -> RaisePage:
     )
 
 
-@router.post("/budgets/{id}/requests", response={201: RaiseOut}, summary="Request more")
+@router.post(
+    "/budgets/{id}/requests", response={201: RaiseOut}, summary="Request a budget increase"
+)
 def ask_for_more(request: HttpRequest, id: str, body: RaiseIn) -> Status[RaiseOut]:
     """Request a temporarily higher budget on behalf of the person the key belongs to."""
     actor = access.actor_of(request)
