@@ -1,4 +1,4 @@
-# The verbs of this project. Needed: make, git, and Python 3.11 or newer with its venv module.
+# The commands of this project. You need make, git, and Python 3.11 or newer with its venv module.
 PYTHON ?= python3
 INSTALL = $(PYTHON) stack/install.py
 BIN = .venv/bin
@@ -7,11 +7,11 @@ LOCK = $(UV) pip compile -q --universal -p 3.11 --generate-hashes --no-emit-inde
 
 .PHONY: run test chaos check fix bench screenshots lock messages python git gettext
 
-# Everything that the hub needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
+# Weir and everything it needs, on this machine: PORT=8000 HOST=127.0.0.1 DATA_DIR=.data
 run: python
 	@exec $(INSTALL) -- $(BIN)/python -m stack.up
 
-# The whole suite; some of it: make test ARGS="tests/billing -x"
+# The whole suite, or a part: make test ARGS="tests/billing -x"
 test: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.browser
@@ -19,7 +19,7 @@ test: python git
 	@$(BIN)/python -m stack.javascript
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 $(ARGS)
 
-# The slow lane: every byte offset, full sizes, 100 kills under load; some of it: make chaos ARGS="tests/gateway"
+# The slow tests: every byte offset, full sizes, 100 kills under load; a part: make chaos ARGS="tests/gateway"
 chaos: python git
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.browser
@@ -41,26 +41,26 @@ fix: python git
 	$(BIN)/ruff format .
 	$(BIN)/djangofmt --quiet templates
 
-# Beside nginx, LiteLLM's proxy and Portkey's gateway, a quarter of an hour; three minutes: make bench QUICK=1
+# Compare with nginx, LiteLLM's proxy and Portkey's gateway: 15 minutes; 3 minutes: make bench QUICK=1
 bench: python
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.servers
 	@exec $(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(ARGS)
 
-# The picture under docs/images, from an installation of its own; it takes minutes
+# The screenshots under docs/images, from an installation of their own; takes minutes
 screenshots: python
 	@$(INSTALL) --dev
 	@$(BIN)/python -m stack.browser
 	@$(BIN)/python -m docs.screenshots
 
-# The three locks after a change of pyproject.toml; newer versions: make lock ARGS=--upgrade
+# The three lock files after a change of pyproject.toml; newer versions: make lock ARGS=--upgrade
 lock: python
 	@$(INSTALL) --dev
 	$(LOCK) --group embedded pyproject.toml -o requirements.lock
 	$(LOCK) --group embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(LOCK) -c requirements.lock pyproject.toml -o requirements-prod.lock
 
-# The texts of the source into locale/; then translate what stands empty
+# Collect the texts of the source into locale/; then translate the empty ones
 messages: python gettext
 	@$(INSTALL) --dev
 	@$(BIN)/python manage.py messages
@@ -69,7 +69,7 @@ python:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on PATH. Install Python 3.11 or newer, or name one: make run PYTHON=/path/to/python3" >&2; exit 1; }
 
 git:
-	@command -v git >/dev/null || { echo "git is not on PATH. Install it: the checks ask it for the project's files." >&2; exit 1; }
+	@command -v git >/dev/null || { echo "git is not on PATH. Install it: the checks use it to list the project's files." >&2; exit 1; }
 
 gettext:
 	@command -v xgettext >/dev/null || { echo "xgettext is not on PATH. Install GNU gettext: apt-get install gettext, or brew install gettext." >&2; exit 1; }

@@ -152,7 +152,9 @@ class KeyOut(Schema):
 class NewKeyOut(KeyOut):
     """The answer to making or rotating a key, the only one that holds its text."""
 
-    secret: str = Field(description="The key's text. It is not stored and never shown again.")
+    secret: str = Field(
+        description="The secret of the key. It is not stored and never shown again."
+    )
 
 
 class KeyPage(Schema):
@@ -176,7 +178,7 @@ def list_keys(request: HttpRequest, query: Query[KeyQuery]) -> KeyPage:
 
 @router.post("/keys", response={201: NewKeyOut}, summary="Create a key")
 def create_key(request: HttpRequest, body: KeyIn) -> Status[NewKeyOut]:
-    """Creates a key of your own. Its text is only in this response."""
+    """Creates a key of your own. Its secret is only in this response."""
     actor = access.actor_of(request)
     access.require(actor, "keys.write_own")
     key, text = keys.mint_key(
@@ -206,7 +208,7 @@ def change_key(request: HttpRequest, id: str, body: KeyChange) -> KeyOut:
     stated = body.dict(exclude_unset=True)
     for name in ("name", "models", "disabled", "endpoints", "networks", "tags", "log_content"):
         if name in stated and stated[name] is None:
-            raise keys.KeyRefused(name, f"{name} cannot be null: leave it out, or state a value.")
+            raise keys.KeyRefused(name, f"{name} cannot be null: leave it out, or give a value.")
     if "models" in stated:
         stated["model_patterns"] = stated.pop("models")
     return KeyOut(**_shown(keys.change_key(actor, access.writable_key(actor, id), **stated)))

@@ -61,7 +61,7 @@ class CountsForm(forms.Form):
     tpm = _count(
         gettext_lazy("Tokens per minute"),
         gettext_lazy(
-            "Counts each request's maximum tokens at first, then the actual number once it ends."
+            "Counts a request's maximum tokens while it runs, and the actual number once it ends."
         ),
     )
     parallel = _count(
@@ -92,8 +92,8 @@ class LimitsForm(CountsForm):
         required=False,
         initial=True,
         help_text=gettext_lazy(
-            "Answers are stored encrypted for up to 24 hours so that later requests can "
-            "continue or repeat them. Off: prompts and answers are never stored."
+            "Stores answers encrypted for up to 24 hours, so that later requests can continue or "
+            "replay them. When off, prompts and answers are never stored."
         ),
     )
 

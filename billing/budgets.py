@@ -391,7 +391,7 @@ def _alone() -> Iterator[None]:
         with transaction.atomic():
             yield
     except IntegrityError as error:
-        taken = gettext("A budget for this and this period already exists. Edit that one instead.")
+        taken = gettext("This scope and period already have a budget. Edit that one instead.")
         raise BudgetRefused("period", taken) from error
 
 

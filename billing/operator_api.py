@@ -119,7 +119,7 @@ def list_credits(request: HttpRequest, query: Query[pagination.PageQuery]) -> Cr
 
 @router.post("/credits", response={201: CreditOut}, summary="Correct a balance")
 def create_credit(request: HttpRequest, body: CreditIn) -> HttpResponse:
-    """Above the limit for one operator it waits for a second one. Supports `Idempotency-Key`."""
+    """Above the limit for one operator, it waits for a second one. Supports `Idempotency-Key`."""
     actor = access.actor_of(request)
     access.require(actor, "credits.write")
     organisation = organisation_named(actor, body.organisation)

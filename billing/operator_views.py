@@ -329,7 +329,7 @@ PAYMENTS = Table(
         Column("disputed", _("Disputed"), "total", value="disputed_nano", chosen=False),
         Column(
             "method",
-            _("Method"),
+            _("Payment method"),
             value=lambda row: METHODS.get(row.processor, row.processor),
             priority=3,
         ),
@@ -349,7 +349,7 @@ PAYMENTS = Table(
     filters=(
         Filter("q", _("Organisation or payment"), "search"),
         Filter("state", _("Status"), choices=(("", _("Any status")), *TOP_UP_STATES.items())),
-        Filter("method", _("Method"), choices=(("", _("Any method")), *METHODS.items())),
+        Filter("method", _("Payment method"), choices=(("", _("Any method")), *METHODS.items())),
     ),
     big=True,
 )

@@ -140,7 +140,8 @@ def confirm_transfer(actor: Actor, top_up: TopUp, document: str) -> TopUp:
             raise TopUpRefused("top_up", text)
         if locked.payment_id and locked.payment_id != document:
             text = gettext(
-                "The first confirmation used %(reference)s. Use the same reference, or reject."
+                "The first confirmation used %(reference)s. Use the same reference, or reject "
+                "the transfer."
             )
             raise TopUpRefused("document", text % {"reference": locked.payment_id})
         _lock_payment("manual", document)
@@ -425,9 +426,9 @@ def _apply_waiting(top_up: TopUp) -> None:
 def _foreign(event: PaymentEvent, top_up: TopUp) -> str:
     """Why a refund or dispute is not one of this payment; empty when it is."""
     if event.live != top_up.live:
-        return "The mode is not that of the order."
+        return "The mode does not match the order."
     if event.currency.lower() != top_up.currency.lower():
-        return "The currency is not that of the order."
+        return "The currency does not match the order."
     return ""
 
 

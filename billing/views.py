@@ -206,7 +206,7 @@ TOP_UPS = Table(
             "created", _("Created"), "ago", value="created_at", sort="id", href="href", card="last"
         ),
         Column("state", _("Status"), "badge", value="badge", card="first"),
-        Column("method", _("Method"), card="title"),
+        Column("method", _("Payment method"), card="title"),
         Column("amount", _("Amount"), "total", value="top_up.amount_nano", card="money"),
         Column("refunded", _("Refunded"), "total", value="top_up.given_back_nano", priority=2),
         Column("by", _("By"), value="top_up.created_by.email", chosen=False),
@@ -216,7 +216,7 @@ TOP_UPS = Table(
     default_sort="-created",
     filters=(
         Filter("state", _("Status"), choices=(("", _("Any status")), *TOP_UP_STATES.items())),
-        Filter("method", _("Method"), choices=(("", _("Any method")), *METHODS.items())),
+        Filter("method", _("Payment method"), choices=(("", _("Any method")), *METHODS.items())),
     ),
     big=True,
 )

@@ -133,7 +133,8 @@ def _with_error_body(view: Callable[..., HttpResponse]) -> Callable[..., HttpRes
 api = ManagementAPI(
     title="Weir management API",
     version="1",
-    description="Everything that the pages do. Money is decimal text, times are RFC 3339 in UTC.",
+    description="Manage keys, limits, budgets, billing and prices. Amounts are decimal strings, "
+    "times are RFC 3339 in UTC.",
     auth=api_auth,
     parser=StrictParser(),
     docs=Reference(),
@@ -250,7 +251,7 @@ def _denied(request: HttpRequest, message: str) -> HttpResponse:
 @api.exception_handler(Http404)
 def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
     return error_response(
-        request, 404, "It does not exist or is not visible to you.", code="not_found"
+        request, 404, "It does not exist, or you do not have access to it.", code="not_found"
     )
 
 
@@ -273,7 +274,7 @@ def _unknown_query(request: HttpRequest, error: UnknownQuery) -> HttpResponse:
 
 @api.exception_handler(ZeroByte)
 def _zero_byte(request: HttpRequest, error: ZeroByte) -> HttpResponse:
-    message = f"Invalid value for {str(error) or 'the body'}: a text has no zero byte."
+    message = f"Invalid value for {str(error) or 'the body'}: a string cannot contain a zero byte."
     return error_response(request, 422, message, code="invalid_value", param=str(error) or None)
 
 
@@ -360,7 +361,7 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
         )
     reason = str(first["msg"]).removeprefix("Value error, ")
     if kind == "string_type":
-        reason = "it is text, written in quotes"
+        reason = "it must be a string in quotes"
     message = f"Invalid value for {param}: {reason}."
     if kind.endswith(("_type", "_parsing")):
         return error_response(request, 400, message, code="invalid_type", param=param)

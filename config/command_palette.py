@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from django.http import Http404
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext
 
 from accounts.access import Actor, living_keys, scope_of, slug_of
 from accounts.rules.roles import Action
@@ -44,7 +44,7 @@ class Group:
 def search(actor: Actor, words: str) -> list[Group]:
     """The groups in which something was found. Without words: the last chats, and the pages."""
     words = words.strip()[:WORDS_MAX]
-    pages = Group(gettext("Pages"), _pages(actor, words))
+    pages = Group(pgettext("search", "Pages"), _pages(actor, words))
     chats = Group(gettext("Chats"), _chats(actor, words))
     if not words:
         return [group for group in (chats, pages) if group.hits]

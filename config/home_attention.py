@@ -65,7 +65,7 @@ def _balance(actor: Actor) -> Iterator[Matter]:
     href = reverse("billing", args=[slug_of(actor)])
     if left_nano <= 0:
         text = gettext("The balance is used up")
-        detail = gettext("Top up to send requests that cost money.")
+        detail = gettext("Top up to send paid requests.")
         yield Matter("bad", "wallet", text, detail, href)
     elif low_nano is not None and balance.available_nano < low_nano:
         detail = gettext("%(amount)s available") % {"amount": _money(balance.available_nano)}
@@ -82,7 +82,7 @@ def _channels(request: HttpRequest, actor: Actor) -> Iterator[Matter]:
         href = reverse("channel", args=[id_text(channel.id)])
         if status is not None:
             tone = "bad" if status.condition in ("open", "keys_out") else "warn"
-            text = gettext("Channel %(name)s is out") % {"name": channel.name}
+            text = gettext("Channel %(name)s is unavailable") % {"name": channel.name}
             yield Matter(tone, "cable", text, gettext("Requests go to other channels."), href)
         elif failed:
             text = gettext("Channel %(name)s failed its test") % {"name": channel.name}
@@ -109,7 +109,7 @@ def _budgets(actor: Actor) -> Iterator[Matter]:
         detail = f"{scope} · {_used(meter['used_nano'], meter['limit_nano'])}"
         if meter["forecast_at"] and not meter["tone"]:
             on = date_format(meter["forecast_at"], gettext("M j"))
-            detail += " · " + gettext("used up on %(date)s at this pace") % {"date": on}
+            detail += " · " + gettext("runs out on %(date)s at this rate") % {"date": on}
         yield Matter("bad" if meter["full"] else "warn", "shield", text, detail, href)
 
 
@@ -143,7 +143,7 @@ def _approvals(actor: Actor) -> Iterator[Matter]:
     if _may(actor, "budgets.write"):
         waiting = raises.visible_raises(actor).filter(state=RaiseState.WAITING).count()
         if waiting:
-            text = ngettext("%(n)s request for more budget", "%(n)s requests for more budget",
+            text = ngettext("%(n)s budget increase request", "%(n)s budget increase requests",
                             waiting) % {"n": waiting}  # fmt: skip
             href = reverse("raises", args=[slug_of(actor)])
             yield Matter("info", "inbox", text, gettext("Waiting for approval"), href)

@@ -46,7 +46,7 @@ class JobState(NamedTuple):
     def problem(self) -> str:
         """Why it is late, for operators; no words of the error, which may hold a customer's."""
         why = f"its last run failed: {self.run.error}" if self.run.error else "it does not run"
-        return f"no good run since {clock.rfc3339(self.since)}, {why}"
+        return f"no successful run since {clock.rfc3339(self.since)}, {why}"
 
 
 @contextmanager

@@ -38,7 +38,7 @@ SCHEDULE: Final = (
     Job("billing.tasks.watch_balances", 10, 90, _("Monitor balances")),
     Job("billing.tasks.watch_budgets", 5, 90, _("Monitor budgets")),
     Job("billing.tasks.repay_debts", 5, 90, _("Repay debts")),
-    Job("billing.tasks.close_statement_days", 900, 1800, _("Close statement days")),
+    Job("billing.tasks.close_statement_days", 900, 1800, _("Close daily statements")),
     Job("billing.tasks.drop_old", 600, 1200, _("Delete old redemption attempts")),
     Job("notify.tasks.tell", 2, 90, _("Send webhooks and emails")),
     Job("notify.tasks.drop_old", 3600, 7200, _("Delete old events")),

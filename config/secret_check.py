@@ -41,8 +41,8 @@ def _check_channel_keys() -> None:
     keys = ChannelKey.objects.all()
     if keys and not any(_opens(key) for key in keys):
         raise vault.WrongSecret(
-            "WEIR_KEK opens none of the keys of channels in this database. "
-            "Start with the one that they were stored with."
+            "WEIR_KEK cannot decrypt any of the channel keys in this database. Start with the one"
+            " they were stored with."
         )
 
 

@@ -33,7 +33,7 @@ _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _BYTE_AT = re.compile(r"\(byte (\d+)\)")
 _MEMBER_NAME = re.compile(rb'[ \t\r\n]*+("(?:[^"\\]++|\\.)*+")[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL)
 _AFTER_VALUE = re.compile(rb"[ \t\r\n]*+([,}])")
-_TWICE = "a name stands twice in the object"
+_TWICE = "a name appears twice in the object"
 _BRACKET_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _ROUNDS = 4
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
@@ -128,7 +128,7 @@ def read_body(raw: bytes) -> Body:
 
 
 def check_nested_names(raw: bytes) -> None:
-    """Refuse a body of right syntax in which a name stands twice in one object, at any depth: two
+    """Refuse a body of right syntax in which a name appears twice in one object, at any depth: two
     readers may each believe another one.
 
     The parser keeps one member of each name, so that quotes are missing when it is written again.
@@ -157,7 +157,7 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> None:
         if name in seen:
             quoted = json.dumps(name[:100], ensure_ascii=False)
             raise RequestFault(
-                "malformed_json", None, f"the name {quoted} stands twice in one object"
+                "malformed_json", None, f"the name {quoted} appears twice in one object"
             )
         seen.add(name)
 
@@ -268,7 +268,7 @@ def _refuse_syntax(raw: bytes, fault: Exception) -> NoReturn:
         _refuse(raw, half, "an unpaired surrogate escape")
     place = _BYTE_AT.search(str(fault))
     if place is None:
-        _refuse(raw, len(raw), "the JSON text is cut")
+        _refuse(raw, len(raw), "the JSON text is cut off")
     what = str(fault)[: place.start()].removeprefix("JSON is malformed: ").strip()
     _refuse(raw, int(place[1]), what)
 

@@ -20,8 +20,8 @@ def read_amount(text: str, name: str) -> int:
     nano = int(match[1] + (match[2] or "").ljust(9, "0")) if match else None
     if nano is None or nano > _NANO_MAX:
         what = (
-            "must be an amount in USD from 0, as a plain decimal with at most 9 digits after the "
-            'point and no exponent, such as "0.25"'
+            "must be an amount in USD of 0 or more, as a plain decimal with at most 9 decimal "
+            'places and no exponent, such as "0.25"'
         )
         raise RequestFault("invalid_value", name, f"{name} {what}")
     return nano

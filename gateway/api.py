@@ -54,7 +54,7 @@ class PriceQuery(Schema):
     model: str | None = Field(None, description="Only the prices of this model.")
 
 
-@router.get("/prices", response=PriceListOut, summary="List prices")
+@router.get("/prices", response=PriceListOut, summary="List your prices")
 def list_prices(request: HttpRequest, query: Query[PriceQuery]) -> dict[str, Any]:
     """The exact price your organisation pays for each model it can use."""
     actor = access.actor_of(request)

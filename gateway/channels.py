@@ -142,7 +142,9 @@ def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) ->
         if address != (channel.provider, channel.base_url):
             keys = keys or ()
             if any(isinstance(key, ChannelKey) for key in keys):
-                text = gettext("A new address drops the stored keys. Enter the keys again.")
+                text = gettext(
+                    "Changing the address removes the stored keys. Enter the keys again."
+                )
                 raise ChannelRefused("keys", text)
         if keys is not None:
             _replace_keys(channel, keys)

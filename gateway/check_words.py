@@ -85,8 +85,8 @@ FAULTS: Final[dict[Fault, tuple[Promise, Promise]]] = {
     "broken": (
         gettext_lazy("The response was cut off or could not be read."),
         gettext_lazy(
-            "Try again. If it keeps happening, something between here and the "
-            "provider interrupts streams."
+            "Try again. If it keeps happening, something between this server and the provider is "
+            "interrupting streams."
         ),
     ),
     "no_usage": (

@@ -67,7 +67,7 @@ def plan_save(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     except SecondPersonNeeded:
         messages.warning(request, _second_person())
     else:
-        messages.success(request, gettext("Saved. It applies to requests from now on."))
+        messages.success(request, gettext("Saved. The change applies to new requests."))
     return see_other("price_plan", visible_plans(actor).get(name=sent["name"]).id)
 
 

@@ -152,15 +152,13 @@ def _threshold(text: str) -> int | None:
     if not text:
         return None
     if not text.isascii() or not text.isdigit() or len(text) > 12:
-        raise ValueError(gettext("A tier starts above a whole number of input tokens."))
+        raise ValueError(gettext("A tier's threshold must be a whole number of input tokens."))
     return int(text)
 
 
 def _error_text(error: Exception) -> str:
     if isinstance(error, MoneyInvalid):
-        return gettext(
-            "Enter a rate such as 0.15. It must not be negative and must be exact to a nano-dollar."
-        )
+        return gettext("Enter a rate of 0 or more, such as 0.15, with up to 9 decimal places.")
     if isinstance(error, MeterUnknown):
         return gettext("Choose a meter.")
     return str(error)

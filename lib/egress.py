@@ -144,7 +144,9 @@ def check_host(host: str) -> None:
         ipaddress.ip_address(host)
     except ValueError:
         if _ENDS_IN_NUMBER.fullmatch(host) or not _HOST.fullmatch(host):
-            raise EgressDenied(f"{host[:100]!r} is no host name and no plain address.") from None
+            raise EgressDenied(
+                f"{host[:100]!r} is neither a host name nor a plain address."
+            ) from None
 
 
 def literal_address(host: str) -> str | None:
@@ -298,15 +300,15 @@ async def fetched(policy: EgressPolicy, url: str, *, bytes_max: int) -> Fetched:
                     return await _judged(response, bytes_max)
             except (EgressDenied, Unresolved, *_BROKEN) as error:
                 raise Unreachable from error
-    raise EgressFailed("broken", f"The address leads on more than {_REDIRECTS_MAX} times.")
+    raise EgressFailed("broken", f"The URL redirects more than {_REDIRECTS_MAX} times.")
 
 
 async def _judged(response: httpx.Response, bytes_max: int) -> Fetched:
     if response.status_code != 200:
-        text = f"The address answers with status {response.status_code}."
+        text = f"The URL returned status {response.status_code}."
         raise EgressFailed("broken", text)
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise EgressFailed("broken", "The answer is compressed.")
+        raise EgressFailed("broken", "The response is compressed.")
     body = await _read_at_most(response, bytes_max)
     return Fetched(body, response.headers.get("content-type", ""))
 
@@ -319,7 +321,7 @@ def check_named_by_user(policy: EgressPolicy, url: str) -> None:
         return
     addresses = permitted_addresses(policy, host, port)
     if not all(policy.lists(address) for address in addresses):
-        raise EgressDenied("The URL is not of https on port 443.")
+        raise EgressDenied("The URL does not use https on port 443.")
 
 
 async def _read_at_most(response: httpx.Response, bytes_max: int) -> bytes:
@@ -356,7 +358,7 @@ def _check_url(url: httpx.URL, schemes: Sequence[str]) -> None:
     if url.scheme not in schemes:
         raise EgressDenied(f"The URL begins with {url.scheme}: expected {' or '.join(schemes)}.")
     if url.userinfo:
-        raise EgressDenied("The URL holds a user name.")
+        raise EgressDenied("The URL contains a user name.")
     check_host(url.raw_host.decode("ascii").strip("[]"))
 
 

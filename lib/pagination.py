@@ -27,7 +27,7 @@ class BadCursor(ValueError):
     """The cursor is none that a list of ours has given out."""
 
     def __init__(self) -> None:
-        super().__init__("The cursor is not one that a list has given out.")
+        super().__init__("The cursor is not valid. Use `next` of the previous page.")
 
 
 class PageQuery(Schema):

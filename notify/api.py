@@ -28,7 +28,7 @@ class WebhookIn(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    url: str = Field(min_length=1, max_length=500, description="An https URL of yours.")
+    url: str = Field(min_length=1, max_length=500, description="Your https URL.")
     kinds: list[Annotated[str, Field(max_length=60)]] = Field(
         default_factory=list, max_length=50, description="Events to send. Empty: all."
     )

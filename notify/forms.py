@@ -12,7 +12,7 @@ class WebhookForm(forms.Form):
     url = forms.CharField(
         label=gettext_lazy("URL"),
         max_length=500,
-        help_text=gettext_lazy("An https URL of yours that responds with a 2xx status."),
+        help_text=gettext_lazy("Your https URL. It must respond with a 2xx status."),
         widget=forms.URLInput(
             attrs={"class": "mono", "autocomplete": "off", "spellcheck": "false"}
         ),
@@ -23,6 +23,6 @@ class WebhookForm(forms.Form):
         choices=[
             (kind.name, kind.title) for kind in FOR_ORGANISATIONS if kind.name != "webhook.tested"
         ],
-        help_text=gettext_lazy("Select none to receive all of them."),
+        help_text=gettext_lazy("Select none to receive all events."),
         widget=forms.CheckboxSelectMultiple,
     )

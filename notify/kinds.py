@@ -49,7 +49,11 @@ KINDS: Final = {
         Kind("code.redeemed", gettext_lazy("Code redeemed")),
         Kind("promo.expired", gettext_lazy("Promotional credit expired"), _MONEY),
         Kind("webhook.tested", gettext_lazy("Webhook test")),
-        Kind("credit.asked", gettext_lazy("Credit waiting for a second operator"), operators=True),
+        Kind(
+            "credit.asked",
+            gettext_lazy("Balance correction waiting for a second operator"),
+            operators=True,
+        ),
         Kind(
             "payment.unmatched", gettext_lazy("Payment does not match any top-up"), operators=True
         ),

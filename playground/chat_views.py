@@ -149,7 +149,7 @@ def chat_import(request: HttpRequest, actor: Actor) -> HttpResponse:
     slug = slug_of(actor)
     try:
         if upload is None or upload.size is None or upload.size > IMPORT_BYTES_MAX:
-            raise Unusable("/", gettext("the file may be up to 64 MB"))
+            raise Unusable("/", gettext("it is larger than 64 MB"))
         imported = export_import.import_conversations(
             actor, parse_json(upload.read().decode("utf-8"))
         )

@@ -70,7 +70,7 @@ def payer_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
     except Refused as refused:
         return toast(back, refused.message, tone="bad")
     choose_default_payer(actor, payer)
-    return toast(back, gettext("New chats are paid this way."))
+    return toast(back, gettext("New chats will be paid for this way."))
 
 
 @organisation_page("playground.use")

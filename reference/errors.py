@@ -34,7 +34,10 @@ ERRORS: Final[Mapping[ErrorKind, ErrorHelp]] = {
     ),
     "invalid_value": ErrorHelp(
         _("A parameter's value is out of range. See param for its name."),
-        _("Use a value the message allows. The Anthropic and Google formats return 400."),
+        _(
+            "Use a value within the limits given in the error message. The Anthropic and Google "
+            "formats return 400."
+        ),
     ),
     "context_length_exceeded": ErrorHelp(
         _("The request is longer than the model's context."),

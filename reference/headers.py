@@ -61,7 +61,7 @@ ANSWERED: Final[tuple[Field, ...]] = (
     Field(
         "x-weir-hold",
         "USD",
-        _("The amount held before the request was sent. It never costs more."),
+        _("The amount held before the request was sent. The charge is never higher."),
     ),
     Field(
         "x-weir-cost",
@@ -75,8 +75,8 @@ ANSWERED: Final[tuple[Field, ...]] = (
         "x-weir-output-cap",
         "integer",
         _(
-            "The output limit that was set because you sent none and the balance covers no "
-            "more, or because yours is above the model's limit."
+            "The output limit that applied instead of yours: you sent none and the balance covers"
+            " no more, or yours is above the model's limit."
         ),
     ),
     Field(

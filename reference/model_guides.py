@@ -11,8 +11,8 @@ MODELS: Final = Guide(
     "model-series",
     _("Model series"),
     _(
-        "The model series known here. GET /v1/models lists the ones you can use; a model "
-        "that is not listed here may still work."
+        "Common model series. GET /v1/models lists the models you can use; a model that is not "
+        "listed here may still work."
     ),
     (
         Section(
@@ -67,8 +67,8 @@ MODELS: Final = Guide(
             _("Models that need Responses"),
             (
                 _(
-                    "o1, o3-mini and o4-mini think in the Responses API, and so does gpt-5 with "
-                    "tools. Chat requests to them still work: they are sent there and translated "
+                    "o1, o3-mini, o4-mini, and gpt-5 with tools are called through the Responses "
+                    "API. Chat requests to them still work: they are sent there and translated "
                     "back."
                 ),
                 _(
@@ -268,11 +268,11 @@ SEARCH: Final = Guide(
             (
                 Field("enable_search", "boolean", _("Lets the model search the web.")),
                 Field("search_options", "object", _("How it searches, such as region and age.")),
-                Field("asr_options", "object", _("How it recognizes speech.")),
+                Field("asr_options", "object", _("How it recognises speech.")),
                 Field(
                     "incremental_output",
                     "boolean",
-                    _("Accepted and not needed: a stream always sends only what is new."),
+                    _("Accepted but not needed: a stream always sends only what is new."),
                 ),
             ),
         ),

@@ -41,8 +41,7 @@ MAX_COST: Final = Field(
     "string | number",
     _(
         "The most this request may cost, in USD, as a plain decimal with up to 9 decimal "
-        "places. Otherwise it is rejected with 402. Specific to this hub; not sent to the "
-        "provider."
+        "places. Otherwise it is rejected with 402. Specific to Weir; not sent to the provider."
     ),
 )
 STREAM: Final = Field("stream", "boolean", _("Stream the answer as server-sent events."))

@@ -75,7 +75,7 @@ _RESPONSES: Final = (
     Field(
         "output[].summary, output[].encrypted_content",
         "object[], string",
-        _("For reasoning: what is shown of it, and its signature, to be sent back unchanged."),
+        _("For reasoning: its visible part and its signature, to be sent back unchanged."),
     ),
     Field("output[].action", "object", _("For a search: the query.")),
     Field("usage.input_tokens", "integer", _INPUT_TOKENS),

@@ -77,8 +77,8 @@ EDITS: Final = ReferencePage(
     "edits",
     _("Edits"),
     _(
-        "Changes a text by an instruction. No provider offers this endpoint any more, so a "
-        "chat model does the work."
+        "Changes a text as instructed. No provider offers this endpoint any more, so a chat model"
+        " does the work."
     ),
     ("edits",),
     "/v1/edits",

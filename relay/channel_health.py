@@ -34,13 +34,13 @@ _OF_KEYS: Final = frozenset({"key_refused", "no_credit"})
 _JITTER: Final = 0.1
 # What a client hears of causes that only operators can end, all of which were told to them. Whether
 # a provider refused a key or wants money is between it and the operators.
-_REFUSED: Final = "the provider refuses the hub's key; the operator has been told"
+_REFUSED: Final = "the provider rejects the channel's key; the operator has been notified"
 _CAUSES: Final[Mapping[Reason, str]] = MappingProxyType(
     {
         "key_refused": _REFUSED,
         "no_credit": _REFUSED,
-        "misconfigured": "the hub cannot speak to the provider; the operator has been told",
-        "model_unknown": "the provider does not know the model; the operator has been told",
+        "misconfigured": "the hub cannot connect to the provider; the operator has been notified",
+        "model_unknown": "the provider does not know the model; the operator has been notified",
     }
 )
 

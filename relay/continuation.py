@@ -27,19 +27,19 @@ from relay.state_store import State
 _PREVIOUS: Final = "previous_response_id"
 _NO_TARGET: Final = Target()
 _NOT_KEPT: Final = (
-    "previous_response_id names no response that is kept here: responses are kept for {hours} "
-    "hours, and not with store false; send the whole conversation in `input`"
+    "previous_response_id does not name a stored response: responses are stored for {hours} hours, "
+    "and not with store: false; send the whole conversation in `input`"
 )
 _NOTHING_KEPT: Final = (
-    "previous_response_id cannot be used: no responses are kept for this key (its organisation's "
-    "retention is 0, or the key keeps no content); send the whole conversation in `input`"
+    "previous_response_id cannot be used: no responses are stored for this key (its organisation's "
+    "retention is 0, or the key stores no content); send the whole conversation in `input`"
 )
 _NO_ITEM: Final = (
-    "item_reference {name} names no item that is kept here: items of responses are kept for "
-    "{hours} hours, and not with store false; send the item itself in `input`"
+    "item_reference {name} does not name a stored item: items of responses are stored for "
+    "{hours} hours, and not with store: false; send the item itself in `input`"
 )
 _NO_ITEMS: Final = (
-    "item_reference cannot be used: this organisation keeps no responses (its retention is 0); "
+    "item_reference cannot be used: this organisation stores no responses (its retention is 0); "
     "send the item itself in `input`"
 )
 
@@ -111,8 +111,8 @@ async def continue_request(context: RequestContext, facts: ChatFacts) -> Continu
         raise RequestFault(
             "unsupported_capability",
             "background",
-            "background cannot be used here: ask for a stream, and give an Idempotency-Key to be "
-            "able to come back to it",
+            "background is not supported: request a stream, and send an Idempotency-Key to be able "
+            "to resume it",
         )
     codec: Codec[ChatFacts] = context.invocation.codec
     hours = principal.retention_hours

@@ -72,7 +72,7 @@ class HoldEstimate:
             return Size(hold_nano, self._cap if self._shortened else None)
         size = self.within(limit)
         if size is None:
-            less = "ask for fewer output tokens" if self._facts.output_cap else "send less input"
+            less = "request fewer output tokens" if self._facts.output_cap else "send less input"
             raise _too_dear(self.least_nano, limit, less)
         return size
 

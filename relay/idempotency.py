@@ -446,7 +446,7 @@ class IdempotentRequest:
             )
             raise RequestFault("unsupported_capability", NAME, what)
         if running and (not self._streams or not self._keeps):
-            what = "the request of this Idempotency-Key is still running: ask again when it ended"
+            what = "the request with this Idempotency-Key is still running: retry when it has ended"
             raise RequestFault("conflict", NAME, what)
         if use.head is None:
             return False

@@ -57,8 +57,10 @@ class LimitReached(RequestFault):
         self.message = message_of("rate_limited", what, seconds=seconds)
         if reached["need"] > limit:
             self.message = self.message.removesuffix(f"; retry in {seconds} s")
-            self.message += ". No wait makes room for what is larger than the whole limit: "
-            self.message += "ask for fewer tokens, or have the limit raised"
+            self.message += (
+                ". The request is larger than the whole limit, so waiting does not help: "
+            )
+            self.message += "request fewer tokens, or have the limit raised"
             self.wait_ms = None
 
 

@@ -85,7 +85,7 @@ async def read_body(
                 if size > bytes_max:
                     raise _too_large(size, bytes_max)
     except TimeoutError:
-        what = f"the body did not come within {int(seconds)} s; send it again"
+        what = f"the body did not arrive within {int(seconds)} s; send it again"
         raise RequestFault("request_timeout", None, what) from None
     return b"".join(pieces)
 

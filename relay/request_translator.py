@@ -296,7 +296,7 @@ class RequestTranslator:
         tools = facts.body.value("tools") not in (None, b"[]")
         off = switched_off(overrides, facts.media, tools=tools)
         if off is not None:
-            message = f"model {self._model.name} has no {off}: an operator has switched it off"
+            message = f"model {self._model.name} has no {off}: an operator has turned it off"
             raise RequestFault(
                 "unsupported_capability", "tools" if off == "tools" else None, message
             )
@@ -308,7 +308,7 @@ class RequestTranslator:
             message = (
                 f"model {self._model.name} reads text only and cannot take {_CONTENT[kind]}: leave "
             )
-            message += "it out of the conversation, or ask a model that can"
+            message += "it out of the conversation, or use a model that can"
             raise RequestFault("unsupported_capability", None, message)
 
     def _needs(self, channel: Channel) -> Needs:

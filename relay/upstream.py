@@ -245,7 +245,7 @@ def _failure_of_reason(reason: Reason, detail: str) -> UpstreamFailed:
     if reason == "body":
         return upstream_failure("F14")
     if reason == "head":
-        return upstream_failure("F22", "the provider's head cannot be read")
+        return upstream_failure("F22", "the provider's response headers cannot be read")
     return _unreachable(_FAULT_OF_REASON[reason], detail)
 
 
@@ -280,7 +280,7 @@ async def _check_head(answer: Answer, request: OutgoingRequest) -> None:
             raise UpstreamFailed(
                 "F23", error.kind, error.message, status=error.status, detail=error.detail
             )
-    raise upstream_failure("F19", "the provider's answer is of another kind")
+    raise upstream_failure("F19", "the provider's answer has the wrong content type")
 
 
 def _check_encoding(answer: Answer) -> None:

@@ -73,7 +73,7 @@ def main() -> int:
     can_have_shell = is_debian() and as_root() is not None
     if shutil.which(SHELL) or (there_is_one() and not can_have_shell):
         return 0
-    print("Installing Chromium, which the tests of the pages drive …", flush=True)
+    print("Installing Chromium for the browser tests …", flush=True)
     try:
         install()
     except (OSError, subprocess.CalledProcessError) as error:

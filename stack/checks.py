@@ -44,7 +44,7 @@ def open_data_dir(directory: Path) -> None:
         raise Refusal(
             Exit.DATA_DIR,
             f"DATA_DIR {directory} cannot be written: {error.strerror}. "
-            "Give another one: make run DATA_DIR=/a/folder/of/yours",
+            "Choose another one: make run DATA_DIR=/path/to/folder",
         ) from error
 
 
@@ -88,7 +88,7 @@ def lock(directory: Path) -> IO[str]:
         raise Refusal(
             Exit.RUNNING,
             f"Weir is already running on {directory} (process {holder or 'unknown'}). "
-            f"Stop it first (kill {holder or 'PID'}), or start another one beside it with another "
+            f"Stop it first (kill {holder or 'PID'}), or start a second one with another "
             "DATA_DIR and PORT.",
         ) from error
     file.truncate(0)
@@ -116,12 +116,12 @@ def check_port(host: str, port: int) -> None:
         hint = f"make run PORT={free}" if free else "make run PORT=NUMBER"
         raise Refusal(
             Exit.PORT,
-            f"Port {port} on {host} is taken by another program. Take another one: {hint}",
+            f"Port {port} on {host} is used by another program. Choose another one: {hint}",
         ) from error
     raise Refusal(
         Exit.PORT,
         f"Cannot listen on {host} port {port}: {error.strerror or error}. "
-        "Choose others: make run HOST=127.0.0.1 PORT=8000",
+        "Choose another: make run HOST=127.0.0.1 PORT=8000",
     ) from error
 
 

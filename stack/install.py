@@ -48,7 +48,7 @@ def check_python(version: tuple[int, ...]) -> None:
         raise Refusal(
             WRONG_PYTHON,
             f"Python {found} cannot run Weir, which needs 3.11 to 3.14. "
-            "Name another one: make run PYTHON=python3.13",
+            "Choose another one: make run PYTHON=python3.13",
         )
 
 
@@ -63,7 +63,7 @@ def check_platform(system: str, machine: str, libc: str) -> None:
     if system == "Linux" and libc != "glibc":
         raise Refusal(
             NO_WHEELS,
-            "There are no packages for a Linux without glibc (such as Alpine). "
+            "There are no packages for Linux without glibc (such as Alpine). "
             "Use Debian, Ubuntu, Fedora or another distribution with glibc.",
         )
 
@@ -109,7 +109,7 @@ def install(lock: str) -> None:
     check_platform(platform.system(), platform.machine(), platform.libc_ver()[0])
     check_space(ROOT)
     started = time.monotonic()
-    say(f"Installing {lock} into .venv (a first time fetches about 200 MB) …")
+    say(f"Installing {lock} into .venv (the first time, this downloads about 200 MB) …")
     STAMP.unlink(missing_ok=True)
     uv = find_uv()
     if uv is None:

@@ -16,7 +16,7 @@ from stack.browser import as_root, install_packages
 
 CLIENTS = Path(__file__).resolve().parent.parent / "tests" / "clients_js"
 ADVICE = (
-    "The JavaScript clients cannot be tried without {}. Install Node.js 20 or newer with npm, "
+    "The JavaScript clients cannot be tested without {}. Install Node.js 20 or newer with npm, "
     "then run: python -m stack.javascript"
 )
 

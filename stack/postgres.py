@@ -141,7 +141,7 @@ def initialise(cluster: Cluster) -> None:
     if found != MAJOR:
         raise PostgresError(
             f"{data} belongs to PostgreSQL {found}, this Weir brings {MAJOR}. "
-            "Use the checkout that made it, or another DATA_DIR."
+            "Use the checkout that created it, or another DATA_DIR."
         )
     end_orphan(data)
 
@@ -218,7 +218,7 @@ def end_orphan(data: Path) -> None:
             os.kill(pid, number)
         if wait_gone(pid, seconds):
             return
-    raise PostgresError(f"An earlier PostgreSQL (process {pid}) does not end. Stop it by hand.")
+    raise PostgresError(f"An earlier PostgreSQL (process {pid}) does not stop. Stop it by hand.")
 
 
 def forget_socket(cluster: Cluster) -> None:

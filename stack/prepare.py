@@ -31,7 +31,7 @@ def await_database(dsn: str, seconds: float) -> None:
             psycopg.connect(dsn, connect_timeout=5).close()
         except psycopg.OperationalError as error:
             if time.monotonic() > deadline:
-                sys.exit(f"The database cannot be reached, check DATABASE_URL: {error}")
+                sys.exit(f"The database cannot be reached. Check DATABASE_URL: {error}")
             time.sleep(0.02)
         else:
             return

@@ -22,7 +22,7 @@ PACKAGES = {
 }
 # Debian keeps servers out of the PATH of a person.
 SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-ADVICE = "The production files cannot be tried without {}. Install nginx, Redis, curl and OpenSSL."
+ADVICE = "The production files cannot be tested without {}. Install nginx, Redis, curl and OpenSSL."
 
 
 def find(program: str) -> str | None:

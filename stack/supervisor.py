@@ -364,7 +364,7 @@ class Supervisor:
                 await asyncio.wait({process.exited}, timeout=self._patience.pause_first)
             hurry.cancel()
             if not process.exited.done():
-                say(f"{kept.child.name} did not stop in time and is killed")
+                say(f"{kept.child.name} did not stop in time and was killed")
                 process.kill_all()
                 await process.exited
         if kept.keeper is not None:

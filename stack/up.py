@@ -151,7 +151,7 @@ class Installation:
             await unless_ended(preparing, servable)
             await self.supervisor.start(self.web_child())
             page_at = await asyncio.to_thread(probe.first_page, self.place.reached, self.place.port)
-            self.step("web: the first page is there")
+            self.step("web: the first page is served")
             sign_in = await preparing
         finally:
             preparing.cancel()
@@ -188,7 +188,7 @@ class Installation:
                 probe.first_token, "127.0.0.1", self.model_port, key, model.NAME
             )
         except (OSError, ValueError, probe.ProbeFailed) as error:
-            say(f"  the local model has not answered yet: {error}")
+            say(f"  the local model has not responded yet: {error}")
             return None
 
     def model_child(self) -> Child:
@@ -253,10 +253,10 @@ class Installation:
         if token_at is not None:
             times += f", first token after {token_at - self.place.started_at:.1f} s"
         say(f"""
-Weir runs on {url}
+Weir is running at {url}
 
   Sign in (the link works once)   {sign_in}
-  Key of the demo organisation    {key}
+  API key of the demo             {key}
 
   curl -N {url}/v1/chat/completions \\
     -H "Authorization: Bearer {key}" \\
@@ -265,7 +265,7 @@ Weir runs on {url}
          "messages": [{{"role": "user", "content": "Tell me about rivers."}}]}}'
 
 {times}
-Ctrl-C stops it; the data stays in {self.place.data}
+Ctrl-C stops it. The data stays in {self.place.data}
 """)
 
 
@@ -322,7 +322,7 @@ def main() -> int:
     except (ChildFailed, probe.ProbeFailed) as failure:
         for line in getattr(failure, "tail", []):
             say(f"  | {line}")
-        say(f"\n{failure}. Everything is stopped.")
+        say(f"\n{failure}. Everything was stopped.")
         return Exit.CHILD
     say("Stopped.")
     return 0

@@ -48,8 +48,8 @@ class UsageQuery(Schema):
     from_: str | None = Field(
         None,
         alias="from",
-        description="A date, or a time with its offset on a quarter of an hour; included. "
-        "Default: 30 days before the end.",
+        description="A date, or a time with its offset, on a quarter hour; included. Default: 30 "
+        "days before the end.",
     )
     to: str | None = Field(
         None,
@@ -176,7 +176,7 @@ class ReceiptOut(Schema):
     price: ReceiptPriceOut | None = Field(description="null: there was nothing to charge for.")
     lines: list[ReceiptLineOut]
     rounding: str = Field(
-        description=("Once over the sum of the lines, half-even to 1 nano-dollar.")
+        description=("Rounds the sum of the lines once, half-even, to 1 nano-dollar.")
     )
     above_hold: str = Field(description="Above the hold; not charged.")
     waived: str = Field(description="Not charged because of the basis.")
@@ -222,7 +222,7 @@ def show_usage(request: HttpRequest, query: Query[UsageQuery]) -> dict[str, Any]
     actor = access.actor_of(request)
     usage_filter = _usage_filter(query)
     if query.group_by == "channel" and not actor.operator:
-        raise AccessDenied("Only an operator of the installation sees channels.")
+        raise AccessDenied("Only operators can group by channel.")
     complete_to = reports.complete_to()
     if query.group_by == "day":
         days = reports.usage_by_bucket(actor, usage_filter)

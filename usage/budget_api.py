@@ -63,7 +63,8 @@ class BudgetIn(Schema):
     anchor: Whole | None = Field(
         None,
         description="When the period starts: minute of the hour, hour of the day, day of the "
-        "week (0 = Monday) or day of the month. Default: its natural start.",
+        "week (0 = Monday) or day of the month. Default: on the hour, at midnight, on Monday or "
+        "on the 1st.",
     )
     timezone: str = Field("UTC", description="IANA name of the time zone in which periods start.")
     enabled: bool = True
@@ -274,7 +275,9 @@ def list_raises(request: HttpRequest, query: Query[RaiseQuery]) -> RaisePage:
     )
 
 
-@router.post("/budgets/{id}/requests", response={201: RaiseOut}, summary="Request more")
+@router.post(
+    "/budgets/{id}/requests", response={201: RaiseOut}, summary="Request a budget increase"
+)
 def ask_for_more(request: HttpRequest, id: str, body: RaiseIn) -> Status[RaiseOut]:
     """Request a temporarily higher budget on behalf of the person the key belongs to."""
     actor = access.actor_of(request)

@@ -204,7 +204,7 @@ class BudgetForm(_Terms):
         max_value=59,
         help_text=gettext_lazy(
             "Minute of the hour, hour of the day, weekday (0 = Monday) or day of the month. "
-            "Leave empty for the natural start."
+            "Leave empty to start on the hour, at midnight, on Monday or on the 1st."
         ),
     )
     timezone = ZoneField(label=gettext_lazy("Time zone"))

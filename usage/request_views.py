@@ -202,10 +202,11 @@ def _recomputed(recomputed: receipts.Recomputed) -> dict[str, Any]:
 
 
 def _rate(meter: str, rate_nano_per_million: int) -> str:
-    text = format_rate(meter, rate_nano_per_million)
+    whole, _, fraction = format_rate(meter, rate_nano_per_million).partition(".")
+    price = f"{money_symbol()}{whole}.{fraction.ljust(2, '0')}"
     if find_meter(meter).scale == "per_million":
-        return f"{money_symbol()}{text} / {pgettext('unit of a rate', '1M')}"
-    return gettext("%(rate)s each") % {"rate": f"{money_symbol()}{text}"}
+        return f"{price} / {pgettext('unit of a rate', '1M')}"
+    return gettext("%(rate)s each") % {"rate": price}
 
 
 def _usd(text: str) -> str:

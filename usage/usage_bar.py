@@ -112,10 +112,10 @@ def _log_fields(usage_filter: UsageFilter) -> list[Field]:
         ),
         Field(
             "min_cost",
-            gettext("Smallest cost"),
+            gettext("Minimum cost"),
             "number",
             format_usd(scope.min_cost_nano) if scope.min_cost_nano else "",
-            hint=gettext("Min cost, $"),
+            hint=gettext("Min. cost, $"),
         ),
         Field(
             "q",

@@ -46,8 +46,8 @@ BASES: Final[Mapping[str, Promise]] = {
 CHARGED_BY: Final[Mapping[str, Promise]] = {
     "measured": _("Charged by the usage the provider reported."),
     "drained": _(
-        "The client disconnected, or its key ended. The answer was read to the end and charged "
-        "by its usage."
+        "The client disconnected, or its key was revoked or expired. The answer was read to the "
+        "end and charged by its usage."
     ),
     "estimated": _(
         "The provider reported no usable count. Charged by our own count, never more than the hold."

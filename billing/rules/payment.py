@@ -68,9 +68,9 @@ def mismatch(order: Order, event: PaymentEvent) -> str | None:
     ]
     for name, wanted, got in expected:
         if wanted != got or wanted == "":
-            return f"The {name} is not that of the order."
+            return f"The {name} does not match the order."
     if not event.payment_id:
         return "The payment has no id."
     if order.state == "paid":
-        return "The order was paid by another payment."
+        return "The order was already paid by another payment."
     return None

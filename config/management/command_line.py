@@ -27,5 +27,5 @@ def _said(error: Exception) -> str:
     said = str(error).strip().rstrip(".")
     return (
         f"The database cannot be used: {said}. "
-        "Look whether it runs, and whether DATABASE_URL is right."
+        "Check that it is running and that DATABASE_URL is right."
     )

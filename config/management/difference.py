@@ -119,7 +119,7 @@ def compare(present: Iterable[Item], wanted: Iterable[Item], *, prune: bool) -> 
             if had is not None:
                 del fields[name]
                 if stated is not None and stated != had:
-                    message = f"{shown(name, had)} was posted already, and it is posted once only"
+                    message = f"{shown(name, had)} was already posted, and it is posted only once"
                     notes.append(InvalidEntry((*item.path, name), message))
         differing = {name: value for name, value in fields.items() if now.fields[name] != value}
         if item.id.kind == "channel" and {"provider", "base_url"} & differing.keys():
@@ -158,9 +158,10 @@ def _settle_channel_keys(
             settled.append(_known(stored[position]))
         else:
             why = (
-                "the channel's address changes, which drops its stored secrets: give this one anew"
+                "the channel's address changes, which removes its stored secrets: give this one "
+                "again"
                 if moved
-                else "there is no stored secret to keep at this place: give one"
+                else "there is no stored secret to keep here: give one"
             )
             refused.append(InvalidEntry((*item.path, "keys", position), why))
     fields["keys"] = tuple(settled)
@@ -171,12 +172,12 @@ def _settle_key(item: Item, fields: dict[str, Value], now: Item | None) -> list[
     refused = []
     if isinstance(fields.get("secret"), Kept):
         if now is None:
-            why = "there is no key of this name whose secret could be kept: give one"
+            why = "there is no key with this name whose secret could be kept: give a secret"
             refused.append(InvalidEntry((*item.path, "secret"), why))
         else:
             del fields["secret"]
     if now is not None and fields["team"] != now.fields["team"]:
-        why = f"this key belongs to team {now.fields['team']!r}, and a key does not move"
+        why = f"this key belongs to team {now.fields['team']!r}, and a key cannot be moved"
         refused.append(InvalidEntry((*item.path, "name"), why))
     return refused
 

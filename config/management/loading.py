@@ -108,7 +108,7 @@ class _Checker:
         for name, path in names:
             if name in first:
                 line = self._source.line(first[name])
-                self._wrong(path, f"{what} {name!r} stands in line {line} already")
+                self._wrong(path, f"{what} {name!r} is already defined on line {line}")
             else:
                 first[name] = path
 
@@ -295,7 +295,7 @@ class _Checker:
                         self._wrong(
                             path,
                             f"a key that begins with {key_format.OWN_PREFIX} carries a checksum, "
-                            "and this one's is wrong: it was cut or mistyped",
+                            "and this one's is wrong: it was cut off or mistyped",
                         )
                     elif text in first:
                         line = self._source.line(first[text])
@@ -308,7 +308,7 @@ class _Checker:
 
 _EXPECTED = {
     "missing": "this field is missing",
-    "string_type": "expected a text (put it in quotes)",
+    "string_type": "expected a string (put it in quotes)",
     "int_type": "expected a whole number",
     "bool_type": "expected true or false",
     "list_type": "expected a list",
@@ -316,7 +316,7 @@ _EXPECTED = {
     "model_type": "expected a mapping of fields",
     "datetime_type": "expected a time such as 2026-01-01T00:00:00Z",
     "timezone_aware": "expected a time with its zone, such as 2026-01-01T00:00:00Z",
-    "string_too_short": "expected a text that is not empty",
+    "string_too_short": "expected a string that is not empty",
 }
 _FOUND_HIDDEN = frozenset({"missing", "expected"})
 _NEVER_SHOWN = frozenset({"secret", "keys"})

@@ -60,7 +60,9 @@ def _line(text: str) -> str:
 
 def _service_tier(text: str) -> str:
     if text and tier_name(text) != text:
-        raise wrong("expected the name of a service tier such as flex; leave the plain one out")
+        raise wrong(
+            "expected the name of a service tier such as flex; leave it out for the standard price"
+        )
     return text
 
 
@@ -92,7 +94,7 @@ def _amount(text: str) -> str:
 
 def _granted(operator: bool) -> bool:
     if not operator:
-        raise wrong("expected true; leave the field out for who is no operator")
+        raise wrong("expected true; leave the field out for people who are not operators")
     return operator
 
 

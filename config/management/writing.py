@@ -117,8 +117,8 @@ class _Writer:
                 return
             if _used(version):
                 raise _Refused(
-                    "requests were charged at this price, and it stays as it is. "
-                    "Add a price with a later valid_from instead"
+                    "requests were charged at this price, so it cannot change. Add a price with a"
+                    " later valid_from instead"
                 )
             prices.remove_price(SYSTEM, version)
             if change.action == "remove":
@@ -153,7 +153,7 @@ class _Writer:
                 after["name"], owner=None, actor=SYSTEM, slug="" if "(new)" in slug else slug
             )
         elif changed := after.keys() - {"credit", "plan", *_SETTINGS, *LIMITS}:
-            raise _Refused(f"the {', '.join(sorted(changed))} of an organisation does not change")
+            raise _Refused(f"the {', '.join(sorted(changed))} of an organisation cannot change")
         if "retention_hours" in after:
             organisations.set_retention(self._find(slug), after["retention_hours"], actor=SYSTEM)
         if "include_cost" in after:
@@ -219,7 +219,8 @@ class _Writer:
         secret = cast(Secret, fields["secret"])
         if Key.objects.filter(digest=secret.digest).exclude(revoked_at=None).exists():
             raise _Refused(
-                "this secret belongs to a key that was revoked, and stays so: give another secret"
+                "this secret belongs to a key that was revoked, and cannot be used again: give "
+                "another secret"
             )
         key = keys.bring_key(SYSTEM, team, name, secret.text)
         # Set apart, because a key may be brought that has expired already.
@@ -308,7 +309,7 @@ def _subject(organisation: Organisation, scope: str, name: str) -> str:
     elif scope == "user":
         member = organisation.memberships.filter(user__email__iexact=name).first()
         if member is None:
-            raise _Refused(f"{name} is no member of this organisation")
+            raise _Refused(f"{name} is not a member of this organisation")
         subject = member.user_id
     return str(subject)
 

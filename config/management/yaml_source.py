@@ -60,7 +60,7 @@ def read_yaml(text: str) -> Source:
         loader = yaml.SafeLoader(text)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        character = f"the character U+{ord(text[error.position]):04X} cannot stand in the file"
+        character = f"the character U+{ord(text[error.position]):04X} cannot be used in the file"
         raise FileInvalid([Problem(line, (), f"not YAML: {character}")]) from error
     try:
         node = loader.get_single_node()
@@ -101,7 +101,7 @@ class _Reader:
     def value(self, node: yaml.Node, path: Path, line: int | None = None) -> object:
         line = node.start_mark.line + 1 if line is None else line
         if any(node is around for around in self._around):
-            raise FileInvalid([Problem(line, path, "this alias stands inside of what it names")])
+            raise FileInvalid([Problem(line, path, "this alias is inside what it names")])
         if len(self.lines) >= _VALUES_MAX:
             raise FileInvalid([Problem(line, path, f"more than {_VALUES_MAX} values")])
         self.lines[path] = line
@@ -137,7 +137,7 @@ class _Reader:
                 raise FileInvalid([Problem(line, path, "expected a plain name before the colon")])
             name = name_node.value
             if name in seen:
-                raise FileInvalid([Problem(line, (*path, name), "this name stands here twice")])
+                raise FileInvalid([Problem(line, (*path, name), "this name appears here twice")])
             seen.add(name)
 
     def _scalar(self, node: yaml.Node, path: Path, line: int) -> object:
@@ -152,9 +152,11 @@ def _storable(text: str, path: Path, line: int) -> str:
     """A text as the database can hold it: the two escapes in which JSON writes a character beyond
     U+FFFF (`\\ud83d\\ude00`) are one character. Raises FileInvalid."""
     if "\x00" in text:
-        raise FileInvalid([Problem(line, path, "a text has no zero byte: take out the \\0")])
+        raise FileInvalid(
+            [Problem(line, path, "a string cannot contain a zero byte: remove the \\0")]
+        )
     try:
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError as error:
-        half = "one half of a surrogate pair stands alone: write \\ud83d\\ude00, or the character"
+        half = "half of a surrogate pair is alone: write \\ud83d\\ude00, or the character"
         raise FileInvalid([Problem(line, path, half)]) from error

@@ -114,12 +114,14 @@ class _RequestWriter:
     def _refuse(self) -> None:
         request = self._request
         if request.previous_response_id is not None:
-            raise _unsupported("previous_response_id", "the earlier turns are not known here")
+            raise _unsupported("previous_response_id", "the earlier turns are not stored here")
         if request.audio is not None or "audio" in request.modalities:
             name = "audio" if request.audio is not None else "modalities"
-            raise _unsupported(client_name(request, name), "this model cannot speak")
+            raise _unsupported(client_name(request, name), "this model cannot generate audio")
         if "image" in request.modalities:
-            raise _unsupported(client_name(request, "modalities"), "this model cannot draw")
+            raise _unsupported(
+                client_name(request, "modalities"), "this model cannot generate images"
+            )
 
     # ---- output
 
@@ -205,7 +207,8 @@ class _RequestWriter:
             return search.own
         if search.form == "web_search_options":
             raise _unsupported(
-                "web_search_options", "this model searches by a tool, not by web_search_options"
+                "web_search_options",
+                "web search with this model needs a tool, not web_search_options",
             )
         body: JsonObject = {"type": _SEARCH_TYPE, "name": "web_search"}
         if search.uses_max is not None:

@@ -164,7 +164,7 @@ class ContentsReader:
         for inner in repeated(result, "parts"):
             read = _read_part(inner)
             if not isinstance(read, Image | File):
-                inner.refuse("invalid_value", "inlineData", "must be a picture or a document")
+                inner.refuse("invalid_value", "inlineData", "must be an image or a document")
             parts.append(read)
         return ToolResult(call_id, tuple(parts), failed, name)
 
@@ -221,7 +221,7 @@ def _read_part(part: Members) -> Part:
             return OwnPart("gemini", part.value)
         case _:
             name = next(iter(part.rest(_BESIDE)), "text")
-            part.refuse_value(name, "is no part that can be sent to this model")
+            part.refuse_value(name, "is not a part that can be sent to this model")
 
 
 # Data may be written in the URL-safe alphabet.

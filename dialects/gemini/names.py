@@ -26,7 +26,7 @@ def camel(members: Members) -> Members:
     for name, item in members.value.items():
         spelled = camel_name(name)
         if spelled in value:
-            what = f"{members.at(spelled)} stands twice in the object"
+            what = f"{members.at(spelled)} appears twice in the object"
             raise RequestFault("malformed_json", None, what)
         value[spelled] = item
     return Members(value, members.path)
@@ -46,7 +46,7 @@ def spelling(body: Body, name: str) -> str:
     if snake == name or snake not in body.members:
         return name
     if name in body.members:
-        raise RequestFault("malformed_json", None, f"{name} stands twice in the object")
+        raise RequestFault("malformed_json", None, f"{name} appears twice in the object")
     return snake
 
 

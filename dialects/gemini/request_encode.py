@@ -101,7 +101,7 @@ class _RequestWriter:
     def encoded(self) -> Encoded:
         request, body = self._request, self._body
         if request.previous_response_id is not None:
-            what = "previous_response_id: the earlier turns are not known here"
+            what = "previous_response_id: the earlier turns are not stored here"
             raise RequestFault("unsupported_capability", "previous_response_id", what)
         self._dropped += dropped_names(request, "gemini", *_FOREIGN)
         system, contents = write_contents(request, self._upstream)

@@ -23,7 +23,7 @@ def read_thinking(config: Members) -> ReasoningSettings | None:
     budget = config.integer("thinkingBudget", DYNAMIC, BUDGET_MAX)
     level = (config.text("thinkingLevel") or "").lower()
     if level and budget is not None:
-        config.refuse_value("thinkingLevel", "cannot stand beside thinkingBudget")
+        config.refuse_value("thinkingLevel", "cannot be combined with thinkingBudget")
     if level and level not in _LEVELS and level != "thinking_level_unspecified":
         config.refuse_value("thinkingLevel", "must be one of " + ", ".join(_LEVELS))
     settings = ReasoningSettings(

@@ -110,7 +110,7 @@ class _BodyFitter:
     def run(self, thoughts: Mapping[str, str]) -> None:
         flags = self._flags
         if "no_web_search_options" in flags and self._given("web_search_options"):
-            what = "a web search is asked of this model with a tool in `tools`"
+            what = "web search with this model needs a tool in `tools`"
             raise RequestFault("unsupported_capability", "web_search_options", what)
         if "parameters_whole" not in flags:
             self._move_parameters()

@@ -101,7 +101,7 @@ class _RequestWriter:
 
     def _refuse(self) -> None:
         if self._request.previous_response_id is not None:
-            raise _unsupported("previous_response_id", "the earlier turns are not known here")
+            raise _unsupported("previous_response_id", "the earlier turns are not stored here")
 
     def _choose_omitted(self) -> None:
         """Which fields this model does not take; those that were given are named as dropped."""
@@ -268,7 +268,7 @@ class _RequestWriter:
         """A search as a member of the body (None comes back) or as a tool."""
         form = self._upstream.search or (search.form if search.form in _OWN_FORMS else None)
         if form is None or form == "kimi" != search.form or self._has("no_web_search_options"):
-            raise _unsupported("tools", "a web search cannot be asked of this model")
+            raise _unsupported("tools", "this model does not support web search")
         if search.form != form:
             self._dropped += lost_of_search(search, *_SEARCH_LIMITS.get(form, ()))
         if form in ("web_search_options", "search_parameters"):

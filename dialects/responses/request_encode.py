@@ -123,11 +123,11 @@ class _RequestWriter:
     def _refuse(self) -> None:
         request = self._request
         if request.previous_response_id is not None:
-            raise _unsupported("previous_response_id", "the earlier turns are not known here")
+            raise _unsupported("previous_response_id", "the earlier turns are not stored here")
         speaks = request.audio is not None or "audio" in request.modalities
         if speaks and not self._has("audio_output"):
             name = client_name(request, "audio" if request.audio else "modalities")
-            raise _unsupported(name, "this model cannot answer with sound")
+            raise _unsupported(name, "this model cannot generate audio")
 
     def _choose_omitted(self) -> None:
         """Which fields this model does not take; those that were given are named as dropped."""

@@ -258,7 +258,7 @@ def read_file_source(file: Members) -> Url | Base64:
     if not given:
         file.refuse("missing_parameter", "file_url", "or file_data is required")
     if len(given) > 1:
-        file.refuse_value(given[1], f"cannot stand beside {given[0]}")
+        file.refuse_value(given[1], f"cannot be combined with {given[0]}")
     (name,) = given
     value = file.due(name, file.text(name))
     if name == "file_id":

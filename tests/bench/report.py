@@ -13,33 +13,35 @@ from tests.bench.works import BODIES, OPEN_STREAMS, PACED, PLAIN, STREAMS, WORKS
 _COLUMNS = (WEIR, NGINX, PORTKEY, LITELLM)
 
 _METHOD = """\
-- One load client, one fake provider and all that is measured share this machine and its loopback;
-  every connection is kept. CPU of the client and of the provider is not counted.
-- A round does every piece of work on every system, one after the other, in an order that turns by
-  one with each round. Ratios and differences are taken within a round; a figure is the median of
-  the rounds, in brackets its lowest and highest.
-- CPU is what the kernel counted for every process of a system with all its threads, from the first
-  request of a slot to a quarter of a second after its last answer, divided by the answers. A busy
-  machine makes everybody's figures higher: compare them with each other, not with another day's.
-- Ours: one web process with the production command, and Postgres with fsync on this machine's
-  disk, through a key of an organisation with a wallet: hold, attempt, posting and usage record of
-  each request. Both are counted. Worker and beat, which roll up usage, do not run.
-- *{bare}* is our web process with its books replaced by nothing; the difference is what
-  accounting costs it. Only the bench can start it so.
-- nginx: one worker, unbuffered as deploy/nginx has it. LiteLLM's proxy: its documented production
-  settings, one worker, a master key, no database; its limit of 500 requests at a time to one
-  provider is raised to 4,000. Portkey's gateway: its own server, production
-  mode. None of the three keeps books.
-- Delay of a chunk: from the moment when the provider writes it to its arrival, on one clock; what
-  a system adds is that less the same of a direct connection.
-- In a *burst* the provider writes each chunk by itself and waits for nothing; *in one piece* it
-  writes all at once.
+- The load client, a fake provider and every measured system share one machine and its loopback;
+  connections are kept alive. CPU of the client and of the provider is not counted.
+- Each round runs every workload on every system, one after the other, in an order that rotates with
+  each round. Ratios and differences are taken within a round. A figure is the median of the rounds,
+  with the lowest and highest in brackets.
+- CPU is what the kernel counted for all processes and threads of a system, from the first request
+  of a slot to a quarter of a second after its last answer, divided by the answers. A busy machine
+  raises all figures: compare them with each other, not with those of another day.
+- Weir: one web process with the production command, and Postgres with fsync on this machine's disk,
+  with a key of an organisation with a balance. Each request writes its hold, attempt, posting and
+  usage record. Both processes are counted. The worker and the scheduler, which aggregate usage, do
+  not run.
+- *{bare}* is our web process with its accounting replaced by nothing; the difference is the cost of
+  accounting in that process. Only the benchmark can start it this way.
+- nginx: one worker, unbuffered as in deploy/nginx. LiteLLM's proxy: its documented production
+  settings, one worker, a master key, no database; its limit of 500 concurrent requests to one
+  provider is raised to 4,000. Portkey's gateway: its own server in production mode. None of the
+  three does accounting.
+- Delay of a chunk: the time from the provider writing it to its arrival, on one clock. What a
+  system adds is that minus the delay of a direct connection.
+- In a *burst*, the provider writes each chunk separately without pausing; *in one piece*, it writes
+  all of them at once.
 - Memory is the proportional set size of a fresh system with streams that each have had their first
-  chunk, less that with none, divided by their number. Buffers of sockets are the kernel's.
-- Only right answers are counted: one that is refused or not whole spoils its slot, which is then
-  measured once more. What fails twice has no figure.
-- Requests per second are bounded by two cores that client, provider and system share; they compare
-  systems and are no promise."""
+  chunk, minus that without streams, divided by their number. Socket buffers belong to the kernel
+  and are not included.
+- Only correct answers are counted. A slot with a rejected or incomplete answer is measured once
+  more; if it fails twice, it has no figure.
+- Requests per second are limited by the two cores that client, provider and system share. They
+  compare systems and are not a promise."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +64,19 @@ def render(results: Results, about: About) -> str:
         "\n\n".join(
             [
                 "# Performance",
-                "Written by `make bench`; not to be edited by hand. `make bench QUICK=1` prints a "
-                "shorter run and leaves this page alone.",
+                "Written by `make bench`; do not edit it by hand. `make bench QUICK=1` prints a "
+                "shorter run and does not change this page.",
                 _about(results, about),
-                "## Numbers to reach",
+                "## Targets",
                 _targets(all_targets(results)),
                 "## CPU per request, µs",
                 "All processes of a system together.",
                 _by_system(results, WORKS, "cpu_us", _COLUMNS),
-                "## Ours, apart",
+                "## Weir by process",
                 _ours(results),
-                "## Requests per second, and time of an answer",
+                "## Requests per second and latency",
                 _by_system(results, WORKS, "rate", (DIRECT, *_COLUMNS)),
-                "Median and 99th percentile of an answer's time, ms:",
+                "Median and 99th percentile of latency, ms:",
                 _latencies(results, PLAIN.values()),
                 "## Delay of a chunk, µs",
                 _delays(results),
@@ -99,12 +101,12 @@ def summary(results: Results) -> str:
 def _about(results: Results, about: About) -> str:
     lines = [
         f"- {about.date}, {about.rounds} rounds, {about.minutes:.0f} minutes; {about.others}.",
-        f"- {about.machine}. A page reaches the disk in {about.sync_us:,.0f} µs.",
+        f"- {about.machine}. Writing a page to disk takes {about.sync_us:,.0f} µs.",
         f"- {about.versions}.",
-        f"- Our books afterwards: {about.books}.",
+        f"- The books afterwards: {about.books}.",
     ]
     lines += [f"- {name} was not measured: {why}." for name, why in results.missing.items()]
-    lines += [f"- Measured at the second go: {what}" for what in results.repeated]
+    lines += [f"- Measured on the second try: {what}" for what in results.repeated]
     for (work, name), why in results.failed.items():
         lines.append(f"- {name} failed at *{work}* and has no figure there: {why}")
     return "\n".join(lines)
@@ -112,7 +114,7 @@ def _about(results: Results, about: About) -> str:
 
 def _targets(judged: Sequence[Judged]) -> str:
     return _table(
-        ("Target", "Wanted", "Measured", ""),
+        ("Workload", "Target", "Measured", ""),
         [(row.work, row.wanted, _told(row), row.verdict) for row in judged],
     )
 
@@ -172,7 +174,7 @@ def _memory(results: Results) -> str:
         "with no stream, MB": ("idle_kb", 1024.0),
         f"for each of {first:,} streams, KB": (f"kb_at_{first}", 1.0),
         f"for each of {last:,} streams, KB": (f"kb_at_{last}", 1.0),
-        f"for one more, {first:,} to {last:,}, KB": ("kb_growth", 1.0),
+        f"for each more, {first:,} to {last:,}, KB": ("kb_growth", 1.0),
     }
     columns = [(WEIR, "web"), (WEIR, "postgres"), *((name, "all") for name in _COLUMNS[1:])]
     rows = []

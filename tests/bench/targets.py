@@ -63,20 +63,20 @@ def _against_peers(results: Results) -> list[Judged]:
 
     plain = PLAIN[32]
     return [
-        times(plain, LITELLM, WEIR, _Bound(True, 20), "CPU of LiteLLM to ours"),
-        times(plain, PORTKEY, WEIR, _Bound(True, 3), "CPU of Portkey to ours"),
-        times(BURST, WEIR, NGINX, _Bound(False, 2), "our CPU to nginx's"),
-        times(BURST_IN_ONE, WEIR, NGINX, _Bound(False, 2), "our CPU to nginx's"),
-        times(BURST, LITELLM, WEIR, _Bound(True, 40), "CPU of LiteLLM to ours"),
-        times(BURST, PORTKEY, WEIR, _Bound(True, 3), "CPU of Portkey to ours"),
-        times(PACED, WEIR, NGINX, _Bound(False, 4), "our CPU to nginx's"),
+        times(plain, LITELLM, WEIR, _Bound(True, 20), "CPU of LiteLLM / ours"),
+        times(plain, PORTKEY, WEIR, _Bound(True, 3), "CPU of Portkey / ours"),
+        times(BURST, WEIR, NGINX, _Bound(False, 2), "our CPU / nginx's"),
+        times(BURST_IN_ONE, WEIR, NGINX, _Bound(False, 2), "our CPU / nginx's"),
+        times(BURST, LITELLM, WEIR, _Bound(True, 40), "CPU of LiteLLM / ours"),
+        times(BURST, PORTKEY, WEIR, _Bound(True, 3), "CPU of Portkey / ours"),
+        times(PACED, WEIR, NGINX, _Bound(False, 4), "our CPU / nginx's"),
         _judged(
-            f"{PACED.name}: delay we add to a chunk, to nginx's",
+            f"{PACED.name}: added delay of a chunk / nginx's",
             _Bound(False, 2.5),
             _ratio_of_added(results),
         ),
         _judged(
-            f"{PACED.name}: delay we add to a chunk",
+            f"{PACED.name}: added delay of a chunk",
             _Bound(False, 200, "µs"),
             _paired(results, PACED, (WEIR, "delay_us"), (DIRECT, "delay_us"), difference),
         ),
@@ -88,7 +88,7 @@ def _alone(results: Results) -> list[Judged]:
     web = _paired(results, many, (WEIR, "cpu_us.web"), (BARE, "cpu_us.web"), difference)
     return [
         _judged(
-            f"{one.name}: time added to an unloaded request, with accounting",
+            f"{one.name}: latency added to an unloaded request, with accounting",
             _Bound(False, 1500, "µs"),
             _paired(results, one, (WEIR, "median_us"), (DIRECT, "median_us"), difference),
         ),
@@ -99,7 +99,7 @@ def _alone(results: Results) -> list[Judged]:
             results.spread(many.name, WEIR, "cpu_us.postgres"),
         ),
         _judged(
-            f"{OPEN_STREAMS[-1]:,} open streams: memory of the web process for each",
+            f"{OPEN_STREAMS[-1]:,} open streams: memory of the web process per stream",
             _Bound(False, 50, "KB"),
             results.spread(MEMORY, WEIR, f"kb_at_{OPEN_STREAMS[-1]}.web"),
         ),
@@ -117,16 +117,16 @@ def _growth(results: Results) -> list[Judged]:
         )
     return [
         _judged(
-            "a chunk more: CPU from 256 to 4,096 chunks, to that from 16 to 256",
+            "CPU per further chunk: 256 to 4,096 chunks / 16 to 256",
             bound,
             steepening(results, WEIR, STREAMS),
         ),
         _judged(
-            "a kilobyte more: CPU from 100 KB to 1 MB, to that from 1 to 100 KB",
+            "CPU per further kilobyte: 100 KB to 1 MB / 1 to 100 KB",
             bound,
             steepening(results, WEIR, BODIES),
         ),
-        _judged("a request at 2,000 connections: CPU to that at 128", bound, connections),
+        _judged("CPU per request: 2,000 connections / 128", bound, connections),
     ]
 
 

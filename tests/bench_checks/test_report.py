@@ -30,7 +30,7 @@ def test_what_is_missing_or_failed_is_said() -> None:
     text = render(results, ABOUT)
     assert "- LiteLLM was not measured: pip failed." in text
     assert "- nginx failed at *burst* and has no figure there: it has ended" in text
-    assert "- Measured at the second go: Portkey, burst: closed" in text
+    assert "- Measured on the second try: Portkey, burst: closed" in text
     assert "not measured | unknown" in text
 
 

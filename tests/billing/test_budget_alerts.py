@@ -146,8 +146,8 @@ def test_letters_go_to_who_looks_after_budgets_and_whose_it_is(people: Cast, key
     receivers = sorted(letter.to[0].split("@")[0] for letter in mail.outbox)
     assert receivers == sorted(["adam", "alice", "bill", "bob"] * 2)
     subjects = {letter.subject for letter in mail.outbox}
-    assert subjects == {"Key ci has used 80 % of 10.00 USD (Acme)"}
-    assert mail.outbox[0].body.startswith("Key ci of Acme has used 8.00 USD of 10.00 USD. ")
+    assert subjects == {"Key ci has used 80% of 10.00 USD (Acme)"}
+    assert mail.outbox[0].body.startswith("Key ci (Acme) has used 8.00 USD of 10.00 USD. ")
     assert f"/b/{budget.id}" in mail.outbox[0].body
     (fifty, eighty) = reversed(budget_alerts.alerts_of(budget))
     assert (fifty.percent, eighty.percent) == (50, 80)

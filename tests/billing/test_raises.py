@@ -62,12 +62,14 @@ def test_next_call_passes_and_the_raise_ends_by_itself_at_its_date(
     assert word(key, 500, budget) == "admitted"
     assert word(key, 100, budget) == "insufficient"
     one = want(bob, budget)
-    assert letters() == {"alice": "bob@example.org requests 0.0000003 USD more (Acme)"}
+    assert letters() == {
+        "alice": "bob@example.org requested a budget increase of 0.0000003 USD (Acme)"
+    }
     assert word(key, 100, budget) == "insufficient"
     raises.approve(alice, one)
     assert letters() == {
-        "alice": "0.0000003 USD more: approved (Acme)",
-        "bob": "0.0000003 USD more: approved (Acme)",
+        "alice": "Budget increase of 0.0000003 USD approved (Acme)",
+        "bob": "Budget increase of 0.0000003 USD approved (Acme)",
     }
     assert word(key, 100, budget) == "admitted"
     assert budgets.standing_of([Budget.objects.get()])[0].left_nano == 200

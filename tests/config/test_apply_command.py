@@ -267,7 +267,7 @@ def test_a_wrong_file_is_told_by_line_and_writes_nothing(
     assert "weir.yaml:18: channels[1].weight: expected a whole number, found heavy" in said
     (installation.directory / "zero.key").write_text("sk-provider-\0-0123456789")
     said = installation.refusal(WHOLE.replace("env:CI_KEY", "file:zero.key"))
-    assert "keys[0].secret: the file zero.key has a zero byte" in said
+    assert "keys[0].secret: the file zero.key contains a zero byte" in said
     said = installation.refusal(WHOLE.replace("env:CI_KEY", "env:NOWHERE"), "--json")
     assert "the environment variable NOWHERE is not set" in said
     assert everything() == before
@@ -339,7 +339,7 @@ def test_credit_may_come_later_but_only_once(installation: Installation) -> None
 def test_a_channel_that_moves_needs_its_secret_again(installation: Installation) -> None:
     installation.apply(WHOLE)
     moved = installation.export().replace("127.0.0.1:9", "127.0.0.1:10")
-    assert "give this one anew" in installation.refusal(moved)
+    assert "give this one again" in installation.refusal(moved)
     installation.apply(WHOLE.replace("127.0.0.1:9", "127.0.0.1:10"))
     (key,) = Channel.objects.get(name="second").keys.all()
     assert open_secret(key) == SECRETS["SECOND_PROVIDER_KEY"]
@@ -387,7 +387,7 @@ def test_another_credit_moves_nothing_and_is_told(installation: Installation) ->
     installation.apply(WHOLE)
     told = installation.apply(WHOLE.replace('"100.00"', '"250.00"'))
     assert told.startswith("nothing to change\nnote: ")
-    assert "100.00 was posted already" in told
+    assert "100.00 was already posted" in told
     assert balance(Organisation.objects.get()).available_nano == 100_000_000_000
 
 
@@ -606,7 +606,7 @@ def test_prune_removes_budgets_and_limits_that_are_not_named(installation: Insta
         ("10.0.0.0/8", "10.0.0.0/64", "ips[0]: expected a network"),
         ('subject: "gpt-*"', 'subject: ""', "expected a subject"),
         ("budget: {amount", "budgets: [{amount: '1', period: month}]\n            budget: {amount",
-         "a budget per 'month' stands in line"),
+         "a budget per 'month' is already defined on line"),
     ],
 )  # fmt: skip
 def test_budgets_and_limits_that_cannot_be_name_their_line(

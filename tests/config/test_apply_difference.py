@@ -58,7 +58,7 @@ def test_a_new_address_refuses_to_keep_a_secret() -> None:
     asked = wanted(base_url="https://two.example", keys=(Kept(),))
     (refused,) = compare([there()], [asked], prune=False).refused
     assert refused.path == ("channels", 0, "keys", 0)
-    assert "give this one anew" in refused.message
+    assert "give this one again" in refused.message
 
 
 def test_a_new_address_is_given_the_same_secret_again() -> None:
@@ -82,7 +82,7 @@ def test_credit_is_posted_once_and_another_amount_is_told() -> None:
     asked = Item(organisation, {"credit": 200}, path=("organisations", 0))
     difference = compare([has], [asked], prune=False)
     assert difference.nothing
-    assert "posted already" in difference.notes[0].message
+    assert "already posted" in difference.notes[0].message
     late = compare([Item(organisation, {"credit": None})], [asked], prune=False)
     assert late.changes[0].after == {"credit": 200}
 
@@ -90,7 +90,7 @@ def test_credit_is_posted_once_and_another_amount_is_told() -> None:
 def test_a_key_does_not_move_to_another_team() -> None:
     has = Item(Id("key", ("acme", "ci")), {"team": "core", "secret": OLD})
     asked = Item(Id("key", ("acme", "ci")), {"team": "lab", "secret": Kept()}, path=("k",))
-    assert "does not move" in compare([has], [asked], prune=False).refused[0].message
+    assert "cannot be moved" in compare([has], [asked], prune=False).refused[0].message
 
 
 def test_a_difference_reads_well_and_shows_no_secret() -> None:

@@ -87,7 +87,7 @@ WRONG = [
         "f.yaml:4: settings.unpriced_models: expected 'reject', 'free' or 'alert', found refuse",
     ),
     ("- name: openai-main", "- name: ''", "f.yaml:6: channels[0].name: expected"),
-    ("- name: openai-main", "- name: 7", "f.yaml:6: channels[0].name: expected a text"),
+    ("- name: openai-main", "- name: 7", "f.yaml:6: channels[0].name: expected a string"),
     (
         "provider: openai\n",
         "provider: opena\n",
@@ -141,7 +141,7 @@ WRONG = [
     (
         "name: own",
         "name: openai-main",
-        "f.yaml:14: channels[1].name: a channel named 'openai-main' stands in line 6 already",
+        "f.yaml:14: channels[1].name: a channel named 'openai-main' is already defined on line 6",
     ),
     (
         "2026-01-01T00:00:00Z",
@@ -198,12 +198,12 @@ WRONG = [
         "name: ci, rps: 5,",
         "f.yaml:27: organisations[0].teams[0].keys[0].rps: unknown field",
     ),
-    ("version: 1\n", "version: 1\nversion: 1\n", "f.yaml:2: version: this name stands here twice"),
+    ("version: 1\n", "version: 1\nversion: 1\n", "f.yaml:2: version: this name appears here twice"),
     ("  - name: acme", "  - name: [acme", "not YAML: "),
     (
         "[{email: owner@example.org, role: owner, operator: true}]",
         "&a [*a]",
-        "this alias stands inside of what it names",
+        "this alias is inside what it names",
     ),
 ]
 
@@ -271,10 +271,10 @@ def test_merged_and_repeated_parts_keep_their_lines() -> None:
     ("text", "problem"),
     [
         ("version: 1\n# \x00\n", "f.yaml:2: the file: not YAML: the character U+0000 "),
-        ('version: 1\nplans: ["\\0"]\n', "f.yaml:2: plans[0]: a text has no zero byte"),
-        ('version: 1\n"a\\0": 1\n', "f.yaml:2: the file: a text has no zero byte"),
-        ('{"version":\n"\\ud83d"}', "f.yaml:1: version: one half of a surrogate pair"),
-        ('{"version": 1,\n"\\ude00": 1}', "f.yaml:2: the file: one half of a surrogate pair"),
+        ('version: 1\nplans: ["\\0"]\n', "f.yaml:2: plans[0]: a string cannot contain a zero byte"),
+        ('version: 1\n"a\\0": 1\n', "f.yaml:2: the file: a string cannot contain a zero byte"),
+        ('{"version":\n"\\ud83d"}', "f.yaml:1: version: half of a surrogate pair"),
+        ('{"version": 1,\n"\\ude00": 1}', "f.yaml:2: the file: half of a surrogate pair"),
         ('version: 1\nplans: "\\U00110000"\n', "f.yaml:2: the file: not YAML: "),
         ('version: 1\nplans: "\\UFFFFFFFF"\n', "f.yaml:2: the file: not YAML: "),
     ],

@@ -32,7 +32,7 @@ def raising(error: Exception) -> Callable[[list[str]], None]:
         (WrongSecret("WEIR_KEK is not the one"), "WEIR_KEK is not the one"),
         (
             OperationalError("couldn't get a connection after 5.00 sec"),
-            "after 5.00 sec. Look whether it runs, and whether DATABASE_URL is right.",
+            "after 5.00 sec. Check that it is running and that DATABASE_URL is right.",
         ),
     ],
 )

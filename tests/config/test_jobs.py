@@ -117,7 +117,7 @@ def test_each_job_that_stops_is_told_by_verify_the_page_and_a_letter(
     stop(task, JOBS[task].late_s + 1)
     JobRun.objects.filter(task=task).update(error=error)
     told = verify()
-    assert f"background job: {name}: no good run since" in told
+    assert f"background job: {name}: no successful run since" in told
     assert (error or "it does not run") in told
     page = dora.get("/admin/health").content.decode()
     assert ("Failing" if error else "Not running") in page

@@ -37,7 +37,7 @@ def test_a_database_that_is_older_is_compared_by_its_channels(settings: LazySett
         SYSTEM, "c", ChannelFields(provider="openai", base_url="", keys=["sk-1"], models={"m": ""})
     )
     settings.WEIR_KEK = OTHER
-    with pytest.raises(VaultError, match="WEIR_KEK opens none"):
+    with pytest.raises(VaultError, match="WEIR_KEK cannot decrypt any"):
         check_secrets()
     assert not SecretCheck.objects.exists()
 

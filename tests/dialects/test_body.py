@@ -27,7 +27,7 @@ def deep(levels: int) -> bytes:
         (b'{"a":NaN}', "invalid character at line 1, column 6"),
         (b'{"a":-Infinity}', "invalid character at line 1, column 7"),
         ('{\n"é":\n "上" "b"}'.encode(), "at line 3, column 6"),
-        (b'{"a":1', "the JSON text is cut at line 1, column 7"),
+        (b'{"a":1', "the JSON text is cut off at line 1, column 7"),
         (b'{"a":"x\xff"}', "invalid UTF-8 at line 1, column 8"),
         (b'["x\xff"]', "invalid UTF-8 at line 1, column 4"),
         (b'{"a":"\\ud800"}', "at line 1, column"),
@@ -36,17 +36,17 @@ def deep(levels: int) -> bytes:
         (b'{"a":"\\uD83D\\\\\\uDE00"}', "at line 1, column"),
         (b'{"a":"\\ud800\\ud800\\udc00"}', "at line 1, column"),
         (b"\xef\xbb\xbf{}", "invalid character at line 1, column 1"),
-        (b"[1", "the JSON text is cut"),
+        (b"[1", "the JSON text is cut off"),
         (b"[1] 2", "trailing characters"),
         (deep(NESTING_MAX + 1), "nesting deeper than 64"),
         (deep(100_000), "nesting deeper than 64"),
         (b"[" * 100_000, "nesting deeper than 64"),
-        (b'{"a":1,"a":1}', "stands twice"),
-        (b'{"a":1,"a":12}', "stands twice"),
-        (b'{"a":12,"a":1}', "stands twice"),
-        (b'{"a":1,"b":2,"a":1}', "stands twice"),
-        (b'{"a":1,"\\u0061":1,"b":2}', "stands twice"),
-        (b'{"a":1, "a":2, "b":1}', "stands twice"),
+        (b'{"a":1,"a":1}', "appears twice"),
+        (b'{"a":1,"a":12}', "appears twice"),
+        (b'{"a":12,"a":1}', "appears twice"),
+        (b'{"a":1,"b":2,"a":1}', "appears twice"),
+        (b'{"a":1,"\\u0061":1,"b":2}', "appears twice"),
+        (b'{"a":1, "a":2, "b":1}', "appears twice"),
         (json.dumps(dict.fromkeys(map(str, range(MEMBERS_MAX + 1)))).encode(), "more than 1000"),
         (
             b'{"a":[' + b"{}, " * STRUCTURES_MAX + b" " * 2**20 + b"0]}",
@@ -200,7 +200,7 @@ def has_doubles(raw: bytes) -> bool:
 def test_a_name_that_stands_twice_is_refused_at_any_depth(raw: bytes) -> None:
     assert has_doubles(raw.replace(b"9" * 5000, b"9"))
     read_body(raw)
-    with pytest.raises(RequestFault, match="stands twice in one object") as caught:
+    with pytest.raises(RequestFault, match="appears twice in one object") as caught:
         check_nested_names(raw)
     assert caught.value.kind == "malformed_json"
 

@@ -102,9 +102,9 @@ def test_the_list_shows_each_channels_last_day_by_one_query(
     for status, kind in ((200, None), (200, None), (200, None), (502, "timeout")):
         happen(key, now, 0, channel_id=channel.id, status=status, kind=kind)
     html = page(dora, "/admin/channels")
-    words = "75.0% of 4 attempts answered in the last 24 hours"
+    words = "Attempts answered in the last 24 hours: 75.0% of 4"
     assert f'aria-label="{words}. Hours with failures (UTC): {now:%H}:00"' in html
-    assert "1 of 4 attempts failed" in html
+    assert "Failed attempts: 1 of 4" in html
     assert "20% or more failed" in html
     (row,) = file_of(dora, "/admin/channels?export=csv&cols=name,uptime")
     assert list(row.values()) == ["main", "75.00"]

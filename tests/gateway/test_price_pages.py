@@ -260,8 +260,8 @@ def test_a_draft_whose_beginning_has_passed_is_not_published(
 @pytest.mark.parametrize(
     ("over", "said"),
     [
-        ({"rate": ["0.2", "-1", "", ""]}, "Enter a rate such as 0.15"),
-        ({"over": ["x", "", "", ""]}, "A tier starts above a whole number"),
+        ({"rate": ["0.2", "-1", "", ""]}, "Enter a rate of 0 or more"),
+        ({"over": ["x", "", "", ""]}, "threshold must be a whole number"),
         ({"meter": ["in_text", "in_text", "in_text", "in_text"]}, "is listed twice"),
         ({"rate": ["", "", "", ""]}, "Enter at least one rate"),
         ({"model": ""}, "Enter a model name"),
@@ -340,11 +340,11 @@ def test_a_plan_that_cuts_by_more_than_half_waits_for_another_operator(served: C
             post(dora, name, *args, **data)
             assert plan_of(served.acme).multiplier_ppm == before.multiplier_ppm
         page = reverse("price_plan", args=[plan.id])
-        assert "dora@example.org requests" in text_of(otto, page)
+        assert "dora@example.org wants" in text_of(otto, page)
         assert "Confirm" not in text_of(dora, page)
         post(otto, name, *args, **data)
         assert plan_of(served.acme).multiplier_ppm == after
-        assert "dora@example.org requests" not in text_of(otto, page)
+        assert "dora@example.org wants" not in text_of(otto, page)
     # What was not part of the cut was set at once, and stays.
     assert Plan.objects.get(name="dear").model_patterns == ["m-1"]
     # Nobody is on it: nobody pays less.
@@ -356,7 +356,7 @@ def test_a_plan_that_cuts_by_more_than_half_waits_for_another_operator(served: C
     save_plan(SYSTEM, "cheap", multiplier_ppm=2_100_000)
     post(dora, "plan_member", cheap.id, slug=slug, off="1")
     assert plan_of(served.acme).name == "cheap"
-    assert "requests to remove Acme from this plan" in text_of(
+    assert "wants to remove Acme from this plan" in text_of(
         otto, reverse("price_plan", args=[cheap.id])
     )
     post(otto, "plan_member", cheap.id, slug=slug, off="1")

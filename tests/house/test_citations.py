@@ -131,7 +131,7 @@ def test_every_cited_section_exists() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("row", _table(CONTRIBUTING, "Where a noun stands"), ids=lambda row: row[0])
+@pytest.mark.parametrize("row", _table(CONTRIBUTING, "Where nouns live"), ids=lambda row: row[0])
 def test_every_file_of_a_noun_exists(row: list[str]) -> None:
     files = re.findall(r"`([\w./-]+)`", " ".join(row[1:]))
     assert files

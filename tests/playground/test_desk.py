@@ -337,7 +337,7 @@ def test_what_is_best_is_said_for_each_measure(stage: Stage, bob: Watched) -> No
          re.compile("None of these says which answer is better.")]
     )  # fmt: skip
     page.locator("#summary").get_by_role("link", name="Win rates").click()
-    expect(page.locator("main")).to_contain_text("a vote for none of them counts for no model")
+    expect(page.locator("main")).to_contain_text("a vote for “None of them” counts for no model")
     bob.assert_calm()
 
 

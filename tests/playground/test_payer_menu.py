@@ -69,7 +69,7 @@ def test_who_pays_is_seen_and_chosen_before_sending(
     assert record["user_id"] is not None
     line.press("Enter")
     page.get_by_role("button", name="Use for new chats").click()
-    expect(page.locator(".toast").last).to_contain_text("New chats are paid this way.")
+    expect(page.locator(".toast").last).to_contain_text("New chats will be paid for this way.")
     page.goto(stage.playground)
     expect(line).to_have_text(f"Paid by {name} · core")
     alice.assert_calm()

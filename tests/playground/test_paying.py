@@ -108,7 +108,10 @@ def test_new_chats_begin_with_the_persons_choice(people: Cast) -> None:
     url = reverse("payer_choose", args=["acme"])
     form = {"key": id_text(key.id), "project": "search"}
     response = signed_in(people.bob).post(url, form, headers=HTMX)
-    assert "New chats are paid this way." in json.loads(response["HX-Trigger"])["toast"]["text"]
+    assert (
+        "New chats will be paid for this way."
+        in json.loads(response["HX-Trigger"])["toast"]["text"]
+    )
     assert default_payer(bob) == Payer(key, "search")
     assert default_payer(actor(people.alice, people.acme)).chosen_key is None
     html = squeezed(page(people.bob, reverse("playground", args=["acme"])).content.decode())

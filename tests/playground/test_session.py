@@ -85,7 +85,7 @@ def test_a_chosen_model_names_a_chat_at_the_price_that_was_told(
     assert (record["source"], record["model"]) == ("playground", namer)
     assert 0 < record["charge_nano"] <= float(most[1]) * 10**9
     page.goto(f"{stage.playground}/settings")
-    expect(page.get_by_text("A model titled 1 chat of yours, for $")).to_be_visible()
+    expect(page.get_by_text("A model has titled 1 of your chats, for $")).to_be_visible()
     page.select_option("#title-model", "")
     page.locator("form[action$=titles] [type=submit]").click()
     page.goto(f"{stage.hub.url}/o/acme/requests/{id_text(chat['title_request_id'])}")

@@ -59,7 +59,7 @@ def test_it_is_in_no_list_search_history_export_or_share(people: Cast) -> None:
     assert "Temporary chat: not saved." in html
     assert "chat-row" not in html
     assert at("share", chat) not in html
-    assert "Branch to new chat" not in html
+    assert "Branch in new chat" not in html
     for url in ("/o/acme/playground/_f/chats?q=Kittiwake", "/o/acme/playground/history"):
         assert id_text(chat.id) not in page(people.bob, url).content.decode()
     assert page(people.bob, at("chat_menu", chat)).status_code == 404

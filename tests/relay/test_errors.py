@@ -331,4 +331,4 @@ def test_a_name_that_stands_twice_inside_is_refused(
     body = TWICE[path].replace(b"%s", model.encode())
     answer = hub.post(tenant, body, path=path.replace("%s", model))
     assert answer.status == 400, answer.body
-    assert b"stands twice in one object" in answer.body
+    assert b"appears twice in one object" in answer.body

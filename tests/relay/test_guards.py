@@ -264,7 +264,7 @@ def test_tokens_per_minute_are_held_and_corrected(hub: Hub, fake: FakeUpstream) 
     assert answer.status == 429
     assert "tokens per minute of this key" in answer.error["message"]
     assert "this request needs 2" in answer.error["message"]
-    assert "the whole limit: ask for fewer tokens" in answer.error["message"]
+    assert "so waiting does not help: request fewer tokens" in answer.error["message"]
     assert "retry in" not in answer.error["message"]
     assert not {"retry-after", "retry-after-ms"} & set(answer.headers)
     told = hub.post(

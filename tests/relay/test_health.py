@@ -83,9 +83,9 @@ def why(*faults: tuple[Channel, str, int]) -> str:
 
 def test_a_cause_is_told_where_it_is_the_only_one() -> None:
     other = replace(CHANNEL, id="d")
-    assert "the hub's key" in why((CHANNEL, "F5", 1))
-    assert "the hub's key" in why((CHANNEL, "F5", 1), (other, "F9", 1))
-    assert "cannot speak" in why((CHANNEL, "F3", 1))
+    assert "the channel's key" in why((CHANNEL, "F5", 1))
+    assert "the channel's key" in why((CHANNEL, "F5", 1), (other, "F9", 1))
+    assert "cannot connect" in why((CHANNEL, "F3", 1))
     assert "the model" in why((CHANNEL, "F7", 3))
     # A provider that fails may be well again in a moment, and nobody was told.
     assert why((CHANNEL, "F10", 20)) == ""
@@ -219,8 +219,8 @@ def test_clients_hear_that_the_key_is_at_fault(hub: Hub, fake: FakeUpstream, fau
     # One at a time is asked nevertheless, ever less often.
     assert len(answers) >= 12
     assert {one.error["message"] for one in answers} == {
-        f"Server Overloaded: no channel is available for model {model}: the provider refuses the "
-        "hub's key; the operator has been told"
+        f"Server Overloaded: no channel is available for model {model}: the provider rejects the "
+        "channel's key; the operator has been notified"
     }
     assert not any(fake.key in str(one.error) for one in (first, *answers))
 
@@ -331,7 +331,7 @@ def test_model_that_is_unknown_there_takes_its_route_off(hub: Hub, fake: FakeUps
     answers = [one for one in posts(hub, tenant, body, 20) if refused_without_attempt(hub, one)]
     assert len(answers) >= 12
     for one in answers:
-        assert "does not know the model; the operator has been told" in one.error["message"]
+        assert "does not know the model; the operator has been notified" in one.error["message"]
 
 
 @pytest.mark.parametrize("fault", ["F10:500", "F14:close", "F33", "F1"])

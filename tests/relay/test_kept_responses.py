@@ -246,7 +246,7 @@ def test_a_key_that_keeps_no_content_leaves_none(hub: Hub, fake: FakeUpstream) -
     assert hub.get(f"{PATH}/{told['id']}", quiet).status == 404
     answer = hub.post(quiet, body | {"previous_response_id": told["id"]}, path=PATH)
     assert (answer.status, answer.error["param"]) == (400, "previous_response_id")
-    assert "the key keeps no content" in answer.error["message"]
+    assert "the key stores no content" in answer.error["message"]
     kept = "SELECT * FROM gateway_keptstate WHERE organisation_id = %s"
     assert hub.rows(kept, tenant.organisation_id) == []
     pieces = "SELECT * FROM gateway_answerpiece WHERE organisation_id = %s"

@@ -55,7 +55,7 @@ def test_another_channel_is_asked(
     (name,) = can
     error = hub.post(tenant, body).error
     assert error["code"] == "unsupported_parameter"
-    assert f"has no {name}: an operator has switched it off" in error["message"]
+    assert f"has no {name}: an operator has turned it off" in error["message"]
     # Whoever needs none of it is served.
     assert hub.post(tenant, asking(model)).status == 200
     hub.channel(model, other_fake.url, other_fake.key, priority=1)

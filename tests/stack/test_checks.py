@@ -46,7 +46,7 @@ def up(**environment: object) -> "subprocess.CompletedProcess[str]":
 def test_a_taken_port_is_named_with_one_that_is_free(taken_port: int, tmp_path: Path) -> None:
     done = up(PORT=taken_port, DATA_DIR=tmp_path / "data")
     assert done.returncode == Exit.PORT
-    assert f"Port {taken_port} on 127.0.0.1 is taken" in done.stdout
+    assert f"Port {taken_port} on 127.0.0.1 is used" in done.stdout
     free = int(done.stdout.rsplit("PORT=", 1)[1])
     assert checks.port_free("127.0.0.1", free)
 

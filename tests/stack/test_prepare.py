@@ -21,7 +21,7 @@ def test_the_queues_are_loaded_once(tmp_path: Path) -> None:
 
 
 def test_a_database_that_does_not_answer_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="cannot be reached, check DATABASE_URL"):
+    with pytest.raises(SystemExit, match=r"cannot be reached\. Check DATABASE_URL"):
         prepare.await_database(f"host={tmp_path} dbname=weir", 0)
 
 

@@ -184,7 +184,7 @@ async def test_kills_what_does_not_stop(capsys: pytest.CaptureFixture[str]) -> N
         supervisor.ask_stop()
 
     await supervisor.supervise(story())
-    assert "stuck did not stop in time and is killed" in capsys.readouterr().out
+    assert "stuck did not stop in time and was killed" in capsys.readouterr().out
 
 
 async def test_a_second_signal_hurries() -> None:

@@ -112,7 +112,7 @@ def test_tells_a_newcomer_what_is_needed(running: Running) -> None:
     """First in this module: nobody has asked anything yet."""
     assert asked(running.data) == 0
     url = f"http://127.0.0.1:{running.port}"
-    assert f"Weir runs on {url}\n" in running.told
+    assert f"Weir is running at {url}\n" in running.told
     assert re.search(r"first page after \d+\.\d s, first token after \d+\.\d s\n", running.told)
     assert f"curl -N {url}/v1/chat/completions" in running.told
     assert running.told.count(running.key) == 2
@@ -247,7 +247,7 @@ def test_kill_9_leaves_nothing_and_loses_nothing(running: Running) -> None:
         assert again.process.stdout is not None
         told = again.process.stdout.read()
         assert told.endswith("Stopped.\n")
-        assert "is killed" not in told
+        assert "was killed" not in told
         assert "FATAL" not in told
     finally:
         end(again.process)

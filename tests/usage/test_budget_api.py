@@ -87,7 +87,7 @@ def test_wrong_input_is_named(owner: Client, over: dict[str, Any], param: str) -
     ("amount", "said"),
     [
         ("1,5", 'Invalid value for amount: expected a plain decimal such as "12.50".'),
-        (5, "Invalid value for amount: it is text, written in quotes."),
+        (5, "Invalid value for amount: it must be a string in quotes."),
     ],
 )
 def test_wrong_amount_is_told_in_words_for_people(owner: Client, amount: Any, said: str) -> None:

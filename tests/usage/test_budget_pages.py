@@ -104,7 +104,7 @@ def test_a_budget_that_was_removed_comes_back_by_the_undo_of_its_toast(
     assert Budget.objects.get().enabled
     alice.post(f"{URL}/{budget.id}/remove")
     alice.post(f"{URL}/new", FORM)
-    assert "A budget for this" in alice.post(undo, follow=True).content.decode()
+    assert "This scope and period" in alice.post(undo, follow=True).content.decode()
     assert Budget.objects.get().id != budget.id
 
 

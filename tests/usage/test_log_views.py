@@ -115,7 +115,7 @@ def test_the_smallest_cost_and_the_status(people: cast.Cast, key: Key) -> None:
     alice = cast.signed_in(people.alice)
     page = text_of(alice, "?min_cost=$0.50")
     assert shown(page) == [id_text(dear.request_id)]
-    assert "Remove filter: Smallest cost" in page
+    assert "Remove filter: Minimum cost" in page
     assert "Clear all" in page
     both = {id_text(record.request_id) for record in (cheap, dear)}
     assert set(shown(text_of(alice, "?min_cost=0.001&status=ok"))) == both

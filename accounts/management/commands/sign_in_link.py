@@ -10,7 +10,7 @@ from accounts.signin import make_sign_in_link
 
 
 class Command(BaseCommand):
-    help = "Print a link that signs a person in once, within 30 minutes."
+    help = "Print a link that signs a person in. It works once, within 30 minutes."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")

@@ -32,13 +32,15 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", metavar="FILE", help="YAML; - reads the standard input")
-        parser.add_argument("--dry-run", action="store_true", help="tell the changes, make none")
+        parser.add_argument("file", metavar="FILE", help="a YAML file; - reads standard input")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="print the changes without making them"
+        )
         parser.add_argument(
             "--prune",
             action="store_true",
-            help="also remove what the file does not name: channels, prices, members, keys "
-            "(organisations, teams and the shipped catalogue stay)",
+            help="also remove channels, prices, members and keys that the file does not name "
+            "(organisations, teams and the built-in price list stay)",
         )
         parser.add_argument("--json", action="store_true", help="print the changes as JSON")
 
@@ -121,7 +123,7 @@ def _resolve(directory: Path, reference: str) -> str:
     if not value:
         raise Unresolved(f"the file {name} is empty")
     if "\x00" in value:
-        raise Unresolved(f"the file {name} has a zero byte")
+        raise Unresolved(f"the file {name} contains a zero byte")
     return value
 
 

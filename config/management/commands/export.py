@@ -10,7 +10,7 @@ from config.management.present import lock_installation, present_items
 
 
 class Command(BaseCommand):
-    help = "Print the installation as a file for `apply`. Secrets stay inside, as `keep`."
+    help = "Print the installation as a file for `apply`. Secrets are left out, as `keep`."
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -10,8 +10,8 @@ from billing.shipped_catalogue import bring_shipped
 
 class Command(BaseCommand):
     help = (
-        "Load the shipped price list into an installation that has none. Where there are prices, "
-        "what it changes becomes proposals that an operator accepts on the page Prices."
+        "Load the built-in price list. If the installation already has prices, each difference "
+        "becomes a proposal that an operator accepts on the page Drafts and proposals."
     )
     requires_system_checks = ()
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
             added, changed, removed = brought.proposed
             self.stdout.write(
                 f"{brought.source} proposes {added} new prices, {changed} changes and "
-                f"{removed} removals: an operator decides on them at /admin/prices/proposals"
+                f"{removed} removals. Decide on them at /admin/prices/proposals"
             )
         else:
-            self.stdout.write("the price list is loaded already")
+            self.stdout.write("the price list is already loaded")

@@ -19,15 +19,15 @@ _SHOWN_MAX = 5
 
 class Command(BaseCommand):
     help = (
-        "Check every invariant of the books, and that every background job runs; exit code 1 when "
-        "something is wrong."
+        "Check every invariant of the ledger, and that every background job runs. The exit code is "
+        "1 if something is wrong."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--tamper-check",
             action="store_true",
-            help="look for edits of what is written once: the ledger and the trail",
+            help="also look for edited rows of the ledger and the audit trail",
         )
 
     def handle(self, *args: Any, tamper_check: bool, **options: Any) -> None:

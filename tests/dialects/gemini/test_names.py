@@ -14,7 +14,7 @@ def test_names_of_one_object() -> None:
     assert camel(plain) is plain
     with pytest.raises(RequestFault) as caught:
         camel(Members({"a_b": 1, "aB": 2}, "p"))
-    assert "p.aB stands twice" in caught.value.message
+    assert "p.aB appears twice" in caught.value.message
 
 
 def test_spelling() -> None:

@@ -8,7 +8,7 @@ from usage.rollups import rebuild
 
 
 class Command(BaseCommand):
-    help = "Replace all rollups from the usage records; gives the same bytes at any time."
+    help = "Recompute all rollups from the usage records. The result is always the same."
 
     def handle(self, *args: Any, **options: Any) -> None:
         rolled = rebuild()
