@@ -1,4 +1,4 @@
-"""The management API under /api/v1/: every room's router, one form of error, one reference page.
+"""The management API under /api/v1/: every room's router, one form of error.
 
 Errors have the shape of OpenAI's API, because that is what the clients of a hub read already.
 """
@@ -10,17 +10,14 @@ from typing import Any, cast
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.urls import URLPattern, URLResolver
 from django.utils.translation import gettext
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
-from ninja.openapi.docs import DocsBase
 from ninja.parser import Parser
 
-from accounts.access import KeyConflict, api_auth, compressed, public, session_actor
+from accounts.access import KeyConflict, api_auth, public
 from accounts.api import router as accounts_router
-from accounts.models import User
 from accounts.operator_api import router as people_router
 from accounts.organisation_api import router as organisation_router
 from billing.api import router as billing_router
@@ -29,7 +26,6 @@ from billing.idempotency import KeyInUse, KeyInvalid, KeyReused
 from billing.operator_api import router as operator_router
 from billing.prices import PriceRefused, PriceStale
 from billing.processors.processor import ProcessorError
-from config import api_reference
 from config.job_api import router as job_router
 from gateway.api import router as gateway_router
 from gateway.previews import PreviewRefused
@@ -85,17 +81,6 @@ def _check(value: Any, path: tuple[str, ...]) -> None:
             _check(inner, (*path, str(number)))
 
 
-class Reference(DocsBase):
-    """The operations as a page of ours: readable without scripts, under our own policy."""
-
-    def render_page(self, request: HttpRequest, api: NinjaAPI, **kwargs: Any) -> HttpResponse:
-        if isinstance(request.user, User):
-            request.actor = session_actor(request, request.user)  # type: ignore[attr-defined]
-        sections = api_reference.sections(cast(dict[str, Any], api.get_openapi_schema()), gettext)
-        page = render(request, "api.html", {"sections": sections})
-        return page if isinstance(request.user, User) else compressed(request, page)
-
-
 class ManagementAPI(NinjaAPI):
     """An API whose answers nothing between it and the caller may keep."""
 
@@ -137,7 +122,7 @@ api = ManagementAPI(
     "times are RFC 3339 in UTC.",
     auth=api_auth,
     parser=StrictParser(),
-    docs=Reference(),
+    docs_url=None,
     docs_decorator=public,
     urls_namespace="api",
 )

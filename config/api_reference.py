@@ -1,6 +1,6 @@
-"""The reference page of the management API, read from its OpenAPI schema.
+"""The reference of the management API, read from its OpenAPI schema.
 
-Pure: schema and language in, what the template shows out.
+Pure: schema and language in, what the templates show out.
 """
 
 import json

@@ -103,7 +103,11 @@ _FURTHER: Final = (
 )  # fmt: skip
 _PASSWORD: Final = _Common("account_change_password", "lock", _("Change password"))
 
-_TABS: Final = ("home", "playground", "usage", "keys", "requests")
+# The first of these that there are: those behind are for who has no organisation.
+_TABS: Final = (
+    "home", "playground", "usage", "keys", "requests",
+    "channels", "prices", "payments", "models", "pricing", "docs",
+)  # fmt: skip
 _TABS_MAX: Final = 4
 
 

@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, include, path
 
-from config import home_views, start_views, views
+from config import api_reference_views, home_views, start_views, views
 from config.api import api
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -23,6 +23,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/health", views.health, name="health"),
     path("appearance", views.appearance, name="appearance"),
     path("design/", views.design, name="design"),
+    path("api/v1/docs", api_reference_views.api_reference, name="api_reference"),
+    path("api/v1/docs/<slug:section>", api_reference_views.api_section, name="api_section"),
     path("api/v1/", api.urls),
 ]
 

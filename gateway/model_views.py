@@ -47,7 +47,7 @@ MODELS: Final = Table(
     _("Models"),
     (
         Column("name", _("Model"), sort=True, card="title"),
-        Column("provider", _("Provider"), sort=True, card="first"),
+        Column("provider", _("Provider"), sort=True, card="second"),
         Column("context", _("Context"), "number", sort=True, card="last", hint=_("Tokens")),
         Column("max_output", _("Max output"), "number", sort=True, chosen=False),
         Column("capabilities", _("Capabilities"), priority=3),
@@ -70,7 +70,7 @@ PRICING: Final = Table(
     _("Pricing"),
     (
         Column("model", _("Model"), sort=True, card="title"),
-        Column("condition", _("Applies to"), sort=True, priority=3, card="first"),
+        Column("condition", _("Applies to"), sort=True, priority=3, card="second"),
         *PRICE_COLUMNS,
     ),
     default_sort="model",
@@ -102,10 +102,14 @@ def model_catalogue(request: HttpRequest, actor: Actor | None) -> HttpResponseBa
     }
     state = read_table(MODELS, request, actor, choices=choices)
     slug = slug_of(actor) if actor is not None and _may_try(actor) else ""
-    rows = [_model_row(model, slug) for model in models if _fits(model, state)]
+    rows = [_model_row(model) for model in models if _fits(model, state)]
     context = {"bulk_url": reverse("models_compare", args=[slug]) if slug else ""}
     templates = ("gateway/catalogue.html", "gateway/_catalogue.html")
-    return answer_table(request, state, ListSource(rows), templates, context, linked_rows)
+
+    def make(page: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**row, **_model_cells(row["shown"], slug)} for row in linked_rows(page)]
+
+    return answer_table(request, state, ListSource(rows), templates, context, make)
 
 
 @organisation_page("playground.use")
@@ -120,19 +124,25 @@ def _or_more(n: int) -> str:
     return gettext("%(n)s or more") % {"n": compact(n, units_of(get_language()))}
 
 
-def _model_row(model: ShownModel, slug: str) -> dict[str, Any]:
-    may_try = slug and not model.embeds
+def _model_row(model: ShownModel) -> dict[str, Any]:
+    """What a model is sorted by; the rest is worked out for the models of a page."""
     return {
         "id": model.name,
         "name": model.name,
         "model": model.name,
-        "try_href": _try_href(slug, model.name) if may_try else "",
         "provider": model.owner,
         "context": model.can.context_max,
         "max_output": model.can.output_max,
+        "entry": model.entry,
+        "shown": model,
+    }
+
+
+def _model_cells(model: ShownModel, slug: str) -> dict[str, str]:
+    return {
+        "try_href": _try_href(slug, model.name) if slug and not model.embeds else "",
         "capabilities": ", ".join(model.capabilities.values()),
         "aliases": ", ".join(model.aliases),
-        "entry": model.entry,
     }
 
 

@@ -35,16 +35,18 @@ def price_cells(rates: Iterable[RateShown]) -> dict[str, Any]:
 
 
 def linked_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of one page with the cells of each one's `entry`, if it has one, and the address of
-    its model."""
-    return [{**row, **_cells_of(row), "href": _model_href(row["model"])} for row in rows]
+    """The rows of one page with their cells, and the address of each one's model."""
+    return [{**row, "href": _model_href(row["model"])} for row in with_cells(rows)]
+
+
+def with_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of one page with what each has in these columns."""
+    return [{**row, **_cells_of(row)} for row in rows]
 
 
 def _cells_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a row has in these columns. One with an `entry` of a price book has it from there, once
-    it is read: a list may have thousands of rows, and a page shows some of them."""
-    if "entry" not in row:
-        return row
+    """The cells of a row's `entry` of a price book, if it has one. They are worked out once they
+    are read: a list may have thousands of rows, and a page shows some of them."""
     return row["entry"].cells if row["entry"] else price_cells(())
 
 

@@ -32,6 +32,7 @@ from billing.proposals import (
 )
 from billing.rules.conditions import PriceKey
 from billing.rules.money import NANO_PER_USD, format_usd, round_half_even
+from billing.rules.pricing import PPM
 from billing.rules.rate_changes import RateChange
 from billing.shipped_catalogue import bring_shipped
 from gateway.access import (
@@ -44,7 +45,8 @@ from gateway.access import (
 )
 from gateway.models import PreviewState, PricePreview
 from gateway.previews import PreviewRefused, cancel_preview, start_preview
-from gateway.price_columns import PRICE_COLUMNS, price_cells
+from gateway.price_book import BookEntry
+from gateway.price_columns import PRICE_COLUMNS, with_cells
 from gateway.price_forms import (
     DaysForm,
     PriceEdit,
@@ -114,7 +116,7 @@ def prices(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     rows = [row for row in _book_rows(state.value("kind")) if _fits(row, state)]
     context = {**price_tabs("prices"), "kind": state.value("kind")}
     templates = ("gateway/prices.html", "gateway/_prices.html")
-    return answer_table(request, state, ListSource(rows), templates, context)
+    return answer_table(request, state, ListSource(rows), templates, context, _book_page)
 
 
 @operator_page("models.read")
@@ -232,7 +234,6 @@ def _book_row(key: PriceKey, versions: Sequence[ListedPrice], now: dt.datetime) 
     shown = current or later
     return {
         "id": versions[0].price_id,
-        "href": reverse("price", args=[versions[0].price_id]),
         "key": key,
         "model": key.model,
         "condition": condition_text(key.service_tier, key.hours, key.channel),
@@ -242,8 +243,12 @@ def _book_row(key: PriceKey, versions: Sequence[ListedPrice], now: dt.datetime) 
         "since": current.valid_from if current and current.valid_from.year > 1970 else None,
         "scheduled": later is not None,
         "next": later.valid_from if later else current and current.valid_to,
-        **price_cells(shown_rates(current.rates) if current else ()),
+        "entry": BookEntry(key.model, current, PPM) if current else None,
     }
+
+
+def _book_page(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{**row, "href": reverse("price", args=[row["id"]])} for row in with_cells(rows)]
 
 
 def _fits(row: Mapping[str, Any], state: State) -> bool:

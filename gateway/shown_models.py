@@ -1,6 +1,6 @@
 """Models as people choose among them: what they can do and cost, what else they are called."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Organisation
 from billing.rules.patterns import matches
 from gateway.installation import installation_settings
-from gateway.models import Channel
+from gateway.models import Channel, Route
 from gateway.price_book import BookEntry, PriceBook, price_book
 from gateway.providers import PROVIDERS
 from gateway.providers.models import UNKNOWN, Capabilities, capabilities_of, find_row
@@ -150,7 +150,8 @@ def shown_models(book: PriceBook, *, unpriced: bool) -> list[ShownModel]:
             if "*" not in route.model
             and (not patterns or any(matches(shown, route.model) for shown in patterns))
         }
-    places = {name: place for name in names if (place := _place(name, channels)) is not None}
+    served = [_served_by(channel) for channel in channels]
+    places = {name: place for name in names if (place := _place(name, served)) is not None}
     same: dict[tuple[str, str], list[str]] = {}
     for name, place in places.items():
         same.setdefault((str(place[0].id), place[1]), []).append(name)
@@ -181,13 +182,34 @@ def _shown(
     )
 
 
-def _place(name: str, channels: Iterable[Channel]) -> tuple[Channel, str, Overrides] | None:
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What a channel serves: its routes by name, and those that are patterns of names."""
+
+    channel: Channel
+    named: Mapping[str, Route]
+    patterns: Sequence[Route]
+
+    def find(self, name: str) -> Route | None:
+        fitting = (route for route in self.patterns if matches(route.model, name))
+        return self.named.get(name) or next(fitting, None)
+
+
+def _served_by(channel: Channel) -> _Served:
+    routes = list(channel.routes.all())
+    return _Served(
+        channel,
+        {route.model: route for route in routes},
+        [route for route in routes if "*" in route.model],
+    )
+
+
+def _place(name: str, served: Iterable[_Served]) -> tuple[Channel, str, Overrides] | None:
     """The channel that is asked first, what the name is there, and what its operator says of it."""
-    for channel in channels:
-        routes = sorted(channel.routes.all(), key=lambda route: "*" in route.model)
-        for route in routes:
-            if route.model == name or ("*" in route.model and matches(route.model, name)):
-                upstream = route.upstream_model or name
-                named = name if "*" in upstream else upstream
-                return channel, named, frozenset(route.can.items())
+    for one in served:
+        route = one.find(name)
+        if route is not None:
+            upstream = route.upstream_model or name
+            named = name if "*" in upstream else upstream
+            return one.channel, named, frozenset(route.can.items())
     return None

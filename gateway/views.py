@@ -1,6 +1,6 @@
 """Pages of the control plane, for operators: channels, their test, models (W71, W72)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, operator_page
 from accounts.table_preferences import read_table
+from billing.rules.pricing import PPM
 from gateway.access import access_channel, visible_channels
 from gateway.channel_trouble import known_trouble
 from gateway.channels import switch_capability
@@ -20,12 +21,14 @@ from gateway.checks import check_channel
 from gateway.forms import CheckForm, SwitchForm
 from gateway.installation import installation_settings
 from gateway.models import Channel, Route
-from gateway.price_columns import PRICE_COLUMNS, price_cells
+from gateway.price_book import BookEntry
+from gateway.price_columns import PRICE_COLUMNS, with_cells
 from gateway.providers import PROVIDERS
-from gateway.rate_words import shown_rates, source_name
+from gateway.rate_words import source_name
 from gateway.rules.channel_status import ChannelStatus
 from gateway.served import ServedModel, Server, prices_in_force, served_models, testable_names
 from gateway.shown_models import CAPABILITIES
+from lib.formatting import grouped
 from lib.htmx import is_htmx, render_part, see_other
 from lib.ids import id_text
 from lib.tables.pages import answer_table
@@ -68,7 +71,7 @@ ROUTES: Final = Table(
         Column("name", _("Model"), "code", sort=True, card="title"),
         Column("channels", _("Served by"), card="second"),
         *PRICE_COLUMNS,
-        Column("price", _("Price"), "badge", priority=2),
+        Column("price", _("Price"), "badge", priority=2, card="first"),
     ),
     default_sort="name",
     key="name",
@@ -177,20 +180,28 @@ def model_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     }
     rows = [_route_row(model) for model in models if _fits(model, state)]
     templates = ("gateway/models.html", "gateway/_models.html")
-    return answer_table(request, state, ListSource(rows), templates, context)
+    return answer_table(request, state, ListSource(rows), templates, context, _route_page)
 
 
 def _route_row(model: ServedModel) -> dict[str, Any]:
+    """What a name is sorted by; the rest is worked out for the names of a page."""
+    entry = BookEntry(model.name, model.price, PPM) if model.price else None
+    return {"name": model.name, "served": model, "entry": entry}
+
+
+def _route_page(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{**row, **_served_cells(row["served"])} for row in with_cells(rows)]
+
+
+def _served_cells(model: ServedModel) -> dict[str, Any]:
     price = model.price
     new_href = f"{reverse('price_new')}?{urlencode({'model': model.name})}"
     return {
-        "name": model.name,
         "href": reverse("price", args=[price.price_id]) if price else "",
         "new_href": "" if price else new_href,
         "servers": model.servers,
         "channels": ", ".join(_server_words(model, server) for server in model.servers),
         "price": _price_badge(model),
-        **price_cells(shown_rates(price.rates) if price else ()),
     }
 
 
@@ -212,7 +223,7 @@ def _price_badge(model: ServedModel) -> Badge:
     if model.unpriced:
         return Badge(_("No price"), "warn")
     n = len(model.priced)
-    text = ngettext("%(n)s price", "%(n)s prices", n) % {"n": n}
+    text = ngettext("%(n)s price", "%(n)s prices", n) % {"n": grouped(n)}
     return Badge(text, hint=", ".join(model.priced[:20]))
 
 

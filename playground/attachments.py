@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterable
 from typing import Any, Final
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from accounts.access import Actor, organisation_of, person_of, require
 from gateway.installation import egress_policy_users
 from lib import clock, egress
@@ -15,6 +17,7 @@ from playground.rules.gathering import Medium
 
 FETCH_S = 30
 _NAME_MAX = 200
+_NAMED_AS: Final = ["files", "media"]
 UNSENT_KEPT: Final = dt.timedelta(hours=24)
 """For so long a file is kept that no message names."""
 
@@ -41,12 +44,30 @@ def mark_sent(ids: Collection[UUID]) -> int:
     return Attachment.objects.filter(id__in=ids).update(unsent_until=None) if ids else 0
 
 
-def mark_unsent(user_id: int, ids: Iterable[UUID]) -> None:
+def mark_unsent(user_id: int, ids: Collection[UUID]) -> None:
     """Keep files of a person only for a while again, because the message that named them was taken
     back; one that another message names stays."""
-    messages = Message.objects.filter(conversation__user_id=user_id)
-    free = [id for id in ids if not messages.filter(parts__files__contains=[{"id": str(id)}])]
+    free = _unnamed(user_id, ids)
     Attachment.objects.filter(id__in=free).update(unsent_until=clock.now() + UNSENT_KEPT)
+
+
+def drop_unnamed(user_id: int, ids: Collection[UUID]) -> None:
+    """Remove those of a person's files that no message of theirs names any more."""
+    Attachment.objects.filter(id__in=_unnamed(user_id, ids), user=user_id).delete()
+
+
+def files_named(messages: QuerySet[Message]) -> set[UUID]:
+    """The files that these messages name, sent with them or made by a model."""
+    named = messages.filter(parts__has_any_keys=_NAMED_AS).values_list("parts", flat=True)
+    return {
+        UUID(file["id"]) for parts in named for name in _NAMED_AS for file in parts.get(name, ())
+    }
+
+
+def _unnamed(user_id: int, ids: Collection[UUID]) -> set[UUID]:
+    if not ids:
+        return set()
+    return set(ids) - files_named(Message.objects.filter(conversation__user=user_id))
 
 
 def drop_unsent(now: dt.datetime) -> None:

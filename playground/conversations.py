@@ -1,7 +1,8 @@
 """Conversations: who may see them, and one function for each way in which they are changed."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from accounts.models import Membership
 from lib import clock
 from lib.ids import new_id, parse_id
 from lib.refusal import check_text
+from playground.attachments import drop_unnamed, files_named
 from playground.models import Attachment, Conversation, Message, MessageRole, NamedBy, Run
 from playground.rules.tree import Node, Tree
 
@@ -249,9 +251,24 @@ def restore_conversation(conversation: Conversation) -> None:
 
 
 def drop_deleted(now: dt.datetime) -> None:
-    """Remove for good what was deleted a day ago."""
-    Conversation.objects.filter(deleted_at__lt=now - KEPT_DELETED).delete()
-    Message.objects.filter(deleted_at__lt=now - KEPT_DELETED).delete()
+    """Remove for good what was deleted a day ago, with the files that no other message names."""
+    before = now - KEPT_DELETED
+    for conversation in Conversation.objects.filter(deleted_at__lt=before):
+        with _files_after(conversation):
+            conversation.delete()
+    for conversation in Conversation.objects.filter(messages__deleted_at__lt=before).distinct():
+        with _files_after(conversation):
+            conversation.messages.filter(deleted_at__lt=before).delete()
+
+
+@contextmanager
+def _files_after(conversation: Conversation) -> Iterator[None]:
+    """What is removed of a conversation takes its files along; a copy of a message, in a branch of
+    its own, still names them."""
+    with transaction.atomic():
+        files = files_named(Message.objects.filter(conversation=conversation.id))
+        yield
+        drop_unnamed(conversation.user_id, files)
 
 
 # Temporary conversations --------------------------------------------------------------------------
@@ -271,18 +288,12 @@ def record_visit(conversation: Conversation, visit: UUID | None, *, left: bool) 
 
 
 def drop_temporary(now: dt.datetime) -> None:
-    """Remove for good the temporary conversations that have ended, with what was attached to them;
-    one whose answer is being written goes when that has ended. Their requests stay in the books."""
+    """Remove for good the temporary conversations that have ended, with their files; one whose
+    answer is being written goes when that has ended. Their requests stay in the books."""
     running = Run.objects.filter(conversation=OuterRef("pk"), ended_at=None)
     over = Conversation.objects.filter(~Exists(running), ends_at__lte=now)
     for conversation in over:
-        with transaction.atomic():
-            named = conversation.messages.values_list("parts", flat=True)
-            files = [
-                file["id"] for parts in named for kind in ("files", "media")
-                for file in parts.get(kind, ())
-            ]  # fmt: skip
-            Attachment.objects.filter(id__in=files, user=conversation.user_id).delete()
+        with _files_after(conversation):
             conversation.delete()
 
 

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Actor, organisation_of, organisation_page, scope_of, slug_of
 from billing.rules.money import format_usd
+from billing.wallets import balance
 from dialects.errors import RequestFault
 from gateway.examples import FORM_NAMES, LANGUAGE_NAMES, code_context, snippet_language
 from gateway.rules.snippets import FORMS, Form, Language, in_form
@@ -69,11 +70,14 @@ class ContextUsage:
 
 @dataclass(frozen=True)
 class BoundLine:
-    """What a turn may cost, over all its columns. `likely_nano` is None before the first turn."""
+    """What a turn may cost, over all its columns. `likely_nano` is None before the first turn.
+    `available_nano` is the least of what the balance and the payer's budgets leave, `by_budget`
+    that a budget leaves less."""
 
     hold_nano: int
     likely_nano: int | None
     available_nano: int
+    by_budget: bool
     input_tokens: int
     output_tokens: int
     usage: ContextUsage
@@ -84,6 +88,10 @@ class BoundLine:
     @property
     def after_nano(self) -> int:
         return self.available_nano - (self.likely_nano or 0)
+
+    @property
+    def left_nano(self) -> int:
+        return max(self.available_nano, 0)
 
 
 @organisation_page("playground.use")
@@ -153,16 +161,25 @@ async def _bound(
     bounds = [await relay.bound(principal, body, labels=payer.labels) for _, body in drafts]
     likely = [await in_database(likely_charge_nano, actor, model) for model, _ in drafts]
     estimated = [nano for nano in likely if nano is not None]
-    return _line(bounds, sum(estimated) if len(estimated) == len(likely) else None, usage)
+    wallet = await in_database(balance, organisation_of(actor))
+    return _line(
+        bounds,
+        sum(estimated) if len(estimated) == len(likely) else None,
+        usage,
+        wallet.available_nano,
+    )
 
 
-def _line(bounds: list[Bound], likely_nano: int | None, usage: ContextUsage) -> BoundLine:
+def _line(
+    bounds: list[Bound], likely_nano: int | None, usage: ContextUsage, balance_nano: int
+) -> BoundLine:
     hold_nano = sum(bound.hold_nano for bound in bounds)
     first = bounds[0]
     return BoundLine(
         hold_nano=hold_nano,
         likely_nano=likely_nano,
         available_nano=first.available_nano,
+        by_budget=first.available_nano < balance_nano,
         input_tokens=max(bound.input_tokens for bound in bounds),
         output_tokens=max(bound.output_tokens for bound in bounds),
         usage=usage,

@@ -17,7 +17,7 @@ from django.template.base import FilterExpression, NodeList, Parser, Token
 from django.template.context import Context
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import escape, format_html
+from django.utils.html import escape, format_html, strip_tags
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext, pgettext
 
@@ -94,7 +94,7 @@ class TableNode(template.Node):
         if href:
             inner = f'<a href="{escape(href)}">{inner}</a>'
         tag = 'th scope="row"' if first else "td"
-        return f"<{tag}{_attributes(column, state)}>{inner}</{tag[:2]}>"
+        return f"<{tag}{_attributes(column, state)}{_on_card(column, inner)}>{inner}</{tag[:2]}>"
 
     def _menu(self, n: int, title: str, context: Context) -> str:
         inner = self.parts["menu"].render(context).strip()
@@ -195,6 +195,15 @@ def _attributes(column: Column, state: State) -> str:
     if card := _card(column, state):
         parts.append(f' data-card="{card}"')
     return "".join(parts)
+
+
+def _on_card(column: Column, inner: str) -> str:
+    """In the second line of a card, which has no head: what a figure is, and that there is none."""
+    if column.card not in ("second", "last"):
+        return ""
+    if MISSING in inner and strip_tags(inner).strip() == MISSING:
+        return " data-none"
+    return format_html(' data-label="{}"', column.label) if column.numeric else ""
 
 
 def _card(column: Column, state: State) -> str:

@@ -105,6 +105,17 @@ def compare(left: Values, right: Values, orders: Sequence[Order]) -> int:
     return 0
 
 
+def sort_key(order: Order) -> Callable[[Any], Any]:
+    """What rows are sorted by on one path, `reverse` where it descends: the same as `compare`."""
+
+    def key(row: Any) -> Any:
+        value = value_at(row, order.path)
+        # Those without a value come last, in either direction.
+        return (value is not None) == order.descending, value is not None and _folded(value)
+
+    return key
+
+
 def _folded(value: Any) -> Any:
     # People look for "alpha" beside "Alpha"; what differs only in that still has an order.
     return (value.casefold(), value) if isinstance(value, str) else value

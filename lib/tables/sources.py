@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cmp_to_key
+from functools import cmp_to_key, partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from django.db import connection
@@ -18,6 +18,7 @@ from lib.tables.keyset import (
     condition_text,
     ordering,
     ordering_text,
+    sort_key,
 )
 
 Row = TypeVar("Row")
@@ -69,18 +70,14 @@ class ListSource(Generic[Row]):
     def fetch(
         self, orders: Sequence[Order], boundary: Values | None, *, backwards: bool, limit: int
     ) -> list[Row]:
-        def compared(left: Values, right: Values) -> int:
-            return compare(left, right, orders)
-
-        key = cmp_to_key(compared)
-        keyed = sorted(((key(boundary_of(row, orders)), row) for row in self._rows), key=_first)
+        rows = list(self._rows)
+        for order in reversed(orders):  # a sort keeps what is equal as the next one left it
+            rows.sort(key=sort_key(order), reverse=order.descending)
         if boundary is not None:
-            edge = key(boundary)
-            if backwards:
-                keyed = keyed[: bisect_left(keyed, edge, key=_first)]
-            else:
-                keyed = keyed[bisect_right(keyed, edge, key=_first) :]
-        rows = [row for _, row in keyed]
+            key = cmp_to_key(partial(compare, orders=orders))
+            bisect = bisect_left if backwards else bisect_right
+            at = bisect(rows, key(boundary), key=lambda row: key(boundary_of(row, orders)))
+            rows = rows[:at] if backwards else rows[at:]
         return rows[::-1][:limit] if backwards else rows[:limit]
 
     def count(self) -> Count:
@@ -176,7 +173,3 @@ def read_page(
         Position(boundary_of(rows[0], orders), backwards=True) if rows and before else None,
         Position(boundary_of(rows[-1], orders)) if rows and after else None,
     )
-
-
-def _first(pair: tuple[Any, Row]) -> Any:
-    return pair[0]

@@ -137,6 +137,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "password": "/password/set",
         "sign out": "/logout",
         "management API": "/api/v1/docs",
+        "management API, operators": "/api/v1/docs/operators",
         "components": "/design/",
     }
 

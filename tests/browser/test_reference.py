@@ -21,7 +21,8 @@ def test_axe_finds_nothing_serious_and_nothing_is_too_wide(visit: Visit) -> None
 
 def test_a_page_of_the_reference_is_light_at_first_sight(visit: Visit) -> None:
     """What comes over the wire to who has been nowhere before: page, style, script, font, icons."""
-    for path in ("/docs", "/docs/chat-completions", "/docs/errors"):
+    paths = ("/docs", "/docs/chat-completions", "/docs/errors", "/api/v1/docs")
+    for path in (*paths, "/api/v1/docs/keys", "/api/v1/docs/operators"):
         stranger = visit(viewport={"width": 1280, "height": 900})
         stranger.page.goto(path, wait_until="networkidle")
         sent = stranger.page.evaluate(

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from django.test import Client
 
@@ -11,12 +13,30 @@ def test_the_schema_is_public_and_whole(client: Client) -> None:
 
 
 def test_the_reference_shows_every_operation_without_a_script_of_its_own(client: Client) -> None:
-    page = client.get("/api/v1/docs").content.decode()
+    overview = client.get("/api/v1/docs").content.decode()
+    assert "cdn." not in overview
+    assert "Sign in" in overview
+    groups = sorted(set(re.findall(r'href="(/api/v1/docs/[a-z]+)"', overview)))
+    pages = {path: client.get(path).content.decode() for path in groups}
+    listed = re.findall(r'href="(/api/v1/docs/[a-z]+)#(\w+)"', overview)
     schema = client.get("/api/v1/openapi.json").json()
-    for path, methods in schema["paths"].items():
-        assert page.count(f"<code>{path}</code>") >= len(methods)
-    assert "cdn." not in page
-    assert "Sign in" in page
+    operations = [
+        operation["operationId"]
+        for methods in schema["paths"].values()
+        for operation in methods.values()
+    ]
+    assert sorted(id for _, id in listed) == sorted(operations)
+    for path, id in listed:
+        assert f'<article class="panel" id="{id}">' in pages[path]
+        assert "<title>Management API ·" not in pages[path]
+    for path in schema["paths"]:
+        assert f"<code>{path}</code>" in overview
+
+
+def test_a_group_that_is_not_there_is_said_so_as_by_the_api(client: Client) -> None:
+    answer = client.get("/api/v1/docs/nothing")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "unknown_url"
 
 
 def test_the_reference_keeps_the_shell_of_who_is_signed_in(people: Cast) -> None:

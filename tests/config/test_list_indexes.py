@@ -129,3 +129,23 @@ def test_a_sorted_page_reads_no_more_than_it_shows(people: cast.Cast, name: str,
         link = re.findall(r'rel="next"\s+href="([^"]+)"', page)[0]
     last = re.findall(r'href="([^"]*before=end[^"]*)"', page)[0]
     assert max(rows_read(client, f"{address}{last}", relation)[1]) <= READ_MAX
+
+
+@pytest.mark.parametrize("sort", ["-time", "time", "-cost", "cost"])
+@pytest.mark.parametrize("picked", ["model", "key", "user"])
+def test_what_is_seldom_is_found_without_a_look_at_the_rest(
+    people: cast.Cast, picked: str, sort: str
+) -> None:
+    """One model, key or person among many, with the oldest requests of the list."""
+    often, _ = cast.make_key(people.core, "often", user=people.bob)
+    seldom, _ = cast.make_key(people.core, "seldom", user=people.alice)
+    credit(often)
+    fill(often, ROWS, 12 * ROWS)
+    fill(seldom, 20, 13 * ROWS, models="seldom-")
+    values = {"model": "seldom-3", "key": id_text(seldom.id), "user": people.alice.email}
+    client = cast.signed_in(people.alice)
+    address = f"/o/acme/requests?{picked}={values[picked]}&sort={sort}"
+    page, read = rows_read(client, address, "usage_usagerecord")
+    assert read, "no statement of the list was seen"
+    assert max(read) <= READ_MAX
+    assert page.count("<tr") == (2 if picked == "model" else 21)

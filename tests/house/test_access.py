@@ -40,8 +40,9 @@ PUBLIC = {
     "models",
     "model",
     "pricing",
+    "api_reference",
+    "api_section",
     "api:openapi-json",
-    "api:openapi-view",
     "api:api-root",
 }
 

@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEvent, User
+from billing.wallets import add_opening_credit
 from dialects.events import TextDelta
 from lib import clock
 from lib.ids import id_text, new_id
@@ -99,6 +100,27 @@ def test_what_cannot_be_held_blocks_send(people: Cast) -> None:
     assert "Fill in these system prompt variables: who." in ask_bound(
         people.alice, relay, text="Hello", system="You are {{who}}"
     )
+
+
+@pytest.mark.parametrize(
+    ("left_nano", "said"),
+    [
+        (1_000_000, "A budget leaves $0.0010 for this message. Lower max output."),
+        (-5, "A budget that pays for this message is used up."),
+    ],
+)
+def test_what_a_budget_lacks_is_not_told_of_the_balance(
+    people: Cast, left_nano: int, said: str
+) -> None:
+    """It was: "Your balance is $0.00", beside a balance of $128.40 in the head of the page."""
+    add_opening_credit(people.acme, 128_400_000_000)
+    relay = ScriptedRelay(outcome())
+    relay.bound_result = Bound(42_100_000, None, 1, 1, 7, left_nano, False)
+    for user in (people.alice, people.bob):
+        html = squeezed(ask_bound(user, relay, text="Hello"))
+        assert said in html
+        assert "Request more budget" in html
+        assert "balance" not in html.lower()
 
 
 def test_who_may_ask_for_more_finds_where(people: Cast) -> None:

@@ -101,6 +101,33 @@ def test_the_budget_of_the_chosen_payer_holds_and_the_estimate_follows(
     alice.assert_calm()
 
 
+@pytest.mark.parametrize("scope", ["team", "user"])
+def test_a_budget_of_the_team_or_the_person_refuses_the_turn_and_leads_to_more(
+    stage: Stage, alice: Watched, tenant: Tenant, scope: str
+) -> None:
+    """W54: made after the estimate was shown, so that only the admission itself can refuse."""
+    (person,) = stage.rows("SELECT id FROM accounts_user WHERE email = 'alice@example.org'")
+    page = alice.context.new_page()
+    page.goto(f"{stage.playground}?m={stage.echo_model()}")
+    page.fill("#chat-text", "within the budget?")
+    expect(page.locator("#bound")).to_contain_text("held")
+    expect(page.locator("[data-send]")).to_be_enabled()
+    subject = person["id"] if scope == "user" else None
+    budget = stage.hub.budget(tenant, "0.000000001", scope, subject)
+    page.locator("#chat-text").press("Enter")
+    error = page.locator("#composer-error")
+    expect(error).to_contain_text(f"{scope} budget has less left than this request may cost")
+    expect(error).to_contain_text("You were not charged.")
+    expect(page.locator("#chat-text")).to_have_value("within the budget?")
+    expect(page.locator("#bound")).to_contain_text("A budget leaves <$0.0001 for this message.")
+    assert (
+        stage.rows("SELECT id FROM playground_message WHERE content = 'within the budget?'") == []
+    )
+    error.get_by_role("link", name="Request more").click()
+    page.wait_for_url(f"**/budgets/{budget}")
+    alice.complaints.clear()  # the browser's own, of the answer 402
+
+
 def test_a_telephone_shows_who_pays(stage: Stage, chromium: Browser, tenant: Tenant) -> None:
     size = {"width": 360, "height": 740}
     watched = watch(chromium, stage, "alice", viewport=size, reduced_motion="reduce")

@@ -365,3 +365,56 @@ def test_a_file_of_a_refused_turn_goes_as_one_that_was_never_sent(people: Cast) 
     assert Attachment.objects.count() == 2
     drop_unsent(clock.now() + 2 * UNSENT_KEPT)
     assert list(Attachment.objects.values_list("name", flat=True)) == ["sent.txt"]
+
+
+def later() -> None:
+    drop_deleted(clock.now() + 2 * KEPT_DELETED)
+
+
+def files_kept() -> list[str]:
+    return sorted(Attachment.objects.values_list("name", flat=True))
+
+
+def test_files_go_with_the_last_message_that_names_them(people: Cast) -> None:
+    """Those that were sent and those that a model made; a branch of its own still names them."""
+    bob = actor(people.bob, people.acme)
+    read, seen, other = (add_file(bob, f"{name}.txt", b"words") for name in ("read", "seen", "own"))
+    send(people.bob, answers("x"), text="Read", file=read.text_id)
+    chat, answer = conversation_id(), Message.objects.get(role="assistant")
+    drawn = add_file(bob, "drawn.txt", b"of a model")
+    Message.objects.filter(id=answer.id).update(parts={"media": [{"id": str(drawn.id)}]})
+    send(people.bob, answers("y"), text="See", file=seen.text_id, conversation=chat)
+    send(people.bob, answers("z"), text="Another chat", file=other.text_id)
+    Attachment.objects.update(unsent_until=None)
+    post(people.bob, "message_branch", answer.text_id)
+    branch = Conversation.objects.latest("id")
+    post(people.bob, "chat_delete", chat)
+    drop_deleted(clock.now())
+    assert files_kept() == ["drawn.txt", "own.txt", "read.txt", "seen.txt"]
+    later()
+    assert files_kept() == ["drawn.txt", "own.txt", "read.txt"]
+    post(people.bob, "chat_delete", id_text(branch.id))
+    later()
+    assert files_kept() == ["own.txt"]
+
+
+def test_files_go_with_a_message_that_was_deleted_alone(people: Cast) -> None:
+    bob = actor(people.bob, people.acme)
+    first, second = (add_file(bob, f"{name}.txt", b"words") for name in ("first", "second"))
+    send(people.bob, answers("x"), text="One", file=first.text_id)
+    send(people.bob, answers("y"), text="Two", file=second.text_id,
+         conversation=conversation_id())  # fmt: skip
+    post(people.bob, "message_delete", Message.objects.get(content="Two").text_id)
+    later()
+    assert Message.objects.count() == 2
+    assert files_kept() == ["first.txt"]
+
+
+def test_nobody_loses_a_file_by_anothers_chat(people: Cast) -> None:
+    """P12: a stored message names files by their id, and might name any."""
+    file = add_file(actor(people.alice, people.acme), "hers.txt", b"words")
+    send(people.bob, answers("x"), text="One")
+    Message.objects.filter(role="user").update(parts={"files": [{"id": str(file.id)}]})
+    post(people.bob, "chat_delete", conversation_id())
+    later()
+    assert files_kept() == ["hers.txt"]

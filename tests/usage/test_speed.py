@@ -17,8 +17,9 @@ MONTH_S = 28 * 24 * 3600
 SECONDS_MAX = 1.0
 
 
-def fill(key: Key, rows: int = ROWS, span_s: float = MONTH_S) -> None:
-    """So many requests over the last seconds, the newest first, of different charges."""
+def fill(key: Key, rows: int = ROWS, span_s: float = MONTH_S, *, models: str = "model-") -> None:
+    """So many requests over the last seconds, the newest first, of different charges and of twenty
+    models, whose names begin so."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -38,13 +39,13 @@ def fill(key: Key, rows: int = ROWS, span_s: float = MONTH_S) -> None:
                 channel_name, upstream_model, dialect, operation, stream, source, admitted_at,
                 ended_at, status, message, finish_reason, meters, charge_nano, hold_nano, basis,
                 ttft_ms, total_ms, flags)
-            SELECT %s, id, id, true, %s, %s, %s, 'model-' || n %% 20,
+            SELECT %s, id, id, true, %s, %s, %s, %s || n %% 20,
                 '00000000-0000-0000-0000-000000000007', 'east', 'up', 'openai', 'chat', true,
                 'api', at, at, CASE WHEN n %% 100 = 0 THEN 502 ELSE 200 END, '', 'stop',
                 jsonb_build_object('in_text', n, 'in_cache_read', 7, 'out_text', 9), n, n,
                 'measured', 400, 2000, '{}'
             FROM named""",
-            [span_s / rows, rows, key.organisation_id, key.team_id, key.id, key.user_id],
+            [span_s / rows, rows, key.organisation_id, key.team_id, key.id, key.user_id, models],
         )
         cursor.execute("ANALYZE usage_usagerecord")
 

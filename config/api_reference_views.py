@@ -1,0 +1,32 @@
+"""The reference of the management API: what there is, and a page for each group of operations."""
+
+from typing import Any, cast
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext
+from django.views.decorators.http import require_safe
+
+from accounts.access import Actor, open_page
+from config.api import api
+from config.api_reference import Section, sections
+
+
+@open_page
+@require_safe
+def api_reference(request: HttpRequest, actor: Actor | None) -> HttpResponse:
+    return render(request, "api.html", {"sections": _sections()})
+
+
+@open_page
+@require_safe
+def api_section(request: HttpRequest, actor: Actor | None, section: str) -> HttpResponse:
+    every = _sections()
+    shown = next((one for one in every if one.id == section), None)
+    if shown is None:
+        raise Http404
+    return render(request, "api_section.html", {"sections": every, "section": shown})
+
+
+def _sections() -> list[Section]:
+    return sections(cast(dict[str, Any], api.get_openapi_schema()), gettext)
