@@ -73,6 +73,8 @@ ROOMS: Final = ("accounts", "billing", "gateway", "notify", "playground", "usage
 NO_EVENT: Final = {
     "accounts.audit.record",
     "billing.codes.counted_try",
+    "billing.idempotency.answered",
+    "billing.idempotency.form_answered",
     "billing.idempotency.once",
     "billing.promo.grant",
     "playground.attachments.add_file",
