@@ -22,11 +22,10 @@ from playground.events import PartialAnswer
 from playground.models import Conversation, Message, Run, RunState
 from playground.offered_models import chat_models
 from playground.relaying import relay_of
-from playground.rules.compare import word_difference
+from playground.rules.compare import COLUMNS_MAX, word_difference
 from playground.rules.settings import Settings
 from playground.turn_form import fitting, read_form_payer
 from playground.turns import (
-    COLUMNS_MAX,
     Column,
     Turn,
     TurnRefused,

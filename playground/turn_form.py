@@ -16,11 +16,12 @@ from playground.models import Attachment, Conversation, Message
 from playground.offered_models import capabilities_of_model, chat_models
 from playground.paying import Payer, payer_of_form
 from playground.presets import access_preset
+from playground.rules.compare import COLUMNS_MAX
 from playground.rules.files import FILES_MAX
 from playground.rules.parameters import InvalidSetting, parameters_of
 from playground.rules.settings import Settings, read_settings
 from playground.rules.variables import missing
-from playground.turns import COLUMNS_MAX, Column, TurnForm, TurnRefused
+from playground.turns import Column, TurnForm, TurnRefused
 from playground.words import invalid_text, unread_text
 
 

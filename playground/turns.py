@@ -34,12 +34,12 @@ from playground.models import (
 )
 from playground.paying import Payer
 from playground.preferences import preference_of, unwatched_ms_of
+from playground.rules.compare import COLUMNS_MAX
 from playground.rules.render import Frame
 from playground.rules.request import ChatMessage, Stored
 from playground.rules.titles import first_words
 
 TEXT_MAX = 1_000_000
-COLUMNS_MAX = 4
 ARRIVAL = dt.timedelta(seconds=10)
 """A Send that was answered, or a page that was drawn, has opened its stream by then."""
 

@@ -6,6 +6,9 @@ from difflib import SequenceMatcher
 from math import sqrt
 from typing import Final, Literal, NamedTuple
 
+COLUMNS_MAX: Final = 4
+"""So many models a comparison has at most."""
+
 _WORDS: Final = re.compile(r"\s+|[^\s]+")
 _WORDS_MAX: Final = 20_000
 _Z: Final = 1.96
