@@ -46,7 +46,8 @@ class Principal:
     long its answers are kept for later requests, 0 = not at all, which is also so for a key that
     keeps no content; an `operator`'s key is told which channel answered; `include_cost`: its
     answers tell their charge unless a request says no; `postpaid`: its organisation has a credit
-    line.
+    line; `required_labels` are those that its key, its team or its organisation asks of a request,
+    `project` the label that the key's requests have unless they say another.
 
     `limited` says that the key, its team, its organisation or who asks has a limit of requests or
     tokens, `tpm` is the lowest of tokens. `budgets` are those that its requests may fall under, as
@@ -69,6 +70,8 @@ class Principal:
     endpoints: tuple[str, ...] = ()
     networks: tuple[Network, ...] = ()
     tags: tuple[str, ...] = ()
+    project: str = ""
+    required_labels: tuple[str, ...] = ()
     limited: bool = False
     tpm: int | None = None
     guards: int = 0
@@ -104,8 +107,17 @@ class Principal:
         if scope == "tag":
             return subject in self.tags or subject in labels.tags
         if scope == "project":
-            return subject == labels.project
+            return subject == (labels.project or self.project)
         return subject == labels.customer if scope == "customer" else True
+
+    def missing_label(self, labels: Labels) -> str | None:
+        """The first label that is required of a request and that neither it nor the key has."""
+        has = {
+            "project": labels.project or self.project,
+            "tags": labels.tags or self.tags,
+            "customer": labels.customer,
+        }
+        return next((name for name in self.required_labels if not has[name]), None)
 
     def may_use(self, model: str) -> bool:
         """Whether the key's own list lets it ask for a model."""
@@ -235,6 +247,8 @@ class _KeyPolicy(msgspec.Struct):
     operator: bool = False
     include_cost: bool = False
     postpaid: bool = False
+    project: str | None = None
+    required_labels: list[str] = []
 
 
 _key_policy = msgspec.json.Decoder(_KeyPolicy)
@@ -260,6 +274,8 @@ def _principal(row: Row, digest: bytes = b"") -> Principal:
         endpoints=tuple(decoded.endpoints),
         networks=tuple(map(ip_network, decoded.networks)),
         tags=tuple(decoded.tags),
+        project=decoded.project or "",
+        required_labels=tuple(decoded.required_labels),
         limited=decoded.limited,
         tpm=decoded.tpm,
         guards=decoded.guards,
@@ -290,6 +306,11 @@ _COLUMNS = f"""
                    WHERE account.organisation_id = key.organisation_id
                      AND account.kind = 'customer:available' AND account.overdraft_nano > 0),
                'endpoints', key.endpoints, 'networks', key.networks, 'tags', key.tags,
+               'project', (SELECT slug FROM accounts_project WHERE id = key.project_id),
+               'required_labels', ARRAY(
+                   SELECT DISTINCT unnest(
+                       owner.required_labels || team.required_labels || key.required_labels)
+                   ORDER BY 1),
                'limited', num_nonnulls(key.rpm, key.tpm, key.parallel,
                                        team.rpm, team.tpm, team.parallel,
                                        owner.rpm, owner.tpm, owner.parallel,

@@ -11,7 +11,7 @@ import msgspec
 from accounts.rules.labels import LABEL_LENGTH, is_label
 from dialects.errors import RequestFault
 
-_HEADER: Final = "x-weir-labels"
+LABELS_HEADER: Final = "x-weir-labels"
 
 
 class Labels(NamedTuple):
@@ -40,14 +40,14 @@ def read_labels(header: bytes) -> Labels:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RequestFault(
             "invalid_type",
-            _HEADER,
-            f'{_HEADER} must be a JSON object such as {{"project": "search", "tags": ["beta"], '
-            f'"customer": "c-42"}}: {error}',
+            LABELS_HEADER,
+            f'{LABELS_HEADER} must be a JSON object such as {{"project": "search", '
+            f'"tags": ["beta"], "customer": "c-42"}}: {error}',
         ) from None
     for name, label in _named(labels):
         if not is_label(label):
             what = f"must have 1 to {LABEL_LENGTH} visible characters and no space at an end"
-            raise RequestFault("invalid_value", _HEADER, f"{name} in {_HEADER} {what}")
+            raise RequestFault("invalid_value", LABELS_HEADER, f"{name} in {LABELS_HEADER} {what}")
     return Labels(labels.project or "", labels.tags, labels.customer or "")
 
 

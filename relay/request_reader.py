@@ -7,6 +7,7 @@ from dialects.codec import Facts
 from dialects.errors import RequestFault
 from gateway.providers.models import is_listed
 from gateway.providers.suffixes import RequestedModel, has_ending, read_requested_model
+from relay.labels import LABELS_HEADER
 from relay.request_context import MODEL_LENGTH_MAX, Invocation, RequestContext
 
 
@@ -40,7 +41,16 @@ class RequestReader:
         """The model that a name means. Raises RequestFault when it cannot be asked for."""
         model = self._find(name)
         self.model_name = model.name
+        self._check_labels()
         return model
+
+    def _check_labels(self) -> None:
+        # A page has no place for a tag or a customer; whoever asks there stands in the records.
+        missing = self._context.principal.missing_label(self._context.options.labels)
+        if missing is None or (self._context.source == "playground" and missing != "project"):
+            return
+        what = f"{missing} in {LABELS_HEADER} is required by your organisation, team or key"
+        raise RequestFault("missing_parameter", LABELS_HEADER, what)
 
     def _find(self, name: str) -> RequestedModel:
         model = RequestedModel(name)
