@@ -39,6 +39,7 @@ from accounts.models import (
     Organisation,
     Project,
     Role,
+    ServiceAccount,
     Team,
     User,
 )
@@ -723,6 +724,21 @@ def writable_project(actor: Actor, slug: str) -> Project:
     """One project that the actor may change. Http404 when there is none such."""
     require(actor, "teams.write")
     return access_project(actor, slug)
+
+
+def visible_service_accounts(actor: Actor) -> QuerySet[ServiceAccount]:
+    """The service accounts of the actor's teams, by name; a developer sees none."""
+    require(actor, "keys.read")
+    accounts = ServiceAccount.objects.filter(team__in=visible_teams(actor))
+    if scope_of(actor, "keys.read") == "own":
+        accounts = accounts.none()
+    return accounts.select_related("team", "custom_role", "organisation").order_by("name", "id")
+
+
+def writable_service_account(actor: Actor, id: str) -> ServiceAccount:
+    """One that the actor may change, and make keys for. Http404 when there is none such."""
+    require(actor, "keys.write")
+    return one_of(visible_service_accounts(actor), id)
 
 
 def all_organisations(actor: Actor) -> QuerySet[Organisation]:

@@ -31,7 +31,11 @@ class KeyIn(Schema):
     kind: Literal["relay", "management"] = Field(
         "relay", description="`relay` calls models; `management` can do what your role allows."
     )
-    team: str | None = Field(None, description="Slug of the team. Default: the first team.")
+    team: str | None = Field(None, description="Slug of the team. Default: your first team.")
+    service_account: str | None = Field(
+        None, description="ID of a service account of the team. Default: the key belongs to you."
+    )
+    project: str | None = Field(None, description="Slug of a project of the team.")
     models: list[Pattern] = Field(
         default_factory=list,
         max_length=100,
@@ -99,6 +103,7 @@ class KeyChange(Schema):
     endpoints: list[Word] | None = None
     networks: list[Word] | None = None
     tags: list[Word] | None = None
+    project: str | None = Field(None, description="Slug of a project of the key's team.")
     log_content: bool | None = None
 
 
@@ -133,6 +138,8 @@ class KeyOut(Schema):
     last4: str
     team: str
     owner: str | None = Field(description="Email address of the person it belongs to.")
+    service_account: str | None = Field(description="ID of the service account it belongs to.")
+    project: str | None = Field(description="Slug of its project.")
     models: list[str]
     created_at: dt.datetime
     expires_at: dt.datetime | None
@@ -180,13 +187,19 @@ def list_keys(request: HttpRequest, query: Query[KeyQuery]) -> KeyPage:
 def create_key(request: HttpRequest, body: KeyIn) -> Status[NewKeyOut]:
     """Creates a key of your own. Its secret is only in this response."""
     actor = access.actor_of(request)
-    access.require(actor, "keys.write_own")
+    account = None
+    if body.service_account:
+        account = access.writable_service_account(actor, body.service_account)
+    else:
+        access.require(actor, "keys.write_own")
     key, text = keys.mint_key(
         actor,
         access.access_team(actor, body.team),
         body.name,
         kind=KeyKind(body.kind),
-        user=actor.user,
+        user=None if account else actor.user,
+        service_account=account,
+        project=access.access_project(actor, body.project) if body.project else None,
         model_patterns=body.models,
         expires_at=body.expires_at,
         **{name: getattr(body, name) for name in keys.LIMITS},
@@ -211,6 +224,8 @@ def change_key(request: HttpRequest, id: str, body: KeyChange) -> KeyOut:
             raise keys.KeyRefused(name, f"{name} cannot be null: leave it out, or give a value.")
     if "models" in stated:
         stated["model_patterns"] = stated.pop("models")
+    if stated.get("project"):
+        stated["project"] = access.access_project(actor, stated["project"])
     return KeyOut(**_shown(keys.change_key(actor, access.writable_key(actor, id), **stated)))
 
 
@@ -248,6 +263,8 @@ def _shown(key: Key) -> dict[str, Any]:
         "last4": key.last4,
         "team": key.team.slug,
         "owner": key.user.email if key.user else None,
+        "service_account": id_text(key.service_account_id) if key.service_account_id else None,
+        "project": key.project.slug if key.project else None,
         "models": key.model_patterns,
         "created_at": key.created_at,
         "expires_at": key.expires_at,

@@ -11,14 +11,25 @@ from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext, gettext_lazy
 
-from accounts import tries
+from accounts import access, tries
+from accounts.access import Actor
 from accounts.changes import NAME_MAX
-from accounts.models import KeyKind, User
+from accounts.models import (
+    CustomRole,
+    KeyKind,
+    Organisation,
+    Project,
+    Role,
+    ServiceAccount,
+    Team,
+    User,
+)
 from accounts.organisations import REASON_MAX
 from accounts.rules.labels import split_labels
 from accounts.rules.limits import ENDPOINTS, LIMIT_MAX, LISTED_MAX, LimitInvalid, check_limits
 from accounts.rules.tries import limits_of_letters
 from lib import clock
+from lib.ids import id_text
 from lib.whole_numbers import WholeNumberField
 
 _PATTERNS_MAX = 100
@@ -124,6 +135,48 @@ class LimitsForm(CountsForm):
 
 def _split(text: str) -> list[str]:
     return [word for word in dict.fromkeys(re.split(r"[\s,]+", text.strip())) if word]
+
+
+class KeyPlaceForm(forms.Form):
+    """To whom and where a new key belongs, of what the actor may choose; what leaves no choice is
+    not asked. A project and a service account bring their team along."""
+
+    holder = forms.ChoiceField(label=gettext_lazy("Owner"), required=False)
+    team = forms.ChoiceField(label=gettext_lazy("Team"), required=False)
+    project = forms.ChoiceField(label=gettext_lazy("Project"), required=False)
+
+    def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._accounts: dict[str, ServiceAccount] = {}
+        if access.scope_of(actor, "keys.write") is not None:
+            accounts = access.visible_service_accounts(actor).filter(disabled=False)
+            self._accounts = {id_text(account.id): account for account in accounts}
+        self._teams = {
+            team.slug: team for team in access.visible_teams(actor).filter(archived_at=None)
+        }
+        self._projects: dict[str, Project] = {}
+        if access.scope_of(actor, "teams.read") is not None:
+            active = access.visible_projects(actor).filter(archived_at=None)
+            self._projects = {project.slug: project for project in active}
+        holders = [(id, account.name) for id, account in self._accounts.items()]
+        projects = [(slug, project.name) for slug, project in self._projects.items()]
+        self._offer("holder", [("", gettext("You")), *holders])
+        self._offer("team", [(slug, team.name) for slug, team in self._teams.items()])
+        self._offer("project", [("", gettext("None")), *projects])
+
+    def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
+        cast(forms.ChoiceField, self.fields[name]).choices = choices
+        if len(choices) < 2:
+            del self.fields[name]
+
+    def place(self) -> tuple[Team | None, ServiceAccount | None, Project | None]:
+        """The team, None for the actor's first one; the service account, the project."""
+        account = self._accounts.get(self.cleaned_data.get("holder", ""))
+        project = self._projects.get(self.cleaned_data.get("project", ""))
+        team = self._teams.get(self.cleaned_data.get("team", ""))
+        if project is not None:
+            team = project.team
+        return (account.team if account else team), account, project
 
 
 class KeyForm(LimitsForm):
@@ -339,4 +392,50 @@ class SuspensionForm(forms.Form):
         max_length=REASON_MAX,
         help_text=gettext_lazy("Members see it on every page."),
         widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
+    )
+
+
+class RoleForm(forms.Form):
+    """A role of an organisation, built in or custom."""
+
+    role = forms.ChoiceField(label=gettext_lazy("Role"), initial=Role.DEVELOPER)
+
+    def __init__(self, *args: Any, organisation: Organisation, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._custom = {
+            id_text(role.id): role for role in organisation.custom_roles.order_by("name")
+        }
+        built_in = [
+            (role.value, str(access.ROLE_NAMES[role.value]).capitalize())
+            for role in Role
+            if role not in (Role.OWNER, Role.CUSTOM)
+        ]
+        custom = [(id, role.name) for id, role in self._custom.items()]
+        cast(forms.ChoiceField, self.fields["role"]).choices = [*built_in, *custom]
+
+    def chosen_role(self) -> tuple[Role, CustomRole | None]:
+        """What was chosen, as it is stored."""
+        custom = self._custom.get(self.cleaned_data["role"])
+        return (Role.CUSTOM, custom) if custom else (Role(self.cleaned_data["role"]), None)
+
+
+class ServiceAccountForm(NameForm, RoleForm):
+    """What a new service account shall be; `teams` are those that it can belong to, by slug."""
+
+    field_order = ("name", "team", "role")
+
+    team = forms.ChoiceField(label=gettext_lazy("Team"))
+
+    def __init__(self, *args: Any, teams: Iterable[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        cast(forms.ChoiceField, self.fields["team"]).choices = list(teams)
+
+
+class ServiceAccountEditForm(RoleForm):
+    """What a service account may do from now on."""
+
+    disabled = forms.BooleanField(
+        label=gettext_lazy("Disabled"),
+        required=False,
+        help_text=gettext_lazy("Its keys are rejected until it is enabled again."),
     )

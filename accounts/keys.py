@@ -12,10 +12,21 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor, key_state
+from accounts.access import Actor, authority_of_member, key_state
 from accounts.access import digest_of as digest_of
 from accounts.epoch import bump_epoch
-from accounts.models import FormerSecret, Key, KeyKind, Membership, Organisation, Team, User
+from accounts.members import check_grant
+from accounts.models import (
+    FormerSecret,
+    Key,
+    KeyKind,
+    Membership,
+    Organisation,
+    Project,
+    ServiceAccount,
+    Team,
+    User,
+)
 from accounts.rules import key_format
 from accounts.rules.limits import LimitInvalid, check_limits
 from accounts.rules.reach import Reach, first_beyond
@@ -31,6 +42,7 @@ GRACE_HOURS_MAX = 168
 LIMITS = ("rpm", "tpm", "parallel", "endpoints", "networks", "tags", "log_content")
 """What narrows a key beside its models and its end; see `accounts.models.Key`."""
 
+_CHANGEABLE = ("name", "project", "model_patterns", "expires_at", "disabled")
 _REACH = tuple(Reach.__dataclass_fields__)
 # What a management key cannot be kept to: the lists name what it never calls.
 _OF_MODELS = {"model_patterns": "models", "endpoints": "endpoints"}
@@ -47,23 +59,33 @@ def mint_key(
     *,
     kind: KeyKind = KeyKind.RELAY,
     user: User | None,
+    service_account: ServiceAccount | None = None,
+    project: Project | None = None,
     model_patterns: Sequence[str] = (),
     expires_at: dt.datetime | None = None,
     **limits: Any,
 ) -> tuple[Key, str]:
-    """A new key and its text, which is not stored and cannot be had again; `limits` are LIMITS.
+    """A new key and its text, which is not stored and cannot be had again; `limits` are LIMITS. It
+    belongs to a person, to a service account of its team, or to nobody.
 
     KeyRefused when a living key of the organisation has the name, when the expiry is past, when a
-    management key would belong to nobody (it does what its person's role allows) or have lists of
-    what only model keys call, and when the key would go beyond the one that asks for it (P23).
+    management key would belong to nobody (it does what its holder's role allows) or have lists of
+    what only model keys call, for a service account or project of another team, and when the key
+    would go beyond the one that asks for it, or its holder beyond who asks (P23).
     """
-    if kind == KeyKind.MANAGEMENT and user is None:
-        raise KeyRefused("user", gettext("A management key must belong to a person."))
+    if kind == KeyKind.MANAGEMENT and user is None and service_account is None:
+        text = gettext("A management key must belong to a person or a service account.")
+        raise KeyRefused("user", text)
+    if service_account is not None:
+        _check_service_account(actor, service_account, team, kind)
+    _check_project(project, team)
     _check(limits)
     key = Key(
         organisation=team.organisation,
         team=team,
         user=user,
+        service_account=service_account,
+        project=project,
         name=name,
         kind=kind,
         model_patterns=list(model_patterns),
@@ -107,7 +129,8 @@ def bring_key(
 
 
 def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
-    """Set `name`, `model_patterns`, `expires_at`, `disabled` or one of LIMITS of a living key.
+    """Set `name`, `project`, `model_patterns`, `expires_at`, `disabled` or one of LIMITS of a
+    living key.
 
     What is equal already is left out; with nothing left, nothing is written or audited. KeyRefused
     when the name is taken, and when the key that asks is narrower than what would be granted.
@@ -117,12 +140,13 @@ def change_key(actor: Actor, key: Key, **changes: Any) -> Key:
         changed = {
             field: value for field, value in changes.items() if getattr(locked, field) != value
         }
-        unknown = changed.keys() - {"name", "model_patterns", "expires_at", "disabled", *LIMITS}
+        unknown = changed.keys() - {*_CHANGEABLE, *LIMITS}
         if unknown:
             raise TypeError(f"not a changeable field of a key: {', '.join(sorted(unknown))}")
         if not changed:
             return locked
         _check(changed)
+        _check_project(changed.get("project"), locked.team)
         if "name" in changed:
             _check_name(changed["name"])
         before = {field: _json_value(getattr(locked, field)) for field in changed}
@@ -257,6 +281,27 @@ def change_limits(
     return locked
 
 
+def _check_service_account(
+    actor: Actor, account: ServiceAccount, team: Team, kind: KeyKind
+) -> None:
+    """Raise KeyRefused for one of another team, and for a management key of one that may do more
+    than who asks for it."""
+    if account.team_id != team.id:
+        text = gettext("This service account belongs to another team.")
+        raise KeyRefused("service_account", text)
+    if kind == KeyKind.MANAGEMENT:
+        check_grant(actor, authority_of_member(account, {account.team_id}))
+
+
+def _check_project(project: Project | None, team: Team) -> None:
+    if project is None:
+        return
+    if project.team_id != team.id:
+        raise KeyRefused("project", gettext("This project belongs to another team."))
+    if project.archived_at is not None:
+        raise KeyRefused("project", gettext("This project is archived."))
+
+
 def _check(limits: Mapping[str, Any]) -> None:
     try:
         check_limits(limits)
@@ -373,4 +418,6 @@ def _unique_name(name: str) -> Iterator[None]:
 
 
 def _json_value(value: object) -> object:
+    if isinstance(value, Project):
+        return value.slug
     return value.isoformat() if isinstance(value, dt.datetime) else value

@@ -4,6 +4,7 @@ from django.urls import path, re_path
 from accounts import (
     limit_views,
     operator_views,
+    service_account_views,
     settings_views,
     table_views,
     team_views,
@@ -57,6 +58,21 @@ urlpatterns = [
     path("link/<str:text>", views.sign_in_link, name="sign_in_link"),
     path("o/<slug:o>/keys/<str:id>/revoke", views.key_revoke, name="key_revoke"),
     path("tables/<slug:table>", table_views.keep_preference, name="table_preference"),
+    path(
+        "o/<slug:o>/service-accounts",
+        service_account_views.service_account_list,
+        name="service_accounts",
+    ),
+    path(
+        "o/<slug:o>/service-accounts/new",
+        service_account_views.service_account_create,
+        name="service_account_create",
+    ),
+    path(
+        "o/<slug:o>/service-accounts/<str:id>/edit",
+        service_account_views.service_account_edit,
+        name="service_account_edit",
+    ),
     path("o/<slug:o>/settings", settings_views.settings_page, name="settings"),
     path(
         "o/<slug:o>/settings/archive",

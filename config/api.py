@@ -20,6 +20,7 @@ from accounts.access import KeyConflict, api_auth, public
 from accounts.api import router as accounts_router
 from accounts.operator_api import router as people_router
 from accounts.organisation_api import router as organisation_router
+from accounts.service_account_api import router as service_account_router
 from billing.api import router as billing_router
 from billing.codes import TooManyTries
 from billing.idempotency import KeyInUse, KeyInvalid, KeyReused
@@ -157,6 +158,7 @@ api.add_decorator(_refuse_unknown_query, mode="operation")
 api.add_router("", accounts_router)
 api.add_router("", organisation_router)
 api.add_router("", people_router)
+api.add_router("", service_account_router)
 api.add_router("", effective_router)
 api.add_router("", usage_router)
 api.add_router("", billing_router)

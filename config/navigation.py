@@ -58,7 +58,8 @@ _ORGANISATION: Final[_Sections] = (
     (_("Build"), (
         _MODELS,
         NavigationPage("organisation_prices", "receipt", _("Prices"), common=("pricing",)),
-        NavigationPage("keys", "key-round", _("API keys"), "keys.read", go="K"),
+        NavigationPage("keys", "key-round", _("API keys"), "keys.read", go="K",
+             beside=("service_accounts",)),
         NavigationPage("webhooks", "send", _("Webhooks"), "webhooks.read"),
         _DOCS,
     )),

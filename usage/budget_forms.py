@@ -6,7 +6,7 @@ from zoneinfo import available_timezones
 from django import forms
 from django.utils.translation import gettext, gettext_lazy
 
-from accounts.forms import KeyForm
+from accounts.forms import KeyForm, KeyPlaceForm
 from accounts.keys import LIMITS
 from accounts.models import Key
 from accounts.rules.labels import join_labels
@@ -111,7 +111,7 @@ class _Budgeted(forms.Form):
         return {name: self.cleaned_data[name] for name in LIMITS if name in self.cleaned_data}
 
 
-class NewKeyForm(_Budgeted, KeyForm):
+class NewKeyForm(_Budgeted, KeyPlaceForm, KeyForm):
     """What a new key shall be, and may spend."""
 
 

@@ -61,6 +61,7 @@ KEYS = Table(
         Column("state", _("Status"), "badge", value=lambda row: badge_of(row["key"]), card="first"),
         Column("owner", _("Owner"), sort=True, priority=2, card="second"),
         Column("team", _("Team"), value="key.team.name", sort=True, chosen=False),
+        Column("project", _("Project"), value="key.project.name", sort=True, chosen=False),
         Column(
             "models",
             _("Models"),
@@ -85,6 +86,16 @@ KEYS = Table(
     filters=(
         Filter("q", _("Name, key or owner"), "search"),
         Filter("state", _("Status"), choices=_STATES, default="living"),
+        Filter(
+            "stale",
+            _("Use"),
+            choices=(
+                ("", _("Any use")),
+                ("30", _("Unused for 30 days")),
+                ("90", _("Unused for 90 days")),
+                ("soon", _("Expires within 7 days")),
+            ),
+        ),
     ),
     href="href",
     bulk=(("disable", _("Disable")), ("enable", _("Enable"))),
@@ -103,6 +114,7 @@ def key_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     may_write = access.scope_of(actor, "keys.write_own") is not None
     context = {
         "may_create": may_write,
+        "may_write": access.scope_of(actor, "keys.write") is not None,
         "may_budget": access.scope_of(actor, "budgets.write") is not None,
         "own_only": own_only,
         "bulk_url": reverse("keys_bulk", args=[slug_of(actor)]) if may_write else "",
@@ -110,7 +122,7 @@ def key_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return answer_table(
         request,
         state,
-        ListSource(_used(actor, list(rows))),
+        ListSource(_stale(_used(actor, list(rows)), state.value("stale"), clock.now())),
         ("accounts/keys.html", "accounts/_keys.html"),
         context,
         lambda page: _rows(actor, page),
@@ -149,6 +161,7 @@ def _matching(rows: QuerySet[Key], query: str) -> QuerySet[Key]:
         | Q(prefix__startswith=query)
         | Q(last4=query[-4:])
         | Q(user__email__icontains=query)
+        | Q(service_account__name__icontains=query)
     )
 
 
@@ -166,6 +179,17 @@ def _in_state(rows: QuerySet[Key], state: str, now: dt.datetime) -> QuerySet[Key
     return rows.filter(disabled=False).exclude(ended) if state == "active" else rows
 
 
+def _stale(rows: list[dict[str, Any]], wanted: str, now: dt.datetime) -> list[dict[str, Any]]:
+    """The keys that somebody should look after: made so long ago and not used since, or about to
+    expire."""
+    if wanted == "soon":
+        return [row for row in rows if badge_of(row["key"]) == _BADGES["soon"]]
+    if wanted not in ("30", "90"):
+        return rows
+    since = now - dt.timedelta(days=int(wanted))
+    return [row for row in rows if (row["use"].last_at or row["key"].created_at) < since]
+
+
 def _used(actor: Actor, keys: list[Key]) -> list[dict[str, Any]]:
     """All keys of the list with what they are sorted by."""
     uses = use_of_keys(actor, [key.id for key in keys]) if keys else {}
@@ -174,7 +198,7 @@ def _used(actor: Actor, keys: list[Key]) -> list[dict[str, Any]]:
             "key": key,
             "id": id_text(key.id),
             "href": reverse("key", args=[slug_of(actor), id_text(key.id)]),
-            "owner": (key.user.name or key.user.email) if key.user else None,
+            "owner": owner_of(key),
             "use": uses.get(key.id, KeyUse(0, None)),
         }
         for key in keys
@@ -200,6 +224,13 @@ def _rows(actor: Actor, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def owner_of(key: Key) -> str | None:
+    """Whom a key belongs to, as it is shown: a person, a service account, or nobody."""
+    if key.service_account:
+        return key.service_account.name
+    return (key.user.name or key.user.email) if key.user else None
 
 
 def _secret(key: Key) -> str:
@@ -231,17 +262,20 @@ def budgets_of(actor: Actor, keys: list[Key]) -> dict[str, Budget]:
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_create(request: HttpRequest, actor: Actor) -> HttpResponse:
     may_budget = access.scope_of(actor, "budgets.write") is not None
-    form = NewKeyForm(request.POST or None, may_budget=may_budget)
+    form = NewKeyForm(request.POST or None, may_budget=may_budget, actor=actor)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
+        team, account, project = form.place()
         try:
             with transaction.atomic():
                 key, text = keys.mint_key(
                     actor,
-                    access.access_team(actor),
+                    team or access.access_team(actor),
                     data["name"],
                     kind=KeyKind(data["kind"]),
-                    user=actor.user,
+                    user=None if account else actor.user,
+                    service_account=account,
+                    project=project,
                     model_patterns=data["models"],
                     expires_at=data["lifetime"],
                     **form.limits(),

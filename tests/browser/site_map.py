@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from django.urls import get_resolver, resolve
 
-from accounts import organisations, projects, teams
+from accounts import organisations, projects, service_accounts, teams
 from accounts.access import SYSTEM, Actor
 from accounts.models import Organisation, Role, User
 from accounts.signin import make_sign_in_link
@@ -114,6 +114,7 @@ def furnish() -> str:
     )
     suspended = organisations.create_organisation("Looked at", owner=None, actor=actor)
     team = teams.create_team(organisation, "Looked at", actor=actor)
+    account = service_accounts.create_service_account(team, "Looked at", actor=actor)
     project = projects.create_project(team, "Looked at", actor=actor)
     return json.dumps(
         {
@@ -121,6 +122,7 @@ def furnish() -> str:
             "change a team": f"{ours}/teams/{team.slug}/edit",
             "create a project": f"{ours}/teams/{team.slug}/projects/new",
             "change a project": f"{ours}/projects/{project.slug}/edit",
+            "change a service account": f"{ours}/service-accounts/{id_text(account.id)}/edit",
             "suspend an organisation": f"/admin/organisations/{suspended.slug}/suspend",
             "webhook": f"{ours}/webhooks/{id_text(webhook.id)}",
             "remove webhook": f"{ours}/webhooks/{id_text(webhook.id)}/remove",

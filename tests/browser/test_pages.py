@@ -90,6 +90,8 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "key": f"{ours}/keys/{key}",
         "edit key": f"{ours}/keys/{key}/edit",
         "keys, filtered to nothing": f"{ours}/keys?q=nothing-like-this",
+        "service accounts": f"{ours}/service-accounts",
+        "create a service account": f"{ours}/service-accounts/new",
         "create key": f"{ours}/keys/new",
         "rotate key": f"{ours}/keys/{key}/rotate",
         "revoke key": f"{ours}/keys/{key}/revoke",

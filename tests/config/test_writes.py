@@ -14,7 +14,16 @@ from typing import Any, Final
 import pytest
 from django.db import connection
 
-from accounts import custom_roles, keys, members, organisations, projects, signin, teams
+from accounts import (
+    custom_roles,
+    keys,
+    members,
+    organisations,
+    projects,
+    service_accounts,
+    signin,
+    teams,
+)
 from accounts.access import SYSTEM, Actor
 from accounts.changes import change_row
 from accounts.models import (
@@ -26,6 +35,7 @@ from accounts.models import (
     Membership,
     Project,
     Role,
+    ServiceAccount,
     Team,
 )
 from billing import (
@@ -187,6 +197,7 @@ class World:
     role: CustomRole
     second: Team
     project: Project
+    account: ServiceAccount
 
 
 @pytest.fixture
@@ -232,6 +243,7 @@ def world(people: cast.Cast, settings: Any) -> World:
         role=custom_roles.create_role(people.acme, "auditor", ["usage.read"], actor=SYSTEM),
         second=teams.create_team(people.acme, "second", actor=SYSTEM),
         project=projects.create_project(people.core, "Bot", actor=SYSTEM),
+        account=service_accounts.create_service_account(people.core, "deployer", actor=SYSTEM),
     )  # fmt: skip
 
 
@@ -306,6 +318,14 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     ),
     "accounts.projects.restore_project": lambda w: projects.restore_project(
         w.project, actor=w.alice
+    ),
+    "accounts.service_accounts.change_service_account": lambda w: (
+        service_accounts.change_service_account(
+            w.account, role=Role.VIEWER, disabled=True, actor=w.alice
+        )
+    ),
+    "accounts.service_accounts.create_service_account": lambda w: (
+        service_accounts.create_service_account(w.people.core, "more", actor=w.alice)
     ),
     "accounts.teams.archive_team": lambda w: teams.archive_team(w.second, actor=w.alice),
     "accounts.teams.rename_team": lambda w: teams.rename_team(
@@ -522,12 +542,12 @@ def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, nam
                 "_team",
                 "_role",
                 "_project",
+                "_service_account",
                 "add_person new",
                 "change_row",
                 "force_second_factor",
                 "rename_organisation",
-                "require_labels",
-            )
+                )
         )
 
 
