@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone, translation
+from django.utils.translation import gettext
 
 from lib import clock
 from lib.csv_file import csv_stream
@@ -34,7 +35,8 @@ class Head:
 
     @property
     def text(self) -> str:
-        return f"{self.column.label}, {self.column.unit}" if self.column.unit else self.column.label
+        label, unit = self.column.label, self.column.unit
+        return gettext("%(label)s, %(unit)s") % {"label": label, "unit": unit} if unit else label
 
     @property
     def icon(self) -> str:

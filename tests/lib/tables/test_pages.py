@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.test import RequestFactory
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from lib.tables import pages
 from lib.tables.pages import export_table, exported, page_of, usd
@@ -91,3 +91,10 @@ def test_links_lead_to_the_four_ends(table: Table) -> None:
     assert last.plain == "/list"
     assert [head.column.name for head in page.heads if head.href] == ["name", "cost"]
     assert page.heads[1].text == "Cost, USD"
+
+
+def test_the_head_of_a_column_names_its_unit_as_the_language_does() -> None:
+    head = pages.Head(Column("cost", "Cost", "money", unit="USD"), "", 0, "", "")
+    assert head.text == "Cost, USD"
+    with translation.override("zh-hans"):
+        assert head.text == "Cost（USD）"
