@@ -394,9 +394,7 @@ def teams_of(membership: Membership) -> frozenset[uuid.UUID] | None:
 
 def _memberships() -> QuerySet[Membership]:
     """Memberships with what an actor is made of."""
-    return Membership.objects.select_related("organisation", "custom_role").prefetch_related(
-        "teams"
-    )
+    return Membership.objects.select_related("organisation", "custom_role")
 
 
 def organisation_of(actor: Actor) -> Organisation:

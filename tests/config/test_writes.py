@@ -547,7 +547,7 @@ def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, nam
                 "change_row",
                 "force_second_factor",
                 "rename_organisation",
-                )
+            )
         )
 
 
