@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.utils.text import slugify
+
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -77,7 +79,7 @@ def sections(schema: dict[str, Any], translate: Callable[[str], str]) -> list[Se
                 operation = methods[method]
                 tag = (operation.get("tags") or ["Other"])[0]
                 by_tag.setdefault(tag, []).append(_operation(source, path, method, operation))
-    return [Section(tag.lower(), translate(tag), operations) for tag, operations in by_tag.items()]
+    return [Section(slugify(tag), translate(tag), operations) for tag, operations in by_tag.items()]
 
 
 def _operation(source: _Source, path: str, method: str, operation: dict[str, Any]) -> Operation:

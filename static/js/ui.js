@@ -181,7 +181,11 @@ on("keydown", (event) => {
 });
 if (/Mac|iP(hone|ad|od)/.test(navigator.platform)) for (const one of $$(".search kbd")) one.textContent = "⌘ K";
 const look = (root) => { const form = $("form[role=search]", root); if (form) window.htmx.trigger(form, "pick"); };
-on("toggle", ({ target, newState }) => { if (newState === "open" && target.matches?.(".picker")) look(target); }, true);
+on("toggle", ({ target, newState }) => {
+  if (newState !== "open" || !target.matches?.(".picker")) return;
+  $("input", target).focus(); // by no autofocus, which a page that loads would try beside its own
+  look(target);
+}, true);
 
 // Toasts: {"toast": {"text", "tone", "action", "post"}} in HX-Trigger -------------------------------
 function arm(toast) {
@@ -379,5 +383,5 @@ on("htmx:after:process", ({ target }) => {
   if (target !== document.body) focusError(target);
 });
 ready(document);
-focusError(document);
+requestAnimationFrame(() => focusError(document)); // after the autofocus of the page itself
 for (const one of $$("dialog[open]")) open(one);

@@ -22,7 +22,7 @@ def test_axe_finds_nothing_serious_and_nothing_is_too_wide(visit: Visit) -> None
 def test_a_page_of_the_reference_is_light_at_first_sight(visit: Visit) -> None:
     """What comes over the wire to who has been nowhere before: page, style, script, font, icons."""
     paths = ("/docs", "/docs/chat-completions", "/docs/errors", "/api/v1/docs")
-    for path in (*paths, "/api/v1/docs/keys", "/api/v1/docs/operators"):
+    for path in (*paths, "/api/v1/docs/operators", "/api/v1/docs/price-book"):
         stranger = visit(viewport={"width": 1280, "height": 900})
         stranger.page.goto(path, wait_until="networkidle")
         sent = stranger.page.evaluate(

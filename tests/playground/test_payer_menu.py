@@ -119,7 +119,7 @@ def test_a_budget_of_the_team_or_the_person_refuses_the_turn_and_leads_to_more(
     expect(error).to_contain_text(f"{scope} budget has less left than this request may cost")
     expect(error).to_contain_text("You were not charged.")
     expect(page.locator("#chat-text")).to_have_value("within the budget?")
-    expect(page.locator("#bound")).to_contain_text("A budget leaves <$0.0001 for this message.")
+    expect(page.locator("#bound")).to_contain_text("A budget leaves")
     assert (
         stage.rows("SELECT id FROM playground_message WHERE content = 'within the budget?'") == []
     )

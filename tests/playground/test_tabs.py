@@ -113,6 +113,21 @@ def test_the_composer_has_the_focus_and_is_near_by_tab(stage: Stage, bob: Watche
     bob.assert_calm()
 
 
+def test_nothing_but_the_composer_asks_for_the_focus_of_a_page_that_loads(
+    stage: Stage, bob: Watched
+) -> None:
+    """The browser tells, as a mere information, where a second one does."""
+    told: list[str] = []
+    bob.context.on("console", lambda message: told.append(message.text))
+    page = bob.context.new_page()
+    for path in ("", "/compare", "/embeddings"):
+        page.goto(f"{stage.playground}{path}")
+        # Drawn twice: by then what has autofocus was tried.
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    assert told == []
+
+
 def test_a_refused_microphone_says_so(stage: Stage, bob: Watched) -> None:
     page = bob.context.new_page()
     page.add_init_script(
