@@ -22,7 +22,7 @@ from lib import env
 from lib.asgi import Receive, Scope, Send
 from lib.vault import WrongSecret
 from relay.asgi import Relay
-from relay.config import RelayConfig
+from relay.config import ACCEPT_WHILE_DRAINING_S, DRAIN_S, KEEP_ALIVE_S, RelayConfig
 
 _GARBAGE_THRESHOLD = 20_000
 
@@ -36,9 +36,11 @@ def _relay() -> Relay:
             dsn=env.needed("DATABASE_URL", settings.DATABASE_URL),
             kek=sealing.kek(),
             pepper=sealing.pepper(),
-            keep_alive_s=float(env.text("KEEP_ALIVE_SECONDS", "15")),
-            drain_s=float(env.text("DRAIN_SECONDS", "600")),
-            accept_while_draining_s=float(env.text("DRAIN_ACCEPT_SECONDS", "5")),
+            keep_alive_s=float(env.text("KEEP_ALIVE_SECONDS", str(KEEP_ALIVE_S))),
+            drain_s=float(env.text("DRAIN_SECONDS", str(DRAIN_S))),
+            accept_while_draining_s=float(
+                env.text("DRAIN_ACCEPT_SECONDS", str(ACCEPT_WHILE_DRAINING_S))
+            ),
             public_url=settings.PUBLIC_URL,
             migrations=_migrations(),
             spool_folder=Path(env.text("SPOOL_DIR", str(settings.DATA_DIR / "spool"))),

@@ -1,8 +1,8 @@
 """Whether this process lives, and whether a paid request can be taken: answered without Django.
 
 /healthz   200 when the event loop answers
-/readyz    200 when a paid request can be taken; 503 when the database, its schema or the
-           catalogue is missing, and while the process drains
+/readyz    200 when a paid request can be taken, 503 otherwise: see `Lifespan.usable` in
+           relay/lifespan.py for all that is looked at
 """
 
 from lib.asgi import Receive, Scope, Send

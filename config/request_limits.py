@@ -14,6 +14,7 @@ A limit lets few requests at once into Django, until their answer begins: stream
 
 import asyncio
 import json
+import re
 from collections import OrderedDict
 from functools import cache
 from hashlib import blake2b
@@ -30,11 +31,18 @@ from lib.ids import id_text, new_id
 KNOWN: Final = "weir.known"
 """Where Django's side writes into the scope that it knows who asks."""
 
-BODY_BYTES_MAX: Final = 3 * 1024 * 1024
+_MIB: Final = 1024 * 1024
+BODY_BYTES_MAX: Final = 3 * _MIB
+# Files of the playground, each with what a form has around it; the views know the exact limits.
+UPLOADS: Final = (
+    (re.compile(r"/o/[^/]+/playground/files"), 21 * _MIB),
+    (re.compile(r"/o/[^/]+/playground/import"), 65 * _MIB),
+)
 _BODY_S: Final = 60.0
 # What every body may have beside the room that all large bodies share.
 _SMALL_BYTES: Final = 64 * 1024
-_ROOM_BYTES: Final = 32 * 1024 * 1024
+_ROOM_BYTES: Final = 32 * _MIB
+_UPLOAD_ROOM_BYTES: Final = 130 * _MIB
 _KNOWN_MAX: Final = 10_000
 _CARRIERS: Final = (b"authorization", b"x-api-key", b"x-goog-api-key")
 _RETRY_AFTER_S: Final = 5
@@ -104,7 +112,7 @@ class RequestLimits:
 
     def __init__(self, pages: Any) -> None:
         self._pages = pages
-        self._room = _ROOM_BYTES
+        self._room = {False: _ROOM_BYTES, True: _UPLOAD_ROOM_BYTES}
         self._callers = ConcurrencyLimit(8, 256, 10.0)
         self._askers = ConcurrencyLimit(4, 32, 5.0)
         self._readers = ConcurrencyLimit(4, 64, 5.0)
@@ -161,15 +169,15 @@ class RequestLimits:
         if len(self._known) > _KNOWN_MAX:
             self._known.popitem(last=False)
 
-    def take_room(self, size: int) -> None:
-        """Let a large body grow by so much. Raises NotAdmitted when all of them together are too
-        large."""
-        if size > self._room:
+    def take_room(self, size: int, *, upload: bool) -> None:
+        """Let a large body grow by so much. Raises NotAdmitted when all of its kind together are
+        too large."""
+        if size > self._room[upload]:
             raise NotAdmitted(503)
-        self._room -= size
+        self._room[upload] -= size
 
-    def give_room(self, size: int) -> None:
-        self._room += size
+    def give_room(self, size: int, *, upload: bool) -> None:
+        self._room[upload] += size
 
 
 class _Body:
@@ -177,11 +185,13 @@ class _Body:
 
     def __init__(self, limits: RequestLimits) -> None:
         self._limits = limits
+        self._bytes_max = BODY_BYTES_MAX
         self._taken = 0
 
     async def read(self, scope: Scope, receive: Receive) -> Receive:
         """What Django then receives. Raises NotAdmitted, ClientGone."""
-        if _length(scope) > BODY_BYTES_MAX:
+        self._bytes_max = _bytes_max(scope["path"])
+        if _length(scope) > self._bytes_max:
             raise NotAdmitted(413)
         pieces: list[bytes] = []
         try:
@@ -199,16 +209,24 @@ class _Body:
                 raise ClientGone
             pieces.append(message.get("body", b""))
             size += len(pieces[-1])
-            if size > BODY_BYTES_MAX:
+            if size > self._bytes_max:
                 raise NotAdmitted(413)
             if (beyond := size - _SMALL_BYTES - self._taken) > 0:
-                self._limits.take_room(beyond)
+                self._limits.take_room(beyond, upload=self._upload)
                 self._taken += beyond
             more = message.get("more_body", False)
 
+    @property
+    def _upload(self) -> bool:
+        return self._bytes_max != BODY_BYTES_MAX
+
     def drop(self) -> None:
-        self._limits.give_room(self._taken)
+        self._limits.give_room(self._taken, upload=self._upload)
         self._taken = 0
+
+
+def _bytes_max(path: str) -> int:
+    return next((most for pattern, most in UPLOADS if pattern.fullmatch(path)), BODY_BYTES_MAX)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -2,8 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 MIB = 1024 * 1024
+
+
+# Those that an installation sets by its environment.
+KEEP_ALIVE_S: Final = 15.0
+DRAIN_S: Final = 600.0
+ACCEPT_WHILE_DRAINING_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +32,15 @@ class RelayConfig:
     body_rate_min: int = 1024
     write_stall_s: float = 30.0
     # A stream on which nothing was said for so long gets a sign of life.
-    keep_alive_s: float = 15.0
+    keep_alive_s: float = KEEP_ALIVE_S
     leave_drain_s: float = 120.0
     hold_margin_s: int = 120
     # Stands for the output cap, per choice, of a request that names none.
     output_tokens_assumed: int = 16_384
     # How long open streams get at shutdown, after the time in which new requests are still taken
     # but readiness is off.
-    drain_s: float = 600.0
-    accept_while_draining_s: float = 5.0
+    drain_s: float = DRAIN_S
+    accept_while_draining_s: float = ACCEPT_WHILE_DRAINING_S
     # Where endings are kept that wait for the database, and how much of them each process keeps;
     # without a folder they are in memory alone.
     spool_folder: Path | None = None

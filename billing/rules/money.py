@@ -1,7 +1,7 @@
 """USD as integer nano (10⁻⁹ USD): reading, writing and showing.
 
-Inside, money is an int64 of nano; outside it is a decimal string. A float is never accepted, and
-nothing here rounds except the display forms, which round half-even and are for eyes only.
+Inside, money is an int64 of nano; outside it is a decimal string. A float is never accepted. All
+rounding is half-even: that of a charge, once, and that of the display forms, for eyes only.
 """
 
 import re

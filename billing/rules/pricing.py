@@ -28,7 +28,6 @@ UNITS_PER_RATE: Final = 1_000_000
 PPM: Final = 1_000_000
 
 _DENOMINATOR: Final = UNITS_PER_RATE * PPM
-_HALF: Final = _DENOMINATOR // 2
 _INPUT_TOKENS: Final = frozenset(INPUT_TOKEN_METERS)
 
 TierMode = Literal["whole", "marginal"]
@@ -188,7 +187,7 @@ def total_of(quantities: Mapping[str, int], version: PriceVersion) -> int | Unpr
             total += quantity * rate
         elif quantity:
             return _unpriced(quantities, rates)
-    nano = _rounded(total * version.multiplier_ppm)
+    nano = round_half_even(total * version.multiplier_ppm, _DENOMINATOR)
     if nano > INT64_MAX:
         return Unpriced("out_of_range", tuple(meter for meter, used in quantities.items() if used))
     return nano
@@ -294,15 +293,10 @@ def _price_marginal(
 
 
 def _round(lines: list[CostLine], numerator: int) -> CostLines | Unpriced:
-    total = _rounded(numerator)
+    total = round_half_even(numerator, _DENOMINATOR)
     if total > INT64_MAX:
         return Unpriced("out_of_range", tuple(line.meter for line in lines))
     return CostLines(tuple(lines), total)
-
-
-def _rounded(numerator: int) -> int:
-    total, rest = divmod(numerator, _DENOMINATOR)
-    return total + 1 if rest > _HALF or (rest == _HALF and total & 1) else total
 
 
 def _unpriced(quantities: Mapping[str, int], rates: Rates) -> Unpriced:

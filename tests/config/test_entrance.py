@@ -124,6 +124,22 @@ async def test_a_large_body_is_refused_by_its_length_before_it_comes() -> None:
     assert "You can send up to 3 MiB" in client.body
 
 
+@pytest.mark.parametrize(("page", "mib"), [("files", 21), ("import", 65)])
+async def test_a_file_of_the_playground_may_be_larger(page: str, mib: int) -> None:
+    """What the views take has to reach them; nothing else at such an address does."""
+    pages = Pages()
+    pages.go_on.set()
+    path = f"/o/acme/playground/{page}"
+    client = post(mib * MIB, path=path).sends(*[b"x" * MIB] * (mib - 1), b"y" * MIB)
+    door = RequestLimits(pages)
+    await client.asks(door)
+    assert (client.status, len(pages.bodies[0])) == (200, mib * MIB)
+    assert door._room == RequestLimits(pages)._room
+    for refused in (post(mib * MIB + 1, path=path), post(mib * MIB, path=f"{path}/1")):
+        await refused.asks(RequestLimits(Pages()))
+        assert refused.status == 413
+
+
 async def test_a_large_body_is_refused_where_it_gets_too_large() -> None:
     pages = Pages()
     client = post().sends(*[b"x" * MIB] * 300)
