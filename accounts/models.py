@@ -10,6 +10,7 @@ from django.db.models.functions import Lower, Now
 
 from accounts.rules.retention import RETENTION_HOURS, RETENTION_HOURS_MAX
 from lib.ids import new_id
+from lib.sealed_field import SealedField
 
 
 class UserManager(BaseUserManager["User"]):
@@ -443,10 +444,16 @@ class TablePreference(models.Model):
 
 
 class SecretCheck(models.Model):
-    """One row by which a process tells whether it has the secrets of this database."""
+    """One row by which a process tells whether it has the secrets of this database.
+
+    `kek_ids` are the KEKs that something in it may be sealed with: none of them may be missing.
+    `seal_key` is the key of the seals over the books since its KEK was replaced.
+    """
 
     id = models.SmallIntegerField(primary_key=True, default=1)
-    sealed = models.BinaryField()
+    sealed = SealedField()
+    kek_ids = ArrayField(models.CharField(max_length=8), db_default=[])
+    seal_key = SealedField(null=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_secret_check")]

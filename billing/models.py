@@ -13,6 +13,7 @@ from django.db.models.functions import Cast, Now, NullIf
 from django.utils.translation import gettext_lazy as _
 
 from lib.ids import id_text, new_id
+from lib.sealed_field import SealedField
 
 
 class AccountKind(models.TextChoices):
@@ -864,7 +865,7 @@ class IdempotentAnswer(models.Model):
     key_digest = models.BinaryField(max_length=32)
     asked_digest = models.BinaryField(max_length=32)
     status = models.SmallIntegerField()
-    sealed = models.BinaryField()
+    sealed = SealedField(place="billing_idempotentanswer|{owner}|{key_digest}")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

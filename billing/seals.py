@@ -52,11 +52,6 @@ class SealsBehind(Exception):
     """Rows stay unsealed: an edit of them would not be found."""
 
 
-def seal_key(kek: str) -> bytes:
-    """The key of the codes, from the installation's key encryption key."""
-    return hmac.digest(kek.encode(), b"weir seals", "sha256")
-
-
 def seal_all(key: bytes, until: dt.datetime | None = None) -> int:
     """Seal what can be sealed by now, or by `until`; how many seals were made.
 

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from accounts.sealing import kek
+from accounts.kek_ring import seal_key
 from billing import (
     automatic_topups,
     budget_alerts,
@@ -59,4 +59,4 @@ def watch_budgets() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def seal_books() -> int:
-    return seals.seal_all(seals.seal_key(kek()))
+    return seals.seal_all(seal_key())

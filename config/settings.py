@@ -8,6 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from config.log_lines import shorten_refusal
 from lib import env
+from lib.vault import split_keks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
@@ -254,7 +255,7 @@ LOGGING = {
 }
 
 # Checks across settings -------------------------------------------------------------------------
-if WEIR_KEK is not None and WEIR_KEK == SECRET_KEY:
+if WEIR_KEK is not None and SECRET_KEY in split_keks(WEIR_KEK):
     raise env.ConfigurationError("WEIR_KEK and SECRET_KEY are the same. Make two secrets.")
 if bool(STRIPE_SECRET_KEY) != bool(STRIPE_WEBHOOK_SECRET):
     raise env.ConfigurationError(
