@@ -12,6 +12,7 @@ from billing import (
     low_balance,
     promo,
     raises,
+    seal_cuts,
     seals,
     statement,
 )
@@ -60,3 +61,13 @@ def watch_budgets() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def seal_books() -> int:
     return seals.seal_all(seal_key())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def check_trail() -> None:
+    seal_cuts.check_trail(seal_key())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def cut_trail() -> int:
+    return seal_cuts.cut_trail(seal_key())

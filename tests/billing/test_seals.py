@@ -235,7 +235,7 @@ def first_form(until: dt.datetime) -> None:
     span = f"trail|{from_at.isoformat()}|{until.astimezone(dt.UTC).isoformat()}"
     code = hmac.new(KEY, span.encode() + b"|%d|" % rows + bytes(digest), hashlib.sha256).digest()
     Seal.objects.create(
-        kind="trail", from_at=from_at, to_at=until, rows=rows, digest=digest, code=code
+        kind="trail", from_at=from_at, to_at=until, rows=rows, digest=digest, code=code, form=2
     )
 
 

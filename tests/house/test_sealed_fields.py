@@ -23,6 +23,8 @@ PLAIN: Final = {
     "billing_idempotentanswer.key_digest",
     "billing_seal.code",
     "billing_seal.digest",
+    "billing_sealcut.code",
+    "billing_sealcut.signature",
     "gateway_channelkey.digest",
     "gateway_idempotentanswer.body_digest",
     "playground_attachment.data",
