@@ -47,12 +47,14 @@ from accounts.rules import key_format, roles
 from accounts.rules.authority import Authority
 from accounts.rules.limits import is_address_in
 from accounts.sealing import pepper
+from accounts.viewing import viewing_of
 from lib import clock
 from lib.htmx import is_htmx, page_address
 from lib.ids import parse_id, parse_number
 
 _GZIP = GZipMiddleware(lambda request: HttpResponse())
 LAST_ORGANISATION = "organisation"
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 View: TypeAlias = Callable[..., Any]
 Row = TypeVar("Row", bound=Model)
@@ -66,7 +68,7 @@ class Actor:
     `role` is the role in `organisation`; None for a model key, which reads only its own scope, and
     for an operator who is no member there. `permissions` are those of a custom role, `teams` the
     teams that the role is limited to; None = it is not. `ends_at` is the end of the former secret
-    that a key came with.
+    that a key came with. `viewing`: an operator who looks on in that role.
     """
 
     user: User | None
@@ -77,6 +79,7 @@ class Actor:
     ends_at: dt.datetime | None = None
     permissions: tuple[roles.Permission, ...] = ()
     teams: frozenset[uuid.UUID] | None = None
+    viewing: bool = False
 
     @property
     def authority(self) -> Authority:
@@ -153,6 +156,9 @@ def scope_of(actor: Actor, action: roles.Action) -> roles.Scope | None:
     its own only, or not at all."""
     if actor.model_key:
         return "own" if action in MODEL_KEY_ACTIONS else None
+    # An operator sees what is needed to run the installation, never prompts.
+    if actor.viewing and action.startswith(("playground.", "prompts.")):
+        return None
     as_member = actor.authority.scope_of(action)
     if actor.organisation is not None and not _is_open(actor.organisation, action):
         as_member = None
@@ -205,6 +211,7 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
 
     def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
         slug = kwargs.pop("o")
+        viewing = viewing_of(request.session) if user.operator else None
         organisation = Organisation.objects.filter(slug=slug, archived_at=None).first()
         membership = _memberships().filter(user=user, organisation=organisation).first()
         # An operator may look in without being a member, as far as the table says.
@@ -213,6 +220,10 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
         if request.session.get(LAST_ORGANISATION) != slug:
             request.session[LAST_ORGANISATION] = slug
         actor = actor_of_member(user, organisation, membership)
+        if viewing is not None and viewing.organisation == slug:
+            actor = replace(
+                actor, role=viewing.role, operator=False, viewing=True, permissions=(), teams=None
+            )
         request.actor = actor  # type: ignore[attr-defined]
         require(actor, action)
         return actor
@@ -262,6 +273,15 @@ def signed_in_view(view: View) -> View:
     return _guard("signed-in", enter)(without_actor)
 
 
+def viewing_page(view: View) -> View:
+    """Guard what a person may do while they view an organisation: to end it."""
+
+    def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
+        return actor_of_member(user, None, None)
+
+    return _guard("signed-in", enter, while_viewing=True)(view)
+
+
 def public(view: View) -> View:
     """Mark a view that anybody may see; tests name every one of them."""
     return _marked(view, "public")
@@ -303,7 +323,10 @@ def _marked(view: View, access_class: str) -> View:
 
 
 def _guard(
-    access_class: str, enter: Callable[[HttpRequest, User, dict[str, Any]], Actor]
+    access_class: str,
+    enter: Callable[[HttpRequest, User, dict[str, Any]], Actor],
+    *,
+    while_viewing: bool = False,
 ) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         guarded: View
@@ -332,6 +355,8 @@ def _guard(
     def signed_in(request: HttpRequest, kwargs: dict[str, Any]) -> Actor | HttpResponseBase:
         if not isinstance(request.user, User):
             return sign_in_first(request)
+        if not while_viewing:
+            refuse_while_viewing(request)
         return enter(request, request.user, kwargs)
 
     def signed_in_and_let_go(
@@ -344,6 +369,14 @@ def _guard(
             close_old_connections()
 
     return decorate
+
+
+def refuse_while_viewing(request: HttpRequest) -> None:
+    """Raise AccessDenied where a session that views an organisation would change anything."""
+    if request.method not in _SAFE_METHODS and viewing_of(request.session) is not None:
+        raise AccessDenied(
+            gettext("You are viewing an organisation and cannot change anything. End the view.")
+        )
 
 
 def _private(response: HttpResponseBase) -> HttpResponseBase:
@@ -434,6 +467,7 @@ class ApiAuth(AuthBase):
         elif isinstance(request.user, User):
             if check_csrf(request):
                 raise HttpError(403, "The CSRF header is missing or wrong. Reload the page.")
+            refuse_while_viewing(request)
             actor = session_actor(request, request.user)
         else:
             actor = None

@@ -10,6 +10,7 @@ from django.db.models.functions import Lower, Now
 
 from accounts.rules.retention import RETENTION_HOURS, RETENTION_HOURS_MAX
 from lib.ids import new_id
+from lib.sealed_field import SealedField
 
 
 class UserManager(BaseUserManager["User"]):
@@ -404,7 +405,12 @@ class SignInNetwork(models.Model):
 
 
 class AuditEvent(models.Model):
-    """Who changed what, written in the transaction of the change. Append-only by trigger."""
+    """Who changed what, written in the transaction of the change. Append-only by trigger, and
+    sealed in a chain (billing/seals.py).
+
+    `session` is a digest by which the events of one session are told apart from those of others.
+    `detail` may have `before` and `after`, each by the names of what changed.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     at = models.DateTimeField(db_default=Now())
@@ -412,6 +418,11 @@ class AuditEvent(models.Model):
         User, models.DO_NOTHING, null=True, related_name="+", db_constraint=False
     )
     actor_key = models.UUIDField(null=True)
+    address = models.CharField(max_length=45, db_default="")
+    client = models.CharField(max_length=200, db_default="")
+    session = models.CharField(max_length=16, db_default="")
+    request_id = models.CharField(max_length=26, db_default="")
+    reason = models.CharField(max_length=500, db_default="")
     organisation = models.ForeignKey(Organisation, models.PROTECT, null=True, related_name="+")
     action = models.CharField(max_length=60)
     object_type = models.CharField(max_length=40)
@@ -419,10 +430,29 @@ class AuditEvent(models.Model):
     detail = models.JSONField(default=dict)
 
     class Meta:
-        indexes = [models.Index(fields=["organisation", "-id"], name="audit_by_organisation")]
+        indexes = [
+            models.Index(fields=["organisation", "-id"], name="audit_by_organisation"),
+            models.Index(fields=["object_id", "-id"], name="audit_by_object"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.object_type} {self.object_id}"
+
+
+class AuditCheck(models.Model):
+    """One row: what the last look at the chain of audit events found; `problem` is empty while each
+    seal up to `until` holds."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    checked_at = models.DateTimeField()
+    until = models.DateTimeField(null=True)
+    problem = models.TextField(default="")
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_audit_check")]
+
+    def __str__(self) -> str:
+        return self.problem or f"holds until {self.until}"
 
 
 class TablePreference(models.Model):
@@ -443,10 +473,16 @@ class TablePreference(models.Model):
 
 
 class SecretCheck(models.Model):
-    """One row by which a process tells whether it has the secrets of this database."""
+    """One row by which a process tells whether it has the secrets of this database.
+
+    `kek_ids` are the KEKs that something in it may be sealed with: none of them may be missing.
+    `seal_key` is the key of the seals over the books since its KEK was replaced.
+    """
 
     id = models.SmallIntegerField(primary_key=True, default=1)
-    sealed = models.BinaryField()
+    sealed = SealedField()
+    kek_ids = ArrayField(models.CharField(max_length=8), db_default=[])
+    seal_key = SealedField(null=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_secret_check")]

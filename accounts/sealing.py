@@ -1,5 +1,7 @@
 """The installation's own secrets, and what is kept sealed by one of them for a row and a field."""
 
+from functools import lru_cache
+
 from django.conf import settings
 
 from lib.env import needed
@@ -7,7 +9,7 @@ from lib.vault import Vault
 
 
 def kek() -> str:
-    """The key encryption key."""
+    """The ring of key encryption keys: the first seals, each of them opens."""
     return needed("WEIR_KEK", settings.WEIR_KEK)
 
 
@@ -16,11 +18,21 @@ def pepper() -> str:
     return needed("WEIR_KEY_PEPPER", settings.WEIR_KEY_PEPPER)
 
 
+def vault() -> Vault:
+    """What seals and opens with that ring. Raises WrongSecret."""
+    return _vault(kek())
+
+
 def seal(secret: str, place: str) -> bytes:
     """The sealed secret; `place` is ``table|row id|field``."""
-    return Vault(kek()).seal(secret, place)
+    return vault().seal(secret, place)
 
 
 def open_sealed(sealed: bytes | memoryview, place: str) -> str:
     """The secret that was sealed for that place. Raises VaultError."""
-    return Vault(kek()).open(bytes(sealed), place)
+    return vault().open(bytes(sealed), place)
+
+
+@lru_cache(maxsize=4)
+def _vault(keks: str) -> Vault:
+    return Vault(keks)

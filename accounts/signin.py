@@ -145,6 +145,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **kwargs)
+        audit.record(_oneself(user), None, "user.signed_in", user)
         tries.remember(user, network_of_request(request))
         recall_appearance(response, user)
         return response

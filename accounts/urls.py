@@ -2,12 +2,14 @@ from allauth.account import views as allauth
 from django.urls import path, re_path
 
 from accounts import (
+    audit_views,
     limit_views,
     operator_views,
     service_account_views,
     settings_views,
     table_views,
     team_views,
+    view_as_views,
     views,
 )
 from accounts.access import public, signed_in_view
@@ -127,6 +129,12 @@ urlpatterns = [
         operator_views.organisation_restore,
         name="organisation_restore",
     ),
+    path("o/<slug:o>/audit", audit_views.event_list, name="audit"),
+    path("o/<slug:o>/audit/<str:id>", audit_views.event_show, name="audit_event"),
+    path("admin/view-as", view_as_views.view_as, name="view_as"),
+    path("view-as/end", view_as_views.view_end, name="view_end"),
+    path("admin/audit", audit_views.all_event_list, name="all_audit"),
+    path("admin/audit/<str:id>", audit_views.all_event_show, name="all_audit_event"),
     path("o/<slug:o>/limits", limit_views.limit_list, name="limits"),
     path(
         "o/<slug:o>/limits/organisation",

@@ -42,13 +42,22 @@ def set_automatic(
         setting = locked_setting(organisation)
         if enabled and not setting.customer_ref:
             raise TopUpRefused("enabled", gettext("Top up once by card and save the card first."))
+        before = _automatic_facts(setting)
         setting.auto_enabled = enabled
         setting.auto_below_nano, setting.auto_amount_nano = below_nano, amount_nano
         setting.save(update_fields=["auto_enabled", "auto_below_nano", "auto_amount_nano"])
         audit.record(
-            actor, organisation, "wallet.automatic_set", setting, enabled=enabled,
-            below=format_usd(below_nano), amount=format_usd(amount_nano),
+            actor, organisation, "wallet.automatic_set", setting,
+            before=before, after=_automatic_facts(setting),
         )  # fmt: skip
+
+
+def _automatic_facts(setting: WalletSetting) -> dict[str, object]:
+    return {
+        "enabled": setting.auto_enabled,
+        "below": format_usd(setting.auto_below_nano),
+        "amount": format_usd(setting.auto_amount_nano),
+    }
 
 
 def fill_balances() -> int:

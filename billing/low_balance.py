@@ -17,12 +17,17 @@ def set_low_balance(actor: Actor, organisation: Organisation, low_nano: int | No
     """From which balance on the organisation wants to hear of it; None for never."""
     with transaction.atomic():
         setting = locked_setting(organisation)
+        before = {"low": _amount(setting.low_nano)}
         setting.low_nano, setting.low_told_at = low_nano, None
         setting.save(update_fields=["low_nano", "low_told_at"])
         audit.record(
             actor, organisation, "wallet.alert_set", setting,
-            low=None if low_nano is None else format_usd(low_nano),
+            before=before, after={"low": _amount(low_nano)},
         )  # fmt: skip
+
+
+def _amount(nano: int | None) -> str | None:
+    return None if nano is None else format_usd(nano)
 
 
 def tell_low_balances() -> int:

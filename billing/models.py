@@ -13,6 +13,7 @@ from django.db.models.functions import Cast, Now, NullIf
 from django.utils.translation import gettext_lazy as _
 
 from lib.ids import id_text, new_id
+from lib.sealed_field import SealedField
 
 
 class AccountKind(models.TextChoices):
@@ -864,7 +865,7 @@ class IdempotentAnswer(models.Model):
     key_digest = models.BinaryField(max_length=32)
     asked_digest = models.BinaryField(max_length=32)
     status = models.SmallIntegerField()
-    sealed = models.BinaryField()
+    sealed = SealedField(place="billing_idempotentanswer|{owner}|{key_digest}")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -1031,6 +1032,9 @@ class Seal(models.Model):
     rows = models.BigIntegerField()
     digest = models.BinaryField()
     code = models.BinaryField()
+    form = models.SmallIntegerField(
+        help_text="Older forms say 2. It has no default, so that no older process seals in its own."
+    )
     made_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -1040,3 +1044,16 @@ class Seal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} to {self.to_at}"
+
+
+class SealCut(models.Model):
+    """Where the oldest rows were cut off, with the seals over them: `code` is that of the last of
+    these seals, on which the next one stands; `signature` is ours over both."""
+
+    kind = models.CharField(primary_key=True, max_length=8, choices=SealKind.choices)
+    until = models.DateTimeField()
+    code = models.BinaryField()
+    signature = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"{self.kind} until {self.until}"

@@ -59,6 +59,7 @@ def save_plan(
     waits = False
     with transaction.atomic():
         plan, _ = Plan.objects.select_for_update().get_or_create(name=name)
+        before = _facts(plan)
         if multiplier_ppm is not None:
             before_ppm = plan.multiplier_ppm if plan.organisations.exists() else 0
             waits = _waits(actor, plan, None, before_ppm, multiplier_ppm)
@@ -74,13 +75,17 @@ def save_plan(
             "plan.saved",
             plan,
             name=name,
-            multiplier_ppm=plan.multiplier_ppm,
-            models=plan.model_patterns,
+            before=before,
+            after=_facts(plan),
         )
         bump_epoch()
     if waits:
         raise SecondPersonNeeded
     return plan
+
+
+def _facts(plan: Plan) -> dict[str, object]:
+    return {"multiplier_ppm": plan.multiplier_ppm, "models": plan.model_patterns}
 
 
 def remove_plan(actor: Actor, plan: Plan) -> None:

@@ -6,8 +6,12 @@ over that seal's code and its own span, number of rows and digest, under a key t
 database. They are made beside the traffic: a span is sealed once no transaction runs that could
 still write into it.
 
-The digest is over the rows as JSON in UTF-8. Seals of the first form, which their code tells, have
-each backslash of it halved; they cover no row in which one stands for anything but itself.
+The digest is over the rows as JSON in UTF-8. The code of a seal tells its form: those of the second
+do not know from where an event of the trail came, for none told it then; those of the first have
+each backslash halved as well, and cover no row in which one stands for anything but itself.
+
+The oldest rows may be cut off, at the end of a seal and together with the seals over them
+(billing/seal_cuts.py): the chain then begins where a signed cut says.
 """
 
 import datetime as dt
@@ -18,7 +22,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from django.db import connection, transaction
 
-from billing.models import Seal, SealKind
+from billing.models import Seal, SealCut, SealKind
 
 _BEGINNING: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 # A quiet installation is sealed as well, so that an end that was cut off is missed.
@@ -26,10 +30,12 @@ _QUIET: Final = dt.timedelta(hours=1)
 _FRESH: Final = dt.timedelta(hours=3)
 # A transaction may hold a span open for a while; rows that stay unsealed longer prove nothing.
 _UNSEALED: Final = dt.timedelta(minutes=10)
-# What stands before all else that is signed: of new seals, and of the first that were made.
-_FORM: Final = b"2|"
+# What stands before all else that is signed: of new seals, and of those that were made before.
+_FORM: Final = b"3|"
+_SECOND_FORM: Final = b"2|"
 _FIRST_FORM: Final = b""
-_FORMS: Final = (_FORM, _FIRST_FORM)
+_FORMS: Final[Mapping[int, tuple[bytes, ...]]] = {3: (_FORM,), 2: (_SECOND_FORM, _FIRST_FORM)}
+_CUT_FORM: Final = b"cut|"
 
 
 class Cursor(Protocol):
@@ -50,11 +56,6 @@ class Broken(NamedTuple):
 
 class SealsBehind(Exception):
     """Rows stay unsealed: an edit of them would not be found."""
-
-
-def seal_key(kek: str) -> bytes:
-    """The key of the codes, from the installation's key encryption key."""
-    return hmac.digest(kek.encode(), b"weir seals", "sha256")
 
 
 def seal_all(key: bytes, until: dt.datetime | None = None) -> int:
@@ -90,34 +91,64 @@ def broken_seals(cursor: Cursor, key: bytes) -> list[Broken]:
     """Every seal that does not hold any more, and the end if it is missing."""
     broken: list[Broken] = []
     for kind in SealKind.values:
-        cursor.execute(_SEALS, {"kind": kind})
-        code, until = b"", _BEGINNING
-        for id, from_at, to_at, rows, digest, stored in cursor.fetchall():
-            if from_at != until:
-                broken.append(Broken(kind, id, f"begins at {from_at}, expected {until}"))
-            sealed = (code, kind, from_at, to_at, rows, bytes(digest))
-            form = next(
-                (form for form in _FORMS if _holds(stored, _code(key, form, *sealed))), None
-            )
-            counted, again = _digest(cursor, kind, from_at, to_at, _FORM if form is None else form)
-            if (counted, again) != (rows, bytes(digest)):
-                span = f"{from_at.isoformat()} to {to_at.isoformat()}"
-                broken.append(
-                    Broken(kind, id, f"{counted} rows of {span} are not the {rows} sealed")
-                )
-            if form is None:
-                broken.append(Broken(kind, id, "its code is not ours"))
-            code, until = bytes(stored), to_at
-        cursor.execute("SELECT now()")
-        ((now,),) = cursor.fetchall()
-        if until != _BEGINNING and now - until > _FRESH:
-            broken.append(Broken(kind, 0, f"nothing is sealed since {until.isoformat()}"))
+        broken += broken_chain(cursor, key, kind)
     return broken + unsealed(cursor)
+
+
+def broken_chain(
+    cursor: Cursor, key: bytes, kind: str, before: dt.datetime | None = None
+) -> list[Broken]:
+    """The same of one kind; of seals that end by an instant where one is given."""
+    (code, until), broken = _beginning(cursor, key, kind)
+    cursor.execute(_SEALS, {"kind": kind, "before": before})
+    for id, from_at, to_at, rows, digest, stored, number in cursor.fetchall():
+        if from_at != until:
+            broken.append(Broken(kind, id, f"begins at {from_at}, expected {until}"))
+        sealed = (code, kind, from_at, to_at, rows, bytes(digest))
+        forms = _FORMS.get(number, ())
+        form = next((form for form in forms if _holds(stored, _code(key, form, *sealed))), None)
+        counted, again = _digest(cursor, kind, from_at, to_at, _FORM if form is None else form)
+        if (counted, again) != (rows, bytes(digest)):
+            span = f"{from_at.isoformat()} to {to_at.isoformat()}"
+            broken.append(Broken(kind, id, f"{counted} rows of {span} are not the {rows} sealed"))
+        if form is None:
+            broken.append(Broken(kind, id, "its code is not ours"))
+        code, until = bytes(stored), to_at
+    cursor.execute("SELECT now()")
+    ((now,),) = cursor.fetchall()
+    if before is None and until != _BEGINNING and now - until > _FRESH:
+        broken.append(Broken(kind, 0, f"nothing is sealed since {until.isoformat()}"))
+    return broken
+
+
+def sign_cut(key: bytes, kind: str, until: dt.datetime, code: bytes) -> bytes:
+    """The signature of a cut."""
+    text = _CUT_FORM + b"|".join([kind.encode(), _instant(until).encode(), code])
+    return hmac.new(key, text, hashlib.sha256).digest()
+
+
+def _beginning(
+    cursor: Cursor, key: bytes, kind: str
+) -> tuple[tuple[bytes, dt.datetime], list[Broken]]:
+    """On what the first seal stands: a code, and the instant from which on rows are sealed."""
+    cursor.execute(_CUT, {"kind": kind})
+    for until, code, signature in cursor.fetchall():
+        start = bytes(code), until
+        if not _holds(signature, sign_cut(key, kind, until, bytes(code))):
+            return start, [Broken(kind, 0, f"the cut at {until.isoformat()} is not ours")]
+        cursor.execute(_OLDEST[kind])
+        ((oldest,),) = cursor.fetchall()
+        if oldest is not None and oldest < until:
+            problem = f"a row of {oldest.isoformat()} stands before the cut at {until.isoformat()}"
+            return start, [Broken(kind, 0, problem)]
+        return start, []
+    return (b"", _BEGINNING), []
 
 
 def _seal(cursor: Cursor, kind: str, key: bytes, until: dt.datetime | None) -> int:
     last = Seal.objects.filter(kind=kind).order_by("-id").first()
-    from_at = last.to_at if last is not None else _BEGINNING
+    cut = SealCut.objects.filter(kind=kind).first() if last is None else None
+    from_at = last.to_at if last else cut.until if cut else _BEGINNING
     cursor.execute(_HORIZON)
     ((to_at, now),) = cursor.fetchall()
     to_at = to_at if until is None else min(to_at, until)
@@ -126,10 +157,11 @@ def _seal(cursor: Cursor, kind: str, key: bytes, until: dt.datetime | None) -> i
     rows, digest = _digest(cursor, kind, from_at, to_at, _FORM)
     if not rows and last is not None and now - last.to_at < _QUIET:
         return 0
-    before = bytes(last.code) if last is not None else b""
+    stands_on = last or cut
+    before = bytes(stands_on.code) if stands_on else b""
     code = _code(key, _FORM, before, kind, from_at, to_at, rows, digest)
     Seal.objects.create(
-        kind=kind, from_at=from_at, to_at=to_at, rows=rows, digest=digest, code=code
+        kind=kind, from_at=from_at, to_at=to_at, rows=rows, digest=digest, code=code, form=3
     )
     return 1
 
@@ -138,7 +170,8 @@ def _digest(
     cursor: Cursor, kind: str, from_at: dt.datetime, to_at: dt.datetime, form: bytes
 ) -> tuple[int, bytes]:
     """How many rows a span has, and the digest over all that stands in them."""
-    text = _DIGEST[form].format(joined=_JOINED.format(lines=_LINES[kind]))
+    lines = _LINES[kind] if kind != "trail" or form == _FORM else _LINES_WITHOUT_ORIGIN
+    text = _DIGEST[form].format(joined=_JOINED.format(lines=lines))
     cursor.execute(text, {"from": from_at, "to": to_at})
     ((rows, digest),) = cursor.fetchall()
     return rows, bytes(digest)
@@ -158,9 +191,13 @@ def _code(
     rows: int,
     digest: bytes,
 ) -> bytes:
-    span = "|".join([kind, *(at.astimezone(dt.UTC).isoformat() for at in (from_at, to_at))])
+    span = "|".join([kind, _instant(from_at), _instant(to_at)])
     text = form + before + span.encode() + b"|%d|" % rows + digest
     return hmac.new(key, text, hashlib.sha256).digest()
+
+
+def _instant(at: dt.datetime) -> str:
+    return at.astimezone(dt.UTC).isoformat()
 
 
 # Rows have the time at which their transaction began; no older one runs any more.
@@ -169,8 +206,16 @@ _HORIZON: Final = """
     WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 
 _SEALS: Final = """
-    SELECT id, from_at, to_at, rows, digest, code FROM billing_seal
-    WHERE kind = %(kind)s ORDER BY id"""
+    SELECT id, from_at, to_at, rows, digest, code, form FROM billing_seal
+    WHERE kind = %(kind)s AND (%(before)s::timestamptz IS NULL OR to_at <= %(before)s)
+    ORDER BY id"""
+
+_CUT: Final = "SELECT until, code, signature FROM billing_sealcut WHERE kind = %(kind)s"
+
+_OLDEST: Final[Mapping[str, str]] = {
+    "ledger": "SELECT min(created_at) FROM billing_posting",
+    "trail": "SELECT min(at) FROM accounts_auditevent",
+}
 
 _OLDEST_UNSEALED: Final[Mapping[str, str]] = {
     "ledger": """
@@ -183,10 +228,13 @@ _OLDEST_UNSEALED: Final[Mapping[str, str]] = {
             (SELECT max(to_at) FROM billing_seal WHERE kind = 'trail'), '-infinity')""",
 }
 
+# Text as it is: a cast to bytea would read its backslashes, and end at most of them.
+_DIGEST_OF_TEXT: Final = """
+    SELECT rows, sha256(convert_to(text, 'UTF8')) FROM ({joined}) joined"""
+
 _DIGEST: Final[Mapping[bytes, str]] = {
-    # Text as it is: a cast to bytea would read its backslashes, and end at most of them.
-    _FORM: """
-        SELECT rows, sha256(convert_to(text, 'UTF8')) FROM ({joined}) joined""",
+    _FORM: _DIGEST_OF_TEXT,
+    _SECOND_FORM: _DIGEST_OF_TEXT,
     # A backslash alone stands for something else, which this form did not know.
     _FIRST_FORM: r"""
         SELECT rows, CASE WHEN position('\' IN replace(text, '\\', '')) > 0 THEN ''
@@ -212,7 +260,20 @@ _LINES: Final[Mapping[str, str]] = {
         SELECT event.at, event.id, jsonb_build_array(
             event.id, extract(epoch FROM event.at), event.actor_user_id, event.actor_key,
             event.organisation_id, event.action, event.object_type, event.object_id,
-            event.detail)::text AS line
+            event.detail, event.address, event.client, event.session,
+            event.request_id, event.reason)::text AS line
         FROM accounts_auditevent event
         WHERE event.at >= %(from)s AND event.at < %(to)s""",
 }
+
+# No event of its time has one; who gives it one has edited it.
+_LINES_WITHOUT_ORIGIN: Final = """
+    SELECT event.at, event.id, CASE WHEN concat(
+            event.address, event.client, event.session, event.request_id, event.reason) = ''
+        THEN jsonb_build_array(
+            event.id, extract(epoch FROM event.at), event.actor_user_id, event.actor_key,
+            event.organisation_id, event.action, event.object_type, event.object_id,
+            event.detail)::text
+        ELSE '' END AS line
+    FROM accounts_auditevent event
+    WHERE event.at >= %(from)s AND event.at < %(to)s"""

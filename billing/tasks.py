@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from accounts.sealing import kek
+from accounts.kek_ring import seal_key
 from billing import (
     automatic_topups,
     budget_alerts,
@@ -12,6 +12,7 @@ from billing import (
     low_balance,
     promo,
     raises,
+    seal_cuts,
     seals,
     statement,
 )
@@ -59,4 +60,14 @@ def watch_budgets() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def seal_books() -> int:
-    return seals.seal_all(seals.seal_key(kek()))
+    return seals.seal_all(seal_key())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def check_trail() -> None:
+    seal_cuts.check_trail(seal_key())
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def cut_trail() -> int:
+    return seal_cuts.cut_trail(seal_key())

@@ -16,7 +16,7 @@ from django.db.models import Q, Sum
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor
+from accounts.access import SYSTEM, Actor
 from accounts.models import AuditEvent, Organisation, User
 from billing.credits import TOGETHER, limit_nano
 from billing.ledger import lock_wallet, post
@@ -260,6 +260,12 @@ def _judge(row: ProcessorEvent, event: PaymentEvent, top_up: TopUp | None) -> No
     verdict, reason = _apply(event, top_up)
     row.verdict, row.reason, row.top_up = verdict, reason, top_up
     row.save(update_fields=["verdict", "reason", "top_up"])
+    if verdict != EventVerdict.WAITING:
+        audit.record(
+            SYSTEM, top_up.organisation if top_up else None, f"payment.{event.kind}", row,
+            reason=reason, processor=event.processor, payment=event.payment_id,
+            amount=format_usd(event.amount_nano), verdict=str(verdict),
+        )  # fmt: skip
     if verdict == EventVerdict.REFUSED:
         put(
             "payment.unmatched", None, processor=event.processor, payment=event.payment_id,

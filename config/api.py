@@ -18,6 +18,7 @@ from ninja.parser import Parser
 
 from accounts.access import KeyConflict, api_auth, public
 from accounts.api import router as accounts_router
+from accounts.audit_api import router as audit_router
 from accounts.operator_api import router as people_router
 from accounts.organisation_api import router as organisation_router
 from accounts.service_account_api import router as service_account_router
@@ -160,6 +161,7 @@ api.add_router("", organisation_router)
 api.add_router("", people_router)
 api.add_router("", service_account_router)
 api.add_router("", effective_router)
+api.add_router("", audit_router)
 api.add_router("", usage_router)
 api.add_router("", billing_router)
 api.add_router("", playground_router)

@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
+from accounts.origin import ORIGIN, Origin
 from config.job_times import beat_schedule
 from lib.env import ConfigurationError
 from lib.vault import VaultError
@@ -58,6 +59,7 @@ class RecordedTask(Task):  # type: ignore[misc]
         # Models can be imported only now that Django stands.
         from config.job_runs import recorded
 
+        ORIGIN.set(lambda: Origin(client=self.name))
         with recorded(self.name):
             return super().__call__(*args, **kwargs)
 

@@ -12,6 +12,7 @@ from django.utils.translation import get_language
 from accounts.access import Actor, scope_of
 from accounts.appearance import THEME_COOKIE, THEMES
 from accounts.models import Organisation
+from accounts.viewing import Viewing, viewing_of
 from billing.wallets import balance
 from config.navigation import navigation
 from playground.preferences import preference_of
@@ -32,6 +33,7 @@ def shell(request: HttpRequest) -> dict[str, object]:
         # Three places of the shell show it.
         "navigation": cache(lambda: navigation(actor, request.path)),
         "reviews_open": cache(lambda: _reviews_open(actor)),
+        "viewing": cache(lambda: _viewing(request, actor)),
         "letter_keys": lambda: _letter_keys(actor),
     }
 
@@ -53,6 +55,10 @@ def _reviews_open(actor: Actor | None) -> str:
 def _letter_keys(actor: Actor | None) -> bool:
     """Whether keys of one character act on the person's pages."""
     return actor is not None and actor.user is not None and preference_of(actor.user).letter_keys
+
+
+def _viewing(request: HttpRequest, actor: Actor | None) -> Viewing | None:
+    return viewing_of(request.session) if actor is not None and actor.user is not None else None
 
 
 def _organisations(actor: Actor | None) -> list[Organisation]:

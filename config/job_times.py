@@ -33,6 +33,8 @@ SCHEDULE: Final = (
     # It may take as long as its queries are let run.
     Job("usage.tasks.check_books", 60, 240, _("Check the ledger")),
     Job("billing.tasks.seal_books", 60, 120, _("Seal the ledger")),
+    Job("billing.tasks.check_trail", 3600, 7200, _("Verify the audit log")),
+    Job("billing.tasks.cut_trail", 3600, 7200, _("Delete old audit events")),
     Job("billing.tasks.end_expired_promo", 5, 90, _("Expire promotional credit")),
     Job("billing.tasks.count_promo", 60, 120, _("Calculate promotional credit")),
     Job("billing.tasks.watch_balances", 10, 90, _("Monitor balances")),

@@ -1,8 +1,10 @@
-"""Every response carries a request id, the one that its log lines and error pages show; and the
-limits of requests hear of who was let in.
+"""Every response carries a request id, the one that its log lines and error pages show; the audit
+trail is told from where a request comes, and the limits of requests hear of who was let in.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import cast
 
 from asgiref.sync import iscoroutinefunction
@@ -10,6 +12,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
+from accounts.origin import ORIGIN, origin_of
 from config.request_limits import KNOWN
 from lib.ids import id_text, new_id
 
@@ -24,7 +27,8 @@ def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
 
         async def answer_async(request: HttpRequest) -> HttpResponseBase:
             request.id = id_text(new_id())  # type: ignore[attr-defined]
-            return _marked(request, await get_async(request))
+            with _origin(request):
+                return _marked(request, await get_async(request))
 
         return answer_async
 
@@ -32,9 +36,19 @@ def request_id(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         request.id = id_text(new_id())  # type: ignore[attr-defined]
-        return _marked(request, get(request))
+        with _origin(request):
+            return _marked(request, get(request))
 
     return answer
+
+
+@contextmanager
+def _origin(request: HttpRequest) -> Iterator[None]:
+    token = ORIGIN.set(partial(origin_of, request))
+    try:
+        yield
+    finally:
+        ORIGIN.reset(token)
 
 
 def _marked(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

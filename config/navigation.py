@@ -75,6 +75,7 @@ _ORGANISATION: Final[_Sections] = (
             "redeem", "ticket", _("Redeem a code"), "codes.redeem", unless="balance.read"
         ),
         NavigationPage("settings", "settings", _("Settings"), "organisation.write"),
+        NavigationPage("audit", "history", _("Audit log"), "audit.read"),
     )),
 )  # fmt: skip
 _NO_ORGANISATION: Final[_Sections] = (
@@ -90,6 +91,7 @@ _OPERATE: Final[_Sections] = ((_("Operator"), (
     _Common("credits", "pencil", _("Corrections"), "credits.read"),
     _Common("codes", "ticket", _("Codes"), "codes.read"),
     _Common("reviews", "search", _("Reviews"), "credits.read"),
+    _Common("all_audit", "history", _("Audit log"), "audit.read"),
     _Common("health", "zap", _("System health"), "channels.read"),
 )),)  # fmt: skip
 

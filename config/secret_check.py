@@ -20,20 +20,26 @@ def check_secrets() -> None:
     env.needed("SECRET_KEY", settings.SECRET_KEY_GIVEN)
     kek, pepper = sealing.kek(), sealing.pepper()
     with transaction.atomic():
-        kept = SecretCheck.objects.first()
-        if kept is None:
+        if not SecretCheck.objects.exists():
             made = SecretCheck(sealed=vault.check_value(kek, pepper))
             _check_channel_keys()
             SecretCheck.objects.bulk_create([made], ignore_conflicts=True)
-            kept = SecretCheck.objects.get()
-    vault.check_secrets(kek, pepper, bytes(kept.sealed))
+        kept = SecretCheck.objects.select_for_update().get()
+        vault.check_secrets(kek, pepper, bytes(kept.sealed), kept.kek_ids)
+        # What this process seals needs its first key from now on.
+        current = sealing.vault().current.id
+        if current not in kept.kek_ids:
+            kept.kek_ids = [*kept.kek_ids, current]
+            kept.save(update_fields=["kek_ids"])
 
 
-def compare_secrets() -> None:
-    """Compare where there is something to compare with, and write nothing. Raises the same."""
+def compare_secrets(*, all_keks: bool = True) -> None:
+    """Compare where there is something to compare with, and write nothing; without `all_keks` it
+    is no error that a key is missing which something may be sealed with. Raises the same."""
     kept = SecretCheck.objects.first()
     if kept is not None:
-        vault.check_secrets(sealing.kek(), sealing.pepper(), bytes(kept.sealed))
+        needed = kept.kek_ids if all_keks else ()
+        vault.check_secrets(sealing.kek(), sealing.pepper(), bytes(kept.sealed), needed)
 
 
 def _check_channel_keys() -> None:

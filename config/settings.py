@@ -8,6 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from config.log_lines import shorten_refusal
 from lib import env
+from lib.vault import split_keks
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
@@ -174,6 +175,9 @@ EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'
 # Above this many USD in 24 hours, what one operator credits to an organisation needs a second one.
 # It is here and not on a page: who could raise it there would need no second person.
 CREDIT_LIMIT_USD = env.text("CREDIT_LIMIT_USD", "100")
+# After how many days events of the audit trail are cut off; 0 keeps them for ever. It is here and
+# not on a page: who could lower it there could remove what was told of them.
+AUDIT_RETENTION_DAYS = int(env.text("AUDIT_RETENTION_DAYS", "0"))
 # Where transfers are paid to, its lines with | between; told to whoever orders one.
 BANK_ACCOUNT = env.text("BANK_ACCOUNT", "")
 # Card payments. The mode, live or test, is that of the key.
@@ -255,8 +259,10 @@ LOGGING = {
 }
 
 # Checks across settings -------------------------------------------------------------------------
-if WEIR_KEK is not None and WEIR_KEK == SECRET_KEY:
+if WEIR_KEK is not None and SECRET_KEY in split_keks(WEIR_KEK):
     raise env.ConfigurationError("WEIR_KEK and SECRET_KEY are the same. Make two secrets.")
+if AUDIT_RETENTION_DAYS < 0:
+    raise env.ConfigurationError("AUDIT_RETENTION_DAYS is below 0. Give a number of days, or 0.")
 if bool(STRIPE_SECRET_KEY) != bool(STRIPE_WEBHOOK_SECRET):
     raise env.ConfigurationError(
         "STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET belong together. Set both or neither."

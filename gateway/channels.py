@@ -124,18 +124,15 @@ def open_secret(key: ChannelKey) -> str:
 
 def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) -> Channel:
     address = (channel.provider, channel.base_url)
-    detail: dict[str, object] = {}
+    before = _facts(channel)
     with transaction.atomic():
         for name, value in fields.items():
             if name in _PLAIN:
-                detail[name] = value
                 setattr(channel, name, value)
         if "timeouts" in fields:
             channel.timeouts = {**channel.timeouts, **fields["timeouts"]}
-            detail["timeouts"] = channel.timeouts
         if "breaker" in fields:
             channel.breaker = {**channel.breaker, **fields["breaker"]}
-            detail["breaker"] = channel.breaker
         _check(channel)
         channel.save()
         keys: Sequence[str | ChannelKey] | None = fields.get("keys")
@@ -148,12 +145,40 @@ def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) ->
                 raise ChannelRefused("keys", text)
         if keys is not None:
             _replace_keys(channel, keys)
-            detail["keys"] = len(keys)
         if "models" in fields or "can" in fields:
-            detail |= _replace_routes(channel, fields)
-        audit.record(actor, None, action, channel, name=channel.name, **detail)
+            _replace_routes(channel, fields)
+        after = _facts(channel)
+        changed = [name for name in after if before.get(name) != after[name]]
+        audit.record(
+            actor,
+            None,
+            action,
+            channel,
+            name=channel.name,
+            before={name: before.get(name) for name in changed},
+            after={name: after[name] for name in changed},
+        )
         bump_epoch()
     return channel
+
+
+def _facts(channel: Channel) -> dict[str, object]:
+    """What the trail tells of a channel; of its keys what tells them apart. Nothing of one that is
+    not stored yet."""
+    if channel._state.adding:
+        return {}
+    routes = list(channel.routes.order_by("model"))
+    return {
+        **{name: getattr(channel, name) for name in _PLAIN},
+        "timeouts": channel.timeouts,
+        "breaker": channel.breaker,
+        "keys": [
+            f"{bytes(key.digest).hex()[:8]} …{key.last4}"
+            for key in channel.keys.order_by("position")
+        ],
+        "models": {route.model: route.upstream_model for route in routes},
+        "can": {route.model: route.can for route in routes if route.can},
+    }
 
 
 def _check(channel: Channel) -> None:
@@ -168,8 +193,8 @@ def _check(channel: Channel) -> None:
         raise ChannelRefused("base_url", str(error)) from error
 
 
-def _replace_routes(channel: Channel, fields: ChannelFields) -> dict[str, object]:
-    """Set a channel's routes; what the write leaves out of them stays. What changed, for audit."""
+def _replace_routes(channel: Channel, fields: ChannelFields) -> None:
+    """Set a channel's routes; what the write leaves out of them stays."""
     stored = {route.model: route for route in channel.routes.all()}
     models = fields.get("models", {name: route.upstream_model for name, route in stored.items()})
     can = fields.get("can", {name: route.can for name, route in stored.items() if route.can})
@@ -186,8 +211,6 @@ def _replace_routes(channel: Channel, fields: ChannelFields) -> dict[str, object
         Route(channel=channel, model=model, upstream_model=upstream, can=dict(can.get(model, {})))
         for model, upstream in models.items()
     )
-    values = {"models": dict(models), "can": {name: dict(on) for name, on in can.items()}}
-    return {name: value for name, value in values.items() if name in fields}
 
 
 def _replace_keys(channel: Channel, keys: Sequence[str | ChannelKey]) -> None:

@@ -43,11 +43,16 @@ def save_settings(
             "unpriced_models": unpriced_models,
             "public_models": public_models,
         }
-        changes = {name: value for name, value in given.items() if value is not None}
-        for name, value in changes.items():
-            setattr(settings, name, value if isinstance(value, str | bool) else list(value))
+        after = {
+            name: value if isinstance(value, str | bool) else list(value)
+            for name, value in given.items()
+            if value is not None
+        }
+        before = {name: getattr(settings, name) for name in after}
+        for name, value in after.items():
+            setattr(settings, name, value)
         settings.full_clean()
         settings.save()
-        audit.record(actor, None, "settings.changed", settings, **changes)
+        audit.record(actor, None, "settings.changed", settings, before=before, after=after)
         bump_epoch()
     return settings

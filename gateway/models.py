@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from lib.ids import new_id
+from lib.sealed_field import SealedField
 
 
 class OnLeave(models.TextChoices):
@@ -52,7 +53,7 @@ class ChannelKey(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     channel = models.ForeignKey(Channel, models.CASCADE, related_name="keys")
     position = models.PositiveSmallIntegerField()
-    sealed = models.BinaryField()
+    sealed = SealedField()
     digest = models.BinaryField(
         max_length=32, help_text="Keyed, to tell whether a new value differs."
     )
@@ -134,7 +135,7 @@ class KeptState(models.Model):
         db_constraint=False,
     )
     id = models.UUIDField()
-    sealed = models.BinaryField()
+    sealed = SealedField()
     expires_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:
@@ -166,7 +167,9 @@ class IdempotentAnswer(models.Model):
     body_digest = models.BinaryField(max_length=32)
     request_id = models.UUIDField()
     state = models.CharField(max_length=8, choices=State.choices)
-    head = models.BinaryField(null=True)
+    head = SealedField(
+        null=True, place="gateway_idempotentanswer|{organisation_id}/{id}/{request_id}|head"
+    )
     alive_until = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
 
@@ -187,7 +190,7 @@ class AnswerPiece(models.Model):
     )
     request_id = models.UUIDField()
     n = models.IntegerField()
-    sealed = models.BinaryField()
+    sealed = SealedField()
     expires_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:

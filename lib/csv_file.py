@@ -29,10 +29,16 @@ def csv_file(name: str, rows: Rows) -> HttpResponse:
 
 def csv_stream(request: HttpRequest, name: str, batches: Iterator[Rows]) -> HttpResponseBase:
     """The same, sent batch by batch, so that no length of it has to be held in memory."""
-    texts = map(_written, batches)
+    return text_stream(request, name, _TYPE, map(_written, batches))
+
+
+def text_stream(
+    request: HttpRequest, name: str, content_type: str, texts: Iterator[str]
+) -> HttpResponseBase:
+    """A file to be saved under that name, sent piece by piece as it is made."""
     # Django would read a plain iterator to its end before an ASGI server gets the first of it.
     pieces = _in_thread(texts) if isinstance(request, ASGIRequest) else texts
-    return _named(StreamingHttpResponse(pieces, content_type=_TYPE), name)
+    return _named(StreamingHttpResponse(pieces, content_type=content_type), name)
 
 
 async def _in_thread(texts: Iterator[str]) -> AsyncIterator[str]:

@@ -1,22 +1,36 @@
 """Envelope encryption of secrets at rest.
 
-A random data key seals the secret, the key encryption key (KEK) seals the data key. The place where
+A random data key seals the secret, a key encryption key (KEK) seals the data key. The place where
 the secret is kept (`table|row id|field`) is associated data: a ciphertext that was moved to another
-row does not open. The KEK lives outside the database.
+row does not open. The KEKs live outside the database, in a ring: the first seals, each of them
+opens. What is sealed names its KEK by an id that is made of the KEK itself, so that nobody can name
+two of them alike.
+
+    form 2    02 | id of the KEK (4) | nonce (12) | sealed data key (48) | nonce (12) | content
+    form 1    01 |                     nonce (12) | sealed data key (48) | nonce (12) | content
 """
 
 import base64
 import binascii
 import hmac
 import os
+from collections.abc import Collection
+from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-_FORM = b"\x01"
-_NONCE = 12
-_CHECK_PLACE = "accounts_secretcheck|1|sealed"
-_WRAPPED = _NONCE + 32 + 16
+FORM: Final = b"\x02"
+_FORM_WITHOUT_ID: Final = b"\x01"
+_NONCE: Final = 12
+_ID: Final = 4
+CHECK_PLACE: Final = "accounts_secretcheck|1|sealed"
+_WRAPPED: Final = _NONCE + 32 + 16
+_CONTENT_MIN: Final = _NONCE + 16
+PREFIX_BYTES: Final = len(FORM) + _ID
+"""What tells the form and the KEK of something sealed."""
+HEAD_BYTES_MAX: Final = PREFIX_BYTES + _WRAPPED
+"""What `Vault.rewrapped` needs of something sealed."""
 
 
 class VaultError(Exception):
@@ -27,36 +41,44 @@ class WrongSecret(VaultError):
     """A secret of the installation is none, or not the one that its database was made with."""
 
 
-class Vault:
-    """Seals and opens secrets with one KEK of 32 bytes, given as base64. Raises WrongSecret where
-    it is none."""
+class Kek(NamedTuple):
+    """A key encryption key: its id as hex, its text as the installation gives it."""
 
-    def __init__(self, kek: str) -> None:
-        try:
-            key = base64.b64decode(kek, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise WrongSecret(_why_no_base64(kek)) from error
-        if len(key) != 32:
-            raise WrongSecret(f"WEIR_KEK holds {len(key)} bytes; it must hold 32.")
-        self._kek = AESGCM(key)
+    id: str
+    text: str
+    cipher: AESGCM
+
+
+class Vault:
+    """Seals and opens secrets with a ring of KEKs: each 32 bytes in base64, with commas or line
+    ends between them. Raises WrongSecret where one is none, or is there twice."""
+
+    def __init__(self, keks: str) -> None:
+        self.keks = [_kek(text) for text in split_keks(keks)]
+        self._by_id = {bytes.fromhex(kek.id): kek for kek in self.keks}
+        if not self.keks:
+            raise WrongSecret("WEIR_KEK holds no key. Make one of 32 random bytes, in base64.")
+        if len(self._by_id) < len(self.keks):
+            raise WrongSecret("WEIR_KEK holds a key twice. Give each key once.")
+
+    @property
+    def current(self) -> Kek:
+        """What seals."""
+        return self.keks[0]
+
+    @property
+    def current_prefix(self) -> bytes:
+        """What all begins with that this vault seals."""
+        return FORM + bytes.fromhex(self.current.id)
 
     def seal(self, secret: str, place: str) -> bytes:
         return self.seal_bytes(secret.encode(), place)
 
     def seal_bytes(self, content: bytes, place: str) -> bytes:
         """The same for content that may be no text."""
-        data_key = AESGCM.generate_key(256)
-        wrap_nonce, nonce = os.urandom(_NONCE), os.urandom(_NONCE)
-        bound = place.encode()
-        return b"".join(
-            (
-                _FORM,
-                wrap_nonce,
-                self._kek.encrypt(wrap_nonce, data_key, bound),
-                nonce,
-                AESGCM(data_key).encrypt(nonce, content, bound),
-            )
-        )
+        data_key, nonce, bound = AESGCM.generate_key(256), os.urandom(_NONCE), place.encode()
+        sealed = AESGCM(data_key).encrypt(nonce, content, bound)
+        return self._wrap(data_key, bound) + nonce + sealed
 
     def open(self, sealed: bytes, place: str) -> str:
         """The secret sealed for that place. VaultError when it does not open."""
@@ -64,40 +86,113 @@ class Vault:
 
     def open_bytes(self, sealed: bytes, place: str) -> bytes:
         """The same for what `seal_bytes` sealed."""
-        if sealed[:1] != _FORM or len(sealed) < 1 + _WRAPPED + _NONCE + 16:
+        begin, bound = _head_bytes(sealed), place.encode()
+        if len(sealed) < begin + _CONTENT_MIN:
             raise VaultError("The stored secret has an unknown form.")
-        wrapped, rest = sealed[1 : 1 + _WRAPPED], sealed[1 + _WRAPPED :]
-        bound = place.encode()
+        data_key, _ = self._unwrap(sealed[:begin], bound)
+        nonce, rest = sealed[begin : begin + _NONCE], sealed[begin + _NONCE :]
         try:
-            data_key = self._kek.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], bound)
-            return AESGCM(data_key).decrypt(rest[:_NONCE], rest[_NONCE:], bound)
+            return AESGCM(data_key).decrypt(nonce, rest, bound)
         except InvalidTag as error:
+            raise VaultError("The stored secret is damaged. Enter it again.") from error
+
+    def kek_of(self, sealed: bytes, place: str) -> Kek:
+        """The KEK that something sealed for that place needs. Raises VaultError where none of the
+        ring opens it."""
+        return self._unwrap(sealed[: _head_bytes(sealed)], place.encode())[1]
+
+    def rewrapped(self, head: bytes, place: str) -> tuple[bytes, bytes]:
+        """The beginning of something sealed, and what stands for it under the current KEK; what
+        follows it stays. `head` is at least its first HEAD_BYTES_MAX. Raises VaultError."""
+        before = head[: _head_bytes(head)]
+        bound = place.encode()
+        return before, self._wrap(self._unwrap(before, bound)[0], bound)
+
+    def _wrap(self, data_key: bytes, bound: bytes) -> bytes:
+        nonce = os.urandom(_NONCE)
+        return self.current_prefix + nonce + self.current.cipher.encrypt(nonce, data_key, bound)
+
+    def _unwrap(self, head: bytes, bound: bytes) -> tuple[bytes, Kek]:
+        wrapped = head[-_WRAPPED:]
+        for kek in self._keks_for(head):
+            try:
+                return kek.cipher.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], bound), kek
+            except InvalidTag:
+                continue
+        raise VaultError(
+            "The stored secret does not open with this WEIR_KEK. "
+            "Use the one that it was sealed with."
+        )
+
+    def _keks_for(self, head: bytes) -> list[Kek]:
+        if head[:1] == _FORM_WITHOUT_ID:
+            return self.keks
+        id = head[1:PREFIX_BYTES]
+        if id not in self._by_id:
             raise VaultError(
-                "The stored secret does not open with this WEIR_KEK. "
-                "Use the one that it was sealed with."
-            ) from error
+                f"The stored secret needs key {id.hex()}, which WEIR_KEK does not hold. Add it."
+            )
+        return [self._by_id[id]]
+
+
+def split_keks(keks: str) -> list[str]:
+    """The texts of a ring's KEKs, the current one first."""
+    return [text.strip() for text in keks.replace("\n", ",").split(",") if text.strip()]
+
+
+def kek_id(prefix: bytes) -> str | None:
+    """The id of the KEK that the first PREFIX_BYTES of something sealed name, as hex; None for what
+    was sealed before ids were written."""
+    return prefix[1:PREFIX_BYTES].hex() if prefix[:1] == FORM else None
 
 
 def check_value(kek: str, pepper: str) -> bytes:
     """What a database keeps to tell these two secrets from others; it gives neither away."""
-    return Vault(kek).seal_bytes(_digest(pepper), _CHECK_PLACE)
+    return Vault(kek).seal_bytes(_digest(pepper), CHECK_PLACE)
 
 
-def check_secrets(kek: str, pepper: str, kept: bytes) -> None:
-    """Raises WrongSecret where `kept` was not made of these two, VaultError for what is no KEK."""
+def check_secrets(kek: str, pepper: str, kept: bytes, needed: Collection[str] = ()) -> None:
+    """Raises WrongSecret where `kept` was not made of these two, or the ring lacks a KEK that is
+    `needed` (by its id); VaultError for what is no KEK."""
     vault = Vault(kek)
     try:
-        digest = vault.open_bytes(kept, _CHECK_PLACE)
+        digest = vault.open_bytes(kept, CHECK_PLACE)
     except VaultError as error:
         raise WrongSecret(
             "WEIR_KEK is not the one that this database was made with. "
             "Start with that one: the keys of channels open with no other."
         ) from error
+    lacking = sorted(set(needed) - {kek.id for kek in vault.keks})
+    if lacking:
+        raise WrongSecret(
+            f"WEIR_KEK lacks key {lacking[0]}, which something in this database is sealed with. "
+            "Add that key behind the first one, and take it out once `manage.py rotate_secrets` "
+            "says that nothing needs it."
+        )
     if not hmac.compare_digest(digest, _digest(pepper)):
         raise WrongSecret(
             "WEIR_KEY_PEPPER is not the one that this database was made with. "
             "Start with that one: no key that was given out works with another."
         )
+
+
+def _kek(text: str) -> Kek:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise WrongSecret(_why_no_base64(text)) from error
+    if len(key) != 32:
+        raise WrongSecret(f"WEIR_KEK holds {len(key)} bytes; it must hold 32.")
+    id = hmac.digest(key, b"weir kek id", "sha256")[:_ID].hex()
+    return Kek(id, text, AESGCM(key))
+
+
+def _head_bytes(sealed: bytes) -> int:
+    """How many bytes stand before the content's nonce. Raises VaultError for another form."""
+    size = {FORM: HEAD_BYTES_MAX, _FORM_WITHOUT_ID: HEAD_BYTES_MAX - _ID}.get(sealed[:1])
+    if size is None or len(sealed) < size:
+        raise VaultError("The stored secret has an unknown form.")
+    return size
 
 
 def _why_no_base64(kek: str) -> str:

@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from lib.ids import new_id
+from lib.sealed_field import SealedField
 
 
 class WebhookEndpoint(models.Model):
@@ -19,8 +20,8 @@ class WebhookEndpoint(models.Model):
     organisation = models.ForeignKey("accounts.Organisation", models.PROTECT, related_name="+")
     url = models.CharField(max_length=500)
     kinds = ArrayField(models.CharField(max_length=60), default=list, help_text="None = all.")
-    sealed = models.BinaryField()
-    sealed_before = models.BinaryField(null=True)
+    sealed = SealedField()
+    sealed_before = SealedField(null=True)
     before_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from lib.vault import check_secrets
+from lib.vault import Vault, WrongSecret, check_secrets
 from relay import snapshot as catalogue
 from relay.config import RelayConfig
 from relay.database import DatabaseAway, DatabaseRefused, Row, Statement
@@ -23,8 +23,9 @@ _SKEW_S_MAX: Final = 60.0
 class DatabaseFit:
     """What one process knows of it."""
 
-    def __init__(self, config: RelayConfig, ask: Ask) -> None:
+    def __init__(self, config: RelayConfig, vault: Vault, ask: Ask) -> None:
         self._config = config
+        self._vault = vault
         self._ask = ask
         # Migrations that it lacks; None before anybody has looked.
         self._missing: int | None = None
@@ -52,17 +53,26 @@ class DatabaseFit:
         self._missing = missing
 
     async def look_at_secrets(self) -> None:
-        """Compare ours, once, with those that the database was made with. Raises WrongSecret."""
+        """Compare ours, once, with those that the database was made with, and have it know by which
+        KEK we seal. Raises WrongSecret."""
         if self._secrets_fit is not None:
             return
         try:
-            ((kept,),) = await self._ask(catalogue.secret_check_statement())
+            rows = await self._ask(catalogue.secret_check_statement())
+            for sealed, kek_ids in rows:
+                self._check_secrets(bytes.fromhex(sealed or ""), kek_ids or "")
+                await self._ask(catalogue.needed_kek_statement(self._vault.current.id))
         except (DatabaseAway, DatabaseRefused):
             return
-        self._secrets_fit = False
-        if kept is not None:
-            check_secrets(self._config.kek, self._config.pepper, bytes.fromhex(kept))
         self._secrets_fit = True
+
+    def _check_secrets(self, sealed: bytes, kek_ids: str) -> None:
+        needed = [id for id in kek_ids.split(",") if id]
+        try:
+            check_secrets(self._config.kek, self._config.pepper, sealed, needed)
+        except WrongSecret:
+            self._secrets_fit = False
+            raise
 
     async def read_epoch(self) -> int | None:
         """The database's epoch, None while it is away; its clock is looked at along with it."""

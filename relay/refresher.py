@@ -43,7 +43,7 @@ class Refresher:
         parts: Parts,
     ) -> None:
         self.snapshot: Snapshot = EMPTY
-        self.fit = DatabaseFit(config, ask)
+        self.fit = DatabaseFit(config, vault, ask)
         self._config = config
         self._ask = ask
         self._vault = vault

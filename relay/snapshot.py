@@ -198,8 +198,21 @@ def epoch_statement() -> Statement:
 
 
 def secret_check_statement() -> Statement:
-    """One row: what tells the secrets of this database from others, as hex; none may be there."""
-    return "SELECT (SELECT encode(sealed, 'hex') FROM accounts_secretcheck WHERE id = 1)", {}
+    """What tells the secrets of this database from others, as hex, and the ids of the KEKs that it
+    needs, with commas between them; no row where nobody has written it down."""
+    return (
+        "SELECT encode(sealed, 'hex'), array_to_string(kek_ids, ',') FROM accounts_secretcheck",
+        {},
+    )
+
+
+def needed_kek_statement(id: str) -> Statement:
+    """Say that something may be sealed with a KEK from now on."""
+    return (
+        "UPDATE accounts_secretcheck SET kek_ids = kek_ids || %(id)s::varchar(8) "
+        "WHERE NOT kek_ids @> ARRAY[%(id)s::varchar(8)]",
+        {"id": id},
+    )
 
 
 def missing_statement(migrations: Sequence[tuple[str, str]]) -> Statement:

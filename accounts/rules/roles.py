@@ -58,6 +58,7 @@ Action = Literal[
     "prices.write",
     "organisations.read",
     "organisations.write",
+    "view_as.begin",
 ]
 Scope = Literal["own", "teams", "all"]
 Permission = str
@@ -105,6 +106,7 @@ _ROWS: Final[dict[Action, str]] = {
     "prices.write":      "-     -     -       -         -      all",
     "organisations.read":  "-   -     -       -         -      all",
     "organisations.write": "-   -     -       -         -      all",
+    "view_as.begin":     "-     -     -       -         -      all",
 }  # fmt: skip
 TABLE: Final[dict[Action, dict[Role, Scope]]] = {
     action: {

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from django.core.management import execute_from_command_line
 from django.db import OperationalError
 
+from accounts.origin import ORIGIN, Origin
 from lib.env import ConfigurationError
 from lib.vault import VaultError
 
 
 def run(argv: Sequence[str]) -> None:
     """Run a command; the process ends with an error where it cannot be run here."""
+    ORIGIN.set(lambda: Origin(client=" ".join(["manage.py", *argv[1:2]])))
     try:
         execute_from_command_line(list(argv))
     except (ConfigurationError, VaultError, OperationalError) as error:

@@ -40,7 +40,7 @@ def test_up_to_the_limit_one_person_is_enough(people: cast.Cast, dora: Actor) ->
     assert posting.cause == {"credit": id_text(credit.id), "reason": "Outage", "document": "INC-7"}
     event = AuditEvent.objects.get(action="credit.asked")
     assert (event.actor_user, event.organisation) == (people.dora, people.acme)
-    assert event.detail["reason"] == "Outage"
+    assert event.reason == "Outage"
     assert Fact.objects.get(kind="credit.posted").body["amount"] == "100.00"
     assert_books_balance()
 

@@ -28,6 +28,7 @@ _ANOTHER: Final[dict[type[Any], str]] = {
     models.CharField: "'x'",
     models.JSONField: "'[1]'",
     models.BinaryField: "sha256('x')",
+    models.SmallIntegerField: "5 - {column}",
     models.BigIntegerField: "coalesce({column}, 0) + 1000000",
     models.DateTimeField: "{column} + interval '1 us'",
 }

@@ -16,12 +16,13 @@ from django.db import connection, transaction
 
 from accounts import audit
 from accounts.access import SYSTEM
+from accounts.kek_ring import seal_key_of
 from accounts.models import AuditEvent, Organisation
 from billing import seals
 from billing.ledger import post
 from billing.models import LedgerEntry, Posting, Seal
 from billing.rules import posting
-from billing.seals import SealsBehind, broken_seals, seal_all, seal_key
+from billing.seals import SealsBehind, broken_seals, seal_all
 from billing.wallets import add_opening_credit
 from lib import clock
 from lib.ids import new_id
@@ -163,7 +164,7 @@ def test_verify_names_what_is_wrong(settings: Any) -> None:
     settings.WEIR_KEK = "k"
     organisation = Organisation.objects.create(name="Acme", slug="acme")
     add_opening_credit(organisation, 5_000)
-    seal_all(seal_key("k"))
+    seal_all(seal_key_of("k"))
     out = StringIO()
     call_command("verify", tamper_check=True, stdout=out)
     assert "nothing was tampered with" in out.getvalue()
@@ -234,7 +235,7 @@ def first_form(until: dt.datetime) -> None:
     span = f"trail|{from_at.isoformat()}|{until.astimezone(dt.UTC).isoformat()}"
     code = hmac.new(KEY, span.encode() + b"|%d|" % rows + bytes(digest), hashlib.sha256).digest()
     Seal.objects.create(
-        kind="trail", from_at=from_at, to_at=until, rows=rows, digest=digest, code=code
+        kind="trail", from_at=from_at, to_at=until, rows=rows, digest=digest, code=code, form=2
     )
 
 

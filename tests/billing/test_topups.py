@@ -73,6 +73,8 @@ def test_a_payment_is_credited_on_the_processors_word(bank: FakeProcessor, alice
     assert Fact.objects.get(kind="topup.paid").body["available"] == "25.00"
     posting = Posting.objects.get(kind="topup")
     assert posting.idempotency_id == f"pay:stripe:{top_up.payment_id}"
+    event = AuditEvent.objects.get(action="payment.paid")
+    assert (event.organisation, event.detail["amount"]) == (alice.organisation, "25.00")
     assert_books_balance()
 
 

@@ -50,6 +50,7 @@ NO_PAGE = {
     "run_events": "a stream",
     "batch_events": "a stream",
     "processor_event": "for processors",
+    "view_end": "a form",
     "pg_chat": "for programs",
 }
 

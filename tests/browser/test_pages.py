@@ -76,6 +76,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
     answered = last(record, "request_id", "final AND status = 200")
     failed = last(record, "request_id", "final AND status > 400")
     key = last("accounts_key", "id", "name = 'known'")
+    event = last("accounts_auditevent", "id", "action = 'key.created'")
     return {
         **furnished(site),
         "home": f"{ours}/",
@@ -112,6 +113,11 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "redeem": f"{ours}/billing/redeem",
         "alerts": f"{ours}/billing/alerts",
         "webhooks": f"{ours}/webhooks",
+        "audit log": f"{ours}/audit",
+        "audit event": f"{ours}/audit/{event}",
+        "audit log of all": "/admin/audit",
+        "audit event of all": f"/admin/audit/{event}",
+        "view as": "/admin/view-as",
         "corrections": "/admin/credits",
         "codes": "/admin/codes",
         "payments": "/admin/payments",

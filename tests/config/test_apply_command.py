@@ -631,7 +631,7 @@ channels:
     told = installation.apply(text)
     assert "can: {llama: {tools: false, vision: true}}" in told
     (event,) = AuditEvent.objects.filter(action="channel.created")
-    assert event.detail["can"] == {"llama": {"tools": False, "vision": True}}
+    assert event.detail["after"]["can"] == {"llama": {"tools": False, "vision": True}}
     assert installation.apply(text).strip() == "nothing to change"
     exported = installation.export()
     assert "tools: false" in exported

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 
 from accounts import (
@@ -23,6 +24,7 @@ from accounts import (
     service_accounts,
     signin,
     teams,
+    view_as,
 )
 from accounts.access import SYSTEM, Actor
 from accounts.changes import change_row
@@ -198,6 +200,7 @@ class World:
     second: Team
     project: Project
     account: ServiceAccount
+    viewing: SessionStore
 
 
 @pytest.fixture
@@ -222,6 +225,8 @@ def world(people: cast.Cast, settings: Any) -> World:
     link, _ = sharing.share_branch(
         alice, conversation, days=1, members_only=True, system_shown=False, cost_shown=False
     )
+    viewing = SessionStore()
+    view_as.begin_view(dora, viewing, people.acme, Role.ADMIN, "r")
     return World(
         people=people, alice=alice, bob=bob, dora=dora, otto=otto, key=key, bobs=bobs,
         membership=people.bob.memberships.get(), budget=budget, batch=batch,
@@ -244,6 +249,7 @@ def world(people: cast.Cast, settings: Any) -> World:
         second=teams.create_team(people.acme, "second", actor=SYSTEM),
         project=projects.create_project(people.core, "Bot", actor=SYSTEM),
         account=service_accounts.create_service_account(people.core, "deployer", actor=SYSTEM),
+        viewing=viewing,
     )  # fmt: skip
 
 
@@ -375,6 +381,10 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     "accounts.signin.use_sign_in_link": lambda w: signin.use_sign_in_link(
         signin.make_sign_in_link(w.people.bob).rstrip("/").rpartition("/")[2]
     ),
+    "accounts.view_as.begin_view": lambda w: view_as.begin_view(
+        w.dora, SessionStore(), w.people.acme, Role.ADMIN, "r"
+    ),
+    "accounts.view_as.end_view": lambda w: view_as.end_view(w.dora, w.viewing),
     "billing.budget_alerts.send_test": lambda w: budget_alerts.send_test(w.alice, w.budget),
     "billing.budgets.change_budget": lambda w: budgeting.change_budget(
         w.alice, w.budget, amount_nano=5
@@ -495,6 +505,12 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
 # rooms make them, and look at the event that is named here.
 ELSEWHERE: Final = {
     "billing.credits.ask_reversal": "credit.asked",
+    "billing.topups.apply_event": "payment.paid",
+    "billing.topups.keep_checkout": "payment.paid",
+    "billing.topups.open_checkout": "payment.paid",
+    "billing.topups.take_event": "payment.paid",
+    "billing.seal_cuts.cut_trail": "audit.cut",
+    "billing.seal_cuts.cut_trail_before": "audit.cut",
     "billing.raises.end_raises": "raise.ended",
     "billing.automatic_topups.fill_balances": "wallet.automatic_stopped",
     "gateway.checks.check_channel": "channel.tested",
@@ -547,6 +563,7 @@ def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, nam
                 "change_row",
                 "force_second_factor",
                 "rename_organisation",
+                "_view",
             )
         )
 

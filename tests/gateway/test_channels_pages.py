@@ -299,9 +299,10 @@ def test_a_capability_is_switched_by_hand(dora: Client, channel: Channel) -> Non
         }
         assert shown in page(dora, path)
     actions = AuditEvent.objects.filter(action="channel.changed")
+    off, on = {"alias": {"tools": False}}, {"alias": {"tools": True}}
     assert [event.detail for event in actions.order_by("id")][:2] == [
-        {"name": "main", "can": {"alias": {"tools": False}}},
-        {"name": "main", "can": {"alias": {"tools": True}}},
+        {"name": "main", "before": {"can": {}}, "after": {"can": off}},
+        {"name": "main", "before": {"can": off}, "after": {"can": on}},
     ]
     # What is applied without a word of it stays as it was.
     dora.post(f"{path}/switch", {"model": "alias", "capability": "vision", "state": "off"})

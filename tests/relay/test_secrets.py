@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.vault import WrongSecret, check_secrets, check_value
+from lib.vault import Vault, WrongSecret, check_secrets, check_value
 from tests.hub import START_LIMIT_S, Hub
 from tests.relay.test_life import database_away
 
@@ -57,6 +57,17 @@ def test_the_web_process_does_not_start(
     own_hub.process = None
 
 
+def test_nor_without_a_key_that_something_needs(own_hub: Hub, tmp_path: Path) -> None:
+    made_with(own_hub, KEK, PEPPER)
+    own_hub.connection.execute("UPDATE accounts_secretcheck SET kek_ids = ARRAY['0badcafe']")
+    own_hub.environment = {"DATA_DIR": str(tmp_path)}
+    own_hub.spawn()
+    assert own_hub.process is not None
+    assert own_hub.process.wait(START_LIMIT_S) != 0
+    assert "WEIR_KEK lacks key 0badcafe" in own_hub.log()
+    own_hub.process = None
+
+
 def test_nor_is_it_ready_where_the_database_comes_later(own_hub: Hub) -> None:
     made_with(own_hub, OTHER_KEK, PEPPER)
     with database_away(own_hub):
@@ -67,4 +78,9 @@ def test_nor_is_it_ready_where_the_database_comes_later(own_hub: Hub) -> None:
 
 def test_with_its_own_secrets_it_starts(own_hub: Hub) -> None:
     made_with(own_hub, KEK, PEPPER)
-    own_hub.start()
+    for _ in range(2):
+        own_hub.start()
+        own_hub.stop()
+    check = own_hub.connection.execute("SELECT kek_ids FROM accounts_secretcheck").fetchone()
+    # What it seals from then on needs its first key.
+    assert check == {"kek_ids": [Vault(KEK).current.id]}

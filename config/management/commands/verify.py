@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 
-from accounts.sealing import kek
-from billing.seals import broken_seals, seal_key, unsealed
+from accounts.kek_ring import seal_key
+from billing.seals import broken_seals, unsealed
 from config.job_runs import job_states
 from config.secret_check import compare_secrets
 from usage.books_check import wrong_charges
@@ -39,7 +39,7 @@ class Command(BaseCommand):
             for name, rows in broken_invariants(cursor, sys.maxsize).items():
                 wrong[name] = [" ".join(map(str, row)) for row in rows]
             wrong["I10 cost recomputes"] = [f"{id} {problem}" for id, problem in wrong_charges()]
-            seals = broken_seals(cursor, seal_key(kek())) if tamper_check else unsealed(cursor)
+            seals = broken_seals(cursor, seal_key()) if tamper_check else unsealed(cursor)
             wrong["P22"] = [f"{seal.kind}, seal {seal.seal_id}: {seal.problem}" for seal in seals]
         wrong["background job"] = [
             f"{state.job.title} ({state.job.task}): {state.problem}"

@@ -52,6 +52,7 @@ models.read      a a a a a a
 prices.write     . . . . . a
 organisations.read . . . . . a
 organisations.write . . . . . a
+view_as.begin    . . . . . a
 """
 ROLES: tuple[Role, ...] = get_args(Role)
 ACTIONS: tuple[Action, ...] = get_args(Action)

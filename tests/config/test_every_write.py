@@ -1,0 +1,197 @@
+"""Whatever can be asked for that changes something reaches a write that is audited: every operation
+of the management API that is no GET, every page that takes a POST, every command.
+
+That each of these writes leaves its event is tried in `test_writes.py`.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from functools import cache
+from types import FunctionType, ModuleType
+from typing import Any, Final
+
+import pytest
+from django.core.management import get_commands, load_command_class
+from django.urls import get_resolver
+from ninja.operation import PathView
+
+from accounts import audit, signin
+from tests.house.test_access import addresses, operations
+from tests.house.test_style import ROOMS
+
+UNSAFE: Final = {"POST", "PUT", "PATCH", "DELETE"}
+# allauth's own pages, and what of ours they end in.
+BEHIND: Final = {
+    "account_login": signin.AccountAdapter.post_login,
+    "account_signup": signin.AccountAdapter.save_user,
+    "account_change_password": signin.AccountAdapter.set_password,
+    "account_set_password": signin.AccountAdapter.set_password,
+    "account_reset_password_from_key": signin.AccountAdapter.set_password,
+}
+# What needs no event, by the reason.
+NOTHING_CHANGES: Final = {
+    "POST /prompts/{slug}/render",
+    "account_inactive",
+    "account_email_verification_sent",
+    "account_reset_password_done",
+    "account_reset_password_from_key_done",
+    "bound",
+    "check",
+    "draft_code",
+    "draft_debug",
+    "embedding_bound",
+    "history_export",
+    "manage.py export",
+    "manage.py messages",
+    "manage.py verify",
+    "message_show",
+    "models_compare",
+    "params",
+    "request_recompute",
+    "schema_from_example",
+    "title_cost",
+    "tools_add",
+    "tools_read",
+    "variables",
+}
+ONES_OWN_CHAT: Final = {
+    "batch_stop",
+    "chat_change",
+    "chat_delete",
+    "chat_import",
+    "chat_restore",
+    "chat_summarise",
+    "chat_visit",
+    "column_add",
+    "file_add",
+    "file_fetch",
+    "history_change",
+    "history_undo",
+    "keep",
+    "message_branch",
+    "message_delete",
+    "message_restore",
+    "message_save",
+    "preset_delete",
+    "preset_save",
+    "summary_drop",
+    "vote",
+}
+ONES_OWN_CHOICE: Final = {
+    "appearance",
+    "keys_choose",
+    "leaving_choose",
+    "model_default",
+    "model_favourite",
+    "models_choose",
+    "payer_choose",
+    "start_skip",
+    "table_preference",
+    "title_model",
+}
+A_CALL_OF_A_MODEL: Final = {"embedding_run", "pg_chat", "run_create", "run_stop"}
+ONES_OWN_SESSION_OR_ADDRESS: Final = {
+    "account_confirm_email",
+    "account_logout",
+    "account_reset_password",
+}
+COMPUTED_ANEW: Final = {"manage.py rebuild_rollups"}
+QUIET: Final = (
+    NOTHING_CHANGES
+    | ONES_OWN_CHAT
+    | ONES_OWN_CHOICE
+    | A_CALL_OF_A_MODEL
+    | ONES_OWN_SESSION_OR_ADDRESS
+    | COMPUTED_ANEW
+)
+
+
+@cache
+def reaches_audit(function: FunctionType, depth: int = 12) -> bool:
+    """Whether a function, or what it names of ours, records an event."""
+    if function is audit.record:
+        return True
+    return depth > 0 and any(reaches_audit(inner, depth - 1) for inner in named_by(function))
+
+
+@cache
+def named_by(function: FunctionType) -> frozenset[FunctionType]:
+    """The functions of ours that a function names: calls, passes on, or makes an object of."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    found = (value_of(node, function.__globals__) for node in ast.walk(tree))
+    return frozenset(one for value in found for one in functions_of(value) if is_ours(one))
+
+
+def value_of(node: ast.AST, names: dict[str, Any]) -> Any:
+    if isinstance(node, ast.Name):
+        return names.get(node.id)
+    if isinstance(node, ast.Attribute):
+        owner = value_of(node.value, names)
+        return getattr(owner, node.attr, None) if isinstance(owner, ModuleType | type) else None
+    return None
+
+
+def functions_of(value: Any) -> Iterator[FunctionType]:
+    if isinstance(value, type):
+        for name, inner in vars(value).items():
+            if isinstance(inner, FunctionType) and not name.startswith("__"):
+                yield inner
+    elif callable(value):
+        plain = inspect.unwrap(value)
+        if isinstance(plain, FunctionType):
+            yield plain
+
+
+def is_ours(function: FunctionType) -> bool:
+    return function.__module__.partition(".")[0] in ROOMS
+
+
+def methods_of(view: Any) -> set[str]:
+    """The methods that a page takes: those of its `require_…`, of a class its own."""
+    while view is not None:
+        names = getattr(getattr(view, "__code__", None), "co_freevars", ())
+        if "request_method_list" in names:
+            return set(view.__closure__[names.index("request_method_list")].cell_contents)
+        if hasattr(view, "view_class"):
+            return {name.upper() for name in view.view_class.http_method_names}
+        view = getattr(view, "__wrapped__", None)
+    return UNSAFE
+
+
+def writers() -> Iterator[tuple[str, Any]]:
+    for name, operation in operations():
+        if set(operation.methods) & UNSAFE:
+            yield name, operation.view_func
+    for where, name, view in addresses(get_resolver()):
+        of_api = getattr(view, "__qualname__", "").startswith("PathView.") or isinstance(
+            getattr(view, "__self__", None), PathView
+        )
+        if not of_api and not where.startswith("api/") and methods_of(view) & UNSAFE:
+            yield name or where, view
+    for name, app in get_commands().items():
+        if app in ROOMS:
+            yield f"manage.py {name}", type(load_command_class(app, name)).handle
+
+
+WRITERS: Final = dict(writers())
+
+
+def plain_functions(view: Any) -> list[FunctionType]:
+    plain = inspect.unwrap(view)
+    of_class = getattr(plain, "view_class", None) or getattr(view, "view_class", None)
+    return list(functions_of(of_class or plain))
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_whatever_changes_something_is_audited(name: str) -> None:
+    functions = [BEHIND[name]] if name in BEHIND else plain_functions(WRITERS[name])
+    audited = any(reaches_audit(function) for function in functions)
+    assert audited != (name in QUIET)
+
+
+def test_every_way_to_change_something_is_found() -> None:
+    assert {"key_revoke", "manage.py apply", "POST /keys"} <= WRITERS.keys()
+    assert len(WRITERS) > 150
+    assert WRITERS.keys() >= QUIET | BEHIND.keys()

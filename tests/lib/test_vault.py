@@ -1,0 +1,81 @@
+"""Envelope encryption with a ring of keys (docs/promises.md, "Channel secrets")."""
+
+import base64
+
+import pytest
+
+from lib.vault import FORM, HEAD_BYTES_MAX, PREFIX_BYTES, Vault, VaultError, WrongSecret, kek_id
+
+OLD, NEW = (base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2))
+PLACE = "t|1|sealed"
+
+
+def without_id(sealed: bytes) -> bytes:
+    """The same in the form of before ids were written."""
+    return b"\x01" + sealed[PREFIX_BYTES:]
+
+
+@pytest.mark.parametrize("separator", [",", "\n", " ,\r\n "])
+def test_the_first_key_seals_and_each_of_them_opens(separator: str) -> None:
+    ring = Vault(separator.join((NEW, OLD)))
+    assert [kek.text for kek in ring.keks] == [NEW, OLD]
+    assert ring.open(Vault(OLD).seal("s", PLACE), PLACE) == "s"
+    sealed = ring.seal("s", PLACE)
+    assert Vault(NEW).open(sealed, PLACE) == "s"
+    assert sealed.startswith(ring.current_prefix)
+    assert kek_id(sealed[:PREFIX_BYTES]) == Vault(NEW).current.id
+
+
+def test_what_a_missing_key_has_sealed_names_it() -> None:
+    with pytest.raises(VaultError, match=f"needs key {Vault(OLD).current.id}"):
+        Vault(NEW).open(Vault(OLD).seal("s", PLACE), PLACE)
+
+
+def test_an_id_is_of_its_key_and_gives_nothing_of_it_away() -> None:
+    old, new = Vault(OLD).current, Vault(NEW).current
+    assert old.id != new.id
+    assert bytes.fromhex(old.id) not in base64.b64decode(OLD)
+
+
+@pytest.mark.parametrize(("keks", "said"), [(f"{OLD},{OLD}", "twice"), (" , ", "holds no key")])
+def test_what_is_no_ring_is_told(keks: str, said: str) -> None:
+    with pytest.raises(WrongSecret, match=said):
+        Vault(keks)
+
+
+def test_what_has_no_id_yet_opens_with_any_key_of_the_ring() -> None:
+    sealed = without_id(Vault(OLD).seal("s", PLACE))
+    assert kek_id(sealed[:PREFIX_BYTES]) is None
+    assert Vault(f"{NEW},{OLD}").open(sealed, PLACE) == "s"
+    assert Vault(f"{NEW},{OLD}").kek_of(sealed, PLACE).text == OLD
+    with pytest.raises(VaultError, match="does not open with this WEIR_KEK"):
+        Vault(NEW).open(sealed, PLACE)
+
+
+@pytest.mark.parametrize("has_id", [True, False])
+def test_rewrapping_changes_the_head_alone(has_id: bool) -> None:
+    content = bytes(range(256)) * 9
+    sealed = Vault(OLD).seal_bytes(content, PLACE)
+    sealed = sealed if has_id else without_id(sealed)
+    before, after = Vault(f"{NEW},{OLD}").rewrapped(sealed[:HEAD_BYTES_MAX], PLACE)
+    assert sealed.startswith(before)
+    assert Vault(NEW).open_bytes(after + sealed[len(before) :], PLACE) == content
+
+
+def test_nothing_is_rewrapped_for_another_place() -> None:
+    with pytest.raises(VaultError):
+        Vault(f"{NEW},{OLD}").rewrapped(Vault(OLD).seal("s", PLACE), "t|2|sealed")
+
+
+@pytest.mark.parametrize("at", [0, 1, PREFIX_BYTES, 40, HEAD_BYTES_MAX, -1])
+def test_no_edit_of_a_byte_opens(at: int) -> None:
+    sealed = bytearray(Vault(OLD).seal("s", PLACE))
+    sealed[at] ^= 0x80
+    with pytest.raises(VaultError):
+        Vault(f"{NEW},{OLD}").open(bytes(sealed), PLACE)
+
+
+@pytest.mark.parametrize("sealed", [b"", FORM, FORM + bytes(64), b"\x01" + bytes(60), b"\x03x"])
+def test_what_is_cut_has_no_form(sealed: bytes) -> None:
+    with pytest.raises(VaultError):
+        Vault(OLD).open(sealed, PLACE)
