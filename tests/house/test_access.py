@@ -17,6 +17,8 @@ PUBLIC = {
     "root",
     "appearance",
     "account_login",
+    "mfa_authenticate",
+    "mfa_login_webauthn",
     "account_logout",
     "account_signup",
     "account_inactive",
