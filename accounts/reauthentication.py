@@ -4,7 +4,9 @@ from functools import wraps
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, resolve_url
@@ -57,12 +59,22 @@ def check_signed_in_recently(request: HttpRequest) -> None:
 
 def confirm_first(request: HttpRequest) -> HttpResponseBase:
     """To the page that asks for the password or a factor, and back."""
-    url = f"{resolve_url('account_reauthenticate')}?{urlencode({'next': _back(request)})}"
+    url = f"{_way_of(cast(User, request.user))}?{urlencode({'next': _back(request)})}"
     if not is_htmx(request):
         return redirect(url)
     response = HttpResponse(status=403)
     response["HX-Redirect"] = url
     return response
+
+
+def _way_of(user: User) -> str:
+    """Where that person can confirm it: here, at an identity provider, or by a first password."""
+    if get_adapter().get_reauthentication_methods(user):
+        return resolve_url("account_reauthenticate")
+    account = SocialAccount.objects.filter(user=user).order_by("-last_login").first()
+    if account is not None:
+        return resolve_url("openid_connect_login", account.provider)
+    return resolve_url("account_set_password")
 
 
 def _back(request: HttpRequest) -> str:

@@ -20,7 +20,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 from django.views.generic.edit import FormView
 
-from accounts import audit, entry, second_factor, security
+from accounts import audit, entry, second_factor, security, single_sign_on
 from accounts.models import User
 from accounts.second_factor_forms import LoginPasskeyForm, RenamePasskeyForm
 
@@ -40,6 +40,7 @@ def security_page(request: HttpRequest) -> HttpResponse:
             "passkeys": [row for row in rows if row.type == Authenticator.Type.WEBAUTHN],
             "codes_left": second_factor.recovery_codes_left(rows),
             "may_add": second_factor.may_add(user),
+            "connections": single_sign_on.connections_of(user),
             "forced_by": [one.name for one in entry.organisations_that_require_factor(user)],
         },
     )

@@ -9,6 +9,7 @@ from accounts import (
     second_factor_views,
     session_views,
     settings_views,
+    single_sign_on_views,
     table_views,
     team_views,
     views,
@@ -137,6 +138,32 @@ urlpatterns = [
     ),
     path("confirm/<str:key>", public(allauth.confirm_email), name="account_confirm_email"),
     path("link/<str:text>", views.sign_in_link, name="sign_in_link"),
+    path("login/sso", public(single_sign_on_views.find), name="single_sign_on_find"),
+    path(
+        "login/sso/<str:provider_id>",
+        public(slowed("sign_in")(single_sign_on_views.start)),
+        name="openid_connect_login",
+    ),
+    path(
+        "login/sso/<str:provider_id>/callback",
+        public(single_sign_on_views.callback),
+        name="openid_connect_callback",
+    ),
+    path(
+        "account/security/sso/start",
+        dangerous_page(single_sign_on_views.connect_start),
+        name="single_sign_on_connect_start",
+    ),
+    path(
+        "account/security/sso/<str:id>",
+        dangerous_page(single_sign_on_views.connect),
+        name="single_sign_on_connect",
+    ),
+    path("o/<slug:o>/settings/sso", single_sign_on_views.settings_page, name="single_sign_on"),
+    path(
+        "o/<slug:o>/settings/sso/remove", single_sign_on_views.remove, name="single_sign_on_remove"
+    ),
+    path("o/<slug:o>/settings/sso/test", single_sign_on_views.test, name="single_sign_on_test"),
     *_CONFIRM,
     *_SECURITY,
     path("o/<slug:o>/keys/<str:id>/revoke", views.key_revoke, name="key_revoke"),

@@ -66,6 +66,8 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "outbox",
     "accounts",
     "notify",
@@ -180,6 +182,14 @@ MFA_ALLOW_UNVERIFIED_EMAIL = ACCOUNT_EMAIL_VERIFICATION != "mandatory"
 # accounts/reauthentication.py asks instead, of the sign-in as well, and keeps no form meanwhile.
 MFA_REAUTHENTICATION_REQUIRED = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
+SOCIALACCOUNT_ADAPTER = "accounts.single_sign_on.SingleSignOnAdapter"
+# The provider says whether it has verified an address (accounts/rules/single_sign_on.py).
+SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
+# A link leads to the provider: the policy lets no form lead to elsewhere.
+SOCIALACCOUNT_LOGIN_ON_GET = True
+# Private networks in which identity providers may be, as CIDR with commas between: an operator's
+# decision, as with webhooks.
+SSO_EGRESS_ALLOW = [network for network in env.text("SSO_EGRESS_ALLOW", "").split(",") if network]
 PASSWORD_RESET_TIMEOUT = 30 * 60
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", f"weir@{_public.hostname}")
 # allauth's, so that every process sees the same.

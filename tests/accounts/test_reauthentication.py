@@ -72,6 +72,14 @@ def test_a_fragment_leads_the_whole_page_there(stale: Client) -> None:
     assert (answer.status_code, answer["HX-Redirect"]) == (403, CONFIRM)
 
 
+def test_who_has_nothing_to_show_sets_a_password_first(people: Cast, stale: Client) -> None:
+    people.bob.set_unusable_password()
+    people.bob.save()
+    browser = signed_in(people.bob)
+    confirmed(browser, people.bob, clock.now() - dt.timedelta(minutes=16))
+    assert browser.get(APP)["Location"].startswith("/password/set?next=")
+
+
 def test_who_just_signed_in_is_not_asked(people: Cast) -> None:
     browser = Client()
     browser.post("/login", {"login": "bob@example.org", "password": PASSWORD})

@@ -20,10 +20,10 @@ _MAKE = """
 import datetime as dt
 from accounts.access import SYSTEM
 from accounts.models import Organisation, Role, SignInLink, User
-from accounts import organisations, signin
+from accounts import members, signin
 from lib import clock
 organisation = Organisation.objects.get(slug="acme")
-organisations.set_member(organisation, "{email}", Role.DEVELOPER, actor=SYSTEM)
+members.set_member(organisation, "{email}", Role.DEVELOPER, actor=SYSTEM)
 user = User.objects.get(email="{email}")
 user.set_password("{password}")
 user.save()
