@@ -30,6 +30,7 @@ from ninja.errors import AuthenticationError, HttpError
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
+from accounts import entry
 from accounts.models import (
     FormerSecret,
     HasRole,
@@ -49,7 +50,7 @@ from accounts.rules.limits import is_address_in
 from accounts.sealing import pepper
 from accounts.viewing import viewing_of
 from lib import clock
-from lib.htmx import is_htmx, page_address
+from lib.htmx import go_to, is_htmx, page_address
 from lib.ids import parse_id, parse_number
 
 _GZIP = GZipMiddleware(lambda request: HttpResponse())
@@ -225,6 +226,7 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
                 actor, role=viewing.role, operator=False, viewing=True, permissions=(), teams=None
             )
         request.actor = actor  # type: ignore[attr-defined]
+        entry.check(request, user, organisation, membership)
         require(actor, action)
         return actor
 
@@ -238,6 +240,7 @@ def session_page(action: roles.Action) -> Callable[[View], View]:
         actor = session_actor(request, user)
         if actor is None or actor.organisation is None:
             raise Http404
+        entry.check(request, user, actor.organisation, last_membership(request, user))
         require(actor, action)
         return actor
 
@@ -357,7 +360,10 @@ def _guard(
             return sign_in_first(request)
         if not while_viewing:
             refuse_while_viewing(request)
-        return enter(request, request.user, kwargs)
+        try:
+            return enter(request, request.user, kwargs)
+        except entry.EntryRefused as refused:
+            return go_to(request, refused.url)
 
     def signed_in_and_let_go(
         request: HttpRequest, kwargs: dict[str, Any]
@@ -469,6 +475,7 @@ class ApiAuth(AuthBase):
                 raise HttpError(403, "The CSRF header is missing or wrong. Reload the page.")
             refuse_while_viewing(request)
             actor = session_actor(request, request.user)
+            _check_entry(request, request.user)
         else:
             actor = None
         if actor is None:
@@ -480,6 +487,17 @@ class ApiAuth(AuthBase):
 
 
 api_auth = ApiAuth()
+
+
+def _check_entry(request: HttpRequest, user: User) -> None:
+    """Raise AccessDenied when the organisation asks more of the session."""
+    membership = last_membership(request, user)
+    if membership is None:
+        return
+    try:
+        entry.check(request, user, membership.organisation, membership)
+    except entry.EntryRefused as refused:
+        raise AccessDenied(refused.text) from refused
 
 
 def _check_address(request: HttpRequest, actor: Actor | None) -> None:

@@ -313,6 +313,10 @@ class SetPasswordForm(_Ours, allauth.SetPasswordForm):  # type: ignore[misc]
     """The first password, of somebody who has only ever used a link."""
 
 
+class ReauthenticateForm(_Ours, allauth.ReauthenticateForm):  # type: ignore[misc]
+    """The password once more, of somebody who is signed in."""
+
+
 class NameForm(forms.Form):
     """The name of something."""
 

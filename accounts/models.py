@@ -404,6 +404,33 @@ class SignInNetwork(models.Model):
         return f"{self.user_id} from {self.network}"
 
 
+class SingleSignOn(models.Model):
+    """How members of an organisation sign in by its own identity provider (OpenID Connect).
+
+    `group_rules` are objects of `group`, `role` and `teams`, the first that fits gives the role.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organisation = models.OneToOneField(Organisation, models.CASCADE, related_name="single_sign_on")
+    issuer = models.CharField(max_length=500)
+    client_id = models.CharField(max_length=200)
+    sealed = models.BinaryField()
+    domains = ArrayField(models.CharField(max_length=253), default=list, blank=True)
+    domains_confirmed = models.BooleanField(
+        default=False, help_text="An operator says that the domains are the organisation's."
+    )
+    group_claim = models.CharField(max_length=100, blank=True, default="groups")
+    group_rules = models.JSONField(default=list, blank=True)
+    default_role = models.CharField(max_length=40, blank=True, default="")
+    required = models.BooleanField(
+        default=False, help_text="Members who are no owners come in by it alone."
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.issuer
+
+
 class AuditEvent(models.Model):
     """Who changed what, written in the transaction of the change. Append-only by trigger, and
     sealed in a chain (billing/seals.py).

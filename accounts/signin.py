@@ -4,27 +4,37 @@ import base64
 import datetime as dt
 import hashlib
 import os
-from typing import Any
+from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.app_settings import EmailVerificationMethod
 from allauth.account.auth_backends import AuthenticationBackend
+from allauth.account.internal.flows.login import perform_login, record_authentication
+from allauth.account.models import Login
 from django.conf import settings
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy
 
-from accounts import audit, organisations, tries
-from accounts.access import SYSTEM, Actor
+from accounts import audit, organisations, sessions, tries
+from accounts.access import SYSTEM
 from accounts.appearance import recall_appearance
 from accounts.hashing import let_go
 from accounts.models import SignInLink, User
-from accounts.rules.tries import limits_of_failures, network_of
+from accounts.rules.tries import limits_of_failures
+from accounts.security import network_of_request, oneself, place_of_request, record_change
 from lib import clock
+from outbox.facts import put
 
 _LINK_BYTES = 32
 _LINK_LIFE = dt.timedelta(minutes=30)
+_CONFIRM_WAYS = {
+    "reauthenticate": gettext_lazy("Use your password"),
+    "mfa_reauthenticate": gettext_lazy("Use a code"),
+    "mfa_reauthenticate:webauthn": gettext_lazy("Use a passkey"),
+}
 
 
 def make_sign_in_link(user: User) -> str:
@@ -64,15 +74,37 @@ def use_sign_in_link(text: str) -> User | None:
         used = SignInLink.objects.filter(digest=link.digest, used_at=None)
         if not used.update(used_at=clock.now()):
             return None
-        audit.record(_oneself(link.user), None, "sign_in_link.used", link.user)
+        audit.record(oneself(link.user), None, "sign_in_link.used", link.user)
     return link.user
+
+
+def sign_in_by_link(request: HttpRequest, text: str) -> HttpResponseBase | None:
+    """Use the link up and sign its person in, or ask for their second factor first; None when it is
+    unknown, used or expired."""
+    user = use_sign_in_link(text)
+    if user is None:
+        return None
+    record_authentication(request, user, method="link")
+    # Whoever made the link knows the address.
+    login = Login(user=user, email_verification=EmailVerificationMethod.NONE)
+    return cast(HttpResponseBase, perform_login(request, login))
+
+
+def note_sign_in(request: HttpRequest, user: User) -> None:
+    """Remember from where the person signed in; a letter tells them of a place that is new."""
+    network = network_of_request(request)
+    with transaction.atomic():
+        known = set(user.sign_in_networks.values_list("network", flat=True))
+        tries.remember(user, network)
+        if known and network not in known:
+            put("sign_in.noticed", None, people=[user.pk], **place_of_request(request))
 
 
 class PasswordChanged(Exception):
     """The password is not any more what it was when the request began."""
 
 
-def replace_password(user: User, password: str) -> None:
+def replace_password(request: HttpRequest, user: User, password: str) -> None:
     """Give the person another password. Raises PasswordChanged when somebody was faster.
 
     One conditional UPDATE decides: of ten uses of one reset link, one sets its password.
@@ -83,16 +115,7 @@ def replace_password(user: User, password: str) -> None:
         unchanged = User.objects.filter(pk=user.pk, password=before)
         if not unchanged.update(password=user.password):
             raise PasswordChanged
-        audit.record(_oneself(user), None, "password.changed", user)
-
-
-def network_of_request(request: HttpRequest) -> str:
-    # The server has put in what a trusted proxy says; anybody else's word for it is not heard.
-    return network_of(request.META.get("REMOTE_ADDR", ""))
-
-
-def _oneself(user: User) -> Actor:
-    return Actor(user, None, None, None, user.operator)
+        record_change(request, user, "password.changed")
 
 
 def _digest(text: str) -> bytes:
@@ -115,7 +138,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         with transaction.atomic():
             saved.save()
             organisations.create_organisation(
-                _organisation_name(saved), owner=saved, actor=_oneself(saved)
+                _organisation_name(saved), owner=saved, actor=oneself(saved)
             )
         return saved
 
@@ -135,7 +158,17 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return user
 
     def set_password(self, user: User, password: str) -> None:
-        replace_password(user, password)
+        replace_password(self.request, user, password)
+
+    def reauthenticate(self, user: User, password: str) -> bool:
+        return self.authenticate(self.request, email=user.email, password=password) is not None
+
+    def get_reauthentication_methods(self, user: User) -> list[dict[str, Any]]:
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        return [method | {"description": _CONFIRM_WAYS[method["id"]]} for method in methods]
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        return sessions.client_address(request)
 
     def is_safe_url(self, url: str) -> bool:
         return is_own_path(url)
@@ -145,8 +178,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **kwargs)
-        audit.record(_oneself(user), None, "user.signed_in", user)
-        tries.remember(user, network_of_request(request))
+        audit.record(oneself(user), None, "user.signed_in", user)
+        note_sign_in(request, user)
         recall_appearance(response, user)
         return response
 

@@ -1,22 +1,105 @@
 from allauth.account import views as allauth
+from allauth.mfa.base import views as mfa
+from allauth.mfa.recovery_codes import views as recovery_codes
 from django.urls import path, re_path
 
 from accounts import (
     audit_views,
     limit_views,
     operator_views,
+    second_factor_views,
     service_account_views,
+    session_views,
     settings_views,
+    single_sign_on_views,
     table_views,
     team_views,
     view_as_views,
     views,
 )
 from accounts.access import public, signed_in_view
+from accounts.account_pages import account_page, dangerous_page
 from accounts.views import ResetPasswordView, SignUpView, slowed
 
+_CONFIRM = [
+    path(
+        "account/confirm",
+        account_page(slowed("confirm")(allauth.reauthenticate)),
+        name="account_reauthenticate",
+    ),
+    path(
+        "account/confirm/code",
+        account_page(slowed("confirm")(mfa.reauthenticate)),
+        name="mfa_reauthenticate",
+    ),
+    path(
+        "account/confirm/passkey",
+        account_page(slowed("confirm")(second_factor_views.ConfirmByPasskeyView.as_view())),
+        name="mfa_reauthenticate_webauthn",
+    ),
+]
+_SECURITY = [
+    path("account/security", account_page(second_factor_views.security_page), name="mfa_index"),
+    path(
+        "account/security/app",
+        dangerous_page(second_factor_views.AddAppView.as_view()),
+        name="mfa_activate_totp",
+    ),
+    path(
+        "account/security/app/qr.svg",
+        dangerous_page(second_factor_views.app_qr),
+        name="mfa_totp_qr",
+    ),
+    path(
+        "account/security/app/remove",
+        dangerous_page(second_factor_views.RemoveAppView.as_view()),
+        name="mfa_deactivate_totp",
+    ),
+    path(
+        "account/security/recovery-codes",
+        dangerous_page(recovery_codes.view_recovery_codes),
+        name="mfa_view_recovery_codes",
+    ),
+    path(
+        "account/security/recovery-codes/new",
+        dangerous_page(second_factor_views.NewRecoveryCodesView.as_view()),
+        name="mfa_generate_recovery_codes",
+    ),
+    path(
+        "account/security/passkeys/add",
+        dangerous_page(second_factor_views.AddPasskeyView.as_view()),
+        name="mfa_add_webauthn",
+    ),
+    path(
+        "account/security/passkeys/<int:pk>/rename",
+        dangerous_page(second_factor_views.RenamePasskeyView.as_view()),
+        name="mfa_edit_webauthn",
+    ),
+    path(
+        "account/security/passkeys/<int:pk>/remove",
+        dangerous_page(second_factor_views.RemovePasskeyView.as_view()),
+        name="mfa_remove_webauthn",
+    ),
+    path("account/sign-ins", account_page(session_views.session_list), name="usersessions_list"),
+    path(
+        "account/sign-ins/<int:id>/end",
+        account_page(session_views.session_end),
+        name="session_end",
+    ),
+    path("account/sign-ins/end", account_page(session_views.sessions_end), name="sessions_end"),
+]
 urlpatterns = [
     path("login", public(slowed("sign_in")(allauth.login)), name="account_login"),
+    path(
+        "login/2fa",
+        public(slowed("second_factor")(second_factor_views.AuthenticateView.as_view())),
+        name="mfa_authenticate",
+    ),
+    path(
+        "login/passkey",
+        public(slowed("passkey")(second_factor_views.PasskeyLoginView.as_view())),
+        name="mfa_login_webauthn",
+    ),
     path("logout", public(allauth.logout), name="account_logout"),
     path("signup", public(slowed("sign_up")(SignUpView.as_view())), name="account_signup"),
     path("inactive", public(allauth.account_inactive), name="account_inactive"),
@@ -58,6 +141,34 @@ urlpatterns = [
     ),
     path("confirm/<str:key>", public(allauth.confirm_email), name="account_confirm_email"),
     path("link/<str:text>", views.sign_in_link, name="sign_in_link"),
+    path("login/sso", public(single_sign_on_views.find), name="single_sign_on_find"),
+    path(
+        "login/sso/<str:provider_id>",
+        public(slowed("sign_in")(single_sign_on_views.start)),
+        name="openid_connect_login",
+    ),
+    path(
+        "login/sso/<str:provider_id>/callback",
+        public(single_sign_on_views.callback),
+        name="openid_connect_callback",
+    ),
+    path(
+        "account/security/sso/start",
+        dangerous_page(single_sign_on_views.connect_start),
+        name="single_sign_on_connect_start",
+    ),
+    path(
+        "account/security/sso/<str:id>",
+        dangerous_page(single_sign_on_views.connect),
+        name="single_sign_on_connect",
+    ),
+    path("o/<slug:o>/settings/sso", single_sign_on_views.settings_page, name="single_sign_on"),
+    path(
+        "o/<slug:o>/settings/sso/remove", single_sign_on_views.remove, name="single_sign_on_remove"
+    ),
+    path("o/<slug:o>/settings/sso/test", single_sign_on_views.test, name="single_sign_on_test"),
+    *_CONFIRM,
+    *_SECURITY,
     path("o/<slug:o>/keys/<str:id>/revoke", views.key_revoke, name="key_revoke"),
     path("tables/<slug:table>", table_views.keep_preference, name="table_preference"),
     path(

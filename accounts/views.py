@@ -6,7 +6,6 @@ from typing import Any, cast
 
 from allauth.account import views as allauth
 from django.contrib import messages
-from django.contrib.auth import login
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -16,12 +15,11 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import access, keys, signin, tries
 from accounts.access import Actor, View, organisation_page, public
-from accounts.appearance import recall_appearance
 from accounts.forms import ResetPasswordKeyForm, SignupForm
 from accounts.hashing import HashingBusy
 from accounts.models import User
 from accounts.rules.tries import Action, Limit, limits_of_form, limits_of_person
-from accounts.signin import network_of_request
+from accounts.security import network_of_request
 from lib.htmx import go_to, render_dialog
 from lib.ids import id_text
 
@@ -95,14 +93,7 @@ def sign_in_link(request: HttpRequest, text: str) -> HttpResponseBase:
     if request.method != "POST":
         link = signin.living_link(text)
         return _link_page(request, email=link.user.email) if link else _link_page(request)
-    user = signin.use_sign_in_link(text)
-    if user is None:
-        return _link_page(request)
-    login(request, user, backend="django.contrib.auth.backends.ModelBackend")
-    tries.remember(user, network_of_request(request))
-    response = redirect("root")
-    recall_appearance(response, user)
-    return response
+    return signin.sign_in_by_link(request, text) or _link_page(request)
 
 
 def _link_page(request: HttpRequest, email: str = "") -> HttpResponse:

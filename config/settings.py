@@ -65,6 +65,10 @@ INSTALLED_APPS = [
     "csp",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "outbox",
     "accounts",
     "notify",
@@ -84,6 +88,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.sessions.SessionBounds",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -134,6 +139,7 @@ ACCOUNT_FORMS = {
     "reset_password_from_key": "accounts.forms.ResetPasswordKeyForm",
     "change_password": "accounts.forms.ChangePasswordForm",
     "set_password": "accounts.forms.SetPasswordForm",
+    "reauthenticate": "accounts.forms.ReauthenticateForm",
 }
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
@@ -151,8 +157,40 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 # Counted by accounts/tries.py; allauth would lock, read and write for each of them.
 ACCOUNT_RATE_LIMITS = dict.fromkeys(
     ["login", "login_failed", "signup", "change_password", "reset_password",
-     "reset_password_from_key"]
+     "reset_password_from_key", "reauthenticate"]
 )  # fmt: skip
+MFA_ADAPTER = "accounts.second_factor.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_FORMS = {
+    "authenticate": "accounts.second_factor_forms.AuthenticateForm",
+    "reauthenticate": "accounts.second_factor_forms.ReauthenticateForm",
+    "activate_totp": "accounts.second_factor_forms.ActivateTOTPForm",
+    "add_webauthn": "accounts.second_factor_forms.AddPasskeyForm",
+    "edit_webauthn": "accounts.second_factor_forms.RenamePasskeyForm",
+    "authenticate_webauthn": "accounts.second_factor_forms.AuthenticatePasskeyForm",
+    "login_webauthn": "accounts.second_factor_forms.LoginPasskeyForm",
+    "reauthenticate_webauthn": "accounts.second_factor_forms.ReauthenticatePasskeyForm",
+}
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RATE_LIMITS = {"webauthn_login": None}
+MFA_RECOVERY_CODE_DIGITS = 12
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+# Telephones are seldom wrong by more than half a minute; each code works once all the same.
+MFA_TOTP_TOLERANCE = 1
+MFA_TOTP_ISSUER = "Weir"
+# A stranger's address must not be kept from its owner; where no letters are sent none is verified.
+MFA_ALLOW_UNVERIFIED_EMAIL = ACCOUNT_EMAIL_VERIFICATION != "mandatory"
+# accounts/reauthentication.py asks instead, of the sign-in as well, and keeps no form meanwhile.
+MFA_REAUTHENTICATION_REQUIRED = False
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
+SOCIALACCOUNT_ADAPTER = "accounts.single_sign_on.SingleSignOnAdapter"
+# The provider says whether it has verified an address (accounts/rules/single_sign_on.py).
+SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
+# A link leads to the provider: the policy lets no form lead to elsewhere.
+SOCIALACCOUNT_LOGIN_ON_GET = True
+# Private networks in which identity providers may be, as CIDR with commas between: an operator's
+# decision, as with webhooks.
+SSO_EGRESS_ALLOW = [network for network in env.text("SSO_EGRESS_ALLOW", "").split(",") if network]
 PASSWORD_RESET_TIMEOUT = 30 * 60
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", f"weir@{_public.hostname}")
 # allauth's, so that every process sees the same.

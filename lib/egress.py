@@ -258,6 +258,28 @@ def exchanged(
         return client.request(method, url, headers=dict(headers), content=body)
 
 
+def exchanged_at_most(
+    client: httpx.Client,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    bytes_max: int,
+) -> Answer:
+    """As `exchanged`, with somebody who may answer without end. Raises EgressError."""
+    with (
+        _as_egress_failed(),
+        client.stream(method, url, headers=dict(headers), content=body) as response,
+    ):
+        content = b""
+        for piece in response.iter_raw():
+            content += piece
+            if len(content) > bytes_max:
+                raise TooLarge(f"The answer has more than {bytes_max} bytes.")
+        return httpx.Response(response.status_code, headers=response.headers, content=content)
+
+
 @contextmanager
 def _as_egress_failed() -> Iterator[None]:
     try:

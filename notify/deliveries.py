@@ -116,6 +116,8 @@ def _readers(fact: Fact) -> list[User]:
     kind = KINDS[fact.kind]
     if kind.operators:
         return list(User.objects.filter(operator=True, is_active=True))
+    if kind.personal:
+        return list(User.objects.filter(id__in=fact.people, is_active=True))
     members = Membership.objects.select_related("user").filter(
         Q(role__in=kind.roles) | Q(user__in=fact.people),
         organisation=fact.organisation_id,

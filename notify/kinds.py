@@ -19,7 +19,8 @@ _DECIDING: Final = (Role.OWNER, Role.ADMIN)
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of fact. `roles` get a letter in the organisation; `operators` in the installation.
+    """One kind of fact. `roles` get a letter in the organisation; `operators` in the installation;
+    a `personal` one is between the installation and the people whom it names.
 
     `title` is what the page of webhooks calls it.
     """
@@ -28,6 +29,7 @@ class Kind:
     title: Promise
     roles: tuple[Role, ...] = ()
     operators: bool = False
+    personal: bool = False
 
 
 KINDS: Final = {
@@ -68,7 +70,11 @@ KINDS: Final = {
         Kind("channel.troubled", gettext_lazy("Channel needs attention"), operators=True),
         Kind("books.wrong", gettext_lazy("Ledger check failed"), operators=True),
         Kind("jobs.stopped", gettext_lazy("Background job stopped"), operators=True),
+        Kind("security.changed", gettext_lazy("Sign-in settings changed"), personal=True),
+        Kind("sign_in.noticed", gettext_lazy("Sign-in from a new network"), personal=True),
         Kind("jobs.resumed", gettext_lazy("Background job running again"), operators=True),
     )
 }
-FOR_ORGANISATIONS: Final = tuple(kind for kind in KINDS.values() if not kind.operators)
+FOR_ORGANISATIONS: Final = tuple(
+    kind for kind in KINDS.values() if not kind.operators and not kind.personal
+)

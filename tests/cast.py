@@ -1,5 +1,6 @@
 """The fixed cast: alice owns acme, bob develops there, charlie is a stranger, dora operates."""
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from django.test import Client
 from accounts import access, keys, members, organisations
 from accounts.access import SYSTEM, Actor
 from accounts.models import Key, KeyKind, Organisation, Role, Team, User
+from lib import clock
 
 PASSWORD = "correct horse battery"
 
@@ -73,11 +75,20 @@ def make_key(
     return keys.mint_key(SYSTEM, team, name, user=user, **{"kind": KeyKind.RELAY, **over})
 
 
-def signed_in(user: User) -> Client:
-    """A browser in which that person is signed in; it checks CSRF as a real one would meet it."""
-    client = Client()
+def signed_in(user: User, **client_options: Any) -> Client:
+    """A browser in which that person signed in just now, by password."""
+    client = Client(**client_options)
     client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    confirmed(client, user, clock.now())
     return client
+
+
+def confirmed(client: Client, user: User, at: dt.datetime) -> None:
+    """Let it be at that moment that whoever is signed in last showed who they are."""
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "password", "at": at.timestamp()}]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
 
 
 def with_key(text: str) -> Client:

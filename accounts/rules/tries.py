@@ -9,7 +9,16 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Literal
 
-Action = Literal["sign_in", "sign_up", "ask_reset", "reset", "change_password"]
+Action = Literal[
+    "sign_in",
+    "sign_up",
+    "ask_reset",
+    "reset",
+    "change_password",
+    "second_factor",
+    "passkey",
+    "confirm",
+]
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,9 @@ _PER_NETWORK: dict[Action, int] = {
     "ask_reset": 20,
     "reset": 20,
     "change_password": 20,
+    "second_factor": 30,
+    "passkey": 30,
+    "confirm": 20,
 }
 
 
@@ -60,6 +72,12 @@ def limits_of_failures(email: str, network: str, *, known: bool) -> tuple[Limit,
         Limit(f"failed {account} {network}", 5, 300),
         Limit(f"failed {account}", 20, 300),
     )
+
+
+def limits_of_codes(person: int, network: str, *, known: bool) -> tuple[Limit, ...]:
+    """What binds tries of a second factor's codes; one that succeeds is given back. They are
+    counted apart from those of passwords, so that neither uses the other's up."""
+    return limits_of_failures(f"code of {person}", network, known=known)
 
 
 def limits_of_letters(email: str) -> tuple[Limit, ...]:

@@ -23,6 +23,8 @@ NO_LIST = {
     "gateway/_preview_table.html": "the sums of one preview, with their file",
     "gateway/channel.html": "one channel",
     "gateway/plan.html": "one plan",
+    "mfa/index.html": "a person's own passkeys",
+    "usersessions/usersession_list.html": "a person's own sessions",
     "gateway/price.html": "one price",
     "gateway/proposal.html": "one proposal",
     "gateway/proposals.html": "the latest few previews",

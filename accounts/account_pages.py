@@ -1,0 +1,26 @@
+"""The guard of the pages of one's own account (W60): ready-made views in the product's shell."""
+
+from functools import wraps
+from typing import Any, cast
+
+from django.http import HttpRequest, HttpResponseBase
+
+from accounts.access import View, signed_in_view, visitor
+from accounts.reauthentication import recent_sign_in_required
+
+
+def account_page(view: View) -> View:
+    """Guard a view of one's own account, which is called as ``view(request, **rest)``."""
+
+    @wraps(view)
+    def shown(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+        # The shell around the page is that of the organisation seen last.
+        visitor(request)
+        return cast(HttpResponseBase, view(request, **kwargs))
+
+    return signed_in_view(shown)
+
+
+def dangerous_page(view: View) -> View:
+    """As `account_page`, for somebody who signed in recently."""
+    return account_page(recent_sign_in_required(view))

@@ -1,0 +1,41 @@
+"""What a person would call the device that a request comes from, by its User-Agent."""
+
+from typing import Final, NamedTuple
+
+
+class Device(NamedTuple):
+    """The names of a browser and of its system; "" where they are not known."""
+
+    browser: str
+    system: str
+
+
+# The first that is named holds: browsers name those that they are made from as well.
+_BROWSERS: Final = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser/", "Samsung Internet"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("CriOS/", "Chrome"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+)
+_SYSTEMS: Final = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("CrOS", "ChromeOS"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def device_of(user_agent: str) -> Device:
+    return Device(_first(_BROWSERS, user_agent), _first(_SYSTEMS, user_agent))
+
+
+def _first(names: tuple[tuple[str, str], ...], user_agent: str) -> str:
+    return next((name for part, name in names if part in user_agent), "")

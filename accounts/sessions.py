@@ -1,0 +1,147 @@
+"""Sessions of the pages: whose they are, how long they live, and their end.
+
+Django's session is what a cookie opens; beside it stands a row of allauth.usersessions that says
+whose it is, where it was begun and when it was last used. Ending deletes both, so that the next
+request is a stranger's. Whoever streams to a session hears of its end by CHANNEL, or asks
+`is_alive`.
+"""
+
+import datetime as dt
+import hashlib
+import ipaddress
+from collections.abc import Sequence
+from typing import Final
+
+from allauth.usersessions.models import UserSession
+from django.contrib.auth import logout
+from django.contrib.sessions.models import Session
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
+
+from accounts import audit
+from accounts.access import SYSTEM, Actor
+from accounts.models import User
+from accounts.rules.session_life import is_over
+from lib import clock
+
+CHANNEL: Final = "weir_session_ended"
+"""What is notified at the commit of an end; the payload is the `session_digest`."""
+
+_SEEN_EACH: Final = dt.timedelta(minutes=1)
+
+
+def session_digest(session_key: str) -> str:
+    """What names a session where its key, which opens it, must not stand."""
+    return hashlib.sha256(session_key.encode()).hexdigest()
+
+
+def end(user: User, reason: str, *, but: str | None = None, actor: Actor = SYSTEM) -> int:
+    """End all sessions of that person but the one with that key; how many. `reason` is the action
+    that they end with. The next request of each is refused, and its open streams end."""
+    return _end(sessions_of(user).exclude(session_key=but or ""), user, reason, actor)
+
+
+def end_one(user: User, id: int, actor: Actor) -> int:
+    """End the session of that row, if it is that person's; how many were ended."""
+    return _end(sessions_of(user).filter(pk=id), user, "session.ended", actor)
+
+
+def sessions_of(user: User) -> QuerySet[UserSession]:
+    """The person's sessions, the one used last first."""
+    sessions: QuerySet[UserSession] = UserSession.objects.filter(user=user)
+    return sessions.order_by("-last_seen_at", "-pk")
+
+
+def living_sessions_of(user: User) -> list[UserSession]:
+    """Those of them that still open something."""
+    now = clock.now()
+    rows = list(sessions_of(user))
+    keys = {row.session_key for row in rows}
+    kept = Session.objects.filter(session_key__in=keys, expire_date__gt=now)
+    living = set(kept.values_list("session_key", flat=True))
+    return [
+        row
+        for row in rows
+        if row.session_key in living
+        and not is_over(row.created_at, row.last_seen_at, now, operator=user.operator)
+    ]
+
+
+def is_alive(session_key: str) -> bool:
+    """Whether a request with that session would be let in now. One query."""
+    row = UserSession.objects.select_related("user").filter(session_key=session_key).first()
+    if row is None or not row.user.is_active:
+        return False
+    if is_over(row.created_at, row.last_seen_at, clock.now(), operator=row.user.operator):
+        return False
+    return bool(Session.objects.filter(session_key=session_key).exists())
+
+
+def _end(sessions: QuerySet[UserSession], user: User, reason: str, actor: Actor) -> int:
+    with transaction.atomic():
+        keys = list(sessions.values_list("session_key", flat=True))
+        if not keys:
+            return 0
+        Session.objects.filter(session_key__in=keys).delete()
+        UserSession.objects.filter(session_key__in=keys).delete()
+        audit.record(actor, None, "sessions.ended", user, count=len(keys), reason=reason)
+        _notify(keys)
+    return len(keys)
+
+
+def _notify(session_keys: Sequence[str]) -> None:
+    with connection.cursor() as cursor:
+        for key in session_keys:
+            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, session_digest(key)])
+
+
+# Every request ----------------------------------------------------------------------------------
+
+
+class SessionBounds(MiddlewareMixin):
+    """Ends a session that was idle for too long or is too old, and notes when one was used."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponseBase | None:
+        if request.session.session_key and isinstance(request.user, User):
+            _follow(request, request.user)
+        return None
+
+
+def _follow(request: HttpRequest, user: User) -> None:
+    row = UserSession.objects.filter(session_key=request.session.session_key).first()
+    if row is None:
+        UserSession.objects.create_from_request(request)
+        return
+    now = clock.now()
+    if is_over(row.created_at, row.last_seen_at, now, operator=user.operator):
+        end_one(user, row.pk, SYSTEM)
+        logout(request)
+    elif now - row.last_seen_at >= _SEEN_EACH and not _is_background(request):
+        _note(request, row, now)
+
+
+def _note(request: HttpRequest, row: UserSession, now: dt.datetime) -> None:
+    length = UserSession._meta.get_field("user_agent").max_length
+    agent = request.META.get("HTTP_USER_AGENT", "")[:length]
+    UserSession.objects.filter(pk=row.pk).update(
+        last_seen_at=now, ip=client_address(request), user_agent=agent
+    )
+
+
+def _is_background(request: HttpRequest) -> bool:
+    """What an open page asks by itself is no use of the session."""
+    accept = request.headers.get("accept", "")
+    return "/_f/" in request.path or "text/event-stream" in accept
+
+
+def client_address(request: HttpRequest) -> str:
+    """Where a request comes from; the server has put in what a trusted proxy says, and anybody
+    else's word for it is not heard. `::` where it is no address, as behind a Unix socket."""
+    address: str = request.META.get("REMOTE_ADDR", "")
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return "::"
+    return address

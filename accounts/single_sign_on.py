@@ -1,0 +1,323 @@
+"""Single sign-on of an organisation: how it is set up, and who comes in by it as what."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialLogin
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render, resolve_url
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_lazy
+
+from accounts import audit, members, security
+from accounts.access import ROLE_NAMES, SYSTEM, Actor, one_of
+from accounts.models import CustomRole, Membership, Organisation, Role, SingleSignOn, Team, User
+from accounts.oidc import GuardedSession, OrganisationProvider, discovered
+from accounts.rules import single_sign_on as rules
+from accounts.sealing import open_sealed, seal
+from lib.ids import id_text, parse_id
+from lib.refusal import Refused
+
+TESTED: Final = "single_sign_on_tested"
+"""Where a session keeps what a test of single sign-on was told."""
+RULES_MAX: Final = 50
+DOMAINS_MAX: Final = 20
+
+_WORDS: Final[dict[rules.Refusal, Promise]] = {
+    "no_email": gettext_lazy("Your identity provider sent no email address."),
+    "unverified_email": gettext_lazy(
+        "Your identity provider has not verified your email address. Verify it there first."
+    ),
+    "foreign_domain": gettext_lazy(
+        "Your email address is not of a domain of this organisation. Sign in another way, then "
+        "connect single sign-on under Account and security."
+    ),
+    "unconfirmed_domain": gettext_lazy(
+        "An operator has not confirmed the domains of this organisation yet. Sign in another way, "
+        "then connect single sign-on under Account and security."
+    ),
+    "no_role": gettext_lazy(
+        "Your groups give no access here. Ask an owner of the organisation to add one of them."
+    ),
+}
+
+
+# Setting up -------------------------------------------------------------------------------------
+
+
+def single_sign_on_of(organisation: Organisation) -> SingleSignOn | None:
+    return SingleSignOn.objects.filter(organisation=organisation).first()
+
+
+def save_single_sign_on(
+    actor: Actor, organisation: Organisation, *, secret: str = "", **fields: Any
+) -> SingleSignOn:
+    """Set single sign-on up, or change it; an empty secret keeps the one that is stored.
+
+    Raises Refused. Another issuer or client drops the stored secret, so that it is never sent to
+    where it was not meant for; other domains are to be confirmed again, unless an operator acts.
+    """
+    _check(organisation, fields)
+    with transaction.atomic():
+        Organisation.objects.select_for_update().get(id=organisation.id)
+        row = single_sign_on_of(organisation) or SingleSignOn(organisation=organisation)
+        before = described(row)
+        if fields["domains"] != row.domains or actor.operator:
+            row.domains_confirmed = actor.operator
+        if not secret and _is_elsewhere(row, fields):
+            raise Refused("secret", gettext("Enter the client secret again."))
+        for name in _FIELDS:
+            setattr(row, name, fields[name])
+        if secret:
+            row.sealed = seal(secret, _place(row))
+        row.save()
+        audit.record(
+            actor,
+            organisation,
+            "single_sign_on.saved",
+            row,
+            before=before,
+            after=described(row),
+            secret_replaced=bool(secret),
+        )
+    return row
+
+
+def remove_single_sign_on(actor: Actor, row: SingleSignOn) -> None:
+    """Take it away with every connection to it; who has no password asks for a new one."""
+    with transaction.atomic():
+        audit.record(actor, row.organisation, "single_sign_on.removed", row, before=described(row))
+        SocialAccount.objects.filter(provider=provider_id(row)).delete()
+        row.delete()
+
+
+def confirm_domains(actor: Actor, row: SingleSignOn) -> None:
+    """An operator says that the domains are the organisation's: their addresses join by it."""
+    with transaction.atomic():
+        SingleSignOn.objects.filter(pk=row.pk).update(domains_confirmed=True)
+        audit.record(actor, row.organisation, "single_sign_on.confirmed", row, domains=row.domains)
+
+
+_FIELDS: Final = (
+    "issuer", "client_id", "domains", "group_claim", "group_rules", "default_role", "required",
+)  # fmt: skip
+
+
+def described(row: SingleSignOn) -> dict[str, Any]:
+    """What may be known of it: all but the secret."""
+    return {name: getattr(row, name) for name in (*_FIELDS, "domains_confirmed")}
+
+
+def _is_elsewhere(row: SingleSignOn, fields: Mapping[str, Any]) -> bool:
+    moved = (row.issuer, row.client_id) != (fields["issuer"], fields["client_id"])
+    return moved or not row.sealed
+
+
+def role_choices(organisation: Organisation) -> list[tuple[str, Any]]:
+    """The roles that a group can give: the built-in ones, and the organisation's by name."""
+    built_in = [(role.value, ROLE_NAMES[role.value]) for role in Role if role != Role.CUSTOM]
+    custom = CustomRole.objects.filter(organisation=organisation).order_by("name")
+    return [*built_in, *((role.name, role.name) for role in custom)]
+
+
+def _check(organisation: Organisation, fields: Mapping[str, Any]) -> None:
+    """Raise Refused for what cannot be so."""
+    roles = {name for name, _ in role_choices(organisation)}
+    if fields["default_role"] and fields["default_role"] not in roles:
+        raise Refused("default_role", gettext("There is no such role."))
+    if len(fields["domains"]) > DOMAINS_MAX or len(fields["group_rules"]) > RULES_MAX:
+        raise Refused("group_rules", gettext("You can list up to %(n)s.") % {"n": RULES_MAX})
+    slugs = set(organisation.teams.values_list("slug", flat=True))
+    for rule in fields["group_rules"]:
+        if rule["role"] not in roles:
+            text = gettext("There is no role named %(name)s.") % {"name": rule["role"]}
+            raise Refused("group_rules", text)
+        if unknown := [team for team in rule["teams"] if team not in slugs]:
+            text = gettext("There is no team named %(name)s.") % {"name": unknown[0]}
+            raise Refused("group_rules", text)
+
+
+def _place(row: SingleSignOn) -> str:
+    return f"accounts_singlesignon|{row.pk}|sealed"
+
+
+def group_rules_of(row: SingleSignOn) -> list[rules.GroupRule]:
+    return [
+        rules.GroupRule(rule["group"], rule["role"], tuple(rule["teams"]))
+        for rule in row.group_rules
+    ]
+
+
+def granted_by(row: SingleSignOn, claims: Mapping[str, Any]) -> rules.Granted:
+    """What these claims give. Raises rules.ClaimsRefused."""
+    groups = rules.groups_of(claims, row.group_claim)
+    return rules.granted(groups, group_rules_of(row), row.default_role)
+
+
+def check_provider(row: SingleSignOn) -> dict[str, Any]:
+    """The configuration that the provider answers with now. Raises ProviderFailed."""
+    return discovered(row.issuer)
+
+
+def provider_id(row: SingleSignOn) -> str:
+    """What stands for it in addresses, in connections and in the records of sessions."""
+    return id_text(row.pk)
+
+
+def row_of_email(email: str) -> SingleSignOn | None:
+    """Where somebody of that address signs in: by its domain, if it is confirmed."""
+    domain = email.rpartition("@")[2].lower()
+    rows = SingleSignOn.objects.filter(domains__contains=[domain], domains_confirmed=True)
+    return rows.order_by("created_at").first()
+
+
+def connections_of(user: User) -> list[tuple[SingleSignOn, str, bool]]:
+    """The single sign-on of every organisation of the person, its id in addresses, and whether the
+    person's account is connected to it."""
+    rows = SingleSignOn.objects.select_related("organisation")
+    mine = rows.filter(organisation__memberships__user=user).order_by("organisation__name")
+    connected = set(SocialAccount.objects.filter(user=user).values_list("provider", flat=True))
+    return [(row, provider_id(row), provider_id(row) in connected) for row in mine]
+
+
+# Coming in --------------------------------------------------------------------------------------
+
+
+class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
+    """Where allauth.socialaccount lets us decide."""
+
+    def list_apps(
+        self, request: HttpRequest, provider: str | None = None, client_id: str | None = None
+    ) -> list[SocialApp]:
+        id = parse_id(provider) if provider else None
+        if id is None:
+            return []
+        rows = SingleSignOn.objects.select_related("organisation").filter(pk=id)
+        return [_app(row) for row in rows]
+
+    def get_provider(
+        self, request: HttpRequest, provider: str, client_id: str | None = None
+    ) -> OrganisationProvider:
+        return OrganisationProvider(request, self.get_app(request, provider=provider))
+
+    def get_requests_session(self) -> GuardedSession:
+        return GuardedSession()
+
+    def get_connect_redirect_url(self, request: HttpRequest, socialaccount: SocialAccount) -> str:
+        return resolve_url("mfa_index")
+
+    def can_authenticate_by_email(self, login: SocialLogin, email: str) -> bool:
+        return False  # only after the rules of `pre_social_login`
+
+    def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
+        rows = SingleSignOn.objects.select_related("organisation")
+        row = one_of(rows, sociallogin.account.provider)
+        claims = sociallogin.account.extra_data["userinfo"]
+        # Claims are the provider's to keep: who somebody is stands in `uid`.
+        sociallogin.account.extra_data = {}
+        if (sociallogin.state.get("data") or {}).get("test"):
+            request.session[TESTED] = claims
+            return
+        try:
+            _come_in(request, row, sociallogin, claims)
+        except rules.ClaimsRefused as refused:
+            text = str(_WORDS[refused.reason])
+            raise ImmediateHttpResponse(refusal(request, text)) from refused
+
+    def on_authentication_error(
+        self, request: HttpRequest, provider: Any, error: Any = None, exception: Any = None,
+        extra_context: Any = None,
+    ) -> None:  # fmt: skip
+        text = gettext("Single sign-on did not succeed. Start again from the sign-in page.")
+        raise ImmediateHttpResponse(refusal(request, text, str(exception or "")))
+
+
+def _app(row: SingleSignOn) -> SocialApp:
+    return SocialApp(
+        provider="openid_connect",
+        provider_id=provider_id(row),
+        name=row.organisation.name[:40],
+        client_id=row.client_id,
+        secret=open_sealed(row.sealed, _place(row)),
+        settings={"server_url": row.issuer, "oauth_pkce_enabled": True},
+    )
+
+
+def refusal(request: HttpRequest, text: str, detail: str = "") -> HttpResponse:
+    context = {"text": text, "detail": detail}
+    response = render(request, "socialaccount/refused.html", context, status=403)
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _come_in(
+    request: HttpRequest, row: SingleSignOn, login: SocialLogin, claims: Mapping[str, Any]
+) -> None:
+    """Find, connect or make the person, and give the membership what the claims give. Raises
+    rules.ClaimsRefused."""
+    if login.state.get("process") == "connect":
+        if not login.is_existing and isinstance(request.user, User):
+            with transaction.atomic():
+                _connect(request, login, row, request.user)
+        return
+    grant = granted_by(row, claims)
+    with transaction.atomic():
+        if not login.is_existing:
+            email = rules.email_of_domain(claims, row.domains, confirmed=row.domains_confirmed)
+            _connect(request, login, row, members.add_person(email, actor=SYSTEM))
+        user: User = login.user
+        if user.is_active:
+            _set_membership(row.organisation, user, grant)
+
+
+def _connect(request: HttpRequest, login: SocialLogin, row: SingleSignOn, user: User) -> None:
+    login.connect(request, user)
+    security.record_use(request, user, "single_sign_on.joined", by=row.organisation.name)
+
+
+def _set_membership(organisation: Organisation, user: User, grant: rules.Granted) -> None:
+    """An owner stays one whatever the groups say: nobody is locked out by a provider."""
+    membership = Membership.objects.filter(organisation=organisation, user=user).first()
+    if membership is not None and membership.role == Role.OWNER:
+        return
+    custom = CustomRole.objects.filter(organisation=organisation, name=grant.role).first()
+    role = Role.CUSTOM if custom else Role(grant.role)
+    teams = list(Team.objects.filter(organisation=organisation, slug__in=grant.teams))
+    members.set_member(
+        organisation,
+        user.email,
+        role,
+        actor=SYSTEM,
+        custom_role=custom,
+        teams=teams if grant.teams and role != Role.OWNER else None,
+    )
+
+
+def rules_from_lines(text: str) -> list[dict[str, Any]]:
+    """Group rules as a page takes them, one a line: `group = role` or `group = role: team, team`.
+    Raises Refused."""
+    return [_rule_from_line(line) for line in _lines(text)]
+
+
+def _lines(text: str) -> Iterable[str]:
+    return (line.strip() for line in text.splitlines() if line.strip())
+
+
+def _rule_from_line(line: str) -> dict[str, Any]:
+    group, equals, rest = line.rpartition("=")
+    role, _, teams = rest.partition(":")
+    if not equals or not group.strip() or not role.strip():
+        text = gettext("Write each line as group = role, or group = role: team, team.")
+        raise Refused("group_rules", text)
+    named = [team.strip() for team in teams.split(",") if team.strip()]
+    return {"group": group.strip(), "role": role.strip(), "teams": named}
+
+
+def rules_as_lines(row: SingleSignOn) -> str:
+    return "\n".join(
+        f"{rule.group} = {rule.role}" + (f": {', '.join(rule.teams)}" if rule.teams else "")
+        for rule in group_rules_of(row)
+    )

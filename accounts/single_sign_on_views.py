@@ -1,0 +1,175 @@
+"""Single sign-on: at sign-in (W02), in one's own account (W60), and its settings (W57)."""
+
+from typing import Any, cast
+
+from allauth.account.utils import get_next_redirect_url
+from allauth.socialaccount.models import SocialApp
+from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView, OAuth2LoginView
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.utils.http import urlencode
+from django.utils.translation import gettext
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts import single_sign_on
+from accounts.access import Actor, organisation_of, organisation_page
+from accounts.models import SingleSignOn, User
+from accounts.oidc import OrganisationOAuth2Adapter, ProviderFailed, callback_url_of
+from accounts.reauthentication import recent_sign_in_required
+from accounts.rules.single_sign_on import ClaimsRefused
+from accounts.single_sign_on_forms import SingleSignOnForm
+from lib.egress import EgressDenied, host_and_port
+from lib.htmx import see_other
+from lib.refusal import Refused
+
+_CONNECTING = "single_sign_on_connecting"
+
+
+# Signing in -------------------------------------------------------------------------------------
+
+
+@require_safe
+def find(request: HttpRequest) -> HttpResponse:
+    """By an address: the link that leads to its identity provider."""
+    email = request.GET.get("email", "").replace("\x00", "")[:254]
+    row = single_sign_on.row_of_email(email) if "@" in email else None
+    context = {
+        "email": email,
+        "row": row,
+        "id": single_sign_on.provider_id(row) if row else "",
+        "host": _host(row) if row else "",
+        "query": urlencode({"next": back}) if (back := get_next_redirect_url(request)) else "",
+    }
+    return render(request, "socialaccount/find.html", context)
+
+
+@require_safe
+def start(request: HttpRequest, provider_id: str) -> HttpResponseBase:
+    return _entered(OAuth2LoginView, request, provider_id)
+
+
+@require_safe
+def callback(request: HttpRequest, provider_id: str) -> HttpResponseBase:
+    return _entered(OAuth2CallbackView, request, provider_id)
+
+
+def _entered(view: Any, request: HttpRequest, provider_id: str) -> HttpResponseBase:
+    try:
+        adapter = OrganisationOAuth2Adapter(request, provider_id)
+        return cast(HttpResponseBase, view.adapter_view(adapter)(request))
+    except SocialApp.DoesNotExist as error:
+        raise Http404 from error
+    except ProviderFailed as error:
+        text = gettext("The identity provider cannot be used now. Sign in another way.")
+        return single_sign_on.refusal(request, text, str(error))
+
+
+def _host(row: SingleSignOn) -> str:
+    try:
+        return host_and_port(row.issuer)[0]
+    except EgressDenied:
+        return row.issuer
+
+
+# Connecting one's account -----------------------------------------------------------------------
+
+
+@require_POST
+def connect(request: HttpRequest, id: str) -> HttpResponse:
+    """Ask once more, and show the link: nobody is led to a provider by somebody else's link."""
+    rows = single_sign_on.connections_of(cast(User, request.user))
+    row = next((row for row, own_id, _ in rows if own_id == id), None)
+    if row is None:
+        raise Http404
+    request.session[_CONNECTING] = id
+    return render(request, "socialaccount/connect.html", {"row": row, "host": _host(row)})
+
+
+@require_safe
+def connect_start(request: HttpRequest) -> HttpResponseBase:
+    id = request.session.pop(_CONNECTING, "")
+    if not id:
+        raise Http404
+    return _redirect(request, id, process="connect", next_url="/account/security")
+
+
+def _redirect(request: HttpRequest, id: str, **kwargs: Any) -> HttpResponseBase:
+    adapter = OrganisationOAuth2Adapter(request, id)
+    try:
+        return cast(HttpResponseBase, adapter.get_provider().redirect(request, **kwargs))
+    except ProviderFailed as error:
+        return single_sign_on.refusal(request, str(error))
+
+
+# Settings ---------------------------------------------------------------------------------------
+
+
+@organisation_page("organisation.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+@recent_sign_in_required
+def settings_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    organisation = organisation_of(actor)
+    row = single_sign_on.single_sign_on_of(organisation)
+    roles = single_sign_on.role_choices(organisation)
+    form = SingleSignOnForm(request.POST or None, row=row, roles=roles)
+    if request.method == "POST" and form.is_valid():
+        try:
+            single_sign_on.save_single_sign_on(actor, organisation, **form.cleaned_data)
+        except Refused as refused:
+            refused.tell(form)
+        else:
+            messages.success(request, gettext("Single sign-on was saved."))
+            return see_other("single_sign_on", organisation.slug)
+    status = 422 if form.errors else 200
+    return render(request, "socialaccount/settings.html", _context(request, actor, row, form),
+                  status=status)  # fmt: skip
+
+
+def _context(
+    request: HttpRequest, actor: Actor, row: SingleSignOn | None, form: SingleSignOnForm
+) -> dict[str, Any]:
+    claims = request.session.pop(single_sign_on.TESTED, None) if row else None
+    return {
+        "row": row,
+        "form": form,
+        "callback": callback_url_of(single_sign_on.provider_id(row)) if row else "",
+        "claims": sorted(claims.items()) if claims else (),
+        "outcome": _outcome(row, claims) if row and claims else "",
+    }
+
+
+def _outcome(row: SingleSignOn, claims: dict[str, Any]) -> str:
+    try:
+        grant = single_sign_on.granted_by(row, claims)
+    except ClaimsRefused:
+        return gettext("These claims give no role.")
+    teams = ", ".join(grant.teams) or gettext("all teams")
+    names = dict(single_sign_on.role_choices(row.organisation))
+    text = gettext("These claims give the role %(role)s in %(teams)s.")
+    return text % {"role": names[grant.role], "teams": teams}
+
+
+@organisation_page("organisation.write")
+@require_POST
+@recent_sign_in_required
+def remove(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    single_sign_on.remove_single_sign_on(actor, _row(actor))
+    messages.success(request, gettext("Single sign-on was removed."))
+    return see_other("single_sign_on", organisation_of(actor).slug)
+
+
+@organisation_page("organisation.write")
+@require_safe
+def test(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    """Sign in at the provider, and come back to see its claims."""
+    back = request.path.removesuffix("/test")
+    id = single_sign_on.provider_id(_row(actor))
+    return _redirect(request, id, process="redirect", next_url=back, data={"test": True})
+
+
+def _row(actor: Actor) -> SingleSignOn:
+    row = single_sign_on.single_sign_on_of(organisation_of(actor))
+    if row is None:
+        raise Http404
+    return row

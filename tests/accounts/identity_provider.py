@@ -1,0 +1,94 @@
+"""An identity provider of the tests: OpenID Connect with one key, and whatever claims are set."""
+
+import base64
+import hashlib
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+CLIENT, SECRET = "weir", "the client secret"
+_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+FOREIGN_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+class IdentityProvider(ThreadingHTTPServer):
+    """`claims` are what it says of whoever signs in; `key` signs, `issuer` is what it calls itself,
+    `told` what came to its token endpoint."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.issuer = self.url
+        self.key = _KEY
+        self.claims: dict[str, Any] = {}
+        self.over: dict[str, Any] = {}
+        self.userinfo: dict[str, Any] | None = None
+        self.challenge = ""
+        self.told: list[dict[str, str]] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def configuration(self) -> dict[str, Any]:
+        return {
+            "issuer": self.issuer,
+            "authorization_endpoint": f"{self.url}/authorize",
+            "token_endpoint": f"{self.url}/token",
+            "jwks_uri": f"{self.url}/jwks",
+            "userinfo_endpoint": f"{self.url}/userinfo",
+            "token_endpoint_auth_methods_supported": ["client_secret_post"],
+        }
+
+    def jwks(self) -> dict[str, Any]:
+        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(_KEY.public_key()))
+        return {"keys": [public | {"kid": "one", "use": "sig", "alg": "RS256"}]}
+
+    def id_token(self) -> str:
+        now = int(time.time())
+        standard = {"iss": self.issuer, "aud": CLIENT, "iat": now, "exp": now + 60}
+        claims = standard | self.claims | self.over
+        return jwt.encode(claims, self.key, algorithm="RS256", headers={"kid": "one"})
+
+    def token(self, sent: dict[str, str]) -> dict[str, Any] | None:
+        self.told.append(sent)
+        digest = hashlib.sha256(sent.get("code_verifier", "").encode()).digest()
+        proof = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        if sent.get("client_secret") != SECRET or proof != self.challenge:
+            return None
+        return {"access_token": "at", "token_type": "Bearer", "id_token": self.id_token()}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: IdentityProvider
+
+    def do_GET(self) -> None:
+        match urlsplit(self.path).path:
+            case "/.well-known/openid-configuration":
+                self._answer(self.server.configuration())
+            case "/jwks":
+                self._answer(self.server.jwks())
+            case "/userinfo":
+                self._answer(self.server.userinfo or self.server.claims)
+            case _:
+                self._answer(None)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"])).decode()
+        self._answer(self.server.token({key: one[0] for key, one in parse_qs(body).items()}))
+
+    def _answer(self, body: dict[str, Any] | None) -> None:
+        content = json.dumps(body if body is not None else {"error": "invalid_grant"}).encode()
+        self.send_response(200 if body is not None else 400)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
