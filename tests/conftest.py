@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.template import Template
 from django.test import TransactionTestCase
+from django.test.utils import _TestState
 from django.utils import translation
 from hypothesis import settings as hypothesis_settings
 
@@ -61,6 +63,13 @@ def _english() -> None:
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Django's test database is a copy of the run's migrated one."""
     connection.settings_dict["TEST"]["TEMPLATE"] = databases.template()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _templates_as_they_are(django_test_environment: None) -> None:
+    """Nobody asks which templates drew a page, and with what: Django's tests would copy the context
+    for each of the hundreds that a page includes."""
+    Template._render = _TestState.saved_data.template_render  # type: ignore[attr-defined]
 
 
 @pytest.fixture

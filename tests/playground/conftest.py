@@ -1,15 +1,13 @@
-"""A running hub with people who are signed in, its static files, and providers behind it."""
+"""A running hub with people who are signed in, and providers behind it."""
 
 import json
 import os
 import subprocess
 import sys
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,16 +87,7 @@ class Stage:
 
 
 @pytest.fixture(scope="session")
-def static_root() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="weir-static-") as directory:
-        environment = {**os.environ, "STATIC_ROOT": directory}
-        command = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity=0"]
-        subprocess.run(command, cwd=ROOT, env=environment, check=True)
-        yield Path(directory)
-
-
-@pytest.fixture(scope="session")
-def stage(static_root: Path) -> Iterator[Stage]:
+def stage() -> Iterator[Stage]:
     """The running hub."""
     with ExitStack() as until:
         dsn = until.enter_context(own_database("hub_play"))
@@ -107,7 +96,7 @@ def stage(static_root: Path) -> Iterator[Stage]:
         echo.start()
         until.callback(echo.stop)
         fake = until.enter_context(FakeUpstream("play"))
-        hub = Hub(dsn, {"STATIC_ROOT": str(static_root)}, application=SOON)
+        hub = Hub(dsn, application=SOON)
         until.callback(hub.close)
         hub.settings()
         hub.start()

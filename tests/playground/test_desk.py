@@ -463,7 +463,8 @@ def test_a_long_chat_opens_within_a_second(stage: Stage, bob: Watched) -> None:
 def test_every_view_is_accessible_and_fits(
     stage: Stage, chromium: Browser, width: int, language: Literal["en", "zh-hans"], theme: str
 ) -> None:
-    """W10, W11: chat, panes, comparison and what lies around them, in each theme and language."""
+    """W10, W11: panes, calls and a comparison, in each theme and language. An empty chat and what
+    lies around it are looked at with all pages, in tests/browser/test_pages.py."""
     shown = {"viewport": {"width": width, "height": 800}, "color_scheme": theme}
     watched = watch(chromium, stage, "alice", reduced_motion="reduce", **shown)
     watched.context.add_cookies([{"name": "language", "value": language, "url": stage.hub.url}])
@@ -483,7 +484,6 @@ def test_every_view_is_accessible_and_fits(
     page.goto(stage.playground)
     assert page.evaluate("document.querySelector('[data-log]').scrollTop") == 0
     expect(page.locator("[data-to-end]")).to_be_hidden()
-    look()
     open_with(page, stage, model, "&panel=tools")
     page.fill("#set-tools", json.dumps(WEATHER))
     expect(page.locator("#tools-check .check-result")).to_be_visible()
@@ -513,15 +513,6 @@ def test_every_view_is_accessible_and_fits(
     page.goto(f"{stage.playground}/compare?m={model}&m={model}&m={model}")
     send(page, "Compare #tokens=9")
     expect(page.locator("#summary table")).to_be_visible(timeout=15_000)
-    look()
-    around = ("history", "votes", "embeddings", "settings", "../prompts",
-              f"../prompts/brief-{language}", f"c/{chat.rpartition('/')[2]}/share")  # fmt: skip
-    for path in around:
-        page.goto(f"{stage.playground}/{path}")
-        look()
-    page.locator("form:has(#share-days) [type=submit]").click()
-    page.goto(page.inner_text("#share-url"))
-    expect(page.locator(".msg")).to_have_count(2)
     look()
     assert problems == []
     watched.context.close()

@@ -13,7 +13,8 @@ from tests.playground.test_live import BLOCKS, DONE, ask
 
 pytestmark = pytest.mark.browser
 
-LONG = "hi #tokens=600 #delay_ms=15 #usage=always"
+TOKENS = 150
+LONG = f"hi #tokens={TOKENS} #delay_ms=60 #usage=always"
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_closing_the_last_tab_stops_the_upstream_and_charges_by_the_rule(
         "(SELECT id FROM usage_attempt ORDER BY id DESC LIMIT 1)"
     )
     assert record["kind"] == "client_closed"
-    assert 0 < record["meters"]["out_text"] < 600
+    assert 0 < record["meters"]["out_text"] < TOKENS
     bob.assert_calm()
 
 

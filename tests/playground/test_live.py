@@ -280,9 +280,11 @@ def test_no_hostile_answer_does_anything(stage: Stage, bob: Watched) -> None:
     model = stage.echo_model(5, 0)
     page.goto(stage.playground)
     choose_model(page, model)
-    # What no form can send is tried on the pure rules only.
+    # What no form can send is tried on the pure rules only. A fence that stays open takes in what
+    # follows it: those come last.
     texts = [text.encode("utf-8", "ignore").decode().replace("\x00", "") for text in HOSTILE]
-    groups = ["\n\n----\n\n".join(texts[start : start + 9]) for start in range(0, len(texts), 9)]
+    texts.sort(key=lambda text: "```" in text or "~~~" in text)
+    groups = ["\n\n----\n\n".join(texts[start : start + 24]) for start in range(0, len(texts), 24)]
     for number, text in enumerate(groups, 1):
         page.fill("#chat-text", text)
         page.keyboard.press("Enter")
@@ -395,7 +397,7 @@ def test_without_script_the_page_sends_and_refreshes(stage: Stage, chromium: Bro
 
 
 def test_another_process_serves_and_stops_the_same_run(stage: Stage, bob: Watched) -> None:
-    second_hub = Hub(stage.hub.dsn, stage.hub.environment)
+    second_hub = Hub(stage.hub.dsn, application=stage.hub.application)
     try:
         second_hub.start()
         page = bob.context.new_page()
@@ -416,7 +418,7 @@ def test_another_process_serves_and_stops_the_same_run(stage: Stage, bob: Watche
 
 def test_a_process_that_is_restarted_ends_its_answers_first(stage: Stage, bob: Watched) -> None:
     """SIGTERM in the middle of an answer: it goes on to its end, and is read elsewhere."""
-    second_hub = Hub(stage.hub.dsn, stage.hub.environment)
+    second_hub = Hub(stage.hub.dsn, application=stage.hub.application)
     try:
         second_hub.start()
         bob.context.add_cookies(
