@@ -47,7 +47,7 @@ from accounts.rules import key_format, roles
 from accounts.rules.authority import Authority
 from accounts.rules.limits import is_address_in
 from accounts.sealing import pepper
-from lib import clock
+from lib import clock, tenancy
 from lib.htmx import is_htmx, page_address
 from lib.ids import parse_id, parse_number
 
@@ -213,7 +213,7 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
         if request.session.get(LAST_ORGANISATION) != slug:
             request.session[LAST_ORGANISATION] = slug
         actor = actor_of_member(user, organisation, membership)
-        request.actor = actor  # type: ignore[attr-defined]
+        act_as(request, actor)
         require(actor, action)
         return actor
 
@@ -227,6 +227,7 @@ def session_page(action: roles.Action) -> Callable[[View], View]:
         actor = session_actor(request, user)
         if actor is None or actor.organisation is None:
             raise Http404
+        tenancy.enter(actor.organisation.id)
         require(actor, action)
         return actor
 
@@ -291,10 +292,18 @@ def compressed(request: HttpRequest, response: Response) -> Response:
 def visitor(request: HttpRequest) -> Actor | None:
     """Who looks at a page that needs no signing in; the shell then shows their navigation."""
     if not isinstance(request.user, User):
+        tenancy.enter(tenancy.NOBODY)
         return None
     actor = session_actor(request, request.user) or actor_of_member(request.user, None, None)
-    request.actor = actor  # type: ignore[attr-defined]
+    act_as(request, actor)
     return actor
+
+
+def act_as(request: HttpRequest, actor: Actor) -> None:
+    """Answer the request as this actor: the database shows its organisation's rows alone, and no
+    organisation's where it acts in none."""
+    request.actor = actor  # type: ignore[attr-defined]
+    tenancy.enter(actor.organisation.id if actor.organisation else tenancy.NOBODY)
 
 
 def _marked(view: View, access_class: str) -> View:
@@ -418,11 +427,18 @@ def person_of(actor: Actor) -> User:
 
 
 class ApiAuth(AuthBase):
-    """An API key by any carrier, else the session of the page with its CSRF header."""
+    """An API key by any carrier, else the session of the page with its CSRF header.
+
+    `confined` operations act in the actor's organisation alone, as its pages do.
+    """
 
     openapi_type = "http"
     openapi_scheme = "bearer"
     openapi_description = "An API key: `Authorization: Bearer sk-weir-…`."
+
+    def __init__(self, *, confined: bool = True) -> None:
+        super().__init__()
+        self._confined = confined
 
     def __call__(self, request: HttpRequest) -> Actor | None:
         texts = presented_keys(request)
@@ -441,11 +457,15 @@ class ApiAuth(AuthBase):
             raise AuthenticationError(
                 message="Incorrect API key provided. Keys are made on the page API keys."
             )
-        request.actor = actor  # type: ignore[attr-defined]
+        act_as(request, actor)
+        if not self._confined:
+            tenancy.enter(None)
         return actor
 
 
 api_auth = ApiAuth()
+installation_auth = ApiAuth(confined=False)
+"""For the operations of operators, which look at all organisations."""
 
 
 def _check_address(request: HttpRequest, actor: Actor | None) -> None:
