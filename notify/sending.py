@@ -47,15 +47,15 @@ def send(delivery_id: UUID) -> None:
     )
     if delivery is None:
         return
+    begun = time.monotonic_ns()
     with within(delivery.fact.organisation_id):
-        begun = time.monotonic_ns()
         outcome = (
             _post(delivery.endpoint, delivery.fact)
             if delivery.endpoint is not None
             else _write(delivery.user, delivery.fact)
         )
-        ms = (time.monotonic_ns() - begun) // 1_000_000
-        end_try(delivery.id, status=outcome.status, error=outcome.error, ms=ms, final=outcome.final)
+    ms = (time.monotonic_ns() - begun) // 1_000_000
+    end_try(delivery.id, status=outcome.status, error=outcome.error, ms=ms, final=outcome.final)
 
 
 def event_body(fact: Fact) -> bytes:

@@ -106,7 +106,7 @@ def rows_read(client: Client, address: str, relation: str) -> tuple[str, list[in
     for query in captured.captured_queries:
         text = query["sql"]
         if "ORDER BY" in text and " LIMIT 51" in text and relation in text:
-            with within(own and own.id), connection.cursor() as cursor:
+            with within(own.id if own else None), connection.cursor() as cursor:
                 cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}")
                 (plans,) = cursor.fetchone()
             (plan,) = json.loads(plans) if isinstance(plans, str) else plans
