@@ -79,9 +79,10 @@ def test_a_role_is_changed_with_the_keyboard_alone(
     visitor = visit(storage_state=signed_in)
     page = visitor.page
     page.goto(f"{site.organisation}/team/roles/new")
-    page.get_by_label("Name").focus()
+    page.get_by_role("textbox", name="Name", exact=True).focus()
     page.keyboard.type("By keyboard")
     page.keyboard.press("Tab")
     page.keyboard.press("Space")
+    page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Role By keyboard created.")).to_be_visible()
