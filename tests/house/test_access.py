@@ -32,6 +32,8 @@ PUBLIC = {
     "account_email_verification_sent",
     "account_confirm_email",
     "sign_in_link",
+    # Its text stands for who was invited; it shows whom and what it was made for.
+    "invitation",
     # Its signature stands for who it is from.
     "processor_event",
     # Whoever has the secret of a share link may read its picture; it needs no account.
