@@ -7,10 +7,12 @@ wrote it meanwhile has sealed it anew.
 """
 
 import hmac
+from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.db import connection
 
@@ -29,6 +31,8 @@ from lib.vault import (
 
 SEAL_KEY_PLACE: Final = "accounts_secretcheck|1|seal_key"
 _BATCH: Final = 500
+FACTORS: Final = "mfa_authenticator"
+"""The table of allauth that has sealed texts among its data."""
 
 
 class Rotation(NamedTuple):
@@ -74,12 +78,15 @@ def rewrap_all() -> Rotation:
     """
     _keep_seal_key()
     unopened = Counter({_name(field): _rewrap(field, vault()) for field in sealed_fields()})
+    unopened[FACTORS] = _rewrap_factors(vault())
     return Rotation(count_by_kek(), +unopened)
 
 
 def count_by_kek() -> Counter[str | None]:
     """How many secrets each KEK has sealed, by its id."""
     counts: Counter[str | None] = Counter()
+    for row in Authenticator.objects.iterator():
+        counts.update(kek_id(head[:PREFIX_BYTES]) for _, head in _sealed_texts(row))
     for field in sealed_fields():
         with connection.cursor() as cursor:
             cursor.execute(_statement(_COUNT, field), [PREFIX_BYTES])
@@ -119,6 +126,30 @@ def _rewrap(field: SealedField, ring: Vault) -> int:
             changes.append((after, len(before) + 1, *key, len(before), before))
         _change(field, changes)
     return unopened
+
+
+def _rewrap_factors(ring: Vault) -> int:
+    """Change every secret of a second factor; how many rows open with no KEK of the ring."""
+    unopened = 0
+    for row in Authenticator.objects.iterator():
+        data = dict(row.data)
+        try:
+            for name, sealed in _sealed_texts(row):
+                if sealed.startswith(ring.current_prefix):
+                    continue
+                before, after = ring.rewrapped(sealed, f"{FACTORS}|{row.user_id}|data")
+                data[name] = b64encode(after + sealed[len(before) :]).decode()
+        except VaultError:
+            unopened += 1
+            continue
+        if data != row.data:
+            Authenticator.objects.filter(pk=row.pk, data=row.data).update(data=data)
+    return unopened
+
+
+def _sealed_texts(row: Authenticator) -> list[tuple[str, bytes]]:
+    """The secrets of a factor by their names: allauth keeps them as texts among other data."""
+    return [(name, b64decode(row.data[name])) for name in ("secret", "seed") if name in row.data]
 
 
 def _batches(field: SealedField, current: bytes) -> Iterator[list[dict[str, Any]]]:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from accounts import audit
 from accounts.access import Actor, authority_of_member, teams_of
 from accounts.epoch import bump_epoch
-from accounts.models import CustomRole, Membership, Organisation, Role, Team, User
+from accounts.models import CustomRole, Invitation, Membership, Organisation, Role, Team, User
 from accounts.rules.authority import Authority, first_beyond, stands_above
 from lib.refusal import Refused
 
@@ -46,7 +46,7 @@ def set_member(
             .filter(user=user, organisation=organisation)
             .first()
         )
-        before = _described(membership) if membership else {}
+        before = role_and_teams(membership) if membership else {}
         held = authority_of(membership) if membership else None
         if membership is None:
             membership = Membership(user=user, organisation=organisation)
@@ -59,7 +59,7 @@ def set_member(
         if teams is not ...:
             membership.teams.set(() if membership.all_teams else teams or ())
         check_change(actor, user, held, authority_of(membership))
-        after = _described(membership)
+        after = role_and_teams(membership)
         if before != after:
             audit.record(
                 actor, organisation, "member.set", user, email=user.email,
@@ -83,7 +83,7 @@ def remove_member(organisation: Organisation, email: str, *, actor: Actor) -> No
         if membership.role == Role.OWNER:
             _check_owner_stays(organisation, user)
         check_change(actor, user, authority_of(membership), Authority())
-        before = _described(membership)
+        before = role_and_teams(membership)
         membership.delete()
         audit.record(
             actor, organisation, "member.removed", user, email=user.email, before=before
@@ -135,6 +135,13 @@ def authority_of(membership: Membership) -> Authority:
     return authority_of_member(membership, teams_of(membership))
 
 
+def role_and_teams(row: Membership | Invitation) -> dict[str, object]:
+    """What the trail tells of a membership, or of what is offered."""
+    named = row.custom_role.name if row.custom_role else str(row.role)
+    slugs = sorted(team.slug for team in row.teams.all()) if row.pk else []
+    return {"role": named, "teams": "all" if row.all_teams else slugs}
+
+
 def check_grant(actor: Actor, wanted: Authority) -> None:
     """Raise Refused where the actor would give what it lacks (P23)."""
     if actor.installation:
@@ -162,13 +169,6 @@ def check_change(
         )
         raise Refused("role", text)
     check_grant(actor, wanted)
-
-
-def _described(membership: Membership) -> dict[str, object]:
-    """What is told of a membership in the trail."""
-    named = membership.custom_role.name if membership.custom_role else str(membership.role)
-    slugs = sorted(team.slug for team in membership.teams.all()) if membership.pk else []
-    return {"role": named, "teams": "all" if membership.all_teams else slugs}
 
 
 def _check_owner_stays(organisation: Organisation, leaving: User) -> None:

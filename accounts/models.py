@@ -414,7 +414,7 @@ class SingleSignOn(models.Model):
     organisation = models.OneToOneField(Organisation, models.CASCADE, related_name="single_sign_on")
     issuer = models.CharField(max_length=500)
     client_id = models.CharField(max_length=200)
-    sealed = models.BinaryField()
+    sealed = SealedField()
     domains = ArrayField(models.CharField(max_length=253), default=list, blank=True)
     domains_confirmed = models.BooleanField(
         default=False, help_text="An operator says that the domains are the organisation's."

@@ -6,6 +6,7 @@ change is told (docs/promises.md, "Sign-in").
 """
 
 import base64
+from contextlib import suppress
 from typing import Final, Literal
 
 import qrcode
@@ -34,6 +35,7 @@ from accounts.access import Actor
 from accounts.models import User
 from accounts.rules.tries import limits_of_codes
 from accounts.sealing import open_sealed, seal
+from lib.vault import VaultError
 
 _TYPES: Final = Authenticator.Type
 
@@ -170,7 +172,8 @@ def pending_secret(request: HttpRequest, user: User, *, anew: bool) -> str:
     place = f"django_session|{user.pk}|totp"
     sealed = None if anew else request.session.get(SECRET_SESSION_KEY)
     if sealed is not None:
-        return open_sealed(base64.b64decode(sealed), place)
+        with suppress(VaultError):  # its key may have left the ring meanwhile
+            return open_sealed(base64.b64decode(sealed), place)
     secret: str = generate_totp_secret()
     request.session[SECRET_SESSION_KEY] = base64.b64encode(seal(secret, place)).decode()
     return secret

@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext, gettext_lazy
 
-from accounts import audit, organisations, sessions, tries
+from accounts import audit, invitations, organisations, sessions, tries
 from accounts.access import SYSTEM
 from accounts.appearance import recall_appearance
 from accounts.hashing import let_go
@@ -132,11 +132,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Where allauth lets us decide."""
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
-        """Signing up makes the person and an organisation with one team, all or nothing."""
+        """Signing up makes the person and an organisation with one team, all or nothing; who is
+        invited to one needs none of their own."""
         # Hashes the password: no transaction waits for that.
         saved: User = super().save_user(request, user, form, commit=False)
         with transaction.atomic():
             saved.save()
+            if invitations.is_invited(request):
+                return saved
             organisations.create_organisation(
                 _organisation_name(saved), owner=saved, actor=oneself(saved)
             )
@@ -174,7 +177,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return is_own_path(url)
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        return bool(settings.SIGN_UP)
+        return bool(settings.SIGN_UP) or invitations.is_invited(request)
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **kwargs)

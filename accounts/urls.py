@@ -5,8 +5,11 @@ from django.urls import path, re_path
 
 from accounts import (
     audit_views,
+    invitation_views,
     limit_views,
+    member_views,
     operator_views,
+    role_views,
     second_factor_views,
     service_account_views,
     session_views,
@@ -254,4 +257,28 @@ urlpatterns = [
         name="limit_organisation",
     ),
     path("o/<slug:o>/limits/<str:scope>/<str:id>", limit_views.limit_change, name="limit"),
+    path("invite/<str:text>", invitation_views.invitation, name="invitation"),
+    path("o/<slug:o>/team/bulk", member_views.member_bulk, name="members_bulk"),
+    path("o/<slug:o>/team/members/<str:id>/edit", member_views.member_edit, name="member_edit"),
+    path(
+        "o/<slug:o>/team/members/<str:id>/_f/preview",
+        member_views.member_preview,
+        name="member_preview",
+    ),
+    path("o/<slug:o>/team/invitations", invitation_views.invitation_list, name="invitations"),
+    path("o/<slug:o>/team/invitations/new", invitation_views.invite, name="invite"),
+    path(
+        "o/<slug:o>/team/invitations/<str:id>/resend",
+        invitation_views.invitation_resend,
+        name="invitation_resend",
+    ),
+    path(
+        "o/<slug:o>/team/invitations/<str:id>/withdraw",
+        invitation_views.invitation_withdraw,
+        name="invitation_withdraw",
+    ),
+    path("o/<slug:o>/team/roles", role_views.role_list, name="roles"),
+    path("o/<slug:o>/team/roles/new", role_views.role_create, name="role_create"),
+    path("o/<slug:o>/team/roles/<str:id>", role_views.role, name="role"),
+    path("o/<slug:o>/team/roles/<str:id>/remove", role_views.role_remove, name="role_remove"),
 ]

@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 
 from accounts import access, audit
 from accounts.access import SYSTEM, Actor
+from accounts.models import Organisation, User
 from billing import budgets
 from billing.budget_alerts import alert_facts, people_of
 from billing.budgets import AMOUNT_MAX_NANO, BudgetRefused
@@ -133,6 +134,20 @@ def deny(actor: Actor, budget_raise: BudgetRaise, answer: str) -> BudgetRaise:
         locked = _waiting(budget_raise)
         _decide(actor, locked, RaiseState.DENIED, answer)
     return locked
+
+
+def waiting_of(user: User, organisation: Organisation) -> QuerySet[BudgetRaise]:
+    """The requests of a person that nobody has decided yet."""
+    return BudgetRaise.objects.filter(
+        asked_by=user, budget__organisation=organisation, state=RaiseState.WAITING
+    )
+
+
+def deny_all_of(actor: Actor, user: User, organisation: Organisation) -> int:
+    """Close what somebody who leaves has asked for and nobody has decided; how many."""
+    text = gettext("Closed: %(email)s is no longer a member.") % {"email": user.email}
+    with transaction.atomic():
+        return len([deny(actor, row, text) for row in waiting_of(user, organisation)])
 
 
 def end_raise(actor: Actor, budget_raise: BudgetRaise) -> BudgetRaise:

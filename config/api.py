@@ -19,6 +19,7 @@ from ninja.parser import Parser
 from accounts.access import KeyConflict, api_auth, public
 from accounts.api import router as accounts_router
 from accounts.audit_api import router as audit_router
+from accounts.member_api import router as member_router
 from accounts.operator_api import router as people_router
 from accounts.organisation_api import router as organisation_router
 from accounts.service_account_api import router as service_account_router
@@ -37,6 +38,7 @@ from lib.refusal import Refused
 from lib.strict_json import strict_json
 from notify.api import router as notify_router
 from playground.api import router as playground_router
+from playground.departure_api import router as departure_router
 from usage.api import router as usage_router
 from usage.budget_api import router as budget_router
 from usage.effective_api import router as effective_router
@@ -162,6 +164,8 @@ api.add_router("", people_router)
 api.add_router("", service_account_router)
 api.add_router("", effective_router)
 api.add_router("", audit_router)
+api.add_router("", member_router)
+api.add_router("", departure_router)
 api.add_router("", usage_router)
 api.add_router("", billing_router)
 api.add_router("", playground_router)

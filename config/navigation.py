@@ -68,6 +68,7 @@ _ORGANISATION: Final[_Sections] = (
         NavigationPage("requests", "list", _("Requests"), "requests.read", go="R"),
     )),
     (_("Manage"), (
+        NavigationPage("members", "user-round", _("Members"), "members.read", go="T"),
         NavigationPage("teams", "users", _("Teams"), "teams.read"),
         NavigationPage("budgets", "shield", _("Budgets"), "budgets.read", beside=("limits",)),
         NavigationPage("billing", "wallet", _("Billing"), "balance.read", go="B"),

@@ -93,6 +93,7 @@ BOUND: Final[Mapping[str, Bond]] = {
     "accounts.ServiceAccount": Own(),
     "accounts.Key": Own(),
     "accounts.FormerSecret": Through("key_id", "accounts.Key"),
+    "accounts.SingleSignOn": Own(),
     "accounts.AuditEvent": Own(),
     "outbox.Fact": Own(only_checked=True),
     "notify.WebhookEndpoint": Own(),
@@ -164,6 +165,7 @@ SHARED: Final[Mapping[str, str]] = {
 }
 
 READ_ONLY: Final[Mapping[str, str]] = {
+    "accounts.AuditCheck": "Up to when the trail was proved.",
     "billing.Process": "The processes of the relay.",
     "billing.Price": "The prices are the same for all.",
     "billing.PriceVersion": "The prices are the same for all.",
@@ -180,6 +182,11 @@ CLOSED: Final[Mapping[str, str]] = {
     "accounts.SignInNetwork": "From where people sign in.",
     "accounts.SecretCheck": "The installation's secrets.",
     "account.EmailAddress": "Signing in.",
+    "mfa.Authenticator": "Signing in.",
+    "socialaccount.SocialAccount": "Signing in.",
+    "socialaccount.SocialApp": "Signing in.",
+    "socialaccount.SocialToken": "Signing in.",
+    "usersessions.UserSession": "Who has its key is signed in.",
     "account.EmailConfirmation": "Signing in.",
     "sessions.Session": "Who has its key is signed in.",
     "auth.Group": "Django's, without use here.",
@@ -188,6 +195,7 @@ CLOSED: Final[Mapping[str, str]] = {
     "contenttypes.ContentType": "Django's, without use here.",
     "billing.PriceProposal": "Prices are the operators' to make.",
     "billing.Seal": "Proves the books of all.",
+    "billing.SealCut": "Proves the books of all.",
     "usage.BooksCheck": "The books of all.",
     "gateway.ChannelKey": "The keys to providers.",
     "gateway.PricePreview": "Sums over all organisations.",

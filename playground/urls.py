@@ -3,6 +3,7 @@ from django.urls import path, re_path
 from playground import (
     chat_views,
     compare_views,
+    departure_views,
     draft_views,
     embedding_views,
     file_views,
@@ -22,6 +23,11 @@ from playground import (
 _ROOT = "o/<slug:o>/playground"
 
 urlpatterns = [
+    path(
+        "o/<slug:o>/team/members/<str:id>/remove",
+        departure_views.member_remove,
+        name="member_remove",
+    ),
     path(_ROOT, views.playground, name="playground"),
     path(f"{_ROOT}/c/<str:id>", views.conversation, name="conversation"),
     path(f"{_ROOT}/runs", views.run_create, name="run_create"),

@@ -174,7 +174,9 @@ def scope_within_teams(scope: Scope | None, action: Action) -> Scope | None:
     """What is left of a scope for a member who is limited to teams."""
     if scope != "all" or action in _SHARED:
         return scope
-    return "teams" if action in TEAM_ACTIONS else None
+    if action in TEAM_ACTIONS:
+        return "teams"
+    return "own" if "own" in TABLE[action].values() else None
 
 
 def is_wider(scope: Scope | None, other: Scope | None) -> bool:

@@ -85,6 +85,11 @@ def limits_of_letters(email: str) -> tuple[Limit, ...]:
     return (Limit(f"letter {email.lower()}", 5, 60),)
 
 
+def limits_of_invitations(email: str, organisation: str) -> tuple[Limit, ...]:
+    """How many letters an organisation may have sent to addresses that it names."""
+    return (*limits_of_letters(email), Limit(f"invitations of {organisation}", 100, 3600))
+
+
 def limits_of_person(person: int) -> tuple[Limit, ...]:
     """How often somebody who is signed in may try the old password."""
     return (Limit(f"change_password of {person}", 5, 60),)

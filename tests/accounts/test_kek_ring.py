@@ -11,14 +11,16 @@ from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.conf import LazySettings
 from django.core.management import call_command
 from django.db import connection
 
-from accounts import kek_ring
+from accounts import kek_ring, second_factor, single_sign_on
 from accounts.access import SYSTEM
 from accounts.kek_ring import count_by_kek, rewrap_all, sealed_fields
-from accounts.models import SecretCheck
+from accounts.models import SecretCheck, SingleSignOn
+from accounts.sealing import open_sealed, seal
 from billing import idempotency
 from billing.seals import seal_all
 from config.secret_check import check_secrets
@@ -114,6 +116,12 @@ class Secrets:
         answer_once(people)
         self.states = ProtocolState(people)
         self.states.write()
+        self.sign_on = SingleSignOn(organisation=people.acme, issuer="https://id.example")
+        self.sign_on.sealed = seal("client-secret", single_sign_on._place(self.sign_on))
+        self.sign_on.save()
+        self._factor = second_factor._place(people.alice.pk)
+        secret = base64.b64encode(seal("totp", self._factor)).decode()
+        Authenticator.objects.create(user=people.alice, type="totp", data={"secret": secret})
 
     def read(self, keks: str) -> None:
         """Open it all. Raises VaultError."""
@@ -122,6 +130,10 @@ class Secrets:
         assert secrets_in_force(endpoint) == self.signing
         assert answer_once(self._people).replayed
         self.states.read(keks)
+        sealed = SingleSignOn.objects.get().sealed
+        assert open_sealed(sealed, single_sign_on._place(self.sign_on)) == "client-secret"
+        secret = base64.b64decode(Authenticator.objects.get().data["secret"])
+        assert open_sealed(secret, self._factor) == "totp"
 
 
 @pytest.fixture

@@ -8,8 +8,17 @@ from collections.abc import Iterator, Mapping
 
 from django.urls import get_resolver, resolve
 
-from accounts import organisations, projects, service_accounts, teams
+from accounts import (
+    custom_roles,
+    invitations,
+    members,
+    organisations,
+    projects,
+    service_accounts,
+    teams,
+)
 from accounts.access import SYSTEM, Actor
+from accounts.invitations import Offer
 from accounts.models import Organisation, Role, User
 from accounts.signin import make_sign_in_link
 from billing import codes, credits, plans, proposals, raises, topups
@@ -145,6 +154,14 @@ def furnish() -> str:
     team = teams.create_team(organisation, "Looked at", actor=actor)
     account = service_accounts.create_service_account(team, "Looked at", actor=actor)
     project = projects.create_project(team, "Looked at", actor=actor)
+    (invited,) = invitations.invite(organisation, [], Offer(Role.VIEWER), actor=actor)
+    role = custom_roles.create_role(
+        organisation, "Looked at", ["usage.read", "audit.read"], actor=actor
+    )
+    colleague = members.set_member(
+        organisation, "colleague@example.org", Role.DEVELOPER, actor=SYSTEM
+    )
+    people, invitation = f"{ours}/team", id_text(invited.invitation.id)
     return json.dumps(
         {
             "team": f"{ours}/teams/{team.slug}",
@@ -153,6 +170,18 @@ def furnish() -> str:
             "change a project": f"{ours}/projects/{project.slug}/edit",
             "change a service account": f"{ours}/service-accounts/{id_text(account.id)}/edit",
             "suspend an organisation": f"/admin/organisations/{suspended.slug}/suspend",
+            "members": people,
+            "member": f"{people}/members/{colleague.pk}",
+            "change a role": f"{people}/members/{colleague.pk}/edit",
+            "remove a member": f"{people}/members/{colleague.pk}/remove",
+            "invitations": f"{people}/invitations",
+            "invite": f"{people}/invitations/new",
+            "resend an invitation": f"{people}/invitations/{invitation}/resend",
+            "accept an invitation": invited.path,
+            "roles": f"{people}/roles",
+            "create a role": f"{people}/roles/new",
+            "edit a role": f"{people}/roles/{id_text(role.id)}",
+            "delete a role": f"{people}/roles/{id_text(role.id)}/remove",
             "webhook": f"{ours}/webhooks/{id_text(webhook.id)}",
             "remove webhook": f"{ours}/webhooks/{id_text(webhook.id)}/remove",
             "top-up": f"{ours}/billing/top-ups/{id_text(top_up.id)}",

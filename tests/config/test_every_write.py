@@ -17,7 +17,7 @@ from django.core.management import get_commands, load_command_class
 from django.urls import get_resolver
 from ninja.operation import PathView
 
-from accounts import audit, signin
+from accounts import audit, second_factor_views, signin, single_sign_on
 from tests.house.test_access import addresses, operations
 from tests.house.test_style import ROOMS
 
@@ -29,6 +29,13 @@ BEHIND: Final = {
     "account_change_password": signin.AccountAdapter.set_password,
     "account_set_password": signin.AccountAdapter.set_password,
     "account_reset_password_from_key": signin.AccountAdapter.set_password,
+    "mfa_authenticate": signin.AccountAdapter.post_login,
+    "mfa_login_webauthn": signin.AccountAdapter.post_login,
+    "mfa_deactivate_totp": second_factor_views._Recorded.record,
+    "mfa_generate_recovery_codes": second_factor_views._Recorded.record,
+    "mfa_add_webauthn": second_factor_views._Recorded.record,
+    "mfa_remove_webauthn": second_factor_views._Recorded.record,
+    "single_sign_on_connect": single_sign_on._connect,
 }
 # What needs no event, by the reason.
 NOTHING_CHANGES: Final = {
@@ -47,6 +54,7 @@ NOTHING_CHANGES: Final = {
     "manage.py messages",
     "manage.py verify",
     "message_show",
+    "mfa_view_recovery_codes",
     "models_compare",
     "params",
     "request_recompute",
@@ -95,7 +103,10 @@ A_CALL_OF_A_MODEL: Final = {"embedding_run", "pg_chat", "run_create", "run_stop"
 ONES_OWN_SESSION_OR_ADDRESS: Final = {
     "account_confirm_email",
     "account_logout",
+    "account_reauthenticate",
     "account_reset_password",
+    "mfa_reauthenticate",
+    "mfa_reauthenticate_webauthn",
 }
 COMPUTED_ANEW: Final = {"manage.py rebuild_rollups"}
 QUIET: Final = (

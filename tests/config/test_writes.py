@@ -17,6 +17,8 @@ from django.db import connection
 
 from accounts import (
     custom_roles,
+    departures,
+    invitations,
     keys,
     members,
     organisations,
@@ -28,11 +30,14 @@ from accounts import (
 )
 from accounts.access import SYSTEM, Actor
 from accounts.changes import change_row
+from accounts.departures import KeyFate
+from accounts.invitations import Offer
 from accounts.models import (
     AuditEvent,
     CustomRole,
     Epoch,
     FormerSecret,
+    Invitation,
     Key,
     Membership,
     Project,
@@ -72,6 +77,7 @@ from lib import clock
 from lib.ids import id_text
 from notify import deliveries, endpoints
 from notify.models import Delivery, WebhookEndpoint
+from playground import departures as all_departures
 from playground import preferences, prompts, sharing
 from playground.models import Conversation, PromptVersion, ShareLink
 from playground.rules.settings import Settings
@@ -201,6 +207,7 @@ class World:
     project: Project
     account: ServiceAccount
     viewing: SessionStore
+    invitation: Invitation
 
 
 @pytest.fixture
@@ -250,6 +257,9 @@ def world(people: cast.Cast, settings: Any) -> World:
         project=projects.create_project(people.core, "Bot", actor=SYSTEM),
         account=service_accounts.create_service_account(people.core, "deployer", actor=SYSTEM),
         viewing=viewing,
+        invitation=invitations.invite(
+            people.acme, ["ivy@example.org"], Offer(Role.VIEWER), actor=alice
+        )[0].invitation,
     )  # fmt: skip
 
 
@@ -292,6 +302,24 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
         w.people.acme, "reader", ["usage.read"], actor=w.alice
     ),
     "accounts.custom_roles.remove_role": lambda w: custom_roles.remove_role(w.role, actor=w.alice),
+    "accounts.departures.end_membership": lambda w: departures.end_membership(
+        w.alice, w.membership, {}, KeyFate("revoke")
+    ),
+    "accounts.departures.transfer_key": lambda w: departures.transfer_key(
+        w.alice, w.bobs, w.people.alice.memberships.get()
+    ),
+    "accounts.invitations.accept": lambda w: invitations.accept(w.invitation, cast.person("ivy")),
+    "accounts.invitations.accept_as_new": lambda w: invitations.accept_as_new(
+        w.invitation, "Ivy", "!"
+    ),
+    "accounts.invitations.invite": lambda w: invitations.invite(
+        w.people.acme, [], Offer(Role.VIEWER), actor=w.alice
+    ),
+    "accounts.invitations.resend": lambda w: invitations.resend(w.invitation, actor=w.alice),
+    "accounts.invitations.withdraw": lambda w: invitations.withdraw(w.invitation, actor=w.alice),
+    "accounts.invitations.withdraw_all_of": lambda w: invitations.withdraw_all_of(
+        w.people.alice, w.people.acme, actor=w.alice
+    ),
     "accounts.organisations.archive_organisation": lambda w: organisations.archive_organisation(
         w.people.acme, actor=w.alice
     ),
@@ -445,6 +473,9 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
         until=clock.now() + dt.timedelta(days=1),
         reason="r",
     ),
+    "billing.raises.deny_all_of": lambda w: raises.deny_all_of(
+        w.alice, w.people.bob, w.people.acme
+    ),
     "billing.raises.deny": lambda w: raises.deny(w.alice, w.asked, "no"),
     "billing.raises.end_raise": lambda w: raises.end_raise(w.alice, w.asked),
     "billing.topups.cancel_transfer": lambda w: topups.cancel_transfer(
@@ -487,6 +518,12 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     "notify.endpoints.remove_endpoint": lambda w: endpoints.remove_endpoint(w.alice, w.endpoint),
     "notify.endpoints.rotate_secret": lambda w: endpoints.rotate_secret(w.alice, w.endpoint),
     "notify.endpoints.send_test": lambda w: endpoints.send_test(w.alice, w.endpoint),
+    "playground.departures.depart": lambda w: all_departures.depart(
+        w.alice, w.membership, all_departures.Departure()
+    ),
+    "playground.departures.leave_chats": lambda w: all_departures.leave_chats(
+        w.alice, w.people.alice.memberships.get(), w.membership
+    ),
     "playground.preferences.choose_organisation_model": lambda w: (
         preferences.choose_organisation_model(w.alice, "m")
     ),
@@ -568,6 +605,12 @@ def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, nam
                 "_service_account",
                 "add_person new",
                 "change_row",
+                ".accept",
+                ".accept_as_new",
+                ".invite",
+                ".resend",
+                ".withdraw",
+                ".withdraw_all_of",
                 "force_second_factor",
                 "rename_organisation",
                 "_view",

@@ -32,6 +32,8 @@ PUBLIC = {
     "account_email_verification_sent",
     "account_confirm_email",
     "sign_in_link",
+    # Its text stands for who was invited; it shows whom and what it was made for.
+    "invitation",
     # Its signature stands for who it is from.
     "processor_event",
     # Whoever has the secret of a share link may read its picture; it needs no account.
@@ -110,7 +112,9 @@ def test_every_operation_needs_a_key_or_a_session(operation: Operation) -> None:
 
 def test_only_operators_operations_look_at_all_organisations() -> None:
     """Adding one is a decision: row-level security hides nothing from it (docs/adr/0013)."""
-    routers = {tuple(router.tags) for _, router in api._routers if router.auth == installation_auth}
+    routers = {
+        tuple(router.tags or ()) for _, router in api._routers if router.auth == installation_auth
+    }
     assert routers == {("Operators",), ("Price book",), ("Reviews",)}
     alone = {name for name, one in operations() if list(one.auth_callbacks) == [installation_auth]}
     assert alone == {"POST /top-ups/{id}/confirm"}

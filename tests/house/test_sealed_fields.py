@@ -7,7 +7,7 @@ from typing import Final
 from django.apps import apps
 from django.db import models
 
-from accounts.kek_ring import sealed_fields
+from accounts.kek_ring import FACTORS, sealed_fields
 from lib.sealed_field import SealedField
 from tests.house.test_style import ROOMS, _nodes
 
@@ -46,6 +46,8 @@ def test_every_column_of_bytes_is_sealed_or_named_here() -> None:
 
 def test_what_is_sealed_anywhere_is_sealed_for_the_table_of_such_a_column() -> None:
     sealed = {field.model._meta.db_table for field in sealed_fields()}
+    # Texts among other data; one that is not confirmed yet is made anew where it does not open.
+    sealed |= {FACTORS, "django_session"}
     places = {
         place[1]
         for _, node in _nodes(*ROOMS)

@@ -9,6 +9,7 @@ from accounts.rules.roles import (
     Scope,
     roles_with,
     scope_of,
+    scope_within_teams,
     widest_scope,
 )
 
@@ -95,3 +96,11 @@ def test_several_roles_reach_as_far_as_the_widest(
 def test_a_refusal_can_name_the_roles_that_may() -> None:
     assert roles_with("keys.write") == ("owner", "admin")
     assert roles_with("channels.read") == ("operator",)
+
+
+def test_who_is_limited_to_teams_keeps_its_own_of_what_no_team_has() -> None:
+    """P23: an admin of a team stands above its developers, who may ask for more of their own."""
+    assert scope_within_teams("all", "budgets.ask") == "own"
+    assert scope_within_teams("all", "keys.read") == "teams"
+    assert scope_within_teams("all", "wallet.write") is None
+    assert scope_within_teams("all", "models.read") == "all"
