@@ -35,6 +35,69 @@ def of_role(role: str) -> Change:
     return of_person(f"UPDATE accounts_membership SET role = '{role}' WHERE user_id =")
 
 
+def of_place(change: str) -> Change:
+    """What its organisation or its team is changed to."""
+    table, _, to = change.partition(" ")
+    of = {"organisation": "organisation_id", "team": "team_id"}[table]
+    return lambda hub, tenant: hub.connection.execute(
+        f"UPDATE accounts_{table} SET {to} WHERE id = %s", [getattr(tenant, of)]
+    )
+
+
+def limited_to(team: str) -> Change:
+    """The person belongs to one team only: the key's ("core") or another one."""
+
+    def change(hub: Hub, tenant: Tenant) -> None:
+        hub.connection.execute(
+            "INSERT INTO accounts_team (id, organisation_id, name, slug) "
+            "VALUES (gen_random_uuid(), %s, 'other', 'other')", [tenant.organisation_id],
+        )  # fmt: skip
+        hub.connection.execute(
+            "WITH limited AS (UPDATE accounts_membership SET all_teams = false "
+            "WHERE organisation_id = %(in)s RETURNING id) "
+            "INSERT INTO accounts_membership_teams (membership_id, team_id) "
+            "SELECT limited.id, team.id FROM limited, accounts_team team "
+            "WHERE team.organisation_id = %(in)s AND team.slug = %(team)s",
+            {"in": tenant.organisation_id, "team": team},
+        )
+
+    return change
+
+
+def has_custom_role(*permissions: str) -> Change:
+    def change(hub: Hub, tenant: Tenant) -> None:
+        hub.connection.execute(
+            "WITH custom AS (INSERT INTO accounts_customrole (id, organisation_id, name, "
+            "permissions) VALUES (gen_random_uuid(), %(in)s, 'own', %(may)s) RETURNING id) "
+            "UPDATE accounts_membership SET role = 'custom', custom_role_id = custom.id "
+            "FROM custom WHERE organisation_id = %(in)s",
+            {"in": tenant.organisation_id, "may": list(permissions)},
+        )
+
+    return change
+
+
+def of_account(disabled: bool) -> Change:
+    """The key is a service account's, which is disabled or is not."""
+
+    def change(hub: Hub, tenant: Tenant) -> None:
+        hub.connection.execute(
+            "WITH account AS (INSERT INTO accounts_serviceaccount (id, organisation_id, team_id, "
+            "name, role, disabled) VALUES (gen_random_uuid(), %s, %s, 'program', 'developer', %s) "
+            "RETURNING id) UPDATE accounts_key SET user_id = NULL, service_account_id = account.id "
+            "FROM account WHERE accounts_key.id = %s",
+            [tenant.organisation_id, tenant.team_id, disabled, tenant.key_id],
+        )
+
+    return change
+
+
+def suspended_for_a_moment(hub: Hub, tenant: Tenant) -> None:
+    with hub.connection.transaction():
+        of_place("organisation suspended_at = now()")(hub, tenant)
+        of_place("organisation suspended_at = NULL")(hub, tenant)
+
+
 def rotated(grace: str) -> Change:
     """The tenant's text is a former one from now on, with so much grace left."""
 
@@ -62,6 +125,12 @@ DECIDED: dict[str, Change] = {
     "expired": of_key("expires_at = now() - interval '1 second'"),
     "switched off": of_person("UPDATE accounts_user SET is_active = false WHERE id ="),
     "removed": LEFT,
+    "out of the team": limited_to("other"),
+    "custom role without keys": has_custom_role("usage.read", "playground.use"),
+    "service account disabled": of_account(disabled=True),
+    "organisation suspended": of_place("organisation suspended_at = now()"),
+    "organisation archived": of_place("organisation archived_at = now()"),
+    "team archived": of_place("team archived_at = now()"),
     **{
         f"made {role}": of_role(role)
         for role in sorted({*roles.TABLE["usage.read"]} - {*roles.KEY_ROLES, "operator"})
@@ -71,6 +140,10 @@ ENDS: dict[str, Change] = {**DECIDED, "rotated": rotated("0 s")}
 STAYS: dict[str, Change] = {
     "rotated with grace": rotated("1 hour"),
     "made admin": of_role("admin"),
+    "limited to its team": limited_to("core"),
+    "custom role with keys": has_custom_role("keys.write_own"),
+    "of a service account": of_account(disabled=False),
+    "suspended and lifted": suspended_for_a_moment,
     "of nobody": of_key("user_id = NULL"),
 }
 
