@@ -13,7 +13,7 @@ def holder_stands(key: str, user: str) -> str:
 
     Its organisation is neither suspended nor archived, nor is its team archived; its service
     account is not disabled; its person is active, belongs to that team, and has a role that has
-    keys. The playground's key is every team's.
+    keys. The playground's key is every team's, and of those whose role uses the playground.
 
     Each part reads at most one row by a unique index: EXISTS might be hashed, which reads tables.
     """
@@ -29,7 +29,8 @@ def holder_stands(key: str, user: str) -> str:
     AND ({user} IS NULL OR coalesce((
         SELECT person.is_active
             AND (belongs.role = ANY ('{{{_ROLES}}}') OR coalesce((
-                SELECT '{roles.HAS_KEYS}' = ANY (custom.permissions)
+                SELECT CASE {key}.kind WHEN 'playground' THEN 'playground.use'
+                    ELSE '{roles.HAS_KEYS}' END = ANY (custom.permissions)
                 FROM accounts_customrole custom WHERE custom.id = belongs.custom_role_id), false))
             AND (belongs.all_teams OR {key}.kind = 'playground' OR coalesce((
                 SELECT true FROM accounts_membership_teams chosen

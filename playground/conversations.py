@@ -11,7 +11,6 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 
 from accounts.access import Actor, one_of, require
-from accounts.models import Membership
 from lib import clock
 from lib.ids import new_id, parse_id
 from lib.refusal import check_text
@@ -190,13 +189,6 @@ def running_conversations(actor: Actor) -> dict[UUID, Run]:
         conversation__user=actor.user,
     )
     return {run.conversation_id: run for run in runs}
-
-
-def may_still_read(actor: Actor) -> bool:
-    """Whether the person of an open page is still a member who may sign in."""
-    return Membership.objects.filter(
-        user=actor.user, user__is_active=True, organisation=actor.organisation
-    ).exists()
 
 
 # Changing a conversation -------------------------------------------------------------------------

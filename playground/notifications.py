@@ -1,5 +1,4 @@
-"""Notifies of a run that has news: at once within the process, over NOTIFY from every other one;
-and of each change after which somebody may have lost a right.
+"""Notifies of a run that has news: at once within the process, over NOTIFY from every other one.
 
 A notification says only "look": whoever gets it reads the rows. One that is missed costs as long as
 a subscriber waits by itself (`RunNotifications.poll_s`), never an event.
@@ -17,15 +16,11 @@ from django.conf import settings
 from django.db import connection
 from psycopg.conninfo import make_conninfo
 
-from accounts import epoch
-
 log = logging.getLogger(__name__)
 
 CHANNEL = "weir_playground"
 _POLL_DEAF_S = 0.25
 _POLL_S = 1.0
-_RIGHTS_DEAF_S = 4.0
-_RIGHTS_S = 60.0
 _RETRY_S = 1.0
 
 
@@ -36,18 +31,11 @@ class RunNotifications:
         self._waiting: dict[UUID, set[asyncio.Event]] = {}
         self._listener: asyncio.Task[None] | None = None
         self._hears = False
-        self.rights_changes = 0
-        """How often somebody may have lost a right: to be compared with an earlier value."""
 
     @property
     def poll_s(self) -> float:
         """After how many seconds to look without a notification."""
         return _POLL_S if self._hears else _POLL_DEAF_S
-
-    @property
-    def rights_s(self) -> float:
-        """After how many seconds to ask for rights without a notification."""
-        return _RIGHTS_S if self._hears else _RIGHTS_DEAF_S
 
     @contextlib.contextmanager
     def subscribe(self, run_id: UUID) -> Iterator[asyncio.Event]:
@@ -73,17 +61,13 @@ class RunNotifications:
         for notified in self._waiting.get(run_id, ()):
             notified.set()
 
-    def _notify_of_rights(self) -> None:
-        self.rights_changes += 1
+    def _notify_all(self) -> None:
         for run_id in self._waiting:
             self.notify(run_id)
 
     def _hear(self, notice: psycopg.Notify) -> None:
-        if notice.channel == epoch.CHANNEL:
-            self._notify_of_rights()
-        else:
-            with contextlib.suppress(ValueError):
-                self.notify(UUID(notice.payload))
+        with contextlib.suppress(ValueError):
+            self.notify(UUID(notice.payload))
 
     async def _listen(self) -> None:
         dsn = make_conninfo(
@@ -97,10 +81,9 @@ class RunNotifications:
                 heard = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
                 async with heard:
                     await heard.execute(f"LISTEN {CHANNEL}")
-                    await heard.execute(f"LISTEN {epoch.CHANNEL}")
                     self._hears = True
                     # What changed while nobody listened.
-                    self._notify_of_rights()
+                    self._notify_all()
                     async for notice in heard.notifies():
                         self._hear(notice)
             except (psycopg.Error, OSError) as error:

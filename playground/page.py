@@ -503,6 +503,12 @@ def ended_html(
     return render_to_string("playground/_ended.html", context)
 
 
+def access_ended_html(batch: Iterable[Run]) -> str:
+    """The last words to a page whose reader may not read on."""
+    ids = [id_text(run.assistant_message_id) for run in batch]
+    return render_to_string("playground/_access_ended.html", {"ids": ids})
+
+
 def rewritten_html(run: Run, text: str) -> str:
     """The whole text anew, where nobody knows any more which of its blocks was open."""
     id = id_text(run.assistant_message_id)

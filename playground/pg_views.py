@@ -4,7 +4,7 @@ It is answered as /v1/chat/completions is, by the organisation's playground key.
 who asks; the CSRF token must come with it, and an API key is not read here.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import msgspec
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -17,6 +17,7 @@ from dialects.errors import KINDS, ErrorKind, RequestFault
 from dialects.openai import errors
 from lib.ids import id_text, new_id
 from playground.database import in_database
+from playground.reading import AccessEnded, MayRead, read_while, reader_of
 from playground.relaying import relay_of
 from relay.downstream import Head
 from relay.request_context import Outcome
@@ -39,7 +40,10 @@ async def pg_chat(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         kind: ErrorKind = first.kind or "internal"  # type: ignore[assignment]
         response: HttpResponseBase = _refusal(kind, first.status, first.message)
     elif isinstance(first, Head) and first.content_type.startswith("text/event-stream"):
-        response = StreamingHttpResponse(_bytes(stream), content_type=first.content_type)
+        response = StreamingHttpResponse(
+            _bytes_while(_bytes(stream), reader_of(request, actor, "playground.use")),
+            content_type=first.content_type,
+        )
         response["X-Accel-Buffering"] = "no"
     else:
         content = b"".join([chunk async for chunk in _bytes(stream)])
@@ -62,7 +66,16 @@ def _without_group(body: bytes) -> bytes:
     return msgspec.json.encode(members)
 
 
-async def _bytes(stream: AsyncIterator[Head | bytes | Outcome]) -> AsyncIterator[bytes]:
+async def _bytes_while(stream: AsyncGenerator[bytes], may_read: MayRead) -> AsyncIterator[bytes]:
+    """As for a key that ends: the stream ends with an error when the session does (P11)."""
+    try:
+        async for chunk in read_while(stream, may_read):
+            yield chunk
+    except AccessEnded:
+        yield errors.frame("authentication", "Your access has ended. Sign in again.")
+
+
+async def _bytes(stream: AsyncIterator[Head | bytes | Outcome]) -> AsyncGenerator[bytes]:
     async for item in stream:
         if isinstance(item, bytes):
             yield item

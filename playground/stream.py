@@ -6,15 +6,15 @@ the numbers of its last events, one for each column, and a page that comes back 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import math
+from collections.abc import AsyncIterator, Sequence
 
-from lib.ids import id_text
 from playground import compare, page
 from playground.database import in_database
 from playground.events import read_after
 from playground.models import Message, Run
 from playground.notifications import notifications
-from playground.rules.html_changes import partial
+from playground.reading import CHECK_S, MayRead
 from playground.rules.render import server_sent
 from playground.runs import interrupt
 from playground.watching import watching
@@ -28,16 +28,14 @@ async def stream_events(
     after: Sequence[int],
     slug: str,
     *,
-    may_read: Callable[[], Awaitable[bool]],
+    may_read: MayRead,
 ) -> AsyncIterator[str]:
     """Server-sent events of the runs after these numbers, to the end of all.
 
-    At each change of rights that is heard of, and from time to time, `may_read` is asked; its no
-    ends them too (P11).
+    From time to time `may_read` is asked; its no ends them too (P11).
     """
     time = asyncio.get_running_loop().time
-    sent_at = checked_at = time()
-    changes = None
+    sent_at, check_at = time(), -math.inf
     columns = [_Column(run, number) for run, number in zip(batch, after, strict=True)]
     yield ": open\n\n"
     with contextlib.ExitStack() as stack, watching(batch):
@@ -45,16 +43,11 @@ async def stream_events(
         while True:
             for notified in subscriptions:
                 notified.clear()
-            if (
-                notifications().rights_changes != changes
-                or time() - checked_at > notifications().rights_s
-            ):
-                checked_at, changes = time(), notifications().rights_changes
+            if time() >= check_at:
+                check_at = time() + CHECK_S
                 if not await may_read():
-                    # The page must not come back: what it listens by is taken away.
-                    for run in batch:
-                        foot = f"foot-{id_text(run.assistant_message_id)}"
-                        yield server_sent(partial(foot, "", "delete"), id=_place(columns))
+                    html = await in_database(page.access_ended_html, batch)
+                    yield server_sent(html, id=_place(columns))
                     return
             any_new = False
             for column in columns:

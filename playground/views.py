@@ -32,7 +32,6 @@ from playground.conversations import (
     access_conversation,
     access_message,
     access_run,
-    may_still_read,
     messages_of,
     running_conversations,
     shown_path,
@@ -45,6 +44,7 @@ from playground.panel import form_of
 from playground.paying import shown_payer
 from playground.presets import access_preset
 from playground.prompts import find_version
+from playground.reading import reader_of
 from playground.relaying import relay_of
 from playground.rules.settings import Settings
 from playground.stream import stream_events
@@ -168,11 +168,10 @@ def _stream(request: HttpRequest, actor: Actor, batch: list[Run]) -> HttpRespons
              for number in numbers]  # fmt: skip
     after += [0] * (len(batch) - len(after))
 
-    async def may_read() -> bool:
-        return await in_database(may_still_read, actor)
-
     response = StreamingHttpResponse(
-        stream_events(batch, after, slug_of(actor), may_read=may_read),
+        stream_events(
+            batch, after, slug_of(actor), may_read=reader_of(request, actor, "playground.read")
+        ),
         content_type="text/event-stream",
     )
     response["X-Accel-Buffering"] = "no"

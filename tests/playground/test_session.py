@@ -1,6 +1,8 @@
 """What the signed-in session asks for itself: its own endpoint, and names for its chats."""
 
 import re
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -13,6 +15,17 @@ from tests.playground.conftest import Stage, watch
 from tests.playground.test_live import ask
 
 pytestmark = pytest.mark.browser
+
+
+def _another_session(stage: Stage) -> str:
+    """One more session of bob's, which a test may end."""
+    (row,) = stage.rows(
+        "INSERT INTO django_session SELECT 'another' || left(md5(random()::text), 25), "
+        "session_data, expire_date FROM django_session WHERE session_key = %s "
+        "RETURNING session_key",
+        stage.sessions["bob"],
+    )
+    return str(row["session_key"])
 
 
 def test_the_official_client_speaks_to_the_sessions_endpoint(stage: Stage) -> None:
@@ -53,6 +66,77 @@ def test_the_official_client_speaks_to_the_sessions_endpoint(stage: Stage) -> No
     bare = client.with_options(set_default_headers={"cookie": cookie_header})
     with pytest.raises(PermissionDeniedError):
         bare.chat.completions.create(model=model, messages=messages)
+
+
+_OF_BOB = "user_id = (SELECT id FROM accounts_user WHERE email = 'bob@example.org')"
+_CUSTOM = f"""
+    WITH custom AS (
+        INSERT INTO accounts_customrole (id, organisation_id, name, permissions)
+        SELECT gen_random_uuid(), id, gen_random_uuid()::text, ARRAY['%s']
+        FROM accounts_organisation WHERE slug = 'acme' RETURNING id)
+    UPDATE accounts_membership SET role = 'custom', custom_role_id = custom.id
+    FROM custom WHERE {_OF_BOB}"""
+ENDS = {
+    "session": "DELETE FROM django_session WHERE session_key LIKE 'another%'",
+    "switched off": "UPDATE accounts_user SET is_active = false WHERE email = 'bob@example.org'",
+    "made viewer": f"UPDATE accounts_membership SET role = 'viewer' WHERE {_OF_BOB}",
+    "custom role without it": _CUSTOM % "keys.write_own",
+    "suspended": "UPDATE accounts_organisation SET suspended_at = now() WHERE slug = 'acme'",
+    "archived": "UPDATE accounts_organisation SET archived_at = now() WHERE slug = 'acme'",
+}
+STAYS = {
+    "custom role with it": _CUSTOM % "playground.use",
+    "out of all teams": f"UPDATE accounts_membership SET all_teams = false WHERE {_OF_BOB}",
+}
+_UNDONE = (
+    "UPDATE accounts_user SET is_active = true WHERE email = 'bob@example.org'",
+    "UPDATE accounts_membership SET role = 'developer', custom_role_id = NULL, all_teams = true "
+    f"WHERE {_OF_BOB}",
+    "UPDATE accounts_organisation SET suspended_at = NULL, archived_at = NULL WHERE slug = 'acme'",
+)
+
+
+@pytest.fixture
+def undone(stage: Stage) -> Iterator[None]:
+    yield
+    for statement in _UNDONE:
+        stage.hub.connection.execute(statement)
+    stage.hub.bump()
+
+
+@pytest.mark.usefixtures("undone")
+@pytest.mark.parametrize("cause", [*ENDS, *STAYS])
+def test_a_stream_of_the_sessions_endpoint_ends_with_what_let_it_in(
+    stage: Stage, cause: str
+) -> None:
+    """P11: within 5 s, with a typed error; what it cost is settled."""
+    model = stage.fake_model()
+    stage.hub.know(model)
+    cookies = {"session_8000": _another_session(stage)}
+    cookies |= dict(httpx.get(stage.playground, cookies=cookies).cookies)
+    token = next(value for name, value in cookies.items() if "csrf" in name)
+    tokens = 150 if cause in STAYS else 900
+    body = {
+        "model": model,
+        "stream": True,
+        "messages": [{"role": "user", "content": f"hi #tokens={tokens} #delay_ms=20"}],
+    }
+    asked = httpx.stream(
+        "POST", f"{stage.hub.url}/pg/chat/completions", json=body, timeout=20,
+        headers={"x-csrftoken": token}, cookies=cookies,
+    )  # fmt: skip
+    with asked as answer:
+        lines = answer.iter_lines()
+        next(line for line in lines if '"content":" ' in line)
+        began = time.monotonic()
+        stage.hub.connection.execute((ENDS | STAYS)[cause])
+        stage.hub.bump()
+        last = [line for line in lines if line][-1]
+        assert cause in STAYS or time.monotonic() - began < 5
+    assert ("[DONE]" if cause in STAYS else '"code":"invalid_api_key"') in last
+    query = "SELECT charge_nano FROM usage_usagerecord WHERE model = %s AND final"
+    stage.hub.wait(lambda: bool(stage.rows(query, model)), "a record is missing")
+    assert stage.rows(query, model)[0]["charge_nano"] > 0
 
 
 def test_a_chosen_model_names_a_chat_at_the_price_that_was_told(

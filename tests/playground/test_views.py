@@ -2,19 +2,21 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 from uuid import UUID
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.sessions.models import Session
 from django.db import connection
+from django.http import HttpRequest
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
 from accounts import members
 from accounts.access import SYSTEM
-from accounts.models import Role, User
+from accounts.models import CustomRole, Organisation, Role, User
 from billing import prices
 from dialects.chat import ChatRequest
 from dialects.events import End, Event, Finish, TextDelta
@@ -23,13 +25,13 @@ from gateway.models import Channel, Route
 from lib import clock
 from lib.ids import id_text, new_id
 from playground import runs, turns
-from playground.conversations import may_still_read
 from playground.database import in_database
 from playground.events import PartialAnswer
 from playground.models import Conversation, Message, Run, RunState
-from playground.notifications import RunNotifications
+from playground.notifications import _POLL_S
 from playground.page import ask_href, error_text
 from playground.paying import default_payer
+from playground.reading import CHECK_S, reader_of
 from playground.stream import stream_events
 from playground.turns import Column, Turn, TurnForm, begin_turns
 from relay.auth import Principal
@@ -389,46 +391,59 @@ def test_a_chat_is_its_authors_alone(people: Cast) -> None:
     assert "bob's secret" not in page(people.alice, "/o/acme/playground").content.decode()
 
 
-@pytest.mark.parametrize("hears", [True, False])
-@pytest.mark.parametrize(
-    "shut_out",
-    [
-        lambda people: members.remove_member(people.acme, people.bob.email, actor=SYSTEM),
-        lambda people: members.set_active(people.bob, False, actor=SYSTEM),
-    ],
-    ids=["removed", "switched off"],
-)
+def _without_playground(people: Cast) -> None:
+    role = CustomRole.objects.create(
+        organisation=people.acme, name="Books", permissions=["usage.read"]
+    )
+    people.bob.memberships.update(role=Role.CUSTOM, custom_role=role)
+
+
+SHUT_OUT: dict[str, Callable[[Cast, Client], object]] = {
+    "removed": lambda people, _: members.remove_member(people.acme, people.bob.email, actor=SYSTEM),
+    "switched off": lambda people, _: members.set_active(people.bob, False, actor=SYSTEM),
+    "role lowered": lambda people, _: _without_playground(people),
+    "organisation archived": lambda people, _: Organisation.objects.filter(
+        id=people.acme.id
+    ).update(archived_at=clock.now()),
+    "signed out": lambda _, browser: browser.logout(),
+    "session ended elsewhere": lambda _, browser: Session.objects.all().delete(),
+    "password changed": lambda people, _: User.objects.filter(id=people.bob.id).update(
+        password="another"
+    ),
+}
+
+
+@pytest.mark.parametrize("cause", SHUT_OUT)
 def test_the_stream_of_a_page_ends_with_the_right_to_read_it(
-    people: Cast, monkeypatch: pytest.MonkeyPatch, shut_out: Any, hears: bool
+    people: Cast, monkeypatch: pytest.MonkeyPatch, cause: str
 ) -> None:
-    """P11: within 5 s, heard of or, where the database is not heard, asked for."""
-    if not hears:
-        monkeypatch.setattr(RunNotifications, "_listen", asyncio.Event().wait)
-        monkeypatch.setattr("playground.notifications._RIGHTS_DEAF_S", 0.1)
-    turn, bob = begin(people.bob, "hi"), cast.actor(people.bob, people.acme)
-    checks = []
+    """P11: the page is told so in plain words, and is kept from coming back."""
+    assert CHECK_S + _POLL_S < 5
+    monkeypatch.setattr("playground.stream.CHECK_S", 0.1)
+    turn, browser = begin(people.bob, "hi"), signed_in(people.bob)
+    request = HttpRequest()
+    request.session = browser.session
+    may_still = reader_of(request, cast.actor(people.bob, people.acme), "playground.read")
+    listens = asyncio.Event()
+
+    async def may_read() -> bool:
+        listens.set()
+        return await may_still()
 
     async def watched() -> list[str]:
-        listens = asyncio.Event()
-
-        async def may_read() -> bool:
-            checks.append(await in_database(may_still_read, bob))
-            # At the beginning, and once the changes of the database are heard.
-            if len(checks) == 2:
-                listens.set()
-            return checks[-1]
-
         async def read() -> list[str]:
             stream = stream_events([turn.run], [0], "acme", may_read=may_read)
             return [event async for event in stream]
 
         reading = asyncio.create_task(read())
         await asyncio.wait_for(listens.wait(), 5)
-        await in_database(shut_out, people)
+        assert not reading.done()
+        await in_database(SHUT_OUT[cause], people, browser)
         return await asyncio.wait_for(reading, 5)
 
-    assert f"foot-{turn.assistant_message.text_id}" in asyncio.run(watched())[-1]
-    assert checks[-1] is False
+    end = asyncio.run(watched())[-1]
+    assert "Your access has ended." in end
+    assert f'hx-target="#foot-{turn.assistant_message.text_id}" hx-swap="delete"' in end
 
 
 @pytest.mark.parametrize("bad", ["0", "x" * 26, "01JCX5T9ZZZZZZZZZZZZZZZZZZ"])
