@@ -213,11 +213,15 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
     def enter(request: HttpRequest, user: User, kwargs: dict[str, Any]) -> Actor:
         slug = kwargs.pop("o")
         viewing = viewing_of(request.session) if user.operator else None
-        organisation = Organisation.objects.filter(slug=slug, archived_at=None).first()
-        membership = _memberships().filter(user=user, organisation=organisation).first()
+        membership = (
+            _memberships()
+            .filter(user=user, organisation__slug=slug, organisation__archived_at=None)
+            .first()
+        )
         # An operator may look in without being a member, as far as the table says.
-        if organisation is None or (membership is None and not user.operator):
+        if membership is None and not user.operator:
             raise Http404
+        organisation = membership.organisation if membership else _open_organisation(slug)
         if request.session.get(LAST_ORGANISATION) != slug:
             request.session[LAST_ORGANISATION] = slug
         actor = actor_of_member(user, organisation, membership)
@@ -231,6 +235,10 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
         return actor
 
     return _guard(f"organisation:{action}", enter)
+
+
+def _open_organisation(slug: str) -> Organisation:
+    return one_named(Organisation.objects.filter(archived_at=None), slug)
 
 
 def session_page(action: roles.Action) -> Callable[[View], View]:

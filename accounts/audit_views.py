@@ -45,9 +45,7 @@ _FILTERS = (
     Filter("since", _("From"), "date"),
     Filter("until", _("To"), "date"),
 )
-AUDIT = Table(
-    "audit", _("Audit log"), _COLUMNS, default_sort="-time", filters=_FILTERS, big=True, href="href"
-)
+AUDIT = Table("audit", _("Audit log"), _COLUMNS, default_sort="-time", filters=_FILTERS, big=True)
 ALL_AUDIT = Table(
     "all-audit",
     _("Audit log"),
@@ -59,7 +57,6 @@ ALL_AUDIT = Table(
     default_sort="-time",
     filters=(*_FILTERS, Filter("organisation", _("Organisation"), "search")),
     big=True,
-    href="href",
 )
 
 

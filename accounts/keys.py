@@ -15,7 +15,7 @@ from accounts import audit
 from accounts.access import Actor, authority_of_member, key_state
 from accounts.access import digest_of as digest_of
 from accounts.epoch import bump_epoch
-from accounts.members import check_grant
+from accounts.members import authority_of, check_grant
 from accounts.models import (
     FormerSecret,
     Key,
@@ -28,6 +28,8 @@ from accounts.models import (
     User,
 )
 from accounts.rules import key_format
+from accounts.rules.authority import Authority
+from accounts.rules.authority import first_beyond as first_beyond_authority
 from accounts.rules.limits import LimitInvalid, check_limits
 from accounts.rules.reach import Reach, first_beyond
 from lib import clock
@@ -170,7 +172,7 @@ def rotate_key(actor: Actor, key: Key, grace_hours: int) -> tuple[Key, str]:
 
     The text until now, and every older one that still works, opens the key for `grace_hours` more
     at most; with 0 it ends from the next request on. KeyRefused for a key that has ended, and for
-    one that goes beyond the key that asks: who has the new text has all of it.
+    one that goes beyond the key, or the person, that asks: who has the new text has all of it.
     """
     if not 0 <= grace_hours <= GRACE_HOURS_MAX:
         message = gettext("The grace period must be between 0 and %(n)s hours.") % {
@@ -188,6 +190,7 @@ def rotate_key(actor: Actor, key: Key, grace_hours: int) -> tuple[Key, str]:
             }
             raise KeyRefused("key", ended)
         _check_reach(actor, _reach_of(locked))
+        _check_holder(actor, locked)
         until = now + dt.timedelta(hours=grace_hours)
         locked.former_secrets.filter(until__gt=until).update(until=until)
         FormerSecret.objects.create(
@@ -291,6 +294,22 @@ def _check_service_account(
         raise KeyRefused("service_account", text)
     if kind == KeyKind.MANAGEMENT:
         check_grant(actor, authority_of_member(account, {account.team_id}))
+
+
+def _check_holder(actor: Actor, key: Key) -> None:
+    """Raise KeyRefused for a management key whose holder may do more than the actor (P23)."""
+    if key.kind != KeyKind.MANAGEMENT or actor.installation:
+        return
+    held = Authority()
+    if key.service_account is not None:
+        held = authority_of_member(key.service_account, {key.service_account.team_id})
+    elif membership := Membership.objects.filter(
+        user=key.user_id, organisation=key.organisation_id
+    ).first():
+        held = authority_of(membership)
+    if first_beyond_authority(held, actor.authority) is not None:
+        text = gettext("This key can do more than your own role. Only its owner can rotate it.")
+        raise KeyRefused("key", text)
 
 
 def _check_project(project: Project | None, team: Team) -> None:

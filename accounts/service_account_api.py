@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from accounts import access, service_accounts
 from accounts.changes import NAME_MAX
+from accounts.member_access import find_role, role_name
 from accounts.models import CustomRole, Role, ServiceAccount
 from lib import pagination
 from lib.ids import id_text
@@ -104,12 +105,10 @@ def change_service_account(
 
 def _role(actor: access.Actor, name: str) -> tuple[Role, CustomRole | None]:
     """The role of that name. Raises Refused when the organisation has none such."""
-    if name in Role.values and name != Role.CUSTOM:
-        return Role(name), None
-    custom = CustomRole.objects.filter(organisation=actor.organisation, name__iexact=name).first()
-    if custom is None:
+    role = find_role(actor, name)
+    if role is None:
         raise Refused("role", f"There is no role named {name}.")
-    return Role.CUSTOM, custom
+    return role
 
 
 def _shown(account: ServiceAccount) -> ServiceAccountOut:
@@ -117,7 +116,7 @@ def _shown(account: ServiceAccount) -> ServiceAccountOut:
         id=id_text(account.id),
         name=account.name,
         team=account.team.slug,
-        role=account.custom_role.name if account.custom_role else account.role,
+        role=role_name(account),
         disabled=account.disabled,
         created_at=account.created_at,
     )

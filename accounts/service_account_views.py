@@ -37,7 +37,6 @@ SERVICE_ACCOUNTS = Table(
     default_sort="name",
     key="account.id",
     filters=(Filter("q", _("Name or team"), "search"),),
-    href="href",
 )
 
 

@@ -111,6 +111,7 @@ def create_budget(
     BudgetRefused for a time that cannot be, for a negative amount, for a key that spends nothing,
     and when there is one for the same part and period.
     """
+    check_reach(actor, scope, subject)
     _check_terms(terms)
     _check_spends(scope, subject)
     anchor = rules.default_anchor(period) if anchor is None else anchor
@@ -141,6 +142,7 @@ def change_budget(
 
     An amount below what stands already lets nothing more in until the window ends.
     """
+    check_reach(actor, budget.scope, budget.subject)
     _check_terms(terms)
     with transaction.atomic():
         _lock(budget.organisation_id)
@@ -184,7 +186,9 @@ def lock_budget(budget: Budget) -> Budget:
 
 
 def remove_budget(actor: Actor, budget: Budget) -> None:
-    """End a budget; nothing that was charged changes."""
+    """End a budget; nothing that was charged changes. BudgetRefused for one that the actor may only
+    see."""
+    check_reach(actor, budget.scope, budget.subject)
     with transaction.atomic():
         _lock(budget.organisation_id)
         rows = Budget.objects.filter(id=budget.id)
@@ -201,6 +205,7 @@ def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool 
     """
     removed = Budget.with_removed.filter(organisation=actor.organisation).exclude(removed_at=None)
     budget = access.one_of(removed, parse_number(id))
+    check_reach(actor, budget.scope, budget.subject)
     with transaction.atomic():
         _lock(budget.organisation_id)
         budget = Budget.with_removed.get(id=budget.id)
@@ -266,6 +271,19 @@ def visible_budgets(actor: Actor) -> QuerySet[Budget]:
     if actor.user is not None:
         own = own | budgets.filter(scope=BudgetScope.USER, subject=str(actor.user.id))
     return own
+
+
+def check_reach(actor: Actor, scope: str, subject: str) -> None:
+    """Raise BudgetRefused where somebody who is limited to teams would set a budget of more than
+    these and their keys (P23)."""
+    if access.scope_of(actor, "budgets.write") != "teams":
+        return
+    teams = actor.teams or frozenset()
+    if scope == BudgetScope.TEAM and subject in map(str, teams):
+        return
+    if scope == BudgetScope.KEY and Key.objects.filter(team__in=teams, id=subject).exists():
+        return
+    raise BudgetRefused("scope", gettext("You can only set budgets of your teams and their keys."))
 
 
 def access_budget(actor: Actor, id: str) -> Budget:

@@ -111,6 +111,7 @@ def approve(actor: Actor, budget_raise: BudgetRaise, answer: str = "") -> Budget
 
     Of a budget one raise holds at a time: the one before ends.
     """
+    budgets.check_reach(actor, budget_raise.budget.scope, budget_raise.budget.subject)
     with transaction.atomic():
         budget = budgets.lock_budget(budget_raise.budget)
         locked = _waiting(budget_raise)

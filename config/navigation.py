@@ -68,14 +68,14 @@ _ORGANISATION: Final[_Sections] = (
         NavigationPage("requests", "list", _("Requests"), "requests.read", go="R"),
     )),
     (_("Manage"), (
-        NavigationPage("members", "user-round", _("Members"), "members.read", go="T"),
+        NavigationPage("members", "user-round", _("Members"), "members.read"),
         NavigationPage("teams", "users", _("Teams"), "teams.read"),
         NavigationPage("budgets", "shield", _("Budgets"), "budgets.read", beside=("limits",)),
         NavigationPage("billing", "wallet", _("Billing"), "balance.read", go="B"),
         NavigationPage(
             "redeem", "ticket", _("Redeem a code"), "codes.redeem", unless="balance.read"
         ),
-        NavigationPage("settings", "settings", _("Settings"), "organisation.write"),
+        NavigationPage("settings", "wrench", _("Settings"), "organisation.write"),
         NavigationPage("audit", "history", _("Audit log"), "audit.read"),
     )),
 )  # fmt: skip

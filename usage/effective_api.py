@@ -1,11 +1,11 @@
 """The management API of what holds for a team, a member or a key."""
 
-from django.db.models import Q
 from django.http import Http404, HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
 from accounts import access
+from accounts.member_access import visible_members
 from accounts.models import Membership
 from billing.rules.money import format_usd
 from usage.effective import Setting, effective_settings
@@ -51,14 +51,7 @@ def list_effective_settings(request: HttpRequest, query: Query[Subject]) -> Sett
 
 def _member(actor: access.Actor, email: str) -> Membership:
     """A member that the actor may see. Http404 when there is none such."""
-    access.require(actor, "members.read")
-    members = Membership.objects.filter(organisation=actor.organisation)
-    scope = access.scope_of(actor, "members.read")
-    if scope == "own":
-        members = members.filter(user=actor.user)
-    if scope == "teams":
-        members = members.filter(Q(all_teams=True) | Q(teams__in=actor.teams or ()))
-    member = members.filter(user__email__iexact=email).first()
+    member = visible_members(actor).filter(user__email__iexact=email).first()
     if member is None:
         raise Http404
     return member

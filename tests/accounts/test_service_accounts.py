@@ -79,6 +79,29 @@ def test_nobody_gives_one_more_than_they_have(people: Cast) -> None:
         )
 
 
+def test_nobody_rotates_a_management_key_that_can_do_more(people: Cast) -> None:
+    """P23: who has the new text has all that its holder may do."""
+    ann = actor(member(people.acme, "ann", Role.ADMIN), people.acme)
+    manages: dict[str, Any] = {"kind": KeyKind.MANAGEMENT}
+    owners, _ = make_key(people.core, "alice's", user=people.alice, **manages)
+    bobs, _ = make_key(people.core, "bob's", user=people.bob, **manages)
+    accounts, _ = make_key(
+        people.core, "deployer's", service_account=deployer(people, Role.ADMIN), **manages
+    )
+    with pytest.raises(Refused, match="can do more than your own role"):
+        keys.rotate_key(ann, owners, 0)
+    for key in (bobs, accounts):
+        assert keys.rotate_key(ann, key, 0)[1].startswith("sk-weir-m")
+    developer = actor(people.bob, people.acme)
+    with pytest.raises(Refused, match="can do more than your own role"):
+        keys.rotate_key(developer, accounts, 0)
+    assert keys.rotate_key(developer, bobs, 0)[0] == bobs
+    page = signed_in(ann.user).post(  # type: ignore[arg-type]
+        f"/o/acme/keys/{id_text(owners.id)}/rotate", {"grace_hours": "0"}
+    )
+    assert (page.status_code, "can do more" in page.content.decode()) == (422, True)
+
+
 def test_a_key_and_its_holder_belong_to_one_team(people: Cast) -> None:
     second = teams.create_team(people.acme, "second", actor=SYSTEM)
     project = projects.create_project(second, "bot", actor=SYSTEM)

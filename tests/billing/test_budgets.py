@@ -2,13 +2,15 @@
 
 import datetime as dt
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.db import transaction
 from django.http import Http404
 
+from accounts import members, teams
 from accounts.access import SYSTEM
-from accounts.models import AuditEvent, Key, KeyKind
+from accounts.models import AuditEvent, Key, KeyKind, Role
 from billing import budgets
 from billing.budgets import BudgetRefused, Past
 from billing.models import Account, Budget, BudgetWindow, Hold
@@ -240,3 +242,33 @@ def test_subjects_are_found_by_the_words_of_people(people: Cast) -> None:
         with pytest.raises(BudgetRefused) as refused:
             budgets.find_subject(alice, scope, given)
         assert refused.value.field == "subject"
+
+
+def test_who_is_limited_to_teams_sets_budgets_of_these_alone(people: Cast) -> None:
+    """P23: neither of the organisation, nor of a person, a model or a key of another team."""
+    second = teams.create_team(people.acme, "second", actor=SYSTEM)
+    bob = people.bob.email
+    members.set_member(people.acme, bob, Role.ADMIN, teams=[second], actor=SYSTEM)
+    by = actor(people.bob, people.acme)
+    theirs, _ = make_key(people.core, "theirs")
+    own, _ = make_key(second, "own")
+    terms: dict[str, Any] = {"amount_nano": 10**9, "period": "month"}
+    for scope, subject in (
+        ("organisation", ""), ("user", str(people.bob.pk)), ("model", "gpt-*"),
+        ("team", str(people.core.id)), ("key", str(theirs.id)),
+    ):  # fmt: skip
+        with pytest.raises(BudgetRefused, match="your teams and their keys"):
+            budgets.create_budget(by, people.acme, nothing, scope=scope, subject=subject, **terms)
+        made = budgets.create_budget(
+            SYSTEM, people.acme, nothing, scope=scope, subject=subject, **terms
+        )
+        with pytest.raises(BudgetRefused, match="your teams and their keys"):
+            budgets.change_budget(by, made, nothing, amount_nano=2 * 10**9)
+        with pytest.raises(BudgetRefused, match="your teams and their keys"):
+            budgets.remove_budget(by, made)
+    for scope, subject in (("team", str(second.id)), ("key", str(own.id))):
+        made = budgets.create_budget(
+            by, people.acme, nothing, scope=scope, subject=subject, **terms
+        )
+        budgets.change_budget(by, made, nothing, amount_nano=2 * 10**9)
+        budgets.remove_budget(by, made)

@@ -146,5 +146,5 @@ def test_the_shipped_list_is_loaded_whole_and_fast_and_every_price_can_be_charge
         pricing.PriceVersion.from_stored(price.rates)
     out = StringIO()
     call_command("load_catalogue", stdout=out)
-    assert out.getvalue() == "the price list is loaded already\n"
+    assert out.getvalue() == "the price list is already loaded\n"
     assert len(list_prices()) == len(prices)

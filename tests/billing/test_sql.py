@@ -264,14 +264,18 @@ def test_written_tables_cannot_be_emptied(table: str) -> None:
     "table", ["billing_posting", "billing_ledgerentry", "billing_seal", "accounts_auditevent"]
 )
 def test_not_even_the_owner_has_the_right_to_edit_what_is_written(table: str) -> None:
-    """I2: by grants as well as by the trigger, where the product is no superuser."""
+    """I2: by grants as well as by the trigger, where the product is no superuser. Of the trail and
+    its seals the oldest part can be cut off: the trigger lets only what a signed cut covers go."""
     with connection.cursor() as cursor:
         cursor.execute("CREATE ROLE plain_owner NOLOGIN")
         cursor.execute("GRANT ALL ON SCHEMA public TO plain_owner")
         cursor.execute(f"ALTER TABLE {table} OWNER TO plain_owner")
         cursor.execute("SET LOCAL ROLE plain_owner")
         cursor.execute(f"SELECT count(*) FROM {table}")
-        for change in (f"UPDATE {table} SET id = id", f"DELETE FROM {table}", f"TRUNCATE {table}"):
+        changes = [f"UPDATE {table} SET id = id", f"TRUNCATE {table}"]
+        if table in ("billing_posting", "billing_ledgerentry"):
+            changes.append(f"DELETE FROM {table}")
+        for change in changes:
             with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
                 cursor.execute(change)
 

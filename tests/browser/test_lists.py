@@ -200,7 +200,7 @@ def test_without_scripts(site: Installation, visit: Visit, signed_in: StorageSta
     )
     page.get_by_role("combobox", name="Status").select_option("all")
     page.get_by_role("button", name="Filter", exact=True).click()
-    expect(page).to_have_url(re.compile("state=all&sort=name"))
+    expect(page).to_have_url(re.compile("state=all&stale=&sort=name"))
     page.get_by_role("button", name="Columns").click()
     page.get_by_role("button", name="Move Key up").click()
     expect(page.locator("thead th").nth(1)).to_have_text("Key")

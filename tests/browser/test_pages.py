@@ -71,13 +71,15 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
 
     def last(table: str, field: str, value: str) -> str:
         query = f"SELECT {field} AS id FROM {table} WHERE {value} ORDER BY {field} DESC LIMIT 1"
+        # What a request leaves is written behind its answer.
+        site.hub.wait(lambda: bool(site.hub.rows(query)), f"{table} has none where {value}")
         return id_text(site.row(query)["id"])
 
     ours, record = site.organisation, "usage_usagerecord"
     answered = last(record, "request_id", "final AND status = 200")
     failed = last(record, "request_id", "final AND status > 400")
     key = last("accounts_key", "id", "name = 'known'")
-    event = last("accounts_auditevent", "id", "action = 'key.created'")
+    event = last("accounts_auditevent", "id", "organisation_id IS NOT NULL")
     return {
         **furnished(site),
         "home": f"{ours}/",

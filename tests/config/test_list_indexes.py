@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 import config.urls  # noqa: F401 - every list is declared by its page
-from accounts.models import Organisation, User
+from accounts.models import AuditEvent, Organisation, User
 from billing.models import TopUp
 from lib.ids import id_text, new_ids
 from lib.tables.table import REGISTERED
@@ -30,6 +30,8 @@ ROWS = 3_000
 READ_MAX = 60
 # Each list without end: what of the database it reads.
 RELATIONS = {
+    "all-audit": "accounts_auditevent",
+    "audit": "accounts_auditevent",
     "deliveries": "notify_delivery",
     "key-requests": "usage_usagerecord",
     "organisations": "accounts_organisation",
@@ -75,6 +77,12 @@ def address_of(name: str, people: cast.Cast) -> str:
         return "/o/acme/requests" if name == "requests" else f"/o/acme/keys/{id_text(key.id)}"
     if name == "deliveries":
         return f"/o/acme/webhooks/{id_text(fill_deliveries(people).id)}"
+    if name in ("audit", "all-audit"):
+        AuditEvent.objects.bulk_create(
+            AuditEvent(id=id, organisation=people.acme, action="key.made", object_type="key")
+            for id in new_ids(ROWS)
+        )
+        return "/o/acme/audit" if name == "audit" else "/admin/audit"
     if name == "organisations":
         Organisation.objects.bulk_create(
             Organisation(name=f"Of {n}", slug=f"of-{n}") for n in range(ROWS)

@@ -139,6 +139,21 @@ def test_a_stream_of_the_sessions_endpoint_ends_with_what_let_it_in(
     assert stage.rows(query, model)[0]["charge_nano"] > 0
 
 
+def test_a_page_says_that_access_has_ended(stage: Stage, chromium: Browser) -> None:
+    """P11: the answer that grows on it stops there, and it does not come back for more."""
+    bob = watch(chromium, stage)
+    session = _another_session(stage)
+    bob.context.add_cookies([{"name": "session_8000", "value": session, "url": stage.hub.url}])
+    page = bob.context.new_page()
+    ask(page, stage, stage.echo_model(2, 60), "A weir raises the water behind it. " * 30)
+    expect(page.locator("[data-part=blocks]").last).to_contain_text("weir")
+    stage.hub.connection.execute("DELETE FROM django_session WHERE session_key = %s", [session])
+    ended = page.locator("[data-error=access_ended]")
+    expect(ended).to_contain_text("Your access has ended.", timeout=5_000)
+    expect(page.locator("[hx-sse\\:connect]")).to_have_count(0)
+    bob.context.close()
+
+
 def test_a_chosen_model_names_a_chat_at_the_price_that_was_told(
     stage: Stage, chromium: Browser
 ) -> None:

@@ -195,9 +195,9 @@ def test_open_streams_end_with_a_typed_error_and_are_settled(
         streams[cause] = tenant, clients.ask(hub, tenant, asked)
     for _, client in streams.values():
         client.read_until(b'"content":" ')
-    began = time.monotonic()
     for cause, (tenant, _) in streams.items():
         causes[cause](hub, tenant)
+    began = time.monotonic()
     if wakes == "notification":
         hub.bump()
     for cause, (tenant, client) in streams.items():

@@ -23,6 +23,11 @@ SAMPLE = (
 )
 
 
+_LISTENING = """
+    SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+    AND application_name = 'weir relay notifications' AND query = 'LISTEN weir_epoch'"""
+
+
 class Times(NamedTuple):
     """Seconds from the change, by process."""
 
@@ -49,6 +54,8 @@ def test_every_process_refuses_and_ends_what_runs(
         model = own_hub.model(fake)
         for hub in hubs:
             hub.know(model)
+        # Whoever does not listen yet hears only of what it looks for, once a second.
+        own_hub.wait(lambda: len(own_hub.rows(_LISTENING)) == count, "a process does not listen")
         for cause in causes:
             measured[cause] = Times([], [])
             for _ in range(rounds):

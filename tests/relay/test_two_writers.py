@@ -124,4 +124,5 @@ async def test_what_fits_once_is_admitted_once(
     assert words == ["admitted", refusal]
     connections[0].shut = False
     first.settle(ended(questions[0]))
-    await first.join()
+    # What works on behind its last answer is no task that the test may leave.
+    await asyncio.gather(first.join(), second.join())
