@@ -49,7 +49,7 @@ from accounts.rules.authority import Authority
 from accounts.rules.limits import is_address_in
 from accounts.sealing import pepper
 from accounts.viewing import viewing_of
-from lib import clock
+from lib import clock, tenancy
 from lib.htmx import go_to, is_htmx, page_address
 from lib.ids import parse_id, parse_number
 
@@ -229,8 +229,8 @@ def organisation_page(action: roles.Action) -> Callable[[View], View]:
             actor = replace(
                 actor, role=viewing.role, operator=False, viewing=True, permissions=(), teams=None
             )
-        request.actor = actor  # type: ignore[attr-defined]
         entry.check(request, user, organisation, membership)
+        act_as(request, actor)
         require(actor, action)
         return actor
 
@@ -249,6 +249,7 @@ def session_page(action: roles.Action) -> Callable[[View], View]:
         if actor is None or actor.organisation is None:
             raise Http404
         entry.check(request, user, actor.organisation, last_membership(request, user))
+        tenancy.enter(actor.organisation.id)
         require(actor, action)
         return actor
 
@@ -322,10 +323,18 @@ def compressed(request: HttpRequest, response: Response) -> Response:
 def visitor(request: HttpRequest) -> Actor | None:
     """Who looks at a page that needs no signing in; the shell then shows their navigation."""
     if not isinstance(request.user, User):
+        tenancy.enter(tenancy.NOBODY)
         return None
     actor = session_actor(request, request.user) or actor_of_member(request.user, None, None)
-    request.actor = actor  # type: ignore[attr-defined]
+    act_as(request, actor)
     return actor
+
+
+def act_as(request: HttpRequest, actor: Actor) -> None:
+    """Answer the request as this actor: the database shows its organisation's rows alone, and no
+    organisation's where it acts in none."""
+    request.actor = actor  # type: ignore[attr-defined]
+    tenancy.enter(actor.organisation.id if actor.organisation else tenancy.NOBODY)
 
 
 def _marked(view: View, access_class: str) -> View:
@@ -465,11 +474,18 @@ def person_of(actor: Actor) -> User:
 
 
 class ApiAuth(AuthBase):
-    """An API key by any carrier, else the session of the page with its CSRF header."""
+    """An API key by any carrier, else the session of the page with its CSRF header.
+
+    `confined` operations act in the actor's organisation alone, as its pages do.
+    """
 
     openapi_type = "http"
     openapi_scheme = "bearer"
     openapi_description = "An API key: `Authorization: Bearer sk-weir-…`."
+
+    def __init__(self, *, confined: bool = True) -> None:
+        super().__init__()
+        self._confined = confined
 
     def __call__(self, request: HttpRequest) -> Actor | None:
         texts = presented_keys(request)
@@ -490,11 +506,15 @@ class ApiAuth(AuthBase):
             raise AuthenticationError(
                 message="Incorrect API key provided. Keys are made on the page API keys."
             )
-        request.actor = actor  # type: ignore[attr-defined]
+        act_as(request, actor)
+        if not self._confined:
+            tenancy.enter(None)
         return actor
 
 
 api_auth = ApiAuth()
+installation_auth = ApiAuth(confined=False)
+"""For the operations of operators, which look at all organisations."""
 
 
 def _check_entry(request: HttpRequest, user: User) -> None:

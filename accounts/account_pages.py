@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponseBase
 
 from accounts.access import View, signed_in_view, visitor
 from accounts.reauthentication import recent_sign_in_required
+from lib import tenancy
 
 
 def account_page(view: View) -> View:
@@ -14,8 +15,10 @@ def account_page(view: View) -> View:
 
     @wraps(view)
     def shown(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
-        # The shell around the page is that of the organisation seen last.
+        # The shell around the page is that of the organisation seen last; what the page itself
+        # shows belongs to the person, who is in none.
         visitor(request)
+        tenancy.enter(None)
         return cast(HttpResponseBase, view(request, **kwargs))
 
     return signed_in_view(shown)

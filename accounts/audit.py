@@ -10,6 +10,7 @@ from accounts.models import AuditEvent, Organisation
 from accounts.origin import CLIENT_MAX, ORIGIN
 from accounts.rules.masking import mask
 from lib.ids import id_text
+from lib.tenancy import current_tenant, within
 
 REASON_MAX: Final = 500
 
@@ -29,21 +30,23 @@ def record(
     """
     origin = ORIGIN.get()()
     reason = mask(str(detail.pop("reason", "")))[:REASON_MAX]
-    AuditEvent.objects.create(
-        actor_user=actor.user,
-        actor_key=actor.key.id if actor.key else None,
-        address=origin.address,
-        client=mask(origin.client)[:CLIENT_MAX],
-        # A key acts by itself, whatever cookie comes along with it.
-        session="" if actor.key else origin.session,
-        request_id=origin.request_id,
-        reason=reason,
-        organisation=organisation,
-        action=action,
-        object_type=obj._meta.model_name or "",
-        object_id=_id_of(obj),
-        detail=_masked(detail),
-    )
+    # An event of the installation is written as such, also from within an organisation.
+    with within(current_tenant() if organisation else None):
+        AuditEvent.objects.create(
+            actor_user=actor.user,
+            actor_key=actor.key.id if actor.key else None,
+            address=origin.address,
+            client=mask(origin.client)[:CLIENT_MAX],
+            # A key acts by itself, whatever cookie comes along with it.
+            session="" if actor.key else origin.session,
+            request_id=origin.request_id,
+            reason=reason,
+            organisation=organisation,
+            action=action,
+            object_type=obj._meta.model_name or "",
+            object_id=_id_of(obj),
+            detail=_masked(detail),
+        )
 
 
 def _masked(value: Any) -> Any:

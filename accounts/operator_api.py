@@ -11,7 +11,7 @@ from accounts.changes import NAME_MAX
 from accounts.models import Organisation, User
 from lib import pagination
 
-router = Router(tags=["Organisations"])
+router = Router(tags=["Organisations"], auth=access.installation_auth)
 
 
 class OrganisationIn(Schema):

@@ -20,6 +20,7 @@ from accounts.rules import single_sign_on as rules
 from accounts.sealing import open_sealed, seal
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
+from lib.tenancy import within
 
 TESTED: Final = "single_sign_on_tested"
 """Where a session keeps what a test of single sign-on was told."""
@@ -90,7 +91,9 @@ def remove_single_sign_on(actor: Actor, row: SingleSignOn) -> None:
     """Take it away with every connection to it; who has no password asks for a new one."""
     with transaction.atomic():
         audit.record(actor, row.organisation, "single_sign_on.removed", row, before=described(row))
-        SocialAccount.objects.filter(provider=provider_id(row)).delete()
+        # How people sign in belongs to them, and to no organisation.
+        with within(None):
+            SocialAccount.objects.filter(provider=provider_id(row)).delete()
         row.delete()
 
 

@@ -18,7 +18,7 @@ from billing.models import TopUp
 from billing.operator_api import amount_of
 from billing.processors import processors
 from billing.rules.money import format_usd
-from lib import clock, pagination
+from lib import clock, pagination, tenancy
 from lib.ids import id_text
 
 router = Router(tags=["Balance"])
@@ -248,7 +248,12 @@ def show_top_up(request: HttpRequest, id: str) -> TopUpOut:
     return TopUpOut(**top_up_shown(access_top_up(access.actor_of(request), id)))
 
 
-@router.post("/top-ups/{id}/confirm", response=TopUpOut, summary="Confirm a transfer")
+@router.post(
+    "/top-ups/{id}/confirm",
+    response=TopUpOut,
+    summary="Confirm a transfer",
+    auth=access.installation_auth,
+)
 def confirm_transfer(request: HttpRequest, id: str, body: TransferIn) -> HttpResponse:
     """For operators: a bank transfer has arrived. Above the limit a second operator must confirm
     it too. Supports `Idempotency-Key`."""
@@ -269,6 +274,7 @@ def cancel_transfer(request: HttpRequest, id: str) -> TopUpOut:
     actor = access.actor_of(request)
     operator = access.scope_of(actor, "credits.write") is not None
     if operator:
+        tenancy.enter(None)
         top_up = any_top_up(actor, id)
     else:
         access.require(actor, "topups.write")

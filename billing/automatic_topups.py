@@ -24,6 +24,7 @@ from billing.topups import AMOUNT_MAX_NANO, AMOUNT_MIN_NANO, TopUpRefused, keep_
 from billing.wallets import locked_setting, watched_settings
 from lib import clock
 from lib.ids import id_text
+from lib.tenancy import within
 from outbox.facts import put
 
 AUTOMATIC_A_DAY: Final = 5
@@ -65,10 +66,12 @@ def fill_balances() -> int:
     for setting in watched_settings().filter(
         ~Q(customer_ref=""), auto_enabled=True, available__lt=F("auto_below_nano")
     ):
-        _order(setting)
+        with within(setting.pk):
+            _order(setting)
     charged = 0
     for top_up in TopUp.objects.filter(automatic=True, state=TopUpState.ORDERED, checkout_id=""):
-        charged += _charge(top_up)
+        with within(top_up.organisation_id):
+            charged += _charge(top_up)
     return charged
 
 

@@ -9,13 +9,16 @@ from billing.promo import count_spending
 from billing.rules.funding import repay
 from billing.sql.accounts import in_debt
 from lib.ids import new_id
+from lib.tenancy import within
 
 
 def repay_debts(limit: int) -> int:
     """Pay the debts of up to `limit` organisations that have something available; how many."""
     paid = 0
     for (organisation_id,) in execute(in_debt(limit)):
-        paid += _repay(organisation_id) if isinstance(organisation_id, UUID) else 0
+        if isinstance(organisation_id, UUID):
+            with within(organisation_id):
+                paid += _repay(organisation_id)
     return paid
 
 

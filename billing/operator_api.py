@@ -26,7 +26,7 @@ from lib.ids import id_text
 from lib.instants import Instant
 from lib.whole_numbers import Whole
 
-router = Router(tags=["Operators"])
+router = Router(tags=["Operators"], auth=access.installation_auth)
 
 
 class CreditIn(Schema):

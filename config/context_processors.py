@@ -15,6 +15,7 @@ from accounts.models import Organisation
 from accounts.viewing import Viewing, viewing_of
 from billing.wallets import balance
 from config.navigation import navigation
+from lib.tenancy import within
 from playground.preferences import preference_of
 from usage.reviews import COUNT_MAX, count_open
 
@@ -48,7 +49,8 @@ def _reviews_open(actor: Actor | None) -> str:
     """How many requests wait for an operator's decision; empty where none does."""
     if actor is None or not actor.operator:
         return ""
-    count = count_open(actor)
+    with within(None):
+        count = count_open(actor)
     return f"{COUNT_MAX}+" if count > COUNT_MAX else str(count or "")
 
 
@@ -64,6 +66,6 @@ def _viewing(request: HttpRequest, actor: Actor | None) -> Viewing | None:
 def _organisations(actor: Actor | None) -> list[Organisation]:
     if actor is None or actor.user is None:
         return []
-    return list(
-        Organisation.objects.filter(memberships__user=actor.user, archived_at=None).order_by("name")
-    )
+    own = Organisation.objects.filter(memberships__user=actor.user, archived_at=None)
+    with within(None):
+        return list(own.order_by("name"))

@@ -21,6 +21,7 @@ from gateway.access import visible_channels, visible_proposals
 from gateway.channel_trouble import known_trouble
 from lib import clock
 from lib.ids import id_text
+from lib.tenancy import within
 from usage.budget_forms import SCOPE_NAMES
 from usage.budget_views import meter_of
 
@@ -76,7 +77,9 @@ def _channels(request: HttpRequest, actor: Actor) -> Iterator[Matter]:
     """Channels that are not asked now, or whose last test failed."""
     if not _may(actor, "channels.read"):
         return
-    for channel in visible_channels(actor):
+    with within(None):
+        channels = list(visible_channels(actor))
+    for channel in channels:
         status = known_trouble(request, channel)
         failed = channel.enabled and channel.last_test and not channel.last_test["ok"]
         href = reverse("channel", args=[id_text(channel.id)])
@@ -148,7 +151,8 @@ def _approvals(actor: Actor) -> Iterator[Matter]:
             href = reverse("raises", args=[slug_of(actor)])
             yield Matter("info", "inbox", text, gettext("Waiting for approval"), href)
     if _may(actor, "prices.write"):
-        proposed = visible_proposals(actor).filter(decided_at=None).count()
+        with within(None):
+            proposed = visible_proposals(actor).filter(decided_at=None).count()
         if proposed:
             text = ngettext("%(n)s price proposal", "%(n)s price proposals", proposed) % {
                 "n": proposed

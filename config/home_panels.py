@@ -24,6 +24,7 @@ from gateway.channel_trouble import known_trouble
 from gateway.check_words import shown_check
 from lib import clock
 from lib.ids import id_text
+from lib.tenancy import within
 from usage import reports
 from usage.budget_views import meter_of
 from usage.failures import failures_by_cause
@@ -191,7 +192,8 @@ def _errors(request: HttpRequest, actor: Actor) -> Context:
 
 
 def _channels(request: HttpRequest, actor: Actor) -> Context:
-    strips = uptime_by_channel()
+    with within(None):
+        channels, strips = list(visible_channels(actor)), uptime_by_channel()
     return {
         "rows": [
             {
@@ -201,7 +203,7 @@ def _channels(request: HttpRequest, actor: Actor) -> Context:
                 "check": shown_check(channel.last_test),
                 "uptime": strips.get(channel.id),
             }
-            for channel in visible_channels(actor)
+            for channel in channels
         ]
     }
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from accounts import access
 from config.job_runs import JobState, job_states
 
-router = Router(tags=["Operators"])
+router = Router(tags=["Operators"], auth=access.installation_auth)
 
 
 class JobOut(Schema):

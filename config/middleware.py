@@ -1,20 +1,22 @@
 """Every response carries a request id, the one that its log lines and error pages show; the audit
-trail is told from where a request comes, and the limits of requests hear of who was let in.
+trail is told from where a request comes; the limits of requests hear of who was let in; and what a
+request entered it leaves with its end.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
 from accounts.origin import ORIGIN, origin_of
 from config.request_limits import KNOWN
 from lib.ids import id_text, new_id
+from lib.tenancy import current_tenant, each_within, each_within_async, within
 
 Answer = Callable[[HttpRequest], HttpResponseBase]
 AsyncAnswer = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
@@ -55,4 +57,36 @@ def _marked(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBas
     response["x-request-id"] = request.id  # type: ignore[attr-defined]
     if isinstance(request, ASGIRequest) and getattr(request, "actor", None) is not None:
         cast(dict[str, object], request.scope)[KNOWN] = True
+    return response
+
+
+@sync_and_async_middleware
+def tenancy(get_response: Answer | AsyncAnswer) -> Answer | AsyncAnswer:
+    """Let what a view entered end with it: the session is written, and the next request begun, in
+    no organisation. The last of all, beside the views."""
+    if iscoroutinefunction(get_response):
+        get_async = cast(AsyncAnswer, get_response)
+
+        async def answer_async(request: HttpRequest) -> HttpResponseBase:
+            with within(None):
+                return _streamed_within(await get_async(request))
+
+        return answer_async
+
+    get = cast(Answer, get_response)
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        with within(None):
+            return _streamed_within(get(request))
+
+    return answer
+
+
+def _streamed_within(response: HttpResponseBase) -> HttpResponseBase:
+    """The response; what is still to be made of it is made where the view was."""
+    tenant = current_tenant()
+    if tenant is not None and isinstance(response, StreamingHttpResponse):
+        parts: Any = response.streaming_content
+        each = each_within_async if response.is_async else each_within
+        response.streaming_content = each(tenant, parts)
     return response

@@ -35,7 +35,7 @@ from lib.ids import id_text
 from lib.instants import Instant
 from lib.whole_numbers import Whole
 
-router = Router(tags=["Price book"])
+router = Router(tags=["Price book"], auth=access.installation_auth)
 
 Rates = dict[str, str]
 VERSION_ID = r"^[1-9][0-9]{0,17}$"

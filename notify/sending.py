@@ -15,6 +15,7 @@ from django.utils import translation
 from accounts.models import Organisation, User
 from lib import clock, egress
 from lib.ids import id_text
+from lib.tenancy import within
 from lib.vault import VaultError
 from notify.deliveries import end_try
 from notify.endpoints import egress_policy, has_ended, secrets_in_force
@@ -47,11 +48,12 @@ def send(delivery_id: UUID) -> None:
     if delivery is None:
         return
     begun = time.monotonic_ns()
-    outcome = (
-        _post(delivery.endpoint, delivery.fact)
-        if delivery.endpoint is not None
-        else _write(delivery.user, delivery.fact)
-    )
+    with within(delivery.fact.organisation_id):
+        outcome = (
+            _post(delivery.endpoint, delivery.fact)
+            if delivery.endpoint is not None
+            else _write(delivery.user, delivery.fact)
+        )
     ms = (time.monotonic_ns() - begun) // 1_000_000
     end_try(delivery.id, status=outcome.status, error=outcome.error, ms=ms, final=outcome.final)
 

@@ -18,6 +18,7 @@ from django.http import HttpRequest
 from accounts.access import Actor, actor_of_member, scope_of
 from accounts.models import Membership, User
 from accounts.rules.roles import Action
+from lib.tenancy import within
 from playground.database import in_database
 
 CHECK_S: Final = 2.0
@@ -94,5 +95,6 @@ def _person_of_session(session_key: str) -> User | None:
     """The person of a session as its next request would find them."""
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
-    user = get_user(request)
+    with within(None):
+        user = get_user(request)
     return user if isinstance(user, User) else None

@@ -15,12 +15,12 @@ import json
 import logging
 import math
 from collections.abc import Sequence
-from contextvars import Context
 from typing import Any
 from uuid import UUID
 
 from accounts.access import Actor, organisation_of
 from lib import clock
+from lib.tenancy import own_context, within
 from playground import page, titles, watching
 from playground.database import in_database
 from playground.events import STALE_S, AppendResult, beat, partial_answer
@@ -63,12 +63,12 @@ async def start(turns: Sequence[Turn], actor: Actor, relay: ChatRelay) -> Outcom
 
 async def _start(turn: Turn, actor: Actor, relay: ChatRelay, *, alone: bool) -> Outcome | None:
     carrier = _Carrier(turn, actor, relay, accepted=not alone)
-    # A context of its own: the request's ends with its response.
-    task = asyncio.create_task(carrier.carry(), context=Context())
+    # A context of its own: the request's ends with its response, and only its tenant stays.
+    task = asyncio.create_task(carrier.carry(), context=own_context())
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
     if turn.run.unwatched_ms is not None:
-        guard = asyncio.create_task(watching.stop_when_left(turn.run), context=Context())
+        guard = asyncio.create_task(watching.stop_when_left(turn.run), context=own_context())
         task.add_done_callback(lambda _: guard.cancel())
     if not alone:
         return None
@@ -91,7 +91,12 @@ async def finish(seconds: float = 10.0) -> None:
 def interrupt_lost_runs() -> int:
     """End every run whose process is gone, with its text kept; how many there were."""
     lost = list(lost_runs(clock.now() - dt.timedelta(seconds=STALE_S)))
-    return sum(interrupt(run) for run in lost)
+    return sum(_interrupt_within(run) for run in lost)
+
+
+def _interrupt_within(run: Run) -> bool:
+    with within(run.conversation.organisation_id):
+        return interrupt(run)
 
 
 def interrupt(run: Run) -> bool:

@@ -14,6 +14,7 @@ from django.test.utils import _TestState
 from django.utils import translation
 from hypothesis import settings as hypothesis_settings
 
+from lib import tenancy
 from tests import cast, databases
 
 # A busy machine is no defect (no deadline), and the same change is always tried by the same
@@ -57,6 +58,13 @@ def _refuse_far(host: str) -> None:
 def _english() -> None:
     """A request in Chinese leaves its language active in the thread, for the next test too."""
     translation.activate(settings.LANGUAGE_CODE)
+
+
+@pytest.fixture(autouse=True)
+def _no_tenant() -> Iterator[None]:
+    """What a guard entered that was called without a request's middleware ends with the test."""
+    yield
+    tenancy.enter(None)
 
 
 @pytest.fixture(scope="session")

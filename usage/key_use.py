@@ -36,7 +36,7 @@ def use_of_keys(actor: Actor, key_ids: Sequence[UUID]) -> dict[UUID, KeyUse]:
     parameters |= {
         "keys": [key for key, _, _ in sums],
         "buckets": [at for _, _, at in sums],
-        "bucket": BUCKET,
+        "ends": [at + BUCKET for _, _, at in sums],
     }
     last = dict(run(_LAST.format(where=where.text), parameters))
     return {key: KeyUse(spent, last.get(key, at)) for key, spent, at in sums}
@@ -53,8 +53,9 @@ _SUMS = """
 # The quarter of an hour is known from the sums; the moment in it stands in the records.
 _LAST = """
     SELECT r.key_id, max(r.admitted_at) FROM usage_usagerecord r
-    JOIN unnest(%(keys)s::uuid[], %(buckets)s::timestamptz[]) AS last (key_id, bucket_at)
+    JOIN unnest(%(keys)s::uuid[], %(buckets)s::timestamptz[], %(ends)s::timestamptz[])
+        AS last (key_id, bucket_at, end_at)
         ON r.key_id = last.key_id AND r.admitted_at >= last.bucket_at
-        AND r.admitted_at < last.bucket_at + %(bucket)s
+        AND r.admitted_at < last.end_at
     WHERE {where}
     GROUP BY r.key_id"""

@@ -16,7 +16,7 @@ from usage import reviews
 from usage.models import Review, SettleAs
 from usage.reviews import ReviewRefused, UnderReview
 
-router = Router(tags=["Reviews"])
+router = Router(tags=["Reviews"], auth=access.installation_auth)
 
 
 class ReviewIn(Schema):

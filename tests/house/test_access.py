@@ -8,7 +8,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from ninja.operation import Operation, PathView
 from pydantic import BaseModel
 
-from accounts.access import api_auth
+from accounts.access import api_auth, installation_auth
 from accounts.rules import roles
 from config.api import api
 
@@ -107,7 +107,17 @@ def test_every_operation_needs_a_key_or_a_session(operation: Operation) -> None:
     own = operation.auth_param
     callbacks = operation.auth_callbacks or api.auth
     assert own is not None
-    assert callbacks == [api_auth]
+    assert callbacks in ([api_auth], [installation_auth])
+
+
+def test_only_operators_operations_look_at_all_organisations() -> None:
+    """Adding one is a decision: row-level security hides nothing from it (docs/adr/0013)."""
+    routers = {
+        tuple(router.tags or ()) for _, router in api._routers if router.auth == installation_auth
+    }
+    assert routers == {("Operators",), ("Organisations",), ("Price book",), ("Reviews",)}
+    alone = {name for name, one in operations() if list(one.auth_callbacks) == [installation_auth]}
+    assert alone == {"POST /top-ups/{id}/confirm"}
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

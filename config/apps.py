@@ -1,0 +1,17 @@
+from django.apps import AppConfig
+from django.db.backends.signals import connection_created
+from django.db.models.signals import post_migrate
+
+from lib.tenancy import confine_connection
+
+
+class ConfigConfig(AppConfig):
+    name = "config"
+
+    def ready(self) -> None:
+        # Models can be imported only now.
+        from config.row_security import secure_tables
+
+        connection_created.connect(confine_connection)
+        # The last room: every table is there.
+        post_migrate.connect(secure_tables, sender=self)

@@ -1,0 +1,327 @@
+"""Which rows a tenant sees of every table: the list, and the policies made from it (ADR 13).
+
+A tenant is an organisation. Every model stands in exactly one of four lists: its rows are BOUND to
+an organisation, SHARED by all of them, READ_ONLY inside one, or CLOSED there. What is written here
+is brought into the database after each `migrate`; a model that stands nowhere turns a test red.
+
+The role that owns the tables is not subject to the policies: it is who migrates, the relay, whose
+statements carry the requests of many organisations at once, the pages of operators, and the jobs
+that go over all organisations.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+from django.apps import apps
+from django.core.management.base import CommandError
+from django.db import ProgrammingError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
+from psycopg.errors import InsufficientPrivilege
+
+from lib.tenancy import ROLE, SETTING
+
+# No organisation is no row: what is compared with null is never true.
+TENANT: Final = f"(SELECT nullif(current_setting('{SETTING}', true), '')::uuid)"
+_ALL: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+_APPEND: Final = frozenset({"SELECT", "INSERT"})
+
+
+@dataclass(frozen=True)
+class Own:
+    """The table has the organisation's id.
+
+    Where nothing looks for rows by it but what names them, it is `only_checked`: taken for a choice
+    of few, it would have the planner read all that names them.
+    """
+
+    column: str = "organisation_id"
+    only_checked: bool = False
+
+    def condition(self, table: str) -> str:
+        own = f"{self.column} = {TENANT}"
+        return f"CASE WHEN {own} THEN true ELSE false END" if self.only_checked else own
+
+
+@dataclass(frozen=True)
+class Through:
+    """The table names a row of `parent`, which is seen or not by its own policy."""
+
+    column: str
+    parent: str
+
+    def condition(self, table: str) -> str:
+        seen = f"SELECT FROM {_table(self.parent)} parent WHERE parent.id = {table}.{self.column}"
+        return f"EXISTS ({seen})"
+
+
+@dataclass(frozen=True)
+class Among:
+    """As `Through`, where an organisation has few rows of `parent`: they are read once."""
+
+    column: str
+    parent: str
+
+    def condition(self, table: str) -> str:
+        return f"{self.column} = ANY (ARRAY(SELECT id FROM {_table(self.parent)}))"  # noqa: S608
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The table has a text that says who it is of."""
+
+    column: str
+    prefix: str
+
+    def condition(self, table: str) -> str:
+        return f"{self.column} = '{self.prefix}' || {TENANT}"
+
+
+Bond = Own | Through | Among | Owner
+
+BOUND: Final[Mapping[str, Bond]] = {
+    "accounts.Organisation": Own("id"),
+    "accounts.Team": Own(),
+    "accounts.Project": Own(),
+    "accounts.CustomRole": Own(),
+    "accounts.Membership": Own(),
+    "accounts.Membership_teams": Through("membership_id", "accounts.Membership"),
+    "accounts.Invitation": Own(),
+    "accounts.Invitation_teams": Through("invitation_id", "accounts.Invitation"),
+    "accounts.ServiceAccount": Own(),
+    "accounts.Key": Own(),
+    "accounts.FormerSecret": Through("key_id", "accounts.Key"),
+    "accounts.SingleSignOn": Own(),
+    "accounts.AuditEvent": Own(),
+    "outbox.Fact": Own(only_checked=True),
+    "notify.WebhookEndpoint": Own(),
+    "notify.Delivery": Among("endpoint_id", "notify.WebhookEndpoint"),
+    "billing.Account": Own(),
+    "billing.Posting": Own(),
+    "billing.LedgerEntry": Among("account_id", "billing.Account"),
+    "billing.Hold": Own(),
+    "billing.Budget": Own(),
+    "billing.BudgetWindow": Through("budget_id", "billing.Budget"),
+    "billing.BudgetAlert": Through("budget_id", "billing.Budget"),
+    "billing.BudgetRaise": Through("budget_id", "billing.Budget"),
+    "billing.OrganisationPlan": Own(),
+    "billing.PlanCut": Own(),
+    "billing.PromoGrant": Own(),
+    "billing.PromoMark": Own(),
+    "billing.Credit": Own(),
+    "billing.Redemption": Own(),
+    "billing.IdempotentAnswer": Owner("owner", "organisation:"),
+    "billing.StatementDay": Own(),
+    "billing.TopUp": Own(),
+    "billing.ProcessorEvent": Through("top_up_id", "billing.TopUp"),
+    "billing.WalletSetting": Own(),
+    "usage.Attempt": Own(),
+    "usage.UsageRecord": Own(),
+    "usage.LateTruth": Own(),
+    "usage.Review": Own(),
+    "usage.Rollup": Own(),
+    "gateway.KeptState": Own(),
+    "gateway.IdempotentAnswer": Own(),
+    "gateway.AnswerPiece": Own(),
+    "playground.Conversation": Own(),
+    "playground.Message": Through("conversation_id", "playground.Conversation"),
+    "playground.Run": Through("conversation_id", "playground.Conversation"),
+    "playground.RunEvent": Through("run_id", "playground.Run"),
+    "playground.Attachment": Own(),
+    "playground.Preset": Own(),
+    "playground.Prompt": Own(),
+    "playground.PromptVersion": Through("prompt_id", "playground.Prompt"),
+    "playground.ShareLink": Through("conversation_id", "playground.Conversation"),
+    "playground.Vote": Own(),
+    "playground.PaymentPreference": Own(),
+    "playground.LeavingRule": Own(),
+    "playground.OrganisationPreference": Own(),
+}
+
+WRITTEN_ONCE: Final = frozenset(
+    {
+        "accounts.AuditEvent",
+        "billing.Posting",
+        "billing.LedgerEntry",
+        "usage.Attempt",
+        "usage.UsageRecord",
+        "usage.Review",
+    }
+)
+"""Of these a tenant may change and delete nothing (I2)."""
+
+SHARED: Final[Mapping[str, str]] = {
+    "accounts.User": "A person may belong to several organisations, and is named by what they did "
+    "in one that they have left; which people an organisation has its memberships say.",
+    "accounts.TablePreference": "A person's own, in every organisation.",
+    "accounts.TryWindow": "Counts tries by digests of who tried.",
+    "accounts.Epoch": "One row for the installation.",
+    "billing.RateSecond": "Counts by ids, without what they name.",
+    "billing.Code": "A code is nobody's until it is redeemed.",
+    "billing.RedeemTry": "Counts tries by who tried and from where.",
+    "playground.Preference": "A person's own, in every organisation.",
+}
+
+READ_ONLY: Final[Mapping[str, str]] = {
+    "accounts.AuditCheck": "Up to when the trail was proved.",
+    "billing.Process": "The processes of the relay.",
+    "billing.Price": "The prices are the same for all.",
+    "billing.PriceVersion": "The prices are the same for all.",
+    "billing.Plan": "A plan is for many organisations; which one is on it is bound.",
+    "billing.CodeBatch": "A code is nobody's until it is redeemed.",
+    "usage.RollupWatermark": "One row for the installation.",
+    "gateway.Channel": "The channels serve all.",
+    "gateway.Route": "The channels serve all.",
+    "gateway.InstallationSetting": "One row for the installation.",
+}
+
+CLOSED: Final[Mapping[str, str]] = {
+    "accounts.SignInLink": "Signs a person in.",
+    "accounts.SignInNetwork": "From where people sign in.",
+    "accounts.SecretCheck": "The installation's secrets.",
+    "account.EmailAddress": "Signing in.",
+    "mfa.Authenticator": "Signing in.",
+    "socialaccount.SocialAccount": "Signing in.",
+    "socialaccount.SocialApp": "Signing in.",
+    "socialaccount.SocialToken": "Signing in.",
+    "usersessions.UserSession": "Who has its key is signed in.",
+    "account.EmailConfirmation": "Signing in.",
+    "sessions.Session": "Who has its key is signed in.",
+    "auth.Group": "Django's, without use here.",
+    "auth.Group_permissions": "Django's, without use here.",
+    "auth.Permission": "Django's, without use here.",
+    "contenttypes.ContentType": "Django's, without use here.",
+    "billing.PriceProposal": "Prices are the operators' to make.",
+    "billing.Seal": "Proves the books of all.",
+    "billing.SealCut": "Proves the books of all.",
+    "usage.BooksCheck": "The books of all.",
+    "gateway.ChannelKey": "The keys to providers.",
+    "gateway.PricePreview": "Sums over all organisations.",
+    "config.JobRun": "The installation's jobs.",
+}
+
+# Made by a migration and not by a model: the cache, whose keys are digests.
+_SHARED_TABLES: Final = ("accounts_cache",)
+
+
+class Rule(NamedTuple):
+    """What the role may do with a table, and with which rows; None for all of them."""
+
+    verbs: frozenset[str]
+    condition: str | None
+
+    @property
+    def digest(self) -> str | None:
+        """What the policy's comment says, by which a later `migrate` knows it again."""
+        return None if self.condition is None else sha256(self.condition.encode()).hexdigest()
+
+    def holds(self, verbs: Iterable[str], digest: str | None) -> bool:
+        """Whether it is what was found of a table."""
+        return self.verbs == frozenset(verbs) and self.digest == digest
+
+
+def rules() -> dict[str, Rule]:
+    """What holds for each table."""
+    bound = {
+        _table(label): Rule(_verbs(label), bond.condition(_table(label)))
+        for label, bond in BOUND.items()
+    }
+    shared = dict.fromkeys([*map(_table, SHARED), *_SHARED_TABLES], Rule(_ALL, None))
+    read_only = dict.fromkeys(map(_table, READ_ONLY), Rule(frozenset({"SELECT"}), None))
+    closed = dict.fromkeys(map(_table, CLOSED), Rule(frozenset(), None))
+    return {**bound, **shared, **read_only, **closed}
+
+
+def secure_tables(*, using: str, **_: Any) -> None:
+    """Bring the rules into the database: after each `migrate`. Raises CommandError.
+
+    Each table by itself, so that none of them is locked for longer than its own change takes.
+    """
+    connection = connections[using]
+    make_role(connection)
+    with connection.cursor() as cursor:
+        cursor.execute(_FOUND)
+        found = {table: (verbs, digest) for table, verbs, digest in cursor.fetchall()}
+    for table, rule in rules().items():
+        if table in found and not rule.holds(*found[table]):
+            with transaction.atomic(using), connection.cursor() as cursor:
+                cursor.execute("; ".join(_changes(table, rule)))
+
+
+def make_role(connection: BaseDatabaseWrapper) -> None:
+    """Make the role that has the tenant's rights, and let this login become it. Raises CommandError
+    where it may not."""
+    try:
+        with transaction.atomic(connection.alias), connection.cursor() as cursor:
+            cursor.execute(_MAKE_ROLE)
+    except ProgrammingError as error:
+        if not isinstance(error.__cause__, InsufficientPrivilege):
+            raise
+        login = connection.get_connection_params().get("user", "weir")
+        raise CommandError(_BY_HAND.format(login=login)) from error
+
+
+def _table(label: str) -> str:
+    return _model(label)._meta.db_table
+
+
+def _model(label: str) -> type[Model]:
+    return apps.get_model(label)
+
+
+def _verbs(label: str) -> frozenset[str]:
+    return _APPEND if label in WRITTEN_ONCE else _ALL
+
+
+def _changes(table: str, rule: Rule) -> Iterator[str]:
+    # What a crash takes back, the next `migrate` brings again; so many writes wait for no disk.
+    yield "SET LOCAL synchronous_commit TO off"
+    yield f"REVOKE ALL ON {table} FROM {ROLE}"
+    if rule.verbs:
+        yield f"GRANT {', '.join(sorted(rule.verbs))} ON {table} TO {ROLE}"
+    yield f"DROP POLICY IF EXISTS tenant ON {table}"
+    if rule.condition is None:
+        yield f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"
+        return
+    yield f"CREATE POLICY tenant ON {table} USING ({rule.condition})"
+    yield f"COMMENT ON POLICY tenant ON {table} IS '{rule.digest}'"
+    yield f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"
+
+
+# Roles are of the whole server: another of its databases may be migrated at the same moment.
+_MAKE_ROLE: Final = f"""
+    DO $$
+    BEGIN
+        IF to_regrole('{ROLE}') IS NULL THEN
+            BEGIN
+                CREATE ROLE {ROLE} NOLOGIN;
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                NULL;
+            END;
+        END IF;
+        BEGIN
+            SET LOCAL ROLE {ROLE};
+            RESET ROLE;
+        EXCEPTION WHEN insufficient_privilege THEN
+            EXECUTE format('GRANT {ROLE} TO %I', session_user);
+        END;
+    END $$"""
+
+_BY_HAND: Final = f"""\
+The database role {ROLE} is missing, and {{login}} may not make it or become it. Run this as a
+superuser of the database server, and then migrate again:
+
+    CREATE ROLE {ROLE} NOLOGIN;  -- unless it is there
+    GRANT {ROLE} TO {{login}};
+"""
+
+# Row security that is switched off is as no policy.
+_FOUND: Final = f"""
+    SELECT c.relname,
+           ARRAY(SELECT a.privilege_type::text FROM aclexplode(c.relacl) a
+                 WHERE a.grantee = to_regrole('{ROLE}')),
+           CASE WHEN c.relrowsecurity THEN obj_description(p.oid, 'pg_policy') END
+    FROM pg_class c LEFT JOIN pg_policy p ON p.polrelid = c.oid AND p.polname = 'tenant'
+    WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace"""  # noqa: S608

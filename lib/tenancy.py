@@ -1,0 +1,127 @@
+"""The second lock: whose rows the database shows to what runs now (docs/adr/0013).
+
+What acts inside a tenant enters it. From then on its statements run as a role to which row-level
+security shows this tenant's rows alone, whatever a filter forgot; with no tenant they run as the
+role that logged in, which sees all of them: the installation's own work.
+
+    no tenant --enter--> a tenant, until the request ends
+    within(tenant), within(None): for the length of a block
+
+How a connection stands is not remembered but read from what the server reports of it: the name of
+the application, which is set together with the role. So neither a connection from the pool nor one
+whose transaction was rolled back, and the role with it, is taken for what it was before.
+"""
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import Context, ContextVar
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.pq import TransactionStatus
+
+ROLE: Final = "weir_tenant"
+SETTING: Final = "weir.tenant"
+NOBODY: Final = UUID(int=0)
+"""A tenant without a row."""
+_REPORTED: Final = b"application_name"
+_NAME: Final = b"weir tenant "
+_LEAVE: Final = f"RESET ROLE; RESET {SETTING}; RESET application_name".encode()
+_END: Final = object()
+
+_current: ContextVar[UUID | None] = ContextVar("tenant", default=None)
+
+Part = TypeVar("Part")
+
+
+def current_tenant() -> UUID | None:
+    """The tenant that is acted in; None is the installation."""
+    return _current.get()
+
+
+def enter(tenant: UUID | None) -> None:
+    """Act in a tenant, or for the installation, from now on."""
+    _current.set(tenant)
+
+
+@contextmanager
+def within(tenant: UUID | None) -> Iterator[None]:
+    """Act in a tenant, or for the installation, inside the block."""
+    before = _current.get()
+    _current.set(tenant)
+    try:
+        yield
+    finally:
+        _current.set(before)
+
+
+def own_context() -> Context:
+    """A context with the tenant of the caller and nothing else of it: for a task that outlives its
+    request."""
+    context = Context()
+    context.run(enter, current_tenant())
+    return context
+
+
+def each_within(tenant: UUID | None, parts: Iterable[Part]) -> Iterator[Part]:
+    """The parts of an answer that is sent after its request has ended, each made in the tenant."""
+    iterator = iter(parts)
+    while True:
+        with within(tenant):
+            part = next(iterator, _END)
+        if part is _END:
+            return
+        yield part  # type: ignore[misc]
+
+
+async def each_within_async(tenant: UUID | None, parts: AsyncIterable[Part]) -> AsyncIterator[Part]:
+    """The same of parts that are waited for."""
+    iterator = aiter(parts)
+    while True:
+        with within(tenant):
+            part = await anext(iterator, _END)
+        if part is _END:
+            return
+        yield part  # type: ignore[misc]
+
+
+def confine_connection(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    """Confine every statement of a connection of Django's: to be called when it is made."""
+    # First of the wrappers: a temporary one takes the last of the list off when it ends.
+    if _confined not in connection.execute_wrappers:
+        connection.execute_wrappers.insert(0, _confined)
+
+
+def _confined(
+    execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
+) -> Any:
+    """Run a statement as the current tenant's; Django's interface of a wrapper of `execute`."""
+    wrapper = context["connection"]
+    connection = wrapper.connection
+    tenant = _current.get()
+    name = b"" if tenant is None else _NAME + str(tenant).encode()
+    if name != _confined_to(connection.pgconn) and not _has_failed(connection.pgconn):
+        with wrapper.wrap_database_errors:
+            connection.execute(_LEAVE if tenant is None else _enter(tenant, name))
+    return execute(sql, params, many, context)
+
+
+def _confined_to(pgconn: Any) -> bytes:
+    name: bytes = pgconn.parameter_status(_REPORTED) or b""
+    return name if name.startswith(_NAME) else b""
+
+
+def _has_failed(pgconn: Any) -> bool:
+    """Whether nothing but the end of its transaction is taken from the connection."""
+    return bool(pgconn.transaction_status == TransactionStatus.INERROR)
+
+
+def _enter(tenant: UUID, name: bytes) -> bytes:
+    # In one message; and no SELECT, after which no transaction could choose its isolation.
+    return b"SET ROLE %b; SET %b = '%b'; SET application_name = '%b'" % (
+        ROLE.encode(),
+        SETTING.encode(),
+        str(tenant).encode(),
+        name,
+    )
