@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from urllib.parse import urlencode
 
 import pytest
@@ -303,12 +304,25 @@ DEEDS: dict[Deed, set[str]] = {
 }
 
 
+def quiet_page_s(door: Door) -> float:
+    """How long a page takes before the crowd comes, in seconds: the median of five."""
+
+    def timed() -> float:
+        began = time.monotonic()
+        assert door.page() == 200
+        return time.monotonic() - began
+
+    return median(timed() for _ in range(5))
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("deed", DEEDS)
 def test_a_crowd_takes_no_page_away(door: Door, deed: Deed, size: int) -> None:
+    quiet = quiet_page_s(door)
     seen = crowd(door, deed, size)
     assert seen.statuses == {200}
-    assert max(seen.pages) <= PAGE_S_MAX
+    # Where other processes take the machine, a page is slow without any crowd.
+    assert max(seen.pages) <= max(PAGE_S_MAX, 10 * quiet), quiet
     assert set(seen.told) <= DEEDS[deed]
     assert seen.grown_mib <= 160
     assert seen.written_mib <= 1
