@@ -399,8 +399,8 @@ class SuspensionForm(forms.Form):
     )
 
 
-class RoleForm(forms.Form):
-    """A role of an organisation, built in or custom."""
+class RoleChoiceForm(forms.Form):
+    """One of the roles of an organisation, built in or custom."""
 
     role = forms.ChoiceField(label=gettext_lazy("Role"), initial=Role.DEVELOPER)
 
@@ -423,7 +423,7 @@ class RoleForm(forms.Form):
         return (Role.CUSTOM, custom) if custom else (Role(self.cleaned_data["role"]), None)
 
 
-class ServiceAccountForm(NameForm, RoleForm):
+class ServiceAccountForm(NameForm, RoleChoiceForm):
     """What a new service account shall be; `teams` are those that it can belong to, by slug."""
 
     field_order = ("name", "team", "role")
@@ -435,7 +435,7 @@ class ServiceAccountForm(NameForm, RoleForm):
         cast(forms.ChoiceField, self.fields["team"]).choices = list(teams)
 
 
-class ServiceAccountEditForm(RoleForm):
+class ServiceAccountEditForm(RoleChoiceForm):
     """What a service account may do from now on."""
 
     disabled = forms.BooleanField(

@@ -161,8 +161,8 @@ class NewPersonForm(forms.Form):
         return str(get_adapter().clean_password(self.cleaned_data["password"]))
 
 
-class RoleForm(forms.Form):
-    """A role of the organisation: its name and what it may do."""
+class CustomRoleForm(forms.Form):
+    """A custom role: its name and what it may do."""
 
     name = forms.CharField(
         label=gettext_lazy("Name"),

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import access, custom_roles, member_access
 from accounts.access import Actor, authority_of, organisation_of, organisation_page, slug_of
-from accounts.member_forms import RoleForm, role_label
+from accounts.member_forms import CustomRoleForm, role_label
 from accounts.models import CustomRole, Role
 from accounts.permission_words import WORDS, has_permission, told
 from accounts.rules.authority import Authority, stands_above
@@ -98,7 +98,7 @@ def _may_write(actor: Actor) -> bool:
 @organisation_page("roles.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def role_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = RoleForm(request.POST or None)
+    form = CustomRoleForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             role = custom_roles.create_role(
@@ -131,7 +131,7 @@ def role(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     form = None
     if custom is not None and may_change:
         initial = {"name": custom.name, "permissions": custom.permissions}
-        form = RoleForm(request.POST or None, initial=initial)
+        form = CustomRoleForm(request.POST or None, initial=initial)
         if request.method == "POST" and form.is_valid() and _changed(actor, custom, form):
             messages.success(request, gettext("Role %(name)s saved.") % form.cleaned_data)
             return go_to(request, "roles", slug_of(actor))
@@ -149,7 +149,7 @@ def role(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     return render(request, "accounts/role.html", context, status=422 if refused else 200)
 
 
-def _changed(actor: Actor, custom: CustomRole, form: RoleForm) -> bool:
+def _changed(actor: Actor, custom: CustomRole, form: CustomRoleForm) -> bool:
     """Save what the form says; where that is refused, say so in it."""
     data = form.cleaned_data
     try:

@@ -1,9 +1,13 @@
 from django.urls import path
 
-from billing import event_views, operator_views, views
+from billing import operator_views, payment_event_views, views
 
 urlpatterns = [
-    path("processors/<str:processor>/events", event_views.processor_event, name="processor_event"),
+    path(
+        "processors/<str:processor>/events",
+        payment_event_views.processor_event,
+        name="processor_event",
+    ),
     path("o/<slug:o>/billing", views.billing, name="billing"),
     path("o/<slug:o>/billing/top-up", views.top_up_new, name="top_up_new"),
     path("o/<slug:o>/billing/top-ups/<str:id>", views.top_up_state, name="top_up"),

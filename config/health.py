@@ -1,8 +1,8 @@
 """Whether this process lives, and whether a paid request can be taken: answered without Django.
 
 /healthz   200 when the event loop answers
-/readyz    200 when a paid request can be taken, 503 otherwise: see `Lifespan.usable` in
-           relay/lifespan.py for all that is looked at
+/readyz    200 when a paid request can be taken, 503 otherwise: relay/readiness.py has all that is
+           looked at
 """
 
 from lib.asgi import Receive, Scope, Send
@@ -22,7 +22,7 @@ class Health:
         return path in _PATHS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        fine = scope["path"] == "/healthz" or self._relay.usable()
+        fine = scope["path"] == "/healthz" or self._relay.ready
         body = b"ok\n" if fine else b"not ready\n"
         headers = [
             (b"content-type", b"text/plain; charset=utf-8"),

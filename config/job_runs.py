@@ -15,7 +15,7 @@ from django.db import Error, connection, transaction
 from config.job_times import JOBS, WATCH, Job
 from config.models import JobRun
 from lib import clock
-from notify.alarms import send_alarms
+from notify.job_alarms import send_alarms
 from outbox.facts import put
 
 log = logging.getLogger(__name__)

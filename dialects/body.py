@@ -10,33 +10,22 @@ pairs, comparisons of memory find the spans, and nesting is counted by whole-bod
 
 import json
 import re
-from array import array
 from collections.abc import Mapping
-from contextlib import suppress
-from itertools import accumulate
 from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 
 from dialects.errors import RequestFault
+from dialects.json_nesting import TOO_DEEP, nesting_excess
 from dialects.lone_surrogates import find
 
-NESTING_MAX = 64
 MEMBERS_MAX = 1_000
-# More is no request, and would take a hundred times its size in memory once it is read.
-STRUCTURES_MAX = 250_000
 
-# So much is read into memory whole, to be looked through.
-_SMALL_BYTES: Final = 1024 * 1024
-_SHORT_BYTES: Final = 2 * 1024
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _BYTE_AT = re.compile(r"\(byte (\d+)\)")
 _MEMBER_NAME = re.compile(rb'[ \t\r\n]*+("(?:[^"\\]++|\\.)*+")[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL)
 _AFTER_VALUE = re.compile(rb"[ \t\r\n]*+([,}])")
 _TWICE = "a name appears twice in the object"
-_BRACKET_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
-_ROUNDS = 4
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
 class Span(msgspec.Struct, frozen=True, gc=False):
@@ -198,54 +187,9 @@ def _check_text(raw: bytes) -> None:
             raw.decode()
         except UnicodeDecodeError as fault:
             _refuse(raw, fault.start, "invalid UTF-8")
-    if _has_many_brackets(raw) and _nests_too_deep(raw):
-        _refuse(raw, 0, f"nesting deeper than {NESTING_MAX}")
-
-
-def _has_many_brackets(raw: bytes) -> bool:
-    """Whether there are enough to nest too deep. `find` skips through what has none; in a long text
-    `count` takes three times as long as parsing it."""
-    if len(raw) < _SHORT_BYTES:
-        return raw.count(b"[") + raw.count(b"{") > NESTING_MAX
-    count = 0
-    for bracket in (b"[", b"{"):
-        at = raw.find(bracket)
-        while at >= 0:
-            count += 1
-            if count > NESTING_MAX:
-                return True
-            at = raw.find(bracket, at + 1)
-    return False
-
-
-def _nests_too_deep(raw: bytes) -> bool:
-    """Whether brackets outside strings nest too deep, in a text of right syntax.
-
-    What is small is read. Of the rest only the brackets are: each of the first rounds takes the
-    innermost level away, which leaves little of most bodies.
-    """
-    if len(raw) <= _SMALL_BYTES:
-        with suppress(msgspec.DecodeError, ValueError):
-            return _levels(msgspec.json.decode(raw)) > NESTING_MAX
-    unescaped = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
-    brackets = b"".join(unescaped.split(b'"')[::2]).translate(None, _NO_BRACKETS)
-    if len(brackets) > 2 * STRUCTURES_MAX:
-        _refuse(raw, 0, f"more than {STRUCTURES_MAX} arrays and objects")
-    for level in range(_ROUNDS):
-        if len(brackets) <= 2 * (NESTING_MAX - level):
-            return False
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
-    steps = array("b", brackets.translate(_BRACKET_STEPS))
-    return max(accumulate(steps), default=0) + _ROUNDS > NESTING_MAX
-
-
-def _levels(value: Any) -> int:
-    level, count = [value], 0
-    while level:
-        count += 1
-        inside = (inner.values() if type(inner) is dict else inner for inner in level)
-        level = [inner for items in inside for inner in items if type(inner) in (dict, list)]
-    return count
+    excess = nesting_excess(raw)
+    if excess:
+        _refuse(raw, 0, excess)
 
 
 def _refuse_root(raw: bytes) -> NoReturn:
@@ -260,7 +204,7 @@ def _refuse_root(raw: bytes) -> NoReturn:
 
 def _refuse_syntax(raw: bytes, fault: Exception) -> NoReturn:
     if isinstance(fault, RecursionError):
-        _refuse(raw, 0, f"nesting deeper than {NESTING_MAX}")
+        _refuse(raw, 0, TOO_DEEP)
     if not raw.strip(b" \t\r\n"):
         _refuse(raw, 0, "the body is empty")
     half = find(raw)

@@ -12,8 +12,8 @@ from gateway.installation import egress_policy_users
 from lib import clock, egress
 from playground.database import in_database
 from playground.models import Attachment, Message, Run
+from playground.rules.answer_parts import Medium
 from playground.rules.files import BYTES_MAX, UnsupportedFile, inspect_file
-from playground.rules.gathering import Medium
 
 FETCH_S = 30
 _NAME_MAX = 200

@@ -14,7 +14,7 @@ from django.db import connection
 from dialects.openai.stream_decode import Decoder
 from playground.models import Run, RunEvent
 from playground.notifications import CHANNEL
-from playground.rules.gathering import AnswerCollector
+from playground.rules.answer_parts import AnswerCollector
 from playground.rules.render import Frame
 
 STALE_S = 10

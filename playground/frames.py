@@ -13,7 +13,7 @@ from dialects.events import Event
 from playground import page
 from playground.attachments import save_media
 from playground.events import AppendResult, PartialAnswer, append_frames
-from playground.incoming import IncomingAnswer
+from playground.incoming_answer import IncomingAnswer
 from playground.models import Run, RunState
 from playground.rules.cost import Meter
 from playground.rules.render import AnswerPainter, Frame

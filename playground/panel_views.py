@@ -27,7 +27,7 @@ from playground.panel import panel_context
 from playground.paying import Payer
 from playground.presets import access_preset, delete_preset, save_preset
 from playground.relaying import relay_of
-from playground.rules.context import Context
+from playground.rules.context_window import Context
 from playground.rules.json_text import InvalidJson, parse_json
 from playground.rules.parameters import InvalidSetting, parameters_of
 from playground.rules.request import build_request, context_for, shown_request

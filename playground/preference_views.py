@@ -29,8 +29,8 @@ from playground.preferences import (
     set_leaving_rule,
 )
 from playground.relaying import relay_of
-from playground.rules.leaving import MINUTES
 from playground.rules.shortcuts import DEFAULTS, LETTERS, ShortcutConflict, read_letters
+from playground.rules.unwatched import MINUTES
 from playground.titles import most_nano, naming_totals
 from playground.words import SHORTCUTS
 from relay.database import DatabaseAway

@@ -8,7 +8,7 @@ from accounts import audit
 from accounts.access import Actor, organisation_of, person_of, require
 from accounts.models import Organisation, User
 from playground.models import Leaving, LeavingRule, OrganisationPreference, Preference
-from playground.rules.leaving import unwatched_ms_max
+from playground.rules.unwatched import unwatched_ms_max
 
 
 def preference_of(user: User) -> Preference:

@@ -25,7 +25,7 @@ from playground import page, titles, watching
 from playground.database import in_database
 from playground.events import STALE_S, AppendResult, beat, partial_answer
 from playground.frames import FrameWriter
-from playground.incoming import IncomingAnswer
+from playground.incoming_answer import IncomingAnswer
 from playground.models import Run, RunState
 from playground.notifications import notifications
 from playground.offered_models import capabilities_of_model, price_version_of

@@ -9,17 +9,17 @@ from typing import NamedTuple
 from accounts.access import Actor
 from gateway.providers.models import Capabilities
 from lib.ids import new_id
-from playground import asides
-from playground.asides import ask_aside
+from playground import side_requests
 from playground.database import in_database
 from playground.models import Message
 from playground.offered_models import capabilities_of_model
 from playground.paying import Payer
 from playground.relaying import ChatRelay
-from playground.rules.context import messages_left_out, summarised
+from playground.rules.context_window import messages_left_out, summarised
 from playground.rules.request import ChatMessage, fixed_tokens
 from playground.rules.settings import Settings
 from playground.rules.summaries import SUMMARY_TOKENS_MAX, portions, summary_request
+from playground.side_requests import ask_aside
 from playground.turns import TurnForm, draft_of, messages_before
 
 
@@ -64,7 +64,7 @@ async def most_nano(actor: Actor, relay: ChatRelay, plan: Plan) -> int:
     """What the summary can cost at most. Raises RequestFault, DatabaseAway."""
     longest = "x" * 4 * SUMMARY_TOKENS_MAX
     bodies = [summary_request(plan.model, longest, one, plan.can) for one in _portions(plan)]
-    return sum([await asides.most_nano(actor, relay, plan.payer, body) for body in bodies])
+    return sum([await side_requests.most_nano(actor, relay, plan.payer, body) for body in bodies])
 
 
 async def summarise(actor: Actor, relay: ChatRelay, form: TurnForm) -> Summarised:

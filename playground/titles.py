@@ -15,8 +15,7 @@ from django.db.models import Sum
 from accounts.access import Actor, organisation_of, person_of
 from dialects.errors import RequestFault
 from lib.ids import new_id
-from playground import asides
-from playground.asides import AsideRefused, ask_aside
+from playground import side_requests
 from playground.conversations import name_by_model
 from playground.database import in_database
 from playground.models import Conversation, Message, NamedBy, RunState
@@ -25,6 +24,7 @@ from playground.paying import default_payer, payer_of_chat
 from playground.preferences import preference_of
 from playground.relaying import ChatRelay
 from playground.rules.titles import ANSWER_MAX, QUESTION_MAX, title_in, title_request
+from playground.side_requests import AsideRefused, ask_aside
 from relay.database import DatabaseAway
 from usage.models import UsageRecord
 
@@ -43,7 +43,9 @@ async def most_nano(actor: Actor, relay: ChatRelay, model: str) -> int:
     """What one name can cost at most. Raises RequestFault, DatabaseAway."""
     can = await in_database(capabilities_of_model, model)
     body = title_request(model, "x" * QUESTION_MAX, "x" * ANSWER_MAX, can)
-    return await asides.most_nano(actor, relay, await in_database(default_payer, actor), body)
+    return await side_requests.most_nano(
+        actor, relay, await in_database(default_payer, actor), body
+    )
 
 
 def naming_totals(actor: Actor) -> NamingTotals:

@@ -12,7 +12,6 @@ from dialects.errors import RequestFault
 from lib.htmx import go_to, is_htmx, toast
 from lib.ids import id_text
 from playground import page
-from playground.asides import AsideRefused
 from playground.contexts import list_context, log_context
 from playground.conversations import (
     access_conversation,
@@ -28,6 +27,7 @@ from playground.database import in_database
 from playground.models import Conversation, MessageRole
 from playground.relaying import relay_of
 from playground.rules.logprobs import likelihoods
+from playground.side_requests import AsideRefused
 from playground.summaries import Summarised, drop_summary, summarise
 from playground.turn_form import read_form
 from playground.turns import TEXT_MAX, TurnForm, TurnRefused

@@ -15,21 +15,22 @@ from dialects.errors import RequestFault
 from gateway.rules.channel_status import ChannelStatus
 from lib.asgi import Receive, Scope, Send
 from lib.ids import id_text, new_id
-from relay import kept_responses, legacy_billing, models_list
+from relay import legacy_billing, models_list, stored_responses
 from relay.auth import Credentials, Principal, read_credentials
 from relay.config import RelayConfig
+from relay.cors import PREFLIGHT
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.deadline import Deadline
 from relay.downstream import Downstream, Head, Sink
 from relay.endpoints import Endpoint, claimed, find_endpoint, read_invocation
 from relay.error_answers import answer_to
+from relay.hold_preview import read_bound
 from relay.http_sink import HttpSink
 from relay.idempotency import IdempotentRequest
 from relay.labels import NO_LABELS, Labels
 from relay.lifespan import Lifespan
 from relay.queue_sink import QueueSink
 from relay.request_body import ClientGone, read_body, read_body_fields
-from relay.request_bound import read_bound
 from relay.request_context import (
     Bound,
     Invocation,
@@ -55,11 +56,6 @@ _PAGE_INVOCATIONS: Final[Mapping[PageOperation, Invocation]] = {
 }
 _NO_OPTIONS: Final = RequestOptions()
 _JSON: Final = (b"content-type", b"application/json")
-_PREFLIGHT: Final = [
-    (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
-    (b"access-control-allow-headers", b"*, authorization"),
-    (b"access-control-max-age", b"86400"),
-]
 
 
 class Relay:
@@ -75,9 +71,10 @@ class Relay:
         """Whether this path is answered here."""
         return claimed(path)
 
-    def usable(self) -> bool:
+    @property
+    def ready(self) -> bool:
         """Whether a paid request can be taken now."""
-        return self._life is not None and self._life.usable()
+        return self._life is not None and self._life.readiness.ready
 
     def knows(self, model: str) -> bool:
         """Whether some channel serves this model, as far as this process has heard."""
@@ -95,7 +92,7 @@ class Relay:
         """Let what runs end within the time to drain, cut the rest, and write the books."""
         if self._life is None:
             return
-        self._life.draining = True
+        self._life.readiness.draining = True
         if self._detached:
             # The server cuts the requests that it carries; these are carried here.
             _, late = await asyncio.wait(self._detached, timeout=self._config.drain_s)
@@ -212,7 +209,7 @@ class Relay:
         invocation = read_invocation(endpoint, path, scope["headers"], scope["query_string"])
         sink = HttpSink(scope, send, new_id(), invocation)
         if method == "OPTIONS":
-            await sink.respond(204, _PREFLIGHT, b"")
+            await sink.respond(204, PREFLIGHT, b"")
         elif endpoint is None:
             await sink.unknown(path)
         elif method not in endpoint.methods:
@@ -404,7 +401,7 @@ async def _look_up(
         return await legacy_billing.render(life, principal, endpoint.operation, query)
     if endpoint.handler in ("response", "response_items"):
         states = life.parts.states
-        return await kept_responses.answer(states, principal, endpoint.handler, scope, named)
+        return await stored_responses.answer(states, principal, endpoint.handler, scope, named)
     form = models_list.form_of(scope["path"], scope["headers"], query)
     if endpoint.handler == "models":
         return models_list.render(snapshot, principal, form, query)

@@ -21,7 +21,7 @@ from gateway.rules.cooldown import Rest
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
 from lib.ids import id_text
-from relay.alerts import LONG_S, Alert, Alerts, Cause
+from relay.operator_alerts import LONG_S, Alert, Alerts, Cause
 from relay.snapshot import Channel, Snapshot
 from relay.upstream import UpstreamFailed
 

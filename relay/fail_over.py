@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 
 from dialects.errors import RequestFault
+from gateway.rules.fail_over import ATTEMPTS_MAX, backoff_s_max, next_candidate
 from gateway.rules.faults import FAULTS
-from gateway.rules.retry import ATTEMPTS_MAX, backoff_s_max, next_candidate
 from gateway.rules.routing import Candidate
 from relay.admitted_attempt import AdmittedAttempt, PlacedHold
 from relay.attempt import Attempt

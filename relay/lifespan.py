@@ -9,14 +9,11 @@ ready by itself.
 import asyncio
 import contextlib
 import logging
-import signal
 from collections.abc import Iterable, Sequence
-from types import FrameType
 
 from lib.ids import new_id
 from lib.vault import Vault
 from relay import admission
-from relay.alerts import statement
 from relay.auth import Authenticator, Principal
 from relay.channel_health import Health
 from relay.config import RelayConfig
@@ -25,6 +22,8 @@ from relay.idempotency import IdempotentRequests
 from relay.journal import Journal
 from relay.large_events import LargeEvents
 from relay.ledger_writer import LedgerWriter
+from relay.operator_alerts import statement
+from relay.readiness import Readiness
 from relay.refresher import Refresher
 from relay.request_context import Parts
 from relay.revocation import Running
@@ -45,7 +44,6 @@ class Lifespan:
 
     def __init__(self, config: RelayConfig) -> None:
         self.config = config
-        self.draining = False
         self._open_requests = _OpenRequests()
         self._connections = _Connections(config)
         vault = Vault(config.kek)
@@ -65,24 +63,13 @@ class Lifespan:
         self._refresher = Refresher(
             config, self._ask, vault, self.authenticator, self.running, self.parts
         )
+        self.readiness = Readiness(self._refresher, self._connections.ledger, self.parts.ledger)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def snapshot(self) -> Snapshot:
         """The catalogue as it is now."""
         return self._refresher.snapshot
-
-    def usable(self) -> bool:
-        """Whether a paid request can be taken now: the database can be written and has what this
-        code expects, the catalogue is loaded, no ending waits on the disk, its clock is that of the
-        database, and the process is not about to end."""
-        return (
-            not self.draining
-            and self._refresher.fit.fits
-            and self.snapshot.epoch >= 0
-            and self._connections.ledger.usable
-            and self.parts.ledger.ready
-        )
 
     def enter(self) -> None:
         """A request begins; `leave` is called at its end, whatever happens."""
@@ -104,11 +91,11 @@ class Lifespan:
             asyncio.create_task(self._refresher.listen()),
             asyncio.create_task(self._live()),
         ]
-        self._hear_sigterm()
+        self.readiness.drain_at_sigterm(self.config.accept_while_draining_s)
 
     async def stop(self) -> None:
         """Let running requests end, write every settlement, close."""
-        self.draining = True
+        self.readiness.draining = True
         loop = asyncio.get_running_loop()
         until = loop.time() + self.config.drain_s
         with contextlib.suppress(TimeoutError):
@@ -124,25 +111,6 @@ class Lifespan:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.parts.upstreams.close()
         await self._connections.close()
-
-    def _hear_sigterm(self) -> None:
-        """Turn readiness off at once and go on accepting for a while: load balancers need a few
-        seconds to notice. Then the server's own handler stops it; a second signal does at once."""
-        loop = asyncio.get_running_loop()
-        server = signal.getsignal(signal.SIGTERM)
-        wait_s = self.config.accept_while_draining_s
-        if not callable(server) or not wait_s:
-            return
-
-        def hear(number: int, frame: FrameType | None) -> None:
-            if self.draining:
-                server(number, frame)
-                return
-            self.draining = True
-            loop.call_soon_threadsafe(loop.call_later, wait_s, server, number, frame)
-
-        with contextlib.suppress(ValueError):  # Not the main thread: there is no signal to hear.
-            signal.signal(signal.SIGTERM, hear)
 
     # ---- look-ups
 

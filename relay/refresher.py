@@ -16,11 +16,11 @@ from psycopg.conninfo import make_conninfo
 from lib.ids import id_text
 from lib.vault import Vault, WrongSecret
 from relay import snapshot as catalogue
-from relay.alerts import Alert
 from relay.auth import Authenticator
 from relay.config import RelayConfig
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.database_fit import Ask, DatabaseFit
+from relay.operator_alerts import Alert
 from relay.request_context import Parts
 from relay.revocation import Running
 from relay.snapshot import EMPTY, Snapshot

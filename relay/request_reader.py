@@ -5,10 +5,10 @@ import msgspec
 from dialects.body import check_nested_names, read_body
 from dialects.codec import Facts
 from dialects.errors import RequestFault
-from gateway.providers.models import is_listed
-from gateway.providers.suffixes import RequestedModel, has_ending, read_requested_model
+from gateway.providers.suffixes import RequestedModel
 from relay.labels import LABELS_HEADER
-from relay.request_context import MODEL_LENGTH_MAX, Invocation, RequestContext
+from relay.model_lookup import find_model
+from relay.request_context import Invocation, RequestContext
 
 
 class RequestReader:
@@ -32,14 +32,14 @@ class RequestReader:
             # The order of the contract: whether the model exists comes before its other fields.
             if fault.param not in (None, "model"):
                 self.model_name = _model_named(self._context.invocation, raw)
-                self._find(self.model_name)
+                find_model(self._context, self.model_name)
             raise
         self.model_name, self.stream = facts.model, facts.stream
         return facts
 
     def find_model(self, name: str) -> RequestedModel:
         """The model that a name means. Raises RequestFault when it cannot be asked for."""
-        model = self._find(name)
+        model = find_model(self._context, name)
         self.model_name = model.name
         self._check_labels()
         return model
@@ -51,25 +51,6 @@ class RequestReader:
             return
         what = f"{missing} in {LABELS_HEADER} is required by your organisation, team or key"
         raise RequestFault("missing_parameter", LABELS_HEADER, what)
-
-    def _find(self, name: str) -> RequestedModel:
-        model = RequestedModel(name)
-        if has_ending(name):
-            exact = self._context.snapshot.exact_routes
-            model = read_requested_model(name, lambda known: known in exact or is_listed(known))
-        self._check_model(model.name, name)
-        return model
-
-    def _check_model(self, model: str, name: str) -> None:
-        # A pattern meets names that are longer than any catalogue's, and than a row has room for.
-        snapshot, principal = self._context.snapshot, self._context.principal
-        known = len(model) <= MODEL_LENGTH_MAX and snapshot.routes_of(model)
-        if not known or (
-            principal.plan_id is not None and not snapshot.shows(model, principal.plan_id)
-        ):
-            raise RequestFault("model_not_found", "model", "", model=name)
-        if not principal.may_use(model):
-            raise RequestFault("permission", "model", f"model {model}")
 
 
 def _model_named(invocation: Invocation, raw: bytes) -> str:

@@ -14,10 +14,10 @@ from gateway.providers.models import Capabilities, capabilities_of
 from gateway.providers.suffixes import RequestedModel
 from gateway.rules.breaker import RetryBudget
 from gateway.rules.routing import Candidate, plan
-from relay.alerts import Alert
 from relay.channel_health import Out
 from relay.error_answers import ChannelsOut
 from relay.hold_estimate import HoldEstimate, UnaryHoldEstimate
+from relay.operator_alerts import Alert
 from relay.request_context import RequestContext
 from relay.unary import UnaryFacts
 

@@ -15,7 +15,7 @@ _context.set_forkserver_preload(
     ["uvicorn.main", "uvloop", "httptools", "relay.asgi", "django.core.asgi",
      "django.core.management", "django.db.backends.postgresql.base", "django.forms",
      "django.template.loader", "django.test", "django.contrib.postgres.fields", "psycopg_pool",
-     "pydantic.types", "playground.rules.gathering", "playground.rules.schema",
+     "pydantic.types", "playground.rules.answer_parts", "playground.rules.schema",
      "uvicorn.protocols.websockets.auto", __name__]
 )  # fmt: skip
 

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Final
 
+from playground.rules.block_splitter import Closed, Grown, Kind, Opened, Parted
 from playground.rules.html_changes import count_elements, grown, in_changes, partial
 from playground.rules.markdown import (
     PARAGRAPH,
@@ -32,7 +33,6 @@ from playground.rules.markdown import (
     render_open_text,
     splitter_of,
 )
-from playground.rules.markdown_blocks import Closed, Grown, Kind, Opened, Parted
 from playground.rules.unfinished_markdown import decided
 
 

@@ -31,7 +31,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import STANDARD_TYPES
 from pygments.util import ClassNotFound
 
-from playground.rules.markdown_blocks import BlockEvent, BlockSplitter, Closed
+from playground.rules.block_splitter import BlockEvent, BlockSplitter, Closed
 from playground.rules.structured import JsonSplitter
 from playground.rules.unfinished_markdown import OPENED, decided, draw_unfinished, is_in_open_link
 

@@ -19,6 +19,7 @@ from dialects.events import (
     ToolArgumentsDelta,
     ToolCallStart,
 )
+from playground.rules.block_splitter import BlockEvent, Closed, Opened
 from playground.rules.growing import GrowingBlock, Prose, open_block
 from playground.rules.html_changes import CHANGE_CHARACTERS, partial
 from playground.rules.markdown import (
@@ -29,7 +30,6 @@ from playground.rules.markdown import (
     splitter_of,
     stretch,
 )
-from playground.rules.markdown_blocks import BlockEvent, Closed, Opened
 
 
 @dataclass(frozen=True, slots=True)

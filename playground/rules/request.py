@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway.providers.models import Capabilities
 from gateway.rules.hold_bound import estimate_tokens
-from playground.rules.context import Context, context_of, messages_left_out, summarised
+from playground.rules.context_window import Context, context_of, messages_left_out, summarised
 from playground.rules.parameters import wire_of
 from playground.rules.settings import Settings
 from playground.rules.variables import fill

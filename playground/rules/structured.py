@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from playground.rules.block_splitter import BlockEvent, Closed, Grown, Opened
 from playground.rules.json_text import InvalidJson, parse_json
-from playground.rules.markdown_blocks import BlockEvent, Closed, Grown, Opened
 from playground.rules.settings import Settings
 
 _TICKS = re.compile(r"`+")

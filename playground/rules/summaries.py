@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from gateway.providers.models import Capabilities
-from playground.rules.asides import aside_request
-from playground.rules.context import PathMessage, text_tokens
+from playground.rules.context_window import PathMessage, text_tokens
+from playground.rules.side_requests import aside_request
 
 SUMMARY_TOKENS_MAX: Final = 800
 _CHARACTERS_PER_TOKEN: Final = 3

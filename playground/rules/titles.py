@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from gateway.providers.models import Capabilities
-from playground.rules.asides import aside_request
+from playground.rules.side_requests import aside_request
 
 TITLE_MAX: Final = 80
 QUESTION_MAX: Final = 2_000

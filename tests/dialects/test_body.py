@@ -4,14 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialects.body import (
-    MEMBERS_MAX,
-    NESTING_MAX,
-    STRUCTURES_MAX,
-    check_nested_names,
-    read_body,
-)
+from dialects.body import MEMBERS_MAX, check_nested_names, read_body
 from dialects.errors import RequestFault
+from dialects.json_nesting import NESTING_MAX, STRUCTURES_MAX
 
 
 def deep(levels: int) -> bytes:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from gateway.providers.models import UNKNOWN
-from playground.rules.context import context_of, summarised
+from playground.rules.context_window import context_of, summarised
 from playground.rules.request import ChatMessage, build_request, context_for, left_out
 from playground.rules.settings import Settings
 from playground.rules.summaries import SUMMARY_TOKENS_MAX, portions, summary_request

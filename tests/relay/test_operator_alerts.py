@@ -3,8 +3,8 @@
 from typing import Any
 from uuid import uuid4
 
-from relay.alerts import Alert, Alerts
 from relay.channel_health import Health
+from relay.operator_alerts import Alert, Alerts
 from relay.upstream import UpstreamFailed
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub

@@ -14,7 +14,7 @@ from dialects.events import (
     ToolCallStart,
     TopLogprob,
 )
-from playground.rules.gathering import AnswerCollector
+from playground.rules.answer_parts import AnswerCollector
 
 
 def test_calls_sources_and_media_are_gathered() -> None:

@@ -2,7 +2,7 @@
 
 from dialects.events import Event
 from dialects.openai.stream_decode import Decoder
-from playground.rules.gathering import AnswerCollector
+from playground.rules.answer_parts import AnswerCollector
 from playground.rules.progress import Progress
 from playground.rules.render import storable
 from relay.downstream import Head

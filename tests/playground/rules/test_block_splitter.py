@@ -4,6 +4,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from playground.rules.block_splitter import (
+    BlockEvent,
+    BlockSplitter,
+    Closed,
+    Grown,
+    Opened,
+    Parted,
+)
 from playground.rules.markdown import (
     MarkdownLabels,
     begins_block,
@@ -11,14 +19,6 @@ from playground.rules.markdown import (
     in_stretches,
     render_block,
     render_whole,
-)
-from playground.rules.markdown_blocks import (
-    BlockEvent,
-    BlockSplitter,
-    Closed,
-    Grown,
-    Opened,
-    Parted,
 )
 
 LABELS = MarkdownLabels()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.providers.models import UNKNOWN
-from playground.rules.context import context_of, messages_left_out
+from playground.rules.context_window import context_of, messages_left_out
 from playground.rules.request import ChatMessage, build_request, context_for, left_out
 from playground.rules.settings import Settings
 

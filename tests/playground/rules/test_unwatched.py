@@ -2,7 +2,7 @@
 
 import pytest
 
-from playground.rules.leaving import GRACE_MS, unwatched_ms_max
+from playground.rules.unwatched import GRACE_MS, unwatched_ms_max
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-from gateway.rules.retry import next_candidate
+from gateway.rules.fail_over import next_candidate
 from gateway.rules.routing import Candidate
 
 A, B, C, D = (Candidate(name, "m", 2) for name in "abcd")

@@ -1,0 +1,72 @@
+"""How deep a JSON text may nest, and how many arrays and objects it may hold.
+
+Found by operations on the whole text: no step looks at single characters in Python.
+"""
+
+from array import array
+from contextlib import suppress
+from itertools import accumulate
+from typing import Any, Final
+
+import msgspec
+
+NESTING_MAX: Final = 64
+# More is no request, and would take a hundred times its size in memory once it is read.
+STRUCTURES_MAX: Final = 250_000
+TOO_DEEP: Final = f"nesting deeper than {NESTING_MAX}"
+
+# So much is read into memory whole, to be looked through.
+_SMALL_BYTES: Final = 1024 * 1024
+_SHORT_BYTES: Final = 2 * 1024
+_BRACKET_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_ROUNDS: Final = 4
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[{]}"))
+
+
+def nesting_excess(raw: bytes) -> str:
+    """What of a text of right syntax is too much, in words; "" where nothing is. Brackets inside
+    strings count for nothing."""
+    return _excess(raw) if _has_many_brackets(raw) else ""
+
+
+def _has_many_brackets(raw: bytes) -> bool:
+    """Whether there are enough to nest too deep. `find` skips through what has none; in a long text
+    `count` takes three times as long as parsing it."""
+    if len(raw) < _SHORT_BYTES:
+        return raw.count(b"[") + raw.count(b"{") > NESTING_MAX
+    count = 0
+    for bracket in (b"[", b"{"):
+        at = raw.find(bracket)
+        while at >= 0:
+            count += 1
+            if count > NESTING_MAX:
+                return True
+            at = raw.find(bracket, at + 1)
+    return False
+
+
+def _excess(raw: bytes) -> str:
+    """What is small is read. Of the rest only the brackets are: each of the first rounds takes the
+    innermost level away, which leaves little of most bodies."""
+    if len(raw) <= _SMALL_BYTES:
+        with suppress(msgspec.DecodeError, ValueError):
+            return TOO_DEEP if _levels(msgspec.json.decode(raw)) > NESTING_MAX else ""
+    unescaped = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    brackets = b"".join(unescaped.split(b'"')[::2]).translate(None, _NO_BRACKETS)
+    if len(brackets) > 2 * STRUCTURES_MAX:
+        return f"more than {STRUCTURES_MAX} arrays and objects"
+    for level in range(_ROUNDS):
+        if len(brackets) <= 2 * (NESTING_MAX - level):
+            return ""
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    steps = array("b", brackets.translate(_BRACKET_STEPS))
+    return TOO_DEEP if max(accumulate(steps), default=0) + _ROUNDS > NESTING_MAX else ""
+
+
+def _levels(value: Any) -> int:
+    level, count = [value], 0
+    while level:
+        count += 1
+        inside = (inner.values() if type(inner) is dict else inner for inner in level)
+        level = [inner for items in inside for inner in items if type(inner) in (dict, list)]
+    return count
