@@ -22,10 +22,11 @@ from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.overrides import CAPABILITIES
 from gateway.providers.provider import BadAddress
 from gateway.rules.breaker import BreakerRule
+from gateway.rules.timeouts import Timeouts
 from lib.ids import new_id
 from lib.refusal import Refused
 
-TIMEOUTS = {"connect": 3, "first_content": 60, "idle": 60, "total": 1800}
+TIMEOUTS = {field.name: cast(float, field.default) for field in dataclass_fields(Timeouts)}
 """Seconds that a channel has unless it says otherwise."""
 BREAKER = {
     field.name: cast(bool | float | None, field.default) for field in dataclass_fields(BreakerRule)

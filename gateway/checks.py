@@ -34,6 +34,7 @@ from gateway.providers.models import capabilities_of
 from gateway.providers.provider import BadAddress, Provider
 from gateway.providers.targets import dialect_for, upstream_of
 from gateway.rules import routing
+from gateway.rules.timeouts import Timeouts
 from lib import clock
 from lib.egress import (
     Answer,
@@ -171,9 +172,7 @@ class _Run:
             include_usage=True,
         )
         self._began = self._mark = time.monotonic()
-        self._deadline = self._began + min(
-            _TEST_S_MAX, float(channel.timeouts.get("total", _TEST_S_MAX))
-        )
+        self._deadline = self._began + min(_TEST_S_MAX, Timeouts.of(channel.timeouts).total)
 
     def run(self) -> None:
         result = self._result
@@ -203,15 +202,15 @@ class _Run:
 
     def _ask(self) -> None:
         prepared = self._prepare()
-        timeouts = self._channel.timeouts
+        timeouts = Timeouts.of(self._channel.timeouts)
         try:
             host, port = host_and_port(prepared.url)
             addresses = permitted_addresses(self._policy, host, port)
             self._pass("address")
             client = guarded_client(
                 self._policy,
-                connect_s=float(timeouts.get("connect", 3)),
-                read_s=min(float(timeouts.get("first_content", 60)), _TEST_S_MAX),
+                connect_s=timeouts.connect,
+                read_s=min(timeouts.first_content, _TEST_S_MAX),
                 schemes=("http", "https"),
                 # Resolved above, once, for the stage and for the connection.
                 resolver=lambda host, port: addresses,

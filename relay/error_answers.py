@@ -32,6 +32,7 @@ from dialects.task_errors import Family
 from dialects.upstream_errors import provider_limit_message
 from gateway.rules.cooldown import RETRY_AFTER_S_MAX
 from gateway.rules.faults import final_kind
+from gateway.rules.timeouts import Timeouts
 from relay.channel_health import Out, jittered
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.deadline import Reason
@@ -39,7 +40,6 @@ from relay.downstream import ErrorAnswer
 from relay.endpoints import family_of, find_endpoint, read_invocation
 from relay.limits import LimitReached, UsedUp, limit_headers
 from relay.request_context import Invocation
-from relay.snapshot import Timeouts
 from relay.upstream import UpstreamFailed, upstream_failure
 
 _WAIT_MS: Final = 1000

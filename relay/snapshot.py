@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -22,35 +22,13 @@ from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.provider import USER_AGENT, Address, BadAddress, Provider
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.routing import Candidate, Route, plan
+from gateway.rules.timeouts import Timeouts
 from lib.egress import EgressPolicy
 from lib.vault import Vault, VaultError
 
 log = logging.getLogger(__name__)
 
 Statement = tuple[str, Mapping[str, object]]
-
-
-# 300 s in place of 60 (docs/promises.md, "Numbers").
-_THINKING_TIMES: Final = 5
-# Ten minutes in place of one: so long the official clients wait for a whole answer themselves.
-_WHOLE_TIMES: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds; the defaults are those of docs/promises.md, "Numbers"."""
-
-    connect: float = 3.0
-    first_content: float = 60.0
-    idle: float = 60.0
-    total: float = 1800.0
-
-    def until_content(self, *, thinks: bool, whole: bool) -> float:
-        """How long may pass until the first content (F11): a model that thinks may be silent while
-        it does, and the first of an answer that comes `whole` is its last, too."""
-        if whole:
-            return self.first_content * _WHOLE_TIMES
-        return self.first_content * (_THINKING_TIMES if thinks else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +306,6 @@ def _channel(row: _ChannelRow, vault: Vault) -> Channel:
         vault.open(base64.b64decode(sealed), f"gateway_channelkey|{key_id}|sealed")
         for key_id, sealed in row.keys
     ]
-    known = {name: row.timeouts[name] for name in Timeouts.__slots__ if name in row.timeouts}
     return Channel(
         id=row.id,
         uuid=UUID(row.id),
@@ -353,7 +330,7 @@ def _channel(row: _ChannelRow, vault: Vault) -> Channel:
         retries=row.retries,
         drain=row.on_leave == "drain",
         uncapped=row.uncapped,
-        timeouts=Timeouts(**known),
+        timeouts=Timeouts.of(row.timeouts),
         breaker=BreakerRule(**row.breaker),
     )
 

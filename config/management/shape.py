@@ -25,9 +25,13 @@ from billing.rules.conditions import ConditionInvalid, read_hours, tier_name
 from billing.rules.meters import MeterUnknown, find_meter, parse_rate
 from billing.rules.money import MoneyInvalid, parse_multiplier, parse_usd
 from gateway.providers.overrides import Capability
+from gateway.rules.breaker import BreakerRule
+from gateway.rules.timeouts import Timeouts as ChannelTimeouts
 
 KEEP: Final = "keep"
 """Where a secret stands: the one that is stored already."""
+_TIMEOUTS: Final = ChannelTimeouts()
+_BREAKER: Final = BreakerRule()
 
 
 def wrong(message: str) -> PydanticCustomError:
@@ -155,17 +159,17 @@ class Settings(Part):
 
 
 class Timeouts(Part):
-    connect: Seconds = 3
-    first_content: Seconds = 60
-    idle: Seconds = 60
-    total: Seconds = 1800
+    connect: Seconds = _TIMEOUTS.connect
+    first_content: Seconds = _TIMEOUTS.first_content
+    idle: Seconds = _TIMEOUTS.idle
+    total: Seconds = _TIMEOUTS.total
 
 
 class Breaker(Part):
     enabled: bool = True
     failures: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    window: Seconds = 10
-    open_for: Seconds = 10
+    window: Seconds = _BREAKER.window
+    open_for: Seconds = _BREAKER.open_for
 
 
 class Upstream(Part):

@@ -13,8 +13,9 @@ from gateway.providers import provider_named
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
+from gateway.rules.timeouts import Timeouts
 from relay.channel_health import Health
-from relay.snapshot import EMPTY, Channel, Timeouts
+from relay.snapshot import EMPTY, Channel
 from relay.upstream import UpstreamFailed
 from tests.fakes import listeners
 from tests.fakes.upstream import FakeUpstream
