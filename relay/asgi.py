@@ -18,6 +18,7 @@ from lib.ids import id_text, new_id
 from relay import legacy_billing, models_list, stored_responses
 from relay.auth import Credentials, Principal, read_credentials
 from relay.config import RelayConfig
+from relay.cors import PREFLIGHT
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.deadline import Deadline
 from relay.downstream import Downstream, Head, Sink
@@ -55,11 +56,6 @@ _PAGE_INVOCATIONS: Final[Mapping[PageOperation, Invocation]] = {
 }
 _NO_OPTIONS: Final = RequestOptions()
 _JSON: Final = (b"content-type", b"application/json")
-_PREFLIGHT: Final = [
-    (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
-    (b"access-control-allow-headers", b"*, authorization"),
-    (b"access-control-max-age", b"86400"),
-]
 
 
 class Relay:
@@ -213,7 +209,7 @@ class Relay:
         invocation = read_invocation(endpoint, path, scope["headers"], scope["query_string"])
         sink = HttpSink(scope, send, new_id(), invocation)
         if method == "OPTIONS":
-            await sink.respond(204, _PREFLIGHT, b"")
+            await sink.respond(204, PREFLIGHT, b"")
         elif endpoint is None:
             await sink.unknown(path)
         elif method not in endpoint.methods:

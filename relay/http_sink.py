@@ -16,6 +16,7 @@ from billing.rules.money import format_usd
 from dialects.errors import RequestFault, message_of, quote_value
 from lib.asgi import Scope, Send
 from lib.ids import id_text
+from relay.cors import ALLOW_ORIGIN, EXPOSE_HEADERS
 from relay.downstream import ErrorAnswer, Head
 from relay.endpoints import family_of
 from relay.error_answers import OVERLOADED, answer_to, error_response
@@ -25,16 +26,8 @@ from relay.request_context import Invocation
 # What a client wrote may stand in a header only if it is the plain name of a parameter.
 _PARAMETER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 _DROPPED_MAX: Final = 1024
-_CORS: Final = (b"access-control-allow-origin", b"*")
 # What a model wrote is never taken for a page, whatever it looks like.
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
-_EXPOSED: Final = (
-    b"access-control-expose-headers",
-    b"x-request-id, request-id, x-weir-hold, x-weir-cost, x-weir-output-cap, "
-    b"x-weir-dropped-params, retry-after, retry-after-ms, idempotent-replayed, "
-    b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
-    b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens",
-)
 _REPLAYED: Final = (b"idempotent-replayed", b"true")
 
 
@@ -120,13 +113,13 @@ class HttpSink:
         self, status: int, own: Sequence[tuple[bytes, bytes]], length: int | None
     ) -> None:
         request_id = id_text(self.request_id).encode()
-        fields = [*own, (b"x-request-id", request_id), _CORS, _NOSNIFF]
+        fields = [*own, (b"x-request-id", request_id), ALLOW_ORIGIN, _NOSNIFF]
         if self.invocation.codec.names_request and status == 200:
             fields.append((b"request-id", request_id))
         if self._replayed:
             fields.append(_REPLAYED)
         if self._from_page:
-            fields.append(_EXPOSED)
+            fields.append(EXPOSE_HEADERS)
         self.begun = True
         if length is not None and status != 204:
             fields.append((b"content-length", b"%d" % length))
