@@ -17,7 +17,7 @@ from dialects.errors import KINDS, ErrorKind, RequestFault
 from dialects.openai import errors
 from lib.ids import id_text, new_id
 from playground.database import in_database
-from playground.reading import AccessEnded, MayRead, read_while, reader_of
+from playground.reader_access import AccessEnded, MayRead, read_while, reader_of
 from playground.relaying import relay_of
 from relay.downstream import Head
 from relay.request_context import Outcome

@@ -44,7 +44,7 @@ from playground.panel import form_of
 from playground.paying import shown_payer
 from playground.presets import access_preset
 from playground.prompts import find_version
-from playground.reading import reader_of
+from playground.reader_access import reader_of
 from playground.relaying import relay_of
 from playground.rules.settings import Settings
 from playground.stream import stream_events
