@@ -1,0 +1,123 @@
+"""Money: a file for each noun. All amounts are int64 nano units."""
+
+from billing.models.budgets import (
+    Budget,
+    BudgetAction,
+    BudgetAlert,
+    BudgetAlertKind,
+    BudgetPeriod,
+    BudgetRaise,
+    BudgetScope,
+    BudgetWindow,
+    LivingBudgets,
+    RaiseState,
+    alert_percents,
+)
+from billing.models.codes import (
+    Code,
+    CodeBatch,
+    RedeemTry,
+    Redemption,
+)
+from billing.models.credits import (
+    Credit,
+    CreditKind,
+    CreditState,
+)
+from billing.models.holds import (
+    Hold,
+    HoldState,
+    Process,
+    RateSecond,
+)
+from billing.models.idempotency import (
+    IdempotentAnswer,
+)
+from billing.models.ledger import (
+    LISTED_KINDS,
+    Account,
+    AccountKind,
+    LedgerEntry,
+    Posting,
+    StatementDay,
+)
+from billing.models.plans import (
+    OrganisationPlan,
+    Plan,
+    PlanCut,
+)
+from billing.models.prices import (
+    Price,
+    PriceKind,
+    PriceProposal,
+    PriceVersion,
+    ProposalState,
+)
+from billing.models.promo import (
+    PromoGrant,
+    PromoMark,
+)
+from billing.models.seals import (
+    Seal,
+    SealCut,
+    SealKind,
+)
+from billing.models.topups import (
+    EventVerdict,
+    ProcessorEvent,
+    TopUp,
+    TopUpState,
+)
+from billing.models.wallets import (
+    WalletSetting,
+)
+
+__all__ = [
+    "LISTED_KINDS",
+    "Account",
+    "AccountKind",
+    "Budget",
+    "BudgetAction",
+    "BudgetAlert",
+    "BudgetAlertKind",
+    "BudgetPeriod",
+    "BudgetRaise",
+    "BudgetScope",
+    "BudgetWindow",
+    "Code",
+    "CodeBatch",
+    "Credit",
+    "CreditKind",
+    "CreditState",
+    "EventVerdict",
+    "Hold",
+    "HoldState",
+    "IdempotentAnswer",
+    "LedgerEntry",
+    "LivingBudgets",
+    "OrganisationPlan",
+    "Plan",
+    "PlanCut",
+    "Posting",
+    "Price",
+    "PriceKind",
+    "PriceProposal",
+    "PriceVersion",
+    "Process",
+    "ProcessorEvent",
+    "PromoGrant",
+    "PromoMark",
+    "ProposalState",
+    "RaiseState",
+    "RateSecond",
+    "RedeemTry",
+    "Redemption",
+    "Seal",
+    "SealCut",
+    "SealKind",
+    "StatementDay",
+    "TopUp",
+    "TopUpState",
+    "WalletSetting",
+    "alert_percents",
+]

@@ -1,0 +1,245 @@
+"""Budgets, what was spent under them, the alerts of them, and requests for more."""
+
+import datetime as dt
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from lib.ids import new_id
+
+
+class BudgetScope(models.TextChoices):
+    ORGANISATION = "organisation", _("Organisation")
+    TEAM = "team", _("Team")
+    USER = "user", _("User")
+    KEY = "key", _("Key")
+    MODEL = "model", _("Model")
+    PROJECT = "project", _("Project")
+    TAG = "tag", _("Tag")
+    CUSTOMER = "customer", _("Customer")
+
+
+class BudgetPeriod(models.TextChoices):
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    TOTAL = "total"
+
+
+class BudgetAction(models.TextChoices):
+    BLOCK = "block"
+    WARN = "warn"
+    SLOW = "slow"
+
+
+def alert_percents() -> list[int]:
+    """At which shares of a budget people hear of it when nobody says otherwise."""
+    return [50, 80, 100]
+
+
+class LivingBudgets(models.Manager["Budget"]):
+    """All budgets but those that were removed."""
+
+    def get_queryset(self) -> models.QuerySet["Budget"]:
+        return super().get_queryset().filter(removed_at=None)
+
+
+class Budget(models.Model):
+    """A cap on what may be spent in a period, by a part of an organisation.
+
+    `subject` is what the scope names: the id of a team, key or person, a model's name or pattern, a
+    label; empty for the organisation. The period begins at `anchor` (see rules/budget.py) on the
+    wall clock of `timezone`.
+
+    One that was removed is off, and kept with what was told of it, so that it can be brought back.
+
+    What happens at the limit is the `action`: block refuses, warn lets through and only tells, slow
+    lets one request through at a time. Until `raised_until` the limit is higher by `raised_nano`.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    organisation = models.ForeignKey(
+        "accounts.Organisation", models.PROTECT, related_name="budgets"
+    )
+    scope = models.CharField(max_length=12, choices=BudgetScope.choices)
+    subject = models.CharField(max_length=200, blank=True, default="")
+    amount_nano = models.BigIntegerField()
+    period = models.CharField(max_length=5, choices=BudgetPeriod.choices)
+    anchor = models.SmallIntegerField()
+    timezone = models.CharField(max_length=64, default="UTC")
+    enabled = models.BooleanField(default=True)
+    action = models.CharField(
+        max_length=5,
+        choices=BudgetAction.choices,
+        default=BudgetAction.BLOCK,
+        db_default=BudgetAction.BLOCK,
+    )
+    alert_percents = ArrayField(
+        models.PositiveSmallIntegerField(), default=alert_percents, db_default=[50, 80, 100]
+    )
+    alert_forecast = models.BooleanField(
+        default=False, db_default=False, help_text="Notify when forecast to exceed the limit."
+    )
+    raised_nano = models.BigIntegerField(default=0, db_default=0)
+    raised_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+    removed_at = models.DateTimeField(null=True)
+
+    objects = LivingBudgets()
+    with_removed = models.Manager["Budget"]()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "scope", "subject", "period"],
+                condition=models.Q(removed_at=None),
+                name="budget_once",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(amount_nano__gte=0, raised_nano__gte=0),
+                name="budget_not_negative",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["raised_until"],
+                condition=models.Q(raised_until__isnull=False),
+                name="budgets_raised",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.subject} {self.period}"
+
+    def limit_nano(self, at: dt.datetime) -> int:
+        """What may be spent in the period, as it is at an instant."""
+        raised = self.raised_until is not None and self.raised_until > at
+        return self.amount_nano + (self.raised_nano if raised else 0)
+
+
+class BudgetWindow(models.Model):
+    """One span of a budget's time, and what stands in it: held now, and spent.
+
+    `cap_nano` is the budget's amount, or what stood here already when the amount was lowered below
+    it; the database itself lets no more in (P2). The windows of a budget never overlap: an
+    exclusion constraint in the migration. A budget without a period has one, to the year 9999.
+    `brought_nano` is what of the spent was charged before the budget was there. `refused_at` is
+    when it first refused a request under its present limit.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    budget = models.ForeignKey(Budget, models.CASCADE, related_name="windows")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    cap_nano = models.BigIntegerField()
+    held_nano = models.BigIntegerField(db_default=0)
+    spent_nano = models.BigIntegerField(db_default=0)
+    brought_nano = models.BigIntegerField(db_default=0)
+    refused_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["ends_at"], name="budget_windows_by_end")]
+        constraints = [
+            models.UniqueConstraint(fields=["budget", "starts_at"], name="budget_window_once"),
+            models.CheckConstraint(
+                condition=models.Q(held_nano__gte=0) & models.Q(spent_nano__gte=0),
+                name="budget_window_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(cap_nano__gte=models.F("held_nano") + models.F("spent_nano")),
+                name="budget_never_exceeded",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.budget_id} from {self.starts_at}"
+
+
+class BudgetAlertKind(models.TextChoices):
+    REACHED = "reached"
+    FORECAST = "forecast"
+    TEST = "test"
+
+
+class BudgetAlert(models.Model):
+    """What was told of a budget: that a share of its limit was reached, or would be at this pace.
+
+    Once for each period, limit and share, however many workers look (W53); the fact with its
+    deliveries is the outbox's.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    budget = models.ForeignKey(Budget, models.CASCADE, related_name="alerts")
+    kind = models.CharField(max_length=8, choices=BudgetAlertKind.choices)
+    starts_at = models.DateTimeField(help_text="When the period began.")
+    limit_nano = models.BigIntegerField()
+    percent = models.PositiveSmallIntegerField(null=True)
+    spent_nano = models.BigIntegerField()
+    fact_id = models.UUIDField(null=True)
+    told_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["budget", "starts_at", "limit_nano", "kind", "percent"],
+                condition=~models.Q(kind="test"),
+                nulls_distinct=False,
+                name="budget_alert_once",
+            )
+        ]
+        indexes = [models.Index(fields=["budget", "-id"], name="alerts_of_budget")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.budget_id}"
+
+    @property
+    def by_refusal(self) -> bool:
+        """Told because a request did not fit what was left, not because nothing was left."""
+        return self.percent == 100 and self.spent_nano < self.limit_nano
+
+
+class RaiseState(models.TextChoices):
+    WAITING = "waiting"
+    APPROVED = "approved"
+    DENIED = "denied"
+    ENDED = "ended"
+
+
+class BudgetRaise(models.Model):
+    """Somebody asks for more of a budget until an instant; approved, it ends by itself (W54).
+
+    `amount_nano` is how much more. Of a budget one raise holds at a time: a later one ends it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    budget = models.ForeignKey(Budget, models.CASCADE, related_name="raises")
+    amount_nano = models.BigIntegerField()
+    until = models.DateTimeField()
+    reason = models.CharField(max_length=500)
+    state = models.CharField(max_length=8, choices=RaiseState.choices, default=RaiseState.WAITING)
+    asked_by = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
+    asked_at = models.DateTimeField(db_default=Now())
+    decided_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+    answer = models.CharField(max_length=500, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["budget", "asked_by"],
+                condition=models.Q(state="waiting"),
+                name="raise_waits_once",
+            ),
+            models.UniqueConstraint(
+                fields=["budget"],
+                condition=models.Q(state="approved"),
+                name="one_raise_of_a_budget",
+            ),
+            models.CheckConstraint(condition=models.Q(amount_nano__gt=0), name="raise_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount_nano} {self.state}"

@@ -1,0 +1,140 @@
+"""Holds, the processes that place them, and what was asked in each second.
+
+They are written for every request and carry no foreign key constraints, as the ledger (ledger.py).
+"""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Cast, Now, NullIf
+
+
+class HoldState(models.TextChoices):
+    OPEN = "open"
+    KEPT = "kept"
+    SETTLED = "settled"
+    VOIDED = "voided"
+    EXPIRED = "expired"
+
+
+class Process(models.Model):
+    """A relay process that places holds; it says every second that it lives.
+
+    When it has not said so in time it is suspected, and its holds are resolved a while after that:
+    a process that was only cut off from the database has time to say that it lives after all.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    alive_until = models.DateTimeField()
+    suspected_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"alive until {self.alive_until}"
+
+
+# What a relay's connection says of itself, so that no statement has to name it for every hold.
+_PROCESS = Cast(
+    NullIf(
+        models.Func(models.Value("weir.process"), models.Value(True), function="current_setting"),
+        models.Value(""),
+    ),
+    models.UUIDField(),
+)
+
+
+class Hold(models.Model):
+    """Money moved from available to held at admission; its id is the attempt's (I5, I6).
+
+    `window_ids` are the budget windows that it is held in as well (I23). `rated_ids` are the
+    organisation, team, member and key whose tokens per minute it counts on, with `tokens`;
+    `leased_*` are those whose limit of requests at once it takes a place of, until it is resolved.
+    All are null where nothing is limited.
+
+    `mark` is how far the attempt surely was: the meters of its last high-water mark, of which a
+    provider counts no less. A hold whose process died is settled from it.
+
+    A hold is `kept` where no charge can be named, until an operator decides (I14).
+    """
+
+    id = models.UUIDField(primary_key=True)
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    amount_nano = models.BigIntegerField()
+    state = models.CharField(max_length=8, choices=HoldState.choices, default=HoldState.OPEN)
+    opened_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True)
+    window_ids = ArrayField(models.BigIntegerField(), null=True)
+    rated_ids = ArrayField(models.UUIDField(), null=True)
+    tokens = models.BigIntegerField(null=True)
+    leased_key_id = models.UUIDField(null=True)
+    leased_team_id = models.UUIDField(null=True)
+    leased_organisation_id = models.UUIDField(null=True)
+    leased_member_id = models.UUIDField(null=True)
+    process_id = models.UUIDField(null=True, db_default=_PROCESS)
+    mark = models.JSONField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(amount_nano__gte=0), name="hold_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state="open", resolved_at=None)
+                | (~models.Q(state="open") & models.Q(resolved_at__isnull=False)),
+                name="hold_open_until_resolved",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["expires_at"], condition=models.Q(state="open"), name="open_holds"
+            ),
+            models.Index(
+                fields=["leased_key_id"],
+                condition=models.Q(state="open", leased_key_id__isnull=False),
+                name="open_holds_of_key",
+            ),
+            models.Index(
+                fields=["leased_team_id"],
+                condition=models.Q(state="open", leased_team_id__isnull=False),
+                name="open_holds_of_team",
+            ),
+            models.Index(
+                fields=["leased_organisation_id"],
+                condition=models.Q(state="open", leased_organisation_id__isnull=False),
+                name="open_holds_of_organisation",
+            ),
+            models.Index(
+                fields=["leased_member_id"],
+                condition=models.Q(state="open", leased_member_id__isnull=False),
+                name="open_holds_of_member",
+            ),
+            models.Index(
+                fields=["organisation"], condition=models.Q(state="kept"), name="kept_holds"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount_nano} {self.state}"
+
+
+class RateSecond(models.Model):
+    """What one limited organisation, team, member or key was admitted within one second of the
+    database's clock.
+
+    The last sixty seconds are its sliding minute; what is older is removed by the admissions that
+    follow. `tokens` are those of the holds, corrected when they are settled.
+    """
+
+    pk = models.CompositePrimaryKey("subject_id", "second")
+    subject_id = models.UUIDField()
+    second = models.BigIntegerField()
+    requests = models.IntegerField()
+    tokens = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.requests} of {self.subject_id} at {self.second}"

@@ -1,0 +1,143 @@
+"""The ledger: accounts, postings with their entries, and statements by the day.
+
+Postings and entries are written for every request; they carry no foreign key constraints, each of
+which would lock a shared row. The invariants prove what these would (docs/promises.md,
+"Invariants").
+"""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from lib.ids import new_id
+
+
+class AccountKind(models.TextChoices):
+    AVAILABLE = "customer:available"
+    HELD = "customer:held"
+    DEBT = "customer:debt"
+    REVENUE = "revenue"
+    LOSS = "platform:loss"
+    PAYABLE = "provider:payable"
+    COST = "provider:cost"
+    OPENING = "equity:opening"
+    ADJUSTMENT = "equity:adjustment"
+    PROMO_ISSUED = "promo:issued"
+    PROMO_AVAILABLE = "promo:available"
+    PROMO_EARMARKED = "promo:earmarked"
+    RECEIVED_STRIPE = "processor:received:stripe"
+    RECEIVED_MANUAL = "processor:received:manual"
+    CLEARING_STRIPE = "processor:clearing:stripe"
+    CLEARING_MANUAL = "processor:clearing:manual"
+
+
+class Account(models.Model):
+    """A ledger account of one organisation. The balance is the sum of its entries (I3).
+
+    `overdraft_nano` is the credit line of an organisation that pays later: how far what is
+    available may fall below 0.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    # Every index here is paid for by each request: this one is the head of `account_once`.
+    organisation = models.ForeignKey(
+        "accounts.Organisation", models.PROTECT, related_name="+", db_index=False
+    )
+    kind = models.CharField(max_length=32, choices=AccountKind.choices)
+    currency = models.CharField(max_length=3, default="USD")
+    balance_nano = models.BigIntegerField(default=0)
+    overdraft_nano = models.BigIntegerField(default=0, db_default=0)
+    guards = models.BigIntegerField(
+        db_default=0, help_text="Counts the changes of the budgets that stand over this account."
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organisation", "kind", "currency"], name="account_once"
+            ),
+            # I4: more than the credit line is impossible in the database, not only in code.
+            models.CheckConstraint(
+                condition=~models.Q(kind__in=["customer:available", "customer:held"])
+                | models.Q(balance_nano__gte=models.F("overdraft_nano") * -1),
+                name="customer_balance_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(overdraft_nano=0)
+                | models.Q(kind="customer:available", overdraft_nano__gt=0),
+                name="overdraft_of_available",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.organisation_id}"
+
+
+LISTED_KINDS = (
+    "opening", "adjust", "reverse", "redeem", "lapse", "topup", "refund", "dispute", "reinstate",
+)  # fmt: skip
+"""Kinds of postings that are a line of their own in a statement."""
+
+
+class Posting(models.Model):
+    """A balanced set of entries with one idempotency id. Append-only by trigger (I2)."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    idempotency_id = models.CharField(max_length=120)
+    kind = models.CharField(max_length=24)
+    organisation = models.ForeignKey(
+        "accounts.Organisation",
+        models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
+    cause = models.JSONField(default=dict)
+    actor = models.CharField(max_length=80, blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        # Not by the field, which would bring a second index for LIKE.
+        constraints = [models.UniqueConstraint(fields=["idempotency_id"], name="posting_once")]
+        indexes = [
+            models.Index(fields=["organisation", "-id"], name="posting_by_organisation"),
+            # Few among the postings of requests, which are not in it.
+            models.Index(
+                fields=["organisation", "-id"],
+                condition=models.Q(kind__in=LISTED_KINDS),
+                name="postings_listed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.idempotency_id
+
+
+class LedgerEntry(models.Model):
+    """One line of a posting. Append-only by trigger (I2)."""
+
+    id = models.BigAutoField(primary_key=True)
+    posting = models.ForeignKey(
+        Posting, models.PROTECT, related_name="entries", db_constraint=False
+    )
+    account = models.ForeignKey(
+        Account, models.PROTECT, related_name="entries", db_constraint=False
+    )
+    amount_nano = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.amount_nano} on {self.account_id}"
+
+
+class StatementDay(models.Model):
+    """An organisation's usage on one day of UTC that is over, as its statement shows it (I18)."""
+
+    pk = models.CompositePrimaryKey("organisation_id", "day")
+    organisation = models.ForeignKey(
+        "accounts.Organisation", models.DO_NOTHING, related_name="+", db_constraint=False
+    )
+    day = models.DateField(db_index=True)
+    requests = models.BigIntegerField()
+    amount_nano = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.organisation_id} on {self.day}"

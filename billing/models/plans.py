@@ -1,0 +1,66 @@
+"""Plans, and who is on which."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Plan(models.Model):
+    """What organisations on it pay: the prices times `multiplier_ppm` parts per million, for the
+    models that it shows ([] = all)."""
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=120, unique=True)
+    multiplier_ppm = models.BigIntegerField(default=1_000_000)
+    model_patterns = ArrayField(models.CharField(max_length=200), default=list, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(multiplier_ppm__gte=0, multiplier_ppm__lte=1_000_000_000),
+                name="plan_multiplier_in_range",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OrganisationPlan(models.Model):
+    """Which plan an organisation is on; without a row it pays the prices as they are."""
+
+    organisation = models.OneToOneField(
+        "accounts.Organisation", models.CASCADE, primary_key=True, related_name="+"
+    )
+    plan = models.ForeignKey(Plan, models.PROTECT, related_name="organisations")
+
+    def __str__(self) -> str:
+        return f"{self.organisation_id} on {self.plan_id}"
+
+
+class PlanCut(models.Model):
+    """A change of plans that cuts what is paid by more than half: asked by one operator, it waits
+    for another (docs/promises.md, "Operators and audit").
+
+    Without an organisation the plan's multiplier changes, else that organisation goes on the plan,
+    with none off any.
+    """
+
+    plan = models.ForeignKey(Plan, models.CASCADE, null=True, related_name="+")
+    organisation = models.ForeignKey(
+        "accounts.Organisation", models.CASCADE, null=True, related_name="+"
+    )
+    multiplier_ppm = models.BigIntegerField()
+    asked_by = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
+    asked_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["plan", "organisation"], nulls_distinct=False, name="plan_cut_waits_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.plan_id} to {self.multiplier_ppm}"

@@ -1,0 +1,117 @@
+"""Prices with dates, and those that are proposed."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from lib.ids import new_id
+
+
+class PriceKind(models.TextChoices):
+    CHARGE = "charge"
+    COST = "cost"
+
+
+class Price(models.Model):
+    """What one model name, or a pattern of names, is charged at, or costs us; its versions carry
+    the rates.
+
+    `channel` names the channel whose cost it is, "" any. `service_tier` and `hours` narrow it down
+    (rules/conditions.py): what they do not fit has the price in which they are empty.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    model = models.CharField(max_length=200)
+    kind = models.CharField(
+        max_length=6,
+        choices=PriceKind.choices,
+        default=PriceKind.CHARGE,
+        db_default=PriceKind.CHARGE,
+    )
+    channel = models.CharField(max_length=120, blank=True, default="", db_default="")
+    service_tier = models.CharField(max_length=40, blank=True, default="", db_default="")
+    hours = models.CharField(max_length=11, blank=True, default="", db_default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["model", "kind", "channel", "service_tier", "hours"], name="price_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind="cost") | models.Q(channel=""), name="charge_has_no_channel"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.model
+
+
+class PriceVersion(models.Model):
+    """Rates with dates: {meter: integer nano per million units}. Immutable once used (I11), by a
+    trigger that the room usage brings.
+
+    The versions of one price never overlap: an exclusion constraint in the migration.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    price = models.ForeignKey(Price, models.PROTECT, related_name="versions")
+    valid_from = models.DateTimeField()
+    valid_to = models.DateTimeField(null=True, blank=True)
+    rates = models.JSONField()
+    source = models.CharField(max_length=60)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["valid_from"]
+
+    def __str__(self) -> str:
+        return f"{self.price_id} from {self.valid_from}"
+
+
+class ProposalState(models.TextChoices):
+    OPEN = "open"
+    SECOND = "second"
+    ACCEPTED = "accepted"
+    IGNORED = "ignored"
+
+
+class PriceProposal(models.Model):
+    """A price version that is not in force yet: a draft written by hand, or a change of the
+    shipped catalogue. Accepted, it becomes a version.
+
+    `replaces` are the rates that it was compared with, null where there were none; without `rates`
+    the price ends at `valid_from`. In state `second` one person has accepted it, and another must:
+    a rate falls by more than half.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    model = models.CharField(max_length=200)
+    kind = models.CharField(max_length=6, choices=PriceKind.choices, default=PriceKind.CHARGE)
+    channel = models.CharField(max_length=120, blank=True, default="")
+    service_tier = models.CharField(max_length=40, blank=True, default="")
+    hours = models.CharField(max_length=11, blank=True, default="")
+    valid_from = models.DateTimeField(null=True, help_text="null: from the acceptance on")
+    rates = models.JSONField(null=True)
+    replaces = models.JSONField(null=True)
+    source = models.CharField(max_length=60)
+    note = models.CharField(max_length=500, blank=True, default="")
+    state = models.CharField(
+        max_length=8, choices=ProposalState.choices, default=ProposalState.OPEN
+    )
+    made_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
+    first_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
+    decided_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["model", "kind", "channel", "service_tier", "hours", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["model", "kind", "channel", "service_tier", "hours", "source"],
+                condition=models.Q(state__in=["open", "second"]) & ~models.Q(source="draft"),
+                name="proposal_open_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.state}"

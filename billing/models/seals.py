@@ -1,0 +1,46 @@
+"""Seals over what is written once."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class SealKind(models.TextChoices):
+    LEDGER = "ledger"
+    TRAIL = "trail"
+
+
+class Seal(models.Model):
+    """What stood in the ledger, or in the trail, from one instant to another; see `seals.py`."""
+
+    id = models.BigAutoField(primary_key=True)
+    kind = models.CharField(max_length=8, choices=SealKind.choices)
+    from_at = models.DateTimeField()
+    to_at = models.DateTimeField()
+    rows = models.BigIntegerField()
+    digest = models.BinaryField()
+    code = models.BinaryField()
+    form = models.SmallIntegerField(
+        help_text="Older forms say 2. It has no default, so that no older process seals in its own."
+    )
+    made_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "from_at"], name="sealed_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} to {self.to_at}"
+
+
+class SealCut(models.Model):
+    """Where the oldest rows were cut off, with the seals over them: `code` is that of the last of
+    these seals, on which the next one stands; `signature` is ours over both."""
+
+    kind = models.CharField(primary_key=True, max_length=8, choices=SealKind.choices)
+    until = models.DateTimeField()
+    code = models.BinaryField()
+    signature = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"{self.kind} until {self.until}"
