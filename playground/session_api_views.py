@@ -10,7 +10,8 @@ import msgspec
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_POST
 
-from accounts.access import Actor, organisation_of, person_of, session_page
+from accounts.actors import Actor, organisation_of, person_of
+from accounts.guards import session_page
 from accounts.keys import playground_key
 from billing.rules.money import format_usd
 from dialects.errors import KINDS, ErrorKind, RequestFault

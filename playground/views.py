@@ -13,7 +13,8 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from accounts.access import Actor, organisation_page, slug_of
+from accounts.actors import Actor, slug_of
+from accounts.guards import organisation_page
 from lib.htmx import go_to, is_htmx, see_other
 from lib.ids import id_text
 from playground import page, runs

@@ -15,7 +15,7 @@ from django.test import AsyncClient, Client
 from django.urls import reverse
 
 from accounts import members
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import CustomRole, Organisation, Role, User
 from billing import prices
 from dialects.chat import ChatRequest
