@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponseBase
 
-from accounts.access import View, signed_in_view, visitor
+from accounts.guards import View, signed_in_view, visitor
 from accounts.reauthentication import recent_sign_in_required
 from lib import tenancy
 

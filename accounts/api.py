@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
-from accounts import access, keys, limits
+from accounts import access, actors, key_lookup, keys, limits
 from accounts.models import Key, KeyKind
 from accounts.rules.limits import LIMIT_MAX
 from lib import clock, pagination
@@ -176,7 +176,7 @@ class KeyQuery(pagination.PageQuery):
 @router.get("/keys", response=KeyPage, summary="List keys")
 def list_keys(request: HttpRequest, query: Query[KeyQuery]) -> KeyPage:
     """The keys you have access to, newest first. A model key sees itself."""
-    rows = access.visible_keys(access.actor_of(request))
+    rows = access.visible_keys(actors.actor_of(request))
     if query.state == "living":
         rows = rows.filter(revoked_at=None)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
@@ -186,7 +186,7 @@ def list_keys(request: HttpRequest, query: Query[KeyQuery]) -> KeyPage:
 @router.post("/keys", response={201: NewKeyOut}, summary="Create a key")
 def create_key(request: HttpRequest, body: KeyIn) -> Status[NewKeyOut]:
     """Creates a key of your own. Its secret is only in this response."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     account = None
     if body.service_account:
         account = access.writable_service_account(actor, body.service_account)
@@ -210,14 +210,14 @@ def create_key(request: HttpRequest, body: KeyIn) -> Status[NewKeyOut]:
 @router.get("/keys/{id}", response=KeyOut, summary="Show a key")
 def show_key(request: HttpRequest, id: str) -> KeyOut:
     """One key you have access to."""
-    return KeyOut(**_shown(access.access_key(access.actor_of(request), id)))
+    return KeyOut(**_shown(access.access_key(actors.actor_of(request), id)))
 
 
 @router.patch("/keys/{id}", response=KeyOut, summary="Change a key")
 def change_key(request: HttpRequest, id: str, body: KeyChange) -> KeyOut:
     """Changes the given fields; a limit of `null` means none. Takes effect everywhere within a
     second."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     stated = body.dict(exclude_unset=True)
     for name in ("name", "models", "disabled", "endpoints", "networks", "tags", "log_content"):
         if name in stated and stated[name] is None:
@@ -233,7 +233,7 @@ def change_key(request: HttpRequest, id: str, body: KeyChange) -> KeyOut:
 def rotate_key(request: HttpRequest, id: str, body: KeyRotation) -> NewKeyOut:
     """Gives a key a new secret, which is only in this response. The key keeps its ID, limits,
     budgets and usage; the old secret keeps working during the grace period."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     key, text = keys.rotate_key(actor, access.writable_key(actor, id), body.grace_hours)
     return NewKeyOut(**_shown(key), secret=text)
 
@@ -241,14 +241,14 @@ def rotate_key(request: HttpRequest, id: str, body: KeyRotation) -> NewKeyOut:
 @router.delete("/keys/{id}/former-secrets", response=KeyOut, summary="End former secrets")
 def end_former_secrets(request: HttpRequest, id: str) -> KeyOut:
     """Ends the grace period of all former secrets of a key. Its current secret keeps working."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     return KeyOut(**_shown(keys.end_former_secrets(actor, access.writable_key(actor, id))))
 
 
 @router.delete("/keys/{id}", response=KeyOut, summary="Revoke a key")
 def revoke_key(request: HttpRequest, id: str) -> KeyOut:
     """Permanently revokes a key. It stops working with the next request."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     return KeyOut(**_shown(keys.revoke_key(actor, access.writable_key(actor, id))))
 
 
@@ -258,7 +258,7 @@ def _shown(key: Key) -> dict[str, Any]:
         "id": id_text(key.id),
         "name": key.name,
         "kind": key.kind,
-        "state": access.key_state(key, now),
+        "state": key_lookup.key_state(key, now),
         "prefix": key.prefix,
         "last4": key.last4,
         "team": key.team.slug,
@@ -272,7 +272,7 @@ def _shown(key: Key) -> dict[str, Any]:
         **{name: getattr(key, name) for name in keys.LIMITS},
         "former_secrets": [
             {"last4": former.last4, "until": former.until}
-            for former in access.living_former_secrets(key, now)
+            for former in key_lookup.living_former_secrets(key, now)
         ],
     }
 
@@ -280,14 +280,14 @@ def _shown(key: Key) -> dict[str, Any]:
 @router.get("/limits", response=LimitPage, summary="List limits")
 def list_limits(request: HttpRequest) -> LimitPage:
     """Limits of the organisation, its teams and its people. Keys have their own."""
-    subjects = limits.limited_subjects(access.actor_of(request))
+    subjects = limits.limited_subjects(actors.actor_of(request))
     return LimitPage(items=[_limit(subject) for subject in subjects], next=None)
 
 
 @router.patch("/limits", response=LimitOut, summary="Change limits")
 def change_limits(request: HttpRequest, body: LimitChange) -> LimitOut:
     """Changes the given fields; `null` means no limit. Takes effect everywhere within a second."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     limited = limits.limited_subject(actor, body.scope, body.subject)
     if limited is None:
         raise Http404

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from django.db.models import Model
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import AuditEvent, Organisation
 from accounts.origin import CLIENT_MAX, ORIGIN
 from accounts.rules.masking import mask

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from accounts import access, audit_log
+from accounts import actors, audit_log
 from accounts.audit_log import AuditFilter
 from lib import pagination
 from lib.instants import Instant
@@ -61,7 +61,7 @@ class EventPage(Schema):
 def list_events(request: HttpRequest, query: Query[AuditQuery]) -> dict[str, Any]:
     """Who changed what in the organisation, newest first."""
     wanted = AuditFilter(query.actor, query.action, query.object, query.since, query.until)
-    events = audit_log.filtered(audit_log.visible_events(access.actor_of(request)), wanted)
+    events = audit_log.filtered(audit_log.visible_events(actors.actor_of(request)), wanted)
     page = pagination.page_by_id(events, query.limit, query.cursor)
     items = [audit_log.as_json(one) for one in audit_log.shown(page.items)]
     return {"items": items, "next": page.next}

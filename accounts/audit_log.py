@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import pgettext
 
 from accounts import access
-from accounts.access import Actor, organisation_of
+from accounts.actors import Actor, organisation_of
 from accounts.models import AuditCheck, AuditEvent, Key, User
 from lib import clock
 from lib.ids import id_text, parse_id

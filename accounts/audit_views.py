@@ -13,8 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts import audit_log
-from accounts.access import Actor, operator_page, organisation_page, slug_of
+from accounts.actors import Actor, slug_of
 from accounts.audit_log import AuditFilter
+from accounts.guards import operator_page, organisation_page
 from accounts.models import AuditEvent
 from accounts.table_preferences import read_table
 from lib import clock

@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor, authority_of
+from accounts.actors import Actor, authority_of
 from accounts.changes import change_row, check_name
 from accounts.epoch import bump_epoch
 from accounts.members import check_change, check_grant

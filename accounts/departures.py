@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from accounts import access, audit, invitations, keys, member_access, members
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.epoch import bump_epoch
 from accounts.models import Key, KeyKind, Membership, ServiceAccount
 from accounts.rules.roles import HAS_KEYS

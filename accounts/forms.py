@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext, gettext_lazy
 
 from accounts import access, tries
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.changes import NAME_MAX
 from accounts.models import (
     CustomRole,

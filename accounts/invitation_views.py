@@ -16,8 +16,9 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import access, invitations, member_access
-from accounts.access import LAST_ORGANISATION, Actor, organisation_of, organisation_page, slug_of
+from accounts import access, actors, guards, invitations, member_access
+from accounts.actors import LAST_ORGANISATION, Actor, organisation_of, slug_of
+from accounts.guards import organisation_page
 from accounts.invitation_letters import mail_is_set_up, send_letters
 from accounts.invitations import InvitationEnded, InvitationState, Sendable, state_of
 from accounts.member_forms import InviteForm, NewPersonForm, role_label
@@ -156,7 +157,7 @@ def invitation_withdraw(request: HttpRequest, actor: Actor, id: str) -> HttpResp
 
 def _made(request: HttpRequest, actor: Actor, made: list[Sendable]) -> HttpResponse:
     """The one answer that holds the links; nothing may keep it (`private, no-store`)."""
-    errors = send_letters(made, access.person_of(actor))
+    errors = send_letters(made, actors.person_of(actor))
     rows = [
         {
             "email": sendable.invitation.email,
@@ -175,7 +176,7 @@ def _made(request: HttpRequest, actor: Actor, made: list[Sendable]) -> HttpRespo
 # The page of a link -----------------------------------------------------------------------------
 
 
-@access.public
+@guards.public
 @never_cache
 @slowed("sign_up")
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -21,7 +21,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor, actor_of_member, authority_of_member
+from accounts.actors import Actor, actor_of_member, authority_of_member
 from accounts.members import check_grant, role_and_teams, set_member
 from accounts.models import CustomRole, Invitation, Membership, Organisation, Role, Team, User
 from accounts.rules.authority import Authority

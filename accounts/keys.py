@@ -12,9 +12,10 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor, authority_of_member, key_state
-from accounts.access import digest_of as digest_of
+from accounts.actors import Actor, authority_of_member
 from accounts.epoch import bump_epoch
+from accounts.key_lookup import digest_of as digest_of
+from accounts.key_lookup import key_state
 from accounts.members import authority_of, check_grant
 from accounts.models import (
     FormerSecret,

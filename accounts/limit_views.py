@@ -10,8 +10,9 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import keys
-from accounts.access import Actor, organisation_page, slug_of
+from accounts.actors import Actor, slug_of
 from accounts.forms import CountsForm
+from accounts.guards import organisation_page
 from accounts.limits import Subject, limited_subject, limited_subjects
 from accounts.table_preferences import read_table
 from lib.htmx import go_to, render_dialog

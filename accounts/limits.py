@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from accounts import access
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import Membership, Organisation, Team
 
 

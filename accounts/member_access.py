@@ -3,15 +3,8 @@
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
-from accounts.access import (
-    AccessDenied,
-    Actor,
-    authority_of,
-    one_of,
-    require,
-    scope_of,
-    visible_teams,
-)
+from accounts.access import AccessDenied, one_of, require, scope_of, visible_teams
+from accounts.actors import Actor, authority_of
 from accounts.invitations import offered_authority
 from accounts.members import authority_of as authority_of_membership
 from accounts.models import CustomRole, HasRole, Invitation, Membership, Role, Team

@@ -8,8 +8,8 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
-from accounts import access, custom_roles, invitations, member_access, members
-from accounts.access import Actor
+from accounts import access, actors, custom_roles, invitations, member_access, members
+from accounts.actors import Actor
 from accounts.invitation_letters import send_letters
 from accounts.invitations import ADDRESSES_MAX, DAYS, DAYS_MAX, MESSAGE_MAX, Offer, Sendable
 from accounts.models import CustomRole, Invitation, Membership, Role, Team
@@ -158,7 +158,7 @@ class RolesOut(Schema):
 @router.get("/members", response=MemberPage, summary="List members")
 def list_members(request: HttpRequest, query: Query[pagination.PageQuery]) -> MemberPage:
     """The members whom you have access to, oldest first."""
-    rows = member_access.visible_members(access.actor_of(request))
+    rows = member_access.visible_members(actors.actor_of(request))
     page = pagination.page_by_number(rows, query.limit, query.cursor)
     return MemberPage(items=[MemberOut(**_member(row)) for row in page.items], next=page.next)
 
@@ -166,14 +166,14 @@ def list_members(request: HttpRequest, query: Query[pagination.PageQuery]) -> Me
 @router.get("/members/{id}", response=MemberOut, summary="Show a member")
 def show_member(request: HttpRequest, id: str) -> MemberOut:
     """One member whom you have access to."""
-    return MemberOut(**_member(member_access.access_member(access.actor_of(request), id)))
+    return MemberOut(**_member(member_access.access_member(actors.actor_of(request), id)))
 
 
 @router.patch("/members/{id}", response=MemberOut, summary="Change a member")
 def change_member(request: HttpRequest, id: str, body: MemberChange) -> MemberOut:
     """Changes role or teams. You cannot grant what your own role lacks, or change a member whose
     role reaches as far as yours. Takes effect everywhere within a second."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     member = member_access.writable_member(actor, id)
     stated = body.dict(exclude_unset=True)
     if "role" in stated and body.role is None:
@@ -230,7 +230,7 @@ def _teams(actor: Actor, slugs: list[str] | None) -> list[Team] | None:
 @router.get("/invitations", response=InvitationPage, summary="List invitations")
 def list_invitations(request: HttpRequest, query: Query[InvitationQuery]) -> InvitationPage:
     """The invitations you have access to, newest first."""
-    rows = member_access.visible_invitations(access.actor_of(request))
+    rows = member_access.visible_invitations(actors.actor_of(request))
     if query.state == "open":
         rows = rows.filter(accepted_at=None, withdrawn_at=None)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
@@ -242,18 +242,18 @@ def list_invitations(request: HttpRequest, query: Query[InvitationQuery]) -> Inv
 def create_invitations(request: HttpRequest, body: InvitationIn) -> Status[NewInvitations]:
     """Invites people by email, or creates a link. You cannot offer what your own role lacks; an
     invitation stops working when you lose what it offers."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "members.write")
     role, custom = _role(actor, body.role)
     offer = Offer(role, custom, _teams(actor, body.teams), body.expires_in_days, body.message)
-    made = invitations.invite(access.organisation_of(actor), body.emails, offer, actor=actor)
+    made = invitations.invite(actors.organisation_of(actor), body.emails, offer, actor=actor)
     return Status(201, NewInvitations(items=_sent(actor, made)))
 
 
 @router.get("/invitations/{id}", response=InvitationOut, summary="Show an invitation")
 def show_invitation(request: HttpRequest, id: str) -> InvitationOut:
     """One invitation you have access to."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     return InvitationOut(**_invitation(member_access.access_invitation(actor, id)))
 
 
@@ -261,7 +261,7 @@ def show_invitation(request: HttpRequest, id: str) -> InvitationOut:
 def resend_invitation(request: HttpRequest, id: str, body: ResendIn) -> NewInvitationOut:
     """Sends the email again with a new link, which is only in this response. The previous link
     stops working."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     invitation = member_access.writable_invitation(actor, id)
     made = invitations.resend(invitation, actor=actor, days=body.expires_in_days)
     return _sent(actor, [made])[0]
@@ -270,7 +270,7 @@ def resend_invitation(request: HttpRequest, id: str, body: ResendIn) -> NewInvit
 @router.delete("/invitations/{id}", response=InvitationOut, summary="Withdraw an invitation")
 def withdraw_invitation(request: HttpRequest, id: str) -> InvitationOut:
     """Its link stops working at once."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     invitation = member_access.writable_invitation(actor, id)
     return InvitationOut(**_invitation(invitations.withdraw(invitation, actor=actor)))
 
@@ -312,14 +312,14 @@ def _invitation(invitation: Invitation) -> dict[str, Any]:
 @router.get("/roles", response=RolesOut, summary="List roles")
 def list_roles(request: HttpRequest) -> RolesOut:
     """The built-in roles, the widest first, and the custom roles of the organisation, by name."""
-    custom = member_access.visible_roles(access.actor_of(request))
+    custom = member_access.visible_roles(actors.actor_of(request))
     built_in = [
         RoleOut(
             id=str(role),
             name=str(role),
             built_in=True,
             permissions=[
-                name for name in PERMISSIONS if has_permission(access.authority_of(role), name)
+                name for name in PERMISSIONS if has_permission(actors.authority_of(role), name)
             ],
         )
         for role in Role
@@ -331,9 +331,9 @@ def list_roles(request: HttpRequest) -> RolesOut:
 @router.post("/roles", response={201: RoleOut}, summary="Create a role")
 def create_role(request: HttpRequest, body: RoleIn) -> Status[RoleOut]:
     """Creates a custom role. You cannot include what your own role lacks."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "roles.write")
-    organisation = access.organisation_of(actor)
+    organisation = actors.organisation_of(actor)
     role = custom_roles.create_role(organisation, body.name, body.permissions, actor=actor)
     return Status(201, _shown_role(role))
 
@@ -341,13 +341,13 @@ def create_role(request: HttpRequest, body: RoleIn) -> Status[RoleOut]:
 @router.get("/roles/{id}", response=RoleOut, summary="Show a role")
 def show_role(request: HttpRequest, id: str) -> RoleOut:
     """One custom role."""
-    return _shown_role(member_access.access_role(access.actor_of(request), id))
+    return _shown_role(member_access.access_role(actors.actor_of(request), id))
 
 
 @router.patch("/roles/{id}", response=RoleOut, summary="Change a role")
 def change_role(request: HttpRequest, id: str, body: RoleChange) -> RoleOut:
     """Changes a custom role for all members who have it, within a second."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "roles.write")
     role = member_access.access_role(actor, id)
     changed = custom_roles.change_role(
@@ -362,7 +362,7 @@ def change_role(request: HttpRequest, id: str, body: RoleChange) -> RoleOut:
 @router.delete("/roles/{id}", response={204: None}, summary="Delete a role")
 def remove_role(request: HttpRequest, id: str) -> Status[None]:
     """Deletes a custom role that no member, invitation or service account has."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "roles.write")
     custom_roles.remove_role(member_access.access_role(actor, id), actor=actor)
     return Status(204, None)

@@ -8,7 +8,8 @@ from allauth.account.adapter import get_adapter
 from django import forms
 from django.utils.translation import gettext, gettext_lazy
 
-from accounts.access import ROLE_NAMES, Actor
+from accounts.access import ROLE_NAMES
+from accounts.actors import Actor
 from accounts.invitations import DAYS, MESSAGE_MAX, Offer
 from accounts.member_access import assignable_roles, assignable_teams
 from accounts.models import CustomRole, HasRole, Membership, Role, Team

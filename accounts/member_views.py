@@ -11,7 +11,8 @@ from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import member_access, members
-from accounts.access import Actor, authority_of, organisation_of, organisation_page, slug_of
+from accounts.actors import Actor, authority_of, organisation_of, slug_of
+from accounts.guards import organisation_page
 from accounts.member_forms import MemberForm, RoleAndTeamsForm
 from accounts.models import Key, Membership
 from accounts.permission_words import lost, told

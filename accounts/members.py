@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor, authority_of_member, teams_of
+from accounts.actors import Actor, authority_of_member, teams_of
 from accounts.epoch import bump_epoch
 from accounts.models import CustomRole, Invitation, Membership, Organisation, Role, Team, User
 from accounts.rules.authority import Authority, first_beyond, stands_above

@@ -6,12 +6,12 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
-from accounts import access, members, organisations
+from accounts import access, actors, api_auth, members, organisations
 from accounts.changes import NAME_MAX
 from accounts.models import Organisation, User
 from lib import pagination
 
-router = Router(tags=["Organisations"], auth=access.installation_auth)
+router = Router(tags=["Organisations"], auth=api_auth.installation_auth)
 
 
 class OrganisationIn(Schema):
@@ -74,7 +74,7 @@ def list_organisations(
     request: HttpRequest, query: Query[pagination.PageQuery]
 ) -> OrganisationPage:
     """Every organisation of the installation, newest first."""
-    rows = access.all_organisations(access.actor_of(request)).order_by("-id")
+    rows = access.all_organisations(actors.actor_of(request)).order_by("-id")
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return OrganisationPage(items=[_organisation(row) for row in page.items], next=page.next)
 
@@ -84,7 +84,7 @@ def list_organisations(
 )
 def create_organisation(request: HttpRequest, body: OrganisationIn) -> Status[OrganisationStateOut]:
     """Creates an organisation with one team and no members."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "organisations.write")
     row = organisations.create_organisation(body.name, owner=None, actor=actor)
     return Status(201, _organisation(row))
@@ -95,7 +95,7 @@ def create_organisation(request: HttpRequest, body: OrganisationIn) -> Status[Or
 )
 def read_organisation(request: HttpRequest, slug: str) -> OrganisationStateOut:
     """One organisation of the installation."""
-    return _organisation(access.access_organisation(access.actor_of(request), slug))
+    return _organisation(access.access_organisation(actors.actor_of(request), slug))
 
 
 @router.post(
@@ -107,7 +107,7 @@ def suspend_organisation(
     request: HttpRequest, slug: str, body: SuspensionIn
 ) -> OrganisationStateOut:
     """Stops its keys within a second. Its members can still read and top up."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "organisations.write")
     row = access.access_organisation(actor, slug)
     return _organisation(organisations.suspend_organisation(row, body.reason, actor=actor))
@@ -118,7 +118,7 @@ def suspend_organisation(
 )
 def lift_suspension(request: HttpRequest, slug: str) -> OrganisationStateOut:
     """Lets a suspended organisation work again."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "organisations.write")
     row = access.access_organisation(actor, slug)
     return _organisation(organisations.lift_suspension(row, actor=actor))
@@ -131,7 +131,7 @@ def lift_suspension(request: HttpRequest, slug: str) -> OrganisationStateOut:
 )
 def archive_organisation(request: HttpRequest, slug: str) -> OrganisationStateOut:
     """Stops its keys and closes its pages. Usage and invoices are kept."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "organisations.write")
     row = access.access_organisation(actor, slug)
     return _organisation(organisations.archive_organisation(row, actor=actor))
@@ -144,7 +144,7 @@ def archive_organisation(request: HttpRequest, slug: str) -> OrganisationStateOu
 )
 def restore_organisation(request: HttpRequest, slug: str) -> OrganisationStateOut:
     """Brings an archived organisation back."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "organisations.write")
     row = access.access_organisation(actor, slug)
     return _organisation(organisations.restore_organisation(row, actor=actor))
@@ -153,7 +153,7 @@ def restore_organisation(request: HttpRequest, slug: str) -> OrganisationStateOu
 @router.get("/people", response=PersonPage, summary="List people")
 def list_people(request: HttpRequest, query: Query[pagination.PageQuery]) -> PersonPage:
     """Everyone who can sign in to the installation, oldest first."""
-    rows = access.all_people(access.actor_of(request))
+    rows = access.all_people(actors.actor_of(request))
     page = pagination.page_by_number(rows, query.limit, query.cursor)
     return PersonPage(items=[_person(row) for row in page.items], next=page.next)
 
@@ -161,7 +161,7 @@ def list_people(request: HttpRequest, query: Query[pagination.PageQuery]) -> Per
 @router.patch("/people/{id}", response=PersonOut, summary="Change a person")
 def change_person(request: HttpRequest, id: str, body: PersonChange) -> PersonOut:
     """Deactivates a person, or lets them in again. Their sessions and keys follow."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "organisations.write")
     person = access.access_person(actor, id)
     members.set_active(person, body.active, actor=actor)

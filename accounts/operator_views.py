@@ -12,8 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import access, members, organisations
-from accounts.access import Actor, operator_page
+from accounts.actors import Actor
 from accounts.forms import SuspensionForm
+from accounts.guards import operator_page
 from accounts.models import Membership, User
 from accounts.table_preferences import read_table
 from lib.htmx import go_to, render_dialog, see_other

@@ -8,8 +8,8 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
-from accounts import access, organisations, projects, teams
-from accounts.access import organisation_of
+from accounts import access, actors, organisations, projects, teams
+from accounts.actors import organisation_of
 from accounts.changes import NAME_MAX
 from accounts.models import Organisation, Project, Role, Team
 from lib import pagination
@@ -119,7 +119,7 @@ class ProjectPage(Schema):
 @router.get("/organisation", response=OrganisationOut, summary="Retrieve the organisation")
 def read_organisation(request: HttpRequest) -> OrganisationOut:
     """The organisation the key belongs to, or the one whose page you saw last."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "organisation.read")
     return _organisation(organisation_of(actor))
 
@@ -127,7 +127,7 @@ def read_organisation(request: HttpRequest) -> OrganisationOut:
 @router.patch("/organisation", response=OrganisationOut, summary="Change the organisation")
 def change_organisation(request: HttpRequest, body: OrganisationChange) -> OrganisationOut:
     """Changes the given settings."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "organisation.write")
     organisation = organisation_of(actor)
     with transaction.atomic():
@@ -148,7 +148,7 @@ def change_organisation(request: HttpRequest, body: OrganisationChange) -> Organ
 @router.get("/teams", response=TeamPage, summary="List teams")
 def list_teams(request: HttpRequest, query: Query[pagination.PageQuery]) -> TeamPage:
     """Your teams, newest first, including archived ones."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "teams.read")
     rows = access.visible_teams(actor).order_by("-id")
     page = pagination.page_by_id(rows, query.limit, query.cursor)
@@ -158,7 +158,7 @@ def list_teams(request: HttpRequest, query: Query[pagination.PageQuery]) -> Team
 @router.post("/teams", response={201: TeamOut}, summary="Create a team")
 def create_team(request: HttpRequest, body: TeamIn) -> Status[TeamOut]:
     """Creates a team. Members limited to other teams are not in it."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "teams.write")
     access.require_all_teams(actor)
     return Status(201, _team(teams.create_team(organisation_of(actor), body.name, actor=actor)))
@@ -167,13 +167,13 @@ def create_team(request: HttpRequest, body: TeamIn) -> Status[TeamOut]:
 @router.get("/teams/{team}", response=TeamOut, summary="Retrieve a team")
 def read_team(request: HttpRequest, team: str) -> TeamOut:
     """One of your teams."""
-    return _team(access.access_any_team(access.actor_of(request), team))
+    return _team(access.access_any_team(actors.actor_of(request), team))
 
 
 @router.patch("/teams/{team}", response=TeamOut, summary="Change a team")
 def change_team(request: HttpRequest, team: str, body: TeamChange) -> TeamOut:
     """Renames, archives or restores a team, or changes the labels its requests must have."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     row = access.writable_team(actor, team)
     with transaction.atomic():
         if body.name is not None:
@@ -190,7 +190,7 @@ def change_team(request: HttpRequest, team: str, body: TeamChange) -> TeamOut:
 @router.get("/projects", response=ProjectPage, summary="List projects")
 def list_projects(request: HttpRequest, query: Query[pagination.PageQuery]) -> ProjectPage:
     """Projects of your teams, newest first, including archived ones."""
-    rows = access.visible_projects(access.actor_of(request)).order_by("-id")
+    rows = access.visible_projects(actors.actor_of(request)).order_by("-id")
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return ProjectPage(items=[_project(row) for row in page.items], next=page.next)
 
@@ -198,7 +198,7 @@ def list_projects(request: HttpRequest, query: Query[pagination.PageQuery]) -> P
 @router.post("/projects", response={201: ProjectOut}, summary="Create a project")
 def create_project(request: HttpRequest, body: ProjectIn) -> Status[ProjectOut]:
     """Creates a project in a team."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "teams.write")
     team = access.access_team(actor, body.team)
     return Status(201, _project(projects.create_project(team, body.name, actor=actor)))
@@ -207,13 +207,13 @@ def create_project(request: HttpRequest, body: ProjectIn) -> Status[ProjectOut]:
 @router.get("/projects/{project}", response=ProjectOut, summary="Retrieve a project")
 def read_project(request: HttpRequest, project: str) -> ProjectOut:
     """One project of your teams."""
-    return _project(access.access_project(access.actor_of(request), project))
+    return _project(access.access_project(actors.actor_of(request), project))
 
 
 @router.patch("/projects/{project}", response=ProjectOut, summary="Change a project")
 def change_project(request: HttpRequest, project: str, body: ProjectChange) -> ProjectOut:
     """Renames, moves, archives or restores a project."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     row = access.writable_project(actor, project)
     team = access.access_team(actor, body.team) if body.team is not None else row.team
     with transaction.atomic():

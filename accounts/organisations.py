@@ -8,7 +8,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext
 
 from accounts import audit, keys
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.changes import change_row, check_name
 from accounts.epoch import bump_epoch
 from accounts.models import Key, Membership, Organisation, Role, Team, User

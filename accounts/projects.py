@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.changes import change_row, check_name
 from accounts.epoch import bump_epoch
 from accounts.models import Organisation, Project, Team

@@ -13,7 +13,8 @@ from django.shortcuts import redirect, resolve_url
 from django.utils.http import urlencode
 from django.utils.translation import gettext
 
-from accounts.access import AccessDenied, View
+from accounts.access import AccessDenied
+from accounts.guards import View
 from accounts.models import User
 from lib import clock
 from lib.htmx import is_htmx, page_address

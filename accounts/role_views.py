@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import access, custom_roles, member_access
-from accounts.access import Actor, authority_of, organisation_of, organisation_page, slug_of
+from accounts.actors import Actor, authority_of, organisation_of, slug_of
+from accounts.guards import organisation_page
 from accounts.member_forms import CustomRoleForm, role_label
 from accounts.models import CustomRole, Role
 from accounts.permission_words import WORDS, has_permission, told

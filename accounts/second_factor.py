@@ -31,7 +31,7 @@ from django.utils.translation import gettext_lazy
 from qrcode.image.svg import SvgPathFillImage
 
 from accounts import audit, security, sessions, tries
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import User
 from accounts.rules.tries import limits_of_codes
 from accounts.sealing import open_sealed, seal

@@ -3,7 +3,7 @@
 from django.http import HttpRequest
 
 from accounts import audit, sessions
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import User
 from accounts.rules.devices import device_of
 from accounts.rules.tries import network_of

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
-from accounts import access, service_accounts
+from accounts import access, actors, service_accounts
 from accounts.changes import NAME_MAX
 from accounts.member_access import find_role, role_name
 from accounts.models import CustomRole, Role, ServiceAccount
@@ -59,7 +59,7 @@ def list_service_accounts(
     request: HttpRequest, query: Query[pagination.PageQuery]
 ) -> ServiceAccountPage:
     """Service accounts of your teams, newest first."""
-    rows = access.visible_service_accounts(access.actor_of(request)).order_by("-id")
+    rows = access.visible_service_accounts(actors.actor_of(request)).order_by("-id")
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return ServiceAccountPage(items=[_shown(row) for row in page.items], next=page.next)
 
@@ -71,7 +71,7 @@ def create_service_account(
     request: HttpRequest, body: ServiceAccountIn
 ) -> Status[ServiceAccountOut]:
     """Creates a holder of keys that belongs to a team and to no person."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "keys.write")
     team = access.access_team(actor, body.team)
     role, custom_role = _role(actor, body.role)
@@ -88,7 +88,7 @@ def change_service_account(
     request: HttpRequest, id: str, body: ServiceAccountChange
 ) -> ServiceAccountOut:
     """Changes its role, disables or enables it."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     account = access.writable_service_account(actor, id)
     role, custom_role = Role(account.role), account.custom_role
     if body.role is not None:
@@ -103,7 +103,7 @@ def change_service_account(
     return _shown(changed)
 
 
-def _role(actor: access.Actor, name: str) -> tuple[Role, CustomRole | None]:
+def _role(actor: actors.Actor, name: str) -> tuple[Role, CustomRole | None]:
     """The role of that name. Raises Refused when the organisation has none such."""
     role = find_role(actor, name)
     if role is None:

@@ -11,8 +11,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import access, service_accounts
-from accounts.access import ROLE_NAMES, Actor, organisation_of, organisation_page, slug_of
+from accounts.access import ROLE_NAMES
+from accounts.actors import Actor, organisation_of, slug_of
 from accounts.forms import ServiceAccountEditForm, ServiceAccountForm
+from accounts.guards import organisation_page
 from accounts.models import ServiceAccount
 from accounts.table_preferences import read_table
 from lib.htmx import go_to, render_dialog

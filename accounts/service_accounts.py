@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor, authority_of_member
+from accounts.actors import Actor, authority_of_member
 from accounts.changes import change_row, check_name
 from accounts.members import check_change, check_grant
 from accounts.models import CustomRole, Role, ServiceAccount, Team

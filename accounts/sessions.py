@@ -21,7 +21,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
 from accounts import audit
-from accounts.access import SYSTEM, Actor
+from accounts.actors import SYSTEM, Actor
 from accounts.models import User
 from accounts.rules.session_life import is_over
 from lib import clock

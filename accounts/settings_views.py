@@ -11,8 +11,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from accounts import organisations
-from accounts.access import ROLE_NAMES, Actor, organisation_of, organisation_page, slug_of
+from accounts.access import ROLE_NAMES
+from accounts.actors import Actor, organisation_of, slug_of
 from accounts.forms import OrganisationForm
+from accounts.guards import organisation_page
 from accounts.models import Organisation, Role
 from lib.htmx import render_dialog, see_other
 from lib.refusal import Refused

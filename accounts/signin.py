@@ -19,7 +19,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext, gettext_lazy
 
 from accounts import audit, invitations, organisations, sessions, tries
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.appearance import recall_appearance
 from accounts.hashing import let_go
 from accounts.models import SignInLink, User

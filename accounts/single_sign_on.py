@@ -13,7 +13,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 
 from accounts import audit, members, security
-from accounts.access import ROLE_NAMES, SYSTEM, Actor, one_of
+from accounts.access import ROLE_NAMES, one_of
+from accounts.actors import SYSTEM, Actor
 from accounts.models import CustomRole, Membership, Organisation, Role, SingleSignOn, Team, User
 from accounts.oidc import GuardedSession, OrganisationProvider, discovered
 from accounts.rules import single_sign_on as rules

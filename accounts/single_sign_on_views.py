@@ -13,7 +13,8 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import single_sign_on
-from accounts.access import Actor, organisation_of, organisation_page
+from accounts.actors import Actor, organisation_of
+from accounts.guards import organisation_page
 from accounts.models import SingleSignOn, User
 from accounts.oidc import OrganisationOAuth2Adapter, ProviderFailed, callback_url_of
 from accounts.reauthentication import recent_sign_in_required

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import TablePreference, User
 from lib.tables.table import NO_PREFERENCE, PAGE_SIZES, Preference, State, Table
 

@@ -4,7 +4,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_POST
 
 from accounts import table_preferences
-from accounts.access import signed_in_view
+from accounts.guards import signed_in_view
 from accounts.models import User
 from lib.htmx import back_to, see_other
 from lib.tables.table import REGISTERED

@@ -9,9 +9,10 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import access, organisations, projects, teams
-from accounts.access import Actor, organisation_page, slug_of
+from accounts import access, actors, organisations, projects, teams
+from accounts.actors import Actor, slug_of
 from accounts.forms import ProjectForm, TeamForm
+from accounts.guards import organisation_page
 from accounts.models import Project, Team
 from lib.htmx import go_to, render_dialog, see_other
 from lib.refusal import Refused
@@ -28,7 +29,7 @@ def team_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         try:
             with transaction.atomic():
                 team = teams.create_team(
-                    access.organisation_of(actor), form.cleaned_data["name"], actor=actor
+                    actors.organisation_of(actor), form.cleaned_data["name"], actor=actor
                 )
                 _set_labels(actor, team, form)
         except Refused as refused:

@@ -20,8 +20,8 @@ from accounts import (
     view_as_views,
     views,
 )
-from accounts.access import public, signed_in_view
 from accounts.account_pages import account_page, dangerous_page
+from accounts.guards import public, signed_in_view
 from accounts.views import ResetPasswordView, SignUpView, slowed
 
 _CONFIRM = [

@@ -4,7 +4,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.db import transaction
 
 from accounts import audit
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import Organisation, Role
 from accounts.viewing import Viewing, begin_viewing, end_viewing, viewing_of
 from lib import clock

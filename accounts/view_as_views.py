@@ -5,8 +5,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.access import ROLE_NAMES, Actor, operator_page, viewing_page
+from accounts.access import ROLE_NAMES
+from accounts.actors import Actor
 from accounts.audit import REASON_MAX
+from accounts.guards import operator_page, viewing_page
 from accounts.models import Organisation, Role
 from accounts.view_as import begin_view, end_view
 from lib.htmx import go_to, render_dialog, see_other

@@ -14,8 +14,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accounts import access, keys, signin, tries
-from accounts.access import Actor, View, organisation_page, public
+from accounts.actors import Actor
 from accounts.forms import ResetPasswordKeyForm, SignupForm
+from accounts.guards import View, organisation_page, public
 from accounts.hashing import HashingBusy
 from accounts.models import User
 from accounts.rules.tries import Action, Limit, limits_of_form, limits_of_person

@@ -3,7 +3,8 @@
 from django.db.models import QuerySet
 from django.http import Http404
 
-from accounts.access import Actor, one_of, organisation_of, require
+from accounts.access import one_of, require
+from accounts.actors import Actor, organisation_of
 from accounts.models import Organisation
 from accounts.rules.roles import Action
 from billing.models import CodeBatch, Credit, Posting, ProcessorEvent, TopUp

@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
-from accounts import access
-from accounts.access import organisation_of
+from accounts import access, actors, api_auth
+from accounts.actors import organisation_of
 from billing import automatic_topups, codes, low_balance, statement, topups, wallets
 from billing.access import access_top_up, access_wallet, any_top_up, visible_top_ups
 from billing.idempotency import Answer, answered
@@ -36,7 +36,7 @@ class BalanceOut(Schema):
 @router.get("/balance", response=BalanceOut, summary="Show the balance")
 def show_balance(request: HttpRequest) -> BalanceOut:
     """Your organisation's current balance."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "balance.read")
     organisation = organisation_of(actor)
     balance = wallets.balance(organisation)
@@ -69,7 +69,7 @@ def redeem_code(request: HttpRequest, body: CodeIn) -> HttpResponse:
 
     After five wrong codes within ten minutes, all codes are rejected for a while.
     """
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     organisation = access_wallet(actor, "codes.redeem")
     network = request.META.get("REMOTE_ADDR", "")
 
@@ -125,7 +125,7 @@ class LedgerOut(Schema):
 @router.get("/ledger", response=LedgerOut, summary="Show the ledger of a month")
 def show_ledger(request: HttpRequest, query: Query[LedgerQuery]) -> LedgerOut:
     """Balance changes, newest first, with usage grouped by day (UTC)."""
-    organisation = access_wallet(access.actor_of(request), "balance.read")
+    organisation = access_wallet(actors.actor_of(request), "balance.read")
     month_statement = statement.statement(organisation, statement.month_of(query.month))
     return LedgerOut(
         month=f"{month_statement.month:%Y-%m}",
@@ -212,7 +212,7 @@ class WalletSettingOut(Schema):
 @router.post("/top-ups", response={201: TopUpOut}, summary="Create a top-up")
 def order_top_up(request: HttpRequest, body: TopUpIn) -> HttpResponse:
     """Creates a top-up and returns the URL where it is paid. Supports `Idempotency-Key`."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     organisation = access_wallet(actor, "topups.write")
 
     def act() -> Answer:
@@ -237,7 +237,7 @@ def order_top_up(request: HttpRequest, body: TopUpIn) -> HttpResponse:
 @router.get("/top-ups", response=TopUpPage, summary="List top-ups")
 def list_top_ups(request: HttpRequest, query: Query[pagination.PageQuery]) -> TopUpPage:
     """The organisation's top-ups, newest first."""
-    rows = visible_top_ups(access.actor_of(request))
+    rows = visible_top_ups(actors.actor_of(request))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return TopUpPage(items=[TopUpOut(**top_up_shown(row)) for row in page.items], next=page.next)
 
@@ -245,19 +245,19 @@ def list_top_ups(request: HttpRequest, query: Query[pagination.PageQuery]) -> To
 @router.get("/top-ups/{id}", response=TopUpOut, summary="Show a top-up")
 def show_top_up(request: HttpRequest, id: str) -> TopUpOut:
     """One top-up and the current state of its payment."""
-    return TopUpOut(**top_up_shown(access_top_up(access.actor_of(request), id)))
+    return TopUpOut(**top_up_shown(access_top_up(actors.actor_of(request), id)))
 
 
 @router.post(
     "/top-ups/{id}/confirm",
     response=TopUpOut,
     summary="Confirm a transfer",
-    auth=access.installation_auth,
+    auth=api_auth.installation_auth,
 )
 def confirm_transfer(request: HttpRequest, id: str, body: TransferIn) -> HttpResponse:
     """For operators: a bank transfer has arrived. Above the limit a second operator must confirm
     it too. Supports `Idempotency-Key`."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "credits.write")
     top_up = any_top_up(actor, id)
     return answered(
@@ -271,7 +271,7 @@ def confirm_transfer(request: HttpRequest, id: str, body: TransferIn) -> HttpRes
 def cancel_transfer(request: HttpRequest, id: str) -> TopUpOut:
     """Cancels a bank transfer that was not credited: your own until an operator has confirmed it,
     any for operators."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     operator = access.scope_of(actor, "credits.write") is not None
     if operator:
         tenancy.enter(None)
@@ -285,7 +285,7 @@ def cancel_transfer(request: HttpRequest, id: str) -> TopUpOut:
 @router.get("/wallet", response=WalletSettingOut, summary="Show billing settings")
 def show_wallet(request: HttpRequest) -> WalletSettingOut:
     """Low-balance alerts and automatic top-ups."""
-    organisation = access_wallet(access.actor_of(request), "balance.read")
+    organisation = access_wallet(actors.actor_of(request), "balance.read")
     setting = wallets.wallet_setting(organisation)
     return WalletSettingOut(
         low_balance=None if setting.low_nano is None else format_usd(setting.low_nano),
@@ -299,7 +299,7 @@ def show_wallet(request: HttpRequest) -> WalletSettingOut:
 @router.put("/wallet", response=WalletSettingOut, summary="Change billing settings")
 def change_wallet(request: HttpRequest, body: WalletSettingIn) -> WalletSettingOut:
     """Replaces all settings."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     organisation = access_wallet(actor, "wallet.write")
     low = body.low_balance
     with transaction.atomic():

@@ -13,7 +13,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import SYSTEM, Actor
+from accounts.actors import SYSTEM, Actor
 from accounts.models import Organisation
 from billing.models import TopUp, TopUpState, WalletSetting
 from billing.processors import UnknownProcessor, processor_named

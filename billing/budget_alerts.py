@@ -13,7 +13,7 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from accounts import audit
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import Key
 from billing import budgets
 from billing.models import Budget, BudgetAlert, BudgetAlertKind, BudgetScope

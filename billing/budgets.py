@@ -18,7 +18,7 @@ from django.http import Http404
 from django.utils.translation import gettext
 
 from accounts import access, audit
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import Key, KeyKind, Membership, Organisation, Team, User
 from accounts.rules.labels import is_label
 from billing.ledger import execute

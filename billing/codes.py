@@ -20,7 +20,7 @@ from django.db.models import F, Sum
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import Organisation
 from accounts.sealing import pepper
 from billing import promo

@@ -14,7 +14,7 @@ from django.db.models.functions import Abs
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import Organisation, User
 from billing import promo, wallets
 from billing.ledger import lock_wallet, post

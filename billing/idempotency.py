@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.sealing import open_sealed, pepper, seal
 from billing.models import IdempotentAnswer
 from lib import clock

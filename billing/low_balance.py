@@ -4,7 +4,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from accounts import audit
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import Organisation
 from billing.models import WalletSetting
 from billing.rules.money import format_usd

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
-from accounts import access
+from accounts import access, actors, api_auth
 from billing import codes, credits
 from billing.access import (
     access_batch,
@@ -26,7 +26,7 @@ from lib.ids import id_text
 from lib.instants import Instant
 from lib.whole_numbers import Whole
 
-router = Router(tags=["Operators"], auth=access.installation_auth)
+router = Router(tags=["Operators"], auth=api_auth.installation_auth)
 
 
 class CreditIn(Schema):
@@ -112,7 +112,7 @@ class BatchPage(Schema):
 @router.get("/credits", response=CreditPage, summary="List corrections")
 def list_credits(request: HttpRequest, query: Query[pagination.PageQuery]) -> CreditPage:
     """Balance corrections of all organisations, newest first."""
-    rows = visible_credits(access.actor_of(request))
+    rows = visible_credits(actors.actor_of(request))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return CreditPage(items=[CreditOut(**credit_shown(row)) for row in page.items], next=page.next)
 
@@ -120,7 +120,7 @@ def list_credits(request: HttpRequest, query: Query[pagination.PageQuery]) -> Cr
 @router.post("/credits", response={201: CreditOut}, summary="Correct a balance")
 def create_credit(request: HttpRequest, body: CreditIn) -> HttpResponse:
     """Above the limit for one operator, it waits for a second one. Supports `Idempotency-Key`."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "credits.write")
     organisation = organisation_named(actor, body.organisation)
 
@@ -142,7 +142,7 @@ def create_credit(request: HttpRequest, body: CreditIn) -> HttpResponse:
 @router.post("/credits/{id}/approve", response=CreditOut, summary="Approve a correction")
 def approve_credit(request: HttpRequest, id: str) -> HttpResponse:
     """Approves as the second operator. Supports `Idempotency-Key`."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "credits.write")
     credit = access_credit(actor, id)
     return answered(
@@ -153,7 +153,7 @@ def approve_credit(request: HttpRequest, id: str) -> HttpResponse:
 @router.post("/credits/{id}/refuse", response=CreditOut, summary="Reject a correction")
 def refuse_credit(request: HttpRequest, id: str) -> HttpResponse:
     """Nothing is posted. Whoever requested it can withdraw it this way."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "credits.write")
     credit = access_credit(actor, id)
     return answered(
@@ -165,7 +165,7 @@ def refuse_credit(request: HttpRequest, id: str) -> HttpResponse:
 def reverse_posting(request: HttpRequest, id: str, body: ReversalIn) -> HttpResponse:
     """Creates a new posting that refers to the old one. Only for corrections and opening
     credits."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "credits.write")
     posting = access_posting(actor, id)
     return answered(
@@ -178,7 +178,7 @@ def reverse_posting(request: HttpRequest, id: str, body: ReversalIn) -> HttpResp
 @router.get("/code-batches", response=BatchPage, summary="List batches of codes")
 def list_batches(request: HttpRequest, query: Query[pagination.PageQuery]) -> BatchPage:
     """Batches of redemption codes, newest first. The codes themselves are never shown again."""
-    rows = visible_batches(access.actor_of(request))
+    rows = visible_batches(actors.actor_of(request))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return BatchPage(items=[BatchOut(**batch_shown(row)) for row in page.items], next=page.next)
 
@@ -186,7 +186,7 @@ def list_batches(request: HttpRequest, query: Query[pagination.PageQuery]) -> Ba
 @router.post("/code-batches", response={201: BatchOut}, summary="Create a batch of codes")
 def create_batch(request: HttpRequest, body: BatchIn) -> HttpResponse:
     """The codes are generated when they are downloaded, once. Supports `Idempotency-Key`."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "codes.write")
 
     def act() -> Answer:
@@ -207,7 +207,7 @@ def create_batch(request: HttpRequest, body: BatchIn) -> HttpResponse:
 @router.post("/code-batches/{id}/download", summary="Download the codes", response={200: str})
 def download_batch(request: HttpRequest, id: str) -> HttpResponse:
     """The codes as CSV, once: only their hashes are stored."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "codes.write")
     return codes_file(access_batch(actor, id), actor)
 
@@ -215,12 +215,12 @@ def download_batch(request: HttpRequest, id: str) -> HttpResponse:
 @router.post("/code-batches/{id}/kill", response=BatchOut, summary="Disable a batch")
 def kill_batch(request: HttpRequest, id: str) -> BatchOut:
     """From now on, its codes cannot be redeemed. Redeemed codes are not affected."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "codes.write")
     return BatchOut(**batch_shown(codes.kill_batch(actor, access_batch(actor, id))))
 
 
-def codes_file(batch: CodeBatch, actor: access.Actor) -> HttpResponse:
+def codes_file(batch: CodeBatch, actor: actors.Actor) -> HttpResponse:
     """The one answer that holds a batch's codes; nothing may keep it."""
     texts = codes.download_codes(actor, batch)
     until = batch.expires_at.isoformat() if batch.expires_at else ""

@@ -13,7 +13,8 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.access import Actor, operator_page
+from accounts.actors import Actor
+from accounts.guards import operator_page
 from accounts.table_preferences import read_table
 from billing import codes, credits, topups
 from billing.access import (

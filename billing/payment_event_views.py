@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from accounts.access import public
+from accounts.guards import public
 from billing.processors import UnknownProcessor
 from billing.processors.processor import EventInvalid
 from billing.topups import take_event

@@ -15,7 +15,7 @@ from django.db.models import Count, Q
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.epoch import bump_epoch
 from accounts.models import Organisation
 from billing.models import OrganisationPlan, Plan, PlanCut

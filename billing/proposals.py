@@ -17,7 +17,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor
+from accounts.actors import Actor
 from billing.models import Price, PriceKind, PriceProposal, PriceVersion, ProposalState
 from billing.prices import (
     CATALOGUE,

@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
 from accounts import access, audit
-from accounts.access import SYSTEM, Actor
+from accounts.actors import SYSTEM, Actor
 from accounts.models import Organisation, User
 from billing import budgets
 from billing.budget_alerts import alert_facts, people_of

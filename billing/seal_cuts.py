@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from accounts import audit
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import AuditCheck
 from billing.models import Seal, SealCut, SealKind
 from billing.seals import Broken, broken_chain, sign_cut

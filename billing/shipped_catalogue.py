@@ -5,7 +5,7 @@ It comes with the code; nothing is fetched (P24).
 
 from typing import NamedTuple
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from billing.models import Price, PriceProposal, PriceVersion
 from billing.prices import CATALOGUE, catalogue_loaded, load_catalogue
 from billing.proposals import Proposed, propose_catalogue

@@ -16,7 +16,7 @@ from django.db.models import Q, Sum
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import SYSTEM, Actor
+from accounts.actors import SYSTEM, Actor
 from accounts.models import AuditEvent, Organisation, User
 from billing.credits import TOGETHER, limit_nano
 from billing.ledger import lock_wallet, post

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery, Sum
 
 from accounts import audit
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.epoch import bump_epoch
 from accounts.models import Organisation
 from billing.ledger import lock_wallet, post

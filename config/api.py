@@ -16,9 +16,10 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 
-from accounts.access import KeyConflict, api_auth, public
 from accounts.api import router as accounts_router
+from accounts.api_auth import KeyConflict, api_auth
 from accounts.audit_api import router as audit_router
+from accounts.guards import public
 from accounts.member_api import router as member_router
 from accounts.operator_api import router as people_router
 from accounts.organisation_api import router as organisation_router

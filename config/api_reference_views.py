@@ -7,7 +7,8 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
-from accounts.access import Actor, open_page
+from accounts.actors import Actor
+from accounts.guards import open_page
 from config.api import api
 from config.api_reference import Section, sections
 

@@ -9,7 +9,8 @@ from django.http import Http404
 from django.urls import reverse
 from django.utils.translation import gettext, pgettext
 
-from accounts.access import Actor, living_keys, scope_of, slug_of
+from accounts.access import living_keys, scope_of
+from accounts.actors import Actor, slug_of
 from accounts.rules.roles import Action
 from config.navigation import all_links
 from gateway.shown_models import models_for

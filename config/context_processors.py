@@ -9,7 +9,8 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.translation import get_language
 
-from accounts.access import Actor, scope_of
+from accounts.access import scope_of
+from accounts.actors import Actor
 from accounts.appearance import THEME_COOKIE, THEMES
 from accounts.models import Organisation
 from accounts.viewing import Viewing, viewing_of

@@ -9,8 +9,8 @@ from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
 
-from accounts import access
-from accounts.access import Actor, slug_of
+from accounts import access, actors
+from accounts.actors import Actor, slug_of
 from accounts.rules.roles import Action
 from billing import budgets, raises, wallets
 from billing.models import RaiseState
@@ -59,7 +59,7 @@ def _balance(actor: Actor) -> Iterator[Matter]:
     """A debt, nothing left, or less than the organisation wants to be told of."""
     if not _may(actor, "balance.read"):
         return
-    organisation = access.organisation_of(actor)
+    organisation = actors.organisation_of(actor)
     balance = wallets.balance(organisation)
     left_nano = balance.free_nano + wallets.credit_line(organisation)
     low_nano = wallets.wallet_setting(organisation).low_nano
@@ -105,7 +105,7 @@ def _budgets(actor: Actor) -> Iterator[Matter]:
         if meter["tone"] or meter["forecast_at"]
     ]
     for _share, budget, meter in sorted(near, key=lambda one: -one[0])[:_EACH]:
-        subject = names[budget.id] or access.organisation_of(actor).name
+        subject = names[budget.id] or actors.organisation_of(actor).name
         text = gettext("Budget of %(subject)s") % {"subject": subject}
         href = reverse("budget", args=[slug_of(actor), budget.id])
         scope = str(SCOPE_NAMES[budget.scope])

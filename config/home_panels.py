@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from accounts import access
-from accounts.access import Actor, slug_of
+from accounts import access, actors
+from accounts.actors import Actor, slug_of
 from accounts.rules.roles import Action
 from billing import budgets, wallets
 from billing.budgets import Standing
@@ -73,7 +73,7 @@ def own_only(actor: Actor) -> bool:
 def _summary(request: HttpRequest, actor: Actor) -> Context:
     month = _month(actor)
     times = first_token_times(actor)
-    organisation = access.organisation_of(actor)
+    organisation = actors.organisation_of(actor)
     may_balance = access.scope_of(actor, "balance.read") is not None
     return {
         "now": reports.usage_totals(actor, month.span, metered=False),

@@ -12,7 +12,8 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
-from accounts.access import Actor, organisation_page
+from accounts.actors import Actor
+from accounts.guards import organisation_page
 from config.home_panels import PANELS, Panel, panels_for
 from config.start_views import start_page, wants_start
 

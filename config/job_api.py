@@ -8,10 +8,10 @@ from django.http import HttpRequest
 from ninja import Router, Schema
 from pydantic import Field
 
-from accounts import access
+from accounts import access, actors, api_auth
 from config.job_runs import JobState, job_states
 
-router = Router(tags=["Operators"], auth=access.installation_auth)
+router = Router(tags=["Operators"], auth=api_auth.installation_auth)
 
 
 class JobOut(Schema):
@@ -43,7 +43,7 @@ class JobsOut(Schema):
 @router.get("/jobs", response=JobsOut, summary="List background jobs")
 def list_jobs(request: HttpRequest) -> dict[str, Any]:
     """Background jobs and their status."""
-    access.require(access.actor_of(request), "channels.read")
+    access.require(actors.actor_of(request), "channels.read")
     return {"items": [_shown(state) for state in job_states()]}
 
 

@@ -9,7 +9,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from accounts.access import Actor, scope_of, slug_of
+from accounts.access import scope_of
+from accounts.actors import Actor, slug_of
 from accounts.rules.roles import Action
 
 Name = str | Promise

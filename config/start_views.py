@@ -9,7 +9,8 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import access, keys
-from accounts.access import Actor, organisation_page, person_of, slug_of
+from accounts.actors import Actor, person_of, slug_of
+from accounts.guards import organisation_page
 from accounts.models import KeyKind
 from accounts.rules.roles import HAS_KEYS
 from gateway.examples import MODEL, codes_with_key, example_models, first_call

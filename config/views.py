@@ -9,9 +9,10 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts import access
-from accounts.access import Actor, operator_page, organisation_page, public
+from accounts import actors, guards
+from accounts.actors import Actor
 from accounts.appearance import set_appearance
+from accounts.guards import operator_page, organisation_page, public
 from accounts.models import User
 from accounts.signin import is_own_path
 from config import command_palette
@@ -25,7 +26,7 @@ from lib.htmx import is_htmx, see_other
 def root(request: HttpRequest) -> HttpResponseBase:
     if not isinstance(request.user, User):
         return redirect(settings.LOGIN_URL)
-    membership = access.last_membership(request, request.user)
+    membership = actors.last_membership(request, request.user)
     if membership is not None:
         return redirect("home", membership.organisation.slug)
     if request.user.operator:
@@ -110,7 +111,7 @@ def _error(request: HttpRequest, status: int, message: str, type: str, code: str
     else:
         # Who is signed in keeps the navigation: a page that is not there is no dead end. A failed
         # server asks its database nothing more.
-        inside = status < 500 and access.visitor(request) is not None
+        inside = status < 500 and guards.visitor(request) is not None
         context: dict[str, Any] = {"message": message}
         context["frame"] = "base.html" if inside else "base_plain.html"
         response = render(request, f"{status}.html", context, status=status)

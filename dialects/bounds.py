@@ -1,5 +1,8 @@
-"""The bounds of sampling, which hold for a body that goes on as it came as for one that is decoded.
-A body that has none of these members costs one look at its names."""
+"""The bounds of parameters that several dialects have.
+
+Those of sampling hold for a body that goes on as it came as for one that is decoded. One that has
+none of these members costs one look at its names.
+"""
 
 from collections.abc import Mapping
 from math import inf
@@ -25,6 +28,9 @@ TEMPERATURE: Final = Bound(0, 2)
 SHARE: Final = Bound(0, 1)
 PENALTY: Final = Bound(-2, 2)
 LOGPROBS: Final = Bound(0, 20, whole=True)
+CHOICES_MAX: Final = 128
+OUTPUT_CAP_MAX: Final = 1_000_000_000
+TOOLS_MAX: Final = 128
 
 
 def check_bounds(body: Body, bounds: Bounds) -> None:

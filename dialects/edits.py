@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from dialects.body import Body, Quirks, read_body
+from dialects.bounds import CHOICES_MAX
 from dialects.chat import ChatAnswer, ChatRequest, JsonObject, Message, Text
 from dialects.codec import Decoder, Target
 from dialects.completions.answer_encode import answer_text
@@ -24,7 +25,6 @@ from dialects.operation import Operation
 from dialects.request_fields import read_max_cost, read_model, read_user
 from dialects.usage import Counts
 
-CHOICES_MAX: Final = 128
 SYSTEM_TEXT: Final = (
     "You edit texts. The user gives an instruction and an input text. Answer with the edited text "
     "only: no explanation, no quotation marks around it, nothing before or after it."

@@ -2,7 +2,8 @@
 
 from django.db.models import QuerySet
 
-from accounts.access import Actor, one_of, require
+from accounts.access import one_of, require
+from accounts.actors import Actor
 from billing.models import Plan, Price, PriceProposal, PriceVersion
 from gateway.models import Channel, PricePreview
 

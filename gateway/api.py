@@ -7,8 +7,8 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
-from accounts import access
-from accounts.access import Actor, organisation_of
+from accounts import access, actors
+from accounts.actors import Actor, organisation_of
 from billing.rules.meters import find_meter
 from billing.rules.money import format_scaled
 from billing.rules.patterns import matches
@@ -57,7 +57,7 @@ class PriceQuery(Schema):
 @router.get("/prices", response=PriceListOut, summary="List your prices")
 def list_prices(request: HttpRequest, query: Query[PriceQuery]) -> dict[str, Any]:
     """The exact price your organisation pays for each model it can use."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "models.read")
     at = query.as_of or clock.now()
     book = price_book(organisation_of(actor), at)

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.epoch import bump_epoch
 from accounts.sealing import open_sealed, pepper, seal
 from gateway.models import Channel, ChannelKey, Route

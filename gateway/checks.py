@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, NamedTuple
 from django.db import connection, transaction
 
 from accounts import audit
-from accounts.access import Actor
+from accounts.actors import Actor
 from dialects.chat import ChatRequest, Encoded, Message, Text
 from dialects.codec import Codec, Decoder
 from dialects.codecs import CODECS

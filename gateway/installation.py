@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from django.db import transaction
 
 from accounts import audit
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.epoch import bump_epoch
 from gateway.models import InstallationSetting
 from lib.egress import EgressPolicy

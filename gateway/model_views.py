@@ -11,14 +11,9 @@ from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import (
-    Actor,
-    open_page,
-    organisation_page,
-    scope_of,
-    sign_in_first,
-    slug_of,
-)
+from accounts.access import scope_of
+from accounts.actors import Actor, slug_of
+from accounts.guards import open_page, organisation_page, sign_in_first
 from accounts.table_preferences import read_table
 from gateway.calculator import calculated_context
 from gateway.examples import (

@@ -9,7 +9,8 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from accounts.access import Actor, organisation_of, organisation_page
+from accounts.actors import Actor, organisation_of
+from accounts.guards import organisation_page
 from accounts.table_preferences import read_table
 from gateway import price_book
 from gateway.calculator import calculated_context

@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import Organisation
 from billing.models import PriceProposal
 from billing.models import PriceVersion as StoredVersion

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from ninja import Body, Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
-from accounts import access
+from accounts import access, actors, api_auth
 from billing.models import PriceProposal, PriceVersion
 from billing.prices import PriceRefused, key_of
 from billing.proposals import accept, draft_price, ignore, needs_two, withdraw
@@ -35,7 +35,7 @@ from lib.ids import id_text
 from lib.instants import Instant
 from lib.whole_numbers import Whole
 
-router = Router(tags=["Price book"], auth=access.installation_auth)
+router = Router(tags=["Price book"], auth=api_auth.installation_auth)
 
 Rates = dict[str, str]
 VERSION_ID = r"^[1-9][0-9]{0,17}$"
@@ -178,7 +178,7 @@ class PreviewPage(Schema):
 @router.get("/price-versions", response=VersionPage, summary="List price versions")
 def list_versions(request: HttpRequest, query: Query[VersionQuery]) -> VersionPage:
     """All versions of all prices, past and scheduled, oldest first."""
-    rows = visible_versions(access.actor_of(request))
+    rows = visible_versions(actors.actor_of(request))
     if query.model is not None:
         rows = rows.filter(price__model=query.model)
     if query.kind is not None:
@@ -195,7 +195,7 @@ def list_versions(request: HttpRequest, query: Query[VersionQuery]) -> VersionPa
 def withdraw_version(request: HttpRequest, id: int) -> VersionOut:
     """Only possible before it starts. The price before it stays in effect until the next
     version."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     version = access_version(actor, id)
     withdraw(actor, version)
     return _version(version)
@@ -204,7 +204,7 @@ def withdraw_version(request: HttpRequest, id: int) -> VersionOut:
 @router.get("/price-proposals", response=ProposalPage, summary="List price proposals")
 def list_proposals(request: HttpRequest, query: Query[ProposalQuery]) -> ProposalPage:
     """Drafts and proposals from newer catalogues, newest first."""
-    rows = visible_proposals(access.actor_of(request))
+    rows = visible_proposals(actors.actor_of(request))
     if query.state is not None:
         rows = rows.filter(state=query.state)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
@@ -214,7 +214,7 @@ def list_proposals(request: HttpRequest, query: Query[ProposalQuery]) -> Proposa
 @router.post("/price-proposals", response={201: ProposalOut}, summary="Propose a price")
 def create_proposal(request: HttpRequest, body: ProposalIn) -> Status[ProposalOut]:
     """Takes effect once it is accepted."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "prices.write")
     key = PriceKey(body.model, body.kind, body.channel, body.service_tier, body.hours)
     rates: dict[str, Any] = {"meters": _stored(body.meters)}
@@ -237,7 +237,7 @@ def create_proposal(request: HttpRequest, body: ProposalIn) -> Status[ProposalOu
 @router.get("/price-proposals/{id}", response=ProposalOut, summary="Show a price proposal")
 def show_proposal(request: HttpRequest, id: str) -> ProposalOut:
     """One proposal, pending or decided."""
-    return _proposal(access_proposal(access.actor_of(request), id))
+    return _proposal(access_proposal(actors.actor_of(request), id))
 
 
 @router.post("/price-proposals/{id}/accept", response=ProposalOut, summary="Accept a price")
@@ -247,7 +247,7 @@ def accept_proposal(
     """Creates a version that applies until the next scheduled one. If a rate falls by more than
     half, a second operator must accept it too. A version scheduled for the same time is only
     replaced if it is named."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     named = _version_id(body.replaces) if body else None
     accept(actor, [access_proposal(actor, id).id], replaces=named)
     return _proposal(access_proposal(actor, id))
@@ -256,7 +256,7 @@ def accept_proposal(
 @router.post("/price-proposals/{id}/ignore", response=ProposalOut, summary="Dismiss a price")
 def ignore_proposal(request: HttpRequest, id: str) -> ProposalOut:
     """The same catalogue does not propose it again."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     ignore(actor, [access_proposal(actor, id).id])
     return _proposal(access_proposal(actor, id))
 
@@ -264,7 +264,7 @@ def ignore_proposal(request: HttpRequest, id: str) -> ProposalOut:
 @router.get("/price-previews", response=PreviewPage, summary="List price previews")
 def list_previews(request: HttpRequest, query: Query[pagination.PageQuery]) -> PreviewPage:
     """Previews and their progress, newest first."""
-    rows = visible_previews(access.actor_of(request))
+    rows = visible_previews(actors.actor_of(request))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return PreviewPage(items=[_preview(preview) for preview in page.items], next=page.next)
 
@@ -272,7 +272,7 @@ def list_previews(request: HttpRequest, query: Query[pagination.PageQuery]) -> P
 @router.post("/price-previews", response={202: PreviewOut}, summary="Preview prices")
 def create_preview(request: HttpRequest, body: PreviewIn) -> Status[PreviewOut]:
     """Recalculates the usage of the last days as if these proposals were in effect."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "prices.write")
     ids = [access_proposal(actor, id).id for id in body.proposals]
     return Status(202, _preview(start_preview(actor, ids, body.days)))
@@ -281,13 +281,13 @@ def create_preview(request: HttpRequest, body: PreviewIn) -> Status[PreviewOut]:
 @router.get("/price-previews/{id}", response=PreviewOut, summary="Show a price preview")
 def show_preview(request: HttpRequest, id: str) -> PreviewOut:
     """Its progress and its result."""
-    return _preview(access_preview(access.actor_of(request), id))
+    return _preview(access_preview(actors.actor_of(request), id))
 
 
 @router.post("/price-previews/{id}/cancel", response=PreviewOut, summary="Cancel a preview")
 def stop_preview(request: HttpRequest, id: str) -> PreviewOut:
     """Stops a preview that is still running."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     cancel_preview(actor, access_preview(actor, id))
     return _preview(access_preview(actor, id))
 

@@ -15,7 +15,8 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.access import Actor, operator_page
+from accounts.actors import Actor
+from accounts.guards import operator_page
 from accounts.table_preferences import read_table
 from billing.models import PriceProposal, ProposalState
 from billing.prices import ListedPrice, PriceRefused, key_of, list_prices

@@ -10,7 +10,8 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, operator_page
+from accounts.actors import Actor
+from accounts.guards import operator_page
 from accounts.table_preferences import read_table
 from billing.rules.pricing import PPM
 from gateway.access import access_channel, visible_channels

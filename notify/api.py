@@ -7,8 +7,8 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
-from accounts import access
-from accounts.access import organisation_of
+from accounts import access, actors
+from accounts.actors import organisation_of
 from lib import pagination
 from lib.ids import id_text
 from notify import deliveries, endpoints
@@ -79,7 +79,7 @@ class DeliveryPage(Schema):
 @router.get("/webhooks", response=WebhookPage, summary="List webhooks")
 def list_webhooks(request: HttpRequest, query: Query[pagination.PageQuery]) -> WebhookPage:
     """The organisation's webhooks, newest first."""
-    rows = visible_endpoints(access.actor_of(request))
+    rows = visible_endpoints(actors.actor_of(request))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return WebhookPage(items=[WebhookOut(**_shown(row)) for row in page.items], next=page.next)
 
@@ -87,7 +87,7 @@ def list_webhooks(request: HttpRequest, query: Query[pagination.PageQuery]) -> W
 @router.post("/webhooks", response={201: NewWebhookOut}, summary="Create a webhook")
 def create_webhook(request: HttpRequest, body: WebhookIn) -> Status[NewWebhookOut]:
     """Sends signed events to your URL. The secret is only in this response."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "webhooks.write")
     organisation = organisation_of(actor)
     endpoint, secret = endpoints.create_endpoint(actor, organisation, body.url, body.kinds)
@@ -97,7 +97,7 @@ def create_webhook(request: HttpRequest, body: WebhookIn) -> Status[NewWebhookOu
 @router.delete("/webhooks/{id}", response={204: None}, summary="Delete a webhook")
 def remove_webhook(request: HttpRequest, id: str) -> Status[None]:
     """Permanently deletes a webhook."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "webhooks.write")
     endpoints.remove_endpoint(actor, access_endpoint(actor, id))
     return Status(204, None)
@@ -106,7 +106,7 @@ def remove_webhook(request: HttpRequest, id: str) -> Status[None]:
 @router.post("/webhooks/{id}/rotate", response=NewWebhookOut, summary="Rotate a secret")
 def rotate_webhook(request: HttpRequest, id: str) -> NewWebhookOut:
     """Creates a new secret. For one day, events are signed with the previous one as well."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "webhooks.write")
     endpoint = access_endpoint(actor, id)
     secret = endpoints.rotate_secret(actor, endpoint)
@@ -116,7 +116,7 @@ def rotate_webhook(request: HttpRequest, id: str) -> NewWebhookOut:
 @router.post("/webhooks/{id}/test", response={202: DeliveryOut}, summary="Test a webhook")
 def test_webhook(request: HttpRequest, id: str) -> Status[DeliveryOut]:
     """Sends a test event."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "webhooks.write")
     delivery = endpoints.send_test(actor, access_endpoint(actor, id))
     return Status(202, _delivery(delivery))
@@ -127,7 +127,7 @@ def list_deliveries(
     request: HttpRequest, id: str, query: Query[pagination.PageQuery]
 ) -> DeliveryPage:
     """Events sent to a webhook, newest first, kept for 30 days."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     rows = visible_deliveries(actor, access_endpoint(actor, id))
     page = pagination.page_by_id(rows, query.limit, query.cursor)
     return DeliveryPage(items=[_delivery(row) for row in page.items], next=page.next)
@@ -140,7 +140,7 @@ def list_deliveries(
 )
 def repeat_delivery(request: HttpRequest, id: str, delivery: str) -> Status[DeliveryOut]:
     """Sends a delivery again. Your server can recognise it by the event's ID."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "webhooks.write")
     stored = access_delivery(actor, access_endpoint(actor, id), delivery)
     return Status(202, _delivery(deliveries.send_again(actor, stored)))

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from accounts import audit
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import Membership, User
 from lib import clock
 from notify.endpoints import has_ended

@@ -10,7 +10,8 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor, key_state
+from accounts.actors import Actor
+from accounts.key_lookup import key_state
 from accounts.models import Organisation
 from accounts.sealing import open_sealed, seal
 from lib import clock

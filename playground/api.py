@@ -8,7 +8,7 @@ from ninja import Router, Schema
 from ninja.errors import HttpError
 from pydantic import ConfigDict, Field
 
-from accounts import access
+from accounts import actors
 from lib.whole_numbers import TypedWhole, Whole
 from playground import prompts
 from playground.models import PromptVersion
@@ -51,7 +51,7 @@ class RenderIn(Schema):
 @router.get("/prompts", response=PromptsOut, summary="List saved prompts")
 def list_prompts(request: HttpRequest) -> dict[str, Any]:
     """Prompts shared in your organisation, and your own."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     visible = prompts.visible_prompts(actor)
     return {"items": [_out(prompts.find_version(actor, prompt.slug)) for prompt in visible]}
 
@@ -61,13 +61,13 @@ def show_prompt(
     request: HttpRequest, slug: str, version: TypedWhole | None = None
 ) -> dict[str, Any]:
     """The named version, else the one in production, else the latest."""
-    return _out(prompts.find_version(access.actor_of(request), slug, str(version or "")))
+    return _out(prompts.find_version(actors.actor_of(request), slug, str(version or "")))
 
 
 @router.post("/prompts/{slug}/render", response=dict[str, Any], summary="Render a prompt")
 def render_prompt(request: HttpRequest, slug: str, rendered: RenderIn) -> dict[str, Any]:
     """The chat request for this version. Send it to `/v1/chat/completions` unchanged."""
-    version = prompts.find_version(access.actor_of(request), slug, str(rendered.version or ""))
+    version = prompts.find_version(actors.actor_of(request), slug, str(rendered.version or ""))
     try:
         return prompts.request_of_version(version, rendered.variables, rendered.input)
     except prompts.PromptRefused as refused:

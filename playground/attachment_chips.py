@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from lib import formatting
 from playground.conversations import access_attachment
 from playground.models import Attachment

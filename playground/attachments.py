@@ -7,7 +7,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from accounts.access import Actor, organisation_of, person_of, require
+from accounts.access import require
+from accounts.actors import Actor, organisation_of, person_of
 from gateway.installation import egress_policy_users
 from lib import clock, egress
 from playground.database import in_database

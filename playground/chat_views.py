@@ -11,7 +11,8 @@ from django.urls import Resolver404, resolve, reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page, slug_of
+from accounts.actors import Actor, slug_of
+from accounts.guards import organisation_page
 from lib.htmx import go_to, is_htmx, page_address, toast
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused

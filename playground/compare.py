@@ -9,7 +9,8 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from accounts.access import Actor, organisation_of, person_of, require
+from accounts.access import require
+from accounts.actors import Actor, organisation_of, person_of
 from lib.ids import id_text
 from playground import page
 from playground.conversations import messages_of, tree_of

@@ -11,7 +11,8 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_of, organisation_page, slug_of
+from accounts.actors import Actor, organisation_of, slug_of
+from accounts.guards import organisation_page
 from lib.htmx import go_to, toast
 from lib.ids import id_text, new_id, parse_id
 from playground import compare, page, runs

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from accounts.access import Actor, organisation_of, person_of, scope_of, slug_of
+from accounts.access import scope_of
+from accounts.actors import Actor, organisation_of, person_of, slug_of
 from lib.ids import id_text, parse_id
 from playground import page
 from playground.attachment_chips import chips

@@ -10,7 +10,8 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404
 
-from accounts.access import Actor, one_of, require
+from accounts.access import one_of, require
+from accounts.actors import Actor
 from lib import clock
 from lib.ids import new_id, parse_id
 from lib.refusal import check_text

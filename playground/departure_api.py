@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from ninja import Router, Schema, Status
 from pydantic import ConfigDict, Field
 
-from accounts import access, departures
+from accounts import access, actors, departures
 from accounts.departures import KeyFate, Receiver
 from accounts.models import Membership
 from lib.refusal import Refused
@@ -43,7 +43,7 @@ class RemovalIn(Schema):
 def remove_member(request: HttpRequest, id: str, body: RemovalIn) -> Status[None]:
     """Ends a membership, also your own. The member's keys stop working at once, pending budget
     requests are closed and pending invitations withdrawn. The last owner cannot be removed."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "members.read")
     member = departures.access_leaving(actor, id)
     fate = KeyFate(body.keys, _receiver(actor, member, body.keys_to))
@@ -52,7 +52,7 @@ def remove_member(request: HttpRequest, id: str, body: RemovalIn) -> Status[None
     return Status(204, None)
 
 
-def _receiver(actor: access.Actor, member: Membership, name: str | None) -> Receiver | None:
+def _receiver(actor: actors.Actor, member: Membership, name: str | None) -> Receiver | None:
     """The one of that name whom one of the member's keys can go to."""
     if name is None:
         return None
@@ -63,7 +63,7 @@ def _receiver(actor: access.Actor, member: Membership, name: str | None) -> Rece
     raise Refused("keys_to", f"No key can be transferred to {name}.")
 
 
-def _heir(actor: access.Actor, member: Membership, email: str | None) -> Membership:
+def _heir(actor: actors.Actor, member: Membership, email: str | None) -> Membership:
     for heir in chat_receivers(actor, member):
         if email is not None and heir.user.email.casefold() == email.casefold():
             return heir

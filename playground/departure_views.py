@@ -9,8 +9,9 @@ from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from accounts import departures
-from accounts.access import Actor, organisation_page, slug_of
+from accounts.actors import Actor, slug_of
 from accounts.departures import KeyFate, Receiver
+from accounts.guards import organisation_page
 from accounts.models import Key, Membership
 from lib.htmx import go_to, render_dialog
 from lib.ids import id_text

@@ -14,7 +14,8 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from accounts import audit, departures, member_access
-from accounts.access import Actor, scope_of
+from accounts.access import scope_of
+from accounts.actors import Actor
 from accounts.departures import DISABLE, KeyFate
 from accounts.models import Invitation, Key, Membership, Organisation, User
 from billing import raises

@@ -8,7 +8,8 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from accounts.access import Actor, organisation_page, slug_of
+from accounts.actors import Actor, slug_of
+from accounts.guards import organisation_page
 from gateway.rules.snippets import LANGUAGES, Language
 from playground.panel_views import code_panel, draft_request
 from playground.rules.request import shown_request

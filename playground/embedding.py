@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from django.utils.translation import gettext
 
-from accounts.access import Actor, organisation_of, person_of
+from accounts.actors import Actor, organisation_of, person_of
 from accounts.keys import playground_key
 from dialects.embeddings import DIMENSIONS_MAX, decode_answer
 from dialects.fold import AnswerFault

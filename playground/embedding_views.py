@@ -8,7 +8,9 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page, scope_of, slug_of
+from accounts.access import scope_of
+from accounts.actors import Actor, slug_of
+from accounts.guards import organisation_page
 from dialects.errors import RequestFault
 from gateway.examples import LANGUAGE_NAMES, code_context
 from gateway.rules.snippets import SnippetRequest

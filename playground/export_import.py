@@ -8,7 +8,8 @@ from uuid import UUID
 
 from django.db import transaction
 
-from accounts.access import Actor, organisation_of, person_of, require
+from accounts.access import require
+from accounts.actors import Actor, organisation_of, person_of
 from accounts.keys import playground_key
 from accounts.models import Team
 from billing.templatetags.money import money_request

@@ -12,7 +12,8 @@ from uuid import UUID
 from django.db.models import BigIntegerField, Count, QuerySet
 from django.db.models.expressions import RawSQL
 
-from accounts.access import Actor, organisation_of, person_of, require
+from accounts.access import require
+from accounts.actors import Actor, organisation_of, person_of
 from lib import clock
 from playground.conversations import search_conversations, visible_conversations
 from playground.models import Conversation, Message, MessageRole, Run

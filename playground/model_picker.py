@@ -8,7 +8,8 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_of, organisation_page, person_of
+from accounts.actors import Actor, organisation_of, person_of
+from accounts.guards import organisation_page
 from gateway.shown_models import ShownModel, models_for
 from playground.conversations import models_last_used
 from playground.offered_models import chat_models

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from gateway.providers.models import Capabilities
 from lib.ids import id_text
 from playground.offered_models import capabilities_of_model

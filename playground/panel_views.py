@@ -10,7 +10,9 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_of, organisation_page, scope_of, slug_of
+from accounts.access import scope_of
+from accounts.actors import Actor, organisation_of, slug_of
+from accounts.guards import organisation_page
 from billing.rules.money import format_usd
 from billing.wallets import balance
 from dialects.errors import RequestFault

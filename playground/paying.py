@@ -11,15 +11,8 @@ from typing import Any
 from django.http import Http404
 from django.utils.translation import gettext
 
-from accounts.access import (
-    Actor,
-    access_payable_key,
-    organisation_of,
-    payable_keys,
-    person_of,
-    require,
-    scope_of,
-)
+from accounts.access import access_payable_key, payable_keys, require, scope_of
+from accounts.actors import Actor, organisation_of, person_of
 from accounts.keys import playground_key
 from accounts.models import Key, KeyKind
 from accounts.rules.labels import LABEL_LENGTH, is_label

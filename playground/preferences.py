@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from django.db import transaction
 
 from accounts import audit
-from accounts.access import Actor, organisation_of, person_of, require
+from accounts.access import require
+from accounts.actors import Actor, organisation_of, person_of
 from accounts.models import Organisation, User
 from playground.models import Leaving, LeavingRule, OrganisationPreference, Preference
 from playground.rules.unwatched import unwatched_ms_max

@@ -2,7 +2,8 @@
 
 from django.db.models import Q, QuerySet
 
-from accounts.access import Actor, one_of, organisation_of, person_of, require
+from accounts.access import one_of, require
+from accounts.actors import Actor, organisation_of, person_of
 from lib.refusal import check_text
 from playground.models import Preset
 from playground.rules.settings import Settings

@@ -8,7 +8,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page, scope_of, slug_of
+from accounts.access import scope_of
+from accounts.actors import Actor, slug_of
+from accounts.guards import organisation_page
 from accounts.table_preferences import read_table
 from lib.htmx import is_htmx, toast
 from lib.ids import id_text

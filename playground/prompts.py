@@ -11,7 +11,8 @@ from django.utils.text import slugify
 from django.utils.translation import gettext
 
 from accounts import audit
-from accounts.access import Actor, organisation_of, person_of, require
+from accounts.access import require
+from accounts.actors import Actor, organisation_of, person_of
 from lib.ids import new_id
 from lib.refusal import check_text
 from playground.models import Prompt, PromptVersion

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from accounts.access import Actor, organisation_of
+from accounts.actors import Actor, organisation_of
 from lib import clock
 from lib.tenancy import own_context, within
 from playground import page, titles, watching

@@ -10,14 +10,15 @@ import msgspec
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_POST
 
-from accounts.access import Actor, organisation_of, person_of, session_page
+from accounts.actors import Actor, organisation_of, person_of
+from accounts.guards import session_page
 from accounts.keys import playground_key
 from billing.rules.money import format_usd
 from dialects.errors import KINDS, ErrorKind, RequestFault
 from dialects.openai import errors
 from lib.ids import id_text, new_id
 from playground.database import in_database
-from playground.reading import AccessEnded, MayRead, read_while, reader_of
+from playground.reader_access import AccessEnded, MayRead, read_while, reader_of
 from playground.relaying import relay_of
 from relay.downstream import Head
 from relay.request_context import Outcome

@@ -6,7 +6,8 @@ from django.urls import reverse
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page, public, slug_of
+from accounts.actors import Actor, slug_of
+from accounts.guards import organisation_page, public
 from accounts.models import User
 from lib.htmx import is_htmx, render_dialog
 from lib.ids import id_text

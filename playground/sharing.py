@@ -10,7 +10,8 @@ from django.db.models import F
 from django.http import Http404
 
 from accounts import audit
-from accounts.access import Actor, one_of, organisation_of, person_of, require
+from accounts.access import one_of, require
+from accounts.actors import Actor, organisation_of, person_of
 from accounts.models import Membership, User
 from lib import clock
 from lib.ids import id_text

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from playground.paying import Payer
 from playground.relaying import ChatRelay
 from relay.request_context import Outcome

@@ -14,7 +14,7 @@ from playground.database import in_database
 from playground.events import read_after
 from playground.models import Message, Run
 from playground.notifications import notifications
-from playground.reading import CHECK_S, MayRead
+from playground.reader_access import CHECK_S, MayRead
 from playground.rules.render import server_sent
 from playground.runs import interrupt
 from playground.watching import watching

@@ -6,7 +6,7 @@ are, and can be sent again.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from gateway.providers.models import Capabilities
 from lib.ids import new_id
 from playground import side_requests

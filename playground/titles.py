@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import Error
 from django.db.models import Sum
 
-from accounts.access import Actor, organisation_of, person_of
+from accounts.actors import Actor, organisation_of, person_of
 from dialects.errors import RequestFault
 from lib.ids import new_id
 from playground import side_requests

@@ -9,7 +9,8 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page, slug_of
+from accounts.actors import Actor, slug_of
+from accounts.guards import organisation_page
 from gateway.installation import egress_policy_users
 from lib import egress
 from playground.attachments import FETCH_S

@@ -6,7 +6,8 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page, slug_of
+from accounts.actors import Actor, slug_of
+from accounts.guards import organisation_page
 from billing.templatetags.money import money_request
 from dialects.errors import RequestFault
 from lib.htmx import go_to, is_htmx, toast

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.http import Http404, QueryDict
 from django.utils.translation import gettext
 
-from accounts.access import Actor, organisation_of
+from accounts.actors import Actor, organisation_of
 from lib.ids import id_text, new_id, parse_id
 from lib.refusal import Refused
 from playground.conversations import access_attachment, access_conversation, access_message

@@ -17,7 +17,8 @@ from django.db.models import QuerySet
 from django.http import Http404
 from django.utils.translation import gettext
 
-from accounts.access import Actor, organisation_of, person_of, require
+from accounts.access import require
+from accounts.actors import Actor, organisation_of, person_of
 from lib import clock
 from lib.ids import new_id, new_ids
 from playground.attachments import mark_sent, mark_unsent

@@ -13,7 +13,8 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from accounts.access import Actor, organisation_page, slug_of
+from accounts.actors import Actor, slug_of
+from accounts.guards import organisation_page
 from lib.htmx import go_to, is_htmx, see_other
 from lib.ids import id_text
 from playground import page, runs
@@ -44,7 +45,7 @@ from playground.panel import form_of
 from playground.paying import shown_payer
 from playground.presets import access_preset
 from playground.prompts import find_version
-from playground.reading import reader_of
+from playground.reader_access import reader_of
 from playground.relaying import relay_of
 from playground.rules.settings import Settings
 from playground.stream import stream_events

@@ -4,7 +4,8 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from accounts.access import Actor, organisation_page, slug_of
+from accounts.actors import Actor, slug_of
+from accounts.guards import organisation_page
 from accounts.table_preferences import read_table
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource

@@ -8,7 +8,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from accounts.access import Actor, open_page
+from accounts.actors import Actor
+from accounts.guards import open_page
 from dialects.errors import ANTHROPIC_TYPES, GEMINI_STATUSES, KINDS
 from gateway.examples import (
     code_context,

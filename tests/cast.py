@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from django.test import Client
 
-from accounts import access, keys, members, organisations
-from accounts.access import SYSTEM, Actor
+from accounts import actors, keys, members, organisations
+from accounts.actors import SYSTEM, Actor
 from accounts.models import Key, KeyKind, Organisation, Role, Team, User
 from lib import clock
 
@@ -65,7 +65,7 @@ def assemble() -> Cast:
 def actor(user: User, organisation: Organisation | None = None) -> Actor:
     """The person, acting in the organisation in the role that they have there."""
     membership = user.memberships.filter(organisation=organisation).first()
-    return access.actor_of_member(user, organisation, membership)
+    return actors.actor_of_member(user, organisation, membership)
 
 
 def make_key(

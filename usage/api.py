@@ -11,8 +11,9 @@ from ninja import Query, Router, Schema
 from ninja.errors import HttpError
 from pydantic import AfterValidator, ConfigDict, Field
 
-from accounts import access
-from accounts.access import AccessDenied, Actor
+from accounts import actors
+from accounts.access import AccessDenied
+from accounts.actors import Actor
 from billing.rules.money import format_usd
 from lib import clock, pagination
 from lib.ids import id_text
@@ -219,7 +220,7 @@ def show_usage(request: HttpRequest, query: Query[UsageQuery]) -> dict[str, Any]
 
     A model key sees its own usage, a developer their own.
     """
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     usage_filter = _usage_filter(query)
     if query.group_by == "channel" and not actor.operator:
         raise AccessDenied("Only operators can group by channel.")
@@ -251,7 +252,7 @@ def show_usage(request: HttpRequest, query: Query[UsageQuery]) -> dict[str, Any]
 @router.get("/requests", response=RequestList, summary="List requests")
 def list_requests(request: HttpRequest, query: Query[RequestQuery]) -> dict[str, Any]:
     """Completed requests, newest first. A model key sees its own, a developer their own."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     zone = filters.read_zone(query.tz)
     period = Period(
         _edge("from", query.from_, zone, end=False) if query.from_ else None,
@@ -274,7 +275,7 @@ def list_requests(request: HttpRequest, query: Query[RequestQuery]) -> dict[str,
 def show_request(request: HttpRequest, id: str) -> dict[str, Any]:
     """One request you have access to. Its `status` is null until it is settled, a moment after
     the answer."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     return _shown(actor, receipts.request_detail(actor, id).row)
 
 
@@ -283,7 +284,7 @@ def show_receipt(request: HttpRequest, id: str) -> dict[str, Any]:
     """The charge of a request and how it was calculated. The script
     `/static/recompute_receipt.py` recomputes it. 409 until the request is
     settled."""
-    receipt = receipts.document(receipts.request_detail(access.actor_of(request), id))
+    receipt = receipts.document(receipts.request_detail(actors.actor_of(request), id))
     if receipt is None:
         raise HttpError(
             409, "The request is still running or has just ended. Request its receipt again."

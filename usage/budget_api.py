@@ -8,8 +8,8 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import AfterValidator, ConfigDict, Field
 
-from accounts import access
-from accounts.access import organisation_of
+from accounts import access, actors
+from accounts.actors import organisation_of
 from billing import budget_alerts, budgets, raises
 from billing.budgets import ALERTS_MAX, Standing
 from billing.models import Budget, BudgetAlert, BudgetRaise
@@ -182,7 +182,7 @@ class BudgetQuery(pagination.PageQuery):
 @router.get("/budgets", response=BudgetPage, summary="List budgets")
 def list_budgets(request: HttpRequest, query: Query[BudgetQuery]) -> BudgetPage:
     """The budgets you have access to, oldest first, with their current figures."""
-    rows = budgets.visible_budgets(access.actor_of(request))
+    rows = budgets.visible_budgets(actors.actor_of(request))
     if query.scope is not None:
         rows = rows.filter(scope=query.scope)
     page = pagination.page_by_number(rows, query.limit, query.cursor)
@@ -192,7 +192,7 @@ def list_budgets(request: HttpRequest, query: Query[BudgetQuery]) -> BudgetPage:
 @router.post("/budgets", response={201: BudgetOut}, summary="Create a budget")
 def create_budget(request: HttpRequest, body: BudgetIn) -> Status[BudgetOut]:
     """Takes effect at once in every process, including for running requests."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "budgets.write")
     budget = budgeting.create_budget(
         actor,
@@ -211,14 +211,14 @@ def create_budget(request: HttpRequest, body: BudgetIn) -> Status[BudgetOut]:
 @router.get("/budgets/{id}", response=BudgetOut, summary="Show a budget")
 def show_budget(request: HttpRequest, id: str) -> BudgetOut:
     """One budget you have access to, with its current figures."""
-    return _one(budgets.access_budget(access.actor_of(request), id))
+    return _one(budgets.access_budget(actors.actor_of(request), id))
 
 
 @router.patch("/budgets/{id}", response=BudgetOut, summary="Change a budget")
 def change_budget(request: HttpRequest, id: str, body: BudgetChange) -> BudgetOut:
     """If it is below what was already spent, further requests are rejected until the period
     ends."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     budget = budgets.access_budget(actor, id)
     access.require(actor, "budgets.write")
     amount_nano = None if body.amount is None else parse_usd(body.amount)
@@ -230,7 +230,7 @@ def change_budget(request: HttpRequest, id: str, body: BudgetChange) -> BudgetOu
 @router.delete("/budgets/{id}", response={204: None}, summary="Delete a budget")
 def remove_budget(request: HttpRequest, id: str) -> Status[None]:
     """Takes effect at once. Past charges are not affected. It can be restored."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     budget = budgets.access_budget(actor, id)
     access.require(actor, "budgets.write")
     budgets.remove_budget(actor, budget)
@@ -241,7 +241,7 @@ def remove_budget(request: HttpRequest, id: str) -> Status[None]:
 def restore_budget(request: HttpRequest, id: str) -> BudgetOut:
     """Restores a deleted budget. It applies at once, and includes what was already spent in its
     period."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "budgets.write")
     return _one(budgeting.restore_budget(actor, id))
 
@@ -249,14 +249,14 @@ def restore_budget(request: HttpRequest, id: str) -> BudgetOut:
 @router.get("/budgets/{id}/alerts", response=AlertPage, summary="List a budget's alerts")
 def list_alerts(request: HttpRequest, id: str) -> AlertPage:
     """Recent alerts, newest first."""
-    budget = budgets.access_budget(access.actor_of(request), id)
+    budget = budgets.access_budget(actors.actor_of(request), id)
     return AlertPage(items=[_alert(alert) for alert in budget_alerts.alerts_of(budget)], next=None)
 
 
 @router.post("/budgets/{id}/test-alert", response={202: AlertOut}, summary="Test a budget's alerts")
 def test_alert(request: HttpRequest, id: str) -> Status[AlertOut]:
     """Notifies everyone who would be notified, by email and webhook."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     budget = budgets.access_budget(actor, id)
     access.require(actor, "budgets.write")
     return Status(202, _alert(budget_alerts.send_test(actor, budget)))
@@ -265,7 +265,7 @@ def test_alert(request: HttpRequest, id: str) -> Status[AlertOut]:
 @router.get("/budget-requests", response=RaisePage, summary="List increase requests")
 def list_raises(request: HttpRequest, query: Query[RaiseQuery]) -> RaisePage:
     """Requests you decide on, else your own, newest first."""
-    rows = raises.visible_raises(access.actor_of(request))
+    rows = raises.visible_raises(actors.actor_of(request))
     if query.state is not None:
         rows = rows.filter(state=query.state)
     page = pagination.page_by_id(rows, query.limit, query.cursor)
@@ -280,7 +280,7 @@ def list_raises(request: HttpRequest, query: Query[RaiseQuery]) -> RaisePage:
 )
 def ask_for_more(request: HttpRequest, id: str, body: RaiseIn) -> Status[RaiseOut]:
     """Request a temporarily higher budget on behalf of the person the key belongs to."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     budget = raises.askable_budget(actor, id)
     budget_raise = raises.ask_for_more(
         actor, budget, amount_nano=parse_usd(body.amount), until=body.until, reason=body.reason
@@ -313,9 +313,9 @@ def end_raise(request: HttpRequest, id: str) -> RaiseOut:
 
 
 def _decide(
-    request: HttpRequest, id: str, decide: Callable[[access.Actor, BudgetRaise], BudgetRaise]
+    request: HttpRequest, id: str, decide: Callable[[actors.Actor, BudgetRaise], BudgetRaise]
 ) -> RaiseOut:
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "budgets.write")
     decide(actor, raises.access_raise(actor, id))
     return RaiseOut(**raises.raise_shown(raises.access_raise(actor, id)))

@@ -13,8 +13,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import access
-from accounts.access import Actor, organisation_page, slug_of
+from accounts import access, actors
+from accounts.actors import Actor, slug_of
+from accounts.guards import organisation_page
 from accounts.models import KeyKind
 from accounts.table_preferences import read_table
 from billing import budget_alerts, budgets, raises
@@ -101,7 +102,7 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
         {
             "budget": standing.budget,
             "scope": str(SCOPE_NAMES[standing.budget.scope]),
-            "subject": names[standing.budget.id] or access.organisation_of(actor).name,
+            "subject": names[standing.budget.id] or actors.organisation_of(actor).name,
             "period": str(PERIOD_NAMES[standing.budget.period]),
             "action": str(ACTION_NAMES[standing.budget.action]),
             **meter_of(standing),
@@ -331,7 +332,7 @@ def _wanted(actor: Actor, form: BudgetForm) -> Budget:
 
 def _choices(actor: Actor) -> dict[str, Any]:
     """What can be typed into the field of the subject."""
-    organisation = access.organisation_of(actor)
+    organisation = actors.organisation_of(actor)
     keys = access.visible_keys(actor).filter(revoked_at=None, kind=KeyKind.RELAY)[:200]
     members = organisation.memberships.select_related("user")[:200]
     return {

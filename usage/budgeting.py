@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import Organisation
 from billing import budgets
 from billing.budgets import Past

@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 
 from accounts import access
-from accounts.access import Actor, organisation_of
+from accounts.actors import Actor, organisation_of
 from accounts.models import Key, Membership, Organisation, Team
 from billing.models import Budget, BudgetScope
 from billing.plans import plan_of

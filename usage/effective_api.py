@@ -4,7 +4,7 @@ from django.http import Http404, HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
-from accounts import access
+from accounts import access, actors
 from accounts.member_access import visible_members
 from accounts.models import Membership
 from billing.rules.money import format_usd
@@ -38,7 +38,7 @@ class SettingPage(Schema):
 @router.get("/effective-settings", response=SettingPage, summary="List effective settings")
 def list_effective_settings(request: HttpRequest, query: Query[Subject]) -> SettingPage:
     """Every limit, budget and setting that applies, and the level each comes from."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "teams.read")
     rows = effective_settings(
         actor,
@@ -49,7 +49,7 @@ def list_effective_settings(request: HttpRequest, query: Query[Subject]) -> Sett
     return SettingPage(items=[_shown(row) for row in rows], next=None)
 
 
-def _member(actor: access.Actor, email: str) -> Membership:
+def _member(actor: actors.Actor, email: str) -> Membership:
     """A member that the actor may see. Http404 when there is none such."""
     member = visible_members(actor).filter(user__email__iexact=email).first()
     if member is None:

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from usage.filters import EVERYTHING, Scope, UsageFilter
 from usage.reports import SERIES_MAX, Series, series_of
 from usage.rules.buckets import Span

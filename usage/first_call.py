@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Final
 from uuid import UUID
 
-from accounts.access import Actor, organisation_of
+from accounts.actors import Actor, organisation_of
 from accounts.models import Key, KeyKind
 from lib import clock
 from usage.reports import RequestRow, request_page

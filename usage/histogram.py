@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Final, NamedTuple
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from lib.tables.sources import COUNTED_MAX
 from usage import reports
 from usage.filters import Scope, UsageFilter, between

@@ -10,7 +10,8 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from accounts.access import Actor, organisation_page
+from accounts.actors import Actor
+from accounts.guards import organisation_page
 from accounts.models import Organisation
 from accounts.table_preferences import read_table
 from billing.access import access_wallet

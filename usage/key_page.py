@@ -8,8 +8,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from accounts import access
-from accounts.access import Actor, organisation_page, slug_of
+from accounts import access, key_lookup
+from accounts.actors import Actor, slug_of
+from accounts.guards import organisation_page
 from accounts.models import Key, KeyKind
 from accounts.table_preferences import read_table
 from billing import budgets
@@ -77,7 +78,7 @@ def _about(actor: Actor, key: Key) -> dict[str, Any]:
         "badge": badge_of(key),
         "relay": key.kind == KeyKind.RELAY,
         "may_write": living and access.may_write_key(actor, key),
-        "may_rotate": access.key_state(key, clock.now()) != "expired",
+        "may_rotate": key_lookup.key_state(key, clock.now()) != "expired",
         "budget": standing.budget if standing else None,
         "meter": meter_of(standing) if standing else None,
     }

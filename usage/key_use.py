@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from lib import clock
 from usage.rules.buckets import BUCKET
 from usage.visibility import run, visible

@@ -13,9 +13,10 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import access, keys
-from accounts.access import Actor, organisation_page, slug_of
+from accounts import access, key_lookup, keys
+from accounts.actors import Actor, slug_of
 from accounts.forms import RotationForm
+from accounts.guards import organisation_page
 from accounts.models import Key, KeyKind
 from accounts.table_preferences import read_table
 from billing import budgets
@@ -215,8 +216,8 @@ def _rows(actor: Actor, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             **row,
-            "expired": access.key_state(row["key"], now) == "expired",
-            "former": access.living_former_secrets(row["key"], now),
+            "expired": key_lookup.key_state(row["key"], now) == "expired",
+            "former": key_lookup.living_former_secrets(row["key"], now),
             "may_write": row["key"].revoked_at is None and access.may_write_key(actor, row["key"]),
             "meter": meter_of(standings[str(row["key"].id)])
             if str(row["key"].id) in standings
@@ -239,7 +240,7 @@ def _secret(key: Key) -> str:
 
 def badge_of(key: Key) -> Badge:
     now = clock.now()
-    state = access.key_state(key, now)
+    state = key_lookup.key_state(key, now)
     if state == "active" and key.expires_at is not None and key.expires_at <= now + _SOON:
         state = "soon"
     return _BADGES[state]
@@ -301,7 +302,7 @@ def _shown_once(
             "key": key,
             "secret": text,
             "rotated": rotated,
-            "former": access.living_former_secrets(key, clock.now()),
+            "former": key_lookup.living_former_secrets(key, clock.now()),
             "curl": f'curl {settings.PUBLIC_URL}{path} \\\n  -H "Authorization: Bearer {text}"',
         },
     )
@@ -363,7 +364,7 @@ def key_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
             "form": form,
             "key": key,
             "id": id_text(key.id),
-            "former": access.living_former_secrets(key, clock.now()),
+            "former": key_lookup.living_former_secrets(key, clock.now()),
         },
         refused=form.is_bound,
     )

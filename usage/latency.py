@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Final, NamedTuple
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from lib import clock
 from usage.filters import EVERYTHING
 from usage.visibility import Period, run, where_of

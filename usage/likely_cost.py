@@ -1,6 +1,6 @@
 """What a turn is likely to cost: the median of what such turns did cost."""
 
-from accounts.access import Actor, organisation_of, person_of
+from accounts.actors import Actor, organisation_of, person_of
 from usage.visibility import run
 
 _TURNS = 50

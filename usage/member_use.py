@@ -4,7 +4,8 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from accounts.access import Actor, scope_of
+from accounts.access import scope_of
+from accounts.actors import Actor
 from lib import clock
 from usage.visibility import run, visible
 

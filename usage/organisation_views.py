@@ -9,7 +9,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts import access
-from accounts.access import Actor, operator_page
+from accounts.actors import Actor
+from accounts.guards import operator_page
 from accounts.models import Organisation
 from accounts.table_preferences import read_table
 from billing.models import OrganisationPlan

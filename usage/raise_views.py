@@ -15,8 +15,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import access
-from accounts.access import Actor, organisation_page, signed_in_view, slug_of
+from accounts import access, actors
+from accounts.actors import Actor, slug_of
+from accounts.guards import organisation_page, signed_in_view
 from accounts.models import Membership, Role
 from accounts.table_preferences import read_table
 from billing import budgets, raises
@@ -176,7 +177,7 @@ def raise_end(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
 def budget_link(request: HttpRequest, id: str) -> HttpResponseBase:
     """From an error or a letter: to the budget for who sees them all, else to asking for more."""
     budget = access.one_of(Budget.objects.all(), parse_number(id))
-    actor = access.member_actor(request, budget.organisation)
+    actor = actors.member_actor(request, budget.organisation)
     slug = slug_of(actor)
     if access.scope_of(actor, "budgets.read") == "all":
         return redirect("budget", slug, budget.id)

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.http import Http404
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from billing.rules.meters import MeterUnknown, find_meter, format_rate
 from billing.rules.money import format_multiplier, format_scaled, format_usd
 from billing.rules.pricing import PPM, CostLines, PriceInvalid, PriceVersion, price

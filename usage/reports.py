@@ -15,7 +15,7 @@ from functools import cached_property, reduce
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from billing.rules.meters import METERS, Meter
 from lib.tables.keyset import Order, Values
 from lib.tables.sources import COUNTED_MAX, Count

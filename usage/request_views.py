@@ -10,7 +10,8 @@ from django.utils import timezone
 from django.utils.translation import gettext, pgettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Actor, organisation_page
+from accounts.actors import Actor
+from accounts.guards import organisation_page
 from billing.idempotency import Answer, FormSent, form_answered
 from billing.rules.meters import find_meter, format_rate
 from billing.rules.money import format_usd

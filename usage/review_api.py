@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
-from accounts import access
+from accounts import access, actors, api_auth
 from billing.idempotency import Answer, answered
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from lib import clock, pagination
@@ -16,7 +16,7 @@ from usage import reviews
 from usage.models import Review, SettleAs
 from usage.reviews import ReviewRefused, UnderReview
 
-router = Router(tags=["Reviews"], auth=access.installation_auth)
+router = Router(tags=["Reviews"], auth=api_auth.installation_auth)
 
 
 class ReviewIn(Schema):
@@ -64,7 +64,7 @@ class ReviewPage(Schema):
 def list_reviews(request: HttpRequest, query: Query[pagination.PageQuery]) -> dict[str, Any]:
     """Requests of all organisations with an implausible or unpriced count, newest first."""
     before = pagination.after_id(query.cursor)
-    reviews_ = reviews.open_reviews(access.actor_of(request), query.limit + 1, before)
+    reviews_ = reviews.open_reviews(actors.actor_of(request), query.limit + 1, before)
     page = pagination.cut(reviews_, query.limit, lambda review: review.attempt_id)
     return {"items": [_item(review) for review in page.items], "next": page.next}
 
@@ -72,7 +72,7 @@ def list_reviews(request: HttpRequest, query: Query[pagination.PageQuery]) -> di
 @router.post("/requests/{id}/review", response={201: ReviewOut}, summary="Settle a request")
 def settle_request(request: HttpRequest, id: str, body: ReviewIn) -> HttpResponse:
     """Settles a request under review, once. Supports `Idempotency-Key`."""
-    actor = access.actor_of(request)
+    actor = actors.actor_of(request)
     access.require(actor, "credits.write")
     request_id = parse_id(id)
     if request_id is None:

@@ -6,7 +6,8 @@ from uuid import UUID
 from django import forms
 from django.utils.translation import gettext_lazy
 
-from accounts.access import Actor, scope_of
+from accounts.access import scope_of
+from accounts.actors import Actor
 from billing.forms import MoneyField, OnceForm
 from billing.rules.money import format_usd
 from usage import reviews

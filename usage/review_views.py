@@ -7,7 +7,8 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from accounts.access import Actor, operator_page
+from accounts.actors import Actor
+from accounts.guards import operator_page
 from accounts.table_preferences import read_table
 from lib.ids import id_text
 from lib.tables.pages import answer_table

@@ -14,7 +14,7 @@ from django.http import Http404
 from django.utils.translation import gettext
 
 from accounts import access, audit
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import Organisation
 from billing import usage_corrections
 from billing.rules.money import format_usd

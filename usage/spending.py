@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import UUID
 
-from accounts.access import Actor, scope_of
+from accounts.access import scope_of
+from accounts.actors import Actor
 from lib import clock
 from usage.visibility import run, visible
 

@@ -11,7 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts import access
-from accounts.access import ROLE_NAMES, Actor, organisation_page, slug_of
+from accounts.access import ROLE_NAMES
+from accounts.actors import Actor, slug_of
+from accounts.guards import organisation_page
 from accounts.models import Membership, Team
 from accounts.table_preferences import read_table
 from lib.ids import id_text

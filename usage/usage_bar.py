@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
 
 from accounts import access
-from accounts.access import Actor
+from accounts.actors import Actor
 from billing.rules.money import format_usd
 from lib.ids import id_text
 from lib.tables.filter_bar import Chip, Field, FilterBar

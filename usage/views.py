@@ -14,7 +14,8 @@ from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_safe
 
 from accounts import access
-from accounts.access import Actor, organisation_page, slug_of
+from accounts.actors import Actor, slug_of
+from accounts.guards import organisation_page
 from billing.rules.meters import find_meter
 from billing.rules.money import round_half_even
 from lib import clock

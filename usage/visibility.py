@@ -10,8 +10,8 @@ from typing import Any, Final, NamedTuple
 
 from django.db import connection
 
-from accounts import access
-from accounts.access import Actor
+from accounts import access, actors
+from accounts.actors import Actor
 from accounts.rules.roles import Action
 from lib.ids import first_id_at
 from usage.filters import Scope
@@ -43,7 +43,7 @@ def visible(actor: Actor, action: Action) -> Where:
     Raises AccessDenied when that is nothing, and Http404 without an organisation.
     """
     access.require(actor, action)
-    parameters: Parameters = {"organisation": access.organisation_of(actor).id}
+    parameters: Parameters = {"organisation": actors.organisation_of(actor).id}
     text = "r.organisation_id = %(organisation)s"
     if actor.model_key:
         return Where(

@@ -7,7 +7,7 @@ from typing import Any, cast
 from django.db.models import F, Q, QuerySet
 
 from accounts import keys, members, organisations, teams
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Key, KeyKind, Organisation, Role, Team
 from billing import budgets, plans, prices, wallets
 from billing.models import Budget, Plan, PriceVersion

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from dialects.anthropic.message_decode import read_cache, read_messages, read_system
 from dialects.body import read_body
+from dialects.bounds import OUTPUT_CAP_MAX
 from dialects.chat import (
     ChatRequest,
     Effort,
@@ -23,7 +24,6 @@ from dialects.media import check_sizes
 from dialects.members import Members, read_members
 from dialects.shared_members import INTEGER_MAX, check_names, read_place
 
-CAP_MAX = 1_000_000_000
 BUDGET_MIN = 1_024
 _EFFORTS: tuple[Effort, ...] = get_args(Effort)
 _SWITCHES: dict[str, Literal["on", "off", "adaptive"]] = {
@@ -86,7 +86,7 @@ def decode(raw: bytes, *, request_id: str, received_at: int) -> ChatRequest:
         tool_choice=None if choice is None else _read_choice(choice),
         parallel_tool_calls=None if choice is None else _read_parallel(choice),
         output_form=_read_output_form(body),
-        output_cap=body.due("max_tokens", body.integer("max_tokens", 1, CAP_MAX)),
+        output_cap=body.due("max_tokens", body.integer("max_tokens", 1, OUTPUT_CAP_MAX)),
         temperature=body.number("temperature", 0, 1),
         top_p=body.number("top_p", 0, 1),
         top_k=body.integer("top_k", 0, INTEGER_MAX),
@@ -118,7 +118,7 @@ def _read_reasoning(body: Members) -> ReasoningSettings | None:
     kind = thinking.due("type", thinking.word("type", tuple(_SWITCHES)))
     return ReasoningSettings(
         effort=effort,
-        budget_tokens=thinking.integer("budget_tokens", BUDGET_MIN, CAP_MAX),
+        budget_tokens=thinking.integer("budget_tokens", BUDGET_MIN, OUTPUT_CAP_MAX),
         switch=_SWITCHES[kind],
         shown=False if thinking.value.get("display") == "omitted" else None,
     )
@@ -167,7 +167,7 @@ def _read_search(tool: Members) -> WebSearch:
     return WebSearch(
         "anthropic",
         tool.value,
-        uses_max=tool.integer("max_uses", 1, CAP_MAX),
+        uses_max=tool.integer("max_uses", 1, OUTPUT_CAP_MAX),
         allowed_domains=tool.texts("allowed_domains"),
         blocked_domains=tool.texts("blocked_domains"),
         **read_place(place),

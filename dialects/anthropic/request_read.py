@@ -12,9 +12,8 @@ from typing import ClassVar
 import msgspec
 
 from dialects.anthropic.history import is_foreign
-from dialects.anthropic.request_decode import CAP_MAX
 from dialects.body import NO_QUIRKS, Body, Quirks, read_body
-from dialects.bounds import SHARE, check_bounds
+from dialects.bounds import OUTPUT_CAP_MAX, SHARE, check_bounds
 from dialects.errors import RequestFault
 from dialects.media import MediaKind
 from dialects.members import Members
@@ -119,7 +118,7 @@ def _read(raw: bytes, *, counting: bool) -> ChatFacts:
         _refuse_thread(body)
         members.due("max_tokens", members.value["max_tokens"])
         stream = bool(members.boolean("stream"))
-        output_cap = members.integer("max_tokens", 1, CAP_MAX)
+        output_cap = members.integer("max_tokens", 1, OUTPUT_CAP_MAX)
         check_bounds(body, _BOUNDS)
     max_cost_nano = read_max_cost(body)
     if not messages:

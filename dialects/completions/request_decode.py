@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
+from dialects.bounds import CHOICES_MAX
 from dialects.chat import ChatRequest, Message, Text
-from dialects.completions.request_read import BEST_OF_MAX, CHOICES_MAX, STOPS_MAX, read
+from dialects.completions.request_read import BEST_OF_MAX, STOPS_MAX, read
 from dialects.members import Members, read_members
 from dialects.shared_members import read_sampling
 

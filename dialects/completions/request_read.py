@@ -14,7 +14,15 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from dialects.body import Body, read_body
-from dialects.bounds import PENALTY, SHARE, TEMPERATURE, Bound, check_bounds
+from dialects.bounds import (
+    CHOICES_MAX,
+    OUTPUT_CAP_MAX,
+    PENALTY,
+    SHARE,
+    TEMPERATURE,
+    Bound,
+    check_bounds,
+)
 from dialects.errors import RequestFault
 from dialects.openai.request_read import ask_usage_of, read_include_usage
 from dialects.request_fields import (
@@ -27,10 +35,8 @@ from dialects.request_fields import (
     small_members,
 )
 
-CHOICES_MAX: Final = 128
 BEST_OF_MAX: Final = 20
 OUTPUT_CAP: Final = 16
-OUTPUT_CAP_MAX: Final = 1_000_000_000
 PROMPTS_MAX: Final = 2_048
 STOPS_MAX: Final = 4
 _BOUNDS: Final = {

@@ -7,6 +7,7 @@ its path (`generationConfig.imageConfig`), for an upstream of this dialect.
 from typing import Final, Literal
 
 from dialects.body import read_body
+from dialects.bounds import CHOICES_MAX, OUTPUT_CAP_MAX
 from dialects.chat import (
     AnyJson,
     AudioOutput,
@@ -28,8 +29,6 @@ from dialects.media import check_sizes
 from dialects.members import Members, read_members
 from dialects.shared_members import INTEGER_MAX, read_stops
 
-CHOICES_MAX: Final = 128
-CAP_MAX: Final = 1_000_000_000
 STOPS_MAX: Final = 5
 TOP_K_MAX: Final = 1_000_000
 
@@ -112,7 +111,7 @@ def decode_members(
         tools=tools,
         tool_choice=choice,
         output_form=form,
-        output_cap=config.integer("maxOutputTokens", 1, CAP_MAX),
+        output_cap=config.integer("maxOutputTokens", 1, OUTPUT_CAP_MAX),
         temperature=config.number("temperature", 0, 2),
         top_p=config.number("topP", 0, 1),
         top_k=config.integer("topK", 0, TOP_K_MAX),

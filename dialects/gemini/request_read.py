@@ -13,11 +13,20 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from dialects.body import NO_QUIRKS, Body, Quirks, read_body
-from dialects.bounds import LOGPROBS, PENALTY, SHARE, TEMPERATURE, Bound, check_members
+from dialects.bounds import (
+    CHOICES_MAX,
+    LOGPROBS,
+    OUTPUT_CAP_MAX,
+    PENALTY,
+    SHARE,
+    TEMPERATURE,
+    Bound,
+    check_members,
+)
 from dialects.chat import JsonObject
 from dialects.errors import RequestFault
 from dialects.gemini.names import camel, spelling
-from dialects.gemini.request_decode import CAP_MAX, CHOICES_MAX, STOPS_MAX
+from dialects.gemini.request_decode import STOPS_MAX
 from dialects.gemini.seals import read_signature
 from dialects.media import MediaKind
 from dialects.members import Members
@@ -110,7 +119,7 @@ def read(raw: bytes, *, model: str, stream: bool) -> ChatFacts:
     check_model(model)
     contents = _read_contents(body)
     config = read_config(body)
-    cap = config.integer(_CAP, 1, CAP_MAX)
+    cap = config.integer(_CAP, 1, OUTPUT_CAP_MAX)
     choices = config.integer("candidateCount", 1, CHOICES_MAX)
     check_members(config, _BOUNDS)
     max_cost = read_max_cost(body)

@@ -8,6 +8,7 @@ All of OpenAI's own parameters and those of the providers that speak its dialect
 from typing import Any, get_args
 
 from dialects.body import read_body
+from dialects.bounds import CHOICES_MAX, OUTPUT_CAP_MAX, TOOLS_MAX
 from dialects.chat import (
     AnyJson,
     AudioOutput,
@@ -36,10 +37,7 @@ from dialects.shared_members import (
     read_settings,
 )
 
-CHOICES_MAX = 128
-CAP_MAX = 1_000_000_000
 STOPS_MAX = 4
-TOOLS_MAX = 128
 
 _EFFORTS: tuple[Effort, ...] = get_args(Effort)
 _OUTPUT_FORMS = ("text", "json_object", "json_schema")
@@ -144,7 +142,9 @@ def _read_extra(body: Members) -> dict[str, Any]:
 
 
 def _read_cap(body: Members) -> int | None:
-    caps = [body.integer(name, 1, CAP_MAX) for name in ("max_completion_tokens", "max_tokens")]
+    caps = [
+        body.integer(name, 1, OUTPUT_CAP_MAX) for name in ("max_completion_tokens", "max_tokens")
+    ]
     return next((cap for cap in caps if cap is not None), None)
 
 
@@ -190,14 +190,14 @@ def _read_output_form(body: Members) -> AnyJson | JsonSchema | None:
 
 
 def _read_reasoning(body: Members) -> ReasoningSettings | None:
-    switch, budget = None, body.integer("thinking_budget", 0, CAP_MAX)
+    switch, budget = None, body.integer("thinking_budget", 0, OUTPUT_CAP_MAX)
     on = body.boolean("enable_thinking")
     if on is not None:
         switch = "on" if on else "off"
     thinking = body.object("thinking")
     if thinking is not None:
         switch = _SWITCHES[thinking.due("type", thinking.word("type", tuple(_SWITCHES)))]
-        tokens = thinking.integer("budget_tokens", 0, CAP_MAX)
+        tokens = thinking.integer("budget_tokens", 0, OUTPUT_CAP_MAX)
         budget = budget if tokens is None else tokens
     settings = ReasoningSettings(
         effort=body.word("reasoning_effort", _EFFORTS),

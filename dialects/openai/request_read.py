@@ -12,7 +12,16 @@ from typing import Any
 import msgspec
 
 from dialects.body import NO_QUIRKS, Body, Quirks, read_body
-from dialects.bounds import LOGPROBS, PENALTY, SHARE, TEMPERATURE, Bound, check_bounds
+from dialects.bounds import (
+    CHOICES_MAX,
+    LOGPROBS,
+    OUTPUT_CAP_MAX,
+    PENALTY,
+    SHARE,
+    TEMPERATURE,
+    Bound,
+    check_bounds,
+)
 from dialects.errors import RequestFault
 from dialects.media import MediaKind
 from dialects.members import Members
@@ -27,9 +36,6 @@ from dialects.request_fields import (
     read_user,
     small_members,
 )
-
-CHOICES_MAX = 128
-OUTPUT_CAP_MAX = 1_000_000_000
 
 _CAP_NAMES = ("max_completion_tokens", "max_tokens")
 _RANGES = dict.fromkeys(_CAP_NAMES, (1, OUTPUT_CAP_MAX)) | {"n": (1, CHOICES_MAX)}

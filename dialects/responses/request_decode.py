@@ -8,6 +8,7 @@ refused. What is not known is kept in `extra`.
 from typing import Any, Final, get_args
 
 from dialects.body import read_body
+from dialects.bounds import OUTPUT_CAP_MAX, TOOLS_MAX
 from dialects.chat import (
     AnyJson,
     ChatRequest,
@@ -27,10 +28,9 @@ from dialects.errors import RequestFault
 from dialects.media import check_sizes
 from dialects.members import Members, read_members
 from dialects.responses.items_decode import read_items
-from dialects.responses.request_read import OUTPUT_CAP_MAX, OUTPUT_CAP_MIN
+from dialects.responses.request_read import OUTPUT_CAP_MIN
 from dialects.shared_members import check_names, read_json_schema, read_place, read_settings
 
-TOOLS_MAX: Final = 128
 TOOL_CALLS_MAX: Final = 1_000_000
 LOGPROBS_WORD: Final = "message.output_text.logprobs"
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from dialects.body import NO_QUIRKS, Body, Quirks, read_body
-from dialects.bounds import LOGPROBS, SHARE, TEMPERATURE, check_bounds
+from dialects.bounds import LOGPROBS, OUTPUT_CAP_MAX, SHARE, TEMPERATURE, check_bounds
 from dialects.chat import Base64, Url
 from dialects.errors import RequestFault
 from dialects.media import MediaKind, check_size, read_url
@@ -22,7 +22,6 @@ from dialects.raw_json import present, starts
 from dialects.request_fields import edit_body, read_max_cost, read_model, read_user, small_members
 
 OUTPUT_CAP_MIN: Final = 16
-OUTPUT_CAP_MAX: Final = 1_000_000_000
 
 _CAP: Final = "max_output_tokens"
 _SMALL: Final = ("model", "stream", _CAP, "previous_response_id", "store", "background")

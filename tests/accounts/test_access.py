@@ -8,8 +8,9 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.test import RequestFactory
 
-from accounts import access
-from accounts.access import Actor, operator_page, organisation_page
+from accounts import access, actors
+from accounts.actors import Actor
+from accounts.guards import operator_page, organisation_page
 from accounts.models import KeyKind, Role, User
 from accounts.rules import roles
 from lib.ids import id_text, new_id
@@ -47,7 +48,7 @@ def test_a_member_enters_with_a_role_and_the_rest_of_the_address(people: Cast) -
     assert response.content == b"developer 7"
     assert response["Cache-Control"] == "private, no-store"
     assert cast(Any, request).actor.organisation == people.acme
-    assert request.session[access.LAST_ORGANISATION] == "acme"
+    assert request.session[actors.LAST_ORGANISATION] == "acme"
 
 
 def test_foreign_and_missing_organisations_look_alike(people: Cast) -> None:
@@ -115,7 +116,7 @@ def test_an_operators_model_key_operates_nothing(people: Cast) -> None:
     team = people.core
     member(people.acme, "dora", Role.DEVELOPER)
     _, text = make_key(team, user=people.dora)
-    found = access.key_actor(text)
+    found = actors.key_actor(text)
     assert found is not None
     assert not found.operator
     assert access.scope_of(found, "channels.read") is None
@@ -123,7 +124,7 @@ def test_an_operators_model_key_operates_nothing(people: Cast) -> None:
 
 def test_a_management_key_has_its_persons_role(people: Cast) -> None:
     _, text = make_key(people.core, kind=KeyKind.MANAGEMENT, user=people.alice)
-    found = access.key_actor(text)
+    found = actors.key_actor(text)
     assert found is not None
     assert (found.role, found.organisation) == (Role.OWNER, people.acme)
 

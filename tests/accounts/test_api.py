@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from accounts import keys
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, Key, KeyKind, Membership, Role
 from lib import clock
 from lib.ids import id_text, new_id

@@ -12,7 +12,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts import audit, audit_log, keys, teams
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.audit_log import changes_of
 from accounts.models import AuditCheck, AuditEvent, Role
 from lib import clock

@@ -11,7 +11,7 @@ from django.test import Client
 from ninja.operation import Operation
 
 from accounts import keys
-from accounts.access import SYSTEM, key_actor
+from accounts.actors import SYSTEM, key_actor
 from accounts.models import Key, KeyKind, Membership
 from accounts.rules import roles
 from accounts.rules.reach import Reach, first_beyond

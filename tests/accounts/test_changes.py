@@ -1,4 +1,4 @@
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.changes import change_row
 from accounts.models import AuditEvent, Epoch
 from lib import clock

@@ -1,7 +1,7 @@
 import pytest
 
 from accounts import custom_roles, members
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import CustomRole, Role
 from accounts.rules.roles import PERMISSIONS
 from lib.refusal import Refused

@@ -9,7 +9,7 @@ from django.core import mail
 from django.test import Client
 
 from accounts import invitations, members, teams
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Invitation, Membership, Role, User
 from lib import clock
 from lib.ids import id_text

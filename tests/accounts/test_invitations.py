@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from accounts import custom_roles, invitations, members, teams
-from accounts.access import SYSTEM, Actor
+from accounts.actors import SYSTEM, Actor
 from accounts.invitations import InvitationEnded, Offer, Sendable
 from accounts.models import AuditEvent, Invitation, KeyKind, Membership, Role, User
 from lib import clock

@@ -17,7 +17,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from accounts import kek_ring, second_factor, single_sign_on
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.kek_ring import count_by_kek, rewrap_all, sealed_fields
 from accounts.models import SecretCheck, SingleSignOn
 from accounts.sealing import open_sealed, seal

@@ -2,8 +2,8 @@ import datetime as dt
 
 import pytest
 
-from accounts import access, keys
-from accounts.access import SYSTEM
+from accounts import actors, key_lookup, keys
+from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, Epoch, Key, KeyKind
 from accounts.rules import key_format
 from lib import clock
@@ -118,7 +118,7 @@ def test_only_some_fields_change(people: Cast) -> None:
 
 
 def opened(text: str) -> str | None:
-    found = access.key_actor(text)
+    found = actors.key_actor(text)
     return found.key.name if found and found.key else None
 
 
@@ -133,7 +133,7 @@ def test_a_rotated_key_has_two_secrets_until_the_old_one_ends(
     assert (rotated.id, rotated.rpm, rotated.model_patterns) == (key.id, 7, ["gpt-*"])
     assert new.endswith(rotated.last4)
     assert (opened(old), opened(new)) == ("ci", "ci")
-    (former,) = access.living_former_secrets(rotated, clock.now())
+    (former,) = key_lookup.living_former_secrets(rotated, clock.now())
     assert old.endswith(former.last4)
     assert abs(former.until - clock.now() - dt.timedelta(hours=24)) < dt.timedelta(minutes=1)
     event = AuditEvent.objects.get(action="key.rotated")
@@ -159,7 +159,7 @@ def test_a_longer_grace_lengthens_no_earlier_one(people: Cast) -> None:
     rotated, _ = keys.rotate_key(SYSTEM, key, 24)
     left = {
         former.last4: former.until - clock.now()
-        for former in access.living_former_secrets(rotated, clock.now())
+        for former in key_lookup.living_former_secrets(rotated, clock.now())
     }
     assert left.pop(first[-4:]) <= dt.timedelta(hours=1)
     assert min(left.values()) > dt.timedelta(hours=23)

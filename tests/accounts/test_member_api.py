@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from accounts import custom_roles, members, teams
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import CustomRole, Invitation, KeyKind, Membership, Role
 from lib.ids import id_text
 from tests.cast import Cast, make_key, member, with_key

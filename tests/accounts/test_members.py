@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from accounts import custom_roles, members, teams
-from accounts.access import SYSTEM, key_actor, scope_of, visible_keys
+from accounts.access import scope_of, visible_keys
+from accounts.actors import SYSTEM, key_actor
 from accounts.models import AuditEvent, Membership, Role, Team, User
 from lib.refusal import Refused
 from tests.cast import Cast, actor, make_key, member

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.test import Client
 
-from accounts.access import key_actor
+from accounts.actors import key_actor
 from accounts.models import Role
 from tests.cast import Cast, make_key, member, signed_in
 

@@ -3,7 +3,7 @@
 import pytest
 
 from accounts import organisations
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import User
 from tests.cast import Cast, signed_in
 

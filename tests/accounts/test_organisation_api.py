@@ -5,7 +5,7 @@ import pytest
 from django.test import Client
 
 from accounts import members, projects, teams
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import KeyKind, Role
 from tests.cast import Cast, make_key, with_key
 

@@ -3,7 +3,8 @@ from functools import partial
 import pytest
 
 from accounts import keys, organisations
-from accounts.access import SYSTEM, AccessDenied, key_actor, require, scope_of
+from accounts.access import AccessDenied, require, scope_of
+from accounts.actors import SYSTEM, key_actor
 from accounts.models import AuditEvent, Epoch, Key, KeyKind
 from lib.ids import id_text
 from lib.refusal import Refused

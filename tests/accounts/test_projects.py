@@ -1,7 +1,7 @@
 import pytest
 
 from accounts import projects, teams
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import AuditEvent
 from lib.refusal import Refused
 from tests.cast import Cast, make_key

@@ -7,7 +7,7 @@ from allauth.mfa.models import Authenticator
 from django.core.exceptions import PermissionDenied
 from django.test import Client, RequestFactory
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.reauthentication import check_signed_in_recently
 from lib import clock
 from tests.accounts.factors import with_app

@@ -3,7 +3,7 @@
 from typing import Any
 
 from accounts import custom_roles, members
-from accounts.access import SYSTEM, authority_of
+from accounts.actors import SYSTEM, authority_of
 from accounts.models import CustomRole, Role
 from accounts.permission_words import GROUPS, WORDS, has_permission, lost, told
 from accounts.rules.roles import PERMISSIONS

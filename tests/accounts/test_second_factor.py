@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts import second_factor, signin
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, User
 from lib.vault import VaultError
 from outbox.models import Fact

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from accounts import custom_roles, keys, members, projects, service_accounts, teams
-from accounts.access import SYSTEM, key_actor, scope_of
+from accounts.access import scope_of
+from accounts.actors import SYSTEM, key_actor
 from accounts.models import Key, KeyKind, Role, ServiceAccount
 from lib.ids import id_text
 from lib.refusal import Refused

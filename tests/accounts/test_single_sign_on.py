@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts import single_sign_on
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, Membership, SingleSignOn, Team, User
 from lib.refusal import Refused
 from tests.accounts.identity_provider import CLIENT, FOREIGN_KEY, SECRET, IdentityProvider

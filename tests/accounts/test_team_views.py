@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from accounts import members, projects, teams
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Project, Role, Team
 from tests.cast import Cast, signed_in
 

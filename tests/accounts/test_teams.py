@@ -1,7 +1,8 @@
 import pytest
 
 from accounts import keys, members, teams
-from accounts.access import SYSTEM, access_team, key_actor, visible_teams
+from accounts.access import access_team, visible_teams
+from accounts.actors import SYSTEM, key_actor
 from accounts.models import AuditEvent, Role
 from lib.refusal import Refused
 from tests.cast import Cast, actor, make_key

@@ -6,7 +6,7 @@ import pytest
 from django.core import mail
 from django.db import connection
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, Key, Role
 from billing import budget_alerts, budgets
 from billing.models import Budget, BudgetAlert, BudgetWindow

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.http import Http404
 
 from accounts import members, teams
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, Key, KeyKind, Role
 from billing import budgets
 from billing.budgets import BudgetRefused, Past

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import AuditEvent, Organisation, User
 from billing import codes
 from billing.codes import CodeRefused, TooManyTries

@@ -6,7 +6,7 @@ import pytest
 from django.conf import LazySettings
 from django.db import IntegrityError, transaction
 
-from accounts.access import SYSTEM, Actor
+from accounts.actors import SYSTEM, Actor
 from accounts.models import AuditEvent
 from billing.credits import (
     CreditRefused,

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from billing.models import TopUp
 from billing.rules.payment import EventKind, PaymentEvent
 from billing.topups import apply_event

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from billing.idempotency import (
     KEPT,
     Answer,

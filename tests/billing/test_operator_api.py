@@ -20,7 +20,7 @@ def api_of(people: cast.Cast, name: str) -> Client:
     user = getattr(people, name, None) or cast.person(name, operator=True)
     if user.operator:
         from accounts import members
-        from accounts.access import SYSTEM
+        from accounts.actors import SYSTEM
 
         members.set_member(people.stranger, user.email, Role.VIEWER, actor=SYSTEM)
         team = people.stranger.teams.get()

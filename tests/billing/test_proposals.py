@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import AuditEvent
 from billing.models import PriceProposal, PriceVersion, ProposalState
 from billing.prices import (

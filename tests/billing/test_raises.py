@@ -6,7 +6,8 @@ import pytest
 from django.core import mail
 from django.http import Http404
 
-from accounts.access import AccessDenied, Actor
+from accounts.access import AccessDenied
+from accounts.actors import Actor
 from accounts.models import AuditEvent, Key, Role
 from billing import budgets, raises
 from billing.ledger import execute

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 
 from accounts import audit
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.kek_ring import seal_key
 from accounts.models import AuditCheck, AuditEvent, Organisation
 from billing.models import Seal, SealCut

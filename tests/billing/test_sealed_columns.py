@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, models, transaction
 
 from accounts import audit
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, Organisation
 from billing import seals
 from billing.models import LedgerEntry, Posting, Seal

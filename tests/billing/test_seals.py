@@ -15,7 +15,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 
 from accounts import audit
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.kek_ring import seal_key_of
 from accounts.models import AuditEvent, Organisation
 from billing import seals

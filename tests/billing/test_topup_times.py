@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 from django.db import connection
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import AuditEvent
 from billing import topups
 from billing.models import Account, ProcessorEvent, TopUp, WalletSetting

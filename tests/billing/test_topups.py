@@ -12,7 +12,7 @@ from django.conf import LazySettings
 from django.db import connection
 from django.test import Client
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import AuditEvent, Organisation, Role, User
 from billing import topups
 from billing.models import Account, Posting, ProcessorEvent, TopUp, WalletSetting

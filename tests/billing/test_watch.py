@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from accounts.access import Actor
+from accounts.actors import Actor
 from accounts.models import AuditEvent
 from billing import automatic_topups, low_balance, promo, topups
 from billing.ledger import lock_wallet, post

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from accounts import members, organisations
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Key, Organisation
 from accounts.signin import make_sign_in_link
 from billing import codes, wallets

@@ -17,7 +17,7 @@ from accounts import (
     service_accounts,
     teams,
 )
-from accounts.access import SYSTEM, Actor
+from accounts.actors import SYSTEM, Actor
 from accounts.invitations import Offer
 from accounts.models import Organisation, Role, User
 from accounts.signin import make_sign_in_link

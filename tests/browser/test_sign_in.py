@@ -18,7 +18,7 @@ from tests.hub import ROOT
 PASSWORD = "correct horse battery"
 _MAKE = """
 import datetime as dt
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Organisation, Role, SignInLink, User
 from accounts import members, signin
 from lib import clock

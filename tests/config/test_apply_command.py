@@ -9,7 +9,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.urls import reverse
 
-from accounts.access import SYSTEM, digest_of
+from accounts.actors import SYSTEM
+from accounts.key_lookup import digest_of
 from accounts.models import AuditEvent, Epoch, Key, Membership, Organisation, Team, User
 from billing.models import Budget, Plan, PriceVersion
 from billing.prices import set_price

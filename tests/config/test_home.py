@@ -260,7 +260,7 @@ def test_what_needs_attention(people: Cast, alices: Key) -> None:
 
 
 def _budget(people: Cast, key: Key, amount_nano: int) -> Any:
-    from accounts.access import SYSTEM
+    from accounts.actors import SYSTEM
 
     return budgeting.create_budget(
         SYSTEM, people.acme, scope=BudgetScope.KEY, subject=str(key.id),

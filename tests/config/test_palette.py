@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Role, User
 from billing import prices
 from gateway.models import Channel, Route

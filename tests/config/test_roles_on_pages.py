@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from django.urls import Resolver404, get_resolver, resolve, reverse
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Role
 from accounts.rules import roles
 from billing import raises

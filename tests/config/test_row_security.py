@@ -23,8 +23,9 @@ import notify.api
 import notify.views
 import playground.history
 import usage.sql
-from accounts import access, audit
-from accounts.access import SYSTEM, Actor, operator_page, organisation_page, visitor
+from accounts import access, actors, audit
+from accounts.actors import SYSTEM, Actor
+from accounts.guards import operator_page, organisation_page, visitor
 from accounts.models import AuditEvent, Key, KeyKind, Team, User
 from accounts.rules.roles import Action
 from billing import budgets, ledger, statement
@@ -96,7 +97,7 @@ def all_keys(patch: pytest.MonkeyPatch) -> None:
 
 
 def _everything(actor: Actor, action: Action) -> Where:
-    return Where("TRUE", {"organisation": access.organisation_of(actor).id})
+    return Where("TRUE", {"organisation": actors.organisation_of(actor).id})
 
 
 def all_requests(patch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from celery.signals import beat_init, worker_init
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import SecretCheck
 from config import celery
 from config.secret_check import check_secrets

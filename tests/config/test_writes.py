@@ -28,7 +28,7 @@ from accounts import (
     teams,
     view_as,
 )
-from accounts.access import SYSTEM, Actor
+from accounts.actors import SYSTEM, Actor
 from accounts.changes import change_row
 from accounts.departures import KeyFate
 from accounts.invitations import Offer

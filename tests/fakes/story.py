@@ -14,6 +14,7 @@ from itertools import chain, islice
 from typing import Any
 
 from tests.fakes.answer import Piece, compact, lie, pieces, seed_of, usage_of
+from tests.fakes.bad_bodies import bomb, endless, framed, many_headers
 from tests.fakes.books import Row
 from tests.fakes.directives import Directives, Fault
 from tests.fakes.question import Problem, Question
@@ -299,15 +300,15 @@ def _connection_fault(ask: Ask) -> Answer | None:
         case Fault("F6"):
             made = whole(200, talk.blocked(ask), kind)
         case Fault("F17"):
-            made = _framed(kind, chain([talk.line], _endless(wish.bytes)))
+            made = framed(kind, chain([talk.line], endless(wish.bytes)))
         case Fault("F19", "html"):
             made = whole(200, HTML, "text/html")
         case Fault("F19", "sse") if not talk.streams:
             made = whole(200, b"data: {}\n\ndata: [DONE]\n\n", SSE)
         case Fault("F20", "bomb"):
-            made = _framed(kind, _bomb(wish.bytes or 2**30), content_encoding="gzip")
+            made = framed(kind, bomb(wish.bytes or 2**30), content_encoding="gzip")
         case Fault("F22", variant, _):
-            made = _many_headers(variant)
+            made = many_headers(variant)
         case Fault("F23", variant, None) if variant == "body" or not ask.question.stream:
             made = whole(200, compact(talk.overloaded()))
         case Fault("F24", "204"):
@@ -315,7 +316,7 @@ def _connection_fault(ask: Ask) -> Answer | None:
             made = whole(204, b"")
         case Fault("F24", variant, _):
             stream = variant == "stream"
-            made = _framed(talk.stream_type, iter(())) if stream else whole(200, b"")
+            made = framed(talk.stream_type, iter(())) if stream else whole(200, b"")
         case Fault("F32", "reused") if ask.reused:
             # The server had closed before the request came: nothing was taken in.
             row.accepted = False
@@ -328,40 +329,6 @@ def _connection_fault(ask: Ask) -> Answer | None:
         row.struck = True
         row.status = status
     return made
-
-
-def _framed(content_type: str, body: Iterable[bytes], **headers: str) -> Answer:
-    fields = {"content-type": content_type, "transfer-encoding": "chunked"}
-    fields |= {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(chain((Raw(head(200, fields)),), body), chunked=True)
-
-
-def _endless(size: int | None) -> Iterator[bytes]:
-    block = b"a" * 16384
-    sent = 0
-    while size is None or sent < size:
-        yield block
-        sent += len(block)
-
-
-def _bomb(size: int) -> Iterator[bytes]:
-    """gzip that unpacks to `size` spaces."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    block = b" " * 2**20
-    for _ in range(max(1, size >> 20)):
-        if packed := packer.compress(block):
-            yield packed
-    yield packer.flush()
-
-
-def _many_headers(variant: str) -> Answer:
-    if variant == "giant":
-        fields = {"x-giant": "a" * 2**20}
-    else:
-        fields = {f"x-flood-{i}": "a" * 32 for i in range(5000)}
-    body = b"{}"
-    fields |= {"content-type": "application/json", "content-length": str(len(body))}
-    return Answer(iter((Raw(head(200, fields) + body),)))
 
 
 # ---- the plain answer

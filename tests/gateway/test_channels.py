@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, Epoch
 from gateway.channels import (
     TIMEOUTS,

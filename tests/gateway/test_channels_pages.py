@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.client import ClientHandler
 from django.test.utils import CaptureQueriesContext
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import AuditEvent
 from billing.prices import set_price
 from gateway.channels import change_channel, create_channel

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import AuditEvent
 from billing.models import Posting
 from gateway.channels import ChannelFields, create_channel

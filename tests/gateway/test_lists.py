@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from billing.plans import put_on_plan, save_plan
 from billing.prices import CATALOGUE, load_catalogue, set_price
 from billing.proposals import propose_catalogue

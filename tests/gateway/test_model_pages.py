@@ -7,7 +7,7 @@ from html import unescape
 import pytest
 from django.test import Client
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Role
 from billing.plans import put_on_plan, save_plan
 from billing.prices import set_price

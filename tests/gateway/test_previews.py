@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Key
 from billing.models import Budget, PriceVersion
 from billing.prices import set_price

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, Role
 from billing.models import Plan, PriceProposal
 from billing.plans import plan_of, put_on_plan, save_plan

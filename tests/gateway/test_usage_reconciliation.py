@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from django.db import connection
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Key
 from gateway import usage_reconciliation
 from gateway.channels import ChannelFields, create_channel

@@ -8,7 +8,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from ninja.operation import Operation, PathView
 from pydantic import BaseModel
 
-from accounts.access import api_auth, installation_auth
+from accounts.api_auth import api_auth, installation_auth
 from accounts.rules import roles
 from config.api import api
 

@@ -24,7 +24,7 @@ _PEOPLE = """
 import json
 from django.contrib.sessions.backends.db import SessionStore
 from accounts import members, organisations
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Role
 
 def session(user):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from accounts import invitations, members, teams
-from accounts.access import SYSTEM, key_actor
+from accounts.actors import SYSTEM, key_actor
 from accounts.departures import KeyFate
 from accounts.invitations import Offer
 from accounts.members import LastOwner

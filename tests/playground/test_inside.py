@@ -11,7 +11,7 @@ from asgiref.sync import async_to_sync
 from django.test import AsyncClient
 from django.urls import reverse
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from gateway.installation import save_settings
 from lib import egress
 from notify import endpoints, sending

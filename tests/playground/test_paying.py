@@ -8,7 +8,8 @@ from django.http import Http404
 from django.urls import reverse
 
 from accounts import keys
-from accounts.access import SYSTEM, access_payable_key, payable_keys
+from accounts.access import access_payable_key, payable_keys
+from accounts.actors import SYSTEM
 from accounts.keys import playground_key
 from accounts.models import Key, KeyKind, Role
 from lib.ids import id_text

@@ -15,7 +15,7 @@ from django.test import AsyncClient, Client
 from django.urls import reverse
 
 from accounts import members
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import CustomRole, Organisation, Role, User
 from billing import prices
 from dialects.chat import ChatRequest
@@ -31,7 +31,7 @@ from playground.models import Conversation, Message, Run, RunState
 from playground.notifications import _POLL_S
 from playground.page import ask_href, error_text
 from playground.paying import default_payer
-from playground.reading import CHECK_S, reader_of
+from playground.reader_access import CHECK_S, reader_of
 from playground.stream import stream_events
 from playground.turns import Column, Turn, TurnForm, begin_turns
 from relay.auth import Principal

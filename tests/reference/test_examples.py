@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from billing.plans import put_on_plan, save_plan
 from billing.prices import set_price
 from dialects.chat import Dialect

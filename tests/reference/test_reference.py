@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from django.test import Client
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from dialects.codecs import CODECS, TEXT_CODECS
 from dialects.errors import KINDS
 from dialects.gemini.model_name import split_name

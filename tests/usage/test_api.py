@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from accounts import members
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Key, KeyKind, Role
 from billing.models import Account
 from lib.ids import id_text, new_id

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Key, Role
 from billing import budgets
 from billing.models import Budget, BudgetAlert

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Key
 from billing.models import Budget
 from lib import clock

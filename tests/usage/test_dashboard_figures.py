@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Key
 from billing import budgets
 from billing.models import BudgetScope

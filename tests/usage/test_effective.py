@@ -1,7 +1,7 @@
 """W52: what holds, and from which level it comes."""
 
 from accounts import keys, members, organisations, teams
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import KeyKind, Membership, Role
 from tests.cast import Cast, actor, make_key, with_key
 from usage import budgeting

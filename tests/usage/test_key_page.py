@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Key, Role
 from lib import clock
 from lib.ids import id_text

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from accounts import custom_roles, members, teams
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Membership, Role, Team
 from lib import clock
 from lib.ids import id_text

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, Key, KeyKind, Membership, Organisation, Role, Team
 from billing.models import Budget, BudgetRaise
 from lib import clock

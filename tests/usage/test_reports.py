@@ -9,7 +9,7 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
-from accounts.access import Actor, key_actor
+from accounts.actors import Actor, key_actor
 from accounts.models import Key
 from tests import cast
 from tests.usage.rows import NOON, admit, happen, refuse

@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from accounts import members, organisations, projects, teams
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import Role
 from lib import clock
 from tests.cast import Cast, actor, make_key, signed_in

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, transaction
 
-from accounts.access import digest_of
+from accounts.key_lookup import digest_of
 from config.management.difference import Difference, as_json, compare, summary
 from config.management.loading import Loaded, Unresolved, load
 from config.management.present import lock_installation, organisation_names, present_items

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from billing.shipped_catalogue import bring_shipped
 
 

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from accounts import audit
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.kek_ring import forget_unneeded, rewrap_all
 from accounts.models import SecretCheck
 from accounts.sealing import vault

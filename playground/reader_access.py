@@ -15,7 +15,8 @@ from django.contrib.auth import get_user
 from django.db import Error
 from django.http import HttpRequest
 
-from accounts.access import Actor, actor_of_member, scope_of
+from accounts.access import scope_of
+from accounts.actors import Actor, actor_of_member
 from accounts.models import Membership, User
 from accounts.rules.roles import Action
 from lib.tenancy import within

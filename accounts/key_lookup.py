@@ -1,0 +1,44 @@
+"""Keys by what is stored of their text, and whether they open anything now."""
+
+import datetime as dt
+import hmac
+
+from accounts.models import FormerSecret, Key
+from accounts.rules import key_format
+from accounts.sealing import pepper
+from lib import clock
+
+
+def find_key(digest: bytes) -> tuple[Key | None, dt.datetime | None]:
+    """The key whose text has that digest, or had it until it was rotated and may still use it until
+    the instant that is then told."""
+    keys = Key.objects.select_related(
+        "organisation", "team", "user", "service_account__custom_role"
+    )
+    key = keys.filter(digest=digest).first()
+    if key is not None:
+        return (key if hmac.compare_digest(bytes(key.digest), digest) else None), None
+    former = FormerSecret.objects.filter(digest=digest, until__gt=clock.now()).first()
+    if former is None or not hmac.compare_digest(bytes(former.digest), digest):
+        return None, None
+    return keys.get(id=former.key_id), former.until
+
+
+def digest_of(text: str) -> bytes:
+    """What is stored of a key: its HMAC-SHA-256 under the installation's pepper."""
+    return key_format.digest(pepper(), text)
+
+
+def living_former_secrets(key: Key, now: dt.datetime) -> list[FormerSecret]:
+    """What still opens a key beside its own secret, the one that ends last first."""
+    living = [former for former in key.former_secrets.all() if former.until > now]
+    return sorted(living, key=lambda former: former.until, reverse=True)
+
+
+def key_state(key: Key, now: dt.datetime) -> str:
+    """`active`, `disabled`, `expired` or `revoked`, at the instant given."""
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at is not None and key.expires_at <= now:
+        return "expired"
+    return "disabled" if key.disabled else "active"
