@@ -8,7 +8,7 @@ from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models.functions import Lower, Now
 
-from accounts.rules.retention import RETENTION_HOURS, RETENTION_HOURS_MAX
+from accounts.rules.content_retention import RETENTION_HOURS, RETENTION_HOURS_MAX
 from lib.ids import new_id
 from lib.sealed_field import SealedField
 

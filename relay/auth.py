@@ -15,8 +15,8 @@ from uuid import UUID
 import msgspec
 
 from accounts.rules import key_format
+from accounts.rules.content_retention import RETENTION_HOURS
 from accounts.rules.limits import Network, is_address_in
-from accounts.rules.retention import RETENTION_HOURS
 from accounts.sql import holder_stands
 from billing.rules.budget import Scope
 from billing.rules.patterns import matches

@@ -29,7 +29,7 @@ from uuid import UUID
 
 import msgspec
 
-from accounts.rules.retention import RETENTION_HOURS_MAX
+from accounts.rules.content_retention import RETENTION_HOURS_MAX
 from dialects.body import read_body
 from dialects.errors import RequestFault, message_of
 from lib.ids import id_text

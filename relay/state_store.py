@@ -18,7 +18,7 @@ from hashlib import sha256
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
-from accounts.rules.retention import RETENTION_HOURS_MAX
+from accounts.rules.content_retention import RETENTION_HOURS_MAX
 from dialects.body import Body
 from lib.vault import Vault, VaultError
 from relay.auth import Principal

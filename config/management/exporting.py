@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import yaml
 
-from accounts.rules.retention import RETENTION_HOURS
+from accounts.rules.content_retention import RETENTION_HOURS
 from billing.rules.money import format_multiplier, format_usd
 from config.management import shape
 from config.management.difference import Item, Value, instant_text, rates_as_written

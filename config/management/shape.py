@@ -19,8 +19,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from accounts.rules.content_retention import RETENTION_HOURS, RETENTION_HOURS_MAX
 from accounts.rules.limits import LIMIT_MAX
-from accounts.rules.retention import RETENTION_HOURS, RETENTION_HOURS_MAX
 from billing.rules.conditions import ConditionInvalid, read_hours, tier_name
 from billing.rules.meters import MeterUnknown, find_meter, parse_rate
 from billing.rules.money import MoneyInvalid, parse_multiplier, parse_usd
