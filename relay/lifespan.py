@@ -30,6 +30,7 @@ from relay.revocation import Running
 from relay.snapshot import Snapshot
 from relay.spool import Spool
 from relay.state_store import StateStore
+from relay.tokenizer import read_vocabulary
 from relay.upstream import Upstreams
 from usage.sql import key_charges
 
@@ -79,6 +80,7 @@ class Lifespan:
         await self._connections.open()
         await self.parts.ledger.open_spool()
         await self._refresher.start()
+        read_vocabulary()
         self._tasks = [
             asyncio.create_task(self._refresher.poll()),
             asyncio.create_task(self._refresher.listen()),
