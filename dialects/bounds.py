@@ -42,9 +42,8 @@ def check_bounds(body: Body, bounds: Bounds) -> None:
 
 def check_members(members: Members, bounds: Bounds) -> None:
     """The same of members that have been read."""
-    present = [
-        (name, bound) for name, bound in bounds.items() if members.value.get(name) is not None
-    ]
+    values = members.value
+    present = [(name, bound) for name, bound in bounds.items() if values.get(name) is not None]
     try:
         for name, bound in present:
             _check(members, name, bound)

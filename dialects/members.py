@@ -63,10 +63,10 @@ class Members:
     def integer(self, name: str, low: int, high: int) -> int | None:
         """A whole number from `low` to `high`, however it is spelled (1.0)."""
         value = self.value.get(name)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
         if value is None:
             return None
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             self.refuse_type(name, "an integer")
         if not low <= value <= high:

@@ -10,6 +10,7 @@ the one before was changed, the next is known by its beginning and not parsed at
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -88,15 +89,25 @@ def _only_place(raw: bytes, path: Sequence[str]) -> tuple[int, int] | None:
     the root has that member, its name stands there once, and none is spelled by numbers."""
     if len(path) != 1 or b"\\u" in raw:
         return None
-    member = b'"%b"' % path[0].encode()
-    found = re.search(member + rb'[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")', raw)
-    if found is None or not raw.find(member) == raw.rfind(member) == found.start():
+    found = _text_member(path[0]).search(raw)
+    if found is None:
         return None
+    member, at = found[1], found.start()
+    if not raw.find(member) == raw.rfind(member) == at:
+        return None
+    if raw.count(b"{", 0, at) == 1:
+        # Before it stands no other object that it could be in.
+        return found.span(2)
     try:
         root = _root.decode(raw)
     except msgspec.DecodeError:
         return None
-    return found.span(1) if path[0] in root else None
+    return found.span(2) if path[0] in root else None
+
+
+@cache
+def _text_member(name: str) -> re.Pattern[bytes]:
+    return re.compile(rb'("%b")[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")' % name.encode())
 
 
 def _place(raw: bytes, path: Sequence[str]) -> tuple[int, int] | None:

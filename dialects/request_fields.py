@@ -27,8 +27,9 @@ _ANY: Final = 10**5_000
 
 
 def small_members(body: Body, names: Iterable[str]) -> Members:
-    """Those members that are a word or a number each, by their names; absent ones are None."""
-    return Members({name: _value(body, name) for name in names})
+    """Those members that are a word or a number each, by their names, as far as they are there."""
+    members = body.members
+    return Members({name: _value(body, name) for name in names if name in members})
 
 
 def _value(body: Body, name: str) -> Any:

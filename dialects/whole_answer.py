@@ -1,8 +1,9 @@
 """A whole (not streamed) answer, as the reader of its dialect tells it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
+
+import msgspec
 
 from dialects.chat import ChatAnswer
 from dialects.events import Broken, BrokenFault, Event, UpstreamError
@@ -12,8 +13,7 @@ from dialects.raw_json import ReadFault
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class WholeAnswer:
+class WholeAnswer(msgspec.Struct, frozen=True):
     """What a whole answer says.
 
     `events` tell it as a stream would have, `usage` is the raw usage object or None (F25),

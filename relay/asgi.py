@@ -185,13 +185,13 @@ class Relay:
         # The context belongs to the task that it is made in.
         context = make_context()
         sink.run = run = Run(context)
-        life.enter()
+        life.open_requests.enter()
         life.running.enter(run, context.principal)
         try:
             return await run.answer(body)
         finally:
             life.running.leave(run)
-            life.leave()
+            life.open_requests.leave()
 
     def _started(self) -> Lifespan:
         if self._life is None:
@@ -226,7 +226,7 @@ class Relay:
         if life is None or life.snapshot.epoch < 0:
             await sink.overloaded()
             return
-        life.enter()
+        life.open_requests.enter()
         try:
             await self._answer(life, endpoint, sink, scope, receive)
         except RequestFault as fault:
@@ -239,7 +239,7 @@ class Relay:
             log.exception("request %s failed by a defect", id_text(sink.request_id))
             await sink.fault(RequestFault("internal", None, ""))
         finally:
-            life.leave()
+            life.open_requests.leave()
 
     async def _answer(
         self, life: Lifespan, endpoint: Endpoint, sink: HttpSink, scope: Scope, receive: Receive
@@ -255,23 +255,10 @@ class Relay:
             await sink.respond(200, [_JSON], body)
             return
         began = asyncio.get_running_loop().time()
-
-        def make_context(options: RequestOptions) -> RequestContext:
-            return _context(
-                life,
-                snapshot,
-                principal,
-                sink,
-                sink.invocation,
-                sink.request_id,
-                "api",
-                options,
-                began,
-            )
-
         if endpoint.handler == "not_implemented":
             fault = RequestFault("not_implemented", None, "")
-            make_context(_NO_OPTIONS).record_refusal(answer_to(fault), "", stream=False)
+            context = _context(life, snapshot, principal, sink, sink.invocation, sink.request_id)
+            context.record_refusal(answer_to(fault), "", stream=False)
             raise fault
         fields = read_body_fields(scope["headers"], endpoint.body_bytes_max)
         raw = await read_body(receive, fields.length, endpoint.body_bytes_max, self._config)
@@ -284,7 +271,16 @@ class Relay:
             fields.labels,
             principal.include_cost if include_cost is None else include_cost,
         )
-        context = make_context(options)
+        context = _context(
+            life,
+            snapshot,
+            principal,
+            sink,
+            sink.invocation,
+            sink.request_id,
+            options=options,
+            began=began,
+        )
         if endpoint.handler == "count_tokens":
             await self._carry(life, context, receive, raw, counts=True)
         elif fields.idempotency_key is None:
@@ -351,7 +347,7 @@ def _context(
     sink: Sink,
     invocation: Invocation,
     request_id: UUID,
-    source: Source,
+    source: Source = "api",
     options: RequestOptions = _NO_OPTIONS,
     began: float | None = None,
 ) -> RequestContext:

@@ -1,7 +1,8 @@
 """The end of an attempt: what is booked, once, whatever ended it."""
 
 import logging
-from typing import NamedTuple
+
+import msgspec
 
 from billing.rules.hold_life import state_for
 from gateway.rules.faults import FAULTS
@@ -68,8 +69,9 @@ class AttemptEnd:
             tokens_of(bill.meters) if hold.principal.limited else 0,
             loss_nano,
         )
-        # No mark takes the place of its ending, however long the client takes to read the end.
-        context.parts.ledger.unwatch(self._usage_meter)
+        if self._admitted.facts.stream:
+            # No mark takes its ending's place, however long the client takes to read the end.
+            context.parts.ledger.unwatch(self._usage_meter)
         context.parts.ledger.settle(resolved, at_once=hold.settles_at_once)
         if bill.flags and "quarantine" in bill.flags:
             log.error(
@@ -144,7 +146,7 @@ def final_end(resolved: Resolved, error: ErrorAnswer) -> Resolved:
     return resolved._replace(ending=ending)
 
 
-class AttemptParts(NamedTuple):
+class AttemptParts(msgspec.Struct, frozen=True):
     """Of one attempt. `gathering` is the memory that an unfinished event of its answer takes of the
     process."""
 

@@ -28,6 +28,7 @@ Statement = tuple[str, Mapping[str, object]]
 
 # A key that is unknown is remembered too, so that spraying does not become database load.
 _CACHED_MAX = 20_000
+_KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key"})
 
 
 class ApplicableBudget(NamedTuple):
@@ -112,6 +113,8 @@ class Principal:
 
     def missing_label(self, labels: Labels) -> str | None:
         """The first label that is required of a request and that neither it nor the key has."""
+        if not self.required_labels:
+            return None
         has = {
             "project": labels.project or self.project,
             "tags": labels.tags or self.tags,
@@ -138,11 +141,13 @@ def read_credentials(headers: Iterable[tuple[bytes, bytes]], query: bytes = b"")
     keys: set[str] = set()
     broken = False
     for name, value in headers:
+        if name not in _KEY_HEADERS:
+            continue
         if name == b"authorization":
             text = _read_bearer(value)
             broken = broken or text is None
             keys.add(text or "")
-        elif name in (b"x-api-key", b"x-goog-api-key"):
+        else:
             keys.add(value.decode("latin-1").strip())
     if query:
         keys.update(value for name, value in parse_qsl(query.decode("latin-1")) if name == "key")

@@ -187,7 +187,8 @@ class Health:
         Of what fails, a few requests go out nevertheless: a channel that nobody asks can never be
         found to be well again.
         """
-        if self._troubled.isdisjoint(candidate.channel_id for candidate in candidates):
+        troubled = self._troubled
+        if not troubled or troubled.isdisjoint(item.channel_id for item in candidates):
             return candidates
         now = self.now()
         known = [(candidate, *self._known(candidate, organisation_id)) for candidate in candidates]

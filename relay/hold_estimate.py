@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
 from billing.rules.money import format_usd
-from billing.rules.pricing import CostLines, PriceVersion, price, price_bound
+from billing.rules.pricing import PriceVersion, total_bound
 from dialects.codec import Facts
 from dialects.errors import RequestFault
 from gateway.price_list import Price
@@ -120,12 +120,10 @@ class HoldEstimate:
         return with_request(quantities, self._version)
 
     def _price(self, quantities: Mapping[str, int]) -> int:
-        # Without tiers there is nothing dearer that the request could end in.
-        bound = price_bound if self._version.tiers else price
-        cost = bound(quantities, self._version)
-        if not isinstance(cost, CostLines):
+        nano = total_bound(quantities, self._version)
+        if not isinstance(nano, int):
             raise RequestFault("model_unpriced", "model", "", model=self._facts.model)
-        return cost.total_nano
+        return nano
 
 
 class UnaryHoldEstimate:
@@ -138,12 +136,12 @@ class UnaryHoldEstimate:
         self, facts: UnaryFacts, price_in_force: Price, *, max_cost_nano: int | None
     ) -> None:
         version = price_in_force.bound
-        costs = [
-            price_bound(with_request({unit.meter: unit.most}, version), version)
+        bounds = [
+            total_bound(with_request({unit.meter: unit.most}, version), version)
             for unit in facts.units
             if unit.meter in version.rates
         ]
-        holds = [cost.total_nano for cost in costs if isinstance(cost, CostLines)]
+        holds = [nano for nano in bounds if isinstance(nano, int)]
         if not holds:
             raise RequestFault("model_unpriced", "model", "", model=facts.model)
         self.least_nano = max(holds)

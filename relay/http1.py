@@ -12,6 +12,7 @@ import re
 import ssl
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
+from itertools import chain
 from typing import Final, Literal, Protocol, cast
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ import httptools
 _SECTION_BYTES_MAX: Final = 64 * 1024
 _SECTION_FIELDS_MAX: Final = 100
 _PIECES_BYTES_MAX: Final = 16 * 1024
+_TOO_MUCH: Final = "there are too many header or trailer fields, or too large ones"
 
 
 class State(Enum):
@@ -69,8 +71,7 @@ class ResponseReader:
     """
 
     __slots__ = (
-        "_field_bytes",
-        "_field_count",
+        "_fields",
         "_parser",
         "headers",
         "persists",
@@ -84,7 +85,7 @@ class ResponseReader:
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        self._field_count = self._field_bytes = 0
+        self._fields: list[tuple[bytes, bytes]] = []
         self.state = _IDLE
         self.persists = True
         self.until_close = False
@@ -129,8 +130,7 @@ class ResponseReader:
     def on_message_begin(self) -> None:
         if self.state is _AWAITING:
             self.state = _HEADERS
-            self._field_count = self._field_bytes = 0
-            self.headers = {}
+            self._fields = []
         else:
             # More than was asked for stands behind the response: this connection is out of step.
             self.persists = False
@@ -142,30 +142,18 @@ class ResponseReader:
             return
         if state is _BODY:
             self.state = _TRAILERS
-            self._field_count = self._field_bytes = 0
-        self._field_count += 1
-        self._field_bytes += len(name) + len(value)
-        if self._field_count > _SECTION_FIELDS_MAX or self._field_bytes > _SECTION_BYTES_MAX:
-            raise Unreadable("there are too many header or trailer fields, or too large ones")
-        if state is _HEADERS:
-            self._keep_field(name.decode("latin-1").lower(), value)
-
-    def _keep_field(self, name: str, value: bytes) -> None:
-        text = value.decode("latin-1")
-        if value and value[-1] in b" \t":
-            # The parser leaves the white space behind a value (RFC 9110, section 5.5).
-            text = text.rstrip(" \t")
-            if name == "transfer-encoding" and b"\t" in value:
-                raise Unreadable("the parser does not know a transfer coding with a tab behind it")
-        before = self.headers.get(name)
-        self.headers[name] = text if before is None else f"{before}, {text}"
+            self._fields = []
+        self._fields.append((name, value))
+        if len(self._fields) > _SECTION_FIELDS_MAX:
+            raise Unreadable(_TOO_MUCH)
 
     def on_headers_complete(self) -> None:
         if self.state is not _HEADERS:
             return
+        headers = self.headers = _read_fields(self._fields)
         status = self._parser.get_status_code()
-        coding = self.headers.get("transfer-encoding")
-        framed = coding is not None or "content-length" in self.headers
+        coding = headers.get("transfer-encoding")
+        framed = coding is not None or "content-length" in headers
         if status < 200:
             _check_interim(status, framed)
             return
@@ -191,8 +179,30 @@ class ResponseReader:
             # An interim response, and no more than that.
             self.state = _AWAITING
         elif self.state is not _COMPLETE:
+            if self.state is _TRAILERS:
+                _check_size(self._fields)
             self.state = _COMPLETE
             self.persists = self.persists and self._parser.should_keep_alive()
+
+
+def _read_fields(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The values of a header section, by names in small letters. Raises Unreadable."""
+    _check_size(fields)
+    headers: dict[str, str] = {}
+    for line, value in fields:
+        name, text = line.decode("latin-1").lower(), value.decode("latin-1")
+        if text.endswith((" ", "\t")):
+            # The parser leaves the white space behind a value (RFC 9110, section 5.5).
+            text = text.rstrip(" \t")
+            if name == "transfer-encoding" and b"\t" in value:
+                raise Unreadable("the parser does not know a transfer coding with a tab behind it")
+        headers[name] = f"{headers[name]}, {text}" if name in headers else text
+    return headers
+
+
+def _check_size(fields: Sequence[tuple[bytes, bytes]]) -> None:
+    if sum(map(len, chain.from_iterable(fields))) > _SECTION_BYTES_MAX:
+        raise Unreadable(_TOO_MUCH)
 
 
 def _check_interim(status: int, framed: bool) -> None:

@@ -8,6 +8,7 @@ import re
 import time
 import types
 from collections.abc import Awaitable, Generator, Sequence
+from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
@@ -29,6 +30,7 @@ _DROPPED_MAX: Final = 1024
 # What a model wrote is never taken for a page, whatever it looks like.
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _REPLAYED: Final = (b"idempotent-replayed", b"true")
+_name_of = itemgetter(0)
 
 
 class HttpSink:
@@ -39,7 +41,7 @@ class HttpSink:
     def __init__(self, scope: Scope, send: Send, request_id: UUID, invocation: Invocation) -> None:
         self._send = send
         # Only a web page asks which headers it may read.
-        self._from_page = any(name == b"origin" for name, _ in scope["headers"])
+        self._from_page = b"origin" in map(_name_of, scope["headers"])
         self.request_id = request_id
         self.invocation = invocation
         self.begun = False

@@ -30,6 +30,7 @@ from relay.revocation import Running
 from relay.snapshot import Snapshot
 from relay.spool import Spool
 from relay.state_store import StateStore
+from relay.tokenizer import read_vocabulary
 from relay.upstream import Upstreams
 from usage.sql import key_charges
 
@@ -44,7 +45,7 @@ class Lifespan:
 
     def __init__(self, config: RelayConfig) -> None:
         self.config = config
-        self._open_requests = _OpenRequests()
+        self.open_requests = _OpenRequests()
         self._connections = _Connections(config)
         vault = Vault(config.kek)
         states = StateStore(self._connections.states, vault)
@@ -71,13 +72,6 @@ class Lifespan:
         """The catalogue as it is now."""
         return self._refresher.snapshot
 
-    def enter(self) -> None:
-        """A request begins; `leave` is called at its end, whatever happens."""
-        self._open_requests.enter()
-
-    def leave(self) -> None:
-        self._open_requests.leave()
-
     # ---- start and end
 
     async def start(self) -> None:
@@ -86,6 +80,7 @@ class Lifespan:
         await self._connections.open()
         await self.parts.ledger.open_spool()
         await self._refresher.start()
+        read_vocabulary()
         self._tasks = [
             asyncio.create_task(self._refresher.poll()),
             asyncio.create_task(self._refresher.listen()),
@@ -100,7 +95,7 @@ class Lifespan:
         until = loop.time() + self.config.drain_s
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
-                await self._open_requests.wait()
+                await self.open_requests.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(_CLOSE_WAIT_S, until - loop.time())):
                 await self.parts.ledger.join()
@@ -191,6 +186,7 @@ class _OpenRequests:
         self._none.set()
 
     def enter(self) -> None:
+        """A request begins; `leave` is called at its end, whatever happens."""
         self._count += 1
         if self._count == 1:
             self._none.clear()

@@ -2,63 +2,89 @@
 size and in time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
 
 from dialects.errors import RequestFault, message_of
 from dialects.max_cost import read_amount
 from lib.asgi import Receive
 from relay.config import RelayConfig
 from relay.idempotency import read_key
-from relay.labels import NO_LABELS, read_labels
+from relay.labels import NO_LABELS, Labels, read_labels
 
 
 class ClientGone(Exception):
     """The client went away before its request was whole."""
 
 
-class BodyFields:
+class BodyFields(msgspec.Struct):
     """What the header section says of the body, our own fields of costs and of labels, and the key
     under which it may be sent again."""
 
-    __slots__ = ("idempotency_key", "include_cost", "labels", "length", "max_cost_nano")
-
-    def __init__(self) -> None:
-        self.idempotency_key: str | None = None
-        self.length: int | None = None
-        self.max_cost_nano: int | None = None
-        self.labels = NO_LABELS
-        self.include_cost: bool | None = None
+    bytes_max: int
+    idempotency_key: str | None = None
+    length: int | None = None
+    max_cost_nano: int | None = None
+    labels: Labels = NO_LABELS
+    include_cost: bool | None = None
 
 
 def read_body_fields(headers: Sequence[tuple[bytes, bytes]], bytes_max: int) -> BodyFields:
     """Refuse what needs no reading: another content type or encoding, a body too large."""
-    fields = BodyFields()
+    fields = BodyFields(bytes_max)
     for name, value in headers:
-        if name == b"content-type":
-            kind = value.partition(b";")[0].strip().lower()
-            if kind not in (b"application/json", b""):
-                raise RequestFault(
-                    "unsupported_media_type", None, "Content-Type must be application/json"
-                )
-        elif name == b"content-encoding":
-            if value.strip().lower() not in (b"identity", b""):
-                raise RequestFault(
-                    "unsupported_media_type", None, "Content-Encoding must be identity"
-                )
-        elif name == b"content-length":
-            # The server's parser lets digits only through.
-            fields.length = int(value)
-            if fields.length > bytes_max:
-                raise _too_large(fields.length, bytes_max)
-        elif name == b"idempotency-key":
-            fields.idempotency_key = read_key(value)
-        elif name == b"x-weir-max-cost":
-            fields.max_cost_nano = read_amount(value.decode("latin-1"), "x-weir-max-cost")
-        elif name == b"x-weir-include-cost":
-            fields.include_cost = value.strip().lower() in (b"true", b"1")
-        elif name == b"x-weir-labels":
-            fields.labels = read_labels(value)
+        read = _READERS.get(name)
+        if read is not None:
+            read(fields, value)
     return fields
+
+
+def _check_type(fields: BodyFields, value: bytes) -> None:
+    if value == b"application/json":
+        return
+    if value.partition(b";")[0].strip().lower() not in (b"application/json", b""):
+        raise RequestFault("unsupported_media_type", None, "Content-Type must be application/json")
+
+
+def _check_encoding(fields: BodyFields, value: bytes) -> None:
+    if value.strip().lower() not in (b"identity", b""):
+        raise RequestFault("unsupported_media_type", None, "Content-Encoding must be identity")
+
+
+def _read_length(fields: BodyFields, value: bytes) -> None:
+    # The server's parser lets digits only through.
+    fields.length = int(value)
+    if fields.length > fields.bytes_max:
+        raise _too_large(fields.length, fields.bytes_max)
+
+
+def _read_key(fields: BodyFields, value: bytes) -> None:
+    fields.idempotency_key = read_key(value)
+
+
+def _read_max_cost(fields: BodyFields, value: bytes) -> None:
+    fields.max_cost_nano = read_amount(value.decode("latin-1"), "x-weir-max-cost")
+
+
+def _read_include_cost(fields: BodyFields, value: bytes) -> None:
+    fields.include_cost = value.strip().lower() in (b"true", b"1")
+
+
+def _read_labels(fields: BodyFields, value: bytes) -> None:
+    fields.labels = read_labels(value)
+
+
+_READERS: Final[Mapping[bytes, Callable[[BodyFields, bytes], None]]] = {
+    b"content-type": _check_type,
+    b"content-encoding": _check_encoding,
+    b"content-length": _read_length,
+    b"idempotency-key": _read_key,
+    b"x-weir-max-cost": _read_max_cost,
+    b"x-weir-include-cost": _read_include_cost,
+    b"x-weir-labels": _read_labels,
+}
 
 
 async def read_body(

@@ -81,7 +81,7 @@ class Parts:
     renew: Callable[[Principal], Awaitable[Principal]]
 
 
-class Invocation(NamedTuple):
+class Invocation(msgspec.Struct, frozen=True):
     """What is asked, as far as path and headers say it: in whose dialect, what records call it, and
     the client's headers, of which some go on; what is no chat is asked as a `unary` operation."""
 

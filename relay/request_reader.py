@@ -24,14 +24,15 @@ class RequestReader:
 
     def read(self, raw: bytes) -> Facts:
         """What must be known of a body. Raises RequestFault."""
-        codec, _, target, _, unary = self._context.invocation
+        invocation = self._context.invocation
         try:
-            facts: Facts = codec.read(raw, target) if unary is None else unary.read(raw, target)
+            reader = invocation.codec if invocation.unary is None else invocation.unary
+            facts: Facts = reader.read(raw, invocation.target)
             check_nested_names(raw)
         except RequestFault as fault:
             # The order of the contract: whether the model exists comes before its other fields.
             if fault.param not in (None, "model"):
-                self.model_name = _model_named(self._context.invocation, raw)
+                self.model_name = _model_named(invocation, raw)
                 find_model(self._context, self.model_name)
             raise
         self.model_name, self.stream = facts.model, facts.stream

@@ -91,26 +91,33 @@ def _price(context: RequestContext, facts: Facts, model: str) -> Price | None:
 def _estimate(
     context: RequestContext, facts: Facts, price: Price, candidates: Sequence[Candidate]
 ) -> HoldEstimate | UnaryHoldEstimate:
-    limits = (context.options.max_cost_nano, facts.max_cost_nano)
-    max_cost_nano = min((limit for limit in limits if limit is not None), default=None)
+    max_cost_nano = facts.max_cost_nano
+    limit = context.options.max_cost_nano
+    if limit is not None:
+        max_cost_nano = limit if max_cost_nano is None else min(limit, max_cost_nano)
     if isinstance(facts, UnaryFacts):
         return UnaryHoldEstimate(facts, price, max_cost_nano=max_cost_nano)
-    channels = [context.snapshot.channels[candidate.channel_id] for candidate in candidates]
-    models = [
-        capabilities_of(candidate.upstream_model, channel.provider, facts.model)
-        for candidate, channel in zip(candidates, channels, strict=True)
-    ]
     assumed, codec = context.parts.config.output_tokens_assumed, context.invocation.codec
+    unseen, channels = codec.unseen_input(facts), []
+    # What the model can say at most, where that is known of all that may answer.
+    assumed_cap = unseen_tokens = thinking_tokens = 0
+    for candidate in candidates:
+        channel = context.snapshot.channels[candidate.channel_id]
+        model = capabilities_of(candidate.upstream_model, channel.provider, facts.model)
+        assumed_cap = max(assumed_cap, model.output_max or assumed)
+        thinking_tokens = max(thinking_tokens, _thinking_tokens(model))
+        if unseen:
+            unseen_tokens = max(unseen_tokens, _unseen_tokens(model))
+        channels.append(channel)
     return HoldEstimate(
         facts,
         price,
         channels,
-        # What the model can say at most, where that is known of all that may answer.
-        assumed_cap=max(model.output_max or assumed for model in models),
+        assumed_cap=assumed_cap,
         max_cost_nano=max_cost_nano,
         tokens_max=context.principal.tpm,
-        unseen_tokens=max(map(_unseen_tokens, models)) if codec.unseen_input(facts) else 0,
-        thinking_tokens=max(map(_thinking_tokens, models)),
+        unseen_tokens=unseen_tokens,
+        thinking_tokens=thinking_tokens,
         searches=codec.searches_max(facts),
     )
 

@@ -126,7 +126,7 @@ class Prompts:
             whole.principal,
             Downstream(joined, shared=True),
             Deadline(task),  # type: ignore[arg-type]
-            whole.invocation._replace(codec=_OnePrompt(joined, place)),
+            msgspec.structs.replace(whole.invocation, codec=_OnePrompt(joined, place)),
             request_id=new_id() if place else whole.request_id,
             source=whole.source,
             options=RequestOptions(self._max_cost_nano, whole.options.labels),

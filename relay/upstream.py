@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from dialects.chat import Dialect
 from dialects.codec import Codec
@@ -86,7 +88,7 @@ class _Upstream:
     targets: dict[str, bytes]
 
 
-class OutgoingRequest(NamedTuple):
+class OutgoingRequest(msgspec.Struct, frozen=True):
     """A request as it goes out: to which address, in whose dialect, with which of its client's
     headers, and which kind of content its answer must have."""
 
@@ -154,9 +156,10 @@ class Upstreams:
         usable = False
         try:
             await answer.send(head, body)
-            if answer.status != 200 or answer.headers.get("content-type") != request.content_type:
+            headers = answer.headers
+            if answer.status != 200 or headers.get("content-type") != request.content_type:
                 await _check_head(answer, request)
-            elif "content-encoding" in answer.headers:
+            elif "content-encoding" in headers:
                 _check_encoding(answer)
             usable = True
         finally:

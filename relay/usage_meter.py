@@ -3,13 +3,13 @@ is the upstream's last count, else our own, priced once."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from billing.rules.conditions import tier_name
 from billing.rules.meters import TOKEN_METERS
-from billing.rules.pricing import CostLines, price, total_of
+from billing.rules.pricing import total_of
 from dialects.codec import Counting, Decoder
 from dialects.events import (
     Event,
@@ -34,7 +34,7 @@ from relay.unary import Exchange
 _MARK_PIECES: Final = 32
 
 
-class Bill(NamedTuple):
+class Bill(msgspec.Struct, frozen=True):
     """Meters, charge (never above the hold, I13), where the count is from, and what was odd.
     `excess_nano` is what the provider counts above the hold, which is ours to bear. With the basis
     `held` no charge can be named: the hold is kept for an operator to decide (I14); with `none`
@@ -239,27 +239,19 @@ def count(
     if price_in_force is None:
         return Bill(meters, 0, "free", (*flags, "unpriced"), raw)
     version = price_in_force.version
-    cost = price(with_request(meters, version), version)
-    if not isinstance(cost, CostLines) and cost.reason != "unpriced_meter":
-        flags, doubted = (*flags, cost.reason), True
-        meters, basis = count_own(evidence), "estimated"
-        cost = price(with_request(meters, version), version)
-    if not isinstance(cost, CostLines):
-        flags = (*flags, cost.reason, "quarantine")
-        return Bill(with_request(meters, version), 0, "held", flags, raw)
-    charge = cost.total_nano
+    meters = with_request(meters, version)
+    charge = total_of(meters, version)
+    if not isinstance(charge, int) and charge.reason != "unpriced_meter":
+        flags, doubted = (*flags, charge.reason), True
+        meters, basis = with_request(count_own(evidence), version), "estimated"
+        charge = total_of(meters, version)
+    if not isinstance(charge, int):
+        return Bill(meters, 0, "held", (*flags, charge.reason, "quarantine"), raw)
     if charge > hold_nano:
         flags = (*flags, "above_hold")
     if doubted:
         flags = (*flags, "quarantine")
-    return Bill(
-        with_request(meters, version),
-        min(charge, hold_nano),
-        basis,
-        flags,
-        raw,
-        max(charge - hold_nano, 0),
-    )
+    return Bill(meters, min(charge, hold_nano), basis, flags, raw, max(charge - hold_nano, 0))
 
 
 def cost_of(meters: Mapping[str, int], cost: Price | None) -> int | None:

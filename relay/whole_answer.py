@@ -45,8 +45,12 @@ class WholeRelay:
     )
 
     def __init__(self, parts: AttemptParts) -> None:
-        self._context, self._admitted, self._usage_meter, self._probe, self._end, gathering = parts
-        self._gathering = gathering
+        self._context = parts.context
+        self._admitted = parts.admitted
+        self._usage_meter = parts.usage_meter
+        self._probe = parts.probe
+        self._end = parts.end
+        self._gathering = parts.gathering
         self._state = state_of(parts.context, parts.admitted)
 
     def relay(self, answer: Answer) -> Awaitable[Outcome]:

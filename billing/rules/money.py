@@ -101,9 +101,9 @@ def format_usd(nano: int) -> str:
     No rounding, no grouping, ASCII minus; whole cents keep two digits ("100.00", "0.0045898"), so
     that every amount reads as money. `parse_usd` gives the same nano back.
     """
-    text = format_scaled(nano, _FRACTION_DIGITS)
-    whole, _, fraction = text.partition(".")
-    return f"{whole}.{fraction.ljust(2, '0')}"
+    whole, fraction = divmod(abs(nano), NANO_PER_USD)
+    tail = f"{fraction:09d}".rstrip("0").ljust(2, "0")
+    return f"-{whole}.{tail}" if nano < 0 else f"{whole}.{tail}"
 
 
 def parse_multiplier(text: str) -> int:

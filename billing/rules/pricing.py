@@ -17,7 +17,7 @@ caller quarantines the row (I14).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Final, Literal, NamedTuple
 
@@ -93,6 +93,19 @@ class PriceVersion:
     tiers: tuple[Tier, ...] = ()
     mode: TierMode = "whole"
     multiplier_ppm: int = PPM
+    _dearest: dict[tuple[str, ...], str] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def dearest_of(self, meters: tuple[str, ...]) -> str:
+        """The meter that is the dearest in any tier; the first of equals. Remembered, for every
+        request asks the same."""
+        meter = self._dearest.get(meters)
+        if meter is None:
+            tables = (self.rates, *(tier.rates for tier in self.tiers))
+            meter = max(meters, key=lambda name: max(rates.get(name, -1) for rates in tables))
+            self._dearest[meters] = meter
+        return meter
 
     def multiplied(self, multiplier_ppm: int) -> "PriceVersion":
         """The same rates for an organisation whose plan has this multiplier."""
@@ -210,6 +223,14 @@ def price_bound(quantities: Mapping[str, int], version: PriceVersion) -> CostLin
     return price(
         quantities, PriceVersion(_dearest_rates(candidates), (), "whole", version.multiplier_ppm)
     )
+
+
+def total_bound(quantities: Mapping[str, int], version: PriceVersion) -> int | Unpriced:
+    """`price_bound(…).total_nano` without its lines."""
+    if not version.tiers:
+        return total_of(quantities, version)
+    cost = price_bound(quantities, version)
+    return cost.total_nano if isinstance(cost, CostLines) else cost
 
 
 def dearest(versions: Sequence[PriceVersion]) -> PriceVersion:

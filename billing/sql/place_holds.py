@@ -83,12 +83,16 @@ def place_holds(holds: Sequence[HoldRequest]) -> Statement:
     }
 
 
-# P11: what ended since the relay heard of the key is refused here.
-_HOLDER_STANDS = holder_stands("key", "key.user_id")
-
-# Not IS NULL, by which the planner would take the index of live keys' names.
-_KEY_STANDS = """num_nonnulls(key.revoked_at) = 0 AND NOT key.disabled
-              AND (key.expires_at IS NULL OR key.expires_at > now())"""
+# P11: what ended since the relay heard of the key is refused here. One row per key of the batch,
+# which many of its requests share. Not IS NULL, by which the planner would take the index of live
+# keys' names.
+_KEYS = f"""standing_key AS MATERIALIZED (
+        SELECT id, organisation_id, team_id, rpm, tpm, parallel FROM accounts_key key
+        WHERE id = ANY (%(keys)s::uuid[])
+          AND num_nonnulls(key.revoked_at) = 0 AND NOT key.disabled
+          AND (key.expires_at IS NULL OR key.expires_at > now())
+          AND {holder_stands("key", "key.user_id")}
+    )"""  # noqa: S608 - only constants are put in
 
 # One row per wallet of the batch; a join to accounts per hold would read them once each. What is
 # owed, below 0 on its account, is not there to be held (I12); a credit line is (I4).
@@ -135,17 +139,17 @@ _PLACE_HOLDS = f"""
         ) WITH ORDINALITY AS t
             (attempt_id, posting_id, organisation_id, key_id, amount_nano, ttl, guards, place)
     ),
+    {_KEYS},
     {_WALLET},
     judged AS (
         SELECT request.*, wallet.available_id, wallet.held_id, wallet.available_nano,
                wallet.owed_nano,
-               key.id IS NOT NULL AND {_HOLDER_STANDS} AS key_valid,
+               key.id IS NOT NULL AS key_valid,
                wallet.whole IS TRUE AS wallet_open,
                wallet.guards IS DISTINCT FROM request.guards AS stale
         FROM request
-        LEFT JOIN accounts_key key
+        LEFT JOIN standing_key key
             ON key.id = request.key_id AND key.organisation_id = request.organisation_id
-            AND {_KEY_STANDS}
         LEFT JOIN wallet ON wallet.organisation_id = request.organisation_id
     ),
     fitted AS (
@@ -213,6 +217,7 @@ _PLACE_GUARDED_HOLDS = f"""
             (attempt_id, posting_id, organisation_id, key_id, amount_nano, ttl, guards, guarded,
              budgets, tokens, counted, user_id, place)
     ),
+    {_KEYS},
     {_WALLET},
     known AS MATERIALIZED (
         SELECT request.place, request.attempt_id, request.posting_id, request.organisation_id,
@@ -230,16 +235,8 @@ _PLACE_GUARDED_HOLDS = f"""
                member.limit_id AS member_id, member.rpm AS member_rpm, member.tpm AS member_tpm,
                member.parallel AS member_parallel
         FROM request
-        -- There is one at the most; saying so keeps the planner from reading all of them in order.
-        LEFT JOIN LATERAL (
-            SELECT * FROM accounts_key key
-            WHERE key.id = request.key_id
-              -- Not =, by which the planner would take the index of an organisation's keys.
-              AND key.organisation_id IS NOT DISTINCT FROM request.organisation_id
-              AND {_KEY_STANDS}
-              AND {_HOLDER_STANDS}
-            LIMIT 1
-        ) key ON true
+        LEFT JOIN standing_key key
+            ON key.id = request.key_id AND key.organisation_id = request.organisation_id
         LEFT JOIN accounts_team team ON team.id = key.team_id
         LEFT JOIN accounts_organisation owner ON owner.id = key.organisation_id
         LEFT JOIN LATERAL (

@@ -116,7 +116,7 @@ def _read(raw: bytes, *, counting: bool) -> ChatFacts:
     output_cap, stream = None, False
     if not counting:
         _refuse_thread(body)
-        members.due("max_tokens", members.value["max_tokens"])
+        members.due("max_tokens", members.value.get("max_tokens"))
         stream = bool(members.boolean("stream"))
         output_cap = members.integer("max_tokens", 1, OUTPUT_CAP_MAX)
         check_bounds(body, _BOUNDS)
@@ -150,7 +150,7 @@ def _refuse_thread(body: Body) -> None:
 
 def _read_user(members: Members) -> str:
     """The end user's id as it may stand on a row; what is no text is for the provider to judge."""
-    metadata = members.value["metadata"]
+    metadata = members.value.get("metadata")
     user = metadata.get("user_id") if isinstance(metadata, dict) else None
     return storable_user(user) if isinstance(user, str) else ""
 

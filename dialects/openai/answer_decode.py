@@ -4,6 +4,8 @@ The answer goes to a client of the same dialect byte for byte; it is read for it
 reasons and the size of its text. For clients of other dialects it is decoded.
 """
 
+from operator import attrgetter
+
 from dialects.chat import ChatAnswer
 from dialects.events import Broken, Event, Usage
 from dialects.fold import AnswerFault
@@ -13,6 +15,8 @@ from dialects.openai.finish_reasons import OVERLOADED_REASONS
 from dialects.openai.wire import ChoiceReader, error_of, read_answer
 from dialects.raw_json import given
 from dialects.whole_answer import WholeAnswer, failed, parse_whole
+
+_reason_of = attrgetter("finish_reason")
 
 
 def decode(raw: bytes, *, audio_type: str = "audio/wav") -> ChatAnswer:
@@ -31,7 +35,7 @@ def read(raw: bytes, *, translate: bool = False, audio_type: str = "audio/wav") 
         return failed(fault.event)
     error = error_of(answer, raw)
     choices = answer.choices or []
-    if error is None and any(choice.finish_reason in OVERLOADED_REASONS for choice in choices):
+    if error is None and not OVERLOADED_REASONS.isdisjoint(map(_reason_of, choices)):
         error = b'{"type":"overloaded_error"}'
     if error is not None:
         return failed(read_object(error).event)

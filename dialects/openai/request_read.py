@@ -39,6 +39,7 @@ from dialects.request_fields import (
 
 _CAP_NAMES = ("max_completion_tokens", "max_tokens")
 _RANGES = dict.fromkeys(_CAP_NAMES, (1, OUTPUT_CAP_MAX)) | {"n": (1, CHOICES_MAX)}
+_SMALL = ("model", "stream", *_RANGES)
 _WORDS = {"true": True, "false": False, "null": None}
 _BOUNDS = {
     "temperature": TEMPERATURE,
@@ -101,7 +102,7 @@ def read(raw: bytes) -> ChatFacts:
     then types (400), then values (422). Whether the model exists is for the caller to say.
     """
     body = read_body(raw)
-    small = small_members(body, ("model", "stream", *_RANGES))
+    small = small_members(body, _SMALL)
     model = read_model(small)
     messages = _read_messages(body)
     stream = bool(small.boolean("stream"))
@@ -110,7 +111,9 @@ def read(raw: bytes) -> ChatFacts:
     max_cost_nano = read_max_cost(body)
     if not messages:
         raise RequestFault("invalid_value", "messages", "messages must have at least 1 item")
-    current, legacy, choices = (small.integer(name, *_RANGES[name]) for name in _RANGES)
+    current, legacy, choices = [
+        small.integer(name, low, high) for name, (low, high) in _RANGES.items()
+    ]
     check_bounds(body, _BOUNDS)
     media, picture_bytes = _count_media(messages)
     return ChatFacts(

@@ -78,7 +78,8 @@ def _meters(usage: UsageMembers) -> Quantities:
     if prompt < 0 or completion < 0:
         usage.flags.add("usage_parts_above_total")
         return usage.result({})
-    inputs, outputs = (usage.inner(f"{side}_tokens_details") for side in ("prompt", "completion"))
+    inputs = usage.inner("prompt_tokens_details")
+    outputs = usage.inner("completion_tokens_details")
     written = usage.count("cache_write_tokens", inputs)
     if written is None:
         written = usage.count("cache_creation_input_tokens", inputs)

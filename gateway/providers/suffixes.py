@@ -9,8 +9,9 @@ body says about thinking.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from dialects.chat import Effort, ReasoningSettings
 from dialects.gemini.model_name import settings_of, split_name
@@ -22,8 +23,7 @@ _EFFORT_ENDINGS: Final = tuple(f"-{effort}" for effort in _EFFORTS)
 _USUAL: Final[tuple[Effort, ...]] = ("minimal", "low", "medium", "high")
 
 
-@dataclass(frozen=True, slots=True)
-class RequestedModel:
+class RequestedModel(msgspec.Struct, frozen=True):
     """A model's plain name, and the thinking that its ending asked for, None without one."""
 
     name: str

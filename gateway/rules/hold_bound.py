@@ -3,7 +3,7 @@
 The bounds are quantities; `billing.rules.pricing.price_bound` makes them money.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +16,7 @@ BYTES_PER_ESTIMATED_TOKEN = 4
 # What plain text may turn out to be on the upstream's bill.
 _TEXT_IN = ("in_text", "in_cache_read", "in_cache_write_5m", "in_cache_write_1h")
 _MEDIA_IN = ("in_audio", "in_audio_cached", "in_image", "in_image_cached")
+_ANY_IN = _TEXT_IN + _MEDIA_IN
 _TEXT_OUT = ("out_text", "out_reasoning")
 _AUDIO_OUT = ("out_audio",)
 _IMAGE_OUT = "out_image"
@@ -78,16 +79,16 @@ def worst_quantities(
         outputs = (*outputs, _IMAGE_OUT)
     for names, count in (
         (_TEXT_IN, text_tokens),
-        (_TEXT_IN + _MEDIA_IN, media_tokens),
+        (_ANY_IN, media_tokens),
         (outputs, output_tokens),
     ):
         if count:
-            meter = _dearest(version, names)
+            meter = version.dearest_of(names)
             quantities[meter] = quantities.get(meter, 0) + count
     if searches:
-        sizes = [name for name in version.rates if name.startswith(_SEARCHES)]
+        sizes = tuple(name for name in version.rates if name.startswith(_SEARCHES))
         if sizes:
-            quantities[_dearest(version, sizes)] = searches
+            quantities[version.dearest_of(sizes)] = searches
     return quantities
 
 
@@ -141,9 +142,3 @@ def _words(value: Any) -> int:
     if isinstance(value, dict):
         return sum(_words(inner) for name, inner in value.items() if name in _READ)
     return 0
-
-
-def _dearest(version: PriceVersion, names: Iterable[str]) -> str:
-    """The dearest meter; the first of equals, which is text."""
-    tables = (version.rates, *(tier.rates for tier in version.tiers))
-    return max(names, key=lambda name: max(rates.get(name, -1) for rates in tables))

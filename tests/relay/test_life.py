@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -309,3 +310,10 @@ def test_process_is_not_ready_while_its_clock_is_not_the_databases(own_hub: Hub)
     own_hub.stop()
     own_hub.application = "config.asgi"
     own_hub.start()
+
+
+def test_a_process_that_is_ready_has_read_its_vocabulary(own_hub: Hub) -> None:
+    """P11: the first stream that is cut keeps no other one waiting until it can be counted."""
+    own_hub.start()
+    assert own_hub.process is not None
+    assert "splintr" in Path(f"/proc/{own_hub.process.pid}/maps").read_text()
