@@ -194,7 +194,7 @@ def access_team(actor: Actor, slug: str | None = None) -> Team:
 def require_all_teams(actor: Actor) -> None:
     """Raise AccessDenied for who is limited to teams: a new one would be none of theirs."""
     if actor.teams is not None:
-        raise AccessDenied(gettext("Only members of all teams can do this."))
+        raise AccessDenied(gettext("Only members with access to every team can do this."))
 
 
 def access_any_team(actor: Actor, slug: str) -> Team:

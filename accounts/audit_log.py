@@ -12,12 +12,14 @@ from django.utils.translation import pgettext
 
 from accounts import access
 from accounts.actors import Actor, organisation_of
+from accounts.audit_words import object_word
 from accounts.models import AuditCheck, AuditEvent, Key, User
 from lib import clock
 from lib.ids import id_text, parse_id
 
 _PEOPLE_MAX: Final = 200
 _BATCH: Final = 1000
+_NOTHING: Final = "–"
 # What an event calls its object by, the first that it has.
 _NAMES: Final = ("name", "email", "url", "model", "request")
 
@@ -61,7 +63,11 @@ class ShownEvent(NamedTuple):
     def object(self) -> str:
         detail = self.event.detail
         name = next((str(detail[name]) for name in _NAMES if detail.get(name)), "")
-        return " ".join((self.event.object_type, name or self.event.object_id))
+        return " ".join((self.object_word, name or self.event.object_id))
+
+    @property
+    def object_word(self) -> str:
+        return object_word(self.event.object_type)
 
     @property
     def via(self) -> str:
@@ -76,10 +82,11 @@ class ShownEvent(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """What changed, in one line."""
+        """What changed, in one line; nothing of what is empty from the beginning."""
         return ", ".join(
             f"{one.name}: {one.before} → {one.after}" if one.before else f"{one.name}: {one.after}"
             for one in self.changes
+            if one.before or one.after not in ("", _NOTHING)
         )
 
 
@@ -216,5 +223,5 @@ def _text(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, Iterable) and not isinstance(value, dict):
-        return ", ".join(map(_text, value)) or "–"
-    return "–" if value is None else json.dumps(value, ensure_ascii=False)
+        return ", ".join(map(_text, value)) or _NOTHING
+    return _NOTHING if value is None else json.dumps(value, ensure_ascii=False)

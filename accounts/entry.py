@@ -56,7 +56,7 @@ def _check_single_sign_on(request: HttpRequest, user: User, organisation: Organi
     url = f"{reverse('openid_connect_login', args=[id])}?{urlencode({'next': request.path})}"
     raise EntryRefused(
         url,
-        gettext("%(organisation)s is entered by single sign-on alone. Sign in by it first.")
+        gettext("%(organisation)s requires single sign-on. Sign in with it first.")
         % {"organisation": organisation.name},
     )
 

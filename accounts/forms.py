@@ -3,12 +3,13 @@
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any, ClassVar, Final, cast
 
 from allauth.account import forms as allauth
 from django import forms
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest, HttpResponse
+from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 
 from accounts import access, tries
@@ -262,14 +263,23 @@ class RotationForm(forms.Form):
     )
 
 
+_NEW_PASSWORD: Final[dict[str, Promise]] = {
+    "password1": gettext_lazy("New password"),
+    "password2": gettext_lazy("Repeat the new password"),
+}
+
+
 class _Ours:
     """Leaves the words of an allauth form to its labels: none inside a field, none below."""
 
     fields: dict[str, forms.Field]
+    labels: ClassVar[dict[str, Promise]] = {"password2": gettext_lazy("Repeat the password")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for field in self.fields.values():
+        for name, field in self.fields.items():
+            if name in self.labels:
+                field.label = cast("str", self.labels[name])
             field.widget.attrs.pop("placeholder", None)
             field.help_text = ""
 
@@ -304,9 +314,16 @@ class ResetPasswordForm(_Ours, allauth.ResetPasswordForm):  # type: ignore[misc]
 class ResetPasswordKeyForm(_Ours, allauth.ResetPasswordKeyForm):  # type: ignore[misc]
     """The new password, by such a link."""
 
+    labels: ClassVar[dict[str, Promise]] = _NEW_PASSWORD
+
 
 class ChangePasswordForm(_Ours, allauth.ChangePasswordForm):  # type: ignore[misc]
     """The new password, of somebody who is signed in."""
+
+    labels: ClassVar[dict[str, Promise]] = {
+        **_NEW_PASSWORD,
+        "oldpassword": gettext_lazy("Current password"),
+    }
 
 
 class SetPasswordForm(_Ours, allauth.SetPasswordForm):  # type: ignore[misc]
@@ -367,11 +384,11 @@ class OrganisationForm(NameForm):
         help_text=gettext_lazy("Unless a request says otherwise."),
     )
     retention_hours = WholeNumberField(
-        label=gettext_lazy("Keep answers for"),
+        label=gettext_lazy("Keep answers for (hours)"),
         min_value=0,
         max_value=24,
         help_text=gettext_lazy(
-            "Hours, 0 to 24. Kept encrypted so that later requests can continue or repeat them."
+            "From 0 to 24. Kept encrypted so that later requests can continue or repeat them."
         ),
     )
     required_labels = _required_labels()
@@ -379,7 +396,7 @@ class OrganisationForm(NameForm):
         label=gettext_lazy("Require two-factor authentication for"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text=gettext_lazy("They set it up the next time they sign in."),
+        help_text=gettext_lazy("They are asked to set it up when they next sign in."),
     )
 
     def __init__(self, *args: Any, roles: Iterable[tuple[str, Any]], **kwargs: Any) -> None:

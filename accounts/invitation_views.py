@@ -11,7 +11,7 @@ from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -34,7 +34,7 @@ from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Filter, Table
 
 _BADGES: dict[InvitationState, Badge] = {
-    "pending": Badge(_("Pending"), "info", icon="clock"),
+    "pending": Badge(pgettext_lazy("invitation", "Pending"), "info", icon="clock"),
     "expired": Badge(_("Expired"), "warn"),
     "accepted": Badge(_("Accepted"), "ok"),
     "withdrawn": Badge(_("Withdrawn"), icon="ban"),

@@ -64,7 +64,7 @@ def writable_member(actor: Actor, id: str) -> Membership:
             gettext("You cannot change your own role. Ask an owner.")
             if member.user == actor.user
             else gettext(
-                "You cannot change a member whose role reaches as far as yours. Ask an owner."
+                "You cannot change a member whose role can do as much as yours. Ask an owner."
             )
         )
     return member

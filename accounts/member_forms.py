@@ -52,7 +52,7 @@ class RoleAndTeamsForm(forms.Form):
             teams.help_text = gettext("Choose at least one.")
             self.initial.setdefault("teams", list(self._teams))
         else:
-            teams.help_text = gettext("Select none for all teams, later ones too.")
+            teams.help_text = gettext("Leave all unchecked for every team, including new ones.")
             if len(self._teams) < 2:
                 del self.fields["teams"]
 

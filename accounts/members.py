@@ -165,7 +165,7 @@ def check_change(
     oneself = person is not None and actor.user == person
     if held is not None and not oneself and not stands_above(actor.authority, held):
         text = gettext(
-            "You cannot change a member whose role reaches as far as yours. Ask an owner."
+            "You cannot change a member whose role can do as much as yours. Ask an owner."
         )
         raise Refused("role", text)
     check_grant(actor, wanted)

@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -25,7 +25,7 @@ from lib.tables.table import Badge, Column, Filter, Table
 
 _ACTIVE = Badge(_("Active"), "ok")
 _INACTIVE = Badge(_("Deactivated"), "bad", "ban")
-_OPERATOR = Badge(_("Operator"), "info", "shield")
+_OPERATOR = Badge(pgettext_lazy("person", "Operator"), "info", "shield")
 PEOPLE = Table(
     "people",
     _("People"),

@@ -29,7 +29,7 @@ GROUPS: Final[tuple[tuple[Promise, dict[Permission, Words]], ...]] = (
         "members.read": Words(
             _("See members"), _("Email address, role, teams and last use of every member.")),
         "members.read:own": Words(
-            _("See themselves"), _("Their own role and teams, and the names of colleagues.")),
+            _("See own profile"), _("Their own role and teams, and the names of colleagues.")),
         "members.write": Words(
             _("Manage members"), _("Invite people, change their roles and teams, remove them.")),
         "roles.write": Words(

@@ -8,7 +8,7 @@ from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -27,7 +27,10 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Filter, Table
 
-_KINDS = {"built_in": Badge(_("Built-in")), "custom": Badge(_("Custom"), "info", icon="pencil")}
+_KINDS = {
+    "built_in": Badge(_("Built-in")),
+    "custom": Badge(pgettext_lazy("role", "Custom"), "info", icon="pencil"),
+}
 ROLES = Table(
     "roles",
     _("Roles"),
@@ -127,7 +130,9 @@ def role(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     may_change = custom is not None and _may_change(actor, custom)
     if request.method == "POST" and not may_change:
         access.require(actor, "roles.write")
-        raise access.AccessDenied(gettext("This role reaches as far as yours. Ask an owner."))
+        raise access.AccessDenied(
+            gettext("This role can do as much as yours, so you cannot change it. Ask an owner.")
+        )
     built_in = Role(id) if custom is None else Role.CUSTOM
     form = None
     if custom is not None and may_change:

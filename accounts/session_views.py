@@ -37,7 +37,7 @@ def session_end(request: HttpRequest, id: int) -> HttpResponse:
     user = _person(request)
     if not sessions.end_one(user, id, oneself(user)):
         raise Http404
-    messages.success(request, gettext("The session was ended."))
+    messages.success(request, gettext("Session ended."))
     return see_other("usersessions_list")
 
 
@@ -47,7 +47,7 @@ def sessions_end(request: HttpRequest) -> HttpResponse:
     count = sessions.end(
         user, "session.ended", but=request.session.session_key, actor=oneself(user)
     )
-    text = ngettext("%(n)s session was ended.", "%(n)s sessions were ended.", count)
+    text = ngettext("%(n)s session ended.", "%(n)s sessions ended.", count)
     messages.success(request, text % {"n": count})
     return see_other("usersessions_list")
 

@@ -13,8 +13,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 
 from accounts import audit, members, security
-from accounts.access import ROLE_NAMES, one_of
+from accounts.access import one_of
 from accounts.actors import SYSTEM, Actor
+from accounts.member_forms import role_label
 from accounts.models import CustomRole, Membership, Organisation, Role, SingleSignOn, Team, User
 from accounts.oidc import GuardedSession, OrganisationProvider, discovered
 from accounts.rules import single_sign_on as rules
@@ -34,7 +35,7 @@ _WORDS: Final[dict[rules.Refusal, Promise]] = {
         "Your identity provider has not verified your email address. Verify it there first."
     ),
     "foreign_domain": gettext_lazy(
-        "Your email address is not of a domain of this organisation. Sign in another way, then "
+        "Your email address is not at a domain of this organisation. Sign in another way, then "
         "connect single sign-on under Account and security."
     ),
     "unconfirmed_domain": gettext_lazy(
@@ -122,7 +123,7 @@ def _is_elsewhere(row: SingleSignOn, fields: Mapping[str, Any]) -> bool:
 
 def role_choices(organisation: Organisation) -> list[tuple[str, Any]]:
     """The roles that a group can give: the built-in ones, and the organisation's by name."""
-    built_in = [(role.value, ROLE_NAMES[role.value]) for role in Role if role != Role.CUSTOM]
+    built_in = [(role.value, role_label(role)) for role in Role if role != Role.CUSTOM]
     custom = CustomRole.objects.filter(organisation=organisation).order_by("name")
     return [*built_in, *((role.name, role.name) for role in custom)]
 
@@ -235,7 +236,7 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         self, request: HttpRequest, provider: Any, error: Any = None, exception: Any = None,
         extra_context: Any = None,
     ) -> None:  # fmt: skip
-        text = gettext("Single sign-on did not succeed. Start again from the sign-in page.")
+        text = gettext("Single sign-on failed. Start again from the sign-in page.")
         raise ImmediateHttpResponse(refusal(request, text, str(exception or "")))
 
 

@@ -38,7 +38,7 @@ class SingleSignOnForm(forms.Form):
 
     issuer = _text(
         gettext_lazy("Issuer"),
-        gettext_lazy("The provider's URL, for example https://login.example.org"),
+        gettext_lazy("The provider's URL, for example https://login.example.org."),
         length=500,
     )
     client_id = _text(gettext_lazy("Client ID"), length=200)
@@ -50,7 +50,9 @@ class SingleSignOnForm(forms.Form):
     )
     domains = _lines(
         gettext_lazy("Email domains"),
-        gettext_lazy("One per line. Verified addresses of these domains join by themselves."),
+        gettext_lazy(
+            "One per line. People with a verified address at these domains join automatically."
+        ),
     )
     group_claim = _text(
         gettext_lazy("Group claim"),
@@ -60,11 +62,13 @@ class SingleSignOnForm(forms.Form):
     )
     group_rules = _lines(
         gettext_lazy("Groups"),
-        gettext_lazy("One per line: group = role, or group = role: team, team. The first counts."),
+        gettext_lazy(
+            "One per line: group = role, or group = role: team, team. The first match applies."
+        ),
     )
-    default_role = forms.ChoiceField(label=gettext_lazy("Role without a group"), required=False)
+    default_role = forms.ChoiceField(label=gettext_lazy("Role if no group matches"), required=False)
     required = forms.BooleanField(
-        label=gettext_lazy("Only by single sign-on"),
+        label=gettext_lazy("Require single sign-on"),
         required=False,
         help_text=gettext_lazy("Owners can still sign in another way, so no one is locked out."),
     )

@@ -5,10 +5,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.access import ROLE_NAMES
 from accounts.actors import Actor
 from accounts.audit import REASON_MAX
 from accounts.guards import operator_page, viewing_page
+from accounts.member_forms import role_label
 from accounts.models import Organisation, Role
 from accounts.view_as import begin_view, end_view
 from lib.htmx import go_to, render_dialog, see_other
@@ -16,11 +16,14 @@ from lib.htmx import go_to, render_dialog, see_other
 
 class ViewForm(forms.Form):
     organisation = forms.ModelChoiceField(
-        Organisation.objects.order_by("name"), to_field_name="slug", label=_("Organisation")
+        Organisation.objects.order_by("name"),
+        to_field_name="slug",
+        label=_("Organisation"),
+        empty_label=_("Select an organisation"),
     )
     role = forms.ChoiceField(
         label=_("View as"),
-        choices=[(role.value, ROLE_NAMES[role.value]) for role in Role if role != Role.CUSTOM],
+        choices=lambda: [(role.value, role_label(role)) for role in Role if role != Role.CUSTOM],
     )
     reason = forms.CharField(
         label=_("Reason"),

@@ -16,6 +16,7 @@ from accounts.actors import Actor
 from accounts.guards import organisation_page
 from config.home_panels import PANELS, Panel, panels_for
 from config.start_views import start_page, wants_start
+from lib import clock
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def home(request: HttpRequest, actor: Actor) -> HttpResponse:
         panel.name: {"panel": panel, "html": _render(request, actor, panel) if inline else ""}
         for panel in panels_for(actor)
     }
-    return render(request, "home.html", {"panels": panels})
+    return render(request, "home.html", {"panels": panels, "today": clock.now()})
 
 
 @organisation_page("models.read")

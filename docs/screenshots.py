@@ -1,18 +1,22 @@
-"""Make the picture of the documentation: `make screenshots`.
+"""Make the pictures of the documentation: `make screenshots`.
 
-A fresh installation is started beside whatever runs here; its provider is docs/answers.py.
+A fresh installation is started beside whatever runs here. Its chats are real, though their provider
+is docs/answers.py; the company that it shows is made by docs/company.py.
 """
 
+import base64
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
@@ -23,17 +27,20 @@ from stack.checks import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
-SIZE: ViewportSize = {"width": 1440, "height": 960}
+SIZE: ViewportSize = {"width": 1440, "height": 900}
+TELEPHONE: ViewportSize = {"width": 390, "height": 780}
 ANSWER_MS = 30_000
 
 HUB = """
 version: 1
+settings: {{egress_allow: ["127.0.0.1/32"]}}
 channels:
-  - name: company
-    provider: openai_compatible
-    base_url: {provider}
-    keys: [sk-pictures]
-    models: {{support-chat: {{}}, summaries: {{}}, code-review: {{}}}}
+  - {{name: openai-eu, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures],
+      models: {{support-chat: {{}}}}}}
+  - {{name: deepseek, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures],
+      models: {{summaries: {{}}}}}}
+  - {{name: anthropic-eu, provider: openai_compatible, base_url: "{provider}", keys: [sk-pictures],
+      models: {{code-review: {{}}}}}}
 prices:
   - {{model: support-chat, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "1.25", out_text: "10.00"}}}}
   - {{model: summaries, valid_from: 2026-01-01T00:00:00Z, meters: {{in_text: "0.30", out_text: "2.50"}}}}
@@ -50,17 +57,115 @@ CHATS = (
     ("Why the nightly import is slow", "code-review", 6, False),
 )
 
+# Every page, by the name of its picture; in braces is what docs/company.py made.
+PAGES: Final = {
+    "home": "{o}/",
+    "usage": "{o}/usage",
+    "requests": "{o}/requests",
+    "keys": "{o}/keys",
+    "key": "{o}/keys/{key}",
+    "key-new": "{o}/keys/new",
+    "key-edit": "{o}/keys/{key}/edit",
+    "key-rotate": "{o}/keys/{key}/rotate",
+    "key-revoke": "{o}/keys/{key}/revoke",
+    "service-accounts": "{o}/service-accounts",
+    "service-account-new": "{o}/service-accounts/new",
+    "limits": "{o}/limits",
+    "limits-of-a-team": "{o}/limits/team/{team}",
+    "budgets": "{o}/budgets",
+    "budget": "{o}/budgets/{budget}",
+    "budget-new": "{o}/budgets/new",
+    "budget-increases": "{o}/budgets/requests",
+    "budget-increase": "{o}/budgets/requests/{more}",
+    "members": "{o}/team",
+    "member": "{o}/team/members/{member}",
+    "member-edit": "{o}/team/members/{member}/edit",
+    "member-remove": "{o}/team/members/{member}/remove",
+    "invitations": "{o}/team/invitations",
+    "invite": "{o}/team/invitations/new",
+    "roles": "{o}/team/roles",
+    "role": "{o}/team/roles/{role}",
+    "role-new": "{o}/team/roles/new",
+    "teams": "{o}/teams",
+    "team": "{o}/teams/{team}",
+    "project-edit": "{o}/projects/{project}/edit",
+    "settings": "{o}/settings",
+    "organisation-archive": "{o}/settings/archive",
+    "single-sign-on": "{o}/settings/sso",
+    "audit-log": "{o}/audit",
+    "audit-event": "{o}/audit/{event}",
+    "billing": "{o}/billing",
+    "billing-held": "{o}/billing/holds",
+    "billing-top-up": "{o}/billing/top-up",
+    "billing-top-up-open": "{o}/billing/top-ups/{top_up}",
+    "billing-redeem": "{o}/billing/redeem",
+    "billing-alerts": "{o}/billing/alerts",
+    "webhooks": "{o}/webhooks",
+    "webhook": "{o}/webhooks/{webhook}",
+    "prices-of-an-organisation": "{o}/prices",
+    "start": "{o}/start",
+    "history": "{o}/playground/history",
+    "votes": "{o}/playground/votes",
+    "embeddings": "{o}/playground/embeddings",
+    "playground-settings": "{o}/playground/settings",
+    "prompts": "{o}/prompts",
+    "prompt": "{o}/prompts/{prompt}",
+    "models": "/models",
+    "model": "/models/support-chat",
+    "pricing": "/pricing",
+    "account-password": "/password/set",
+    "account-security": "/account/security",
+    "account-sign-ins": "/account/sign-ins",
+    "sign-out": "/logout",
+    "admin-organisations": "/admin/organisations",
+    "admin-people": "/admin/people",
+    "admin-suspend": "/admin/organisations/{suspended}/suspend",
+    "admin-audit-log": "/admin/audit",
+    "admin-view-as": "/admin/view-as",
+    "admin-credits": "/admin/credits",
+    "admin-credit": "/admin/credits/{credit}/approve",
+    "admin-codes": "/admin/codes",
+    "admin-payments": "/admin/payments",
+    "admin-payment": "/admin/payments/{top_up}/confirm",
+    "admin-channels": "/admin/channels",
+    "admin-channel": "/admin/channels/{channel}",
+    "admin-models": "/admin/models",
+    "admin-prices": "/admin/prices",
+    "admin-price": "/admin/prices/{price}",
+    "admin-price-new": "/admin/prices/new",
+    "admin-proposals": "/admin/prices/proposals",
+    "admin-proposal": "/admin/prices/proposals/{draft}",
+    "admin-preview": "/admin/prices/previews/{preview}",
+    "admin-plans": "/admin/plans",
+    "admin-plan": "/admin/plans/{plan}",
+    "admin-reviews": "/admin/reviews",
+    "admin-health": "/admin/health",
+    "api": "/api/v1/docs",
+    "docs": "/docs",
+    "docs-chat": "/docs/chat-completions",
+    "docs-errors": "/docs/errors",
+    "docs-questions": "/docs/faq",
+}
+# Without a session.
+PUBLIC: Final = {
+    "sign-in": "/login",
+    "sign-in-sso": "/login/sso",
+    "sign-up": "/signup",
+    "password-lost": "/password/reset",
+    "invitation": "{invite}",
+}
+
 
 class Running(NamedTuple):
     url: str
     link: str
     environment: dict[str, str]
 
-    def manage(self, *command: str) -> None:
-        subprocess.run(  # noqa: S603
+    def manage(self, *command: str) -> str:
+        return subprocess.run(  # noqa: S603
             [sys.executable, "manage.py", *command],
-            cwd=ROOT, env=self.environment, check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+            cwd=ROOT, env=self.environment, check=True, stdout=subprocess.PIPE, text=True,
+        ).stdout  # fmt: skip
 
 
 @contextmanager
@@ -109,10 +214,18 @@ def connected(data: Path) -> "psycopg.Connection[tuple[str, ...]]":
     return psycopg.connect((data / "run" / "DATABASE_URL").read_text().strip(), autocommit=True)
 
 
-def fill_the_list(page: Page, data: Path) -> None:
+def make_company(running: Running) -> dict[str, str]:
+    """Let docs/company.py make it; what the addresses of the pages need."""
+    code = "from docs.company import make; print(make())"
+    told = running.manage("shell", "--no-imports", "-c", code)
+    facts: dict[str, str] = json.loads(told.splitlines()[-1])
+    return facts
+
+
+def fill_the_list(page: Page, data: Path, playground: str) -> None:
     """Chats of the last days."""
     for title, name, days, pinned in CHATS:
-        page.goto(f"/o/demo/playground?m={name}")
+        page.goto(f"{playground}?m={name}")
         ask(page, title)
         with connected(data) as connection:
             connection.execute(
@@ -120,33 +233,6 @@ def fill_the_list(page: Page, data: Path) -> None:
                 " pinned = %s WHERE title = %s",
                 [days, pinned, title],
             )
-
-
-# Again and again: a log that is laid out for the first time goes to its end once more.
-_FROM_THE_BEGINNING = """async () => {
-  document.activeElement.blur();
-  for (let frame = 0; frame < 4; frame += 1) {
-    for (const one of document.querySelectorAll("[data-log], textarea")) one.scrollTop = 0;
-    await new Promise(requestAnimationFrame);
-  }
-}"""
-
-
-def take(page: Page, name: str) -> None:
-    """The window, from the beginning of the chat, with nothing on its way."""
-    page.evaluate("() => document.fonts.ready.then(() => true)")
-    page.evaluate(_FROM_THE_BEGINNING)
-    page.mouse.move(0, 0)
-    page.screenshot(path=IMAGES / f"{name}.png", animations="disabled", caret="hide")
-
-
-def sign_in(browser: Browser, running: Running) -> Page:
-    context = browser.new_context(viewport=SIZE, base_url=running.url, device_scale_factor=1.5)
-    page = context.new_page()
-    page.goto(running.link)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url("**/o/demo/")
-    return page
 
 
 def ask(page: Page, question: str) -> None:
@@ -158,16 +244,98 @@ def ask(page: Page, question: str) -> None:
         expect(answer).to_have_attribute("data-state", "done", timeout=ANSWER_MS)
 
 
-def take_playground(page: Page) -> None:
-    """A chat, with its cost under the answer."""
-    page.goto("/o/demo/playground?m=support-chat")
+def chat(page: Page, playground: str) -> dict[str, str]:
+    """A chat, and the same question to three models; the addresses of both, and of a request."""
+    page.goto(f"{playground}?m=support-chat")
     ask(page, answers.WEBHOOKS)
-    page.reload()
-    take(page, "playground")
+    request = page.get_by_role("link", name="Request", exact=True).get_attribute("href")
+    paths = {"playground": page.url, "request": request or ""}
+    page.goto(f"{playground}/compare?m=support-chat&m=summaries&m=code-review")
+    ask(page, answers.WEBHOOKS)
+    expect(page.locator("#summary table")).to_be_visible(timeout=ANSWER_MS)
+    return paths | {"compare": page.url}
+
+
+# Again and again: a log that is laid out for the first time goes to its end once more.
+_FROM_THE_BEGINNING = """async () => {
+  await document.fonts.ready;
+  document.activeElement.blur();
+  for (let frame = 0; frame < 4; frame += 1) {
+    for (const one of document.querySelectorAll("[data-log], textarea")) one.scrollTop = 0;
+    await new Promise(requestAnimationFrame);
+  }
+}"""
+
+
+class Look(NamedTuple):
+    """How a page is looked at; its picture is `scale` times as large as the window."""
+
+    options: dict[str, Any]
+    scale: float = 0.5
+    language: str = "en"
+
+
+# By the ending of a picture's name.
+LOOKS: Final = {
+    "": Look({"viewport": SIZE}, 0.75),
+    "-dark": Look({"viewport": SIZE, "color_scheme": "dark"}),
+    "-zh": Look({"viewport": SIZE}, language="zh-hans"),
+    "-phone": Look({"viewport": TELEPHONE, "is_mobile": True, "has_touch": True}, 0.75),
+}
+
+
+def take(page: Page, path: str, file: Path, *, scale: float = 1, quality: int = 55) -> None:
+    """The window, from the beginning of a chat, with nothing on its way."""
+    page.goto(path)
+    page.wait_for_load_state("networkidle")
+    page.evaluate(_FROM_THE_BEGINNING)
+    page.mouse.move(0, 0)
+    window = page.viewport_size or SIZE
+    clip = {"x": 0, "y": 0, "scale": scale, **window}
+    taken = page.context.new_cdp_session(page).send(
+        "Page.captureScreenshot", {"format": "webp", "quality": quality, "clip": clip}
+    )
+    file.write_bytes(base64.b64decode(taken["data"]))
+
+
+def take_all(browser: Browser, running: Running, state: Any, pages: dict[str, str]) -> None:
+    """Each page in each look."""
+    for ending, look in LOOKS.items():
+        context = browser.new_context(
+            base_url=running.url, storage_state=state, reduced_motion="reduce", **look.options
+        )
+        context.add_cookies([{"name": "language", "value": look.language, "url": running.url}])
+        page = context.new_page()
+        for name, path in pages.items():
+            take(page, path, IMAGES / f"{name}{ending}.webp", scale=look.scale)
+        context.close()
+
+
+def list_all(names: Iterable[str]) -> None:
+    """The page that shows them all."""
+    lines = [
+        "# Every page",
+        "",
+        "Made by `make screenshots`: light, dark, Chinese, on a phone.",
+        "",
+    ]
+    for name in names:
+        lines += [f"## {name}", ""]
+        lines += [f"![{name}{ending}]({name}{ending}.webp)" for ending in LOOKS]
+        lines += [""]
+    (IMAGES / "README.md").write_text("\n".join(lines))
+
+
+def sign_in(browser: Browser, running: Running) -> Page:
+    page = browser.new_context(viewport=SIZE, base_url=running.url).new_page()
+    page.goto(running.link)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/o/*/")
+    return page
 
 
 def main() -> None:
-    IMAGES.mkdir(exist_ok=True)
+    need_chinese()
     with (
         tempfile.TemporaryDirectory(prefix="weir-pictures-") as directory,
         answers.provider() as provider,
@@ -175,13 +343,34 @@ def main() -> None:
         sync_playwright() as playwright,
     ):
         configure(running, data, provider)
+        facts = make_company(running)
         browser = playwright.chromium.launch(
             executable_path=chromium.find(), args=["--no-sandbox", "--hide-scrollbars"]
         )
         page = sign_in(browser, running)
-        fill_the_list(page, data)
-        take_playground(page)
+        playground = f"{facts['o']}/playground"
+        fill_the_list(page, data, playground)
+        paths = chat(page, playground)
+        paths |= {name: path.format(**facts) for name, path in PAGES.items()}
+        shutil.rmtree(IMAGES, ignore_errors=True)
+        IMAGES.mkdir()
+        page.goto(facts["o"] + "/")
+        page.get_by_role("button", name="Go to dashboard").click()
+        take(page, paths["playground"], IMAGES / "weir.webp", quality=80)
+        take_all(browser, running, page.context.storage_state(), paths)
+        public = {name: path.format(**facts) for name, path in PUBLIC.items()}
+        take_all(browser, running, None, public)
+        list_all([*paths, *public])
         browser.close()
+
+
+def need_chinese() -> None:
+    """Without a font that has Chinese the pictures would show boxes. Raises SystemExit."""
+    if shutil.which("fc-list") is None:
+        return
+    told = subprocess.run(["fc-list", ":lang=zh"], capture_output=True, check=True)  # noqa: S607
+    if not told.stdout:
+        sys.exit("No font here has Chinese. Install one: apt-get install fonts-noto-cjk.")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ OWN_PRICES: Final = Table(
     "own-prices",
     _("Prices"),
     (
-        Column("model", _("Model"), "code", sort=True, card="title"),
+        Column("model", _("Model"), sort=True, card="title"),
         Column("condition", _("Applies to"), sort=True, priority=3, card="second"),
         *PRICE_COLUMNS,
         Column("since", _("Since"), "time", sort=True, priority=2, card="last"),

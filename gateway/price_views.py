@@ -80,7 +80,7 @@ PRICES: Final = Table(
     "prices",
     _("Prices"),
     (
-        Column("model", _("Model"), "code", sort=True, card="title"),
+        Column("model", _("Model"), sort=True, card="title"),
         Column("condition", _("Applies to"), sort=True, priority=4, card="second"),
         *PRICE_COLUMNS,
         Column("source", _("Source"), sort=True, priority=3),
@@ -265,7 +265,7 @@ PROPOSALS: Final = Table(
     "proposals",
     _("Drafts and proposals"),
     (
-        Column("model", _("Model"), "code", sort=True, card="title"),
+        Column("model", _("Model"), sort=True, card="title"),
         Column("condition", _("Applies to"), sort=True, priority=4),
         Column("what", _("Change"), "badge", sort="kind", card="first"),
         Column("rates", _("Rates"), card="second"),

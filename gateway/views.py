@@ -69,7 +69,7 @@ ROUTES: Final = Table(
     "routes",
     _("Models and routes"),
     (
-        Column("name", _("Model"), "code", sort=True, card="title"),
+        Column("name", _("Model"), sort=True, card="title"),
         Column("channels", _("Served by"), card="second"),
         *PRICE_COLUMNS,
         Column("price", _("Price"), "badge", priority=2, card="first"),

@@ -115,7 +115,7 @@ def _webhook(actor: Actor, endpoint: WebhookEndpoint) -> dict[str, Any]:
         "href": reverse("webhook", args=[slug_of(actor), id_text(endpoint.id)]),
         "url": endpoint.url,
         "badge": Badge(_("Ended with its key"), "warn") if ended else Badge(_("Active"), "ok"),
-        "events": ", ".join(endpoint.kinds) or gettext("All"),
+        "events": ", ".join(endpoint.kinds) or gettext("All events"),
         "by": endpoint.created_by.email if endpoint.created_by else None,
     }
 

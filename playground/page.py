@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
@@ -22,6 +22,7 @@ from django.utils.translation import gettext, pgettext
 from billing.templatetags.money import money_request
 from lib import formatting
 from lib.ids import id_text, new_id
+from playground.budget_words import lacked_text, lacking_text
 from playground.conversations import rounds_before
 from playground.events import PartialAnswer
 from playground.models import Conversation, Message, MessageRole, Run, RunState
@@ -554,7 +555,7 @@ def error_text(outcome: Mapping[str, Any]) -> str:
     """What happened, in plain words; the kind's own message where it says more."""
     kind, message = outcome.get("kind"), outcome.get("message", "")
     if ask_href(outcome):
-        return _BUDGET_LINK.sub("", message)
+        return _budget_words(lacked_text, outcome) or _BUDGET_LINK.sub("", message)
     texts = {
         "upstream_truncated": gettext("The answer was cut off. The text so far is kept."),
         "upstream_malformed": gettext("The provider's answer could not be read to the end."),
@@ -579,6 +580,14 @@ def ask_href(outcome: Mapping[str, Any]) -> str:
     return reverse("budget_link", args=[budget_id]) if budget_id else ""
 
 
+def _budget_words(say: Callable[[int], str], outcome: Mapping[str, Any]) -> str:
+    """What a budget that had no money left says of itself; empty for what else it refuses."""
+    budget_id = outcome.get("budget_id")
+    if budget_id is None or outcome.get("kind") != "insufficient_balance":
+        return ""
+    return say(budget_id)
+
+
 def refusal_text(outcome: Any) -> str:
     """Why a turn was not begun, for the composer: what happened, and that it cost nothing."""
     texts = {
@@ -593,7 +602,8 @@ def refusal_text(outcome: Any) -> str:
         ),
         "context_length_exceeded": gettext("The conversation is too long for this model."),
     }
-    # A budget says itself what is spent of it, and until when.
-    budget_text = _BUDGET_LINK.sub("", outcome.message) if ask_href(outcome._asdict()) else ""
+    budget_text = ""
+    if ask_href(facts := outcome._asdict()):
+        budget_text = _budget_words(lacking_text, facts) or _BUDGET_LINK.sub("", outcome.message)
     reason = budget_text or texts.get(outcome.kind or "", "") or outcome.message
     return f"{reason} {gettext('You were not charged.')}"

@@ -120,6 +120,7 @@ def _detail(
         "refresh_url": request.get_full_path(),
         "milliseconds": f"{row.admitted_at.microsecond // 1000:03}",
         "basis": words.BASES.get(row.basis, row.basis),
+        "api_format": words.api_format(row.dialect, row.operation),
         "charged_by": words.CHARGED_BY.get(row.basis, ""),
         "kind": words.KINDS.get(row.kind or "", row.kind or ""),
         "flags": [

@@ -121,7 +121,8 @@ def team_page(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase
 
 def _member(member: Membership) -> dict[str, Any]:
     custom = member.custom_role
-    return {"user": member.user, "role_name": custom.name if custom else ROLE_NAMES[member.role]}
+    role_name = custom.name if custom else ROLE_NAMES[member.role]
+    return {"id": member.pk, "user": member.user, "role_name": role_name}
 
 
 def _projects(actor: Actor, team: Team) -> list[dict[str, Any]]:

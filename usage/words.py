@@ -32,6 +32,21 @@ METERS: Final[Mapping[str, Promise]] = {
     "requests": _("Requests"),
 }
 
+# Whose API a request spoke: proper names, the same in every language.
+_API_NAMES: Final[Mapping[str, str]] = {
+    "chat_completions": "OpenAI Chat Completions",
+    "responses": "OpenAI Responses",
+    "messages": "Anthropic Messages",
+    "generate_content": "Gemini generateContent",
+    "stream_generate_content": "Gemini streamGenerateContent",
+}
+
+
+def api_format(dialect: str, operation: str) -> str:
+    """The API that a request spoke: "OpenAI Chat Completions"."""
+    return _API_NAMES.get(operation, f"{dialect} · {operation}")
+
+
 BASES: Final[Mapping[str, Promise]] = {
     "measured": pgettext_lazy("basis", "measured"),
     "drained": pgettext_lazy("basis", "drained"),
@@ -157,11 +172,11 @@ FLAGS: Final[Mapping[str, Promise]] = {
 
 
 POSTINGS: Final[Mapping[str, Promise]] = {
-    "hold": pgettext_lazy("posting", "hold"),
-    "settle": pgettext_lazy("posting", "settle"),
-    "void": pgettext_lazy("posting", "void"),
-    "expire": pgettext_lazy("posting", "expire"),
-    "correct": pgettext_lazy("posting", "correct"),
+    "hold": pgettext_lazy("posting", "Hold"),
+    "settle": pgettext_lazy("posting", "Charge"),
+    "void": pgettext_lazy("posting", "Release"),
+    "expire": pgettext_lazy("posting", "Hold expired"),
+    "correct": pgettext_lazy("posting", "Correction"),
 }
 
 

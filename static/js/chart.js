@@ -34,6 +34,7 @@ function read(table) {
     ? [{ column, name: head.textContent.trim(), slot: head.dataset.series || "8", line: head.dataset.line ?? "", shown: true }] : []);
   return {
     parts,
+    whole: [...table.tBodies[0].querySelectorAll("[data-v]")].every(({ dataset }) => Number.isInteger(dataset.v / scale)),
     prefix: table.dataset.prefix ?? "",
     unit: table.dataset.unit ?? "",
     rows: rows.map((row) => ({
@@ -62,6 +63,9 @@ function axisText(value, { prefix, unit }) {
   const text = (value / by).toLocaleString("en", { maximumSignificantDigits: 4, minimumFractionDigits: prefix && by === 1 && size && size < 10 ? 2 : 0 });
   return `${prefix}${text}${letter}${unit ? ` ${unit}` : ""}`;
 }
+
+// Of counts: there is no half of a request.
+const WHOLE_STEPS = [...Array(12).keys()].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
 
 const swatch = ({ slot, line }) => {
   const mark = make("span", `swatch c${slot}`);
@@ -169,6 +173,7 @@ class Panel {
             return Math.ceil(Math.max(...values.map((value) => plot.ctx.measureText(value).width))) + 14;
           },
           grid: { stroke: line, width: 1 },
+          ...(this.data.whole && { incrs: WHOLE_STEPS }),
           values: (_, at) => at.map((value) => axisText(value, this.data)) },
       ],
       series: [{}, { points: { show: false }, paths: () => null }],

@@ -3,6 +3,9 @@
 // changes that arrive together nor a change with the painting of the one before are one long task.
 const CHANGE = /<hx-partial\s+hx-target="([^"]+)"\s+hx-swap="(\w+)"\s*>([^]*?)<\/hx-partial>/g;
 const FRAME_CHARACTERS = 4000; // of HTML; see playground/rules/growing.py
+// Formulas take several times as long to lay out as text of their length.
+const FORMULA_WEIGHT = 3;
+const weightOf = (html) => html.length * (html.includes("<math") ? FORMULA_WEIGHT : 1);
 const SIGNS = { "&lt;": "<", "&gt;": ">", "&amp;": "&", "&#13;": "\r" };
 const unescaped = (text) => text.replace(/&(?:lt|gt|amp|#13);/g, (name) => SIGNS[name]);
 
@@ -68,11 +71,12 @@ async function put(changes, source) {
   for (const [, place, swap, html] of changes.matchAll(CHANGE)) {
     for (const target of document.querySelectorAll(place)) {
       const plain = inert(target, swap, html);
-      await take(plain ? html.length : FRAME_CHARACTERS);
+      const weight = plain ? weightOf(html) : FRAME_CHARACTERS;
+      await take(weight);
       if (!target.isConnected) continue;
       if (plain) change(target, swap, html);
       else await htmx.swap({ sourceElement: source, target, swap, text: html });
-      if (plain && html.length < FRAME_CHARACTERS) continue;
+      if (weight < FRAME_CHARACTERS) continue;
       await nextTask();
       layOut();
     }

@@ -5,6 +5,9 @@ const words = $("#words")?.dataset ?? {};
 const on = (name, act, options) => document.addEventListener(name, act, options);
 const say = (text) => { const live = $("#live"); if (live) live.textContent = text; };
 
+// The page that is open stays in sight in a navigation longer than the window.
+$("#nav [aria-current]")?.scrollIntoView({ block: "nearest" });
+
 // Dialogs and drawers -----------------------------------------------------------------------------
 let opener = null;
 function open(dialog) {

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from accounts import audit, audit_log, keys, teams
+from accounts import audit, audit_log, custom_roles, keys, teams
 from accounts.actors import SYSTEM
 from accounts.audit_log import changes_of
 from accounts.models import AuditCheck, AuditEvent, Role
@@ -131,8 +131,8 @@ def test_the_files_hold_what_is_filtered(alice: Client) -> None:
     response: Any = alice.get("/o/acme/audit?action=key.&export=csv&cols=action,who,object")
     rows = list(csv.reader(io.StringIO(b"".join(response).decode())))
     assert rows[1:] == [
-        ["key.changed", "alice@example.org", "team core 1"],
-        ["key.created", "alice@example.org", "team core 0"],
+        ["key.changed", "alice@example.org", "Team core 1"],
+        ["key.created", "alice@example.org", "Team core 0"],
     ]
 
 
@@ -263,3 +263,21 @@ def test_no_secret_is_kept(people: Cast, alice: Client, planted: str) -> None:
     assert "***" in kept
     assert secret not in kept
     assert "before " in kept
+
+
+def test_an_event_names_its_object_as_pages_do_and_leaves_out_what_is_empty(
+    people: Cast, alice: Client
+) -> None:
+    role = custom_roles.create_role(
+        people.acme, "Auditor", ["audit.read"], actor=actor(people.alice, people.acme)
+    )
+    make_key(people.core, "ci", user=people.bob, rpm=60)
+    page = text(alice, "/o/acme/audit")
+    assert "Role Auditor" in page
+    assert "API key ci" in page
+    assert "rpm: 60" in page
+    assert "tpm: –" not in page
+    event = AuditEvent.objects.get(object_id=id_text(role.id))
+    assert "<dd>Role <span" in text(alice, f"/o/acme/audit/{id_text(event.id)}")
+    alice.cookies["language"] = "zh-hans"
+    assert "角色 Auditor" in text(alice, "/o/acme/audit")

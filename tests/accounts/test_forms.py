@@ -1,7 +1,8 @@
 import pytest
 from django.utils import translation
 
-from accounts.forms import KeyForm, LoginForm
+from accounts.forms import ChangePasswordForm, KeyForm, LoginForm, SetPasswordForm
+from accounts.models import User
 
 
 @pytest.mark.parametrize(
@@ -59,3 +60,15 @@ def test_wrong_word_of_a_limit_is_told_in_the_language_of_the_page(
 def test_allauths_fields_have_no_words_inside() -> None:
     form = LoginForm()
     assert not any("placeholder" in field.widget.attrs for field in form.fields.values())
+
+
+def test_a_password_is_asked_for_in_our_words() -> None:
+    user = User(email="bob@example.org")
+    labels = [
+        [str(field.label) for field in form.fields.values()]
+        for form in (ChangePasswordForm(user), SetPasswordForm(user))
+    ]
+    assert labels == [
+        ["Current password", "New password", "Repeat the new password"],
+        ["Password", "Repeat the password"],
+    ]

@@ -70,7 +70,7 @@ def test_all_others_are_ended_at_once(people: Cast) -> None:
     here, *others = [signed_in(people.bob) for _ in range(4)]
     assert all(map(is_in, (here, *others)))
     page = here.post("/account/sign-ins/end", follow=True).content.decode()
-    assert "3 sessions were ended." in page
+    assert "3 sessions ended." in page
     assert is_in(here)
     assert not any(map(is_in, others))
 

@@ -110,7 +110,7 @@ def test_groups_are_read_at_every_sign_in(
     [
         ({"email_verified": False}, "has not verified your email address"),
         ({"email_verified": "true"}, "has not verified your email address"),
-        ({"email": "alice@example.org"}, "not of a domain of this organisation"),
+        ({"email": "alice@example.org"}, "not at a domain of this organisation"),
         ({"email": None}, "sent no email address"),
         ({"groups": ["others"]}, "Your groups give no access here."),
     ],
@@ -288,7 +288,7 @@ def test_an_owner_sets_it_up_and_tests_it(people: Cast, provider: IdentityProvid
     assert answer["Location"] == page
     told = browser.get(page).content.decode()
     assert "ada@acme.example" in told
-    assert "These claims give the role developer in core." in told
+    assert "These claims give the role Developer in core." in told
     # A test signs nobody in and makes nobody.
     assert not SocialAccount.objects.exists()
     assert AuditEvent.objects.filter(action="single_sign_on.saved").count() == 1

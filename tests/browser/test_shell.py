@@ -44,3 +44,11 @@ def test_a_whole_list_is_ticked_and_not_ticked_again(site: Installation, owner: 
     every.uncheck()
     expect(ticked).to_have_count(0)
     expect(bar).to_be_hidden()
+
+
+def test_the_page_that_is_open_is_in_sight_in_a_long_navigation(owner: Visitor) -> None:
+    page = owner.page
+    page.set_viewport_size({"width": 1280, "height": 600})
+    page.goto("/admin/health")
+    expect(page.locator("#nav [aria-current]")).to_be_in_viewport(ratio=1)
+    expect(page.locator("h1")).to_be_in_viewport()

@@ -147,6 +147,14 @@ def test_each_panel_is_asked_for_by_itself(people: Cast, alices: Key) -> None:
     assert shell.count("skeleton") == len(asked)
 
 
+def test_the_month_is_written_as_its_language_has_it(people: Cast, alices: Key) -> None:
+    """It was 十一月 2026 in Chinese."""
+    happen(alices, clock.now())
+    alice, now = signed_in(people.alice), clock.now()
+    alice.cookies["language"] = "zh-hans"
+    assert f"{now.year}年{now.month}月" in alice.get("/o/acme/").content.decode()
+
+
 @pytest.mark.parametrize("name", [name for name in PANELS if name != "channels"])
 def test_a_failing_panel_leaves_the_others(
     people: Cast, alices: Key, monkeypatch: pytest.MonkeyPatch, name: str

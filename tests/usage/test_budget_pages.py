@@ -195,11 +195,11 @@ def test_an_alert_by_refusal_says_no_share_that_was_not_reached(alice: Client, k
     BudgetAlert.objects.create(**facts, percent=100, spent_nano=210_000)
     log = squeezed(alice.get(f"{URL}/{budget.id}").content.decode()).partition('id="alert-log"')[2]
     assert "Not enough left for a request" in log
-    assert "100 %" not in log
+    assert "100%" not in log
     BudgetAlert.objects.update(spent_nano=500_000)
     log = squeezed(alice.get(f"{URL}/{budget.id}").content.decode()).partition('id="alert-log"')[2]
     assert "Not enough left" not in log
-    assert "100 %" in log
+    assert "100%" in log
 
 
 def test_who_may_not_write_reads_only(people: Cast, key: Key) -> None:

@@ -73,7 +73,7 @@ def test_from_the_link_of_an_error_to_an_approval(
     (row,) = rows_of(alice, URL)
     assert all(word in row for word in ("Team · core", "Pending", "$5.00", "bob@example.org"))
     shown = alice.get(f"{URL}/{id_text(asked.id)}").content.decode()
-    assert "bob@example.org requests $5.00 more" in shown
+    assert "Bob requests $5.00 more" in shown
     assert "$10.00 → $15.00" in shown
     assert bob.get(f"{URL}/{id_text(asked.id)}").status_code == 200
     approve = f"{URL}/{id_text(asked.id)}/approve"

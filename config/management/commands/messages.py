@@ -21,8 +21,6 @@ from gateway.providers import PROVIDERS
 BORROWED: Final = (
     "Email",
     "Enter a valid email address.",
-    "New Password (again)",
-    "Password (again)",
     "Please type your current password.",
     "Select a valid choice. %(value)s is not one of the available choices.",
     "The email address and/or password you specified are not correct.",

@@ -1,0 +1,56 @@
+"""What the objects of audit events are called on pages."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+_OBJECTS: Final[Mapping[str, Promise]] = {
+    "authenticator": _("Second factor"),
+    "budget": _("Budget"),
+    "budgetraise": _("Increase request"),
+    "channel": _("Channel"),
+    "channelkey": _("Channel key"),
+    "codebatch": _("Code batch"),
+    "conversation": _("Chat"),
+    "credit": _("Correction"),
+    "customrole": _("Role"),
+    "delivery": _("Delivery"),
+    "installationsetting": _("Installation settings"),
+    "invitation": _("Invitation"),
+    "key": _("API key"),
+    "leavingrule": _("Playground rule"),
+    "membership": _("Member"),
+    "organisation": _("Organisation"),
+    "organisationplan": _("Plan"),
+    "organisationpreference": _("Playground settings"),
+    "plan": _("Plan"),
+    "preset": _("Preset"),
+    "price": _("Price"),
+    "pricepreview": _("Price preview"),
+    "priceproposal": _("Price draft"),
+    "priceversion": _("Price version"),
+    "processorevent": _("Payment event"),
+    "project": _("Project"),
+    "promogrant": _("Promotional credit"),
+    "prompt": _("Prompt"),
+    "promptversion": _("Prompt version"),
+    "review": _("Review"),
+    "sealcut": _("Audit log"),
+    "secretcheck": _("Encryption keys"),
+    "serviceaccount": _("Service account"),
+    "sharelink": _("Share link"),
+    "signinlink": _("Sign-in link"),
+    "singlesignon": _("Single sign-on"),
+    "team": _("Team"),
+    "topup": _("Top-up"),
+    "user": _("Person"),
+    "walletsetting": _("Billing alerts"),
+    "webhookendpoint": _("Webhook"),
+}
+
+
+def object_word(object_type: str) -> str:
+    """An object's type, in the language of the page."""
+    return str(_OBJECTS.get(object_type, object_type))

@@ -1,0 +1,311 @@
+"""The company of the pictures: thirty days of a bookshop's use, with people, teams, keys and money.
+
+Its requests were never sent, but each has its attempt, its hold, its record and its postings.
+"""
+
+import datetime as dt
+import json
+import random
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from django.db import connection, transaction
+
+from accounts import (
+    custom_roles,
+    invitations,
+    members,
+    organisations,
+    projects,
+    service_accounts,
+    single_sign_on,
+    teams,
+)
+from accounts.actors import SYSTEM, Actor, actor_of_member
+from accounts.invitations import Offer
+from accounts.keys import mint_key
+from accounts.models import AuditEvent, Invitation, Key, KeyKind, Organisation, Role, Team, User
+from billing import codes, credits, plans, proposals, raises, topups, wallets
+from billing.models import BudgetScope, PriceVersion
+from billing.rules.conditions import PriceKey
+from gateway import previews
+from gateway.models import Channel
+from lib import clock
+from lib.ids import id_text
+from notify import endpoints
+from playground import prompts
+from playground.rules.settings import Settings
+from tests.usage.rows import happen, refuse
+from usage import budgeting
+
+DAYS: Final = 30
+USD: Final = 10**9
+_TEAMS: Final = ("Customer care", "Search", "Data platform")
+_PEOPLE: Final = (
+    ("lin.wei@riverside.example", "Lin Wei", Role.ADMIN, None),
+    ("noor.haddad@riverside.example", "Noor Haddad", Role.DEVELOPER, (0, 1)),
+    ("sam.okafor@riverside.example", "Sam Okafor", Role.BILLING, None),
+    ("ines.marques@riverside.example", "Inês Marques", Role.DEVELOPER, (2,)),
+    ("tomas.novak@riverside.example", "Tomáš Novák", Role.VIEWER, None),
+    ("mei.tanaka@riverside.example", "Mei Tanaka", Role.DEVELOPER, (0,)),
+)
+
+
+class _Source(NamedTuple):
+    """What one key sends: which model, through which channel, how often a day, and how large."""
+
+    key: str
+    model: str
+    channel: str
+    per_day: int
+    tokens_in: int
+    tokens_out: int
+
+
+_SOURCES: Final = (
+    _Source("web-chat", "support-chat", "openai-eu", 9, 2_400, 320),
+    _Source("web-chat", "summaries", "deepseek", 4, 5_200, 180),
+    _Source("nightly-digest", "summaries", "deepseek", 5, 18_000, 700),
+    _Source("review-bot", "code-review", "anthropic-eu", 3, 6_000, 400),
+    _Source("catalogue-import", "support-chat", "openai-eu", 4, 900, 90),
+)
+_FAILURES: Final = (
+    ("timeout", 504, "The provider sent nothing for 60 s."),
+    ("upstream_rate_limited", 429, "The provider limits how many requests it takes."),
+    ("upstream_error", 502, "The provider answered with an internal error."),
+)
+
+
+@transaction.atomic
+def make() -> str:
+    """Make everything, in a process of the installation; what the pictures' addresses need."""
+    owner = User.objects.get(email="demo@weir.example")
+    owner.name = "Ada Brook"
+    owner.save(update_fields=["name"])
+    ours = organisations.create_organisation("Riverside Books", owner=owner, actor=SYSTEM)
+    actor = Actor(owner, None, ours, Role.OWNER, operator=True)
+    ours.teams.update(name="Website", slug="website")
+    groups = [teams.create_team(ours, name, actor=actor) for name in _TEAMS]
+    facts = {"o": f"/o/{ours.slug}"}
+    facts |= _add_people(actor, ours, groups)
+    keys = _add_keys(actor, ours, groups)
+    wallets.add_opening_credit(ours, 150 * USD)
+    _use(keys)
+    _put_into_the_past(ours)
+    facts |= _add_money(actor, ours, keys)
+    facts |= _add_prices(actor, ours)
+    webhook, _ = endpoints.create_endpoint(
+        actor, ours, "https://ops.riverside.example/hooks/weir", ["budget.reached", "balance.low"]
+    )
+    endpoints.create_endpoint(actor, ours, "https://hooks.riverside.example/finance")
+    facts["webhook"] = id_text(webhook.id)
+    facts["event"] = id_text(AuditEvent.objects.filter(organisation=ours).latest("id").id)
+    return json.dumps(facts)
+
+
+def _add_people(actor: Actor, ours: Organisation, groups: list[Team]) -> dict[str, str]:
+    for email, name, role, at in _PEOPLE:
+        members.add_person(email, name=name, actor=SYSTEM)
+        limited = None if at is None else [groups[n] for n in at]
+        members.set_member(ours, email, role, actor=actor, teams=limited)
+    auditor = custom_roles.create_role(
+        ours, "Auditor", ["audit.read", "usage.read", "requests.read", "balance.read"], actor=actor
+    )
+    custom_roles.create_role(
+        ours, "Prompt editor", ["prompts.read", "playground.use", "usage.read:own"], actor=actor
+    )
+    colleague = members.set_member(
+        ours, "j.rivera@audit.example", Role.CUSTOM, custom_role=auditor, actor=actor, teams=None
+    )
+    members.add_person("j.rivera@audit.example", name="Julia Rivera", actor=SYSTEM)
+    User.objects.filter(email="j.rivera@audit.example").update(name="Julia Rivera")
+    sent = invitations.invite(
+        ours,
+        ["paul.lang@riverside.example", "zhang.min@riverside.example"],
+        Offer(Role.DEVELOPER, teams=groups[:1]),
+        actor=actor,
+    )
+    sent += invitations.invite(ours, [], Offer(Role.VIEWER), actor=actor)
+    late = sent[1].invitation
+    Invitation.objects.filter(id=late.id).update(expires_at=clock.now() - dt.timedelta(days=2))
+    project = projects.create_project(groups[0], "Returns assistant", actor=actor)
+    projects.create_project(groups[1], "Shelf search", actor=actor)
+    projects.create_project(groups[2], "Weekly report", actor=actor)
+    account = service_accounts.create_service_account(groups[2], "Nightly jobs", actor=actor)
+    service_accounts.create_service_account(groups[0], "Returns bot", Role.VIEWER, actor=actor)
+    single_sign_on.save_single_sign_on(
+        actor,
+        ours,
+        secret="of-the-pictures",  # noqa: S106
+        issuer="https://login.riverside.example",
+        client_id="weir",
+        domains=["riverside.example"],
+        group_claim="groups",
+        group_rules=[{"group": "weir-admins", "role": "admin", "teams": []}],
+        required=False,
+        default_role="developer",
+    )
+    others = organisations.create_organisation("Harbour Press", owner=None, actor=SYSTEM)
+    organisations.create_organisation("Kestrel Studio", owner=None, actor=SYSTEM)
+    organisations.suspend_organisation(others, "Two invoices unpaid", actor=actor)
+    noor = ours.memberships.get(user__email="noor.haddad@riverside.example")
+    return {
+        "member": str(noor.pk),
+        "custom": str(colleague.pk),
+        "invitation": id_text(sent[0].invitation.id),
+        "invite": sent[0].path,
+        "role": id_text(auditor.id),
+        "team": groups[0].slug,
+        "project": project.slug,
+        "account": id_text(account.id),
+        "suspended": "kestrel-studio",
+    }
+
+
+def _add_keys(actor: Actor, ours: Organisation, groups: list[Team]) -> dict[str, Key]:
+    by = {user.email.partition(".")[0]: user for user in User.objects.all()}
+    soon = clock.now() + dt.timedelta(days=6)
+    account = ours.service_accounts.get(name="Nightly jobs")
+    project = ours.projects.get(name="Returns assistant")
+    made = [
+        mint_key(actor, groups[0], "web-chat", user=by["noor"], project=project,
+                 model_patterns=["support-*", "summaries"], rpm=600),
+        mint_key(actor, groups[2], "nightly-digest", user=None, service_account=account),
+        mint_key(actor, groups[1], "review-bot", user=by["noor"], expires_at=soon),
+        mint_key(actor, groups[2], "catalogue-import", user=by["ines"], tpm=200_000),
+        mint_key(actor, groups[0], "prototype", user=by["mei"], disabled=True),
+        mint_key(actor, groups[2], "terraform", user=by["lin"], kind=KeyKind.MANAGEMENT),
+    ]  # fmt: skip
+    keys = {key.name: key for key, _ in made}
+    return keys
+
+
+def _use(keys: dict[str, Key]) -> None:
+    """A request now and then, less at the weekend, and a failure among forty."""
+    dice = random.Random(1)
+    channels = {channel.name: channel.id for channel in Channel.objects.all()}
+    versions = {
+        version.price.model: version
+        for version in PriceVersion.objects.filter(price__kind="charge").select_related("price")
+    }
+    for at, source in _moments(dice):
+        key, version = keys[source.key], versions[source.model]
+        sent = {
+            "model": source.model,
+            "upstream_model": source.model,
+            "channel_id": channels[source.channel],
+            "channel_name": source.channel,
+            "price_version_id": version.id,
+        }
+        if dice.random() < 1 / 40:
+            kind, status, message = dice.choice(_FAILURES)
+            failed = {"status": status, "kind": kind, "message": message, "finish_reason": ""}
+            happen(key, at, 0, meters={}, ttft_ms=None, basis="none", **failed, **sent)
+            continue
+        meters = {"in_text": int(source.tokens_in * dice.uniform(0.4, 1.8)),
+                  "out_text": int(source.tokens_out * dice.uniform(0.4, 1.8))}  # fmt: skip
+        rates = version.rates["meters"]
+        # Few requests, each of a long conversation.
+        meters = {name: count * 20 for name, count in meters.items()}
+        charge_nano = sum(count * rates[name] for name, count in meters.items()) // 10**6
+        took = {"ttft_ms": dice.randint(180, 900), "total_ms": dice.randint(1_200, 9_000)}
+        happen(key, at, charge_nano, meters=meters, hold_nano=2 * charge_nano, **took, **sent)
+    refuse(keys["web-chat"], clock.now() - dt.timedelta(hours=3), model="support-chat")
+
+
+# A posting is written when it happens, and never again: these never happened.
+_PAST: Final = """
+SET LOCAL session_replication_role = replica;
+CREATE TEMP TABLE moved ON COMMIT DROP AS
+SELECT p.id, uuidv7(at - now()) AS moved_id, at FROM billing_posting p
+LEFT JOIN usage_usagerecord r ON p.idempotency_id IN ('hold:' || r.id, 'settle:' || r.id),
+LATERAL (SELECT CASE p.kind WHEN 'opening' THEN now() - make_interval(days => {days})
+         WHEN 'hold' THEN r.admitted_at ELSE r.ended_at END AS at) AS moment
+WHERE p.organisation_id = '{organisation}';
+UPDATE billing_ledgerentry e SET posting_id = moved_id FROM moved m WHERE m.id = e.posting_id;
+UPDATE billing_posting p SET id = moved_id, created_at = at FROM moved m WHERE m.id = p.id;
+UPDATE accounts_organisation SET created_at = now() - make_interval(days => {days} + 1)
+WHERE id = '{organisation}';
+SET LOCAL session_replication_role = origin;
+"""
+
+
+def _put_into_the_past(ours: Organisation) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_PAST.format(days=DAYS + 1, organisation=ours.id))
+
+
+def _moments(dice: random.Random) -> Iterator[tuple[dt.datetime, _Source]]:
+    now = clock.now()
+    for day in range(DAYS - 1, -1, -1):
+        quiet = (now - dt.timedelta(days=day)).isoweekday() > 5
+        for source in _SOURCES:
+            for _ in range(source.per_day // (3 if quiet else 1)):
+                minutes = dice.randint(1, 600)
+                yield now - dt.timedelta(days=day, minutes=minutes), source
+
+
+def _add_money(actor: Actor, ours: Organisation, keys: dict[str, Key]) -> dict[str, str]:
+    ids = {team.slug: str(team.id) for team in ours.teams.all()}
+    budgets = [
+        budgeting.create_budget(SYSTEM, ours, scope=scope, subject=subject,
+                                amount_nano=amount * USD, period="month")
+        for scope, subject, amount in (
+            (BudgetScope.TEAM, ids["customer-care"], 34),
+            (BudgetScope.TEAM, ids["search"], 60),
+            (BudgetScope.KEY, str(keys["nightly-digest"].id), 22),
+            (BudgetScope.MODEL, "code-*", 45),
+        )
+    ]  # fmt: skip
+    noor = User.objects.get(email__startswith="noor")
+    membership = noor.memberships.get(organisation=ours)
+    more = raises.ask_for_more(
+        actor_of_member(noor, ours, membership),
+        budgets[0],
+        amount_nano=40 * USD,
+        until=clock.now() + dt.timedelta(days=9),
+        reason="The Christmas catalogue goes out on Monday.",
+    )
+    top_up = topups.order_top_up(actor, ours, 200 * USD, processor="manual")
+    paid = topups.order_top_up(actor, ours, 100 * USD, processor="manual")
+    for order in (top_up, paid):
+        topups.open_checkout(order)
+    topups.confirm_transfer(actor, paid, "Bank statement of 18 November")
+    credit = credits.ask_credit(actor, ours, 5_000 * USD, reason="Yearly contract 2027")
+    credits.ask_credit(actor, ours, 12 * USD, reason="Slow answers on 9 November")
+    batch = codes.create_batch(actor, "Book fair", 10 * USD, 50)
+    codes.download_codes(actor, batch)
+    codes.create_batch(actor, "Partners", 25 * USD, 10)
+    return {
+        "budget": str(budgets[0].id),
+        "more": id_text(more.id),
+        "top_up": id_text(top_up.id),
+        "credit": id_text(credit.id),
+        "batch": id_text(batch.id),
+        "key": id_text(keys["web-chat"].id),
+    }
+
+
+def _add_prices(actor: Actor, ours: Organisation) -> dict[str, str]:
+    version = PriceVersion.objects.get(price__model="support-chat", price__kind="charge")
+    draft = proposals.draft_price(
+        actor,
+        PriceKey("support-chat"),
+        {"meters": {"in_text": 15 * 10**8, "out_text": 12 * 10**9}},
+        valid_from=None,
+    )
+    preview = previews.start_preview(actor, [draft.id], 7)
+    plan = plans.save_plan(actor, "partners", multiplier_ppm=1_100_000)
+    prompts.save_prompt(actor, "Tone of voice", "support-chat", Settings(), note="", shared=True)
+    prompt = prompts.save_prompt(
+        actor, "Refund answer", "support-chat", Settings(), note="Shorter", shared=True
+    )
+    return {
+        "price": str(version.price_id),
+        "version": str(version.id),
+        "draft": id_text(draft.id),
+        "preview": id_text(preview.id),
+        "plan": str(plan.id),
+        "prompt": prompt.prompt.slug,
+        "channel": id_text(Channel.objects.get(name="openai-eu").id),
+    }
