@@ -108,8 +108,12 @@ def bring_key(
     team: Team,
     name: str,
     text: str,
+    *,
+    user: User | None = None,
+    service_account: ServiceAccount | None = None,
 ) -> Key:
-    """A model key whose text comes from elsewhere: another system, or a file of configuration.
+    """A model key whose text comes from elsewhere: another system, or a file of configuration. It
+    belongs to a person, to a service account of its team, or to nobody.
 
     Any form of 20 characters or more; with our own prefix the checksum must be right. KeyRefused
     for another text, and when the text is a key already.
@@ -122,9 +126,13 @@ def bring_key(
                 "without spaces, and a correct checksum after sk-weir-."
             ),
         )
+    if service_account is not None:
+        _check_service_account(actor, service_account, team, KeyKind.RELAY)
     key = Key(
         organisation=team.organisation,
         team=team,
+        user=user,
+        service_account=service_account,
         name=name,
         created_by=actor.user,
     )
