@@ -44,6 +44,7 @@ from billing.models import Budget
 from lib.refusal import Refused
 from tests.cast import Cast, actor
 from tests.hostile import STORABLE
+from tests.hub import ROOT
 from usage import budgeting
 
 pytestmark = pytest.mark.django_db
@@ -353,7 +354,7 @@ def test_the_example_of_the_documentation_can_be_applied(
 ) -> None:
     monkeypatch.setenv("OIDC_SECRET", SECRET)
     monkeypatch.setenv("CRAWLER_KEY", KEY_TEXTS["robots"])
-    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    page = (ROOT / "docs/configuration.md").read_text()
     example = page.split("```yaml\n")[1].split("```")[0]
     assert "+ invitation acme/new@example.org" in installation.apply(example)
     assert installation.apply(example) == "nothing to change\n"
