@@ -15,6 +15,7 @@ from django.utils.translation import gettext, gettext_lazy
 from accounts import access, tries
 from accounts.actors import Actor
 from accounts.changes import NAME_MAX
+from accounts.member_access import visible_members
 from accounts.models import (
     CustomRole,
     KeyKind,
@@ -149,9 +150,11 @@ class KeyPlaceForm(forms.Form):
     def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._accounts: dict[str, ServiceAccount] = {}
+        self._people: dict[str, User] = {}
         if access.scope_of(actor, "keys.write") is not None:
             accounts = access.visible_service_accounts(actor).filter(disabled=False)
             self._accounts = {id_text(account.id): account for account in accounts}
+            self._people = _colleagues_of(actor)
         self._teams = {
             team.slug: team for team in access.visible_teams(actor).filter(archived_at=None)
         }
@@ -159,7 +162,8 @@ class KeyPlaceForm(forms.Form):
         if access.scope_of(actor, "teams.read") is not None:
             active = access.visible_projects(actor).filter(archived_at=None)
             self._projects = {project.slug: project for project in active}
-        holders = [(id, account.name) for id, account in self._accounts.items()]
+        holders = [(id, user.name or user.email) for id, user in self._people.items()]
+        holders += [(id, account.name) for id, account in self._accounts.items()]
         projects = [(slug, project.name) for slug, project in self._projects.items()]
         self._offer("holder", [("", gettext("You")), *holders])
         self._offer("team", [(slug, team.name) for slug, team in self._teams.items()])
@@ -170,6 +174,10 @@ class KeyPlaceForm(forms.Form):
         if len(choices) < 2:
             del self.fields[name]
 
+    def person(self) -> User | None:
+        """The colleague whom the key is for; None for the actor's own and a service account's."""
+        return self._people.get(self.cleaned_data.get("holder", ""))
+
     def place(self) -> tuple[Team | None, ServiceAccount | None, Project | None]:
         """The team, None for the actor's first one; the service account, the project."""
         account = self._accounts.get(self.cleaned_data.get("holder", ""))
@@ -178,6 +186,14 @@ class KeyPlaceForm(forms.Form):
         if project is not None:
             team = project.team
         return (account.team if account else team), account, project
+
+
+def _colleagues_of(actor: Actor) -> dict[str, User]:
+    """Who else may have a key: members who can sign in, by the number of their membership."""
+    if access.scope_of(actor, "members.read") in (None, "own"):
+        return {}
+    members = visible_members(actor).filter(user__is_active=True).exclude(user=actor.user)
+    return {str(member.pk): member.user for member in members}
 
 
 class KeyForm(LimitsForm):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext
 
 from accounts import audit
@@ -73,14 +73,17 @@ def mint_key(
 
     KeyRefused when a living key of the organisation has the name, when the expiry is past, when a
     management key would belong to nobody (it does what its holder's role allows) or have lists of
-    what only model keys call, for a service account or project of another team, and when the key
-    would go beyond the one that asks for it, or its holder beyond who asks (P23).
+    what only model keys call, for a person who is not in its team, for a service account or project
+    of another team, and when the key would go beyond the one that asks for it, or its holder beyond
+    who asks (P23).
     """
     if kind == KeyKind.MANAGEMENT and user is None and service_account is None:
         text = gettext("A management key must belong to a person or a service account.")
         raise KeyRefused("user", text)
     if service_account is not None:
         _check_service_account(actor, service_account, team, kind)
+    if user is not None and user != actor.user and not actor.installation:
+        _check_colleague(user, team, kind)
     _check_project(project, team)
     _check(limits)
     key = Key(
@@ -108,8 +111,12 @@ def bring_key(
     team: Team,
     name: str,
     text: str,
+    *,
+    user: User | None = None,
+    service_account: ServiceAccount | None = None,
 ) -> Key:
-    """A model key whose text comes from elsewhere: another system, or a file of configuration.
+    """A model key whose text comes from elsewhere: another system, or a file of configuration. It
+    belongs to a person, to a service account of its team, or to nobody.
 
     Any form of 20 characters or more; with our own prefix the checksum must be right. KeyRefused
     for another text, and when the text is a key already.
@@ -122,9 +129,13 @@ def bring_key(
                 "without spaces, and a correct checksum after sk-weir-."
             ),
         )
+    if service_account is not None:
+        _check_service_account(actor, service_account, team, KeyKind.RELAY)
     key = Key(
         organisation=team.organisation,
         team=team,
+        user=user,
+        service_account=service_account,
         name=name,
         created_by=actor.user,
     )
@@ -295,6 +306,19 @@ def _check_service_account(
         raise KeyRefused("service_account", text)
     if kind == KeyKind.MANAGEMENT:
         check_grant(actor, authority_of_member(account, {account.team_id}))
+
+
+def _check_colleague(user: User, team: Team, kind: KeyKind) -> None:
+    """Raise KeyRefused for a key of another person who is not in its team, and for a management key
+    of theirs: who makes it would have what they may do (P23)."""
+    if kind == KeyKind.MANAGEMENT:
+        text = gettext("Only the person themselves can create a management key of theirs.")
+        raise KeyRefused("holder", text)
+    memberships = Membership.objects.filter(user=user, user__is_active=True)
+    in_team = Q(all_teams=True) | Q(teams=team)
+    if not memberships.filter(in_team, organisation=team.organisation_id).exists():
+        text = gettext("%(email)s is not in the team %(team)s.")
+        raise KeyRefused("holder", text % {"email": user.email, "team": team.name})
 
 
 def _check_holder(actor: Actor, key: Key) -> None:

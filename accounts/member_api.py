@@ -240,8 +240,8 @@ def list_invitations(request: HttpRequest, query: Query[InvitationQuery]) -> Inv
 
 @router.post("/invitations", response={201: NewInvitations}, summary="Invite people")
 def create_invitations(request: HttpRequest, body: InvitationIn) -> Status[NewInvitations]:
-    """Invites people by email, or creates a link. You cannot offer what your own role lacks; an
-    invitation stops working when you lose what it offers."""
+    """Invites people by email, or creates a link. You cannot offer what your own role lacks. An
+    invitation stops working when you lose what it offers; a service account cannot invite."""
     actor = actors.actor_of(request)
     access.require(actor, "members.write")
     role, custom = _role(actor, body.role)

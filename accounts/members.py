@@ -94,14 +94,19 @@ def remove_member(organisation: Organisation, email: str, *, actor: Actor) -> No
 def add_person(email: str, *, actor: Actor, name: str = "", operator: bool = False) -> User:
     """The person of that address, made without a password when not known yet.
 
-    `operator=True` makes the person run the installation; False takes nothing away.
+    `operator=True` makes the person run the installation; False takes nothing away. Somebody who
+    has a name keeps it.
     """
     with transaction.atomic():
         user = User.objects.filter(email__iexact=email).first()
         if user is None:
             user = User.objects.create_user(email, name=name, operator=operator)
             audit.record(actor, None, "user.created", user, email=user.email, operator=operator)
-        elif operator and not user.operator:
+        elif name and not user.name:
+            user.name = name
+            user.save(update_fields=["name"])
+            audit.record(actor, None, "user.named", user, email=user.email, name=name)
+        if operator and not user.operator:
             user.operator = True
             user.save(update_fields=["operator"])
             audit.record(actor, None, "user.operator", user, email=user.email)

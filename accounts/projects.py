@@ -17,11 +17,11 @@ from lib import clock
 from lib.refusal import Refused
 
 
-def create_project(team: Team, name: str, *, actor: Actor) -> Project:
-    """A further project. Raises Refused for a name that cannot be, or that gives the label of
-    another project of the organisation."""
+def create_project(team: Team, name: str, *, slug: str = "", actor: Actor) -> Project:
+    """A further project. Its label is made from the name unless one is given. Raises Refused for a
+    name that cannot be, or the label of another project of the organisation."""
     checked = check_name(name)
-    slug = slug_of_name(checked)
+    slug = slug or slug_of_name(checked)
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=team.organisation_id)
         if Project.objects.filter(organisation=team.organisation, slug=slug).exists():

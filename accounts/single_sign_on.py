@@ -99,11 +99,17 @@ def remove_single_sign_on(actor: Actor, row: SingleSignOn) -> None:
         row.delete()
 
 
-def confirm_domains(actor: Actor, row: SingleSignOn) -> None:
-    """An operator says that the domains are the organisation's: their addresses join by it."""
+def confirm_domains(actor: Actor, row: SingleSignOn, *, confirmed: bool = True) -> None:
+    """An operator says whether the domains are the organisation's: their addresses join by it."""
+    action = "single_sign_on.confirmed" if confirmed else "single_sign_on.unconfirmed"
     with transaction.atomic():
-        SingleSignOn.objects.filter(pk=row.pk).update(domains_confirmed=True)
-        audit.record(actor, row.organisation, "single_sign_on.confirmed", row, domains=row.domains)
+        SingleSignOn.objects.filter(pk=row.pk).update(domains_confirmed=confirmed)
+        audit.record(actor, row.organisation, action, row, domains=row.domains)
+
+
+def secret_of(row: SingleSignOn) -> str:
+    """The client secret, for what sends it to the provider or compares it; "" for none."""
+    return open_sealed(row.sealed, _place(row)) if row.sealed else ""
 
 
 _FIELDS: Final = (
@@ -246,7 +252,7 @@ def _app(row: SingleSignOn) -> SocialApp:
         provider_id=provider_id(row),
         name=row.organisation.name[:40],
         client_id=row.client_id,
-        secret=open_sealed(row.sealed, _place(row)),
+        secret=secret_of(row),
         settings={"server_url": row.issuer, "oauth_pkce_enabled": True},
     )
 

@@ -13,11 +13,12 @@ from lib import clock
 from lib.refusal import Refused
 
 
-def create_team(organisation: Organisation, name: str, *, actor: Actor) -> Team:
-    """A further team; who is limited to teams is not in it. Raises Refused for a name that cannot
-    be, or that gives the address of another team."""
+def create_team(organisation: Organisation, name: str, *, slug: str = "", actor: Actor) -> Team:
+    """A further team; who is limited to teams is not in it. Its address is made from the name
+    unless one is given. Raises Refused for a name that cannot be, or the address of another team.
+    """
     checked = check_name(name)
-    slug = slug_of_name(checked)
+    slug = slug or slug_of_name(checked)
     with transaction.atomic():
         # The organisation's row is the lock: of two of one name, the second hears of the first.
         Organisation.objects.select_for_update().get(id=organisation.id)

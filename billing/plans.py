@@ -1,7 +1,9 @@
-"""Plans: what organisations pay, as a multiple of the prices, and which models they are shown.
+"""Plans: what is paid, as a multiple of the prices, and which models are shown.
 
-An organisation without a plan pays the prices as they are. A change holds for the requests that
-are admitted after it: each attempt carries the multiplier that it was admitted with (I11).
+An organisation can be on a plan, and so can one of its teams or members: a request is charged by
+the plan of the person, else of the team of its key, else of the organisation, else at the prices
+as they are. A change holds for the requests that are admitted after it: each attempt carries the
+multiplier that it was admitted with (I11).
 
 A change by which somebody pays less than half of what it was needs two operators, as such a price
 does: the first asks for it, another one does the same.
@@ -9,16 +11,17 @@ does: the first asks for it, another one does the same.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.actors import Actor
 from accounts.epoch import bump_epoch
-from accounts.models import Organisation
-from billing.models import OrganisationPlan, Plan, PlanCut
+from accounts.models import Key, Membership, Organisation, Team
+from billing.models import MemberPlan, OrganisationPlan, Plan, PlanCut, TeamPlan
 from billing.rules.pricing import PPM
 
 
@@ -44,7 +47,34 @@ class ListedPlan:
 
 
 STANDARD = ListedPlan("", PPM, (), 0)
-"""What holds for an organisation that has no plan."""
+"""What holds where there is no plan."""
+
+Holder: TypeAlias = Organisation | Team | Membership
+"""Who can be on a plan."""
+
+Level = Literal["organisation", "team", "member"]
+
+
+class PlanInForce(NamedTuple):
+    """The plan that holds, and the level that it comes from."""
+
+    plan: ListedPlan
+    level: Level
+
+
+class _Kind(NamedTuple):
+    """How the plans of one kind of holder are stored: rows of `model`, by `field`."""
+
+    model: type[OrganisationPlan] | type[TeamPlan] | type[MemberPlan]
+    field: str
+    level: Level
+
+
+_KINDS: Final[dict[type[Any], _Kind]] = {
+    Membership: _Kind(MemberPlan, "membership", "member"),
+    Team: _Kind(TeamPlan, "team", "team"),
+    Organisation: _Kind(OrganisationPlan, "organisation", "organisation"),
+}
 
 
 def save_plan(
@@ -61,7 +91,7 @@ def save_plan(
         plan, _ = Plan.objects.select_for_update().get_or_create(name=name)
         before = _facts(plan)
         if multiplier_ppm is not None:
-            before_ppm = plan.multiplier_ppm if plan.organisations.exists() else 0
+            before_ppm = plan.multiplier_ppm if is_used(plan) else 0
             waits = _waits(actor, plan, None, before_ppm, multiplier_ppm)
             if not waits:
                 plan.multiplier_ppm = multiplier_ppm
@@ -89,11 +119,11 @@ def _facts(plan: Plan) -> dict[str, object]:
 
 
 def remove_plan(actor: Actor, plan: Plan) -> None:
-    """Remove a plan that no organisation is on. PlanRefused else."""
+    """Remove a plan that nobody is on. PlanRefused else."""
     with transaction.atomic():
-        if plan.organisations.exists():
+        if is_used(plan):
             text = gettext(
-                "Organisations are on the plan %(plan)s. Move them to another plan first."
+                "The plan %(plan)s is in use. Move everyone on it to another plan first."
             )
             raise PlanRefused(text % {"plan": plan.name})
         audit.record(actor, None, "plan.removed", plan, name=plan.name)
@@ -101,39 +131,72 @@ def remove_plan(actor: Actor, plan: Plan) -> None:
         bump_epoch()
 
 
-def put_on_plan(actor: Actor, organisation: Organisation, name: str) -> None:
-    """Put an organisation on the plan of that name; "" takes it off any. PlanRefused for an
-    unknown name, SecondPersonNeeded when it waits."""
+def put_on_plan(actor: Actor, holder: Holder, name: str) -> None:
+    """Put an organisation, a team or a member on the plan of that name; "" takes it off any.
+    PlanRefused for an unknown name, SecondPersonNeeded when it waits."""
     plan = Plan.objects.filter(name=name).first() if name else None
     if name and plan is None:
         raise PlanRefused(gettext("There is no plan named %(plan)s.") % {"plan": name})
+    organisation = _organisation_of(holder)
+    kind = _KINDS[type(holder)]
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=organisation.id)
-        after_ppm = plan.multiplier_ppm if plan else PPM
-        waits = _waits(actor, plan, organisation, plan_of(organisation).multiplier_ppm, after_ppm)
+        own = _rows_of(holder).select_related("plan").first()
+        before = [_listed(own.plan, 0)] if own else _plans_above(holder)
+        after = [_listed(plan, 0)] if plan else _plans_above(holder)
+        before_ppm = max(row.multiplier_ppm for row in before)
+        waits = _waits(actor, plan, holder, before_ppm, min(row.multiplier_ppm for row in after))
         if not waits:
-            OrganisationPlan.objects.filter(organisation=organisation).delete()
+            _rows_of(holder).delete()
             if plan is not None:
-                OrganisationPlan.objects.create(organisation=organisation, plan=plan)
-            audit.record(actor, organisation, "organisation.plan", organisation, plan=name)
+                kind.model.objects.create(**{kind.field: holder, "plan": plan})
+            audit.record(actor, organisation, f"{kind.level}.plan", holder, plan=name)
             bump_epoch()
     if waits:
         raise SecondPersonNeeded
 
 
+def is_used(plan: Plan) -> bool:
+    """Whether anybody is on the plan."""
+    return any(rows.exists() for rows in (plan.organisations, plan.teams, plan.members))
+
+
+def holders_of(plan: Plan) -> list[Holder]:
+    """Who is on the plan: organisations, then teams, then members, each by name."""
+    teams = plan.teams.select_related("team__organisation").order_by("team__name")
+    members = plan.members.select_related("membership__user", "membership__organisation")
+    organisations = plan.organisations.select_related("organisation").order_by("organisation__name")
+    return [
+        *(row.organisation for row in organisations),
+        *(row.team for row in teams),
+        *(row.membership for row in members.order_by("membership__user__email")),
+    ]
+
+
 def waiting_cuts(plan: Plan) -> list[PlanCut]:
-    """What waits for another operator: of this plan, and of the organisations that are on it."""
-    on_it = plan.organisations.values("organisation")
-    rows = PlanCut.objects.select_related("plan", "organisation", "asked_by")
-    return list(rows.filter(Q(plan=plan) | Q(plan=None, organisation__in=on_it)).order_by("id"))
+    """What waits for another operator: of this plan, and of those who are on it."""
+    of_those = (
+        Q(organisation__in=plan.organisations.values("organisation"), team=None, membership=None)
+        | Q(team__in=plan.teams.values("team"))
+        | Q(membership__in=plan.members.values("membership"))
+    )
+    rows = PlanCut.objects.select_related(
+        "plan", "organisation", "team", "membership__user", "asked_by"
+    )
+    return list(rows.filter(Q(plan=plan) | Q(of_those, plan=None)).order_by("id"))
 
 
-def _waits(
-    actor: Actor, plan: Plan | None, organisation: Organisation | None, before: int, after: int
-) -> bool:
+def _waits(actor: Actor, plan: Plan | None, holder: Holder | None, before: int, after: int) -> bool:
     """Whether a change from one multiplier to another must wait for a second operator; it is
     written down then. The installation itself waits for nobody: its file is reviewed before."""
-    cuts = PlanCut.objects.filter(plan=plan, organisation=organisation)
+    organisation = _organisation_of(holder) if holder else None
+    where = {
+        "plan": plan,
+        "organisation": organisation,
+        "team": holder if isinstance(holder, Team) else None,
+        "membership": holder if isinstance(holder, Membership) else None,
+    }
+    cuts = PlanCut.objects.filter(**where)
     first = cuts.select_related("asked_by").first()
     if actor.user is None or 2 * after >= before:
         cuts.delete()
@@ -142,9 +205,7 @@ def _waits(
         cuts.delete()
         return False
     cuts.delete()
-    cut = PlanCut.objects.create(
-        plan=plan, organisation=organisation, multiplier_ppm=after, asked_by=actor.user
-    )
+    cut = PlanCut.objects.create(**where, multiplier_ppm=after, asked_by=actor.user)
     audit.record(
         actor, organisation, "plan.cut_asked", cut, plan=plan.name if plan else "",
         before_ppm=before, after_ppm=after,
@@ -152,16 +213,66 @@ def _waits(
     return True
 
 
+# Which plan holds -------------------------------------------------------------------------------
+
+
 def plan_of(organisation: Organisation) -> ListedPlan:
     """The plan that an organisation is on, STANDARD when on none."""
-    row = OrganisationPlan.objects.select_related("plan").filter(organisation=organisation).first()
-    return STANDARD if row is None else _listed(row.plan, 0)
+    return plan_in_force(organisation).plan
+
+
+def plan_of_actor(actor: Actor, key: Key | None = None) -> ListedPlan:
+    """The plan by which the actor's own requests are charged, by that key or the one that it is;
+    STANDARD outside of an organisation."""
+    if actor.organisation is None:
+        return STANDARD
+    key = key or actor.key
+    team = key.team if key else None
+    return plan_in_force(actor.organisation, team=team, member=_member(actor)).plan
+
+
+def plan_in_force(
+    organisation: Organisation, *, team: Team | None = None, member: Membership | None = None
+) -> PlanInForce:
+    """The plan of a request of that team and that person, as far as each is given: the nearest
+    wins. The relay has the same order (`relay/auth.py`)."""
+    for holder in (member, team, organisation):
+        row = _rows_of(holder).select_related("plan").first() if holder else None
+        if holder is not None and row is not None:
+            return PlanInForce(_listed(row.plan, 0), _KINDS[type(holder)].level)
+    return PlanInForce(STANDARD, "organisation")
+
+
+def _member(actor: Actor) -> Membership | None:
+    if actor.user is None:
+        return None
+    return Membership.objects.filter(user=actor.user, organisation=actor.organisation).first()
+
+
+def _plans_above(holder: Holder) -> list[ListedPlan]:
+    """What may hold without the holder's own plan: a member can have keys in every team."""
+    if isinstance(holder, Organisation):
+        return [STANDARD]
+    plans = [plan_of(holder.organisation)]
+    if isinstance(holder, Membership):
+        rows = TeamPlan.objects.filter(team__organisation=holder.organisation)
+        plans += [_listed(row.plan, 0) for row in rows.select_related("plan")]
+    return plans
+
+
+def _organisation_of(holder: Holder) -> Organisation:
+    return holder if isinstance(holder, Organisation) else holder.organisation
+
+
+def _rows_of(holder: Holder) -> QuerySet[Any]:
+    kind = _KINDS[type(holder)]
+    return kind.model.objects.filter(**{kind.field: holder})
 
 
 def list_plans() -> list[ListedPlan]:
     """Every plan with the number of its organisations, by name."""
-    plans = Plan.objects.annotate(members=Count("organisations")).order_by("name")
-    return [_listed(plan, plan.members) for plan in plans]
+    plans = Plan.objects.annotate(organisation_count=Count("organisations")).order_by("name")
+    return [_listed(plan, plan.organisation_count) for plan in plans]
 
 
 def _listed(plan: Plan, organisations: int) -> ListedPlan:

@@ -98,9 +98,7 @@ def _prompts(actor: Actor, words: str) -> list[Hit]:
 
 def _models(actor: Actor, words: str) -> list[Hit]:
     sought = words.casefold()
-    names = [
-        model.name for model in models_for(actor.organisation) if sought in model.name.casefold()
-    ]
+    names = [model.name for model in models_for(actor) if sought in model.name.casefold()]
     return [Hit("box", name, reverse("model", args=[name])) for name in names[:_SHOWN]]
 
 

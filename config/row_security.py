@@ -107,6 +107,8 @@ BOUND: Final[Mapping[str, Bond]] = {
     "billing.BudgetAlert": Through("budget_id", "billing.Budget"),
     "billing.BudgetRaise": Through("budget_id", "billing.Budget"),
     "billing.OrganisationPlan": Own(),
+    "billing.TeamPlan": Through("team_id", "accounts.Team"),
+    "billing.MemberPlan": Through("membership_id", "accounts.Membership"),
     "billing.PlanCut": Own(),
     "billing.PromoGrant": Own(),
     "billing.PromoMark": Own(),

@@ -98,7 +98,7 @@ def _context(actor: Actor, secret: str = "") -> dict[str, Any]:
 
 def _model(actor: Actor) -> str:
     """The model that the person used last, else the cheapest that answers with text."""
-    models = models_for(actor.organisation)
+    models = models_for(actor)
     last = last_used_model(actor)
     return last if last in {one.name for one in models} else example_models(models)[MODEL]
 

@@ -8,7 +8,7 @@ from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors
-from accounts.actors import Actor, organisation_of
+from accounts.actors import Actor
 from billing.rules.meters import find_meter
 from billing.rules.money import format_scaled
 from billing.rules.patterns import matches
@@ -56,11 +56,11 @@ class PriceQuery(Schema):
 
 @router.get("/prices", response=PriceListOut, summary="List your prices")
 def list_prices(request: HttpRequest, query: Query[PriceQuery]) -> dict[str, Any]:
-    """The exact price your organisation pays for each model it can use."""
+    """The exact price you pay per model, by your own plan, your team's or your organisation's."""
     actor = actors.actor_of(request)
     access.require(actor, "models.read")
     at = query.as_of or clock.now()
-    book = price_book(organisation_of(actor), at)
+    book = price_book(actor, at)
     return {
         "plan": book.plan.name or None,
         "multiplier": book.multiplier,

@@ -89,7 +89,7 @@ def _shown_page(view: Any) -> Any:
 @_shown_page
 @require_safe
 def model_catalogue(request: HttpRequest, actor: Actor | None) -> HttpResponseBase:
-    models = models_for(actor.organisation if actor else None)
+    models = models_for(actor)
     owners = sorted({model.owner for model in models if model.owner})
     choices = {
         "provider": [("", gettext("Any provider")), *((name, name) for name in owners)],
@@ -149,11 +149,7 @@ def _try_href(slug: str, name: str) -> str:
 @require_safe
 def model_page(request: HttpRequest, actor: Actor | None, name: str) -> HttpResponse:
     model = next(
-        (
-            model
-            for model in models_for(actor.organisation if actor else None)
-            if model.name == name
-        ),
+        (model for model in models_for(actor) if model.name == name),
         None,
     )
     if model is None:

@@ -45,8 +45,8 @@ def organisation_prices(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(OWN_PRICES, request, actor)
     as_of = _noon_of(state.value("asof"))
     now = clock.now()
-    book = price_book.price_book(organisation, now)
-    shown = price_book.price_book(organisation, as_of) if as_of else book
+    book = price_book.price_book(actor, now)
+    shown = price_book.price_book(actor, as_of) if as_of else book
     query = state.value("q").lower()
     entries = [entry for entry in shown.entries if query in entry.model.lower()]
     csv_url = reverse("organisation_prices_csv", args=[organisation.slug])
@@ -68,7 +68,7 @@ def organisation_prices(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @require_safe
 def organisation_prices_csv(request: HttpRequest, actor: Actor) -> HttpResponse:
     at = _noon_of(request.GET.get("asof", "")) or clock.now()
-    book = price_book.price_book(organisation_of(actor), at)
+    book = price_book.price_book(actor, at)
     return csv_file(f"prices-{at:%Y-%m-%d}.csv", price_book.table_of(book))
 
 

@@ -13,11 +13,15 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.actors import Actor
 from accounts.guards import operator_page
+from accounts.models import Organisation, Team
 from accounts.table_preferences import read_table
 from billing.access import all_organisations
+from billing.models import Plan
 from billing.plans import (
+    Holder,
     PlanRefused,
     SecondPersonNeeded,
+    holders_of,
     put_on_plan,
     remove_plan,
     save_plan,
@@ -26,7 +30,7 @@ from billing.plans import (
 from billing.rules.money import format_multiplier
 from billing.rules.pricing import PPM
 from gateway.access import access_plan, visible_plans
-from gateway.price_forms import PlanForm
+from gateway.price_forms import PlanForm, PlanHolderForm
 from gateway.price_views import price_tabs
 from lib.htmx import see_other
 from lib.tables.pages import answer_table
@@ -41,6 +45,8 @@ PLANS: Final = Table(
         Column("multiplier", _("Multiplier"), "number", sort="ppm", card="money"),
         Column("models", _("Visible models"), card="second"),
         Column("organisations", _("Organisations"), "number", sort=True, card="last"),
+        Column("teams", _("Teams"), "number", sort=True, priority=2),
+        Column("members", _("People"), "number", sort=True, priority=2),
     ),
     default_sort="name",
     filters=(Filter("q", _("Name or model"), "search"),),
@@ -75,7 +81,13 @@ def plan_save(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 @operator_page("models.read")
 @require_safe
 def plan(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
-    stored = access_plan(actor, id)
+    holder_form = PlanHolderForm(organisations=all_organisations(actor))
+    return _plan_page(request, actor, access_plan(actor, id), holder_form)
+
+
+def _plan_page(
+    request: HttpRequest, actor: Actor, stored: Plan, holder_form: PlanHolderForm
+) -> HttpResponseBase:
     form = PlanForm(
         initial={
             "name": stored.name,
@@ -84,8 +96,6 @@ def plan(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
         }
     )
     form.fields["name"].widget.attrs["readonly"] = True
-    on_it = {row.organisation_id for row in stored.organisations.all()}
-    everybody = list(all_organisations(actor))
     context = {
         **price_tabs("plans"),
         "plan": stored,
@@ -95,26 +105,44 @@ def plan(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
                 "cut": cut,
                 "multiplier": format_multiplier(cut.multiplier_ppm),
                 "own": actor.user is not None and cut.asked_by_id == actor.user.id,
+                "holder": _holder_row(cut.membership or cut.team or cut.organisation)
+                if cut.organisation
+                else None,
             }
             for cut in waiting_cuts(stored)
         ],
-        "members": [organisation for organisation in everybody if organisation.id in on_it],
-        "others": [organisation for organisation in everybody if organisation.id not in on_it],
+        "holders": [_holder_row(holder) for holder in holders_of(stored)],
+        "holder_form": holder_form,
     }
-    return render(request, "gateway/plan.html", context)
+    status = 422 if holder_form.is_bound else 200
+    return render(request, "gateway/plan.html", context, status=status)
+
+
+def _holder_row(holder: Holder) -> dict[str, str]:
+    """Who is on a plan, as it is shown and as it is sent."""
+    if isinstance(holder, Organisation):
+        return {"name": holder.name, "level": "", "slug": holder.slug, "who": ""}
+    if isinstance(holder, Team):
+        row = {"name": holder.name, "level": gettext("Team"), "who": holder.slug}
+    else:
+        person = holder.user
+        row = {"name": person.name or person.email, "level": gettext("Person"), "who": person.email}
+    return row | {"slug": holder.organisation.slug}
 
 
 @operator_page("prices.write")
 @require_POST
 def plan_member(request: HttpRequest, actor: Actor, id: int) -> HttpResponseBase:
-    """Put an organisation on this plan, or take it off."""
+    """Put an organisation, a team or a member on this plan, or take it off."""
     stored = access_plan(actor, id)
-    organisation = all_organisations(actor).filter(slug=request.POST.get("slug", "")).first()
-    if organisation is not None:
-        try:
-            put_on_plan(actor, organisation, "" if "off" in request.POST else stored.name)
-        except SecondPersonNeeded:
-            messages.warning(request, _second_person())
+    form = PlanHolderForm(request.POST, organisations=all_organisations(actor))
+    if not form.is_valid():
+        return _plan_page(request, actor, stored, form)
+    holder = form.cleaned_data["holder"]
+    try:
+        put_on_plan(actor, holder, "" if "off" in request.POST else stored.name)
+    except SecondPersonNeeded:
+        messages.warning(request, _second_person())
     return see_other("price_plan", stored.id)
 
 
@@ -162,6 +190,7 @@ def _rows(actor: Actor) -> list[dict[str, Any]]:
             plan.organisations.count(),
             reverse("price_plan", args=[plan.id]),
         )
+        | {"teams": plan.teams.count(), "members": plan.members.count()}
         for plan in visible_plans(actor)
     ]
     on_any = sum(row["organisations"] for row in rows)

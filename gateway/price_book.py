@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
-from accounts.models import Organisation
-from billing.plans import STANDARD, ListedPlan, plan_of
+from accounts.actors import Actor
+from billing.plans import STANDARD, ListedPlan, plan_of_actor
 from billing.prices import ListedPrice, list_prices
 from billing.rules.meters import FALLBACKS
 from billing.rules.money import format_multiplier, format_usd
@@ -86,7 +86,7 @@ class Upcoming:
 
 @dataclass(frozen=True, slots=True)
 class PriceBook:
-    """What an organisation pays at an instant, and what is announced after it."""
+    """What somebody pays at an instant, and what is announced after it."""
 
     plan: ListedPlan
     entries: tuple[BookEntry, ...]
@@ -112,9 +112,9 @@ class Calculated:
         return format_usd(self.total_nano)
 
 
-def price_book(organisation: Organisation | None, at: dt.datetime) -> PriceBook:
-    """The book of an organisation as of an instant, by model; of None, the list prices."""
-    plan = STANDARD if organisation is None else plan_of(organisation)
+def price_book(actor: Actor | None, at: dt.datetime) -> PriceBook:
+    """What the actor pays as of an instant, by model; for None, the list prices."""
+    plan = STANDARD if actor is None else plan_of_actor(actor)
     listed = list_prices()
     in_force: dict[str, list[ListedPrice]] = {}
     later: dict[str, list[ListedPrice]] = {}

@@ -3,13 +3,16 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 from django import forms
+from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils.translation import gettext, gettext_lazy
 
+from accounts.models import Organisation
+from billing.plans import Holder
 from billing.rules.conditions import PriceKey
 from billing.rules.meters import MeterUnknown, format_rate, parse_rate
 from billing.rules.money import MoneyInvalid, parse_multiplier
@@ -210,6 +213,48 @@ class PlanForm(forms.Form):
     def clean_models(self) -> list[str]:
         sent: str = self.cleaned_data["models"]
         return sent.split()
+
+
+class PlanHolderForm(forms.Form):
+    """Who goes on a plan: an organisation, or one team or member of it."""
+
+    slug = forms.ModelChoiceField(
+        Organisation.objects.none(),
+        label=gettext_lazy("Organisation"),
+        to_field_name="slug",
+        empty_label=None,
+    )
+    who = forms.CharField(
+        label=gettext_lazy("Team or person"),
+        required=False,
+        max_length=254,
+        help_text=gettext_lazy(
+            "A team's slug or a member's email address. Leave empty for the whole organisation."
+        ),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+    def __init__(self, *args: Any, organisations: QuerySet[Organisation], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        cast("forms.ModelChoiceField[Organisation]", self.fields["slug"]).queryset = organisations
+
+    def clean(self) -> dict[str, Any]:
+        sent = super().clean() or {}
+        organisation, who = sent.get("slug"), sent.get("who", "")
+        if organisation is not None:
+            sent["holder"] = _holder(organisation, who)
+            if sent["holder"] is None:
+                text = gettext("%(organisation)s has no team or member %(who)s.")
+                self.add_error("who", text % {"organisation": organisation.name, "who": who})
+        return sent
+
+
+def _holder(organisation: Organisation, who: str) -> Holder | None:
+    if not who:
+        return organisation
+    if "@" in who:
+        return organisation.memberships.filter(user__email__iexact=who).first()
+    return organisation.teams.filter(slug=who).first()
 
 
 def read_ids(texts: Sequence[str]) -> list[UUID]:

@@ -8,7 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Organisation
+from accounts.actors import Actor
 from billing.rules.patterns import matches
 from gateway.installation import installation_settings
 from gateway.models import Channel, Route
@@ -126,10 +126,10 @@ def capability_names(model: ShownModel) -> list[str]:
     return [name for name in CAPABILITIES if has[name]]
 
 
-def models_for(organisation: Organisation | None) -> list[ShownModel]:
-    """What an organisation may choose among, at its prices; for None, what anybody may."""
+def models_for(actor: Actor | None) -> list[ShownModel]:
+    """What the actor may choose among, at its prices; for None, what anybody may."""
     unpriced = installation_settings().unpriced_models != "reject"
-    return shown_models(price_book(organisation, clock.now()), unpriced=unpriced)
+    return shown_models(price_book(actor, clock.now()), unpriced=unpriced)
 
 
 def shown_models(book: PriceBook, *, unpriced: bool) -> list[ShownModel]:

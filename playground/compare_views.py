@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.actors import Actor, organisation_of, slug_of
+from accounts.actors import Actor, slug_of
 from accounts.guards import organisation_page
 from lib.htmx import go_to, toast
 from lib.ids import id_text, new_id, parse_id
@@ -39,7 +39,7 @@ from playground.turns import (
 @require_safe
 def compare_new(request: HttpRequest, actor: Actor) -> HttpResponse:
     """An empty comparison of the models that the address names."""
-    offered = [model.name for model in chat_models(organisation_of(actor))]
+    offered = [model.name for model in chat_models(actor)]
     requested = request.GET.getlist("m")[:COLUMNS_MAX]
     # Blind columns stand in no order that anybody could guess from the address.
     models = [model for model in requested if model in offered]
@@ -74,7 +74,7 @@ def compare_page(
         **page.composer_context(slug, conversation, running[0] if running else None),
         **desk_context(request, actor, conversation, first, gettext("Compare")),
         **summary,
-        "models": chat_models(organisation_of(actor)),
+        "models": chat_models(actor),
         "columns": _columns(conversation, columns, slug, batch, answers, blind=blind),
         "turns": _turns(conversation),
         "events_url": _events_url(batch, answers, slug),
@@ -172,7 +172,7 @@ async def column_add(request: HttpRequest, actor: Actor, id: str) -> HttpRespons
 def _add_column(request: HttpRequest, actor: Actor, id: str) -> Turn:
     conversation = access_conversation(actor, id, temporary=True)
     model = request.POST.get("model", "")
-    if model not in {one.name for one in chat_models(organisation_of(actor))}:
+    if model not in {one.name for one in chat_models(actor)}:
         raise TurnRefused("model", gettext("Choose a model."))
     first = conversation.columns[0]["settings"] if conversation.columns else {}
     column = Column(model, fitting(model, Settings.from_stored(first)).stored())

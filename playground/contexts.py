@@ -118,7 +118,7 @@ def desk_context(
 
 def models_context(actor: Actor, chosen: str) -> dict[str, Any]:
     """The models that answer a chat, and the one that is chosen."""
-    models = chat_models(organisation_of(actor))
+    models = chat_models(actor)
     names = [model.name for model in models]
     return {
         "models": models,

@@ -38,7 +38,7 @@ class Embedded:
 
 def embedding_models(actor: Actor) -> list[OfferedModel]:
     """The models that give vectors."""
-    return [model for model in offered_models(organisation_of(actor)) if model.embeds]
+    return [model for model in offered_models(actor) if model.embeds]
 
 
 def embedding_body(actor: Actor, form: Mapping[str, str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.actors import Actor, organisation_of, person_of
+from accounts.actors import Actor, person_of
 from accounts.guards import organisation_page
 from gateway.shown_models import ShownModel, models_for
 from playground.conversations import models_last_used
@@ -45,8 +45,7 @@ class PickedModel:
 
 def picker_groups(actor: Actor) -> list[tuple[str, list[PickedModel]]]:
     """The models that answer a chat, under headings: favourites, last used, the others by name."""
-    organisation = organisation_of(actor)
-    offered = {model.name for model in chat_models(organisation)}
+    offered = {model.name for model in chat_models(actor)}
     preference = preference_of(person_of(actor))
     favourites = set(preference.favourite_models)
     rows = {
@@ -56,7 +55,7 @@ def picker_groups(actor: Actor) -> list[tuple[str, list[PickedModel]]]:
             model.name == preference.default_model,
             [(ICONS[key], word) for key, word in model.capabilities.items() if key in ICONS],
         )
-        for model in models_for(organisation)
+        for model in models_for(actor)
         if model.name in offered
     }
     used = [name for name in models_last_used(actor) if name in rows and name not in favourites]
@@ -100,6 +99,6 @@ def _options(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 def _offered(request: HttpRequest, actor: Actor) -> str:
     name = request.POST.get("model", "")
-    if name not in {model.name for model in chat_models(organisation_of(actor))}:
+    if name not in {model.name for model in chat_models(actor)}:
         raise Http404
     return name

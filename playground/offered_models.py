@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from accounts.actors import Actor, organisation_of
 from accounts.keys import playground_key
-from accounts.models import Key, Organisation
-from billing.plans import plan_of
+from accounts.models import Key
+from billing.plans import plan_of_actor
 from billing.prices import ListedPrice
 from billing.rules.patterns import matches
 from billing.rules.pricing import PPM, PriceVersion
@@ -44,8 +45,8 @@ class OfferedModel:
         return version.shown_rates()[meter]
 
 
-def offered_models(organisation: Organisation) -> list[OfferedModel]:
-    """The models that a member may choose from, by name.
+def offered_models(actor: Actor) -> list[OfferedModel]:
+    """The models that the actor may choose from, by name.
 
     What has no price is offered only where the installation does not refuse it.
     """
@@ -56,8 +57,8 @@ def offered_models(organisation: Organisation) -> list[OfferedModel]:
             names.update(model.priced if model.pattern else [model.name])
     setting = InstallationSetting.objects.first()
     refuses_unpriced = setting is None or setting.unpriced_models == "reject"
-    key = playground_key(organisation)
-    plan = plan_of(organisation)
+    key = playground_key(organisation_of(actor))
+    plan = plan_of_actor(actor, key)
     offered = [
         OfferedModel(name, price_of(name, prices), plan.multiplier_ppm)
         for name in sorted(names)
@@ -70,9 +71,9 @@ def offered_models(organisation: Organisation) -> list[OfferedModel]:
     ]
 
 
-def chat_models(organisation: Organisation) -> list[OfferedModel]:
+def chat_models(actor: Actor) -> list[OfferedModel]:
     """Those of the offered models that answer a chat."""
-    return [model for model in offered_models(organisation) if not model.embeds]
+    return [model for model in offered_models(actor) if not model.embeds]
 
 
 def _may_ask(key: Key, model: str) -> bool:
@@ -80,13 +81,13 @@ def _may_ask(key: Key, model: str) -> bool:
     return not patterns or any(matches(pattern, model) for pattern in patterns)
 
 
-def price_version_of(organisation: Organisation, model: str) -> PriceVersion | None:
-    """The price in force as an organisation pays it; None for a model without one."""
+def price_version_of(actor: Actor, key: Key, model: str) -> PriceVersion | None:
+    """The price in force as the actor pays it by a key; None for a model without one."""
     listed = price_of(model, prices_in_force())
     if listed is None:
         return None
     version = PriceVersion.from_stored(listed.rates)
-    return version.multiplied(plan_of(organisation).multiplier_ppm)
+    return version.multiplied(plan_of_actor(actor, key).multiplier_ppm)
 
 
 def capabilities_of_model(model: str) -> Capabilities:

@@ -212,7 +212,7 @@ def params(request: HttpRequest, actor: Actor) -> HttpResponse:
         # It is told where it is sent; here the fields are only laid out.
         form = {name: word for name, word in form.items() if not name.startswith("p.")}
     context = panel_context(actor, model, form, dropped)
-    models = chat_models(organisation_of(actor))
+    models = chat_models(actor)
     context |= {"slug": slug_of(actor), "may_send": True, "models": models, "chosen_model": model}
     return render(request, "playground/_params_laid.html", context)
 

@@ -92,7 +92,7 @@ def organisation_model_choose(request: HttpRequest, actor: Actor) -> HttpRespons
 def _model(request: HttpRequest, actor: Actor, field: str) -> str:
     """The offered model that a field names, or "" for none."""
     model = request.POST.get(field, "")
-    if model and model not in {offered.name for offered in chat_models(organisation_of(actor))}:
+    if model and model not in {offered.name for offered in chat_models(actor)}:
         raise Http404
     return model
 
@@ -137,7 +137,7 @@ def _context(actor: Actor) -> dict[str, Any]:
         "rule_minutes": None if seconds_max is None else seconds_max // 60,
         "minutes": MINUTES,
         "may_rule": scope_of(actor, "playground.write") is not None,
-        "models": chat_models(organisation),
+        "models": chat_models(actor),
         "organisation_model": organisation_model(organisation),
         "named": naming_totals(actor),
         "letters": LETTERS,

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from accounts.actors import Actor, organisation_of
+from accounts.actors import Actor
 from lib import clock
 from lib.tenancy import own_context, within
 from playground import page, titles, watching
@@ -195,7 +195,8 @@ class _Carrier:
 
     def _write_request(self) -> bytes:
         body = json.dumps(request_of_run(self._run)).encode()
-        version = price_version_of(organisation_of(self._actor), self._run.model)
+        key = stored_payer(self._turn.conversation).key
+        version = price_version_of(self._actor, key, self._run.model)
         self._frames.status.meter = Meter(version, len(body))
         return body
 

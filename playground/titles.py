@@ -87,7 +87,7 @@ def _to_name(answer_id: UUID, actor: Actor) -> tuple[Conversation, dict[str, Any
     if answer is None or answer.conversation.named_by != NamedBy.PENDING:
         return None
     model = preference_of(person_of(actor)).title_model
-    offered = {offered_model.name for offered_model in chat_models(organisation_of(actor))}
+    offered = {offered_model.name for offered_model in chat_models(actor)}
     question = answer.parent.content if answer.parent else ""
     if answer.state != RunState.DONE or model not in offered:
         return answer.conversation, None

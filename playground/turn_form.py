@@ -8,7 +8,7 @@ from uuid import UUID
 from django.http import Http404, QueryDict
 from django.utils.translation import gettext
 
-from accounts.actors import Actor, organisation_of
+from accounts.actors import Actor
 from lib.ids import id_text, new_id, parse_id
 from lib.refusal import Refused
 from playground.conversations import access_attachment, access_conversation, access_message
@@ -28,7 +28,7 @@ from playground.words import invalid_text, unread_text
 def read_form(actor: Actor, form: QueryDict) -> TurnForm:
     """What the form asks for. Raises TurnRefused."""
     models = form.getlist("model")[:COLUMNS_MAX]
-    offered = {model.name for model in chat_models(organisation_of(actor))}
+    offered = {model.name for model in chat_models(actor)}
     if not models or not set(models) <= offered:
         raise TurnRefused("model", gettext("Choose a model."))
     id = form.get("conversation", "")

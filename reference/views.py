@@ -121,7 +121,7 @@ def _example(page: ReferencePage, actor: Actor | None) -> tuple[SnippetRequest, 
     the models is told nothing of them."""
     path, body, answer, unserved = page.path, page.example, page.answer, ""
     if body is not None and (actor is not None or installation_settings().public_models):
-        models = models_for(actor.organisation if actor else None)
+        models = models_for(actor)
         names = {one.name for one in models}
         for named, served in example_models(models).items():
             own = body.get("model") == named

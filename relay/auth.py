@@ -43,7 +43,8 @@ class ApplicableBudget(NamedTuple):
 class Principal:
     """Who is calling, by which text (its digest; of the playground there is none). `expires_at` is
     in Unix seconds; `model_patterns`, `endpoints` and `networks`
-    () = every one; `plan_id` is the organisation's plan, if it has one; `retention_hours` is how
+    () = every one; `plan_id` is the plan of its person, else of its team, else of its
+    organisation, if there is one; `retention_hours` is how
     long its answers are kept for later requests, 0 = not at all, which is also so for a key that
     keeps no content; an `operator`'s key is told which channel answered; `include_cost`: its
     answers tell their charge unless a request says no; `postpaid`: its organisation has a credit
@@ -299,8 +300,11 @@ _COLUMNS = f"""
            extract(epoch FROM least(key.expires_at, former.until)),
            key.disabled OR key.revoked_at IS NOT NULL
                OR NOT {holder_stands("key", "key.user_id")},
-           (SELECT plan_id FROM billing_organisationplan plan
-            WHERE plan.organisation_id = key.organisation_id),
+           coalesce(
+               (SELECT plan_id FROM billing_memberplan plan WHERE plan.membership_id = member.id),
+               (SELECT plan_id FROM billing_teamplan plan WHERE plan.team_id = key.team_id),
+               (SELECT plan_id FROM billing_organisationplan plan
+                WHERE plan.organisation_id = key.organisation_id)),
            CASE WHEN key.log_content THEN owner.retention_hours ELSE 0 END,
            json_build_object(
                'operator', coalesce(

@@ -356,15 +356,33 @@ class Hub:
 
     def plan(self, tenant: Tenant, multiplier_ppm: int, *patterns: str) -> None:
         """Put the tenant's organisation on a plan of its own; the hub hears of it at `bump`."""
+        self.connection.execute(
+            "INSERT INTO billing_organisationplan (organisation_id, plan_id) VALUES (%s,%s)",
+            [tenant.organisation_id, self._new_plan(multiplier_ppm, patterns)],
+        )
+
+    def team_plan(self, tenant: Tenant, multiplier_ppm: int) -> None:
+        """The same for the tenant's team."""
+        self.connection.execute(
+            "INSERT INTO billing_teamplan (team_id, plan_id) VALUES (%s,%s)",
+            [tenant.team_id, self._new_plan(multiplier_ppm)],
+        )
+
+    def member_plan(self, user_id: int, multiplier_ppm: int) -> None:
+        """The same for a person wherever they are a member."""
+        self.connection.execute(
+            "INSERT INTO billing_memberplan (membership_id, plan_id) "
+            "SELECT id, %s FROM accounts_membership WHERE user_id = %s",
+            [self._new_plan(multiplier_ppm), user_id],
+        )
+
+    def _new_plan(self, multiplier_ppm: int, patterns: Sequence[str] = ()) -> int:
         row = self.connection.execute(
             "INSERT INTO billing_plan (name, multiplier_ppm, model_patterns) VALUES (%s,%s,%s) "
             "RETURNING id", [id_text(new_id()), multiplier_ppm, list(patterns)],
         ).fetchone()  # fmt: skip
         assert row is not None
-        self.connection.execute(
-            "INSERT INTO billing_organisationplan (organisation_id, plan_id) VALUES (%s,%s)",
-            [tenant.organisation_id, row["id"]],
-        )
+        return int(row["id"])
 
     def settings(self, *, unpriced_models: str = "reject") -> None:
         """The installation's settings. Channels may reach 127.0.0.1, for the fakes are there, and

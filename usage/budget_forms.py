@@ -209,6 +209,12 @@ class BudgetForm(_Terms):
     )
     timezone = ZoneField(label=gettext_lazy("Time zone"))
 
+    def __init__(self, *args: Any, **over: Any) -> None:
+        super().__init__(*args, **over)
+        if self.initial.get("scope"):
+            del self.fields["scope"].widget.attrs["autofocus"]
+            self.fields["amount"].widget.attrs["autofocus"] = True
+
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
         if data.get("anchor") is None and "period" in data:

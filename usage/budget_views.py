@@ -154,7 +154,7 @@ def meter_of(standing: Standing) -> dict[str, Any]:
 @organisation_page("budgets.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    form = BudgetForm(request.POST or None)
+    form = BudgetForm(request.POST or None, initial=_initial(request))
     if request.method == "POST" and form.is_valid():
         try:
             budget = _wanted(actor, form)
@@ -176,6 +176,12 @@ def budget_create(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             return go_to(request, "budgets", slug_of(actor))
     context = {"form": form, **_choices(actor)}
     return render_dialog(request, "usage/budget_new.html", context, refused=form.is_bound)
+
+
+def _initial(request: HttpRequest) -> dict[str, str]:
+    """What a link to the form says of the budget."""
+    sent = {name: request.GET.get(name, "") for name in ("scope", "subject")}
+    return sent if sent["scope"] in SCOPE_NAMES else {}
 
 
 @organisation_page("budgets.write")

@@ -15,7 +15,7 @@ from accounts import access
 from accounts.actors import Actor, organisation_of
 from accounts.models import Key, Membership, Organisation, Team
 from billing.models import Budget, BudgetScope
-from billing.plans import plan_of
+from billing.plans import plan_in_force
 from usage.budget_forms import PERIOD_NAMES, SCOPE_NAMES
 
 Text = str | Promise
@@ -24,6 +24,11 @@ _LIMITS: Final[dict[str, Promise]] = {
     "rpm": gettext_lazy("Requests per minute"),
     "tpm": gettext_lazy("Tokens per minute"),
     "parallel": gettext_lazy("Concurrent requests"),
+}
+_PLAN_LEVELS: Final[dict[str, Promise]] = {
+    "organisation": gettext_lazy("Organisation"),
+    "team": gettext_lazy("Team"),
+    "member": gettext_lazy("Person"),
 }
 
 
@@ -66,7 +71,7 @@ def effective_settings(
         *_limits(levels),
         *_budgets(actor, team, member, key),
         *_labels(levels),
-        *_models(organisation, key),
+        *_models(organisation, team, member, key),
         *_content(organisation, key),
     ]
 
@@ -117,10 +122,11 @@ def _labels(levels: Iterable[Level]) -> Iterator[Setting]:
         yield Setting(title, "", gettext("None"))
 
 
-def _models(organisation: Organisation, key: Key | None) -> Iterator[Setting]:
-    plan = plan_of(organisation)
-    of_organisation = gettext("Organisation")
-    yield Setting(gettext("Price plan"), of_organisation, plan.name or gettext("Standard"))
+def _models(
+    organisation: Organisation, team: Team | None, member: Membership | None, key: Key | None
+) -> Iterator[Setting]:
+    plan, level = plan_in_force(organisation, team=team, member=member)
+    yield Setting(gettext("Price plan"), _PLAN_LEVELS[level], plan.name or gettext("Standard"))
     if plan.model_patterns:
         listed = ", ".join(plan.model_patterns)
         yield Setting(gettext("Models shown"), gettext("Price plan"), listed)

@@ -274,7 +274,7 @@ def key_create(request: HttpRequest, actor: Actor) -> HttpResponse:
                     team or access.access_team(actor),
                     data["name"],
                     kind=KeyKind(data["kind"]),
-                    user=None if account else actor.user,
+                    user=None if account else form.person() or actor.user,
                     service_account=account,
                     project=project,
                     model_patterns=data["models"],

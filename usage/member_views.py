@@ -184,6 +184,7 @@ def member_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase
         "keys": keys,
         "budget": _budget_of(actor, member),
         "may_see_usage": access.scope_of(actor, "usage.read") is not None,
+        "may_budget": access.scope_of(actor, "budgets.write") is not None,
         "may_see_limits": access.scope_of(actor, "budgets.read") == "all",
         "usage_query": query,
     }

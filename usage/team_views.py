@@ -109,6 +109,7 @@ def team_page(request: HttpRequest, actor: Actor, team: str) -> HttpResponseBase
     context = {
         "team": row,
         "may_write": access.scope_of(actor, "teams.write") is not None,
+        "may_budget": access.scope_of(actor, "budgets.write") is not None,
         "may_see_members": may_see,
         "members": list(map(_member, members.order_by("user__email"))) if may_see else (),
         "projects": _projects(actor, row),

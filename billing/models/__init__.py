@@ -42,9 +42,11 @@ from billing.models.ledger import (
     StatementDay,
 )
 from billing.models.plans import (
+    MemberPlan,
     OrganisationPlan,
     Plan,
     PlanCut,
+    TeamPlan,
 )
 from billing.models.prices import (
     Price,
@@ -95,6 +97,7 @@ __all__ = [
     "IdempotentAnswer",
     "LedgerEntry",
     "LivingBudgets",
+    "MemberPlan",
     "OrganisationPlan",
     "Plan",
     "PlanCut",
@@ -116,6 +119,7 @@ __all__ = [
     "SealCut",
     "SealKind",
     "StatementDay",
+    "TeamPlan",
     "TopUp",
     "TopUpState",
     "WalletSetting",

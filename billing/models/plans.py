@@ -39,17 +39,44 @@ class OrganisationPlan(models.Model):
         return f"{self.organisation_id} on {self.plan_id}"
 
 
+class TeamPlan(models.Model):
+    """Which plan a team is on, before that of its organisation."""
+
+    team = models.OneToOneField("accounts.Team", models.CASCADE, primary_key=True, related_name="+")
+    plan = models.ForeignKey(Plan, models.PROTECT, related_name="teams")
+
+    def __str__(self) -> str:
+        return f"{self.team_id} on {self.plan_id}"
+
+
+class MemberPlan(models.Model):
+    """Which plan a person is on in an organisation, before those of teams and of the organisation;
+    it ends with the membership."""
+
+    membership = models.OneToOneField(
+        "accounts.Membership", models.CASCADE, primary_key=True, related_name="+"
+    )
+    plan = models.ForeignKey(Plan, models.PROTECT, related_name="members")
+
+    def __str__(self) -> str:
+        return f"{self.membership_id} on {self.plan_id}"
+
+
 class PlanCut(models.Model):
     """A change of plans that cuts what is paid by more than half: asked by one operator, it waits
     for another (docs/promises.md, "Operators and audit").
 
     Without an organisation the plan's multiplier changes, else that organisation goes on the plan,
-    with none off any.
+    with none off any; where a team or a member of it is named, that one alone.
     """
 
     plan = models.ForeignKey(Plan, models.CASCADE, null=True, related_name="+")
     organisation = models.ForeignKey(
         "accounts.Organisation", models.CASCADE, null=True, related_name="+"
+    )
+    team = models.ForeignKey("accounts.Team", models.CASCADE, null=True, related_name="+")
+    membership = models.ForeignKey(
+        "accounts.Membership", models.CASCADE, null=True, related_name="+"
     )
     multiplier_ppm = models.BigIntegerField()
     asked_by = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
@@ -58,7 +85,9 @@ class PlanCut(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["plan", "organisation"], nulls_distinct=False, name="plan_cut_waits_once"
+                fields=["plan", "organisation", "team", "membership"],
+                nulls_distinct=False,
+                name="plan_cut_waits_once",
             )
         ]
 

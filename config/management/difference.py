@@ -14,12 +14,30 @@ from billing.rules.money import format_multiplier, format_usd
 from config.management.yaml_source import Path
 
 Kind = Literal[
-    "settings", "channel", "price", "plan", "organisation", "team", "member", "key", "budget"
+    "settings",
+    "channel",
+    "price",
+    "plan",
+    "person",
+    "organisation",
+    "role",
+    "team",
+    "project",
+    "service_account",
+    "member",
+    "invitation",
+    "single_sign_on",
+    "key",
+    "budget",
 ]
 Action = Literal["create", "change", "remove"]
 
 # Fields that are set once, when the thing is new; later they are only told to differ.
-_ONCE: Final = {"organisation": frozenset({"credit"})}
+_ONCE: Final = {"organisation": frozenset({"credit"}), "person": frozenset({"name"})}
+_WHY_ONCE: Final = {
+    "credit": "was already posted, and it is posted only once",
+    "name": "is the name that this person has already, and it is theirs to change",
+}
 
 
 class Id(NamedTuple):
@@ -111,6 +129,8 @@ def compare(present: Iterable[Item], wanted: Iterable[Item], *, prune: bool) -> 
             refused += _settle_channel_keys(item, fields, now)
         elif item.id.kind == "key":
             refused += _settle_key(item, fields, now)
+        elif item.id.kind == "single_sign_on":
+            refused += _settle_secret(item, fields, now)
         if now is None:
             changes.append(Change("create", item.id, {}, fields, item.path))
             continue
@@ -118,8 +138,8 @@ def compare(present: Iterable[Item], wanted: Iterable[Item], *, prune: bool) -> 
             had, stated = now.fields.get(name), fields[name]
             if had is not None:
                 del fields[name]
-                if stated is not None and stated != had:
-                    message = f"{shown(name, had)} was already posted, and it is posted only once"
+                if stated not in (None, "", had):
+                    message = f"{shown(name, had)} {_WHY_ONCE[name]}"
                     notes.append(InvalidEntry((*item.path, name), message))
         differing = {name: value for name, value in fields.items() if now.fields[name] != value}
         if item.id.kind == "channel" and {"provider", "base_url"} & differing.keys():
@@ -169,17 +189,31 @@ def _settle_channel_keys(
 
 
 def _settle_key(item: Item, fields: dict[str, Value], now: Item | None) -> list[InvalidEntry]:
-    refused = []
-    if isinstance(fields.get("secret"), Kept):
-        if now is None:
-            why = "there is no key with this name whose secret could be kept: give a secret"
-            refused.append(InvalidEntry((*item.path, "secret"), why))
-        else:
-            del fields["secret"]
+    refused = _settle_secret(item, fields, now)
     if now is not None and fields["team"] != now.fields["team"]:
         why = f"this key belongs to team {now.fields['team']!r}, and a key cannot be moved"
         refused.append(InvalidEntry((*item.path, "name"), why))
+    for holder in ("user", "service_account"):
+        has = now.fields.get(holder) if now is not None else None
+        if now is not None and fields.get(holder, has) != has:
+            owner = now.fields["user"] or now.fields["service_account"] or "nobody"
+            why = f"this key belongs to {owner}, "
+            why += "and a file cannot hand it over: transfer it on the page of the member"
+            refused.append(InvalidEntry((*item.path, holder), why))
     return refused
+
+
+def _settle_secret(item: Item, fields: dict[str, Value], now: Item | None) -> list[InvalidEntry]:
+    """What is to be kept is not compared; it must be there."""
+    if not isinstance(fields.get("secret"), Kept):
+        return []
+    if now is not None:
+        del fields["secret"]
+        return []
+    words = str(item.id.kind).replace("_", " ")
+    article = "key with this name" if item.id.kind == "key" else words
+    why = f"there is no {article} whose secret could be kept: give a secret"
+    return [InvalidEntry((*item.path, "secret"), why)]
 
 
 def _secrets(value: Value) -> tuple[Secret | Kept, ...]:

@@ -13,7 +13,15 @@ from accounts.rules.content_retention import RETENTION_HOURS
 from billing.rules.money import format_multiplier, format_usd
 from config.management import shape
 from config.management.difference import Item, Value, instant_text, rates_as_written
-from config.management.wanted import BUDGET_TERMS, KEY_LIMITS, LIMITS
+from config.management.exporting_access import (
+    invitation_document,
+    member_document,
+    project_document,
+    single_sign_on_document,
+    team_document,
+    unless_default,
+)
+from config.management.item_fields import BUDGET_TERMS, KEY_LIMITS, LIMITS, ORGANISATION_STATES
 
 Document = dict[str, Any]
 
@@ -21,7 +29,7 @@ Document = dict[str, Any]
 def document(present: Iterable[Item]) -> Document:
     """The present items in the file's shape, ready to be written as YAML."""
     whole: Document = {"version": 1, "settings": {}}
-    whole |= {"channels": [], "prices": [], "plans": [], "organisations": []}
+    whole |= {"channels": [], "prices": [], "plans": [], "people": [], "organisations": []}
     organisations: dict[str, Document] = {}
     teams: dict[tuple[str, str], Document] = {}
     keys: dict[tuple[str, str], Document] = {}
@@ -39,23 +47,45 @@ def document(present: Iterable[Item]) -> Document:
                 whole["prices"].append(_price(item.id.name, fields))
             case "plan":
                 whole["plans"].append(_plan(item.id.name[0], fields))
+            case "person":
+                person = {"email": item.id.name[0]}
+                person |= unless_default(shape.Person, fields, ("name", "operator", "active"))
+                whole["people"].append(person)
             case "organisation":
                 slug = item.id.name[0]
                 organisations[slug] = _organisation(slug, fields)
                 whole["organisations"].append(organisations[slug])
             case "team":
-                team: Document = {"name": item.id.name[1], **_limits(fields), "keys": []}
+                team = team_document(item.id.name[1], fields) | _limits(fields) | {"keys": []}
                 teams[item.id.name[0], item.id.name[1]] = team
                 organisations[item.id.name[0]]["teams"].append(team)
+            case "role":
+                role = {"name": item.id.name[1], **_document_of(fields, ("permissions",))}
+                organisations[item.id.name[0]].setdefault("roles", []).append(role)
+            case "project":
+                project = project_document(item.id.name[1], fields)
+                in_team = teams[item.id.name[0], cast(str, fields["team"])]
+                in_team.setdefault("projects", []).append(project)
+            case "service_account":
+                account = {"name": item.id.name[1], "role": fields["role"]}
+                account |= unless_default(shape.ServiceAccount, fields, ("disabled",))
+                in_team = teams[item.id.name[0], cast(str, fields["team"])]
+                in_team.setdefault("service_accounts", []).append(account)
             case "member":
-                member = {"email": item.id.name[1], "role": fields["role"]}
-                member |= {"operator": True} if fields["operator"] else {}
-                member |= _limits(fields)
+                member = member_document(item.id.name[1], fields) | _limits(fields)
                 organisations[item.id.name[0]]["members"].append(member)
+            case "invitation":
+                invitation = invitation_document(item.id.name[1], fields)
+                organisations[item.id.name[0]].setdefault("invitations", []).append(invitation)
+            case "single_sign_on":
+                sso = single_sign_on_document(fields)
+                organisations[item.id.name[0]]["single_sign_on"] = sso
             case "key":
                 key = {"name": item.id.name[1], "secret": shape.KEEP}
                 key |= _document_of(fields, ("models", "expires_at", "disabled"))
                 key |= _limits(fields) | _key_limits(fields)
+                holder = ("user", "service_account", "project", "required_labels")
+                key |= unless_default(shape.Key, fields, holder)
                 teams[item.id.name[0], cast(str, fields["team"])]["keys"].append(key)
                 keys[item.id.name[0], item.id.name[1]] = key
             case "budget":
@@ -128,6 +158,7 @@ def _organisation(slug: str, fields: Mapping[str, Value]) -> Document:
         organisation["credit"] = format_usd(cast(int, fields["credit"]))
     if fields["credit_line"]:
         organisation["credit_line"] = format_usd(cast(int, fields["credit_line"]))
+    organisation |= unless_default(shape.Organisation, fields, ORGANISATION_STATES)
     return organisation | _limits(fields) | {"members": [], "teams": []}
 
 

@@ -98,6 +98,13 @@ class _Checker:
             ((plan.name, ("plans", n, "name")) for n, plan in enumerate(self._file.plans)),
             "a plan named",
         )
+        self._once(
+            (
+                (row.email.lower(), ("people", n, "email"))
+                for n, row in enumerate(self._file.people)
+            ),
+            "a person",
+        )
         self._organisations()
 
     def _wrong(self, path: Path, message: str) -> None:
@@ -226,6 +233,7 @@ class _Checker:
                 ),
                 "a team named",
             )
+            self._access(organisation, at)
             self._once(
                 (
                     (key.name, (*at, "teams", t, "keys", k, "name"))
@@ -260,6 +268,35 @@ class _Checker:
                         except LimitInvalid as error:
                             self._wrong((*path, field), error.message)
         self._key_secrets()
+
+    def _access(self, organisation: shape.Organisation, at: Path) -> None:
+        """Who may come in, as what: each named once, and the secret of single sign-on."""
+        self._once(
+            (
+                (role.name.lower(), (*at, "roles", n, "name"))
+                for n, role in enumerate(organisation.roles)
+            ),
+            "a role named",
+        )
+        self._once(
+            (
+                (invitation.email.lower(), (*at, "invitations", n, "email"))
+                for n, invitation in enumerate(organisation.invitations)
+            ),
+            "an invitation of",
+        )
+        for words, field in (("a project", "projects"), ("a service account", "service_accounts")):
+            self._once(
+                (
+                    (named.name.lower(), (*at, "teams", t, field, n, "name"))
+                    for t, team in enumerate(organisation.teams)
+                    for n, named in enumerate(getattr(team, field))
+                ),
+                f"{words} of this organisation named",
+            )
+        sso = organisation.single_sign_on
+        if sso is not None and sso.secret != shape.KEEP:
+            self._read((*at, "single_sign_on", "secret"), sso.secret)
 
     def _limits(self, limited: shape.Limited, path: Path) -> None:
         """The budgets of a team or a key: one for each period."""

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from django.db import connection
 from django.db.models import Prefetch
 
-from accounts.models import Key, KeyKind, Membership, Organisation, Team, User
+from accounts.models import Key, KeyKind, Membership, Organisation, Team
 from billing.models import Account, Budget, LedgerEntry, OrganisationPlan, PriceVersion
 from billing.plans import list_plans
 from billing.prices import CATALOGUE, key_of
 from config.management.difference import Id, Item, Secret, Value
-from config.management.wanted import LIMITS, price_id
+from config.management.present_access import limits_of, present_access, present_people
+from config.management.wanted import price_id
 from gateway.channels import BREAKER, TIMEOUTS
 from gateway.installation import installation_settings
 from gateway.models import Channel, ChannelKey
@@ -28,7 +29,14 @@ def lock_installation() -> None:
 
 def present_items() -> list[Item]:
     """Everything that a file can name: neither the shipped catalogue, nor the keys of pages."""
-    return [_settings(), *_channels(), *_prices(), *_plans(), *_organisations()]
+    return [
+        _settings(),
+        *_channels(),
+        *_prices(),
+        *_plans(),
+        *present_people(),
+        *_organisations(),
+    ]
 
 
 def organisation_names() -> dict[str, str]:
@@ -121,44 +129,44 @@ def _organisations() -> Iterator[Item]:
             "plan": plans.get(organisation.id, ""),
             "credit": credits.get(organisation.id),
             "credit_line": lines.get(organisation.id, 0),
-            **{name: getattr(organisation, name) for name in LIMITS},
+            "required_labels": tuple(organisation.required_labels),
+            "second_factor_roles": tuple(organisation.second_factor_roles),
+            "suspended": organisation.suspended_reason if organisation.suspended_at else None,
+            "archived": organisation.archived_at is not None,
+            **limits_of(organisation),
         }
         # Organisations and teams hold books and usage: they are never removed.
         yield Item(Id("organisation", (organisation.slug,)), fields, lasting=True)
-    for team in Team.objects.select_related("organisation").order_by("created_at", "id"):
-        fields = {name: getattr(team, name) for name in LIMITS}
-        yield Item(Id("team", (team.organisation.slug, team.name)), fields, lasting=True)
-    members = Membership.objects.select_related("organisation", "user")
-    for member in members.order_by("created_at", "id"):
-        fields = {
-            "role": str(member.role),
-            "operator": member.user.operator,
-            **{name: getattr(member, name) for name in LIMITS},
-        }
-        yield Item(Id("member", (member.organisation.slug, member.user.email.lower())), fields)
+    yield from present_access()
     keys = Key.objects.filter(revoked_at=None, kind=KeyKind.RELAY)
-    for key in keys.select_related("organisation", "team").order_by("created_at", "id"):
+    for key in keys.select_related(
+        "organisation", "team", "user", "service_account", "project"
+    ).order_by("created_at", "id"):
         fields = {
             "team": key.team.name,
             "secret": Secret(bytes(key.digest)),
             "models": tuple(key.model_patterns),
             "expires_at": key.expires_at,
             "disabled": key.disabled,
-            **{name: getattr(key, name) for name in LIMITS},
+            **limits_of(key),
             "endpoints": tuple(key.endpoints),
             "ips": tuple(key.networks),
             "tags": tuple(key.tags),
             "log_content": key.log_content,
+            "required_labels": tuple(key.required_labels),
+            "user": key.user.email.lower() if key.user else "",
+            "service_account": key.service_account.name if key.service_account else "",
+            "project": key.project.slug if key.project else "",
         }
         yield Item(Id("key", (key.organisation.slug, key.name)), fields)
     yield from _budgets()
 
 
 def _budgets() -> Iterator[Item]:
-    """The budgets of what can be named: those of keys that have ended are of no more use."""
+    """The budgets of what can be named: those of keys that have ended, and of people who are no
+    members any more, are of no more use."""
     names: dict[tuple[str, str], str] = {
         **{("team", str(id)): name for id, name in Team.objects.values_list("id", "name")},
-        **{("user", str(id)): email for id, email in User.objects.values_list("id", "email")},
         **{
             ("key", str(id)): name
             for id, name in Key.objects.filter(revoked_at=None, kind=KeyKind.RELAY).values_list(
@@ -166,10 +174,18 @@ def _budgets() -> Iterator[Item]:
             )
         },
     }
+    members = {
+        (organisation, str(user)): email
+        for organisation, user, email in Membership.objects.values_list(
+            "organisation", "user", "user__email"
+        )
+    }
     for budget in Budget.objects.select_related("organisation").order_by("id"):
         subject: str | None = budget.subject
-        if budget.scope in ("team", "user", "key"):
+        if budget.scope in ("team", "key"):
             subject = names.get((budget.scope, budget.subject))
+        elif budget.scope == "user":
+            subject = members.get((budget.organisation_id, budget.subject))
         if subject is None:
             continue
         fields: dict[str, Value] = {

@@ -138,6 +138,10 @@ def _none_is_empty(value: object) -> object:
 
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^\S(.*\S)?$")]
+RoleName = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^\S(.*\S)?$")]
+Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*$", max_length=60)]
+Labels = list[Literal["project", "customer", "tags"]]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^\S+$")]
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
 Secret = Annotated[str, StringConstraints(min_length=1)]
@@ -257,19 +261,74 @@ class Key(Limited):
     endpoints: list[str] = []
     ips: list[Annotated[str, AfterValidator(_network)]] = []
     tags: list[str] = []
+    required_labels: Labels = []
     log_content: bool = True
+    user: Email | Literal[""] = ""
+    service_account: Name | Literal[""] = ""
+    project: Slug | Literal[""] = ""
     budget: Budget | None = None
+
+
+class Project(Part):
+    name: Name
+    slug: Slug | Literal[""] = ""
+    archived: bool = False
+
+
+class ServiceAccount(Part):
+    name: Name
+    role: RoleName = "developer"
+    disabled: bool = False
 
 
 class Team(Limited):
     name: Name
+    slug: Slug | Literal[""] = ""
+    plan: Name | Literal[""] = ""
+    required_labels: Labels = []
+    archived: bool = False
+    projects: list[Project] = []
+    service_accounts: list[ServiceAccount] = []
     keys: list[Key] = []
 
 
+class Role(Part):
+    name: RoleName
+    permissions: list[str] = []
+
+
 class Member(Counted):
-    email: Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
-    role: Literal["owner", "admin", "billing", "developer", "viewer"]
+    email: Email
+    role: RoleName
+    teams: list[Name] | None = None
+    plan: Name | Literal[""] = ""
     operator: Annotated[bool, AfterValidator(_granted)] = False
+
+
+class Invitation(Part):
+    email: Email
+    invited_by: Email
+    role: RoleName
+    teams: list[Name] | None = None
+    message: Annotated[str, StringConstraints(max_length=500)] = ""
+
+
+class GroupRule(Part):
+    group: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    role: RoleName
+    teams: list[Name] = []
+
+
+class SingleSignOn(Part):
+    issuer: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    client_id: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    secret: Secret = KEEP
+    domains: list[Annotated[str, StringConstraints(min_length=1, max_length=253)]] = []
+    domains_confirmed: bool = True
+    group_claim: Annotated[str, StringConstraints(max_length=100)] = "groups"
+    group_rules: list[GroupRule] = []
+    default_role: RoleName | Literal[""] = ""
+    required: bool = False
 
 
 class Organisation(Counted):
@@ -281,9 +340,23 @@ class Organisation(Counted):
     credit: Annotated[Decimal, AfterValidator(_credit)] | None = None
     credit_line: Annotated[Decimal, AfterValidator(_line)] = "0"
     plan: Name | Literal[""] = ""
+    required_labels: Labels = []
+    second_factor_roles: list[str] = []
+    suspended: Annotated[str, StringConstraints(max_length=500)] | None = None
+    archived: bool = False
     budgets: list[ScopedBudget] = []
+    roles: list[Role] = []
     members: list[Member] = []
+    invitations: list[Invitation] = []
+    single_sign_on: SingleSignOn | None = None
     teams: list[Team] = []
+
+
+class Person(Part):
+    email: Email
+    name: Annotated[str, StringConstraints(max_length=120)] = ""
+    operator: Annotated[bool, AfterValidator(_granted)] = False
+    active: bool = True
 
 
 class Installation(Part):
@@ -292,4 +365,5 @@ class Installation(Part):
     channels: list[Channel] = []
     prices: list[Price] = []
     plans: list[Plan] = []
+    people: list[Person] = []
     organisations: list[Organisation] = []

@@ -1,11 +1,9 @@
 """What a loaded file wants, as items to compare: secrets by digest, prices by stored rates."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
 
 from django.utils.text import slugify
-from pydantic import BaseModel
 
 from billing.rules.budget import default_anchor
 from billing.rules.conditions import PriceKey
@@ -13,12 +11,21 @@ from billing.rules.money import parse_multiplier, parse_usd
 from billing.rules.pricing import PPM
 from config.management import shape
 from config.management.difference import Id, Item, Kept, Secret, Value
+from config.management.item_fields import (
+    BUDGET_TERMS,
+    KEY_LIMITS,
+    KEY_PLACE,
+    LIMITS,
+    MEMBER_FIELDS,
+    ORGANISATION_STATES,
+    TEAM_FIELDS,
+    defaults_of,
+    stated,
+    tuples,
+)
 from config.management.loading import Loaded, price_key, stored_rates
+from config.management.wanted_access import wanted_access, wanted_people
 from config.management.yaml_source import Path
-
-LIMITS: Final = ("rpm", "tpm", "parallel")
-BUDGET_TERMS: Final = ("timezone", "enabled", "action", "alert_percents", "alert_forecast")
-KEY_LIMITS: Final = ("endpoints", "ips", "tags", "log_content")
 
 Digest = Callable[[str], bytes]
 
@@ -39,14 +46,6 @@ def wanted_items(
     return list(flattener.items(organisations))
 
 
-def _stated(part: BaseModel, names: Iterable[str]) -> dict[str, Any]:
-    return {name: getattr(part, name) for name in names if name in part.model_fields_set}
-
-
-def _defaults(kind: type[BaseModel], names: Iterable[str]) -> dict[str, Any]:
-    return {name: kind.model_fields[name].default for name in names}
-
-
 class _Flattener:
     def __init__(self, loaded: Loaded, key_digest: Digest, channel_key_digest: Digest) -> None:
         self._loaded = loaded
@@ -63,6 +62,7 @@ class _Flattener:
             yield self._price(price, ("prices", n))
         for n, plan in enumerate(self._file.plans):
             yield self._plan(plan, ("plans", n))
+        yield from wanted_people(self._file.people)
         for n, organisation in enumerate(self._file.organisations):
             slug = _slug_of(organisation, organisations)
             yield from self._organisation(organisation, slug, ("organisations", n))
@@ -71,19 +71,19 @@ class _Flattener:
         names = ("egress_allow", "egress_allow_users", "unpriced_models", "public_models")
         return Item(
             Id("settings"),
-            _tuples(_stated(settings, names)),
-            _tuples(_defaults(shape.Settings, names)),
+            tuples(stated(settings, names)),
+            tuples(defaults_of(shape.Settings, names)),
             ("settings",),
         )
 
     def _channel(self, channel: shape.Channel, path: Path) -> Item:
         plain = ("enabled", "priority", "weight", "retries", "on_leave", "uncapped", "names_client")
-        fields: dict[str, Value] = {"provider": channel.provider, **_stated(channel, plain)}
+        fields: dict[str, Value] = {"provider": channel.provider, **stated(channel, plain)}
         defaults: dict[str, Value] = {
             "models": {},
             "can": {},
             "keys": (),
-            **_defaults(shape.Channel, plain),
+            **defaults_of(shape.Channel, plain),
         }
         address = self._loaded.text(*path, "base_url")
         (fields if "base_url" in channel.model_fields_set else defaults)["base_url"] = address
@@ -132,29 +132,48 @@ class _Flattener:
         self, organisation: shape.Organisation, slug: str, path: Path
     ) -> Iterator[Item]:
         fields: dict[str, Value] = {"name": organisation.name}
-        plain = ("currency", "plan", "retention_hours", "include_cost", *LIMITS)
-        fields |= _stated(organisation, plain)
+        plain = (
+            "currency",
+            "plan",
+            "retention_hours",
+            "include_cost",
+            *ORGANISATION_STATES,
+            *LIMITS,
+        )
+        fields |= tuples(stated(organisation, plain))
         if organisation.credit is not None:
             fields["credit"] = parse_usd(organisation.credit)
         if "credit_line" in organisation.model_fields_set:
             fields["credit_line"] = parse_usd(organisation.credit_line)
-        defaults = _defaults(shape.Organisation, plain) | {"credit_line": 0}
+        defaults = tuples(defaults_of(shape.Organisation, plain)) | {"credit_line": 0}
         yield Item(Id("organisation", (slug,)), fields, defaults, path)
         for n, team in enumerate(organisation.teams):
-            fields = _stated(team, LIMITS)
-            defaults = _defaults(shape.Team, LIMITS)
+            fields = tuples(stated(team, ("slug", *TEAM_FIELDS)))
+            defaults = tuples(defaults_of(shape.Team, TEAM_FIELDS))
             yield Item(Id("team", (slug, team.name)), fields, defaults, (*path, "teams", n))
         for n, member in enumerate(organisation.members):
-            fields = {"role": member.role, **_stated(member, LIMITS)}
+            fields = {"role": member.role, **tuples(stated(member, MEMBER_FIELDS))}
             if member.operator:
                 fields["operator"] = True
-            defaults = _defaults(shape.Member, LIMITS)
+            defaults = tuples(defaults_of(shape.Member, MEMBER_FIELDS))
             id = Id("member", (slug, member.email.lower()))
             yield Item(id, fields, defaults, (*path, "members", n))
+        yield from wanted_access(organisation, slug, path, self._client_secret(organisation, path))
         for n, team in enumerate(organisation.teams):
             for k, key in enumerate(team.keys):
                 yield self._key(key, slug, team.name, (*path, "teams", n, "keys", k))
         yield from self._budgets(organisation, slug, path)
+
+    def _client_secret(self, organisation: shape.Organisation, path: Path) -> Secret | Kept:
+        """The secret of its single sign-on."""
+        sso = organisation.single_sign_on
+        return self._secret_at(sso.secret if sso else shape.KEEP, *path, "single_sign_on", "secret")
+
+    def _secret_at(self, written: str, *path: str | int) -> Secret | Kept:
+        if written == shape.KEEP:
+            return Kept()
+        text = self._loaded.text(*path)
+        return Secret(self._key_digest(text), text)
 
     def _budgets(self, organisation: shape.Organisation, slug: str, path: Path) -> Iterator[Item]:
         for n, scoped in enumerate(organisation.budgets):
@@ -172,26 +191,29 @@ class _Flattener:
                     yield _budget(key.budget, (slug, "key", key.name), (*at, "keys", k, "budget"))
 
     def _key(self, key: shape.Key, slug: str, team: str, path: Path) -> Item:
-        names = ("models", "expires_at", "disabled", *LIMITS, *KEY_LIMITS)
-        fields: dict[str, Value] = {"team": team, **_tuples(_stated(key, names))}
-        if key.secret == shape.KEEP:
-            fields["secret"] = Kept()
-        else:
-            text = self._loaded.text(*path, "secret")
-            fields["secret"] = Secret(self._key_digest(text), text)
-        return Item(Id("key", (slug, key.name)), fields, _tuples(_defaults(shape.Key, names)), path)
+        names = ("models", "expires_at", "disabled", *LIMITS, *KEY_LIMITS, *KEY_PLACE)
+        fields: dict[str, Value] = {
+            "team": team,
+            **tuples(stated(key, (*names, "service_account"))),
+        }
+        if "user" in key.model_fields_set:
+            fields["user"] = key.user.lower()
+        fields["secret"] = self._secret_at(key.secret, *path, "secret")
+        return Item(
+            Id("key", (slug, key.name)), fields, tuples(defaults_of(shape.Key, names)), path
+        )
 
 
 def _budget(budget: shape.Budget, name: tuple[str, str, str], path: Path) -> Item:
     fields: dict[str, Value] = {
         "amount": parse_usd(budget.amount),
-        **_tuples(_stated(budget, BUDGET_TERMS)),
+        **tuples(stated(budget, BUDGET_TERMS)),
     }
     if budget.anchor is not None:
         fields["anchor"] = budget.anchor
     defaults: dict[str, Value] = {
         "anchor": default_anchor(budget.period),
-        **_tuples(_defaults(shape.Budget, BUDGET_TERMS)),
+        **tuples(defaults_of(shape.Budget, BUDGET_TERMS)),
     }
     return Item(Id("budget", (*name, budget.period)), fields, defaults, path)
 
@@ -211,9 +233,3 @@ def _slug_of(organisation: shape.Organisation, present: Mapping[str, str]) -> st
     slug = slugify(organisation.name)
     # Another organisation has that slug: this one is new, and gets a slug of its own when written.
     return f"{slug} (new)" if slug in present or not slug else slug
-
-
-def _tuples(fields: Mapping[str, Any]) -> dict[str, Value]:
-    return {
-        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
-    }

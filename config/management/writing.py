@@ -6,14 +6,24 @@ from typing import Any, cast
 
 from django.db.models import F, Q, QuerySet
 
-from accounts import keys, members, organisations, teams
+from accounts import keys, members, organisations
 from accounts.actors import SYSTEM
 from accounts.models import Key, KeyKind, Organisation, Role, Team
 from billing import budgets, plans, prices, wallets
 from billing.models import Budget, Plan, PriceVersion
 from billing.rules.conditions import PriceKey
 from config.management.difference import Change, Id, Kind, Secret, Value
-from config.management.wanted import KEY_LIMITS, LIMITS
+from config.management.item_fields import KEY_LIMITS, LIMITS, ORGANISATION_STATES
+from config.management.writing_access import (
+    ACCESS_WRITES,
+    ChangeRefused,
+    counts_of,
+    held_by,
+    holder_of_key,
+    place_key,
+    write_person,
+    write_states,
+)
 from config.management.yaml_source import FileInvalid, Source
 from gateway import channels, installation
 from gateway.channels import ChannelFields
@@ -32,14 +42,20 @@ _ORDER: dict[Kind, int] = {
     "channel": 1,
     "price": 2,
     "plan": 3,
-    "organisation": 4,
-    "team": 5,
-    "member": 6,
-    "key": 7,
-    "budget": 8,
+    "person": 4,
+    "organisation": 5,
+    "role": 6,
+    "team": 7,
+    "project": 8,
+    "service_account": 9,
+    "member": 10,
+    "invitation": 11,
+    "single_sign_on": 12,
+    "key": 13,
+    "budget": 14,
 }
-# A plan goes when no organisation is on it any more.
-_PLAN_REMOVED = 9
+# A plan or a role goes when nobody is on it or has it any more.
+_REMOVED_LAST = 15
 
 # A field of the file -> a key's field.
 _LIMIT_FIELDS = {name: name for name in (*LIMITS, *KEY_LIMITS)} | {"ips": "networks"}
@@ -49,11 +65,7 @@ _LIMIT_FIELDS = {name: name for name in (*LIMITS, *KEY_LIMITS)} | {"ips": "netwo
 _SETTINGS = ("retention_hours", "include_cost", "credit_line")
 
 
-class _Refused(ValueError):
-    """The change is not possible; the text says why and what to do instead."""
-
-
-_REFUSALS = (_Refused, Refused, prices.PriceRefused, plans.PlanRefused, members.LastOwner)
+_REFUSALS = (ChangeRefused, Refused, prices.PriceRefused, plans.PlanRefused, members.LastOwner)
 
 
 def write(changes: tuple[Change, ...], source: Source) -> None:
@@ -73,8 +85,8 @@ def write(changes: tuple[Change, ...], source: Source) -> None:
 
 def _rank(change: Change) -> tuple[int, int, str]:
     kind = _ORDER[change.id.kind]
-    if change.id.kind == "plan" and change.action == "remove":
-        kind = _PLAN_REMOVED
+    if change.id.kind in ("plan", "role") and change.action == "remove":
+        kind = _REMOVED_LAST
     if change.id.kind == "member":
         # A new owner comes before the last one goes.
         return (kind, 0 if change.after.get("role") == Role.OWNER else 1, "")
@@ -89,8 +101,14 @@ class _Writer:
         self._organisations: dict[str, Organisation] = {}
 
     def write(self, change: Change) -> None:
-        write = getattr(self, f"_{change.id.kind}")
-        write(change)
+        access = ACCESS_WRITES.get(change.id.kind)
+        if access is not None:
+            access(self._find(change.id.name[0]), change)
+            return
+        getattr(self, f"_{change.id.kind}")(change)
+
+    def _person(self, change: Change) -> None:
+        write_person(change)
 
     def _settings(self, change: Change) -> None:
         after = cast(dict[str, Any], change.after)
@@ -116,7 +134,7 @@ class _Writer:
                 prices.end_price(SYSTEM, version, cast(Any, change.after["valid_to"]))
                 return
             if _used(version):
-                raise _Refused(
+                raise ChangeRefused(
                     "requests were charged at this price, so it cannot change. Add a price with a"
                     " later valid_from instead"
                 )
@@ -152,42 +170,28 @@ class _Writer:
             self._organisations[slug] = organisations.create_organisation(
                 after["name"], owner=None, actor=SYSTEM, slug="" if "(new)" in slug else slug
             )
-        elif changed := after.keys() - {"credit", "plan", *_SETTINGS, *LIMITS}:
-            raise _Refused(f"the {', '.join(sorted(changed))} of an organisation cannot change")
+        elif changed := after.keys() - {
+            "credit",
+            "plan",
+            *_SETTINGS,
+            *LIMITS,
+            *ORGANISATION_STATES,
+        }:
+            raise ChangeRefused(
+                f"the {', '.join(sorted(changed))} of an organisation cannot change"
+            )
         if "retention_hours" in after:
             organisations.set_retention(self._find(slug), after["retention_hours"], actor=SYSTEM)
         if "include_cost" in after:
             organisations.set_include_cost(self._find(slug), after["include_cost"], actor=SYSTEM)
-        keys.change_limits(SYSTEM, self._find(slug), **_counts(change))
+        keys.change_limits(SYSTEM, self._find(slug), **counts_of(change))
         if after.get("plan") or (change.action == "change" and "plan" in after):
             plans.put_on_plan(SYSTEM, self._find(slug), after["plan"])
         if credit := after.get("credit"):
             wallets.add_opening_credit(self._find(slug), credit, actor="apply")
         if "credit_line" in after:
             wallets.set_credit_line(self._find(slug), after["credit_line"], actor=SYSTEM)
-
-    def _team(self, change: Change) -> None:
-        slug, name = change.id.name
-        organisation = self._find(slug)
-        # A new organisation brings its first team along.
-        team = organisation.teams.filter(name=name).first()
-        if team is None:
-            team = teams.create_team(organisation, name, actor=SYSTEM)
-        keys.change_limits(SYSTEM, team, **_counts(change))
-
-    def _member(self, change: Change) -> None:
-        slug, email = change.id.name
-        organisation = self._find(slug)
-        if change.action == "remove":
-            members.remove_member(organisation, email, actor=SYSTEM)
-            return
-        if "role" in change.after:
-            role = Role(cast(str, change.after["role"]))
-            members.set_member(organisation, email, role, actor=SYSTEM)
-        membership = organisation.memberships.get(user__email__iexact=email)
-        keys.change_limits(SYSTEM, membership, **_counts(change))
-        if change.after.get("operator"):
-            members.add_person(email, actor=SYSTEM, operator=True)
+        write_states(self._find(slug), after)
 
     def _key(self, change: Change) -> None:
         slug, name = change.id.name
@@ -202,7 +206,7 @@ class _Writer:
                 keys.revoke_key(SYSTEM, key)
                 return
             if "secret" not in fields:
-                keys.change_key(SYSTEM, key, **_key_fields(fields))
+                place_key(keys.change_key(SYSTEM, key, **_key_fields(fields)), fields)
                 return
             # Another secret is another key: the old one ends, with its usage under its own id.
             keys.revoke_key(SYSTEM, key)
@@ -212,19 +216,22 @@ class _Writer:
                 "expires_at": key.expires_at,
                 "disabled": key.disabled,
                 **{name: getattr(key, field) for name, field in _LIMIT_FIELDS.items()},
+                **held_by(key),
                 **fields,
             }
             replaced = key
         team = Team.objects.get(organisation=organisation, name=fields["team"])
         secret = cast(Secret, fields["secret"])
         if Key.objects.filter(digest=secret.digest).exclude(revoked_at=None).exists():
-            raise _Refused(
+            raise ChangeRefused(
                 "this secret belongs to a key that was revoked, and cannot be used again: give "
                 "another secret"
             )
-        key = keys.bring_key(SYSTEM, team, name, secret.text)
+        user, account = holder_of_key(organisation, fields)
+        key = keys.bring_key(SYSTEM, team, name, secret.text, user=user, service_account=account)
         # Set apart, because a key may be brought that has expired already.
         keys.change_key(SYSTEM, key, **_key_fields(fields))
+        place_key(key, fields)
         if replaced is not None:
             budgets.hand_over(SYSTEM, replaced, key)
 
@@ -281,11 +288,6 @@ def _channel_fields(after: Mapping[str, Value], channel: Channel | None) -> Chan
     return cast(ChannelFields, fields)
 
 
-def _counts(change: Change) -> dict[str, int | None]:
-    """What a change says of the limits of an organisation, a team or a member."""
-    return {name: cast(int | None, change.after[name]) for name in LIMITS if name in change.after}
-
-
 def _key_fields(fields: Mapping[str, Value]) -> dict[str, Any]:
     names = {"models": "model_patterns", "expires_at": "expires_at", "disabled": "disabled"}
     return {
@@ -309,7 +311,7 @@ def _subject(organisation: Organisation, scope: str, name: str) -> str:
     elif scope == "user":
         member = organisation.memberships.filter(user__email__iexact=name).first()
         if member is None:
-            raise _Refused(f"{name} is not a member of this organisation")
+            raise ChangeRefused(f"{name} is not a member of this organisation")
         subject = member.user_id
     return str(subject)
 
@@ -336,7 +338,7 @@ def _give_way(id: Id) -> None:
     later = _versions(id).filter(source__startswith=prices.CATALOGUE, valid_from__gte=_instant(id))
     for version in later:
         if _used(version):
-            raise _Refused(
+            raise ChangeRefused(
                 f"requests were charged at the catalogue's price from {version.valid_from:%Y-%m-%d}"
                 ": expected a later valid_from"
             )

@@ -1,13 +1,14 @@
 import datetime as dt
 
 import pytest
+from django.urls import reverse
 
-from accounts import actors, key_lookup, keys
+from accounts import actors, key_lookup, keys, members, teams
 from accounts.actors import SYSTEM
-from accounts.models import AuditEvent, Epoch, Key, KeyKind
+from accounts.models import AuditEvent, Epoch, Key, KeyKind, Membership, Role
 from accounts.rules import key_format
 from lib import clock
-from tests.cast import Cast, actor, make_key
+from tests.cast import Cast, actor, make_key, signed_in
 
 
 def epoch() -> int:
@@ -212,3 +213,42 @@ def test_a_secret_that_was_rotated_away_is_never_a_key_again(people: Cast) -> No
         keys.bring_key(SYSTEM, people.core, "again", text)
     assert refused.value.field == "secret"
     assert not Key.objects.filter(name="again").exists()
+
+
+def test_a_key_can_be_made_for_a_colleague_of_its_team(people: Cast) -> None:
+    """P23: a model key alone; whoever made a management key would have what the colleague may."""
+    alice = actor(people.alice, people.acme)
+    key, _ = keys.mint_key(alice, people.core, "for bob", user=people.bob)
+    assert (key.user, key.created_by) == (people.bob, people.alice)
+    lab = teams.create_team(people.acme, "Lab", actor=SYSTEM)
+    members.set_member(
+        people.acme, people.bob.email, Role.DEVELOPER, teams=[people.core], actor=SYSTEM
+    )
+    for team, user, kind in (
+        (lab, people.bob, KeyKind.RELAY),
+        (people.core, people.charlie, KeyKind.RELAY),
+        (people.core, people.bob, KeyKind.MANAGEMENT),
+    ):
+        with pytest.raises(keys.KeyRefused) as refused:
+            keys.mint_key(alice, team, "not for them", kind=kind, user=user)
+        assert refused.value.field == "holder"
+
+
+def test_the_form_hands_a_key_to_a_colleague(people: Cast) -> None:
+    bob = Membership.objects.get(user=people.bob)
+    url = reverse("key_create", args=[people.acme.slug])
+    sent = {"name": "handed out", "kind": "relay", "lifetime": "", "models": "gpt-*"}
+    client = signed_in(people.alice)
+    assert f'<option value="{bob.pk}">Bob</option>' in client.get(url).content.decode()
+    client.post(url, {**sent, "holder": str(bob.pk)})
+    key = Key.objects.get(name="handed out")
+    assert (key.user, key.model_patterns) == (people.bob, ["gpt-*"])
+    # Somebody who writes their own keys alone is not asked, and heard no other word.
+    for theirs in (str(bob.pk), str(Membership.objects.get(user=people.alice).pk)):
+        signed_in(people.bob).post(url, {**sent, "name": f"own {theirs}", "holder": theirs})
+    assert {key.user for key in Key.objects.filter(name__startswith="own")} == {people.bob}
+    # Neither a member of another organisation nor what is nobody.
+    stranger = Membership.objects.get(user=people.charlie)
+    for holder in (str(stranger.pk), "0", "<i>", "9" * 40):
+        assert client.post(url, {**sent, "name": "wrong", "holder": holder}).status_code == 422
+    assert not Key.objects.filter(name="wrong").exists()

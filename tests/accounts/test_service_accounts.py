@@ -8,7 +8,7 @@ import pytest
 from accounts import custom_roles, keys, members, projects, service_accounts, teams
 from accounts.access import scope_of
 from accounts.actors import SYSTEM, key_actor
-from accounts.models import Key, KeyKind, Role, ServiceAccount
+from accounts.models import Invitation, Key, KeyKind, Role, ServiceAccount
 from lib.ids import id_text
 from lib.refusal import Refused
 from tests.cast import Cast, actor, make_key, member, signed_in, with_key
@@ -179,3 +179,19 @@ def test_the_api_makes_and_changes_it_and_its_keys(people: Cast) -> None:
     assert send("PATCH", path, {"disabled": True}).status_code == 404
     body = {"name": "k2", "service_account": id_text(foreign.id)}
     assert send("POST", "/keys", body).status_code == 404
+
+
+def test_it_cannot_invite_whatever_its_role(people: Cast) -> None:
+    """P23: an invitation holds as long as the person who sent it may give its role."""
+    robot = service_accounts.create_service_account(
+        people.core, "robot", Role.ADMIN, actor=actor(people.alice, people.acme)
+    )
+    _, text = make_key(people.core, "m", kind=KeyKind.MANAGEMENT, service_account=robot)
+    answer = with_key(text).post(
+        "/api/v1/invitations",
+        json.dumps({"emails": ["new@example.org"], "role": "viewer", "teams": ["core"]}),
+        content_type="application/json",
+    )
+    assert answer.status_code == 422
+    assert "Only a person can invite others" in answer.content.decode()
+    assert not Invitation.objects.exists()

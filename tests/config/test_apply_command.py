@@ -435,7 +435,7 @@ def test_an_organisation_leaves_its_plan_and_only_then_the_plan_goes(
 ) -> None:
     installation.apply(FULL)
     without = FULL.replace('  - {name: partner, multiplier: "0.93", models: ["m", "gpt-*"]}\n', "")
-    assert "Organisations are on the plan partner" in installation.refusal(without, "--prune")
+    assert "The plan partner is in use" in installation.refusal(without, "--prune")
     told = installation.apply(without.replace(", plan: partner", ""), "--prune")
     assert "- plan partner" in told
     assert not Plan.objects.filter(name="partner").exists()

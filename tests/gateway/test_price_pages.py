@@ -10,10 +10,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from accounts import members
 from accounts.actors import SYSTEM
-from accounts.models import AuditEvent, Role
-from billing.models import Plan, PriceProposal
-from billing.plans import plan_of, put_on_plan, save_plan
+from accounts.models import AuditEvent, Membership, Role
+from billing.models import MemberPlan, Plan, PriceProposal
+from billing.plans import PlanInForce, plan_in_force, plan_of, put_on_plan, save_plan
 from billing.prices import CATALOGUE, list_prices, load_catalogue, set_price
 from billing.proposals import draft_price, propose_catalogue
 from billing.rules.catalogue import CatalogueRow
@@ -377,11 +378,71 @@ def test_plans_are_made_filled_and_removed_only_when_empty(served: Cast) -> None
     post(client, "plan_member", plan.id, slug=served.acme.slug)
     assert plan_of(served.acme).name == "retail"
     post(client, "plan_remove", plan.id)
-    assert "Organisations are on the plan retail" in text_of(client, made["location"])
+    assert "The plan retail is in use" in text_of(client, made["location"])
     post(client, "plan_member", plan.id, slug=served.acme.slug, off="1")
     assert plan_of(served.acme).name == ""
     post(client, "plan_remove", plan.id)
     assert not Plan.objects.exists()
+
+
+def test_a_team_and_a_person_go_on_a_plan_of_their_own(served: Cast) -> None:
+    """The nearest plan holds: the person's, else the team's, else the organisation's."""
+    client = signed_in(served.dora)
+    bob = Membership.objects.get(user=served.bob)
+    retail, own, vip = (
+        save_plan(SYSTEM, name, multiplier_ppm=ppm)
+        for name, ppm in (("retail", 1_000_000), ("own", 900_000), ("vip", 800_000))
+    )
+    slug = served.acme.slug
+    post(client, "plan_member", retail.id, slug=slug)
+    post(client, "plan_member", own.id, slug=slug, who=served.core.slug)
+    post(client, "plan_member", vip.id, slug=slug, who="BOB@example.org")
+    assert plan_in_force(served.acme) == PlanInForce(plan_of(served.acme), "organisation")
+    assert plan_in_force(served.acme, team=served.core).level == "team"
+    in_force = plan_in_force(served.acme, team=served.core, member=bob)
+    assert (in_force.plan.name, in_force.level) == ("vip", "member")
+    prices = reverse("organisation_prices", args=[slug])
+    assert "$0.12" in text_of(signed_in(served.bob), prices)
+    assert "$0.15" in text_of(signed_in(served.alice), prices)
+    for key_of, plan in ((served.bob, "vip"), (None, "own")):
+        _, text = make_key(served.core, f"of-{plan}", user=key_of)
+        assert with_key(text).get("/api/v1/prices").json()["plan"] == plan
+    page = reverse("price_plan", args=[vip.id])
+    assert "Person · acme" in text_of(client, page)
+    for who in ("nobody@example.org", served.charlie.email, "no-team", "core/x", "<i>&'\""):
+        refused = post(client, "plan_member", vip.id, slug=slug, who=who)
+        assert refused.status_code == 422, who
+        assert "Acme has no team or member" in refused.content.decode()
+    post(client, "plan_remove", vip.id)
+    assert Plan.objects.filter(name="vip").exists()
+    post(client, "plan_member", vip.id, slug=slug, who=served.bob.email, off="1")
+    assert plan_in_force(served.acme, team=served.core, member=bob).plan.name == "own"
+    members.remove_member(served.acme, served.bob.email, actor=SYSTEM)
+    assert not MemberPlan.objects.exists()
+
+
+def test_a_cut_for_one_team_or_person_waits_for_another_operator(served: Cast) -> None:
+    """Two persons: what a member paid is the dearest that could have held for any of their keys."""
+    dora, otto = signed_in(served.dora), signed_in(person("otto", operator=True))
+    bob = Membership.objects.get(user=served.bob)
+    half, dear = (
+        save_plan(SYSTEM, name, multiplier_ppm=ppm)
+        for name, ppm in (("half", 500_000), ("dear", 1_100_000))
+    )
+    put_on_plan(SYSTEM, served.core, "dear")
+    sent = {"slug": served.acme.slug, "who": served.bob.email}
+    post(dora, "plan_member", half.id, **sent)
+    assert plan_in_force(served.acme, member=bob).plan.name == ""
+    page = reverse("price_plan", args=[half.id])
+    assert "wants to add Bob to this plan" in text_of(otto, page)
+    post(otto, "plan_member", half.id, **sent)
+    assert plan_in_force(served.acme, member=bob).plan.name == "half"
+    assert "wants to" not in text_of(otto, page)
+    save_plan(SYSTEM, "dear", multiplier_ppm=4_000_000)
+    post(dora, "plan_member", dear.id, slug=served.acme.slug, who="core", off="1")
+    assert plan_in_force(served.acme, team=served.core).plan.name == "dear"
+    confirm = "wants to remove core from this plan"
+    assert confirm in text_of(otto, reverse("price_plan", args=[dear.id]))
 
 
 def test_a_multiplier_that_is_none_is_refused_in_words(served: Cast) -> None:

@@ -1,13 +1,14 @@
 """What a request is charged and what it costs us: plans, service tiers, hours, costs by channel."""
 
 import datetime as dt
+from fractions import Fraction
 
 import psycopg
 import pytest
 
 from lib import clock
 from tests.fakes.upstream import FakeUpstream
-from tests.hub import Hub
+from tests.hub import Hub, Tenant
 from tests.relay.asking import ask
 
 RATES = {"in_text": 1_000_000, "out_text": 3_000_000}
@@ -39,6 +40,37 @@ def test_a_plan_multiplies_hold_charge_and_shown_rates_once(hub: Hub, fake: Fake
     assert (theirs["multiplier_ppm"], ours["multiplier_ppm"]) == (1_000_000, 1_500_000)
     (shown,) = [row for row in hub.get("/v1/models", own).json()["data"] if row["id"] == model]
     assert shown["pricing"]["out_text"] == "0.0045"
+    hub.assert_books_balance()
+
+
+def test_the_plan_of_the_person_wins_over_the_teams_and_that_over_the_organisations(
+    hub: Hub, fake: FakeUpstream
+) -> None:
+    """The nearest plan holds, and the hold and the charge are by it to the nano (I11)."""
+    tenant = hub.tenant()
+    hub.plan(tenant, 2_000_000)
+    of_nobody = hub.key(tenant)
+    hub.team_plan(tenant, 1_500_001)
+    user = hub.person(tenant)
+    model = hub.model(fake, rates=RATES)
+    body = ask(model, "#tokens=7", max_tokens=11)
+
+    def charged(key: Tenant) -> tuple[int, int, dict[str, int]]:
+        row = hub.record(hub.post(key, body).headers["x-request-id"])
+        return row["multiplier_ppm"], row["charge_nano"], row["meters"]
+
+    def exact(meters: dict[str, int], ppm: int) -> int:
+        total = sum(count * RATES[meter] for meter, count in meters.items()) * ppm
+        return round(Fraction(total, 10**12))
+
+    for key, ppm in ((tenant, 1_500_001), (of_nobody, 1_500_001)):
+        multiplier, charge, meters = charged(key)
+        assert (multiplier, charge) == (ppm, exact(meters, ppm))
+    hub.member_plan(user, 900_007)
+    hub.know(hub.model(fake))
+    for key, ppm in ((tenant, 900_007), (of_nobody, 1_500_001)):
+        multiplier, charge, meters = charged(key)
+        assert (multiplier, charge) == (ppm, exact(meters, ppm))
     hub.assert_books_balance()
 
 

@@ -1,8 +1,11 @@
 """W52: what holds, and from which level it comes."""
 
+from typing import Any
+
 from accounts import keys, members, organisations, teams
 from accounts.actors import SYSTEM
 from accounts.models import KeyKind, Membership, Role
+from billing import plans
 from tests.cast import Cast, actor, make_key, with_key
 from usage import budgeting
 from usage.effective import Setting, effective_settings
@@ -40,6 +43,23 @@ def test_every_level_of_a_limit_is_told_and_the_lowest_binds(people: Cast) -> No
         ("IP addresses", "", "All", True),
         ("Answers kept for", "Organisation", "24 hours", True),
     ]
+
+
+def test_the_price_plan_is_told_with_the_level_that_it_comes_from(people: Cast) -> None:
+    bob = Membership.objects.get(user=people.bob)
+    alice = actor(people.alice, people.acme)
+    key, _ = make_key(people.core, "ci", user=people.bob)
+
+    def plan(**of: Any) -> tuple[str, object]:
+        rows = told(effective_settings(alice, **of))
+        return next((level, value) for title, level, value, _ in rows if title == "Price plan")
+
+    for holder, name in ((people.acme, "retail"), (people.core, "own"), (bob, "vip")):
+        plans.save_plan(SYSTEM, name)
+        plans.put_on_plan(SYSTEM, holder, name)
+    assert plan() == ("Organisation", "retail")
+    assert plan(team=people.core) == ("Team", "own")
+    assert plan(member=bob) == plan(key=key) == ("Person", "vip")
 
 
 def test_the_api_tells_what_the_pages_show(people: Cast) -> None:

@@ -39,8 +39,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--prune",
             action="store_true",
-            help="also remove channels, prices, members and keys that the file does not name "
-            "(organisations, teams and the built-in price list stay)",
+            help="also remove channels, prices, plans, roles, members, invitations, single "
+            "sign-on, keys and budgets that the file does not name (people, organisations, "
+            "teams, projects, service accounts and the built-in price list stay)",
         )
         parser.add_argument("--json", action="store_true", help="print the changes as JSON")
 

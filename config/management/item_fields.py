@@ -1,0 +1,45 @@
+"""Which fields of a part of a file are fields of its item, and how they are taken over."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from config.management.difference import Value
+
+LIMITS: Final = ("rpm", "tpm", "parallel")
+BUDGET_TERMS: Final = ("timezone", "enabled", "action", "alert_percents", "alert_forecast")
+KEY_LIMITS: Final = ("endpoints", "ips", "tags", "log_content")
+KEY_PLACE: Final = ("project", "required_labels")
+ORGANISATION_STATES: Final = ("required_labels", "second_factor_roles", "suspended", "archived")
+TEAM_FIELDS: Final = ("plan", "required_labels", "archived", *LIMITS)
+MEMBER_FIELDS: Final = ("teams", "plan", *LIMITS)
+_UNORDERED: Final = frozenset({"permissions", "required_labels", "second_factor_roles", "teams"})
+SINGLE_SIGN_ON_FIELDS: Final = (
+    *("issuer", "client_id", "domains", "domains_confirmed", "group_claim", "group_rules"),
+    *("default_role", "required"),
+)
+
+
+def stated(part: BaseModel, names: Iterable[str]) -> dict[str, Any]:
+    """The fields that a file states."""
+    return {name: getattr(part, name) for name in names if name in part.model_fields_set}
+
+
+def defaults_of(kind: type[BaseModel], names: Iterable[str]) -> dict[str, Any]:
+    """What holds for fields that a new thing does not state; a field without a default is always
+    stated."""
+    fields = kind.model_fields
+    return {name: fields[name].default for name in names if not fields[name].is_required()}
+
+
+def tuples(fields: Mapping[str, Any]) -> dict[str, Value]:
+    """The same with tuples for lists, which can be compared; where the order says nothing, in one
+    order."""
+    return {name: _tuple(name, value) for name, value in fields.items()}
+
+
+def _tuple(name: str, value: Any) -> Value:
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple(sorted(value)) if name in _UNORDERED else tuple(value)
