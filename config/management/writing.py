@@ -16,7 +16,7 @@ from config.management.difference import Change, Id, Kind, Secret, Value
 from config.management.wanted import KEY_LIMITS, LIMITS
 from config.management.yaml_source import FileInvalid, Source
 from gateway import channels, installation
-from gateway.channels import ChannelFields
+from gateway.channel_fields import ChannelFields
 from gateway.models import Channel
 from lib.refusal import Refused
 from usage import budgeting

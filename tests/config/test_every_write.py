@@ -39,7 +39,9 @@ BEHIND: Final = {
 }
 # What needs no event, by the reason.
 NOTHING_CHANGES: Final = {
+    "POST /channels/{id}/provider-models",
     "POST /prompts/{slug}/render",
+    "POST /provider-models",
     "account_inactive",
     "account_email_verification_sent",
     "account_reset_password_done",
