@@ -31,7 +31,7 @@ LIST_STAGE_NAMES: Final[dict[ListStage, Promise]] = {
 FAULTS: Final[dict[Fault, tuple[Promise, Promise]]] = {
     "configuration": (
         gettext_lazy("The channel's configuration is incomplete."),
-        gettext_lazy("Fix the channel in the configuration file and apply it."),
+        gettext_lazy("Correct the base URL or the key, then try again."),
     ),
     "secret": (
         gettext_lazy("The stored key cannot be decrypted with this installation's WEIR_KEK."),
