@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from ninja import Body, Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
-from accounts import access, actors
+from accounts import access, actors, api_auth
 from gateway import channels
 from gateway.access import access_channel, access_channel_key, every_channel, visible_channels
 from gateway.channel_fields import PLAIN, ChannelFields, ChannelRefused
@@ -28,7 +28,7 @@ from lib.ids import id_text
 from lib.vault import VaultError
 from lib.whole_numbers import Whole
 
-router = Router(tags=["Channels"])
+router = Router(tags=["Channels"], auth=api_auth.installation_auth)
 
 _TIMEOUTS: Final = Timeouts()
 _BREAKER: Final = BreakerRule()

@@ -33,7 +33,7 @@ class ConnectionForm(forms.Form):
 
     provider = forms.ChoiceField(
         label=_("Provider"),
-        choices=[(name, PROVIDERS[name].label) for name in OFFERED],
+        choices=[(name, _(PROVIDERS[name].label)) for name in OFFERED],
         widget=forms.Select(attrs={"class": "input"}),
     )
     name = forms.CharField(
@@ -44,14 +44,16 @@ class ConnectionForm(forms.Form):
     base_url = forms.CharField(
         label=_("Base URL"),
         max_length=bounds.URL_MAX,
-        required=False,
+        error_messages={"required": _("Enter the base URL.")},
         widget=forms.TextInput(attrs={**_CODE, "inputmode": "url"}),
     )
     secret = forms.CharField(
         label=_("API key"),
         max_length=bounds.SECRET_MAX,
         required=False,
-        help_text=_("Stored encrypted. It can be replaced, never shown again."),
+        help_text=_(
+            "Stored encrypted, never shown again. Leave it empty if the server needs none."
+        ),
         widget=forms.PasswordInput(attrs={**_CODE, "autocomplete": "new-password"}),
     )
 
@@ -104,7 +106,7 @@ class SettingsForm(forms.Form):
     )
     provider = forms.ChoiceField(
         label=_("Provider"),
-        choices=[(name, provider.label) for name, provider in PROVIDERS.items()],
+        choices=[(name, _(provider.label)) for name, provider in PROVIDERS.items()],
         widget=forms.Select(attrs={"class": "input"}),
     )
     base_url = forms.CharField(
@@ -242,6 +244,11 @@ def _settings_of(channel: Channel) -> dict[str, Any]:
         **channel.timeouts,
         **{field: breaker[name] for name, field in _BREAKER_FIELDS.items()},
     }
+
+
+def _short(value: bool | float | None) -> bool | float | None:
+    """10 for 10.0, as people write it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class KeyForm(forms.Form):
