@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from accounts.actors import Actor
-from billing.prices import ListedPrice, set_price
+from billing.prices import ListedPrice, PriceRefused, set_price
 from billing.rules.pricing import PPM
 from gateway.channel_fields import ChannelFields, ChannelRefused
 from gateway.channels import create_channel
@@ -112,5 +112,12 @@ def set_up_channel(
         channel = create_channel(actor, name, fields)
         for model in chosen:
             if model.copied and model.price is not None:
-                set_price(actor, model.name, clock.now(), model.price.rates, source=SOURCE)
+                _set_price(actor, model.name, model.price)
     return channel
+
+
+def _set_price(actor: Actor, name: str, price: ListedPrice) -> None:
+    try:
+        set_price(actor, name, clock.now(), price.rates, source=SOURCE)
+    except PriceRefused as refused:
+        raise ChannelRefused("models", f"{name}: {refused}") from refused

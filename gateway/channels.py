@@ -247,7 +247,7 @@ def _facts(channel: Channel) -> dict[str, object]:
         "archived": channel.archived_at is not None,
         "timeouts": channel.timeouts,
         "breaker": channel.breaker,
-        "keys": [_key_fact(key) for key in channel.keys.order_by("position")],
+        "keys": [_key_fact(key) for key in channel.keys.all()],
         **_routes_of(channel),
     }
 
@@ -259,7 +259,7 @@ def _key_fact(key: ChannelKey) -> str:
 
 def _routes_of(channel: Channel) -> ChannelFields:
     """The stored routes, as a write sets them."""
-    routes = list(channel.routes.order_by("model"))
+    routes = list(channel.routes.all())
     return {
         "models": {route.model: route.upstream_model for route in routes},
         "can": {route.model: route.can for route in routes if route.can},

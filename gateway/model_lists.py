@@ -6,6 +6,7 @@ list               it answers with a list of models
 """
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -13,6 +14,7 @@ from dialects.chat import Dialect
 from gateway.installation import egress_policy
 from gateway.providers.model_list import ListedPage, first_query, read_page
 from gateway.providers.provider import BadAddress, NotOffered, Provider
+from gateway.rules.channel_bounds import MODEL_PATTERN
 from gateway.staged_calls import (
     CallFailed,
     CallResult,
@@ -26,6 +28,8 @@ from lib.egress import Answer, EgressPolicy
 ListStage = Literal["address", "connect", "accept", "list"]
 LIST_STAGES: Final[tuple[ListStage, ...]] = ("address", "connect", "accept", "list")
 
+# What no route can name is of no use.
+_NAME: Final = re.compile(MODEL_PATTERN)
 _BODY_BYTES_MAX: Final = 8 << 20
 _PAGES_MAX: Final = 20
 NAMES_MAX: Final = 2000
@@ -60,7 +64,7 @@ class _Listing:
             query = first_query(dialect)
             for _ in range(_PAGES_MAX):
                 page = self._page(f"{url}?{query}" if query else url, headers, dialect)
-                names.update(dict.fromkeys(page.names))
+                names.update((name, None) for name in page.names if _NAME.fullmatch(name))
                 query = page.next_query
                 if not query or len(names) >= NAMES_MAX or self._call.late:
                     break

@@ -157,6 +157,27 @@ def test_the_channel_is_saved_with_names_and_proposed_prices(
     assert channel.enabled
 
 
+def test_a_provider_may_list_hundreds_of_models(dora: Client, fake: FakeUpstream) -> None:
+    names = [f"owner/model-{n}" for n in range(1200)]
+    given = sent(fake) | {"listed": names, "public": names, "id": names}
+    assert dora.post(NEW, given).status_code == 303
+    channel = Channel.objects.get()
+    assert channel.routes.count() == 1200
+    page = dora.get(f"/admin/channels/{id_text(channel.id)}/models")
+    assert page.status_code == 200
+
+
+def test_a_proposed_price_that_cannot_be_set_is_said(dora: Client, fake: FakeUpstream) -> None:
+    """Nothing is stored then."""
+    rates = {"meters": {"in_text": 150_000_000}}
+    set_price(SYSTEM, "fake", START, rates, source="genai-prices 1")
+    set_price(SYSTEM, "planned", dt.datetime(2999, 1, 1, tzinfo=dt.UTC), rates, source="file")
+    given = sent(fake) | models("planned", "fake-64", "x", ticked=("fake",))
+    answer = dora.post(NEW, given)
+    assert (answer.status_code, Channel.objects.count()) == (422, 0)
+    assert "planned: " in text_of(answer.content.decode())
+
+
 @pytest.mark.parametrize(
     ("over", "told"),
     [
