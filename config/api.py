@@ -32,6 +32,8 @@ from billing.prices import PriceRefused, PriceStale
 from billing.processors.processor import ProcessorError
 from config.job_api import router as job_router
 from gateway.api import router as gateway_router
+from gateway.channel_api import router as channel_router
+from gateway.channel_fields import ChannelStale
 from gateway.previews import PreviewRefused
 from gateway.price_api import router as price_router
 from lib.pagination import BadCursor
@@ -175,6 +177,7 @@ api.add_router("", review_router)
 api.add_router("", budget_router)
 api.add_router("", gateway_router)
 api.add_router("", price_router)
+api.add_router("", channel_router)
 api.add_router("", notify_router)
 api.add_router("", job_router)
 
@@ -291,6 +294,11 @@ def _refused(request: HttpRequest, error: Refused) -> HttpResponse:
 @api.exception_handler(PriceStale)
 def _price_stale(request: HttpRequest, error: PriceStale) -> HttpResponse:
     return error_response(request, 409, str(error), code="conflict", param="replaces")
+
+
+@api.exception_handler(ChannelStale)
+def _channel_stale(request: HttpRequest, error: ChannelStale) -> HttpResponse:
+    return error_response(request, 409, error.message, code="conflict", param=error.field)
 
 
 @api.exception_handler(PriceRefused)

@@ -230,6 +230,8 @@ WEBHOOK_EGRESS_ALLOW = [
 
 # Larger bodies are refused (config/request_limits.py); what is let in touches no disk.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 3 * 1024 * 1024
+# A page of a channel's models sends a few fields for each of up to 2,000 models.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 12_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = 65 * 1024 * 1024
 
 SESSION_COOKIE_AGE = 7 * 24 * 3600

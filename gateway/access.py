@@ -5,18 +5,29 @@ from django.db.models import QuerySet
 from accounts.access import one_of, require
 from accounts.actors import Actor
 from billing.models import Plan, Price, PriceProposal, PriceVersion
-from gateway.models import Channel, PricePreview
+from gateway.models import Channel, ChannelKey, PricePreview
 
 
 def visible_channels(actor: Actor) -> QuerySet[Channel]:
-    """Every channel, in the order in which they are asked."""
+    """Every channel that is not archived, in the order in which they are asked."""
+    return every_channel(actor).filter(archived_at=None)
+
+
+def every_channel(actor: Actor) -> QuerySet[Channel]:
+    """Every channel, archived ones too, in the same order."""
     require(actor, "channels.read")
     return Channel.objects.prefetch_related("routes", "keys").order_by("priority", "name")
 
 
 def access_channel(actor: Actor, id: str) -> Channel:
-    """One channel by the text of its id. Http404 when there is none such."""
-    return one_of(visible_channels(actor), id)
+    """One channel by the text of its id, archived or not. Http404 when there is none such."""
+    return one_of(every_channel(actor), id)
+
+
+def access_channel_key(actor: Actor, channel: Channel, id: str) -> ChannelKey:
+    """One key of a channel by the text of its id. Http404 when there is none such."""
+    require(actor, "channels.read")
+    return one_of(channel.keys.all(), id)
 
 
 def access_price(actor: Actor, id: int) -> Price:

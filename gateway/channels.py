@@ -5,10 +5,14 @@ channel whose address changes loses its stored keys in the same write, so that n
 to an address that it was not given for.
 """
 
+import datetime as dt
+import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields as dataclass_fields
-from typing import TypedDict, cast
+from typing import TypeVar, cast
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -17,14 +21,24 @@ from accounts import audit
 from accounts.actors import Actor
 from accounts.epoch import bump_epoch
 from accounts.sealing import open_sealed, pepper, seal
+from gateway.channel_fields import (
+    PLAIN,
+    ROUTE_FIELDS,
+    ChannelFields,
+    ChannelRefused,
+    ChannelStale,
+    check_name,
+    check_routes,
+    check_secret,
+    check_settings,
+)
 from gateway.models import Channel, ChannelKey, Route
-from gateway.providers import UnknownProvider, provider_named
-from gateway.providers.overrides import CAPABILITIES
-from gateway.providers.provider import BadAddress
+from gateway.rules import channel_bounds as bounds
 from gateway.rules.breaker import BreakerRule
 from gateway.rules.timeouts import Timeouts
+from lib import clock
 from lib.ids import new_id
-from lib.refusal import Refused
+from lib.vault import VaultError
 
 TIMEOUTS = {field.name: cast(float, field.default) for field in dataclass_fields(Timeouts)}
 """Seconds that a channel has unless it says otherwise."""
@@ -34,57 +48,91 @@ BREAKER = {
 """The same for its breaker."""
 
 
-class ChannelRefused(Refused):
-    """The channel cannot be so."""
-
-
-class ChannelFields(TypedDict, total=False):
-    """What a write may set; what it leaves out stays.
-
-    `keys`: a text for a new secret, a ChannelKey for a stored one that stays. `models`: every name
-    or pattern that the channel serves -> upstream name, "" for the same. `can`: what of them an
-    operator knows better than the catalogue (gateway/providers/overrides.py), by those names.
-    """
-
-    provider: str
-    base_url: str
-    keys: Sequence[str | ChannelKey]
-    models: Mapping[str, str]
-    can: Mapping[str, Mapping[str, bool]]
-    enabled: bool
-    priority: int
-    weight: int
-    retries: int
-    on_leave: str
-    uncapped: bool
-    names_client: bool
-    timeouts: Mapping[str, float]
-    breaker: Mapping[str, bool | float | None]
-
-
-_PLAIN = (
-    "provider",
-    "base_url",
-    "enabled",
-    "priority",
-    "weight",
-    "retries",
-    "on_leave",
-    "uncapped",
-    "names_client",
-)
-
-
 def create_channel(actor: Actor, name: str, fields: ChannelFields) -> Channel:
     """A new channel. Raises ChannelRefused."""
-    return _save(actor, Channel(name=name, timeouts=dict(TIMEOUTS)), fields, "channel.created")
+    check_name(name)
+    channel = Channel(name=name, timeouts=dict(TIMEOUTS))
+    return _save(actor, channel, fields, "channel.created")
 
 
-def change_channel(actor: Actor, channel: Channel, fields: ChannelFields) -> Channel:
-    """Set the given fields of a channel. Raises ChannelRefused."""
+def change_channel(
+    actor: Actor, channel: Channel, fields: ChannelFields, *, seen: str | None = None
+) -> Channel:
+    """Set the given fields of a channel. `seen` is the version that they were thought out from.
+    Raises ChannelRefused, and ChannelStale where the channel is no longer that one."""
     with transaction.atomic():
-        locked = Channel.objects.select_for_update().get(id=channel.id)
+        locked = _locked(channel)
+        if seen is not None and seen != version_of(locked):
+            text = gettext("This channel was changed meanwhile. Reload it and try again.")
+            raise ChannelStale("version", text)
         return _save(actor, locked, fields, "channel.changed")
+
+
+def copy_channel(actor: Actor, channel: Channel, name: str) -> Channel:
+    """The same once more by another name, with its keys and models, and turned off. Raises
+    ChannelRefused."""
+    check_name(name)
+    with transaction.atomic():
+        source = _locked(channel)
+        copy = Channel(name=name, timeouts=source.timeouts, breaker=source.breaker)
+        for field in PLAIN:
+            setattr(copy, field, getattr(source, field))
+        copy.enabled = False
+        with _recorded(actor, copy, "channel.created", copy_of=source.name):
+            copy.save()
+            for key in source.keys.all():
+                _new_key(copy, _opened(key), key.position, disabled_at=key.disabled_at).save()
+            for route in source.routes.all():
+                route.pk, route.channel = None, copy
+                route.save(force_insert=True)
+    return copy
+
+
+def archive_channel(actor: Actor, channel: Channel) -> Channel:
+    """Turn a channel off and put it away, with its keys; it can be restored."""
+    with transaction.atomic():
+        fields: ChannelFields = {"archived": True, "enabled": False}
+        return _save(actor, _locked(channel), fields, "channel.archived")
+
+
+def restore_channel(actor: Actor, channel: Channel) -> Channel:
+    """Take a channel back from the archive, turned off."""
+    with transaction.atomic():
+        return _save(actor, _locked(channel), {"archived": False}, "channel.restored")
+
+
+def add_key(actor: Actor, channel: Channel, secret: str) -> ChannelKey:
+    """One more key at the end of a channel's pool. Raises ChannelRefused."""
+    with transaction.atomic():
+        locked = _locked(channel)
+        keys = list(locked.keys.all())
+        if len(keys) >= bounds.KEYS_MAX:
+            text = gettext("A channel can have at most %(n)s keys.") % {"n": bounds.KEYS_MAX}
+            raise ChannelRefused("keys", text)
+        if secret_digest(secret) in [bytes(key.digest) for key in keys]:
+            raise ChannelRefused("keys", gettext("This channel already has this key."))
+        with _recorded(actor, locked, "channel.changed"):
+            position = keys[-1].position + 1 if keys else 0
+            key = _new_key(locked, secret, position)
+            key.save(force_insert=True)
+    return key
+
+
+def switch_key(actor: Actor, channel: Channel, key: ChannelKey, *, enabled: bool) -> None:
+    """Let requests use a key, or not; its secret stays stored."""
+    with transaction.atomic():
+        locked = _locked(channel)
+        with _recorded(actor, locked, "channel.changed"):
+            at = None if enabled else clock.now()
+            locked.keys.filter(id=key.id).update(disabled_at=at)
+
+
+def remove_key(actor: Actor, channel: Channel, key: ChannelKey) -> None:
+    """Remove a key with its secret."""
+    with transaction.atomic():
+        locked = _locked(channel)
+        with _recorded(actor, locked, "channel.changed"):
+            locked.keys.filter(id=key.id).delete()
 
 
 def switch_capability(
@@ -93,7 +141,7 @@ def switch_capability(
     """Say that a model of a channel has a capability, or not, whatever the catalogue says; None
     takes it back. Raises ChannelRefused."""
     with transaction.atomic():
-        locked = Channel.objects.select_for_update().get(id=channel.id)
+        locked = _locked(channel)
         can = {route.model: dict(route.can) for route in locked.routes.all()}
         switches = can.setdefault(model, {})
         switches.pop(capability, None)
@@ -123,31 +171,22 @@ def open_secret(key: ChannelKey) -> str:
     return open_sealed(key.sealed, _place(key))
 
 
-def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) -> Channel:
-    address = (channel.provider, channel.base_url)
+def version_of(channel: Channel) -> str:
+    """What differs as soon as anything of a channel that a write may set does."""
+    facts = json.dumps(_facts(channel), sort_keys=True)
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+
+def _locked(channel: Channel) -> Channel:
+    return Channel.objects.select_for_update().get(id=channel.id)
+
+
+@contextmanager
+def _recorded(actor: Actor, channel: Channel, action: str, **more: object) -> Iterator[None]:
+    """Around a change of a channel: one transaction with its audit event and its notification."""
     before = _facts(channel)
     with transaction.atomic():
-        for name, value in fields.items():
-            if name in _PLAIN:
-                setattr(channel, name, value)
-        if "timeouts" in fields:
-            channel.timeouts = {**channel.timeouts, **fields["timeouts"]}
-        if "breaker" in fields:
-            channel.breaker = {**channel.breaker, **fields["breaker"]}
-        _check(channel)
-        channel.save()
-        keys: Sequence[str | ChannelKey] | None = fields.get("keys")
-        if address != (channel.provider, channel.base_url):
-            keys = keys or ()
-            if any(isinstance(key, ChannelKey) for key in keys):
-                text = gettext(
-                    "Changing the address removes the stored keys. Enter the keys again."
-                )
-                raise ChannelRefused("keys", text)
-        if keys is not None:
-            _replace_keys(channel, keys)
-        if "models" in fields or "can" in fields:
-            _replace_routes(channel, fields)
+        yield
         after = _facts(channel)
         changed = [name for name in after if before.get(name) != after[name]]
         audit.record(
@@ -158,9 +197,44 @@ def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) ->
             name=channel.name,
             before={name: before.get(name) for name in changed},
             after={name: after[name] for name in changed},
+            **more,
         )
         bump_epoch()
+
+
+def _save(actor: Actor, channel: Channel, fields: ChannelFields, action: str) -> Channel:
+    address = (channel.provider, channel.base_url)
+    with _recorded(actor, channel, action):
+        _set(channel, fields)
+        check_settings(channel)
+        channel.save()
+        keys: Sequence[str | ChannelKey] | None = fields.get("keys")
+        moved = address != (channel.provider, channel.base_url)
+        if moved:
+            keys = keys or ()
+            if any(isinstance(key, ChannelKey) for key in keys):
+                text = gettext(
+                    "Changing the address removes the stored keys. Enter the keys again."
+                )
+                raise ChannelRefused("keys", text)
+        if keys is not None:
+            _replace_keys(channel, keys, moved=moved)
+        if not fields.keys().isdisjoint(ROUTE_FIELDS):
+            _replace_routes(channel, fields)
     return channel
+
+
+def _set(channel: Channel, fields: ChannelFields) -> None:
+    for name, value in fields.items():
+        if name in PLAIN:
+            setattr(channel, name, value)
+    if "archived" in fields:
+        at = channel.archived_at or clock.now()
+        channel.archived_at = at if fields["archived"] else None
+    if "timeouts" in fields:
+        channel.timeouts = {**channel.timeouts, **fields["timeouts"]}
+    if "breaker" in fields:
+        channel.breaker = {**channel.breaker, **fields["breaker"]}
 
 
 def _facts(channel: Channel) -> dict[str, object]:
@@ -168,67 +242,103 @@ def _facts(channel: Channel) -> dict[str, object]:
     not stored yet."""
     if channel._state.adding:
         return {}
-    routes = list(channel.routes.order_by("model"))
     return {
-        **{name: getattr(channel, name) for name in _PLAIN},
+        **{name: getattr(channel, name) for name in PLAIN},
+        "archived": channel.archived_at is not None,
         "timeouts": channel.timeouts,
         "breaker": channel.breaker,
-        "keys": [
-            f"{bytes(key.digest).hex()[:8]} …{key.last4}"
-            for key in channel.keys.order_by("position")
-        ],
-        "models": {route.model: route.upstream_model for route in routes},
-        "can": {route.model: route.can for route in routes if route.can},
+        "keys": [_key_fact(key) for key in channel.keys.all()],
+        **_routes_of(channel),
     }
 
 
-def _check(channel: Channel) -> None:
-    try:
-        provider = provider_named(channel.provider)
-    except UnknownProvider as error:
-        raise ChannelRefused("provider", str(error)) from error
-    channel.base_url = channel.base_url.rstrip("/") or provider.base_url
-    try:
-        provider.address(channel.base_url)
-    except BadAddress as error:
-        raise ChannelRefused("base_url", str(error)) from error
+def _key_fact(key: ChannelKey) -> str:
+    fact = f"{bytes(key.digest).hex()[:8]} …{key.last4}"
+    return f"{fact} (disabled)" if key.disabled_at else fact
 
 
-def _replace_routes(channel: Channel, fields: ChannelFields) -> None:
-    """Set a channel's routes; what the write leaves out of them stays."""
-    stored = {route.model: route for route in channel.routes.all()}
-    models = fields.get("models", {name: route.upstream_model for name, route in stored.items()})
-    can = fields.get("can", {name: route.can for name, route in stored.items() if route.can})
-    for model, switches in can.items():
-        unknown = set(switches) - set(CAPABILITIES)
-        if model not in models:
-            text = gettext("The channel does not serve %(model)s.")
-            raise ChannelRefused("can", text % {"model": model})
-        if unknown:
-            text = gettext("There is no capability named %(name)s.")
-            raise ChannelRefused("can", text % {"name": min(unknown)})
+def _routes_of(channel: Channel) -> ChannelFields:
+    """The stored routes, as a write sets them."""
+    routes = list(channel.routes.all())
+    return {
+        "models": {route.model: route.upstream_model for route in routes},
+        "can": {route.model: route.can for route in routes if route.can},
+        "priorities": {
+            route.model: route.priority for route in routes if route.priority is not None
+        },
+        "weights": {route.model: route.weight for route in routes if route.weight is not None},
+    }
+
+
+def _replace_routes(channel: Channel, given: ChannelFields) -> None:
+    """Set a channel's routes; what the write leaves out of those that stay, stays."""
+    stored = _routes_of(channel)
+    fields: ChannelFields = {**stored, **given}
+    models = fields["models"]
+    if "can" not in given:
+        fields["can"] = _of(models, stored["can"])
+    if "priorities" not in given:
+        fields["priorities"] = _of(models, stored["priorities"])
+    if "weights" not in given:
+        fields["weights"] = _of(models, stored["weights"])
+    check_routes(fields)
     channel.routes.all().delete()
     Route.objects.bulk_create(
-        Route(channel=channel, model=model, upstream_model=upstream, can=dict(can.get(model, {})))
+        Route(
+            channel=channel,
+            model=model,
+            upstream_model=upstream,
+            can=dict(fields["can"].get(model, {})),
+            priority=fields["priorities"].get(model),
+            weight=fields["weights"].get(model),
+        )
         for model, upstream in models.items()
     )
 
 
-def _replace_keys(channel: Channel, keys: Sequence[str | ChannelKey]) -> None:
-    """Set a channel's keys, in order. A secret that stays is sealed anew for its new row."""
-    texts = [open_secret(key) if isinstance(key, ChannelKey) else key for key in keys]
+Said = TypeVar("Said")
+
+
+def _of(models: Mapping[str, str], said: Mapping[str, Said]) -> dict[str, Said]:
+    """What is said of models that are still served."""
+    return {model: value for model, value in said.items() if model in models}
+
+
+def _replace_keys(
+    channel: Channel, keys: Sequence[str | ChannelKey], *, moved: bool = False
+) -> None:
+    """Set a channel's keys, in order. A stored one that is given again stays as it is, unless the
+    address `moved`."""
+    stored = {} if moved else {bytes(key.digest): key for key in channel.keys.all()}
     channel.keys.all().delete()
-    provider = provider_named(channel.provider)
-    for position, text in enumerate(texts):
-        try:
-            provider.headers(text)
-        except BadAddress as error:
-            raise ChannelRefused("keys", str(error)) from error
-        key = ChannelKey(id=new_id(), channel=channel, position=position)
-        key.digest = secret_digest(text)
-        key.last4 = text[-4:] if len(text) >= 12 else ""
-        key.sealed = seal(text, _place(key))
+    for position, given in enumerate(keys):
+        digest = bytes(given.digest) if isinstance(given, ChannelKey) else secret_digest(given)
+        key = stored.pop(digest, None)
+        if key is None and isinstance(given, ChannelKey):
+            raise ChannelRefused("keys", gettext("This key was removed meanwhile."))
+        key = key or _new_key(channel, str(given), position)
+        key.position = position
         key.save(force_insert=True)
+
+
+def _new_key(
+    channel: Channel, secret: str, position: int, disabled_at: dt.datetime | None = None
+) -> ChannelKey:
+    check_secret(channel, secret)
+    key = ChannelKey(id=new_id(), channel=channel, position=position, created_at=clock.now())
+    key.digest = secret_digest(secret)
+    key.last4 = secret[-4:] if len(secret) >= 12 else ""
+    key.disabled_at = disabled_at
+    key.sealed = seal(secret, _place(key))
+    return key
+
+
+def _opened(key: ChannelKey) -> str:
+    try:
+        return open_secret(key)
+    except VaultError as error:
+        text = gettext("A stored key cannot be decrypted. Remove it, then enter it again.")
+        raise ChannelRefused("keys", text) from error
 
 
 def _place(key: ChannelKey) -> str:

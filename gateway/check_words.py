@@ -1,13 +1,16 @@
 """The test of a channel in words: its stages, and for each fault the cause and the fix."""
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
-from gateway.checks import STAGES, Fault, Stage
+from gateway.checks import Stage
+from gateway.model_lists import ListStage, ModelList
+from gateway.staged_calls import Fault
 
 STAGE_NAMES: Final[dict[Stage, Promise]] = {
     "address": gettext_lazy("Address resolved and allowed"),
@@ -17,12 +20,18 @@ STAGE_NAMES: Final[dict[Stage, Promise]] = {
     "stream": gettext_lazy("Stream complete"),
     "usage": gettext_lazy("Usage reported"),
 }
+LIST_STAGE_NAMES: Final[dict[ListStage, Promise]] = {
+    "address": STAGE_NAMES["address"],
+    "connect": STAGE_NAMES["connect"],
+    "accept": gettext_lazy("Key accepted"),
+    "list": gettext_lazy("Models listed"),
+}
 
 # Fault -> (what happened, what to do)
 FAULTS: Final[dict[Fault, tuple[Promise, Promise]]] = {
     "configuration": (
         gettext_lazy("The channel's configuration is incomplete."),
-        gettext_lazy("Fix the channel in the configuration file and apply it."),
+        gettext_lazy("Correct the base URL or the key, then try again."),
     ),
     "secret": (
         gettext_lazy("The stored key cannot be decrypted with this installation's WEIR_KEK."),
@@ -96,6 +105,17 @@ FAULTS: Final[dict[Fault, tuple[Promise, Promise]]] = {
             "charges are estimated."
         ),
     ),
+    "no_list": (
+        gettext_lazy("The provider has no list of models at this address."),
+        gettext_lazy("Check the path in the base URL, or enter the model names yourself."),
+    ),
+    "not_list": (
+        gettext_lazy("The response is not a list of models."),
+        gettext_lazy(
+            "Check that the base URL points to the provider's API, or enter the model names "
+            "yourself."
+        ),
+    ),
 }
 
 
@@ -108,14 +128,11 @@ class ShownStage:
     ms: int | None
 
 
-@dataclass(frozen=True)
-class ShownCheck:
-    """A stored result for the page."""
+@dataclass(frozen=True, kw_only=True)
+class ShownCall:
+    """How far a call to a provider came."""
 
     ok: bool
-    at: dt.datetime
-    model: str
-    upstream_model: str
     total_ms: int
     stages: list[ShownStage]
     cause: Promise | None
@@ -125,30 +142,64 @@ class ShownCheck:
     body: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShownCheck(ShownCall):
+    """A stored result of a test."""
+
+    at: dt.datetime
+    model: str
+    upstream_model: str
+
+
+def words_of(fault: Fault | None) -> tuple[Promise | None, Promise | None]:
+    """What happened and what to do; nothing without a fault."""
+    return FAULTS[fault] if fault else (None, None)
+
+
 def shown_check(stored: dict[str, Any] | None) -> ShownCheck | None:
     """What `Channel.last_test` holds, in words; None before the first test."""
     if stored is None:
         return None
-    ran = {stage["name"]: stage for stage in stored["stages"]}
-    stages = [
-        ShownStage(
-            STAGE_NAMES[name],
-            "waiting" if name not in ran else "ok" if ran[name]["ok"] else "bad",
-            ran[name]["ms"] if name in ran else None,
-        )
-        for name in STAGES
-    ]
-    cause, fix = FAULTS[stored["fault"]] if stored["fault"] else (None, None)
+    cause, fix = words_of(stored["fault"])
     return ShownCheck(
         ok=stored["ok"],
         at=dt.datetime.fromisoformat(stored["at"]),
         model=stored["model"],
         upstream_model=stored["upstream_model"],
         total_ms=stored["total_ms"],
-        stages=stages,
+        stages=_shown_stages(STAGE_NAMES, stored["stages"]),
         cause=cause,
         fix=fix,
         status=stored["status"],
         detail=stored["detail"],
         body=stored["body"],
     )
+
+
+def shown_list(result: ModelList) -> ShownCall:
+    """How far a call for the models came, in words."""
+    cause, fix = words_of(result.fault)
+    return ShownCall(
+        ok=result.ok,
+        total_ms=result.total_ms,
+        stages=_shown_stages(LIST_STAGE_NAMES, result.stages),
+        cause=cause,
+        fix=fix,
+        status=result.status,
+        detail=result.detail,
+        body=result.body,
+    )
+
+
+def _shown_stages(
+    names: Mapping[Any, Promise], ran: Sequence[Mapping[str, Any]]
+) -> list[ShownStage]:
+    by_name = {stage["name"]: stage for stage in ran}
+    return [
+        ShownStage(
+            words,
+            "waiting" if name not in by_name else "ok" if by_name[name]["ok"] else "bad",
+            by_name[name]["ms"] if name in by_name else None,
+        )
+        for name, words in names.items()
+    ]

@@ -11,9 +11,8 @@ The first stage that fails ends the test. Nothing is billed to anybody: the requ
 operator's own, it has no hold and leaves no usage record.
 """
 
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, NamedTuple
 
 from django.db import connection, transaction
@@ -23,92 +22,43 @@ from accounts.actors import Actor
 from dialects.chat import ChatRequest, Encoded, Message, Text
 from dialects.codec import Codec, Decoder
 from dialects.codecs import CODECS
-from dialects.errors import RequestFault, clean_upstream
+from dialects.errors import RequestFault
 from dialects.events import Broken, End, Finish, UpstreamError
 from dialects.operation import chat_operation
 from gateway.channels import open_secret
 from gateway.installation import egress_policy
 from gateway.models import Channel
-from gateway.providers import UnknownProvider, provider_named
 from gateway.providers.models import capabilities_of
 from gateway.providers.provider import BadAddress, Provider
 from gateway.providers.targets import dialect_for, upstream_of
 from gateway.rules import routing
-from gateway.rules.timeouts import Timeouts
-from lib import clock
-from lib.egress import (
-    Answer,
-    EgressDenied,
-    EgressFailed,
-    EgressPolicy,
-    Unresolved,
-    guarded_client,
-    host_and_port,
-    permitted_addresses,
-    posted,
+from gateway.staged_calls import (
+    CallFailed,
+    CallResult,
+    StagedCall,
+    Target,
+    fault_of_status,
+    first_text,
 )
+from lib import clock
+from lib.egress import Answer, EgressPolicy
 from lib.ids import id_text, new_id
 from lib.vault import VaultError
 
 Stage = Literal["address", "connect", "accept", "answer", "stream", "usage"]
 STAGES: Final[tuple[Stage, ...]] = ("address", "connect", "accept", "answer", "stream", "usage")
 
-Fault = Literal[
-    "configuration",
-    "secret",
-    "denied",
-    "unresolved",
-    "refused",
-    "tls",
-    "timeout",
-    "key",
-    "model",
-    "limited",
-    "rejected",
-    "redirected",
-    "unavailable",
-    "not_stream",
-    "failed",
-    "broken",
-    "no_usage",
-]
-"""Why a test failed; the page has a cause and a fix in words for each."""
-
-_TEST_S_MAX: Final = 60.0
 _BODY_BYTES_MAX: Final = 1 << 20
-_SHOWN_BYTES_MAX: Final = 4096
 _OUTPUT_TOKENS_MAX: Final = 64
 
 
 @dataclass
-class ChannelCheck:
-    """What one test found, as it is stored in `Channel.last_test`.
+class ChannelCheck(CallResult):
+    """What one test found, as it is stored in `Channel.last_test`."""
 
-    `stages` are the passed ones with their milliseconds, then the failed one if one failed.
-    `body` is a short piece of what the provider said, with secrets masked.
-    """
-
-    at: str
-    model: str
-    upstream_model: str
-    ok: bool = False
-    stages: list[dict[str, Any]] = field(default_factory=list)
-    fault: Fault | None = None
-    status: int | None = None
-    detail: str = ""
-    body: str = ""
-    total_ms: int = 0
-
-
-class _Failed(Exception):
-    def __init__(
-        self, fault: Fault, detail: str = "", *, status: int | None = None, body: str = ""
-    ) -> None:
-        super().__init__(detail or fault)
-        self.fault = fault
-        self.detail = detail
-        self.status = status
-        self.body = body
+    at: str = ""
+    model: str = ""
+    upstream_model: str = ""
 
 
 def upstream_name(channel: Channel, model: str) -> str | None:
@@ -130,19 +80,48 @@ def check_channel(actor: Actor, channel: Channel, model: str) -> ChannelCheck:
     name = upstream_name(channel, model)
     if name is None:
         raise ValueError(f"{channel.name} does not serve {model}")
-    result = ChannelCheck(clock.now().isoformat(), model, name)
-    run = _Run(channel, name, egress_policy(), result)
-    if not connection.in_atomic_block:
-        # The provider may take a minute; the connection goes back to the pool meanwhile.
-        connection.close()
-    run.run()
+    policy = egress_policy()
+    result = _new_result(model, name)
+    try:
+        target = target_of(channel)
+    except VaultError as error:
+        failure = {"name": STAGES[0], "ok": False, "ms": 0}
+        result.stages, result.fault, result.detail = [failure], "secret", str(error)
+    else:
+        if not connection.in_atomic_block:
+            # The provider may take a minute; the connection goes back to the pool meanwhile.
+            connection.close()
+        _Run(target, policy, result).run()
     with transaction.atomic():
-        Channel.objects.filter(id=channel.id).update(last_test=asdict(result))
+        Channel.objects.filter(id=channel.id).update(last_test=stored_form(result))
         audit.record(
             actor, None, "channel.tested", channel, model=model, ok=result.ok, fault=result.fault
         )
-    channel.last_test = asdict(result)
+    channel.last_test = stored_form(result)
     return result
+
+
+def try_model(target: Target, model: str, upstream_model: str) -> ChannelCheck:
+    """The same test of what is no channel yet. Nothing is kept."""
+    result = _new_result(model, upstream_model or model)
+    _Run(target, egress_policy(), result).run()
+    return result
+
+
+def stored_form(result: ChannelCheck) -> dict[str, Any]:
+    """A result as it is stored, and as pages show it."""
+    return asdict(result)
+
+
+def target_of(channel: Channel) -> Target:
+    """Whom a channel calls, by the first of its keys that is in use. Raises VaultError."""
+    key = channel.keys.filter(disabled_at=None).first()
+    secret = open_secret(key) if key else ""
+    return Target(channel.provider, channel.base_url, secret, channel.timeouts)
+
+
+def _new_result(model: str, upstream_model: str) -> ChannelCheck:
+    return ChannelCheck(at=clock.now().isoformat(), model=model, upstream_model=upstream_model)
 
 
 class _CheckRequest(NamedTuple):
@@ -153,111 +132,51 @@ class _CheckRequest(NamedTuple):
 
 
 class _Run:
-    def __init__(
-        self, channel: Channel, model: str, policy: EgressPolicy, result: ChannelCheck
-    ) -> None:
-        self._channel = channel
-        self._model = model
-        self._policy = policy
+    def __init__(self, target: Target, policy: EgressPolicy, result: ChannelCheck) -> None:
+        self._call = StagedCall(target, policy, STAGES, result)
+        self._target = target
         self._result = result
-        self._secret = ""
         self._request = ChatRequest(
             dialect="openai",
             request_id=id_text(new_id()),
             received_at=int(clock.now().timestamp()),
-            model=model,
+            model=result.upstream_model,
             messages=(Message("user", (Text("Answer with one word: ready"),)),),
             output_cap=_OUTPUT_TOKENS_MAX,
             stream=True,
             include_usage=True,
         )
-        self._began = self._mark = time.monotonic()
-        self._deadline = self._began + min(_TEST_S_MAX, Timeouts.of(channel.timeouts).total)
 
     def run(self) -> None:
-        result = self._result
-        try:
-            self._ask()
-            result.ok = True
-        except _Failed as failed:
-            passed = len(result.stages)
-            result.stages.append({"name": STAGES[passed], "ok": False, "ms": self._lap()})
-            result.fault, result.status = failed.fault, failed.status
-            result.detail = self._clean(failed.detail)
-            result.body = self._clean(failed.body)
-        result.total_ms = int((time.monotonic() - self._began) * 1000)
-
-    def _pass(self, stage: Stage) -> None:
-        self._result.stages.append({"name": stage, "ok": True, "ms": self._lap()})
-
-    def _lap(self) -> int:
-        now = time.monotonic()
-        ms, self._mark = int((now - self._mark) * 1000), now
-        return ms
-
-    def _clean(self, text: str) -> str:
-        if self._secret:
-            text = text.replace(self._secret, "••••")
-        return clean_upstream(text)
-
-    def _ask(self) -> None:
-        prepared = self._prepare()
-        timeouts = Timeouts.of(self._channel.timeouts)
-        try:
-            host, port = host_and_port(prepared.url)
-            addresses = permitted_addresses(self._policy, host, port)
-            self._pass("address")
-            client = guarded_client(
-                self._policy,
-                connect_s=timeouts.connect,
-                read_s=min(timeouts.first_content, _TEST_S_MAX),
-                schemes=("http", "https"),
-                # Resolved above, once, for the stage and for the connection.
-                resolver=lambda host, port: addresses,
-            )
-            with (
-                client,
-                posted(
-                    client,
-                    prepared.url,
-                    prepared.headers,
-                    prepared.encoded.body,
-                    connected=lambda: self._pass("connect"),
-                ) as answer,
-            ):
+        with self._call.told():
+            prepared = self._prepare()
+            with self._call.answered(
+                "POST", prepared.url, prepared.headers, prepared.encoded.body
+            ) as answer:
                 self._read(answer, prepared)
-        except EgressDenied as error:
-            raise _Failed("denied", str(error)) from error
-        except Unresolved as error:
-            raise _Failed("unresolved", str(error)) from error
-        except EgressFailed as error:
-            raise _Failed(error.reason, str(error)) from error
 
     def _prepare(self) -> "_CheckRequest":
         """The request in the dialect in which the relay would send a chat request."""
+        provider = self._call.provider()
         try:
-            provider = provider_named(self._channel.provider)
-            key = self._channel.keys.first()
-            self._secret = open_secret(key) if key else ""
             return self._encode(provider)
-        except (UnknownProvider, BadAddress) as error:
-            raise _Failed("configuration", str(error)) from error
+        except BadAddress as error:
+            raise CallFailed("configuration", str(error)) from error
         except RequestFault as error:
-            raise _Failed("configuration", error.message) from error
-        except VaultError as error:
-            raise _Failed("secret", str(error)) from error
+            raise CallFailed("configuration", error.message) from error
 
     def _encode(self, provider: Provider) -> "_CheckRequest":
-        capabilities = capabilities_of(self._model, provider, self._result.model)
+        model = self._result.upstream_model
+        capabilities = capabilities_of(model, provider, self._result.model)
         dialect = dialect_for(provider, capabilities, self._request.dialect)
-        upstream = upstream_of(provider, dialect, self._model, capabilities)
+        upstream = upstream_of(provider, dialect, model, capabilities)
         codec = CODECS[dialect]
-        address = provider.address(self._channel.base_url)
+        address = self._target.address(provider)
         own = {"content-type": "application/json", "x-client-request-id": self._request.request_id}
         return _CheckRequest(
             codec,
             address.url(chat_operation(dialect, stream=True), upstream.model),
-            provider.headers(self._secret or None, dialect) | own,
+            provider.headers(self._target.secret or None, dialect) | own,
             codec.encode(self._request, upstream),
         )
 
@@ -265,21 +184,13 @@ class _Run:
         pieces = answer.iter_raw()
         if answer.status_code != 200:
             status = answer.status_code
-            raise _Failed(_fault_of_status(status), status=status, body=self._first_text(pieces))
-        self._pass("accept")
+            raise CallFailed(fault_of_status(status), status=status, body=first_text(pieces))
+        self._call.reach("accept")
         kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "text/event-stream":
-            body = self._first_text(pieces)
-            raise _Failed("not_stream", f"content-type: {kind}", status=200, body=body)
+            body = first_text(pieces)
+            raise CallFailed("not_stream", f"content-type: {kind}", status=200, body=body)
         self._decode(pieces, prepared)
-
-    def _first_text(self, pieces: Iterator[bytes]) -> str:
-        body = b""
-        for piece in pieces:
-            body += piece
-            if len(body) >= _SHOWN_BYTES_MAX:
-                break
-        return body[:_SHOWN_BYTES_MAX].decode("utf-8", "replace")
 
     def _decode(self, pieces: Iterator[bytes], prepared: "_CheckRequest") -> None:
         decoder: Decoder = prepared.codec.translating_decoder(
@@ -288,46 +199,31 @@ class _Run:
         size, ended = 0, False
         for piece in pieces:
             size += len(piece)
-            if time.monotonic() > self._deadline or size > _BODY_BYTES_MAX:
-                raise _Failed("timeout", "the answer does not come to its end")
+            if self._call.late or size > _BODY_BYTES_MAX:
+                raise CallFailed("timeout", "the answer does not come to its end")
             ended = self._look_at(decoder.feed(piece)) or ended
             if ended:
                 break
         if not ended:
             self._look_at(decoder.end())
-        if not self._passed("answer"):
-            raise _Failed("broken", "the stream ended without an answer", status=200)
-        self._pass("stream")
+        if not self._call.reached("answer"):
+            raise CallFailed("broken", "the stream ended without an answer", status=200)
+        self._call.reach("stream")
         counted = prepared.codec.quantities(decoder)
         if counted.missing or not counted.meters:
-            raise _Failed("no_usage", ", ".join(counted.flags), status=200)
-        self._pass("usage")
+            raise CallFailed("no_usage", ", ".join(counted.flags), status=200)
+        self._call.reach("usage")
 
     def _look_at(self, steps: list[Any]) -> bool:
-        """Whether the stream has ended. Raises _Failed when it ended badly."""
+        """Whether the stream has ended. Raises CallFailed when it ended badly."""
         for step in steps:
             for event in step.events:
                 if isinstance(event, UpstreamError):
-                    raise _Failed("failed", event.message, status=200)
+                    raise CallFailed("failed", event.message, status=200)
                 if isinstance(event, Broken):
-                    raise _Failed("broken", f"fault {event.fault}", status=200)
+                    raise CallFailed("broken", f"fault {event.fault}", status=200)
                 if isinstance(event, End):
                     return True
-                if (event.is_content or isinstance(event, Finish)) and not self._passed("answer"):
-                    self._pass("answer")
+                if event.is_content or isinstance(event, Finish):
+                    self._call.reach("answer")
         return False
-
-    def _passed(self, stage: Stage) -> bool:
-        return any(entry["name"] == stage for entry in self._result.stages)
-
-
-def _fault_of_status(status: int) -> Fault:
-    if status in (401, 403):
-        return "key"
-    if status == 404:
-        return "model"
-    if status in (402, 429):
-        return "limited"
-    if 300 <= status < 400:
-        return "redirected"
-    return "rejected" if status < 500 else "unavailable"

@@ -38,10 +38,17 @@ class Channel(models.Model):
         default=dict, help_text="enabled, failures, window and open_for in seconds."
     )
     last_test = models.JSONField(null=True)
+    archived_at = models.DateTimeField(null=True, help_text="Put away: off, and in no list.")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(archived_at=None) | models.Q(enabled=False),
+                name="archived_channel_is_off",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -58,6 +65,8 @@ class ChannelKey(models.Model):
         max_length=32, help_text="Keyed, to tell whether a new value differs."
     )
     last4 = models.CharField(max_length=4)
+    disabled_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(null=True, help_text="Null: before this was kept.")
 
     class Meta:
         ordering = ["position"]
@@ -85,6 +94,8 @@ class Route(models.Model):
         db_default=models.Value({}, output_field=models.JSONField()),
         help_text="What an operator knows better than the catalogue: capability -> on.",
     )
+    priority = models.IntegerField(null=True, help_text="Null: the channel's.")
+    weight = models.PositiveIntegerField(null=True, help_text="Null: the channel's.")
 
     class Meta:
         ordering = ["model"]

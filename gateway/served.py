@@ -46,7 +46,11 @@ class ServedModel:
 def served_models() -> list[ServedModel]:
     """Every name and pattern that a channel serves, disabled channels included, by name."""
     models: dict[str, ServedModel] = {}
-    for channel in Channel.objects.prefetch_related("routes").order_by("priority", "name"):
+    for channel in (
+        Channel.objects.filter(archived_at=None)
+        .prefetch_related("routes")
+        .order_by("priority", "name")
+    ):
         for route in channel.routes.all():
             model = models.setdefault(route.model, ServedModel(route.model))
             model.servers.append(Server(channel, route.upstream_model))

@@ -1,6 +1,14 @@
 from django.urls import path
 
-from gateway import model_views, own_price_views, plan_views, price_views, views
+from gateway import (
+    channel_edit_views,
+    channel_new_views,
+    model_views,
+    own_price_views,
+    plan_views,
+    price_views,
+    views,
+)
 
 urlpatterns = [
     path("models", model_views.model_catalogue, name="models"),
@@ -8,9 +16,42 @@ urlpatterns = [
     path("o/<slug:o>/models/compare", model_views.models_compare, name="models_compare"),
     path("pricing", model_views.pricing, name="pricing"),
     path("admin/channels", views.channel_list, name="channels"),
+    path("admin/channels/new", channel_new_views.channel_new, name="channel_new"),
+    path(
+        "admin/channels/new/models",
+        channel_new_views.channel_new_models,
+        name="channel_new_models",
+    ),
+    path("admin/channels/new/test", channel_new_views.channel_new_test, name="channel_new_test"),
     path("admin/channels/<str:id>", views.channel, name="channel"),
     path("admin/channels/<str:id>/test", views.channel_test, name="channel_test"),
     path("admin/channels/<str:id>/switch", views.channel_switch, name="channel_switch"),
+    path("admin/channels/<str:id>/edit", channel_edit_views.channel_edit, name="channel_edit"),
+    path(
+        "admin/channels/<str:id>/models", channel_edit_views.channel_models, name="channel_models"
+    ),
+    path(
+        "admin/channels/<str:id>/models/fetch",
+        channel_edit_views.channel_models_fetch,
+        name="channel_models_fetch",
+    ),
+    path(
+        "admin/channels/<str:id>/enable", channel_edit_views.channel_enable, name="channel_enable"
+    ),
+    path("admin/channels/<str:id>/copy", channel_edit_views.channel_copy, name="channel_copy"),
+    path(
+        "admin/channels/<str:id>/archive",
+        channel_edit_views.channel_archive,
+        name="channel_archive",
+    ),
+    path(
+        "admin/channels/<str:id>/keys", channel_edit_views.channel_key_add, name="channel_key_add"
+    ),
+    path(
+        "admin/channels/<str:id>/keys/<str:key>",
+        channel_edit_views.channel_key_change,
+        name="channel_key_change",
+    ),
     path("admin/prices", price_views.prices, name="prices"),
     path("admin/prices/new", price_views.price_new, name="price_new"),
     path("admin/prices/drafts", price_views.price_draft, name="price_draft"),

@@ -98,7 +98,7 @@ def _ask(
     """The meters and the raw usage that the provider tells; None when it cannot tell yet."""
     provider = PROVIDERS[channel.provider]
     try:
-        key = channel.keys.first()
+        key = channel.keys.filter(disabled_at=None).first()
         headers = provider.headers(open_secret(key) if key else None)
         url = provider.look_up_url(channel.base_url, id_text(attempt.attempt_id))
         with client.stream("GET", url, headers=headers) as answer:

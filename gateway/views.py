@@ -10,12 +10,13 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.access import scope_of
 from accounts.actors import Actor
 from accounts.guards import operator_page
 from accounts.table_preferences import read_table
 from billing.rules.pricing import PPM
-from gateway.access import access_channel, visible_channels
-from gateway.channel_trouble import known_trouble
+from gateway.access import access_channel, every_channel, visible_channels
+from gateway.channel_trouble import known_key_statuses, known_trouble
 from gateway.channels import switch_capability
 from gateway.check_words import shown_check
 from gateway.checks import check_channel
@@ -26,7 +27,7 @@ from gateway.price_book import BookEntry
 from gateway.price_columns import PRICE_COLUMNS, with_cells
 from gateway.providers import PROVIDERS
 from gateway.rate_words import source_name
-from gateway.rules.channel_status import ChannelStatus
+from gateway.rules.channel_status import ChannelStatus, KeyStatus
 from gateway.served import ServedModel, Server, prices_in_force, served_models, testable_names
 from gateway.shown_models import CAPABILITIES
 from lib.formatting import grouped
@@ -60,7 +61,12 @@ CHANNELS: Final = Table(
         Filter(
             "state",
             _("Status"),
-            choices=(("", _("Any status")), ("on", _("On")), ("off", _("Off"))),
+            choices=(
+                ("", _("Any status")),
+                ("on", _("On")),
+                ("off", _("Off")),
+                ("archived", _("Archived")),
+            ),
         ),
     ),
     href="href",
@@ -97,7 +103,11 @@ _STATES: Final[Mapping[str, Badge]] = {
 @require_safe
 def channel_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     state = read_table(CHANNELS, request, actor)
-    every = [_row(request, channel) for channel in visible_channels(actor)]
+    archived = state.value("state") == "archived"
+    channels = (
+        every_channel(actor).exclude(archived_at=None) if archived else visible_channels(actor)
+    )
+    every = [_row(request, channel) for channel in channels]
     strips = uptime_by_channel()
     rows = [
         {
@@ -110,9 +120,9 @@ def channel_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         if _channel_fits(row, state)
     ]
     context = {
-        "any": bool(every),
+        "any": archived or bool(every),
         "troubled": any(row["channel_status"] for row in every),
-        "example": _EXAMPLE,
+        "may_write": scope_of(actor, "channels.write") is not None,
         "commands": _COMMANDS,
     }
     templates = ("gateway/channels.html", "gateway/_channels.html")
@@ -121,13 +131,15 @@ def channel_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 
 def _channel_fits(row: Mapping[str, Any], state: State) -> bool:
     words = f"{row['channel'].name} {row['provider']} {row['host']} {row['models']}".lower()
-    on = {"": None, "on": True, "off": False}[state.value("state")]
+    on = {"on": True, "off": False}.get(state.value("state"))
     return state.value("q").lower() in words and on in (None, row["channel"].enabled)
 
 
 def _state_of(row: Mapping[str, Any]) -> Badge:
     """A channel's state; its cause and when it is tried again are said on hover."""
     status: ChannelStatus | None = row["channel_status"]
+    if row["channel"].archived_at:
+        return Badge(_("Archived"), icon="archive")
     if not row["channel"].enabled:
         return Badge(_("Off"), icon="pause")
     if status is None:
@@ -142,7 +154,7 @@ def _state_of(row: Mapping[str, Any]) -> Badge:
 @operator_page("channels.read")
 @require_safe
 def channel(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
-    return _channel_page(request, access_channel(actor, id))
+    return _channel_page(request, actor, access_channel(actor, id))
 
 
 @operator_page("channels.test")
@@ -151,10 +163,10 @@ def channel_test(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBas
     channel = access_channel(actor, id)
     form = CheckForm(_names(channel), request.POST)
     if not form.is_valid():
-        return _channel_page(request, channel, form, status=422)
+        return _channel_page(request, actor, channel, form, status=422)
     check_channel(actor, channel, form.cleaned_data["model"])
     if is_htmx(request):
-        return _channel_page(request, channel, form)
+        return _channel_page(request, actor, channel, form)
     return see_other("channel", id)
 
 
@@ -164,7 +176,7 @@ def channel_switch(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
     channel = access_channel(actor, id)
     form = SwitchForm(_models(channel), request.POST)
     if not form.is_valid():
-        return _channel_page(request, channel, status=422)
+        return _channel_page(request, actor, channel, status=422)
     cleaned = form.cleaned_data
     switch_capability(actor, channel, cleaned["model"], cleaned["capability"], form.on)
     return see_other("channel", id)
@@ -237,7 +249,12 @@ def _fits(model: ServedModel, state: State) -> bool:
 
 
 def _channel_page(
-    request: HttpRequest, channel: Channel, form: CheckForm | None = None, *, status: int = 200
+    request: HttpRequest,
+    actor: Actor,
+    channel: Channel,
+    form: CheckForm | None = None,
+    *,
+    status: int = 200,
 ) -> HttpResponse:
     last = channel.last_test or {}
     names = _names(channel)
@@ -245,13 +262,54 @@ def _channel_page(
         **_row(request, channel),
         "form": form or CheckForm(names, initial={"model": last.get("model")}),
         "testable": bool(names),
-        "keys": list(channel.keys.all()),
+        "keys": _key_rows(request, channel),
+        "may_write": scope_of(actor, "channels.write") is not None,
         "switches": SwitchForm(_models(channel)),
         "switched": [(route, _switched(route)) for route in channel.routes.all()],
     }
     return render_part(
         request, "gateway/channel.html", "gateway/_test.html", context, status=status
     )
+
+
+_KEY_BADGES: Final[Mapping[str, Badge]] = {
+    "good": Badge(_("Active"), "ok"),
+    "paused": Badge(_("Paused"), "bad"),
+    "limited": Badge(_("At its rate limit"), "warn"),
+}
+_KEY_REASONS: Final = {
+    "key_refused": _("The provider rejected the key."),
+    "no_credit": _("The provider's rate limit or credit is used up."),
+}
+
+
+def _key_rows(request: HttpRequest, channel: Channel) -> list[dict[str, Any]]:
+    """The keys with what is known of those that are in use."""
+    known = iter(known_key_statuses(request, channel))
+    rows = []
+    for key in channel.keys.all():
+        status = None if key.disabled_at else next(known, None)
+        badge = _KEY_BADGES[status.condition if status else "good"]
+        rows.append(
+            {
+                "key": key,
+                "id": id_text(key.id),
+                "badge": Badge(_("Disabled"), icon="pause") if key.disabled_at else badge,
+                "why": "" if status is None else _why_paused(status),
+            }
+        )
+    return rows
+
+
+def _why_paused(status: KeyStatus) -> str:
+    """Why a key is not used, since when, and when it is tried again."""
+    if status.condition == "good":
+        return ""
+    parts = [str(_KEY_REASONS[status.reason])] if status.reason else []
+    if status.for_s:
+        parts.append(gettext("For %(n)s s.") % {"n": status.for_s})
+    parts.append(gettext("Next try within %(n)s s") % {"n": status.seconds})
+    return " ".join(parts)
 
 
 def _models(channel: Channel) -> list[str]:
@@ -267,15 +325,6 @@ def _names(channel: Channel) -> list[str]:
     return testable_names(channel, (name for name in prices_in_force() if "*" not in name))
 
 
-_EXAMPLE = """\
-version: 1
-channels:
-  - name: openai
-    provider: openai
-    keys: ["env:OPENAI_API_KEY"]
-    models:
-      "gpt-*": {}
-"""
 _COMMANDS = """\
 .venv/bin/python manage.py export > weir.yaml
 .venv/bin/python manage.py apply weir.yaml"""

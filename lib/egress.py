@@ -223,15 +223,16 @@ def guarded_async_client(
 
 
 @contextmanager
-def posted(
+def streamed(
     client: httpx.Client,
+    method: str,
     url: str,
     headers: Mapping[str, str],
     body: bytes,
     *,
     connected: Callable[[], None] = lambda: None,
 ) -> Iterator[Answer]:
-    """The answer to a POST, its body still to be read by `iter_raw`.
+    """The answer to a request, its body still to be read by `iter_raw`.
 
     `connected` is called once the connection stands, TLS included. Raises EgressError, also for
     what goes wrong while the body is read inside the block.
@@ -244,7 +245,7 @@ def posted(
     with (
         _as_egress_failed(),
         client.stream(
-            "POST", url, headers=dict(headers), content=body, extensions={"trace": trace}
+            method, url, headers=dict(headers), content=body, extensions={"trace": trace}
         ) as response,
     ):
         yield response

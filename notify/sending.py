@@ -93,7 +93,7 @@ def _post(endpoint: WebhookEndpoint, fact: Fact) -> Outcome:
                 policy, connect_s=_CONNECT_S, read_s=_READ_S, schemes=("https", "http")
             ) as client,
             # The answer's body is never read: what another end says is shown to nobody.
-            egress.posted(client, endpoint.url, headers, body) as answer,
+            egress.streamed(client, "POST", endpoint.url, headers, body) as answer,
         ):
             status = answer.status_code
     except (egress.EgressDenied, egress.Unresolved):

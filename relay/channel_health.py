@@ -16,7 +16,7 @@ from uuid import UUID
 from dialects.errors import KINDS, ErrorKind, message_of, retry_after_s
 from gateway.rules.breaker import PANIC_PERCENT, Breaker, RetryBudget
 from gateway.rules.channel_health import Fault, Reason, Sought, Standing
-from gateway.rules.channel_status import ChannelStatus
+from gateway.rules.channel_status import ChannelStatus, KeyStatus
 from gateway.rules.cooldown import Rest
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
@@ -345,6 +345,12 @@ class Health:
         if not wait_s:
             return ChannelStatus("half_open", 0, state.kind)
         return ChannelStatus("open", int(wait_s) + 1, state.kind)
+
+    def key_statuses(self, channel_id: str) -> tuple[KeyStatus, ...]:
+        """How each of a channel's keys that are in use is doing, in their order; () where nothing
+        is known."""
+        state, now = self._states.get(channel_id), self.now()
+        return () if state is None else tuple(key.status(now) for key in state.keys)
 
     def _known(self, candidate: Candidate, organisation_id: UUID) -> tuple[_State | None, Sought]:
         sought = Sought(candidate.upstream_model, organisation_id)

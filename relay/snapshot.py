@@ -224,8 +224,8 @@ def build(text: str, vault: Vault) -> Snapshot:
                 channel.id,
                 route.model,
                 route.upstream_model,
-                row.priority,
-                row.weight,
+                row.priority if route.priority is None else route.priority,
+                row.weight if route.weight is None else route.weight,
                 row.retries,
                 frozenset(route.can.items()),
             )
@@ -262,6 +262,8 @@ class _RouteRow(msgspec.Struct):
     model: str
     upstream_model: str
     can: dict[str, bool] = {}
+    priority: int | None = None
+    weight: int | None = None
 
 
 class _ChannelRow(msgspec.Struct):
@@ -369,12 +371,19 @@ _LOAD = """
                     SELECT json_agg(json_build_array(
                         k.id, translate(encode(k.sealed, 'base64'), E'\\n', ''))
                         ORDER BY k.position)
-                    FROM gateway_channelkey k WHERE k.channel_id = c.id), '[]'::json),
+                    FROM gateway_channelkey k
+                    WHERE k.channel_id = c.id AND k.disabled_at IS NULL), '[]'::json),
                 'routes', coalesce((
                     SELECT json_agg(json_build_object(
-                        'model', r.model, 'upstream_model', r.upstream_model, 'can', r.can))
+                        'model', r.model, 'upstream_model', r.upstream_model, 'can', r.can,
+                        'priority', r.priority, 'weight', r.weight))
                     FROM gateway_route r WHERE r.channel_id = c.id), '[]'::json)))
-            FROM gateway_channel c WHERE c.enabled), '[]'::json),
+            FROM gateway_channel c
+            WHERE c.enabled
+                -- One whose keys are all disabled is not asked without a key instead.
+                AND coalesce((
+                    SELECT bool_or(k.disabled_at IS NULL)
+                    FROM gateway_channelkey k WHERE k.channel_id = c.id), true)), '[]'::json),
         'prices', coalesce((
             SELECT json_agg(json_build_object(
                 'id', v.id, 'model', p.model, 'kind', p.kind, 'channel', p.channel,

@@ -261,7 +261,8 @@ def as_json(difference: Difference) -> list[dict[str, object]]:
 
 # Fields are shown in the order of the file; the others follow.
 _SHOWN_FIRST: Final = (
-    *("name", "provider", "base_url", "keys", "models", "can", "enabled", "priority"),
+    *("name", "provider", "base_url", "keys", "models", "can", "enabled", "archived"),
+    *("priorities", "weights", "priority"),
     *(
         "weight",
         "retries",

@@ -110,6 +110,8 @@ def as_yaml(whole: Document) -> str:
 def _channel(name: str, fields: Mapping[str, Value]) -> Document:
     models = cast(dict[str, str], fields["models"])
     can = cast(dict[str, dict[str, bool]], fields["can"])
+    priorities = cast(dict[str, int], fields["priorities"])
+    weights = cast(dict[str, int], fields["weights"])
     timeouts = {part: fields[f"timeouts.{part}"] for part in shape.Timeouts.model_fields}
     breaker = {part: fields[f"breaker.{part}"] for part in shape.Breaker.model_fields}
     return {
@@ -120,9 +122,12 @@ def _channel(name: str, fields: Mapping[str, Value]) -> Document:
         "models": {
             model: ({"upstream": upstream} if upstream else {})
             | ({"can": can[model]} if model in can else {})
+            | ({"priority": priorities[model]} if model in priorities else {})
+            | ({"weight": weights[model]} if model in weights else {})
             for model, upstream in models.items()
         },
         **_document_of(fields, ("enabled", "priority", "weight", "retries", "on_leave")),
+        **({"archived": True} if fields["archived"] else {}),
         **({"uncapped": True} if fields["uncapped"] else {}),
         **({} if fields["names_client"] else {"names_client": False}),
         "timeouts": timeouts,

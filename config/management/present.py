@@ -66,7 +66,18 @@ def _channels() -> Iterator[Item]:
             "keys": tuple(Secret(bytes(key.digest)) for key in channel.keys.all()),
             "models": {route.model: route.upstream_model for route in channel.routes.all()},
             "can": {route.model: route.can for route in channel.routes.all() if route.can},
+            "priorities": {
+                route.model: route.priority
+                for route in channel.routes.all()
+                if route.priority is not None
+            },
+            "weights": {
+                route.model: route.weight
+                for route in channel.routes.all()
+                if route.weight is not None
+            },
             "enabled": channel.enabled,
+            "archived": channel.archived_at is not None,
             "priority": channel.priority,
             "weight": channel.weight,
             "retries": channel.retries,

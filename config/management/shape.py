@@ -26,6 +26,16 @@ from billing.rules.meters import MeterUnknown, find_meter, parse_rate
 from billing.rules.money import MoneyInvalid, parse_multiplier, parse_usd
 from gateway.providers.overrides import Capability
 from gateway.rules.breaker import BreakerRule
+from gateway.rules.channel_bounds import (
+    FAILURES_MAX,
+    MODEL_MAX,
+    MODEL_PATTERN,
+    NAME_MAX,
+    PRIORITY_MAX,
+    RETRIES_MAX,
+    SECONDS_MAX,
+    WEIGHT_MAX,
+)
 from gateway.rules.timeouts import Timeouts as ChannelTimeouts
 
 KEEP: Final = "keep"
@@ -137,16 +147,18 @@ def _none_is_empty(value: object) -> object:
     return {} if value is None else value
 
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^\S(.*\S)?$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_MAX, pattern=r"^\S(.*\S)?$")]
 RoleName = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^\S(.*\S)?$")]
 Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*$", max_length=60)]
 Labels = list[Literal["project", "customer", "tags"]]
-ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^\S+$")]
+ModelName = Annotated[
+    str, StringConstraints(min_length=1, max_length=MODEL_MAX, pattern=MODEL_PATTERN)
+]
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
 Secret = Annotated[str, StringConstraints(min_length=1)]
 Decimal = Annotated[str, BeforeValidator(_decimal_text)]
-Seconds = Annotated[int | float, Field(gt=0, le=86_400)]
+Seconds = Annotated[int | float, Field(gt=0, le=SECONDS_MAX)]
 Count = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
 Meters = Annotated[dict[str, Decimal], Field(min_length=1), AfterValidator(_rates)]
 
@@ -171,14 +183,20 @@ class Timeouts(Part):
 
 class Breaker(Part):
     enabled: bool = True
-    failures: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    failures: Annotated[int, Field(ge=1, le=FAILURES_MAX)] | None = None
     window: Seconds = _BREAKER.window
     open_for: Seconds = _BREAKER.open_for
+
+
+Priority = Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX)]
+Weight = Annotated[int, Field(ge=0, le=WEIGHT_MAX)]
 
 
 class Upstream(Part):
     upstream: ModelName | Literal[""] = ""
     can: dict[Capability, bool] = {}
+    priority: Priority | None = None
+    weight: Weight | None = None
 
 
 class Channel(Part):
@@ -188,9 +206,10 @@ class Channel(Part):
     keys: list[Secret] = []
     models: dict[ModelName, Annotated[Upstream, BeforeValidator(_none_is_empty)]] = {}
     enabled: bool = True
-    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
-    weight: Annotated[int, Field(ge=0, le=1_000_000)] = 1
-    retries: Annotated[int, Field(ge=0, le=10)] = 2
+    archived: bool = False
+    priority: Priority = 0
+    weight: Weight = 1
+    retries: Annotated[int, Field(ge=0, le=RETRIES_MAX)] = 2
     on_leave: Literal["cancel", "drain"] = "cancel"
     uncapped: bool = False
     names_client: bool = True

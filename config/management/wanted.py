@@ -77,11 +77,16 @@ class _Flattener:
         )
 
     def _channel(self, channel: shape.Channel, path: Path) -> Item:
-        plain = ("enabled", "priority", "weight", "retries", "on_leave", "uncapped", "names_client")
+        plain = (
+            *("enabled", "archived", "priority", "weight", "retries", "on_leave", "uncapped"),
+            "names_client",
+        )
         fields: dict[str, Value] = {"provider": channel.provider, **stated(channel, plain)}
         defaults: dict[str, Value] = {
             "models": {},
             "can": {},
+            "priorities": {},
+            "weights": {},
             "keys": (),
             **defaults_of(shape.Channel, plain),
         }
@@ -91,6 +96,12 @@ class _Flattener:
             models = channel.models.items()
             fields["models"] = {name: model.upstream for name, model in models}
             fields["can"] = {name: dict(model.can) for name, model in models if model.can}
+            fields["priorities"] = {
+                name: model.priority for name, model in models if model.priority is not None
+            }
+            fields["weights"] = {
+                name: model.weight for name, model in models if model.weight is not None
+            }
         if "keys" in channel.model_fields_set:
             fields["keys"] = tuple(
                 Kept() if key == shape.KEEP else self._channel_secret(*path, "keys", n)

@@ -26,7 +26,7 @@ from config.management.writing_access import (
 )
 from config.management.yaml_source import FileInvalid, Source
 from gateway import channels, installation
-from gateway.channels import ChannelFields
+from gateway.channel_fields import ChannelFields
 from gateway.models import Channel
 from lib.refusal import Refused
 from usage import budgeting

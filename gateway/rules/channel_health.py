@@ -15,6 +15,7 @@ from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from gateway.rules.breaker import Breaker, BreakerRule
+from gateway.rules.channel_status import KeyReason, KeyStatus
 from gateway.rules.cooldown import Rest
 from gateway.rules.faults import FAULTS
 
@@ -61,13 +62,14 @@ class _Doubt:
 class Key:
     """One key of a channel."""
 
-    __slots__ = ("_doubts", "_limits", "breaker", "reason", "rest")
+    __slots__ = ("_doubts", "_limits", "breaker", "reason", "rest", "since")
 
     def __init__(self, breaker: Breaker | None) -> None:
         self.breaker = breaker
         self.rest = Rest()
-        # Why it was refused, the last time.
-        self.reason: Reason | None = None
+        # Why it was refused, the last time, and since when.
+        self.reason: KeyReason | None = None
+        self.since = 0.0
         self._limits: dict[str, Rest] = {}
         self._doubts: dict[str, dict[UUID, _Doubt]] = {}
 
@@ -122,6 +124,22 @@ class Key:
         """Whether nothing of it is held back."""
         whole = self.rest.calm(now) and (self.breaker is None or self.breaker.closed)
         return whole and all(rest.calm(now) for rest in self._models())
+
+    def refuse(self, reason: KeyReason, now: float, began: float) -> None:
+        """Its provider takes it no more."""
+        if self.rest.calm(now):
+            self.since = now
+        self.reason = reason
+        self.rest.fail(now, began, OFF_S)
+
+    def status(self, now: float) -> KeyStatus:
+        """How it is doing, for a page."""
+        if not self.rest.calm(now):
+            return KeyStatus("paused", int(self.left(now)) + 1, self.reason, int(now - self.since))
+        if self.breaker is not None and not self.breaker.closed:
+            return KeyStatus("paused", int(self.left(now)) + 1)
+        seconds = self.models_left(now)
+        return KeyStatus("limited", int(seconds) + 1) if seconds else KeyStatus("good")
 
     def limit(self, model: str) -> Rest:
         """The rest of a model that is at its provider's limit."""
@@ -230,9 +248,9 @@ class Standing:
                 held = key.doubt(sought, "key_refused", now, fault.began)
                 return "key_refused" if held else None
             case "key_off":
-                key.reason = "no_credit" if fault.row == "F9" else "key_refused"
-                key.rest.fail(now, fault.began, OFF_S)
-                return key.reason
+                reason: KeyReason = "no_credit" if fault.row == "F9" else "key_refused"
+                key.refuse(reason, now, fault.began)
+                return reason
             case "cool" if fault.retry_after_ms is not None:
                 key.limit(sought.model).cool(now, fault.retry_after_ms)
             case "cool":

@@ -14,3 +14,17 @@ class ChannelStatus(NamedTuple):
     condition: Condition
     seconds: int = 0
     kind: ErrorKind | None = None
+
+
+KeyCondition = Literal["good", "paused", "limited"]
+KeyReason = Literal["key_refused", "no_credit"]
+
+
+class KeyStatus(NamedTuple):
+    """One key of a channel as this process sees it. `seconds`: until it is asked again; `reason`:
+    what the provider said of it, where it said something; `for_s`: for how long it has been out."""
+
+    condition: KeyCondition
+    seconds: int = 0
+    reason: KeyReason | None = None
+    for_s: int = 0

@@ -24,7 +24,8 @@ from accounts.sealing import open_sealed, seal
 from billing import idempotency
 from billing.seals import seal_all
 from config.secret_check import check_secrets
-from gateway.channels import ChannelFields, change_channel, create_channel, open_secret
+from gateway.channel_fields import ChannelFields
+from gateway.channels import change_channel, create_channel, open_secret
 from gateway.models import Channel, ChannelKey
 from lib.ids import new_id
 from lib.sealed_field import SealedField

@@ -79,6 +79,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
     answered = last(record, "request_id", "final AND status = 200")
     failed = last(record, "request_id", "final AND status > 400")
     key = last("accounts_key", "id", "name = 'known'")
+    channel = last("gateway_channel", "id", "enabled")
     event = last("accounts_auditevent", "id", "organisation_id IS NOT NULL")
     return {
         **furnished(site),
@@ -125,7 +126,11 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "codes": "/admin/codes",
         "payments": "/admin/payments",
         "channels": "/admin/channels",
-        "channel": f"/admin/channels/{last('gateway_channel', 'id', 'enabled')}",
+        "channel": f"/admin/channels/{channel}",
+        "add a channel": "/admin/channels/new",
+        "edit a channel": f"/admin/channels/{channel}/edit",
+        "edit its models": f"/admin/channels/{channel}/models",
+        "copy a channel": f"/admin/channels/{channel}/copy",
         "models": "/admin/models",
         "price book": "/admin/prices",
         "new price": "/admin/prices/new",

@@ -644,6 +644,35 @@ channels:
     assert "can" in installation.refusal(text.replace("tools: false", "magic: true"))
 
 
+def test_routes_with_a_place_of_their_own_and_the_archive_are_exported(
+    installation: Installation,
+) -> None:
+    text = """
+version: 1
+channels:
+  - name: own
+    provider: vllm
+    base_url: http://127.0.0.1:9/v1
+    enabled: false
+    archived: true
+    models: {llama: {priority: -1, weight: 3}, plain: {}}
+"""
+    told = installation.apply(text)
+    assert "archived: true" in told
+    assert "weights: {llama: 3}" in told
+    assert installation.apply(text).strip() == "nothing to change"
+    exported = installation.export()
+    assert "priority: -1" in exported
+    assert "archived: true" in exported
+    assert installation.apply(exported, "--prune").strip() == "nothing to change"
+    assert "Restore it first" in installation.refusal(
+        text.replace("enabled: false", "enabled: true")
+    )
+    assert "archived: true -> false" in installation.apply(
+        text.replace("archived: true", "archived: false")
+    )
+
+
 def test_who_pays_later_and_what_ignores_caps_are_set_by_a_file(installation: Installation) -> None:
     installation.apply(WHOLE)
     file = """version: 1

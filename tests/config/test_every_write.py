@@ -39,12 +39,17 @@ BEHIND: Final = {
 }
 # What needs no event, by the reason.
 NOTHING_CHANGES: Final = {
+    "POST /channels/{id}/provider-models",
     "POST /prompts/{slug}/render",
+    "POST /provider-models",
     "account_inactive",
     "account_email_verification_sent",
     "account_reset_password_done",
     "account_reset_password_from_key_done",
     "bound",
+    "channel_models_fetch",
+    "channel_new_models",
+    "channel_new_test",
     "check",
     "draft_code",
     "draft_debug",

@@ -13,7 +13,8 @@ from accounts.actors import SYSTEM
 from accounts.models import SecretCheck
 from config import celery
 from config.secret_check import check_secrets
-from gateway.channels import ChannelFields, create_channel
+from gateway.channel_fields import ChannelFields
+from gateway.channels import create_channel
 from lib.env import ConfigurationError
 from lib.vault import VaultError
 

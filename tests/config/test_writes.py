@@ -72,6 +72,7 @@ from billing.models import (
 from billing.rules.catalogue import CatalogueRow
 from billing.rules.conditions import PriceKey
 from gateway import channels, installation, previews
+from gateway.channel_fields import ChannelFields
 from gateway.models import Channel, PricePreview
 from lib import clock
 from lib.ids import id_text
@@ -263,7 +264,7 @@ def world(people: cast.Cast, settings: Any) -> World:
     )  # fmt: skip
 
 
-CHANNEL: Final[channels.ChannelFields] = {
+CHANNEL: Final[ChannelFields] = {
     "provider": "openai_compatible",
     "base_url": "http://127.0.0.1:9/v1",
     "keys": ["upstream-secret"],
@@ -289,6 +290,7 @@ BEFORE: Final[dict[str, Callable[[World], object]]] = {
         w.project, actor=SYSTEM
     ),
     "accounts.teams.restore_team": lambda w: teams.archive_team(w.second, actor=SYSTEM),
+    "gateway.channels.restore_channel": lambda w: channels.archive_channel(SYSTEM, w.channel),
     "gateway.previews.cancel_preview": lambda w: previews.start_preview(w.dora, [w.draft.id], 7),
 }
 WRITES: Final[dict[str, Callable[[World], object]]] = {
@@ -495,6 +497,16 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     ),
     "billing.low_balance.set_low_balance": lambda w: low_balance.set_low_balance(
         w.alice, w.people.acme, 5
+    ),
+    "gateway.channels.add_key": lambda w: channels.add_key(w.dora, w.channel, "second-secret"),
+    "gateway.channels.archive_channel": lambda w: channels.archive_channel(w.dora, w.channel),
+    "gateway.channels.copy_channel": lambda w: channels.copy_channel(w.dora, w.channel, "second"),
+    "gateway.channels.remove_key": lambda w: channels.remove_key(
+        w.dora, w.channel, w.channel.keys.get()
+    ),
+    "gateway.channels.restore_channel": lambda w: channels.restore_channel(w.dora, w.channel),
+    "gateway.channels.switch_key": lambda w: channels.switch_key(
+        w.dora, w.channel, w.channel.keys.get(), enabled=False
     ),
     "gateway.channels.change_channel": lambda w: channels.change_channel(
         w.dora, w.channel, {"weight": 7}

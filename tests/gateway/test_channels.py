@@ -3,21 +3,31 @@
 from uuid import UUID
 
 import pytest
+from django.db import connection
 
 from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, Epoch
+from accounts.sealing import vault
+from gateway.channel_fields import ChannelFields, ChannelRefused, ChannelStale
 from gateway.channels import (
     TIMEOUTS,
-    ChannelFields,
-    ChannelRefused,
+    add_key,
+    archive_channel,
     change_channel,
+    copy_channel,
     create_channel,
     open_secret,
     remove_channel,
+    remove_key,
+    restore_channel,
     secret_digest,
+    switch_key,
+    version_of,
 )
 from gateway.models import Channel, ChannelKey, Route
+from lib.ids import id_text
 from lib.vault import VaultError
+from relay.snapshot import Snapshot, build, load_statement
 
 pytestmark = pytest.mark.django_db
 
@@ -166,3 +176,174 @@ def test_a_short_secret_shows_nothing_of_itself() -> None:
 
 def test_ids_are_made_in_order() -> None:
     assert isinstance(make().id, UUID)
+
+
+# Keys of the pool ---------------------------------------------------------------------------------
+
+
+def test_keys_are_added_disabled_and_removed_one_by_one() -> None:
+    channel = make()
+    added = add_key(SYSTEM, channel, OTHER)
+    assert secrets(channel) == [SECRET, OTHER]
+    first = channel.keys.get(position=0)
+    switch_key(SYSTEM, channel, first, enabled=False)
+    assert [key.disabled_at is None for key in channel.keys.all()] == [False, True]
+    switch_key(SYSTEM, channel, first, enabled=True)
+    remove_key(SYSTEM, channel, first)
+    assert list(channel.keys.all()) == [added]
+    third = add_key(SYSTEM, channel, SECRET)
+    assert [key.position for key in channel.keys.all()] == [1, 2]
+    assert open_secret(third) == SECRET
+    told = [event.detail for event in AuditEvent.objects.filter(action="channel.changed")]
+    assert len(told) == 5
+    assert "(disabled)" in str(told[1]["after"]["keys"])
+    assert all({*event["before"]} == {*event["after"]} == {"keys"} for event in told)
+    assert SECRET not in str(told)
+    assert OTHER not in str(told)
+
+
+@pytest.mark.parametrize("secret", [SECRET, "", "with space", "x" * 5000])
+def test_what_is_no_new_key_is_not_added(secret: str) -> None:
+    channel = make()
+    with pytest.raises(ChannelRefused) as refused:
+        add_key(SYSTEM, channel, secret)
+    assert refused.value.field == "keys"
+    assert secrets(channel) == [SECRET]
+
+
+def test_a_key_that_stays_in_a_write_of_all_stays_the_same_row() -> None:
+    """Its state is not lost when a file or a form states all keys."""
+    channel = make()
+    key = channel.keys.get()
+    switch_key(SYSTEM, channel, key, enabled=False)
+    change_channel(SYSTEM, channel, {"keys": [OTHER, SECRET]})
+    again = channel.keys.get(position=1)
+    assert (again.id, again.disabled_at is None) == (key.id, False)
+    assert secrets(channel) == [OTHER, SECRET]
+
+
+def test_a_key_of_another_channel_is_never_taken() -> None:
+    elsewhere = create_channel(SYSTEM, "else", {"provider": "openai", "keys": [OTHER]})
+    with pytest.raises(ChannelRefused):
+        change_channel(SYSTEM, make(), {"keys": list(elsewhere.keys.all())})
+
+
+# Copies, the archive, and who comes second --------------------------------------------------------
+
+
+def test_a_copy_has_everything_but_is_off() -> None:
+    channel = make(priority=3, weight=7, breaker={"enabled": False}, timeouts={"idle": 9})
+    change_channel(SYSTEM, channel, {"can": {"m": {"tools": False}}, "weights": {"alias": 2}})
+    copy = copy_channel(SYSTEM, channel, "second")
+    assert (copy.name, copy.enabled, copy.priority, copy.weight) == ("second", False, 3, 7)
+    assert (copy.breaker, copy.timeouts["idle"]) == ({"enabled": False}, 9)
+    assert secrets(copy) == [SECRET]
+    assert copy.keys.get().id != channel.keys.get().id
+
+    def routes(of: Channel) -> list[tuple[object, ...]]:
+        return list(of.routes.values_list("model", "upstream_model", "can", "weight"))
+
+    assert routes(copy) == routes(channel)
+    event = AuditEvent.objects.get(action="channel.created", object_id=id_text(copy.id))
+    assert event.detail["copy_of"] == "main"
+    with pytest.raises(ChannelRefused) as refused:
+        copy_channel(SYSTEM, channel, "main")
+    assert refused.value.field == "name"
+
+
+def test_an_archived_channel_is_off_until_it_is_restored_and_turned_on() -> None:
+    channel = make()
+    archive_channel(SYSTEM, channel)
+    channel.refresh_from_db()
+    assert channel.archived_at is not None
+    assert channel.enabled is False
+    with pytest.raises(ChannelRefused) as refused:
+        change_channel(SYSTEM, channel, {"enabled": True})
+    assert refused.value.field == "enabled"
+    restore_channel(SYSTEM, channel)
+    assert change_channel(SYSTEM, channel, {"enabled": True}).enabled
+    assert secrets(channel) == [SECRET]
+    actions = AuditEvent.objects.order_by("id").values_list("action", flat=True)
+    assert list(actions)[1:3] == ["channel.archived", "channel.restored"]
+
+
+def test_a_change_that_was_thought_out_from_an_older_state_is_refused() -> None:
+    channel = make()
+    seen = version_of(channel)
+    change_channel(SYSTEM, channel, {"weight": 5}, seen=seen)
+    with pytest.raises(ChannelStale):
+        change_channel(SYSTEM, channel, {"weight": 6}, seen=seen)
+    channel.refresh_from_db()
+    assert channel.weight == 5
+    add_key(SYSTEM, channel, OTHER)
+    assert version_of(channel) not in (seen, "")
+
+
+def test_a_route_may_have_a_priority_and_a_weight_of_its_own() -> None:
+    channel = make(weights={"m": 3}, priorities={"alias": -1})
+    change_channel(SYSTEM, channel, {"models": {"m": "other", "new": ""}})
+    kept = {route.model: (route.priority, route.weight) for route in channel.routes.all()}
+    assert kept == {"m": (None, 3), "new": (None, None)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"priority": 1_000_001}, "priority"),
+        ({"weight": -1}, "weight"),
+        ({"retries": 11}, "retries"),
+        ({"on_leave": "wait"}, "on_leave"),
+        ({"timeouts": {"idle": 0}}, "timeouts.idle"),
+        ({"timeouts": {"total": 86_401}}, "timeouts.total"),
+        ({"breaker": {"window": -1}}, "breaker.window"),
+        ({"breaker": {"failures": 0}}, "breaker.failures"),
+        ({"base_url": "http://2130706433/v1"}, "base_url"),
+        ({"base_url": "http://0x7f.1/v1"}, "base_url"),
+        ({"models": {"two words": ""}}, "models"),
+        ({"models": {"m": "two words"}}, "models"),
+        ({"models": {"": ""}}, "models"),
+        ({"can": {"nobody": {"tools": True}}}, "can"),
+        ({"can": {"m": {"magic": True}}}, "can"),
+        ({"weights": {"nobody": 1}}, "weights"),
+        ({"weights": {"m": -1}}, "weights"),
+        ({"priorities": {"m": 1_000_001}}, "priorities"),
+    ],
+)
+def test_every_bound_is_refused_at_its_field(fields: dict[str, object], field: str) -> None:
+    with pytest.raises(ChannelRefused) as refused:
+        make(**fields)
+    assert refused.value.field == field
+    assert not Channel.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["", " main", "n" * 121])
+def test_a_name_is_a_name(name: str) -> None:
+    with pytest.raises(ChannelRefused) as refused:
+        create_channel(SYSTEM, name, {"provider": "openai", "keys": [SECRET]})
+    assert refused.value.field == "name"
+
+
+def loaded() -> Snapshot:
+    """What every relay has a second after a write."""
+    statement, parameters = load_statement()
+    with connection.cursor() as cursor:
+        cursor.execute(statement, dict(parameters))  # type: ignore[arg-type]
+        (text,) = cursor.fetchone()
+    return build(text, vault())
+
+
+def test_a_disabled_key_is_not_used_and_without_any_the_channel_is_out() -> None:
+    """It is never asked without a key instead."""
+    channel = make()
+    second = add_key(SYSTEM, channel, OTHER)
+    first = channel.keys.get(position=0)
+    switch_key(SYSTEM, channel, first, enabled=False)
+    (kept,) = loaded().channels.values()
+    (headers,) = kept.headers
+    assert OTHER in str(headers)
+    assert SECRET not in str(headers)
+    switch_key(SYSTEM, channel, second, enabled=False)
+    assert loaded().channels == {}
+    remove_key(SYSTEM, channel, first)
+    remove_key(SYSTEM, channel, second)
+    assert len(loaded().channels) == 1

@@ -17,10 +17,10 @@ from django.test.utils import CaptureQueriesContext
 from accounts.actors import SYSTEM
 from accounts.models import AuditEvent
 from billing.prices import set_price
-from gateway.channels import change_channel, create_channel
+from gateway.channels import change_channel, create_channel, switch_key
 from gateway.installation import save_settings
 from gateway.models import Channel
-from gateway.rules.channel_status import ChannelStatus
+from gateway.rules.channel_status import ChannelStatus, KeyStatus
 from lib import clock
 from lib.ids import id_text
 from tests import cast
@@ -84,11 +84,12 @@ def test_what_is_no_channel_is_not_found(dora: Client, channel: Channel) -> None
         assert dora.get(f"/admin/channels/{id}").status_code == 404
 
 
-def test_the_list_shows_each_channel_and_how_to_change_it(dora: Client, channel: Channel) -> None:
+def test_the_list_shows_each_channel_and_how_to_add_one(dora: Client, channel: Channel) -> None:
     html = page(dora, "/admin/channels")
     for text in ("main", "OpenAI-compatible server", "127.0.0.1", "alias, fake, fake-*", "Never"):
         assert text in html
     assert "manage.py apply" in html
+    assert 'href="/admin/channels/new"' in html
     change_channel(SYSTEM, channel, {"enabled": False})
     assert "Off" in page(dora, "/admin/channels")
 
@@ -119,7 +120,7 @@ def test_the_list_shows_each_channels_last_day_by_one_query(
 def test_the_list_without_channels_says_how_to_add_one(dora: Client) -> None:
     html = page(dora, "/admin/channels")
     assert "No channels yet" in html
-    assert "OPENAI_API_KEY" in html
+    assert 'href="/admin/channels/new"' in html
     assert "No models" in page(dora, "/admin/models")
 
 
@@ -242,12 +243,16 @@ def test_a_price_that_has_ended_or_not_begun_is_not_shown(dora: Client, channel:
 class _Handler(ClientHandler):
     """Puts a relay into the scope of each request, as config/asgi.py does."""
 
-    def __init__(self, told: ChannelStatus) -> None:
+    def __init__(self, told: ChannelStatus, *of_keys: KeyStatus) -> None:
         super().__init__()
         self._told = told
+        self._of_keys = of_keys
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
-        relay = SimpleNamespace(channel_status=lambda channel_id: self._told)
+        relay = SimpleNamespace(
+            channel_status=lambda channel_id: self._told,
+            key_statuses=lambda channel_id: self._of_keys,
+        )
         request.scope = {"weir.relay": relay}  # type: ignore[attr-defined]
         return super().get_response(request)
 
@@ -317,3 +322,18 @@ def test_only_what_is_there_can_be_switched(dora: Client, people: Cast, channel:
         assert dora.post(path, given | wrong).status_code == 422
     assert cast.signed_in(people.alice).post(path, given).status_code in (403, 404)
     assert not any(route.can for route in channel.routes.all())
+
+
+def test_each_key_says_how_it_is_and_why(channel: Channel, dora: Client) -> None:
+    """A disabled one has no place among those that the relay knows."""
+    change_channel(SYSTEM, channel, {"keys": ["sk-first-0123456789", SECRET, "sk-third-012345678"]})
+    switch_key(SYSTEM, channel, channel.keys.get(position=0), enabled=False)
+    refused = KeyStatus("paused", 50, "key_refused", 40)
+    dora.handler = _Handler(ChannelStatus("good"), refused, KeyStatus("limited", 7))
+    html = dora.get(f"/admin/channels/{id_text(channel.id)}").content.decode()
+    rows = [re.sub(r"<[^>]+>|\s+", " ", row) for row in re.findall(r"<tr>.*?</tr>", html, re.S)]
+    first, second, third = (row for row in rows if "••••" in row)
+    assert "Disabled" in first
+    for words in ("Paused", "The provider rejected the key.", "For 40 s.", "within 50 s"):
+        assert words in second
+    assert "At its rate limit" in third

@@ -11,7 +11,8 @@ from django.db import connection
 from accounts.actors import SYSTEM
 from accounts.models import Key
 from gateway import usage_reconciliation
-from gateway.channels import ChannelFields, create_channel
+from gateway.channel_fields import ChannelFields
+from gateway.channels import create_channel
 from gateway.installation import save_settings
 from lib import clock
 from tests.cast import Cast, make_key

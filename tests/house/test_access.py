@@ -115,7 +115,13 @@ def test_only_operators_operations_look_at_all_organisations() -> None:
     routers = {
         tuple(router.tags or ()) for _, router in api._routers if router.auth == installation_auth
     }
-    assert routers == {("Operators",), ("Organisations",), ("Price book",), ("Reviews",)}
+    assert routers == {
+        ("Channels",),
+        ("Operators",),
+        ("Organisations",),
+        ("Price book",),
+        ("Reviews",),
+    }
     alone = {name for name, one in operations() if list(one.auth_callbacks) == [installation_auth]}
     assert alone == {"POST /top-ups/{id}/confirm"}
 

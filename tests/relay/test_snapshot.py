@@ -53,6 +53,17 @@ def test_exact_names_and_patterns() -> None:
     assert found.routes_of("claude") == ()
 
 
+def test_a_route_goes_before_by_its_own_priority_and_weight() -> None:
+    routes = [
+        {"model": "m", "upstream_model": "", "priority": -1, "weight": 4},
+        {"model": "n", "upstream_model": ""},
+    ]
+    found = snapshot([channel("a", routes=routes, priority=3, weight=2)])
+    (own,), (common,) = found.routes_of("m"), found.routes_of("n")
+    assert (own.priority, own.weight) == (-1, 4)
+    assert (common.priority, common.weight) == (3, 2)
+
+
 def test_exact_price_beats_the_longest_pattern() -> None:
     prices = [
         price(1, "*", 1, 0, None), price(2, "gpt-*", 2, 0, None), price(3, "gpt-4", 3, 0, None),

@@ -67,3 +67,16 @@ def test_keys_take_turns_and_one_that_is_out_is_passed_over() -> None:
     for key in (0, 2):
         standing.blame(key, MODEL, Fault("F5", 1.0, 401), 1.0)
     assert standing.why(MODEL, 2.0) == "key_refused"
+
+
+def test_each_key_tells_how_it_is_since_when_and_why() -> None:
+    standing = Standing(BreakerRule(), 3)
+    standing.blame(0, MODEL, Fault("F5", 1.0, 401), 1.0)
+    standing.blame(0, MODEL, Fault("F5", 5.0, 401), 5.0)
+    standing.blame(1, MODEL, Fault("F8", 6.0, 429, 7_000), 6.0)
+    refused, limited, good = (key.status(11.0) for key in standing.keys)
+    assert refused == ("paused", int(OFF_S) - 5, "key_refused", 10)
+    assert limited == ("limited", 3, None, 0)
+    assert good == ("good", 0, None, 0)
+    standing.keys[0].good("m", 6.0)
+    assert standing.keys[0].status(11.0).condition == "good"

@@ -1,0 +1,455 @@
+"""The management API of operators for channels. Pages call the same functions.
+
+A provider's key goes in and never out: an answer has four characters of it.
+"""
+
+import datetime as dt
+from typing import Annotated, Any, Final, Literal
+
+from django.http import HttpRequest
+from ninja import Body, Query, Router, Schema, Status
+from pydantic import ConfigDict, Field
+
+from accounts import access, actors, api_auth
+from gateway import channels
+from gateway.access import access_channel, access_channel_key, every_channel, visible_channels
+from gateway.channel_fields import PLAIN, ChannelFields, ChannelRefused
+from gateway.check_words import words_of
+from gateway.checks import check_channel, target_of, upstream_name
+from gateway.model_lists import ModelList, list_models
+from gateway.models import Channel, ChannelKey
+from gateway.providers.overrides import Capability
+from gateway.rules import channel_bounds as bounds
+from gateway.rules.breaker import BreakerRule
+from gateway.rules.timeouts import Timeouts
+from gateway.staged_calls import Target
+from lib import pagination
+from lib.ids import id_text
+from lib.vault import VaultError
+from lib.whole_numbers import Whole
+
+router = Router(tags=["Channels"], auth=api_auth.installation_auth)
+
+_TIMEOUTS: Final = Timeouts()
+_BREAKER: Final = BreakerRule()
+Seconds = Annotated[float, Field(gt=0, le=bounds.SECONDS_MAX, strict=True)]
+Priority = Annotated[Whole, Field(ge=-bounds.PRIORITY_MAX, le=bounds.PRIORITY_MAX)]
+Weight = Annotated[Whole, Field(ge=0, le=bounds.WEIGHT_MAX)]
+Retries = Annotated[Whole, Field(ge=0, le=bounds.RETRIES_MAX)]
+Failures = Annotated[Whole, Field(ge=1, le=bounds.FAILURES_MAX)]
+Name = Annotated[str, Field(min_length=1, max_length=bounds.NAME_MAX)]
+ModelName = Annotated[str, Field(max_length=bounds.MODEL_MAX, pattern=bounds.MODEL_PATTERN)]
+Switch = Annotated[bool, Field(strict=True)]
+Secret = Annotated[str, Field(min_length=1, max_length=bounds.SECRET_MAX)]
+OnLeave = Literal["cancel", "drain"]
+
+
+class RouteIn(Schema):
+    """How a channel serves a model."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    upstream: str = Field(
+        "", max_length=bounds.MODEL_MAX, description="The provider's model name. Empty: the same."
+    )
+    can: dict[Capability, bool] = Field(
+        default_factory=dict, description="Capabilities you know better than the catalogue."
+    )
+    priority: Priority | None = Field(None, description="Null: the channel's.")
+    weight: Weight | None = Field(None, description="Null: the channel's.")
+
+
+class TimeoutsIn(Schema):
+    """Seconds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    connect: Seconds = _TIMEOUTS.connect
+    first_content: Seconds = _TIMEOUTS.first_content
+    idle: Seconds = _TIMEOUTS.idle
+    total: Seconds = _TIMEOUTS.total
+
+
+class BreakerIn(Schema):
+    """When a failing channel is paused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: Switch = True
+    failures: Annotated[Failures | None, Field(description="Null: when most requests fail.")] = None
+    window: Annotated[Seconds, Field(description="Seconds that failures are counted for.")] = (
+        _BREAKER.window
+    )
+    open_for: Annotated[Seconds, Field(description="Seconds until the next try.")] = (
+        _BREAKER.open_for
+    )
+
+
+class ChannelChange(Schema):
+    """What to change; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: str = Field("", max_length=40)
+    base_url: str = Field(
+        "", max_length=bounds.URL_MAX, description="Empty: the provider's own address."
+    )
+    keys: list[Secret] = Field(
+        default_factory=list,
+        max_length=bounds.KEYS_MAX,
+        description="The provider's keys, replacing all stored ones. A change of provider or base "
+        "URL removes the stored keys.",
+    )
+    models: dict[ModelName, RouteIn] = Field(
+        default_factory=dict,
+        max_length=bounds.ROUTES_MAX,
+        description="Every name or pattern the channel serves.",
+    )
+    enabled: Switch = True
+    priority: Priority = Field(0, description="Lower is tried first.")
+    weight: Weight = Field(1, description="Share of requests between equal priorities.")
+    retries: Retries = Field(2, description="Further attempts after this channel failed.")
+    on_leave: OnLeave = Field("cancel", description="What happens when a client disconnects.")
+    uncapped: Switch = Field(False, description="The provider ignores output limits.")
+    names_client: Switch = Field(True, description="The provider gets the client's user agent.")
+    timeouts: TimeoutsIn = TimeoutsIn()
+    breaker: BreakerIn = BreakerIn()
+
+
+class ChannelIn(ChannelChange):
+    """A channel to be made."""
+
+    name: Name
+    provider: str = Field(max_length=40)
+
+
+class ChannelPatch(ChannelChange):
+    """What to change; what is left out stays."""
+
+    version: str | None = Field(
+        None, max_length=16, description="As you read it; 409 if the channel has changed since."
+    )
+
+
+class CopyIn(Schema):
+    """What the copy is called."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+
+
+class KeyIn(Schema):
+    """A provider's key."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    secret: Secret
+
+
+class KeySwitch(Schema):
+    """Whether requests use the key."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: Switch
+
+
+class TestIn(Schema):
+    """What a test asks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: ModelName
+
+
+class TargetIn(Schema):
+    """A provider that is not a channel yet."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    provider: str = Field(max_length=40)
+    base_url: str = Field("", max_length=bounds.URL_MAX)
+    secret: str = Field("", max_length=bounds.SECRET_MAX)
+
+
+class RouteOut(Schema):
+    upstream: str
+    can: dict[str, bool]
+    priority: int | None
+    weight: int | None
+
+
+class ChannelKeyOut(Schema):
+    id: str
+    last4: str = Field(description="The last four characters; empty for a short key.")
+    state: Literal["active", "disabled"]
+    disabled_at: dt.datetime | None
+    created_at: dt.datetime | None
+
+
+class StageOut(Schema):
+    name: str
+    ok: bool
+    ms: int
+
+
+class CallOut(Schema):
+    ok: bool
+    stages: list[StageOut]
+    fault: str | None
+    cause: str | None = Field(description="What went wrong.")
+    fix: str | None = Field(description="What to do about it.")
+    status: int | None = Field(description="The provider's response status, if it failed.")
+    detail: str
+    body: str = Field(description="The beginning of the provider's response, if it failed.")
+    total_ms: int
+
+
+class TestOut(CallOut):
+    at: dt.datetime
+    model: str
+    upstream_model: str
+
+
+class ModelListOut(CallOut):
+    models: list[str] = Field(description="The provider's model names.")
+
+
+class ChannelOut(Schema):
+    id: str
+    name: str
+    provider: str
+    base_url: str
+    enabled: bool
+    archived_at: dt.datetime | None
+    priority: int
+    weight: int
+    retries: int
+    on_leave: str
+    uncapped: bool
+    names_client: bool
+    timeouts: dict[str, float]
+    breaker: dict[str, bool | float | None]
+    keys: list[ChannelKeyOut]
+    models: dict[str, RouteOut]
+    last_test: TestOut | None
+    created_at: dt.datetime
+    version: str
+
+
+class ChannelPage(Schema):
+    items: list[ChannelOut]
+    next: str | None
+
+
+class ChannelQuery(pagination.PageQuery):
+    archived: bool = Field(False, description="Include archived channels.")
+
+
+@router.get("/channels", response=ChannelPage, summary="List channels")
+def list_channels(request: HttpRequest, query: Query[ChannelQuery]) -> ChannelPage:
+    """Connections to providers, newest first."""
+    actor = actors.actor_of(request)
+    rows = every_channel(actor) if query.archived else visible_channels(actor)
+    page = pagination.page_by_id(rows, query.limit, query.cursor)
+    return ChannelPage(items=[_channel(channel) for channel in page.items], next=page.next)
+
+
+@router.post("/channels", response={201: ChannelOut}, summary="Add a channel")
+def create_channel(request: HttpRequest, body: ChannelIn) -> Status[ChannelOut]:
+    """Requests use it within a second."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    channel = channels.create_channel(actor, body.name, _fields(body))
+    return Status(201, _channel(channel))
+
+
+@router.get("/channels/{id}", response=ChannelOut, summary="Show a channel")
+def show_channel(request: HttpRequest, id: str) -> ChannelOut:
+    """One channel, archived or not."""
+    return _channel(access_channel(actors.actor_of(request), id))
+
+
+@router.patch("/channels/{id}", response=ChannelOut, summary="Change a channel")
+def change_channel(request: HttpRequest, id: str, body: ChannelPatch) -> ChannelOut:
+    """Changes the given fields. Takes effect everywhere within a second."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    channel = access_channel(actor, id)
+    return _channel(channels.change_channel(actor, channel, _fields(body), seen=body.version))
+
+
+@router.delete("/channels/{id}", response={204: None}, summary="Delete a channel")
+def remove_channel(request: HttpRequest, id: str) -> Status[None]:
+    """Permanently deletes a channel with its keys. Usage records keep its name."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    channels.remove_channel(actor, access_channel(actor, id))
+    return Status(204, None)
+
+
+@router.post("/channels/{id}/copy", response={201: ChannelOut}, summary="Copy a channel")
+def copy_channel(request: HttpRequest, id: str, body: CopyIn) -> Status[ChannelOut]:
+    """The copy has the same keys and models, and is off."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    copy = channels.copy_channel(actor, access_channel(actor, id), body.name)
+    return Status(201, _channel(copy))
+
+
+@router.post("/channels/{id}/archive", response=ChannelOut, summary="Archive a channel")
+def archive_channel(request: HttpRequest, id: str) -> ChannelOut:
+    """Turns it off and removes it from lists. Its keys stay stored."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    return _channel(channels.archive_channel(actor, access_channel(actor, id)))
+
+
+@router.post("/channels/{id}/restore", response=ChannelOut, summary="Restore a channel")
+def restore_channel(request: HttpRequest, id: str) -> ChannelOut:
+    """Brings it back from the archive, turned off."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    return _channel(channels.restore_channel(actor, access_channel(actor, id)))
+
+
+@router.post("/channels/{id}/keys", response={201: ChannelKeyOut}, summary="Add a key")
+def add_key(request: HttpRequest, id: str, body: KeyIn) -> Status[ChannelKeyOut]:
+    """The keys of a channel take turns."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    return Status(201, _key(channels.add_key(actor, access_channel(actor, id), body.secret)))
+
+
+@router.patch("/channels/{id}/keys/{key}", response=ChannelKeyOut, summary="Disable a key")
+def switch_key(request: HttpRequest, id: str, key: str, body: KeySwitch) -> ChannelKeyOut:
+    """Disables a key, or enables it again."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    channel = access_channel(actor, id)
+    stored = access_channel_key(actor, channel, key)
+    channels.switch_key(actor, channel, stored, enabled=body.enabled)
+    return _key(access_channel_key(actor, channel, key))
+
+
+@router.delete("/channels/{id}/keys/{key}", response={204: None}, summary="Remove a key")
+def remove_key(request: HttpRequest, id: str, key: str) -> Status[None]:
+    """Permanently removes a key from a channel."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    channel = access_channel(actor, id)
+    channels.remove_key(actor, channel, access_channel_key(actor, channel, key))
+    return Status(204, None)
+
+
+@router.post("/channels/{id}/test", response=TestOut, summary="Test a channel")
+def test_channel(request: HttpRequest, id: str, body: TestIn) -> TestOut:
+    """Sends one short streamed request to the provider. No customer is charged."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.test")
+    channel = access_channel(actor, id)
+    if upstream_name(channel, body.model) is None:
+        raise ChannelRefused("model", f"The channel does not serve {body.model}.")
+    check_channel(actor, channel, body.model)
+    return _test(channel.last_test or {})
+
+
+@router.post(
+    "/channels/{id}/provider-models", response=ModelListOut, summary="List a provider's models"
+)
+def list_provider_models(request: HttpRequest, id: str) -> ModelListOut:
+    """Asks the provider which models the channel's key can call."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.test")
+    try:
+        target = target_of(access_channel(actor, id))
+    except VaultError as error:
+        raise ChannelRefused("keys", str(error)) from error
+    return _model_list(list_models(target))
+
+
+@router.post("/provider-models", response=ModelListOut, summary="Try a provider")
+def try_provider(request: HttpRequest, body: Annotated[TargetIn, Body()]) -> ModelListOut:
+    """Asks a provider which models a key can call, before a channel is added. Nothing is
+    stored."""
+    actor = actors.actor_of(request)
+    access.require(actor, "channels.write")
+    target = Target(body.provider, body.base_url, body.secret, channels.TIMEOUTS)
+    return _model_list(list_models(target))
+
+
+def _fields(body: ChannelChange) -> ChannelFields:
+    """What a body states, as a write sets it."""
+    stated: dict[str, Any] = body.model_dump(exclude_unset=True, exclude={"name", "version"})
+    if "models" in stated:
+        routes = body.models.items()
+        stated["models"] = {name: route.upstream for name, route in routes}
+        stated["can"] = {name: dict(route.can) for name, route in routes if route.can}
+        stated["priorities"] = {
+            name: route.priority for name, route in routes if route.priority is not None
+        }
+        stated["weights"] = {
+            name: route.weight for name, route in routes if route.weight is not None
+        }
+    fields: ChannelFields = stated  # type: ignore[assignment]
+    return fields
+
+
+def _channel(channel: Channel) -> ChannelOut:
+    return ChannelOut(
+        id=id_text(channel.id),
+        name=channel.name,
+        **{name: getattr(channel, name) for name in PLAIN},
+        archived_at=channel.archived_at,
+        timeouts={**channels.TIMEOUTS, **channel.timeouts},
+        breaker={**channels.BREAKER, **channel.breaker},
+        keys=[_key(key) for key in channel.keys.all()],
+        models={
+            route.model: RouteOut(
+                upstream=route.upstream_model,
+                can=route.can,
+                priority=route.priority,
+                weight=route.weight,
+            )
+            for route in channel.routes.all()
+        },
+        last_test=_test(channel.last_test) if channel.last_test else None,
+        created_at=channel.created_at,
+        version=channels.version_of(channel),
+    )
+
+
+def _key(key: ChannelKey) -> ChannelKeyOut:
+    return ChannelKeyOut(
+        id=id_text(key.id),
+        last4=key.last4,
+        state="disabled" if key.disabled_at else "active",
+        disabled_at=key.disabled_at,
+        created_at=key.created_at,
+    )
+
+
+def _test(stored: dict[str, Any]) -> TestOut:
+    cause, fix = words_of(stored["fault"])
+    return TestOut(**stored, cause=_text(cause), fix=_text(fix))
+
+
+def _model_list(result: ModelList) -> ModelListOut:
+    cause, fix = words_of(result.fault)
+    return ModelListOut(
+        ok=result.ok,
+        stages=[StageOut(**stage) for stage in result.stages],
+        fault=result.fault,
+        cause=_text(cause),
+        fix=_text(fix),
+        status=result.status,
+        detail=result.detail,
+        body=result.body,
+        total_ms=result.total_ms,
+        models=result.names,
+    )
+
+
+def _text(words: object) -> str | None:
+    return None if words is None else str(words)

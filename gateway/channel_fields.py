@@ -1,0 +1,179 @@
+"""What a write may set of a channel, and the checks that every write goes through."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+from django.utils.translation import gettext
+
+from gateway.models import Channel, ChannelKey, OnLeave
+from gateway.providers import UnknownProvider, provider_named
+from gateway.providers.overrides import CAPABILITIES
+from gateway.providers.provider import BadAddress, Provider
+from gateway.rules import channel_bounds as bounds
+from lib.egress import EgressDenied, check_host, host_and_port
+from lib.refusal import Refused
+
+
+class ChannelRefused(Refused):
+    """The channel cannot be so."""
+
+
+class ChannelStale(ChannelRefused):
+    """Somebody else changed the channel since it was read."""
+
+
+class ChannelFields(TypedDict, total=False):
+    """What a write may set; what it leaves out stays.
+
+    `keys`: a text for a new secret, a ChannelKey for a stored one that stays. `models`: every name
+    or pattern that the channel serves -> upstream name, "" for the same. `can`: what of them an
+    operator knows better than the catalogue (gateway/providers/overrides.py), by those names.
+    `priorities` and `weights`: those of them that have their own, by those names.
+    """
+
+    provider: str
+    base_url: str
+    keys: Sequence[str | ChannelKey]
+    models: Mapping[str, str]
+    can: Mapping[str, Mapping[str, bool]]
+    priorities: Mapping[str, int]
+    weights: Mapping[str, int]
+    enabled: bool
+    archived: bool
+    priority: int
+    weight: int
+    retries: int
+    on_leave: str
+    uncapped: bool
+    names_client: bool
+    timeouts: Mapping[str, float]
+    breaker: Mapping[str, bool | float | None]
+
+
+PLAIN = (
+    "provider",
+    "base_url",
+    "enabled",
+    "priority",
+    "weight",
+    "retries",
+    "on_leave",
+    "uncapped",
+    "names_client",
+)
+"""The fields that stand in a column of their own, by the same name."""
+ROUTE_FIELDS = ("models", "can", "priorities", "weights")
+
+
+def check_name(name: str) -> None:
+    """Refuse what no channel can be named."""
+    if not name or name != name.strip() or len(name) > bounds.NAME_MAX:
+        text = gettext("Enter a name of at most %(n)s characters.")
+        raise ChannelRefused("name", text % {"n": bounds.NAME_MAX})
+    if Channel.objects.filter(name=name).exists():
+        text = gettext("There is already a channel named %(name)s.")
+        raise ChannelRefused("name", text % {"name": name})
+
+
+def check_settings(channel: Channel) -> None:
+    """Refuse what no request could be made with; the base URL gets its one form."""
+    _check_address(channel, _provider_of(channel))
+    _check_bounds("priority", channel.priority, -bounds.PRIORITY_MAX, bounds.PRIORITY_MAX)
+    _check_bounds("weight", channel.weight, 0, bounds.WEIGHT_MAX)
+    _check_bounds("retries", channel.retries, 0, bounds.RETRIES_MAX)
+    if channel.on_leave not in OnLeave.values:
+        raise ChannelRefused("on_leave", gettext("Choose cancel or drain."))
+    if channel.archived_at is not None and channel.enabled:
+        text = gettext("An archived channel cannot be turned on. Restore it first.")
+        raise ChannelRefused("enabled", text)
+    for name, seconds in channel.timeouts.items():
+        _check_seconds(f"timeouts.{name}", seconds)
+    for name in ("window", "open_for"):
+        if name in channel.breaker:
+            _check_seconds(f"breaker.{name}", channel.breaker[name])
+    failures = channel.breaker.get("failures")
+    if failures is not None:
+        _check_bounds("breaker.failures", failures, 1, bounds.FAILURES_MAX)
+
+
+def check_routes(fields: ChannelFields) -> None:
+    """Refuse names that nobody could ask, and what is said of a model that is not served. `fields`
+    holds all of ROUTE_FIELDS."""
+    models = fields["models"]
+    if len(models) > bounds.ROUTES_MAX:
+        text = gettext("A channel can serve at most %(n)s models.")
+        raise ChannelRefused("models", text % {"n": bounds.ROUTES_MAX})
+    for model, upstream in models.items():
+        _check_model(model)
+        if upstream:
+            _check_model(upstream)
+    for model, switches in fields["can"].items():
+        _check_served("can", model, models)
+        unknown = set(switches) - set(CAPABILITIES)
+        if unknown:
+            text = gettext("There is no capability named %(name)s.")
+            raise ChannelRefused("can", text % {"name": min(unknown)})
+    for model, priority in fields["priorities"].items():
+        _check_served("priorities", model, models)
+        _check_bounds("priorities", priority, -bounds.PRIORITY_MAX, bounds.PRIORITY_MAX)
+    for model, weight in fields["weights"].items():
+        _check_served("weights", model, models)
+        _check_bounds("weights", weight, 0, bounds.WEIGHT_MAX)
+
+
+def check_secret(channel: Channel, secret: str) -> None:
+    """Refuse a key that cannot stand in the provider's header."""
+    if not secret or len(secret) > bounds.SECRET_MAX:
+        raise ChannelRefused("keys", gettext("Enter the provider's key."))
+    try:
+        _provider_of(channel).headers(secret)
+    except BadAddress as error:
+        text = gettext("The key can only contain visible ASCII characters, without spaces.")
+        raise ChannelRefused("keys", text) from error
+
+
+def _provider_of(channel: Channel) -> Provider:
+    try:
+        return provider_named(channel.provider)
+    except UnknownProvider as error:
+        raise ChannelRefused("provider", str(error)) from error
+
+
+def _check_address(channel: Channel, provider: Provider) -> None:
+    channel.base_url = channel.base_url.strip().rstrip("/") or provider.base_url
+    if not channel.base_url:
+        text = gettext("Enter the base URL. %(provider)s has no address of its own.")
+        raise ChannelRefused("base_url", text % {"provider": gettext(provider.label)})
+    if len(channel.base_url) > bounds.URL_MAX:
+        text = gettext("The URL is too long. Use at most 500 characters.")
+        raise ChannelRefused("base_url", text)
+    try:
+        provider.address(channel.base_url)
+        check_host(host_and_port(channel.base_url)[0])
+    except (BadAddress, EgressDenied) as error:
+        raise ChannelRefused("base_url", str(error)) from error
+
+
+def _check_bounds(field: str, value: float, least: int, most: int) -> None:
+    if not least <= value <= most:
+        text = gettext("Enter a number from %(least)s to %(most)s.")
+        raise ChannelRefused(field, text % {"least": least, "most": most})
+
+
+def _check_seconds(field: str, seconds: float) -> None:
+    if not 0 < seconds <= bounds.SECONDS_MAX:
+        text = gettext("Enter seconds above 0, at most %(most)s.")
+        raise ChannelRefused(field, text % {"most": bounds.SECONDS_MAX})
+
+
+def _check_model(name: str) -> None:
+    if len(name) > bounds.MODEL_MAX or not re.fullmatch(bounds.MODEL_PATTERN, name):
+        text = gettext("%(name)s is not a model name: use at most %(n)s characters, no spaces.")
+        raise ChannelRefused("models", text % {"name": name[:60], "n": bounds.MODEL_MAX})
+
+
+def _check_served(field: str, model: str, models: Mapping[str, str]) -> None:
+    if model not in models:
+        text = gettext("The channel does not serve %(model)s.")
+        raise ChannelRefused(field, text % {"model": model})

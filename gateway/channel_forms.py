@@ -1,0 +1,269 @@
+"""Forms of channels: the connection of a new one, the settings of one that is there."""
+
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from django import forms
+from django.http import QueryDict
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from gateway.channel_fields import PLAIN, ChannelFields
+from gateway.channels import BREAKER, TIMEOUTS
+from gateway.models import Channel
+from gateway.providers import PROVIDERS
+from gateway.route_table import Change
+from gateway.rules import channel_bounds as bounds
+from lib.refusal import Refused
+from lib.whole_numbers import WholeNumberField
+
+_INPUT: Final = {"class": "input", "autocomplete": "off"}
+_CODE: Final = {
+    "class": "input mono",
+    "autocomplete": "off",
+    "autocapitalize": "none",
+    "spellcheck": "false",
+}
+# The demonstration is set up by the installation itself.
+OFFERED: Final = [name for name in PROVIDERS if name != "local"]
+
+
+class ConnectionForm(forms.Form):
+    """Where a new channel leads. Its key is never rendered again."""
+
+    provider = forms.ChoiceField(
+        label=_("Provider"),
+        choices=[(name, _(PROVIDERS[name].label)) for name in OFFERED],
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=bounds.NAME_MAX,
+        widget=forms.TextInput(attrs=_INPUT),
+    )
+    base_url = forms.CharField(
+        label=_("Base URL"),
+        max_length=bounds.URL_MAX,
+        error_messages={"required": _("Enter the base URL.")},
+        widget=forms.TextInput(attrs={**_CODE, "inputmode": "url"}),
+    )
+    secret = forms.CharField(
+        label=_("API key"),
+        max_length=bounds.SECRET_MAX,
+        required=False,
+        help_text=_(
+            "Stored encrypted, never shown again. Leave it empty if the server needs none."
+        ),
+        widget=forms.PasswordInput(attrs={**_CODE, "autocomplete": "new-password"}),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenModels:
+    """What the page of a provider's models sends: all that were listed, the names given to them,
+    which are ticked, and further ones by hand."""
+
+    listed: list[str]
+    named: dict[str, str]
+    ticked: list[str]
+    by_hand: str
+
+
+def chosen_from(sent: QueryDict) -> ChosenModels:
+    """What was sent."""
+    listed = sent.getlist("listed")[: bounds.ROUTES_MAX]
+    names = [name.strip() for name in sent.getlist("public")]
+    named: dict[str, Any] = dict(zip(listed, names, strict=False))
+    return ChosenModels(listed, named, sent.getlist("id"), sent.get("by_hand", ""))
+
+
+def _number(label: Any, least: int, most: int, unit: Any = "") -> WholeNumberField:
+    attrs = {"class": "input", "inputmode": "numeric"}
+    return WholeNumberField(
+        label=label,
+        min_value=least,
+        max_value=most,
+        help_text=unit,
+        widget=forms.TextInput(attrs=attrs),
+    )
+
+
+def _seconds(label: Any) -> forms.FloatField:
+    attrs = {"class": "input", "inputmode": "decimal"}
+    return forms.FloatField(
+        label=label,
+        max_value=bounds.SECONDS_MAX,
+        help_text=_("Seconds"),
+        widget=forms.TextInput(attrs=attrs),
+    )
+
+
+class SettingsForm(forms.Form):
+    """The settings of a channel, as one form: all but its keys and its models."""
+
+    enabled = forms.BooleanField(
+        label=_("On"), required=False, help_text=_("Requests can use this channel.")
+    )
+    provider = forms.ChoiceField(
+        label=_("Provider"),
+        choices=[(name, _(provider.label)) for name, provider in PROVIDERS.items()],
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+    base_url = forms.CharField(
+        label=_("Base URL"),
+        max_length=bounds.URL_MAX,
+        required=False,
+        widget=forms.TextInput(attrs={**_CODE, "inputmode": "url"}),
+    )
+    secret = forms.CharField(
+        label=_("Key for the new address"),
+        max_length=bounds.SECRET_MAX,
+        required=False,
+        help_text=_("A new provider or base URL removes the stored keys."),
+        widget=forms.PasswordInput(attrs={**_CODE, "autocomplete": "new-password"}),
+    )
+    priority = _number(
+        _("Priority"), -bounds.PRIORITY_MAX, bounds.PRIORITY_MAX, _("Lower is tried first.")
+    )
+    weight = _number(
+        _("Weight"), 0, bounds.WEIGHT_MAX, _("Share of requests between equal priorities.")
+    )
+    retries = _number(
+        _("Retries"), 0, bounds.RETRIES_MAX, _("Further attempts after this channel failed.")
+    )
+    on_leave = forms.ChoiceField(
+        label=_("When a client disconnects"),
+        choices=[
+            ("cancel", _("Cancel at the provider")),
+            ("drain", _("Read the answer to the end")),
+        ],
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+    names_client = forms.BooleanField(
+        label=_("Send user agents"),
+        required=False,
+        help_text=_("The provider gets the client's user agent."),
+    )
+    uncapped = forms.BooleanField(
+        label=_("Ignores output limits"),
+        required=False,
+        help_text=_("The channel then only serves organisations with a credit line."),
+    )
+    connect = _seconds(_("Connect"))
+    first_content = _seconds(_("First content"))
+    idle = _seconds(_("Between chunks"))
+    total = _seconds(_("Total"))
+    breaker_enabled = forms.BooleanField(
+        label=_("Circuit breaker"),
+        required=False,
+        help_text=_("Pauses the channel while most requests fail."),
+    )
+    failures = WholeNumberField(
+        label=_("Failures"),
+        required=False,
+        min_value=1,
+        max_value=bounds.FAILURES_MAX,
+        help_text=_("Empty: when most requests fail."),
+        widget=forms.TextInput(attrs={"class": "input", "inputmode": "numeric"}),
+    )
+    window = _seconds(_("Counted for"))
+    open_for = _seconds(_("Paused for"))
+
+    def __init__(self, channel: Channel, data: QueryDict | None = None) -> None:
+        super().__init__(data, initial=_settings_of(channel))
+
+    def tell(self, refused: Refused) -> None:
+        """Say a refusal at the field that it is about."""
+        name = refused.field.removeprefix("timeouts.")
+        name = {"breaker.failures": "failures", "keys": "secret"}.get(name, name)
+        name = name.removeprefix("breaker.")
+        self.add_error(name if name in self.fields else None, refused.message)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the channel leads elsewhere then."""
+        return not {"provider", "base_url"}.isdisjoint(self.changed_data)
+
+    def stated(self) -> ChannelFields:
+        """What changes, as a write sets it."""
+        changed = {name: self.cleaned_data[name] for name in self.changed_data}
+        secret = changed.pop("secret", "").strip()
+        timeouts = {name: changed.pop(name) for name in TIMEOUTS if name in changed}
+        breaker = {
+            name: changed.pop(field) for name, field in _BREAKER_FIELDS.items() if field in changed
+        }
+        fields = cast(ChannelFields, changed)
+        if timeouts:
+            fields["timeouts"] = timeouts
+        if breaker:
+            fields["breaker"] = breaker
+        if self.moves:
+            fields["keys"] = [secret] if secret else []
+        return fields
+
+    def clean(self) -> dict[str, Any]:
+        if "secret" in self.changed_data and not self.moves:
+            text = gettext("The address does not change. Add this key under Keys instead.")
+            self.add_error("secret", text)
+        return dict(self.cleaned_data)
+
+    def changes(self) -> list[Change]:
+        """What would change, in words; of a key only that there is one."""
+        return [
+            Change(str(self.fields[name].label), self._text(name, self.initial.get(name)),
+                   self._text(name, self.cleaned_data.get(name)))
+            for name in self.changed_data
+        ]  # fmt: skip
+
+    def _text(self, name: str, value: Any) -> str:
+        field = self.fields[name]
+        if name == "secret":
+            return gettext("Entered") if value else ""
+        if isinstance(field, forms.BooleanField):
+            return gettext("Yes") if value else gettext("No")
+        if isinstance(field, forms.ChoiceField):
+            return str(dict(field.choices).get(value, value))  # type: ignore[arg-type]
+        if isinstance(value, float):
+            return f"{value:g}"
+        return "" if value is None else str(value)
+
+
+_BREAKER_FIELDS: Final = {
+    "enabled": "breaker_enabled",
+    "failures": "failures",
+    "window": "window",
+    "open_for": "open_for",
+}
+
+
+def _settings_of(channel: Channel) -> dict[str, Any]:
+    breaker = {**BREAKER, **channel.breaker}
+    return {
+        **{name: getattr(channel, name) for name in PLAIN},
+        **TIMEOUTS,
+        **channel.timeouts,
+        **{field: breaker[name] for name, field in _BREAKER_FIELDS.items()},
+    }
+
+
+def _short(value: bool | float | None) -> bool | float | None:
+    """10 for 10.0, as people write it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+class KeyForm(forms.Form):
+    """One more key of a channel."""
+
+    secret = forms.CharField(
+        label=_("API key"),
+        max_length=bounds.SECRET_MAX,
+        widget=forms.PasswordInput(attrs={**_CODE, "autocomplete": "new-password"}),
+    )
+
+
+class CopyForm(forms.Form):
+    """What a copy is called."""
+
+    name = forms.CharField(
+        label=_("Name"), max_length=bounds.NAME_MAX, widget=forms.TextInput(attrs=_INPUT)
+    )

@@ -1,0 +1,66 @@
+"""The list of models in the forms of the dialects: read page by page.
+
+    openai     {"data": [{"id"}]}                          one page
+    anthropic  {"data": [{"id"}], "has_more", "last_id"}   the next by `after_id`
+    gemini     {"models": [{"name": "models/…"}], "nextPageToken"}   the next by `pageToken`
+
+OpenAI's OpenAPI description 2.3.0; platform.claude.com/docs/en/api/models-list and
+ai.google.dev/api/models (2026-10).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
+
+from dialects.chat import Dialect
+
+_FIRST: Final[Mapping[Dialect, Mapping[str, str]]] = {
+    "anthropic": {"limit": "1000"},
+    "gemini": {"pageSize": "1000"},
+}
+# What a hub has a use for: the rest makes pictures or films by calls that it does not pass on.
+_METHODS: Final = frozenset({"generateContent", "embedContent", "batchEmbedContents"})
+
+
+class NotAList(ValueError):
+    """The answer is no list of models."""
+
+
+class ListedPage(NamedTuple):
+    """Names of one page, and the query of the next one; "" after the last."""
+
+    names: list[str]
+    next_query: str
+
+
+def first_query(dialect: Dialect) -> str:
+    """The query of the first page."""
+    return urlencode(_FIRST.get(dialect, {}))
+
+
+def read_page(dialect: Dialect, body: Any) -> ListedPage:
+    """One page of a list, as parsed from JSON. Raises NotAList."""
+    rows = body.get("models" if dialect == "gemini" else "data") if isinstance(body, dict) else None
+    if dialect == "gemini" and isinstance(body, dict) and body == {}:
+        rows = []
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise NotAList
+    member = "name" if dialect == "gemini" else "id"
+    names = [row.get(member) for row in rows if _is_useful(row)]
+    if not all(isinstance(name, str) and name for name in names):
+        raise NotAList
+    return ListedPage([name.removeprefix("models/") for name in names], _next(dialect, body))
+
+
+def _is_useful(row: Mapping[str, Any]) -> bool:
+    methods = row.get("supportedGenerationMethods")
+    return not isinstance(methods, list) or not _METHODS.isdisjoint(map(str, methods))
+
+
+def _next(dialect: Dialect, body: Mapping[str, Any]) -> str:
+    more: dict[str, str] = {}
+    if dialect == "anthropic" and body.get("has_more") and body.get("last_id"):
+        more = {"after_id": str(body["last_id"])}
+    elif dialect == "gemini" and body.get("nextPageToken"):
+        more = {"pageToken": str(body["nextPageToken"])}
+    return urlencode({**_FIRST.get(dialect, {}), **more}) if more else ""

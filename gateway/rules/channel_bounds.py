@@ -1,0 +1,19 @@
+"""How far a channel's numbers and names may go: the same for files, pages, the API and the writes.
+
+Seconds and counts; a priority may be as far below zero as above it.
+"""
+
+from typing import Final
+
+NAME_MAX: Final = 120
+MODEL_MAX: Final = 200
+MODEL_PATTERN: Final = r"^\S+$"
+URL_MAX: Final = 500
+SECRET_MAX: Final = 4096
+KEYS_MAX: Final = 100
+ROUTES_MAX: Final = 2000
+PRIORITY_MAX: Final = 1_000_000
+WEIGHT_MAX: Final = 1_000_000
+RETRIES_MAX: Final = 10
+SECONDS_MAX: Final = 86_400
+FAILURES_MAX: Final = 1_000_000

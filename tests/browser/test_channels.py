@@ -1,0 +1,147 @@
+"""A channel from nothing, by keyboard; what goes wrong is said where it does (W71)."""
+
+import re
+import time
+
+import openai
+import pytest
+from playwright.sync_api import Page, StorageState, ViewportSize, expect
+
+from tests.browser.conftest import Visit
+from tests.browser.installation import Installation
+from tests.browser.visitor import Visitor, act_on, findings_in_both_themes, too_wide
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def still(visit: Visit, signed_in: StorageState) -> Visitor:
+    """The operator, to whom nothing moves: what is still fading has not its colours yet."""
+    window: ViewportSize = {"width": 1280, "height": 900}
+    return visit(storage_state=signed_in, viewport=window, reduced_motion="reduce")
+
+
+def status_of(site: Installation, model: str) -> int:
+    try:
+        site.client().chat.completions.create(
+            model=model, messages=[{"role": "user", "content": "Hello"}]
+        )
+    except openai.APIStatusError as error:
+        return error.status_code
+    return 200
+
+
+def typed(page: Page, label: str, text: str) -> None:
+    """Reach a field by the tab key and type into it, in the place of what is there."""
+    for _ in range(12):
+        if page.evaluate("document.activeElement.labels?.[0]?.innerText ?? ''").startswith(label):
+            page.keyboard.press("Control+A")
+            page.keyboard.type(text)
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"no field {label} within 12 tabs")
+
+
+def test_a_channel_is_added_by_keyboard_within_a_minute(site: Installation, still: Visitor) -> None:
+    page = still.page
+    page.goto("/admin/channels/new")
+    began = time.monotonic()
+    expect(page.get_by_label("Provider")).to_be_focused()
+    with page.expect_response(re.compile(r"provider=openai_compatible")):
+        page.keyboard.type("OpenAI-c")
+    typed(page, "Name", "by-keyboard")
+    typed(page, "Base URL", site.fake.url)
+    typed(page, "API key", "sk-broken")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Connection failed")).to_be_focused()
+    expect(page.locator("#found")).to_contain_text("The provider rejected the key.")
+    stages = page.locator("#found dl.kv dd .badge")
+    expect(stages).to_have_text(["Passed", "Passed", "Failed"])
+    assert findings_in_both_themes(page) == []
+    page.get_by_label("API key").focus()
+    typed(page, "API key", "sk-fake")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Run test")).to_be_focused()
+    expect(page.locator("#found tbody tr")).to_have_count(3)
+    page.keyboard.press("Enter")
+    expect(page.locator("#try .panel-head")).to_contain_text("Passed")
+    expect(page.get_by_role("button", name="Run test")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Add channel")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/admin/channels/[0-9A-Z]{26}$"))
+    assert time.monotonic() - began < 60
+    expect(page.get_by_role("heading", level=1)).to_have_text("by-keyboard")
+    expect(page.get_by_role("row").filter(has_text="fake-64")).to_be_visible()
+    # The relay has it within a second: a model that no other channel serves lacks only a price.
+    site.hub.wait(lambda: status_of(site, "fake-64") == 402, "it is not heard of")
+
+
+def test_what_is_wrong_with_a_new_channel_is_said_and_the_key_stays_typed(
+    site: Installation, still: Visitor
+) -> None:
+    page = still.page
+    page.goto("/admin/channels/new")
+    page.get_by_label("Provider").select_option("openai_compatible")
+    expect(page.get_by_label("Base URL")).to_have_value("")
+    page.get_by_label("Name").fill("rivers")
+    page.get_by_label("Base URL").fill(site.fake.url)
+    page.get_by_label("API key").fill("sk-fake")
+    page.get_by_role("button", name="Fetch models").click()
+    expect(page.locator("#found tbody tr")).to_have_count(3)
+    assert findings_in_both_themes(page) == []
+    page.get_by_role("button", name="Add channel").click()
+    expect(page.get_by_role("alert")).to_contain_text("There is already a channel named rivers.")
+    expect(page.get_by_label("API key")).to_have_value("sk-fake")
+    page.get_by_role("checkbox", name="Select all").check()
+    page.get_by_role("checkbox", name="Select all").uncheck()
+    page.get_by_label("Name", exact=True).fill("rivers-2")
+    page.get_by_role("button", name="Add channel").click()
+    expect(page.get_by_role("alert")).to_contain_text("Choose at least one model")
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert too_wide(page) == ""
+    # A browser notes each answer of 422.
+    assert len(still.complaints) == 2
+    still.complaints.clear()
+
+
+def test_an_edit_shows_what_will_change_and_is_saved(site: Installation, still: Visitor) -> None:
+    page = still.page
+    page.goto("/admin/channels")
+    act_on(page, "dry", "Edit")
+    page.get_by_label("Weight").fill("3")
+    page.get_by_label("Weight").press("Enter")
+    expect(page.get_by_role("heading", name="Changes")).to_be_focused()
+    expect(page.get_by_role("row", name="Weight")).to_contain_text("3")
+    assert findings_in_both_themes(page) == []
+    page.get_by_role("button", name="Save changes").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    page.get_by_role("link", name="Edit models").click()
+    page.get_by_label("Weight 1").fill("2")
+    page.get_by_role("button", name="Review changes").click()
+    expect(page.get_by_role("heading", name="Changes")).to_be_focused()
+    page.get_by_role("button", name="Save changes").click()
+    expect(page.get_by_role("row", name="dry-1")).to_contain_text("weight 2")
+    page.get_by_role("button", name="Disable").click()
+    expect(page.locator("#keys")).to_contain_text("Disabled")
+    assert findings_in_both_themes(page) == []
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert too_wide(page) == ""
+    page.get_by_role("button", name="Enable").click()
+    expect(page.locator("#keys")).to_contain_text("Active")
+
+
+def test_without_scripts_a_channel_is_added_too(
+    site: Installation, visit: Visit, signed_in: StorageState
+) -> None:
+    page = visit(storage_state=signed_in, java_script_enabled=False).page
+    page.goto("/admin/channels/new?provider=openai_compatible")
+    for name, text in (("Name", "plain-form"), ("Base URL", site.fake.url), ("API key", "sk-fake")):
+        page.get_by_label(name).fill(text)
+    page.get_by_role("button", name="Fetch models").click()
+    expect(page.get_by_role("heading", name="Models")).to_be_visible()
+    # The key is never sent back, so it is typed again.
+    page.get_by_label("API key").fill("sk-fake")
+    page.get_by_role("button", name="Add channel").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("plain-form")

@@ -1,0 +1,40 @@
+"""A provider's list of models in the form of each dialect."""
+
+from typing import Any
+
+import pytest
+
+from dialects.chat import Dialect
+from gateway.providers.model_list import NotAList, first_query, read_page
+
+
+def test_openai_has_one_page() -> None:
+    page = read_page("openai", {"object": "list", "data": [{"id": "a"}, {"id": "b"}]})
+    assert (first_query("openai"), page.names, page.next_query) == ("", ["a", "b"], "")
+
+
+def test_anthropic_pages_by_its_last_id() -> None:
+    body = {"data": [{"id": "claude-x"}], "has_more": True, "last_id": "claude-x"}
+    assert first_query("anthropic") == "limit=1000"
+    assert read_page("anthropic", body).next_query == "limit=1000&after_id=claude-x"
+    assert read_page("anthropic", body | {"has_more": False}).next_query == ""
+
+
+def test_gemini_pages_by_a_token_and_names_what_can_answer() -> None:
+    chat = {"name": "models/gemini-x", "supportedGenerationMethods": ["generateContent"]}
+    film = {"name": "models/veo", "supportedGenerationMethods": ["predictLongRunning"]}
+    page = read_page("gemini", {"models": [chat, film], "nextPageToken": "a&b"})
+    assert page == (["gemini-x"], "pageSize=1000&pageToken=a%26b")
+    assert read_page("gemini", {"models": [chat]}).next_query == ""
+    assert read_page("gemini", {}).names == []
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic", "gemini"])
+@pytest.mark.parametrize(
+    "body",
+    [None, [], "x", {"data": 1, "models": 1}, {"data": ["a"], "models": ["a"]},
+     {"data": [{}], "models": [{}]}, {"data": [{"id": 1}], "models": [{"name": 1}]}],
+)  # fmt: skip
+def test_what_is_no_list_is_told(dialect: Dialect, body: Any) -> None:
+    with pytest.raises(NotAList):
+        read_page(dialect, body)
