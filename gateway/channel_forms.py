@@ -1,5 +1,6 @@
 """Forms of channels: the connection of a new one, the settings of one that is there."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -24,6 +25,7 @@ _CODE: Final = {
     "autocapitalize": "none",
     "spellcheck": "false",
 }
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?")
 # The demonstration is set up by the installation itself.
 OFFERED: Final = [name for name in PROVIDERS if name != "local"]
 
@@ -88,14 +90,27 @@ def _number(label: Any, least: int, most: int, unit: Any = "") -> WholeNumberFie
     )
 
 
-def _seconds(label: Any) -> forms.FloatField:
+class SecondsField(forms.CharField):
+    """Seconds in digits, with up to three behind a point; no other form of a number."""
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        if not text:
+            return None
+        if not _SECONDS.fullmatch(text):
+            raise forms.ValidationError(gettext("Enter a number of seconds, such as 7.5."))
+        return float(text)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(self.to_python(data) != initial)
+        except forms.ValidationError:
+            return True
+
+
+def _seconds(label: Any) -> SecondsField:
     attrs = {"class": "input", "inputmode": "decimal"}
-    return forms.FloatField(
-        label=label,
-        max_value=bounds.SECONDS_MAX,
-        help_text=_("Seconds"),
-        widget=forms.TextInput(attrs=attrs),
-    )
+    return SecondsField(label=label, help_text=_("Seconds"), widget=forms.TextInput(attrs=attrs))
 
 
 class SettingsForm(forms.Form):

@@ -120,4 +120,4 @@ def _set_price(actor: Actor, name: str, price: ListedPrice) -> None:
     try:
         set_price(actor, name, clock.now(), price.rates, source=SOURCE)
     except PriceRefused as refused:
-        raise ChannelRefused("models", f"{name}: {refused}") from refused
+        raise ChannelRefused("models", str(refused)) from refused
