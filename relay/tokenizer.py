@@ -1,7 +1,7 @@
 """Tokens counted in the model's own vocabulary, or in the nearest that is public.
 
 Asked only where nobody told the usage (F25, F27, P27). A vocabulary is read when it is first
-needed, which takes 50 to 200 ms of one core, in which the process does nothing else, and 20 to
+needed, which takes 100 to 200 ms of one core, in which the process does nothing else, and 20 to
 55 MB. The one that most models are counted by is read when the process starts: the first stream
 that is cut must not keep all others waiting (P11).
 """
@@ -41,8 +41,9 @@ _RARE: Final = 20_000
 
 
 def read_vocabulary() -> None:
-    """Read the vocabulary of most models."""
-    _tokenizer(UNKNOWN.vocabulary)
+    """Read the vocabulary of most models, and all that it makes itself at the first text that has
+    no whole word of it."""
+    _tokens("zqxjk", UNKNOWN.vocabulary)
 
 
 def count_text(text: str, family: Family) -> int:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ import pytest
 
 from lib.ids import id_text
 from tests.fakes.upstream import FakeUpstream, expected_text
-from tests.hub import Answer, Hub
+from tests.hub import ROOT, Answer, Hub
 from tests.relay.asking import ask, text_of
 from tests.relay.clients import Clients, attempt_of, final_record
 from tests.relay.speakers import SPEAKERS, Wish
@@ -312,8 +314,26 @@ def test_process_is_not_ready_while_its_clock_is_not_the_databases(own_hub: Hub)
     own_hub.start()
 
 
+_FIRST_COUNT = """
+import time
+from gateway.rules.tokenizers import UNKNOWN
+from relay.tokenizer import count_text, read_vocabulary
+read_vocabulary()
+began = time.process_time()
+count_text("An odd #text of <words>, 12345 größer", UNKNOWN)
+print(time.process_time() - began)
+"""
+
+
 def test_a_process_that_is_ready_has_read_its_vocabulary(own_hub: Hub) -> None:
     """P11: the first stream that is cut keeps no other one waiting until it can be counted."""
     own_hub.start()
     assert own_hub.process is not None
     assert "splintr" in Path(f"/proc/{own_hub.process.pid}/maps").read_text()
+
+
+def test_the_first_text_is_counted_as_fast_as_any() -> None:
+    """P11: what a vocabulary makes itself at a first text stands before a process is ready."""
+    command = [sys.executable, "-c", _FIRST_COUNT]
+    run = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=True)
+    assert float(run.stdout) < 0.02
