@@ -41,7 +41,6 @@ NO_PAGE = {
     "root": "leads to home",
     "start_skip": "a form",
     "budget_link": "leads to a budget",
-    "account_change_password": "leads to the one that sets it, for who has none",
     "account_reset_password_from_key": "leads to itself without its secret",
     "key_end_former": "a form",
     **dict.fromkeys(
@@ -56,18 +55,16 @@ NO_PAGE = {
     ),
     **dict.fromkeys(
         (
-            "account_reauthenticate",
             "mfa_reauthenticate",
             "mfa_reauthenticate_webauthn",
             "mfa_deactivate_totp",
             "mfa_generate_recovery_codes",
             "mfa_edit_webauthn",
         ),
-        "for who has a password or a factor",
+        "for who has a factor",
     ),
     "mfa_totp_qr": "a picture",
     "mfa_login_webauthn": "options of a script",
-    "single_sign_on": "asks for a recent sign-in",
     "single_sign_on_test": "leads to a provider",
     "single_sign_on_connect_start": "leads to a provider",
     "openid_connect_login": "leads to a provider",
@@ -158,6 +155,10 @@ def furnish() -> str:
     role = custom_roles.create_role(
         organisation, "Looked at", ["usage.read", "audit.read"], actor=actor
     )
+    members.set_member(organisation, KEEPER, Role.OWNER, actor=SYSTEM)
+    keeper = User.objects.get(email=KEEPER)
+    keeper.set_password(KEEPER_PASSWORD)
+    keeper.save(update_fields=["password"])
     colleague = members.set_member(
         organisation, "colleague@example.org", Role.DEVELOPER, actor=SYSTEM
     )
@@ -201,6 +202,16 @@ def furnish() -> str:
             "sign-in link": make_sign_in_link(owner),
         }
     )
+
+
+# Who has a password may be asked for it again.
+KEEPER = "keeper@example.org"
+KEEPER_PASSWORD = "correct horse battery"
+KEEPERS = {
+    "settings of single sign-on": "/o/acme/settings/sso",
+    "change the password": "/password/change",
+    "confirm that it is you": "/account/confirm",
+}
 
 
 def unopened(paths: Mapping[str, str]) -> list[str]:

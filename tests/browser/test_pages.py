@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import openai
 import pytest
@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, StorageState, ViewportSize, expec
 from lib.ids import id_text
 from tests.browser.conftest import Visit
 from tests.browser.installation import DEAD, ECHO, MODEL, Installation
-from tests.browser.site_map import furnished, unopened
+from tests.browser.site_map import KEEPER, KEEPER_PASSWORD, KEEPERS, furnished, unopened
 from tests.browser.test_main_job import MARKDOWN, ask, ended
 from tests.browser.visitor import Visitor, act_on, findings, findings_in_both_themes, too_wide
 
@@ -50,6 +50,9 @@ PUBLIC = {
     "confirm an address": "/confirm/none",
     "inactive": "/inactive",
 }
+
+
+Readers = list[tuple[StorageState | None, dict[str, str]]]
 
 
 @pytest.fixture(scope="package")
@@ -160,8 +163,24 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
     }
 
 
-def test_every_page_of_the_url_map_is_looked_at(pages: dict[str, str]) -> None:
-    assert unopened({**pages, **PUBLIC}) == []
+@pytest.fixture(scope="package")
+def readers(
+    site: Installation, browser: Browser, signed_in: StorageState, pages: dict[str, str]
+) -> Readers:
+    """Who opens which pages: the owner, an owner with a password, and a stranger."""
+    visitor = Visitor(browser, site.url)
+    visitor.page.goto("/login")
+    visitor.page.get_by_label("Email").fill(KEEPER)
+    visitor.page.get_by_label("Password").fill(KEEPER_PASSWORD)
+    visitor.page.get_by_role("button", name="Sign in", exact=True).click()
+    visitor.page.wait_for_url("**/o/acme/**")
+    keeper = visitor.context.storage_state()
+    visitor.context.close()
+    return [(signed_in, pages), (keeper, KEEPERS), (None, PUBLIC)]
+
+
+def test_every_page_of_the_url_map_is_looked_at(readers: Readers) -> None:
+    assert unopened({name: path for _, paths in readers for name, path in paths.items()}) == []
 
 
 def open_each(visitor: Visitor, paths: dict[str, str]) -> Iterator[tuple[str, Page]]:
@@ -170,6 +189,53 @@ def open_each(visitor: Visitor, paths: dict[str, str]) -> Iterator[tuple[str, Pa
         assert response is not None
         assert (response.status, visitor.page.url) == (200, visitor.url + path), name
         yield name, visitor.page
+
+
+# What a page offers to a mouse and not to the keyboard. Files are chosen by a button beside the
+# field.
+_BY_MOUSE_ALONE = """() => {
+  const shown = (node) => node.checkVisibility({ visibilityProperty: true });
+  const offered = [...document.querySelectorAll(
+    "a[href], button, input:not([type=hidden], [type=file]), select, textarea, summary, " +
+    "[onclick], [role=button]"
+  )].filter((node) => shown(node) && !node.disabled && !node.closest("[inert]"));
+  return offered.filter((node) => node.tabIndex < 0 && !node.matches("[role] [tabindex='-1']"))
+    .map((node) => node.outerHTML.slice(0, 160));
+}"""
+_FOCUSED = """() => {
+  const node = document.activeElement;
+  if (!node || node === document.body) return "";
+  const box = node.getBoundingClientRect();
+  const style = getComputedStyle(node);
+  const ring = style.outlineStyle !== "none" || style.boxShadow !== "none";
+  return `${node.tagName} ${node.name ?? ""} ${node.href ?? ""} ` +
+    `${(node.textContent ?? "").trim().slice(0, 40)}` + (ring && box.width ? "" : " UNSEEN");
+}"""
+_STEPS: Final = 5
+
+
+@pytest.mark.parametrize(
+    "which", [slice(0, None, 3), pytest.param(slice(None), marks=pytest.mark.slow)]
+)
+def test_every_page_is_used_with_the_keyboard_alone(
+    visit: Visit, readers: Readers, which: slice
+) -> None:
+    """All that can be clicked can be reached, and what has the focus can be seen."""
+    mouse, unseen, stuck = {}, {}, []
+    for state, paths in readers:
+        visitor = visit(storage_state=state, reduced_motion="reduce", color_scheme="dark")
+        for name, page in open_each(visitor, dict([*paths.items()][which])):
+            if found := page.evaluate(_BY_MOUSE_ALONE):
+                mouse[name] = found
+            focused = []
+            for _ in range(_STEPS):
+                page.keyboard.press("Tab")
+                focused.append(page.evaluate(_FOCUSED))
+            if wrong := [text for text in focused if text.endswith("UNSEEN")]:
+                unseen[name] = wrong
+            if len(set(focused)) < 2:
+                stuck.append(name)
+    assert (mouse, unseen, stuck) == ({}, {}, [])
 
 
 HELD: dict[str, Any] = {"viewport": TELEPHONE, "is_mobile": True, "has_touch": True}
@@ -199,15 +265,14 @@ _OF_A_LOOK = ("color-contrast", "button-name", "link-name", "label", "select-nam
 )
 def test_no_page_shuts_anybody_out_or_scrolls_sideways(
     visit: Visit,
-    signed_in: StorageState,
-    pages: dict[str, str],
+    readers: Readers,
     language: Literal["en", "zh-hans"],
     options: dict[str, Any],
     which: slice,
 ) -> None:
     """Axe, and the width of a telephone; what a page makes the browser read."""
     found, wide, heavy = [], {}, {}
-    for state, paths in ((signed_in, pages), (None, PUBLIC)):
+    for state, paths in readers:
         # What is still fading in has not its colours yet.
         visitor = visit(storage_state=state, reduced_motion="reduce", **options)
         visitor.speak(language)
@@ -232,10 +297,10 @@ def test_no_page_shuts_anybody_out_or_scrolls_sideways(
 
 @pytest.mark.slow
 def test_every_page_shows_something_within_a_second_at_a_quarter_of_the_pace(
-    visit: Visit, signed_in: StorageState, pages: dict[str, str]
+    visit: Visit, readers: Readers
 ) -> None:
     took: dict[str, float] = {}
-    for state, paths in ((signed_in, pages), (None, PUBLIC)):
+    for state, paths in readers:
         visitor = visit(storage_state=state)
         slowed = visitor.context.new_cdp_session(visitor.page)
         slowed.send("Emulation.setCPUThrottlingRate", {"rate": 4})
