@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 
 from accounts import (
@@ -45,6 +44,7 @@ from accounts.models import (
     ServiceAccount,
     Team,
 )
+from accounts.session_store import SessionStore
 from billing import (
     automatic_topups,
     budget_alerts,

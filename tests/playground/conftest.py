@@ -22,10 +22,10 @@ from tests.playground.echo import EchoUpstream
 # Run beside the hub, in its database: the people, and a session for each.
 _PEOPLE = """
 import json
-from django.contrib.sessions.backends.db import SessionStore
 from accounts import members, organisations
 from accounts.actors import SYSTEM
 from accounts.models import Role
+from accounts.session_store import SessionStore
 
 def session(user):
     store = SessionStore()
