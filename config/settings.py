@@ -131,7 +131,6 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "root"
-SIGN_UP = env.flag("SIGN_UP", True)
 ACCOUNT_ADAPTER = "accounts.signin.AccountAdapter"
 ACCOUNT_FORMS = {
     "login": "accounts.forms.LoginForm",
@@ -151,6 +150,8 @@ EMAIL_HOST = env.text("EMAIL_HOST", "")
 ACCOUNT_EMAIL_VERIFICATION = env.text("EMAIL_VERIFICATION", "") or (
     "mandatory" if EMAIL_HOST else "none"
 )
+# In the browser that signed up, and in no other that opens the link.
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_PREVENT_ENUMERATION = True

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, expect
 
 from accounts.session_store import session_digest
 from lib.ids import id_text
-from tests.playground.conftest import Stage, watch
+from tests.playground.conftest import Stage, beside, watch
 from tests.playground.test_live import ask
 
 pytestmark = pytest.mark.browser
@@ -140,6 +140,71 @@ def test_a_stream_of_the_sessions_endpoint_ends_with_what_let_it_in(
     query = "SELECT charge_nano FROM usage_usagerecord WHERE model = %s AND final"
     stage.hub.wait(lambda: bool(stage.rows(query, model)), "a record is missing")
     assert stage.rows(query, model)[0]["charge_nano"] > 0
+
+
+# Run beside the hub: somebody of acme with a session and an authenticator, to whom it happens.
+_SOMEBODY = """
+import json
+from allauth.mfa.models import Authenticator
+from accounts import members
+from accounts.actors import SYSTEM
+from accounts.models import Organisation, Role
+from accounts.session_store import SessionStore
+acme = Organisation.objects.get(slug="acme")
+user = members.set_member(acme, "%s@example.org", Role.DEVELOPER, actor=SYSTEM).user
+Authenticator.objects.create(user=user, type="totp", data={})
+store = SessionStore()
+store["_auth_user_id"] = str(user.id)
+store["_auth_user_backend"] = "django.contrib.auth.backends.ModelBackend"
+store["_auth_user_hash"] = user.get_session_auth_hash()
+store.create()
+print(store.session_key)
+"""
+_HAPPENS = """
+from accounts import members, second_factor, sessions
+from accounts.actors import SYSTEM
+from accounts.models import Organisation, User
+acme = Organisation.objects.get(slug="acme")
+user = User.objects.get(email="%s@example.org")
+%s
+"""
+EVENTS = {
+    "removed": "members.remove_member(acme, user.email, actor=SYSTEM)",
+    "deactivated": "members.set_active(user, False, actor=SYSTEM)",
+    "sessions ended": "sessions.end(user, 'test')",
+    "second factor reset": "second_factor.reset_factors(SYSTEM, user)",
+}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_what_operators_and_owners_do_to_a_person_ends_their_streams(
+    stage: Stage, event: str
+) -> None:
+    """P11: within 5 s; and what the session asks next is refused."""
+    model = stage.fake_model()
+    stage.hub.know(model)
+    name = event.replace(" ", "-")
+    cookies = {"session_8000": beside(stage, _SOMEBODY % name)}
+    cookies |= dict(httpx.get(stage.playground, cookies=cookies).cookies)
+    token = next(value for name, value in cookies.items() if "csrf" in name)
+    body = {
+        "model": model,
+        "stream": True,
+        "messages": [{"role": "user", "content": "hi #tokens=900 #delay_ms=20"}],
+    }
+    asked = httpx.stream(
+        "POST", f"{stage.hub.url}/pg/chat/completions", json=body, timeout=30,
+        headers={"x-csrftoken": token}, cookies=cookies,
+    )  # fmt: skip
+    with asked as answer:
+        lines = answer.iter_lines()
+        next(line for line in lines if '"content":" ' in line)
+        beside(stage, _HAPPENS % (name, EVENTS[event]))
+        began = time.monotonic()
+        last = [line for line in lines if line][-1]
+        assert time.monotonic() - began < 5
+    assert '"code":"invalid_api_key"' in last
+    assert httpx.get(stage.playground, cookies=cookies).status_code in (302, 404)
 
 
 def test_a_page_says_that_access_has_ended(stage: Stage, chromium: Browser) -> None:
