@@ -5,6 +5,7 @@ Keys are not asked: they are what programs sign in by. Who does not have it is l
 had, and nowhere else in the organisation before.
 """
 
+from collections.abc import Iterable
 from urllib.parse import urlencode
 
 from allauth.account.authentication import get_authentication_records
@@ -15,6 +16,7 @@ from django.utils.translation import gettext
 
 from accounts.models import Membership, Organisation, Role, SingleSignOn, User
 from lib.ids import id_text
+from lib.tenancy import within
 
 FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 """What is a second factor by itself; recovery codes stand in for one."""
@@ -68,6 +70,14 @@ def must_add_factor(user: User, organisation: Organisation, membership: Membersh
 def has_factor(user: User) -> bool:
     """Whether signing in asks that person for more than a password."""
     return bool(Authenticator.objects.filter(user=user, type__in=FACTORS).exists())
+
+
+def people_with_factor(people: Iterable[int]) -> set[int]:
+    """Those of these people of whom `has_factor` is true. One query; how people sign in belongs to
+    no organisation, so the caller says whose colleagues they are."""
+    with within(None):
+        rows = Authenticator.objects.filter(user__in=list(people), type__in=FACTORS)
+        return set(rows.values_list("user", flat=True))
 
 
 def organisations_that_require_factor(user: User) -> list[Organisation]:

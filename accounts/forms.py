@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final, cast
 
 from allauth.account import forms as allauth
+from allauth.core import context
 from django import forms
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 
-from accounts import access, tries
+from accounts import access, sign_up, tries
 from accounts.actors import Actor
 from accounts.changes import NAME_MAX
 from accounts.member_access import visible_members
@@ -305,11 +306,22 @@ class LoginForm(_Ours, allauth.LoginForm):  # type: ignore[misc]
 
 
 class SignupForm(_Ours, allauth.SignupForm):  # type: ignore[misc]
-    """A new person, who gets an organisation of their own."""
+    """A new person."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["password1"].help_text = gettext("At least 10 characters.")
+
+    def clean_email(self) -> str:
+        # Before anybody is looked up: known and unknown addresses of a domain are told the same.
+        if not sign_up.accepts(context.request, self.cleaned_data["email"]):
+            raise forms.ValidationError(
+                gettext(
+                    "Accounts for this email domain are by invitation. Use your work address, or "
+                    "ask a member of your organisation to invite you."
+                )
+            )
+        return str(super().clean_email())
 
     def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
         if self.account_already_exists:

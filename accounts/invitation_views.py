@@ -16,13 +16,13 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import access, actors, guards, invitations, member_access
+from accounts import access, actors, guards, invitations, member_access, sign_up
 from accounts.actors import LAST_ORGANISATION, Actor, organisation_of, slug_of
 from accounts.guards import organisation_page
 from accounts.invitation_letters import mail_is_set_up, send_letters
 from accounts.invitations import InvitationEnded, InvitationState, Sendable, state_of
 from accounts.member_forms import InviteForm, NewPersonForm, role_label
-from accounts.models import Invitation, User
+from accounts.models import Invitation, SignUpMode, User
 from accounts.table_preferences import read_table
 from accounts.views import slowed
 from lib import clock
@@ -191,7 +191,8 @@ def invitation(request: HttpRequest, text: str) -> HttpResponseBase:
         return _ended(request, state)
     user = request.user if isinstance(request.user, User) else None
     known = User.objects.filter(email__iexact=offered.email).exists()
-    form = None if user or known or not mailed else NewPersonForm(request.POST or None)
+    new = mailed and not known and sign_up.mode() != SignUpMode.OFF
+    form = NewPersonForm(request.POST or None) if new and user is None else None
     wrong = ""
     if request.method == "POST":
         try:
@@ -255,7 +256,7 @@ def _offer(
         "form": form,
         "wrong": wrong,
         # Who comes by a letter and has no account is given a form instead.
-        "may_sign_up": not mailed,
+        "may_sign_up": not mailed and sign_up.may_sign_up(request),
         "next": request.path,
     }
     refused = bool(wrong or (form is not None and form.is_bound))

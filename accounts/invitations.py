@@ -4,10 +4,7 @@ The link holds a random text of which only a digest is stored. A link that came 
 signature beside it, which proves the address: whoever copies a link from the page has not got it.
 """
 
-import base64
 import datetime as dt
-import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -22,6 +19,7 @@ from django.utils.translation import gettext
 
 from accounts import audit
 from accounts.actors import Actor, actor_of_member, authority_of_member
+from accounts.link_texts import link_digest, new_link_text
 from accounts.members import check_grant, role_and_teams, set_member
 from accounts.models import CustomRole, Invitation, Membership, Organisation, Role, Team, User
 from accounts.rules.authority import Authority
@@ -34,7 +32,6 @@ DAYS_MAX: Final = 30
 MESSAGE_MAX: Final = 500
 InvitationState = Literal["pending", "expired", "accepted", "withdrawn"]
 
-_TEXT_BYTES: Final = 32
 _MAILED = signing.Signer(salt="invitation.mailed")
 _SESSION: Final = "invitation"
 
@@ -89,7 +86,7 @@ def find_invitation(text: str) -> tuple[Invitation, bool] | None:
     invitation = (
         Invitation.objects.select_related("organisation", "custom_role", "invited_by")
         .prefetch_related("teams")
-        .filter(digest=_digest(bare), organisation__archived_at=None)
+        .filter(digest=link_digest(bare), organisation__archived_at=None)
         .first()
     )
     return (invitation, mailed and bool(invitation.email)) if invitation else None
@@ -143,11 +140,11 @@ def resend(invitation: Invitation, *, actor: Actor, days: int = DAYS) -> Sendabl
     """Another text and another time for an open invitation: the link until now ends. Raises Refused
     for one that was accepted or withdrawn, and for what the actor lacks itself (P23)."""
     _check_days(days)
-    text = _new_text()
+    text = new_link_text()
     with transaction.atomic():
         locked = _open(invitation)
         check_grant(actor, offered_authority(locked))
-        locked.digest = _digest(text)
+        locked.digest = link_digest(text)
         locked.expires_at = clock.now() + dt.timedelta(days=days)
         # From now on it is this person's word.
         locked.invited_by = actor.user or locked.invited_by
@@ -242,7 +239,7 @@ def accept_as_new(invitation: Invitation, name: str, hashed_password: str) -> Me
 def _create(
     organisation: Organisation, address: str, offer: Offer, message: str, actor: Actor
 ) -> Sendable:
-    text = _new_text()
+    text = new_link_text()
     all_teams = offer.teams is None or offer.role == Role.OWNER
     invitation = Invitation.objects.create(
         organisation=organisation,
@@ -251,7 +248,7 @@ def _create(
         custom_role=offer.custom_role,
         all_teams=all_teams,
         message=message,
-        digest=_digest(text),
+        digest=link_digest(text),
         invited_by=actor.user,
         expires_at=clock.now() + dt.timedelta(days=offer.days),
     )
@@ -348,15 +345,6 @@ def _inviter(invitation: Invitation) -> Actor:
         "invitation."
     )
     raise Refused("invitation", text)
-
-
-def _new_text() -> str:
-    return base64.urlsafe_b64encode(os.urandom(_TEXT_BYTES)).rstrip(b"=").decode()
-
-
-def _digest(text: str) -> bytes:
-    # 256 random bits: no pepper or slow hash adds anything (ASVS 6.5.2).
-    return hashlib.sha256(text.encode()).digest()
 
 
 def _read(text: str) -> tuple[str, bool]:

@@ -1,6 +1,7 @@
 """The management API of members, invitations and roles. Pages call the same functions."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from pydantic import ConfigDict, Field
 
 from accounts import access, actors, custom_roles, invitations, member_access, members
 from accounts.actors import Actor
+from accounts.entry import people_with_factor
 from accounts.invitation_letters import send_letters
 from accounts.invitations import ADDRESSES_MAX, DAYS, DAYS_MAX, MESSAGE_MAX, Offer, Sendable
 from accounts.models import CustomRole, Invitation, Membership, Role, Team
@@ -43,6 +45,10 @@ class MemberOut(Schema):
     role: str
     teams: list[str] | None = Field(description="Slugs of the teams; `null` for all teams.")
     active: bool = Field(description="Whether the person may sign in.")
+    second_factor: bool | None = Field(
+        description="Whether signing in asks for more than a password; `null` if you cannot change "
+        "members."
+    )
     last_sign_in_at: dt.datetime | None
     created_at: dt.datetime
 
@@ -158,15 +164,18 @@ class RolesOut(Schema):
 @router.get("/members", response=MemberPage, summary="List members")
 def list_members(request: HttpRequest, query: Query[pagination.PageQuery]) -> MemberPage:
     """The members whom you have access to, oldest first."""
-    rows = member_access.visible_members(actors.actor_of(request))
-    page = pagination.page_by_number(rows, query.limit, query.cursor)
-    return MemberPage(items=[MemberOut(**_member(row)) for row in page.items], next=page.next)
+    actor = actors.actor_of(request)
+    page = pagination.page_by_number(
+        member_access.visible_members(actor), query.limit, query.cursor
+    )
+    return MemberPage(items=_members(actor, page.items), next=page.next)
 
 
 @router.get("/members/{id}", response=MemberOut, summary="Show a member")
 def show_member(request: HttpRequest, id: str) -> MemberOut:
     """One member whom you have access to."""
-    return MemberOut(**_member(member_access.access_member(actors.actor_of(request), id)))
+    actor = actors.actor_of(request)
+    return _members(actor, [member_access.access_member(actor, id)])[0]
 
 
 @router.patch("/members/{id}", response=MemberOut, summary="Change a member")
@@ -187,7 +196,14 @@ def change_member(request: HttpRequest, id: str, body: MemberChange) -> MemberOu
         custom_role=custom,
         teams=_teams(actor, body.teams) if "teams" in stated else ...,
     )
-    return MemberOut(**_member(changed))
+    return _members(actor, [changed])[0]
+
+
+def _members(actor: Actor, rows: Sequence[Membership]) -> list[MemberOut]:
+    if access.scope_of(actor, "members.write") is None:
+        return [MemberOut(**_member(row), second_factor=None) for row in rows]
+    secured = people_with_factor(row.user_id for row in rows)
+    return [MemberOut(**_member(row), second_factor=row.user_id in secured) for row in rows]
 
 
 def _member(member: Membership) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from types import EllipsisType
 from django.db import transaction
 from django.utils.translation import gettext
 
-from accounts import audit
+from accounts import audit, sessions
 from accounts.actors import Actor, authority_of_member, teams_of
 from accounts.epoch import bump_epoch
 from accounts.models import CustomRole, Invitation, Membership, Organisation, Role, Team, User
@@ -115,7 +115,7 @@ def add_person(email: str, *, actor: Actor, name: str = "", operator: bool = Fal
 
 
 def set_active(user: User, active: bool, *, actor: Actor) -> None:
-    """Whether a person may come in at all; one who may not has no living key anywhere.
+    """Whether a person may come in at all; one who may not has no living key and no session.
 
     Raises LastOwner instead of shutting out the only owner of an organisation who may come in.
     """
@@ -132,6 +132,8 @@ def set_active(user: User, active: bool, *, actor: Actor) -> None:
         locked.save(update_fields=["is_active"])
         action = "user.activated" if active else "user.deactivated"
         audit.record(actor, None, action, locked, email=locked.email)
+        if not active:
+            sessions.end(locked, action, actor=actor)
         bump_epoch()
 
 

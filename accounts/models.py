@@ -376,6 +376,18 @@ class SignInLink(models.Model):
         return f"for {self.user_id} until {self.expires_at}"
 
 
+class SetUpLink(models.Model):
+    """A link by which somebody becomes the first operator, once."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    digest = models.BinaryField(max_length=32, unique=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"until {self.expires_at}"
+
+
 class TryWindow(models.Model):
     """How often somebody tried to get in since a window of time began; `subject` is a digest of
     who or what is counted."""
@@ -402,6 +414,48 @@ class SignInNetwork(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} from {self.network}"
+
+
+class SignUpMode(models.TextChoices):
+    """Who may make an account: nobody, who is invited, those of some email domains as well, or
+    everybody."""
+
+    OFF = "off"
+    INVITE = "invite"
+    DOMAIN = "domain"
+    OPEN = "open"
+
+
+class SignUpSetting(models.Model):
+    """One row: who may make an account."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    mode = models.CharField(max_length=8, choices=SignUpMode.choices, default=SignUpMode.INVITE)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_sign_up_setting")]
+
+    def __str__(self) -> str:
+        return self.mode
+
+
+class SignUpDomain(models.Model):
+    """Where people of an email domain belong, and as what, once they have confirmed an address."""
+
+    domain = models.CharField(max_length=253, unique=True)
+    organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="sign_up_domains")
+    role = models.CharField(max_length=12, choices=Role.choices)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(role__in=(Role.OWNER, Role.CUSTOM)),
+                name="sign_up_domain_built_in_role",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.domain
 
 
 class SingleSignOn(models.Model):

@@ -1,14 +1,26 @@
 """The management API of operators on organisations and people. Pages call the same functions."""
 
 import datetime as dt
+from typing import Any, Literal
 
 from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
-from accounts import access, actors, api_auth, members, organisations
+from accounts import (
+    access,
+    actors,
+    api_auth,
+    members,
+    organisations,
+    second_factor,
+    sessions,
+    sign_up,
+)
 from accounts.changes import NAME_MAX
+from accounts.entry import has_factor, people_with_factor
 from accounts.models import Organisation, User
+from accounts.reauthentication import check_signed_in_recently
 from lib import pagination
 
 router = Router(tags=["Organisations"], auth=api_auth.installation_auth)
@@ -52,6 +64,7 @@ class PersonOut(Schema):
     name: str
     active: bool
     operator: bool
+    second_factor: bool = Field(description="Whether signing in asks for more than a password.")
     created_at: dt.datetime
     last_login: dt.datetime | None
 
@@ -67,6 +80,60 @@ class PersonChange(Schema):
     model_config = ConfigDict(extra="forbid")
 
     active: bool = Field(description="Whether the person can sign in, and their keys work.")
+
+
+class SignUpDomainIn(Schema):
+    """Where people of an email domain belong, and as what."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    domain: str = Field(min_length=3, max_length=253)
+    organisation: str = Field(min_length=1, max_length=60, description="Its slug.")
+    role: Literal["admin", "billing", "developer", "viewer"]
+
+
+class SignUpChange(Schema):
+    """What to change of sign-up; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: Literal["off", "invite", "domain", "open"] | None = Field(
+        None,
+        description="`off`: operators create accounts. `invite`: people with an invitation. "
+        "`domain`: also people with a listed email domain. `open`: anyone.",
+    )
+    domains: list[SignUpDomainIn] | None = Field(
+        None, max_length=sign_up.DOMAINS_MAX, description="Replaces the whole list."
+    )
+
+
+class SignUpDomainOut(Schema):
+    domain: str
+    organisation: str
+    role: str
+
+
+class SignUpOut(Schema):
+    mode: str
+    domains: list[SignUpDomainOut]
+
+
+@router.get("/sign-up", response=SignUpOut, summary="Retrieve sign-up settings")
+def read_sign_up(request: HttpRequest) -> dict[str, Any]:
+    """Who can create an account on the installation."""
+    access.require(actors.actor_of(request), "organisations.read")
+    return sign_up.described()
+
+
+@router.patch("/sign-up", response=SignUpOut, summary="Change sign-up settings")
+def change_sign_up(request: HttpRequest, body: SignUpChange) -> dict[str, Any]:
+    """Sets who can create an account. Opening sign-up needs a mail server, because each address
+    has to be confirmed."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    check_signed_in_recently(request)
+    sign_up.save_sign_up(actor, **body.dict(exclude_unset=True))
+    return sign_up.described()
 
 
 @router.get("/organisations", response=OrganisationPage, summary="List organisations")
@@ -155,7 +222,9 @@ def list_people(request: HttpRequest, query: Query[pagination.PageQuery]) -> Per
     """Everyone who can sign in to the installation, oldest first."""
     rows = access.all_people(actors.actor_of(request))
     page = pagination.page_by_number(rows, query.limit, query.cursor)
-    return PersonPage(items=[_person(row) for row in page.items], next=page.next)
+    secured = people_with_factor(row.pk for row in page.items)
+    items = [_person(row, second_factor=row.pk in secured) for row in page.items]
+    return PersonPage(items=items, next=page.next)
 
 
 @router.patch("/people/{id}", response=PersonOut, summary="Change a person")
@@ -166,7 +235,36 @@ def change_person(request: HttpRequest, id: str, body: PersonChange) -> PersonOu
     person = access.access_person(actor, id)
     members.set_active(person, body.active, actor=actor)
     person.refresh_from_db()
-    return _person(person)
+    return _person(person, second_factor=has_factor(person))
+
+
+class EndedOut(Schema):
+    ended: int = Field(description="How many sessions there were.")
+
+
+@router.post("/people/{id}/end-sessions", response=EndedOut, summary="End a person's sessions")
+def end_sessions(request: HttpRequest, id: str) -> EndedOut:
+    """Signs the person out everywhere. Their keys keep working."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    person = access.access_person(actor, id)
+    return EndedOut(ended=sessions.end(person, "session.ended", actor=actor))
+
+
+@router.post(
+    "/people/{id}/reset-second-factor",
+    response=PersonOut,
+    summary="Reset two-factor authentication",
+)
+def reset_second_factor(request: HttpRequest, id: str) -> PersonOut:
+    """Removes the person's authenticator app, passkeys and recovery codes, ends their sessions and
+    emails them. Make sure that it is them who asks."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    check_signed_in_recently(request)
+    person = access.access_person(actor, id)
+    second_factor.reset_factors(actor, person)
+    return _person(person, second_factor=False)
 
 
 def _organisation(row: Organisation) -> OrganisationStateOut:
@@ -175,13 +273,14 @@ def _organisation(row: Organisation) -> OrganisationStateOut:
     )
 
 
-def _person(row: User) -> PersonOut:
+def _person(row: User, *, second_factor: bool) -> PersonOut:
     return PersonOut(
         id=str(row.pk),
         email=row.email,
         name=row.name,
         active=row.is_active,
         operator=row.operator,
+        second_factor=second_factor,
         created_at=row.created_at,
         last_login=row.last_login,
     )

@@ -1,21 +1,25 @@
 """Pages of operators on people and organisations (W75, W76); the list of organisations stands in
 `usage`, which knows what they spend."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
-from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import access, members, organisations
+from accounts import access, members, organisations, second_factor, sessions
 from accounts.actors import Actor
+from accounts.entry import people_with_factor
 from accounts.forms import SuspensionForm
 from accounts.guards import operator_page
 from accounts.models import Membership, User
+from accounts.reauthentication import recent_sign_in_required
 from accounts.table_preferences import read_table
 from lib.htmx import go_to, render_dialog, see_other
 from lib.refusal import Refused
@@ -26,6 +30,15 @@ from lib.tables.table import Badge, Column, Filter, Table
 _ACTIVE = Badge(_("Active"), "ok")
 _INACTIVE = Badge(_("Deactivated"), "bad", "ban")
 _OPERATOR = Badge(pgettext_lazy("person", "Operator"), "info", "shield")
+_FACTOR = Badge(_("On"), "ok", "shield")
+_NO_FACTOR = Badge(_("Off"))
+
+
+def factor_badge(secured: bool) -> Badge:
+    """Whether signing in asks a person for a second factor, as lists show it."""
+    return _FACTOR if secured else _NO_FACTOR
+
+
 PEOPLE = Table(
     "people",
     _("People"),
@@ -34,6 +47,7 @@ PEOPLE = Table(
         Column("name", _("Name"), priority=2),
         Column("state", _("Status"), "badge", value="badge", card="first"),
         Column("organisations", _("Organisations"), priority=2, card="second"),
+        Column("second_factor", _("Two-factor"), "badge", priority=3),
         Column("last_login", _("Last sign-in"), "ago", card="last"),
         Column("created", _("Created"), "ago", value="created_at", sort="id", chosen=False),
     ),
@@ -72,12 +86,15 @@ def people_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     belongs = Membership.objects.select_related("organisation").order_by("organisation__name")
     rows = rows.prefetch_related(Prefetch("memberships", belongs))
     templates = ("accounts/people.html", "accounts/_people.html")
-    return answer_table(
-        request, state, QuerySource(rows), templates, {}, lambda page: list(map(_person, page))
-    )
+    return answer_table(request, state, QuerySource(rows), templates, {}, _people)
 
 
-def _person(user: User) -> dict[str, Any]:
+def _people(page: Sequence[User]) -> list[dict[str, Any]]:
+    secured = people_with_factor(user.pk for user in page)
+    return [_person(user, user.pk in secured) for user in page]
+
+
+def _person(user: User, secured: bool) -> dict[str, Any]:
     badge = _OPERATOR if user.operator else _ACTIVE
     return {
         "id": user.pk,
@@ -85,6 +102,8 @@ def _person(user: User) -> dict[str, Any]:
         "name": user.name,
         "badge": badge if user.is_active else _INACTIVE,
         "active": user.is_active,
+        "second_factor": factor_badge(secured),
+        "secured": secured,
         "organisations": ", ".join(one.organisation.name for one in user.memberships.all()),
         "last_login": user.last_login,
         "created_at": user.created_at,
@@ -108,6 +127,46 @@ def person_activate(request: HttpRequest, actor: Actor, id: str, active: bool) -
             text = gettext("%(email)s was deactivated. Their sessions and keys no longer work.")
         messages.success(request, text % {"email": person.email})
     return see_other("people")
+
+
+@operator_page("organisations.write")
+@require_POST
+def person_end_sessions(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    person = access.access_person(actor, id)
+    count = sessions.end(person, "session.ended", actor=actor)
+    text = ngettext(
+        "%(n)s session of %(email)s was ended.", "%(n)s sessions of %(email)s were ended.", count
+    )
+    messages.success(request, text % {"n": count, "email": person.email})
+    return see_other("people")
+
+
+@operator_page("organisations.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+@recent_sign_in_required
+def person_reset_factors(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
+    person = access.access_person(actor, id)
+    form = forms.Form(request.POST or None)
+    if request.method == "POST":
+        second_factor.reset_factors(actor, person)
+        text = gettext("Two-factor authentication of %(email)s was reset.")
+        messages.success(request, text % {"email": person.email})
+        return go_to(request, "people")
+    context = {
+        "form": form,
+        "title": gettext("Reset two-factor authentication"),
+        "line": gettext(
+            "Removes the authenticator app, passkeys and recovery codes of %(email)s and signs "
+            "them out everywhere. They get an email, and sign in with their password alone until "
+            "they set it up again. Make sure that it is them who asks."
+        )
+        % {"email": person.email},
+        "verb": gettext("Reset"),
+        "kind": "danger",
+        "back": reverse("people"),
+        "back_text": gettext("People"),
+    }
+    return render_dialog(request, "accounts/form_dialog.html", context)
 
 
 @operator_page("organisations.write")

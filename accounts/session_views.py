@@ -13,11 +13,13 @@ from accounts.models import User
 from accounts.rules.devices import device_of
 from accounts.rules.tries import network_of
 from accounts.security import oneself
+from accounts.session_store import session_digest
 from lib.htmx import see_other
 
 
 @require_safe
 def session_list(request: HttpRequest) -> HttpResponse:
+    current = session_digest(str(request.session.session_key))
     rows = [
         {
             "id": row.pk,
@@ -25,7 +27,7 @@ def session_list(request: HttpRequest) -> HttpResponse:
             "network": network_of(row.ip),
             "seen_at": row.last_seen_at,
             "created_at": row.created_at,
-            "current": row.session_key == request.session.session_key,
+            "current": row.session_key == current,
         }
         for row in sessions.living_sessions_of(_person(request))
     ]

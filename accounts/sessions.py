@@ -1,13 +1,12 @@
 """Sessions of the pages: whose they are, how long they live, and their end.
 
 Django's session is what a cookie opens; beside it stands a row of allauth.usersessions that says
-whose it is, where it was begun and when it was last used. Ending deletes both, so that the next
-request is a stranger's. Whoever streams to a session hears of its end by CHANNEL, or asks
-`is_alive`.
+whose it is, where it was begun and when it was last used. Both stand under the digest of the
+session's key. Ending deletes both, so that the next request is a stranger's. Whoever streams to a
+session hears of its end by CHANNEL, or asks `is_alive`.
 """
 
 import datetime as dt
-import hashlib
 import ipaddress
 from collections.abc import Sequence
 from typing import Final
@@ -24,6 +23,7 @@ from accounts import audit
 from accounts.actors import SYSTEM, Actor
 from accounts.models import User
 from accounts.rules.session_life import is_over
+from accounts.session_store import session_digest
 from lib import clock
 
 CHANNEL: Final = "weir_session_ended"
@@ -32,15 +32,13 @@ CHANNEL: Final = "weir_session_ended"
 _SEEN_EACH: Final = dt.timedelta(minutes=1)
 
 
-def session_digest(session_key: str) -> str:
-    """What names a session where its key, which opens it, must not stand."""
-    return hashlib.sha256(session_key.encode()).hexdigest()
-
-
 def end(user: User, reason: str, *, but: str | None = None, actor: Actor = SYSTEM) -> int:
     """End all sessions of that person but the one with that key; how many. `reason` is the action
     that they end with. The next request of each is refused, and its open streams end."""
-    return _end(sessions_of(user).exclude(session_key=but or ""), user, reason, actor)
+    others = sessions_of(user)
+    if but is not None:
+        others = others.exclude(session_key=session_digest(but))
+    return _end(others, user, reason, actor)
 
 
 def end_one(user: User, id: int, actor: Actor) -> int:
@@ -71,30 +69,31 @@ def living_sessions_of(user: User) -> list[UserSession]:
 
 def is_alive(session_key: str) -> bool:
     """Whether a request with that session would be let in now. One query."""
-    row = UserSession.objects.select_related("user").filter(session_key=session_key).first()
+    digest = session_digest(session_key)
+    row = UserSession.objects.select_related("user").filter(session_key=digest).first()
     if row is None or not row.user.is_active:
         return False
     if is_over(row.created_at, row.last_seen_at, clock.now(), operator=row.user.operator):
         return False
-    return bool(Session.objects.filter(session_key=session_key).exists())
+    return bool(Session.objects.filter(session_key=digest).exists())
 
 
 def _end(sessions: QuerySet[UserSession], user: User, reason: str, actor: Actor) -> int:
     with transaction.atomic():
-        keys = list(sessions.values_list("session_key", flat=True))
-        if not keys:
+        digests = list(sessions.values_list("session_key", flat=True))
+        if not digests:
             return 0
-        Session.objects.filter(session_key__in=keys).delete()
-        UserSession.objects.filter(session_key__in=keys).delete()
-        audit.record(actor, None, "sessions.ended", user, count=len(keys), reason=reason)
-        _notify(keys)
-    return len(keys)
+        Session.objects.filter(session_key__in=digests).delete()
+        UserSession.objects.filter(session_key__in=digests).delete()
+        audit.record(actor, None, "sessions.ended", user, count=len(digests), reason=reason)
+        _notify(digests)
+    return len(digests)
 
 
-def _notify(session_keys: Sequence[str]) -> None:
+def _notify(digests: Sequence[str]) -> None:
     with connection.cursor() as cursor:
-        for key in session_keys:
-            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, session_digest(key)])
+        for digest in digests:
+            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, digest])
 
 
 # Every request ----------------------------------------------------------------------------------
@@ -104,15 +103,27 @@ class SessionBounds(MiddlewareMixin):
     """Ends a session that was idle for too long or is too old, and notes when one was used."""
 
     def process_request(self, request: HttpRequest) -> HttpResponseBase | None:
-        if request.session.session_key and isinstance(request.user, User):
-            _follow(request, request.user)
+        key = request.session.session_key
+        if key and isinstance(request.user, User):
+            _follow(request, request.user, session_digest(key))
+        request.begun_with = key  # type: ignore[attr-defined]
         return None
 
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        # Whoever signed in, or changed a password, has another session than the request had.
+        key = request.session.session_key
+        another = key is not None and key != getattr(request, "begun_with", key)
+        if another and isinstance(request.user, User):
+            _begin(request, request.user, session_digest(str(key)))
+        return response
 
-def _follow(request: HttpRequest, user: User) -> None:
-    row = UserSession.objects.filter(session_key=request.session.session_key).first()
+
+def _follow(request: HttpRequest, user: User, digest: str) -> None:
+    row = UserSession.objects.filter(session_key=digest).first()
     if row is None:
-        UserSession.objects.create_from_request(request)
+        _begin(request, user, digest)
         return
     now = clock.now()
     if is_over(row.created_at, row.last_seen_at, now, operator=user.operator):
@@ -122,12 +133,22 @@ def _follow(request: HttpRequest, user: User) -> None:
         _note(request, row, now)
 
 
+def _begin(request: HttpRequest, user: User, digest: str) -> None:
+    """Write down whose session it is; what stands of sessions of theirs that are over goes."""
+    alive = Session.objects.values("session_key")
+    UserSession.objects.filter(user=user).exclude(session_key__in=alive).delete()
+    fields = {"user": user, **_client_of(request)}
+    UserSession.objects.get_or_create(session_key=digest, defaults=fields)
+
+
 def _note(request: HttpRequest, row: UserSession, now: dt.datetime) -> None:
+    UserSession.objects.filter(pk=row.pk).update(last_seen_at=now, **_client_of(request))
+
+
+def _client_of(request: HttpRequest) -> dict[str, str]:
     length = UserSession._meta.get_field("user_agent").max_length
     agent = request.META.get("HTTP_USER_AGENT", "")[:length]
-    UserSession.objects.filter(pk=row.pk).update(
-        last_seen_at=now, ip=client_address(request), user_agent=agent
-    )
+    return {"ip": client_address(request), "user_agent": agent}
 
 
 def _is_background(request: HttpRequest) -> bool:

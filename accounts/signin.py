@@ -1,9 +1,6 @@
 """Signing in: the one-time link, and what allauth asks of us when a person signs up."""
 
-import base64
 import datetime as dt
-import hashlib
-import os
 from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -16,19 +13,19 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext_lazy
 
-from accounts import audit, invitations, organisations, sessions, tries
+from accounts import audit, sessions, sign_up, tries
 from accounts.actors import SYSTEM
 from accounts.appearance import recall_appearance
 from accounts.hashing import let_go
+from accounts.link_texts import link_digest, new_link_text
 from accounts.models import SignInLink, User
 from accounts.rules.tries import limits_of_failures
 from accounts.security import network_of_request, oneself, place_of_request, record_change
 from lib import clock
 from outbox.facts import put
 
-_LINK_BYTES = 32
 _LINK_LIFE = dt.timedelta(minutes=30)
 _CONFIRM_WAYS = {
     "reauthenticate": gettext_lazy("Use your password"),
@@ -39,10 +36,10 @@ _CONFIRM_WAYS = {
 
 def make_sign_in_link(user: User) -> str:
     """The path of a link that signs that person in once; only a digest of its text is stored."""
-    text = base64.urlsafe_b64encode(os.urandom(_LINK_BYTES)).rstrip(b"=").decode()
+    text = new_link_text()
     with transaction.atomic():
         SignInLink.objects.create(
-            digest=_digest(text), user=user, expires_at=clock.now() + _LINK_LIFE
+            digest=link_digest(text), user=user, expires_at=clock.now() + _LINK_LIFE
         )
         audit.record(SYSTEM, None, "sign_in_link.made", user)
     return reverse("sign_in_link", args=[text])
@@ -53,7 +50,7 @@ def living_link(text: str) -> SignInLink | None:
     return (
         SignInLink.objects.select_related("user")
         .filter(
-            digest=_digest(text),
+            digest=link_digest(text),
             used_at=None,
             expires_at__gt=clock.now(),
             user__is_active=True,
@@ -118,11 +115,6 @@ def replace_password(request: HttpRequest, user: User, password: str) -> None:
         record_change(request, user, "password.changed")
 
 
-def _digest(text: str) -> bytes:
-    # 256 random bits: no pepper or slow hash adds anything (ASVS 6.5.2).
-    return hashlib.sha256(text.encode()).digest()
-
-
 def is_own_path(url: str) -> bool:
     """Only a path of this site is a place to go on to; `//evil` and other hosts are not."""
     return url.startswith("/") and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
@@ -132,16 +124,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """Where allauth lets us decide."""
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
-        """Signing up makes the person and an organisation with one team, all or nothing; who is
-        invited to one needs none of their own."""
+        """Signing up makes the person, who belongs nowhere until the address is confirmed."""
         # Hashes the password: no transaction waits for that.
         saved: User = super().save_user(request, user, form, commit=False)
         with transaction.atomic():
             saved.save()
-            if invitations.is_invited(request):
-                return saved
-            organisations.create_organisation(
-                _organisation_name(saved), owner=saved, actor=oneself(saved)
+            audit.record(
+                oneself(saved), None, "user.created", saved, email=saved.email, operator=False
             )
         return saved
 
@@ -177,7 +166,12 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return is_own_path(url)
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        return bool(settings.SIGN_UP) or invitations.is_invited(request)
+        return sign_up.may_sign_up(request)
+
+    def login(self, request: HttpRequest, user: User) -> None:
+        # After the address is confirmed, and before this counts as a sign-in.
+        sign_up.join_by_domain(user)
+        super().login(request, user)
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **kwargs)
@@ -215,7 +209,3 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 def _parts_of_reset_key(key: str) -> dict[str, str]:
     uidb36, _, rest = key.partition("-")
     return {"uidb36": uidb36, "key": rest}
-
-
-def _organisation_name(user: User) -> str:
-    return gettext("%(name)s's organisation") % {"name": user.email.partition("@")[0]}

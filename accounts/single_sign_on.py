@@ -1,24 +1,26 @@
 """Single sign-on of an organisation: how it is set up, and who comes in by it as what."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+from uuid import UUID
 
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialLogin
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render, resolve_url
 from django.utils.functional import Promise
 from django.utils.translation import gettext, gettext_lazy
 
 from accounts import audit, members, security
-from accounts.access import one_of
-from accounts.actors import SYSTEM, Actor
+from accounts.access import access_organisation, one_of, require
+from accounts.actors import SYSTEM, Actor, organisation_of
 from accounts.member_forms import role_label
 from accounts.models import CustomRole, Membership, Organisation, Role, SingleSignOn, Team, User
 from accounts.oidc import GuardedSession, OrganisationProvider, discovered
 from accounts.rules import single_sign_on as rules
+from accounts.rules.domains import domain_of, is_domain
 from accounts.sealing import open_sealed, seal
 from lib.ids import id_text, parse_id
 from lib.refusal import Refused
@@ -51,6 +53,24 @@ _WORDS: Final[dict[rules.Refusal, Promise]] = {
 # Setting up -------------------------------------------------------------------------------------
 
 
+def access_single_sign_on(actor: Actor) -> SingleSignOn:
+    """That of the actor's organisation, for who may change it. Http404 without one."""
+    require(actor, "organisation.write")
+    return _present(organisation_of(actor))
+
+
+def access_single_sign_on_of(actor: Actor, slug: str) -> SingleSignOn:
+    """That of any organisation, for operators. Http404 without one."""
+    return _present(access_organisation(actor, slug))
+
+
+def _present(organisation: Organisation) -> SingleSignOn:
+    row = single_sign_on_of(organisation)
+    if row is None:
+        raise Http404
+    return row
+
+
 def single_sign_on_of(organisation: Organisation) -> SingleSignOn | None:
     return SingleSignOn.objects.filter(organisation=organisation).first()
 
@@ -63,6 +83,7 @@ def save_single_sign_on(
     Raises Refused. Another issuer or client drops the stored secret, so that it is never sent to
     where it was not meant for; other domains are to be confirmed again, unless an operator acts.
     """
+    fields = {**fields, "issuer": fields["issuer"].strip().rstrip("/")}
     _check(organisation, fields)
     with transaction.atomic():
         Organisation.objects.select_for_update().get(id=organisation.id)
@@ -99,17 +120,34 @@ def remove_single_sign_on(actor: Actor, row: SingleSignOn) -> None:
         row.delete()
 
 
-def confirm_domains(actor: Actor, row: SingleSignOn, *, confirmed: bool = True) -> None:
-    """An operator says whether the domains are the organisation's: their addresses join by it."""
+def confirm_domains(
+    actor: Actor, row: SingleSignOn, *, confirmed: bool = True, seen: Sequence[str] | None = None
+) -> SingleSignOn:
+    """An operator says whether the domains are the organisation's: their addresses join by it.
+    Raises Refused where others are listed than those that were `seen`."""
     action = "single_sign_on.confirmed" if confirmed else "single_sign_on.unconfirmed"
     with transaction.atomic():
-        SingleSignOn.objects.filter(pk=row.pk).update(domains_confirmed=confirmed)
-        audit.record(actor, row.organisation, action, row, domains=row.domains)
+        locked = SingleSignOn.objects.select_for_update().get(pk=row.pk)
+        if seen is not None and (not seen or list(seen) != locked.domains):
+            raise Refused("domains", gettext("The domains have changed. Look at them again."))
+        if locked.domains_confirmed != confirmed:
+            locked.domains_confirmed = confirmed
+            locked.save(update_fields=["domains_confirmed"])
+            audit.record(actor, row.organisation, action, locked, domains=locked.domains)
+    return locked
 
 
 def secret_of(row: SingleSignOn) -> str:
     """The client secret, for what sends it to the provider or compares it; "" for none."""
     return open_sealed(row.sealed, _place(row)) if row.sealed else ""
+
+
+def organisations_with_unconfirmed_domains(organisations: Iterable[UUID]) -> set[UUID]:
+    """Which of these organisations wait for an operator to look at their email domains."""
+    rows = SingleSignOn.objects.filter(
+        organisation__in=list(organisations), domains_confirmed=False
+    ).exclude(domains=[])
+    return set(rows.values_list("organisation", flat=True))
 
 
 _FIELDS: Final = (
@@ -139,6 +177,9 @@ def _check(organisation: Organisation, fields: Mapping[str, Any]) -> None:
     roles = {name for name, _ in role_choices(organisation)}
     if fields["default_role"] and fields["default_role"] not in roles:
         raise Refused("default_role", gettext("There is no such role."))
+    if wrong := [domain for domain in fields["domains"] if not is_domain(domain)]:
+        text = gettext("%(name)s is not a domain such as example.org.")
+        raise Refused("domains", text % {"name": wrong[0][:80]})
     if len(fields["domains"]) > DOMAINS_MAX or len(fields["group_rules"]) > RULES_MAX:
         raise Refused("group_rules", gettext("You can list up to %(n)s.") % {"n": RULES_MAX})
     slugs = set(organisation.teams.values_list("slug", flat=True))
@@ -180,7 +221,7 @@ def provider_id(row: SingleSignOn) -> str:
 
 def row_of_email(email: str) -> SingleSignOn | None:
     """Where somebody of that address signs in: by its domain, if it is confirmed."""
-    domain = email.rpartition("@")[2].lower()
+    domain = domain_of(email)
     rows = SingleSignOn.objects.filter(domains__contains=[domain], domains_confirmed=True)
     return rows.order_by("created_at").first()
 
@@ -278,10 +319,20 @@ def _come_in(
     with transaction.atomic():
         if not login.is_existing:
             email = rules.email_of_domain(claims, row.domains, confirmed=row.domains_confirmed)
-            _connect(request, login, row, members.add_person(email, actor=SYSTEM))
+            person = members.add_person(email, actor=SYSTEM)
+            _drop_strangers_password(person)
+            _connect(request, login, row, person)
         user: User = login.user
         if user.is_active:
             _set_membership(row.organisation, user, grant)
+
+
+def _drop_strangers_password(user: User) -> None:
+    """Who has signed up with an address and was never in has not shown that it is theirs. The
+    account is now of whom the provider has verified; the other's password opens it no more."""
+    if user.last_login is None and user.has_usable_password():
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
 
 
 def _connect(request: HttpRequest, login: SocialLogin, row: SingleSignOn, user: User) -> None:

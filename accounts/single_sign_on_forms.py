@@ -10,8 +10,6 @@ from accounts.models import SingleSignOn
 from accounts.single_sign_on import rules_as_lines, rules_from_lines
 from lib.refusal import Refused
 
-_DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
-
 
 def _text(label: Any, hint: Any = "", *, length: int, required: bool = True) -> forms.CharField:
     return forms.CharField(
@@ -82,16 +80,9 @@ class SingleSignOnForm(forms.Form):
         if row is not None:
             self.fields["secret"].help_text = gettext("Leave empty to keep the stored secret.")
 
-    def clean_issuer(self) -> str:
-        return str(self.cleaned_data["issuer"]).strip().rstrip("/")
-
     def clean_domains(self) -> list[str]:
         domains = re.split(r"[\s,]+", self.cleaned_data["domains"].strip().lower())
-        wanted = list(dict.fromkeys(domain for domain in domains if domain))
-        if wrong := [domain for domain in wanted if not _DOMAIN.fullmatch(domain)]:
-            text = gettext("%(name)s is not a domain such as example.org.") % {"name": wrong[0]}
-            raise forms.ValidationError(text)
-        return wanted
+        return list(dict.fromkeys(domain for domain in domains if domain))
 
     def clean_group_rules(self) -> list[dict[str, Any]]:
         try:
@@ -112,3 +103,9 @@ def _initial(row: SingleSignOn | None) -> dict[str, Any]:
         "default_role": row.default_role,
         "required": row.required,
     }
+
+
+class DomainsSeenForm(forms.Form):
+    """The domains that an operator has looked at, so that no others are confirmed."""
+
+    seen = forms.CharField(widget=forms.HiddenInput)

@@ -8,22 +8,22 @@ from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView, OAu
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import single_sign_on
 from accounts.actors import Actor, organisation_of
-from accounts.guards import organisation_page
+from accounts.guards import operator_page, organisation_page
 from accounts.models import SingleSignOn, User
 from accounts.oidc import OrganisationOAuth2Adapter, ProviderFailed, callback_url_of
 from accounts.reauthentication import recent_sign_in_required
 from accounts.rules.single_sign_on import ClaimsRefused
-from accounts.single_sign_on_forms import SingleSignOnForm
+from accounts.single_sign_on_forms import DomainsSeenForm, SingleSignOnForm
 from lib.egress import EgressDenied, host_and_port
-from lib.htmx import see_other
+from lib.htmx import go_to, render_dialog, see_other
 from lib.refusal import Refused
-from lib.tenancy import within
 
 _CONNECTING = "single_sign_on_connecting"
 
@@ -156,7 +156,8 @@ def _outcome(row: SingleSignOn, claims: dict[str, Any]) -> str:
 @require_POST
 @recent_sign_in_required
 def remove(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    single_sign_on.remove_single_sign_on(actor, _row(actor))
+    row = single_sign_on.access_single_sign_on(actor)
+    single_sign_on.remove_single_sign_on(actor, row)
     messages.success(request, gettext("Single sign-on was removed."))
     return see_other("single_sign_on", organisation_of(actor).slug)
 
@@ -166,14 +167,40 @@ def remove(request: HttpRequest, actor: Actor) -> HttpResponseBase:
 def test(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """Sign in at the provider, and come back to see its claims."""
     back = request.path.removesuffix("/test")
-    id = single_sign_on.provider_id(_row(actor))
-    # The state of the flow is kept in the session at once, which belongs to no organisation.
-    with within(None):
-        return _redirect(request, id, process="redirect", next_url=back, data={"test": True})
+    id = single_sign_on.provider_id(single_sign_on.access_single_sign_on(actor))
+    return _redirect(request, id, process="redirect", next_url=back, data={"test": True})
 
 
-def _row(actor: Actor) -> SingleSignOn:
-    row = single_sign_on.single_sign_on_of(organisation_of(actor))
-    if row is None:
-        raise Http404
-    return row
+# Operators --------------------------------------------------------------------------------------
+
+
+@operator_page("organisations.write")
+@require_http_methods(["GET", "HEAD", "POST"])
+@recent_sign_in_required
+def domains_confirm(request: HttpRequest, actor: Actor, slug: str) -> HttpResponseBase:
+    row = single_sign_on.access_single_sign_on_of(actor, slug)
+    form = DomainsSeenForm(request.POST or None, initial={"seen": " ".join(row.domains)})
+    if request.method == "POST" and form.is_valid():
+        try:
+            single_sign_on.confirm_domains(actor, row, seen=form.cleaned_data["seen"].split())
+        except Refused as refused:
+            refused.tell(form)
+            form.data = {"seen": " ".join(row.domains)}
+        else:
+            text = gettext("The email domains of %(name)s are confirmed.")
+            messages.success(request, text % {"name": row.organisation.name})
+            return go_to(request, "organisations")
+    context = {
+        "form": form,
+        "title": gettext("Confirm email domains"),
+        "line": gettext(
+            "%(name)s lists %(domains)s. Once confirmed, everyone with a verified address of these "
+            "domains signs in as its member through its identity provider, also people who have an "
+            "account already. Check that the organisation controls them."
+        )
+        % {"name": row.organisation.name, "domains": ", ".join(row.domains)},
+        "verb": gettext("Confirm"),
+        "back": reverse("organisations"),
+        "back_text": gettext("Organisations"),
+    }
+    return render_dialog(request, "accounts/form_dialog.html", context, refused=bool(form.errors))

@@ -13,7 +13,9 @@ from accounts import (
     second_factor_views,
     service_account_views,
     session_views,
+    set_up_views,
     settings_views,
+    sign_up_views,
     single_sign_on_views,
     table_views,
     team_views,
@@ -22,7 +24,7 @@ from accounts import (
 )
 from accounts.account_pages import account_page, dangerous_page
 from accounts.guards import public, signed_in_view
-from accounts.views import ResetPasswordView, SignUpView, slowed
+from accounts.views import ResetPasswordView, SignInView, SignUpView, slowed
 
 _CONFIRM = [
     path(
@@ -92,7 +94,7 @@ _SECURITY = [
     path("account/sign-ins/end", account_page(session_views.sessions_end), name="sessions_end"),
 ]
 urlpatterns = [
-    path("login", public(slowed("sign_in")(allauth.login)), name="account_login"),
+    path("login", public(slowed("sign_in")(SignInView.as_view())), name="account_login"),
     path(
         "login/2fa",
         public(slowed("second_factor")(second_factor_views.AuthenticateView.as_view())),
@@ -143,6 +145,8 @@ urlpatterns = [
         name="account_email_verification_sent",
     ),
     path("confirm/<str:key>", public(allauth.confirm_email), name="account_confirm_email"),
+    path("setup", set_up_views.set_up_first, name="set_up_first"),
+    path("setup/<str:text>", set_up_views.set_up_page, name="set_up"),
     path("link/<str:text>", views.sign_in_link, name="sign_in_link"),
     path("login/sso", public(single_sign_on_views.find), name="single_sign_on_find"),
     path(
@@ -215,7 +219,9 @@ urlpatterns = [
         team_views.project_restore,
         name="project_restore",
     ),
+    path("organisation/new", sign_up_views.own_organisation, name="own_organisation"),
     path("admin/people", operator_views.people_list, name="people"),
+    path("admin/people/sign-up", sign_up_views.sign_up_settings, name="sign_up_settings"),
     path(
         "admin/people/<str:id>/activate",
         operator_views.person_activate,
@@ -227,6 +233,21 @@ urlpatterns = [
         operator_views.person_activate,
         {"active": False},
         name="person_deactivate",
+    ),
+    path(
+        "admin/people/<str:id>/end-sessions",
+        operator_views.person_end_sessions,
+        name="person_end_sessions",
+    ),
+    path(
+        "admin/people/<str:id>/reset-factors",
+        operator_views.person_reset_factors,
+        name="person_reset_factors",
+    ),
+    path(
+        "admin/organisations/<slug:slug>/domains",
+        single_sign_on_views.domains_confirm,
+        name="domains_confirm",
     ),
     path(
         "admin/organisations/<slug:slug>/suspend",

@@ -13,12 +13,12 @@ from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from accounts import access, keys, signin, tries
+from accounts import access, invitations, keys, sign_up, signin, tries
 from accounts.actors import Actor
 from accounts.forms import ResetPasswordKeyForm, SignupForm
 from accounts.guards import View, organisation_page, public
 from accounts.hashing import HashingBusy
-from accounts.models import User
+from accounts.models import SignUpMode, User
 from accounts.rules.tries import Action, Limit, limits_of_form, limits_of_person
 from accounts.security import network_of_request
 from lib.htmx import go_to, render_dialog
@@ -65,8 +65,24 @@ def _not_now(request: HttpRequest, status: int, wait_s: int) -> HttpResponse:
     return response
 
 
+class SignInView(allauth.LoginView):  # type: ignore[misc]
+    """The page on which somebody signs in; it leads to making an account where one may."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        return {**context, "may_sign_up": sign_up.may_sign_up(self.request)}
+
+
 class SignUpView(allauth.SignupView):  # type: ignore[misc]
     """The page on which somebody makes an account."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        return {**context, "invited": invitations.is_invited(self.request), "mode": sign_up.mode()}
+
+    def closed(self) -> HttpResponse:
+        context = {"by_invitation": sign_up.mode() == SignUpMode.INVITE}
+        return render(self.request, self.template_name_signup_closed, context)
 
     def form_valid(self, form: SignupForm) -> HttpResponseBase:
         try:

@@ -24,6 +24,8 @@ from accounts.member_api import router as member_router
 from accounts.operator_api import router as people_router
 from accounts.organisation_api import router as organisation_router
 from accounts.service_account_api import router as service_account_router
+from accounts.single_sign_on_api import operator_router as organisation_sign_on_router
+from accounts.single_sign_on_api import router as single_sign_on_router
 from billing.api import router as billing_router
 from billing.codes import TooManyTries
 from billing.idempotency import KeyInUse, KeyInvalid, KeyReused
@@ -165,6 +167,8 @@ api.add_router("", accounts_router)
 api.add_router("", organisation_router)
 api.add_router("", people_router)
 api.add_router("", service_account_router)
+api.add_router("", single_sign_on_router)
+api.add_router("", organisation_sign_on_router)
 api.add_router("", effective_router)
 api.add_router("", audit_router)
 api.add_router("", member_router)

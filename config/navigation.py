@@ -88,7 +88,7 @@ _OPERATE: Final[_Sections] = ((_("Operator"), (
     _Common("models_admin", "box", _("Models and routes"), "channels.read"),
     _Common("prices", "receipt", _("Price book"), "channels.read", beside=("price_plans",)),
     _Common("organisations", "building-2", _("Organisations"), "organisations.read"),
-    _Common("people", "users", _("People"), "organisations.read"),
+    _Common("people", "users", _("People"), "organisations.read", beside=("sign_up_settings",)),
     _Common("payments", "credit-card", _("Payments"), "credits.read"),
     _Common("credits", "pencil", _("Corrections"), "credits.read"),
     _Common("codes", "ticket", _("Codes"), "codes.read"),

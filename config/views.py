@@ -14,6 +14,8 @@ from accounts.actors import Actor
 from accounts.appearance import set_appearance
 from accounts.guards import operator_page, organisation_page, public
 from accounts.models import User
+from accounts.set_up import is_set_up
+from accounts.sign_up_views import no_organisation
 from accounts.signin import is_own_path
 from config import command_palette
 from config.api import error_response
@@ -25,13 +27,13 @@ from lib.htmx import is_htmx, see_other
 @require_safe
 def root(request: HttpRequest) -> HttpResponseBase:
     if not isinstance(request.user, User):
-        return redirect(settings.LOGIN_URL)
+        return redirect(settings.LOGIN_URL if is_set_up() else "set_up_first")
     membership = actors.last_membership(request, request.user)
     if membership is not None:
         return redirect("home", membership.organisation.slug)
     if request.user.operator:
         return redirect("channels")
-    return render(request, "accounts/no_organisation.html")
+    return no_organisation(request, request.user)
 
 
 @organisation_page("models.read")

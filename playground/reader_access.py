@@ -19,7 +19,6 @@ from accounts.access import scope_of
 from accounts.actors import Actor, actor_of_member
 from accounts.models import Membership, User
 from accounts.rules.roles import Action
-from lib.tenancy import within
 from playground.database import in_database
 
 CHECK_S: Final = 2.0
@@ -96,6 +95,5 @@ def _person_of_session(session_key: str) -> User | None:
     """The person of a session as its next request would find them."""
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
-    with within(None):
-        user = get_user(request)
+    user = get_user(request)
     return user if isinstance(user, User) else None

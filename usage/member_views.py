@@ -11,11 +11,13 @@ from django.views.decorators.http import require_safe
 
 from accounts import access, member_access
 from accounts.actors import Actor, slug_of
+from accounts.entry import people_with_factor
 from accounts.guards import organisation_page
 from accounts.invitation_views import teams_text
 from accounts.member_forms import role_label
 from accounts.members import authority_of
 from accounts.models import Membership, Role
+from accounts.operator_views import factor_badge
 from accounts.permission_words import told
 from accounts.table_preferences import read_table
 from billing import budgets
@@ -43,6 +45,7 @@ MEMBERS = Table(
         Column("role", _("Role"), sort="rank", card="first"),
         Column("teams", _("Teams"), priority=3),
         Column("state", _("Status"), "badge", value="badge", priority=3),
+        Column("second_factor", _("Two-factor"), "badge", priority=4),
         Column("last", _("Last active"), "ago", sort=True, priority=2, card="last"),
         Column("spent", _("This month"), "money", value="use.spent_nano", sort=True, card="money"),
         Column("keys", _("API keys"), "number", sort=True, priority=4),
@@ -76,7 +79,7 @@ def member_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         MEMBERS,
         request,
         actor,
-        hidden=_OF_OTHERS if own_only else (),
+        hidden=_hidden(own_only=own_only, may_write=may_write),
         choices={"role": _role_choices(actor), "team": _team_choices(actor)},
     )
     rows = [row for row in _rows(actor, own_only=own_only) if _matches(row, state.value)]
@@ -93,6 +96,13 @@ def member_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     }
     templates = ("usage/members.html", "usage/_members.html")
     return answer_table(request, state, ListSource(rows), templates, context)
+
+
+def _hidden(*, own_only: bool, may_write: bool) -> tuple[str, ...]:
+    """Whose account a password alone opens is for those to know who may do something about it."""
+    if own_only:
+        return (*_OF_OTHERS, "second_factor")
+    return () if may_write else ("second_factor",)
 
 
 def _role_choices(actor: Actor) -> Choices:
@@ -112,8 +122,10 @@ def _rows(actor: Actor, *, own_only: bool) -> list[dict[str, Any]]:
     members = list(member_access.named_members(actor))
     uses = use_of_members(actor, [member.user_id for member in members])
     keys = _key_counts(actor)
+    secured = people_with_factor(member.user_id for member in members)
     return [
         _row(actor, member, uses.get(member.user_id, NO_USE), keys.get(member.user_id, 0))
+        | {"second_factor": factor_badge(member.user_id in secured)}
         | ({"href": ""} if own_only and member.user != actor.user else {})
         for member in members
     ]

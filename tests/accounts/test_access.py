@@ -3,7 +3,6 @@ from typing import Any, cast
 
 import pytest
 from django.contrib.sessions.backends.base import SessionBase
-from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.test import RequestFactory
@@ -13,6 +12,7 @@ from accounts.actors import Actor
 from accounts.guards import operator_page, organisation_page
 from accounts.models import KeyKind, Role, User
 from accounts.rules import roles
+from accounts.session_store import SessionStore
 from lib.ids import id_text, new_id
 from tests.cast import Cast, actor, make_key, member
 

@@ -104,8 +104,7 @@ def test_another_account_is_told_whose_it_is(people: Cast) -> None:
     assert not Membership.objects.filter(user__email="eve@example.org").exists()
 
 
-def test_with_sign_up_off_an_invitation_lets_in(people: Cast, settings: Any) -> None:
-    settings.SIGN_UP = False
+def test_where_sign_up_is_by_invitation_one_lets_in(people: Cast, settings: Any) -> None:
     settings.ACCOUNT_EMAIL_VERIFICATION = "none"
     browser = Client()
     assert "closed" in text_of(browser.get("/signup"))

@@ -10,6 +10,7 @@ from accounts import custom_roles, members, teams
 from accounts.actors import SYSTEM
 from accounts.models import CustomRole, Invitation, KeyKind, Membership, Role
 from lib.ids import id_text
+from tests.accounts.factors import with_app
 from tests.cast import Cast, make_key, member, with_key
 
 API = "/api/v1"
@@ -49,6 +50,22 @@ def test_members_are_listed_shown_changed_and_removed(people: Cast) -> None:
     removed = send(client, "post", f"{path}/remove", {"chats": "delete"})
     assert removed.status_code == 204
     assert client.get(f"{API}{path}").status_code == 404
+
+
+def test_whose_account_a_password_alone_opens_is_told_to_who_may_change_members(
+    people: Cast,
+) -> None:
+    with_app(people.bob)
+    client = manager(people, people.alice)
+    rows = client.get(f"{API}/members").json()["items"]
+    assert {row["email"]: row["second_factor"] for row in rows} == {
+        "alice@example.org": False,
+        "bob@example.org": True,
+    }
+    assert client.get(f"{API}/members/{bob_of(people)}").json()["second_factor"] is True
+    bill = member(people.acme, "bill", Role.BILLING)
+    rows = manager(people, bill).get(f"{API}/members").json()["items"]
+    assert {row["second_factor"] for row in rows} == {None}
 
 
 def test_a_removed_members_keys_go_where_the_body_says(people: Cast) -> None:

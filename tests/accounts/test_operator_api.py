@@ -1,3 +1,4 @@
+import datetime as dt
 import json
 from typing import Any
 
@@ -5,7 +6,9 @@ from django.test import Client
 
 from accounts.actors import key_actor
 from accounts.models import Role
-from tests.cast import Cast, make_key, member, signed_in
+from lib import clock
+from tests.accounts.factors import with_app
+from tests.cast import Cast, confirmed, make_key, member, signed_in
 
 API = "/api/v1"
 
@@ -49,6 +52,23 @@ def test_an_operator_deactivates_a_person(people: Cast) -> None:
     assert "bob@example.org" in emails
 
 
+def test_an_operator_resets_a_second_factor_and_ends_sessions(people: Cast) -> None:
+    bob = with_app(people.bob).browser
+    dora = operator(people)
+    path = f"/people/{people.bob.pk}"
+    listed = {row["email"]: row for row in dora.get(f"{API}/people").json()["items"]}
+    assert listed["bob@example.org"]["second_factor"] is True
+    assert listed["alice@example.org"]["second_factor"] is False
+    assert send(dora, "post", f"{path}/reset-second-factor").json()["second_factor"] is False
+    assert bob.get("/o/acme/keys").status_code == 302
+    again = signed_in(people.bob)
+    assert again.get("/o/acme/keys").status_code == 200
+    assert send(dora, "post", f"{path}/end-sessions").json() == {"ended": 1}
+    assert again.get("/o/acme/keys").status_code == 302
+    confirmed(dora, people.dora, clock.now() - dt.timedelta(hours=1))
+    assert send(dora, "post", f"{path}/reset-second-factor").status_code == 403
+
+
 def test_nobody_else_may(people: Cast) -> None:
     admin = member(people.acme, "ann", Role.ADMIN)
     for user in (people.alice, admin, people.bob):
@@ -60,3 +80,6 @@ def test_nobody_else_may(people: Cast) -> None:
             assert answer.status_code == 403, path
         answer = send(client, "patch", f"/people/{people.charlie.pk}", {"active": False})
         assert answer.status_code == 403
+        for path in ("end-sessions", "reset-second-factor"):
+            answer = send(client, "post", f"/people/{people.charlie.pk}/{path}")
+            assert answer.status_code == 403, path

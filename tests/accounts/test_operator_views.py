@@ -1,11 +1,18 @@
 """W75, W76: operators suspend organisations and deactivate people; to others the pages are not."""
 
+import datetime as dt
+
 import pytest
+from django.test import Client
 
 from accounts import organisations
 from accounts.actors import SYSTEM
-from accounts.models import User
-from tests.cast import Cast, signed_in
+from accounts.entry import has_factor
+from accounts.models import AuditEvent, User
+from lib import clock
+from outbox.models import Fact
+from tests.accounts.factors import with_app
+from tests.cast import PASSWORD, Cast, confirmed, signed_in
 
 
 def test_people_are_found_and_shut_out(people: Cast) -> None:
@@ -19,6 +26,53 @@ def test_people_are_found_and_shut_out(people: Cast) -> None:
     assert "alice@example.org" not in dora.get("/admin/people?state=inactive").content.decode()
     dora.post(f"/admin/people/{people.bob.pk}/activate")
     assert User.objects.get(pk=people.bob.pk).is_active
+
+
+def test_deactivating_ends_every_session(people: Cast) -> None:
+    """P11: activated again, nobody comes back by an old cookie."""
+    bob, dora = signed_in(people.bob), signed_in(people.dora)
+    assert bob.get("/o/acme/keys").status_code == 200
+    dora.post(f"/admin/people/{people.bob.pk}/deactivate")
+    dora.post(f"/admin/people/{people.bob.pk}/activate")
+    assert bob.get("/o/acme/keys").status_code == 302
+    assert AuditEvent.objects.get(action="sessions.ended").reason == "user.deactivated"
+
+
+def test_an_operator_ends_a_persons_sessions(people: Cast) -> None:
+    bob, dora = signed_in(people.bob), signed_in(people.dora)
+    assert bob.get("/o/acme/keys").status_code == 200
+    told = dora.post(f"/admin/people/{people.bob.pk}/end-sessions", follow=True)
+    assert "1 session of bob@example.org was ended." in told.content.decode()
+    assert bob.get("/o/acme/keys").status_code == 302
+    assert AuditEvent.objects.get(action="sessions.ended").actor_user_id == people.dora.pk
+
+
+def test_an_operator_resets_a_second_factor(people: Cast) -> None:
+    bob = with_app(people.bob).browser
+    dora = signed_in(people.dora)
+    path = f"/admin/people/{people.bob.pk}/reset-factors"
+    listed = dora.get("/admin/people?q=bob").content.decode()
+    assert path in listed
+    assert "Make sure that it is them who asks." in dora.get(path).content.decode()
+    # Looking at the question changes nothing.
+    assert bob.get("/o/acme/keys").status_code == 200
+    assert dora.post(path).status_code == 303
+    assert bob.get("/o/acme/keys").status_code == 302
+    assert path not in dora.get("/admin/people?q=bob").content.decode()
+    assert AuditEvent.objects.get(action="second_factor.reset").actor_user_id == people.dora.pk
+    letter = Fact.objects.filter(kind="security.changed").latest("id")
+    assert (letter.people, letter.body["action"]) == ([people.bob.pk], "second_factor.reset")
+    answer = Client().post("/login", {"login": "bob@example.org", "password": PASSWORD})
+    assert answer["Location"] == "/"
+
+
+def test_resetting_asks_for_a_recent_sign_in(people: Cast) -> None:
+    with_app(people.bob)
+    dora = signed_in(people.dora)
+    confirmed(dora, people.dora, clock.now() - dt.timedelta(hours=1))
+    path = f"/admin/people/{people.bob.pk}/reset-factors"
+    assert dora.post(path)["Location"].startswith("/account/confirm")
+    assert has_factor(people.bob)
 
 
 def test_neither_oneself_nor_the_last_owner_is_shut_out(people: Cast) -> None:
@@ -53,6 +107,8 @@ def test_an_archived_organisation_is_brought_back(people: Cast) -> None:
     [
         "people/{id}/deactivate",
         "people/{id}/activate",
+        "people/{id}/end-sessions",
+        "people/{id}/reset-factors",
         "organisations/acme/suspend",
         "organisations/acme/unsuspend",
         "organisations/acme/restore",

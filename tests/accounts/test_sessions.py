@@ -1,7 +1,6 @@
 """Sessions: seen, bounded, ended (docs/promises.md, "Sign-in"; P11)."""
 
 import datetime as dt
-import hashlib
 
 import psycopg
 import pytest
@@ -12,6 +11,7 @@ from django.test import Client
 
 from accounts import sessions
 from accounts.models import AuditEvent, User
+from accounts.session_store import session_digest
 from lib import clock
 from outbox.models import Fact
 from tests.accounts.test_signin import sign_in
@@ -29,7 +29,7 @@ def is_in(browser: Client) -> bool:
 
 def age(browser: Client, **columns: dt.timedelta) -> None:
     """Let the browser's session be that old."""
-    key = browser.session.session_key
+    key = session_digest(str(browser.session.session_key))
     changes = {name: clock.now() - by for name, by in columns.items()}
     assert UserSession.objects.filter(session_key=key).update(**changes) == 1
 
@@ -50,7 +50,7 @@ def test_one_session_is_ended_and_feels_it_at_the_next_request(people: Cast) -> 
     here, there = signed_in(people.bob), signed_in(people.bob)
     assert is_in(here)
     assert is_in(there)
-    row = UserSession.objects.get(session_key=there.session.session_key)
+    row = UserSession.objects.get(session_key=session_digest(str(there.session.session_key)))
     assert here.post(f"/account/sign-ins/{row.pk}/end").status_code == 303
     assert there.get("/o/acme/keys")["Location"] == "/login?next=/o/acme/keys"
     assert is_in(here)
@@ -81,9 +81,8 @@ def test_an_idle_session_ends(people: Cast) -> None:
     age(browser, last_seen_at=dt.timedelta(hours=11, minutes=59))
     assert is_in(browser)
     age(browser, last_seen_at=dt.timedelta(hours=12))
-    key = browser.session.session_key
     assert not is_in(browser)
-    assert not Session.objects.filter(session_key=key).exists()
+    assert not Session.objects.exists()
 
 
 def test_an_operators_session_ends_sooner(people: Cast) -> None:
@@ -157,6 +156,14 @@ def test_is_alive_is_what_the_next_request_would_find(people: Cast) -> None:
     assert not sessions.is_alive("")
 
 
+def test_a_session_has_its_row_from_the_sign_in_on(people: Cast) -> None:
+    """One that asks for nothing more is ended with the others."""
+    there = Client()
+    there.post("/login", {"login": "bob@example.org", "password": PASSWORD})
+    assert sessions.end(people.bob, "test") == 1
+    assert not is_in(there)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_who_streams_to_a_session_hears_of_its_end_at_the_commit() -> None:
     bob = person("bob")
@@ -172,7 +179,7 @@ def test_who_streams_to_a_session_hears_of_its_end_at_the_commit() -> None:
             sessions.end(bob, "test")
             assert list(listener.notifies(timeout=0)) == []
         (notice,) = listener.notifies(timeout=5, stop_after=1)
-    assert notice.payload == hashlib.sha256(key.encode()).hexdigest()
+    assert notice.payload == session_digest(key)
 
 
 def _place() -> dict[str, object]:

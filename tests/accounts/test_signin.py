@@ -13,15 +13,9 @@ from django.db import connection
 from django.test import Client
 
 from accounts import signin
-from accounts.models import (
-    AuditEvent,
-    Membership,
-    Organisation,
-    SignInLink,
-    SignInNetwork,
-    TryWindow,
-    User,
-)
+from accounts.actors import SYSTEM
+from accounts.models import AuditEvent, SignInLink, SignInNetwork, TryWindow, User
+from accounts.sign_up import save_sign_up
 from lib import clock
 from tests import cast
 from tests.cast import PASSWORD, Cast, signed_in
@@ -31,52 +25,24 @@ def sign_up(browser: Client, email: str = "eve@example.org", **over: str) -> Any
     return browser.post("/signup", {"email": email, "password1": "a long enough one", **over})
 
 
-def test_signing_up_makes_an_organisation_of_ones_own(db: None, client: Client) -> None:
-    response = sign_up(client)
-    assert (response.status_code, response["Location"]) == (302, "/")
-    eve = User.objects.get(email="eve@example.org")
-    membership = Membership.objects.get(user=eve)
-    assert membership.role == "owner"
-    assert [team.slug for team in membership.organisation.teams.all()] == ["core"]
-    assert not eve.operator
-    event = AuditEvent.objects.get(action="organisation.created")
-    assert event.actor_user_id == eve.id
-    slug = membership.organisation.slug
-    assert client.get("/", follow=True).redirect_chain == [(f"/o/{slug}/", 302)]
+@pytest.fixture
+def open_sign_up(db: None, settings: Any) -> None:
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    save_sign_up(SYSTEM, mode="open")
 
 
-@pytest.mark.parametrize("field", ["operator", "is_active", "role", "organisation"])
-def test_a_sign_up_form_grants_nothing(db: None, client: Client, field: str) -> None:
-    sign_up(client, **{field: "acme"})
-    eve = User.objects.get(email="eve@example.org")
-    assert not eve.operator
-    assert Organisation.objects.get(memberships__user=eve).slug != "acme"
-
-
-def test_sign_up_can_be_closed(db: None, client: Client, settings: Any) -> None:
-    settings.SIGN_UP = False
-    assert sign_up(client).status_code == 200
-    assert not User.objects.filter(email="eve@example.org").exists()
-    assert "Sign-up is closed" in client.get("/signup").content.decode()
-
-
-def test_sign_up_promises_what_there_is(db: None, client: Client) -> None:
-    page = client.get("/signup").content.decode()
-    assert "Creates your own organisation." in page
-    assert "nvite" not in page
-
-
-def test_a_weak_password_is_refused(db: None, client: Client) -> None:
+@pytest.mark.usefixtures("open_sign_up")
+def test_a_weak_password_is_refused(client: Client) -> None:
     response = sign_up(client, password1="password12")
     assert response.status_code == 200
     assert not User.objects.exists()
 
 
+@pytest.mark.usefixtures("open_sign_up")
 def test_a_sign_up_says_to_nobody_else_which_addresses_are_known(
-    people: Cast, settings: Any, monkeypatch: pytest.MonkeyPatch
+    people: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same page after the same work; the letter says to its reader what happened."""
-    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
     hashes: list[str] = []
     encode = MD5PasswordHasher.encode
 
@@ -103,6 +69,7 @@ def test_a_sign_up_says_to_nobody_else_which_addresses_are_known(
     assert "confirm your email address" in new.body
 
 
+@pytest.mark.usefixtures("open_sign_up")
 def test_a_sign_up_says_how_long_a_password_is(client: Client) -> None:
     assert "At least 10 characters." in client.get("/signup").content.decode()
 
@@ -253,9 +220,8 @@ def test_where_one_signed_in_long_ago_is_forgotten(people: Cast) -> None:
         ("/password/reset/1-set-password", {"password1": "x", "password2": "x"}),
     ],
 )
-def test_each_entry_form_is_bounded_for_a_network(
-    db: None, path: str, form: dict[str, str]
-) -> None:
+@pytest.mark.usefixtures("open_sign_up")
+def test_each_entry_form_is_bounded_for_a_network(path: str, form: dict[str, str]) -> None:
     def send(n: int, network: str) -> int:
         filled = {name: value.replace("n@", f"{n}@") for name, value in form.items()}
         return Client(REMOTE_ADDR=network).post(path, filled).status_code
@@ -329,10 +295,12 @@ def test_a_reset_link_works_once_also_ten_times_at_once() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_address_that_signs_up_ten_times_at_once_is_one_person() -> None:
+def test_one_address_that_signs_up_ten_times_at_once_is_one_person(settings: Any) -> None:
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    save_sign_up(SYSTEM, mode="open")
     told = at_once(lambda n: sign_up(Client(REMOTE_ADDR=f"192.0.2.{n}")).status_code)
     assert set(told) <= {200, 302}
-    assert User.objects.count() == Organisation.objects.count() == 1
+    assert User.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -13,9 +13,11 @@ from django.test import Client
 from accounts import single_sign_on
 from accounts.actors import SYSTEM
 from accounts.models import AuditEvent, Membership, SingleSignOn, Team, User
+from accounts.sign_up import save_sign_up
+from lib import clock
 from lib.refusal import Refused
 from tests.accounts.identity_provider import CLIENT, FOREIGN_KEY, SECRET, IdentityProvider
-from tests.cast import Cast, actor, signed_in
+from tests.cast import PASSWORD, Cast, actor, signed_in
 
 ADA = {
     "sub": "ada-1",
@@ -95,6 +97,24 @@ def test_a_new_person_joins_with_the_role_and_teams_of_the_group(
     assert SocialAccount.objects.get().extra_data == {}
 
 
+def test_who_signed_up_with_an_address_of_another_keeps_no_way_in(
+    people: Cast, provider: IdentityProvider, row: SingleSignOn, settings: Any
+) -> None:
+    """Whoever made the account first never showed that the address is theirs."""
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    save_sign_up(SYSTEM, mode="open")
+    Client().post("/signup", {"email": "ada@acme.example", "password1": PASSWORD})
+    browser = Client()
+    walk(browser, provider, row)
+    assert is_in(browser)
+    assert not User.objects.get(email="ada@acme.example").check_password(PASSWORD)
+    # Bob was in before: his password stays.
+    User.objects.filter(pk=people.bob.pk).update(email="bob@acme.example", last_login=clock.now())
+    provider.claims |= {"sub": "bob-1", "email": "bob@acme.example"}
+    walk(Client(), provider, row)
+    assert User.objects.get(pk=people.bob.pk).check_password(PASSWORD)
+
+
 def test_groups_are_read_at_every_sign_in(
     people: Cast, provider: IdentityProvider, row: SingleSignOn
 ) -> None:
@@ -146,7 +166,7 @@ def test_no_organisation_takes_over_an_account_by_naming_its_domain(
     assert "An operator has not confirmed the domains" in answer.content.decode()
     assert not SocialAccount.objects.exists()
     # Confirmed, and changed again: nothing of the confirmation is left.
-    single_sign_on.confirm_domains(actor(people.dora), row)
+    single_sign_on.confirm_domains(actor(people.dora), row, seen=["example.org"])
     row = single_sign_on.save_single_sign_on(
         owner, people.stranger, **(fields | {"domains": ["example.com"]})
     )

@@ -42,6 +42,7 @@ NOTHING_CHANGES: Final = {
     "POST /channels/{id}/provider-models",
     "POST /prompts/{slug}/render",
     "POST /provider-models",
+    "POST /single-sign-on/test",
     "account_inactive",
     "account_email_verification_sent",
     "account_reset_password_done",

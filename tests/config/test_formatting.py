@@ -130,7 +130,7 @@ def test_delta_says_the_direction_in_words_and_colours_only_what_is_bad() -> Non
         worse = ui.delta(9, 3, bad_when="up")
         assert 'data-tone="bad"' in worse
         assert '<span class="sr">up</span>' in worse
-        assert "new" in ui.delta(4, 0)
+        assert "None before" in ui.delta(4, 0)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 
 from accounts import (
@@ -24,6 +23,7 @@ from accounts import (
     organisations,
     projects,
     service_accounts,
+    sign_up,
     signin,
     teams,
     view_as,
@@ -45,6 +45,7 @@ from accounts.models import (
     ServiceAccount,
     Team,
 )
+from accounts.session_store import SessionStore
 from billing import (
     automatic_topups,
     budget_alerts,
@@ -410,6 +411,7 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     "accounts.signin.use_sign_in_link": lambda w: signin.use_sign_in_link(
         signin.make_sign_in_link(w.people.bob).rstrip("/").rpartition("/")[2]
     ),
+    "accounts.sign_up.save_sign_up": lambda w: sign_up.save_sign_up(w.dora, mode="off"),
     "accounts.view_as.begin_view": lambda w: view_as.begin_view(
         w.dora, SessionStore(), w.people.acme, Role.ADMIN, "r"
     ),
@@ -554,6 +556,8 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
 ELSEWHERE: Final = {
     "accounts.second_factor.reset_factors": "second_factor.reset",
     "accounts.security.record_change": "authenticator_app.added",
+    "accounts.set_up.make_set_up_link": "set_up_link.made",
+    "accounts.set_up.set_up": "installation.set_up",
     "accounts.security.record_use": "recovery_code.used",
     "accounts.sessions.end": "sessions.ended",
     "accounts.single_sign_on.confirm_domains": "single_sign_on.confirmed",
@@ -625,6 +629,7 @@ def test_a_write_is_audited_with_its_actor_and_heard_by_relays(world: World, nam
                 ".withdraw_all_of",
                 "force_second_factor",
                 "rename_organisation",
+                "save_sign_up",
                 "_view",
             )
         )

@@ -32,6 +32,9 @@ PUBLIC = {
     "account_email_verification_sent",
     "account_confirm_email",
     "sign_in_link",
+    # Its text stands for who runs the installation; without one it says how to get it.
+    "set_up",
+    "set_up_first",
     # Its text stands for who was invited; it shows whom and what it was made for.
     "invitation",
     # Its signature stands for who it is from.

@@ -84,7 +84,6 @@ os.environ["AN_E"], environment.get("AN_F") or 1, "AN_G" in os.environ
         "DATABASE_URL",
         "DRAIN_SECONDS",
         "HOST",
-        "SIGN_UP",
     } <= everything_read()
 
 

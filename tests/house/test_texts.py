@@ -21,7 +21,9 @@ from django.db import connection
 from django.test import Client
 from django.utils.translation.template import templatize
 
+from accounts.actors import SYSTEM
 from accounts.models import Role
+from accounts.sign_up import save_sign_up
 from config.job_runs import watch
 from config.management.commands.messages import BORROWED_PLURALS, unseen_texts
 from gateway.check_words import FAULTS
@@ -522,7 +524,9 @@ def test_pages_of_the_control_plane_are_chinese(people: Cast) -> None:
 
 
 @pytest.mark.usefixtures("_compiled")
-def test_forms_refuse_in_chinese(people: Cast) -> None:
+def test_forms_refuse_in_chinese(people: Cast, settings: Any) -> None:
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    save_sign_up(SYSTEM, mode="open")
     visitor = _in_chinese(Client())
     _read(visitor, "/login", login="alice", password="")
     page = _read(visitor, "/login", login="alice@example.org", password="wrong password")

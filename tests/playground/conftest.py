@@ -22,10 +22,10 @@ from tests.playground.echo import EchoUpstream
 # Run beside the hub, in its database: the people, and a session for each.
 _PEOPLE = """
 import json
-from django.contrib.sessions.backends.db import SessionStore
 from accounts import members, organisations
 from accounts.actors import SYSTEM
 from accounts.models import Role
+from accounts.session_store import SessionStore
 
 def session(user):
     store = SessionStore()
@@ -100,15 +100,24 @@ def stage() -> Iterator[Stage]:
         until.callback(hub.close)
         hub.settings()
         hub.start()
-        environment = {**os.environ, "DATABASE_URL": hub.dsn, **hub.environment}
-        script = subprocess.run(
-            [sys.executable, "manage.py", "shell", "--no-imports", "-c", _PEOPLE],
-            cwd=ROOT, env=environment, check=True, capture_output=True, text=True,
-        )  # fmt: skip
-        people = json.loads(script.stdout.splitlines()[-1])
+        people = json.loads(_run_beside(hub, _PEOPLE))
         organisation = uuid.UUID(people["organisation"])
         hub.credit(Tenant(organisation, uuid.UUID(people["team"]), organisation, ""), "100.00")
         yield Stage(hub, fake, echo, organisation, people["sessions"])
+
+
+def beside(stage: Stage, script: str) -> str:
+    """Run a script of Django's shell in the hub's database; the last line that it prints."""
+    return _run_beside(stage.hub, script)
+
+
+def _run_beside(hub: Hub, script: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", script],
+        cwd=ROOT, env={**os.environ, "DATABASE_URL": hub.dsn, **hub.environment},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return (done.stdout.splitlines() or [""])[-1]
 
 
 # Of the module: Playwright keeps a loop running in this thread, in which no asynchronous test and

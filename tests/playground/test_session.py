@@ -1,6 +1,7 @@
 """What the signed-in session asks for itself: its own endpoint, and names for its chats."""
 
 import re
+import secrets
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 from openai import OpenAI, PermissionDeniedError
 from playwright.sync_api import Browser, expect
 
+from accounts.session_store import session_digest
 from lib.ids import id_text
-from tests.playground.conftest import Stage, watch
+from tests.playground.conftest import Stage, beside, watch
 from tests.playground.test_live import ask
 
 pytestmark = pytest.mark.browser
@@ -19,13 +21,13 @@ pytestmark = pytest.mark.browser
 
 def _another_session(stage: Stage) -> str:
     """One more session of bob's, which a test may end."""
-    (row,) = stage.rows(
-        "INSERT INTO django_session SELECT 'another' || left(md5(random()::text), 25), "
-        "session_data, expire_date FROM django_session WHERE session_key = %s "
-        "RETURNING session_key",
-        stage.sessions["bob"],
+    key = secrets.token_hex(16)
+    stage.hub.connection.execute(
+        "INSERT INTO django_session SELECT %s, session_data, expire_date "
+        "FROM django_session WHERE session_key = %s",
+        [session_digest(key), session_digest(stage.sessions["bob"])],
     )
-    return str(row["session_key"])
+    return key
 
 
 def test_the_official_client_speaks_to_the_sessions_endpoint(stage: Stage) -> None:
@@ -77,7 +79,7 @@ _CUSTOM = f"""
     UPDATE accounts_membership SET role = 'custom', custom_role_id = custom.id
     FROM custom WHERE {_OF_BOB}"""
 ENDS = {
-    "session": "DELETE FROM django_session WHERE session_key LIKE 'another%'",
+    "session": "DELETE FROM django_session WHERE session_key = %(session)s",
     "switched off": "UPDATE accounts_user SET is_active = false WHERE email = 'bob@example.org'",
     "made viewer": f"UPDATE accounts_membership SET role = 'viewer' WHERE {_OF_BOB}",
     "custom role without it": _CUSTOM % "keys.write_own",
@@ -112,7 +114,8 @@ def test_a_stream_of_the_sessions_endpoint_ends_with_what_let_it_in(
     """P11: within 5 s, with a typed error; what it cost is settled."""
     model = stage.fake_model()
     stage.hub.know(model)
-    cookies = {"session_8000": _another_session(stage)}
+    session = _another_session(stage)
+    cookies = {"session_8000": session}
     cookies |= dict(httpx.get(stage.playground, cookies=cookies).cookies)
     token = next(value for name, value in cookies.items() if "csrf" in name)
     tokens = 150 if cause in STAYS else 900
@@ -129,7 +132,7 @@ def test_a_stream_of_the_sessions_endpoint_ends_with_what_let_it_in(
         lines = answer.iter_lines()
         next(line for line in lines if '"content":" ' in line)
         began = time.monotonic()
-        stage.hub.connection.execute((ENDS | STAYS)[cause])
+        stage.hub.connection.execute((ENDS | STAYS)[cause], {"session": session_digest(session)})
         stage.hub.bump()
         last = [line for line in lines if line][-1]
         assert cause in STAYS or time.monotonic() - began < 5
@@ -137,6 +140,71 @@ def test_a_stream_of_the_sessions_endpoint_ends_with_what_let_it_in(
     query = "SELECT charge_nano FROM usage_usagerecord WHERE model = %s AND final"
     stage.hub.wait(lambda: bool(stage.rows(query, model)), "a record is missing")
     assert stage.rows(query, model)[0]["charge_nano"] > 0
+
+
+# Run beside the hub: somebody of acme with a session and an authenticator, to whom it happens.
+_SOMEBODY = """
+import json
+from allauth.mfa.models import Authenticator
+from accounts import members
+from accounts.actors import SYSTEM
+from accounts.models import Organisation, Role
+from accounts.session_store import SessionStore
+acme = Organisation.objects.get(slug="acme")
+user = members.set_member(acme, "%s@example.org", Role.DEVELOPER, actor=SYSTEM).user
+Authenticator.objects.create(user=user, type="totp", data={})
+store = SessionStore()
+store["_auth_user_id"] = str(user.id)
+store["_auth_user_backend"] = "django.contrib.auth.backends.ModelBackend"
+store["_auth_user_hash"] = user.get_session_auth_hash()
+store.create()
+print(store.session_key)
+"""
+_HAPPENS = """
+from accounts import members, second_factor, sessions
+from accounts.actors import SYSTEM
+from accounts.models import Organisation, User
+acme = Organisation.objects.get(slug="acme")
+user = User.objects.get(email="%s@example.org")
+%s
+"""
+EVENTS = {
+    "removed": "members.remove_member(acme, user.email, actor=SYSTEM)",
+    "deactivated": "members.set_active(user, False, actor=SYSTEM)",
+    "sessions ended": "sessions.end(user, 'test')",
+    "second factor reset": "second_factor.reset_factors(SYSTEM, user)",
+}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_what_operators_and_owners_do_to_a_person_ends_their_streams(
+    stage: Stage, event: str
+) -> None:
+    """P11: within 5 s; and what the session asks next is refused."""
+    model = stage.fake_model()
+    stage.hub.know(model)
+    name = event.replace(" ", "-")
+    cookies = {"session_8000": beside(stage, _SOMEBODY % name)}
+    cookies |= dict(httpx.get(stage.playground, cookies=cookies).cookies)
+    token = next(value for name, value in cookies.items() if "csrf" in name)
+    body = {
+        "model": model,
+        "stream": True,
+        "messages": [{"role": "user", "content": "hi #tokens=900 #delay_ms=20"}],
+    }
+    asked = httpx.stream(
+        "POST", f"{stage.hub.url}/pg/chat/completions", json=body, timeout=30,
+        headers={"x-csrftoken": token}, cookies=cookies,
+    )  # fmt: skip
+    with asked as answer:
+        lines = answer.iter_lines()
+        next(line for line in lines if '"content":" ' in line)
+        beside(stage, _HAPPENS % (name, EVENTS[event]))
+        began = time.monotonic()
+        last = [line for line in lines if line][-1]
+        assert time.monotonic() - began < 5
+    assert '"code":"invalid_api_key"' in last
+    assert httpx.get(stage.playground, cookies=cookies).status_code in (302, 404)
 
 
 def test_a_page_says_that_access_has_ended(stage: Stage, chromium: Browser) -> None:
@@ -147,7 +215,9 @@ def test_a_page_says_that_access_has_ended(stage: Stage, chromium: Browser) -> N
     page = bob.context.new_page()
     ask(page, stage, stage.echo_model(2, 60), "A weir raises the water behind it. " * 30)
     expect(page.locator("[data-part=blocks]").last).to_contain_text("weir")
-    stage.hub.connection.execute("DELETE FROM django_session WHERE session_key = %s", [session])
+    stage.hub.connection.execute(
+        "DELETE FROM django_session WHERE session_key = %s", [session_digest(session)]
+    )
     ended = page.locator("[data-error=access_ended]")
     expect(ended).to_contain_text("Your access has ended.", timeout=5_000)
     expect(page.locator("[hx-sse\\:connect]")).to_have_count(0)

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.test import AsyncClient, Client
 from django.urls import reverse
 
-from accounts import members
+from accounts import members, organisations
 from accounts.actors import SYSTEM
 from accounts.models import CustomRole, Organisation, Role, User
 from billing import prices
@@ -396,6 +396,19 @@ def _without_playground(people: Cast) -> None:
         organisation=people.acme, name="Books", permissions=["usage.read"]
     )
     people.bob.memberships.update(role=Role.CUSTOM, custom_role=role)
+
+
+@pytest.mark.parametrize("page", ["playground", "playground/embeddings"])
+def test_in_a_suspended_organisation_it_says_what_is_wrong_and_whom_to_ask(
+    people: Cast, page: str
+) -> None:
+    organisations.suspend_organisation(people.acme, "Invoice 7 is unpaid.", actor=SYSTEM)
+    text = squeezed(signed_in(people.bob).get(f"/o/acme/{page}").content.decode())
+    assert "Acme is suspended." in text
+    assert "Invoice 7 is unpaid. Contact the operator of this installation." in text
+    assert "Your role can view chats" not in text
+    assert 'id="composer"' not in text
+    assert "Ask a model anything" not in text
 
 
 SHUT_OUT: dict[str, Callable[[Cast, Client], object]] = {

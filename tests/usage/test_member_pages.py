@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 
 from accounts import custom_roles, members, teams
 from accounts.actors import SYSTEM
@@ -48,6 +49,17 @@ def test_an_owner_sees_everybody_and_what_they_spend(people: Cast) -> None:
     page = text_of(browser.get(of(people, people.bob)))
     assert "$1.25" in page
     assert "range=mtd&amp;user=bob%40example.org" in page
+
+
+def test_who_may_change_members_sees_who_has_a_second_factor(people: Cast) -> None:
+    Authenticator.objects.create(user=people.bob, type="totp", data={})
+    alice = signed_in(people.alice)
+    rows = {row["name"]: row["second_factor"] for row in file_of(alice, f"{TEAM}?export=csv")}
+    assert rows == {"Alice": "Off", "Bob": "On"}
+    assert "Two-factor" in text_of(alice.get(TEAM))
+    bill = signed_in(member(people.acme, "bill", Role.BILLING))
+    assert "Two-factor" not in text_of(bill.get(TEAM))
+    assert "second_factor" not in file_of(bill, f"{TEAM}?export=csv")[0]
 
 
 @pytest.mark.parametrize(

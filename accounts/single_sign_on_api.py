@@ -1,0 +1,173 @@
+"""The management API of single sign-on. Pages call the same functions."""
+
+import datetime as dt
+from typing import Annotated
+
+from django.http import HttpRequest
+from ninja import Router, Schema, Status
+from pydantic import ConfigDict, Field
+
+from accounts import access, actors, api_auth, single_sign_on
+from accounts.actors import organisation_of
+from accounts.models import SingleSignOn
+from accounts.oidc import ProviderFailed, callback_url_of
+from accounts.reauthentication import check_signed_in_recently
+from accounts.single_sign_on import DOMAINS_MAX, RULES_MAX
+
+router = Router(tags=["Single sign-on"])
+operator_router = Router(tags=["Operators"], auth=api_auth.installation_auth)
+
+Domain = Annotated[str, Field(min_length=3, max_length=253)]
+Slug = Annotated[str, Field(min_length=1, max_length=60)]
+RoleName = Annotated[str, Field(max_length=40)]
+
+
+class GroupRuleIn(Schema):
+    """What members of a group of the identity provider are here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    group: str = Field(min_length=1, max_length=200)
+    role: RoleName = Field(min_length=1, description="A built-in role or a custom one by name.")
+    teams: list[Slug] = Field(
+        default_factory=list, max_length=200, description="Slugs; empty for all teams."
+    )
+
+
+class SingleSignOnIn(Schema):
+    """The whole configuration; what is left out gets its default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    issuer: str = Field(min_length=1, max_length=500, description="The identity provider's URL.")
+    client_id: str = Field(min_length=1, max_length=200)
+    secret: str | None = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        description="The client secret. It is never returned. Leave it out to keep the stored one; "
+        "a new issuer or client needs it again.",
+    )
+    domains: list[Domain] = Field(
+        default_factory=list,
+        max_length=DOMAINS_MAX,
+        description="Verified addresses of these email domains join by themselves, once an "
+        "operator has confirmed the domains.",
+    )
+    group_claim: str = Field("groups", max_length=100, description="Lists a person's groups.")
+    group_rules: list[GroupRuleIn] = Field(
+        default_factory=list,
+        max_length=RULES_MAX,
+        description="The first rule that fits gives the role.",
+    )
+    default_role: RoleName = Field("", description="Without a group. Empty: no access.")
+    required: bool = Field(
+        False, description="Members other than owners can only sign in this way."
+    )
+
+
+class GroupRuleOut(Schema):
+    group: str
+    role: str
+    teams: list[str]
+
+
+class SingleSignOnOut(Schema):
+    issuer: str
+    client_id: str
+    domains: list[str]
+    domains_confirmed: bool
+    group_claim: str
+    group_rules: list[GroupRuleOut]
+    default_role: str
+    required: bool
+    callback_url: str = Field(description="Register it with the identity provider.")
+    created_at: dt.datetime
+
+
+class TestOut(Schema):
+    ok: bool
+    problem: str = Field(description="What to correct; empty if the provider responds as it must.")
+
+
+class DomainsIn(Schema):
+    """The domains that were looked at."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    domains: list[Domain] = Field(
+        max_length=DOMAINS_MAX, description="Refused if the organisation has listed others since."
+    )
+
+
+@router.get("/single-sign-on", response=SingleSignOnOut, summary="Retrieve single sign-on")
+def read_single_sign_on(request: HttpRequest) -> SingleSignOnOut:
+    """How members sign in by the organisation's identity provider."""
+    return _shown(single_sign_on.access_single_sign_on(actors.actor_of(request)))
+
+
+@router.put("/single-sign-on", response=SingleSignOnOut, summary="Set up single sign-on")
+def save_single_sign_on(request: HttpRequest, body: SingleSignOnIn) -> SingleSignOnOut:
+    """Sets it up, or replaces its configuration. Other domains have to be confirmed again."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisation.write")
+    check_signed_in_recently(request)
+    fields = body.dict()
+    secret = fields.pop("secret") or ""
+    organisation = organisation_of(actor)
+    return _shown(single_sign_on.save_single_sign_on(actor, organisation, secret=secret, **fields))
+
+
+@router.delete("/single-sign-on", response={204: None}, summary="Remove single sign-on")
+def remove_single_sign_on(request: HttpRequest) -> Status[None]:
+    """Removes it and every connection to it. Members without a password reset it by email."""
+    actor = actors.actor_of(request)
+    row = single_sign_on.access_single_sign_on(actor)
+    check_signed_in_recently(request)
+    single_sign_on.remove_single_sign_on(actor, row)
+    return Status(204, None)
+
+
+@router.post("/single-sign-on/test", response=TestOut, summary="Test single sign-on")
+def test_single_sign_on(request: HttpRequest) -> TestOut:
+    """Reads the identity provider's configuration. To see the claims of a person, sign in through
+    the test on the settings page."""
+    row = single_sign_on.access_single_sign_on(actors.actor_of(request))
+    try:
+        single_sign_on.check_provider(row)
+    except ProviderFailed as failed:
+        return TestOut(ok=False, problem=str(failed))
+    return TestOut(ok=True, problem="")
+
+
+@operator_router.get(
+    "/organisations/{slug}/single-sign-on",
+    response=SingleSignOnOut,
+    summary="Retrieve an organisation's single sign-on",
+)
+def read_single_sign_on_of(request: HttpRequest, slug: str) -> SingleSignOnOut:
+    """The configuration of any organisation, without its secret."""
+    return _shown(single_sign_on.access_single_sign_on_of(actors.actor_of(request), slug))
+
+
+@operator_router.post(
+    "/organisations/{slug}/single-sign-on/confirm-domains",
+    response=SingleSignOnOut,
+    summary="Confirm email domains",
+)
+def confirm_domains(request: HttpRequest, slug: str, body: DomainsIn) -> SingleSignOnOut:
+    """States that the domains belong to the organisation: their addresses join it by single
+    sign-on."""
+    actor = actors.actor_of(request)
+    access.require(actor, "organisations.write")
+    check_signed_in_recently(request)
+    row = single_sign_on.access_single_sign_on_of(actor, slug)
+    return _shown(single_sign_on.confirm_domains(actor, row, seen=body.domains))
+
+
+def _shown(row: SingleSignOn) -> SingleSignOnOut:
+    return SingleSignOnOut(
+        **single_sign_on.described(row),
+        callback_url=callback_url_of(single_sign_on.provider_id(row)),
+        created_at=row.created_at,
+    )

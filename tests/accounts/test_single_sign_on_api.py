@@ -1,0 +1,202 @@
+"""The management API of single sign-on, and the confirmation of domains by operators."""
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts import single_sign_on
+from accounts.actors import SYSTEM
+from accounts.models import AuditEvent, KeyKind, Role, SingleSignOn
+from lib import clock
+from tests.accounts.identity_provider import CLIENT, SECRET, IdentityProvider
+from tests.cast import Cast, actor, confirmed, make_key, member, signed_in, with_key
+
+API = "/api/v1/single-sign-on"
+OF_ACME = "/api/v1/organisations/acme/single-sign-on"
+RULE: dict[str, Any] = {"group": "ml", "role": "developer", "teams": ["core"]}
+BODY: dict[str, Any] = {
+    "issuer": "https://login.acme.example/",
+    "client_id": CLIENT,
+    "secret": SECRET,
+    "domains": ["acme.example"],
+    "group_rules": [RULE],
+}
+
+
+@pytest.fixture
+def alice(people: Cast) -> Client:
+    """A program with a management key of the owner."""
+    _, text = make_key(people.core, "m", user=people.alice, kind=KeyKind.MANAGEMENT)
+    return with_key(text)
+
+
+def send(client: Client, method: str, path: str, body: Any = None) -> Any:
+    return client.generic(method, path, json.dumps(body or {}), "application/json")
+
+
+def test_it_is_set_up_read_and_removed_and_never_tells_its_secret(alice: Client) -> None:
+    assert alice.get(API).status_code == 404
+    made = send(alice, "PUT", API, BODY).json()
+    assert made["issuer"] == "https://login.acme.example"
+    assert made["group_rules"] == BODY["group_rules"]
+    assert (made["domains_confirmed"], made["required"]) == (False, False)
+    assert made["callback_url"].endswith("/callback")
+    assert alice.get(API).json() == made
+    assert SECRET not in json.dumps(made)
+    without = {name: value for name, value in BODY.items() if name != "secret"}
+    kept = send(alice, "PUT", API, without | {"required": True})
+    assert kept.json()["required"] is True
+    saved = AuditEvent.objects.filter(action="single_sign_on.saved")
+    assert [event.detail["secret_replaced"] for event in saved.order_by("id")] == [True, False]
+    moved = send(alice, "PUT", API, without | {"issuer": "https://elsewhere.example"})
+    assert moved.json()["error"]["param"] == "secret"
+    assert send(alice, "DELETE", API).status_code == 204
+    assert not SingleSignOn.objects.exists()
+    assert AuditEvent.objects.filter(action="single_sign_on.removed").exists()
+
+
+@pytest.mark.parametrize(
+    ("over", "status", "param"),
+    [
+        ({"secrets": "x"}, 400, "secrets"),
+        ({"domains_confirmed": True}, 400, "domains_confirmed"),
+        ({"domains": ["acme"]}, 422, "domains"),
+        ({"group_rules": [RULE | {"role": "king"}]}, 422, "group_rules"),
+        (
+            {"group_rules": [{"group": "ml", "role": "viewer", "teams": ["moon"]}]},
+            422,
+            "group_rules",
+        ),
+        ({"default_role": "king"}, 422, "default_role"),
+        ({"issuer": ""}, 422, "issuer"),
+        ({"secret": None}, 422, "secret"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_its_field(
+    alice: Client, over: dict[str, Any], status: int, param: str
+) -> None:
+    answer = send(alice, "PUT", API, BODY | over)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
+    assert not SingleSignOn.objects.exists()
+
+
+@pytest.fixture
+def provider(settings: Any) -> Iterator[IdentityProvider]:
+    settings.SSO_EGRESS_ALLOW = ["127.0.0.1/32"]
+    provider = IdentityProvider()
+    yield provider
+    provider.shutdown()
+    provider.server_close()
+
+
+def test_the_configuration_of_the_provider_is_tested(
+    alice: Client, provider: IdentityProvider, settings: Any
+) -> None:
+    assert send(alice, "POST", f"{API}/test").status_code == 404
+    send(alice, "PUT", API, BODY | {"issuer": provider.url})
+    assert send(alice, "POST", f"{API}/test").json() == {"ok": True, "problem": ""}
+    provider.issuer = "https://elsewhere.example"
+    assert "another issuer" in send(alice, "POST", f"{API}/test").json()["problem"]
+    # P13: nothing inside is asked unless an operator permits.
+    settings.SSO_EGRESS_ALLOW = []
+    told = send(alice, "POST", f"{API}/test").json()
+    assert (told["ok"], "No public https address" in told["problem"]) == (False, True)
+
+
+def test_only_owners_reach_it(people: Cast, alice: Client) -> None:
+    send(alice, "PUT", API, BODY)
+    admin = member(people.acme, "ann", Role.ADMIN)
+    for user in (admin, people.bob):
+        client = signed_in(user)
+        assert client.get(API).status_code == 403
+        for method, path in (("PUT", API), ("DELETE", API), ("POST", f"{API}/test")):
+            assert send(client, method, path, BODY).status_code == 403
+    # Charlie owns another organisation, which has none.
+    assert signed_in(people.charlie).get(API).status_code == 404
+    assert SingleSignOn.objects.get().issuer == "https://login.acme.example"
+
+
+def test_a_session_confirms_who_it_is_first(people: Cast) -> None:
+    browser = signed_in(people.alice)
+    assert send(browser, "PUT", API, BODY).status_code == 200
+    confirmed(browser, people.alice, clock.now() - dt.timedelta(hours=1))
+    assert send(browser, "PUT", API, BODY).status_code == 403
+    assert send(browser, "DELETE", API).status_code == 403
+    assert SingleSignOn.objects.exists()
+
+
+# Operators --------------------------------------------------------------------------------------
+
+
+def test_an_operator_confirms_the_domains_that_were_looked_at(people: Cast, alice: Client) -> None:
+    send(alice, "PUT", API, BODY)
+    dora = signed_in(people.dora)
+    assert dora.get(OF_ACME).json()["domains"] == ["acme.example"]
+    path = f"{OF_ACME}/confirm-domains"
+    changed = send(dora, "POST", path, {"domains": ["other.example"]})
+    assert changed.json()["error"]["param"] == "domains"
+    told = send(dora, "POST", path, {"domains": ["acme.example"]}).json()
+    assert told["domains_confirmed"] is True
+    send(dora, "POST", path, {"domains": ["acme.example"]})
+    event = AuditEvent.objects.get(action="single_sign_on.confirmed")
+    assert (event.actor_user_id, event.organisation_id) == (people.dora.pk, people.acme.id)
+    assert send(dora, "POST", path, {}).status_code == 400
+    nowhere = "/api/v1/organisations/stranger/single-sign-on"
+    assert dora.get(nowhere).status_code == 404
+
+
+def test_nobody_else_confirms_domains(people: Cast, alice: Client) -> None:
+    send(alice, "PUT", API, BODY)
+    path = f"{OF_ACME}/confirm-domains"
+    assert alice.get(OF_ACME).status_code == 403
+    assert send(alice, "POST", path, {"domains": ["acme.example"]}).status_code == 403
+    page = "/admin/organisations/acme/domains"
+    assert signed_in(people.alice).post(page, {"seen": "acme.example"}).status_code == 404
+    assert not SingleSignOn.objects.get().domains_confirmed
+
+
+def test_an_operator_confirms_them_on_the_page(people: Cast) -> None:
+    fields: dict[str, Any] = {
+        "issuer": "https://login.acme.example", "client_id": CLIENT, "group_claim": "groups",
+        "group_rules": [], "default_role": "viewer", "required": False,
+    }  # fmt: skip
+    owner = actor(people.alice, people.acme)
+
+    def list_domains(*domains: str) -> None:
+        single_sign_on.save_single_sign_on(
+            owner, people.acme, secret=SECRET, domains=list(domains), **fields
+        )
+
+    list_domains("acme.example")
+    dora = signed_in(people.dora)
+    page = "/admin/organisations/acme/domains"
+    assert page in dora.get("/admin/organisations").content.decode()
+    assert "Acme lists acme.example." in dora.get(page).content.decode()
+    # Others are listed before the button is pressed: what was not seen is not confirmed.
+    list_domains("acme.example", "example.org")
+    answer = dora.post(page, {"seen": "acme.example"})
+    assert answer.status_code == 422
+    assert "The domains have changed." in answer.content.decode()
+    assert 'value="acme.example example.org"' in answer.content.decode()
+    assert not SingleSignOn.objects.get().domains_confirmed
+    assert dora.post(page, {"seen": "acme.example example.org"}).status_code == 303
+    assert SingleSignOn.objects.get().domains_confirmed
+    assert page not in dora.get("/admin/organisations").content.decode()
+
+
+def test_what_is_described_can_be_saved_again(people: Cast) -> None:
+    """As a file of configuration has it: all but the secret."""
+    row = single_sign_on.save_single_sign_on(
+        SYSTEM, people.acme, secret=SECRET, issuer="https://a.example", client_id=CLIENT,
+        domains=["acme.example"], group_claim="groups", group_rules=[], default_role="viewer",
+        required=False,
+    )  # fmt: skip
+    described = single_sign_on.described(row)
+    described.pop("domains_confirmed")
+    again = single_sign_on.save_single_sign_on(SYSTEM, people.acme, **described)
+    assert single_sign_on.described(again) == single_sign_on.described(row)
+    assert bytes(again.sealed) == bytes(row.sealed)

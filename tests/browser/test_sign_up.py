@@ -1,0 +1,159 @@
+"""First run and sign-up, walked: the first operator opens it, a person signs up, confirms the
+address and names an organisation (W01, W02, W76)."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, StorageState, expect
+
+from tests.browser.visitor import Visitor, act_on, findings_in_both_themes, too_wide
+from tests.databases import own_database
+from tests.hub import ROOT, SOON, Hub
+
+pytestmark = pytest.mark.browser
+
+PASSWORD = "correct horse battery"
+_SET_UP = """
+from accounts.set_up import make_set_up_link
+print(make_set_up_link())
+"""
+# What stands in the letter.
+_LETTER = """
+from allauth.account.models import EmailAddress, EmailConfirmationHMAC
+print(EmailConfirmationHMAC(EmailAddress.objects.get(email="{email}")).key)
+"""
+_SECURE = """
+from accounts.models import User
+from allauth.mfa.models import Authenticator
+user = User.objects.get(email="{email}")
+Authenticator.objects.create(user=user, type="totp", data={{}})
+print(user.pk)
+"""
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Hub]:
+    """One that sends letters."""
+    with ExitStack() as until:
+        dsn = until.enter_context(own_database("hub_sign_up"))
+        hub = Hub(dsn, environment={"EMAIL_VERIFICATION": "mandatory"}, application=SOON)
+        until.callback(hub.close)
+        hub.start()
+        yield hub
+
+
+def printed_by(hub: Hub, script: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", script],
+        cwd=ROOT, env={**os.environ, **hub.environment, "DATABASE_URL": hub.dsn},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout.split()[-1]
+
+
+@pytest.fixture(scope="module")
+def operator(hub: Hub, browser: Browser) -> StorageState:
+    """The state of a browser in which the first operator has set the installation up (W01)."""
+    visitor = Visitor(
+        browser, hub.url, viewport={"width": 360, "height": 740}, reduced_motion="reduce"
+    )
+    page = visitor.page
+    page.goto("/")
+    page.wait_for_url("**/setup")
+    looks_right(page)
+    page.goto(printed_by(hub, _SET_UP))
+    looks_right(page)
+    # By the keyboard alone.
+    for text in ("dora@example.org", "Dora", PASSWORD, "Acme"):
+        page.keyboard.type(text)
+        page.keyboard.press("Tab")
+    looks_right(page)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/admin/channels")
+    state = visitor.context.storage_state()
+    visitor.context.close()
+    assert visitor.complaints == []
+    return state
+
+
+@pytest.fixture
+def visitors(
+    hub: Hub, browser: Browser, operator: StorageState
+) -> Iterator[tuple[Visitor, Visitor]]:
+    """An operator at a desk, and somebody with a telephone, in Chinese at times."""
+    still: dict[str, Any] = {"reduced_motion": "reduce"}
+    wide = {"width": 1280, "height": 900}
+    desk = Visitor(browser, hub.url, storage_state=operator, viewport=wide, **still)
+    telephone = Visitor(browser, hub.url, viewport={"width": 360, "height": 740}, **still)
+    yield desk, telephone
+    for visitor in (desk, telephone):
+        visitor.context.close()
+        assert visitor.complaints == []
+
+
+def looks_right(page: Page) -> None:
+    assert findings_in_both_themes(page) == []
+    assert too_wide(page) == ""
+
+
+def test_sign_up_is_opened_and_walked(hub: Hub, visitors: tuple[Visitor, Visitor]) -> None:
+    desk, telephone = visitors
+    page = telephone.page
+    page.goto("/signup")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign-up is closed")
+    looks_right(page)
+
+    desk.page.goto("/admin/people")
+    desk.page.get_by_role("link", name="Sign-up").click()
+    desk.page.get_by_label("Who can sign up").select_option("open")
+    desk.page.get_by_role("button", name="Save").click()
+    expect(desk.page.get_by_text("Settings saved.")).to_be_visible()
+    looks_right(desk.page)
+    desk.page.set_viewport_size({"width": 360, "height": 740})
+    assert too_wide(desk.page) == ""
+
+    # By the keyboard alone.
+    page.goto("/login")
+    page.get_by_role("link", name="Create an account").click()
+    page.get_by_label("Email").press_sequentially("eve@example.org")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    looks_right(page)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/confirm")
+    looks_right(page)
+    page.goto(f"/confirm/{printed_by(hub, _LETTER.format(email='eve@example.org'))}")
+    page.get_by_role("button", name="Confirm email address").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Name your organisation")
+    looks_right(page)
+    telephone.speak("zh-hans")
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text("为组织命名")
+    assert too_wide(page) == ""
+    telephone.speak("en")
+    page.reload()
+    page.keyboard.type("Eve Ltd")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/o/eve-ltd/")
+
+
+def test_a_second_factor_is_reset_in_the_list_of_people(
+    hub: Hub, visitors: tuple[Visitor, Visitor]
+) -> None:
+    desk, _ = visitors
+    printed_by(hub, _SECURE.format(email="dora@example.org"))
+    desk.page.goto("/admin/people?q=dora")
+    expect(desk.page.get_by_role("row", name=re.compile("dora@example.org"))).to_contain_text("On")
+    act_on(desk.page, "dora@example.org", "Reset two-factor authentication")
+    dialog = desk.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Make sure that it is them who asks.")
+    looks_right(desk.page)
+    dialog.get_by_role("button", name="Reset").click()
+    # It was her own: her session has ended as well.
+    desk.page.wait_for_url("**/login?**")
