@@ -25,7 +25,6 @@ class RelayConfig:
     # Bounds one transaction of the hot path.
     database_wait_s: float = 2.0
     epoch_poll_s: float = 1.0
-    body_bytes_max: int = 72 * MIB
     answer_bytes_max: int = 32 * MIB
     large_events_bytes_max: int = 32 * MIB
     body_wait_s: float = 60.0

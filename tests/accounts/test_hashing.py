@@ -9,7 +9,7 @@ from django.test import Client
 
 from accounts import hashing
 from accounts.hashing import HashingBusy, PasswordHasher, Turns
-from accounts.models import User
+from accounts.models import SignUpMode, SignUpSetting, User
 from tests import cast
 from tests.cast import Cast, signed_in
 
@@ -94,6 +94,12 @@ def test_who_waited_too_long_leaves_the_seat_to_others() -> None:
         assert waiting.result(10) == "done"
 
 
+def open_sign_up(settings: Any) -> None:
+    """Let anybody make an account."""
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    SignUpSetting.objects.create(mode=SignUpMode.OPEN)
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("path", "form"),
@@ -107,9 +113,14 @@ def test_who_waited_too_long_leaves_the_seat_to_others() -> None:
     ],
 )
 def test_no_connection_is_held_while_a_password_is_hashed(
-    hasher: None, monkeypatch: pytest.MonkeyPatch, path: str, form: dict[str, str]
+    hasher: None,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    form: dict[str, str],
 ) -> None:
     bob = cast.person("bob")
+    open_sign_up(settings)
     browser = signed_in(bob) if path == "/password/change" else Client()
     held = []
     encode = hashers.PBKDF2PasswordHasher.encode
@@ -157,12 +168,14 @@ def test_a_wrong_password_costs_one_hash_for_known_and_unknown(
 def test_a_crowd_of_hashes_is_told_to_come_again(
     people: Cast,
     hasher: None,
+    settings: Any,
     monkeypatch: pytest.MonkeyPatch,
     path: str,
     form: dict[str, str],
     language: str,
     words: str,
 ) -> None:
+    open_sign_up(settings)
     browser = signed_in(people.bob) if path == "/password/change" else Client()
     before = User.objects.count()
     monkeypatch.setattr(hashing, "turns", Turns(0, 0, 0.0))
