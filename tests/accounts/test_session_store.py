@@ -4,8 +4,9 @@ import asyncio
 import importlib
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends.db import SessionStore as PlainStore
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
 
 from accounts.session_store import SessionStore, session_digest
@@ -63,6 +64,8 @@ def test_the_same_where_it_is_waited_for() -> None:
         assert await again.aexists(key)
         await again.adelete(key)
         assert await SessionStore(key).aget("n") is None
+        # That of the thread in which what is waited for runs.
+        await sync_to_async(connections.close_all)()
 
     asyncio.run(walk())
 
