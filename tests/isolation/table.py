@@ -178,7 +178,7 @@ PAGES: Final[dict[str, Route]] = {
     "audit_event": at("audit.read", AUDIT_EVENT),
     # Keys, limits and budgets
     "keys": at("keys.read"),
-    "key": at("keys.read", KEY, also="usage.read"),
+    "key": at("keys.read", KEY, also="requests.read"),
     "key_create": at("keys.write_own"),
     "keys_bulk": at("keys.write_own", KEY, in_body=True, body=listed),
     "key_edit": at("keys.write_own", KEY, write=_WRITES_KEYS),
