@@ -14,6 +14,7 @@ from tests.isolation.world import (
     AUDIT_EVENT,
     BATCH,
     BUDGET,
+    CHANNEL_KEY,
     CHANNEL_ROW,
     CHAT,
     CODE_BATCH,
@@ -413,7 +414,7 @@ OPERATIONS: Final[dict[str, Route]] = {
     "GET /requests": at("requests.read", operators=404),
     "GET /requests/{id}": at("requests.read", REQUEST),
     "GET /requests/{id}/receipt": at("requests.read", REQUEST),
-    "GET /prices": at("models.read", operators=404),
+    "GET /prices": at("models.read", operators="in"),
     "GET /balance": at("balance.read", operators=404),
     "GET /ledger": at("balance.read", operators=404),
     "POST /redemptions": at("codes.redeem", body=sends(code="no-such-code")),
@@ -497,5 +498,23 @@ OPERATIONS: Final[dict[str, Route]] = {
     ),
     "GET /price-previews/{id}": at("prices.write", PREVIEW),
     "POST /price-previews/{id}/cancel": at("prices.write", PREVIEW),
+    "GET /channels": at("channels.read"),
+    "POST /channels": at("channels.write", body=sends(name="made", provider="openai")),
+    "GET /channels/{id}": at("channels.read", CHANNEL_ROW),
+    "PATCH /channels/{id}": at("channels.write", CHANNEL_ROW, body=sends(priority=3)),
+    "DELETE /channels/{id}": at("channels.write", CHANNEL_ROW),
+    "POST /channels/{id}/copy": at("channels.write", CHANNEL_ROW, body=sends(name="copied")),
+    "POST /channels/{id}/archive": at("channels.write", CHANNEL_ROW),
+    "POST /channels/{id}/restore": at("channels.write", CHANNEL_ROW),
+    "POST /channels/{id}/keys": at("channels.write", CHANNEL_ROW, body=sends(secret="another")),
+    "PATCH /channels/{id}/keys/{key}": at(
+        "channels.write", CHANNEL_KEY, body=sends(enabled=False)
+    ),
+    "DELETE /channels/{id}/keys/{key}": at("channels.write", CHANNEL_KEY),
+    "POST /channels/{id}/test": at("channels.test", CHANNEL_ROW, body=sends(model="m-1")),
+    "POST /channels/{id}/provider-models": at("channels.test", CHANNEL_ROW),
+    "POST /provider-models": at(
+        "channels.write", body=sends(provider="openai_compatible", base_url="http://127.0.0.1:9")
+    ),
     "GET /jobs": at("channels.read"),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.test import Client
 
 from accounts import custom_roles, invitations, members, organisations, projects, teams
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.invitations import InvitationEnded
 from accounts.models import (
     CustomRole,

@@ -22,7 +22,7 @@ from accounts import (
     service_accounts,
     teams,
 )
-from accounts.access import SYSTEM
+from accounts.actors import SYSTEM
 from accounts.models import (
     AuditEvent,
     CustomRole,
@@ -390,6 +390,11 @@ def _channel(world: World, at: Place) -> str:
     return id_text(channels.create_channel(SYSTEM, f"channel {new_id()}", CHANNEL).id)
 
 
+def _channel_key(world: World, at: Place) -> str:
+    made = channels.create_channel(SYSTEM, f"channel {new_id()}", CHANNEL)
+    return f"{id_text(made.id)}/{id_text(made.keys.get().id)}"
+
+
 def _credit(world: World, at: Place) -> str:
     made = credits.ask_credit(_operator(world), world.acme, 5_000 * NANO, reason="r")
     return id_text(made.id)
@@ -519,6 +524,9 @@ SESSION: Final = Kind("session", None, _session, _number, _OF_ONE_SELF, personal
 PASSKEY: Final = Kind("passkey", None, _passkey, _number, ("colleague", "missing"))
 # Of the installation.
 CHANNEL_ROW: Final = _of_installation("channel", "channels.read", _channel)
+CHANNEL_KEY: Final = _of_installation(
+    "key of a channel", "channels.read", _channel_key, missing=_pair
+)
 CREDIT: Final = _of_installation("credit", "credits.read", _credit)
 POSTING: Final = _of_installation("posting", "credits.read", _posting)
 PAYMENT: Final = _of_installation(
