@@ -41,6 +41,7 @@ from billing import budgets, codes, credits, plans, prices, proposals, topups, w
 from billing.models import Budget, BudgetRaise, Posting, PriceProposal
 from billing.rules.conditions import PriceKey
 from gateway import channels, previews
+from gateway.channel_fields import ChannelFields
 from lib import clock
 from lib.ids import id_text, new_id, parse_id
 from notify import endpoints
@@ -72,7 +73,7 @@ under that of one which does not exist."""
 
 NANO: Final = 10**9
 RATES: Final = {"meters": {"in_text": 150_000_000, "out_text": 600_000_000}}
-CHANNEL: Final[channels.ChannelFields] = {
+CHANNEL: Final[ChannelFields] = {
     "provider": "openai_compatible",
     "base_url": "http://127.0.0.1:9/v1",
     "keys": ["upstream-secret"],
