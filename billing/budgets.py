@@ -199,12 +199,12 @@ def remove_budget(actor: Actor, budget: Budget) -> None:
 
 
 def restore_budget(actor: Actor, id: str, look_back: LookBack, *, enabled: bool = True) -> Budget:
-    """Bring a removed budget of the actor's organisation back, as one that is switched on again.
+    """Bring a removed budget that the actor may see back, as one that is switched on again.
 
     Http404 where none was removed; BudgetRefused when another one took its place meanwhile.
     """
     removed = Budget.with_removed.filter(organisation=actor.organisation).exclude(removed_at=None)
-    budget = access.one_of(removed, parse_number(id))
+    budget = access.one_of(_seen_by(actor, removed), parse_number(id))
     check_reach(actor, budget.scope, budget.subject)
     with transaction.atomic():
         _lock(budget.organisation_id)
@@ -256,7 +256,11 @@ def visible_budgets(actor: Actor) -> QuerySet[Budget]:
     """The budgets that the actor may see: all of the organisation, or those that are for itself and
     for its keys."""
     access.require(actor, "budgets.read")
-    budgets = Budget.objects.filter(organisation=actor.organisation).order_by("id")
+    return _seen_by(actor, Budget.objects.filter(organisation=actor.organisation).order_by("id"))
+
+
+def _seen_by(actor: Actor, budgets: QuerySet[Budget]) -> QuerySet[Budget]:
+    """Those of the organisation's budgets that the actor may see."""
     if actor.model_key:
         return budgets.filter(scope=BudgetScope.KEY, subject=str(actor.model_key.id))
     scope = access.scope_of(actor, "budgets.read")

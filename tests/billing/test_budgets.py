@@ -272,3 +272,22 @@ def test_who_is_limited_to_teams_sets_budgets_of_these_alone(people: Cast) -> No
         )
         budgets.change_budget(by, made, nothing, amount_nano=2 * 10**9)
         budgets.remove_budget(by, made)
+
+
+def test_a_removed_budget_of_another_team_looks_like_none(people: Cast) -> None:
+    """P12: who is limited to teams brings back what they saw, and hears of nothing else."""
+    second = teams.create_team(people.acme, "second", actor=SYSTEM)
+    members.set_member(people.acme, people.bob.email, Role.ADMIN, teams=[second], actor=SYSTEM)
+    by = actor(people.bob, people.acme)
+    made = {
+        team: budgets.create_budget(
+            SYSTEM, people.acme, nothing, scope="team", subject=str(team.id), amount_nano=10**9,
+            period="month",
+        )
+        for team in (people.core, second)
+    }  # fmt: skip
+    for budget in made.values():
+        budgets.remove_budget(SYSTEM, budget)
+    with pytest.raises(Http404):
+        budgets.restore_budget(by, str(made[people.core].id), nothing)
+    assert budgets.restore_budget(by, str(made[second].id), nothing) == made[second]
