@@ -20,6 +20,7 @@ from billing.processors import processors
 from billing.rules.money import format_usd
 from lib import clock, pagination, tenancy
 from lib.ids import id_text
+from lib.openapi import also_answers
 
 router = Router(tags=["Balance"])
 
@@ -63,7 +64,12 @@ class RedemptionOut(Schema):
     expires_at: dt.datetime | None = Field(description="When the remaining credit expires.")
 
 
-@router.post("/redemptions", response={201: RedemptionOut}, summary="Redeem a code")
+@router.post(
+    "/redemptions",
+    response={201: RedemptionOut},
+    summary="Redeem a code",
+    openapi_extra=also_answers(409, 429),
+)
 def redeem_code(request: HttpRequest, body: CodeIn) -> HttpResponse:
     """Adds a code's value to the balance, once for each organisation. Supports `Idempotency-Key`.
 
@@ -209,7 +215,12 @@ class WalletSettingOut(Schema):
     card_kept: bool
 
 
-@router.post("/top-ups", response={201: TopUpOut}, summary="Create a top-up")
+@router.post(
+    "/top-ups",
+    response={201: TopUpOut},
+    summary="Create a top-up",
+    openapi_extra=also_answers(409, 503),
+)
 def order_top_up(request: HttpRequest, body: TopUpIn) -> HttpResponse:
     """Creates a top-up and returns the URL where it is paid. Supports `Idempotency-Key`."""
     actor = actors.actor_of(request)
@@ -253,6 +264,7 @@ def show_top_up(request: HttpRequest, id: str) -> TopUpOut:
     response=TopUpOut,
     summary="Confirm a transfer",
     auth=api_auth.installation_auth,
+    openapi_extra=also_answers(409),
 )
 def confirm_transfer(request: HttpRequest, id: str, body: TransferIn) -> HttpResponse:
     """For operators: a bank transfer has arrived. Above the limit a second operator must confirm

@@ -24,6 +24,7 @@ from lib import clock, pagination
 from lib.csv_file import csv_file
 from lib.ids import id_text
 from lib.instants import Instant
+from lib.openapi import also_answers
 from lib.whole_numbers import Whole
 
 router = Router(tags=["Operators"], auth=api_auth.installation_auth)
@@ -117,7 +118,12 @@ def list_credits(request: HttpRequest, query: Query[pagination.PageQuery]) -> Cr
     return CreditPage(items=[CreditOut(**credit_shown(row)) for row in page.items], next=page.next)
 
 
-@router.post("/credits", response={201: CreditOut}, summary="Correct a balance")
+@router.post(
+    "/credits",
+    response={201: CreditOut},
+    summary="Correct a balance",
+    openapi_extra=also_answers(409),
+)
 def create_credit(request: HttpRequest, body: CreditIn) -> HttpResponse:
     """Above the limit for one operator, it waits for a second one. Supports `Idempotency-Key`."""
     actor = actors.actor_of(request)
@@ -139,7 +145,12 @@ def create_credit(request: HttpRequest, body: CreditIn) -> HttpResponse:
     return answered(request, actor, act)
 
 
-@router.post("/credits/{id}/approve", response=CreditOut, summary="Approve a correction")
+@router.post(
+    "/credits/{id}/approve",
+    response=CreditOut,
+    summary="Approve a correction",
+    openapi_extra=also_answers(409),
+)
 def approve_credit(request: HttpRequest, id: str) -> HttpResponse:
     """Approves as the second operator. Supports `Idempotency-Key`."""
     actor = actors.actor_of(request)
@@ -150,7 +161,12 @@ def approve_credit(request: HttpRequest, id: str) -> HttpResponse:
     )
 
 
-@router.post("/credits/{id}/refuse", response=CreditOut, summary="Reject a correction")
+@router.post(
+    "/credits/{id}/refuse",
+    response=CreditOut,
+    summary="Reject a correction",
+    openapi_extra=also_answers(409),
+)
 def refuse_credit(request: HttpRequest, id: str) -> HttpResponse:
     """Nothing is posted. Whoever requested it can withdraw it this way."""
     actor = actors.actor_of(request)
@@ -161,7 +177,12 @@ def refuse_credit(request: HttpRequest, id: str) -> HttpResponse:
     )
 
 
-@router.post("/postings/{id}/reverse", response={201: CreditOut}, summary="Reverse a posting")
+@router.post(
+    "/postings/{id}/reverse",
+    response={201: CreditOut},
+    summary="Reverse a posting",
+    openapi_extra=also_answers(409),
+)
 def reverse_posting(request: HttpRequest, id: str, body: ReversalIn) -> HttpResponse:
     """Creates a new posting that refers to the old one. Only for corrections and opening
     credits."""
@@ -183,7 +204,12 @@ def list_batches(request: HttpRequest, query: Query[pagination.PageQuery]) -> Ba
     return BatchPage(items=[BatchOut(**batch_shown(row)) for row in page.items], next=page.next)
 
 
-@router.post("/code-batches", response={201: BatchOut}, summary="Create a batch of codes")
+@router.post(
+    "/code-batches",
+    response={201: BatchOut},
+    summary="Create a batch of codes",
+    openapi_extra=also_answers(409),
+)
 def create_batch(request: HttpRequest, body: BatchIn) -> HttpResponse:
     """The codes are generated when they are downloaded, once. Supports `Idempotency-Key`."""
     actor = actors.actor_of(request)

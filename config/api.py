@@ -14,6 +14,7 @@ from django.urls import URLPattern, URLResolver
 from django.utils.translation import gettext
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
+from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 
 from accounts.api import router as accounts_router
@@ -38,6 +39,7 @@ from gateway.channel_api import router as channel_router
 from gateway.channel_fields import ChannelStale
 from gateway.previews import PreviewRefused
 from gateway.price_api import router as price_router
+from lib.openapi import ERROR, ERROR_SCHEMA, declared_error, errors_of
 from lib.pagination import BadCursor
 from lib.refusal import Refused
 from lib.strict_json import strict_json
@@ -97,6 +99,18 @@ class ManagementAPI(NinjaAPI):
         response = super().create_temporal_response(request)
         response["Cache-Control"] = "private, no-store"
         return response
+
+    def get_openapi_schema(
+        self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
+    ) -> OpenAPISchema:
+        """The library's, with the errors that every operation has in common."""
+        schema = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
+        schema["components"]["schemas"][ERROR] = ERROR_SCHEMA
+        for methods in schema["paths"].values():
+            for operation in methods.values():
+                for status in errors_of(operation):
+                    operation["responses"].setdefault(status, declared_error(status))
+        return schema
 
     @property
     def urls(self) -> tuple[list[URLResolver | URLPattern], str, str]:

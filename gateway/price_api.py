@@ -33,6 +33,7 @@ from gateway.previews import cancel_preview, start_preview
 from lib import pagination
 from lib.ids import id_text
 from lib.instants import Instant
+from lib.openapi import also_answers
 from lib.whole_numbers import Whole
 
 router = Router(tags=["Price book"], auth=api_auth.installation_auth)
@@ -240,7 +241,12 @@ def show_proposal(request: HttpRequest, id: str) -> ProposalOut:
     return _proposal(access_proposal(actors.actor_of(request), id))
 
 
-@router.post("/price-proposals/{id}/accept", response=ProposalOut, summary="Accept a price")
+@router.post(
+    "/price-proposals/{id}/accept",
+    response=ProposalOut,
+    summary="Accept a price",
+    openapi_extra=also_answers(409),
+)
 def accept_proposal(
     request: HttpRequest, id: str, body: Annotated[AcceptIn | None, Body()] = None
 ) -> ProposalOut:

@@ -17,6 +17,7 @@ from accounts.actors import Actor
 from billing.rules.money import format_usd
 from lib import clock, pagination
 from lib.ids import id_text
+from lib.openapi import also_answers
 from usage import filters, receipts, reports
 from usage.filters import GroupBy, RangeRefused, Scope, UsageFilter
 from usage.reports import RequestRow, Totals
@@ -279,7 +280,12 @@ def show_request(request: HttpRequest, id: str) -> dict[str, Any]:
     return _shown(actor, receipts.request_detail(actor, id).row)
 
 
-@router.get("/requests/{id}/receipt", response=ReceiptOut, summary="Show a request's receipt")
+@router.get(
+    "/requests/{id}/receipt",
+    response=ReceiptOut,
+    summary="Show a request's receipt",
+    openapi_extra=also_answers(409),
+)
 def show_receipt(request: HttpRequest, id: str) -> dict[str, Any]:
     """The charge of a request and how it was calculated. The script
     `/static/recompute_receipt.py` recomputes it. 409 until the request is

@@ -12,6 +12,7 @@ from billing.idempotency import Answer, answered
 from billing.rules.money import MoneyInvalid, format_usd, parse_usd
 from lib import clock, pagination
 from lib.ids import id_text, parse_id
+from lib.openapi import also_answers
 from usage import reviews
 from usage.models import Review, SettleAs
 from usage.reviews import ReviewRefused, UnderReview
@@ -69,7 +70,12 @@ def list_reviews(request: HttpRequest, query: Query[pagination.PageQuery]) -> di
     return {"items": [_item(review) for review in page.items], "next": page.next}
 
 
-@router.post("/requests/{id}/review", response={201: ReviewOut}, summary="Settle a request")
+@router.post(
+    "/requests/{id}/review",
+    response={201: ReviewOut},
+    summary="Settle a request",
+    openapi_extra=also_answers(409),
+)
 def settle_request(request: HttpRequest, id: str, body: ReviewIn) -> HttpResponse:
     """Settles a request under review, once. Supports `Idempotency-Key`."""
     actor = actors.actor_of(request)

@@ -83,3 +83,16 @@ def test_a_body_that_cannot_be_read_is_told_with_its_field_and_cause(
     error = answer.json()["error"]
     assert message in error["message"]
     assert error["param"] == param
+
+
+def test_every_operation_declares_its_errors(client: Client) -> None:
+    schema = client.get("/api/v1/openapi.json").json()
+    operations = [one for methods in schema["paths"].values() for one in methods.values()]
+    for operation in operations:
+        errors = {status for status in operation["responses"] if status >= "400"}
+        assert {"400", "401", "403", "404"} <= errors
+        assert ("413" in errors) == ("requestBody" in operation)
+        # The success comes first: the reference shows it.
+        assert next(iter(operation["responses"])) < "300"
+    assert "429" in schema["paths"]["/api/v1/redemptions"]["post"]["responses"]
+    assert set(schema["components"]["schemas"]["Error"]["required"]) == {"error", "request_id"}

@@ -1,0 +1,43 @@
+"""What an operation of the management API answers besides its success, for its schema."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+ERROR: Final = "Error"
+ERROR_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "description": "Every error of the management API, in the shape of OpenAI's.",
+    "required": ["error", "request_id"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        },
+        "request_id": {"type": ["string", "null"]},
+    },
+}
+
+
+def also_answers(*statuses: int) -> dict[str, Any]:
+    """For `openapi_extra`: what else this operation answers, as an error."""
+    return {"responses": {status: declared_error(status) for status in statuses}}
+
+
+def declared_error(status: int) -> dict[str, Any]:
+    """An error of that status in an operation's responses."""
+    schema = {"$ref": f"#/components/schemas/{ERROR}"}
+    content = {"application/json": {"schema": schema}}
+    return {"description": HTTPStatus(status).phrase, "content": content}
+
+
+def errors_of(operation: dict[str, Any]) -> list[int]:
+    """The statuses by which any operation of these parameters and body may refuse."""
+    sends = "requestBody" in operation
+    reads = sends or bool(operation.get("parameters"))
+    return [400, 401, 403, 404, *([413] if sends else []), *([422] if reads else [])]
