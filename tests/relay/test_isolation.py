@@ -8,6 +8,7 @@ The table is the relay's own: a row that is added is looked at here. What a livi
 import itertools
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -43,13 +44,13 @@ def keys(hub: Hub, model: str) -> dict[str, Tenant]:
     hub.bump()
     for name, (change, status) in KEYS.items():
         if change is not None:
-            hub.wait(
-                lambda name=name, status=status: (
-                    hub.get("/v1/models", tenants[name]).status == status
-                ),
-                f"a key opens something although {name}",
-            )
+            answered = partial(is_answered, hub, tenants[name], status)
+            hub.wait(answered, f"a key opens something although {name}")
     return tenants
+
+
+def is_answered(hub: Hub, tenant: Tenant, status: int) -> bool:
+    return hub.get("/v1/models", tenant).status == status
 
 
 def carriers_of(row: Endpoint) -> list[str]:

@@ -1,0 +1,356 @@
+"""The cells of the isolation matrix: who asks which route for which object, what the tables say
+about it, and what comes back."""
+
+import json
+import random
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Final, Literal
+
+from django.core.signals import got_request_exception
+from django.db import connection, transaction
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import get_resolver
+from ninja.operation import PathView
+
+from accounts.models import Organisation
+from lib import clock
+from tests.config.test_every_write import methods_of
+from tests.house.test_access import PUBLIC, addresses
+from tests.isolation.table import OPERATIONS, PAGES, Route
+from tests.isolation.who import Who, everybody
+from tests.isolation.world import Where, World, reaches
+
+Outcome = Literal["in", "sign in", 401, 403, 404]
+"""What an answer says about access; "in": it was granted, whatever came of it then."""
+
+_SEED: Final = 7
+_METHODS: Final = ("GET", "POST")
+_PARAMETER: Final = re.compile(r"<(?:\w+:)?(\w+)>|\(\?P<(\w+)>|\{(\w+)\}")
+# What differs between two answers that say the same.
+_CHANGING: Final = re.compile(
+    r'(csrf-?\w*token"(?: value=| content=|:) ?"|nonce=")[^"]+|"request_id": ?"[^"]+"',
+    re.IGNORECASE,
+)
+_PRIVATE: Final = re.compile(r"(?:Chat|Question|Preset|Prompt) (z\w+z)\b")
+_OWN_ROWS: Final = ("django_session", "usersessions_usersession", "accounts_keyuse")
+
+
+FAULTS: Final[list[str]] = []
+"""What the last answer broke at."""
+
+
+def _note_fault(sender: object, request: HttpRequest | None = None, **_: object) -> None:
+    FAULTS.append(repr(sys.exception()))
+
+
+got_request_exception.connect(_note_fault)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One question: a method of a route, by somebody, about an object."""
+
+    name: str
+    method: str
+    who: Who
+    where: Where
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.name}: {self.who}, {self.where}"
+
+    @property
+    def is_page(self) -> bool:
+        return self.name in PAGES
+
+    @property
+    def route(self) -> Route:
+        return PAGES[self.name] if self.is_page else OPERATIONS[self.name]
+
+    @property
+    def facts(self) -> frozenset[object]:
+        """What the suite tries of it. Each route: each way to be kept out, a role that lacks its
+        action, and each object with each scope that reaches so far. Each action: everybody."""
+        who, route, guard = self.who, (self.name, self.method), self.route.guard
+        if not who.is_known or (self.is_page and who.carrier != "session"):
+            how = "by no session" if self.is_page and who.carrier != "session" else "unknown"
+            return frozenset({(route, how), (self.is_page, who)})
+        everybody = (guard, who.role, who.carrier, who.standing == "active")
+        if self.where in ("elsewhere", "nowhere"):
+            # The guard of pages answers: for each action once.
+            return frozenset({(guard, self.where, who.operates), everybody})
+        reach = "all" if guard == "signed in" else who.scope_of(guard)
+        if reach is None:
+            refused = "at the guard" if self.is_page else (who.is_member, who.carrier == "session")
+            return frozenset({(route, refused), everybody})
+        return frozenset({(route, self.where, reach, who.limited, who.operates), everybody})
+
+
+def draw(everything: Sequence[Cell]) -> Sequence[Cell]:
+    """Some of the cells, always the same: each fact of any cell is one of a drawn cell too. Those
+    that bring most come first."""
+    shuffled, seen, drawn = list(everything), set[object](), list[Cell]()
+    random.Random(_SEED).shuffle(shuffled)
+    for least in (2, 1):
+        for cell in shuffled:
+            if len(cell.facts - seen) >= least:
+                seen |= cell.facts
+                drawn.append(cell)
+    return drawn
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back, without what changes from one answer to the next."""
+
+    outcome: Outcome
+    status: int
+    text: str
+    written: tuple[str, ...]
+
+
+# What there is to ask ---------------------------------------------------------------------------
+
+
+@cache
+def page_routes() -> Mapping[str, tuple[str, Any]]:
+    """The address and the view of each page that needs somebody to be signed in."""
+    found = {}
+    for where, name, view in addresses(get_resolver()):
+        of_api = isinstance(getattr(view, "__self__", None), PathView) or getattr(
+            view, "__qualname__", ""
+        ).startswith("PathView.")
+        if not of_api and name not in PUBLIC:
+            found[name] = ("/" + where, view)
+    return found
+
+
+def methods(name: str) -> Sequence[str]:
+    """The methods by which a page or an operation is asked for."""
+    if name in OPERATIONS:
+        return (name.partition(" ")[0],)
+    view = page_routes()[name][1]
+    taken, of_class = methods_of(view), getattr(view, "view_class", None)
+    return [
+        method
+        for method in _METHODS
+        if method in taken and (of_class is None or hasattr(of_class, method.lower()))
+    ]
+
+
+def is_operators(name: str) -> bool:
+    """Whether a page is one of the installation, which for others does not exist."""
+    return page_routes()[name][0].startswith(("/admin/", "/design/"))
+
+
+def cells(name: str) -> Iterator[Cell]:
+    """Every cell of a route."""
+    for method in methods(name):
+        for who in everybody():
+            for where in _wheres(name):
+                if where != "own" or (who.is_person and not who.spec.outside):
+                    yield Cell(name, method, who, where)
+
+
+def _wheres(name: str) -> Sequence[Where]:
+    route = PAGES[name] if name in PAGES else OPERATIONS[name]
+    wheres = route.kind.wheres if route.kind else ("none",)
+    if name in PAGES and page_routes()[name][0].startswith(("/o/", "/^o/")):
+        return (*wheres, "elsewhere", "nowhere")
+    return wheres
+
+
+# What the table says ----------------------------------------------------------------------------
+
+
+def expected(cell: Cell) -> Outcome:
+    """What the table of routes and that of roles say that the answer is."""
+    who, route = cell.who, cell.route
+    if not who.is_known or (cell.is_page and who.carrier != "session"):
+        return "sign in" if cell.is_page else 401
+    if route.guard != "signed in":
+        if refused := _at_the_door(cell):
+            return refused
+        if who.operates and route.operators:
+            return 404 if cell.where == "missing" else route.operators
+        if who.scope_of(route.guard) is None:
+            return 403
+    if route.all_teams and who.limited:
+        return route.all_teams
+    return _at_the_object(cell) or _behind_it(cell)
+
+
+def _at_the_door(cell: Cell) -> Outcome | None:
+    """What somebody is told who is not let into the organisation or the installation."""
+    who = cell.who
+    if cell.is_page and is_operators(cell.name):
+        return None if who.operates else 404
+    if cell.where == "nowhere" or (cell.where == "elsewhere" and not who.operates):
+        return 404
+    if who.is_member or who.operates:
+        return None
+    return 404 if cell.is_page else 401
+
+
+def _at_the_object(cell: Cell) -> Outcome | None:
+    """What somebody is told who may not know of the object, or not do that to it."""
+    who, route, kind, where = cell.who, cell.route, cell.route.kind, cell.where
+    if kind is None:
+        return None
+    if kind.read is not None and who.scope_of(kind.read) is None:
+        return 404 if route.guard == "signed in" else 403
+    own = where == "own"
+    if route.first and not own and who.scope_of(route.first) is None:
+        return 403
+    # An operator's session stands in no organisation in the API.
+    if not kind.is_seen_by(who, where) or (who.operates and not cell.is_page and where != "there"):
+        return 404
+    if route.others and own:
+        return 403
+    reached = [reaches(who, action, where, kind) for action in route.write]
+    return None if any(reached) or not reached or (route.oneself and own) else 403
+
+
+def _behind_it(cell: Cell) -> Outcome:
+    route = cell.route
+    besides = [route.also, route.post if cell.method == "POST" else None]
+    if any(action and cell.who.scope_of(action) is None for action in besides):
+        return 403
+    return 404 if route.nothing else "in"
+
+
+# What comes back --------------------------------------------------------------------------------
+
+
+def ask(world: World, cell: Cell) -> Answer:
+    """Ask, and take back whatever it changed."""
+    id = _id_of(world, cell)
+    with transaction.atomic():
+        answer = _ask(world, cell, id)
+        transaction.set_rollback(True)
+    return answer
+
+
+def stay(world: World, cell: Cell) -> Answer:
+    """Ask, and let stay whatever it changed: for views that hold connections of their own."""
+    return _ask(world, cell, _id_of(world, cell))
+
+
+def _id_of(world: World, cell: Cell) -> str:
+    kind = cell.route.kind
+    return world.id_of(kind, cell.where, cell.who) if kind else ""
+
+
+def _ask(world: World, cell: Cell, id: str) -> Answer:
+    FAULTS.clear()
+    path, written = _path_of(world, cell, id), list[str]()
+    if cell.who.standing == "suspended":
+        Organisation.objects.filter(pk=world.acme.pk).update(suspended_at=clock.now())
+    with connection.execute_wrapper(_noting(written)):
+        response = _send(world, cell, path, cell.route.body(id))
+    return _answer(cell, response, path, id, tuple(written))
+
+
+def _path_of(world: World, cell: Cell, id: str) -> str:
+    """The address of a cell: the organisation, what the table fills in, the parts of the id."""
+    pattern = page_routes()[cell.name][0] if cell.is_page else cell.name.partition(" ")[2]
+    parts = [] if cell.route.in_body or not cell.route.kind else id.split("/")
+
+    def fill(match: re.Match[str]) -> str:
+        name = next(filter(None, match.groups()))
+        if name == "o":
+            return _organisation_of(world, cell)
+        return str(cell.route.rest[name] if name in cell.route.rest else parts.pop(0))
+
+    if pattern.startswith("/^"):
+        pattern = re.sub(r"\(\?P(<\w+>)[^)]*\)", r"\1", pattern.strip("/^$").replace("\\", ""))
+        pattern = "/" + pattern
+    filled = _PARAMETER.sub(fill, pattern)
+    assert not parts, (cell.name, parts)
+    return filled if cell.is_page else f"/api/v1{filled}"
+
+
+def _organisation_of(world: World, cell: Cell) -> str:
+    slugs = {"elsewhere": world.stranger.slug, "nowhere": "no-such-organisation"}
+    return slugs.get(cell.where, world.acme.slug)
+
+
+def _send(world: World, cell: Cell, path: str, body: Mapping[str, Any]) -> HttpResponseBase:
+    client = world.clients[cell.who]
+    # What the last page had to say is no part of this one.
+    client.cookies.pop("messages", None)
+    if cell.is_page:
+        return client.generic("GET", path) if cell.method == "GET" else client.post(path, body)
+    content = "" if cell.method in ("GET", "DELETE") else json.dumps(body)
+    return client.generic(cell.method, path, content, "application/json")
+
+
+def _noting(written: list[str]) -> Any:
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        words = str(sql).split(None, 3)
+        if words and words[0] in ("INSERT", "UPDATE", "DELETE"):
+            table = words[2] if words[0] in ("INSERT", "DELETE") else words[1]
+            if table.strip('"') not in _OWN_ROWS:
+                written.append(table.strip('"'))
+        return execute(sql, params, many, context)
+
+    return note
+
+
+def _answer(cell: Cell, response: Any, path: str, id: str, written: tuple[str, ...]) -> Answer:
+    status: int = response.status_code
+    location = response.headers.get("Location", "")
+    outcome: Outcome = "in"
+    if location.startswith("/login?") or (status == 401 and cell.is_page):
+        outcome = "sign in"
+    elif status in (401, 403, 404):
+        outcome = status  # type: ignore[assignment]
+    text = ""
+    if not response.streaming:
+        text = response.content.decode(errors="replace")
+        # A number may stand for other things too.
+        names = [part for part in id.split("/") if not part.isdecimal()]
+        for part in filter(None, (path, response.get("x-request-id", ""), *names)):
+            text = text.replace(part, "§")
+        text = _CHANGING.sub("§", text)
+    return Answer(outcome, status, text, written)
+
+
+# What is wrong with it --------------------------------------------------------------------------
+
+
+def faults_of(world: World, cell: Cell) -> Iterator[str]:
+    """What an answer says that it must not, in words; nothing when all is well."""
+    answer, wanted = ask(world, cell), expected(cell)
+    if answer.status >= 500:
+        yield f"{cell}: {answer.status} {FAULTS}"
+    elif answer.outcome != wanted:
+        yield f"{cell}: {answer.outcome} ({answer.status}), not {wanted}"
+    if wanted != "in" and answer.written:
+        yield f"{cell}: it was refused, and wrote {answer.written}"
+    yield from (f"{cell}: it shows {word}" for word in leaks_in(cell, answer.text))
+    outside = cell.where in ("elsewhere", "nowhere")
+    there = replace(cell, where="nowhere" if outside else "missing")
+    if wanted == 404 and cell.where != "none" and there != cell:
+        missing = ask(world, there)
+        if (missing.status, missing.text) != (answer.status, answer.text):
+            lines = zip(answer.text.splitlines(), missing.text.splitlines(), strict=False)
+            differing = [pair for pair in lines if len({*pair}) > 1]
+            yield f"{cell}: unlike what is missing, {differing[:2]}"
+
+
+def leaks_in(cell: Cell, text: str) -> Iterator[str]:
+    """The words of places that a text has and whoever reads it must not."""
+    own = f"z{cell.who.role.replace(' ', '')}z"
+    for found in _PRIVATE.finditer(text):
+        if found.group(1) != own:
+            yield found.group()
+    if cell.who.operates:
+        return
+    if "zforeignz" in text.lower():
+        yield "what is another organisation's"
+    if cell.who.limited and "zsidez" in text.lower():
+        yield "what is another team's"

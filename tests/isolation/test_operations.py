@@ -1,0 +1,38 @@
+"""P12: every operation of the management API, asked for by everybody, for what is theirs, what is
+not and what is missing."""
+
+from typing import Any
+
+import pytest
+
+from tests.house.test_access import operations
+from tests.isolation.cells import cells, draw, faults_of
+from tests.isolation.table import OPERATIONS
+from tests.isolation.world import World, build
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def world(db: None, settings: Any) -> World:
+    settings.BANK_ACCOUNT = "DE02 1203 0000 0000 2020 51"
+    return build()
+
+
+def test_every_operation_has_a_line_in_the_table() -> None:
+    """A new operation gets one: which action it asks for, and which object its address names."""
+    assert OPERATIONS.keys() == {name for name, _ in operations()}
+
+
+def test_operations_show_nobody_what_is_not_theirs(world: World) -> None:
+    """In the suite a draw of the cells, see `Cell.facts`."""
+    everything = [cell for name in OPERATIONS for cell in cells(name)]
+    faults = [fault for cell in draw(everything) for fault in faults_of(world, cell)]
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_cell_of_every_operation(world: World, name: str) -> None:
+    faults = [fault for cell in cells(name) for fault in faults_of(world, cell)]
+    assert not faults, "\n".join(faults)

@@ -1,0 +1,159 @@
+"""Who asks in the isolation matrix, and what the table of roles lets them do.
+
+This is the matrix's own reading of `accounts/rules/roles.py`: it names no view, no actor and no
+query, and says how far somebody reaches by their role, by what they carry and whether they stand.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, cast, get_args
+
+from accounts.rules import roles
+from accounts.rules.roles import Action, Scope
+
+Carrier = Literal["session", "management key", "service account key", "model key"]
+Standing = Literal["active", "removed", "deactivated", "suspended"]
+
+
+@dataclass(frozen=True)
+class RoleSpec:
+    """A role as it is given: a built-in one or permissions, `limited` to the team Core or not.
+
+    `outside` is one who is no member: an operator, or somebody without a role.
+    """
+
+    built_in: str | None = None
+    permissions: tuple[str, ...] = ()
+    limited: bool = False
+    outside: bool = False
+
+
+ROLES: Final[dict[str, RoleSpec]] = {
+    "owner": RoleSpec("owner"),
+    "admin": RoleSpec("admin"),
+    "billing": RoleSpec("billing"),
+    "developer": RoleSpec("developer"),
+    "viewer": RoleSpec("viewer"),
+    "operator": RoleSpec("operator", outside=True),
+    "custom auditor": RoleSpec(
+        permissions=(
+            "organisation.read", "teams.read", "members.read", "audit.read", "keys.read",
+            "usage.read", "requests.read", "models.read", "webhooks.read",
+        )
+    ),
+    "custom of own": RoleSpec(
+        permissions=(
+            "keys.read:own", "keys.write_own", "usage.read:own", "requests.read:own",
+            "playground.use", "playground.read", "budgets.read:own", "members.read:own",
+        )
+    ),
+    "limited admin": RoleSpec("admin", limited=True),
+    "limited developer": RoleSpec("developer", limited=True),
+    "limited custom": RoleSpec(
+        permissions=("keys.read", "keys.write", "budgets.read", "usage.read", "teams.read"),
+        limited=True,
+    ),
+    "no role": RoleSpec(outside=True),
+}  # fmt: skip
+
+# What a key that calls models reads of itself (docs/promises.md, P12).
+OF_A_MODEL_KEY: Final = frozenset(
+    {"keys.read", "usage.read", "requests.read", "models.read", "budgets.read", "prompts.read"}
+)
+# What is left of an organisation that is suspended: it is read, and pays what it owes.
+WHILE_SUSPENDED: Final = frozenset(
+    {*(action for action in get_args(Action) if action.endswith(".read")), "topups.write"}
+)
+
+
+@dataclass(frozen=True)
+class Who:
+    """Somebody who asks."""
+
+    role: str
+    carrier: Carrier = "session"
+    standing: Standing = "active"
+
+    def __str__(self) -> str:
+        return f"{self.role} by {self.carrier}, {self.standing}"
+
+    @property
+    def spec(self) -> RoleSpec:
+        return ROLES[self.role]
+
+    @property
+    def limited(self) -> bool:
+        """Whether they reach one team alone; a service account is its team's."""
+        return self.spec.limited or self.carrier == "service account key"
+
+    @property
+    def is_person(self) -> bool:
+        """Whether something can be their own: a model key has but what it did itself."""
+        carried = self.carrier in ("session", "management key")
+        return carried and self.standing in ("active", "suspended")
+
+    @property
+    def is_known(self) -> bool:
+        """Whether they are let in at all, anywhere."""
+        if self.standing == "deactivated":
+            return False
+        return self.carrier == "session" or self.standing == "active"
+
+    @property
+    def is_member(self) -> bool:
+        return self.standing in ("active", "suspended") and not self.spec.outside
+
+    @property
+    def operates(self) -> bool:
+        return self.role == "operator" and self.carrier == "session" and self.is_known
+
+    def scope_of(self, action: Action) -> Scope | None:
+        """How far they may do it."""
+        if not self.is_known:
+            return None
+        if self.carrier == "model key":
+            return "own" if action in OF_A_MODEL_KEY else None
+        if self.operates:
+            return roles.scope_of("operator", action)
+        if not self.is_member:
+            return None
+        if self.standing == "suspended" and action not in WHILE_SUSPENDED:
+            return None
+        return self._scope_of_role(action)
+
+    def _scope_of_role(self, action: Action) -> Scope | None:
+        spec = self.spec
+        if spec.built_in:
+            scope = roles.scope_of(cast(roles.Role, spec.built_in), action)
+        else:
+            scope = roles.permitted_scope(spec.permissions, action)
+        return roles.scope_within_teams(scope, action) if self.limited else scope
+
+
+def everybody() -> Iterator[Who]:
+    """Each role by each carrier it can have, in each standing that it can fall into."""
+    for role, spec in ROLES.items():
+        yield Who(role)
+        if role == "operator":
+            yield Who(role, standing="deactivated")
+        if not spec.outside:
+            yield from _members(role)
+    # What an operator's key may do is what the person may as a member, and this one is none.
+
+
+def _members(role: str) -> Iterator[Who]:
+    standings: tuple[Standing, ...] = ("removed", "deactivated", "suspended")
+    for standing in standings:
+        yield Who(role, standing=standing)
+    for standing in ("active", *standings):
+        yield Who(role, "management key", standing)
+        if may_have_model_keys(role):
+            yield Who(role, "model key", standing)
+    # An owner cannot be limited to teams, and a service account is.
+    if role != "owner" and not ROLES[role].limited:
+        for standing in ("active", "deactivated", "suspended"):
+            yield Who(role, "service account key", standing)
+
+
+def may_have_model_keys(role: str) -> bool:
+    return Who(role).scope_of(roles.HAS_KEYS) is not None
