@@ -409,6 +409,12 @@ OPERATIONS: Final[dict[str, Route]] = {
     "GET /roles/{id}": at("members.read", CUSTOM_ROLE),
     "PATCH /roles/{id}": at("roles.write", CUSTOM_ROLE),
     "DELETE /roles/{id}": at("roles.write", CUSTOM_ROLE),
+    "GET /single-sign-on": at("organisation.write", nothing=True),
+    "PUT /single-sign-on": at(
+        "organisation.write", body=sends(issuer="https://made.example", client_id="c", secret="s")
+    ),
+    "DELETE /single-sign-on": at("organisation.write", nothing=True),
+    "POST /single-sign-on/test": at("organisation.write", nothing=True),
     # What happened, and what it costs
     "GET /usage": at("usage.read", operators=404),
     "GET /requests": at("requests.read", operators=404),
@@ -464,8 +470,18 @@ OPERATIONS: Final[dict[str, Route]] = {
     "POST /organisations/{slug}/unsuspend": at("organisations.write", ORGANISATION),
     "POST /organisations/{slug}/archive": at("organisations.write", ORGANISATION),
     "POST /organisations/{slug}/restore": at("organisations.write", ORGANISATION),
+    "GET /organisations/{slug}/single-sign-on": at(
+        "organisations.read", ORGANISATION, nothing=True
+    ),
+    "POST /organisations/{slug}/single-sign-on/confirm-domains": at(
+        "organisations.write", ORGANISATION, nothing=True, body=sends(domains=["made.example"])
+    ),
+    "GET /sign-up": at("organisations.read"),
+    "PATCH /sign-up": at("organisations.write"),
     "GET /people": at("organisations.read"),
     "PATCH /people/{id}": at("organisations.write", PERSON, body=sends(active=True)),
+    "POST /people/{id}/end-sessions": at("organisations.write", PERSON),
+    "POST /people/{id}/reset-second-factor": at("organisations.write", PERSON),
     "POST /top-ups/{id}/confirm": at("credits.write", PAYMENT, body=sends(document="d")),
     "GET /credits": at("credits.read"),
     "POST /credits": at(
