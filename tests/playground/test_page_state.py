@@ -160,7 +160,7 @@ def test_a_tab_that_is_looked_at_again_looks_again(
 
 def test_what_a_screen_reader_hears_stays_chosen(stage: Stage, bob: Watched) -> None:
     page = bob.context.new_page()
-    for choice in ("each sentence", "nothing"):
+    for choice in ("Each sentence", "Nothing"):
         page.goto(f"{stage.playground}/settings")
         page.get_by_label("While an answer is written").select_option(choice)
         page.reload()

@@ -114,7 +114,7 @@ def test_a_screen_reader_hears_whole_sentences(stage: Stage, bob: Watched) -> No
     page = bob.context.new_page()
     model = stage.echo_model(2, 60)
     page.goto(f"{stage.playground}/settings")
-    page.get_by_label("While an answer is written").select_option("each sentence")
+    page.get_by_label("While an answer is written").select_option("Each sentence")
     page.goto(f"{stage.playground}?m={model}")
     listen(page)
     page.fill("#chat-text", SPOKEN)
@@ -143,6 +143,6 @@ def test_a_screen_reader_hears_of_begin_and_end_or_nothing(stage: Stage, bob: Wa
     expect(page.locator("#live")).to_have_text("Answer finished, 2 words")
     assert announcements(page) == []
     page.goto(f"{stage.playground}/settings")
-    page.get_by_label("While an answer is written").select_option("nothing")
+    page.get_by_label("While an answer is written").select_option("Nothing")
     page.goto(stage.playground)
     expect(page.locator("#live")).to_have_attribute("aria-live", "off")
