@@ -105,6 +105,10 @@ class State:
         return rights_of(member, self.teams)
 
 
+NO_LIMITS: Final = (None, None, None)
+"""What a member or a team has until somebody limits it."""
+
+
 def read_state(organisation: Organisation) -> State:
     """The organisation as its rows have it now."""
     roles = dict(
@@ -132,7 +136,8 @@ def read_state(organisation: Organisation) -> State:
             WHOLE,
         )
         limits = (row["rpm"], row["tpm"], row["parallel"])
-        state.rows["limit", ("member", row["id"])] = (limits, WHOLE)
+        if limits != NO_LIMITS:
+            state.rows["limit", ("member", row["id"])] = (limits, WHOLE)
     for role, permissions in roles.items():
         state.rows["role", role] = (tuple(permissions), WHOLE)
     for account in ServiceAccount.objects.filter(organisation=organisation):
@@ -152,7 +157,8 @@ def _read_teams(state: State, organisation: Organisation) -> None:
         named = (row["name"], row["archived_at"], tuple(row["required_labels"]))
         state.rows["team", row["id"]] = (named, row["id"])
         limits = (row["rpm"], row["tpm"], row["parallel"])
-        state.rows["limit", ("team", row["id"])] = (limits, row["id"])
+        if limits != NO_LIMITS:
+            state.rows["limit", ("team", row["id"])] = (limits, row["id"])
     for project in Project.objects.filter(organisation=organisation):
         place = (project.name, project.archived_at, project.team_id)
         state.rows["project", project.id] = (place, project.team_id)
