@@ -25,11 +25,12 @@ def key(people: cast.Cast) -> Key:
 
 
 def move_postings(at: dt.datetime, *kinds: str) -> None:
-    """Let what was posted until now have been posted then: only a test may."""
+    """Let what was posted in the last hour have been posted then: only a test may."""
+    since = clock.now() - dt.timedelta(hours=1)
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE billing_posting DISABLE TRIGGER USER")
         cursor.execute("ALTER TABLE billing_ledgerentry DISABLE TRIGGER USER")
-        for posting in Posting.objects.filter(kind__in=kinds, created_at__gt=NOW):
+        for posting in Posting.objects.filter(kind__in=kinds, created_at__gt=since):
             new = id_at(at)
             cursor.execute(
                 "UPDATE billing_ledgerentry SET posting_id = %s WHERE posting_id = %s",
@@ -41,10 +42,6 @@ def move_postings(at: dt.datetime, *kinds: str) -> None:
             )
         cursor.execute("ALTER TABLE billing_posting ENABLE TRIGGER USER")
         cursor.execute("ALTER TABLE billing_ledgerentry ENABLE TRIGGER USER")
-
-
-NOW = clock.now() - dt.timedelta(hours=1)
-TODAY = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def test_months() -> None:
@@ -69,21 +66,27 @@ def assert_ties(found: Statement) -> None:
         stands -= line.amount_nano
 
 
-def test_usage_is_one_line_per_day_and_everything_ties(people: cast.Cast) -> None:
+def test_usage_is_one_line_per_day_and_everything_ties(
+    people: cast.Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A day is closed ten minutes after it: not between two calls of this test.
+    at = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: at)
+    today = (at - dt.timedelta(minutes=10)).replace(hour=0, minute=0, second=0, microsecond=0)
     key, _ = cast.make_key(people.core)
     add_opening_credit(people.acme, 100 * USD)
-    move_postings(TODAY - dt.timedelta(days=70), "opening")
+    move_postings(today - dt.timedelta(days=70), "opening")
     for days, charge in ((40, 3), (40, 4), (1, 5)):
         happen(key, clock.now(), charge * USD, hold_nano=6 * USD)
-        move_postings(TODAY - dt.timedelta(days=days, hours=-3), "hold", "settle")
+        move_postings(today - dt.timedelta(days=days, hours=-3), "hold", "settle")
     admit(key, clock.now(), hold_nano=2 * USD)
     this = statement.statement(people.acme, month_of(None))
-    then_month = (TODAY - dt.timedelta(days=40)).date().replace(day=1)
+    then_month = (today - dt.timedelta(days=40)).date().replace(day=1)
     then = statement.statement(people.acme, then_month)
     assert [(line.kind, line.count, line.amount_nano) for line in then.lines] == [
         ("usage", 2, -7 * USD)
     ]
-    assert then.lines[0].at.date() == (TODAY - dt.timedelta(days=40)).date()
+    assert then.lines[0].at.date() == (today - dt.timedelta(days=40)).date()
     assert this.closing_nano == 88 * USD
     assert this.closing_nano == sum(balance(people.acme)[:2])
     before = [then, this]
@@ -94,7 +97,7 @@ def test_usage_is_one_line_per_day_and_everything_ties(people: cast.Cast) -> Non
     assert [statement.statement(people.acme, one.month) for one in before] == before
     assert statement.close_days(1000) == 0
     for days, spent in ((0, 0), (1, 5), (30, 5), (40, 12)):
-        first = (TODAY - dt.timedelta(days=days)).date()
+        first = (today - dt.timedelta(days=days)).date()
         assert statement.spent_nano(people.acme, first) == spent * USD
 
 
