@@ -428,6 +428,9 @@ class _Watch:
         self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
+            # How it was cancelled leads back here: until the next collection of garbage nothing of
+            # the request would go, neither its body nor its answer.
+            self._task = None
 
     def _begin(self) -> None:
         self._task = asyncio.create_task(self._wait())

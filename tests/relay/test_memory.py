@@ -1,15 +1,18 @@
 """P9: bounded memory, whatever the peer does: nobody who reads slowly or not at all, no answer that
 never ends its line, and none that unpacks to more than it is takes the process's memory."""
 
+import asyncio
 import contextlib
 import json
 import socket
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from relay.asgi import _Watch
 from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, Tenant, running_hub
 from tests.relay.asking import ask
@@ -129,3 +132,30 @@ def test_bombs(lonely: Hub, stream: bool) -> None:
         answers = post_all(lonely, [Post(tenant.key, "/v1/chat/completions", body)] * 8)
         assert {(one.status, one.error["code"]) for one in answers} == {(502, "upstream_error")}
         assert peak(lonely) - before <= 64 * MIB
+
+
+class _Answered:
+    """A request with its body, as far as its watch knows it."""
+
+    def leave(self) -> None:
+        raise AssertionError("its client has not gone")
+
+
+async def test_a_request_that_was_watched_goes_with_its_end() -> None:
+    """P9: nothing of it waits for the collection of garbage."""
+    run = _Answered()
+    gone = weakref.ref(run)
+    watch = _Watch(_nothing_comes, run)  # type: ignore[arg-type]
+    watch._begin()
+    await asyncio.sleep(0)
+    watch.stop()
+    del run, watch
+    # The task hears that it is cancelled, and the loop lets go of it; tests collect no garbage.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert gone() is None
+
+
+async def _nothing_comes() -> dict[str, Any]:
+    await asyncio.Event().wait()
+    return {}
