@@ -166,6 +166,15 @@ def may_write_key(actor: Actor, key: Key) -> bool:
     return own and scope_of(actor, "keys.write_own") is not None
 
 
+def may_see_address(actor: Actor, key: Key) -> bool:
+    """Whether the actor may know from where a key that it sees was used: whoever may change it, or
+    reads the trail, which names addresses too."""
+    if may_write_key(actor, key):
+        return True
+    scope = scope_of(actor, "audit.read")
+    return scope == "all" or (scope == "teams" and key.team_id in (actor.teams or ()))
+
+
 def writable_key(actor: Actor, id: str | uuid.UUID) -> Key:
     """One key that the actor may change or revoke. Http404 when unseen, AccessDenied when not."""
     key = access_key(actor, id)

@@ -8,6 +8,7 @@ from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field
 
 from accounts import access, actors, key_lookup, keys, limits
+from accounts.actors import Actor
 from accounts.models import Key, KeyKind
 from accounts.rules.limits import LIMIT_MAX
 from lib import clock, pagination
@@ -125,6 +126,21 @@ class FormerSecretOut(Schema):
 
     last4: str
     until: dt.datetime
+    last_used_at: dt.datetime | None = Field(description="Null: not known to have been used.")
+
+
+class LastUseOut(Schema):
+    """When, from where and with what a key was last used."""
+
+    at: dt.datetime
+    address: str | None = Field(
+        description="Null for the playground, and for those who may neither change the key nor "
+        "read the audit log."
+    )
+    client: str | None = Field(
+        description="The program as its User-Agent names it, such as `OpenAI/Python 2.1.0`; "
+        "`playground` for the playground."
+    )
 
 
 class KeyOut(Schema):
@@ -154,6 +170,9 @@ class KeyOut(Schema):
     former_secrets: list[FormerSecretOut] = Field(
         description="Former secrets that still work after a rotation."
     )
+    last_used: LastUseOut | None = Field(
+        description="Null if it was never used. Up to a few seconds late."
+    )
 
 
 class NewKeyOut(KeyOut):
@@ -176,11 +195,12 @@ class KeyQuery(pagination.PageQuery):
 @router.get("/keys", response=KeyPage, summary="List keys")
 def list_keys(request: HttpRequest, query: Query[KeyQuery]) -> KeyPage:
     """The keys you have access to, newest first. A model key sees itself."""
-    rows = access.visible_keys(actors.actor_of(request))
+    actor = actors.actor_of(request)
+    rows = access.visible_keys(actor)
     if query.state == "living":
         rows = rows.filter(revoked_at=None)
-    page = pagination.page_by_id(rows, query.limit, query.cursor)
-    return KeyPage(items=[KeyOut(**_shown(key)) for key in page.items], next=page.next)
+    page = pagination.page_by_id(rows.prefetch_related("uses"), query.limit, query.cursor)
+    return KeyPage(items=[KeyOut(**_shown(actor, key)) for key in page.items], next=page.next)
 
 
 @router.post("/keys", response={201: NewKeyOut}, summary="Create a key")
@@ -204,13 +224,14 @@ def create_key(request: HttpRequest, body: KeyIn) -> Status[NewKeyOut]:
         expires_at=body.expires_at,
         **{name: getattr(body, name) for name in keys.LIMITS},
     )
-    return Status(201, NewKeyOut(**_shown(key), secret=text))
+    return Status(201, NewKeyOut(**_shown(actor, key), secret=text))
 
 
 @router.get("/keys/{id}", response=KeyOut, summary="Show a key")
 def show_key(request: HttpRequest, id: str) -> KeyOut:
     """One key you have access to."""
-    return KeyOut(**_shown(access.access_key(actors.actor_of(request), id)))
+    actor = actors.actor_of(request)
+    return KeyOut(**_shown(actor, access.access_key(actor, id)))
 
 
 @router.patch("/keys/{id}", response=KeyOut, summary="Change a key")
@@ -226,7 +247,8 @@ def change_key(request: HttpRequest, id: str, body: KeyChange) -> KeyOut:
         stated["model_patterns"] = stated.pop("models")
     if stated.get("project"):
         stated["project"] = access.access_project(actor, stated["project"])
-    return KeyOut(**_shown(keys.change_key(actor, access.writable_key(actor, id), **stated)))
+    key = keys.change_key(actor, access.writable_key(actor, id), **stated)
+    return KeyOut(**_shown(actor, key))
 
 
 @router.post("/keys/{id}/rotate", response=NewKeyOut, summary="Rotate a key")
@@ -235,24 +257,26 @@ def rotate_key(request: HttpRequest, id: str, body: KeyRotation) -> NewKeyOut:
     budgets and usage; the old secret keeps working during the grace period."""
     actor = actors.actor_of(request)
     key, text = keys.rotate_key(actor, access.writable_key(actor, id), body.grace_hours)
-    return NewKeyOut(**_shown(key), secret=text)
+    return NewKeyOut(**_shown(actor, key), secret=text)
 
 
 @router.delete("/keys/{id}/former-secrets", response=KeyOut, summary="End former secrets")
 def end_former_secrets(request: HttpRequest, id: str) -> KeyOut:
     """Ends the grace period of all former secrets of a key. Its current secret keeps working."""
     actor = actors.actor_of(request)
-    return KeyOut(**_shown(keys.end_former_secrets(actor, access.writable_key(actor, id))))
+    key = keys.end_former_secrets(actor, access.writable_key(actor, id))
+    return KeyOut(**_shown(actor, key))
 
 
 @router.delete("/keys/{id}", response=KeyOut, summary="Revoke a key")
 def revoke_key(request: HttpRequest, id: str) -> KeyOut:
     """Permanently revokes a key. It stops working with the next request."""
     actor = actors.actor_of(request)
-    return KeyOut(**_shown(keys.revoke_key(actor, access.writable_key(actor, id))))
+    key = keys.revoke_key(actor, access.writable_key(actor, id))
+    return KeyOut(**_shown(actor, key))
 
 
-def _shown(key: Key) -> dict[str, Any]:
+def _shown(actor: Actor, key: Key) -> dict[str, Any]:
     now = clock.now()
     return {
         "id": id_text(key.id),
@@ -271,10 +295,23 @@ def _shown(key: Key) -> dict[str, Any]:
         "revoked_at": key.revoked_at,
         **{name: getattr(key, name) for name in keys.LIMITS},
         "former_secrets": [
-            {"last4": former.last4, "until": former.until}
-            for former in key_lookup.living_former_secrets(key, now)
+            {
+                "last4": former.last4,
+                "until": former.until,
+                "last_used_at": use.at if use else None,
+            }
+            for former, use in key_lookup.former_uses(key, now)
         ],
+        "last_used": _last_used(actor, key),
     }
+
+
+def _last_used(actor: Actor, key: Key) -> dict[str, Any] | None:
+    use = key_lookup.last_use(key)
+    if use is None:
+        return None
+    address = use.address if access.may_see_address(actor, key) else ""
+    return {"at": use.at, "address": address or None, "client": use.client or None}
 
 
 @router.get("/limits", response=LimitPage, summary="List limits")

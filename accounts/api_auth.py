@@ -12,7 +12,10 @@ from accounts import entry
 from accounts.access import AccessDenied
 from accounts.actors import Actor, key_actor, last_membership, session_actor
 from accounts.guards import act_as, refuse_while_viewing
+from accounts.key_lookup import digest_of
+from accounts.last_uses import LAST_USES
 from accounts.models import User
+from accounts.origin import origin_of
 from accounts.rules.limits import is_address_in
 from lib import tenancy
 
@@ -43,8 +46,10 @@ class ApiAuth(AuthBase):
         if len(texts) > 1:
             raise KeyConflict
         if texts:
-            actor = key_actor(texts.pop())
+            text = texts.pop()
+            actor = key_actor(text)
             _check_address(request, actor)
+            _note_use(request, actor, text)
         elif isinstance(request.user, User):
             if check_csrf(request):
                 raise HttpError(403, "The CSRF header is missing or wrong. Reload the page.")
@@ -77,6 +82,12 @@ def _check_entry(request: HttpRequest, user: User) -> None:
         entry.check(request, user, membership.organisation, membership)
     except entry.EntryRefused as refused:
         raise AccessDenied(refused.text) from refused
+
+
+def _note_use(request: HttpRequest, actor: Actor | None, text: str) -> None:
+    if actor is not None and actor.key is not None:
+        origin = origin_of(request)
+        LAST_USES.note(actor.key.id, digest_of(text), origin.address, origin.client)
 
 
 def _check_address(request: HttpRequest, actor: Actor | None) -> None:

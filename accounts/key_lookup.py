@@ -3,7 +3,7 @@
 import datetime as dt
 import hmac
 
-from accounts.models import FormerSecret, Key
+from accounts.models import FormerSecret, Key, SecretUse
 from accounts.rules import key_format
 from accounts.sealing import pepper
 from lib import clock
@@ -33,6 +33,17 @@ def living_former_secrets(key: Key, now: dt.datetime) -> list[FormerSecret]:
     """What still opens a key beside its own secret, the one that ends last first."""
     living = [former for former in key.former_secrets.all() if former.until > now]
     return sorted(living, key=lambda former: former.until, reverse=True)
+
+
+def former_uses(key: Key, now: dt.datetime) -> list[tuple[FormerSecret, SecretUse | None]]:
+    """What still opens a key beside its own secret, each with its last use."""
+    uses = {bytes(use.digest): use for use in key.uses.all()}
+    return [(former, uses.get(bytes(former.digest))) for former in living_former_secrets(key, now)]
+
+
+def last_use(key: Key) -> SecretUse | None:
+    """When any secret of a key was last used; None for a key that never was."""
+    return max(key.uses.all(), key=lambda use: use.at, default=None)
 
 
 def key_state(key: Key, now: dt.datetime) -> str:

@@ -364,6 +364,21 @@ class FormerSecret(models.Model):
         return f"…{self.last4} until {self.until}"
 
 
+class SecretUse(models.Model):
+    """When, from where and with what a secret of a key was last used (`accounts/last_uses.py`). No
+    address: it was used on a page."""
+
+    digest = models.BinaryField(max_length=32, primary_key=True)
+    organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="+")
+    key = models.ForeignKey(Key, models.CASCADE, related_name="uses")
+    at = models.DateTimeField()
+    address = models.CharField(max_length=45, blank=True, default="")
+    client = models.CharField(max_length=60, blank=True, default="")
+
+    def __str__(self) -> str:
+        return f"{self.key_id} at {self.at}"
+
+
 class SignInLink(models.Model):
     """A link that signs one person in, once."""
 

@@ -93,6 +93,7 @@ BOUND: Final[Mapping[str, Bond]] = {
     "accounts.ServiceAccount": Own(),
     "accounts.Key": Own(),
     "accounts.FormerSecret": Through("key_id", "accounts.Key"),
+    "accounts.SecretUse": Own(),
     "accounts.SingleSignOn": Own(),
     "accounts.AuditEvent": Own(),
     "outbox.Fact": Own(only_checked=True),

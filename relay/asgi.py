@@ -5,11 +5,12 @@ What is asked is read here, with who asks it; what happens then is `run.py`.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from functools import partial
 from typing import Final
 from uuid import UUID
 
+from accounts.last_uses import LAST_USES, PLAYGROUND
 from dialects.codecs import CODECS
 from dialects.errors import RequestFault
 from gateway.rules.channel_status import ChannelStatus, KeyStatus
@@ -131,6 +132,7 @@ class Relay:
         in the usage record of the `request_id` that it gave.
         """
         life = self._started()
+        LAST_USES.note(principal.key_id, principal.digest, "", PLAYGROUND)
         sink = QueueSink()
         request_id = request_id or new_id()
         invocation = _PAGE_INVOCATIONS[operation]
@@ -254,6 +256,9 @@ class Relay:
         principal = await self._principal(life, credentials)
         if principal.networks or principal.endpoints:
             _check_use(principal, endpoint, scope)
+        LAST_USES.note(
+            principal.key_id, principal.digest, _address(scope), _user_agent(scope["headers"])
+        )
         if endpoint.looks_up:
             body = await _look_up(life, snapshot, principal, endpoint, sink.invocation, scope)
             await sink.respond(200, [_JSON], body)
@@ -373,12 +378,24 @@ def _context(
 
 def _check_use(principal: Principal, endpoint: Endpoint, scope: Scope) -> None:
     """Raise RequestFault when the key is not for this address or endpoint."""
-    # The server has put in what a trusted proxy says; anybody else's word for it is not heard.
-    address = (scope.get("client") or ("", 0))[0]
+    address = _address(scope)
     if not principal.may_come_from(address):
         raise RequestFault("permission", None, f"address {address or 'unknown'}")
     if endpoint.restricted and not principal.may_call(endpoint.operation):
         raise RequestFault("permission", None, f"endpoint {endpoint.operation}")
+
+
+def _address(scope: Scope) -> str:
+    # The server has put in what a trusted proxy says; anybody else's word for it is not heard.
+    address: str = (scope.get("client") or ("", 0))[0]
+    return address
+
+
+def _user_agent(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    for name, value in headers:
+        if name == b"user-agent":
+            return value.decode("latin-1")
+    return ""
 
 
 def _calls(method: str, path: str) -> bool:

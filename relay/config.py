@@ -25,6 +25,8 @@ class RelayConfig:
     # Bounds one transaction of the hot path.
     database_wait_s: float = 2.0
     epoch_poll_s: float = 1.0
+    # How often the last uses of keys are written.
+    last_uses_s: float = 5.0
     answer_bytes_max: int = 32 * MIB
     large_events_bytes_max: int = 32 * MIB
     body_wait_s: float = 60.0

@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 
+from accounts.last_uses import LAST_USES, write_last_uses
 from lib.ids import new_id
 from lib.vault import Vault
 from relay import admission
@@ -85,6 +86,7 @@ class Lifespan:
             asyncio.create_task(self._refresher.poll()),
             asyncio.create_task(self._refresher.listen()),
             asyncio.create_task(self._live()),
+            asyncio.create_task(self._write_uses_each()),
         ]
         self.readiness.drain_at_sigterm(self.config.accept_while_draining_s)
 
@@ -100,6 +102,7 @@ class Lifespan:
             async with asyncio.timeout(max(_CLOSE_WAIT_S, until - loop.time())):
                 await self.parts.ledger.join()
                 await self.parts.states.join()
+                await self._write_uses()
         self.parts.ledger.close_spool()
         for task in self._tasks:
             task.cancel()
@@ -143,6 +146,22 @@ class Lifespan:
             self.parts.ledger.renew()
             await self._tell_operators()
             await asyncio.sleep(_LEASE_RENEW_S)
+
+    async def _write_uses_each(self) -> None:
+        while True:
+            await asyncio.sleep(self.config.last_uses_s)
+            await self._write_uses()
+
+    async def _write_uses(self) -> None:
+        """Write which keys were used here since the last time."""
+        waiting = LAST_USES.take()
+        if not waiting:
+            return
+        try:
+            await self._ask(write_last_uses(waiting))
+        except (DatabaseAway, DatabaseRefused) as error:
+            LAST_USES.put_back(waiting)
+            log.warning("the last uses of keys cannot be written: %s", error)
 
     async def _tell_operators(self) -> None:
         alerts = self.parts.health.alerts

@@ -22,8 +22,8 @@ from usage import filters, reports
 from usage.budget_views import meter_of
 from usage.effective import effective_settings
 from usage.filters import UsageFilter
-from usage.key_use import KeyUse, use_of_keys
-from usage.key_views import badge_of, budgets_of
+from usage.key_use import use_of_keys
+from usage.key_views import badge_of, budgets_of, owner_of
 from usage.log_views import REQUESTS, cells_of
 from usage.reports import RequestRow, RequestSource
 from usage.views import chart_of
@@ -76,6 +76,8 @@ def _about(actor: Actor, key: Key) -> dict[str, Any]:
         "key": key,
         "id": id_text(key.id),
         "badge": badge_of(key),
+        "owner": owner_of(key),
+        "former": key_lookup.former_uses(key, clock.now()),
         "relay": key.kind == KeyKind.RELAY,
         "may_write": living and access.may_write_key(actor, key),
         "may_rotate": key_lookup.key_state(key, clock.now()) != "expired",
@@ -86,7 +88,7 @@ def _about(actor: Actor, key: Key) -> dict[str, Any]:
 
 def _used(actor: Actor, key: Key, month: UsageFilter) -> dict[str, Any]:
     total = reports.usage_totals(actor, month.span, month.scope, metered=False)
-    use = use_of_keys(actor, [key.id]).get(key.id, KeyUse(0, None))
+    use = use_of_keys(actor, [key])[key.id]
     rows = reverse("requests", args=[slug_of(actor)])
     context: dict[str, Any] = {
         "asked": month,

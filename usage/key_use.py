@@ -1,61 +1,64 @@
-"""What keys were used for: spent in the month, and when last."""
+"""What keys were used for: spent in the month; and when, from where and with what each was last."""
 
 import datetime as dt
 from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from accounts.actors import Actor
-from lib import clock
-from usage.rules.buckets import BUCKET
-from usage.visibility import run, visible
+from django.db.models import prefetch_related_objects
+from django.utils.translation import gettext
 
-_BACK = dt.timedelta(days=90)
+from accounts import access
+from accounts.actors import Actor
+from accounts.key_lookup import last_use
+from accounts.last_uses import PLAYGROUND
+from accounts.models import Key
+from lib import clock
+from usage.visibility import run, visible
 
 
 class KeyUse(NamedTuple):
-    """`spent_nano` in the calendar month (UTC) as far as it is summed; `last_at` within 90 days."""
+    """`spent_nano` in the calendar month (UTC) as far as it is summed; `address` is "" where it is
+    unknown or not for the actor to see."""
 
     spent_nano: int
-    last_at: dt.datetime | None
+    last_at: dt.datetime | None = None
+    address: str = ""
+    client: str = ""
+
+    @property
+    def client_name(self) -> str:
+        return gettext("Playground") if self.client == PLAYGROUND else self.client
 
 
-def use_of_keys(actor: Actor, key_ids: Sequence[UUID]) -> dict[UUID, KeyUse]:
-    """The use of those keys that were used, as far as the actor may see it."""
+def use_of_keys(actor: Actor, keys: Sequence[Key]) -> dict[UUID, KeyUse]:
+    """The use of each of these keys that the actor sees, as far as it may see it."""
+    prefetch_related_objects(keys, "uses")
+    spent = _spent(actor, [key.id for key in keys])
+    return {key.id: _use_of(actor, key, spent.get(key.id, 0)) for key in keys}
+
+
+def _use_of(actor: Actor, key: Key, spent_nano: int) -> KeyUse:
+    use = last_use(key)
+    if use is None:
+        return KeyUse(spent_nano)
+    address = use.address if access.may_see_address(actor, key) else ""
+    return KeyUse(spent_nano, use.at, address, use.client)
+
+
+def _spent(actor: Actor, key_ids: Sequence[UUID]) -> dict[UUID, int]:
     now = clock.now()
     where = visible(actor, "usage.read")
     parameters = {
         **where.parameters,
         "keys": list(key_ids),
         "month": now.replace(day=1, hour=0, minute=0, second=0, microsecond=0),
-        "since": now - _BACK,
     }
-    sums = run(_SUMS.format(where=where.text), parameters)
-    if not sums:
-        return {}
-    parameters |= {
-        "keys": [key for key, _, _ in sums],
-        "buckets": [at for _, _, at in sums],
-        "ends": [at + BUCKET for _, _, at in sums],
-    }
-    last = dict(run(_LAST.format(where=where.text), parameters))
-    return {key: KeyUse(spent, last.get(key, at)) for key, spent, at in sums}
+    return dict(run(_SPENT.format(where=where.text), parameters))
 
 
-_SUMS = """
-    SELECT r.key_id,
-           coalesce(sum(r.charge_nano) FILTER (WHERE r.bucket_at >= %(month)s), 0)::bigint,
-           max(r.bucket_at)
+_SPENT = """
+    SELECT r.key_id, sum(r.charge_nano)::bigint
     FROM usage_rollup r
-    WHERE {where} AND r.key_id = ANY (%(keys)s) AND r.bucket_at >= %(since)s
-    GROUP BY r.key_id"""
-
-# The quarter of an hour is known from the sums; the moment in it stands in the records.
-_LAST = """
-    SELECT r.key_id, max(r.admitted_at) FROM usage_usagerecord r
-    JOIN unnest(%(keys)s::uuid[], %(buckets)s::timestamptz[], %(ends)s::timestamptz[])
-        AS last (key_id, bucket_at, end_at)
-        ON r.key_id = last.key_id AND r.admitted_at >= last.bucket_at
-        AND r.admitted_at < last.end_at
-    WHERE {where}
+    WHERE {where} AND r.key_id = ANY (%(keys)s) AND r.bucket_at >= %(month)s
     GROUP BY r.key_id"""

@@ -31,7 +31,7 @@ from lib.tables.table import Badge, Column, Filter, Table
 from usage import budgeting
 from usage.budget_forms import KeyEditForm, NewKeyForm
 from usage.budget_views import meter_of
-from usage.key_use import KeyUse, use_of_keys
+from usage.key_use import use_of_keys
 
 _BULK_MAX = 200
 # Shorter than the shortest lifetime that the form offers.
@@ -77,6 +77,8 @@ KEYS = Table(
         Column("budget", _("Budget"), "meter", value="meter.limit_nano", priority=2),
         Column("spent", _("This month"), "money", value="use.spent_nano", sort=True, card="money"),
         Column("used", _("Last used"), "ago", value="use.last_at", sort=True, card="last"),
+        Column("client", _("Last client"), value="use.client_name", sort=True, chosen=False),
+        Column("address", _("Last address"), "code", value="use.address", chosen=False),
         Column("expires", _("Expires"), "ago", value="key.expires_at", sort=True, chosen=False),
         Column(
             "created", _("Created"), "time", value="key.created_at", sort="key.id", chosen=False
@@ -193,14 +195,14 @@ def _stale(rows: list[dict[str, Any]], wanted: str, now: dt.datetime) -> list[di
 
 def _used(actor: Actor, keys: list[Key]) -> list[dict[str, Any]]:
     """All keys of the list with what they are sorted by."""
-    uses = use_of_keys(actor, [key.id for key in keys]) if keys else {}
+    uses = use_of_keys(actor, keys)
     return [
         {
             "key": key,
             "id": id_text(key.id),
             "href": reverse("key", args=[slug_of(actor), id_text(key.id)]),
             "owner": owner_of(key),
-            "use": uses.get(key.id, KeyUse(0, None)),
+            "use": uses[key.id],
         }
         for key in keys
     ]
@@ -364,7 +366,7 @@ def key_rotate(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
             "form": form,
             "key": key,
             "id": id_text(key.id),
-            "former": key_lookup.living_former_secrets(key, clock.now()),
+            "former": key_lookup.former_uses(key, clock.now()),
         },
         refused=form.is_bound,
     )

@@ -27,7 +27,7 @@ from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Choices, Column, Filter, Table
 from usage.budget_views import meter_of
-from usage.key_use import KeyUse, use_of_keys
+from usage.key_use import use_of_keys
 from usage.key_views import badge_of
 from usage.member_use import NO_USE, MemberUse, use_of_members
 
@@ -207,13 +207,13 @@ def _keys_of(actor: Actor, member: Membership) -> list[dict[str, Any]]:
     if access.scope_of(actor, "keys.read") is None:
         return []
     keys = list(access.visible_keys(actor).filter(user=member.user, revoked_at=None))
-    uses = use_of_keys(actor, [key.id for key in keys]) if keys else {}
+    uses = use_of_keys(actor, keys)
     return [
         {
             "key": key,
             "href": reverse("key", args=[slug_of(actor), id_text(key.id)]),
             "badge": badge_of(key),
-            "use": uses.get(key.id, KeyUse(0, None)),
+            "use": uses[key.id],
         }
         for key in keys
     ]

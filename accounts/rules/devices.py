@@ -1,5 +1,6 @@
 """What a person would call the device that a request comes from, by its User-Agent."""
 
+import re
 from typing import Final, NamedTuple
 
 
@@ -39,3 +40,16 @@ def device_of(user_agent: str) -> Device:
 
 def _first(names: tuple[tuple[str, str], ...], user_agent: str) -> str:
     return next((name for part, name in names if part in user_agent), "")
+
+
+# The name that a program gives itself first, with its version: `OpenAI/Python 2.1.0`, `curl/8.5.0`.
+_PRODUCT: Final = re.compile(r"[^\s(]+(?: v?\d[\w.]*)?")
+PRODUCT_MAX: Final = 60
+
+
+def product_of(user_agent: str) -> str:
+    """A User-Agent, shortened to what names the program; "" where there is none."""
+    if user_agent.startswith("Mozilla/"):
+        return device_of(user_agent).browser
+    product = _PRODUCT.match(user_agent.strip())
+    return product[0][:PRODUCT_MAX] if product else ""

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts.actors import SYSTEM
-from accounts.models import Key, Role
+from accounts.models import Key, Role, SecretUse
 from billing import budgets
 from billing.models import Budget, BudgetAlert
 from lib import clock
@@ -293,6 +293,9 @@ def test_list_tells_what_a_key_spent_in_the_month_and_when_last(
     now = clock.now()
     rows.happen(key, now - dt.timedelta(seconds=30), 1_230_000_000)
     rows.happen(key, now - dt.timedelta(days=40), 9_000_000_000)
+    SecretUse.objects.create(
+        digest=key.digest, key=key, organisation=people.acme, at=now - dt.timedelta(seconds=30)
+    )
     with connection.cursor() as cursor:
         replace_all(cursor, now)
     listed = alice.get("/o/acme/keys").content.decode()

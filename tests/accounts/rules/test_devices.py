@@ -1,6 +1,6 @@
 import pytest
 
-from accounts.rules.devices import Device, device_of
+from accounts.rules.devices import PRODUCT_MAX, Device, device_of, product_of
 
 _MOZILLA = "Mozilla/5.0"
 
@@ -44,3 +44,26 @@ _MOZILLA = "Mozilla/5.0"
 )
 def test_a_device_is_named_as_a_person_would(agent: str, device: Device) -> None:
     assert device_of(agent) == device
+
+
+@pytest.mark.parametrize(
+    ("agent", "product"),
+    [
+        ("OpenAI/Python 2.1.0", "OpenAI/Python 2.1.0"),
+        ("AsyncAnthropic/Python 0.70.0", "AsyncAnthropic/Python 0.70.0"),
+        ("google-genai-sdk/1.2.0 gl-python/3.11.4", "google-genai-sdk/1.2.0"),
+        ("curl/8.7.1", "curl/8.7.1"),
+        ("node", "node"),
+        ("my-bot (+https://example.org)", "my-bot"),
+        (
+            f"{_MOZILLA} (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+            "Chrome/140.0.0.0 Safari/537.36",
+            "Chrome",
+        ),
+        ("x" * 500, "x" * PRODUCT_MAX),
+        ("", ""),
+        ("(none)", ""),
+    ],
+)
+def test_a_user_agent_is_shortened_to_its_product(agent: str, product: str) -> None:
+    assert product_of(agent) == product
