@@ -1,6 +1,7 @@
 """Every setting of the web, worker and beat processes, with the cross-checks at the end."""
 
 import secrets
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -228,6 +229,16 @@ STRIPE_API_BASE = env.text("STRIPE_API_BASE", "https://api.stripe.com")
 WEBHOOK_EGRESS_ALLOW = [
     network for network in env.text("WEBHOOK_EGRESS_ALLOW", "").split(",") if network
 ]
+
+# Who may read /metrics: whoever sends the token; without one, these networks, as CIDR.
+METRICS_TOKEN = env.kept("METRICS_TOKEN", _SECRETS)
+_metrics_allow = env.text("METRICS_ALLOW", "127.0.0.0/8,::1/128")
+try:
+    METRICS_ALLOW = [ip_network(network.strip()) for network in _metrics_allow.split(",")]
+except ValueError as error:
+    raise env.ConfigurationError(
+        f"METRICS_ALLOW: {error}. Give CIDR, separated by commas."
+    ) from error
 
 # Larger bodies are refused (config/request_limits.py); what is let in touches no disk.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 3 * 1024 * 1024

@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, include, path
 
-from config import api_reference_views, home_views, start_views, views
+from config import api_reference_views, home_views, metrics_views, start_views, views
 from config.api import api
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -20,6 +20,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("o/<slug:o>/_f/first-request", start_views.first_request, name="first_request"),
     path("o/<slug:o>/_f/palette", views.palette_found, name="palette"),
     path("admin/_f/palette", views.operator_palette_found, name="operator_palette"),
+    path("metrics", metrics_views.metrics, name="metrics"),
     path("admin/health", views.health, name="health"),
     path("appearance", views.appearance, name="appearance"),
     path("design/", views.design, name="design"),

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from gateway import previews
+from gateway import previews, traffic
 from gateway.expired_content import drop_expired
 from gateway.unsettled_attempts import sweep
 
@@ -15,6 +15,16 @@ def resolve_expired_holds() -> int:
 @shared_task  # type: ignore[untyped-decorator]
 def drop_expired_state() -> int:
     return drop_expired()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def count_traffic() -> bool:
+    return traffic.count_new_records()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def drop_old_traffic() -> None:
+    traffic.drop_old()
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -77,6 +77,7 @@ NO_PAGE = {
     "openid_connect_callback": "leads from a provider",
     "api:api-root": "leads nowhere",
     "api:openapi-json": "a file",
+    "metrics": "read by Prometheus",
     "ledger_file": "a file",
     "receipt_file": "a file",
     "organisation_prices_csv": "a file",

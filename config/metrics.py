@@ -1,0 +1,133 @@
+"""`/metrics`: how the installation does, in the text format of Prometheus.
+
+Every process answers for all of them: what is counted stands in the database, where it is counted
+from the books (`gateway/traffic.py`).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from django.db import connection
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from billing.rules.money import NANO_PER_USD
+from config.job_runs import job_states
+from gateway.rules.metric_labels import Total, bounded
+from gateway.traffic import DURATION_MS, FIRST_TOKEN_MS, count_new_records, read_totals
+
+
+class _Counter(NamedTuple):
+    name: str
+    help: str
+    labels: Sequence[str]
+    per_unit: int = 1
+
+
+_COUNTERS: Final = {
+    "requests": _Counter("weir_requests", "Requests that ended.", ("model", "status")),
+    "attempts": _Counter("weir_attempts", "Attempts at channels.", ("channel", "outcome")),
+    "tokens": _Counter("weir_tokens", "Tokens that were counted.", ("model", "meter")),
+    "charge": _Counter(
+        "weir_charge_usd", "What customers were charged.", ("model",), per_unit=NANO_PER_USD
+    ),
+}
+_HISTOGRAMS: Final = {
+    "first_token": (
+        "weir_time_to_first_token_seconds",
+        "Time until the first content of answers that have one.",
+        FIRST_TOKEN_MS,
+    ),
+    "duration": ("weir_request_duration_seconds", "How long requests took.", DURATION_MS),
+}
+
+
+def metrics_text() -> bytes:
+    """Everything as of now: what has ended until now is counted first."""
+    count_new_records()
+    registry = CollectorRegistry()
+    registry.register(_Collector())
+    return generate_latest(registry)
+
+
+class _Collector:
+    def collect(self) -> Iterable[Metric]:
+        yield from _traffic(bounded(read_totals()))
+        yield from _queues()
+        yield from _jobs()
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+
+def _traffic(totals: Sequence[Total]) -> Iterator[Metric]:
+    for family, counter in _COUNTERS.items():
+        metric = CounterMetricFamily(counter.name, counter.help, labels=counter.labels)
+        for total in totals:
+            if total.family == family:
+                metric.add_metric(total.labels, total.value / counter.per_unit)
+        yield metric
+    for family, (name, text, bounds_ms) in _HISTOGRAMS.items():
+        histogram = HistogramMetricFamily(name, text, labels=("model",))
+        bounds = [*(str(bound / 1000) for bound in bounds_ms), "+Inf"]
+        for total in totals:
+            if total.family == family:
+                buckets = list(zip(bounds, total.counts, strict=True))
+                histogram.add_metric(total.labels, buckets, total.value / 1000)
+        yield histogram
+
+
+def _queues() -> Iterator[Metric]:
+    length = GaugeMetricFamily("weir_queue_length", "What waits to be done.", labels=("queue",))
+    age = GaugeMetricFamily(
+        "weir_queue_oldest_age_seconds", "For how long the oldest has waited.", labels=("queue",)
+    )
+    held = GaugeMetricFamily("weir_held_usd", "Money that open holds hold.")
+    with connection.cursor() as cursor:
+        cursor.execute(_QUEUES)
+        for queue, count, seconds, nano in cursor:
+            length.add_metric((queue,), count)
+            age.add_metric((queue,), float(seconds or 0))
+            if queue == "holds":
+                held.add_metric((), float(nano or 0) / NANO_PER_USD)
+    yield from (length, age, held)
+
+
+def _jobs() -> Iterator[Metric]:
+    late = GaugeMetricFamily(
+        "weir_job_late", "1 where a background job has not run well in its time.", labels=("job",)
+    )
+    good_at = GaugeMetricFamily(
+        "weir_job_last_success_timestamp_seconds", "When it last ran well.", labels=("job",)
+    )
+    for state in job_states():
+        late.add_metric((state.job.task,), state.late)
+        if state.run.good_at is not None:
+            good_at.add_metric((state.job.task,), state.run.good_at.timestamp())
+    yield from (late, good_at)
+
+
+# A transfer or a letter that waits for its time is not late: what is due waits.
+_QUEUES: Final = """
+    SELECT 'holds', count(*), extract(epoch FROM now() - min(opened_at)), sum(amount_nano)
+    FROM billing_hold WHERE state = 'open'
+    UNION ALL
+    SELECT 'holds_to_decide', count(*), extract(epoch FROM now() - min(opened_at)), NULL
+    FROM billing_hold WHERE state = 'kept'
+    UNION ALL
+    SELECT 'events', count(*), extract(epoch FROM now() - min(created_at)), NULL
+    FROM outbox_fact WHERE taken_at IS NULL
+    UNION ALL
+    SELECT 'deliveries', count(*), extract(epoch FROM now() - min(due_at)), NULL
+    FROM notify_delivery WHERE state = 'pending' AND due_at <= now()
+    UNION ALL
+    SELECT 'price_previews', count(*), extract(epoch FROM now() - min(created_at)), NULL
+    FROM gateway_pricepreview WHERE state IN ('queued', 'running')
+    UNION ALL
+    SELECT 'late_usage', count(*), extract(epoch FROM now() - min(learnt_at)), NULL
+    FROM usage_latetruth WHERE posted_at IS NULL AND meters IS NOT NULL"""

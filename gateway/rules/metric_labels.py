@@ -1,0 +1,41 @@
+"""How many names the metrics show: a metric without a bound fills the memory of who collects it."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+LABELS_MAX: Final = 100
+"""So many models, and so many channels, have a label of their own: those that were used first."""
+OTHER: Final = "other"
+"""The label of all the others, and of models that have no route any more, or never had one."""
+
+
+class Total(NamedTuple):
+    """A counter that only grows: of a family, for some labels, of which the first is a model's or a
+    channel's name. `counts` are those of a histogram: cumulative, the last of them is of all."""
+
+    family: str
+    labels: tuple[str, ...]
+    value: int
+    counts: tuple[int, ...]
+
+
+def bounded(totals: Iterable[Total]) -> list[Total]:
+    """The totals with at most `LABELS_MAX` names, given in the order in which they began: whose
+    label a name has once, it keeps, so that no counter ever falls."""
+    shown: dict[bool, set[str]] = {True: {OTHER}, False: {OTHER}}
+    sums: dict[tuple[str, tuple[str, ...]], Total] = {}
+    for total in totals:
+        names, name = shown[total.family == "attempts"], total.labels[0]
+        if name not in names and len(names) > LABELS_MAX:
+            name = OTHER
+        names.add(name)
+        labels = (name, *total.labels[1:])
+        sums[total.family, labels] = _plus(sums.get((total.family, labels)), total, labels)
+    return list(sums.values())
+
+
+def _plus(before: Total | None, total: Total, labels: tuple[str, ...]) -> Total:
+    if before is None:
+        return total._replace(labels=labels)
+    counts = tuple(a + b for a, b in zip(before.counts, total.counts, strict=True))
+    return before._replace(value=before.value + total.value, counts=counts)

@@ -1,0 +1,189 @@
+"""The traffic, counted from the usage records, once each: for `/metrics` and for what pages show of
+the health of channels and models.
+
+Nothing is counted where requests are answered (docs/adr/0014). Every record carries the id of the
+transaction that wrote it; a run counts those of the transactions that were all over when it began,
+and moves the cursor in the same transaction. So every record is counted, and none twice, whichever
+process counts, however often, and whatever is killed.
+"""
+
+import datetime as dt
+from typing import Final
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+
+from billing.rules.meters import TOKEN_METERS
+from gateway.rules.metric_labels import OTHER, Total
+from lib import clock
+from usage.uptime import CHANNEL_FAULTS
+
+FIRST_TOKEN_MS: Final = (
+    50, 100, 200, 300, 500, 750, 1000, 1500, 2000, 3000, 5000, 7500, 10_000, 15_000, 30_000, 60_000
+)  # fmt: skip
+"""The bounds of the histogram of the time to the first token."""
+DURATION_MS: Final = (
+    100, 250, 500, 1000, 2500, 5000, 10_000, 20_000, 40_000, 60_000, 120_000, 300_000, 600_000
+)  # fmt: skip
+"""Those of the histogram of how long requests take."""
+KEPT: Final = dt.timedelta(days=8)
+"""How long buckets are kept."""
+NO_CHANNEL: Final = UUID(int=0)
+"""Of requests that were refused before any channel."""
+
+
+def count_new_records() -> bool:
+    """Count what was written since the last run. False where another process is at it, which does
+    this work too."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(8113072028)")
+        if not cursor.fetchone()[0]:
+            return False
+        first, end, since = _bounds(cursor)
+        if end > first:
+            parameters = {
+                "first": str(first),
+                "end": str(end),
+                "since": since,
+                "faults": list(CHANNEL_FAULTS),
+                "token_meters": sorted(TOKEN_METERS),
+            }
+            cursor.execute(_COUNT, parameters)
+        cursor.execute(_MOVE, {"xid": end})
+    return True
+
+
+def read_totals() -> list[Total]:
+    """The totals in the order in which they began; channels by their names."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TOTALS)
+        return [
+            Total(family, tuple(labels), value, tuple(counts))
+            for family, labels, value, counts in cursor
+        ]
+
+
+def drop_old() -> None:
+    """Delete the buckets that no page shows any more."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM gateway_trafficbucket WHERE bucket_at < %s", [clock.now() - KEPT]
+        )
+
+
+def _bounds(cursor: CursorWrapper) -> tuple[int, int, dt.datetime | None]:
+    """The first transaction to count, the one after the last, and since when records count."""
+    cursor.execute(_READ)
+    found = cursor.fetchone()
+    cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+    (end,) = cursor.fetchone()
+    if found is None:
+        return 0, end, None
+    first, since = found
+    if first <= end:
+        return first, end, since
+    # A dump was restored into a younger server: what it brought along was counted there.
+    cursor.execute(_FORGET)
+    return end, end, None
+
+
+def _histogram(column: str, bounds: tuple[int, ...]) -> str:
+    counts = ", ".join(f"count(*) FILTER (WHERE {column} <= {bound})" for bound in bounds)
+    return f"ARRAY[{counts}]"
+
+
+_TOTALS: Final = f"""
+    SELECT total.family,
+           CASE WHEN total.family = 'attempts'
+                THEN ARRAY[coalesce(channel.name, '{OTHER}')::text, total.labels[2]]
+                ELSE total.labels::text[] END,
+           total.value, total.counts
+    FROM gateway_traffictotal total
+    LEFT JOIN gateway_channel channel
+      ON total.family = 'attempts' AND channel.id::text = total.labels[1]
+    ORDER BY total.id"""  # noqa: S608
+_READ: Final = "SELECT xid, since FROM gateway_trafficcursor"
+_MOVE: Final = """
+    INSERT INTO gateway_trafficcursor (id, xid) VALUES (1, %(xid)s)
+    ON CONFLICT (id) DO UPDATE SET xid = excluded.xid"""
+_FORGET: Final = "UPDATE gateway_trafficcursor SET since = clock_timestamp()"
+
+# A name that a client chose is no label: the route that serves it is, of which operators make as
+# many as they like. The text of a pattern is put into the language of LIKE.
+_LABEL: Final = f"""
+    coalesce((
+        SELECT route.model FROM gateway_route route
+        WHERE route.model = name.model
+           OR (route.model LIKE '%%*%%' AND name.model LIKE replace(regexp_replace(
+                   route.model, '([\\\\%%_])', '\\\\\\1', 'g'), '*', '%%'))
+        ORDER BY route.model = name.model DESC, length(route.model) DESC, route.model LIMIT 1
+    ), '{OTHER}')"""  # noqa: S608 - only constants are put in
+
+_COUNT: Final = f"""
+    WITH record AS MATERIALIZED (
+        SELECT r.model, coalesce(r.channel_id, '{NO_CHANNEL}') AS channel_id,
+               r.final, r.status, r.kind,
+               coalesce(r.kind = ANY (%(faults)s), false) AS fault, r.meters, r.charge_nano,
+               r.ttft_ms, r.total_ms, r.ended_at,
+               coalesce((r.meters->>'out_text')::bigint, 0)
+                   + coalesce((r.meters->>'out_reasoning')::bigint, 0) AS written
+        FROM usage_usagerecord r
+        WHERE r.xid >= %(first)s::text::xid8 AND r.xid < %(end)s::text::xid8
+          AND (%(since)s::timestamptz IS NULL OR r.ended_at >= %(since)s)
+    ),
+    label AS MATERIALIZED (
+        SELECT name.model, {_LABEL} AS label FROM (SELECT DISTINCT model FROM record) name
+    ),
+    labelled AS MATERIALIZED (SELECT * FROM record JOIN label USING (model)),
+    bucketed AS (
+        INSERT INTO gateway_trafficbucket AS bucket (
+            bucket_at, channel_id, model, attempts, failed, requests, failed_requests,
+            output_tokens, writing_ms, first_tokens)
+        SELECT date_bin('5 minutes', ended_at, 'epoch'), channel_id, label,
+               count(*) FILTER (WHERE channel_id <> '{NO_CHANNEL}'),
+               count(*) FILTER (WHERE channel_id <> '{NO_CHANNEL}' AND fault),
+               count(*) FILTER (WHERE final),
+               count(*) FILTER (WHERE final AND (status >= 500 OR fault)),
+               coalesce(sum(written) FILTER (WHERE ttft_ms IS NOT NULL), 0),
+               coalesce(sum(total_ms - ttft_ms) FILTER (WHERE written > 0), 0),
+               {_histogram("ttft_ms", FIRST_TOKEN_MS)}
+        FROM labelled WHERE ended_at > now() - interval '{KEPT.days} days'
+        GROUP BY 1, 2, 3
+        ON CONFLICT (bucket_at, channel_id, model) DO UPDATE SET
+            attempts = bucket.attempts + excluded.attempts,
+            failed = bucket.failed + excluded.failed,
+            requests = bucket.requests + excluded.requests,
+            failed_requests = bucket.failed_requests + excluded.failed_requests,
+            output_tokens = bucket.output_tokens + excluded.output_tokens,
+            writing_ms = bucket.writing_ms + excluded.writing_ms,
+            first_tokens = ARRAY(
+                SELECT a + b FROM unnest(bucket.first_tokens, excluded.first_tokens)
+                    WITH ORDINALITY AS pair (a, b, n) ORDER BY n)
+    )
+    INSERT INTO gateway_traffictotal AS total (family, labels, value, counts)
+    SELECT 'requests', ARRAY[label, status::text], count(*), '{{}}'::bigint[]
+    FROM labelled WHERE final GROUP BY 2
+    UNION ALL
+    SELECT 'attempts', ARRAY[channel_id::text, coalesce(kind, 'ok')], count(*), '{{}}'
+    FROM labelled WHERE channel_id <> '{NO_CHANNEL}' GROUP BY 2
+    UNION ALL
+    SELECT 'tokens', ARRAY[label, meter], sum(units::bigint), '{{}}'
+    FROM labelled, jsonb_each_text(meters) AS counted (meter, units)
+    WHERE meter = ANY (%(token_meters)s) GROUP BY 2
+    UNION ALL
+    SELECT 'charge', ARRAY[label], sum(charge_nano), '{{}}'
+    FROM labelled GROUP BY 2 HAVING sum(charge_nano) > 0
+    UNION ALL
+    SELECT 'first_token', ARRAY[label], sum(ttft_ms),
+           {_histogram("ttft_ms", FIRST_TOKEN_MS)} || count(*)
+    FROM labelled WHERE final AND ttft_ms IS NOT NULL GROUP BY 2
+    UNION ALL
+    SELECT 'duration', ARRAY[label], sum(total_ms),
+           {_histogram("total_ms", DURATION_MS)} || count(*)
+    FROM labelled WHERE final GROUP BY 2
+    ON CONFLICT (family, labels) DO UPDATE SET
+        value = total.value + excluded.value,
+        counts = ARRAY(
+            SELECT a + b FROM unnest(total.counts, excluded.counts)
+                WITH ORDINALITY AS pair (a, b, n) ORDER BY n)"""  # noqa: S608
