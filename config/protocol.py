@@ -146,10 +146,8 @@ class Protocol(HttpToolsProtocol):
         self.ws_protocol_class = None
         self._awaiting = _awaiting_head.setdefault(self.server_state, {})
         self._refusal = _REFUSALS[400]
-        # Bytes of the running read, and those before it, that ended no head and were no body.
-        self._read_bytes = 0
+        # Bytes in a row, up to the running read's last, that ended no head and were no body.
         self._open_bytes = 0
-        self._progressed = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._unsent = _UnsentWatch(self)
         self._running: Any = None
@@ -178,12 +176,10 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._awaiting.pop(self, None)
-        self._progressed = False
-        self._read_bytes = len(data)
+        self._open_bytes += len(data)
         super().data_received(data)
         if self.transport.is_closing():
             return
-        self._open_bytes = 0 if self._progressed else self._open_bytes + len(data)
         if self._open_bytes > _HEAD_BYTES_MAX:
             self._refuse(_REFUSALS[431])
         elif not self.answering:
@@ -210,12 +206,12 @@ class Protocol(HttpToolsProtocol):
             self.flow.resume_reading()
 
     def on_headers_complete(self) -> None:
-        self._progressed = True
+        size, self._open_bytes = self._open_bytes, 0
         self._stop_awaiting()
         if (
             len(self.headers) > _HEADERS_MAX
             or len(self.pipeline) >= _AHEAD_MAX
-            or (self._open_bytes + self._read_bytes > _HEAD_BYTES_MAX and self._head_too_large())
+            or (size > _HEAD_BYTES_MAX and self._head_too_large())
         ):
             self._refusal = _REFUSALS[431]
             raise _Refused
@@ -228,11 +224,11 @@ class Protocol(HttpToolsProtocol):
         self.headers = []
 
     def on_body(self, body: bytes) -> None:
-        self._progressed = True
+        self._open_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._progressed = True
+        self._open_bytes = 0
         self._dropped = None
         super().on_message_complete()
 

@@ -122,16 +122,12 @@ class UsageMembers:
     def count(self, name: str, inside: dict[str, Any] | None = None) -> int | None:
         """A count of the object, or of one `inside`."""
         value = (self.members if inside is None else inside).get(name)
-        if value is None:
-            return None
+        if value is None or (type(value) is int and 0 <= value <= COUNT_MAX):
+            return value
         if type(value) is not int:
             self.flags.add("usage_not_integer")
-        elif value < 0:
-            self.flags.add("usage_negative")
-        elif value > COUNT_MAX:
-            self.flags.add("usage_huge")
         else:
-            return value
+            self.flags.add("usage_negative" if value < 0 else "usage_huge")
         return None
 
     def input_meters(self, total: int, cached: int, written: int, side: dict[str, Any]) -> Meters:

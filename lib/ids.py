@@ -24,18 +24,22 @@ _RANDOM_62 = (1 << 62) - 1
 def new_id() -> uuid.UUID:
     """A fresh UUIDv7 (RFC 9562): 48 bits of milliseconds, 12 of their parts, so that what one
     process makes one after the other is in that order (section 6.2, method 3), 62 random bits."""
-    return new_ids(1)[0]
+    return uuid.UUID(int=_stamp() | (int.from_bytes(os.urandom(8), "big") & _RANDOM_62))
 
 
 def new_ids(count: int) -> list[uuid.UUID]:
     """That many fresh ids of one instant, for the price of one look at the clock."""
-    random = os.urandom(8 * count)
-    milliseconds, rest_ns = divmod(time.time_ns(), 1_000_000)
-    stamp = (milliseconds << 80) | _VERSION_7 | (rest_ns * 4096 // 1_000_000 << 64) | _VARIANT
+    random, stamp = os.urandom(8 * count), _stamp()
     return [
         uuid.UUID(int=stamp | (int.from_bytes(random[at : at + 8], "big") & _RANDOM_62))
         for at in range(0, 8 * count, 8)
     ]
+
+
+def _stamp() -> int:
+    """What the ids of this instant have in common."""
+    milliseconds, rest_ns = divmod(time.time_ns(), 1_000_000)
+    return (milliseconds << 80) | _VERSION_7 | (rest_ns * 4096 // 1_000_000 << 64) | _VARIANT
 
 
 def first_id_at(instant: dt.datetime) -> uuid.UUID:

@@ -69,11 +69,11 @@ class ConnectionPool:
         if not self._reuse or self._closed:
             connection.cut()
             return
-        loop = asyncio.get_running_loop()
-        if self._next_gets(connection):
+        if self._waiting and self._next_gets(connection):
             return
         self._idle.append(connection)
         if self._sweep is None:
+            loop = asyncio.get_running_loop()
             self._sweep = loop.call_later(KEEP_ALIVE_S, self._drop_old)
 
     def forget(self, connection: Connection) -> None:
