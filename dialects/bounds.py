@@ -10,8 +10,7 @@ from typing import Final, NamedTuple
 
 from dialects.body import Body
 from dialects.errors import RequestFault
-from dialects.members import Members
-from dialects.request_fields import check_integers, small_members
+from dialects.members import Members, check_integers, small_members
 
 
 class Bound(NamedTuple):

@@ -18,11 +18,10 @@ from dialects.bounds import CHOICES_MAX
 from dialects.chat import ChatAnswer, ChatRequest, JsonObject, Message, Text
 from dialects.codec import Decoder, Target
 from dialects.completions.answer_encode import answer_text
-from dialects.members import read_members
+from dialects.members import read_max_cost, read_members, read_model, read_user
 from dialects.openai.codec import OpenAICodec
 from dialects.openai.usage import encode as write_usage
 from dialects.operation import Operation
-from dialects.request_fields import read_max_cost, read_model, read_user
 from dialects.usage import Counts
 
 SYSTEM_TEXT: Final = (

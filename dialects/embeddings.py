@@ -25,8 +25,8 @@ from dialects.errors import RequestFault
 from dialects.fold import AnswerFault
 from dialects.gemini import embed as gemini_embed
 from dialects.gemini.usage import quantities as gemini_quantities
-from dialects.members import Members
-from dialects.request_fields import (
+from dialects.members import (
+    Members,
     check_model,
     due_value,
     edit_body,

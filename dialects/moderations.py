@@ -14,7 +14,7 @@ import msgspec
 from dialects.body import Body, read_body
 from dialects.errors import RequestFault
 from dialects.fold import AnswerFault
-from dialects.request_fields import (
+from dialects.members import (
     due_value,
     edit_body,
     read_max_cost,

@@ -22,9 +22,8 @@ from dialects.body import Body, read_body
 from dialects.chat import Encoded
 from dialects.errors import RequestFault
 from dialects.fold import AnswerFault
-from dialects.members import Members
-from dialects.raw_json import object_of, value_of
-from dialects.request_fields import (
+from dialects.members import (
+    Members,
     due_value,
     edit_body,
     read_integers,
@@ -33,6 +32,7 @@ from dialects.request_fields import (
     read_user,
     small_members,
 )
+from dialects.raw_json import object_of, value_of
 from dialects.turns import derive_id
 from dialects.unary import (
     PlainAnswer,

@@ -59,7 +59,7 @@ class AdmittedAttempt(msgspec.Struct, frozen=True):
             hold.size.hold_nano,
             self.prepared.lowered or hold.size.output_cap,
             cost_nano,
-            self.prepared.dropped,
+            self.prepared.body.dropped,
             hold.headroom,
         )
         if hold.principal.operator:

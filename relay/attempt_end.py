@@ -61,11 +61,12 @@ class AttemptEnd:
         loss_nano = bill.excess_nano
         if bill.basis == "absorbed":
             loss_nano = self._usage_meter.unknown_nano()
+        ending = self._ending(outcome, bill, fault)
         resolved = Resolved(
             hold.principal.organisation_id,
             hold.attempt_id,
             state_for(bill.basis),
-            self._ending(outcome, bill, fault),
+            ending,
             tokens_of(bill.meters) if hold.principal.limited else 0,
             loss_nano,
         )

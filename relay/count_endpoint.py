@@ -23,8 +23,8 @@ from gateway.rules.routing import Candidate
 from gateway.rules.tokenizers import family_of
 from lib.ids import id_text, new_id
 from relay.downstream import ErrorAnswer, Head
-from relay.prepared_request import passed_headers
 from relay.request_context import RequestContext
+from relay.request_translator import passed_headers
 from relay.tokenizer import count_request
 from relay.upstream import OutgoingRequest, UpstreamFailed
 

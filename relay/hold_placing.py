@@ -51,10 +51,9 @@ class HoldPlacer:
         total_s = context.snapshot.channels[candidate.channel_id].timeouts.total
         ttl_s = int(total_s) + context.parts.config.hold_margin_s
         for _ in range(_ADMISSION_TRIES):
+            guarded = self._guarded(size)
             opened = self._opened(candidate, number, size, cost)
-            request = AdmissionRequest(
-                opened, ttl_s, replaces, self._principal.guards, self._guarded(size)
-            )
+            request = AdmissionRequest(opened, ttl_s, replaces, self._principal.guards, guarded)
             verdict = await context.parts.ledger.admit(request)
             replaces = None
             if verdict.word == "admitted":

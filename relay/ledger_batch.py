@@ -112,20 +112,20 @@ class BatchWriter:
     ) -> Sequence[Verdict]:
         """One transaction. Endings come first, so that what they release can be held again."""
         endings = [*endings, *(request.replaces for request in requests if request.replaces)]
+        organisations = {request.attempt.organisation_id for request in requests}
+        organisations.update([item.organisation_id for item in endings if _moves_money(item)])
         statements = settlement.statements(endings)
-        at = len(statements) + 1
+        if organisations:
+            statements.insert(0, settlement.lock(organisations))
+        at = len(statements)
         if requests:
             statements += admission.statements(requests)
-        organisations = {request.attempt.organisation_id for request in requests}
-        organisations.update(item.organisation_id for item in endings if _moves_money(item))
         marks = self._marks.take()
         lease_due, self.lease_due = self.lease_due, False
         if marks:
             statements.append(settlement.marks(marks))
         if lease_due and self._connection.process_id is not None:
             statements.append(settlement.lease(self._connection.process_id, LEASE_S))
-        if organisations:
-            statements.insert(0, settlement.lock(organisations))
         try:
             rows = await self._connection.run(statements)
         except DatabaseAway:

@@ -1,14 +1,15 @@
-"""A client's body, read as far as the relay itself must know it, and the model that it names."""
+"""A client's body, read as far as the relay itself must know it, and the model that it names: found
+in the catalogue, or refused as unknown or not allowed."""
 
 import msgspec
 
 from dialects.body import check_nested_names, read_body
 from dialects.codec import Facts
 from dialects.errors import RequestFault
-from gateway.providers.suffixes import RequestedModel
+from gateway.providers.models import is_listed
+from gateway.providers.suffixes import RequestedModel, has_ending, read_requested_model
 from relay.labels import LABELS_HEADER
-from relay.model_lookup import find_model
-from relay.request_context import Invocation, RequestContext
+from relay.request_context import MODEL_LENGTH_MAX, Invocation, RequestContext
 
 
 class RequestReader:
@@ -33,16 +34,34 @@ class RequestReader:
             # The order of the contract: whether the model exists comes before its other fields.
             if fault.param not in (None, "model"):
                 self.model_name = _model_named(invocation, raw)
-                find_model(self._context, self.model_name)
+                self._look_up(self.model_name)
             raise
         self.model_name, self.stream = facts.model, facts.stream
         return facts
 
     def find_model(self, name: str) -> RequestedModel:
-        """The model that a name means. Raises RequestFault when it cannot be asked for."""
-        model = find_model(self._context, name)
+        """The model that a name means. Raises RequestFault: `model_not_found` where nothing serves
+        it for this client's plan, `permission` where its key may not use it, `missing_parameter`
+        where the request lacks a label."""
+        model = self._look_up(name)
         self.model_name = model.name
-        self._check_labels()
+        if self._context.principal.required_labels:
+            self._check_labels()
+        return model
+
+    def _look_up(self, name: str) -> RequestedModel:
+        snapshot, principal = self._context.snapshot, self._context.principal
+        model = RequestedModel(name)
+        if has_ending(name):
+            exact = snapshot.exact_routes
+            model = read_requested_model(name, lambda known: known in exact or is_listed(known))
+        # A pattern meets names that are longer than any catalogue's, and than a row has room for.
+        known = len(model.name) <= MODEL_LENGTH_MAX and snapshot.routes_of(model.name)
+        plan_id = principal.plan_id
+        if not known or (plan_id is not None and not snapshot.shows(model.name, plan_id)):
+            raise RequestFault("model_not_found", "model", "", model=name)
+        if not principal.may_use(model.name):
+            raise RequestFault("permission", "model", f"model {model.name}")
         return model
 
     def _check_labels(self) -> None:

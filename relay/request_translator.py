@@ -10,6 +10,7 @@ one whose model name asks for thinking in a dialect that has no place for it in 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -41,7 +42,7 @@ from gateway.providers.models import (
     unread,
 )
 from gateway.providers.overrides import Overrides, overridden, switched_off
-from gateway.providers.provider import BadModelName, NotOffered
+from gateway.providers.provider import BadModelName, NotOffered, Provider
 from gateway.providers.suffixes import RequestedModel
 from gateway.providers.targets import dialect_for, must_stream, needs_of, upstream_of
 from gateway.rules.routing import Candidate
@@ -55,8 +56,6 @@ from relay.prepared_request import (
     ForwardedBody,
     PreparedRequest,
     TranslatedBody,
-    has_operation,
-    passed_headers,
 )
 from relay.request_context import RequestContext
 from relay.snapshot import Channel
@@ -231,8 +230,9 @@ class RequestTranslator:
             JSON,
             False,
             passed_headers(channel, codec, context.invocation.headers) if forwards else (),
-            ExchangeBody(sending.encoded, sending.exchange),
+            ExchangeBody(sending.encoded),
             AnswerTraits(self._requested_model(model)),
+            exchange=sending.exchange,
         )
 
     async def _translated(
@@ -259,7 +259,7 @@ class RequestTranslator:
             codec.content_type(Target(), stream=stream),
             stream,
             (),
-            TranslatedBody(request, upstream, encoded, lowered, undecoded),
+            TranslatedBody(request, upstream, encoded, undecoded),
             AnswerTraits(
                 self._requested_model(upstream.model),
                 thinks=capabilities.may_think,
@@ -267,6 +267,8 @@ class RequestTranslator:
                 seals=translates,
                 thoughts=wants_thoughts,
             ),
+            request,
+            lowered,
         )
 
     def _capped(
@@ -375,3 +377,33 @@ def _url(channel: Channel, operation: Operation, model: str, model_name: str) ->
     except NotOffered:
         message = f"model {quote_value(model_name)} does not chat: its provider does not offer it"
         raise RequestFault("unsupported_capability", "model", message) from None
+
+
+def has_operation(channel: Channel, operation: Operation, capabilities: Capabilities) -> bool:
+    """Whether a model of a channel has an operation as its clients ask for it."""
+    known = operation in channel.address.urls
+    return known and not (capabilities.chat_only and operation == "completions")
+
+
+def passed_headers(
+    channel: Channel, codec: Codec[Any], headers: Sequence[tuple[bytes, bytes]]
+) -> tuple[tuple[str, str], ...]:
+    """Those of a client's headers that go on to a channel that is asked in its own dialect."""
+    wanted = channel.passed_headers[codec.name]
+    if not wanted:
+        return ()
+    given = tuple([pair for pair in headers if pair[0] in wanted])
+    return _read_passed(channel.provider, codec.name, given) if given else ()
+
+
+# A client has the same headers each time.
+@lru_cache(1024)
+def _read_passed(
+    provider: Provider, dialect: Dialect, headers: Sequence[tuple[bytes, bytes]]
+) -> tuple[tuple[str, str], ...]:
+    given: dict[str, str] = {}
+    for line, value in headers:
+        name, text = line.decode(), value.decode("latin-1")
+        # A list may stand in several lines.
+        given[name] = f"{given[name]},{text}" if name in given else text
+    return tuple(provider.passed_headers(dialect, given).items())

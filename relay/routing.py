@@ -55,8 +55,8 @@ def route(context: RequestContext, facts: Facts, model: RequestedModel) -> Route
     estimate = None if price is None else _estimate(context, facts, price, candidates)
     if price is None and context.snapshot.unpriced_models == "alert":
         health.alerts.tell(Alert("", "", "unpriced", model.name))
-    retry_budget = health.budget(model.name)
     ready = health.ready(candidates, organisation_id)
+    retry_budget = health.budget(model.name)
     if not ready:
         raise ChannelsOut(health.why_out(candidates, organisation_id, facts.model))
     resting: Sequence[Candidate] = ()
@@ -105,7 +105,8 @@ def _estimate(
         channel = context.snapshot.channels[candidate.channel_id]
         model = capabilities_of(candidate.upstream_model, channel.provider, facts.model)
         assumed_cap = max(assumed_cap, model.output_max or assumed)
-        thinking_tokens = max(thinking_tokens, _thinking_tokens(model))
+        if "cap_without_thinking" in model.flags:
+            thinking_tokens = max(thinking_tokens, model.output_max or _THINKING_TOKENS)
         if unseen:
             unseen_tokens = max(unseen_tokens, _unseen_tokens(model))
         channels.append(channel)
@@ -125,10 +126,3 @@ def _estimate(
 def _unseen_tokens(model: Capabilities) -> int:
     """A bound of what a model reads beside the body: its context."""
     return model.context_max or _UNSEEN_TOKENS
-
-
-def _thinking_tokens(model: Capabilities) -> int:
-    """What a model may think beside the cap of its output."""
-    if "cap_without_thinking" not in model.flags:
-        return 0
-    return model.output_max or _THINKING_TOKENS

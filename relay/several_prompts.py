@@ -29,8 +29,8 @@ from lib.ids import id_text, new_id
 from relay.cost_in_answer import with_cost
 from relay.deadline import Deadline
 from relay.downstream import Downstream, ErrorAnswer, Head
-from relay.prepared_request import has_operation
 from relay.request_context import Outcome, RequestContext, RequestOptions
+from relay.request_translator import has_operation
 from relay.run import Run
 
 _NATIVE: Final[Operation] = "completions"

@@ -16,9 +16,8 @@ from dialects.body import NO_QUIRKS, Body, Quirks, read_body
 from dialects.bounds import OUTPUT_CAP_MAX, SHARE, check_bounds
 from dialects.errors import RequestFault
 from dialects.media import MediaKind
-from dialects.members import Members
-from dialects.raw_json import present, starts
-from dialects.request_fields import (
+from dialects.members import (
+    Members,
     edit_body,
     read_array,
     read_max_cost,
@@ -26,6 +25,7 @@ from dialects.request_fields import (
     small_members,
     storable_user,
 )
+from dialects.raw_json import present, starts
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,7 @@ from dialects.bounds import (
     check_bounds,
 )
 from dialects.errors import RequestFault
-from dialects.openai.request_read import ask_usage_of, read_include_usage
-from dialects.request_fields import (
+from dialects.members import (
     due_value,
     edit_body,
     read_integers,
@@ -34,6 +33,7 @@ from dialects.request_fields import (
     read_user,
     small_members,
 )
+from dialects.openai.request_read import ask_usage_of, read_include_usage
 
 BEST_OF_MAX: Final = 20
 OUTPUT_CAP: Final = 16

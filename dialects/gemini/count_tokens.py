@@ -16,8 +16,7 @@ from dialects.gemini.request_decode import decode_members
 from dialects.gemini.request_encode import encode as encode_request
 from dialects.gemini.request_read import read
 from dialects.media import MediaKind
-from dialects.members import read_members
-from dialects.request_fields import check_model
+from dialects.members import check_model, read_members
 from dialects.usage import COUNT_MAX
 
 _INNER = "generateContentRequest"

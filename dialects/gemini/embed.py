@@ -18,8 +18,7 @@ from dialects.body import Body, read_body
 from dialects.chat import JsonObject
 from dialects.errors import RequestFault
 from dialects.gemini.names import camel, repeated
-from dialects.members import Members, read_members
-from dialects.request_fields import check_model
+from dialects.members import Members, check_model, read_members
 
 INPUTS_MAX: Final = 2_048
 DIMENSIONS_MAX: Final = 1_000_000

@@ -29,9 +29,8 @@ from dialects.gemini.names import camel, spelling
 from dialects.gemini.request_decode import STOPS_MAX
 from dialects.gemini.seals import read_signature
 from dialects.media import MediaKind
-from dialects.members import Members
+from dialects.members import Members, check_model, read_array, read_max_cost
 from dialects.raw_json import starts
-from dialects.request_fields import check_model, read_array, read_max_cost
 
 _CONFIG: Final = "generationConfig"
 _CAP: Final = "maxOutputTokens"

@@ -24,10 +24,8 @@ from dialects.bounds import (
 )
 from dialects.errors import RequestFault
 from dialects.media import MediaKind
-from dialects.members import Members
-from dialects.openai.request_decode import STOPS_MAX
-from dialects.raw_json import present, starts, value_of
-from dialects.request_fields import (
+from dialects.members import (
+    Members,
     check_integers,
     edit_body,
     read_array,
@@ -36,6 +34,8 @@ from dialects.request_fields import (
     read_user,
     small_members,
 )
+from dialects.openai.request_decode import STOPS_MAX
+from dialects.raw_json import present, starts, value_of
 
 _CAP_NAMES = ("max_completion_tokens", "max_tokens")
 _RANGES = dict.fromkeys(_CAP_NAMES, (1, OUTPUT_CAP_MAX)) | {"n": (1, CHOICES_MAX)}

@@ -17,9 +17,8 @@ from dialects.bounds import LOGPROBS, OUTPUT_CAP_MAX, SHARE, TEMPERATURE, check_
 from dialects.chat import Base64, Url
 from dialects.errors import RequestFault
 from dialects.media import MediaKind, check_size, read_url
-from dialects.members import Members
+from dialects.members import Members, edit_body, read_max_cost, read_model, read_user, small_members
 from dialects.raw_json import present, starts
-from dialects.request_fields import edit_body, read_max_cost, read_model, read_user, small_members
 
 OUTPUT_CAP_MIN: Final = 16
 

@@ -2,7 +2,7 @@ import pytest
 
 from dialects.body import read_body
 from dialects.errors import RequestFault
-from dialects.request_fields import (
+from dialects.members import (
     check_model,
     edit_body,
     read_array,

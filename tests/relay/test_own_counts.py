@@ -14,10 +14,10 @@ from billing.rules.pricing import PriceVersion
 from dialects.codec import Target
 from gateway.price_list import Price
 from gateway.rules.tokenizers import UNKNOWN, family_of
-from relay.own_count import Sample, UsageEvidence
+from relay.own_count import UsageEvidence
 from relay.tokenizer import count_request, count_text, count_texts
 from relay.unary import EMBEDDINGS, RERANK_JINA
-from relay.usage_meter import count
+from relay.usage_meter import Sample, count
 
 GOLDEN: Final = Path(__file__).parents[1] / "golden" / "counting"
 CORPUS: Final[list[dict[str, Any]]] = json.loads((GOLDEN / "corpus.json").read_text())
