@@ -23,6 +23,7 @@ from lib.asgi import Receive, Scope, Send
 from lib.vault import WrongSecret
 from relay.asgi import Relay
 from relay.config import ACCEPT_WHILE_DRAINING_S, DRAIN_S, KEEP_ALIVE_S, RelayConfig
+from relay.endpoints import claimed
 
 _GARBAGE_THRESHOLD = 20_000
 
@@ -65,7 +66,7 @@ health = Health(relay)
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         path = scope["path"]
-        if relay.claims(path):
+        if claimed(path):
             await relay(scope, receive, send)
         elif health.claims(path):
             await health(scope, receive, send)

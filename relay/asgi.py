@@ -17,13 +17,13 @@ from gateway.rules.channel_status import ChannelStatus, KeyStatus
 from lib.asgi import Receive, Scope, Send
 from lib.ids import id_text, new_id
 from relay import legacy_billing, models_list, stored_responses
-from relay.auth import Credentials, Principal, read_credentials
+from relay.auth import Principal, read_credentials
 from relay.config import RelayConfig
 from relay.cors import PREFLIGHT
 from relay.database import DatabaseAway, DatabaseRefused
 from relay.deadline import Deadline
 from relay.downstream import Downstream, Head, Sink
-from relay.endpoints import Endpoint, claimed, find_endpoint, read_invocation
+from relay.endpoints import Endpoint, find_endpoint, read_invocation
 from relay.error_answers import answer_to
 from relay.hold_preview import read_bound
 from relay.http_sink import HttpSink
@@ -57,6 +57,8 @@ _PAGE_INVOCATIONS: Final[Mapping[PageOperation, Invocation]] = {
 }
 _NO_OPTIONS: Final = RequestOptions()
 _JSON: Final = (b"content-type", b"application/json")
+# What is answered from what is known here, without any upstream.
+_LOOK_UPS: Final = frozenset({"models", "model", "billing", "response", "response_items"})
 
 
 class Relay:
@@ -66,11 +68,6 @@ class Relay:
         self._config = config
         self._life: Lifespan | None = None
         self._detached: set[asyncio.Task[Outcome]] = set()
-
-    @staticmethod
-    def claims(path: str) -> bool:
-        """Whether this path is answered here."""
-        return claimed(path)
 
     @property
     def ready(self) -> bool:
@@ -253,13 +250,13 @@ class Relay:
         query = scope["query_string"] if endpoint.key_in_query else b""
         credentials = read_credentials(scope["headers"], query)
         snapshot = life.snapshot
-        principal = await self._principal(life, credentials)
+        principal = await life.authenticator.principal(credentials, snapshot.now())
         if principal.networks or principal.endpoints:
             _check_use(principal, endpoint, scope)
         LAST_USES.note(
             principal.key_id, principal.digest, _address(scope), _user_agent(scope["headers"])
         )
-        if endpoint.looks_up:
+        if endpoint.handler in _LOOK_UPS:
             body = await _look_up(life, snapshot, principal, endpoint, sink.invocation, scope)
             await sink.respond(200, [_JSON], body)
             return
@@ -273,7 +270,7 @@ class Relay:
         raw = await read_body(receive, fields.length, endpoint.body_bytes_max, self._config)
         if life.snapshot.epoch != snapshot.epoch:
             # A body may take a minute, in which the key may have ended.
-            principal = await self._principal(life, credentials)
+            principal = await life.authenticator.principal(credentials, life.snapshot.now())
         include_cost = fields.include_cost
         options = RequestOptions(
             fields.max_cost_nano,
@@ -341,12 +338,6 @@ class Relay:
             life.running.leave(run)
             watch.stop()
             await idempotent.close()
-
-    async def _principal(self, life: Lifespan, credentials: Credentials) -> Principal:
-        principal = await life.authenticator.principal(credentials, life.snapshot.now())
-        if principal.kind != "relay":
-            raise RequestFault("permission", None, "model endpoints: it is a management key")
-        return principal
 
 
 def _context(

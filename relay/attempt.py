@@ -15,6 +15,7 @@ from typing import Final
 
 from lib.ids import id_text
 from relay.admitted_attempt import AdmittedAttempt
+from relay.answer_state import state_of
 from relay.attempt_end import AttemptEnd, AttemptParts
 from relay.channel_health import HealthProbe
 from relay.downstream import ErrorAnswer
@@ -172,10 +173,11 @@ class Attempt:
             self._probe,
             self._end,
             self._gathering,
+            state_of(self._context, self._admitted),
         )
         if not self._admitted.facts.stream:
             return WholeRelay(parts).relay(answer)
-        self._context.parts.ledger.watch(self._usage_meter)
+        self._context.parts.ledger.marks.watch(self._usage_meter)
         self._stream = StreamRelay(parts)
         return self._stream.relay(answer)
 
@@ -256,7 +258,7 @@ class Attempt:
             # A defect of ours: the request answers for it, the hold must not wait for hours.
             self._end.settle(INTERNAL, _NOBODY_PAYS)
         if self._admitted.facts.stream:
-            self._context.parts.ledger.unwatch(self._usage_meter)
+            self._context.parts.ledger.marks.unwatch(self._usage_meter)
 
 
 def _give_back(answer: Answer) -> None:

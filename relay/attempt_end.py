@@ -8,6 +8,7 @@ from billing.rules.hold_life import state_for
 from gateway.rules.faults import FAULTS
 from lib.ids import id_text
 from relay.admitted_attempt import AdmittedAttempt
+from relay.answer_state import AnswerState
 from relay.channel_health import HealthProbe
 from relay.downstream import ErrorAnswer
 from relay.error_answers import CLIENT_CLOSED
@@ -72,7 +73,7 @@ class AttemptEnd:
         )
         if self._admitted.facts.stream:
             # No mark takes its ending's place, however long the client takes to read the end.
-            context.parts.ledger.unwatch(self._usage_meter)
+            context.parts.ledger.marks.unwatch(self._usage_meter)
         context.parts.ledger.settle(resolved, at_once=hold.settles_at_once)
         if bill.flags and "quarantine" in bill.flags:
             log.error(
@@ -149,7 +150,7 @@ def final_end(resolved: Resolved, error: ErrorAnswer) -> Resolved:
 
 class AttemptParts(msgspec.Struct, frozen=True):
     """Of one attempt. `gathering` is the memory that an unfinished event of its answer takes of the
-    process."""
+    process, `state` what of the answer is kept, None where nothing is."""
 
     context: RequestContext
     admitted: AdmittedAttempt
@@ -157,3 +158,4 @@ class AttemptParts(msgspec.Struct, frozen=True):
     probe: HealthProbe
     end: AttemptEnd
     gathering: Gathering
+    state: AnswerState | None

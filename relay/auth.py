@@ -182,8 +182,8 @@ class Authenticator:
         self._loading = {}
 
     async def principal(self, credentials: Credentials, now: float) -> Principal:
-        """The principal of a request. Raises RequestFault `key_conflict` or `authentication`, and
-        DatabaseAway when it cannot be told."""
+        """The principal of a request. Raises RequestFault `key_conflict` or `authentication`,
+        `permission` for a key that is for no models, and DatabaseAway when it cannot be told."""
         if credentials.conflict:
             raise RequestFault("key_conflict", None, "")
         if credentials.key is None:
@@ -197,6 +197,8 @@ class Authenticator:
             principal = await self._look_up(digest)
         if principal is None or not _is_valid(principal, now):
             raise RequestFault("authentication", None, "")
+        if principal.kind != "relay":
+            raise RequestFault("permission", None, "model endpoints: it is a management key")
         return principal
 
     async def principal_of_key(

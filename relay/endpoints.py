@@ -67,11 +67,6 @@ class Endpoint:
         return self.body_bytes_max > 0 or self.handler in ("response", "response_items")
 
     @property
-    def looks_up(self) -> bool:
-        """Whether it is answered from what is known here, without any upstream."""
-        return self.handler in ("models", "model", "billing", "response", "response_items")
-
-    @property
     def reference_name(self) -> str:
         """What the reference calls it: its operation, or what it shows of what is there."""
         shows = self.handler in ("models", "model", "response", "response_items")

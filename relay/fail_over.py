@@ -102,8 +102,8 @@ class FailOver:
         if self._attempt is not None:
             self._attempt.revoke()
 
-    async def answer(self) -> Outcome:
-        """Answer it. Raises RequestFault, DatabaseAway, DatabaseRefused."""
+    async def make_attempts(self) -> Outcome:
+        """Answer it, by as many as it takes. Raises RequestFault, DatabaseAway, DatabaseRefused."""
         try:
             following = await self._first()
         except asyncio.CancelledError:

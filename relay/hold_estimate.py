@@ -46,8 +46,8 @@ class HoldEstimate:
     ) -> None:
         self._facts = facts
         self._version = price_in_force.bound
-        # Output tokens of a choice that are held.
-        self._cap = assumed_cap if facts.output_cap is None else facts.output_cap
+        # The output tokens of a choice that are held.
+        self.cap = assumed_cap if facts.output_cap is None else facts.output_cap
         self._max_cost_nano = max_cost_nano
         self._thinking_tokens = thinking_tokens
         self._searches = searches
@@ -59,17 +59,19 @@ class HoldEstimate:
         self._shortened = False
         if tokens_max is not None and facts.output_cap is None:
             room = (tokens_max - self.input_tokens) // facts.choices
-            self._shortened = room < self._cap
-            self._cap = max(OUTPUT_CAP_MIN, min(self._cap, room))
+            self._shortened = room < self.cap
+            self.cap = max(OUTPUT_CAP_MIN, min(self.cap, room))
+        # More than any answer within the cap can have: a token is rarely over 16 bytes.
+        self.output_bytes_max = (self.cap + thinking_tokens) * facts.choices * 16
         if "in_text" not in self._version.rates or "out_text" not in self._version.rates:
             raise RequestFault("model_unpriced", "model", "", model=facts.model)
 
     def first(self) -> Size:
         """The hold of the request as it is. Raises RequestFault `max_cost_exceeded`."""
-        hold_nano = self._price(self._quantities(self._cap))
+        hold_nano = self._price(self._quantities(self.cap))
         limit = self._max_cost_nano
         if limit is None or hold_nano <= limit:
-            return Size(hold_nano, self._cap if self._shortened else None)
+            return Size(hold_nano, self.cap if self._shortened else None)
         size = self.within(limit)
         if size is None:
             less = "request fewer output tokens" if self._facts.output_cap else "send less input"
@@ -80,7 +82,7 @@ class HoldEstimate:
     def least_nano(self) -> int:
         """The smallest hold that the request could be admitted with."""
         named = self._facts.output_cap is not None
-        return self._price(self._quantities(self._cap if named else min(self._cap, OUTPUT_CAP_MIN)))
+        return self._price(self._quantities(self.cap if named else min(self.cap, OUTPUT_CAP_MIN)))
 
     def within(self, available_nano: int) -> Size | None:
         """The largest hold that fits `available_nano`: with a smaller output cap where the client
@@ -89,23 +91,13 @@ class HoldEstimate:
             return None
         if self._max_cost_nano is not None:
             available_nano = min(available_nano, self._max_cost_nano)
-        cap = shrink_cap(available_nano, self._cap, self._quantities, self._price)
+        cap = shrink_cap(available_nano, self.cap, self._quantities, self._price)
         return None if cap is None else Size(self._price(self._quantities(cap)), cap)
-
-    @property
-    def cap(self) -> int:
-        """The output tokens per choice that are held."""
-        return self._cap
 
     @property
     def input_tokens(self) -> int:
         """An upper bound of the input."""
         return self._text_tokens + self._media_tokens
-
-    @property
-    def output_bytes_max(self) -> int:
-        """More than any answer within the cap can have: a token is rarely over 16 bytes."""
-        return (self._cap + self._thinking_tokens) * self._facts.choices * 16
 
     def _quantities(self, cap: int) -> Mapping[str, int]:
         facts = self._facts

@@ -15,7 +15,7 @@ async def read_bound(context: RequestContext, raw: bytes, available_nano: _ReadA
     """What the request of this body would hold, sent now; `available_nano` reads what there is to
     hold. Raises RequestFault as sending it would, but for the money, and DatabaseAway."""
     reader, principal = RequestReader(context), context.principal
-    facts = reader.read(raw)
+    facts = reader.read_facts(raw)
     model = reader.find_model(facts.model)
     routed = route(context, facts, model)
     bound = _bound(routed)

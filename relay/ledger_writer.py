@@ -6,7 +6,7 @@ nothing.
 
     admit    waits for its verdict; hears at once when the database is away
     settle   nobody waits for it; it is tried until it is through
-    watch    a stream whose high-water marks are written while it runs
+    marks    the high-water marks of streams, written while they run
 
 How an ending becomes durable (P1, P18), and where it is read how:
 
@@ -34,7 +34,7 @@ from relay.admission import AdmissionRequest, Verdict
 from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection
 from relay.journal import Journal
 from relay.ledger_batch import BatchWriter
-from relay.ledger_marks import LedgerMarks, Watched
+from relay.ledger_marks import LedgerMarks
 from relay.ledger_queue import BATCH_MAX, Batch, LedgerQueue
 from relay.ledger_recovery import LedgerRecovery
 from relay.settlement import Settled
@@ -61,8 +61,8 @@ class LedgerWriter:
         self._connection = connection
         self._recovery = LedgerRecovery(spool, journal)
         self._queue = LedgerQueue(self._write_now)
-        self._marks = LedgerMarks(self._recovery, self._wake)
-        self._batches = BatchWriter(connection, self._queue, self._marks, self._recovery)
+        self.marks = LedgerMarks(self._recovery, self._wake)
+        self._batches = BatchWriter(connection, self._queue, self.marks, self._recovery)
         self._worker: asyncio.Task[None] | None = None
         # Above 0 while the database is away; set when there is something new to try.
         self._retry_s = 0.0
@@ -80,7 +80,7 @@ class LedgerWriter:
         if adopted is not None and any(adopted):
             self._queue.adopted += adopted.spooled
             self._queue.endings += adopted.noted
-            self._marks.put_back(adopted.marks)
+            self.marks.put_back(adopted.marks)
             self._write_now()
 
     def close_spool(self) -> None:
@@ -111,17 +111,6 @@ class LedgerWriter:
         """
         self._recovery.note(item)
         self._queue.put(item, at_once=at_once or self._retry_s > 0)
-
-    def watch(self, stream: Watched) -> None:
-        """Write the marks of this stream until `unwatch`."""
-        self._marks.watch(stream)
-
-    def unwatch(self, stream: Watched) -> None:
-        self._marks.unwatch(stream)
-
-    def mark(self, stream: Watched) -> None:
-        """Keep how far a stream is where a kill finds it; the database hears of it soon."""
-        self._marks.mark(stream)
 
     def renew(self) -> None:
         """Say that this process lives; at once, or with the next transaction."""
@@ -179,7 +168,7 @@ class LedgerWriter:
     @property
     def _rides_along(self) -> bool:
         """Whether there is what nobody waits for."""
-        return self._batches.lease_due or bool(self._marks.waiting)
+        return self._batches.lease_due or bool(self.marks.waiting)
 
     async def _let_others_run(self) -> None:
         """Who was admitted sends its request first, and who is about to ask is in the next batch:
@@ -208,7 +197,7 @@ class LedgerWriter:
     async def _spool(self) -> None:
         """Put what waits for the database on the disk."""
         fresh = self._queue.endings[self._queue.spooled :]
-        if await self._recovery.spool(fresh, self._marks.waiting):
+        if await self._recovery.spool(fresh, self.marks.waiting):
             self._queue.spooled += len(fresh)
 
     async def _unspool(self, written: int) -> None:

@@ -23,7 +23,7 @@ class RequestReader:
         self.model_name = context.invocation.target.model
         self.stream = context.invocation.target.stream
 
-    def read(self, raw: bytes) -> Facts:
+    def read_facts(self, raw: bytes) -> Facts:
         """What must be known of a body. Raises RequestFault."""
         invocation = self._context.invocation
         try:

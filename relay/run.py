@@ -58,11 +58,11 @@ class Run:
         """Answer the request with this body. Raises nothing that a client could cause."""
         context = self._context
         try:
-            facts = self._reader.read(raw)
+            facts = self._reader.read_facts(raw)
             stated = context.invocation.codec.continuation_of(facts)
             continuation = None if stated is None else await continue_request(context, stated)
             fail_over = self._fail_over = self._route(facts, continuation)
-            return await fail_over.answer()
+            return await fail_over.make_attempts()
         except (RequestFault, ChannelsOut) as error:
             return await self._refuse(error)
         except (DatabaseAway, DatabaseRefused) as error:

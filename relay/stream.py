@@ -26,7 +26,7 @@ from dialects.openai.outside_reasoning import InsideDecoder
 from dialects.service_tier import tier_of_frames
 from lib.ids import id_text
 from relay.admitted_attempt import AdmittedAttempt
-from relay.answer_state import AnswerState, state_of
+from relay.answer_state import AnswerState
 from relay.attempt_end import AttemptParts
 from relay.cost_in_answer import last_with_cost
 from relay.downstream import ErrorAnswer
@@ -245,7 +245,7 @@ class StreamChunks:
         if self._state is not None:
             self._state.note(events)
         if mark_due:
-            self._context.parts.ledger.mark(self._usage_meter)
+            self._context.parts.ledger.marks.mark(self._usage_meter)
 
     def above_hold(self) -> bool:
         """Whether the answer has outgrown its hold (F18)."""
@@ -362,7 +362,7 @@ class StreamRelay:
         self._probe = parts.probe
         self._end = parts.end
         self._gathering = parts.gathering
-        self._state = state_of(parts.context, parts.admitted)
+        self._state = parts.state
         self._reader = self._open_reader()
         parts.usage_meter.decoder = self._reader.decoder
         self._chunks = StreamChunks(

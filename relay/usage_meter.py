@@ -274,8 +274,8 @@ def count(
     for review (F27). What has no rate has no charge until an operator says so: `held` (I14).
     """
     reported = evidence.reported
-    raw = None if evidence.usage is None else storable(evidence.usage).decode(errors="replace")
     meters, basis = _meters(evidence, measured)
+    raw = None if evidence.usage is None else storable(evidence.usage).decode(errors="replace")
     flags, doubted = reported.flags, reported.quarantined
     if price_in_force is None:
         return Bill(meters, 0, "free", (*flags, "unpriced"), raw)

@@ -18,7 +18,6 @@ from dialects.openai.think_tags import untag_answer
 from dialects.service_tier import tier_of_answer
 from dialects.unary import PlainAnswer
 from dialects.whole_answer import WholeAnswer
-from relay.answer_state import state_of
 from relay.attempt_end import AttemptParts
 from relay.cost_in_answer import with_cost
 from relay.error_answers import failure_inside
@@ -51,7 +50,7 @@ class WholeRelay:
         self._probe = parts.probe
         self._end = parts.end
         self._gathering = parts.gathering
-        self._state = state_of(parts.context, parts.admitted)
+        self._state = parts.state
 
     def relay(self, answer: Answer) -> Awaitable[Outcome]:
         """Relay it. Raises UpstreamFailed, and nothing of it has reached the client."""

@@ -87,8 +87,9 @@ class ChatCompletionsCodec(OpenAICodec[ChatFacts]):
         thinking: JsonObject | None,
         quirks: Quirks,
     ) -> bytes:
-        edits = quirks.and_members(thinking or {})
-        return request_read.edit(facts, model, output_cap=output_cap, quirks=edits)
+        if thinking is not None:
+            quirks = quirks.and_members(thinking)
+        return request_read.edit(facts, model, output_cap=output_cap, quirks=quirks)
 
     def thinking(self, settings: ReasoningSettings, upstream: Upstream) -> JsonObject | None:
         return {"reasoning_effort": settings.effort} if settings.only_effort else None

@@ -84,10 +84,12 @@ def _meters(usage: UsageMembers) -> Quantities:
     if written is None:
         written = usage.count("cache_creation_input_tokens", inputs)
     reasoning = usage.count("reasoning_tokens", outputs) or 0
-    meters = usage.input_meters(prompt, _cached(usage, inputs, prompt), written or 0, inputs)
+    cached = _cached(usage, inputs, prompt)
     output = _output(usage, prompt, completion, reasoning, total)
+    searches = _searches(usage)
+    meters = usage.input_meters(prompt, cached, written or 0, inputs)
     meters |= usage.output_meters(output, reasoning, outputs)
-    if searches := _searches(usage):
+    if searches:
         meters["searches"] = searches
     return usage.result(meters)
 

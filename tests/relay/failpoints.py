@@ -118,7 +118,7 @@ async def _wait_once_written(connection: Connection) -> None:
 
 vars(ledger_writer)["BatchWriter"] = FailingBatchWriter
 _behind(Relay, "_principal", "authenticated")
-_behind(RequestReader, "read", "parsed")
+_behind(RequestReader, "read_facts", "parsed")
 _behind(Upstreams, "post", "upstream-headers")
 _behind(StreamRelay, "_commit", "first-content")
 _behind(WholeRelay, "_body", "first-content")

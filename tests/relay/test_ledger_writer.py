@@ -364,15 +364,15 @@ async def test_an_ending_rides_with_the_marks_of_other_streams(
     await ledger.join()
     streams = [Stream(one.attempt.id), Stream(two.attempt.id)]
     for stream in streams:
-        ledger.watch(stream)
+        ledger.marks.watch(stream)
     ledger.settle(ended(one))
-    ledger.unwatch(streams[0])
+    ledger.marks.unwatch(streams[0])
     while is_open(hub, one):
         await connection.run([("SELECT 1", {})])
     (row,) = hub.rows("SELECT mark FROM billing_hold WHERE id = %s", two.attempt.id)
     assert row["mark"] == {"out_text": 7}
     ledger.settle(ended(two))
-    ledger.unwatch(streams[1])
+    ledger.marks.unwatch(streams[1])
     await ledger.join()
 
 
