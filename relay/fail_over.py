@@ -123,6 +123,9 @@ class FailOver:
             try:
                 return await attempt.execute(fresh=following.fresh)
             except UpstreamFailed as failure:
+                # Its traceback leads back here: the attempt, and what was read of its answer, would
+                # stay until the next collection of garbage.
+                failure.__traceback__ = failure.__context__ = None
                 self._failed.append(_Failed(following.candidate, attempt.key, failure))
             self._attempt = None
             try:
