@@ -5,7 +5,7 @@ Errors have the shape of OpenAI's API, because that is what the clients of a hub
 
 import json
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, cast
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
@@ -103,8 +103,15 @@ class ManagementAPI(NinjaAPI):
     def get_openapi_schema(
         self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
     ) -> OpenAPISchema:
-        """The library's, with the errors that every operation has in common."""
-        schema = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
+        """The library's, with the errors that every operation has in common; to be read only."""
+        if path_prefix is None:
+            path_prefix = self.get_root_path(path_params or {})
+        return self._schema_at(path_prefix)
+
+    # Half a second's work, and each page of the reference reads it.
+    @cache  # noqa: B019 - the API lives as long as its process
+    def _schema_at(self, path_prefix: str) -> OpenAPISchema:
+        schema = super().get_openapi_schema(path_prefix=path_prefix)
         schema["components"]["schemas"][ERROR] = ERROR_SCHEMA
         for methods in schema["paths"].values():
             for operation in methods.values():

@@ -62,6 +62,8 @@ FLEETING = {
     # Statistics that were taken of a table while it was empty make plans that never end once it is
     # full, and when they are taken is chance.
     "autovacuum": "off",
+    # A test run keeps it in memory.
+    "max_wal_size": "128MB",
 }
 
 

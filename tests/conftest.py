@@ -13,9 +13,11 @@ from django.test import TransactionTestCase
 from django.test.utils import _TestState
 from django.utils import translation
 from hypothesis import settings as hypothesis_settings
+from pytest_django.plugin import DjangoDbBlocker
 
 from lib import tenancy
 from tests import cast, databases
+from tests.stage import scene, stage
 
 # A busy machine is no defect (no deadline), and the same change is always tried by the same
 # examples (derandomize).
@@ -80,8 +82,20 @@ def _templates_as_they_are(django_test_environment: None) -> None:
     Template._render = _TestState.saved_data.template_render  # type: ignore[attr-defined]
 
 
-@pytest.fixture
-def people(db: None) -> cast.Cast:
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    stage.open(django_db_blocker)
+    yield
+    stage.clear()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    stage.set_for(item)
+
+
+@scene
+def people() -> cast.Cast:
     return cast.assemble()
 
 

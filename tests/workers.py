@@ -23,6 +23,7 @@ LONG: Final = (
     "tests/relay",
     "tests/fakes_checks",
     "tests/house",
+    "tests/config",
     "tests/billing",
     "tests/usage",
 )

@@ -33,7 +33,7 @@ class IdentityProvider(ThreadingHTTPServer):
         self.userinfo: dict[str, Any] | None = None
         self.challenge = ""
         self.told: list[dict[str, str]] = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def configuration(self) -> dict[str, Any]:
         return {

@@ -3,6 +3,7 @@ import re
 import pytest
 from django.test import Client
 
+from config.api import api
 from tests.cast import Cast, signed_in
 
 
@@ -10,6 +11,11 @@ def test_the_schema_is_public_and_whole(client: Client) -> None:
     schema = client.get("/api/v1/openapi.json").json()
     assert schema["openapi"].startswith("3.")
     assert {"get", "post"} <= set(schema["paths"]["/api/v1/keys"])
+
+
+def test_the_schema_is_made_once() -> None:
+    """It takes longer than the page that shows a part of it."""
+    assert api.get_openapi_schema() is api.get_openapi_schema()
 
 
 def test_the_reference_shows_every_operation_without_a_script_of_its_own(client: Client) -> None:

@@ -42,9 +42,10 @@ from accounts.models import (
 from billing import plans
 from billing.models import Budget
 from lib.refusal import Refused
-from tests.cast import Cast, actor
+from tests.cast import Cast, actor, assemble
 from tests.hostile import STORABLE
 from tests.hub import ROOT
+from tests.stage import scene
 from usage import budgeting
 
 pytestmark = pytest.mark.django_db
@@ -79,9 +80,10 @@ def installation(tmp_path: Path) -> Installation:
     return Installation(tmp_path)
 
 
-@pytest.fixture
-def furnished(people: Cast) -> Cast:
+@scene
+def furnished() -> Cast:
     """All of people and access that can be exported, with what is not its default."""
+    people = assemble()
     acme, core = people.acme, people.core
     lab = teams.create_team(acme, "Lab", actor=SYSTEM)
     lab = teams.rename_team(lab, "Research lab", actor=SYSTEM)

@@ -20,6 +20,7 @@ from lib import clock
 from notify.models import Delivery
 from outbox.models import Fact
 from tests.cast import Cast, make_key, signed_in, with_key
+from tests.pairwise import slow_unless
 
 pytestmark = pytest.mark.django_db
 SECRET = "sk-secret-of-somebody"
@@ -103,8 +104,15 @@ def test_a_worker_records_the_start_the_end_and_the_class_of_the_error(
     assert SECRET not in str(JobRun.objects.values())
 
 
-@pytest.mark.parametrize("task", list(JOBS))
-@pytest.mark.parametrize("error", ["", "DataError"])
+# Each job, and both ways to stop; the two know nothing of each other.
+STOPPED = [
+    pytest.param(task, error, marks=slow_unless(number % 2 == way))
+    for number, task in enumerate(JOBS)
+    for way, error in enumerate(["", "DataError"])
+]
+
+
+@pytest.mark.parametrize(("task", "error"), STOPPED)
 def test_each_job_that_stops_is_told_by_verify_the_page_and_a_letter(
     people: Cast, task: str, error: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -174,7 +174,7 @@ class _Keeping(BaseHTTPRequestHandler):
 def keeping() -> Iterator[tuple[str, dict[str, Arrived]]]:
     handler = type("Handler", (_Keeping,), {"arrived": {}})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}", handler.arrived  # type: ignore[attr-defined]
     server.shutdown()

@@ -1,0 +1,26 @@
+"""Tests that share a scene do not meet in it."""
+
+import pytest
+
+from accounts.models import Membership, Organisation, Team
+from tests.cast import Cast
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_what_one_test_does_to_a_scene_no_other_sees(people: Cast, turn: int) -> None:
+    assert (people.core.name, Team.objects.get(id=people.core.id).name) == ("core", "core")
+    people.core.name = f"of test {turn}"
+    people.core.save()
+    assert Membership.objects.filter(user=people.bob).delete()[0] == 1
+
+
+@pytest.mark.django_db
+def test_who_asks_for_no_scene_finds_none() -> None:
+    assert not Organisation.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_commits_has_one_of_its_own(people: Cast) -> None:
+    people.core.name = "committed"
+    people.core.save()
+    assert Organisation.objects.count() == 2
