@@ -119,7 +119,7 @@ def draw(everything: Sequence[Cell]) -> Sequence[Cell]:
     that bring most come first."""
     shuffled, seen, drawn = list(everything), set[object](), list[Cell]()
     random.Random(_SEED).shuffle(shuffled)
-    for least in (3, 2, 1):
+    for least in (2, 1):
         for cell in shuffled:
             if len(cell.facts - seen) >= least:
                 seen |= cell.facts

@@ -24,7 +24,9 @@ def test_operations_show_nobody_what_is_not_theirs(world: World) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_every_cell_of_every_operation(world: World, name: str) -> None:
-    faults = [fault for cell in cells(name) for fault in faults_of(world, cell)]
+@pytest.mark.parametrize("noun", sorted({name.split("/")[1] for name in OPERATIONS}))
+def test_every_cell_of_every_operation(world: World, noun: str) -> None:
+    names = [name for name in OPERATIONS if name.split("/")[1] == noun]
+    everything = (cell for name in names for cell in cells(name))
+    faults = [fault for cell in everything for fault in faults_of(world, cell)]
     assert not faults, "\n".join(faults)
