@@ -404,7 +404,7 @@ class ProjectForm(NameForm):
 
 class OrganisationForm(NameForm):
     """What an owner sets for the whole organisation; `roles` are those that a second factor can be
-    asked of."""
+    asked of, None for who may not say so."""
 
     include_cost = forms.BooleanField(
         label=gettext_lazy("Report the cost in every response"),
@@ -427,8 +427,11 @@ class OrganisationForm(NameForm):
         help_text=gettext_lazy("They are asked to set it up when they next sign in."),
     )
 
-    def __init__(self, *args: Any, roles: Iterable[tuple[str, Any]], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, roles: Iterable[tuple[str, Any]] | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if roles is None:
+            del self.fields["second_factor_roles"]
+            return
         factor = cast(forms.MultipleChoiceField, self.fields["second_factor_roles"])
         factor.choices = list(roles)
 

@@ -258,7 +258,8 @@ def end_sessions(request: HttpRequest, id: str) -> EndedOut:
 )
 def reset_second_factor(request: HttpRequest, id: str) -> PersonOut:
     """Removes the person's authenticator app, passkeys and recovery codes, ends their sessions and
-    emails them. Make sure that it is them who asks."""
+    emails them. Make sure that it is them who asks. Operators cannot reset each other: that
+    is done on the server by `manage.py reset_second_factor`."""
     actor = actors.actor_of(request)
     access.require(actor, "organisations.write")
     check_signed_in_recently(request)

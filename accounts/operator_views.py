@@ -102,6 +102,7 @@ def _person(user: User, secured: bool) -> dict[str, Any]:
         "name": user.name,
         "badge": badge if user.is_active else _INACTIVE,
         "active": user.is_active,
+        "operator": user.operator,
         "second_factor": factor_badge(secured),
         "secured": secured,
         "organisations": ", ".join(one.organisation.name for one in user.memberships.all()),
@@ -148,9 +149,13 @@ def person_reset_factors(request: HttpRequest, actor: Actor, id: str) -> HttpRes
     person = access.access_person(actor, id)
     form = forms.Form(request.POST or None)
     if request.method == "POST":
-        second_factor.reset_factors(actor, person)
-        text = gettext("Two-factor authentication of %(email)s was reset.")
-        messages.success(request, text % {"email": person.email})
+        try:
+            second_factor.reset_factors(actor, person)
+        except Refused as refused:
+            messages.error(request, refused.message)
+        else:
+            text = gettext("Two-factor authentication of %(email)s was reset.")
+            messages.success(request, text % {"email": person.email})
         return go_to(request, "people")
     context = {
         "form": form,

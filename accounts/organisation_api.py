@@ -140,6 +140,7 @@ def change_organisation(request: HttpRequest, body: OrganisationChange) -> Organ
         if body.required_labels is not None:
             organisations.require_labels(organisation, body.required_labels, actor=actor)
         if body.second_factor_roles is not None:
+            access.require(actor, "sign_in.write")
             organisations.force_second_factor(organisation, body.second_factor_roles, actor=actor)
     organisation.refresh_from_db()
     return _organisation(organisation)

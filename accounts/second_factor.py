@@ -27,7 +27,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 from qrcode.image.svg import SvgPathFillImage
 
 from accounts import audit, security, sessions, tries
@@ -35,6 +35,7 @@ from accounts.actors import Actor
 from accounts.models import User
 from accounts.rules.tries import limits_of_codes
 from accounts.sealing import open_sealed, seal
+from lib.refusal import Refused
 from lib.vault import VaultError
 
 _TYPES: Final = Authenticator.Type
@@ -193,7 +194,16 @@ def recovery_codes_left(rows: list[Authenticator]) -> int | None:
 
 def reset_factors(actor: Actor, user: User) -> None:
     """Take every factor of a person away, for one who has lost them all: a password signs in
-    again, and every session ends."""
+    again, and every session ends.
+
+    Raises Refused for an operator, whom nobody of the same rank resets: the server's command does.
+    """
+    if user.operator and not actor.installation:
+        text = gettext(
+            "Operators cannot reset each other. Run on the server: manage.py reset_second_factor "
+            "%(email)s"
+        )
+        raise Refused("person", text % {"email": user.email})
     with transaction.atomic():
         Authenticator.objects.filter(user=user).delete()
         audit.record(actor, None, "second_factor.reset", user)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from accounts import organisations
-from accounts.access import ROLE_NAMES
+from accounts.access import ROLE_NAMES, scope_of
 from accounts.actors import Actor, organisation_of, slug_of
 from accounts.forms import OrganisationForm
 from accounts.guards import organisation_page
@@ -27,9 +27,9 @@ _FIELDS = ("name", "include_cost", "retention_hours", "required_labels", "second
 def settings_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     organisation = organisation_of(actor)
     initial = {name: getattr(organisation, name) for name in _FIELDS}
-    form = OrganisationForm(
-        request.POST or None, initial=initial, roles=_roles(organisation)
-    )  # fmt: skip
+    signs_in = scope_of(actor, "sign_in.write") is not None
+    roles = _roles(organisation) if signs_in else None
+    form = OrganisationForm(request.POST or None, initial=initial, roles=roles)
     if request.method == "POST" and form.is_valid():
         try:
             _save(actor, organisation, form.cleaned_data)
@@ -38,9 +38,8 @@ def settings_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         else:
             messages.success(request, gettext("Settings saved."))
             return see_other("settings", slug_of(actor))
-    return render(
-        request, "accounts/settings.html", {"form": form}, status=422 if form.errors else 200
-    )
+    context = {"form": form, "signs_in": signs_in}
+    return render(request, "accounts/settings.html", context, status=422 if form.errors else 200)
 
 
 def _save(actor: Actor, organisation: Organisation, data: dict[str, Any]) -> None:
@@ -50,7 +49,8 @@ def _save(actor: Actor, organisation: Organisation, data: dict[str, Any]) -> Non
         organisations.set_include_cost(organisation, data["include_cost"], actor=actor)
         organisations.set_retention(organisation, data["retention_hours"], actor=actor)
         organisations.require_labels(organisation, data["required_labels"], actor=actor)
-        organisations.force_second_factor(organisation, data["second_factor_roles"], actor=actor)
+        if (names := data.get("second_factor_roles")) is not None:
+            organisations.force_second_factor(organisation, names, actor=actor)
 
 
 def _roles(organisation: Organisation) -> list[tuple[str, Any]]:

@@ -15,12 +15,11 @@ from django.utils.translation import gettext, gettext_lazy
 
 from accounts import audit, members, security
 from accounts.access import access_organisation, one_of, require
-from accounts.actors import SYSTEM, Actor, authority_of, organisation_of
+from accounts.actors import SYSTEM, Actor, organisation_of
 from accounts.member_forms import role_label
 from accounts.models import CustomRole, Membership, Organisation, Role, SingleSignOn, Team, User
 from accounts.oidc import GuardedSession, OrganisationProvider, discovered
 from accounts.rules import single_sign_on as rules
-from accounts.rules.authority import Authority
 from accounts.rules.domains import domain_of, is_domain
 from accounts.sealing import open_sealed, seal
 from lib.ids import id_text, parse_id
@@ -56,7 +55,7 @@ _WORDS: Final[dict[rules.Refusal, Promise]] = {
 
 def access_single_sign_on(actor: Actor) -> SingleSignOn:
     """That of the actor's organisation, for who may change it. Http404 without one."""
-    require(actor, "organisation.write")
+    require(actor, "sign_in.write")
     return _present(organisation_of(actor))
 
 
@@ -83,7 +82,6 @@ def save_single_sign_on(
 
     Raises Refused. Another issuer or client drops the stored secret, so that it is never sent to
     where it was not meant for; other domains are to be confirmed again, unless an operator acts.
-    Nobody lets others in as more than they are themselves (P23).
     """
     fields = {**fields, "issuer": fields["issuer"].strip().rstrip("/")}
     _check(organisation, fields)
@@ -91,7 +89,6 @@ def save_single_sign_on(
         Organisation.objects.select_for_update().get(id=organisation.id)
         row = single_sign_on_of(organisation) or SingleSignOn(organisation=organisation)
         before = described(row)
-        _check_authority(actor, row, fields)
         if fields["domains"] != row.domains or actor.operator:
             row.domains_confirmed = actor.operator
         if not secret and _is_elsewhere(row, fields):
@@ -196,47 +193,6 @@ def _check(organisation: Organisation, fields: Mapping[str, Any]) -> None:
         if unknown := [team for team in rule["teams"] if team not in slugs]:
             text = gettext("There is no team named %(name)s.") % {"name": unknown[0]}
             raise Refused("group_rules", text)
-
-
-def _check_authority(actor: Actor, row: SingleSignOn, fields: Mapping[str, Any]) -> None:
-    """Raise Refused where the actor would let somebody in with what it lacks (P23).
-
-    Rules are weighed together: the first that fits gives the role, all that fit give teams, so one
-    that is added, moved or taken away changes what the others give.
-    """
-    if actor.installation:
-        return
-    if _is_moved(row, fields) and not actor.authority.owns:
-        text = gettext(
-            "Only an owner can change the identity provider, because it decides who signs in as "
-            "whom. Ask an owner."
-        )
-        raise Refused("issuer", text)
-    role: str = fields["default_role"]
-    if any(getattr(row, name) != fields[name] for name in ("group_claim", "group_rules")):
-        for rule in fields["group_rules"]:
-            grant = _authority_given(row.organisation, rule["role"], rule["teams"])
-            _check_grant_at("group_rules", actor, grant)
-    elif role == row.default_role:
-        return
-    if role:
-        _check_grant_at("default_role", actor, _authority_given(row.organisation, role, ()))
-
-
-def _check_grant_at(field: str, actor: Actor, grant: Authority) -> None:
-    try:
-        members.check_grant(actor, grant)
-    except Refused as refused:
-        raise Refused(field, str(refused)) from refused
-
-
-def _authority_given(organisation: Organisation, role: str, slugs: Sequence[str]) -> Authority:
-    """What a member may do whom a rule gives that role in those teams; none = every team."""
-    custom = CustomRole.objects.filter(organisation=organisation, name=role).first()
-    limited = bool(slugs) and (custom is not None or role != Role.OWNER)
-    teams = organisation.teams.filter(slug__in=slugs).values_list("id", flat=True)
-    permissions = custom.permissions if custom else ()
-    return authority_of(Role.CUSTOM if custom else role, permissions, teams if limited else None)
 
 
 def _place(row: SingleSignOn) -> str:

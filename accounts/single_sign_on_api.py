@@ -110,7 +110,7 @@ def read_single_sign_on(request: HttpRequest) -> SingleSignOnOut:
 def save_single_sign_on(request: HttpRequest, body: SingleSignOnIn) -> SingleSignOnOut:
     """Sets it up, or replaces its configuration. Other domains have to be confirmed again."""
     actor = actors.actor_of(request)
-    access.require(actor, "organisation.write")
+    access.require(actor, "sign_in.write")
     check_signed_in_recently(request)
     fields = body.dict()
     secret = fields.pop("secret") or ""

@@ -107,7 +107,7 @@ def _redirect(request: HttpRequest, id: str, **kwargs: Any) -> HttpResponseBase:
 # Settings ---------------------------------------------------------------------------------------
 
 
-@organisation_page("organisation.write")
+@organisation_page("sign_in.write")
 @require_http_methods(["GET", "HEAD", "POST"])
 @recent_sign_in_required
 def settings_page(request: HttpRequest, actor: Actor) -> HttpResponseBase:
@@ -152,7 +152,7 @@ def _outcome(row: SingleSignOn, claims: dict[str, Any]) -> str:
     return text % {"role": names[grant.role], "teams": teams}
 
 
-@organisation_page("organisation.write")
+@organisation_page("sign_in.write")
 @require_POST
 @recent_sign_in_required
 def remove(request: HttpRequest, actor: Actor) -> HttpResponseBase:
@@ -162,7 +162,7 @@ def remove(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     return see_other("single_sign_on", organisation_of(actor).slug)
 
 
-@organisation_page("organisation.write")
+@organisation_page("sign_in.write")
 @require_safe
 def test(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """Sign in at the provider, and come back to see its claims."""

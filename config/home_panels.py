@@ -8,12 +8,11 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts import access, actors
-from accounts.actors import Actor, slug_of
+from accounts.actors import Actor
 from accounts.rules.roles import Action
 from billing import budgets, wallets
 from billing.budgets import Standing
@@ -32,6 +31,7 @@ from usage.filters import GroupBy, UsageFilter, from_query
 from usage.latency import first_token_times
 from usage.reports import Totals
 from usage.uptime import uptime_by_channel
+from usage.views import rows_url
 from usage.words import KINDS
 
 Context = dict[str, Any]
@@ -58,10 +58,6 @@ def _month(actor: Actor, range_name: str = "mtd") -> UsageFilter:
     return from_query({"range": [range_name]}, clock.now(), channels=actor.operator)
 
 
-def _rows_url(actor: Actor, usage_filter: UsageFilter, **over: object) -> str:
-    return f"{reverse('requests', args=[slug_of(actor)])}?{usage_filter.query(**over)}"
-
-
 def own_only(actor: Actor) -> bool:
     """Whether the actor sees only what is its own."""
     return access.scope_of(actor, "usage.read") == "own"
@@ -78,9 +74,9 @@ def _summary(request: HttpRequest, actor: Actor) -> Context:
     return {
         "now": reports.usage_totals(actor, month.span, metered=False),
         "before": reports.usage_totals(actor, month.previous, metered=False),
-        "rows_url": _rows_url(actor, month),
-        "failed_url": _rows_url(actor, month, status="error"),
-        "day_url": _rows_url(actor, _month(actor, "24h")),
+        "rows_url": rows_url(actor, month),
+        "failed_url": rows_url(actor, month, status="error"),
+        "day_url": rows_url(actor, _month(actor, "24h")),
         "first_token": times[0] if times else None,
         "balance": wallets.balance(organisation) if may_balance else None,
         "own_only": own_only(actor),
@@ -120,16 +116,11 @@ def _days(actor: Actor, this: UsageFilter, now: list[int], before: list[int]) ->
             "on": first + dt.timedelta(days=n),
             "now": now[n] if n < len(now) else None,
             "before": before[n] if n < len(before) else None,
-            "href": _day_url(actor, this, n) if n < len(now) else "",
+            "href": rows_url(actor, this, this.spans[n]) if n < len(now) else "",
             "unfinished": n == len(now) - 1,
         }
         for n in range(length)
     ]
-
-
-def _day_url(actor: Actor, this: UsageFilter, n: int) -> str:
-    query = this.query_of_span(this.spans[n])
-    return f"{reverse('requests', args=[slug_of(actor)])}?{query}"
 
 
 def _month_budget(actor: Actor) -> Standing | None:
@@ -163,7 +154,7 @@ def _top(actor: Actor, by: GroupBy) -> list[Context]:
             "label": group.label,
             "totals": group.totals,
             "most": most,
-            "href": _rows_url(
+            "href": rows_url(
                 actor, month, **{by: id_text(UUID(group.id)) if by == "key" else group.id}
             ),
         }
@@ -180,14 +171,14 @@ def _errors(request: HttpRequest, actor: Actor) -> Context:
             {
                 "word": KINDS.get(cause.kind, cause.kind) or _("Other"),
                 "requests": cause.requests,
-                "href": _rows_url(actor, month, status="error", cause=cause.kind),
+                "href": rows_url(actor, month, status="error", cause=cause.kind),
             }
             for cause in causes[:_TOP]
         ],
         "total": total,
         "most": causes[0].requests if causes else 0,
         "rest": sum(cause.requests for cause in causes[_TOP:]),
-        "rows_url": _rows_url(actor, month, status="error"),
+        "rows_url": rows_url(actor, month, status="error"),
     }
 
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import access, keys
 from accounts.actors import Actor, person_of, slug_of
 from accounts.guards import organisation_page
-from accounts.models import KeyKind
+from accounts.models import Key, KeyKind
 from accounts.rules.roles import HAS_KEYS
 from gateway.examples import MODEL, codes_with_key, example_models, first_call
 from gateway.shown_models import models_for
@@ -82,18 +82,23 @@ def first_request(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 def _context(actor: Actor, secret: str = "") -> dict[str, Any]:
-    may_create = access.scope_of(actor, "keys.write_own") is not None
-    own = access.living_keys(actor).filter(user=actor.user, kind=KeyKind.RELAY)
     model = _model(actor)
     return {
-        "may_create": may_create,
-        "own_keys": list(own[:_KEYS_SHOWN]) if may_create else [],
+        "may_create": access.scope_of(actor, "keys.write_own") is not None,
+        "own_keys": _own_keys(actor),
         "secret": secret,
         "model": model,
         "base_url": f"{settings.PUBLIC_URL}/v1",
         "codes": codes_with_key(first_call(model), secret),
         **_first_context(actor),
     }
+
+
+def _own_keys(actor: Actor) -> list[Key]:
+    """A few of the person's own keys, where they may have and see some."""
+    if any(access.scope_of(actor, action) is None for action in (HAS_KEYS, "keys.read")):
+        return []
+    return list(access.living_keys(actor).filter(user=actor.user, kind=KeyKind.RELAY)[:_KEYS_SHOWN])
 
 
 def _model(actor: Actor) -> str:

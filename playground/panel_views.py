@@ -313,6 +313,9 @@ def debug(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
         "head": head,
         "outcome": outcome,
         "hold": format_usd(outcome.get("hold_nano") or 0),
+        # The books may not have said yet what an answer cost that was left.
+        "hold_nano": outcome.get("hold_nano"),
+        "charge_nano": outcome.get("charge_nano"),
         "record": record,
         "operator": actor.operator,
         "ended": run.ended_at is not None,

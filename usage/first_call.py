@@ -8,7 +8,7 @@ from accounts.actors import Actor, organisation_of
 from accounts.models import Key, KeyKind
 from lib import clock
 from usage.reports import RequestRow, request_page
-from usage.visibility import Period, run
+from usage.visibility import Period, run, sees_requests
 
 # The sums are behind by less than that, and records are quick to look through for so long.
 _LATEST: Final = dt.timedelta(hours=1)
@@ -34,7 +34,7 @@ def has_called(actor: Actor) -> bool:
 def latest_call(actor: Actor) -> RequestRow | None:
     """The person's newest request of the last hour by such a key, an answered one first."""
     ids = set(_own_key_ids(actor))
-    if not ids:
+    if not ids or not sees_requests(actor):
         return None
     period = Period(start_at=clock.now() - _LATEST)
     page = request_page(actor, period, limit=_ROWS, running=True)

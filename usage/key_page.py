@@ -3,13 +3,12 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
-from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts import access, key_lookup
-from accounts.actors import Actor, slug_of
+from accounts.actors import Actor
 from accounts.guards import organisation_page
 from accounts.models import Key, KeyKind
 from accounts.table_preferences import read_table
@@ -17,6 +16,7 @@ from billing import budgets
 from lib import clock
 from lib.ids import id_text
 from lib.tables.pages import answer_table
+from lib.tables.sources import ListSource
 from lib.tables.table import Table
 from usage import filters, reports
 from usage.budget_views import meter_of
@@ -26,7 +26,8 @@ from usage.key_use import use_of_keys
 from usage.key_views import badge_of, budgets_of, owner_of
 from usage.log_views import REQUESTS, cells_of
 from usage.reports import RequestRow, RequestSource
-from usage.views import chart_of
+from usage.views import chart_of, rows_url
+from usage.visibility import sees_requests
 
 KEY_REQUESTS = Table(
     "key-requests",
@@ -51,12 +52,13 @@ def key_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     scope = filters.of_keys(filters.EVERYTHING, (key.id,))
     month = _last_days(actor, scope)
     state = read_table(KEY_REQUESTS, request, actor, hidden=[] if actor.operator else ["channel"])
-    source = RequestSource(actor, month.span, scope)
+    listed = sees_requests(actor)
+    source = RequestSource(actor, month.span, scope) if listed else ListSource(())
 
     def make(rows: list[RequestRow]) -> list[dict[str, Any]]:
         return [cells_of(actor, month, row) for row in rows]
 
-    context = {**_about(actor, key), **_used(actor, key, month)}
+    context = {**_about(actor, key), **_used(actor, key, month), "listed": listed}
     templates = ("usage/key.html", "usage/_key_requests.html")
     return answer_table(request, state, source, templates, context, make)
 
@@ -89,14 +91,13 @@ def _about(actor: Actor, key: Key) -> dict[str, Any]:
 def _used(actor: Actor, key: Key, month: UsageFilter) -> dict[str, Any]:
     total = reports.usage_totals(actor, month.span, month.scope, metered=False)
     use = use_of_keys(actor, [key])[key.id]
-    rows = reverse("requests", args=[slug_of(actor)])
     context: dict[str, Any] = {
         "asked": month,
         "use": use,
         "total": total,
         "before": reports.usage_totals(actor, month.previous, month.scope, metered=False),
-        "rows_url": f"{rows}?{month.query()}",
-        "failed_url": f"{rows}?{month.query(status='error')}",
+        "rows_url": rows_url(actor, month),
+        "failed_url": rows_url(actor, month, status="error"),
     }
     if total.requests or total.charge_nano:
         context["chart"] = chart_of(month, reports.series(actor, month), actor)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from accounts.actors import Actor
 from lib import clock
 from usage.filters import EVERYTHING
-from usage.visibility import Period, run, where_of
+from usage.visibility import Period, run, sees_requests, where_of
 
 SINCE: Final = dt.timedelta(hours=24)
 ANSWERS_MAX: Final = 1000
@@ -22,10 +22,13 @@ class Latency(NamedTuple):
 
 
 def first_token_times(actor: Actor) -> list[Latency]:
-    """Of the newest 1,000 answers of the last 24 hours: all, then each model, the most used first.
+    """Of the newest 1,000 answers of the last 24 hours: all, then each model, the most used first;
+    none for who may see no request.
 
     So many tell as well as all of them do, and are read from the end of an index.
     """
+    if not sees_requests(actor):
+        return []
     period = Period(start_at=clock.now() - SINCE)
     where = where_of(actor, "requests.read", EVERYTHING, period)
     rows = run(_TIMES.format(where=where.text), {**where.parameters, "most": ANSWERS_MAX})

@@ -27,6 +27,7 @@ from usage.filters import Dropped, UsageFilter
 from usage.reports import Series, SeriesPart, Totals
 from usage.rules.buckets import Span
 from usage.usage_bar import dates_of, usage_bar
+from usage.visibility import sees_requests
 
 _TOP = 8
 _METRICS: dict[str, Promise] = {
@@ -92,7 +93,7 @@ def usage_page(request: HttpRequest, actor: Actor) -> HttpResponse:
             "top": _top(actor, usage_filter, total),
             "meters": _meters(total),
         }
-        if total.errors:
+        if total.errors and sees_requests(actor):
             context["failures"] = {
                 "chart": _failure_chart(usage_filter, actor),
                 "asked": replace(usage_filter, metric="errors"),
@@ -112,8 +113,8 @@ def _stats(
     actor: Actor, usage_filter: UsageFilter, totals: list[Totals], before: Totals
 ) -> list[dict[str, Any]]:
     total = reports.sum_of(totals)
-    rows = _rows_url(actor, usage_filter)
-    failed = _rows_url(actor, usage_filter, status="error")
+    rows = rows_url(actor, usage_filter)
+    failed = rows_url(actor, usage_filter, status="error")
     return [
         {
             "metric": metric,
@@ -200,13 +201,13 @@ def _chart(
         "rows": [
             {
                 "at": bucket.span.start_at,
-                "href": _rows_url(actor, usage_filter, bucket.span, **rows),
+                "href": rows_url(actor, usage_filter, bucket.span, **rows),
                 "unfinished": usage_filter.unfinished(bucket.span),
                 "total": bucket.total,
                 "cells": [
                     {
                         "value": value,
-                        "href": _rows_url(actor, usage_filter, bucket.span, **over)
+                        "href": rows_url(actor, usage_filter, bucket.span, **over)
                         if value and over
                         else "",
                     }
@@ -294,7 +295,7 @@ def _meters(total: Totals) -> dict[str, Any]:
 
 def _latest_day(actor: Actor, usage_filter: UsageFilter) -> dict[str, Any] | None:
     """Where there is something to see, when the asked range holds nothing."""
-    at = reports.newest_request_at(actor, usage_filter.scope)
+    at = reports.newest_request_at(actor, usage_filter.scope) if sees_requests(actor) else None
     if at is None:
         return None
     day = at.astimezone(usage_filter.zone).date().isoformat()
@@ -331,9 +332,12 @@ def _filter_value(by: filters.GroupBy, value: str) -> str:
     return id_text(UUID(value)) if by in ("key", "channel") else value
 
 
-def _rows_url(
+def rows_url(
     actor: Actor, usage_filter: UsageFilter, span: Span | None = None, **over: object
 ) -> str:
+    """Where the requests behind a sum are listed; "" for who may see none."""
+    if not sees_requests(actor):
+        return ""
     over = {"group_by": None, "metric": None, **over}
     query = usage_filter.query_of_span(span, **over) if span else usage_filter.query(**over)
     return f"{_url(actor, 'requests')}?{query}"

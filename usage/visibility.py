@@ -62,6 +62,11 @@ def visible(actor: Actor, action: Action) -> Where:
     return Where(text, parameters)
 
 
+def sees_requests(actor: Actor) -> bool:
+    """Whether the actor may see any request by itself, and not sums alone."""
+    return access.scope_of(actor, "requests.read") is not None
+
+
 def where_of(actor: Actor, action: Action, scope: Scope, period: Period | Span) -> Where:
     """The condition on rows `r`: of rollups for `usage.read`, of records for `requests.read`."""
     text, parameters = visible(actor, action)

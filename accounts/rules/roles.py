@@ -22,6 +22,7 @@ Role = Literal["owner", "admin", "billing", "developer", "viewer", "operator"]
 Action = Literal[
     "organisation.read",
     "organisation.write",
+    "sign_in.write",
     "teams.read",
     "teams.write",
     "members.read",
@@ -65,11 +66,13 @@ Permission = str
 """An action, or an action and ":own"."""
 
 # Rows and columns are those of the isolation matrix and of the site map; where both are silent the
-# stricter reading holds. `playground.write` is what holds for everybody's playground.
+# stricter reading holds. `playground.write` is what holds for everybody's playground,
+# `sign_in.write` how members sign in: single sign-on, and of whom a second factor is asked.
 _ROWS: Final[dict[Action, str]] = {
     #                     owner admin billing developer viewer operator
     "organisation.read":  "all   all   all     all       all    all",
     "organisation.write": "all   -     -       -         -      -",
+    "sign_in.write":     "all   -     -       -         -      -",
     "teams.read":        "all   all   all     own       own    all",
     "teams.write":       "all   all   -       -         -      -",
     "members.read":      "all   all   all     own       own    all",
@@ -183,10 +186,14 @@ def is_wider(scope: Scope | None, other: Scope | None) -> bool:
     return _WIDTH[scope] > _WIDTH[other]
 
 
+OWNERS_ALONE: Final[frozenset[Action]] = frozenset({"sign_in.write"})
+"""What no custom role has: who says how owners sign in could sign in as one."""
+
+
 def _permissions() -> tuple[Permission, ...]:
     names: list[Permission] = []
     for action, by_role in TABLE.items():
-        if "owner" in by_role:
+        if "owner" in by_role and action not in OWNERS_ALONE:
             names.append(action)
             if by_role["owner"] == "all" and "own" in by_role.values():
                 names.append(f"{action}:own")

@@ -1,8 +1,10 @@
 """W75, W76: operators suspend organisations and deactivate people; to others the pages are not."""
 
 import datetime as dt
+from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from accounts import organisations
@@ -12,7 +14,7 @@ from accounts.models import AuditEvent, User
 from lib import clock
 from outbox.models import Fact
 from tests.accounts.factors import with_app
-from tests.cast import PASSWORD, Cast, confirmed, signed_in
+from tests.cast import PASSWORD, Cast, confirmed, person, signed_in
 
 
 def test_people_are_found_and_shut_out(people: Cast) -> None:
@@ -64,6 +66,26 @@ def test_an_operator_resets_a_second_factor(people: Cast) -> None:
     assert (letter.people, letter.body["action"]) == ([people.bob.pk], "second_factor.reset")
     answer = Client().post("/login", {"login": "bob@example.org", "password": PASSWORD})
     assert answer["Location"] == "/"
+
+
+def test_operators_do_not_reset_each_other(people: Cast) -> None:
+    """Nobody touches somebody of the same rank; the server's command does, and is told."""
+    other = person("otto", operator=True)
+    with_app(other)
+    dora = signed_in(people.dora)
+    path = f"/admin/people/{other.pk}/reset-factors"
+    assert path not in dora.get("/admin/people?q=otto").content.decode()
+    assert "reset_second_factor otto@example.org" in dora.post(path, follow=True).content.decode()
+    over_api = dora.post(f"/api/v1/people/{other.pk}/reset-second-factor")
+    assert over_api.status_code == 422
+    assert has_factor(other)
+    call_command("reset_second_factor", "OTTO@example.org", stdout=StringIO())
+    assert not has_factor(other)
+    assert AuditEvent.objects.get(action="second_factor.reset").object_id == str(other.pk)
+    letter = Fact.objects.filter(kind="security.changed").latest("id")
+    assert (letter.people, letter.body["action"]) == ([other.pk], "second_factor.reset")
+    with pytest.raises(CommandError, match="Nobody has the address"):
+        call_command("reset_second_factor", "none@example.org")
 
 
 def test_resetting_asks_for_a_recent_sign_in(people: Cast) -> None:

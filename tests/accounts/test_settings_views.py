@@ -1,7 +1,14 @@
 """W57: an owner's settings of the organisation."""
 
-from accounts.models import AuditEvent
-from tests.cast import Cast, signed_in
+import pytest
+
+from accounts.actors import SYSTEM
+from accounts.custom_roles import create_role
+from accounts.members import set_member
+from accounts.models import AuditEvent, KeyKind, Role
+from accounts.rules.roles import PERMISSIONS
+from lib.refusal import Refused
+from tests.cast import Cast, actor, make_key, person, signed_in, with_key
 
 URL = "/o/acme/settings"
 FORM = {
@@ -53,3 +60,33 @@ def test_nobody_else_has_the_page(people: Cast) -> None:
         assert signed_in(user).post(f"{URL}/archive", {"confirm": "Acme"}).status_code == status
     people.acme.refresh_from_db()
     assert (people.acme.name, people.acme.archived_at) == ("Acme", None)
+
+
+def test_whom_a_second_factor_is_asked_of_is_an_owners_to_say(people: Cast) -> None:
+    """P23: who changes every other setting does not weaken how owners sign in."""
+    role = create_role(people.acme, "Settings", PERMISSIONS, actor=SYSTEM)
+    max = person("max")
+    set_member(people.acme, max.email, Role.CUSTOM, custom_role=role, actor=SYSTEM)
+    assert signed_in(people.alice).post(URL, FORM).status_code == 303
+    browser = signed_in(max)
+    page = browser.get(URL).content.decode()
+    assert "second_factor_roles" not in page
+    assert "settings/sso" not in page
+    assert browser.post(URL, {**FORM, "name": "Max", "second_factor_roles": []}).status_code == 303
+    _, text = make_key(people.core, "m", user=max, kind=KeyKind.MANAGEMENT)
+    change = {"name": "By a key", "second_factor_roles": []}
+    answer = with_key(text).patch("/api/v1/organisation", change, "application/json")
+    assert answer.status_code == 403
+    people.acme.refresh_from_db()
+    assert (people.acme.name, people.acme.second_factor_roles) == ("Max", ["owner"])
+
+
+def test_a_custom_role_gives_nobody_an_owners_rights(people: Cast) -> None:
+    """P23: even one of all permissions lacks what owners have."""
+    with pytest.raises(Refused):
+        create_role(people.acme, "Signs in", ["sign_in.write"], actor=SYSTEM)
+    role = create_role(people.acme, "All", PERMISSIONS, actor=SYSTEM)
+    max = person("max")
+    set_member(people.acme, max.email, Role.CUSTOM, custom_role=role, actor=SYSTEM)
+    with pytest.raises(Refused):
+        set_member(people.acme, people.bob.email, Role.OWNER, actor=actor(max, people.acme))

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from accounts.rules.roles import Action
 from tests.isolation.world import (
+    ANY_AUDIT_EVENT,
     AUDIT_EVENT,
     BATCH,
     BUDGET,
@@ -26,6 +27,7 @@ from tests.isolation.world import (
     INVITATION,
     KEY,
     LIMIT,
+    LINKED_BUDGET,
     MEDIUM,
     MEMBER,
     MESSAGE,
@@ -57,7 +59,8 @@ from tests.isolation.world import (
     Kind,
 )
 
-Guard = Action | Literal["signed in"]
+Guard = Action | Literal["signed in", "public"]
+FREE: Final = ("signed in", "public")
 Status = Literal[401, 403, 404]
 
 
@@ -73,6 +76,7 @@ class Route:
     - `others`: nobody does it to themselves; `oneself`: everybody does it to themselves
     - `all_teams`: what a member is told who is limited to teams
     - `operators`: what an operator's session is told, which stands in no organisation in the API
+    - `while_viewing`: it is for who views an organisation, who changes nothing else
     - `nothing`: it finds nothing in this world, and says so by 404
     - `body`: what is sent, made from the object's id; `rest`: what the address has besides
     """
@@ -89,6 +93,7 @@ class Route:
     all_teams: Status | None = None
     operators: Status | Literal["in"] | None = None
     nothing: bool = False
+    while_viewing: bool = False
     body: Callable[[str], Mapping[str, Any]] = lambda id: {}
     rest: Mapping[str, object] = field(default_factory=dict)
 
@@ -111,6 +116,41 @@ def listed(id: str) -> Mapping[str, Any]:
 _WRITES_KEYS: Final = ("keys.write", "keys.write_own")
 
 PAGES: Final[dict[str, Route]] = {
+    # For everybody: whoever asks, it holds nothing of others
+    "root": at("public"),
+    "appearance": at("public"),
+    "account_login": at("public"),
+    "account_logout": at("public"),
+    "account_signup": at("public"),
+    "account_inactive": at("public"),
+    "account_reset_password": at("public"),
+    "account_reset_password_done": at("public"),
+    "account_reset_password_from_key": at("public", rest={"uidb36": "1", "key": "none"}),
+    "account_reset_password_from_key_done": at("public"),
+    "account_email_verification_sent": at("public"),
+    "account_confirm_email": at("public", rest={"key": "none"}),
+    "mfa_authenticate": at("public"),
+    "mfa_login_webauthn": at("public"),
+    "sign_in_link": at("public", rest={"text": "none"}),
+    "single_sign_on_find": at("public"),
+    "openid_connect_login": at("public", rest={"provider_id": "none"}),
+    "openid_connect_callback": at("public", rest={"provider_id": "none"}),
+    "set_up": at("public", rest={"text": "none"}),
+    "set_up_first": at("public"),
+    "metrics": at("public"),
+    "invitation": at("public", rest={"text": "none"}),
+    "processor_event": at("public", rest={"processor": "stripe"}),
+    "shared": at("public", rest={"token": "none"}),
+    "models": at("public"),
+    "model": at("public", rest={"name": "m-1"}),
+    "pricing": at("public"),
+    "docs": at("public"),
+    "docs_page": at("public", rest={"slug": "none"}),
+    "docs_errors": at("public"),
+    "docs_headers": at("public"),
+    "docs_faq": at("public"),
+    "api_reference": at("public"),
+    "api_section": at("public", rest={"section": "none"}),
     # Oneself
     "account_change_password": at("signed in"),
     "account_set_password": at("signed in"),
@@ -132,8 +172,9 @@ PAGES: Final[dict[str, Route]] = {
     "single_sign_on_connect_start": at("signed in", nothing=True),
     "single_sign_on_connect": at("signed in", rest={"id": "no-such-one"}, nothing=True),
     "table_preference": at("signed in", rest={"table": "keys"}),
-    "view_end": at("signed in"),
-    "budget_link": at("signed in", BUDGET),
+    "view_end": at("signed in", while_viewing=True),
+    "budget_link": at("signed in", LINKED_BUDGET, operators=404),
+    "own_organisation": at("signed in"),
     # The organisation
     "home": at("models.read"),
     "home_panel": at("models.read", rest={"name": "spend"}),
@@ -144,9 +185,9 @@ PAGES: Final[dict[str, Route]] = {
     "palette": at("models.read"),
     "settings": at("organisation.write"),
     "organisation_archive": at("organisation.write"),
-    "single_sign_on": at("organisation.write"),
-    "single_sign_on_remove": at("organisation.write", nothing=True),
-    "single_sign_on_test": at("organisation.write", nothing=True),
+    "single_sign_on": at("sign_in.write"),
+    "single_sign_on_remove": at("sign_in.write", nothing=True),
+    "single_sign_on_test": at("sign_in.write", nothing=True),
     "teams": at("teams.read"),
     "team": at("teams.read", TEAM),
     "team_create": at("teams.write", all_teams=403),
@@ -179,7 +220,7 @@ PAGES: Final[dict[str, Route]] = {
     "audit_event": at("audit.read", AUDIT_EVENT),
     # Keys, limits and budgets
     "keys": at("keys.read"),
-    "key": at("keys.read", KEY, also="requests.read"),
+    "key": at("keys.read", KEY, also="usage.read"),
     "key_create": at("keys.write_own"),
     "keys_bulk": at("keys.write_own", KEY, in_body=True, body=listed),
     "key_edit": at("keys.write_own", KEY, write=_WRITES_KEYS),
@@ -206,7 +247,7 @@ PAGES: Final[dict[str, Route]] = {
     "raise_deny": at("budgets.write", RAISE),
     "raise_end": at("budgets.write", RAISE),
     # What happened, and what it costs
-    "usage": at("usage.read", also="requests.read"),
+    "usage": at("usage.read"),
     "requests": at("requests.read"),
     "request": at("requests.read", REQUEST),
     "receipt_file": at("requests.read", REQUEST),
@@ -221,7 +262,9 @@ PAGES: Final[dict[str, Route]] = {
     "top_up_cancel": at("topups.write", TOP_UP),
     "redeem": at("codes.redeem"),
     "wallet": at("wallet.write"),
-    "webhooks": at("webhooks.read", post="webhooks.write"),
+    "webhooks": at(
+        "webhooks.read", post="webhooks.write", body=sends(url="https://made.example/h")
+    ),
     "webhook": at("webhooks.read", WEBHOOK),
     "webhook_rotate": at("webhooks.write", WEBHOOK),
     "webhook_test": at("webhooks.write", WEBHOOK),
@@ -298,7 +341,7 @@ PAGES: Final[dict[str, Route]] = {
     "embedding_run": at("playground.use"),
     "embedding_bound": at("playground.use"),
     "playground_preferences": at("playground.use"),
-    "leaving_choose": at("playground.use", body=sends(leaving="finish")),
+    "leaving_choose": at("playground.use", body=sends(leaving="keep")),
     "models_choose": at("playground.use"),
     "organisation_model": at("playground.write"),
     "title_model": at("playground.use"),
@@ -314,13 +357,17 @@ PAGES: Final[dict[str, Route]] = {
     "people": at("organisations.read"),
     "person_activate": at("organisations.write", PERSON),
     "person_deactivate": at("organisations.write", PERSON),
+    "person_end_sessions": at("organisations.write", PERSON),
+    "person_reset_factors": at("organisations.write", PERSON),
+    "sign_up_settings": at("organisations.write"),
     "organisations": at("organisations.read"),
     "organisation_suspend": at("organisations.write", ORGANISATION),
     "organisation_unsuspend": at("organisations.write", ORGANISATION),
     "organisation_restore": at("organisations.write", ORGANISATION),
+    "domains_confirm": at("organisations.write", ORGANISATION, nothing=True),
     "view_as": at("view_as.begin"),
     "all_audit": at("audit.read"),
-    "all_audit_event": at("audit.read", AUDIT_EVENT),
+    "all_audit_event": at("audit.read", ANY_AUDIT_EVENT),
     "credits": at("credits.read"),
     "credit_approve": at("credits.write", CREDIT),
     "credit_refuse": at("credits.write", CREDIT),
@@ -334,6 +381,17 @@ PAGES: Final[dict[str, Route]] = {
     "channel": at("channels.read", CHANNEL_ROW),
     "channel_test": at("channels.test", CHANNEL_ROW),
     "channel_switch": at("channels.write", CHANNEL_ROW),
+    "channel_enable": at("channels.write", CHANNEL_ROW),
+    "channel_new": at("channels.write"),
+    "channel_new_models": at("channels.write"),
+    "channel_new_test": at("channels.write"),
+    "channel_edit": at("channels.write", CHANNEL_ROW),
+    "channel_models": at("channels.write", CHANNEL_ROW),
+    "channel_models_fetch": at("channels.write", CHANNEL_ROW),
+    "channel_copy": at("channels.write", CHANNEL_ROW),
+    "channel_archive": at("channels.write", CHANNEL_ROW),
+    "channel_key_add": at("channels.write", CHANNEL_ROW),
+    "channel_key_change": at("channels.write", CHANNEL_KEY),
     "prices": at("models.read"),
     "price": at("models.read", PRICE),
     "price_new": at("prices.write"),
@@ -409,12 +467,12 @@ OPERATIONS: Final[dict[str, Route]] = {
     "GET /roles/{id}": at("members.read", CUSTOM_ROLE),
     "PATCH /roles/{id}": at("roles.write", CUSTOM_ROLE),
     "DELETE /roles/{id}": at("roles.write", CUSTOM_ROLE),
-    "GET /single-sign-on": at("organisation.write", nothing=True),
+    "GET /single-sign-on": at("sign_in.write", nothing=True),
     "PUT /single-sign-on": at(
-        "organisation.write", body=sends(issuer="https://made.example", client_id="c", secret="s")
+        "sign_in.write", body=sends(issuer="https://made.example", client_id="c", secret="s")
     ),
-    "DELETE /single-sign-on": at("organisation.write", nothing=True),
-    "POST /single-sign-on/test": at("organisation.write", nothing=True),
+    "DELETE /single-sign-on": at("sign_in.write", nothing=True),
+    "POST /single-sign-on/test": at("sign_in.write", nothing=True),
     # What happened, and what it costs
     "GET /usage": at("usage.read", operators=404),
     "GET /requests": at("requests.read", operators=404),

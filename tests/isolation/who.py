@@ -19,13 +19,15 @@ Standing = Literal["active", "removed", "deactivated", "suspended"]
 class RoleSpec:
     """A role as it is given: a built-in one or permissions, `limited` to the team Core or not.
 
-    `outside` is one who is no member: an operator, or somebody without a role.
+    `outside` is one who is no member: an operator, or somebody without a role. `viewing` is an
+    operator who views the organisation as a member of that role, and changes nothing.
     """
 
     built_in: str | None = None
     permissions: tuple[str, ...] = ()
     limited: bool = False
     outside: bool = False
+    viewing: bool = False
 
 
 ROLES: Final[dict[str, RoleSpec]] = {
@@ -53,6 +55,7 @@ ROLES: Final[dict[str, RoleSpec]] = {
         permissions=("keys.read", "keys.write", "budgets.read", "usage.read", "teams.read"),
         limited=True,
     ),
+    "viewing operator": RoleSpec("admin", viewing=True),
     "no role": RoleSpec(outside=True),
 }  # fmt: skip
 
@@ -89,7 +92,7 @@ class Who:
     @property
     def is_person(self) -> bool:
         """Whether something can be their own: a model key has but what it did itself."""
-        carried = self.carrier in ("session", "management key")
+        carried = self.carrier in ("session", "management key") and not self.spec.viewing
         return carried and self.standing in ("active", "suspended")
 
     @property
@@ -123,6 +126,8 @@ class Who:
 
     def _scope_of_role(self, action: Action) -> Scope | None:
         spec = self.spec
+        if spec.viewing and action.startswith(("playground.", "prompts.")):
+            return None
         if spec.built_in:
             scope = roles.scope_of(cast(roles.Role, spec.built_in), action)
         else:
@@ -136,7 +141,7 @@ def everybody() -> Iterator[Who]:
         yield Who(role)
         if role == "operator":
             yield Who(role, standing="deactivated")
-        if not spec.outside:
+        if not spec.outside and not spec.viewing:
             yield from _members(role)
     # What an operator's key may do is what the person may as a member, and this one is none.
 

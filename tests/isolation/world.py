@@ -6,7 +6,7 @@ object carries the word of its place, so that a leak shows itself wherever it ha
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from allauth.mfa.models import Authenticator
@@ -37,6 +37,8 @@ from accounts.models import (
     User,
 )
 from accounts.rules.roles import Action
+from accounts.session_store import session_digest
+from accounts.viewing import begin_viewing
 from billing import budgets, codes, credits, plans, prices, proposals, topups, wallets
 from billing.models import Budget, BudgetRaise, Posting, PriceProposal
 from billing.rules.conditions import PriceKey
@@ -128,6 +130,7 @@ class Kind:
     is another action, and one's own is seen in any case. `personal`: it is somebody's own.
     `shared`: who has the action at all has it for their teams.
     `private`: nobody but its person sees it, whatever the scope.
+    `of_members`: every member may know that there is one.
     """
 
     name: str
@@ -140,6 +143,7 @@ class Kind:
     shared: bool = False
     reach: Action | None = None
     of_organisation: bool = False
+    of_members: bool = False
 
     def is_seen_by(self, who: Who, where: Where) -> bool:
         """Whether that one may know that the object there exists."""
@@ -150,6 +154,8 @@ class Kind:
         # Who comes so far is let into the other organisation: an operator.
         if where == "elsewhere":
             return not self.private
+        if self.of_members:
+            return who.is_member and where != "foreign"
         if self.read is None:
             return where == "own"
         if self.reach and where == "own" and who.is_person:
@@ -369,8 +375,9 @@ def _prompt(world: World, at: Place) -> str:
 def _session(world: World, at: Place) -> str:
     client = cast.signed_in(at.user)
     row = UserSession.objects.create(
-        user=at.user, session_key=client.session.session_key, ip="127.0.0.1", user_agent=at.word
-    )
+        user=at.user, session_key=session_digest(str(client.session.session_key)),
+        ip="127.0.0.1", user_agent=at.word,
+    )  # fmt: skip
     return str(row.pk)
 
 
@@ -436,7 +443,7 @@ def _plan(world: World, at: Place) -> str:
 
 
 def _person(world: World, at: Place) -> str:
-    return str(world.places["colleague"].user.pk)
+    return str(at.user.pk)
 
 
 def _organisation(world: World, at: Place) -> str:
@@ -444,10 +451,10 @@ def _organisation(world: World, at: Place) -> str:
 
 
 def _review(world: World, at: Place) -> str:
-    key = world.places["colleague"].key
     record: UsageRecord = happen(
-        key, clock.now() - dt.timedelta(hours=2), basis="held", charge_nano=0, flags=["quarantine"]
-    )
+        at.key, clock.now() - dt.timedelta(hours=2), basis="held", charge_nano=0,
+        flags=["quarantine"],
+    )  # fmt: skip
     return id_text(record.request_id)
 
 
@@ -503,6 +510,7 @@ DELIVERY: Final = Kind(
 KEY: Final = _personal("key", "keys.read", _key)
 MEMBER: Final = _personal("member", "members.read", _membership, missing=_number)
 BUDGET: Final = _personal("budget", "budgets.read", _budget, missing=_number)
+LINKED_BUDGET: Final = replace(BUDGET, name="linked budget", read=None, of_members=True)
 REMOVED_BUDGET: Final = _personal(
     "removed budget", "budgets.read", _removed_budget, missing=_number
 )
@@ -530,9 +538,8 @@ CHANNEL_KEY: Final = _of_installation(
 )
 CREDIT: Final = _of_installation("credit", "credits.read", _credit)
 POSTING: Final = _of_installation("posting", "credits.read", _posting)
-PAYMENT: Final = _of_installation(
-    "payment", "credits.read", lambda w, at: _top_up(w, w.places["colleague"])
-)
+PAYMENT: Final = _of_installation("payment", "credits.read", _top_up)
+ANY_AUDIT_EVENT: Final = _of_installation("audit event of all", "audit.read", _audit_event)
 CODE_BATCH: Final = _of_installation("code batch", "codes.read", _code_batch)
 VERSION: Final = _of_installation("price version", "prices.write", _version, missing=_number)
 PRICE: Final = _of_installation("price", "prices.write", _price, missing=_number)
@@ -570,7 +577,7 @@ def build() -> World:
     _place(world, "side", side, sid)
     # Its slug is none of Acme's: a slug names a team within an organisation only.
     _place(world, "foreign", teams.create_team(stranger, "Zforeignz", actor=SYSTEM), charlie)
-    world.places["there"] = world.places["foreign"]
+    world.places["there"] = world.places["colleague"]
     for role in ROLES:
         _add_role(world, role)
     for who in everybody():
@@ -595,9 +602,10 @@ def _add_role(world: World, role: str) -> None:
     if spec.permissions:
         custom = custom_roles.create_role(world.acme, role.title(), spec.permissions, actor=SYSTEM)
     for standing in ("active", "removed", "deactivated"):
-        user = cast.person(f"{standing}-z{slug}z", operator=role == "operator")
+        operator = role == "operator" or spec.viewing
+        user = cast.person(f"{standing}-z{slug}z", operator=operator)
         world.people[role, standing] = user
-        if not spec.outside:
+        if not spec.outside and not spec.viewing:
             members.set_member(
                 world.acme, user.email, Role(spec.built_in or Role.CUSTOM), custom_role=custom,
                 teams=[world.core] if spec.limited else None, actor=SYSTEM,
@@ -610,13 +618,21 @@ def _client(world: World, who: Who) -> Client:
     standing = "active" if who.standing == "suspended" else who.standing
     user = world.people[who.role, standing]
     if who.carrier == "session":
-        return cast.signed_in(user, raise_request_exception=False)
+        client = cast.signed_in(user, raise_request_exception=False)
+        return _viewing(world, client) if who.spec.viewing else client
     kind = KeyKind.RELAY if who.carrier == "model key" else KeyKind.MANAGEMENT
     account = _account(world, who) if who.carrier == "service account key" else None
     holder: dict[str, Any] = {"service_account": account} if account else {"user": user}
     _, text = cast.make_key(world.core, f"by {who}", kind=kind, **holder)
     client = cast.with_key(text)
     client.raise_request_exception = False
+    return client
+
+
+def _viewing(world: World, client: Client) -> Client:
+    session = client.session
+    begin_viewing(session, world.acme.slug, Role.ADMIN)
+    session.save()
     return client
 
 
@@ -631,7 +647,8 @@ def _account(world: World, who: Who) -> ServiceAccount:
 def _end(world: World) -> None:
     """Take away what is to be taken away, now that the sessions and keys are there."""
     for (role, standing), user in world.people.items():
-        if standing == "removed" and not ROLES[role].outside:
+        spec = ROLES[role]
+        if standing == "removed" and not (spec.outside or spec.viewing):
             members.remove_member(world.acme, user.email, actor=SYSTEM)
         if standing == "deactivated":
             members.set_active(user, False, actor=SYSTEM)

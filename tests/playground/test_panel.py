@@ -553,6 +553,15 @@ def test_the_debug_view_shows_what_went_over_the_wire(people: Cast) -> None:
     assert page(people.alice, reverse("run_debug", args=["acme", run.text_id])).status_code == 404
 
 
+def test_the_debug_view_shows_a_run_whose_charge_is_not_known_yet(people: Cast) -> None:
+    """The books may not have said what an answer cost that was left."""
+    send(people.bob, answers("x"), text="One")
+    Run.objects.update(outcome={})
+    html = page(people.bob, reverse("run_debug", args=["acme", Run.objects.get().text_id]))
+    assert html.status_code == 200
+    assert "<dt>Charged</dt>" in html.content.decode()
+
+
 @pytest.mark.parametrize("operator", [False, True])
 def test_the_debug_view_names_the_channel_to_operators_only(people: Cast, operator: bool) -> None:
     send(people.bob, answers("x"), text="One")

@@ -8,13 +8,14 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from accounts import members, teams
 from accounts.actors import SYSTEM
 from accounts.models import Key, Role, SecretUse
 from billing import budgets
 from billing.models import Budget, BudgetAlert
 from lib import clock
 from lib.ids import id_text
-from tests.cast import Cast, make_key, member, signed_in
+from tests.cast import Cast, make_key, member, person, signed_in
 from tests.lists import file_of, rows_of
 from tests.markup import squeezed
 from tests.usage import rows
@@ -301,3 +302,15 @@ def test_list_tells_what_a_key_spent_in_the_month_and_when_last(
     listed = alice.get("/o/acme/keys").content.decode()
     assert "$1.23" in listed
     assert f"{now - dt.timedelta(seconds=30):%Y-%m-%dT%H:%M:%S}" in listed
+
+
+def test_the_form_offers_nothing_of_other_teams(people: Cast) -> None:
+    """P12: an admin of one team is offered its keys and people, and no other team's."""
+    side = teams.create_team(people.acme, "Basement", actor=SYSTEM)
+    ann, sid = person("ann"), person("sid")
+    for user, role, team in ((ann, Role.ADMIN, people.core), (sid, Role.DEVELOPER, side)):
+        members.set_member(people.acme, user.email, role, teams=[team], actor=SYSTEM)
+    offered = signed_in(ann).get(f"{URL}/new").content.decode()
+    assert "bob@example.org" in offered
+    assert "sid@example.org" not in offered
+    assert "Basement" not in offered

@@ -17,6 +17,7 @@ from accounts.rules.roles import (
 MATRIX = """
 organisation.read a a a a a a
 organisation.write a . . . . .
+sign_in.write    a . . . . .
 teams.read       a a a o o a
 teams.write      a a . . . .
 members.read     a a a o o a

@@ -1,0 +1,53 @@
+"""P12: every page, asked for by everybody, for what is theirs, what is not and what is missing."""
+
+import inspect
+
+import pytest
+
+from tests.isolation.cells import cells, draw, faults_of, page_routes
+from tests.isolation.table import PAGES
+from tests.isolation.world import World
+
+pytestmark = pytest.mark.django_db
+
+
+def plain_pages() -> list[str]:
+    """The pages whose view is no coroutine: those are tried in `test_streams.py`."""
+    return [name for name in PAGES if not inspect.iscoroutinefunction(page_routes()[name][1])]
+
+
+def test_every_page_has_a_line_in_the_table() -> None:
+    """A new page gets one: which action its guard asks for, and which object its address names."""
+    assert PAGES.keys() == page_routes().keys()
+
+
+def test_the_table_says_what_the_guards_say() -> None:
+    plain = {"signed-in": "signed in", "public": "public"}
+    guards = {
+        name: plain.get(view.access_class) or view.access_class.partition(":")[2]
+        for name, (_, view) in page_routes().items()
+    }
+    assert guards == {name: route.guard for name, route in PAGES.items()}
+
+
+@pytest.mark.usefixtures("bare_errors")
+def test_pages_show_nobody_what_is_not_theirs(world: World) -> None:
+    """In the suite a draw of the cells, see `Cell.facts`. No page looks at a key: those who come
+    by one are tried at one page."""
+    everything = [
+        cell
+        for name in plain_pages()
+        for cell in cells(name)
+        if cell.who.carrier == "session" or name == "home"
+    ]
+    faults = [fault for cell in draw(everything) for fault in faults_of(world, cell)]
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", sorted({name[0] for name in PAGES}))
+def test_every_cell_of_every_page(world: World, first: str) -> None:
+    names = [name for name in plain_pages() if name.startswith(first)]
+    everything = (cell for name in names for cell in cells(name))
+    faults = [fault for cell in everything for fault in faults_of(world, cell)]
+    assert not faults, "\n".join(faults)

@@ -1,0 +1,136 @@
+"""schemathesis over the management API, for every role: whatever fits its schema, and whatever does
+not, gets an answer that the schema declares, and never a 5xx."""
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+import httpx
+import pytest
+import schemathesis
+from django.db import transaction
+from django.test import Client
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.strategies import SearchStrategy, one_of
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import status_code_conformance
+
+from accounts import members
+from accounts.actors import SYSTEM
+from accounts.models import KeyKind, Role
+from config.api import api
+from tests import cast
+from tests.isolation.cells import FAULTS
+from tests.isolation.table import OPERATIONS
+from tests.isolation.who import ROLES, Who
+from tests.isolation.world import World
+
+pytestmark = pytest.mark.django_db
+
+CHECKS: Final = [not_a_server_error, status_code_conformance]
+SCHEMA: Final = schemathesis.openapi.from_dict(
+    json.loads(json.dumps(api.get_openapi_schema(path_prefix="/api/v1/")))
+)
+EXAMPLES: Final = 2
+MEMBERS: Final = [name for name, spec in ROLES.items() if not (spec.outside or spec.viewing)]
+CALLERS: Final = (*MEMBERS, "operator", "a model key", "a service account", "no role")
+
+
+def clients(world: World) -> dict[str, Client]:
+    """A program of each role; the operator's owns the organisation too, and may the most."""
+    found = {role: world.clients[Who(role, "management key")] for role in MEMBERS}
+    members.set_member(world.acme, world.dora.email, Role.OWNER, actor=SYSTEM)
+    _, text = cast.make_key(world.core, "operates", kind=KeyKind.MANAGEMENT, user=world.dora)
+    _, model_key = cast.make_key(world.core, "calls", user=world.places["owner"].user)
+    found |= {"operator": cast.with_key(text), "a model key": cast.with_key(model_key)}
+    found["a service account"] = world.clients[Who("admin", "service account key")]
+    found["no role"] = world.clients[Who("no role")]
+    for client in found.values():
+        client.raise_request_exception = False
+    return found
+
+
+def strategies(world: World, name: str) -> Iterator[SearchStrategy[Case[Any]]]:
+    """Cases of an operation: of its schema, of none, and about an object that there is."""
+    method, path = name.split(" ")
+    operation = SCHEMA[f"/api/v1{path}"][method]
+    yield operation.as_strategy(GenerationMode.POSITIVE)
+    yield operation.as_strategy(GenerationMode.NEGATIVE)
+    kind = OPERATIONS[name].kind
+    if kind is not None and "{" in path:
+        where = next(where for where in kind.wheres if where != "own")
+        names = [part.strip("{}") for part in path.split("/") if part.startswith("{")]
+        parts = world.id_of(kind, where, Who("owner")).split("/")
+        there: dict[str, Any] = dict(zip(names, parts, strict=True))
+        yield operation.as_strategy(GenerationMode.POSITIVE, path_parameters=there)
+
+
+def faults_of(world: World, name: str, callers: list[Client], examples: int) -> list[str]:
+    """What is wrong with the answers of one operation to some cases, by these callers in turn."""
+    turn, found = [0], list[str]()
+
+    @settings(
+        max_examples=examples,
+        database=None,
+        derandomize=True,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=one_of(*strategies(world, name)))
+    def run(case: Case[Any]) -> None:
+        turn[0] += 1
+        try:
+            send(callers[turn[0] % len(callers)], case)
+        except Exception as error:
+            found.append(f"{name}: {error} {FAULTS}")
+
+    run()
+    return found
+
+
+def send(client: Client, case: Case[Any]) -> None:
+    """Send a case, compare what comes back with the schema, and take back what it changed."""
+    FAULTS.clear()
+    sent = case.as_transport_kwargs(base_url="http://testserver")
+    request = httpx.Request(
+        sent["method"], sent["url"], params=sent.get("params"), json=sent.get("json"),
+        content=None if sent.get("json") is not None else _content(sent.get("data")),
+    )  # fmt: skip
+    with transaction.atomic():
+        response: Any = client.generic(
+            request.method,
+            request.url.path,
+            request.content,
+            request.headers.get("content-type", "application/json"),
+            QUERY_STRING=request.url.query.decode(),
+        )
+        transaction.set_rollback(True)
+    content = b"".join(response.streaming_content) if response.streaming else response.content
+    headers = {name: value for name, value in response.items() if value}
+    answer = httpx.Response(response.status_code, headers=headers, content=content, request=request)
+    answer.elapsed = dt.timedelta()
+    case.validate_response(answer, checks=CHECKS)
+
+
+def _content(data: Any) -> bytes | None:
+    return data.encode() if isinstance(data, str) else data
+
+
+def test_every_operation_answers_each_role_as_its_schema_says(world: World) -> None:
+    """Each operation a few times, by roles in turn."""
+    by_role = clients(world)
+    wide, rest = [by_role["operator"], by_role["owner"]], list(by_role.values())
+    found = []
+    for number, name in enumerate(OPERATIONS):
+        found += faults_of(world, name, [*wide, rest[number % len(rest)]], EXAMPLES)
+    assert found == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("role", CALLERS)
+def test_every_operation_answers_every_role(world: World, role: str) -> None:
+    callers = [clients(world)[role]]
+    assert [fault for name in OPERATIONS for fault in faults_of(world, name, callers, 20)] == []
