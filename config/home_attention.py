@@ -18,7 +18,7 @@ from billing.rules.money import display_total
 from billing.templatetags.money import money_symbol
 from config.templatetags.ui import relative_text
 from gateway.access import visible_channels, visible_proposals
-from gateway.channel_trouble import known_trouble
+from gateway.channel_trouble import ChannelTroubles
 from lib import clock
 from lib.ids import id_text
 from lib.tenancy import within
@@ -43,7 +43,7 @@ def attention(request: HttpRequest, actor: Actor) -> list[Matter]:
     """All of it, what stops requests first."""
     matters = [
         *_balance(actor),
-        *_channels(request, actor),
+        *_channels(actor),
         *_budgets(actor),
         *_keys(actor),
         *_approvals(actor),
@@ -73,14 +73,15 @@ def _balance(actor: Actor) -> Iterator[Matter]:
         yield Matter("warn", "wallet", gettext("The balance is low"), detail, href)
 
 
-def _channels(request: HttpRequest, actor: Actor) -> Iterator[Matter]:
+def _channels(actor: Actor) -> Iterator[Matter]:
     """Channels that are not asked now, or whose last test failed."""
     if not _may(actor, "channels.read"):
         return
     with within(None):
         channels = list(visible_channels(actor))
+        troubles = ChannelTroubles()
     for channel in channels:
-        status = known_trouble(request, channel)
+        status = troubles.of(channel).status
         failed = channel.enabled and channel.last_test and not channel.last_test["ok"]
         href = reverse("channel", args=[id_text(channel.id)])
         if status is not None:

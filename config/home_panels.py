@@ -19,8 +19,9 @@ from billing.budgets import Standing
 from billing.models import BudgetScope
 from config.home_attention import attention
 from gateway.access import visible_channels
-from gateway.channel_trouble import known_trouble
+from gateway.channel_trouble import ChannelTroubles
 from gateway.check_words import shown_check
+from gateway.uptime import uptime_by_channel
 from lib import clock
 from lib.ids import id_text
 from lib.tenancy import within
@@ -30,7 +31,6 @@ from usage.failures import failures_by_cause
 from usage.filters import GroupBy, UsageFilter, from_query
 from usage.latency import first_token_times
 from usage.reports import Totals
-from usage.uptime import uptime_by_channel
 from usage.views import rows_url
 from usage.words import KINDS
 
@@ -185,12 +185,13 @@ def _errors(request: HttpRequest, actor: Actor) -> Context:
 def _channels(request: HttpRequest, actor: Actor) -> Context:
     with within(None):
         channels, strips = list(visible_channels(actor)), uptime_by_channel()
+        troubles = ChannelTroubles()
     return {
         "rows": [
             {
                 "channel": channel,
                 "id": id_text(channel.id),
-                "status": known_trouble(request, channel),
+                "status": troubles.of(channel).status,
                 "check": shown_check(channel.last_test),
                 "uptime": strips.get(channel.id),
             }

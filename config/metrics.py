@@ -18,7 +18,10 @@ from prometheus_client.core import (
 
 from billing.rules.money import NANO_PER_USD
 from config.job_runs import job_states
-from gateway.rules.metric_labels import Total, bounded
+from gateway.channel_figures import ChannelFigures
+from gateway.channel_trouble import CONDITIONS, ChannelTroubles
+from gateway.models import Channel
+from gateway.rules.metric_labels import LABELS_MAX, Total, bounded
 from gateway.traffic import DURATION_MS, FIRST_TOKEN_MS, count_new_records, read_totals
 
 
@@ -58,6 +61,7 @@ def metrics_text() -> bytes:
 class _Collector:
     def collect(self) -> Iterable[Metric]:
         yield from _traffic(bounded(read_totals()))
+        yield from _channels()
         yield from _queues()
         yield from _jobs()
 
@@ -80,6 +84,27 @@ def _traffic(totals: Sequence[Total]) -> Iterator[Metric]:
                 buckets = list(zip(bounds, total.counts, strict=True))
                 histogram.add_metric(total.labels, buckets, total.value / 1000)
         yield histogram
+
+
+def _channels() -> Iterator[Metric]:
+    """Those that are asked first, at most as many as have a label."""
+    state = GaugeMetricFamily(
+        "weir_channel_state",
+        "1 for the state that a channel is in: what the worst of its processes knows.",
+        labels=("channel", "state"),
+    )
+    running = GaugeMetricFamily(
+        "weir_channel_requests_in_flight", "Requests that a channel answers.", labels=("channel",)
+    )
+    troubles, figures = ChannelTroubles(), ChannelFigures()
+    enabled = Channel.objects.filter(enabled=True).order_by("priority", "name")
+    for channel in enabled[:LABELS_MAX]:
+        found = troubles.of(channel).status
+        condition = found.condition if found else "good"
+        for name in CONDITIONS:
+            state.add_metric((channel.name, name), name == condition)
+        running.add_metric((channel.name,), figures.of_channel(channel.id).in_flight)
+    yield from (state, running)
 
 
 def _queues() -> Iterator[Metric]:

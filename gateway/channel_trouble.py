@@ -1,30 +1,75 @@
-"""What the relay of this process has found out about channels."""
+"""What the web processes have found out about channels, put together: the same on every page."""
 
-from typing import Protocol
-from uuid import UUID
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
-from django.http import HttpRequest
+from django.db.models import F, Value
+from django.db.models.functions import Extract, Now
 
-from gateway.models import Channel
+from gateway.models import Channel, ChannelReport
 from gateway.rules.channel_status import ChannelStatus, KeyStatus
 
-
-class _Relay(Protocol):
-    """What pages ask of the relay of this process, which config/asgi.py puts in the scope."""
-
-    def channel_status(self, channel_id: UUID) -> ChannelStatus: ...
-
-    def key_statuses(self, channel_id: UUID) -> tuple[KeyStatus, ...]: ...
+LIVE: Final = dt.timedelta(seconds=12)
+"""A process that has not reported for so long has ended, and what it knew is out of date."""
+CONDITIONS: Final = ("open", "keys_out", "models_out", "half_open", "good")
+"""What a channel can be, the worst first."""
+_KEY_CONDITIONS: Final = ("paused", "limited", "good")
 
 
-def known_trouble(request: HttpRequest, channel: Channel) -> ChannelStatus | None:
-    """What the relay of this process has found out; None when there is nothing to tell."""
-    relay: _Relay | None = getattr(request, "scope", {}).get("weir.relay")
-    status = None if relay is None or not channel.enabled else relay.channel_status(channel.id)
-    return None if status is None or status.condition == "good" else status
+class Found(NamedTuple):
+    """What is known of one channel: None while it is well; its keys that are in use, in their
+    order, () where nothing is known of them."""
+
+    status: ChannelStatus | None
+    keys: tuple[KeyStatus, ...]
 
 
-def known_key_statuses(request: HttpRequest, channel: Channel) -> tuple[KeyStatus, ...]:
-    """What it has found out about the keys that are in use, in their order; () where nothing."""
-    relay: _Relay | None = getattr(request, "scope", {}).get("weir.relay")
-    return () if relay is None or not channel.enabled else relay.key_statuses(channel.id)
+_NOTHING: Final = Found(None, ())
+
+
+class ChannelTroubles:
+    """What all processes know now, read once for a page."""
+
+    def __init__(self) -> None:
+        self._reports: dict[str, list[tuple[ChannelStatus, Sequence[KeyStatus]]]] = {}
+        for age_s, channels in _live_reports():
+            for channel_id, report in channels.items():
+                status = ChannelStatus(*report["status"])
+                keys = [_later_key(KeyStatus(*key["status"]), age_s) for key in report["keys"]]
+                found = (status._replace(seconds=_left(status.seconds, age_s)), keys)
+                self._reports.setdefault(channel_id, []).append(found)
+
+    def of(self, channel: Channel) -> Found:
+        """Where processes say otherwise, the worst of it: those that know it better tell the others
+        within seconds."""
+        reports = self._reports.get(str(channel.id)) if channel.enabled else None
+        if not reports:
+            return _NOTHING
+        status = min((status for status, _ in reports), key=_badness)
+        columns = zip(*(keys for _, keys in reports), strict=False)
+        keys = tuple(min(column, key=_key_badness) for column in columns)
+        return Found(None if status.condition == "good" else status, keys)
+
+
+def _live_reports() -> Iterator[tuple[float, Mapping[str, Any]]]:
+    age = Extract(Now() - F("reported_at"), "epoch")
+    live = ChannelReport.objects.filter(reported_at__gt=Now() - Value(LIVE)).exclude(channels={})
+    yield from live.annotate(age=age).values_list("age", "channels")
+
+
+def _badness(status: ChannelStatus) -> tuple[int, int]:
+    return CONDITIONS.index(status.condition), -status.seconds
+
+
+def _key_badness(status: KeyStatus) -> tuple[int, int]:
+    return _KEY_CONDITIONS.index(status.condition), -status.seconds
+
+
+def _later_key(status: KeyStatus, age_s: float) -> KeyStatus:
+    for_s = status.for_s and status.for_s + int(age_s)
+    return status._replace(seconds=_left(status.seconds, age_s), for_s=for_s)
+
+
+def _left(seconds: int, age_s: float) -> int:
+    return max(seconds - int(age_s), 1) if seconds else 0

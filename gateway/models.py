@@ -256,20 +256,20 @@ class PricePreview(models.Model):
 
 
 class TrafficCursor(models.Model):
-    """How far the traffic is counted: every record of a transaction before `xid`.
+    """How far the traffic is counted: the `snapshot` that the last run saw.
 
     Records from before `since` are not counted: a dump brings its own server's transactions along.
     """
 
     id = models.SmallIntegerField(primary_key=True, default=1)
-    xid = models.BigIntegerField(default=0)
+    snapshot = models.TextField()
     since = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_traffic_cursor")]
 
     def __str__(self) -> str:
-        return f"counted to {self.xid}"
+        return f"counted to {self.snapshot}"
 
 
 class TrafficTotal(models.Model):
@@ -316,3 +316,19 @@ class TrafficBucket(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} at {self.bucket_at}"
+
+
+class ChannelReport(models.Model):
+    """What one web process has found out about the channels, as of then (relay/health_sharing.py).
+
+    `channels` has those that are not just well, by their ids; `epoch` is the catalogue's that it
+    was found with.
+    """
+
+    process_id = models.UUIDField(primary_key=True)
+    reported_at = models.DateTimeField()
+    epoch = models.BigIntegerField()
+    channels = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"{self.process_id} at {self.reported_at}"

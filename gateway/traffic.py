@@ -2,9 +2,9 @@
 the health of channels and models.
 
 Nothing is counted where requests are answered (docs/adr/0014). Every record carries the id of the
-transaction that wrote it; a run counts those of the transactions that were all over when it began,
-and moves the cursor in the same transaction. So every record is counted, and none twice, whichever
-process counts, however often, and whatever is killed.
+transaction that wrote it. A run counts what it sees and the run before it did not see, by the
+snapshot that that one left, and leaves its own in the same transaction. So every record is counted,
+and none twice, whatever the order of commits, whichever process counts and whatever is killed.
 """
 
 import datetime as dt
@@ -17,7 +17,6 @@ from django.db.backends.utils import CursorWrapper
 from billing.rules.meters import TOKEN_METERS
 from gateway.rules.metric_labels import OTHER, Total
 from lib import clock
-from usage.uptime import CHANNEL_FAULTS
 
 FIRST_TOKEN_MS: Final = (
     50, 100, 200, 300, 500, 750, 1000, 1500, 2000, 3000, 5000, 7500, 10_000, 15_000, 30_000, 60_000
@@ -27,6 +26,17 @@ DURATION_MS: Final = (
     100, 250, 500, 1000, 2500, 5000, 10_000, 20_000, 40_000, 60_000, 120_000, 300_000, 600_000
 )  # fmt: skip
 """Those of the histogram of how long requests take."""
+CHANNEL_FAULTS: Final = (
+    "upstream_error",
+    "upstream_unreachable",
+    "upstream_auth",
+    "upstream_truncated",
+    "upstream_malformed",
+    "upstream_rate_limited",
+    "overloaded",
+    "timeout",
+)
+"""What a channel is to blame for; a request that its provider found wrong is none of it."""
 KEPT: Final = dt.timedelta(days=8)
 """How long buckets are kept."""
 NO_CHANNEL: Final = UUID(int=0)
@@ -40,17 +50,16 @@ def count_new_records() -> bool:
         cursor.execute("SELECT pg_try_advisory_xact_lock(8113072028)")
         if not cursor.fetchone()[0]:
             return False
-        first, end, since = _bounds(cursor)
-        if end > first:
-            parameters = {
-                "first": str(first),
-                "end": str(end),
+        before, since = _seen_before(cursor)
+        cursor.execute(
+            _COUNT,
+            {
+                "before": before,
                 "since": since,
                 "faults": list(CHANNEL_FAULTS),
                 "token_meters": sorted(TOKEN_METERS),
-            }
-            cursor.execute(_COUNT, parameters)
-        cursor.execute(_MOVE, {"xid": end})
+            },
+        )
     return True
 
 
@@ -65,27 +74,25 @@ def read_totals() -> list[Total]:
 
 
 def drop_old() -> None:
-    """Delete the buckets that no page shows any more."""
+    """Delete the buckets that no page shows any more, and what dead processes knew."""
     with connection.cursor() as cursor:
         cursor.execute(
             "DELETE FROM gateway_trafficbucket WHERE bucket_at < %s", [clock.now() - KEPT]
         )
+        cursor.execute(
+            "DELETE FROM gateway_channelreport WHERE reported_at < now() - interval '1 hour'"
+        )
 
 
-def _bounds(cursor: CursorWrapper) -> tuple[int, int, dt.datetime | None]:
-    """The first transaction to count, the one after the last, and since when records count."""
+def _seen_before(cursor: CursorWrapper) -> tuple[str, dt.datetime | None]:
+    """The snapshot of the run before, and since when records count."""
     cursor.execute(_READ)
     found = cursor.fetchone()
-    cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
-    (end,) = cursor.fetchone()
     if found is None:
-        return 0, end, None
-    first, since = found
-    if first <= end:
-        return first, end, since
+        return _NOTHING_SEEN, None
+    snapshot, since, foreign = found
     # A dump was restored into a younger server: what it brought along was counted there.
-    cursor.execute(_FORGET)
-    return end, end, None
+    return (_NOTHING_SEEN, clock.now()) if foreign else (snapshot, since)
 
 
 def _histogram(column: str, bounds: tuple[int, ...]) -> str:
@@ -103,11 +110,11 @@ _TOTALS: Final = f"""
     LEFT JOIN gateway_channel channel
       ON total.family = 'attempts' AND channel.id::text = total.labels[1]
     ORDER BY total.id"""  # noqa: S608
-_READ: Final = "SELECT xid, since FROM gateway_trafficcursor"
-_MOVE: Final = """
-    INSERT INTO gateway_trafficcursor (id, xid) VALUES (1, %(xid)s)
-    ON CONFLICT (id) DO UPDATE SET xid = excluded.xid"""
-_FORGET: Final = "UPDATE gateway_trafficcursor SET since = clock_timestamp()"
+_NOTHING_SEEN: Final = "1:1:"
+_READ: Final = """
+    SELECT snapshot, since,
+           pg_snapshot_xmax(snapshot::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot())
+    FROM gateway_trafficcursor"""
 
 # A name that a client chose is no label: the route that serves it is, of which operators make as
 # many as they like. The text of a pattern is put into the language of LIKE.
@@ -129,8 +136,14 @@ _COUNT: Final = f"""
                coalesce((r.meters->>'out_text')::bigint, 0)
                    + coalesce((r.meters->>'out_reasoning')::bigint, 0) AS written
         FROM usage_usagerecord r
-        WHERE r.xid >= %(first)s::text::xid8 AND r.xid < %(end)s::text::xid8
+        WHERE r.xid >= pg_snapshot_xmin(%(before)s::pg_snapshot)
+          AND NOT pg_visible_in_snapshot(r.xid, %(before)s::pg_snapshot)
           AND (%(since)s::timestamptz IS NULL OR r.ended_at >= %(since)s)
+    ),
+    moved AS (
+        INSERT INTO gateway_trafficcursor (id, snapshot, since)
+        VALUES (1, pg_current_snapshot()::text, %(since)s)
+        ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot, since = excluded.since
     ),
     label AS MATERIALIZED (
         SELECT name.model, {_LABEL} AS label FROM (SELECT DISTINCT model FROM record) name

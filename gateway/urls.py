@@ -3,6 +3,7 @@ from django.urls import path
 from gateway import (
     channel_edit_views,
     channel_new_views,
+    health_views,
     model_views,
     own_price_views,
     plan_views,
@@ -15,6 +16,8 @@ urlpatterns = [
     path("models/<path:name>", model_views.model_page, name="model"),
     path("o/<slug:o>/models/compare", model_views.models_compare, name="models_compare"),
     path("pricing", model_views.pricing, name="pricing"),
+    path("admin/_f/channels", health_views.channel_states, name="channel_states"),
+    path("admin/_f/channels/<str:id>", health_views.channel_health, name="channel_health"),
     path("admin/channels", views.channel_list, name="channels"),
     path("admin/channels/new", channel_new_views.channel_new, name="channel_new"),
     path(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
@@ -16,28 +16,28 @@ from accounts.guards import operator_page
 from accounts.table_preferences import read_table
 from billing.rules.pricing import PPM
 from gateway.access import access_channel, every_channel, visible_channels
-from gateway.channel_trouble import known_key_statuses, known_trouble
+from gateway.channel_figures import ChannelFigures
+from gateway.channel_rows import channel_row, state_of
+from gateway.channel_trouble import ChannelTroubles
 from gateway.channels import switch_capability
-from gateway.check_words import shown_check
 from gateway.checks import check_channel
 from gateway.forms import CheckForm, SwitchForm
+from gateway.health_views import health_context
 from gateway.installation import installation_settings
 from gateway.models import Channel, Route
 from gateway.price_book import BookEntry
 from gateway.price_columns import PRICE_COLUMNS, with_cells
-from gateway.providers import PROVIDERS
 from gateway.rate_words import source_name
-from gateway.rules.channel_status import ChannelStatus, KeyStatus
+from gateway.rules.channel_status import KeyStatus
 from gateway.served import ServedModel, Server, prices_in_force, served_models, testable_names
 from gateway.shown_models import CAPABILITIES
+from gateway.uptime import uptime_by_channel
 from lib.formatting import grouped
 from lib.htmx import is_htmx, render_part, see_other
 from lib.ids import id_text
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Filter, State, Table
-from usage.uptime import uptime_by_channel
-from usage.words import KINDS
 
 CHANNELS: Final = Table(
     "channels",
@@ -46,6 +46,10 @@ CHANNELS: Final = Table(
         Column("name", _("Name"), value="channel.name", sort=True, card="title"),
         Column("state", _("Status"), "badge", card="first"),
         Column("provider", _("Provider"), sort=True, priority=2, card="second"),
+        Column(
+            "in_flight", _("In flight"), "number", value="figures.in_flight", sort=True, priority=3
+        ),
+        Column("ttft", _("TTFT"), "duration", value="figures.p50_ms", unit=_("p50"), priority=4),
         Column(
             "uptime", _("Uptime"), value="uptime.percent", sort=True, unit=_("24 h"), priority=3
         ),
@@ -92,11 +96,6 @@ ROUTES: Final = Table(
     ),
     href="href",
 )
-_STATES: Final[Mapping[str, Badge]] = {
-    "open": Badge(_("Unavailable"), "bad"),
-    "keys_out": Badge(_("Keys paused"), "bad"),
-    "models_out": Badge(_("Models paused"), "warn"),
-}
 
 
 @operator_page("channels.read")
@@ -107,21 +106,22 @@ def channel_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     channels = (
         every_channel(actor).exclude(archived_at=None) if archived else visible_channels(actor)
     )
-    every = [_row(request, channel) for channel in channels]
-    strips = uptime_by_channel()
+    troubles = ChannelTroubles()
+    every = [channel_row(channel, troubles.of(channel)) for channel in channels]
+    strips, figures = uptime_by_channel(), ChannelFigures()
     rows = [
         {
             **row,
-            "state": _state_of(row),
+            "state": state_of(row),
             "order": order,
             "uptime": strips.get(row["channel"].id),
+            "figures": figures.of_channel(row["channel"].id),
         }
         for order, row in enumerate(every)
         if _channel_fits(row, state)
     ]
     context = {
         "any": archived or bool(every),
-        "troubled": any(row["channel_status"] for row in every),
         "may_write": scope_of(actor, "channels.write") is not None,
         "commands": _COMMANDS,
     }
@@ -133,22 +133,6 @@ def _channel_fits(row: Mapping[str, Any], state: State) -> bool:
     words = f"{row['channel'].name} {row['provider']} {row['host']} {row['models']}".lower()
     on = {"on": True, "off": False}.get(state.value("state"))
     return state.value("q").lower() in words and on in (None, row["channel"].enabled)
-
-
-def _state_of(row: Mapping[str, Any]) -> Badge:
-    """A channel's state; its cause and when it is tried again are said on hover."""
-    status: ChannelStatus | None = row["channel_status"]
-    if row["channel"].archived_at:
-        return Badge(_("Archived"), icon="archive")
-    if not row["channel"].enabled:
-        return Badge(_("Off"), icon="pause")
-    if status is None:
-        check = row["check"]
-        failed = check is not None and not check.ok
-        return Badge(_("Test failed"), "bad", hint=check.cause) if failed else Badge(_("On"), "ok")
-    again = gettext("Next try within %(n)s s") % {"n": status.seconds} if status.seconds else ""
-    hint = ". ".join(filter(None, (row["why"], again)))
-    return _STATES.get(status.condition, Badge(_("Probing"), "warn"))._replace(hint=hint)
 
 
 @operator_page("channels.read")
@@ -258,11 +242,13 @@ def _channel_page(
 ) -> HttpResponse:
     last = channel.last_test or {}
     names = _names(channel)
+    found = ChannelTroubles().of(channel)
     context = {
-        **_row(request, channel),
+        **channel_row(channel, found),
+        **health_context(channel),
         "form": form or CheckForm(names, initial={"model": last.get("model")}),
         "testable": bool(names),
-        "keys": _key_rows(request, channel),
+        "keys": _key_rows(channel, found.keys),
         "may_write": scope_of(actor, "channels.write") is not None,
         "switches": SwitchForm(_models(channel)),
         "switched": [(route, _switched(route)) for route in channel.routes.all()],
@@ -283,9 +269,9 @@ _KEY_REASONS: Final = {
 }
 
 
-def _key_rows(request: HttpRequest, channel: Channel) -> list[dict[str, Any]]:
+def _key_rows(channel: Channel, statuses: Sequence[KeyStatus]) -> list[dict[str, Any]]:
     """The keys with what is known of those that are in use."""
-    known = iter(known_key_statuses(request, channel))
+    known = iter(statuses)
     rows = []
     for key in channel.keys.all():
         status = None if key.disabled_at else next(known, None)
@@ -328,22 +314,3 @@ def _names(channel: Channel) -> list[str]:
 _COMMANDS = """\
 .venv/bin/python manage.py export > weir.yaml
 .venv/bin/python manage.py apply weir.yaml"""
-
-
-def _row(request: HttpRequest, channel: Channel) -> dict[str, Any]:
-    status = known_trouble(request, channel)
-    provider = PROVIDERS.get(channel.provider)
-    routes = list(channel.routes.all())
-    return {
-        "channel": channel,
-        "id": id_text(channel.id),
-        "provider": gettext(provider.label) if provider else channel.provider,
-        "host": urlsplit(channel.base_url).netloc,
-        "routes": routes,
-        "models": ", ".join(route.model for route in routes),
-        "href": reverse("channel", args=[id_text(channel.id)]),
-        "demo": channel.provider == "local",
-        "check": shown_check(channel.last_test),
-        "channel_status": status,
-        "why": "" if status is None else str(KINDS.get(status.kind or "", "")),
-    }

@@ -13,7 +13,6 @@ from uuid import UUID
 from accounts.last_uses import LAST_USES, PLAYGROUND
 from dialects.codecs import CODECS
 from dialects.errors import RequestFault
-from gateway.rules.channel_status import ChannelStatus, KeyStatus
 from lib.asgi import Receive, Scope, Send
 from lib.ids import id_text, new_id
 from relay import legacy_billing, models_list, stored_responses
@@ -77,14 +76,6 @@ class Relay:
     def knows(self, model: str) -> bool:
         """Whether some channel serves this model, as far as this process has heard."""
         return self._life is not None and bool(self._life.snapshot.routes_of(model))
-
-    def channel_status(self, channel_id: UUID) -> ChannelStatus:
-        """How a channel is doing, as far as this process has found out."""
-        return self._started().parts.health.channel_status(str(channel_id))
-
-    def key_statuses(self, channel_id: UUID) -> tuple[KeyStatus, ...]:
-        """How its keys are doing, as far as this process has found out."""
-        return self._started().parts.health.key_statuses(str(channel_id))
 
     async def start(self) -> None:
         self._life = Lifespan(self._config)

@@ -1,8 +1,8 @@
 """What this process has learned of the channels: which are out, which keys rest, since when.
 
-It lives as long as the process and is told to nobody: every process finds out for itself, which
-costs each a few attempts and no agreement. What it knows of a channel is forgotten when the channel
-is changed. What it is made of, and what a fault does to it, is in `rules/channel_health.py`.
+Every process finds out for itself, and tells the others (`health_sharing.py`). What it knows of a
+channel is forgotten when the channel is changed. What it is made of, and what a fault does to it,
+is in `rules/channel_standing.py`.
 """
 
 import logging
@@ -15,8 +15,8 @@ from uuid import UUID
 
 from dialects.errors import KINDS, ErrorKind, message_of, retry_after_s
 from gateway.rules.breaker import PANIC_PERCENT, Breaker, RetryBudget
-from gateway.rules.channel_health import Fault, Reason, Sought, Standing
-from gateway.rules.channel_status import ChannelStatus, KeyStatus
+from gateway.rules.channel_standing import Fault, Reason, Sought, Standing
+from gateway.rules.channel_status import ChannelStatus
 from gateway.rules.cooldown import Rest
 from gateway.rules.faults import FAULTS
 from gateway.rules.routing import Candidate
@@ -54,7 +54,7 @@ class Out(NamedTuple):
     retry_after_ms: int
 
 
-class _State(Standing):
+class ChannelState(Standing):
     """What is known of one channel."""
 
     __slots__ = ("channel", "kind", "since")
@@ -84,7 +84,12 @@ class HealthProbe:
     )
 
     def __init__(
-        self, health: "Health", state: _State, key: int, sought: Sought, again: RetryBudget | None
+        self,
+        health: "Health",
+        state: ChannelState,
+        key: int,
+        sought: Sought,
+        again: RetryBudget | None,
     ) -> None:
         self.key = key
         self._health = health
@@ -162,7 +167,7 @@ class Health:
     """The health of all channels, as far as this process knows."""
 
     def __init__(self) -> None:
-        self._states: dict[str, _State] = {}
+        self._states: dict[str, ChannelState] = {}
         self._troubled: set[str] = set()
         self._budgets: dict[str, RetryBudget] = {}
         self.alerts = Alerts()
@@ -269,18 +274,33 @@ class Health:
         """An attempt is about to be made: what is asked by one request at a time is asked by no
         other until its end is told. `again`: the budget that it burdens when it is a further one
         and fails; `avoid`: the key of the one before it, which was at fault."""
-        state = self._states.get(channel.id)
-        if state is None:
-            state = self._states[channel.id] = _State(channel)
+        state = self._states.get(channel.id) or self.state_of(channel)
         sought = Sought(candidate.upstream_model, organisation_id)
         probe = HealthProbe(self, state, state.next_key(sought, self.now(), avoid), sought, again)
         if channel.id in self._troubled:
             probe.claim(channel.timeouts.connect + channel.timeouts.first_content)
         return probe
 
+    # ---- what other processes found
+
+    def states(self) -> list[ChannelState]:
+        """What is known of each channel."""
+        return list(self._states.values())
+
+    def state_of(self, channel: Channel) -> ChannelState:
+        """What is known of this one; nothing yet, where it is new."""
+        return self._states.setdefault(channel.id, ChannelState(channel))
+
+    def adopted(self, state: ChannelState, now: float) -> None:
+        """What another process found was put into the state."""
+        if state.calm(now):
+            self.settle(state, now)
+        else:
+            self._troubled.add(state.channel.id)
+
     # ---- after one
 
-    def settle(self, state: _State, now: float) -> None:
+    def settle(self, state: ChannelState, now: float) -> None:
         """A channel without trouble is looked at no more."""
         channel_id = state.channel.id
         if channel_id in self._troubled and state.calm(now):
@@ -289,7 +309,7 @@ class Health:
             log.warning("channel %s answers again", state.channel.name)
 
     def blame(
-        self, state: _State, n: int, sought: Sought, began: float, failure: UpstreamFailed
+        self, state: ChannelState, n: int, sought: Sought, began: float, failure: UpstreamFailed
     ) -> None:
         """What a fault does to the health of its channel, of its key, and of the model there."""
         now, name = self.now(), state.channel.name
@@ -310,7 +330,9 @@ class Health:
             if now - state.since >= LONG_S:
                 self.alert(state, "out")
 
-    def alert(self, state: _State, cause: Cause, what: str = "", *, last: bool = False) -> None:
+    def alert(
+        self, state: ChannelState, cause: Cause, what: str = "", *, last: bool = False
+    ) -> None:
         """Tell the operators."""
         self.alerts.tell(Alert(id_text(state.channel.uuid), state.channel.name, cause, what, last))
 
@@ -346,13 +368,9 @@ class Health:
             return ChannelStatus("half_open", 0, state.kind)
         return ChannelStatus("open", int(wait_s) + 1, state.kind)
 
-    def key_statuses(self, channel_id: str) -> tuple[KeyStatus, ...]:
-        """How each of a channel's keys that are in use is doing, in their order; () where nothing
-        is known."""
-        state, now = self._states.get(channel_id), self.now()
-        return () if state is None else tuple(key.status(now) for key in state.keys)
-
-    def _known(self, candidate: Candidate, organisation_id: UUID) -> tuple[_State | None, Sought]:
+    def _known(
+        self, candidate: Candidate, organisation_id: UUID
+    ) -> tuple[ChannelState | None, Sought]:
         sought = Sought(candidate.upstream_model, organisation_id)
         return self._states.get(candidate.channel_id), sought
 

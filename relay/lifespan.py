@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterable, Sequence
+from itertools import count
 
 from accounts.last_uses import LAST_USES, write_last_uses
 from lib.ids import new_id
@@ -19,6 +20,9 @@ from relay.auth import Authenticator, Principal
 from relay.channel_health import Health
 from relay.config import RelayConfig
 from relay.database import DatabaseAway, DatabaseRefused, PipelinedConnection, Row, Statement
+from relay.health_sharing import QUIET_TICKS, TICK_S, HealthSharing
+from relay.health_sharing import read as read_reports
+from relay.health_sharing import statement as report_statement
 from relay.idempotency import IdempotentRequests
 from relay.journal import Journal
 from relay.large_events import LargeEvents
@@ -66,6 +70,7 @@ class Lifespan:
             config, self._ask, vault, self.authenticator, self.running, self.parts
         )
         self.readiness = Readiness(self._refresher, self._connections.ledger, self.parts.ledger)
+        self._health_sharing = HealthSharing(self.parts.health)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -81,12 +86,14 @@ class Lifespan:
         await self._connections.open()
         await self.parts.ledger.open_spool()
         await self._refresher.start()
+        await self._tell_processes()
         read_vocabulary()
         self._tasks = [
             asyncio.create_task(self._refresher.poll()),
             asyncio.create_task(self._refresher.listen()),
             asyncio.create_task(self._live()),
             asyncio.create_task(self._write_uses_each()),
+            asyncio.create_task(self._share_health()),
         ]
         self.readiness.drain_at_sigterm(self.config.accept_while_draining_s)
 
@@ -162,6 +169,29 @@ class Lifespan:
         except (DatabaseAway, DatabaseRefused) as error:
             LAST_USES.put_back(waiting)
             log.warning("the last uses of keys cannot be written: %s", error)
+
+    async def _share_health(self) -> None:
+        """Tell the other processes of the channels, and hear of them: each second while there is
+        something to tell, else every few."""
+        heard = False
+        for tick in count():
+            if heard or tick % QUIET_TICKS == 0 or self._health_sharing.report():
+                heard = await self._tell_processes()
+            await self._health_sharing.reconnect(self.parts.upstreams, self.snapshot)
+            await asyncio.sleep(TICK_S)
+
+    async def _tell_processes(self) -> bool:
+        """Whether another process, too, had something to tell."""
+        process_id, epoch = self._connections.ledger.process_id, self.snapshot.epoch
+        if process_id is None or epoch < 0:
+            return False
+        reports = self._health_sharing.report()
+        with contextlib.suppress(DatabaseAway, DatabaseRefused):
+            rows = await self._ask(report_statement(process_id, epoch, reports))
+            for age_s, others in read_reports(rows):
+                self._health_sharing.adopt(others, age_s, self.snapshot)
+            return bool(rows)
+        return False
 
     async def _tell_operators(self) -> None:
         alerts = self.parts.health.alerts

@@ -167,6 +167,15 @@ class Upstreams:
                 answer.cut()
         return answer
 
+    async def reachable(self, channel: Channel, policy: EgressPolicy) -> bool:
+        """Whether a connection to the channel can be made; nothing is sent on it."""
+        try:
+            connection = await self._upstream(channel, policy).pool.connection(fresh=True)
+        except UpstreamFailed:
+            return False
+        connection.cut()
+        return True
+
     def retire(self, snapshot: Snapshot) -> None:
         """Let go of the connections of channels that are no longer so."""
         for key, upstream in list(self._by_channel.items()):

@@ -157,7 +157,9 @@ def _time(at: dt.datetime) -> str:
     )
 
 
+@register.filter("badge")
 def _badge(value: Badge) -> str:
+    """A state as lists show it, for a cell that a page draws itself."""
     name = value.icon or _TONE_ICONS.get(value.tone, "")
     return format_html(
         '<span class="badge" data-tone="{}"{}>{}{}</span>',

@@ -147,6 +147,26 @@ class Breaker:
         self._open_s = min(self._open_s * 2, longest) if self._open_s else first
         self._until, self._good, self._probe_until = now + self._open_s, 0, 0.0
 
+    def adopt(self, now: float, open_s: float) -> None:
+        """Another process opened it, for so long; who has nothing else may find out at once."""
+        if not self._rule.enabled:
+            return
+        self.rest.adopt(now, 0.0)
+        self._open_s = max(self._open_s, self._rule.open_for)
+        self._until, self._good, self._probe_until = now + open_s, 0, 0.0
+
+    def recover(self) -> None:
+        """Another process closed it."""
+        self.rest.recover()
+        self._window, self._connects = Window(self._rule.window), 0
+        self._open_s = self._until = self._probe_until = 0.0
+
+    def reachable(self, now: float) -> None:
+        """What failed to connect can be connected to again: the next request may ask."""
+        if not self.closed:
+            self.rest.recover()
+            self._until = min(self._until, now)
+
     def _too_many(self, now: float) -> bool:
         good, bad = self._window.count(now)
         if bad < good:

@@ -61,6 +61,15 @@ class Rest:
         self._until = self._asks_at = until if self._pause_s else max(self._until, until)
         self._pause_s, self._failed_at = 0.0, now
 
+    def adopt(self, now: float, rest_s: float) -> None:
+        """Another process found that it rests; who has nothing else may find out at once."""
+        self._pause_s = self._pause_s or FIRST_S
+        self._until, self._failed_at = now + rest_s, now
+
+    def recover(self) -> None:
+        """Another process found that it is well."""
+        self._pause_s = self._until = self._asks_at = 0.0
+
     def claim(self, now: float) -> bool:
         """A request goes out nevertheless, and nobody else for a while, which is doubled each time:
         an answer that is long in coming keeps few waiting. False where nobody need wait."""

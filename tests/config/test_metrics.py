@@ -21,7 +21,7 @@ from config.metrics import metrics_text
 from gateway.channel_fields import ChannelFields
 from gateway.channels import create_channel
 from gateway.installation import save_settings
-from gateway.models import Route, TrafficCursor, TrafficTotal
+from gateway.models import Channel, ChannelReport, Route, TrafficCursor, TrafficTotal
 from gateway.rules.metric_labels import LABELS_MAX, OTHER, Total, bounded
 from gateway.traffic import count_new_records
 from lib import clock
@@ -31,7 +31,7 @@ from tests.fakes.upstream import FakeUpstream
 from tests.hub import Hub, fake, own_hub
 from tests.relay.asking import ask
 from tests.relay.test_many_processes import processes
-from tests.usage.rows import credit, happen, refuse
+from tests.usage.rows import admit, credit, happen, refuse
 from tests.usage.test_rollups import another, write_elsewhere
 from usage.models import UsageRecord
 
@@ -118,14 +118,16 @@ def test_a_count_that_is_killed_is_as_if_it_had_not_begun(key: Key) -> None:
 def test_no_record_is_missed_whatever_the_order_of_commits(
     key: Key, another: psycopg.Connection[Any]
 ) -> None:
-    """One that was begun first and commits last is counted when it is there."""
+    """One that was begun first and commits last is counted when it is there, and keeps no other
+    from being counted meanwhile."""
     first = happen(key)
     write_elsewhere(another, first.id, key)
-    happen(key, status=201)
-    before = sum(scrape()["weir_requests_total"].values())
+    for _ in range(2):
+        happen(key, status=201)
+        scrape()
+    assert scrape()["weir_requests_total"] == {("gpt-5", "200"): 1, ("gpt-5", "201"): 2}
     another.commit()
-    assert before <= 1
-    assert scrape()["weir_requests_total"] == {("gpt-5", "200"): 2, ("gpt-5", "201"): 1}
+    assert scrape()["weir_requests_total"] == {("gpt-5", "200"): 2, ("gpt-5", "201"): 2}
 
 
 def test_one_process_counts_at_a_time(key: Key) -> None:
@@ -149,7 +151,7 @@ def test_a_restored_dump_is_not_counted_again(key: Key) -> None:
     """Its transactions are those of another server, ahead of this one's."""
     happen(key)
     scrape()
-    TrafficCursor.objects.update(xid=2**40)
+    TrafficCursor.objects.update(snapshot=f"{2**40 + 5}:{2**40 + 5}:")
     assert scrape()["weir_requests_total"] == {("gpt-5", "200"): 1}
     happen(key, clock.now())
     assert scrape()["weir_requests_total"] == {("gpt-5", "200"): 2}
@@ -204,6 +206,20 @@ def test_a_label_is_kept_whoever_comes_later() -> None:
 def test_histograms_of_two_names_add_up_in_the_last_label() -> None:
     totals = [Total("duration", (f"m{n}",), 5, (0, 1, 2)) for n in range(LABELS_MAX + 2)]
     assert bounded(totals)[-1] == Total("duration", (OTHER,), 10, (0, 2, 4))
+
+
+def test_channels_tell_their_state_and_what_they_answer(key: Key) -> None:
+    channel = Channel.objects.get()
+    admit(key, clock.now(), channel_id=channel.id)
+    status = {"status": ["keys_out", 50, "upstream_auth"], "keys": []}
+    ChannelReport.objects.create(
+        process_id=new_id(), reported_at=clock.now(), epoch=1, channels={str(channel.id): status}
+    )
+    found = scrape()
+    states = found["weir_channel_state"]
+    assert {state for (name, state), on in states.items() if on} == {"keys_out"}
+    assert found["weir_channel_requests_in_flight"] == {("main",): 1}
+    assert found["weir_queue_length"][("holds",)] == 1
 
 
 def test_the_dashboard_asks_for_metrics_that_are_there(key: Key) -> None:

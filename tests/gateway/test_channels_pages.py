@@ -3,26 +3,24 @@
 import datetime as dt
 import re
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.db import connection
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 from django.test import Client
-from django.test.client import ClientHandler
 from django.test.utils import CaptureQueriesContext
 
 from accounts.actors import SYSTEM
 from accounts.models import AuditEvent
 from billing.prices import set_price
+from gateway.channel_trouble import LIVE
 from gateway.channels import change_channel, create_channel, switch_key
 from gateway.installation import save_settings
-from gateway.models import Channel
+from gateway.models import Channel, ChannelReport
 from gateway.rules.channel_status import ChannelStatus, KeyStatus
+from gateway.traffic import count_new_records
 from lib import clock
-from lib.ids import id_text
+from lib.ids import id_text, new_id
 from tests import cast
 from tests.cast import Cast
 from tests.fakes.upstream import FakeUpstream
@@ -95,13 +93,19 @@ def test_the_list_shows_each_channel_and_how_to_add_one(dora: Client, channel: C
 
 
 def test_the_list_shows_each_channels_last_day_by_one_query(
-    people: Cast, dora: Client, channel: Channel, django_assert_max_num_queries: Any
+    people: Cast,
+    dora: Client,
+    channel: Channel,
+    django_assert_max_num_queries: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     key, _ = cast.make_key(people.core)
     credit(key)
     now = clock.now()
+    monkeypatch.setattr("gateway.uptime.clock.now", lambda: now)
     for status, kind in ((200, None), (200, None), (200, None), (502, "timeout")):
-        happen(key, now, 0, channel_id=channel.id, status=status, kind=kind)
+        happen(key, now, 0, channel_id=channel.id, status=status, kind=kind, ended_at=now)
+    count_new_records()
     html = page(dora, "/admin/channels")
     words = "Attempts answered in the last 24 hours: 75.0% of 4"
     assert f'aria-label="{words}. Hours with failures (UTC): {now:%H}:00"' in html
@@ -240,21 +244,19 @@ def test_a_price_that_has_ended_or_not_begun_is_not_shown(dora: Client, channel:
     assert "3 models have no price." in html
 
 
-class _Handler(ClientHandler):
-    """Puts a relay into the scope of each request, as config/asgi.py does."""
-
-    def __init__(self, told: ChannelStatus, *of_keys: KeyStatus) -> None:
-        super().__init__()
-        self._told = told
-        self._of_keys = of_keys
-
-    def get_response(self, request: HttpRequest) -> HttpResponseBase:
-        relay = SimpleNamespace(
-            channel_status=lambda channel_id: self._told,
-            key_statuses=lambda channel_id: self._of_keys,
-        )
-        request.scope = {"weir.relay": relay}  # type: ignore[attr-defined]
-        return super().get_response(request)
+def reported(channel: Channel, status: ChannelStatus, *keys: KeyStatus) -> None:
+    """A web process tells this of the channel; for one key alone where no key is named."""
+    of_keys = keys or (KeyStatus("good"),)
+    told = {
+        "status": list(status),
+        "keys": [{"status": list(key)} for key in of_keys],
+    }
+    ChannelReport.objects.create(
+        process_id=new_id(),
+        reported_at=clock.now(),
+        epoch=1,
+        channels={str(channel.id): told},
+    )
 
 
 @pytest.mark.parametrize(
@@ -269,19 +271,30 @@ class _Handler(ClientHandler):
         (ChannelStatus("half_open", 0, "timeout"), ["Probing", "No answer within the time limit"]),
     ],
 )  # fmt: skip
-def test_what_the_process_has_found_out(
+def test_what_a_process_has_found_out(
     channel: Channel, dora: Client, told: ChannelStatus, words: list[str]
 ) -> None:
-    """It is said to be one process's knowledge, where there is any."""
-    dora.handler = _Handler(told)
+    reported(channel, told)
     for path in ("/admin/channels", f"/admin/channels/{id_text(channel.id)}"):
         page = dora.get(path).content.decode()
         for word in words:
             assert word in page
-    listed = dora.get("/admin/channels").content.decode()
-    assert ("Each web process tracks channel health on its own" in listed) == (
-        told.condition != "good"
-    )
+
+
+def test_the_worst_that_live_processes_know_is_shown(channel: Channel, dora: Client) -> None:
+    """What a process knew that has ended is out of date."""
+    path = f"/admin/channels/{id_text(channel.id)}"
+    reported(channel, ChannelStatus("open", 500, "upstream_unreachable"))
+    ChannelReport.objects.update(reported_at=clock.now() - LIVE)
+    reported(channel, ChannelStatus("models_out", 7, "upstream_rate_limited"))
+    reported(channel, ChannelStatus("good"))
+    assert "Models paused" in page(dora, path)
+    reported(channel, ChannelStatus("open", 8, "upstream_unreachable"))
+    assert "Unavailable" in page(dora, path)
+    reported(channel, ChannelStatus("half_open"))
+    assert "Next try within 8 s" in page(dora, path)
+    ChannelReport.objects.all().delete()
+    assert "Unavailable" not in page(dora, path)
 
 
 def test_a_capability_is_switched_by_hand(dora: Client, channel: Channel) -> None:
@@ -329,7 +342,7 @@ def test_each_key_says_how_it_is_and_why(channel: Channel, dora: Client) -> None
     change_channel(SYSTEM, channel, {"keys": ["sk-first-0123456789", SECRET, "sk-third-012345678"]})
     switch_key(SYSTEM, channel, channel.keys.get(position=0), enabled=False)
     refused = KeyStatus("paused", 50, "key_refused", 40)
-    dora.handler = _Handler(ChannelStatus("good"), refused, KeyStatus("limited", 7))
+    reported(channel, ChannelStatus("good"), refused, KeyStatus("limited", 7))
     html = dora.get(f"/admin/channels/{id_text(channel.id)}").content.decode()
     rows = [re.sub(r"<[^>]+>|\s+", " ", row) for row in re.findall(r"<tr>.*?</tr>", html, re.S)]
     first, second, third = (row for row in rows if "••••" in row)

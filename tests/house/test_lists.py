@@ -29,6 +29,7 @@ NO_LIST = {
     "gateway/plan.html": "one plan",
     "mfa/index.html": "a person's own passkeys",
     "usersessions/usersession_list.html": "a person's own sessions",
+    "gateway/_channel_health.html": "the models of one channel",
     "gateway/price.html": "one price",
     "gateway/proposal.html": "one proposal",
     "gateway/proposals.html": "the latest few previews",

@@ -379,6 +379,8 @@ PAGES: Final[dict[str, Route]] = {
     "payment_refuse": at("credits.write", PAYMENT),
     "channels": at("channels.read"),
     "channel": at("channels.read", CHANNEL_ROW),
+    "channel_states": at("channels.read"),
+    "channel_health": at("channels.read", CHANNEL_ROW),
     "channel_test": at("channels.test", CHANNEL_ROW),
     "channel_switch": at("channels.write", CHANNEL_ROW),
     "channel_enable": at("channels.write", CHANNEL_ROW),

@@ -3,7 +3,6 @@
 import datetime as dt
 import itertools
 from collections.abc import Callable
-from decimal import Decimal
 
 import pytest
 
@@ -13,13 +12,12 @@ from billing import budgets
 from billing.models import BudgetScope
 from lib import clock
 from tests import cast
-from tests.usage.rows import CHANNEL, happen, refuse
+from tests.usage.rows import happen
 from usage import budgeting
 from usage.budget_chart import budget_chart
 from usage.failures import failure_series, failures_by_cause
 from usage.filters import UsageFilter, from_query
 from usage.histogram import histogram
-from usage.uptime import HOURS, uptime_by_channel
 
 
 def today(**over: str) -> UsageFilter:
@@ -73,17 +71,6 @@ def test_bars_over_the_log(
     assert sum(bar.requests for bar in bars) == requests
     assert sum(bar.failed for bar in bars) == failed
     assert all(one.span.end_at == other.span.start_at for one, other in itertools.pairwise(bars))
-
-
-def test_uptime_counts_what_a_channel_is_to_blame_for(key: Key, life: dt.datetime) -> None:
-    refuse(key, life)
-    uptime = uptime_by_channel()[CHANNEL]
-    assert (uptime.attempts, uptime.answered, len(uptime.hours)) == (7, 4, HOURS)
-    assert [hour.tone for hour in uptime.hours if hour.attempts] == ["bad"]
-    assert uptime.percent == Decimal("57.14")
-    assert [(bar.hour.failed, bar.path) for bar in uptime.troubled] == [(3, "M117 10V16")]
-    assert uptime.empty_path.count("M") == HOURS - 1
-    assert uptime.ok_path == ""
 
 
 def test_a_budget_is_drawn_up_to_what_it_has_spent(

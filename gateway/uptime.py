@@ -1,12 +1,13 @@
-"""How each channel did, hour by hour, from the records of its attempts."""
+"""How each channel did, hour by hour, from the counted traffic."""
 
 import datetime as dt
 from decimal import Decimal
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from django.db import connection
+
 from lib import clock
-from usage.visibility import run
 
 HOURS: Final = 24
 _HOUR: Final = dt.timedelta(hours=1)
@@ -90,14 +91,14 @@ class Uptime(NamedTuple):
         return "".join(bar.path for bar in self._bars if bar.hour.tone == tone)
 
 
-def uptime_by_channel() -> dict[UUID, Uptime]:
-    """The last 24 hours of every channel that was sent anything; for operators."""
-    now = clock.now()
-    first = now.replace(minute=0, second=0, microsecond=0) - (HOURS - 1) * _HOUR
-    rows = run(_HOURS, {"first": first, "hour": _HOUR, "faults": list(CHANNEL_FAULTS)})
+def uptime_by_channel(channel_id: UUID | None = None) -> dict[UUID, Uptime]:
+    """The last 24 hours of every channel that was sent anything, or of this one."""
+    first = clock.now().replace(minute=0, second=0, microsecond=0) - (HOURS - 1) * _HOUR
     counted: dict[UUID, dict[int, tuple[int, int]]] = {}
-    for channel, n, attempts, failed in rows:
-        counted.setdefault(channel, {})[n] = (attempts, failed)
+    with connection.cursor() as cursor:
+        cursor.execute(_HOURS, {"first": first, "channel": channel_id})
+        for channel, n, attempts, failed in cursor:
+            counted.setdefault(channel, {})[n] = (attempts, failed)
     return {
         channel: Uptime(
             [UptimeHour(first + n * _HOUR, *hours.get(n, (0, 0))) for n in range(HOURS)]
@@ -106,22 +107,10 @@ def uptime_by_channel() -> dict[UUID, Uptime]:
     }
 
 
-# What a channel is to blame for; a request that its provider found wrong is none of it.
-CHANNEL_FAULTS: Final = (
-    "upstream_error",
-    "upstream_unreachable",
-    "upstream_auth",
-    "upstream_truncated",
-    "upstream_malformed",
-    "upstream_rate_limited",
-    "overloaded",
-    "timeout",
-)
-
 _HOURS: Final = """
-    SELECT r.channel_id, floor(extract(epoch FROM r.admitted_at - %(first)s)
-               / extract(epoch FROM %(hour)s::interval))::int AS n,
-           count(*), count(*) FILTER (WHERE r.kind = ANY (%(faults)s))
-    FROM usage_usagerecord r
-    WHERE r.admitted_at >= %(first)s AND r.channel_id IS NOT NULL
+    SELECT channel_id, floor(extract(epoch FROM bucket_at - %(first)s) / 3600)::int AS n,
+           sum(attempts)::bigint, sum(failed)::bigint
+    FROM gateway_trafficbucket
+    WHERE bucket_at >= %(first)s AND attempts > 0
+      AND (%(channel)s::uuid IS NULL OR channel_id = %(channel)s)
     GROUP BY 1, 2"""

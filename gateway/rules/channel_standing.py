@@ -132,6 +132,11 @@ class Key:
         self.reason = reason
         self.rest.fail(now, began, OFF_S)
 
+    def adopt(self, now: float, rest_s: float, reason: KeyReason | None, since: float) -> None:
+        """Another process heard that its provider takes it no more."""
+        self.reason, self.since = reason, since
+        self.rest.adopt(now, rest_s)
+
     def status(self, now: float) -> KeyStatus:
         """How it is doing, for a page."""
         if not self.rest.calm(now):

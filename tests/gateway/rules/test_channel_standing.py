@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from gateway.rules.breaker import BreakerRule
-from gateway.rules.channel_health import DOUBTED_MAX, OFF_S, Fault, Sought, Standing
+from gateway.rules.channel_standing import DOUBTED_MAX, OFF_S, Fault, Sought, Standing
 
 ONE, OTHER = UUID(int=1), UUID(int=2)
 MODEL = Sought("m", ONE)

@@ -1,0 +1,59 @@
+"""A channel as the pages show it: what it is, and how it stands (W71)."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from gateway.channel_trouble import Found
+from gateway.check_words import shown_check
+from gateway.models import Channel
+from gateway.providers import PROVIDERS
+from gateway.rules.channel_status import ChannelStatus
+from lib.ids import id_text
+from lib.tables.table import Badge
+from usage.words import KINDS
+
+_STATES: Final[Mapping[str, Badge]] = {
+    "open": Badge(_("Unavailable"), "bad"),
+    "keys_out": Badge(_("Keys paused"), "bad"),
+    "models_out": Badge(_("Models paused"), "warn"),
+}
+
+
+def state_of(row: Mapping[str, Any]) -> Badge:
+    """A channel's state; its cause and when it is tried again are said on hover."""
+    status: ChannelStatus | None = row["channel_status"]
+    if row["channel"].archived_at:
+        return Badge(_("Archived"), icon="archive")
+    if not row["channel"].enabled:
+        return Badge(_("Off"), icon="pause")
+    if status is None:
+        check = row["check"]
+        failed = check is not None and not check.ok
+        return Badge(_("Test failed"), "bad", hint=check.cause) if failed else Badge(_("On"), "ok")
+    again = gettext("Next try within %(n)s s") % {"n": status.seconds} if status.seconds else ""
+    hint = ". ".join(filter(None, (row["why"], again)))
+    return _STATES.get(status.condition, Badge(_("Probing"), "warn"))._replace(hint=hint)
+
+
+def channel_row(channel: Channel, found: Found) -> dict[str, Any]:
+    status = found.status
+    provider = PROVIDERS.get(channel.provider)
+    routes = list(channel.routes.all())
+    return {
+        "channel": channel,
+        "id": id_text(channel.id),
+        "provider": gettext(provider.label) if provider else channel.provider,
+        "host": urlsplit(channel.base_url).netloc,
+        "routes": routes,
+        "models": ", ".join(route.model for route in routes),
+        "href": reverse("channel", args=[id_text(channel.id)]),
+        "demo": channel.provider == "local",
+        "check": shown_check(channel.last_test),
+        "channel_status": status,
+        "why": "" if status is None else str(KINDS.get(status.kind or "", "")),
+    }

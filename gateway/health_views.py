@@ -1,0 +1,52 @@
+"""What the pages of channels read anew while they are open: state and figures (W71)."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from accounts.actors import Actor
+from accounts.guards import operator_page
+from gateway.access import access_channel, visible_channels
+from gateway.channel_figures import ChannelFigures
+from gateway.channel_rows import channel_row, state_of
+from gateway.channel_trouble import ChannelTroubles
+from gateway.models import Channel
+from gateway.uptime import uptime_by_channel
+
+
+@operator_page("channels.read")
+@require_safe
+def channel_states(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """The states of all channels, each for its place in the list."""
+    troubles, figures = ChannelTroubles(), ChannelFigures()
+    rows = [
+        {
+            **(row := channel_row(channel, troubles.of(channel))),
+            "state": state_of(row),
+            "figures": figures.of_channel(channel.id),
+        }
+        for channel in visible_channels(actor)
+    ]
+    return render(request, "gateway/_channel_states.html", {"rows": rows})
+
+
+@operator_page("channels.read")
+@require_safe
+def channel_health(request: HttpRequest, actor: Actor, id: str) -> HttpResponse:
+    """The figures of one channel, with its state."""
+    channel = access_channel(actor, id)
+    context = {**channel_row(channel, ChannelTroubles().of(channel)), **health_context(channel)}
+    return render(request, "gateway/_channel_health.html", {**context, "polled": True})
+
+
+def health_context(channel: Channel) -> dict[str, Any]:
+    """What the panel shows."""
+    figures = ChannelFigures(channel.id)
+    models = [route.model for route in channel.routes.all()]
+    return {
+        "figures": figures.of_channel(channel.id),
+        "by_model": figures.by_model(channel.id, models),
+        "uptime": uptime_by_channel(channel.id).get(channel.id),
+    }

@@ -1,0 +1,18 @@
+"""A quantile of a histogram: a straight line between two of its bounds."""
+
+from collections.abc import Sequence
+
+
+def quantile_of(counts: Sequence[int], bounds: Sequence[int], per_cent: int) -> int | None:
+    """The value that so many per cent of the observations do not exceed; None without any.
+
+    `counts` are how many are at most each bound, so that they never fall.
+    """
+    if not counts or not counts[-1]:
+        return None
+    rank, below, low = counts[-1] * per_cent / 100, 0, 0
+    for count, bound in zip(counts, bounds, strict=True):
+        if count >= rank and count > below:
+            return round(low + (bound - low) * (rank - below) / (count - below))
+        below, low = count, bound
+    return None
