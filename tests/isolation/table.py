@@ -246,6 +246,7 @@ PAGES: Final[dict[str, Route]] = {
     "model_default": at("playground.use", nothing=True),
     "models_compare": at("playground.use"),
     "payer_choose": at("playground.use"),
+    "default_payer": at("playground.use"),
     "params": at("playground.read"),
     "variables": at("playground.read"),
     "schema_from_example": at("playground.read"),
@@ -305,6 +306,7 @@ PAGES: Final[dict[str, Route]] = {
     "title_cost": at("playground.use"),
     "keys_choose": at("playground.use"),
     "leaving_rule": at("playground.write"),
+    "payer_rules": at("playground.write"),
     "prompts": at("playground.read"),
     "prompt_pick": at("playground.read"),
     "prompt_save": at("playground.use"),
@@ -453,6 +455,10 @@ OPERATIONS: Final[dict[str, Route]] = {
     "GET /prompts": at("prompts.read"),
     "GET /prompts/{slug}": at("prompts.read", PROMPT),
     "POST /prompts/{slug}/render": at("prompts.read", PROMPT),
+    "GET /playground/payer-rules": at("playground.write"),
+    "PUT /playground/payer-rules": at(
+        "playground.write", body=sends(rules={"developer": "any"})
+    ),
     "GET /webhooks": at("webhooks.read"),
     "POST /webhooks": at("webhooks.write", body=sends(url="https://made.example/h")),
     "DELETE /webhooks/{id}": at("webhooks.write", WEBHOOK),
