@@ -147,11 +147,6 @@ def payable_keys(actor: Actor, operation: str = "chat_completions") -> QuerySet[
     return keys.filter(calls, Q(user=None) | Q(user=actor.user))
 
 
-def access_payable_key(actor: Actor, id: str) -> Key:
-    """One of `payable_keys`. Http404 when it is none of them."""
-    return one_of(payable_keys(actor), id)
-
-
 def access_key(actor: Actor, id: str | uuid.UUID) -> Key:
     """One key that the actor may see. Http404 when it is another's or none."""
     return one_of(visible_keys(actor), id)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
@@ -37,7 +37,8 @@ from lib import clock
 from lib.refusal import Refused
 
 _PREFIX_LENGTH = 12
-_PLAYGROUND = "Playground"
+PLAYGROUND_NAME: Final = "Playground"
+"""What the playground's own key is stored as; no other key of its organisation is called so."""
 
 GRACE_HOURS_MAX = 168
 """How long a secret may work at most after the key was rotated (docs/promises.md, "API keys")."""
@@ -256,7 +257,7 @@ def make_playground_key(organisation: Organisation) -> Key:
     return Key.objects.create(
         organisation=organisation,
         team=organisation.teams.order_by("created_at", "id")[0],
-        name=_PLAYGROUND,
+        name=PLAYGROUND_NAME,
         kind=KeyKind.PLAYGROUND,
         digest=os.urandom(32),
         prefix="",

@@ -6,7 +6,6 @@ from django.urls import path, re_path
 from accounts import (
     audit_views,
     invitation_views,
-    limit_views,
     member_views,
     operator_views,
     role_views,
@@ -270,14 +269,6 @@ urlpatterns = [
     path("view-as/end", view_as_views.view_end, name="view_end"),
     path("admin/audit", audit_views.all_event_list, name="all_audit"),
     path("admin/audit/<str:id>", audit_views.all_event_show, name="all_audit_event"),
-    path("o/<slug:o>/limits", limit_views.limit_list, name="limits"),
-    path(
-        "o/<slug:o>/limits/organisation",
-        limit_views.limit_change,
-        {"scope": "organisation", "id": ""},
-        name="limit_organisation",
-    ),
-    path("o/<slug:o>/limits/<str:scope>/<str:id>", limit_views.limit_change, name="limit"),
     path("invite/<str:text>", invitation_views.invitation, name="invitation"),
     path("o/<slug:o>/team/bulk", member_views.member_bulk, name="members_bulk"),
     path("o/<slug:o>/team/members/<str:id>/edit", member_views.member_edit, name="member_edit"),

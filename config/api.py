@@ -37,6 +37,7 @@ from config.job_api import router as job_router
 from gateway.api import router as gateway_router
 from gateway.channel_api import router as channel_router
 from gateway.channel_fields import ChannelStale
+from gateway.plan_api import router as plan_router
 from gateway.previews import PreviewRefused
 from gateway.price_api import router as price_router
 from lib.openapi import ERROR, ERROR_SCHEMA, declared_error, errors_of
@@ -202,6 +203,7 @@ api.add_router("", review_router)
 api.add_router("", budget_router)
 api.add_router("", gateway_router)
 api.add_router("", price_router)
+api.add_router("", plan_router)
 api.add_router("", channel_router)
 api.add_router("", notify_router)
 api.add_router("", job_router)

@@ -1,7 +1,7 @@
 """The management API of saved prompts: by name and version, ready to be sent to a model."""
 
 import datetime as dt
-from typing import Any
+from typing import Any, Literal
 
 from django.http import HttpRequest
 from ninja import Router, Schema
@@ -9,8 +9,9 @@ from ninja.errors import HttpError
 from pydantic import ConfigDict, Field
 
 from accounts import actors
+from accounts.access import require
 from lib.whole_numbers import TypedWhole, Whole
-from playground import prompts
+from playground import payer_rules, prompts
 from playground.models import PromptVersion
 
 router = Router(tags=["Prompts"])
@@ -46,6 +47,44 @@ class RenderIn(Schema):
     )
     variables: dict[str, str] = Field(default_factory=dict, max_length=100)
     input: str = Field("", max_length=1_000_000, description="The user's message, if any.")
+
+
+class PayerRules(Schema):
+    """Which keys may pay in the playground, by role: a built-in role by its name, a custom one by
+    its ID. A role that is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rules: dict[str, Literal["any", "people", "own_or_playground", "own", "playground"]] = Field(
+        max_length=200,
+        description="`any`: every key they can see. `people`: no key of a service account. "
+        "`own_or_playground`: their own keys and the playground's. `own`: only their own keys. "
+        "`playground`: only the playground's key.",
+    )
+
+
+@router.get(
+    "/playground/payer-rules",
+    response=PayerRules,
+    summary="Show who may pay",
+    tags=["Organisation"],
+)
+def show_payer_rules(request: HttpRequest) -> dict[str, Any]:
+    """Which keys people of each role may pay with in the playground."""
+    actor = actors.actor_of(request)
+    require(actor, "playground.write")
+    return {"rules": payer_rules.rules_of(actors.organisation_of(actor))}
+
+
+@router.put(
+    "/playground/payer-rules",
+    response=PayerRules,
+    summary="Change who may pay",
+    tags=["Organisation"],
+)
+def change_payer_rules(request: HttpRequest, body: PayerRules) -> dict[str, Any]:
+    """Applies to the next message."""
+    return {"rules": payer_rules.change_rules(actors.actor_of(request), body.rules)}
 
 
 @router.get("/prompts", response=PromptsOut, summary="List saved prompts")

@@ -7,13 +7,17 @@ from typing import Any, Final
 
 from django.utils.translation import gettext
 
-from accounts.actors import Actor, organisation_of, person_of
+from accounts.actors import Actor, organisation_of
 from accounts.keys import playground_key
 from dialects.embeddings import DIMENSIONS_MAX, decode_answer
 from dialects.fold import AnswerFault
 from lib.ids import new_id
+from lib.refusal import Refused
 from playground.database import in_database
+from playground.models import PayerRule
 from playground.offered_models import OfferedModel, offered_models
+from playground.payer_rules import rule_of
+from playground.paying import Payer, checked_default
 from playground.relaying import ChatRelay
 from playground.rules.vectors import Vector
 from relay.auth import Principal
@@ -98,5 +102,15 @@ async def embed(actor: Actor, relay: ChatRelay, body: Mapping[str, Any]) -> Embe
 
 
 async def _principal(actor: Actor, relay: ChatRelay) -> Principal:
-    key = await in_database(playground_key, organisation_of(actor))
-    return await relay.principal_of_key(key.id, person_of(actor).id)
+    try:
+        payer = await in_database(_payer, actor)
+    except Refused as refused:
+        raise EmbeddingRefused(refused.message) from refused
+    return await payer.principal(actor, relay)
+
+
+def _payer(actor: Actor) -> Payer:
+    """The playground's own key; where the organisation rules it out, one of the actor's."""
+    if rule_of(actor) == PayerRule.OWN:
+        return checked_default(actor)
+    return Payer(playground_key(organisation_of(actor)))

@@ -403,14 +403,26 @@ class LeavingRule(models.Model):
         return f"{self.seconds_max} s for {self.organisation_id}"
 
 
+class PayerRule(models.TextChoices):
+    """Which keys may pay for what people of a role ask in the playground."""
+
+    ANY = "any"
+    PEOPLE = "people"
+    OWN_OR_PLAYGROUND = "own_or_playground"
+    OWN = "own"
+    PLAYGROUND = "playground"
+
+
 class OrganisationPreference(models.Model):
     """What an organisation's people begin with: `default_model`, "" for none, names the model of
-    new chats until a person has used or chosen another one."""
+    new chats until a person has used or chosen another one. `payer_rules` has the PayerRule of
+    roles, by `playground/payer_rules.py`."""
 
     organisation = models.OneToOneField(
         "accounts.Organisation", models.CASCADE, primary_key=True, related_name="+"
     )
     default_model = models.CharField(max_length=200, default="")
+    payer_rules = models.JSONField(default=dict, db_default={})
 
     def __str__(self) -> str:
         return f"preferences of {self.organisation_id}"

@@ -11,7 +11,7 @@ from typing import Any
 from django.http import Http404
 from django.utils.translation import gettext
 
-from accounts.access import access_payable_key, payable_keys, require, scope_of
+from accounts.access import one_of, require, scope_of
 from accounts.actors import Actor, organisation_of, person_of
 from accounts.keys import playground_key
 from accounts.models import Key, KeyKind
@@ -19,7 +19,8 @@ from accounts.rules.labels import LABEL_LENGTH, is_label
 from billing.models import Budget, BudgetScope
 from lib.ids import id_text
 from lib.refusal import Refused
-from playground.models import Conversation, PaymentPreference
+from playground.models import Conversation, PayerRule, PaymentPreference
+from playground.payer_rules import check_playground_key, paying_keys, rule_of
 from playground.relaying import ChatRelay
 from relay.auth import Principal
 from relay.labels import NO_LABELS, Labels
@@ -53,9 +54,10 @@ def read_payer(actor: Actor, key_id: str, project: str) -> Payer:
         message = gettext("A project is up to %(n)s visible characters.") % {"n": LABEL_LENGTH}
         raise Refused("project", message)
     if not key_id:
+        check_playground_key(actor)
         return Payer(playground_key(organisation_of(actor)), project)
     try:
-        return Payer(access_payable_key(actor, key_id), project)
+        return Payer(one_of(paying_keys(actor, rule_of(actor)), key_id), project)
     except Http404 as error:
         message = gettext("This key cannot pay for chats any more. Choose another one.")
         raise Refused("key", message) from error
@@ -74,7 +76,7 @@ def payer_of_form(
     was. Raises Refused."""
     if "key" in sent:
         return read_payer(actor, sent["key"], sent.get("project", ""))
-    return payer_of_chat(actor, conversation) if conversation else default_payer(actor)
+    return payer_of_chat(actor, conversation) if conversation else checked_default(actor)
 
 
 def shown_payer(actor: Actor, sent: Mapping[str, str], conversation: Conversation | None) -> Payer:
@@ -94,12 +96,24 @@ def stored_payer(conversation: Conversation) -> Payer:
 def default_payer(actor: Actor) -> Payer:
     """Who pays for the actor's new chats."""
     chosen = _preference(actor)
-    if chosen is None:
-        return Payer(playground_key(organisation_of(actor)))
+    project = chosen.project if chosen else ""
     try:
-        return read_payer(actor, id_text(chosen.key_id) if chosen.key_id else "", chosen.project)
-    except Refused:  # it has ended, or belongs to somebody else now
-        return Payer(playground_key(organisation_of(actor)), chosen.project)
+        return read_payer(
+            actor, id_text(chosen.key_id) if chosen and chosen.key_id else "", project
+        )
+    except Refused:  # it has ended, belongs to somebody else now, or is not allowed
+        rule = rule_of(actor)
+        own = paying_keys(actor, rule).first() if rule == PayerRule.OWN else None
+        return Payer(own or playground_key(organisation_of(actor)), project)
+
+
+def checked_default(actor: Actor) -> Payer:
+    """As `default_payer`, for what is sent without a choice. Raises Refused where no key is allowed
+    to pay for it."""
+    payer = default_payer(actor)
+    if payer.chosen_key is None:
+        check_playground_key(actor)
+    return payer
 
 
 def choose_default_payer(actor: Actor, payer: Payer) -> None:
@@ -125,12 +139,12 @@ def payers_context(
     actor: Actor, sent: Mapping[str, str], conversation: Conversation | None
 ) -> dict[str, Any]:
     """The payers that a chat offers, and the one that is chosen."""
-    payer = shown_payer(actor, sent, conversation)
+    payer, rule = shown_payer(actor, sent, conversation), rule_of(actor)
     return {
         "payer": payer,
         "payer_id": id_text(payer.key.id) if payer.chosen_key else "",
-        "own_key": playground_key(organisation_of(actor)),
-        "paying_keys": [(id_text(key.id), key) for key in payable_keys(actor)],
+        "own_key": None if rule == PayerRule.OWN else playground_key(organisation_of(actor)),
+        "paying_keys": [(id_text(key.id), key) for key in paying_keys(actor, rule)],
         "projects": _projects(actor),
     }
 

@@ -18,7 +18,8 @@ from playground.contexts import keys_context
 from playground.database import in_database
 from playground.models import Leaving
 from playground.offered_models import chat_models
-from playground.paying import choose_default_payer, read_payer
+from playground.payer_rules import change_rules, roles_of, rules_of
+from playground.paying import choose_default_payer, payers_context, read_payer
 from playground.preferences import (
     choose_default_model,
     choose_keys,
@@ -34,7 +35,7 @@ from playground.relaying import relay_of
 from playground.rules.shortcuts import DEFAULTS, LETTERS, ShortcutConflict, read_letters
 from playground.rules.unwatched import MINUTES
 from playground.titles import most_nano, naming_totals
-from playground.words import SHORTCUTS
+from playground.words import PAYER_RULES, SHORTCUTS
 from relay.database import DatabaseAway
 
 
@@ -73,6 +74,32 @@ def payer_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
         return toast(back, refused.message, tone="bad")
     choose_default_payer(actor, payer)
     return toast(back, gettext("New chats will be paid for this way."))
+
+
+@organisation_page("playground.use")
+@require_POST
+def default_payer_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
+    """As `payer_choose`, on the page of settings."""
+    form = request.POST
+    try:
+        payer = read_payer(actor, form.get("key", ""), form.get("project", ""))
+    except Refused as refused:
+        messages.error(request, refused.message)
+        return see_other("playground_preferences", slug_of(actor))
+    choose_default_payer(actor, payer)
+    return _saved(request, actor)
+
+
+@organisation_page("playground.write")
+@require_POST
+def payer_rules_choose(request: HttpRequest, actor: Actor) -> HttpResponse:
+    roles = roles_of(organisation_of(actor))
+    rules = {role: request.POST[role] for role in roles if role in request.POST}
+    try:
+        change_rules(actor, rules)
+    except Refused as refused:
+        raise Http404 from refused  # no choice of the form
+    return _saved(request, actor)
 
 
 @organisation_page("playground.use")
@@ -130,7 +157,7 @@ async def _title_cost(request: HttpRequest, actor: Actor, model: str) -> dict[st
 
 def _context(actor: Actor) -> dict[str, Any]:
     organisation = organisation_of(actor)
-    seconds_max = leaving_seconds_max(organisation)
+    seconds_max, rules = leaving_seconds_max(organisation), rules_of(organisation)
     return {
         "slug": organisation.slug,
         "preference": preference_of(person_of(actor)),
@@ -141,6 +168,9 @@ def _context(actor: Actor) -> dict[str, Any]:
         "organisation_model": organisation_model(organisation),
         "named": naming_totals(actor),
         "letters": LETTERS,
+        "rules": [(role, name, rules[role]) for role, name in roles_of(organisation).items()],
+        "rule_names": PAYER_RULES.items(),
+        **payers_context(actor, {}, None),
         **keys_context(actor),
     }
 

@@ -17,7 +17,9 @@ from billing.rules.money import format_usd
 from dialects.errors import KINDS, ErrorKind, RequestFault
 from dialects.openai import errors
 from lib.ids import id_text, new_id
+from lib.refusal import Refused
 from playground.database import in_database
+from playground.payer_rules import check_playground_key
 from playground.reader_access import AccessEnded, MayRead, read_while, reader_of
 from playground.relaying import relay_of
 from relay.downstream import Head
@@ -27,6 +29,10 @@ from relay.request_context import Outcome
 @session_page("playground.use")
 @require_POST
 async def pg_chat(request: HttpRequest, actor: Actor) -> HttpResponseBase:
+    try:
+        await in_database(check_playground_key, actor)
+    except Refused as refused:
+        return _refusal("permission", KINDS["permission"].status, refused.message)
     key = await in_database(playground_key, organisation_of(actor))
     relay = relay_of(request)
     request_id = new_id()

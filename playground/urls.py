@@ -123,6 +123,8 @@ urlpatterns = [
         preference_views.organisation_model_choose,
         name="organisation_model",
     ),
+    path(f"{_ROOT}/settings/payer", preference_views.default_payer_choose, name="default_payer"),
+    path(f"{_ROOT}/settings/payer-rules", preference_views.payer_rules_choose, name="payer_rules"),
     path(f"{_ROOT}/settings/titles", preference_views.title_model_choose, name="title_model"),
     path(f"{_ROOT}/settings/_f/title-cost", preference_views.title_cost, name="title_cost"),
     path(f"{_ROOT}/settings/keys", preference_views.keys_choose, name="keys_choose"),

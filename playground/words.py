@@ -8,6 +8,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from lib.egress import EgressError, Unreachable
+from playground.models import PayerRule
 from playground.rules.files import UnsupportedFile
 from playground.rules.openapi import Unusable
 from playground.rules.parameters import InvalidSetting
@@ -142,3 +143,12 @@ def unread_text(model: str, kinds: Mapping[str, Any]) -> str:
         "model": model,
         "kinds": ", ".join(names.get(kind, kind) for kind in kinds),
     }
+
+
+PAYER_RULES: Final[dict[str, Any]] = {
+    PayerRule.ANY: _("The playground key and any key they can see"),
+    PayerRule.PEOPLE: _("As above, but no key of a service account"),
+    PayerRule.OWN_OR_PLAYGROUND: _("The playground key and their own keys"),
+    PayerRule.OWN: _("Only their own keys"),
+    PayerRule.PLAYGROUND: _("Only the playground key"),
+}

@@ -1,12 +1,13 @@
 """Forms of budgets, and of keys with their budgets."""
 
+import datetime as dt
 from typing import Any, cast
 from zoneinfo import available_timezones
 
 from django import forms
 from django.utils.translation import gettext, gettext_lazy
 
-from accounts.forms import KeyForm, KeyPlaceForm
+from accounts.forms import CountsForm, KeyForm, KeyPlaceForm
 from accounts.keys import LIMITS
 from accounts.models import Key
 from accounts.rules.labels import join_labels
@@ -16,6 +17,7 @@ from billing.models import Budget, BudgetAction, BudgetScope
 from billing.raises import REASON_MAX
 from billing.rules.budget import PERIODS, default_anchor
 from billing.rules.money import format_usd
+from lib import clock
 from lib.whole_numbers import WholeNumberField
 from usage.time_zones import ZONES
 
@@ -139,6 +141,66 @@ class KeyEditForm(_Budgeted, KeyForm):
         if budget is not None:
             initial |= {"budget": format_usd(budget.amount_nano), "period": budget.period}
         return cls(data, initial=initial, may_budget=may_budget)
+
+
+class BulkExpiryForm(forms.Form):
+    """When several keys expire."""
+
+    on = forms.DateField(
+        label=gettext_lazy("Expires on (end of day, UTC)"),
+        required=False,
+        help_text=gettext_lazy("Leave empty for keys that never expire."),
+        widget=forms.DateInput(attrs={"type": "date", "autofocus": True}),
+    )
+
+    def clean_on(self) -> dt.datetime | None:
+        day: dt.date | None = self.cleaned_data["on"]
+        if day is None:
+            return None
+        if day < clock.now().date():
+            raise forms.ValidationError(gettext("This day has passed."))
+        return dt.datetime.combine(day, dt.time(23, 59, 59), dt.UTC)
+
+
+class BulkLimitsForm(CountsForm):
+    """Limits of several keys; what is left empty stays as it is with each of them."""
+
+    unlimited = forms.MultipleChoiceField(
+        label=gettext_lazy("Remove limits"),
+        required=False,
+        choices=[
+            ("rpm", gettext_lazy("Requests per minute")),
+            ("tpm", gettext_lazy("Tokens per minute")),
+            ("parallel", gettext_lazy("Concurrent requests")),
+        ],
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        for name in data.get("unlimited", ()):
+            if data.get(name) is not None:
+                self.add_error(name, gettext("Enter a limit or remove it, not both."))
+        if not self.errors and not self.limits():
+            raise forms.ValidationError(gettext("Enter a limit, or choose one to remove."))
+        return data
+
+    def limits(self) -> dict[str, int | None]:
+        """The limits to set; None = none."""
+        data = self.cleaned_data
+        said = {name: data[name] for name in ("rpm", "tpm", "parallel") if data.get(name)}
+        return {**said, **dict.fromkeys(data.get("unlimited", ()))}
+
+
+class BulkBudgetForm(forms.Form):
+    """The budget of each of several keys."""
+
+    budget = MoneyField(
+        label=gettext_lazy("Budget of each key (USD)"),
+        required=False,
+        help_text=gettext_lazy("Leave empty to remove the budgets."),
+    )
+    period = _period()
 
 
 class _Terms(forms.Form):

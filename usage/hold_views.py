@@ -19,6 +19,7 @@ from lib.ids import id_text, parse_id
 from lib.tables.pages import answer_table
 from lib.tables.sources import StatementSource
 from lib.tables.table import Badge, Column, Filter, State, Table, status_filter
+from usage import words
 
 _BADGES: Final = {
     "running": Badge(_("Running"), "info", "circle-dashed"),
@@ -61,7 +62,9 @@ HOLDS = Table(
         Column("since", _("Since"), "ago", value="opened_at", sort=True, card="last"),
         Column("state", _("Status"), "badge", value="badge", sort="state", card="first"),
         Column("model", _("Model"), sort=True, card="title"),
-        Column("key", _("Key"), sort=True, card="second"),
+        Column(
+            "key", _("Key"), value=lambda held: words.key_name(held.key), sort="key", card="second"
+        ),
         Column("held", _("Held"), "money", value="amount_nano", sort=True, card="money"),
         Column("request", _("Request"), "code", priority=3),
     ),

@@ -34,7 +34,8 @@ class KeyUse(NamedTuple):
 def use_of_keys(actor: Actor, keys: Sequence[Key]) -> dict[UUID, KeyUse]:
     """The use of each of these keys that the actor sees, as far as it may see it."""
     prefetch_related_objects(keys, "uses")
-    spent = _spent(actor, [key.id for key in keys])
+    may_see = access.scope_of(actor, "usage.read") is not None
+    spent = _spent(actor, [key.id for key in keys]) if keys and may_see else {}
     return {key.id: _use_of(actor, key, spent.get(key.id, 0)) for key in keys}
 
 

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -22,18 +22,17 @@ from accounts.table_preferences import read_table
 from billing import budgets
 from billing.models import Budget, BudgetScope
 from lib import clock
-from lib.htmx import back_to, go_to, render_dialog, see_other
+from lib.htmx import go_to, render_dialog
 from lib.ids import id_text
 from lib.refusal import Refused
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Badge, Column, Filter, Table
-from usage import budgeting
 from usage.budget_forms import KeyEditForm, NewKeyForm
 from usage.budget_views import meter_of
+from usage.key_bulk import set_key_budget
 from usage.key_use import use_of_keys
 
-_BULK_MAX = 200
 # Shorter than the shortest lifetime that the form offers.
 _SOON = dt.timedelta(days=3)
 _STATES = (
@@ -101,7 +100,12 @@ KEYS = Table(
         ),
     ),
     href="href",
-    bulk=(("disable", _("Disable")), ("enable", _("Enable"))),
+    bulk=(
+        ("disable", _("Disable")),
+        ("enable", _("Enable")),
+        ("expiry", _("Set expiry")),
+        ("limits", _("Set limits")),
+    ),
     refresh="keys-changed",
 )
 
@@ -130,30 +134,6 @@ def key_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         context,
         lambda page: _rows(actor, page),
     )
-
-
-@organisation_page("keys.write_own")
-@require_POST
-def key_bulk(request: HttpRequest, actor: Actor) -> HttpResponseBase:
-    """Disable or enable several keys at once: all of them or, where one is refused, none."""
-    disabled = request.POST.get("act") != "enable"
-    chosen = [access.writable_key(actor, id) for id in request.POST.getlist("id")[:_BULK_MAX]]
-    living = [key for key in chosen if key.revoked_at is None]
-    try:
-        with transaction.atomic():
-            for key in living:
-                keys.change_key(actor, key, disabled=disabled)
-    except Refused as refused:
-        messages.error(request, str(refused))
-    else:
-        messages.success(request, _bulk_text(len(living), disabled=disabled))
-    return see_other(back_to(request, reverse("keys", args=[slug_of(actor)])))
-
-
-def _bulk_text(n: int, *, disabled: bool) -> str:
-    if disabled:
-        return ngettext("%(n)s key is disabled.", "%(n)s keys are disabled.", n) % {"n": n}
-    return ngettext("%(n)s key is enabled.", "%(n)s keys are enabled.", n) % {"n": n}
 
 
 def _matching(rows: QuerySet[Key], query: str) -> QuerySet[Key]:
@@ -386,22 +366,6 @@ def _set_budget(
     actor: Actor, key: Key, budget: Budget | None, form: NewKeyForm | KeyEditForm
 ) -> None:
     """Make the key's budget what the form says; the form of who may not says nothing."""
-    if not form.may_budget:
-        return
-    amount_nano, period = form.cleaned_data["budget"], form.cleaned_data["period"]
-    if budget is not None and (amount_nano is None or budget.period != period):
-        budgets.remove_budget(actor, budget)
-        budget = None
-    if amount_nano is None:
-        return
-    if budget is not None:
-        budgeting.change_budget(actor, budget, amount_nano=amount_nano)
-        return
-    budgeting.create_budget(
-        actor,
-        key.organisation,
-        scope=BudgetScope.KEY,
-        subject=str(key.id),
-        amount_nano=amount_nano,
-        period=period,
-    )
+    if form.may_budget:
+        data = form.cleaned_data
+        set_key_budget(actor, key, budget, data["budget"], data["period"])

@@ -154,7 +154,7 @@ def cells_of(actor: Actor, usage_filter: UsageFilter, row: RequestRow) -> dict[s
         "time": row.admitted_at,
         "status": _status(row),
         "model": row.model,
-        "key": row.key_name,
+        "key": words.key_name(row.key_name),
         "person": row.user,
         "channel": row.channel_name,
         "upstream": row.upstream_model,

@@ -12,7 +12,7 @@ from billing.rules.money import format_usd
 from lib.ids import id_text
 from lib.tables.filter_bar import Chip, Field, FilterBar
 from lib.tables.table import Choices
-from usage import reports
+from usage import reports, words
 from usage.filters import UsageFilter
 from usage.rules.buckets import Span
 from usage.time_zones import ZONES
@@ -81,7 +81,7 @@ def _range_fields(usage_filter: UsageFilter) -> list[Field]:
 def _scope_fields(actor: Actor, usage_filter: UsageFilter) -> list[Field]:
     found = reports.choices(actor, usage_filter.span)
     scope = usage_filter.scope
-    keys = [(id_text(key), label) for key, label in found.keys]
+    keys = [(id_text(key), words.key_name(label)) for key, label in found.keys]
     channels = [(id_text(channel), label) for channel, label in found.channels]
     chosen_keys = [id_text(key) for key in scope.keys]
     chosen_channels = [id_text(channel) for channel in scope.channels]

@@ -157,9 +157,7 @@ def chart_of(usage_filter: UsageFilter, series: Series, actor: Actor) -> dict[st
         # A part is what the rows can be filtered by: not the rest, not what nobody owns.
         return {by: _filter_value(by, part.id)} if part.id else {}
 
-    words_of = {
-        part.slot: part.label or _nobody(by) for part in series.parts if part.id is not None
-    }
+    words_of = {part.slot: _label(by, part.label) for part in series.parts if part.id is not None}
     return _chart(usage_filter, series, actor, words_of, over_of)
 
 
@@ -268,7 +266,7 @@ def _top(actor: Actor, usage_filter: UsageFilter, total: Totals) -> list[dict[st
     }
     return [
         {
-            "label": group.label or _nobody("key"),
+            "label": _label("key", group.label),
             "href": f"?{usage_filter.query(key=_filter_value('key', group.id))}",
             "totals": group.totals,
             "before": before.get(group.id, Totals()),
@@ -317,6 +315,11 @@ def _dropped(actor: Actor, part: Dropped) -> str:
     if not known:
         return said
     return gettext("%(said)s (available: %(known)s)") % {"said": said, "known": ", ".join(known)}
+
+
+def _label(by: filters.GroupBy, label: str) -> str:
+    """A group as it is shown."""
+    return (words.key_name(label) if by == "key" else label) or _nobody(by)
 
 
 def _nobody(by: filters.GroupBy) -> str:

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
+
+from accounts.keys import PLAYGROUND_NAME
 
 METERS: Final[Mapping[str, Promise]] = {
     "in_text": _("Input"),
@@ -190,3 +192,8 @@ def meter_word(name: str) -> str:
 def flag_word(name: str) -> str:
     """What a flag means; its own name where nothing better is known."""
     return str(FLAGS.get(name, name))
+
+
+def key_name(name: str | None) -> str:
+    """A key's name as pages show it: the playground's own key has one in each language."""
+    return gettext("Playground") if name == PLAYGROUND_NAME else name or ""

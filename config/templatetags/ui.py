@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext, pgettext
 
 from lib import clock, formatting
+from usage import words
 
 register = template.Library()
 
@@ -26,6 +27,12 @@ def icon(name: str, small: bool = False) -> SafeString:
         static("img/icons.svg"),
         name,
     )
+
+
+@register.filter
+def key_name(name: str | None) -> str:
+    """A key's name as it is shown."""
+    return words.key_name(name)
 
 
 @register.filter

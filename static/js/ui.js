@@ -140,8 +140,13 @@ on("click", ({ target }) => {
   if (button) button.setAttribute("aria-expanded", document.documentElement.toggleAttribute("data-filters"));
 });
 on("change", ({ target }) => {
-  if (!target.matches?.("[data-tick-all]")) return;
-  for (const box of $$(".tick [name=id]", target.closest("table"))) box.checked = target.checked;
+  const table = target.closest?.(".tick")?.closest("table");
+  if (!table) return;
+  const boxes = $$(".tick [name=id]", table);
+  if (target.matches("[data-tick-all]")) for (const box of boxes) box.checked = target.checked;
+  // The list is a container of styles: no counter of them is seen outside of it.
+  const bar = $(".bulk-n", table.closest("#rows"));
+  if (bar) bar.dataset.n = boxes.filter((box) => box.checked).length;
 });
 // A list wider than its place scrolls sideways by itself; else its head sticks to the page.
 const widths = new ResizeObserver((entries) => {

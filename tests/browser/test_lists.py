@@ -135,7 +135,8 @@ def test_several_keys_at_once(site: Installation, still: Visitor) -> None:
     expect(bar).to_be_visible()
     assert findings_in_both_themes(page) == []
     bar.get_by_role("button", name="Disable").click()
-    expect(page.get_by_text("2 keys are disabled.")).to_be_visible()
+    page.get_by_role("button", name="Apply to 2 keys").click()
+    expect(page.get_by_text("2 keys changed.")).to_be_visible()
     expect(page.locator("#rows .badge", has_text="Disabled")).to_have_count(2)
     act_on(page, "bulk-a", "Edit")
     expect(page.get_by_role("dialog").get_by_label("Name")).to_be_visible()

@@ -81,7 +81,7 @@ from lib.ids import id_text
 from notify import deliveries, endpoints
 from notify.models import Delivery, WebhookEndpoint
 from playground import departures as all_departures
-from playground import preferences, prompts, sharing
+from playground import payer_rules, preferences, prompts, sharing
 from playground.models import Conversation, PromptVersion, ShareLink
 from playground.rules.settings import Settings
 from relay import auth, snapshot
@@ -547,6 +547,9 @@ WRITES: Final[dict[str, Callable[[World], object]]] = {
     ),
     "playground.preferences.choose_organisation_model": lambda w: (
         preferences.choose_organisation_model(w.alice, "m")
+    ),
+    "playground.payer_rules.change_rules": lambda w: payer_rules.change_rules(
+        w.alice, {"developer": "own"}
     ),
     "playground.preferences.set_leaving_rule": lambda w: preferences.set_leaving_rule(w.alice, 30),
     "playground.prompts.put_in_production": lambda w: prompts.put_in_production(w.alice, w.prompt),

@@ -48,6 +48,7 @@ NO_LIST = {
     "playground/prompt.html": "versions of one prompt",
     "playground/share.html": "links of one chat",
     "reference/overview.html": "endpoints",
+    "usage/key_bulk.html": "what one change of several keys would do",
     "usage/_budget_chart.html": "the figures of a chart",
     "usage/_budget_log.html": "alerts of one budget",
     "usage/_chart_table.html": "the figures of a chart",

@@ -16,6 +16,7 @@ PLAIN: Final = {
     "accounts_formersecret.digest",
     "accounts_invitation.digest",
     "accounts_key.digest",
+    "accounts_secretuse.digest",
     "accounts_setuplink.digest",
     "accounts_signinlink.digest",
     "accounts_trywindow.subject",

@@ -106,7 +106,7 @@ def test_the_reader_of_sources_finds_what_is_there() -> None:
     found = _texts_of_source()
     assert len(found) > 600
     assert (None, "Create key") in found  # a template
-    assert (None, "%(n)s key is enabled.") in found  # a plural
+    assert (None, "%(n)s key changed.") in found  # a plural
     assert ("unit", "ms") in found  # a context
     assert (None, "M j, Y") in found  # an argument of a filter
     assert (None, "The answer was cut off") in found  # Python

@@ -11,10 +11,12 @@ import pytest
 from django.db import IntegrityError
 from django.test import Client
 
+from accounts.keys import playground_key
 from accounts.models import Key
 from lib import clock
 from lib.ids import id_text
 from tests import cast
+from tests.lists import rows_of
 from tests.usage.rows import NOON, admit, end, happen, refuse
 from usage.models import UsageRecord
 
@@ -165,3 +167,12 @@ def test_hostile_cursors_are_the_first_page(people: cast.Cast, charges: dict[str
     for query in queries:
         answer = alice.get(LOG, query)
         assert shown(html.unescape(answer.content.decode())) == first
+
+
+def test_the_playground_key_has_a_name_in_each_language(people: cast.Cast) -> None:
+    """Its stored name is English."""
+    record = refuse(playground_key(people.acme))
+    client = cast.signed_in(people.alice)
+    for language, name in (("en", "Playground"), ("zh-hans", "操练场")):
+        client.cookies["language"] = language
+        assert rows_of(client, f"{LOG}?cols=model,key") == [f"{record.model} {name}"]

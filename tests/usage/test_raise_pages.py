@@ -284,6 +284,15 @@ def test_limits_are_filtered_sorted_and_exported(people: Cast, alice: Client) ->
     assert exported == [{"name": "core", "rpm": "60"}]
 
 
+def test_each_tab_beside_the_budgets_says_how_many_requests_are_pending(
+    budget: Budget, alice: Client, bob: Client
+) -> None:
+    assert bob.post(URL, form(budget)).status_code in (200, 303)
+    for path in ("/o/acme/budgets", URL, "/o/acme/limits"):
+        page = squeezed(alice.get(path).content.decode())
+        assert '<span class="badge" data-tone="warn">1<span class="sr">pending' in page, path
+
+
 def test_limits_are_set_on_their_page(people: Cast, alice: Client, bob: Client) -> None:
     page = squeezed(alice.get("/o/acme/limits").content.decode())
     assert page.count("No limit") == 12

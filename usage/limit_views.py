@@ -19,6 +19,7 @@ from lib.htmx import go_to, render_dialog
 from lib.tables.pages import answer_table
 from lib.tables.sources import ListSource
 from lib.tables.table import Column, Filter, Table
+from usage.budget_views import tabs_of
 
 _SCOPES = {"organisation": _("Organisation"), "team": _("Team"), "user": _("Person")}
 LIMITS = Table(
@@ -52,8 +53,8 @@ def limit_list(request: HttpRequest, actor: Actor) -> HttpResponseBase:
         and state.value("scope") in ("", row["subject"].scope)
         and (not state.value("state") or row["rpm"] or row["tpm"] or row["parallel"])
     ]
-    templates = ("accounts/limits.html", "accounts/_limits.html")
-    return answer_table(request, state, ListSource(rows), templates, {"tab": "limits"})
+    templates = ("usage/limits.html", "usage/_limits.html")
+    return answer_table(request, state, ListSource(rows), templates, tabs_of(actor))
 
 
 def _rows(actor: Actor) -> list[dict[str, Any]]:
@@ -88,7 +89,7 @@ def limit_change(request: HttpRequest, actor: Actor, scope: str, id: str) -> Htt
         messages.success(request, gettext("Limits saved."))
         return go_to(request, "limits", slug_of(actor))
     return render_dialog(
-        request, "accounts/limit.html", {"form": form, "row": subject}, refused=form.is_bound
+        request, "usage/limit.html", {"form": form, "row": subject}, refused=form.is_bound
     )
 
 
