@@ -110,6 +110,9 @@ def pytest_configure() -> None:
     # Signing the cast in proves nothing about the strength of the hash.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     TransactionTestCase._fixture_teardown = _empty  # type: ignore[attr-defined]
+    # What serves static files reads all of them for each client of a test, and takes each request
+    # through other threads; processes that a test starts have it.
+    settings.MIDDLEWARE = [one for one in settings.MIDDLEWARE if not one.startswith("servestatic")]
     # Pages are tested without collecting static files: those are served from their source.
     settings.STATIC_ROOT = settings.BASE_DIR / "static"
     settings.STORAGES = {
