@@ -155,7 +155,7 @@ def _top(actor: Actor, by: GroupBy) -> list[Context]:
             "totals": group.totals,
             "most": most,
             "href": rows_url(
-                actor, month, **{by: id_text(UUID(group.id)) if by == "key" else group.id}
+                actor, month, None, **{by: id_text(UUID(group.id)) if by == "key" else group.id}
             ),
         }
         for group in groups

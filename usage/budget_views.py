@@ -1,7 +1,6 @@
 """Pages of budgets (W53): what stands in each, when it resets, and what it would have refused."""
 
 import datetime as dt
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -18,7 +17,7 @@ from accounts import access, actors
 from accounts.actors import Actor, slug_of
 from accounts.guards import organisation_page
 from accounts.member_access import named_members
-from accounts.models import KeyKind, Membership
+from accounts.models import KeyKind
 from accounts.table_preferences import read_table
 from billing import budget_alerts, budgets, raises
 from billing.budgets import BudgetRefused, Standing
@@ -341,9 +340,8 @@ def _wanted(actor: Actor, form: BudgetForm) -> Budget:
 def _choices(actor: Actor) -> dict[str, Any]:
     """What can be typed into the field of the subject."""
     keys = access.visible_keys(actor).filter(revoked_at=None, kind=KeyKind.RELAY)[:200]
-    members: Sequence[Membership] = ()
-    if access.scope_of(actor, "members.read") is not None:
-        members = named_members(actor)[:200]
+    may_name = access.scope_of(actor, "members.read") is not None
+    members = named_members(actor)[:200] if may_name else ()
     return {
         "subjects": [
             *(team.name for team in access.visible_teams(actor)),

@@ -16,7 +16,7 @@ from billing import budgets
 from lib import clock
 from lib.ids import id_text
 from lib.tables.pages import answer_table
-from lib.tables.sources import ListSource
+from lib.tables.sources import ListSource, Source
 from lib.tables.table import Table
 from usage import filters, reports
 from usage.budget_views import meter_of
@@ -53,7 +53,9 @@ def key_page(request: HttpRequest, actor: Actor, id: str) -> HttpResponseBase:
     month = _last_days(actor, scope)
     state = read_table(KEY_REQUESTS, request, actor, hidden=[] if actor.operator else ["channel"])
     listed = sees_requests(actor)
-    source = RequestSource(actor, month.span, scope) if listed else ListSource(())
+    source: Source[RequestRow] = ListSource(())
+    if listed:
+        source = RequestSource(actor, month.span, scope)
 
     def make(rows: list[RequestRow]) -> list[dict[str, Any]]:
         return [cells_of(actor, month, row) for row in rows]

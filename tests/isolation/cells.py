@@ -22,8 +22,8 @@ from accounts.models import Organisation
 from lib import clock
 from tests.config.test_every_write import methods_of
 from tests.house.test_access import addresses
-from tests.isolation.table import FREE, OPERATIONS, PAGES, Route
-from tests.isolation.who import Who, everybody
+from tests.isolation.table import OPERATIONS, PAGES, Route
+from tests.isolation.who import FREE, Who, everybody
 from tests.isolation.world import Where, World, reaches
 
 Outcome = Literal["in", "sign in", 401, 403, 404]
@@ -97,7 +97,7 @@ class Cell:
         facts: set[object] = {(self.is_page, pair) for pair in pairs}
         if self.who.spec.viewing and self.method not in SAFE:
             return frozenset({(*guard, "viewing")})
-        reach = "all" if route.guard in FREE else who.scope_of(route.guard)
+        reach = who.scope_at(route.guard)
         if not who.is_known or (self.is_page and who.carrier != "session"):
             facts.add((*guard, "unknown"))
         elif self.where in ("elsewhere", "nowhere"):
@@ -209,7 +209,7 @@ def expected(cell: Cell) -> Outcome:
         return refused
     if who.operates and route.operators:
         return 404 if cell.where == "missing" else route.operators
-    if route.guard not in FREE and who.scope_of(route.guard) is None:
+    if who.scope_at(route.guard) is None:
         return 403
     if route.all_teams and who.limited:
         return route.all_teams

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from accounts.rules.roles import Action
+from tests.isolation.who import Guard
 from tests.isolation.world import (
     ANY_AUDIT_EVENT,
     AUDIT_EVENT,
@@ -59,8 +60,6 @@ from tests.isolation.world import (
     Kind,
 )
 
-Guard = Action | Literal["signed in", "public"]
-FREE: Final = ("signed in", "public")
 Status = Literal[401, 403, 404]
 
 

@@ -12,6 +12,8 @@ from accounts.rules import roles
 from accounts.rules.roles import Action, Scope
 
 Carrier = Literal["session", "management key", "service account key", "model key"]
+Guard = Action | Literal["signed in", "public"]
+FREE: Final = ("signed in", "public")
 Standing = Literal["active", "removed", "deactivated", "suspended"]
 
 
@@ -123,6 +125,12 @@ class Who:
         if self.standing == "suspended" and action not in WHILE_SUSPENDED:
             return None
         return self._scope_of_role(action)
+
+    def scope_at(self, guard: Guard) -> Scope | None:
+        """How far they come at a guard; one that asks for no action lets everybody by."""
+        if guard == "signed in" or guard == "public":
+            return "all"
+        return self.scope_of(guard)
 
     def _scope_of_role(self, action: Action) -> Scope | None:
         spec = self.spec
