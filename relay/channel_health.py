@@ -87,16 +87,16 @@ class HealthProbe:
         self,
         health: "Health",
         state: ChannelState,
-        key: int,
         sought: Sought,
         again: RetryBudget | None,
+        avoid: int,
     ) -> None:
-        self.key = key
         self._health = health
         self._state = state
         self._sought = sought
         self._again = again
         self._began = health.now()
+        self.key = state.next_key(sought, self._began, avoid)
         self._open = True
         # What nobody else asks while this does.
         self._breakers: list[Breaker] = []
@@ -276,7 +276,7 @@ class Health:
         and fails; `avoid`: the key of the one before it, which was at fault."""
         state = self._states.get(channel.id) or self.state_of(channel)
         sought = Sought(candidate.upstream_model, organisation_id)
-        probe = HealthProbe(self, state, state.next_key(sought, self.now(), avoid), sought, again)
+        probe = HealthProbe(self, state, sought, again, avoid)
         if channel.id in self._troubled:
             probe.claim(channel.timeouts.connect + channel.timeouts.first_content)
         return probe

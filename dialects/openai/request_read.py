@@ -115,6 +115,7 @@ def read(raw: bytes) -> ChatFacts:
         small.integer(name, low, high) for name, (low, high) in _RANGES.items()
     ]
     check_bounds(body, _BOUNDS)
+    audio_output = _names_audio(body)
     media, picture_bytes = _count_media(messages)
     return ChatFacts(
         body=body,
@@ -126,7 +127,7 @@ def read(raw: bytes) -> ChatFacts:
         user=read_user(body),
         text_bytes=len(raw) - picture_bytes,
         media=media,
-        audio_output=_names_audio(body),
+        audio_output=audio_output,
         max_cost_nano=max_cost_nano,
     )
 
