@@ -95,6 +95,7 @@ ONES_OWN_CHAT: Final = {
 }
 ONES_OWN_CHOICE: Final = {
     "appearance",
+    "default_payer",
     "keys_choose",
     "leaving_choose",
     "model_default",
