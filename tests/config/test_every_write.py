@@ -102,6 +102,7 @@ ONES_OWN_CHOICE: Final = {
     "model_favourite",
     "models_choose",
     "payer_choose",
+    "set_up_skip",
     "start_skip",
     "table_preference",
     "title_model",
