@@ -17,7 +17,7 @@ from accounts import audit, members, organisations
 from accounts.actors import SYSTEM
 from accounts.changes import check_name
 from accounts.link_texts import link_digest, new_link_text
-from accounts.models import SetUpLink, User
+from accounts.models import Organisation, SetUpLink, User
 from accounts.security import oneself
 from lib import clock
 from lib.refusal import Refused
@@ -53,12 +53,9 @@ def is_living(text: str) -> bool:
     return _living(text).exists() and not is_set_up()
 
 
-def set_up(text: str, email: str, name: str, hashed_password: str, organisation: str) -> User:
-    """Use the link up: the first operator, who owns an organisation of that name.
-
-    One conditional UPDATE decides among those who press at once. Raises SetUpDone, and Refused for
-    a name that cannot be.
-    """
+def set_up(text: str, email: str, name: str, hashed_password: str) -> User:
+    """Use the link up: the first operator. One conditional UPDATE decides among those who press at
+    once. Raises SetUpDone."""
     with transaction.atomic():
         if not _living(text).update(used_at=clock.now()) or is_set_up():
             raise SetUpDone
@@ -69,9 +66,19 @@ def set_up(text: str, email: str, name: str, hashed_password: str, organisation:
         EmailAddress.objects.update_or_create(
             user=user, email=user.email, defaults={"verified": True, "primary": True}
         )
-        organisations.create_organisation(check_name(organisation), owner=user, actor=oneself(user))
         audit.record(oneself(user), None, "installation.set_up", user, email=user.email)
     return user
+
+
+def found_first_organisation(user: User, name: str) -> Organisation:
+    """The organisation of an operator who is in none, who owns it; the one that they are in, where
+    they pressed twice. Raises Refused for a name that cannot be."""
+    with transaction.atomic():
+        User.objects.select_for_update().get(pk=user.pk)
+        membership = user.memberships.select_related("organisation").first()
+        if membership is not None:
+            return membership.organisation
+        return organisations.create_organisation(check_name(name), owner=user, actor=oneself(user))
 
 
 def _living(text: str) -> QuerySet[SetUpLink]:

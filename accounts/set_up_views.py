@@ -15,15 +15,13 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.changes import NAME_MAX
 from accounts.guards import public
 from accounts.set_up import SetUpDone, is_living, is_set_up, set_up
 from accounts.views import slowed
-from lib.refusal import Refused
 
 
 class SetUpForm(forms.Form):
-    """The first operator, and where they work."""
+    """The first operator."""
 
     email = forms.EmailField(
         label=gettext_lazy("Email"),
@@ -42,11 +40,6 @@ class SetUpForm(forms.Form):
         strip=False,
         help_text=gettext_lazy("At least 10 characters."),
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-    )
-    organisation = forms.CharField(
-        label=gettext_lazy("Organisation name"),
-        max_length=NAME_MAX,
-        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
     )
 
     def clean_password(self) -> str:
@@ -67,17 +60,15 @@ def set_up_page(request: HttpRequest, text: str) -> HttpResponseBase:
         # Takes long: no transaction waits for it.
         hashed = make_password(data["password"])
         try:
-            user = set_up(text, data["email"], data["name"], hashed, data["organisation"])
+            user = set_up(text, data["email"], data["name"], hashed)
         except SetUpDone:
             return _over(request)
-        except Refused as refused:
-            refused.tell(form)
         else:
             record_authentication(request, user, method="password")
             login = Login(
                 user=user,
                 email_verification=EmailVerificationMethod.NONE,
-                redirect_url=reverse("channels"),
+                redirect_url=reverse("set_up_steps"),
             )
             return cast(HttpResponseBase, perform_login(request, login))
     status = 422 if form.errors else 200

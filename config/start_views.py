@@ -13,6 +13,7 @@ from accounts.actors import Actor, person_of, slug_of
 from accounts.guards import organisation_page
 from accounts.models import Key, KeyKind
 from accounts.rules.roles import HAS_KEYS
+from config.set_up_steps import set_up_context
 from gateway.examples import MODEL, codes_with_key, example_models, first_call
 from gateway.shown_models import models_for
 from lib.htmx import render_part, see_other
@@ -39,7 +40,7 @@ def start(request: HttpRequest, actor: Actor) -> HttpResponse:
 
 
 def start_page(request: HttpRequest, actor: Actor) -> HttpResponse:
-    return render(request, "start.html", _context(actor))
+    return render(request, "start.html", {**_context(actor), **set_up_context(request, actor)})
 
 
 @organisation_page("keys.write_own")

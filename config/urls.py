@@ -1,6 +1,13 @@
 from django.urls import URLPattern, URLResolver, include, path
 
-from config import api_reference_views, home_views, metrics_views, start_views, views
+from config import (
+    api_reference_views,
+    home_views,
+    metrics_views,
+    set_up_views,
+    start_views,
+    views,
+)
 from config.api import api
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -22,6 +29,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/_f/palette", views.operator_palette_found, name="operator_palette"),
     path("metrics", metrics_views.metrics, name="metrics"),
     path("admin/health", views.health, name="health"),
+    path("admin/setup", set_up_views.set_up_steps, name="set_up_steps"),
+    path("admin/setup/organisation", set_up_views.set_up_organisation, name="set_up_organisation"),
+    path("admin/setup/skip", set_up_views.set_up_skip, name="set_up_skip"),
     path("appearance", views.appearance, name="appearance"),
     path("design/", views.design, name="design"),
     path("api/v1/docs", api_reference_views.api_reference, name="api_reference"),

@@ -13,7 +13,7 @@ from accounts import actors, guards
 from accounts.actors import Actor
 from accounts.appearance import set_appearance
 from accounts.guards import operator_page, organisation_page, public
-from accounts.models import User
+from accounts.models import Organisation, User
 from accounts.set_up import is_set_up
 from accounts.sign_up_views import no_organisation
 from accounts.signin import is_own_path
@@ -32,7 +32,7 @@ def root(request: HttpRequest) -> HttpResponseBase:
     if membership is not None:
         return redirect("home", membership.organisation.slug)
     if request.user.operator:
-        return redirect("channels")
+        return redirect("channels" if Organisation.objects.exists() else "set_up_steps")
     return no_organisation(request, request.user)
 
 

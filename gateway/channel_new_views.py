@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -26,7 +27,7 @@ from gateway.models import Channel
 from gateway.providers import PROVIDERS
 from gateway.served import prices_in_force
 from gateway.staged_calls import Target
-from lib.htmx import go_to, is_htmx
+from lib.htmx import back_to, go_to, is_htmx
 from lib.ids import id_text
 
 _PAGE = "gateway/channel_new.html"
@@ -37,7 +38,8 @@ _PAGE = "gateway/channel_new.html"
 def channel_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
     """The form; sent, it makes the channel."""
     if request.method != "POST":
-        return render(request, _PAGE, {"form": _blank_form(request)})
+        form = _blank_form(request)
+        return render(request, _PAGE, {"form": form, "next": request.GET.get("next", "")})
     form, chosen = ConnectionForm(request.POST), chosen_from(request.POST)
     rows = _rows(request, chosen)
     if form.is_valid():
@@ -47,8 +49,9 @@ def channel_new(request: HttpRequest, actor: Actor) -> HttpResponseBase:
             refused.tell(form)
         else:
             messages.success(request, gettext("Channel added."))
-            return go_to(request, "channel", id_text(channel.id))
+            return go_to(request, back_to(request, reverse("channel", args=[id_text(channel.id)])))
     context = {"form": form, "rows": rows, "chosen": chosen, "asked": True}
+    context["next"] = request.POST.get("next", "")
     return render(request, _PAGE, context | _rule(), status=422)
 
 

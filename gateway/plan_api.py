@@ -155,7 +155,7 @@ def list_holders(request: HttpRequest, id: int) -> HolderPage:
     """Organisations, then teams, then members. The plan of a member applies before that of a team,
     and that before the organisation's."""
     holders = holders_of(access_plan(actors.actor_of(request), id))
-    return HolderPage(items=[HolderOut(**_holder(holder)) for holder in holders], next=None)
+    return HolderPage(items=[_holder(holder) for holder in holders], next=None)
 
 
 @router.put("/plans/{id}/holders", response=HolderState, summary="Change who is on a plan")
@@ -175,8 +175,8 @@ def _put(actor: Actor, holder: Holder, name: str) -> HolderState:
     try:
         put_on_plan(actor, holder, name)
     except SecondPersonNeeded:
-        return HolderState(**_holder(holder), waiting=True)
-    return HolderState(**_holder(holder), waiting=False)
+        return HolderState(**_holder(holder).dict(), waiting=True)
+    return HolderState(**_holder(holder).dict(), waiting=False)
 
 
 def _find_holder(actor: Actor, named: HolderIn) -> Holder:
@@ -203,12 +203,12 @@ def _multiplier(text: str) -> int:
         raise Refused("multiplier", str(error)) from error
 
 
-def _holder(holder: Holder) -> dict[str, str | None]:
+def _holder(holder: Holder) -> HolderOut:
     if isinstance(holder, Organisation):
-        return {"organisation": holder.slug, "team": None, "member": None}
+        return HolderOut(organisation=holder.slug, team=None, member=None)
     team = holder.slug if isinstance(holder, Team) else None
     member = holder.user.email if isinstance(holder, Membership) else None
-    return {"organisation": holder.organisation.slug, "team": team, "member": member}
+    return HolderOut(organisation=holder.organisation.slug, team=team, member=member)
 
 
 def _plan(plan: Plan) -> PlanOut:

@@ -2,7 +2,7 @@
 choice. Where it says nothing of a role, any key that its people may list."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -13,12 +13,12 @@ from accounts.access import payable_keys, require
 from accounts.actors import Actor, organisation_of
 from accounts.member_forms import role_label
 from accounts.models import CustomRole, Key, Membership, Organisation, Role
-from accounts.rules.roles import permitted_scope, scope_of
+from accounts.rules.roles import permitted_scope, roles_with
 from lib.ids import id_text
 from lib.refusal import Refused
 from playground.models import OrganisationPreference, PayerRule
 
-_USES = "playground.use"
+_USES: Final = "playground.use"
 
 
 def rules_of(organisation: Organisation) -> dict[str, PayerRule]:
@@ -31,7 +31,7 @@ def rules_of(organisation: Organisation) -> dict[str, PayerRule]:
 
 def roles_of(organisation: Organisation) -> dict[str, str]:
     """The roles whose people use the playground, each with its name for pages."""
-    built_in = [role for role in Role if role != Role.CUSTOM and scope_of(role.value, _USES)]
+    built_in = [Role(role) for role in roles_with(_USES) if role in Role.values]
     custom = CustomRole.objects.filter(organisation=organisation).order_by("name")
     return {
         **{role.value: role_label(role) for role in built_in},

@@ -95,12 +95,14 @@ ONES_OWN_CHAT: Final = {
 }
 ONES_OWN_CHOICE: Final = {
     "appearance",
+    "default_payer",
     "keys_choose",
     "leaving_choose",
     "model_default",
     "model_favourite",
     "models_choose",
     "payer_choose",
+    "set_up_skip",
     "start_skip",
     "table_preference",
     "title_model",
