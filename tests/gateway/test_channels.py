@@ -194,7 +194,8 @@ def test_keys_are_added_disabled_and_removed_one_by_one() -> None:
     third = add_key(SYSTEM, channel, SECRET)
     assert [key.position for key in channel.keys.all()] == [1, 2]
     assert open_secret(third) == SECRET
-    told = [event.detail for event in AuditEvent.objects.filter(action="channel.changed")]
+    events = AuditEvent.objects.filter(action="channel.changed").order_by("id")
+    told = [event.detail for event in events]
     assert len(told) == 5
     assert "(disabled)" in str(told[1]["after"]["keys"])
     assert all({*event["before"]} == {*event["after"]} == {"keys"} for event in told)
