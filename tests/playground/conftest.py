@@ -145,8 +145,9 @@ class Watched:
 
 
 def watch(browser: Browser, stage: Stage, who: str = "bob", **options: Any) -> Watched:
-    """A new browser context in which `who` is signed in."""
-    context = browser.new_context(**options)
+    """A new browser context in which `who` is signed in, and nothing moves unless it is asked for:
+    what moves is drawn anew sixty times a second."""
+    context = browser.new_context(**{"reduced_motion": "reduce", **options})
     context.add_cookies(stage.cookies(who))  # type: ignore[arg-type]
     context.add_init_script(_REPORT_VIOLATIONS)
     watched = Watched(context, [], [])

@@ -28,7 +28,8 @@ _EVERY_MS = 10
 
 @pytest.fixture
 def bob(chromium: Browser, stage: Stage) -> Iterator[Watched]:
-    watched = watch(chromium, stage, viewport={"width": 1280, "height": 900})
+    size = {"width": 1280, "height": 900}
+    watched = watch(chromium, stage, viewport=size, reduced_motion="no-preference")
     yield watched
     watched.context.close()
 
