@@ -117,7 +117,7 @@ def _summing_up(environment: dict[str, str]) -> Iterator[None]:
 def installation(directory: Path) -> Iterator[Installation]:
     """Everything, made from nothing in `directory` and a database without rows."""
     with ExitStack() as until:
-        fake = until.enter_context(FakeUpstream("browser"))
+        fake = until.enter_context(FakeUpstream("browser", fsync=False))
         echo = EchoUpstream()
         echo.start()
         until.callback(echo.stop)

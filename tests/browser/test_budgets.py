@@ -36,7 +36,7 @@ def test_asked_from_an_error_approved_on_a_telephone_and_over_by_itself(
     site: Installation, visit: Visit, signed_in: StorageState
 ) -> None:
     site.hub.wait(lambda: heard_of_models(site), "the models are not heard of")
-    visitor = visit(storage_state=signed_in, viewport=TELEPHONE, reduced_motion="reduce")
+    visitor = visit(storage_state=signed_in, viewport=TELEPHONE)
     page, requests = visitor.page, f"{site.organisation}/budgets/requests"
     page.goto(f"{site.organisation}/budgets/new")
     page.get_by_label("Applies to", exact=True).select_option("customer")

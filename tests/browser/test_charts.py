@@ -20,7 +20,7 @@ PICTURE = "(node) => node.querySelector('canvas').toDataURL()"
 
 @pytest.fixture
 def page(visit: Visit, inside_grown: StorageState) -> Page:
-    return visit(storage_state=inside_grown, viewport=WINDOW, reduced_motion="reduce").page
+    return visit(storage_state=inside_grown, viewport=WINDOW).page
 
 
 def drag(page: Page, first: Locator, last: Locator) -> None:

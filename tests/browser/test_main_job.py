@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from lib.ids import id_text, parse_id
 from tests.browser.conftest import Visit
-from tests.browser.installation import ADA, BEN, CLEO, ECHO, MODEL, Installation
+from tests.browser.installation import ADA, BEN, CLEO, MODEL, Installation
 from tests.browser.visitor import Visitor, act_on
 from tests.fakes.upstream import expected_text
 
@@ -155,46 +155,6 @@ def summed(page: Page, request_id: str, site: Installation) -> bool:
     )["summed"]
     told = page.locator("#results").inner_text()
     return bool(known) and re.search(rf"Requests\s+{counted}\b", told) is not None
-
-
-def test_markdown_is_drawn_and_does_nothing(site: Installation, owner: Visitor) -> None:
-    page = owner.page
-    ask(page, site, MARKDOWN, ECHO)
-    ended(page, "done")
-    said = blocks(page)
-    expect(said.get_by_role("heading", name="The crest")).to_be_visible()
-    expect(said.locator("strong")).to_have_text("level")
-    expect(said.locator("pre")).to_contain_text("head = 0.4  # <b>metres</b>")
-    expect(said.get_by_role("cell", name="0.06")).to_be_visible()
-    expect(said).to_contain_text('<img src=x onerror="window.pwned = 1">')
-    expect(said.get_by_role("link", name="docs")).to_have_attribute(
-        "rel", re.compile("noopener|noreferrer")
-    )
-    assert said.locator("script, img, [href^=javascript], [onerror]").count() == 0
-    assert page.evaluate("() => window.pwned") is None
-    page.reload()
-    expect(said.get_by_role("heading", name="The crest")).to_be_visible()
-    assert page.evaluate("() => window.pwned") is None
-
-
-def test_stop_ends_the_answer_at_the_provider_too(site: Installation, owner: Visitor) -> None:
-    page = owner.page
-    ask(page, site, "On and on. #tokens=400 #hold=7 #usage=cumulative")
-    expect(blocks(page)).to_have_text(re.compile(r"^\s*(\S+ ){6}\S+\s*$"))
-    page.get_by_role("button", name="Stop", exact=True).click()
-    ended(page, "stopped")
-    expect(answer(page).locator("footer")).to_contain_text("Stopped by you")
-    record = newest_record(site)
-    row = site.fake.wait_for_row(id_text(record["id"]))
-    assert row["outcome"] == "cut"
-    assert record["meters"]["out_text"] == row["usage"]["completion_tokens"] == 7
-    charge = Decimal(record["charge_nano"]).scaleb(-9)
-    assert money(answer(page).locator("footer").inner_text()) == charge
-    # The next message goes on in the same conversation.
-    page.get_by_label("Message", exact=True).fill("And now? #tokens=3")
-    page.keyboard.press("Enter")
-    ended(page, "done")
-    expect(page.locator("[data-role=assistant]")).to_have_count(2)
 
 
 def test_a_key_is_shown_once_works_and_is_revoked(site: Installation, owner: Visitor) -> None:

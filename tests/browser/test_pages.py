@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, Final, Literal
+from dataclasses import astuple, dataclass
+from itertools import combinations
+from typing import Final
 
 import openai
 import pytest
@@ -12,6 +14,7 @@ from playwright.sync_api import Browser, Page, StorageState, ViewportSize, expec
 from lib.ids import id_text
 from tests.browser.conftest import Visit
 from tests.browser.installation import DEAD, ECHO, MODEL, Installation
+from tests.browser.looks import ALL, DRAWN, TELEPHONE, Look, draw, part_of
 from tests.browser.site_map import KEEPER, KEEPER_PASSWORD, KEEPERS, furnished, unopened
 from tests.browser.test_main_job import MARKDOWN, ask, ended
 from tests.browser.visitor import Visitor, act_on, findings, findings_in_both_themes, too_wide
@@ -19,7 +22,6 @@ from tests.browser.visitor import Visitor, act_on, findings, findings_in_both_th
 pytestmark = pytest.mark.browser
 
 BACKGROUND = "() => getComputedStyle(document.documentElement).backgroundColor"
-TELEPHONE: ViewportSize = {"width": 360, "height": 740}
 CODE_BYTES_MAX = 70_000
 FIRST_PAINT_MS_MAX = 1000
 # Scripts and styles as they come over the wire, from the cache or not.
@@ -37,6 +39,8 @@ _FIRST_PAINT = """() => new Promise((done) => {
 PUBLIC = {
     "API reference": "/docs",
     "a call of the API": "/docs/chat-completions",
+    "a call of the API, in Python": "/docs/messages?lang=python",
+    "a guide to the API": "/docs/tool-calling",
     "errors of the API": "/docs/errors",
     "headers of the API": "/docs/headers",
     "questions": "/docs/faq",
@@ -52,7 +56,8 @@ PUBLIC = {
 }
 
 
-Readers = list[tuple[StorageState | None, dict[str, str]]]
+Paths = dict[str, str]
+Readers = list[tuple[StorageState | None, Paths]]
 
 
 @pytest.fixture(scope="package")
@@ -155,6 +160,7 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "catalogue": "/models",
         "model": f"/models/{MODEL}",
         "pricing": "/pricing",
+        "pricing, calculated": f"/pricing?m={MODEL}&in_text=1000",
         "password": "/password/set",
         "account security": "/account/security",
         "sessions": "/account/sign-ins",
@@ -182,7 +188,7 @@ def readers(
 
 
 def test_every_page_of_the_url_map_is_looked_at(readers: Readers) -> None:
-    assert unopened({name: path for _, paths in readers for name, path in paths.items()}) == []
+    assert unopened(all_of(readers)) == []
 
 
 def open_each(visitor: Visitor, paths: dict[str, str]) -> Iterator[tuple[str, Page]]:
@@ -190,19 +196,22 @@ def open_each(visitor: Visitor, paths: dict[str, str]) -> Iterator[tuple[str, Pa
         response = visitor.page.goto(path)
         assert response is not None
         assert (response.status, visitor.page.url) == (200, visitor.url + path), name
+        # What comes behind the page belongs to it.
+        expect(visitor.page.locator("[hx-get][aria-busy=true]")).to_have_count(0)
         yield name, visitor.page
 
 
 # What a page offers to a mouse and not to the keyboard. Files are chosen by a button beside the
-# field.
+# field; bars are one stop, from which arrows lead on (test_charts.py).
 _BY_MOUSE_ALONE = """() => {
   const shown = (node) => node.checkVisibility({ visibilityProperty: true });
   const offered = [...document.querySelectorAll(
     "a[href], button, input:not([type=hidden], [type=file]), select, textarea, summary, " +
     "[onclick], [role=button]"
   )].filter((node) => shown(node) && !node.disabled && !node.closest("[inert]"));
-  return offered.filter((node) => node.tabIndex < 0 && !node.matches("[role] [tabindex='-1']"))
-    .map((node) => node.outerHTML.slice(0, 160));
+  const reached = (node) => node.tabIndex >= 0
+    || node.matches(":is([role], [data-histogram]) [tabindex='-1']");
+  return offered.filter((node) => !reached(node)).map((node) => node.outerHTML.slice(0, 160));
 }"""
 _FOCUSED = """() => {
   const node = document.activeElement;
@@ -216,85 +225,112 @@ _FOCUSED = """() => {
 _STEPS: Final = 5
 
 
-@pytest.mark.parametrize(
-    "which", [slice(0, None, 3), pytest.param(slice(None), marks=pytest.mark.slow)]
+@dataclass(frozen=True)
+class Sight:
+    """What was seen of a page: `by_mouse` is what the keyboard does not reach, `focused` where
+    some presses of Tab led, `too_wide` what a telephone would say."""
+
+    name: str
+    look: Look
+    language: str | None
+    title: str
+    headings: int
+    code_bytes: int
+    findings: list[str]
+    by_mouse: list[str]
+    focused: list[str]
+    too_wide: str
+
+
+def look_at(name: str, page: Page, look: Look) -> Sight:
+    code_bytes = page.evaluate(_CODE_BYTES)
+    found = findings(page)
+    by_mouse = page.evaluate(_BY_MOUSE_ALONE)
+    focused = []
+    for _ in range(_STEPS):
+        page.keyboard.press("Tab")
+        focused.append(page.evaluate(_FOCUSED))
+    size = page.viewport_size
+    page.set_viewport_size(TELEPHONE)
+    wide = too_wide(page)
+    page.set_viewport_size(size or TELEPHONE)
+    return Sight(
+        name=name,
+        look=look,
+        language=page.locator("html").get_attribute("lang"),
+        title=page.title(),
+        headings=page.locator("h1").count(),
+        code_bytes=code_bytes,
+        findings=found,
+        by_mouse=by_mouse,
+        focused=focused,
+        too_wide=wide,
+    )
+
+
+def walk(
+    site: Installation, browser: Browser, state: StorageState | None, paths: Paths, look: Look
+) -> Iterator[Sight]:
+    visitor = Visitor(browser, site.url, storage_state=state, **look.options)
+    visitor.speak(look.language)
+    for name, page in open_each(visitor, paths):
+        yield look_at(name, page, look)
+    visitor.context.close()
+    assert visitor.complaints == []
+
+
+def all_of(readers: Readers) -> Paths:
+    return {name: path for _, paths in readers for name, path in paths.items()}
+
+
+# Each page in one look, drawn so that each part of the site meets each language, theme and window;
+# in the slow lane each page in all looks.
+@pytest.fixture(
+    scope="module",
+    params=["drawn", *(pytest.param(look, id=look.id, marks=pytest.mark.slow) for look in ALL)],
 )
-def test_every_page_is_used_with_the_keyboard_alone(
-    visit: Visit, readers: Readers, which: slice
-) -> None:
-    """All that can be clicked can be reached, and what has the focus can be seen."""
-    mouse, unseen, stuck = {}, {}, []
-    for state, paths in readers:
-        visitor = visit(storage_state=state, reduced_motion="reduce", color_scheme="dark")
-        for name, page in open_each(visitor, dict([*paths.items()][which])):
-            if found := page.evaluate(_BY_MOUSE_ALONE):
-                mouse[name] = found
-            focused = []
-            for _ in range(_STEPS):
-                page.keyboard.press("Tab")
-                focused.append(page.evaluate(_FOCUSED))
-            if wrong := [text for text in focused if text.endswith("UNSEEN")]:
-                unseen[name] = wrong
-            if len(set(focused)) < 2:
-                stuck.append(name)
-    assert (mouse, unseen, stuck) == ({}, {}, [])
+def sights(
+    request: pytest.FixtureRequest, site: Installation, browser: Browser, readers: Readers
+) -> list[Sight]:
+    drawn, only = draw(all_of(readers)), request.param
+    seen: list[Sight] = []
+    for look in DRAWN if only == "drawn" else (only,):
+        for state, paths in readers:
+            here = {name: path for name, path in paths.items() if look in (only, drawn[name])}
+            if here:
+                seen.extend(walk(site, browser, state, here, look))
+    return seen
 
 
-HELD: dict[str, Any] = {"viewport": TELEPHONE, "is_mobile": True, "has_touch": True}
+def test_each_part_of_the_site_is_met_dark_in_chinese_and_on_a_telephone(readers: Readers) -> None:
+    paths = all_of(readers)
+    looks = draw(paths)
+    met: dict[str, set[str]] = {}
+    for name, path in paths.items():
+        met.setdefault(part_of(path), set()).update(astuple(looks[name]))
+    wanted = {"dark", "zh-hans", "telephone"}
+    assert [part for part, values in met.items() if not wanted <= values] == []
+    pairs = {pair for look in looks.values() for pair in combinations(astuple(look), 2)}
+    assert pairs == {pair for look in ALL for pair in combinations(astuple(look), 2)}
 
 
-LIGHT, DARK_HELD = {"color_scheme": "light"}, {"color_scheme": "dark", **HELD}
-
-
-# What depends on the theme or the language: asked of each page in both looks of the suite.
-_OF_A_LOOK = ("color-contrast", "button-name", "link-name", "label", "select-name", "image-alt")
-
-
-# Each page by all rules as one half of the readers has it, and by a few as the other half does: so
-# it meets each theme and each language. In the slow lane, by all rules as everybody has it.
-@pytest.mark.parametrize(
-    ("language", "options", "which"),
-    [
-        ("en", LIGHT, slice(0, None, 2)),
-        ("zh-hans", DARK_HELD, slice(1, None, 2)),
-        pytest.param("en", LIGHT, slice(None), marks=pytest.mark.slow),
-        pytest.param("zh-hans", DARK_HELD, slice(None), marks=pytest.mark.slow),
-        pytest.param("en", {"color_scheme": "dark"}, slice(None), marks=pytest.mark.slow),
-        pytest.param(
-            "zh-hans", {**HELD, "color_scheme": "light"}, slice(None), marks=pytest.mark.slow
-        ),
-    ],
-)
-def test_no_page_shuts_anybody_out_or_scrolls_sideways(
-    visit: Visit,
-    readers: Readers,
-    language: Literal["en", "zh-hans"],
-    options: dict[str, Any],
-    which: slice,
-) -> None:
+def test_no_page_shuts_anybody_out_or_scrolls_sideways(sights: list[Sight]) -> None:
     """Axe, and the width of a telephone; what a page makes the browser read."""
-    found, wide, heavy = [], {}, {}
-    for state, paths in readers:
-        # What is still fading in has not its colours yet.
-        visitor = visit(storage_state=state, reduced_motion="reduce", **options)
-        visitor.speak(language)
-        whole = [*paths][which]
-        for name, page in open_each(visitor, paths):
-            assert page.locator("html").get_attribute("lang") == language, name
-            if name not in whole:
-                found += findings(page, *_OF_A_LOOK)
-                continue
-            assert page.locator("h1").count() == 1, name
-            assert re.fullmatch(r".+ · Weir", page.title()), name
-            heavy[name] = page.evaluate(_CODE_BYTES)
-            found += findings(page)
-            size = page.viewport_size
-            page.set_viewport_size(TELEPHONE)
-            wide[name] = too_wide(page)
-            page.set_viewport_size(size or TELEPHONE)
-    assert found == []
-    assert {name: told for name, told in wide.items() if told} == {}
+    assert [one for sight in sights for one in sight.findings] == []
+    assert {sight.name: sight.too_wide for sight in sights if sight.too_wide} == {}
+    heavy = {sight.name: sight.code_bytes for sight in sights}
     assert {name: size for name, size in heavy.items() if size >= CODE_BYTES_MAX} == {}
+    assert [sight.name for sight in sights if sight.language != sight.look.language] == []
+    assert [sight.name for sight in sights if sight.headings != 1] == []
+    assert [s.title for s in sights if not re.fullmatch(r".+ · Weir", s.title)] == []
+
+
+def test_every_page_is_used_with_the_keyboard_alone(sights: list[Sight]) -> None:
+    """All that can be clicked can be reached, and what has the focus can be seen."""
+    assert {sight.name: sight.by_mouse for sight in sights if sight.by_mouse} == {}
+    unseen = [(s.name, text) for s in sights for text in s.focused if text.endswith("UNSEEN")]
+    assert unseen == []
+    assert [sight.name for sight in sights if len(set(sight.focused)) < 2] == []
 
 
 @pytest.mark.slow
@@ -353,8 +389,7 @@ def test_the_list_of_keys_needs_no_scrolling(site: Installation, owner: Visitor)
 def test_what_opens_over_a_page_shuts_nobody_out(
     site: Installation, visit: Visit, signed_in: StorageState
 ) -> None:
-    # What is still fading in has not its colours yet.
-    page = visit(storage_state=signed_in, reduced_motion="reduce").page
+    page = visit(storage_state=signed_in).page
     page.goto(f"{site.organisation}/keys")
     found = []
     for menu in ("Account menu", re.compile("Acme")):
@@ -379,7 +414,7 @@ def test_what_was_refused_in_a_dialog_is_focused_and_in_sight(
 ) -> None:
     """Not what takes the focus otherwise: that stands at the top, where the error is unseen."""
     window: ViewportSize = {"width": 1280, "height": 600}
-    visitor = visit(storage_state=signed_in, viewport=window, reduced_motion="reduce")
+    visitor = visit(storage_state=signed_in, viewport=window)
     page = visitor.page
     page.goto(f"{site.organisation}/keys")
     page.get_by_role("link", name="Create key").click()

@@ -1,21 +1,11 @@
-"""The reference and the quick start in a real browser: by keyboard, in both themes, at 360 px."""
+"""The reference and the quick start in a real browser, by keyboard. Its pages are looked at with
+all others, in test_pages.py."""
 
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
 from tests.browser.installation import MODEL, Installation
-from tests.browser.visitor import Visitor, findings, findings_in_both_themes, too_wide
-
-# What is another page in another state; each page by itself is looked at in test_pages.py.
-PAGES = ("/docs/messages?lang=python", "/docs/tool-calling", f"/pricing?m={MODEL}&in_text=1000")
-
-
-def test_axe_finds_nothing_serious_and_nothing_is_too_wide(visit: Visit) -> None:
-    stranger = visit(viewport={"width": 360, "height": 740}, reduced_motion="reduce")
-    for path in PAGES:
-        stranger.page.goto(path)
-        assert findings_in_both_themes(stranger.page) == []
-        assert too_wide(stranger.page) == ""
+from tests.browser.visitor import Visitor, findings
 
 
 def test_a_page_of_the_reference_is_light_at_first_sight(visit: Visit) -> None:

@@ -51,7 +51,7 @@ def member(site: Installation, email: str) -> str:
 @pytest.fixture
 def visitor(site: Installation, visit: Visit) -> Visitor:
     # Browsers give passkeys to names, and to none of addresses such as 127.0.0.1.
-    visitor = visit(viewport={"width": 360, "height": 800}, reduced_motion="reduce")
+    visitor = visit(viewport={"width": 360, "height": 800})
     visitor.url = site.url.replace("127.0.0.1", "localhost")
     return visitor
 

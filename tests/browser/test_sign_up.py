@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, StorageState, expect
@@ -60,9 +59,7 @@ def printed_by(hub: Hub, script: str) -> str:
 @pytest.fixture(scope="module")
 def operator(hub: Hub, browser: Browser) -> StorageState:
     """The state of a browser in which the first operator has set the installation up (W01)."""
-    visitor = Visitor(
-        browser, hub.url, viewport={"width": 360, "height": 740}, reduced_motion="reduce"
-    )
+    visitor = Visitor(browser, hub.url, viewport={"width": 360, "height": 740})
     page = visitor.page
     page.goto("/")
     page.wait_for_url("**/setup")
@@ -99,10 +96,9 @@ def visitors(
     hub: Hub, browser: Browser, operator: StorageState
 ) -> Iterator[tuple[Visitor, Visitor]]:
     """An operator at a desk, and somebody with a telephone, in Chinese at times."""
-    still: dict[str, Any] = {"reduced_motion": "reduce"}
     wide = {"width": 1280, "height": 900}
-    desk = Visitor(browser, hub.url, storage_state=operator, viewport=wide, **still)
-    telephone = Visitor(browser, hub.url, viewport={"width": 360, "height": 740}, **still)
+    desk = Visitor(browser, hub.url, storage_state=operator, viewport=wide)
+    telephone = Visitor(browser, hub.url, viewport={"width": 360, "height": 740})
     yield desk, telephone
     for visitor in (desk, telephone):
         visitor.context.close()

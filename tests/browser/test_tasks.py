@@ -63,7 +63,7 @@ class Clicker:
 
 @pytest.fixture
 def someone(visit: Visit, inside_grown: StorageState, grown_up: Grown) -> Clicker:
-    visitor = visit(storage_state=inside_grown, viewport=WINDOW, reduced_motion="reduce")
+    visitor = visit(storage_state=inside_grown, viewport=WINDOW)
     return Clicker(visitor.page, grown_up.home)
 
 

@@ -114,7 +114,7 @@ def test_a_team_is_run_in_thirty_clicks(
 ) -> None:
     """Invite a colleague to a team, give the team $50 a month, hand out a key with a model list,
     see what that colleague spent, remove the colleague."""
-    page = visit(storage_state=signed_in, reduced_motion="reduce").page
+    page = visit(storage_state=signed_in).page
     page.goto(f"{site.organisation}/teams/new")
     page.get_by_label("Name").fill("Walkers")
     page.get_by_role("button", name="Create team").click()
