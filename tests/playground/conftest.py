@@ -7,7 +7,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -66,6 +66,7 @@ class Stage:
     organisation: uuid.UUID
     sessions: dict[str, str]
     slug: str = "acme"
+    _models: dict[str, str] = field(default_factory=dict)
 
     @property
     def playground(self) -> str:
@@ -75,12 +76,21 @@ class Stage:
         return [{"name": "session_8000", "value": self.sessions[who], "url": self.hub.url}]
 
     def echo_model(self, size: int = 7, delay_ms: int = 0, kind: str = "") -> str:
-        """A model that says the message again."""
+        """A model that says the message again; for the same pace the same one."""
         name = f"echo-{size}-{delay_ms}" + (f"-{kind}" if kind else "")
-        return self.hub.model(self.echo, upstream_model=name)  # type: ignore[arg-type]
+        if name not in self._models:
+            self._models[name] = self.hub.model(self.echo, upstream_model=name)  # type: ignore[arg-type]
+        return self._models[name]
 
-    def fake_model(self, name: str = "fake") -> str:
-        return self.hub.model(self.fake, upstream_model=name)
+    def fake_model(self) -> str:
+        """The model of most tests: each new one is read by the hub with all that are there."""
+        if "fake" not in self._models:
+            self._models["fake"] = self.own_model()
+        return self._models["fake"]
+
+    def own_model(self) -> str:
+        """One for a test that counts what is asked of it, or breaks it."""
+        return self.hub.model(self.fake)
 
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
         return self.hub.rows(query, *parameters)
@@ -95,7 +105,7 @@ def stage() -> Iterator[Stage]:
         echo = EchoUpstream()
         echo.start()
         until.callback(echo.stop)
-        fake = until.enter_context(FakeUpstream("play"))
+        fake = until.enter_context(FakeUpstream("play", fsync=False))
         hub = Hub(dsn, application=SOON)
         until.callback(hub.close)
         hub.settings()

@@ -2,8 +2,9 @@
 
 The upstream model's name steers it: ``echo-3-20`` gives pieces of 3 characters, 20 ms apart;
 ``echo-3-20-think`` says it as reasoning first, ``echo-3-20-sound`` with a second of sound and
-``echo-3-20-picture`` with a picture beside it. A message that is a name in `texts` is answered with
-that text, late pieces of it at once.
+``echo-3-20-picture`` with a picture beside it. A `HOLD` in the message is not said: there it waits
+until `release` is called. A message that is a name in `texts` is answered with that text, late
+pieces of it at once.
 """
 
 import asyncio
@@ -13,6 +14,9 @@ import json
 import threading
 from collections.abc import Iterator
 from typing import Any
+
+# No other text has it.
+HOLD = "\N{SYMBOL FOR DEVICE CONTROL THREE}"
 
 
 class EchoUpstream:
@@ -26,6 +30,7 @@ class EchoUpstream:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.port = 0
         self.texts: dict[str, str] = {}
+        self._gate = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -38,6 +43,14 @@ class EchoUpstream:
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+
+    def release(self) -> None:
+        """Let the answers go on that wait."""
+        self._loop.call_soon_threadsafe(self._open_gate)
+
+    def _open_gate(self) -> None:
+        self._gate.set()
+        self._gate = asyncio.Event()
 
     def _run(self) -> None:
         async def serve() -> asyncio.Server:
@@ -73,18 +86,18 @@ class EchoUpstream:
         text = body["messages"][-1]["content"]
         named = self.texts.get(text)
         text = named or text
-        time = asyncio.get_running_loop().time
-        due = time()
         fields = ["reasoning_content", "content"] if options == ["think"] else ["content"]
         for delta in MEDIA.get("".join(options), []):
             writer.write(_chunk(delta))
         for field in fields:
-            for piece in _pieces(text, int(size)):
-                writer.write(_chunk({field: piece}))
-                if int(delay_ms):
-                    await writer.drain()
-                    due = (due if named else time()) + int(delay_ms) / 1000
-                    await asyncio.sleep(max(0.0, due - time()))
+            *held, rest = text.split(HOLD)
+            for part in held:
+                # Whoever sees the part may release what is behind it.
+                gate = self._gate
+                await _write(writer, field, _pieces(part, int(size)), int(delay_ms))
+                await gate.wait()
+            pieces = _pieces(rest, int(size))
+            await _write(writer, field, pieces, int(delay_ms), catch_up=bool(named))
         tokens = max(1, len(text.split()))
         usage = {"prompt_tokens": tokens, "completion_tokens": tokens, "total_tokens": 2 * tokens}
         writer.write(_chunk({}, finish="stop"))
@@ -93,6 +106,24 @@ class EchoUpstream:
         )
         writer.write(b"data: [DONE]\n\n")
         await writer.drain()
+
+
+async def _write(
+    writer: asyncio.StreamWriter,
+    field: str,
+    pieces: Iterator[str],
+    delay_ms: int,
+    *,
+    catch_up: bool = False,
+) -> None:
+    time = asyncio.get_running_loop().time
+    due = time()
+    for piece in pieces:
+        writer.write(_chunk({field: piece}))
+        if delay_ms:
+            await writer.drain()
+            due = (due if catch_up else time()) + delay_ms / 1000
+            await asyncio.sleep(max(0.0, due - time()))
 
 
 _HEAD = {"id": "chatcmpl-echo", "object": "chat.completion.chunk", "created": 1, "model": "echo"}

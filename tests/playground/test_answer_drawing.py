@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.visitor import findings_in_both_themes, too_wide
 from tests.playground.conftest import Stage, Watched, watch
+from tests.playground.echo import HOLD
 
 pytestmark = pytest.mark.browser
 
@@ -83,13 +84,14 @@ def test_inline_marks_are_drawn_while_they_are_written(stage: Stage, bob: Watche
 
 def test_a_structured_answer_is_shown_once_as_json(stage: Stage, bob: Watched) -> None:
     page = bob.context.new_page()
-    page.goto(f"{stage.playground}?m={stage.echo_model(2, 60)}&panel=schema")
+    page.goto(f"{stage.playground}?m={stage.echo_model(2)}&panel=schema")
     page.fill("#set-schema", '{"type": "object"}')
     expect(page.locator("#schema-check")).to_contain_text("Valid")
-    page.fill("#chat-text", '{"name": "*Nile*", "of": ["# Egypt", "_Sudan_"]}')
+    page.fill("#chat-text", f'{{"name": "*Nile*", {HOLD}"of": ["# Egypt", "_Sudan_"]}}')
     page.locator("#chat-text").press("Enter")
     code = page.locator(".msg[data-role=assistant] figure.code pre")
     expect(code).to_contain_text('{"name"')  # while it comes
+    stage.echo.release()
     page.wait_for_selector(DONE)
     formatted = '{\n  "name": "*Nile*",\n  "of": [\n    "# Egypt",\n    "_Sudan_"\n  ]\n}'
     assert code.inner_text().strip() == formatted
@@ -103,10 +105,9 @@ def test_a_structured_answer_is_shown_once_as_json(stage: Stage, bob: Watched) -
 
 def test_footnotes_lead_to_their_notes(stage: Stage, bob: Watched) -> None:
     page = bob.context.new_page()
-    page.emulate_media(reduced_motion="reduce")
     page.goto(f"{stage.playground}?m={stage.echo_model(2, 20)}")
     page.evaluate(WATCH)
-    lines = "\n\n".join(f"Line {number}" for number in range(60))
+    lines = "\n\n".join(str(number) for number in range(60))
     page.fill("#chat-text", f"Rain falls.[^1]\n\n{lines}\n\n[^1]: From **clouds**.\n[^2]: Or not.")
     page.locator("#chat-text").press("Enter")
     page.wait_for_selector(DONE, timeout=20_000)
@@ -167,7 +168,12 @@ def test_right_to_left_text_runs_from_the_right(stage: Stage, bob: Watched) -> N
     bob.assert_calm()
 
 
-LONG = "\n\n".join(f"Paragraph {n} of a long answer. " + "Words and more. " * 12 for n in range(90))
+LONG = [f"Paragraph {n} of a long answer. " + "Words and more. " * 12 for n in range(90)]
+
+
+def held_behind(*numbers: int) -> str:
+    """The long answer, which waits behind those paragraphs."""
+    return "\n\n".join(text + HOLD * (n in numbers) for n, text in enumerate(LONG))
 
 
 AT_THE_END = """
@@ -178,12 +184,14 @@ AT_THE_END = """
 
 def test_who_comes_back_into_a_running_answer_sees_its_end(stage: Stage, bob: Watched) -> None:
     page = bob.context.new_page()
-    ask(page, stage, stage.echo_model(60, 20), LONG)
-    expect(page.locator(f"{BLOCKS} [data-b='40']")).to_be_attached(timeout=20_000)
+    ask(page, stage, stage.echo_model(60, 0), held_behind(40, 60))
+    expect(page.locator(f"{BLOCKS} [data-b='40']")).to_be_attached()
     page.reload()
     page.wait_for_function("document.querySelector('[data-log]').scrollTop > 0")
-    expect(page.locator(f"{BLOCKS} [data-b='60']")).to_be_in_viewport(timeout=20_000)
-    page.wait_for_selector(DONE, timeout=30_000)
+    stage.echo.release()
+    expect(page.locator(f"{BLOCKS} [data-b='60']")).to_be_in_viewport()
+    stage.echo.release()
+    page.wait_for_selector(DONE)
     expect(page.locator(f"{BLOCKS} [data-b='89']")).to_be_in_viewport()
     assert page.evaluate(AT_THE_END)
     bob.assert_calm()
@@ -191,16 +199,18 @@ def test_who_comes_back_into_a_running_answer_sees_its_end(stage: Stage, bob: Wa
 
 def test_the_way_to_the_end_covers_no_text(stage: Stage, bob: Watched) -> None:
     page = bob.context.new_page()
-    ask(page, stage, stage.echo_model(60, 20), LONG)
-    expect(page.locator(f"{BLOCKS} [data-b='30']")).to_be_attached(timeout=20_000)
+    ask(page, stage, stage.echo_model(60, 0), held_behind(30, 60))
+    expect(page.locator(f"{BLOCKS} [data-b='30']")).to_be_attached()
     page.locator("[data-log]").hover()
     page.mouse.wheel(0, -2_000)
+    stage.echo.release()
     pill = page.locator("[data-to-end]")
     expect(pill).to_be_visible()
     log, box = page.locator("[data-log]").bounding_box(), pill.bounding_box()
     assert log
     assert box
     assert box["y"] >= log["y"] + log["height"]
+    stage.echo.release()
     pill.click()
     expect(pill).to_be_hidden()
     # It is written on meanwhile: what came since the last frame is below the fold until the next.

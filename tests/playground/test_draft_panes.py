@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 def alice(chromium: Browser, stage: Stage) -> Iterator[Watched]:
     size = {"width": 1280, "height": 900}
-    watched = watch(chromium, stage, "alice", viewport=size, reduced_motion="reduce")
+    watched = watch(chromium, stage, "alice", viewport=size)
     yield watched
     watched.context.close()
 

@@ -13,8 +13,9 @@ from tests.playground.test_live import BLOCKS, DONE, ask
 
 pytestmark = pytest.mark.browser
 
-TOKENS = 150
-LONG = f"hi #tokens={TOKENS} #delay_ms=60 #usage=always"
+TOKENS, WRITTEN = 150, 40
+# It waits behind its first words: how long an answer goes on is no matter of time.
+HELD = f"hi #tokens={TOKENS} #hold={WRITTEN} #usage=cumulative"
 
 
 @pytest.fixture
@@ -41,9 +42,9 @@ def choose(stage: Stage, leaving: str, seconds_max: int | None) -> None:
 
 
 def begin(page: Page, stage: Stage) -> str:
-    """An answer that takes nine seconds, on its way; the attempt's id."""
-    ask(page, stage, stage.fake_model(), LONG)
-    expect(page.locator(BLOCKS)).to_have_text(re.compile(".{80}", re.DOTALL))
+    """An answer on its way, which goes on once it is released; the attempt's id."""
+    ask(page, stage, stage.fake_model(), HELD)
+    expect(page.locator(BLOCKS)).to_have_text(re.compile(r"^\s*(\S+\s+){39}\S+\s*$"))
     (run,) = stage.rows("SELECT request_id FROM playground_run ORDER BY id DESC LIMIT 1")
     attempts = stage.rows("SELECT id FROM usage_attempt WHERE request_id = %s", run["request_id"])
     return id_text(attempts[0]["id"])
@@ -52,6 +53,17 @@ def begin(page: Page, stage: Stage) -> str:
 def newest_run(stage: Stage) -> dict[str, object]:
     (run,) = stage.rows('SELECT state, "left" FROM playground_run ORDER BY id DESC LIMIT 1')
     return run
+
+
+def goes_on(stage: Stage) -> None:
+    """Wait until the newest run is alive later than one that was left now would be: that has a
+    second of grace, and a quarter until it is looked."""
+    alive = """
+        SELECT 1 FROM playground_run WHERE ended_at IS NULL AND stop_at IS NULL
+        AND heartbeat_at > %s + interval '1.5 seconds'
+        ORDER BY id DESC LIMIT 1"""
+    (now,) = stage.rows("SELECT now() AS at")
+    stage.hub.wait(lambda: bool(stage.rows(alive, now["at"])), "the answer does not go on")
 
 
 @pytest.mark.parametrize(("leaving", "seconds_max"), [("stop", None), ("keep", 0)])
@@ -82,7 +94,7 @@ def test_closing_the_last_tab_stops_the_upstream_and_charges_by_the_rule(
         "(SELECT id FROM usage_attempt ORDER BY id DESC LIMIT 1)"
     )
     assert record["kind"] == "client_closed"
-    assert 0 < record["meters"]["out_text"] < TOKENS
+    assert record["meters"]["out_text"] == WRITTEN
     bob.assert_calm()
 
 
@@ -93,9 +105,11 @@ def test_loading_again_and_a_second_tab_do_not_stop_it(stage: Stage, bob: Watche
     page.reload()
     second = bob.context.new_page()
     second.goto(page.url)
-    expect(second.locator(BLOCKS)).to_have_text(re.compile(".{200}", re.DOTALL))
+    expect(second.locator(BLOCKS)).to_have_text(re.compile(".{80}", re.DOTALL))
     page.close()  # one is left
-    second.wait_for_selector(DONE, timeout=20_000)
+    goes_on(stage)
+    stage.fake.release()
+    second.wait_for_selector(DONE)
     assert newest_run(stage) == {"state": "done", "left": False}
 
 
@@ -107,7 +121,9 @@ def test_a_tab_in_the_background_has_not_left(stage: Stage, bob: Watched) -> Non
         "Object.defineProperty(document, 'hidden', {get: () => true});"
         "document.dispatchEvent(new Event('visibilitychange'))"
     )
-    page.wait_for_selector(DONE, timeout=20_000)
+    goes_on(stage)
+    stage.fake.release()
+    page.wait_for_selector(DONE)
     assert newest_run(stage) == {"state": "done", "left": False}
 
 
@@ -115,12 +131,14 @@ def test_an_answer_elsewhere_shows_in_the_list_and_is_stopped_there(
     stage: Stage, bob: Watched
 ) -> None:
     page = bob.context.new_page()
+    page.clock.install()
     attempt = begin(page, stage)
     page.goto(stage.playground)
     row = page.locator(".chat-list .chat-row").first
     expect(row.locator(".dot[data-live]")).to_be_visible()
     row.get_by_role("button", name=re.compile("^Stop the answer in")).click()
     assert stage.fake.wait_for_row(attempt)["outcome"] == "cut"
+    page.clock.run_for(3_000)
     expect(row.locator(".dot")).to_have_count(0)  # the list looks again by itself
     assert newest_run(stage) == {"state": "stopped", "left": False}
     bob.assert_calm()

@@ -14,6 +14,7 @@ from tests.browser.visitor import findings_in_both_themes
 from tests.fakes.upstream import expected_text
 from tests.hub import RATES, Hub
 from tests.playground.conftest import Stage, Watched, watch
+from tests.playground.echo import HOLD
 from tests.playground.hostile import HOSTILE
 
 pytestmark = pytest.mark.browser
@@ -64,8 +65,7 @@ def choose_model(page: Page, model: str) -> None:
 
 def ask(page: Page, stage: Stage, model: str, text: str) -> None:
     """Open an empty chat and send."""
-    page.goto(stage.playground)
-    choose_model(page, model)
+    page.goto(f"{stage.playground}?m={model}")
     page.fill("#chat-text", text)
     page.keyboard.press("Enter")
     page.wait_for_selector(".msg[data-role=assistant]")
@@ -183,7 +183,7 @@ def test_escape_while_a_send_is_on_its_way_stops_its_answer(stage: Stage, bob: W
     """W10: the note under the composer says so from the moment of Enter on. The model waits after
     three words for ever: nothing else can end the answer."""
     page, on_their_way = bob.context.new_page(), list[Route]()
-    model = stage.fake_model()
+    model = stage.own_model()
     page.route("**/playground/runs", lambda route: on_their_way.append(route))
 
     def begin(key: str) -> None:
@@ -222,7 +222,7 @@ def test_escape_while_a_send_is_on_its_way_stops_its_answer(stage: Stage, bob: W
 
 def test_a_fault_in_the_middle_keeps_the_text(stage: Stage, bob: Watched) -> None:
     page = bob.context.new_page()
-    ask(page, stage, stage.fake_model(), "hi #tokens=60 #delay_ms=5 #fault=F14:eof@20")
+    ask(page, stage, stage.own_model(), "hi #tokens=60 #delay_ms=5 #fault=F14:eof@20")
     page.wait_for_selector(".msg[data-state=failed]")
     banner = page.locator(".msg .banner")
     expect(banner).to_contain_text("The answer was cut off. The text so far is kept.")
@@ -237,11 +237,13 @@ def test_a_fault_in_the_middle_keeps_the_text(stage: Stage, bob: Watched) -> Non
 
 def test_closing_the_tab_does_not_stop_the_answer(stage: Stage, bob: Watched) -> None:
     page = bob.context.new_page()
-    ask(page, stage, stage.echo_model(3, 10), "closing " + PROSE)
+    ask(page, stage, stage.echo_model(3, 0), f"closing{HOLD} {PROSE}")
+    wait_text(page, "closing")
     url = page.url
     page.close()
     again = bob.context.new_page()
     again.goto(url)
+    stage.echo.release()
     again.wait_for_selector(DONE)
     expect(again.locator(BLOCKS)).to_contain_text("Measure twice.")
 
@@ -249,8 +251,11 @@ def test_closing_the_tab_does_not_stop_the_answer(stage: Stage, bob: Watched) ->
 def test_reasoning_stands_apart_and_says_how_long_it_took(stage: Stage, bob: Watched) -> None:
     page = bob.context.new_page()
     thought = "A **thought** <b>\n\nand another" + " word" * 60
-    ask(page, stage, stage.echo_model(9, 20, "think"), thought)
+    ask(page, stage, stage.echo_model(9, 0, "think"), thought + HOLD)
     expect(page.locator(".reasoning summary")).to_contain_text("Thinking…")
+    stage.echo.release()
+    wait_text(page, "and another")
+    stage.echo.release()
     page.wait_for_selector(DONE)
     expect(page.locator(".reasoning summary")).to_contain_text("Thought for ")
     assert page.locator(".reasoning > div").text_content() == thought
@@ -289,7 +294,9 @@ def test_no_hostile_answer_does_anything(stage: Stage, bob: Watched) -> None:
         page.fill("#chat-text", text)
         page.keyboard.press("Enter")
         expect(page.locator(DONE)).to_have_count(number)
-    for _ in range(2):
+    for again in (False, True):
+        if again:
+            page.reload()
         assert page.evaluate("window.pwned") is None
         assert page.locator("#composer").count() == 1
         assert page.locator(".toast").count() == 0
@@ -306,7 +313,6 @@ def test_no_hostile_answer_does_anything(stage: Stage, bob: Watched) -> None:
             })"""
         )
         assert effects == []
-        page.reload()
     bob.assert_calm()
 
 
@@ -355,15 +361,6 @@ def test_the_log_follows_the_answer(stage: Stage, bob: Watched) -> None:
     expect(page.locator(".msg footer").last).to_be_in_viewport()
 
 
-def test_a_draft_survives_the_page(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
-    page.goto(stage.playground)
-    page.locator("#chat-text").press_sequentially("half a thought")
-    page.wait_for_function("() => Object.values(localStorage).includes('half a thought')")
-    page.reload()
-    assert page.input_value("#chat-text") == "half a thought"
-
-
 def test_what_the_balance_does_not_cover_stays_in_the_composer(
     stage: Stage, chromium: Browser
 ) -> None:
@@ -384,13 +381,15 @@ def test_what_the_balance_does_not_cover_stays_in_the_composer(
 def test_without_script_the_page_sends_and_refreshes(stage: Stage, chromium: Browser) -> None:
     plain = watch(chromium, stage, java_script_enabled=False)
     page = plain.context.new_page()
-    model = stage.echo_model(4, 20)
+    model = stage.echo_model(4, 0)
     page.goto(stage.playground)
     page.select_option("#chat-model", model)
-    page.fill("#chat-text", PROSE)
+    page.fill("#chat-text", f"waiting{HOLD} {PROSE}")
     page.get_by_role("button", name="Send").click()
     expect(page).to_have_url(re.compile("/playground/c/"))
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+    expect(page.locator(BLOCKS)).to_contain_text("waiting")
+    stage.echo.release()
     expect(page.locator(BLOCKS)).to_contain_text("Measure twice.", timeout=15_000)
     expect(page.locator(".msg footer")).to_contain_text("measured")
     plain.context.close()
@@ -507,10 +506,11 @@ def test_a_killed_process_is_noticed_within_15_seconds(stage: Stage, bob: Watche
     wait_text(page, "calm surface")
 
 
-@pytest.mark.parametrize("width", [360, 1440])
+# A wide one is looked at in test_sidebars.py.
+@pytest.mark.parametrize("width", [360, pytest.param(1440, marks=pytest.mark.slow)])
 def test_the_page_is_accessible_and_fits(stage: Stage, chromium: Browser, width: int) -> None:
     size = {"width": width, "height": 800}
-    watched = watch(chromium, stage, viewport=size, reduced_motion="reduce")
+    watched = watch(chromium, stage, viewport=size)
     page = watched.context.new_page()
     ask(page, stage, stage.echo_model(40, 0), PROSE + "\n```\n" + "wide " * 80 + "\n```\n")
     page.wait_for_selector(DONE)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 def alice(chromium: Browser, stage: Stage) -> Iterator[Watched]:
     size = {"width": 1280, "height": 900}
-    watched = watch(chromium, stage, "alice", viewport=size, reduced_motion="reduce")
+    watched = watch(chromium, stage, "alice", viewport=size)
     yield watched
     watched.context.close()
     stage.hub.connection.execute("DELETE FROM playground_paymentpreference")
@@ -130,7 +130,7 @@ def test_a_budget_of_the_team_or_the_person_refuses_the_turn_and_leads_to_more(
 
 def test_a_telephone_shows_who_pays(stage: Stage, chromium: Browser, tenant: Tenant) -> None:
     size = {"width": 360, "height": 740}
-    watched = watch(chromium, stage, "alice", viewport=size, reduced_motion="reduce")
+    watched = watch(chromium, stage, "alice", viewport=size)
     watched.context.add_cookies([{"name": "language", "value": "zh-hans", "url": stage.hub.url}])
     page = watched.context.new_page()
     page.goto(f"{stage.playground}?m={stage.echo_model()}")

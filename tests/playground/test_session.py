@@ -1,5 +1,6 @@
 """What the signed-in session asks for itself: its own endpoint, and names for its chats."""
 
+import json
 import re
 import secrets
 import time
@@ -14,7 +15,7 @@ from playwright.sync_api import Browser, expect
 from accounts.session_store import session_digest
 from lib.ids import id_text
 from tests.playground.conftest import Stage, beside, watch
-from tests.playground.test_live import ask
+from tests.playground.test_live import DONE, ask
 
 pytestmark = pytest.mark.browser
 
@@ -32,7 +33,7 @@ def _another_session(stage: Stage) -> str:
 
 def test_the_official_client_speaks_to_the_sessions_endpoint(stage: Stage) -> None:
     """Session and CSRF token in the place of a key."""
-    model = stage.fake_model()
+    model = stage.own_model()
     cookies = {"session_8000": stage.sessions["bob"]}
     csrf = httpx.get(stage.playground, cookies=cookies).cookies
     token = next(value for name, value in csrf.items() if "csrf" in name)
@@ -112,7 +113,7 @@ def test_a_stream_of_the_sessions_endpoint_ends_with_what_let_it_in(
     stage: Stage, cause: str
 ) -> None:
     """P11: within 5 s, with a typed error; what it cost is settled."""
-    model = stage.fake_model()
+    model = stage.own_model()
     stage.hub.know(model)
     session = _another_session(stage)
     cookies = {"session_8000": session}
@@ -142,8 +143,8 @@ def test_a_stream_of_the_sessions_endpoint_ends_with_what_let_it_in(
     assert stage.rows(query, model)[0]["charge_nano"] > 0
 
 
-# Run beside the hub: somebody of acme with a session and an authenticator, to whom it happens.
-_SOMEBODY = """
+# Run beside the hub: people of acme with a session and an authenticator each, to whom it happens.
+_PEOPLE = """
 import json
 from allauth.mfa.models import Authenticator
 from accounts import members
@@ -151,14 +152,18 @@ from accounts.actors import SYSTEM
 from accounts.models import Organisation, Role
 from accounts.session_store import SessionStore
 acme = Organisation.objects.get(slug="acme")
-user = members.set_member(acme, "%s@example.org", Role.DEVELOPER, actor=SYSTEM).user
-Authenticator.objects.create(user=user, type="totp", data={})
-store = SessionStore()
-store["_auth_user_id"] = str(user.id)
-store["_auth_user_backend"] = "django.contrib.auth.backends.ModelBackend"
-store["_auth_user_hash"] = user.get_session_auth_hash()
-store.create()
-print(store.session_key)
+
+def session(name):
+    user = members.set_member(acme, f"{name}@example.org", Role.DEVELOPER, actor=SYSTEM).user
+    Authenticator.objects.create(user=user, type="totp", data={})
+    store = SessionStore()
+    store["_auth_user_id"] = str(user.id)
+    store["_auth_user_backend"] = "django.contrib.auth.backends.ModelBackend"
+    store["_auth_user_hash"] = user.get_session_auth_hash()
+    store.create()
+    return store.session_key
+
+print(json.dumps({name: session(name) for name in %s}))
 """
 _HAPPENS = """
 from accounts import members, second_factor, sessions
@@ -176,15 +181,26 @@ EVENTS = {
 }
 
 
+def name_of(event: str) -> str:
+    return event.replace(" ", "-")
+
+
+@pytest.fixture(scope="module")
+def sessions(stage: Stage) -> dict[str, str]:
+    """One for each event, of a person to whom it alone happens."""
+    made: dict[str, str] = json.loads(beside(stage, _PEOPLE % [*map(name_of, EVENTS)]))
+    return made
+
+
 @pytest.mark.parametrize("event", EVENTS)
 def test_what_operators_and_owners_do_to_a_person_ends_their_streams(
-    stage: Stage, event: str
+    stage: Stage, sessions: dict[str, str], event: str
 ) -> None:
     """P11: within 5 s; and what the session asks next is refused."""
-    model = stage.fake_model()
+    model = stage.own_model()
     stage.hub.know(model)
-    name = event.replace(" ", "-")
-    cookies = {"session_8000": beside(stage, _SOMEBODY % name)}
+    name = name_of(event)
+    cookies = {"session_8000": sessions[name]}
     cookies |= dict(httpx.get(stage.playground, cookies=cookies).cookies)
     token = next(value for name, value in cookies.items() if "csrf" in name)
     body = {
@@ -227,7 +243,7 @@ def test_a_page_says_that_access_has_ended(stage: Stage, chromium: Browser) -> N
 def test_a_chosen_model_names_a_chat_at_the_price_that_was_told(
     stage: Stage, chromium: Browser
 ) -> None:
-    namer, model = stage.fake_model(), stage.echo_model(9, 0)
+    namer, model = stage.own_model(), stage.echo_model(9, 0)
     alice = watch(chromium, stage, "alice")
     page = alice.context.new_page()
     page.goto(f"{stage.playground}/settings")
@@ -238,9 +254,14 @@ def test_a_chosen_model_names_a_chat_at_the_price_that_was_told(
     assert most
     with page.expect_navigation():
         page.locator("form[action$=titles] [type=submit]").click()
+    page.clock.install()
     ask(page, stage, model, "What is a weir? #tokens=4")
     first = page.locator(".chat-list .chat-link[aria-current=page]")
-    expect(first).not_to_contain_text("What is a weir?", timeout=15_000)  # the list looks again
+    page.wait_for_selector(DONE)
+    newest = "SELECT named_by FROM playground_conversation ORDER BY id DESC LIMIT 1"
+    stage.hub.wait(lambda: stage.rows(newest)[0]["named_by"] == "model", "the chat has no name")
+    page.clock.run_for(3_000)  # the list looks again
+    expect(first).not_to_contain_text("What is a weir?")
     (chat,) = stage.rows(
         "SELECT title, named_by, title_request_id FROM playground_conversation "
         "ORDER BY id DESC LIMIT 1"

@@ -23,7 +23,7 @@ _SHIFTS = """() => new Promise((done) => {
 @pytest.fixture
 def bob(chromium: Browser, stage: Stage) -> Iterator[Watched]:
     size = {"width": 1280, "height": 900}
-    watched = watch(chromium, stage, viewport=size, reduced_motion="reduce")
+    watched = watch(chromium, stage, viewport=size)
     yield watched
     watched.context.close()
 
@@ -92,7 +92,7 @@ def test_sidebars_fold_by_keys(stage: Stage, bob: Watched) -> None:
 def test_a_telephone_knows_no_folding(stage: Stage, chromium: Browser) -> None:
     """What was folded away on a wide window is no matter where the lists are drawers."""
     size = {"width": 360, "height": 740}
-    watched = watch(chromium, stage, "bob", viewport=size, reduced_motion="reduce")
+    watched = watch(chromium, stage, "bob", viewport=size)
     watched.context.add_cookies([{"name": "language", "value": "zh-hans", "url": stage.hub.url}])
     page = watched.context.new_page()
     page.goto(stage.playground)

@@ -69,7 +69,7 @@ def test_code_from_the_page_asks_what_the_playground_asked(
     )
     key = stage.hub.key(Tenant(stage.organisation, team["id"], stage.organisation, "")).key
     bob = watch(chromium, stage, viewport={"width": 1440, "height": 900})
-    page, model = bob.context.new_page(), stage.fake_model()
+    page, model = bob.context.new_page(), stage.own_model()
     open_with(page, stage, model, "&panel=tools")
     page.fill("#set-tools", json.dumps(WEATHER))
     page.locator("[data-pane-tab=params]").click()

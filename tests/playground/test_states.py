@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.playground.conftest import Stage, Watched, watch
+from tests.playground.echo import HOLD
 from tests.playground.test_desk import PNG, WEATHER
-from tests.playground.test_live import ask
+from tests.playground.test_live import BLOCKS, ask
 
 pytestmark = pytest.mark.browser
 
@@ -42,11 +43,12 @@ def test_a_thinking_model_shows_how_long_and_an_answering_one_how_fast(
     stage: Stage, bob: Watched
 ) -> None:
     page = bob.context.new_page()
-    ask(page, stage, stage.echo_model(2, 30, "think"), "thought " * 30)
+    ask(page, stage, stage.echo_model(9, 0, "think"), "thought " * 20 + HOLD + "again")
     head = page.locator(".reasoning summary")
     expect(head).to_contain_text(re.compile(r"Thinking… 1 s · ≈ \d+ tokens"))
     expect(head).to_have_text(re.compile(r"Thinking… 2 s · ≈ \d+ tokens"))
-    expect(head).to_have_text(re.compile(r"Thought for \d"), timeout=10_000)
+    stage.echo.release()
+    expect(head).to_have_text(re.compile(r"Thought for \d"))
     expect(page.locator(FOOT)).to_have_text(re.compile(r"TTFT .* tok/s · ≈ \d+ out · ≈ \$0\.0"))
     page.keyboard.press("Escape")
     page.wait_for_selector(DONE)
@@ -97,8 +99,8 @@ def listen(page: Page) -> None:
     )
 
 
-SPOKEN = """The weir holds **1.5 metres** of [water](https://example.org). It flows!
-水面平静。流速慢？
+SPOKEN = f"""The weir holds **1.5 metres** of [water](https://example.org). It f{HOLD}lows!
+水面平静。流速{HOLD}慢？
 
 ```python
 print("not a word of this.")
@@ -112,21 +114,23 @@ The end"""
 
 def test_a_screen_reader_hears_whole_sentences(stage: Stage, bob: Watched) -> None:
     page = bob.context.new_page()
-    model = stage.echo_model(2, 60)
+    page.clock.install()
+    model = stage.echo_model(2, 0)
     page.goto(f"{stage.playground}/settings")
     page.get_by_label("While an answer is written").select_option("Each sentence")
     page.goto(f"{stage.playground}?m={model}")
     listen(page)
     page.fill("#chat-text", SPOKEN)
     page.locator("#chat-text").press("Enter")
-    page.wait_for_selector(DONE, timeout=20_000)
-    heard = announcements(page)
-    assert len(heard) >= 2
-    assert all(re.search(r"[.!?。！？]$", line) for line in heard[:-1]), heard
-    assert " ".join(heard) == (
-        "The weir holds 1.5 metres of water. It flows! 水面平静。流速慢？ "
-        "Code block: python. one item another The end"
-    )
+    said = ["The weir holds 1.5 metres of water.", "It flows! 水面平静。",
+            "流速慢？ Code block: python. one item another The end"]  # fmt: skip
+    for number, written in enumerate(("It f", "流速"), 1):
+        expect(page.locator(BLOCKS)).to_contain_text(written)
+        page.clock.run_for(3_000)
+        assert announcements(page) == said[:number]
+        stage.echo.release()
+    page.wait_for_selector(DONE)
+    assert announcements(page) == said
     expect(page.locator("#live")).to_have_text(re.compile("Answer finished, "))
     bob.assert_calm()
 

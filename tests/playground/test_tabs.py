@@ -126,15 +126,3 @@ def test_nothing_but_the_composer_asks_for_the_focus_of_a_page_that_loads(
         page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
         page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     assert told == []
-
-
-def test_a_refused_microphone_says_so(stage: Stage, bob: Watched) -> None:
-    page = bob.context.new_page()
-    page.add_init_script(
-        "navigator.mediaDevices.getUserMedia = () =>"
-        " Promise.reject(new DOMException('no', 'NotAllowedError'))"
-    )
-    page.goto(stage.playground)
-    page.get_by_role("button", name="Record audio").click()
-    expect(page.locator("#toasts")).to_contain_text("The microphone is blocked.")
-    expect(page.locator("[data-record]")).to_have_attribute("aria-pressed", "false")

@@ -167,8 +167,9 @@ def test_mocks_answer_by_themselves_ten_times_at_most(people: Cast) -> None:
     tools = json.dumps([json.loads(TOOLS)[0] | {"always": True}])
     send(people.bob, CALLS, text="Weather?", tools=tools)
     for number in range(11):
-        html = page(people.bob, chat_of(people.bob)).content.decode()
-        assert ('hx-trigger="load, submit"' in html) == (number < 10)
+        if number in (0, 9, 10):
+            html = page(people.bob, chat_of(people.bob)).content.decode()
+            assert ('hx-trigger="load, submit"' in html) == (number < 10)
         answer = Message.objects.filter(role="assistant").order_by("-id")[0]
         send(people.bob, CALLS, conversation=conversation_id(), answered=answer.text_id,
              **{"result.c1": "1", "result.c2": "2"})  # fmt: skip
