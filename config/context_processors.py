@@ -16,6 +16,8 @@ from accounts.models import Organisation
 from accounts.viewing import Viewing, viewing_of
 from billing.wallets import balance
 from config.navigation import navigation
+from gateway.announcements import announcements_for
+from gateway.models import Announcement
 from lib.tenancy import within
 from playground.preferences import preference_of
 from usage.reviews import COUNT_MAX, count_open
@@ -36,6 +38,7 @@ def shell(request: HttpRequest) -> dict[str, object]:
         "navigation": cache(lambda: navigation(actor, request.path)),
         "reviews_open": cache(lambda: _reviews_open(actor)),
         "viewing": cache(lambda: _viewing(request, actor)),
+        "announcements": cache(lambda: _announcements(actor)),
         "letter_keys": lambda: _letter_keys(actor),
     }
 
@@ -53,6 +56,11 @@ def _reviews_open(actor: Actor | None) -> str:
     with within(None):
         count = count_open(actor)
     return f"{COUNT_MAX}+" if count > COUNT_MAX else str(count or "")
+
+
+def _announcements(actor: Actor | None) -> list[Announcement]:
+    """What a person is told now and has not closed."""
+    return [] if actor is None or actor.user is None else announcements_for(actor.user)
 
 
 def _letter_keys(actor: Actor | None) -> bool:

@@ -48,6 +48,7 @@ class Link:
 _Sections = tuple[tuple[Name, tuple[NavigationPage, ...]], ...]
 _Common = partial(NavigationPage, own=False)
 _MODELS: Final = _Common("models", "layers", _("Models"), go="M")
+_STATUS: Final = _Common("status", "circle-check", _("Status"))
 _DOCS: Final = _Common("docs", "book-open", _("API reference"))
 
 _ORGANISATION: Final[_Sections] = (
@@ -67,6 +68,7 @@ _ORGANISATION: Final[_Sections] = (
     (_("Monitor"), (
         NavigationPage("usage", "chart-column", _("Usage"), "usage.read", go="U"),
         NavigationPage("requests", "list", _("Requests"), "requests.read", go="R"),
+        _STATUS,
     )),
     (_("Manage"), (
         NavigationPage("members", "user-round", _("Members"), "members.read"),
@@ -94,6 +96,7 @@ _OPERATE: Final[_Sections] = ((_("Operator"), (
     _Common("codes", "ticket", _("Codes"), "codes.read"),
     _Common("reviews", "search", _("Reviews"), "credits.read"),
     _Common("all_audit", "history", _("Audit log"), "audit.read"),
+    _Common("announcements", "send", _("Announcements"), "channels.read"),
     _Common("health", "zap", _("System health"), "channels.read"),
 )),)  # fmt: skip
 

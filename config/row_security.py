@@ -165,6 +165,7 @@ SHARED: Final[Mapping[str, str]] = {
     "billing.Code": "A code is nobody's until it is redeemed.",
     "billing.RedeemTry": "Counts tries by who tried and from where.",
     "playground.Preference": "A person's own, in every organisation.",
+    "gateway.AnnouncementDismissal": "A person's own, in every organisation.",
 }
 
 READ_ONLY: Final[Mapping[str, str]] = {
@@ -178,6 +179,7 @@ READ_ONLY: Final[Mapping[str, str]] = {
     "gateway.Channel": "The channels serve all.",
     "gateway.Route": "The channels serve all.",
     "gateway.InstallationSetting": "One row for the installation.",
+    "gateway.Announcement": "Told to everybody.",
 }
 
 CLOSED: Final[Mapping[str, str]] = {

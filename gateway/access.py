@@ -5,7 +5,8 @@ from django.db.models import QuerySet
 from accounts.access import one_of, require
 from accounts.actors import Actor
 from billing.models import Plan, Price, PriceProposal, PriceVersion
-from gateway.models import Channel, ChannelKey, PricePreview
+from gateway.announcements import current_announcements
+from gateway.models import Announcement, Channel, ChannelKey, PricePreview
 
 
 def visible_channels(actor: Actor) -> QuerySet[Channel]:
@@ -79,3 +80,19 @@ def visible_plans(actor: Actor) -> QuerySet[Plan]:
     """The plans, by name."""
     require(actor, "prices.write")
     return Plan.objects.order_by("name")
+
+
+def visible_announcements(actor: Actor) -> QuerySet[Announcement]:
+    """Every announcement, the latest first."""
+    require(actor, "channels.read")
+    return Announcement.objects.select_related("made_by")
+
+
+def access_announcement(actor: Actor, id: str) -> Announcement:
+    """One announcement by the text of its id. Http404 when there is none such."""
+    return one_of(visible_announcements(actor), id)
+
+
+def access_current_announcement(id: str) -> Announcement:
+    """One that is told to everybody now, by the text of its id. Http404 when there is none such."""
+    return one_of(current_announcements(), id)

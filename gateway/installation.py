@@ -33,6 +33,7 @@ def save_settings(
     egress_allow_users: Sequence[str] | None = None,
     unpriced_models: str | None = None,
     public_models: bool | None = None,
+    public_status: bool | None = None,
 ) -> InstallationSetting:
     """Set what is given; each relay hears of it at the commit."""
     with transaction.atomic():
@@ -42,6 +43,7 @@ def save_settings(
             "egress_allow_users": egress_allow_users,
             "unpriced_models": unpriced_models,
             "public_models": public_models,
+            "public_status": public_status,
         }
         after = {
             name: value if isinstance(value, str | bool) else list(value)

@@ -3,8 +3,9 @@
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
-from lib.ids import new_id
+from lib.ids import id_text, new_id
 from lib.sealed_field import SealedField
 
 
@@ -122,6 +123,8 @@ class InstallationSetting(models.Model):
     )
     # Whether who is not signed in sees the pages of models and of prices.
     public_models = models.BooleanField(default=True, db_default=True)
+    # Whether they see the status page.
+    public_status = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_settings_row")]
@@ -332,3 +335,57 @@ class ChannelReport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.process_id} at {self.reported_at}"
+
+
+class AnnouncementTone(models.TextChoices):
+    INFO = "info", _("Information")
+    WARN = "warn", _("Warning")
+    BAD = "bad", _("Incident")
+
+
+class Announcement(models.Model):
+    """What operators tell everybody: a banner on all pages, from then until then, and a line of the
+    status page."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    title = models.CharField(max_length=120)
+    text = models.TextField(max_length=2000, blank=True, default="")
+    tone = models.CharField(
+        max_length=4, choices=AnnouncementTone.choices, default=AnnouncementTone.INFO
+    )
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True)
+    made_by = models.ForeignKey("accounts.User", models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-starts_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(ends_at=None) | models.Q(ends_at__gt=models.F("starts_at")),
+                name="announcement_ends_after_its_start",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def shown_id(self) -> str:
+        """Its id as addresses have it."""
+        return id_text(self.id)
+
+
+class AnnouncementDismissal(models.Model):
+    """A person has closed the banner of an announcement."""
+
+    announcement = models.ForeignKey(Announcement, models.CASCADE, related_name="dismissals")
+    user = models.ForeignKey("accounts.User", models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["announcement", "user"], name="dismissed_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.announcement_id} by {self.user_id}"

@@ -8,6 +8,7 @@ from gateway import (
     own_price_views,
     plan_views,
     price_views,
+    status_views,
     views,
 )
 
@@ -83,4 +84,21 @@ urlpatterns = [
         name="organisation_prices_csv",
     ),
     path("admin/models", views.model_list, name="models_admin"),
+    path("status", status_views.status, name="status"),
+    path("admin/announcements", status_views.announcements, name="announcements"),
+    path(
+        "admin/announcements/publish",
+        status_views.announcement_publish,
+        name="announcement_publish",
+    ),
+    path("admin/announcements/status-page", status_views.status_setting, name="status_setting"),
+    path("admin/announcements/<str:id>", status_views.announcement, name="announcement"),
+    path(
+        "admin/announcements/<str:id>/end", status_views.announcement_end, name="announcement_end"
+    ),
+    path(
+        "announcements/<str:id>/dismiss",
+        status_views.announcement_dismiss,
+        name="announcement_dismiss",
+    ),
 ]

@@ -37,10 +37,7 @@ def document(present: Iterable[Item]) -> Document:
         fields = item.fields
         match item.id.kind:
             case "settings":
-                whole["settings"] = _document_of(
-                    fields,
-                    ("egress_allow", "egress_allow_users", "unpriced_models", "public_models"),
-                )
+                whole["settings"] = _document_of(fields, tuple(shape.Settings.model_fields))
             case "channel":
                 whole["channels"].append(_channel(item.id.name[0], fields))
             case "price":

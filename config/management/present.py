@@ -51,6 +51,7 @@ def _settings() -> Item:
         "egress_allow_users": tuple(settings.egress_allow_users),
         "unpriced_models": settings.unpriced_models,
         "public_models": settings.public_models,
+        "public_status": settings.public_status,
     }
     return Item(Id("settings"), fields, lasting=True)
 

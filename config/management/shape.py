@@ -172,6 +172,7 @@ class Settings(Part):
     egress_allow_users: list[Annotated[str, AfterValidator(_network)]] = []
     unpriced_models: Literal["reject", "free", "alert"] = "reject"
     public_models: bool = True
+    public_status: bool = False
 
 
 class Timeouts(Part):

@@ -68,7 +68,7 @@ class _Flattener:
             yield from self._organisation(organisation, slug, ("organisations", n))
 
     def _settings(self, settings: shape.Settings) -> Item:
-        names = ("egress_allow", "egress_allow_users", "unpriced_models", "public_models")
+        names = tuple(shape.Settings.model_fields)
         return Item(
             Id("settings"),
             tuples(stated(settings, names)),

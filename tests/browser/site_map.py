@@ -25,6 +25,7 @@ from billing import codes, credits, plans, proposals, raises, topups
 from billing.models import BudgetScope, PriceVersion
 from billing.rules.conditions import PriceKey
 from gateway import previews
+from gateway.announcements import publish_announcement
 from lib import clock
 from lib.ids import id_text
 from notify import endpoints
@@ -149,6 +150,14 @@ def furnish() -> str:
     )
     preview = previews.start_preview(actor, [draft.id], 7)
     plan = plans.save_plan(actor, "looked-at", multiplier_ppm=1_100_000)
+    announcement = publish_announcement(
+        actor,
+        title="Looked at",
+        text="Maintenance on Sunday.",
+        tone="info",
+        starts_at=clock.now() + dt.timedelta(days=1),
+        ends_at=None,
+    )
     prompt = prompts.save_prompt(actor, "Looked at", MODEL, Settings(), note="", shared=True)
     chat = Conversation.objects.filter(user=owner).latest("id")
     _, token = sharing.share_branch(
@@ -203,6 +212,7 @@ def furnish() -> str:
             "proposal": f"/admin/prices/proposals/{id_text(draft.id)}",
             "preview": f"/admin/prices/previews/{id_text(preview.id)}",
             "plan": f"/admin/plans/{plan.id}",
+            "announcement": f"/admin/announcements/{announcement.shown_id}",
             "prompt": f"{ours}/prompts/{prompt.prompt.slug}",
             "share a chat": f"{ours}/playground/c/{id_text(chat.id)}/share",
             "shared chat": f"/s/{token}",

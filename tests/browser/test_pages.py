@@ -141,6 +141,8 @@ def pages(site: Installation, browser: Browser, signed_in: StorageState) -> dict
         "plans": "/admin/plans",
         "reviews": "/admin/reviews",
         "health": "/admin/health",
+        "announcements": "/admin/announcements",
+        "status": "/status",
         "start": f"{ours}/start",
         "limits of all": f"{ours}/limits/organisation",
         "own prices": f"{ours}/prices",

@@ -52,6 +52,8 @@ PUBLIC = {
     "pricing",
     "api_reference",
     "api_section",
+    # Who may see it is the operator's setting.
+    "status",
     # A token stands for who reads it, else a network of the operator's.
     "metrics",
     "api:openapi-json",

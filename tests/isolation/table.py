@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from accounts.rules.roles import Action
 from tests.isolation.world import (
+    ANNOUNCEMENT,
     ANY_AUDIT_EVENT,
     AUDIT_EVENT,
     BATCH,
@@ -142,6 +143,7 @@ PAGES: Final[dict[str, Route]] = {
     "processor_event": at("public", rest={"processor": "stripe"}),
     "shared": at("public", rest={"token": "none"}),
     "models": at("public"),
+    "status": at("public"),
     "model": at("public", rest={"name": "m-1"}),
     "pricing": at("public"),
     "docs": at("public"),
@@ -383,6 +385,12 @@ PAGES: Final[dict[str, Route]] = {
     "channel": at("channels.read", CHANNEL_ROW),
     "channel_states": at("channels.read"),
     "channel_health": at("channels.read", CHANNEL_ROW),
+    "announcements": at("channels.read"),
+    "announcement_publish": at("channels.write"),
+    "announcement": at("channels.write", ANNOUNCEMENT),
+    "announcement_end": at("channels.write", ANNOUNCEMENT),
+    "announcement_dismiss": at("signed in", nothing=True),
+    "status_setting": at("channels.write"),
     "channel_test": at("channels.test", CHANNEL_ROW),
     "channel_switch": at("channels.write", CHANNEL_ROW),
     "channel_enable": at("channels.write", CHANNEL_ROW),

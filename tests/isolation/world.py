@@ -43,7 +43,9 @@ from billing import budgets, codes, credits, plans, prices, proposals, topups, w
 from billing.models import Budget, BudgetRaise, Posting, PriceProposal
 from billing.rules.conditions import PriceKey
 from gateway import channels, previews
+from gateway.announcements import publish_announcement
 from gateway.channel_fields import ChannelFields
+from gateway.installation import save_settings
 from lib import clock
 from lib.ids import id_text, new_id, parse_id
 from notify import endpoints
@@ -434,6 +436,13 @@ def _proposal(world: World, at: Place) -> str:
     return id_text(_proposal_row().id)
 
 
+def _announcement(world: World, at: Place) -> str:
+    told = publish_announcement(
+        SYSTEM, title="Told to all", text="", tone="info", starts_at=clock.now(), ends_at=None
+    )
+    return told.shown_id
+
+
 def _preview(world: World, at: Place) -> str:
     return id_text(previews.start_preview(_operator(world), [_proposal_row().id], 7).id)
 
@@ -536,6 +545,7 @@ CHANNEL_ROW: Final = _of_installation("channel", "channels.read", _channel)
 CHANNEL_KEY: Final = _of_installation(
     "key of a channel", "channels.read", _channel_key, missing=_pair
 )
+ANNOUNCEMENT: Final = _of_installation("announcement", "channels.read", _announcement)
 CREDIT: Final = _of_installation("credit", "credits.read", _credit)
 POSTING: Final = _of_installation("posting", "credits.read", _posting)
 PAYMENT: Final = _of_installation("payment", "credits.read", _top_up)
@@ -561,6 +571,8 @@ KINDS: Final = [value for value in list(globals().values()) if isinstance(value,
 
 def build() -> World:
     """Everything but what is somebody's own, which is made when it is first asked for."""
+    # As models are: everybody sees it, where the operator says so.
+    save_settings(SYSTEM, public_status=True)
     dora = cast.person("dora", operator=True)
     owner, charlie = cast.person("olga"), cast.person("zforeignz")
     acme = organisations.create_organisation("Acme", owner=owner, actor=SYSTEM)
